@@ -1,0 +1,162 @@
+//! Which models exist: a public name stands for a provider and the provider's own name of the model.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use triptych_proto::v1 as pb;
+
+use crate::{chat::ChatProvider, error::Error, image::ImageProvider, video::VideoProvider};
+
+/// Names this far from the one asked for (Jaro-Winkler, 0 to 1) are suggested.
+const NEAR: f64 = 0.82;
+
+/// All served models, one shelf per panel. Built once, at start.
+#[derive(Debug)]
+pub struct Catalog {
+    /// Conversations.
+    pub chat: Shelf<dyn ChatProvider>,
+    /// Pictures.
+    pub image: Shelf<dyn ImageProvider>,
+    /// Clips.
+    pub video: Shelf<dyn VideoProvider>,
+    since: i64,
+}
+
+impl Catalog {
+    /// A catalog of these shelves; its models count as served from now on.
+    pub fn new(chat: Shelf<dyn ChatProvider>, image: Shelf<dyn ImageProvider>, video: Shelf<dyn VideoProvider>) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
+        Self { chat, image, video, since }
+    }
+
+    /// What `ModelService` lists: the panels in order, the default of each first, hidden models left out.
+    pub fn models(&self, panel: pb::Panel) -> Vec<pb::Model> {
+        let chat = || self.chat.models(pb::Panel::Chat, self.since, false);
+        let image = || self.image.models(pb::Panel::Image, self.since, false);
+        let video = || self.video.models(pb::Panel::Video, self.since, false);
+        match panel {
+            pb::Panel::Chat => chat().collect(),
+            pb::Panel::Image => image().collect(),
+            pb::Panel::Video => video().collect(),
+            pb::Panel::Unspecified => chat().chain(image()).chain(video()).collect(),
+        }
+    }
+
+    /// The model of this name or alias, hidden ones included.
+    pub fn model(&self, name: &str) -> Result<pb::Model, Error> {
+        let all = (self.chat.models(pb::Panel::Chat, self.since, true))
+            .chain(self.image.models(pb::Panel::Image, self.since, true))
+            .chain(self.video.models(pb::Panel::Video, self.since, true));
+        let found = all.into_iter().find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
+        found.ok_or_else(|| {
+            let names = self.chat.names().chain(self.image.names()).chain(self.video.names());
+            Error::ModelNotFound { model: name.to_owned(), similar: near(name, names) }
+        })
+    }
+}
+
+/// The models of one panel. The first one is the default.
+pub struct Shelf<P: ?Sized> {
+    entries: Vec<Entry<P>>,
+}
+
+/// One served model.
+pub struct Entry<P: ?Sized> {
+    /// The public name.
+    pub id: String,
+    /// The provider's name of it.
+    pub upstream: String,
+    /// The provider's name: `offline`, or what the operator calls the upstream.
+    pub owned_by: String,
+    /// Other public names of it.
+    pub aliases: Vec<String>,
+    /// What it can do, in the words of `Model.capabilities`.
+    pub capabilities: &'static [&'static str],
+    /// Served, but not listed and never suggested: the faults on request.
+    pub hidden: bool,
+    /// Who answers.
+    pub provider: Arc<P>,
+}
+
+impl<P: ?Sized> Shelf<P> {
+    /// A shelf of these models, the default first.
+    ///
+    /// # Errors
+    /// The name that stands for two of them.
+    pub fn new(entries: Vec<Entry<P>>) -> Result<Self, String> {
+        let mut seen = std::collections::HashSet::new();
+        for name in entries.iter().flat_map(Entry::names) {
+            if !seen.insert(name) {
+                return Err(name.to_owned());
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    /// The model of this name or alias; the default for the empty name.
+    pub fn find(&self, name: &str) -> Result<&Entry<P>, Error> {
+        let found = match name {
+            "" => self.entries.first(),
+            name => self.entries.iter().find(|entry| entry.names().any(|known| known == name)),
+        };
+        found.ok_or_else(|| Error::ModelNotFound { model: name.to_owned(), similar: near(name, self.names()) })
+    }
+
+    /// The provider of this name, for work that outlives the call that began it.
+    pub fn provider(&self, owned_by: &str) -> Option<&Arc<P>> {
+        self.entries.iter().find(|entry| entry.owned_by == owned_by).map(|entry| &entry.provider)
+    }
+
+    /// All models, the default first.
+    pub fn entries(&self) -> &[Entry<P>] {
+        &self.entries
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter(|entry| !entry.hidden).flat_map(Entry::names)
+    }
+
+    fn models(&self, panel: pb::Panel, since: i64, hidden: bool) -> impl Iterator<Item = pb::Model> {
+        let shown = self.entries.iter().enumerate().filter(move |(_, entry)| hidden || !entry.hidden);
+        shown.map(move |(place, entry)| pb::Model {
+            id: entry.id.clone(),
+            panel: panel.into(),
+            owned_by: entry.owned_by.clone(),
+            created: since,
+            default: place == 0,
+            aliases: entry.aliases.clone(),
+            capabilities: entry.capabilities.iter().map(|&word| word.to_owned()).collect(),
+        })
+    }
+}
+
+impl<P: ?Sized> Entry<P> {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.id.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+}
+
+impl<P: ?Sized> fmt::Debug for Shelf<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.entries.iter().map(|entry| &entry.id)).finish()
+    }
+}
+
+impl<P: ?Sized> fmt::Debug for Entry<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} at {})", self.id, self.upstream, self.owned_by)
+    }
+}
+
+/// At most three names like this one, nearest first.
+fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut ranked: Vec<_> = names
+        .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known))
+        .filter(|&(likeness, _)| likeness >= NEAR)
+        .collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    ranked.into_iter().take(3).map(|(_, known)| known.to_owned()).collect()
+}

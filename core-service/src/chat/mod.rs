@@ -1,0 +1,24 @@
+//! Conversations: the provider trait, and below it the providers and the gRPC door.
+
+use async_trait::async_trait;
+use triptych_proto::v1 as pb;
+
+use crate::{
+    call::{Call, Chunks},
+    error::ProviderError,
+};
+
+/// Something that answers conversations.
+#[async_trait]
+pub trait ChatProvider: std::fmt::Debug + Send + Sync {
+    /// Answers with the whole reply. Dropping the future ends the call at the upstream.
+    async fn complete(&self, call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError>;
+
+    /// Answers piece by piece. An error before the first piece is this function's, one after it the stream's last item.
+    /// `include_usage` asks for one more piece at the end, without choices, that holds the usage.
+    async fn stream(
+        &self,
+        call: Call<pb::ChatRequest>,
+        include_usage: bool,
+    ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError>;
+}

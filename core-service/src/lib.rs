@@ -1,0 +1,17 @@
+//! The Triptych core: the contract's services over three provider traits, the durable jobs and the media store.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`chat`], [`image`], [`video`] | the panels: provider trait, providers, gRPC door; video also the job machine |
+//! | [`catalog`] | which public model name stands for which provider |
+//! | [`media`] | finished files |
+//! | [`error`] | everything that can go wrong, and its one mapping to `Status` |
+
+pub mod call;
+pub mod catalog;
+pub mod chat;
+pub mod error;
+pub mod image;
+pub mod media;
+pub mod size;
+pub mod video;

@@ -1,0 +1,1 @@
+//! Finished files: put, describe, read in ranges, remove; over an object store.

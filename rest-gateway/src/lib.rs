@@ -1,0 +1,1 @@
+//! The OpenAI REST surface over the Triptych contract.
