@@ -1,1 +1,3 @@
-//! The OpenAI REST surface over the Triptych contract.
+//! The OpenAI REST surface over the Triptych contract. It keeps no state of its own and never names an upstream.
+
+pub mod core;
