@@ -1,7 +1,5 @@
 //! Whole clips, read back with our own box reader and the codec's decoder.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 #[path = "mp4.rs"]
 mod mp4;
 

@@ -1,0 +1,401 @@
+//! The media store. A file is there whole or not at all: it is written under another name, flushed and then renamed.
+
+use std::{
+    io::{self, SeekFrom},
+    path::Path as Directory,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{
+    Stream, StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use object_store::{
+    GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart,
+    local::LocalFileSystem, path::Path,
+};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
+use triptych_proto::v1 as pb;
+
+use super::key::{MediaKey, MediaType};
+use crate::error::{Error, ProviderError};
+
+/// The most bytes one item of a read stream carries; the contract promises it.
+pub const CHUNK: usize = 256 * 1024;
+
+/// Hashing more than this is handed to a blocking thread; less is done before a thread would have woken.
+const HASHED_INLINE: usize = 64 * 1024;
+
+/// A half-written file that nobody touched for this long was left by a process that died.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// The bytes of a medium, in order.
+pub type MediaBytes = BoxStream<'static, Result<Bytes, Error>>;
+
+/// All stored media. Clones share the store.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl Vault {
+    /// The vault in this directory, which is created if need be. Several processes may share it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if it cannot be created or read.
+    pub fn open(directory: &Directory) -> Result<Self, Error> {
+        let failed = |error: &dyn std::fmt::Display| Error::Storage(format!("{}: {error}", directory.display()));
+        std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
+        sweep(directory).map_err(|error| failed(&error))?;
+        // Flushed before it is renamed: a job must not call itself completed over a file that a power cut takes away.
+        let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(&error))?.with_fsync(true);
+        Ok(Self { store: Arc::new(store) })
+    }
+
+    /// Stores `bytes` under `key`. Storing again under the same key replaces the file in one step.
+    pub async fn put(&self, key: &MediaKey, bytes: impl Into<PutPayload>) -> Result<pb::Media, Error> {
+        let payload = bytes.into();
+        let size = payload.content_length() as u64;
+        self.store.put(&path(key), payload).await.map_err(|error| storage(key, error))?;
+        Ok(describe(key, size))
+    }
+
+    /// Stores `bytes` under the key of their content.
+    pub async fn put_content(&self, bytes: Bytes, media_type: MediaType) -> Result<pb::Media, Error> {
+        let key = if bytes.len() <= HASHED_INLINE {
+            MediaKey::of_content(&bytes, media_type)
+        } else {
+            let bytes = bytes.clone();
+            tokio::task::spawn_blocking(move || MediaKey::of_content(&bytes, media_type))
+                .await
+                .map_err(|error| Error::Internal(format!("hashing: {error}")))?
+        };
+        self.put(&key, bytes).await
+    }
+
+    /// Stores a stream under `key`, a few megabytes at a time. A stream that fails, is dropped or is longer than `limit`
+    /// bytes leaves nothing behind, and whatever was stored under the key before stays.
+    ///
+    /// # Errors
+    /// The stream's own error; `Unreadable` beyond the limit.
+    pub async fn put_stream<E>(
+        &self,
+        key: &MediaKey,
+        chunks: impl Stream<Item = Result<Bytes, E>> + Send,
+        limit: u64,
+    ) -> Result<pb::Media, Error>
+    where
+        Error: From<E>,
+    {
+        let upload = self.store.put_multipart(&path(key)).await.map_err(|error| storage(key, error))?;
+        let mut upload = WriteMultipart::new(upload);
+        match fill(&mut upload, key, chunks, limit).await {
+            Ok(size) => {
+                upload.finish().await.map_err(|error| storage(key, error))?;
+                Ok(describe(key, size))
+            }
+            Err(error) => {
+                if let Err(left) = upload.abort().await {
+                    tracing::warn!(media.key = %key, "part of an abandoned file stays behind: {left}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What is stored under `key`.
+    ///
+    /// # Errors
+    /// [`Error::MediaNotFound`].
+    pub async fn describe(&self, key: &MediaKey) -> Result<pb::Media, Error> {
+        let meta = self.store.head(&path(key)).await.map_err(|error| storage(key, error))?;
+        Ok(describe(key, meta.size))
+    }
+
+    /// At most `length` bytes from `offset` on, in items of at most [`CHUNK`] bytes, and what they are part of.
+    ///
+    /// # Errors
+    /// [`Error::MediaNotFound`]; [`Error::RangeNotSatisfiable`] for an offset at or beyond the end.
+    pub async fn read(
+        &self,
+        key: &MediaKey,
+        offset: u64,
+        length: Option<u64>,
+    ) -> Result<(pb::Media, MediaBytes), Error> {
+        let media = self.describe(key).await?;
+        let size = media.size_bytes;
+        if offset > 0 && offset >= size {
+            return Err(Error::RangeNotSatisfiable { size });
+        }
+        let end = length.map_or(size, |length| offset.saturating_add(length).min(size));
+        if offset == end {
+            return Ok((media, stream::empty().boxed()));
+        }
+        let range = GetOptions { range: Some(GetRange::Bounded(offset..end)), ..GetOptions::default() };
+        let found = self.store.get_opts(&path(key), range).await.map_err(|error| storage(key, error))?;
+        let name = key.clone();
+        let bytes = match found.payload {
+            // The store's own stream would go to another thread for every 8 KiB of a file.
+            GetResultPayload::File(file, _) => {
+                let mut file = tokio::fs::File::from_std(file);
+                file.seek(SeekFrom::Start(offset)).await.map_err(|error| unreadable(key, &error))?;
+                let bytes = ReaderStream::with_capacity(file.take(end - offset), CHUNK);
+                bytes.map_err(move |error| unreadable(&name, &error)).boxed()
+            }
+            GetResultPayload::Stream(bytes) => {
+                bytes.map_err(move |error| storage(&name, error)).flat_map(|bytes| stream::iter(pieces(bytes))).boxed()
+            }
+        };
+        Ok((media, bytes))
+    }
+
+    /// All of the medium, of `max` bytes at most.
+    ///
+    /// # Errors
+    /// [`Error::MediaNotFound`]; [`Error::InvalidField`], naming `media_key`, if it is larger.
+    pub async fn bytes(&self, key: &MediaKey, max: u64) -> Result<Bytes, Error> {
+        let size = self.describe(key).await?.size_bytes;
+        if size > max {
+            return Err(Error::invalid("media_key", format!("has {size} bytes; at most {max} are taken")));
+        }
+        let found = self.store.get(&path(key)).await.map_err(|error| storage(key, error))?;
+        found.bytes().await.map_err(|error| storage(key, error))
+    }
+
+    /// Removes what is stored under `key`; nothing there is fine. Reads under way go on.
+    pub async fn remove(&self, key: &MediaKey) -> Result<(), Error> {
+        match self.store.delete(&path(key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(storage(key, error)),
+        }
+    }
+}
+
+/// Passes the stream on to the upload and returns its length.
+async fn fill<E>(
+    upload: &mut WriteMultipart,
+    key: &MediaKey,
+    chunks: impl Stream<Item = Result<Bytes, E>> + Send,
+    limit: u64,
+) -> Result<u64, Error>
+where
+    Error: From<E>,
+{
+    let mut chunks = std::pin::pin!(chunks);
+    let mut size = 0_u64;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        size = size.saturating_add(chunk.len() as u64);
+        if size > limit {
+            let message = format!("the file is longer than the {limit} bytes that are taken");
+            return Err(ProviderError::Unreadable(message).into());
+        }
+        // One part on its way to the disk, one filling: this bounds the memory that a fast upstream can take.
+        upload.wait_for_capacity(1).await.map_err(|error| storage(key, error))?;
+        upload.put(chunk);
+    }
+    Ok(size)
+}
+
+/// Removes what killed processes left half written; the store writes `key#1` and renames it to `key`.
+fn sweep(directory: &Directory) -> io::Result<()> {
+    for file in std::fs::read_dir(directory)? {
+        let file = file?;
+        let unfinished = file.file_name().to_string_lossy().contains('#');
+        let idle = || file.metadata().and_then(|meta| meta.modified()).map(|time| time.elapsed().unwrap_or_default());
+        // Another process may be writing it, or have swept it just now.
+        if unfinished && idle().is_ok_and(|idle| idle > ABANDONED) {
+            drop(std::fs::remove_file(file.path()));
+        }
+    }
+    Ok(())
+}
+
+fn describe(key: &MediaKey, size: u64) -> pb::Media {
+    let stem = key.as_str().split('.').next().unwrap_or_default();
+    pb::Media {
+        key: key.as_str().to_owned(),
+        media_type: key.media_type().as_str().to_owned(),
+        size_bytes: size,
+        etag: format!("{stem}-{size:x}"),
+    }
+}
+
+/// A key needs no escaping: its letters are all plain in a store's path.
+fn path(key: &MediaKey) -> Path {
+    Path::from(key.as_str())
+}
+
+fn pieces(bytes: Result<Bytes, Error>) -> Vec<Result<Bytes, Error>> {
+    match bytes {
+        Ok(mut bytes) => {
+            let mut cut = Vec::with_capacity(bytes.len().div_ceil(CHUNK));
+            while !bytes.is_empty() {
+                cut.push(Ok(bytes.split_to(bytes.len().min(CHUNK))));
+            }
+            cut
+        }
+        Err(error) => vec![Err(error)],
+    }
+}
+
+fn storage(key: &MediaKey, error: object_store::Error) -> Error {
+    match error {
+        object_store::Error::NotFound { .. } => Error::MediaNotFound(key.as_str().to_owned()),
+        error => Error::Storage(format!("{key}: {error}")),
+    }
+}
+
+fn unreadable(key: &MediaKey, error: &io::Error) -> Error {
+    Error::Storage(format!("{key}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u64 = 64 << 20;
+
+    fn vault() -> (tempfile::TempDir, Vault) {
+        let directory = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&directory.path().join("media")).unwrap();
+        (directory, vault)
+    }
+
+    fn key(text: &str) -> MediaKey {
+        MediaKey::parse(text).unwrap()
+    }
+
+    fn names(directory: &tempfile::TempDir) -> Vec<String> {
+        let files = std::fs::read_dir(directory.path().join("media")).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    async fn collect(vault: &Vault, key: &MediaKey, offset: u64, length: Option<u64>) -> Vec<Bytes> {
+        let (_, bytes) = vault.read(key, offset, length).await.unwrap();
+        bytes.try_collect().await.unwrap()
+    }
+
+    /// Bytes whose value tells their place.
+    fn ramp(length: usize) -> Bytes {
+        (0..length).map(|place| u8::try_from(place % 251).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_put_is_described_read_and_removed() {
+        let (_directory, vault) = vault();
+        let key = key("a.png");
+        assert_eq!(vault.describe(&key).await, Err(Error::MediaNotFound("a.png".to_owned())));
+        let media = vault.put(&key, Bytes::from_static(b"0123456789")).await.unwrap();
+        assert_eq!((media.key.as_str(), media.media_type.as_str(), media.size_bytes), ("a.png", "image/png", 10));
+        assert_eq!(vault.describe(&key).await, Ok(media));
+        assert_eq!(collect(&vault, &key, 0, None).await.concat(), b"0123456789");
+        vault.remove(&key).await.unwrap();
+        vault.remove(&key).await.unwrap();
+        assert!(matches!(vault.read(&key, 0, None).await.map(|_| ()), Err(Error::MediaNotFound(_))));
+    }
+
+    #[tokio::test]
+    async fn putting_the_same_picture_twice_leaves_one_file() {
+        let (directory, vault) = vault();
+        for length in [10, HASHED_INLINE + 1] {
+            let first = vault.put_content(ramp(length), MediaType::Webp).await.unwrap();
+            let second = vault.put_content(ramp(length), MediaType::Webp).await.unwrap();
+            assert_eq!(first, second);
+            assert_eq!(first.key, MediaKey::of_content(&ramp(length), MediaType::Webp).as_str());
+        }
+        assert_eq!(names(&directory).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn ranges_are_cut_to_the_byte_and_into_bounded_pieces() {
+        let (_directory, vault) = vault();
+        let (key, all) = (key("v.mp4"), ramp(3 * CHUNK + 17));
+        vault.put(&key, all.clone()).await.unwrap();
+        let whole = collect(&vault, &key, 0, None).await;
+        assert!(whole.len() >= 4 && whole.iter().all(|piece| piece.len() <= CHUNK));
+        assert_eq!(whole.concat(), all);
+        for (offset, length) in [(0, 1), (1, 0), (5, 300_000), (3 * CHUNK as u64 + 16, 1)] {
+            let (from, to) = (usize::try_from(offset).unwrap(), usize::try_from(offset + length).unwrap());
+            assert_eq!(collect(&vault, &key, offset, Some(length)).await.concat(), all[from..to], "{offset}+{length}");
+        }
+        assert_eq!(collect(&vault, &key, 10, Some(u64::MAX)).await.concat(), all[10..]);
+    }
+
+    #[tokio::test]
+    async fn a_range_from_the_end_on_is_refused_with_the_size() {
+        let (_directory, vault) = vault();
+        let key = key("a.jpg");
+        vault.put(&key, Bytes::from_static(b"0123")).await.unwrap();
+        for offset in [4, 5, u64::MAX] {
+            let read = vault.read(&key, offset, Some(1)).await.map(|_| ());
+            assert_eq!(read, Err(Error::RangeNotSatisfiable { size: 4 }));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_stored_whole_and_can_be_stored_again() {
+        let (directory, vault) = vault();
+        let key = key("video_1.mp4");
+        // More than one part of the multipart upload.
+        let all = ramp(11 << 20);
+        for _ in 0..2 {
+            let chunks: Vec<_> = all.chunks(70_001).map(|chunk| Ok::<_, ProviderError>(all.slice_ref(chunk))).collect();
+            let media = vault.put_stream(&key, stream::iter(chunks), LIMIT).await.unwrap();
+            assert_eq!(media.size_bytes, all.len() as u64);
+        }
+        assert_eq!(vault.bytes(&key, LIMIT).await.unwrap(), all);
+        assert_eq!(names(&directory), ["video_1.mp4"]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_fails_or_overflows_leaves_what_was_there() {
+        let (directory, vault) = vault();
+        let key = key("video_1.mp4");
+        vault.put(&key, Bytes::from_static(b"old")).await.unwrap();
+        let broken = [Ok(ramp(6 << 20)), Err(ProviderError::Unavailable("reset".to_owned()))];
+        let error = vault.put_stream(&key, stream::iter(broken), LIMIT).await.unwrap_err();
+        assert_eq!(error, Error::Provider(ProviderError::Unavailable("reset".to_owned())));
+        let long = [Ok::<_, ProviderError>(ramp(6)), Ok(ramp(5))];
+        let error = vault.put_stream(&key, stream::iter(long), 10).await.unwrap_err();
+        assert!(matches!(error, Error::Provider(ProviderError::Unreadable(_))));
+        assert_eq!(vault.bytes(&key, 3).await.unwrap(), "old");
+        assert_eq!(names(&directory), ["video_1.mp4"]);
+    }
+
+    #[tokio::test]
+    async fn only_old_halves_are_swept_at_the_next_start() {
+        let (directory, vault) = vault();
+        vault.put(&key("a.png"), ramp(1)).await.unwrap();
+        let media = directory.path().join("media");
+        let old = std::time::SystemTime::now() - ABANDONED * 2;
+        for (name, idle) in [("b.png#1", true), ("c.png#1", false)] {
+            let file = std::fs::File::create(media.join(name)).unwrap();
+            if idle {
+                file.set_modified(old).unwrap();
+            }
+        }
+        Vault::open(&media).unwrap();
+        assert_eq!(names(&directory), ["a.png", "c.png#1"]);
+    }
+
+    #[tokio::test]
+    async fn more_than_asked_for_is_not_loaded() {
+        let (_directory, vault) = vault();
+        let key = key("a.png");
+        vault.put(&key, ramp(11)).await.unwrap();
+        let error = vault.bytes(&key, 10).await.unwrap_err();
+        assert!(matches!(error, Error::InvalidField { field, .. } if field == "media_key"));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_is_a_storage_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(Vault::open(&file.path().join("media")), Err(Error::Storage(_))));
+    }
+}
