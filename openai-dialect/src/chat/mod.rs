@@ -1,0 +1,17 @@
+//! Chat completions: request, reply and chunk, each read and written.
+
+mod chunk;
+mod content;
+mod logprobs;
+mod message;
+mod reply;
+mod request;
+mod tools;
+mod usage;
+
+pub use chunk::{Chunk, read_chunk, write_chunk};
+pub use reply::{Reply, read_reply, write_reply};
+pub use request::{Request, Streaming, read_request, write_request};
+
+/// The members of a request that have a field; an `extra_json` must not repeat them with a value.
+pub use request::MEMBERS as REQUEST_MEMBERS;

@@ -1,0 +1,91 @@
+//! What a call cost.
+
+use serde::de::MapAccess;
+use triptych_proto::v1 as pb;
+
+use crate::{
+    object::{Member, Object},
+    write::{Write, object},
+};
+
+impl Object for pb::Usage {
+    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+        match member.name() {
+            "prompt_tokens" => member.fill_or_null(&mut self.prompt_tokens),
+            "completion_tokens" => member.fill_or_null(&mut self.completion_tokens),
+            "total_tokens" => member.fill_or_null(&mut self.total_tokens),
+            "prompt_tokens_details" => member.fill(&mut self.prompt_tokens_details, &mut self.extra_json),
+            "completion_tokens_details" => member.fill(&mut self.completion_tokens_details, &mut self.extra_json),
+            _ => member.keep(&mut self.extra_json),
+        }
+    }
+}
+
+impl Write for pb::Usage {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
+            prompt_tokens_details,
+            completion_tokens_details,
+            extra_json,
+        } = self;
+        object(out, |o| {
+            o.scalar("prompt_tokens", prompt_tokens);
+            o.scalar("completion_tokens", completion_tokens);
+            o.scalar("total_tokens", total_tokens);
+            o.optional_value("prompt_tokens_details", prompt_tokens_details.as_ref());
+            o.optional_value("completion_tokens_details", completion_tokens_details.as_ref());
+            o.extra(extra_json);
+        });
+    }
+}
+
+impl Object for pb::PromptTokensDetails {
+    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+        match member.name() {
+            "cached_tokens" => member.fill(&mut self.cached_tokens, &mut self.extra_json),
+            "audio_tokens" => member.fill(&mut self.audio_tokens, &mut self.extra_json),
+            _ => member.keep(&mut self.extra_json),
+        }
+    }
+}
+
+impl Write for pb::PromptTokensDetails {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { cached_tokens, audio_tokens, extra_json } = self;
+        object(out, |o| {
+            o.optional("cached_tokens", cached_tokens.as_ref());
+            o.optional("audio_tokens", audio_tokens.as_ref());
+            o.extra(extra_json);
+        });
+    }
+}
+
+impl Object for pb::CompletionTokensDetails {
+    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+        let extra = &mut self.extra_json;
+        match member.name() {
+            "reasoning_tokens" => member.fill(&mut self.reasoning_tokens, extra),
+            "audio_tokens" => member.fill(&mut self.audio_tokens, extra),
+            "accepted_prediction_tokens" => member.fill(&mut self.accepted_prediction_tokens, extra),
+            "rejected_prediction_tokens" => member.fill(&mut self.rejected_prediction_tokens, extra),
+            _ => member.keep(extra),
+        }
+    }
+}
+
+impl Write for pb::CompletionTokensDetails {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { reasoning_tokens, audio_tokens, accepted_prediction_tokens, rejected_prediction_tokens, extra_json } =
+            self;
+        object(out, |o| {
+            o.optional("reasoning_tokens", reasoning_tokens.as_ref());
+            o.optional("audio_tokens", audio_tokens.as_ref());
+            o.optional("accepted_prediction_tokens", accepted_prediction_tokens.as_ref());
+            o.optional("rejected_prediction_tokens", rejected_prediction_tokens.as_ref());
+            o.extra(extra_json);
+        });
+    }
+}
