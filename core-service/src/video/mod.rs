@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     call::{Call, Chunks},
     error::ProviderError,
+    media::MediaKey,
     size::Size,
 };
+
+pub mod job;
+pub mod state;
+pub mod store;
+pub mod time;
 
 /// Something that makes clips.
 ///
@@ -45,16 +52,25 @@ pub struct VideoSpec {
     pub seconds: u32,
     /// Asks for the same clip to the same request.
     pub seed: Option<i64>,
-    /// The picture to start from, encoded.
-    pub reference: Option<Bytes>,
+    /// The picture to start from.
+    pub reference: Option<Reference>,
     /// An opaque name of the end user; may be empty.
     pub user: String,
     /// Members for the upstream that have no field; the text of a JSON object, or empty.
     pub extra_json: String,
 }
 
+/// The picture a clip starts from: its bytes, and where they stay for as long as the job does.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// The key it is stored under, for a provider that outlives the call.
+    pub key: MediaKey,
+    /// The picture, encoded.
+    pub picture: Bytes,
+}
+
 /// A render at a provider, in whatever text the provider needs to find it again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamTask(pub String);
 
 /// What a provider says about a render.
@@ -74,14 +90,14 @@ pub enum Progress {
 }
 
 /// A finished clip at a provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clip {
     /// The files it consists of; exactly one is [`Variant::Video`].
     pub files: Vec<ClipFile>,
 }
 
 /// One file of a finished clip.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClipFile {
     /// Which form of the clip it is.
     pub variant: Variant,
@@ -92,7 +108,8 @@ pub struct ClipFile {
 }
 
 /// The forms a clip can be had in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Variant {
     /// The clip itself.
     Video,
@@ -100,4 +117,18 @@ pub enum Variant {
     Thumbnail,
     /// A grid of stills.
     Spritesheet,
+}
+
+impl Variant {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Video, Self::Thumbnail, Self::Spritesheet];
+
+    /// Its word in the contract.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Thumbnail => "thumbnail",
+            Self::Spritesheet => "spritesheet",
+        }
+    }
 }
