@@ -30,7 +30,7 @@ pub const CHUNK: usize = 256 * 1024;
 const HASHED_INLINE: usize = 64 * 1024;
 
 /// A half-written file that nobody touched for this long was left by a process that died.
-const ABANDONED: Duration = Duration::from_secs(3600);
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// The bytes of a medium, in order.
 pub type MediaBytes = BoxStream<'static, Result<Bytes, Error>>;
@@ -59,7 +59,7 @@ impl Vault {
     pub async fn put(&self, key: &MediaKey, bytes: impl Into<PutPayload>) -> Result<pb::Media, Error> {
         let payload = bytes.into();
         let size = payload.content_length() as u64;
-        self.store.put(&path(key), payload).await.map_err(|error| storage(key, error))?;
+        self.store.put(&path(key), payload).await.map_err(|error| storage(key, &error))?;
         Ok(describe(key, size))
     }
 
@@ -90,11 +90,11 @@ impl Vault {
     where
         Error: From<E>,
     {
-        let upload = self.store.put_multipart(&path(key)).await.map_err(|error| storage(key, error))?;
+        let upload = self.store.put_multipart(&path(key)).await.map_err(|error| storage(key, &error))?;
         let mut upload = WriteMultipart::new(upload);
         match fill(&mut upload, key, chunks, limit).await {
             Ok(size) => {
-                upload.finish().await.map_err(|error| storage(key, error))?;
+                upload.finish().await.map_err(|error| storage(key, &error))?;
                 Ok(describe(key, size))
             }
             Err(error) => {
@@ -111,7 +111,7 @@ impl Vault {
     /// # Errors
     /// [`Error::MediaNotFound`].
     pub async fn describe(&self, key: &MediaKey) -> Result<pb::Media, Error> {
-        let meta = self.store.head(&path(key)).await.map_err(|error| storage(key, error))?;
+        let meta = self.store.head(&path(key)).await.map_err(|error| storage(key, &error))?;
         Ok(describe(key, meta.size))
     }
 
@@ -135,7 +135,7 @@ impl Vault {
             return Ok((media, stream::empty().boxed()));
         }
         let range = GetOptions { range: Some(GetRange::Bounded(offset..end)), ..GetOptions::default() };
-        let found = self.store.get_opts(&path(key), range).await.map_err(|error| storage(key, error))?;
+        let found = self.store.get_opts(&path(key), range).await.map_err(|error| storage(key, &error))?;
         let name = key.clone();
         let bytes = match found.payload {
             // The store's own stream would go to another thread for every 8 KiB of a file.
@@ -146,7 +146,7 @@ impl Vault {
                 bytes.map_err(move |error| unreadable(&name, &error)).boxed()
             }
             GetResultPayload::Stream(bytes) => {
-                bytes.map_err(move |error| storage(&name, error)).flat_map(|bytes| stream::iter(pieces(bytes))).boxed()
+                bytes.map_err(move |error| storage(&name, &error)).flat_map(|bytes| stream::iter(pieces(bytes))).boxed()
             }
         };
         Ok((media, bytes))
@@ -161,15 +161,15 @@ impl Vault {
         if size > max {
             return Err(Error::invalid("media_key", format!("has {size} bytes; at most {max} are taken")));
         }
-        let found = self.store.get(&path(key)).await.map_err(|error| storage(key, error))?;
-        found.bytes().await.map_err(|error| storage(key, error))
+        let found = self.store.get(&path(key)).await.map_err(|error| storage(key, &error))?;
+        found.bytes().await.map_err(|error| storage(key, &error))
     }
 
     /// Removes what is stored under `key`; nothing there is fine. Reads under way go on.
     pub async fn remove(&self, key: &MediaKey) -> Result<(), Error> {
         match self.store.delete(&path(key)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(storage(key, error)),
+            Err(error) => Err(storage(key, &error)),
         }
     }
 }
@@ -194,7 +194,7 @@ where
             return Err(ProviderError::Unreadable(message).into());
         }
         // One part on its way to the disk, one filling: this bounds the memory that a fast upstream can take.
-        upload.wait_for_capacity(1).await.map_err(|error| storage(key, error))?;
+        upload.wait_for_capacity(1).await.map_err(|error| storage(key, &error))?;
         upload.put(chunk);
     }
     Ok(size)
@@ -242,11 +242,11 @@ fn pieces(bytes: Result<Bytes, Error>) -> Vec<Result<Bytes, Error>> {
     }
 }
 
-fn storage(key: &MediaKey, error: object_store::Error) -> Error {
-    match error {
-        object_store::Error::NotFound { .. } => Error::MediaNotFound(key.as_str().to_owned()),
-        error => Error::Storage(format!("{key}: {error}")),
+fn storage(key: &MediaKey, error: &object_store::Error) -> Error {
+    if matches!(error, object_store::Error::NotFound { .. }) {
+        return Error::MediaNotFound(key.as_str().to_owned());
     }
+    Error::Storage(format!("{key}: {error}"))
 }
 
 fn unreadable(key: &MediaKey, error: &io::Error) -> Error {
