@@ -1,12 +1,12 @@
 //! What every call to a provider carries, whatever it asks for.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
-use crate::error::ProviderError;
+use crate::error::{Error, ProviderError};
 
 /// A stream of results from a provider. Dropping it stops the provider's work.
 pub type Chunks<T> = BoxStream<'static, Result<T, ProviderError>>;
@@ -57,4 +57,17 @@ pub fn deadline(metadata: &MetadataMap) -> Option<Instant> {
         _ => return None,
     };
     Instant::now().checked_add(timeout)
+}
+
+/// Checks a caller's idempotency key; the empty one is none.
+pub fn check_idempotency_key(key: &str) -> Result<(), Error> {
+    if key.len() <= 255 && key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Ok(());
+    }
+    Err(Error::invalid("idempotency_key", "must be 1 to 255 printable ASCII characters"))
+}
+
+/// Seconds since 1970.
+pub fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
 }

@@ -1,10 +1,6 @@
 //! Which models exist: a public name stands for a provider and the provider's own name of the model.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, sync::Arc};
 
 use triptych_proto::v1 as pb;
 
@@ -27,9 +23,12 @@ pub struct Catalog {
 
 impl Catalog {
     /// A catalog of these shelves; its models count as served from now on.
-    pub fn new(chat: Shelf<dyn ChatProvider>, image: Shelf<dyn ImageProvider>, video: Shelf<dyn VideoProvider>) -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
-        Self { chat, image, video, since }
+    pub fn new(
+        chat: Shelf<dyn ChatProvider>,
+        image: Shelf<dyn ImageProvider>,
+        video: Shelf<dyn VideoProvider>,
+    ) -> Self {
+        Self { chat, image, video, since: crate::call::unix_now() }
     }
 
     /// What `ModelService` lists: the panels in order, the default of each first, hidden models left out.

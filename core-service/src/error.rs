@@ -228,7 +228,9 @@ impl From<Error> for Status {
 fn told(error: &Error) -> String {
     match error {
         Error::Storage(_) => "the storage behind this service is not available just now".to_owned(),
-        Error::Internal(_) => "this is a defect of the service; its log has the details under this request's id".to_owned(),
+        Error::Internal(_) => {
+            "this is a defect of the service; its log has the details under this request's id".to_owned()
+        }
         Error::InvalidField { .. }
         | Error::ModelNotFound { .. }
         | Error::VideoNotFound(_)
@@ -245,6 +247,8 @@ fn told(error: &Error) -> String {
 fn suggestion(similar: &[String]) -> String {
     match similar {
         [] => String::new(),
-        names => format!("; did you mean {}?", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")),
+        names => {
+            format!("; did you mean {}?", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))
+        }
     }
 }

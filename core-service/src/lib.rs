@@ -14,4 +14,5 @@ pub mod error;
 pub mod image;
 pub mod media;
 pub mod size;
+pub mod upstream;
 pub mod video;

@@ -1,5 +1,9 @@
 //! Conversations: the provider trait, and below it the providers and the gRPC door.
 
+pub mod providers;
+pub mod service;
+mod validate;
+
 use async_trait::async_trait;
 use triptych_proto::v1 as pb;
 
@@ -15,10 +19,10 @@ pub trait ChatProvider: std::fmt::Debug + Send + Sync {
     async fn complete(&self, call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError>;
 
     /// Answers piece by piece. An error before the first piece is this function's, one after it the stream's last item.
-    /// `include_usage` asks for one more piece at the end, without choices, that holds the usage.
+    /// With `include_usage` among the options, one more piece at the end, without choices, holds the usage.
     async fn stream(
         &self,
         call: Call<pb::ChatRequest>,
-        include_usage: bool,
+        options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError>;
 }

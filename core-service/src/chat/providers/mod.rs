@@ -1,0 +1,4 @@
+//! Who answers conversations.
+
+pub mod offline;
+pub mod openai;

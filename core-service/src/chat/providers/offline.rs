@@ -1,0 +1,333 @@
+//! The built-in chat engine behind the provider trait, and the faults that can be asked for by name.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use offline_chat::{Answer, Choice, Finish, Format, PastCall, Role, Tool, ToolChoice, Turn, answer};
+use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, tool_choice};
+
+use super::super::ChatProvider;
+use crate::{
+    call::{self, Call, Chunks},
+    catalog::Entry,
+    error::ProviderError,
+};
+
+/// The engine's model name.
+pub const MODEL: &str = "offline-chat";
+
+/// The built-in chat engine.
+#[derive(Debug, Clone)]
+pub struct OfflineChat {
+    /// Between two tokens of a stream. Zero: all at once.
+    pause: Duration,
+}
+
+impl OfflineChat {
+    /// `tokens_per_second` is the pace of streams; 0 means at once.
+    pub fn new(tokens_per_second: u32) -> Self {
+        let pause = Duration::from_secs(1).checked_div(tokens_per_second).unwrap_or_default();
+        Self { pause }
+    }
+
+    /// The engine, and below it the faults, hidden. `names` are served by the engine besides its own, the default first.
+    pub fn entries(tokens_per_second: u32, names: &[(&str, &[&str])]) -> Vec<Entry<dyn ChatProvider>> {
+        let provider = std::sync::Arc::new(Self::new(tokens_per_second));
+        let entry = |id: &str, aliases: &[&str], hidden| Entry {
+            id: id.to_owned(),
+            upstream: id.to_owned(),
+            owned_by: "offline".to_owned(),
+            aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+            capabilities: &["stream", "tools", "json_schema"],
+            hidden,
+            provider: provider.clone() as std::sync::Arc<dyn ChatProvider>,
+        };
+        let named = names.iter().map(|(id, aliases)| entry(id, aliases, false));
+        let own = std::iter::once(entry(MODEL, &[], false));
+        let faults = Fault::ALL.iter().map(|fault| entry(fault.model(), &[], true));
+        named.chain(own).chain(faults).collect()
+    }
+
+    /// Makes the whole answer. The engine is pure computation, kept off the async threads.
+    async fn answer(request: pb::ChatRequest) -> Result<Answer, ProviderError> {
+        let work = tokio::task::spawn_blocking(move || answer(&translate(request)?).map_err(|error| refused(&error)));
+        work.await.map_err(|error| ProviderError::Unavailable(format!("the offline engine broke: {error}")))?
+    }
+}
+
+/// Faults on request, so that callers can test their own handling: each is a model name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    RateLimited,
+    Broken,
+    SlowFirstToken,
+    StreamCut,
+}
+
+/// How long the slow fault waits before the first token.
+const SLOW: Duration = Duration::from_secs(10);
+/// After how many pieces the cutting fault cuts.
+const CUT_AFTER: usize = 5;
+
+impl Fault {
+    const ALL: [Self; 4] = [Self::RateLimited, Self::Broken, Self::SlowFirstToken, Self::StreamCut];
+
+    fn model(self) -> &'static str {
+        match self {
+            Self::RateLimited => "offline-chat-fault-429",
+            Self::Broken => "offline-chat-fault-500",
+            Self::SlowFirstToken => "offline-chat-fault-slow",
+            Self::StreamCut => "offline-chat-fault-cut",
+        }
+    }
+
+    fn of(model: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| fault.model() == model)
+    }
+
+    /// What the fault does before the first token.
+    async fn strike(self) -> Result<(), ProviderError> {
+        match self {
+            Self::RateLimited => Err(ProviderError::RateLimited {
+                message: "this model name asks for a rate limit".to_owned(),
+                retry_after: Some(Duration::from_secs(2)),
+            }),
+            Self::Broken => Err(ProviderError::Unavailable("this model name asks for a broken upstream".to_owned())),
+            Self::SlowFirstToken => {
+                tokio::time::sleep(SLOW).await;
+                Ok(())
+            }
+            Self::StreamCut => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl ChatProvider for OfflineChat {
+    async fn complete(&self, call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError> {
+        let fault = Fault::of(&call.model);
+        if let Some(fault) = fault {
+            within(call.deadline, fault.strike()).await??;
+        }
+        if fault == Some(Fault::StreamCut) {
+            return Err(cut());
+        }
+        let Answer { choices, prompt_tokens, completion_tokens } =
+            within(call.deadline, Self::answer(call.request)).await??;
+        Ok(pb::CreateChatResponse {
+            created: call::unix_now(),
+            choices: choices.into_iter().zip(0..).map(|(choice, index)| whole(choice, index)).collect(),
+            usage: Some(usage(prompt_tokens, completion_tokens)),
+            ..pb::CreateChatResponse::default()
+        })
+    }
+
+    async fn stream(
+        &self,
+        call: Call<pb::ChatRequest>,
+        options: Option<pb::StreamOptions>,
+    ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
+        let fault = Fault::of(&call.model);
+        if let Some(fault) = fault {
+            within(call.deadline, fault.strike()).await??;
+        }
+        let answer = within(call.deadline, Self::answer(call.request)).await??;
+        let usage = usage(answer.prompt_tokens, answer.completion_tokens);
+        let mut pieces: Vec<_> =
+            answer.choices.into_iter().zip(0..).flat_map(|(choice, index)| pieces(choice, index)).collect();
+        if options.and_then(|options| options.include_usage).unwrap_or_default() {
+            pieces.push(pb::StreamChatResponse { usage: Some(usage), ..pb::StreamChatResponse::default() });
+        }
+        let mut pieces: Vec<_> = pieces.into_iter().map(Ok).collect();
+        if fault == Some(Fault::StreamCut) {
+            pieces.truncate(CUT_AFTER);
+            pieces.push(Err(cut()));
+        }
+        let (pause, deadline) = (self.pause, call.deadline);
+        let paced = stream::iter(pieces).enumerate().then(move |(place, piece)| async move {
+            if place > 0 && !pause.is_zero() {
+                within(deadline, tokio::time::sleep(pause)).await?;
+            }
+            piece
+        });
+        Ok(paced.boxed())
+    }
+}
+
+fn cut() -> ProviderError {
+    ProviderError::Unavailable("this model name asks for a stream that is cut".to_owned())
+}
+
+async fn within<T>(
+    deadline: Option<tokio::time::Instant>,
+    work: impl std::future::Future<Output = T>,
+) -> Result<T, ProviderError> {
+    match deadline {
+        None => Ok(work.await),
+        Some(deadline) => tokio::time::timeout_at(deadline, work)
+            .await
+            .map_err(|_| ProviderError::Timeout("the deadline passed before the answer was there".to_owned())),
+    }
+}
+
+fn refused(error: &offline_chat::Error) -> ProviderError {
+    ProviderError::Refused { message: error.message.clone(), field: Some(error.field.clone()) }
+}
+
+fn usage(prompt_tokens: u64, completion_tokens: u64) -> pb::Usage {
+    pb::Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens: prompt_tokens + completion_tokens,
+        ..pb::Usage::default()
+    }
+}
+
+fn finish_reason(finish: Finish) -> String {
+    match finish {
+        Finish::Stop => "stop",
+        Finish::Length => "length",
+        Finish::ToolCalls => "tool_calls",
+    }
+    .to_owned()
+}
+
+fn whole(choice: Choice, index: u32) -> pb::ChatChoice {
+    let content = (choice.tool_calls.is_empty()).then(|| Content::Text(choice.pieces.concat()));
+    let tool_calls = choice.tool_calls.into_iter().map(|call| pb::ToolCall {
+        id: call.id,
+        r#type: "function".to_owned(),
+        function: Some(pb::FunctionCall { name: call.name, arguments: call.arguments, extra_json: String::new() }),
+        extra_json: String::new(),
+    });
+    pb::ChatChoice {
+        index,
+        message: Some(pb::ChatMessage {
+            role: "assistant".to_owned(),
+            content,
+            tool_calls: tool_calls.collect(),
+            ..pb::ChatMessage::default()
+        }),
+        finish_reason: finish_reason(choice.finish),
+        ..pb::ChatChoice::default()
+    }
+}
+
+/// One choice as it is streamed: the role, the text or the calls, the reason it ended.
+fn pieces(choice: Choice, index: u32) -> Vec<pb::StreamChatResponse> {
+    let first = if choice.tool_calls.is_empty() { Some(String::new()) } else { None };
+    let mut deltas =
+        vec![pb::ChatDelta { role: Some("assistant".to_owned()), content: first, ..pb::ChatDelta::default() }];
+    deltas.extend(
+        choice.pieces.into_iter().map(|text| pb::ChatDelta { content: Some(text), ..pb::ChatDelta::default() }),
+    );
+    for (call, place) in choice.tool_calls.into_iter().zip(0..) {
+        let begin =
+            pb::FunctionCallDelta { name: Some(call.name), arguments: Some(String::new()), extra_json: String::new() };
+        deltas.push(tool_delta(pb::ToolCallDelta {
+            index: place,
+            id: Some(call.id),
+            r#type: Some("function".to_owned()),
+            function: Some(begin),
+            extra_json: String::new(),
+        }));
+        deltas.extend(call.pieces.into_iter().map(|text| {
+            let more = pb::FunctionCallDelta { name: None, arguments: Some(text), extra_json: String::new() };
+            tool_delta(pb::ToolCallDelta { index: place, function: Some(more), ..pb::ToolCallDelta::default() })
+        }));
+    }
+    let last = (pb::ChatDelta::default(), Some(finish_reason(choice.finish)));
+    let created = call::unix_now();
+    let steps = deltas.into_iter().map(|delta| (delta, None)).chain(std::iter::once(last));
+    let steps = steps.map(|(delta, finish_reason)| pb::StreamChatResponse {
+        created,
+        choices: vec![pb::ChatChunkChoice {
+            index,
+            delta: Some(delta),
+            finish_reason,
+            ..pb::ChatChunkChoice::default()
+        }],
+        ..pb::StreamChatResponse::default()
+    });
+    steps.collect()
+}
+
+fn tool_delta(call: pb::ToolCallDelta) -> pb::ChatDelta {
+    pb::ChatDelta { tool_calls: vec![call], ..pb::ChatDelta::default() }
+}
+
+/// The request in the engine's own terms.
+fn translate(chat: pb::ChatRequest) -> Result<offline_chat::Request, ProviderError> {
+    Ok(offline_chat::Request {
+        turns: chat.messages.into_iter().map(turn).collect(),
+        tools: chat.tools.into_iter().filter_map(|tool| tool.function).map(tool).collect::<Result<_, _>>()?,
+        tool_choice: match chat.tool_choice.and_then(|choice| choice.choice) {
+            Some(tool_choice::Choice::Mode(mode)) if mode == "none" => ToolChoice::None,
+            Some(tool_choice::Choice::Mode(mode)) if mode == "required" => ToolChoice::Required,
+            Some(tool_choice::Choice::FunctionName(name)) => ToolChoice::Named(name),
+            Some(tool_choice::Choice::Mode(_) | tool_choice::Choice::OtherJson(_)) | None => ToolChoice::Auto,
+        },
+        parallel_tool_calls: chat.parallel_tool_calls.unwrap_or(true),
+        format: format(chat.response_format)?,
+        n: chat.n.unwrap_or(1),
+        max_tokens: chat.max_completion_tokens.or(chat.max_tokens),
+        stop: chat.stop,
+        seed: chat.seed,
+        temperature: chat.temperature,
+    })
+}
+
+fn turn(message: pb::ChatMessage) -> Turn {
+    let (text, attachments) = match message.content {
+        None => (message.refusal.unwrap_or_default(), Vec::new()),
+        Some(Content::Text(text)) => (text, Vec::new()),
+        Some(Content::Parts(parts)) => {
+            let (mut texts, mut attachments) = (Vec::new(), Vec::new());
+            for part in parts.parts.into_iter().filter_map(|part| part.part) {
+                match part {
+                    Part::Text(text) | Part::Refusal(text) => texts.push(text),
+                    Part::ImageUrl(_) => attachments.push("image".to_owned()),
+                    Part::InputAudio(_) => attachments.push("audio".to_owned()),
+                    Part::File(_) | Part::OtherJson(_) => attachments.push("file".to_owned()),
+                }
+            }
+            (texts.join("\n"), attachments)
+        }
+    };
+    let role = match message.role.as_str() {
+        "system" | "developer" => Role::System,
+        "assistant" => Role::Assistant,
+        "tool" | "function" => Role::Tool,
+        _ => Role::User,
+    };
+    let past = message.tool_calls.into_iter().map(|call| {
+        let function = call.function.unwrap_or_default();
+        PastCall { id: call.id, name: function.name, arguments: function.arguments }
+    });
+    Turn { role, text, attachments, tool_calls: past.collect(), tool_call_id: message.tool_call_id }
+}
+
+fn tool(function: pb::FunctionTool) -> Result<Tool, ProviderError> {
+    let parameters = match function.parameters_json.as_str() {
+        "" => serde_json::Value::Null,
+        schema => parse(schema, "tools.function.parameters")?,
+    };
+    Ok(Tool { name: function.name, description: function.description.unwrap_or_default(), parameters })
+}
+
+fn format(format: Option<pb::ResponseFormat>) -> Result<Format, ProviderError> {
+    let Some(format) = format else { return Ok(Format::Text) };
+    Ok(match (format.r#type.as_str(), format.json_schema) {
+        ("json_schema", Some(schema)) => {
+            Format::JsonSchema(parse(&schema.schema_json, "response_format.json_schema.schema")?)
+        }
+        ("json_object", _) => Format::JsonObject,
+        _ => Format::Text,
+    })
+}
+
+fn parse(json: &str, field: &str) -> Result<serde_json::Value, ProviderError> {
+    serde_json::from_str(json)
+        .map_err(|error| ProviderError::Refused { message: error.to_string(), field: Some(field.to_owned()) })
+}

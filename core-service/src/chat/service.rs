@@ -1,0 +1,127 @@
+//! The gRPC door of the chat panel.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream::BoxStream};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+use triptych_proto::v1::{self as pb, chat_service_server::ChatService};
+
+use super::{ChatProvider, validate};
+use crate::{
+    call::{self, Call},
+    catalog::{Catalog, Entry},
+    error::{Error, ProviderError},
+};
+
+/// Serves [`ChatService`] from a catalog.
+#[derive(Debug, Clone)]
+pub struct ChatDoor {
+    catalog: Arc<Catalog>,
+}
+
+impl ChatDoor {
+    /// A door to the chat models of this catalog.
+    pub fn new(catalog: Arc<Catalog>) -> Self {
+        Self { catalog }
+    }
+
+    /// Checks a conversation and finds who answers it.
+    fn admit(
+        &self,
+        metadata: &MetadataMap,
+        chat: Option<pb::ChatRequest>,
+        idempotency_key: String,
+    ) -> Result<(&Entry<dyn ChatProvider>, Call<pb::ChatRequest>), Error> {
+        let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
+        validate::check(&chat)?;
+        call::check_idempotency_key(&idempotency_key)?;
+        let entry = self.catalog.chat.find(&chat.model)?;
+        let call = Call {
+            model: entry.upstream.clone(),
+            request: chat,
+            deadline: call::deadline(metadata),
+            request_id: call::request_id(metadata),
+            idempotency_key,
+        };
+        Ok((entry, call))
+    }
+}
+
+#[async_trait]
+impl ChatService for ChatDoor {
+    async fn create_chat(
+        &self,
+        request: Request<pb::CreateChatRequest>,
+    ) -> Result<Response<pb::CreateChatResponse>, Status> {
+        let (metadata, _, pb::CreateChatRequest { chat, idempotency_key }) = request.into_parts();
+        let (entry, call) = self.admit(&metadata, chat, idempotency_key)?;
+        let mut response = entry.provider.complete(call).await.map_err(Error::Provider)?;
+        response.model.clone_from(&entry.id);
+        if response.id.is_empty() {
+            response.id = new_id();
+        }
+        if response.created == 0 {
+            response.created = call::unix_now();
+        }
+        for choice in response.choices.iter_mut().filter(|choice| choice.finish_reason.is_empty()) {
+            // A whole reply has ended, whether the upstream says why or not.
+            "stop".clone_into(&mut choice.finish_reason);
+        }
+        Ok(Response::new(response))
+    }
+
+    type StreamChatStream = BoxStream<'static, Result<pb::StreamChatResponse, Status>>;
+
+    async fn stream_chat(
+        &self,
+        request: Request<pb::StreamChatRequest>,
+    ) -> Result<Response<Self::StreamChatStream>, Status> {
+        let (metadata, _, pb::StreamChatRequest { chat, idempotency_key, stream_options }) = request.into_parts();
+        let (entry, call) = self.admit(&metadata, chat, idempotency_key)?;
+        if let Some(options) = &stream_options {
+            validate::check_extra("stream_options.extra_json", &options.extra_json, &["include_usage"])?;
+        }
+        let wants_usage = stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or_default();
+        let pieces = entry.provider.stream(call, stream_options).await.map_err(Error::Provider)?;
+        let mut same = Same { id: String::new(), created: 0, model: entry.id.clone() };
+        let pieces = pieces.filter_map(move |piece| {
+            let piece = match piece {
+                // Some upstreams tell the usage unasked; clients that did not ask index the empty choices.
+                Ok(piece) if piece.choices.is_empty() && !wants_usage => None,
+                Ok(piece) => Some(Ok(same.settle(piece))),
+                Err(error) => Some(Err(failed(error))),
+            };
+            std::future::ready(piece)
+        });
+        Ok(Response::new(pieces.boxed()))
+    }
+}
+
+/// What is the same in all pieces of one reply, whatever the upstream does.
+struct Same {
+    id: String,
+    created: i64,
+    model: String,
+}
+
+impl Same {
+    fn settle(&mut self, mut piece: pb::StreamChatResponse) -> pb::StreamChatResponse {
+        if self.id.is_empty() {
+            self.id = if piece.id.is_empty() { new_id() } else { std::mem::take(&mut piece.id) };
+            self.created = if piece.created == 0 { call::unix_now() } else { piece.created };
+        }
+        piece.id.clone_from(&self.id);
+        piece.created = self.created;
+        piece.model.clone_from(&self.model);
+        piece
+    }
+}
+
+fn new_id() -> String {
+    format!("chatcmpl-{}", uuid::Uuid::new_v4().simple())
+}
+
+fn failed(error: ProviderError) -> Status {
+    Error::Provider(error).into()
+}

@@ -1,0 +1,184 @@
+//! What an upstream's refusal means, whichever of the many shapes it comes in.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
+
+use crate::error::ProviderError;
+
+/// Longest message of an upstream that is passed on, in characters.
+const MAX_MESSAGE: usize = 1000;
+
+/// What the body of a failure says, as far as it says anything.
+#[derive(Debug, Default)]
+struct Words {
+    message: String,
+    kind: String,
+    code: String,
+    param: Option<String>,
+}
+
+/// The failure that an answer with an error status stands for.
+pub(super) fn failure_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+    let words = read(body);
+    let message = if words.message.is_empty() {
+        format!("the upstream answered with status {}", status.as_u16())
+    } else {
+        words.message.clone()
+    };
+    classify(status.as_u16(), message, words, retry_after(headers))
+}
+
+/// The failure that an `error` member within a successful answer, or within a stream, stands for.
+pub(crate) fn failure_in_reply(error: &str) -> ProviderError {
+    let words = read(format!("{{\"error\":{error}}}").as_bytes());
+    let message =
+        if words.message.is_empty() { "the upstream failed while answering".to_owned() } else { words.message.clone() };
+    // Many upstreams repeat the status here; where there is none, it broke.
+    let status = words.code.parse().unwrap_or(500);
+    classify(status, message, words, None)
+}
+
+fn classify(status: u16, message: String, words: Words, retry_after: Option<Duration>) -> ProviderError {
+    let Words { kind, code, param, .. } = words;
+    let says = |word: &str| code.eq_ignore_ascii_case(word) || kind.eq_ignore_ascii_case(word);
+    if ["content_policy_violation", "content_filter", "data_inspection_failed", "moderation_blocked"]
+        .into_iter()
+        .any(says)
+    {
+        return ProviderError::ContentPolicy(message);
+    }
+    // An empty account cannot be waited out, though it comes with status 429.
+    if ["insufficient_quota", "billing_hard_limit_reached", "Arrearage"].into_iter().any(says) {
+        return ProviderError::Credentials(message);
+    }
+    match status {
+        401..=403 => ProviderError::Credentials(message),
+        // The operator chose the model and the address: nothing the caller could mend.
+        404 | 405 => ProviderError::Unavailable(message),
+        408 | 504 => ProviderError::Timeout(message),
+        429 => ProviderError::RateLimited { message, retry_after },
+        501 => ProviderError::NotSupported(message),
+        400..=499 => ProviderError::Refused { message, field: param },
+        500.. => ProviderError::Unavailable(message),
+        _ => ProviderError::Unreadable(message),
+    }
+}
+
+fn read(body: &[u8]) -> Words {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    let Ok(value) = serde_json::from_str::<Value>(text) else {
+        // A page of some proxy is not for the caller.
+        let message = if text.starts_with('<') { "" } else { text };
+        return Words { message: shortened(message), ..Words::default() };
+    };
+    match value.get("error") {
+        Some(Value::String(message)) => Words { message: shortened(message), ..Words::default() },
+        Some(error @ Value::Object(_)) => words(error),
+        _ if value.get("detail").is_some() => {
+            let detail = &value["detail"];
+            let first = detail.get(0).and_then(|item| item.get("msg")).and_then(Value::as_str);
+            Words { message: shortened(detail.as_str().or(first).unwrap_or_default()), ..Words::default() }
+        }
+        _ => words(&value),
+    }
+}
+
+fn words(error: &Value) -> Words {
+    let text = |name: &str| match &error[name] {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    Words {
+        message: shortened(&text("message")),
+        kind: text("type"),
+        code: text("code"),
+        param: Some(text("param")).filter(|param| !param.is_empty()),
+    }
+}
+
+fn shortened(message: &str) -> String {
+    match message.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message.to_owned(),
+    }
+}
+
+/// When the upstream wants us back: `retry-after-ms`, else `retry-after` in seconds or as a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    if let Some(ms) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
+        return Duration::try_from_secs_f64(ms / 1000.0).ok();
+    }
+    let text = text(header::RETRY_AFTER.as_str())?;
+    match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(status: u16, body: &str) -> ProviderError {
+        failure_of(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+    }
+
+    #[test]
+    fn every_known_shape_of_an_error_body_gives_its_words() {
+        let shapes = [
+            r#"{"error":{"message":"too long","type":"x","param":"messages","code":400}}"#,
+            r#"{"object":"error","message":"too long","type":"BadRequestError","param":"messages","code":400}"#,
+            r#"{"error":{"message":"too long","param":"messages","code":"invalid"},"request_id":"1"}"#,
+        ];
+        for shape in shapes {
+            let expected = ProviderError::Refused { message: "too long".into(), field: Some("messages".into()) };
+            assert_eq!(failure(400, shape), expected, "{shape}");
+        }
+        for shape in
+            [r#"{"error":"too long"}"#, r#"{"detail":"too long"}"#, r#"{"detail":[{"msg":"too long"}]}"#, "too long"]
+        {
+            assert_eq!(
+                failure(400, shape),
+                ProviderError::Refused { message: "too long".into(), field: None },
+                "{shape}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_proxys_page_is_never_passed_on() {
+        let expected = ProviderError::Unavailable("the upstream answered with status 502".into());
+        assert_eq!(failure(502, "<html>Bad Gateway</html>"), expected);
+    }
+
+    #[test]
+    fn an_empty_account_is_not_a_rate_limit() {
+        let body =
+            r#"{"error":{"message":"pay","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
+        assert_eq!(failure(429, body), ProviderError::Credentials("pay".into()));
+    }
+
+    #[test]
+    fn the_wait_is_read_in_all_its_spellings() {
+        let wait = |name: &'static str, value: &str| {
+            let headers = HeaderMap::from_iter([(header::HeaderName::from_static(name), value.parse().unwrap())]);
+            retry_after(&headers)
+        };
+        assert_eq!(wait("retry-after-ms", "1500"), Some(Duration::from_millis(1500)));
+        assert_eq!(wait("retry-after", "2.5"), Some(Duration::from_millis(2500)));
+        assert_eq!(wait("retry-after", "-1"), None);
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(30));
+        assert!(wait("retry-after", &date).is_some_and(|wait| (25..=30).contains(&wait.as_secs())));
+    }
+
+    #[test]
+    fn an_error_within_an_answer_is_classed_by_its_code() {
+        assert!(matches!(failure_in_reply(r#"{"message":"slow down","code":429}"#), ProviderError::RateLimited { .. }));
+        assert_eq!(failure_in_reply("\"gone\""), ProviderError::Unavailable("gone".into()));
+    }
+}
