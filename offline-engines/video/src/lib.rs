@@ -97,7 +97,8 @@ impl RenderError {
     }
 }
 
-/// Renders the shot. Memory is a few frames plus the encoded bytes, about 1 MB per second of 1920x1080.
+/// Renders the shot. Memory is a few frames, the picture scaled to at most twice the frame, and two copies of the encoded
+/// bytes (about 1 MB per second of 1920x1080). Blocks until the clip is done, or for one frame after a cancellation.
 pub fn render(shot: &Shot<'_>, watch: &dyn Watch) -> Result<Rendered, RenderError> {
     shot.validate()?;
     let picture = sample::fit(shot.picture, shot.width, shot.height)?;

@@ -1,5 +1,7 @@
 //! Whole clips, read back with our own box reader and the codec's decoder.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the answer")]
+
 #[path = "mp4.rs"]
 mod mp4;
 
@@ -160,6 +162,22 @@ fn the_picture_fills_the_frame_whatever_its_shape() {
             }
         }
     }
+}
+
+#[test]
+fn a_picture_of_noise_stays_near_the_target_size() {
+    let mut state = 1u32;
+    let noise = RgbImage::from_fn(640, 360, |_, _| {
+        Rgb([(); 3].map(|()| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        }))
+    });
+    let clip = rendered(&Shot { width: 640, height: 360, seconds: 2, ..shot(&noise, "fast pan left") });
+    let target = 640 * 360 / 8 * 30 * 2 / 8;
+    assert!(clip.mp4.len() < 4 * target, "{} for {target}", clip.mp4.len());
+    let calm = rendered(&Shot { width: 640, height: 360, seconds: 2, ..shot(&picture(640, 360), "fast pan left") });
+    assert!(calm.mp4.len() < target, "{} for {target}", calm.mp4.len());
 }
 
 #[test]
