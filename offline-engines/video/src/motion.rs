@@ -86,8 +86,8 @@ const DIRECTIONS: &[(Direction, &[&str])] = &[
     (In, &["in", "into", "inward", "inwards", "forward", "forwards", "closer", "toward", "towards"]),
     (Out, &["out", "outward", "outwards", "back", "backward", "backwards", "away"]),
 ];
-/// How many words after (and before) a move its direction may stand.
-const REACH_AFTER: usize = 4;
+/// How many words after (and before) a move its direction may stand. On one axis the last counts: "from left to right".
+const REACH_AFTER: usize = 5;
 const REACH_BEFORE: usize = 1;
 
 const SLOW: &[&str] = &["slow", "slowly", "gentle", "gently", "subtle", "subtly", "calm", "calmly", "soft", "softly"];
@@ -253,8 +253,6 @@ fn directions(words: &[&str], at: usize) -> Vec<Direction> {
     if ways.is_empty() {
         ways.extend(words[at.saturating_sub(REACH_BEFORE)..at].iter().filter_map(direction));
     }
-    // The first word on an axis counts: "pan left out of the right wing".
-    ways.truncate(2);
     ways
 }
 
@@ -284,6 +282,7 @@ mod tests {
             ("Camera pans to the RIGHT.", Motion { pan: Some(Right), ..REST }),
             ("panning shot", Motion { pan: Some(Right), ..REST }),
             ("a leftward pan", Motion { pan: Some(Left), ..REST }),
+            ("pan slowly from right to left", Motion { pan: Some(Left), pace: Pace::Slow, ..REST }),
             ("pan up", Motion { tilt: Some(Up), ..REST }),
             ("tilt down", Motion { tilt: Some(Down), ..REST }),
             ("zoom", Motion { zoom: Some(In), ..REST }),
