@@ -1,0 +1,69 @@
+//! From a field path of the contract to the spelling of the JSON that the client wrote.
+
+/// `parts[1].text` of a message becomes `content[1].text`. `None` where the path names nothing the client wrote.
+pub(super) fn spelled(field: &str) -> Option<String> {
+    let mut path: Vec<String> = Vec::new();
+    for (place, segment) in field.split('.').enumerate() {
+        let (name, index) = segment.find('[').map_or((segment, ""), |at| segment.split_at(at));
+        let within = |name: &str| {
+            path.last().and_then(|last| last.strip_prefix(name)).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+        };
+        let name = match name {
+            // The contract wraps the request; the client does not.
+            "chat" | "image" if place == 0 && index.is_empty() && field.contains('.') => continue,
+            // How a picture or a choice came is the contract's matter: the client wrote the member around it.
+            "data" | "url" | "media_key" | "source" if within("image") || within("input_reference") || within("mask") => {
+                continue;
+            }
+            "mode" if within("tool_choice") => continue,
+            "function_name" if within("tool_choice") => "function.name",
+            "extra_json" | "other_json" => continue,
+            "text" if place > 0 && path.len() == 1 && within("messages") => "content",
+            "parts" if within("content") => {
+                if let Some(last) = path.last_mut() {
+                    last.push_str(index);
+                }
+                continue;
+            }
+            "parts" => "content",
+            "duration_seconds" => "seconds",
+            "pictures" => "image",
+            "delivery" => "response_format",
+            "parameters_json" => "parameters",
+            "schema_json" => "schema",
+            name => name,
+        };
+        path.push(format!("{name}{index}"));
+    }
+    Some(path.join(".")).filter(|path| !path.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spelled;
+
+    #[test]
+    fn paths_of_the_contract_become_paths_of_the_request() {
+        for (contract, json) in [
+            ("prompt", Some("prompt")),
+            ("image.prompt", Some("prompt")),
+            ("chat.messages[2].role", Some("messages[2].role")),
+            ("messages[0].text", Some("messages[0].content")),
+            ("messages[0].parts[1].text", Some("messages[0].content[1].text")),
+            ("messages[0].parts.parts[1].image_url.url", Some("messages[0].content[1].image_url.url")),
+            ("tools[0].function.parameters_json", Some("tools[0].function.parameters")),
+            ("response_format.json_schema.schema_json", Some("response_format.json_schema.schema")),
+            ("tool_choice.mode", Some("tool_choice")),
+            ("tool_choice.function_name", Some("tool_choice.function.name")),
+            ("duration_seconds", Some("seconds")),
+            ("pictures", Some("image")),
+            ("image.pictures[1].data", Some("image[1]")),
+            ("input_reference.url", Some("input_reference")),
+            ("delivery", Some("response_format")),
+            ("extra_json", None),
+            ("", None),
+        ] {
+            assert_eq!(spelled(contract).as_deref(), json, "{contract}");
+        }
+    }
+}
