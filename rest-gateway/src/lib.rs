@@ -1,3 +1,33 @@
 //! The OpenAI REST surface over the Triptych contract. It keeps no state of its own and never names an upstream.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`routes`] | the whole URL surface |
+//! | [`server`] | connections: timeouts, limits, drain |
+//! | [`core`] | the port to the core, in this process or over the network |
+//! | [`context`], [`json`], [`error`], [`sse`] | what every handler reads and writes |
+//! | `image`, `video`, `models`, `media`, `health` | the handlers |
 
+pub mod app;
+mod body;
+pub mod context;
 pub mod core;
+pub mod error;
+mod health;
+pub mod json;
+mod meters;
+mod models;
+mod offload;
+mod path;
+pub mod request_id;
+pub mod routes;
+pub mod server;
+pub mod settings;
+pub mod sse;
+#[cfg(test)]
+mod testing;
+
+pub use meters::prometheus;
+pub use routes::router;
+pub use server::serve;
+pub use settings::Settings;

@@ -162,6 +162,11 @@ impl GatewayError {
     }
 }
 
+/// A duration in whole milliseconds, for headers and logs.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The body's `type`, which follows from the status alone.
 fn kind(status: StatusCode) -> &'static str {
     match status.as_u16() {
@@ -179,8 +184,8 @@ impl IntoResponse for GatewayError {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(wait) = told.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1000) as u64));
-            headers.insert(RETRY_AFTER_MS, HeaderValue::from(wait.as_millis() as u64));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(millis(wait).div_ceil(1000)));
+            headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis(wait)));
         }
         if told.retry == Retry::Never {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));

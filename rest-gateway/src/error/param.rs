@@ -6,13 +6,17 @@ pub(super) fn spelled(field: &str) -> Option<String> {
     for (place, segment) in field.split('.').enumerate() {
         let (name, index) = segment.find('[').map_or((segment, ""), |at| segment.split_at(at));
         let within = |name: &str| {
-            path.last().and_then(|last| last.strip_prefix(name)).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+            path.last()
+                .and_then(|last| last.strip_prefix(name))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
         };
         let name = match name {
             // The contract wraps the request; the client does not.
             "chat" | "image" if place == 0 && index.is_empty() && field.contains('.') => continue,
             // How a picture or a choice came is the contract's matter: the client wrote the member around it.
-            "data" | "url" | "media_key" | "source" if within("image") || within("input_reference") || within("mask") => {
+            "data" | "url" | "media_key" | "source"
+                if within("image") || within("input_reference") || within("mask") =>
+            {
                 continue;
             }
             "mode" if within("tool_choice") => continue,

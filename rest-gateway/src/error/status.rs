@@ -12,7 +12,7 @@ use super::{GatewayError, Told, kind, param};
 /// The domain of the reasons that [`ErrorReason`] names.
 const DOMAIN: &str = "triptych";
 /// Node's client ignores waits beyond a minute, Python's gives up at them; below a second nothing has changed yet.
-const WAIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+const WAIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
 
 /// What a client may do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

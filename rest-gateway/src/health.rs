@@ -1,0 +1,74 @@
+//! For whoever runs it: alive, ready, measured, described.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+use tokio::time::timeout;
+use triptych_proto::v1 as pb;
+
+use crate::{app::App, context::Context, meters};
+
+/// How long the core may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The surface, as an OpenAPI 3.1 document.
+pub(crate) const OPENAPI: &str = include_str!("../openapi.json");
+
+/// The process answers.
+pub(crate) async fn alive() -> Json<serde_json::Value> {
+    Json(json!({"status": "ok"}))
+}
+
+/// The core answers as well.
+pub(crate) async fn ready(State(app): State<App>, context: Context) -> Response {
+    let ask = pb::ListModelsRequest { panel: pb::Panel::Unspecified.into() };
+    let why = match timeout(PATIENCE, app.core.model.list_models(context.call(ask))).await {
+        Ok(Ok(_)) => return Json(json!({"status": "ok"})).into_response(),
+        Ok(Err(status)) => format!("the core answers {:?}", status.code()),
+        Err(_elapsed) => format!("the core has not answered within {PATIENCE:?}"),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unavailable", "message": why}))).into_response()
+}
+
+pub(crate) async fn metrics() -> Response {
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], meters::prometheus().render()).into_response()
+}
+
+pub(crate) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], OPENAPI).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::{Script, get, send};
+
+    #[tokio::test]
+    async fn it_is_alive_without_the_core_and_ready_only_with_it() {
+        let script = Script::default();
+        assert_eq!(send(&script, get("/readyz")).await.json(), json!({"status": "ok"}));
+        script.fails("SHUTTING_DOWN", tonic::Code::Unavailable, None);
+        assert_eq!(send(&script, get("/healthz")).await.json(), json!({"status": "ok"}));
+        let answer = send(&script, get("/readyz")).await;
+        let told = json!({"status": "unavailable", "message": "the core answers Unavailable"});
+        assert_eq!((answer.status.as_u16(), answer.json()), (503, told));
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_by_route_method_and_status() {
+        let script = Script::default();
+        send(&script, get("/v1/models/counted")).await;
+        let text = send(&script, get("/metrics")).await;
+        let line = r#"triptych_rest_requests_total{route="/v1/models/{*id}",method="GET",status="200"} "#;
+        assert!(text.text().contains(line), "{}", text.text());
+        assert!(text.text().contains("triptych_rest_request_seconds_bucket{route=\"/v1/models/{*id}\",le=\"0.001\"}"));
+        assert!(text.text().contains("\ntriptych_rest_requests_in_flight "));
+    }
+}
