@@ -17,7 +17,7 @@ use std::error::Error;
 
 pub use camera::{Crop, Path};
 pub use motion::{Direction, Motion, Pace};
-pub use shot::{FrameRate, SECONDS, SIDE, Shot};
+pub use shot::{FrameRate, SECONDS, SIDE, Shot, SideLimits};
 pub use stills::{SHEET_COLUMNS, SHEET_ROWS, STILLS_MEDIA_TYPE, THUMBNAIL_WIDTH, TILE_SIDE};
 
 /// Whether the encoder was built with its assembly, which makes it about three times faster. On x86 that takes `nasm` on
