@@ -1,0 +1,66 @@
+//! Files from pictures.
+
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::{ExtendedColorType, RgbImage, RgbaImage};
+
+/// A file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Lossless, quickly compressed; pictures without transparency are stored as RGB.
+    Png,
+    /// Lossy; transparency is laid on white.
+    Jpeg {
+        /// 1 (small) to 100 (fine); other values are clamped.
+        quality: u8,
+    },
+    /// Lossless.
+    WebP,
+}
+
+/// The encoder refused; only pictures without pixels, or beyond the format's own limits, make it.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// From the PNG encoder.
+    #[error("the picture could not be written as PNG")]
+    Png(#[from] png::EncodingError),
+    /// From the JPEG or WebP encoder.
+    #[error("the picture could not be written as JPEG or WebP")]
+    Image(#[from] image::ImageError),
+}
+
+/// The whole file.
+pub fn encode(picture: &RgbaImage, format: Format) -> Result<Vec<u8>, EncodeError> {
+    let (width, height) = picture.dimensions();
+    let mut file = Vec::with_capacity(picture.len() / 3);
+    match format {
+        Format::Png => {
+            let opaque = picture.pixels().all(|pixel| pixel[3] == 255);
+            let mut encoder = png::Encoder::new(&mut file, width, height);
+            encoder.set_depth(png::BitDepth::Eight);
+            encoder.set_compression(png::Compression::Fast);
+            encoder.set_color(if opaque { png::ColorType::Rgb } else { png::ColorType::Rgba });
+            let mut writer = encoder.write_header()?;
+            if opaque {
+                writer.write_image_data(&without_alpha(picture))?;
+            } else {
+                writer.write_image_data(picture)?;
+            }
+            writer.finish()?;
+        }
+        Format::Jpeg { quality } => {
+            JpegEncoder::new_with_quality(&mut file, quality.clamp(1, 100)).encode(&without_alpha(picture), width, height, ExtendedColorType::Rgb8)?;
+        }
+        Format::WebP => WebPEncoder::new_lossless(&mut file).encode(picture, width, height, ExtendedColorType::Rgba8)?,
+    }
+    Ok(file)
+}
+
+fn without_alpha(picture: &RgbaImage) -> RgbImage {
+    let mut flat = RgbImage::new(picture.width(), picture.height());
+    for (target, source) in flat.pixels_mut().zip(picture.pixels()) {
+        let [r, g, b, alpha] = source.0.map(u32::from);
+        target.0 = [r, g, b].map(|part| ((part * alpha + 255 * (255 - alpha) + 127) / 255) as u8);
+    }
+    flat
+}

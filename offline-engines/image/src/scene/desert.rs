@@ -1,0 +1,128 @@
+//! Dunes, far mesas, and a road when something is to drive on it.
+
+use super::land::Outline;
+use super::{Setting, Stage, sky};
+use crate::canvas::Canvas;
+use crate::colour::{Rgb, hex, smooth};
+use crate::lexicon::Subject;
+use crate::noise;
+use crate::paint::Paint;
+use crate::path::Path;
+use crate::random::Dice;
+
+pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+    let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
+    let horizon = height * 0.56;
+    sky::paint(canvas, setting, horizon);
+    let mut dice = setting.dice.fork("desert");
+    mesas(canvas, setting, horizon, &mut dice);
+    let driven = setting.reading.has(Subject::Car) || setting.reading.has(Subject::Bicycle);
+    let layers = if driven { 3 } else { 5 };
+    let low = if driven { 0.2 } else { 0.37 };
+    for layer in 0..layers {
+        let depth = layer as f32 / (layers - 1) as f32;
+        dune(canvas, setting, (horizon + height * low * depth.powf(1.3), depth), &mut dice);
+    }
+    if driven {
+        road(canvas, setting, &mut dice);
+        return Stage { foot: (width * 0.5, height * 0.88), size: unit * 0.36 };
+    }
+    cacti(canvas, setting, &mut dice);
+    Stage { foot: (width * 0.5, height * 0.93), size: unit * 0.38 }
+}
+
+fn sand(setting: &Setting, depth: f32) -> Rgb {
+    let palette = setting.palette;
+    // Sand keeps its warmth even against a low sun, unlike woods.
+    let own = hex(0xe2a861).to(hex(0xb8683a), depth * 0.8);
+    let shown = palette.land(own, depth);
+    let warm = shown.to(own.times(palette.light).darker(0.25), if palette.night || setting.ink() { 0.12 } else { 0.55 });
+    palette.haze.to(warm, smooth(-0.3, 0.6, depth))
+}
+
+fn mesas(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32, dice: &mut Dice) {
+    let unit = canvas.unit();
+    for depth in [0.05, 0.2] {
+        let (seed, shift) = (dice.seed(), dice.range(0.0, 50.0));
+        let line = Outline::of(canvas, |u| {
+            // Steps instead of slopes: table mountains.
+            let step = smooth(0.52, 0.57, noise::line(seed, u * 2.1 + shift)) + 0.5 * smooth(0.7, 0.74, noise::line(seed, u * 2.1 + shift));
+            horizon + unit * 0.015 - unit * (0.085 + 0.03 * depth) * step - unit * 0.012 * noise::rolling(seed, u * 9.0, 4)
+        });
+        let colour = sand(setting, depth).to(setting.palette.land(hex(0x8a4a3c), depth + 0.2), 0.7);
+        line.fill(canvas, |x, _, below| {
+            let rib = noise::plane(seed, x / unit * 40.0, below / unit * 3.0) - 0.5;
+            colour.darker((rib * 0.24).max(0.0))
+        });
+    }
+}
+
+fn dune(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), dice: &mut Dice) {
+    let unit = canvas.unit();
+    let (seed, shift) = (dice.seed(), dice.range(0.0, 50.0));
+    let octaves = canvas.octaves(3);
+    let swell = unit * (0.07 + 0.12 * depth);
+    let pitch = 1.7 - 0.7 * depth;
+    let line = Outline::of(canvas, |u| {
+        let crest = noise::craggy(seed, u * pitch + shift, 1) * 0.75 + noise::rolling(seed ^ 2, u * pitch + shift, 2) * 0.25;
+        base - swell * (crest - 0.45)
+    });
+    let (own, side) = (sand(setting, depth), setting.light_side());
+    let palette = setting.palette;
+    let shadow = own.to(palette.near, 0.42);
+    let lit = own.to(palette.disc, if palette.night { 0.06 } else { 0.22 });
+    line.fill(canvas, |x, y, below| {
+        let wander = (noise::cloudy(seed ^ 8, x / unit * 2.0, y / unit * 3.0, octaves) - 0.5) * unit * 0.25;
+        let at = x + wander * smooth(0.0, unit * 0.2, below) + side * below * 0.7;
+        let reach = unit * 0.015;
+        let slope = (line.at(at + reach) - line.at(at - reach)) / (2.0 * reach);
+        let facing = smooth(-0.22, 0.16, -slope * side);
+        let ripple = ((y / unit * (260.0 - 120.0 * depth) + wander / unit * 60.0).sin() * 0.5 + 0.5) * smooth(0.2, 1.0, depth);
+        shadow.to(lit, facing).darker(ripple * 0.06).to(palette.haze, smooth(0.0, unit * 0.5, below) * 0.2 * (1.0 - depth))
+    });
+}
+
+fn road(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
+    let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
+    let palette = setting.palette;
+    let (top, bottom) = (height * 0.82, height * 0.82 + unit * 0.15);
+    let seed = dice.seed();
+    let tar = palette.land(hex(0x4a4750), 0.9);
+    canvas.fill(&Path::polygon(&[(0.0, top - unit * 0.012), (width, top - unit * 0.012), (width, bottom), (0.0, bottom)]), &Paint::solid(sand(setting, 0.9).lighter(0.1)));
+    canvas.shade(top as usize..(bottom as usize).min(canvas.height), |x, y| {
+        let grit = noise::plane(seed, x / unit * 160.0, y / unit * 220.0) - 0.5;
+        let sheen = smooth(bottom, top, y) * 0.14;
+        (tar.lighter(sheen).darker((grit * 0.25).max(0.0)), 1.0)
+    });
+    let (stripe, mut dashes, mut x) = (palette.lit(hex(0xf0c458)), Path::default(), -unit * dice.unit() * 0.2);
+    let middle = (top + bottom) * 0.5 + unit * 0.02;
+    while x < width {
+        let far = unit * 0.006;
+        dashes = dashes.and(Path::polygon(&[(x, middle), (x + unit * 0.13, middle), (x + unit * 0.125, middle + far), (x - unit * 0.005, middle + far)]));
+        x += unit * 0.24;
+    }
+    canvas.fill(&dashes, &Paint::Flat((stripe, 0.9)));
+    let verge = Outline::of(canvas, |u| bottom - unit * 0.012 * noise::rolling(seed, u * 8.0, 4));
+    let near = sand(setting, 1.0);
+    verge.fill(canvas, |x, y, below| {
+        let grain = noise::cloudy(seed, x / unit * 24.0, y / unit * 60.0, 4) - 0.5;
+        near.darker((grain * 0.4).max(0.0) + (below / unit).min(0.25)).lighter((-grain * 0.16).max(0.0))
+    });
+}
+
+fn cacti(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
+    let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
+    let colour = setting.palette.land(hex(0x4f7a4a), 1.0).darker(0.2);
+    let side = -setting.light_side();
+    for (place, tall) in [(0.34, 0.24), (0.42, 0.13)] {
+        let foot = (width * 0.5 + side * width * place, height * 0.93);
+        let tall = unit * tall * dice.range(0.9, 1.1);
+        let thick = tall * 0.14;
+        let arm = |dir: f32, low: f32, high: f32| {
+            let out = foot.0 + dir * tall * 0.26;
+            Path::curve(&[(foot.0, foot.1 - tall * low), (out - dir * tall * 0.04, foot.1 - tall * low), (out, foot.1 - tall * (low + 0.08)), (out, foot.1 - tall * high)], (thick * 0.75, thick * 0.7))
+        };
+        let body = Path::stroke(&[(foot.0, foot.1), (foot.0, foot.1 - tall)], (thick, thick * 0.9)).and(arm(1.0, 0.42, 0.78)).and(arm(-1.0, 0.3, 0.62));
+        canvas.fill(&body, &Paint::solid(colour));
+    }
+}

@@ -1,0 +1,136 @@
+//! Draws in a subject's own coordinates, in the light of the scene.
+
+use crate::canvas::Canvas;
+use crate::colour::{BLACK, Rgb};
+use crate::paint::Paint;
+use crate::palette::Palette;
+use crate::path::{Path, Point};
+use crate::random::Dice;
+use crate::scene::{Setting, Stage};
+
+pub(super) struct Brush<'a, 'w> {
+    canvas: &'a mut Canvas<'w>,
+    origin: Point,
+    scale: f32,
+    pub(super) palette: Palette,
+    pub(super) dice: Dice,
+    /// `-1.0` when the light comes from the left.
+    pub(super) side: f32,
+    pub(super) ink: bool,
+}
+
+impl<'a, 'w> Brush<'a, 'w> {
+    pub(super) fn new(canvas: &'a mut Canvas<'w>, setting: &Setting, stage: Stage, dice: Dice) -> Self {
+        Self { canvas, origin: stage.foot, scale: stage.size, palette: setting.palette, dice, side: setting.light_side(), ink: setting.ink() }
+    }
+
+    /// The width and height of the whole canvas in the subject's units.
+    pub(super) fn room(&self) -> Point {
+        (self.canvas.w() / self.scale, self.canvas.h() / self.scale)
+    }
+
+    /// Moves and scales what is drawn next.
+    pub(super) fn shifted<R>(&mut self, by: Point, scale: f32, draw: impl FnOnce(&mut Self) -> R) -> R {
+        let before = (self.origin, self.scale);
+        self.origin = self.at(by);
+        self.scale *= scale;
+        let result = draw(self);
+        (self.origin, self.scale) = before;
+        result
+    }
+
+    fn at(&self, (x, y): Point) -> Point {
+        (self.origin.0 + x * self.scale, self.origin.1 + y * self.scale)
+    }
+
+    fn all(&self, points: &[Point]) -> Vec<Point> {
+        points.iter().map(|point| self.at(*point)).collect()
+    }
+
+    pub(super) fn blob_path(&self, points: &[Point]) -> Path {
+        Path::blob(&self.all(points))
+    }
+
+    pub(super) fn poly_path(&self, points: &[Point]) -> Path {
+        Path::polygon(&self.all(points))
+    }
+
+    pub(super) fn oval_path(&self, centre: Point, rx: f32, ry: f32) -> Path {
+        Path::ellipse(self.at(centre), rx * self.scale, ry * self.scale)
+    }
+
+    pub(super) fn line_path(&self, points: &[Point], widths: (f32, f32)) -> Path {
+        Path::curve(&self.all(points), (widths.0 * self.scale, widths.1 * self.scale))
+    }
+
+    /// A body: lit from the side the light comes from, darker away from it and below.
+    pub(super) fn body(&mut self, path: &Path, colour: Rgb) {
+        let Some([left, top, right, bottom]) = path.bounds() else { return };
+        let own = self.palette.lit(colour);
+        let (bright, dark) = (own.to(self.palette.disc, 0.16), own.darker(0.2).to(self.palette.near, 0.12));
+        let (from, to) = if self.side < 0.0 { ((left, top), (right, bottom)) } else { ((right, top), (left, bottom)) };
+        self.canvas.fill(path, &Paint::Linear { from, to, start: (bright, 1.0), end: (dark, 1.0) });
+    }
+
+    /// One tone, in the scene's light.
+    pub(super) fn flat(&mut self, path: &Path, colour: Rgb, alpha: f32) {
+        self.canvas.fill(path, &Paint::Flat((self.palette.lit(colour), alpha)));
+    }
+
+    /// One tone that shines by itself: windows, eyes, lamps.
+    pub(super) fn bright(&mut self, path: &Path, colour: Rgb, alpha: f32) {
+        self.canvas.fill(path, &Paint::Flat((colour, alpha)));
+    }
+
+    pub(super) fn inside(&mut self, path: &Path, outline: &Path, colour: Rgb, alpha: f32) {
+        self.canvas.fill_within(path, Some(outline), &Paint::Flat((self.palette.lit(colour), alpha)));
+    }
+
+    pub(super) fn blob(&mut self, points: &[Point], colour: Rgb) {
+        let path = self.blob_path(points);
+        self.body(&path, colour);
+    }
+
+    pub(super) fn poly(&mut self, points: &[Point], colour: Rgb) {
+        let path = self.poly_path(points);
+        self.body(&path, colour);
+    }
+
+    pub(super) fn rect(&mut self, left: f32, top: f32, right: f32, bottom: f32, colour: Rgb) {
+        self.poly(&[(left, top), (right, top), (right, bottom), (left, bottom)], colour);
+    }
+
+    pub(super) fn oval(&mut self, centre: Point, rx: f32, ry: f32, colour: Rgb) {
+        let path = self.oval_path(centre, rx, ry);
+        self.body(&path, colour);
+    }
+
+    pub(super) fn line(&mut self, points: &[Point], widths: (f32, f32), colour: Rgb) {
+        let path = self.line_path(points, widths);
+        self.flat(&path, colour, 1.0);
+    }
+
+    pub(super) fn glow(&mut self, centre: Point, radius: f32, colour: Rgb, strength: f32) {
+        if !self.ink {
+            self.canvas.glow(self.at(centre), radius * self.scale, colour, strength);
+        }
+    }
+
+    /// The soft dark patch that keeps a figure from floating.
+    pub(super) fn shadow(&mut self, centre: Point, rx: f32, ry: f32) {
+        for (share, alpha) in [(1.25, 0.1), (1.0, 0.14), (0.75, 0.16)] {
+            let path = self.oval_path((centre.0 - self.side * rx * 0.12, centre.1), rx * share, ry * share);
+            self.canvas.fill(&path, &Paint::Flat((self.palette.near.to(BLACK, 0.5), alpha)));
+        }
+    }
+
+    /// A path filled with a run between two heights, unlit: beams, flames.
+    pub(super) fn run(&mut self, path: &Path, (from, to): (Point, Point), start: (Rgb, f32), end: (Rgb, f32)) {
+        self.canvas.fill(path, &Paint::Linear { from: self.at(from), to: self.at(to), start, end });
+    }
+}
+
+/// The same outline on the other side of the middle.
+pub(super) fn mirrored(points: &[Point]) -> Vec<Point> {
+    points.iter().map(|(x, y)| (-x, *y)).collect()
+}
