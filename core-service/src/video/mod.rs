@@ -14,9 +14,14 @@ use crate::{
 };
 
 pub mod job;
+pub mod jobs;
+pub mod runner;
+#[cfg(test)]
+pub(crate) mod scripted;
 pub mod state;
 pub mod store;
 pub mod time;
+pub mod watch;
 
 /// Something that makes clips.
 ///

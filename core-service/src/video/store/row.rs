@@ -14,10 +14,10 @@ use crate::video::{
     time::Timestamp,
 };
 
-/// A statement with its first thirteen parameters still open.
+/// A statement with its parameters still open.
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// Binds `$1` to `$13`: the columns from `id` to `deleted`, in the order of the table.
+/// Binds `$1` to `$15`: the columns from `id` to `fingerprint`, in the order of the table.
 pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError> {
     // Named one by one, so that a new field stops the build here.
     let Job {
@@ -33,7 +33,7 @@ pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>,
         attempt,
         abandoned,
         deleted,
-        key: _,
+        key,
     } = job;
     Ok(query
         .bind(id.as_str().to_owned())
@@ -48,7 +48,9 @@ pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>,
         .bind(due_at.map(|at| at.0))
         .bind(i64::from(*attempt))
         .bind(abandoned.as_ref().map(|task| task.0.clone()))
-        .bind(i64::from(*deleted)))
+        .bind(i64::from(*deleted))
+        .bind(key.as_ref().map(|key| key.text.clone()))
+        .bind(key.as_ref().map(|key| key.fingerprint.clone())))
 }
 
 /// The job in this row.

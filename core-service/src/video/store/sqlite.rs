@@ -88,11 +88,7 @@ impl JobStore for SqliteStore {
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
                  ON CONFLICT (idempotency_key) DO NOTHING",
             );
-            let written = row::bind(query, job)?
-                .bind(job.key.as_ref().map(|key| key.text.clone()))
-                .bind(job.key.as_ref().map(|key| key.fingerprint.clone()))
-                .execute(&self.writer)
-                .await?;
+            let written = row::bind(query, job)?.execute(&self.writer).await?;
             let Some(key) = job.key.as_ref().filter(|_| written.rows_affected() == 0) else {
                 return Ok(Inserted::New);
             };
@@ -157,8 +153,8 @@ impl JobStore for SqliteStore {
         let query = sqlx::query(
             "UPDATE video_jobs SET revision = $2, phase = $3, state = $4, asked = $5, created_at = $6, completed_at = $7, \
              expires_at = $8, deadline_at = $9, due_at = $10, attempt = $11, abandoned = $12, deleted = $13, \
-             lease_until = CASE WHEN $14 = 1 THEN lease_until ELSE 0 END \
-             WHERE id = $1 AND fence = $15 AND revision = $16",
+             idempotency_key = $14, fingerprint = $15, lease_until = CASE WHEN $16 = 1 THEN lease_until ELSE 0 END \
+             WHERE id = $1 AND fence = $17 AND revision = $18",
         );
         let query = row::bind(query, &next)?.bind(i64::from(then == Lease::Kept));
         self.write(query.bind(claim.fence).bind(row::integer(claim.job.revision))).await?;
@@ -184,9 +180,7 @@ impl JobStore for SqliteStore {
              expires_at = $8, deadline_at = $9, due_at = $10, attempt = $11, abandoned = $12, deleted = $13, \
              idempotency_key = $14, fingerprint = $15 WHERE id = $1 AND revision = $2 - 1",
         );
-        let key = next.key.as_ref();
-        let query = row::bind(query, next)?.bind(key.map(|key| key.text.clone()));
-        self.write(query.bind(key.map(|key| key.fingerprint.clone()))).await
+        self.write(row::bind(query, next)?).await
     }
 
     async fn purge(&self, claim: &Claim) -> Result<(), StoreError> {
