@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{value::Slot, write};
@@ -69,14 +69,15 @@ impl<'de, A: MapAccess<'de>> Member<'_, 'de, A> {
 
     /// Keeps the member among the extras.
     pub(crate) fn keep(self, extra: &mut String) -> Result<(), A::Error> {
-        let raw = bounded(self.map.next_value()?)?;
-        write::append_member(extra, self.name, raw.get());
+        let name = self.name;
+        let raw = self.raw(|_| Ok(()))?;
+        write::append_member(extra, name, raw);
         Ok(())
     }
 
-    /// The value as it is spelled.
-    pub(crate) fn raw(self) -> Result<&'de RawValue, A::Error> {
-        bounded(self.map.next_value()?)
+    /// The value as it is spelled, if `check` finds it right.
+    pub(crate) fn raw(self, check: fn(&str) -> Result<(), &'static str>) -> Result<&'de str, A::Error> {
+        self.map.next_value_seed(Checked(check))
     }
 
     /// Reads over the member.
@@ -165,20 +166,36 @@ fn plain(error: &serde_json::Error) -> String {
     }
 }
 
-fn bounded<E: de::Error>(raw: &RawValue) -> Result<&RawValue, E> {
+/// Reads a value as it is spelled. The check is part of the reading, so that its error has the value's path.
+struct Checked(fn(&str) -> Result<(), &'static str>);
+
+impl<'de> DeserializeSeed<'de> for Checked {
+    type Value = &'de str;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<&'de str, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        if deeper_than_allowed(raw) {
+            return Err(de::Error::custom(format_args!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        (self.0)(raw).map_err(de::Error::custom)?;
+        Ok(raw)
+    }
+}
+
+fn deeper_than_allowed(raw: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in raw.get().bytes() {
+    for byte in raw.bytes() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => depth += 1,
-            b'}' | b']' if !in_string => depth -= 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > MAX_DEPTH {
-            return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")));
+            return true;
         }
     }
-    Ok(raw)
+    false
 }

@@ -72,7 +72,7 @@ impl Object for AnyPart {
         let slot = &mut self.part.part;
         let mut text = String::new();
         match member.name() {
-            "type" => return member.fill(&mut self.kind, extra),
+            "type" => member.fill(&mut self.kind, extra),
             "text" => member.fill(&mut text, extra).map(|()| *slot = Some(Part::Text(text))),
             "refusal" => member.fill(&mut text, extra).map(|()| *slot = Some(Part::Refusal(text))),
             "image_url" => {

@@ -6,7 +6,7 @@ use triptych_proto::v1 as pb;
 use super::content;
 use crate::{
     object::{Member, Object},
-    write::{ObjectWriter, Write, object},
+    write::{ObjectWriter, Write, append_member, object},
 };
 
 impl Object for pb::ChatMessage {
@@ -88,10 +88,10 @@ pub(super) fn take_reasoning<'de, A: MapAccess<'de>>(
     reasoning_content: &mut Option<String>,
     extra: &mut String,
 ) -> Result<(), A::Error> {
-    let raw = member.raw()?;
+    let raw = member.raw(|_| Ok(()))?;
     if reasoning_content.is_none() {
-        *reasoning_content = serde_json::from_str(raw.get()).unwrap_or_default();
+        *reasoning_content = serde_json::from_str(raw).unwrap_or_default();
     }
-    crate::write::append_member(extra, "reasoning", raw.get());
+    append_member(extra, "reasoning", raw);
     Ok(())
 }

@@ -15,3 +15,6 @@ pub use request::{Request, Streaming, read_request, write_request};
 
 /// The members of a request that have a field; an `extra_json` must not repeat them with a value.
 pub use request::MEMBERS as REQUEST_MEMBERS;
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ pub(super) fn take_error<'de, A: MapAccess<'de>>(
     member: Member<'_, 'de, A>,
     error: &mut Option<String>,
 ) -> Result<(), A::Error> {
-    let raw = member.raw()?.get();
+    let raw = member.raw(|_| Ok(()))?;
     if raw != "null" {
         *error = Some(raw.to_owned());
     }

@@ -111,10 +111,13 @@ fn take_schema<'de, A: MapAccess<'de>>(
     extra: &mut String,
 ) -> Result<(), A::Error> {
     let name = member.name().to_owned();
-    match member.raw()?.get() {
-        "null" => append_member(extra, &name, "null"),
-        schema if schema.starts_with('{') => schema.clone_into(field),
-        _ => return Err(A::Error::custom("expected a JSON Schema, which is an object")),
+    let raw = member.raw(|raw| match raw.as_bytes().first() {
+        Some(b'n' | b'{') => Ok(()),
+        _ => Err("expected a JSON Schema, which is an object"),
+    })?;
+    match raw {
+        "null" => append_member(extra, &name, raw),
+        schema => schema.clone_into(field),
     }
     Ok(())
 }
@@ -138,18 +141,20 @@ pub(super) fn take_choice<'de, A: MapAccess<'de>>(
         name: String,
     }
 
-    let raw = member.raw()?.get();
+    let raw = member.raw(|raw| match raw.as_bytes().first() {
+        Some(b'n' | b'"' | b'{') => Ok(()),
+        _ => Err("expected `none`, `auto`, `required` or an object"),
+    })?;
     let choice = match raw.as_bytes().first() {
         Some(b'n') => {
             append_member(extra, "tool_choice", raw);
             return Ok(());
         }
         Some(b'"') => Choice::Mode(serde_json::from_str(raw).map_err(A::Error::custom)?),
-        Some(b'{') => match serde_json::from_str(raw) {
+        _ => match serde_json::from_str(raw) {
             Ok(Named { r#type, function }) if r#type == "function" => Choice::FunctionName(function.name),
             Ok(_) | Err(_) => Choice::OtherJson(raw.to_owned()),
         },
-        _ => return Err(A::Error::custom("expected `none`, `auto`, `required` or an object")),
     };
     *field = Some(pb::ToolChoice { choice: Some(choice) });
     Ok(())

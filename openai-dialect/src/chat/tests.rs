@@ -1,0 +1,156 @@
+//! What goes in comes out: requests, replies and chunks of every kind the documentation and the field know.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn request_round_trip(document: &Value) -> Value {
+    let request = read_request(document.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}\n{document}"));
+    let mut out = Vec::new();
+    let options = request.stream_options.clone();
+    let streaming = if request.stream { Streaming::Yes(options.as_ref()) } else { Streaming::No };
+    write_request(&mut out, &request.chat.model, &request.chat, streaming);
+    serde_json::from_slice(&out).unwrap()
+}
+
+fn reply_round_trip(document: &Value) -> Value {
+    let reply = read_reply(document.to_string().as_bytes()).unwrap();
+    let mut out = Vec::new();
+    write_reply(&mut out, &reply.response);
+    serde_json::from_slice(&out).unwrap()
+}
+
+#[test]
+fn a_request_keeps_every_member_at_every_level() {
+    let document = json!({
+        "model": "m", "stream": true, "stream_options": {"include_usage": true, "continuous_usage_stats": false},
+        "messages": [
+            {"role": "developer", "content": "be brief", "name": "boss", "vendor": {"a": [1, null]}},
+            {"role": "user", "content": [
+                {"type": "text", "text": "é\u{1f600}", "cache_control": {"type": "ephemeral"}},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low", "min_pixels": 4}},
+                {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
+                {"type": "file", "file": {"file_id": "f", "filename": "x.pdf"}},
+                {"type": "video_url", "video_url": {"url": "http://v"}, "fps": 2.5}
+            ]},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"}, "index": 0},
+                {"id": "call_2", "type": "custom", "custom": {"name": "g", "input": "x"}}
+            ]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "42"},
+            {"role": "assistant", "refusal": "no", "reasoning_content": "hm"}
+        ],
+        "tools": [
+            {"type": "function", "function": {"name": "f", "description": "d", "strict": null,
+             "parameters": {"type": "object", "properties": {"z": {"type": "string"}, "a": {"const": 1}}, "required": ["z"]}}},
+            {"type": "custom", "custom": {"name": "g"}}
+        ],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "parallel_tool_calls": false,
+        "response_format": {"type": "json_schema", "json_schema": {"name": "s", "strict": true, "schema": {"type": "object"}}},
+        "n": 2, "max_tokens": 5, "max_completion_tokens": 6, "temperature": 0.7, "top_p": null, "presence_penalty": -1.5,
+        "frequency_penalty": 0.5, "seed": -3, "stop": ["a", "b"], "logprobs": true, "top_logprobs": 3,
+        "logit_bias": {"50256": -100.0}, "modalities": ["text"], "reasoning_effort": "low", "service_tier": "flex",
+        "user": "u", "metadata": {"k": "v"}, "store": false, "enable_thinking": false, "tags": [], "audio": null
+    });
+    assert_eq!(request_round_trip(&document), document);
+}
+
+#[test]
+fn what_a_field_cannot_hold_is_kept_beside_it() {
+    let document = json!({"model": "m", "messages": [{"role": "user", "content": "x", "tool_calls": []}], "tools": [],
+        "stop": null, "seed": null, "logit_bias": {}, "metadata": null, "tool_choice": null, "response_format": null});
+    assert_eq!(request_round_trip(&document), document);
+}
+
+#[test]
+fn numbers_that_no_double_holds_and_the_order_of_schemas_survive_byte_for_byte() {
+    let text = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"z":1,"a":[2]}}}],"big":12345678901234567890123,"tiny":0.1e-7,"huge":1E400,"lone":"\ud800"}"#;
+    let request = read_request(text.as_bytes()).unwrap();
+    let mut out = Vec::new();
+    write_request(&mut out, "m", &request.chat, Streaming::No);
+    assert_eq!(String::from_utf8(out).unwrap(), text);
+}
+
+#[test]
+fn whole_numbers_may_be_spelled_with_a_point_and_one_stop_text_without_a_list() {
+    let request = read_request(br#"{"messages":[],"n":3.0,"stop":"x"}"#).unwrap();
+    assert_eq!((request.chat.n, request.chat.stop), (Some(3), vec!["x".to_owned()]));
+}
+
+#[test]
+fn a_wrong_type_is_named_by_its_path() {
+    let cases = [
+        (r#"{"messages":"x"}"#, "messages"),
+        (r#"{"messages":[{"role":7}]}"#, "messages[0].role"),
+        (r#"{"messages":[{"role":"user","content":[{"type":"text","text":5}]}]}"#, "messages[0].content[0].text"),
+        (r#"{"messages":[{"role":"user","content":[{"type":"text"}]}]}"#, "messages[0].content[0]"),
+        (r#"{"max_tokens":1000000000000000000000000000000}"#, "max_tokens"),
+        (r#"{"n":-1}"#, "n"),
+        (r#"{"temperature":"hot"}"#, "temperature"),
+        (r#"{"tool_choice":5}"#, "tool_choice"),
+        (r#"{"stream":"yes"}"#, "stream"),
+        (r#"{"stop":[1]}"#, "stop[0]"),
+    ];
+    for (text, path) in cases {
+        let error = read_request(text.as_bytes()).expect_err(text);
+        assert_eq!(error.path, path, "{text}: {error}");
+    }
+}
+
+#[test]
+fn nesting_that_nobody_reads_is_bounded() {
+    let deep = format!(r#"{{"messages":[],"x":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(read_request(deep.as_bytes()).unwrap_err().path, "x");
+}
+
+#[test]
+fn a_reply_keeps_every_member_at_every_level() {
+    let document = json!({
+        "id": "c", "object": "chat.completion", "created": 1_795_350_000, "model": "m",
+        "choices": [{
+            "index": 0, "finish_reason": "tool_calls", "stop_reason": null, "token_ids": [1, 2],
+            "message": {"role": "assistant", "content": null, "refusal": null, "reasoning_content": "hm", "annotations": [],
+                "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            "logprobs": {"content": [{"token": "a", "logprob": -0.5, "bytes": [97],
+                "top_logprobs": [{"token": "a", "logprob": -0.5, "bytes": null}]}], "refusal": null}
+        }],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12, "cost": 0.01,
+            "prompt_tokens_details": {"cached_tokens": 1, "audio_tokens": null},
+            "completion_tokens_details": {"reasoning_tokens": 2, "text_tokens": 1}},
+        "system_fingerprint": null, "service_tier": "default", "timings": {"prompt_ms": 1.5}
+    });
+    assert_eq!(reply_round_trip(&document), document);
+}
+
+#[test]
+fn either_spelling_of_reasoning_reaches_clients_of_both() {
+    let document = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
+        "message": {"role": "assistant", "content": "x", "reasoning": "hm"}, "finish_reason": "stop"}]});
+    let written = reply_round_trip(&document);
+    assert_eq!(written["choices"][0]["message"]["reasoning"], "hm");
+    assert_eq!(written["choices"][0]["message"]["reasoning_content"], "hm");
+}
+
+#[test]
+fn a_chunk_keeps_every_member_and_tells_usage_as_asked() {
+    let document = json!({
+        "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "system_fingerprint": null, "obfuscation": "x",
+        "choices": [{"index": 1, "logprobs": null, "finish_reason": null, "matched_stop": 3, "delta": {"role": "assistant", "content": "",
+            "tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}]}}]
+    });
+    let chunk = read_chunk(document.to_string().as_bytes()).unwrap();
+    let mut out = Vec::new();
+    write_chunk(&mut out, &chunk.response, false);
+    assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), document);
+    out.clear();
+    write_chunk(&mut out, &chunk.response, true);
+    assert_eq!(serde_json::from_slice::<Value>(&out).unwrap()["usage"], Value::Null);
+}
+
+#[test]
+fn an_error_within_an_answer_is_told_apart_and_a_null_one_is_none() {
+    let failed = read_chunk(br#"{"error":{"message":"x"},"choices":[]}"#).unwrap();
+    assert_eq!(failed.error.as_deref(), Some(r#"{"message":"x"}"#));
+    assert_eq!(read_chunk(br#"{"error":null,"choices":null,"usage":null}"#).unwrap(), Chunk::default());
+}
