@@ -6,10 +6,11 @@
 //! | [`server`] | connections: timeouts, limits, drain |
 //! | [`core`] | the port to the core, in this process or over the network |
 //! | [`context`], [`json`], [`error`], [`sse`] | what every handler reads and writes |
-//! | `image`, `video`, `models`, `media`, `health` | the handlers |
+//! | `chat`, `image`, `video`, `models`, `media`, `health` | the handlers |
 
 pub mod app;
 mod body;
+mod chat;
 pub mod context;
 pub mod core;
 pub mod error;

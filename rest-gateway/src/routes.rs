@@ -5,12 +5,12 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     middleware,
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use http::{HeaderName, HeaderValue};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::{app::App, core::Core, error::GatewayError, health, models, request_id, settings::Settings};
+use crate::{app::App, chat, core::Core, error::GatewayError, health, models, request_id, settings::Settings};
 
 /// One method of one address. `HEAD` works wherever `GET` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,8 @@ const fn route(method: &'static str, path: &'static str) -> Route {
 
 /// All that is served. The OpenAPI document is held against it, both ways.
 pub const ROUTES: &[Route] = &[
+    route("POST", "/v1/chat/completions"),
+    route("POST", "/v1/engines/{engine}/chat/completions"),
     route("GET", "/v1/models"),
     route("GET", "/v1/models/{*id}"),
     route("GET", "/healthz"),
@@ -43,6 +45,8 @@ pub fn router(core: Core, settings: Settings) -> Router {
     let browsers = cors(&settings);
     let app = App::new(core, settings);
     let mut router = Router::new()
+        .route("/v1/chat/completions", post(chat::completions))
+        .route("/v1/engines/{engine}/chat/completions", post(chat::engine_completions))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::get))
         .route("/healthz", get(health::alive))

@@ -51,7 +51,8 @@ async fn answer(app: &App, context: &Context, request: Request) -> Result<Respon
     let Request { chat, stream, stream_options } = request;
     let idempotency_key = context.idempotency_key().to_owned();
     if stream {
-        return streamed(app, context, pb::StreamChatRequest { chat: Some(chat), idempotency_key, stream_options }).await;
+        return streamed(app, context, pb::StreamChatRequest { chat: Some(chat), idempotency_key, stream_options })
+            .await;
     }
     let call = context.call(pb::CreateChatRequest { chat: Some(chat), idempotency_key });
     let response = app.core.chat.create_chat(call).await?.into_inner();
