@@ -194,14 +194,12 @@ impl From<Error> for Status {
         let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
         let mut details = ErrorDetails::with_error_info(name, DOMAIN, []);
         match &error {
-            Error::InvalidField { field, message } => {
+            Error::InvalidField { field, message }
+            | Error::Provider(ProviderError::Refused { message, field: Some(field) }) => {
                 details.add_bad_request_violation(field, message);
             }
             Error::ModelNotFound { .. } => {
                 details.add_bad_request_violation("model", error.to_string());
-            }
-            Error::Provider(ProviderError::Refused { message, field: Some(field) }) => {
-                details.add_bad_request_violation(field, message);
             }
             Error::Overloaded { retry_after } => {
                 details.set_retry_info(Some(*retry_after));

@@ -94,9 +94,8 @@ fn check_choice(chat: &pb::ChatRequest) -> Result<(), Error> {
     match &choice.choice {
         None => Err(Error::invalid("tool_choice", "must be `none`, `auto`, `required` or a function")),
         Some(Choice::Mode(mode)) => match mode.as_str() {
-            "none" | "auto" => Ok(()),
             "required" if chat.tools.is_empty() => Err(Error::invalid("tool_choice", "`required` needs `tools`")),
-            "required" => Ok(()),
+            "none" | "auto" | "required" => Ok(()),
             _ => Err(Error::invalid("tool_choice", "must be `none`, `auto`, `required` or a function")),
         },
         Some(Choice::FunctionName(name)) => {
@@ -146,7 +145,12 @@ pub(super) fn check_extra(field: &str, extra_json: &str, members: &[&str]) -> Re
     }
 }
 
-fn in_range<T: PartialOrd + std::fmt::Display>(field: &str, value: Option<T>, least: T, most: T) -> Result<(), Error> {
+fn in_range<T: PartialOrd + Copy + std::fmt::Display>(
+    field: &str,
+    value: Option<T>,
+    least: T,
+    most: T,
+) -> Result<(), Error> {
     match value {
         // Not the negation: a number that is none at all is outside as well.
         Some(value) if value >= least && value <= most => Ok(()),

@@ -197,8 +197,8 @@ mod tests {
     fn an_event_beyond_the_bound_is_refused() {
         let mut reader = EventReader::default();
         reader.push(b"data: ");
-        let refused = (0..MAX_EVENT / 65536 + 1).any(|_| {
-            reader.push(&[b'x'; 65536]);
+        let refused = (0..=(MAX_EVENT / 65536)).any(|_| {
+            reader.push(&vec![b'x'; 65536]);
             reader.next() == Err(TooLong)
         });
         assert!(refused);
@@ -207,8 +207,8 @@ mod tests {
     #[test]
     fn many_data_lines_count_together() {
         let mut reader = EventReader::default();
-        let line = [b"data: ".as_slice(), &[b'x'; 65536], b"\n"].concat();
-        let refused = (0..MAX_EVENT / 65536 + 1).any(|_| {
+        let line = [b"data: ".as_slice(), &vec![b'x'; 65536], b"\n"].concat();
+        let refused = (0..=(MAX_EVENT / 65536)).any(|_| {
             reader.push(&line);
             reader.next() == Err(TooLong)
         });

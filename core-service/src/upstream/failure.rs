@@ -90,7 +90,7 @@ fn words(error: &Value) -> Words {
     let text = |name: &str| match &error[name] {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        _ => String::new(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
     };
     Words {
         message: shortened(&text("message")),

@@ -23,6 +23,9 @@ const MAX_REPLY: usize = 64 << 20;
 /// Longest error body that is read; what says more has said enough.
 const MAX_FAILURE: usize = 64 << 10;
 
+/// Below the idle limits of common servers, so that a kept connection is rarely one they have just closed.
+const POOL_IDLE: Duration = Duration::from_mins(1);
+
 /// How long an upstream may take. The caller's deadline holds besides.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -74,7 +77,7 @@ impl Upstream {
         let client = Client::builder()
             .connect_timeout(limits.connect)
             .tcp_nodelay(true)
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(POOL_IDLE)
             .redirect(reqwest::redirect::Policy::none())
             .gzip(false)
             .build()?;
@@ -110,11 +113,8 @@ impl Upstream {
             return Ok(response);
         }
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = match within(until, read_up_to(response, MAX_FAILURE)).await? {
-            Ok(body) => body,
-            // The status alone tells what happened; the words are lost.
-            Err(_) => Vec::new(),
-        };
+        // Where the words are lost, the status alone tells what happened.
+        let body = within(until, read_up_to(response, MAX_FAILURE)).await?.unwrap_or_default();
         Err(self.redacted(failure::failure_of(status, &headers, &body)))
     }
 

@@ -1,6 +1,6 @@
 //! The built-in chat engine behind the provider trait, and the faults that can be asked for by name.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
@@ -33,7 +33,7 @@ impl OfflineChat {
 
     /// The engine, and below it the faults, hidden. `names` are served by the engine besides its own, the default first.
     pub fn entries(tokens_per_second: u32, names: &[(&str, &[&str])]) -> Vec<Entry<dyn ChatProvider>> {
-        let provider = std::sync::Arc::new(Self::new(tokens_per_second));
+        let engine = Arc::new(Self::new(tokens_per_second));
         let entry = |id: &str, aliases: &[&str], hidden| Entry {
             id: id.to_owned(),
             upstream: id.to_owned(),
@@ -41,12 +41,12 @@ impl OfflineChat {
             aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
             capabilities: &["stream", "tools", "json_schema"],
             hidden,
-            provider: provider.clone() as std::sync::Arc<dyn ChatProvider>,
+            provider: engine.clone() as Arc<dyn ChatProvider>,
         };
-        let named = names.iter().map(|(id, aliases)| entry(id, aliases, false));
+        let served = names.iter().map(|(id, aliases)| entry(id, aliases, false));
         let own = std::iter::once(entry(MODEL, &[], false));
         let faults = Fault::ALL.iter().map(|fault| entry(fault.model(), &[], true));
-        named.chain(own).chain(faults).collect()
+        served.chain(own).chain(faults).collect()
     }
 
     /// Makes the whole answer. The engine is pure computation, kept off the async threads.

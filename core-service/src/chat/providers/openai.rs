@@ -142,6 +142,8 @@ fn cut_off() -> ProviderError {
     ProviderError::Unavailable("the upstream's stream ended before the answer did".to_owned())
 }
 
+/// What an event of the stream stands for.
+#[expect(clippy::large_enum_variant, reason = "moved once, into the stream; a box per token would cost more")]
 enum Piece {
     Some(pb::StreamChatResponse),
     Nothing,
