@@ -84,21 +84,25 @@ impl Jobs {
     }
 
     /// Takes a job; once this answers it survives a crash. Under a key that came before with the same request the answer is
-    /// that job, and nothing new is taken.
+    /// that job, and nothing new is taken. The files of a job that is not taken are removed again.
     ///
     /// # Errors
     /// [`Error::IdempotencyConflict`].
     pub async fn create(&self, id: JobId, order: Order, key: Option<IdempotencyKey>) -> Result<Job, Error> {
         let job = Job::new(id, order, key, self.clock.now(), self.settings.deadline);
-        match self.store.insert(&job).await? {
-            Inserted::New => {
+        match self.store.insert(&job).await {
+            Ok(Inserted::New) => {
                 tracing::info!(job.id = %job.id, model.name = job.order.model, "took a video job");
                 self.wake.notify_one();
                 Ok(job)
             }
-            Inserted::Known(known) => {
+            Ok(Inserted::Known(known)) => {
                 self.forget_files(&job).await;
                 Ok(*known)
+            }
+            Err(error) => {
+                self.forget_files(&job).await;
+                Err(error.into())
             }
         }
     }
@@ -128,6 +132,11 @@ impl Jobs {
     /// A page of jobs.
     pub async fn list(&self, page: &Page) -> Result<Vec<Job>, Error> {
         Ok(self.store.list(page).await?)
+    }
+
+    /// How many queued jobs stand before this one.
+    pub async fn ahead(&self, id: &JobId) -> Result<u32, Error> {
+        Ok(self.store.ahead(id).await?)
     }
 
     /// Ends a job. One that is final already stays as it is, and is the answer.

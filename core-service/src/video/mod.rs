@@ -18,9 +18,12 @@ pub mod jobs;
 pub mod runner;
 #[cfg(test)]
 pub(crate) mod scripted;
+pub mod service;
 pub mod state;
 pub mod store;
 pub mod time;
+mod validate;
+mod view;
 pub mod watch;
 
 /// Something that makes clips.

@@ -126,6 +126,9 @@ impl VideoProvider for Scripted {
             let job = store.get(&JobId::parse(&call.idempotency_key).unwrap()).await.unwrap().unwrap();
             self.note(format!("seen {} {}", job.state.phase(), job.attempt));
         }
+        if let Some(reference) = &call.request.reference {
+            self.note(format!("picture of {} bytes", reference.picture.len()));
+        }
         self.note(format!("submit {}", call.idempotency_key));
         let usual = Act::Say(Ok(UpstreamTask(format!("task of {}", call.idempotency_key))));
         next(&self.submits).unwrap_or(usual).play().await

@@ -17,8 +17,12 @@ use crate::{
 const LEASE: Duration = Duration::from_millis(300);
 
 async fn stage(directory: &Path, provider: Scripted) -> Stage {
+    stage_with(directory, provider, LEASE).await
+}
+
+async fn stage_with(directory: &Path, provider: Scripted, lease: Duration) -> Stage {
     let store = SqliteStore::open(&directory.join("jobs.db")).await.unwrap();
-    let settings = JobSettings { lease: LEASE, ..JobSettings::default() };
+    let settings = JobSettings { lease, ..JobSettings::default() };
     Stage::over(Arc::new(store), provider, settings, Clock::system())
 }
 
@@ -102,8 +106,10 @@ async fn a_crash_between_a_cancel_and_its_render_still_stops_the_render() {
 async fn two_runners_share_the_work_and_submit_each_job_once() {
     const JOBS: usize = 40;
     let directory = tempfile::tempdir().unwrap();
-    let one = stage(directory.path(), Scripted::default()).await;
-    let other = stage(directory.path(), Scripted::default()).await;
+    // Long enough for a slow disk: a lease that lapses in mid-submit is a crash, rightly.
+    let lease = JobSettings::default().lease;
+    let one = stage_with(directory.path(), Scripted::default(), lease).await;
+    let other = stage_with(directory.path(), Scripted::default(), lease).await;
     let mut ids = Vec::new();
     for _ in 0..JOBS {
         ids.push(one.create().await);
