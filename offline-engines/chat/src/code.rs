@@ -43,8 +43,6 @@ const LANGUAGES: &[(&str, &str)] = &[
     ("typescript", "javascript"),
     ("node", "javascript"),
     ("rust", "rust"),
-    ("go", "go"),
-    ("golang", "go"),
     ("sql", "sql"),
     ("bash", "bash"),
 ];
@@ -89,12 +87,6 @@ static SHELF: &[Example] = &[
         task: SORT,
         language: "rust",
         code: "fn main() {\n    let mut numbers = vec![3, 1, 2];\n    numbers.sort_unstable();\n    println!(\"{numbers:?}\"); // [1, 2, 3]\n}",
-        more: None,
-    },
-    Example {
-        task: SORT,
-        language: "go",
-        code: "package main\n\nimport (\n\t\"fmt\"\n\t\"slices\"\n)\n\nfunc main() {\n\tnumbers := []int{3, 1, 2}\n\tslices.Sort(numbers)\n\tfmt.Println(numbers) // [1 2 3]\n}",
         more: None,
     },
     Example {

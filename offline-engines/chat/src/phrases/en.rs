@@ -38,7 +38,7 @@ pub(crate) static PHRASES: Phrases = Phrases {
     nothing_asked: "There is no user message to answer. Send one with the role `user`, and the reply will pick it up.",
     attachments: "Your message came with {kinds}. It arrived, but this engine cannot look into it.",
     result: "The tool answered, and this is its result, unchanged:\n\n> {result}\n\nA connected model would now put it into its own words.",
-    code: "This is on the small shelf of examples that comes with it:\n\n```{language}\n{code}\n```",
+    code: "It comes with a small shelf of tested examples, and this one fits:\n\n```{language}\n{code}\n```",
     try_next: &[
         "Meanwhile, you can ask for a story, for a prompt for an image, or for how to sort a list in Python, or offer a tool and see it called.",
         "What works right now: streaming, `max_tokens`, `stop`, `n`, `seed`, tools, and JSON that fits your schema.",

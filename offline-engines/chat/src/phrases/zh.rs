@@ -35,7 +35,7 @@ pub(crate) static PHRASES: Phrases = Phrases {
     nothing_asked: "没有可以回答的用户消息。请发送一条角色为 `user` 的消息。",
     attachments: "您的消息附带了{kinds}。它已经送达，但这个引擎看不懂其中的内容。",
     result: "工具已返回结果，原样如下：\n\n> {result}\n\n接入模型后，它会用自己的话来表述。",
-    code: "自带的示例中正好有这一个：\n\n```{language}\n{code}\n```",
+    code: "引擎自带少量验证过的示例，其中正好有这一个：\n\n```{language}\n{code}\n```",
     try_next: &[
         "现在就可以试试：请我写一个故事、给一个图片提示词、问怎样用 Python 排序列表，或者提供一个工具看它被调用。",
         "目前可用的功能：流式输出、`max_tokens`、`stop`、`n`、`seed`、工具调用，以及符合您 JSON Schema 的输出。",

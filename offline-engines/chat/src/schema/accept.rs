@@ -1,5 +1,7 @@
 //! Checks a ready-made scalar (a default, an enum member, a value from the text) against its schema.
 
+use std::cmp::Ordering;
+
 use serde_json::{Number, Value};
 
 use super::resolve::list;
@@ -39,13 +41,21 @@ fn is_whole(number: &Number) -> bool {
 }
 
 pub(crate) fn fits_number(schema: &Value, number: &Number) -> bool {
-    let Some(value) = number.as_f64() else { return false };
-    let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
-    bound("minimum").is_none_or(|least| value >= least)
-        && bound("maximum").is_none_or(|most| value <= most)
-        && bound("exclusiveMinimum").is_none_or(|below| value > below)
-        && bound("exclusiveMaximum").is_none_or(|above| value < above)
-        && bound("multipleOf").is_none_or(|step| is_multiple(value, step))
+    let order = |keyword: &str| schema.get(keyword).and_then(Value::as_number).and_then(|bound| compare(number, bound));
+    let step = schema.get("multipleOf").and_then(Value::as_f64);
+    order("minimum").is_none_or(Ordering::is_ge)
+        && order("maximum").is_none_or(Ordering::is_le)
+        && order("exclusiveMinimum").is_none_or(Ordering::is_gt)
+        && order("exclusiveMaximum").is_none_or(Ordering::is_lt)
+        && step.is_none_or(|step| number.as_f64().is_some_and(|value| is_multiple(value, step)))
+}
+
+/// Whole numbers exactly, however large; others as doubles.
+fn compare(left: &Number, right: &Number) -> Option<Ordering> {
+    match (left.as_i128(), right.as_i128()) {
+        (Some(left), Some(right)) => Some(left.cmp(&right)),
+        _ => left.as_f64()?.partial_cmp(&right.as_f64()?),
+    }
 }
 
 /// In decimals, as people mean it: 0.3 is a multiple of 0.1 although the two nearest binary numbers are not.

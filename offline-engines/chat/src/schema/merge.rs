@@ -104,7 +104,9 @@ fn union(left: &Value, right: &Value) -> Value {
 fn shared_types(left: &Value, right: &Value) -> Value {
     let names = |types: &Value| match types {
         Value::String(name) => vec![name.clone()],
-        other => items(other).iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            items(types).iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
     };
     let (left, right) = (names(left), names(right));
     let allows = |types: &[String], name: &str| {

@@ -163,7 +163,10 @@ impl Writer<'_> {
         }
         let mut rest = schema.clone();
         if let Some(rest) = rest.as_object_mut() {
-            rest.shift_remove(keyword);
+            // Definitions are looked up at the root, so copies need not carry them along.
+            for name in [keyword, "$defs", "definitions"] {
+                rest.shift_remove(name);
+            }
         }
         let mut problem = place.refuse(format!("no alternative of `{keyword}` can be satisfied"));
         for at in order {

@@ -41,8 +41,8 @@ impl Writer<'_> {
         };
         let direction = if least.is_some() || most.is_none() { 1.0 } else { -1.0 };
         let skip = f64::from(u32::try_from(self.salt % 8).unwrap_or(0));
-        let offsets = std::iter::once(skip).chain((0..TRIES).map(f64::from));
-        if let Some(value) = offsets.filter_map(|offset| fits((start + direction * offset) * grid)).next() {
+        let mut offsets = std::iter::once(skip).chain((0..TRIES).map(f64::from));
+        if let Some(value) = offsets.find_map(|offset| fits((start + direction * offset) * grid)) {
             return Ok(value);
         }
         // A gap narrower than the grid still has a middle.
@@ -70,6 +70,9 @@ fn spell(value: f64, grid: f64, whole: bool) -> Option<Number> {
     if value.fract() == 0.0 && value.abs() <= EXACT && (whole || is_multiple(1.0, grid) || grid.fract() == 0.0) {
         // In range and without a fraction, so nothing is lost.
         return format!("{value:.0}").parse::<i64>().ok().map(Number::from);
+    }
+    if whole {
+        return None;
     }
     let decimals = (0..=15).find(|decimals| format!("{grid:.decimals$}").parse() == Ok(grid)).unwrap_or(15);
     format!("{value:.decimals$}").parse().ok().and_then(Number::from_f64)

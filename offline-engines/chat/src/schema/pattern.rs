@@ -94,7 +94,7 @@ fn member(class: &Class, variant: usize) -> Option<char> {
         return plain.get(variant % plain.len().min(26)).copied();
     }
     match class {
-        Class::Unicode(class) => class.ranges().first().map(|range| range.start()),
+        Class::Unicode(class) => class.ranges().first().map(regex_syntax::hir::ClassUnicodeRange::start),
         Class::Bytes(class) => class.ranges().first().map(|range| char::from(range.start())).filter(char::is_ascii),
     }
 }
@@ -124,10 +124,7 @@ mod tests {
             let text = example(pattern, 0, 100, 0).unwrap();
             assert!(matches(pattern, &text), "{pattern}: {text}");
         }
-        assert_eq!(
-            example("^[a-z]*$", 40, 60, 0).unwrap().len(),
-            40.max(example("^[a-z]*$", 40, 60, 0).unwrap().len())
-        );
+        assert!((40..=60).contains(&example("^[a-z]*$", 40, 60, 0).unwrap().len()));
         assert_eq!(example("b", 10, 10, 0).unwrap().len(), 10);
     }
 

@@ -217,13 +217,17 @@ impl<'a> Proposals<'a> {
             } else {
                 None
             };
-            let marked = marker
-                .and_then(|marker| facts.names.iter().find(|found| facts.text.contains(&format!("{marker} {found}"))));
-            marked.into_iter().for_each(|found| offer(found, Kind::Other));
-            facts.names.get(self.names).into_iter().for_each(|found| offer(found, Kind::Name(self.names)));
+            let introduced =
+                |found: &&String| marker.is_some_and(|word| facts.text.contains(&format!("{word} {found}")));
+            facts.names.iter().find(introduced).into_iter().for_each(|found| offer(found, Kind::Other));
+            if let Some(found) = facts.names.get(self.names) {
+                offer(found, Kind::Name(self.names));
+            }
         }
-        if self.fill != Fill::Everything || speaks_of(name, PEOPLE) || speaks_of(name, TEXTS) {
-            facts.quoted.get(self.quotes).into_iter().for_each(|text| offer(text, Kind::Quote));
+        if (self.fill != Fill::Everything || speaks_of(name, PEOPLE) || speaks_of(name, TEXTS))
+            && let Some(text) = facts.quoted.get(self.quotes)
+        {
+            offer(text, Kind::Quote);
         }
         if matches!(self.fill, Fill::Evident { .. })
             && (speaks_of(name, TEXTS) || speaks_of(name, SUMS))

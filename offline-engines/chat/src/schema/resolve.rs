@@ -2,7 +2,7 @@
 //! which is what makes recursive definitions end.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -34,13 +34,13 @@ pub(crate) struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(root: &'a Value, field: &str) -> Result<Self, Error> {
-        let mut refs = BTreeMap::new();
+        let mut refs = BTreeSet::new();
         collect(root, 0, &mut refs);
         if refs.len() > MOST_REFS {
             return Err(Error::new(field, format!("holds more than {MOST_REFS} different references")));
         }
         let mut targets = Vec::new();
-        for reference in refs.into_keys() {
+        for reference in refs {
             let target = point(root, reference).ok_or_else(|| {
                 Error::new(field, format!("`$ref` `{reference}` points at nothing; `#` and `#/$defs/NAME` can be used"))
             })?;
@@ -121,7 +121,17 @@ impl<'a> Resolver<'a> {
         schema: &'s Value,
         place: &Place,
         open: &mut Vec<String>,
-    ) -> Result<Cow<'s, Value>, Error> {
+    ) -> Result<Cow<'s, Value>, Error>
+    where
+        'a: 's,
+    {
+        let mut schema = schema;
+        // A bare reference, by far the most frequent kind, is followed without copying what it points at.
+        while let Some(reference) = bare_reference(schema).filter(|_| open.len() < 2 * DEEPEST) {
+            schema = point(self.root, reference)
+                .ok_or_else(|| place.refuse(format!("`$ref` `{reference}` points at nothing")))?;
+            open.push(reference.to_owned());
+        }
         let mut flat = Cow::Borrowed(schema);
         for _ in 0..DEEPEST {
             let Some(members) = flat.as_object() else { return Ok(flat) };
@@ -171,6 +181,12 @@ pub(crate) fn types(schema: &Value) -> Vec<&str> {
     }
 }
 
+fn bare_reference(schema: &Value) -> Option<&str> {
+    let members = schema.as_object()?;
+    let silent = |name: &str| ["$ref", "description", "title"].contains(&name);
+    members.keys().all(|name| silent(name)).then(|| members.get("$ref")?.as_str()).flatten()
+}
+
 pub(crate) fn list<'s>(schema: &'s Value, keyword: &str) -> &'s [Value] {
     schema.get(keyword).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
@@ -191,14 +207,14 @@ fn point<'v>(root: &'v Value, reference: &str) -> Option<&'v Value> {
     root.pointer(reference.strip_prefix('#')?)
 }
 
-fn collect<'v>(value: &'v Value, depth: usize, refs: &mut BTreeMap<&'v str, ()>) {
+fn collect<'v>(value: &'v Value, depth: usize, refs: &mut BTreeSet<&'v str>) {
     if depth > 2 * DEEPEST {
         return;
     }
     match value {
         Value::Object(members) => {
             if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
-                refs.insert(reference, ());
+                refs.insert(reference);
             }
             // A default or an enum may hold data that looks like a reference.
             let schemas =
