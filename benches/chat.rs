@@ -1,0 +1,135 @@
+//! What a chat call costs on its way through: translation both ways, the hop between the halves, a streamed piece.
+//!
+//! `cargo bench --bench chat`
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use core_service::{
+    call::{Call, Chunks},
+    catalog::{Catalog, Entry, Shelf},
+    chat::{ChatProvider, service::ChatDoor},
+    error::ProviderError,
+};
+use divan::{Bencher, black_box, counter::ItemsCount};
+use futures_util::{StreamExt, stream};
+use openai_dialect::chat::{Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request};
+use tokio::runtime::{Builder, Runtime};
+use tonic::Request;
+use triptych_proto::v1::{self as pb, chat_service_server::ChatService};
+
+fn main() {
+    divan::main();
+}
+
+/// About 1 KiB, as an assistant with one tool sends it.
+const REQUEST: &str = r#"{"model":"qwen3-next-80b-a3b-instruct","messages":[{"role":"system","content":"You are a careful assistant who answers briefly and says so when something is not known."},{"role":"user","content":"How is the weather in Paris today, and would you take an umbrella for a walk along the river in the late afternoon?"},{"role":"assistant","content":null,"tool_calls":[{"id":"call_abcdefghijklmnop","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Paris\",\"unit\":\"celsius\"}"}}]},{"role":"tool","tool_call_id":"call_abcdefghijklmnop","content":"{\"temperature\":12,\"rain\":0.4}"}],"tools":[{"type":"function","function":{"name":"get_weather","description":"The weather in a city just now","parameters":{"type":"object","properties":{"city":{"type":"string"},"unit":{"type":"string","enum":["celsius","fahrenheit"]}},"required":["city"],"additionalProperties":false}}}],"temperature":0.7,"max_tokens":200,"top_k":20}"#;
+const REPLY: &str = r#"{"id":"chatcmpl-0123456789abcdef","object":"chat.completion","created":1795350000,"model":"upstream","choices":[{"index":0,"message":{"role":"assistant","content":"It is 12 degrees with some rain about: take the umbrella, and walk on the side of the trees, where the wind from the river is weaker and the path dries first."},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":180,"completion_tokens":38,"total_tokens":218,"prompt_tokens_details":{"cached_tokens":128}},"system_fingerprint":"fp"}"#;
+const CHUNK: &str = r#"{"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","created":1795350000,"model":"upstream","choices":[{"index":0,"delta":{"content":" umbrella"},"finish_reason":null}]}"#;
+
+#[divan::bench]
+fn request_json_to_contract(bencher: Bencher<'_, '_>) {
+    bencher.bench(|| read_request(black_box(REQUEST.as_bytes())).unwrap());
+}
+
+#[divan::bench]
+fn request_contract_to_upstream_json(bencher: Bencher<'_, '_>) {
+    let request = read_request(REQUEST.as_bytes()).unwrap();
+    let mut out = Vec::with_capacity(2048);
+    bencher.bench_local(|| {
+        out.clear();
+        write_request(&mut out, "upstream", black_box(&request.chat), Streaming::No);
+    });
+}
+
+#[divan::bench]
+fn reply_upstream_json_to_contract_to_json(bencher: Bencher<'_, '_>) {
+    let mut out = Vec::with_capacity(2048);
+    bencher.bench_local(|| {
+        out.clear();
+        write_reply(&mut out, &read_reply(black_box(REPLY.as_bytes())).unwrap().response);
+    });
+}
+
+#[divan::bench]
+fn chunk_upstream_json_to_contract_to_json(bencher: Bencher<'_, '_>) {
+    let mut out = Vec::with_capacity(2048);
+    bencher.bench_local(|| {
+        out.clear();
+        write_chunk(&mut out, &read_chunk(black_box(CHUNK.as_bytes())).unwrap().response, false);
+    });
+}
+
+/// Answers at once with what it was given: everything measured around it is ours.
+#[derive(Debug)]
+struct Ready {
+    reply: pb::CreateChatResponse,
+    chunk: pb::StreamChatResponse,
+}
+
+const CHUNKS: usize = 1000;
+
+#[async_trait]
+impl ChatProvider for Ready {
+    async fn complete(&self, _: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError> {
+        Ok(self.reply.clone())
+    }
+
+    async fn stream(
+        &self,
+        _: Call<pb::ChatRequest>,
+        _: Option<pb::StreamOptions>,
+    ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
+        let chunk = self.chunk.clone();
+        Ok(stream::iter((0..CHUNKS).map(move |_| Ok(chunk.clone()))).boxed())
+    }
+}
+
+fn door() -> (Runtime, Arc<ChatDoor>, pb::ChatRequest) {
+    let ready = Ready {
+        reply: read_reply(REPLY.as_bytes()).unwrap().response,
+        chunk: read_chunk(CHUNK.as_bytes()).unwrap().response,
+    };
+    let request = read_request(REQUEST.as_bytes()).unwrap().chat;
+    let entry = Entry {
+        id: request.model.clone(),
+        upstream: "upstream".to_owned(),
+        owned_by: "bench".to_owned(),
+        aliases: Vec::new(),
+        capabilities: &[],
+        hidden: false,
+        provider: Arc::new(ready) as Arc<dyn ChatProvider>,
+    };
+    let catalog =
+        Catalog::new(Shelf::new(vec![entry]).unwrap(), Shelf::new(vec![]).unwrap(), Shelf::new(vec![]).unwrap());
+    (Builder::new_current_thread().build().unwrap(), Arc::new(ChatDoor::new(Arc::new(catalog))), request)
+}
+
+/// The hop between gateway and core in one process: the call of the trait with all checks, the request's copy included.
+#[divan::bench]
+fn unary_call_through_the_door(bencher: Bencher<'_, '_>) {
+    let (runtime, door, request) = door();
+    bencher.bench_local(|| {
+        let message = pb::CreateChatRequest { chat: Some(request.clone()), idempotency_key: String::new() };
+        runtime.block_on(door.create_chat(Request::new(message))).unwrap()
+    });
+}
+
+/// One streamed piece through the door and out as an event.
+#[divan::bench]
+fn streamed_piece_through_the_door(bencher: Bencher<'_, '_>) {
+    let (runtime, door, request) = door();
+    let mut out = Vec::with_capacity(2048);
+    bencher.counter(ItemsCount::new(CHUNKS)).bench_local(|| {
+        let message = pb::StreamChatRequest { chat: Some(request.clone()), ..pb::StreamChatRequest::default() };
+        runtime.block_on(async {
+            let mut pieces = door.stream_chat(Request::new(message)).await.unwrap().into_inner();
+            while let Some(piece) = pieces.next().await {
+                out.clear();
+                out.extend_from_slice(b"data: ");
+                write_chunk(&mut out, &piece.unwrap(), false);
+                out.extend_from_slice(b"\n\n");
+            }
+        });
+    });
+}

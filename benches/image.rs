@@ -1,0 +1,32 @@
+//! What a picture of one megapixel costs offline: painting, and encoding in each format.
+//!
+//! `cargo bench --bench image`
+
+use divan::Bencher;
+use offline_image::{Brief, Format, Quality, encode, paint};
+
+fn main() {
+    divan::main();
+}
+
+fn brief(quality: Quality) -> Brief {
+    Brief {
+        prompt: "A beautiful sunset over mountains".to_owned(),
+        width: 1024,
+        height: 1024,
+        seed: Some(1),
+        quality,
+        transparent: false,
+    }
+}
+
+#[divan::bench(args = [Quality::Low, Quality::Standard, Quality::High], sample_count = 10)]
+fn paint_one_megapixel(bencher: Bencher<'_, '_>, quality: Quality) {
+    bencher.bench(|| paint(&brief(quality), &()).unwrap());
+}
+
+#[divan::bench(args = [Format::Png, Format::Jpeg { quality: 90 }, Format::WebP], sample_count = 10)]
+fn encode_one_megapixel(bencher: Bencher<'_, '_>, format: Format) {
+    let picture = paint(&brief(Quality::Standard), &()).unwrap();
+    bencher.bench(|| encode(&picture, format).unwrap());
+}

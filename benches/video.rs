@@ -1,0 +1,44 @@
+//! What one second of 1920x1080 video costs offline.
+//!
+//! `cargo bench --bench video`
+
+use divan::Bencher;
+use offline_image::{Brief, Quality, paint};
+use offline_video::{FrameRate, Shot, Watch, render};
+
+fn main() {
+    divan::main();
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn frames(&self, _done: u32, _total: u32) {}
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+#[divan::bench(sample_count = 5)]
+fn one_second_of_full_hd(bencher: Bencher<'_, '_>) {
+    let brief = Brief {
+        prompt: "A beautiful sunset over mountains".to_owned(),
+        width: 1920,
+        height: 1080,
+        seed: Some(1),
+        quality: Quality::Standard,
+        transparent: false,
+    };
+    let picture = image::DynamicImage::ImageRgba8(paint(&brief, &()).unwrap()).into_rgb8();
+    let shot = Shot {
+        picture: &picture,
+        prompt: "slow pan to the right",
+        width: 1920,
+        height: 1080,
+        seconds: 1,
+        fps: FrameRate::Fps30,
+        seed: 1,
+    };
+    bencher.bench_local(|| render(&shot, &Unwatched).unwrap());
+}

