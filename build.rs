@@ -5,7 +5,8 @@ use std::{env, error::Error, fs, path::PathBuf};
 fn main() -> Result<(), Box<dyn Error>> {
     // protox prints no rerun lines; without this one, touching any file of the package rebuilds every crate.
     println!("cargo::rerun-if-changed=proto/triptych");
-    let files = ["chat", "image", "video", "model", "media", "error"].map(|panel| format!("proto/triptych/v1/{panel}.proto"));
+    let files =
+        ["chat", "image", "video", "model", "media", "error"].map(|panel| format!("proto/triptych/v1/{panel}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), protox::prost::Message::encode_to_vec(&descriptors))?;

@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench chat`
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run shall stop")]
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench image`
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run shall stop")]
+
 use divan::Bencher;
 use offline_image::{Brief, Format, Quality, encode, paint};
 

@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench video`
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run shall stop")]
+
 use divan::Bencher;
 use offline_image::{Brief, Quality, paint};
 use offline_video::{FrameRate, Shot, Watch, render};
