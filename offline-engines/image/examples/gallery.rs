@@ -49,20 +49,32 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enumerate()
         .map(|(index, prompt)| (format!("{index:02}"), brief(prompt, (1024, 1024), Quality::Standard)))
         .collect();
-    for (index, size) in [(0, (1792, 1024)), (7, (1024, 1792)), (8, (1792, 1024)), (1, (256, 256)), (11, (1024, 1792)), (4, (1792, 1024))] {
+    for (index, size) in [
+        (0, (1792, 1024)),
+        (7, (1024, 1792)),
+        (8, (1792, 1024)),
+        (1, (256, 256)),
+        (11, (1024, 1792)),
+        (4, (1792, 1024)),
+    ] {
         jobs.push((format!("{index:02}-{}x{}", size.0, size.1), brief(PROMPTS[index], size, Quality::Standard)));
     }
     for index in [1, 2, 11] {
         jobs.push((format!("{index:02}-high"), brief(PROMPTS[index], (1024, 1024), Quality::High)));
     }
-    jobs.push(("01-transparent".to_owned(), Brief { transparent: true, ..brief(PROMPTS[1], (1024, 1024), Quality::Standard) }));
-    for (name, brief) in jobs.iter().filter(|(name, _)| filter.as_ref().is_none_or(|wanted| name.starts_with(wanted.as_str()))) {
+    jobs.push((
+        "01-transparent".to_owned(),
+        Brief { transparent: true, ..brief(PROMPTS[1], (1024, 1024), Quality::Standard) },
+    ));
+    for (name, brief) in
+        jobs.iter().filter(|(name, _)| filter.as_ref().is_none_or(|wanted| name.starts_with(wanted.as_str())))
+    {
         let start = Instant::now();
         let picture = paint(brief, &())?;
         let painted = start.elapsed();
         let file = directory.join(format!("{name}.png"));
         std::fs::write(&file, encode(&picture, Format::Png)?)?;
-        println!("{} painted in {painted:.0?}, encoded in {:.0?}: {}", file.display(), start.elapsed() - painted, brief.prompt);
+        println!("{} painted in {painted:.0?}: {}", file.display(), brief.prompt);
     }
     Ok(())
 }

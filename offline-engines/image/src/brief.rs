@@ -36,7 +36,8 @@ pub struct Brief {
 impl Brief {
     pub(crate) fn seed_word(&self) -> u64 {
         let from_prompt = random::of_text(self.prompt.trim());
-        self.seed.map_or(from_prompt, |seed| random::mix(from_prompt ^ random::mix(seed.cast_unsigned().wrapping_add(1))))
+        self.seed
+            .map_or(from_prompt, |seed| random::mix(from_prompt ^ random::mix(seed.cast_unsigned().wrapping_add(1))))
     }
 }
 

@@ -29,11 +29,6 @@ pub(crate) struct Canvas<'w> {
 }
 
 impl<'w> Canvas<'w> {
-    /// Wholly transparent.
-    pub(crate) fn new(width: u32, height: u32, quality: Quality, watch: &'w dyn Watch) -> Self {
-        Self::over(RgbaImage::new(width.max(1), height.max(1)), quality, watch)
-    }
-
     pub(crate) fn over(picture: RgbaImage, quality: Quality, watch: &'w dyn Watch) -> Self {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         Self { pixels: picture.into_raw(), width, height, quality, watch, stopped: AtomicBool::new(false) }
@@ -153,7 +148,8 @@ impl<'w> Canvas<'w> {
                     let light = near * near * near * strength;
                     let pixel = &mut row[x * 4..x * 4 + 4];
                     let old = Rgb(std::array::from_fn(|part| f32::from(pixel[part]) / 255.0));
-                    let new = Rgb(std::array::from_fn(|i| 1.0 - (1.0 - old.0[i]) * (1.0 - (colour.0[i] * light).min(1.0))));
+                    let new =
+                        Rgb(std::array::from_fn(|i| 1.0 - (1.0 - old.0[i]) * (1.0 - (colour.0[i] * light).min(1.0))));
                     store(pixel, new, (x, y));
                 }
             }
@@ -208,12 +204,7 @@ impl<'w> Canvas<'w> {
     }
 }
 
-fn in_bands(
-    part: &mut [u8],
-    width: usize,
-    stop: (&dyn Watch, &AtomicBool),
-    work: impl Fn(usize, &mut [u8]) + Sync,
-) {
+fn in_bands(part: &mut [u8], width: usize, stop: (&dyn Watch, &AtomicBool), work: impl Fn(usize, &mut [u8]) + Sync) {
     let threads = if part.len() / 4 < WORTH_A_THREAD { 1 } else { thread_count() };
     let bands: Vec<_> = part.chunks_mut(BAND_ROWS * width * 4).enumerate().collect();
     spread(bands, threads, stop, |(index, band)| {

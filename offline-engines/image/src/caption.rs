@@ -3,7 +3,7 @@
 use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
 use crate::canvas::Canvas;
-use crate::colour::{BLACK, WHITE};
+use crate::colour::{BLACK, WHITE, hex};
 use crate::paint::Paint;
 use crate::path::{Path, Point};
 
@@ -39,14 +39,37 @@ pub(crate) fn write(canvas: &mut Canvas<'_>, prompt: &str) {
     // The veil keeps white letters readable on snow.
     let veil_top = first - size * 3.6;
     let veil = Path::polygon(&[(0.0, veil_top), (canvas.w(), veil_top), (canvas.w(), canvas.h()), (0.0, canvas.h())]);
-    canvas.fill(&veil, &Paint::down(veil_top, canvas.h(), (BLACK, 0.0), (BLACK, 0.42)));
+    // Dark letters on paper and snow, white ones elsewhere.
+    let on_light = brightness(canvas, first - size) > 0.62;
+    if !on_light {
+        canvas.fill(&veil, &Paint::down(veil_top, canvas.h(), (BLACK, 0.0), (BLACK, 0.42)));
+    }
     for (index, line) in lines.iter().enumerate() {
         let base = (margin, first + leading * index as f32);
         let letters = outlines(&face, line, base, size);
+        if on_light {
+            canvas.fill(&letters, &Paint::Flat((hex(0x23262b), 0.82)));
+            continue;
+        }
         let shadow = outlines(&face, line, (base.0 + size * 0.03, base.1 + size * 0.06), size);
         canvas.fill(&shadow, &Paint::Flat((BLACK, 0.35)));
         canvas.fill(&letters, &Paint::Flat((WHITE, 0.9)));
     }
+}
+
+/// Luma of the darker spots of the left part below `top`, where the words begin.
+fn brightness(canvas: &Canvas<'_>, top: f32) -> f32 {
+    let (columns, rows) = (24, 6);
+    let probe = |index: usize| {
+        let (x, y) = (
+            canvas.w() * 0.55 * (index % columns) as f32 / columns as f32,
+            top + (canvas.h() - top) * (index / columns) as f32 / rows as f32,
+        );
+        canvas.pixel(x as usize, y as usize).luma()
+    };
+    let mut lumas: Vec<f32> = (0..columns * rows).map(probe).collect();
+    lumas.sort_by(f32::total_cmp);
+    lumas[lumas.len() / 6]
 }
 
 /// At most two lines no wider than `width` font sizes. Letters the font lacks are left out.
@@ -121,7 +144,8 @@ fn fitting(letters: &[Letter], width: f32) -> usize {
     if most == letters.len() {
         return most;
     }
-    let breakable = |index: usize| letters[index].text == ' ' || wide(letters[index].text) || wide(letters[index - 1].text);
+    let breakable =
+        |index: usize| letters[index].text == ' ' || wide(letters[index].text) || wide(letters[index - 1].text);
     // Chinese commas and full stops must not start a line.
     let starts_badly = |index: usize| "，。、；：？！）》」』”’…".contains(letters[index].text);
     (1..=most).rev().find(|&index| breakable(index) && !starts_badly(index)).unwrap_or(most).max(1)
@@ -197,7 +221,9 @@ impl OutlineBuilder for Pen<'_> {
         let from = self.here;
         for step in 1..=8 {
             let (t, s) = (step as f32 / 8.0, 1.0 - step as f32 / 8.0);
-            let mix = |p: f32, a: f32, b: f32, q: f32| s * s * s * p + 3.0 * s * s * t * a + 3.0 * s * t * t * b + t * t * t * q;
+            let mix = |p: f32, a: f32, b: f32, q: f32| {
+                s * s * s * p + 3.0 * s * s * t * a + 3.0 * s * t * t * b + t * t * t * q
+            };
             self.push((mix(from.0, ax, bx, x), mix(from.1, ay, by, y)));
         }
     }

@@ -44,8 +44,10 @@ impl Rgb {
 
     /// The other colour's hue at this colour's brightness.
     pub(crate) fn tinted(self, other: Self, share: f32) -> Self {
-        let scale = self.luma() / other.luma().max(0.02);
-        let hue = Self(other.0.map(|part| (part * scale).min(1.0)));
+        let (wanted, given) = (self.luma(), other.luma().clamp(0.02, 0.98));
+        // Scaling up would clip to a glaring hue; towards white it pales as paint does.
+        let hue =
+            if wanted > given { other.to(WHITE, (wanted - given) / (1.0 - given)) } else { other * (wanted / given) };
         self.to(hue, share)
     }
 }

@@ -6,7 +6,7 @@ use image::{Rgba, RgbaImage};
 use crate::brief::{Brief, Cancelled, Watch};
 use crate::canvas::Canvas;
 use crate::caption;
-use crate::colour::{BLACK, Rgb, WHITE, gradient, smooth};
+use crate::colour::{Rgb, gradient, smooth};
 use crate::finish;
 use crate::lexicon::Weather;
 use crate::painter;
@@ -20,13 +20,23 @@ use crate::subject;
 /// Without one a single picture is restyled and several are composed, side by side, before that. Pictures and mask are
 /// fitted to the size asked for: pictures cropped, the mask stretched like the first picture. No pictures at all is the
 /// same as [`paint`](crate::paint).
-pub fn edit(brief: &Brief, pictures: &[RgbaImage], mask: Option<&RgbaImage>, watch: &dyn Watch) -> Result<RgbaImage, Cancelled> {
-    let usable: Vec<&RgbaImage> = pictures.iter().filter(|picture| picture.width() > 0 && picture.height() > 0).collect();
+pub fn edit(
+    brief: &Brief,
+    pictures: &[RgbaImage],
+    mask: Option<&RgbaImage>,
+    watch: &dyn Watch,
+) -> Result<RgbaImage, Cancelled> {
+    let usable: Vec<&RgbaImage> =
+        pictures.iter().filter(|picture| picture.width() > 0 && picture.height() > 0).collect();
     let Some(first) = usable.first() else { return painter::paint(brief, watch) };
     let size = (brief.width.max(1), brief.height.max(1));
     if let Some(mask) = mask.filter(|mask| mask.width() > 0 && mask.height() > 0) {
         let base = fit(first, size);
-        let stencil = if mask.dimensions() == first.dimensions() { fit(mask, size) } else { imageops::resize(mask, size.0, size.1, FilterType::Nearest) };
+        let stencil = if mask.dimensions() == first.dimensions() {
+            fit(mask, size)
+        } else {
+            imageops::resize(mask, size.0, size.1, FilterType::Nearest)
+        };
         let fresh = painter::bare(brief, watch)?;
         return Ok(repaint(base, &fresh, &stencil));
     }
@@ -45,7 +55,10 @@ fn fit(picture: &RgbaImage, (width, height): (u32, u32)) -> RgbaImage {
     }
     let (pw, ph) = picture.dimensions();
     let scale = (f64::from(width) / f64::from(pw)).max(f64::from(height) / f64::from(ph));
-    let (cut_w, cut_h) = (((f64::from(width) / scale).round() as u32).clamp(1, pw), ((f64::from(height) / scale).round() as u32).clamp(1, ph));
+    let (cut_w, cut_h) = (
+        ((f64::from(width) / scale).round() as u32).clamp(1, pw),
+        ((f64::from(height) / scale).round() as u32).clamp(1, ph),
+    );
     let part = imageops::crop_imm(picture, (pw - cut_w) / 2, (ph - cut_h) / 2, cut_w, cut_h);
     imageops::resize(&*part, width, height, FilterType::CatmullRom)
 }
@@ -57,7 +70,9 @@ fn repaint(mut base: RgbaImage, fresh: &RgbaImage, stencil: &RgbaImage) -> RgbaI
             0 => *old = *new,
             partly => {
                 let keep = u32::from(partly);
-                *old = Rgba(std::array::from_fn(|i| ((u32::from(old[i]) * keep + u32::from(new[i]) * (255 - keep) + 127) / 255) as u8));
+                *old = Rgba(std::array::from_fn(|i| {
+                    ((u32::from(old[i]) * keep + u32::from(new[i]) * (255 - keep) + 127) / 255) as u8
+                }));
             }
         }
     }
@@ -81,7 +96,9 @@ fn compose(pictures: &[&RgbaImage], (width, height): (u32, u32)) -> RgbaImage {
             let over = if index == 0 { 1.0 } else { smooth(0.0, seam, along as f32) };
             if tx < width && ty < height {
                 let old = *base.get_pixel(tx, ty);
-                let mixed = std::array::from_fn(|i| (f32::from(old[i]) + (f32::from(pixel[i]) - f32::from(old[i])) * over).round() as u8);
+                let mixed = std::array::from_fn(|i| {
+                    (f32::from(old[i]) + (f32::from(pixel[i]) - f32::from(old[i])) * over).round() as u8
+                });
                 base.put_pixel(tx, ty, Rgba(mixed));
             }
         }
@@ -93,8 +110,7 @@ fn compose(pictures: &[&RgbaImage], (width, height): (u32, u32)) -> RgbaImage {
 fn restyle(brief: &Brief, base: RgbaImage, setting: &Setting, watch: &dyn Watch) -> Result<RgbaImage, Cancelled> {
     let mut canvas = Canvas::over(base, brief.quality, watch);
     let palette = setting.palette;
-    let steps = [palette.near, palette.sky[0], palette.sky[1], palette.sky[2], palette.sky[3], palette.cloud_lit];
-    let mut tones = steps;
+    let mut tones = [palette.near, palette.sky[0], palette.sky[1], palette.sky[2], palette.sky[3], palette.cloud_lit];
     // The grade must run from dark to light, or faces turn inside out.
     tones.sort_by(|a, b| a.luma().total_cmp(&b.luma()));
     let height = canvas.h();
@@ -115,6 +131,5 @@ fn restyle(brief: &Brief, base: RgbaImage, setting: &Setting, watch: &dyn Watch)
     let mut canvas = style::apply(canvas, setting, watch)?;
     finish::polish(&mut canvas, setting);
     caption::write(&mut canvas, &brief.prompt);
-    debug_assert!(BLACK.luma() < WHITE.luma(), "luma grows with light");
     canvas.finish()
 }

@@ -49,9 +49,16 @@ pub fn encode(picture: &RgbaImage, format: Format) -> Result<Vec<u8>, EncodeErro
             writer.finish()?;
         }
         Format::Jpeg { quality } => {
-            JpegEncoder::new_with_quality(&mut file, quality.clamp(1, 100)).encode(&without_alpha(picture), width, height, ExtendedColorType::Rgb8)?;
+            JpegEncoder::new_with_quality(&mut file, quality.clamp(1, 100)).encode(
+                &without_alpha(picture),
+                width,
+                height,
+                ExtendedColorType::Rgb8,
+            )?;
         }
-        Format::WebP => WebPEncoder::new_lossless(&mut file).encode(picture, width, height, ExtendedColorType::Rgba8)?,
+        Format::WebP => {
+            WebPEncoder::new_lossless(&mut file).encode(picture, width, height, ExtendedColorType::Rgba8)?;
+        }
     }
     Ok(file)
 }

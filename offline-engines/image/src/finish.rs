@@ -3,7 +3,7 @@
 use crate::brief::Quality;
 use crate::canvas::Canvas;
 use crate::colour::{BLACK, Rgb, smooth};
-use crate::lexicon::Style;
+use crate::lexicon::{Scene, Style};
 use crate::random;
 use crate::scene::Setting;
 
@@ -23,7 +23,22 @@ pub(crate) fn polish(canvas: &mut Canvas<'_>, setting: &Setting) {
         bloom(canvas, strength);
     }
     let (width, height) = (canvas.w(), canvas.h());
-    let vignette = if setting.ink() || setting.plain() { 0.06 } else { 0.2 };
+    let paper = setting.ink() || setting.plain() || reading.style(Style::Watercolour);
+    let vignette = match setting.scene {
+        _ if paper => 0.03,
+        Scene::Studio | Scene::Abstract => 0.08,
+        Scene::Mountains
+        | Scene::Sea
+        | Scene::Lake
+        | Scene::Forest
+        | Scene::Desert
+        | Scene::City
+        | Scene::Meadow
+        | Scene::Room
+        | Scene::Space
+        | Scene::Lunar
+        | Scene::Underwater => 0.16,
+    };
     // Grain reads as noise once a picture is reduced, so the finest ones go without.
     let grain = if canvas.quality == Quality::High { 0.0 } else { 0.018 };
     canvas.remap(0..canvas.height, |x, y, colour| {
@@ -57,7 +72,8 @@ pub(crate) fn bloom(canvas: &mut Canvas<'_>, strength: f32) {
     }
     let (width, height) = (columns as f32, rows as f32);
     canvas.remap(0..canvas.height, |x, y, colour| {
-        let (u, v) = ((x / step as f32 - 0.5).clamp(0.0, width - 1.0), (y / step as f32 - 0.5).clamp(0.0, height - 1.0));
+        let (u, v) =
+            ((x / step as f32 - 0.5).clamp(0.0, width - 1.0), (y / step as f32 - 0.5).clamp(0.0, height - 1.0));
         let (left, top) = (u as usize, v as usize);
         let (right, low) = ((left + 1).min(columns - 1), (top + 1).min(rows - 1));
         let (tx, ty) = (u - left as f32, v - top as f32);
@@ -77,7 +93,8 @@ fn blur(cells: &mut Vec<Rgb>, columns: usize, rows: usize) {
             .map(|index| {
                 let (x, y) = ((index % columns) as isize, (index / columns) as isize);
                 let sum = (-reach..=reach).fold(BLACK, |sum, step| {
-                    let (sx, sy) = ((x + dx * step).clamp(0, columns as isize - 1), (y + dy * step).clamp(0, rows as isize - 1));
+                    let (sx, sy) =
+                        ((x + dx * step).clamp(0, columns as isize - 1), (y + dy * step).clamp(0, rows as isize - 1));
                     sum + source[sy as usize * columns + sx as usize]
                 });
                 sum * (1.0 / (2 * reach + 1) as f32)

@@ -152,7 +152,8 @@ struct Hit {
 
 /// Longest words first, each taking its letters with it: 日落 is a sunset and no sun, 上海 no sea.
 fn find(prompt: &str) -> Vec<Hit> {
-    let mut text: Vec<char> = prompt.to_lowercase().chars().map(|letter| if letter == '-' { ' ' } else { letter }).collect();
+    let mut text: Vec<char> =
+        prompt.to_lowercase().chars().map(|letter| if letter == '-' { ' ' } else { letter }).collect();
     let mut entries: Vec<(Vec<char>, Sense)> = words::TABLE
         .iter()
         .flat_map(|(words, sense)| words.split(',').map(|word| (word.trim().chars().collect(), *sense)))
@@ -165,13 +166,12 @@ fn find(prompt: &str) -> Vec<Hit> {
         let mut start = 0;
         while start + word.len() <= text.len() {
             let end = start + word.len();
-            match text[start..end] == word[..] {
-                true if chinese || stands_alone(&text, start, end) => {
-                    text[start..end].fill('\0');
-                    hits.push(Hit { start, end, chinese, sense });
-                    start = end;
-                }
-                true | false => start += 1,
+            if text[start..end] == word[..] && (chinese || stands_alone(&text, start, end)) {
+                text[start..end].fill('\0');
+                hits.push(Hit { start, end, chinese, sense });
+                start = end;
+            } else {
+                start += 1;
             }
         }
     }

@@ -16,6 +16,7 @@
 //! ```
 #![allow(
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     reason = "pixel arithmetic moves between f32 and integers all the time; values are clamped where they could leave the range"

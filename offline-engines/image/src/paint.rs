@@ -39,6 +39,7 @@ impl Paint {
     }
 }
 
-fn between(start: Tint, end: Tint, t: f32) -> Tint {
+/// Part of the way from one tint to another.
+pub(crate) fn between(start: Tint, end: Tint, t: f32) -> Tint {
     (start.0.to(end.0, t), start.1 + (end.1 - start.1) * t)
 }

@@ -10,8 +10,9 @@ pub(crate) fn mix(mut word: u64) -> u64 {
 
 /// FNV-1a over the text, finalised: short prompts that differ in one letter must not get neighbouring seeds.
 pub(crate) fn of_text(text: &str) -> u64 {
-    let folded =
-        text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let folded = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     mix(folded)
 }
 

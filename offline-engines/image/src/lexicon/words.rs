@@ -10,7 +10,10 @@ const fn colour(code: u32) -> Sense {
 }
 
 pub(super) const TABLE: &[(&str, Sense)] = &[
-    ("mountain, mountainous, alps, alpine, peak, hill, valley, canyon, cliff, summit, highland, himalaya, fuji", Sense::Scene(S::Mountains)),
+    (
+        "mountain, mountainous, alps, alpine, peak, hill, valley, canyon, cliff, summit, highland, himalaya, fuji",
+        Sense::Scene(S::Mountains),
+    ),
     ("山, 山脉, 群山, 高山, 雪山, 山谷, 山峰, 峡谷, 悬崖, 丘陵, 山水, 富士山, 山川", Sense::Scene(S::Mountains)),
     ("sea, ocean, beach, coast, seaside, shore, wave, harbor, harbour, bay, island, seascape", Sense::Scene(S::Sea)),
     ("海, 大海, 海边, 海洋, 海滩, 沙滩, 海岸, 海浪, 港口, 海湾, 岛, 岛屿, 海上, 海面", Sense::Scene(S::Sea)),
@@ -20,9 +23,15 @@ pub(super) const TABLE: &[(&str, Sense)] = &[
     ("森林, 树林, 林, 丛林, 竹林, 竹, 松树, 松林, 林间", Sense::Scene(S::Forest)),
     ("desert, dune, sahara, sand dune", Sense::Scene(S::Desert)),
     ("沙漠, 沙丘, 戈壁, 大漠", Sense::Scene(S::Desert)),
-    ("city, cityscape, skyline, street, skyscraper, downtown, town, metropolis, building, tokyo, shanghai, new york, urban", Sense::Scene(S::City)),
+    (
+        "city, cityscape, skyline, street, skyscraper, downtown, town, metropolis, building, tokyo, shanghai, new york, urban",
+        Sense::Scene(S::City),
+    ),
     ("城市, 都市, 街道, 街头, 摩天楼, 高楼, 上海, 北京, 东京, 香港, 天际线, 夜城", Sense::Scene(S::City)),
-    ("meadow, field, grassland, prairie, garden, park, countryside, farm, spring, grass, lavender", Sense::Scene(S::Meadow)),
+    (
+        "meadow, field, grassland, prairie, garden, park, countryside, farm, spring, grass, lavender",
+        Sense::Scene(S::Meadow),
+    ),
     ("草地, 草原, 田野, 花园, 公园, 乡村, 麦田, 原野, 花海, 田园, 春天, 草坪", Sense::Scene(S::Meadow)),
     ("room, window, interior, indoor, bedroom, living room, windowsill, office, kitchen", Sense::Scene(S::Room)),
     ("窗, 窗边, 窗前, 窗户, 窗台, 房间, 室内, 卧室, 客厅, 屋里, 书房", Sense::Scene(S::Room)),
@@ -40,7 +49,10 @@ pub(super) const TABLE: &[(&str, Sense)] = &[
     ("dog, puppy, puppies, corgi, hound, retriever, 狗, 小狗, 犬, 柯基", Sense::Subject(T::Dog)),
     ("rabbit, bunny, hare, 兔, 兔子, 小兔", Sense::Subject(T::Rabbit)),
     ("bird, seagull, gull, crane, eagle, swallow, 鸟, 小鸟, 飞鸟, 海鸥, 鹤, 雁, 鹰, 燕子", Sense::Subject(T::Birds)),
-    ("portrait, person, woman, man, girl, boy, headshot, face, people, lady, child, model", Sense::Subject(T::Portrait)),
+    (
+        "portrait, person, woman, man, girl, boy, headshot, face, people, lady, child, model",
+        Sense::Subject(T::Portrait),
+    ),
     ("人像, 肖像, 女孩, 男孩, 女人, 男人, 人物, 头像, 少女, 少年, 证件照, 美女", Sense::Subject(T::Portrait)),
     ("astronaut, spaceman, cosmonaut, 宇航员, 航天员, 太空人", Sense::Subject(T::Astronaut)),
     ("bicycle, bike, cycling, 自行车, 单车, 脚踏车", Sense::Subject(T::Bicycle)),
@@ -55,20 +67,35 @@ pub(super) const TABLE: &[(&str, Sense)] = &[
     ("car, automobile, vehicle, sedan, convertible, 汽车, 轿车, 车, 跑车, 老爷车, 小汽车", Sense::Subject(T::Car)),
     ("rocket, spaceship, spacecraft, starship, 火箭, 飞船, 宇宙飞船", Sense::Subject(T::Rocket)),
     ("balloon, hot air balloon, 气球, 热气球", Sense::Subject(T::Balloon)),
-    ("flower, rose, tulip, sunflower, daisy, lotus, bouquet, lily, 花, 花朵, 玫瑰, 郁金香, 向日葵, 荷花, 莲花, 鲜花, 牡丹", Sense::Subject(T::Flower)),
+    (
+        "flower, rose, tulip, sunflower, daisy, lotus, bouquet, lily, 花, 花朵, 玫瑰, 郁金香, 向日葵, 荷花, 莲花, 鲜花, 牡丹",
+        Sense::Subject(T::Flower),
+    ),
     ("fish, goldfish, koi, shark, whale, dolphin, 鱼, 金鱼, 锦鲤, 鲸, 海豚", Sense::Subject(T::Fish)),
     ("cup, coffee, tea, mug, latte, espresso, teacup, 杯, 杯子, 咖啡, 茶, 茶杯", Sense::Subject(T::Cup)),
     ("sun, sunshine, 太阳, 阳光, 烈日", Sense::Subject(T::Sun)),
     ("moon, moonlight, full moon, crescent, 月亮, 明月, 月光, 月下, 月, 满月", Sense::Subject(T::Moon)),
-    ("dawn, sunrise, daybreak, morning, early morning, 日出, 黎明, 清晨, 早晨, 朝阳, 晨曦, 拂晓", Sense::Time(Time::Dawn)),
-    ("noon, midday, day, daytime, afternoon, sunny, summer, blue sky, 中午, 正午, 白天, 午后, 晴天, 晴朗, 夏天, 蓝天", Sense::Time(Time::Day)),
+    (
+        "dawn, sunrise, daybreak, morning, early morning, 日出, 黎明, 清晨, 早晨, 朝阳, 晨曦, 拂晓",
+        Sense::Time(Time::Dawn),
+    ),
+    (
+        "noon, midday, day, daytime, afternoon, sunny, summer, blue sky, 中午, 正午, 白天, 午后, 晴天, 晴朗, 夏天, 蓝天",
+        Sense::Time(Time::Day),
+    ),
     ("sunset, golden hour, sundown, 日落, 夕阳, 落日, 晚霞, 黄金时刻", Sense::Time(Time::Sunset)),
     ("dusk, twilight, evening, blue hour, 黄昏, 傍晚, 暮色", Sense::Time(Time::Dusk)),
-    ("night, midnight, starry, star, milky way, starlight, night sky, 夜, 夜晚, 夜空, 深夜, 星空, 星星, 夜景, 夜色, 午夜", Sense::Time(Time::Night)),
+    (
+        "night, midnight, starry, star, milky way, starlight, night sky, 夜, 夜晚, 夜空, 深夜, 星空, 星星, 夜景, 夜色, 午夜",
+        Sense::Time(Time::Night),
+    ),
     ("cloud, cloudy, overcast, 云, 多云, 云海, 白云", Sense::Weather(Weather::Cloudy)),
     ("fog, mist, misty, foggy, haze, hazy, smoke, 雾, 薄雾, 云雾, 迷雾, 烟雨", Sense::Weather(Weather::Fog)),
     ("rain, rainy, drizzle, shower, 雨, 下雨, 雨天, 雨夜", Sense::Weather(Weather::Rain)),
-    ("snow, snowy, winter, ice, frost, glacier, christmas, 雪, 下雪, 冬天, 冬日, 雪景, 冰, 冰川, 雪地", Sense::Weather(Weather::Snow)),
+    (
+        "snow, snowy, winter, ice, frost, glacier, christmas, 雪, 下雪, 冬天, 冬日, 雪景, 冰, 冰川, 雪地",
+        Sense::Weather(Weather::Snow),
+    ),
     ("storm, stormy, thunder, lightning, thunderstorm, 暴风雨, 风暴, 雷雨, 闪电, 雷电", Sense::Weather(Weather::Storm)),
     ("aurora, northern lights, aurora borealis, 极光", Sense::Weather(Weather::Aurora)),
     ("watercolor, watercolour, aquarelle, 水彩, 水彩画", Sense::Style(Style::Watercolour)),

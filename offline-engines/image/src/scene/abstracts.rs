@@ -26,7 +26,11 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
     if setting.ink() {
         colours = colours.map(|rgb| setting.palette.haze.darker((1.0 - rgb.luma()) * 0.8));
     }
-    if dice.chance(0.55) { flow(canvas, colours, &mut dice) } else { discs(canvas, colours, &mut dice) }
+    if dice.chance(0.55) {
+        flow(canvas, colours, &mut dice);
+    } else {
+        discs(canvas, colours, &mut dice);
+    }
     Stage { foot: (width * 0.5, height * 0.5 + unit * 0.3), size: unit * 0.44 }
 }
 
@@ -35,7 +39,7 @@ fn flow(canvas: &mut Canvas<'_>, colours: [Rgb; 5], dice: &mut Dice) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let (seed, turn) = (dice.seed(), dice.range(0.0, std::f32::consts::TAU));
     let octaves = canvas.octaves(4).min(4);
-    let bands = dice.range(7.0, 11.0);
+    let bands = dice.range(15.0, 22.0);
     let (sin, cos) = turn.sin_cos();
     canvas.shade(0..canvas.height, |x, y| {
         let (a, b) = ((x - width * 0.5) / unit, (y - height * 0.5) / unit);
@@ -46,7 +50,8 @@ fn flow(canvas: &mut Canvas<'_>, colours: [Rgb; 5], dice: &mut Dice) {
         let (band, part) = (field.floor(), field.fract());
         let colour = colours[(band as i32).rem_euclid(5) as usize];
         let next = colours[(band as i32 + 1).rem_euclid(5) as usize];
-        let fold = colour.to(next, part * 0.25).lighter(smooth(0.6, 1.0, part) * 0.2).darker(smooth(0.22, 0.0, part) * 0.34);
+        let fold =
+            colour.to(next, part * 0.25).lighter(smooth(0.75, 1.0, part) * 0.14).darker(smooth(0.3, 0.0, part) * 0.26);
         let thread = noise::cloudy(seed ^ 9, u * 30.0, v * 30.0, octaves) - 0.5;
         (fold.darker((thread * 0.1).max(0.0)), 1.0)
     });
@@ -54,17 +59,29 @@ fn flow(canvas: &mut Canvas<'_>, colours: [Rgb; 5], dice: &mut Dice) {
 
 fn discs(canvas: &mut Canvas<'_>, colours: [Rgb; 5], dice: &mut Dice) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
-    canvas.shade(0..canvas.height, |x, y| (gradient(&[colours[0].lighter(0.08), colours[0].darker(0.08)], (x / width + y / height) * 0.5), 1.0));
+    canvas.shade(0..canvas.height, |x, y| {
+        (gradient(&[colours[0].lighter(0.08), colours[0].darker(0.08)], (x / width + y / height) * 0.5), 1.0)
+    });
     for shape in 0..(9.0 * (width / unit).max(height / unit).min(4.0)) as usize {
         let centre = (dice.range(0.05, 0.95) * width, dice.range(0.05, 0.95) * height);
         let radius = unit * dice.range(0.05, 0.27);
         let colour = colours[1 + shape % 4];
-        let shade = Paint::Linear { from: (centre.0 - radius, centre.1 - radius), to: (centre.0 + radius, centre.1 + radius), start: (colour.lighter(0.12), 0.94), end: (colour.darker(0.12), 0.94) };
+        let shade = Paint::Linear {
+            from: (centre.0 - radius, centre.1 - radius),
+            to: (centre.0 + radius, centre.1 + radius),
+            start: (colour.lighter(0.12), 0.94),
+            end: (colour.darker(0.12), 0.94),
+        };
         let disc = Path::ellipse(centre, radius, radius);
         match dice.below(4) {
             0 => canvas.fill(&disc, &shade),
             1 => {
-                let half = Path::polygon(&[(centre.0 - radius, centre.1), (centre.0 + radius, centre.1), (centre.0 + radius, centre.1 + radius), (centre.0 - radius, centre.1 + radius)]);
+                let half = Path::polygon(&[
+                    (centre.0 - radius, centre.1),
+                    (centre.0 + radius, centre.1),
+                    (centre.0 + radius, centre.1 + radius),
+                    (centre.0 - radius, centre.1 + radius),
+                ]);
                 canvas.fill_within(&disc, Some(&half), &shade);
             }
             2 => {
@@ -77,7 +94,10 @@ fn discs(canvas: &mut Canvas<'_>, colours: [Rgb; 5], dice: &mut Dice) {
             _ => {
                 for line in 0..6 {
                     let y = centre.1 + radius * (line as f32 / 3.0 - 0.83);
-                    canvas.fill(&Path::stroke(&[(centre.0 - radius, y), (centre.0 + radius, y)], (unit * 0.009, unit * 0.009)), &Paint::Flat((colour, 0.9)));
+                    canvas.fill(
+                        &Path::stroke(&[(centre.0 - radius, y), (centre.0 + radius, y)], (unit * 0.009, unit * 0.009)),
+                        &Paint::Flat((colour, 0.9)),
+                    );
                 }
             }
         }

@@ -25,7 +25,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
         canvas.glow((width * 0.5, quay), unit * 0.9, setting.palette.haze, if glowing { 0.14 } else { 0.0 });
     }
     if future {
-        traffic(canvas, setting, &mut dice);
+        traffic(canvas, &mut dice);
     }
     water::paint(canvas, setting, quay, 0.12);
     Stage { foot: (width * 0.5, height * 0.96), size: unit * 0.36 }
@@ -60,7 +60,8 @@ impl Row {
         let day = palette.lit(hex(0xdfeaf2)).to(palette.sky[2], 0.3);
         let tones = [hex(0xffd98a), hex(0xffeccb), hex(if self.future { 0x7fe9ff } else { 0xffc46b })];
         for (path, tone) in panes.iter().zip(tones) {
-            let (tone, alpha) = if self.glowing { (tone, 0.4 + 0.5 * self.depth) } else { (day, 0.22 + 0.2 * self.depth) };
+            let (tone, alpha) =
+                if self.glowing { (tone, 0.4 + 0.5 * self.depth) } else { (day, 0.22 + 0.2 * self.depth) };
             canvas.fill(path, &Paint::Flat((tone, alpha)));
         }
     }
@@ -73,47 +74,50 @@ impl Row {
             1 => {
                 let step = top + tall * 0.12;
                 let (l, r) = (left + wide * 0.2, right - wide * 0.2);
-                Path::polygon(&[(left, foot), (left, step), (l, step), (l, top), (r, top), (r, step), (right, step), (right, foot)])
+                Path::polygon(&[
+                    (left, foot),
+                    (left, step),
+                    (l, step),
+                    (l, top),
+                    (r, top),
+                    (r, step),
+                    (right, step),
+                    (right, foot),
+                ])
             }
-            2 if self.future => Path::polygon(&[(left, foot), (left + wide * 0.22, top), (right - wide * 0.22, top - tall * 0.05), (right, foot)]),
+            2 if self.future => Path::polygon(&[
+                (left, foot),
+                (left + wide * 0.22, top),
+                (right - wide * 0.22, top - tall * 0.05),
+                (right, foot),
+            ]),
             2 => Path::polygon(&[(left, foot), (left, top + wide * 0.3), (right, top), (right, foot)]),
             3 => {
                 let mast = [(middle, top + 1.0), (middle, top - tall * 0.22)];
-                Path::polygon(&[(left, foot), (left, top), (right, top), (right, foot)]).and(Path::stroke(&mast, (unit * 0.004, unit * 0.0012)))
+                Path::polygon(&[(left, foot), (left, top), (right, top), (right, foot)])
+                    .and(Path::stroke(&mast, (unit * 0.004, unit * 0.0012)))
             }
             _ => {
                 let (waist, r) = (top + tall * 0.3, wide * 0.5);
-                let dome: Vec<_> = (0..=20).map(|step| step as f32 / 20.0 * std::f32::consts::PI).map(|a| (middle - r * a.cos(), waist - tall * 0.3 * a.sin())).collect();
+                let dome: Vec<_> = (0..=20)
+                    .map(|step| step as f32 / 20.0 * std::f32::consts::PI)
+                    .map(|a| (middle - r * a.cos(), waist - tall * 0.3 * a.sin()))
+                    .collect();
                 Path::polygon(&[&[(left, foot)], &dome[..], &[(right, foot)]].concat())
             }
         };
         let lit = colour.lighter(0.05);
-        canvas.fill(&shape, &Paint::Linear { from: (left, top), to: (right, foot), start: (lit, 1.0), end: (colour.darker(0.16), 1.0) });
+        canvas.fill(
+            &shape,
+            &Paint::Linear { from: (left, top), to: (right, foot), start: (lit, 1.0), end: (colour.darker(0.16), 1.0) },
+        );
         if self.future && self.depth > 0.2 {
-            self.neon(canvas, [left, top, right, foot], &shape, dice);
+            neon(canvas, [left, top, right, foot], &shape, dice);
         }
-    }
-
-    fn neon(&self, canvas: &mut Canvas<'_>, [left, top, right, foot]: [f32; 4], shape: &Path, dice: &mut Dice) {
-        let unit = canvas.unit();
-        let colour = hex(NEONS[dice.below(NEONS.len())]);
-        let (wide, tall) = (right - left, foot - top);
-        if dice.chance(0.5) {
-            let x = left + wide * dice.range(0.3, 0.7);
-            let strip = Path::stroke(&[(x, top + tall * 0.04), (x, foot - tall * 0.2)], (unit * 0.004, unit * 0.0035));
-            canvas.fill_within(&strip, Some(shape), &Paint::Flat((colour, 0.9)));
-        } else {
-            for ring in 0..2 + dice.below(2) {
-                let y = top + tall * (0.16 + 0.12 * ring as f32);
-                let band = Path::polygon(&[(left, y), (right, y), (right, y + unit * 0.005), (left, y + unit * 0.005)]);
-                canvas.fill_within(&band, Some(shape), &Paint::Flat((colour, 0.9)));
-            }
-        }
-        canvas.glow(((left + right) * 0.5, top + tall * 0.25), unit * 0.11, colour, 0.24);
     }
 
     fn windows(&self, panes: &mut [Path; 3], [left, top, right, foot]: [f32; 4], unit: f32, dice: &mut Dice) {
-        let (gx, gy) = (unit * (0.008 + 0.007 * self.depth), unit * (0.011 + 0.009 * self.depth));
+        let (gx, gy) = ((unit * (0.008 + 0.007 * self.depth)).max(1.5), (unit * (0.011 + 0.009 * self.depth)).max(1.5));
         let (inset, share) = (gx * 0.8, if self.glowing { 0.42 } else { 0.75 });
         let (from, to) = if self.future { (top + (foot - top) * 0.34, foot) } else { (top + gy * 1.6, foot) };
         let columns = ((right - left - inset * 2.0) / gx).max(0.0) as usize;
@@ -130,17 +134,36 @@ impl Row {
     }
 }
 
+/// A lit strip or a few rings on a tower.
+fn neon(canvas: &mut Canvas<'_>, [left, top, right, foot]: [f32; 4], shape: &Path, dice: &mut Dice) {
+    let unit = canvas.unit();
+    let colour = hex(NEONS[dice.below(NEONS.len())]);
+    let (wide, tall) = (right - left, foot - top);
+    if dice.chance(0.5) {
+        let x = left + wide * dice.range(0.3, 0.7);
+        let strip = Path::stroke(&[(x, top + tall * 0.04), (x, foot - tall * 0.2)], (unit * 0.004, unit * 0.0035));
+        canvas.fill_within(&strip, Some(shape), &Paint::Flat((colour, 0.9)));
+    } else {
+        for ring in 0..2 + dice.below(2) {
+            let y = top + tall * (0.16 + 0.12 * ring as f32);
+            let band = Path::polygon(&[(left, y), (right, y), (right, y + unit * 0.005), (left, y + unit * 0.005)]);
+            canvas.fill_within(&band, Some(shape), &Paint::Flat((colour, 0.9)));
+        }
+    }
+    canvas.glow(((left + right) * 0.5, top + tall * 0.25), unit * 0.11, colour, 0.24);
+}
+
 /// Streaks of light between the towers.
-fn traffic(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
+fn traffic(canvas: &mut Canvas<'_>, dice: &mut Dice) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     for _ in 0..(width / unit * 11.0) as usize {
         let place = (dice.range(0.0, width), height * dice.range(0.3, 0.7));
         let colour = hex(NEONS[dice.below(NEONS.len())]);
         let long = unit * dice.range(0.02, 0.07) * dice.sign();
-        let tail = Paint::Linear { from: place, to: (place.0 - long, place.1), start: (colour, 0.9), end: (colour, 0.0) };
+        let tail =
+            Paint::Linear { from: place, to: (place.0 - long, place.1), start: (colour, 0.9), end: (colour, 0.0) };
         canvas.fill(&Path::stroke(&[place, (place.0 - long, place.1)], (unit * 0.0032, unit * 0.001)), &tail);
         canvas.fill(&Path::ellipse(place, unit * 0.0022, unit * 0.0022), &Paint::solid(hex(0xffffff)));
         canvas.glow(place, unit * 0.022, colour, 0.6);
     }
-    let _ = setting;
 }

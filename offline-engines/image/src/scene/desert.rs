@@ -34,10 +34,13 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
 fn sand(setting: &Setting, depth: f32) -> Rgb {
     let palette = setting.palette;
     // Sand keeps its warmth even against a low sun, unlike woods.
-    let own = hex(0xe2a861).to(hex(0xb8683a), depth * 0.8);
+    let own = hex(0xeab06a).to(hex(0xc8743f), depth * 0.85);
     let shown = palette.land(own, depth);
-    let warm = shown.to(own.times(palette.light).darker(0.25), if palette.night || setting.ink() { 0.12 } else { 0.55 });
-    palette.haze.to(warm, smooth(-0.3, 0.6, depth))
+    let warm = shown.to(
+        own.times(palette.light).darker(0.25),
+        if palette.night || setting.ink() { 0.12 } else { 0.55 + 0.4 * palette.daylight },
+    );
+    palette.haze.to(own.lighter(0.3), 0.4 * palette.daylight).to(warm, smooth(-0.75, 0.5, depth))
 }
 
 fn mesas(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32, dice: &mut Dice) {
@@ -46,8 +49,11 @@ fn mesas(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32, dice: &mut Di
         let (seed, shift) = (dice.seed(), dice.range(0.0, 50.0));
         let line = Outline::of(canvas, |u| {
             // Steps instead of slopes: table mountains.
-            let step = smooth(0.52, 0.57, noise::line(seed, u * 2.1 + shift)) + 0.5 * smooth(0.7, 0.74, noise::line(seed, u * 2.1 + shift));
-            horizon + unit * 0.015 - unit * (0.085 + 0.03 * depth) * step - unit * 0.012 * noise::rolling(seed, u * 9.0, 4)
+            let step = smooth(0.52, 0.57, noise::line(seed, u * 2.1 + shift))
+                + 0.5 * smooth(0.7, 0.74, noise::line(seed, u * 2.1 + shift));
+            horizon + unit * 0.015
+                - unit * (0.085 + 0.03 * depth) * step
+                - unit * 0.012 * noise::rolling(seed, u * 9.0, 4)
         });
         let colour = sand(setting, depth).to(setting.palette.land(hex(0x8a4a3c), depth + 0.2), 0.7);
         line.fill(canvas, |x, _, below| {
@@ -64,7 +70,8 @@ fn dune(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), d
     let swell = unit * (0.07 + 0.12 * depth);
     let pitch = 1.7 - 0.7 * depth;
     let line = Outline::of(canvas, |u| {
-        let crest = noise::craggy(seed, u * pitch + shift, 1) * 0.75 + noise::rolling(seed ^ 2, u * pitch + shift, 2) * 0.25;
+        let crest =
+            noise::craggy(seed, u * pitch + shift, 1) * 0.75 + noise::rolling(seed ^ 2, u * pitch + shift, 2) * 0.25;
         base - swell * (crest - 0.45)
     });
     let (own, side) = (sand(setting, depth), setting.light_side());
@@ -77,8 +84,12 @@ fn dune(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), d
         let reach = unit * 0.015;
         let slope = (line.at(at + reach) - line.at(at - reach)) / (2.0 * reach);
         let facing = smooth(-0.22, 0.16, -slope * side);
-        let ripple = ((y / unit * (260.0 - 120.0 * depth) + wander / unit * 60.0).sin() * 0.5 + 0.5) * smooth(0.2, 1.0, depth);
-        shadow.to(lit, facing).darker(ripple * 0.06).to(palette.haze, smooth(0.0, unit * 0.5, below) * 0.2 * (1.0 - depth))
+        let ripple =
+            ((y / unit * (260.0 - 120.0 * depth) + wander / unit * 60.0).sin() * 0.5 + 0.5) * smooth(0.2, 1.0, depth);
+        shadow
+            .to(lit, facing)
+            .darker(ripple * 0.06)
+            .to(palette.haze, smooth(0.0, unit * 0.5, below) * 0.2 * (1.0 - depth))
     });
 }
 
@@ -88,7 +99,10 @@ fn road(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
     let (top, bottom) = (height * 0.82, height * 0.82 + unit * 0.15);
     let seed = dice.seed();
     let tar = palette.land(hex(0x4a4750), 0.9);
-    canvas.fill(&Path::polygon(&[(0.0, top - unit * 0.012), (width, top - unit * 0.012), (width, bottom), (0.0, bottom)]), &Paint::solid(sand(setting, 0.9).lighter(0.1)));
+    canvas.fill(
+        &Path::polygon(&[(0.0, top - unit * 0.012), (width, top - unit * 0.012), (width, bottom), (0.0, bottom)]),
+        &Paint::solid(sand(setting, 0.9).lighter(0.1)),
+    );
     canvas.shade(top as usize..(bottom as usize).min(canvas.height), |x, y| {
         let grit = noise::plane(seed, x / unit * 160.0, y / unit * 220.0) - 0.5;
         let sheen = smooth(bottom, top, y) * 0.14;
@@ -98,7 +112,12 @@ fn road(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
     let middle = (top + bottom) * 0.5 + unit * 0.02;
     while x < width {
         let far = unit * 0.006;
-        dashes = dashes.and(Path::polygon(&[(x, middle), (x + unit * 0.13, middle), (x + unit * 0.125, middle + far), (x - unit * 0.005, middle + far)]));
+        dashes = dashes.and(Path::polygon(&[
+            (x, middle),
+            (x + unit * 0.13, middle),
+            (x + unit * 0.125, middle + far),
+            (x - unit * 0.005, middle + far),
+        ]));
         x += unit * 0.24;
     }
     canvas.fill(&dashes, &Paint::Flat((stripe, 0.9)));
@@ -120,9 +139,19 @@ fn cacti(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
         let thick = tall * 0.14;
         let arm = |dir: f32, low: f32, high: f32| {
             let out = foot.0 + dir * tall * 0.26;
-            Path::curve(&[(foot.0, foot.1 - tall * low), (out - dir * tall * 0.04, foot.1 - tall * low), (out, foot.1 - tall * (low + 0.08)), (out, foot.1 - tall * high)], (thick * 0.75, thick * 0.7))
+            Path::curve(
+                &[
+                    (foot.0, foot.1 - tall * low),
+                    (out - dir * tall * 0.04, foot.1 - tall * low),
+                    (out, foot.1 - tall * (low + 0.08)),
+                    (out, foot.1 - tall * high),
+                ],
+                (thick * 0.75, thick * 0.7),
+            )
         };
-        let body = Path::stroke(&[(foot.0, foot.1), (foot.0, foot.1 - tall)], (thick, thick * 0.9)).and(arm(1.0, 0.42, 0.78)).and(arm(-1.0, 0.3, 0.62));
+        let body = Path::stroke(&[(foot.0, foot.1), (foot.0, foot.1 - tall)], (thick, thick * 0.9))
+            .and(arm(1.0, 0.42, 0.78))
+            .and(arm(-1.0, 0.3, 0.62));
         canvas.fill(&body, &Paint::solid(colour));
     }
 }

@@ -38,7 +38,10 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
         canvas.fill(&trees, &Paint::down(base - size, base, (colour, 1.0), misty));
         line.fill(canvas, |x, y, _| {
             let floor = noise::cloudy(seed ^ 4, x / unit * 18.0, y / unit * 40.0, 3) - 0.5;
-            colour.to(palette.haze, 0.42 * (1.0 - depth)).darker((floor * 0.5).max(0.0)).lighter((-floor * 0.16).max(0.0))
+            colour
+                .to(palette.haze, 0.42 * (1.0 - depth))
+                .darker((floor * 0.5).max(0.0))
+                .lighter((-floor * 0.16).max(0.0))
         });
         if layer == layers / 2 {
             shafts(canvas, setting);
@@ -74,7 +77,10 @@ fn ferns(canvas: &mut Canvas<'_>, setting: &Setting) {
             let lean = (blade as f32 - 2.0) * 0.028 * unit * dice.range(0.7, 1.3);
             let tall = unit * dice.range(0.03, 0.085);
             let tip = (foot.0 + lean * 1.6, foot.1 - tall);
-            path = path.and(Path::curve(&[foot, (foot.0 + lean * 0.5, foot.1 - tall * 0.7), tip], (unit * 0.004, unit * 0.001)));
+            path = path.and(Path::curve(
+                &[foot, (foot.0 + lean * 0.5, foot.1 - tall * 0.7), tip],
+                (unit * 0.004, unit * 0.001),
+            ));
         }
     }
     canvas.fill(&path, &Paint::solid(setting.palette.land(hex(0x2a5a34), 1.0).darker(0.3)));

@@ -31,28 +31,67 @@ pub(super) fn room(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
     let palette = setting.palette;
     let walls = [hex(0xe9d5bd), hex(0xd9dccb), hex(0xe6cfc6), hex(0xc9d6d8)];
     let wall = palette.lit(walls[dice.below(walls.len())]).darker(if palette.night { 0.3 } else { 0.1 });
-    let (half, top, sill) = (unit * 0.37, height * 0.5 - unit * 0.4, height * 0.5 + unit * 0.27);
+    // Tall rooms get a tall window.
+    let spare = (height - unit).max(0.0);
+    let (half, top, sill) =
+        (unit * 0.37, height * 0.5 - unit * 0.4 - spare * 0.3, height * 0.5 + unit * 0.27 + spare * 0.2);
     let (left, right) = (width * 0.5 - half, width * 0.5 + half);
-    for part in [rect(0.0, 0.0, left, height), rect(right, 0.0, width, height), rect(left - 1.0, 0.0, right + 1.0, top), rect(left - 1.0, sill, right + 1.0, height)] {
+    for part in [
+        rect(0.0, 0.0, left, height),
+        rect(right, 0.0, width, height),
+        rect(left - 1.0, 0.0, right + 1.0, top),
+        rect(left - 1.0, sill, right + 1.0, height),
+    ] {
         canvas.fill(&part, &Paint::down(0.0, height, (wall.lighter(0.08), 1.0), (wall.darker(0.2), 1.0)));
     }
+    panels(canvas, wall, sill + unit * 0.2);
     frame(canvas, setting, [left, top, right, sill]);
     curtains(canvas, setting, [left, top, right, sill], &mut dice);
     let wood = palette.lit(hex(0xa9764a));
     let (edge, thick) = (unit * 0.07, unit * 0.035);
-    canvas.fill(&rect(left - edge, sill + thick, right + edge, sill + thick + unit * 0.05), &Paint::down(sill, sill + unit * 0.09, (wall.darker(0.45), 0.5), (wall, 0.0)));
-    canvas.fill(&rect(left - edge, sill, right + edge, sill + thick), &Paint::down(sill, sill + thick, (wood.lighter(0.25), 1.0), (wood.darker(0.25), 1.0)));
+    canvas.fill(
+        &rect(left - edge, sill + thick, right + edge, sill + thick + unit * 0.05),
+        &Paint::down(sill, sill + unit * 0.09, (wall.darker(0.45), 0.5), (wall, 0.0)),
+    );
+    canvas.fill(
+        &rect(left - edge, sill, right + edge, sill + thick),
+        &Paint::down(sill, sill + thick, (wood.lighter(0.25), 1.0), (wood.darker(0.25), 1.0)),
+    );
     potted(canvas, setting, (width * 0.5 + half * 0.72, sill + unit * 0.004), unit * 0.2, &mut dice);
     books(canvas, setting, (left + unit * 0.03, sill), unit, &mut dice);
     Stage { foot: (width * 0.5 - unit * 0.05, sill + unit * 0.012), size: unit * 0.4 }
+}
+
+/// Wainscot: plain boards below the window.
+fn panels(canvas: &mut Canvas<'_>, wall: Rgb, top: f32) {
+    let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
+    if height - top < unit * 0.06 {
+        return;
+    }
+    let edge = unit * 0.012;
+    canvas.fill(&rect(0.0, top, width, top + edge), &Paint::Flat((wall.lighter(0.3), 0.8)));
+    canvas.fill(&rect(0.0, top + edge, width, top + edge * 1.5), &Paint::Flat((wall.darker(0.5), 0.4)));
+    let board = unit * 0.16;
+    for index in 0..(width / board) as usize + 2 {
+        let x = (width * 0.5).rem_euclid(board) + board * (index as f32 - 1.0);
+        canvas.fill(&rect(x, top + edge, x + unit * 0.004, height), &Paint::Flat((wall.darker(0.5), 0.28)));
+        canvas.fill(
+            &rect(x + unit * 0.004, top + edge, x + unit * 0.008, height),
+            &Paint::Flat((wall.lighter(0.4), 0.3)),
+        );
+    }
 }
 
 fn frame(canvas: &mut Canvas<'_>, setting: &Setting, [left, top, right, sill]: [f32; 4]) {
     let unit = canvas.unit();
     let white = setting.palette.lit(hex(0xf6f1e6));
     let (bar, middle, across) = (unit * 0.022, (left + right) * 0.5, top + (sill - top) * 0.34);
-    let glass = Paint::Linear { from: (left, top), to: (right, sill), start: (hex(0xffffff), 0.16), end: (hex(0xffffff), 0.0) };
-    canvas.fill(&Path::polygon(&[(left, top), (left + (right - left) * 0.55, top), (left, top + (sill - top) * 0.8)]), &glass);
+    let glass =
+        Paint::Linear { from: (left, top), to: (right, sill), start: (hex(0xffffff), 0.16), end: (hex(0xffffff), 0.0) };
+    canvas.fill(
+        &Path::polygon(&[(left, top), (left + (right - left) * 0.55, top), (left, top + (sill - top) * 0.8)]),
+        &glass,
+    );
     for part in [
         rect(left - bar, top - bar, right + bar, top + bar * 0.3),
         rect(left - bar, top, left + bar * 0.3, sill),
@@ -73,17 +112,38 @@ fn curtains(canvas: &mut Canvas<'_>, setting: &Setting, [left, top, right, sill]
         let inner = x - side * unit * 0.085;
         let outer = x + side * unit * 0.11;
         let tie = rod + (hem - rod) * 0.62;
-        let edge: Vec<Point> = vec![(inner, rod), (inner + side * unit * 0.012, tie - unit * 0.2), (x + side * unit * 0.005, tie), (inner + side * unit * 0.035, hem)];
+        let edge: Vec<Point> = vec![
+            (inner, rod),
+            (inner + side * unit * 0.012, tie - unit * 0.2),
+            (x + side * unit * 0.005, tie),
+            (inner + side * unit * 0.035, hem),
+        ];
         let body = Path::polygon(&[&edge[..], &[(outer, hem), (outer, rod)]].concat());
-        canvas.fill(&body, &Paint::Linear { from: (inner, 0.0), to: (outer, 0.0), start: (cloth.lighter(0.16), 1.0), end: (cloth.darker(0.22), 1.0) });
+        canvas.fill(
+            &body,
+            &Paint::Linear {
+                from: (inner, 0.0),
+                to: (outer, 0.0),
+                start: (cloth.lighter(0.16), 1.0),
+                end: (cloth.darker(0.22), 1.0),
+            },
+        );
         for fold in 0..5 {
             let at = inner + (outer - inner) * (0.14 + 0.19 * fold as f32);
-            let line = [(at, rod), (at + side * unit * 0.006, tie - unit * 0.1), (at + side * unit * 0.012, tie), (at, hem)];
-            canvas.fill_within(&Path::curve(&line, (unit * 0.007, unit * 0.012)), Some(&body), &Paint::Flat((cloth.darker(0.5), 0.22)));
+            let line =
+                [(at, rod), (at + side * unit * 0.006, tie - unit * 0.1), (at + side * unit * 0.012, tie), (at, hem)];
+            canvas.fill_within(
+                &Path::curve(&line, (unit * 0.007, unit * 0.012)),
+                Some(&body),
+                &Paint::Flat((cloth.darker(0.5), 0.22)),
+            );
         }
     }
     let brass = setting.palette.lit(hex(0xb08a4e));
-    canvas.fill(&Path::stroke(&[(left - unit * 0.15, rod), (right + unit * 0.15, rod)], (unit * 0.014, unit * 0.014)), &Paint::solid(brass));
+    canvas.fill(
+        &Path::stroke(&[(left - unit * 0.15, rod), (right + unit * 0.15, rod)], (unit * 0.014, unit * 0.014)),
+        &Paint::solid(brass),
+    );
 }
 
 fn books(canvas: &mut Canvas<'_>, setting: &Setting, foot: Point, unit: f32, dice: &mut Dice) {
@@ -93,7 +153,10 @@ fn books(canvas: &mut Canvas<'_>, setting: &Setting, foot: Point, unit: f32, dic
         let (thick, long) = (unit * dice.range(0.016, 0.024), unit * dice.range(0.11, 0.14));
         let colour = setting.palette.lit(colours[(book + dice.below(2)) % 4]);
         let x = foot.0 + unit * dice.range(0.0, 0.014);
-        canvas.fill(&rect(x, y - thick, x + long, y), &Paint::down(y - thick, y, (colour.lighter(0.12), 1.0), (colour.darker(0.18), 1.0)));
+        canvas.fill(
+            &rect(x, y - thick, x + long, y),
+            &Paint::down(y - thick, y, (colour.lighter(0.12), 1.0), (colour.darker(0.18), 1.0)),
+        );
         canvas.fill(&rect(x + long * 0.12, y - thick, x + long * 0.15, y), &Paint::Flat((hex(0xffffff), 0.35)));
         y -= thick;
     }
@@ -109,14 +172,39 @@ fn potted(canvas: &mut Canvas<'_>, setting: &Setting, foot: Point, tall: f32, di
         let tip = (foot.0 + lean * tall * 0.5, rim - tall * (0.62 - 0.34 * lean * lean) * dice.range(0.85, 1.1));
         let middle = (foot.0 + lean * tall * 0.2, rim - tall * 0.34);
         let side = tall * 0.06;
-        let blade = Path::blob(&[(foot.0, rim + tall * 0.03), (middle.0 - side, middle.1 + side * 0.3), tip, (middle.0 + side, middle.1 + side)]);
+        let blade = Path::blob(&[
+            (foot.0, rim + tall * 0.03),
+            (middle.0 - side, middle.1 + side * 0.3),
+            tip,
+            (middle.0 + side, middle.1 + side),
+        ]);
         let tone = green.to(if leaf % 2 == 0 { hex(0x2f5d3e) } else { hex(0x8dbb6a) }, 0.28);
-        canvas.fill(&blade, &Paint::Linear { from: (foot.0, rim), to: tip, start: (tone.darker(0.25), 1.0), end: (tone.lighter(0.1), 1.0) });
+        canvas.fill(
+            &blade,
+            &Paint::Linear {
+                from: (foot.0, rim),
+                to: tip,
+                start: (tone.darker(0.25), 1.0),
+                end: (tone.lighter(0.1), 1.0),
+            },
+        );
     }
     let (wide, low) = (tall * 0.2, tall * 0.15);
-    let pot = Path::polygon(&[(foot.0 - wide, rim), (foot.0 + wide, rim), (foot.0 + low, foot.1), (foot.0 - low, foot.1)]);
-    canvas.fill(&pot, &Paint::Linear { from: (foot.0 - wide, 0.0), to: (foot.0 + wide, 0.0), start: (clay.lighter(0.14), 1.0), end: (clay.darker(0.28), 1.0) });
-    canvas.fill(&rect(foot.0 - wide * 1.1, rim - tall * 0.045, foot.0 + wide * 1.1, rim + tall * 0.04), &Paint::solid(clay.lighter(0.05)));
+    let pot =
+        Path::polygon(&[(foot.0 - wide, rim), (foot.0 + wide, rim), (foot.0 + low, foot.1), (foot.0 - low, foot.1)]);
+    canvas.fill(
+        &pot,
+        &Paint::Linear {
+            from: (foot.0 - wide, 0.0),
+            to: (foot.0 + wide, 0.0),
+            start: (clay.lighter(0.14), 1.0),
+            end: (clay.darker(0.28), 1.0),
+        },
+    );
+    canvas.fill(
+        &rect(foot.0 - wide * 1.1, rim - tall * 0.045, foot.0 + wide * 1.1, rim + tall * 0.04),
+        &Paint::solid(clay.lighter(0.05)),
+    );
 }
 
 pub(super) fn studio(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
@@ -140,13 +228,20 @@ pub(super) fn studio(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
     });
     if setting.reading.has(Subject::Portrait) {
         bokeh(canvas, setting, [disc, floor], &mut dice);
-        return Stage { foot: (width * 0.5, height + unit * 0.01), size: unit * 0.5 };
+        return Stage { foot: (width * 0.5, height + unit * 0.01), size: unit * 0.57 };
     }
     let radius = unit * 0.35;
-    canvas.fill(&Path::ellipse(middle, radius, radius), &Paint::down(middle.1 - radius, middle.1 + radius, (disc.lighter(0.14), 1.0), (disc, 1.0)));
+    canvas.fill(
+        &Path::ellipse(middle, radius, radius),
+        &Paint::down(middle.1 - radius, middle.1 + radius, (disc.lighter(0.14), 1.0), (disc, 1.0)),
+    );
     let ground = height * 0.5 + unit * 0.29;
-    canvas.fill(&rect(0.0, ground, width, height), &Paint::down(ground, height, (floor, 1.0), (floor.darker(0.24), 1.0)));
-    canvas.fill(&rect(0.0, ground - unit * 0.03, width, ground), &Paint::down(ground - unit * 0.03, ground, (floor, 0.0), (floor.darker(0.3), 0.2)));
+    canvas
+        .fill(&rect(0.0, ground, width, height), &Paint::down(ground, height, (floor, 1.0), (floor.darker(0.24), 1.0)));
+    canvas.fill(
+        &rect(0.0, ground - unit * 0.03, width, ground),
+        &Paint::down(ground - unit * 0.03, ground, (floor, 0.0), (floor.darker(0.3), 0.2)),
+    );
     if !setting.plain() {
         potted(canvas, setting, (width * 0.5 + unit * 0.4, ground + unit * 0.06), unit * 0.4, &mut dice);
         potted(canvas, setting, (width * 0.5 - unit * 0.42, ground + unit * 0.035), unit * 0.25, &mut dice);
@@ -165,12 +260,14 @@ fn tint(setting: &Setting, rgb: Rgb) -> Rgb {
 /// Lights out of focus, as behind a sitter.
 fn bokeh(canvas: &mut Canvas<'_>, setting: &Setting, colours: [Rgb; 2], dice: &mut Dice) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
-    for spot in 0..(width / unit * 16.0) as usize + 8 {
+    for spot in 0..(width / unit * 26.0) as usize + 8 {
         let place = (dice.range(0.0, width), dice.range(0.0, height * 0.85));
         let radius = unit * dice.range(0.025, 0.1);
         let colour = colours[spot % 2].to(setting.palette.disc, dice.range(0.2, 0.8));
         let alpha = dice.range(0.08, 0.26);
-        canvas.fill(&Path::ellipse(place, radius, radius), &Paint::Radial { centre: place, radius, inner: (colour, alpha * 0.7), outer: (colour, alpha) });
+        canvas.fill(
+            &Path::ellipse(place, radius, radius),
+            &Paint::Radial { centre: place, radius, inner: (colour, alpha * 0.7), outer: (colour, alpha) },
+        );
     }
-    let _ = Scene::Studio;
 }

@@ -3,6 +3,7 @@
 use super::{Setting, Stage, sky};
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, hex, smooth};
+use crate::lexicon::Subject;
 use crate::noise;
 use crate::paint::Paint;
 use crate::path::{Path, Point};
@@ -28,10 +29,23 @@ impl Outline {
 
     /// Fills everything below with a colour that knows the depth below the outline.
     pub(super) fn fill(&self, canvas: &mut Canvas<'_>, colour: impl Fn(f32, f32, f32) -> Rgb + Sync) {
+        self.fill_above(canvas, None, colour);
+    }
+
+    /// Like [`fill`](Self::fill), sparing what a nearer outline is going to cover.
+    pub(super) fn fill_above(
+        &self,
+        canvas: &mut Canvas<'_>,
+        nearer: Option<&Self>,
+        colour: impl Fn(f32, f32, f32) -> Rgb + Sync,
+    ) {
         let rows = (self.top() - 2.0).max(0.0) as usize..canvas.height;
         canvas.shade(rows, |x, y| {
             let top = self.at(x);
-            if y < top - 2.0 {
+            // A margin keeps the nearer one's soft edge on ground of the right colour.
+            let covered =
+                nearer.is_some_and(|nearer| y > nearer.at(x) + (nearer.at(x + 1.0) - nearer.at(x - 1.0)).abs() + 4.0);
+            if y < top - 2.0 || covered {
                 return (hex(0), 0.0);
             }
             // Steep outlines need a softer step for the same edge.
@@ -86,7 +100,8 @@ pub(super) fn meadow(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
         let base = horizon + (height - horizon) * (depth.powf(1.5) * 0.62) - unit * 0.01;
         let (seed, rough) = (dice.seed(), dice.seed());
         let swell = unit * (0.09 + 0.03 * depth);
-        let line = Outline::of(canvas, |u| base - swell * (noise::rolling(seed, u * (1.5 - depth * 0.6) + 50.0, 3) - 0.4));
+        let line =
+            Outline::of(canvas, |u| base - swell * (noise::rolling(seed, u * (1.5 - depth * 0.6) + 50.0, 3) - 0.4));
         if layer > 0 && layer < layers - 1 && !setting.plain() {
             let crowns = palette.land(hex(0x2f6b3c), depth * 0.9);
             grove(canvas, &line, unit * (0.025 + 0.04 * depth), crowns, &mut dice);
@@ -121,7 +136,10 @@ fn grove(canvas: &mut Canvas<'_>, line: &Outline, size: f32, colour: Rgb, dice: 
         x += size * dice.range(0.9, 3.2);
     }
     let top = line.top();
-    canvas.fill(&path, &Paint::down(top - size, top + size * 2.5, (colour.lighter(0.1), 1.0), (colour.darker(0.18), 1.0)));
+    canvas.fill(
+        &path,
+        &Paint::down(top - size, top + size * 2.5, (colour.lighter(0.1), 1.0), (colour.darker(0.18), 1.0)),
+    );
 }
 
 fn grasses(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
@@ -145,10 +163,11 @@ fn blossoms(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let colours = [hex(0xf7f3e3), hex(0xe8506a), hex(0xf3c443), hex(0xa884d6), hex(0xf29ac0)];
     let start = dice.below(colours.len());
+    let asked = setting.reading.has(Subject::Flower);
     for kind in 0..3 {
         let colour = setting.palette.lit(colours[(start + kind) % colours.len()]);
         let (mut petals, mut hearts) = (Path::default(), Path::default());
-        for _ in 0..(width / unit * 46.0) as usize {
+        for _ in 0..(width / unit * if asked { 190.0 } else { 46.0 }) as usize {
             let depth = dice.unit().sqrt();
             let place = (dice.range(0.0, width), height * (0.68 + 0.33 * depth));
             let size = unit * (0.0018 + 0.0085 * smooth(0.2, 1.0, depth)) * dice.range(0.7, 1.2);

@@ -15,6 +15,7 @@ mod water;
 mod weather;
 
 use crate::canvas::Canvas;
+use crate::colour::hex;
 use crate::lexicon::{Reading, Scene, Style, Subject, Time, Weather};
 use crate::palette::Palette;
 use crate::path::Point;
@@ -50,7 +51,11 @@ impl Setting {
         let mut choice = dice.fork("setting");
         let scene = scene_for(&reading, &mut choice);
         let time = time_for(&reading, scene, &mut choice);
-        let palette = Palette::of(&reading, time, &mut choice);
+        let mut palette = Palette::of(&reading, time, &mut choice);
+        if matches!(scene, Scene::Lunar | Scene::Space) && !reading.style(Style::Ink) {
+            // Nothing between the sun and the things: they show their own colours, against a black sky.
+            palette.light = hex(0xf6f4f2);
+        }
         let low = matches!(time, Time::Dawn | Time::Sunset | Time::Dusk);
         let side = if choice.chance(0.5) { choice.range(0.24, 0.4) } else { choice.range(0.6, 0.76) };
         let height = if low { choice.range(0.4, 0.48) } else { choice.range(0.16, 0.24) };
@@ -107,14 +112,23 @@ fn scene_for(reading: &Reading, dice: &mut Dice) -> Scene {
     if reading.futuristic {
         return Scene::City;
     }
-    if let Some((subject, _)) = reading.subjects.iter().find(|(subject, _)| !matches!(subject, Subject::Sun | Subject::Moon)) {
+    for landmark in [Subject::Pagoda, Subject::Castle, Subject::Lighthouse] {
+        if reading.has(landmark) {
+            return home_of(landmark, true);
+        }
+    }
+    if let Some((subject, _)) =
+        reading.subjects.iter().find(|(subject, _)| !matches!(subject, Subject::Sun | Subject::Moon))
+    {
         return home_of(*subject, reading.time.is_some() || !reading.weather.is_empty());
     }
     if reading.sky_has(Weather::Aurora) {
         return Scene::Lake;
     }
-    let outdoors = [Scene::Mountains, Scene::Lake, Scene::Sea, Scene::Meadow, Scene::Mountains, Scene::Desert, Scene::Forest];
-    if reading.time.is_none() && reading.weather.is_empty() && !reading.has(Subject::Sun) && !reading.has(Subject::Moon) {
+    let outdoors =
+        [Scene::Mountains, Scene::Lake, Scene::Sea, Scene::Meadow, Scene::Mountains, Scene::Desert, Scene::Forest];
+    if reading.time.is_none() && reading.weather.is_empty() && !reading.has(Subject::Sun) && !reading.has(Subject::Moon)
+    {
         let any = [Scene::Abstract, Scene::Mountains, Scene::Abstract, Scene::Sea, Scene::Lake, Scene::Meadow];
         return any[dice.below(any.len())];
     }
@@ -124,16 +138,20 @@ fn scene_for(reading: &Reading, dice: &mut Dice) -> Scene {
 fn home_of(subject: Subject, outdoors: bool) -> Scene {
     match subject {
         Subject::Cat | Subject::Dog | Subject::Rabbit | Subject::Flower if outdoors => Scene::Meadow,
-        Subject::Cat | Subject::Dog | Subject::Rabbit | Subject::Flower => Scene::Studio,
-        Subject::Portrait | Subject::Robot | Subject::Cup => Scene::Studio,
+        Subject::Cat
+        | Subject::Dog
+        | Subject::Rabbit
+        | Subject::Flower
+        | Subject::Portrait
+        | Subject::Robot
+        | Subject::Cup => Scene::Studio,
         Subject::Astronaut => Scene::Lunar,
         Subject::Rocket => Scene::Space,
         Subject::Fish => Scene::Underwater,
-        Subject::Boat | Subject::Lighthouse => Scene::Sea,
+        Subject::Boat | Subject::Lighthouse | Subject::Sun | Subject::Moon => Scene::Sea,
         Subject::Castle | Subject::Pagoda | Subject::Birds => Scene::Mountains,
         Subject::Car => Scene::Desert,
         Subject::Tree | Subject::Blossom | Subject::House | Subject::Bicycle | Subject::Balloon => Scene::Meadow,
-        Subject::Sun | Subject::Moon => Scene::Sea,
     }
 }
 
@@ -147,12 +165,18 @@ fn time_for(reading: &Reading, scene: Scene, dice: &mut Dice) -> Time {
     match scene {
         Scene::Space | Scene::Lunar => Time::Night,
         Scene::City if reading.futuristic => {
-            if dice.chance(0.5) { Time::Dusk } else { Time::Night }
+            if dice.chance(0.5) {
+                Time::Dusk
+            } else {
+                Time::Night
+            }
         }
         Scene::City => [Time::Dusk, Time::Sunset, Time::Day][dice.below(3)],
         Scene::Desert => [Time::Sunset, Time::Day][dice.below(2)],
         Scene::Abstract => [Time::Dawn, Time::Sunset, Time::Dusk, Time::Day][dice.below(4)],
-        Scene::Mountains | Scene::Lake | Scene::Sea | Scene::Forest => [Time::Day, Time::Day, Time::Dawn][dice.below(3)],
+        Scene::Mountains | Scene::Lake | Scene::Sea | Scene::Forest => {
+            [Time::Day, Time::Day, Time::Dawn][dice.below(3)]
+        }
         Scene::Meadow | Scene::Room | Scene::Studio | Scene::Underwater => Time::Day,
     }
 }

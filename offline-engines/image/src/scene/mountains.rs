@@ -4,7 +4,7 @@ use super::land::{Outline, conifers};
 use super::{Setting, Stage, sky, water};
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, hex, smooth};
-use crate::lexicon::{Scene, Time};
+use crate::lexicon::{Time, Weather};
 use crate::noise;
 use crate::paint::Paint;
 use crate::path::Path;
@@ -12,9 +12,9 @@ use crate::random::Dice;
 
 pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
     let (unit, height) = (canvas.unit(), canvas.h());
-    let horizon = height * 0.66;
+    let horizon = height * 0.68;
     sky::paint(canvas, setting, horizon);
-    ranges(canvas, setting, (height * 0.5, height * 0.98), 5);
+    ranges(canvas, setting, (height * 0.58, height * 0.99), 5);
     Stage { foot: (canvas.w() * 0.5, height * 0.93), size: unit * 0.4 }
 }
 
@@ -33,59 +33,81 @@ pub(super) fn ranges(canvas: &mut Canvas<'_>, setting: &Setting, (far, near): (f
     let unit = canvas.unit();
     let mut dice = setting.dice.fork("ranges");
     let count = if setting.plain() { count.min(3) } else { count };
-    for layer in 0..count {
-        let depth = layer as f32 / (count - 1) as f32;
-        let base = far + (near - far) * depth.powf(1.25);
-        let tall = unit * (0.32 - 0.17 * depth) * if setting.ink() { 1.25 } else { 1.0 };
-        range(canvas, setting, (base, tall, depth), &mut dice);
+    let layers: Vec<Range> = (0..count)
+        .map(|layer| {
+            let depth = layer as f32 / (count - 1) as f32;
+            let tall = unit * (0.27 - 0.13 * depth) * if setting.ink() { 1.3 } else { 1.0 };
+            Range::of(canvas, (far + (near - far) * depth.powf(1.2), tall, depth), &mut dice)
+        })
+        .collect();
+    for (index, range) in layers.iter().enumerate() {
+        range.paint(canvas, setting, layers.get(index + 1).map(|next| &next.line), &mut dice);
     }
 }
 
-fn range(canvas: &mut Canvas<'_>, setting: &Setting, (base, tall, depth): (f32, f32, f32), dice: &mut Dice) {
-    let (unit, palette) = (canvas.unit(), setting.palette);
-    let (seed, rough, shift) = (dice.seed(), dice.seed(), dice.range(0.0, 60.0));
-    let octaves = canvas.octaves(6);
-    let rocky = depth < 0.6;
-    let steep = 1.35 + depth * 0.9;
-    let line = Outline::of(canvas, |u| {
-        let crag = noise::craggy(seed, u * steep + shift, octaves);
-        let roll = noise::rolling(seed, u * steep * 1.2 + shift, octaves.saturating_sub(2));
-        base - tall * if rocky { (crag - 0.35) * 1.6 } else { (roll - 0.4) * 1.3 }
-    });
-    let own = if rocky { hex(0x5c7396) } else { hex(0x3f7a52).to(hex(0x2d5a44), depth) };
-    let own = if setting.snowy() { own.to(hex(0xdfe8f2), 0.7) } else { own };
-    let colour = palette.land(own, depth * 0.95 + 0.05);
-    let wooded = depth > 0.55 && !setting.plain();
-    if wooded {
-        let size = unit * (0.02 + 0.075 * (depth - 0.5) * 2.0);
-        let frosted = colour.to(palette.haze, if setting.snowy() { 0.15 } else { 0.0 });
-        conifers(canvas, &line, size, &Paint::solid(frosted.darker(0.06)), dice);
+struct Range {
+    line: Outline,
+    base: f32,
+    tall: f32,
+    /// 0 at the horizon, 1 at our feet.
+    depth: f32,
+    rough: u32,
+    rocky: bool,
+}
+
+impl Range {
+    fn of(canvas: &Canvas<'_>, (base, tall, depth): (f32, f32, f32), dice: &mut Dice) -> Self {
+        let (seed, rough, shift) = (dice.seed(), dice.seed(), dice.range(0.0, 60.0));
+        let octaves = canvas.octaves(6);
+        let rocky = depth < 0.6;
+        let steep = 1.35 + depth * 0.9;
+        let line = Outline::of(canvas, |u| {
+            let crag = noise::craggy(seed, u * steep + shift, octaves);
+            let roll = noise::rolling(seed, u * steep * 1.2 + shift, octaves.saturating_sub(2));
+            base - tall * if rocky { (crag - 0.35) * 1.6 } else { (roll - 0.4) * 1.3 }
+        });
+        Self { line, base, tall, depth, rough, rocky }
     }
-    let side = setting.light_side();
-    let sun_lit = palette.lit(hex(0xfdf3e6)).to(palette.disc, 0.25);
-    let low_light = matches!(setting.time, Time::Dawn | Time::Sunset | Time::Dusk);
-    let snow_depth = unit * if setting.snowy() { 0.3 } else { 0.085 } * if palette.night || low_light { 0.8 } else { 1.0 };
-    let floor = base + tall * 0.3;
-    let octaves = octaves.min(5);
-    line.fill(canvas, |x, y, below| {
-        let (u, v) = (x / unit, y / unit);
-        let mut shown = colour;
-        if rocky && !setting.plain() {
-            let crease = noise::cloudy(rough, u * 7.0, v * 5.0, octaves) - 0.5;
-            let warped = x + crease * unit * 0.16 + (below * 0.25) * crease;
-            let reach = unit * 0.012 + below * 0.3;
-            let slope = (line.at(warped + reach) - line.at(warped - reach)) / (2.0 * reach);
-            let lit = smooth(-0.55, 0.55, -slope * side + crease * 0.7);
-            shown = shown.to(palette.near, (1.0 - lit) * 0.24).to(sun_lit, lit * 0.17);
-            let cap = if setting.ink() { 0.0 } else { snow(&line, (x, y, below), (base, tall, snow_depth), crease) };
-            let white = palette.haze.to(palette.lit(hex(0xb4c3dc)), 0.6).to(sun_lit, lit * 0.85);
-            shown = shown.to(white, cap * (0.86 - 0.4 * depth));
-        } else if !setting.plain() {
-            let patch = noise::cloudy(rough, u * 16.0, v * 30.0, octaves) - 0.5;
-            shown = shown.darker((patch * 0.5).max(0.0)).lighter((-patch * 0.16).max(0.0));
+
+    fn paint(&self, canvas: &mut Canvas<'_>, setting: &Setting, covered_by: Option<&Outline>, dice: &mut Dice) {
+        let Self { line, base, tall, depth, rough, rocky } = self;
+        let (base, tall, depth, rough) = (*base, *tall, *depth, *rough);
+        let (unit, palette) = (canvas.unit(), setting.palette);
+        let octaves = canvas.octaves(5);
+        let own = if *rocky { hex(0x3f5878) } else { hex(0x3f7a52).to(hex(0x2d5a44), depth) };
+        let own = if setting.snowy() { own.to(hex(0xdfe8f2), 0.6) } else { own };
+        let colour = palette.land(own, depth * 0.8 + 0.18);
+        if depth > 0.55 && !setting.plain() {
+            let size = unit * (0.02 + 0.075 * (depth - 0.5) * 2.0);
+            let frosted = colour.to(palette.haze, if setting.snowy() { 0.15 } else { 0.0 });
+            conifers(canvas, line, size, &Paint::solid(frosted.darker(0.06)), dice);
         }
-        mist(setting, shown, smooth(floor - tall * 0.9, floor + tall * 0.5, y), depth)
-    });
+        let side = setting.light_side();
+        let sun_lit = palette.lit(hex(0xfdf3e6)).to(palette.disc, 0.25);
+        let low_light = matches!(setting.time, Time::Dawn | Time::Sunset | Time::Dusk);
+        let snow_depth =
+            unit * if setting.snowy() { 0.3 } else { 0.075 } * if palette.night || low_light { 0.7 } else { 1.0 };
+        let floor = base + tall * 0.3;
+        line.fill_above(canvas, covered_by, |x, y, below| {
+            let (u, v) = (x / unit, y / unit);
+            let mut shown = colour;
+            if *rocky && !setting.plain() {
+                let crease = noise::cloudy(rough, u * 7.0, v * 5.0, octaves) - 0.5;
+                let warped = x + crease * unit * 0.16 + (below * 0.25) * crease;
+                let reach = unit * 0.012 + below * 0.3;
+                let slope = (line.at(warped + reach) - line.at(warped - reach)) / (2.0 * reach);
+                let lit = smooth(-0.5, 0.5, -slope * side + crease * 0.7);
+                shown = shown.to(palette.near, (1.0 - lit) * 0.3).to(sun_lit, lit * 0.17);
+                let cap = if setting.ink() { 0.0 } else { snow(line, (x, y, below), (base, tall, snow_depth), crease) };
+                let white = palette.haze.to(palette.lit(hex(0x93a8cc)), 0.7).to(sun_lit, lit * 0.9);
+                shown = shown.to(white, cap * (0.9 - 0.5 * depth));
+            } else if !setting.plain() {
+                let patch = noise::cloudy(rough, u * 16.0, v * 30.0, octaves) - 0.5;
+                shown = shown.darker((patch * 0.5).max(0.0)).lighter((-patch * 0.16).max(0.0));
+            }
+            mist(setting, shown, smooth(floor - tall * 0.7, floor + tall * 0.6, y), depth)
+        });
+    }
 }
 
 /// How snowy a place is: near high crests, in tongues down the slopes.
@@ -98,8 +120,8 @@ fn snow(line: &Outline, (x, y, below): (f32, f32, f32), (base, tall, reach): (f3
 
 /// Valleys fill with haze; in ink they dissolve into the paper.
 fn mist(setting: &Setting, colour: Rgb, low: f32, depth: f32) -> Rgb {
-    let most = if setting.ink() { 0.97 } else { 0.62 - 0.5 * depth };
-    let fog = if setting.reading.sky_has(crate::lexicon::Weather::Fog) { 0.25 } else { 0.0 };
+    let most = if setting.ink() { 0.97 } else { 0.5 - 0.42 * depth };
+    let fog = if setting.reading.sky_has(Weather::Fog) { 0.25 } else { 0.0 };
     colour.to(setting.palette.haze, low * (most + fog).min(1.0))
 }
 
@@ -119,9 +141,11 @@ fn banks(canvas: &mut Canvas<'_>, setting: &Setting) {
         let x = dice.range(0.0, width);
         let foot = (x, line.at(x) + unit * 0.01);
         let (tall, lean) = (unit * dice.range(0.02, 0.085), dice.range(-0.02, 0.02) * unit);
-        reeds = reeds.and(Path::curve(&[foot, (x + lean * 0.3, foot.1 - tall * 0.6), (x + lean, foot.1 - tall)], (unit * 0.0028, unit * 0.0008)));
+        reeds = reeds.and(Path::curve(
+            &[foot, (x + lean * 0.3, foot.1 - tall * 0.6), (x + lean, foot.1 - tall)],
+            (unit * 0.0028, unit * 0.0008),
+        ));
     }
     canvas.fill(&reeds, &Paint::solid(colour));
     line.fill(canvas, |_, _, below| colour.darker((below / unit).min(0.2)));
-    debug_assert!(setting.scene == Scene::Lake, "banks belong to lakes");
 }

@@ -79,7 +79,9 @@ fn beach(canvas: &mut Canvas<'_>, setting: &Setting) {
     let dry = palette.land(hex(0xecd6a8), 0.8);
     let line = Outline::of(canvas, edge);
     for (lift, strength) in [(0.055, 0.4), (0.024, 0.65)] {
-        let crest = Outline::of(canvas, |u| edge(u) - unit * lift + unit * 0.018 * (noise::rolling(seed ^ 3, u * 5.0, 4) - 0.5));
+        let crest = Outline::of(canvas, |u| {
+            edge(u) - unit * lift + unit * 0.018 * (noise::rolling(seed ^ 3, u * 5.0, 4) - 0.5)
+        });
         canvas.shade((height * 0.6) as usize..canvas.height, |x, y| {
             let off = (y - crest.at(x)) / (unit * 0.011);
             let lace = noise::cloudy(rough, x / unit * 40.0, y / unit * 90.0, octaves);

@@ -3,7 +3,7 @@
 use super::Setting;
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, gradient, hex, smooth};
-use crate::lexicon::{Subject, Time, Weather};
+use crate::lexicon::{Scene, Subject, Time, Weather};
 use crate::noise;
 use crate::paint::Paint;
 use crate::path::{Path, Point};
@@ -33,8 +33,10 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
         aurora(canvas, dice.seed(), horizon);
     }
     celestial(canvas, setting, disc);
-    let wanted = setting.reading.sky_has(Weather::Cloudy) || setting.reading.sky_has(Weather::Storm) || setting.reading.sky_has(Weather::Rain);
-    if !setting.plain() && !setting.ink() && !(palette.night && !wanted) {
+    let wanted = setting.reading.sky_has(Weather::Cloudy)
+        || setting.reading.sky_has(Weather::Storm)
+        || setting.reading.sky_has(Weather::Rain);
+    if !(setting.plain() || setting.ink()) && (wanted || !palette.night) {
         let cover = if wanted { 0.36 } else { dice.range(0.5, 0.56) };
         clouds(canvas, setting, (horizon, cover, dice.seed()), width, disc);
     }
@@ -45,13 +47,19 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
 
 fn disc_place(canvas: &Canvas<'_>, setting: &Setting, horizon: f32) -> Point {
     let low = matches!(setting.time, Time::Dawn | Time::Sunset | Time::Dusk);
-    let y = if low { horizon - canvas.unit() * 0.17 } else { setting.light.1 * canvas.h().min(horizon * 1.4) };
+    let lift = if setting.scene == Scene::Mountains || setting.scene == Scene::Lake { 0.4 } else { 0.17 };
+    let y = if low {
+        (horizon - canvas.unit() * lift).max(horizon * 0.3)
+    } else {
+        setting.light.1 * canvas.h().min(horizon * 1.4)
+    };
     (setting.light.0 * canvas.w(), y)
 }
 
 fn celestial(canvas: &mut Canvas<'_>, setting: &Setting, place: Point) {
     let (unit, palette) = (canvas.unit(), setting.palette);
-    let hidden = setting.reading.sky_has(Weather::Storm) || setting.reading.sky_has(Weather::Rain) || setting.time == Time::Dusk;
+    let hidden =
+        setting.reading.sky_has(Weather::Storm) || setting.reading.sky_has(Weather::Rain) || setting.time == Time::Dusk;
     let asked = setting.reading.has(Subject::Sun) || setting.reading.has(Subject::Moon);
     if hidden && !asked {
         return;
@@ -80,7 +88,9 @@ fn celestial(canvas: &mut Canvas<'_>, setting: &Setting, place: Point) {
 fn moon_face(canvas: &mut Canvas<'_>, place: Point, radius: f32, colour: Rgb) {
     let face = Path::ellipse(place, radius, radius);
     canvas.fill(&face, &Paint::solid(colour));
-    for (x, y, r, depth) in [(-0.3, -0.25, 0.36, 0.1), (0.25, -0.05, 0.28, 0.08), (-0.1, 0.4, 0.3, 0.08), (0.42, 0.42, 0.14, 0.06)] {
+    for (x, y, r, depth) in
+        [(-0.3, -0.25, 0.36, 0.1), (0.25, -0.05, 0.28, 0.08), (-0.1, 0.4, 0.3, 0.08), (0.42, 0.42, 0.14, 0.06)]
+    {
         let sea = Path::ellipse((place.0 + x * radius, place.1 + y * radius), r * radius, r * radius * 0.9);
         canvas.fill_within(&sea, Some(&face), &Paint::Flat((colour.darker(0.45), depth * 2.2)));
     }
@@ -97,7 +107,7 @@ fn moon_face(canvas: &mut Canvas<'_>, place: Point, radius: f32, colour: Rgb) {
 pub(super) fn stars(canvas: &mut Canvas<'_>, seed: u32, horizon: f32, density: f32) {
     let unit = canvas.unit();
     for (layer, cells) in [(0_u32, 34.0), (1, 70.0)] {
-        let cell = (unit / cells).max(3.0);
+        let cell = (unit / cells).max(7.0);
         canvas.shade(0..(horizon as usize).min(canvas.height), |x, y| {
             let (cx, cy) = ((x / cell).floor(), (y / cell).floor());
             let pick = |part: u32| random::at(seed.wrapping_add(part + layer * 7), cx as i32, cy as i32);
@@ -125,13 +135,20 @@ pub(super) fn milky_way(canvas: &mut Canvas<'_>, seed: u32, horizon: f32, colour
         let across = (v - 0.32 - u * 0.55) * 2.6;
         let veil = noise::cloudy(seed, u * 2.4, v * 2.4, octaves);
         let band = (-(across * across) * 2.2).exp();
-        let dust = smooth(0.45, 0.7, noise::cloudy(seed ^ 9, u * 4.0 + 3.0, v * 4.0, octaves)) * (-(across * across) * 14.0).exp();
+        let dust = smooth(0.45, 0.7, noise::cloudy(seed ^ 9, u * 4.0 + 3.0, v * 4.0, octaves))
+            * (-(across * across) * 14.0).exp();
         let light = band * smooth(0.3, 0.75, veil) * (1.0 - 0.75 * dust);
         (colours[0].to(colours[1], smooth(0.35, 0.65, veil)), light * 0.5 * smooth(horizon, horizon * 0.4, y))
     });
 }
 
-fn clouds(canvas: &mut Canvas<'_>, setting: &Setting, (horizon, cover, seed): (f32, f32, u32), width: f32, disc: Point) {
+fn clouds(
+    canvas: &mut Canvas<'_>,
+    setting: &Setting,
+    (horizon, cover, seed): (f32, f32, u32),
+    width: f32,
+    disc: Point,
+) {
     let (unit, palette) = (canvas.unit(), setting.palette);
     let octaves = canvas.octaves(5);
     let streaky = matches!(setting.time, Time::Dawn | Time::Sunset | Time::Dusk);
@@ -185,7 +202,11 @@ fn lightning(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
         line.push(place);
         if dice.chance(0.3) {
             let side = dice.sign();
-            let branch = [place, (place.0 + side * unit * 0.05, place.1 + unit * 0.05), (place.0 + side * unit * 0.07, place.1 + unit * 0.11)];
+            let branch = [
+                place,
+                (place.0 + side * unit * 0.05, place.1 + unit * 0.05),
+                (place.0 + side * unit * 0.07, place.1 + unit * 0.11),
+            ];
             canvas.fill(&Path::stroke(&branch, (unit * 0.003, unit * 0.0008)), &Paint::Flat((hex(0xdfe6ff), 0.8)));
         }
     }

@@ -14,7 +14,11 @@ pub(super) fn deep(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
     let mut dice = setting.dice.fork("space");
     let seed = dice.seed();
     let octaves = canvas.octaves(6);
-    let sets = [[0x05040f, 0x2a1458, 0xa0327c, 0xffa26b], [0x030812, 0x0f2f5c, 0x1f8aa0, 0xbff0d0], [0x07040f, 0x3a1040, 0x6a3cc0, 0x7ad0ff]];
+    let sets = [
+        [0x05040f, 0x2a1458, 0xa0327c, 0xffa26b],
+        [0x030812, 0x0f2f5c, 0x1f8aa0, 0xbff0d0],
+        [0x07040f, 0x3a1040, 0x6a3cc0, 0x7ad0ff],
+    ];
     let mut colours = sets[dice.below(sets.len())].map(hex);
     if let Some(named) = setting.reading.colours.first() {
         colours = colours.map(|rgb| rgb.tinted(*named, 0.6));
@@ -29,8 +33,20 @@ pub(super) fn deep(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
     sky::stars(canvas, dice.seed(), height * 3.0, 1.2);
     let side = dice.sign();
     let planet = (width * 0.5 + side * width * 0.24, height * 0.5 - unit * 0.14);
-    globe(canvas, (planet, unit * 0.19), [colours[3].to(hex(0xe0b080), 0.5), colours[2], colours[1].lighter(0.1)], dice.seed(), true);
-    globe(canvas, ((width * 0.5 - side * width * 0.32, height * 0.5 + unit * 0.27), unit * 0.05), [hex(0xd8d4cc), hex(0x9a96a0), hex(0x6a6878)], dice.seed(), false);
+    globe(
+        canvas,
+        (planet, unit * 0.19),
+        [colours[3].to(hex(0xe0b080), 0.5), colours[2], colours[1].lighter(0.1)],
+        dice.seed(),
+        true,
+    );
+    globe(
+        canvas,
+        ((width * 0.5 - side * width * 0.32, height * 0.5 + unit * 0.27), unit * 0.05),
+        [hex(0xd8d4cc), hex(0x9a96a0), hex(0x6a6878)],
+        dice.seed(),
+        false,
+    );
     Stage { foot: (width * 0.5 - side * unit * 0.1, height * 0.5 + unit * 0.36), size: unit * 0.44 }
 }
 
@@ -38,22 +54,26 @@ pub(super) fn deep(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
 fn globe(canvas: &mut Canvas<'_>, (centre, radius): (Point, f32), colours: [Rgb; 3], seed: u32, ringed: bool) {
     canvas.glow(centre, radius * 1.7, colours[0], 0.35);
     let ring = |from: f32, to: f32| {
-        let angle = from + (to - from) / 40.0;
-        let _ = angle;
-        (0..=40).map(|step| {
-            let a = from + (to - from) * step as f32 / 40.0;
-            let (x, y) = (radius * 1.85 * a.cos(), radius * 0.42 * a.sin());
-            (centre.0 + x * 0.95 + y * 0.3, centre.1 + y - x * 0.28)
-        }).collect::<Vec<_>>()
+        (0..=40)
+            .map(|step| {
+                let a = from + (to - from) * step as f32 / 40.0;
+                let (x, y) = (radius * 1.85 * a.cos(), radius * 0.42 * a.sin());
+                (centre.0 + x * 0.95 + y * 0.3, centre.1 + y - x * 0.28)
+            })
+            .collect::<Vec<_>>()
     };
     let (half, turn) = (std::f32::consts::PI, std::f32::consts::TAU);
     let dust = [(0.075, 0.5), (0.03, 0.8)];
     if ringed {
         for (width, alpha) in dust {
-            canvas.fill(&Path::stroke(&ring(half, turn), (radius * width * 2.0, radius * width * 2.0)), &Paint::Flat((colours[0].lighter(0.2), alpha * 0.6)));
+            canvas.fill(
+                &Path::stroke(&ring(half, turn), (radius * width * 2.0, radius * width * 2.0)),
+                &Paint::Flat((colours[0].lighter(0.2), alpha * 0.6)),
+            );
         }
     }
-    let (rows, octaves) = ((centre.1 - radius - 2.0).max(0.0) as usize..(centre.1 + radius + 2.0).max(0.0) as usize, canvas.octaves(5));
+    let (rows, octaves) =
+        ((centre.1 - radius - 2.0).max(0.0) as usize..(centre.1 + radius + 2.0).max(0.0) as usize, canvas.octaves(5));
     canvas.shade(rows, |x, y| {
         let (dx, dy) = ((x - centre.0) / radius, (y - centre.1) / radius);
         let far = dx.hypot(dy);
@@ -70,7 +90,10 @@ fn globe(canvas: &mut Canvas<'_>, (centre, radius): (Point, f32), colours: [Rgb;
     });
     if ringed {
         for (width, alpha) in dust {
-            canvas.fill(&Path::stroke(&ring(0.0, half), (radius * width * 2.0, radius * width * 2.0)), &Paint::Flat((colours[0].lighter(0.3), alpha)));
+            canvas.fill(
+                &Path::stroke(&ring(0.0, half), (radius * width * 2.0, radius * width * 2.0)),
+                &Paint::Flat((colours[0].lighter(0.3), alpha)),
+            );
         }
     }
 }
@@ -96,14 +119,17 @@ fn ground(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32),
     let unit = canvas.unit();
     let (seed, rough) = (dice.seed(), dice.seed());
     let octaves = canvas.octaves(5);
-    let line = Outline::of(canvas, |u| base - unit * 0.09 * (1.0 - 0.5 * depth) * (noise::rolling(seed, u * 1.6 + 20.0, octaves) - 0.5));
+    let line = Outline::of(canvas, |u| {
+        base - unit * 0.09 * (1.0 - 0.5 * depth) * (noise::rolling(seed, u * 1.6 + 20.0, octaves) - 0.5)
+    });
     let own = hex(0x6f7078).to(hex(0xa9a7a4), depth);
     let own = setting.reading.colours.first().map_or(own, |named| own.tinted(*named, 0.7));
     line.fill(canvas, |x, y, below| {
         let near = 1.0 / (0.3 + depth);
         let grit = noise::cloudy(rough, x / unit * 9.0 * near, y / unit * 24.0 * near, octaves) - 0.5;
         let rim = (-below / (unit * 0.012)).exp();
-        own.darker((grit * 0.8).max(0.0) + 0.3 * smooth(0.0, unit * 0.3, below)).lighter((-grit * 0.25).max(0.0) + rim * 0.3)
+        own.darker((grit * 0.8).max(0.0) + 0.3 * smooth(0.0, unit * 0.3, below))
+            .lighter((-grit * 0.25).max(0.0) + rim * 0.3)
     });
 }
 
@@ -116,7 +142,10 @@ fn craters(canvas: &mut Canvas<'_>, dice: &mut Dice) {
         let rx = unit * (0.008 + 0.07 * depth * depth) * dice.range(0.6, 1.2);
         let ry = rx * (0.22 + 0.12 * depth);
         let bowl = Path::ellipse(centre, rx, ry);
-        canvas.fill(&Path::ellipse((centre.0, centre.1 - ry * 0.16), rx * 1.12, ry * 1.2), &Paint::Flat((hex(0xd6d3cc), 0.32)));
+        canvas.fill(
+            &Path::ellipse((centre.0, centre.1 - ry * 0.16), rx * 1.12, ry * 1.2),
+            &Paint::Flat((hex(0xd6d3cc), 0.32)),
+        );
         canvas.fill(&bowl, &Paint::down(centre.1 - ry, centre.1 + ry, (hex(0x3a3a44), 0.9), (hex(0x96948f), 0.8)));
     }
 }
@@ -136,7 +165,9 @@ fn earth(canvas: &mut Canvas<'_>, centre: Point, radius: f32, seed: u32) {
         let (u, v) = (dx / (0.5 + z), dy / (0.5 + z));
         let land = smooth(0.5, 0.56, noise::cloudy(seed, u * 2.2 + 4.0, v * 2.2, octaves));
         let cloud = smooth(0.52, 0.68, noise::cloudy(seed ^ 6, u * 3.0, v * 5.0 + 9.0, octaves));
-        let face = hex(0x1f5fb4).to(hex(0x4d8a4f).to(hex(0xb59a62), smooth(0.4, 0.0, v.abs())), land).to(hex(0xffffff), cloud * 0.9);
+        let face = hex(0x1f5fb4)
+            .to(hex(0x4d8a4f).to(hex(0xb59a62), smooth(0.4, 0.0, v.abs())), land)
+            .to(hex(0xffffff), cloud * 0.9);
         let light = smooth(-0.1, 0.8, -0.6 * dx - 0.35 * dy + 0.7 * z);
         (face.darker(1.0 - light).to(hex(0x8ac4ff), (1.0 - z).powi(2) * light * 0.6), cover)
     });

@@ -30,11 +30,20 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
         (gradient(&waters, y / height + drift * 0.14).to(waters[0], ray * 0.34 + surface * 0.5), 1.0)
     });
     for depth in [0.0_f32, 0.5, 1.0] {
-        let line = super::land::Outline::of(canvas, |u| height * (0.86 + 0.06 * depth) - unit * 0.09 * (noise::rolling(seed ^ 8, u * (2.0 - depth * 0.7) + depth * 20.0 + 9.0, octaves) - 0.4));
+        let line = super::land::Outline::of(canvas, |u| {
+            height * (0.86 + 0.06 * depth)
+                - unit * 0.09 * (noise::rolling(seed ^ 8, u * (2.0 - depth * 0.7) + depth * 20.0 + 9.0, octaves) - 0.4)
+        });
         let sand = waters[2].to(waters[4], depth * 0.8).to(hex(0xd8c090), 0.16);
         let mut x = 0.0;
         while x < width {
-            weed(canvas, (x, line.at(x) + unit * 0.02), unit * dice.range(0.08, 0.28) * (0.5 + depth * 0.5), &mut dice, waters[3].to(hex(0x2f9a6a), 0.25 + 0.25 * depth));
+            weed(
+                canvas,
+                (x, line.at(x) + unit * 0.02),
+                unit * dice.range(0.08, 0.28) * (0.5 + depth * 0.5),
+                &mut dice,
+                waters[3].to(hex(0x2f9a6a), 0.25 + 0.25 * depth),
+            );
             x += unit * dice.range(0.03, 0.2);
         }
         line.fill(canvas, |x, y, below| {
@@ -45,14 +54,34 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
     for _ in 0..(width / unit * 34.0) as usize {
         let place = (dice.range(0.0, width), dice.range(0.0, height * 0.9));
         let radius = unit * (0.002 + 0.011 * dice.unit().powi(3));
-        canvas.fill(&Path::ellipse(place, radius, radius), &Paint::Radial { centre: place, radius, inner: (hex(0xffffff), 0.06), outer: (hex(0xffffff), 0.45) });
-        canvas.fill(&Path::ellipse((place.0 - radius * 0.35, place.1 - radius * 0.35), radius * 0.22, radius * 0.22), &Paint::Flat((hex(0xffffff), 0.8)));
+        canvas.fill(
+            &Path::ellipse(place, radius, radius),
+            &Paint::Radial { centre: place, radius, inner: (hex(0xffffff), 0.06), outer: (hex(0xffffff), 0.45) },
+        );
+        canvas.fill(
+            &Path::ellipse((place.0 - radius * 0.35, place.1 - radius * 0.35), radius * 0.22, radius * 0.22),
+            &Paint::Flat((hex(0xffffff), 0.8)),
+        );
     }
     Stage { foot: (width * 0.5, height * 0.5 + unit * 0.2), size: unit * 0.44 }
 }
 
-fn weed(canvas: &mut Canvas<'_>, foot: (f32, f32), tall: f32, dice: &mut crate::random::Dice, colour: crate::colour::Rgb) {
+fn weed(
+    canvas: &mut Canvas<'_>,
+    foot: (f32, f32),
+    tall: f32,
+    dice: &mut crate::random::Dice,
+    colour: crate::colour::Rgb,
+) {
     let sway = tall * dice.range(0.06, 0.16) * dice.sign();
-    let line = [foot, (foot.0 + sway, foot.1 - tall * 0.3), (foot.0 - sway * 0.7, foot.1 - tall * 0.65), (foot.0 + sway * 0.6, foot.1 - tall)];
-    canvas.fill(&Path::curve(&line, (tall * 0.075, tall * 0.012)), &Paint::down(foot.1 - tall, foot.1, (colour.lighter(0.16), 0.9), (colour.darker(0.25), 0.95)));
+    let line = [
+        foot,
+        (foot.0 + sway, foot.1 - tall * 0.3),
+        (foot.0 - sway * 0.7, foot.1 - tall * 0.65),
+        (foot.0 + sway * 0.6, foot.1 - tall),
+    ];
+    canvas.fill(
+        &Path::curve(&line, (tall * 0.075, tall * 0.012)),
+        &Paint::down(foot.1 - tall, foot.1, (colour.lighter(0.16), 0.9), (colour.darker(0.25), 0.95)),
+    );
 }

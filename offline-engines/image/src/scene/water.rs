@@ -23,12 +23,12 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting, shore: f32, roug
         let far = 1.0 / (0.06 + depth);
         let (u, v) = ((x - middle) / unit * far, far * 5.0);
         let wave = noise::cloudy(seed, u * 1.6, v * 2.4, octaves) - 0.5;
-        let fine = noise::plane(seed ^ 77, u * 7.0, v * 9.0) - 0.5;
+        let fine = noise::plane(seed ^ 0x4d, u * 7.0, v * 9.0) - 0.5;
         let sway = (wave * 1.4 + fine * 0.5) * unit * (0.015 + 0.09 * depth) * (0.35 + rough);
         let lift = (wave * 1.2 + fine * 0.8) * unit * 0.12 * depth * (0.3 + rough);
         let mirrored = shore - (y - shore) * squash - 1.0 + lift;
         let seen = above(x + sway, mirrored.min(shore - 1.0));
-        let body = smooth(-0.1, 1.0, depth) * (0.3 + 0.38 * rough);
+        let body = smooth(-0.1, 1.0, depth) * (0.18 + 0.5 * rough);
         let mut colour = seen.to(deep, body.min(0.9)).darker(0.06);
         let crest = smooth(0.12, 0.34, wave + fine * 0.5) * (0.1 + 0.26 * rough) * smooth(0.0, 0.12, depth);
         colour = colour.to(palette.sky[2].to(palette.cloud_lit, 0.5), crest * if palette.night { 0.3 } else { 0.8 });

@@ -47,7 +47,10 @@ fn rain(canvas: &mut Canvas<'_>, setting: &Setting) {
         for _ in 0..(count * width * height / (unit * unit)).min(4000.0) as usize {
             let place = (dice.range(-0.05, 1.05) * width, dice.range(-0.05, 1.0) * height);
             let fall = unit * long * dice.range(0.7, 1.3);
-            drops.loops.extend(Path::stroke(&[place, (place.0 - fall * 0.16, place.1 + fall)], (unit * thick * 0.5, unit * thick)).loops);
+            drops.loops.extend(
+                Path::stroke(&[place, (place.0 - fall * 0.16, place.1 + fall)], (unit * thick * 0.5, unit * thick))
+                    .loops,
+            );
         }
         canvas.fill(&drops, &Paint::Flat((setting.palette.cloud_lit.lighter(0.4), alpha)));
     }

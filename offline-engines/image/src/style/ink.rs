@@ -45,13 +45,21 @@ fn seal(canvas: &mut Canvas<'_>) {
     let size = unit * 0.055;
     let (left, top) = (canvas.w() - unit * 0.115, unit * 0.06);
     let (red, paper) = (Paint::Flat((hex(0xb4372a), 0.92)), Paint::Flat((hex(0xf3eddf), 0.95)));
-    let round = Path::stroke(&[(left + size * 0.12, top + size * 0.5), (left + size * 0.88, top + size * 0.5)], (size * 0.3, size * 0.3));
+    let round = Path::stroke(
+        &[(left + size * 0.12, top + size * 0.5), (left + size * 0.88, top + size * 0.5)],
+        (size * 0.3, size * 0.3),
+    );
     let square = Path::polygon(&[(left, top), (left + size, top), (left + size, top + size), (left, top + size)]);
     canvas.fill(&square.and(round), &red);
     let line = |points: &[(f32, f32)]| {
         let placed: Vec<_> = points.iter().map(|(x, y)| (left + x * size, top + y * size)).collect();
         Path::stroke(&placed, (size * 0.075, size * 0.075))
     };
-    let marks = line(&[(0.18, 0.2), (0.82, 0.2)]).and(line(&[(0.5, 0.2), (0.5, 0.8)])).and(line(&[(0.2, 0.44), (0.2, 0.8), (0.8, 0.8), (0.8, 0.44)]));
+    let marks = line(&[(0.18, 0.2), (0.82, 0.2)]).and(line(&[(0.5, 0.2), (0.5, 0.8)])).and(line(&[
+        (0.2, 0.44),
+        (0.2, 0.8),
+        (0.8, 0.8),
+        (0.8, 0.44),
+    ]));
     canvas.fill(&marks, &paper);
 }

@@ -11,11 +11,16 @@ pub(crate) fn strokes<'w>(canvas: Canvas<'w>, dice: &mut Dice, watch: &'w dyn Wa
     let quality = canvas.quality;
     let (width, height, unit) = (canvas.w(), canvas.h(), canvas.unit());
     let source = Canvas::over(canvas.finish()?, quality, watch);
-    let mut target = Canvas::over(image::RgbaImage::from_raw(source.width as u32, source.height as u32, source.copy()).ok_or(Cancelled)?, quality, watch);
+    let mut target = Canvas::over(
+        image::RgbaImage::from_raw(source.width as u32, source.height as u32, source.copy()).ok_or(Cancelled)?,
+        quality,
+        watch,
+    );
     let field = dice.seed();
     let finest = if source.octaves(2) > 2 { 0.0075 } else { 0.0105 };
     for (size, long) in [(0.03, 3.4), (0.017, 3.6), (finest, 3.4)] {
-        let step = unit * size;
+        // On a narrow strip the yardstick would ask for millions of strokes thinner than a pixel.
+        let step = (unit * size).max(1.5);
         let (columns, rows) = ((width / step) as usize + 2, (height / step) as usize + 2);
         // Column by column would show; a stride that shares no factor with the count hops all over the canvas.
         let count = columns * rows;
@@ -26,10 +31,15 @@ pub(crate) fn strokes<'w>(canvas: Canvas<'w>, dice: &mut Dice, watch: &'w dyn Wa
                 return Err(Cancelled);
             }
             let cell = index * stride % count;
-            let place = (((cell % columns) as f32 + dice.range(-0.4, 0.4)) * step, ((cell / columns) as f32 + dice.range(-0.4, 0.4)) * step);
-            let seen = |dx: f32, dy: f32| source.pixel((place.0 + dx).max(0.0) as usize, (place.1 + dy).max(0.0) as usize);
+            let place = (
+                ((cell % columns) as f32 + dice.range(-0.4, 0.4)) * step,
+                ((cell / columns) as f32 + dice.range(-0.4, 0.4)) * step,
+            );
+            let seen =
+                |dx: f32, dy: f32| source.pixel((place.0 + dx).max(0.0) as usize, (place.1 + dy).max(0.0) as usize);
             let colour = seen(0.0, 0.0);
-            let (gx, gy) = (seen(step, 0.0).luma() - seen(-step, 0.0).luma(), seen(0.0, step).luma() - seen(0.0, -step).luma());
+            let (gx, gy) =
+                (seen(step, 0.0).luma() - seen(-step, 0.0).luma(), seen(0.0, step).luma() - seen(0.0, -step).luma());
             let detail = gx.hypot(gy);
             // Fine brushes only where there is something fine to say.
             if size < 0.016 && detail < 0.04 && dice.chance(0.6) {
@@ -39,7 +49,11 @@ pub(crate) fn strokes<'w>(canvas: Canvas<'w>, dice: &mut Dice, watch: &'w dyn Wa
             let angle = if detail > 0.05 { gx.atan2(-gy) } else { swirl };
             let reach = step * long * 0.5 * dice.range(0.7, 1.2) * if detail > 0.12 { 0.6 } else { 1.0 };
             let (dx, dy) = (angle.cos() * reach * 0.5, angle.sin() * reach * 0.5);
-            let tone = if dice.chance(0.5) { colour.lighter(dice.range(0.0, 0.09)) } else { colour.darker(dice.range(0.0, 0.1)) };
+            let tone = if dice.chance(0.5) {
+                colour.lighter(dice.range(0.0, 0.09))
+            } else {
+                colour.darker(dice.range(0.0, 0.1))
+            };
             let line = [(place.0 - dx, place.1 - dy), (place.0 + dx, place.1 + dy)];
             canvas_stroke(&mut target, &line, step * 0.62, tone.saturate(1.12));
         }

@@ -5,7 +5,8 @@ use image::RgbaImage;
 use crate::canvas::Canvas;
 use crate::colour::Rgb;
 
-const BAYER: [[f32; 4]; 4] = [[0.0, 8.0, 2.0, 10.0], [12.0, 4.0, 14.0, 6.0], [3.0, 11.0, 1.0, 9.0], [15.0, 7.0, 13.0, 5.0]];
+const BAYER: [[f32; 4]; 4] =
+    [[0.0, 8.0, 2.0, 10.0], [12.0, 4.0, 14.0, 6.0], [3.0, 11.0, 1.0, 9.0], [15.0, 7.0, 13.0, 5.0]];
 
 /// Size of the small picture: about 144 blocks along the shorter side.
 pub(crate) fn grid(width: u32, height: u32) -> (u32, u32) {
@@ -17,13 +18,15 @@ pub(crate) fn reduce(canvas: &mut Canvas<'_>) {
     canvas.remap(0..canvas.height, |x, y, colour| {
         let threshold = (BAYER[y as usize % 4][x as usize % 4] + 0.5) / 16.0 - 0.5;
         Rgb(colour.saturate(1.25).0.map(|part| {
-            let levels = 7.0;
-            ((part * levels + threshold * 0.7).round() / levels).clamp(0.0, 1.0)
+            let levels = 10.0;
+            ((part * levels + threshold * 0.6).round() / levels).clamp(0.0, 1.0)
         }))
     });
 }
 
 pub(crate) fn enlarge(small: &RgbaImage, width: u32, height: u32) -> RgbaImage {
     let block = (width.min(height) / 144).max(1);
-    RgbaImage::from_fn(width, height, |x, y| *small.get_pixel((x / block).min(small.width() - 1), (y / block).min(small.height() - 1)))
+    RgbaImage::from_fn(width, height, |x, y| {
+        *small.get_pixel((x / block).min(small.width() - 1), (y / block).min(small.height() - 1))
+    })
 }

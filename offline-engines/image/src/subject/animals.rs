@@ -2,91 +2,7 @@
 
 use super::brush::{Brush, mirrored};
 use super::choose;
-use crate::colour::{BLACK, Rgb, WHITE, hex};
-
-pub(super) fn cat(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let fur = choose(&mut b.dice, named, &[0xe39a52, 0x8f96a3, 0xe6c79c, 0xd98a5a, 0x6d6a74]);
-    let (dark, light) = (fur.darker(0.3), fur.lighter(0.62));
-    b.shadow((0.04, 0.0), 0.44, 0.07);
-    let tail = b.line_path(&[(0.2, -0.07), (0.44, -0.02), (0.58, -0.16), (0.53, -0.36), (0.6, -0.52)], (0.13, 0.085));
-    b.body(&tail, fur);
-    let tip = b.line_path(&[(0.545, -0.42), (0.6, -0.52)], (0.1, 0.085));
-    b.inside(&tip, &tail, dark, 0.8);
-    let torso = b.blob_path(&[(-0.3, -0.02), (-0.345, -0.2), (-0.25, -0.5), (-0.08, -0.66), (0.08, -0.66), (0.25, -0.5), (0.345, -0.2), (0.3, -0.02), (0.0, 0.015)]);
-    b.body(&torso, fur);
-    for stripe in 0..3 {
-        let y = -0.18 - 0.12 * stripe as f32;
-        for side in [-1.0, 1.0] {
-            let mark = b.line_path(&[(side * 0.36, y - 0.04), (side * 0.27, y), (side * 0.19, y + 0.005)], (0.04, 0.01));
-            b.inside(&mark, &torso, dark, 0.62);
-        }
-    }
-    let bib = b.blob_path(&[(-0.13, -0.52), (0.13, -0.52), (0.11, -0.3), (0.0, -0.22), (-0.11, -0.3)]);
-    b.inside(&bib, &torso, light, 0.85);
-    for side in [-1.0, 1.0] {
-        let leg = b.line_path(&[(side * 0.095, -0.34), (side * 0.1, -0.18), (side * 0.1, -0.03)], (0.14, 0.115));
-        b.body(&leg, fur.lighter(0.06));
-        let paw = b.blob_path(&[(side * 0.1 - 0.085, -0.005), (side * 0.1 - 0.07, -0.07), (side * 0.1, -0.09), (side * 0.1 + 0.07, -0.07), (side * 0.1 + 0.085, -0.005), (side * 0.1, 0.012)]);
-        b.body(&paw, light);
-        for toe in [-0.028, 0.028] {
-            b.line(&[(side * 0.1 + toe, -0.045), (side * 0.1 + toe, -0.012)], (0.007, 0.007), dark);
-        }
-        let haunch = b.blob_path(&[(side * 0.34, -0.01), (side * 0.35, -0.17), (side * 0.24, -0.24), (side * 0.16, -0.1), (side * 0.19, 0.0)]);
-        b.body(&haunch, fur);
-    }
-    cat_head(b, fur, dark, light);
-}
-
-fn cat_head(b: &mut Brush<'_, '_>, fur: Rgb, dark: Rgb, light: Rgb) {
-    let ear = [(-0.275, -0.8), (-0.265, -0.98), (-0.235, -1.09), (-0.15, -1.02), (-0.04, -0.92), (-0.12, -0.8)];
-    let inner = [(-0.235, -0.87), (-0.23, -0.98), (-0.215, -1.03), (-0.16, -0.98), (-0.09, -0.91)];
-    for shape in [ear.to_vec(), mirrored(&ear)] {
-        b.blob(&shape, fur);
-    }
-    for shape in [inner.to_vec(), mirrored(&inner)] {
-        let path = b.blob_path(&shape);
-        b.flat(&path, hex(0xf0a6a0), 0.85);
-    }
-    let head = b.blob_path(&[(0.0, -0.965), (0.17, -0.93), (0.27, -0.81), (0.285, -0.69), (0.19, -0.575), (0.0, -0.535), (-0.19, -0.575), (-0.285, -0.69), (-0.27, -0.81), (-0.17, -0.93)]);
-    b.body(&head, fur);
-    for (x, long) in [(0.0, 0.13), (-0.075, 0.1), (0.075, 0.1)] {
-        let mark = b.line_path(&[(x * 1.2, -0.98), (x, -0.96 + long)], (0.035, 0.012));
-        b.inside(&mark, &head, dark, 0.68);
-    }
-    for side in [-1.0, 1.0] {
-        for y in [-0.69, -0.64] {
-            let mark = b.line_path(&[(side * 0.3, y), (side * 0.215, y + 0.012)], (0.024, 0.008));
-            b.inside(&mark, &head, dark, 0.55);
-        }
-        let muzzle = b.oval_path((side * 0.05, -0.628), 0.075, 0.058);
-        b.flat(&muzzle, light, 0.95);
-        let cheek = b.oval_path((side * 0.185, -0.65), 0.05, 0.034);
-        b.inside(&cheek, &head, hex(0xf08a80), 0.3);
-    }
-    let iris = choose(&mut b.dice, None, &[0x7fae4a, 0xe0aa3a, 0x5aa6b8]);
-    for side in [-1.0, 1.0] {
-        let eye = b.oval_path((side * 0.122, -0.745), 0.058, 0.064);
-        b.flat(&eye, hex(0x2a2226), 1.0);
-        let ring = b.oval_path((side * 0.122, -0.742), 0.05, 0.056);
-        b.flat(&ring, iris, 1.0);
-        let pupil = b.oval_path((side * 0.119, -0.742), 0.03, 0.046);
-        b.flat(&pupil, hex(0x16121a), 1.0);
-        for (dx, dy, r) in [(-0.018, -0.022, 0.017), (0.02, 0.018, 0.008)] {
-            let shine = b.oval_path((side * 0.122 + dx, -0.742 + dy), r, r);
-            b.bright(&shine, WHITE, 0.95);
-        }
-        for whisker in 0..3 {
-            let y = -0.64 + 0.022 * whisker as f32;
-            let line = b.line_path(&[(side * 0.09, y), (side * 0.23, y - 0.018 + 0.02 * whisker as f32), (side * 0.37, y - 0.012 + 0.04 * whisker as f32)], (0.0065, 0.002));
-            b.flat(&line, WHITE.to(BLACK, 0.1), 0.85);
-        }
-    }
-    let nose = b.blob_path(&[(-0.03, -0.672), (0.03, -0.672), (0.0, -0.638)]);
-    b.flat(&nose, hex(0xd9707a), 1.0);
-    for side in [-1.0, 1.0] {
-        b.line(&[(0.0, -0.64), (side * 0.012, -0.608), (side * 0.05, -0.604)], (0.01, 0.006), hex(0x5a3a3a));
-    }
-}
+use crate::colour::{Rgb, WHITE, hex};
 
 pub(super) fn dog(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let fur = choose(&mut b.dice, named, &[0xd9a05c, 0xb9794a, 0xe6c79a, 0x8a6a52]);
@@ -94,7 +10,16 @@ pub(super) fn dog(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     b.shadow((0.0, 0.0), 0.42, 0.065);
     let tail = b.line_path(&[(0.24, -0.1), (0.42, -0.2), (0.44, -0.38)], (0.13, 0.06));
     b.body(&tail, fur);
-    let torso = b.blob_path(&[(-0.28, 0.0), (-0.31, -0.2), (-0.22, -0.5), (0.0, -0.64), (0.22, -0.5), (0.31, -0.2), (0.28, 0.0), (0.0, 0.015)]);
+    let torso = b.blob_path(&[
+        (-0.28, 0.0),
+        (-0.31, -0.2),
+        (-0.22, -0.5),
+        (0.0, -0.64),
+        (0.22, -0.5),
+        (0.31, -0.2),
+        (0.28, 0.0),
+        (0.0, 0.015),
+    ]);
     b.body(&torso, fur);
     let bib = b.blob_path(&[(-0.14, -0.55), (0.14, -0.55), (0.13, -0.26), (0.0, -0.14), (-0.13, -0.26)]);
     b.inside(&bib, &torso, light, 0.9);
@@ -102,11 +27,39 @@ pub(super) fn dog(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
         let leg = b.line_path(&[(side * 0.11, -0.36), (side * 0.12, -0.03)], (0.15, 0.13));
         b.body(&leg, fur.lighter(0.05));
         b.oval((side * 0.12, -0.035), 0.09, 0.048, light);
-        b.blob(&[(side * 0.33, 0.0), (side * 0.33, -0.16), (side * 0.23, -0.22), (side * 0.17, -0.08), (side * 0.21, 0.005)], fur);
+        b.blob(
+            &[
+                (side * 0.33, 0.0),
+                (side * 0.33, -0.16),
+                (side * 0.23, -0.22),
+                (side * 0.17, -0.08),
+                (side * 0.21, 0.005),
+            ],
+            fur,
+        );
     }
-    let head = b.blob_path(&[(0.0, -1.03), (0.19, -0.98), (0.25, -0.82), (0.21, -0.66), (0.1, -0.56), (-0.1, -0.56), (-0.21, -0.66), (-0.25, -0.82), (-0.19, -0.98)]);
+    let head = b.blob_path(&[
+        (0.0, -1.03),
+        (0.19, -0.98),
+        (0.25, -0.82),
+        (0.21, -0.66),
+        (0.1, -0.56),
+        (-0.1, -0.56),
+        (-0.21, -0.66),
+        (-0.25, -0.82),
+        (-0.19, -0.98),
+    ]);
     b.body(&head, fur);
-    let blaze = b.blob_path(&[(0.0, -1.03), (0.045, -0.9), (0.08, -0.76), (0.15, -0.64), (0.0, -0.52), (-0.15, -0.64), (-0.08, -0.76), (-0.045, -0.9)]);
+    let blaze = b.blob_path(&[
+        (0.0, -1.03),
+        (0.045, -0.9),
+        (0.08, -0.76),
+        (0.15, -0.64),
+        (0.0, -0.52),
+        (-0.15, -0.64),
+        (-0.08, -0.76),
+        (-0.045, -0.9),
+    ]);
     b.inside(&blaze, &head, light, 0.92);
     let ear = [(-0.17, -1.0), (-0.29, -0.97), (-0.36, -0.8), (-0.33, -0.63), (-0.25, -0.66), (-0.2, -0.84)];
     for shape in [ear.to_vec(), mirrored(&ear)] {
@@ -117,7 +70,8 @@ pub(super) fn dog(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
         b.flat(&eye, hex(0x241a1a), 1.0);
         let shine = b.oval_path((side * 0.115 - 0.012, -0.825), 0.012, 0.012);
         b.bright(&shine, WHITE, 0.95);
-        b.line(&[(side * 0.075, -0.885), (side * 0.145, -0.888)], (0.016, 0.01), dark);
+        let brow = b.oval_path((side * 0.115, -0.895), 0.034, 0.016);
+        b.flat(&brow, light, 0.6);
     }
     let tongue = b.blob_path(&[(-0.045, -0.6), (0.045, -0.6), (0.04, -0.51), (0.0, -0.49), (-0.04, -0.51)]);
     b.flat(&tongue, hex(0xe87a86), 1.0);
@@ -142,13 +96,37 @@ pub(super) fn rabbit(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
         b.flat(&path, hex(0xf2b0ae), 0.8);
     }
     b.oval((0.26, -0.1), 0.09, 0.09, fur.lighter(0.5));
-    b.blob(&[(-0.27, 0.0), (-0.3, -0.18), (-0.18, -0.46), (0.0, -0.54), (0.18, -0.46), (0.3, -0.18), (0.27, 0.0), (0.0, 0.015)], fur);
+    b.blob(
+        &[
+            (-0.27, 0.0),
+            (-0.3, -0.18),
+            (-0.18, -0.46),
+            (0.0, -0.54),
+            (0.18, -0.46),
+            (0.3, -0.18),
+            (0.27, 0.0),
+            (0.0, 0.015),
+        ],
+        fur,
+    );
     b.oval((0.0, -0.23), 0.14, 0.18, fur.lighter(0.6));
     for side in [-1.0, 1.0] {
         b.oval((side * 0.17, -0.03), 0.12, 0.055, fur.lighter(0.35));
         b.oval((side * 0.08, -0.26), 0.05, 0.07, fur.lighter(0.2));
     }
-    b.blob(&[(0.0, -0.82), (0.17, -0.76), (0.24, -0.6), (0.17, -0.46), (0.0, -0.42), (-0.17, -0.46), (-0.24, -0.6), (-0.17, -0.76)], fur);
+    b.blob(
+        &[
+            (0.0, -0.82),
+            (0.17, -0.76),
+            (0.24, -0.6),
+            (0.17, -0.46),
+            (0.0, -0.42),
+            (-0.17, -0.46),
+            (-0.24, -0.6),
+            (-0.17, -0.76),
+        ],
+        fur,
+    );
     for side in [-1.0, 1.0] {
         let eye = b.oval_path((side * 0.115, -0.63), 0.034, 0.044);
         b.flat(&eye, hex(0x2a1a20), 1.0);
@@ -169,17 +147,38 @@ pub(super) fn birds(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let spread = (room.0 * 0.32).min(1.6);
     for bird in 0..9 {
         let lead = bird == 0;
-        let place = if lead { (-spread * 0.1, -room.1 * 0.16) } else { (b.dice.range(-1.0, 1.0) * spread, b.dice.range(-0.36, -0.08) * room.1) };
+        let place = if lead {
+            (-spread * 0.1, -room.1 * 0.16)
+        } else {
+            (b.dice.range(-1.0, 1.0) * spread, b.dice.range(-0.36, -0.08) * room.1)
+        };
         let size = if lead { 0.3 } else { b.dice.range(0.06, 0.16) };
         let beat = b.dice.range(0.15, 0.6);
         let facing = b.side;
         b.shifted(place, size, |b| {
-            let wing = |side: f32| [(side * 0.06, 0.0), (side * 0.3, -beat * 0.9), (side * 0.66, -beat * 0.95), (side * 1.05, -beat * 0.5), (side * 0.66, -beat * 0.7 + 0.06), (side * 0.32, -beat * 0.5 + 0.13), (side * 0.06, 0.12)];
+            let wing = |side: f32| {
+                [
+                    (side * 0.06, 0.0),
+                    (side * 0.3, -beat * 0.9),
+                    (side * 0.66, -beat * 0.95),
+                    (side * 1.05, -beat * 0.5),
+                    (side * 0.66, -beat * 0.7 + 0.06),
+                    (side * 0.32, -beat * 0.5 + 0.13),
+                    (side * 0.06, 0.12),
+                ]
+            };
             for side in [-1.0, 1.0] {
                 let path = b.blob_path(&wing(side));
                 b.bright(&path, own, 0.95);
             }
-            let body = b.blob_path(&[(facing * 0.36, 0.0), (facing * 0.2, -0.06), (-facing * 0.1, -0.03), (-facing * 0.42, 0.02), (-facing * 0.1, 0.14), (facing * 0.2, 0.1)]);
+            let body = b.blob_path(&[
+                (facing * 0.36, 0.0),
+                (facing * 0.2, -0.06),
+                (-facing * 0.1, -0.03),
+                (-facing * 0.42, 0.02),
+                (-facing * 0.1, 0.14),
+                (facing * 0.2, 0.1),
+            ]);
             b.bright(&body, own, 0.95);
         });
     }
@@ -187,8 +186,9 @@ pub(super) fn birds(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
 
 pub(super) fn fish(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let scales = choose(&mut b.dice, named, &[0xf08a3a, 0xf2b84a, 0xe0523f, 0x7fb8e0]);
-    for (place, size) in [((0.0, -0.36), 1.0), ((-0.95, -0.85), 0.42), ((0.85, 0.1), 0.36), ((1.05, -0.9), 0.26)] {
-        b.shifted(place, size, |b| one_fish(b, scales));
+    let school = [((0.0, -0.36), 1.0), ((-0.95, -0.85), 0.42), ((0.85, 0.1), 0.36), ((1.05, -0.9), 0.26)];
+    for (place, size) in school.into_iter().take(if b.solo { 1 } else { 4 }) {
+        b.shifted(if b.solo { (0.0, 0.0) } else { place }, size, |b| one_fish(b, scales));
     }
 }
 
@@ -197,7 +197,16 @@ fn one_fish(b: &mut Brush<'_, '_>, scales: Rgb) {
     b.blob(&[(0.4, 0.0), (0.62, -0.2), (0.82, -0.3), (0.74, -0.06), (0.76, 0.14), (0.84, 0.32), (0.62, 0.18)], fin);
     b.blob(&[(-0.18, -0.22), (0.0, -0.42), (0.2, -0.44), (0.3, -0.16)], fin);
     b.blob(&[(-0.02, 0.2), (0.1, 0.4), (0.22, 0.36), (0.2, 0.16)], fin);
-    let body = b.blob_path(&[(-0.58, 0.02), (-0.42, -0.18), (-0.1, -0.29), (0.25, -0.17), (0.5, -0.02), (0.25, 0.17), (-0.1, 0.27), (-0.42, 0.19)]);
+    let body = b.blob_path(&[
+        (-0.58, 0.02),
+        (-0.42, -0.18),
+        (-0.1, -0.29),
+        (0.25, -0.17),
+        (0.5, -0.02),
+        (0.25, 0.17),
+        (-0.1, 0.27),
+        (-0.42, 0.19),
+    ]);
     b.body(&body, scales);
     let belly = b.blob_path(&[(-0.56, 0.08), (-0.1, 0.12), (0.45, 0.03), (0.2, 0.3), (-0.3, 0.32)]);
     b.inside(&belly, &body, WHITE, 0.42);

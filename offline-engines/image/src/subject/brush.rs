@@ -17,11 +17,22 @@ pub(super) struct Brush<'a, 'w> {
     /// `-1.0` when the light comes from the left.
     pub(super) side: f32,
     pub(super) ink: bool,
+    /// Without company: one fish instead of a school.
+    pub(super) solo: bool,
 }
 
 impl<'a, 'w> Brush<'a, 'w> {
     pub(super) fn new(canvas: &'a mut Canvas<'w>, setting: &Setting, stage: Stage, dice: Dice) -> Self {
-        Self { canvas, origin: stage.foot, scale: stage.size, palette: setting.palette, dice, side: setting.light_side(), ink: setting.ink() }
+        Self {
+            canvas,
+            origin: stage.foot,
+            scale: stage.size,
+            palette: setting.palette,
+            dice,
+            side: setting.light_side(),
+            ink: setting.ink(),
+            solo: false,
+        }
     }
 
     /// The width and height of the whole canvas in the subject's units.
@@ -67,7 +78,7 @@ impl<'a, 'w> Brush<'a, 'w> {
     pub(super) fn body(&mut self, path: &Path, colour: Rgb) {
         let Some([left, top, right, bottom]) = path.bounds() else { return };
         let own = self.palette.lit(colour);
-        let (bright, dark) = (own.to(self.palette.disc, 0.16), own.darker(0.2).to(self.palette.near, 0.12));
+        let (bright, dark) = (own.to(self.palette.disc, 0.16), own.darker(0.2).saturate(1.12));
         let (from, to) = if self.side < 0.0 { ((left, top), (right, bottom)) } else { ((right, top), (left, bottom)) };
         self.canvas.fill(path, &Paint::Linear { from, to, start: (bright, 1.0), end: (dark, 1.0) });
     }

@@ -11,7 +11,14 @@ fn lamp(b: &Brush<'_, '_>) -> Rgb {
 
 fn window(b: &mut Brush<'_, '_>, x: f32, y: f32, w: f32, h: f32) {
     let light = lamp(b);
-    let pane = b.poly_path(&[(x - w, y), (x - w, y - h), (x - w * 0.5, y - h * 1.25), (x + w * 0.5, y - h * 1.25), (x + w, y - h), (x + w, y)]);
+    let pane = b.poly_path(&[
+        (x - w, y),
+        (x - w, y - h),
+        (x - w * 0.5, y - h * 1.25),
+        (x + w * 0.5, y - h * 1.25),
+        (x + w, y - h),
+        (x + w, y),
+    ]);
     b.bright(&pane, light, 0.95);
     if b.palette.night || b.palette.daylight < 0.3 {
         b.glow((x, y - h * 0.5), h * 2.6, light, 0.3);
@@ -61,7 +68,15 @@ pub(super) fn castle(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     for (x, half, tall, cone) in [(-0.56, 0.13, 0.62, 0.3), (0.56, 0.13, 0.62, 0.3)] {
         tower(b, (x, half, tall, cone), stone.lighter(0.06), roof);
     }
-    let gate = b.poly_path(&[(-0.11, 0.0), (-0.11, -0.18), (-0.07, -0.26), (0.0, -0.29), (0.07, -0.26), (0.11, -0.18), (0.11, 0.0)]);
+    let gate = b.poly_path(&[
+        (-0.11, 0.0),
+        (-0.11, -0.18),
+        (-0.07, -0.26),
+        (0.0, -0.29),
+        (0.07, -0.26),
+        (0.11, -0.18),
+        (0.11, 0.0),
+    ]);
     b.flat(&gate, hex(0x3a2a24), 1.0);
     for x in [-0.3, 0.3] {
         window(b, x, -0.2, 0.028, 0.08);
@@ -73,7 +88,10 @@ fn tower(b: &mut Brush<'_, '_>, (x, half, tall, cone): (f32, f32, f32, f32), sto
     b.rect(x - half * 1.18, -tall - 0.02, x + half * 1.18, -tall + 0.05, stone.lighter(0.1));
     for row in 0..5 {
         for column in 0..2 {
-            let (bx, by) = (x - half * 0.6 + half * column as f32 + half * 0.3 * (row % 2) as f32, -tall * (0.16 + 0.15 * row as f32));
+            let (bx, by) = (
+                x - half * 0.6 + half * column as f32 + half * 0.3 * (row % 2) as f32,
+                -tall * (0.16 + 0.15 * row as f32),
+            );
             let brick = b.line_path(&[(bx, by), (bx + half * 0.3, by)], (0.009, 0.009));
             b.flat(&brick, stone.darker(0.3), 0.45);
         }
@@ -93,7 +111,12 @@ pub(super) fn lighthouse(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
         let room = b.room().0;
         for (side, rise) in [(-1.0, 0.12), (1.0, -0.1)] {
             let far = (side * room, lantern.1 + rise * room - 0.1);
-            let beam = b.poly_path(&[(lantern.0, lantern.1 - 0.03), (far.0, far.1 - room * 0.1), (far.0, far.1 + room * 0.1), (lantern.0, lantern.1 + 0.03)]);
+            let beam = b.poly_path(&[
+                (lantern.0, lantern.1 - 0.03),
+                (far.0, far.1 - room * 0.1),
+                (far.0, far.1 + room * 0.1),
+                (lantern.0, lantern.1 + 0.03),
+            ]);
             b.run(&beam, (lantern, (side * room * 0.62, lantern.1)), (hex(0xfff0b8), 0.5), (hex(0xfff0b8), 0.0));
         }
     }
@@ -161,8 +184,15 @@ pub(super) fn pagoda(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
         let (eave, ridge) = (half * 1.72, y - tall - 0.115 * shrink);
         let low = y - tall + 0.012;
         let roof = [
-            (-eave * 1.03, low - 0.055 * shrink), (-eave * 0.72, low - 0.004), (0.0, low + 0.004), (eave * 0.72, low - 0.004), (eave * 1.03, low - 0.055 * shrink),
-            (eave * 0.72, low - 0.065 * shrink), (half * 0.8, ridge), (-half * 0.8, ridge), (-eave * 0.72, low - 0.065 * shrink),
+            (-eave * 1.03, low - 0.055 * shrink),
+            (-eave * 0.72, low - 0.004),
+            (0.0, low + 0.004),
+            (eave * 0.72, low - 0.004),
+            (eave * 1.03, low - 0.055 * shrink),
+            (eave * 0.72, low - 0.065 * shrink),
+            (half * 0.8, ridge),
+            (-half * 0.8, ridge),
+            (-eave * 0.72, low - 0.065 * shrink),
         ];
         let path = b.poly_path(&roof);
         b.body(&path, tile);
@@ -171,7 +201,17 @@ pub(super) fn pagoda(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
             let line = b.line_path(&[(x * half * 0.8, ridge), (x * eave * 0.78, low)], (0.006, 0.009));
             b.inside(&line, &path, tile.lighter(0.3), 0.45);
         }
-        b.line(&[(-eave * 1.03, low - 0.055 * shrink), (-eave * 0.72, low - 0.002), (0.0, low + 0.006), (eave * 0.72, low - 0.002), (eave * 1.03, low - 0.055 * shrink)], (0.016 * shrink, 0.016 * shrink), wood.to(gold, 0.3));
+        b.line(
+            &[
+                (-eave * 1.03, low - 0.055 * shrink),
+                (-eave * 0.72, low - 0.002),
+                (0.0, low + 0.006),
+                (eave * 0.72, low - 0.002),
+                (eave * 1.03, low - 0.055 * shrink),
+            ],
+            (0.016 * shrink, 0.016 * shrink),
+            wood.to(gold, 0.3),
+        );
         y = ridge + 0.01;
     }
     b.line(&[(0.0, y + 0.01), (0.0, y - 0.27)], (0.026, 0.01), gold);

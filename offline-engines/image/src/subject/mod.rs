@@ -2,10 +2,13 @@
 //! pointing down, 1 being the height of a sitting cat.
 
 mod animals;
+mod bicycle;
 mod brush;
 mod buildings;
+mod cat;
 mod people;
 mod plants;
+mod portrait;
 mod things;
 mod vehicles;
 
@@ -29,7 +32,8 @@ pub(crate) fn paint_all(canvas: &mut Canvas<'_>, setting: &Setting, stage: Stage
         // Whoever is named beside a bicycle rides it.
         cast.retain(|(subject, _)| !matches!(subject, Subject::Astronaut | Subject::Portrait | Subject::Robot));
     }
-    if setting.reading.has(Subject::Blossom) || setting.scene == Scene::Meadow && cast.len() > 1 {
+    if setting.reading.has(Subject::Blossom) || setting.scene == Scene::Meadow {
+        // A meadow has flowers of its own.
         cast.retain(|(subject, _)| *subject != Subject::Flower);
     }
     // Back to front.
@@ -49,7 +53,7 @@ pub(crate) fn paint_all(canvas: &mut Canvas<'_>, setting: &Setting, stage: Stage
             }
             index += 1;
         }
-        one(canvas, setting, (subject, colour), place);
+        one(canvas, setting, (subject, colour), place, false);
     }
 }
 
@@ -80,14 +84,16 @@ pub(crate) fn sticker(canvas: &mut Canvas<'_>, setting: &Setting) {
     };
     let unit = canvas.unit();
     let stage = Stage { foot: (canvas.w() * 0.5, canvas.h() * 0.5 + unit * drop), size: unit * size };
-    one(canvas, setting, (subject, colour), stage);
+    one(canvas, setting, (subject, colour), stage, true);
 }
 
 /// 0 floats in the air, 1 stands far, 2 stands near.
 fn rank(subject: Subject) -> u8 {
     match subject {
         Subject::Birds | Subject::Balloon | Subject::Sun | Subject::Moon => 0,
-        Subject::Castle | Subject::Lighthouse | Subject::Pagoda | Subject::House | Subject::Tree | Subject::Blossom => 1,
+        Subject::Castle | Subject::Lighthouse | Subject::Pagoda | Subject::House | Subject::Tree | Subject::Blossom => {
+            1
+        }
         Subject::Cat
         | Subject::Dog
         | Subject::Rabbit
@@ -104,21 +110,28 @@ fn rank(subject: Subject) -> u8 {
     }
 }
 
-fn one(canvas: &mut Canvas<'_>, setting: &Setting, (subject, colour): (Subject, Option<Rgb>), stage: Stage) {
+fn one(
+    canvas: &mut Canvas<'_>,
+    setting: &Setting,
+    (subject, colour): (Subject, Option<Rgb>),
+    stage: Stage,
+    solo: bool,
+) {
     let dice = setting.dice.fork("subject");
     let alone = setting.scene == Scene::Studio;
     let mut brush = Brush::new(canvas, setting, stage, dice);
+    brush.solo = solo;
     match subject {
-        Subject::Cat => animals::cat(&mut brush, colour),
+        Subject::Cat => cat::cat(&mut brush, colour),
         Subject::Dog => animals::dog(&mut brush, colour),
         Subject::Rabbit => animals::rabbit(&mut brush, colour),
         Subject::Birds => animals::birds(&mut brush, colour),
         Subject::Fish => animals::fish(&mut brush, colour),
-        Subject::Portrait if alone => people::portrait(&mut brush, colour),
+        Subject::Portrait if alone => portrait::portrait(&mut brush, colour),
         Subject::Portrait => people::walker(&mut brush, colour),
         Subject::Astronaut => people::astronaut(&mut brush, colour),
         Subject::Robot => people::robot(&mut brush, colour),
-        Subject::Bicycle => vehicles::bicycle(&mut brush, colour, &setting.reading),
+        Subject::Bicycle => bicycle::bicycle(&mut brush, colour, &setting.reading),
         Subject::Car => vehicles::car(&mut brush, colour),
         Subject::Rocket => vehicles::rocket(&mut brush, colour),
         Subject::Balloon => vehicles::balloon(&mut brush, colour),

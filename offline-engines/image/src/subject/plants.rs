@@ -29,14 +29,19 @@ pub(super) fn tree(b: &mut Brush<'_, '_>, leaf: Rgb, blossom: bool) {
 /// Three coats of leaf clusters, dark ones first, and for blossom loose petals around them.
 fn crown(b: &mut Brush<'_, '_>, leaf: Rgb, tips: &[Point], blossom: bool) {
     let side = b.side;
-    let coats = [(leaf.darker(0.3), 0.0, 1.0), (leaf, 0.05, 0.86), (leaf.to(WHITE, if blossom { 0.5 } else { 0.22 }), 0.11, 0.5)];
+    let coats = [
+        (leaf.darker(0.3), 0.0, 1.0),
+        (leaf, 0.05, 0.86),
+        (leaf.to(WHITE, if blossom { 0.5 } else { 0.22 }), 0.11, 0.5),
+    ];
     for (colour, lift, size) in coats {
         let mut path = Path::default();
         for tip in tips {
-            for _ in 0..14 {
+            for _ in 0..34 {
                 let (angle, far) = (b.dice.range(0.0, std::f32::consts::TAU), b.dice.unit().sqrt() * 0.24);
-                let place = (tip.0 + angle.cos() * far * 1.25 + side * lift * 0.6, tip.1 + angle.sin() * far * 0.85 - lift);
-                let radius = b.dice.range(0.035, 0.085) * size;
+                let place =
+                    (tip.0 + angle.cos() * far * 1.25 + side * lift * 0.6, tip.1 + angle.sin() * far * 0.85 - lift);
+                let radius = b.dice.range(0.022, 0.058) * size;
                 path = path.and(b.oval_path(place, radius * 1.1, radius));
             }
         }
@@ -72,12 +77,29 @@ pub(super) fn flowers(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
         b.line(&[(x * 0.12, -0.38), (x * 0.5, (y - 0.38) * 0.55), (x, y)], (0.022, 0.018), hex(0x4f8a4a));
     }
     for (side, y) in [(-1.0, -0.5), (1.0, -0.54), (-1.0, -0.66), (1.0, -0.7)] {
-        b.blob(&[(side * 0.03, y), (side * 0.16, y - 0.1), (side * 0.3, y - 0.1), (side * 0.17, y + 0.01)], hex(0x4f8f50));
+        b.blob(
+            &[(side * 0.03, y), (side * 0.16, y - 0.1), (side * 0.3, y - 0.1), (side * 0.17, y + 0.01)],
+            hex(0x4f8f50),
+        );
     }
     for (x, y, r) in heads {
         blossom(b, (x, y), r, petal);
     }
-    b.blob(&[(-0.075, -0.43), (0.075, -0.43), (0.085, -0.36), (0.17, -0.22), (0.17, -0.1), (0.1, 0.01), (-0.1, 0.01), (-0.17, -0.1), (-0.17, -0.22), (-0.085, -0.36)], glaze);
+    b.blob(
+        &[
+            (-0.075, -0.43),
+            (0.075, -0.43),
+            (0.085, -0.36),
+            (0.17, -0.22),
+            (0.17, -0.1),
+            (0.1, 0.01),
+            (-0.1, 0.01),
+            (-0.17, -0.1),
+            (-0.17, -0.22),
+            (-0.085, -0.36),
+        ],
+        glaze,
+    );
     let shine = b.line_path(&[(-0.1, -0.26), (-0.12, -0.16), (-0.1, -0.07)], (0.025, 0.012));
     b.flat(&shine, WHITE, 0.45);
 }
@@ -87,9 +109,14 @@ fn blossom(b: &mut Brush<'_, '_>, (x, y): Point, r: f32, petal: Rgb) {
         for index in 0..count {
             let angle = index as f32 / count as f32 * std::f32::consts::TAU + ring as f32 * 0.4;
             let (sin, cos) = angle.sin_cos();
-            let at = |along: f32, across: f32| (x + (cos * along - sin * across) * r, y + (sin * along + cos * across) * r * 0.94);
+            let at = |along: f32, across: f32| {
+                (x + (cos * along - sin * across) * r, y + (sin * along + cos * across) * r * 0.94)
+            };
             let tone = petal.to(if ring == 0 { petal.darker(0.3) } else { WHITE }, 0.16 + 0.08 * (index % 2) as f32);
-            b.blob(&[at(0.1, 0.0), at(reach * 0.6, 0.26), at(reach, 0.1), at(reach, -0.1), at(reach * 0.6, -0.26)], tone);
+            b.blob(
+                &[at(0.1, 0.0), at(reach * 0.6, 0.26), at(reach, 0.1), at(reach, -0.1), at(reach * 0.6, -0.26)],
+                tone,
+            );
         }
     }
     b.oval((x, y), r * 0.3, r * 0.28, hex(0xf0bb44));

@@ -11,7 +11,8 @@ pub(super) fn cup(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     b.oval((0.0, -0.03), 0.6, 0.085, glaze.darker(0.12));
     b.oval((0.0, -0.05), 0.56, 0.07, glaze.lighter(0.15));
     b.oval((0.0, -0.05), 0.36, 0.04, glaze.darker(0.2));
-    let handle = b.line_path(&[(0.34, -0.46), (0.55, -0.47), (0.59, -0.33), (0.47, -0.2), (0.29, -0.17)], (0.075, 0.06));
+    let handle =
+        b.line_path(&[(0.34, -0.46), (0.55, -0.47), (0.59, -0.33), (0.47, -0.2), (0.29, -0.17)], (0.075, 0.06));
     b.body(&handle, glaze.darker(0.06));
     let body = b.poly_path(&curved());
     b.body(&body, glaze);
@@ -22,11 +23,15 @@ pub(super) fn cup(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     b.flat(&well, hex(0x5a3220), 1.0);
     let crema = b.oval_path((0.0, -0.535), 0.335, 0.056);
     b.flat(&crema, hex(0xb87a48), 1.0);
-    let heart = b.blob_path(&[(0.0, -0.5), (-0.13, -0.54), (-0.09, -0.573), (0.0, -0.555), (0.09, -0.573), (0.13, -0.54)]);
+    let heart =
+        b.blob_path(&[(0.0, -0.5), (-0.13, -0.54), (-0.09, -0.573), (0.0, -0.555), (0.09, -0.573), (0.13, -0.54)]);
     b.inside(&heart, &crema, hex(0xf6e6cc), 0.95);
     for (x, tall) in [(-0.14, 0.42), (0.03, 0.55), (0.18, 0.38)] {
         for (thick, alpha) in [(0.07, 0.1), (0.034, 0.2)] {
-            let wisp = b.line_path(&[(x, -0.6), (x + 0.05, -0.6 - tall * 0.3), (x - 0.04, -0.6 - tall * 0.65), (x + 0.03, -0.6 - tall)], (thick, thick * 0.2));
+            let wisp = b.line_path(
+                &[(x, -0.6), (x + 0.05, -0.6 - tall * 0.3), (x - 0.04, -0.6 - tall * 0.65), (x + 0.03, -0.6 - tall)],
+                (thick, thick * 0.2),
+            );
             b.bright(&wisp, WHITE, alpha);
         }
     }

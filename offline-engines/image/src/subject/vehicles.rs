@@ -1,17 +1,23 @@
 //! Cars, bicycles with their riders, boats, balloons and rockets.
 
 use super::brush::Brush;
-use super::{choose, people};
+use super::choose;
 use crate::colour::{Rgb, WHITE, hex};
-use crate::lexicon::{Reading, Subject};
-use crate::path::Path;
 
 /// A rounded saloon of the fifties, driving to the left.
 pub(super) fn car(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let paint = choose(&mut b.dice, named, &[0xd6453a, 0x3f8a94, 0xe9c46a, 0x5a7ab0]);
     let chrome = hex(0xe2e6ea);
     b.shadow((0.0, 0.0), 0.95, 0.075);
-    let cabin = b.blob_path(&[(-0.34, -0.44), (-0.22, -0.64), (-0.08, -0.72), (0.16, -0.72), (0.34, -0.64), (0.52, -0.42), (0.1, -0.38)]);
+    let cabin = b.blob_path(&[
+        (-0.34, -0.44),
+        (-0.22, -0.64),
+        (-0.08, -0.72),
+        (0.16, -0.72),
+        (0.34, -0.64),
+        (0.52, -0.42),
+        (0.1, -0.38),
+    ]);
     b.body(&cabin, paint.lighter(0.05));
     let panes = [
         vec![(-0.25, -0.46), (-0.17, -0.61), (-0.07, -0.66), (0.04, -0.66), (0.04, -0.46)],
@@ -20,11 +26,28 @@ pub(super) fn car(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     for pane in panes {
         let glass = b.poly_path(&pane);
         b.flat(&glass, hex(0x9fc4d4), 1.0);
-        let gleam = b.poly_path(&[(pane[0].0 + 0.04, -0.44), (pane[0].0 + 0.16, -0.7), (pane[0].0 + 0.21, -0.7), (pane[0].0 + 0.09, -0.44)]);
+        let gleam = b.poly_path(&[
+            (pane[0].0 + 0.04, -0.44),
+            (pane[0].0 + 0.16, -0.7),
+            (pane[0].0 + 0.21, -0.7),
+            (pane[0].0 + 0.09, -0.44),
+        ]);
         b.inside(&gleam, &glass, WHITE, 0.5);
     }
     let hull = b.blob_path(&[
-        (-0.93, -0.2), (-0.9, -0.36), (-0.74, -0.44), (-0.5, -0.47), (-0.2, -0.47), (0.3, -0.47), (0.62, -0.46), (0.86, -0.38), (0.95, -0.22), (0.9, -0.12), (0.4, -0.11), (-0.4, -0.11), (-0.88, -0.12),
+        (-0.93, -0.2),
+        (-0.9, -0.36),
+        (-0.74, -0.44),
+        (-0.5, -0.47),
+        (-0.2, -0.47),
+        (0.3, -0.47),
+        (0.62, -0.46),
+        (0.86, -0.38),
+        (0.95, -0.22),
+        (0.9, -0.12),
+        (0.4, -0.11),
+        (-0.4, -0.11),
+        (-0.88, -0.12),
     ]);
     b.body(&hull, paint);
     let sheen = b.line_path(&[(-0.84, -0.385), (-0.4, -0.425), (0.3, -0.43), (0.8, -0.37)], (0.02, 0.02));
@@ -56,74 +79,15 @@ pub(super) fn car(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
 }
 
 fn wheel(b: &mut Brush<'_, '_>, x: f32, chrome: Rgb) {
-    for (radius, colour) in [(0.165, hex(0x232028)), (0.112, hex(0xf2ede2)), (0.092, hex(0x2c2830)), (0.082, chrome), (0.05, chrome.darker(0.25)), (0.022, chrome.lighter(0.4))] {
+    for (radius, colour) in [
+        (0.165, hex(0x232028)),
+        (0.112, hex(0xf2ede2)),
+        (0.092, hex(0x2c2830)),
+        (0.082, chrome),
+        (0.05, chrome.darker(0.25)),
+        (0.022, chrome.lighter(0.4)),
+    ] {
         b.oval((x, -0.145), radius, radius, colour);
-    }
-}
-
-pub(super) fn bicycle(b: &mut Brush<'_, '_>, named: Option<Rgb>, reading: &Reading) {
-    let tube = choose(&mut b.dice, named, &[0xd8483f, 0x2f8a8a, 0xf0b040]);
-    let (rear, front, crank, seat, head) = ((-0.42, -0.3), (0.45, -0.3), (-0.03, -0.28), (-0.16, -0.72), (0.34, -0.72));
-    b.shadow((0.0, 0.0), 0.78, 0.05);
-    for hub in [rear, front] {
-        let mut spokes = Path::default();
-        for spoke in 0..16 {
-            let angle = spoke as f32 * std::f32::consts::TAU / 16.0;
-            spokes = spokes.and(b.line_path(&[hub, (hub.0 + angle.cos() * 0.27, hub.1 + angle.sin() * 0.27)], (0.006, 0.006)));
-        }
-        b.flat(&spokes, hex(0xc8ccd2), 0.8);
-        for (radius, thick, colour) in [(0.285, 0.042, hex(0x26242c)), (0.262, 0.014, hex(0xd0d4da))] {
-            let rim: Vec<_> = (0..=48).map(|step| step as f32 / 48.0 * std::f32::consts::TAU).map(|a| (hub.0 + a.cos() * radius, hub.1 + a.sin() * radius)).collect();
-            b.line(&rim, (thick, thick), colour);
-        }
-        b.oval(hub, 0.03, 0.03, hex(0x9aa0a8));
-    }
-    let rider = rider(reading);
-    if let Some(suit) = rider {
-        leg(b, (crank.0 - 0.09, crank.1 + 0.09), suit.darker(0.25));
-    }
-    for (from, to) in [(rear, crank), (rear, (-0.13, -0.62)), (crank, seat), (crank, (0.33, -0.63)), ((-0.13, -0.62), (0.335, -0.66)), (front, head)] {
-        b.line(&[from, to], (0.036, 0.036), tube);
-    }
-    b.oval(crank, 0.075, 0.075, hex(0x4a4a52));
-    b.line(&[(crank.0 - 0.09, crank.1 + 0.09), (crank.0 + 0.09, crank.1 - 0.09)], (0.026, 0.026), hex(0x8a9098));
-    b.blob(&[(-0.29, -0.745), (-0.17, -0.765), (-0.04, -0.735), (-0.16, -0.715)], hex(0x4a3228));
-    b.line(&[head, (0.31, -0.82), (0.44, -0.85)], (0.03, 0.026), hex(0x8a9098));
-    if let Some(suit) = rider {
-        upper(b, suit, reading.has(Subject::Astronaut));
-        leg(b, (crank.0 + 0.09, crank.1 - 0.09), suit);
-    }
-}
-
-fn rider(reading: &Reading) -> Option<Rgb> {
-    let named = |wanted: Subject| reading.subjects.iter().find(|(subject, _)| *subject == wanted).map(|(_, colour)| *colour);
-    named(Subject::Astronaut)
-        .map(|colour| colour.unwrap_or(hex(0xf2f2f4)))
-        .or_else(|| named(Subject::Robot).map(|colour| colour.unwrap_or(hex(0xb8c4cc))))
-        .or_else(|| named(Subject::Portrait).map(|colour| colour.unwrap_or(hex(0x4a6a9a))))
-}
-
-/// From the saddle over the knee to a pedal.
-fn leg(b: &mut Brush<'_, '_>, (x, y): (f32, f32), suit: Rgb) {
-    let thigh = b.line_path(&[(-0.15, -0.82), (x * 0.4 + 0.16, y * 0.5 - 0.42), (x - 0.01, y - 0.06)], (0.19, 0.12));
-    b.body(&thigh, suit);
-    b.blob(&[(x - 0.08, y + 0.03), (x - 0.07, y - 0.07), (x + 0.05, y - 0.07), (x + 0.15, y - 0.01), (x + 0.14, y + 0.03)], suit.darker(0.35));
-}
-
-fn upper(b: &mut Brush<'_, '_>, suit: Rgb, helmeted: bool) {
-    if helmeted {
-        b.blob(&[(-0.4, -1.28), (-0.24, -1.34), (-0.16, -1.0), (-0.34, -0.92)], suit.darker(0.28));
-    }
-    b.blob(&[(-0.27, -0.8), (-0.26, -1.08), (-0.12, -1.32), (0.06, -1.33), (0.1, -1.14), (0.0, -0.82), (-0.12, -0.74)], suit);
-    let arm = b.line_path(&[(-0.02, -1.22), (0.18, -1.04), (0.41, -0.88)], (0.14, 0.1));
-    b.body(&arm, suit.darker(0.07));
-    b.oval((0.43, -0.87), 0.06, 0.055, if helmeted { hex(0xd8783f) } else { hex(0xe8b894) });
-    if helmeted {
-        b.oval((-0.1, -1.15), 0.05, 0.035, hex(0x3f6fc0));
-        people::helmet(b, (0.02, -1.5), suit);
-    } else {
-        b.oval((0.02, -1.46), 0.12, 0.14, hex(0xe8b894));
-        b.blob(&[(-0.12, -1.44), (-0.12, -1.58), (0.02, -1.64), (0.15, -1.56), (0.02, -1.53)], hex(0x3a2a26));
     }
 }
 
@@ -144,7 +108,16 @@ pub(super) fn boat(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     }
     b.poly(&[(-0.03, -1.1), (-0.16, -0.7), (-0.38, -0.2), (-0.03, -0.22)], sail.darker(0.08));
     b.poly(&[(0.0, -1.2), (0.16, -1.16), (0.0, -1.11)], hex(0xd8503f));
-    let body = b.poly_path(&[(-0.6, -0.17), (-0.3, -0.135), (0.3, -0.135), (0.56, -0.18), (0.46, -0.02), (0.34, 0.035), (-0.36, 0.035), (-0.5, -0.04)]);
+    let body = b.poly_path(&[
+        (-0.6, -0.17),
+        (-0.3, -0.135),
+        (0.3, -0.135),
+        (0.56, -0.18),
+        (0.46, -0.02),
+        (0.34, 0.035),
+        (-0.36, 0.035),
+        (-0.5, -0.04),
+    ]);
     b.body(&body, hull);
     let trim = b.line_path(&[(-0.6, -0.16), (-0.3, -0.12), (0.3, -0.12), (0.56, -0.165)], (0.03, 0.03));
     b.inside(&trim, &body, hex(0xf4ead4), 0.9);
@@ -153,16 +126,35 @@ pub(super) fn boat(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
 pub(super) fn balloon(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let main = choose(&mut b.dice, named, &[0xd9503f, 0xf0a53c, 0x3f7fb0, 0x9a5ab0]);
     let room = b.room();
-    let mut places = vec![((-room.0 * 0.13).max(-0.7), -room.1 * 0.05, 0.72)];
-    places.push(((room.0 * 0.26).min(1.2), -room.1 * 0.2, 0.32));
-    places.push(((room.0 * 0.12).min(0.6), -room.1 * 0.3, 0.2));
+    let places = if b.solo {
+        vec![(0.0, 0.2, 1.2)]
+    } else {
+        vec![
+            ((-room.0 * 0.13).max(-0.7), -room.1 * 0.05, 0.72),
+            ((room.0 * 0.26).min(1.2), -room.1 * 0.2, 0.32),
+            ((room.0 * 0.12).min(0.6), -room.1 * 0.3, 0.2),
+        ]
+    };
     for (index, (x, y, size)) in places.into_iter().enumerate() {
         let cloth = if index == 0 { main } else { hex([0xf0b64a, 0x4f9a96][index % 2]) };
         b.shifted((x, y), size, |b| {
-            let bag = b.blob_path(&[(0.0, -0.78), (0.3, -0.68), (0.42, -0.42), (0.33, -0.14), (0.1, 0.1), (-0.1, 0.1), (-0.33, -0.14), (-0.42, -0.42), (-0.3, -0.68)]);
+            let bag = b.blob_path(&[
+                (0.0, -0.78),
+                (0.3, -0.68),
+                (0.42, -0.42),
+                (0.33, -0.14),
+                (0.1, 0.1),
+                (-0.1, 0.1),
+                (-0.33, -0.14),
+                (-0.42, -0.42),
+                (-0.3, -0.68),
+            ]);
             b.body(&bag, cloth);
             for gore in [-0.62, 0.0, 0.62] {
-                let stripe = b.line_path(&[(0.0, -0.8), (gore * 0.55, -0.6), (gore * 0.6, -0.36), (gore * 0.42, -0.1), (gore * 0.12, 0.12)], (0.1, 0.06));
+                let stripe = b.line_path(
+                    &[(0.0, -0.8), (gore * 0.55, -0.6), (gore * 0.6, -0.36), (gore * 0.42, -0.1), (gore * 0.12, 0.12)],
+                    (0.1, 0.06),
+                );
                 b.inside(&stripe, &bag, hex(0xfbf0d8), 0.85);
             }
             for side in [-1.0, 1.0] {
@@ -178,15 +170,42 @@ pub(super) fn rocket(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let skin = named.unwrap_or(hex(0xf1eee8));
     let trim = choose(&mut b.dice, None, &[0xd8483f, 0x3f7fc0, 0xf0953c]);
     b.glow((0.0, 0.12), 0.6, hex(0xffa850), 0.6);
-    for (half, tall, colour, alpha) in [(0.13, 0.52, 0xff7a30, 0.85), (0.085, 0.36, 0xffc860, 0.95), (0.045, 0.2, 0xfff6dc, 1.0)] {
-        let flame = b.blob_path(&[(-half, -0.06), (half, -0.06), (half * 0.8, tall * 0.3), (0.0, tall), (-half * 0.8, tall * 0.3)]);
+    for (half, tall, colour, alpha) in
+        [(0.13, 0.52, 0xff7a30, 0.85), (0.085, 0.36, 0xffc860, 0.95), (0.045, 0.2, 0xfff6dc, 1.0)]
+    {
+        let flame = b.blob_path(&[
+            (-half, -0.06),
+            (half, -0.06),
+            (half * 0.8, tall * 0.3),
+            (0.0, tall),
+            (-half * 0.8, tall * 0.3),
+        ]);
         b.bright(&flame, hex(colour), alpha);
     }
     for side in [-1.0, 1.0] {
-        b.blob(&[(side * 0.15, -0.42), (side * 0.34, -0.16), (side * 0.36, 0.04), (side * 0.26, -0.04), (side * 0.13, -0.08)], trim);
+        b.blob(
+            &[
+                (side * 0.15, -0.42),
+                (side * 0.34, -0.16),
+                (side * 0.36, 0.04),
+                (side * 0.26, -0.04),
+                (side * 0.13, -0.08),
+            ],
+            trim,
+        );
     }
     b.poly(&[(-0.1, -0.1), (0.1, -0.1), (0.13, -0.01), (-0.13, -0.01)], hex(0x4a4e58));
-    let hull = b.blob_path(&[(0.0, -1.2), (0.12, -1.02), (0.2, -0.7), (0.19, -0.35), (0.12, -0.07), (-0.12, -0.07), (-0.19, -0.35), (-0.2, -0.7), (-0.12, -1.02)]);
+    let hull = b.blob_path(&[
+        (0.0, -1.2),
+        (0.12, -1.02),
+        (0.2, -0.7),
+        (0.19, -0.35),
+        (0.12, -0.07),
+        (-0.12, -0.07),
+        (-0.19, -0.35),
+        (-0.2, -0.7),
+        (-0.12, -1.02),
+    ]);
     b.body(&hull, skin);
     let nose = b.poly_path(&[(-0.3, -0.93), (0.0, -0.9), (0.3, -0.93), (0.3, -1.3), (-0.3, -1.3)]);
     b.inside(&nose, &hull, trim, 1.0);
