@@ -1,5 +1,9 @@
 //! Pictures: the provider trait and what it is asked, and below it the providers and the gRPC door.
 
+pub mod providers;
+pub mod service;
+mod validate;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 

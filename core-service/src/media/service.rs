@@ -13,11 +13,11 @@ use crate::error::Error;
 
 /// Answers for stored media.
 #[derive(Debug, Clone)]
-pub struct MediaService {
+pub struct MediaDoor {
     vault: Vault,
 }
 
-impl MediaService {
+impl MediaDoor {
     /// The door to this vault.
     pub fn new(vault: Vault) -> Self {
         Self { vault }
@@ -25,7 +25,7 @@ impl MediaService {
 }
 
 #[async_trait]
-impl media_service_server::MediaService for MediaService {
+impl media_service_server::MediaService for MediaDoor {
     type ReadMediaStream = BoxStream<'static, Result<pb::ReadMediaResponse, Status>>;
 
     async fn get_media(&self, request: Request<pb::GetMediaRequest>) -> Result<Response<pb::GetMediaResponse>, Status> {
@@ -57,11 +57,11 @@ mod tests {
 
     use super::*;
 
-    async fn service() -> (tempfile::TempDir, MediaService) {
+    async fn service() -> (tempfile::TempDir, MediaDoor) {
         let directory = tempfile::tempdir().unwrap();
         let vault = Vault::open(directory.path()).unwrap();
         vault.put(&MediaKey::parse("a.png").unwrap(), Bytes::from_static(b"0123456789")).await.unwrap();
-        (directory, MediaService::new(vault))
+        (directory, MediaDoor::new(vault))
     }
 
     fn read(key: &str, offset: u64, length: Option<u64>) -> Request<pb::ReadMediaRequest> {

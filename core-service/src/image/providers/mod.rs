@@ -1,0 +1,3 @@
+//! Who makes pictures.
+
+pub mod offline;

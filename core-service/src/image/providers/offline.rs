@@ -1,0 +1,276 @@
+//! The built-in image engine behind the provider trait, and the faults that can be asked for by name.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use image::{RgbaImage, imageops};
+use offline_image::{Brief, Format, Watch, edit, encode, paint};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{self, Sender},
+};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::super::{Encoding, ImageEvent, ImageProvider, ImageSpec, MadePicture, Quality};
+use crate::{
+    call::{Call, Chunks},
+    catalog::Entry,
+    error::ProviderError,
+    size::Size,
+};
+
+/// The engine's model name.
+pub const MODEL: &str = "offline-image";
+
+/// Names that existing programs ask for; the engine answers to them and never claims to be them.
+const ALIASES: [&str; 6] = ["dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2"];
+
+/// The size of a picture nobody asked a size of.
+const DEFAULT_SIZE: Size = Size::new(1024, 1024);
+
+/// The engine's own bounds of a side, in pixels.
+const SIDES: (u32, u32) = (16, 4096);
+
+/// One picture's previews and its end: the engine is never held up by a reader who is slow.
+const EVENTS: usize = 4;
+
+/// The built-in image engine.
+#[derive(Debug, Clone)]
+pub struct OfflineImage {
+    /// One picture is painted per core; the others wait.
+    easels: Arc<Semaphore>,
+}
+
+impl OfflineImage {
+    /// An engine that uses all cores.
+    pub fn new() -> Self {
+        let cores = available_parallelism().map_or(1, Into::into);
+        Self { easels: Arc::new(Semaphore::new(cores)) }
+    }
+
+    /// The engine, the first, and below it the faults, hidden.
+    pub fn entries() -> Vec<Entry<dyn ImageProvider>> {
+        let provider = Arc::new(Self::new());
+        let entry = |id: &str, aliases: &[&str], hidden| Entry {
+            id: id.to_owned(),
+            upstream: id.to_owned(),
+            owned_by: "offline".to_owned(),
+            aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+            capabilities: &["edit", "preview"],
+            hidden,
+            provider: provider.clone() as Arc<dyn ImageProvider>,
+        };
+        let faults = Fault::ALL.iter().map(|fault| entry(fault.model(), &[], true));
+        std::iter::once(entry(MODEL, &ALIASES, false)).chain(faults).collect()
+    }
+
+    /// Paints the pictures one after the other. Ends early when nobody listens any more.
+    async fn work(self, spec: ImageSpec, events: Sender<Result<ImageEvent, ProviderError>>) {
+        let spec = Arc::new(spec);
+        for index in 0..spec.n {
+            let easel = tokio::select! {
+                easel = Arc::clone(&self.easels).acquire_owned() => easel,
+                () = events.closed() => return,
+            };
+            let (spec, line) = (Arc::clone(&spec), events.clone());
+            let picture = tokio::task::spawn_blocking(move || {
+                // Held by the thread that paints, not by the task that waits for it.
+                let _easel = easel;
+                make(&spec, index, &line)
+            });
+            let picture = picture.await.unwrap_or_else(|error| Err(broken(&error)));
+            let failed = picture.is_err();
+            if events.send(picture).await.is_err() || failed {
+                return;
+            }
+        }
+    }
+}
+
+impl Default for OfflineImage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl ImageProvider for OfflineImage {
+    async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+        if let Some(fault) = Fault::of(&call.model) {
+            fault.strike().await?;
+        }
+        let (sender, receiver) = mpsc::channel(EVENTS);
+        // Runs beside the stream, so that previews need no one to ask; ends with it, through the closed channel.
+        tokio::spawn(self.clone().work(call.request, sender));
+        Ok(ReceiverStream::new(receiver).boxed())
+    }
+
+    fn edits(&self) -> bool {
+        true
+    }
+}
+
+/// Paints and encodes one picture of the request. Takes up to seconds: not for async threads.
+fn make(
+    spec: &ImageSpec,
+    index: u32,
+    events: &Sender<Result<ImageEvent, ProviderError>>,
+) -> Result<ImageEvent, ProviderError> {
+    let head = spec.pictures.first().and_then(|picture| size_of(picture));
+    let size = spec.size.or(head).unwrap_or(DEFAULT_SIZE);
+    let brief = Brief {
+        prompt: spec.prompt.clone(),
+        width: size.width,
+        height: size.height,
+        // The first picture is the one that a request for a single one gets.
+        seed: match (spec.seed, index) {
+            (None, 0) => None,
+            (seed, index) => Some(seed.unwrap_or_default().wrapping_add(index.into())),
+        },
+        quality: match spec.quality {
+            Quality::Low => offline_image::Quality::Low,
+            Quality::Standard => offline_image::Quality::Standard,
+            Quality::High => offline_image::Quality::High,
+        },
+        transparent: spec.transparent,
+    };
+    let watch = Line { events, spec, index, shown: AtomicU32::new(0) };
+    let picture = if spec.pictures.is_empty() {
+        paint(&brief, &watch)
+    } else {
+        let load = |bytes: &Bytes| if events.is_closed() { Err(abandoned()) } else { load(bytes, size) };
+        let pictures = spec.pictures.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let mask = spec.mask.as_ref().map(load).transpose()?;
+        edit(&brief, &pictures, mask.as_ref(), &watch)
+    };
+    let picture = picture.map_err(|_| abandoned())?;
+    let picture = encoded(&picture, spec.format)?;
+    Ok(ImageEvent::Finished { index, picture, revised_prompt: String::new() })
+}
+
+/// The engine's line to whoever reads the events.
+#[derive(Debug)]
+struct Line<'a> {
+    events: &'a Sender<Result<ImageEvent, ProviderError>>,
+    spec: &'a ImageSpec,
+    index: u32,
+    shown: AtomicU32,
+}
+
+impl Watch for Line<'_> {
+    fn wants_previews(&self) -> u8 {
+        u8::try_from(self.spec.partial_images).unwrap_or(u8::MAX)
+    }
+
+    fn preview(&self, _share_done: f32, picture: &RgbaImage) {
+        // A reader who lags behind misses previews and gets the picture no later for it.
+        let Ok(place) = self.events.try_reserve() else { return };
+        if let Ok(picture) = encoded(picture, self.spec.format) {
+            let partial = self.shown.fetch_add(1, Ordering::Relaxed);
+            place.send(Ok(ImageEvent::Preview { index: self.index, partial, picture }));
+        }
+    }
+
+    /// The stream that was given out is gone.
+    fn cancelled(&self) -> bool {
+        self.events.is_closed()
+    }
+}
+
+fn encoded(picture: &RgbaImage, format: Encoding) -> Result<MadePicture, ProviderError> {
+    let engine_format = match format {
+        Encoding::Png => Format::Png,
+        Encoding::Jpeg { quality } => Format::Jpeg { quality },
+        Encoding::Webp => Format::WebP,
+    };
+    let data = encode(picture, engine_format).map_err(|error| broken(&error))?;
+    let size = Size::new(picture.width(), picture.height());
+    Ok(MadePicture { data: data.into(), media_type: format.media_type(), size })
+}
+
+/// The size an edit keeps when none is asked for: the picture's own, fitted into what the engine paints.
+fn size_of(picture: &[u8]) -> Option<Size> {
+    let reader = image::ImageReader::new(std::io::Cursor::new(picture)).with_guessed_format().ok()?;
+    let (width, height) = reader.into_dimensions().ok()?;
+    let most = u64::from(SIDES.1);
+    let longer = u64::from(width.max(height)).max(most);
+    let side = |side: u32| u32::try_from(u64::from(side) * most / longer).unwrap_or(SIDES.1).clamp(SIDES.0, SIDES.1);
+    Some(Size::new(side(width), side(height)))
+}
+
+/// An input picture, no larger than it takes to cover `size`: sixteen of the largest would fill the memory.
+fn load(bytes: &[u8], size: Size) -> Result<RgbaImage, ProviderError> {
+    let picture = image::load_from_memory(bytes).map_err(|error| broken(&error))?.into_rgba8();
+    let (width, height) = (u64::from(picture.width()), u64::from(picture.height()));
+    // Covering takes the scale `cover / whole`; anything up to that, and down to it, is left to the engine.
+    let whole = width * height;
+    let cover = whole.min((u64::from(size.width) * height).max(u64::from(size.height) * width));
+    let most = u64::from(SIDES.1);
+    if cover == whole && width.max(height) <= most {
+        return Ok(picture);
+    }
+    let side = |side: u64| u32::try_from((side * cover).div_ceil(whole).min(most)).unwrap_or(SIDES.1);
+    Ok(imageops::thumbnail(&picture, side(width), side(height)))
+}
+
+fn broken(error: &dyn std::fmt::Display) -> ProviderError {
+    ProviderError::Unavailable(format!("the offline engine broke: {error}"))
+}
+
+fn abandoned() -> ProviderError {
+    ProviderError::Unavailable("the picture was abandoned".to_owned())
+}
+
+/// Faults on request, so that callers can test their own handling: each is a model name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    RateLimited,
+    Broken,
+    Refused,
+    Slow,
+}
+
+/// How long the slow fault waits before the first event.
+const SLOW: Duration = Duration::from_secs(10);
+
+impl Fault {
+    const ALL: [Self; 4] = [Self::RateLimited, Self::Broken, Self::Refused, Self::Slow];
+
+    fn model(self) -> &'static str {
+        match self {
+            Self::RateLimited => "offline-image-fault-429",
+            Self::Broken => "offline-image-fault-500",
+            Self::Refused => "offline-image-fault-refused",
+            Self::Slow => "offline-image-fault-slow",
+        }
+    }
+
+    fn of(model: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| fault.model() == model)
+    }
+
+    /// What the fault does before the first event.
+    async fn strike(self) -> Result<(), ProviderError> {
+        match self {
+            Self::RateLimited => Err(ProviderError::RateLimited {
+                message: "this model name asks for a rate limit".to_owned(),
+                retry_after: Some(Duration::from_secs(2)),
+            }),
+            Self::Broken => Err(ProviderError::Unavailable("this model name asks for a broken upstream".to_owned())),
+            Self::Refused => Err(ProviderError::ContentPolicy("this model name asks for a refusal".to_owned())),
+            Self::Slow => {
+                tokio::time::sleep(SLOW).await;
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What a request for pictures must look like before it goes anywhere, whichever door it came through.
+
+use openai_dialect::extra_members;
+use triptych_proto::v1 as pb;
+
+use super::{Encoding, ImageSpec, Quality};
+use crate::{error::Error, size::Size};
+
+/// Most characters of a prompt.
+const LONGEST_PROMPT: usize = 32_000;
+/// Most pictures of one call.
+const MAX_N: u32 = 10;
+/// Most pictures to start from.
+const MAX_PICTURES: usize = 16;
+/// Most previews of one picture.
+const MAX_PREVIEWS: u32 = 3;
+/// Shortest and longest side of a picture, in pixels.
+const SIDES: std::ops::RangeInclusive<u32> = 16..=4096;
+/// Members that have a field of their own, in the spellings of both APIs.
+const MEMBERS: &[&str] = &[
+    "model",
+    "prompt",
+    "n",
+    "size",
+    "quality",
+    "style",
+    "background",
+    "output_format",
+    "output_compression",
+    "seed",
+    "user",
+    "image",
+    "mask",
+    "pictures",
+    "response_format",
+    "stream",
+    "partial_images",
+];
+
+/// A request whose every field makes sense, its input pictures still to be got hold of.
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// What to make, without the input pictures.
+    pub(super) spec: ImageSpec,
+    pub(super) pictures: Vec<pb::MediaInput>,
+    pub(super) mask: Option<pb::MediaInput>,
+    pub(super) delivery: Delivery,
+}
+
+/// How finished pictures are handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    Link,
+    Bytes,
+}
+
+/// Checks a request; paths are relative to [`pb::ImageRequest`].
+pub(super) fn check(image: pb::ImageRequest, partial_images: u32) -> Result<Checked, Error> {
+    check_prompt(&image.prompt)?;
+    let n = image.n.unwrap_or(1);
+    if !(1..=MAX_N).contains(&n) {
+        return Err(Error::invalid("n", format!("must be from 1 to {MAX_N}, not {n}")));
+    }
+    if partial_images > MAX_PREVIEWS {
+        return Err(Error::invalid(
+            "partial_images",
+            format!("must be from 0 to {MAX_PREVIEWS}, not {partial_images}"),
+        ));
+    }
+    if image.pictures.len() > MAX_PICTURES {
+        let message = format!("must hold at most {MAX_PICTURES} pictures, not {}", image.pictures.len());
+        return Err(Error::invalid("pictures", message));
+    }
+    if image.mask.is_some() && image.pictures.is_empty() {
+        return Err(Error::invalid("mask", "needs a picture to lie on"));
+    }
+    let delivery = match pb::ImageDelivery::try_from(image.delivery) {
+        Ok(pb::ImageDelivery::Unspecified | pb::ImageDelivery::Link) => Delivery::Link,
+        Ok(pb::ImageDelivery::Bytes) => Delivery::Bytes,
+        Err(_) => return Err(Error::invalid("delivery", "must be LINK or BYTES")),
+    };
+    check_extra(&image.extra_json)?;
+    let format = encoding(&image.output_format, image.output_compression)?;
+    let spec = ImageSpec {
+        n,
+        size: size(&image.size)?,
+        quality: quality(&image.quality)?,
+        style: style(image.style)?,
+        transparent: transparent(&image.background, format)?,
+        seed: image.seed,
+        prompt: image.prompt,
+        user: image.user,
+        pictures: Vec::new(),
+        mask: None,
+        partial_images,
+        format,
+        extra_json: image.extra_json,
+    };
+    Ok(Checked { spec, pictures: image.pictures, mask: image.mask, delivery })
+}
+
+fn check_prompt(prompt: &str) -> Result<(), Error> {
+    if prompt.trim().is_empty() {
+        return Err(Error::invalid("prompt", "is required: say what to show"));
+    }
+    let length = prompt.chars().count();
+    if length > LONGEST_PROMPT {
+        return Err(Error::invalid("prompt", format!("must have at most {LONGEST_PROMPT} characters, not {length}")));
+    }
+    Ok(())
+}
+
+fn size(text: &str) -> Result<Option<Size>, Error> {
+    if matches!(text, "" | "auto") {
+        return Ok(None);
+    }
+    let message = || {
+        let (least, most) = (SIDES.start(), SIDES.end());
+        format!("must be `auto` or WIDTHxHEIGHT in pixels with sides from {least} to {most}, for instance 1024x1024")
+    };
+    let size: Size = text.parse().map_err(|_| Error::invalid("size", message()))?;
+    if SIDES.contains(&size.width) && SIDES.contains(&size.height) {
+        return Ok(Some(size));
+    }
+    Err(Error::invalid("size", message()))
+}
+
+fn quality(word: &str) -> Result<Quality, Error> {
+    match word {
+        "" | "auto" | "standard" | "medium" => Ok(Quality::Standard),
+        "low" => Ok(Quality::Low),
+        "hd" | "high" | "xhigh" | "max" => Ok(Quality::High),
+        _ => Err(Error::invalid(
+            "quality",
+            "must be `standard`, `hd`, `low`, `medium`, `high`, `xhigh`, `max` or `auto`",
+        )),
+    }
+}
+
+fn style(word: String) -> Result<String, Error> {
+    match word.as_str() {
+        "" | "vivid" | "natural" => Ok(word),
+        _ => Err(Error::invalid("style", "must be `vivid` or `natural`")),
+    }
+}
+
+fn transparent(word: &str, format: Encoding) -> Result<bool, Error> {
+    match (word, format) {
+        ("" | "auto" | "opaque", _) => Ok(false),
+        ("transparent", Encoding::Png | Encoding::Webp) => Ok(true),
+        ("transparent", Encoding::Jpeg { .. }) => {
+            Err(Error::invalid("background", "`transparent` needs the output format `png` or `webp`"))
+        }
+        _ => Err(Error::invalid("background", "must be `opaque`, `transparent` or `auto`")),
+    }
+}
+
+fn encoding(word: &str, compression: Option<u32>) -> Result<Encoding, Error> {
+    let quality = compression.unwrap_or(100);
+    let quality = u8::try_from(quality).ok().filter(|quality| *quality <= 100);
+    let quality = quality.ok_or_else(|| Error::invalid("output_compression", "must be from 0 to 100"))?;
+    match word {
+        "" | "png" if quality < 100 => {
+            Err(Error::invalid("output_compression", "below 100 needs the output format `jpeg` or `webp`"))
+        }
+        "" | "png" => Ok(Encoding::Png),
+        "jpeg" => Ok(Encoding::Jpeg { quality }),
+        "webp" => Ok(Encoding::Webp),
+        _ => Err(Error::invalid("output_format", "must be `png`, `jpeg` or `webp`")),
+    }
+}
+
+fn check_extra(extra_json: &str) -> Result<(), Error> {
+    if extra_json.is_empty() {
+        return Ok(());
+    }
+    let extras =
+        extra_members(extra_json).ok_or_else(|| Error::invalid("extra_json", "must be a JSON object, or empty"))?;
+    match extras.iter().find(|(name, value)| MEMBERS.contains(&name.as_str()) && *value != "null") {
+        Some((name, _)) => {
+            Err(Error::invalid("extra_json", format!("must not repeat `{name}`, which has a field of its own")))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> pb::ImageRequest {
+        pb::ImageRequest { prompt: "a cat".to_owned(), ..pb::ImageRequest::default() }
+    }
+
+    fn refused(image: pb::ImageRequest) -> (String, String) {
+        match check(image, 0) {
+            Err(Error::InvalidField { field, message }) => (field, message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_prompt_alone_is_a_request() {
+        let checked = check(request(), 0).unwrap();
+        assert_eq!(checked.delivery, Delivery::Link);
+        assert_eq!((checked.spec.n, checked.spec.size, checked.spec.format), (1, None, Encoding::Png));
+        assert_eq!((checked.spec.quality, checked.spec.transparent), (Quality::Standard, false));
+    }
+
+    #[test]
+    fn each_refusal_names_its_field() {
+        let text = |text: &str| text.to_owned();
+        let picture = pb::MediaInput::default;
+        let cases = [
+            ("prompt", pb::ImageRequest::default()),
+            ("prompt", pb::ImageRequest { prompt: text(" \n\u{3000}"), ..request() }),
+            ("prompt", pb::ImageRequest { prompt: "汉".repeat(32_001), ..request() }),
+            ("n", pb::ImageRequest { n: Some(0), ..request() }),
+            ("n", pb::ImageRequest { n: Some(11), ..request() }),
+            ("size", pb::ImageRequest { size: text("15x16"), ..request() }),
+            ("size", pb::ImageRequest { size: text("16x4097"), ..request() }),
+            ("size", pb::ImageRequest { size: text("1024"), ..request() }),
+            ("size", pb::ImageRequest { size: text("1024 x 1024"), ..request() }),
+            ("size", pb::ImageRequest { size: text("99999999999x16"), ..request() }),
+            ("quality", pb::ImageRequest { quality: text("HD"), ..request() }),
+            ("style", pb::ImageRequest { style: text("baroque"), ..request() }),
+            ("background", pb::ImageRequest { background: text("pink"), ..request() }),
+            (
+                "background",
+                pb::ImageRequest { background: text("transparent"), output_format: text("jpeg"), ..request() },
+            ),
+            ("output_format", pb::ImageRequest { output_format: text("gif"), ..request() }),
+            ("output_compression", pb::ImageRequest { output_compression: Some(50), ..request() }),
+            (
+                "output_compression",
+                pb::ImageRequest { output_compression: Some(101), output_format: text("jpeg"), ..request() },
+            ),
+            ("pictures", pb::ImageRequest { pictures: vec![picture(); 17], ..request() }),
+            ("mask", pb::ImageRequest { mask: Some(picture()), ..request() }),
+            ("delivery", pb::ImageRequest { delivery: 7, ..request() }),
+            ("extra_json", pb::ImageRequest { extra_json: text("[]"), ..request() }),
+            ("extra_json", pb::ImageRequest { extra_json: text("{\"a\":"), ..request() }),
+            ("extra_json", pb::ImageRequest { extra_json: text("{\"size\":\"1x1\"}"), ..request() }),
+        ];
+        for (field, image) in cases {
+            let debug = format!("{image:.80?}");
+            assert_eq!(refused(image).0, field, "{debug}");
+        }
+        let Err(Error::InvalidField { field, .. }) = check(request(), 4) else { panic!("4 previews were taken") };
+        assert_eq!(field, "partial_images");
+    }
+
+    #[test]
+    fn the_message_on_a_size_says_what_would_be_right() {
+        let message = refused(pb::ImageRequest { size: "5000x5000".to_owned(), ..request() }).1;
+        for part in ["16", "4096", "auto", "1024x1024"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn everything_the_contract_names_is_taken() {
+        let full = pb::ImageRequest {
+            prompt: "汉".repeat(32_000),
+            n: Some(10),
+            size: "4096x16".to_owned(),
+            quality: "xhigh".to_owned(),
+            style: "natural".to_owned(),
+            background: "transparent".to_owned(),
+            output_format: "webp".to_owned(),
+            output_compression: Some(0),
+            extra_json: "{\"moderation\":\"low\",\"scale\":1E400,\"size\":null}".to_owned(),
+            delivery: pb::ImageDelivery::Bytes.into(),
+            pictures: vec![pb::MediaInput::default(); 16],
+            mask: Some(pb::MediaInput::default()),
+            ..request()
+        };
+        let Checked { spec, pictures, mask, delivery } = check(full, 3).unwrap();
+        assert_eq!((spec.size, spec.quality, spec.transparent), (Some(Size::new(4096, 16)), Quality::High, true));
+        assert_eq!((pictures.len(), mask.is_some(), delivery), (16, true, Delivery::Bytes));
+        let jpeg = pb::ImageRequest { output_format: "jpeg".to_owned(), output_compression: Some(0), ..request() };
+        assert_eq!(check(jpeg, 0).unwrap().spec.format, Encoding::Jpeg { quality: 0 });
+    }
+}
