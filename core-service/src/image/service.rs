@@ -222,3 +222,6 @@ fn check_index(index: u32, n: u32) -> Result<(), Error> {
 fn nothing_made() -> Error {
     ProviderError::Unreadable("the provider answered without a picture".to_owned()).into()
 }
+
+#[cfg(test)]
+mod tests;

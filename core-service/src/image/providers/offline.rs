@@ -274,3 +274,6 @@ impl Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

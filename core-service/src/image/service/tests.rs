@@ -1,0 +1,326 @@
+//! The door, before the offline engine and before a scripted provider.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use image::{ImageFormat, Rgba, RgbaImage};
+use tokio::sync::watch;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use super::*;
+use crate::{
+    catalog::{Entry, Shelf},
+    image::{ImageProvider, providers::offline::OfflineImage},
+    media::{MediaKey, input::InputSettings},
+    size::Size,
+};
+
+/// Plays a list of events and then hangs, or ends.
+#[derive(Debug)]
+struct Scripted {
+    events: Vec<Result<ImageEvent, ProviderError>>,
+    hangs: bool,
+    /// Becomes true when the stream of events is dropped.
+    dropped: watch::Sender<bool>,
+}
+
+struct Alarm(watch::Sender<bool>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+#[async_trait]
+impl ImageProvider for Scripted {
+    async fn generate(&self, _: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+        let alarm = Alarm(self.dropped.clone());
+        let events = stream::iter(self.events.clone());
+        let end = if self.hangs { stream::pending().left_stream() } else { stream::empty().right_stream() };
+        Ok(events.chain(end).inspect(move |_| _ = &alarm).boxed())
+    }
+
+    fn edits(&self) -> bool {
+        false
+    }
+}
+
+struct Stage {
+    _directory: tempfile::TempDir,
+    vault: Vault,
+    door: ImageDoor,
+}
+
+fn stage(entries: Vec<Entry<dyn ImageProvider>>) -> Stage {
+    let directory = tempfile::tempdir().unwrap();
+    let vault = Vault::open(directory.path()).unwrap();
+    let inputs = Inputs::new(vault.clone(), InputSettings::default()).unwrap();
+    let (chat, video) = (Shelf::new(Vec::new()).unwrap(), Shelf::new(Vec::new()).unwrap());
+    let catalog = Catalog::new(chat, Shelf::new(entries).unwrap(), video);
+    Stage { _directory: directory, vault: vault.clone(), door: ImageDoor::new(Arc::new(catalog), vault, inputs) }
+}
+
+fn offline() -> Stage {
+    stage(OfflineImage::entries())
+}
+
+fn scripted(events: Vec<Result<ImageEvent, ProviderError>>, hangs: bool) -> (Stage, watch::Receiver<bool>) {
+    let (dropped, alarm) = watch::channel(false);
+    let entry = Entry {
+        id: "scripted".to_owned(),
+        upstream: "scripted".to_owned(),
+        owned_by: "script".to_owned(),
+        aliases: Vec::new(),
+        capabilities: &[],
+        hidden: false,
+        provider: Arc::new(Scripted { events, hangs, dropped }) as Arc<dyn ImageProvider>,
+    };
+    (stage(vec![entry]), alarm)
+}
+
+fn finished(index: u32) -> Result<ImageEvent, ProviderError> {
+    let data = Bytes::from(format!("picture {index}"));
+    let picture = MadePicture { data, media_type: "image/png", size: Size::new(1, 1) };
+    Ok(ImageEvent::Finished { index, picture, revised_prompt: String::new() })
+}
+
+fn small() -> pb::ImageRequest {
+    let bytes = pb::ImageDelivery::Bytes.into();
+    pb::ImageRequest { prompt: "a cat".to_owned(), size: "48x32".to_owned(), delivery: bytes, ..Default::default() }
+}
+
+fn picture(width: u32, height: u32, alpha: impl Fn(u32, u32) -> u8) -> Bytes {
+    let pixel = |x, y| Rgba([(x % 256) as u8, (y % 256) as u8, 90, alpha(x, y)]);
+    let mut out = std::io::Cursor::new(Vec::new());
+    RgbaImage::from_fn(width, height, pixel).write_to(&mut out, ImageFormat::Png).unwrap();
+    out.into_inner().into()
+}
+
+fn input(bytes: Bytes) -> pb::MediaInput {
+    pb::MediaInput { source: Some(pb::media_input::Source::Data(bytes)) }
+}
+
+fn request(image: pb::ImageRequest) -> Request<pb::GenerateImagesRequest> {
+    Request::new(pb::GenerateImagesRequest { image: Some(image), idempotency_key: String::new() })
+}
+
+impl Stage {
+    async fn generate(&self, image: pb::ImageRequest) -> Result<pb::GenerateImagesResponse, Status> {
+        self.door.generate_images(request(image)).await.map(Response::into_inner)
+    }
+
+    async fn stream(
+        &self,
+        image: pb::ImageRequest,
+        partial_images: u32,
+    ) -> BoxStream<'static, Result<pb::StreamImagesResponse, Status>> {
+        let request = pb::StreamImagesRequest { image: Some(image), partial_images, ..Default::default() };
+        self.door.stream_images(Request::new(request)).await.unwrap().into_inner()
+    }
+}
+
+/// The field a refusal names.
+fn field(status: &Status) -> String {
+    let details = status.get_error_details();
+    details.bad_request().map_or_else(String::new, |bad| bad.field_violations[0].field.clone())
+}
+
+#[tokio::test]
+async fn a_linked_picture_is_kept_and_is_the_same_the_second_time() {
+    let stage = offline();
+    let image = pb::ImageRequest { delivery: pb::ImageDelivery::Unspecified.into(), ..small() };
+    let first = stage.generate(image.clone()).await.unwrap();
+    let second = stage.generate(image).await.unwrap();
+    assert_eq!((first.model.as_str(), first.pictures.len()), ("offline-image", 1));
+    assert_eq!(first.pictures, second.pictures);
+    let made = &first.pictures[0];
+    assert!(made.data.is_empty());
+    let kept = stage.vault.bytes(&MediaKey::parse(&made.media_key).unwrap(), 1 << 20).await.unwrap();
+    assert_eq!(image::load_from_memory(&kept).unwrap().into_rgba8().dimensions(), (48, 32));
+}
+
+#[tokio::test]
+async fn pictures_have_exactly_the_size_and_format_asked_for() {
+    let stage = offline();
+    for (word, media_type, format) in [
+        ("png", "image/png", ImageFormat::Png),
+        ("jpeg", "image/jpeg", ImageFormat::Jpeg),
+        ("webp", "image/webp", ImageFormat::WebP),
+    ] {
+        let image = pb::ImageRequest { output_format: word.to_owned(), size: "333x77".to_owned(), ..small() };
+        let made = stage.generate(image).await.unwrap().pictures.remove(0);
+        assert_eq!((made.media_type.as_str(), made.width, made.height), (media_type, 333, 77));
+        assert_eq!(image::guess_format(&made.data).unwrap(), format);
+        assert_eq!(image::load_from_memory(&made.data).unwrap().into_rgba8().dimensions(), (333, 77));
+        assert!(made.media_key.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn several_pictures_differ_and_the_first_is_the_single_one() {
+    let stage = offline();
+    let made = stage.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
+    let single = stage.generate(small()).await.unwrap().pictures;
+    assert_eq!(made.len(), 3);
+    assert_eq!(made[0], single[0]);
+    assert!(made[0].data != made[1].data && made[1].data != made[2].data);
+}
+
+#[tokio::test]
+async fn previews_come_before_their_picture_and_never_more_than_asked_for() {
+    let stage = offline();
+    let image = pb::ImageRequest { n: Some(2), size: "64x64".to_owned(), ..small() };
+    let events: Vec<_> = stage.stream(image, 2).await.try_collect().await.unwrap();
+    let mut seen = [0, 0];
+    let mut finished = Vec::new();
+    for event in events.into_iter().map(|event| event.event.unwrap()) {
+        match event {
+            Event::Preview(preview) => {
+                let count = &mut seen[preview.picture_index as usize];
+                assert_eq!(preview.partial_index, *count);
+                *count += 1;
+                assert!(!finished.contains(&preview.picture_index));
+                assert_eq!(image::guess_format(&preview.picture.unwrap().data).unwrap(), ImageFormat::Png);
+            }
+            Event::Finished(last) => finished.push(last.picture_index),
+        }
+    }
+    assert_eq!((seen, finished), ([2, 2], vec![0, 1]));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_by_name() {
+    let stage = offline();
+    let base = || input(picture(40, 30, |_, _| 255));
+    let mut cut = picture(40, 30, |_, _| 255);
+    cut.truncate(cut.len() / 2);
+    let cases = [
+        ("pictures[1]", pb::ImageRequest { pictures: vec![base(), input(cut)], ..small() }),
+        ("pictures[0]", pb::ImageRequest { pictures: vec![pb::MediaInput::default()], ..small() }),
+        ("mask", pb::ImageRequest { pictures: vec![base()], mask: Some(input(picture(40, 31, |_, _| 0))), ..small() }),
+        ("mask", pb::ImageRequest { pictures: vec![base()], mask: Some(input(Bytes::from_static(b"no"))), ..small() }),
+        ("model", pb::ImageRequest { model: "offline-imagine".to_owned(), ..small() }),
+        ("prompt", pb::ImageRequest::default()),
+    ];
+    for (expected, image) in cases {
+        assert_eq!(field(&stage.generate(image).await.unwrap_err()), expected);
+    }
+    let nothing = Request::new(pb::GenerateImagesRequest::default());
+    assert_eq!(field(&stage.door.generate_images(nothing).await.unwrap_err()), "image");
+    let mut keyed = request(small());
+    keyed.get_mut().idempotency_key = "k\n".to_owned();
+    assert_eq!(field(&stage.door.generate_images(keyed).await.unwrap_err()), "idempotency_key");
+    let many = pb::StreamImagesRequest { image: Some(small()), partial_images: 4, ..Default::default() };
+    assert_eq!(field(&stage.door.stream_images(Request::new(many)).await.err().unwrap()), "partial_images");
+}
+
+#[tokio::test]
+async fn an_edit_keeps_the_size_and_what_the_mask_covers() {
+    let stage = offline();
+    let before = picture(60, 40, |_, _| 255);
+    let mask = picture(60, 40, |x, _| if x < 30 { 255 } else { 0 });
+    let edit = pb::ImageRequest {
+        size: String::new(),
+        pictures: vec![input(before.clone())],
+        mask: Some(input(mask)),
+        ..small()
+    };
+    let made = stage.generate(edit).await.unwrap().pictures.remove(0);
+    let (before, after) =
+        [&before, &made.data].map(|bytes| image::load_from_memory(bytes).unwrap().into_rgba8()).into();
+    assert_eq!(after.dimensions(), (60, 40));
+    let same = |from: u32, to: u32| {
+        (from..to)
+            .flat_map(|x| (0..40).map(move |y| (x, y)))
+            .all(|(x, y)| before.get_pixel(x, y) == after.get_pixel(x, y))
+    };
+    assert!(same(0, 30) && !same(30, 60));
+}
+
+#[tokio::test]
+async fn a_model_without_edits_says_so() {
+    let (stage, _) = scripted(vec![finished(0)], false);
+    let edit = pb::ImageRequest { pictures: vec![input(picture(9, 9, |_, _| 255))], ..small() };
+    assert_eq!(stage.generate(edit).await.unwrap_err().code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn pictures_are_put_in_order_and_fewer_than_asked_for_are_better_than_none() {
+    let (stage, _) = scripted(vec![finished(2), finished(0)], false);
+    let made = stage.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
+    assert_eq!(made.iter().map(|picture| picture.data.clone()).collect::<Vec<_>>(), ["picture 0", "picture 2"]);
+    let (stage, _) = scripted(Vec::new(), false);
+    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
+    let events: Vec<_> = stage.stream(small(), 0).await.collect().await;
+    assert!(matches!(&events[..], [Err(status)] if status.code() == Code::Internal));
+}
+
+#[tokio::test]
+async fn a_picture_nobody_asked_for_is_unreadable() {
+    let (stage, _) = scripted(vec![finished(1)], false);
+    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
+}
+
+#[tokio::test]
+async fn an_error_after_a_picture_is_the_last_item_of_the_stream() {
+    let broken = Err(ProviderError::Unavailable("gone".to_owned()));
+    let (stage, alarm) = scripted(vec![finished(0), broken, finished(1)], true);
+    let events: Vec<_> = stage.stream(pb::ImageRequest { n: Some(2), ..small() }, 0).await.collect().await;
+    assert!(matches!(&events[..], [Ok(_), Err(status)] if status.code() == Code::Unavailable));
+    assert!(*alarm.borrow());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_ends_the_call_and_the_providers_work() {
+    for streamed in [false, true] {
+        let (stage, alarm) = scripted(vec![finished(0)], true);
+        let begun = Instant::now();
+        let status = if streamed {
+            let body = pb::StreamImagesRequest { image: Some(small()), ..Default::default() };
+            let mut request = Request::new(body);
+            request.set_timeout(Duration::from_secs(7));
+            let events: Vec<_> = stage.door.stream_images(request).await.unwrap().into_inner().collect().await;
+            events.into_iter().nth(1).unwrap().unwrap_err()
+        } else {
+            let mut request = request(small());
+            request.set_timeout(Duration::from_secs(7));
+            stage.door.generate_images(request).await.unwrap_err()
+        };
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert_eq!(begun.elapsed().as_secs(), 7);
+        assert!(*alarm.borrow());
+    }
+}
+
+#[tokio::test]
+async fn hanging_up_ends_the_providers_work() {
+    let (stage, alarm) = scripted(vec![finished(0)], true);
+    let mut events = stage.stream(small(), 0).await;
+    assert!(events.next().await.unwrap().is_ok());
+    assert!(!*alarm.borrow());
+    drop(events);
+    assert!(*alarm.borrow());
+    let (stage, alarm) = scripted(vec![finished(0)], true);
+    assert!(stage.generate(small()).now_or_never().is_none());
+    assert!(*alarm.borrow());
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_happen_on_request() {
+    let stage = offline();
+    let ask = |model: &str| stage.generate(pb::ImageRequest { model: model.to_owned(), ..small() });
+    let status = ask("offline-image-fault-429").await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let retry = status.get_error_details().retry_info().unwrap().retry_delay;
+    assert_eq!(retry, Some(Duration::from_secs(2)));
+    assert_eq!(ask("offline-image-fault-500").await.unwrap_err().code(), Code::Unavailable);
+    let status = ask("offline-image-fault-refused").await.unwrap_err();
+    let info = status.get_error_details().error_info().unwrap().reason.clone();
+    assert_eq!((status.code(), info.as_str()), (Code::InvalidArgument, "CONTENT_POLICY_VIOLATION"));
+    let begun = Instant::now();
+    assert_eq!(ask("offline-image-fault-slow").await.unwrap().pictures.len(), 1);
+    assert_eq!(begun.elapsed().as_secs(), 10);
+}
