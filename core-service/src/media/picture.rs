@@ -105,7 +105,7 @@ pub(crate) mod tests {
 
     /// A picture with enough detail that a missing piece of it is a missing piece of the file.
     pub(crate) fn encoded(format: MediaType, width: u32, height: u32) -> Bytes {
-        let pixels: Vec<u8> = (0..width * height * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let pixels: Vec<u8> = (0..width * height * 3).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
         let mut out = Vec::new();
         let rgb = ExtendedColorType::Rgb8;
         match format {

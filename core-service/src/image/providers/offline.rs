@@ -218,8 +218,8 @@ fn load(bytes: &[u8], size: Size) -> Result<RgbaImage, ProviderError> {
     if cover == whole && width.max(height) <= most {
         return Ok(picture);
     }
-    let side = |side: u64| u32::try_from((side * cover).div_ceil(whole).min(most)).unwrap_or(SIDES.1);
-    Ok(imageops::thumbnail(&picture, side(width), side(height)))
+    let shrunk = |side: u64| u32::try_from((side * cover).div_ceil(whole).min(most)).unwrap_or(SIDES.1);
+    Ok(imageops::thumbnail(&picture, shrunk(width), shrunk(height)))
 }
 
 fn broken(error: &dyn std::fmt::Display) -> ProviderError {

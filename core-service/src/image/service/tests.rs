@@ -67,7 +67,11 @@ fn offline() -> Stage {
     stage(OfflineImage::entries())
 }
 
-fn scripted(events: Vec<Result<ImageEvent, ProviderError>>, hangs: bool) -> (Stage, watch::Receiver<bool>) {
+fn scripted(events: Vec<ImageEvent>, hangs: bool) -> (Stage, watch::Receiver<bool>) {
+    playing(events.into_iter().map(Ok).collect(), hangs)
+}
+
+fn playing(events: Vec<Result<ImageEvent, ProviderError>>, hangs: bool) -> (Stage, watch::Receiver<bool>) {
     let (dropped, alarm) = watch::channel(false);
     let entry = Entry {
         id: "scripted".to_owned(),
@@ -81,10 +85,10 @@ fn scripted(events: Vec<Result<ImageEvent, ProviderError>>, hangs: bool) -> (Sta
     (stage(vec![entry]), alarm)
 }
 
-fn finished(index: u32) -> Result<ImageEvent, ProviderError> {
+fn finished(index: u32) -> ImageEvent {
     let data = Bytes::from(format!("picture {index}"));
     let picture = MadePicture { data, media_type: "image/png", size: Size::new(1, 1) };
-    Ok(ImageEvent::Finished { index, picture, revised_prompt: String::new() })
+    ImageEvent::Finished { index, picture, revised_prompt: String::new() }
 }
 
 fn small() -> pb::ImageRequest {
@@ -93,7 +97,7 @@ fn small() -> pb::ImageRequest {
 }
 
 fn picture(width: u32, height: u32, alpha: impl Fn(u32, u32) -> u8) -> Bytes {
-    let pixel = |x, y| Rgba([(x % 256) as u8, (y % 256) as u8, 90, alpha(x, y)]);
+    let pixel = |x: u32, y: u32| Rgba([x.to_le_bytes()[0], y.to_le_bytes()[0], 90, alpha(x, y)]);
     let mut out = std::io::Cursor::new(Vec::new());
     RgbaImage::from_fn(width, height, pixel).write_to(&mut out, ImageFormat::Png).unwrap();
     out.into_inner().into()
@@ -267,7 +271,7 @@ async fn a_picture_nobody_asked_for_is_unreadable() {
 #[tokio::test]
 async fn an_error_after_a_picture_is_the_last_item_of_the_stream() {
     let broken = Err(ProviderError::Unavailable("gone".to_owned()));
-    let (stage, alarm) = scripted(vec![finished(0), broken, finished(1)], true);
+    let (stage, alarm) = playing(vec![Ok(finished(0)), broken, Ok(finished(1))], true);
     let events: Vec<_> = stage.stream(pb::ImageRequest { n: Some(2), ..small() }, 0).await.collect().await;
     assert!(matches!(&events[..], [Ok(_), Err(status)] if status.code() == Code::Unavailable));
     assert!(*alarm.borrow());

@@ -79,7 +79,7 @@ async fn a_reader_who_lags_gets_every_picture() {
 #[tokio::test]
 async fn seeds_choose_and_repeat_pictures() {
     let engine = OfflineImage::new();
-    let seeded = |seed, n| ImageSpec { seed, n, ..spec(Some(Size::new(40, 40))) };
+    let seeded = |seed, n| ImageSpec { n, seed, ..spec(Some(Size::new(40, 40))) };
     let data = |pictures: Vec<MadePicture>| pictures.into_iter().map(|picture| picture.data).collect::<Vec<_>>();
     let pair = data(made(&engine, seeded(Some(7), 2)).await);
     assert_eq!(data(made(&engine, seeded(Some(7), 1)).await), pair[..1]);

@@ -1,0 +1,145 @@
+//! The vault over a real directory.
+
+use super::*;
+
+const LIMIT: u64 = 64 << 20;
+
+fn vault() -> (tempfile::TempDir, Vault) {
+    let directory = tempfile::tempdir().unwrap();
+    let vault = Vault::open(&directory.path().join("media")).unwrap();
+    (directory, vault)
+}
+
+fn key(text: &str) -> MediaKey {
+    MediaKey::parse(text).unwrap()
+}
+
+fn names(directory: &tempfile::TempDir) -> Vec<String> {
+    let files = std::fs::read_dir(directory.path().join("media")).unwrap();
+    let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+async fn collect(vault: &Vault, key: &MediaKey, offset: u64, length: Option<u64>) -> Vec<Bytes> {
+    let (_, bytes) = vault.read(key, offset, length).await.unwrap();
+    bytes.try_collect().await.unwrap()
+}
+
+/// Bytes whose value tells their place.
+fn ramp(length: usize) -> Bytes {
+    (0..length).map(|place| u8::try_from(place % 251).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_was_put_is_described_read_and_removed() {
+    let (_directory, vault) = vault();
+    let key = key("a.png");
+    assert_eq!(vault.describe(&key).await, Err(Error::MediaNotFound("a.png".to_owned())));
+    let media = vault.put(&key, Bytes::from_static(b"0123456789")).await.unwrap();
+    assert_eq!((media.key.as_str(), media.media_type.as_str(), media.size_bytes), ("a.png", "image/png", 10));
+    assert_eq!(vault.describe(&key).await, Ok(media));
+    assert_eq!(collect(&vault, &key, 0, None).await.concat(), b"0123456789");
+    vault.remove(&key).await.unwrap();
+    vault.remove(&key).await.unwrap();
+    assert!(matches!(vault.read(&key, 0, None).await.map(|_| ()), Err(Error::MediaNotFound(_))));
+}
+
+#[tokio::test]
+async fn putting_the_same_picture_twice_leaves_one_file() {
+    let (directory, vault) = vault();
+    for length in [10, HASHED_INLINE + 1] {
+        let first = vault.put_content(ramp(length), MediaType::Webp).await.unwrap();
+        let second = vault.put_content(ramp(length), MediaType::Webp).await.unwrap();
+        assert_eq!(first, second);
+        assert_eq!(first.key, MediaKey::of_content(&ramp(length), MediaType::Webp).as_str());
+    }
+    assert_eq!(names(&directory).len(), 2);
+}
+
+#[tokio::test]
+async fn ranges_are_cut_to_the_byte_and_into_bounded_pieces() {
+    let (_directory, vault) = vault();
+    let (key, all) = (key("v.mp4"), ramp(3 * CHUNK + 17));
+    vault.put(&key, all.clone()).await.unwrap();
+    let whole = collect(&vault, &key, 0, None).await;
+    assert!(whole.len() >= 4 && whole.iter().all(|piece| piece.len() <= CHUNK));
+    assert_eq!(whole.concat(), all);
+    for (offset, length) in [(0, 1), (1, 0), (5, 300_000), (3 * CHUNK as u64 + 16, 1)] {
+        let (from, to) = (usize::try_from(offset).unwrap(), usize::try_from(offset + length).unwrap());
+        assert_eq!(collect(&vault, &key, offset, Some(length)).await.concat(), all[from..to], "{offset}+{length}");
+    }
+    assert_eq!(collect(&vault, &key, 10, Some(u64::MAX)).await.concat(), all[10..]);
+}
+
+#[tokio::test]
+async fn a_range_from_the_end_on_is_refused_with_the_size() {
+    let (_directory, vault) = vault();
+    let key = key("a.jpg");
+    vault.put(&key, Bytes::from_static(b"0123")).await.unwrap();
+    for offset in [4, 5, u64::MAX] {
+        let read = vault.read(&key, offset, Some(1)).await.map(|_| ());
+        assert_eq!(read, Err(Error::RangeNotSatisfiable { size: 4 }));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_stored_whole_and_can_be_stored_again() {
+    let (directory, vault) = vault();
+    let key = key("video_1.mp4");
+    // More than one part of the multipart upload.
+    let all = ramp(11 << 20);
+    for _ in 0..2 {
+        let chunks: Vec<_> = all.chunks(70_001).map(|chunk| Ok::<_, ProviderError>(all.slice_ref(chunk))).collect();
+        let media = vault.put_stream(&key, stream::iter(chunks), LIMIT).await.unwrap();
+        assert_eq!(media.size_bytes, all.len() as u64);
+    }
+    assert_eq!(vault.bytes(&key, LIMIT).await.unwrap(), all);
+    assert_eq!(names(&directory), ["video_1.mp4"]);
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_or_overflows_leaves_what_was_there() {
+    let (directory, vault) = vault();
+    let key = key("video_1.mp4");
+    vault.put(&key, Bytes::from_static(b"old")).await.unwrap();
+    let broken = [Ok(ramp(6 << 20)), Err(ProviderError::Unavailable("reset".to_owned()))];
+    let error = vault.put_stream(&key, stream::iter(broken), LIMIT).await.unwrap_err();
+    assert_eq!(error, Error::Provider(ProviderError::Unavailable("reset".to_owned())));
+    let long = [Ok::<_, ProviderError>(ramp(6)), Ok(ramp(5))];
+    let error = vault.put_stream(&key, stream::iter(long), 10).await.unwrap_err();
+    assert!(matches!(error, Error::Provider(ProviderError::Unreadable(_))));
+    assert_eq!(vault.bytes(&key, 3).await.unwrap(), "old");
+    assert_eq!(names(&directory), ["video_1.mp4"]);
+}
+
+#[tokio::test]
+async fn only_old_halves_are_swept_at_the_next_start() {
+    let (directory, vault) = vault();
+    vault.put(&key("a.png"), ramp(1)).await.unwrap();
+    let media = directory.path().join("media");
+    let old = std::time::SystemTime::now() - ABANDONED * 2;
+    for (name, idle) in [("b.png#1", true), ("c.png#1", false)] {
+        let file = std::fs::File::create(media.join(name)).unwrap();
+        if idle {
+            file.set_modified(old).unwrap();
+        }
+    }
+    Vault::open(&media).unwrap();
+    assert_eq!(names(&directory), ["a.png", "c.png#1"]);
+}
+
+#[tokio::test]
+async fn more_than_asked_for_is_not_loaded() {
+    let (_directory, vault) = vault();
+    let key = key("a.png");
+    vault.put(&key, ramp(11)).await.unwrap();
+    let error = vault.bytes(&key, 10).await.unwrap_err();
+    assert!(matches!(error, Error::InvalidField { field, .. } if field == "media_key"));
+}
+
+#[test]
+fn a_directory_that_cannot_be_is_a_storage_error() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert!(matches!(Vault::open(&file.path().join("media")), Err(Error::Storage(_))));
+}
