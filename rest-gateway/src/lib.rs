@@ -13,13 +13,19 @@ mod body;
 mod chat;
 pub mod context;
 pub mod core;
+mod download;
 pub mod error;
+mod form;
 mod health;
+mod image;
 pub mod json;
+mod links;
+mod media;
 mod meters;
 mod models;
 mod offload;
 mod path;
+mod ranges;
 pub mod request_id;
 pub mod routes;
 pub mod server;
@@ -27,6 +33,7 @@ pub mod settings;
 pub mod sse;
 #[cfg(test)]
 mod testing;
+mod video;
 
 pub use meters::prometheus;
 pub use routes::router;

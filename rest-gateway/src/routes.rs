@@ -10,7 +10,10 @@ use axum::{
 use http::{HeaderName, HeaderValue};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::{app::App, chat, core::Core, error::GatewayError, health, models, request_id, settings::Settings};
+use crate::{
+    app::App, chat, core::Core, error::GatewayError, health, image, media, models, request_id, settings::Settings,
+    video,
+};
 
 /// One method of one address. `HEAD` works wherever `GET` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,17 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/engines/{engine}/chat/completions"),
     route("GET", "/v1/models"),
     route("GET", "/v1/models/{*id}"),
+    route("POST", "/v1/images/generations"),
+    route("POST", "/v1/images/edits"),
+    route("POST", "/v1/videos"),
+    route("GET", "/v1/videos"),
+    route("GET", "/v1/videos/{id}"),
+    route("DELETE", "/v1/videos/{id}"),
+    route("POST", "/v1/videos/{id}/cancel"),
+    route("POST", "/v1/videos/{id}/remix"),
+    route("GET", "/v1/videos/{id}/content"),
+    route("GET", "/v1/videos/{id}/events"),
+    route("GET", "/media/{key}"),
     route("GET", "/healthz"),
     route("GET", "/readyz"),
     route("GET", "/metrics"),
@@ -49,6 +63,15 @@ pub fn router(core: Core, settings: Settings) -> Router {
         .route("/v1/engines/{engine}/chat/completions", post(chat::engine_completions))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::get))
+        .route("/v1/images/generations", post(image::generate))
+        .route("/v1/images/edits", post(image::edit))
+        .route("/v1/videos", post(video::create).get(video::list))
+        .route("/v1/videos/{id}", get(video::get).delete(video::delete))
+        .route("/v1/videos/{id}/cancel", post(video::cancel))
+        .route("/v1/videos/{id}/remix", post(video::remix))
+        .route("/v1/videos/{id}/content", get(video::content))
+        .route("/v1/videos/{id}/events", get(video::follow))
+        .route("/media/{key}", get(media::get))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -194,11 +194,11 @@ mod tests {
         server: JoinHandle<io::Result<()>>,
     }
 
-    async fn start(routes: impl FnOnce(Router) -> Router, settings: Settings) -> Running {
+    async fn start(extend: impl FnOnce(Router) -> Router, settings: Settings) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let router = routes(router(Script::default().core(), settings.clone()));
+        let router = extend(router(Script::default().core(), settings.clone()));
         let server = tokio::spawn(serve(listener, router, settings, async move { stopped.await.unwrap() }));
         Running { address, stop, server }
     }

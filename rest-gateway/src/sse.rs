@@ -17,7 +17,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Duration, Instant, Sleep, sleep, timeout};
 use tonic::Status;
 
-use crate::{core::Replies, meters::OpenStream};
+use crate::{core::Replies, error::GatewayError, meters::OpenStream};
 
 /// A frame that has grown this long is sent even if more events are ready.
 const FRAME: usize = 16 << 10;
@@ -55,6 +55,13 @@ where
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response
+}
+
+/// A failure behind the head of the answer: the event that the official clients raise an error for.
+pub fn write_error(error: &GatewayError, out: &mut BytesMut) {
+    out.extend_from_slice(b"event: error\ndata: ");
+    out.extend_from_slice(&error.to_json());
+    out.extend_from_slice(b"\n\n");
 }
 
 /// Waits for a stream's first item, so that a failure before it is still an answer with a status of its own. After
@@ -209,8 +216,9 @@ mod tests {
             assert!(data.len() < FRAME + 64);
             all.extend_from_slice(&data);
         }
-        let expected: String = (0..100_000).map(|number| format!("data: {number}\n\n")).collect();
-        assert_eq!(String::from_utf8(all).unwrap(), expected + "data: [DONE]\n\n");
+        let all = String::from_utf8(all).unwrap();
+        let events = all.strip_suffix("data: [DONE]\n\n").unwrap().split_terminator("\n\n");
+        assert!(events.eq((0..100_000).map(|number| format!("data: {number}"))));
     }
 
     #[tokio::test(start_paused = true)]

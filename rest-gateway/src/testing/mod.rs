@@ -8,7 +8,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-pub(crate) use script::Script;
+pub(crate) use script::{Script, clip, finished, underway};
 
 use crate::{Settings, router};
 
@@ -66,4 +66,15 @@ pub(crate) fn post(path: &str, json: &serde_json::Value) -> Request<Body> {
 
 pub(crate) fn raw(path: &str, kind: &str, body: impl Into<Body>) -> Request<Body> {
     Request::post(path).header("host", "gateway.test").header("content-type", kind).body(body.into()).unwrap()
+}
+
+/// Each part is a name, the name of a file where it is one, and the value.
+pub(crate) fn multipart(path: &str, parts: &[(&str, Option<&str>, &str)]) -> Request<Body> {
+    let part = |(name, file, value): &(&str, Option<&str>, &str)| {
+        let file = file.map(|file| format!("; filename=\"{file}\"\r\nContent-Type: application/octet-stream"));
+        let file = file.unwrap_or_default();
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n")
+    };
+    let parts: Vec<_> = parts.iter().map(part).collect();
+    raw(path, "multipart/form-data; boundary=b", parts.concat() + "--b--\r\n")
 }

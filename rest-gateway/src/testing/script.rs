@@ -46,12 +46,7 @@ impl Script {
 
     /// From now on every call fails so.
     pub(crate) fn fails(&self, reason: &str, code: tonic::Code, field: Option<&str>) {
-        let mut details = ErrorDetails::with_error_info(reason, "triptych", []);
-        if let Some(field) = field {
-            details.add_bad_request_violation(field, "is wrong");
-        }
-        let status = Status::with_error_details(code, "it did not work", details);
-        self.with(|state| state.failure = Some(status));
+        self.with(|state| state.failure = Some(failure(reason, code, field)));
     }
 
     /// Image streams break after the first preview.
@@ -144,14 +139,22 @@ pub(crate) fn clip() -> pb::Media {
     }
 }
 
+fn failure(reason: &str, code: tonic::Code, field: Option<&str>) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, "triptych", []);
+    if let Some(field) = field {
+        details.add_bad_request_violation(field, "is wrong");
+    }
+    Status::with_error_details(code, "it did not work", details)
+}
+
 fn cut(offset: u64, length: Option<u64>) -> Result<bytes::Bytes, Status> {
     let from = usize::try_from(offset).unwrap();
     let to = length.map_or(CLIP.len(), |length| (from + usize::try_from(length).unwrap()).min(CLIP.len()));
     CLIP.get(from..to).map(bytes::Bytes::from_static).ok_or_else(|| Status::out_of_range("beyond the end"))
 }
 
-fn replies<T: Send + 'static>(items: Vec<Result<T, Status>>) -> Result<Response<Replies<T>>, Status> {
-    Ok(Response::new(stream::iter(items).boxed()))
+fn replies<T: Send + 'static>(items: Vec<Result<T, Status>>) -> Response<Replies<T>> {
+    Response::new(stream::iter(items).boxed())
 }
 
 #[derive(Debug)]
@@ -215,7 +218,7 @@ impl ImageService for Doors {
             }),
         }));
         self.0.with(|state| state.images = Some(image));
-        replies(items)
+        Ok(replies(items))
     }
 }
 
@@ -236,8 +239,7 @@ impl VideoService for Doors {
     async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
         let message = self.0.take(request)?;
         if message.id != "video_1" {
-            self.0.fails("VIDEO_NOT_FOUND", tonic::Code::NotFound, None);
-            return Err(self.0.take(Request::new(())).unwrap_err());
+            return Err(failure("VIDEO_NOT_FOUND", tonic::Code::NotFound, None));
         }
         Ok(Response::new(pb::GetVideoResponse { video: self.0.present() }))
     }
@@ -260,7 +262,7 @@ impl VideoService for Doors {
     ) -> Result<Response<Self::WatchVideoStream>, Status> {
         self.0.take(request)?;
         let videos = self.0.with(|state| state.snapshots.clone());
-        replies(videos.into_iter().map(|video| Ok(pb::WatchVideoResponse { video: Some(video) })).collect())
+        Ok(replies(videos.into_iter().map(|video| Ok(pb::WatchVideoResponse { video: Some(video) })).collect()))
     }
 
     type DownloadVideoStream = Replies<pb::DownloadVideoResponse>;
@@ -272,12 +274,11 @@ impl VideoService for Doors {
         use pb::download_video_response::Part;
         let message = self.0.take(request)?;
         if self.0.present().is_some_and(|video| video.media.is_empty()) {
-            self.0.fails("VIDEO_NOT_READY", tonic::Code::FailedPrecondition, None);
-            self.0.take(Request::new(()))?;
+            return Err(failure("VIDEO_NOT_READY", tonic::Code::FailedPrecondition, None));
         }
         let data = cut(message.offset, message.length)?;
         let parts = [Part::Media(clip()), Part::Data(data)];
-        replies(parts.map(|part| Ok(pb::DownloadVideoResponse { part: Some(part) })).into())
+        Ok(replies(parts.map(|part| Ok(pb::DownloadVideoResponse { part: Some(part) })).into()))
     }
 
     async fn cancel_video(
@@ -315,8 +316,7 @@ impl MediaService for Doors {
     async fn get_media(&self, request: Request<pb::GetMediaRequest>) -> Result<Response<pb::GetMediaResponse>, Status> {
         let message = self.0.take(request)?;
         if message.key != "clip.mp4" {
-            self.0.fails("MEDIA_NOT_FOUND", tonic::Code::NotFound, None);
-            self.0.take(Request::new(()))?;
+            return Err(failure("MEDIA_NOT_FOUND", tonic::Code::NotFound, None));
         }
         Ok(Response::new(pb::GetMediaResponse { media: Some(clip()) }))
     }
@@ -330,11 +330,10 @@ impl MediaService for Doors {
         use pb::read_media_response::Part;
         let message = self.0.take(request)?;
         if message.key != "clip.mp4" {
-            self.0.fails("MEDIA_NOT_FOUND", tonic::Code::NotFound, None);
-            self.0.take(Request::new(()))?;
+            return Err(failure("MEDIA_NOT_FOUND", tonic::Code::NotFound, None));
         }
         let parts = [Part::Media(clip()), Part::Data(cut(message.offset, message.length)?)];
-        replies(parts.map(|part| Ok(pb::ReadMediaResponse { part: Some(part) })).into())
+        Ok(replies(parts.map(|part| Ok(pb::ReadMediaResponse { part: Some(part) })).into()))
     }
 }
 
