@@ -15,6 +15,7 @@ use crate::{
 
 pub mod job;
 pub mod jobs;
+pub mod providers;
 pub mod runner;
 #[cfg(test)]
 pub(crate) mod scripted;

@@ -50,4 +50,4 @@ mod subject;
 pub use brief::{Brief, Cancelled, Quality, Watch};
 pub use edit::edit;
 pub use encode::{EncodeError, Format, encode};
-pub use painter::paint;
+pub use painter::{bare, paint};

@@ -32,7 +32,7 @@ pub fn paint(brief: &Brief, watch: &dyn Watch) -> Result<RgbaImage, Cancelled> {
 }
 
 /// The picture without its caption.
-pub(crate) fn bare(brief: &Brief, watch: &dyn Watch) -> Result<RgbaImage, Cancelled> {
+pub fn bare(brief: &Brief, watch: &dyn Watch) -> Result<RgbaImage, Cancelled> {
     let (width, height) = (brief.width.max(1), brief.height.max(1));
     let setting = Setting::of(&brief.prompt, brief.seed_word());
     if setting.reading.style(Style::Pixel) {

@@ -1,0 +1,3 @@
+//! Who makes clips: one provider a module.
+
+pub mod offline;
