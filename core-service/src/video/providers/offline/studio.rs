@@ -49,11 +49,11 @@ pub(super) struct Studio {
     vault: Vault,
     cameras: Arc<Semaphore>,
     // A std mutex: no await happens under it.
-    shelf: Mutex<Shelf>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct State {
     renders: HashMap<String, Kept>,
     /// How often a submission knocked that was turned away on request.
     knocks: HashMap<String, u32>,
@@ -108,21 +108,21 @@ impl Studio {
     pub(super) fn new(vault: Vault) -> Self {
         let cores = available_parallelism().map_or(1, Into::into);
         let cameras = Arc::new(Semaphore::new((cores / CORES_PER_CLIP).max(1)));
-        Self { vault, cameras, shelf: Mutex::default() }
+        Self { vault, cameras, state: Mutex::default() }
     }
 
     /// Counts a submission under this key.
     pub(super) fn knocks(&self, id: &str) -> u32 {
-        let mut shelf = self.shelf();
-        let knocks = shelf.knocks.entry(id.to_owned()).or_default();
+        let mut state = self.state();
+        let knocks = state.knocks.entry(id.to_owned()).or_default();
         *knocks += 1;
         *knocks
     }
 
     /// The render of this ticket, begun now unless it was before.
     pub(super) fn begin(&self, ticket: Ticket) -> Render {
-        let mut shelf = self.shelf();
-        if let Some(kept) = shelf.renders.get(&ticket.id) {
+        let mut state = self.state();
+        if let Some(kept) = state.renders.get(&ticket.id) {
             return kept.render.clone();
         }
         let stop = CancellationToken::new();
@@ -130,8 +130,8 @@ impl Studio {
         let (sender, outcome) = watch::channel(None);
         let render = Render { percent: Arc::clone(&percent), outcome };
         let kept = Kept { render: render.clone(), waiting: Variant::ALL.to_vec(), _stops: stop.clone().drop_guard() };
-        shelf.knocks.remove(&ticket.id);
-        shelf.renders.insert(ticket.id.clone(), kept);
+        state.knocks.remove(&ticket.id);
+        state.renders.insert(ticket.id.clone(), kept);
         let work = work(self.vault.clone(), Arc::clone(&self.cameras), ticket, percent, stop.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -151,11 +151,11 @@ impl Studio {
         let ended = render.outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
         let cancelled = || ProviderError::Unavailable("the render was cancelled".to_owned());
         let files = ended.map_err(|_| cancelled())?.ok_or_else(cancelled)??;
-        let mut shelf = self.shelf();
-        if let Some(kept) = shelf.renders.get_mut(&id) {
+        let mut state = self.state();
+        if let Some(kept) = state.renders.get_mut(&id) {
             kept.waiting.retain(|waiting| *waiting != variant);
             if kept.waiting.is_empty() {
-                shelf.renders.remove(&id);
+                state.renders.remove(&id);
             }
         }
         Ok(match variant {
@@ -167,18 +167,18 @@ impl Studio {
 
     /// Stops and forgets a render.
     pub(super) fn end(&self, id: &str) {
-        let mut shelf = self.shelf();
-        shelf.renders.remove(id);
-        shelf.knocks.remove(id);
+        let mut state = self.state();
+        state.renders.remove(id);
+        state.knocks.remove(id);
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
-        self.shelf().renders.len()
+        self.state().renders.len()
     }
 }
 

@@ -132,9 +132,9 @@ async fn every_fault_comes_as_its_model_name_asks_for() {
     let directory = tempfile::tempdir().unwrap();
     let settings = JobSettings { deadline: Duration::from_secs(25), ..JobSettings::default() };
     let house = house(directory.path(), settings).await;
-    let code = |job: &Job| match &job.state {
-        JobState::Failed { code, percent, .. } => (code.clone(), *percent),
-        state => (state.phase().to_string(), state.percent()),
+    let code = |job: &Job| {
+        let name = if let JobState::Failed { code, .. } = &job.state { code } else { job.state.phase().as_str() };
+        (name.to_owned(), job.state.percent())
     };
     let ask = |fault: Fault| outcome(&house, of_engine(fault.model(), 1));
     let (fails, paced, refused, expired) =
