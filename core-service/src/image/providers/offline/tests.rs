@@ -58,6 +58,17 @@ async fn a_dropped_stream_frees_its_easel_long_before_the_picture_would_be_done(
     assert!(free.is_ok(), "still painting after {:?}", begun.elapsed());
 }
 
+#[test]
+fn a_picture_nobody_waits_for_is_given_up_by_the_engine() {
+    let (sender, receiver) = mpsc::channel(EVENTS);
+    let plain = spec(Some(Size::new(64, 64)));
+    let edit = ImageSpec { pictures: vec![png(64, 64)], ..plain.clone() };
+    assert!(make(&plain, 0, &sender).is_ok() && make(&edit, 0, &sender).is_ok());
+    drop(receiver);
+    assert_eq!(make(&plain, 0, &sender).err(), Some(abandoned()));
+    assert_eq!(make(&edit, 0, &sender).err(), Some(abandoned()));
+}
+
 #[tokio::test]
 async fn a_reader_who_lags_gets_every_picture() {
     let engine = OfflineImage::new();
