@@ -3,6 +3,8 @@
 //! In one process the core hands over its own implementations and a call costs a virtual call; over the network
 //! [`Core::connect`] wraps the generated clients in the same traits. Nothing in the gateway can tell which.
 
+mod remote;
+
 use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
@@ -11,6 +13,8 @@ use triptych_proto::v1::{
     self as pb, chat_service_server::ChatService, image_service_server::ImageService,
     media_service_server::MediaService, model_service_server::ModelService, video_service_server::VideoService,
 };
+
+pub use remote::Limits;
 
 /// The stream of a server-streaming call. Dropping it cancels the call.
 pub type Replies<T> = BoxStream<'static, Result<T, Status>>;

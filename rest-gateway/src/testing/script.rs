@@ -40,6 +40,17 @@ impl Script {
         Core { chat: doors.clone(), image: doors.clone(), video: doors.clone(), model: doors.clone(), media: doors }
     }
 
+    /// The same core behind a server.
+    pub(crate) fn serve(&self, mut server: tonic::transport::Server) -> tonic::transport::server::Router {
+        let doors = || Doors(self.clone());
+        server
+            .add_service(pb::chat_service_server::ChatServiceServer::new(doors()))
+            .add_service(pb::image_service_server::ImageServiceServer::new(doors()))
+            .add_service(pb::video_service_server::VideoServiceServer::new(doors()))
+            .add_service(pb::model_service_server::ModelServiceServer::new(doors()))
+            .add_service(pb::media_service_server::MediaServiceServer::new(doors()))
+    }
+
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.0.lock().unwrap())
     }
