@@ -6,13 +6,16 @@
 //! | [`catalog`] | which public model name stands for which provider |
 //! | [`media`] | finished files |
 //! | [`error`] | everything that can go wrong, and its one mapping to `Status` |
+//! | [`config`] | the settings and their limits |
 
 pub mod call;
 pub mod catalog;
 pub mod chat;
+pub mod config;
 pub mod error;
 pub mod image;
 pub mod media;
+pub mod model;
 pub mod size;
 pub mod upstream;
 pub mod video;
