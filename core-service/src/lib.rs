@@ -7,6 +7,7 @@
 //! | [`media`] | finished files |
 //! | [`error`] | everything that can go wrong, and its one mapping to `Status` |
 //! | [`config`] | the settings and their limits |
+//! | [`server`] | the core as a server of its own |
 
 pub mod call;
 pub mod catalog;
@@ -16,6 +17,12 @@ pub mod error;
 pub mod image;
 pub mod media;
 pub mod model;
+pub mod server;
 pub mod size;
 pub mod upstream;
 pub mod video;
+
+mod assembly;
+
+pub use assembly::{Core, OpenError, Services};
+pub use server::serve;

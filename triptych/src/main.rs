@@ -1,1 +1,54 @@
-fn main() {}
+//! `triptych`: the core, the gateway, or both in one process.
+
+mod banner;
+mod check;
+mod cli;
+mod config;
+mod roles;
+mod signals;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::{
+    cli::{Cli, Role},
+    config::Config,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("triptych: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let config = Config::load(cli.config.as_deref())?;
+    let role = cli.role.unwrap_or_default();
+    if let Role::Check = role {
+        return check::print(&config);
+    }
+    // Before the first TLS client is made: two crates may each bring a provider, and then none is chosen by itself.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        anyhow::bail!("a TLS provider was installed before this one");
+    }
+    telemetry::start(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    runtime.block_on(async {
+        match role {
+            Role::Serve => roles::serve(config).await,
+            Role::Core => roles::core(config).await,
+            Role::Gateway(gateway) => roles::gateway(config, &gateway.core).await,
+            Role::Check => Ok(()),
+        }
+    })
+}

@@ -1,0 +1,114 @@
+//! What a person reads when the process has started: what is connected, what is not, and what to type next.
+
+use std::{
+    fmt::{self, Display, Formatter},
+    net::SocketAddr,
+};
+
+use crate::config::Config;
+
+/// The start-up text.
+#[derive(Debug)]
+pub(crate) struct Banner<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) panels: Panels<'a>,
+    /// Where REST is served, if it is.
+    pub(crate) rest: Option<SocketAddr>,
+    /// Where gRPC is served, if it is.
+    pub(crate) grpc: Option<SocketAddr>,
+}
+
+/// Where the panels are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Panels<'a> {
+    /// In this process.
+    Here,
+    /// Behind this address.
+    At(&'a str),
+}
+
+impl Banner<'_> {
+    /// The doors that other machines can reach.
+    pub(crate) fn exposed(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        let doors = [("REST", self.rest), ("gRPC", self.grpc)].into_iter();
+        doors.filter_map(|(door, address)| Some((door, address?))).filter(|(_, address)| !address.ip().is_loopback())
+    }
+}
+
+impl Display for Banner<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Triptych {}\n", env!("CARGO_PKG_VERSION"))?;
+        match self.panels {
+            Panels::Here => panels(f, self.config)?,
+            Panels::At(core) => writeln!(f, "  core   {core}")?,
+        }
+        writeln!(f)?;
+        if let Some(address) = self.rest {
+            writeln!(f, "  REST   http://{}/v1", reachable(address))?;
+        }
+        if let Some(address) = self.grpc {
+            writeln!(f, "  gRPC   {}", reachable(address))?;
+        }
+        if let Panels::Here = self.panels {
+            let dir = &self.config.core.data_dir;
+            writeln!(f, "  data   {}", std::path::absolute(dir).as_deref().unwrap_or(dir).display())?;
+        }
+        for (door, address) in self.exposed() {
+            writeln!(f, "\n  WARNING: {door} listens on {address}, beyond this machine, and asks nobody for a key.")?;
+            writeln!(f, "  Whoever reaches the port uses what is connected here. Put a firewall or a proxy in front of it.")?;
+        }
+        writeln!(f, "\nTry it:")?;
+        if let Some(address) = self.rest {
+            writeln!(
+                f,
+                r#"  curl http://{}/v1/chat/completions -H "Content-Type: application/json" -d '{{"model":"{}","messages":[{{"role":"user","content":"Hello"}}]}}'"#,
+                reachable(address),
+                self.config.core.chat.model
+            )?;
+        }
+        if let Some(address) = self.grpc {
+            // Without reflection grpcurl needs the contract itself.
+            let contract = if self.config.core.grpc.reflection { "" } else { "-import-path proto -proto triptych/v1/chat.proto " };
+            writeln!(
+                f,
+                r#"  grpcurl -plaintext {contract}-d '{{"chat":{{"messages":[{{"role":"user","text":"Hello"}}]}}}}' {} triptych.v1.ChatService/CreateChat"#,
+                reachable(address)
+            )?;
+        }
+        if let Some(address) = self.rest {
+            writeln!(f, "\nThe whole REST surface: http://{}/openapi.json", reachable(address))?;
+        }
+        writeln!(f, "Settings: triptych --help, and triptych check to see which came from where.")
+    }
+}
+
+/// What answers, panel by panel, and which variable changes that.
+pub(crate) fn panels(f: &mut impl fmt::Write, config: &Config) -> fmt::Result {
+    let core = &config.core;
+    match &core.chat.base_url {
+        Some(url) => {
+            writeln!(f, "  chat   connected to {url} as {}; offline-chat stays the built-in engine", core.chat.model)?;
+            if core.chat.api_key.is_none() {
+                writeln!(f, "         without a key; CHAT_API_KEY sets one")?;
+            }
+        }
+        None => {
+            writeln!(f, "  chat   offline: the built-in engine answers, and no language model does")?;
+            writeln!(f, "         CHAT_BASE_URL connects one, with CHAT_API_KEY and CHAT_MODEL")?;
+        }
+    }
+    writeln!(f, "  image  offline: the built-in engine paints (IMAGE_SERVICE_TYPE; this version has no other)")?;
+    let assembler = if offline_video::ASSEMBLER { "with" } else { "without" };
+    writeln!(f, "  video  offline: the built-in engine films (VIDEO_SERVICE_TYPE; this version has no other)")?;
+    writeln!(f, "         its encoder was built {assembler} the assembler{}", if offline_video::ASSEMBLER { "" } else { ": half as fast; have nasm on PATH when building" })
+}
+
+/// An address that works when pasted: a wildcard is reached through the loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => address.ip(),
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,148 @@
+//! The layers as values: no test touches the process's environment or working directory.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+
+use super::*;
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn load(file: &str, dotenv: &[(&str, &str)], environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let file = (!file.is_empty()).then(|| (PathBuf::from("triptych.toml"), file.to_owned()));
+    Config::from_layers(file, variables(dotenv), variables(environment))
+}
+
+fn refusal(file: &str, dotenv: &[(&str, &str)], environment: &[(&str, &str)]) -> String {
+    load(file, dotenv, environment).unwrap_err().to_string()
+}
+
+#[test]
+fn the_commented_defaults_are_the_defaults_of_the_code() {
+    let config = load("", &[], &[]).unwrap();
+    assert_eq!(format!("{:?}", config.core), format!("{:?}", core::Settings::default()));
+    assert_eq!(format!("{:?}", config.gateway), format!("{:?}", rest_gateway::Settings::default()));
+    assert_eq!(config.rest.listen.to_string(), "127.0.0.1:8000");
+}
+
+#[test]
+fn each_layer_wins_over_the_one_below_it() {
+    let file = "[chat]\nmodel = 'from-file'";
+    let model = |file, dotenv, environment| load(file, dotenv, environment).unwrap().core.chat.model;
+    assert_eq!(model("", &[], &[]), "qwen3-next-80b-a3b-instruct");
+    assert_eq!(model(file, &[], &[]), "from-file");
+    assert_eq!(model(file, &[("CHAT_MODEL", "from-dotenv")], &[]), "from-dotenv");
+    assert_eq!(model(file, &[("CHAT_MODEL", "from-dotenv")], &[("CHAT_MODEL", "from-process")]), "from-process");
+    assert_eq!(model("", &[], &[("CHAT_MODEL", "short"), ("TRIPTYCH_CHAT_MODEL", "long")]), "long");
+    assert_eq!(model("", &[("TRIPTYCH_CHAT_MODEL", "dotenv")], &[("CHAT_MODEL", "process")]), "process");
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let config = load("[chat]\nmodel = 'from-file'", &[], &[("CHAT_MODEL", ""), ("CHAT_BASE_URL", "")]).unwrap();
+    assert_eq!(config.core.chat.model, "from-file");
+    assert!(config.core.chat.base_url.is_none());
+}
+
+#[test]
+fn every_kind_of_value_can_come_from_a_variable() {
+    let config = load(
+        "",
+        &[],
+        &[
+            ("TRIPTYCH_REST_LISTEN", "localhost:0"),
+            ("TRIPTYCH_GRPC_LISTEN", "[::1]:7"),
+            ("TRIPTYCH_DATA_DIR", "/tmp/elsewhere"),
+            ("TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND", "0"),
+            ("TRIPTYCH_GRPC_REFLECTION", "false"),
+            ("TRIPTYCH_JOBS_LEASE", "1m 30s"),
+            ("CHAT_BASE_URL", "https://api.example.com/v1"),
+            ("CHAT_API_KEY", "sk-1"),
+            ("PUBLIC_BASE_URL", "https://media.example.com/"),
+            ("TRIPTYCH_REST_CORS_ALLOW_ORIGINS", "https://a.example, https://b.example"),
+            ("TRIPTYCH_LOG_FORMAT", "json"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.rest.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(config.core.grpc.listen.to_string(), "[::1]:7");
+    assert_eq!(config.core.data_dir, Path::new("/tmp/elsewhere"));
+    assert_eq!(config.core.offline.chat_tokens_per_second, 0);
+    assert!(!config.core.grpc.reflection);
+    assert_eq!(config.core.jobs.lease, Duration::from_secs(90));
+    assert_eq!(config.core.chat.base_url.unwrap().as_str(), "https://api.example.com/v1");
+    assert_eq!(config.core.chat.api_key.unwrap().expose_secret(), "sk-1");
+    assert_eq!(config.gateway.public_base_url.as_deref(), Some("https://media.example.com"));
+    assert_eq!(config.gateway.cors_allow_origins, ["https://a.example", "https://b.example"]);
+    assert_eq!(config.log.format, LogFormat::Json);
+}
+
+#[test]
+fn what_clients_are_set_up_with_is_not_read() {
+    let config = load("", &[], &[("OPENAI_API_BASE", "http://127.0.0.1:8000/v1"), ("OPENAI_API_KEY", "x")]).unwrap();
+    assert!(config.core.chat.base_url.is_none() && config.core.chat.api_key.is_none());
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
+    #[rustfmt::skip]
+    let table: [(&str, &[(&str, &str)], &[(&str, &str)], &[&str]); 12] = [
+        ("[jobs]\nlease = '30 parsecs'", &[], &[], &["jobs.lease = ", "30 parsecs", "(from triptych.toml)"]),
+        ("[jobs]\nlease = 30", &[], &[], &["jobs.lease", "triptych.toml", "a text in quotes", "\"15s\""]),
+        ("[jobs]\nleese = '30s'", &[], &[], &["jobs.leese", "triptych.toml", "did you mean jobs.lease?"]),
+        ("[jobs", &[], &[], &["triptych.toml, line 1"]),
+        ("", &[], &[("TRIPTYCH_GRPC_LISTEN", "50051")], &["grpc.listen = \"50051\"", "TRIPTYCH_GRPC_LISTEN", "IP:PORT"]),
+        ("", &[("TRIPTYCH_JOBS_WORKERS", "many")], &[], &["jobs.workers = \"many\"", "TRIPTYCH_JOBS_WORKERS in .env", "a whole number"]),
+        ("", &[], &[("TRIPTYCH_JOBS_WORKERS", "0")], &["jobs.workers = 0", "1 to 256"]),
+        ("", &[], &[("TRIPTYCH_GRPC_REFLEXION", "true")], &["TRIPTYCH_GRPC_REFLEXION", "did you mean TRIPTYCH_GRPC_REFLECTION?"]),
+        ("", &[], &[("CHAT_BASE_URL", "api.example.com")], &["chat.base_url = \"api.example.com\"", "CHAT_BASE_URL", "http or https"]),
+        ("", &[], &[("IMAGE_SERVICE_TYPE", "doubao")], &["image.service_type = \"doubao\"", "IMAGE_SERVICE_TYPE", "not built into this version yet"]),
+        ("", &[], &[("VIDEO_SERVICE_TYPE", "sorra")], &["video.service_type = \"sorra\"", "VIDEO_SERVICE_TYPE", "`offline`", "`veo`"]),
+        ("", &[], &[("TRIPTYCH_LOG_FILTER", "info,=?")], &["log.filter", "TRIPTYCH_LOG_FILTER", "warn,core_service=debug"]),
+    ];
+    for (file, dotenv, environment, expected) in table {
+        let message = refusal(file, dotenv, environment);
+        for part in expected {
+            assert!(message.contains(part), "`{message}` lacks `{part}`");
+        }
+    }
+}
+
+#[test]
+fn a_key_is_never_shown() {
+    let secret = "sk-\u{fc}mlaut-secret";
+    let message = refusal("", &[], &[("CHAT_API_KEY", secret)]);
+    assert!(message.contains("chat.api_key = (hidden)") && !message.contains("secret"), "{message}");
+    let message = refusal("[chat]\napi_key = 'sk-secret\nmodel = 'm'", &[], &[]);
+    assert!(message.contains("line 2") && !message.contains("secret"), "{message}");
+    let message = refusal("", &[], &[("CHAT_BASE_URL", "https://me:secret@example.com")]);
+    assert!(message.contains("chat.base_url") && !message.contains("secret"), "{message}");
+
+    let config = load("", &[], &[("CHAT_API_KEY", "sk-secret")]).unwrap();
+    let shown: Vec<_> = config.layers.shown().map(|(path, value, origin)| format!("{path} = {value} # {origin}")).collect();
+    assert!(shown.contains(&"chat.api_key = (hidden) # environment variable CHAT_API_KEY".to_owned()), "{shown:?}");
+    assert!(!format!("{config:?}").contains("sk-secret"));
+}
+
+#[test]
+fn the_file_is_named_by_the_process_before_dotenv() {
+    let named = |environment, dotenv| layers::config_file(&variables(environment), &variables(dotenv));
+    assert_eq!(named(&[], &[]), None);
+    assert_eq!(named(&[], &[("TRIPTYCH_CONFIG", "b")]), Some("b".into()));
+    assert_eq!(named(&[("TRIPTYCH_CONFIG", "a")], &[("TRIPTYCH_CONFIG", "b")]), Some("a".into()));
+    assert!(load("", &[], &[("TRIPTYCH_CONFIG", "a")]).is_ok());
+}
+
+#[test]
+fn a_dotenv_file_is_read_and_its_mistakes_named_without_its_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(".env");
+    assert_eq!(dotenv(&path), Ok(vec![]));
+    std::fs::write(&path, "# mine\nCHAT_MODEL=\"a b\"\nexport CHAT_API_KEY=x\n").unwrap();
+    assert_eq!(dotenv(&path), Ok(variables(&[("CHAT_MODEL", "a b"), ("CHAT_API_KEY", "x")])));
+    std::fs::write(&path, "CHAT_API_KEY='secret\n").unwrap();
+    let message = dotenv(&path).unwrap_err().to_string();
+    assert!(message.contains("`CHAT_API_KEY`") && !message.contains("secret"), "{message}");
+}
