@@ -1,42 +1,80 @@
 //! Puts a core together from its settings: stores, catalog, doors, job machine.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
-    catalog::{Catalog, Shelf},
-    config::{Grpc, Settings},
+    catalog::{Catalog, Entry, Shelf},
+    chat::{
+        ChatProvider,
+        providers::{offline::OfflineChat, openai::OpenAiChat},
+        service::ChatDoor,
+    },
+    config::{self, Grpc, Settings},
     error::Error,
+    image::{ImageProvider, providers::offline::OfflineImage, service::ImageDoor},
+    media::{Inputs, Vault, fetch::FetchSettings, guard::Guard, input::InputSettings, service::MediaDoor},
     model::ModelDoor,
+    upstream::{Limits, SetupError},
+    video::{
+        VideoProvider,
+        jobs::{JobSettings, Jobs},
+        runner::{Runner, RunnerHandle},
+        service::VideoDoor,
+        store::sqlite::SqliteStore,
+    },
 };
+
+/// What old clients ask for out of habit. Answered by the offline engine only: to a connected upstream these names may
+/// mean something else, and a bill.
+const HABITUAL: [&str; 4] = ["gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo"];
+
+/// How long a step of a job, a poll mostly, may still take when the core closes.
+const STEP_GRACE: Duration = Duration::from_secs(5);
 
 /// A running core.
 #[derive(Debug)]
 pub struct Core {
     services: Services,
     grpc: Grpc,
+    runner: RunnerHandle,
+    store: SqliteStore,
 }
 
 /// The doors of a core: implementations of the contract's services, for a server or for a gateway in this process.
 #[derive(Debug, Clone)]
 pub struct Services {
+    /// Conversations.
+    pub chat: Arc<ChatDoor>,
+    /// Pictures.
+    pub image: Arc<ImageDoor>,
+    /// Clips.
+    pub video: Arc<VideoDoor>,
     /// What is served.
     pub model: Arc<ModelDoor>,
+    /// Finished files.
+    pub media: Arc<MediaDoor>,
 }
 
 /// Why a core cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// A setting makes no sense.
+    #[error(transparent)]
+    Invalid(#[from] config::Invalid),
     /// Two models have the same public name.
-    #[error("the model name `{0}` stands for two models; give one of them another name (chat.model)")]
+    #[error("the model name `{0}` stands for two models; give one of them another name (chat.model, chat.models)")]
     Ambiguous(String),
     /// The data directory cannot be used.
-    #[error("{dir}: {source}")]
+    #[error("data_dir = \"{dir}\" cannot be used: {source}")]
     DataDir {
         /// The directory.
-        dir: std::path::PathBuf,
+        dir: PathBuf,
         /// What the system says.
         source: std::io::Error,
     },
+    /// The chat upstream cannot be set up.
+    #[error("the chat upstream cannot be set up: {0}")]
+    Upstream(#[from] SetupError),
     /// A store could not be opened.
     #[error(transparent)]
     Store(#[from] Error),
@@ -45,14 +83,27 @@ pub enum OpenError {
 impl Core {
     /// Opens the stores and starts the job machine; jobs that an earlier process left go on from here.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        settings.validate()?;
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
-        let chat = Shelf::new(vec![]).map_err(OpenError::Ambiguous)?;
-        let image = Shelf::new(vec![]).map_err(OpenError::Ambiguous)?;
-        let video = Shelf::new(vec![]).map_err(OpenError::Ambiguous)?;
-        let catalog = Arc::new(Catalog::new(chat, image, video));
-        let services = Services { model: Arc::new(ModelDoor::new(catalog)) };
-        Ok(Self { services, grpc: settings.grpc.clone() })
+        let vault = Vault::open(&dir.join("media"))?;
+        let inputs = Inputs::new(vault.clone(), inputs(&settings.media))?;
+        let store = SqliteStore::open(&dir.join("jobs.sqlite")).await.map_err(Error::from)?;
+        let jobs = Jobs::new(Arc::new(store.clone()), vault.clone(), jobs(&settings.jobs));
+        let catalog = Arc::new(Catalog::new(
+            Shelf::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
+            Shelf::new(image(&settings.image)).map_err(OpenError::Ambiguous)?,
+            Shelf::new(video(&settings.video)).map_err(OpenError::Ambiguous)?,
+        ));
+        let services = Services {
+            chat: Arc::new(ChatDoor::new(catalog.clone())),
+            image: Arc::new(ImageDoor::new(catalog.clone(), vault.clone(), inputs.clone())),
+            video: Arc::new(VideoDoor::new(catalog.clone(), jobs.clone(), inputs)),
+            model: Arc::new(ModelDoor::new(catalog.clone())),
+            media: Arc::new(MediaDoor::new(vault)),
+        };
+        let runner = Runner::start(jobs, catalog);
+        Ok(Self { services, grpc: settings.grpc.clone(), runner, store })
     }
 
     /// The doors. Cheap to clone.
@@ -65,7 +116,65 @@ impl Core {
         &self.grpc
     }
 
-    /// Stops the job machine: steps under way finish, and leases are handed back, so that the next process need not wait.
+    /// Stops the job machine and closes the stores: steps under way get a moment to finish, and all leases are handed
+    /// back, so that the next process need not wait for them to lapse. The doors answer no more after this.
     pub async fn close(self) {
+        let Self { services, grpc: _, runner, store } = self;
+        runner.stop(STEP_GRACE).await;
+        drop(services);
+        store.close().await;
     }
+}
+
+fn inputs(settings: &config::Media) -> InputSettings {
+    let config::Media { fetch_private_addresses, max_input_bytes, max_pixels } = *settings;
+    let guard = if fetch_private_addresses { Guard::OPEN } else { Guard::PUBLIC };
+    let fetch = FetchSettings { guard, ..FetchSettings::default() };
+    InputSettings { max_bytes: max_input_bytes, max_pixels, fetch }
+}
+
+fn jobs(settings: &config::Jobs) -> JobSettings {
+    let config::Jobs { workers, lease, deadline, retention, max_file_bytes } = *settings;
+    let retention = (!retention.is_zero()).then_some(retention);
+    JobSettings { workers, lease, deadline, retention, max_file_bytes }
+}
+
+/// The clips' models.
+fn video(settings: &config::Video) -> Vec<Entry<dyn VideoProvider>> {
+    use config::VideoServiceType::{Midjourney, Offline, Openai, Seedance, Veo, Wan};
+    match settings.service_type {
+        Offline | Seedance | Veo | Wan | Midjourney | Openai => vec![],
+    }
+}
+
+/// The pictures' models. Matched without a wildcard: a provider that gets built in is missed here by the compiler.
+fn image(settings: &config::Image) -> Vec<Entry<dyn ImageProvider>> {
+    use config::ImageServiceType::{Doubao, Midjourney, NanoBanana, Offline, Openai};
+    match settings.service_type {
+        Offline => OfflineImage::entries(),
+        Doubao | NanoBanana | Midjourney | Openai => vec![],
+    }
+}
+
+/// The chat models: the upstream's, if one is connected, and always the offline engine.
+fn chat(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
+    let config::Chat { base_url, api_key, model, models, connect_timeout, first_byte_timeout, idle_timeout } =
+        &settings.chat;
+    let pace = settings.offline.chat_tokens_per_second;
+    let Some(base_url) = base_url else {
+        let aliases: Vec<_> = HABITUAL.into_iter().filter(|name| name != model).collect();
+        return Ok(OfflineChat::entries(pace, &[(model, &aliases)]));
+    };
+    let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
+    let provider = Arc::new(OpenAiChat::new(base_url.clone(), api_key.clone(), limits)?);
+    let connected = std::iter::once(model).chain(models).map(|name| Entry {
+        id: name.clone(),
+        upstream: name.clone(),
+        owned_by: "upstream".to_owned(),
+        aliases: Vec::new(),
+        capabilities: &["stream", "tools", "json_schema"],
+        hidden: false,
+        provider: provider.clone() as Arc<dyn ChatProvider>,
+    });
+    Ok(connected.chain(OfflineChat::entries(pace, &[])).collect())
 }

@@ -42,6 +42,8 @@ pub struct Chat {
     pub api_key: Option<SecretString>,
     /// The default chat model: the upstream's name of it, and the public one.
     pub model: String,
+    /// Further models of the upstream that callers may name.
+    pub models: Vec<String>,
     /// How long connecting to the upstream may take.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
@@ -51,9 +53,6 @@ pub struct Chat {
     /// The longest silence within an answer.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// The longest a whole call may take.
-    #[serde(with = "humantime_serde")]
-    pub total_timeout: Duration,
 }
 
 /// The image panel.
@@ -131,6 +130,8 @@ pub struct Jobs {
     /// How long finished jobs and their media are kept. Zero: forever.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
+    /// The longest file that is copied from a provider, in bytes.
+    pub max_file_bytes: u64,
 }
 
 /// Pictures that come with requests.
@@ -205,12 +206,17 @@ impl Settings {
         if self.chat.model.trim().is_empty() {
             return wrong("chat.model", "must name a model");
         }
+        if self.chat.models.iter().any(|model| model.trim().is_empty()) {
+            return wrong("chat.models", "must be a list of names, none of them empty");
+        }
+        if self.chat.base_url.is_none() && !self.chat.models.is_empty() {
+            return wrong("chat.models", "names models of an upstream, and none is connected; set chat.base_url");
+        }
         let (chat, jobs) = (&self.chat, &self.jobs);
         for (key, duration) in [
             ("chat.connect_timeout", chat.connect_timeout),
             ("chat.first_byte_timeout", chat.first_byte_timeout),
             ("chat.idle_timeout", chat.idle_timeout),
-            ("chat.total_timeout", chat.total_timeout),
             ("jobs.deadline", jobs.deadline),
         ] {
             if duration.is_zero() {
@@ -262,10 +268,10 @@ impl Default for Chat {
             base_url: None,
             api_key: None,
             model: "qwen3-next-80b-a3b-instruct".to_owned(),
+            models: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_mins(2),
             idle_timeout: Duration::from_mins(1),
-            total_timeout: Duration::from_mins(30),
         }
     }
 }
@@ -283,6 +289,7 @@ impl Default for Jobs {
             lease: Duration::from_secs(15),
             deadline: Duration::from_mins(30),
             retention: Duration::ZERO,
+            max_file_bytes: 2 << 30,
         }
     }
 }
@@ -300,7 +307,7 @@ impl Default for Grpc {
             max_message_bytes: 64 << 20,
             max_concurrent_calls: 1024,
             reflection: true,
-            drain: Duration::from_secs(20),
+            drain: Duration::from_secs(30),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::config::Config;
 #[derive(Debug)]
 pub(crate) struct Banner<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) panels: Panels<'a>,
+    pub(crate) panels: Panels,
     /// Where REST is served, if it is.
     pub(crate) rest: Option<SocketAddr>,
     /// Where gRPC is served, if it is.
@@ -20,11 +20,9 @@ pub(crate) struct Banner<'a> {
 
 /// Where the panels are.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Panels<'a> {
+pub(crate) enum Panels {
     /// In this process.
     Here,
-    /// Behind this address.
-    At(&'a str),
 }
 
 impl Banner<'_> {
@@ -40,7 +38,6 @@ impl Display for Banner<'_> {
         writeln!(f, "Triptych {}\n", env!("CARGO_PKG_VERSION"))?;
         match self.panels {
             Panels::Here => panels(f, self.config)?,
-            Panels::At(core) => writeln!(f, "  core   {core}")?,
         }
         writeln!(f)?;
         if let Some(address) = self.rest {
@@ -55,7 +52,10 @@ impl Display for Banner<'_> {
         }
         for (door, address) in self.exposed() {
             writeln!(f, "\n  WARNING: {door} listens on {address}, beyond this machine, and asks nobody for a key.")?;
-            writeln!(f, "  Whoever reaches the port uses what is connected here. Put a firewall or a proxy in front of it.")?;
+            writeln!(
+                f,
+                "  Whoever reaches the port uses what is connected here. Put a firewall or a proxy in front of it."
+            )?;
         }
         writeln!(f, "\nTry it:")?;
         if let Some(address) = self.rest {
@@ -68,7 +68,8 @@ impl Display for Banner<'_> {
         }
         if let Some(address) = self.grpc {
             // Without reflection grpcurl needs the contract itself.
-            let contract = if self.config.core.grpc.reflection { "" } else { "-import-path proto -proto triptych/v1/chat.proto " };
+            let contract =
+                if self.config.core.grpc.reflection { "" } else { "-import-path proto -proto triptych/v1/chat.proto " };
             writeln!(
                 f,
                 r#"  grpcurl -plaintext {contract}-d '{{"chat":{{"messages":[{{"role":"user","text":"Hello"}}]}}}}' {} triptych.v1.ChatService/CreateChat"#,
@@ -85,22 +86,25 @@ impl Display for Banner<'_> {
 /// What answers, panel by panel, and which variable changes that.
 pub(crate) fn panels(f: &mut impl fmt::Write, config: &Config) -> fmt::Result {
     let core = &config.core;
-    match &core.chat.base_url {
-        Some(url) => {
-            writeln!(f, "  chat   connected to {url} as {}; offline-chat stays the built-in engine", core.chat.model)?;
-            if core.chat.api_key.is_none() {
-                writeln!(f, "         without a key; CHAT_API_KEY sets one")?;
-            }
+    if let Some(url) = &core.chat.base_url {
+        writeln!(f, "  chat   connected to {url} as {}; offline-chat stays the built-in engine", core.chat.model)?;
+        if core.chat.api_key.is_none() {
+            writeln!(f, "         without a key; CHAT_API_KEY sets one")?;
         }
-        None => {
-            writeln!(f, "  chat   offline: the built-in engine answers, and no language model does")?;
-            writeln!(f, "         CHAT_BASE_URL connects one, with CHAT_API_KEY and CHAT_MODEL")?;
-        }
+    } else {
+        writeln!(f, "  chat   offline: the built-in engine answers, and no language model does")?;
+        writeln!(f, "         CHAT_BASE_URL connects one, with CHAT_API_KEY and CHAT_MODEL")?;
     }
     writeln!(f, "  image  offline: the built-in engine paints (IMAGE_SERVICE_TYPE; this version has no other)")?;
-    let assembler = if offline_video::ASSEMBLER { "with" } else { "without" };
     writeln!(f, "  video  offline: the built-in engine films (VIDEO_SERVICE_TYPE; this version has no other)")?;
-    writeln!(f, "         its encoder was built {assembler} the assembler{}", if offline_video::ASSEMBLER { "" } else { ": half as fast; have nasm on PATH when building" })
+    if offline_video::ASSEMBLER {
+        writeln!(f, "         its encoder was built with the assembler")
+    } else {
+        writeln!(
+            f,
+            "         its encoder was built without the assembler, and is slow; have nasm on PATH when building"
+        )
+    }
 }
 
 /// An address that works when pasted: a wildcard is reached through the loopback.

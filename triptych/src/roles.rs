@@ -48,18 +48,6 @@ pub(crate) async fn core(config: Config) -> anyhow::Result<()> {
     Ok(served?)
 }
 
-/// The gateway alone.
-pub(crate) async fn gateway(config: Config, core: &str) -> anyhow::Result<()> {
-    let stop = signals::stop()?;
-    let rest = bind(&config, "rest.listen", config.rest.listen).await?;
-    let port = rest_gateway::core::Core::connect(core, config.core.grpc.max_message_bytes)
-        .with_context(|| format!("--core {core}: must be an address such as http://127.0.0.1:50051"))?;
-    tell(&Banner { config: &config, panels: Panels::At(core), rest: Some(rest.local_addr()?), grpc: None });
-    let router = rest_gateway::router(port, config.gateway.clone());
-    let served = rest_gateway::serve(rest, router, config.gateway, stop.cancelled_owned()).await;
-    served.context("the REST server failed")
-}
-
 /// One server of several: when it ends, for whatever reason, the others are stopped as well.
 async fn whole<T>(stop: &CancellationToken, server: impl Future<Output = T>) -> T {
     let ended = server.await;
@@ -69,7 +57,8 @@ async fn whole<T>(stop: &CancellationToken, server: impl Future<Output = T>) -> 
 
 async fn bind(config: &Config, key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
-        let message = format!("cannot listen there: {error}; {} chooses another address, and port 0 a free one", variable(key));
+        let message =
+            format!("cannot listen there: {error}; {} chooses another address, and port 0 a free one", variable(key));
         config.layers.complain(key, &message).into()
     })
 }

@@ -6,7 +6,9 @@ use crate::config::{Log, LogFormat};
 
 /// The filter of these settings, or what is wrong with its directives.
 pub(crate) fn filter(log: &Log) -> Result<EnvFilter, String> {
-    EnvFilter::builder().parse(&log.filter).map_err(|error| format!("{error}; right would be info or warn,core_service=debug"))
+    EnvFilter::builder()
+        .parse(&log.filter)
+        .map_err(|error| format!("{error}; right would be info or warn,core_service=debug"))
 }
 
 /// Begins to log. Once per process.
@@ -19,7 +21,9 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
             registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false)).try_init()?;
         }
-        LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()?,
+        LogFormat::Json => {
+            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()?;
+        }
     }
     Ok(())
 }

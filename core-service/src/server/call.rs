@@ -26,13 +26,24 @@ use crate::{
 /// Wraps all services of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct CallLayer {
-    cut: CancellationToken,
+    ends: Ends,
 }
 
+/// How calls are told that the server goes down.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ends {
+    /// Ends, as SHUTTING_DOWN, the streams that only look on: they may last for hours, and reconnecting is free.
+    pub(crate) draining: CancellationToken,
+    /// Ends all calls that are still under way, as SHUTTING_DOWN.
+    pub(crate) cut: CancellationToken,
+}
+
+/// A stream that only looks on.
+const WATCHING: &str = "/triptych.v1.VideoService/WatchVideo";
+
 impl CallLayer {
-    /// Calls still under way when `cut` is cancelled end with SHUTTING_DOWN.
-    pub(crate) fn new(cut: CancellationToken) -> Self {
-        Self { cut }
+    pub(crate) fn new(ends: Ends) -> Self {
+        Self { ends }
     }
 }
 
@@ -40,14 +51,14 @@ impl<S> Layer<S> for CallLayer {
     type Service = Calls<S>;
 
     fn layer(&self, inner: S) -> Calls<S> {
-        Calls { inner, cut: self.cut.clone() }
+        Calls { inner, ends: self.ends.clone() }
     }
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Calls<S> {
     inner: S,
-    cut: CancellationToken,
+    ends: Ends,
 }
 
 impl<S> Service<Request<Body>> for Calls<S>
@@ -79,7 +90,8 @@ where
 
         // The transport, too, ends a call at its deadline, but as CANCELLED. This timer was set first, so it wins.
         let late = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
-        let cut = self.cut.clone();
+        let Ends { draining, cut } = &self.ends;
+        let cut = if request.uri().path() == WATCHING { draining.clone() } else { cut.clone() };
         let handled = catch_unwind(AssertUnwindSafe(|| span.in_scope(|| self.inner.call(request))));
         Box::pin(
             async move {
@@ -139,7 +151,8 @@ impl Record {
         if let Some(code) = code(response.headers()) {
             self.tell(code);
         }
-        response.map(|body| Body::new(Followed { body: Some(body), cut: Box::pin(cut.cancelled_owned()), record: self }))
+        response
+            .map(|body| Body::new(Followed { body: Some(body), cut: Box::pin(cut.cancelled_owned()), record: self }))
     }
 }
 

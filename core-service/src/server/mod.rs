@@ -5,7 +5,6 @@ mod call;
 use std::{future::Future, time::Duration};
 
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tonic::{
     codec::CompressionEncoding,
     service::Routes,
@@ -20,7 +19,7 @@ use triptych_proto::v1::{
     video_service_server::{self, VideoServiceServer},
 };
 
-use self::call::CallLayer;
+use self::call::{CallLayer, Ends};
 use crate::{Core, Services, config::Grpc};
 
 /// What health is asked about; the empty name is the server as a whole.
@@ -53,38 +52,36 @@ pub enum ServeError {
 /// The core itself goes on; see [`Core::close`].
 pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     let settings = core.grpc();
-    let (reporter, cut) = (HealthReporter::new(), CancellationToken::new());
+    let (mut reporter, ends) = (HealthReporter::new(), Ends::default());
     for name in NAMES {
         reporter.set_service_status(name, ServingStatus::Serving).await;
     }
     let routes = routes(core.services(), settings, &reporter)?;
     // The builder's own nodelay does not reach a listener that was bound elsewhere, and without it a call costs 44 ms.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
-    let draining = CancellationToken::new();
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .max_concurrent_streams(settings.max_concurrent_calls)
-        .layer(CallLayer::new(cut.clone()))
+        .layer(CallLayer::new(ends.clone()))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, draining.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(incoming, ends.draining.clone().cancelled_owned());
     tokio::pin!(serving);
 
     tokio::select! {
         ended = &mut serving => return Ok(ended?),
         () = stop => {}
     }
-    let mut reporter = reporter;
     for name in NAMES {
         reporter.set_service_status(name, ServingStatus::NotServing).await;
         // Ends the streams that watch it, after the news; they would hold up the drain for ever.
         reporter.clear_service_status(name).await;
     }
-    draining.cancel();
+    ends.draining.cancel();
     if let Ok(ended) = tokio::time::timeout(settings.drain, &mut serving).await {
         return Ok(ended?);
     }
     tracing::warn!(drain = ?settings.drain, "calls under way were cut off");
-    cut.cancel();
+    ends.cut.cancel();
     // A client that does not read its last frames could hold on to its connection; it is not waited for.
     tokio::time::timeout(Duration::from_secs(1), serving).await.unwrap_or(Ok(()))?;
     Ok(())
@@ -104,11 +101,11 @@ fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Re
     let mut routes = Routes::builder();
     routes
         .add_service(HealthServer::new(health))
-//        .add_service(door!(ChatServiceServer, services.chat))
-//        .add_service(door!(ImageServiceServer, services.image))
-//        .add_service(door!(VideoServiceServer, services.video))
-        .add_service(door!(ModelServiceServer, services.model));
-//        .add_service(door!(MediaServiceServer, services.media));
+        .add_service(door!(ChatServiceServer, services.chat))
+        .add_service(door!(ImageServiceServer, services.image))
+        .add_service(door!(VideoServiceServer, services.video))
+        .add_service(door!(ModelServiceServer, services.model))
+        .add_service(door!(MediaServiceServer, services.media));
     if settings.reflection {
         let describe = || {
             tonic_reflection::server::Builder::configure()

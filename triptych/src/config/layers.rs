@@ -192,7 +192,9 @@ fn leaves(tree: &Table) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (name, value) in tree {
         match value.as_table() {
-            Some(section) => found.extend(leaves(section).into_iter().map(|(path, leaf)| (format!("{name}.{path}"), leaf))),
+            Some(section) => {
+                found.extend(leaves(section).into_iter().map(|(path, leaf)| (format!("{name}.{path}"), leaf)));
+            }
             None => found.push((name.clone(), value)),
         }
     }
@@ -249,5 +251,7 @@ fn mask(key: &str, value: &Value) -> String {
 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let ranked = known.map(|known| (strsim::jaro_winkler(name, known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-    ranked.filter(|&(likeness, _)| likeness > 0.8).map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
+    ranked
+        .filter(|&(likeness, _)| likeness > 0.8)
+        .map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
 }

@@ -112,20 +112,13 @@ impl Config {
         let layers = Layers::new(DEFAULTS, file, dotenv, environment)?;
         let mut tree = layers.tree().clone();
         let mut rest = section(&mut tree, "rest");
-        let own = Table::from_iter(OWN.iter().filter_map(|&key| Some((key.to_owned(), rest.remove(key)?))));
+        let own: Table = OWN.iter().filter_map(|&key| Some((key.to_owned(), rest.remove(key)?))).collect();
         let log = section(&mut tree, "log");
         let own: Rest = typed(own, "rest.", &layers)?;
-        let gateway = rest_gateway::Settings {
-            public_base_url: own.public_base_url.clone(),
-            ..typed(rest, "rest.", &layers)?
-        };
-        let config = Self {
-            rest: own,
-            gateway,
-            log: typed(log, "log.", &layers)?,
-            core: typed(tree, "", &layers)?,
-            layers,
-        };
+        let gateway =
+            rest_gateway::Settings { public_base_url: own.public_base_url.clone(), ..typed(rest, "rest.", &layers)? };
+        let config =
+            Self { rest: own, gateway, log: typed(log, "log.", &layers)?, core: typed(tree, "", &layers)?, layers };
         config.core.validate().map_err(|core::Invalid { key, message }| config.layers.complain(key, &message))?;
         crate::telemetry::filter(&config.log).map_err(|error| config.layers.complain("log.filter", &error))?;
         Ok(config)
@@ -134,13 +127,15 @@ impl Config {
 
 /// The variables of a `.env` file, which need not exist. The process's own environment stays as it is.
 fn dotenv(path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
-    let fail = |error: dotenvy::Error| match error {
+    let fail = |error: dotenvy::Error| {
         // Only the name: what stands behind it may be a key.
-        dotenvy::Error::LineParse(line, _) => {
+        let why = if let dotenvy::Error::LineParse(line, _) = &error {
             let name = line.split('=').next().unwrap_or_default().trim();
-            ConfigError(format!("{}: the line of `{name}` cannot be read; it must be NAME=value", path.display()))
-        }
-        error => ConfigError(format!("{}: {error}", path.display())),
+            format!("the line of `{name}` cannot be read; it must be NAME=value")
+        } else {
+            error.to_string()
+        };
+        ConfigError(format!("{}: {why}", path.display()))
     };
     match dotenvy::from_path_iter(path) {
         Ok(lines) => lines.collect::<Result<_, _>>().map_err(fail),

@@ -87,8 +87,9 @@ fn what_clients_are_set_up_with_is_not_read() {
 
 #[test]
 fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
+    type Variables<'a> = &'a [(&'a str, &'a str)];
     #[rustfmt::skip]
-    let table: [(&str, &[(&str, &str)], &[(&str, &str)], &[&str]); 12] = [
+    let table: [(&str, Variables<'_>, Variables<'_>, &[&str]); 12] = [
         ("[jobs]\nlease = '30 parsecs'", &[], &[], &["jobs.lease = ", "30 parsecs", "(from triptych.toml)"]),
         ("[jobs]\nlease = 30", &[], &[], &["jobs.lease", "triptych.toml", "a text in quotes", "\"15s\""]),
         ("[jobs]\nleese = '30s'", &[], &[], &["jobs.leese", "triptych.toml", "did you mean jobs.lease?"]),
@@ -121,7 +122,8 @@ fn a_key_is_never_shown() {
     assert!(message.contains("chat.base_url") && !message.contains("secret"), "{message}");
 
     let config = load("", &[], &[("CHAT_API_KEY", "sk-secret")]).unwrap();
-    let shown: Vec<_> = config.layers.shown().map(|(path, value, origin)| format!("{path} = {value} # {origin}")).collect();
+    let shown: Vec<_> =
+        config.layers.shown().map(|(path, value, origin)| format!("{path} = {value} # {origin}")).collect();
     assert!(shown.contains(&"chat.api_key = (hidden) # environment variable CHAT_API_KEY".to_owned()), "{shown:?}");
     assert!(!format!("{config:?}").contains("sk-secret"));
 }

@@ -15,7 +15,7 @@ fn request(headers: &[(&'static str, &str)]) -> Request<Body> {
     request
 }
 
-async fn answer<F, R>(cut: &CancellationToken, request: Request<Body>, handler: F) -> Response<Body>
+async fn answer<F, R>(ends: &Ends, request: Request<Body>, handler: F) -> Response<Body>
 where
     F: Fn(Request<Body>) -> R + Send,
     R: Future<Output = Response<Body>> + Send + 'static,
@@ -24,7 +24,7 @@ where
         let answered = handler(request);
         async { Ok::<_, Infallible>(answered.await) }
     });
-    CallLayer::new(cut.clone()).layer(inner).oneshot(request).await.unwrap()
+    CallLayer::new(ends.clone()).layer(inner).oneshot(request).await.unwrap()
 }
 
 /// A body of one frame, then whatever comes.
@@ -54,7 +54,7 @@ async fn a_sane_request_id_reaches_the_handler_and_comes_back() {
             let seen = request.headers()[REQUEST_ID].clone();
             std::future::ready(Response::builder().header("seen", seen).body(Body::empty()).unwrap())
         };
-        let headers = answer(&CancellationToken::new(), request(&[(REQUEST_ID, id)]), handler).await.headers().clone();
+        let headers = answer(&Ends::default(), request(&[(REQUEST_ID, id)]), handler).await.headers().clone();
         assert_eq!(headers["seen"], headers[REQUEST_ID]);
         headers[REQUEST_ID].to_str().unwrap().to_owned()
     };
@@ -67,7 +67,7 @@ async fn a_sane_request_id_reaches_the_handler_and_comes_back() {
 #[tokio::test]
 async fn a_panic_in_a_handler_is_internal_and_keeps_its_request_id() {
     let handler = |_| async { panic!("a secret of the handler") };
-    let response = answer(&CancellationToken::new(), request(&[(REQUEST_ID, "mine")]), handler).await;
+    let response = answer(&Ends::default(), request(&[(REQUEST_ID, "mine")]), handler).await;
     assert_eq!(response.headers()[REQUEST_ID], "mine");
     assert_eq!(status(response.headers()), (Code::Internal, Some("INTERNAL".to_owned())));
     let told = Status::from_header_map(response.headers()).unwrap();
@@ -77,7 +77,7 @@ async fn a_panic_in_a_handler_is_internal_and_keeps_its_request_id() {
 #[tokio::test]
 async fn a_panic_within_a_stream_ends_it_as_internal() {
     let handler = |_| std::future::ready(streaming(async { panic!("in the midst") }));
-    let response = answer(&CancellationToken::new(), request(&[]), handler).await;
+    let response = answer(&Ends::default(), request(&[]), handler).await;
     assert_eq!(last(response).await, (Code::Internal, Some("INTERNAL".to_owned())));
 }
 
@@ -85,7 +85,7 @@ async fn a_panic_within_a_stream_ends_it_as_internal() {
 async fn a_call_that_outlives_its_deadline_is_told_so_with_a_reason() {
     let begun = tokio::time::Instant::now();
     let handler = |_| std::future::pending();
-    let response = answer(&CancellationToken::new(), request(&[("grpc-timeout", "250m")]), handler).await;
+    let response = answer(&Ends::default(), request(&[("grpc-timeout", "250m")]), handler).await;
     assert_eq!(status(response.headers()), (Code::DeadlineExceeded, Some("UPSTREAM_TIMEOUT".to_owned())));
     assert!((250..=252).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }
@@ -96,17 +96,31 @@ async fn an_answer_within_the_deadline_is_not_disturbed_by_it() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         Response::new(Body::empty())
     };
-    let response = answer(&CancellationToken::new(), request(&[("grpc-timeout", "250m")]), handler).await;
+    let response = answer(&Ends::default(), request(&[("grpc-timeout", "250m")]), handler).await;
     assert!(!response.headers().contains_key("grpc-status"));
+}
+
+fn shutting_down() -> (Code, Option<String>) {
+    (Code::Unavailable, Some("SHUTTING_DOWN".to_owned()))
 }
 
 #[tokio::test]
 async fn what_outlives_the_drain_ends_with_shutting_down() {
-    let shutting_down = (Code::Unavailable, Some("SHUTTING_DOWN".to_owned()));
-    let cut = CancellationToken::new();
-    let response = answer(&cut, request(&[]), |_| std::future::ready(streaming(std::future::pending()))).await;
-    cut.cancel();
-    assert_eq!(last(response).await, shutting_down);
-    let response = answer(&cut, request(&[]), |_| std::future::pending()).await;
-    assert_eq!(status(response.headers()), shutting_down);
+    let ends = Ends::default();
+    let response = answer(&ends, request(&[]), |_| std::future::ready(streaming(std::future::pending()))).await;
+    ends.draining.cancel();
+    ends.cut.cancel();
+    assert_eq!(last(response).await, shutting_down());
+    let response = answer(&ends, request(&[]), |_| std::future::pending()).await;
+    assert_eq!(status(response.headers()), shutting_down());
+}
+
+#[tokio::test]
+async fn whoever_only_watches_does_not_hold_up_the_drain() {
+    let ends = Ends::default();
+    let mut request = request(&[]);
+    *request.uri_mut() = WATCHING.parse().unwrap();
+    let response = answer(&ends, request, |_| std::future::ready(streaming(std::future::pending()))).await;
+    ends.draining.cancel();
+    assert_eq!(last(response).await, shutting_down());
 }
