@@ -16,7 +16,7 @@ use crate::{
     model::ModelDoor,
     upstream::{Limits, SetupError},
     video::{
-        VideoProvider,
+        self, VideoProvider,
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
         service::VideoDoor,
@@ -93,7 +93,7 @@ impl Core {
         let catalog = Arc::new(Catalog::new(
             Shelf::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
             Shelf::new(image(&settings.image)).map_err(OpenError::Ambiguous)?,
-            Shelf::new(video(&settings.video)).map_err(OpenError::Ambiguous)?,
+            Shelf::new(video(&settings.video, &vault)).map_err(OpenError::Ambiguous)?,
         ));
         let services = Services {
             chat: Arc::new(ChatDoor::new(catalog.clone())),
@@ -139,15 +139,16 @@ fn jobs(settings: &config::Jobs) -> JobSettings {
     JobSettings { workers, lease, deadline, retention, max_file_bytes }
 }
 
-/// The clips' models.
-fn video(settings: &config::Video) -> Vec<Entry<dyn VideoProvider>> {
+/// The clips' models. What validation refuses has none.
+fn video(settings: &config::Video, vault: &Vault) -> Vec<Entry<dyn VideoProvider>> {
     use config::VideoServiceType::{Midjourney, Offline, Openai, Seedance, Veo, Wan};
     match settings.service_type {
-        Offline | Seedance | Veo | Wan | Midjourney | Openai => vec![],
+        Offline => video::providers::offline::entries(vault),
+        Seedance | Veo | Wan | Midjourney | Openai => vec![],
     }
 }
 
-/// The pictures' models. Matched without a wildcard: a provider that gets built in is missed here by the compiler.
+/// The pictures' models. What validation refuses has none.
 fn image(settings: &config::Image) -> Vec<Entry<dyn ImageProvider>> {
     use config::ImageServiceType::{Doubao, Midjourney, NanoBanana, Offline, Openai};
     match settings.service_type {

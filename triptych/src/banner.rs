@@ -11,7 +11,7 @@ use crate::config::Config;
 #[derive(Debug)]
 pub(crate) struct Banner<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) panels: Panels,
+    pub(crate) panels: Panels<'a>,
     /// Where REST is served, if it is.
     pub(crate) rest: Option<SocketAddr>,
     /// Where gRPC is served, if it is.
@@ -20,9 +20,11 @@ pub(crate) struct Banner<'a> {
 
 /// Where the panels are.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Panels {
+pub(crate) enum Panels<'a> {
     /// In this process.
     Here,
+    /// Behind this address.
+    At(&'a str),
 }
 
 impl Banner<'_> {
@@ -38,6 +40,7 @@ impl Display for Banner<'_> {
         writeln!(f, "Triptych {}\n", env!("CARGO_PKG_VERSION"))?;
         match self.panels {
             Panels::Here => panels(f, self.config)?,
+            Panels::At(core) => writeln!(f, "  core   {core}")?,
         }
         writeln!(f)?;
         if let Some(address) = self.rest {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// One door to chat, image and video generation: the OpenAI REST API and typed gRPC over one core.
 ///
@@ -26,8 +26,18 @@ pub(crate) enum Role {
     Serve,
     /// Run the core alone: gRPC, jobs, media
     Core,
+    /// Run the gateway alone, in front of a core elsewhere
+    Gateway(Gateway),
     /// Check the configuration and show what results from it; binds nothing
     Check,
+}
+
+/// Where the gateway finds its core.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Gateway {
+    /// The core's address, for instance http://core.internal:50051
+    #[arg(long, value_name = "URL")]
+    pub(crate) core: String,
 }
 
 const EXAMPLES: &str = "\
@@ -37,6 +47,7 @@ Examples:
                                                the same, chats answered by that upstream
   TRIPTYCH_REST_LISTEN=0.0.0.0:8000 triptych   reachable from other machines
   triptych core                                the core alone
+  triptych gateway --core http://10.0.0.5:50051
   triptych check                               what would run, and which setting came from where
 
 Variables (also read from ./.env):
@@ -73,5 +84,10 @@ mod tests {
     fn the_file_may_be_named_behind_the_role() {
         let cli = Cli::parse_from(["triptych", "check", "--config", "a.toml"]);
         assert!(matches!(cli.role, Some(Role::Check)) && cli.config.is_some());
+    }
+
+    #[test]
+    fn a_gateway_without_a_core_is_refused() {
+        assert!(Cli::try_parse_from(["triptych", "gateway"]).is_err());
     }
 }

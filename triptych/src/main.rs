@@ -47,6 +47,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         match role {
             Role::Serve => roles::serve(config).await,
             Role::Core => roles::core(config).await,
+            Role::Gateway(gateway) => roles::gateway(config, &gateway.core).await,
             Role::Check => Ok(()),
         }
     })

@@ -6,6 +6,7 @@ use std::{io::Write as _, net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use core_service::Core;
+use rest_gateway::core::Limits;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +47,19 @@ pub(crate) async fn core(config: Config) -> anyhow::Result<()> {
     let served = core_service::serve(grpc, &core, stop.cancelled_owned()).await;
     core.close().await;
     Ok(served?)
+}
+
+/// The gateway alone.
+pub(crate) async fn gateway(config: Config, core: &str) -> anyhow::Result<()> {
+    let stop = signals::stop()?;
+    let rest = bind(&config, "rest.listen", config.rest.listen).await?;
+    let limits = Limits { max_message_bytes: config.core.grpc.max_message_bytes, ..Limits::default() };
+    let port = rest_gateway::core::Core::connect(core, limits)
+        .with_context(|| format!("--core {core}: must be an address such as http://127.0.0.1:50051"))?;
+    tell(&Banner { config: &config, panels: Panels::At(core), rest: Some(rest.local_addr()?), grpc: None });
+    let router = rest_gateway::router(port, config.gateway.clone());
+    let served = rest_gateway::serve(rest, router, config.gateway, stop.cancelled_owned()).await;
+    served.context("the REST server failed")
 }
 
 /// One server of several: when it ends, for whatever reason, the others are stopped as well.

@@ -1,5 +1,6 @@
 //! The real executable: started, asked, stopped, killed.
 
+mod jobs;
 mod running;
 
 use std::{io::Read as _, net::TcpListener};
@@ -46,6 +47,24 @@ fn a_connected_upstream_and_an_open_door_are_told() {
     assert!(!server.banner.contains("sk-secret"));
     let models = server.get("/v1/models");
     assert!(models.contains(r#""id":"mine""#) && models.contains(r#""id":"offline-chat""#), "{models}");
+}
+
+#[test]
+fn a_core_and_a_gateway_are_as_good_as_both_in_one() {
+    let (left, right) = (tempdir().unwrap(), tempdir().unwrap());
+    let core = Running::start_as(&["core"], left.path(), &[]);
+    assert!(core.rest.is_none(), "{}", core.banner);
+    let address = format!("http://{}", core.grpc.unwrap());
+    let gateway = Running::start_as(&["gateway", "--core", &address], right.path(), &[]);
+    assert!(gateway.grpc.is_none() && gateway.banner.contains(&address), "{}", gateway.banner);
+    let models = gateway.get("/v1/models");
+    for model in ["qwen3-next-80b-a3b-instruct", "offline-image", "offline-video"] {
+        assert!(models.contains(model), "{model} is missing in {models}");
+    }
+    let body = r#"{"model":"gpt-4","messages":[{"role":"user","content":"Hello"}]}"#;
+    let answer = gateway.post("/v1/chat/completions", body);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(!right.path().join("data").exists(), "a gateway keeps no state");
 }
 
 #[test]
@@ -103,7 +122,7 @@ fn a_taken_port_is_named_with_the_variable_that_chooses_another() {
 #[test]
 fn a_stream_under_way_is_finished_before_the_process_ends() {
     let dir = tempdir().unwrap();
-    let mut server = Running::start(dir.path(), &[("TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND", "60")]);
+    let mut server = Running::start(dir.path(), &[("TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND", "200")]);
     let body =
         r#"{"model":"offline-chat","stream":true,"messages":[{"role":"user","content":"Write a creative story"}]}"#;
     let mut stream = server.begin("POST", "/v1/chat/completions", body);

@@ -31,14 +31,20 @@ pub(crate) struct Running {
     child: Child,
     log: Receiver<String>,
     pub(crate) banner: String,
-    pub(crate) rest: SocketAddr,
-    pub(crate) grpc: SocketAddr,
+    pub(crate) rest: Option<SocketAddr>,
+    pub(crate) grpc: Option<SocketAddr>,
 }
 
 impl Running {
     /// Starts it and reads its banner to the end.
     pub(crate) fn start(dir: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = command(dir, environment).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_as(&[], dir, environment)
+    }
+
+    /// Starts it in a role of its own.
+    pub(crate) fn start_as(role: &[&str], dir: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut child =
+            command(dir, environment).args(role).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = BufReader::new(child.stderr.take().unwrap());
         let (lines, log) = channel();
         std::thread::spawn(move || {
@@ -54,23 +60,24 @@ impl Running {
             assert_ne!(output.read_line(&mut banner).unwrap(), 0, "it ended before it told where it listens: {banner}");
         }
         let told = |label: &str| {
-            let line = banner.lines().find_map(|line| line.trim().strip_prefix(label)).unwrap().trim();
-            line.trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap()
+            let line = banner.lines().find_map(|line| line.trim().strip_prefix(label))?.trim();
+            Some(line.trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap())
         };
         let (rest, grpc) = (told("REST"), told("gRPC"));
         Self { child, log, banner, rest, grpc }
     }
 
     pub(crate) async fn channel(&self) -> Channel {
-        Endpoint::from_shared(format!("http://{}", self.grpc)).unwrap().connect().await.unwrap()
+        Endpoint::from_shared(format!("http://{}", self.grpc.unwrap())).unwrap().connect().await.unwrap()
     }
 
     /// Sends a request and leaves the answer to be read.
     pub(crate) fn begin(&self, method: &str, path: &str, body: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.rest).unwrap();
+        let address = self.rest.unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.rest);
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
         write!(stream, "{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
         stream
     }
