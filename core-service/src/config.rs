@@ -270,7 +270,7 @@ impl Default for Chat {
             model: "qwen3-next-80b-a3b-instruct".to_owned(),
             models: Vec::new(),
             connect_timeout: Duration::from_secs(5),
-            first_byte_timeout: Duration::from_mins(2),
+            first_byte_timeout: Duration::from_mins(10),
             idle_timeout: Duration::from_mins(1),
         }
     }
