@@ -13,6 +13,8 @@ mod body;
 mod chat;
 pub mod context;
 pub mod core;
+#[cfg(test)]
+mod document_tests;
 mod download;
 pub mod error;
 mod form;
