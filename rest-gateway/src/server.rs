@@ -226,6 +226,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn http_2_without_tls_is_spoken_on_the_same_port() {
+        let running = start(|router| router, Settings::default()).await;
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        // The preface, and a SETTINGS frame without settings.
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!((head[3], &head[5..]), (0x04, &[0; 4][..]), "SETTINGS on stream 0");
+    }
+
+    #[tokio::test]
     async fn a_head_that_does_not_come_ends_the_connection_whatever_was_sent() {
         let running = start(|router| router, quick()).await;
         // The last one could be the beginning of either protocol.
