@@ -150,7 +150,7 @@ async fn broken_multipart_is_a_400() {
 
 #[tokio::test]
 async fn another_encoding_is_a_415() {
-    let answer = send(&Script::default(), raw(GENERATIONS, "application/x-www-form-urlencoded", "prompt=p")).await;
+    let answer = send(&Script::default(), raw(GENERATIONS, "application/xml", "<prompt/>")).await;
     assert_eq!(answer.error(), (415, None, "unsupported_media_type".to_owned()));
 }
 
