@@ -108,13 +108,19 @@ impl From<Status> for GatewayError {
         let known = info.and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
         let row = row(known.unwrap_or_else(|| nearest(status.code())));
         let violation = details.bad_request().and_then(|request| request.field_violations.first());
-        let message = match (info, row.http.is_server_error()) {
+        let param = violation.and_then(|violation| param::spelled(&violation.field));
+        let message = if info.is_none() && row.http.is_server_error() {
             // Without our reason it is the transport talking, in words that are none of the caller's business.
-            (None, true) => {
-                tracing::error!(code = ?status.code(), message = status.message(), "the core could not be asked");
-                "the service could not answer just now; its log has the details under this request's id".to_owned()
+            tracing::error!(code = ?status.code(), message = status.message(), "the core could not be asked");
+            "the service could not answer just now; its log has the details under this request's id".to_owned()
+        } else {
+            // The core opens with the field in its own spelling; the client knows it by another.
+            let field = violation.map_or("", |violation| violation.field.as_str());
+            let rest = status.message().strip_prefix(field).and_then(|rest| rest.strip_prefix(": "));
+            match (rest, &param) {
+                (Some(rest), Some(param)) => format!("{param}: {rest}"),
+                (Some(_) | None, _) => status.message().to_owned(),
             }
-            (None | Some(_), _) => status.message().to_owned(),
         };
         let asked = details.retry_info().and_then(|info| info.retry_delay);
         let retry_after = asked.or((row.retry == Retry::Later).then_some(*WAIT.start()));
@@ -122,7 +128,7 @@ impl From<Status> for GatewayError {
             status: row.http,
             // A reason newer than this gateway is still told to the client.
             code: info.map_or_else(|| Cow::from(row.code()), |info| Cow::from(info.reason.to_ascii_lowercase())),
-            param: violation.and_then(|violation| param::spelled(&violation.field)),
+            param,
             message,
             retry: row.retry,
             retry_after: retry_after.map(|wait| wait.clamp(*WAIT.start(), *WAIT.end())),
@@ -144,7 +150,7 @@ mod tests {
     fn status(reason: &str, details: impl FnOnce(&mut ErrorDetails)) -> Status {
         let mut all = ErrorDetails::with_error_info(reason, DOMAIN, []);
         details(&mut all);
-        Status::with_error_details(Code::Internal, "a sentence", all)
+        Status::with_error_details(Code::Internal, "duration_seconds: a sentence", all)
     }
 
     async fn told(status: Status) -> (u16, Vec<(String, String)>, String) {
@@ -172,7 +178,7 @@ mod tests {
         let wrong = status("INVALID_FIELD", |all| {
             all.add_bad_request_violation("duration_seconds", "must be 1 to 60");
         });
-        let body = r#"{"error":{"message":"a sentence","type":"invalid_request_error","param":"seconds","code":"invalid_field"}}"#;
+        let body = r#"{"error":{"message":"seconds: a sentence","type":"invalid_request_error","param":"seconds","code":"invalid_field"}}"#;
         let json = ("content-type".to_owned(), "application/json".to_owned());
         assert_eq!(told(wrong).await, (400, vec![json], body.to_owned()));
     }
