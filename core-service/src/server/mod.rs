@@ -116,3 +116,6 @@ fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Re
     }
     Ok(routes.routes())
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,11 +66,11 @@ async fn download(videos: &mut Videos, id: &str) -> Vec<u8> {
 }
 
 /// The payload of the first box of this type among boxes laid end to end.
-fn mp4_box<'a>(mut boxes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+fn mp4_box<'a>(mut boxes: &'a [u8], kind: [u8; 4]) -> Option<&'a [u8]> {
     while let Some((head, _)) = boxes.split_first_chunk::<8>() {
         let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let (this, rest) = boxes.split_at_checked(length.max(8))?;
-        if head[4..] == kind[..] {
+        if head[4..] == kind {
             return Some(&this[8..]);
         }
         boxes = rest;
@@ -80,8 +80,8 @@ fn mp4_box<'a>(mut boxes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
 
 /// The number of samples that the index of a clip lists.
 fn samples(clip: &[u8]) -> Option<u32> {
-    let path = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz"];
-    let index = path.iter().try_fold(clip, |boxes, kind| mp4_box(boxes, kind))?;
+    let path = [*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsz"];
+    let index = path.iter().try_fold(clip, |boxes, &kind| mp4_box(boxes, kind))?;
     index.get(8..12)?.try_into().ok().map(u32::from_be_bytes)
 }
 
@@ -109,7 +109,7 @@ async fn a_job_survives_kill_9_at_any_stage_and_gives_the_same_clip() {
     watch(&mut videos, &id, is_final).await;
     let undisturbed = download(&mut videos, &id).await;
     assert_eq!(samples(&undisturbed), Some(FRAMES));
-    assert!(mp4_box(&undisturbed, b"mdat").is_some_and(|pictures| pictures.len() > 10_000));
+    assert!(mp4_box(&undisturbed, *b"mdat").is_some_and(|pictures| pictures.len() > 10_000));
 
     for clip in [
         survive("right after the create", |_| true).await,
