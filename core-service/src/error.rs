@@ -99,12 +99,18 @@ pub enum ProviderError {
     /// It cannot do this at all.
     #[error("{0}")]
     NotSupported(String),
-    /// It did not answer in time.
+    /// It did not answer in time. It may have taken the request all the same.
     #[error("{0}")]
     Timeout(String),
-    /// It is away, or broken.
+    /// It could not be reached: the request surely never arrived.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It said that it cannot serve just now: the request surely was not taken.
     #[error("{0}")]
     Unavailable(String),
+    /// It broke, or the connection to it did, after the request had left. It may have taken the request all the same.
+    #[error("{0}")]
+    Broken(String),
     /// Its answer makes no sense.
     #[error("{0}")]
     Unreadable(String),
@@ -114,11 +120,29 @@ impl ProviderError {
     /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::Timeout(_) | Self::Unavailable(_) => true,
+            Self::RateLimited { .. }
+            | Self::Timeout(_)
+            | Self::Unreachable(_)
+            | Self::Unavailable(_)
+            | Self::Broken(_) => true,
             Self::Refused { .. }
             | Self::ContentPolicy(_)
             | Self::Credentials(_)
             | Self::NotSupported(_)
+            | Self::Unreadable(_) => false,
+        }
+    }
+
+    /// Whether the provider surely does nothing for the failed request, so that sending it again costs nothing twice.
+    pub fn is_surely_not_taken(&self) -> bool {
+        match self {
+            Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unavailable(_) => true,
+            Self::Refused { .. }
+            | Self::ContentPolicy(_)
+            | Self::Credentials(_)
+            | Self::NotSupported(_)
+            | Self::Timeout(_)
+            | Self::Broken(_)
             | Self::Unreadable(_) => false,
         }
     }
@@ -132,7 +156,7 @@ impl ProviderError {
             Self::Credentials(_) => ErrorReason::ProviderCredentials,
             Self::NotSupported(_) => ErrorReason::NotSupported,
             Self::Timeout(_) => ErrorReason::UpstreamTimeout,
-            Self::Unavailable(_) => ErrorReason::UpstreamUnavailable,
+            Self::Unreachable(_) | Self::Unavailable(_) | Self::Broken(_) => ErrorReason::UpstreamUnavailable,
             Self::Unreadable(_) => ErrorReason::UpstreamUnreadable,
         }
     }

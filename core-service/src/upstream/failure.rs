@@ -61,7 +61,8 @@ fn classify(status: u16, message: String, words: Words, retry_after: Option<Dura
         429 => ProviderError::RateLimited { message, retry_after },
         501 => ProviderError::NotSupported(message),
         400..=499 => ProviderError::Refused { message, field: param },
-        500.. => ProviderError::Unavailable(message),
+        503 => ProviderError::Unavailable(message),
+        500.. => ProviderError::Broken(message),
         _ => ProviderError::Unreadable(message),
     }
 }
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_proxys_page_is_never_passed_on() {
-        let expected = ProviderError::Unavailable("the upstream answered with status 502".into());
+        let expected = ProviderError::Broken("the upstream answered with status 502".into());
         assert_eq!(failure(502, "<html>Bad Gateway</html>"), expected);
     }
 
@@ -179,6 +180,6 @@ mod tests {
     #[test]
     fn an_error_within_an_answer_is_classed_by_its_code() {
         assert!(matches!(failure_in_reply(r#"{"message":"slow down","code":429}"#), ProviderError::RateLimited { .. }));
-        assert_eq!(failure_in_reply("\"gone\""), ProviderError::Unavailable("gone".into()));
+        assert_eq!(failure_in_reply("\"gone\""), ProviderError::Broken("gone".into()));
     }
 }

@@ -93,7 +93,7 @@ impl Upstream {
         body: Vec<u8>,
         until: Instant,
     ) -> Result<Response, ProviderError> {
-        let url = self.base.join(path).map_err(|error| ProviderError::Unavailable(error.to_string()))?;
+        let url = self.base.join(path).map_err(|error| ProviderError::Unreachable(error.to_string()))?;
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(authorization) = &self.authorization {
@@ -132,12 +132,13 @@ impl Upstream {
     /// What a failure to talk to the upstream means. The address stays out of it: callers never learn it.
     pub(crate) fn unreachable(&self, error: &reqwest::Error) -> ProviderError {
         tracing::debug!(upstream = %self.base, %error, "the upstream cannot be reached");
-        if error.is_timeout() {
+        // First: a connection that is not there in time is one that carried nothing.
+        if error.is_connect() {
+            ProviderError::Unreachable("the upstream cannot be reached".to_owned())
+        } else if error.is_timeout() {
             ProviderError::Timeout("the upstream did not answer in time".to_owned())
-        } else if error.is_connect() {
-            ProviderError::Unavailable("the upstream cannot be reached".to_owned())
         } else {
-            ProviderError::Unavailable("the connection to the upstream broke".to_owned())
+            ProviderError::Broken("the connection to the upstream broke".to_owned())
         }
     }
 
@@ -156,7 +157,9 @@ impl Upstream {
             ProviderError::Credentials(text) => ProviderError::Credentials(clean(text)),
             ProviderError::NotSupported(text) => ProviderError::NotSupported(clean(text)),
             ProviderError::Timeout(text) => ProviderError::Timeout(clean(text)),
+            ProviderError::Unreachable(text) => ProviderError::Unreachable(clean(text)),
             ProviderError::Unavailable(text) => ProviderError::Unavailable(clean(text)),
+            ProviderError::Broken(text) => ProviderError::Broken(clean(text)),
             ProviderError::Unreadable(text) => ProviderError::Unreadable(clean(text)),
         }
     }

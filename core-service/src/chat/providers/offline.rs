@@ -52,7 +52,7 @@ impl OfflineChat {
     /// Makes the whole answer. The engine is pure computation, kept off the async threads.
     async fn answer(request: pb::ChatRequest) -> Result<Answer, ProviderError> {
         let work = tokio::task::spawn_blocking(move || answer(&translate(request)?).map_err(|error| refused(&error)));
-        work.await.map_err(|error| ProviderError::Unavailable(format!("the offline engine broke: {error}")))?
+        work.await.map_err(|error| ProviderError::Broken(format!("the offline engine broke: {error}")))?
     }
 }
 
@@ -93,7 +93,7 @@ impl Fault {
                 message: "this model name asks for a rate limit".to_owned(),
                 retry_after: Some(Duration::from_secs(2)),
             }),
-            Self::Broken => Err(ProviderError::Unavailable("this model name asks for a broken upstream".to_owned())),
+            Self::Broken => Err(ProviderError::Broken("this model name asks for a broken upstream".to_owned())),
             Self::SlowFirstToken => {
                 tokio::time::sleep(SLOW).await;
                 Ok(())
@@ -156,7 +156,7 @@ impl ChatProvider for OfflineChat {
 }
 
 fn cut() -> ProviderError {
-    ProviderError::Unavailable("this model name asks for a stream that is cut".to_owned())
+    ProviderError::Broken("this model name asks for a stream that is cut".to_owned())
 }
 
 async fn within<T>(

@@ -139,7 +139,7 @@ impl ReplyStream {
 }
 
 fn cut_off() -> ProviderError {
-    ProviderError::Unavailable("the upstream's stream ended before the answer did".to_owned())
+    ProviderError::Broken("the upstream's stream ended before the answer did".to_owned())
 }
 
 /// What an event of the stream stands for.
@@ -179,5 +179,5 @@ fn piece(event: &Event<'_>, finished: &mut bool) -> Result<Piece, ProviderError>
 /// Finish reasons that mean the upstream gave up: vLLM and SGLang abort, OpenRouter's provider broke, DeepSeek is full.
 fn broken_off(finish_reason: &str) -> Option<ProviderError> {
     matches!(finish_reason, "abort" | "error" | "insufficient_system_resource")
-        .then(|| ProviderError::Unavailable(format!("the upstream broke the answer off ({finish_reason})")))
+        .then(|| ProviderError::Broken(format!("the upstream broke the answer off ({finish_reason})")))
 }

@@ -223,11 +223,11 @@ fn load(bytes: &[u8], size: Size) -> Result<RgbaImage, ProviderError> {
 }
 
 fn broken(error: &dyn std::fmt::Display) -> ProviderError {
-    ProviderError::Unavailable(format!("the offline engine broke: {error}"))
+    ProviderError::Broken(format!("the offline engine broke: {error}"))
 }
 
 fn abandoned() -> ProviderError {
-    ProviderError::Unavailable("the picture was abandoned".to_owned())
+    ProviderError::Broken("the picture was abandoned".to_owned())
 }
 
 /// Faults on request, so that callers can test their own handling: each is a model name.
@@ -265,7 +265,7 @@ impl Fault {
                 message: "this model name asks for a rate limit".to_owned(),
                 retry_after: Some(Duration::from_secs(2)),
             }),
-            Self::Broken => Err(ProviderError::Unavailable("this model name asks for a broken upstream".to_owned())),
+            Self::Broken => Err(ProviderError::Broken("this model name asks for a broken upstream".to_owned())),
             Self::Refused => Err(ProviderError::ContentPolicy("this model name asks for a refusal".to_owned())),
             Self::Slow => {
                 tokio::time::sleep(SLOW).await;

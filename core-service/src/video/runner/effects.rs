@@ -112,15 +112,16 @@ impl Step {
         let wait = if let ProviderError::RateLimited { retry_after, .. } = &error {
             Some(pace::turned_away(*retry_after, attempt))
         } else {
-            // The same key starts no second render, whatever became of the first request.
-            (error.is_transient() && provider.repeatable()).then(|| pace::back_off(attempt))
+            // With a repeatable provider the same key starts no second render, whatever became of the first request.
+            let safe = error.is_surely_not_taken() || error.is_transient() && provider.repeatable();
+            safe.then(|| pace::back_off(attempt))
         };
         if let Some(wait) = wait.filter(|_| attempt < SUBMISSIONS) {
             tracing::warn!(attempt, "not accepted, will be submitted again: {error}");
             let next = self.moved(Event::TurnedAway)?;
             return self.rest(next, wait).await;
         }
-        if let ProviderError::Timeout(words) = &error {
+        if let ProviderError::Timeout(words) | ProviderError::Broken(words) = &error {
             let message =
                 format!("{words}; whether there is a render is not known, and asking again could pay for a second");
             return self.end("outcome_unknown", message, None).await;
@@ -161,7 +162,9 @@ impl Step {
                 error @ (ProviderError::RateLimited { .. }
                 | ProviderError::Credentials(_)
                 | ProviderError::Timeout(_)
+                | ProviderError::Unreachable(_)
                 | ProviderError::Unavailable(_)
+                | ProviderError::Broken(_)
                 | ProviderError::Unreadable(_)),
             ) => self.try_later(&error).await,
         }
