@@ -43,12 +43,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
     telemetry::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match role {
             Role::Serve => roles::serve(config).await,
             Role::Core => roles::core(config).await,
             Role::Gateway(gateway) => roles::gateway(config, &gateway.core).await,
             Role::Check => Ok(()),
         }
-    })
+    });
+    // Dropping it would wait for an offline render to end; its job is in safe keeping and begins anew.
+    runtime.shutdown_background();
+    ended
 }

@@ -18,22 +18,27 @@ type Videos = VideoServiceClient<Channel>;
 const SECONDS: u32 = 8;
 const FRAMES: u32 = SECONDS * 30;
 
-async fn start(dir: &Path) -> (Running, Videos) {
-    // A short lease: what a killed process held is free again soon.
-    let server = Running::start(dir, &[("TRIPTYCH_JOBS_LEASE", "1s")]);
+/// What a killed process held is free again soon.
+const SHORT: &str = "1s";
+
+async fn start(dir: &Path, lease: &str) -> (Running, Videos) {
+    let server = Running::start(dir, &[("TRIPTYCH_JOBS_LEASE", lease)]);
     let videos = VideoServiceClient::new(server.channel().await);
     (server, videos)
 }
 
-async fn create(videos: &mut Videos) -> String {
-    let request = pb::CreateVideoRequest {
+async fn create(videos: &mut Videos, request: pb::CreateVideoRequest) -> String {
+    videos.create_video(request).await.unwrap().into_inner().video.unwrap().id
+}
+
+fn clip(size: &str, seconds: u32) -> pb::CreateVideoRequest {
+    pb::CreateVideoRequest {
         prompt: "Pan slowly over the mountains at dusk".to_owned(),
-        size: "640x360".to_owned(),
-        duration_seconds: Some(SECONDS),
+        size: size.to_owned(),
+        duration_seconds: Some(seconds),
         seed: Some(7),
         ..pb::CreateVideoRequest::default()
-    };
-    videos.create_video(request).await.unwrap().into_inner().video.unwrap().id
+    }
 }
 
 /// Looks on until `enough`.
@@ -66,7 +71,7 @@ async fn download(videos: &mut Videos, id: &str) -> Vec<u8> {
 }
 
 /// The payload of the first box of this type among boxes laid end to end.
-fn mp4_box<'a>(mut boxes: &'a [u8], kind: [u8; 4]) -> Option<&'a [u8]> {
+fn mp4_box(mut boxes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     while let Some((head, _)) = boxes.split_first_chunk::<8>() {
         let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let (this, rest) = boxes.split_at_checked(length.max(8))?;
@@ -88,13 +93,13 @@ fn samples(clip: &[u8]) -> Option<u32> {
 /// Kills the process once the job is this far, starts it anew, and gives the clip that comes of it.
 async fn survive(stage: &str, far: impl Fn(&pb::Video) -> bool) -> Vec<u8> {
     let dir = tempdir().unwrap();
-    let (server, mut videos) = start(dir.path()).await;
-    let id = create(&mut videos).await;
+    let (server, mut videos) = start(dir.path(), SHORT).await;
+    let id = create(&mut videos, clip("640x360", SECONDS)).await;
     let last = watch(&mut videos, &id, far).await;
     server.kill();
     assert!(!is_final(&last), "{stage}: there was nothing left to survive: {last:?}");
 
-    let (_server, mut videos) = start(dir.path()).await;
+    let (_server, mut videos) = start(dir.path(), SHORT).await;
     let video = watch(&mut videos, &id, is_final).await;
     assert_eq!((video.state(), video.progress_percent), (State::Succeeded, 100), "{stage}: {video:?}");
     assert!(video.revision > last.revision);
@@ -104,8 +109,8 @@ async fn survive(stage: &str, far: impl Fn(&pb::Video) -> bool) -> Vec<u8> {
 #[tokio::test]
 async fn a_job_survives_kill_9_at_any_stage_and_gives_the_same_clip() {
     let dir = tempdir().unwrap();
-    let (_server, mut videos) = start(dir.path()).await;
-    let id = create(&mut videos).await;
+    let (_server, mut videos) = start(dir.path(), SHORT).await;
+    let id = create(&mut videos, clip("640x360", SECONDS)).await;
     watch(&mut videos, &id, is_final).await;
     let undisturbed = download(&mut videos, &id).await;
     assert_eq!(samples(&undisturbed), Some(FRAMES));
@@ -118,4 +123,24 @@ async fn a_job_survives_kill_9_at_any_stage_and_gives_the_same_clip() {
     ] {
         assert!(clip == undisturbed, "the clip differs from the undisturbed one");
     }
+}
+
+// Of two threads: one waits for the process, and the other closes the connection to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_in_the_midst_of_a_render_is_quick_and_hands_the_lease_back() {
+    let dir = tempdir().unwrap();
+    // Longer than this test may take: only a lease that was handed back lets the next process go on.
+    let (mut server, mut videos) = start(dir.path(), "1h").await;
+    // Longer than anybody would wait.
+    let id = create(&mut videos, clip("1280x720", 60)).await;
+    let last = watch(&mut videos, &id, |video| video.state() == State::Rendering).await;
+    server.signal("TERM");
+    // The connection is still open, and nobody's call is under way on it.
+    assert_eq!(server.ended().code(), Some(0));
+
+    let (_server, mut videos) = start(dir.path(), "1h").await;
+    let went_on = watch(&mut videos, &id, |video| video.progress_percent > last.progress_percent).await;
+    assert_eq!(went_on.state(), State::Rendering);
+    let cancelled = videos.cancel_video(pb::CancelVideoRequest { id }).await.unwrap().into_inner().video.unwrap();
+    assert_eq!(cancelled.state(), State::Cancelled);
 }
