@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions`, whole and streamed.
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use bytes::BytesMut;
@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     error::GatewayError,
     json::JsonBody,
+    path::Id,
     sse::{self, Flow},
 };
 
@@ -31,7 +32,7 @@ pub(crate) async fn completions(
 /// `POST /v1/engines/{engine}/chat/completions`: where SDKs before 1.0 send what names an `engine` instead of a model.
 pub(crate) async fn engine_completions(
     State(app): State<App>,
-    Path(engine): Path<String>,
+    Id(engine): Id,
     context: Context,
     body: JsonBody,
 ) -> Result<Response, GatewayError> {
