@@ -1,0 +1,17 @@
+// A conversation with the official SDK, whole and streamed. npm install openai
+
+import OpenAI from "openai";
+
+const client = new OpenAI({
+  baseURL: `${process.env.TRIPTYCH_URL ?? "http://127.0.0.1:8000"}/v1`,
+  apiKey: "not-needed",
+});
+const model = "qwen3-next-80b-a3b-instruct";
+const messages = [{ role: "user", content: "What is AI?" }];
+
+const answer = await client.chat.completions.create({ model, messages });
+console.log(answer.choices[0].message.content);
+
+const stream = await client.chat.completions.create({ model, messages, stream: true });
+for await (const chunk of stream) process.stdout.write(chunk.choices[0].delta.content ?? "");
+console.log();

@@ -1,0 +1,37 @@
+"""A conversation with the official SDK: whole, streamed, with a tool. pip install openai"""
+
+import json
+import os
+
+import openai
+
+client = openai.OpenAI(
+    base_url=os.environ.get("TRIPTYCH_URL", "http://127.0.0.1:8000") + "/v1",
+    api_key="not-needed",
+)
+model = "qwen3-next-80b-a3b-instruct"
+messages = [{"role": "user", "content": "What is the weather in Paris?"}]
+
+answer = client.chat.completions.create(model=model, messages=messages)
+print(answer.choices[0].message.content)
+
+for chunk in client.chat.completions.create(model=model, messages=messages, stream=True):
+    print(chunk.choices[0].delta.content or "", end="", flush=True)
+print()
+
+tools = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "The weather in a city",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        },
+    }
+]
+answer = client.chat.completions.create(model=model, messages=messages, tools=tools, tool_choice="required")
+call = answer.choices[0].message.tool_calls[0]
+print(call.function.name, json.loads(call.function.arguments))
+
+messages += [answer.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "21 degrees, sunny"}]
+print(client.chat.completions.create(model=model, messages=messages, tools=tools).choices[0].message.content)

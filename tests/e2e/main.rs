@@ -1,0 +1,12 @@
+//! The whole path, end to end: both doors, both hops between the halves, and an upstream that does as it is told.
+
+#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test, helpers included")]
+
+mod chat;
+mod contract;
+mod errors;
+mod harness;
+mod image;
+mod refusals;
+mod upstream;
+mod video;
