@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # A clip from words: created, followed through its events to the end, downloaded as waves.mp4.
 set -euo pipefail
-url=${TRIPTYCH_URL:-http://127.0.0.1:8000}
+url=${OPENAI_BASE_URL:-http://127.0.0.1:8000/v1}
 
 # The key makes it safe to send this again after a broken connection.
-answer=$(curl -sS --fail-with-body "$url/v1/videos" -H "Content-Type: application/json" \
+answer=$(curl -sS --fail-with-body "$url/videos" -H "Content-Type: application/json" \
     -H "Idempotency-Key: waves-$(date +%s)-$$" -d '{"prompt": "Waves at night, slow zoom", "size": "640x360", "seconds": 2}')
 id=$(grep -o 'video_[a-z0-9]*' <<<"$answer" | head -n 1)
 
-curl -sSN --fail-with-body "$url/v1/videos/$id/events"
-curl -sS --fail-with-body -o waves.mp4 "$url/v1/videos/$id/content"
+curl -sSN --fail-with-body "$url/videos/$id/events"
+curl -sS --fail-with-body -o waves.mp4 "$url/videos/$id/content"
 ls -l waves.mp4

@@ -3,7 +3,7 @@
 import OpenAI from "openai";
 
 const client = new OpenAI({
-  baseURL: `${process.env.TRIPTYCH_URL ?? "http://127.0.0.1:8000"}/v1`,
+  baseURL: process.env.OPENAI_BASE_URL ?? "http://127.0.0.1:8000/v1",
   apiKey: "not-needed",
 });
 const model = "qwen3-next-80b-a3b-instruct";

@@ -18,7 +18,7 @@ sys.path.insert(0, generated)
 
 from triptych.v1 import chat_pb2, chat_pb2_grpc, video_pb2, video_pb2_grpc  # noqa: E402
 
-channel = grpc.insecure_channel(os.environ.get("TRIPTYCH_GRPC", "127.0.0.1:50051"))
+channel = grpc.insecure_channel(os.environ.get("GRPC_ADDRESS", "127.0.0.1:50051"))
 chat = chat_pb2_grpc.ChatServiceStub(channel)
 conversation = chat_pb2.ChatRequest(messages=[chat_pb2.ChatMessage(role="user", text="What is AI?")])
 

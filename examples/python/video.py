@@ -5,7 +5,7 @@ import os
 import openai
 
 client = openai.OpenAI(
-    base_url=os.environ.get("TRIPTYCH_URL", "http://127.0.0.1:8000") + "/v1",
+    base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
     api_key="not-needed",
 )
 

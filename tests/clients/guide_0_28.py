@@ -26,9 +26,9 @@ MESSAGES = '[{"role": "user", "content": "Hello"}]'
 
 def guide():
     root = pathlib.Path(__file__).resolve().parents[2]
-    path = pathlib.Path(os.environ.get("TRIPTYCH_GUIDE") or root.parent / "shared/openai-sdk-compatibility-guide.md")
+    path = pathlib.Path(os.environ.get("COMPATIBILITY_GUIDE") or root.parent / "shared/openai-sdk-compatibility-guide.md")
     if not path.is_file():
-        print(f"SKIPPED: there is no guide at {path}; TRIPTYCH_GUIDE names another place", flush=True)
+        print(f"SKIPPED: there is no guide at {path}; COMPATIBILITY_GUIDE names another place", flush=True)
         sys.exit(0)
     return path.read_text()
 
