@@ -55,13 +55,12 @@ fn classify(status: u16, message: String, words: Words, retry_after: Option<Dura
     }
     match status {
         401..=403 => ProviderError::Credentials(message),
-        // The operator chose the model and the address: nothing the caller could mend.
-        404 | 405 => ProviderError::Unavailable(message),
+        // The operator chose the model and the address: nothing the caller could mend. A 503 has begun nothing.
+        404 | 405 | 503 => ProviderError::Unavailable(message),
         408 | 504 => ProviderError::Timeout(message),
         429 => ProviderError::RateLimited { message, retry_after },
         501 => ProviderError::NotSupported(message),
         400..=499 => ProviderError::Refused { message, field: param },
-        503 => ProviderError::Unavailable(message),
         500.. => ProviderError::Broken(message),
         _ => ProviderError::Unreadable(message),
     }
