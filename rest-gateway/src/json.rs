@@ -15,7 +15,7 @@ use crate::{app::App, body, error::GatewayError, offload};
 /// The content types taken for JSON, besides those that end in `+json`. The last is what curl says of any `-d`.
 const TAKEN: [&str; 5] = ["", "application/json", "text/json", "text/plain", "application/x-www-form-urlencoded"];
 
-/// A body that is JSON: UTF-8, at most [`scan::DEPTH`] levels deep everywhere, without broken escapes, not yet
+/// A body that is JSON: UTF-8, at most `scan::DEPTH` levels deep everywhere, without broken escapes, not yet
 /// parsed into anything.
 #[derive(Debug, Clone)]
 pub struct JsonBody(Bytes);

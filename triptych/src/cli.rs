@@ -36,6 +36,7 @@ pub(crate) enum Role {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Gateway {
     /// The core's address, for instance http://core.internal:50051
+    #[allow(rustdoc::bare_urls, reason = "what stands here is what --help prints")]
     #[arg(long, value_name = "URL")]
     pub(crate) core: String,
 }

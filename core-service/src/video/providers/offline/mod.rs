@@ -1,6 +1,6 @@
 //! The built-in video engine behind the provider trait, and the faults that can be asked for by name.
 //!
-//! A task is a [`Ticket`]: all that the render was made from. The engine is deterministic, so a process that does not know
+//! A task is a `Ticket`: all that the render was made from. The engine is deterministic, so a process that does not know
 //! a task renders it anew, and nothing is lost with the process that began it.
 
 use std::{sync::Arc, time::Duration};
