@@ -81,6 +81,27 @@ macro_rules! whole_number {
 
 whole_number!(u32, u64, i64);
 
+/// A point in time in an upstream's answer, whole seconds; some tell fractions.
+pub(crate) struct Seconds<'a>(pub(crate) &'a mut i64);
+
+impl Slot for Seconds<'_> {
+    #[expect(clippy::cast_possible_truncation, reason = "fractions are what is to be cut off; casts saturate")]
+    fn fill<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
+        struct Number(i64);
+
+        impl<'de> Deserialize<'de> for Number {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                f64::deserialize(deserializer).map(|seconds| Self(seconds as i64))
+            }
+        }
+
+        if let Some(Number(seconds)) = map.next_value()? {
+            *self.0 = seconds;
+        }
+        Ok(None)
+    }
+}
+
 /// Makes a [`Value`] deserialisable.
 struct Read<T>(T);
 

@@ -158,6 +158,20 @@ pub(crate) fn append_member(extra: &mut String, name: &str, json: &str) {
     extra.push('}');
 }
 
+/// Takes a member out of an `extra_json` and answers with its last value as spelled.
+pub(crate) fn remove_member(extra: &mut String, name: &str) -> Option<String> {
+    let (mut rest, mut removed) = (String::new(), None);
+    for (other, value) in extra_members(extra)? {
+        if other == name {
+            removed = Some(value.to_owned());
+        } else {
+            append_member(&mut rest, &other, value);
+        }
+    }
+    *extra = rest;
+    removed
+}
+
 /// The members of an `extra_json`, each with its value as spelled. `None`: the text is no JSON object.
 pub fn extra_members(text: &str) -> Option<Vec<(String, &str)>> {
     struct Members<'a>(Vec<(String, &'a str)>);

@@ -4,11 +4,12 @@ use serde::de::MapAccess;
 use triptych_proto::v1 as pb;
 
 use super::{
-    message::take_reasoning,
-    reply::{take_error, write_logprobs},
+    message::{settle_reasoning, take_details, take_reasoning},
+    reply::{bare_error, take_error, write_logprobs},
 };
 use crate::{
     object::{Member, Object, ReadError, read},
+    value::Seconds,
     write::{Write, object},
 };
 
@@ -32,7 +33,7 @@ impl Object for Chunk {
         match member.name() {
             "id" => member.fill_or_null(&mut response.id),
             "object" => member.skip(),
-            "created" => member.fill_or_null(&mut response.created),
+            "created" => member.fill_or_null(&mut Seconds(&mut response.created)),
             "model" => member.fill_or_null(&mut response.model),
             "choices" => member.fill_or_null(&mut response.choices),
             "usage" => member.fill_or_null(&mut response.usage),
@@ -41,6 +42,14 @@ impl Object for Chunk {
             "error" => take_error(member, &mut self.error),
             _ => member.keep(&mut response.extra_json),
         }
+    }
+
+    fn finish(&mut self) -> Result<(), &'static str> {
+        let Self { response, error } = self;
+        if error.is_none() && response.choices.is_empty() && response.usage.is_none() {
+            *error = bare_error(&response.extra_json);
+        }
+        Ok(())
     }
 }
 
@@ -64,9 +73,15 @@ impl Object for pb::ChatDelta {
             "refusal" => member.fill(&mut self.refusal, &mut self.extra_json),
             "reasoning_content" => member.fill(&mut self.reasoning_content, &mut self.extra_json),
             "reasoning" => take_reasoning(member, &mut self.reasoning_content, &mut self.extra_json),
+            "reasoning_details" => take_details(member, &mut self.reasoning_content, &mut self.extra_json),
             "tool_calls" => member.fill(&mut self.tool_calls, &mut self.extra_json),
             _ => member.keep(&mut self.extra_json),
         }
+    }
+
+    fn finish(&mut self) -> Result<(), &'static str> {
+        settle_reasoning(self.reasoning_content.as_ref(), &mut self.extra_json);
+        Ok(())
     }
 }
 

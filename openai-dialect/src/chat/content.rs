@@ -6,9 +6,9 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use triptych_proto::v1::{self as pb, chat_message::Content as MessageContent, content_part::Part};
 
 use crate::{
-    object::{Member, Object},
+    object::{Json, Member, Object},
     value::{List, Slot},
-    write::{Write, append_member, list, object, scalar},
+    write::{Write, list, object, remove_member, scalar},
 };
 
 /// The content of a message, read in place.
@@ -59,7 +59,7 @@ impl Slot for Content<'_> {
     }
 }
 
-/// A part under way: its kind is known only once all members are read.
+/// A part under way: its kind is known only once its `type` is read, which mostly comes first.
 #[derive(Default)]
 struct AnyPart {
     kind: String,
@@ -68,67 +68,95 @@ struct AnyPart {
 
 impl Object for AnyPart {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
-        let extra = &mut self.part.extra_json;
-        let slot = &mut self.part.part;
-        let mut text = String::new();
+        let Self { kind, part: pb::ContentPart { part, extra_json } } = self;
         match member.name() {
-            "type" => member.fill(&mut self.kind, extra),
-            "text" => member.fill(&mut text, extra).map(|()| *slot = Some(Part::Text(text))),
-            "refusal" => member.fill(&mut text, extra).map(|()| *slot = Some(Part::Refusal(text))),
-            "image_url" => {
-                let mut image = pb::ImagePart::default();
-                member.fill(&mut image, extra).map(|()| *slot = Some(Part::ImageUrl(image)))
-            }
-            "input_audio" => {
-                let mut audio = pb::AudioPart::default();
-                member.fill(&mut audio, extra).map(|()| *slot = Some(Part::InputAudio(audio)))
-            }
-            "file" => {
-                let mut file = pb::FilePart::default();
-                member.fill(&mut file, extra).map(|()| *slot = Some(Part::File(file)))
-            }
-            _ => member.keep(extra),
+            "type" => member.fill_or_null(kind),
+            name if name == kind && is_known(name) => member.fill_or_null(&mut Payload { kind, part }),
+            // Another kind's member, or this one's before its `type`: `finish` looks for it.
+            _ => member.keep(extra_json),
         }
     }
 
     fn finish(&mut self) -> Result<(), &'static str> {
-        let expected = match &self.part.part {
-            Some(part) => kind(part),
-            None => "",
-        };
-        match self.kind.as_str() {
-            known if known == expected && !known.is_empty() => Ok(()),
-            "" => Err("a part needs a `type`"),
-            "text" => Err("a part of type `text` needs a string `text`"),
-            "image_url" => Err("a part of type `image_url` needs an object `image_url`"),
-            "input_audio" => Err("a part of type `input_audio` needs an object `input_audio`"),
-            "file" => Err("a part of type `file` needs an object `file`"),
-            "refusal" => Err("a part of type `refusal` needs a string `refusal`"),
-            _ => {
-                self.part = pb::ContentPart { part: Some(Part::OtherJson(self.whole())), extra_json: String::new() };
-                Ok(())
-            }
+        let Self { kind, part: pb::ContentPart { part, extra_json } } = self;
+        if kind.is_empty() {
+            return Err("a part needs a `type`");
+        }
+        if !is_known(kind) {
+            let json = whole(kind, extra_json);
+            self.part = pb::ContentPart { part: Some(Part::OtherJson(json)), extra_json: String::new() };
+            return Ok(());
+        }
+        if part.is_none() {
+            *part = take_payload(kind, extra_json);
+        }
+        match (part, kind.as_str()) {
+            (Some(_), _) => Ok(()),
+            (None, "text") => Err("a part of type `text` needs a string `text`"),
+            (None, "refusal") => Err("a part of type `refusal` needs a string `refusal`"),
+            (None, "image_url") => Err("a part of type `image_url` needs an object `image_url`"),
+            (None, "input_audio") => Err("a part of type `input_audio` needs an object `input_audio`"),
+            (None, _) => Err("a part of type `file` needs an object `file`"),
         }
     }
 }
 
-impl AnyPart {
-    /// The part as one object, for kinds that have no field.
-    fn whole(&self) -> String {
-        let mut value = Vec::new();
-        scalar(&mut value, &self.kind);
-        let mut json = String::new();
-        append_member(&mut json, "type", &String::from_utf8_lossy(&value));
-        if let Some(part) = &self.part.part {
-            value.clear();
-            write_payload(&mut value, part);
-            append_member(&mut json, kind(part), &String::from_utf8_lossy(&value));
+/// Whether a part of this `type` has a field.
+fn is_known(kind: &str) -> bool {
+    matches!(kind, "text" | "refusal" | "image_url" | "input_audio" | "file")
+}
+
+/// What a part holds, read in place by its kind. A null leaves it empty, and so gets the part refused.
+struct Payload<'a> {
+    kind: &'a str,
+    part: &'a mut Option<Part>,
+}
+
+impl Slot for Payload<'_> {
+    fn fill<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
+        fn read<'de, T, A>(map: &mut A, part: fn(T) -> Part) -> Result<Option<Part>, A::Error>
+        where
+            Option<T>: Slot + Default,
+            A: MapAccess<'de>,
+        {
+            let mut value = None::<T>;
+            value.fill(map)?;
+            Ok(value.map(part))
         }
-        for (name, value) in crate::extra_members(&self.part.extra_json).unwrap_or_default() {
-            append_member(&mut json, &name, value);
-        }
-        json
+        *self.part = match self.kind {
+            "text" => read(map, Part::Text)?,
+            "refusal" => read(map, Part::Refusal)?,
+            "image_url" => read(map, Part::ImageUrl)?,
+            "input_audio" => read(map, Part::InputAudio)?,
+            _ => read(map, Part::File)?,
+        };
+        Ok(None)
     }
+}
+
+/// Finds the payload among members that came before their part's `type`, and takes it from there.
+fn take_payload(kind: &str, extra: &mut String) -> Option<Part> {
+    fn object<T: Object>(raw: &str) -> Option<T> {
+        serde_json::from_str::<Json<T>>(raw).ok().map(|Json(object)| object)
+    }
+    let raw = remove_member(extra, kind)?;
+    match kind {
+        "text" => serde_json::from_str(&raw).ok().map(Part::Text),
+        "refusal" => serde_json::from_str(&raw).ok().map(Part::Refusal),
+        "image_url" => object(&raw).map(Part::ImageUrl),
+        "input_audio" => object(&raw).map(Part::InputAudio),
+        _ => object(&raw).map(Part::File),
+    }
+}
+
+/// The part as one object, for kinds that have no field.
+fn whole(kind: &str, extra: &str) -> String {
+    let mut json = Vec::with_capacity(extra.len() + kind.len() + 16);
+    object(&mut json, |o| {
+        o.scalar("type", kind);
+        o.extra(extra);
+    });
+    String::from_utf8_lossy(&json).into_owned()
 }
 
 /// The `type` of a part, which is also the name of the member that holds it.
@@ -180,7 +208,7 @@ impl Write for pb::ContentPart {
 impl Object for pb::ImagePart {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "url" => member.fill(&mut self.url, &mut self.extra_json),
+            "url" => member.fill_or_null(&mut self.url),
             "detail" => member.fill(&mut self.detail, &mut self.extra_json),
             _ => member.keep(&mut self.extra_json),
         }
@@ -201,8 +229,8 @@ impl Write for pb::ImagePart {
 impl Object for pb::AudioPart {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "data" => member.fill(&mut self.data, &mut self.extra_json),
-            "format" => member.fill(&mut self.format, &mut self.extra_json),
+            "data" => member.fill_or_null(&mut self.data),
+            "format" => member.fill_or_null(&mut self.format),
             _ => member.keep(&mut self.extra_json),
         }
     }

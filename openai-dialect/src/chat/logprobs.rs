@@ -32,8 +32,8 @@ impl Write for pb::Logprobs {
 impl Object for pb::TokenLogprob {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "token" => member.fill(&mut self.token, &mut self.extra_json),
-            "logprob" => member.fill(&mut self.logprob, &mut self.extra_json),
+            "token" => member.fill_or_null(&mut self.token),
+            "logprob" => member.fill_or_null(&mut self.logprob),
             "bytes" => member.fill(&mut self.bytes, &mut self.extra_json),
             "top_logprobs" => member.fill(&mut self.top_logprobs, &mut self.extra_json),
             _ => member.keep(&mut self.extra_json),

@@ -6,13 +6,13 @@ use triptych_proto::v1 as pb;
 use super::content;
 use crate::{
     object::{Member, Object},
-    write::{ObjectWriter, Write, append_member, object},
+    write::{ObjectWriter, Write, append_member, object, remove_member},
 };
 
 impl Object for pb::ChatMessage {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "role" => member.fill(&mut self.role, &mut self.extra_json),
+            "role" => member.fill_or_null(&mut self.role),
             "content" => member.fill(&mut content::Content(&mut self.content), &mut self.extra_json),
             "name" => member.fill(&mut self.name, &mut self.extra_json),
             "tool_calls" => member.fill(&mut self.tool_calls, &mut self.extra_json),
@@ -48,8 +48,14 @@ impl Object for ReplyMessage {
             "content" => member.fill_or_null(&mut content::Content(&mut message.content)),
             "refusal" => member.fill_or_null(&mut message.refusal),
             "reasoning" => take_reasoning(member, &mut message.reasoning_content, &mut message.extra_json),
+            "reasoning_details" => take_details(member, &mut message.reasoning_content, &mut message.extra_json),
             _ => message.take(member),
         }
+    }
+
+    fn finish(&mut self) -> Result<(), &'static str> {
+        settle_reasoning(self.0.reasoning_content.as_ref(), &mut self.0.extra_json);
+        Ok(())
     }
 }
 
@@ -94,4 +100,32 @@ pub(super) fn take_reasoning<'de, A: MapAccess<'de>>(
     }
     append_member(extra, "reasoning", raw);
     Ok(())
+}
+
+/// `reasoning_details`, OpenRouter's list of typed items: their texts are the reasoning where nothing else is.
+pub(super) fn take_details<'de, A: MapAccess<'de>>(
+    member: Member<'_, 'de, A>,
+    reasoning_content: &mut Option<String>,
+    extra: &mut String,
+) -> Result<(), A::Error> {
+    #[derive(serde::Deserialize)]
+    struct Item {
+        #[serde(default)]
+        text: Option<String>,
+    }
+    let raw = member.raw(|_| Ok(()))?;
+    if reasoning_content.is_none()
+        && let Ok(items) = serde_json::from_str::<Vec<Item>>(raw)
+    {
+        *reasoning_content = items.into_iter().filter_map(|item| item.text).reduce(|text, more| text + &more);
+    }
+    append_member(extra, "reasoning_details", raw);
+    Ok(())
+}
+
+/// An explicit null under one spelling is no second value beside the text that came under another.
+pub(super) fn settle_reasoning(reasoning_content: Option<&String>, extra: &mut String) {
+    if reasoning_content.is_some() && extra.contains("\"reasoning_content\"") {
+        remove_member(extra, "reasoning_content");
+    }
 }

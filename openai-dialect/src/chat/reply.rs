@@ -6,8 +6,8 @@ use triptych_proto::v1 as pb;
 use super::message::{ReplyMessage, write_in_reply};
 use crate::{
     object::{Json, Member, Object, ReadError, read},
-    value::{List, Slot},
-    write::{ObjectWriter, Write, object},
+    value::{List, Seconds, Slot},
+    write::{ObjectWriter, Write, extra_members, object},
 };
 
 /// What stands in an upstream's answer: a reply or, status 200 notwithstanding, an error.
@@ -30,7 +30,7 @@ impl Object for Reply {
         match member.name() {
             "id" => member.fill_or_null(&mut response.id),
             "object" => member.skip(),
-            "created" => member.fill_or_null(&mut response.created),
+            "created" => member.fill_or_null(&mut Seconds(&mut response.created)),
             "model" => member.fill_or_null(&mut response.model),
             "choices" => member.fill_or_null(&mut Choices(&mut response.choices)),
             "usage" => member.fill_or_null(&mut response.usage),
@@ -40,6 +40,21 @@ impl Object for Reply {
             _ => member.keep(&mut response.extra_json),
         }
     }
+
+    fn finish(&mut self) -> Result<(), &'static str> {
+        let Self { response, error } = self;
+        if error.is_none() && response.choices.is_empty() {
+            *error = bare_error(&response.extra_json);
+        }
+        Ok(())
+    }
+}
+
+/// The failure that stands in an answer without a wrapping `error`: SGLang's flat object, FastAPI's `detail`, and the
+/// `error_message` of some gateways. Asked only where there is no reply.
+pub(super) fn bare_error(extra: &str) -> Option<String> {
+    let names = ["message", "error_message", "detail"];
+    extra_members(extra)?.iter().any(|(name, _)| names.contains(&name.as_str())).then(|| extra.to_owned())
 }
 
 /// Reads `error`; null is none.

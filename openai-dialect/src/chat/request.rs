@@ -69,8 +69,8 @@ impl Object for Request {
         let chat = &mut self.chat;
         let extra = &mut chat.extra_json;
         match member.name() {
-            "model" => member.fill(&mut chat.model, extra),
-            "messages" => member.fill(&mut chat.messages, extra),
+            "model" => member.fill_or_null(&mut chat.model),
+            "messages" => member.fill_or_null(&mut chat.messages),
             "stream" => member.fill_or_null(&mut self.stream),
             "stream_options" => member.fill_or_null(&mut self.stream_options),
             "tools" => member.fill(&mut chat.tools, extra),

@@ -154,3 +154,54 @@ fn an_error_within_an_answer_is_told_apart_and_a_null_one_is_none() {
     assert_eq!(failed.error.as_deref(), Some(r#"{"message":"x"}"#));
     assert_eq!(read_chunk(br#"{"error":null,"choices":null,"usage":null}"#).unwrap(), Chunk::default());
 }
+
+#[test]
+fn a_null_never_stands_beside_a_value_of_the_same_name() {
+    let request = br#"{"model":null,"messages":[{"role":"assistant","tool_calls":[{"id":null,"type":null,"function":{"name":"f","arguments":null}}]}]}"#;
+    let request = read_request(request).unwrap();
+    let mut out = Vec::new();
+    write_request(&mut out, "m", &request.chat, Streaming::No);
+    let expected = r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"","type":"function","function":{"name":"f","arguments":""}}]}]}"#;
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+
+    for delta in [r#"{"reasoning_content":null,"reasoning":"hm"}"#, r#"{"reasoning":"hm","reasoning_content":null}"#] {
+        let chunk = format!(r#"{{"choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#);
+        let read = read_chunk(chunk.as_bytes()).unwrap().response.choices[0].delta.clone().unwrap();
+        assert_eq!(read.reasoning_content.as_deref(), Some("hm"));
+        assert_eq!(read.extra_json, r#"{"reasoning":"hm"}"#);
+    }
+}
+
+#[test]
+fn a_part_is_read_by_its_type_wherever_that_stands_and_whatever_else_is_there() {
+    let part = |part: &str| {
+        let request = format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#);
+        let read = read_request(request.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        write_request(&mut out, "m", &read.chat, Streaming::No);
+        let mut written: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(written["messages"][0]["content"][0].take(), serde_json::from_str::<Value>(part).unwrap());
+    };
+    part(r#"{"image_url":{"url":"u"},"text":"caption","type":"image_url"}"#);
+    part(r#"{"type":"input_image","image_url":"https://x","text":"t"}"#);
+    part(r#"{"text":"t","type":"text","file":null}"#);
+}
+
+#[test]
+fn details_are_the_reasoning_where_nothing_else_is() {
+    let chunk = br#"{"choices":[{"delta":{"reasoning_details":[{"type":"reasoning.text","text":"a"},{"type":"reasoning.encrypted","data":"x"},{"text":"b"}]}}]}"#;
+    let delta = read_chunk(chunk).unwrap().response.choices[0].delta.clone().unwrap();
+    assert_eq!(delta.reasoning_content.as_deref(), Some("ab"));
+    assert!(delta.extra_json.contains("reasoning.encrypted"));
+}
+
+#[test]
+fn an_error_without_a_wrapping_member_is_one_only_where_there_is_no_reply() {
+    for bare in [r#"{"object":"error","message":"m","code":400}"#, r#"{"error_type":"t","error_message":"m"}"#] {
+        assert!(read_reply(bare.as_bytes()).unwrap().error.is_some(), "{bare}");
+        assert!(read_chunk(bare.as_bytes()).unwrap().error.is_some(), "{bare}");
+    }
+    let replied = br#"{"created":1.9,"choices":[{"index":0,"delta":{}}],"message":"a vendor's own"}"#;
+    let chunk = read_chunk(replied).unwrap();
+    assert_eq!((chunk.error, chunk.response.created), (None, 1));
+}

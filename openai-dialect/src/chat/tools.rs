@@ -11,7 +11,7 @@ use crate::{
 impl Object for pb::Tool {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "type" => member.fill(&mut self.r#type, &mut self.extra_json),
+            "type" => member.fill_or_null(&mut self.r#type),
             "function" => member.fill(&mut self.function, &mut self.extra_json),
             _ => member.keep(&mut self.extra_json),
         }
@@ -32,7 +32,7 @@ impl Write for pb::Tool {
 impl Object for pb::FunctionTool {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "name" => member.fill(&mut self.name, &mut self.extra_json),
+            "name" => member.fill_or_null(&mut self.name),
             "description" => member.fill(&mut self.description, &mut self.extra_json),
             "parameters" => take_schema(member, &mut self.parameters_json, &mut self.extra_json),
             "strict" => member.fill(&mut self.strict, &mut self.extra_json),
@@ -59,7 +59,7 @@ impl Write for pb::FunctionTool {
 impl Object for pb::ResponseFormat {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "type" => member.fill(&mut self.r#type, &mut self.extra_json),
+            "type" => member.fill_or_null(&mut self.r#type),
             "json_schema" => member.fill(&mut self.json_schema, &mut self.extra_json),
             _ => member.keep(&mut self.extra_json),
         }
@@ -80,7 +80,7 @@ impl Write for pb::ResponseFormat {
 impl Object for pb::JsonSchemaFormat {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "name" => member.fill(&mut self.name, &mut self.extra_json),
+            "name" => member.fill_or_null(&mut self.name),
             "description" => member.fill(&mut self.description, &mut self.extra_json),
             "schema" => take_schema(member, &mut self.schema_json, &mut self.extra_json),
             "strict" => member.fill(&mut self.strict, &mut self.extra_json),
@@ -177,8 +177,8 @@ impl Write for pb::ToolChoice {
 impl Object for pb::ToolCall {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "id" => member.fill(&mut self.id, &mut self.extra_json),
-            "type" => member.fill(&mut self.r#type, &mut self.extra_json),
+            "id" => member.fill_or_null(&mut self.id),
+            "type" => member.fill_or_null(&mut self.r#type),
             "function" => member.fill(&mut self.function, &mut self.extra_json),
             _ => member.keep(&mut self.extra_json),
         }
@@ -208,8 +208,8 @@ impl Write for pb::ToolCall {
 impl Object for pb::FunctionCall {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "name" => member.fill(&mut self.name, &mut self.extra_json),
-            "arguments" => member.fill(&mut self.arguments, &mut self.extra_json),
+            "name" => member.fill_or_null(&mut self.name),
+            "arguments" => member.fill_or_null(&mut self.arguments),
             _ => member.keep(&mut self.extra_json),
         }
     }

@@ -1,0 +1,149 @@
+//! JSON that knows how it is spelled: numbers as their digits, members in no order, but counted.
+
+use std::fmt;
+
+use openai_dialect::extra_members;
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+/// A JSON value. Equal means: the same members, each as often, texts by what they say and all else by its spelling.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Json {
+    /// A number, a word, or a text that no Rust string can hold.
+    Raw(String),
+    Text(String),
+    List(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    pub(crate) fn parse(text: &str) -> Self {
+        match text.trim().as_bytes()[0] {
+            b'"' => serde_json::from_str(text).map_or_else(|_| Self::Raw(text.to_owned()), Self::Text),
+            b'[' => {
+                let items: Vec<&RawValue> = serde_json::from_str(text).unwrap();
+                Self::List(items.into_iter().map(|item| Self::parse(item.get())).collect())
+            }
+            b'{' => {
+                let members = extra_members(text).unwrap_or_else(|| panic!("no object: {text}"));
+                Self::Object(members.into_iter().map(|(name, value)| (name, Self::parse(value))).collect())
+            }
+            _ => Self::Raw(text.to_owned()),
+        }
+    }
+
+    pub(crate) fn null() -> Self {
+        Self::Raw("null".to_owned())
+    }
+
+    pub(crate) fn text(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+
+    /// The value with the members of every object in one order, for comparing.
+    pub(crate) fn sorted(self) -> Self {
+        match self {
+            Self::Object(members) => {
+                let mut members: Vec<_> = members.into_iter().map(|(name, value)| (name, value.sorted())).collect();
+                members.sort_by(|(one, _), (other, _)| one.cmp(other));
+                Self::Object(members)
+            }
+            Self::List(items) => Self::List(items.into_iter().map(Self::sorted).collect()),
+            other @ (Self::Raw(_) | Self::Text(_)) => other,
+        }
+    }
+
+    pub(crate) fn members(&mut self) -> &mut Vec<(String, Json)> {
+        match self {
+            Self::Object(members) => members,
+            other @ (Self::Raw(_) | Self::Text(_) | Self::List(_)) => panic!("no object: {other}"),
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
+        self.members().iter_mut().find_map(|(other, value)| (other == name).then_some(value))
+    }
+
+    pub(crate) fn items(&mut self) -> &mut Vec<Json> {
+        match self {
+            Self::List(items) => items,
+            other @ (Self::Raw(_) | Self::Text(_) | Self::Object(_)) => panic!("no list: {other}"),
+        }
+    }
+
+    /// Takes members of this name away where `unwanted` says so.
+    pub(crate) fn drop_where(&mut self, name: &str, unwanted: impl Fn(&Json) -> bool) {
+        self.members().retain(|(other, value)| other != name || !unwanted(value));
+    }
+
+    /// Adds a member if there is none of its name.
+    pub(crate) fn or_insert(&mut self, name: &str, value: Json) {
+        if self.get_mut(name).is_none() {
+            self.members().push((name.to_owned(), value));
+        }
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        match self {
+            Self::Raw(raw) => f.write_str(raw),
+            Self::Text(text) => f.write_str(&quoted(text)),
+            Self::List(items) => {
+                let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+            Self::Object(members) => {
+                let members: Vec<_> = members.iter().map(|(name, value)| format!("{}:{value}", quoted(name))).collect();
+                write!(f, "{{{}}}", members.join(" ,"))
+            }
+        }
+    }
+}
+
+/// Any text.
+pub(crate) fn text() -> BoxedStrategy<Json> {
+    any::<String>().prop_map(Json::Text).boxed()
+}
+
+/// A number or a flag as Rust writes it, which is how a typed member comes out again.
+pub(crate) fn scalar<T: Arbitrary + serde::Serialize>() -> BoxedStrategy<Json>
+where
+    T::Strategy: 'static,
+{
+    any::<T>().prop_map(|value| Json::Raw(serde_json::to_string(&value).unwrap())).boxed()
+}
+
+/// A finite number.
+pub(crate) fn number() -> BoxedStrategy<Json> {
+    let finite = proptest::num::f64::NORMAL | proptest::num::f64::ZERO | proptest::num::f64::SUBNORMAL;
+    finite.prop_map(|value| Json::Raw(serde_json::to_string(&value).unwrap())).boxed()
+}
+
+/// What vendors may send: spelled in ways that no typed field would keep.
+pub(crate) fn anything() -> BoxedStrategy<Json> {
+    const ODD: &[&str] =
+        &["null", "true", "0.10", "-0", "1E400", "12345678901234567890123", "\"\\ud800\"", "\"\\u00e9\""];
+    let leaf = prop_oneof![
+        proptest::sample::select(ODD).prop_map(Json::parse),
+        text(),
+        scalar::<i64>(),
+        Just(Json::List(vec![])),
+        Just(Json::Object(vec![])),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Json::List),
+            proptest::collection::btree_map(any::<String>(), inner, 0..4)
+                .prop_map(|members| Json::Object(members.into_iter().collect())),
+        ]
+    })
+    .boxed()
+}
+
+/// Members that no field is for.
+pub(crate) fn vendor_members() -> BoxedStrategy<Vec<(String, Json)>> {
+    let name = any::<String>().prop_map(|name| format!("x_{name}"));
+    proptest::collection::btree_map(name, anything(), 0..3).prop_map(|members| members.into_iter().collect()).boxed()
+}
