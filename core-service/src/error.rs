@@ -35,7 +35,7 @@ pub enum Error {
     #[error("there is no medium `{0}`")]
     MediaNotFound(String),
     /// A clip's bytes were asked for before, or without ever, existing.
-    #[error("the video `{id}` has no content to download: {why}")]
+    #[error("the video `{id}` is not ready: {why}")]
     VideoNotReady {
         /// The clip.
         id: String,

@@ -43,7 +43,7 @@ pub struct JobSettings {
 impl Default for JobSettings {
     fn default() -> Self {
         Self {
-            workers: 16,
+            workers: 8,
             lease: Duration::from_secs(15),
             deadline: Duration::from_mins(30),
             retention: None,
