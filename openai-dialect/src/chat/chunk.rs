@@ -59,7 +59,7 @@ impl Object for pb::ChatChunkChoice {
             "index" => member.fill_or_null(&mut self.index),
             "delta" => member.fill_or_null(&mut self.delta),
             "finish_reason" => member.fill_or_null(&mut self.finish_reason),
-            "logprobs" => member.fill(&mut self.logprobs, &mut self.extra_json),
+            "logprobs" => member.fill_or_null(&mut self.logprobs),
             _ => member.keep(&mut self.extra_json),
         }
     }
@@ -113,9 +113,7 @@ impl Write for pb::ChatChunkChoice {
         object(out, |o| {
             o.scalar("index", index);
             o.value("delta", delta.as_ref().unwrap_or(&pb::ChatDelta::default()));
-            if logprobs.is_some() {
-                write_logprobs(o, logprobs.as_ref());
-            }
+            write_logprobs(o, logprobs.as_ref());
             o.nullable("finish_reason", finish_reason.as_ref());
             o.extra(extra_json);
         });
