@@ -45,6 +45,7 @@ fn normal_chunk(mut document: Json) -> Json {
     document.drop_where("usage", is_null);
     for choice in document.get_mut("choices").unwrap().items() {
         choice.or_insert("finish_reason", Json::null());
+        choice.or_insert("logprobs", Json::null());
         both_spellings(choice.get_mut("delta").unwrap());
     }
     document.sorted()
