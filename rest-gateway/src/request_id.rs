@@ -64,7 +64,11 @@ pub(crate) async fn door(State(app): State<App>, mut request: Request, next: Nex
     meters.end(response.status(), start.elapsed());
     span.record("status", response.status().as_u16());
     span.record("ms", millis(start.elapsed()));
-    span.in_scope(|| tracing::debug!("answered"));
+    span.in_scope(|| match response.status() {
+        status if status.is_server_error() => tracing::warn!("failed"),
+        status if status.is_client_error() => tracing::info!("refused"),
+        _ => tracing::debug!("answered"),
+    });
     response
 }
 

@@ -134,8 +134,15 @@ struct Record {
 impl Record {
     fn tell(&mut self, code: Code) {
         if !std::mem::replace(&mut self.told, true) {
-            let ms = self.begun.elapsed().as_secs_f64() * 1e3;
-            self.span.in_scope(|| tracing::info!(rpc.code = ?code, ms, "call ended"));
+            let us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let fine = matches!(code, Code::Ok | Code::Cancelled);
+            self.span.in_scope(|| {
+                if fine {
+                    tracing::debug!(rpc.code = ?code, us, "call ended");
+                } else {
+                    tracing::info!(rpc.code = ?code, us, "call failed");
+                }
+            });
         }
     }
 
