@@ -7,6 +7,7 @@ use crate::{
     chat::{
         ChatProvider,
         providers::{offline::OfflineChat, openai::OpenAiChat},
+        routing,
         service::ChatDoor,
     },
     config::{self, Grpc, Settings},
@@ -62,7 +63,9 @@ pub enum OpenError {
     #[error(transparent)]
     Invalid(#[from] config::Invalid),
     /// Two models have the same public name.
-    #[error("the model name `{0}` stands for two models; give one of them another name (chat.model, chat.models)")]
+    #[error(
+        "the model name `{0}` stands for two models; give one of them another name (chat.model, chat.models, chat.routes)"
+    )]
     Ambiguous(String),
     /// The data directory cannot be used.
     #[error("data_dir = \"{dir}\" cannot be used: {source}")]
@@ -157,11 +160,15 @@ fn image(settings: &config::Image) -> Vec<Entry<dyn ImageProvider>> {
     }
 }
 
-/// The chat models: the upstream's, if one is connected, and always the offline engine.
+/// The chat models: the upstreams', if any is connected, and always the offline engine.
 fn chat(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
-    let config::Chat { base_url, api_key, model, models, connect_timeout, first_byte_timeout, idle_timeout } =
-        &settings.chat;
     let pace = settings.offline.chat_tokens_per_second;
+    if !settings.chat.upstreams.is_empty() {
+        let routed = routing::assembly::entries(&settings.chat)?;
+        return Ok(routed.into_iter().chain(OfflineChat::entries(pace, &[])).collect());
+    }
+    let config::Chat { base_url, api_key, model, models, connect_timeout, first_byte_timeout, idle_timeout, .. } =
+        &settings.chat;
     let Some(base_url) = base_url else {
         let aliases: Vec<_> = HABITUAL.into_iter().filter(|name| name != model).collect();
         return Ok(OfflineChat::entries(pace, &[(model, &aliases)]));

@@ -2,6 +2,10 @@
 //!
 //! Where they come from is the executable's business; here is what they mean and which values make sense.
 
+mod chat;
+
+pub use chat::{Policy, Route, Routing, Upstream};
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
@@ -53,6 +57,12 @@ pub struct Chat {
     /// The longest silence within an answer.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
+    /// Several upstreams, instead of the one above.
+    pub upstreams: Vec<Upstream>,
+    /// What is special about some of their models.
+    pub routes: Vec<Route>,
+    /// How calls are spread over them.
+    pub routing: Routing,
 }
 
 /// The image panel.
@@ -212,6 +222,7 @@ impl Settings {
         if self.chat.base_url.is_none() && !self.chat.models.is_empty() {
             return wrong("chat.models", "names models of an upstream, and none is connected; set chat.base_url");
         }
+        chat::validate(&self.chat)?;
         let (chat, jobs) = (&self.chat, &self.jobs);
         for (key, duration) in [
             ("chat.connect_timeout", chat.connect_timeout),
@@ -272,6 +283,9 @@ impl Default for Chat {
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_mins(10),
             idle_timeout: Duration::from_mins(1),
+            upstreams: Vec::new(),
+            routes: Vec::new(),
+            routing: Routing::default(),
         }
     }
 }

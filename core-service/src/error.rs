@@ -93,6 +93,12 @@ pub enum ProviderError {
         /// When to come back, where it says so.
         retry_after: Option<Duration>,
     },
+    /// Our own bound on the calls under way keeps us from asking it.
+    #[error("too many requests are under way")]
+    Overloaded {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// It rejects our key or our account.
     #[error("the provider rejects the configured credentials: {0}")]
     Credentials(String),
@@ -121,6 +127,7 @@ impl ProviderError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::RateLimited { .. }
+            | Self::Overloaded { .. }
             | Self::Timeout(_)
             | Self::Unreachable(_)
             | Self::Unavailable(_)
@@ -136,7 +143,7 @@ impl ProviderError {
     /// Whether the provider surely does nothing for the failed request, so that sending it again costs nothing twice.
     pub fn is_surely_not_taken(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unavailable(_) => true,
+            Self::RateLimited { .. } | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Unavailable(_) => true,
             Self::Refused { .. }
             | Self::ContentPolicy(_)
             | Self::Credentials(_)
@@ -153,6 +160,7 @@ impl ProviderError {
             Self::Refused { .. } => ErrorReason::UpstreamRefused,
             Self::ContentPolicy(_) => ErrorReason::ContentPolicyViolation,
             Self::RateLimited { .. } => ErrorReason::RateLimitExceeded,
+            Self::Overloaded { .. } => ErrorReason::Overloaded,
             Self::Credentials(_) => ErrorReason::ProviderCredentials,
             Self::NotSupported(_) => ErrorReason::NotSupported,
             Self::Timeout(_) => ErrorReason::UpstreamTimeout,
@@ -225,7 +233,7 @@ impl From<Error> for Status {
             Error::ModelNotFound { .. } => {
                 details.add_bad_request_violation("model", error.to_string());
             }
-            Error::Overloaded { retry_after } => {
+            Error::Overloaded { retry_after } | Error::Provider(ProviderError::Overloaded { retry_after }) => {
                 details.set_retry_info(Some(*retry_after));
             }
             Error::Provider(ProviderError::RateLimited { retry_after, .. }) => {

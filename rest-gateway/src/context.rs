@@ -13,8 +13,14 @@ const DAY_MS: u64 = 86_400_000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// Headers that go to the core as they are.
-const PASSED_ON: [HeaderName; 3] =
-    [header::AUTHORIZATION, HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+const PASSED_ON: [HeaderName; 4] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("x-session-id"),
+];
+/// What the core tells of the upstreams it tried, header and metadata alike.
+pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-triptych-attempts");
 
 /// The part of a request that goes with each call to the core. Every handler takes one.
 #[derive(Debug, Clone)]
@@ -36,7 +42,7 @@ impl Context {
     }
 
     fn of(parts: &Parts) -> Result<Self, GatewayError> {
-        let mut metadata = HeaderMap::with_capacity(5);
+        let mut metadata = HeaderMap::with_capacity(6);
         if let Some(RequestId(id)) = parts.extensions.get() {
             metadata.insert(crate::request_id::HEADER, id.clone());
         }

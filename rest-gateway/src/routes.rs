@@ -104,7 +104,15 @@ fn cors(settings: &Settings) -> Option<CorsLayer> {
         origins if origins.iter().any(|origin| origin == "*") => AllowOrigin::from(Any),
         origins => AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
     };
-    let told = ["x-request-id", "retry-after", "retry-after-ms", "openai-poll-after-ms", "content-range", "etag"];
+    let told = [
+        "x-request-id",
+        "retry-after",
+        "retry-after-ms",
+        "openai-poll-after-ms",
+        "content-range",
+        "etag",
+        "x-triptych-attempts",
+    ];
     let told = told.map(HeaderName::from_static);
     Some(CorsLayer::new().allow_origin(allow).allow_methods(Any).allow_headers(Any).expose_headers(told))
 }

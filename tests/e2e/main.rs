@@ -8,5 +8,6 @@ mod errors;
 mod harness;
 mod image;
 mod refusals;
+mod routing;
 mod upstream;
 mod video;

@@ -89,7 +89,13 @@ impl Display for Banner<'_> {
 /// What answers, panel by panel, and which variable changes that.
 pub(crate) fn panels(f: &mut impl fmt::Write, config: &Config) -> fmt::Result {
     let core = &config.core;
-    if let Some(url) = &core.chat.base_url {
+    if !core.chat.upstreams.is_empty() {
+        writeln!(f, "  chat   routed, {} by default; offline-chat stays the built-in engine", core.chat.model)?;
+        for upstream in &core.chat.upstreams {
+            let address = upstream.base_url.as_ref().map_or("", |url| url.as_str());
+            writeln!(f, "         {} at {address} serves {}", upstream.name, upstream.models.join(", "))?;
+        }
+    } else if let Some(url) = &core.chat.base_url {
         writeln!(f, "  chat   connected to {url} as {}; offline-chat stays the built-in engine", core.chat.model)?;
         if core.chat.api_key.is_none() {
             writeln!(f, "         without a key; CHAT_API_KEY sets one")?;

@@ -1,6 +1,7 @@
-//! Conversations: the provider trait, and below it the providers and the gRPC door.
+//! Conversations: the provider trait, and below it the providers, the routing among them and the gRPC door.
 
 pub mod providers;
+pub mod routing;
 pub mod service;
 mod validate;
 

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use triptych_proto::v1::{self as pb, chat_service_server::ChatService};
 
-use super::{ChatProvider, validate};
+use super::{ChatProvider, routing::Route, validate};
 use crate::{
     call::{self, Call},
     catalog::{Catalog, Entry},
@@ -56,7 +56,9 @@ impl ChatService for ChatDoor {
     ) -> Result<Response<pb::CreateChatResponse>, Status> {
         let (metadata, _, pb::CreateChatRequest { chat, idempotency_key }) = request.into_parts();
         let (entry, call) = self.admit(&metadata, chat, idempotency_key)?;
-        let mut response = entry.provider.complete(call).await.map_err(Error::Provider)?;
+        let route = Route::of(&metadata);
+        let mut response =
+            route.scope(entry.provider.complete(call)).await.map_err(|error| failed_on(&route, error))?;
         response.model.clone_from(&entry.id);
         if response.id.is_empty() {
             response.id = new_id();
@@ -68,7 +70,7 @@ impl ChatService for ChatDoor {
             // A whole reply has ended, whether the upstream says why or not.
             "stop".clone_into(&mut choice.finish_reason);
         }
-        Ok(Response::new(response))
+        Ok(told(&route, response))
     }
 
     type StreamChatStream = BoxStream<'static, Result<pb::StreamChatResponse, Status>>;
@@ -83,7 +85,9 @@ impl ChatService for ChatDoor {
             validate::check_extra("stream_options.extra_json", &options.extra_json, &["include_usage"])?;
         }
         let wants_usage = stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or_default();
-        let pieces = entry.provider.stream(call, stream_options).await.map_err(Error::Provider)?;
+        let route = Route::of(&metadata);
+        let begun = route.scope(entry.provider.stream(call, stream_options)).await;
+        let pieces = begun.map_err(|error| failed_on(&route, error))?;
         let mut same = Same { id: String::new(), created: 0, model: entry.id.clone() };
         let pieces = pieces.filter_map(move |piece| {
             let piece = match piece {
@@ -94,7 +98,7 @@ impl ChatService for ChatDoor {
             };
             std::future::ready(piece)
         });
-        Ok(Response::new(pieces.boxed()))
+        Ok(told(&route, pieces.boxed()))
     }
 }
 
@@ -124,4 +128,18 @@ fn new_id() -> String {
 
 fn failed(error: ProviderError) -> Status {
     Error::Provider(error).into()
+}
+
+/// A failure, with what was tried before it.
+fn failed_on(route: &Route, error: ProviderError) -> Status {
+    let mut status = failed(error);
+    route.tell(status.metadata_mut());
+    status
+}
+
+/// An answer, with what was tried for it.
+fn told<T>(route: &Route, answer: T) -> Response<T> {
+    let mut response = Response::new(answer);
+    route.tell(response.metadata_mut());
+    response
 }

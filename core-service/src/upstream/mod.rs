@@ -153,6 +153,7 @@ impl Upstream {
             ProviderError::RateLimited { message, retry_after } => {
                 ProviderError::RateLimited { message: clean(message), retry_after }
             }
+            own @ ProviderError::Overloaded { .. } => own,
             ProviderError::ContentPolicy(text) => ProviderError::ContentPolicy(clean(text)),
             ProviderError::Credentials(text) => ProviderError::Credentials(clean(text)),
             ProviderError::NotSupported(text) => ProviderError::NotSupported(clean(text)),

@@ -1,5 +1,7 @@
 //! `POST /v1/chat/completions`, whole and streamed.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -13,7 +15,7 @@ use triptych_proto::v1 as pb;
 
 use crate::{
     app::App,
-    context::Context,
+    context::{ATTEMPTS, Context},
     error::GatewayError,
     json::JsonBody,
     path::Id,
@@ -56,10 +58,11 @@ async fn answer(app: &App, context: &Context, request: Request) -> Result<Respon
             .await;
     }
     let call = context.call(pb::CreateChatRequest { chat: Some(chat), idempotency_key });
-    let response = app.core.chat.create_chat(call).await?.into_inner();
+    let (metadata, response, _) = app.core.chat.create_chat(call).await?.into_parts();
     let mut body = Vec::with_capacity(1024);
     write_reply(&mut body, &response);
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
+    let answer = ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response();
+    Ok(with_attempts(answer, metadata.as_ref().get(ATTEMPTS).cloned()))
 }
 
 async fn streamed(app: &App, context: &Context, request: pb::StreamChatRequest) -> Result<Response, GatewayError> {
@@ -67,7 +70,15 @@ async fn streamed(app: &App, context: &Context, request: pb::StreamChatRequest) 
     let call = context.call(request);
     let chat = app.core.chat.clone();
     // The call is part of the stream: a first token that takes long is waited for under heartbeats.
-    let pieces = async move { chat.stream_chat(call).await }.map_ok(tonic::Response::into_inner).try_flatten_stream();
+    let attempts = Arc::new(OnceLock::new());
+    let noted = attempts.clone();
+    let note = move |response: tonic::Response<_>| {
+        if let Some(tried) = response.metadata().as_ref().get(ATTEMPTS) {
+            noted.get_or_init(|| tried.clone());
+        }
+        response.into_inner()
+    };
+    let pieces = async move { chat.stream_chat(call).await }.map_ok(note).try_flatten_stream();
     let heartbeat = app.settings.heartbeat;
     let pieces = sse::opened(pieces.boxed(), heartbeat).await?;
     let mut json = Vec::with_capacity(512);
@@ -93,5 +104,14 @@ async fn streamed(app: &App, context: &Context, request: pb::StreamChatRequest) 
         }
         flow
     };
-    Ok(sse::answer(pieces.into_stream(), write, heartbeat))
+    // An answer whose first token took longer than a heartbeat has sent its headers before anybody knew.
+    Ok(with_attempts(sse::answer(pieces.into_stream(), write, heartbeat), attempts.get().cloned()))
+}
+
+/// An answer that tells which upstreams were tried for it, where the core chose among several.
+fn with_attempts(mut answer: Response, attempts: Option<HeaderValue>) -> Response {
+    if let Some(attempts) = attempts {
+        answer.headers_mut().insert(ATTEMPTS, attempts);
+    }
+    answer
 }

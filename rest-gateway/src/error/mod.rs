@@ -32,6 +32,8 @@ struct Told {
     retry: Retry,
     retry_after: Option<Duration>,
     content_range: Option<HeaderValue>,
+    /// What the core tried before it gave up.
+    attempts: Option<HeaderValue>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +59,7 @@ impl GatewayError {
             retry: Retry::AsUsual,
             retry_after: None,
             content_range: None,
+            attempts: None,
         }))
     }
 
@@ -192,6 +195,9 @@ impl IntoResponse for GatewayError {
         }
         if let Some(range) = told.content_range {
             headers.insert(header::CONTENT_RANGE, range);
+        }
+        if let Some(attempts) = told.attempts {
+            headers.insert(crate::context::ATTEMPTS, attempts);
         }
         if told.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -133,6 +133,7 @@ impl From<Status> for GatewayError {
             retry: row.retry,
             retry_after: retry_after.map(|wait| wait.clamp(*WAIT.start(), *WAIT.end())),
             content_range: None,
+            attempts: status.metadata().as_ref().get(crate::context::ATTEMPTS).cloned(),
         }))
     }
 }

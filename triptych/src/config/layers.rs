@@ -105,7 +105,9 @@ impl Layers {
 
     /// The message about a setting that is wrong.
     pub(crate) fn complain(&self, key: &str, message: &str) -> ConfigError {
-        let value = at(&self.tree, key).map_or_else(String::new, |value| format!(" = {}", mask(key, value)));
+        // Lists of sections are too long to be repeated; the message names the one it means.
+        let value = at(&self.tree, key).filter(|value| !sections(value));
+        let value = value.map_or_else(String::new, |value| format!(" = {}", mask(key, value)));
         let origin = self.origins.get(key).map_or_else(String::new, |origin| format!(" (from {origin})"));
         ConfigError(format!("{key}{value}{origin}: {message}"))
     }
@@ -241,7 +243,34 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// Whether it is a list of sections, `[[chat.upstreams]]`.
+fn sections(value: &Value) -> bool {
+    value.as_array().is_some_and(|list| list.iter().any(Value::is_table))
+}
+
+/// A value without what must not be shown, however deep it lies.
+fn masked(value: &Value) -> Value {
+    let hidden = || Value::String("(hidden)".to_owned());
+    match value {
+        Value::Array(list) => Value::Array(list.iter().map(masked).collect()),
+        Value::Table(section) => {
+            let member = |(name, value): (&String, &Value)| {
+                let secret = name == "api_key" && value.as_str().is_none_or(|text| !text.is_empty());
+                (name.clone(), if secret { hidden() } else { masked(value) })
+            };
+            Value::Table(section.iter().map(member).collect())
+        }
+        Value::String(text) if text.contains('@') => hidden(),
+        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
+            value.clone()
+        }
+    }
+}
+
 fn mask(key: &str, value: &Value) -> String {
+    if sections(value) {
+        return masked(value).to_string();
+    }
     match value.as_str() {
         // An address may hold a password.
         Some(text) if !text.is_empty() && (SECRET.contains(&key) || text.contains('@')) => "(hidden)".to_owned(),

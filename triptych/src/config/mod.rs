@@ -100,7 +100,31 @@ impl Config {
             None if Path::new("triptych.toml").is_file() => Some(read("triptych.toml".into())?),
             None => None,
         };
-        Self::from_layers(file, dotenv, environment)
+        let lookup = |name: &str| {
+            std::env::var(name).ok().or_else(|| Some(dotenv.iter().find(|(known, _)| known == name)?.1.clone()))
+        };
+        let mut config = Self::from_layers(file, dotenv.clone(), environment)?;
+        config.name_keys(lookup)?;
+        Ok(config)
+    }
+
+    /// Looks up the keys that upstreams keep in variables of their own.
+    fn name_keys(&mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+        for upstream in self.core.chat.upstreams.iter_mut().filter(|upstream| !upstream.api_key_env.is_empty()) {
+            let core::Upstream { name, api_key_env, .. } = &*upstream;
+            let fail =
+                |why| ConfigError(format!("chat.upstreams: `{name}` has api_key_env = \"{api_key_env}\", {why}"));
+            if upstream.api_key.is_some() {
+                return Err(fail("and an api_key besides; keep one of the two"));
+            }
+            let key = lookup(api_key_env).filter(|key| !key.is_empty());
+            let key = key.ok_or_else(|| fail("which is not set in the environment"))?;
+            if key.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
+                return Err(fail("which holds more than printable ASCII characters"));
+            }
+            upstream.api_key = Some(key.into());
+        }
+        Ok(())
     }
 
     /// Puts the layers over one another, weakest first, and validates the result.

@@ -164,6 +164,7 @@ impl Step {
                 | ProviderError::Timeout(_)
                 | ProviderError::Unreachable(_)
                 | ProviderError::Unavailable(_)
+                | ProviderError::Overloaded { .. }
                 | ProviderError::Broken(_)
                 | ProviderError::Unreadable(_)),
             ) => self.try_later(&error).await,

@@ -1,0 +1,21 @@
+//! By chance, in proportion to the weights.
+
+use super::{Policy, Target};
+
+/// Chooses by chance, in proportion to the weights.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Weighted;
+
+impl Policy for Weighted {
+    fn choose(&self, candidates: &[&Target]) -> usize {
+        let total: u64 = candidates.iter().map(|target| u64::from(target.weight)).sum();
+        let mut left = fastrand::u64(..total.max(1));
+        for (place, target) in candidates.iter().enumerate() {
+            match left.checked_sub(target.weight.into()) {
+                Some(rest) => left = rest,
+                None => return place,
+            }
+        }
+        0
+    }
+}

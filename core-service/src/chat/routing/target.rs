@@ -1,0 +1,148 @@
+//! One upstream's model that calls can be sent to, and what is known of its health.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    breaker::{Breaker, BreakerSettings, State},
+    gate::{Gate, Permit},
+};
+use crate::{chat::ChatProvider, error::ProviderError};
+
+/// Of how many calls the observed time to the first token is an average, roughly.
+const MEMORY: u64 = 8;
+
+/// Where calls can be sent.
+#[derive(Debug)]
+pub struct Target {
+    /// The upstream's name, as callers may learn it.
+    pub name: String,
+    /// The upstream's name of the model.
+    pub model: String,
+    /// Its share of the calls among the targets of one priority, at least 1.
+    pub weight: u32,
+    /// Lower ones are served first.
+    pub priority: u32,
+    pub(super) provider: Arc<dyn ChatProvider>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) breaker: Breaker,
+    pub(super) in_flight: AtomicUsize,
+    /// Microseconds to the first token, averaged; 0: never seen.
+    pub(super) first_token: AtomicU64,
+}
+
+impl Target {
+    /// A target of weight 1 and priority 0. Targets at one upstream share its `gate`.
+    pub fn new(
+        name: impl Into<String>,
+        model: impl Into<String>,
+        provider: Arc<dyn ChatProvider>,
+        gate: Arc<Gate>,
+        breaker: BreakerSettings,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            model: model.into(),
+            weight: 1,
+            priority: 0,
+            provider,
+            gate,
+            breaker: Breaker::new(breaker),
+            in_flight: AtomicUsize::new(0),
+            first_token: AtomicU64::new(0),
+        }
+    }
+
+    /// Where its breaker stands.
+    pub fn state(&self) -> State {
+        self.breaker.state()
+    }
+
+    /// How many calls it is answering.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The observed time to the first token; `None` before the first streamed answer.
+    pub fn first_token(&self) -> Option<Duration> {
+        let micros = self.first_token.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    /// Begins a call, if the breaker lets it pass.
+    pub(super) fn begin(self: &Arc<Self>, place: Permit) -> Option<Pass> {
+        let probe = self.breaker.enter()?;
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Some(Pass { target: self.clone(), probe, settled: false, begun: Instant::now(), _place: place })
+    }
+}
+
+/// A call under way at a target. Dropping it ends it; without a word before, it says nothing about the target.
+#[derive(Debug)]
+pub(super) struct Pass {
+    target: Arc<Target>,
+    probe: bool,
+    settled: bool,
+    begun: Instant,
+    _place: Permit,
+}
+
+impl Pass {
+    /// The answer has come, or for a stream its first piece.
+    pub(super) fn succeeded(&mut self, streamed: bool) {
+        self.target.breaker.succeeded(self.probe);
+        self.settle();
+        if streamed {
+            let seen = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+            let average = |old: u64| Some(if old == 0 { seen } else { old - old / MEMORY + seen / MEMORY }.max(1));
+            let _ = self.target.first_token.fetch_update(Ordering::Relaxed, Ordering::Relaxed, average);
+        }
+    }
+
+    /// The call failed; whose fault it was decides what it says about the target.
+    pub(super) fn failed(&mut self, error: &ProviderError) {
+        let probe = std::mem::take(&mut self.probe);
+        let breaker = &self.target.breaker;
+        match error {
+            // The target is well: it read the request and judged it.
+            ProviderError::Refused { .. } | ProviderError::ContentPolicy(_) | ProviderError::NotSupported(_) => {
+                breaker.succeeded(probe);
+            }
+            // Our own bound says nothing about it.
+            ProviderError::Overloaded { .. } => {
+                if probe {
+                    breaker.abandoned();
+                }
+            }
+            ProviderError::RateLimited { retry_after, .. } => breaker.failed(probe, *retry_after),
+            ProviderError::Credentials(_)
+            | ProviderError::Timeout(_)
+            | ProviderError::Unreachable(_)
+            | ProviderError::Unavailable(_)
+            | ProviderError::Broken(_)
+            | ProviderError::Unreadable(_) => breaker.failed(probe, None),
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.settled = true;
+        self.probe = false;
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.target.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.probe && !self.settled {
+            self.target.breaker.abandoned();
+        }
+    }
+}

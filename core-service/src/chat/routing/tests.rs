@@ -1,0 +1,211 @@
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
+
+use futures_util::{FutureExt, poll, stream};
+
+use super::{policy::Weighted, *};
+
+/// Answers as the test says, in order; after that, well.
+#[derive(Debug, Default)]
+struct Scripted {
+    replies: Mutex<VecDeque<ProviderError>>,
+    asked: Mutex<Vec<String>>,
+    silent: bool,
+}
+
+impl Scripted {
+    fn failing(errors: impl IntoIterator<Item = ProviderError>) -> Arc<Self> {
+        Arc::new(Self { replies: Mutex::new(errors.into_iter().collect()), ..Self::default() })
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn answer(&self, model: String) -> Result<(), ProviderError> {
+        self.asked.lock().unwrap().push(model);
+        if self.silent {
+            std::future::pending::<()>().await;
+        }
+        let failure = self.replies.lock().unwrap().pop_front();
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl ChatProvider for Scripted {
+    async fn complete(&self, call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError> {
+        self.answer(call.model).await.map(|()| pb::CreateChatResponse::default())
+    }
+
+    async fn stream(
+        &self,
+        call: Call<pb::ChatRequest>,
+        _options: Option<pb::StreamOptions>,
+    ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
+        self.answer(call.model).await?;
+        Ok(stream::iter([Ok(pb::StreamChatResponse::default()), Err(broken())]).boxed())
+    }
+}
+
+fn away() -> ProviderError {
+    ProviderError::Unavailable("away".to_owned())
+}
+
+fn broken() -> ProviderError {
+    ProviderError::Broken("broken".to_owned())
+}
+
+fn limited(seconds: Option<u64>) -> ProviderError {
+    ProviderError::RateLimited { message: "slower".to_owned(), retry_after: seconds.map(Duration::from_secs) }
+}
+
+const BREAKER: BreakerSettings = BreakerSettings { failures: 3, cooldown: Duration::from_secs(10) };
+
+fn target(name: &str, provider: &Arc<Scripted>) -> Target {
+    Target::new(name, format!("model-of-{name}"), provider.clone(), Arc::new(Gate::new(0, 0)), BREAKER)
+}
+
+fn routed(targets: Vec<Target>) -> Routed {
+    let retry = RetrySettings { retries: 2, retry_unsafe: false };
+    Routed::new(targets, Arc::new(Weighted), retry, Arc::new(Gate::new(0, 0)))
+}
+
+fn call() -> Call<pb::ChatRequest> {
+    Call {
+        model: "public".to_owned(),
+        request: pb::ChatRequest::default(),
+        deadline: None,
+        request_id: "req_1".to_owned(),
+        idempotency_key: String::new(),
+    }
+}
+
+/// The outcome of a whole answer, and what was tried for it.
+async fn complete(routed: &Routed, call: Call<pb::ChatRequest>, session: &str) -> (Result<(), ProviderError>, String) {
+    let mut metadata = tonic::metadata::MetadataMap::new();
+    if !session.is_empty() {
+        metadata.insert(SESSION, session.parse().unwrap());
+    }
+    let route = Route::of(&metadata);
+    let outcome = route.scope(routed.complete(call)).await.map(|_| ());
+    let mut told = tonic::metadata::MetadataMap::new();
+    route.tell(&mut told);
+    (outcome, told.get(ATTEMPTS).map_or_else(String::new, |value| value.to_str().unwrap().to_owned()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_call_goes_to_the_next_priority_and_says_so() {
+    let (a, b) = (Scripted::failing([away()]), Scripted::failing([]));
+    let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
+    let begun = Instant::now();
+    assert_eq!(complete(&routed, call(), "").await, (Ok(()), "a=unavailable,b=ok".to_owned()));
+    assert_eq!(begun.elapsed(), Duration::ZERO, "another target is asked at once");
+    assert_eq!((a.asked(), b.asked()), (vec!["model-of-a".to_owned()], vec!["model-of-b".to_owned()]));
+    assert_eq!(complete(&routed, call(), "").await, (Ok(()), "a=ok".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_may_have_been_taken_is_final() {
+    let (a, b) = (Scripted::failing([broken()]), Scripted::failing([]));
+    let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
+    assert_eq!(complete(&routed, call(), "").await, (Err(broken()), "a=broken".to_owned()));
+    assert!(b.asked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_target_is_asked_again_after_the_pause_it_asked_for() {
+    let a = Scripted::failing([limited(Some(3)), away()]);
+    let routed = routed(vec![target("a", &a)]);
+    let begun = Instant::now();
+    assert_eq!(complete(&routed, call(), "").await.1, "a=rate_limited,a=unavailable");
+    assert!(begun.elapsed() >= Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_end_with_their_number_and_with_the_deadline() {
+    let a = Scripted::failing((0..9).map(|_| limited(None)));
+    let lone = routed(vec![target("a", &a)]);
+    assert_eq!(complete(&lone, call(), "").await.0, Err(limited(None)));
+    assert_eq!(a.asked().len(), 3);
+
+    let b = Scripted::failing([limited(Some(3))]);
+    let lone = routed(vec![target("b", &b)]);
+    let begun = Instant::now();
+    let hurried = Call { deadline: Some(Instant::now() + Duration::from_secs(2)), ..call() };
+    assert_eq!(complete(&lone, hurried, "").await.0, Err(limited(Some(3))));
+    assert_eq!(begun.elapsed(), Duration::ZERO, "waiting in vain helps nobody");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_asked_for_a_rest_is_left_alone_and_then_probed() {
+    let (a, b) = (Scripted::failing([limited(Some(30))]), Scripted::failing([]));
+    let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
+    assert_eq!(complete(&routed, call(), "").await.1, "a=rate_limited,b=ok");
+    assert_eq!(complete(&routed, call(), "").await.1, "b=ok");
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(complete(&routed, call(), "").await.1, "a=ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_rest_the_caller_hears_until_when() {
+    let a = Scripted::failing([limited(Some(30))]);
+    let routed = routed(vec![target("a", &a)]);
+    assert_eq!(complete(&routed, call(), "").await.0, Err(limited(Some(30))));
+    let refused = complete(&routed, call(), "").await.0.unwrap_err();
+    let wait = Some(Duration::from_secs(30));
+    assert!(matches!(refused, ProviderError::RateLimited { retry_after, .. } if retry_after == wait), "{refused:?}");
+    assert_eq!(a.asked().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_stays_where_it_is_and_sessions_spread() {
+    let (a, b) = (Scripted::failing([]), Scripted::failing([]));
+    let routed = routed(vec![target("a", &a), target("b", &b)]);
+    for session in 0..64 {
+        let session = format!("session-{session}");
+        let first = complete(&routed, call(), &session).await.1;
+        for _ in 0..3 {
+            assert_eq!(complete(&routed, call(), &session).await.1, first);
+        }
+    }
+    assert!(a.asked().len() > 60 && b.asked().len() > 60, "{} and {}", a.asked().len(), b.asked().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_has_begun_is_never_begun_anew() {
+    let (a, b) = (Scripted::failing([]), Scripted::failing([]));
+    let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
+    let pieces: Vec<_> = routed.stream(call(), None).await.unwrap().collect().await;
+    assert_eq!(pieces, [Ok(pb::StreamChatResponse::default()), Err(broken())]);
+    assert!(b.asked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_the_bound_callers_are_refused_at_once_and_leaving_frees_the_place() {
+    let silent = Arc::new(Scripted { silent: true, ..Scripted::default() });
+    let gate = Arc::new(Gate::new(1, 1));
+    let routed = routed(vec![Target::new("a", "m", silent.clone(), gate, BREAKER)]);
+    let mut answered = Box::pin(routed.complete(call()));
+    let mut queued = Box::pin(routed.complete(call()));
+    assert!(poll!(&mut answered).is_pending() && poll!(&mut queued).is_pending());
+    assert_eq!(silent.asked().len(), 1);
+    let refused = routed.complete(call()).now_or_never().unwrap();
+    assert_eq!(refused, Err(ProviderError::Overloaded { retry_after: COME_BACK }));
+    drop(queued);
+    let mut next = Box::pin(routed.complete(call()));
+    assert!(poll!(&mut next).is_pending(), "the queue has room again");
+    drop(answered);
+    assert!(poll!(&mut next).is_pending());
+    assert_eq!(silent.asked().len(), 2, "only those who stayed were sent");
+}
+
+#[test]
+fn weights_are_shares() {
+    let provider = Scripted::failing([]);
+    let (a, b) = (target("a", &provider), Target { weight: 3, ..target("b", &provider) });
+    let b_times = (0..4000).filter(|_| Weighted.choose(&[&a, &b]) == 1).count();
+    assert!((2800..3200).contains(&b_times), "{b_times} of 4000");
+}

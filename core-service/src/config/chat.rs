@@ -1,0 +1,218 @@
+//! Several chat upstreams, and how calls are spread over them.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::{Chat, Invalid, base_url, secret};
+
+/// One of several upstreams.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    /// What callers and logs may learn of it: letters, digits, `.`, `_`, `-`.
+    pub name: String,
+    /// Its address, up to and including the `/v1`.
+    #[serde(deserialize_with = "base_url")]
+    pub base_url: Option<Url>,
+    /// Its key, where it asks for one.
+    #[serde(deserialize_with = "secret")]
+    pub api_key: Option<SecretString>,
+    /// The environment variable that holds its key, instead. Whoever reads the settings looks it up.
+    pub api_key_env: String,
+    /// The public names of the models it serves.
+    pub models: Vec<String>,
+    /// Its own names of them, where they differ from the public ones.
+    pub rename: BTreeMap<String, String>,
+    /// Its share of the calls among upstreams of one priority.
+    pub weight: u32,
+    /// Lower ones are served first.
+    pub priority: u32,
+    /// How many calls it answers at once; 0: no bound.
+    pub max_in_flight: usize,
+    /// How many callers may wait for one of these places.
+    pub queue: usize,
+    /// How long connecting may take; absent: `chat.connect_timeout`.
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Option<Duration>,
+    /// How long it may think before the first byte of its answer; absent: `chat.first_byte_timeout`.
+    #[serde(with = "humantime_serde")]
+    pub first_byte_timeout: Option<Duration>,
+    /// The longest silence within an answer; absent: `chat.idle_timeout`.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Option<Duration>,
+}
+
+/// What is special about one public model name.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Route {
+    /// The public name.
+    pub model: String,
+    /// Other public names of it.
+    pub aliases: Vec<String>,
+    /// Models whose upstreams serve it when none of its own can, in this order.
+    pub fallbacks: Vec<String>,
+    /// How its upstream is chosen; absent: `chat.routing.policy`.
+    pub policy: Option<Policy>,
+}
+
+/// How one of several upstreams is chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// By chance, in proportion to the weights.
+    #[default]
+    Weighted,
+    /// Where the least is under way.
+    LeastInFlight,
+    /// Where the first token came soonest of late.
+    FirstToken,
+}
+
+/// How calls are spread over several upstreams.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Routing {
+    /// How one of several upstreams is chosen.
+    pub policy: Policy,
+    /// Tries beyond the first.
+    pub retries: u32,
+    /// Whether failures are tried again after which the upstream may be at work all the same.
+    pub retry_unsafe: bool,
+    /// After this many failures in a row an upstream's model rests.
+    pub failures: u32,
+    /// How long it rests.
+    #[serde(with = "humantime_serde")]
+    pub cooldown: Duration,
+    /// How many calls are under way at once over all upstreams; 0: no bound.
+    pub max_in_flight: usize,
+    /// How many callers may wait for one of these places.
+    pub queue: usize,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            base_url: None,
+            api_key: None,
+            api_key_env: String::new(),
+            models: Vec::new(),
+            rename: BTreeMap::new(),
+            weight: 1,
+            priority: 0,
+            max_in_flight: 0,
+            queue: 0,
+            connect_timeout: None,
+            first_byte_timeout: None,
+            idle_timeout: None,
+        }
+    }
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self {
+            policy: Policy::Weighted,
+            retries: 2,
+            retry_unsafe: false,
+            failures: 5,
+            cooldown: Duration::from_secs(15),
+            max_in_flight: 0,
+            queue: 0,
+        }
+    }
+}
+
+const UPSTREAMS: &str = "chat.upstreams";
+const ROUTES: &str = "chat.routes";
+
+/// Whether the upstreams, the routes and the default model make sense together.
+pub(super) fn validate(chat: &Chat) -> Result<(), Invalid> {
+    if chat.routing.failures == 0 {
+        return wrong("chat.routing.failures", "must be at least 1".to_owned());
+    }
+    if chat.routing.retries > 10 {
+        return wrong("chat.routing.retries", "must be 0 to 10".to_owned());
+    }
+    if chat.upstreams.is_empty() {
+        if chat.routes.is_empty() {
+            return Ok(());
+        }
+        return wrong(ROUTES, "needs chat.upstreams, and there are none".to_owned());
+    }
+    if chat.base_url.is_some() {
+        return wrong(UPSTREAMS, "stands beside chat.base_url; set the one or the other".to_owned());
+    }
+    upstreams(&chat.upstreams)?;
+    let served = |model: &String| chat.upstreams.iter().any(|upstream| upstream.models.contains(model));
+    if !served(&chat.model) {
+        return wrong("chat.model", "is served by none of chat.upstreams; name one of their models".to_owned());
+    }
+    routes(&chat.routes, served)
+}
+
+fn wrong(key: &'static str, message: String) -> Result<(), Invalid> {
+    Err(Invalid { key, message })
+}
+
+fn upstreams(upstreams: &[Upstream]) -> Result<(), Invalid> {
+    let mut names = HashSet::new();
+    for upstream in upstreams {
+        let name = &upstream.name;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if name.is_empty() || !name.bytes().all(plain) {
+            return wrong(UPSTREAMS, format!("the name `{name}` must be letters, digits, `.`, `_` and `-`"));
+        }
+        if !names.insert(name) {
+            return wrong(UPSTREAMS, format!("two have the name `{name}`"));
+        }
+        if upstream.base_url.is_none() {
+            return wrong(UPSTREAMS, format!("`{name}` needs a base_url, for instance https://api.example.com/v1"));
+        }
+        if upstream.models.is_empty() || upstream.models.iter().any(|model| model.trim().is_empty()) {
+            return wrong(UPSTREAMS, format!("`{name}` needs models: the public names it serves, none of them empty"));
+        }
+        if let Some(twice) =
+            upstream.models.iter().enumerate().find(|(at, model)| upstream.models[..*at].contains(model))
+        {
+            return wrong(UPSTREAMS, format!("`{name}` names the model `{}` twice", twice.1));
+        }
+        if let Some(model) = upstream.rename.keys().find(|model| !upstream.models.contains(model)) {
+            return wrong(UPSTREAMS, format!("`{name}` renames `{model}`, which is not among its models"));
+        }
+        if upstream.weight == 0 {
+            return wrong(UPSTREAMS, format!("`{name}` needs a weight of at least 1"));
+        }
+        let limits = [upstream.connect_timeout, upstream.first_byte_timeout, upstream.idle_timeout];
+        if limits.into_iter().flatten().any(|limit| limit.is_zero()) {
+            return wrong(UPSTREAMS, format!("`{name}` has a timeout of nothing; write for instance 30s"));
+        }
+    }
+    Ok(())
+}
+
+fn routes(routes: &[Route], served: impl Fn(&String) -> bool) -> Result<(), Invalid> {
+    let mut routed = HashSet::new();
+    for route in routes {
+        if let Some(model) = std::iter::once(&route.model).chain(&route.fallbacks).find(|model| !served(model)) {
+            return wrong(ROUTES, format!("the model `{model}` is served by none of chat.upstreams"));
+        }
+        if !routed.insert(&route.model) {
+            return wrong(ROUTES, format!("two are for the model `{}`", route.model));
+        }
+        if route.fallbacks.contains(&route.model) {
+            return wrong(ROUTES, format!("the model `{}` cannot be its own fallback", route.model));
+        }
+        if route.aliases.iter().any(|alias| alias.trim().is_empty()) {
+            return wrong(ROUTES, format!("the model `{}` has an empty alias", route.model));
+        }
+    }
+    Ok(())
+}
