@@ -67,14 +67,16 @@ async fn what_one_upstream_refuses_another_answers_through_both_doors() {
             let answer = world.chat(hello(&json!({"stream": true}))).await;
             assert_eq!(answer.headers()["x-triptych-attempts"], "a=unavailable,b=ok");
             assert_eq!(Events::of(answer).rest().await.last().unwrap(), "data: [DONE]");
-            (world.upstream.saw().await, other.saw().await);
+            world.upstream.saw().await;
+            other.saw().await;
 
             world.upstream.will(Reply::new(503, AWAY));
             other.will(Reply::new(200, REPLY));
             let answer = world.chat_client().await.create_chat(grpc_hello()).await.unwrap();
             assert_eq!(answer.metadata().get("x-triptych-attempts").unwrap(), "a=unavailable,b=ok");
             assert_eq!(answer.get_ref().model, MODEL);
-            (world.upstream.saw().await, other.saw().await);
+            world.upstream.saw().await;
+            other.saw().await;
         },
     )
     .await;
@@ -91,7 +93,9 @@ async fn an_upstream_that_asks_for_a_rest_gets_it() {
             other.will(Reply::new(200, REPLY));
             assert_eq!(tried(world).await, "a=rate_limited,b=ok");
             assert_eq!(tried(world).await, "b=ok");
-            (world.upstream.saw().await, other.saw().await, other.saw().await);
+            world.upstream.saw().await;
+            other.saw().await;
+            other.saw().await;
         },
     )
     .await;
@@ -214,7 +218,8 @@ async fn beyond_the_bound_the_answer_is_429_at_once_and_hanging_up_frees_the_pla
             world.upstream.was_left().await;
             world.upstream.will(Reply::new(200, REPLY));
             assert_eq!(tried(world).await, "a=ok");
-            (world.upstream.saw().await, world.upstream.saw().await);
+            world.upstream.saw().await;
+            world.upstream.saw().await;
         },
     )
     .await;

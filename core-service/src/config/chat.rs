@@ -199,12 +199,12 @@ fn upstreams(upstreams: &[Upstream]) -> Result<(), Invalid> {
 }
 
 fn routes(routes: &[Route], served: impl Fn(&String) -> bool) -> Result<(), Invalid> {
-    let mut routed = HashSet::new();
+    let mut seen = HashSet::new();
     for route in routes {
         if let Some(model) = std::iter::once(&route.model).chain(&route.fallbacks).find(|model| !served(model)) {
             return wrong(ROUTES, format!("the model `{model}` is served by none of chat.upstreams"));
         }
-        if !routed.insert(&route.model) {
+        if !seen.insert(&route.model) {
             return wrong(ROUTES, format!("two are for the model `{}`", route.model));
         }
         if route.fallbacks.contains(&route.model) {
