@@ -167,14 +167,27 @@ fn chat(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError>
         let routed = routing::assembly::entries(&settings.chat)?;
         return Ok(routed.into_iter().chain(OfflineChat::entries(pace, &[])).collect());
     }
-    let config::Chat { base_url, api_key, model, models, connect_timeout, first_byte_timeout, idle_timeout, .. } =
-        &settings.chat;
+    let config::Chat {
+        base_url,
+        api_key,
+        dialect,
+        model,
+        models,
+        connect_timeout,
+        first_byte_timeout,
+        idle_timeout,
+        ..
+    } = &settings.chat;
     let Some(base_url) = base_url else {
         let aliases: Vec<_> = HABITUAL.into_iter().filter(|name| name != model).collect();
         return Ok(OfflineChat::entries(pace, &[(model, &aliases)]));
     };
     let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
-    let provider = Arc::new(OpenAiChat::new(base_url.clone(), api_key.clone(), limits)?);
+    let provider = OpenAiChat::new(base_url.clone(), api_key.clone(), limits)?;
+    let provider = Arc::new(match dialect {
+        Some(dialect) => provider.speaking(*dialect),
+        None => provider,
+    });
     let connected = std::iter::once(model).chain(models).map(|name| Entry {
         id: name.clone(),
         upstream: name.clone(),

@@ -12,6 +12,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
+use crate::chat::dialect::Dialect;
+
 /// Everything the core can be told.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -44,6 +46,9 @@ pub struct Chat {
     /// The upstream's key, where it asks for one.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
+    /// Whose reading of OpenAI's API the upstream has. `None`, spelled `auto`: what its address tells.
+    #[serde(deserialize_with = "dialect")]
+    pub dialect: Option<Dialect>,
     /// The default chat model: the upstream's name of it, and the public one.
     pub model: String,
     /// Further models of the upstream that callers may name.
@@ -278,6 +283,7 @@ impl Default for Chat {
         Self {
             base_url: None,
             api_key: None,
+            dialect: None,
             model: "qwen3-next-80b-a3b-instruct".to_owned(),
             models: Vec::new(),
             connect_timeout: Duration::from_secs(5),
@@ -352,6 +358,17 @@ fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D
         return Err(D::Error::custom("must not hold a user name or password; the key belongs into chat.api_key"));
     }
     Ok(Some(url))
+}
+
+fn dialect<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dialect>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "" | "auto" => Ok(None),
+        "openai" => Ok(Some(Dialect::Openai)),
+        "dashscope" => Ok(Some(Dialect::Dashscope)),
+        "deepseek" => Ok(Some(Dialect::Deepseek)),
+        "ollama" => Ok(Some(Dialect::Ollama)),
+        _ => Err(D::Error::custom("must be `auto`, `openai`, `dashscope`, `deepseek` or `ollama`")),
+    }
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {

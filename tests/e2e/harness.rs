@@ -190,13 +190,15 @@ pub(crate) async fn error_of(response: reqwest::Response) -> (StatusCode, Value)
 pub(crate) struct Events {
     response: reqwest::Response,
     buffer: String,
+    /// The beginning of a character whose end has not arrived.
+    torn: Vec<u8>,
 }
 
 impl Events {
     pub(crate) fn of(response: reqwest::Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, buffer: String::new() }
+        Self { response, buffer: String::new(), torn: Vec::new() }
     }
 
     pub(crate) async fn next(&mut self) -> Option<String> {
@@ -210,7 +212,11 @@ impl Events {
                 assert_eq!(self.buffer, "", "the stream ended within an event");
                 return None;
             };
-            self.buffer.push_str(std::str::from_utf8(&bytes).unwrap());
+            self.torn.extend_from_slice(&bytes);
+            let whole = std::str::from_utf8(&self.torn).map_or_else(|error| error.valid_up_to(), str::len);
+            self.buffer.push_str(std::str::from_utf8(&self.torn[..whole]).unwrap());
+            self.torn.drain(..whole);
+            assert!(self.torn.len() < 4, "the stream is no UTF-8");
         }
     }
 

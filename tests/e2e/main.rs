@@ -5,6 +5,7 @@
 mod chat;
 mod contract;
 mod errors;
+mod fidelity;
 mod harness;
 mod image;
 mod refusals;

@@ -1,5 +1,6 @@
 //! Conversations: the provider trait, and below it the providers, the routing among them and the gRPC door.
 
+pub mod dialect;
 pub mod providers;
 pub mod routing;
 pub mod service;

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::error::ProviderError;
 
@@ -19,9 +19,14 @@ struct Words {
     param: Option<String>,
 }
 
-/// The failure that an answer with an error status stands for.
-pub(super) fn failure_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    let words = read(body);
+/// The failure that an answer with an error status stands for. `quota_is_a_pace`: what others say of an empty account,
+/// this upstream says of one that is too fast.
+pub(super) fn failure_of(status: StatusCode, headers: &HeaderMap, body: &[u8], quota_is_a_pace: bool) -> ProviderError {
+    let mut words = read(body);
+    if quota_is_a_pace && status == StatusCode::TOO_MANY_REQUESTS {
+        words.kind.clear();
+        words.code.clear();
+    }
     let message = if words.message.is_empty() {
         format!("the upstream answered with status {}", status.as_u16())
     } else {
@@ -32,7 +37,11 @@ pub(super) fn failure_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -
 
 /// The failure that an `error` member within a successful answer, or within a stream, stands for.
 pub(crate) fn failure_in_reply(error: &str) -> ProviderError {
-    let words = read(format!("{{\"error\":{error}}}").as_bytes());
+    // Old llama.cpp servers put anything behind `error:`, JSON or not.
+    let words = match serde_json::from_str::<&RawValue>(error) {
+        Ok(error) => read(format!("{{\"error\":{error}}}").as_bytes()),
+        Err(_) => read(error.as_bytes()),
+    };
     let message =
         if words.message.is_empty() { "the upstream failed while answering".to_owned() } else { words.message.clone() };
     // Many upstreams repeat the status here; where there is none, it broke.
@@ -77,24 +86,31 @@ fn read(body: &[u8]) -> Words {
     match value.get("error") {
         Some(Value::String(message)) => Words { message: shortened(message), ..Words::default() },
         Some(error @ Value::Object(_)) => words(error),
-        _ if value.get("detail").is_some() => {
-            let detail = &value["detail"];
-            let first = detail.get(0).and_then(|item| item.get("msg")).and_then(Value::as_str);
-            Words { message: shortened(detail.as_str().or(first).unwrap_or_default()), ..Words::default() }
-        }
         _ => words(&value),
     }
 }
 
 fn words(error: &Value) -> Words {
+    // A `detail`, FastAPI's, within or without an `error`.
+    if let Some(detail) = error.get("detail") {
+        let first = detail.get(0).and_then(|item| item.get("msg")).and_then(Value::as_str);
+        return Words { message: shortened(detail.as_str().or(first).unwrap_or_default()), ..Words::default() };
+    }
     let text = |name: &str| match &error[name] {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
     };
+    let either =
+        |name: &str, other: &str| Some(text(name)).filter(|text| !text.is_empty()).unwrap_or_else(|| text(other));
     Words {
-        message: shortened(&text("message")),
-        kind: text("type"),
+        message: shortened(&either("message", "error_message")),
+        // OpenRouter's refusal by a moderation says why, and nothing else tells it from a bad key.
+        kind: if error["metadata"]["reasons"].is_array() {
+            "moderation_blocked".to_owned()
+        } else {
+            either("type", "error_type")
+        },
         code: text("code"),
         param: Some(text("param")).filter(|param| !param.is_empty()),
     }
@@ -125,7 +141,7 @@ mod tests {
     use super::*;
 
     fn failure(status: u16, body: &str) -> ProviderError {
-        failure_of(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+        failure_of(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes(), false)
     }
 
     #[test]
@@ -161,6 +177,9 @@ mod tests {
         let body =
             r#"{"error":{"message":"pay","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
         assert_eq!(failure(429, body), ProviderError::Credentials("pay".into()));
+        // But where it speaks of the minute's tokens.
+        let paced = failure_of(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body.as_bytes(), true);
+        assert_eq!(paced, ProviderError::RateLimited { message: "pay".into(), retry_after: None });
     }
 
     #[test]
@@ -180,5 +199,8 @@ mod tests {
     fn an_error_within_an_answer_is_classed_by_its_code() {
         assert!(matches!(failure_in_reply(r#"{"message":"slow down","code":429}"#), ProviderError::RateLimited { .. }));
         assert_eq!(failure_in_reply("\"gone\""), ProviderError::Broken("gone".into()));
+        assert_eq!(failure_in_reply("out of memory"), ProviderError::Broken("out of memory".into()));
+        let bare = r#"{"error_type":"x","error_message":"gone"}"#;
+        assert_eq!(failure_in_reply(bare), ProviderError::Broken("gone".into()));
     }
 }

@@ -2,6 +2,8 @@
 
 mod events;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 
 use std::{future::Future, time::Duration};
 
@@ -44,6 +46,8 @@ pub(crate) struct Upstream {
     key: Option<SecretString>,
     authorization: Option<HeaderValue>,
     pub(crate) limits: Limits,
+    /// Whether its `insufficient_quota` with status 429 means: slower.
+    pub(crate) quota_is_a_pace: bool,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -82,7 +86,7 @@ impl Upstream {
             .gzip(false)
             .build()?;
         let authorization = authorization.transpose().map_err(|_| SetupError::Key)?;
-        Ok(Self { client, base, key, authorization, limits })
+        Ok(Self { client, base, key, authorization, limits, quota_is_a_pace: false })
     }
 
     /// Posts a JSON body and answers once the headers of a successful reply are there.
@@ -115,7 +119,7 @@ impl Upstream {
         let (status, headers) = (response.status(), response.headers().clone());
         // Where the words are lost, the status alone tells what happened.
         let body = within(until, read_up_to(response, MAX_FAILURE)).await?.unwrap_or_default();
-        Err(self.redacted(failure::failure_of(status, &headers, &body)))
+        Err(self.redacted(failure::failure_of(status, &headers, &body, self.quota_is_a_pace)))
     }
 
     /// The whole body of a reply.

@@ -7,7 +7,7 @@ use reqwest::{Response, Url};
 use secrecy::SecretString;
 use triptych_proto::v1 as pb;
 
-use super::super::ChatProvider;
+use super::super::{ChatProvider, dialect::Dialect};
 use crate::{
     call::{Call, Chunks},
     error::ProviderError,
@@ -20,18 +20,29 @@ const PATH: &str = "chat/completions";
 #[derive(Debug)]
 pub struct OpenAiChat {
     upstream: Upstream,
+    dialect: Dialect,
 }
 
 impl OpenAiChat {
-    /// `base` ends where `chat/completions` begins, mostly in `/v1`.
+    /// `base` ends where `chat/completions` begins, mostly in `/v1`, and tells the dialect as well.
     pub fn new(base: Url, key: Option<SecretString>, limits: Limits) -> Result<Self, SetupError> {
-        Ok(Self { upstream: Upstream::new(base, key, limits)? })
+        let dialect = Dialect::of(&base);
+        Ok(Self { upstream: Upstream::new(base, key, limits)?, dialect }.speaking(dialect))
+    }
+
+    /// The same upstream, whose address does not tell its dialect.
+    #[must_use]
+    pub fn speaking(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self.upstream.quota_is_a_pace = dialect.quota_is_a_pace();
+        self
     }
 }
 
 #[async_trait]
 impl ChatProvider for OpenAiChat {
-    async fn complete(&self, call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError> {
+    async fn complete(&self, mut call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError> {
+        self.dialect.adapt(&call.model, &mut call.request, false);
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::No);
         let until = until(self.upstream.limits.first_byte, call.deadline);
@@ -55,9 +66,10 @@ impl ChatProvider for OpenAiChat {
 
     async fn stream(
         &self,
-        call: Call<pb::ChatRequest>,
+        mut call: Call<pb::ChatRequest>,
         options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
+        self.dialect.adapt(&call.model, &mut call.request, true);
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::Yes(options.as_ref()));
         let until = until(self.upstream.limits.first_byte, call.deadline);
@@ -178,6 +190,15 @@ fn piece(event: &Event<'_>, finished: &mut bool) -> Result<Piece, ProviderError>
 
 /// Finish reasons that mean the upstream gave up: vLLM and SGLang abort, OpenRouter's provider broke, DeepSeek is full.
 fn broken_off(finish_reason: &str) -> Option<ProviderError> {
-    matches!(finish_reason, "abort" | "error" | "insufficient_system_resource")
-        .then(|| ProviderError::Broken(format!("the upstream broke the answer off ({finish_reason})")))
+    let message = || format!("the upstream broke the answer off ({finish_reason})");
+    match finish_reason {
+        "stop" | "length" | "tool_calls" | "content_filter" | "function_call" | "" => None,
+        "abort" | "error" => Some(ProviderError::Broken(message())),
+        "insufficient_system_resource" => Some(ProviderError::Unavailable(message())),
+        _ => {
+            // Passed on as it is: whoever chose this upstream knows its words better than we do.
+            tracing::warn!(finish_reason, "the upstream ended an answer for a reason that is not known");
+            None
+        }
+    }
 }

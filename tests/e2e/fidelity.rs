@@ -1,0 +1,254 @@
+//! What upstreams of every make answer, and what becomes of it at both doors.
+
+use std::{collections::BTreeSet, path::Path};
+
+use core_service::chat::dialect::Dialect;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tonic::Status;
+use tonic_types::StatusExt;
+use triptych_proto::v1::{self as pb, chat_message::Content};
+
+use crate::{
+    harness::{Events, World, data, error_of, hello, over_both_hops_with, soon},
+    upstream::Reply,
+};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/chat");
+
+/// What a caller sees: what was said, calls included, and how it ended: with a finish reason, or an error's code.
+#[derive(Debug, Default, PartialEq)]
+struct Outcome {
+    text: String,
+    reasoning: String,
+    finish: String,
+    error: String,
+}
+
+/// A complete answer.
+fn says(text: &str, reasoning: &str, finish: &str) -> Outcome {
+    let [text, reasoning, finish] = [text, reasoning, finish].map(str::to_owned);
+    Outcome { text, reasoning, finish, ..Outcome::default() }
+}
+
+/// A stream that fails after its first words.
+fn breaks(error: &str) -> Outcome {
+    Outcome { text: "Hi".to_owned(), error: error.to_owned(), ..Outcome::default() }
+}
+
+/// A failure and nothing else.
+fn fails(error: &str) -> Outcome {
+    Outcome { error: error.to_owned(), ..Outcome::default() }
+}
+
+fn table() -> Vec<(&'static str, Outcome)> {
+    let call = r#"look{"at":1}"#;
+    vec![
+        ("ark/error-after-done.sse", says("Hi", "", "stop")),
+        ("ark/limit.429.json", fails("rate_limit_exceeded")),
+        ("ark/no-done.sse", says("Hi", "", "stop")),
+        ("ark/odd-finish.sse", says("Hi", "", "time_limit")),
+        ("ark/page.502.html", fails("upstream_unavailable")),
+        ("ark/stream.sse", says("Hi", "hm", "stop")),
+        ("ark/whole.json", says("Hi", "hm", "stop")),
+        ("dashscope/arrears.400.json", fails("provider_credentials")),
+        ("dashscope/blocked-within.sse", breaks("content_policy_violation")),
+        ("dashscope/quota.429.json", fails("rate_limit_exceeded")),
+        ("dashscope/stream.sse", says("Hi", "hm", "stop")),
+        ("dashscope/whole-refused.400.json", fails("upstream_refused")),
+        ("dashscope/whole.json", says("Hi", "", "stop")),
+        ("deepseek/balance.402.json", fails("provider_credentials")),
+        ("deepseek/keep-alive-then-error.json", fails("upstream_unavailable")),
+        ("deepseek/no-resource.sse", breaks("upstream_unavailable")),
+        ("deepseek/stream.sse", says("Hi", "hm", "stop")),
+        ("deepseek/whole.json", says("Hi", "hm", "stop")),
+        ("gateways/bare.sse", breaks("upstream_unavailable")),
+        ("gateways/detail.422.json", fails("upstream_refused")),
+        ("gateways/only-done.sse", fails("upstream_unavailable")),
+        ("gateways/text.500.txt", fails("upstream_unavailable")),
+        ("gateways/tools-without-index.sse", says(call, "", "tool_calls")),
+        ("llama.cpp/error-field.sse", breaks("upstream_unavailable")),
+        ("llama.cpp/loading.503.json", fails("upstream_unavailable")),
+        ("llama.cpp/no-json-field.sse", breaks("upstream_unavailable")),
+        ("llama.cpp/stream.sse", says("Hi", "hm", "stop")),
+        ("llama.cpp/too-long.400.json", fails("upstream_refused")),
+        ("llama.cpp/whole.json", says("Hi", "hm", "stop")),
+        ("ollama/busy.503.json", fails("upstream_unavailable")),
+        ("ollama/died.sse", breaks("upstream_unavailable")),
+        ("ollama/not-pulled.404.json", fails("upstream_unavailable")),
+        ("ollama/stream.sse", says("Hi", "hm", "stop")),
+        ("ollama/tools.sse", says(call, "", "tool_calls")),
+        ("ollama/whole.json", says("Hi", "hm", "stop")),
+        ("openrouter/credits.402.json", fails("provider_credentials")),
+        ("openrouter/error-in-reply.json", fails("upstream_unavailable")),
+        ("openrouter/error-with-choices.sse", breaks("upstream_unavailable")),
+        ("openrouter/moderated.403.json", fails("content_policy_violation")),
+        ("openrouter/stream.sse", says("Hi", "hm", "stop")),
+        ("openrouter/whole.json", says("Hi", "hm", "stop")),
+        ("sglang/error-then-done.sse", breaks("upstream_unavailable")),
+        ("sglang/flat-within.sse", breaks("upstream_unavailable")),
+        ("sglang/invalid.400.json", fails("upstream_refused")),
+        ("sglang/queue-full.503.json", fails("upstream_unavailable")),
+        ("sglang/stream.sse", says("Hi", "hm", "stop")),
+        ("sglang/whole.json", says("Hi", "", "stop")),
+        ("vllm/abort.sse", breaks("upstream_unavailable")),
+        ("vllm/error-then-done.sse", breaks("upstream_unavailable")),
+        ("vllm/stream.sse", says("Hi", "hm", "stop")),
+        ("vllm/too-long.400.json", fails("upstream_refused")),
+        ("vllm/unauthorized.401.json", fails("provider_credentials")),
+        ("vllm/whole.json", says("Hi", "hm", "stop")),
+    ]
+}
+
+/// The upstream's answer that a file stands for.
+fn reply(path: &str) -> Reply {
+    let text = std::fs::read_to_string(Path::new(FIXTURES).join(path)).unwrap();
+    if is_stream(path) {
+        return Reply::stream().send(&text);
+    }
+    let status = path.rsplit('.').nth(1).and_then(|status| status.parse().ok()).unwrap_or(200);
+    Reply::new(status, &text)
+}
+
+fn is_stream(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "sse")
+}
+
+#[tokio::test]
+async fn every_make_of_upstream_is_understood_at_both_doors() {
+    for (dialect, dashscope) in [(Dialect::Openai, false), (Dialect::Dashscope, true)] {
+        let adjust = |settings: &mut core_service::config::Settings, _: &mut _| settings.chat.dialect = Some(dialect);
+        over_both_hops_with(adjust, async |world| {
+            let rows = table().into_iter().filter(|(path, _)| path.starts_with("dashscope/") == dashscope);
+            for (path, expected) in rows {
+                world.upstream.will(reply(path));
+                assert_eq!(over_rest(world, is_stream(path)).await, expected, "{path} over REST");
+                world.upstream.saw().await;
+                world.upstream.will(reply(path));
+                assert_eq!(over_grpc(world, is_stream(path)).await, expected, "{path} over gRPC");
+                world.upstream.saw().await;
+            }
+        })
+        .await;
+    }
+}
+
+#[test]
+fn every_fixture_is_played() {
+    let mut files = BTreeSet::new();
+    for upstream in std::fs::read_dir(FIXTURES).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
+        for file in std::fs::read_dir(upstream.path()).unwrap() {
+            let name = file.unwrap().file_name();
+            files.insert(format!("{}/{}", upstream.file_name().display(), name.display()));
+        }
+    }
+    let played: BTreeSet<_> = table().into_iter().map(|(path, _)| path.to_owned()).collect();
+    assert_eq!(files, played);
+}
+
+#[tokio::test]
+async fn a_dialect_is_spoken_to_the_upstream() {
+    let adjust = |settings: &mut core_service::config::Settings, _: &mut _| {
+        settings.chat.dialect = Some(Dialect::Dashscope);
+        "qwen3-8b".clone_into(&mut settings.chat.model);
+    };
+    over_both_hops_with(adjust, async |world| {
+        let body = |stream: bool| hello(&json!({"model": "qwen3-8b", "max_completion_tokens": 5, "stream": stream}));
+        world.upstream.will(reply("dashscope/whole.json"));
+        assert_eq!(world.chat(body(false)).await.status(), 200);
+        let seen = world.upstream.saw().await.json();
+        assert_eq!((&seen["enable_thinking"], &seen["max_tokens"]), (&json!(false), &json!(5)));
+        assert!(seen.get("max_completion_tokens").is_none(), "{seen}");
+
+        world.upstream.will(reply("dashscope/stream.sse"));
+        Events::of(world.chat(body(true)).await).rest().await;
+        assert!(world.upstream.saw().await.json().get("enable_thinking").is_none());
+    })
+    .await;
+}
+
+async fn over_rest(world: &World, stream: bool) -> Outcome {
+    let answer = world.chat(hello(&json!({"stream": stream}))).await;
+    let mut outcome = Outcome::default();
+    if answer.status() != 200 {
+        let (_, error) = error_of(answer).await;
+        assert!(!error.to_string().contains("10.0.0.7"), "{error}");
+        error["code"].as_str().unwrap().clone_into(&mut outcome.error);
+        return outcome;
+    }
+    let said = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let take = |outcome: &mut Outcome, choice: &Value, message: &Value| {
+        outcome.text += &said(&message["content"]);
+        outcome.reasoning += &said(&message["reasoning_content"]);
+        outcome.finish += &said(&choice["finish_reason"]);
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            outcome.text += &(said(&call["function"]["name"]) + &said(&call["function"]["arguments"]));
+        }
+    };
+    if !stream {
+        let reply: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        take(&mut outcome, &reply["choices"][0], &reply["choices"][0]["message"]);
+        return outcome;
+    }
+    let mut events = Events::of(answer).rest().await;
+    let last = events.pop().unwrap();
+    if last != "data: [DONE]" {
+        outcome.error = said(&data(&last)["error"]["code"]);
+    }
+    for chunk in events.iter().map(|event| data(event)) {
+        take(&mut outcome, &chunk["choices"][0], &chunk["choices"][0]["delta"]);
+    }
+    outcome
+}
+
+async fn over_grpc(world: &World, stream: bool) -> Outcome {
+    let mut client = world.chat_client().await;
+    let message = pb::ChatMessage {
+        role: "user".to_owned(),
+        content: Some(Content::Text("Hello".to_owned())),
+        ..Default::default()
+    };
+    let chat = Some(pb::ChatRequest { messages: vec![message], ..Default::default() });
+    let mut outcome = Outcome::default();
+    let reason = |status: &Status| status.get_error_details().error_info().unwrap().reason.to_ascii_lowercase();
+    if stream {
+        let ask = pb::StreamChatRequest { chat, ..Default::default() };
+        let mut pieces = match soon("an answer", client.stream_chat(ask)).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return fails(&reason(&status)),
+        };
+        while let Some(piece) = soon("a piece", pieces.next()).await {
+            let choices = match piece {
+                Ok(piece) => piece.choices,
+                Err(status) => {
+                    outcome.error = reason(&status);
+                    break;
+                }
+            };
+            for choice in choices {
+                let delta = choice.delta.unwrap_or_default();
+                outcome.text += &delta.content.unwrap_or_default();
+                outcome.reasoning += &delta.reasoning_content.unwrap_or_default();
+                outcome.finish += &choice.finish_reason.unwrap_or_default();
+                for function in delta.tool_calls.into_iter().filter_map(|call| call.function) {
+                    outcome.text += &(function.name.unwrap_or_default() + &function.arguments.unwrap_or_default());
+                }
+            }
+        }
+        return outcome;
+    }
+    let ask = pb::CreateChatRequest { chat, ..Default::default() };
+    match soon("an answer", client.create_chat(ask)).await {
+        Ok(answer) => {
+            let choice = answer.into_inner().choices.remove(0);
+            let message = choice.message.unwrap();
+            if let Some(Content::Text(text)) = message.content {
+                outcome.text = text;
+            }
+            outcome.reasoning = message.reasoning_content.unwrap_or_default();
+            outcome.finish = choice.finish_reason;
+        }
+        Err(status) => outcome.error = reason(&status),
+    }
+    outcome
+}
