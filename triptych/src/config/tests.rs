@@ -148,3 +148,62 @@ fn a_dotenv_file_is_read_and_its_mistakes_named_without_its_secrets() {
     let message = dotenv(&path).unwrap_err().to_string();
     assert!(message.contains("`CHAT_API_KEY`") && !message.contains("secret"), "{message}");
 }
+
+const TWO: &str = r#"
+chat.model = "fast"
+[[chat.upstreams]]
+name = "near"
+base_url = "http://127.0.0.1:1/v1"
+api_key = "sk-near-secret"
+models = ["fast"]
+[[chat.upstreams]]
+name = "far"
+base_url = "http://127.0.0.1:2/v1"
+api_key_env = "FAR_KEY"
+models = ["fast", "deep"]
+priority = 1
+first_byte_timeout = "20s"
+[[chat.routes]]
+model = "fast"
+aliases = ["quick"]
+fallbacks = ["deep"]
+policy = "first_token"
+"#;
+
+#[test]
+fn several_upstreams_are_read_their_keys_looked_up_and_never_shown() {
+    let mut config = load(TWO, &[], &[]).unwrap();
+    let missing = config.name_keys(|_| None).unwrap_err().to_string();
+    assert!(missing.contains("`far`") && missing.contains("FAR_KEY"), "{missing}");
+    config.name_keys(|name| (name == "FAR_KEY").then(|| "sk-far-secret".to_owned())).unwrap();
+    let [near, far] = config.core.chat.upstreams.as_slice() else { panic!("{:?}", config.core.chat) };
+    assert_eq!((near.weight, near.priority, near.first_byte_timeout), (1, 0, None));
+    assert_eq!((far.priority, far.first_byte_timeout), (1, Some(Duration::from_secs(20))));
+    assert_eq!(far.api_key.as_ref().unwrap().expose_secret(), "sk-far-secret");
+    let shown: Vec<_> = config.layers.shown().map(|(path, value, _)| format!("{path} = {value}")).collect();
+    let shown = shown.join("\n");
+    assert!(shown.contains("near") && shown.contains("(hidden)") && !shown.contains("secret"), "{shown}");
+    assert!(!format!("{config:?}").contains("secret"), "{config:?}");
+}
+
+#[test]
+fn a_mistake_among_several_upstreams_is_named_without_their_keys() {
+    let table = [
+        ("chat.model = \"fast\"", "chat.model = \"slow\"", "served by none of chat.upstreams"),
+        ("name = \"far\"", "name = \"near\"", "two have the name `near`"),
+        ("name = \"far\"", "name = \"so far\"", "`so far` must be letters"),
+        ("models = [\"fast\"]", "models = []", "`near` needs models"),
+        ("priority = 1", "weight = 0", "`far` needs a weight"),
+        ("priority = 1", "rename = { slow = \"s\" }", "`far` renames `slow`"),
+        ("first_byte_timeout = \"20s\"", "first_byte_timeout = \"0s\"", "`far` has a timeout of nothing"),
+        ("fallbacks = [\"deep\"]", "fallbacks = [\"fast\"]", "its own fallback"),
+        ("fallbacks = [\"deep\"]", "fallbacks = [\"dep\"]", "`dep` is served by none"),
+        ("priority = 1", "prioritee = 1", "unknown field `prioritee`"),
+    ];
+    for (right, wrong, expected) in table {
+        let message = refusal(&TWO.replacen(right, wrong, 1), &[], &[]);
+        assert!(message.contains(expected) && !message.contains("secret"), "`{message}` lacks `{expected}`");
+    }
+    let both = refusal(TWO, &[], &[("CHAT_BASE_URL", "http://127.0.0.1:3/v1")]);
+    assert!(both.contains("the one or the other"), "{both}");
+}
