@@ -5,7 +5,10 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::{
@@ -28,6 +31,8 @@ pub(crate) struct Reply {
 enum Step {
     /// One packet of the body.
     Send(Vec<u8>),
+    /// The same packet over and over, this many bytes in all. Whoever hangs up meanwhile has left.
+    Pour { packet: Vec<u8>, total: usize, meter: Meter },
     /// Goes on once the gate was opened.
     Hold(Gate),
     /// Says nothing more, until the other side hangs up.
@@ -48,6 +53,16 @@ impl Gate {
     /// Lets one waiter through, now or when it comes.
     pub(crate) fn open(&self) {
         self.0.add_permits(1);
+    }
+}
+
+/// How many bytes a pouring upstream has got rid of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Meter(Arc<AtomicUsize>);
+
+impl Meter {
+    pub(crate) fn sent(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -86,6 +101,10 @@ impl Reply {
 
     pub(crate) fn send_bytes(self, bytes: &[u8]) -> Self {
         self.then(Step::Send(bytes.to_vec()))
+    }
+
+    pub(crate) fn pour(self, packet: &str, total: usize, meter: &Meter) -> Self {
+        self.then(Step::Pour { packet: packet.as_bytes().to_vec(), total, meter: meter.clone() })
     }
 
     pub(crate) fn hold(self, gate: &Gate) -> Self {
@@ -238,8 +257,17 @@ async fn answer(stream: &mut TcpStream, reply: Reply, shared: &Shared) -> Option
         match step {
             Step::Send(bytes) if bytes.is_empty() => {}
             Step::Send(bytes) => {
-                let chunk = [format!("{:x}\r\n", bytes.len()).as_bytes(), &bytes, b"\r\n"].concat();
-                stream.write_all(&chunk).await.ok()?;
+                stream.write_all(&chunk(&bytes)).await.ok()?;
+            }
+            Step::Pour { packet, total, meter } => {
+                let chunk = chunk(&packet);
+                while meter.sent() < total {
+                    if stream.write_all(&chunk).await.is_err() {
+                        shared.hung_up.notify_one();
+                        return None;
+                    }
+                    meter.0.fetch_add(chunk.len(), Ordering::Relaxed);
+                }
             }
             Step::Hold(gate) => gate.0.acquire().await.unwrap().forget(),
             Step::Stall => {
@@ -252,4 +280,9 @@ async fn answer(stream: &mut TcpStream, reply: Reply, shared: &Shared) -> Option
         }
     }
     stream.write_all(b"0\r\n\r\n").await.ok()
+}
+
+/// One piece of a body in the chunked encoding.
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
