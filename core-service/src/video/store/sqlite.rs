@@ -7,6 +7,7 @@ use sqlx::{
     SqlitePool,
     sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::time::{Instant, sleep};
 
 use super::{Claim, Inserted, JobStore, Lease, Page, StoreError, WorkerId, row};
 use crate::video::{
@@ -23,6 +24,8 @@ const READERS: u32 = 4;
 
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
+/// Between two tries to open a file that another process is opening.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Jobs in one SQLite file.
 #[derive(Debug, Clone)]
@@ -46,10 +49,10 @@ impl SqliteStore {
             // would vanish, and a job whose request has left would look as if it had not, and be paid twice.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = connect(SqlitePoolOptions::new().max_connections(1), &options).await?;
         migrate(&writer).await?;
-        let readers = options.pragma("query_only", "ON");
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(readers).await?;
+        let options = options.pragma("query_only", "ON");
+        let readers = connect(SqlitePoolOptions::new().max_connections(READERS), &options).await?;
         Ok(Self { writer, readers })
     }
 
@@ -58,6 +61,24 @@ impl SqliteStore {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Opens connections. Switching a new file to WAL is the one step that SQLite's own busy timeout does not cover: of two
+/// processes that open the file together, one is told at once that it is locked.
+async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let patience = Instant::now() + BUSY;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && Instant::now() < patience => sleep(AGAIN).await,
+            connected => return connected,
+        }
+    }
+}
+
+/// `SQLITE_BUSY`, whatever the upper bits say about the occasion.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
@@ -223,6 +244,18 @@ mod tests {
         store.close().await;
         let told = SqliteStore::open(&file).await.unwrap_err().to_string();
         assert!(told.contains("layout 99"), "{told}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_may_open_a_new_file_at_the_same_time() {
+        for _ in 0..20 {
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("jobs.db");
+            let opens = (0..8).map(|_| SqliteStore::open(&file));
+            for store in futures_util::future::join_all(opens).await {
+                store.unwrap().close().await;
+            }
+        }
     }
 
     #[tokio::test]
