@@ -12,6 +12,7 @@
 pub mod call;
 pub mod catalog;
 pub mod chat;
+mod check;
 pub mod config;
 pub mod error;
 pub mod image;

@@ -11,6 +11,7 @@ use super::{ChatProvider, routing::Route, validate};
 use crate::{
     call::{self, Call},
     catalog::{Catalog, Entry},
+    check,
     error::{Error, ProviderError},
 };
 
@@ -82,7 +83,7 @@ impl ChatService for ChatDoor {
         let (metadata, _, pb::StreamChatRequest { chat, idempotency_key, stream_options }) = request.into_parts();
         let (entry, call) = self.admit(&metadata, chat, idempotency_key)?;
         if let Some(options) = &stream_options {
-            validate::check_extra("stream_options.extra_json", &options.extra_json, &["include_usage"])?;
+            check::extra("stream_options.extra_json", &options.extra_json, &["include_usage"])?;
         }
         let wants_usage = stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or_default();
         let route = Route::of(&metadata);

@@ -3,7 +3,7 @@
 use openai_dialect::{chat::REQUEST_MEMBERS, extra_members};
 use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, tool_choice::Choice};
 
-use crate::error::Error;
+use crate::{check, error::Error};
 
 /// Most alternatives of one call.
 const MAX_N: u32 = 128;
@@ -37,7 +37,7 @@ pub(super) fn check(chat: &pb::ChatRequest) -> Result<(), Error> {
     if chat.stop.len() > MAX_STOP {
         return Err(Error::invalid("stop", format!("must hold at most {MAX_STOP} texts")));
     }
-    check_extra("extra_json", &chat.extra_json, REQUEST_MEMBERS)
+    check::extra("extra_json", &chat.extra_json, REQUEST_MEMBERS)
 }
 
 fn check_message(message: &pb::ChatMessage) -> Result<(), Error> {
@@ -53,7 +53,7 @@ fn check_message(message: &pb::ChatMessage) -> Result<(), Error> {
             check_part(part).map_err(|error| within(&format!("content[{place}]"), error))?;
         }
     }
-    check_extra("extra_json", &message.extra_json, &["role", "content", "name", "tool_calls", "tool_call_id"])
+    check::extra("extra_json", &message.extra_json, &["role", "content", "name", "tool_calls", "tool_call_id"])
 }
 
 fn check_part(part: &pb::ContentPart) -> Result<(), Error> {
@@ -67,7 +67,7 @@ fn check_part(part: &pb::ContentPart) -> Result<(), Error> {
         }
         Some(_) => {}
     }
-    check_extra("extra_json", &part.extra_json, &["type"])
+    check::extra("extra_json", &part.extra_json, &["type"])
 }
 
 fn check_tool(tool: &pb::Tool) -> Result<(), Error> {
@@ -82,11 +82,11 @@ fn check_tool(tool: &pb::Tool) -> Result<(), Error> {
             if !schema.is_empty() && extra_members(schema).is_none() {
                 return Err(Error::invalid("function.parameters_json", "must be a JSON Schema, which is an object"));
             }
-            check_extra("function.extra_json", &function.extra_json, &["name", "parameters"])?;
+            check::extra("function.extra_json", &function.extra_json, &["name", "parameters"])?;
         }
         (_, None) => {}
     }
-    check_extra("extra_json", &tool.extra_json, &["type", "function"])
+    check::extra("extra_json", &tool.extra_json, &["type", "function"])
 }
 
 fn check_choice(chat: &pb::ChatRequest) -> Result<(), Error> {
@@ -124,24 +124,7 @@ fn check_format(format: Option<&pb::ResponseFormat>) -> Result<(), Error> {
         ("json_schema", Some(schema)) if extra_members(&schema.schema_json).is_none() => {
             Err(Error::invalid("response_format.json_schema.schema", "is required: a JSON Schema, which is an object"))
         }
-        _ => check_extra("response_format.extra_json", &format.extra_json, &["type", "json_schema"]),
-    }
-}
-
-/// An `extra_json` is a JSON object, and never a second value for a member that has a field.
-pub(super) fn check_extra(field: &str, extra_json: &str, members: &[&str]) -> Result<(), Error> {
-    if extra_json.is_empty() {
-        return Ok(());
-    }
-    let extras = extra_members(extra_json).ok_or_else(|| Error::invalid(field, "must be a JSON object, or empty"))?;
-    match extras
-        .iter()
-        .find(|(name, value)| members.contains(&name.as_str()) && !matches!(*value, "null" | "[]" | "{}"))
-    {
-        Some((name, _)) => {
-            Err(Error::invalid(field, format!("must not repeat `{name}`, which has a field of its own")))
-        }
-        None => Ok(()),
+        _ => check::extra("response_format.extra_json", &format.extra_json, &["type", "json_schema"]),
     }
 }
 

@@ -1,13 +1,10 @@
 //! What a request for pictures must look like before it goes anywhere, whichever door it came through.
 
-use openai_dialect::extra_members;
 use triptych_proto::v1 as pb;
 
 use super::{Encoding, ImageSpec, Quality};
-use crate::{error::Error, size::Size};
+use crate::{check, error::Error, size::Size};
 
-/// Most characters of a prompt.
-const LONGEST_PROMPT: usize = 32_000;
 /// Most pictures of one call.
 const MAX_N: u32 = 10;
 /// Most pictures to start from.
@@ -56,7 +53,7 @@ pub(super) enum Delivery {
 
 /// Checks a request; paths are relative to [`pb::ImageRequest`].
 pub(super) fn check(image: pb::ImageRequest, partial_images: u32) -> Result<Checked, Error> {
-    check_prompt(&image.prompt)?;
+    check::prompt(&image.prompt)?;
     let n = image.n.unwrap_or(1);
     if !(1..=MAX_N).contains(&n) {
         return Err(Error::invalid("n", format!("must be from 1 to {MAX_N}, not {n}")));
@@ -79,7 +76,7 @@ pub(super) fn check(image: pb::ImageRequest, partial_images: u32) -> Result<Chec
         Ok(pb::ImageDelivery::Bytes) => Delivery::Bytes,
         Err(_) => return Err(Error::invalid("delivery", "must be LINK or BYTES")),
     };
-    check_extra(&image.extra_json)?;
+    check::extra("extra_json", &image.extra_json, MEMBERS)?;
     let format = encoding(&image.output_format, image.output_compression)?;
     let spec = ImageSpec {
         n,
@@ -97,17 +94,6 @@ pub(super) fn check(image: pb::ImageRequest, partial_images: u32) -> Result<Chec
         extra_json: image.extra_json,
     };
     Ok(Checked { spec, pictures: image.pictures, mask: image.mask, delivery })
-}
-
-fn check_prompt(prompt: &str) -> Result<(), Error> {
-    if prompt.trim().is_empty() {
-        return Err(Error::invalid("prompt", "is required: say what to show"));
-    }
-    let length = prompt.chars().count();
-    if length > LONGEST_PROMPT {
-        return Err(Error::invalid("prompt", format!("must have at most {LONGEST_PROMPT} characters, not {length}")));
-    }
-    Ok(())
 }
 
 fn size(text: &str) -> Result<Option<Size>, Error> {
@@ -167,20 +153,6 @@ fn encoding(word: &str, compression: Option<u32>) -> Result<Encoding, Error> {
         "jpeg" => Ok(Encoding::Jpeg { quality }),
         "webp" => Ok(Encoding::Webp),
         _ => Err(Error::invalid("output_format", "must be `png`, `jpeg` or `webp`")),
-    }
-}
-
-fn check_extra(extra_json: &str) -> Result<(), Error> {
-    if extra_json.is_empty() {
-        return Ok(());
-    }
-    let extras =
-        extra_members(extra_json).ok_or_else(|| Error::invalid("extra_json", "must be a JSON object, or empty"))?;
-    match extras.iter().find(|(name, value)| MEMBERS.contains(&name.as_str()) && *value != "null") {
-        Some((name, _)) => {
-            Err(Error::invalid("extra_json", format!("must not repeat `{name}`, which has a field of its own")))
-        }
-        None => Ok(()),
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Entry},
+    check,
     error::{Error, ProviderError},
     media::{Inputs, MediaKey, MediaType, Vault},
 };
@@ -86,7 +87,7 @@ impl VideoDoor {
         if let Some(known) = self.known(key.as_ref()).await? {
             return Ok(known);
         }
-        validate::prompt(&prompt)?;
+        check::prompt(&prompt)?;
         let source = self.jobs.get(&id).await?;
         if source.state.phase() != Phase::Succeeded {
             return Err(not_ready(&source));

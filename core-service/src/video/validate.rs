@@ -1,6 +1,5 @@
 //! What a request for a clip must look like before it becomes a job, whichever door it came through.
 
-use openai_dialect::extra_members;
 use sha2::{Digest, Sha256};
 use triptych_proto::v1 as pb;
 
@@ -9,10 +8,8 @@ use super::{
     job::{IdempotencyKey, JobId},
     store::Page,
 };
-use crate::{call, error::Error, size::Size};
+use crate::{call, check, error::Error, size::Size};
 
-/// Most characters of a prompt.
-const LONGEST_PROMPT: usize = 32_000;
 /// The least of either side of a frame, in pixels.
 const LEAST_SIDE: u32 = 64;
 /// The most of the longer side of a frame, in pixels: beyond 4K no H.264 level that browsers play goes.
@@ -28,8 +25,7 @@ const DEFAULT_SECONDS: u32 = 5;
 /// Clips of a page, at most and if nobody says how many.
 const PAGE: (u32, u32) = (100, 20);
 /// Members that have a field of their own, in the spellings of both APIs.
-const MEMBERS: [&str; 8] =
-    ["model", "prompt", "input_reference", "size", "seconds", "duration_seconds", "seed", "user"];
+const MEMBERS: &[&str] = &["model", "prompt", "input_reference", "size", "seconds", "duration_seconds", "seed", "user"];
 
 /// A request whose every field makes sense, its picture still to be got hold of.
 #[derive(Debug)]
@@ -56,8 +52,8 @@ pub(super) fn create(request: pb::CreateVideoRequest) -> Result<Checked, Error> 
         idempotency_key: _,
         extra_json,
     } = request;
-    prompt(&text)?;
-    extra(&extra_json)?;
+    check::prompt(&text)?;
+    check::extra("extra_json", &extra_json, MEMBERS)?;
     Ok(Checked {
         size: size(&spelled)?,
         seconds: seconds(duration_seconds)?,
@@ -67,17 +63,6 @@ pub(super) fn create(request: pb::CreateVideoRequest) -> Result<Checked, Error> 
         extra_json,
         input_reference,
     })
-}
-
-pub(super) fn prompt(prompt: &str) -> Result<(), Error> {
-    if prompt.trim().is_empty() {
-        return Err(Error::invalid("prompt", "is required: say what to show"));
-    }
-    let length = prompt.chars().count();
-    if length > LONGEST_PROMPT {
-        return Err(Error::invalid("prompt", format!("must have at most {LONGEST_PROMPT} characters, not {length}")));
-    }
-    Ok(())
 }
 
 fn size(text: &str) -> Result<Size, Error> {
@@ -107,19 +92,6 @@ fn seconds(seconds: Option<u32>) -> Result<u32, Error> {
     }
     let message = format!("must be from {} to {}, not {seconds}", SECONDS.start(), SECONDS.end());
     Err(Error::invalid("duration_seconds", message))
-}
-
-fn extra(text: &str) -> Result<(), Error> {
-    if text.is_empty() {
-        return Ok(());
-    }
-    let members = extra_members(text).ok_or_else(|| Error::invalid("extra_json", "must be a JSON object, or empty"))?;
-    match members.iter().find(|(name, value)| MEMBERS.contains(&name.as_str()) && *value != "null") {
-        Some((name, _)) => {
-            Err(Error::invalid("extra_json", format!("must not repeat `{name}`, which has a field of its own")))
-        }
-        None => Ok(()),
-    }
 }
 
 /// The key with the digest of what it stands for; `None` without one. `request` is the encoded request without the key,
