@@ -1,20 +1,31 @@
-//! One OpenAI-compatible HTTP upstream: sending, limits, and what its failures mean.
+//! One HTTP upstream: sending, limits, and what its failures mean.
 
+mod connect;
 mod events;
+mod exchange;
 mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
+mod pool;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, header};
-use reqwest::{Client, Response, Url};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use http_body_util::Full;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
+use url::Url;
 
 pub(crate) use events::{Event, EventReader, TooLong};
+pub(crate) use exchange::{Broken, Reply};
 pub(crate) use failure::failure_in_reply;
 
+use self::{
+    connect::Connector,
+    exchange::{Connection, Unanswered},
+    pool::Pool,
+};
 use crate::{
     call::{Call, REQUEST_ID},
     error::ProviderError,
@@ -24,9 +35,7 @@ use crate::{
 const MAX_REPLY: usize = 64 << 20;
 /// Longest error body that is read; what says more has said enough.
 const MAX_FAILURE: usize = 64 << 10;
-
-/// Below the idle limits of common servers, so that a kept connection is rarely one they have just closed.
-const POOL_IDLE: Duration = Duration::from_mins(1);
+const USER_AGENT: &str = concat!("triptych/", env!("CARGO_PKG_VERSION"));
 
 /// How long an upstream may take. The caller's deadline holds besides.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +48,28 @@ pub struct Limits {
     pub idle: Duration,
 }
 
+/// How an upstream knows who calls.
+#[derive(Debug, Clone, Default)]
+pub enum Auth {
+    /// It does not.
+    #[default]
+    None,
+    /// By `Authorization: Bearer`.
+    Bearer(SecretString),
+    /// By a header of its own.
+    Header(HeaderName, SecretString),
+}
+
 /// An upstream. Cheap calls: connections are kept and shared.
 pub(crate) struct Upstream {
-    client: Client,
+    connector: Connector,
+    pool: Arc<Pool>,
     base: Url,
+    /// What paths such as `chat/completions` are appended to: a path, or a whole address where a proxy reads it.
+    prefix: String,
+    /// What goes with every request.
+    headers: HeaderMap,
     key: Option<SecretString>,
-    authorization: Option<HeaderValue>,
     pub(crate) limits: Limits,
     /// Whether its `insufficient_quota` with status 429 means: slower.
     pub(crate) quota_is_a_pace: bool,
@@ -62,31 +87,46 @@ pub enum SetupError {
     /// The key holds characters that no HTTP header can carry.
     #[error("the key holds characters that no HTTP header can carry")]
     Key,
-    /// The HTTP client could not be built.
-    #[error("cannot set up the HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
+    /// The address cannot be asked for.
+    #[error("`{0}` is no address that can be asked over HTTP")]
+    Address(Url),
+    /// The environment names a proxy that cannot be used.
+    #[error("the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names must be an http:// address")]
+    Proxy,
+    /// The system's certificates cannot be used.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
 }
 
 impl Upstream {
     /// `base` is the address that paths such as `chat/completions` are appended to.
-    pub(crate) fn new(mut base: Url, key: Option<SecretString>, limits: Limits) -> Result<Self, SetupError> {
+    pub(crate) fn new(mut base: Url, auth: Auth, limits: Limits) -> Result<Self, SetupError> {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let authorization = key.as_ref().map(|key| {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))?;
+        let address = |text: &str| Uri::try_from(text).map_err(|_| SetupError::Address(base.clone()));
+        let whole = address(&base[..url::Position::AfterPath])?;
+        let connector = Connector::new(address(&base[..url::Position::BeforePath])?)?;
+        let host = &base[url::Position::BeforeHost..url::Position::AfterPort];
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(header::HOST, HeaderValue::try_from(host).map_err(|_| SetupError::Address(base.clone()))?);
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        if let Some(authorization) = connector.proxy_authorization() {
+            headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
+        let (name, value, key) = match auth {
+            Auth::None => (header::AUTHORIZATION, None, None),
+            Auth::Bearer(key) => (header::AUTHORIZATION, Some(format!("Bearer {}", key.expose_secret())), Some(key)),
+            Auth::Header(name, key) => (name, Some(key.expose_secret().to_owned()), Some(key)),
+        };
+        if let Some(value) = value {
+            let mut value = HeaderValue::try_from(value).map_err(|_| SetupError::Key)?;
             value.set_sensitive(true);
-            Ok::<_, http::header::InvalidHeaderValue>(value)
-        });
-        let client = Client::builder()
-            .connect_timeout(limits.connect)
-            .tcp_nodelay(true)
-            .pool_idle_timeout(POOL_IDLE)
-            .redirect(reqwest::redirect::Policy::none())
-            .gzip(false)
-            .build()?;
-        let authorization = authorization.transpose().map_err(|_| SetupError::Key)?;
-        Ok(Self { client, base, key, authorization, limits, quota_is_a_pace: false })
+            headers.insert(name, value);
+        }
+        let prefix = if connector.forwards() { whole.to_string() } else { whole.path().to_owned() };
+        Ok(Self { connector, pool: Arc::default(), base, prefix, headers, key, limits, quota_is_a_pace: false })
     }
 
     /// Posts a JSON body and answers once the headers of a successful reply are there.
@@ -96,13 +136,9 @@ impl Upstream {
         call: &Call<R>,
         body: Vec<u8>,
         until: Instant,
-    ) -> Result<Response, ProviderError> {
-        let url = self.base.join(path).map_err(|error| ProviderError::Unreachable(error.to_string()))?;
+    ) -> Result<Reply, ProviderError> {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(authorization) = &self.authorization {
-            headers.insert(header::AUTHORIZATION, authorization.clone());
-        }
         if let Ok(id) = HeaderValue::try_from(&call.request_id) {
             headers.insert(REQUEST_ID, id);
         }
@@ -111,38 +147,79 @@ impl Upstream {
         {
             headers.insert("idempotency-key", key);
         }
-        let sending = self.client.post(url).headers(headers).body(body).send();
-        let response = within(until, sending).await?.map_err(|error| self.unreachable(&error))?;
-        if response.status().is_success() {
-            return Ok(response);
+        let reply = self.send(Method::POST, path, headers, body.into(), until).await?;
+        if reply.status.is_success() {
+            return Ok(reply);
         }
-        let (status, headers) = (response.status(), response.headers().clone());
+        let (status, headers) = (reply.status, reply.headers.clone());
         // Where the words are lost, the status alone tells what happened.
-        let body = within(until, read_up_to(response, MAX_FAILURE)).await?.unwrap_or_default();
+        let body = within(until, read_up_to(reply, MAX_FAILURE)).await?.unwrap_or_default();
         Err(self.redacted(failure::failure_of(status, &headers, &body, self.quota_is_a_pace)))
     }
 
+    /// Sends a request and answers once the headers of a reply are there, whatever its status. `path` follows the base
+    /// address and may hold a query; `headers` are added to those that every request has.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        until: Instant,
+    ) -> Result<Reply, ProviderError> {
+        let unreachable = || ProviderError::Unreachable("the upstream cannot be reached".to_owned());
+        let broken = || ProviderError::Broken("the connection to the upstream broke".to_owned());
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::try_from([&self.prefix, path].concat()).map_err(|_| unreachable())?;
+        request.headers_mut().clone_from(&self.headers);
+        request.headers_mut().extend(headers);
+        let mut request = Box::new(request);
+        let sending = async {
+            // A kept connection may be closed from afar in the moment it is used; nothing is lost by that.
+            while let Some(mut kept) = self.pool.take() {
+                match kept.send(*request).await {
+                    Ok(response) => return Ok(Reply::new(response, kept, self.pool.clone())),
+                    Err(Unanswered::Unsent(again)) => request = again,
+                    Err(Unanswered::Broken) => return Err(broken()),
+                }
+            }
+            let mut connection = self.connect().await.ok_or_else(unreachable)?;
+            match connection.send(*request).await {
+                Ok(response) => Ok(Reply::new(response, connection, self.pool.clone())),
+                Err(Unanswered::Unsent(_)) => Err(unreachable()),
+                Err(Unanswered::Broken) => Err(broken()),
+            }
+        };
+        within(until, sending).await?
+    }
+
+    /// A new connection, within its time. Why there is none is for the operator: callers never learn the address.
+    async fn connect(&self) -> Option<Connection> {
+        let opening = async {
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Connection::open(self.connector.connect().await?).await?)
+        };
+        match timeout(self.limits.connect, opening).await {
+            Ok(Ok(connection)) => Some(connection),
+            Ok(Err(error)) => {
+                tracing::debug!(upstream = %self.base, %error, "the upstream cannot be reached");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(upstream = %self.base, "the upstream cannot be reached in time");
+                None
+            }
+        }
+    }
+
     /// The whole body of a reply.
-    pub(crate) async fn body(&self, response: Response, until: Instant) -> Result<Vec<u8>, ProviderError> {
-        match within(until, read_up_to(response, MAX_REPLY)).await? {
+    pub(crate) async fn body(&self, reply: Reply, until: Instant) -> Result<Bytes, ProviderError> {
+        match within(until, read_up_to(reply, MAX_REPLY)).await? {
             Ok(body) if body.len() >= MAX_REPLY => {
                 Err(ProviderError::Unreadable(format!("the upstream's answer is longer than {MAX_REPLY} bytes")))
             }
             Ok(body) => Ok(body),
-            Err(error) => Err(self.unreachable(&error)),
-        }
-    }
-
-    /// What a failure to talk to the upstream means. The address stays out of it: callers never learn it.
-    pub(crate) fn unreachable(&self, error: &reqwest::Error) -> ProviderError {
-        tracing::debug!(upstream = %self.base, %error, "the upstream cannot be reached");
-        // First: a connection that is not there in time is one that carried nothing.
-        if error.is_connect() {
-            ProviderError::Unreachable("the upstream cannot be reached".to_owned())
-        } else if error.is_timeout() {
-            ProviderError::Timeout("the upstream did not answer in time".to_owned())
-        } else {
-            ProviderError::Broken("the connection to the upstream broke".to_owned())
+            Err(Broken) => Err(ProviderError::Broken(Broken.to_string())),
         }
     }
 
@@ -181,14 +258,19 @@ pub(crate) async fn within<T>(until: Instant, work: impl Future<Output = T>) -> 
     timeout_at(until, work).await.map_err(|_| ProviderError::Timeout("the upstream did not answer in time".to_owned()))
 }
 
-async fn read_up_to(mut response: Response, most: usize) -> Result<Vec<u8>, reqwest::Error> {
-    let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-    let mut body = Vec::with_capacity(expected.min(most));
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk[..chunk.len().min(most - body.len())]);
-        if body.len() == most {
+/// At most that much of a body. What comes in one piece is not copied.
+async fn read_up_to(mut reply: Reply, most: usize) -> Result<Bytes, Broken> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = reply.chunk().await? {
+        if body.is_empty() {
+            body = BytesMut::from(piece);
+        } else {
+            body.extend_from_slice(&piece);
+        }
+        if body.len() >= most {
+            body.truncate(most);
             break;
         }
     }
-    Ok(body)
+    Ok(body.freeze())
 }

@@ -3,15 +3,17 @@
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use openai_dialect::chat::{Chunk, Streaming, read_chunk, read_reply, write_request};
-use reqwest::{Response, Url};
 use secrecy::SecretString;
 use triptych_proto::v1 as pb;
+use url::Url;
 
 use super::super::{ChatProvider, dialect::Dialect};
 use crate::{
     call::{Call, Chunks},
     error::ProviderError,
-    upstream::{Event, EventReader, Limits, SetupError, Upstream, failure_in_reply, until, within},
+    upstream::{
+        Auth, Broken, Event, EventReader, Limits, Reply, SetupError, Upstream, failure_in_reply, until, within,
+    },
 };
 
 const PATH: &str = "chat/completions";
@@ -27,7 +29,8 @@ impl OpenAiChat {
     /// `base` ends where `chat/completions` begins, mostly in `/v1`, and tells the dialect as well.
     pub fn new(base: Url, key: Option<SecretString>, limits: Limits) -> Result<Self, SetupError> {
         let dialect = Dialect::of(&base);
-        Ok(Self { upstream: Upstream::new(base, key, limits)?, dialect }.speaking(dialect))
+        let auth = key.map_or(Auth::None, Auth::Bearer);
+        Ok(Self { upstream: Upstream::new(base, auth, limits)?, dialect }.speaking(dialect))
     }
 
     /// The same upstream, whose address does not tell its dialect.
@@ -46,8 +49,8 @@ impl ChatProvider for OpenAiChat {
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::No);
         let until = until(self.upstream.limits.first_byte, call.deadline);
-        let response = self.upstream.post_json(PATH, &call, body, until).await?;
-        let body = self.upstream.body(response, until).await?;
+        let reply = self.upstream.post_json(PATH, &call, body, until).await?;
+        let body = self.upstream.body(reply, until).await?;
         // DeepSeek keeps the connection alive with blank lines before the JSON.
         let reply = read_reply(body.trim_ascii()).map_err(|error| {
             ProviderError::Unreadable(format!("the upstream's answer is no chat completion: {error}"))
@@ -73,9 +76,9 @@ impl ChatProvider for OpenAiChat {
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::Yes(options.as_ref()));
         let until = until(self.upstream.limits.first_byte, call.deadline);
-        let response = self.upstream.post_json(PATH, &call, body, until).await?;
+        let reply = self.upstream.post_json(PATH, &call, body, until).await?;
         let mut stream = Box::new(ReplyStream {
-            response,
+            reply,
             events: EventReader::default(),
             limits: self.upstream.limits,
             deadline: call.deadline,
@@ -94,7 +97,7 @@ impl ChatProvider for OpenAiChat {
 
 /// A streamed reply under way. Dropping it closes the connection, which is what stops the upstream.
 struct ReplyStream {
-    response: Response,
+    reply: Reply,
     events: EventReader,
     limits: Limits,
     deadline: Option<tokio::time::Instant>,
@@ -125,7 +128,7 @@ impl ReplyStream {
                 }
             }
             let patience = until(self.limits.idle, self.deadline);
-            match within(patience, self.response.chunk()).await? {
+            match within(patience, self.reply.chunk()).await? {
                 Ok(Some(bytes)) => self.events.push(&bytes),
                 Ok(None) => {
                     return match self.events.last().map_err(too_long)? {
@@ -136,10 +139,7 @@ impl ReplyStream {
                         None => self.end(),
                     };
                 }
-                Err(error) => {
-                    tracing::debug!(%error, "the upstream's stream broke");
-                    return if self.finished { Ok(None) } else { Err(cut_off()) };
-                }
+                Err(Broken) => return self.end(),
             }
         }
     }

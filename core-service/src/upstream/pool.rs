@@ -1,0 +1,65 @@
+//! Connections of one upstream that wait for their next call.
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::time::{Instant, interval};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::exchange::Connection;
+
+/// Below the idle limits of common servers, so that a kept connection is rarely one they have just closed.
+const KEPT: Duration = Duration::from_mins(1);
+/// How often those that are too old, or closed by the other side, are put away.
+const SWEEP: Duration = Duration::from_secs(15);
+/// Most that are kept.
+const MOST: usize = 1024;
+
+#[derive(Default)]
+pub(super) struct Pool {
+    idle: Mutex<Vec<Idle>>,
+    sweeper: OnceLock<AbortOnDropHandle<()>>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    /// The connection that was put away last and still stands.
+    pub(super) fn take(&self) -> Option<Connection> {
+        loop {
+            let Idle { mut connection, .. } = self.lock().pop()?;
+            if connection.is_idle() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next call.
+    pub(super) fn put(self: &Arc<Self>, connection: Connection) {
+        let mut idle = self.lock();
+        if idle.len() < MOST {
+            idle.push(Idle { connection, since: Instant::now() });
+        }
+        drop(idle);
+        self.sweeper.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(sweep(Arc::downgrade(self)))));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        // Nothing in here leaves it half done when it panics.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sweep(pool: Weak<Pool>) {
+    let mut tick = interval(SWEEP);
+    loop {
+        tick.tick().await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.lock().retain_mut(|idle| idle.since.elapsed() < KEPT && idle.connection.is_idle());
+    }
+}
