@@ -33,9 +33,9 @@ impl Catalog {
 
     /// What `ModelService` lists: the panels in order, the default of each first, hidden models left out.
     pub fn models(&self, panel: pb::Panel) -> Vec<pb::Model> {
-        let chat = || self.chat.models(pb::Panel::Chat, self.since, false);
-        let image = || self.image.models(pb::Panel::Image, self.since, false);
-        let video = || self.video.models(pb::Panel::Video, self.since, false);
+        let chat = || self.chat_models(false);
+        let image = || self.image.models(pb::Panel::Image, self.since, false).map(serving);
+        let video = || self.video.models(pb::Panel::Video, self.since, false).map(serving);
         match panel {
             pb::Panel::Chat => chat().collect(),
             pb::Panel::Image => image().collect(),
@@ -46,15 +46,30 @@ impl Catalog {
 
     /// The model of this name or alias, hidden ones included.
     pub fn model(&self, name: &str) -> Result<pb::Model, Error> {
-        let all = (self.chat.models(pb::Panel::Chat, self.since, true))
-            .chain(self.image.models(pb::Panel::Image, self.since, true))
-            .chain(self.video.models(pb::Panel::Video, self.since, true));
+        let all = (self.chat_models(true))
+            .chain(self.image.models(pb::Panel::Image, self.since, true).map(serving))
+            .chain(self.video.models(pb::Panel::Video, self.since, true).map(serving));
         let found = all.into_iter().find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
         found.ok_or_else(|| {
             let names = self.chat.names().chain(self.image.names()).chain(self.video.names());
             Error::ModelNotFound { model: name.to_owned(), similar: near(name, names) }
         })
     }
+
+    /// The chat models with where their calls go, and whether they would.
+    fn chat_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
+        self.chat.models(pb::Panel::Chat, self.since, hidden).map(|(entry, model)| {
+            let targets = entry.provider.targets();
+            let resting = |target: &pb::model::Target| target.state() == pb::model::target::State::Open;
+            let healthy = targets.is_empty() || !targets.iter().all(resting);
+            pb::Model { healthy, targets, ..model }
+        })
+    }
+}
+
+/// A model that is served by one provider, which keeps no record of its health.
+fn serving<P: ?Sized>((_, model): (&Entry<P>, pb::Model)) -> pb::Model {
+    pb::Model { healthy: true, ..model }
 }
 
 /// The models of one panel. The first one is the default.
@@ -118,16 +133,21 @@ impl<P: ?Sized> Shelf<P> {
         self.entries.iter().filter(|entry| !entry.hidden).flat_map(Entry::names)
     }
 
-    fn models(&self, panel: pb::Panel, since: i64, hidden: bool) -> impl Iterator<Item = pb::Model> {
+    fn models(&self, panel: pb::Panel, since: i64, hidden: bool) -> impl Iterator<Item = (&Entry<P>, pb::Model)> {
         let shown = self.entries.iter().enumerate().filter(move |(_, entry)| hidden || !entry.hidden);
-        shown.map(move |(place, entry)| pb::Model {
-            id: entry.id.clone(),
-            panel: panel.into(),
-            owned_by: entry.owned_by.clone(),
-            created: since,
-            default: place == 0,
-            aliases: entry.aliases.clone(),
-            capabilities: entry.capabilities.iter().map(|&word| word.to_owned()).collect(),
+        shown.map(move |(place, entry)| {
+            let model = pb::Model {
+                id: entry.id.clone(),
+                panel: panel.into(),
+                owned_by: entry.owned_by.clone(),
+                created: since,
+                default: place == 0,
+                aliases: entry.aliases.clone(),
+                capabilities: entry.capabilities.iter().map(|&word| word.to_owned()).collect(),
+                healthy: false,
+                targets: Vec::new(),
+            };
+            (entry, model)
         })
     }
 }

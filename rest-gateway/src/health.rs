@@ -35,9 +35,15 @@ pub(crate) async fn ready(State(app): State<App>, context: Context) -> Response 
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unavailable", "message": why}))).into_response()
 }
 
-pub(crate) async fn metrics() -> Response {
+/// What was counted here, and how the core's targets stand. Where the core is away, the latter is missing.
+pub(crate) async fn metrics(State(app): State<App>, context: Context) -> Response {
+    let mut text = meters::prometheus().render();
+    let ask = pb::ListModelsRequest { panel: pb::Panel::Unspecified.into() };
+    if let Ok(Ok(answer)) = timeout(PATIENCE, app.core.model.list_models(context.call(ask))).await {
+        meters::write_targets(&mut text, &answer.into_inner().models);
+    }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], meters::prometheus().render()).into_response()
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 pub(crate) async fn openapi() -> Response {
@@ -70,5 +76,22 @@ mod tests {
         assert!(text.text().contains(line), "{}", text.text());
         assert!(text.text().contains("triptych_rest_request_seconds_bucket{route=\"/v1/models/{*id}\",le=\"0.001\"}"));
         assert!(text.text().contains("\ntriptych_rest_requests_in_flight "));
+        assert!(!text.text().contains("triptych_target"), "{}", text.text());
+    }
+
+    #[tokio::test]
+    async fn targets_are_told_as_they_stand_and_not_at_all_while_the_core_is_away() {
+        let script = Script::default();
+        script.routes();
+        let labels = r#"model="routed",target="near",upstream_model="theirs""#;
+        let text = send(&script, get("/metrics")).await;
+        for (state, value) in [("closed", 0), ("half_open", 1), ("open", 0)] {
+            let line = format!("\ntriptych_target_state{{{labels},state=\"{state}\"}} {value}\n");
+            assert!(text.text().contains(&line), "{line} is not in {}", text.text());
+        }
+        assert!(text.text().contains(&format!("\ntriptych_target_in_flight{{{labels}}} 2\n")), "{}", text.text());
+        script.fails("SHUTTING_DOWN", tonic::Code::Unavailable, None);
+        let text = send(&script, get("/metrics")).await;
+        assert!(text.status == 200 && !text.text().contains("triptych_target"), "{}", text.text());
     }
 }

@@ -11,6 +11,9 @@ use std::{
 use http::{Method, StatusCode};
 use metrics::{Counter, Gauge, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use triptych_proto::v1 as pb;
+
+use crate::models;
 
 /// Upper bounds of the duration histogram, in seconds.
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
@@ -120,6 +123,40 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.in_flight.decrement(1.0);
     }
+}
+
+/// Writes how the targets of all models stand. Asked for at each scrape and not kept: nothing here grows stale.
+pub(crate) fn write_targets(text: &mut String, models: &[pb::Model]) {
+    use pb::model::target::State::{Closed, HalfOpen, Open};
+    let targets = || models.iter().flat_map(|model| model.targets.iter().map(move |target| (model, target)));
+    let labels = |model: &pb::Model, target: &pb::model::Target| {
+        let [model, name, theirs] = [&model.id, &target.name, &target.upstream_model].map(|text| escaped(text));
+        format!(r#"model="{model}",target="{name}",upstream_model="{theirs}""#)
+    };
+    let mut lines = Vec::new();
+    for (model, target) in targets() {
+        let labels = labels(model, target);
+        for state in [Closed, HalfOpen, Open] {
+            let (word, value) = (models::state(state), u8::from(target.state() == state));
+            lines.push(format!("triptych_target_state{{{labels},state=\"{word}\"}} {value}\n"));
+        }
+    }
+    if lines.is_empty() {
+        return;
+    }
+    text.push_str("# HELP triptych_target_state 1 for the state that the target's circuit breaker is in.\n");
+    text.push_str("# TYPE triptych_target_state gauge\n");
+    text.extend(lines);
+    text.push_str("# HELP triptych_target_in_flight Calls that the target is answering.\n");
+    text.push_str("# TYPE triptych_target_in_flight gauge\n");
+    text.extend(targets().map(|(model, target)| {
+        format!("triptych_target_in_flight{{{}}} {}\n", labels(model, target), target.in_flight)
+    }));
+}
+
+/// A label's value as the text format wants it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
 /// Counts an event stream as open for as long as it lives.

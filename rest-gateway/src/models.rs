@@ -1,4 +1,4 @@
-//! `GET /v1/models`: what is served, as OpenAI lists it.
+//! `GET /v1/models`: what is served, as OpenAI lists it, and two members more: how the model and its targets stand.
 
 use axum::{Json, extract::State};
 use serde::Serialize;
@@ -18,12 +18,45 @@ pub(crate) struct Model {
     object: &'static str,
     created: i64,
     owned_by: String,
+    healthy: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    targets: Vec<Target>,
+}
+
+#[derive(Debug, Serialize)]
+struct Target {
+    name: String,
+    upstream_model: String,
+    state: &'static str,
+    in_flight: u32,
+    weight: u32,
+    priority: u32,
 }
 
 impl From<pb::Model> for Model {
     fn from(model: pb::Model) -> Self {
-        let pb::Model { id, panel: _, owned_by, created, default: _, aliases: _, capabilities: _ } = model;
-        Self { id, object: "model", created, owned_by }
+        let pb::Model { id, panel: _, owned_by, created, default: _, aliases: _, capabilities: _, healthy, targets } =
+            model;
+        let targets = targets.into_iter().map(Target::from).collect();
+        Self { id, object: "model", created, owned_by, healthy, targets }
+    }
+}
+
+impl From<pb::model::Target> for Target {
+    fn from(target: pb::model::Target) -> Self {
+        let state = state(target.state());
+        let pb::model::Target { name, upstream_model, state: _, in_flight, weight, priority } = target;
+        Self { name, upstream_model, state, in_flight, weight, priority }
+    }
+}
+
+/// A breaker's state in the words of metrics and of `/v1/models`.
+pub(crate) fn state(state: pb::model::target::State) -> &'static str {
+    match state {
+        pb::model::target::State::Unspecified => "unknown",
+        pb::model::target::State::Closed => "closed",
+        pb::model::target::State::Open => "open",
+        pb::model::target::State::HalfOpen => "half_open",
     }
 }
 
@@ -48,7 +81,7 @@ mod tests {
     #[tokio::test]
     async fn models_are_listed_as_openai_lists_them() {
         let answer = send(&Script::default(), get("/v1/models")).await;
-        let model = json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline"});
+        let model = json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline", "healthy": true});
         assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"object": "list", "data": [model]})));
     }
 
@@ -56,9 +89,16 @@ mod tests {
     async fn a_name_with_a_slash_is_found_plain_and_encoded() {
         for path in ["/v1/models/org/m", "/v1/models/org%2Fm"] {
             let answer = send(&Script::default(), get(path)).await;
-            let model = json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline"});
+            let model = json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline", "healthy": true});
             assert_eq!((answer.status.as_u16(), answer.json()), (200, model), "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_targets_of_a_routed_model_are_told_as_they_stand() {
+        let target = json!({"name": "near", "upstream_model": "theirs", "state": "half_open", "in_flight": 2, "weight": 3, "priority": 1});
+        let answer = send(&Script::default(), get("/v1/models/routed")).await.json();
+        assert_eq!((&answer["healthy"], &answer["targets"]), (&json!(true), &json!([target])));
     }
 
     #[tokio::test]

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use triptych_proto::v1::{
     chat_service_client::ChatServiceClient, image_service_client::ImageServiceClient,
-    media_service_client::MediaServiceClient, video_service_client::VideoServiceClient,
+    media_service_client::MediaServiceClient, model_service_client::ModelServiceClient,
+    video_service_client::VideoServiceClient,
 };
 
 use crate::upstream::Upstream;
@@ -148,6 +149,10 @@ impl World {
 
     pub(crate) async fn chat_client(&self) -> ChatServiceClient<Channel> {
         ChatServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn model_client(&self) -> ModelServiceClient<Channel> {
+        ModelServiceClient::new(self.channel().await)
     }
 
     pub(crate) async fn image_client(&self) -> ImageServiceClient<Channel> {

@@ -11,5 +11,6 @@ mod image;
 mod pressure;
 mod refusals;
 mod routing;
+mod targets;
 mod upstream;
 mod video;

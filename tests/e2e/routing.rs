@@ -12,11 +12,11 @@ use crate::{
     upstream::{Gate, Reply, Upstream, content},
 };
 
-const REPLY: &str = r#"{"id":"c-1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
-const AWAY: &str = r#"{"error":{"message":"away"}}"#;
+pub(crate) const REPLY: &str = r#"{"id":"c-1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+pub(crate) const AWAY: &str = r#"{"error":{"message":"away"}}"#;
 
 /// The world's own upstream becomes `a`, and `other`, if any, `b` behind it.
-fn route(settings: &mut Settings, other: Option<&Upstream>) {
+pub(crate) fn route(settings: &mut Settings, other: Option<&Upstream>) {
     let chat = &mut settings.chat;
     let a = Configured {
         name: "a".to_owned(),
@@ -34,7 +34,7 @@ fn route(settings: &mut Settings, other: Option<&Upstream>) {
     chat.upstreams = std::iter::once(a).chain(b).collect();
 }
 
-fn grpc_hello() -> pb::CreateChatRequest {
+pub(crate) fn grpc_hello() -> pb::CreateChatRequest {
     let message = pb::ChatMessage {
         role: "user".to_owned(),
         content: Some(pb::chat_message::Content::Text("Hello".to_owned())),
@@ -44,7 +44,7 @@ fn grpc_hello() -> pb::CreateChatRequest {
     pb::CreateChatRequest { chat: Some(chat), ..pb::CreateChatRequest::default() }
 }
 
-async fn tried(world: &World) -> String {
+pub(crate) async fn tried(world: &World) -> String {
     let answer = world.chat(hello(&json!({}))).await;
     assert_eq!(answer.status(), 200);
     answer.headers()["x-triptych-attempts"].to_str().unwrap().to_owned()

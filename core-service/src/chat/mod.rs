@@ -27,4 +27,9 @@ pub trait ChatProvider: std::fmt::Debug + Send + Sync {
         call: Call<pb::ChatRequest>,
         options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError>;
+
+    /// The upstreams it chooses among, as they stand now; none for a provider that answers itself.
+    fn targets(&self) -> Vec<pb::model::Target> {
+        Vec::new()
+    }
 }

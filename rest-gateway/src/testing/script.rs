@@ -29,6 +29,7 @@ struct State {
     failure: Option<Status>,
     preview_failure: Option<Status>,
     panics: bool,
+    routed: bool,
 }
 
 /// The bytes of the one stored medium, `clip.mp4`, which is also every finished video.
@@ -67,6 +68,16 @@ impl Script {
 
     pub(crate) fn panics(&self) {
         self.with(|state| state.panics = true);
+    }
+
+    /// From now on `routed` is among the models, with a target behind it.
+    pub(crate) fn routes(&self) {
+        self.with(|state| state.routed = true);
+    }
+
+    fn models(&self) -> Vec<pb::Model> {
+        let routed = self.with(|state| state.routed);
+        [Some("org/m"), routed.then_some("routed")].into_iter().flatten().map(model).collect()
     }
 
     /// What a video goes through when it is watched; the last one is what it is when asked for.
@@ -355,7 +366,7 @@ impl ModelService for Doors {
         request: Request<pb::ListModelsRequest>,
     ) -> Result<Response<pb::ListModelsResponse>, Status> {
         self.0.take(request)?;
-        Ok(Response::new(pb::ListModelsResponse { models: vec![model("org/m")] }))
+        Ok(Response::new(pb::ListModelsResponse { models: self.0.models() }))
     }
 
     async fn get_model(&self, request: Request<pb::GetModelRequest>) -> Result<Response<pb::GetModelResponse>, Status> {
@@ -365,7 +376,17 @@ impl ModelService for Doors {
 }
 
 fn model(id: &str) -> pb::Model {
-    pb::Model { id: id.to_owned(), owned_by: "offline".to_owned(), created: 7, ..pb::Model::default() }
+    let target = pb::model::Target {
+        name: "near".to_owned(),
+        upstream_model: "theirs".to_owned(),
+        state: pb::model::target::State::HalfOpen.into(),
+        in_flight: 2,
+        weight: 3,
+        priority: 1,
+    };
+    let targets = if id == "routed" { vec![target] } else { Vec::new() };
+    let owned_by = "offline".to_owned();
+    pb::Model { id: id.to_owned(), owned_by, created: 7, healthy: true, targets, ..pb::Model::default() }
 }
 
 #[tonic::async_trait]

@@ -14,10 +14,16 @@ mod retry;
 mod route;
 mod target;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use triptych_proto::v1 as pb;
 
@@ -178,6 +184,31 @@ struct Admitted {
     _total: Permit,
 }
 
+/// A streamed answer. Its places are free as soon as it has ended, however long its reader keeps it.
+struct Watched {
+    pieces: Chunks<pb::StreamChatResponse>,
+    admitted: Option<Admitted>,
+}
+
+impl Stream for Watched {
+    type Item = Result<pb::StreamChatResponse, ProviderError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = ready!(self.pieces.as_mut().poll_next(context));
+        match &next {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                // Told to the breaker only: what the caller has begun to read is never begun anew.
+                if let Some(mut admitted) = self.admitted.take() {
+                    admitted.pass.failed(error);
+                }
+            }
+            None => self.admitted = None,
+        }
+        Poll::Ready(next)
+    }
+}
+
 async fn enter(gate: &Gate, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
     let entered = match deadline {
         Some(deadline) => timeout_at(deadline, gate.enter())
@@ -204,14 +235,12 @@ impl ChatProvider for Routed {
             let options = options.clone();
             async move { provider.stream(call, options).await }
         };
-        let (pieces, mut admitted) = self.route(call, true, send).await?;
-        let watched = pieces.inspect(move |piece| {
-            // Told to the breaker only: what the caller has begun to read is never begun anew.
-            if let Err(error) = piece {
-                admitted.pass.failed(error);
-            }
-        });
-        Ok(watched.boxed())
+        let (pieces, admitted) = self.route(call, true, send).await?;
+        Ok(Watched { pieces, admitted: Some(admitted) }.boxed())
+    }
+
+    fn targets(&self) -> Vec<pb::model::Target> {
+        self.targets.iter().map(|target| target.shown()).collect()
     }
 }
 

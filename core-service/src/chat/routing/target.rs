@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::time::Instant;
+use triptych_proto::v1 as pb;
 
 use super::{
     breaker::{Breaker, BreakerSettings, State},
@@ -74,6 +75,23 @@ impl Target {
     pub fn first_token(&self) -> Option<Duration> {
         let micros = self.first_token.load(Ordering::Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    /// How it stands now, for whoever watches.
+    pub(super) fn shown(&self) -> pb::model::Target {
+        let state = match self.state() {
+            State::Closed => pb::model::target::State::Closed,
+            State::Open { .. } => pb::model::target::State::Open,
+            State::HalfOpen => pb::model::target::State::HalfOpen,
+        };
+        pb::model::Target {
+            name: self.name.clone(),
+            upstream_model: self.model.clone(),
+            state: state.into(),
+            in_flight: u32::try_from(self.in_flight()).unwrap_or(u32::MAX),
+            weight: self.weight,
+            priority: self.priority,
+        }
     }
 
     /// Begins a call, if the breaker lets it pass.
