@@ -3,18 +3,16 @@
 //! Checked are the address as written, every resolved address (the connection then uses exactly those, so a name cannot
 //! change its mind in between), and both again for each redirect. No proxy, no cookies, bounded in time and bytes.
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{
-    Client, Response,
-    dns::{Addrs, Name, Resolve, Resolving},
-    header::LOCATION,
-    redirect::Policy,
-};
+use reqwest::{Client, Response, header::LOCATION};
 use url::Url;
 
-use super::guard::{Guard, NOT_PUBLIC};
+use super::{
+    client,
+    guard::{Guard, NOT_PUBLIC},
+};
 use crate::error::Error;
 
 const REDIRECTS: usize = 3;
@@ -50,24 +48,7 @@ impl Fetcher {
     /// # Errors
     /// [`Error::Internal`] if there is no usable TLS.
     pub fn new(settings: FetchSettings) -> Result<Self, Error> {
-        // Fails if there is one already, which serves as well.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let builder = || {
-            Client::builder()
-                .no_proxy()
-                .no_gzip()
-                .redirect(Policy::none())
-                .referer(false)
-                .dns_resolver(Arc::new(GuardedResolver(settings.guard)))
-                .connect_timeout(CONNECT)
-                .pool_max_idle_per_host(0)
-                .user_agent(concat!("triptych/", env!("CARGO_PKG_VERSION")))
-        };
-        let client = builder().build().or_else(|error| {
-            // A container without root certificates can still fetch over http, and do everything else.
-            tracing::warn!("pictures at https addresses cannot be fetched: {error}");
-            builder().tls_certs_only([]).build()
-        });
+        let client = client::guarded(settings.guard, CONNECT);
         let client = client.map_err(|error| Error::Internal(format!("HTTP client: {error}")))?;
         Ok(Self { client, settings })
     }
@@ -120,36 +101,10 @@ impl Fetcher {
     }
 }
 
-/// Resolves names and keeps the permitted addresses only.
-#[derive(Debug)]
-struct GuardedResolver(Guard);
-
-#[derive(Debug, thiserror::Error)]
-#[error("{NOT_PUBLIC}")]
-struct NotPublic;
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.0;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let permitted: Vec<_> = found.filter(|address| guard.permits(address.ip())).collect();
-            if permitted.is_empty() {
-                return Err(NotPublic.into());
-            }
-            Ok(Box::new(permitted.into_iter()) as Addrs)
-        })
-    }
-}
-
 /// In words, and in no more detail than the caller could find out alone.
 fn unreachable_because(error: &reqwest::Error) -> String {
-    let mut cause: Option<&dyn StdError> = Some(error);
-    while let Some(inner) = cause {
-        if inner.is::<NotPublic>() {
-            return NOT_PUBLIC.to_owned();
-        }
-        cause = inner.source();
+    if client::is_not_public(error) {
+        return NOT_PUBLIC.to_owned();
     }
     tracing::debug!("fetching a picture: {error:?}");
     let why = if error.is_timeout() || error.is_connect() { "cannot be reached" } else { "breaks off its answer" };
@@ -158,44 +113,10 @@ fn unreachable_because(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
+    use tokio::net::TcpListener;
 
     use super::*;
-
-    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-    /// Answers every request with what `answer` says to its path and returns the address to ask.
-    async fn server(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> String {
-        let listener = TcpListener::bind((HERE, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut socket, _)) = listener.accept().await {
-                let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
-                while !request.ends_with(b"\r\n\r\n") {
-                    match socket.read(&mut buffer).await {
-                        Ok(length @ 1..) => request.extend_from_slice(&buffer[..length]),
-                        Ok(0) | Err(_) => break,
-                    }
-                }
-                let request = String::from_utf8_lossy(&request).into_owned();
-                drop(socket.write_all(&answer(request.split(' ').nth(1).unwrap_or_default())).await);
-            }
-        });
-        format!("http://{address}")
-    }
-
-    fn ok(body: &[u8]) -> Vec<u8> {
-        [format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
-    }
-
-    fn redirect(location: &str) -> Vec<u8> {
-        format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n").into_bytes()
-    }
+    use crate::media::testing::{HERE, ok, redirect, server};
 
     fn fetcher(guard: Guard) -> Fetcher {
         Fetcher::new(FetchSettings { guard, max_bytes: 1000, ..FetchSettings::default() }).unwrap()
@@ -215,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_comes_whole_and_over_redirects() {
-        let url = server(|path| match path {
+        let url = server(|asked| match asked.path() {
             "/a" => redirect("/b"),
             "/b" => redirect("c?d=1"),
             "/c?d=1" => ok(b"the body"),
@@ -229,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn private_addresses_are_refused_however_they_are_reached() {
-        let url = server(|path| match path {
+        let url = server(|asked| match asked.path() {
             "/literal" => redirect("http://127.0.0.2/"),
             "/decimal" => redirect("http://2130706434/"),
             "/six" => redirect("http://[::1]/"),
@@ -264,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_body_is_cut_whether_it_is_announced_or_not() {
-        let url = server(|path| match path {
+        let url = server(|asked| match asked.path() {
             "/announced" => b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".to_vec(),
             "/silent" => [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &[0; 1001]].concat(),
             _ => ok(&[0; 1000]),

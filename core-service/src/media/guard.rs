@@ -15,6 +15,9 @@ impl Guard {
     /// Public addresses, on the ports 80 and 443.
     pub const PUBLIC: Self = Self { permitted: is_public, any_port: false };
 
+    /// Public addresses, on any port. For links that a provider gave.
+    pub const PUBLIC_ANY_PORT: Self = Self { permitted: is_public, any_port: true };
+
     /// Everything. For operators whose callers are trusted and whose pictures lie within.
     pub const OPEN: Self = Self { permitted: |_| true, any_port: true };
 
