@@ -12,6 +12,9 @@ pub struct Settings {
     /// Where clients reach this gateway, without a slash at the end: `https://ai.example.org`. Links in answers begin
     /// with it. Absent: links follow the `Host` of each request.
     pub public_base_url: Option<String>,
+    /// Threads that serve connections, each with a runtime of its own, where a connection and its calls stay. 0: the
+    /// runtime of whoever serves.
+    pub threads: usize,
     /// Longest request body, after decompression, in bytes.
     pub body_limit_bytes: usize,
     /// Longest request head, in bytes.
@@ -42,6 +45,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             public_base_url: None,
+            threads: 0,
             body_limit_bytes: 64 << 20,
             head_limit_bytes: 64 << 10,
             header_timeout: Duration::from_secs(10),

@@ -79,7 +79,9 @@ impl World {
         settings.chat.api_key = Some("upstream-secret".into());
         MODEL.clone_into(&mut settings.chat.model);
         settings.offline.chat_tokens_per_second = 0;
-        let mut gateway = rest_gateway::Settings::default();
+        // As many as the executable has on a small machine; over the network the test's own runtime serves.
+        let threads = if hop == Hop::InProcess { 2 } else { 0 };
+        let mut gateway = rest_gateway::Settings { threads, ..rest_gateway::Settings::default() };
         adjust(&mut settings, &mut gateway);
 
         let core = Arc::new(Core::open(&settings).await.unwrap());

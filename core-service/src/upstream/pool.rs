@@ -1,11 +1,17 @@
 //! Connections of one upstream that wait for their next call.
+//!
+//! A connection is woken by the runtime it was opened on. There is more than one where connections of callers have
+//! threads of their own, and a call is served best by a connection of its own thread.
 
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
-use tokio::time::{Instant, interval};
+use tokio::{
+    runtime::{Handle, Id},
+    time::{Instant, interval},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::exchange::Connection;
@@ -25,31 +31,36 @@ pub(super) struct Pool {
 
 struct Idle {
     connection: Connection,
+    runtime: Id,
     since: Instant,
 }
 
 impl Pool {
-    /// The connection that was put away last and still stands.
+    /// The connection of this runtime that was put away last and still stands.
     pub(super) fn take(&self) -> Option<Connection> {
+        let here = Handle::current().id();
         loop {
-            let Idle { mut connection, .. } = self.lock().pop()?;
+            let mut idle = self.lock();
+            let place = idle.iter().rposition(|idle| idle.runtime == here)?;
+            let Idle { mut connection, .. } = idle.remove(place);
+            drop(idle);
             if connection.is_idle() {
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps a connection for the next call.
+    /// Keeps a connection for the next call. Belongs on the runtime it was opened on.
     pub(super) fn put(self: &Arc<Self>, connection: Connection) {
         let mut idle = self.lock();
         if idle.len() < MOST {
-            idle.push(Idle { connection, since: Instant::now() });
+            idle.push(Idle { connection, runtime: Handle::current().id(), since: Instant::now() });
         }
         drop(idle);
         self.sweeper.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(sweep(Arc::downgrade(self)))));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
         // Nothing in here leaves it half done when it panics.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

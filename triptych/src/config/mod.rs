@@ -5,7 +5,9 @@ mod layers;
 use std::{
     fmt,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
+    thread::available_parallelism,
 };
 
 use core_service::config as core;
@@ -70,6 +72,9 @@ pub(crate) enum LogFormat {
 
 /// The keys of `[rest]` that are read here; the others are the gateway's.
 const OWN: [&str; 2] = ["listen", "public_base_url"];
+
+/// More threads than this are a slip of the keyboard.
+const MAX_THREADS: usize = 1024;
 
 /// Why there is no configuration. One sentence that says what to change.
 #[derive(Debug, PartialEq, Eq)]
@@ -139,8 +144,13 @@ impl Config {
         let own: Table = OWN.iter().filter_map(|&key| Some((key.to_owned(), rest.remove(key)?))).collect();
         let log = section(&mut tree, "log");
         let own: Rest = typed(own, "rest.", &layers)?;
-        let gateway =
+        let mut gateway =
             rest_gateway::Settings { public_base_url: own.public_base_url.clone(), ..typed(rest, "rest.", &layers)? };
+        match gateway.threads {
+            0 => gateway.threads = available_parallelism().map_or(1, NonZeroUsize::get),
+            1..=MAX_THREADS => {}
+            _ => return Err(layers.complain("rest.threads", &format!("must be 0 to {MAX_THREADS}"))),
+        }
         let config =
             Self { rest: own, gateway, log: typed(log, "log.", &layers)?, core: typed(tree, "", &layers)?, layers };
         config.core.validate().map_err(|core::Invalid { key, message }| config.layers.complain(key, &message))?;

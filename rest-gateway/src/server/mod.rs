@@ -1,8 +1,11 @@
 //! Connections: HTTP/1.1 and HTTP/2 on one port, bounded in time and size, and drained when the end is near.
 
+mod threads;
+
 use std::{
     future::Future,
     io,
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +30,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
+use self::threads::Threads;
 use crate::{meters, settings::Settings};
 
 /// Without it the histograms would keep every single value until somebody asks for them.
@@ -35,11 +39,11 @@ const UPKEEP: Duration = Duration::from_secs(5);
 const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(50);
 const PING: Duration = Duration::from_secs(20);
 
-/// Serves until `stop` resolves, then takes no more connections, lets calls in flight finish within
+/// Serves until `stop` resolves, on [`Settings::threads`], then takes no more connections, lets calls in flight finish within
 /// [`Settings::drain`], and cuts what is left. No task outlives it.
 ///
 /// # Errors
-/// None after the listener is bound: a failed accept is tried again.
+/// Threads could not be started. A failed accept is tried again.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -51,6 +55,12 @@ pub async fn serve(
     let executor = Tracked { tracker: tracker.clone(), cut: ends.cut.clone() };
     let graceful = GracefulShutdown::new();
     let doorway = Doorway { builder: builder(&settings, executor), router, settings };
+    // Nothing that is served outlives this future, even where it is dropped.
+    let _cut = ends.cut.clone().drop_guard();
+    let threads = match NonZeroUsize::new(doorway.settings.threads) {
+        Some(count) => Some(Threads::start(count, &tracker, &doorway, &ends)?),
+        None => None,
+    };
     let mut upkeep = interval(UPKEEP);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop);
@@ -59,9 +69,10 @@ pub async fn serve(
             () = &mut stop => break,
             _ = upkeep.tick() => meters::prometheus().run_upkeep(),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _peer)) => {
-                    tracker.spawn(doorway.clone().converse(stream, graceful.watcher(), ends.clone()));
-                }
+                Ok((stream, _peer)) => match &threads {
+                    Some(threads) => threads.hand_over(stream, graceful.watcher()).await?,
+                    None => drop(tracker.spawn(doorway.clone().converse(stream, graceful.watcher(), ends.clone()))),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(AFTER_FAILED_ACCEPT).await;
@@ -70,6 +81,7 @@ pub async fn serve(
         }
     }
     drop(listener);
+    drop(threads);
     ends.draining.0.cancel();
     tracker.close();
     if timeout(doorway.settings.drain, graceful.shutdown()).await.is_err() {
