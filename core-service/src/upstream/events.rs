@@ -6,6 +6,8 @@
 
 use memchr::memchr2;
 
+use crate::error::ProviderError;
+
 /// Longest event that is held, in bytes.
 const MAX_EVENT: usize = 16 << 20;
 
@@ -22,6 +24,12 @@ pub(crate) enum Event<'a> {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event of the upstream's stream is longer than {MAX_EVENT} bytes")]
 pub(crate) struct TooLong;
+
+impl From<TooLong> for ProviderError {
+    fn from(error: TooLong) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
 
 /// An event stream under way.
 #[derive(Debug, Default)]

@@ -60,8 +60,16 @@ pub enum Auth {
     Header(HeaderName, SecretString),
 }
 
-/// An upstream. Cheap calls: connections are kept and shared.
+/// An upstream. Cheap to clone and to call: connections are kept and shared.
+#[derive(Clone)]
 pub(crate) struct Upstream {
+    host: Arc<Host>,
+    pub(crate) limits: Limits,
+    /// Whether its `insufficient_quota` with status 429 means: slower.
+    pub(crate) quota_is_a_pace: bool,
+}
+
+struct Host {
     connector: Connector,
     pool: Arc<Pool>,
     base: Url,
@@ -70,14 +78,11 @@ pub(crate) struct Upstream {
     /// What goes with every request.
     headers: HeaderMap,
     key: Option<SecretString>,
-    pub(crate) limits: Limits,
-    /// Whether its `insufficient_quota` with status 429 means: slower.
-    pub(crate) quota_is_a_pace: bool,
 }
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream").field("base", &self.base.as_str()).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("base", &self.host.base.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -126,7 +131,8 @@ impl Upstream {
             headers.insert(name, value);
         }
         let prefix = if connector.forwards() { whole.to_string() } else { whole.path().to_owned() };
-        Ok(Self { connector, pool: Arc::default(), base, prefix, headers, key, limits, quota_is_a_pace: false })
+        let host = Host { connector, pool: Arc::default(), base, prefix, headers, key };
+        Ok(Self { host: Arc::new(host), limits, quota_is_a_pace: false })
     }
 
     /// Posts a JSON body and answers once the headers of a successful reply are there.
@@ -171,22 +177,22 @@ impl Upstream {
         let broken = || ProviderError::Broken("the connection to the upstream broke".to_owned());
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = Uri::try_from([&self.prefix, path].concat()).map_err(|_| unreachable())?;
-        request.headers_mut().clone_from(&self.headers);
+        *request.uri_mut() = Uri::try_from([&self.host.prefix, path].concat()).map_err(|_| unreachable())?;
+        request.headers_mut().clone_from(&self.host.headers);
         request.headers_mut().extend(headers);
         let mut request = Box::new(request);
         let sending = async {
             // A kept connection may be closed from afar in the moment it is used; nothing is lost by that.
-            while let Some(mut kept) = self.pool.take() {
+            while let Some(mut kept) = self.host.pool.take() {
                 match kept.send(*request).await {
-                    Ok(response) => return Ok(Reply::new(response, kept, self.pool.clone())),
+                    Ok(response) => return Ok(Reply::new(response, kept, self.host.pool.clone())),
                     Err(Unanswered::Unsent(again)) => request = again,
                     Err(Unanswered::Broken) => return Err(broken()),
                 }
             }
             let mut connection = self.connect().await.ok_or_else(unreachable)?;
             match connection.send(*request).await {
-                Ok(response) => Ok(Reply::new(response, connection, self.pool.clone())),
+                Ok(response) => Ok(Reply::new(response, connection, self.host.pool.clone())),
                 Err(Unanswered::Unsent(_)) => Err(unreachable()),
                 Err(Unanswered::Broken) => Err(broken()),
             }
@@ -197,16 +203,18 @@ impl Upstream {
     /// A new connection, within its time. Why there is none is for the operator: callers never learn the address.
     async fn connect(&self) -> Option<Connection> {
         let opening = async {
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Connection::open(self.connector.connect().await?).await?)
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
+                Connection::open(self.host.connector.connect().await?).await?,
+            )
         };
         match timeout(self.limits.connect, opening).await {
             Ok(Ok(connection)) => Some(connection),
             Ok(Err(error)) => {
-                tracing::debug!(upstream = %self.base, %error, "the upstream cannot be reached");
+                tracing::debug!(upstream = %self.host.base, %error, "the upstream cannot be reached");
                 None
             }
             Err(_) => {
-                tracing::debug!(upstream = %self.base, "the upstream cannot be reached in time");
+                tracing::debug!(upstream = %self.host.base, "the upstream cannot be reached in time");
                 None
             }
         }
@@ -225,7 +233,7 @@ impl Upstream {
 
     /// The failure without our key, should the upstream quote it.
     pub(crate) fn redacted(&self, error: ProviderError) -> ProviderError {
-        let Some(key) = self.key.as_ref().map(ExposeSecret::expose_secret).filter(|key| key.len() >= 4) else {
+        let Some(key) = self.host.key.as_ref().map(ExposeSecret::expose_secret).filter(|key| key.len() >= 4) else {
             return error;
         };
         let clean = |text: String| text.replace(key, "***");

@@ -1,0 +1,171 @@
+//! A streamed reply, piece by piece.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_util::Stream;
+use openai_dialect::chat::{Chunk, read_chunk};
+use tokio::time::{Instant, Sleep, sleep_until};
+use triptych_proto::v1 as pb;
+
+use super::broken_off;
+use crate::{
+    error::ProviderError,
+    upstream::{Broken, Event, EventReader, Reply, Upstream, failure_in_reply},
+};
+
+/// A streamed reply under way; after an error, nothing more. Dropping it closes the connection, which is what stops the
+/// upstream.
+pub(super) struct Pieces {
+    upstream: Upstream,
+    reply: Reply,
+    events: EventReader,
+    /// The piece that was waited for before the stream was handed over.
+    first: Option<pb::StreamChatResponse>,
+    deadline: Option<Instant>,
+    /// When the upstream was heard last.
+    heard: Instant,
+    /// Set anew only when it rings, not with every piece: that would cost as much as the piece.
+    alarm: Pin<Box<Sleep>>,
+    /// A finish reason has come: from here on the end of the stream is no failure.
+    finished: bool,
+    over: bool,
+}
+
+impl Pieces {
+    /// The stream, once its first piece is there; until then only the caller bounds the wait. A reply that begins with a
+    /// failure can still be answered as one.
+    pub(super) async fn begin(
+        upstream: Upstream,
+        reply: Reply,
+        deadline: Option<Instant>,
+    ) -> Result<Self, ProviderError> {
+        let now = Instant::now();
+        let (first, alarm) = (None, Box::pin(sleep_until(now)));
+        let events = EventReader::default();
+        let mut begun =
+            Self { upstream, reply, events, first, deadline, heard: now, alarm, finished: false, over: false };
+        match poll_fn(|cx| begun.poll_piece(cx)).await {
+            Ok(Some(piece)) => begun.first = Some(piece),
+            Ok(None) => begun.over = true,
+            Err(error) => return Err(begun.upstream.redacted(error)),
+        }
+        begun.heard = Instant::now();
+        let due = begun.due();
+        begun.alarm.as_mut().reset(due);
+        Ok(begun)
+    }
+
+    /// When silence will have lasted too long.
+    fn due(&self) -> Instant {
+        let idle = self.heard + self.upstream.limits.idle;
+        self.deadline.map_or(idle, |deadline| deadline.min(idle))
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<pb::StreamChatResponse>, ProviderError>> {
+        loop {
+            while let Some(event) = self.events.next()? {
+                match piece(&event, &mut self.finished)? {
+                    Piece::Some(chunk) => return Poll::Ready(Ok(Some(chunk))),
+                    Piece::Nothing => {}
+                    Piece::Done => return Poll::Ready(self.end()),
+                }
+            }
+            match ready!(self.reply.poll_chunk(cx)) {
+                Ok(Some(bytes)) => self.events.push(&bytes),
+                Ok(None) => {
+                    let last = match self.events.last()? {
+                        Some(event) => piece(&event, &mut self.finished)?,
+                        None => Piece::Done,
+                    };
+                    return Poll::Ready(match last {
+                        Piece::Some(chunk) => Ok(Some(chunk)),
+                        Piece::Nothing | Piece::Done => self.end(),
+                    });
+                }
+                Err(Broken) => return Poll::Ready(self.end()),
+            }
+        }
+    }
+
+    /// The end of a stream is a success only if a choice was finished before it: upstreams that die just close.
+    fn end(&self) -> Result<Option<pb::StreamChatResponse>, ProviderError> {
+        if self.finished { Ok(None) } else { Err(cut_off()) }
+    }
+
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<ProviderError> {
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            let due = self.due();
+            if due <= Instant::now() {
+                let message = "the upstream fell silent within its answer, or the time for it is over";
+                return Poll::Ready(ProviderError::Timeout(message.to_owned()));
+            }
+            self.alarm.as_mut().reset(due);
+        }
+    }
+}
+
+impl Stream for Pieces {
+    type Item = Result<pb::StreamChatResponse, ProviderError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        if this.over {
+            return Poll::Ready(None);
+        }
+        let next = match this.poll_piece(cx) {
+            Poll::Ready(next) => {
+                this.heard = Instant::now();
+                next.map_err(|error| this.upstream.redacted(error))
+            }
+            Poll::Pending => Err(ready!(this.poll_alarm(cx))),
+        };
+        this.over = !matches!(next, Ok(Some(_)));
+        Poll::Ready(next.transpose())
+    }
+}
+
+fn cut_off() -> ProviderError {
+    ProviderError::Broken("the upstream's stream ended before the answer did".to_owned())
+}
+
+/// What an event of the stream stands for.
+#[expect(clippy::large_enum_variant, reason = "moved once, into the stream; a box per token would cost more")]
+enum Piece {
+    Some(pb::StreamChatResponse),
+    Nothing,
+    Done,
+}
+
+fn piece(event: &Event<'_>, finished: &mut bool) -> Result<Piece, ProviderError> {
+    let data = match event {
+        Event::Data(data) => data.trim_ascii(),
+        Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
+    };
+    if data.is_empty() {
+        return Ok(Piece::Nothing);
+    }
+    if data.starts_with(b"[DONE]") {
+        return Ok(Piece::Done);
+    }
+    let Chunk { response, error } = read_chunk(data).map_err(|error| {
+        ProviderError::Unreadable(format!("an event of the upstream's stream makes no sense: {error}"))
+    })?;
+    if let Some(error) = error {
+        return Err(failure_in_reply(&error));
+    }
+    for reason in response.choices.iter().filter_map(|choice| choice.finish_reason.as_deref()) {
+        if let Some(error) = broken_off(reason) {
+            return Err(error);
+        }
+        *finished |= !reason.is_empty();
+    }
+    Ok(Piece::Some(response))
+}
