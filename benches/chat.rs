@@ -4,13 +4,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run shall stop")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use core_service::{
-    call::{Call, Chunks},
+    call::Chunks,
     catalog::{Catalog, Entry, Shelf},
-    chat::{ChatProvider, service::ChatDoor},
+    chat::{
+        ChatCall, ChatProvider,
+        routing::{BreakerSettings, Gate, RetrySettings, Routed, Target, policy::Weighted},
+        service::ChatDoor,
+    },
     error::ProviderError,
 };
 use divan::{Bencher, black_box, counter::ItemsCount};
@@ -73,13 +77,13 @@ const CHUNKS: usize = 1000;
 
 #[async_trait]
 impl ChatProvider for Ready {
-    async fn complete(&self, _: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError> {
+    async fn complete(&self, _: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         Ok(self.reply.clone())
     }
 
     async fn stream(
         &self,
-        _: Call<pb::ChatRequest>,
+        _: ChatCall,
         _: Option<pb::StreamOptions>,
     ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
         let chunk = self.chunk.clone();
@@ -87,11 +91,20 @@ impl ChatProvider for Ready {
     }
 }
 
-fn door() -> (Runtime, Arc<ChatDoor>, pb::ChatRequest) {
-    let ready = Ready {
+/// The provider alone, or as every connected upstream is reached: a route with one target.
+const PATHS: [bool; 2] = [false, true];
+
+fn door(routed: bool) -> (Runtime, Arc<ChatDoor>, pb::ChatRequest) {
+    let ready: Arc<dyn ChatProvider> = Arc::new(Ready {
         reply: read_reply(REPLY.as_bytes()).unwrap().response,
         chunk: read_chunk(CHUNK.as_bytes()).unwrap().response,
-    };
+    });
+    let open = || Arc::new(Gate::new(0, 0));
+    let breaker = BreakerSettings { failures: 5, cooldown: Duration::from_secs(15) };
+    let retry = RetrySettings { retries: 2, retry_unsafe: false };
+    let mut target = Target::new("upstream", "upstream", ready.clone(), open(), breaker);
+    target.total = Some(Duration::from_hours(1));
+    let provider = if routed { Arc::new(Routed::new(vec![target], Arc::new(Weighted), retry, open())) } else { ready };
     let request = read_request(REQUEST.as_bytes()).unwrap().chat;
     let entry = Entry {
         id: request.model.clone(),
@@ -100,17 +113,17 @@ fn door() -> (Runtime, Arc<ChatDoor>, pb::ChatRequest) {
         aliases: Vec::new(),
         capabilities: &[],
         hidden: false,
-        provider: Arc::new(ready) as Arc<dyn ChatProvider>,
+        provider,
     };
     let catalog =
         Catalog::new(Shelf::new(vec![entry]).unwrap(), Shelf::new(vec![]).unwrap(), Shelf::new(vec![]).unwrap());
-    (Builder::new_current_thread().build().unwrap(), Arc::new(ChatDoor::new(Arc::new(catalog))), request)
+    (Builder::new_current_thread().enable_time().build().unwrap(), Arc::new(ChatDoor::new(Arc::new(catalog))), request)
 }
 
 /// The hop between gateway and core in one process: the call of the trait with all checks, the request's copy included.
-#[divan::bench]
-fn unary_call_through_the_door(bencher: Bencher<'_, '_>) {
-    let (runtime, door, request) = door();
+#[divan::bench(args = PATHS)]
+fn unary_call_through_the_door(bencher: Bencher<'_, '_>, routed: bool) {
+    let (runtime, door, request) = door(routed);
     bencher.bench_local(|| {
         let message = pb::CreateChatRequest { chat: Some(request.clone()), idempotency_key: String::new() };
         runtime.block_on(door.create_chat(Request::new(message))).unwrap()
@@ -118,9 +131,9 @@ fn unary_call_through_the_door(bencher: Bencher<'_, '_>) {
 }
 
 /// One streamed piece through the door and out as an event.
-#[divan::bench]
-fn streamed_piece_through_the_door(bencher: Bencher<'_, '_>) {
-    let (runtime, door, request) = door();
+#[divan::bench(args = PATHS)]
+fn streamed_piece_through_the_door(bencher: Bencher<'_, '_>, routed: bool) {
+    let (runtime, door, request) = door(routed);
     let mut out = Vec::with_capacity(2048);
     bencher.counter(ItemsCount::new(CHUNKS)).bench_local(|| {
         let message = pb::StreamChatRequest { chat: Some(request.clone()), ..pb::StreamChatRequest::default() };

@@ -4,18 +4,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     catalog::{Catalog, Entry, Shelf},
-    chat::{
-        ChatProvider,
-        providers::{offline::OfflineChat, openai::OpenAiChat},
-        routing,
-        service::ChatDoor,
-    },
+    chat::{ChatProvider, providers::offline::OfflineChat, routing, service::ChatDoor},
     config::{self, Grpc, Settings},
     error::Error,
     image::{ImageProvider, providers::offline::OfflineImage, service::ImageDoor},
     media::{Inputs, Vault, fetch::FetchSettings, guard::Guard, input::InputSettings, service::MediaDoor},
     model::ModelDoor,
-    upstream::{Limits, SetupError},
+    upstream::SetupError,
     video::{
         self, VideoProvider,
         jobs::{JobSettings, Jobs},
@@ -163,39 +158,11 @@ fn image(settings: &config::Image) -> Vec<Entry<dyn ImageProvider>> {
 /// The chat models: the upstreams', if any is connected, and always the offline engine.
 fn chat(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
     let pace = settings.offline.chat_tokens_per_second;
-    if !settings.chat.upstreams.is_empty() {
-        let routed = routing::assembly::entries(&settings.chat)?;
-        return Ok(routed.into_iter().chain(OfflineChat::entries(pace, &[])).collect());
-    }
-    let config::Chat {
-        base_url,
-        api_key,
-        dialect,
-        model,
-        models,
-        connect_timeout,
-        first_byte_timeout,
-        idle_timeout,
-        ..
-    } = &settings.chat;
-    let Some(base_url) = base_url else {
+    let connected = routing::assembly::entries(&settings.chat)?;
+    if connected.is_empty() {
+        let model = &settings.chat.model;
         let aliases: Vec<_> = HABITUAL.into_iter().filter(|name| name != model).collect();
         return Ok(OfflineChat::entries(pace, &[(model, &aliases)]));
-    };
-    let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
-    let provider = OpenAiChat::new(base_url.clone(), api_key.clone(), limits)?;
-    let provider = Arc::new(match dialect {
-        Some(dialect) => provider.speaking(*dialect),
-        None => provider,
-    });
-    let connected = std::iter::once(model).chain(models).map(|name| Entry {
-        id: name.clone(),
-        upstream: name.clone(),
-        owned_by: "upstream".to_owned(),
-        aliases: Vec::new(),
-        capabilities: &["stream", "tools", "json_schema"],
-        hidden: false,
-        provider: provider.clone() as Arc<dyn ChatProvider>,
-    });
-    Ok(connected.chain(OfflineChat::entries(pace, &[])).collect())
+    }
+    Ok(connected.into_iter().chain(OfflineChat::entries(pace, &[])).collect())
 }

@@ -62,6 +62,9 @@ pub struct Chat {
     /// The longest silence within an answer.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
+    /// How long a call may take in all, a stream to its end included; zero: no bound.
+    #[serde(with = "humantime_serde")]
+    pub total_timeout: Duration,
     /// Several upstreams, instead of the one above.
     pub upstreams: Vec<Upstream>,
     /// What is special about some of their models.
@@ -289,6 +292,7 @@ impl Default for Chat {
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_mins(10),
             idle_timeout: Duration::from_mins(1),
+            total_timeout: Duration::from_hours(1),
             upstreams: Vec::new(),
             routes: Vec::new(),
             routing: Routing::default(),

@@ -78,6 +78,9 @@ impl World {
         settings.chat.base_url = Some(format!("http://{}/v1", upstream.address).parse().unwrap());
         settings.chat.api_key = Some("upstream-secret".into());
         MODEL.clone_into(&mut settings.chat.model);
+        // A test's replies are played once, and its failures are no reason to rest.
+        settings.chat.routing.retries = 0;
+        settings.chat.routing.failures = u32::MAX;
         settings.offline.chat_tokens_per_second = 0;
         // As many as the executable has on a small machine; over the network the test's own runtime serves.
         let threads = if hop == Hop::InProcess { 2 } else { 0 };

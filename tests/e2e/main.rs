@@ -13,4 +13,5 @@ mod refusals;
 mod routing;
 mod targets;
 mod upstream;
+mod upstreams;
 mod video;

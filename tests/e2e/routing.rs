@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use core_service::config::{Settings, Upstream as Configured};
+use core_service::config::{Routing, Settings, Upstream as Configured};
 use serde_json::json;
 use tonic_types::StatusExt;
 use triptych_proto::v1 as pb;
@@ -18,6 +18,7 @@ pub(crate) const AWAY: &str = r#"{"error":{"message":"away"}}"#;
 /// The world's own upstream becomes `a`, and `other`, if any, `b` behind it.
 pub(crate) fn route(settings: &mut Settings, other: Option<&Upstream>) {
     let chat = &mut settings.chat;
+    chat.routing = Routing::default();
     let a = Configured {
         name: "a".to_owned(),
         base_url: chat.base_url.take(),

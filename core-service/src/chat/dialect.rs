@@ -3,6 +3,8 @@
 //! What all of them get wrong in ways of their own (errors in streams, missing finish reasons, odd usage) is read
 //! leniently from everybody. Here stands only what would be wrong to do to an upstream that behaves.
 
+use std::sync::Arc;
+
 use triptych_proto::v1 as pb;
 use url::Url;
 
@@ -42,14 +44,14 @@ impl Dialect {
         }
     }
 
-    /// Says a request in the upstream's words.
-    pub(crate) fn adapt(self, model: &str, chat: &mut pb::ChatRequest, stream: bool) {
+    /// Says a request in the upstream's words; copies it only if that changes it.
+    pub(crate) fn adapt(self, model: &str, chat: &mut Arc<pb::ChatRequest>, stream: bool) {
         match self {
             Self::Openai => {}
             Self::Dashscope => {
                 bound_by_max_tokens(chat);
                 if !stream && thinks_unless_told(model) && !says(chat, "enable_thinking") {
-                    add(&mut chat.extra_json, r#""enable_thinking":false"#);
+                    add(&mut Arc::make_mut(chat).extra_json, r#""enable_thinking":false"#);
                 }
             }
             Self::Deepseek | Self::Ollama => bound_by_max_tokens(chat),
@@ -58,9 +60,11 @@ impl Dialect {
 }
 
 /// These know only the older name, and a bound that is ignored in silence is none.
-fn bound_by_max_tokens(chat: &mut pb::ChatRequest) {
-    if let Some(most) = chat.max_completion_tokens.take() {
-        chat.max_tokens.get_or_insert(most);
+fn bound_by_max_tokens(chat: &mut Arc<pb::ChatRequest>) {
+    if chat.max_completion_tokens.is_some() {
+        let chat = Arc::make_mut(chat);
+        let most = chat.max_completion_tokens.take();
+        chat.max_tokens = chat.max_tokens.or(most);
     }
 }
 
@@ -104,9 +108,9 @@ mod tests {
     #[test]
     fn a_hybrid_model_is_told_not_to_think_unless_the_caller_said_something() {
         let adapted = |model: &str, extra: &str, stream: bool| {
-            let mut chat = pb::ChatRequest { extra_json: extra.to_owned(), ..pb::ChatRequest::default() };
+            let mut chat = Arc::new(pb::ChatRequest { extra_json: extra.to_owned(), ..pb::ChatRequest::default() });
             Dialect::Dashscope.adapt(model, &mut chat, stream);
-            chat.extra_json
+            chat.extra_json.clone()
         };
         assert_eq!(adapted("qwen3-8b", "", false), r#"{"enable_thinking":false}"#);
         assert_eq!(adapted("qwen3-8b", "{ }", false), r#"{"enable_thinking":false}"#);
@@ -122,7 +126,8 @@ mod tests {
     #[test]
     fn the_bound_reaches_upstreams_that_know_its_older_name_alone() {
         let bound = |dialect: Dialect, max_completion_tokens, max_tokens| {
-            let mut chat = pb::ChatRequest { max_completion_tokens, max_tokens, ..pb::ChatRequest::default() };
+            let mut chat =
+                Arc::new(pb::ChatRequest { max_completion_tokens, max_tokens, ..pb::ChatRequest::default() });
             dialect.adapt("m", &mut chat, true);
             (chat.max_completion_tokens, chat.max_tokens)
         };

@@ -6,6 +6,8 @@ pub mod routing;
 pub mod service;
 mod validate;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use triptych_proto::v1 as pb;
 
@@ -14,17 +16,20 @@ use crate::{
     error::ProviderError,
 };
 
+/// A call of a conversation. Its request is shared: a call that is sent more than once is copied for nothing.
+pub type ChatCall = Call<Arc<pb::ChatRequest>>;
+
 /// Something that answers conversations.
 #[async_trait]
 pub trait ChatProvider: std::fmt::Debug + Send + Sync {
     /// Answers with the whole reply. Dropping the future ends the call at the upstream.
-    async fn complete(&self, call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError>;
+    async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError>;
 
     /// Answers piece by piece. An error before the first piece is this function's, one after it the stream's last item.
     /// With `include_usage` among the options, one more piece at the end, without choices, holds the usage.
     async fn stream(
         &self,
-        call: Call<pb::ChatRequest>,
+        call: ChatCall,
         options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError>;
 

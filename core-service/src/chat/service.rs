@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use triptych_proto::v1::{self as pb, chat_service_server::ChatService};
 
-use super::{ChatProvider, routing::Route, validate};
+use super::{ChatCall, ChatProvider, routing::Route, validate};
 use crate::{
     call::{self, Call},
     catalog::{Catalog, Entry},
@@ -33,14 +33,14 @@ impl ChatDoor {
         metadata: &MetadataMap,
         chat: Option<pb::ChatRequest>,
         idempotency_key: String,
-    ) -> Result<(&Entry<dyn ChatProvider>, Call<pb::ChatRequest>), Error> {
+    ) -> Result<(&Entry<dyn ChatProvider>, ChatCall), Error> {
         let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;
         call::check_idempotency_key(&idempotency_key)?;
         let entry = self.catalog.chat.find(&chat.model)?;
         let call = Call {
             model: entry.upstream.clone(),
-            request: chat,
+            request: Arc::new(chat),
             deadline: call::deadline(metadata),
             request_id: call::request_id(metadata),
             idempotency_key,

@@ -1,6 +1,7 @@
-//! Several chat upstreams, and how calls are spread over them.
+//! The chat upstreams, and how calls are spread over them.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashSet},
     time::Duration,
 };
@@ -9,7 +10,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Chat, Invalid, base_url, secret};
+use super::{Chat, Invalid, base_url, dialect, secret};
+use crate::chat::dialect::Dialect;
 
 /// One of several upstreams.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,6 +27,9 @@ pub struct Upstream {
     pub api_key: Option<SecretString>,
     /// The environment variable that holds its key, instead. Whoever reads the settings looks it up.
     pub api_key_env: String,
+    /// Whose reading of OpenAI's API it has; absent: `chat.dialect`.
+    #[serde(deserialize_with = "dialect")]
+    pub dialect: Option<Dialect>,
     /// The public names of the models it serves.
     pub models: Vec<String>,
     /// Its own names of them, where they differ from the public ones.
@@ -46,6 +51,9 @@ pub struct Upstream {
     /// The longest silence within an answer; absent: `chat.idle_timeout`.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Option<Duration>,
+    /// How long a call may take in all, zero: no bound; absent: `chat.total_timeout`.
+    #[serde(with = "humantime_serde")]
+    pub total_timeout: Option<Duration>,
 }
 
 /// What is special about one public model name.
@@ -103,6 +111,7 @@ impl Default for Upstream {
             base_url: None,
             api_key: None,
             api_key_env: String::new(),
+            dialect: None,
             models: Vec::new(),
             rename: BTreeMap::new(),
             weight: 1,
@@ -112,6 +121,7 @@ impl Default for Upstream {
             connect_timeout: None,
             first_byte_timeout: None,
             idle_timeout: None,
+            total_timeout: None,
         }
     }
 }
@@ -130,6 +140,26 @@ impl Default for Routing {
     }
 }
 
+/// What the upstream of `chat.base_url` is called.
+const LONE: &str = "upstream";
+
+impl Chat {
+    /// The upstreams: those listed, else the one that `base_url` names, else none.
+    pub fn connected(&self) -> Cow<'_, [Upstream]> {
+        if self.base_url.is_none() || !self.upstreams.is_empty() {
+            return Cow::Borrowed(&self.upstreams);
+        }
+        let lone = Upstream {
+            name: LONE.to_owned(),
+            base_url: self.base_url.clone(),
+            api_key: self.api_key.clone(),
+            models: std::iter::once(&self.model).chain(&self.models).cloned().collect(),
+            ..Upstream::default()
+        };
+        Cow::Owned(vec![lone])
+    }
+}
+
 const UPSTREAMS: &str = "chat.upstreams";
 const ROUTES: &str = "chat.routes";
 
@@ -141,19 +171,22 @@ pub(super) fn validate(chat: &Chat) -> Result<(), Invalid> {
     if chat.routing.retries > 10 {
         return wrong("chat.routing.retries", "must be 0 to 10".to_owned());
     }
-    if chat.upstreams.is_empty() {
+    let connected = chat.connected();
+    if connected.is_empty() {
         if chat.routes.is_empty() {
             return Ok(());
         }
-        return wrong(ROUTES, "needs chat.upstreams, and there are none".to_owned());
+        return wrong(ROUTES, "needs an upstream, and there is none; set chat.base_url or chat.upstreams".to_owned());
     }
-    if chat.base_url.is_some() {
-        return wrong(UPSTREAMS, "stands beside chat.base_url; set the one or the other".to_owned());
-    }
-    upstreams(&chat.upstreams)?;
-    let served = |model: &String| chat.upstreams.iter().any(|upstream| upstream.models.contains(model));
-    if !served(&chat.model) {
-        return wrong("chat.model", "is served by none of chat.upstreams; name one of their models".to_owned());
+    let served = |model: &String| connected.iter().any(|upstream| upstream.models.contains(model));
+    if !chat.upstreams.is_empty() {
+        if chat.base_url.is_some() {
+            return wrong(UPSTREAMS, "stands beside chat.base_url; set the one or the other".to_owned());
+        }
+        upstreams(&chat.upstreams)?;
+        if !served(&chat.model) {
+            return wrong("chat.model", "is served by none of chat.upstreams; name one of their models".to_owned());
+        }
     }
     routes(&chat.routes, served)
 }
@@ -202,7 +235,7 @@ fn routes(routes: &[Route], served: impl Fn(&String) -> bool) -> Result<(), Inva
     let mut seen = HashSet::new();
     for route in routes {
         if let Some(model) = std::iter::once(&route.model).chain(&route.fallbacks).find(|model| !served(model)) {
-            return wrong(ROUTES, format!("the model `{model}` is served by none of chat.upstreams"));
+            return wrong(ROUTES, format!("the model `{model}` is served by no upstream"));
         }
         if !seen.insert(&route.model) {
             return wrong(ROUTES, format!("two are for the model `{}`", route.model));

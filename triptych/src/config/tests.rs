@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use core_service::chat::dialect::Dialect;
 use secrecy::ExposeSecret as _;
 
 use super::*;
@@ -160,9 +161,11 @@ models = ["fast"]
 name = "far"
 base_url = "http://127.0.0.1:2/v1"
 api_key_env = "FAR_KEY"
+dialect = "deepseek"
 models = ["fast", "deep"]
 priority = 1
 first_byte_timeout = "20s"
+total_timeout = "0s"
 [[chat.routes]]
 model = "fast"
 aliases = ["quick"]
@@ -179,6 +182,8 @@ fn several_upstreams_are_read_their_keys_looked_up_and_never_shown() {
     let [near, far] = config.core.chat.upstreams.as_slice() else { panic!("{:?}", config.core.chat) };
     assert_eq!((near.weight, near.priority, near.first_byte_timeout), (1, 0, None));
     assert_eq!((far.priority, far.first_byte_timeout), (1, Some(Duration::from_secs(20))));
+    assert_eq!((near.total_timeout, far.total_timeout), (None, Some(Duration::ZERO)));
+    assert_eq!((near.dialect, far.dialect), (None, Some(Dialect::Deepseek)));
     assert_eq!(far.api_key.as_ref().unwrap().expose_secret(), "sk-far-secret");
     let shown: Vec<_> = config.layers.shown().map(|(path, value, _)| format!("{path} = {value}")).collect();
     let shown = shown.join("\n");
@@ -197,13 +202,16 @@ fn a_mistake_among_several_upstreams_is_named_without_their_keys() {
         ("priority = 1", "rename = { slow = \"s\" }", "`far` renames `slow`"),
         ("first_byte_timeout = \"20s\"", "first_byte_timeout = \"0s\"", "`far` has a timeout of nothing"),
         ("fallbacks = [\"deep\"]", "fallbacks = [\"fast\"]", "its own fallback"),
-        ("fallbacks = [\"deep\"]", "fallbacks = [\"dep\"]", "`dep` is served by none"),
+        ("fallbacks = [\"deep\"]", "fallbacks = [\"dep\"]", "`dep` is served by no upstream"),
         ("priority = 1", "prioritee = 1", "unknown field `prioritee`"),
+        ("deepseek", "deepsea", "must be `auto`, `openai`, `dashscope`, `deepseek` or `ollama`"),
     ];
     for (right, wrong, expected) in table {
         let message = refusal(&TWO.replacen(right, wrong, 1), &[], &[]);
         assert!(message.contains(expected) && !message.contains("secret"), "`{message}` lacks `{expected}`");
     }
+    let none = refusal("[[chat.routes]]\nmodel = 'm'", &[], &[]);
+    assert!(none.contains("needs an upstream"), "{none}");
     let both = refusal(TWO, &[], &[("CHAT_BASE_URL", "http://127.0.0.1:3/v1")]);
     assert!(both.contains("the one or the other"), "{both}");
 }

@@ -7,9 +7,9 @@ use futures_util::{StreamExt, stream};
 use offline_chat::{Answer, Choice, Finish, Format, PastCall, Role, Tool, ToolChoice, Turn, answer};
 use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, tool_choice};
 
-use super::super::ChatProvider;
+use super::super::{ChatCall, ChatProvider};
 use crate::{
-    call::{self, Call, Chunks},
+    call::{self, Chunks},
     catalog::Entry,
     error::ProviderError,
 };
@@ -105,7 +105,7 @@ impl Fault {
 
 #[async_trait]
 impl ChatProvider for OfflineChat {
-    async fn complete(&self, call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError> {
+    async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
             within(call.deadline, fault.strike()).await??;
@@ -114,7 +114,7 @@ impl ChatProvider for OfflineChat {
             return Err(cut());
         }
         let Answer { choices, prompt_tokens, completion_tokens } =
-            within(call.deadline, Self::answer(call.request)).await??;
+            within(call.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
         Ok(pb::CreateChatResponse {
             created: call::unix_now(),
             choices: choices.into_iter().zip(0..).map(|(choice, index)| whole(choice, index)).collect(),
@@ -125,14 +125,14 @@ impl ChatProvider for OfflineChat {
 
     async fn stream(
         &self,
-        call: Call<pb::ChatRequest>,
+        call: ChatCall,
         options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
             within(call.deadline, fault.strike()).await??;
         }
-        let answer = within(call.deadline, Self::answer(call.request)).await??;
+        let answer = within(call.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
         let usage = usage(answer.prompt_tokens, answer.completion_tokens);
         let mut pieces: Vec<_> =
             answer.choices.into_iter().zip(0..).flat_map(|(choice, index)| pieces(choice, index)).collect();

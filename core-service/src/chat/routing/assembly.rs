@@ -1,6 +1,6 @@
-//! The catalog's entries for several upstreams.
+//! The catalog's entries for the connected upstreams.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     BreakerSettings, Gate, RetrySettings, Routed, Target,
@@ -14,12 +14,21 @@ use crate::{
 };
 
 /// An upstream, set up once however many models it serves.
-type Peer<'a> = (&'a config::Upstream, Arc<dyn ChatProvider>, Arc<Gate>);
+struct Peer<'a> {
+    upstream: &'a config::Upstream,
+    provider: Arc<dyn ChatProvider>,
+    gate: Arc<Gate>,
+    total: Option<Duration>,
+}
 
-/// One entry for each public name, the default first. The settings are valid.
+/// One entry for each public name, the default first; none where no upstream is connected. The settings are valid.
 pub fn entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
-    let mut peers = Vec::with_capacity(chat.upstreams.len());
-    for upstream in &chat.upstreams {
+    let upstreams = chat.connected();
+    if upstreams.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut peers = Vec::with_capacity(upstreams.len());
+    for upstream in &*upstreams {
         // What has no address was refused before.
         let Some(base) = upstream.base_url.clone() else { continue };
         let limits = Limits {
@@ -27,15 +36,21 @@ pub fn entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> 
             first_byte: upstream.first_byte_timeout.unwrap_or(chat.first_byte_timeout),
             idle: upstream.idle_timeout.unwrap_or(chat.idle_timeout),
         };
-        let provider: Arc<dyn ChatProvider> = Arc::new(OpenAiChat::new(base, upstream.api_key.clone(), limits)?);
-        peers.push((upstream, provider, Arc::new(Gate::new(upstream.max_in_flight, upstream.queue))));
+        let provider = OpenAiChat::new(base, upstream.api_key.clone(), limits)?;
+        let provider: Arc<dyn ChatProvider> = match upstream.dialect.or(chat.dialect) {
+            Some(dialect) => Arc::new(provider.speaking(dialect)),
+            None => Arc::new(provider),
+        };
+        let total = Some(upstream.total_timeout.unwrap_or(chat.total_timeout)).filter(|total| !total.is_zero());
+        let gate = Arc::new(Gate::new(upstream.max_in_flight, upstream.queue));
+        peers.push(Peer { upstream, provider, gate, total });
     }
     let config::Routing { policy, retries, retry_unsafe, failures, cooldown, max_in_flight, queue } = chat.routing;
     let breaker = BreakerSettings { failures, cooldown };
     let total = Arc::new(Gate::new(max_in_flight, queue));
     let routes: HashMap<_, _> = chat.routes.iter().map(|route| (&route.model, route)).collect();
     let mut names = vec![&chat.model];
-    for name in chat.upstreams.iter().flat_map(|upstream| &upstream.models) {
+    for name in upstreams.iter().flat_map(|upstream| &upstream.models) {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -68,11 +83,11 @@ pub fn entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> 
 }
 
 fn targets(model: &String, peers: &[Peer<'_>], breaker: BreakerSettings) -> Vec<Target> {
-    let serving = peers.iter().filter(|(upstream, ..)| upstream.models.contains(model));
-    let target = |(upstream, provider, gate): &Peer<'_>| {
+    let serving = peers.iter().filter(|peer| peer.upstream.models.contains(model));
+    let target = |Peer { upstream, provider, gate, total }: &Peer<'_>| {
         let theirs = upstream.rename.get(model).unwrap_or(model);
         let target = Target::new(&upstream.name, theirs, provider.clone(), gate.clone(), breaker);
-        Target { weight: upstream.weight, priority: upstream.priority, ..target }
+        Target { weight: upstream.weight, priority: upstream.priority, total: *total, ..target }
     };
     serving.map(target).collect()
 }

@@ -40,7 +40,7 @@ use self::{
     retry::{Again, pause},
     target::Pass,
 };
-use super::ChatProvider;
+use super::{ChatCall, ChatProvider};
 use crate::{
     call::{Call, Chunks},
     error::ProviderError,
@@ -67,9 +67,9 @@ impl Routed {
     /// Tries until an answer begins, a failure is final or the tries are used up.
     async fn route<T, F>(
         &self,
-        call: Call<pb::ChatRequest>,
+        call: ChatCall,
         streamed: bool,
-        send: impl Fn(Arc<dyn ChatProvider>, Call<pb::ChatRequest>) -> F,
+        send: impl Fn(Arc<dyn ChatProvider>, ChatCall) -> F,
     ) -> Result<(T, Admitted), ProviderError>
     where
         F: Future<Output = Result<T, ProviderError>>,
@@ -108,7 +108,7 @@ impl Routed {
             // It may have gone to rest while the call waited for its place.
             let Some(mut pass) = target.begin(place) else { continue };
             tries += 1;
-            let call = Call { model: target.model.clone(), ..call.clone() };
+            let call = Call { model: target.model.clone(), deadline: target.deadline(deadline), ..call.clone() };
             match send(target.provider.clone(), call).await {
                 Ok(answer) => {
                     pass.succeeded(streamed);
@@ -221,14 +221,14 @@ async fn enter(gate: &Gate, deadline: Option<Instant>) -> Result<Permit, Provide
 
 #[async_trait]
 impl ChatProvider for Routed {
-    async fn complete(&self, call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError> {
+    async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let sent = self.route(call, false, |provider, call| async move { provider.complete(call).await });
         Ok(sent.await?.0)
     }
 
     async fn stream(
         &self,
-        call: Call<pb::ChatRequest>,
+        call: ChatCall,
         options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
         let send = |provider: Arc<dyn ChatProvider>, call| {

@@ -31,6 +31,8 @@ pub struct Target {
     pub weight: u32,
     /// Lower ones are served first.
     pub priority: u32,
+    /// How long one call of it may take in all, streams to their end included.
+    pub total: Option<Duration>,
     pub(super) provider: Arc<dyn ChatProvider>,
     pub(super) gate: Arc<Gate>,
     pub(super) breaker: Breaker,
@@ -40,7 +42,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// A target of weight 1 and priority 0. Targets at one upstream share its `gate`.
+    /// A target of weight 1 and priority 0, without a bound in time. Targets at one upstream share its `gate`.
     pub fn new(
         name: impl Into<String>,
         model: impl Into<String>,
@@ -53,6 +55,7 @@ impl Target {
             model: model.into(),
             weight: 1,
             priority: 0,
+            total: None,
             provider,
             gate,
             breaker: Breaker::new(breaker),
@@ -75,6 +78,12 @@ impl Target {
     pub fn first_token(&self) -> Option<Duration> {
         let micros = self.first_token.load(Ordering::Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    /// When a call that is sent to it now must be over: by its own bound, or by the caller's if that comes first.
+    pub(super) fn deadline(&self, callers: Option<Instant>) -> Option<Instant> {
+        let own = self.total.and_then(|total| Instant::now().checked_add(total));
+        own.into_iter().chain(callers).min()
     }
 
     /// How it stands now, for whoever watches.

@@ -36,13 +36,13 @@ impl Scripted {
 
 #[async_trait]
 impl ChatProvider for Scripted {
-    async fn complete(&self, call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError> {
+    async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         self.answer(call.model).await.map(|()| pb::CreateChatResponse::default())
     }
 
     async fn stream(
         &self,
-        call: Call<pb::ChatRequest>,
+        call: ChatCall,
         _options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
         self.answer(call.model).await?;
@@ -73,10 +73,10 @@ fn routed(targets: Vec<Target>) -> Routed {
     Routed::new(targets, Arc::new(Weighted), retry, Arc::new(Gate::new(0, 0)))
 }
 
-fn call() -> Call<pb::ChatRequest> {
+fn call() -> ChatCall {
     Call {
         model: "public".to_owned(),
-        request: pb::ChatRequest::default(),
+        request: Arc::default(),
         deadline: None,
         request_id: "req_1".to_owned(),
         idempotency_key: String::new(),
@@ -84,7 +84,7 @@ fn call() -> Call<pb::ChatRequest> {
 }
 
 /// The outcome of a whole answer, and what was tried for it.
-async fn complete(routed: &Routed, call: Call<pb::ChatRequest>, session: &str) -> (Result<(), ProviderError>, String) {
+async fn complete(routed: &Routed, call: ChatCall, session: &str) -> (Result<(), ProviderError>, String) {
     let mut metadata = tonic::metadata::MetadataMap::new();
     if !session.is_empty() {
         metadata.insert(SESSION, session.parse().unwrap());
@@ -200,6 +200,17 @@ async fn beyond_the_bound_callers_are_refused_at_once_and_leaving_frees_the_plac
     drop(answered);
     assert!(poll!(&mut next).is_pending());
     assert_eq!(silent.asked().len(), 2, "only those who stayed were sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bound_of_a_target_and_the_callers_deadline_hold_both() {
+    let provider = Scripted::failing([]);
+    let bounded = Target { total: Some(Duration::from_secs(9)), ..target("a", &provider) };
+    let after = |seconds| Some(Instant::now() + Duration::from_secs(seconds));
+    assert_eq!(bounded.deadline(None), after(9));
+    assert_eq!(bounded.deadline(after(5)), after(5));
+    assert_eq!(bounded.deadline(after(30)), after(9));
+    assert_eq!(target("b", &provider).deadline(None), None);
 }
 
 #[test]

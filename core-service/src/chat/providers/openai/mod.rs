@@ -10,9 +10,9 @@ use triptych_proto::v1 as pb;
 use url::Url;
 
 use self::stream::Pieces;
-use super::super::{ChatProvider, dialect::Dialect};
+use super::super::{ChatCall, ChatProvider, dialect::Dialect};
 use crate::{
-    call::{Call, Chunks},
+    call::Chunks,
     error::ProviderError,
     upstream::{Auth, Limits, SetupError, Upstream, failure_in_reply, until, within},
 };
@@ -45,7 +45,7 @@ impl OpenAiChat {
 
 #[async_trait]
 impl ChatProvider for OpenAiChat {
-    async fn complete(&self, mut call: Call<pb::ChatRequest>) -> Result<pb::CreateChatResponse, ProviderError> {
+    async fn complete(&self, mut call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         self.dialect.adapt(&call.model, &mut call.request, false);
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::No);
@@ -70,7 +70,7 @@ impl ChatProvider for OpenAiChat {
 
     async fn stream(
         &self,
-        mut call: Call<pb::ChatRequest>,
+        mut call: ChatCall,
         options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
         self.dialect.adapt(&call.model, &mut call.request, true);

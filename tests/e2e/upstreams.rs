@@ -1,0 +1,112 @@
+//! What is set of one upstream or of several: names, dialects, bounds in time.
+
+use std::time::Duration;
+
+use core_service::{
+    chat::dialect::Dialect,
+    config::{Route, Routing},
+};
+use serde_json::json;
+
+use crate::{
+    harness::{Events, MODEL, data, error_of, hello, over_both_hops_with},
+    routing::{AWAY, REPLY, route, tried},
+    upstream::{Reply, Upstream, content},
+};
+
+#[tokio::test]
+async fn a_lone_upstream_is_tried_again_rests_and_tells_what_was_tried() {
+    over_both_hops_with(
+        |settings, _| settings.chat.routing = Routing { failures: 2, ..Routing::default() },
+        async |world| {
+            world.upstream.will(Reply::new(503, AWAY));
+            world.upstream.will(Reply::new(200, REPLY));
+            assert_eq!(tried(world).await, "upstream=unavailable,upstream=ok");
+            world.upstream.saw().await;
+            world.upstream.saw().await;
+
+            world.upstream.will(Reply::new(429, AWAY).header("retry-after", "3600"));
+            let answer = world.chat(hello(&json!({"stream": true}))).await;
+            assert_eq!(answer.headers()["x-triptych-attempts"], "upstream=rate_limited");
+            assert_eq!(error_of(answer).await.0.as_u16(), 429);
+            world.upstream.saw().await;
+            // It asked for a rest and is left alone.
+            let answer = world.chat(hello(&json!({}))).await;
+            assert!(answer.headers().get("x-triptych-attempts").is_none(), "{answer:?}");
+            assert_eq!(error_of(answer).await.1["code"], "rate_limit_exceeded");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_lone_upstream_may_have_aliases() {
+    over_both_hops_with(
+        |settings, _| {
+            let aliases = vec!["gpt-4o-mini".to_owned()];
+            settings.chat.routes = vec![Route { model: MODEL.to_owned(), aliases, ..Route::default() }];
+        },
+        async |world| {
+            world.upstream.will(Reply::new(200, REPLY));
+            let answer = world.chat(hello(&json!({"model": "gpt-4o-mini"}))).await;
+            let reply: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+            assert_eq!(reply["model"], MODEL);
+            assert_eq!(world.upstream.saw().await.json()["model"], MODEL);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn each_upstream_is_spoken_to_in_its_own_dialect() {
+    let other = Upstream::start().await;
+    over_both_hops_with(
+        |settings, _| {
+            route(settings, Some(&other));
+            settings.chat.upstreams[0].dialect = Some(Dialect::Openai);
+            // What is said of all holds for the one of which nothing is said.
+            settings.chat.dialect = Some(Dialect::Deepseek);
+        },
+        async |world| {
+            world.upstream.will(Reply::new(503, AWAY));
+            other.will(Reply::new(200, REPLY));
+            assert_eq!(world.chat(hello(&json!({"max_completion_tokens": 5}))).await.status(), 200);
+            let (a, b) = (world.upstream.saw().await.json(), other.saw().await.json());
+            assert_eq!((&a["max_completion_tokens"], a.get("max_tokens")), (&json!(5), None));
+            assert_eq!((&b["max_tokens"], b.get("max_completion_tokens")), (&json!(5), None));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_in_all_ends_though_neither_silence_nor_the_caller_bounds_it() {
+    over_both_hops_with(
+        |settings, _| settings.chat.total_timeout = Duration::from_millis(50),
+        async |world| {
+            world.upstream.will(Reply::silence());
+            let (status, error) = error_of(world.chat(hello(&json!({}))).await).await;
+            assert_eq!((status.as_u16(), &error["code"]), (504, &json!("upstream_timeout")));
+            world.upstream.saw().await;
+            world.upstream.was_left().await;
+        },
+    )
+    .await;
+    over_both_hops_with(
+        |settings, _| {
+            // Long enough for the first piece on a busy machine; the one of the upstream goes before that of all.
+            route(settings, None);
+            settings.chat.upstreams[0].total_timeout = Some(Duration::from_secs(2));
+            settings.chat.total_timeout = Duration::from_millis(1);
+        },
+        async |world| {
+            world.upstream.will(Reply::stream().send(&content("a")).stall());
+            let events = Events::of(world.chat(hello(&json!({"stream": true}))).await).rest().await;
+            assert_eq!(data(&events[0])["choices"][0]["delta"]["content"], "a");
+            assert_eq!(data(events.last().unwrap())["error"]["code"], "upstream_timeout", "{events:#?}");
+            world.upstream.saw().await;
+            world.upstream.was_left().await;
+        },
+    )
+    .await;
+}
