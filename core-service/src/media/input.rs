@@ -52,7 +52,8 @@ impl Inputs {
         Ok(Self { vault, fetcher, settings, decoders: Arc::new(Semaphore::new(cores)) })
     }
 
-    /// The picture that `input` stands for: surely a PNG, JPEG or WebP file, whole, and within the bounds.
+    /// The picture that `input` stands for: surely a PNG, JPEG or WebP file, whole, upright, and within
+    /// the bounds.
     ///
     /// # Errors
     /// [`Error::InvalidField`] naming `field` for everything that the caller can mend; [`Error::Storage`].
@@ -90,20 +91,20 @@ impl Inputs {
         let (format, size) = picture::head(&bytes, max).map_err(|why| Error::invalid(field, why))?;
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
         let permit = permit.map_err(|_| Error::ShuttingDown)?;
-        let whole = {
+        let turned = {
             let bytes = bytes.clone();
             tokio::task::spawn_blocking(move || {
                 // Kept to the end of the decoding even if the caller is gone by then.
                 let _permit = permit;
-                picture::check_whole(&bytes, max)
+                picture::upright(&bytes, max)
             })
         };
-        let whole = whole.await.unwrap_or_else(|error| {
+        let turned = turned.await.unwrap_or_else(|error| {
             // The decoder's defect, but this picture's problem.
             tracing::error!("decoding a picture: {error}");
             Err("is a picture that cannot be decoded".to_owned())
         });
-        whole.map_err(|why| Error::invalid(field, why))?;
+        let (bytes, size) = turned.map_err(|why| Error::invalid(field, why))?.unwrap_or((bytes, size));
         Ok(InputPicture { bytes, format, size })
     }
 }
@@ -135,6 +136,17 @@ mod tests {
         assert_eq!(inputs.resolve("mask", from(Source::Data(bytes.clone()))).await, Ok(expected.clone()));
         let media = inputs.vault.put_content(bytes, MediaType::Jpeg).await.unwrap();
         assert_eq!(inputs.resolve("mask", from(Source::MediaKey(media.key))).await, Ok(expected));
+    }
+
+    #[tokio::test]
+    async fn a_picture_noted_as_turned_comes_out_upright() {
+        let (_directory, inputs) = inputs();
+        let lying = pictures::noted(MediaType::Jpeg, 6);
+        let picture = inputs.resolve("image", from(Source::Data(lying.clone()))).await.unwrap();
+        assert_eq!((picture.format, picture.size), (MediaType::Jpeg, Size::new(20, 40)));
+        assert_eq!(picture::head(&picture.bytes, 10_000), Ok((MediaType::Jpeg, Size::new(20, 40))));
+        let stored = inputs.vault.put_content(lying, MediaType::Jpeg).await.unwrap();
+        assert_eq!(inputs.resolve("image", from(Source::MediaKey(stored.key))).await, Ok(picture));
     }
 
     #[tokio::test]

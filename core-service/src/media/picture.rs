@@ -3,7 +3,11 @@
 use std::io::Cursor;
 
 use bytes::Bytes;
-use image::{ImageFormat, ImageReader, Limits};
+use image::{
+    DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits,
+    codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
+    metadata::Orientation,
+};
 
 use super::key::MediaType;
 use crate::size::Size;
@@ -14,18 +18,21 @@ const DECODER_OVERHEAD: u64 = 64 << 20;
 /// Bytes of the widest pixel that is taken: four channels of 16 bits.
 const WIDEST_PIXEL: u64 = 8;
 
-/// A whole picture that came with a request.
+/// Of a JPEG that had to be turned: what it loses by being encoded once more is not seen.
+const TURNED_QUALITY: u8 = 95;
+
+/// A whole picture that came with a request, the way it is meant to be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputPicture {
-    /// The encoded picture, as it came.
+    /// The encoded picture: as it came, or turned as its metadata says, which is then gone.
     pub bytes: Bytes,
     /// How it is encoded: PNG, JPEG or WebP.
     pub format: MediaType,
-    /// Its size in pixels, as stored: a rotation noted in its metadata is not applied.
+    /// Its size in pixels.
     pub size: Size,
 }
 
-/// Reads the head of a picture: its type from its first bytes, whatever anyone called it, and its size.
+/// Reads the head of a picture: its type from its first bytes, whatever anyone called it, and its size as stored.
 ///
 /// # Errors
 /// In words that follow the field's name.
@@ -42,16 +49,45 @@ pub fn head(bytes: &[u8], max_pixels: u64) -> Result<(MediaType, Size), String> 
     Ok((format, Size::new(width, height)))
 }
 
-/// Decodes all of a picture whose head was read, to see that all of it is there. Takes up to seconds: not for async threads.
+/// Decodes all of a picture whose head was read, to see that all of it is there, and turns it upright if its metadata
+/// says how: cameras store what the sensor saw, and no provider is sure to read the note beside it. `None`: it stands as
+/// it came. Takes up to seconds: not for async threads.
 ///
 /// # Errors
 /// In words that follow the field's name.
-pub fn check_whole(bytes: &[u8], max_pixels: u64) -> Result<(), String> {
+pub fn upright(bytes: &[u8], max_pixels: u64) -> Result<Option<(Bytes, Size)>, String> {
+    let (format, _) = sniff(bytes).ok_or("is not a PNG, JPEG or WebP picture")?;
     // The decoder paints the missing rest of a JPEG grey and says nothing.
-    if matches!(sniff(bytes), Some((MediaType::Jpeg, _))) && !jpeg_ends(bytes) {
+    if format == MediaType::Jpeg && !jpeg_ends(bytes) {
         return Err("is a picture that breaks off before its end".to_owned());
     }
-    reader(bytes, max_pixels)?.decode().map(drop).map_err(|error| broken(&error))
+    let mut decoder = reader(bytes, max_pixels)?.into_decoder().map_err(|error| broken(&error))?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    // Without its profile a picture of another colour space would change its colours.
+    let profile = decoder.icc_profile().ok().flatten();
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| broken(&error))?;
+    if orientation == Orientation::NoTransforms {
+        return Ok(None);
+    }
+    picture.apply_orientation(orientation);
+    let turned = encode(&picture, format, profile).map_err(|error| broken(&error))?;
+    Ok(Some((turned, Size::new(picture.width(), picture.height()))))
+}
+
+fn encode(picture: &DynamicImage, format: MediaType, profile: Option<Vec<u8>>) -> ImageResult<Bytes> {
+    fn write<E: ImageEncoder>(picture: &DynamicImage, mut encoder: E, profile: Option<Vec<u8>>) -> ImageResult<()> {
+        if let Some(profile) = profile {
+            encoder.set_icc_profile(profile).map_err(ImageError::Unsupported)?;
+        }
+        picture.write_with_encoder(encoder)
+    }
+    let mut out = Vec::new();
+    match format {
+        MediaType::Jpeg => write(picture, JpegEncoder::new_with_quality(&mut out, TURNED_QUALITY), profile)?,
+        MediaType::Webp => write(picture, WebPEncoder::new_lossless(&mut out), profile)?,
+        MediaType::Png | MediaType::Mp4 => write(picture, PngEncoder::new(&mut out), profile)?,
+    }
+    Ok(out.into())
 }
 
 fn reader(bytes: &[u8], max_pixels: u64) -> Result<ImageReader<Cursor<&[u8]>>, String> {
@@ -88,8 +124,8 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
     }
 }
 
-fn broken(error: &image::ImageError) -> String {
-    if matches!(error, image::ImageError::Limits(_)) {
+fn broken(error: &ImageError) -> String {
+    if matches!(error, ImageError::Limits(_)) {
         return "is a picture that needs too much memory".to_owned();
     }
     format!("is a picture that cannot be read to its end: {error}")
@@ -97,7 +133,7 @@ fn broken(error: &image::ImageError) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use image::{ExtendedColorType, ImageEncoder, codecs};
+    use image::{ExtendedColorType, codecs};
 
     use super::*;
 
@@ -142,7 +178,7 @@ pub(crate) mod tests {
             for (width, height) in [(1, 1), (33, 7), (640, 481)] {
                 let bytes = encoded(format, width, height);
                 assert_eq!(head(&bytes, MAX), Ok((format, Size::new(width, height))));
-                assert_eq!(check_whole(&bytes, MAX), Ok(()));
+                assert_eq!(upright(&bytes, MAX), Ok(None));
             }
         }
     }
@@ -153,8 +189,58 @@ pub(crate) mod tests {
             let bytes = encoded(format, 64, 64);
             for share in [1, 10, 50, 90, 99] {
                 let cut = &bytes[..(bytes.len() * share / 100).min(bytes.len() - 20)];
-                let refused = head(cut, MAX).is_err() || check_whole(cut, MAX).is_err();
+                let refused = head(cut, MAX).is_err() || upright(cut, MAX).is_err();
                 assert!(refused, "{format} cut at {share} %");
+            }
+        }
+    }
+
+    /// The note of a camera that was held this way, as TIFF.
+    fn exif(orientation: u8) -> Vec<u8> {
+        let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+        exif
+    }
+
+    /// A picture, left half red and right half blue, with such a note.
+    pub(crate) fn noted(format: MediaType, orientation: u8) -> Bytes {
+        let pixels: Vec<u8> = (0..40 * 20).flat_map(|i| if i % 40 < 20 { [250, 0, 0] } else { [0, 0, 250] }).collect();
+        let rgb = ExtendedColorType::Rgb8;
+        let mut out = Vec::new();
+        match format {
+            MediaType::Png => {
+                let mut encoder = PngEncoder::new(&mut out);
+                encoder.set_exif_metadata(exif(orientation)).unwrap();
+                encoder.write_image(&pixels, 40, 20, rgb)
+            }
+            MediaType::Jpeg => {
+                let mut encoder = JpegEncoder::new_with_quality(&mut out, 100);
+                encoder.set_exif_metadata(exif(orientation)).unwrap();
+                encoder.write_image(&pixels, 40, 20, rgb)
+            }
+            MediaType::Webp => {
+                let mut encoder = WebPEncoder::new_lossless(&mut out);
+                encoder.set_exif_metadata(exif(orientation)).unwrap();
+                encoder.write_image(&pixels, 40, 20, rgb)
+            }
+            MediaType::Mp4 => panic!("not a picture"),
+        }
+        .unwrap();
+        out.into()
+    }
+
+    #[test]
+    fn a_picture_is_turned_the_way_it_was_taken() {
+        for format in [MediaType::Png, MediaType::Jpeg, MediaType::Webp] {
+            assert_eq!(upright(&noted(format, 1), MAX), Ok(None), "{format}");
+            // Where red must be: noted 3, upside down, it is at the right; 6, at the top; 8, at the bottom.
+            for (orientation, size, red) in [(3, (40, 20), (35, 10)), (6, (20, 40), (10, 5)), (8, (20, 40), (10, 35))] {
+                let (turned, told) = upright(&noted(format, orientation), MAX).unwrap().unwrap();
+                assert_eq!(head(&turned, MAX), Ok((format, Size::new(size.0, size.1))), "{format} {orientation}");
+                assert_eq!(told, Size::new(size.0, size.1));
+                let pixel = image::load_from_memory(&turned).unwrap().to_rgb8()[red];
+                assert!(pixel[0] > 200 && pixel[2] < 50, "{format} {orientation}: {pixel:?}");
+                assert_eq!(upright(&turned, MAX), Ok(None), "turned once and for all");
             }
         }
     }
@@ -177,7 +263,7 @@ pub(crate) mod tests {
         }
         for bytes in [&b"\xff\xd8\xff"[..], b"\xff\xd8\xff\xff\xff\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP"] {
             assert!(head(bytes, MAX).is_err());
-            assert!(check_whole(bytes, MAX).is_err());
+            assert!(upright(bytes, MAX).is_err());
         }
     }
 }
