@@ -8,7 +8,14 @@ use crate::{
     config::{self, Grpc, Settings},
     error::Error,
     image::{ImageProvider, providers::offline::OfflineImage, service::ImageDoor},
-    media::{Inputs, Vault, fetch::FetchSettings, guard::Guard, input::InputSettings, service::MediaDoor},
+    media::{
+        Inputs, Vault,
+        fetch::FetchSettings,
+        guard::Guard,
+        input::InputSettings,
+        service::MediaDoor,
+        sweeper::{Keeping, Sweeper, SweeperHandle},
+    },
     model::ModelDoor,
     upstream::SetupError,
     video::{
@@ -33,6 +40,7 @@ pub struct Core {
     services: Services,
     grpc: Grpc,
     runner: RunnerHandle,
+    sweeper: SweeperHandle,
     store: SqliteStore,
 }
 
@@ -84,7 +92,8 @@ impl Core {
         settings.validate()?;
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
-        let vault = Vault::open(&dir.join("media"))?;
+        let keeping = keeping(&settings.media);
+        let vault = Vault::open(&dir.join("media"))?.kept_for(keeping.retention.unwrap_or(Duration::MAX));
         let inputs = Inputs::new(vault.clone(), inputs(&settings.media))?;
         let store = SqliteStore::open(&dir.join("jobs.sqlite")).await.map_err(Error::from)?;
         let jobs = Jobs::new(Arc::new(store.clone()), vault.clone(), jobs(&settings.jobs));
@@ -98,10 +107,11 @@ impl Core {
             image: Arc::new(ImageDoor::new(catalog.clone(), vault.clone(), inputs.clone())),
             video: Arc::new(VideoDoor::new(catalog.clone(), jobs.clone(), inputs)),
             model: Arc::new(ModelDoor::new(catalog.clone())),
-            media: Arc::new(MediaDoor::new(vault)),
+            media: Arc::new(MediaDoor::new(vault.clone())),
         };
+        let sweeper = Sweeper::new(vault, keeping, Arc::new(jobs.clone())).start();
         let runner = Runner::start(jobs, catalog);
-        Ok(Self { services, grpc: settings.grpc.clone(), runner, store })
+        Ok(Self { services, grpc: settings.grpc.clone(), runner, sweeper, store })
     }
 
     /// The doors. Cheap to clone.
@@ -117,18 +127,26 @@ impl Core {
     /// Stops the job machine and closes the stores: steps under way get a moment to finish, and all leases are handed
     /// back, so that the next process need not wait for them to lapse. The doors answer no more after this.
     pub async fn close(self) {
-        let Self { services, grpc: _, runner, store } = self;
-        runner.stop(STEP_GRACE).await;
+        let Self { services, grpc: _, runner, sweeper, store } = self;
+        tokio::join!(runner.stop(STEP_GRACE), sweeper.stop());
         drop(services);
         store.close().await;
     }
 }
 
 fn inputs(settings: &config::Media) -> InputSettings {
-    let config::Media { fetch_private_addresses, max_input_bytes, max_pixels } = *settings;
+    let config::Media { fetch_private_addresses, max_input_bytes, max_pixels, .. } = *settings;
     let guard = if fetch_private_addresses { Guard::OPEN } else { Guard::PUBLIC };
     let fetch = FetchSettings { guard, ..FetchSettings::default() };
     InputSettings { max_bytes: max_input_bytes, max_pixels, fetch }
+}
+
+fn keeping(settings: &config::Media) -> Keeping {
+    let config::Media { retention, quota_bytes, .. } = *settings;
+    Keeping {
+        retention: (!retention.is_zero()).then_some(retention),
+        quota_bytes: (quota_bytes > 0).then_some(quota_bytes),
+    }
 }
 
 fn jobs(settings: &config::Jobs) -> JobSettings {

@@ -3,8 +3,10 @@
 //! Where they come from is the executable's business; here is what they mean and which values make sense.
 
 mod chat;
+mod media;
 
 pub use chat::{Policy, Route, Routing, Upstream};
+pub use media::Media;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -30,7 +32,7 @@ pub struct Settings {
     pub offline: Offline,
     /// The video job machine.
     pub jobs: Jobs,
-    /// Pictures that come with requests.
+    /// Pictures that come with requests, finished files and the links to them.
     pub media: Media,
     /// The core's own server.
     pub grpc: Grpc,
@@ -152,18 +154,6 @@ pub struct Jobs {
     pub max_file_bytes: u64,
 }
 
-/// Pictures that come with requests.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Media {
-    /// Whether addresses given by callers may lead into private networks.
-    pub fetch_private_addresses: bool,
-    /// The longest picture, in bytes.
-    pub max_input_bytes: u64,
-    /// The largest picture, in pixels.
-    pub max_pixels: u64,
-}
-
 /// The core's own server.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -249,12 +239,7 @@ impl Settings {
         if !(1..=256).contains(&jobs.workers) {
             return wrong("jobs.workers", "must be 1 to 256");
         }
-        if !(64..=256 << 20).contains(&self.media.max_input_bytes) {
-            return wrong("media.max_input_bytes", "must be 64 to 268435456 (256 MiB)");
-        }
-        if self.media.max_pixels == 0 {
-            return wrong("media.max_pixels", "must be at least 1");
-        }
+        media::validate(&self.media)?;
         // Media travel in chunks of 256 KiB; a limit below one chunk and its frame would break every download.
         if !(512 << 10..=1 << 30).contains(&self.grpc.max_message_bytes) {
             return wrong("grpc.max_message_bytes", "must be 524288 (512 KiB) to 1073741824 (1 GiB)");
@@ -315,12 +300,6 @@ impl Default for Jobs {
             retention: Duration::ZERO,
             max_file_bytes: 2 << 30,
         }
-    }
-}
-
-impl Default for Media {
-    fn default() -> Self {
-        Self { fetch_private_addresses: false, max_input_bytes: 20 << 20, max_pixels: 50_000_000 }
     }
 }
 

@@ -33,9 +33,14 @@ pub(crate) enum Source {
 /// How long a copy may be kept, and what it is called.
 #[derive(Debug, Clone)]
 pub(crate) struct Label {
-    pub(crate) cache_control: &'static str,
+    pub(crate) cache_control: HeaderValue,
     /// Without its extension.
     pub(crate) name: Option<String>,
+}
+
+/// Whether a text can stand in a file's name as it is.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// Answers GET and HEAD, with validators and single ranges.
@@ -73,7 +78,7 @@ fn respond(media: &Media, wanted: Wanted, body: Body, label: Label) -> Result<Re
     let text = |text: String| HeaderValue::try_from(text).map_err(|_| GatewayError::internal());
     let mut set = Vec::from([
         (header::ETAG, text(ranges::quoted(&media.etag))?),
-        (header::CACHE_CONTROL, HeaderValue::from_static(label.cache_control)),
+        (header::CACHE_CONTROL, label.cache_control),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         // Whatever the bytes look like to a browser, they are what we say.
         (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),

@@ -37,6 +37,7 @@ pub mod sse;
 mod testing;
 mod video;
 
+pub use links::LinkSigner;
 pub use meters::prometheus;
 pub use routes::router;
 pub use server::serve;

@@ -1,36 +1,58 @@
-//! Absolute addresses of finished files, as the client at hand can reach them.
+//! Absolute addresses of finished files, as the client at hand can reach them. Every link in an answer is made here.
+
+mod signer;
+
+use std::time::SystemTime;
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, header, request::Parts, uri::Authority};
 
+pub use self::signer::LinkSigner;
+pub(crate) use self::signer::Refused;
 use crate::{app::App, error::GatewayError, settings::Settings};
 
 /// Makes links that begin where this request's client found us.
 #[derive(Debug, Clone)]
 pub(crate) struct Links {
     base: String,
+    signer: Option<LinkSigner>,
 }
 
 impl Links {
     #[cfg(test)]
     pub(crate) fn to(base: &str) -> Self {
-        Self { base: base.to_owned() }
+        Self { base: base.to_owned(), signer: None }
     }
 
-    /// Where the medium of this key is served.
+    #[cfg(test)]
+    pub(crate) fn signed_by(self, signer: LinkSigner) -> Self {
+        Self { signer: Some(signer), ..self }
+    }
+
+    /// Where the medium of this key is served, signed where the operator wants it so.
     pub(crate) fn media(&self, key: &str) -> String {
-        format!("{}/media/{key}", self.base)
+        let link = format!("{}/media/{key}", self.base);
+        match &self.signer {
+            Some(signer) => format!("{link}?{}", signer.sign_at(key, SystemTime::now())),
+            None => link,
+        }
     }
 
-    /// The key in a link that [`media`](Self::media) made.
-    pub(crate) fn key_of<'a>(&self, link: &'a str) -> Option<&'a str> {
-        let key = link.strip_prefix(&self.base)?.strip_prefix("/media/")?;
-        (!key.is_empty() && !key.contains(['/', '?', '#', '%'])).then_some(key)
+    /// The key in a link that [`media`](Self::media) made, or why such a link is not good. `None`: it is another's.
+    pub(crate) fn key_of<'a>(&self, link: &'a str) -> Option<Result<&'a str, Refused>> {
+        let path = link.strip_prefix(&self.base)?.strip_prefix("/media/")?;
+        let (key, query) = path.split_once('?').unwrap_or((path, ""));
+        if key.is_empty() || key.contains(['/', '#', '%']) {
+            return None;
+        }
+        let checked = self.signer.as_ref().map(|signer| signer.check(key, query, SystemTime::now()));
+        Some(checked.transpose().map(|_| key))
     }
 
     fn of(parts: &Parts, settings: &Settings) -> Self {
+        let signer = settings.link_signer.clone();
         if let Some(base) = &settings.public_base_url {
-            return Self { base: base.trim_end_matches('/').to_owned() };
+            return Self { base: base.trim_end_matches('/').to_owned(), signer };
         }
         let text = |name: &str| first(&parts.headers, name);
         let forwarded = |name| settings.trust_forwarded.then(|| text(name)).flatten();
@@ -40,7 +62,7 @@ impl Links {
         // Whatever is no host at all does not get into a link.
         let host = host.filter(|host| host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@')));
         let scheme = forwarded("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
-        Self { base: format!("{scheme}://{}", host.unwrap_or("localhost")) }
+        Self { base: format!("{scheme}://{}", host.unwrap_or("localhost")), signer }
     }
 }
 
@@ -59,6 +81,8 @@ impl FromRequestParts<App> for Links {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn link(settings: &Settings, uri: &str, headers: &[(&str, &str)]) -> String {
@@ -90,9 +114,20 @@ mod tests {
     #[test]
     fn only_our_own_links_hold_a_key() {
         let links = Links::to("http://a.test");
-        assert_eq!(links.key_of("http://a.test/media/k.png"), Some("k.png"));
+        for own in ["http://a.test/media/k.png", "http://a.test/media/k.png?e=1&s=x"] {
+            assert_eq!(links.key_of(own), Some(Ok("k.png")), "{own}");
+        }
         for other in ["http://b.test/media/k.png", "http://a.test/media/", "http://a.test/media/../x", "k.png"] {
             assert_eq!(links.key_of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_link_of_ours_is_worth_as_much_in_a_request_as_in_a_browser() {
+        let links = Links::to("http://a.test").signed_by(LinkSigner::new(b"key", Duration::from_secs(60)));
+        assert_eq!(links.key_of(&links.media("k.png")), Some(Ok("k.png")));
+        assert_eq!(links.key_of("http://a.test/media/k.png"), Some(Err(Refused::Unsigned)));
+        let swapped = links.media("l.png").replace("l.png", "k.png");
+        assert_eq!(links.key_of(&swapped), Some(Err(Refused::Forged)));
     }
 }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::links::LinkSigner;
+
 /// Bounds, timeouts and addresses of the REST side. Durations are read as seconds (a number) or as a text with its
 /// unit: `250ms`, `10s`, `2m`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where clients reach this gateway, without a slash at the end: `https://ai.example.org`. Links in answers begin
@@ -15,6 +17,9 @@ pub struct Settings {
     /// Threads that serve connections, each with a runtime of its own, where a connection and its calls stay. 0: the
     /// runtime of whoever serves.
     pub threads: usize,
+    /// Signs the links to media, and then takes signed ones only. Absent: links are plain and never expire.
+    #[serde(skip)]
+    pub link_signer: Option<LinkSigner>,
     /// Longest request body, after decompression, in bytes.
     pub body_limit_bytes: usize,
     /// Longest request head, in bytes.
@@ -46,6 +51,7 @@ impl Default for Settings {
         Self {
             public_base_url: None,
             threads: 0,
+            link_signer: None,
             body_limit_bytes: 64 << 20,
             head_limit_bytes: 64 << 10,
             header_timeout: Duration::from_secs(10),

@@ -32,6 +32,8 @@ The REST side has a few of its own, which never reach the core:
 | `invalid_json` | 400 | the body is not JSON, not UTF-8, or nested too deeply |
 | `invalid_request` | 400 | a header or the form of the body is wrong |
 | `not_found`, `unsupported_endpoint` | 404 | nothing is served under this address |
+| `link_not_signed` | 403 | links are signed here, and this one is not, or was changed |
+| `link_expired` | 410 | the link was good once |
 | `method_not_allowed` | 405 | the `Allow` header names the right methods |
 | `request_timeout` | 408 | the body did not arrive in time |
 | `request_too_large` | 413 | the body is longer than `rest.body_limit_bytes` |

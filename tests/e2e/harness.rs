@@ -1,6 +1,6 @@
 //! Starts the core and the gateway in this process, on free ports, with the scripted upstream behind them.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use core_service::{Core, config::Settings};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -41,7 +41,7 @@ pub(crate) struct World {
     http: reqwest::Client,
     stop: CancellationToken,
     servers: JoinSet<()>,
-    _data: TempDir,
+    data: TempDir,
 }
 
 /// Runs a test over each hop, on fresh servers, and sees to it that they go down in order.
@@ -112,7 +112,7 @@ impl World {
         servers.spawn(async move { rest_gateway::serve(rest, router, gateway, stopped).await.unwrap() });
         // No proxy: an environment variable of whoever runs the tests must not lead them elsewhere.
         let http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
-        Self { upstream, rest: rest_address, grpc: grpc_address, http, stop, servers, _data: data }
+        Self { upstream, rest: rest_address, grpc: grpc_address, http, stop, servers, data }
     }
 
     async fn stop(self) {
@@ -126,6 +126,11 @@ impl World {
             }
         })
         .await;
+    }
+
+    /// Where the core keeps its media.
+    pub(crate) fn media_dir(&self) -> PathBuf {
+        self.data.path().join("media")
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

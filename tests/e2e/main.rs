@@ -8,6 +8,7 @@ mod errors;
 mod fidelity;
 mod harness;
 mod image;
+mod media;
 mod pressure;
 mod refusals;
 mod routing;

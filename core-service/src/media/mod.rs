@@ -1,4 +1,5 @@
-//! Finished files: put, describe, read in ranges, remove; over an object store. And the pictures that come with requests.
+//! Finished files: put, describe, read in ranges, remove, sweep; over an object store. And files from elsewhere:
+//! pictures that come with requests, and what providers made.
 
 mod client;
 pub mod download;
@@ -8,6 +9,7 @@ pub mod input;
 pub mod key;
 pub mod picture;
 pub mod service;
+pub mod sweeper;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod vault;

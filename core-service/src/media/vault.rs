@@ -1,10 +1,13 @@
 //! The media store. A file is there whole or not at all: it is written under another name, flushed and then renamed.
 
+mod shelf;
+mod usage;
+
 use std::{
     io::{self, SeekFrom},
     path::Path as Directory,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -20,6 +23,8 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 use triptych_proto::v1 as pb;
 
+pub use self::shelf::Stored;
+use self::usage::{Lease, Leases, STAMPED_AT_MOST, stamp};
 use super::key::{MediaKey, MediaType};
 use crate::error::{Error, ProviderError};
 
@@ -29,9 +34,6 @@ pub const CHUNK: usize = 256 * 1024;
 /// Hashing more than this is handed to a blocking thread; less is done before a thread would have woken.
 const HASHED_INLINE: usize = 64 * 1024;
 
-/// A half-written file that nobody touched for this long was left by a process that died.
-const ABANDONED: Duration = Duration::from_hours(1);
-
 /// The bytes of a medium, in order.
 pub type MediaBytes = BoxStream<'static, Result<Bytes, Error>>;
 
@@ -39,6 +41,10 @@ pub type MediaBytes = BoxStream<'static, Result<Bytes, Error>>;
 #[derive(Debug, Clone)]
 pub struct Vault {
     store: Arc<dyn ObjectStore>,
+    directory: Arc<Directory>,
+    leases: Leases,
+    /// How old the note of a file's last use must be to be written anew.
+    stamped: Duration,
 }
 
 impl Vault {
@@ -49,10 +55,16 @@ impl Vault {
     pub fn open(directory: &Directory) -> Result<Self, Error> {
         let failed = |error: &dyn std::fmt::Display| Error::Storage(format!("{}: {error}", directory.display()));
         std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
-        sweep(directory).map_err(|error| failed(&error))?;
         // Flushed before it is renamed: a job must not call itself completed over a file that a power cut takes away.
         let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(&error))?.with_fsync(true);
-        Ok(Self { store: Arc::new(store) })
+        let (directory, leases) = (Arc::from(directory), Leases::default());
+        Ok(Self { store: Arc::new(store), directory, leases, stamped: STAMPED_AT_MOST })
+    }
+
+    /// The same vault, telling uses apart finely enough for what is removed once it was unused for `retention`.
+    #[must_use]
+    pub fn kept_for(self, retention: Duration) -> Self {
+        Self { stamped: STAMPED_AT_MOST.min(retention / 4), ..self }
     }
 
     /// Stores `bytes` under `key`. Storing again under the same key replaces the file in one step.
@@ -63,7 +75,7 @@ impl Vault {
         Ok(describe(key, size))
     }
 
-    /// Stores `bytes` under the key of their content.
+    /// Stores `bytes` under the key of their content. What is there already is not written again.
     pub async fn put_content(&self, bytes: Bytes, media_type: MediaType) -> Result<pb::Media, Error> {
         let key = if bytes.len() <= HASHED_INLINE {
             MediaKey::of_content(&bytes, media_type)
@@ -73,7 +85,13 @@ impl Vault {
                 .await
                 .map_err(|error| Error::Internal(format!("hashing: {error}")))?
         };
-        self.put(&key, bytes).await
+        // Held, so that what is found is still there when its key is told.
+        let _lease = self.leases.hold(&key);
+        match self.describe(&key).await {
+            Ok(media) if media.size_bytes == bytes.len() as u64 => Ok(media),
+            Ok(_) | Err(Error::MediaNotFound(_)) => self.put(&key, bytes).await,
+            Err(error) => Err(error),
+        }
     }
 
     /// Stores a stream under `key`, a few megabytes at a time. A stream that fails, is dropped or is longer than `limit`
@@ -112,6 +130,11 @@ impl Vault {
     /// [`Error::MediaNotFound`].
     pub async fn describe(&self, key: &MediaKey) -> Result<pb::Media, Error> {
         let meta = self.store.head(&path(key)).await.map_err(|error| storage(key, &error))?;
+        if SystemTime::from(meta.last_modified).elapsed().is_ok_and(|idle| idle >= self.stamped) {
+            let (path, every) = (self.directory.join(key.as_str()), self.stamped);
+            let noted = tokio::task::spawn_blocking(move || std::fs::File::open(path).map(|file| stamp(&file, every)));
+            drop(noted.await);
+        }
         Ok(describe(key, meta.size))
     }
 
@@ -125,6 +148,7 @@ impl Vault {
         offset: u64,
         length: Option<u64>,
     ) -> Result<(pb::Media, MediaBytes), Error> {
+        let lease = self.leases.hold(key);
         let media = self.describe(key).await?;
         let size = media.size_bytes;
         if offset > 0 && offset >= size {
@@ -137,7 +161,7 @@ impl Vault {
         let range = GetOptions { range: Some(GetRange::Bounded(offset..end)), ..GetOptions::default() };
         let found = self.store.get_opts(&path(key), range).await.map_err(|error| storage(key, &error))?;
         let name = key.clone();
-        let bytes = match found.payload {
+        let bytes: MediaBytes = match found.payload {
             // The store's own stream would go to another thread for every 8 KiB of a file.
             GetResultPayload::File(file, _) => {
                 let mut file = tokio::fs::File::from_std(file);
@@ -149,7 +173,7 @@ impl Vault {
                 bytes.map_err(move |error| storage(&name, &error)).flat_map(|bytes| stream::iter(pieces(bytes))).boxed()
             }
         };
-        Ok((media, bytes))
+        Ok((media, leased(bytes, lease)))
     }
 
     /// All of the medium, of `max` bytes at most.
@@ -157,6 +181,7 @@ impl Vault {
     /// # Errors
     /// [`Error::MediaNotFound`]; [`Error::InvalidField`], naming `media_key`, if it is larger.
     pub async fn bytes(&self, key: &MediaKey, max: u64) -> Result<Bytes, Error> {
+        let _lease = self.leases.hold(key);
         let size = self.describe(key).await?.size_bytes;
         if size > max {
             return Err(Error::invalid("media_key", format!("has {size} bytes; at most {max} are taken")));
@@ -172,6 +197,34 @@ impl Vault {
             Err(error) => Err(storage(key, &error)),
         }
     }
+
+    /// All that is stored. On the way, what was left half written a day ago is removed.
+    pub(crate) async fn survey(&self, now: SystemTime) -> Result<Vec<Stored>, Error> {
+        self.leases.prune();
+        let directory = Arc::clone(&self.directory);
+        self.blocking(move || shelf::survey(&directory, now)).await
+    }
+
+    /// Removes a medium, unless it is being read or was used after it was weighed. Whether it was removed.
+    pub(crate) async fn evict(&self, weighed: Stored) -> Result<bool, Error> {
+        let (directory, leases) = (Arc::clone(&self.directory), self.leases.clone());
+        let remove = move || leases.unless_read(&weighed.key, || shelf::remove(&directory, &weighed));
+        self.blocking(move || remove().transpose().map(Option::unwrap_or_default)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let done = tokio::task::spawn_blocking(work).await;
+        let done = done.map_err(|error| Error::Internal(format!("the media directory: {error}")))?;
+        done.map_err(|error| Error::Storage(format!("{}: {error}", self.directory.display())))
+    }
+}
+
+/// The bytes, and the lease for as long as somebody wants them.
+fn leased(bytes: MediaBytes, lease: Lease) -> MediaBytes {
+    stream::unfold((bytes, lease), async |(mut bytes, lease)| Some((bytes.next().await?, (bytes, lease)))).boxed()
 }
 
 /// Passes the stream on to the upload and returns its length.
@@ -198,20 +251,6 @@ where
         upload.put(chunk);
     }
     Ok(size)
-}
-
-/// Removes what killed processes left half written; the store writes `key#1` and renames it to `key`.
-fn sweep(directory: &Directory) -> io::Result<()> {
-    for file in std::fs::read_dir(directory)? {
-        let file = file?;
-        let unfinished = file.file_name().to_string_lossy().contains('#');
-        let idle = || file.metadata().and_then(|meta| meta.modified()).map(|time| time.elapsed().unwrap_or_default());
-        // Another process may be writing it, or have swept it just now.
-        if unfinished && idle().is_ok_and(|idle| idle > ABANDONED) {
-            drop(std::fs::remove_file(file.path()));
-        }
-    }
-    Ok(())
 }
 
 fn describe(key: &MediaKey, size: u64) -> pb::Media {

@@ -13,6 +13,7 @@ use crate::{
     size::Size,
 };
 
+mod holder;
 pub mod job;
 pub mod jobs;
 pub mod providers;

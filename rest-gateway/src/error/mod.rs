@@ -14,6 +14,8 @@ use serde::Serialize;
 
 pub use status::{Retry, Row, table};
 
+use crate::links::Refused;
+
 /// Tells the official clients when to come back, in milliseconds; beats `Retry-After`.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// Tells the official clients whether to try again, whatever the status says.
@@ -115,6 +117,18 @@ impl GatewayError {
     pub fn not_found(path: &str) -> Self {
         let message = format!("there is nothing at `{path}`; the API begins at /v1 (see /openapi.json)");
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// 403 or 410: a link to a medium that is followed no longer, or never was.
+    pub(crate) fn link_refused(refused: Refused) -> Self {
+        let message = format!(
+            "the link {}; links are signed here, work for a while, and must be followed as they were given",
+            refused.words()
+        );
+        match refused {
+            Refused::Unsigned | Refused::Forged => Self::new(StatusCode::FORBIDDEN, "link_not_signed", message),
+            Refused::Expired => Self::new(StatusCode::GONE, "link_expired", message),
+        }
     }
 
     /// 416: the range begins at or beyond the end of `size` bytes.

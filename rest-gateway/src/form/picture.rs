@@ -86,8 +86,13 @@ fn named(field: &str, text: &str, links: &Links) -> Result<Source, GatewayError>
     let begins = |with: &str| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     if begins("http://") || begins("https://") {
         // Our own links need no network, and often could not be fetched: they lead back to a private address.
-        let own = links.key_of(text).map(|key| Source::MediaKey(key.to_owned()));
-        return Ok(own.unwrap_or_else(|| Source::Url(text.to_owned())));
+        return match links.key_of(text) {
+            Some(Ok(key)) => Ok(Source::MediaKey(key.to_owned())),
+            Some(Err(refused)) => {
+                Err(GatewayError::invalid(field, format!("the link in `{field}` {}", refused.words())))
+            }
+            None => Ok(Source::Url(text.to_owned())),
+        };
     }
     if begins("data:") {
         let data = text.split_once(',').filter(|(head, _)| head.to_ascii_lowercase().ends_with(";base64"));

@@ -102,8 +102,8 @@ pub(crate) async fn content(
 ) -> Result<Response, GatewayError> {
     let variant = last(&query(&uri)?, "variant").unwrap_or_default().to_owned();
     // A deleted clip must not live on in caches; its validator makes asking again cheap.
-    let name = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-').then(|| id.clone());
-    let label = Label { cache_control: "private, no-cache", name };
+    let name = download::is_plain(&id).then(|| id.clone());
+    let label = Label { cache_control: HeaderValue::from_static("private, no-cache"), name };
     download::answer(&app, &context, &method, &headers, Source::Video { id, variant }, label).await
 }
 

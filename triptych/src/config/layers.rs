@@ -30,7 +30,7 @@ const PREFIX: &str = "TRIPTYCH_";
 const FILE: &str = "TRIPTYCH_CONFIG";
 
 /// Settings that are never shown.
-const SECRET: [&str; 1] = ["chat.api_key"];
+const SECRET: [&str; 2] = ["chat.api_key", "media.signing_key"];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

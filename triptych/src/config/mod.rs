@@ -11,6 +11,8 @@ use std::{
 };
 
 use core_service::config as core;
+use rest_gateway::LinkSigner;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
@@ -144,15 +146,19 @@ impl Config {
         let own: Table = OWN.iter().filter_map(|&key| Some((key.to_owned(), rest.remove(key)?))).collect();
         let log = section(&mut tree, "log");
         let own: Rest = typed(own, "rest.", &layers)?;
-        let mut gateway =
-            rest_gateway::Settings { public_base_url: own.public_base_url.clone(), ..typed(rest, "rest.", &layers)? };
+        let core: core::Settings = typed(tree, "", &layers)?;
+        let signer = |key: &SecretString| LinkSigner::new(key.expose_secret().as_bytes(), core.media.link_ttl);
+        let mut gateway = rest_gateway::Settings {
+            public_base_url: own.public_base_url.clone(),
+            link_signer: core.media.signing_key.as_ref().map(signer),
+            ..typed(rest, "rest.", &layers)?
+        };
         match gateway.threads {
             0 => gateway.threads = available_parallelism().map_or(1, NonZeroUsize::get),
             1..=MAX_THREADS => {}
             _ => return Err(layers.complain("rest.threads", &format!("must be 0 to {MAX_THREADS}"))),
         }
-        let config =
-            Self { rest: own, gateway, log: typed(log, "log.", &layers)?, core: typed(tree, "", &layers)?, layers };
+        let config = Self { rest: own, gateway, log: typed(log, "log.", &layers)?, core, layers };
         config.core.validate().map_err(|core::Invalid { key, message }| config.layers.complain(key, &message))?;
         crate::telemetry::filter(&config.log).map_err(|error| config.layers.complain("log.filter", &error))?;
         Ok(config)

@@ -90,7 +90,7 @@ fn what_clients_are_set_up_with_is_not_read() {
 fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
     type Variables<'a> = &'a [(&'a str, &'a str)];
     #[rustfmt::skip]
-    let table: [(&str, Variables<'_>, Variables<'_>, &[&str]); 12] = [
+    let table: [(&str, Variables<'_>, Variables<'_>, &[&str]); 15] = [
         ("[jobs]\nlease = '30 parsecs'", &[], &[], &["jobs.lease = ", "30 parsecs", "(from triptych.toml)"]),
         ("[jobs]\nlease = 30", &[], &[], &["jobs.lease", "triptych.toml", "a text in quotes", "\"15s\""]),
         ("[jobs]\nleese = '30s'", &[], &[], &["jobs.leese", "triptych.toml", "did you mean jobs.lease?"]),
@@ -98,6 +98,9 @@ fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
         ("", &[], &[("TRIPTYCH_GRPC_LISTEN", "50051")], &["grpc.listen = \"50051\"", "TRIPTYCH_GRPC_LISTEN", "IP:PORT"]),
         ("", &[("TRIPTYCH_JOBS_WORKERS", "many")], &[], &["jobs.workers = \"many\"", "TRIPTYCH_JOBS_WORKERS in .env", "a whole number"]),
         ("", &[], &[("TRIPTYCH_JOBS_WORKERS", "0")], &["jobs.workers = 0", "1 to 256"]),
+        ("", &[], &[("TRIPTYCH_MEDIA_RETENTION", "5s")], &["media.retention = \"5s\"", "at least 1m"]),
+        ("", &[], &[("TRIPTYCH_MEDIA_QUOTA_BYTES", "1000")], &["media.quota_bytes = 1000", "64 MiB"]),
+        ("", &[], &[("TRIPTYCH_MEDIA_LINK_TTL", "0s")], &["media.link_ttl", "at least 1s"]),
         ("", &[], &[("TRIPTYCH_GRPC_REFLEXION", "true")], &["TRIPTYCH_GRPC_REFLEXION", "did you mean TRIPTYCH_GRPC_REFLECTION?"]),
         ("", &[], &[("CHAT_BASE_URL", "api.example.com")], &["chat.base_url = \"api.example.com\"", "CHAT_BASE_URL", "http or https"]),
         ("", &[], &[("IMAGE_SERVICE_TYPE", "doubao")], &["image.service_type = \"doubao\"", "IMAGE_SERVICE_TYPE", "not built into this version yet"]),
@@ -127,6 +130,19 @@ fn a_key_is_never_shown() {
         config.layers.shown().map(|(path, value, origin)| format!("{path} = {value} # {origin}")).collect();
     assert!(shown.contains(&"chat.api_key = (hidden) # environment variable CHAT_API_KEY".to_owned()), "{shown:?}");
     assert!(!format!("{config:?}").contains("sk-secret"));
+}
+
+#[test]
+fn the_key_that_signs_links_reaches_the_gateway_and_nobody_who_reads_along() {
+    let key = "0123456789abcdef-secret";
+    let config = load("", &[], &[("TRIPTYCH_MEDIA_SIGNING_KEY", key), ("TRIPTYCH_MEDIA_LINK_TTL", "2h")]).unwrap();
+    assert!(format!("{:?}", config.gateway.link_signer).contains("7200s"));
+    let shown: Vec<_> = config.layers.shown().map(|(path, value, _)| format!("{path} = {value}")).collect();
+    assert!(shown.contains(&"media.signing_key = (hidden)".to_owned()), "{shown:?}");
+    assert!(!format!("{config:?}{shown:?}").contains("secret"));
+    let message = refusal("", &[], &[("TRIPTYCH_MEDIA_SIGNING_KEY", "secret")]);
+    assert!(message.contains("at least 16") && !message.contains("secret"), "{message}");
+    assert!(load("", &[], &[]).unwrap().gateway.link_signer.is_none());
 }
 
 #[test]

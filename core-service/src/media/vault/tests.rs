@@ -113,20 +113,81 @@ async fn a_stream_that_fails_or_overflows_leaves_what_was_there() {
     assert_eq!(names(&directory), ["video_1.mp4"]);
 }
 
+/// Gives a file a time of last use.
+fn used(directory: &tempfile::TempDir, name: &str, at: SystemTime) {
+    let file = std::fs::File::options().append(true).open(directory.path().join("media").join(name)).unwrap();
+    file.set_modified(at).unwrap();
+}
+
+async fn idle(vault: &Vault, key: &MediaKey) -> Duration {
+    let stored = vault.survey(SystemTime::now()).await.unwrap();
+    stored.iter().find(|medium| medium.key == *key).unwrap().used.elapsed().unwrap_or_default()
+}
+
 #[tokio::test]
-async fn only_old_halves_are_swept_at_the_next_start() {
+async fn only_old_halves_are_swept_and_nothing_that_is_not_ours() {
     let (directory, vault) = vault();
     vault.put(&key("a.png"), ramp(1)).await.unwrap();
     let media = directory.path().join("media");
-    let old = std::time::SystemTime::now() - ABANDONED * 2;
-    for (name, idle) in [("b.png#1", true), ("c.png#1", false)] {
-        let file = std::fs::File::create(media.join(name)).unwrap();
-        if idle {
-            file.set_modified(old).unwrap();
-        }
+    let now = SystemTime::now();
+    let old = now - shelf::ABANDONED - Duration::from_secs(1);
+    for (name, at) in [("b.png#1", old), ("c.png#1", now), ("notes.txt", old), ("#", old), ("d.png#x", old)] {
+        std::fs::write(media.join(name), "x").unwrap();
+        used(&directory, name, at);
     }
-    Vault::open(&media).unwrap();
-    assert_eq!(names(&directory), ["a.png", "c.png#1"]);
+    let stored = vault.survey(now).await.unwrap();
+    assert_eq!(stored.iter().map(|medium| (medium.key.as_str(), medium.size)).collect::<Vec<_>>(), [("a.png", 1)]);
+    assert_eq!(names(&directory), ["#", "a.png", "c.png#1", "d.png#x", "notes.txt"]);
+}
+
+#[tokio::test]
+async fn every_kind_of_use_is_noted_on_the_file_and_seldom_twice() {
+    let (directory, vault) = vault();
+    let key = MediaKey::of_content(b"abc", MediaType::Png);
+    vault.put(&key, Bytes::from_static(b"abc")).await.unwrap();
+    let long = STAMPED_AT_MOST * 2;
+    for use_it in 0..4 {
+        used(&directory, key.as_str(), SystemTime::now() - long);
+        match use_it {
+            0 => drop(vault.describe(&key).await.unwrap()),
+            1 => drop(vault.read(&key, 1, None).await.unwrap()),
+            2 => drop(vault.bytes(&key, 10).await.unwrap()),
+            _ => drop(vault.put_content(Bytes::from_static(b"abc"), MediaType::Png).await.unwrap()),
+        }
+        assert!(idle(&vault, &key).await < STAMPED_AT_MOST / 2, "{use_it}");
+    }
+    used(&directory, key.as_str(), SystemTime::now() - STAMPED_AT_MOST / 2);
+    vault.describe(&key).await.unwrap();
+    assert!(idle(&vault, &key).await >= STAMPED_AT_MOST / 2, "noted not long ago");
+    let brief = vault.clone().kept_for(Duration::from_mins(4));
+    brief.describe(&key).await.unwrap();
+    assert!(idle(&vault, &key).await < Duration::from_mins(1), "what is kept briefly is noted more often");
+}
+
+#[tokio::test]
+async fn a_medium_that_is_there_is_not_written_again() {
+    let (directory, vault) = vault();
+    let first = vault.put_content(ramp(10), MediaType::Png).await.unwrap();
+    let before = std::fs::metadata(directory.path().join("media").join(&first.key)).unwrap();
+    assert_eq!(vault.put_content(ramp(10), MediaType::Png).await.unwrap(), first);
+    let after = std::fs::metadata(directory.path().join("media").join(&first.key)).unwrap();
+    assert_eq!(before.modified().unwrap(), after.modified().unwrap());
+    std::fs::write(directory.path().join("media").join(&first.key), "cut").unwrap();
+    vault.put_content(ramp(10), MediaType::Png).await.unwrap();
+    assert_eq!(vault.bytes(&key(&first.key), 10).await.unwrap(), ramp(10), "what was damaged is mended");
+}
+
+#[tokio::test]
+async fn what_was_used_after_it_was_weighed_is_not_removed() {
+    let (directory, vault) = vault();
+    vault.put(&key("a.png"), ramp(1)).await.unwrap();
+    let weighed = vault.survey(SystemTime::now()).await.unwrap().remove(0);
+    used(&directory, "a.png", SystemTime::now() + Duration::from_secs(1));
+    assert_eq!(vault.evict(weighed.clone()).await, Ok(false));
+    used(&directory, "a.png", weighed.used);
+    assert_eq!(vault.evict(weighed.clone()).await, Ok(true));
+    assert_eq!(vault.evict(weighed).await, Ok(false), "somebody else removed it");
+    assert!(names(&directory).is_empty());
 }
 
 #[tokio::test]

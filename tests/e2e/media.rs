@@ -1,0 +1,150 @@
+//! Finished files through both doors and over both hops: who may read them, how, and for how long.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::{Method, Response, StatusCode, header::RANGE};
+use rest_gateway::LinkSigner;
+use serde_json::{Value, json};
+use triptych_proto::v1 as pb;
+
+use crate::harness::{Events, World, data, error_of, over_both_hops_with, soon};
+
+const KEY: &[u8] = b"what links are signed with";
+
+fn signing(ttl: Duration) -> impl Fn(&mut core_service::config::Settings, &mut rest_gateway::Settings) {
+    move |_, gateway| gateway.link_signer = Some(LinkSigner::new(KEY, ttl))
+}
+
+async fn post(world: &World, path: &str, body: &Value) -> Value {
+    let answer = world.post(path, body).await;
+    let status = answer.status();
+    let text = answer.text().await.unwrap();
+    assert_eq!(status, StatusCode::OK, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+async fn picture(world: &World) -> String {
+    let made = post(world, "/v1/images/generations", &json!({"prompt": "A pond", "size": "64x64"})).await;
+    path(world, &made["data"][0]["url"])
+}
+
+/// A link without its origin.
+fn path(world: &World, link: &Value) -> String {
+    link.as_str().unwrap().strip_prefix(&world.url("")).unwrap().to_owned()
+}
+
+async fn get(world: &World, path: &str) -> Response {
+    world.request(Method::GET, path).send().await.unwrap()
+}
+
+async fn clip(world: &World) -> Value {
+    let created = post(world, "/v1/videos", &json!({"prompt": "Pan left", "size": "160x96", "seconds": 1})).await;
+    let events = get(world, &format!("/v1/videos/{}/events", created["id"].as_str().unwrap())).await;
+    let events = soon("the clip", Events::of(events).rest()).await;
+    data(events.last().unwrap().lines().find(|line| line.starts_with("data: ")).unwrap())
+}
+
+#[tokio::test]
+async fn signed_links_of_pictures_and_clips_are_followed_and_plain_ones_are_not() {
+    over_both_hops_with(signing(Duration::from_hours(1)), async |world| {
+        let video = clip(world).await;
+        let links = ["video_url", "thumbnail_url", "spritesheet_url"].map(|name| path(world, &video[name]));
+        for link in links.into_iter().chain([picture(world).await]) {
+            let whole = get(world, &link).await;
+            assert_eq!(whole.status(), StatusCode::OK, "{link}");
+            let disposition = whole.headers()["content-disposition"].to_str().unwrap().to_owned();
+            let (plain, query) = link.split_once('?').unwrap();
+            assert_eq!(disposition, format!("inline; filename=\"{}\"", plain.strip_prefix("/media/").unwrap()));
+            assert!(whole.headers()["cache-control"].to_str().unwrap().starts_with("private, max-age="));
+            let whole = whole.bytes().await.unwrap();
+            let part = world.request(Method::GET, &link).header(RANGE, "bytes=4-7").send().await.unwrap();
+            assert_eq!((part.status(), part.bytes().await.unwrap()), (StatusCode::PARTIAL_CONTENT, whole.slice(4..8)));
+            let head = world.request(Method::HEAD, &link).send().await.unwrap();
+            assert_eq!(head.headers()["content-length"], whole.len().to_string());
+
+            for unsigned in
+                [plain.to_owned(), format!("{plain}?{}", query.replace("&s=", "&s=A")), "/media/a.png".into()]
+            {
+                let (status, error) = error_of(get(world, &unsigned).await).await;
+                assert_eq!((status, &error["code"]), (StatusCode::FORBIDDEN, &json!("link_not_signed")), "{unsigned}");
+            }
+        }
+        // Whoever calls over gRPC, or asks for a clip by its id, needs no link.
+        let content = get(world, &format!("/v1/videos/{}/content", video["id"].as_str().unwrap())).await;
+        assert_eq!(content.status(), StatusCode::OK);
+        let key = picture(world).await["/media/".len()..].split('?').next().unwrap().to_owned();
+        let read = pb::ReadMediaRequest { key, ..pb::ReadMediaRequest::default() };
+        let mut parts = world.media_client().await.read_media(read).await.unwrap().into_inner();
+        assert!(parts.next().await.unwrap().is_ok());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_that_has_expired_says_so_in_a_browser_and_in_a_request() {
+    over_both_hops_with(signing(Duration::from_secs(1)), async |world| {
+        let live = path(world, &clip(world).await["video_url"]);
+        let key = live["/media/".len()..].split('?').next().unwrap();
+        // As it was signed long ago: the end of 1970's first hour.
+        let old = LinkSigner::new(KEY, Duration::from_hours(1)).sign_at(key, std::time::UNIX_EPOCH);
+        let (status, error) = error_of(get(world, &format!("/media/{key}?{old}")).await).await;
+        assert_eq!((status, &error["code"], &error["param"]), (StatusCode::GONE, &json!("link_expired"), &Value::Null));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signed_link_of_ours_can_be_what_an_edit_starts_from() {
+    over_both_hops_with(signing(Duration::from_hours(1)), async |world| {
+        let link = picture(world).await;
+        let edit = |link: &str| json!({"prompt": "in snow", "images": [{"image_url": world.url(link)}]});
+        let edited = post(world, "/v1/images/edits", &edit(&link)).await;
+        assert!(edited["data"][0]["url"].is_string(), "{edited}");
+        let plain = link.split('?').next().unwrap();
+        let (status, error) = error_of(world.post("/v1/images/edits", &edit(plain)).await).await;
+        assert_eq!((status, &error["param"]), (StatusCode::BAD_REQUEST, &json!("images[0]")));
+        assert!(error["message"].as_str().unwrap().contains("lacks its signature"), "{error}");
+    })
+    .await;
+}
+
+/// What this process has in memory, in bytes.
+#[cfg(target_os = "linux")]
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gigabyte_passes_every_hop_in_a_few_megabytes() {
+    const SIZE: u64 = 1 << 30;
+    over_both_hops_with(
+        |_, _| (),
+        async |world| {
+            // A hole: as long as any clip, and nothing on the disk.
+            std::fs::File::create(world.media_dir().join("long.mp4")).unwrap().set_len(SIZE).unwrap();
+            let before = resident();
+            let mut whole = get(world, "/media/long.mp4").await;
+            assert_eq!(whole.headers()["content-length"], SIZE.to_string());
+            let etag = whole.headers()["etag"].clone();
+            let (mut length, mut most, mut looked) = (0, before, 0);
+            while let Some(chunk) = soon("a chunk", whole.chunk()).await.unwrap() {
+                length += chunk.len() as u64;
+                if length - looked > 8 << 20 {
+                    (looked, most) = (length, most.max(resident()));
+                }
+            }
+            assert_eq!(length, SIZE);
+            eprintln!("{} MiB before, {} MiB at most", before >> 20, most >> 20);
+            assert!(most - before < 48 << 20, "{} MiB beside what the process had", (most - before) >> 20);
+            let tail = world.request(Method::GET, "/media/long.mp4").header(RANGE, "bytes=1073741820-");
+            let tail = tail.header("if-range", etag).send().await.unwrap();
+            assert_eq!(tail.headers()["content-range"], "bytes 1073741820-1073741823/1073741824");
+            assert_eq!(tail.bytes().await.unwrap().as_ref(), [0; 4]);
+        },
+    )
+    .await;
+}
