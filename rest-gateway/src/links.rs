@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_link_of_ours_is_worth_as_much_in_a_request_as_in_a_browser() {
-        let links = Links::to("http://a.test").signed_by(LinkSigner::new(b"key", Duration::from_secs(60)));
+        let links = Links::to("http://a.test").signed_by(LinkSigner::new(b"key", Duration::from_mins(1)));
         assert_eq!(links.key_of(&links.media("k.png")), Some(Ok("k.png")));
         assert_eq!(links.key_of("http://a.test/media/k.png"), Some(Err(Refused::Unsigned)));
         let swapped = links.media("l.png").replace("l.png", "k.png");

@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(answer.header("content-type"), None);
     }
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     async fn signed(path: &str, headers: &[(&'static str, &str)]) -> Answer {
         let signer = Some(LinkSigner::new(b"a key of the operator's", MINUTE));

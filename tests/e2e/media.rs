@@ -1,7 +1,8 @@
 //! Finished files through both doors and over both hops: who may read them, how, and for how long.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;
 use reqwest::{Method, Response, StatusCode, header::RANGE};
 use rest_gateway::LinkSigner;
@@ -87,7 +88,7 @@ async fn a_link_that_has_expired_says_so_in_a_browser_and_in_a_request() {
         let live = path(world, &clip(world).await["video_url"]);
         let key = live["/media/".len()..].split('?').next().unwrap();
         // As it was signed long ago: the end of 1970's first hour.
-        let old = LinkSigner::new(KEY, Duration::from_hours(1)).sign_at(key, std::time::UNIX_EPOCH);
+        let old = LinkSigner::new(KEY, Duration::from_hours(1)).sign_at(key, SystemTime::UNIX_EPOCH);
         let (status, error) = error_of(get(world, &format!("/media/{key}?{old}")).await).await;
         assert_eq!((status, &error["code"], &error["param"]), (StatusCode::GONE, &json!("link_expired"), &Value::Null));
     })
@@ -105,6 +106,101 @@ async fn a_signed_link_of_ours_can_be_what_an_edit_starts_from() {
         let (status, error) = error_of(world.post("/v1/images/edits", &edit(plain)).await).await;
         assert_eq!((status, &error["param"]), (StatusCode::BAD_REQUEST, &json!("images[0]")));
         assert!(error["message"].as_str().unwrap().contains("lacks its signature"), "{error}");
+    })
+    .await;
+}
+
+/// A JPEG of 96 by 48 pixels whose note says that the camera was held upright.
+fn upright_photo() -> Vec<u8> {
+    let mut note = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    note.extend([6, 0, 0, 0, 0, 0, 0, 0]);
+    let mut photo = Vec::new();
+    let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut photo);
+    image::ImageEncoder::set_exif_metadata(&mut encoder, note).unwrap();
+    image::RgbImage::from_pixel(96, 48, image::Rgb([200, 90, 20])).write_with_encoder(encoder).unwrap();
+    photo
+}
+
+#[tokio::test]
+async fn a_photo_is_edited_the_way_it_was_taken() {
+    over_both_hops_with(
+        |_, _| (),
+        async |world| {
+            let photo = format!("data:image/jpeg;base64,{}", STANDARD.encode(upright_photo()));
+            let body = json!({"prompt": "in snow", "images": [{"image_url": photo}], "response_format": "b64_json"});
+            let edited = post(world, "/v1/images/edits", &body).await;
+            let edited = STANDARD.decode(edited["data"][0]["b64_json"].as_str().unwrap()).unwrap();
+            let edited = image::load_from_memory(&edited).unwrap();
+            assert_eq!((edited.width(), edited.height()), (48, 96));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn addresses_in_requests_lead_nowhere_private_through_either_door() {
+    over_both_hops_with(
+        |_, _| (),
+        async |world| {
+            for address in [
+                "http://127.0.0.1/a.png",
+                "http://2130706433/a.png",
+                "http://[::ffff:127.0.0.1]/a.png",
+                "http://169.254.169.254/latest/meta-data",
+                "http://localhost/a.png",
+            ] {
+                let edit = json!({"prompt": "in snow", "images": [{"image_url": address}]});
+                let (status, error) = error_of(world.post("/v1/images/edits", &edit).await).await;
+                assert_eq!((status, &error["code"]), (StatusCode::BAD_REQUEST, &json!("invalid_field")), "{address}");
+                assert!(error["message"].as_str().unwrap().contains("not public"), "{address}: {error}");
+                let clip = json!({"prompt": "Pan left", "input_reference": {"image_url": address}});
+                let (status, error) = error_of(world.post("/v1/videos", &clip).await).await;
+                assert_eq!(
+                    (status, &error["param"]),
+                    (StatusCode::BAD_REQUEST, &json!("input_reference")),
+                    "{address}"
+                );
+                let source = Some(pb::media_input::Source::Url(address.to_owned()));
+                let input_reference = Some(pb::MediaInput { source });
+                let ask = pb::CreateVideoRequest {
+                    prompt: "Pan left".to_owned(),
+                    input_reference,
+                    ..pb::CreateVideoRequest::default()
+                };
+                let status = world.video_client().await.create_video(ask).await.unwrap_err();
+                assert_eq!(status.code(), tonic::Code::InvalidArgument, "{address}");
+                assert!(status.message().contains("not public"), "{address}: {status:?}");
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_nobody_used_goes_and_what_is_used_or_needed_is_served() {
+    const HOUR: Duration = Duration::from_hours(1);
+    let prepare = |settings: &mut core_service::config::Settings, _: &mut rest_gateway::Settings| {
+        settings.media.retention = HOUR;
+        let media = settings.data_dir.join("media");
+        std::fs::create_dir_all(&media).unwrap();
+        for (name, idle) in [("old.png", 2 * HOUR), ("new.png", HOUR / 2)] {
+            let file = std::fs::File::create(media.join(name)).unwrap();
+            file.set_len(1).unwrap();
+            file.set_modified(SystemTime::now() - idle).unwrap();
+        }
+    };
+    over_both_hops_with(prepare, async |world| {
+        soon("the first sweep", async {
+            while world.media_dir().join("old.png").exists() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let (status, error) = error_of(get(world, "/media/old.png").await).await;
+        assert_eq!((status, &error["code"]), (StatusCode::NOT_FOUND, &json!("media_not_found")));
+        assert_eq!(get(world, "/media/new.png").await.bytes().await.unwrap().as_ref(), [0]);
+        let used = std::fs::metadata(world.media_dir().join("new.png")).unwrap().modified().unwrap();
+        assert!(used.elapsed().unwrap() < HOUR / 4, "its use was noted");
     })
     .await;
 }

@@ -76,12 +76,12 @@ impl Sweeper {
     /// One sweep, at this time.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the vault cannot be looked through, or the holder's own error; then what was removed stays
-    /// removed, and the rest is for the next sweep.
+    /// [`Error::Storage`] if the vault cannot be looked through, or the holder not be asked; what was removed until then
+    /// stays removed, and the rest is for the next sweep.
     pub async fn sweep(&self, now: SystemTime) -> Result<Swept, Error> {
         let Keeping { retention, quota_bytes } = self.keeping;
         let mut stored = self.vault.survey(now).await?;
-        stored.sort_by(|a, b| a.used.cmp(&b.used));
+        stored.sort_by_key(|medium| medium.used);
         let mut swept = Swept { left_bytes: stored.iter().map(|medium| medium.size).sum(), ..Swept::default() };
         for medium in stored {
             // What was used in the future, by a clock that was set back, is fresh.
@@ -92,8 +92,15 @@ impl Sweeper {
             if !(outdated || crowded) || self.stop.is_cancelled() {
                 break;
             }
-            if self.holder.holds(&medium.key).await? {
-                continue;
+            match self.holder.holds(&medium.key).await {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(error @ Error::Storage(_)) => return Err(error),
+                Err(error) => {
+                    // One owner that cannot be read must not keep all the others' files for ever.
+                    tracing::warn!(media.key = %medium.key, "nobody can say whether it is needed, so it stays: {error}");
+                    continue;
+                }
             }
             let size = medium.size;
             if self.vault.evict(medium).await? {

@@ -13,6 +13,7 @@ const HOUR: Duration = Duration::from_hours(1);
 #[derive(Debug, Default)]
 struct Holding {
     keys: HashSet<&'static str>,
+    broken: HashSet<&'static str>,
     away: bool,
 }
 
@@ -21,6 +22,9 @@ impl Holder for Holding {
     async fn holds(&self, key: &MediaKey) -> Result<bool, Error> {
         if self.away {
             return Err(Error::Storage("away".to_owned()));
+        }
+        if self.broken.contains(key.as_str()) {
+            return Err(Error::Internal("a row that cannot be read".to_owned()));
         }
         Ok(self.keys.contains(key.as_str()))
     }
@@ -98,7 +102,7 @@ async fn the_longest_unused_make_room_and_what_is_fresh_stays() {
 #[tokio::test]
 async fn what_somebody_holds_stays_and_makes_no_room() {
     let room = room(&[("a.png", 4 * HOUR), ("b.png", 3 * HOUR), ("c.png", 2 * HOUR)]).await;
-    let held = || Holding { keys: HashSet::from(["a.png", "c.png"]), away: false };
+    let held = || Holding { keys: HashSet::from(["a.png", "c.png"]), ..Holding::default() };
     let swept = room.sweeper(Some(HOUR), Some(1), held()).sweep(room.now).await.unwrap();
     assert_eq!((swept.removed, swept.left_bytes), (1, 20));
     assert_eq!(room.left(), ["a.png", "c.png"]);
@@ -109,6 +113,14 @@ async fn nothing_is_removed_while_nobody_can_say_what_is_needed() {
     let room = room(&[("a.png", 4 * HOUR)]).await;
     let away = Holding { away: true, ..Holding::default() };
     assert!(room.sweeper(Some(HOUR), Some(1), away).sweep(room.now).await.is_err());
+    assert_eq!(room.left(), ["a.png"]);
+}
+
+#[tokio::test]
+async fn one_owner_that_cannot_be_read_keeps_its_own_file_only() {
+    let room = room(&[("a.png", 4 * HOUR), ("b.png", 3 * HOUR)]).await;
+    let broken = Holding { broken: HashSet::from(["a.png"]), ..Holding::default() };
+    assert_eq!(room.sweeper(Some(HOUR), None, broken).sweep(room.now).await.unwrap().removed, 1);
     assert_eq!(room.left(), ["a.png"]);
 }
 

@@ -98,6 +98,30 @@ async fn a_stream_is_stored_whole_and_can_be_stored_again() {
     assert_eq!(names(&directory), ["video_1.mp4"]);
 }
 
+/// What this process has in memory, in bytes.
+#[cfg(target_os = "linux")]
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_long_clip_is_stored_in_a_few_megabytes() {
+    let (_directory, vault) = vault();
+    let before = resident();
+    let mut most = before;
+    // As a fast upstream would: each piece is new, and the next one is there at once.
+    let pieces = (0..128).map(|_| {
+        most = most.max(resident());
+        Ok::<_, ProviderError>(Bytes::from(vec![7; 1 << 20]))
+    });
+    let media = vault.put_stream(&key("video_1.mp4"), stream::iter(pieces), 1 << 30).await.unwrap();
+    assert_eq!(media.size_bytes, 128 << 20);
+    assert!(most - before < 40 << 20, "{} MiB beside what the process had", (most - before) >> 20);
+}
+
 #[tokio::test]
 async fn a_stream_that_fails_or_overflows_leaves_what_was_there() {
     let (directory, vault) = vault();
