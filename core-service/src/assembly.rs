@@ -7,7 +7,7 @@ use crate::{
     chat::{ChatProvider, providers::offline::OfflineChat, routing, service::ChatDoor},
     config::{self, Grpc, Settings},
     error::Error,
-    image::{ImageProvider, providers::offline::OfflineImage, service::ImageDoor},
+    image::{self, service::ImageDoor},
     media::{
         Inputs, Vault,
         fetch::FetchSettings,
@@ -67,7 +67,8 @@ pub enum OpenError {
     Invalid(#[from] config::Invalid),
     /// Two models have the same public name.
     #[error(
-        "the model name `{0}` stands for two models; give one of them another name (chat.model, chat.models, chat.routes)"
+        "the model name `{0}` stands for two models; give one of them another name (chat.model, chat.models, chat.routes, \
+         or models in a section of image)"
     )]
     Ambiguous(String),
     /// The data directory cannot be used.
@@ -78,8 +79,8 @@ pub enum OpenError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The chat upstream cannot be set up.
-    #[error("the chat upstream cannot be set up: {0}")]
+    /// An upstream cannot be set up.
+    #[error("an upstream cannot be set up: {0}")]
     Upstream(#[from] SetupError),
     /// A store could not be opened.
     #[error(transparent)]
@@ -99,7 +100,7 @@ impl Core {
         let jobs = Jobs::new(Arc::new(store.clone()), vault.clone(), jobs(&settings.jobs));
         let catalog = Arc::new(Catalog::new(
             Shelf::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
-            Shelf::new(image(&settings.image)).map_err(OpenError::Ambiguous)?,
+            Shelf::new(image::assembly::entries(&settings.image)?).map_err(OpenError::Ambiguous)?,
             Shelf::new(video(&settings.video, &vault)).map_err(OpenError::Ambiguous)?,
         ));
         let services = Services {
@@ -161,15 +162,6 @@ fn video(settings: &config::Video, vault: &Vault) -> Vec<Entry<dyn VideoProvider
     match settings.service_type {
         Offline => video::providers::offline::entries(vault),
         Seedance | Veo | Wan | Midjourney | Openai => vec![],
-    }
-}
-
-/// The pictures' models. What validation refuses has none.
-fn image(settings: &config::Image) -> Vec<Entry<dyn ImageProvider>> {
-    use config::ImageServiceType::{Doubao, Midjourney, NanoBanana, Offline, Openai};
-    match settings.service_type {
-        Offline => OfflineImage::entries(),
-        Doubao | NanoBanana | Midjourney | Openai => vec![],
     }
 }
 

@@ -3,9 +3,13 @@
 //! Where they come from is the executable's business; here is what they mean and which values make sense.
 
 mod chat;
+mod image;
 mod media;
 
 pub use chat::{Policy, Route, Routing, Upstream};
+pub use image::{
+    DashscopeImages, Doubao, Image, ImageServiceType, MidjourneyImages, NanoBanana, OpenaiFamily, OpenaiImages,
+};
 pub use media::Media;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -75,37 +79,12 @@ pub struct Chat {
     pub routing: Routing,
 }
 
-/// The image panel.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Image {
-    /// Who makes the pictures.
-    pub service_type: ImageServiceType,
-}
-
 /// The video panel.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Video {
     /// Who makes the clips.
     pub service_type: VideoServiceType,
-}
-
-/// Who makes pictures.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImageServiceType {
-    /// The built-in engine.
-    #[default]
-    Offline,
-    /// Doubao Seedream.
-    Doubao,
-    /// Gemini's image models.
-    NanoBanana,
-    /// A Midjourney proxy.
-    Midjourney,
-    /// An OpenAI-compatible upstream.
-    Openai,
 }
 
 /// Who makes clips.
@@ -193,13 +172,7 @@ impl Settings {
             let message = format!("`{name}` is not built into this version yet; the one that is: offline");
             Err(Invalid { key, message })
         };
-        match self.image.service_type {
-            ImageServiceType::Offline => {}
-            ImageServiceType::Doubao => return unbuilt("image.service_type", "doubao"),
-            ImageServiceType::NanoBanana => return unbuilt("image.service_type", "nano_banana"),
-            ImageServiceType::Midjourney => return unbuilt("image.service_type", "midjourney"),
-            ImageServiceType::Openai => return unbuilt("image.service_type", "openai"),
-        }
+        image::validate(&self.image)?;
         match self.video.service_type {
             VideoServiceType::Offline => {}
             VideoServiceType::Seedance => return unbuilt("video.service_type", "seedance"),

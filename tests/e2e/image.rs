@@ -6,7 +6,10 @@ use reqwest::{Method, StatusCode, header::RANGE};
 use serde_json::{Value, json};
 use triptych_proto::v1 as pb;
 
-use crate::harness::{Events, World, data, error_of, over_both_hops, over_both_hops_with, soon};
+use crate::{
+    harness::{Events, World, data, error_of, over_both_hops, over_both_hops_with, soon},
+    upstream::Reply,
+};
 
 async fn generate(world: &World, body: Value) -> Value {
     let answer = world.post("/v1/images/generations", &body).await;
@@ -178,5 +181,29 @@ async fn the_faults_on_request_reach_the_caller_as_themselves() {
             assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
         }
     })
+    .await;
+}
+
+#[tokio::test]
+async fn an_edit_may_name_its_picture_by_an_address_which_is_fetched_without_anybodys_key() {
+    over_both_hops_with(
+        |settings, _| settings.media.fetch_private_addresses = true,
+        async |world| {
+            let picture = generate(world, json!({"prompt": "A barn", "size": "64x48", "response_format": "b64_json"}));
+            let picture = decoded(&picture.await["data"][0]);
+            world.upstream.will_at("/barn?x=1", Reply::file("image/png", &picture));
+            let images = json!([{"image_url": world.upstream.url("/barn?x=1")}]);
+            let body = json!({"prompt": "in the snow", "images": images, "response_format": "b64_json", "keep_original": true});
+            let answer = world.post("/v1/images/edits", &body).await;
+            let edited: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+            assert_eq!(size(&decoded(&edited["data"][0])), (64, 48));
+            let original = edited["data"][0]["original_url"].as_str().unwrap();
+            let path = original.strip_prefix(&world.url("")).unwrap();
+            let kept = world.request(Method::GET, path).send().await.unwrap().bytes().await.unwrap();
+            assert_eq!(kept, decoded(&edited["data"][0]), "nothing had to be done to it");
+            let seen = world.upstream.saw().await;
+            assert_eq!((seen.path.as_str(), seen.header("authorization")), ("/barn?x=1", None));
+        },
+    )
     .await;
 }

@@ -1,9 +1,10 @@
-//! A chat upstream that answers each request as the test says, packet by packet, and tells what it saw.
+//! An upstream that answers each request as the test says, packet by packet, and tells what it saw. What is scripted for
+//! a path answers requests there; what is scripted for none, chat mostly, answers all others in the order of their coming.
 //!
 //! It writes to the socket itself: what a test is about is often exactly what a polite HTTP server would smooth over.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -71,6 +72,12 @@ impl Reply {
     pub(crate) fn new(status: u16, body: &str) -> Self {
         let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n");
         Self { head, steps: vec![] }.send(body)
+    }
+
+    /// An answer of 200 with these bytes.
+    pub(crate) fn file(media_type: &str, bytes: &[u8]) -> Self {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\ntransfer-encoding: chunked\r\n");
+        Self { head, steps: vec![] }.send_bytes(bytes)
     }
 
     /// An event stream; what it carries is up to `send`.
@@ -145,12 +152,23 @@ pub(crate) fn finish(reason: &str) -> String {
 pub(crate) struct Seen {
     /// Request line and headers, in lower case.
     pub(crate) head: String,
-    pub(crate) body: String,
+    /// Path and query as they were sent.
+    pub(crate) path: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Seen {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.body).unwrap()
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The value of a header, in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 }
 
@@ -165,9 +183,22 @@ pub(crate) struct Upstream {
 
 #[derive(Debug)]
 struct Shared {
-    replies: Mutex<VecDeque<Reply>>,
+    replies: Mutex<Replies>,
     tell: mpsc::UnboundedSender<Seen>,
     hung_up: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Replies {
+    anywhere: VecDeque<Reply>,
+    at: HashMap<String, VecDeque<Reply>>,
+}
+
+impl Replies {
+    fn take(&mut self, path: &str) -> Option<Reply> {
+        let there = self.at.get_mut(path).and_then(VecDeque::pop_front);
+        there.or_else(|| self.anywhere.pop_front())
+    }
 }
 
 impl Upstream {
@@ -191,7 +222,17 @@ impl Upstream {
 
     /// What the next request will be answered with.
     pub(crate) fn will(&self, reply: Reply) {
-        self.shared.replies().push_back(reply);
+        self.shared.replies().anywhere.push_back(reply);
+    }
+
+    /// What the next request to this path will be answered with.
+    pub(crate) fn will_at(&self, path: &str, reply: Reply) {
+        self.shared.replies().at.entry(path.to_owned()).or_default().push_back(reply);
+    }
+
+    /// The address of something here.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
     }
 
     /// The next request that arrived.
@@ -212,7 +253,7 @@ impl Upstream {
 }
 
 impl Shared {
-    fn replies(&self) -> MutexGuard<'_, VecDeque<Reply>> {
+    fn replies(&self) -> MutexGuard<'_, Replies> {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -221,8 +262,8 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>) {
     stream.set_nodelay(true).unwrap();
     let mut buffer = Vec::new();
     while let Some(seen) = request(&mut stream, &mut buffer).await {
+        let reply = shared.replies().take(&seen.path);
         let _ = shared.tell.send(seen);
-        let reply = shared.replies().pop_front();
         let reply = reply.unwrap_or_else(|| Reply::new(500, r#"{"error":{"message":"the test foresaw no request"}}"#));
         if answer(&mut stream, reply, &shared).await.is_none() {
             return;
@@ -234,12 +275,14 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>) {
 async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Seen> {
     loop {
         if let Some(end) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-            let head = String::from_utf8(buffer[..end].to_vec()).unwrap().to_lowercase();
+            let head = String::from_utf8(buffer[..end].to_vec()).unwrap();
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let head = head.to_lowercase();
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
             if buffer.len() >= end + 4 + length {
-                let body = String::from_utf8(buffer[end + 4..end + 4 + length].to_vec()).unwrap();
+                let body = buffer[end + 4..end + 4 + length].to_vec();
                 buffer.drain(..end + 4 + length);
-                return Some(Seen { head, body });
+                return Some(Seen { head, path, body });
             }
         }
         if stream.read_buf(buffer).await.ok()? == 0 {

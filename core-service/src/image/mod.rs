@@ -1,97 +1,58 @@
-//! Pictures: the provider trait and what it is asked, and below it the providers and the gRPC door.
+//! Pictures: the provider trait and what it is asked; what providers lean on; below them the providers and the gRPC door.
 
+pub(crate) mod assembly;
+mod fan_out;
+mod fit;
+mod ledger;
+mod native;
 pub mod providers;
 pub mod service;
+mod spec;
 mod validate;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::{
+    fan_out::fan_out,
+    native::{Ratio, Window, closest},
+    spec::{Background, Encoding, ImageSpec, Quality, Style},
+};
 use crate::{
     call::{Call, Chunks},
     error::ProviderError,
-    size::Size,
 };
 
 /// Something that makes pictures.
+///
+/// A provider asks its upstream for the closest native size (see [`closest`] and [`Window`]) and hands over what it got;
+/// bringing a picture to the size and the format asked for is the door's business.
 #[async_trait]
 pub trait ImageProvider: std::fmt::Debug + Send + Sync {
-    /// Makes the pictures; each [`ImageEvent::Finished`] is one of them, in any order of their indices.
-    /// Dropping the stream ends the work.
+    /// Makes the pictures; for each of them one [`Finished`](ImageEvent::Finished) or [`Failed`](ImageEvent::Failed), in
+    /// any order of their indices, and then the end of the stream. An error ends the stream and stands for all pictures
+    /// not told yet. Dropping the stream ends the work.
     async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError>;
 
-    /// Whether it can start from pictures.
-    fn edits(&self) -> bool;
+    /// What this model, by the provider's name of it, can start from.
+    fn edits(&self, model: &str) -> Edits;
 }
 
-/// What to make: a checked request, its pictures fetched and known to be pictures.
-#[derive(Debug, Clone)]
-pub struct ImageSpec {
-    /// What to show; never blank.
-    pub prompt: String,
-    /// How many pictures, 1 to 10.
-    pub n: u32,
-    /// Exact size in pixels. `None`: the provider's choice.
-    pub size: Option<Size>,
-    /// How much care to take.
-    pub quality: Quality,
-    /// `vivid`, `natural`, or empty.
-    pub style: String,
-    /// Whether the background shall be transparent.
-    pub transparent: bool,
-    /// Asks for the same picture to the same request.
-    pub seed: Option<i64>,
-    /// An opaque name of the end user; may be empty.
-    pub user: String,
-    /// Pictures to start from, encoded; any of them makes this an edit.
-    pub pictures: Vec<Bytes>,
-    /// Where to paint: the transparent pixels. Of the first picture's size.
-    pub mask: Option<Bytes>,
-    /// How many previews of each picture at most, 0 to 3.
-    pub partial_images: u32,
-    /// Encoding of what is handed over.
-    pub format: Encoding,
-    /// Members for the upstream that have no field; the text of a JSON object, or empty.
-    pub extra_json: String,
-}
-
-/// How much care to take over a picture; the words of both generations of the API folded into three.
+/// What a model can start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quality {
-    /// `low`.
-    Low,
-    /// `standard`, `medium`, `auto`.
-    Standard,
-    /// `hd`, `high` and above.
-    High,
+pub struct Edits {
+    /// How many input pictures at most; 0: it makes pictures from words only.
+    pub pictures: usize,
+    /// Whether a mask may say where to paint.
+    pub mask: bool,
 }
 
-/// How a picture is encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// Lossless, with transparency.
-    Png,
-    /// `quality` 0 to 100; no transparency.
-    Jpeg {
-        /// 0 to 100.
-        quality: u8,
-    },
-    /// Lossless, with transparency.
-    Webp,
+impl Edits {
+    /// From words only.
+    pub const NONE: Self = Self { pictures: 0, mask: false };
 }
 
-impl Encoding {
-    /// The media type, for instance `image/png`.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Png => "image/png",
-            Self::Jpeg { .. } => "image/jpeg",
-            Self::Webp => "image/webp",
-        }
-    }
-}
-
-/// One event on the way to the pictures.
+/// One event on the way to the pictures. Pictures are encoded: PNG, JPEG, WebP or GIF, of whatever size.
 #[derive(Debug, Clone)]
 pub enum ImageEvent {
     /// A picture taking shape.
@@ -101,26 +62,38 @@ pub enum ImageEvent {
         /// Which preview of it, from 0.
         partial: u32,
         /// What it looks like so far.
-        picture: MadePicture,
+        picture: Bytes,
     },
     /// A finished picture.
     Finished {
         /// Which picture, from 0.
         index: u32,
-        /// The picture.
-        picture: MadePicture,
+        /// The picture as the upstream made it.
+        picture: Bytes,
         /// The prompt as the provider rewrote it; empty where it did not.
         revised_prompt: String,
     },
+    /// A picture that will not come, while others may.
+    Failed {
+        /// Which picture, from 0.
+        index: u32,
+        /// Why.
+        error: ProviderError,
+    },
+    /// What some of the pictures cost; several are added up. Streams tell it with the next picture, so it comes best
+    /// before the picture it is about.
+    Usage(Usage),
 }
 
-/// An encoded picture from a provider.
-#[derive(Debug, Clone)]
-pub struct MadePicture {
-    /// The encoded picture.
-    pub data: Bytes,
-    /// Its media type.
-    pub media_type: &'static str,
-    /// Its size in pixels.
-    pub size: Size,
+/// What pictures cost, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the request.
+    pub input: u64,
+    /// Those of `input` that input pictures took, where the provider tells them apart.
+    pub input_images: u64,
+    /// Tokens of the pictures.
+    pub output: u64,
+    /// Both together, as the provider counts.
+    pub total: u64,
 }

@@ -12,14 +12,16 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 use triptych_proto::v1::{self as pb, image_service_server::ImageService, stream_images_response::Event};
 
 use super::{
-    ImageEvent, ImageSpec, MadePicture,
+    Background, Edits, ImageEvent, ImageSpec,
+    fit::{Encoded, Fitted, Fitter, Wish},
+    ledger::Ledger,
     validate::{self, Checked, Delivery},
 };
 use crate::{
     call::{self, Call, Chunks},
     catalog::Catalog,
     error::{Error, ProviderError},
-    media::{Inputs, MediaType, Vault},
+    media::{InputPicture, Inputs, MediaType, Vault},
 };
 
 /// Input pictures of one request that are fetched and decoded at a time.
@@ -31,14 +33,16 @@ pub struct ImageDoor {
     catalog: Arc<Catalog>,
     vault: Vault,
     inputs: Inputs,
+    fitter: Fitter,
 }
 
 /// A request on its way: who makes the pictures, and how they are handed over.
 struct Admitted {
     events: Chunks<ImageEvent>,
+    ledger: Ledger,
     /// The public name of the model.
     model: String,
-    n: u32,
+    wish: Wish,
     delivery: Delivery,
     deadline: Option<Instant>,
 }
@@ -46,7 +50,7 @@ struct Admitted {
 impl ImageDoor {
     /// A door to the image models of this catalog. Pictures handed over as links are kept in `vault`.
     pub fn new(catalog: Arc<Catalog>, vault: Vault, inputs: Inputs) -> Self {
-        Self { catalog, vault, inputs }
+        Self { catalog, vault, inputs, fitter: Fitter::new() }
     }
 
     /// Checks a request, gets hold of its pictures and passes it to whoever makes it.
@@ -60,12 +64,15 @@ impl ImageDoor {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
         call::check_idempotency_key(&idempotency_key)?;
         let entry = self.catalog.image.find(&image.model)?;
-        let Checked { spec, pictures, mask, delivery } = validate::check(image, partial_images)?;
-        if !pictures.is_empty() && !entry.provider.edits() {
-            let message = format!("the model `{}` cannot start from pictures", entry.id);
-            return Err(ProviderError::NotSupported(message).into());
-        }
-        let (n, deadline) = (spec.n, call::deadline(metadata));
+        let Checked { spec, pictures, mask, delivery, keep_original } = validate::check(image, partial_images)?;
+        can_edit(&entry.id, entry.provider.edits(&entry.upstream), pictures.len(), mask.is_some())?;
+        let wish = Wish {
+            size: spec.size,
+            encoding: spec.format,
+            opaque: spec.background == Background::Opaque,
+            original: keep_original,
+        };
+        let (ledger, deadline) = (Ledger::new(spec.n), call::deadline(metadata));
         let events = in_time(deadline, async {
             let request = self.with_inputs(spec, pictures, mask).await?;
             let call = Call {
@@ -77,7 +84,7 @@ impl ImageDoor {
             };
             Ok(entry.provider.generate(call).await?)
         });
-        Ok(Admitted { events: events.await?, model: entry.id.clone(), n, delivery, deadline })
+        Ok(Admitted { events: events.await?, ledger, model: entry.id.clone(), wish, delivery, deadline })
     }
 
     async fn with_inputs(
@@ -90,7 +97,7 @@ impl ImageDoor {
         let pictures = stream::iter(pictures)
             .enumerate()
             .map(|(place, input)| async move { inputs.resolve(&format!("pictures[{place}]"), input).await });
-        let pictures: Vec<_> = pictures.buffered(INPUTS_AT_ONCE).try_collect().await?;
+        let pictures: Vec<InputPicture> = pictures.buffered(INPUTS_AT_ONCE).try_collect().await?;
         if let (Some(mask), Some(first)) = (mask, pictures.first()) {
             let mask = inputs.resolve("mask", mask).await?;
             if mask.size != first.size {
@@ -100,10 +107,108 @@ impl ImageDoor {
             if mask.format == MediaType::Jpeg {
                 return Err(Error::invalid("mask", "must be PNG or WebP: its transparent pixels are where to paint"));
             }
-            spec.mask = Some(mask.bytes);
+            spec.mask = Some(mask);
         }
-        spec.pictures = pictures.into_iter().map(|picture| picture.bytes).collect();
+        spec.pictures = pictures;
         Ok(spec)
+    }
+
+    /// The provider's next picture or preview in the contract's words; `None` once it has no more.
+    async fn next(&self, admitted: &mut Admitted) -> Result<Option<Event>, Error> {
+        while let Some(event) = admitted.events.try_next().await? {
+            let created = call::unix_now();
+            match event {
+                ImageEvent::Preview { index, partial, picture } => {
+                    admitted.ledger.preview(index)?;
+                    let wish = Wish { original: false, ..admitted.wish };
+                    match self.fitter.fit(picture, wish).await {
+                        Ok(Fitted { picture, .. }) => {
+                            let picture = Some(in_words(picture, String::new()));
+                            let preview =
+                                pb::ImagePreview { picture_index: index, partial_index: partial, picture, created };
+                            return Ok(Some(Event::Preview(preview)));
+                        }
+                        // The picture itself may be sound all the same.
+                        Err(error) => tracing::debug!(%error, "a preview is left out"),
+                    }
+                }
+                ImageEvent::Finished { index, picture, revised_prompt } => {
+                    let fitted = match self.fitter.fit(picture, admitted.wish).await {
+                        Ok(fitted) => fitted,
+                        // The others may be sound all the same.
+                        Err(error) => {
+                            admitted.ledger.failed(index, error)?;
+                            continue;
+                        }
+                    };
+                    admitted.ledger.finished(index)?;
+                    let picture = Some(self.hand_over(admitted.delivery, fitted, revised_prompt).await?);
+                    let finished = pb::ImageFinished { picture_index: index, picture, created, usage: None };
+                    return Ok(Some(Event::Finished(finished)));
+                }
+                ImageEvent::Failed { index, error } => admitted.ledger.failed(index, error)?,
+                ImageEvent::Usage(usage) => admitted.ledger.spent(usage),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn hand_over(
+        &self,
+        delivery: Delivery,
+        fitted: Fitted,
+        revised_prompt: String,
+    ) -> Result<pb::Picture, Error> {
+        let Fitted { picture, original } = fitted;
+        let original_media_key = match original {
+            Some(original) => self.vault.put_content(original.data, original.media_type).await?.key,
+            None => String::new(),
+        };
+        let data = picture.data.clone();
+        let picture = pb::Picture { original_media_key, ..in_words(picture, revised_prompt) };
+        match delivery {
+            Delivery::Bytes => Ok(picture),
+            Delivery::Link => {
+                let kind = MediaType::from_mime(&picture.media_type);
+                let kind = kind.ok_or_else(|| Error::Internal(format!("no media type {}", picture.media_type)))?;
+                let media_key = self.vault.put_content(data, kind).await?.key;
+                Ok(pb::Picture { data: bytes::Bytes::new(), media_key, ..picture })
+            }
+        }
+    }
+
+    /// The next event of a stream: previews and pictures as they come, then the failures of those that did not.
+    async fn step(&self, stage: Stage) -> Result<Option<(Event, Stage)>, Error> {
+        let mut failures = match stage {
+            Stage::Ending(failures) => failures,
+            Stage::Making(mut admitted) => match self.next(&mut admitted).await {
+                Ok(Some(Event::Finished(finished))) => {
+                    let usage = admitted.ledger.usage();
+                    let event = Event::Finished(pb::ImageFinished { usage, ..finished });
+                    return Ok(Some((event, Stage::Making(admitted))));
+                }
+                Ok(Some(event)) => return Ok(Some((event, Stage::Making(admitted)))),
+                // Every picture is accounted for: what breaks after them is the provider's own trouble.
+                Err(error) if !(admitted.ledger.is_settled() && admitted.ledger.has_finished()) => return Err(error),
+                Ok(None) | Err(_) => admitted.ledger.close(None)?.into_iter(),
+            },
+        };
+        Ok(failures.next().map(|failure| (Event::Failed(failure), Stage::Ending(failures))))
+    }
+}
+
+/// How far a stream of pictures has come.
+enum Stage {
+    Making(Box<Admitted>),
+    Ending(std::vec::IntoIter<pb::ImageFailure>),
+}
+
+impl Stage {
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Making(admitted) => admitted.deadline,
+            Self::Ending(_) => None,
+        }
     }
 }
 
@@ -114,25 +219,28 @@ impl ImageService for ImageDoor {
         request: Request<pb::GenerateImagesRequest>,
     ) -> Result<Response<pb::GenerateImagesResponse>, Status> {
         let (metadata, _, pb::GenerateImagesRequest { image, idempotency_key }) = request.into_parts();
-        let Admitted { mut events, model, n, delivery, deadline } =
-            self.admit(&metadata, image, idempotency_key, 0).await?;
+        let mut admitted = self.admit(&metadata, image, idempotency_key, 0).await?;
         let mut pictures = BTreeMap::new();
-        let finished = in_time(deadline, async {
-            while let Some(event) = events.try_next().await? {
-                match event {
-                    ImageEvent::Preview { .. } => {}
-                    ImageEvent::Finished { index, picture, revised_prompt } => {
-                        check_index(index, n)?;
-                        pictures.insert(index, hand_over(&self.vault, delivery, picture, revised_prompt).await?);
+        let finished = in_time(admitted.deadline, async {
+            loop {
+                match self.next(&mut admitted).await {
+                    Ok(Some(Event::Finished(pb::ImageFinished { picture_index, picture, .. }))) => {
+                        pictures.insert(picture_index, picture.unwrap_or_default());
                     }
+                    Ok(Some(Event::Preview(_) | Event::Failed(_))) => {}
+                    Ok(None) => return Ok(None),
+                    // What is made, and perhaps paid, is handed over all the same.
+                    Err(Error::Provider(error)) if !pictures.is_empty() => return Ok(Some(error)),
+                    Err(error) => return Err(error),
                 }
             }
-            // Fewer than asked for are handed over all the same: they are made, and perhaps paid.
-            if pictures.is_empty() { Err(nothing_made()) } else { Ok(()) }
         });
-        finished.await?;
+        let cause = finished.await?;
+        let Admitted { mut ledger, model, .. } = admitted;
+        let usage = ledger.usage();
+        let failures = ledger.close(cause)?;
         let pictures = pictures.into_values().collect();
-        Ok(Response::new(pb::GenerateImagesResponse { created: call::unix_now(), model, pictures, usage: None }))
+        Ok(Response::new(pb::GenerateImagesResponse { created: call::unix_now(), model, pictures, usage, failures }))
     }
 
     type StreamImagesStream = BoxStream<'static, Result<pb::StreamImagesResponse, Status>>;
@@ -143,65 +251,46 @@ impl ImageService for ImageDoor {
     ) -> Result<Response<Self::StreamImagesStream>, Status> {
         let (metadata, _, pb::StreamImagesRequest { image, idempotency_key, partial_images }) = request.into_parts();
         let admitted = self.admit(&metadata, image, idempotency_key, partial_images).await?;
-        let vault = self.vault.clone();
+        let door = self.clone();
         // An error ends the unfolding, and with it the provider's work.
-        let events = stream::try_unfold((admitted, false), move |(mut admitted, mut any)| {
-            let vault = vault.clone();
+        let events = stream::try_unfold(Stage::Making(Box::new(admitted)), move |stage| {
+            let door = door.clone();
             async move {
-                let event = in_time(admitted.deadline, next(&mut admitted, &vault)).await?;
-                any |= matches!(event, Some(Event::Finished(_)));
-                match event {
-                    Some(event) => Ok(Some((pb::StreamImagesResponse { event: Some(event) }, (admitted, any)))),
-                    None if any => Ok(None),
-                    None => Err(Status::from(nothing_made())),
-                }
+                let next = in_time(stage.deadline(), door.step(stage)).await?;
+                Ok(next.map(|(event, stage)| (pb::StreamImagesResponse { event: Some(event) }, stage)))
             }
         });
         Ok(Response::new(events.boxed()))
     }
 }
 
-/// The provider's next event in the contract's words.
-async fn next(admitted: &mut Admitted, vault: &Vault) -> Result<Option<Event>, Error> {
-    let Some(event) = admitted.events.try_next().await? else { return Ok(None) };
-    let created = call::unix_now();
-    let event = match event {
-        ImageEvent::Preview { index, partial, picture } => {
-            check_index(index, admitted.n)?;
-            let picture = hand_over(vault, Delivery::Bytes, picture, String::new()).await?;
-            Event::Preview(pb::ImagePreview {
-                picture_index: index,
-                partial_index: partial,
-                picture: Some(picture),
-                created,
-            })
-        }
-        ImageEvent::Finished { index, picture, revised_prompt } => {
-            check_index(index, admitted.n)?;
-            let picture = hand_over(vault, admitted.delivery, picture, revised_prompt).await?;
-            Event::Finished(pb::ImageFinished { picture_index: index, picture: Some(picture), created, usage: None })
-        }
-    };
-    Ok(Some(event))
+/// That the model can start from what the request has.
+fn can_edit(model: &str, edits: Edits, pictures: usize, mask: bool) -> Result<(), Error> {
+    let not_supported = |what: &str| Err(ProviderError::NotSupported(format!("the model `{model}` {what}")).into());
+    if pictures > 0 && edits.pictures == 0 {
+        return not_supported("cannot start from pictures");
+    }
+    if mask && !edits.mask {
+        return not_supported("takes no mask");
+    }
+    if pictures > edits.pictures {
+        let message = format!("must hold at most {} pictures for the model `{model}`, not {pictures}", edits.pictures);
+        return Err(Error::invalid("pictures", message));
+    }
+    Ok(())
 }
 
-async fn hand_over(
-    vault: &Vault,
-    delivery: Delivery,
-    picture: MadePicture,
-    revised_prompt: String,
-) -> Result<pb::Picture, Error> {
-    let MadePicture { data, media_type, size } = picture;
-    let (data, media_key) = match delivery {
-        Delivery::Bytes => (data, String::new()),
-        Delivery::Link => {
-            let kind = MediaType::from_mime(media_type)
-                .ok_or_else(|| ProviderError::Unreadable(format!("a picture came as `{media_type}`")))?;
-            (bytes::Bytes::new(), vault.put_content(data, kind).await?.key)
-        }
-    };
-    let media_type = media_type.to_owned();
-    Ok(pb::Picture { data, media_key, media_type, width: size.width, height: size.height, revised_prompt })
+fn in_words(picture: Encoded, revised_prompt: String) -> pb::Picture {
+    let Encoded { data, media_type, size } = picture;
+    pb::Picture {
+        data,
+        media_key: String::new(),
+        media_type: media_type.as_str().to_owned(),
+        width: size.width,
+        height: size.height,
+        revised_prompt,
+        original_media_key: String::new(),
+    }
 }
 
 /// Ends the work at the caller's deadline; dropping it ends the provider's.
@@ -210,17 +299,6 @@ async fn in_time<T>(deadline: Option<Instant>, work: impl Future<Output = Result
     timeout_at(deadline, work).await.unwrap_or_else(|_| {
         Err(ProviderError::Timeout("the deadline passed before the pictures were finished".to_owned()).into())
     })
-}
-
-fn check_index(index: u32, n: u32) -> Result<(), Error> {
-    if index < n {
-        return Ok(());
-    }
-    Err(ProviderError::Unreadable(format!("picture {index} came where {n} were asked for")).into())
-}
-
-fn nothing_made() -> Error {
-    ProviderError::Unreadable("the provider answered without a picture".to_owned()).into()
 }
 
 #[cfg(test)]

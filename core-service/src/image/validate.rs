@@ -2,7 +2,7 @@
 
 use triptych_proto::v1 as pb;
 
-use super::{Encoding, ImageSpec, Quality};
+use super::{Background, Encoding, ImageSpec, Quality, Style};
 use crate::{check, error::Error, size::Size};
 
 /// Most pictures of one call.
@@ -32,6 +32,7 @@ const MEMBERS: &[&str] = &[
     "response_format",
     "stream",
     "partial_images",
+    "keep_original",
 ];
 
 /// A request whose every field makes sense, its input pictures still to be got hold of.
@@ -42,6 +43,7 @@ pub(super) struct Checked {
     pub(super) pictures: Vec<pb::MediaInput>,
     pub(super) mask: Option<pb::MediaInput>,
     pub(super) delivery: Delivery,
+    pub(super) keep_original: bool,
 }
 
 /// How finished pictures are handed over.
@@ -82,8 +84,8 @@ pub(super) fn check(image: pb::ImageRequest, partial_images: u32) -> Result<Chec
         n,
         size: size(&image.size)?,
         quality: quality(&image.quality)?,
-        style: style(image.style)?,
-        transparent: transparent(&image.background, format)?,
+        style: style(&image.style)?,
+        background: background(&image.background, format)?,
         seed: image.seed,
         prompt: image.prompt,
         user: image.user,
@@ -93,7 +95,8 @@ pub(super) fn check(image: pb::ImageRequest, partial_images: u32) -> Result<Chec
         format,
         extra_json: image.extra_json,
     };
-    Ok(Checked { spec, pictures: image.pictures, mask: image.mask, delivery })
+    let pb::ImageRequest { pictures, mask, keep_original, .. } = image;
+    Ok(Checked { spec, pictures, mask, delivery, keep_original })
 }
 
 fn size(text: &str) -> Result<Option<Size>, Error> {
@@ -112,28 +115,24 @@ fn size(text: &str) -> Result<Option<Size>, Error> {
 }
 
 fn quality(word: &str) -> Result<Quality, Error> {
-    match word {
-        "" | "auto" | "standard" | "medium" => Ok(Quality::Standard),
-        "low" => Ok(Quality::Low),
-        "hd" | "high" | "xhigh" | "max" => Ok(Quality::High),
-        _ => Err(Error::invalid(
-            "quality",
-            "must be `standard`, `hd`, `low`, `medium`, `high`, `xhigh`, `max` or `auto`",
-        )),
-    }
+    let message = "must be `standard`, `hd`, `low`, `medium`, `high`, `xhigh`, `max` or `auto`";
+    Quality::parse(word).ok_or_else(|| Error::invalid("quality", message))
 }
 
-fn style(word: String) -> Result<String, Error> {
-    match word.as_str() {
-        "" | "vivid" | "natural" => Ok(word),
+fn style(word: &str) -> Result<Option<Style>, Error> {
+    match word {
+        "" => Ok(None),
+        "vivid" => Ok(Some(Style::Vivid)),
+        "natural" => Ok(Some(Style::Natural)),
         _ => Err(Error::invalid("style", "must be `vivid` or `natural`")),
     }
 }
 
-fn transparent(word: &str, format: Encoding) -> Result<bool, Error> {
+fn background(word: &str, format: Encoding) -> Result<Background, Error> {
     match (word, format) {
-        ("" | "auto" | "opaque", _) => Ok(false),
-        ("transparent", Encoding::Png | Encoding::Webp) => Ok(true),
+        ("" | "auto", _) => Ok(Background::Auto),
+        ("opaque", _) => Ok(Background::Opaque),
+        ("transparent", Encoding::Png | Encoding::Webp { .. }) => Ok(Background::Transparent),
         ("transparent", Encoding::Jpeg { .. }) => {
             Err(Error::invalid("background", "`transparent` needs the output format `png` or `webp`"))
         }
@@ -151,7 +150,7 @@ fn encoding(word: &str, compression: Option<u32>) -> Result<Encoding, Error> {
         }
         "" | "png" => Ok(Encoding::Png),
         "jpeg" => Ok(Encoding::Jpeg { quality }),
-        "webp" => Ok(Encoding::Webp),
+        "webp" => Ok(Encoding::Webp { quality }),
         _ => Err(Error::invalid("output_format", "must be `png`, `jpeg` or `webp`")),
     }
 }
@@ -176,7 +175,7 @@ mod tests {
         let checked = check(request(), 0).unwrap();
         assert_eq!(checked.delivery, Delivery::Link);
         assert_eq!((checked.spec.n, checked.spec.size, checked.spec.format), (1, None, Encoding::Png));
-        assert_eq!((checked.spec.quality, checked.spec.transparent), (Quality::Standard, false));
+        assert_eq!((checked.spec.quality, checked.spec.background), (Quality::Auto, Background::Auto));
     }
 
     #[test]
@@ -243,13 +242,18 @@ mod tests {
             output_compression: Some(0),
             extra_json: "{\"moderation\":\"low\",\"scale\":1E400,\"size\":null}".to_owned(),
             delivery: pb::ImageDelivery::Bytes.into(),
+            keep_original: true,
             pictures: vec![pb::MediaInput::default(); 16],
             mask: Some(pb::MediaInput::default()),
             ..request()
         };
-        let Checked { spec, pictures, mask, delivery } = check(full, 3).unwrap();
-        assert_eq!((spec.size, spec.quality, spec.transparent), (Some(Size::new(4096, 16)), Quality::High, true));
-        assert_eq!((pictures.len(), mask.is_some(), delivery), (16, true, Delivery::Bytes));
+        let Checked { spec, pictures, mask, delivery, keep_original } = check(full, 3).unwrap();
+        assert_eq!(
+            (spec.size, spec.quality, spec.background),
+            (Some(Size::new(4096, 16)), Quality::Xhigh, Background::Transparent)
+        );
+        assert_eq!((pictures.len(), mask.is_some(), delivery, keep_original), (16, true, Delivery::Bytes, true));
+        assert_eq!((spec.style, spec.format), (Some(Style::Natural), Encoding::Webp { quality: 0 }));
         let jpeg = pb::ImageRequest { output_format: "jpeg".to_owned(), output_compression: Some(0), ..request() };
         assert_eq!(check(jpeg, 0).unwrap().spec.format, Encoding::Jpeg { quality: 0 });
     }

@@ -57,7 +57,7 @@ async fn answer(
         let request = pb::StreamImagesRequest { image: Some(image), idempotency_key, partial_images };
         let events = app.core.image.stream_images(context.call(request)).await?.into_inner();
         let events = sse::opened(events, app.settings.heartbeat).await?;
-        return Ok(stream::answer(events, echo, endpoint, app.settings.heartbeat));
+        return Ok(stream::answer(events, echo, endpoint, links, app.settings.heartbeat));
     }
     let request = pb::GenerateImagesRequest { image: Some(image), idempotency_key };
     let made = app.core.image.generate_images(context.call(request)).await?.into_inner();

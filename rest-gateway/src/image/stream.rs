@@ -10,7 +10,7 @@ use tonic::Status;
 use triptych_proto::v1::{self as pb, stream_images_response::Event as Made};
 
 use super::{Endpoint, wire};
-use crate::{error::GatewayError, offload, sse};
+use crate::{error::GatewayError, links::Links, offload, sse};
 
 /// One event's document; `usage` and `partial_image_index` stand only in their own kind of event.
 #[derive(Serialize)]
@@ -28,21 +28,36 @@ struct Event<'a> {
     usage: Option<wire::Usage>,
     /// Which picture of the request; not OpenAI's, but without it two pictures cannot be told apart.
     image_index: u32,
+    /// Where the picture is as the provider made it; not OpenAI's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_url: Option<String>,
 }
 
-pub(super) fn answer<S>(events: S, echo: wire::Echo, endpoint: Endpoint, heartbeat: Duration) -> Response
+/// The event of a picture that could not be made although others were; not OpenAI's, whose clients read over it.
+#[derive(Serialize)]
+struct Failed<'a> {
+    r#type: &'a str,
+    image_index: u32,
+    error: wire::Failure<'a>,
+}
+
+pub(super) fn answer<S>(events: S, echo: wire::Echo, endpoint: Endpoint, links: Links, heartbeat: Duration) -> Response
 where
     S: Stream<Item = Result<pb::StreamImagesResponse, Status>> + Send + 'static,
 {
-    let texts = events.then(move |event| async move {
-        let event = event?.event;
-        let bytes = match &event {
-            Some(Made::Preview(preview)) => preview.picture.as_ref(),
-            Some(Made::Finished(finished)) => finished.picture.as_ref(),
-            None => None,
-        };
-        let bytes = bytes.map_or(0, |picture| picture.data.len());
-        offload::run(bytes, move || event.map(|event| text(event, echo, endpoint)).unwrap_or_default()).await
+    let texts = events.then(move |event| {
+        let links = links.clone();
+        async move {
+            let event = event?.event;
+            let bytes = match &event {
+                Some(Made::Preview(preview)) => preview.picture.as_ref(),
+                Some(Made::Finished(finished)) => finished.picture.as_ref(),
+                Some(Made::Failed(_)) | None => None,
+            };
+            let bytes = bytes.map_or(0, |picture| picture.data.len());
+            offload::run(bytes, move || event.map(|event| text(event, echo, endpoint, &links)).unwrap_or_default())
+                .await
+        }
     });
     let write = |event: Option<Result<Vec<u8>, GatewayError>>, out: &mut BytesMut| match event {
         None => sse::Flow::End,
@@ -58,7 +73,7 @@ where
     sse::answer(texts, write, heartbeat)
 }
 
-fn text(event: Made, echo: wire::Echo, endpoint: Endpoint) -> Vec<u8> {
+fn text(event: Made, echo: wire::Echo, endpoint: Endpoint, links: &Links) -> Vec<u8> {
     let (picture, created_at, partial_image_index, image_index, usage) = match event {
         Made::Preview(pb::ImagePreview { picture_index, partial_index, picture, created }) => {
             (picture.unwrap_or_default(), created, Some(partial_index), picture_index, None)
@@ -66,6 +81,14 @@ fn text(event: Made, echo: wire::Echo, endpoint: Endpoint) -> Vec<u8> {
         Made::Finished(pb::ImageFinished { picture_index, picture, created, usage }) => {
             let usage = wire::Usage::from(usage.unwrap_or_default());
             (picture.unwrap_or_default(), created, None, picture_index, Some(usage))
+        }
+        Made::Failed(failure) => {
+            let kind = match endpoint {
+                Endpoint::Generations => "image_generation.failed",
+                Endpoint::Edits => "image_edit.failed",
+            };
+            let error = wire::Failure::from(&failure);
+            return event_of(kind, &Failed { r#type: kind, image_index: failure.picture_index, error });
         }
     };
     let kind = match (endpoint, partial_image_index.is_some()) {
@@ -85,10 +108,15 @@ fn text(event: Made, echo: wire::Echo, endpoint: Endpoint) -> Vec<u8> {
         partial_image_index,
         usage,
         image_index,
+        original_url: wire::original(&picture, links),
     };
+    event_of(kind, &event)
+}
+
+fn event_of(kind: &str, document: &impl Serialize) -> Vec<u8> {
     let mut text = format!("event: {kind}\ndata: ").into_bytes();
     // Texts and numbers only: there is nothing in it that serde_json could refuse.
-    let _ = serde_json::to_writer(&mut text, &event);
+    let _ = serde_json::to_writer(&mut text, document);
     text.extend_from_slice(b"\n\n");
     text
 }

@@ -39,11 +39,12 @@ async fn every_member_reaches_the_contract_and_unknown_ones_travel_along() {
     let script = Script::default();
     let text = r#"{"model":"m","prompt":"p","n":2.0,"size":null,"quality":"hd","style":"vivid","background":"opaque",
         "output_format":"webp","output_compression":80,"seed":-5,"user":"u","response_format":"b64_json",
-        "moderation":"low","x":12345678901234567890123}"#;
+        "keep_original":true,"moderation":"low","x":12345678901234567890123}"#;
     let mut request = raw(GENERATIONS, "application/json", text);
     request.headers_mut().insert("idempotency-key", "k-1".parse().unwrap());
     let answer = send(&script, request).await;
-    let data = vec![json!({"b64_json": "iVBORw=="}); 2];
+    let picture = json!({"b64_json": "iVBORw==", "original_url": "http://gateway.test/media/original.png"});
+    let data = vec![picture; 2];
     let expected = json!({
         "created": 1_700_000_000, "data": data, "background": "opaque", "output_format": "png", "quality": "high",
         "size": "64x32",
@@ -61,6 +62,7 @@ async fn every_member_reaches_the_contract_and_unknown_ones_travel_along() {
         seed: Some(-5),
         user: "u".to_owned(),
         delivery: pb::ImageDelivery::Bytes.into(),
+        keep_original: true,
         extra_json: r#"{"moderation":"low","x":12345678901234567890123}"#.to_owned(),
         ..pb::ImageRequest::default()
     };
@@ -175,13 +177,33 @@ async fn a_stream_has_openais_events() {
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         (kind.to_owned(), event)
     };
-    let details = json!({"text_tokens": 3, "image_tokens": 0});
+    let details = json!({"text_tokens": 2, "image_tokens": 1});
     let usage = json!({"input_tokens": 3, "output_tokens": 4, "total_tokens": 7, "input_tokens_details": details});
     let expected = [
         event("image_generation.partial_image", json!({"partial_image_index": 0})),
         event("image_generation.completed", json!({"usage": usage})),
     ];
     assert_eq!(events(&answer), expected);
+}
+
+fn one_of_three_is_refused(script: &Script) {
+    let usage = pb::ImageUsage { input_tokens: 9, output_tokens: 20, total_tokens: 29, input_image_tokens: 0 };
+    let (code, message) = ("content_policy_violation".to_owned(), "no".to_owned());
+    script.makes_some(usage, vec![pb::ImageFailure { picture_index: 1, code, message }]);
+}
+
+#[tokio::test]
+async fn pictures_that_could_not_be_made_are_named_beside_those_that_were() {
+    let script = Script::default();
+    one_of_three_is_refused(&script);
+    let answer = send(&script, post(GENERATIONS, &json!({"prompt": "p", "n": 2}))).await.json();
+    assert_eq!(answer["failures"], json!([{"index": 1, "code": "content_policy_violation", "message": "no"}]));
+    assert_eq!((answer["data"].as_array().unwrap().len(), &answer["usage"]["total_tokens"]), (2, &json!(29)));
+    one_of_three_is_refused(&script);
+    let told = events(&send(&script, post(GENERATIONS, &json!({"prompt": "p", "stream": true}))).await);
+    let error = json!({"index": 1, "code": "content_policy_violation", "message": "no"});
+    let expected = json!({"type": "image_generation.failed", "image_index": 1, "error": error});
+    assert_eq!(told[1], ("image_generation.failed".to_owned(), expected));
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ pub(super) fn read(body: &FormBody, endpoint: Endpoint, links: &Links) -> Result
         pictures,
         mask,
         delivery: delivery(&form.text("response_format")?)?.into(),
+        keep_original: form.flag("keep_original")?,
         extra_json: form.rest()?,
     };
     Ok(Asked { image, stream, partial_images })
@@ -108,9 +109,12 @@ struct Images<'a> {
     size: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    /// Pictures that could not be made although others were; not OpenAI's.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    failures: &'a [Failure<'a>],
 }
 
-/// One picture: either member, never both.
+/// One picture: either of the first two members, never both.
 #[derive(Serialize)]
 struct Item<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,6 +123,23 @@ struct Item<'a> {
     url: Option<String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     revised_prompt: &'a str,
+    /// Where the picture is as the provider made it; not OpenAI's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_url: Option<String>,
+}
+
+/// A picture that could not be made.
+#[derive(Debug, Serialize)]
+pub(super) struct Failure<'a> {
+    index: u32,
+    code: &'a str,
+    message: &'a str,
+}
+
+impl<'a> From<&'a pb::ImageFailure> for Failure<'a> {
+    fn from(pb::ImageFailure { picture_index, code, message }: &'a pb::ImageFailure) -> Self {
+        Self { index: *picture_index, code, message }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -129,7 +150,7 @@ pub(super) struct Usage {
     input_tokens_details: Details,
 }
 
-/// OpenAI's document wants the split; the contract has only the sum, which stands with the texts.
+/// What no input picture took, as far as the provider told, stands with the texts.
 #[derive(Debug, Serialize)]
 struct Details {
     text_tokens: u64,
@@ -138,15 +159,17 @@ struct Details {
 
 impl From<pb::ImageUsage> for Usage {
     fn from(usage: pb::ImageUsage) -> Self {
-        let pb::ImageUsage { input_tokens, output_tokens, total_tokens } = usage;
-        let input_tokens_details = Details { text_tokens: input_tokens, image_tokens: 0 };
+        let pb::ImageUsage { input_tokens, output_tokens, total_tokens, input_image_tokens } = usage;
+        let text_tokens = input_tokens.saturating_sub(input_image_tokens);
+        let input_tokens_details = Details { text_tokens, image_tokens: input_image_tokens };
         Self { input_tokens, output_tokens, total_tokens, input_tokens_details }
     }
 }
 
 pub(super) fn write(made: &pb::GenerateImagesResponse, echo: &Echo, links: &Links) -> Vec<u8> {
-    let pb::GenerateImagesResponse { created, model: _, pictures, usage } = made;
+    let pb::GenerateImagesResponse { created, model: _, pictures, usage, failures } = made;
     let first = pictures.first();
+    let failures: Vec<_> = failures.iter().map(Failure::from).collect();
     // The document's enums have no word for "as you like".
     let said = |word: &'static str| (word != "auto").then_some(word);
     let images = Images {
@@ -157,15 +180,23 @@ pub(super) fn write(made: &pb::GenerateImagesResponse, echo: &Echo, links: &Link
         quality: said(echo.quality),
         size: first.map(size),
         usage: usage.map(Usage::from),
+        failures: &failures,
     };
     // Texts and numbers only: there is nothing in it that serde_json could refuse.
     serde_json::to_vec(&images).unwrap_or_default()
 }
 
 fn item<'a>(picture: &'a pb::Picture, links: &Links) -> Item<'a> {
-    let pb::Picture { data, media_key, media_type: _, width: _, height: _, revised_prompt } = picture;
-    let link = !media_key.is_empty();
-    Item { b64_json: (!link).then(|| STANDARD.encode(data)), url: link.then(|| links.media(media_key)), revised_prompt }
+    let pb::Picture { data, media_key, media_type: _, width: _, height: _, revised_prompt, original_media_key: _ } =
+        picture;
+    let url = (!media_key.is_empty()).then(|| links.media(media_key));
+    let b64_json = url.is_none().then(|| STANDARD.encode(data));
+    Item { b64_json, url, revised_prompt, original_url: original(picture, links) }
+}
+
+/// Where the picture is as the provider made it, if it was kept.
+pub(super) fn original(picture: &pb::Picture, links: &Links) -> Option<String> {
+    (!picture.original_media_key.is_empty()).then(|| links.media(&picture.original_media_key))
 }
 
 /// `png`, `jpeg` or `webp`.

@@ -28,6 +28,8 @@ struct State {
     snapshots: Vec<pb::Video>,
     failure: Option<Status>,
     preview_failure: Option<Status>,
+    /// What the next request for pictures cost, and those of it that failed.
+    partial: (Option<pb::ImageUsage>, Vec<pb::ImageFailure>),
     panics: bool,
     routed: bool,
 }
@@ -64,6 +66,11 @@ impl Script {
     /// Image streams break after the first preview.
     pub(crate) fn breaks_after_the_preview(&self) {
         self.with(|state| state.preview_failure = Some(Status::unavailable("gone")));
+    }
+
+    /// The next request for pictures costs this, and these of its pictures fail besides those that are made.
+    pub(crate) fn makes_some(&self, usage: pb::ImageUsage, failures: Vec<pb::ImageFailure>) {
+        self.with(|state| state.partial = (Some(usage), failures));
     }
 
     pub(crate) fn panics(&self) {
@@ -182,8 +189,8 @@ fn replies<T: Send + 'static>(items: Vec<Result<T, Status>>) -> Response<Replies
 #[derive(Debug)]
 struct Doors(Script);
 
-fn picture(request: &pb::ImageRequest) -> pb::Picture {
-    let bytes = request.delivery() == pb::ImageDelivery::Bytes;
+fn picture(image: &pb::ImageRequest) -> pb::Picture {
+    let bytes = image.delivery() == pb::ImageDelivery::Bytes;
     pb::Picture {
         data: if bytes { bytes::Bytes::from_static(b"\x89PNG") } else { bytes::Bytes::new() },
         media_key: if bytes { String::new() } else { "p.png".to_owned() },
@@ -191,6 +198,7 @@ fn picture(request: &pb::ImageRequest) -> pb::Picture {
         width: 64,
         height: 32,
         revised_prompt: String::new(),
+        original_media_key: if image.keep_original { "original.png".to_owned() } else { String::new() },
     }
 }
 
@@ -208,7 +216,8 @@ impl ImageService for Doors {
             state.key = message.idempotency_key;
         });
         let model = "offline-image".to_owned();
-        Ok(Response::new(pb::GenerateImagesResponse { created: 1_700_000_000, model, pictures, usage: None }))
+        let (usage, failures) = self.0.with(|state| std::mem::take(&mut state.partial));
+        Ok(Response::new(pb::GenerateImagesResponse { created: 1_700_000_000, model, pictures, usage, failures }))
     }
 
     type StreamImagesStream = Replies<pb::StreamImagesResponse>;
@@ -235,10 +244,19 @@ impl ImageService for Doors {
                     picture_index: 0,
                     picture: Some(picture(&image)),
                     created,
-                    usage: Some(pb::ImageUsage { input_tokens: 3, output_tokens: 4, total_tokens: 7 }),
+                    usage: Some(pb::ImageUsage {
+                        input_tokens: 3,
+                        output_tokens: 4,
+                        total_tokens: 7,
+                        input_image_tokens: 1,
+                    }),
                 })),
             }),
         }));
+        let (_, failures) = self.0.with(|state| std::mem::take(&mut state.partial));
+        items.extend(
+            failures.into_iter().map(|failure| Ok(pb::StreamImagesResponse { event: Some(Event::Failed(failure)) })),
+        );
         self.0.with(|state| state.images = Some(image));
         Ok(replies(items))
     }

@@ -13,14 +13,23 @@ use toml::{Table, Value};
 
 use super::ConfigError;
 
-/// Variables that the settings are known by beside their own.
-const CUSTOMARY: [(&str, &str); 6] = [
-    ("CHAT_BASE_URL", "chat.base_url"),
-    ("CHAT_API_KEY", "chat.api_key"),
-    ("CHAT_MODEL", "chat.model"),
-    ("IMAGE_SERVICE_TYPE", "image.service_type"),
-    ("VIDEO_SERVICE_TYPE", "video.service_type"),
-    ("PUBLIC_BASE_URL", "rest.public_base_url"),
+/// Variables that settings are known by beside their own. One may stand for several settings: a provider's key opens all
+/// of its panels.
+const CUSTOMARY: [(&str, &[&str]); 14] = [
+    ("CHAT_BASE_URL", &["chat.base_url"]),
+    ("CHAT_API_KEY", &["chat.api_key"]),
+    ("CHAT_MODEL", &["chat.model"]),
+    ("IMAGE_SERVICE_TYPE", &["image.service_type"]),
+    ("IMAGE_BASE_URL", &["image.openai.base_url"]),
+    ("IMAGE_API_KEY", &["image.openai.api_key"]),
+    ("IMAGE_MODELS", &["image.openai.models"]),
+    ("ARK_API_KEY", &["image.doubao.api_key"]),
+    ("GEMINI_API_KEY", &["image.nano_banana.api_key"]),
+    ("MJ_BASE_URL", &["image.midjourney.base_url"]),
+    ("MJ_API_SECRET", &["image.midjourney.api_secret"]),
+    ("DASHSCOPE_API_KEY", &["image.dashscope.api_key"]),
+    ("VIDEO_SERVICE_TYPE", &["video.service_type"]),
+    ("PUBLIC_BASE_URL", &["rest.public_base_url"]),
 ];
 
 /// What our own variables begin with.
@@ -29,8 +38,8 @@ const PREFIX: &str = "TRIPTYCH_";
 /// Names the configuration file, and so is no setting in it.
 const FILE: &str = "TRIPTYCH_CONFIG";
 
-/// Settings that are never shown.
-const SECRET: [&str; 2] = ["chat.api_key", "media.signing_key"];
+/// Settings of these names are never shown, whatever section they are in.
+const SECRET: [&str; 3] = ["api_key", "api_secret", "signing_key"];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,10 +147,11 @@ impl Layers {
             variables.into_iter().filter(|(name, _)| ours(name) && name != FILE).partition(|(name, _)| !own(name));
         for (name, text) in customary.into_iter().chain(own) {
             let origin = origin(name.clone());
-            let known = self.origins.keys().map(|key| (variable(key), key.clone()));
-            let known: BTreeMap<_, _> =
-                known.chain(CUSTOMARY.map(|(name, key)| (name.to_owned(), key.to_owned()))).collect();
-            let Some(key) = known.get(&name) else {
+            let known = self.origins.keys().map(|key| (variable(key), vec![key.clone()]));
+            let customary =
+                CUSTOMARY.map(|(name, keys)| (name.to_owned(), keys.iter().map(|&key| key.into()).collect()));
+            let known: BTreeMap<_, Vec<String>> = known.chain(customary).collect();
+            let Some(keys) = known.get(&name) else {
                 let near = nearest(&name, known.keys().map(String::as_str).chain([FILE]));
                 return Err(ConfigError(format!("{origin}: there is no such setting{near}")));
             };
@@ -149,14 +159,21 @@ impl Layers {
             if text.is_empty() {
                 continue;
             }
-            let Some(place) = at_mut(&mut self.tree, key) else { continue };
-            let Some(value) = read_as(place, &text) else {
-                let shown = mask(key, &Value::String(text));
-                return Err(ConfigError(format!("{key} = {shown} (from {origin}): must be {}", kind(place))));
-            };
-            *place = value;
-            self.origins.insert(key.clone(), origin);
+            for key in keys {
+                self.put_variable(key, &text, &origin)?;
+            }
         }
+        Ok(())
+    }
+
+    fn put_variable(&mut self, key: &str, text: &str, origin: &Origin) -> Result<(), ConfigError> {
+        let Some(place) = at_mut(&mut self.tree, key) else { return Ok(()) };
+        let Some(value) = read_as(place, text) else {
+            let shown = mask(key, &Value::String(text.to_owned()));
+            return Err(ConfigError(format!("{key} = {shown} (from {origin}): must be {}", kind(place))));
+        };
+        *place = value;
+        self.origins.insert(key.to_owned(), origin.clone());
         Ok(())
     }
 }
@@ -255,7 +272,7 @@ fn masked(value: &Value) -> Value {
         Value::Array(list) => Value::Array(list.iter().map(masked).collect()),
         Value::Table(section) => {
             let member = |(name, value): (&String, &Value)| {
-                let secret = name == "api_key" && value.as_str().is_none_or(|text| !text.is_empty());
+                let secret = is_secret(name) && value.as_str().is_none_or(|text| !text.is_empty());
                 (name.clone(), if secret { hidden() } else { masked(value) })
             };
             Value::Table(section.iter().map(member).collect())
@@ -267,13 +284,17 @@ fn masked(value: &Value) -> Value {
     }
 }
 
+fn is_secret(key: &str) -> bool {
+    SECRET.contains(&key.rsplit('.').next().unwrap_or_default())
+}
+
 fn mask(key: &str, value: &Value) -> String {
     if sections(value) {
         return masked(value).to_string();
     }
     match value.as_str() {
         // An address may hold a password.
-        Some(text) if !text.is_empty() && (SECRET.contains(&key) || text.contains('@')) => "(hidden)".to_owned(),
+        Some(text) if !text.is_empty() && (is_secret(key) || text.contains('@')) => "(hidden)".to_owned(),
         Some(_) | None => value.to_string(),
     }
 }

@@ -139,10 +139,29 @@ fn the_key_that_signs_links_reaches_the_gateway_and_nobody_who_reads_along() {
     assert!(format!("{:?}", config.gateway.link_signer).contains("7200s"));
     let shown: Vec<_> = config.layers.shown().map(|(path, value, _)| format!("{path} = {value}")).collect();
     assert!(shown.contains(&"media.signing_key = (hidden)".to_owned()), "{shown:?}");
-    assert!(!format!("{config:?}{shown:?}").contains("secret"));
+    assert!(!format!("{config:?}{shown:?}").contains("-secret"));
     let message = refusal("", &[], &[("TRIPTYCH_MEDIA_SIGNING_KEY", "secret")]);
     assert!(message.contains("at least 16") && !message.contains("secret"), "{message}");
     assert!(load("", &[], &[]).unwrap().gateway.link_signer.is_none());
+}
+
+#[test]
+fn a_provider_is_chosen_by_a_name_and_its_key() {
+    let openai = [("IMAGE_SERVICE_TYPE", "openai")];
+    let message = refusal("", &[], &openai);
+    for part in ["image.service_type = \"openai\"", "IMAGE_API_KEY", "IMAGE_BASE_URL"] {
+        assert!(message.contains(part), "`{message}` lacks `{part}`");
+    }
+    let with_key = [("IMAGE_API_KEY", "sk-secret"), ("IMAGE_MODELS", "mine, other")];
+    let config = load("", &[], &with_key).unwrap();
+    assert_eq!(config.core.image.openai.models, ["mine", "other"]);
+    let keys = [("ARK_API_KEY", "k1"), ("GEMINI_API_KEY", "k2"), ("MJ_API_SECRET", "k3"), ("DASHSCOPE_API_KEY", "k4")];
+    let config = load("", &[], &keys).unwrap();
+    let core::Image { doubao, nano_banana, midjourney, dashscope, .. } = &config.core.image;
+    let read = [&doubao.api_key, &nano_banana.api_key, &midjourney.api_secret, &dashscope.api_key];
+    assert_eq!(read.map(|key| key.as_ref().unwrap().expose_secret()), ["k1", "k2", "k3", "k4"]);
+    let shown: Vec<_> = config.layers.shown().map(|(path, value, _)| format!("{path} = {value}")).collect();
+    assert!(shown.contains(&"image.midjourney.api_secret = (hidden)".to_owned()), "{shown:?}");
 }
 
 #[test]

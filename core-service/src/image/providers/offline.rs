@@ -20,19 +20,17 @@ use tokio::sync::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::super::{Encoding, ImageEvent, ImageProvider, ImageSpec, MadePicture, Quality};
+use super::super::{Background, Edits, Encoding, ImageEvent, ImageProvider, ImageSpec, Quality};
 use crate::{
     call::{Call, Chunks},
     catalog::Entry,
     error::ProviderError,
+    media::InputPicture,
     size::Size,
 };
 
 /// The engine's model name.
 pub const MODEL: &str = "offline-image";
-
-/// Names that existing programs ask for; the engine answers to them and never claims to be them.
-const ALIASES: [&str; 6] = ["dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2"];
 
 /// The size of a picture nobody asked a size of.
 const DEFAULT_SIZE: Size = Size::new(1024, 1024);
@@ -60,17 +58,17 @@ impl OfflineImage {
     /// The engine, the first, and below it the faults, hidden.
     pub fn entries() -> Vec<Entry<dyn ImageProvider>> {
         let provider = Arc::new(Self::new());
-        let entry = |id: &str, aliases: &[&str], hidden| Entry {
+        let entry = |id: &str, hidden| Entry {
             id: id.to_owned(),
             upstream: id.to_owned(),
             owned_by: "offline".to_owned(),
-            aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+            aliases: Vec::new(),
             capabilities: &["edit", "preview"],
             hidden,
             provider: provider.clone() as Arc<dyn ImageProvider>,
         };
-        let faults = Fault::ALL.iter().map(|fault| entry(fault.model(), &[], true));
-        std::iter::once(entry(MODEL, &ALIASES, false)).chain(faults).collect()
+        let faults = Fault::ALL.iter().map(|fault| entry(fault.model(), true));
+        std::iter::once(entry(MODEL, false)).chain(faults).collect()
     }
 
     /// Paints the pictures one after the other. Ends early when nobody listens any more.
@@ -114,8 +112,8 @@ impl ImageProvider for OfflineImage {
         Ok(ReceiverStream::new(receiver).boxed())
     }
 
-    fn edits(&self) -> bool {
-        true
+    fn edits(&self, _model: &str) -> Edits {
+        Edits { pictures: 16, mask: true }
     }
 }
 
@@ -125,8 +123,8 @@ fn make(
     index: u32,
     events: &Sender<Result<ImageEvent, ProviderError>>,
 ) -> Result<ImageEvent, ProviderError> {
-    let head = spec.pictures.first().and_then(|picture| size_of(picture));
-    let size = spec.size.or(head).unwrap_or(DEFAULT_SIZE);
+    let first = spec.pictures.first().map(|picture| paintable(picture.size));
+    let size = spec.size.or(first).unwrap_or(DEFAULT_SIZE);
     let brief = Brief {
         prompt: spec.prompt.clone(),
         width: size.width,
@@ -138,16 +136,17 @@ fn make(
         },
         quality: match spec.quality {
             Quality::Low => offline_image::Quality::Low,
-            Quality::Standard => offline_image::Quality::Standard,
-            Quality::High => offline_image::Quality::High,
+            Quality::Auto | Quality::Standard | Quality::Medium => offline_image::Quality::Standard,
+            Quality::High | Quality::Hd | Quality::Xhigh | Quality::Max => offline_image::Quality::High,
         },
-        transparent: spec.transparent,
+        transparent: spec.background == Background::Transparent,
     };
     let watch = Line { events, spec, index, shown: AtomicU32::new(0) };
     let picture = if spec.pictures.is_empty() {
         paint(&brief, &watch)
     } else {
-        let load = |bytes: &Bytes| if events.is_closed() { Err(abandoned()) } else { load(bytes, size) };
+        let load =
+            |picture: &InputPicture| if events.is_closed() { Err(abandoned()) } else { load(&picture.bytes, size) };
         let pictures = spec.pictures.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let mask = spec.mask.as_ref().map(load).transpose()?;
         edit(&brief, &pictures, mask.as_ref(), &watch)
@@ -186,25 +185,21 @@ impl Watch for Line<'_> {
     }
 }
 
-fn encoded(picture: &RgbaImage, format: Encoding) -> Result<MadePicture, ProviderError> {
-    let engine_format = match format {
+fn encoded(picture: &RgbaImage, format: Encoding) -> Result<Bytes, ProviderError> {
+    let format = match format {
         Encoding::Png => Format::Png,
         Encoding::Jpeg { quality } => Format::Jpeg { quality },
-        Encoding::Webp => Format::WebP,
+        Encoding::Webp { .. } => Format::WebP,
     };
-    let data = encode(picture, engine_format).map_err(|error| broken(&error))?;
-    let size = Size::new(picture.width(), picture.height());
-    Ok(MadePicture { data: data.into(), media_type: format.media_type(), size })
+    encode(picture, format).map(Bytes::from).map_err(|error| broken(&error))
 }
 
 /// The size an edit keeps when none is asked for: the picture's own, fitted into what the engine paints.
-fn size_of(picture: &[u8]) -> Option<Size> {
-    let reader = image::ImageReader::new(std::io::Cursor::new(picture)).with_guessed_format().ok()?;
-    let (width, height) = reader.into_dimensions().ok()?;
+fn paintable(Size { width, height }: Size) -> Size {
     let most = u64::from(SIDES.1);
     let longer = u64::from(width.max(height)).max(most);
     let side = |side: u32| u32::try_from(u64::from(side) * most / longer).unwrap_or(SIDES.1).clamp(SIDES.0, SIDES.1);
-    Some(Size::new(side(width), side(height)))
+    Size::new(side(width), side(height))
 }
 
 /// An input picture, no larger than it takes to cover `size`: sixteen of the largest would fill the memory.

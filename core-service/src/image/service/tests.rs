@@ -12,9 +12,8 @@ use tonic_types::StatusExt;
 use super::*;
 use crate::{
     catalog::{Entry, Shelf},
-    image::{ImageProvider, providers::offline::OfflineImage},
+    image::{ImageProvider, Usage, providers::offline::OfflineImage},
     media::{MediaKey, input::InputSettings},
-    size::Size,
 };
 
 /// Plays a list of events and then hangs, or ends.
@@ -43,8 +42,8 @@ impl ImageProvider for Scripted {
         Ok(events.chain(end).inspect(move |_| _ = &alarm).boxed())
     }
 
-    fn edits(&self) -> bool {
-        false
+    fn edits(&self, _: &str) -> Edits {
+        Edits::NONE
     }
 }
 
@@ -85,10 +84,13 @@ fn playing(events: Vec<Result<ImageEvent, ProviderError>>, hangs: bool) -> (Stag
     (stage(vec![entry]), alarm)
 }
 
+/// A picture that is right as it is.
 fn finished(index: u32) -> ImageEvent {
-    let data = Bytes::from(format!("picture {index}"));
-    let picture = MadePicture { data, media_type: "image/png", size: Size::new(1, 1) };
-    ImageEvent::Finished { index, picture, revised_prompt: String::new() }
+    ImageEvent::Finished { index, picture: numbered(index), revised_prompt: String::new() }
+}
+
+fn numbered(index: u32) -> Bytes {
+    picture(48, 32, |x, y| if x == index && y == 0 { 0 } else { 255 })
 }
 
 fn small() -> pb::ImageRequest {
@@ -192,6 +194,7 @@ async fn previews_come_before_their_picture_and_never_more_than_asked_for() {
                     assert_eq!(image::guess_format(&preview.picture.unwrap().data).unwrap(), ImageFormat::Png);
                 }
                 Event::Finished(last) => finished.push(last.picture_index),
+                Event::Failed(failure) => panic!("{failure:?}"),
             }
         }
         assert_eq!(seen, vec![previews; n as usize]);
@@ -259,11 +262,79 @@ async fn a_model_without_edits_says_so() {
 async fn pictures_are_put_in_order_and_fewer_than_asked_for_are_better_than_none() {
     let (stage, _) = scripted(vec![finished(2), finished(0)], false);
     let made = stage.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
-    assert_eq!(made.iter().map(|picture| picture.data.clone()).collect::<Vec<_>>(), ["picture 0", "picture 2"]);
+    assert_eq!(made.iter().map(|picture| picture.data.clone()).collect::<Vec<_>>(), [numbered(0), numbered(2)]);
     let (stage, _) = scripted(Vec::new(), false);
     assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
     let events: Vec<_> = stage.stream(small(), 0).await.collect().await;
     assert!(matches!(&events[..], [Err(status)] if status.code() == Code::Internal));
+}
+
+#[tokio::test]
+async fn whatever_size_and_format_a_provider_makes_the_caller_gets_what_was_asked_for() {
+    let large = picture(640, 400, |_, _| 255);
+    let event = ImageEvent::Finished { index: 0, picture: large.clone(), revised_prompt: "more".to_owned() };
+    let (stage, _) = scripted(vec![event], false);
+    let image = pb::ImageRequest { output_format: "jpeg".to_owned(), keep_original: true, ..small() };
+    let made = stage.generate(image).await.unwrap().pictures.remove(0);
+    assert_eq!((made.media_type.as_str(), made.width, made.height), ("image/jpeg", 48, 32));
+    assert_eq!(image::load_from_memory(&made.data).unwrap().into_rgb8().dimensions(), (48, 32));
+    assert_eq!(made.revised_prompt, "more");
+    let original = MediaKey::parse(&made.original_media_key).unwrap();
+    assert_eq!(stage.vault.bytes(&original, 1 << 20).await.unwrap(), large);
+}
+
+#[tokio::test]
+async fn what_could_not_be_made_is_told_beside_what_was_and_usage_is_added_up() {
+    let policy = || ProviderError::ContentPolicy("no".to_owned());
+    let usage = Usage { input: 3, input_images: 0, output: 5, total: 8 };
+    let events = || {
+        vec![
+            ImageEvent::Usage(usage),
+            finished(1),
+            ImageEvent::Failed { index: 0, error: policy() },
+            ImageEvent::Usage(usage),
+            finished(2),
+        ]
+    };
+    let asked = || pb::ImageRequest { n: Some(3), ..small() };
+    let (stage, _) = scripted(events(), false);
+    let made = stage.generate(asked()).await.unwrap();
+    let failure =
+        pb::ImageFailure { picture_index: 0, code: "content_policy_violation".to_owned(), message: "no".to_owned() };
+    assert_eq!((made.pictures.len(), &made.failures), (2, &vec![failure.clone()]));
+    assert_eq!(made.usage.map(|usage| usage.total_tokens), Some(16));
+    let (stage, _) = scripted(events(), false);
+    let events: Vec<_> = stage.stream(asked(), 0).await.try_collect().await.unwrap();
+    let told: Vec<_> = events.into_iter().map(|event| event.event.unwrap()).collect();
+    let [Event::Finished(one), Event::Finished(two), Event::Failed(failed)] = &told[..] else { panic!("{told:?}") };
+    let totals = [one, two].map(|event| event.usage.map(|usage| usage.total_tokens));
+    assert_eq!((totals, failed), ([Some(8), Some(8)], &failure));
+    let (stage, _) = scripted(vec![ImageEvent::Failed { index: 0, error: policy() }], false);
+    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_call_that_breaks_after_a_picture_hands_that_picture_over() {
+    let broken = Err(ProviderError::Unavailable("gone".to_owned()));
+    let (stage, _) = playing(vec![Ok(finished(1)), broken], false);
+    let made = stage.generate(pb::ImageRequest { n: Some(2), ..small() }).await.unwrap();
+    let failures: Vec<_> = made.failures.iter().map(|failure| (failure.picture_index, failure.code.as_str())).collect();
+    assert_eq!((made.pictures.len(), failures), (1, vec![(0, "upstream_unavailable")]));
+}
+
+#[tokio::test]
+async fn a_preview_that_is_no_picture_is_left_out() {
+    let preview = ImageEvent::Preview { index: 0, partial: 0, picture: Bytes::from_static(b"half a picture") };
+    let (stage, _) = scripted(vec![preview, finished(0)], false);
+    let events: Vec<_> = stage.stream(small(), 1).await.try_collect().await.unwrap();
+    assert!(matches!(events[0].event, Some(Event::Finished(_))) && events.len() == 1);
+    let nonsense =
+        ImageEvent::Finished { index: 0, picture: Bytes::from_static(b"<html>"), revised_prompt: String::new() };
+    let (stage, _) = scripted(vec![nonsense.clone()], false);
+    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
+    let (stage, _) = scripted(vec![nonsense, finished(1)], false);
+    let made = stage.generate(pb::ImageRequest { n: Some(2), ..small() }).await.unwrap();
+    assert_eq!((made.pictures.len(), made.failures[0].code.as_str()), (1, "upstream_unreadable"));
 }
 
 #[tokio::test]
