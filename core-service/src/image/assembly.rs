@@ -15,6 +15,7 @@ const HABITUAL: [&str; 6] = ["dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1
 ///
 /// # Errors
 /// A provider that cannot be set up.
+#[expect(clippy::unnecessary_wraps, reason = "the built-in engine cannot fail to be set up; connected providers can")]
 pub(crate) fn entries(settings: &config::Image) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
     // A provider that is not connected gives none; one line each.
     let mut shelves = [(ImageServiceType::Offline, OfflineImage::entries())];

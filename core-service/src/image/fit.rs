@@ -25,6 +25,14 @@ const MAX_PIXELS: u64 = 64 << 20;
 /// Memory for the widest pixel, four channels of 16 bits, and for the decoder's own needs.
 const MAX_MEMORY: u64 = MAX_PIXELS * 8 + (64 << 20);
 
+/// What upstreams make, and as what it is kept.
+const FORMATS: [(ImageFormat, Option<MediaType>); 4] = [
+    (ImageFormat::Png, Some(MediaType::Png)),
+    (ImageFormat::Jpeg, Some(MediaType::Jpeg)),
+    (ImageFormat::WebP, Some(MediaType::Webp)),
+    (ImageFormat::Gif, None),
+];
+
 /// What a picture shall become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wish {
@@ -94,46 +102,37 @@ impl Fitter {
 #[derive(Debug, Clone, Copy)]
 struct Head {
     format: ImageFormat,
+    /// The type it is kept as, if it can be.
+    kept: Option<MediaType>,
     size: Size,
     alpha: bool,
 }
 
 impl Head {
     fn read(data: &[u8]) -> Result<Self, ProviderError> {
-        let format = match image::guess_format(data) {
-            Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Gif)) => format,
-            Ok(_) | Err(_) => return Err(unreadable("is not a PNG, JPEG, WebP or GIF picture")),
-        };
+        let guessed = image::guess_format(data).ok();
+        let known = FORMATS.into_iter().find(|(format, _)| guessed == Some(*format));
+        let (format, kept) = known.ok_or_else(|| unreadable("is not a PNG, JPEG, WebP or GIF picture"))?;
         let decoder = reader(data, format).into_decoder().map_err(|error| broken(&error))?;
         let (width, height) = decoder.dimensions();
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 || pixels > MAX_PIXELS {
             return Err(unreadable(&format!("has {width}x{height} pixels")));
         }
-        Ok(Self { format, size: Size::new(width, height), alpha: decoder.color_type().has_alpha() })
+        Ok(Self { format, kept, size: Size::new(width, height), alpha: decoder.color_type().has_alpha() })
     }
 
     /// Its type, if nothing has to be done to it.
     fn is_as(self, wish: Wish) -> Option<MediaType> {
-        let media_type = self.media_type().filter(|kind| *kind == kind_of(wish.encoding))?;
+        let media_type = self.kept.filter(|kind| *kind == kind_of(wish.encoding))?;
         let sized = wish.size.is_none_or(|size| size == self.size);
         (sized && !(wish.opaque && self.alpha)).then_some(media_type)
-    }
-
-    /// The type it is kept as, if it can be.
-    fn media_type(self) -> Option<MediaType> {
-        match self.format {
-            ImageFormat::Png => Some(MediaType::Png),
-            ImageFormat::Jpeg => Some(MediaType::Jpeg),
-            ImageFormat::WebP => Some(MediaType::Webp),
-            _ => None,
-        }
     }
 }
 
 fn work(data: Bytes, head: Head, wish: Wish) -> Result<Fitted, ProviderError> {
     let picture = reader(&data, head.format).decode().map_err(|error| broken(&error))?;
-    let original = match head.media_type() {
+    let original = match head.kept {
         _ if !wish.original => None,
         Some(media_type) => Some(Encoded { data, media_type, size: head.size }),
         None => Some(encoded(&picture, head.size, Encoding::Png)?),

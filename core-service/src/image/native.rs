@@ -209,7 +209,10 @@ mod tests {
                 let native = window.size(Size::new(width, height));
                 let area = u64::from(native.width) * u64::from(native.height);
                 assert!((655_360..=8_294_400).contains(&area), "{width}x{height}: {native}");
-                assert!(native.width % 16 == 0 && native.height % 16 == 0, "{width}x{height}: {native}");
+                assert!(
+                    native.width.is_multiple_of(16) && native.height.is_multiple_of(16),
+                    "{width}x{height}: {native}"
+                );
                 assert!(native.width.max(native.height) <= 3840, "{width}x{height}: {native}");
             }
         }
