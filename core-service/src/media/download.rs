@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     call::Chunks,
+    config,
     error::{Error, ProviderError},
     size::Size,
 };
@@ -65,6 +66,14 @@ impl Default for DownloadSettings {
             idle: Duration::from_secs(30),
             picture: Duration::from_mins(2),
         }
+    }
+}
+
+impl From<&config::Media> for DownloadSettings {
+    /// What the operator opens to callers is open to providers too.
+    fn from(settings: &config::Media) -> Self {
+        let guard = if settings.fetch_private_addresses { Guard::OPEN } else { Guard::PUBLIC_ANY_PORT };
+        Self { guard, ..Self::default() }
     }
 }
 

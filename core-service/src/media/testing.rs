@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 
 /// Where it listens.
@@ -15,6 +15,18 @@ pub(crate) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) struct Asked(String);
 
 impl Asked {
+    /// The next request of a connection.
+    pub(crate) async fn read(socket: &mut TcpStream) -> Self {
+        let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
+        while !request.ends_with(b"\r\n\r\n") {
+            match socket.read(&mut buffer).await {
+                Ok(length @ 1..) => request.extend_from_slice(&buffer[..length]),
+                Ok(0) | Err(_) => break,
+            }
+        }
+        Self(String::from_utf8_lossy(&request).into_owned())
+    }
+
     /// The path with its query.
     pub(crate) fn path(&self) -> &str {
         self.0.split(' ').nth(1).unwrap_or_default()
@@ -34,14 +46,7 @@ pub(crate) async fn server(answer: impl FnMut(&Asked) -> Vec<u8> + Send + 'stati
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
-            let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
-            while !request.ends_with(b"\r\n\r\n") {
-                match socket.read(&mut buffer).await {
-                    Ok(length @ 1..) => request.extend_from_slice(&buffer[..length]),
-                    Ok(0) | Err(_) => break,
-                }
-            }
-            let asked = Asked(String::from_utf8_lossy(&request).into_owned());
+            let asked = Asked::read(&mut socket).await;
             drop(socket.write_all(&answer(&asked)).await);
         }
     });

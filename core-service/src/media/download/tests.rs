@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use futures_util::TryStreamExt;
-use tokio::net::TcpListener;
+use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 use super::*;
 use crate::media::{
@@ -282,6 +282,38 @@ async fn a_failure_tells_what_may_be_done_and_never_that_nothing_was_paid() {
     let closed = TcpListener::bind((HERE, 0)).await.unwrap().local_addr().unwrap();
     let error = refused(&format!("http://{closed}/p"), &Own::new(format!("http://{closed}").parse().unwrap())).await;
     assert!(!error.is_surely_not_taken() && !error.to_string().contains("127.0.0.1"), "{error}");
+}
+
+#[tokio::test]
+async fn silence_within_a_file_counts_as_a_break() {
+    let body = clip(5000);
+    let listener = TcpListener::bind((HERE, 0)).await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (head, whole) = (torn(&["etag: \"a\""], &body, 2000), body.clone());
+    tokio::spawn(async move {
+        let (mut silent, _) = listener.accept().await.unwrap();
+        Asked::read(&mut silent).await;
+        silent.write_all(&head).await.unwrap();
+        let (mut second, _) = listener.accept().await.unwrap();
+        let asked = Asked::read(&mut second).await;
+        second.write_all(&part(&asked, "\"a\"", &body)).await.unwrap();
+        // The first one is open all the while.
+        drop(silent);
+    });
+    let brief = DownloadSettings { idle: Duration::from_millis(50), ..settings() };
+    let chunks = Downloads::new(brief).unwrap().clip(&url, &own(&url), 10_000).await.unwrap();
+    assert_eq!(collected(chunks).await.unwrap(), whole);
+}
+
+#[tokio::test]
+async fn what_the_operator_opens_is_open_to_providers_too() {
+    let elsewhere = server(|_| ok(&encoded(MediaType::Png, 8, 8))).await;
+    let own = own("https://api.example.com/v1");
+    for (open, good) in [(true, true), (false, false)] {
+        let media = config::Media { fetch_private_addresses: open, ..config::Media::default() };
+        let downloads = Downloads::new(DownloadSettings::from(&media)).unwrap();
+        assert_eq!(downloads.picture(&elsewhere, &own).await.is_ok(), good);
+    }
 }
 
 #[tokio::test]
