@@ -12,6 +12,8 @@ use core_service::{
     catalog::{Catalog, Entry, Shelf},
     chat::{
         ChatCall, ChatProvider,
+        keeper::Keeper,
+        on_disconnect::OnDisconnect,
         routing::{BreakerSettings, Gate, RetrySettings, Routed, Target, policy::Weighted},
         service::ChatDoor,
     },
@@ -117,7 +119,10 @@ fn door(routed: bool) -> (Runtime, Arc<ChatDoor>, pb::ChatRequest) {
     };
     let catalog =
         Catalog::new(Shelf::new(vec![entry]).unwrap(), Shelf::new(vec![]).unwrap(), Shelf::new(vec![]).unwrap());
-    (Builder::new_current_thread().enable_time().build().unwrap(), Arc::new(ChatDoor::new(Arc::new(catalog))), request)
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let keeper = Keeper::on(runtime.handle().clone());
+    let door = ChatDoor::new(Arc::new(catalog), OnDisconnect::Cancel, keeper);
+    (runtime, Arc::new(door), request)
 }
 
 /// The hop between gateway and core in one process: the call of the trait with all checks, the request's copy included.

@@ -1,10 +1,16 @@
 //! Puts a core together from its settings: stores, catalog, doors, job machine.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
     catalog::{Catalog, Entry, Shelf},
-    chat::{ChatProvider, providers::offline::OfflineChat, routing, service::ChatDoor},
+    chat::{ChatProvider, keeper::Keeper, providers::offline::OfflineChat, routing, service::ChatDoor},
     config::{self, Grpc, Settings},
     error::Error,
     image::{self, service::ImageDoor},
@@ -39,6 +45,8 @@ const STEP_GRACE: Duration = Duration::from_secs(5);
 pub struct Core {
     services: Services,
     grpc: Grpc,
+    drained: OnceLock<Instant>,
+    keeper: Keeper,
     runner: RunnerHandle,
     sweeper: SweeperHandle,
     store: SqliteStore,
@@ -103,8 +111,9 @@ impl Core {
             Shelf::new(image::assembly::entries(&settings.image)?).map_err(OpenError::Ambiguous)?,
             Shelf::new(video(&settings.video, &vault)).map_err(OpenError::Ambiguous)?,
         ));
+        let keeper = Keeper::on(Handle::current());
         let services = Services {
-            chat: Arc::new(ChatDoor::new(catalog.clone())),
+            chat: Arc::new(ChatDoor::new(catalog.clone(), settings.chat.on_disconnect, keeper.clone())),
             image: Arc::new(ImageDoor::new(catalog.clone(), vault.clone(), inputs.clone())),
             video: Arc::new(VideoDoor::new(catalog.clone(), jobs.clone(), inputs)),
             model: Arc::new(ModelDoor::new(catalog.clone())),
@@ -112,7 +121,8 @@ impl Core {
         };
         let sweeper = Sweeper::new(vault, keeping, Arc::new(jobs.clone())).start();
         let runner = Runner::start(jobs, catalog);
-        Ok(Self { services, grpc: settings.grpc.clone(), runner, sweeper, store })
+        let drained = OnceLock::new();
+        Ok(Self { services, grpc: settings.grpc.clone(), drained, keeper, runner, sweeper, store })
     }
 
     /// The doors. Cheap to clone.
@@ -125,11 +135,18 @@ impl Core {
         &self.grpc
     }
 
+    /// When the drain is over that the first call of this begins: `grpc.drain` from then.
+    pub(crate) fn drained(&self) -> Instant {
+        *self.drained.get_or_init(|| Instant::now() + self.grpc.drain)
+    }
+
     /// Stops the job machine and closes the stores: steps under way get a moment to finish, and all leases are handed
-    /// back, so that the next process need not wait for them to lapse. The doors answer no more after this.
+    /// back, so that the next process need not wait for them to lapse. Answers that are read on without their callers
+    /// have what the servers left of the drain. The doors answer no more after this.
     pub async fn close(self) {
-        let Self { services, grpc: _, runner, sweeper, store } = self;
-        tokio::join!(runner.stop(STEP_GRACE), sweeper.stop());
+        let drained = self.drained();
+        let Self { services, grpc: _, drained: _, keeper, runner, sweeper, store } = self;
+        tokio::join!(keeper.finish(drained), runner.stop(STEP_GRACE), sweeper.stop());
         drop(services);
         store.close().await;
     }

@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
-use crate::chat::dialect::Dialect;
+use crate::chat::{dialect::Dialect, on_disconnect::OnDisconnect};
 
 /// Everything the core can be told.
 #[derive(Debug, Clone, Deserialize)]
@@ -71,6 +71,8 @@ pub struct Chat {
     /// How long a call may take in all, a stream to its end included; zero: no bound.
     #[serde(with = "humantime_serde")]
     pub total_timeout: Duration,
+    /// What becomes of an answer whose caller hangs up, unless the call says otherwise.
+    pub on_disconnect: OnDisconnect,
     /// Several upstreams, instead of the one above.
     pub upstreams: Vec<Upstream>,
     /// What is special about some of their models.
@@ -251,6 +253,7 @@ impl Default for Chat {
             first_byte_timeout: Duration::from_mins(10),
             idle_timeout: Duration::from_mins(1),
             total_timeout: Duration::from_hours(1),
+            on_disconnect: OnDisconnect::Cancel,
             upstreams: Vec::new(),
             routes: Vec::new(),
             routing: Routing::default(),

@@ -13,11 +13,12 @@ const DAY_MS: u64 = 86_400_000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// Headers that go to the core as they are.
-const PASSED_ON: [HeaderName; 4] = [
+const PASSED_ON: [HeaderName; 5] = [
     header::AUTHORIZATION,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("x-session-id"),
+    HeaderName::from_static("x-triptych-on-disconnect"),
 ];
 /// What the core tells of the upstreams it tried, header and metadata alike.
 pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-triptych-attempts");
@@ -42,7 +43,7 @@ impl Context {
     }
 
     fn of(parts: &Parts) -> Result<Self, GatewayError> {
-        let mut metadata = HeaderMap::with_capacity(6);
+        let mut metadata = HeaderMap::with_capacity(7);
         if let Some(RequestId(id)) = parts.extensions.get() {
             metadata.insert(crate::request_id::HEADER, id.clone());
         }

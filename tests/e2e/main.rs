@@ -4,6 +4,7 @@
 
 mod chat;
 mod contract;
+mod disconnect;
 mod errors;
 mod fidelity;
 mod harness;

@@ -186,6 +186,7 @@ struct Shared {
     replies: Mutex<Replies>,
     tell: mpsc::UnboundedSender<Seen>,
     hung_up: Notify,
+    finished: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -206,7 +207,8 @@ impl Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, seen) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { replies: Mutex::default(), tell, hung_up: Notify::new() });
+        let shared =
+            Arc::new(Shared { replies: Mutex::default(), tell, hung_up: Notify::new(), finished: Notify::new() });
         let mut server = JoinSet::new();
         server.spawn({
             let shared = shared.clone();
@@ -249,6 +251,11 @@ impl Upstream {
     /// Waits until the other side closed a connection on which the upstream was stalling.
     pub(crate) async fn was_left(&self) {
         soon("the gateway to hang up on the upstream", self.shared.hung_up.notified()).await;
+    }
+
+    /// Waits until a reply that [pours](Reply::pour) was taken to its last byte.
+    pub(crate) async fn was_read(&self) {
+        soon("the gateway to read a reply to its end", self.shared.finished.notified()).await;
     }
 }
 
@@ -293,6 +300,7 @@ async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Seen> {
 
 /// Plays a reply; `None` when the connection is over.
 async fn answer(stream: &mut TcpStream, reply: Reply, shared: &Shared) -> Option<()> {
+    let pours = reply.steps.iter().any(|step| matches!(step, Step::Pour { .. }));
     if !reply.head.is_empty() {
         stream.write_all(format!("{}\r\n", reply.head).as_bytes()).await.ok()?;
     }
@@ -322,7 +330,11 @@ async fn answer(stream: &mut TcpStream, reply: Reply, shared: &Shared) -> Option
             Step::Cut => return None,
         }
     }
-    stream.write_all(b"0\r\n\r\n").await.ok()
+    stream.write_all(b"0\r\n\r\n").await.ok()?;
+    if pours {
+        shared.finished.notify_one();
+    }
+    Some(())
 }
 
 /// One piece of a body in the chunked encoding.

@@ -1,6 +1,9 @@
-//! Conversations: the provider trait, and below it the providers, the routing among them and the gRPC door.
+//! Conversations: the provider trait, and below it the providers, the routing among them, the gRPC door, and
+//! what becomes of answers whose callers hang up.
 
 pub mod dialect;
+pub mod keeper;
+pub mod on_disconnect;
 pub mod providers;
 pub mod routing;
 pub mod service;

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use triptych_proto::v1::{self as pb, chat_service_server::ChatService};
 
-use super::{ChatCall, ChatProvider, routing::Route, validate};
+use super::{ChatCall, ChatProvider, keeper::Keeper, on_disconnect::OnDisconnect, routing::Route, validate};
 use crate::{
     call::{self, Call},
     catalog::{Catalog, Entry},
@@ -19,12 +19,15 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ChatDoor {
     catalog: Arc<Catalog>,
+    on_disconnect: OnDisconnect,
+    keeper: Keeper,
 }
 
 impl ChatDoor {
-    /// A door to the chat models of this catalog.
-    pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self { catalog }
+    /// A door to the chat models of this catalog. Calls that do not set the rule for themselves have `on_disconnect`;
+    /// those that may outlive their callers are left to the keeper.
+    pub fn new(catalog: Arc<Catalog>, on_disconnect: OnDisconnect, keeper: Keeper) -> Self {
+        Self { catalog, on_disconnect, keeper }
     }
 
     /// Checks a conversation and finds who answers it.
@@ -57,9 +60,15 @@ impl ChatService for ChatDoor {
     ) -> Result<Response<pb::CreateChatResponse>, Status> {
         let (metadata, _, pb::CreateChatRequest { chat, idempotency_key }) = request.into_parts();
         let (entry, call) = self.admit(&metadata, chat, idempotency_key)?;
-        let route = Route::of(&metadata);
-        let mut response =
-            route.scope(entry.provider.complete(call)).await.map_err(|error| failed_on(&route, error))?;
+        let (route, rule) = (Route::of(&metadata), OnDisconnect::of(&metadata, self.on_disconnect)?);
+        let answered = match rule {
+            OnDisconnect::Cancel => route.scope(entry.provider.complete(call)).await,
+            OnDisconnect::Continue | OnDisconnect::Grace(_) => {
+                let provider = entry.provider.clone();
+                self.keeper.complete(rule, &route, async move { provider.complete(call).await }).await
+            }
+        };
+        let mut response = answered.map_err(|error| failed_on(&route, error))?;
         response.model.clone_from(&entry.id);
         if response.id.is_empty() {
             response.id = new_id();
@@ -86,8 +95,15 @@ impl ChatService for ChatDoor {
             check::extra("stream_options.extra_json", &options.extra_json, &["include_usage"])?;
         }
         let wants_usage = stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or_default();
-        let route = Route::of(&metadata);
-        let begun = route.scope(entry.provider.stream(call, stream_options)).await;
+        let (route, rule) = (Route::of(&metadata), OnDisconnect::of(&metadata, self.on_disconnect)?);
+        let begun = match rule {
+            OnDisconnect::Cancel => route.scope(entry.provider.stream(call, stream_options)).await,
+            OnDisconnect::Continue | OnDisconnect::Grace(_) => {
+                let provider = entry.provider.clone();
+                let begin = async move { provider.stream(call, stream_options).await };
+                self.keeper.stream(rule, &route, begin).await
+            }
+        };
         let pieces = begun.map_err(|error| failed_on(&route, error))?;
         let mut same = Same { id: String::new(), created: 0, model: entry.id.clone() };
         let pieces = pieces.filter_map(move |piece| {

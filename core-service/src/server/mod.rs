@@ -76,8 +76,9 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
         // Ends the streams that watch it, after the news; they would hold up the drain for ever.
         reporter.clear_service_status(name).await;
     }
+    let drained = core.drained();
     ends.draining.cancel();
-    if let Ok(ended) = tokio::time::timeout(settings.drain, &mut serving).await {
+    if let Ok(ended) = tokio::time::timeout_at(drained, &mut serving).await {
         return Ok(ended?);
     }
     tracing::warn!(drain = ?settings.drain, "calls under way were cut off");

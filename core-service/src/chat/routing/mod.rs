@@ -109,7 +109,10 @@ impl Routed {
             let Some(mut pass) = target.begin(place) else { continue };
             tries += 1;
             let call = Call { model: target.model.clone(), deadline: target.deadline(deadline), ..call.clone() };
-            match send(target.provider.clone(), call).await {
+            route.at_work(true);
+            let outcome = send(target.provider.clone(), call).await;
+            route.at_work(outcome.is_ok());
+            match outcome {
                 Ok(answer) => {
                     pass.succeeded(streamed);
                     route.tried(&target.name, None);
@@ -120,7 +123,7 @@ impl Routed {
                     route.tried(&target.name, Some(&error));
                     tracing::info!(target.name, %error, tries, "a target failed");
                     let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
-                    if over || self.retry.again(&error) == Again::Never {
+                    if over || route.left() || self.retry.again(&error) == Again::Never {
                         return Err(error);
                     }
                     last = Some(error);

@@ -5,7 +5,10 @@
 use std::{
     fmt::Write as _,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -23,9 +26,16 @@ tokio::task_local! {
 
 /// The companion of one call.
 #[derive(Debug, Clone, Default)]
-pub struct Route {
-    session: Arc<str>,
-    attempts: Arc<Mutex<String>>,
+pub struct Route(Arc<Companion>);
+
+#[derive(Debug, Default)]
+struct Companion {
+    session: String,
+    attempts: Mutex<String>,
+    /// An upstream has the request.
+    at_work: AtomicBool,
+    /// The caller has gone.
+    left: AtomicBool,
 }
 
 impl Route {
@@ -33,7 +43,7 @@ impl Route {
     pub fn of(metadata: &MetadataMap) -> Self {
         let session = metadata.get(SESSION).and_then(|value| value.to_str().ok());
         let session = session.filter(|id| (1..=256).contains(&id.len())).unwrap_or_default();
-        Self { session: session.into(), attempts: Arc::default() }
+        Self(Arc::new(Companion { session: session.to_owned(), ..Companion::default() }))
     }
 
     /// Accompanies the work.
@@ -43,7 +53,7 @@ impl Route {
 
     /// Writes what was tried into an answer's metadata; nothing where nobody chose.
     pub fn tell(&self, metadata: &mut MetadataMap) {
-        let attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempts = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(value) = MetadataValue::try_from(attempts.as_str())
             && !attempts.is_empty()
         {
@@ -57,11 +67,27 @@ impl Route {
     }
 
     pub(super) fn session(&self) -> &str {
-        &self.session
+        &self.0.session
+    }
+
+    /// Notes whether an upstream has the request.
+    pub(in crate::chat) fn at_work(&self, begun: bool) {
+        self.0.at_work.store(begun, Ordering::Relaxed);
+    }
+
+    /// Notes that the caller has gone: nothing is begun any more. Whether an upstream is at work for it.
+    pub(in crate::chat) fn leave(&self) -> bool {
+        self.0.left.store(true, Ordering::Relaxed);
+        self.0.at_work.load(Ordering::Relaxed)
+    }
+
+    /// Whether the caller has gone.
+    pub(super) fn left(&self) -> bool {
+        self.0.left.load(Ordering::Relaxed)
     }
 
     pub(super) fn tried(&self, target: &str, error: Option<&ProviderError>) {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut attempts = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let comma = if attempts.is_empty() { "" } else { "," };
         // Writing to a text cannot fail.
         let _ = write!(attempts, "{comma}{target}={}", error.map_or("ok", word));

@@ -1,0 +1,241 @@
+//! What becomes of an answer whose caller hangs up: the work that goes on alone.
+//!
+//! A call that may outlive its caller is a task of the core from its beginning, on the core's own runtime: that of the
+//! connection it came by may end before it does, and would take its sockets and timers along. Calls that end with their caller, which
+//! is the rule unless somebody says otherwise, never come here and cost nothing.
+
+use std::{future::Future, pin::pin};
+
+use futures_util::{StreamExt, stream};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use tracing::{Instrument, Span};
+
+use super::{on_disconnect::OnDisconnect, routing::Route};
+use crate::{call::Chunks, error::ProviderError};
+
+/// How many pieces may wait for a caller who is there but reads slowly; after that the upstream waits.
+const AHEAD: usize = 16;
+
+/// Keeps calls that may outlive their callers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    runtime: Handle,
+    calls: TaskTracker,
+    cut: CancellationToken,
+}
+
+impl Keeper {
+    /// One whose calls run on this runtime.
+    pub fn on(runtime: Handle) -> Self {
+        Self { runtime, calls: TaskTracker::new(), cut: CancellationToken::new() }
+    }
+
+    /// Waits for the calls that go on, and cuts those that are not done by then. None outlives this.
+    pub async fn finish(&self, by: Instant) {
+        self.calls.close();
+        if timeout_at(by, self.calls.wait()).await.is_err() {
+            tracing::warn!(calls = self.calls.len(), "cutting answers that nobody waits for any more");
+            self.cut.cancel();
+            self.calls.wait().await;
+        }
+    }
+
+    /// The outcome of `work`, which goes on by the rule when this future is dropped.
+    pub(super) async fn complete<T: Send + 'static>(
+        &self,
+        rule: OnDisconnect,
+        route: &Route,
+        work: impl Future<Output = Result<T, ProviderError>> + Send + 'static,
+    ) -> Result<T, ProviderError> {
+        let (tell, told) = oneshot::channel();
+        let _here = self.keep(rule, route.clone(), async move {
+            let _ = tell.send(work.await);
+        });
+        told.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// The stream that `begin` leads to, which is read on by the rule when this future or the stream is dropped.
+    pub(super) async fn stream<T: Send + 'static>(
+        &self,
+        rule: OnDisconnect,
+        route: &Route,
+        begin: impl Future<Output = Result<Chunks<T>, ProviderError>> + Send + 'static,
+    ) -> Result<Chunks<T>, ProviderError> {
+        let (tell, told) = oneshot::channel();
+        let (send, receive) = mpsc::channel(AHEAD);
+        let here = self.keep(rule, route.clone(), async move {
+            let mut pieces = match begin.await {
+                Ok(pieces) => pieces,
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                    return;
+                }
+            };
+            let _ = tell.send(Ok(()));
+            while let Some(piece) = pieces.next().await {
+                // Without a caller it fails at once, and the rest is read for nobody.
+                let _ = send.send(Some(piece)).await;
+            }
+            let _ = send.send(None).await;
+        });
+        told.await.unwrap_or_else(|_| Err(lost()))?;
+        let pieces = stream::unfold(Some((receive, here)), |kept| async {
+            let (mut receive, here) = kept?;
+            match receive.recv().await {
+                Some(Some(piece)) => Some((piece, Some((receive, here)))),
+                Some(None) => None,
+                // A task that panicked must not look like an answer that is complete.
+                None => Some((Err(lost()), None)),
+            }
+        });
+        Ok(pieces.boxed())
+    }
+
+    /// Begins the work. Dropping the guard tells it that the caller has gone.
+    fn keep(&self, rule: OnDisconnect, route: Route, work: impl Future<Output = ()> + Send + 'static) -> DropGuard {
+        let (caller, cut) = (CancellationToken::new(), self.cut.clone());
+        let gone = caller.clone();
+        let kept = async move {
+            let mut work = pin!(route.scope(work));
+            tokio::select! {
+                biased;
+                () = &mut work => return,
+                () = gone.cancelled() => {}
+            }
+            // No upstream has the request, so there is nothing to go on with.
+            if !route.leave() {
+                return;
+            }
+            let patience = async {
+                match rule {
+                    OnDisconnect::Cancel => {}
+                    OnDisconnect::Continue => std::future::pending().await,
+                    OnDisconnect::Grace(time) => sleep(time).await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = work => tracing::debug!("the caller has gone; the answer was read to its end"),
+                () = cut.cancelled() => tracing::debug!("the caller has gone; the answer was cut with the service"),
+                () = patience => tracing::debug!("the caller has gone, and the time to read on is over"),
+            }
+        };
+        drop(self.calls.spawn_on(kept.instrument(Span::current()), &self.runtime));
+        caller.drop_guard()
+    }
+}
+
+fn lost() -> ProviderError {
+    ProviderError::Broken("the answer broke off".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        time::Duration,
+    };
+
+    use futures_util::poll;
+    use tokio::time::advance;
+    use tonic::metadata::MetadataMap;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// Notes whether it was read to its end. An upstream is at work from the beginning, if `begun`.
+    fn work(
+        route: &Route,
+        begun: bool,
+        read: &Arc<AtomicBool>,
+    ) -> impl Future<Output = Result<(), ProviderError>> + use<> {
+        let (route, read) = (route.clone(), read.clone());
+        async move {
+            route.at_work(begun);
+            sleep(MINUTE).await;
+            read.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    /// Whether the answer was read to its end, and after how long the last task was over, when the caller left at once.
+    async fn left(rule: OnDisconnect, begun: bool, within: Duration) -> (bool, Duration) {
+        let (keeper, route) = (Keeper::on(Handle::current()), Route::of(&MetadataMap::new()));
+        let read = Arc::<AtomicBool>::default();
+        let mut call = Box::pin(keeper.complete(rule, &route, work(&route, begun, &read)));
+        assert!(poll!(&mut call).is_pending());
+        tokio::task::yield_now().await;
+        drop(call);
+        let begun = Instant::now();
+        keeper.finish(begun + within).await;
+        (read.load(Ordering::Relaxed), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_read_to_its_end_for_some_time_or_not_at_all() {
+        let ten = Duration::from_secs(10);
+        assert_eq!(left(OnDisconnect::Continue, true, MINUTE * 5).await, (true, MINUTE));
+        assert_eq!(left(OnDisconnect::Grace(MINUTE * 2), true, MINUTE * 5).await, (true, MINUTE));
+        let (read, over) = left(OnDisconnect::Grace(ten), true, MINUTE * 5).await;
+        assert!(!read && over >= ten && over < ten + Duration::from_millis(5), "{over:?}");
+        assert_eq!(left(OnDisconnect::Cancel, true, MINUTE * 5).await, (false, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_no_upstream_has_ends_with_its_caller_whatever_the_rule() {
+        assert_eq!(left(OnDisconnect::Continue, false, MINUTE * 5).await, (false, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_answers_but_not_for_ever() {
+        assert_eq!(left(OnDisconnect::Continue, true, MINUTE / 2).await, (false, MINUTE / 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_reaches_a_caller_who_stays_and_is_read_on_for_one_who_leaves() {
+        let (keeper, route) = (Keeper::on(Handle::current()), Route::of(&MetadataMap::new()));
+        route.at_work(true);
+        let pieces = || async { Ok(stream::iter((0..100).map(Ok)).boxed()) };
+        let all: Vec<_> = keeper.stream(OnDisconnect::Continue, &route, pieces()).await.unwrap().collect().await;
+        assert_eq!(all, (0..100).map(Ok).collect::<Vec<_>>());
+
+        let read = Arc::<AtomicBool>::default();
+        let noted = read.clone();
+        let endless = async move {
+            let rest = stream::once(async move {
+                noted.store(true, Ordering::Relaxed);
+                Ok(100)
+            });
+            Ok(stream::iter((0..100).map(Ok)).chain(rest).boxed())
+        };
+        let mut pieces = keeper.stream(OnDisconnect::Continue, &route, endless).await.unwrap();
+        assert_eq!(pieces.next().await, Some(Ok(0)));
+        advance(MINUTE).await;
+        assert!(!read.load(Ordering::Relaxed), "a slow reader holds the upstream back");
+        drop(pieces);
+        keeper.finish(Instant::now() + MINUTE).await;
+        assert!(read.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_breaks_is_no_answer_that_is_complete() {
+        let (keeper, route) = (Keeper::on(Handle::current()), Route::of(&MetadataMap::new()));
+        let breaking = async { Ok(stream::iter([1, 2]).map(|number| Ok(1 / (2 - number))).boxed()) };
+        let pieces: Vec<_> = keeper.stream(OnDisconnect::Continue, &route, breaking).await.unwrap().collect().await;
+        assert_eq!(pieces, [Ok(1), Err(lost())]);
+        let whole = async { if AHEAD > 0 { panic!("as it happens") } else { Ok(()) } };
+        assert_eq!(keeper.complete(OnDisconnect::Continue, &route, whole).await, Err(lost()));
+    }
+}
