@@ -9,19 +9,22 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body::Body;
+use http_body::Body as _;
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
 };
 
-use super::{connect::Io, pool::Pool};
+use super::{
+    connect::Io,
+    pool::{Kept, Pool},
+};
 
 /// Longest head of an answer, and most that is read ahead of its reader.
 const BUFFER: usize = 64 << 10;
@@ -83,10 +86,15 @@ impl Connection {
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    body: Incoming,
-    /// `None` once it has gone back to the pool, or ended.
-    connection: Option<Connection>,
+    /// `None` once its end was seen.
+    body: Option<Body>,
     pool: Arc<Pool>,
+}
+
+/// The body of an answer and the connection it comes over, if that still stands.
+pub(super) struct Body {
+    incoming: Incoming,
+    connection: Option<Connection>,
 }
 
 /// The connection broke within an answer.
@@ -96,8 +104,9 @@ pub(crate) struct Broken;
 
 impl Reply {
     pub(super) fn new(response: Response<Incoming>, connection: Connection, pool: Arc<Pool>) -> Self {
-        let (head, body) = response.into_parts();
-        Self { status: head.status, headers: head.headers, body, connection: Some(connection), pool }
+        let (head, incoming) = response.into_parts();
+        let body = Some(Body { incoming, connection: Some(connection) });
+        Self { status: head.status, headers: head.headers, body, pool }
     }
 
     /// The next piece of the body, never empty; `None` at its end.
@@ -107,9 +116,35 @@ impl Reply {
 
     /// What [`Self::chunk`] waits for.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(None)) };
+        let piece = ready!(body.poll_piece(cx));
+        if let Ok(None) = piece
+            && let Some(connection) = self.body.take().and_then(Body::into_idle)
+        {
+            self.pool.put(Kept::Idle(connection));
+        }
+        Poll::Ready(piece)
+    }
+
+    /// Ends it here, all that matters being read. Upstreams often send the end of the body behind the end of what they
+    /// say, in a packet of its own: nobody waits for it, and the connection serves the next call if it has come by then.
+    pub(crate) fn done(&mut self) {
+        match self.poll_chunk(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => {
+                if let Some(body) = self.body.take() {
+                    self.pool.put(Kept::Ending(body));
+                }
+            }
+            Poll::Ready(_) => self.body = None,
+        }
+    }
+}
+
+impl Body {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
         let mut driven = false;
         loop {
-            match Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(Waker::noop())) {
+            match Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => return Poll::Ready(Ok(Some(data))),
                     // A trailer says nothing that anybody here would listen to.
@@ -120,14 +155,7 @@ impl Reply {
                     self.connection = None;
                     return Poll::Ready(Err(Broken));
                 }
-                Poll::Ready(None) => {
-                    if let Some(mut connection) = self.connection.take()
-                        && connection.is_idle()
-                    {
-                        self.pool.put(connection);
-                    }
-                    return Poll::Ready(Ok(None));
-                }
+                Poll::Ready(None) => return Poll::Ready(Ok(None)),
                 Poll::Pending if driven => return Poll::Pending,
                 Poll::Pending => {
                     let Some(connection) = &mut self.connection else { return Poll::Ready(Err(Broken)) };
@@ -139,5 +167,15 @@ impl Reply {
                 }
             }
         }
+    }
+
+    /// Whether nothing but its end was still to come, and has.
+    pub(super) fn has_ended(&mut self) -> bool {
+        matches!(self.poll_piece(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(None)))
+    }
+
+    /// The connection of a body that has ended.
+    pub(super) fn into_idle(self) -> Option<Connection> {
+        self.connection.and_then(|mut connection| connection.is_idle().then_some(connection))
     }
 }

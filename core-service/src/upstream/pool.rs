@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::exchange::Connection;
+use super::exchange::{Body, Connection};
 
 /// Below the idle limits of common servers, so that a kept connection is rarely one they have just closed.
 const KEPT: Duration = Duration::from_mins(1);
@@ -30,9 +30,40 @@ pub(super) struct Pool {
 }
 
 struct Idle {
-    connection: Connection,
+    kept: Kept,
     runtime: Id,
     since: Instant,
+}
+
+/// What can be kept.
+pub(super) enum Kept {
+    /// A connection without a call.
+    Idle(Connection),
+    /// One whose last answer lacks only its end.
+    Ending(Body),
+}
+
+impl Kept {
+    fn stands(&mut self) -> bool {
+        match self {
+            Self::Idle(connection) => connection.is_idle(),
+            // Whose end does not come soon is not worth waiting for.
+            Self::Ending(body) => body.has_ended(),
+        }
+    }
+
+    fn into_idle(self) -> Option<Connection> {
+        match self {
+            Self::Idle(mut connection) => connection.is_idle().then_some(connection),
+            Self::Ending(mut body) => {
+                if body.has_ended() {
+                    body.into_idle()
+                } else {
+                    None
+                }
+            }
+        }
+    }
 }
 
 impl Pool {
@@ -42,19 +73,19 @@ impl Pool {
         loop {
             let mut idle = self.lock();
             let place = idle.iter().rposition(|idle| idle.runtime == here)?;
-            let Idle { mut connection, .. } = idle.remove(place);
+            let Idle { kept, .. } = idle.remove(place);
             drop(idle);
-            if connection.is_idle() {
+            if let Some(connection) = kept.into_idle() {
                 return Some(connection);
             }
         }
     }
 
     /// Keeps a connection for the next call. Belongs on the runtime it was opened on.
-    pub(super) fn put(self: &Arc<Self>, connection: Connection) {
+    pub(super) fn put(self: &Arc<Self>, kept: Kept) {
         let mut idle = self.lock();
         if idle.len() < MOST {
-            idle.push(Idle { connection, runtime: Handle::current().id(), since: Instant::now() });
+            idle.push(Idle { kept, runtime: Handle::current().id(), since: Instant::now() });
         }
         drop(idle);
         self.sweeper.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(sweep(Arc::downgrade(self)))));
@@ -71,6 +102,6 @@ async fn sweep(pool: Weak<Pool>) {
     loop {
         tick.tick().await;
         let Some(pool) = pool.upgrade() else { return };
-        pool.lock().retain_mut(|idle| idle.since.elapsed() < KEPT && idle.connection.is_idle());
+        pool.lock().retain_mut(|idle| idle.since.elapsed() < KEPT && idle.kept.stands());
     }
 }

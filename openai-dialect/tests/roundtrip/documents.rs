@@ -1,6 +1,8 @@
 //! JSON → contract → JSON.
 
-use openai_dialect::chat::{Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request};
+use openai_dialect::chat::{
+    ChunkReader, ChunkWriter, Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request,
+};
 use proptest::prelude::*;
 
 use crate::{
@@ -87,6 +89,29 @@ proptest! {
         let mut out = Vec::new();
         write_chunk(&mut out, &read.response, false);
         prop_assert_eq!(parsed(out), normal_chunk(document));
+    }
+
+    #[test]
+    fn a_stream_is_read_and_written_as_its_pieces_are(document in chunk(), texts in proptest::collection::vec("\\PC{0,9}", 1..6)) {
+        let (mut reader, mut writer) = (ChunkReader::default(), ChunkWriter::new(true));
+        for (text, name) in texts.iter().flat_map(|text| ["content", "reasoning_content"].map(|name| (text, name))) {
+            let mut document = document.clone();
+            // A choice that is streamed is an object, and so is its delta, where the document has them at all.
+            if let Some(Json::List(choices)) = document.get_mut("choices")
+                && let Some(choice @ Json::Object(_)) = choices.first_mut()
+                && let Some(delta @ Json::Object(_)) = choice.get_mut("delta")
+                && let Some(place) = delta.get_mut(name)
+            {
+                *place = Json::text(text);
+            }
+            let event = document.to_string();
+            let read = reader.read(event.as_bytes()).unwrap();
+            prop_assert_eq!(&read, &read_chunk(event.as_bytes()).unwrap());
+            let (mut plain, mut out) = (Vec::new(), Vec::new());
+            write_chunk(&mut plain, &read.response, true);
+            writer.write(&mut out, read.response);
+            prop_assert_eq!(String::from_utf8(out), String::from_utf8(plain));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use axum::{
 use bytes::BytesMut;
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
 use http::{HeaderValue, header};
-use openai_dialect::chat::{Request, read_request, write_chunk, write_reply};
+use openai_dialect::chat::{ChunkWriter, Request, read_request, write_reply};
 use tonic::Status;
 use triptych_proto::v1 as pb;
 
@@ -82,11 +82,12 @@ async fn streamed(app: &App, context: &Context, request: pb::StreamChatRequest) 
     let heartbeat = app.settings.heartbeat;
     let pieces = sse::opened(pieces.boxed(), heartbeat).await?;
     let mut json = Vec::with_capacity(512);
+    let mut writer = ChunkWriter::new(usage_member);
     let write = move |piece: Option<Result<pb::StreamChatResponse, Status>>, out: &mut BytesMut| {
         json.clear();
         let flow = match piece {
             Some(Ok(piece)) => {
-                write_chunk(&mut json, &piece, usage_member);
+                writer.write(&mut json, piece);
                 Flow::More
             }
             // No [DONE] behind it: that would call the answer complete.

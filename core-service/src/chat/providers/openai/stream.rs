@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::Stream;
-use openai_dialect::chat::{Chunk, read_chunk};
+use openai_dialect::chat::{Chunk, ChunkReader};
 use tokio::time::{Instant, Sleep, sleep_until};
 use triptych_proto::v1 as pb;
 
@@ -23,6 +23,7 @@ pub(super) struct Pieces {
     upstream: Upstream,
     reply: Reply,
     events: EventReader,
+    chunks: ChunkReader,
     /// The piece that was waited for before the stream was handed over.
     first: Option<pb::StreamChatResponse>,
     deadline: Option<Instant>,
@@ -45,9 +46,9 @@ impl Pieces {
     ) -> Result<Self, ProviderError> {
         let now = Instant::now();
         let (first, alarm) = (None, Box::pin(sleep_until(now)));
-        let events = EventReader::default();
+        let (events, chunks) = (EventReader::default(), ChunkReader::default());
         let mut begun =
-            Self { upstream, reply, events, first, deadline, heard: now, alarm, finished: false, over: false };
+            Self { upstream, reply, events, chunks, first, deadline, heard: now, alarm, finished: false, over: false };
         match poll_fn(|cx| begun.poll_piece(cx)).await {
             Ok(Some(piece)) => begun.first = Some(piece),
             Ok(None) => begun.over = true,
@@ -68,17 +69,20 @@ impl Pieces {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<pb::StreamChatResponse>, ProviderError>> {
         loop {
             while let Some(event) = self.events.next()? {
-                match piece(&event, &mut self.finished)? {
+                match piece(&event, &mut self.chunks, &mut self.finished)? {
                     Piece::Some(chunk) => return Poll::Ready(Ok(Some(chunk))),
                     Piece::Nothing => {}
-                    Piece::Done => return Poll::Ready(self.end()),
+                    Piece::Done => {
+                        self.reply.done();
+                        return Poll::Ready(self.end());
+                    }
                 }
             }
             match ready!(self.reply.poll_chunk(cx)) {
                 Ok(Some(bytes)) => self.events.push(&bytes),
                 Ok(None) => {
                     let last = match self.events.last()? {
-                        Some(event) => piece(&event, &mut self.finished)?,
+                        Some(event) => piece(&event, &mut self.chunks, &mut self.finished)?,
                         None => Piece::Done,
                     };
                     return Poll::Ready(match last {
@@ -144,7 +148,7 @@ enum Piece {
     Done,
 }
 
-fn piece(event: &Event<'_>, finished: &mut bool) -> Result<Piece, ProviderError> {
+fn piece(event: &Event<'_>, chunks: &mut ChunkReader, finished: &mut bool) -> Result<Piece, ProviderError> {
     let data = match event {
         Event::Data(data) => data.trim_ascii(),
         Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
@@ -155,7 +159,7 @@ fn piece(event: &Event<'_>, finished: &mut bool) -> Result<Piece, ProviderError>
     if data.starts_with(b"[DONE]") {
         return Ok(Piece::Done);
     }
-    let Chunk { response, error } = read_chunk(data).map_err(|error| {
+    let Chunk { response, error } = chunks.read(data).map_err(|error| {
         ProviderError::Unreadable(format!("an event of the upstream's stream makes no sense: {error}"))
     })?;
     if let Some(error) = error {
