@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use reqwest::{Client, Response};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use url::Url;
 
 use self::transfer::Transfer;
@@ -51,6 +51,8 @@ pub struct DownloadSettings {
     pub first_byte: Duration,
     /// The longest silence within an answer.
     pub idle: Duration,
+    /// Between the two tries for a picture.
+    pub pause: Duration,
     /// The time for a whole picture, redirects and a second try included. A clip has only the limits above.
     pub picture: Duration,
 }
@@ -64,6 +66,7 @@ impl Default for DownloadSettings {
             connect: Duration::from_secs(10),
             first_byte: Duration::from_secs(30),
             idle: Duration::from_secs(30),
+            pause: Duration::from_millis(500),
             picture: Duration::from_mins(2),
         }
     }
@@ -137,7 +140,8 @@ impl Downloads {
         Ok(Self { shared: Arc::new(Shared { home, abroad, settings }) })
     }
 
-    /// The picture behind `link`, which may be relative to the API's address. After a break the rest is asked for once.
+    /// The picture behind `link`, which may be relative to the API's address. After a break the rest is asked for once;
+    /// where that is no use, and where the server is not there or not well, all of it is asked for once more.
     ///
     /// # Errors
     /// `Unreadable`: a dead or forbidden link, no picture, or one beyond the bounds. `Credentials`: the API does not take
@@ -175,16 +179,22 @@ impl Downloads {
         Ok(stream::once(std::future::ready(Ok(head.freeze()))).chain(rest).boxed())
     }
 
+    /// Nothing of a picture was handed on when something breaks, so it may begin anew once: it is paid for.
     async fn whole(&self, link: &str, own: &Own) -> Result<Bytes, ProviderError> {
-        let max = self.shared.settings.max_picture_bytes;
-        let mut transfer = Transfer::begin(self.clone(), link, own, max).await?;
-        match transfer.rest().await {
-            // Nothing was handed on yet, so what cannot be resumed can begin anew.
-            Err(error) if error.is_transient() && !transfer.was_resumed() => {
-                Transfer::begin(self.clone(), link, own, max).await?.rest().await
-            }
-            ended => ended,
+        let Shared { settings: DownloadSettings { max_picture_bytes, pause, .. }, .. } = *self.shared;
+        let begin = || Transfer::begin(self.clone(), link, own, max_picture_bytes);
+        let error = match begin().await {
+            Ok(mut transfer) => match transfer.rest().await {
+                Err(error) if !transfer.was_resumed() => error,
+                ended => return ended,
+            },
+            Err(error) => error,
+        };
+        if !error.is_transient() {
+            return Err(error);
         }
+        sleep(pause).await;
+        begin().await?.rest().await
     }
 
     /// Asks for `link`, or for the rest of it from a byte on if it is still what the validator says.

@@ -15,7 +15,12 @@ use crate::media::{
 };
 
 fn settings() -> DownloadSettings {
-    DownloadSettings { max_picture_bytes: 20_000, max_pixels: 10_000, ..DownloadSettings::default() }
+    DownloadSettings {
+        max_picture_bytes: 20_000,
+        max_pixels: 10_000,
+        pause: Duration::ZERO,
+        ..DownloadSettings::default()
+    }
 }
 
 fn downloads() -> Downloads {
@@ -211,6 +216,23 @@ async fn what_cannot_be_resumed_begins_anew_if_nothing_was_handed_on() {
     let url = server(move |_| torn(&[], &body, 2000)).await;
     let chunks = downloads().clip("/c", &own(&url), 10_000).await.unwrap();
     assert!(matches!(collected(chunks).await, Err(ProviderError::Broken(_))));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_well_is_asked_for_a_picture_twice_and_no_more() {
+    for (well_at, good) in [(2, true), (3, false)] {
+        let (bytes, mut asked) = (encoded(MediaType::Png, 8, 8), 0);
+        let (url, seen) = watched(move |_| {
+            asked += 1;
+            if asked < well_at { answer("503 Service Unavailable", &[], b"") } else { ok(&bytes) }
+        })
+        .await;
+        assert_eq!(downloads().picture("/p", &own(&url)).await.is_ok(), good);
+        assert_eq!(seen.lock().unwrap().len(), 2);
+    }
+    let (url, seen) = watched(|_| answer("404 Not Found", &[], b"")).await;
+    assert!(downloads().picture("/p", &own(&url)).await.is_err());
+    assert_eq!(seen.lock().unwrap().len(), 1, "a dead link stays dead");
 }
 
 #[tokio::test]
