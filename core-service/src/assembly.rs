@@ -15,7 +15,8 @@ use crate::{
     error::Error,
     image::{self, service::ImageDoor},
     media::{
-        Inputs, Vault,
+        Downloads, Inputs, Vault,
+        download::DownloadSettings,
         fetch::FetchSettings,
         guard::Guard,
         input::InputSettings,
@@ -108,7 +109,8 @@ impl Core {
         let jobs = Jobs::new(Arc::new(store.clone()), vault.clone(), jobs(&settings.jobs));
         let catalog = Arc::new(Catalog::new(
             Shelf::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
-            Shelf::new(image::assembly::entries(&settings.image)?).map_err(OpenError::Ambiguous)?,
+            Shelf::new(image::assembly::entries(&settings.image, downloads(&settings.media)?)?)
+                .map_err(OpenError::Ambiguous)?,
             Shelf::new(video(&settings.video, &vault)).map_err(OpenError::Ambiguous)?,
         ));
         let keeper = Keeper::on(Handle::current());
@@ -150,6 +152,11 @@ impl Core {
         drop(services);
         store.close().await;
     }
+}
+
+fn downloads(settings: &config::Media) -> Result<Downloads, Error> {
+    let guard = if settings.fetch_private_addresses { Guard::OPEN } else { Guard::PUBLIC_ANY_PORT };
+    Downloads::new(DownloadSettings { guard, ..DownloadSettings::default() })
 }
 
 fn inputs(settings: &config::Media) -> InputSettings {

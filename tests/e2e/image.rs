@@ -1,5 +1,7 @@
 //! Pictures through both doors and over both hops.
 
+mod openai;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode, header::RANGE};

@@ -104,7 +104,7 @@ pub(crate) fn panels(f: &mut impl fmt::Write, config: &Config) -> fmt::Result {
         writeln!(f, "  chat   offline: the built-in engine answers, and no language model does")?;
         writeln!(f, "         CHAT_BASE_URL connects one, with CHAT_API_KEY and CHAT_MODEL")?;
     }
-    writeln!(f, "  image  offline: the built-in engine paints (IMAGE_SERVICE_TYPE; this version has no other)")?;
+    images(f, &core.image)?;
     writeln!(f, "  video  offline: the built-in engine films (VIDEO_SERVICE_TYPE; this version has no other)")?;
     if offline_video::ASSEMBLER {
         writeln!(f, "         its encoder was built with the assembler")
@@ -114,6 +114,28 @@ pub(crate) fn panels(f: &mut impl fmt::Write, config: &Config) -> fmt::Result {
             "         its encoder was built without the assembler, and is slow; have nasm on PATH when building"
         )
     }
+}
+
+/// Who makes pictures, the default first.
+fn images(f: &mut impl fmt::Write, image: &core_service::config::Image) -> fmt::Result {
+    use core_service::config::ImageServiceType as Kind;
+    let openai = &image.openai;
+    let connected = openai.is_connected().then(|| {
+        let address = openai.base_url.as_ref().map_or("OpenAI", |url| url.as_str());
+        (Kind::Openai, format!("connected to {address} for {}", openai.models.join(", ")))
+    });
+    let offline = match image.service_type {
+        Kind::Offline => "offline: the built-in engine paints; IMAGE_SERVICE_TYPE chooses another",
+        Kind::Doubao | Kind::NanoBanana | Kind::Midjourney | Kind::Openai | Kind::Dashscope => {
+            "offline-image stays the built-in engine"
+        }
+    };
+    let mut lines: Vec<_> = [(Kind::Offline, offline.to_owned())].into_iter().chain(connected).collect();
+    lines.sort_by_key(|(kind, _)| *kind != image.service_type);
+    for (place, (_, line)) in lines.iter().enumerate() {
+        writeln!(f, "  {:<6} {line}", if place == 0 { "image" } else { "" })?;
+    }
+    Ok(())
 }
 
 /// An address that works when pasted: a wildcard is reached through the loopback.

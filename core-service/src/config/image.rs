@@ -236,12 +236,12 @@ const SERVICE_TYPE: &str = "image.service_type";
 pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
     let wrong = |key, message: &str| Err(Invalid { key, message: message.to_owned() });
     let unbuilt = |name: &str| {
-        let message = format!("`{name}` is not built into this version yet; the one that is: offline");
+        let message = format!("`{name}` is not built into this version yet; those that are: offline, openai");
         Err(Invalid { key: SERVICE_TYPE, message })
     };
     match image.service_type {
         ImageServiceType::Offline => {}
-        ImageServiceType::Openai if image.openai.is_connected() => return unbuilt("openai"),
+        ImageServiceType::Openai if image.openai.is_connected() => {}
         ImageServiceType::Openai => {
             return wrong(
                 SERVICE_TYPE,

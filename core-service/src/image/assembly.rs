@@ -1,25 +1,50 @@
 //! From settings to the models of the image panel: every provider that is connected, the chosen one first.
 
-use super::{ImageProvider, providers::offline::OfflineImage};
+use super::{
+    ImageProvider,
+    providers::{self, offline::OfflineImage},
+};
 use crate::{
     catalog::Entry,
     config::{self, ImageServiceType},
-    upstream::SetupError,
+    media::Downloads,
+    upstream::{Limits, SetupError},
 };
 
 /// Names that existing programs ask for out of habit. Whoever makes the pictures by default answers to those that no
 /// connected upstream serves, and never claims to be them.
 const HABITUAL: [&str; 6] = ["dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2"];
 
+/// What providers are set up with.
+#[derive(Debug)]
+pub(crate) struct Means {
+    /// How long an upstream may take.
+    pub(crate) limits: Limits,
+    /// How many calls one request may have under way, where each gives one picture.
+    pub(crate) calls_at_once: usize,
+    /// For links to what an upstream made.
+    pub(crate) downloads: Downloads,
+}
+
 /// All models, the default first. The built-in engine is always among them.
 ///
 /// # Errors
 /// A provider that cannot be set up.
-#[expect(clippy::unnecessary_wraps, reason = "the built-in engine cannot fail to be set up; connected providers can")]
-pub(crate) fn entries(settings: &config::Image) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
+pub(crate) fn entries(
+    settings: &config::Image,
+    downloads: Downloads,
+) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
+    let config::Image {
+        service_type, connect_timeout, first_byte_timeout, idle_timeout, calls_at_once, openai, ..
+    } = settings;
+    let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
+    let means = Means { limits, calls_at_once: *calls_at_once, downloads };
     // A provider that is not connected gives none; one line each.
-    let mut shelves = [(ImageServiceType::Offline, OfflineImage::entries())];
-    shelves.sort_by_key(|(kind, _)| *kind != settings.service_type);
+    let mut shelves = [
+        (ImageServiceType::Offline, OfflineImage::entries()),
+        (ImageServiceType::Openai, providers::openai::entries(openai, &means)?),
+    ];
+    shelves.sort_by_key(|(kind, _)| kind != service_type);
     let mut entries: Vec<_> = shelves.into_iter().flat_map(|(_, entries)| entries).collect();
     let free = HABITUAL.iter().filter(|name| !entries.iter().any(|entry| entry.id == **name));
     let free: Vec<_> = free.map(|&name| name.to_owned()).collect();

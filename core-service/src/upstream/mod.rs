@@ -143,8 +143,20 @@ impl Upstream {
         body: Vec<u8>,
         until: Instant,
     ) -> Result<Reply, ProviderError> {
+        self.post(path, call, HeaderValue::from_static("application/json"), body.into(), until).await
+    }
+
+    /// Posts a body of this type and answers once the headers of a successful reply are there.
+    pub(crate) async fn post<R>(
+        &self,
+        path: &str,
+        call: &Call<R>,
+        content_type: HeaderValue,
+        body: Bytes,
+        until: Instant,
+    ) -> Result<Reply, ProviderError> {
         let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, content_type);
         if let Ok(id) = HeaderValue::try_from(&call.request_id) {
             headers.insert(REQUEST_ID, id);
         }
@@ -153,7 +165,7 @@ impl Upstream {
         {
             headers.insert("idempotency-key", key);
         }
-        let reply = self.send(Method::POST, path, headers, body.into(), until).await?;
+        let reply = self.send(Method::POST, path, headers, body, until).await?;
         if reply.status.is_success() {
             return Ok(reply);
         }

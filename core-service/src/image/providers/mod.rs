@@ -1,3 +1,4 @@
 //! Who makes pictures.
 
 pub mod offline;
+pub mod openai;

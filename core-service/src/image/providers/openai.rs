@@ -1,0 +1,252 @@
+//! Any upstream that speaks OpenAI's images API: generations and edits, links or base64, previews where it has them.
+
+mod answer;
+mod body;
+mod family;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use http::{HeaderValue, header};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use url::Url;
+
+use self::{
+    answer::{Answer, Item, Picture, Told},
+    body::Body,
+    family::{Family, Plan},
+};
+use super::super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means, fan_out};
+use crate::{
+    call::{Call, Chunks},
+    catalog::Entry,
+    config::{OpenaiFamily, OpenaiImages},
+    error::ProviderError,
+    media::{Downloads, Own},
+    upstream::{Auth, Broken, Event, EventReader, Reply, SetupError, Upstream, failure_in_reply, until, within},
+};
+
+/// Where a key alone leads.
+const HOME: &str = "https://api.openai.com/v1";
+
+/// An OpenAI-compatible images upstream. Clones share the connections.
+#[derive(Debug, Clone)]
+pub struct OpenAiImages {
+    upstream: Arc<Upstream>,
+    /// Who may see the key when a link is followed.
+    own: Own,
+    downloads: Downloads,
+    family: OpenaiFamily,
+    calls_at_once: usize,
+}
+
+/// The upstream's models, the default first; none where it is not connected.
+pub(crate) fn entries(settings: &OpenaiImages, means: &Means) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
+    if !settings.is_connected() {
+        return Ok(Vec::new());
+    }
+    let OpenaiImages { base_url, api_key, models, family } = settings;
+    let base = base_url.clone().or_else(|| Url::parse(HOME).ok()).ok_or(SetupError::Key)?;
+    let own = match api_key.as_ref().map(bearer) {
+        None => Own::new(base.clone()),
+        Some(value) => Own::new(base.clone()).with_key(header::AUTHORIZATION, value?),
+    };
+    let auth = api_key.clone().map_or(Auth::None, Auth::Bearer);
+    let upstream = Arc::new(Upstream::new(base, auth, means.limits)?);
+    let provider = OpenAiImages {
+        upstream,
+        own,
+        downloads: means.downloads.clone(),
+        family: *family,
+        calls_at_once: means.calls_at_once,
+    };
+    let provider: Arc<dyn ImageProvider> = Arc::new(provider);
+    let entry = |model: &String| Entry {
+        id: model.clone(),
+        upstream: model.clone(),
+        owned_by: "openai".to_owned(),
+        aliases: Vec::new(),
+        capabilities: Family::of(model, *family).capabilities(),
+        hidden: false,
+        provider: Arc::clone(&provider),
+    };
+    Ok(models.iter().map(entry).collect())
+}
+
+fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
+    HeaderValue::try_from(format!("Bearer {}", key.expose_secret())).map_err(|_| SetupError::Key)
+}
+
+#[async_trait]
+impl ImageProvider for OpenAiImages {
+    async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+        let family = Family::of(&call.model, self.family);
+        let plan = family.plan(&call.request)?;
+        let n = call.request.n;
+        if !plan.one_by_one || n == 1 {
+            return Ok(self.clone().call(Arc::new(call), plan, 0, n).boxed());
+        }
+        let (provider, call) = (self.clone(), Arc::new(call));
+        let picture = move |index| {
+            // The same key twice would be the same picture twice.
+            let idempotency_key = match call.idempotency_key.as_str() {
+                "" => String::new(),
+                key => format!("{key}-{index}"),
+            };
+            let call = Call { idempotency_key, ..Call::clone(&call) };
+            provider.clone().call(Arc::new(call), plan, index, 1)
+        };
+        Ok(fan_out(n, self.calls_at_once, picture))
+    }
+
+    fn edits(&self, model: &str) -> Edits {
+        Family::of(model, self.family).edits()
+    }
+}
+
+impl OpenAiImages {
+    /// The events of one call for the pictures from `first` on.
+    fn call(
+        self,
+        call: Arc<Call<ImageSpec>>,
+        plan: Plan,
+        first: u32,
+        n: u32,
+    ) -> impl futures_util::Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
+        let sent = async move {
+            let until = until(self.upstream.limits.first_byte, call.deadline);
+            let body = body::write(&call.model, &call.request, plan, n);
+            let Body { path, content_type, bytes } = body?;
+            let reply = self.upstream.post(path, &call, content_type, bytes, until).await?;
+            let streamed = is_stream(&reply);
+            let events: Chunks<ImageEvent> = if streamed {
+                self.events(reply, call, first)
+            } else {
+                stream::iter(self.whole(reply, until, first, n).await?.into_iter().map(Ok)).boxed()
+            };
+            Ok::<_, ProviderError>(events)
+        };
+        sent.into_stream().try_flatten()
+    }
+
+    /// The pictures of an answer in one piece.
+    async fn whole(&self, reply: Reply, until: Instant, first: u32, n: u32) -> Result<Vec<ImageEvent>, ProviderError> {
+        let body = self.upstream.body(reply, until).await?;
+        let Answer { items, usage } =
+            offloaded(move || answer::read(&body)).await.map_err(|error| self.clean(error))?;
+        if items.is_empty() {
+            return Err(ProviderError::Unreadable("the upstream's answer has no pictures".to_owned()));
+        }
+        let items = (first..first + n).zip(items).map(|(index, item)| self.picture(index, item));
+        let pictures = futures_util::future::join_all(items).await;
+        Ok(usage.map(ImageEvent::Usage).into_iter().chain(pictures).collect())
+    }
+
+    async fn picture(&self, index: u32, item: Item) -> ImageEvent {
+        let Item { picture, revised_prompt } = item;
+        let picture = match picture {
+            Picture::Bytes(bytes) => Ok(bytes),
+            Picture::Link(link) => self.downloads.picture(&link, &self.own).await.map(|file| file.bytes),
+            Picture::Failed(error) => Err(self.clean(error)),
+        };
+        match picture {
+            Ok(picture) => ImageEvent::Finished { index, picture, revised_prompt },
+            Err(error) => ImageEvent::Failed { index, error },
+        }
+    }
+
+    /// The previews and the picture of a streamed answer.
+    fn events(self, reply: Reply, call: Arc<Call<ImageSpec>>, index: u32) -> Chunks<ImageEvent> {
+        let most = call.request.partial_images;
+        let stream = PictureStream { provider: self, reply, reader: EventReader::default(), deadline: call.deadline };
+        let events = stream::try_unfold(Some(stream), move |stream| async move {
+            let Some(mut stream) = stream else { return Ok(None) };
+            let events = match stream.next().await? {
+                Told::Preview { partial, picture } if partial < most => {
+                    (vec![ImageEvent::Preview { index, partial, picture }], Some(stream))
+                }
+                Told::Preview { .. } | Told::Nothing => (Vec::new(), Some(stream)),
+                Told::Finished { item, usage } => {
+                    let finished = stream.provider.picture(index, item).await;
+                    (usage.map(ImageEvent::Usage).into_iter().chain([finished]).collect(), None)
+                }
+            };
+            Ok::<_, ProviderError>(Some(events))
+        });
+        events.map_ok(|events| stream::iter(events.into_iter().map(Ok))).try_flatten().boxed()
+    }
+
+    fn clean(&self, error: ProviderError) -> ProviderError {
+        self.upstream.redacted(error)
+    }
+}
+
+/// A streamed answer under way. Dropping it closes the connection, which is what stops the upstream.
+struct PictureStream {
+    provider: OpenAiImages,
+    reply: Reply,
+    reader: EventReader,
+    deadline: Option<Instant>,
+}
+
+impl PictureStream {
+    /// What the next event tells.
+    async fn next(&mut self) -> Result<Told, ProviderError> {
+        loop {
+            if let Some(event) = self.reader.next()? {
+                return told(&event).await.map_err(|error| self.provider.clean(error));
+            }
+            let patience = until(self.provider.upstream.limits.idle, self.deadline);
+            match within(patience, self.reply.chunk()).await? {
+                Ok(Some(bytes)) => self.reader.push(&bytes),
+                Ok(None) | Err(Broken) => {
+                    let last = match self.reader.last()? {
+                        Some(event) => told(&event).await.map_err(|error| self.provider.clean(error))?,
+                        None => Told::Nothing,
+                    };
+                    return match last {
+                        Told::Finished { .. } => Ok(last),
+                        Told::Preview { .. } | Told::Nothing => Err(cut_off()),
+                    };
+                }
+            }
+        }
+    }
+}
+
+fn cut_off() -> ProviderError {
+    ProviderError::Broken("the upstream's stream ended before the picture was finished".to_owned())
+}
+
+async fn told(event: &Event<'_>) -> Result<Told, ProviderError> {
+    let data = match event {
+        Event::Data(data) => data.trim_ascii(),
+        Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
+    };
+    if data.is_empty() {
+        return Ok(Told::Nothing);
+    }
+    if data.starts_with(b"[DONE]") {
+        return Err(cut_off());
+    }
+    let data = Bytes::copy_from_slice(data);
+    offloaded(move || answer::read_event(&data)).await
+}
+
+fn is_stream(reply: &Reply) -> bool {
+    let kind = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"))
+}
+
+/// Reads off the async threads: an answer may hold dozens of megabytes of base64.
+async fn offloaded<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, ProviderError> + Send + 'static,
+) -> Result<T, ProviderError> {
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| {
+        tracing::error!("reading an upstream's answer: {error}");
+        Err(ProviderError::Unreadable("the upstream's answer cannot be read".to_owned()))
+    })
+}

@@ -1,0 +1,522 @@
+//! An OpenAI-compatible images upstream behind both doors: what it answers, what it is asked, and how it fails.
+
+use std::{collections::BTreeSet, path::Path};
+
+use core_service::config::{ImageServiceType, Settings};
+use futures_util::TryStreamExt;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tonic::Status;
+use tonic_types::StatusExt;
+use triptych_proto::v1::{self as pb, stream_images_response::Event};
+
+use super::{decoded, size};
+use crate::{
+    harness::{Events, World, data, error_of, over_both_hops_with, soon},
+    upstream::{Gate, Reply, Seen},
+};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/image/openai");
+const GENERATIONS: &str = "/v1/images/generations";
+const EDITS: &str = "/v1/images/edits";
+
+/// What becomes of an answer, at either door: pictures and what failed of them, or a failure.
+#[derive(Debug, Default, PartialEq)]
+struct Outcome {
+    pictures: usize,
+    failures: Vec<String>,
+    revised: String,
+    tokens: u64,
+    error: String,
+}
+
+fn makes(pictures: usize, tokens: u64) -> Outcome {
+    Outcome { pictures, tokens, ..Outcome::default() }
+}
+
+fn partly(failure: &str) -> Outcome {
+    Outcome { failures: vec![failure.to_owned()], ..makes(1, 0) }
+}
+
+fn fails(error: &str) -> Outcome {
+    Outcome { error: error.to_owned(), ..Outcome::default() }
+}
+
+/// The model that is asked for so many pictures, the answer, and what becomes of it.
+fn table() -> Vec<(&'static str, u32, &'static str, Outcome)> {
+    let revised = "A small boat on a wide lake, at dawn.".to_owned();
+    vec![
+        ("gpt-image-1", 1, "gpt-image.json", makes(1, 1084)),
+        ("gpt-image-1", 2, "gpt-image-two.json", makes(2, 1084)),
+        ("dall-e-3", 1, "dall-e-3.json", Outcome { revised, ..makes(1, 0) }),
+        ("local", 1, "compatible-jpeg.json", makes(1, 0)),
+        ("local", 1, "compatible-webp-unpadded.json", makes(1, 0)),
+        ("local", 2, "one-failed.json", partly("content_policy_violation")),
+        ("local", 2, "fewer.json", partly("upstream_unreadable")),
+        ("local", 1, "gpt-image-two.json", makes(1, 1084)),
+        ("local", 1, "moderation.400.json", fails("content_policy_violation")),
+        ("dall-e-3", 1, "content-policy.400.json", fails("content_policy_violation")),
+        ("local", 1, "size.400.json", fails("upstream_refused")),
+        ("local", 1, "key.401.json", fails("provider_credentials")),
+        ("local", 1, "organization.403.json", fails("provider_credentials")),
+        ("local", 1, "model.404.json", fails("upstream_unavailable")),
+        ("local", 1, "rate.429.json", fails("rate_limit_exceeded")),
+        ("local", 1, "quota.429.json", fails("provider_credentials")),
+        ("local", 1, "billing.400.json", fails("provider_credentials")),
+        ("local", 1, "broken.500.json", fails("upstream_unavailable")),
+        ("local", 1, "overloaded.503.json", fails("upstream_unavailable")),
+        ("local", 1, "error-in-success.json", fails("upstream_unavailable")),
+        ("local", 1, "page.502.html", fails("upstream_unavailable")),
+        ("local", 1, "page.json", fails("upstream_unreadable")),
+        ("local", 1, "empty.json", fails("upstream_unreadable")),
+        ("local", 2, "no-picture.json", fails("upstream_unreadable")),
+        ("local", 1, "no-base64.json", fails("upstream_unreadable")),
+        ("local", 1, "text-for-picture.json", fails("upstream_unreadable")),
+    ]
+}
+
+/// Answers that have a test of their own.
+const ELSEWHERE: [&str; 7] = [
+    "README.md",
+    "dall-e-2-link.json",
+    "edit-stream.sse",
+    "gpt-image-edit.json",
+    "stream-cut.sse",
+    "stream-error.sse",
+    "stream.sse",
+];
+
+fn fixture(world: &World, name: &str) -> String {
+    let text = std::fs::read_to_string(Path::new(FIXTURES).join(name)).unwrap();
+    text.replace("UPSTREAM", &world.upstream.url(""))
+}
+
+fn reply(world: &World, name: &str) -> Reply {
+    let status = name.rsplit('.').nth(1).and_then(|status| status.parse().ok()).unwrap_or(200);
+    Reply::new(status, &fixture(world, name))
+}
+
+/// Connects the scripted upstream for pictures as well.
+fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+    settings.image.service_type = ImageServiceType::Openai;
+    settings.image.openai.base_url.clone_from(&settings.chat.base_url);
+    settings.image.openai.api_key = Some("upstream-secret".into());
+    settings.image.openai.models =
+        ["gpt-image-1", "gpt-image-2", "dall-e-3", "dall-e-2", "local"].map(String::from).into();
+}
+
+async fn over_both_hops(test: impl AsyncFn(&World)) {
+    over_both_hops_with(connected, test).await;
+}
+
+async fn json_of(answer: reqwest::Response) -> Value {
+    assert_eq!(answer.status(), 200);
+    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+}
+
+fn ask(model: &str, n: u32, size: &str) -> pb::GenerateImagesRequest {
+    let image = pb::ImageRequest {
+        model: model.to_owned(),
+        prompt: "a boat".to_owned(),
+        n: Some(n),
+        size: size.to_owned(),
+        delivery: pb::ImageDelivery::Bytes.into(),
+        ..pb::ImageRequest::default()
+    };
+    pb::GenerateImagesRequest { image: Some(image), ..pb::GenerateImagesRequest::default() }
+}
+
+fn reason(status: &Status) -> String {
+    status.get_error_details().error_info().unwrap().reason.to_lowercase()
+}
+
+async fn over_rest(world: &World, model: &str, n: u32) -> Outcome {
+    let body = json!({"model": model, "prompt": "a boat", "n": n, "size": "320x200", "response_format": "b64_json"});
+    let answer = world.post(GENERATIONS, &body).await;
+    if answer.status() != 200 {
+        let error = error_of(answer).await.1;
+        assert!(!error.to_string().contains("upstream-secret"), "{error}");
+        return fails(error["code"].as_str().unwrap());
+    }
+    let made = json_of(answer).await;
+    let pictures = made["data"].as_array().unwrap();
+    assert!(pictures.iter().all(|item| size(&decoded(item)) == (320, 200)), "not the size that was asked for");
+    let failures = made["failures"].as_array().into_iter().flatten();
+    Outcome {
+        pictures: pictures.len(),
+        failures: failures.map(|failure| failure["code"].as_str().unwrap().to_owned()).collect(),
+        revised: pictures[0]["revised_prompt"].as_str().unwrap_or_default().to_owned(),
+        tokens: made["usage"]["total_tokens"].as_u64().unwrap_or_default(),
+        error: String::new(),
+    }
+}
+
+async fn over_grpc(world: &World, model: &str, n: u32) -> Outcome {
+    let made = match world.image_client().await.generate_images(ask(model, n, "320x200")).await {
+        Ok(made) => made.into_inner(),
+        Err(status) => return fails(&reason(&status)),
+    };
+    assert!(made.pictures.iter().all(|picture| size(&picture.data) == (320, 200)), "not the size that was asked for");
+    Outcome {
+        pictures: made.pictures.len(),
+        failures: made.failures.into_iter().map(|failure| failure.code).collect(),
+        revised: made.pictures[0].revised_prompt.clone(),
+        tokens: made.usage.map_or(0, |usage| usage.total_tokens),
+        error: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn every_answer_becomes_the_same_at_both_doors() {
+    over_both_hops(async |world| {
+        for (model, n, name, expected) in table() {
+            world.upstream.will_at(GENERATIONS, reply(world, name));
+            assert_eq!(over_rest(world, model, n).await, expected, "{name} over REST");
+            world.upstream.saw().await;
+            world.upstream.will_at(GENERATIONS, reply(world, name));
+            assert_eq!(over_grpc(world, model, n).await, expected, "{name} over gRPC");
+            world.upstream.saw().await;
+        }
+    })
+    .await;
+}
+
+#[test]
+fn every_fixture_is_played() {
+    let files = std::fs::read_dir(FIXTURES).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let files: BTreeSet<_> = files.collect();
+    let played = table().into_iter().map(|(_, _, name, _)| name).chain(ELSEWHERE).map(str::to_owned);
+    assert_eq!(files, played.collect::<BTreeSet<_>>());
+}
+
+#[tokio::test]
+async fn each_generation_of_the_api_is_asked_in_its_own_words() {
+    let asked = json!({
+        "prompt": "a boat", "size": "600x1000", "quality": "hd", "style": "natural", "background": "opaque", "seed": 7,
+        "user": "u", "output_format": "jpeg", "output_compression": 80, "moderation": "low", "response_format": "b64_json",
+    });
+    let rows = [
+        ("dall-e-2", json!({"size": "1024x1024", "response_format": "b64_json", "user": "u", "moderation": "low"})),
+        (
+            "dall-e-3",
+            json!({"size": "1024x1792", "quality": "hd", "response_format": "b64_json", "style": "natural", "user": "u", "moderation": "low"}),
+        ),
+        (
+            "gpt-image-1",
+            json!({"size": "1024x1536", "quality": "high", "background": "opaque", "output_format": "png", "user": "u", "moderation": "low"}),
+        ),
+        (
+            "gpt-image-2",
+            json!({"size": "688x1136", "quality": "high", "background": "opaque", "output_format": "png", "user": "u", "moderation": "low"}),
+        ),
+        (
+            "local",
+            json!({"size": "600x1000", "quality": "hd", "response_format": "b64_json", "style": "natural", "background": "opaque",
+                   "output_format": "jpeg", "output_compression": 80, "seed": 7, "user": "u", "moderation": "low"}),
+        ),
+    ];
+    over_both_hops(async |world| {
+        for (model, expected) in &rows {
+            world.upstream.will_at(GENERATIONS, reply(world, "gpt-image.json"));
+            let mut asked = asked.clone();
+            asked["model"] = json!(model);
+            let made = json_of(world.post(GENERATIONS, &asked).await).await;
+            let made = decoded(&made["data"][0]);
+            assert_eq!((size(&made), &made[..2]), ((600, 1000), &[0xff, 0xd8][..]), "{model}");
+            let seen = world.upstream.saw().await;
+            assert_eq!(seen.header("authorization"), Some("bearer upstream-secret"));
+            let mut expected = expected.clone();
+            (expected["model"], expected["prompt"]) = (json!(model), json!("a boat"));
+            assert_eq!(seen.json(), expected, "{model}");
+        }
+        let clear = json!({"model": "dall-e-3", "prompt": "x", "background": "transparent"});
+        let (status, error) = error_of(world.post(GENERATIONS, &clear).await).await;
+        assert_eq!((status.as_u16(), &error["param"]), (400, &json!("background")));
+    })
+    .await;
+}
+
+/// The parts of a form: name, file name, content.
+fn parts(seen: &Seen) -> Vec<(String, String, Vec<u8>)> {
+    let boundary = seen.header("content-type").unwrap().split_once("boundary=").unwrap().1.to_owned();
+    let delimiter = format!("--{boundary}\r\n").into_bytes();
+    let end = format!("--{boundary}--\r\n").into_bytes();
+    let body = seen.body.strip_suffix(end.as_slice()).unwrap();
+    let starts: Vec<_> = (0..body.len()).filter(|&at| body[at..].starts_with(&delimiter)).collect();
+    let ends = starts.iter().skip(1).copied().chain([body.len()]);
+    let part = |(start, end): (&usize, usize)| {
+        let part = &body[start + delimiter.len()..end - 2];
+        let split = part.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let head = std::str::from_utf8(&part[..split]).unwrap();
+        let told =
+            |name: &str| head.split_once(name).map_or("", |(_, rest)| rest.split('"').next().unwrap()).to_owned();
+        (told(" name=\""), told("filename=\""), part[split + 4..].to_vec())
+    };
+    starts.iter().zip(ends).map(part).collect()
+}
+
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    let picture = image::RgbaImage::from_fn(width, height, |x, _| image::Rgba([9, 9, 9, if x == 0 { 0 } else { 255 }]));
+    picture.write_to(&mut out, image::ImageFormat::Png).unwrap();
+    out.into_inner()
+}
+
+fn input(bytes: Vec<u8>) -> pb::MediaInput {
+    pb::MediaInput { source: Some(pb::media_input::Source::Data(bytes.into())) }
+}
+
+#[tokio::test]
+async fn an_edit_goes_as_a_form_with_its_pictures_and_its_mask() {
+    over_both_hops(async |world| {
+        world.upstream.will_at(EDITS, reply(world, "gpt-image-edit.json"));
+        let mut request = ask("gpt-image-1", 1, "400x600");
+        let image = request.image.as_mut().unwrap();
+        image.pictures = vec![input(png(40, 60)), input(png(8, 8))];
+        image.mask = Some(input(png(40, 60)));
+        image.extra_json = r#"{"input_fidelity":"high","list":[1,2]}"#.to_owned();
+        let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&made.pictures[0].data), (400, 600));
+        let usage = made.usage.unwrap();
+        assert_eq!((usage.input_tokens, usage.input_image_tokens, usage.total_tokens), (351, 323, 1407));
+        let told = parts(&world.upstream.saw().await);
+        let texts: Vec<_> = told.iter().filter(|(_, file, _)| file.is_empty()).collect();
+        let texts: Vec<_> =
+            texts.iter().map(|(name, _, text)| (name.as_str(), std::str::from_utf8(text).unwrap())).collect();
+        let expected = [
+            ("model", "gpt-image-1"),
+            ("prompt", "a boat"),
+            ("size", "1024x1536"),
+            ("output_format", "png"),
+            ("input_fidelity", "high"),
+            ("list", "[1,2]"),
+        ];
+        assert_eq!(texts, expected);
+        let files: Vec<_> = told.iter().filter(|(_, file, _)| !file.is_empty()).collect();
+        let names: Vec<_> = files.iter().map(|(name, file, _)| (name.as_str(), file.as_str())).collect();
+        assert_eq!(names, [("image[]", "image-0.png"), ("image[]", "image-1.png"), ("mask", "mask.png")]);
+        assert_eq!((&files[0].2, &files[2].2), (&png(40, 60), &png(40, 60)));
+
+        let refused = |request: &pb::GenerateImagesRequest, model: &str| {
+            let mut request = request.clone();
+            model.clone_into(&mut request.image.as_mut().unwrap().model);
+            request
+        };
+        for (model, code) in [("dall-e-3", tonic::Code::Unimplemented), ("dall-e-2", tonic::Code::InvalidArgument)] {
+            let status = world.image_client().await.generate_images(refused(&request, model)).await.unwrap_err();
+            assert_eq!(status.code(), code, "{model}: {status:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_picture_a_call_becomes_several_calls_and_one_refusal_is_told_beside_the_pictures() {
+    over_both_hops(async |world| {
+        for name in ["dall-e-3.json", "content-policy.400.json", "dall-e-3.json"] {
+            world.upstream.will_at(GENERATIONS, reply(world, name));
+        }
+        let body = json!({"model": "dall-e-3", "prompt": "x", "n": 3, "size": "64x64", "response_format": "b64_json"});
+        let made = json_of(world.post(GENERATIONS, &body).await).await;
+        assert_eq!(made["data"].as_array().unwrap().len(), 2);
+        assert_eq!(made["failures"][0]["code"], "content_policy_violation");
+        for _ in 0..3 {
+            assert!(world.upstream.saw().await.json().get("n").is_none());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_is_followed_at_once_and_never_shown() {
+    over_both_hops(async |world| {
+        let picture = png(256, 256);
+        world.upstream.will_at(GENERATIONS, reply(world, "dall-e-2-link.json"));
+        world.upstream.will_at("/files/1.png?sig=a%2Fb", Reply::file("application/octet-stream", &picture));
+        let body = json!({"model": "dall-e-2", "prompt": "x", "size": "256x256"});
+        let made = json_of(world.post(GENERATIONS, &body).await).await;
+        let url = made["data"][0]["url"].as_str().unwrap();
+        let kept = world.request(Method::GET, url.strip_prefix(&world.url("")).unwrap()).send().await.unwrap();
+        assert_eq!(kept.bytes().await.unwrap(), picture, "what is right already is kept byte for byte");
+        world.upstream.saw().await;
+        assert_eq!(world.upstream.saw().await.path, "/files/1.png?sig=a%2Fb");
+
+        world.upstream.will_at(GENERATIONS, reply(world, "dall-e-2-link.json"));
+        world.upstream.will_at("/files/1.png?sig=a%2Fb", Reply::new(404, "expired"));
+        let (status, error) = error_of(world.post(GENERATIONS, &body).await).await;
+        assert_eq!((status.as_u16(), error["code"].as_str()), (500, Some("upstream_unreadable")), "{error}");
+        assert!(!error.to_string().contains("files/1.png"), "{error}");
+        (world.upstream.saw().await, world.upstream.saw().await);
+    })
+    .await;
+}
+
+/// What a stream of events over REST tells, without the pictures.
+async fn streamed(world: &World, path: &str, body: &Value) -> Vec<Value> {
+    let events = Events::of(world.post(path, body).await).rest().await;
+    let told = events.iter().map(|event| data(event.split_once('\n').unwrap().1));
+    told.map(|mut event| {
+        if event.get("b64_json").is_some() {
+            assert_eq!(size(&decoded(&event)), (320, 200), "{}", event["type"]);
+            event["b64_json"].take();
+        }
+        event
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn previews_come_as_they_are_made_through_both_doors() {
+    over_both_hops(async |world| {
+        let body =
+            json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 2});
+        let gate = Gate::new();
+        let text = fixture(world, "stream.sse");
+        let split = text.find("event: image_generation.completed").unwrap();
+        // The picture is finished only once both previews have arrived here.
+        let slow = || Reply::stream().send(&text[..split]).hold(&gate).send(&text[split..]);
+        world.upstream.will_at(GENERATIONS, slow());
+        let mut events = Events::of(world.post(GENERATIONS, &body).await);
+        for index in 0..2 {
+            let event = events.next().await.unwrap();
+            let event = data(event.split_once('\n').unwrap().1);
+            assert_eq!(
+                (&event["type"], &event["partial_image_index"]),
+                (&json!("image_generation.partial_image"), &json!(index))
+            );
+        }
+        gate.open();
+        let last = events.rest().await;
+        let last = data(last[0].split_once('\n').unwrap().1);
+        assert_eq!(
+            (&last["type"], &last["usage"]["total_tokens"]),
+            (&json!("image_generation.completed"), &json!(1084))
+        );
+        let seen = world.upstream.saw().await.json();
+        assert_eq!((&seen["stream"], &seen["partial_images"]), (&json!(true), &json!(2)));
+
+        world.upstream.will_at(GENERATIONS, slow());
+        gate.open();
+        let image = ask("gpt-image-1", 1, "320x200").image;
+        let request = pb::StreamImagesRequest { image, partial_images: 1, ..pb::StreamImagesRequest::default() };
+        let events = world.image_client().await.stream_images(request).await.unwrap().into_inner();
+        let events: Vec<_> = events.map_ok(|event| event.event.unwrap()).try_collect().await.unwrap();
+        let [Event::Preview(preview), Event::Finished(finished)] = &events[..] else {
+            panic!("{} events", events.len())
+        };
+        assert_eq!((preview.partial_index, size(&preview.picture.as_ref().unwrap().data)), (0, (320, 200)));
+        assert_eq!(
+            (finished.usage.unwrap().total_tokens, size(&finished.picture.as_ref().unwrap().data)),
+            (1084, (320, 200))
+        );
+        world.upstream.saw().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_streamed_edit_and_streams_that_fail_tell_it_in_events() {
+    over_both_hops(async |world| {
+        let picture = format!("data:image/png;base64,{}", base64_of(&png(64, 40)));
+        let edit = json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 3,
+                          "images": [{"image_url": picture}]});
+        world.upstream.will_at(EDITS, Reply::stream().send(&fixture(world, "edit-stream.sse")));
+        let told = streamed(world, EDITS, &edit).await;
+        let kinds: Vec<_> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["image_edit.partial_image", "image_edit.completed"]);
+        assert_eq!(told[1]["usage"]["input_tokens_details"]["image_tokens"], 323);
+
+        let body =
+            json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 1});
+        for (name, code) in
+            [("stream-cut.sse", "upstream_unavailable"), ("stream-error.sse", "content_policy_violation")]
+        {
+            world.upstream.will_at(GENERATIONS, Reply::stream().send(&fixture(world, name)));
+            let told = streamed(world, GENERATIONS, &body).await;
+            let last = told.last().unwrap();
+            assert_eq!((told.len(), last["error"]["code"].as_str()), (2, Some(code)), "{name}: {last}");
+        }
+        // A server that knows no streams answers in one piece, and one that refuses answers with its status.
+        world.upstream.will_at(GENERATIONS, reply(world, "gpt-image.json"));
+        assert_eq!(streamed(world, GENERATIONS, &body).await[0]["type"], "image_generation.completed");
+        world.upstream.will_at(GENERATIONS, reply(world, "moderation.400.json"));
+        let (status, _) = error_of(world.post(GENERATIONS, &body).await).await;
+        assert_eq!(status, 400);
+        for _ in 0..5 {
+            world.upstream.saw().await;
+        }
+    })
+    .await;
+}
+
+async fn assert_fails(world: &World, reply: Reply, status: u16, code: &str) {
+    world.upstream.will_at(GENERATIONS, reply);
+    let (got, error) = error_of(world.post(GENERATIONS, &json!({"model": "gpt-image-1", "prompt": "x"})).await).await;
+    assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
+    world.upstream.saw().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_vanishes_or_paces_is_told_as_such() {
+    over_both_hops(async |world| {
+        let whole = fixture(world, "gpt-image.json");
+        assert_fails(world, Reply::new(200, &whole[..whole.len() / 2]).cut(), 502, "upstream_unavailable").await;
+        assert_fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
+        world.upstream.will_at(GENERATIONS, reply(world, "rate.429.json").header("retry-after", "7"));
+        let answer = world.post(GENERATIONS, &json!({"model": "gpt-image-1", "prompt": "x"})).await;
+        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "7"));
+        world.upstream.saw().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_dawdles_is_not_waited_for_beyond_its_limit() {
+    let adjust = |settings: &mut Settings, gateway: &mut _| {
+        connected(settings, gateway);
+        settings.image.first_byte_timeout = std::time::Duration::from_millis(300);
+    };
+    over_both_hops_with(adjust, async |world| {
+        let whole = fixture(world, "gpt-image.json");
+        assert_fails(world, Reply::new(200, &whole[..whole.len() / 2]).stall(), 504, "upstream_timeout").await;
+        assert_fails(world, Reply::silence(), 504, "upstream_timeout").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn hanging_up_ends_the_call_to_the_upstream() {
+    over_both_hops(async |world| {
+        let gate = Gate::new();
+        world.upstream.will_at(GENERATIONS, Reply::new(200, "{").hold(&gate).stall());
+        let request = world.request(Method::POST, GENERATIONS).header("content-type", "application/json");
+        let calling = tokio::spawn(request.body(r#"{"model":"gpt-image-1","prompt":"x"}"#).send());
+        world.upstream.saw().await;
+        gate.open();
+        calling.abort();
+        world.upstream.was_left().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_chosen_provider_is_the_default_and_the_built_in_engine_stays_reachable() {
+    over_both_hops(async |world| {
+        let models = json_of(world.request(Method::GET, "/v1/models").send().await.unwrap()).await;
+        let ids: Vec<_> =
+            models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+        assert!(ids.contains(&"dall-e-3") && ids.contains(&"offline-image"), "{ids:?}");
+        let body =
+            json!({"prompt": "a pond", "size": "64x64", "model": "offline-image", "response_format": "b64_json"});
+        assert_eq!(size(&decoded(&json_of(world.post(GENERATIONS, &body).await).await["data"][0])), (64, 64));
+        world.upstream.will_at(GENERATIONS, reply(world, "gpt-image.json"));
+        let made = json_of(soon("an answer", world.post(GENERATIONS, &json!({"prompt": "x"}))).await).await;
+        assert!(made["data"][0]["url"].is_string());
+        assert_eq!(world.upstream.saw().await.json()["model"], "gpt-image-1");
+    })
+    .await;
+}
+
+fn base64_of(bytes: &[u8]) -> String {
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
+}
