@@ -163,7 +163,7 @@ impl Default for Image {
             service_type: ImageServiceType::Offline,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_mins(10),
-            idle_timeout: Duration::from_mins(2),
+            idle_timeout: Duration::from_mins(5),
             calls_at_once: 4,
             openai: OpenaiImages::default(),
             doubao: Doubao::default(),

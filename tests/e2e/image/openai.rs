@@ -346,7 +346,8 @@ async fn a_link_is_followed_at_once_and_never_shown() {
         let (status, error) = error_of(world.post(GENERATIONS, &body).await).await;
         assert_eq!((status.as_u16(), error["code"].as_str()), (500, Some("upstream_unreadable")), "{error}");
         assert!(!error.to_string().contains("files/1.png"), "{error}");
-        (world.upstream.saw().await, world.upstream.saw().await);
+        world.upstream.saw().await;
+        world.upstream.saw().await;
     })
     .await;
 }

@@ -4,7 +4,7 @@ mod answer;
 mod body;
 mod family;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use crate::{
     config::{OpenaiFamily, OpenaiImages},
     error::ProviderError,
     media::{Downloads, Own},
-    upstream::{Auth, Broken, Event, EventReader, Reply, SetupError, Upstream, failure_in_reply, until, within},
+    upstream::{Auth, Event, EventReader, Reply, SetupError, Upstream, failure_in_reply, until, within},
 };
 
 /// Where a key alone leads.
@@ -123,7 +123,7 @@ impl OpenAiImages {
             let reply = self.upstream.post(path, &call, content_type, bytes, until).await?;
             let streamed = is_stream(&reply);
             let events: Chunks<ImageEvent> = if streamed {
-                self.events(reply, call, first)
+                self.events(reply, &call, first)
             } else {
                 stream::iter(self.whole(reply, until, first, n).await?.into_iter().map(Ok)).boxed()
             };
@@ -159,9 +159,11 @@ impl OpenAiImages {
     }
 
     /// The previews and the picture of a streamed answer.
-    fn events(self, reply: Reply, call: Arc<Call<ImageSpec>>, index: u32) -> Chunks<ImageEvent> {
+    fn events(self, reply: Reply, call: &Call<ImageSpec>, index: u32) -> Chunks<ImageEvent> {
         let most = call.request.partial_images;
-        let stream = PictureStream { provider: self, reply, reader: EventReader::default(), deadline: call.deadline };
+        let patience = self.upstream.limits.first_byte;
+        let stream =
+            PictureStream { provider: self, reply, reader: EventReader::default(), patience, deadline: call.deadline };
         let events = stream::try_unfold(Some(stream), move |stream| async move {
             let Some(mut stream) = stream else { return Ok(None) };
             let events = match stream.next().await? {
@@ -189,6 +191,8 @@ struct PictureStream {
     provider: OpenAiImages,
     reply: Reply,
     reader: EventReader,
+    /// How long the next piece may take: the first one comes with the first preview.
+    patience: Duration,
     deadline: Option<Instant>,
 }
 
@@ -199,20 +203,21 @@ impl PictureStream {
             if let Some(event) = self.reader.next()? {
                 return told(&event).await.map_err(|error| self.provider.clean(error));
             }
-            let patience = until(self.provider.upstream.limits.idle, self.deadline);
-            match within(patience, self.reply.chunk()).await? {
-                Ok(Some(bytes)) => self.reader.push(&bytes),
-                Ok(None) | Err(Broken) => {
-                    let last = match self.reader.last()? {
-                        Some(event) => told(&event).await.map_err(|error| self.provider.clean(error))?,
-                        None => Told::Nothing,
-                    };
-                    return match last {
-                        Told::Finished { .. } => Ok(last),
-                        Told::Preview { .. } | Told::Nothing => Err(cut_off()),
-                    };
-                }
+            let until = until(self.patience, self.deadline);
+            if let Ok(Some(bytes)) = within(until, self.reply.chunk()).await? {
+                self.reader.push(&bytes);
+                self.patience = self.provider.upstream.limits.idle;
+                continue;
             }
+            // Broken or over: what matters is whether the picture came before.
+            let last = match self.reader.last()? {
+                Some(event) => told(&event).await.map_err(|error| self.provider.clean(error))?,
+                None => Told::Nothing,
+            };
+            return match last {
+                Told::Finished { .. } => Ok(last),
+                Told::Preview { .. } | Told::Nothing => Err(cut_off()),
+            };
         }
     }
 }

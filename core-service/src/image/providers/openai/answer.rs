@@ -167,9 +167,7 @@ fn decoded(encoded: &str) -> Result<Bytes, ProviderError> {
 
 fn spent(wire: UsageWire) -> Option<Usage> {
     let UsageWire { input_tokens, output_tokens, total_tokens, input_tokens_details } = wire;
-    if input_tokens.or(output_tokens).or(total_tokens).is_none() {
-        return None;
-    }
+    input_tokens.or(output_tokens).or(total_tokens)?;
     let (input, output) = (input_tokens.unwrap_or_default(), output_tokens.unwrap_or_default());
     let input_images = input_tokens_details.unwrap_or_default().image_tokens.unwrap_or_default();
     Some(Usage { input, input_images, output, total: total_tokens.unwrap_or(input.saturating_add(output)) })
