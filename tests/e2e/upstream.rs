@@ -237,6 +237,11 @@ impl Upstream {
         format!("http://{}{path}", self.address)
     }
 
+    /// Takes back the replies that no request has come for.
+    pub(crate) fn forget(&self) {
+        self.shared.replies().anywhere.clear();
+    }
+
     /// The next request that arrived.
     pub(crate) async fn saw(&self) -> Seen {
         soon("a request at the upstream", async { self.seen.lock().await.recv().await }).await.unwrap()

@@ -1,16 +1,17 @@
 //! What is set of one upstream or of several: names, dialects, bounds in time.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use core_service::{
     chat::dialect::Dialect,
     config::{Route, Routing},
 };
 use serde_json::json;
+use triptych_proto::v1 as pb;
 
 use crate::{
-    harness::{Events, MODEL, data, error_of, hello, over_both_hops_with},
-    routing::{AWAY, REPLY, route, tried},
+    harness::{Events, MODEL, data, error_of, hello, over_both_hops_with, soon},
+    routing::{AWAY, REPLY, grpc_hello, route, tried},
     upstream::{Reply, Upstream, content},
 };
 
@@ -52,6 +53,53 @@ async fn a_lone_upstream_may_have_aliases() {
             let reply: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
             assert_eq!(reply["model"], MODEL);
             assert_eq!(world.upstream.saw().await.json()["model"], MODEL);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn aliases_and_fallbacks_serve_through_both_doors() {
+    let other = Upstream::start().await;
+    over_both_hops_with(
+        |settings, _| {
+            route(settings, Some(&other));
+            // The second one serves another model, and this one when its own upstream cannot.
+            (settings.chat.upstreams[1].models, settings.chat.upstreams[1].rename) =
+                (vec!["deep".to_owned()], BTreeMap::new());
+            settings.chat.upstreams[1].priority = 0;
+            let (aliases, fallbacks) = (vec!["quick".to_owned()], vec!["deep".to_owned()]);
+            settings.chat.routes = vec![Route { model: MODEL.to_owned(), aliases, fallbacks, ..Route::default() }];
+        },
+        async |world| {
+            world.upstream.will(Reply::new(503, AWAY));
+            other.will(Reply::new(200, REPLY));
+            let answer = world.chat(hello(&json!({"model": "quick"}))).await;
+            assert_eq!(answer.headers()["x-triptych-attempts"], "a=unavailable,b=ok");
+            let reply: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+            assert_eq!(reply["model"], MODEL);
+            assert_eq!(world.upstream.saw().await.json()["model"], MODEL);
+            assert_eq!(other.saw().await.json()["model"], "deep");
+
+            world.upstream.will(Reply::new(503, AWAY));
+            other.will(Reply::saying(&["x"]));
+            let mut chat = grpc_hello().chat.unwrap();
+            chat.model = "quick".to_owned();
+            let asked = pb::StreamChatRequest { chat: Some(chat), ..pb::StreamChatRequest::default() };
+            let answer = world.chat_client().await.stream_chat(asked).await.unwrap();
+            assert_eq!(answer.metadata().get("x-triptych-attempts").unwrap(), "a=unavailable,b=ok");
+            let mut pieces = answer.into_inner();
+            while let Some(piece) = soon("a piece", pieces.message()).await.unwrap() {
+                assert_eq!(piece.model, MODEL);
+            }
+            world.upstream.saw().await;
+            assert_eq!(other.saw().await.json()["model"], "deep");
+
+            // Asked for itself it has no other upstream.
+            other.will(Reply::new(200, REPLY));
+            let answer = world.chat(hello(&json!({"model": "deep"}))).await;
+            assert_eq!(answer.headers()["x-triptych-attempts"], "b=ok");
+            other.saw().await;
         },
     )
     .await;
