@@ -148,6 +148,8 @@ pub struct Grpc {
     pub max_concurrent_calls: u32,
     /// Whether the server describes itself to grpcurl and its like.
     pub reflection: bool,
+    /// Browser origins whose pages may call by gRPC-Web; `*` stands for all.
+    pub cors_allow_origins: Vec<String>,
     /// How long calls under way may take when the server goes down.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
@@ -286,6 +288,7 @@ impl Default for Grpc {
             max_message_bytes: 64 << 20,
             max_concurrent_calls: 1024,
             reflection: true,
+            cors_allow_origins: Vec::new(),
             drain: Duration::from_secs(30),
         }
     }

@@ -7,6 +7,7 @@ mod contract;
 mod disconnect;
 mod errors;
 mod fidelity;
+mod grpc_web;
 mod harness;
 mod image;
 mod media;

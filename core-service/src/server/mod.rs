@@ -1,6 +1,7 @@
-//! The core as a server of its own: all services, health, reflection, and a way to go down that loses no call.
+//! The core as a server of its own: all services, by gRPC and by gRPC-Web, health, reflection, and a way to go down that loses no call.
 
 mod call;
+mod web;
 
 use std::{future::Future, time::Duration};
 
@@ -11,6 +12,7 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
+use tonic_web::GrpcWebLayer;
 use triptych_proto::v1::{
     chat_service_server::{self, ChatServiceServer},
     image_service_server::{self, ImageServiceServer},
@@ -62,6 +64,10 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .max_concurrent_streams(settings.max_concurrent_calls)
+        .accept_http1(true)
+        // Outside of what holds for every call, which thereby sees gRPC alone.
+        .layer(tower::util::option_layer(web::cors(&settings.cors_allow_origins)))
+        .layer(GrpcWebLayer::new())
         .layer(CallLayer::new(ends.clone()))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, ends.draining.clone().cancelled_owned());

@@ -1,0 +1,127 @@
+//! The services as a browser's `fetch` sees them: HTTP/1.1, frames in the body, the status behind them.
+
+use bytes::{Buf, Bytes, BytesMut};
+use prost::Message;
+use reqwest::{Method, Response};
+use tonic::Status;
+use tonic_types::StatusExt;
+use triptych_proto::v1 as pb;
+
+use crate::{
+    harness::{MODEL, World, over_both_hops, over_both_hops_with, soon},
+    routing::{REPLY, grpc_hello},
+    upstream::{Gate, Reply, content, finish},
+};
+
+const WEB: &str = "application/grpc-web+proto";
+
+fn frame(message: &impl Message) -> Vec<u8> {
+    let length = u32::try_from(message.encoded_len()).unwrap();
+    [&[0][..], &length.to_be_bytes(), &message.encode_to_vec()].concat()
+}
+
+async fn fetch(world: &World, call: &str, message: &impl Message) -> Response {
+    let client = reqwest::Client::builder().no_proxy().http1_only().build().unwrap();
+    let request = client.post(format!("http://{}/triptych.v1.ChatService/{call}", world.grpc));
+    let request = request.header("content-type", WEB).header("x-grpc-web", "1").header("x-request-id", "web-1");
+    let answer = soon("an answer", request.body(frame(message)).send()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (200, &WEB.parse().unwrap()));
+    assert_eq!(answer.headers()["x-request-id"], "web-1");
+    answer
+}
+
+/// The body, frame by frame.
+struct Frames {
+    answer: Response,
+    buffer: BytesMut,
+}
+
+impl Frames {
+    /// Whether it is the trailers, and what is in it; `None` at the end.
+    async fn next(&mut self) -> Option<(bool, Bytes)> {
+        loop {
+            if let Some((head, _)) = self.buffer.split_first_chunk::<5>() {
+                let length = usize::try_from(u32::from_be_bytes([head[1], head[2], head[3], head[4]])).unwrap();
+                if self.buffer.len() >= 5 + length {
+                    let trailers = head[0] & 0x80 > 0;
+                    self.buffer.advance(5);
+                    return Some((trailers, self.buffer.split_to(length).freeze()));
+                }
+            }
+            let Some(bytes) = soon("a frame", self.answer.chunk()).await.unwrap() else {
+                assert!(self.buffer.is_empty(), "the body ended within a frame");
+                return None;
+            };
+            self.buffer.extend_from_slice(&bytes);
+        }
+    }
+}
+
+fn frames(answer: Response) -> Frames {
+    Frames { answer, buffer: BytesMut::new() }
+}
+
+#[tokio::test]
+async fn a_browser_gets_whole_answers_and_streams_piece_by_piece() {
+    over_both_hops(async |world| {
+        world.upstream.will(Reply::new(200, REPLY));
+        let mut answer = frames(fetch(world, "CreateChat", &grpc_hello()).await);
+        let (trailers, message) = answer.next().await.unwrap();
+        assert!(!trailers);
+        assert_eq!(pb::CreateChatResponse::decode(message).unwrap().model, MODEL);
+        let (trailers, text) = answer.next().await.unwrap();
+        assert!(trailers && std::str::from_utf8(&text).unwrap().contains("grpc-status:0"), "{text:?}");
+        assert!(answer.next().await.is_none());
+        world.upstream.saw().await;
+
+        let gate = Gate::new();
+        world.upstream.will(Reply::stream().send(&content("a")).hold(&gate).send(&finish("stop")));
+        let ask = pb::StreamChatRequest { chat: grpc_hello().chat, ..pb::StreamChatRequest::default() };
+        let mut answer = frames(fetch(world, "StreamChat", &ask).await);
+        let first = pb::StreamChatResponse::decode(answer.next().await.unwrap().1).unwrap();
+        assert_eq!(first.choices[0].delta.as_ref().unwrap().content.as_deref(), Some("a"));
+        gate.open();
+        let last = pb::StreamChatResponse::decode(answer.next().await.unwrap().1).unwrap();
+        assert_eq!(last.choices[0].finish_reason.as_deref(), Some("stop"));
+        assert!(answer.next().await.unwrap().0 && answer.next().await.is_none());
+        world.upstream.saw().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_browser_that_leaves_frees_the_upstream_and_a_refusal_has_its_details() {
+    over_both_hops(async |world| {
+        world.upstream.will(Reply::stream().send(&content("a")).stall());
+        let ask = pb::StreamChatRequest { chat: grpc_hello().chat, ..pb::StreamChatRequest::default() };
+        let mut answer = frames(fetch(world, "StreamChat", &ask).await);
+        assert!(answer.next().await.is_some());
+        world.upstream.saw().await;
+        drop(answer);
+        world.upstream.was_left().await;
+
+        let refused = fetch(world, "CreateChat", &pb::CreateChatRequest::default()).await;
+        let status = Status::from_header_map(refused.headers()).unwrap();
+        assert_eq!(status.code(), tonic::Code::InvalidArgument);
+        assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "chat");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_from_elsewhere_may_call_only_where_the_operator_lets_them() {
+    let preflight = async |world: &World| {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let address = format!("http://{}/triptych.v1.ChatService/CreateChat", world.grpc);
+        let request = client.request(Method::OPTIONS, address).header("origin", "https://a.test");
+        let request = request.header("access-control-request-method", "POST");
+        let answer = soon("an answer", request.send()).await.unwrap();
+        answer.headers().get("access-control-allow-origin").cloned()
+    };
+    over_both_hops(async |world| assert_eq!(preflight(world).await, None)).await;
+    over_both_hops_with(
+        |settings, _| settings.grpc.cors_allow_origins = vec!["https://a.test".to_owned()],
+        async |world| assert_eq!(preflight(world).await, Some("https://a.test".parse().unwrap())),
+    )
+    .await;
+}
