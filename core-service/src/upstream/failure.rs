@@ -21,7 +21,7 @@ struct Words {
 
 /// The failure that an answer with an error status stands for. `quota_is_a_pace`: what others say of an empty account,
 /// this upstream says of one that is too fast.
-pub(super) fn failure_of(status: StatusCode, headers: &HeaderMap, body: &[u8], quota_is_a_pace: bool) -> ProviderError {
+pub(crate) fn failure_of(status: StatusCode, headers: &HeaderMap, body: &[u8], quota_is_a_pace: bool) -> ProviderError {
     let mut words = read(body);
     if quota_is_a_pace && status == StatusCode::TOO_MANY_REQUESTS {
         words.kind.clear();

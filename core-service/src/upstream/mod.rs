@@ -19,7 +19,7 @@ use url::Url;
 
 pub(crate) use events::{Event, EventReader, TooLong};
 pub(crate) use exchange::{Broken, Reply};
-pub(crate) use failure::failure_in_reply;
+pub(crate) use failure::{failure_in_reply, failure_of};
 
 use self::{
     connect::Connector,
@@ -172,7 +172,7 @@ impl Upstream {
         let (status, headers) = (reply.status, reply.headers.clone());
         // Where the words are lost, the status alone tells what happened.
         let body = within(until, read_up_to(reply, MAX_FAILURE)).await?.unwrap_or_default();
-        Err(self.redacted(failure::failure_of(status, &headers, &body, self.quota_is_a_pace)))
+        Err(self.redacted(failure_of(status, &headers, &body, self.quota_is_a_pace)))
     }
 
     /// Sends a request and answers once the headers of a reply are there, whatever its status. `path` follows the base

@@ -19,7 +19,10 @@ use self::{
     body::Body,
     family::{Family, Plan},
 };
-use super::super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means, fan_out};
+use super::{
+    super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means, fan_out},
+    reading::{is_stream, offloaded},
+};
 use crate::{
     call::{Call, Chunks},
     catalog::Entry,
@@ -239,19 +242,4 @@ async fn told(event: &Event<'_>) -> Result<Told, ProviderError> {
     }
     let data = Bytes::copy_from_slice(data);
     offloaded(move || answer::read_event(&data)).await
-}
-
-fn is_stream(reply: &Reply) -> bool {
-    let kind = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    kind.is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"))
-}
-
-/// Reads off the async threads: an answer may hold dozens of megabytes of base64.
-async fn offloaded<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, ProviderError> + Send + 'static,
-) -> Result<T, ProviderError> {
-    tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| {
-        tracing::error!("reading an upstream's answer: {error}");
-        Err(ProviderError::Unreadable("the upstream's answer cannot be read".to_owned()))
-    })
 }

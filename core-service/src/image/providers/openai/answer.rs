@@ -2,22 +2,12 @@
 
 use std::borrow::Cow;
 
-use base64::{
-    Engine,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::super::Usage;
+use super::super::{super::Usage, reading::decoded};
 use crate::{error::ProviderError, upstream::failure_in_reply};
-
-/// Servers differ in whether they pad.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// An answer in one piece.
 #[derive(Debug)]
@@ -153,16 +143,6 @@ fn item(wire: ItemWire<'_>) -> Item {
         (..) => Picture::Failed(ProviderError::Unreadable("the upstream's answer lacks a picture".to_owned())),
     };
     Item { picture, revised_prompt: revised_prompt.unwrap_or_default() }
-}
-
-/// Base64, with or without the beginning of a `data:` address.
-fn decoded(encoded: &str) -> Result<Bytes, ProviderError> {
-    let encoded = match encoded.strip_prefix("data:") {
-        Some(address) => address.split_once(',').map_or("", |(_, encoded)| encoded),
-        None => encoded,
-    };
-    let bytes = BASE64.decode(encoded.trim_ascii());
-    bytes.map(Bytes::from).map_err(|_| ProviderError::Unreadable("the upstream's picture is no base64".to_owned()))
 }
 
 fn spent(wire: UsageWire) -> Option<Usage> {
