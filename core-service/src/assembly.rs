@@ -116,7 +116,12 @@ impl Core {
         let keeper = Keeper::on(Handle::current());
         let services = Services {
             chat: Arc::new(ChatDoor::new(catalog.clone(), settings.chat.on_disconnect, keeper.clone())),
-            image: Arc::new(ImageDoor::new(catalog.clone(), vault.clone(), inputs.clone())),
+            image: Arc::new(ImageDoor::new(
+                catalog.clone(),
+                vault.clone(),
+                inputs.clone(),
+                settings.image.idempotency_ttl,
+            )),
             video: Arc::new(VideoDoor::new(catalog.clone(), jobs.clone(), inputs)),
             model: Arc::new(ModelDoor::new(catalog.clone())),
             media: Arc::new(MediaDoor::new(vault.clone())),

@@ -13,12 +13,14 @@ const DAY_MS: u64 = 86_400_000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// Headers that go to the core as they are.
-const PASSED_ON: [HeaderName; 5] = [
+const PASSED_ON: [HeaderName; 6] = [
     header::AUTHORIZATION,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("x-session-id"),
     HeaderName::from_static("x-triptych-on-disconnect"),
+    // How often an official SDK has sent the request before: its silent retries join the first try.
+    HeaderName::from_static("x-stainless-retry-count"),
 ];
 /// What the core tells of the upstreams it tried, header and metadata alike.
 pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-triptych-attempts");

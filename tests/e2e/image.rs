@@ -1,5 +1,6 @@
 //! Pictures through both doors and over both hops.
 
+mod joined;
 mod openai;
 
 use base64::{Engine, engine::general_purpose::STANDARD};

@@ -14,6 +14,9 @@ use super::{Invalid, base_url, secret};
 pub struct Image {
     /// Who makes the pictures of requests that name no model. The others that are connected answer to their models' names.
     pub service_type: ImageServiceType,
+    /// How long after its end a request can be joined by one with the same idempotency key. Zero: keys join nothing.
+    #[serde(with = "humantime_serde")]
+    pub idempotency_ttl: Duration,
     /// How long connecting to a provider may take.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
@@ -161,6 +164,7 @@ impl Default for Image {
     fn default() -> Self {
         Self {
             service_type: ImageServiceType::Offline,
+            idempotency_ttl: Duration::from_mins(10),
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_mins(10),
             idle_timeout: Duration::from_mins(5),

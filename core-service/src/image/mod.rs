@@ -3,6 +3,7 @@
 pub(crate) mod assembly;
 mod fan_out;
 mod fit;
+mod joined;
 mod ledger;
 mod native;
 pub mod providers;

@@ -1,12 +1,13 @@
 //! The gRPC door of the image panel.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{
-    StreamExt, TryStreamExt,
+    FutureExt, Stream, StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
+use prost::Message;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use triptych_proto::v1::{self as pb, image_service_server::ImageService, stream_images_response::Event};
@@ -14,6 +15,7 @@ use triptych_proto::v1::{self as pb, image_service_server::ImageService, stream_
 use super::{
     Background, Edits, ImageEvent, ImageSpec,
     fit::{Encoded, Fitted, Fitter, Wish},
+    joined::Joined,
     ledger::Ledger,
     validate::{self, Checked, Delivery},
 };
@@ -34,6 +36,23 @@ pub struct ImageDoor {
     vault: Vault,
     inputs: Inputs,
     fitter: Fitter,
+    joined: Joined<Answer>,
+}
+
+/// What a request is answered with, one way or the other.
+#[derive(Debug, Clone)]
+enum Answer {
+    Whole(pb::GenerateImagesResponse),
+    Event(Event),
+}
+
+impl Answer {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(answer) => answer.encoded_len(),
+            Self::Event(event) => pb::StreamImagesResponse { event: Some(event.clone()) }.encoded_len(),
+        }
+    }
 }
 
 /// A request on its way: who makes the pictures, and how they are handed over.
@@ -48,9 +67,15 @@ struct Admitted {
 }
 
 impl ImageDoor {
-    /// A door to the image models of this catalog. Pictures handed over as links are kept in `vault`.
-    pub fn new(catalog: Arc<Catalog>, vault: Vault, inputs: Inputs) -> Self {
-        Self { catalog, vault, inputs, fitter: Fitter::new() }
+    /// A door to the image models of this catalog. Pictures handed over as links are kept in `vault`. A request that
+    /// comes again under its key joins the first one until `idempotency_ttl` after its end; zero joins none.
+    pub fn new(catalog: Arc<Catalog>, vault: Vault, inputs: Inputs, idempotency_ttl: Duration) -> Self {
+        Self { catalog, vault, inputs, fitter: Fitter::new(), joined: Joined::new(idempotency_ttl, Answer::bytes) }
+    }
+
+    /// Ends what goes on without a caller, and waits for its end.
+    pub async fn close(&self) {
+        self.joined.close().await;
     }
 
     /// Checks a request, gets hold of its pictures and passes it to whoever makes it.
@@ -212,14 +237,15 @@ impl Stage {
     }
 }
 
-#[async_trait]
-impl ImageService for ImageDoor {
-    async fn generate_images(
+impl ImageDoor {
+    /// All pictures of a request at once.
+    async fn generate(
         &self,
-        request: Request<pb::GenerateImagesRequest>,
-    ) -> Result<Response<pb::GenerateImagesResponse>, Status> {
-        let (metadata, _, pb::GenerateImagesRequest { image, idempotency_key }) = request.into_parts();
-        let mut admitted = self.admit(&metadata, image, idempotency_key, 0).await?;
+        metadata: &MetadataMap,
+        request: pb::GenerateImagesRequest,
+    ) -> Result<pb::GenerateImagesResponse, Error> {
+        let pb::GenerateImagesRequest { image, idempotency_key } = request;
+        let mut admitted = self.admit(metadata, image, idempotency_key, 0).await?;
         let mut pictures = BTreeMap::new();
         let finished = in_time(admitted.deadline, async {
             loop {
@@ -240,7 +266,65 @@ impl ImageService for ImageDoor {
         let usage = ledger.usage();
         let failures = ledger.close(cause)?;
         let pictures = pictures.into_values().collect();
-        Ok(Response::new(pb::GenerateImagesResponse { created: call::unix_now(), model, pictures, usage, failures }))
+        Ok(pb::GenerateImagesResponse { created: call::unix_now(), model, pictures, usage, failures })
+    }
+
+    /// The pictures of an admitted request as they come. An error is the last item and ends the provider's work.
+    fn events(self, admitted: Admitted) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
+        stream::try_unfold(Stage::Making(Box::new(admitted)), move |stage| {
+            let door = self.clone();
+            async move { in_time(stage.deadline(), door.step(stage)).await }
+        })
+    }
+
+    async fn admit_stream(&self, metadata: &MetadataMap, request: pb::StreamImagesRequest) -> Result<Admitted, Error> {
+        let pb::StreamImagesRequest { image, idempotency_key, partial_images } = request;
+        self.admit(metadata, image, idempotency_key, partial_images).await
+    }
+
+    /// The answers to a request that may be joined; `work` makes them if nobody has yet. Each caller waits as long as its
+    /// own deadline allows; the work itself belongs to all of them.
+    fn joined(
+        &self,
+        metadata: &MetadataMap,
+        key: &str,
+        content: impl FnOnce() -> Vec<u8>,
+        work: impl FnOnce(MetadataMap) -> BoxStream<'static, Result<Answer, Error>>,
+    ) -> Result<Option<BoxStream<'static, Result<Answer, Error>>>, Error> {
+        call::check_idempotency_key(key)?;
+        let Some(ticket) = self.joined.ticket(metadata, key, content) else { return Ok(None) };
+        let mut own = metadata.clone();
+        own.remove("grpc-timeout");
+        let deadline = call::deadline(metadata);
+        let answers = self.joined.enter(ticket, || work(own))?;
+        let in_time = stream::try_unfold(answers, move |mut answers| async move {
+            let next = in_time(deadline, async { answers.try_next().await }).await?;
+            Ok(next.map(|answer| (answer, answers)))
+        });
+        Ok(Some(in_time.boxed()))
+    }
+}
+
+#[async_trait]
+impl ImageService for ImageDoor {
+    async fn generate_images(
+        &self,
+        request: Request<pb::GenerateImagesRequest>,
+    ) -> Result<Response<pb::GenerateImagesResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let work = |metadata: MetadataMap| {
+            let (door, request) = (self.clone(), request.clone());
+            let answer = async move { door.generate(&metadata, request).await.map(Answer::Whole) };
+            answer.into_stream().boxed()
+        };
+        let joined = self.joined(&metadata, &request.idempotency_key, || request.encode_to_vec(), work)?;
+        let Some(mut answers) = joined else { return Ok(Response::new(self.generate(&metadata, request).await?)) };
+        match answers.try_next().await? {
+            Some(Answer::Whole(answer)) => Ok(Response::new(answer)),
+            Some(Answer::Event(_)) | None => {
+                Err(Error::Internal("a joined request without an answer".to_owned()).into())
+            }
+        }
     }
 
     type StreamImagesStream = BoxStream<'static, Result<pb::StreamImagesResponse, Status>>;
@@ -249,19 +333,36 @@ impl ImageService for ImageDoor {
         &self,
         request: Request<pb::StreamImagesRequest>,
     ) -> Result<Response<Self::StreamImagesStream>, Status> {
-        let (metadata, _, pb::StreamImagesRequest { image, idempotency_key, partial_images }) = request.into_parts();
-        let admitted = self.admit(&metadata, image, idempotency_key, partial_images).await?;
-        let door = self.clone();
-        // An error ends the unfolding, and with it the provider's work.
-        let events = stream::try_unfold(Stage::Making(Box::new(admitted)), move |stage| {
-            let door = door.clone();
-            async move {
-                let next = in_time(stage.deadline(), door.step(stage)).await?;
-                Ok(next.map(|(event, stage)| (pb::StreamImagesResponse { event: Some(event) }, stage)))
-            }
+        let (metadata, _, request) = request.into_parts();
+        let work = |metadata: MetadataMap| {
+            let (door, request) = (self.clone(), request.clone());
+            let admitted =
+                async move { Ok::<_, Error>(door.clone().events(door.admit_stream(&metadata, request).await?)) };
+            admitted.into_stream().try_flatten().map_ok(Answer::Event).boxed()
+        };
+        // Told from the other call's by one byte more.
+        let content = || [request.encode_to_vec(), vec![b's']].concat();
+        let joined = self.joined(&metadata, &request.idempotency_key, content, work)?;
+        let Some(answers) = joined else {
+            let admitted = self.admit_stream(&metadata, request).await?;
+            return Ok(Response::new(self.clone().events(admitted).map(in_message).boxed()));
+        };
+        let mut answers = answers.peekable();
+        // What is wrong before the first event is the call's own failure.
+        if let Some(Err(error)) = std::pin::Pin::new(&mut answers).next_if(Result::is_err).await {
+            return Err(error.into());
+        }
+        let events = answers.map(|answer| match answer {
+            Ok(Answer::Event(event)) => in_message(Ok(event)),
+            Ok(Answer::Whole(_)) => Err(Error::Internal("a joined stream without events".to_owned()).into()),
+            Err(error) => Err(error.into()),
         });
         Ok(Response::new(events.boxed()))
     }
+}
+
+fn in_message(event: Result<Event, Error>) -> Result<pb::StreamImagesResponse, Status> {
+    Ok(pb::StreamImagesResponse { event: Some(event?) })
 }
 
 /// That the model can start from what the request has.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/image/openai");
-const GENERATIONS: &str = "/v1/images/generations";
+pub(super) const GENERATIONS: &str = "/v1/images/generations";
 const EDITS: &str = "/v1/images/edits";
 
 /// What becomes of an answer, at either door: pictures and what failed of them, or a failure.
@@ -86,7 +86,7 @@ const ELSEWHERE: [&str; 7] = [
     "stream.sse",
 ];
 
-fn fixture(world: &World, name: &str) -> String {
+pub(super) fn fixture(world: &World, name: &str) -> String {
     let text = std::fs::read_to_string(Path::new(FIXTURES).join(name)).unwrap();
     text.replace("UPSTREAM", &world.upstream.url(""))
 }
@@ -105,11 +105,11 @@ fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
         ["gpt-image-1", "gpt-image-2", "dall-e-3", "dall-e-2", "local"].map(String::from).into();
 }
 
-async fn over_both_hops(test: impl AsyncFn(&World)) {
+pub(super) async fn over_both_hops(test: impl AsyncFn(&World)) {
     over_both_hops_with(connected, test).await;
 }
 
-async fn json_of(answer: reqwest::Response) -> Value {
+pub(super) async fn json_of(answer: reqwest::Response) -> Value {
     assert_eq!(answer.status(), 200);
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()
 }

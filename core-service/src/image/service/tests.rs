@@ -59,7 +59,11 @@ fn stage(entries: Vec<Entry<dyn ImageProvider>>) -> Stage {
     let inputs = Inputs::new(vault.clone(), InputSettings::default()).unwrap();
     let (chat, video) = (Shelf::new(Vec::new()).unwrap(), Shelf::new(Vec::new()).unwrap());
     let catalog = Catalog::new(chat, Shelf::new(entries).unwrap(), video);
-    Stage { _directory: directory, vault: vault.clone(), door: ImageDoor::new(Arc::new(catalog), vault, inputs) }
+    Stage {
+        _directory: directory,
+        vault: vault.clone(),
+        door: ImageDoor::new(Arc::new(catalog), vault, inputs, Duration::from_mins(10)),
+    }
 }
 
 fn offline() -> Stage {
