@@ -25,7 +25,7 @@ use crate::error::{Error, ProviderError};
 /// How often an official SDK has sent the same request before; it says so of every request, in metadata and header alike.
 const RETRY_COUNT: &str = "x-stainless-retry-count";
 /// How long an SDK's answer is kept, and its work goes on without a caller: it comes back within seconds or not at all.
-const SDK: Duration = Duration::from_secs(60);
+const SDK: Duration = Duration::from_mins(1);
 const SDK_GRACE: Duration = Duration::from_secs(15);
 /// The most bytes of answers that are kept, and the most requests.
 const MOST_BYTES: usize = 256 << 20;

@@ -9,6 +9,7 @@ use super::*;
 const TTL: Duration = Duration::from_mins(10);
 
 type Feed = mpsc::UnboundedSender<Result<u32, Error>>;
+type Items = BoxStream<'static, Result<u32, Error>>;
 
 fn joined() -> Joined<u32> {
     Joined::new(TTL, |_| 1)
@@ -32,7 +33,7 @@ fn enter(
     tries: Option<u32>,
     key: &str,
     body: &str,
-) -> Result<(BoxStream<'static, Result<u32, Error>>, Option<Feed>), Error> {
+) -> Result<(Items, Option<Feed>), Error> {
     let ticket = joined.ticket(&metadata(caller, tries), key, || body.into()).expect("it cannot be joined");
     let mut feed = None;
     let items = joined.enter(ticket, || {
@@ -55,11 +56,11 @@ async fn a_second_request_under_the_same_key_waits_for_the_firsts_answer_and_get
     drop(feed);
     let both: (Vec<_>, Vec<_>) = tokio::try_join!(first.try_collect(), second.try_collect()).unwrap();
     assert_eq!(both, (vec![1, 2], vec![1, 2]));
-    tokio::time::advance(TTL - Duration::from_secs(1)).await;
+    tokio::time::advance(TTL / 2).await;
     let (third, none) = enter(&joined, "a", None, "k", "body").unwrap();
     assert!(none.is_none());
     assert_eq!(third.try_collect::<Vec<_>>().await.unwrap(), [1, 2]);
-    tokio::time::advance(Duration::from_secs(2)).await;
+    tokio::time::advance(TTL / 2).await;
     assert!(enter(&joined, "a", None, "k", "body").unwrap().1.is_some(), "kept beyond its time");
 }
 
