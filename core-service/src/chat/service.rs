@@ -1,15 +1,19 @@
 //! The gRPC door of the chat panel.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::{Stream, StreamExt, stream::BoxStream};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use triptych_proto::v1::{self as pb, chat_service_server::ChatService};
 
 use super::{ChatCall, ChatProvider, keeper::Keeper, on_disconnect::OnDisconnect, routing::Route, validate};
 use crate::{
-    call::{self, Call},
+    call::{self, Call, Chunks},
     catalog::{Catalog, Entry},
     check,
     error::{Error, ProviderError},
@@ -105,37 +109,52 @@ impl ChatService for ChatDoor {
             }
         };
         let pieces = begun.map_err(|error| failed_on(&route, error))?;
-        let mut same = Same { id: String::new(), created: 0, model: entry.id.clone() };
-        let pieces = pieces.filter_map(move |piece| {
-            let piece = match piece {
-                // Some upstreams tell the usage unasked; clients that did not ask index the empty choices.
-                Ok(piece) if piece.choices.is_empty() && !wants_usage => None,
-                Ok(piece) => Some(Ok(same.settle(piece))),
-                Err(error) => Some(Err(failed(error))),
-            };
-            std::future::ready(piece)
-        });
-        Ok(told(&route, pieces.boxed()))
+        let (id, created, model) = (String::new(), 0, entry.id.clone());
+        Ok(told(&route, Settled { pieces, wants_usage, id, created, model }.boxed()))
     }
 }
 
-/// What is the same in all pieces of one reply, whatever the upstream does.
-struct Same {
+/// A reply whose pieces agree on what is the same in all of them, whatever the upstream does.
+struct Settled {
+    pieces: Chunks<pb::StreamChatResponse>,
+    wants_usage: bool,
     id: String,
     created: i64,
     model: String,
 }
 
-impl Same {
-    fn settle(&mut self, mut piece: pb::StreamChatResponse) -> pb::StreamChatResponse {
+impl Settled {
+    fn settle(&mut self, piece: &mut pb::StreamChatResponse) {
         if self.id.is_empty() {
-            self.id = if piece.id.is_empty() { new_id() } else { std::mem::take(&mut piece.id) };
+            self.id = if piece.id.is_empty() { new_id() } else { piece.id.clone() };
             self.created = if piece.created == 0 { call::unix_now() } else { piece.created };
         }
-        piece.id.clone_from(&self.id);
+        if piece.id != self.id {
+            piece.id.clone_from(&self.id);
+        }
         piece.created = self.created;
-        piece.model.clone_from(&self.model);
-        piece
+        if piece.model != self.model {
+            piece.model.clone_from(&self.model);
+        }
+    }
+}
+
+impl Stream for Settled {
+    type Item = Result<pb::StreamChatResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            return Poll::Ready(match ready!(self.pieces.as_mut().poll_next(cx)) {
+                // Some upstreams tell the usage unasked; clients that did not ask index the empty choices.
+                Some(Ok(piece)) if piece.choices.is_empty() && !self.wants_usage => continue,
+                Some(Ok(mut piece)) => {
+                    self.settle(&mut piece);
+                    Some(Ok(piece))
+                }
+                Some(Err(error)) => Some(Err(failed(error))),
+                None => None,
+            });
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod pool;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
 use secrecy::{ExposeSecret, SecretString};
@@ -273,9 +274,13 @@ pub(crate) fn until(limit: Duration, deadline: Option<Instant>) -> Instant {
     deadline.map_or(limit, |deadline| deadline.min(limit))
 }
 
-/// Waits for `work`, but no longer than `until`.
-pub(crate) async fn within<T>(until: Instant, work: impl Future<Output = T>) -> Result<T, ProviderError> {
-    timeout_at(until, work).await.map_err(|_| ProviderError::Timeout("the upstream did not answer in time".to_owned()))
+/// Waits for `work`, but no longer than `until`. No `async fn`: that would hold the work twice, once as its argument.
+pub(crate) fn within<T>(
+    until: Instant,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = Result<T, ProviderError>> {
+    let late = |_| ProviderError::Timeout("the upstream did not answer in time".to_owned());
+    timeout_at(until, work).map(move |ended| ended.map_err(late))
 }
 
 /// At most that much of a body. What comes in one piece is not copied.
