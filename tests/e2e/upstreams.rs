@@ -12,7 +12,7 @@ use triptych_proto::v1 as pb;
 use crate::{
     harness::{Events, MODEL, data, error_of, hello, over_both_hops_with, soon},
     routing::{AWAY, REPLY, grpc_hello, route, tried},
-    upstream::{Reply, Upstream, content},
+    upstream::{Meter, Reply, Upstream, content},
 };
 
 #[tokio::test]
@@ -152,6 +152,13 @@ async fn a_call_that_takes_too_long_in_all_ends_though_neither_silence_nor_the_c
             let events = Events::of(world.chat(hello(&json!({"stream": true}))).await).rest().await;
             assert_eq!(data(&events[0])["choices"][0]["delta"]["content"], "a");
             assert_eq!(data(events.last().unwrap())["error"]["code"], "upstream_timeout", "{events:#?}");
+            world.upstream.saw().await;
+            world.upstream.was_left().await;
+
+            // One that never falls silent is no exception.
+            world.upstream.will(Reply::stream().pour(&content("a"), usize::MAX, &Meter::default()));
+            let events = Events::of(world.chat(hello(&json!({"stream": true}))).await).rest().await;
+            assert_eq!(data(events.last().unwrap())["error"]["code"], "upstream_timeout");
             world.upstream.saw().await;
             world.upstream.was_left().await;
         },

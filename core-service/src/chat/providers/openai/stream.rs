@@ -105,8 +105,7 @@ impl Pieces {
             ready!(self.alarm.as_mut().poll(cx));
             let due = self.due();
             if due <= Instant::now() {
-                let message = "the upstream fell silent within its answer, or the time for it is over";
-                return Poll::Ready(ProviderError::Timeout(message.to_owned()));
+                return Poll::Ready(too_late());
             }
             self.alarm.as_mut().reset(due);
         }
@@ -127,13 +126,21 @@ impl Stream for Pieces {
         let next = match this.poll_piece(cx) {
             Poll::Ready(next) => {
                 this.heard = Instant::now();
-                next.map_err(|error| this.upstream.redacted(error))
+                match next {
+                    // An upstream that never pauses would never let the alarm ring.
+                    Ok(Some(_)) if this.deadline.is_some_and(|deadline| deadline <= this.heard) => Err(too_late()),
+                    next => next.map_err(|error| this.upstream.redacted(error)),
+                }
             }
             Poll::Pending => Err(ready!(this.poll_alarm(cx))),
         };
         this.over = !matches!(next, Ok(Some(_)));
         Poll::Ready(next.transpose())
     }
+}
+
+fn too_late() -> ProviderError {
+    ProviderError::Timeout("the upstream fell silent within its answer, or the time for it is over".to_owned())
 }
 
 fn cut_off() -> ProviderError {
