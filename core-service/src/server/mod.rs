@@ -61,6 +61,7 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
     let routes = routes(core.services(), settings, &reporter)?;
     // The builder's own nodelay does not reach a listener that was bound elsewhere, and without it a call costs 44 ms.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
+    // Boxed: with all its layers it would make every future around it large.
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .max_concurrent_streams(settings.max_concurrent_calls)
@@ -71,7 +72,7 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
         .layer(CallLayer::new(ends.clone()))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, ends.draining.clone().cancelled_owned());
-    tokio::pin!(serving);
+    let mut serving = Box::pin(serving);
 
     tokio::select! {
         ended = &mut serving => return Ok(ended?),
