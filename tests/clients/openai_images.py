@@ -1,0 +1,220 @@
+"""OpenAI's own client reads the answers that the tests' scripted images upstream plays, first from a server that plays
+them here, then from Triptych connected to that server.
+
+    openai_images.py PATH_OF_TRIPTYCH
+
+The name of a model is the name of the answer: tests/fixtures/image/openai holds them.
+"""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from contextlib import contextmanager
+from email.parser import BytesParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import openai
+from openai.types import (
+    ImageEditCompletedEvent,
+    ImageEditPartialImageEvent,
+    ImageGenCompletedEvent,
+    ImageGenPartialImageEvent,
+    ImagesResponse,
+)
+from PIL import Image
+
+FIXTURES = Path(__file__).parents[1] / "fixtures/image/openai"
+NAMES = sorted(path.name for path in FIXTURES.iterdir() if path.name != "README.md")
+SLOW = 2.0  # seconds that the model "slow" takes
+
+
+class Playing(BaseHTTPRequestHandler):
+    """Answers a request with what its model names."""
+
+    protocol_version = "HTTP/1.1"
+    seen = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        kind = self.headers["content-type"]
+        if kind.startswith("multipart/"):
+            form = BytesParser().parsebytes(f"content-type: {kind}\r\n\r\n".encode() + body)
+            parts = [(part.get_param("name", header="content-disposition"), part) for part in form.get_payload()]
+            asked = {name: part.get_payload(decode=True).decode() for name, part in parts if not part.get_filename()}
+            asked["files"] = [name for name, part in parts if part.get_filename()]
+        else:
+            asked = json.loads(body)
+        type(self).seen.append(asked)
+        name = asked["model"]
+        if name == "slow":
+            time.sleep(SLOW)
+            name = "gpt-image.json"
+        # `rate.429.json`: the status stands before the ending.
+        status = int(parts[-2]) if len(parts := name.split(".")) > 2 and parts[-2].isdigit() else 200
+        here = f"http://{self.headers['host']}"
+        self.answer(status, (FIXTURES / name).read_bytes().replace(b"UPSTREAM", here.encode()), name.endswith(".sse"))
+
+    def do_GET(self):
+        out = io.BytesIO()
+        Image.radial_gradient("L").resize((256, 256)).convert("RGB").save(out, "PNG")
+        self.answer(200, out.getvalue(), False)
+
+    def answer(self, status, body, stream):
+        self.send_response(status)
+        self.send_header("content-type", "text/event-stream" if stream else "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def triptych(program, upstream):
+    """Triptych, on a free port, with the playing server as its images upstream."""
+    with tempfile.TemporaryDirectory() as directory:
+        settings = {
+            "PATH": os.environ["PATH"],
+            "IMAGE_SERVICE_TYPE": "openai",
+            "IMAGE_BASE_URL": f"{upstream}/v1",
+            "IMAGE_API_KEY": "sk-upstream",
+            "IMAGE_MODELS": ",".join([*NAMES, "slow"]),
+            "TRIPTYCH_IMAGE_OPENAI_FAMILY": "gpt-image-1",
+            "TRIPTYCH_REST_LISTEN": "127.0.0.1:0",
+            "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0",
+        }
+        process = subprocess.Popen([program], cwd=directory, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            lines = iter(process.stdout.readline, "")
+            rest = next(line.split()[1] for line in lines if line.strip().startswith("REST "))
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            yield rest
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def png(size=(96, 64)):
+    out = io.BytesIO()
+    Image.new("RGBA", size, (200, 60, 20, 0)).save(out, "PNG")
+    return "upload.png", out.getvalue(), "image/png"
+
+
+def sized(data):
+    picture = Image.open(io.BytesIO(base64.b64decode(data)))
+    picture.load()
+    return picture.size
+
+
+def strictly(kind, answer):
+    """That the answer has every member that the client's types promise, in the types they promise."""
+    kind.model_validate(answer.to_dict(), strict=True)
+    return answer
+
+
+def refusals(client, expected):
+    for name, (error, code) in expected.items():
+        try:
+            client.images.generate(model=name, prompt="x")
+        except openai.APIStatusError as raised:
+            assert type(raised) is error and raised.code == code, f"{name}: {raised!r}"
+        else:
+            raise AssertionError(f"{name} was no failure")
+
+
+def direct(base):
+    """The fixtures as the client reads them, nothing in between."""
+    client = openai.OpenAI(base_url=f"{base}/v1", api_key="k", max_retries=0)
+    for name, count in [("gpt-image.json", 1), ("gpt-image-two.json", 2), ("dall-e-3.json", 1), ("one-failed.json", 2)]:
+        made = strictly(ImagesResponse, client.images.generate(model=name, prompt="x"))
+        assert len(made.data) == count and max(sized(made.data[0].b64_json)) >= 1024, name
+    made = client.images.generate(model="gpt-image.json", prompt="x")
+    assert made.usage.total_tokens == 1084 and made.usage.input_tokens_details.text_tokens == 28, made.usage
+    assert client.images.generate(model="dall-e-2-link.json", prompt="x").data[0].url.startswith(base)
+    edited = client.images.edit(model="gpt-image-edit.json", image=[png(), png()], mask=png(), prompt="x")
+    assert strictly(ImagesResponse, edited).usage.input_tokens_details.image_tokens == 323
+    assert Playing.seen[-1]["files"] == ["image[]", "image[]", "mask"], Playing.seen[-1]
+    events = list(client.images.generate(model="stream.sse", prompt="x", stream=True, partial_images=2))
+    for event, kind in zip(events, [ImageGenPartialImageEvent] * 2 + [ImageGenCompletedEvent], strict=True):
+        assert type(strictly(kind, event)) is kind, event
+    events = list(client.images.edit(model="edit-stream.sse", image=png(), prompt="x", stream=True))
+    for event, kind in zip(events, [ImageEditPartialImageEvent, ImageEditCompletedEvent], strict=True):
+        assert type(strictly(kind, event)) is kind, event
+    try:
+        list(client.images.generate(model="stream-error.sse", prompt="x", stream=True))
+        raise AssertionError("the stream was no failure")
+    except openai.APIError as raised:
+        assert raised.code == "moderation_blocked", raised
+    refusals(client, {
+        "moderation.400.json": (openai.BadRequestError, "moderation_blocked"),
+        "content-policy.400.json": (openai.BadRequestError, "content_policy_violation"),
+        "size.400.json": (openai.BadRequestError, "invalid_value"),
+        "billing.400.json": (openai.BadRequestError, "billing_hard_limit_reached"),
+        "key.401.json": (openai.AuthenticationError, "invalid_api_key"),
+        "organization.403.json": (openai.PermissionDeniedError, None),
+        "model.404.json": (openai.NotFoundError, "model_not_found"),
+        "rate.429.json": (openai.RateLimitError, "rate_limit_exceeded"),
+        "quota.429.json": (openai.RateLimitError, "insufficient_quota"),
+        "broken.500.json": (openai.InternalServerError, None),
+        "overloaded.503.json": (openai.InternalServerError, None),
+    })
+    print(f"  ok   the client reads what the upstream plays ({len(Playing.seen)} answers)")
+
+
+def through(base):
+    """The same, with Triptych in between: exact sizes, one table of errors, nothing paid twice."""
+    client = openai.OpenAI(base_url=base, api_key="k", max_retries=0, timeout=120)
+    for name in ["gpt-image.json", "dall-e-2-link.json", "compatible-jpeg.json"]:
+        made = strictly(ImagesResponse, client.images.generate(model=name, prompt="x", size="320x200", response_format="b64_json"))
+        assert sized(made.data[0].b64_json) == (320, 200), name
+    made = client.images.generate(model="gpt-image-two.json", prompt="x", n=2, size="1024x1024")
+    assert len(made.data) == 2 and made.usage.total_tokens == 1084, made
+    with urllib.request.urlopen(made.data[0].url) as answer:
+        assert Image.open(answer).size == (1024, 1024)
+    some = client.images.generate(model="one-failed.json", prompt="x", n=2, size="64x64")
+    assert len(some.data) == 1 and some.failures == [{"index": 1, "code": "content_policy_violation", "message": "withheld"}], some
+    edited = client.images.edit(model="gpt-image-edit.json", image=[png(), png()], mask=png(), prompt="x", size="100x150")
+    assert edited.usage.input_tokens_details.image_tokens == 323
+    assert Playing.seen[-1]["files"] == ["image[]", "image[]", "mask"], Playing.seen[-1]
+    events = list(client.images.generate(model="stream.sse", prompt="x", size="320x200", stream=True, partial_images=2))
+    for event, kind in zip(events, [ImageGenPartialImageEvent] * 2 + [ImageGenCompletedEvent], strict=True):
+        assert type(event) is kind and sized(event.b64_json) == (320, 200), event
+    refusals(client, {
+        "moderation.400.json": (openai.BadRequestError, "content_policy_violation"),
+        "size.400.json": (openai.BadRequestError, "upstream_refused"),
+        "key.401.json": (openai.InternalServerError, "provider_credentials"),
+        "rate.429.json": (openai.RateLimitError, "rate_limit_exceeded"),
+        "broken.500.json": (openai.InternalServerError, "upstream_unavailable"),
+        "page.json": (openai.InternalServerError, "upstream_unreadable"),
+    })
+    print("  ok   the client reads what Triptych makes of it")
+    asked = len(Playing.seen)
+    impatient = openai.OpenAI(base_url=base, api_key="k", max_retries=4, timeout=0.75 * SLOW)
+    assert sized(impatient.images.generate(model="slow", prompt="x", size="64x64", response_format="b64_json").data[0].b64_json) == (64, 64)
+    assert len(Playing.seen) == asked + 1, "the client's silent retries were paid again"
+    keyed = [impatient.images.generate(model="slow", prompt="y", extra_headers={"idempotency-key": "k-1"}) for _ in range(2)]
+    assert keyed[0] == keyed[1] and len(Playing.seen) == asked + 2
+    try:
+        impatient.images.generate(model="slow", prompt="z", extra_headers={"idempotency-key": "k-1"})
+        raise AssertionError("another request under the same key was no conflict")
+    except openai.ConflictError as raised:
+        assert raised.code == "idempotency_conflict" and raised.response.headers["x-should-retry"] == "false"
+    print("  ok   what the client asks for again is made once")
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Playing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    upstream = f"http://127.0.0.1:{server.server_port}"
+    direct(upstream)
+    with triptych(sys.argv[1], upstream) as rest:
+        through(rest)
