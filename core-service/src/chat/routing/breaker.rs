@@ -61,6 +61,7 @@ impl Breaker {
     pub(super) fn state(&self) -> State {
         match &self.inner().rest {
             None => State::Closed,
+            Some(rest) if rest.asked && rest.until <= Instant::now() => State::Closed,
             Some(rest) if rest.probing || rest.until <= Instant::now() => State::HalfOpen,
             Some(rest) => State::Open { until: rest.until, asked: rest.asked },
         }
@@ -73,7 +74,10 @@ impl Breaker {
 
     /// Lets a call pass, if it may: `Some(true)` makes it the probe, which must end in one of the three below.
     pub(super) fn enter(&self) -> Option<bool> {
-        match &mut self.inner().rest {
+        let rest = &mut self.inner().rest;
+        // It said when it would be well again, so nobody needs to find out.
+        rest.take_if(|rest| rest.asked && rest.until <= Instant::now());
+        match rest {
             None => Some(false),
             Some(rest) if rest.probing || Instant::now() < rest.until => None,
             Some(rest) => {
@@ -178,5 +182,15 @@ mod tests {
         assert!(matches!(breaker.state(), State::Open { asked: true, .. }));
         advance(Duration::from_secs(1)).await;
         assert!(breaker.admits());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_failure_after_a_rest_that_was_asked_for_is_no_reason_for_another() {
+        let breaker = breaker();
+        breaker.failed(false, Some(Duration::from_secs(1)));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!((breaker.state(), breaker.enter(), breaker.enter()), (State::Closed, Some(false), Some(false)));
+        breaker.failed(false, None);
+        assert_eq!(breaker.state(), State::Closed);
     }
 }
