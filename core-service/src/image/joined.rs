@@ -15,6 +15,7 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use prost::Message;
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -31,7 +32,11 @@ const SDK_GRACE: Duration = Duration::from_secs(15);
 const MOST_BYTES: usize = 256 << 20;
 const MOST_REQUESTS: usize = 4096;
 
+/// SHA-256 of something.
 type Hash = [u8; 32];
+
+/// Contents longer than this are hashed off the async threads.
+const LONG: usize = 1 << 20;
 
 /// Requests under way and answers kept. Clones share them.
 #[derive(Debug)]
@@ -64,11 +69,11 @@ struct Log<T> {
     over: Option<Instant>,
 }
 
-/// How a request may be joined.
+/// By whom and under which name a request may be joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ticket {
-    place: Hash,
-    fingerprint: Hash,
+    caller: Hash,
+    /// `None`: by its content.
     key: Option<String>,
     /// Whether it was sent before, or may have been.
     repeated: bool,
@@ -93,13 +98,8 @@ impl<T: Clone + Send + Sync + 'static> Joined<T> {
         Self { shared: Arc::new(shared) }
     }
 
-    /// How a request of this content may be joined; `None`: not at all. The content is asked for only if it matters.
-    pub(super) fn ticket(
-        &self,
-        metadata: &MetadataMap,
-        key: &str,
-        content: impl FnOnce() -> Vec<u8>,
-    ) -> Option<Ticket> {
+    /// How a request may be joined; `None`: not at all.
+    pub(super) fn ticket(&self, metadata: &MetadataMap, key: &str) -> Option<Ticket> {
         if self.shared.ttl.is_zero() {
             return None;
         }
@@ -109,28 +109,26 @@ impl<T: Clone + Send + Sync + 'static> Joined<T> {
             ("", Some(tries)) => tries > 0,
             (_, _) => true,
         };
-        let fingerprint: Hash = Sha256::digest(content()).into();
         let caller = metadata.get("authorization").map_or(&b""[..], |value| value.as_bytes());
-        let name = if key.is_empty() { &fingerprint } else { key.as_bytes() };
-        let place = Sha256::new()
-            .chain_update(Sha256::digest(caller))
-            .chain_update([u8::from(key.is_empty())])
-            .chain_update(name)
-            .finalize()
-            .into();
-        Some(Ticket { place, fingerprint, key: (!key.is_empty()).then(|| key.to_owned()), repeated })
+        let key = (!key.is_empty()).then(|| key.to_owned());
+        Some(Ticket { caller: Sha256::digest(caller).into(), key, repeated })
     }
 
-    /// What comes of the request: the items of its first time, from the beginning, or of `work` if this is it.
+    /// What comes of the request of this content: the items of its first time, from the beginning, or of `work` if this
+    /// is it.
     ///
     /// # Errors
     /// [`Error::IdempotencyConflict`]: the key stands for another request.
     pub(super) fn enter(
         &self,
         ticket: Ticket,
+        fingerprint: Hash,
         work: impl FnOnce() -> BoxStream<'static, Result<T, Error>>,
     ) -> Result<BoxStream<'static, Result<T, Error>>, Error> {
-        let Ticket { place, fingerprint, key, repeated } = ticket;
+        let Ticket { caller, key, repeated } = ticket;
+        let name = key.as_ref().map_or(&fingerprint[..], String::as_bytes);
+        let place = Sha256::new().chain_update(caller).chain_update([u8::from(key.is_none())]).chain_update(name);
+        let place: Hash = place.finalize().into();
         let mut requests = self.requests();
         Shared::tidy(&mut requests);
         if let Some(slot) = requests.get(&place).filter(|_| repeated) {
@@ -217,6 +215,17 @@ impl<T: Clone> Shared<T> {
             bytes -= own;
         }
     }
+}
+
+/// What tells a request from others under the same key; `kind` tells the calls from one another.
+pub(super) async fn fingerprint(kind: u8, request: impl Message + 'static) -> Hash {
+    let length = request.encoded_len();
+    let hash = move || Sha256::new().chain_update([kind]).chain_update(request.encode_to_vec()).finalize().into();
+    if length <= LONG {
+        return hash();
+    }
+    // A message that cannot be hashed joins nothing but its like.
+    tokio::task::spawn_blocking(hash).await.unwrap_or_default()
 }
 
 impl<T> Slot<T> {

@@ -15,7 +15,7 @@ use triptych_proto::v1::{self as pb, image_service_server::ImageService, stream_
 use super::{
     Background, Edits, ImageEvent, ImageSpec,
     fit::{Encoded, Fitted, Fitter, Wish},
-    joined::Joined,
+    joined::{self, Joined},
     ledger::Ledger,
     validate::{self, Checked, Delivery},
 };
@@ -25,6 +25,10 @@ use crate::{
     error::{Error, ProviderError},
     media::{InputPicture, Inputs, MediaType, Vault},
 };
+
+/// The two calls, told apart where a request is joined.
+const WHOLE: u8 = 0;
+const STREAM: u8 = 1;
 
 /// Input pictures of one request that are fetched and decoded at a time.
 const INPUTS_AT_ONCE: usize = 4;
@@ -284,19 +288,21 @@ impl ImageDoor {
 
     /// The answers to a request that may be joined; `work` makes them if nobody has yet. Each caller waits as long as its
     /// own deadline allows; the work itself belongs to all of them.
-    fn joined(
+    async fn joined<R: Message + Clone + 'static>(
         &self,
         metadata: &MetadataMap,
         key: &str,
-        content: impl FnOnce() -> Vec<u8>,
-        work: impl FnOnce(MetadataMap) -> BoxStream<'static, Result<Answer, Error>>,
+        kind: u8,
+        request: &R,
+        work: impl FnOnce(MetadataMap, R) -> BoxStream<'static, Result<Answer, Error>>,
     ) -> Result<Option<BoxStream<'static, Result<Answer, Error>>>, Error> {
         call::check_idempotency_key(key)?;
-        let Some(ticket) = self.joined.ticket(metadata, key, content) else { return Ok(None) };
+        let Some(ticket) = self.joined.ticket(metadata, key) else { return Ok(None) };
+        let fingerprint = joined::fingerprint(kind, request.clone()).await;
         let mut own = metadata.clone();
         own.remove("grpc-timeout");
         let deadline = call::deadline(metadata);
-        let answers = self.joined.enter(ticket, || work(own))?;
+        let answers = self.joined.enter(ticket, fingerprint, || work(own, request.clone()))?;
         let in_time = stream::try_unfold(answers, move |mut answers| async move {
             let next = in_time(deadline, async { answers.try_next().await }).await?;
             Ok(next.map(|answer| (answer, answers)))
@@ -312,12 +318,12 @@ impl ImageService for ImageDoor {
         request: Request<pb::GenerateImagesRequest>,
     ) -> Result<Response<pb::GenerateImagesResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let work = |metadata: MetadataMap| {
-            let (door, request) = (self.clone(), request.clone());
+        let work = |metadata: MetadataMap, request| {
+            let door = self.clone();
             let answer = async move { door.generate(&metadata, request).await.map(Answer::Whole) };
             answer.into_stream().boxed()
         };
-        let joined = self.joined(&metadata, &request.idempotency_key, || request.encode_to_vec(), work)?;
+        let joined = self.joined(&metadata, &request.idempotency_key, WHOLE, &request, work).await?;
         let Some(mut answers) = joined else { return Ok(Response::new(self.generate(&metadata, request).await?)) };
         match answers.try_next().await? {
             Some(Answer::Whole(answer)) => Ok(Response::new(answer)),
@@ -334,15 +340,13 @@ impl ImageService for ImageDoor {
         request: Request<pb::StreamImagesRequest>,
     ) -> Result<Response<Self::StreamImagesStream>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let work = |metadata: MetadataMap| {
-            let (door, request) = (self.clone(), request.clone());
+        let work = |metadata: MetadataMap, request| {
+            let door = self.clone();
             let admitted =
                 async move { Ok::<_, Error>(door.clone().events(door.admit_stream(&metadata, request).await?)) };
             admitted.into_stream().try_flatten().map_ok(Answer::Event).boxed()
         };
-        // Told from the other call's by one byte more.
-        let content = || [request.encode_to_vec(), vec![b's']].concat();
-        let joined = self.joined(&metadata, &request.idempotency_key, content, work)?;
+        let joined = self.joined(&metadata, &request.idempotency_key, STREAM, &request, work).await?;
         let Some(answers) = joined else {
             let admitted = self.admit_stream(&metadata, request).await?;
             return Ok(Response::new(self.clone().events(admitted).map(in_message).boxed()));

@@ -34,9 +34,9 @@ fn enter(
     key: &str,
     body: &str,
 ) -> Result<(Items, Option<Feed>), Error> {
-    let ticket = joined.ticket(&metadata(caller, tries), key, || body.into()).expect("it cannot be joined");
+    let ticket = joined.ticket(&metadata(caller, tries), key).expect("it cannot be joined");
     let mut feed = None;
-    let items = joined.enter(ticket, || {
+    let items = joined.enter(ticket, Sha256::digest(body).into(), || {
         let (sender, receiver) = mpsc::unbounded_channel();
         feed = Some(sender);
         UnboundedReceiverStream::new(receiver).boxed()
@@ -77,7 +77,7 @@ async fn another_body_under_the_key_is_a_conflict_and_another_caller_is_another_
 #[tokio::test(start_paused = true)]
 async fn an_sdks_retry_joins_its_first_try_and_two_first_tries_do_not() {
     let joined = joined();
-    assert_eq!(joined.ticket(&metadata("a", None), "", || panic!("nobody needs it")), None);
+    assert_eq!(joined.ticket(&metadata("a", None), ""), None);
     let (_one, feed) = enter(&joined, "a", Some(0), "", "body").unwrap();
     assert!(feed.is_some());
     let (_two, feed) = enter(&joined, "a", Some(0), "", "body").unwrap();
@@ -123,6 +123,18 @@ async fn work_under_a_key_outlives_its_caller_and_an_sdks_for_a_moment_only() {
     assert!(silent.is_closed() && !keyed.is_closed());
 }
 
+#[tokio::test]
+async fn contents_are_told_from_one_another_long_ones_too() {
+    let request = |prompt: String| triptych_proto::v1::ImageRequest { prompt, ..Default::default() };
+    for long in [10, 2 * LONG] {
+        let text = "x".repeat(long);
+        let one = fingerprint(0, request(text.clone())).await;
+        assert_eq!(fingerprint(0, request(text.clone())).await, one);
+        assert_ne!(fingerprint(1, request(text.clone())).await, one);
+        assert_ne!(fingerprint(0, request(text + "y")).await, one);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn closing_ends_what_is_under_way() {
     let joined = joined();
@@ -144,5 +156,5 @@ async fn the_oldest_answers_go_when_there_are_too_many_bytes() {
     assert!(enter(&joined, "", None, "three", "body").unwrap().1.is_none());
     assert!(enter(&joined, "", None, "one", "body").unwrap().1.is_some());
     let off = Joined::<u32>::new(Duration::ZERO, |_| 1);
-    assert_eq!(off.ticket(&metadata("", Some(1)), "k", || panic!("nobody needs it")), None);
+    assert_eq!(off.ticket(&metadata("", Some(1)), "k"), None);
 }
