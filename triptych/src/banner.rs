@@ -119,18 +119,25 @@ pub(crate) fn panels(f: &mut impl fmt::Write, config: &Config) -> fmt::Result {
 /// Who makes pictures, the default first.
 fn images(f: &mut impl fmt::Write, image: &core_service::config::Image) -> fmt::Result {
     use core_service::config::ImageServiceType as Kind;
-    let openai = &image.openai;
-    let connected = openai.is_connected().then(|| {
-        let address = openai.base_url.as_ref().map_or("OpenAI", |url| url.as_str());
-        (Kind::Openai, format!("connected to {address} for {}", openai.models.join(", ")))
-    });
+    let line = |kind: Kind, address: &str, models: &[String]| {
+        (kind, format!("connected to {address} for {}", models.join(", ")))
+    };
+    let (openai, nano_banana) = (&image.openai, &image.nano_banana);
+    let connected = [
+        openai.is_connected().then(|| {
+            let address = openai.base_url.as_ref().map_or("OpenAI", |url| url.as_str());
+            line(Kind::Openai, address, &openai.models)
+        }),
+        nano_banana.is_connected().then(|| line(Kind::NanoBanana, "Gemini", &nano_banana.models)),
+    ];
     let offline = match image.service_type {
         Kind::Offline => "offline: the built-in engine paints; IMAGE_SERVICE_TYPE chooses another",
         Kind::Doubao | Kind::NanoBanana | Kind::Midjourney | Kind::Openai | Kind::Dashscope => {
             "offline-image stays the built-in engine"
         }
     };
-    let mut lines: Vec<_> = [(Kind::Offline, offline.to_owned())].into_iter().chain(connected).collect();
+    let mut lines: Vec<_> =
+        [(Kind::Offline, offline.to_owned())].into_iter().chain(connected.into_iter().flatten()).collect();
     lines.sort_by_key(|(kind, _)| *kind != image.service_type);
     for (place, (_, line)) in lines.iter().enumerate() {
         writeln!(f, "  {:<6} {line}", if place == 0 { "image" } else { "" })?;

@@ -234,13 +234,21 @@ impl OpenaiImages {
     }
 }
 
+impl NanoBanana {
+    /// Whether there is anything to connect to.
+    pub fn is_connected(&self) -> bool {
+        self.api_key.is_some()
+    }
+}
+
 const SERVICE_TYPE: &str = "image.service_type";
 
 /// Whether the settings make sense together.
 pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
     let wrong = |key, message: &str| Err(Invalid { key, message: message.to_owned() });
     let unbuilt = |name: &str| {
-        let message = format!("`{name}` is not built into this version yet; those that are: offline, openai");
+        let message =
+            format!("`{name}` is not built into this version yet; those that are: offline, openai, nano_banana");
         Err(Invalid { key: SERVICE_TYPE, message })
     };
     match image.service_type {
@@ -254,7 +262,10 @@ pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
             );
         }
         ImageServiceType::Doubao => return unbuilt("doubao"),
-        ImageServiceType::NanoBanana => return unbuilt("nano_banana"),
+        ImageServiceType::NanoBanana if image.nano_banana.is_connected() => {}
+        ImageServiceType::NanoBanana => {
+            return wrong(SERVICE_TYPE, "`nano_banana` needs a key in GEMINI_API_KEY (image.nano_banana.api_key)");
+        }
         ImageServiceType::Midjourney => return unbuilt("midjourney"),
         ImageServiceType::Dashscope => return unbuilt("dashscope"),
     }

@@ -35,7 +35,14 @@ pub(crate) fn entries(
     downloads: Downloads,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
     let config::Image {
-        service_type, connect_timeout, first_byte_timeout, idle_timeout, calls_at_once, openai, ..
+        service_type,
+        connect_timeout,
+        first_byte_timeout,
+        idle_timeout,
+        calls_at_once,
+        openai,
+        nano_banana,
+        ..
     } = settings;
     let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
     let means = Means { limits, calls_at_once: *calls_at_once, downloads };
@@ -43,6 +50,7 @@ pub(crate) fn entries(
     let mut shelves = [
         (ImageServiceType::Offline, OfflineImage::entries()),
         (ImageServiceType::Openai, providers::openai::entries(openai, &means)?),
+        (ImageServiceType::NanoBanana, providers::nano_banana::entries(nano_banana, &means)?),
     ];
     shelves.sort_by_key(|(kind, _)| kind != service_type);
     let mut entries: Vec<_> = shelves.into_iter().flat_map(|(_, entries)| entries).collect();

@@ -154,6 +154,12 @@ fn a_provider_is_chosen_by_a_name_and_its_key() {
     for part in ["image.service_type = \"openai\"", "IMAGE_API_KEY", "IMAGE_BASE_URL"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
+    let message = refusal("", &[], &[("IMAGE_SERVICE_TYPE", "nano_banana")]);
+    for part in ["image.service_type = \"nano_banana\"", "GEMINI_API_KEY"] {
+        assert!(message.contains(part), "`{message}` lacks `{part}`");
+    }
+    let own = [("IMAGE_SERVICE_TYPE", "nano_banana"), ("GEMINI_API_KEY", "k")];
+    assert!(load("", &[], &own).is_ok());
     let with_key = [("IMAGE_API_KEY", "sk-secret"), ("IMAGE_MODELS", "mine, other")];
     let config = load("", &[], &with_key).unwrap();
     assert_eq!(config.core.image.openai.models, ["mine", "other"]);
