@@ -1,7 +1,9 @@
 //! Pictures through both doors and over both hops.
 
 mod joined;
+mod nano_banana;
 mod openai;
+mod outcome;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;

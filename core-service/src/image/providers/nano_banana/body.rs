@@ -95,34 +95,15 @@ fn add(object: &mut String, name: &str, value: &str) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use bytes::Bytes;
 
     use super::{super::family::Family, *};
     use crate::{
-        image::{Background, Encoding, Quality},
+        image::providers::tests::spec,
         media::{InputPicture, MediaType},
         size::Size,
     };
-
-    /// A request for one picture, and nothing said of it.
-    pub(in super::super) fn spec() -> ImageSpec {
-        ImageSpec {
-            prompt: "a boat".to_owned(),
-            n: 1,
-            size: None,
-            quality: Quality::Auto,
-            style: None,
-            background: Background::Auto,
-            seed: None,
-            user: String::new(),
-            pictures: Vec::new(),
-            mask: None,
-            partial_images: 0,
-            format: Encoding::Png,
-            extra_json: String::new(),
-        }
-    }
 
     fn written(spec: &ImageSpec, index: u32, firmly: bool) -> String {
         let plan = Family::Three.plan(spec).unwrap();

@@ -180,8 +180,8 @@ impl Tier {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::body::tests::spec, *};
-    use crate::image::Quality;
+    use super::*;
+    use crate::image::{Quality, providers::tests::spec};
 
     fn asked(size: &str, quality: Quality) -> ImageSpec {
         ImageSpec { size: size.parse().ok(), quality, ..spec() }
