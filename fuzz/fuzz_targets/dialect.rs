@@ -2,9 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_dialect::chat::{
-    Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request,
-};
+use openai_dialect::chat::{Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request};
 
 fuzz_target!(|text: &[u8]| {
     if let Ok(request) = read_request(text) {

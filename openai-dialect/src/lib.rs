@@ -10,6 +10,7 @@
 //! 2. Requests are read strictly, because a caller can mend them; replies are read leniently, because nobody can.
 
 pub mod chat;
+pub mod events;
 mod object;
 mod value;
 mod write;

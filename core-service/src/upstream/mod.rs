@@ -1,11 +1,8 @@
 //! One HTTP upstream: sending, limits, and what its failures mean.
 
 mod connect;
-mod events;
 mod exchange;
 mod failure;
-#[doc(hidden)]
-pub mod fuzzing;
 mod pool;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -18,9 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
-pub(crate) use events::{Event, EventReader, TooLong};
 pub(crate) use exchange::{Broken, Reply};
 pub(crate) use failure::{failure_in_reply, failure_of};
+
+pub(crate) use openai_dialect::events::{Event, EventReader, TooLong};
 
 use self::{
     connect::Connector,
@@ -265,6 +263,12 @@ impl Upstream {
             ProviderError::Broken(text) => ProviderError::Broken(clean(text)),
             ProviderError::Unreadable(text) => ProviderError::Unreadable(clean(text)),
         }
+    }
+}
+
+impl From<TooLong> for ProviderError {
+    fn from(error: TooLong) -> Self {
+        Self::Unreadable(error.to_string())
     }
 }
 

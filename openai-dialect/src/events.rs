@@ -4,16 +4,16 @@
 //! a character or a line end may be torn by a packet, and old llama.cpp servers write failures as a field named `error`.
 //! Only what one event needs is ever held.
 
-use memchr::memchr2;
+use std::fmt;
 
-use crate::error::ProviderError;
+use memchr::memchr2;
 
 /// Longest event that is held, in bytes.
 const MAX_EVENT: usize = 16 << 20;
 
 /// One event. Names and ids are of no use to us and are read over.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event<'a> {
+pub enum Event<'a> {
     /// The data, lines joined by LF.
     Data(&'a [u8]),
     /// The value of a field named `error`.
@@ -21,19 +21,20 @@ pub(crate) enum Event<'a> {
 }
 
 /// An event is longer than we are willing to hold.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an event of the upstream's stream is longer than {MAX_EVENT} bytes")]
-pub(crate) struct TooLong;
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLong;
 
-impl From<TooLong> for ProviderError {
-    fn from(error: TooLong) -> Self {
-        Self::Unreadable(error.to_string())
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an event of the upstream's stream is longer than {MAX_EVENT} bytes")
     }
 }
 
+impl std::error::Error for TooLong {}
+
 /// An event stream under way.
 #[derive(Debug, Default)]
-pub(crate) struct EventReader {
+pub struct EventReader {
     /// What has arrived and is not yet an event.
     buffer: Vec<u8>,
     /// How much of it has been given out or read over.
@@ -51,7 +52,7 @@ pub(crate) struct EventReader {
 
 impl EventReader {
     /// Takes what arrived.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         if self.taken > 0 {
             self.buffer.drain(..self.taken);
             self.taken = 0;
@@ -60,7 +61,7 @@ impl EventReader {
     }
 
     /// The next whole event, if it has arrived.
-    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, TooLong> {
+    pub fn next(&mut self) -> Result<Option<Event<'_>>, TooLong> {
         // The data of the event given out last.
         if !self.has_data {
             self.data.clear();
@@ -127,7 +128,7 @@ impl EventReader {
     }
 
     /// What the stream ended with, if that is an event without the blank line behind it.
-    pub(crate) fn last(&mut self) -> Result<Option<Event<'_>>, TooLong> {
+    pub fn last(&mut self) -> Result<Option<Event<'_>>, TooLong> {
         self.push(b"\n\n");
         self.next()
     }
