@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 use triptych_proto::v1::{self as pb, image_service_server::ImageService, stream_images_response::Event};
 
 use super::{
-    Background, Edits, ImageEvent, ImageSpec,
+    Background, ImageEvent, ImageSpec,
     fit::{Encoded, Fitted, Fitter, Wish},
     joined::{self, Joined},
     ledger::Ledger,
@@ -94,7 +94,7 @@ impl ImageDoor {
         call::check_idempotency_key(&idempotency_key)?;
         let entry = self.catalog.image.find(&image.model)?;
         let Checked { spec, pictures, mask, delivery, keep_original } = validate::check(image, partial_images)?;
-        can_edit(&entry.id, entry.provider.edits(&entry.upstream), pictures.len(), mask.is_some())?;
+        validate::can_edit(&entry.id, entry.provider.edits(&entry.upstream), pictures.len(), mask.is_some())?;
         let wish = Wish {
             size: spec.size,
             encoding: spec.format,
@@ -367,22 +367,6 @@ impl ImageService for ImageDoor {
 
 fn in_message(event: Result<Event, Error>) -> Result<pb::StreamImagesResponse, Status> {
     Ok(pb::StreamImagesResponse { event: Some(event?) })
-}
-
-/// That the model can start from what the request has.
-fn can_edit(model: &str, edits: Edits, pictures: usize, mask: bool) -> Result<(), Error> {
-    let not_supported = |what: &str| Err(ProviderError::NotSupported(format!("the model `{model}` {what}")).into());
-    if pictures > 0 && edits.pictures == 0 {
-        return not_supported("cannot start from pictures");
-    }
-    if mask && !edits.mask {
-        return not_supported("takes no mask");
-    }
-    if pictures > edits.pictures {
-        let message = format!("must hold at most {} pictures for the model `{model}`, not {pictures}", edits.pictures);
-        return Err(Error::invalid("pictures", message));
-    }
-    Ok(())
 }
 
 fn in_words(picture: Encoded, revised_prompt: String) -> pb::Picture {

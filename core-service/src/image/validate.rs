@@ -2,8 +2,12 @@
 
 use triptych_proto::v1 as pb;
 
-use super::{Background, Encoding, ImageSpec, Quality, Style};
-use crate::{check, error::Error, size::Size};
+use super::{Background, Edits, Encoding, ImageSpec, Quality, Style};
+use crate::{
+    check,
+    error::{Error, ProviderError},
+    size::Size,
+};
 
 /// Most pictures of one call.
 const MAX_N: u32 = 10;
@@ -97,6 +101,22 @@ pub(super) fn check(image: pb::ImageRequest, partial_images: u32) -> Result<Chec
     };
     let pb::ImageRequest { pictures, mask, keep_original, .. } = image;
     Ok(Checked { spec, pictures, mask, delivery, keep_original })
+}
+
+/// That the model can start from what the request has.
+pub(super) fn can_edit(model: &str, edits: Edits, pictures: usize, mask: bool) -> Result<(), Error> {
+    let not_supported = |what: &str| Err(ProviderError::NotSupported(format!("the model `{model}` {what}")).into());
+    if pictures > 0 && edits.pictures == 0 {
+        return not_supported("cannot start from pictures");
+    }
+    if mask && !edits.mask {
+        return not_supported("takes no mask");
+    }
+    if pictures > edits.pictures {
+        let message = format!("must hold at most {} pictures for the model `{model}`, not {pictures}", edits.pictures);
+        return Err(Error::invalid("pictures", message));
+    }
+    Ok(())
 }
 
 fn size(text: &str) -> Result<Option<Size>, Error> {

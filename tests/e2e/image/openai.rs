@@ -1,19 +1,21 @@
 //! An OpenAI-compatible images upstream behind both doors: what it answers, what it is asked, and how it fails.
 
+mod streams;
+mod trouble;
+
 use std::{collections::BTreeSet, path::Path};
 
 use core_service::config::{ImageServiceType, Settings};
-use futures_util::TryStreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tonic::Status;
 use tonic_types::StatusExt;
-use triptych_proto::v1::{self as pb, stream_images_response::Event};
+use triptych_proto::v1 as pb;
 
 use super::{decoded, size};
 use crate::{
-    harness::{Events, World, data, error_of, over_both_hops_with, soon},
-    upstream::{Gate, Reply, Seen},
+    harness::{World, error_of, over_both_hops_with, soon},
+    upstream::{Reply, Seen},
 };
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/image/openai");
@@ -352,154 +354,6 @@ async fn a_link_is_followed_at_once_and_never_shown() {
     .await;
 }
 
-/// What a stream of events over REST tells, without the pictures.
-async fn streamed(world: &World, path: &str, body: &Value) -> Vec<Value> {
-    let events = Events::of(world.post(path, body).await).rest().await;
-    let told = events.iter().map(|event| data(event.split_once('\n').unwrap().1));
-    told.map(|mut event| {
-        if event.get("b64_json").is_some() {
-            assert_eq!(size(&decoded(&event)), (320, 200), "{}", event["type"]);
-            event["b64_json"].take();
-        }
-        event
-    })
-    .collect()
-}
-
-#[tokio::test]
-async fn previews_come_as_they_are_made_through_both_doors() {
-    over_both_hops(async |world| {
-        let body =
-            json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 2});
-        let gate = Gate::new();
-        let text = fixture(world, "stream.sse");
-        let split = text.find("event: image_generation.completed").unwrap();
-        // The picture is finished only once both previews have arrived here.
-        let slow = || Reply::stream().send(&text[..split]).hold(&gate).send(&text[split..]);
-        world.upstream.will_at(GENERATIONS, slow());
-        let mut events = Events::of(world.post(GENERATIONS, &body).await);
-        for index in 0..2 {
-            let event = events.next().await.unwrap();
-            let event = data(event.split_once('\n').unwrap().1);
-            assert_eq!(
-                (&event["type"], &event["partial_image_index"]),
-                (&json!("image_generation.partial_image"), &json!(index))
-            );
-        }
-        gate.open();
-        let last = events.rest().await;
-        let last = data(last[0].split_once('\n').unwrap().1);
-        assert_eq!(
-            (&last["type"], &last["usage"]["total_tokens"]),
-            (&json!("image_generation.completed"), &json!(1084))
-        );
-        let seen = world.upstream.saw().await.json();
-        assert_eq!((&seen["stream"], &seen["partial_images"]), (&json!(true), &json!(2)));
-
-        world.upstream.will_at(GENERATIONS, slow());
-        gate.open();
-        let image = ask("gpt-image-1", 1, "320x200").image;
-        let request = pb::StreamImagesRequest { image, partial_images: 1, ..pb::StreamImagesRequest::default() };
-        let events = world.image_client().await.stream_images(request).await.unwrap().into_inner();
-        let events: Vec<_> = events.map_ok(|event| event.event.unwrap()).try_collect().await.unwrap();
-        let [Event::Preview(preview), Event::Finished(finished)] = &events[..] else {
-            panic!("{} events", events.len())
-        };
-        assert_eq!((preview.partial_index, size(&preview.picture.as_ref().unwrap().data)), (0, (320, 200)));
-        assert_eq!(
-            (finished.usage.unwrap().total_tokens, size(&finished.picture.as_ref().unwrap().data)),
-            (1084, (320, 200))
-        );
-        world.upstream.saw().await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_streamed_edit_and_streams_that_fail_tell_it_in_events() {
-    over_both_hops(async |world| {
-        let picture = format!("data:image/png;base64,{}", base64_of(&png(64, 40)));
-        let edit = json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 3,
-                          "images": [{"image_url": picture}]});
-        world.upstream.will_at(EDITS, Reply::stream().send(&fixture(world, "edit-stream.sse")));
-        let told = streamed(world, EDITS, &edit).await;
-        let kinds: Vec<_> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["image_edit.partial_image", "image_edit.completed"]);
-        assert_eq!(told[1]["usage"]["input_tokens_details"]["image_tokens"], 323);
-
-        let body =
-            json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 1});
-        for (name, code) in
-            [("stream-cut.sse", "upstream_unavailable"), ("stream-error.sse", "content_policy_violation")]
-        {
-            world.upstream.will_at(GENERATIONS, Reply::stream().send(&fixture(world, name)));
-            let told = streamed(world, GENERATIONS, &body).await;
-            let last = told.last().unwrap();
-            assert_eq!((told.len(), last["error"]["code"].as_str()), (2, Some(code)), "{name}: {last}");
-        }
-        // A server that knows no streams answers in one piece, and one that refuses answers with its status.
-        world.upstream.will_at(GENERATIONS, reply(world, "gpt-image.json"));
-        assert_eq!(streamed(world, GENERATIONS, &body).await[0]["type"], "image_generation.completed");
-        world.upstream.will_at(GENERATIONS, reply(world, "moderation.400.json"));
-        let (status, _) = error_of(world.post(GENERATIONS, &body).await).await;
-        assert_eq!(status, 400);
-        for _ in 0..5 {
-            world.upstream.saw().await;
-        }
-    })
-    .await;
-}
-
-async fn assert_fails(world: &World, reply: Reply, status: u16, code: &str) {
-    world.upstream.will_at(GENERATIONS, reply);
-    let (got, error) = error_of(world.post(GENERATIONS, &json!({"model": "gpt-image-1", "prompt": "x"})).await).await;
-    assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
-    world.upstream.saw().await;
-}
-
-#[tokio::test]
-async fn an_upstream_that_vanishes_or_paces_is_told_as_such() {
-    over_both_hops(async |world| {
-        let whole = fixture(world, "gpt-image.json");
-        assert_fails(world, Reply::new(200, &whole[..whole.len() / 2]).cut(), 502, "upstream_unavailable").await;
-        assert_fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
-        world.upstream.will_at(GENERATIONS, reply(world, "rate.429.json").header("retry-after", "7"));
-        let answer = world.post(GENERATIONS, &json!({"model": "gpt-image-1", "prompt": "x"})).await;
-        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "7"));
-        world.upstream.saw().await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_upstream_that_dawdles_is_not_waited_for_beyond_its_limit() {
-    let adjust = |settings: &mut Settings, gateway: &mut _| {
-        connected(settings, gateway);
-        settings.image.first_byte_timeout = std::time::Duration::from_millis(300);
-    };
-    over_both_hops_with(adjust, async |world| {
-        let whole = fixture(world, "gpt-image.json");
-        assert_fails(world, Reply::new(200, &whole[..whole.len() / 2]).stall(), 504, "upstream_timeout").await;
-        assert_fails(world, Reply::silence(), 504, "upstream_timeout").await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn hanging_up_ends_the_call_to_the_upstream() {
-    over_both_hops(async |world| {
-        let gate = Gate::new();
-        world.upstream.will_at(GENERATIONS, Reply::new(200, "{").hold(&gate).stall());
-        let request = world.request(Method::POST, GENERATIONS).header("content-type", "application/json");
-        let calling = tokio::spawn(request.body(r#"{"model":"gpt-image-1","prompt":"x"}"#).send());
-        world.upstream.saw().await;
-        gate.open();
-        calling.abort();
-        world.upstream.was_left().await;
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn the_chosen_provider_is_the_default_and_the_built_in_engine_stays_reachable() {
     over_both_hops(async |world| {
@@ -516,8 +370,4 @@ async fn the_chosen_provider_is_the_default_and_the_built_in_engine_stays_reacha
         assert_eq!(world.upstream.saw().await.json()["model"], "gpt-image-1");
     })
     .await;
-}
-
-fn base64_of(bytes: &[u8]) -> String {
-    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
 }

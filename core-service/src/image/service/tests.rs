@@ -12,7 +12,7 @@ use tonic_types::StatusExt;
 use super::*;
 use crate::{
     catalog::{Entry, Shelf},
-    image::{ImageProvider, Usage, providers::offline::OfflineImage},
+    image::{Edits, ImageProvider, Usage, providers::offline::OfflineImage},
     media::{MediaKey, input::InputSettings},
 };
 
