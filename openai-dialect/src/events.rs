@@ -61,6 +61,7 @@ impl EventReader {
     }
 
     /// The next whole event, if it has arrived.
+    #[expect(clippy::should_implement_trait, reason = "the event is lent, which an iterator cannot do")]
     pub fn next(&mut self) -> Result<Option<Event<'_>>, TooLong> {
         // The data of the event given out last.
         if !self.has_data {

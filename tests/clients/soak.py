@@ -7,6 +7,7 @@ Starts the upstream and the server itself, on free ports. Only the standard libr
 
 import asyncio
 import json
+import logging
 import os
 import random
 import subprocess
@@ -208,4 +209,6 @@ async def soak(program: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    # Writing to callers who have left is what this is about.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     asyncio.run(soak(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 20))
