@@ -8,7 +8,8 @@ mod media;
 
 pub use chat::{Policy, Route, Routing, Upstream};
 pub use image::{
-    DashscopeImages, Doubao, Image, ImageServiceType, MidjourneyImages, NanoBanana, OpenaiFamily, OpenaiImages,
+    DashscopeImages, Doubao, Image, ImageServiceType, MidjourneyImages, MidjourneySingles, NanoBanana, OpenaiFamily,
+    OpenaiImages,
 };
 pub use media::Media;
 

@@ -1,6 +1,7 @@
 //! Pictures through both doors and over both hops.
 
 mod joined;
+mod midjourney;
 mod nano_banana;
 mod openai;
 mod outcome;

@@ -122,13 +122,14 @@ fn images(f: &mut impl fmt::Write, image: &core_service::config::Image) -> fmt::
     let line = |kind: Kind, address: &str, models: &[String]| {
         (kind, format!("connected to {address} for {}", models.join(", ")))
     };
-    let (openai, nano_banana) = (&image.openai, &image.nano_banana);
+    let (openai, nano_banana, midjourney) = (&image.openai, &image.nano_banana, &image.midjourney);
     let connected = [
         openai.is_connected().then(|| {
             let address = openai.base_url.as_ref().map_or("OpenAI", |url| url.as_str());
             line(Kind::Openai, address, &openai.models)
         }),
         nano_banana.is_connected().then(|| line(Kind::NanoBanana, "Gemini", &nano_banana.models)),
+        midjourney.base_url.as_ref().map(|url| line(Kind::Midjourney, url.as_str(), &midjourney.models)),
     ];
     let offline = match image.service_type {
         Kind::Offline => "offline: the built-in engine paints; IMAGE_SERVICE_TYPE chooses another",

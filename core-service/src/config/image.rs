@@ -140,6 +140,24 @@ pub struct MidjourneyImages {
     pub api_secret: Option<SecretString>,
     /// Public names of it, the default first.
     pub models: Vec<String>,
+    /// Parameters behind every prompt that lacks them, for instance `--v 7`.
+    pub parameters: String,
+    /// How single pictures are taken from a grid that the proxy has not taken apart.
+    pub singles: MidjourneySingles,
+    /// Between two looks at a task.
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
+}
+
+/// How single pictures are taken from Midjourney's grids of four.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MidjourneySingles {
+    /// A task each, by the grid's buttons; cut where that fails.
+    #[default]
+    Upscale,
+    /// Cut from the grid here: no more tasks, the same pixels.
+    Cut,
 }
 
 /// DashScope's Qwen-Image and Wan stills. Connected once they have a key.
@@ -213,7 +231,14 @@ impl Default for NanoBanana {
 
 impl Default for MidjourneyImages {
     fn default() -> Self {
-        Self { base_url: None, api_secret: None, models: names(["midjourney"]) }
+        Self {
+            base_url: None,
+            api_secret: None,
+            models: names(["midjourney"]),
+            parameters: String::new(),
+            singles: MidjourneySingles::Upscale,
+            poll_interval: Duration::from_secs(3),
+        }
     }
 }
 
@@ -241,14 +266,22 @@ impl NanoBanana {
     }
 }
 
+impl MidjourneyImages {
+    /// Whether there is anything to connect to.
+    pub fn is_connected(&self) -> bool {
+        self.base_url.is_some()
+    }
+}
+
 const SERVICE_TYPE: &str = "image.service_type";
 
 /// Whether the settings make sense together.
 pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
     let wrong = |key, message: &str| Err(Invalid { key, message: message.to_owned() });
     let unbuilt = |name: &str| {
-        let message =
-            format!("`{name}` is not built into this version yet; those that are: offline, openai, nano_banana");
+        let message = format!(
+            "`{name}` is not built into this version yet; those that are: offline, openai, nano_banana, midjourney"
+        );
         Err(Invalid { key: SERVICE_TYPE, message })
     };
     match image.service_type {
@@ -266,7 +299,14 @@ pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
         ImageServiceType::NanoBanana => {
             return wrong(SERVICE_TYPE, "`nano_banana` needs a key in GEMINI_API_KEY (image.nano_banana.api_key)");
         }
-        ImageServiceType::Midjourney => return unbuilt("midjourney"),
+        ImageServiceType::Midjourney if image.midjourney.is_connected() => {}
+        ImageServiceType::Midjourney => {
+            return wrong(
+                SERVICE_TYPE,
+                "`midjourney` needs the address of a proxy in MJ_BASE_URL (image.midjourney.base_url), up to and including \
+                 its /mj",
+            );
+        }
         ImageServiceType::Dashscope => return unbuilt("dashscope"),
     }
     for (key, models) in [
@@ -284,6 +324,7 @@ pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
         ("image.connect_timeout", image.connect_timeout),
         ("image.first_byte_timeout", image.first_byte_timeout),
         ("image.idle_timeout", image.idle_timeout),
+        ("image.midjourney.poll_interval", image.midjourney.poll_interval),
     ] {
         if duration.is_zero() {
             return wrong(key, "must be longer than nothing, for instance 30s");

@@ -42,6 +42,7 @@ pub(crate) fn entries(
         calls_at_once,
         openai,
         nano_banana,
+        midjourney,
         ..
     } = settings;
     let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
@@ -51,6 +52,7 @@ pub(crate) fn entries(
         (ImageServiceType::Offline, OfflineImage::entries()),
         (ImageServiceType::Openai, providers::openai::entries(openai, &means)?),
         (ImageServiceType::NanoBanana, providers::nano_banana::entries(nano_banana, &means)?),
+        (ImageServiceType::Midjourney, providers::midjourney::entries(midjourney, &means)?),
     ];
     shelves.sort_by_key(|(kind, _)| kind != service_type);
     let mut entries: Vec<_> = shelves.into_iter().flat_map(|(_, entries)| entries).collect();

@@ -160,6 +160,12 @@ fn a_provider_is_chosen_by_a_name_and_its_key() {
     }
     let own = [("IMAGE_SERVICE_TYPE", "nano_banana"), ("GEMINI_API_KEY", "k")];
     assert!(load("", &[], &own).is_ok());
+    let message = refusal("", &[], &[("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_API_SECRET", "s")]);
+    for part in ["image.service_type = \"midjourney\"", "MJ_BASE_URL"] {
+        assert!(message.contains(part), "`{message}` lacks `{part}`");
+    }
+    let own = [("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_BASE_URL", "http://127.0.0.1:8080/mj")];
+    assert!(load("", &[], &own).is_ok());
     let with_key = [("IMAGE_API_KEY", "sk-secret"), ("IMAGE_MODELS", "mine, other")];
     let config = load("", &[], &with_key).unwrap();
     assert_eq!(config.core.image.openai.models, ["mine", "other"]);

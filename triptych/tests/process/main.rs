@@ -97,7 +97,7 @@ fn check_fails_with_the_setting_that_is_wrong() {
     for (variable, value, expected) in [
         ("TRIPTYCH_JOBS_LEASE", "soon", "jobs.lease = \"soon\" (from environment variable TRIPTYCH_JOBS_LEASE)"),
         ("TRIPTYCH_JOBS_LAESE", "5s", "did you mean TRIPTYCH_JOBS_LEASE?"),
-        ("IMAGE_SERVICE_TYPE", "midjourney", "not built into this version yet"),
+        ("IMAGE_SERVICE_TYPE", "midjourney", "MJ_BASE_URL"),
         ("TRIPTYCH_CONFIG", "nowhere.toml", "nowhere.toml"),
     ] {
         let output = command(dir.path(), &[(variable, value)]).arg("check").output().unwrap();

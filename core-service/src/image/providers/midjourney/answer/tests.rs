@@ -1,0 +1,116 @@
+use super::*;
+
+fn submission(status: u16, body: &str) -> Result<String, ProviderError> {
+    submitted(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+}
+
+fn read(body: &str) -> Task {
+    task(StatusCode::OK, &HeaderMap::new(), body.as_bytes()).unwrap().unwrap()
+}
+
+fn limited(message: &str) -> ProviderError {
+    ProviderError::RateLimited { message: message.to_owned(), retry_after: None }
+}
+
+#[test]
+fn a_submission_is_taken_by_its_code_and_not_by_its_status() {
+    for body in [
+        r#"{"code":1,"description":"ok","result":"17953501234567891234","properties":{}}"#,
+        r#"{"code":22,"description":"1 before you","result":"17953501234567891234","properties":{"numberOfQueues":1}}"#,
+        r#"{"code":21,"description":"there already","result":17953501234567891234}"#,
+    ] {
+        assert_eq!(submission(200, body).as_deref(), Ok("17953501234567891234"), "{body}");
+    }
+    let text = str::to_owned;
+    let refused = ProviderError::Refused { message: text("no prompt"), field: None };
+    for (status, body, expected) in [
+        (200, r#"{"code":23,"description":"full"}"#, limited("full")),
+        (429, r#"{"code":30,"description":"saturated"}"#, limited("saturated")),
+        (200, r#"{"code":9,"description":"The queue is full"}"#, limited("The queue is full")),
+        (200, r#"{"code":9,"description":"broke"}"#, ProviderError::Unavailable(text("broke"))),
+        (404, r#"{"code":3,"description":"no account"}"#, ProviderError::Unavailable(text("no account"))),
+        (200, r#"{"code":4,"description":"no prompt"}"#, refused.clone()),
+        (400, r#"{"code":4,"description":"no prompt","type":"upstream_error"}"#, refused),
+        (400, r#"{"code":4,"description":"quota_not_enough"}"#, ProviderError::Credentials(text("quota_not_enough"))),
+        (
+            200,
+            r#"{"code":24,"description":"bad","properties":{"bannedWord":"x"}}"#,
+            ProviderError::ContentPolicy(text("bad: x")),
+        ),
+        (401, r#"{"code":1,"description":"who?"}"#, ProviderError::Credentials(text("who?"))),
+        (200, r#"{"code":5}"#, ProviderError::Unavailable(text("the proxy answered with code 5"))),
+    ] {
+        assert_eq!(submission(status, body), Err(expected), "{body}");
+    }
+}
+
+#[test]
+fn an_answer_without_a_code_is_told_by_its_status() {
+    assert!(matches!(submission(401, ""), Err(ProviderError::Credentials(_))));
+    assert_eq!(submission(403, "forbidden"), Err(ProviderError::Credentials("forbidden".to_owned())));
+    assert!(matches!(submission(502, "<html>"), Err(ProviderError::Broken(_))));
+    for body in ["", "<html>", "{}", r#"{"code":1}"#, r#"{"code":1,"result":""}"#, r#"{"code":1,"result":[]}"#] {
+        assert!(matches!(submission(200, body), Err(ProviderError::Unreadable(_))), "{body}");
+    }
+}
+
+#[test]
+fn a_task_is_running_until_it_says_a_word_that_is_known() {
+    for status in ["", "NOT_START", "SUBMITTED", "IN_PROGRESS", "PAUSED"] {
+        assert_eq!(read(&format!(r#"{{"status":"{status}"}}"#)).stage(), Stage::Running);
+    }
+    assert_eq!(read("{}").stage(), Stage::Running);
+    assert_eq!(read(r#"{"status":"SUCCESS","properties":"","buttons":null}"#).stage(), Stage::Done);
+    assert_eq!(read(r#"{"status":"MODAL"}"#).stage(), Stage::Asking);
+    assert!(matches!(read(r#"{"status":"CANCEL"}"#).stage(), Stage::Failed(ProviderError::Broken(_))));
+}
+
+#[test]
+fn a_reason_in_words_is_the_kind_of_failure_it_tells() {
+    type Kind = fn(&ProviderError) -> bool;
+    let table: [(&str, Kind); 9] = [
+        ("Banned prompt detected", |error| matches!(error, ProviderError::ContentPolicy(_))),
+        ("Sorry! Our AI moderators think this is not fine", |error| matches!(error, ProviderError::ContentPolicy(_))),
+        ("可能包含敏感词", |error| matches!(error, ProviderError::ContentPolicy(_))),
+        ("Your account is blocked account-wide", |error| matches!(error, ProviderError::Credentials(_))),
+        ("Subscription required", |error| matches!(error, ProviderError::Credentials(_))),
+        ("Job queue is busy", |error| matches!(error, ProviderError::RateLimited { .. })),
+        ("任务超时", |error| matches!(error, ProviderError::Timeout(_))),
+        ("Discord went away", |error| matches!(error, ProviderError::Broken(_))),
+        ("", |error| matches!(error, ProviderError::Broken(_))),
+    ];
+    for (reason, kind) in table {
+        let Stage::Failed(error) = read(&format!(r#"{{"status":"FAILURE","failReason":"{reason}"}}"#)).stage() else {
+            panic!("{reason}: not failed");
+        };
+        assert!(kind(&error), "{reason}: {error:?}");
+    }
+}
+
+#[test]
+fn a_grid_is_taken_apart_by_whatever_the_proxy_offers() {
+    let links = read(r#"{"imageUrls":[{"url":"a","thumbnail":"t"},"b",{"url":"c"},"d"]}"#);
+    assert_eq!(links.singles(), Some(["a", "b", "c", "d"]));
+    for fewer in [r#"{"imageUrls":["a"]}"#, r#"{"imageUrls":[]}"#, r#"{"imageUrls":null}"#, "{}"] {
+        assert_eq!(read(fewer).singles(), None);
+    }
+    let buttons = read(
+        r#"{"buttons":[{"customId":"MJ::JOB::upsample::1::5f0c","label":"U1"},{"customId":"MJ::JOB::variation::1::5f0c","label":"V1"},
+        {"customId":"other::2","label":"U2"},{"customId":"MJ::JOB::reroll::0::5f0c::SOLO","emoji":"🔄","label":""}]}"#,
+    );
+    assert_eq!((buttons.button(0), buttons.button(1)), (Some("MJ::JOB::upsample::1::5f0c"), Some("other::2")));
+    assert_eq!((buttons.button(2), buttons.has_buttons()), (None, true));
+    assert!(!read(r#"{"buttons":[]}"#).has_buttons());
+}
+
+#[test]
+fn a_task_that_is_not_there_is_no_failure_yet() {
+    let look = |status: u16, body: &str| {
+        task(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes()).map(|task| task.is_some())
+    };
+    for (status, body) in [(200, ""), (204, ""), (400, r#"{"code":4,"description":"task_no_found"}"#), (404, "")] {
+        assert_eq!(look(status, body), Ok(false), "{status}");
+    }
+    assert!(matches!(look(401, ""), Err(ProviderError::Credentials(_))));
+    assert!(matches!(look(200, "<html>"), Err(ProviderError::Unreadable(_))));
+}
