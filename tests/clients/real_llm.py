@@ -1,4 +1,4 @@
-"""Chat through Triptych, really answered by a llama.cpp server: whole, streamed, counted, stopped, cut off, hung up on.
+"""Chat through Triptych, really answered by a llama.cpp server: whole, streamed, counted, stopped, cut off, hung up on, crowded.
 
     real_llm.py PATH_OF_TRIPTYCH MODEL_FILE
 
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,6 +102,35 @@ def answers(client: OpenAI, llama: str) -> None:
     print(f"hung up: the slot was free after {time.monotonic() - began:.2f} s")
 
 
+def under_load(client: OpenAI, llama: str, triptych: int) -> None:
+    """Many callers, half of whom hang up within their answer: their slots come free, and nothing of them stays."""
+
+    def memory() -> int:
+        status = Path(f"/proc/{triptych}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+
+    def call(number: int) -> int:
+        stream = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=24, stream=True)
+        if number % 2:
+            next(iter(stream))
+            stream.close()
+            return 0
+        return len(list(stream))
+
+    with ThreadPoolExecutor(16) as callers:
+        list(callers.map(call, range(16)))
+        warm = memory()
+        pieces = [count for count in callers.map(call, range(64)) if count]
+    assert len(pieces) == 32 and min(pieces) > 1, pieces
+    began = time.monotonic()
+    while busy_slots(llama) > 0:
+        assert time.monotonic() - began < 10, "the LLM server still works for callers who have left"
+        time.sleep(0.05)
+    after = memory()
+    assert after < warm + 4096, f"memory grew from {warm} to {after} KiB"
+    print(f"under load: 32 answered, 32 hung up, all slots free after {time.monotonic() - began:.2f} s, memory {warm} -> {after} KiB")
+
+
 def main() -> None:
     triptych, model = sys.argv[1], sys.argv[2]
     here = Path(__file__).parent
@@ -119,10 +149,12 @@ def main() -> None:
                 "TRIPTYCH_GRPC_LISTEN": f"127.0.0.1:{grpc}",
                 "TRIPTYCH_DATA_DIR": data,
             },
-        ),
+        ) as server,
     ):
-        answers(OpenAI(base_url=f"http://127.0.0.1:{rest}/v1", api_key="none", max_retries=0), llama)
-    print("6 passed, 0 failed")
+        client = OpenAI(base_url=f"http://127.0.0.1:{rest}/v1", api_key="none", max_retries=0)
+        answers(client, llama)
+        under_load(client, llama, server.pid)
+    print("7 passed, 0 failed")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,122 @@
+"""Counts the instructions of a call, from socket to socket, and compares them with what is written down beside this.
+
+    instructions.py PATH_OF_TRIPTYCH [--update]
+
+The whole process runs under callgrind, with one thread for connections and a scripted upstream: the same work gives the
+same number however busy the machine is, within a percent. Development builds are counted, because every test run has
+just made one: the figures say nothing about speed, but a call that suddenly does more shows in them.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+BASELINE = Path(__file__).with_name("instructions.json")
+# What one machine counts more or less than another, and what nobody needs to look into.
+TOLERANCE = 0.10
+CALLS = 20
+EVENTS = 100
+
+MESSAGE = {"role": "assistant", "content": "It is 12 degrees with some rain about: take the umbrella. " * 4}
+REPLY = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop"}]}
+
+
+def answer(stream: bool) -> bytes:
+    if not stream:
+        body = json.dumps(REPLY).encode()
+        return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    parts = [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"]
+    for number in range(EVENTS + 1):
+        last = number == EVENTS
+        choice = {"index": 0, "delta": {} if last else {"content": f" word {number}"}, "finish_reason": "stop" if last else None}
+        piece = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+        event = f"data: {json.dumps(piece)}\n\n".encode()
+        parts.append(b"%x\r\n" % len(event) + event + b"\r\n")
+    return b"".join(parts) + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+
+
+def serve(listener: socket.socket) -> None:
+    """Each answer in one write, so that it arrives as one."""
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=converse, args=(connection,), daemon=True).start()
+
+
+def converse(connection: socket.socket) -> None:
+    file = connection.makefile("rb")
+    while file.readline():
+        length = 0
+        while (line := file.readline().lower().strip()):
+            if line.startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        connection.sendall(answer(json.loads(file.read(length)).get("stream", False)))
+
+
+def count(program: str, base: str, stream: bool) -> int:
+    """Instructions of one call."""
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "callgrind"
+        settings = {"CHAT_BASE_URL": base, "CHAT_MODEL": "m", "TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
+        settings |= {"TRIPTYCH_REST_THREADS": "1", "TRIPTYCH_LOG_FILTER": "error"}
+        environment = {name: value for name, value in os.environ.items() if "TRIPTYCH" not in name and "PROXY" not in name.upper()}
+        command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", program]
+        server = subprocess.Popen(command, cwd=place, env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            port = next(int(line.rsplit(":", 1)[1].split("/")[0]) for line in server.stdout if "REST" in line)
+            client = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+            body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hello there"}]})
+
+            def call():
+                client.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
+                reply = client.getresponse()
+                text = reply.read()
+                assert reply.status == 200 and (not stream or text.endswith(b"data: [DONE]\n\n")), text
+
+            def counting(switch: str):
+                subprocess.run(["callgrind_control", "-i", switch, str(server.pid)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+            for _ in range(5):
+                call()
+            counting("on")
+            for _ in range(CALLS):
+                call()
+            counting("off")
+            client.close()
+            server.terminate()
+            server.wait(60)
+        finally:
+            server.kill()
+            server.communicate()
+        totals = next(line for line in out.read_text().splitlines() if line.startswith("totals:"))
+        return int(totals.split()[1]) // CALLS
+
+
+def main() -> int:
+    if not shutil.which("valgrind"):
+        print("SKIPPED: valgrind is not installed")
+        return 0
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    base = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    program = os.path.abspath(sys.argv[1])
+    counted = {"whole answer": count(program, base, False), f"stream of {EVENTS} events": count(program, base, True)}
+    if "--update" in sys.argv:
+        BASELINE.write_text(json.dumps(counted, indent=2) + "\n")
+    baseline, wrong = json.loads(BASELINE.read_text()), False
+    for name, instructions in counted.items():
+        change = instructions / baseline[name] - 1
+        verdict = "ok" if abs(change) <= TOLERANCE else "MORE THAN IT WAS" if change > 0 else "less than it was: --update writes it down"
+        wrong |= change > TOLERANCE
+        print(f"  {name}: {instructions:,} instructions, {change:+.1%} ({verdict})")
+    return int(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
