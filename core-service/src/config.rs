@@ -9,7 +9,7 @@ mod media;
 pub use chat::{Policy, Route, Routing, Upstream};
 pub use image::{
     DashscopeImages, Doubao, Image, ImageServiceType, MidjourneyImages, MidjourneySingles, NanoBanana, OpenaiFamily,
-    OpenaiImages,
+    OpenaiImages, SeedreamFamily,
 };
 pub use media::Media;
 

@@ -110,8 +110,37 @@ pub struct Doubao {
     pub api_key: Option<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
+    /// Which generation they are of.
+    pub family: SeedreamFamily,
     /// Whether pictures carry the provider's visible mark.
     pub watermark: bool,
+}
+
+/// Which generation of Seedream a model, or the endpoint that stands for it, is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeedreamFamily {
+    /// What the model's name tells; a name that tells nothing: what all from 4.0 on have in common.
+    #[default]
+    Auto,
+    /// 3.0, from words, with a seed.
+    #[serde(rename = "seedream-3")]
+    Seedream3,
+    /// 3.0 that changes one picture.
+    #[serde(rename = "seededit-3")]
+    Seededit3,
+    /// 4.0, one to sixteen megapixels.
+    #[serde(rename = "seedream-4")]
+    Seedream4,
+    /// 4.5, four to sixteen megapixels.
+    #[serde(rename = "seedream-4-5")]
+    Seedream45,
+    /// 5.0, four to ten megapixels, PNG.
+    #[serde(rename = "seedream-5")]
+    Seedream5,
+    /// 5.0 Pro, one or four megapixels, PNG.
+    #[serde(rename = "seedream-5-pro")]
+    Seedream5Pro,
 }
 
 /// Gemini's image models. Connected once they have a key.
@@ -214,6 +243,7 @@ impl Default for Doubao {
                 "doubao-seedream-4-0-250828",
                 "doubao-seedream-3-0-t2i-250415",
             ]),
+            family: SeedreamFamily::Auto,
             watermark: false,
         }
     }
@@ -259,6 +289,13 @@ impl OpenaiImages {
     }
 }
 
+impl Doubao {
+    /// Whether there is anything to connect to.
+    pub fn is_connected(&self) -> bool {
+        self.api_key.is_some()
+    }
+}
+
 impl NanoBanana {
     /// Whether there is anything to connect to.
     pub fn is_connected(&self) -> bool {
@@ -280,7 +317,7 @@ pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
     let wrong = |key, message: &str| Err(Invalid { key, message: message.to_owned() });
     let unbuilt = |name: &str| {
         let message = format!(
-            "`{name}` is not built into this version yet; those that are: offline, openai, nano_banana, midjourney"
+            "`{name}` is not built into this version yet; those that are: offline, openai, doubao, nano_banana, midjourney"
         );
         Err(Invalid { key: SERVICE_TYPE, message })
     };
@@ -294,7 +331,10 @@ pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
                  none in IMAGE_BASE_URL (image.openai.base_url)",
             );
         }
-        ImageServiceType::Doubao => return unbuilt("doubao"),
+        ImageServiceType::Doubao if image.doubao.is_connected() => {}
+        ImageServiceType::Doubao => {
+            return wrong(SERVICE_TYPE, "`doubao` needs a key in ARK_API_KEY (image.doubao.api_key)");
+        }
         ImageServiceType::NanoBanana if image.nano_banana.is_connected() => {}
         ImageServiceType::NanoBanana => {
             return wrong(SERVICE_TYPE, "`nano_banana` needs a key in GEMINI_API_KEY (image.nano_banana.api_key)");

@@ -41,6 +41,7 @@ pub(crate) fn entries(
         idle_timeout,
         calls_at_once,
         openai,
+        doubao,
         nano_banana,
         midjourney,
         ..
@@ -51,6 +52,7 @@ pub(crate) fn entries(
     let mut shelves = [
         (ImageServiceType::Offline, OfflineImage::entries()),
         (ImageServiceType::Openai, providers::openai::entries(openai, &means)?),
+        (ImageServiceType::Doubao, providers::doubao::entries(doubao, &means)?),
         (ImageServiceType::NanoBanana, providers::nano_banana::entries(nano_banana, &means)?),
         (ImageServiceType::Midjourney, providers::midjourney::entries(midjourney, &means)?),
     ];

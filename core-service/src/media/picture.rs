@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use image::{
     DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits,
@@ -30,6 +31,15 @@ pub struct InputPicture {
     pub format: MediaType,
     /// Its size in pixels.
     pub size: Size,
+}
+
+impl InputPicture {
+    /// The picture as a `data:` address.
+    pub(crate) fn data_url(&self) -> String {
+        let mut url = format!("data:{};base64,", self.format.as_str());
+        STANDARD.encode_string(&self.bytes, &mut url);
+        url
+    }
 }
 
 /// Reads the head of a picture: its type from its first bytes, whatever anyone called it, and its size as stored.

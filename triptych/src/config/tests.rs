@@ -105,7 +105,7 @@ fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
         ("", &[], &[("TRIPTYCH_MEDIA_LINK_TTL", "0s")], &["media.link_ttl", "at least 1s"]),
         ("", &[], &[("TRIPTYCH_GRPC_REFLEXION", "true")], &["TRIPTYCH_GRPC_REFLEXION", "did you mean TRIPTYCH_GRPC_REFLECTION?"]),
         ("", &[], &[("CHAT_BASE_URL", "api.example.com")], &["chat.base_url = \"api.example.com\"", "CHAT_BASE_URL", "http or https"]),
-        ("", &[], &[("IMAGE_SERVICE_TYPE", "doubao")], &["image.service_type = \"doubao\"", "IMAGE_SERVICE_TYPE", "not built into this version yet"]),
+        ("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")], &["image.service_type = \"dashscope\"", "IMAGE_SERVICE_TYPE", "not built into this version yet"]),
         ("", &[], &[("VIDEO_SERVICE_TYPE", "sorra")], &["video.service_type = \"sorra\"", "VIDEO_SERVICE_TYPE", "`offline`", "`veo`"]),
         ("", &[], &[("TRIPTYCH_LOG_FILTER", "info,=?")], &["log.filter", "TRIPTYCH_LOG_FILTER", "warn,core_service=debug"]),
     ];
@@ -160,6 +160,12 @@ fn a_provider_is_chosen_by_a_name_and_its_key() {
     }
     let own = [("IMAGE_SERVICE_TYPE", "nano_banana"), ("GEMINI_API_KEY", "k")];
     assert!(load("", &[], &own).is_ok());
+    let message = refusal("", &[], &[("IMAGE_SERVICE_TYPE", "doubao")]);
+    for part in ["image.service_type = \"doubao\"", "ARK_API_KEY"] {
+        assert!(message.contains(part), "`{message}` lacks `{part}`");
+    }
+    let own = [("IMAGE_SERVICE_TYPE", "doubao"), ("ARK_API_KEY", "k")];
+    assert_eq!(load("", &[], &own).unwrap().core.image.service_type, core::ImageServiceType::Doubao);
     let message = refusal("", &[], &[("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_API_SECRET", "s")]);
     for part in ["image.service_type = \"midjourney\"", "MJ_BASE_URL"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");

@@ -1,5 +1,6 @@
 //! Who makes pictures.
 
+pub mod doubao;
 pub mod midjourney;
 pub mod nano_banana;
 pub mod offline;

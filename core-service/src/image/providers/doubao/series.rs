@@ -1,0 +1,134 @@
+//! A series under way: pictures as they are finished, and in the end what they cost.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt, stream};
+use tokio::time::Instant;
+
+use super::{
+    Seedream,
+    answer::{self, Told},
+};
+use crate::{
+    error::ProviderError,
+    image::{ImageEvent, providers::reading::offloaded},
+    upstream::{Event, EventReader, Reply, failure_in_reply, until, within},
+};
+
+/// A streamed answer under way. Dropping it closes the connection, which is what stops the upstream.
+pub(super) struct Series {
+    provider: Seedream,
+    reply: Reply,
+    reader: EventReader,
+    /// How long the next piece may take: the first one comes with the first picture.
+    patience: Duration,
+    deadline: Option<Instant>,
+    /// Which pictures were told of.
+    told: Vec<bool>,
+    /// The last picture, kept back until it is known what all of them cost.
+    last: Option<ImageEvent>,
+    over: bool,
+}
+
+impl Series {
+    pub(super) fn new(provider: Seedream, reply: Reply, n: u32, deadline: Option<Instant>) -> Self {
+        let patience = provider.upstream.limits.first_byte;
+        let told = (0..n).map(|_| false).collect();
+        Self { provider, reply, reader: EventReader::default(), patience, deadline, told, last: None, over: false }
+    }
+
+    pub(super) fn events(self) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send {
+        let events = stream::try_unfold(self, |mut series| async move {
+            if series.over {
+                return Ok(None);
+            }
+            let events = series.next().await?;
+            Ok::<_, ProviderError>(Some((stream::iter(events.into_iter().map(Ok)), series)))
+        });
+        events.try_flatten()
+    }
+
+    /// What the next event brings.
+    async fn next(&mut self) -> Result<Vec<ImageEvent>, ProviderError> {
+        let read = self.read().await.map_err(|error| self.provider.clean(error));
+        let (index, item) = match read {
+            Ok(Told::Picture { index, item }) => (index, item),
+            Ok(Told::Nothing) => return Ok(Vec::new()),
+            Ok(Told::Completed { usage }) => {
+                self.over = true;
+                let pictures = self.last.take().into_iter().chain(self.missing());
+                return Ok(usage.map(ImageEvent::Usage).into_iter().chain(pictures).collect());
+            }
+            Err(error) => {
+                self.over = true;
+                // All the pictures are here: what broke behind them cost nothing but the count of tokens.
+                return self.last.take().map(|last| vec![last]).ok_or(error);
+            }
+        };
+        // A picture that nobody asked for, or that came before.
+        match usize::try_from(index).ok().and_then(|index| self.told.get_mut(index)) {
+            Some(told @ false) => *told = true,
+            Some(true) | None => return Ok(Vec::new()),
+        }
+        let event = self.provider.event(index, item).await;
+        if self.told.contains(&false) {
+            return Ok(vec![event]);
+        }
+        self.last = Some(event);
+        Ok(Vec::new())
+    }
+
+    /// The number of pictures is for the model to choose; those beyond it will not come.
+    fn missing(&self) -> impl Iterator<Item = ImageEvent> {
+        let told = self.told.clone();
+        let made = told.iter().filter(|told| **told).count();
+        let missing = move |index| {
+            let message = format!("the model ended the series after {made} pictures");
+            ImageEvent::Failed { index, error: ProviderError::Refused { message, field: None } }
+        };
+        (0..).zip(told).filter(|(_, told)| !told).map(move |(index, _)| missing(index))
+    }
+
+    async fn read(&mut self) -> Result<Told, ProviderError> {
+        loop {
+            if let Some(event) = self.reader.next()? {
+                return told(&event).await;
+            }
+            let until = until(self.patience, self.deadline);
+            if let Ok(Some(bytes)) = within(until, self.reply.chunk()).await? {
+                self.reader.push(&bytes);
+                self.patience = self.provider.upstream.limits.idle;
+                continue;
+            }
+            // Broken or over: what matters is whether the end came before.
+            let last = match self.reader.last()? {
+                Some(event) => told(&event).await?,
+                None => Told::Nothing,
+            };
+            return match last {
+                Told::Nothing => Err(cut_off()),
+                Told::Picture { .. } | Told::Completed { .. } => Ok(last),
+            };
+        }
+    }
+}
+
+fn cut_off() -> ProviderError {
+    ProviderError::Broken("the upstream's stream ended before the pictures were finished".to_owned())
+}
+
+async fn told(event: &Event<'_>) -> Result<Told, ProviderError> {
+    let data = match event {
+        Event::Data(data) => data.trim_ascii(),
+        Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
+    };
+    if data.is_empty() {
+        return Ok(Told::Nothing);
+    }
+    if data.starts_with(b"[DONE]") {
+        return Err(cut_off());
+    }
+    let data = Bytes::copy_from_slice(data);
+    offloaded(move || answer::read_event(&data)).await
+}
