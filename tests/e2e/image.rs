@@ -1,5 +1,6 @@
 //! Pictures through both doors and over both hops.
 
+mod doubao;
 mod joined;
 mod midjourney;
 mod nano_banana;

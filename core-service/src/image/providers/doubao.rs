@@ -23,7 +23,7 @@ use self::{
 };
 use super::{
     super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means, fan_out},
-    reading::offloaded,
+    reading::{is_stream, offloaded},
 };
 use crate::{
     call::{Call, Chunks},
@@ -110,9 +110,7 @@ impl Seedream {
         let made = async move {
             let until = until(self.upstream.limits.first_byte, call.deadline);
             let reply = self.ask(&call, &plan, index, until).await?;
-            let body = self.upstream.body(reply, until).await?;
-            let Answer { items, usage } =
-                offloaded(move || answer::read(&body)).await.map_err(|error| self.clean(error))?;
+            let Answer { items, usage } = self.answer(reply, until).await?;
             // More than one would be layers of it, which have no place here.
             let item = items.into_iter().next();
             let item =
@@ -132,7 +130,24 @@ impl Seedream {
         let begun = async move {
             let until = until(self.upstream.limits.first_byte, call.deadline);
             let reply = self.ask(&call, &plan, 0, until).await?;
-            Ok::<_, ProviderError>(Series::new(self, reply, call.request.n, call.deadline).events())
+            let n = call.request.n;
+            if is_stream(&reply) {
+                return Ok::<_, ProviderError>(Series::new(self, reply, n, call.deadline).events().boxed());
+            }
+            // A gateway in between that knows no streams.
+            let Answer { items, usage } = self.answer(reply, until).await?;
+            let made = items.len();
+            let pictures = (0..n).zip(items.into_iter().map(Some).chain(std::iter::repeat_with(|| None)));
+            let pictures = stream::iter(pictures.collect::<Vec<_>>()).then(move |(index, item)| {
+                let provider = self.clone();
+                async move {
+                    Ok(match item {
+                        Some(item) => provider.event(index, item).await,
+                        None => series::missing(index, made),
+                    })
+                }
+            });
+            Ok(stream::iter(usage.map(ImageEvent::Usage).map(Ok)).chain(pictures).boxed())
         };
         begun.into_stream().try_flatten()
     }
@@ -161,6 +176,11 @@ impl Seedream {
         // Where the words are lost, the status alone tells what happened.
         let body = self.upstream.body(reply, until).await.unwrap_or_default();
         Err(self.clean(answer::refusal(status, &headers, &body)))
+    }
+
+    async fn answer(&self, reply: Reply, until: Instant) -> Result<Answer, ProviderError> {
+        let body = self.upstream.body(reply, until).await?;
+        offloaded(move || answer::read(&body)).await.map_err(|error| self.clean(error))
     }
 
     async fn event(&self, index: u32, item: Item) -> ImageEvent {

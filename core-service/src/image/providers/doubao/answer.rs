@@ -78,7 +78,7 @@ struct EventWire<'a> {
     usage: Option<UsageWire>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone, Copy)]
 struct UsageWire {
     output_tokens: Option<u64>,
     total_tokens: Option<u64>,
@@ -164,24 +164,24 @@ fn by_code(error: ErrorWire) -> Option<ProviderError> {
     // `InvalidParameter.size` names a member, `InvalidParameter.OversizedImage` does not.
     let member = Some(member).filter(|member| member.starts_with(|first: char| first.is_ascii_lowercase()));
     let field = param.filter(|param| !param.is_empty()).or_else(|| member.map(str::to_owned));
-    Some(match (family, kind.as_str()) {
-        // None of them is over after a while: an account that is empty, and a bound that its owner set.
-        ("AccountOverdueError" | "SetLimitExceeded", _) => ProviderError::Credentials(message),
-        ("AuthenticationError" | "AccessDenied" | "OperationDenied", _) => ProviderError::Credentials(message),
+    let kind = match family {
+        "InvalidParameter" | "MissingParameter" => "BadRequest",
+        "AuthenticationError" | "AccessDenied" | "OperationDenied" => "Unauthorized",
+        // Neither is over after a while: an account that is empty, and a bound that its owner set.
+        "AccountOverdueError" | "SetLimitExceeded" => "Forbidden",
         // The operator chose the model, or the endpoint that stands for it.
-        ("InvalidEndpointOrModel" | "InvalidEndpoint" | "ModelNotOpen" | "UnsupportedModel" | "NotFound", _) => {
-            ProviderError::Unavailable(message)
-        }
-        ("InvalidParameter" | "MissingParameter", _) => ProviderError::Refused { message, field },
-        ("QuotaExceeded" | "ServerOverloaded" | "RequestBurstTooFast", _) => {
-            ProviderError::RateLimited { message, retry_after: None }
-        }
+        "InvalidEndpointOrModel" | "InvalidEndpoint" | "ModelNotOpen" | "UnsupportedModel" | "NotFound" => "NotFound",
+        "QuotaExceeded" | "ServerOverloaded" | "RequestBurstTooFast" => "TooManyRequests",
         // The second is the upstream's own check of the content that failed, not the content.
-        ("InternalServiceError" | "ContentSecurityDetectionError", _) => ProviderError::Broken(message),
-        (_, "BadRequest") => ProviderError::Refused { message, field },
-        (_, "Unauthorized" | "Forbidden") => ProviderError::Credentials(message),
-        (_, "NotFound") => ProviderError::Unavailable(message),
-        (_, "TooManyRequests") => ProviderError::RateLimited { message, retry_after: None },
+        "InternalServiceError" | "ContentSecurityDetectionError" => "InternalServerError",
+        _ => &kind,
+    };
+    Some(match kind {
+        "BadRequest" => ProviderError::Refused { message, field },
+        "Unauthorized" | "Forbidden" => ProviderError::Credentials(message),
+        "NotFound" => ProviderError::Unavailable(message),
+        "TooManyRequests" => ProviderError::RateLimited { message, retry_after: None },
+        "InternalServerError" => ProviderError::Broken(message),
         _ => return None,
     })
 }

@@ -113,15 +113,9 @@ pub(super) fn write(model: &str, spec: &ImageSpec, plan: &Plan, index: u32, wate
 
 /// There is no member for the style, nor for how many pictures a series has: both are read from the words.
 fn prompt(spec: &ImageSpec, series: bool) -> String {
-    let mut prompt = spec.prompt.clone();
-    if let Some(style) = spec.style {
-        prompt.push_str("\n\nStyle: ");
-        prompt.push_str(style.as_str());
-    }
-    if series && spec.n > 1 {
-        prompt.push_str(&format!("\n\nA series of {} pictures", spec.n));
-    }
-    prompt
+    let style = spec.style.map(|style| format!("\n\nStyle: {}", style.as_str()));
+    let number = (series && spec.n > 1).then(|| format!("\n\nA series of {} pictures", spec.n));
+    [spec.prompt.as_str(), &style.unwrap_or_default(), &number.unwrap_or_default()].concat()
 }
 
 /// Members in their order; the first of a name holds, as some servers would read the one and some the other.

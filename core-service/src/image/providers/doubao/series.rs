@@ -79,15 +79,10 @@ impl Series {
         Ok(Vec::new())
     }
 
-    /// The number of pictures is for the model to choose; those beyond it will not come.
     fn missing(&self) -> impl Iterator<Item = ImageEvent> {
         let told = self.told.clone();
         let made = told.iter().filter(|told| **told).count();
-        let missing = move |index| {
-            let message = format!("the model ended the series after {made} pictures");
-            ImageEvent::Failed { index, error: ProviderError::Refused { message, field: None } }
-        };
-        (0..).zip(told).filter(|(_, told)| !told).map(move |(index, _)| missing(index))
+        (0..).zip(told).filter(|(_, told)| !told).map(move |(index, _)| missing(index, made))
     }
 
     async fn read(&mut self) -> Result<Told, ProviderError> {
@@ -112,6 +107,12 @@ impl Series {
             };
         }
     }
+}
+
+/// How many pictures a series has is for the model to choose; those beyond will not come.
+pub(super) fn missing(index: u32, made: usize) -> ImageEvent {
+    let message = format!("the model ended the series after {made} pictures");
+    ImageEvent::Failed { index, error: ProviderError::Refused { message, field: None } }
 }
 
 fn cut_off() -> ProviderError {
