@@ -218,7 +218,7 @@ async fn an_edit_sends_its_pictures_as_data_addresses_and_takes_no_mask() {
         let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
         assert_eq!(size(&made.pictures[0].data), (1320, 825), "as the model made it");
         let told = world.upstream.saw().await.json();
-        assert_eq!(told["size"], "1456x728", "the first picture's shape");
+        assert_eq!(told["size"], "1450x725", "the first picture's shape");
         for (address, width) in told["image"].as_array().unwrap().iter().zip([16, 9]) {
             let encoded = address.as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
             assert_eq!(decoded(&json!({"b64_json": encoded})), png(width, 8));
