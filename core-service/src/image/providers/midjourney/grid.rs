@@ -8,6 +8,7 @@ use futures_util::{
     future::join_all,
     stream::{self, Stream},
 };
+use image::DynamicImage;
 use serde_json::json;
 use tokio::{
     sync::{
@@ -26,7 +27,7 @@ use super::{
     answer::{Stage, Task},
     prompt,
     proxy::{Proxy, Watch},
-    quadrant::quadrant,
+    quadrant::{opened, quadrant},
 };
 use crate::{
     config::MidjourneySingles,
@@ -56,8 +57,8 @@ pub(super) struct Grid {
 struct Made {
     task: Task,
     id: String,
-    /// Its file, once somebody needed it.
-    file: OnceCell<Bytes>,
+    /// Its pixels, once somebody needed them.
+    pixels: OnceCell<Arc<DynamicImage>>,
 }
 
 impl Grid {
@@ -92,7 +93,7 @@ impl Grid {
         loop {
             let (task, stage) = watch.next().await?;
             match stage {
-                Stage::Done => return Ok(Made { task, id: watch.id.clone(), file: OnceCell::new() }),
+                Stage::Done => return Ok(Made { task, id: watch.id.clone(), pixels: OnceCell::new() }),
                 Stage::Asking if !asked => {
                     asked = true;
                     self.answer(&watch).await?;
@@ -105,7 +106,7 @@ impl Grid {
                 link.clone_into(&mut shown);
                 // One that does not come is only a preview.
                 if let Ok(Ok(picture)) = timeout(PREVIEW, self.downloads.picture(link, &self.own)).await {
-                    self.preview(&picture.bytes, partial, tell).await;
+                    self.preview(picture.bytes, partial, tell).await;
                     partial += 1;
                 }
             }
@@ -120,12 +121,14 @@ impl Grid {
     }
 
     /// Each picture's part of what the grid looks like so far.
-    async fn preview(&self, grid: &Bytes, partial: u32, tell: &UnboundedSender<ImageEvent>) {
-        for (place, index) in (0..).zip(self.pictures.clone()) {
-            let grid = grid.clone();
-            if let Ok(picture) = offloaded(move || quadrant(&grid, place)).await {
-                let _ = tell.send(ImageEvent::Preview { index, partial, picture });
-            }
+    async fn preview(&self, grid: Bytes, partial: u32, tell: &UnboundedSender<ImageEvent>) {
+        let places = 0..self.pictures.end - self.pictures.start;
+        let parts = offloaded(move || {
+            let grid = opened(&grid)?;
+            places.map(|place| quadrant(&grid, place)).collect::<Result<Vec<_>, _>>()
+        });
+        for (index, picture) in self.pictures.clone().zip(parts.await.unwrap_or_default()) {
+            let _ = tell.send(ImageEvent::Preview { index, partial, picture });
         }
     }
 
@@ -174,8 +177,12 @@ impl Grid {
     }
 
     async fn cut(&self, place: u32, made: &Made) -> Result<Bytes, ProviderError> {
-        let file = made.file.get_or_try_init(|| self.download(made.task.link())).await?.clone();
-        offloaded(move || quadrant(&file, place)).await
+        let pixels = made.pixels.get_or_try_init(|| async {
+            let file = self.download(made.task.link()).await?;
+            offloaded(move || opened(&file).map(Arc::new)).await
+        });
+        let pixels = Arc::clone(pixels.await?);
+        offloaded(move || quadrant(&pixels, place)).await
     }
 
     async fn download(&self, link: Option<&str>) -> Result<Bytes, ProviderError> {

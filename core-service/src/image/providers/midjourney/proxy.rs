@@ -18,6 +18,9 @@ const BACKOFFS: u32 = 4;
 /// How many looks in a row may fail: the task is paid for, and proxies forget new ones for a moment.
 const MISSES: u32 = 5;
 
+/// What a look may take: it is a small answer about a task that goes on meanwhile.
+const LOOK: Duration = Duration::from_secs(30);
+
 /// A proxy. Clones share the connections.
 #[derive(Debug, Clone)]
 pub(super) struct Proxy {
@@ -144,7 +147,7 @@ impl Watch {
             let body = upstream.body(reply, *until).await?;
             answer::task(status, &headers, &body)
         };
-        let task = within((*until).min(Instant::now() + upstream.limits.idle), looking).await?;
+        let task = within((*until).min(Instant::now() + LOOK.min(upstream.limits.idle)), looking).await?;
         task.map_err(|error| upstream.redacted(error))?
             .ok_or_else(|| ProviderError::Broken("the proxy does not know the task any more".to_owned()))
     }
