@@ -1,5 +1,6 @@
 //! Pictures through both doors and over both hops.
 
+mod dashscope;
 mod doubao;
 mod joined;
 mod midjourney;

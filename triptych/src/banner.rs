@@ -122,12 +122,13 @@ fn images(f: &mut impl fmt::Write, image: &core_service::config::Image) -> fmt::
     let line = |kind: Kind, address: &str, models: &[String]| {
         (kind, format!("connected to {address} for {}", models.join(", ")))
     };
-    let core_service::config::Image { openai, doubao, nano_banana, midjourney, .. } = image;
+    let core_service::config::Image { openai, doubao, nano_banana, midjourney, dashscope, .. } = image;
     let connected = [
         openai.is_connected().then(|| {
             let address = openai.base_url.as_ref().map_or("OpenAI", |url| url.as_str());
             line(Kind::Openai, address, &openai.models)
         }),
+        dashscope.is_connected().then(|| line(Kind::Dashscope, "DashScope", &dashscope.models)),
         doubao.is_connected().then(|| line(Kind::Doubao, "Volcengine Ark", &doubao.models)),
         nano_banana.is_connected().then(|| line(Kind::NanoBanana, "Gemini", &nano_banana.models)),
         midjourney.base_url.as_ref().map(|url| line(Kind::Midjourney, url.as_str(), &midjourney.models)),

@@ -303,6 +303,13 @@ impl NanoBanana {
     }
 }
 
+impl DashscopeImages {
+    /// Whether there is anything to connect to.
+    pub fn is_connected(&self) -> bool {
+        self.api_key.is_some()
+    }
+}
+
 impl MidjourneyImages {
     /// Whether there is anything to connect to.
     pub fn is_connected(&self) -> bool {
@@ -315,12 +322,6 @@ const SERVICE_TYPE: &str = "image.service_type";
 /// Whether the settings make sense together.
 pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
     let wrong = |key, message: &str| Err(Invalid { key, message: message.to_owned() });
-    let unbuilt = |name: &str| {
-        let message = format!(
-            "`{name}` is not built into this version yet; those that are: offline, openai, doubao, nano_banana, midjourney"
-        );
-        Err(Invalid { key: SERVICE_TYPE, message })
-    };
     match image.service_type {
         ImageServiceType::Offline => {}
         ImageServiceType::Openai if image.openai.is_connected() => {}
@@ -347,7 +348,10 @@ pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
                  its /mj",
             );
         }
-        ImageServiceType::Dashscope => return unbuilt("dashscope"),
+        ImageServiceType::Dashscope if image.dashscope.is_connected() => {}
+        ImageServiceType::Dashscope => {
+            return wrong(SERVICE_TYPE, "`dashscope` needs a key in DASHSCOPE_API_KEY (image.dashscope.api_key)");
+        }
     }
     for (key, models) in [
         ("image.openai.models", &image.openai.models),

@@ -42,6 +42,7 @@ pub(crate) fn entries(
         calls_at_once,
         openai,
         doubao,
+        dashscope,
         nano_banana,
         midjourney,
         ..
@@ -53,6 +54,7 @@ pub(crate) fn entries(
         (ImageServiceType::Offline, OfflineImage::entries()),
         (ImageServiceType::Openai, providers::openai::entries(openai, &means)?),
         (ImageServiceType::Doubao, providers::doubao::entries(doubao, &means)?),
+        (ImageServiceType::Dashscope, providers::dashscope::entries(dashscope, &means)?),
         (ImageServiceType::NanoBanana, providers::nano_banana::entries(nano_banana, &means)?),
         (ImageServiceType::Midjourney, providers::midjourney::entries(midjourney, &means)?),
     ];

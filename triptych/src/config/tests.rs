@@ -105,7 +105,7 @@ fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
         ("", &[], &[("TRIPTYCH_MEDIA_LINK_TTL", "0s")], &["media.link_ttl", "at least 1s"]),
         ("", &[], &[("TRIPTYCH_GRPC_REFLEXION", "true")], &["TRIPTYCH_GRPC_REFLEXION", "did you mean TRIPTYCH_GRPC_REFLECTION?"]),
         ("", &[], &[("CHAT_BASE_URL", "api.example.com")], &["chat.base_url = \"api.example.com\"", "CHAT_BASE_URL", "http or https"]),
-        ("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")], &["image.service_type = \"dashscope\"", "IMAGE_SERVICE_TYPE", "not built into this version yet"]),
+        ("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")], &["image.service_type = \"dashscope\"", "IMAGE_SERVICE_TYPE", "DASHSCOPE_API_KEY"]),
         ("", &[], &[("VIDEO_SERVICE_TYPE", "sorra")], &["video.service_type = \"sorra\"", "VIDEO_SERVICE_TYPE", "`offline`", "`veo`"]),
         ("", &[], &[("TRIPTYCH_LOG_FILTER", "info,=?")], &["log.filter", "TRIPTYCH_LOG_FILTER", "warn,core_service=debug"]),
     ];
@@ -171,6 +171,11 @@ fn a_provider_is_chosen_by_a_name_and_its_key() {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
     let own = [("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_BASE_URL", "http://127.0.0.1:8080/mj")];
+    let message = refusal("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")]);
+    for part in ["image.service_type = \"dashscope\"", "DASHSCOPE_API_KEY"] {
+        assert!(message.contains(part), "`{message}` lacks `{part}`");
+    }
+    let own = [("IMAGE_SERVICE_TYPE", "dashscope"), ("DASHSCOPE_API_KEY", "k")];
     assert!(load("", &[], &own).is_ok());
     let with_key = [("IMAGE_API_KEY", "sk-secret"), ("IMAGE_MODELS", "mine, other")];
     let config = load("", &[], &with_key).unwrap();

@@ -1,5 +1,6 @@
 //! Who makes pictures.
 
+pub mod dashscope;
 pub mod doubao;
 pub mod midjourney;
 pub mod nano_banana;

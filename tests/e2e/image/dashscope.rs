@@ -1,0 +1,239 @@
+//! Qwen-Image and Wan stills behind both doors: what DashScope answers, what it is asked, and how it fails.
+
+use core_service::config::{ImageServiceType, Settings};
+use reqwest::Method;
+use serde_json::json;
+use tonic::Code;
+use triptych_proto::v1 as pb;
+
+use super::{
+    decoded,
+    outcome::{Fixtures, GENERATIONS, Outcome, ask, fails, json_of, makes, over_grpc, over_rest},
+    size,
+};
+use crate::{
+    harness::{World, error_of, over_both_hops_with},
+    upstream::{Gate, Reply},
+};
+
+const MODEL: &str = "qwen-image-2.0";
+const PATH: &str = "/api/v1/services/aigc/multimodal-generation/generation";
+const LINKS: [&str; 2] = [
+    "/oss/1.png?Expires=1795436400&OSSAccessKeyId=x&Signature=a%2Fb",
+    "/oss/2.png?Expires=1795436400&OSSAccessKeyId=x&Signature=a%2Fb",
+];
+const KEY: &str = "dash-secret";
+
+/// How many pictures are asked for, the answer, how many links of it work, and what becomes of them.
+fn table() -> Vec<(u32, &'static str, usize, Outcome)> {
+    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..makes(1, 0) };
+    vec![
+        (1, "picture.json", 1, makes(1, 0)),
+        (2, "two.json", 2, makes(2, 0)),
+        (2, "two-choices.json", 2, makes(2, 0)),
+        (2, "two.json", 1, partly("upstream_unreadable")),
+        (2, "picture.json", 1, partly("upstream_unreadable")),
+        (1, "picture.json", 0, fails("upstream_unreadable")),
+        (1, "private-link.json", 0, fails("upstream_unreadable")),
+        (1, "words.json", 0, fails("upstream_refused")),
+        (1, "empty.json", 0, fails("upstream_unreadable")),
+        (1, "page.json", 0, fails("upstream_unreadable")),
+        (1, "blocked-in-success.json", 0, fails("content_policy_violation")),
+        (1, "throttled-in-success.json", 0, fails("rate_limit_exceeded")),
+        (1, "size.400.json", 0, fails("upstream_refused")),
+        (1, "link.400.json", 0, fails("upstream_refused")),
+        (1, "blocked.400.json", 0, fails("content_policy_violation")),
+        (1, "infringing.400.json", 0, fails("content_policy_violation")),
+        (1, "arrears.400.json", 0, fails("provider_credentials")),
+        (1, "key.401.json", 0, fails("provider_credentials")),
+        (1, "unpurchased.403.json", 0, fails("provider_credentials")),
+        (1, "free.403.json", 0, fails("provider_credentials")),
+        (1, "model.404.json", 0, fails("upstream_unavailable")),
+        (1, "late.408.json", 0, fails("upstream_timeout")),
+        (1, "large.413.json", 0, fails("upstream_refused")),
+        (1, "rate.429.json", 0, fails("rate_limit_exceeded")),
+        (1, "broken.500.json", 0, fails("upstream_unavailable")),
+        (1, "late.500.json", 0, fails("upstream_timeout")),
+        (1, "unavailable.503.json", 0, fails("upstream_unavailable")),
+        (1, "page.502.html", 0, fails("upstream_unavailable")),
+    ]
+}
+
+fn fixtures() -> Fixtures {
+    Fixtures::of("dashscope")
+}
+
+fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+    settings.image.service_type = ImageServiceType::Dashscope;
+    let mut base = settings.chat.base_url.clone().unwrap();
+    base.set_path("/");
+    settings.image.dashscope.base_url = Some(base);
+    settings.image.dashscope.api_key = Some(KEY.into());
+}
+
+async fn over_both_hops(test: impl AsyncFn(&World)) {
+    over_both_hops_with(connected, test).await;
+}
+
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(width, height).write_to(&mut out, image::ImageFormat::Png).unwrap();
+    out.into_inner()
+}
+
+/// An answer, and what its links lead to.
+fn plays(world: &World, name: &str, works: usize) -> usize {
+    world.upstream.will_at(PATH, fixtures().reply(world, name));
+    let links = fixtures().text(world, name).matches("/oss/").count();
+    let links = if name == "private-link.json" { 0 } else { links };
+    for (place, link) in LINKS.into_iter().enumerate().take(links) {
+        let file = if place < works { Reply::file("image/png", &png(512, 320)) } else { Reply::new(403, "<Error/>") };
+        world.upstream.will_at(link, file);
+    }
+    1 + links
+}
+
+#[tokio::test]
+async fn every_answer_becomes_the_same_at_both_doors() {
+    over_both_hops(async |world| {
+        for (n, name, works, expected) in table() {
+            for door in ["REST", "gRPC"] {
+                let requests = plays(world, name, works);
+                let outcome = if door == "REST" {
+                    over_rest(world, MODEL, n, KEY).await
+                } else {
+                    over_grpc(world, MODEL, n).await
+                };
+                assert_eq!(outcome, expected, "{name}, {works} links, over {door}");
+                for place in 0..requests {
+                    let seen = world.upstream.saw().await;
+                    let key = if place == 0 { Some("bearer dash-secret") } else { None };
+                    assert_eq!((seen.path == PATH, seen.header("authorization")), (place == 0, key));
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[test]
+fn every_fixture_is_played() {
+    let played = table().into_iter().map(|(_, name, ..)| name).chain(["README.md"]);
+    assert_eq!(fixtures().names(), played.map(str::to_owned).collect());
+}
+
+#[tokio::test]
+async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
+    let rows = [
+        (MODEL, "320x200", json!({"size": "640*400", "n": 1, "seed": 7})),
+        ("qwen-image-plus", "1792x1024", json!({"size": "1664*928", "seed": 7})),
+        ("wan2.6-t2i", "1024x1024", json!({"size": "1280*1280", "n": 1, "seed": 7})),
+    ];
+    over_both_hops(async |world| {
+        for (model, asked, parameters) in &rows {
+            plays(world, "picture.json", 1);
+            let body = json!({"model": model, "prompt": "a boat", "size": asked, "output_format": "jpeg", "seed": 7,
+                              "prompt_extend": false, "response_format": "b64_json"});
+            let made = decoded(&json_of(world.post(GENERATIONS, &body).await).await["data"][0]);
+            let (width, height) = size(&made);
+            assert_eq!((format!("{width}x{height}").as_str(), &made[..2]), (*asked, &[0xff, 0xd8][..]));
+            let mut parameters = parameters.clone();
+            (parameters["watermark"], parameters["prompt_extend"]) = (json!(false), json!(false));
+            let messages = json!([{"role": "user", "content": [{"text": "a boat"}]}]);
+            let expected = json!({"model": model, "input": {"messages": messages}, "parameters": parameters});
+            assert_eq!(world.upstream.saw().await.json(), expected);
+            world.upstream.saw().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_pictures_than_a_call_makes_are_several_calls() {
+    over_both_hops(async |world| {
+        for name in ["picture.json", "blocked.400.json", "picture.json"] {
+            plays(world, name, 1);
+        }
+        let body =
+            json!({"model": "qwen-image", "prompt": "x", "n": 3, "size": "64x64", "response_format": "b64_json"});
+        let made = json_of(world.post(GENERATIONS, &body).await).await;
+        assert_eq!(made["data"].as_array().unwrap().len(), 2);
+        assert_eq!(made["failures"][0]["code"], "content_policy_violation");
+        for _ in 0..5 {
+            world.upstream.saw().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_edit_sends_its_pictures_before_the_words_and_takes_no_mask() {
+    let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
+    over_both_hops(async |world| {
+        plays(world, "picture.json", 1);
+        let mut request = ask(MODEL, 1, "auto");
+        request.image.as_mut().unwrap().pictures = vec![input(16), input(9)];
+        let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&made.pictures[0].data), (512, 320), "as the model made it");
+        let told = world.upstream.saw().await.json();
+        let content = told["input"]["messages"][0]["content"].as_array().unwrap();
+        assert_eq!((content.len(), &content[2]["text"]), (3, &json!("a boat")));
+        for (part, width) in content.iter().zip([16, 9]) {
+            let encoded = part["image"].as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
+            assert_eq!(decoded(&json!({"b64_json": encoded})), png(width, 8));
+        }
+        world.upstream.saw().await;
+
+        let code = async |request: &pb::GenerateImagesRequest| {
+            world.image_client().await.generate_images(request.clone()).await.unwrap_err().code()
+        };
+        request.image.as_mut().unwrap().mask = Some(input(16));
+        assert_eq!(code(&request).await, Code::Unimplemented);
+        let image = request.image.as_mut().unwrap();
+        (image.mask, image.pictures) = (None, vec![input(8); 4]);
+        assert_eq!(code(&request).await, Code::InvalidArgument);
+        "wan2.6-t2i".clone_into(&mut request.image.as_mut().unwrap().model);
+        assert_eq!(code(&request).await, Code::Unimplemented);
+    })
+    .await;
+}
+
+async fn assert_fails(world: &World, reply: Reply, status: u16, code: &str) {
+    world.upstream.will_at(PATH, reply);
+    let (got, error) = error_of(world.post(GENERATIONS, &json!({"model": MODEL, "prompt": "x"})).await).await;
+    assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
+    world.upstream.saw().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_vanishes_or_dawdles_is_told_as_such() {
+    let adjust = |settings: &mut Settings, gateway: &mut _| {
+        connected(settings, gateway);
+        settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
+    };
+    over_both_hops_with(adjust, async |world| {
+        let whole = fixtures().text(world, "picture.json");
+        let half = &whole[..whole.len() / 2];
+        assert_fails(world, Reply::new(200, half).cut(), 502, "upstream_unavailable").await;
+        assert_fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
+        assert_fails(world, Reply::new(429, "{\"code\":").cut(), 429, "rate_limit_exceeded").await;
+        assert_fails(world, Reply::new(200, half).stall(), 504, "upstream_timeout").await;
+        assert_fails(world, Reply::silence(), 504, "upstream_timeout").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn hanging_up_ends_the_call_to_the_upstream() {
+    over_both_hops(async |world| {
+        let gate = Gate::new();
+        world.upstream.will_at(PATH, Reply::new(200, "{").hold(&gate).stall());
+        let request = world.request(Method::POST, GENERATIONS).header("content-type", "application/json");
+        let calling = tokio::spawn(request.body(json!({"model": MODEL, "prompt": "x"}).to_string()).send());
+        world.upstream.saw().await;
+        gate.open();
+        calling.abort();
+        world.upstream.was_left().await;
+    })
+    .await;
+}
