@@ -304,7 +304,7 @@ async fn what_is_missing_of_a_series_is_told_beside_what_came() {
     over_both_hops(async |world| {
         for (name, expected) in series() {
             for door in ["whole", "streamed"] {
-                let reply = if name.ends_with(".sse") {
+                let reply = if name.starts_with("series") {
                     Reply::stream().send(&fixtures().text(world, name))
                 } else {
                     fixtures().reply(world, name)
