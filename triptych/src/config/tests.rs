@@ -171,6 +171,7 @@ fn a_provider_is_chosen_by_a_name_and_its_key() {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
     let own = [("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_BASE_URL", "http://127.0.0.1:8080/mj")];
+    assert!(load("", &[], &own).is_ok());
     let message = refusal("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")]);
     for part in ["image.service_type = \"dashscope\"", "DASHSCOPE_API_KEY"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
