@@ -21,8 +21,9 @@ def status_of(name):
 
 
 @contextmanager
-def playing(provider, name_of):
-    """The fixtures of a provider on a free port. `name_of(path, request)` names the answer to a request."""
+def playing(provider, name_of, picture=b""):
+    """The fixtures of a provider on a free port. `name_of(path, request)` names the answer to a request; links in it lead
+    to `picture`."""
     seen = []
 
     class Playing(BaseHTTPRequestHandler):
@@ -33,8 +34,15 @@ def playing(provider, name_of):
             seen.append((self.path, dict(self.headers), request))
             name = name_of(self.path, request)
             body = (FIXTURES / provider / name).read_bytes()
-            self.send_response(status_of(name))
-            self.send_header("content-type", "text/event-stream" if name.endswith(".sse") else "application/json")
+            body = body.replace(b"UPSTREAM", f"http://{self.headers['host']}".encode())
+            self.answer(status_of(name), "text/event-stream" if name.endswith(".sse") else "application/json", body)
+
+        def do_GET(self):
+            self.answer(200, "application/octet-stream", picture)
+
+        def answer(self, status, kind, body):
+            self.send_response(status)
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
