@@ -63,7 +63,7 @@ def direct(base, seen):
         else:
             raise AssertionError(f"{name} was no failure")
     print("  ok   the client reads what the upstream plays")
-    return set(seen[0][2])  # those that are not set are sent as null
+    return set().union(*(request for _, _, request in seen))  # those that are not set are sent as null
 
 
 def through(rest, seen, known):
