@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     catalog::{Catalog, Entry, Shelf},
@@ -48,6 +52,7 @@ pub struct Core {
     grpc: Grpc,
     drained: OnceLock<Instant>,
     keeper: Keeper,
+    errands: TaskTracker,
     runner: RunnerHandle,
     sweeper: SweeperHandle,
     store: SqliteStore,
@@ -107,10 +112,11 @@ impl Core {
         let inputs = Inputs::new(vault.clone(), inputs(&settings.media))?;
         let store = SqliteStore::open(&dir.join("jobs.sqlite")).await.map_err(Error::from)?;
         let jobs = Jobs::new(Arc::new(store.clone()), vault.clone(), jobs(&settings.jobs));
+        let errands = TaskTracker::new();
+        let images = image::assembly::entries(&settings.image, downloads(&settings.media)?, errands.clone())?;
         let catalog = Arc::new(Catalog::new(
             Shelf::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
-            Shelf::new(image::assembly::entries(&settings.image, downloads(&settings.media)?)?)
-                .map_err(OpenError::Ambiguous)?,
+            Shelf::new(images).map_err(OpenError::Ambiguous)?,
             Shelf::new(video(&settings.video, &vault)).map_err(OpenError::Ambiguous)?,
         ));
         let keeper = Keeper::on(Handle::current());
@@ -129,7 +135,7 @@ impl Core {
         let sweeper = Sweeper::new(vault, keeping, Arc::new(jobs.clone())).start();
         let runner = Runner::start(jobs, catalog);
         let drained = OnceLock::new();
-        Ok(Self { services, grpc: settings.grpc.clone(), drained, keeper, runner, sweeper, store })
+        Ok(Self { services, grpc: settings.grpc.clone(), drained, keeper, errands, runner, sweeper, store })
     }
 
     /// The doors. Cheap to clone.
@@ -152,8 +158,14 @@ impl Core {
     /// have what the servers left of the drain. The doors answer no more after this.
     pub async fn close(self) {
         let drained = self.drained();
-        let Self { services, grpc: _, drained: _, keeper, runner, sweeper, store } = self;
-        tokio::join!(keeper.finish(drained), runner.stop(STEP_GRACE), sweeper.stop());
+        let Self { services, grpc: _, drained: _, keeper, errands, runner, sweeper, store } = self;
+        let images = async {
+            services.image.close().await;
+            errands.close();
+            // What has not been said by then remains unsaid.
+            let _ = timeout(STEP_GRACE, errands.wait()).await;
+        };
+        tokio::join!(images, keeper.finish(drained), runner.stop(STEP_GRACE), sweeper.stop());
         drop(services);
         store.close().await;
     }

@@ -1,5 +1,7 @@
 //! From settings to the models of the image panel: every provider that is connected, the chosen one first.
 
+use tokio_util::task::TaskTracker;
+
 use super::{
     ImageProvider,
     providers::{self, offline::OfflineImage},
@@ -24,6 +26,8 @@ pub(crate) struct Means {
     pub(crate) calls_at_once: usize,
     /// For links to what an upstream made.
     pub(crate) downloads: Downloads,
+    /// Counts what is still said to an upstream when its caller has left. Short, and waited for when the core closes.
+    pub(crate) errands: TaskTracker,
 }
 
 /// All models, the default first. The built-in engine is always among them.
@@ -33,6 +37,7 @@ pub(crate) struct Means {
 pub(crate) fn entries(
     settings: &config::Image,
     downloads: Downloads,
+    errands: TaskTracker,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
     let config::Image {
         service_type,
@@ -48,7 +53,7 @@ pub(crate) fn entries(
         ..
     } = settings;
     let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
-    let means = Means { limits, calls_at_once: *calls_at_once, downloads };
+    let means = Means { limits, calls_at_once: *calls_at_once, downloads, errands };
     // A provider that is not connected gives none; one line each.
     let mut shelves = [
         (ImageServiceType::Offline, OfflineImage::entries()),

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
+use tokio_util::task::TaskTracker;
 
 use self::{
     grid::{Grid, PLACES},
@@ -40,6 +41,7 @@ pub struct Midjourney {
     singles: MidjourneySingles,
     interval: Duration,
     grids_at_once: usize,
+    errands: TaskTracker,
 }
 
 /// The proxy's models, the default first; none without its address.
@@ -63,6 +65,7 @@ pub(crate) fn entries(settings: &MidjourneyImages, means: &Means) -> Result<Vec<
         singles: *singles,
         interval: *poll_interval,
         grids_at_once: means.calls_at_once,
+        errands: means.errands.clone(),
     });
     let entry = |model: &String| Entry {
         id: model.clone(),
@@ -81,7 +84,8 @@ impl ImageProvider for Midjourney {
     async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let Call { request, deadline, request_id, .. } = call;
         let until = until(self.upstream.limits.first_byte, deadline);
-        let proxy = Proxy { upstream: self.upstream.clone(), interval: self.interval, request_id, until };
+        let errands = self.errands.clone();
+        let proxy = Proxy { upstream: self.upstream.clone(), interval: self.interval, request_id, until, errands };
         let spec = Arc::new(request);
         let grid = |group: u32| {
             let pictures = group * PLACES..spec.n.min((group + 1) * PLACES);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Stage, Task};
 use crate::{
@@ -31,6 +32,8 @@ pub(super) struct Proxy {
     pub(super) request_id: String,
     /// When nobody waits any more.
     pub(super) until: Instant,
+    /// Counts the cancels that are still on their way.
+    pub(super) errands: TaskTracker,
 }
 
 impl Proxy {
@@ -159,7 +162,7 @@ impl Drop for Watch {
         if !self.over
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(self.proxy.clone().cancel(std::mem::take(&mut self.id)));
+            self.proxy.errands.spawn_on(self.proxy.clone().cancel(std::mem::take(&mut self.id)), &runtime);
         }
     }
 }
