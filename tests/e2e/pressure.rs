@@ -1,7 +1,9 @@
 //! Readers that are slow, chunks that are large, callers that leave: what an upstream feels of them.
 
 use futures_util::StreamExt;
+use rest_gateway::core::{Core, Limits};
 use serde_json::json;
+use tonic::Request;
 use triptych_proto::v1::{self as pb, chat_message::Content};
 
 use crate::{
@@ -70,6 +72,33 @@ async fn a_reader_who_stops_stalls_the_upstream_and_one_who_leaves_frees_it() {
         }
         drop(pieces);
         world.upstream.was_left().await;
+    })
+    .await;
+}
+
+/// A core far away is reached over one connection: a reader who lags behind must not end it for all others.
+#[tokio::test]
+async fn small_pieces_that_wait_for_their_readers_do_not_end_the_connection_to_the_core() {
+    let piece = content("x");
+    over_both_hops(async |world| {
+        let core = Core::connect(&format!("http://{}", world.grpc), Limits::default()).unwrap();
+        let mut answers = Vec::new();
+        for _ in 0..4 {
+            let meter = Meter::default();
+            let flood = Reply::stream().pour(&piece, 2000 * piece.len(), &meter);
+            world.upstream.will(flood.send(&finish("stop")).send("data: [DONE]\n\n"));
+            answers.push(core.chat.stream_chat(Request::new(ask())).await.unwrap().into_inner());
+            world.upstream.saw().await;
+            settled(&meter).await;
+        }
+        // Answered behind what waits.
+        let listed = core.model.list_models(Request::new(pb::ListModelsRequest::default()));
+        soon("the models", listed).await.unwrap();
+        for answer in answers {
+            let pieces: Vec<_> = soon("the pieces", answer.collect()).await;
+            assert!(pieces.iter().all(Result::is_ok), "{:?}", pieces.last());
+            assert!(pieces.len() > 1000, "{} pieces", pieces.len());
+        }
     })
     .await;
 }

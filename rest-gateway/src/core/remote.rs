@@ -20,6 +20,13 @@ use super::{Core, Replies};
 /// A connection that says nothing is asked whether it lives; one that does not answer is made anew.
 const PING: Duration = Duration::from_secs(20);
 
+/// How much of one answer may be on its way to a reader who does not read: some thousand pieces.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// No bound besides that of each stream. It counts for more than it says: h2 ends a connection, and every call on it,
+/// when the overhead of small frames that wait for their readers comes to half of it, and a token is a small frame. With
+/// the protocol's default one reader who lags 150 tokens behind would end the calls of all others.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
 /// Bounds of the connection to a core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -48,7 +55,8 @@ impl Core {
             .http2_keep_alive_interval(PING)
             .keep_alive_timeout(PING)
             .keep_alive_while_idle(true)
-            .http2_adaptive_window(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .connect_lazy();
         let remote = std::sync::Arc::new(Remote { channel, limits });
         Ok(Self {
