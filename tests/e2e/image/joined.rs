@@ -5,7 +5,10 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use triptych_proto::v1 as pb;
 
-use super::openai::{GENERATIONS, fixture, json_of, over_both_hops};
+use super::{
+    openai::{fixture, over_both_hops},
+    outcome::{GENERATIONS, json_of},
+};
 use crate::{
     harness::{World, error_of, soon},
     upstream::{Gate, Reply},

@@ -3,45 +3,28 @@
 mod streams;
 mod trouble;
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
 use core_service::config::{ImageServiceType, Settings};
 use reqwest::Method;
-use serde_json::{Value, json};
-use tonic::Status;
-use tonic_types::StatusExt;
+use serde_json::json;
 use triptych_proto::v1 as pb;
 
-use super::{decoded, size};
+use super::{
+    decoded,
+    outcome::{Fixtures, GENERATIONS, Outcome, ask, fails, json_of, makes, over_grpc, over_rest},
+    size,
+};
 use crate::{
     harness::{World, error_of, over_both_hops_with, soon},
     upstream::{Reply, Seen},
 };
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/image/openai");
-pub(super) const GENERATIONS: &str = "/v1/images/generations";
+const KEY: &str = "upstream-secret";
 const EDITS: &str = "/v1/images/edits";
-
-/// What becomes of an answer, at either door: pictures and what failed of them, or a failure.
-#[derive(Debug, Default, PartialEq)]
-struct Outcome {
-    pictures: usize,
-    failures: Vec<String>,
-    revised: String,
-    tokens: u64,
-    error: String,
-}
-
-fn makes(pictures: usize, tokens: u64) -> Outcome {
-    Outcome { pictures, tokens, ..Outcome::default() }
-}
 
 fn partly(failure: &str) -> Outcome {
     Outcome { failures: vec![failure.to_owned()], ..makes(1, 0) }
-}
-
-fn fails(error: &str) -> Outcome {
-    Outcome { error: error.to_owned(), ..Outcome::default() }
 }
 
 /// The model that is asked for so many pictures, the answer, and what becomes of it.
@@ -88,21 +71,23 @@ const ELSEWHERE: [&str; 7] = [
     "stream.sse",
 ];
 
+fn fixtures() -> Fixtures {
+    Fixtures::of("openai")
+}
+
 pub(super) fn fixture(world: &World, name: &str) -> String {
-    let text = std::fs::read_to_string(Path::new(FIXTURES).join(name)).unwrap();
-    text.replace("UPSTREAM", &world.upstream.url(""))
+    fixtures().text(world, name)
 }
 
 fn reply(world: &World, name: &str) -> Reply {
-    let status = name.rsplit('.').nth(1).and_then(|status| status.parse().ok()).unwrap_or(200);
-    Reply::new(status, &fixture(world, name))
+    fixtures().reply(world, name)
 }
 
 /// Connects the scripted upstream for pictures as well.
 fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::Openai;
     settings.image.openai.base_url.clone_from(&settings.chat.base_url);
-    settings.image.openai.api_key = Some("upstream-secret".into());
+    settings.image.openai.api_key = Some(KEY.into());
     settings.image.openai.models =
         ["gpt-image-1", "gpt-image-2", "dall-e-3", "dall-e-2", "local"].map(String::from).into();
 }
@@ -111,69 +96,12 @@ pub(super) async fn over_both_hops(test: impl AsyncFn(&World)) {
     over_both_hops_with(connected, test).await;
 }
 
-pub(super) async fn json_of(answer: reqwest::Response) -> Value {
-    assert_eq!(answer.status(), 200);
-    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
-}
-
-fn ask(model: &str, n: u32, size: &str) -> pb::GenerateImagesRequest {
-    let image = pb::ImageRequest {
-        model: model.to_owned(),
-        prompt: "a boat".to_owned(),
-        n: Some(n),
-        size: size.to_owned(),
-        delivery: pb::ImageDelivery::Bytes.into(),
-        ..pb::ImageRequest::default()
-    };
-    pb::GenerateImagesRequest { image: Some(image), ..pb::GenerateImagesRequest::default() }
-}
-
-fn reason(status: &Status) -> String {
-    status.get_error_details().error_info().unwrap().reason.to_lowercase()
-}
-
-async fn over_rest(world: &World, model: &str, n: u32) -> Outcome {
-    let body = json!({"model": model, "prompt": "a boat", "n": n, "size": "320x200", "response_format": "b64_json"});
-    let answer = world.post(GENERATIONS, &body).await;
-    if answer.status() != 200 {
-        let error = error_of(answer).await.1;
-        assert!(!error.to_string().contains("upstream-secret"), "{error}");
-        return fails(error["code"].as_str().unwrap());
-    }
-    let made = json_of(answer).await;
-    let pictures = made["data"].as_array().unwrap();
-    assert!(pictures.iter().all(|item| size(&decoded(item)) == (320, 200)), "not the size that was asked for");
-    let failures = made["failures"].as_array().into_iter().flatten();
-    Outcome {
-        pictures: pictures.len(),
-        failures: failures.map(|failure| failure["code"].as_str().unwrap().to_owned()).collect(),
-        revised: pictures[0]["revised_prompt"].as_str().unwrap_or_default().to_owned(),
-        tokens: made["usage"]["total_tokens"].as_u64().unwrap_or_default(),
-        error: String::new(),
-    }
-}
-
-async fn over_grpc(world: &World, model: &str, n: u32) -> Outcome {
-    let made = match world.image_client().await.generate_images(ask(model, n, "320x200")).await {
-        Ok(made) => made.into_inner(),
-        Err(status) => return fails(&reason(&status)),
-    };
-    assert!(made.pictures.iter().all(|picture| size(&picture.data) == (320, 200)), "not the size that was asked for");
-    Outcome {
-        pictures: made.pictures.len(),
-        failures: made.failures.into_iter().map(|failure| failure.code).collect(),
-        revised: made.pictures[0].revised_prompt.clone(),
-        tokens: made.usage.map_or(0, |usage| usage.total_tokens),
-        error: String::new(),
-    }
-}
-
 #[tokio::test]
 async fn every_answer_becomes_the_same_at_both_doors() {
     over_both_hops(async |world| {
         for (model, n, name, expected) in table() {
             world.upstream.will_at(GENERATIONS, reply(world, name));
-            assert_eq!(over_rest(world, model, n).await, expected, "{name} over REST");
+            assert_eq!(over_rest(world, model, n, KEY).await, expected, "{name} over REST");
             world.upstream.saw().await;
             world.upstream.will_at(GENERATIONS, reply(world, name));
             assert_eq!(over_grpc(world, model, n).await, expected, "{name} over gRPC");
@@ -185,10 +113,8 @@ async fn every_answer_becomes_the_same_at_both_doors() {
 
 #[test]
 fn every_fixture_is_played() {
-    let files = std::fs::read_dir(FIXTURES).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    let files: BTreeSet<_> = files.collect();
     let played = table().into_iter().map(|(_, _, name, _)| name).chain(ELSEWHERE).map(str::to_owned);
-    assert_eq!(files, played.collect::<BTreeSet<_>>());
+    assert_eq!(fixtures().names(), played.collect::<BTreeSet<_>>());
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@ mod family;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -21,7 +20,7 @@ use self::{
 };
 use super::{
     super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means, fan_out},
-    reading::{is_stream, offloaded},
+    reading::{self, is_stream, offloaded},
 };
 use crate::{
     call::{Call, Chunks},
@@ -29,7 +28,7 @@ use crate::{
     config::{OpenaiFamily, OpenaiImages},
     error::ProviderError,
     media::{Downloads, Own},
-    upstream::{Auth, Event, EventReader, Reply, SetupError, Upstream, failure_in_reply, until, within},
+    upstream::{Auth, EventReader, Reply, SetupError, Upstream, until, within},
 };
 
 /// Where a key alone leads.
@@ -204,7 +203,7 @@ impl PictureStream {
     async fn next(&mut self) -> Result<Told, ProviderError> {
         loop {
             if let Some(event) = self.reader.next()? {
-                return told(&event).await.map_err(|error| self.provider.clean(error));
+                return reading::event(&event, answer::read_event).await.map_err(|error| self.provider.clean(error));
             }
             let until = until(self.patience, self.deadline);
             if let Ok(Some(bytes)) = within(until, self.reply.chunk()).await? {
@@ -214,32 +213,15 @@ impl PictureStream {
             }
             // Broken or over: what matters is whether the picture came before.
             let last = match self.reader.last()? {
-                Some(event) => told(&event).await.map_err(|error| self.provider.clean(error))?,
+                Some(event) => {
+                    reading::event(&event, answer::read_event).await.map_err(|error| self.provider.clean(error))?
+                }
                 None => Told::Nothing,
             };
             return match last {
                 Told::Finished { .. } => Ok(last),
-                Told::Preview { .. } | Told::Nothing => Err(cut_off()),
+                Told::Preview { .. } | Told::Nothing => Err(reading::cut_off()),
             };
         }
     }
-}
-
-fn cut_off() -> ProviderError {
-    ProviderError::Broken("the upstream's stream ended before the picture was finished".to_owned())
-}
-
-async fn told(event: &Event<'_>) -> Result<Told, ProviderError> {
-    let data = match event {
-        Event::Data(data) => data.trim_ascii(),
-        Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
-    };
-    if data.is_empty() {
-        return Ok(Told::Nothing);
-    }
-    if data.starts_with(b"[DONE]") {
-        return Err(cut_off());
-    }
-    let data = Bytes::copy_from_slice(data);
-    offloaded(move || answer::read_event(&data)).await
 }

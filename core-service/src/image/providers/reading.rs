@@ -7,7 +7,10 @@ use base64::{
 use bytes::Bytes;
 use http::header;
 
-use crate::{error::ProviderError, upstream::Reply};
+use crate::{
+    error::ProviderError,
+    upstream::{Event, Reply, failure_in_reply},
+};
 
 /// Servers differ in whether they pad.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -29,6 +32,30 @@ pub(super) fn decoded(encoded: &str) -> Result<Bytes, ProviderError> {
 pub(super) fn is_stream(reply: &Reply) -> bool {
     let kind = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     kind.is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"))
+}
+
+/// Reads an event of a stream that has not told its end; the default where it is empty. `read` runs off the async threads.
+pub(super) async fn event<T: Default + Send + 'static>(
+    event: &Event<'_>,
+    read: fn(&[u8]) -> Result<T, ProviderError>,
+) -> Result<T, ProviderError> {
+    let data = match event {
+        Event::Data(data) => data.trim_ascii(),
+        Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
+    };
+    if data.is_empty() {
+        return Ok(T::default());
+    }
+    if data.starts_with(b"[DONE]") {
+        return Err(cut_off());
+    }
+    let data = Bytes::copy_from_slice(data);
+    offloaded(move || read(&data)).await
+}
+
+/// A stream ended too early.
+pub(super) fn cut_off() -> ProviderError {
+    ProviderError::Broken("the upstream's stream ended before the picture was finished".to_owned())
 }
 
 /// Reads off the async threads: an answer may hold dozens of megabytes of base64.

@@ -31,7 +31,7 @@ pub(super) enum Picture {
 }
 
 /// What an event tells.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) enum Told {
     /// A picture is finished, or will not come.
     Picture {
@@ -42,6 +42,7 @@ pub(super) enum Told {
     /// No more will come.
     Completed { usage: Option<Usage> },
     /// Nothing that is known here.
+    #[default]
     Nothing,
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::Instant;
 
@@ -12,8 +11,8 @@ use super::{
 };
 use crate::{
     error::ProviderError,
-    image::{ImageEvent, providers::reading::offloaded},
-    upstream::{Event, EventReader, Reply, failure_in_reply, until, within},
+    image::{ImageEvent, providers::reading},
+    upstream::{EventReader, Reply, until, within},
 };
 
 /// A streamed answer under way. Dropping it closes the connection, which is what stops the upstream.
@@ -88,7 +87,7 @@ impl Series {
     async fn read(&mut self) -> Result<Told, ProviderError> {
         loop {
             if let Some(event) = self.reader.next()? {
-                return told(&event).await;
+                return reading::event(&event, answer::read_event).await;
             }
             let until = until(self.patience, self.deadline);
             if let Ok(Some(bytes)) = within(until, self.reply.chunk()).await? {
@@ -98,11 +97,11 @@ impl Series {
             }
             // Broken or over: what matters is whether the end came before.
             let last = match self.reader.last()? {
-                Some(event) => told(&event).await?,
+                Some(event) => reading::event(&event, answer::read_event).await?,
                 None => Told::Nothing,
             };
             return match last {
-                Told::Nothing => Err(cut_off()),
+                Told::Nothing => Err(reading::cut_off()),
                 Told::Picture { .. } | Told::Completed { .. } => Ok(last),
             };
         }
@@ -113,23 +112,4 @@ impl Series {
 pub(super) fn missing(index: u32, made: usize) -> ImageEvent {
     let message = format!("the model ended the series after {made} pictures");
     ImageEvent::Failed { index, error: ProviderError::Refused { message, field: None } }
-}
-
-fn cut_off() -> ProviderError {
-    ProviderError::Broken("the upstream's stream ended before the pictures were finished".to_owned())
-}
-
-async fn told(event: &Event<'_>) -> Result<Told, ProviderError> {
-    let data = match event {
-        Event::Data(data) => data.trim_ascii(),
-        Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
-    };
-    if data.is_empty() {
-        return Ok(Told::Nothing);
-    }
-    if data.starts_with(b"[DONE]") {
-        return Err(cut_off());
-    }
-    let data = Bytes::copy_from_slice(data);
-    offloaded(move || answer::read_event(&data)).await
 }

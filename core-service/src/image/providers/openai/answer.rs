@@ -33,7 +33,7 @@ pub(super) enum Picture {
 }
 
 /// What an event tells.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum Told {
     Preview {
         partial: u32,
@@ -44,6 +44,7 @@ pub(super) enum Told {
         usage: Option<Usage>,
     },
     /// Nothing that is known here.
+    #[default]
     Nothing,
 }
 
