@@ -24,11 +24,13 @@ class Upstream:
     """Answers with an event every `pace` seconds, or not at all, and notes when it is left."""
 
     pace: float | None = None
+    asked: asyncio.Future
     left: asyncio.Future
 
     async def serve(self, reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
         await reader.readexactly(next(int(line.split(b":")[1]) for line in head if line.startswith(b"content-length")))
+        self.asked.set_result(None)
         dripping = asyncio.create_task(self.drip(writer))
         try:
             await reader.read(1)
@@ -49,14 +51,14 @@ class Upstream:
 
 async def hang_up(port: int, upstream: Upstream, stream: bool) -> float:
     """Milliseconds between the two."""
-    upstream.left = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    upstream.asked, upstream.left = loop.create_future(), loop.create_future()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "x"}]})
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     writer.write((head + body).encode())
-    if upstream.pace is None:
-        await asyncio.sleep(0.05)
-    else:
+    await upstream.asked
+    if upstream.pace is not None:
         await reader.readuntil(b"data:")
     began = time.monotonic()
     writer.close()
