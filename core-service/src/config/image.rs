@@ -201,6 +201,11 @@ pub struct DashscopeImages {
     pub api_key: Option<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
+    /// Which of them are asked by tasks; a `*` at the end of a name stands for any rest.
+    pub tasks: Vec<String>,
+    /// Between two looks at a task.
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
 }
 
 fn names<const N: usize>(models: [&str; N]) -> Vec<String> {
@@ -277,7 +282,16 @@ impl Default for DashscopeImages {
         Self {
             base_url: Url::parse("https://dashscope.aliyuncs.com").ok(),
             api_key: None,
-            models: names(["qwen-image-2.0", "qwen-image-plus", "qwen-image", "wan2.6-t2i"]),
+            models: names([
+                "qwen-image-2.0",
+                "qwen-image-plus",
+                "qwen-image",
+                "wan2.6-t2i",
+                "wan2.5-t2i-preview",
+                "wan2.2-t2i-flash",
+            ]),
+            tasks: names(["wan2.5-*", "wan2.2-*", "wan2.1-*", "wanx*"]),
+            poll_interval: Duration::from_secs(3),
         }
     }
 }
@@ -369,6 +383,7 @@ pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
         ("image.first_byte_timeout", image.first_byte_timeout),
         ("image.idle_timeout", image.idle_timeout),
         ("image.midjourney.poll_interval", image.midjourney.poll_interval),
+        ("image.dashscope.poll_interval", image.dashscope.poll_interval),
     ] {
         if duration.is_zero() {
             return wrong(key, "must be longer than nothing, for instance 30s");

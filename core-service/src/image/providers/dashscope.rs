@@ -1,4 +1,5 @@
-//! DashScope's Qwen-Image and Wan stills: one call for as many pictures as the model makes at once, handed over as links.
+//! DashScope's Qwen-Image and Wan stills: one call, or one task, for as many pictures as the model makes at once, handed
+//! over as links.
 
 mod answer;
 mod family;
@@ -6,17 +7,26 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
-use self::{family::Family, request::Plan};
+use self::{
+    answer::{Made, Output},
+    family::{Family, Way},
+    request::Plan,
+};
 use super::{
     super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means, fan_out},
+    asking::json_headers,
     reading::offloaded,
+    tasks::Tasks,
 };
 use crate::{
     call::{Call, Chunks},
@@ -29,30 +39,41 @@ use crate::{
 
 /// Where a key alone leads.
 const HOME: &str = "https://dashscope.aliyuncs.com";
-const PATH: &str = "api/v1/services/aigc/multimodal-generation/generation";
+const SERVICES: &str = "api/v1/services/aigc";
+const TASKS: &str = "api/v1/tasks";
+/// What makes a task of a request.
+const ASYNC: HeaderName = HeaderName::from_static("x-dashscope-async");
 /// Pictures of one answer that are fetched at a time.
 const FETCHED_AT_ONCE: usize = 4;
 
 /// Qwen-Image and Wan stills. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct QwenImages {
-    upstream: Arc<Upstream>,
+    upstream: Upstream,
     /// Links begin here, and none is shown the key: they are signed already.
     own: Own,
     downloads: Downloads,
     calls_at_once: usize,
+    /// Which models are asked by tasks.
+    tasks: Arc<[String]>,
+    /// Between two looks at a task.
+    interval: Duration,
+    errands: TaskTracker,
 }
 
 /// The upstream's models, the default first; none where it is not connected.
 pub(crate) fn entries(settings: &DashscopeImages, means: &Means) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
-    let DashscopeImages { base_url, api_key, models } = settings;
+    let DashscopeImages { base_url, api_key, models, tasks, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(HOME).ok()).ok_or(SetupError::Key)?;
     let provider = QwenImages {
-        upstream: Arc::new(Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), means.limits)?),
+        upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), means.limits)?,
         own: Own::new(base),
         downloads: means.downloads.clone(),
         calls_at_once: means.calls_at_once,
+        tasks: tasks.as_slice().into(),
+        interval: *poll_interval,
+        errands: means.errands.clone(),
     };
     let provider: Arc<dyn ImageProvider> = Arc::new(provider);
     let entry = |model: &String| Entry {
@@ -71,7 +92,7 @@ pub(crate) fn entries(settings: &DashscopeImages, means: &Means) -> Result<Vec<E
 impl ImageProvider for QwenImages {
     async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let family = Family::of(&call.model);
-        let plan = Plan::of(family, &call.request)?;
+        let plan = Plan::of(family, Way::of(&call.model, &self.tasks), &call.request)?;
         let n = call.request.n;
         let (provider, call) = (self.clone(), Arc::new(call));
         if n <= family.at_once() {
@@ -86,7 +107,7 @@ impl ImageProvider for QwenImages {
 }
 
 impl QwenImages {
-    /// The events of one call for the pictures from `first` on.
+    /// The events of one request for the pictures from `first` on.
     fn call(
         self,
         call: Arc<Call<ImageSpec>>,
@@ -95,42 +116,71 @@ impl QwenImages {
         n: u32,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
         let made = async move {
-            let links = self.links(call, plan, first, n).await?;
-            let pictures = (first..first + n).zip(links).map(move |(index, link)| {
+            let made = self.made(call, plan, first, n).await.map_err(|error| self.upstream.redacted(error))?;
+            let pictures = (first..first + n).zip(made).map(move |(index, made)| {
                 let provider = self.clone();
-                async move {
-                    Ok(match provider.downloads.picture(&link, &provider.own).await {
-                        Ok(file) => ImageEvent::Finished { index, picture: file.bytes, revised_prompt: String::new() },
-                        Err(error) => ImageEvent::Failed { index, error },
-                    })
-                }
+                async move { Ok(provider.event(index, made).await) }
             });
             Ok::<_, ProviderError>(stream::iter(pictures).buffer_unordered(FETCHED_AT_ONCE))
         };
         made.into_stream().try_flatten()
     }
 
-    /// What one call makes.
-    async fn links(
+    async fn event(&self, index: u32, made: Result<Made, ProviderError>) -> ImageEvent {
+        let picture = async {
+            let Made { link, revised_prompt } = made.map_err(|error| self.upstream.redacted(error))?;
+            let file = self.downloads.picture(&link, &self.own).await?;
+            Ok(ImageEvent::Finished { index, picture: file.bytes, revised_prompt })
+        };
+        picture.await.unwrap_or_else(|error| ImageEvent::Failed { index, error })
+    }
+
+    /// What one request makes.
+    async fn made(
         &self,
         call: Arc<Call<ImageSpec>>,
         plan: Plan,
         first: u32,
         n: u32,
-    ) -> Result<Vec<String>, ProviderError> {
+    ) -> Result<Vec<Result<Made, ProviderError>>, ProviderError> {
         let until = until(self.upstream.limits.first_byte, call.deadline);
-        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         // Pictures to start from are dozens of megabytes.
         let body = offloaded(move || Ok(request::write(&call.model, &call.request, plan, first, n))).await?;
-        let reply = self.upstream.send(Method::POST, PATH, headers, body.into(), until).await?;
+        let body = self.ask(plan, body.into(), until).await?;
+        if plan.way == Way::Call {
+            return answer::read(&body);
+        }
+        let tasks = Tasks {
+            upstream: self.upstream.clone(),
+            place: TASKS,
+            look: "",
+            headers: json_headers(None),
+            interval: self.interval,
+            until,
+            errands: self.errands.clone(),
+        };
+        let mut watch = tasks.watch(answer::submitted(&body)?);
+        loop {
+            if let (task, true) = watch.next::<Output>().await? {
+                return task.pictures();
+            }
+        }
+    }
+
+    /// The answer to a request, if it was a success.
+    async fn ask(&self, plan: Plan, body: Bytes, until: Instant) -> Result<Bytes, ProviderError> {
+        let mut headers = json_headers(None);
+        if plan.way == Way::Task {
+            headers.insert(ASYNC, HeaderValue::from_static("enable"));
+        }
+        let path = format!("{SERVICES}/{}", plan.path());
+        let reply = self.upstream.send(Method::POST, &path, headers, body, until).await?;
         let (status, headers) = (reply.status, reply.headers.clone());
         let body = self.upstream.body(reply, until).await;
-        let read = if status.is_success() {
-            answer::read(&body?)
-        } else {
-            // Where the words are lost, the status alone tells what happened.
-            Err(answer::refusal(status, &headers, &body.unwrap_or_default()))
-        };
-        read.map_err(|error| self.upstream.redacted(error))
+        if status.is_success() {
+            return body;
+        }
+        // Where the words are lost, the status alone tells what happened.
+        Err(answer::refusal(status, &headers, &body.unwrap_or_default()))
     }
 }

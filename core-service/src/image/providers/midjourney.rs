@@ -19,9 +19,13 @@ use self::{
     grid::{Grid, PLACES},
     proxy::Proxy,
 };
-use super::super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means};
+use super::{
+    super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means},
+    asking::json_headers,
+    tasks::Tasks,
+};
 use crate::{
-    call::{Call, Chunks},
+    call::{Call, Chunks, REQUEST_ID},
     catalog::Entry,
     config::{MidjourneyImages, MidjourneySingles},
     error::ProviderError,
@@ -84,8 +88,15 @@ impl ImageProvider for Midjourney {
     async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let Call { request, deadline, request_id, .. } = call;
         let until = until(self.upstream.limits.first_byte, deadline);
-        let errands = self.errands.clone();
-        let proxy = Proxy { upstream: self.upstream.clone(), interval: self.interval, request_id, until, errands };
+        let proxy = Proxy(Tasks {
+            upstream: self.upstream.clone(),
+            place: "task",
+            look: "/fetch",
+            headers: json_headers(Some((REQUEST_ID, &request_id))),
+            interval: self.interval,
+            until,
+            errands: self.errands.clone(),
+        });
         let spec = Arc::new(request);
         let grid = |group: u32| {
             let pictures = group * PLACES..spec.n.min((group + 1) * PLACES);

@@ -1,5 +1,6 @@
 //! Who makes pictures.
 
+mod asking;
 pub mod dashscope;
 pub mod doubao;
 pub mod midjourney;
@@ -7,6 +8,7 @@ pub mod nano_banana;
 pub mod offline;
 pub mod openai;
 mod reading;
+mod tasks;
 
 #[cfg(test)]
 mod tests {

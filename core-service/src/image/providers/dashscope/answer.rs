@@ -1,8 +1,9 @@
-//! What DashScope answers: links to pictures, and failures with or without an error status.
+//! What DashScope answers: links to pictures, at once or from a task, and failures with or without an error status.
 
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
+use super::super::tasks::{Look, Stage};
 use crate::{
     error::ProviderError,
     upstream::{failure_in_reply, failure_of},
@@ -11,15 +12,21 @@ use crate::{
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct AnswerWire {
-    output: Option<OutputWire>,
-    code: Option<String>,
-    message: Option<String>,
+    output: Option<Output>,
+    #[serde(flatten)]
+    failure: FailureWire,
 }
 
+/// What was made, or a task as it stands.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct OutputWire {
+pub(super) struct Output {
+    task_id: Option<String>,
+    task_status: Option<String>,
     choices: Vec<ChoiceWire>,
+    results: Vec<ResultWire>,
+    #[serde(flatten)]
+    failure: FailureWire,
 }
 
 #[derive(Deserialize, Default)]
@@ -41,32 +48,129 @@ struct PartWire {
     text: Option<String>,
 }
 
-/// The links of a successful answer, at least one.
-pub(super) fn read(body: &[u8]) -> Result<Vec<String>, ProviderError> {
-    let AnswerWire { output, code, message } = serde_json::from_slice(body.trim_ascii())
-        .map_err(|error| ProviderError::Unreadable(format!("the upstream's answer is no list of pictures: {error}")))?;
-    let parts: Vec<_> =
-        output.unwrap_or_default().choices.into_iter().flat_map(|choice| choice.message.content).collect();
-    let links: Vec<_> = parts.iter().filter_map(|part| part.image.clone()).filter(|link| !link.is_empty()).collect();
-    if !links.is_empty() {
-        return Ok(links);
+/// A picture of the older models, or why it is missing though others may not be.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ResultWire {
+    url: Option<String>,
+    orig_prompt: Option<String>,
+    actual_prompt: Option<String>,
+    #[serde(flatten)]
+    failure: FailureWire,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct FailureWire {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+/// A picture that was made.
+#[derive(Debug, PartialEq)]
+pub(super) struct Made {
+    pub(super) link: String,
+    /// Empty where the prompt was left as it was.
+    pub(super) revised_prompt: String,
+}
+
+/// The pictures of a successful answer, at least one.
+pub(super) fn read(body: &[u8]) -> Result<Vec<Result<Made, ProviderError>>, ProviderError> {
+    let AnswerWire { output, failure } = parsed(body)?;
+    match (output, failure.told()) {
+        (Some(output), None) => output.pictures(),
+        (output, Some(failure)) => output.map_or(Err(failure.clone()), |output| output.pictures().map_err(|_| failure)),
+        (None, None) => Err(none()),
     }
-    if let Some(code) = code.filter(|code| !code.is_empty()) {
-        let message = message.filter(|message| !message.is_empty()).unwrap_or_else(|| code.clone());
+}
+
+/// The id of the task that a request became.
+pub(super) fn submitted(body: &[u8]) -> Result<String, ProviderError> {
+    let AnswerWire { output, failure } = parsed(body)?;
+    let Output { task_id, failure: within, .. } = output.unwrap_or_default();
+    let nameless = || ProviderError::Unreadable("the upstream took the task and does not name it".to_owned());
+    task_id.filter(|id| !id.is_empty()).ok_or_else(|| failure.told().or_else(|| within.told()).unwrap_or_else(nameless))
+}
+
+impl Look for Output {
+    fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>, ProviderError> {
+        if !status.is_success() {
+            return Err(refusal(status, headers, body));
+        }
+        let AnswerWire { output, failure } = parsed(body)?;
+        // A task of another region or day, or one that is too new, is no error.
+        let known = output.filter(|output| !matches!(output.task_status.as_deref(), None | Some("UNKNOWN")));
+        match failure.told() {
+            Some(failure) if known.is_none() => Err(failure),
+            Some(_) | None => Ok(known),
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        match self.task_status.as_deref().unwrap_or_default() {
+            "SUCCEEDED" => Stage::Done,
+            "CANCELED" => Stage::Failed(ProviderError::Broken("the task was cancelled at the upstream".to_owned())),
+            "FAILED" => Stage::Failed(
+                self.failure
+                    .told()
+                    .unwrap_or_else(|| ProviderError::Broken("the task failed without saying why".to_owned())),
+            ),
+            // PENDING, RUNNING, SUSPENDED, and what may be added to them.
+            _ => Stage::Running,
+        }
+    }
+}
+
+impl Output {
+    /// The pictures, at least one.
+    pub(super) fn pictures(self) -> Result<Vec<Result<Made, ProviderError>>, ProviderError> {
+        let parts: Vec<_> = self.choices.into_iter().flat_map(|choice| choice.message.content).collect();
+        let links = parts.iter().filter_map(|part| part.image.clone()).filter(|link| !link.is_empty());
+        let made = links.map(|link| Ok(Made { link, revised_prompt: String::new() }));
+        let pictures: Vec<_> = made.chain(self.results.into_iter().map(ResultWire::picture)).collect();
+        if !pictures.is_empty() {
+            return Ok(pictures);
+        }
+        let words: Vec<_> = parts.into_iter().filter_map(|part| part.text).collect();
+        Err(match words.concat().trim() {
+            "" => none(),
+            words => ProviderError::Refused { message: words.to_owned(), field: None },
+        })
+    }
+}
+
+impl ResultWire {
+    fn picture(self) -> Result<Made, ProviderError> {
+        let Self { url, orig_prompt, actual_prompt, failure } = self;
+        let link = url.filter(|link| !link.is_empty()).ok_or_else(|| failure.told().unwrap_or_else(none))?;
+        let revised = actual_prompt.filter(|prompt| Some(prompt) != orig_prompt.as_ref());
+        Ok(Made { link, revised_prompt: revised.unwrap_or_default() })
+    }
+}
+
+impl FailureWire {
+    /// The failure, if there is one.
+    fn told(&self) -> Option<ProviderError> {
+        let code = self.code.as_deref().filter(|code| !code.is_empty())?;
+        let message = self.message.as_deref().filter(|message| !message.is_empty()).unwrap_or(code);
         let unknown = || failure_in_reply(&serde_json::json!({"code": code, "message": message}).to_string());
-        return Err(by_code(&code, &message).unwrap_or_else(unknown));
+        Some(by_code(code, message).unwrap_or_else(unknown))
     }
-    let words: Vec<_> = parts.into_iter().filter_map(|part| part.text).collect();
-    Err(match words.concat().trim() {
-        "" => ProviderError::Unreadable("the upstream's answer has no picture".to_owned()),
-        words => ProviderError::Refused { message: words.to_owned(), field: None },
-    })
+}
+
+fn parsed(body: &[u8]) -> Result<AnswerWire, ProviderError> {
+    serde_json::from_slice(body.trim_ascii())
+        .map_err(|error| ProviderError::Unreadable(format!("the upstream's answer makes no sense: {error}")))
+}
+
+fn none() -> ProviderError {
+    ProviderError::Unreadable("the upstream's answer has no picture".to_owned())
 }
 
 /// What an answer with an error status stands for.
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
     let by_status = failure_of(status, headers, body, false);
-    let AnswerWire { code, message, .. } = serde_json::from_slice(body).unwrap_or_default();
+    let FailureWire { code, message } = serde_json::from_slice(body).unwrap_or_default();
     match (by_code(&code.unwrap_or_default(), &message.unwrap_or_default()), by_status) {
         (Some(ProviderError::RateLimited { message, .. }), ProviderError::RateLimited { retry_after, .. }) => {
             ProviderError::RateLimited { message, retry_after }

@@ -4,6 +4,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::tasks::{Look, Stage};
 use crate::{error::ProviderError, upstream::failure_of};
 
 /// The answer to a submission.
@@ -40,17 +41,6 @@ enum LinkWire {
 struct ButtonWire {
     custom_id: Option<String>,
     label: Option<String>,
-}
-
-/// How far a task is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Waiting or being made. States nobody knows are among these: their end will be one that is known.
-    Running,
-    /// Waiting for the answer to a dialogue.
-    Asking,
-    Done,
-    Failed(ProviderError),
 }
 
 /// The task's id, if the submission was taken.
@@ -108,24 +98,22 @@ fn in_words(reason: &str) -> Option<ProviderError> {
     }
 }
 
-/// A task from the answer to a look at it. `None`: the proxy does not know it, or not yet.
-pub(super) fn task(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Task>, ProviderError> {
-    let body = body.trim_ascii();
-    match status {
-        StatusCode::NO_CONTENT | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Ok(None),
-        status if !status.is_success() => Err(failure_of(status, headers, body, false)),
-        _ if body.is_empty() || body == b"null" => Ok(None),
-        _ => serde_json::from_slice(body).map(Some).map_err(|error| {
-            ProviderError::Unreadable(format!("what the proxy says of a task makes no sense: {error}"))
-        }),
+impl Look for Task {
+    fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>, ProviderError> {
+        let body = body.trim_ascii();
+        match status {
+            StatusCode::NO_CONTENT | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Ok(None),
+            status if !status.is_success() => Err(failure_of(status, headers, body, false)),
+            _ if body.is_empty() || body == b"null" => Ok(None),
+            _ => serde_json::from_slice(body).map(Some).map_err(|error| {
+                ProviderError::Unreadable(format!("what the proxy says of a task makes no sense: {error}"))
+            }),
+        }
     }
-}
 
-impl Task {
-    pub(super) fn stage(&self) -> Stage {
+    fn stage(&self) -> Stage {
         match self.status.as_deref().unwrap_or_default() {
             "SUCCESS" => Stage::Done,
-            "MODAL" => Stage::Asking,
             "CANCEL" => Stage::Failed(ProviderError::Broken("the task was cancelled at the proxy".to_owned())),
             "FAILURE" => {
                 let reason = self.fail_reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
@@ -134,6 +122,13 @@ impl Task {
             }
             _ => Stage::Running,
         }
+    }
+}
+
+impl Task {
+    /// Whether it waits for the answer to a dialogue.
+    pub(super) fn asks(&self) -> bool {
+        self.status.as_deref() == Some("MODAL")
     }
 
     /// The picture, or what it looks like so far.

@@ -23,10 +23,11 @@ use super::{
     super::{
         super::{ImageEvent, ImageSpec},
         reading::offloaded,
+        tasks::Watch,
     },
-    answer::{Stage, Task},
+    answer::Task,
     prompt,
-    proxy::{Proxy, Watch},
+    proxy::Proxy,
     quadrant::{opened, quadrant},
 };
 use crate::{
@@ -91,14 +92,13 @@ impl Grid {
         let mut watch = self.proxy.submit("submit/imagine", body).await?;
         let (mut shown, mut partial, mut asked) = (String::new(), 0, false);
         loop {
-            let (task, stage) = watch.next().await?;
-            match stage {
-                Stage::Done => return Ok(Made { task, id: watch.id.clone(), pixels: OnceCell::new() }),
-                Stage::Asking if !asked => {
-                    asked = true;
-                    self.answer(&watch).await?;
-                }
-                Stage::Running | Stage::Asking | Stage::Failed(_) => {}
+            let (task, done) = watch.next::<Task>().await?;
+            if done {
+                return Ok(Made { task, id: watch.id.clone(), pixels: OnceCell::new() });
+            }
+            if task.asks() && !asked {
+                asked = true;
+                self.answer(&watch).await?;
             }
             if partial < self.spec.partial_images
                 && let Some(link) = task.link().filter(|link| *link != shown)
@@ -165,13 +165,12 @@ impl Grid {
         };
         let mut watch = self.proxy.submit(path, body.to_string()).await?;
         loop {
-            let (task, stage) = watch.next().await?;
-            match stage {
-                Stage::Done => return self.download(task.link()).await,
-                Stage::Asking => {
-                    return Err(ProviderError::Unreadable("the proxy asks about a picture of its own grid".to_owned()));
-                }
-                Stage::Running | Stage::Failed(_) => {}
+            let (task, done) = watch.next::<Task>().await?;
+            if done {
+                return self.download(task.link()).await;
+            }
+            if task.asks() {
+                return Err(ProviderError::Unreadable("the proxy asks about a picture of its own grid".to_owned()));
             }
         }
     }

@@ -5,7 +5,7 @@ fn submission(status: u16, body: &str) -> Result<String, ProviderError> {
 }
 
 fn read(body: &str) -> Task {
-    task(StatusCode::OK, &HeaderMap::new(), body.as_bytes()).unwrap().unwrap()
+    Task::read(StatusCode::OK, &HeaderMap::new(), body.as_bytes()).unwrap().unwrap()
 }
 
 fn limited(message: &str) -> ProviderError {
@@ -61,7 +61,8 @@ fn a_task_is_running_until_it_says_a_word_that_is_known() {
     }
     assert_eq!(read("{}").stage(), Stage::Running);
     assert_eq!(read(r#"{"status":"SUCCESS","properties":"","buttons":null}"#).stage(), Stage::Done);
-    assert_eq!(read(r#"{"status":"MODAL"}"#).stage(), Stage::Asking);
+    let modal = read(r#"{"status":"MODAL"}"#);
+    assert!(modal.stage() == Stage::Running && modal.asks());
     assert!(matches!(read(r#"{"status":"CANCEL"}"#).stage(), Stage::Failed(ProviderError::Broken(_))));
 }
 
@@ -106,7 +107,7 @@ fn a_grid_is_taken_apart_by_whatever_the_proxy_offers() {
 #[test]
 fn a_task_that_is_not_there_is_no_failure_yet() {
     let look = |status: u16, body: &str| {
-        task(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes()).map(|task| task.is_some())
+        Task::read(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes()).map(|task| task.is_some())
     };
     for (status, body) in [(200, ""), (204, ""), (400, r#"{"code":4,"description":"task_no_found"}"#), (404, "")] {
         assert_eq!(look(status, body), Ok(false), "{status}");
