@@ -21,24 +21,30 @@ def status_of(name):
 
 
 @contextmanager
-def playing(provider, name_of, picture=b""):
-    """The fixtures of a provider on a free port. `name_of(path, request)` names the answer to a request; links in it lead
-    to `picture`."""
+def playing(provider, name_of, picture=b"", looked_at=lambda path: None):
+    """The fixtures of a provider on a free port. `name_of(path, request)` names the answer to a request, `looked_at(path)`
+    that to a GET; all others, such as links in answers, lead to `picture`."""
     seen = []
 
     class Playing(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
-            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            request = json.loads(self.rfile.read(int(self.headers["content-length"] or 0)) or "null")
             seen.append((self.path, dict(self.headers), request))
-            name = name_of(self.path, request)
+            self.play(name_of(self.path, request))
+
+        def do_GET(self):
+            name = looked_at(self.path)
+            if not name:
+                return self.answer(200, "application/octet-stream", picture)
+            seen.append((self.path, dict(self.headers), None))
+            return self.play(name)
+
+        def play(self, name):
             body = (FIXTURES / provider / name).read_bytes()
             body = body.replace(b"UPSTREAM", f"http://{self.headers['host']}".encode())
             self.answer(status_of(name), "text/event-stream" if name.endswith(".sse") else "application/json", body)
-
-        def do_GET(self):
-            self.answer(200, "application/octet-stream", picture)
 
         def answer(self, status, kind, body):
             self.send_response(status)

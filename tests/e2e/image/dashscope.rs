@@ -1,19 +1,20 @@
 //! Qwen-Image and Wan stills behind both doors: what DashScope answers, what it is asked, and how it fails.
 
+mod tasks;
+
 use core_service::config::{ImageServiceType, Settings};
-use reqwest::Method;
 use serde_json::json;
 use tonic::Code;
 use triptych_proto::v1 as pb;
 
 use super::{
     decoded,
-    outcome::{Fixtures, GENERATIONS, Outcome, ask, fails, json_of, makes, over_grpc, over_rest},
+    outcome::{Fixtures, GENERATIONS, Outcome, Played, ask, fails, json_of, makes, play, png, saw},
     size,
 };
 use crate::{
-    harness::{World, error_of, over_both_hops_with},
-    upstream::{Gate, Reply},
+    harness::{World, over_both_hops_with},
+    upstream::Reply,
 };
 
 const MODEL: &str = "qwen-image-2.0";
@@ -22,7 +23,7 @@ const LINKS: [&str; 2] = [
     "/oss/1.png?Expires=1795436400&OSSAccessKeyId=x&Signature=a%2Fb",
     "/oss/2.png?Expires=1795436400&OSSAccessKeyId=x&Signature=a%2Fb",
 ];
-const KEY: &str = "dash-secret";
+const PLAYED: Played = Played { model: MODEL, path: PATH, key: "dash-secret" };
 
 /// How many pictures are asked for, the answer, how many links of it work, and what becomes of them.
 fn table() -> Vec<(u32, &'static str, usize, Outcome)> {
@@ -68,49 +69,32 @@ fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/");
     settings.image.dashscope.base_url = Some(base);
-    settings.image.dashscope.api_key = Some(KEY.into());
+    settings.image.dashscope.api_key = Some(PLAYED.key.into());
 }
 
 async fn over_both_hops(test: impl AsyncFn(&World)) {
     over_both_hops_with(connected, test).await;
 }
 
-fn png(width: u32, height: u32) -> Vec<u8> {
-    let mut out = std::io::Cursor::new(Vec::new());
-    image::RgbImage::new(width, height).write_to(&mut out, image::ImageFormat::Png).unwrap();
-    out.into_inner()
+/// An answer to a request at `path`, and what its links lead to, of which so many work.
+fn turns(world: &World, path: &str, name: &str, works: usize) -> Vec<(String, Reply)> {
+    let text = fixtures().text(world, name);
+    let links = LINKS.into_iter().filter(|link| text.contains(link)).enumerate().map(|(place, link)| {
+        let file = if place < works { Reply::file("image/png", &png(512, 320)) } else { Reply::new(403, "<Error/>") };
+        (link.to_owned(), file)
+    });
+    [(path.to_owned(), fixtures().reply(world, name))].into_iter().chain(links).collect()
 }
 
-/// An answer, and what its links lead to.
-fn plays(world: &World, name: &str, works: usize) -> usize {
-    world.upstream.will_at(PATH, fixtures().reply(world, name));
-    let links = fixtures().text(world, name).matches("/oss/").count();
-    let links = if name == "private-link.json" { 0 } else { links };
-    for (place, link) in LINKS.into_iter().enumerate().take(links) {
-        let file = if place < works { Reply::file("image/png", &png(512, 320)) } else { Reply::new(403, "<Error/>") };
-        world.upstream.will_at(link, file);
-    }
-    1 + links
+fn plays(world: &World, name: &str, works: usize) -> Vec<String> {
+    play(world, turns(world, PATH, name, works))
 }
 
 #[tokio::test]
 async fn every_answer_becomes_the_same_at_both_doors() {
     over_both_hops(async |world| {
         for (n, name, works, expected) in table() {
-            for door in ["REST", "gRPC"] {
-                let requests = plays(world, name, works);
-                let outcome = if door == "REST" {
-                    over_rest(world, MODEL, n, KEY).await
-                } else {
-                    over_grpc(world, MODEL, n).await
-                };
-                assert_eq!(outcome, expected, "{name}, {works} links, over {door}");
-                for place in 0..requests {
-                    let seen = world.upstream.saw().await;
-                    let key = if place == 0 { Some("bearer dash-secret") } else { None };
-                    assert_eq!((seen.path == PATH, seen.header("authorization")), (place == 0, key));
-                }
-            }
+            PLAYED.at_both_doors(world, n, name, || turns(world, PATH, name, works), &expected).await;
         }
     })
     .await;
@@ -118,7 +102,7 @@ async fn every_answer_becomes_the_same_at_both_doors() {
 
 #[test]
 fn every_fixture_is_played() {
-    let played = table().into_iter().map(|(_, name, ..)| name).chain(["README.md"]);
+    let played = table().into_iter().map(|(_, name, ..)| name).chain(tasks::names()).chain(["README.md"]);
     assert_eq!(fixtures().names(), played.map(str::to_owned).collect());
 }
 
@@ -141,8 +125,9 @@ async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
             (parameters["watermark"], parameters["prompt_extend"]) = (json!(false), json!(false));
             let messages = json!([{"role": "user", "content": [{"text": "a boat"}]}]);
             let expected = json!({"model": model, "input": {"messages": messages}, "parameters": parameters});
-            assert_eq!(world.upstream.saw().await.json(), expected);
-            world.upstream.saw().await;
+            let seen = world.upstream.saw().await;
+            assert_eq!((seen.header("authorization"), seen.json()), (Some("bearer dash-secret"), expected));
+            assert!(world.upstream.saw().await.header("authorization").is_none(), "links are signed already");
         }
     })
     .await;
@@ -151,17 +136,14 @@ async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
 #[tokio::test]
 async fn more_pictures_than_a_call_makes_are_several_calls() {
     over_both_hops(async |world| {
-        for name in ["picture.json", "blocked.400.json", "picture.json"] {
-            plays(world, name, 1);
-        }
+        let names = ["picture.json", "blocked.400.json", "picture.json"];
+        let paths = names.into_iter().flat_map(|name| plays(world, name, 1)).collect();
         let body =
             json!({"model": "qwen-image", "prompt": "x", "n": 3, "size": "64x64", "response_format": "b64_json"});
         let made = json_of(world.post(GENERATIONS, &body).await).await;
         assert_eq!(made["data"].as_array().unwrap().len(), 2);
         assert_eq!(made["failures"][0]["code"], "content_policy_violation");
-        for _ in 0..5 {
-            world.upstream.saw().await;
-        }
+        saw(world, paths).await;
     })
     .await;
 }
@@ -198,13 +180,6 @@ async fn an_edit_sends_its_pictures_before_the_words_and_takes_no_mask() {
     .await;
 }
 
-async fn assert_fails(world: &World, reply: Reply, status: u16, code: &str) {
-    world.upstream.will_at(PATH, reply);
-    let (got, error) = error_of(world.post(GENERATIONS, &json!({"model": MODEL, "prompt": "x"})).await).await;
-    assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
-    world.upstream.saw().await;
-}
-
 #[tokio::test]
 async fn an_upstream_that_vanishes_or_dawdles_is_told_as_such() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
@@ -214,26 +189,16 @@ async fn an_upstream_that_vanishes_or_dawdles_is_told_as_such() {
     over_both_hops_with(adjust, async |world| {
         let whole = fixtures().text(world, "picture.json");
         let half = &whole[..whole.len() / 2];
-        assert_fails(world, Reply::new(200, half).cut(), 502, "upstream_unavailable").await;
-        assert_fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
-        assert_fails(world, Reply::new(429, "{\"code\":").cut(), 429, "rate_limit_exceeded").await;
-        assert_fails(world, Reply::new(200, half).stall(), 504, "upstream_timeout").await;
-        assert_fails(world, Reply::silence(), 504, "upstream_timeout").await;
+        PLAYED.fails(world, Reply::new(200, half).cut(), 502, "upstream_unavailable").await;
+        PLAYED.fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
+        PLAYED.fails(world, Reply::new(429, "{\"code\":").cut(), 429, "rate_limit_exceeded").await;
+        PLAYED.fails(world, Reply::new(200, half).stall(), 504, "upstream_timeout").await;
+        PLAYED.fails(world, Reply::silence(), 504, "upstream_timeout").await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn hanging_up_ends_the_call_to_the_upstream() {
-    over_both_hops(async |world| {
-        let gate = Gate::new();
-        world.upstream.will_at(PATH, Reply::new(200, "{").hold(&gate).stall());
-        let request = world.request(Method::POST, GENERATIONS).header("content-type", "application/json");
-        let calling = tokio::spawn(request.body(json!({"model": MODEL, "prompt": "x"}).to_string()).send());
-        world.upstream.saw().await;
-        gate.open();
-        calling.abort();
-        world.upstream.was_left().await;
-    })
-    .await;
+    over_both_hops(async |world| PLAYED.is_left(world, json!({})).await).await;
 }

@@ -5,14 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tonic_types::StatusExt;
 use triptych_proto::v1 as pb;
 
 use super::{decoded, size};
 use crate::{
     harness::{World, error_of},
-    upstream::Reply,
+    upstream::{Gate, Reply},
 };
 
 pub(super) const GENERATIONS: &str = "/v1/images/generations";
@@ -59,6 +61,104 @@ impl Fixtures {
         let files = std::fs::read_dir(&self.0).unwrap();
         files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
     }
+}
+
+/// A model and where its upstream is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Played {
+    pub(super) model: &'static str,
+    pub(super) path: &'static str,
+    /// The upstream's key.
+    pub(super) key: &'static str,
+}
+
+impl Played {
+    /// Asks for `n` pictures at each door, the upstream answering as `turns` tell, which are all that it is asked.
+    pub(super) async fn at_both_doors(
+        &self,
+        world: &World,
+        n: u32,
+        what: &str,
+        turns: impl Fn() -> Vec<(String, Reply)>,
+        expected: &Outcome,
+    ) {
+        for door in ["REST", "gRPC"] {
+            let paths = play(world, turns());
+            let outcome = if door == "REST" {
+                over_rest(world, self.model, n, self.key).await
+            } else {
+                over_grpc(world, self.model, n).await
+            };
+            assert_eq!(outcome, *expected, "{what} over {door}");
+            saw(world, paths).await;
+        }
+    }
+
+    fn body(&self) -> Value {
+        json!({"model": self.model, "prompt": "x"})
+    }
+
+    /// A request that is answered so fails so.
+    pub(super) async fn fails(&self, world: &World, reply: Reply, status: u16, code: &str) {
+        world.upstream.will_at(self.path, reply);
+        let (got, error) = error_of(world.post(GENERATIONS, &self.body()).await).await;
+        assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
+        world.upstream.saw().await;
+    }
+
+    /// A request that is answered so is told to come back after so many seconds.
+    pub(super) async fn paces(&self, world: &World, reply: Reply, seconds: &str) {
+        world.upstream.will_at(self.path, reply);
+        let answer = world.post(GENERATIONS, &self.body()).await;
+        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, seconds));
+        world.upstream.saw().await;
+    }
+
+    /// An upstream in the midst of its answer is left by a caller who hangs up.
+    pub(super) async fn is_left(&self, world: &World, more: Value) {
+        let gate = Gate::new();
+        world.upstream.will_at(self.path, Reply::stream().send("data: {}\n\n").hold(&gate).stall());
+        let mut body = self.body();
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let calling = hanging(world, &body);
+        world.upstream.saw().await;
+        gate.open();
+        calling.abort();
+        world.upstream.was_left().await;
+    }
+}
+
+/// A request whose caller can be made to hang up.
+pub(super) fn hanging(world: &World, body: &Value) -> JoinHandle<reqwest::Result<reqwest::Response>> {
+    let request = world.request(Method::POST, GENERATIONS).header("content-type", "application/json");
+    tokio::spawn(request.body(body.to_string()).send())
+}
+
+/// Readies these answers; where they are.
+pub(super) fn play(world: &World, turns: impl IntoIterator<Item = (String, Reply)>) -> Vec<String> {
+    let ready = |(path, reply): (String, Reply)| {
+        world.upstream.will_at(&path, reply);
+        path
+    };
+    turns.into_iter().map(ready).collect()
+}
+
+/// That exactly these were asked for, in whatever order.
+pub(super) async fn saw(world: &World, mut paths: Vec<String>) {
+    let mut seen = Vec::new();
+    for _ in &paths {
+        seen.push(world.upstream.saw().await.path);
+    }
+    seen.sort();
+    paths.sort();
+    assert_eq!(seen, paths);
+}
+
+/// A black picture.
+pub(super) fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(width, height).write_to(&mut out, image::ImageFormat::Png).unwrap();
+    out.into_inner()
 }
 
 pub(super) async fn json_of(answer: reqwest::Response) -> Value {
