@@ -9,7 +9,7 @@ use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
 use super::{
     decoded,
-    outcome::{Fixtures, GENERATIONS, Outcome, ask, fails, json_of, makes, over_grpc, over_rest},
+    outcome::{Fixtures, GENERATIONS, Outcome, Played, ask, fails, json_of, makes, png},
     size,
 };
 use crate::{
@@ -23,7 +23,7 @@ const LINKS: [&str; 2] = [
     "/tos/1.jpeg?X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Expires=86400&X-Tos-Signature=a%2Fb",
     "/tos/2.jpeg?X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Expires=86400&X-Tos-Signature=a%2Fb",
 ];
-const KEY: &str = "ark-secret";
+const PLAYED: Played = Played { model: MODEL, path: PATH, key: "ark-secret" };
 
 /// How many pictures are asked for, the answers, and what becomes of them.
 fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
@@ -91,7 +91,7 @@ fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/api/v3");
     settings.image.doubao.base_url = Some(base);
-    settings.image.doubao.api_key = Some(KEY.into());
+    settings.image.doubao.api_key = Some(PLAYED.key.into());
 }
 
 async fn over_both_hops(test: impl AsyncFn(&World)) {
@@ -107,20 +107,8 @@ fn jpeg(world: &World) -> Vec<u8> {
 async fn every_answer_becomes_the_same_at_both_doors() {
     over_both_hops(async |world| {
         for (n, names, expected) in table() {
-            for door in ["REST", "gRPC"] {
-                for name in names {
-                    world.upstream.will_at(PATH, fixtures().reply(world, name));
-                }
-                let outcome = if door == "REST" {
-                    over_rest(world, MODEL, n, KEY).await
-                } else {
-                    over_grpc(world, MODEL, n).await
-                };
-                assert_eq!(outcome, expected, "{names:?} over {door}");
-                for _ in names {
-                    assert_eq!(world.upstream.saw().await.path, PATH);
-                }
-            }
+            let turns = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(world, name))).collect();
+            PLAYED.at_both_doors(world, n, &format!("{names:?}"), turns, &expected).await;
         }
     })
     .await;
@@ -199,12 +187,6 @@ async fn a_link_is_followed_at_once_without_the_key_and_never_shown() {
         world.upstream.saw().await;
     })
     .await;
-}
-
-fn png(width: u32, height: u32) -> Vec<u8> {
-    let mut out = std::io::Cursor::new(Vec::new());
-    image::RgbaImage::new(width, height).write_to(&mut out, image::ImageFormat::Png).unwrap();
-    out.into_inner()
 }
 
 #[tokio::test]
@@ -342,13 +324,6 @@ async fn what_is_missing_of_a_series_is_told_beside_what_came() {
     .await;
 }
 
-async fn assert_fails(world: &World, reply: Reply, status: u16, code: &str) {
-    world.upstream.will_at(PATH, reply);
-    let (got, error) = error_of(world.post(GENERATIONS, &json!({"model": MODEL, "prompt": "x"})).await).await;
-    assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
-    world.upstream.saw().await;
-}
-
 #[tokio::test]
 async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
@@ -358,15 +333,12 @@ async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
     over_both_hops_with(adjust, async |world| {
         let whole = fixtures().text(world, "picture.json");
         let half = &whole[..whole.len() / 2];
-        assert_fails(world, Reply::new(200, half).cut(), 502, "upstream_unavailable").await;
-        assert_fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
-        assert_fails(world, Reply::new(400, "{\"error\":").cut(), 400, "upstream_refused").await;
-        assert_fails(world, Reply::new(200, half).stall(), 504, "upstream_timeout").await;
-        assert_fails(world, Reply::silence(), 504, "upstream_timeout").await;
-        world.upstream.will_at(PATH, fixtures().reply(world, "rate.429.json").header("retry-after", "7"));
-        let answer = world.post(GENERATIONS, &json!({"model": MODEL, "prompt": "x"})).await;
-        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "7"));
-        world.upstream.saw().await;
+        PLAYED.fails(world, Reply::new(200, half).cut(), 502, "upstream_unavailable").await;
+        PLAYED.fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
+        PLAYED.fails(world, Reply::new(400, "{\"error\":").cut(), 400, "upstream_refused").await;
+        PLAYED.fails(world, Reply::new(200, half).stall(), 504, "upstream_timeout").await;
+        PLAYED.fails(world, Reply::silence(), 504, "upstream_timeout").await;
+        PLAYED.paces(world, fixtures().reply(world, "rate.429.json").header("retry-after", "7"), "7").await;
     })
     .await;
 }
@@ -374,15 +346,8 @@ async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
 #[tokio::test]
 async fn hanging_up_ends_the_call_to_the_upstream() {
     over_both_hops(async |world| {
-        for body in [json!({"model": MODEL, "prompt": "x"}), series_of_two(false)] {
-            let gate = Gate::new();
-            world.upstream.will_at(PATH, Reply::stream().send("data: {}\n\n").hold(&gate).stall());
-            let request = world.request(Method::POST, GENERATIONS).header("content-type", "application/json");
-            let calling = tokio::spawn(request.body(body.to_string()).send());
-            world.upstream.saw().await;
-            gate.open();
-            calling.abort();
-            world.upstream.was_left().await;
+        for more in [json!({}), series_of_two(false)] {
+            PLAYED.is_left(world, more).await;
         }
     })
     .await;

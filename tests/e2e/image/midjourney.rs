@@ -5,14 +5,13 @@ use std::{collections::BTreeSet, time::Duration};
 use core_service::config::{ImageServiceType, MidjourneySingles, Settings};
 use futures_util::TryStreamExt;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
-use reqwest::Method;
 use serde_json::{Value, json};
 use tonic::Code;
 use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
 use super::{
     decoded,
-    outcome::{Fixtures, GENERATIONS, Outcome, ask, fails, json_of, makes, over_grpc, over_rest},
+    outcome::{self, Fixtures, GENERATIONS, Outcome, Played, ask, fails, hanging, json_of, makes, over_rest, play},
     size,
 };
 use crate::{
@@ -29,7 +28,7 @@ const CANCEL: &str = "/mj/task/1795350123456789/cancel";
 const CHILD: &str = "/mj/task/1795350123456790/fetch";
 const GRID: &str = "/files/grid.png";
 const SINGLE: &str = "/files/single-0.png";
-const KEY: &str = "mj-secret";
+const PLAYED: Played = Played { model: "midjourney", path: IMAGINE, key: "mj-secret" };
 
 /// A request that the upstream expects, and the file it answers with.
 type Turn = (&'static str, &'static str);
@@ -132,22 +131,17 @@ fn reply(world: &World, name: &str) -> Reply {
     }
 }
 
+fn ready(world: &World, turns: &[Turn]) -> Vec<(String, Reply)> {
+    turns.iter().map(|(path, name)| ((*path).to_owned(), reply(world, name))).collect()
+}
+
 fn will(world: &World, turns: &[Turn]) {
-    for (path, name) in turns {
-        world.upstream.will_at(path, reply(world, name));
-    }
+    play(world, ready(world, turns));
 }
 
 /// That exactly these were asked for, in whatever order.
 async fn saw(world: &World, turns: &[Turn]) {
-    let mut seen = Vec::new();
-    for _ in turns {
-        seen.push(world.upstream.saw().await.path);
-    }
-    let mut expected: Vec<_> = turns.iter().map(|(path, _)| (*path).to_owned()).collect();
-    seen.sort();
-    expected.sort();
-    assert_eq!(seen, expected);
+    outcome::saw(world, turns.iter().map(|(path, _)| (*path).to_owned()).collect()).await;
 }
 
 fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
@@ -155,7 +149,7 @@ fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/mj");
     settings.image.midjourney.base_url = Some(base);
-    settings.image.midjourney.api_secret = Some(KEY.into());
+    settings.image.midjourney.api_secret = Some(PLAYED.key.into());
     settings.image.midjourney.poll_interval = Duration::from_millis(2);
 }
 
@@ -177,12 +171,7 @@ async fn cutting(test: impl AsyncFn(&World)) {
 async fn every_turn_becomes_the_same_at_both_doors() {
     over_both_hops(async |world| {
         for (n, turns, expected) in table() {
-            will(world, &turns);
-            assert_eq!(over_rest(world, "midjourney", n, KEY).await, expected, "{turns:?} over REST");
-            saw(world, &turns).await;
-            will(world, &turns);
-            assert_eq!(over_grpc(world, "midjourney", n).await, expected, "{turns:?} over gRPC");
-            saw(world, &turns).await;
+            PLAYED.at_both_doors(world, n, &format!("{turns:?}"), || ready(world, &turns), &expected).await;
         }
     })
     .await;
@@ -211,7 +200,7 @@ async fn a_request_becomes_a_prompt_with_parameters_and_hints() {
         let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
         assert_eq!(size(&made.pictures[0].data), (1792, 1024));
         let seen = world.upstream.saw().await;
-        assert_eq!((seen.path.as_str(), seen.header("mj-api-secret")), (IMAGINE, Some(KEY)));
+        assert_eq!((seen.path.as_str(), seen.header("mj-api-secret")), (IMAGINE, Some(PLAYED.key)));
         assert!(seen.header("authorization").is_none() && seen.header("x-request-id").is_some(), "{}", seen.head);
         let body = seen.json();
         assert_eq!(body["prompt"], "a boat --ar 7:4 --seed 7");
@@ -323,17 +312,12 @@ async fn one_of_several_pictures_may_fail_alone() {
             (SINGLE, "single.png"),
         ];
         will(world, &turns);
-        let outcome = over_rest(world, "midjourney", 2, KEY).await;
+        let outcome = over_rest(world, PLAYED.model, 2, PLAYED.key).await;
         let failures = vec!["content_policy_violation".to_owned()];
         assert_eq!(outcome, Outcome { failures, ..makes(1, 0) });
         saw(world, &turns).await;
     })
     .await;
-}
-
-async fn assert_fails(world: &World, status: u16, code: &str) {
-    let (got, error) = error_of(world.post(GENERATIONS, &json!({"prompt": "x"})).await).await;
-    assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
 }
 
 #[tokio::test]
@@ -345,14 +329,11 @@ async fn a_proxy_that_vanishes_or_dawdles_is_told_as_such_and_its_task_is_cancel
         settings.image.midjourney.poll_interval = Duration::from_millis(1100);
     };
     over_both_hops_with(adjust, async |world| {
-        world.upstream.will_at(IMAGINE, Reply::new(200, "{").cut());
-        assert_fails(world, 502, "upstream_unavailable").await;
-        world.upstream.will_at(IMAGINE, Reply::silence());
-        assert_fails(world, 504, "upstream_timeout").await;
-        saw(world, &[(IMAGINE, ""), (IMAGINE, "")]).await;
-        let turns = [(IMAGINE, "taken.json"), (LOOK, "running.json"), (CANCEL, "cancel-taken.json")];
+        PLAYED.fails(world, Reply::new(200, "{").cut(), 502, "upstream_unavailable").await;
+        PLAYED.fails(world, Reply::silence(), 504, "upstream_timeout").await;
+        let turns = [(LOOK, "running.json"), (CANCEL, "cancel-taken.json")];
         will(world, &turns);
-        assert_fails(world, 504, "upstream_timeout").await;
+        PLAYED.fails(world, reply(world, "taken.json"), 504, "upstream_timeout").await;
         saw(world, &turns).await;
     })
     .await;
@@ -361,10 +342,9 @@ async fn a_proxy_that_vanishes_or_dawdles_is_told_as_such_and_its_task_is_cancel
 #[tokio::test]
 async fn a_full_queue_tells_when_to_come_back() {
     over_both_hops(async |world| {
-        let turns = [(IMAGINE, "full.json"); 5];
+        let turns = [(IMAGINE, "full.json"); 4];
         will(world, &turns);
-        let answer = world.post(GENERATIONS, &json!({"prompt": "x"})).await;
-        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "1"));
+        PLAYED.paces(world, reply(world, "full.json"), "1").await;
         saw(world, &turns).await;
     })
     .await;
@@ -376,8 +356,7 @@ async fn hanging_up_cancels_the_task() {
         world.upstream.will_at(IMAGINE, reply(world, "taken.json"));
         world.upstream.will_at(LOOK, reply(world, "running.json").stall());
         will(world, &[(CANCEL, "cancel-taken.json")]);
-        let request = world.request(Method::POST, GENERATIONS).header("content-type", "application/json");
-        let calling = tokio::spawn(request.body(json!({"prompt": "x"}).to_string()).send());
+        let calling = hanging(world, &json!({"prompt": "x"}));
         for path in [IMAGINE, LOOK] {
             assert_eq!(world.upstream.saw().await.path, path);
         }

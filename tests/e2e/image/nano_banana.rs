@@ -2,14 +2,13 @@
 
 use core_service::config::{ImageServiceType, Settings};
 use futures_util::TryStreamExt;
-use reqwest::Method;
 use serde_json::{Value, json};
 use tonic::Code;
 use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
 use super::{
     decoded,
-    outcome::{Fixtures, GENERATIONS, Outcome, ask, fails, json_of, makes, over_grpc, over_rest},
+    outcome::{Fixtures, GENERATIONS, Outcome, Played, ask, fails, json_of, makes, png},
     size,
 };
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
 const MODEL: &str = "gemini-3.1-flash-image";
 const PATH: &str = "/v1beta/models/gemini-3.1-flash-image:generateContent";
 const STREAM: &str = "/v1beta/models/gemini-3.1-flash-image:streamGenerateContent?alt=sse";
-const KEY: &str = "gemini-secret";
+const PLAYED: Played = Played { model: MODEL, path: PATH, key: "gemini-secret" };
 
 /// How many pictures are asked for, the answers, and what becomes of them.
 fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
@@ -76,7 +75,7 @@ fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/v1beta");
     settings.image.nano_banana.base_url = Some(base);
-    settings.image.nano_banana.api_key = Some(KEY.into());
+    settings.image.nano_banana.api_key = Some(PLAYED.key.into());
 }
 
 async fn over_both_hops(test: impl AsyncFn(&World)) {
@@ -87,20 +86,8 @@ async fn over_both_hops(test: impl AsyncFn(&World)) {
 async fn every_answer_becomes_the_same_at_both_doors() {
     over_both_hops(async |world| {
         for (n, names, expected) in table() {
-            for door in ["REST", "gRPC"] {
-                for name in names {
-                    world.upstream.will_at(PATH, fixtures().reply(world, name));
-                }
-                let outcome = if door == "REST" {
-                    over_rest(world, MODEL, n, KEY).await
-                } else {
-                    over_grpc(world, MODEL, n).await
-                };
-                assert_eq!(outcome, expected, "{names:?} over {door}");
-                for _ in names {
-                    assert_eq!(world.upstream.saw().await.path, PATH);
-                }
-            }
+            let turns = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(world, name))).collect();
+            PLAYED.at_both_doors(world, n, &format!("{names:?}"), turns, &expected).await;
         }
     })
     .await;
@@ -130,7 +117,7 @@ async fn pixels_become_a_ratio_and_a_tier_and_pixels_again() {
             let (width, height) = size(&made);
             assert_eq!((format!("{width}x{height}").as_str(), &made[..2]), (*asked, &[0xff, 0xd8][..]));
             let seen = world.upstream.saw().await;
-            assert_eq!((seen.path.as_str(), seen.header("x-goog-api-key")), (path.as_str(), Some(KEY)));
+            assert_eq!((seen.path.as_str(), seen.header("x-goog-api-key")), (path.as_str(), Some(PLAYED.key)));
             assert!(seen.header("authorization").is_none() && seen.header("x-request-id").is_some());
             let expected = json!({
                 "contents": [{"role": "user", "parts": [{"text": "a boat"}]}],
@@ -160,12 +147,6 @@ async fn an_answer_in_words_is_asked_for_a_picture_more_firmly() {
         assert!(words(&second).starts_with("x\n\n"), "{second}");
     })
     .await;
-}
-
-fn png(width: u32, height: u32) -> Vec<u8> {
-    let mut out = std::io::Cursor::new(Vec::new());
-    image::RgbaImage::new(width, height).write_to(&mut out, image::ImageFormat::Png).unwrap();
-    out.into_inner()
 }
 
 #[tokio::test]
@@ -266,13 +247,6 @@ async fn a_stream_that_ends_badly_says_so_and_one_that_breaks_after_the_picture_
     .await;
 }
 
-async fn assert_fails(world: &World, reply: Reply, status: u16, code: &str) {
-    world.upstream.will_at(PATH, reply);
-    let (got, error) = error_of(world.post(GENERATIONS, &json!({"model": MODEL, "prompt": "x"})).await).await;
-    assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
-    world.upstream.saw().await;
-}
-
 #[tokio::test]
 async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
@@ -282,30 +256,17 @@ async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
     over_both_hops_with(adjust, async |world| {
         let whole = fixtures().text(world, "picture.json");
         let half = &whole[..whole.len() / 2];
-        assert_fails(world, Reply::new(200, half).cut(), 502, "upstream_unavailable").await;
-        assert_fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
-        assert_fails(world, Reply::new(200, half).stall(), 504, "upstream_timeout").await;
-        assert_fails(world, Reply::silence(), 504, "upstream_timeout").await;
+        PLAYED.fails(world, Reply::new(200, half).cut(), 502, "upstream_unavailable").await;
+        PLAYED.fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
+        PLAYED.fails(world, Reply::new(200, half).stall(), 504, "upstream_timeout").await;
+        PLAYED.fails(world, Reply::silence(), 504, "upstream_timeout").await;
         // The wait stands in the body and not in a header.
-        world.upstream.will_at(PATH, fixtures().reply(world, "rate.429.json"));
-        let answer = world.post(GENERATIONS, &json!({"model": MODEL, "prompt": "x"})).await;
-        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "35"));
-        world.upstream.saw().await;
+        PLAYED.paces(world, fixtures().reply(world, "rate.429.json"), "35").await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn hanging_up_ends_the_call_to_the_upstream() {
-    over_both_hops(async |world| {
-        let gate = Gate::new();
-        world.upstream.will_at(PATH, Reply::new(200, "{").hold(&gate).stall());
-        let request = world.request(Method::POST, GENERATIONS).header("content-type", "application/json");
-        let calling = tokio::spawn(request.body(json!({"model": MODEL, "prompt": "x"}).to_string()).send());
-        world.upstream.saw().await;
-        gate.open();
-        calling.abort();
-        world.upstream.was_left().await;
-    })
-    .await;
+    over_both_hops(async |world| PLAYED.is_left(world, json!({})).await).await;
 }

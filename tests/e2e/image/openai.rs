@@ -12,7 +12,7 @@ use triptych_proto::v1 as pb;
 
 use super::{
     decoded,
-    outcome::{Fixtures, GENERATIONS, Outcome, ask, fails, json_of, makes, over_grpc, over_rest},
+    outcome::{Fixtures, GENERATIONS, Outcome, Played, ask, fails, json_of, makes},
     size,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     upstream::{Reply, Seen},
 };
 
-const KEY: &str = "upstream-secret";
+const PLAYED: Played = Played { model: "gpt-image-1", path: GENERATIONS, key: "upstream-secret" };
 const EDITS: &str = "/v1/images/edits";
 
 fn partly(failure: &str) -> Outcome {
@@ -87,7 +87,7 @@ fn reply(world: &World, name: &str) -> Reply {
 fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::Openai;
     settings.image.openai.base_url.clone_from(&settings.chat.base_url);
-    settings.image.openai.api_key = Some(KEY.into());
+    settings.image.openai.api_key = Some(PLAYED.key.into());
     settings.image.openai.models =
         ["gpt-image-1", "gpt-image-2", "dall-e-3", "dall-e-2", "local"].map(String::from).into();
 }
@@ -100,12 +100,8 @@ pub(super) async fn over_both_hops(test: impl AsyncFn(&World)) {
 async fn every_answer_becomes_the_same_at_both_doors() {
     over_both_hops(async |world| {
         for (model, n, name, expected) in table() {
-            world.upstream.will_at(GENERATIONS, reply(world, name));
-            assert_eq!(over_rest(world, model, n, KEY).await, expected, "{name} over REST");
-            world.upstream.saw().await;
-            world.upstream.will_at(GENERATIONS, reply(world, name));
-            assert_eq!(over_grpc(world, model, n).await, expected, "{name} over gRPC");
-            world.upstream.saw().await;
+            let turns = || vec![(GENERATIONS.to_owned(), reply(world, name))];
+            Played { model, ..PLAYED }.at_both_doors(world, n, name, turns, &expected).await;
         }
     })
     .await;
