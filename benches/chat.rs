@@ -17,7 +17,9 @@ use core_service::{
         routing::{BreakerSettings, Gate, RetrySettings, Routed, Target, policy::Weighted},
         service::ChatDoor,
     },
+    config,
     error::ProviderError,
+    keys::Keys,
 };
 use divan::{Bencher, black_box, counter::ItemsCount};
 use futures_util::{StreamExt, stream};
@@ -133,6 +135,21 @@ fn unary_call_through_the_door(bencher: Bencher<'_, '_>, routed: bool) {
         let message = pb::CreateChatRequest { chat: Some(request.clone()), idempotency_key: String::new() };
         runtime.block_on(door.create_chat(Request::new(message))).unwrap()
     });
+}
+
+/// Who calls: without keys, and with a thousand of them.
+#[divan::bench(args = [0, 1000])]
+fn caller_found_by_the_key(bencher: Bencher<'_, '_>, keys: u32) {
+    let secret = |number| format!("sk-0123456789abcdef0123456789abcdef-{number}");
+    let key = |number| config::Key {
+        name: format!("team-{number}"),
+        secret: Some(secret(number).into()),
+        ..config::Key::default()
+    };
+    let known = Keys::new(&(0..keys).map(key).collect::<Vec<_>>()).unwrap();
+    let mut request = Request::new(());
+    request.metadata_mut().insert("authorization", format!("Bearer {}", secret(keys / 2)).parse().unwrap());
+    bencher.bench_local(|| known.caller(black_box(&request)).unwrap());
 }
 
 /// One streamed piece through the door and out as an event.

@@ -18,6 +18,7 @@ use crate::{
     config::{self, Grpc, Settings},
     error::Error,
     image::{self, service::ImageDoor},
+    keys::Keys,
     media::{
         Downloads, Inputs, Vault,
         download::DownloadSettings,
@@ -49,6 +50,7 @@ const STEP_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Core {
     services: Services,
+    keys: Keys,
     grpc: Grpc,
     drained: OnceLock<Instant>,
     keeper: Keeper,
@@ -105,6 +107,7 @@ impl Core {
     /// Opens the stores and starts the job machine; jobs that an earlier process left go on from here.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
         settings.validate()?;
+        let keys = Keys::new(&settings.keys)?;
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
         let keeping = keeping(&settings.media);
@@ -120,27 +123,29 @@ impl Core {
             Shelf::new(video(&settings.video, &vault)).map_err(OpenError::Ambiguous)?,
         ));
         let keeper = Keeper::on(Handle::current());
+        let chat = ChatDoor::new(catalog.clone(), settings.chat.on_disconnect, keeper.clone());
+        let image = ImageDoor::new(catalog.clone(), vault.clone(), inputs.clone(), settings.image.idempotency_ttl);
         let services = Services {
-            chat: Arc::new(ChatDoor::new(catalog.clone(), settings.chat.on_disconnect, keeper.clone())),
-            image: Arc::new(ImageDoor::new(
-                catalog.clone(),
-                vault.clone(),
-                inputs.clone(),
-                settings.image.idempotency_ttl,
-            )),
-            video: Arc::new(VideoDoor::new(catalog.clone(), jobs.clone(), inputs)),
-            model: Arc::new(ModelDoor::new(catalog.clone())),
+            chat: Arc::new(chat.with_keys(keys.clone())),
+            image: Arc::new(image.with_keys(keys.clone())),
+            video: Arc::new(VideoDoor::new(catalog.clone(), jobs.clone(), inputs).with_keys(keys.clone())),
+            model: Arc::new(ModelDoor::new(catalog.clone()).with_keys(keys.clone())),
             media: Arc::new(MediaDoor::new(vault.clone())),
         };
         let sweeper = Sweeper::new(vault, keeping, Arc::new(jobs.clone())).start();
         let runner = Runner::start(jobs, catalog);
         let drained = OnceLock::new();
-        Ok(Self { services, grpc: settings.grpc.clone(), drained, keeper, errands, runner, sweeper, store })
+        Ok(Self { services, keys, grpc: settings.grpc.clone(), drained, keeper, errands, runner, sweeper, store })
     }
 
     /// The doors. Cheap to clone.
     pub fn services(&self) -> &Services {
         &self.services
+    }
+
+    /// The keys that callers may show.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The settings of the core's own server.
@@ -158,7 +163,7 @@ impl Core {
     /// have what the servers left of the drain. The doors answer no more after this.
     pub async fn close(self) {
         let drained = self.drained();
-        let Self { services, grpc: _, drained: _, keeper, errands, runner, sweeper, store } = self;
+        let Self { services, keys: _, grpc: _, drained: _, keeper, errands, runner, sweeper, store } = self;
         let images = async {
             services.image.close().await;
             errands.close();

@@ -4,6 +4,7 @@
 
 mod chat;
 mod image;
+mod keys;
 mod media;
 
 pub use chat::{Policy, Route, Routing, Upstream};
@@ -11,6 +12,7 @@ pub use image::{
     DashscopeImages, Doubao, Image, ImageServiceType, MidjourneyImages, MidjourneySingles, NanoBanana, OpenaiFamily,
     OpenaiImages, SeedreamFamily,
 };
+pub use keys::Key;
 pub use media::Media;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -27,6 +29,8 @@ use crate::chat::{dialect::Dialect, on_disconnect::OnDisconnect};
 pub struct Settings {
     /// Where the job database and the media live.
     pub data_dir: PathBuf,
+    /// The keys that callers may show. None: nobody is asked for one.
+    pub keys: Vec<Key>,
     /// The chat panel.
     pub chat: Chat,
     /// The image panel.
@@ -189,6 +193,7 @@ impl Settings {
         if self.data_dir.as_os_str().is_empty() {
             return wrong("data_dir", "must name a directory");
         }
+        keys::validate(&self.keys)?;
         if self.chat.model.trim().is_empty() {
             return wrong("chat.model", "must name a model");
         }
@@ -233,6 +238,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("triptych-data"),
+            keys: Vec::new(),
             chat: Chat::default(),
             image: Image::default(),
             video: Video::default(),

@@ -20,6 +20,12 @@ pub enum Error {
         /// What is wrong and what would be right.
         message: String,
     },
+    /// Callers have to show a key, and this one shows none, or none that is known.
+    #[error("{}", if *shown { "the API key is not known here" } else { "an API key is needed: `Authorization: Bearer KEY`" })]
+    InvalidApiKey {
+        /// Whether there was one.
+        shown: bool,
+    },
     /// There is no such model; `similar` are the nearest served names.
     #[error("the model `{model}` does not exist{}", suggestion(similar))]
     ModelNotFound {
@@ -180,6 +186,7 @@ impl Error {
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::InvalidField { .. } => ErrorReason::InvalidField,
+            Self::InvalidApiKey { .. } => ErrorReason::InvalidApiKey,
             Self::ModelNotFound { .. } => ErrorReason::ModelNotFound,
             Self::VideoNotFound(_) => ErrorReason::VideoNotFound,
             Self::MediaNotFound(_) => ErrorReason::MediaNotFound,
@@ -244,6 +251,7 @@ impl From<Error> for Status {
             }
             Error::Storage(text) | Error::Internal(text) => tracing::error!(reason = name, "{text}"),
             Error::Provider(_)
+            | Error::InvalidApiKey { .. }
             | Error::VideoNotFound(_)
             | Error::MediaNotFound(_)
             | Error::VideoNotReady { .. }
@@ -262,6 +270,7 @@ fn told(error: &Error) -> String {
             "this is a defect of the service; its log has the details under this request's id".to_owned()
         }
         Error::InvalidField { .. }
+        | Error::InvalidApiKey { .. }
         | Error::ModelNotFound { .. }
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)

@@ -5,6 +5,7 @@
 //! | [`chat`], [`image`], [`video`] | the panels: provider trait, providers, gRPC door; video also the job machine |
 //! | [`catalog`] | which public model name stands for which provider |
 //! | [`media`] | finished files |
+//! | [`keys`] | who calls |
 //! | [`error`] | everything that can go wrong, and its one mapping to `Status` |
 //! | [`config`] | the settings and their limits |
 //! | [`server`] | the core as a server of its own |
@@ -16,6 +17,7 @@ mod check;
 pub mod config;
 pub mod error;
 pub mod image;
+pub mod keys;
 pub mod media;
 pub mod model;
 pub mod server;

@@ -6,18 +6,25 @@ use async_trait::async_trait;
 use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, model_service_server::ModelService};
 
-use crate::{catalog::Catalog, error::Error};
+use crate::{catalog::Catalog, error::Error, keys::Keys};
 
 /// Answers which models are served.
 #[derive(Debug, Clone)]
 pub struct ModelDoor {
     catalog: Arc<Catalog>,
+    keys: Keys,
 }
 
 impl ModelDoor {
     /// The door of this catalog.
     pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self { catalog }
+        Self { catalog, keys: Keys::default() }
+    }
+
+    /// The same, for callers with one of these keys.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
     }
 }
 
@@ -27,6 +34,7 @@ impl ModelService for ModelDoor {
         &self,
         request: Request<pb::ListModelsRequest>,
     ) -> Result<Response<pb::ListModelsResponse>, Status> {
+        self.keys.caller(&request)?;
         let pb::ListModelsRequest { panel } = request.into_inner();
         let panel = pb::Panel::try_from(panel)
             .map_err(|_| Error::invalid("panel", "must be PANEL_CHAT, PANEL_IMAGE, PANEL_VIDEO or absent"))?;
@@ -34,6 +42,7 @@ impl ModelService for ModelDoor {
     }
 
     async fn get_model(&self, request: Request<pb::GetModelRequest>) -> Result<Response<pb::GetModelResponse>, Status> {
+        self.keys.caller(&request)?;
         let pb::GetModelRequest { id } = request.into_inner();
         if id.is_empty() {
             return Err(Error::invalid("id", "must name a model").into());

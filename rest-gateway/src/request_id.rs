@@ -49,6 +49,8 @@ pub(crate) async fn door(State(app): State<App>, mut request: Request, next: Nex
         request.id = id.0.to_str().unwrap_or_default(),
         method = %request.method(),
         path = route,
+        // Known to the core alone, which names it where it runs in this process.
+        caller = field::Empty,
         status = field::Empty,
         ms = field::Empty
     );

@@ -20,7 +20,7 @@ const RULE: &str = "x-triptych-on-disconnect";
 const POURED: usize = 48 << 20;
 
 /// A stream of one piece and then more than fits anywhere.
-fn long_stream() -> Reply {
+pub(crate) fn long_stream() -> Reply {
     let piece = content(&"x".repeat(64 << 10));
     Reply::stream().send(&content("a")).pour(&piece, POURED, &Meter::default()).send(&finish("stop"))
 }

@@ -10,6 +10,7 @@ mod fidelity;
 mod grpc_web;
 mod harness;
 mod image;
+mod keys;
 mod media;
 mod oddities;
 mod policies;

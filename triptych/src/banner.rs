@@ -28,10 +28,25 @@ pub(crate) enum Panels<'a> {
 }
 
 impl Banner<'_> {
-    /// The doors that other machines can reach.
+    /// The doors that other machines can reach without a key, as far as this process knows.
     pub(crate) fn exposed(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         let doors = [("REST", self.rest), ("gRPC", self.grpc)].into_iter();
-        doors.filter_map(|(door, address)| Some((door, address?))).filter(|(_, address)| !address.ip().is_loopback())
+        doors
+            .filter_map(|(door, address)| Some((door, address?)))
+            .filter(|(_, address)| !address.ip().is_loopback() && !self.asks())
+    }
+
+    /// Whether callers are asked for keys here. A gateway alone hands on what they show, and does not know.
+    fn asks(&self) -> bool {
+        !self.config.core.keys.is_empty()
+    }
+
+    /// What is wrong with a door that others can reach.
+    pub(crate) fn worry(&self) -> &'static str {
+        match self.panels {
+            Panels::Here => "asks nobody for a key",
+            Panels::At(_) => "asks for a key only if its core does",
+        }
     }
 }
 
@@ -53,18 +68,23 @@ impl Display for Banner<'_> {
             let dir = &self.config.core.data_dir;
             writeln!(f, "  data   {}", std::path::absolute(dir).as_deref().unwrap_or(dir).display())?;
         }
+        if self.asks() {
+            writeln!(f, "  keys   asked for; known are {}", names(&self.config.core.keys))?;
+        }
         for (door, address) in self.exposed() {
-            writeln!(f, "\n  WARNING: {door} listens on {address}, beyond this machine, and asks nobody for a key.")?;
+            writeln!(f, "\n  WARNING: {door} listens on {address}, beyond this machine, and {}.", self.worry())?;
             writeln!(
                 f,
-                "  Whoever reaches the port uses what is connected here. Put a firewall or a proxy in front of it."
+                "  Whoever reaches the port uses what is connected here. TRIPTYCH_KEYS=name:secret sets a key;"
             )?;
+            writeln!(f, "  or put a firewall or a proxy in front of it.")?;
         }
         writeln!(f, "\nTry it:")?;
+        let key = if self.asks() { r#"-H "Authorization: Bearer $KEY" "# } else { "" };
         if let Some(address) = self.rest {
             writeln!(
                 f,
-                r#"  curl http://{}/v1/chat/completions -H "Content-Type: application/json" -d '{{"model":"{}","messages":[{{"role":"user","content":"Hello"}}]}}'"#,
+                r#"  curl http://{}/v1/chat/completions {key}-H "Content-Type: application/json" -d '{{"model":"{}","messages":[{{"role":"user","content":"Hello"}}]}}'"#,
                 reachable(address),
                 self.config.core.chat.model
             )?;
@@ -75,7 +95,7 @@ impl Display for Banner<'_> {
                 if self.config.core.grpc.reflection { "" } else { "-import-path proto -proto triptych/v1/chat.proto " };
             writeln!(
                 f,
-                r#"  grpcurl -plaintext {contract}-d '{{"chat":{{"messages":[{{"role":"user","text":"Hello"}}]}}}}' {} triptych.v1.ChatService/CreateChat"#,
+                r#"  grpcurl -plaintext {key}{contract}-d '{{"chat":{{"messages":[{{"role":"user","text":"Hello"}}]}}}}' {} triptych.v1.ChatService/CreateChat"#,
                 reachable(address)
             )?;
         }
@@ -84,6 +104,14 @@ impl Display for Banner<'_> {
         }
         writeln!(f, "Settings: triptych --help, and triptych check to see which came from where.")
     }
+}
+
+/// The callers, each once.
+fn names(keys: &[core_service::config::Key]) -> String {
+    let mut names: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
 }
 
 /// What answers, panel by panel, and which variable changes that.

@@ -98,6 +98,6 @@ fn tell(banner: &Banner<'_>) {
     let _ = write!(std::io::stdout().lock(), "{banner}");
     let _ = std::io::stdout().flush();
     for (door, address) in banner.exposed() {
-        tracing::warn!("{door} listens beyond this machine, on {address}, and asks nobody for a key");
+        tracing::warn!("{door} listens beyond this machine, on {address}, and {}", banner.worry());
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     catalog::{Catalog, Entry},
     check,
     error::{Error, ProviderError},
+    keys::{Caller, Keys},
 };
 
 /// Serves [`ChatService`] from a catalog.
@@ -25,13 +26,25 @@ pub struct ChatDoor {
     catalog: Arc<Catalog>,
     on_disconnect: OnDisconnect,
     keeper: Keeper,
+    keys: Keys,
 }
 
 impl ChatDoor {
     /// A door to the chat models of this catalog. Calls that do not set the rule for themselves have `on_disconnect`;
     /// those that may outlive their callers are left to the keeper.
     pub fn new(catalog: Arc<Catalog>, on_disconnect: OnDisconnect, keeper: Keeper) -> Self {
-        Self { catalog, on_disconnect, keeper }
+        Self { catalog, on_disconnect, keeper, keys: Keys::default() }
+    }
+
+    /// The same, for callers with one of these keys.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// What becomes of an answer: as the call says, else as the caller's key says, else as it is set for all.
+    fn rule(&self, metadata: &MetadataMap, caller: &Caller) -> Result<OnDisconnect, Error> {
+        OnDisconnect::of(metadata, caller.on_disconnect().unwrap_or(self.on_disconnect))
     }
 
     /// Checks a conversation and finds who answers it.
@@ -62,9 +75,10 @@ impl ChatService for ChatDoor {
         &self,
         request: Request<pb::CreateChatRequest>,
     ) -> Result<Response<pb::CreateChatResponse>, Status> {
+        let caller = self.keys.caller(&request)?;
         let (metadata, _, pb::CreateChatRequest { chat, idempotency_key }) = request.into_parts();
         let (entry, call) = self.admit(&metadata, chat, idempotency_key)?;
-        let (route, rule) = (Route::of(&metadata), OnDisconnect::of(&metadata, self.on_disconnect)?);
+        let (route, rule) = (Route::of(&metadata), self.rule(&metadata, &caller)?);
         let answered = match rule {
             OnDisconnect::Cancel => route.scope(entry.provider.complete(call)).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
@@ -93,13 +107,14 @@ impl ChatService for ChatDoor {
         &self,
         request: Request<pb::StreamChatRequest>,
     ) -> Result<Response<Self::StreamChatStream>, Status> {
+        let caller = self.keys.caller(&request)?;
         let (metadata, _, pb::StreamChatRequest { chat, idempotency_key, stream_options }) = request.into_parts();
         let (entry, call) = self.admit(&metadata, chat, idempotency_key)?;
         if let Some(options) = &stream_options {
             check::extra("stream_options.extra_json", &options.extra_json, &["include_usage"])?;
         }
         let wants_usage = stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or_default();
-        let (route, rule) = (Route::of(&metadata), OnDisconnect::of(&metadata, self.on_disconnect)?);
+        let (route, rule) = (Route::of(&metadata), self.rule(&metadata, &caller)?);
         let begun = match rule {
             OnDisconnect::Cancel => route.scope(entry.provider.stream(call, stream_options)).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {

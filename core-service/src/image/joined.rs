@@ -21,7 +21,10 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::metadata::MetadataMap;
 
-use crate::error::{Error, ProviderError};
+use crate::{
+    error::{Error, ProviderError},
+    keys::Caller,
+};
 
 /// How often an official SDK has sent the same request before; it says so of every request, in metadata and header alike.
 const RETRY_COUNT: &str = "x-stainless-retry-count";
@@ -77,6 +80,16 @@ pub(super) struct Ticket {
     key: Option<String>,
     /// Whether it was sent before, or may have been.
     repeated: bool,
+}
+
+impl Ticket {
+    /// The same for a caller who is known by name, whichever secret the request shows.
+    pub(super) fn of(self, caller: &Caller) -> Self {
+        match caller.name() {
+            Some(name) => Self { caller: Sha256::digest(name).into(), ..self },
+            None => self,
+        }
+    }
 }
 
 impl<T> Clone for Joined<T> {

@@ -1,5 +1,6 @@
 //! Pictures: the provider trait and what it is asked; what providers lean on; below them the providers and the gRPC door.
 
+mod answer;
 pub(crate) mod assembly;
 mod fan_out;
 mod fit;

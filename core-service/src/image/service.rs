@@ -14,7 +14,8 @@ use triptych_proto::v1::{self as pb, image_service_server::ImageService, stream_
 
 use super::{
     Background, ImageEvent, ImageSpec,
-    fit::{Encoded, Fitted, Fitter, Wish},
+    answer::{Answer, in_message, in_words},
+    fit::{Fitted, Fitter, Wish},
     joined::{self, Joined},
     ledger::Ledger,
     validate::{self, Checked, Delivery},
@@ -23,6 +24,7 @@ use crate::{
     call::{self, Call, Chunks},
     catalog::Catalog,
     error::{Error, ProviderError},
+    keys::{Caller, Keys},
     media::{InputPicture, Inputs, MediaType, Vault},
 };
 
@@ -41,22 +43,7 @@ pub struct ImageDoor {
     inputs: Inputs,
     fitter: Fitter,
     joined: Joined<Answer>,
-}
-
-/// What a request is answered with, one way or the other.
-#[derive(Debug, Clone)]
-enum Answer {
-    Whole(pb::GenerateImagesResponse),
-    Event(Event),
-}
-
-impl Answer {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Whole(answer) => answer.encoded_len(),
-            Self::Event(event) => pb::StreamImagesResponse { event: Some(event.clone()) }.encoded_len(),
-        }
-    }
+    keys: Keys,
 }
 
 /// A request on its way: who makes the pictures, and how they are handed over.
@@ -74,7 +61,14 @@ impl ImageDoor {
     /// A door to the image models of this catalog. Pictures handed over as links are kept in `vault`. A request that
     /// comes again under its key joins the first one until `idempotency_ttl` after its end; zero joins none.
     pub fn new(catalog: Arc<Catalog>, vault: Vault, inputs: Inputs, idempotency_ttl: Duration) -> Self {
-        Self { catalog, vault, inputs, fitter: Fitter::new(), joined: Joined::new(idempotency_ttl, Answer::bytes) }
+        let joined = Joined::new(idempotency_ttl, Answer::bytes);
+        Self { catalog, vault, inputs, fitter: Fitter::new(), joined, keys: Keys::default() }
+    }
+
+    /// The same, for callers with one of these keys.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
     }
 
     /// Ends what goes on without a caller, and waits for its end.
@@ -290,6 +284,7 @@ impl ImageDoor {
     /// own deadline allows; the work itself belongs to all of them.
     async fn joined<R: Message + Clone + 'static>(
         &self,
+        caller: &Caller,
         metadata: &MetadataMap,
         key: &str,
         kind: u8,
@@ -298,6 +293,7 @@ impl ImageDoor {
     ) -> Result<Option<BoxStream<'static, Result<Answer, Error>>>, Error> {
         call::check_idempotency_key(key)?;
         let Some(ticket) = self.joined.ticket(metadata, key) else { return Ok(None) };
+        let ticket = ticket.of(caller);
         let fingerprint = joined::fingerprint(kind, request.clone()).await;
         let mut own = metadata.clone();
         own.remove("grpc-timeout");
@@ -317,13 +313,14 @@ impl ImageService for ImageDoor {
         &self,
         request: Request<pb::GenerateImagesRequest>,
     ) -> Result<Response<pb::GenerateImagesResponse>, Status> {
+        let caller = self.keys.caller(&request)?;
         let (metadata, _, request) = request.into_parts();
         let work = |metadata: MetadataMap, request| {
             let door = self.clone();
             let answer = async move { door.generate(&metadata, request).await.map(Answer::Whole) };
             answer.into_stream().boxed()
         };
-        let joined = self.joined(&metadata, &request.idempotency_key, WHOLE, &request, work).await?;
+        let joined = self.joined(&caller, &metadata, &request.idempotency_key, WHOLE, &request, work).await?;
         let Some(mut answers) = joined else { return Ok(Response::new(self.generate(&metadata, request).await?)) };
         match answers.try_next().await? {
             Some(Answer::Whole(answer)) => Ok(Response::new(answer)),
@@ -339,6 +336,7 @@ impl ImageService for ImageDoor {
         &self,
         request: Request<pb::StreamImagesRequest>,
     ) -> Result<Response<Self::StreamImagesStream>, Status> {
+        let caller = self.keys.caller(&request)?;
         let (metadata, _, request) = request.into_parts();
         let work = |metadata: MetadataMap, request| {
             let door = self.clone();
@@ -346,7 +344,7 @@ impl ImageService for ImageDoor {
                 async move { Ok::<_, Error>(door.clone().events(door.admit_stream(&metadata, request).await?)) };
             admitted.into_stream().try_flatten().map_ok(Answer::Event).boxed()
         };
-        let joined = self.joined(&metadata, &request.idempotency_key, STREAM, &request, work).await?;
+        let joined = self.joined(&caller, &metadata, &request.idempotency_key, STREAM, &request, work).await?;
         let Some(answers) = joined else {
             let admitted = self.admit_stream(&metadata, request).await?;
             return Ok(Response::new(self.clone().events(admitted).map(in_message).boxed()));
@@ -362,23 +360,6 @@ impl ImageService for ImageDoor {
             Err(error) => Err(error.into()),
         });
         Ok(Response::new(events.boxed()))
-    }
-}
-
-fn in_message(event: Result<Event, Error>) -> Result<pb::StreamImagesResponse, Status> {
-    Ok(pb::StreamImagesResponse { event: Some(event?) })
-}
-
-fn in_words(picture: Encoded, revised_prompt: String) -> pb::Picture {
-    let Encoded { data, media_type, size } = picture;
-    pb::Picture {
-        data,
-        media_key: String::new(),
-        media_type: media_type.as_str().to_owned(),
-        width: size.width,
-        height: size.height,
-        revised_prompt,
-        original_media_key: String::new(),
     }
 }
 

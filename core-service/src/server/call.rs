@@ -16,17 +16,19 @@ use http_body::Frame;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Span, field, info_span};
 
 use crate::{
     call::{self, REQUEST_ID},
     error::{Error, ProviderError},
+    keys::Keys,
 };
 
 /// Wraps all services of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct CallLayer {
     ends: Ends,
+    keys: Keys,
 }
 
 /// How calls are told that the server goes down.
@@ -41,9 +43,14 @@ pub(crate) struct Ends {
 /// A stream that only looks on.
 const WATCHING: &str = "/triptych.v1.VideoService/WatchVideo";
 
+/// The services that ask who calls: those of the contract, but for the one to which the name of a medium is the key.
+fn asks(path: &str) -> bool {
+    path.starts_with("/triptych.v1.") && !path.starts_with("/triptych.v1.MediaService/")
+}
+
 impl CallLayer {
-    pub(crate) fn new(ends: Ends) -> Self {
-        Self { ends }
+    pub(crate) fn new(ends: Ends, keys: Keys) -> Self {
+        Self { ends, keys }
     }
 }
 
@@ -51,7 +58,7 @@ impl<S> Layer<S> for CallLayer {
     type Service = Calls<S>;
 
     fn layer(&self, inner: S) -> Calls<S> {
-        Calls { inner, ends: self.ends.clone() }
+        Calls { inner, ends: self.ends.clone(), keys: self.keys.clone() }
     }
 }
 
@@ -59,6 +66,7 @@ impl<S> Layer<S> for CallLayer {
 pub(crate) struct Calls<S> {
     inner: S,
     ends: Ends,
+    keys: Keys,
 }
 
 impl<S> Service<Request<Body>> for Calls<S>
@@ -78,15 +86,21 @@ where
         let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
         let id = call::request_id(&metadata);
         let deadline = call::deadline(&metadata);
-        *request.headers_mut() = metadata.into_headers();
         // Sane by construction, whoever named it: graphic ASCII.
         let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
+        let method = request.uri().path().trim_start_matches('/');
+        let span = info_span!("call", request.id = id, rpc.method = method, caller = field::Empty);
+        let record = Record { span: span.clone(), begun: Instant::now(), told: false };
+        // Before the message is read: a stranger's may be a long one.
+        if asks(request.uri().path()) {
+            match span.in_scope(|| self.keys.shown(&metadata)) {
+                Ok(caller) => caller.accompany(request.extensions_mut()),
+                Err(error) => return Box::pin(async move { Ok(record.refuse(error.into(), &header)) }),
+            }
+        }
+        *request.headers_mut() = metadata.into_headers();
         // The doors read the id from the metadata, as they do for calls within the process.
         request.headers_mut().insert(REQUEST_ID, header.clone());
-
-        let method = request.uri().path().trim_start_matches('/');
-        let span = info_span!("call", request.id = id, rpc.method = method);
-        let record = Record { span: span.clone(), begun: Instant::now(), told: false };
 
         // The transport, too, ends a call at its deadline, but as CANCELLED. This timer was set first, so it wins.
         let late = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));

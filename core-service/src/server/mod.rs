@@ -69,7 +69,7 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
         // Outside of what holds for every call, which thereby sees gRPC alone.
         .layer(tower::util::option_layer(web::cors(&settings.cors_allow_origins)))
         .layer(GrpcWebLayer::new())
-        .layer(CallLayer::new(ends.clone()))
+        .layer(CallLayer::new(ends.clone(), core.keys().clone()))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, ends.draining.clone().cancelled_owned());
     let mut serving = Box::pin(serving);

@@ -23,6 +23,7 @@ use crate::{
     catalog::{Catalog, Entry},
     check,
     error::{Error, ProviderError},
+    keys::{Caller, Keys},
     media::{Inputs, MediaKey, MediaType, Vault},
 };
 
@@ -36,18 +37,25 @@ pub struct VideoDoor {
     jobs: Jobs,
     inputs: Inputs,
     vault: Vault,
+    keys: Keys,
 }
 
 impl VideoDoor {
     /// A door to the video models of this catalog; a [`Runner`](super::runner::Runner) over the same jobs moves them.
     pub fn new(catalog: Arc<Catalog>, jobs: Jobs, inputs: Inputs) -> Self {
         let vault = jobs.vault.clone();
-        Self { catalog, jobs, inputs, vault }
+        Self { catalog, jobs, inputs, vault, keys: Keys::default() }
     }
 
-    async fn create(&self, mut request: pb::CreateVideoRequest) -> Result<Job, Error> {
+    /// The same, for callers with one of these keys.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+
+    async fn create(&self, caller: &Caller, mut request: pb::CreateVideoRequest) -> Result<Job, Error> {
         let key = std::mem::take(&mut request.idempotency_key);
-        let key = validate::key(key, "create", &request.encode_to_vec())?;
+        let key = validate::key(caller, key, "create", &request.encode_to_vec())?;
         // Before everything else: a repeated create answers alike even if its picture's address is dead by now.
         if let Some(known) = self.known(key.as_ref()).await? {
             return Ok(known);
@@ -80,10 +88,10 @@ impl VideoDoor {
         self.jobs.create(id, order, key).await
     }
 
-    async fn remix(&self, request: pb::RemixVideoRequest) -> Result<Job, Error> {
+    async fn remix(&self, caller: &Caller, request: pb::RemixVideoRequest) -> Result<Job, Error> {
         let pb::RemixVideoRequest { id, prompt, idempotency_key } = request;
         let told = [id.as_str(), "\0", prompt.as_str()].concat();
-        let key = validate::key(idempotency_key, "remix", told.as_bytes())?;
+        let key = validate::key(caller, idempotency_key, "remix", told.as_bytes())?;
         if let Some(known) = self.known(key.as_ref()).await? {
             return Ok(known);
         }
@@ -169,11 +177,13 @@ impl VideoService for VideoDoor {
         &self,
         request: Request<pb::CreateVideoRequest>,
     ) -> Result<Response<pb::CreateVideoResponse>, Status> {
-        let job = self.create(request.into_inner()).await?;
+        let caller = self.keys.caller(&request)?;
+        let job = self.create(&caller, request.into_inner()).await?;
         Ok(Response::new(pb::CreateVideoResponse { video: Some(self.view(&job).await?) }))
     }
 
     async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
+        self.keys.caller(&request)?;
         let job = self.jobs.get(&request.get_ref().id).await?;
         Ok(Response::new(pb::GetVideoResponse { video: Some(self.view(&job).await?) }))
     }
@@ -182,6 +192,7 @@ impl VideoService for VideoDoor {
         &self,
         request: Request<pb::ListVideosRequest>,
     ) -> Result<Response<pb::ListVideosResponse>, Status> {
+        self.keys.caller(&request)?;
         let mut page = validate::page(request.get_ref())?;
         let limit = page.limit as usize;
         // One more than asked for tells whether there are more.
@@ -200,6 +211,7 @@ impl VideoService for VideoDoor {
         &self,
         request: Request<pb::WatchVideoRequest>,
     ) -> Result<Response<Self::WatchVideoStream>, Status> {
+        self.keys.caller(&request)?;
         let snapshots = self.jobs.watch(&request.get_ref().id).await?;
         let door = self.clone();
         let messages = snapshots.then(move |job| {
@@ -215,6 +227,7 @@ impl VideoService for VideoDoor {
         &self,
         request: Request<pb::DownloadVideoRequest>,
     ) -> Result<Response<Self::DownloadVideoStream>, Status> {
+        self.keys.caller(&request)?;
         let pb::DownloadVideoRequest { id, variant, offset, length } = request.into_inner();
         let variant = validate::variant(&variant)?;
         let job = self.jobs.get(&id).await?;
@@ -233,6 +246,7 @@ impl VideoService for VideoDoor {
         &self,
         request: Request<pb::CancelVideoRequest>,
     ) -> Result<Response<pb::CancelVideoResponse>, Status> {
+        self.keys.caller(&request)?;
         let job = self.jobs.cancel(&request.get_ref().id).await?;
         Ok(Response::new(pb::CancelVideoResponse { video: Some(self.view(&job).await?) }))
     }
@@ -241,6 +255,7 @@ impl VideoService for VideoDoor {
         &self,
         request: Request<pb::DeleteVideoRequest>,
     ) -> Result<Response<pb::DeleteVideoResponse>, Status> {
+        self.keys.caller(&request)?;
         let id = self.jobs.delete(&request.get_ref().id).await?;
         Ok(Response::new(pb::DeleteVideoResponse { id: id.to_string() }))
     }
@@ -249,7 +264,8 @@ impl VideoService for VideoDoor {
         &self,
         request: Request<pb::RemixVideoRequest>,
     ) -> Result<Response<pb::RemixVideoResponse>, Status> {
-        let job = self.remix(request.into_inner()).await?;
+        let caller = self.keys.caller(&request)?;
+        let job = self.remix(&caller, request.into_inner()).await?;
         Ok(Response::new(pb::RemixVideoResponse { video: Some(self.view(&job).await?) }))
     }
 }

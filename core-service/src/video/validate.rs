@@ -8,7 +8,7 @@ use super::{
     job::{IdempotencyKey, JobId},
     store::Page,
 };
-use crate::{call, check, error::Error, size::Size};
+use crate::{call, check, error::Error, keys::Caller, size::Size};
 
 /// The least of either side of a frame, in pixels.
 const LEAST_SIDE: u32 = 64;
@@ -95,12 +95,17 @@ fn seconds(seconds: Option<u32>) -> Result<u32, Error> {
 }
 
 /// The key with the digest of what it stands for; `None` without one. `request` is the encoded request without the key,
-/// `call` keeps equal bytes of different calls apart.
-pub(super) fn key(text: String, call: &str, request: &[u8]) -> Result<Option<IdempotencyKey>, Error> {
+/// `call` keeps equal bytes of different calls apart. Callers known by name have keys of their own.
+pub(super) fn key(caller: &Caller, text: String, call: &str, request: &[u8]) -> Result<Option<IdempotencyKey>, Error> {
     call::check_idempotency_key(&text)?;
     if text.is_empty() {
         return Ok(None);
     }
+    // No name has a slash.
+    let text = match caller.name() {
+        Some(name) => format!("{name}/{text}"),
+        None => text,
+    };
     let digest = Sha256::new().chain_update(call).chain_update([0]).chain_update(request).finalize();
     let nibble = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('?');
     let fingerprint = digest.iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)]).collect();
@@ -185,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_key_is_printable_and_stands_for_one_request_of_one_call() {
-        let made = |text: &str, call, request| key(text.to_owned(), call, request);
+        let made = |text: &str, call, request| key(&Caller::default(), text.to_owned(), call, request);
         assert_eq!(made("", "create", b"a").unwrap(), None);
         assert_eq!(made("k", "create", b"a").unwrap(), made("k", "create", b"a").unwrap());
         assert_ne!(made("k", "create", b"a").unwrap(), made("k", "create", b"b").unwrap());

@@ -39,7 +39,7 @@ const PREFIX: &str = "TRIPTYCH_";
 const FILE: &str = "TRIPTYCH_CONFIG";
 
 /// Settings of these names are never shown, whatever section they are in.
-const SECRET: [&str; 3] = ["api_key", "api_secret", "signing_key"];
+const SECRET: [&str; 6] = ["api_key", "api_secret", "signing_key", "keys", "secret", "sha256"];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,9 @@ impl Layers {
         // Lists of sections are too long to be repeated; the message names the one it means.
         let value = at(&self.tree, key).filter(|value| !sections(value));
         let value = value.map_or_else(String::new, |value| format!(" = {}", mask(key, value)));
-        let origin = self.origins.get(key).map_or_else(String::new, |origin| format!(" (from {origin})"));
+        // An item of a list came with the list.
+        let whole = key.split_once('[').map_or(key, |(list, _)| list);
+        let origin = self.origins.get(whole).map_or_else(String::new, |origin| format!(" (from {origin})"));
         ConfigError(format!("{key}{value}{origin}: {message}"))
     }
 
@@ -265,9 +267,12 @@ fn sections(value: &Value) -> bool {
     value.as_array().is_some_and(|list| list.iter().any(Value::is_table))
 }
 
+fn hidden() -> Value {
+    Value::String("(hidden)".to_owned())
+}
+
 /// A value without what must not be shown, however deep it lies.
 fn masked(value: &Value) -> Value {
-    let hidden = || Value::String("(hidden)".to_owned());
     match value {
         Value::Array(list) => Value::Array(list.iter().map(masked).collect()),
         Value::Table(section) => {
@@ -289,6 +294,11 @@ fn is_secret(key: &str) -> bool {
 }
 
 fn mask(key: &str, value: &Value) -> String {
+    if let Some(list) = value.as_array().filter(|_| is_secret(key)) {
+        // Its texts are secrets; its sections hide their own.
+        let item = |item: &Value| if item.is_str() { hidden() } else { masked(item) };
+        return Value::Array(list.iter().map(item).collect()).to_string();
+    }
     if sections(value) {
         return masked(value).to_string();
     }

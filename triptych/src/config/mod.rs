@@ -10,7 +10,7 @@ use std::{
     thread::available_parallelism,
 };
 
-use core_service::config as core;
+use core_service::{config as core, keys::Keys};
 use rest_gateway::LinkSigner;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{
@@ -111,12 +111,22 @@ impl Config {
             std::env::var(name).ok().or_else(|| Some(dotenv.iter().find(|(known, _)| known == name)?.1.clone()))
         };
         let mut config = Self::from_layers(file, dotenv.clone(), environment)?;
-        config.name_keys(lookup)?;
+        config.look_up(lookup)?;
         Ok(config)
     }
 
-    /// Looks up the keys that upstreams keep in variables of their own.
-    fn name_keys(&mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+    /// Looks up what is kept in variables of its own, callers' keys and upstreams', and validates them.
+    fn look_up(&mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+        for key in self.core.keys.iter_mut().filter(|key| !key.secret_env.is_empty()) {
+            let core::Key { name, secret_env, .. } = &*key;
+            let fail = |why| ConfigError(format!("keys: `{name}` has secret_env = \"{secret_env}\", {why}"));
+            if key.secret.is_some() {
+                return Err(fail("and a secret besides; keep one of the two"));
+            }
+            key.secret = Some(looked_up(&lookup, secret_env).map_err(fail)?);
+        }
+        let sound = self.core.validate().and_then(|()| Keys::new(&self.core.keys).map(drop));
+        sound.map_err(|core::Invalid { key, message }| self.layers.complain(key, &message))?;
         for upstream in self.core.chat.upstreams.iter_mut().filter(|upstream| !upstream.api_key_env.is_empty()) {
             let core::Upstream { name, api_key_env, .. } = &*upstream;
             let fail =
@@ -124,12 +134,7 @@ impl Config {
             if upstream.api_key.is_some() {
                 return Err(fail("and an api_key besides; keep one of the two"));
             }
-            let key = lookup(api_key_env).filter(|key| !key.is_empty());
-            let key = key.ok_or_else(|| fail("which is not set in the environment"))?;
-            if key.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
-                return Err(fail("which holds more than printable ASCII characters"));
-            }
-            upstream.api_key = Some(key.into());
+            upstream.api_key = Some(looked_up(&lookup, api_key_env).map_err(fail)?);
         }
         Ok(())
     }
@@ -163,6 +168,15 @@ impl Config {
         crate::telemetry::filter(&config.log).map_err(|error| config.layers.complain("log.filter", &error))?;
         Ok(config)
     }
+}
+
+/// The secret that a variable holds, or why there is none.
+fn looked_up(lookup: impl Fn(&str) -> Option<String>, variable: &str) -> Result<SecretString, &'static str> {
+    let secret = lookup(variable).filter(|secret| !secret.is_empty()).ok_or("which is not set in the environment")?;
+    if secret.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
+        return Err("which holds more than printable ASCII characters");
+    }
+    Ok(secret.into())
 }
 
 /// The variables of a `.env` file, which need not exist. The process's own environment stays as it is.

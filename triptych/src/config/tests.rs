@@ -7,6 +7,8 @@ use secrecy::ExposeSecret as _;
 
 use super::*;
 
+mod keys;
+
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
@@ -237,9 +239,9 @@ policy = "first_token"
 #[test]
 fn several_upstreams_are_read_their_keys_looked_up_and_never_shown() {
     let mut config = load(TWO, &[], &[]).unwrap();
-    let missing = config.name_keys(|_| None).unwrap_err().to_string();
+    let missing = config.look_up(|_| None).unwrap_err().to_string();
     assert!(missing.contains("`far`") && missing.contains("FAR_KEY"), "{missing}");
-    config.name_keys(|name| (name == "FAR_KEY").then(|| "sk-far-secret".to_owned())).unwrap();
+    config.look_up(|name| (name == "FAR_KEY").then(|| "sk-far-secret".to_owned())).unwrap();
     let [near, far] = config.core.chat.upstreams.as_slice() else { panic!("{:?}", config.core.chat) };
     assert_eq!((near.weight, near.priority, near.first_byte_timeout), (1, 0, None));
     assert_eq!((far.priority, far.first_byte_timeout), (1, Some(Duration::from_secs(20))));

@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::*;
+use crate::{config, keys::Keys};
 
 const TTL: Duration = Duration::from_mins(10);
 
@@ -42,6 +43,22 @@ fn enter(
         UnboundedReceiverStream::new(receiver).boxed()
     })?;
     Ok((items, feed))
+}
+
+#[test]
+fn a_caller_with_a_name_is_the_same_under_every_secret_and_nobody_else() {
+    let joined = joined();
+    let ticket = |secret, name: &str| {
+        let key =
+            |secret: &str| config::Key { name: name.to_owned(), secret: Some(secret.into()), ..config::Key::default() };
+        let mut request = tonic::Request::new(());
+        *request.metadata_mut() = metadata(secret, None);
+        let caller = Keys::new(&[key("0123456789abcdef"), key("fedcba9876543210")]).unwrap().caller(&request).unwrap();
+        joined.ticket(request.metadata(), "k").unwrap().of(&caller)
+    };
+    let [old, new] = ["Bearer 0123456789abcdef", "Bearer fedcba9876543210"];
+    assert_eq!(ticket(old, "a"), ticket(new, "a"));
+    assert_ne!(ticket(old, "a"), ticket(old, "b"));
 }
 
 #[tokio::test(start_paused = true)]

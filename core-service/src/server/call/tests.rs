@@ -24,7 +24,7 @@ where
         let answered = handler(request);
         async { Ok::<_, Infallible>(answered.await) }
     });
-    CallLayer::new(ends.clone()).layer(inner).oneshot(request).await.unwrap()
+    CallLayer::new(ends.clone(), Keys::default()).layer(inner).oneshot(request).await.unwrap()
 }
 
 /// A body of one frame, then whatever comes.
