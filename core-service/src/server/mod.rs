@@ -1,18 +1,21 @@
 //! The core as a server of its own: all services, by gRPC and by gRPC-Web, health, reflection, and a way to go down that loses no call.
 
 mod call;
+mod compression;
 mod web;
 
 use std::{future::Future, time::Duration};
 
 use tokio::net::TcpListener;
 use tonic::{
+    body::Body,
     codec::CompressionEncoding,
     service::Routes,
     transport::{Server, server::TcpIncoming},
 };
 use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
+use tower::util::MapRequestLayer;
 use triptych_proto::v1::{
     chat_service_server::{self, ChatServiceServer},
     image_service_server::{self, ImageServiceServer},
@@ -70,6 +73,7 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
         .layer(tower::util::option_layer(web::cors(&settings.cors_allow_origins)))
         .layer(GrpcWebLayer::new())
         .layer(CallLayer::new(ends.clone(), core.keys().clone()))
+        .layer(MapRequestLayer::new(compression::mirrored::<Body>))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, ends.draining.clone().cancelled_owned());
     let mut serving = Box::pin(serving);
@@ -103,6 +107,7 @@ fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Re
                 .max_decoding_message_size(settings.max_message_bytes)
                 .max_encoding_message_size(settings.max_message_bytes)
                 .accept_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Gzip)
         };
     }
     let health = tonic_health::server::HealthService::from_health_reporter(reporter.clone());

@@ -20,6 +20,8 @@ use triptych_proto::v1::{
 use super::*;
 use crate::{call::REQUEST_ID, config::Settings};
 
+mod compressed;
+
 struct Served {
     _dir: TempDir,
     address: SocketAddr,
