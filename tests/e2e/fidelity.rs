@@ -1,6 +1,9 @@
 //! What upstreams of every make answer, and what becomes of it at both doors.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use core_service::chat::dialect::Dialect;
 use futures_util::StreamExt;
@@ -16,11 +19,12 @@ use crate::{
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/chat");
 
-/// What a caller sees: what was said, calls included, and how it ended: with a finish reason, or an error's code.
+/// What a caller sees: what was said, the calls by their index, and how it ended: with a finish reason, or an error's code.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
     text: String,
     reasoning: String,
+    calls: BTreeMap<u64, String>,
     finish: String,
     error: String,
 }
@@ -29,6 +33,12 @@ struct Outcome {
 fn says(text: &str, reasoning: &str, finish: &str) -> Outcome {
     let [text, reasoning, finish] = [text, reasoning, finish].map(str::to_owned);
     Outcome { text, reasoning, finish, ..Outcome::default() }
+}
+
+/// An answer that is nothing but calls of functions.
+fn calls(calls: &[&str]) -> Outcome {
+    let calls = (0..).zip(calls.iter().map(|&call| call.to_owned())).collect();
+    Outcome { calls, ..says("", "", "tool_calls") }
 }
 
 /// A stream that fails after its first words.
@@ -42,7 +52,7 @@ fn fails(error: &str) -> Outcome {
 }
 
 fn table() -> Vec<(&'static str, Outcome)> {
-    let call = r#"look{"at":1}"#;
+    let (call, other) = (r#"look{"at":1}"#, r#"look{"at":2}"#);
     vec![
         ("ark/error-after-done.sse", says("Hi", "", "stop")),
         ("ark/limit.429.json", fails("rate_limit_exceeded")),
@@ -66,7 +76,10 @@ fn table() -> Vec<(&'static str, Outcome)> {
         ("gateways/detail.422.json", fails("upstream_refused")),
         ("gateways/only-done.sse", fails("upstream_unavailable")),
         ("gateways/text.500.txt", fails("upstream_unavailable")),
-        ("gateways/tools-without-index.sse", says(call, "", "tool_calls")),
+        ("gateways/tools-without-index.sse", calls(&[call])),
+        ("gemini/calls-apart.sse", calls(&[call, other])),
+        ("gemini/calls-in-one-piece.sse", calls(&[call, other])),
+        ("gemini/calls-without-ids.sse", calls(&[call, other])),
         ("llama.cpp/error-field.sse", breaks("upstream_unavailable")),
         ("llama.cpp/loading.503.json", fails("upstream_unavailable")),
         ("llama.cpp/no-json-field.sse", breaks("upstream_unavailable")),
@@ -77,7 +90,7 @@ fn table() -> Vec<(&'static str, Outcome)> {
         ("ollama/died.sse", breaks("upstream_unavailable")),
         ("ollama/not-pulled.404.json", fails("upstream_unavailable")),
         ("ollama/stream.sse", says("Hi", "hm", "stop")),
-        ("ollama/tools.sse", says(call, "", "tool_calls")),
+        ("ollama/tools.sse", calls(&[call])),
         ("ollama/whole.json", says("Hi", "hm", "stop")),
         ("openrouter/credits.402.json", fails("provider_credentials")),
         ("openrouter/error-in-reply.json", fails("upstream_unavailable")),
@@ -182,7 +195,8 @@ async fn over_rest(world: &World, stream: bool) -> Outcome {
         outcome.reasoning += &said(&message["reasoning_content"]);
         outcome.finish += &said(&choice["finish_reason"]);
         for call in message["tool_calls"].as_array().into_iter().flatten() {
-            outcome.text += &(said(&call["function"]["name"]) + &said(&call["function"]["arguments"]));
+            let call_so_far = outcome.calls.entry(call["index"].as_u64().unwrap()).or_default();
+            *call_so_far += &(said(&call["function"]["name"]) + &said(&call["function"]["arguments"]));
         }
     };
     if !stream {
@@ -230,8 +244,10 @@ async fn over_grpc(world: &World, stream: bool) -> Outcome {
                 outcome.text += &delta.content.unwrap_or_default();
                 outcome.reasoning += &delta.reasoning_content.unwrap_or_default();
                 outcome.finish += &choice.finish_reason.unwrap_or_default();
-                for function in delta.tool_calls.into_iter().filter_map(|call| call.function) {
-                    outcome.text += &(function.name.unwrap_or_default() + &function.arguments.unwrap_or_default());
+                for call in delta.tool_calls {
+                    let call_so_far = outcome.calls.entry(call.index.into()).or_default();
+                    let function = call.function.unwrap_or_default();
+                    *call_so_far += &(function.name.unwrap_or_default() + &function.arguments.unwrap_or_default());
                 }
             }
         }

@@ -6,6 +6,7 @@ use triptych_proto::v1 as pb;
 use super::{
     message::{settle_reasoning, take_details, take_reasoning},
     reply::{bare_error, take_error, write_logprobs},
+    tools::take_call_deltas,
 };
 use crate::{
     object::{Member, Object, ReadError, read},
@@ -16,7 +17,7 @@ use crate::{
 /// What stands in one event of an upstream's stream: a piece of the reply or an error, sometimes both.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Chunk {
-    /// The piece.
+    /// The piece. Calls without an index have [`NO_INDEX`](super::NO_INDEX): only the stream as a whole tells it.
     pub response: pb::StreamChatResponse,
     /// The `error` member as it is spelled. Whatever else the event says, the stream failed.
     pub error: Option<String>,
@@ -74,7 +75,7 @@ impl Object for pb::ChatDelta {
             "reasoning_content" => member.fill(&mut self.reasoning_content, &mut self.extra_json),
             "reasoning" => take_reasoning(member, &mut self.reasoning_content, &mut self.extra_json),
             "reasoning_details" => take_details(member, &mut self.reasoning_content, &mut self.extra_json),
-            "tool_calls" => member.fill(&mut self.tool_calls, &mut self.extra_json),
+            "tool_calls" => take_call_deltas(member, &mut self.tool_calls, &mut self.extra_json),
             _ => member.keep(&mut self.extra_json),
         }
     }

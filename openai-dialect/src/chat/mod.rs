@@ -1,5 +1,6 @@
 //! Chat completions: request, reply and chunk, each read and written.
 
+mod calls;
 mod chunk;
 mod content;
 mod logprobs;
@@ -10,6 +11,7 @@ mod stream;
 mod tools;
 mod usage;
 
+pub use calls::{CallNumbers, NO_INDEX};
 pub use chunk::{Chunk, read_chunk, write_chunk};
 pub use reply::{Reply, read_reply, write_reply};
 pub use request::{Request, Streaming, read_request, write_request};

@@ -3,6 +3,7 @@
 use serde::de::{Error as _, MapAccess};
 use triptych_proto::v1::{self as pb, tool_choice::Choice};
 
+use super::calls::NO_INDEX;
 use crate::{
     object::{Member, Object},
     write::{Write, append_member, object, scalar},
@@ -226,16 +227,44 @@ impl Write for pb::FunctionCall {
     }
 }
 
-impl Object for pb::ToolCallDelta {
+/// A piece of a call as it is read: its index may be missing, which the contract's cannot.
+#[derive(Debug, Default)]
+pub(super) struct ReadCallDelta {
+    index: Option<u32>,
+    call: pb::ToolCallDelta,
+}
+
+impl From<ReadCallDelta> for pb::ToolCallDelta {
+    fn from(ReadCallDelta { index, call }: ReadCallDelta) -> Self {
+        Self { index: index.unwrap_or(NO_INDEX), ..call }
+    }
+}
+
+impl Object for ReadCallDelta {
     fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+        let Self { index, call } = self;
         match member.name() {
-            "index" => member.fill_or_null(&mut self.index),
-            "id" => member.fill(&mut self.id, &mut self.extra_json),
-            "type" => member.fill(&mut self.r#type, &mut self.extra_json),
-            "function" => member.fill(&mut self.function, &mut self.extra_json),
-            _ => member.keep(&mut self.extra_json),
+            "index" => member.fill_or_null(index),
+            "id" => member.fill(&mut call.id, &mut call.extra_json),
+            "type" => member.fill(&mut call.r#type, &mut call.extra_json),
+            "function" => member.fill(&mut call.function, &mut call.extra_json),
+            _ => member.keep(&mut call.extra_json),
         }
     }
+}
+
+/// Reads the `tool_calls` of a piece.
+pub(super) fn take_call_deltas<'de, A: MapAccess<'de>>(
+    member: Member<'_, 'de, A>,
+    calls: &mut Vec<pb::ToolCallDelta>,
+    extra: &mut String,
+) -> Result<(), A::Error> {
+    let mut read: Vec<ReadCallDelta> = Vec::new();
+    member.fill(&mut read, extra)?;
+    if !read.is_empty() {
+        *calls = read.into_iter().map(Into::into).collect();
+    }
+    Ok(())
 }
 
 impl Write for pb::ToolCallDelta {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::Stream;
-use openai_dialect::chat::{Chunk, ChunkReader};
+use openai_dialect::chat::{CallNumbers, Chunk, ChunkReader};
 use tokio::time::{Instant, Sleep, sleep_until};
 use triptych_proto::v1 as pb;
 
@@ -24,6 +24,7 @@ pub(super) struct Pieces {
     reply: Reply,
     events: EventReader,
     chunks: ChunkReader,
+    calls: CallNumbers,
     /// The piece that was waited for before the stream was handed over.
     first: Option<pb::StreamChatResponse>,
     deadline: Option<Instant>,
@@ -47,8 +48,20 @@ impl Pieces {
         let now = Instant::now();
         let (first, alarm) = (None, Box::pin(sleep_until(now)));
         let (events, chunks) = (EventReader::default(), ChunkReader::default());
-        let mut begun =
-            Self { upstream, reply, events, chunks, first, deadline, heard: now, alarm, finished: false, over: false };
+        let calls = CallNumbers::default();
+        let mut begun = Self {
+            upstream,
+            reply,
+            events,
+            chunks,
+            calls,
+            first,
+            deadline,
+            heard: now,
+            alarm,
+            finished: false,
+            over: false,
+        };
         match poll_fn(|cx| begun.poll_piece(cx)).await {
             Ok(Some(piece)) => begun.first = Some(piece),
             Ok(None) => begun.over = true,
@@ -69,7 +82,7 @@ impl Pieces {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<pb::StreamChatResponse>, ProviderError>> {
         loop {
             while let Some(event) = self.events.next()? {
-                match piece(&event, &mut self.chunks, &mut self.finished)? {
+                match piece(&event, &mut self.chunks, &mut self.calls, &mut self.finished)? {
                     Piece::Some(chunk) => return Poll::Ready(Ok(Some(chunk))),
                     Piece::Nothing => {}
                     Piece::Done => {
@@ -82,7 +95,7 @@ impl Pieces {
                 Ok(Some(bytes)) => self.events.push(&bytes),
                 Ok(None) => {
                     let last = match self.events.last()? {
-                        Some(event) => piece(&event, &mut self.chunks, &mut self.finished)?,
+                        Some(event) => piece(&event, &mut self.chunks, &mut self.calls, &mut self.finished)?,
                         None => Piece::Done,
                     };
                     return Poll::Ready(match last {
@@ -155,7 +168,12 @@ enum Piece {
     Done,
 }
 
-fn piece(event: &Event<'_>, chunks: &mut ChunkReader, finished: &mut bool) -> Result<Piece, ProviderError> {
+fn piece(
+    event: &Event<'_>,
+    chunks: &mut ChunkReader,
+    calls: &mut CallNumbers,
+    finished: &mut bool,
+) -> Result<Piece, ProviderError> {
     let data = match event {
         Event::Data(data) => data.trim_ascii(),
         Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
@@ -166,12 +184,13 @@ fn piece(event: &Event<'_>, chunks: &mut ChunkReader, finished: &mut bool) -> Re
     if data.starts_with(b"[DONE]") {
         return Ok(Piece::Done);
     }
-    let Chunk { response, error } = chunks.read(data).map_err(|error| {
+    let Chunk { mut response, error } = chunks.read(data).map_err(|error| {
         ProviderError::Unreadable(format!("an event of the upstream's stream makes no sense: {error}"))
     })?;
     if let Some(error) = error {
         return Err(failure_in_reply(&error));
     }
+    calls.number(&mut response);
     for reason in response.choices.iter().filter_map(|choice| choice.finish_reason.as_deref()) {
         if let Some(error) = broken_off(reason) {
             return Err(error);
