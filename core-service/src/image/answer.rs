@@ -5,7 +5,7 @@ use tonic::Status;
 use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
 use super::fit::Encoded;
-use crate::error::Error;
+use crate::{error::Error, media::MediaKey};
 
 /// What a request is answered with, one way or the other.
 #[derive(Debug, Clone)]
@@ -21,6 +21,18 @@ impl Answer {
             Self::Whole(answer) => answer.encoded_len(),
             Self::Event(event) => pb::StreamImagesResponse { event: Some(event.clone()) }.encoded_len(),
         }
+    }
+
+    /// The files that it leads to.
+    pub(super) fn media_keys(&self) -> Vec<MediaKey> {
+        let pictures = match self {
+            Self::Whole(answer) => answer.pictures.iter().collect(),
+            Self::Event(Event::Finished(finished)) => finished.picture.iter().collect(),
+            // Previews are handed over as bytes.
+            Self::Event(Event::Preview(_) | Event::Failed(_)) => Vec::new(),
+        };
+        let keys = pictures.into_iter().flat_map(|picture: &pb::Picture| [&picture.media_key, &picture.original_media_key]);
+        keys.filter_map(|key| MediaKey::parse(key)).collect()
     }
 }
 

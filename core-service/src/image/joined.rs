@@ -82,6 +82,12 @@ pub(super) struct Ticket {
     repeated: bool,
 }
 
+/// A request that is over and whose answer is kept.
+pub(super) struct Kept<T> {
+    place: Hash,
+    slot: Arc<Slot<T>>,
+}
+
 impl Ticket {
     /// The same for a caller who is known by name, whichever secret the request shows.
     pub(super) fn of(self, caller: &Caller) -> Self {
@@ -89,6 +95,20 @@ impl Ticket {
             Some(name) => Self { caller: Sha256::digest(name).into(), ..self },
             None => self,
         }
+    }
+
+    /// Where a request of this content has its place.
+    fn place(&self, fingerprint: &Hash) -> Hash {
+        let name = self.key.as_ref().map_or(&fingerprint[..], String::as_bytes);
+        let place = Sha256::new().chain_update(self.caller).chain_update([u8::from(self.key.is_none())]);
+        place.chain_update(name).finalize().into()
+    }
+}
+
+impl<T: Clone> Kept<T> {
+    /// What came of it.
+    pub(super) fn items(&self) -> Vec<T> {
+        self.slot.log.borrow().items.iter().flatten().cloned().collect()
     }
 }
 
@@ -127,6 +147,23 @@ impl<T: Clone + Send + Sync + 'static> Joined<T> {
         Some(Ticket { caller: Sha256::digest(caller).into(), key, repeated })
     }
 
+    /// The answer that a request of this content would join, where it is over.
+    pub(super) fn kept(&self, ticket: &Ticket, fingerprint: &Hash) -> Option<Kept<T>> {
+        let place = ticket.place(fingerprint);
+        let slot = Arc::clone(self.requests().get(&place)?);
+        let over = slot.fingerprint == *fingerprint && slot.log.borrow().over.is_some();
+        (over && ticket.repeated).then_some(Kept { place, slot })
+    }
+
+    /// Forgets an answer that is of no use any more: the next time is a new one.
+    pub(super) fn forget(&self, kept: &Kept<T>) {
+        let mut requests = self.requests();
+        // Another request may have taken the place by now.
+        if requests.get(&kept.place).is_some_and(|there| Arc::ptr_eq(there, &kept.slot)) {
+            requests.remove(&kept.place);
+        }
+    }
+
     /// What comes of the request of this content: the items of its first time, from the beginning, or of `work` if this
     /// is it.
     ///
@@ -138,10 +175,8 @@ impl<T: Clone + Send + Sync + 'static> Joined<T> {
         fingerprint: Hash,
         work: impl FnOnce() -> BoxStream<'static, Result<T, Error>>,
     ) -> Result<BoxStream<'static, Result<T, Error>>, Error> {
-        let Ticket { caller, key, repeated } = ticket;
-        let name = key.as_ref().map_or(&fingerprint[..], String::as_bytes);
-        let place = Sha256::new().chain_update(caller).chain_update([u8::from(key.is_none())]).chain_update(name);
-        let place: Hash = place.finalize().into();
+        let place = ticket.place(&fingerprint);
+        let Ticket { caller: _, key, repeated } = ticket;
         let mut requests = self.requests();
         Shared::tidy(&mut requests);
         if let Some(slot) = requests.get(&place).filter(|_| repeated) {

@@ -298,12 +298,28 @@ impl ImageDoor {
         let mut own = metadata.clone();
         own.remove("grpc-timeout");
         let deadline = call::deadline(metadata);
+        if let Some(kept) = self.joined.kept(&ticket, &fingerprint)
+            && !self.holds(&kept.items()).await
+        {
+            tracing::info!("an answer's picture is gone, so its request is begun anew");
+            self.joined.forget(&kept);
+        }
         let answers = self.joined.enter(ticket, fingerprint, || work(own, request.clone()))?;
         let in_time = stream::try_unfold(answers, move |mut answers| async move {
             let next = in_time(deadline, async { answers.try_next().await }).await?;
             Ok(next.map(|answer| (answer, answers)))
         });
         Ok(Some(in_time.boxed()))
+    }
+
+    /// Whether the pictures that answers lead to are still there. That they were asked for keeps them.
+    async fn holds(&self, answers: &[Answer]) -> bool {
+        for key in answers.iter().flat_map(Answer::media_keys) {
+            if let Err(Error::MediaNotFound(_)) = self.vault.describe(&key).await {
+                return false;
+            }
+        }
+        true
     }
 }
 

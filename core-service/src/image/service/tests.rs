@@ -1,5 +1,9 @@
 //! The door, before the offline engine and before a scripted provider.
 
+mod ending;
+mod joined;
+mod pictures;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -139,47 +143,6 @@ fn field(status: &Status) -> String {
 }
 
 #[tokio::test]
-async fn a_linked_picture_is_kept_and_is_the_same_the_second_time() {
-    let stage = offline();
-    let image = pb::ImageRequest { delivery: pb::ImageDelivery::Unspecified.into(), ..small() };
-    let first = stage.generate(image.clone()).await.unwrap();
-    let second = stage.generate(image).await.unwrap();
-    assert_eq!((first.model.as_str(), first.pictures.len()), ("offline-image", 1));
-    assert_eq!(first.pictures, second.pictures);
-    let made = &first.pictures[0];
-    assert!(made.data.is_empty());
-    let kept = stage.vault.bytes(&MediaKey::parse(&made.media_key).unwrap(), 1 << 20).await.unwrap();
-    assert_eq!(image::load_from_memory(&kept).unwrap().into_rgba8().dimensions(), (48, 32));
-}
-
-#[tokio::test]
-async fn pictures_have_exactly_the_size_and_format_asked_for() {
-    let stage = offline();
-    for (word, media_type, format) in [
-        ("png", "image/png", ImageFormat::Png),
-        ("jpeg", "image/jpeg", ImageFormat::Jpeg),
-        ("webp", "image/webp", ImageFormat::WebP),
-    ] {
-        let image = pb::ImageRequest { output_format: word.to_owned(), size: "333x77".to_owned(), ..small() };
-        let made = stage.generate(image).await.unwrap().pictures.remove(0);
-        assert_eq!((made.media_type.as_str(), made.width, made.height), (media_type, 333, 77));
-        assert_eq!(image::guess_format(&made.data).unwrap(), format);
-        assert_eq!(image::load_from_memory(&made.data).unwrap().into_rgba8().dimensions(), (333, 77));
-        assert!(made.media_key.is_empty());
-    }
-}
-
-#[tokio::test]
-async fn several_pictures_differ_and_the_first_is_the_single_one() {
-    let stage = offline();
-    let made = stage.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
-    let single = stage.generate(small()).await.unwrap().pictures;
-    assert_eq!(made.len(), 3);
-    assert_eq!(made[0], single[0]);
-    assert!(made[0].data != made[1].data && made[1].data != made[2].data);
-}
-
-#[tokio::test]
 async fn previews_come_before_their_picture_and_never_more_than_asked_for() {
     let stage = offline();
     // No more events than the engine keeps for a reader who lags: none of these may be missing.
@@ -233,29 +196,6 @@ async fn what_does_not_fit_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn an_edit_keeps_the_size_and_what_the_mask_covers() {
-    let stage = offline();
-    let before = picture(60, 40, |_, _| 255);
-    let mask = picture(60, 40, |x, _| if x < 30 { 255 } else { 0 });
-    let edit = pb::ImageRequest {
-        size: String::new(),
-        pictures: vec![input(before.clone())],
-        mask: Some(input(mask)),
-        ..small()
-    };
-    let made = stage.generate(edit).await.unwrap().pictures.remove(0);
-    let (before, after) =
-        [&before, &made.data].map(|bytes| image::load_from_memory(bytes).unwrap().into_rgba8()).into();
-    assert_eq!(after.dimensions(), (60, 40));
-    let same = |from: u32, to: u32| {
-        (from..to)
-            .flat_map(|x| (0..40).map(move |y| (x, y)))
-            .all(|(x, y)| before.get_pixel(x, y) == after.get_pixel(x, y))
-    };
-    assert!(same(0, 30) && !same(30, 60));
-}
-
-#[tokio::test]
 async fn a_model_without_edits_says_so() {
     let (stage, _) = scripted(vec![finished(0)], false);
     let edit = pb::ImageRequest { pictures: vec![input(picture(9, 9, |_, _| 255))], ..small() };
@@ -271,20 +211,6 @@ async fn pictures_are_put_in_order_and_fewer_than_asked_for_are_better_than_none
     assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
     let events: Vec<_> = stage.stream(small(), 0).await.collect().await;
     assert!(matches!(&events[..], [Err(status)] if status.code() == Code::Internal));
-}
-
-#[tokio::test]
-async fn whatever_size_and_format_a_provider_makes_the_caller_gets_what_was_asked_for() {
-    let large = picture(640, 400, |_, _| 255);
-    let event = ImageEvent::Finished { index: 0, picture: large.clone(), revised_prompt: "more".to_owned() };
-    let (stage, _) = scripted(vec![event], false);
-    let image = pb::ImageRequest { output_format: "jpeg".to_owned(), keep_original: true, ..small() };
-    let made = stage.generate(image).await.unwrap().pictures.remove(0);
-    assert_eq!((made.media_type.as_str(), made.width, made.height), ("image/jpeg", 48, 32));
-    assert_eq!(image::load_from_memory(&made.data).unwrap().into_rgb8().dimensions(), (48, 32));
-    assert_eq!(made.revised_prompt, "more");
-    let original = MediaKey::parse(&made.original_media_key).unwrap();
-    assert_eq!(stage.vault.bytes(&original, 1 << 20).await.unwrap(), large);
 }
 
 #[tokio::test]
@@ -318,15 +244,6 @@ async fn what_could_not_be_made_is_told_beside_what_was_and_usage_is_added_up() 
 }
 
 #[tokio::test]
-async fn a_call_that_breaks_after_a_picture_hands_that_picture_over() {
-    let broken = Err(ProviderError::Unavailable("gone".to_owned()));
-    let (stage, _) = playing(vec![Ok(finished(1)), broken], false);
-    let made = stage.generate(pb::ImageRequest { n: Some(2), ..small() }).await.unwrap();
-    let failures: Vec<_> = made.failures.iter().map(|failure| (failure.picture_index, failure.code.as_str())).collect();
-    assert_eq!((made.pictures.len(), failures), (1, vec![(0, "upstream_unavailable")]));
-}
-
-#[tokio::test]
 async fn a_preview_that_is_no_picture_is_left_out() {
     let preview = ImageEvent::Preview { index: 0, partial: 0, picture: Bytes::from_static(b"half a picture") };
     let (stage, _) = scripted(vec![preview, finished(0)], false);
@@ -345,65 +262,4 @@ async fn a_preview_that_is_no_picture_is_left_out() {
 async fn a_picture_nobody_asked_for_is_unreadable() {
     let (stage, _) = scripted(vec![finished(1)], false);
     assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
-}
-
-#[tokio::test]
-async fn an_error_after_a_picture_is_the_last_item_of_the_stream() {
-    let broken = Err(ProviderError::Unavailable("gone".to_owned()));
-    let (stage, alarm) = playing(vec![Ok(finished(0)), broken, Ok(finished(1))], true);
-    let events: Vec<_> = stage.stream(pb::ImageRequest { n: Some(2), ..small() }, 0).await.collect().await;
-    assert!(matches!(&events[..], [Ok(_), Err(status)] if status.code() == Code::Unavailable));
-    assert!(*alarm.borrow());
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_deadline_ends_the_call_and_the_providers_work() {
-    for streamed in [false, true] {
-        let (stage, alarm) = scripted(vec![finished(0)], true);
-        let begun = Instant::now();
-        let status = if streamed {
-            let body = pb::StreamImagesRequest { image: Some(small()), ..Default::default() };
-            let mut request = Request::new(body);
-            request.set_timeout(Duration::from_secs(7));
-            let events: Vec<_> = stage.door.stream_images(request).await.unwrap().into_inner().collect().await;
-            events.into_iter().nth(1).unwrap().unwrap_err()
-        } else {
-            let mut request = request(small());
-            request.set_timeout(Duration::from_secs(7));
-            stage.door.generate_images(request).await.unwrap_err()
-        };
-        assert_eq!(status.code(), Code::DeadlineExceeded);
-        assert_eq!(begun.elapsed().as_secs(), 7);
-        assert!(*alarm.borrow());
-    }
-}
-
-#[tokio::test]
-async fn hanging_up_ends_the_providers_work() {
-    let (stage, alarm) = scripted(vec![finished(0)], true);
-    let mut events = stage.stream(small(), 0).await;
-    assert!(events.next().await.unwrap().is_ok());
-    assert!(!*alarm.borrow());
-    drop(events);
-    assert!(*alarm.borrow());
-    let (stage, alarm) = scripted(vec![finished(0)], true);
-    assert!(stage.generate(small()).now_or_never().is_none());
-    assert!(*alarm.borrow());
-}
-
-#[tokio::test(start_paused = true)]
-async fn faults_happen_on_request() {
-    let stage = offline();
-    let ask = |model: &str| stage.generate(pb::ImageRequest { model: model.to_owned(), ..small() });
-    let status = ask("offline-image-fault-429").await.unwrap_err();
-    assert_eq!(status.code(), Code::ResourceExhausted);
-    let retry = status.get_error_details().retry_info().unwrap().retry_delay;
-    assert_eq!(retry, Some(Duration::from_secs(2)));
-    assert_eq!(ask("offline-image-fault-500").await.unwrap_err().code(), Code::Unavailable);
-    let status = ask("offline-image-fault-refused").await.unwrap_err();
-    let info = status.get_error_details().error_info().unwrap().reason.clone();
-    assert_eq!((status.code(), info.as_str()), (Code::InvalidArgument, "CONTENT_POLICY_VIOLATION"));
-    let begun = Instant::now();
-    assert_eq!(ask("offline-image-fault-slow").await.unwrap().pictures.len(), 1);
-    assert_eq!(begun.elapsed().as_secs(), 10);
 }
