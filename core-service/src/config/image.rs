@@ -155,6 +155,8 @@ pub struct NanoBanana {
     pub api_key: Option<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
+    /// Whether a model that answered without a picture is asked once more though that answer was billed.
+    pub retry_unsafe: bool,
 }
 
 /// A Midjourney proxy. Connected once it has an address.
@@ -260,6 +262,7 @@ impl Default for NanoBanana {
             base_url: Url::parse("https://generativelanguage.googleapis.com/v1beta").ok(),
             api_key: None,
             models: names(["gemini-3.1-flash-image", "gemini-3-pro-image", "gemini-2.5-flash-image"]),
+            retry_unsafe: false,
         }
     }
 }

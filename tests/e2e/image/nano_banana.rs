@@ -31,11 +31,14 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
         (2, &["picture.json", "picture.json"], makes(2, 2378)),
         (2, &["picture.json", "blocked-picture.json"], partly("content_policy_violation", 1198)),
         (2, &["picture.json", "broken.500.json"], partly("upstream_unavailable", 1189)),
-        // Words are no picture; the second try may bring one.
-        (1, &["words.json", "picture.json"], makes(1, 1209)),
-        (1, &["words.json", "words.json"], fails("upstream_refused")),
-        (1, &["no-image.json", "stumbled.json"], fails("upstream_unavailable")),
-        (1, &["stumbled.json", "blocked-picture.json"], fails("content_policy_violation")),
+        // Words are no picture, but were paid.
+        (1, &["words.json"], fails("upstream_refused")),
+        (1, &["no-image.json"], fails("upstream_refused")),
+        (1, &["stumbled.json"], fails("upstream_unavailable")),
+        // Where nothing was, the second try may bring one.
+        (1, &["free-words.json", "picture.json"], makes(1, 1189)),
+        (1, &["free-words.json", "free-words.json"], fails("upstream_refused")),
+        (1, &["free-words.json", "blocked-picture.json"], fails("content_policy_violation")),
         (1, &["blocked-picture.json"], fails("content_policy_violation")),
         (1, &["blocked-with-words.json"], fails("content_policy_violation")),
         (1, &["blocked-prompt.json"], fails("content_policy_violation")),
@@ -134,8 +137,19 @@ async fn pixels_become_a_ratio_and_a_tier_and_pixels_again() {
 }
 
 #[tokio::test]
-async fn an_answer_in_words_is_asked_for_a_picture_more_firmly() {
-    over_both_hops(async |world| {
+async fn where_the_operator_allows_it_a_billed_answer_in_words_is_asked_for_a_picture_more_firmly() {
+    let adjust = |settings: &mut Settings, gateway: &mut _| {
+        connected(settings, gateway);
+        settings.image.nano_banana.retry_unsafe = true;
+    };
+    over_both_hops_with(adjust, async |world| {
+        for (names, expected) in [
+            (["words.json", "picture.json"], makes(1, 1209)),
+            (["no-image.json", "stumbled.json"], fails("upstream_unavailable")),
+        ] {
+            let turns = || names.map(|name| (PATH.to_owned(), fixtures().reply(world, name))).to_vec();
+            PLAYED.at_both_doors(world, 1, &format!("{names:?}"), turns, &expected).await;
+        }
         for name in ["words.json", "words.json"] {
             world.upstream.will_at(PATH, fixtures().reply(world, name));
         }

@@ -32,7 +32,7 @@ use crate::{
 
 /// Where a key alone leads.
 const HOME: &str = "https://generativelanguage.googleapis.com/v1beta";
-/// A model that answers in words, or stumbles, is asked once more.
+/// A model that answers in words, or stumbles, is asked once more, where that cannot be paid twice or may be.
 const TRIES: u32 = 2;
 
 /// Gemini's image models. Clones share the connections.
@@ -40,17 +40,20 @@ const TRIES: u32 = 2;
 pub struct NanoBanana {
     upstream: Upstream,
     calls_at_once: usize,
+    /// Whether what was billed without a picture is asked for again.
+    retry_unsafe: bool,
 }
 
 /// The models, the default first; none without a key.
 pub(crate) fn entries(settings: &Config, means: &Means) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
-    let Config { base_url, api_key, models } = settings;
+    let Config { base_url, api_key, models, retry_unsafe } = settings;
     let Some(key) = api_key.clone() else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(HOME).ok()).ok_or(SetupError::Key)?;
     // In a header and not in the address, which ends up in logs.
     let auth = Auth::Header(HeaderName::from_static("x-goog-api-key"), key);
     let upstream = Upstream::new(base, auth, means.limits)?;
-    let provider: Arc<dyn ImageProvider> = Arc::new(NanoBanana { upstream, calls_at_once: means.calls_at_once });
+    let provider: Arc<dyn ImageProvider> =
+        Arc::new(NanoBanana { upstream, calls_at_once: means.calls_at_once, retry_unsafe: *retry_unsafe });
     let entry = |model: &String| Entry {
         id: model.clone(),
         upstream: model.clone(),
@@ -138,10 +141,13 @@ impl Making {
             self.previews += u32::try_from(previews.len()).unwrap_or(u32::MAX);
             return Ok((previews, Some(self)));
         }
-        let usage = under_way.answer.usage().map(ImageEvent::Usage);
+        let usage = under_way.answer.usage();
+        // Without usage nothing was billed.
+        let again = self.tries < TRIES && (usage.is_none() || self.provider.retry_unsafe);
+        let usage = usage.map(ImageEvent::Usage);
         let end = match under_way.answer.outcome() {
             Outcome::Picture { picture, words } => ImageEvent::Finished { index, picture, revised_prompt: words },
-            Outcome::Again(error) if self.tries < TRIES => {
+            Outcome::Again(error) if again => {
                 tracing::info!(%error, "an image model made no picture and is asked again");
                 return Ok((usage.into_iter().collect(), Some(self)));
             }
