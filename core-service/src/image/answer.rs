@@ -31,7 +31,8 @@ impl Answer {
             // Previews are handed over as bytes.
             Self::Event(Event::Preview(_) | Event::Failed(_)) => Vec::new(),
         };
-        let keys = pictures.into_iter().flat_map(|picture: &pb::Picture| [&picture.media_key, &picture.original_media_key]);
+        let keys =
+            pictures.into_iter().flat_map(|picture: &pb::Picture| [&picture.media_key, &picture.original_media_key]);
         keys.filter_map(|key| MediaKey::parse(key)).collect()
     }
 }
