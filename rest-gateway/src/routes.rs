@@ -8,7 +8,7 @@ use axum::{
     routing::{any, get, post},
 };
 use http::{HeaderName, HeaderValue};
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::{
     app::App, chat, core::Core, error::GatewayError, health, image, media, models, request_id, settings::Settings,
@@ -114,7 +114,9 @@ fn cors(settings: &Settings) -> Option<CorsLayer> {
         "x-triptych-attempts",
     ];
     let told = told.map(HeaderName::from_static);
-    Some(CorsLayer::new().allow_origin(allow).allow_methods(Any).allow_headers(Any).expose_headers(told))
+    // Named one by one: what stands for all leaves out `authorization`.
+    let asked = AllowHeaders::mirror_request();
+    Some(CorsLayer::new().allow_origin(allow).allow_methods(Any).allow_headers(asked).expose_headers(told))
 }
 
 #[cfg(test)]
@@ -160,12 +162,14 @@ mod tests {
     async fn browsers_are_answered_where_the_operator_allows_their_origin() {
         let preflight = || {
             let request = Request::builder().method("OPTIONS").uri("/v1/models").header("origin", "https://a.test");
+            let request = request.header("access-control-request-headers", "authorization,x-own");
             request.header("access-control-request-method", "GET").body(Body::empty()).unwrap()
         };
         let settings = Settings { cors_allow_origins: vec!["https://a.test".to_owned()], ..Settings::default() };
         let answer = send_to(router(Script::default().core(), settings), preflight()).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.test"));
+        assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,x-own"));
         assert_eq!(send(&Script::default(), preflight()).await.status, 405);
     }
 }
