@@ -80,7 +80,7 @@ async fn a_finish_reason_that_nobody_knows_is_logged_and_passed_on() {
 }
 
 #[tokio::test]
-async fn tool_calls_are_not_numbered_anew_with_an_index_or_without() {
+async fn tool_calls_keep_their_index_and_get_one_where_they_have_none() {
     let deltas = [
         json!([{"id": "one", "type": "function", "function": {"name": "f", "arguments": ""}}]),
         json!([{"function": {"arguments": "{"}}, {"id": "two", "function": {"name": "g", "arguments": ""}}]),
@@ -91,9 +91,9 @@ async fn tool_calls_are_not_numbered_anew_with_an_index_or_without() {
         let choice = json!({"index": 0, "delta": {"tool_calls": calls}, "finish_reason": null});
         reply.send(&format!("data: {}\n\n", json!({"id": "c", "created": 7, "model": "m", "choices": [choice]})))
     });
-    // Without an index there is but one call that a piece can belong to: the first.
+    // Without an index a new id begins the next call, and no id goes on with the last one.
     let expected =
-        [(0, "one"), (0, ""), (0, "two"), (0, ""), (5, "six"), (3, "four")].map(|(at, id)| (at, id.to_owned()));
+        [(0, "one"), (0, ""), (1, "two"), (1, ""), (5, "six"), (3, "four")].map(|(at, id)| (at, id.to_owned()));
     over_both_hops(async |world| {
         world.upstream.will(reply.clone().send(&finish("tool_calls")).send("data: [DONE]\n\n"));
         let pieces = streamed(world).await;
