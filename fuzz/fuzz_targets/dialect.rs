@@ -2,7 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_dialect::chat::{Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request};
+use openai_dialect::chat::{
+    CallNumbers, Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request,
+};
 
 fuzz_target!(|text: &[u8]| {
     if let Ok(request) = read_request(text) {
@@ -16,8 +18,9 @@ fuzz_target!(|text: &[u8]| {
         write_reply(&mut out, &reply.response);
         read_reply(&out).expect("what was written can be read");
     }
-    if let Ok(chunk) = read_chunk(text) {
+    if let Ok(mut chunk) = read_chunk(text) {
         let mut out = Vec::new();
+        CallNumbers::default().number(&mut chunk.response);
         write_chunk(&mut out, &chunk.response, true);
         read_chunk(&out).expect("what was written can be read");
     }
