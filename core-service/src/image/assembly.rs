@@ -1,5 +1,7 @@
 //! From settings to the models of the image panel: every provider that is connected, the chosen one first.
 
+use std::sync::Arc;
+
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -28,6 +30,26 @@ pub(crate) struct Means {
     pub(crate) downloads: Downloads,
     /// Counts what is still said to an upstream when its caller has left. Short, and waited for when the core closes.
     pub(crate) errands: TaskTracker,
+}
+
+/// The models of one provider, by the names that its upstream has for them.
+pub(super) fn models(
+    names: &[String],
+    owned_by: &str,
+    capabilities: impl Fn(&str) -> &'static [&'static str],
+    provider: impl ImageProvider + 'static,
+) -> Vec<Entry<dyn ImageProvider>> {
+    let provider: Arc<dyn ImageProvider> = Arc::new(provider);
+    let entry = |name: &String| Entry {
+        id: name.clone(),
+        upstream: name.clone(),
+        owned_by: owned_by.to_owned(),
+        aliases: Vec::new(),
+        capabilities: capabilities(name),
+        hidden: false,
+        provider: Arc::clone(&provider),
+    };
+    names.iter().map(entry).collect()
 }
 
 /// All models, the default first. The built-in engine is always among them.

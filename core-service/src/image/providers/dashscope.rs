@@ -18,13 +18,18 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use self::{
-    answer::{Made, Output},
+    answer::Output,
     family::{Family, Way},
     request::Plan,
 };
 use super::{
-    super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means, fan_out},
+    super::{
+        Edits, ImageEvent, ImageProvider, ImageSpec,
+        assembly::{self, Means},
+        fan_out,
+    },
     asking::json_headers,
+    picture::Item,
     reading::offloaded,
     tasks::Tasks,
 };
@@ -75,17 +80,7 @@ pub(crate) fn entries(settings: &DashscopeImages, means: &Means) -> Result<Vec<E
         interval: *poll_interval,
         errands: means.errands.clone(),
     };
-    let provider: Arc<dyn ImageProvider> = Arc::new(provider);
-    let entry = |model: &String| Entry {
-        id: model.clone(),
-        upstream: model.clone(),
-        owned_by: "dashscope".to_owned(),
-        aliases: Vec::new(),
-        capabilities: Family::of(model).capabilities(),
-        hidden: false,
-        provider: Arc::clone(&provider),
-    };
-    Ok(models.iter().map(entry).collect())
+    Ok(assembly::models(models, "dashscope", |name| Family::of(name).capabilities(), provider))
 }
 
 #[async_trait]
@@ -119,20 +114,11 @@ impl QwenImages {
             let made = self.made(call, plan, first, n).await.map_err(|error| self.upstream.redacted(error))?;
             let pictures = (first..first + n).zip(made).map(move |(index, made)| {
                 let provider = self.clone();
-                async move { Ok(provider.event(index, made).await) }
+                async move { Ok(made.event(index, &provider.upstream, &provider.downloads, &provider.own).await) }
             });
             Ok::<_, ProviderError>(stream::iter(pictures).buffer_unordered(FETCHED_AT_ONCE))
         };
         made.into_stream().try_flatten()
-    }
-
-    async fn event(&self, index: u32, made: Result<Made, ProviderError>) -> ImageEvent {
-        let picture = async {
-            let Made { link, revised_prompt } = made.map_err(|error| self.upstream.redacted(error))?;
-            let file = self.downloads.picture(&link, &self.own).await?;
-            Ok(ImageEvent::Finished { index, picture: file.bytes, revised_prompt })
-        };
-        picture.await.unwrap_or_else(|error| ImageEvent::Failed { index, error })
     }
 
     /// What one request makes.
@@ -142,7 +128,7 @@ impl QwenImages {
         plan: Plan,
         first: u32,
         n: u32,
-    ) -> Result<Vec<Result<Made, ProviderError>>, ProviderError> {
+    ) -> Result<Vec<Item>, ProviderError> {
         let until = until(self.upstream.limits.first_byte, call.deadline);
         // Pictures to start from are dozens of megabytes.
         let body = offloaded(move || Ok(request::write(&call.model, &call.request, plan, first, n))).await?;

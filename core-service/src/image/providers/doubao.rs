@@ -11,18 +11,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::Method;
 use tokio::time::Instant;
 use url::Url;
 
-use self::{
-    answer::{Answer, Item, Picture},
-    family::Family,
-    request::Plan,
-    series::Series,
-};
+use self::{family::Family, request::Plan, series::Series};
 use super::{
-    super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means, fan_out},
+    super::{
+        Edits, ImageEvent, ImageProvider, ImageSpec,
+        assembly::{self, Means},
+        fan_out,
+    },
+    asking::json_headers,
+    picture::{Answer, Item},
     reading::{is_stream, offloaded},
 };
 use crate::{
@@ -42,7 +43,7 @@ const TRACE: &str = "x-client-request-id";
 /// Seedream behind Ark's API. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Seedream {
-    upstream: Arc<Upstream>,
+    upstream: Upstream,
     /// Links begin here, and none is shown the key: they are signed already, and the store refuses both at once.
     own: Own,
     downloads: Downloads,
@@ -57,24 +58,14 @@ pub(crate) fn entries(settings: &Doubao, means: &Means) -> Result<Vec<Entry<dyn 
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(HOME).ok()).ok_or(SetupError::Key)?;
     let provider = Seedream {
-        upstream: Arc::new(Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), means.limits)?),
+        upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), means.limits)?,
         own: Own::new(base),
         downloads: means.downloads.clone(),
         family: *family,
         watermark: *watermark,
         calls_at_once: means.calls_at_once,
     };
-    let provider: Arc<dyn ImageProvider> = Arc::new(provider);
-    let entry = |model: &String| Entry {
-        id: model.clone(),
-        upstream: model.clone(),
-        owned_by: "doubao".to_owned(),
-        aliases: Vec::new(),
-        capabilities: Family::of(model, *family).capabilities(),
-        hidden: false,
-        provider: Arc::clone(&provider),
-    };
-    Ok(models.iter().map(entry).collect())
+    Ok(assembly::models(models, "doubao", |name| Family::of(name, *family).capabilities(), provider))
 }
 
 #[async_trait]
@@ -160,14 +151,10 @@ impl Seedream {
         index: u32,
         until: Instant,
     ) -> Result<Reply, ProviderError> {
-        let mut headers = HeaderMap::with_capacity(2);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Ok(id) = HeaderValue::try_from(&call.request_id) {
-            headers.insert(TRACE, id);
-        }
         let (asked, plan, watermark) = (Arc::clone(call), plan.clone(), self.watermark);
         // Pictures to start from are hundreds of megabytes at worst.
         let body = offloaded(move || Ok(request::write(&asked.model, &asked.request, &plan, index, watermark))).await?;
+        let headers = json_headers(Some((TRACE, &call.request_id)));
         let reply = self.upstream.send(Method::POST, "images/generations", headers, body.into(), until).await?;
         if reply.status.is_success() {
             return Ok(reply);
@@ -184,15 +171,7 @@ impl Seedream {
     }
 
     async fn event(&self, index: u32, item: Item) -> ImageEvent {
-        let picture = match item {
-            Ok(Picture::Bytes(bytes)) => Ok(bytes),
-            Ok(Picture::Link(link)) => self.downloads.picture(&link, &self.own).await.map(|file| file.bytes),
-            Err(error) => Err(self.clean(error)),
-        };
-        match picture {
-            Ok(picture) => ImageEvent::Finished { index, picture, revised_prompt: String::new() },
-            Err(error) => ImageEvent::Failed { index, error },
-        }
+        item.event(index, &self.upstream, &self.downloads, &self.own).await
     }
 
     fn clean(&self, error: ProviderError) -> ProviderError {

@@ -20,7 +20,10 @@ use self::{
     proxy::Proxy,
 };
 use super::{
-    super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means},
+    super::{
+        Edits, ImageEvent, ImageProvider, ImageSpec,
+        assembly::{self, Means},
+    },
     asking::json_headers,
     tasks::Tasks,
 };
@@ -61,7 +64,7 @@ pub(crate) fn entries(settings: &MidjourneyImages, means: &Means) -> Result<Vec<
     };
     // No `Authorization` besides: some proxies would take it for the secret.
     let auth = api_secret.clone().map_or(Auth::None, |secret| Auth::Header(SECRET, secret));
-    let provider: Arc<dyn ImageProvider> = Arc::new(Midjourney {
+    let provider = Midjourney {
         upstream: Upstream::new(base, auth, means.limits)?,
         own,
         downloads: means.downloads.clone(),
@@ -70,17 +73,8 @@ pub(crate) fn entries(settings: &MidjourneyImages, means: &Means) -> Result<Vec<
         interval: *poll_interval,
         grids_at_once: means.calls_at_once,
         errands: means.errands.clone(),
-    });
-    let entry = |model: &String| Entry {
-        id: model.clone(),
-        upstream: model.clone(),
-        owned_by: "midjourney".to_owned(),
-        aliases: Vec::new(),
-        capabilities: &["edit", "preview"],
-        hidden: false,
-        provider: Arc::clone(&provider),
     };
-    Ok(models.iter().map(entry).collect())
+    Ok(assembly::models(models, "midjourney", |_| &["edit", "preview"], provider))
 }
 
 #[async_trait]

@@ -7,6 +7,7 @@ pub mod midjourney;
 pub mod nano_banana;
 pub mod offline;
 pub mod openai;
+mod picture;
 mod reading;
 mod tasks;
 

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt, stream};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, Method};
 use tokio::time::Instant;
 use url::Url;
 
@@ -19,7 +19,12 @@ use self::{
     family::{Family, Plan},
 };
 use super::{
-    super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means, fan_out},
+    super::{
+        Edits, ImageEvent, ImageProvider, ImageSpec,
+        assembly::{self, Means},
+        fan_out,
+    },
+    asking::json_headers,
     reading::{is_stream, offloaded},
 };
 use crate::{
@@ -52,18 +57,8 @@ pub(crate) fn entries(settings: &Config, means: &Means) -> Result<Vec<Entry<dyn 
     // In a header and not in the address, which ends up in logs.
     let auth = Auth::Header(HeaderName::from_static("x-goog-api-key"), key);
     let upstream = Upstream::new(base, auth, means.limits)?;
-    let provider: Arc<dyn ImageProvider> =
-        Arc::new(NanoBanana { upstream, calls_at_once: means.calls_at_once, retry_unsafe: *retry_unsafe });
-    let entry = |model: &String| Entry {
-        id: model.clone(),
-        upstream: model.clone(),
-        owned_by: "google".to_owned(),
-        aliases: Vec::new(),
-        capabilities: Family::of(model).capabilities(),
-        hidden: false,
-        provider: Arc::clone(&provider),
-    };
-    Ok(models.iter().map(entry).collect())
+    let provider = NanoBanana { upstream, calls_at_once: means.calls_at_once, retry_unsafe: *retry_unsafe };
+    Ok(assembly::models(models, "google", |name| Family::of(name).capabilities(), provider))
 }
 
 #[async_trait]
@@ -165,13 +160,9 @@ impl Making {
         *tries += 1;
         let verb = if plan.previews > 0 { "streamGenerateContent?alt=sse" } else { "generateContent" };
         let path = format!("models/{}:{verb}", call.model);
-        let mut headers = HeaderMap::with_capacity(2);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Ok(id) = HeaderValue::try_from(&call.request_id) {
-            headers.insert(REQUEST_ID, id);
-        }
         let asked = Arc::clone(call);
         let body = offloaded(move || Ok(body::write(&asked.request, plan, index, firmly))).await?;
+        let headers = json_headers(Some((REQUEST_ID, &call.request_id)));
         let reply = upstream.send(Method::POST, &path, headers, body.into(), until).await?;
         if !reply.status.is_success() {
             let (status, headers) = (reply.status, reply.headers.clone());

@@ -4,7 +4,7 @@ mod answer;
 mod body;
 mod family;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -14,13 +14,18 @@ use tokio::time::Instant;
 use url::Url;
 
 use self::{
-    answer::{Answer, Item, Picture, Told},
+    answer::Told,
     body::Body,
     family::{Family, Plan},
 };
 use super::{
-    super::{Edits, ImageEvent, ImageProvider, ImageSpec, assembly::Means, fan_out},
-    reading::{self, is_stream, offloaded},
+    super::{
+        Edits, ImageEvent, ImageProvider, ImageSpec,
+        assembly::{self, Means},
+        fan_out,
+    },
+    picture::{Answer, Item},
+    reading::{self, Streamed, is_stream, offloaded},
 };
 use crate::{
     call::{Call, Chunks},
@@ -28,7 +33,7 @@ use crate::{
     config::{OpenaiFamily, OpenaiImages},
     error::ProviderError,
     media::{Downloads, Own},
-    upstream::{Auth, EventReader, Reply, SetupError, Upstream, until, within},
+    upstream::{Auth, Reply, SetupError, Upstream, until},
 };
 
 /// Where a key alone leads.
@@ -37,7 +42,7 @@ const HOME: &str = "https://api.openai.com/v1";
 /// An OpenAI-compatible images upstream. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct OpenAiImages {
-    upstream: Arc<Upstream>,
+    upstream: Upstream,
     /// Who may see the key when a link is followed.
     own: Own,
     downloads: Downloads,
@@ -57,7 +62,7 @@ pub(crate) fn entries(settings: &OpenaiImages, means: &Means) -> Result<Vec<Entr
         Some(value) => Own::new(base.clone()).with_key(header::AUTHORIZATION, value?),
     };
     let auth = api_key.clone().map_or(Auth::None, Auth::Bearer);
-    let upstream = Arc::new(Upstream::new(base, auth, means.limits)?);
+    let upstream = Upstream::new(base, auth, means.limits)?;
     let provider = OpenAiImages {
         upstream,
         own,
@@ -65,17 +70,7 @@ pub(crate) fn entries(settings: &OpenaiImages, means: &Means) -> Result<Vec<Entr
         family: *family,
         calls_at_once: means.calls_at_once,
     };
-    let provider: Arc<dyn ImageProvider> = Arc::new(provider);
-    let entry = |model: &String| Entry {
-        id: model.clone(),
-        upstream: model.clone(),
-        owned_by: "openai".to_owned(),
-        aliases: Vec::new(),
-        capabilities: Family::of(model, *family).capabilities(),
-        hidden: false,
-        provider: Arc::clone(&provider),
-    };
-    Ok(models.iter().map(entry).collect())
+    Ok(assembly::models(models, "openai", |name| Family::of(name, *family).capabilities(), provider))
 }
 
 fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
@@ -148,35 +143,26 @@ impl OpenAiImages {
     }
 
     async fn picture(&self, index: u32, item: Item) -> ImageEvent {
-        let Item { picture, revised_prompt } = item;
-        let picture = match picture {
-            Picture::Bytes(bytes) => Ok(bytes),
-            Picture::Link(link) => self.downloads.picture(&link, &self.own).await.map(|file| file.bytes),
-            Picture::Failed(error) => Err(self.clean(error)),
-        };
-        match picture {
-            Ok(picture) => ImageEvent::Finished { index, picture, revised_prompt },
-            Err(error) => ImageEvent::Failed { index, error },
-        }
+        item.event(index, &self.upstream, &self.downloads, &self.own).await
     }
 
     /// The previews and the picture of a streamed answer.
     fn events(self, reply: Reply, call: &Call<ImageSpec>, index: u32) -> Chunks<ImageEvent> {
         let most = call.request.partial_images;
-        let patience = self.upstream.limits.first_byte;
-        let stream =
-            PictureStream { provider: self, reply, reader: EventReader::default(), patience, deadline: call.deadline };
-        let events = stream::try_unfold(Some(stream), move |stream| async move {
-            let Some(mut stream) = stream else { return Ok(None) };
-            let events = match stream.next().await? {
-                Told::Preview { partial, picture } if partial < most => {
-                    (vec![ImageEvent::Preview { index, partial, picture }], Some(stream))
-                }
-                Told::Preview { .. } | Told::Nothing => (Vec::new(), Some(stream)),
-                Told::Finished { item, usage } => {
-                    let finished = stream.provider.picture(index, item).await;
+        let streamed = Streamed::new(reply, self.upstream.limits, call.deadline);
+        let events = stream::try_unfold(Some((self, streamed)), move |under_way| async move {
+            let Some((provider, mut streamed)) = under_way else { return Ok(None) };
+            let told = streamed.next(answer::read_event).await.map_err(|error| provider.clean(error))?;
+            let events = match told {
+                (Told::Finished { item, usage }, _) => {
+                    let finished = provider.picture(index, item).await;
                     (usage.map(ImageEvent::Usage).into_iter().chain([finished]).collect(), None)
                 }
+                (Told::Preview { .. } | Told::Nothing, true) => return Err(reading::cut_off()),
+                (Told::Preview { partial, picture }, false) if partial < most => {
+                    (vec![ImageEvent::Preview { index, partial, picture }], Some((provider, streamed)))
+                }
+                (Told::Preview { .. } | Told::Nothing, false) => (Vec::new(), Some((provider, streamed))),
             };
             Ok::<_, ProviderError>(Some(events))
         });
@@ -185,43 +171,5 @@ impl OpenAiImages {
 
     fn clean(&self, error: ProviderError) -> ProviderError {
         self.upstream.redacted(error)
-    }
-}
-
-/// A streamed answer under way. Dropping it closes the connection, which is what stops the upstream.
-struct PictureStream {
-    provider: OpenAiImages,
-    reply: Reply,
-    reader: EventReader,
-    /// How long the next piece may take: the first one comes with the first preview.
-    patience: Duration,
-    deadline: Option<Instant>,
-}
-
-impl PictureStream {
-    /// What the next event tells.
-    async fn next(&mut self) -> Result<Told, ProviderError> {
-        loop {
-            if let Some(event) = self.reader.next()? {
-                return reading::event(&event, answer::read_event).await.map_err(|error| self.provider.clean(error));
-            }
-            let until = until(self.patience, self.deadline);
-            if let Ok(Some(bytes)) = within(until, self.reply.chunk()).await? {
-                self.reader.push(&bytes);
-                self.patience = self.provider.upstream.limits.idle;
-                continue;
-            }
-            // Broken or over: what matters is whether the picture came before.
-            let last = match self.reader.last()? {
-                Some(event) => {
-                    reading::event(&event, answer::read_event).await.map_err(|error| self.provider.clean(error))?
-                }
-                None => Told::Nothing,
-            };
-            return match last {
-                Told::Finished { .. } => Ok(last),
-                Told::Preview { .. } | Told::Nothing => Err(reading::cut_off()),
-            };
-        }
     }
 }

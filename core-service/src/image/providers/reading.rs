@@ -1,15 +1,18 @@
 //! What the answers of different upstreams have in common.
 
+use std::time::Duration;
+
 use base64::{
     Engine,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::Bytes;
 use http::header;
+use tokio::time::Instant;
 
 use crate::{
     error::ProviderError,
-    upstream::{Event, Reply, failure_in_reply},
+    upstream::{Event, EventReader, Limits, Reply, failure_in_reply, until, within},
 };
 
 /// Servers differ in whether they pad.
@@ -34,8 +37,47 @@ pub(super) fn is_stream(reply: &Reply) -> bool {
     kind.is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"))
 }
 
+/// A streamed answer under way. Dropping it closes the connection, which is what stops the upstream.
+pub(super) struct Streamed {
+    reply: Reply,
+    reader: EventReader,
+    limits: Limits,
+    /// How long the next piece may take: the first one comes with the first picture.
+    patience: Duration,
+    deadline: Option<Instant>,
+}
+
+impl Streamed {
+    pub(super) fn new(reply: Reply, limits: Limits, deadline: Option<Instant>) -> Self {
+        Self { reply, reader: EventReader::default(), limits, patience: limits.first_byte, deadline }
+    }
+
+    /// What the next event tells, and whether it was the last: then the stream is over or broken, and what matters is
+    /// whether that event told all.
+    pub(super) async fn next<T: Default + Send + 'static>(
+        &mut self,
+        read: fn(&[u8]) -> Result<T, ProviderError>,
+    ) -> Result<(T, bool), ProviderError> {
+        loop {
+            if let Some(event) = self.reader.next()? {
+                return Ok((event_of(&event, read).await?, false));
+            }
+            let until = until(self.patience, self.deadline);
+            if let Ok(Some(bytes)) = within(until, self.reply.chunk()).await? {
+                self.reader.push(&bytes);
+                self.patience = self.limits.idle;
+                continue;
+            }
+            return Ok(match self.reader.last()? {
+                Some(event) => (event_of(&event, read).await?, true),
+                None => (T::default(), true),
+            });
+        }
+    }
+}
+
 /// Reads an event of a stream that has not told its end; the default where it is empty. `read` runs off the async threads.
-pub(super) async fn event<T: Default + Send + 'static>(
+async fn event_of<T: Default + Send + 'static>(
     event: &Event<'_>,
     read: fn(&[u8]) -> Result<T, ProviderError>,
 ) -> Result<T, ProviderError> {

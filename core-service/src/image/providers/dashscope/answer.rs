@@ -3,7 +3,10 @@
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::super::tasks::{Look, Stage};
+use super::super::{
+    picture::{Item, Picture},
+    tasks::{Look, Stage},
+};
 use crate::{
     error::ProviderError,
     upstream::{failure_in_reply, failure_of},
@@ -66,16 +69,8 @@ struct FailureWire {
     message: Option<String>,
 }
 
-/// A picture that was made.
-#[derive(Debug, PartialEq)]
-pub(super) struct Made {
-    pub(super) link: String,
-    /// Empty where the prompt was left as it was.
-    pub(super) revised_prompt: String,
-}
-
 /// The pictures of a successful answer, at least one.
-pub(super) fn read(body: &[u8]) -> Result<Vec<Result<Made, ProviderError>>, ProviderError> {
+pub(super) fn read(body: &[u8]) -> Result<Vec<Item>, ProviderError> {
     let AnswerWire { output, failure } = parsed(body)?;
     match (output, failure.told()) {
         (Some(output), None) => output.pictures(),
@@ -123,10 +118,10 @@ impl Look for Output {
 
 impl Output {
     /// The pictures, at least one.
-    pub(super) fn pictures(self) -> Result<Vec<Result<Made, ProviderError>>, ProviderError> {
+    pub(super) fn pictures(self) -> Result<Vec<Item>, ProviderError> {
         let parts: Vec<_> = self.choices.into_iter().flat_map(|choice| choice.message.content).collect();
         let links = parts.iter().filter_map(|part| part.image.clone()).filter(|link| !link.is_empty());
-        let made = links.map(|link| Ok(Made { link, revised_prompt: String::new() }));
+        let made = links.map(|link| Item { picture: Ok(Picture::Link(link)), revised_prompt: String::new() });
         let pictures: Vec<_> = made.chain(self.results.into_iter().map(ResultWire::picture)).collect();
         if !pictures.is_empty() {
             return Ok(pictures);
@@ -140,11 +135,11 @@ impl Output {
 }
 
 impl ResultWire {
-    fn picture(self) -> Result<Made, ProviderError> {
+    fn picture(self) -> Item {
         let Self { url, orig_prompt, actual_prompt, failure } = self;
-        let link = url.filter(|link| !link.is_empty()).ok_or_else(|| failure.told().unwrap_or_else(none))?;
+        let link = url.filter(|link| !link.is_empty()).ok_or_else(|| failure.told().unwrap_or_else(none));
         let revised = actual_prompt.filter(|prompt| Some(prompt) != orig_prompt.as_ref());
-        Ok(Made { link, revised_prompt: revised.unwrap_or_default() })
+        Item { picture: link.map(Picture::Link), revised_prompt: revised.unwrap_or_default() }
     }
 }
 

@@ -3,10 +3,11 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
+        picture::{Item, Picture},
         tasks::{Look, Stage},
         tests::spec as bare,
     },
-    answer::{Made, Output, read, refusal, submitted},
+    answer::{Output, read, refusal, submitted},
     family::{Family, Way},
     request::{Plan, write},
 };
@@ -159,8 +160,8 @@ fn tasks_of_older_models_have_a_prompt_where_others_have_messages() {
     assert_eq!(path(Family::Wan25Edit, &with), "image2image/image-synthesis");
 }
 
-fn made(link: &str, revised: &str) -> Made {
-    Made { link: link.to_owned(), revised_prompt: revised.to_owned() }
+fn made(link: &str, revised: &str) -> Item {
+    Item { picture: Ok(Picture::Link(link.to_owned())), revised_prompt: revised.to_owned() }
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn an_answer_gives_links_or_why_there_are_none() {
     };
     let read = |answer: &Value| read(answer.to_string().as_bytes());
     let two = answer(&json!([{"image": "https://x.example/1"}, {"image": "https://x.example/2"}]));
-    assert_eq!(read(&two).unwrap(), [Ok(made("https://x.example/1", "")), Ok(made("https://x.example/2", ""))]);
+    assert_eq!(read(&two).unwrap(), [made("https://x.example/1", ""), made("https://x.example/2", "")]);
     let words = ProviderError::Refused { message: "no".into(), field: None };
     assert_eq!(read(&answer(&json!([{"text": "no"}]))), Err(words));
     assert!(matches!(read(&answer(&json!([]))), Err(ProviderError::Unreadable(_))));
@@ -222,11 +223,11 @@ fn each_picture_of_a_task_has_its_own_link_or_failure() {
         {},
     ]}});
     let mut pictures = look(200, &output).unwrap().unwrap().pictures().unwrap();
-    assert!(matches!(pictures.pop(), Some(Err(ProviderError::Unreadable(_)))));
+    assert!(matches!(pictures.pop().unwrap().picture, Err(ProviderError::Unreadable(_))));
     let expected = [
-        Ok(made("https://x.example/1", "a small boat")),
-        Ok(made("https://x.example/2", "")),
-        Err(ProviderError::Timeout("late".into())),
+        made("https://x.example/1", "a small boat"),
+        made("https://x.example/2", ""),
+        Item { picture: Err(ProviderError::Timeout("late".into())), revised_prompt: String::new() },
     ];
     assert_eq!(pictures, expected);
 }

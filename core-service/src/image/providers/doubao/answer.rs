@@ -2,33 +2,18 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
     error::ProviderError,
-    image::{Usage, providers::reading::decoded},
+    image::{
+        Usage,
+        providers::picture::{self, Answer, Item, ItemWire, UsageWire, present},
+    },
     upstream::{failure_in_reply, failure_of},
 };
-
-/// An answer in one piece.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) items: Vec<Item>,
-    pub(super) usage: Option<Usage>,
-}
-
-/// One picture of an answer, or why it is missing though others may not be.
-pub(super) type Item = Result<Picture, ProviderError>;
-
-/// How a picture came.
-#[derive(Debug, PartialEq)]
-pub(super) enum Picture {
-    Bytes(Bytes),
-    Link(String),
-}
 
 /// What an event tells.
 #[derive(Debug, Default, PartialEq)]
@@ -47,25 +32,6 @@ pub(super) enum Told {
 }
 
 #[derive(Deserialize)]
-struct WholeWire<'a> {
-    #[serde(borrow)]
-    data: Option<Vec<ItemWire<'a>>>,
-    usage: Option<UsageWire>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct ItemWire<'a> {
-    #[serde(borrow)]
-    b64_json: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    url: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
 struct EventWire<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Cow<'a, str>>,
@@ -77,12 +43,6 @@ struct EventWire<'a> {
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     usage: Option<UsageWire>,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-struct UsageWire {
-    output_tokens: Option<u64>,
-    total_tokens: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -103,13 +63,7 @@ struct RefusalWire {
 
 /// Reads an answer in one piece.
 pub(super) fn read(body: &[u8]) -> Result<Answer, ProviderError> {
-    let WholeWire { data, usage, error } = serde_json::from_slice(body.trim_ascii())
-        .map_err(|error| ProviderError::Unreadable(format!("the upstream's answer is no list of pictures: {error}")))?;
-    let items: Vec<_> = data.unwrap_or_default().into_iter().map(item).collect();
-    match present(error) {
-        Some(error) if items.is_empty() => Err(failure_within(error)),
-        Some(_) | None => Ok(Answer { items, usage: usage.and_then(spent) }),
-    }
+    picture::read(body, failure_within)
 }
 
 /// Reads the data of one event.
@@ -121,9 +75,10 @@ pub(super) fn read_event(data: &[u8]) -> Result<Told, ProviderError> {
     let index = image_index.unwrap_or_default();
     match kind.as_deref().unwrap_or_default() {
         kind if kind.ends_with(".partial_succeeded") || kind.ends_with(".partial_failed") => {
-            Ok(Told::Picture { index, item: item(ItemWire { b64_json, url, error }) })
+            let item = ItemWire { b64_json, url, revised_prompt: None, error };
+            Ok(Told::Picture { index, item: item.read(failure_within) })
         }
-        kind if kind.ends_with(".completed") => Ok(Told::Completed { usage: usage.and_then(spent) }),
+        kind if kind.ends_with(".completed") => Ok(Told::Completed { usage: usage.and_then(UsageWire::spent) }),
         _ => match present(error) {
             Some(error) => Err(failure_within(error)),
             None => Ok(Told::Nothing),
@@ -145,9 +100,9 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> P
 }
 
 /// What an `error` within a success stands for.
-fn failure_within(error: &RawValue) -> ProviderError {
-    let words = serde_json::from_str(error.get()).ok();
-    words.and_then(by_code).unwrap_or_else(|| failure_in_reply(error.get()))
+fn failure_within(error: &str) -> ProviderError {
+    let words = serde_json::from_str(error).ok();
+    words.and_then(by_code).unwrap_or_else(|| failure_in_reply(error))
 }
 
 /// What a failure's code stands for, or at least its type; nothing where both are unknown. New codes keep being added
@@ -185,25 +140,4 @@ fn by_code(error: ErrorWire) -> Option<ProviderError> {
         "InternalServerError" => ProviderError::Broken(message),
         _ => return None,
     })
-}
-
-fn present(error: Option<&RawValue>) -> Option<&RawValue> {
-    error.filter(|error| error.get() != "null")
-}
-
-fn item(wire: ItemWire<'_>) -> Item {
-    let ItemWire { b64_json, url, error } = wire;
-    match (b64_json, url, present(error)) {
-        (Some(encoded), ..) if !encoded.is_empty() => decoded(&encoded).map(Picture::Bytes),
-        (_, Some(url), _) if !url.is_empty() => Ok(Picture::Link(url.into_owned())),
-        (.., Some(error)) => Err(failure_within(error)),
-        (.., None) => Err(ProviderError::Unreadable("the upstream's answer lacks a picture".to_owned())),
-    }
-}
-
-fn spent(wire: UsageWire) -> Option<Usage> {
-    let UsageWire { output_tokens, total_tokens } = wire;
-    let output = output_tokens.or(total_tokens)?;
-    let total = total_tokens.unwrap_or(output);
-    Some(Usage { input: total.saturating_sub(output), input_images: 0, output, total })
 }

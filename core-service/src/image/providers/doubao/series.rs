@@ -1,7 +1,5 @@
 //! A series under way: pictures as they are finished, and in the end what they cost.
 
-use std::time::Duration;
-
 use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::Instant;
 
@@ -11,18 +9,17 @@ use super::{
 };
 use crate::{
     error::ProviderError,
-    image::{ImageEvent, providers::reading},
-    upstream::{EventReader, Reply, until, within},
+    image::{
+        ImageEvent,
+        providers::reading::{self, Streamed},
+    },
+    upstream::Reply,
 };
 
-/// A streamed answer under way. Dropping it closes the connection, which is what stops the upstream.
+/// The pictures of a streamed answer.
 pub(super) struct Series {
     provider: Seedream,
-    reply: Reply,
-    reader: EventReader,
-    /// How long the next piece may take: the first one comes with the first picture.
-    patience: Duration,
-    deadline: Option<Instant>,
+    streamed: Streamed,
     /// Which pictures were told of.
     told: Vec<bool>,
     /// The last picture, kept back until it is known what all of them cost.
@@ -32,9 +29,9 @@ pub(super) struct Series {
 
 impl Series {
     pub(super) fn new(provider: Seedream, reply: Reply, n: u32, deadline: Option<Instant>) -> Self {
-        let patience = provider.upstream.limits.first_byte;
+        let streamed = Streamed::new(reply, provider.upstream.limits, deadline);
         let told = (0..n).map(|_| false).collect();
-        Self { provider, reply, reader: EventReader::default(), patience, deadline, told, last: None, over: false }
+        Self { provider, streamed, told, last: None, over: false }
     }
 
     pub(super) fn events(self) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send {
@@ -85,26 +82,8 @@ impl Series {
     }
 
     async fn read(&mut self) -> Result<Told, ProviderError> {
-        loop {
-            if let Some(event) = self.reader.next()? {
-                return reading::event(&event, answer::read_event).await;
-            }
-            let until = until(self.patience, self.deadline);
-            if let Ok(Some(bytes)) = within(until, self.reply.chunk()).await? {
-                self.reader.push(&bytes);
-                self.patience = self.provider.upstream.limits.idle;
-                continue;
-            }
-            // Broken or over: what matters is whether the end came before.
-            let last = match self.reader.last()? {
-                Some(event) => reading::event(&event, answer::read_event).await?,
-                None => Told::Nothing,
-            };
-            return match last {
-                Told::Nothing => Err(reading::cut_off()),
-                Told::Picture { .. } | Told::Completed { .. } => Ok(last),
-            };
-        }
+        let (told, last) = self.streamed.next(answer::read_event).await?;
+        if last && told == Told::Nothing { Err(reading::cut_off()) } else { Ok(told) }
     }
 }
 

@@ -4,7 +4,11 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Picture, Told, read, read_event, refusal},
+    super::{
+        picture::{Item, Picture},
+        tests::spec as bare,
+    },
+    answer::{Told, read, read_event, refusal},
     family::Family,
     request::{Plan, write},
 };
@@ -17,21 +21,7 @@ use crate::{
 };
 
 fn spec() -> ImageSpec {
-    ImageSpec {
-        prompt: "a boat".to_owned(),
-        n: 1,
-        size: Some(Size::new(1024, 1024)),
-        quality: Quality::Auto,
-        style: None,
-        background: Background::Auto,
-        seed: None,
-        user: "me".to_owned(),
-        pictures: Vec::new(),
-        mask: None,
-        partial_images: 0,
-        format: Encoding::Png,
-        extra_json: String::new(),
-    }
+    ImageSpec { size: Some(Size::new(1024, 1024)), user: "me".to_owned(), ..bare() }
 }
 
 fn input(format: MediaType) -> InputPicture {
@@ -185,16 +175,20 @@ fn every_code_becomes_what_a_caller_can_act_on() {
     assert_eq!(paced, expected);
 }
 
+fn item(picture: Result<Picture, ProviderError>) -> Item {
+    Item { picture, revised_prompt: String::new() }
+}
+
 #[test]
 fn an_answer_gives_pictures_failures_and_the_count_of_tokens() {
     let answer = br#"{"model":"m","created":1,"data":[{"b64_json":"AQID","size":"1x1"},{"url":"https://x.example/1"},
         {"error":{"code":"OutputImageSensitiveContentDetected","message":"withheld"}},{"size":"1x1"}],
         "usage":{"generated_images":2,"output_tokens":10,"total_tokens":12}}"#;
     let answer = read(answer).unwrap();
-    assert_eq!(answer.items[0], Ok(Picture::Bytes(vec![1, 2, 3].into())));
-    assert_eq!(answer.items[1], Ok(Picture::Link("https://x.example/1".into())));
-    assert_eq!(answer.items[2], Err(ProviderError::ContentPolicy("withheld".into())));
-    assert!(matches!(answer.items[3], Err(ProviderError::Unreadable(_))));
+    assert_eq!(answer.items[0], item(Ok(Picture::Bytes(vec![1, 2, 3].into()))));
+    assert_eq!(answer.items[1], item(Ok(Picture::Link("https://x.example/1".into()))));
+    assert_eq!(answer.items[2], item(Err(ProviderError::ContentPolicy("withheld".into()))));
+    assert!(matches!(answer.items[3].picture, Err(ProviderError::Unreadable(_))));
     assert_eq!(answer.usage, Some(Usage { input: 2, input_images: 0, output: 10, total: 12 }));
     let failed = read(br#"{"error":{"code":"InternalServiceError","message":"oops"}}"#).unwrap_err();
     assert_eq!(failed, ProviderError::Broken("oops".into()));
@@ -205,11 +199,11 @@ fn an_answer_gives_pictures_failures_and_the_count_of_tokens() {
 fn events_tell_of_pictures_as_they_are_finished() {
     let told = |text: &str| read_event(text.as_bytes());
     let finished = told(r#"{"type":"image_generation.partial_succeeded","image_index":2,"b64_json":"AQID"}"#);
-    assert_eq!(finished, Ok(Told::Picture { index: 2, item: Ok(Picture::Bytes(vec![1, 2, 3].into())) }));
+    assert_eq!(finished, Ok(Told::Picture { index: 2, item: item(Ok(Picture::Bytes(vec![1, 2, 3].into()))) }));
     let failed = told(
         r#"{"type":"image_generation.partial_failed","image_index":1,"error":{"code":"InternalServiceError","message":"o"}}"#,
     );
-    assert_eq!(failed, Ok(Told::Picture { index: 1, item: Err(ProviderError::Broken("o".into())) }));
+    assert_eq!(failed, Ok(Told::Picture { index: 1, item: item(Err(ProviderError::Broken("o".into()))) }));
     let usage = Some(Usage { input: 0, input_images: 0, output: 4, total: 4 });
     assert_eq!(
         told(r#"{"type":"image_generation.completed","usage":{"total_tokens":4}}"#),
