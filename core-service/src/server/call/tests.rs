@@ -6,6 +6,7 @@ use tonic_types::StatusExt as _;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::keys::Caller;
 
 fn request(headers: &[(&'static str, &str)]) -> Request<Body> {
     let mut request = Request::new(Body::empty());
@@ -45,6 +46,37 @@ async fn last(response: Response<Body>) -> (Code, Option<String>) {
     let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
     assert!(body.frame().await.is_none());
     status(&trailers)
+}
+
+#[tokio::test]
+async fn a_strangers_message_is_not_read_and_a_callers_comes_with_the_name() {
+    let key = crate::config::Key {
+        name: "one".to_owned(),
+        secret: Some("0123456789abcdef".into()),
+        ..crate::config::Key::default()
+    };
+    let keys = Keys::new(&[key]).unwrap();
+    let ask = async |path: &'static str, authorization: &str| {
+        let seen = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let noted = seen.clone();
+        let inner = tower::service_fn(move |request: Request<Body>| {
+            let name = request.extensions().get::<Caller>().and_then(Caller::name).map(str::to_owned);
+            *noted.lock().unwrap() = Some(name);
+            async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+        });
+        let mut request = request(&[("authorization", authorization)]);
+        *request.uri_mut() = path.parse().unwrap();
+        let answer = CallLayer::new(Ends::default(), keys.clone()).layer(inner).oneshot(request).await.unwrap();
+        assert!(answer.headers().contains_key(REQUEST_ID));
+        let seen = seen.lock().unwrap().take();
+        (seen, Status::from_header_map(answer.headers()).map(|status| status.code()))
+    };
+    let (chat, media) = ("/triptych.v1.ChatService/CreateChat", "/triptych.v1.MediaService/ReadMedia");
+    assert_eq!(ask(chat, "Bearer wrong").await, (None, Some(Code::Unauthenticated)));
+    assert_eq!(ask(chat, "Bearer 0123456789abcdef").await, (Some(Some("one".to_owned())), None));
+    for open in [media, "/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] {
+        assert_eq!(ask(open, "Bearer wrong").await, (Some(None), None), "{open}");
+    }
 }
 
 #[tokio::test]
