@@ -89,6 +89,8 @@ fn in_words(reason: &str) -> Option<ProviderError> {
         Some(ProviderError::Credentials(reason))
     } else if says(&["banned", "moderat", "blocked", "敏感", "违规", "content policy"]) {
         Some(ProviderError::ContentPolicy(reason))
+    } else if says(&["invalid parameter", "invalid link"]) {
+        Some(ProviderError::Refused { message: reason, field: None })
     } else if says(&["timeout", "timed out", "超时"]) {
         Some(ProviderError::Timeout(reason))
     } else if says(&["queue", "busy", "limit", "concurrent", "队列", "已满"]) {
