@@ -381,6 +381,10 @@ pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
             return wrong(key, "must be a list of names, at least one and none of them empty");
         }
     }
+    let stars = |name: &String| name.strip_suffix('*').unwrap_or(name).contains('*');
+    if image.dashscope.tasks.iter().any(stars) {
+        return wrong("image.dashscope.tasks", "must be a list of names, with a * at most at the end of each");
+    }
     for (key, duration) in [
         ("image.connect_timeout", image.connect_timeout),
         ("image.first_byte_timeout", image.first_byte_timeout),

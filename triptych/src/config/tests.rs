@@ -94,7 +94,7 @@ fn what_clients_are_set_up_with_is_not_read() {
 fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
     type Variables<'a> = &'a [(&'a str, &'a str)];
     #[rustfmt::skip]
-    let table: [(&str, Variables<'_>, Variables<'_>, &[&str]); 15] = [
+    let table: [(&str, Variables<'_>, Variables<'_>, &[&str]); 16] = [
         ("[jobs]\nlease = '30 parsecs'", &[], &[], &["jobs.lease = ", "30 parsecs", "(from triptych.toml)"]),
         ("[jobs]\nlease = 30", &[], &[], &["jobs.lease", "triptych.toml", "a text in quotes", "\"15s\""]),
         ("[jobs]\nleese = '30s'", &[], &[], &["jobs.leese", "triptych.toml", "did you mean jobs.lease?"]),
@@ -108,6 +108,7 @@ fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
         ("", &[], &[("TRIPTYCH_GRPC_REFLEXION", "true")], &["TRIPTYCH_GRPC_REFLEXION", "did you mean TRIPTYCH_GRPC_REFLECTION?"]),
         ("", &[], &[("CHAT_BASE_URL", "api.example.com")], &["chat.base_url = \"api.example.com\"", "CHAT_BASE_URL", "http or https"]),
         ("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")], &["image.service_type = \"dashscope\"", "IMAGE_SERVICE_TYPE", "DASHSCOPE_API_KEY"]),
+        ("[image.dashscope]\ntasks = ['wan*t2i']", &[], &[], &["image.dashscope.tasks", "triptych.toml", "at the end"]),
         ("", &[], &[("VIDEO_SERVICE_TYPE", "sorra")], &["video.service_type = \"sorra\"", "VIDEO_SERVICE_TYPE", "`offline`", "`veo`"]),
         ("", &[], &[("TRIPTYCH_LOG_FILTER", "info,=?")], &["log.filter", "TRIPTYCH_LOG_FILTER", "warn,core_service=debug"]),
     ];
