@@ -188,12 +188,9 @@ async fn an_upstream_that_vanishes_or_dawdles_is_told_as_such() {
     };
     over_both_hops_with(adjust, async |world| {
         let whole = fixtures().text(world, "picture.json");
-        let half = &whole[..whole.len() / 2];
-        PLAYED.fails(world, Reply::new(200, half).cut(), 502, "upstream_unavailable").await;
-        PLAYED.fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
+        PLAYED.vanishes(world, &whole).await;
         PLAYED.fails(world, Reply::new(429, "{\"code\":").cut(), 429, "rate_limit_exceeded").await;
-        PLAYED.fails(world, Reply::new(200, half).stall(), 504, "upstream_timeout").await;
-        PLAYED.fails(world, Reply::silence(), 504, "upstream_timeout").await;
+        PLAYED.dawdles(world, &whole).await;
     })
     .await;
 }

@@ -106,6 +106,18 @@ impl Played {
         world.upstream.saw().await;
     }
 
+    /// Connections that break in the midst of this answer, and before it.
+    pub(super) async fn vanishes(&self, world: &World, whole: &str) {
+        self.fails(world, Reply::new(200, &whole[..whole.len() / 2]).cut(), 502, "upstream_unavailable").await;
+        self.fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
+    }
+
+    /// Upstreams that fall silent in the midst of this answer, and before it; `image.first_byte_timeout` had better be short.
+    pub(super) async fn dawdles(&self, world: &World, whole: &str) {
+        self.fails(world, Reply::new(200, &whole[..whole.len() / 2]).stall(), 504, "upstream_timeout").await;
+        self.fails(world, Reply::silence(), 504, "upstream_timeout").await;
+    }
+
     /// A request that is answered so is told to come back after so many seconds.
     pub(super) async fn paces(&self, world: &World, reply: Reply, seconds: &str) {
         world.upstream.will_at(self.path, reply);

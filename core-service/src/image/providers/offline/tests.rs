@@ -6,21 +6,7 @@ use super::*;
 use crate::{catalog::Shelf, media::MediaType};
 
 fn spec(size: Option<Size>) -> ImageSpec {
-    ImageSpec {
-        prompt: "a lighthouse at dusk".to_owned(),
-        n: 1,
-        size,
-        quality: Quality::Auto,
-        style: None,
-        background: Background::Auto,
-        seed: None,
-        user: String::new(),
-        pictures: Vec::new(),
-        mask: None,
-        partial_images: 0,
-        format: Encoding::Png,
-        extra_json: String::new(),
-    }
+    ImageSpec { prompt: "a lighthouse at dusk".to_owned(), size, ..super::super::tests::spec() }
 }
 
 fn call(request: ImageSpec) -> Call<ImageSpec> {
