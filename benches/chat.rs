@@ -23,10 +23,15 @@ use core_service::{
 };
 use divan::{Bencher, black_box, counter::ItemsCount};
 use futures_util::{StreamExt, stream};
-use openai_dialect::chat::{Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request};
+use openai_dialect::chat::{
+    ChunkWriter, Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request,
+};
 use tokio::runtime::{Builder, Runtime};
 use tonic::Request;
-use triptych_proto::v1::{self as pb, chat_service_server::ChatService};
+use triptych_proto::{
+    chat_stream::Piece,
+    v1::{self as pb, chat_service_server::ChatService},
+};
 
 fn main() {
     divan::main();
@@ -85,13 +90,10 @@ impl ChatProvider for Ready {
         Ok(self.reply.clone())
     }
 
-    async fn stream(
-        &self,
-        _: ChatCall,
-        _: Option<pb::StreamOptions>,
-    ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
-        let chunk = self.chunk.clone();
-        Ok(stream::iter((0..CHUNKS).map(move |_| Ok(chunk.clone()))).boxed())
+    async fn stream(&self, _: ChatCall, _: Option<pb::StreamOptions>) -> Result<Chunks<Piece>, ProviderError> {
+        let first = Piece::from(self.chunk.clone());
+        let others = (1..CHUNKS).map(|_| Piece::Text(" token".to_owned()));
+        Ok(stream::iter(std::iter::once(first).chain(others).map(Ok)).boxed())
     }
 }
 
@@ -160,11 +162,12 @@ fn streamed_piece_through_the_door(bencher: Bencher<'_, '_>, routed: bool) {
     bencher.counter(ItemsCount::new(CHUNKS)).bench_local(|| {
         let message = pb::StreamChatRequest { chat: Some(request.clone()), ..pb::StreamChatRequest::default() };
         runtime.block_on(async {
-            let mut pieces = door.stream_chat(Request::new(message)).await.unwrap().into_inner();
+            let mut writer = ChunkWriter::new(false);
+            let mut pieces = door.stream_chat(Request::new(message)).await.unwrap().into_inner().into_pieces();
             while let Some(piece) = pieces.next().await {
                 out.clear();
                 out.extend_from_slice(b"data: ");
-                write_chunk(&mut out, &piece.unwrap(), false);
+                writer.write(&mut out, piece.unwrap());
                 out.extend_from_slice(b"\n\n");
             }
         });

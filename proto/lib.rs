@@ -1,4 +1,7 @@
-//! The Triptych contract: what is generated from `proto/triptych/v1`, and nothing else.
+//! The Triptych contract: what is generated from `proto/triptych/v1`, and the form in which streamed answers travel
+//! within a process.
+
+pub mod chat_stream;
 
 /// Messages and services of `triptych.v1`; their documentation is the contract's own.
 #[allow(

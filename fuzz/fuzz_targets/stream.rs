@@ -2,18 +2,28 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_dialect::chat::{ChunkReader, ChunkWriter, read_chunk, write_chunk};
+use openai_dialect::chat::{ChunkEvent, ChunkReader, ChunkWriter, read_chunk, write_chunk};
+use triptych_proto::chat_stream::{Fold, Unfold};
 
 // One piece a line.
 fuzz_target!(|pieces: &[u8]| {
-    let (mut reader, mut writer) = (ChunkReader::default(), ChunkWriter::new(false));
+    let (mut reader, mut unfold, mut fold) = (ChunkReader::default(), Unfold::default(), Fold::default());
+    let (mut writer, mut other_writer) = (ChunkWriter::new(false), ChunkWriter::new(false));
     for piece in pieces.split(|byte| *byte == b'\n') {
-        let read = reader.read(piece);
-        assert_eq!(read, read_chunk(piece));
-        let Ok(chunk) = read else { continue };
-        let (mut alone, mut out) = (Vec::new(), Vec::new());
-        write_chunk(&mut alone, &chunk.response, false);
-        writer.write(&mut out, chunk.response);
-        assert_eq!(out, alone);
+        let (read, alone) = (reader.read(piece), read_chunk(piece));
+        let Ok(ChunkEvent::Piece(folded)) = read else {
+            assert!(alone.is_err() || alone.is_ok_and(|alone| alone.error.is_some()));
+            continue;
+        };
+        let alone = alone.unwrap();
+        assert_eq!(alone.error, None);
+        let alone = alone.response;
+        assert_eq!(unfold.unfold(folded.clone()), alone);
+        let (mut plain, mut out, mut other) = (Vec::new(), Vec::new(), Vec::new());
+        write_chunk(&mut plain, &alone, false);
+        writer.write(&mut out, folded);
+        other_writer.write(&mut other, fold.fold(alone));
+        assert_eq!(out, plain);
+        assert_eq!(other, plain);
     }
 });

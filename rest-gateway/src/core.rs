@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
 use tonic::Status;
-use triptych_proto::v1::{
-    self as pb, chat_service_server::ChatService, image_service_server::ImageService,
-    media_service_server::MediaService, model_service_server::ModelService, video_service_server::VideoService,
+use triptych_proto::{
+    chat_stream::ChatStream,
+    v1::{
+        self as pb, chat_service_server::ChatService, image_service_server::ImageService,
+        media_service_server::MediaService, model_service_server::ModelService, video_service_server::VideoService,
+    },
 };
 
 pub use remote::Limits;
@@ -23,7 +26,7 @@ pub type Replies<T> = BoxStream<'static, Result<T, Status>>;
 #[derive(Clone)]
 pub struct Core {
     /// Conversations.
-    pub chat: Arc<dyn ChatService<StreamChatStream = Replies<pb::StreamChatResponse>>>,
+    pub chat: Arc<dyn ChatService<StreamChatStream = ChatStream>>,
     /// Pictures.
     pub image: Arc<dyn ImageService<StreamImagesStream = Replies<pb::StreamImagesResponse>>>,
     /// Clips.

@@ -7,9 +7,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::{Stream, StreamExt, stream::BoxStream};
+use futures_util::Stream;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
-use triptych_proto::v1::{self as pb, chat_service_server::ChatService};
+use triptych_proto::{
+    chat_stream::{ChatStream, Piece},
+    v1::{self as pb, chat_service_server::ChatService},
+};
 
 use super::{ChatCall, ChatProvider, keeper::Keeper, on_disconnect::OnDisconnect, routing::Route, validate};
 use crate::{
@@ -101,7 +104,7 @@ impl ChatService for ChatDoor {
         Ok(told(&route, response))
     }
 
-    type StreamChatStream = BoxStream<'static, Result<pb::StreamChatResponse, Status>>;
+    type StreamChatStream = ChatStream;
 
     async fn stream_chat(
         &self,
@@ -125,13 +128,13 @@ impl ChatService for ChatDoor {
         };
         let pieces = begun.map_err(|error| failed_on(&route, error))?;
         let (id, created, model) = (String::new(), 0, entry.id.clone());
-        Ok(told(&route, Settled { pieces, wants_usage, id, created, model }.boxed()))
+        Ok(told(&route, ChatStream::new(Settled { pieces, wants_usage, id, created, model })))
     }
 }
 
 /// A reply whose pieces agree on what is the same in all of them, whatever the upstream does.
 struct Settled {
-    pieces: Chunks<pb::StreamChatResponse>,
+    pieces: Chunks<Piece>,
     wants_usage: bool,
     id: String,
     created: i64,
@@ -155,17 +158,19 @@ impl Settled {
 }
 
 impl Stream for Settled {
-    type Item = Result<pb::StreamChatResponse, Status>;
+    type Item = Result<Piece, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             return Poll::Ready(match ready!(self.pieces.as_mut().poll_next(cx)) {
                 // Some upstreams tell the usage unasked; clients that did not ask index the empty choices.
-                Some(Ok(piece)) if piece.choices.is_empty() && !self.wants_usage => continue,
-                Some(Ok(mut piece)) => {
+                Some(Ok(Piece::Whole(piece))) if piece.choices.is_empty() && !self.wants_usage => continue,
+                Some(Ok(Piece::Whole(mut piece))) => {
                     self.settle(&mut piece);
-                    Some(Ok(piece))
+                    Some(Ok(Piece::Whole(piece)))
                 }
+                // What it repeats is settled.
+                Some(Ok(text @ Piece::Text(_))) => Some(Ok(text)),
                 Some(Err(error)) => Some(Err(failed(error))),
                 None => None,
             });

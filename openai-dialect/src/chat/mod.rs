@@ -15,7 +15,7 @@ pub use calls::{CallNumbers, NO_INDEX};
 pub use chunk::{Chunk, read_chunk, write_chunk};
 pub use reply::{Reply, read_reply, write_reply};
 pub use request::{Request, Streaming, read_request, write_request};
-pub use stream::{ChunkReader, ChunkWriter};
+pub use stream::{ChunkEvent, ChunkReader, ChunkWriter};
 
 /// The members of a request that have a field; an `extra_json` must not repeat them with a value.
 pub use request::MEMBERS as REQUEST_MEMBERS;

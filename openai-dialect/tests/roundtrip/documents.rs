@@ -1,9 +1,11 @@
 //! JSON → contract → JSON.
 
 use openai_dialect::chat::{
-    ChunkReader, ChunkWriter, Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request,
+    ChunkEvent, ChunkReader, ChunkWriter, Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply,
+    write_request,
 };
 use proptest::prelude::*;
+use triptych_proto::chat_stream::{Fold, Unfold};
 
 use crate::{
     config,
@@ -93,7 +95,8 @@ proptest! {
 
     #[test]
     fn a_stream_is_read_and_written_as_its_pieces_are(document in chunk(), texts in proptest::collection::vec("\\PC{0,9}", 1..6)) {
-        let (mut reader, mut writer) = (ChunkReader::default(), ChunkWriter::new(true));
+        let (mut reader, mut unfold, mut fold) = (ChunkReader::default(), Unfold::default(), Fold::default());
+        let (mut writer, mut other_writer) = (ChunkWriter::new(true), ChunkWriter::new(true));
         for (text, name) in texts.iter().flat_map(|text| ["content", "reasoning_content"].map(|name| (text, name))) {
             let mut document = document.clone();
             // A choice that is streamed is an object, and so is its delta, where the document has them at all.
@@ -105,12 +108,15 @@ proptest! {
                 *place = Json::text(text);
             }
             let event = document.to_string();
-            let read = reader.read(event.as_bytes()).unwrap();
-            prop_assert_eq!(&read, &read_chunk(event.as_bytes()).unwrap());
-            let (mut plain, mut out) = (Vec::new(), Vec::new());
-            write_chunk(&mut plain, &read.response, true);
-            writer.write(&mut out, read.response);
-            prop_assert_eq!(String::from_utf8(out), String::from_utf8(plain));
+            let ChunkEvent::Piece(piece) = reader.read(event.as_bytes()).unwrap() else { panic!("an error in {event}") };
+            let alone = read_chunk(event.as_bytes()).unwrap().response;
+            prop_assert_eq!(&unfold.unfold(piece.clone()), &alone);
+            let (mut plain, mut out, mut folded) = (Vec::new(), Vec::new(), Vec::new());
+            write_chunk(&mut plain, &alone, true);
+            writer.write(&mut out, piece);
+            prop_assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&plain));
+            other_writer.write(&mut folded, fold.fold(alone));
+            prop_assert_eq!(String::from_utf8_lossy(&folded), String::from_utf8_lossy(&plain));
         }
     }
 

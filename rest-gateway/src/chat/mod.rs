@@ -11,7 +11,10 @@ use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
 use http::{HeaderValue, header};
 use openai_dialect::chat::{ChunkWriter, Request, read_request, write_reply};
 use tonic::Status;
-use triptych_proto::v1 as pb;
+use triptych_proto::{
+    chat_stream::{ChatStream, Piece},
+    v1 as pb,
+};
 
 use crate::{
     app::App,
@@ -72,18 +75,18 @@ async fn streamed(app: &App, context: &Context, request: pb::StreamChatRequest) 
     // The call is part of the stream: a first token that takes long is waited for under heartbeats.
     let attempts = Arc::new(OnceLock::new());
     let noted = attempts.clone();
-    let note = move |response: tonic::Response<_>| {
+    let note = move |response: tonic::Response<ChatStream>| {
         if let Some(tried) = response.metadata().as_ref().get(ATTEMPTS) {
             noted.get_or_init(|| tried.clone());
         }
-        response.into_inner()
+        response.into_inner().into_pieces()
     };
     let pieces = async move { chat.stream_chat(call).await }.map_ok(note).try_flatten_stream();
     let heartbeat = app.settings.heartbeat;
     let pieces = sse::opened(pieces.boxed(), heartbeat).await?;
     let mut json = Vec::with_capacity(512);
     let mut writer = ChunkWriter::new(usage_member);
-    let write = move |piece: Option<Result<pb::StreamChatResponse, Status>>, out: &mut BytesMut| {
+    let write = move |piece: Option<Result<Piece, Status>>, out: &mut BytesMut| {
         json.clear();
         let flow = match piece {
             Some(Ok(piece)) => {

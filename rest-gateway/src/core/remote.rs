@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use tonic::{
     Request, Response, Status, async_trait,
     transport::{Channel, Endpoint, Error},
 };
-use triptych_proto::v1::{
-    self as pb, chat_service_client::ChatServiceClient, chat_service_server::ChatService,
-    image_service_client::ImageServiceClient, image_service_server::ImageService,
-    media_service_client::MediaServiceClient, media_service_server::MediaService,
-    model_service_client::ModelServiceClient, model_service_server::ModelService,
-    video_service_client::VideoServiceClient, video_service_server::VideoService,
+use triptych_proto::{
+    chat_stream::{ChatStream, Fold},
+    v1::{
+        self as pb, chat_service_client::ChatServiceClient, chat_service_server::ChatService,
+        image_service_client::ImageServiceClient, image_service_server::ImageService,
+        media_service_client::MediaServiceClient, media_service_server::MediaService,
+        model_service_client::ModelServiceClient, model_service_server::ModelService,
+        video_service_client::VideoServiceClient, video_service_server::VideoService,
+    },
 };
 
 use super::{Core, Replies};
@@ -88,7 +91,7 @@ macro_rules! client {
 macro_rules! pass_on {
     ($service:ident by $client:ident {
         $(unary $call:ident($request:ident) -> $answer:ident;)*
-        $(stream $stream:ident: $streamed:ident($asked:ident) -> $item:ident;)*
+        $(stream $stream:ident: $streamed:ident($asked:ident) -> $replies:ty = $into:expr;)*
     }) => {
         #[async_trait]
         impl $service for Remote {
@@ -98,24 +101,29 @@ macro_rules! pass_on {
                 }
             )*
             $(
-                type $stream = Replies<pb::$item>;
+                type $stream = $replies;
 
                 async fn $streamed(&self, request: Request<pb::$asked>) -> Result<Response<Self::$stream>, Status> {
-                    Ok(client!(self, $client).$streamed(request).await?.map(StreamExt::boxed))
+                    Ok(client!(self, $client).$streamed(request).await?.map($into))
                 }
             )*
         }
     };
 }
 
+fn folded(pieces: impl Stream<Item = Result<pb::StreamChatResponse, Status>> + Send + 'static) -> ChatStream {
+    let mut fold = Fold::default();
+    ChatStream::new(pieces.map(move |piece| piece.map(|piece| fold.fold(piece))))
+}
+
 pass_on!(ChatService by ChatServiceClient {
     unary create_chat(CreateChatRequest) -> CreateChatResponse;
-    stream StreamChatStream: stream_chat(StreamChatRequest) -> StreamChatResponse;
+    stream StreamChatStream: stream_chat(StreamChatRequest) -> ChatStream = folded;
 });
 
 pass_on!(ImageService by ImageServiceClient {
     unary generate_images(GenerateImagesRequest) -> GenerateImagesResponse;
-    stream StreamImagesStream: stream_images(StreamImagesRequest) -> StreamImagesResponse;
+    stream StreamImagesStream: stream_images(StreamImagesRequest) -> Replies<pb::StreamImagesResponse> = StreamExt::boxed;
 });
 
 pass_on!(VideoService by VideoServiceClient {
@@ -125,8 +133,8 @@ pass_on!(VideoService by VideoServiceClient {
     unary cancel_video(CancelVideoRequest) -> CancelVideoResponse;
     unary delete_video(DeleteVideoRequest) -> DeleteVideoResponse;
     unary remix_video(RemixVideoRequest) -> RemixVideoResponse;
-    stream WatchVideoStream: watch_video(WatchVideoRequest) -> WatchVideoResponse;
-    stream DownloadVideoStream: download_video(DownloadVideoRequest) -> DownloadVideoResponse;
+    stream WatchVideoStream: watch_video(WatchVideoRequest) -> Replies<pb::WatchVideoResponse> = StreamExt::boxed;
+    stream DownloadVideoStream: download_video(DownloadVideoRequest) -> Replies<pb::DownloadVideoResponse> = StreamExt::boxed;
 });
 
 pass_on!(ModelService by ModelServiceClient {
@@ -136,7 +144,7 @@ pass_on!(ModelService by ModelServiceClient {
 
 pass_on!(MediaService by MediaServiceClient {
     unary get_media(GetMediaRequest) -> GetMediaResponse;
-    stream ReadMediaStream: read_media(ReadMediaRequest) -> ReadMediaResponse;
+    stream ReadMediaStream: read_media(ReadMediaRequest) -> Replies<pb::ReadMediaResponse> = StreamExt::boxed;
 });
 
 #[cfg(test)]

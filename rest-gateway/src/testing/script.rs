@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex};
 use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
-use triptych_proto::v1::{self as pb, chat_service_server::ChatService, model_service_server::ModelService};
+use triptych_proto::{
+    chat_stream::ChatStream,
+    v1::{self as pb, chat_service_server::ChatService, model_service_server::ModelService},
+};
 
 pub(crate) use self::{
     media::clip,
@@ -188,7 +191,7 @@ impl ChatService for Doors {
         Err(Status::unimplemented("the script holds no conversation"))
     }
 
-    type StreamChatStream = Replies<pb::StreamChatResponse>;
+    type StreamChatStream = ChatStream;
 
     async fn stream_chat(
         &self,

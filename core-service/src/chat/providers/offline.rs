@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use offline_chat::{Answer, Choice, Finish, Format, PastCall, Role, Tool, ToolChoice, Turn, answer};
-use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, tool_choice};
+use triptych_proto::{
+    chat_stream::Piece,
+    v1::{self as pb, chat_message::Content, content_part::Part, tool_choice},
+};
 
 use super::super::{ChatCall, ChatProvider};
 use crate::{
@@ -123,11 +126,7 @@ impl ChatProvider for OfflineChat {
         })
     }
 
-    async fn stream(
-        &self,
-        call: ChatCall,
-        options: Option<pb::StreamOptions>,
-    ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
+    async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<Piece>, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
             within(call.deadline, fault.strike()).await??;
@@ -139,7 +138,7 @@ impl ChatProvider for OfflineChat {
         if options.and_then(|options| options.include_usage).unwrap_or_default() {
             pieces.push(pb::StreamChatResponse { usage: Some(usage), ..pb::StreamChatResponse::default() });
         }
-        let mut pieces: Vec<_> = pieces.into_iter().map(Ok).collect();
+        let mut pieces: Vec<_> = pieces.into_iter().map(|piece| Ok(piece.into())).collect();
         if fault == Some(Fault::StreamCut) {
             pieces.truncate(CUT_AFTER);
             pieces.push(Err(cut()));

@@ -44,9 +44,9 @@ impl ChatProvider for Scripted {
         &self,
         call: ChatCall,
         _options: Option<pb::StreamOptions>,
-    ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
+    ) -> Result<Chunks<Piece>, ProviderError> {
         self.answer(call.model).await?;
-        Ok(stream::iter([Ok(pb::StreamChatResponse::default()), Err(broken())]).boxed())
+        Ok(stream::iter([Ok(pb::StreamChatResponse::default().into()), Err(broken())]).boxed())
     }
 }
 
@@ -179,7 +179,7 @@ async fn an_answer_that_has_begun_is_never_begun_anew() {
     let (a, b) = (Scripted::failing([]), Scripted::failing([]));
     let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
     let pieces: Vec<_> = routed.stream(call(), None).await.unwrap().collect().await;
-    assert_eq!(pieces, [Ok(pb::StreamChatResponse::default()), Err(broken())]);
+    assert_eq!(pieces, [Ok(pb::StreamChatResponse::default().into()), Err(broken())]);
     assert!(b.asked().is_empty());
 }
 

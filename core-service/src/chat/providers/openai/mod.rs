@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use openai_dialect::chat::{Streaming, read_reply, write_request};
 use secrecy::SecretString;
-use triptych_proto::v1 as pb;
+use triptych_proto::{chat_stream::Piece, v1 as pb};
 use url::Url;
 
 use self::stream::Pieces;
@@ -72,7 +72,7 @@ impl ChatProvider for OpenAiChat {
         &self,
         mut call: ChatCall,
         options: Option<pb::StreamOptions>,
-    ) -> Result<Chunks<pb::StreamChatResponse>, ProviderError> {
+    ) -> Result<Chunks<Piece>, ProviderError> {
         self.dialect.adapt(&call.model, &mut call.request, true);
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::Yes(options.as_ref()));

@@ -7,9 +7,9 @@ use std::{
 };
 
 use futures_util::Stream;
-use openai_dialect::chat::{CallNumbers, Chunk, ChunkReader};
+use openai_dialect::chat::{CallNumbers, ChunkEvent, ChunkReader};
 use tokio::time::{Instant, Sleep, sleep_until};
-use triptych_proto::v1 as pb;
+use triptych_proto::chat_stream::Piece;
 
 use super::broken_off;
 use crate::{
@@ -23,17 +23,14 @@ pub(super) struct Pieces {
     upstream: Upstream,
     reply: Reply,
     events: EventReader,
-    chunks: ChunkReader,
-    calls: CallNumbers,
+    answer: Answer,
     /// The piece that was waited for before the stream was handed over.
-    first: Option<pb::StreamChatResponse>,
+    first: Option<Piece>,
     deadline: Option<Instant>,
     /// When the upstream was heard last.
     heard: Instant,
     /// Set anew only when it rings, not with every piece: that would cost as much as the piece.
     alarm: Pin<Box<Sleep>>,
-    /// A finish reason has come: from here on the end of the stream is no failure.
-    finished: bool,
     over: bool,
 }
 
@@ -47,21 +44,8 @@ impl Pieces {
     ) -> Result<Self, ProviderError> {
         let now = Instant::now();
         let (first, alarm) = (None, Box::pin(sleep_until(now)));
-        let (events, chunks) = (EventReader::default(), ChunkReader::default());
-        let calls = CallNumbers::default();
-        let mut begun = Self {
-            upstream,
-            reply,
-            events,
-            chunks,
-            calls,
-            first,
-            deadline,
-            heard: now,
-            alarm,
-            finished: false,
-            over: false,
-        };
+        let (events, answer) = (EventReader::default(), Answer::default());
+        let mut begun = Self { upstream, reply, events, answer, first, deadline, heard: now, alarm, over: false };
         match poll_fn(|cx| begun.poll_piece(cx)).await {
             Ok(Some(piece)) => begun.first = Some(piece),
             Ok(None) => begun.over = true,
@@ -79,13 +63,13 @@ impl Pieces {
         self.deadline.map_or(idle, |deadline| deadline.min(idle))
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<pb::StreamChatResponse>, ProviderError>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, ProviderError>> {
         loop {
             while let Some(event) = self.events.next()? {
-                match piece(&event, &mut self.chunks, &mut self.calls, &mut self.finished)? {
-                    Piece::Some(chunk) => return Poll::Ready(Ok(Some(chunk))),
-                    Piece::Nothing => {}
-                    Piece::Done => {
+                match self.answer.read(&event)? {
+                    Read::Piece(piece) => return Poll::Ready(Ok(Some(piece))),
+                    Read::Nothing => {}
+                    Read::Done => {
                         self.reply.done();
                         return Poll::Ready(self.end());
                     }
@@ -95,12 +79,12 @@ impl Pieces {
                 Ok(Some(bytes)) => self.events.push(&bytes),
                 Ok(None) => {
                     let last = match self.events.last()? {
-                        Some(event) => piece(&event, &mut self.chunks, &mut self.calls, &mut self.finished)?,
-                        None => Piece::Done,
+                        Some(event) => self.answer.read(&event)?,
+                        None => Read::Done,
                     };
                     return Poll::Ready(match last {
-                        Piece::Some(chunk) => Ok(Some(chunk)),
-                        Piece::Nothing | Piece::Done => self.end(),
+                        Read::Piece(piece) => Ok(Some(piece)),
+                        Read::Nothing | Read::Done => self.end(),
                     });
                 }
                 Err(Broken) => return Poll::Ready(self.end()),
@@ -109,8 +93,8 @@ impl Pieces {
     }
 
     /// The end of a stream is a success only if a choice was finished before it: upstreams that die just close.
-    fn end(&self) -> Result<Option<pb::StreamChatResponse>, ProviderError> {
-        if self.finished { Ok(None) } else { Err(cut_off()) }
+    fn end(&self) -> Result<Option<Piece>, ProviderError> {
+        if self.answer.finished { Ok(None) } else { Err(cut_off()) }
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<ProviderError> {
@@ -126,7 +110,7 @@ impl Pieces {
 }
 
 impl Stream for Pieces {
-    type Item = Result<pb::StreamChatResponse, ProviderError>;
+    type Item = Result<Piece, ProviderError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
@@ -160,42 +144,51 @@ fn cut_off() -> ProviderError {
     ProviderError::Broken("the upstream's stream ended before the answer did".to_owned())
 }
 
+/// What the events have said so far, as far as it bears on the next ones.
+#[derive(Default)]
+struct Answer {
+    chunks: ChunkReader,
+    calls: CallNumbers,
+    /// A finish reason has come: from here on the end of the stream is no failure.
+    finished: bool,
+}
+
 /// What an event of the stream stands for.
-#[expect(clippy::large_enum_variant, reason = "moved once, into the stream; a box per token would cost more")]
-enum Piece {
-    Some(pb::StreamChatResponse),
+enum Read {
+    Piece(Piece),
     Nothing,
     Done,
 }
 
-fn piece(
-    event: &Event<'_>,
-    chunks: &mut ChunkReader,
-    calls: &mut CallNumbers,
-    finished: &mut bool,
-) -> Result<Piece, ProviderError> {
-    let data = match event {
-        Event::Data(data) => data.trim_ascii(),
-        Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
-    };
-    if data.is_empty() {
-        return Ok(Piece::Nothing);
-    }
-    if data.starts_with(b"[DONE]") {
-        return Ok(Piece::Done);
-    }
-    let Chunk { mut response, error } = chunks.read(data).map_err(|error| {
-        ProviderError::Unreadable(format!("an event of the upstream's stream makes no sense: {error}"))
-    })?;
-    if let Some(error) = error {
-        return Err(failure_in_reply(&error));
-    }
-    calls.number(&mut response);
-    for reason in response.choices.iter().filter_map(|choice| choice.finish_reason.as_deref()) {
-        if let Some(error) = broken_off(reason) {
-            return Err(error);
+impl Answer {
+    fn read(&mut self, event: &Event<'_>) -> Result<Read, ProviderError> {
+        let data = match event {
+            Event::Data(data) => data.trim_ascii(),
+            Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
+        };
+        if data.is_empty() {
+            return Ok(Read::Nothing);
         }
-        *finished |= !reason.is_empty();
+        if data.starts_with(b"[DONE]") {
+            return Ok(Read::Done);
+        }
+        let event = self.chunks.read(data).map_err(|error| {
+            ProviderError::Unreadable(format!("an event of the upstream's stream makes no sense: {error}"))
+        })?;
+        match event {
+            ChunkEvent::Piece(Piece::Whole(mut piece)) => {
+                self.calls.number(&mut piece);
+                for reason in piece.choices.iter().filter_map(|choice| choice.finish_reason.as_deref()) {
+                    if let Some(error) = broken_off(reason) {
+                        return Err(error);
+                    }
+                    self.finished |= !reason.is_empty();
+                }
+                Ok(Read::Piece(Piece::Whole(piece)))
+            }
+            // It calls nothing and ends nothing, but for what the piece that it repeats did.
+            ChunkEvent::Piece(text @ Piece::Text(_)) => Ok(Read::Piece(text)),
+            ChunkEvent::Error(error) => Err(failure_in_reply(&error)),
+        }
     }
-    Ok(Piece::Some(response))
 }
