@@ -4,7 +4,7 @@
 //! a character or a line end may be torn by a packet, and old llama.cpp servers write failures as a field named `error`.
 //! Only what one event needs is ever held.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use memchr::memchr2;
 
@@ -41,13 +41,25 @@ pub struct EventReader {
     taken: usize,
     /// How much of the line that begins at `taken` was searched for an end.
     searched: usize,
-    /// The data lines of the event under way, joined.
-    data: Vec<u8>,
-    has_data: bool,
+    /// The data of the event under way, as far as it has been read.
+    data: Data,
+    /// Its lines, where there are several or the next one has not arrived.
+    lines: Vec<u8>,
     /// The last line ended in CR; an LF right behind it belongs to it.
     after_cr: bool,
     /// The line under way is a comment whose beginning was thrown away already.
     in_comment: bool,
+}
+
+/// Where the data of an event is. Most have one line, and need not be copied.
+#[derive(Debug, Default)]
+enum Data {
+    #[default]
+    Nowhere,
+    /// One line of the buffer.
+    Line(Range<usize>),
+    /// In `lines`, joined.
+    Lines,
 }
 
 impl EventReader {
@@ -63,9 +75,9 @@ impl EventReader {
     /// The next whole event, if it has arrived.
     #[expect(clippy::should_implement_trait, reason = "the event is lent, which an iterator cannot do")]
     pub fn next(&mut self) -> Result<Option<Event<'_>>, TooLong> {
-        // The data of the event given out last.
-        if !self.has_data {
-            self.data.clear();
+        if matches!(self.data, Data::Nowhere) {
+            // Those of the event that was given out last.
+            self.lines.clear();
         }
         loop {
             let rest = &self.buffer[self.taken..];
@@ -78,6 +90,7 @@ impl EventReader {
                     Some(_) => {}
                     None => {
                         self.after_cr = true;
+                        self.keep_data();
                         return Ok(None);
                     }
                 }
@@ -86,38 +99,52 @@ impl EventReader {
                 self.searched = rest.len();
                 return self.torn_line();
             };
-            let line = self.taken..self.taken + length;
+            let end = self.taken + length;
+            let line = &self.buffer[self.taken..end];
             self.after_cr = rest[length] == b'\r';
-            self.taken += length + 1;
+            self.taken = end + 1;
             self.searched = 0;
             if std::mem::take(&mut self.in_comment) {
                 continue;
             }
-            match field(&self.buffer[line]) {
-                Field::Blank if std::mem::take(&mut self.has_data) => return Ok(Some(Event::Data(&self.data))),
-                Field::Data(value) => {
-                    if self.has_data {
-                        self.data.push(b'\n');
-                    }
-                    if self.data.len() + value.len() > MAX_EVENT {
-                        return Err(TooLong);
-                    }
-                    self.has_data = true;
-                    self.data.extend_from_slice(value);
+            match field(line) {
+                Field::Blank => match std::mem::take(&mut self.data) {
+                    Data::Nowhere => {}
+                    Data::Line(line) => return Ok(Some(Event::Data(&self.buffer[line]))),
+                    Data::Lines => return Ok(Some(Event::Data(&self.lines))),
+                },
+                Field::Data(length) => self.add_data(end - length..end)?,
+                Field::Error(length) => {
+                    self.data = Data::Nowhere;
+                    return Ok(Some(Event::Error(&self.buffer[end - length..end])));
                 }
-                Field::Error(value) => {
-                    self.has_data = false;
-                    self.data.clear();
-                    self.data.extend_from_slice(value);
-                    return Ok(Some(Event::Error(&self.data)));
-                }
-                Field::Blank | Field::Other => {}
+                Field::Other => {}
             }
+        }
+    }
+
+    fn add_data(&mut self, line: Range<usize>) -> Result<(), TooLong> {
+        if matches!(self.data, Data::Nowhere) {
+            self.data = Data::Line(line.clone());
+        } else {
+            self.keep_data();
+            self.lines.push(b'\n');
+            self.lines.extend_from_slice(&self.buffer[line.clone()]);
+        }
+        if self.lines.len().max(line.len()) > MAX_EVENT { Err(TooLong) } else { Ok(()) }
+    }
+
+    /// Copies the line of data that is still in the buffer.
+    fn keep_data(&mut self) {
+        if let Data::Line(line) = &self.data {
+            self.lines.extend_from_slice(&self.buffer[line.clone()]);
+            self.data = Data::Lines;
         }
     }
 
     /// A line whose end has not arrived: kept for later within bounds, a comment not at all.
     fn torn_line(&mut self) -> Result<Option<Event<'_>>, TooLong> {
+        self.keep_data();
         let line = &self.buffer[self.taken..];
         if self.in_comment || line.first() == Some(&b':') {
             self.in_comment = true;
@@ -135,22 +162,23 @@ impl EventReader {
     }
 }
 
-enum Field<'a> {
+/// What a line is; a value is told by its length, for it is the line's end.
+enum Field {
     Blank,
-    Data(&'a [u8]),
-    Error(&'a [u8]),
+    Data(usize),
+    Error(usize),
     Other,
 }
 
-fn field(line: &[u8]) -> Field<'_> {
+fn field(line: &[u8]) -> Field {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    let value = |rest: &'_ [u8]| -> usize { usize::from(rest.first() == Some(&b' ')) };
+    let value = |rest: &[u8]| rest.strip_prefix(b" ").unwrap_or(rest).len();
     if line.is_empty() {
         Field::Blank
     } else if let Some(rest) = line.strip_prefix(b"data:") {
-        Field::Data(&rest[value(rest)..])
+        Field::Data(value(rest))
     } else if let Some(rest) = line.strip_prefix(b"error:") {
-        Field::Error(&rest[value(rest)..])
+        Field::Error(value(rest))
     } else {
         Field::Other
     }
