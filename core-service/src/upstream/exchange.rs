@@ -1,84 +1,165 @@
 //! One call on one connection, both moved by whoever waits for the answer.
 //!
-//! hyper's pooled client gives each connection a task of its own, which hands an answer over piece by piece: one waking
-//! and one write to the caller for each chunk, even when many have arrived together. Here the connection makes progress
-//! only within the polls of its reader, who sees all that has arrived before it waits again. It also follows that
-//! dropping the reader closes the connection at once, and that one who reads slowly slows the upstream down.
+//! HTTP/1.1 as a client speaks it that has one call on a connection, streams most of its answers and drops them when it
+//! has heard enough. A general client hands a body over piece by piece, each in an allocation and through a channel of
+//! its own; here what has arrived is lent to its reader from a buffer that all calls of a thread share, many chunks in
+//! one go, and a call that waits holds no buffer at all. It also follows that dropping the reader closes the connection
+//! at once, and that one who reads slowly slows the upstream down.
 
 use std::{
+    cell::RefCell,
     future::poll_fn,
-    pin::{Pin, pin},
+    io::{self, IoSlice},
+    mem,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
-use http_body::Body as _;
-use http_body_util::Full;
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     connect::Io,
+    framing::{Framing, Malformed},
+    head::{Head, read_head, write_head},
     pool::{Kept, Pool},
 };
 
-/// Longest head of an answer, and most that is read ahead of its reader.
+/// Longest head of an answer, and most that is read at once.
 const BUFFER: usize = 64 << 10;
 
-/// A connection that carries one call at a time.
-pub(super) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    driver: Box<http1::Connection<Io, Full<Bytes>>>,
+thread_local! {
+    /// Where everything is read to. What is not lent on at once is copied.
+    static ARRIVED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// A connection that carries one call at a time.
+pub(super) struct Connection(TokioIo<Io>);
+
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unanswered {
-    /// Nothing of the request was written; here it is again.
-    Unsent(Box<Request<Full<Bytes>>>),
+    /// Nothing of the request was written.
+    Unsent,
     /// The connection broke while the upstream had the request, or a part of it.
     Broken,
 }
 
 impl Connection {
-    pub(super) async fn open(io: Io) -> Result<Self, hyper::Error> {
-        let (sender, driver) = http1::Builder::new().max_buf_size(BUFFER).handshake(io).await?;
-        let mut opened = Self { sender, driver: Box::new(driver) };
-        opened.is_idle();
-        Ok(opened)
+    pub(super) fn new(io: Io) -> Self {
+        Self(TokioIo::new(io))
     }
 
     /// Whether it stands and waits for a call.
     pub(super) fn is_idle(&mut self) -> bool {
-        // Nobody waits for it to be moved, so nobody needs to be woken.
+        // Nobody waits for it, so nobody needs to be woken.
         let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(&mut *self.driver).poll(&mut cx).is_pending() && self.sender.is_ready()
+        let mut byte = [0];
+        Pin::new(&mut self.0).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
-    /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
-        let driver = &mut *self.driver;
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let mut ended = false;
-        poll_fn(|cx| {
-            ended = ended || Pin::new(&mut *driver).poll(cx).is_ready();
-            // The answer is handed over within the driver's polls and nowhere else.
-            match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-                Poll::Ready(Err(mut error)) => {
-                    let unsent = error.take_message().map(Box::new).map(Unanswered::Unsent);
-                    tracing::debug!(error = %error.error(), "the connection to the upstream broke");
-                    Poll::Ready(Err(unsent.unwrap_or(Unanswered::Broken)))
+    /// Lends what has arrived to `read`: nothing at the end. `read` must not read itself.
+    fn poll_read<T>(&mut self, cx: &mut Context<'_>, read: impl FnOnce(&[u8]) -> T) -> Poll<io::Result<T>> {
+        ARRIVED.with_borrow_mut(|arrived| {
+            arrived.resize(BUFFER, 0);
+            let mut buffer = ReadBuf::new(arrived);
+            ready!(Pin::new(&mut self.0).poll_read(cx, &mut buffer))?;
+            Poll::Ready(Ok(read(buffer.filled())))
+        })
+    }
+
+    /// Sends a request and waits for the head of its answer. An answer may come before the request was sent to its end;
+    /// then the rest is not sent.
+    pub(super) async fn send(mut self, request: &Request<Bytes>, pool: Arc<Pool>) -> Result<Reply, Unanswered> {
+        let begin = write_head(request);
+        let mut outgoing = Outgoing { parts: [&begin, request.body()], sent: 0, flushed: false };
+        let mut incoming = Incoming::default();
+        let (head, early) = poll_fn(|cx| {
+            if !outgoing.flushed
+                && let Poll::Ready(Err(error)) = outgoing.poll_send(&mut self.0, cx)
+            {
+                tracing::debug!(%error, sent = outgoing.sent, "the connection to the upstream broke");
+                // Who refuses a request may close while it is sent, and have said why.
+                if outgoing.sent == 0 {
+                    return Poll::Ready(Err(Unanswered::Unsent));
                 }
-                Poll::Pending if ended => Poll::Ready(Err(Unanswered::Broken)),
-                Poll::Pending => Poll::Pending,
+                outgoing.flushed = true;
+            }
+            loop {
+                match ready!(self.poll_read(cx, |arrived| incoming.take(request, arrived))) {
+                    Ok(Ok(None)) => {}
+                    Ok(Ok(Some(answer))) => return Poll::Ready(Ok(answer)),
+                    Ok(Err(Malformed)) => return Poll::Ready(Err(Unanswered::Broken)),
+                    Err(error) => {
+                        tracing::debug!(%error, "the connection to the upstream broke");
+                        return Poll::Ready(Err(Unanswered::Broken));
+                    }
+                }
             }
         })
-        .await
+        .await?;
+        let keeps = head.keeps && outgoing.is_whole();
+        let body = Body { connection: self, rest: Rest { framing: head.framing, keeps }, early };
+        Ok(Reply { status: head.status, headers: head.headers, body: Some(body), pool })
+    }
+}
+
+/// A request on its way out.
+struct Outgoing<'a> {
+    parts: [&'a [u8]; 2],
+    sent: usize,
+    /// Nothing more is sent.
+    flushed: bool,
+}
+
+impl Outgoing<'_> {
+    fn poll_send(&mut self, io: &mut TokioIo<Io>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let [head, body] = self.parts;
+        while !self.is_whole() {
+            let rest = [&head[self.sent.min(head.len())..], &body[self.sent.saturating_sub(head.len())..]];
+            match ready!(Pin::new(&mut *io).poll_write_vectored(cx, &rest.map(IoSlice::new)))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.sent += written,
+            }
+        }
+        ready!(Pin::new(io).poll_flush(cx))?;
+        self.flushed = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_whole(&self) -> bool {
+        let [head, body] = self.parts;
+        self.sent == head.len() + body.len()
+    }
+}
+
+/// The head of an answer as far as it has come, where that takes several packets.
+#[derive(Default)]
+struct Incoming(Vec<u8>);
+
+impl Incoming {
+    /// The head and what came behind it, once it is whole.
+    fn take(&mut self, request: &Request<Bytes>, arrived: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Malformed> {
+        if arrived.is_empty() || self.0.len() + arrived.len() > 2 * BUFFER {
+            return Err(Malformed);
+        }
+        let all = if self.0.is_empty() {
+            arrived
+        } else {
+            self.0.extend_from_slice(arrived);
+            &self.0
+        };
+        let head = read_head(request.method(), all)?;
+        if let Some((head, length)) = head {
+            return Ok(Some((head, all[length..].to_vec())));
+        }
+        if self.0.is_empty() {
+            self.0 = arrived.to_vec();
+        }
+        if self.0.len() > BUFFER { Err(Malformed) } else { Ok(None) }
     }
 }
 
@@ -91,10 +172,19 @@ pub(crate) struct Reply {
     pool: Arc<Pool>,
 }
 
-/// The body of an answer and the connection it comes over, if that still stands.
+/// The body of an answer and the connection it comes over.
 pub(super) struct Body {
-    incoming: Incoming,
-    connection: Option<Connection>,
+    connection: Connection,
+    rest: Rest,
+    /// What came with the head and was not lent yet.
+    early: Vec<u8>,
+}
+
+/// What is still to come of a body.
+struct Rest {
+    framing: Framing,
+    /// The connection may serve another call behind it.
+    keeps: bool,
 }
 
 /// The connection broke within an answer.
@@ -103,33 +193,30 @@ pub(super) struct Body {
 pub(crate) struct Broken;
 
 impl Reply {
-    pub(super) fn new(response: Response<Incoming>, connection: Connection, pool: Arc<Pool>) -> Self {
-        let (head, incoming) = response.into_parts();
-        let body = Some(Body { incoming, connection: Some(connection) });
-        Self { status: head.status, headers: head.headers, body, pool }
-    }
-
-    /// The next piece of the body, never empty; `None` at its end.
+    /// What has arrived of the body, never empty; `None` at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Broken> {
-        poll_fn(|cx| self.poll_chunk(cx)).await
+        let mut chunk = BytesMut::new();
+        let more = poll_fn(|cx| self.poll_body(cx, |data| chunk.extend_from_slice(data))).await?;
+        Ok(more.then(|| chunk.freeze()))
     }
 
-    /// What [`Self::chunk`] waits for.
-    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(Ok(None)) };
-        let piece = ready!(body.poll_piece(cx));
-        if let Ok(None) = piece
+    /// Lends what has arrived of the body to `read`, in one call or several; `false` at its end, and then to nobody.
+    /// `read` must not read from an upstream itself.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>, read: impl FnMut(&[u8])) -> Poll<Result<bool, Broken>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(false)) };
+        let more = ready!(body.poll_data(cx, read));
+        if let Ok(false) = more
             && let Some(connection) = self.body.take().and_then(Body::into_idle)
         {
             self.pool.put(Kept::Idle(connection));
         }
-        Poll::Ready(piece)
+        Poll::Ready(more)
     }
 
     /// Ends it here, all that matters being read. Upstreams often send the end of the body behind the end of what they
     /// say, in a packet of its own: nobody waits for it, and the connection serves the next call if it has come by then.
     pub(crate) fn done(&mut self) {
-        match self.poll_chunk(&mut Context::from_waker(Waker::noop())) {
+        match self.poll_body(&mut Context::from_waker(Waker::noop()), |_| {}) {
             Poll::Pending => {
                 if let Some(body) = self.body.take() {
                     self.pool.put(Kept::Ending(body));
@@ -141,41 +228,48 @@ impl Reply {
 }
 
 impl Body {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
-        let mut driven = false;
-        loop {
-            match Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => return Poll::Ready(Ok(Some(data))),
-                    // A trailer says nothing that anybody here would listen to.
-                    Ok(_) | Err(_) => {}
-                },
-                Poll::Ready(Some(Err(error))) => {
-                    tracing::debug!(%error, "the connection to the upstream broke");
-                    self.connection = None;
-                    return Poll::Ready(Err(Broken));
-                }
-                Poll::Ready(None) => return Poll::Ready(Ok(None)),
-                Poll::Pending if driven => return Poll::Pending,
-                Poll::Pending => {
-                    let Some(connection) = &mut self.connection else { return Poll::Ready(Err(Broken)) };
-                    if Pin::new(&mut *connection.driver).poll(cx).is_ready() {
-                        self.connection = None;
-                    } else {
-                        driven = true;
-                    }
-                }
-            }
+    /// See [`Reply::poll_body`].
+    fn poll_data(&mut self, cx: &mut Context<'_>, mut read: impl FnMut(&[u8])) -> Poll<Result<bool, Broken>> {
+        let Self { connection, rest, early } = self;
+        let mut lent = rest.lend(&mem::take(early), &mut read);
+        while lent == Ok(false) && !rest.framing.has_ended() {
+            let arrived = connection.poll_read(cx, |arrived| {
+                if arrived.is_empty() { rest.framing.close().map(|()| false) } else { rest.lend(arrived, &mut read) }
+            });
+            lent = ready!(arrived).unwrap_or_else(|error| {
+                tracing::debug!(%error, "the connection to the upstream broke");
+                Err(Malformed)
+            });
         }
+        Poll::Ready(lent.map_err(|Malformed| Broken))
     }
 
     /// Whether nothing but its end was still to come, and has.
     pub(super) fn has_ended(&mut self) -> bool {
-        matches!(self.poll_piece(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(None)))
+        matches!(self.poll_data(&mut Context::from_waker(Waker::noop()), |_| {}), Poll::Ready(Ok(false)))
     }
 
     /// The connection of a body that has ended.
-    pub(super) fn into_idle(self) -> Option<Connection> {
-        self.connection.and_then(|mut connection| connection.is_idle().then_some(connection))
+    pub(super) fn into_idle(mut self) -> Option<Connection> {
+        (self.rest.keeps && self.connection.is_idle()).then_some(self.connection)
+    }
+}
+
+impl Rest {
+    /// Lends the data among these bytes; `false` if there is none.
+    fn lend(&mut self, mut arrived: &[u8], read: &mut impl FnMut(&[u8])) -> Result<bool, Malformed> {
+        let mut some = false;
+        let all = loop {
+            match self.framing.take(&mut arrived) {
+                Ok(Some(data)) => read(data),
+                Ok(None) => break Ok(()),
+                Err(Malformed) => break Err(Malformed),
+            }
+            some = true;
+        };
+        // Whoever says more than the answer has said it to nobody.
+        self.keeps &= arrived.is_empty();
+        // What stands before a fault is whole and may matter; the next read fails as well.
+        if some { Ok(true) } else { all.map(|()| false) }
     }
 }

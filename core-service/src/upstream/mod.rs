@@ -3,14 +3,19 @@
 mod connect;
 mod exchange;
 mod failure;
+mod framing;
+mod head;
 mod pool;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    time::Duration,
+};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
-use http_body_util::Full;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
@@ -186,40 +191,33 @@ impl Upstream {
     ) -> Result<Reply, ProviderError> {
         let unreachable = || ProviderError::Unreachable("the upstream cannot be reached".to_owned());
         let broken = || ProviderError::Broken("the connection to the upstream broke".to_owned());
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = Uri::try_from([&self.host.prefix, path].concat()).map_err(|_| unreachable())?;
         request.headers_mut().clone_from(&self.host.headers);
         request.headers_mut().extend(headers);
-        let mut request = Box::new(request);
         let sending = async {
             // A kept connection may be closed from afar in the moment it is used; nothing is lost by that.
-            while let Some(mut kept) = self.host.pool.take() {
-                match kept.send(*request).await {
-                    Ok(response) => return Ok(Reply::new(response, kept, self.host.pool.clone())),
-                    Err(Unanswered::Unsent(again)) => request = again,
+            while let Some(kept) = self.host.pool.take() {
+                match kept.send(&request, self.host.pool.clone()).await {
+                    Ok(reply) => return Ok(reply),
+                    Err(Unanswered::Unsent) => {}
                     Err(Unanswered::Broken) => return Err(broken()),
                 }
             }
-            let mut connection = self.connect().await.ok_or_else(unreachable)?;
-            match connection.send(*request).await {
-                Ok(response) => Ok(Reply::new(response, connection, self.host.pool.clone())),
-                Err(Unanswered::Unsent(_)) => Err(unreachable()),
-                Err(Unanswered::Broken) => Err(broken()),
-            }
+            let connection = self.connect().await.ok_or_else(unreachable)?;
+            connection.send(&request, self.host.pool.clone()).await.map_err(|unanswered| match unanswered {
+                Unanswered::Unsent => unreachable(),
+                Unanswered::Broken => broken(),
+            })
         };
         within(until, sending).await?
     }
 
     /// A new connection, within its time. Why there is none is for the operator: callers never learn the address.
     async fn connect(&self) -> Option<Connection> {
-        let opening = async {
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
-                Connection::open(self.host.connector.connect().await?).await?,
-            )
-        };
-        match timeout(self.limits.connect, opening).await {
-            Ok(Ok(connection)) => Some(connection),
+        match timeout(self.limits.connect, self.host.connector.connect()).await {
+            Ok(Ok(io)) => Some(Connection::new(io)),
             Ok(Err(error)) => {
                 tracing::debug!(upstream = %self.host.base, %error, "the upstream cannot be reached");
                 None
@@ -287,19 +285,10 @@ pub(crate) fn within<T>(
     timeout_at(until, work).map(move |ended| ended.map_err(late))
 }
 
-/// At most that much of a body. What comes in one piece is not copied.
+/// At most that much of a body.
 async fn read_up_to(mut reply: Reply, most: usize) -> Result<Bytes, Broken> {
-    let mut body = BytesMut::new();
-    while let Some(piece) = reply.chunk().await? {
-        if body.is_empty() {
-            body = BytesMut::from(piece);
-        } else {
-            body.extend_from_slice(&piece);
-        }
-        if body.len() >= most {
-            body.truncate(most);
-            break;
-        }
-    }
-    Ok(body.freeze())
+    let mut body = Vec::new();
+    while body.len() < most && poll_fn(|cx| reply.poll_body(cx, |data| body.extend_from_slice(data))).await? {}
+    body.truncate(most);
+    Ok(body.into())
 }

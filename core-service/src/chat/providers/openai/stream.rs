@@ -75,9 +75,9 @@ impl Pieces {
                     }
                 }
             }
-            match ready!(self.reply.poll_chunk(cx)) {
-                Ok(Some(bytes)) => self.events.push(&bytes),
-                Ok(None) => {
+            match ready!(self.reply.poll_body(cx, |data| self.events.push(data))) {
+                Ok(true) => {}
+                Ok(false) => {
                     let last = match self.events.last()? {
                         Some(event) => self.answer.read(&event)?,
                         None => Read::Done,

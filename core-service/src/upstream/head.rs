@@ -1,0 +1,176 @@
+//! The heads of requests and answers as they stand on the wire (RFC 9112, sections 2 to 6).
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+
+use super::framing::{Framing, Malformed};
+
+/// Most header lines of an answer.
+const MAX_HEADERS: usize = 128;
+
+/// What an answer begins with.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) framing: Framing,
+    /// The connection may serve another call behind this answer.
+    pub(super) keeps: bool,
+}
+
+/// What a request begins with: a line and the headers, with the length of the body.
+pub(super) fn write_head(request: &Request<Bytes>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
+    let target = request.uri().to_string();
+    for part in [request.method().as_str(), " ", &target, " HTTP/1.1\r\n"] {
+        head.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in request.headers() {
+        write_header(&mut head, name.as_str(), value.as_bytes());
+    }
+    if !request.body().is_empty() || request.method() != Method::GET {
+        write_header(&mut head, "content-length", request.body().len().to_string().as_bytes());
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+fn write_header(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        head.extend_from_slice(part);
+    }
+}
+
+/// The head that these bytes begin with and its length, once it is whole. Those that only announce another one are read
+/// over.
+pub(super) fn read_head(method: &Method, bytes: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
+    let mut begin = 0;
+    loop {
+        let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut answer = httparse::Response::new(&mut lines);
+        let httparse::Status::Complete(length) = answer.parse(&bytes[begin..]).map_err(|_| Malformed)? else {
+            return Ok(None);
+        };
+        begin += length;
+        let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed)?;
+        // Nobody here asks for another protocol.
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Malformed);
+        }
+        if !status.is_informational() {
+            let headers = read_headers(answer.headers)?;
+            let (framing, framed) = framing(method, status, &headers)?;
+            let keeps = framed && keeps(answer.version, &headers);
+            return Ok(Some((Head { status, headers, framing, keeps }, begin)));
+        }
+    }
+}
+
+fn read_headers(lines: &[httparse::Header<'_>]) -> Result<HeaderMap, Malformed> {
+    let mut headers = HeaderMap::with_capacity(lines.len());
+    for line in lines {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed)?;
+        headers.append(name, HeaderValue::from_bytes(line.value).map_err(|_| Malformed)?);
+    }
+    Ok(headers)
+}
+
+/// How the body ends, and whether that is said beyond doubt.
+fn framing(method: &Method, status: StatusCode, headers: &HeaderMap) -> Result<(Framing, bool), Malformed> {
+    if *method == Method::HEAD || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status) {
+        return Ok((Framing::Length(0), true));
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if let Some(coding) = headers.get_all(header::TRANSFER_ENCODING).iter().next_back() {
+        let chunked = coding.to_str().is_ok_and(|coding| {
+            coding.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
+        });
+        return Ok(if chunked { (Framing::chunked(), length.is_none()) } else { (Framing::UntilClose, false) });
+    }
+    let Some(length) = length else { return Ok((Framing::UntilClose, false)) };
+    if lengths.any(|other| other != length) {
+        return Err(Malformed);
+    }
+    let digits = length.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    Ok((Framing::Length(digits.and_then(|digits| digits.parse().ok()).ok_or(Malformed)?), true))
+}
+
+fn keeps(version: Option<u8>, headers: &HeaderMap) -> bool {
+    let says = |what: &str| {
+        let lines = headers.get_all(header::CONNECTION).iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case(what))
+    };
+    match version {
+        Some(1) => !says("close"),
+        _ => says("keep-alive"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> Result<(Head, usize), Malformed> {
+        read_head(&Method::POST, text.as_bytes()).map(|head| head.expect("a whole head"))
+    }
+
+    #[test]
+    fn a_request_names_its_target_its_headers_and_the_length_of_its_body() {
+        let request = |method, body: &'static str| {
+            let uri = if body.is_empty() { "/v1/tasks?a=b" } else { "http://a.example:8/v1/chat" };
+            let request = Request::builder().method(method).uri(uri).header("Host", "a.example:8");
+            String::from_utf8(write_head(&request.body(Bytes::from(body)).unwrap())).unwrap()
+        };
+        assert_eq!(request(Method::GET, ""), "GET /v1/tasks?a=b HTTP/1.1\r\nhost: a.example:8\r\n\r\n");
+        assert_eq!(
+            request(Method::POST, "{}"),
+            "POST http://a.example:8/v1/chat HTTP/1.1\r\nhost: a.example:8\r\ncontent-length: 2\r\n\r\n"
+        );
+        assert!(request(Method::POST, "").ends_with("\r\ncontent-length: 0\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_head_is_read_once_it_is_whole_and_behind_those_that_announce_it() {
+        let text = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 2\r\n\r\n{}";
+        for length in 0..text.len() - 2 {
+            assert!(read_head(&Method::POST, &text.as_bytes()[..length]).unwrap().is_none(), "{length} bytes");
+        }
+        let (head, length) = head(text).unwrap();
+        assert_eq!((head.status.as_u16(), head.headers.len(), length), (200, 3, text.len() - 2));
+        assert_eq!((head.framing, head.keeps), (Framing::Length(2), true));
+    }
+
+    #[test]
+    fn the_end_of_a_body_and_of_its_connection_is_told_by_the_head() {
+        let cases = [
+            ("1.1 200 OK\r\nTransfer-Encoding: chunked", Framing::chunked(), true),
+            ("1.1 200 OK\r\ntransfer-encoding: gzip, Chunked\r\ncontent-length: 5", Framing::chunked(), false),
+            ("1.1 200 OK\r\ntransfer-encoding: gzip", Framing::UntilClose, false),
+            ("1.1 200 OK\r\ncontent-length: 5\r\nconnection: x, Close", Framing::Length(5), false),
+            ("1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5", Framing::Length(5), true),
+            ("1.0 200 OK\r\ncontent-length: 5", Framing::Length(5), false),
+            ("1.0 200 OK\r\ncontent-length: 5\r\nconnection: Keep-Alive", Framing::Length(5), true),
+            ("1.1 200 OK", Framing::UntilClose, false),
+            ("1.1 204 No Content", Framing::Length(0), true),
+        ];
+        for (text, framing, keeps) in cases {
+            let (head, _) = head(&format!("HTTP/{text}\r\n\r\n")).unwrap();
+            assert_eq!((head.framing, head.keeps), (framing, keeps), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for text in [
+            "SSH-2.0-x\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na b: 1\r\n\r\n",
+        ] {
+            assert!(head(text).is_err(), "{text}");
+        }
+    }
+}
