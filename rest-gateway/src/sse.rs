@@ -21,6 +21,8 @@ use crate::{core::Replies, error::GatewayError, meters::OpenStream};
 
 /// A frame that has grown this long is sent even if more events are ready.
 const FRAME: usize = 16 << 10;
+/// Room for the frames of a stream that sends a token now and then, which most are; more is made when it is needed.
+const ROOM: usize = 4 << 10;
 /// A comment: clients skip it, proxies see that the stream lives.
 const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
@@ -108,7 +110,7 @@ where
             let last = item.is_none();
             // One allocation serves many frames: each is split off and the rest of the room is used again.
             if self.buffer.capacity() == 0 {
-                self.buffer.reserve(FRAME);
+                self.buffer.reserve(ROOM);
             }
             if (self.write)(item, &mut self.buffer) == Flow::End || last {
                 self.stream = None;

@@ -292,3 +292,6 @@ async fn read_up_to(mut reply: Reply, most: usize) -> Result<Bytes, Broken> {
     body.truncate(most);
     Ok(body.into())
 }
+
+#[cfg(test)]
+mod tests;

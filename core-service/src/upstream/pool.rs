@@ -91,6 +91,12 @@ impl Pool {
         self.sweeper.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(sweep(Arc::downgrade(self)))));
     }
 
+    /// Whether all that is kept could be used.
+    #[cfg(test)]
+    pub(super) fn stands(&self) -> bool {
+        self.lock().iter_mut().all(|idle| idle.kept.stands())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
         // Nothing in here leaves it half done when it panics.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)

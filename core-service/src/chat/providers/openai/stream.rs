@@ -27,7 +27,9 @@ pub(super) struct Pieces {
     /// The piece that was waited for before the stream was handed over.
     first: Option<Piece>,
     deadline: Option<Instant>,
-    /// When the upstream was heard last.
+    /// When something of the reply arrived last: the clock is not asked for each of the pieces that arrive together.
+    arrived: Instant,
+    /// When the last piece arrived.
     heard: Instant,
     /// Set anew only when it rings, not with every piece: that would cost as much as the piece.
     alarm: Pin<Box<Sleep>>,
@@ -45,13 +47,14 @@ impl Pieces {
         let now = Instant::now();
         let (first, alarm) = (None, Box::pin(sleep_until(now)));
         let (events, answer) = (EventReader::default(), Answer::default());
-        let mut begun = Self { upstream, reply, events, answer, first, deadline, heard: now, alarm, over: false };
+        let mut begun =
+            Self { upstream, reply, events, answer, first, deadline, arrived: now, heard: now, alarm, over: false };
         match poll_fn(|cx| begun.poll_piece(cx)).await {
             Ok(Some(piece)) => begun.first = Some(piece),
             Ok(None) => begun.over = true,
             Err(error) => return Err(begun.upstream.redacted(error)),
         }
-        begun.heard = Instant::now();
+        begun.heard = begun.arrived;
         let due = begun.due();
         begun.alarm.as_mut().reset(due);
         Ok(begun)
@@ -76,7 +79,7 @@ impl Pieces {
                 }
             }
             match ready!(self.reply.poll_body(cx, |data| self.events.push(data))) {
-                Ok(true) => {}
+                Ok(true) => self.arrived = Instant::now(),
                 Ok(false) => {
                     let last = match self.events.last()? {
                         Some(event) => self.answer.read(&event)?,
@@ -122,7 +125,7 @@ impl Stream for Pieces {
         }
         let next = match this.poll_piece(cx) {
             Poll::Ready(next) => {
-                this.heard = Instant::now();
+                this.heard = this.arrived;
                 match next {
                     // An upstream that never pauses would never let the alarm ring.
                     Ok(Some(_)) if this.deadline.is_some_and(|deadline| deadline <= this.heard) => Err(too_late()),
