@@ -3,7 +3,11 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    task::{Context, Poll, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use axum::{body::Body, response::Response};
@@ -11,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{
     Stream, StreamExt,
     stream::{BoxStream, Peekable},
+    task::AtomicWaker,
 };
 use http::{HeaderName, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -42,13 +47,17 @@ where
     S: Stream + Send + 'static,
     W: FnMut(Option<S::Item>, &mut BytesMut) -> Flow + Send + 'static,
 {
+    let news = Arc::new(News { some: AtomicBool::new(true), reader: AtomicWaker::new() });
     let events = Events {
         stream: Some(Box::pin(stream)),
+        waker: Waker::from(news.clone()),
+        news,
         write,
         buffer: BytesMut::new(),
         heartbeat,
         quiet_since: Instant::now(),
         alarm: Box::pin(sleep(heartbeat)),
+        alarmed: false,
         _open: OpenStream::new(),
     };
     let mut response = Response::new(Body::new(events));
@@ -87,13 +96,36 @@ pub async fn opened<T: Send + 'static>(
 struct Events<S, W> {
     /// `None` once it has ended.
     stream: Option<Pin<Box<S>>>,
+    news: Arc<News>,
+    /// Tells `news`, and wakes the reader.
+    waker: Waker,
     write: W,
     buffer: BytesMut,
     heartbeat: Duration,
     quiet_since: Instant,
     /// Set anew only when it rings, not with every frame: that would cost more than the frame.
     alarm: Pin<Box<Sleep>>,
+    /// It is set.
+    alarmed: bool,
     _open: OpenStream,
+}
+
+/// Whether the stream or the alarm has something to say. A connection asks for the next frame whenever it has written
+/// one, and when its client moves: without news, asking on would cost as much as an event.
+struct News {
+    some: AtomicBool,
+    reader: AtomicWaker,
+}
+
+impl Wake for News {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.some.store(true, Ordering::Release);
+        self.reader.wake();
+    }
 }
 
 impl<S, W> Events<S, W>
@@ -103,10 +135,13 @@ where
 {
     /// Collects what is ready.
     fn fill(&mut self, cx: &mut Context<'_>) {
-        while self.buffer.len() < FRAME
-            && let Some(stream) = &mut self.stream
-            && let Poll::Ready(item) = stream.as_mut().poll_next(cx)
-        {
+        while let Some(stream) = &mut self.stream {
+            if self.buffer.len() >= FRAME {
+                // There may be more, of which nobody will be told.
+                self.news.some.store(true, Ordering::Release);
+                return;
+            }
+            let Poll::Ready(item) = stream.as_mut().poll_next(cx) else { return };
             let last = item.is_none();
             // One allocation serves many frames: each is split off and the rest of the room is used again.
             if self.buffer.capacity() == 0 {
@@ -132,16 +167,24 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
-        this.fill(cx);
-        if !this.buffer.is_empty() {
-            this.quiet_since = Instant::now();
-            return Poll::Ready(Some(Ok(Frame::data(this.buffer.split().freeze()))));
+        this.news.reader.register(cx.waker());
+        let waker = this.waker.clone();
+        let cx = &mut Context::from_waker(&waker);
+        if this.news.some.swap(false, Ordering::AcqRel) {
+            this.fill(cx);
+            if !this.buffer.is_empty() {
+                this.quiet_since = Instant::now();
+                return Poll::Ready(Some(Ok(Frame::data(this.buffer.split().freeze()))));
+            }
         }
         if this.stream.is_none() {
             return Poll::Ready(None);
         }
-        loop {
-            ready!(this.alarm.as_mut().poll(cx));
+        while !this.alarmed || this.alarm.is_elapsed() {
+            this.alarmed = this.alarm.as_mut().poll(cx).is_pending();
+            if this.alarmed {
+                break;
+            }
             let due = this.quiet_since + this.heartbeat;
             let now = Instant::now();
             if due <= now {
@@ -151,6 +194,7 @@ where
             }
             this.alarm.as_mut().reset(due);
         }
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use futures_util::Stream;
@@ -33,6 +33,8 @@ pub(super) struct Pieces {
     heard: Instant,
     /// Set anew only when it rings, not with every piece: that would cost as much as the piece.
     alarm: Pin<Box<Sleep>>,
+    /// Whom it wakes.
+    alarmed: Option<Waker>,
     over: bool,
 }
 
@@ -47,8 +49,19 @@ impl Pieces {
         let now = Instant::now();
         let (first, alarm) = (None, Box::pin(sleep_until(now)));
         let (events, answer) = (EventReader::default(), Answer::default());
-        let mut begun =
-            Self { upstream, reply, events, answer, first, deadline, arrived: now, heard: now, alarm, over: false };
+        let mut begun = Self {
+            upstream,
+            reply,
+            events,
+            answer,
+            first,
+            deadline,
+            arrived: now,
+            heard: now,
+            alarm,
+            alarmed: None,
+            over: false,
+        };
         match poll_fn(|cx| begun.poll_piece(cx)).await {
             Ok(Some(piece)) => begun.first = Some(piece),
             Ok(None) => begun.over = true,
@@ -101,8 +114,15 @@ impl Pieces {
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<ProviderError> {
+        let alarmed = self.alarmed.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if alarmed && !self.alarm.is_elapsed() {
+            return Poll::Pending;
+        }
         loop {
-            ready!(self.alarm.as_mut().poll(cx));
+            if self.alarm.as_mut().poll(cx).is_pending() {
+                self.alarmed = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
             let due = self.due();
             if due <= Instant::now() {
                 return Poll::Ready(too_late());
