@@ -118,28 +118,20 @@ impl Chunked {
                 (Next::LastLf, b'\n') => return Ok(None),
                 _ if self.overhead > MAX_OVERHEAD => return Err(Malformed),
                 (Next::Size, _) => Next::Digits(digit(byte).ok_or(Malformed)?),
-                (Next::Digits(size), b'\r') => Next::SizeLf(size),
+                (Next::Digits(size) | Next::Extension(size), b'\r') => Next::SizeLf(size),
                 // Some servers fill the size up to a fixed width.
-                (Next::Digits(size), b';' | b' ' | b'\t') => Next::Extension(size),
+                (Next::Digits(size), b';' | b' ' | b'\t') | (Next::Extension(size), _) => Next::Extension(size),
                 (Next::Digits(size), _) => {
                     let more = digit(byte).ok_or(Malformed)?;
                     Next::Digits(size.checked_mul(16).ok_or(Malformed)? + more)
                 }
-                (Next::Extension(size), b'\r') => Next::SizeLf(size),
-                (Next::Extension(size), _) => Next::Extension(size),
-                (Next::SizeLf(0), b'\n') => Next::Trailer,
+                (Next::SizeLf(0) | Next::TrailerLf, b'\n') => Next::Trailer,
                 (Next::SizeLf(size), b'\n') => Next::Data(size),
                 (Next::DataCr, b'\r') => Next::DataLf,
                 (Next::DataLf, b'\n') => Next::Size,
                 (Next::Trailer, b'\r') => Next::LastLf,
-                (Next::Trailer | Next::TrailerLine, byte) => {
-                    if byte == b'\r' {
-                        Next::TrailerLf
-                    } else {
-                        Next::TrailerLine
-                    }
-                }
-                (Next::TrailerLf, b'\n') => Next::Trailer,
+                (Next::TrailerLine, b'\r') => Next::TrailerLf,
+                (Next::Trailer | Next::TrailerLine, _) => Next::TrailerLine,
                 (Next::SizeLf(_) | Next::DataCr | Next::DataLf | Next::TrailerLf | Next::LastLf | Next::Data(_), _) => {
                     return Err(Malformed);
                 }

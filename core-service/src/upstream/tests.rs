@@ -19,13 +19,13 @@ async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-async fn ask(upstream: &Upstream, body: &'static [u8]) -> Result<Reply, ProviderError> {
+async fn ask(upstream: &Upstream, body: impl Into<Bytes>) -> Result<Reply, ProviderError> {
     upstream.send(Method::POST, "chat", HeaderMap::new(), body.into(), Instant::now() + MINUTE).await
 }
 
 /// Asks and reads the whole answer.
 async fn answer(upstream: &Upstream) -> Result<(u16, String), ProviderError> {
-    let reply = ask(upstream, b"{}").await?;
+    let reply = ask(upstream, "{}").await?;
     let status = reply.status.as_u16();
     let body = upstream.body(reply, Instant::now() + MINUTE).await?;
     Ok((status, String::from_utf8(body.to_vec()).unwrap()))
@@ -70,12 +70,13 @@ async fn answers(scripts: &'static [&'static [&'static str]]) -> Vec<Result<(u16
     tokio::join!(serve, ask).1
 }
 
-fn said(text: &str) -> Result<(u16, String), ProviderError> {
-    Ok((200, text.to_owned()))
+/// Answers of these texts.
+fn said(texts: &[&str]) -> Vec<Result<(u16, String), ProviderError>> {
+    texts.iter().map(|&text| Ok((200, text.to_owned()))).collect()
 }
 
-fn broken() -> Result<(u16, String), ProviderError> {
-    Err(ProviderError::Broken(Broken.to_string()))
+fn broken() -> ProviderError {
+    ProviderError::Broken(Broken.to_string())
 }
 
 #[tokio::test]
@@ -87,7 +88,7 @@ async fn a_connection_serves_the_next_call_when_its_answer_has_ended_whatever_it
         "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nfour| and the rest",
     ]])
     .await;
-    assert_eq!(all, [said("one"), said("two"), said("three"), said("four and the rest")]);
+    assert_eq!(all, said(&["one", "two", "three", "four and the rest"]));
 }
 
 #[tokio::test]
@@ -98,7 +99,7 @@ async fn a_connection_whose_end_is_not_sure_serves_no_other_call() {
         &["HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nthree"],
         &["HTTP/1.1 200 OK\r\n\r\nfour"],
     ];
-    assert_eq!(answers(scripts).await, [said("one"), said("two"), said("three"), said("four")]);
+    assert_eq!(answers(scripts).await, said(&["one", "two", "three", "four"]));
 }
 
 #[tokio::test]
@@ -111,7 +112,7 @@ async fn an_answer_that_breaks_off_or_makes_no_sense_is_a_failure() {
         &["HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalfnonsense"],
         &["220 mail.example ESMTP\r\n\r\n"],
     ];
-    assert_eq!(answers(scripts).await, vec![broken(); scripts.len()]);
+    assert_eq!(answers(scripts).await, vec![Err(broken()); scripts.len()]);
 }
 
 #[tokio::test]
@@ -123,7 +124,7 @@ async fn what_came_before_an_answer_broke_off_is_read_first() {
         request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\nnonsense").await.unwrap();
     };
-    let ((), reply) = tokio::join!(serve, ask(&upstream, b"{}"));
+    let ((), reply) = tokio::join!(serve, ask(&upstream, "{}"));
     let mut reply = reply.unwrap();
     assert_eq!(reply.chunk().await.unwrap().unwrap(), "half");
     for _ in 0..2 {
@@ -141,8 +142,8 @@ async fn an_endless_head_is_given_up_on() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await.unwrap();
         while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
     };
-    let ((), reply) = tokio::join!(serve, ask(&upstream, b"{}"));
-    assert_eq!(reply.err(), Some(ProviderError::Broken(Broken.to_string())));
+    let ((), reply) = tokio::join!(serve, ask(&upstream, "{}"));
+    assert_eq!(reply.err(), Some(broken()));
 }
 
 #[tokio::test]
@@ -150,6 +151,8 @@ async fn a_refusal_that_comes_while_the_request_is_still_sent_is_heard() {
     let listener = listener().await;
     let upstream = upstream(&listener);
     let (heard, wait) = oneshot::channel::<()>();
+    let long = vec![b'x'; 32 << 20];
+    let length = long.len();
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.read_exact(&mut [0; 16]).await.unwrap();
@@ -158,11 +161,10 @@ async fn a_refusal_that_comes_while_the_request_is_still_sent_is_heard() {
         // The rest was not sent for nobody to read.
         let mut rest = Vec::new();
         let read = stream.read_to_end(&mut rest).await;
-        assert!(read.is_err() || rest.len() < LONG.len());
+        assert!(read.is_err() || rest.len() < length);
     };
-    static LONG: [u8; 32 << 20] = [b'x'; 32 << 20];
     let ask = async {
-        let reply = ask(&upstream, &LONG).await.unwrap();
+        let reply = ask(&upstream, long).await.unwrap();
         assert_eq!(reply.status, 413);
         assert_eq!(upstream.body(reply, Instant::now() + MINUTE).await.unwrap(), "much");
         heard.send(()).unwrap();
@@ -186,13 +188,13 @@ async fn a_kept_connection_that_was_closed_meanwhile_is_not_used() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo").await.unwrap();
     };
     let ask = async {
-        assert_eq!(answer(&upstream).await, said("one"));
+        assert_eq!(answer(&upstream).await.unwrap().1, "one");
         close.send(()).unwrap();
         // The news of it comes by the runtime's own way.
         while upstream.host.pool.stands() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(answer(&upstream).await, said("two"));
+        assert_eq!(answer(&upstream).await.unwrap().1, "two");
     };
     tokio::join!(serve, ask);
 }
