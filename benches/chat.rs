@@ -142,7 +142,7 @@ fn unary_call_through_the_door(bencher: Bencher<'_, '_>, routed: bool) {
 /// Who calls: without keys, and with a thousand of them.
 #[divan::bench(args = [0, 1000])]
 fn caller_found_by_the_key(bencher: Bencher<'_, '_>, keys: u32) {
-    let secret = |number| format!("sk-0123456789abcdef0123456789abcdef-{number}");
+    let secret = |number| format!("0123456789abcdef0123456789abcdef-{number}");
     let key = |number| config::Key {
         name: format!("team-{number}"),
         secret: Some(secret(number).into()),
