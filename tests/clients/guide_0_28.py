@@ -3,6 +3,8 @@
 Supplied around the blocks: `image_base64` and `requests`, which the guide uses without defining them, real messages
 where it writes `[...]`, and an address book that sends its two host names to the server under test. Each block's real
 outcome is then checked, from the answers that went over the wire.
+
+    guide_0_28.py [pictures]    all of it, or what makes pictures, with whichever provider makes them
 """
 
 import base64
@@ -20,6 +22,9 @@ import requests
 from checks import REST, clip, picture, png
 from PIL import Image
 
+PICTURES = sys.argv[1:] == ["pictures"]
+# Who asks for no size gets that of the built-in engine, or whatever another provider thinks best.
+UNASKED = None if PICTURES else (1024, 1024)
 HOSTS = {"localhost": 8000, "another-server": 8000}
 MESSAGES = '[{"role": "user", "content": "Hello"}]'
 
@@ -209,7 +214,7 @@ EXPECTED = [
     ("Per-Request Configuration", another_server),
     ("1. No API Key Required (Development)", nothing_sent),
     ("2. Model Names", chats(2)),
-    ("3. Image Services", pictures((1024, 1024), (1024, 1024))),
+    ("3. Image Services", pictures(UNASKED, UNASKED)),
     ("4. Video Generation", nothing_sent),
     ("5. Streaming", lambda printed: wire.exchanges or 1 / 0),
     ("From OpenAI to This API", nothing_sent),
@@ -267,6 +272,8 @@ def run():
         os.environ.pop(name, None)
     send_its_hosts_here()
     for number, ((heading, source), (_, check)) in enumerate(zip(found, EXPECTED), 1):
+        if PICTURES and check is not nothing_sent and "openai.Image" not in source and "/images/" not in source:
+            continue
         source = source.replace("[...]", MESSAGES)
         wire.exchanges.clear()
         printed, start = io.StringIO(), time.monotonic()
@@ -274,6 +281,8 @@ def run():
             the_streaming_block(source) if heading == "5. Streaming" else exec(compile(source, heading, "exec"), names)
         check(printed.getvalue())
         print(f"  ok   block {number:2} of {len(found)}: {heading} ({time.monotonic() - start:.1f} s)", flush=True)
+    if PICTURES:
+        return
     beyond_the_guide()
     print("  ok   beyond the guide: error classes, streaming, async, engines", flush=True)
 
