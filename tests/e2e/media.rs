@@ -205,40 +205,18 @@ async fn what_nobody_used_goes_and_what_is_used_or_needed_is_served() {
     .await;
 }
 
-/// What this process has in memory, in bytes.
-#[cfg(target_os = "linux")]
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gigabyte_passes_every_hop_in_a_few_megabytes() {
-    const SIZE: u64 = 1 << 30;
+#[tokio::test]
+async fn the_end_of_a_long_clip_is_had_without_its_beginning() {
+    const SIZE: u64 = 1 << 33;
     over_both_hops_with(
         |_, _| (),
         async |world| {
             // A hole: as long as any clip, and nothing on the disk.
             std::fs::File::create(world.media_dir().join("long.mp4")).unwrap().set_len(SIZE).unwrap();
-            let before = resident();
-            let mut whole = get(world, "/media/long.mp4").await;
-            assert_eq!(whole.headers()["content-length"], SIZE.to_string());
-            let etag = whole.headers()["etag"].clone();
-            let (mut length, mut most, mut looked) = (0, before, 0);
-            while let Some(chunk) = soon("a chunk", whole.chunk()).await.unwrap() {
-                length += chunk.len() as u64;
-                if length - looked > 8 << 20 {
-                    (looked, most) = (length, most.max(resident()));
-                }
-            }
-            assert_eq!(length, SIZE);
-            eprintln!("{} MiB before, {} MiB at most", before >> 20, most >> 20);
-            assert!(most - before < 48 << 20, "{} MiB beside what the process had", (most - before) >> 20);
-            let tail = world.request(Method::GET, "/media/long.mp4").header(RANGE, "bytes=1073741820-");
-            let tail = tail.header("if-range", etag).send().await.unwrap();
-            assert_eq!(tail.headers()["content-range"], "bytes 1073741820-1073741823/1073741824");
+            let head = world.request(Method::HEAD, "/media/long.mp4").send().await.unwrap();
+            let tail = world.request(Method::GET, "/media/long.mp4").header(RANGE, format!("bytes={}-", SIZE - 4));
+            let tail = tail.header("if-range", head.headers()["etag"].clone()).send().await.unwrap();
+            assert_eq!(tail.headers()["content-range"], format!("bytes {}-{}/{SIZE}", SIZE - 4, SIZE - 1));
             assert_eq!(tail.bytes().await.unwrap().as_ref(), [0; 4]);
         },
     )

@@ -1,6 +1,8 @@
 //! The real executable: started, asked, stopped, killed.
 
 mod jobs;
+#[cfg(target_os = "linux")]
+mod memory;
 mod running;
 
 use std::{io::Read as _, net::TcpListener};

@@ -90,6 +90,17 @@ impl Running {
         whole(self.begin("POST", path, body))
     }
 
+    /// What it has in memory, in bytes: now and at most.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let read = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+        };
+        (read("VmRSS:"), read("VmHWM:"))
+    }
+
     /// `TERM`, `INT`.
     pub(crate) fn signal(&self, name: &str) {
         let line = format!("kill -{name} {}", self.child.id());
