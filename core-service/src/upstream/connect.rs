@@ -27,6 +27,14 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 /// What bytes travel over.
 pub(super) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
 
+/// The socket below.
+pub(super) fn socket(io: &Io) -> &TcpStream {
+    match io {
+        MaybeHttpsStream::Http(tcp) => tcp.inner(),
+        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
+    }
+}
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Opens connections to one upstream. They speak HTTP/1.1: one call has one connection, and hanging up ends the call.

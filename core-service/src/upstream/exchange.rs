@@ -10,21 +10,23 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io::{self, IoSlice},
-    mem,
+    mem::{self, MaybeUninit},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    connect::Io,
+    connect::{Io, socket},
     framing::{Framing, Malformed},
-    head::{Head, read_head, write_head},
+    head::{Head, patience, read_head, write_head},
     pool::{Kept, Pool},
 };
 
@@ -36,8 +38,20 @@ thread_local! {
     static ARRIVED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// How long a connection is kept whose other side does not say for how long it will. What serves models without TLS
+/// (uvicorn, Node, llama.cpp) waits five seconds, and a new connection next door is cheap; with TLS it is dear, and load
+/// balancers wait a minute.
+const KEPT_PLAIN: Duration = Duration::from_secs(4);
+const KEPT_TLS: Duration = Duration::from_secs(55);
+/// How much earlier than the other side we give a connection up: what is sent in its last moment may cross its closing.
+const MARGIN: Duration = Duration::from_secs(1);
+
 /// A connection that carries one call at a time.
-pub(super) struct Connection(TokioIo<Io>);
+pub(super) struct Connection {
+    io: TokioIo<Io>,
+    /// How long it may wait for its next call.
+    pub(super) patience: Duration,
+}
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,15 +64,23 @@ pub(super) enum Unanswered {
 
 impl Connection {
     pub(super) fn new(io: Io) -> Self {
-        Self(TokioIo::new(io))
+        let patience = if matches!(io, Io::Https(_)) { KEPT_TLS } else { KEPT_PLAIN };
+        Self { io: TokioIo::new(io), patience }
     }
 
-    /// Whether it stands and waits for a call.
+    /// Whether it stands and waits for a call, as far as the runtime has heard.
     pub(super) fn is_idle(&mut self) -> bool {
         // Nobody waits for it, so nobody needs to be woken.
         let mut cx = Context::from_waker(Waker::noop());
         let mut byte = [0];
-        Pin::new(&mut self.0).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+        Pin::new(&mut self.io).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+    }
+
+    /// Whether it stands and waits for a call. A busy runtime hears late of what has come: the socket itself is asked.
+    /// What was sent on a closed connection would be lost, and nobody could tell whether it was received.
+    pub(super) fn is_idle_now(&mut self) -> bool {
+        let nothing = |read: io::Result<usize>| read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        self.is_idle() && nothing(SockRef::from(socket(self.io.inner())).peek(&mut [MaybeUninit::uninit()]))
     }
 
     /// Lends what has arrived to `read`: nothing at the end. `read` must not read itself.
@@ -66,7 +88,7 @@ impl Connection {
         ARRIVED.with_borrow_mut(|arrived| {
             arrived.resize(BUFFER, 0);
             let mut buffer = ReadBuf::new(arrived);
-            ready!(Pin::new(&mut self.0).poll_read(cx, &mut buffer))?;
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
             Poll::Ready(Ok(read(buffer.filled())))
         })
     }
@@ -79,7 +101,7 @@ impl Connection {
         let mut incoming = Incoming::default();
         let (head, early) = poll_fn(|cx| {
             if !outgoing.flushed
-                && let Poll::Ready(Err(error)) = outgoing.poll_send(&mut self.0, cx)
+                && let Poll::Ready(Err(error)) = outgoing.poll_send(&mut self.io, cx)
             {
                 tracing::debug!(%error, sent = outgoing.sent, "the connection to the upstream broke");
                 // Who refuses a request may close while it is sent, and have said why.
@@ -102,6 +124,9 @@ impl Connection {
         })
         .await?;
         let keeps = head.keeps && outgoing.is_whole();
+        if let Some(patience) = patience(&head.headers) {
+            self.patience = patience.saturating_sub(MARGIN).min(KEPT_TLS);
+        }
         let body = Body { connection: self, rest: Rest { framing: head.framing, keeps }, early };
         Ok(Reply { status: head.status, headers: head.headers, body: Some(body), pool })
     }
@@ -242,6 +267,11 @@ impl Body {
             });
         }
         Poll::Ready(lent.map_err(|Malformed| Broken))
+    }
+
+    /// See [`Connection::patience`].
+    pub(super) fn patience(&self) -> Duration {
+        self.connection.patience
     }
 
     /// Whether nothing but its end was still to come, and has.

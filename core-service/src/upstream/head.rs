@@ -1,5 +1,7 @@
 //! The heads of requests and answers as they stand on the wire (RFC 9112, sections 2 to 6).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
@@ -107,6 +109,13 @@ fn keeps(version: Option<u8>, headers: &HeaderMap) -> bool {
     }
 }
 
+/// How long the other side keeps a connection without a call, where it says so: `Keep-Alive: timeout=5, max=100`.
+pub(super) fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let said = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = said.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    seconds.parse().ok().map(Duration::from_secs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +167,22 @@ mod tests {
             let (head, _) = head(&format!("HTTP/{text}\r\n\r\n")).unwrap();
             assert_eq!((head.framing, head.keeps), (framing, keeps), "{text}");
         }
+    }
+
+    #[test]
+    fn a_server_may_say_how_long_it_keeps_a_connection() {
+        let said = |text: &'static str| {
+            patience(&HeaderMap::from_iter(
+                [("keep-alive", text)]
+                    .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
+            ))
+        };
+        assert_eq!(said("timeout=5, max=100"), Some(Duration::from_secs(5)));
+        assert_eq!(said("max=100,timeout=15"), Some(Duration::from_secs(15)));
+        for text in ["", "max=100", "timeout=", "timeout=soon", "timeout=-1"] {
+            assert_eq!(said(text), None, "{text}");
+        }
+        assert_eq!(patience(&HeaderMap::new()), None);
     }
 
     #[test]

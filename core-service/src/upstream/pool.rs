@@ -16,10 +16,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::exchange::{Body, Connection};
 
-/// Below the idle limits of common servers, so that a kept connection is rarely one they have just closed.
-const KEPT: Duration = Duration::from_mins(1);
 /// How often those that are too old, or closed by the other side, are put away.
-const SWEEP: Duration = Duration::from_secs(15);
+const SWEEP: Duration = Duration::from_secs(5);
 /// Most that are kept.
 const MOST: usize = 1024;
 
@@ -32,7 +30,7 @@ pub(super) struct Pool {
 struct Idle {
     kept: Kept,
     runtime: Id,
-    since: Instant,
+    until: Instant,
 }
 
 /// What can be kept.
@@ -53,15 +51,17 @@ impl Kept {
     }
 
     fn into_idle(self) -> Option<Connection> {
+        let mut connection = match self {
+            Self::Idle(connection) => connection,
+            Self::Ending(mut body) => body.has_ended().then(|| body.into_idle())??,
+        };
+        connection.is_idle_now().then_some(connection)
+    }
+
+    fn patience(&self) -> Duration {
         match self {
-            Self::Idle(mut connection) => connection.is_idle().then_some(connection),
-            Self::Ending(mut body) => {
-                if body.has_ended() {
-                    body.into_idle()
-                } else {
-                    None
-                }
-            }
+            Self::Idle(connection) => connection.patience,
+            Self::Ending(body) => body.patience(),
         }
     }
 }
@@ -70,12 +70,15 @@ impl Pool {
     /// The connection of this runtime that was put away last and still stands.
     pub(super) fn take(&self) -> Option<Connection> {
         let here = Handle::current().id();
+        let now = Instant::now();
         loop {
             let mut idle = self.lock();
             let place = idle.iter().rposition(|idle| idle.runtime == here)?;
-            let Idle { kept, .. } = idle.remove(place);
+            let Idle { kept, until, .. } = idle.remove(place);
             drop(idle);
-            if let Some(connection) = kept.into_idle() {
+            if now < until
+                && let Some(connection) = kept.into_idle()
+            {
                 return Some(connection);
             }
         }
@@ -83,18 +86,13 @@ impl Pool {
 
     /// Keeps a connection for the next call. Belongs on the runtime it was opened on.
     pub(super) fn put(self: &Arc<Self>, kept: Kept) {
+        let until = Instant::now() + kept.patience();
         let mut idle = self.lock();
         if idle.len() < MOST {
-            idle.push(Idle { kept, runtime: Handle::current().id(), since: Instant::now() });
+            idle.push(Idle { kept, runtime: Handle::current().id(), until });
         }
         drop(idle);
         self.sweeper.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(sweep(Arc::downgrade(self)))));
-    }
-
-    /// Whether all that is kept could be used.
-    #[cfg(test)]
-    pub(super) fn stands(&self) -> bool {
-        self.lock().iter_mut().all(|idle| idle.kept.stands())
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
@@ -108,6 +106,7 @@ async fn sweep(pool: Weak<Pool>) {
     loop {
         tick.tick().await;
         let Some(pool) = pool.upgrade() else { return };
-        pool.lock().retain_mut(|idle| idle.since.elapsed() < KEPT && idle.kept.stands());
+        let now = Instant::now();
+        pool.lock().retain_mut(|idle| now < idle.until && idle.kept.stands());
     }
 }

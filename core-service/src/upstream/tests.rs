@@ -172,29 +172,48 @@ async fn a_refusal_that_comes_while_the_request_is_still_sent_is_heard() {
     tokio::join!(serve, ask);
 }
 
-#[tokio::test]
-async fn a_kept_connection_that_was_closed_meanwhile_is_not_used() {
-    let listener = listener().await;
-    let upstream = upstream(&listener);
-    let (close, closing) = oneshot::channel::<()>();
+/// What a call on a new connection is answered, and the connection, which is left open.
+async fn answered(
+    listener: &TcpListener,
+    upstream: &Upstream,
+    text: &str,
+) -> Result<(TcpStream, String), ProviderError> {
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         request(&mut stream).await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none").await.unwrap();
-        closing.await.unwrap();
-        drop(stream);
-        let (mut stream, _) = listener.accept().await.unwrap();
-        request(&mut stream).await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo").await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        Ok(stream)
     };
-    let ask = async {
-        assert_eq!(answer(&upstream).await.unwrap().1, "one");
-        close.send(()).unwrap();
-        // The news of it comes by the runtime's own way.
-        while upstream.host.pool.stands() {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(answer(&upstream).await.unwrap().1, "two");
-    };
-    tokio::join!(serve, ask);
+    let (stream, (_, text)) = tokio::try_join!(serve, answer(upstream))?;
+    Ok((stream, text))
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_was_closed_meanwhile_is_not_used_though_the_runtime_has_not_heard() {
+    let listener = listener().await;
+    let upstream = upstream(&listener);
+    let (stream, one) =
+        answered(&listener, &upstream, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none").await.unwrap();
+    assert_eq!(one, "one");
+    // Both sides are on this thread, so its runtime learns of nothing between the closing and the next call.
+    drop(stream);
+    let (_, two) = answered(&listener, &upstream, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo").await.unwrap();
+    assert_eq!(two, "two");
+}
+
+#[tokio::test]
+async fn a_connection_is_given_up_before_the_other_side_does_as_far_as_it_says() {
+    let listener = listener().await;
+    let upstream = upstream(&listener);
+    for (said, kept) in [
+        ("x: y", Some(4)),
+        ("keep-alive: timeout=15", Some(14)),
+        ("keep-alive: timeout=1", None),
+        ("keep-alive: timeout=18446744073709551615", Some(55)),
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\n{said}\r\ncontent-length: 2\r\n\r\n{{}}");
+        let _stream = answered(&listener, &upstream, &text).await.unwrap();
+        let connection = upstream.host.pool.take();
+        assert_eq!(connection.map(|connection| connection.patience.as_secs()), kept, "{said}");
+    }
 }
