@@ -1,5 +1,6 @@
 //! Connections: HTTP/1.1 and HTTP/2 on one port, bounded in time and size, and drained when the end is near.
 
+mod socket;
 mod threads;
 
 use std::{
@@ -30,7 +31,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use self::threads::Threads;
+use self::{socket::Socket, threads::Threads};
 use crate::{meters, settings::Settings};
 
 /// Without it the histograms would keep every single value until somebody asks for them.
@@ -123,7 +124,7 @@ impl Doorway {
                 self.router.clone().oneshot(request)
             }
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = self.builder.serve_connection(TokioIo::new(Socket(stream)), service).into_owned();
         let connection = watcher.watch(connection);
         tokio::pin!(connection);
         let first = sleep(self.settings.header_timeout);

@@ -23,6 +23,11 @@ use super::{Doorway, Ends};
 /// Accepted connections that may wait for a thread to look at them.
 const WAITING: usize = 128;
 
+/// Connections that share one thread before another one is used. A thread that has little to do sleeps and is woken for
+/// each event; several connections share its wakings. What these can ask for is far from filling a core: the calls of a
+/// proxy wait for their upstreams.
+const FEW: usize = 16;
+
 /// Dropping it lets each thread end when the connections it has have ended.
 pub(super) struct Threads(Vec<Thread>);
 
@@ -55,16 +60,21 @@ impl Threads {
         (0..count.get()).map(start).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Hands a connection to the thread that has the fewest.
+    /// Hands a connection to the first thread that has only a [`FEW`], and where there is none to the one that has the
+    /// fewest.
     pub(super) async fn hand_over(&self, stream: TcpStream, watcher: Watcher) -> io::Result<()> {
-        let idlest = self.0.iter().min_by_key(|thread| thread.load.load(Ordering::Relaxed));
-        let Some(thread) = idlest else { return Ok(()) };
+        let Some(thread) = choose(&self.0, |thread| thread.load.load(Ordering::Relaxed)) else { return Ok(()) };
         let stream = stream.into_std()?;
         thread.load.fetch_add(1, Ordering::Relaxed);
         // A thread ends only after this, and then with the whole server.
         let _ = thread.connections.send((stream, watcher)).await;
         Ok(())
     }
+}
+
+fn choose<T>(threads: &[T], load: impl Fn(&T) -> usize) -> Option<&T> {
+    // The first of those that are equal.
+    threads.iter().min_by_key(|thread| (load(thread) + 1).max(FEW))
 }
 
 async fn take(
@@ -85,4 +95,25 @@ async fn take(
         });
     }
     tracker.wait().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_connections_share_a_thread_and_many_are_spread() {
+        let mut loads = [0; 3];
+        let mut place = |count| {
+            for _ in 0..count {
+                let indices = [0, 1, 2];
+                let chosen = *choose(&indices, |&thread| loads[thread]).unwrap();
+                loads[chosen] += 1;
+            }
+            loads
+        };
+        assert_eq!(place(FEW), [FEW, 0, 0]);
+        assert_eq!(place(2 * FEW), [FEW; 3]);
+        assert_eq!(place(6), [FEW + 2; 3]);
+    }
 }
