@@ -118,8 +118,13 @@ pub enum ProviderError {
     #[error("{0}")]
     Unreachable(String),
     /// It said that it cannot serve just now: the request surely was not taken.
-    #[error("{0}")]
-    Unavailable(String),
+    #[error("{message}")]
+    Unavailable {
+        /// The provider's own words.
+        message: String,
+        /// When to come back, where it says so.
+        retry_after: Option<Duration>,
+    },
     /// It broke, or the connection to it did, after the request had left. It may have taken the request all the same.
     #[error("{0}")]
     Broken(String),
@@ -129,6 +134,27 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
+    /// A [`ProviderError::Unavailable`] that does not say for how long.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::Unavailable { message: message.into(), retry_after: None }
+    }
+
+    /// When the provider wants to be asked again, where it says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Overloaded { retry_after } => Some(*retry_after),
+            Self::Refused { .. }
+            | Self::ContentPolicy(_)
+            | Self::Credentials(_)
+            | Self::NotSupported(_)
+            | Self::Timeout(_)
+            | Self::Unreachable(_)
+            | Self::Broken(_)
+            | Self::Unreadable(_) => None,
+        }
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -136,7 +162,7 @@ impl ProviderError {
             | Self::Overloaded { .. }
             | Self::Timeout(_)
             | Self::Unreachable(_)
-            | Self::Unavailable(_)
+            | Self::Unavailable { .. }
             | Self::Broken(_) => true,
             Self::Refused { .. }
             | Self::ContentPolicy(_)
@@ -149,7 +175,7 @@ impl ProviderError {
     /// Whether the provider surely does nothing for the failed request, so that sending it again costs nothing twice.
     pub fn is_surely_not_taken(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Unavailable(_) => true,
+            Self::RateLimited { .. } | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Unavailable { .. } => true,
             Self::Refused { .. }
             | Self::ContentPolicy(_)
             | Self::Credentials(_)
@@ -170,7 +196,7 @@ impl ProviderError {
             Self::Credentials(_) => ErrorReason::ProviderCredentials,
             Self::NotSupported(_) => ErrorReason::NotSupported,
             Self::Timeout(_) => ErrorReason::UpstreamTimeout,
-            Self::Unreachable(_) | Self::Unavailable(_) | Self::Broken(_) => ErrorReason::UpstreamUnavailable,
+            Self::Unreachable(_) | Self::Unavailable { .. } | Self::Broken(_) => ErrorReason::UpstreamUnavailable,
             Self::Unreadable(_) => ErrorReason::UpstreamUnreadable,
         }
     }
@@ -233,25 +259,31 @@ impl From<Error> for Status {
         let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
         let mut details = ErrorDetails::with_error_info(name, DOMAIN, []);
         match &error {
-            Error::InvalidField { field, message }
-            | Error::Provider(ProviderError::Refused { message, field: Some(field) }) => {
+            Error::InvalidField { field, message } => {
                 details.add_bad_request_violation(field, message);
             }
             Error::ModelNotFound { .. } => {
                 details.add_bad_request_violation("model", error.to_string());
             }
-            Error::Overloaded { retry_after } | Error::Provider(ProviderError::Overloaded { retry_after }) => {
+            Error::Overloaded { retry_after } => {
                 details.set_retry_info(Some(*retry_after));
-            }
-            Error::Provider(ProviderError::RateLimited { retry_after, .. }) => {
-                details.set_retry_info(Some(retry_after.unwrap_or(Duration::from_secs(1))));
             }
             Error::ShuttingDown => {
                 details.set_retry_info(Some(Duration::from_secs(1)));
             }
             Error::Storage(text) | Error::Internal(text) => tracing::error!(reason = name, "{text}"),
-            Error::Provider(_)
-            | Error::InvalidApiKey { .. }
+            Error::Provider(error) => {
+                log(name, error);
+                if let ProviderError::Refused { message, field: Some(field) } = error {
+                    details.add_bad_request_violation(field, message);
+                }
+                // Who is paced and not told for how long is told something.
+                let paced = matches!(error, ProviderError::RateLimited { .. }).then_some(Duration::from_secs(1));
+                if let Some(wait) = error.retry_after().or(paced) {
+                    details.set_retry_info(Some(wait));
+                }
+            }
+            Error::InvalidApiKey { .. }
             | Error::VideoNotFound(_)
             | Error::MediaNotFound(_)
             | Error::VideoNotReady { .. }
@@ -259,6 +291,25 @@ impl From<Error> for Status {
             | Error::IdempotencyConflict(_) => {}
         }
         Status::with_error_details(code(reason), told(&error), details)
+    }
+}
+
+/// The provider's own words, for the operator; some are told to the caller as well.
+fn log(reason: &str, error: &ProviderError) {
+    match error {
+        // Nobody but the operator can mend it.
+        ProviderError::Credentials(_) => tracing::error!(reason, %error, "a provider does not accept us"),
+        ProviderError::Unreadable(_) => tracing::warn!(reason, %error, "a provider's answer makes no sense"),
+        // Our own bound.
+        ProviderError::Overloaded { .. } => {}
+        ProviderError::Refused { .. }
+        | ProviderError::ContentPolicy(_)
+        | ProviderError::RateLimited { .. }
+        | ProviderError::NotSupported(_)
+        | ProviderError::Timeout(_)
+        | ProviderError::Unreachable(_)
+        | ProviderError::Unavailable { .. }
+        | ProviderError::Broken(_) => tracing::info!(reason, %error, "a provider failed"),
     }
 }
 

@@ -54,7 +54,7 @@ fn befalls_all(error: &ProviderError) -> bool {
         | ProviderError::RateLimited { .. }
         | ProviderError::Timeout(_)
         | ProviderError::Unreachable(_)
-        | ProviderError::Unavailable(_)
+        | ProviderError::Unavailable { .. }
         | ProviderError::Broken(_)
         | ProviderError::Unreadable(_) => false,
     }

@@ -7,8 +7,8 @@ use serde_json::{Value, value::RawValue};
 
 use crate::error::ProviderError;
 
-/// Longest message of an upstream that is passed on, in characters.
-const MAX_MESSAGE: usize = 1000;
+/// The longest wait that is believed: who asks for more is asked again after this.
+const MAX_WAIT: Duration = Duration::from_mins(10);
 
 /// What the body of a failure says, as far as it says anything.
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ struct Words {
     kind: String,
     code: String,
     param: Option<String>,
+    wait: Option<Duration>,
 }
 
 /// The failure that an answer with an error status stands for. `quota_is_a_pace`: what others say of an empty account,
@@ -32,7 +33,8 @@ pub(crate) fn failure_of(status: StatusCode, headers: &HeaderMap, body: &[u8], q
     } else {
         words.message.clone()
     };
-    classify(status.as_u16(), message, words, retry_after(headers))
+    let wait = retry_after(headers).or(words.wait).map(|wait| wait.min(MAX_WAIT));
+    classify(status.as_u16(), message, words, wait)
 }
 
 /// The failure that an `error` member within a successful answer, or within a stream, stands for.
@@ -46,7 +48,8 @@ pub(crate) fn failure_in_reply(error: &str) -> ProviderError {
         if words.message.is_empty() { "the upstream failed while answering".to_owned() } else { words.message.clone() };
     // Many upstreams repeat the status here; where there is none, it broke.
     let status = words.code.parse().unwrap_or(500);
-    classify(status, message, words, None)
+    let wait = words.wait.map(|wait| wait.min(MAX_WAIT));
+    classify(status, message, words, wait)
 }
 
 fn classify(status: u16, message: String, words: Words, retry_after: Option<Duration>) -> ProviderError {
@@ -63,9 +66,13 @@ fn classify(status: u16, message: String, words: Words, retry_after: Option<Dura
         return ProviderError::Credentials(message);
     }
     match status {
+        // OpenRouter's pace; without a wait it is an empty account.
+        402 if retry_after.is_some() => ProviderError::RateLimited { message, retry_after },
         401..=403 => ProviderError::Credentials(message),
-        // The operator chose the model and the address: nothing the caller could mend. A 503 has begun nothing.
-        404 | 405 | 503 => ProviderError::Unavailable(message),
+        // The operator chose the model and the address: nothing the caller could mend.
+        404 | 405 => ProviderError::unavailable(message),
+        // It has begun nothing.
+        503 => ProviderError::Unavailable { message, retry_after },
         408 | 504 => ProviderError::Timeout(message),
         429 => ProviderError::RateLimited { message, retry_after },
         501 => ProviderError::NotSupported(message),
@@ -81,12 +88,14 @@ fn read(body: &[u8]) -> Words {
     let Ok(value) = serde_json::from_str::<Value>(text) else {
         // A page of some proxy is not for the caller.
         let message = if text.starts_with('<') { "" } else { text };
-        return Words { message: shortened(message), ..Words::default() };
+        return Words { message: message.to_owned(), ..Words::default() };
     };
+    // Gemini puts it into a list, and so do some gateways.
+    let value = value.get(0).unwrap_or(&value);
     match value.get("error") {
-        Some(Value::String(message)) => Words { message: shortened(message), ..Words::default() },
+        Some(Value::String(message)) => Words { message: message.clone(), ..Words::default() },
         Some(error @ Value::Object(_)) => words(error),
-        _ => words(&value),
+        _ => words(value),
     }
 }
 
@@ -94,7 +103,7 @@ fn words(error: &Value) -> Words {
     // A `detail`, FastAPI's, within or without an `error`.
     if let Some(detail) = error.get("detail") {
         let first = detail.get(0).and_then(|item| item.get("msg")).and_then(Value::as_str);
-        return Words { message: shortened(detail.as_str().or(first).unwrap_or_default()), ..Words::default() };
+        return Words { message: detail.as_str().or(first).unwrap_or_default().to_owned(), ..Words::default() };
     }
     let text = |name: &str| match &error[name] {
         Value::String(text) => text.clone(),
@@ -104,7 +113,7 @@ fn words(error: &Value) -> Words {
     let either =
         |name: &str, other: &str| Some(text(name)).filter(|text| !text.is_empty()).unwrap_or_else(|| text(other));
     Words {
-        message: shortened(&either("message", "error_message")),
+        message: either("message", "error_message"),
         // OpenRouter's refusal by a moderation says why, and nothing else tells it from a bad key.
         kind: if error["metadata"]["reasons"].is_array() {
             "moderation_blocked".to_owned()
@@ -113,27 +122,25 @@ fn words(error: &Value) -> Words {
         },
         code: text("code"),
         param: Some(text("param")).filter(|param| !param.is_empty()),
+        wait: retry_delay(&error["details"]),
     }
 }
 
-fn shortened(message: &str) -> String {
-    match message.char_indices().nth(MAX_MESSAGE) {
-        Some((end, _)) => format!("{}...", &message[..end]),
-        None => message.to_owned(),
-    }
+/// Gemini's wait is in no header but among the details, as `google.rpc.RetryInfo` in JSON: `34.4s`.
+fn retry_delay(details: &Value) -> Option<Duration> {
+    let text = details.as_array()?.iter().find_map(|detail| detail["retryDelay"].as_str())?;
+    Duration::try_from_secs_f64(text.strip_suffix('s')?.parse().ok()?).ok()
 }
 
 /// When the upstream wants us back: `retry-after-ms`, else `retry-after` in seconds or as a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    if let Some(ms) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
-        return Duration::try_from_secs_f64(ms / 1000.0).ok();
-    }
-    let text = text(header::RETRY_AFTER.as_str())?;
-    match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok(),
-    }
+    let seconds = |text: &str| text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let exact = text("retry-after-ms").and_then(seconds).map(|thousandfold| thousandfold / 1000);
+    exact.or_else(|| {
+        let text = text(header::RETRY_AFTER.as_str())?;
+        seconds(text).or_else(|| httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok())
+    })
 }
 
 #[cfg(test)]
@@ -190,9 +197,41 @@ mod tests {
         };
         assert_eq!(wait("retry-after-ms", "1500"), Some(Duration::from_millis(1500)));
         assert_eq!(wait("retry-after", "2.5"), Some(Duration::from_millis(2500)));
-        assert_eq!(wait("retry-after", "-1"), None);
+        for nonsense in ["-1", "soon", "", "NaN", "1e30"] {
+            assert_eq!(wait("retry-after", nonsense), None, "{nonsense}");
+        }
+        let both = [("retry-after-ms", "-1"), ("retry-after", "3")];
+        let both = both.map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap()));
+        assert_eq!(retry_after(&HeaderMap::from_iter(both)), Some(Duration::from_secs(3)));
         let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(30));
         assert!(wait("retry-after", &date).is_some_and(|wait| (25..=30).contains(&wait.as_secs())));
+    }
+
+    #[test]
+    fn a_wait_belongs_to_a_pace_and_to_an_absence_and_ends_some_time() {
+        let after = |status: u16, seconds: &str, body: &str| {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, seconds.parse().unwrap())]);
+            failure_of(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes(), false)
+        };
+        let message = || "m".to_owned();
+        let limited = |seconds| {
+            ProviderError::RateLimited { message: message(), retry_after: Some(Duration::from_secs(seconds)) }
+        };
+        assert_eq!(after(429, "30", "m"), limited(30));
+        assert_eq!(after(402, "30", "m"), limited(30));
+        assert_eq!(failure(402, "m"), ProviderError::Credentials(message()));
+        // A time of day, and what would overflow every clock.
+        for seconds in ["1795350000", "1e19"] {
+            assert_eq!(after(429, seconds, "m"), limited(600), "{seconds}");
+        }
+        let away = ProviderError::Unavailable { message: message(), retry_after: Some(Duration::from_secs(30)) };
+        assert_eq!(after(503, "30", "m"), away);
+        assert_eq!(after(404, "30", "m"), ProviderError::unavailable("m"));
+        let hidden = r#"{"error":{"code":429,"message":"m","details":[{"@type":"x"},{"retryDelay":"34s"}]}}"#;
+        assert_eq!(failure(429, hidden), limited(34));
+        assert_eq!(failure(429, &format!("[{hidden}]")), limited(34));
+        let error = hidden.strip_prefix(r#"{"error":"#).unwrap().strip_suffix('}').unwrap();
+        assert_eq!(failure_in_reply(error), limited(34));
     }
 
     #[test]

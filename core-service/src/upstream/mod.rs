@@ -37,8 +37,12 @@ use crate::{
 
 /// Longest reply that is read whole.
 const MAX_REPLY: usize = 64 << 20;
-/// Longest error body that is read; what says more has said enough.
+/// Longest error body that is read, and how long it may take; the status alone tells most.
 const MAX_FAILURE: usize = 64 << 10;
+const FAILURE_WORDS: Duration = Duration::from_secs(2);
+/// Longest message of an upstream that is passed on, in bytes. It travels in a header of gRPC, where letters beyond ASCII
+/// take three times as much, and maybe once more beside it; clients accept 8 to 16 KiB of headers.
+const MAX_MESSAGE: usize = 1500;
 const USER_AGENT: &str = concat!("triptych/", env!("CARGO_PKG_VERSION"));
 
 /// How long an upstream may take. The caller's deadline holds besides.
@@ -175,7 +179,8 @@ impl Upstream {
         }
         let (status, headers) = (reply.status, reply.headers.clone());
         // Where the words are lost, the status alone tells what happened.
-        let body = within(until, read_up_to(reply, MAX_FAILURE)).await?.unwrap_or_default();
+        let until = until.min(Instant::now() + FAILURE_WORDS);
+        let body = within(until, read_up_to(reply, MAX_FAILURE)).await.ok().and_then(Result::ok).unwrap_or_default();
         Err(self.redacted(failure_of(status, &headers, &body, self.quota_is_a_pace)))
     }
 
@@ -240,12 +245,13 @@ impl Upstream {
         }
     }
 
-    /// The failure without our key, should the upstream quote it.
+    /// The failure as it may be told: no longer than [`MAX_MESSAGE`], and without our key, should the upstream quote it.
     pub(crate) fn redacted(&self, error: ProviderError) -> ProviderError {
-        let Some(key) = self.host.key.as_ref().map(ExposeSecret::expose_secret).filter(|key| key.len() >= 4) else {
-            return error;
+        let key = self.host.key.as_ref().map(ExposeSecret::expose_secret).filter(|key| key.len() >= 4);
+        let clean = |text: String| match key {
+            Some(key) => shortened(text.replace(key, "***")),
+            None => shortened(text),
         };
-        let clean = |text: String| text.replace(key, "***");
         match error {
             ProviderError::Refused { message, field } => ProviderError::Refused { message: clean(message), field },
             ProviderError::RateLimited { message, retry_after } => {
@@ -257,7 +263,9 @@ impl Upstream {
             ProviderError::NotSupported(text) => ProviderError::NotSupported(clean(text)),
             ProviderError::Timeout(text) => ProviderError::Timeout(clean(text)),
             ProviderError::Unreachable(text) => ProviderError::Unreachable(clean(text)),
-            ProviderError::Unavailable(text) => ProviderError::Unavailable(clean(text)),
+            ProviderError::Unavailable { message, retry_after } => {
+                ProviderError::Unavailable { message: clean(message), retry_after }
+            }
             ProviderError::Broken(text) => ProviderError::Broken(clean(text)),
             ProviderError::Unreadable(text) => ProviderError::Unreadable(clean(text)),
         }
@@ -283,6 +291,14 @@ pub(crate) fn within<T>(
 ) -> impl Future<Output = Result<T, ProviderError>> {
     let late = |_| ProviderError::Timeout("the upstream did not answer in time".to_owned());
     timeout_at(until, work).map(move |ended| ended.map_err(late))
+}
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        message.push_str("...");
+    }
+    message
 }
 
 /// At most that much of a body.

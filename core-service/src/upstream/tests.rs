@@ -146,6 +146,58 @@ async fn an_endless_head_is_given_up_on() {
     assert_eq!(reply.err(), Some(broken()));
 }
 
+/// What a JSON call to this upstream fails with.
+async fn failure(upstream: &Upstream) -> ProviderError {
+    let call = Call {
+        model: "m".to_owned(),
+        request: (),
+        deadline: None,
+        request_id: "req_1".to_owned(),
+        idempotency_key: String::new(),
+    };
+    let reply = upstream.post_json("chat", &call, b"{}".to_vec(), Instant::now() + MINUTE).await;
+    reply.err().unwrap()
+}
+
+#[tokio::test]
+async fn a_refusal_whose_words_never_come_is_told_by_its_status() {
+    let listener = listener().await;
+    let upstream = upstream(&listener);
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 429 .\r\nretry-after: 7\r\ncontent-length: 99\r\n\r\n{").await.unwrap();
+        // From here on time passes as soon as everybody waits.
+        tokio::time::pause();
+        stream
+    };
+    let begun = Instant::now();
+    let (_stream, failure) = tokio::join!(serve, failure(&upstream));
+    assert!(matches!(failure, ProviderError::RateLimited { .. }), "{failure:?}");
+    assert_eq!(failure.retry_after(), Some(Duration::from_secs(7)));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn long_words_are_cut_after_the_key_was_taken_out_of_them() {
+    let listener = listener().await;
+    let key = "key-".repeat(8);
+    let mut upstream = upstream(&listener);
+    let host = Arc::get_mut(&mut upstream.host).unwrap();
+    host.key = Some(SecretString::from(key.clone()));
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        request(&mut stream).await;
+        let words = format!("{}{key}{}", "图".repeat(MAX_MESSAGE / 3 - 2), "图".repeat(9000));
+        let head = format!("HTTP/1.1 400 .\r\ncontent-length: {}\r\n\r\n", words.len());
+        stream.write_all([head, words].concat().as_bytes()).await.unwrap();
+        stream
+    };
+    let (_stream, failure) = tokio::join!(serve, failure(&upstream));
+    let words = failure.to_string();
+    assert!(words.ends_with("图***图...") && words.len() <= MAX_MESSAGE + 3, "{} {words}", words.len());
+}
+
 #[tokio::test]
 async fn a_refusal_that_comes_while_the_request_is_still_sent_is_heard() {
     let listener = listener().await;

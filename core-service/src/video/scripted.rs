@@ -169,7 +169,7 @@ pub(crate) fn fails<T>(error: ProviderError) -> Act<T> {
 }
 
 pub(crate) fn away<T>() -> Act<T> {
-    fails(ProviderError::Unavailable("away".to_owned()))
+    fails(ProviderError::unavailable("away".to_owned()))
 }
 
 /// Everything a job needs to run.

@@ -25,8 +25,8 @@ pub enum State {
     Open {
         /// When one call may probe.
         until: Instant,
-        /// The target asked for the rest itself, with a 429.
-        asked: bool,
+        /// It works, but paces us: after the rest all calls pass, without a probe.
+        paced: bool,
     },
     /// One call may probe, or is on its way.
     HalfOpen,
@@ -41,7 +41,7 @@ pub(super) struct Breaker {
 
 #[derive(Debug)]
 struct Inner {
-    /// Failures in a row while closed.
+    /// Failures in a row, up to the last answer that was whole.
     failures: u32,
     rest: Option<Rest>,
 }
@@ -49,7 +49,7 @@ struct Inner {
 #[derive(Debug)]
 struct Rest {
     until: Instant,
-    asked: bool,
+    paced: bool,
     probing: bool,
 }
 
@@ -61,9 +61,9 @@ impl Breaker {
     pub(super) fn state(&self) -> State {
         match &self.inner().rest {
             None => State::Closed,
-            Some(rest) if rest.asked && rest.until <= Instant::now() => State::Closed,
+            Some(rest) if rest.paced && rest.until <= Instant::now() => State::Closed,
             Some(rest) if rest.probing || rest.until <= Instant::now() => State::HalfOpen,
-            Some(rest) => State::Open { until: rest.until, asked: rest.asked },
+            Some(rest) => State::Open { until: rest.until, paced: rest.paced },
         }
     }
 
@@ -75,8 +75,8 @@ impl Breaker {
     /// Lets a call pass, if it may: `Some(true)` makes it the probe, which must end in one of the three below.
     pub(super) fn enter(&self) -> Option<bool> {
         let rest = &mut self.inner().rest;
-        // It said when it would be well again, so nobody needs to find out.
-        rest.take_if(|rest| rest.asked && rest.until <= Instant::now());
+        // It was well all the time, so nobody needs to find out.
+        rest.take_if(|rest| rest.paced && rest.until <= Instant::now());
         match rest {
             None => Some(false),
             Some(rest) if rest.probing || Instant::now() < rest.until => None,
@@ -95,14 +95,34 @@ impl Breaker {
         }
     }
 
-    /// The target failed; `retry_after` where it asked for a rest itself.
-    pub(super) fn failed(&self, probe: bool, retry_after: Option<Duration>) {
+    /// The target has begun an answer: the rest is over. How it ends counts all the same: what fails in the middle, call
+    /// after call, fails in a row.
+    pub(super) fn began(&self, probe: bool) {
+        if probe {
+            self.inner().rest = None;
+        }
+    }
+
+    /// The target failed. It rests at once for as long as it asked to, if it did.
+    pub(super) fn failed(&self, probe: bool, asked: Option<Duration>) {
+        self.rest(probe, false, asked);
+    }
+
+    /// The target paces us.
+    pub(super) fn paced(&self, probe: bool, asked: Option<Duration>) {
+        self.rest(probe, true, asked);
+    }
+
+    fn rest(&self, probe: bool, paced: bool, asked: Option<Duration>) {
         let mut inner = self.inner();
-        inner.failures = inner.failures.saturating_add(1);
-        let pause = match retry_after {
-            Some(asked) => asked,
-            None if probe || inner.rest.is_none() && inner.failures >= self.settings.failures => self.settings.cooldown,
-            None => return,
+        let pause = if let Some(asked) = asked {
+            asked
+        } else {
+            inner.failures = inner.failures.saturating_add(1);
+            if !probe && (inner.rest.is_some() || inner.failures < self.settings.failures) {
+                return;
+            }
+            self.settings.cooldown
         };
         let until = Instant::now() + pause;
         // A late failure never shortens a rest, nor ends somebody else's probe.
@@ -110,7 +130,7 @@ impl Breaker {
             Some(rest) if !probe => (rest.until.max(until), rest.probing),
             Some(_) | None => (until, false),
         };
-        inner.rest = Some(Rest { until, asked: retry_after.is_some(), probing });
+        inner.rest = Some(Rest { until, paced, probing });
     }
 
     /// The probe ended without a word about the target: the next call probes.
@@ -150,7 +170,7 @@ mod tests {
             assert_eq!(breaker.state(), State::Closed);
         }
         breaker.failed(false, None);
-        assert!(matches!(breaker.state(), State::Open { asked: false, .. }) && breaker.enter().is_none());
+        assert!(matches!(breaker.state(), State::Open { paced: false, .. }) && breaker.enter().is_none());
         advance(COOLDOWN).await;
         assert_eq!(breaker.state(), State::HalfOpen);
         assert_eq!((breaker.enter(), breaker.enter()), (Some(true), None), "one probe at a time");
@@ -175,11 +195,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_rest_that_was_asked_for_begins_at_once_and_no_late_word_shortens_it() {
         let breaker = breaker();
-        breaker.failed(false, Some(Duration::from_mins(1)));
-        breaker.failed(false, Some(Duration::from_secs(1)));
+        breaker.paced(false, Some(Duration::from_mins(1)));
+        breaker.paced(false, Some(Duration::from_secs(1)));
         breaker.succeeded(false);
         advance(Duration::from_secs(59)).await;
-        assert!(matches!(breaker.state(), State::Open { asked: true, .. }));
+        assert!(matches!(breaker.state(), State::Open { paced: true, .. }));
         advance(Duration::from_secs(1)).await;
         assert!(breaker.admits());
     }
@@ -187,9 +207,49 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_failure_after_a_rest_that_was_asked_for_is_no_reason_for_another() {
         let breaker = breaker();
-        breaker.failed(false, Some(Duration::from_secs(1)));
-        advance(Duration::from_secs(1)).await;
+        for _ in 0..3 {
+            breaker.paced(false, Some(Duration::from_secs(1)));
+            advance(Duration::from_secs(1)).await;
+        }
         assert_eq!((breaker.state(), breaker.enter(), breaker.enter()), (State::Closed, Some(false), Some(false)));
+        breaker.failed(false, None);
+        assert_eq!(breaker.state(), State::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_paces_without_a_word_of_how_long_rests_after_a_few_times_and_who_is_away_says_until_when() {
+        let pacing = breaker();
+        (0..3).for_each(|_| pacing.paced(false, None));
+        assert!(matches!(pacing.state(), State::Open { paced: true, .. }));
+        advance(COOLDOWN).await;
+        assert_eq!((pacing.enter(), pacing.enter()), (Some(false), Some(false)), "it was never broken");
+
+        let away = breaker();
+        away.failed(false, Some(Duration::from_mins(1)));
+        advance(Duration::from_secs(59)).await;
+        assert!(matches!(away.state(), State::Open { paced: false, .. }));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!((away.enter(), away.enter()), (Some(true), None), "one finds out");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_in_the_middle_of_every_answer_fails_in_a_row() {
+        let breaker = breaker();
+        for _ in 0..3 {
+            assert_eq!(breaker.state(), State::Closed);
+            breaker.began(false);
+            breaker.failed(false, None);
+        }
+        advance(COOLDOWN).await;
+        assert_eq!(breaker.enter(), Some(true));
+        breaker.began(true);
+        assert_eq!(breaker.state(), State::Closed, "others need not wait for a long answer to end");
+        breaker.failed(false, None);
+        assert!(!breaker.admits(), "but it has not proved itself yet");
+        advance(COOLDOWN).await;
+        assert_eq!(breaker.enter(), Some(true));
+        breaker.began(true);
+        breaker.succeeded(false);
         breaker.failed(false, None);
         assert_eq!(breaker.state(), State::Closed);
     }

@@ -1,8 +1,8 @@
 //! Many upstreams behind one model name: a provider around providers.
 //!
 //! A call goes to the admissible target of the lowest priority that its session, or else the policy, picks. Before the
-//! first piece of an answer has reached the caller, a failure that surely cost nothing sends it to the next one, or after
-//! a pause to the same one again, within the caller's deadline. After it, nothing is tried again.
+//! first piece of an answer has reached the caller, a failure that surely cost nothing sends it to the next one, and where
+//! none is left, after a pause to the same ones again, within the caller's deadline. After it, nothing is tried again.
 
 pub mod assembly;
 pub mod policy;
@@ -13,6 +13,7 @@ mod gate;
 mod retry;
 mod route;
 mod target;
+mod tries;
 
 use std::{
     future::Future,
@@ -37,8 +38,9 @@ pub use self::{
 use self::{
     gate::{Full, Permit},
     policy::Policy,
-    retry::{Again, pause},
+    retry::Again,
     target::Pass,
+    tries::Tries,
 };
 use super::{ChatCall, ChatProvider};
 use crate::{
@@ -68,7 +70,6 @@ impl Routed {
     async fn route<T, F>(
         &self,
         call: ChatCall,
-        streamed: bool,
         send: impl Fn(Arc<dyn ChatProvider>, ChatCall) -> F,
     ) -> Result<(T, Admitted), ProviderError>
     where
@@ -76,69 +77,60 @@ impl Routed {
     {
         let deadline = call.deadline;
         let route = Route::current();
-        let total = enter(&self.total, deadline).await?;
-        // Targets that this call need not ask again, until nothing else is left.
-        let mut asked: Vec<&Arc<Target>> = Vec::new();
-        let mut last: Option<ProviderError> = None;
-        let mut repetitions = 0;
-        let mut tries = 0;
-        while tries <= self.retry.retries {
-            let Some(target) = self.pick(&asked, route.session()) else {
-                let Some(error) = last.as_ref().filter(|error| self.retry.again(error) == Again::Anywhere) else {
-                    break;
-                };
-                let Some(wake) = pause(error, repetitions).map(|pause| Instant::now() + pause) else { break };
-                if asked.is_empty() || deadline.is_some_and(|deadline| deadline <= wake) {
-                    break;
-                }
+        let mut tries = Tries::new(self.retry);
+        loop {
+            let fresh = self.pick(route.session(), |target| tries.is_fresh(target));
+            let next = fresh.or_else(|| self.pick(route.session(), |target| tries.is_ripe(target)));
+            let Some(target) = next else {
+                let in_time = |wake: &Instant| deadline.is_none_or(|deadline| *wake < deadline);
+                let Some(wake) = tries.wake().filter(in_time) else { break };
                 sleep_until(wake).await;
-                repetitions += 1;
-                asked.clear();
                 continue;
             };
-            asked.push(target);
             let place = match enter(&target.gate, deadline).await {
                 Ok(place) => place,
                 Err(error @ ProviderError::Timeout(_)) => return Err(error),
                 Err(error) => {
-                    last.get_or_insert(error);
+                    tries.passed_over(target, Some(&error));
                     continue;
                 }
             };
-            // It may have gone to rest while the call waited for its place.
-            let Some(mut pass) = target.begin(place) else { continue };
-            tries += 1;
+            // After the target's own: who waits for one target keeps nobody from another.
+            let total = enter(&self.total, deadline).await?;
+            // It may have gone to rest while the call waited for its places.
+            let Some(mut pass) = target.begin(place, deadline) else {
+                tries.passed_over(target, None);
+                continue;
+            };
+            tries.begin(target);
             let call = Call { model: target.model.clone(), deadline: target.deadline(deadline), ..call.clone() };
             route.at_work(true);
             let outcome = send(target.provider.clone(), call).await;
             route.at_work(outcome.is_ok());
             match outcome {
                 Ok(answer) => {
-                    pass.succeeded(streamed);
                     route.tried(&target.name, None);
                     return Ok((answer, Admitted { pass, _total: total }));
                 }
                 Err(error) => {
                     pass.failed(&error);
                     route.tried(&target.name, Some(&error));
-                    tracing::info!(target.name, %error, tries, "a target failed");
+                    tracing::info!(target.name, %error, "a target failed");
                     let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
-                    if over || route.left() || self.retry.again(&error) == Again::Never {
+                    if tries.failed(target, &error) == Again::Never || over || route.left() {
                         return Err(error);
                     }
-                    last = Some(error);
                 }
             }
         }
-        Err(last.unwrap_or_else(|| self.nobody()))
+        Err(tries.into_told().unwrap_or_else(|| self.nobody()))
     }
 
-    /// The target for the next try: of the lowest priority that has an admissible one, and with a free place if any has.
-    fn pick(&self, asked: &[&Arc<Target>], session: &str) -> Option<&Arc<Target>> {
-        let fresh = |target: &&Arc<Target>| !asked.iter().any(|other| Arc::ptr_eq(other, target));
+    /// The target for the next try among those that `may` be asked: of the lowest priority that has an admissible one,
+    /// and with a free place if any has.
+    fn pick(&self, session: &str, may: impl Fn(&Arc<Target>) -> bool) -> Option<&Arc<Target>> {
         let mut able: Vec<_> = (self.targets.iter())
-            .filter(|target| target.breaker.admits() && target.gate.has_room())
-            .filter(fresh)
+            .filter(|target| target.breaker.admits() && target.gate.has_room() && may(target))
             .collect();
         let first = able.iter().map(|target| target.priority).min()?;
         able.retain(|target| target.priority == first);
@@ -160,9 +152,9 @@ impl Routed {
         let mut limited = true;
         for target in &self.targets {
             match target.state() {
-                State::Open { until, asked } => {
+                State::Open { until, paced } => {
                     back = Some(back.map_or(until, |back| back.min(until)));
-                    limited &= asked;
+                    limited &= paced;
                 }
                 // It works, so it was its bound that kept the call away.
                 State::Closed => return ProviderError::Overloaded { retry_after: COME_BACK },
@@ -174,9 +166,10 @@ impl Routed {
                 message: "all upstreams of this model are pacing us".to_owned(),
                 retry_after: Some(back.saturating_duration_since(Instant::now())),
             },
-            Some(_) | None => {
-                ProviderError::Unavailable("all upstreams of this model are resting after failures".to_owned())
-            }
+            Some(_) | None => ProviderError::Unavailable {
+                message: "all upstreams of this model are resting after failures".to_owned(),
+                retry_after: back.map(|back| back.saturating_duration_since(Instant::now())),
+            },
         }
     }
 }
@@ -206,7 +199,11 @@ impl Stream for Watched {
                     admitted.pass.failed(error);
                 }
             }
-            None => self.admitted = None,
+            None => {
+                if let Some(mut admitted) = self.admitted.take() {
+                    admitted.pass.succeeded();
+                }
+            }
         }
         Poll::Ready(next)
     }
@@ -225,8 +222,10 @@ async fn enter(gate: &Gate, deadline: Option<Instant>) -> Result<Permit, Provide
 #[async_trait]
 impl ChatProvider for Routed {
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
-        let sent = self.route(call, false, |provider, call| async move { provider.complete(call).await });
-        Ok(sent.await?.0)
+        let sent = self.route(call, |provider, call| async move { provider.complete(call).await });
+        let (answer, mut admitted) = sent.await?;
+        admitted.pass.succeeded();
+        Ok(answer)
     }
 
     async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<Piece>, ProviderError> {
@@ -234,7 +233,8 @@ impl ChatProvider for Routed {
             let options = options.clone();
             async move { provider.stream(call, options).await }
         };
-        let (pieces, admitted) = self.route(call, true, send).await?;
+        let (pieces, mut admitted) = self.route(call, send).await?;
+        admitted.pass.begun_to_answer();
         Ok(Watched { pieces, admitted: Some(admitted) }.boxed())
     }
 

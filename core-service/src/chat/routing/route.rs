@@ -104,7 +104,7 @@ fn word(error: &ProviderError) -> &'static str {
         ProviderError::NotSupported(_) => "not_supported",
         ProviderError::Timeout(_) => "timeout",
         ProviderError::Unreachable(_) => "unreachable",
-        ProviderError::Unavailable(_) => "unavailable",
+        ProviderError::Unavailable { .. } => "unavailable",
         ProviderError::Broken(_) => "broken",
         ProviderError::Unreadable(_) => "unreadable",
     }

@@ -103,11 +103,11 @@ impl Target {
         }
     }
 
-    /// Begins a call, if the breaker lets it pass.
-    pub(super) fn begin(self: &Arc<Self>, place: Permit) -> Option<Pass> {
+    /// Begins a call, if the breaker lets it pass. `deadline` is the caller's own.
+    pub(super) fn begin(self: &Arc<Self>, place: Permit, deadline: Option<Instant>) -> Option<Pass> {
         let probe = self.breaker.enter()?;
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Pass { target: self.clone(), probe, settled: false, begun: Instant::now(), _place: place })
+        Some(Pass { target: self.clone(), probe, deadline, begun: Instant::now(), _place: place })
     }
 }
 
@@ -115,52 +115,49 @@ impl Target {
 #[derive(Debug)]
 pub(super) struct Pass {
     target: Arc<Target>,
+    /// It is the breaker's probe, and has not told it anything yet.
     probe: bool,
-    settled: bool,
+    deadline: Option<Instant>,
     begun: Instant,
     _place: Permit,
 }
 
 impl Pass {
-    /// The answer has come, or for a stream its first piece.
-    pub(super) fn succeeded(&mut self, streamed: bool) {
+    /// The first piece of a streamed answer has come.
+    pub(super) fn begun_to_answer(&mut self) {
+        self.target.breaker.began(self.probe);
+        self.probe = false;
+        let seen = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+        let average = |old: u64| Some(if old == 0 { seen } else { old - old / MEMORY + seen / MEMORY }.max(1));
+        let _ = self.target.first_token.fetch_update(Ordering::Relaxed, Ordering::Relaxed, average);
+    }
+
+    /// The answer has come, to its end.
+    pub(super) fn succeeded(&mut self) {
         self.target.breaker.succeeded(self.probe);
-        self.settle();
-        if streamed {
-            let seen = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
-            let average = |old: u64| Some(if old == 0 { seen } else { old - old / MEMORY + seen / MEMORY }.max(1));
-            let _ = self.target.first_token.fetch_update(Ordering::Relaxed, Ordering::Relaxed, average);
-        }
+        self.probe = false;
     }
 
     /// The call failed; whose fault it was decides what it says about the target.
     pub(super) fn failed(&mut self, error: &ProviderError) {
-        let probe = std::mem::take(&mut self.probe);
         let breaker = &self.target.breaker;
         match error {
             // The target is well: it read the request and judged it.
             ProviderError::Refused { .. } | ProviderError::ContentPolicy(_) | ProviderError::NotSupported(_) => {
-                breaker.succeeded(probe);
+                breaker.succeeded(self.probe);
             }
             // Our own bound says nothing about it.
-            ProviderError::Overloaded { .. } => {
-                if probe {
-                    breaker.abandoned();
-                }
-            }
-            ProviderError::RateLimited { retry_after, .. } => breaker.failed(probe, *retry_after),
+            ProviderError::Overloaded { .. } => return,
+            // Nor does a caller who would not wait.
+            ProviderError::Timeout(_) if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) => return,
+            ProviderError::RateLimited { retry_after, .. } => breaker.paced(self.probe, *retry_after),
+            ProviderError::Unavailable { retry_after, .. } => breaker.failed(self.probe, *retry_after),
             ProviderError::Credentials(_)
             | ProviderError::Timeout(_)
             | ProviderError::Unreachable(_)
-            | ProviderError::Unavailable(_)
             | ProviderError::Broken(_)
-            | ProviderError::Unreadable(_) => breaker.failed(probe, None),
+            | ProviderError::Unreadable(_) => breaker.failed(self.probe, None),
         }
-        self.settle();
-    }
-
-    fn settle(&mut self) {
-        self.settled = true;
         self.probe = false;
     }
 }
@@ -168,7 +165,7 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         self.target.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if self.probe && !self.settled {
+        if self.probe {
             self.target.breaker.abandoned();
         }
     }

@@ -13,6 +13,8 @@ struct Scripted {
     replies: Mutex<VecDeque<ProviderError>>,
     asked: Mutex<Vec<String>>,
     silent: bool,
+    /// Streams do not break after their first piece.
+    well: bool,
 }
 
 impl Scripted {
@@ -46,12 +48,13 @@ impl ChatProvider for Scripted {
         _options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<Piece>, ProviderError> {
         self.answer(call.model).await?;
-        Ok(stream::iter([Ok(pb::StreamChatResponse::default().into()), Err(broken())]).boxed())
+        let end = (!self.well).then(|| Err(broken()));
+        Ok(stream::iter([Ok(pb::StreamChatResponse::default().into())].into_iter().chain(end)).boxed())
     }
 }
 
 fn away() -> ProviderError {
-    ProviderError::Unavailable("away".to_owned())
+    ProviderError::unavailable("away".to_owned())
 }
 
 fn broken() -> ProviderError {
@@ -140,6 +143,103 @@ async fn tries_end_with_their_number_and_with_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_target_is_asked_once_before_the_tries_are_counted() {
+    let away_often = || Scripted::failing((0..9).map(|_| away()));
+    let replicas = [away_often(), away_often(), away_often()];
+    let cloud = Scripted::failing([]);
+    let names = ["a", "b", "c"];
+    let mut targets: Vec<_> = names.iter().zip(&replicas).map(|(name, replica)| target(name, replica)).collect();
+    targets.push(Target { priority: 1, ..target("cloud", &cloud) });
+    for retries in [2, 0] {
+        let all = std::mem::take(&mut targets);
+        let retry = RetrySettings { retries, retry_unsafe: false };
+        let routed = Routed::new(all, Arc::new(Weighted), retry, Arc::new(Gate::new(0, 0)));
+        let (outcome, tried) = complete(&routed, call(), "").await;
+        assert!(outcome.is_ok() && tried.ends_with("cloud=ok") && tried.matches(',').count() == 3, "{tried}");
+        targets = routed.targets.into_iter().filter_map(Arc::into_inner).collect();
+        targets.sort_unstable_by_key(|target| target.name.clone());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_paid_twice_is_counted_wherever_it_goes() {
+    let broken_often = || Scripted::failing((0..9).map(|_| broken()));
+    let all = ["a", "b", "c", "d"].map(|name| target(name, &broken_often()));
+    let retry = RetrySettings { retries: 2, retry_unsafe: true };
+    let routed = Routed::new(all.into(), Arc::new(Weighted), retry, Arc::new(Gate::new(0, 0)));
+    let (outcome, tried) = complete(&routed, call(), "").await;
+    assert_eq!((outcome, tried.matches("=broken").count()), (Err(broken()), 3), "{tried}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_target_that_rejects_us_hides_no_other_that_heals() {
+    let locked = || ProviderError::Credentials("no".to_owned());
+    for locked_first in [true, false] {
+        let (a, b) = (Scripted::failing([away()]), Scripted::failing([locked(), locked()]));
+        let (first, second) = if locked_first { (1, 0) } else { (0, 1) };
+        let routed = routed(vec![
+            Target { priority: first, ..target("a", &a) },
+            Target { priority: second, ..target("b", &b) },
+        ]);
+        let (outcome, tried) = complete(&routed, call(), "").await;
+        assert_eq!((outcome, b.asked().len()), (Ok(()), 1), "{tried}");
+    }
+    let (a, b) = (Scripted::failing((0..9).map(|_| away())), Scripted::failing([locked()]));
+    let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
+    assert_eq!(complete(&routed, call(), "").await.0, Err(away()), "which is worth coming back for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_would_not_wait_says_nothing_about_a_target() {
+    let slow = Arc::new(Scripted { silent: true, ..Scripted::default() });
+    let routed = routed(vec![target("a", &slow)]);
+    for _ in 0..2 * BREAKER.failures {
+        let place = routed.targets[0].gate.enter().await.unwrap();
+        let mut pass = routed.targets[0].begin(place, Some(Instant::now())).unwrap();
+        pass.failed(&ProviderError::Timeout("too late".to_owned()));
+    }
+    assert_eq!(routed.targets[0].state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_break_in_the_middle_are_failures_in_a_row() {
+    let (breaking, well) = (Scripted::failing([]), Arc::new(Scripted { well: true, ..Scripted::default() }));
+    for (provider, rests) in [(&breaking, true), (&well, false)] {
+        let routed = routed(vec![target("a", provider)]);
+        for _ in 0..BREAKER.failures {
+            let pieces: Vec<_> = routed.stream(call(), None).await.unwrap().collect().await;
+            assert!(pieces[0].is_ok());
+        }
+        assert_eq!(matches!(routed.targets[0].state(), State::Open { .. }), rests);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_away_tells_the_caller_until_when() {
+    let gone = ProviderError::Unavailable { message: "away".to_owned(), retry_after: Some(Duration::from_secs(30)) };
+    let a = Scripted::failing([gone.clone()]);
+    let routed = routed(vec![target("a", &a)]);
+    assert_eq!(complete(&routed, call(), "").await.0, Err(gone.clone()));
+    let refused = complete(&routed, call(), "").await.0.unwrap_err();
+    assert_eq!((refused.retry_after(), a.asked().len()), (gone.retry_after(), 1), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_one_target_keeps_nobody_from_another() {
+    let silent = Arc::new(Scripted { silent: true, ..Scripted::default() });
+    let (total, retry) = (Arc::new(Gate::new(3, 0)), RetrySettings { retries: 2, retry_unsafe: false });
+    let bounded = Target::new("a", "m", silent.clone(), Arc::new(Gate::new(1, 9)), BREAKER);
+    let idle = Scripted::failing([]);
+    let a = Routed::new(vec![bounded], Arc::new(Weighted), retry, Arc::clone(&total));
+    let b = Routed::new(vec![target("b", &idle)], Arc::new(Weighted), retry, total);
+    let mut calls: Vec<_> = (0..5).map(|_| Box::pin(a.complete(call()))).collect();
+    for call in &mut calls {
+        assert!(poll!(call).is_pending());
+    }
+    assert!(b.complete(call()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_target_that_asked_for_a_rest_is_left_alone_until_it_is_over() {
     let (a, b) = (Scripted::failing([limited(Some(30))]), Scripted::failing([]));
     let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
@@ -211,6 +311,16 @@ async fn the_bound_of_a_target_and_the_callers_deadline_hold_both() {
     assert_eq!(bounded.deadline(after(5)), after(5));
     assert_eq!(bounded.deadline(after(30)), after(9));
     assert_eq!(target("b", &provider).deadline(None), None);
+}
+
+#[test]
+fn targets_of_which_nothing_is_known_share_by_weight() {
+    let provider = Scripted::failing([]);
+    let (a, b) = (target("a", &provider), Target { weight: 3, ..target("b", &provider) });
+    for policy in [&policy::FirstToken as &dyn Policy, &policy::LeastInFlight] {
+        let b_times = (0..4000).filter(|_| policy.choose(&[&a, &b]) == 1).count();
+        assert!(b_times > 1000, "{b_times} of 4000, {policy:?}");
+    }
 }
 
 #[test]

@@ -111,7 +111,7 @@ async fn an_sdks_retry_joins_its_first_try_and_two_first_tries_do_not() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_reaches_all_who_wait_and_the_next_try_is_a_new_one() {
     let joined = joined();
-    let failure = || Error::Provider(ProviderError::Unavailable("gone".to_owned()));
+    let failure = || Error::Provider(ProviderError::unavailable("gone".to_owned()));
     let (first, feed) = enter(&joined, "", None, "k", "body").unwrap();
     let (second, _) = enter(&joined, "", None, "k", "body").unwrap();
     feed.unwrap().send(Err(failure())).unwrap();

@@ -144,9 +144,9 @@ async fn a_stream_that_fails_or_overflows_leaves_what_was_there() {
     let (directory, vault) = vault();
     let key = key("video_1.mp4");
     vault.put(&key, Bytes::from_static(b"old")).await.unwrap();
-    let broken = [Ok(ramp(6 << 20)), Err(ProviderError::Unavailable("reset".to_owned()))];
+    let broken = [Ok(ramp(6 << 20)), Err(ProviderError::unavailable("reset".to_owned()))];
     let error = vault.put_stream(&key, stream::iter(broken), LIMIT).await.unwrap_err();
-    assert_eq!(error, Error::Provider(ProviderError::Unavailable("reset".to_owned())));
+    assert_eq!(error, Error::Provider(ProviderError::unavailable("reset".to_owned())));
     let long = [Ok::<_, ProviderError>(ramp(6)), Ok(ramp(5))];
     let error = vault.put_stream(&key, stream::iter(long), 10).await.unwrap_err();
     assert!(matches!(error, Error::Provider(ProviderError::Unreadable(_))));

@@ -163,7 +163,7 @@ impl Step {
                 | ProviderError::Credentials(_)
                 | ProviderError::Timeout(_)
                 | ProviderError::Unreachable(_)
-                | ProviderError::Unavailable(_)
+                | ProviderError::Unavailable { .. }
                 | ProviderError::Overloaded { .. }
                 | ProviderError::Broken(_)
                 | ProviderError::Unreadable(_)),

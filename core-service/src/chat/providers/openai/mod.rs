@@ -88,7 +88,7 @@ fn broken_off(finish_reason: &str) -> Option<ProviderError> {
     match finish_reason {
         "stop" | "length" | "tool_calls" | "content_filter" | "function_call" | "" => None,
         "abort" | "error" => Some(ProviderError::Broken(message())),
-        "insufficient_system_resource" => Some(ProviderError::Unavailable(message())),
+        "insufficient_system_resource" => Some(ProviderError::unavailable(message())),
         _ => {
             // Passed on as it is: whoever chose this upstream knows its words better than we do.
             tracing::warn!(finish_reason, "the upstream ended an answer for a reason that is not known");

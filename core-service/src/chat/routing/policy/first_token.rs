@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Policy, Target, Weighted};
+use super::{Policy, Target, Weighted, least};
 
 /// One call in this many goes anywhere: a target that was slow once would never be seen to have recovered.
 const CURIOSITY: u32 = 20;
 
-/// Chooses the target with the lowest observed time to the first token; those never observed come first.
+/// Chooses the target with the lowest observed time to the first token, by weighted chance among equals; those never
+/// observed come first, and whole answers show nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FirstToken;
 
@@ -16,7 +17,6 @@ impl Policy for FirstToken {
         if fastrand::u32(..CURIOSITY) == 0 {
             return Weighted.choose(candidates);
         }
-        let seen = |target: &Target| target.first_token().unwrap_or(Duration::ZERO);
-        candidates.iter().enumerate().min_by_key(|(_, target)| seen(target)).map_or(0, |(place, _)| place)
+        least(candidates, |target| target.first_token().unwrap_or(Duration::ZERO))
     }
 }

@@ -183,7 +183,7 @@ fn by_code(code: &str, message: &str) -> Option<ProviderError> {
         "InvalidApiKey" | "AccessDenied" | "Arrearage" | "AllocationQuota" => ProviderError::Credentials(message),
         "Throttling" => ProviderError::RateLimited { message, retry_after: None },
         // The operator chose the model.
-        "ModelNotFound" | "ModelUnavailable" => ProviderError::Unavailable(message),
+        "ModelNotFound" | "ModelUnavailable" => ProviderError::unavailable(message),
         "InvalidParameter" | "InvalidURL" | "BadRequest" => ProviderError::Refused { message, field: None },
         "InternalError" if code.ends_with("Timeout") => ProviderError::Timeout(message),
         "RequestTimeOut" => ProviderError::Timeout(message),

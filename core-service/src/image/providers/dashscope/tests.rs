@@ -111,12 +111,12 @@ fn every_code_becomes_what_a_caller_can_act_on() {
         (401, "InvalidApiKey", |e| matches!(e, ProviderError::Credentials(_))),
         (403, "AccessDenied.Unpurchased", |e| matches!(e, ProviderError::Credentials(_))),
         (403, "AllocationQuota.FreeTierOnly", |e| matches!(e, ProviderError::Credentials(_))),
-        (404, "ModelNotFound", |e| matches!(e, ProviderError::Unavailable(_))),
+        (404, "ModelNotFound", |e| matches!(e, ProviderError::Unavailable { .. })),
         (408, "RequestTimeOut", |e| matches!(e, ProviderError::Timeout(_))),
         (413, "BadRequest.TooLarge", |e| matches!(e, ProviderError::Refused { .. })),
         (429, "Throttling.RateQuota", |e| matches!(e, ProviderError::RateLimited { .. })),
         (500, "InternalError.Algo", |e| matches!(e, ProviderError::Broken(_))),
-        (503, "ModelUnavailable", |e| matches!(e, ProviderError::Unavailable(_))),
+        (503, "ModelUnavailable", |e| matches!(e, ProviderError::Unavailable { .. })),
     ];
     for (status, code, expected) in table {
         let body = json!({"code": code, "message": "words", "request_id": "1"}).to_string();

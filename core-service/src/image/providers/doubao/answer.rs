@@ -135,7 +135,7 @@ fn by_code(error: ErrorWire) -> Option<ProviderError> {
     Some(match kind {
         "BadRequest" => ProviderError::Refused { message, field },
         "Unauthorized" | "Forbidden" => ProviderError::Credentials(message),
-        "NotFound" => ProviderError::Unavailable(message),
+        "NotFound" => ProviderError::unavailable(message),
         "TooManyRequests" => ProviderError::RateLimited { message, retry_after: None },
         "InternalServerError" => ProviderError::Broken(message),
         _ => return None,

@@ -150,17 +150,17 @@ fn every_code_becomes_what_a_caller_can_act_on() {
         }),
         (400, "OutputImageRiskDetection", |e| matches!(e, ProviderError::ContentPolicy(_))),
         (400, "ContentSecurityDetectionError", |e| matches!(e, ProviderError::Broken(_))),
-        (400, "InvalidEndpoint.ClosedEndpoint", |e| matches!(e, ProviderError::Unavailable(_))),
+        (400, "InvalidEndpoint.ClosedEndpoint", |e| matches!(e, ProviderError::Unavailable { .. })),
         (400, "SomethingNew", |e| matches!(e, ProviderError::Refused { .. })),
         (401, "AuthenticationError", |e| matches!(e, ProviderError::Credentials(_))),
         (403, "AccountOverdueError", |e| matches!(e, ProviderError::Credentials(_))),
-        (404, "InvalidEndpointOrModel.NotFound", |e| matches!(e, ProviderError::Unavailable(_))),
-        (404, "ModelNotOpen", |e| matches!(e, ProviderError::Unavailable(_))),
+        (404, "InvalidEndpointOrModel.NotFound", |e| matches!(e, ProviderError::Unavailable { .. })),
+        (404, "ModelNotOpen", |e| matches!(e, ProviderError::Unavailable { .. })),
         (429, "ModelAccountRpmRateLimitExceeded", |e| matches!(e, ProviderError::RateLimited { .. })),
         (429, "SetLimitExceeded", |e| matches!(e, ProviderError::Credentials(_))),
         (429, "ServerOverloaded", |e| matches!(e, ProviderError::RateLimited { .. })),
         (500, "InternalServiceError", |e| matches!(e, ProviderError::Broken(_))),
-        (503, "SomethingNew", |e| matches!(e, ProviderError::Unavailable(_))),
+        (503, "SomethingNew", |e| matches!(e, ProviderError::Unavailable { .. })),
     ];
     for (status, code, expected) in table {
         let body = json!({"error": {"code": code, "message": "words"}}).to_string();

@@ -76,7 +76,7 @@ pub(super) fn submitted(status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
         }),
         _ if status == StatusCode::TOO_MANY_REQUESTS => Err(ProviderError::RateLimited { message, retry_after: None }),
         // Nothing is under way; some say with a general code that their queue is full.
-        _ => Err(in_words(&message).unwrap_or(ProviderError::Unavailable(message))),
+        _ => Err(in_words(&message).unwrap_or(ProviderError::unavailable(message))),
     }
 }
 

@@ -1,7 +1,5 @@
 //! What the API's errors mean: the statuses say it roughly, the details say it right.
 
-use std::time::Duration;
-
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -23,8 +21,6 @@ struct ErrorWire {
 struct DetailWire {
     /// Of `ErrorInfo`.
     reason: Option<String>,
-    /// Of `RetryInfo`: seconds, such as `34.4s`.
-    retry_delay: Option<String>,
     /// Of `BadRequest`.
     field_violations: Vec<ViolationWire>,
 }
@@ -64,16 +60,14 @@ fn refined(rough: ProviderError, error: &ErrorWire) -> ProviderError {
         ProviderError::Refused { message, .. } => ProviderError::Refused { message, field: error.field() },
         // A quota of nothing does not fill up again.
         ProviderError::RateLimited { message, .. } if error.allows_nothing() => ProviderError::Credentials(message),
-        ProviderError::RateLimited { message, retry_after } => {
-            ProviderError::RateLimited { message, retry_after: error.wait().or(retry_after) }
-        }
-        ProviderError::ContentPolicy(_)
+        ProviderError::RateLimited { .. }
+        | ProviderError::ContentPolicy(_)
         | ProviderError::Overloaded { .. }
         | ProviderError::Credentials(_)
         | ProviderError::NotSupported(_)
         | ProviderError::Timeout(_)
         | ProviderError::Unreachable(_)
-        | ProviderError::Unavailable(_)
+        | ProviderError::Unavailable { .. }
         | ProviderError::Broken(_)
         | ProviderError::Unreadable(_) => rough,
     }
@@ -92,12 +86,6 @@ impl ErrorWire {
         limits.any(|limit| limit.starts_with('0') && !limit[1..].starts_with(|next: char| next.is_ascii_digit()))
     }
 
-    /// The wait, which is here and in no header.
-    fn wait(&self) -> Option<Duration> {
-        let text = self.details.iter().find_map(|detail| detail.retry_delay.as_deref())?;
-        Duration::try_from_secs_f64(text.strip_suffix('s')?.parse().ok()?).ok()
-    }
-
     /// The caller's member that the API complains about, where that can be told.
     fn field(&self) -> Option<String> {
         let violations = self.details.iter().flat_map(|detail| &detail.field_violations);
@@ -110,6 +98,8 @@ impl ErrorWire {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn failed(status: u16, body: &str) -> ProviderError {
@@ -159,7 +149,7 @@ mod tests {
     #[test]
     fn what_is_no_error_of_the_api_is_told_by_its_status() {
         assert!(matches!(failed(502, "<html>Bad Gateway</html>"), ProviderError::Broken(_)));
-        assert!(matches!(failed(503, ""), ProviderError::Unavailable(_)));
+        assert!(matches!(failed(503, ""), ProviderError::Unavailable { .. }));
         assert!(matches!(failed(400, "[]"), ProviderError::Refused { .. }));
     }
 }

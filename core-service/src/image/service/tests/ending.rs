@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_call_that_breaks_after_a_picture_hands_that_picture_over() {
-    let broken = Err(ProviderError::Unavailable("gone".to_owned()));
+    let broken = Err(ProviderError::unavailable("gone".to_owned()));
     let (stage, _) = playing(vec![Ok(finished(1)), broken], false);
     let made = stage.generate(pb::ImageRequest { n: Some(2), ..small() }).await.unwrap();
     let failures: Vec<_> = made.failures.iter().map(|failure| (failure.picture_index, failure.code.as_str())).collect();
@@ -13,7 +13,7 @@ async fn a_call_that_breaks_after_a_picture_hands_that_picture_over() {
 
 #[tokio::test]
 async fn an_error_after_a_picture_is_the_last_item_of_the_stream() {
-    let broken = Err(ProviderError::Unavailable("gone".to_owned()));
+    let broken = Err(ProviderError::unavailable("gone".to_owned()));
     let (stage, alarm) = playing(vec![Ok(finished(0)), broken, Ok(finished(1))], true);
     let events: Vec<_> = stage.stream(pb::ImageRequest { n: Some(2), ..small() }, 0).await.collect().await;
     assert!(matches!(&events[..], [Ok(_), Err(status)] if status.code() == Code::Unavailable));

@@ -82,6 +82,6 @@ impl Fault {
 
     /// What a render that failed says.
     pub(super) fn broken() -> ProviderError {
-        ProviderError::Unavailable("the render failed at 60 %, as this model name asks for".to_owned())
+        ProviderError::unavailable("the render failed at 60 %, as this model name asks for".to_owned())
     }
 }

@@ -149,7 +149,7 @@ impl Studio {
         let id = ticket.id.clone();
         let mut render = self.begin(ticket);
         let ended = render.outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
-        let cancelled = || ProviderError::Unavailable("the render was cancelled".to_owned());
+        let cancelled = || ProviderError::unavailable("the render was cancelled".to_owned());
         let files = ended.map_err(|_| cancelled())?.ok_or_else(cancelled)??;
         let mut state = self.state();
         if let Some(kept) = state.renders.get_mut(&id) {
@@ -191,7 +191,7 @@ async fn work(
     stop: CancellationToken,
 ) -> Outcome {
     let Ok(camera) = cameras.acquire_owned().await else {
-        return Err(ProviderError::Unavailable("the engine is closed".to_owned()));
+        return Err(ProviderError::unavailable("the engine is closed".to_owned()));
     };
     let reference = match ticket.reference() {
         None => None,
@@ -217,7 +217,7 @@ async fn work(
 /// Takes up to minutes: not for async threads.
 fn make(ticket: &Ticket, reference: Option<&Bytes>, percent: &AtomicU8, stop: &CancellationToken) -> Outcome {
     let lens = Lens { percent, stop, fails_at: ticket.fault.and_then(Fault::fails_at) };
-    let cancelled = || ProviderError::Unavailable("the render was cancelled".to_owned());
+    let cancelled = || ProviderError::unavailable("the render was cancelled".to_owned());
     let picture = match reference {
         Some(bytes) => decode(bytes)?,
         None => paint(ticket, &lens).ok_or_else(cancelled)?,

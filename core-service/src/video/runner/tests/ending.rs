@@ -74,7 +74,7 @@ async fn polling_goes_on_through_outages_and_words_nobody_knows_until_the_deadli
 
 #[tokio::test(start_paused = true)]
 async fn a_render_that_fails_at_the_provider_fails_the_job_where_it_stood() {
-    let broken = Act::Say(Ok(crate::video::Progress::Failed(ProviderError::Unavailable("out of film".to_owned()))));
+    let broken = Act::Say(Ok(crate::video::Progress::Failed(ProviderError::unavailable("out of film".to_owned()))));
     let stage = Stage::new(Scripted::default().poll_with([working(60), broken]));
     let id = stage.create().await;
     let _runner = stage.start();

@@ -27,8 +27,8 @@ fn a_submission_is_taken_by_its_code_and_not_by_its_status() {
         (200, r#"{"code":23,"description":"full"}"#, limited("full")),
         (429, r#"{"code":30,"description":"saturated"}"#, limited("saturated")),
         (200, r#"{"code":9,"description":"The queue is full"}"#, limited("The queue is full")),
-        (200, r#"{"code":9,"description":"broke"}"#, ProviderError::Unavailable(text("broke"))),
-        (404, r#"{"code":3,"description":"no account"}"#, ProviderError::Unavailable(text("no account"))),
+        (200, r#"{"code":9,"description":"broke"}"#, ProviderError::unavailable(text("broke"))),
+        (404, r#"{"code":3,"description":"no account"}"#, ProviderError::unavailable(text("no account"))),
         (200, r#"{"code":4,"description":"no prompt"}"#, refused.clone()),
         (400, r#"{"code":4,"description":"no prompt","type":"upstream_error"}"#, refused),
         (400, r#"{"code":4,"description":"quota_not_enough"}"#, ProviderError::Credentials(text("quota_not_enough"))),
@@ -38,7 +38,7 @@ fn a_submission_is_taken_by_its_code_and_not_by_its_status() {
             ProviderError::ContentPolicy(text("bad: x")),
         ),
         (401, r#"{"code":1,"description":"who?"}"#, ProviderError::Credentials(text("who?"))),
-        (200, r#"{"code":5}"#, ProviderError::Unavailable(text("the proxy answered with code 5"))),
+        (200, r#"{"code":5}"#, ProviderError::unavailable(text("the proxy answered with code 5"))),
     ] {
         assert_eq!(submission(status, body), Err(expected), "{body}");
     }

@@ -116,5 +116,5 @@ fn what_is_no_answer_is_unreadable_and_an_error_within_one_is_what_it_says() {
         assert!(matches!(read(&[text]), Err(ProviderError::Unreadable(_))), "{text}");
     }
     let error = r#"[{"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}]"#;
-    assert_eq!(read(&[error]), Err(ProviderError::Unavailable("overloaded".to_owned())));
+    assert_eq!(read(&[error]), Err(ProviderError::unavailable("overloaded".to_owned())));
 }
