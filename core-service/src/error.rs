@@ -1,6 +1,6 @@
 //! What can go wrong in the core, and the one place where it becomes a `Status`.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -8,6 +8,8 @@ use triptych_proto::v1::ErrorReason;
 
 /// The domain of every `google.rpc.ErrorInfo` that leaves the core.
 pub const DOMAIN: &str = "triptych";
+/// The metadata of an `ErrorInfo` that says `maybe`: the upstream may have done, and billed, what was asked all the same.
+pub const TAKEN: &str = "taken";
 
 /// Why a call failed, as data. Each variant is one row of `docs/ERRORS.md`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -175,7 +177,9 @@ impl ProviderError {
     /// Whether the provider surely does nothing for the failed request, so that sending it again costs nothing twice.
     pub fn is_surely_not_taken(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Unavailable { .. } => true,
+            Self::RateLimited { .. } | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Unavailable { .. } => {
+                true
+            }
             Self::Refused { .. }
             | Self::ContentPolicy(_)
             | Self::Credentials(_)
@@ -183,6 +187,21 @@ impl ProviderError {
             | Self::Timeout(_)
             | Self::Broken(_)
             | Self::Unreadable(_) => false,
+        }
+    }
+
+    /// Whether the provider may have done, and billed, what was asked all the same.
+    pub fn may_be_taken(&self) -> bool {
+        match self {
+            Self::Timeout(_) | Self::Broken(_) | Self::Unreadable(_) => true,
+            Self::Refused { .. }
+            | Self::ContentPolicy(_)
+            | Self::RateLimited { .. }
+            | Self::Overloaded { .. }
+            | Self::Credentials(_)
+            | Self::NotSupported(_)
+            | Self::Unreachable(_)
+            | Self::Unavailable { .. } => false,
         }
     }
 
@@ -257,7 +276,9 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let reason = error.reason();
         let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
-        let mut details = ErrorDetails::with_error_info(name, DOMAIN, []);
+        let taken = matches!(&error, Error::Provider(error) if error.may_be_taken());
+        let metadata: HashMap<_, _> = taken.then(|| (TAKEN.to_owned(), "maybe".to_owned())).into_iter().collect();
+        let mut details = ErrorDetails::with_error_info(name, DOMAIN, metadata);
         match &error {
             Error::InvalidField { field, message } => {
                 details.add_bad_request_violation(field, message);

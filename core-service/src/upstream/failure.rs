@@ -214,8 +214,9 @@ mod tests {
             failure_of(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes(), false)
         };
         let message = || "m".to_owned();
-        let limited = |seconds| {
-            ProviderError::RateLimited { message: message(), retry_after: Some(Duration::from_secs(seconds)) }
+        let limited = |seconds| ProviderError::RateLimited {
+            message: message(),
+            retry_after: Some(Duration::from_secs(seconds)),
         };
         assert_eq!(after(429, "30", "m"), limited(30));
         assert_eq!(after(402, "30", "m"), limited(30));

@@ -33,6 +33,8 @@ struct Told {
     message: String,
     retry: Retry,
     retry_after: Option<Duration>,
+    /// The upstream may have done what was asked all the same.
+    maybe_taken: bool,
     content_range: Option<HeaderValue>,
     /// What the core tried before it gave up.
     attempts: Option<HeaderValue>,
@@ -60,6 +62,7 @@ impl GatewayError {
             message: message.into(),
             retry: Retry::AsUsual,
             retry_after: None,
+            maybe_taken: false,
             content_range: None,
             attempts: None,
         }))
@@ -143,6 +146,14 @@ impl GatewayError {
     pub fn internal() -> Self {
         let message = "this is a defect of the service; its log has the details under this request's id";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// The same, but no client is to ask again by itself for what may have been done, and paid, already.
+    pub(crate) fn never_paid_twice(mut self) -> Self {
+        if self.0.maybe_taken {
+            self.0.retry = Retry::Never;
+        }
+        self
     }
 
     /// The HTTP status.

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, header};
+use tonic::Status;
 use triptych_proto::v1 as pb;
 
 use crate::{app::App, context::Context, error::GatewayError, form::FormBody, links::Links, offload, sse};
@@ -55,15 +56,20 @@ async fn answer(
         // Streamed pictures always travel in the events.
         image.delivery = pb::ImageDelivery::Bytes.into();
         let request = pb::StreamImagesRequest { image: Some(image), idempotency_key, partial_images };
-        let events = app.core.image.stream_images(context.call(request)).await?.into_inner();
-        let events = sse::opened(events, app.settings.heartbeat).await?;
+        let events = app.core.image.stream_images(context.call(request)).await.map_err(failed)?.into_inner();
+        let events = sse::opened(events, app.settings.heartbeat).await.map_err(failed)?;
         return Ok(stream::answer(events, echo, endpoint, links, app.settings.heartbeat));
     }
     let request = pb::GenerateImagesRequest { image: Some(image), idempotency_key };
-    let made = app.core.image.generate_images(context.call(request)).await?.into_inner();
+    let made = app.core.image.generate_images(context.call(request)).await.map_err(failed)?.into_inner();
     let bytes = made.pictures.iter().map(|picture| picture.data.len()).sum();
     let json = offload::run(bytes, move || wire::write(&made, &echo, &links)).await?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(json)).into_response())
+}
+
+/// The official clients ask again by themselves, twice: pictures would be paid three times.
+fn failed(status: Status) -> GatewayError {
+    GatewayError::from(status).never_paid_twice()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use futures_util::TryStreamExt;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tonic_types::StatusExt;
 use triptych_proto::v1 as pb;
 
 use super::{
@@ -72,7 +73,7 @@ async fn an_sdk_that_lost_the_connection_gets_the_picture_it_paid_for() {
         assert!(again["data"][0]["url"].is_string());
         world.upstream.saw_nothing().await;
         // A failure is not kept: the SDK's next try is a new one.
-        world.upstream.will_at(GENERATIONS, Reply::new(500, "{}"));
+        world.upstream.will_at(GENERATIONS, Reply::new(503, "{}"));
         assert_eq!(create(world, &[("x-stainless-retry-count", "0")], "a dog").await.status(), 502);
         will_paint(world);
         assert_eq!(create(world, &[("x-stainless-retry-count", "1")], "a dog").await.status(), 200);
@@ -84,6 +85,27 @@ async fn an_sdk_that_lost_the_connection_gets_the_picture_it_paid_for() {
         for _ in 0..4 {
             world.upstream.saw().await;
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_sdk_is_to_ask_again_by_itself_for_what_may_be_made_and_paid() {
+    over_both_hops(async |world| {
+        let unreadable = || Reply::new(200, "{\"data\": 7}");
+        for (reply, final_) in [(Reply::new(500, "{}"), true), (unreadable(), true), (Reply::new(503, "{}"), false)] {
+            world.upstream.will_at(GENERATIONS, reply);
+            let answer = create(world, &[], "a cat").await;
+            let told = answer.headers().get("x-should-retry").map(|value| value.to_str().unwrap());
+            assert_eq!((answer.status().is_server_error(), told), (true, final_.then_some("false")));
+            world.upstream.saw().await;
+        }
+        let image = pb::ImageRequest { prompt: "a cat".to_owned(), size: "64x64".to_owned(), ..Default::default() };
+        let request = pb::GenerateImagesRequest { image: Some(image), ..Default::default() };
+        world.upstream.will_at(GENERATIONS, unreadable());
+        let status = world.image_client().await.generate_images(request).await.unwrap_err();
+        assert_eq!(status.get_details_error_info().unwrap().metadata["taken"], "maybe");
+        world.upstream.saw().await;
     })
     .await;
 }

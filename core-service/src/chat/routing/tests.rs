@@ -177,10 +177,8 @@ async fn one_target_that_rejects_us_hides_no_other_that_heals() {
     for locked_first in [true, false] {
         let (a, b) = (Scripted::failing([away()]), Scripted::failing([locked(), locked()]));
         let (first, second) = if locked_first { (1, 0) } else { (0, 1) };
-        let routed = routed(vec![
-            Target { priority: first, ..target("a", &a) },
-            Target { priority: second, ..target("b", &b) },
-        ]);
+        let routed =
+            routed(vec![Target { priority: first, ..target("a", &a) }, Target { priority: second, ..target("b", &b) }]);
         let (outcome, tried) = complete(&routed, call(), "").await;
         assert_eq!((outcome, b.asked().len()), (Ok(()), 1), "{tried}");
     }
