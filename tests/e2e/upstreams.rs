@@ -106,7 +106,7 @@ async fn aliases_and_fallbacks_serve_through_both_doors() {
 }
 
 #[tokio::test]
-async fn each_upstream_is_spoken_to_in_its_own_dialect() {
+async fn each_upstream_is_spoken_to_in_its_own_dialect_and_with_its_own_headers() {
     let other = Upstream::start().await;
     over_both_hops_with(
         |settings, _| {
@@ -114,12 +114,21 @@ async fn each_upstream_is_spoken_to_in_its_own_dialect() {
             settings.chat.upstreams[0].dialect = Some(Dialect::Openai);
             // What is said of all holds for the one of which nothing is said.
             settings.chat.dialect = Some(Dialect::Deepseek);
+            settings.chat.upstreams[1].headers = [("x-title", "t"), ("user-agent", "own")]
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .into_iter()
+                .collect();
         },
         async |world| {
             world.upstream.will(Reply::new(503, AWAY));
             other.will(Reply::new(200, REPLY));
             assert_eq!(world.chat(hello(&json!({"max_completion_tokens": 5}))).await.status(), 200);
-            let (a, b) = (world.upstream.saw().await.json(), other.saw().await.json());
+            let (a, b) = (world.upstream.saw().await, other.saw().await);
+            assert_eq!(
+                (a.header("x-title"), b.header("x-title"), b.header("user-agent")),
+                (None, Some("t"), Some("own"))
+            );
+            let (a, b) = (a.json(), b.json());
             assert_eq!((&a["max_completion_tokens"], a.get("max_tokens")), (&json!(5), None));
             assert_eq!((&b["max_tokens"], b.get("max_completion_tokens")), (&json!(5), None));
         },

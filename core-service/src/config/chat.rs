@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
 use super::{Chat, Invalid, base_url, dialect, secret};
@@ -27,6 +28,9 @@ pub struct Upstream {
     pub api_key: Option<SecretString>,
     /// The environment variable that holds its key, instead. Whoever reads the settings looks it up.
     pub api_key_env: String,
+    /// What goes with every request to it.
+    #[serde(deserialize_with = "headers")]
+    pub headers: HeaderMap,
     /// Whose reading of OpenAI's API it has; absent: `chat.dialect`.
     #[serde(deserialize_with = "dialect")]
     pub dialect: Option<Dialect>,
@@ -89,7 +93,7 @@ pub enum Policy {
 pub struct Routing {
     /// How one of several upstreams is chosen.
     pub policy: Policy,
-    /// Tries beyond the first.
+    /// Tries beyond the first of each upstream.
     pub retries: u32,
     /// Whether failures are tried again after which the upstream may be at work all the same.
     pub retry_unsafe: bool,
@@ -111,6 +115,7 @@ impl Default for Upstream {
             base_url: None,
             api_key: None,
             api_key_env: String::new(),
+            headers: HeaderMap::new(),
             dialect: None,
             models: Vec::new(),
             rename: BTreeMap::new(),
@@ -158,6 +163,37 @@ impl Chat {
         };
         Cow::Owned(vec![lone])
     }
+}
+
+/// Headers that the client of an upstream writes itself; the key, so that it can be taken out of what is told.
+const OWN: [HeaderName; 10] = [
+    header::ACCEPT,
+    header::AUTHORIZATION,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::EXPECT,
+    header::HOST,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HeaderMap, D::Error> {
+    let read = |(name, value): (String, String)| {
+        let name: HeaderName =
+            name.parse().map_err(|_| D::Error::custom(format!("`{name}` is no name of a header")))?;
+        if OWN.contains(&name) {
+            return Err(D::Error::custom(format!("`{name}` cannot be set")));
+        }
+        let mut value: HeaderValue = value
+            .parse()
+            .map_err(|_| D::Error::custom(format!("`{name}` must be printable characters on one line")))?;
+        // It may be a key; logs do not show it.
+        value.set_sensitive(true);
+        Ok((name, value))
+    };
+    BTreeMap::<String, String>::deserialize(deserializer)?.into_iter().map(read).collect()
 }
 
 const UPSTREAMS: &str = "chat.upstreams";

@@ -143,6 +143,14 @@ impl Upstream {
         Ok(Self { host: Arc::new(host), limits, quota_is_a_pace: false })
     }
 
+    /// The same, not shared yet, with these headers in every request; they replace what it would say under their names.
+    pub(crate) fn with_headers(mut self, headers: &HeaderMap) -> Self {
+        if let Some(host) = Arc::get_mut(&mut self.host) {
+            host.headers.extend(headers.clone());
+        }
+        self
+    }
+
     /// Posts a JSON body and answers once the headers of a successful reply are there.
     pub(crate) async fn post_json<R>(
         &self,

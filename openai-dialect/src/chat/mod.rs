@@ -8,6 +8,7 @@ mod message;
 mod reply;
 mod request;
 mod stream;
+mod together;
 mod tools;
 mod usage;
 
@@ -16,6 +17,7 @@ pub use chunk::{Chunk, read_chunk, write_chunk};
 pub use reply::{Reply, read_reply, write_reply};
 pub use request::{Request, Streaming, read_request, write_request};
 pub use stream::{ChunkEvent, ChunkReader, ChunkWriter};
+pub use together::Together;
 
 /// The members of a request that have a field; an `extra_json` must not repeat them with a value.
 pub use request::MEMBERS as REQUEST_MEMBERS;

@@ -39,7 +39,7 @@ const PREFIX: &str = "TRIPTYCH_";
 const FILE: &str = "TRIPTYCH_CONFIG";
 
 /// Settings of these names are never shown, whatever section they are in.
-const SECRET: [&str; 6] = ["api_key", "api_secret", "signing_key", "keys", "secret", "sha256"];
+const SECRET: [&str; 7] = ["api_key", "api_secret", "headers", "signing_key", "keys", "secret", "sha256"];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

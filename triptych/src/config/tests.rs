@@ -225,6 +225,7 @@ models = ["fast"]
 name = "far"
 base_url = "http://127.0.0.1:2/v1"
 api_key_env = "FAR_KEY"
+headers = { X-Title = "a-secret" }
 dialect = "deepseek"
 models = ["fast", "deep"]
 priority = 1
@@ -248,6 +249,7 @@ fn several_upstreams_are_read_their_keys_looked_up_and_never_shown() {
     assert_eq!((far.priority, far.first_byte_timeout), (1, Some(Duration::from_secs(20))));
     assert_eq!((near.total_timeout, far.total_timeout), (None, Some(Duration::ZERO)));
     assert_eq!((near.dialect, far.dialect), (None, Some(Dialect::Deepseek)));
+    assert_eq!(far.headers["x-title"], "a-secret");
     assert_eq!(far.api_key.as_ref().unwrap().expose_secret(), "sk-far-secret");
     let shown: Vec<_> = config.layers.shown().map(|(path, value, _)| format!("{path} = {value}")).collect();
     let shown = shown.join("\n");
@@ -268,6 +270,9 @@ fn a_mistake_among_several_upstreams_is_named_without_their_keys() {
         ("fallbacks = [\"deep\"]", "fallbacks = [\"fast\"]", "its own fallback"),
         ("fallbacks = [\"deep\"]", "fallbacks = [\"dep\"]", "`dep` is served by no upstream"),
         ("priority = 1", "prioritee = 1", "unknown field `prioritee`"),
+        ("X-Title", "\"so wrong\"", "`so wrong` is no name of a header"),
+        ("X-Title", "Authorization", "`authorization` cannot be set"),
+        ("\"a-secret\"", "\"a\\nsecret\"", "`x-title` must be printable"),
         ("deepseek", "deepsea", "must be `auto`, `openai`, `dashscope`, `deepseek` or `ollama`"),
     ];
     for (right, wrong, expected) in table {

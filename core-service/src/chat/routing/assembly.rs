@@ -36,7 +36,7 @@ pub fn entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> 
             first_byte: upstream.first_byte_timeout.unwrap_or(chat.first_byte_timeout),
             idle: upstream.idle_timeout.unwrap_or(chat.idle_timeout),
         };
-        let provider = OpenAiChat::new(base, upstream.api_key.clone(), limits)?;
+        let provider = OpenAiChat::new(base, upstream.api_key.clone(), limits)?.with_headers(&upstream.headers);
         let provider: Arc<dyn ChatProvider> = match upstream.dialect.or(chat.dialect) {
             Some(dialect) => Arc::new(provider.speaking(dialect)),
             None => Arc::new(provider),

@@ -4,6 +4,7 @@ mod stream;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use http::HeaderMap;
 use openai_dialect::chat::{Streaming, read_reply, write_request};
 use secrecy::SecretString;
 use triptych_proto::{chat_stream::Piece, v1 as pb};
@@ -32,6 +33,12 @@ impl OpenAiChat {
         let dialect = Dialect::of(&base);
         let upstream = Upstream::new(base, key.map_or(Auth::None, Auth::Bearer), limits)?;
         Ok(Self { upstream, dialect }.speaking(dialect))
+    }
+
+    /// The same upstream, which hears these headers with every request.
+    #[must_use]
+    pub fn with_headers(self, headers: &HeaderMap) -> Self {
+        Self { upstream: self.upstream.with_headers(headers), ..self }
     }
 
     /// The same upstream, whose address does not tell its dialect.
