@@ -148,12 +148,10 @@ impl Drop for Watch {
 /// The failure of a task that was taken: it must not read as if it had not been.
 fn taken(error: ProviderError) -> ProviderError {
     match error {
-        ProviderError::Unreachable(message) | ProviderError::Unavailable { message, .. } => {
-            ProviderError::Broken(message)
-        }
-        ProviderError::RateLimited { message, .. } | ProviderError::Refused { message, .. } => {
-            ProviderError::Broken(message)
-        }
+        ProviderError::Unreachable(message)
+        | ProviderError::Unavailable { message, .. }
+        | ProviderError::RateLimited { message, .. }
+        | ProviderError::Refused { message, .. } => ProviderError::Broken(message),
         ProviderError::Overloaded { .. }
         | ProviderError::ContentPolicy(_)
         | ProviderError::Credentials(_)
