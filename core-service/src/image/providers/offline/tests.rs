@@ -26,7 +26,7 @@ async fn made(engine: &OfflineImage, spec: ImageSpec) -> Vec<Bytes> {
 fn png(width: u32, height: u32) -> InputPicture {
     let picture = RgbaImage::from_pixel(width, height, image::Rgba([200, 60, 20, 255]));
     let bytes = encode(&picture, Format::Png).unwrap().into();
-    InputPicture { bytes, format: MediaType::Png, size: Size::new(width, height) }
+    InputPicture { bytes, format: MediaType::Png, size: Size::new(width, height), has_alpha: true }
 }
 
 fn dimensions(picture: &Bytes) -> (u32, u32) {
