@@ -262,8 +262,8 @@ pub(crate) mod tests {
     }
 
     /// A chunk of a PNG.
-    fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
-        let body = [kind, data].concat();
+    fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
+        let body = [&kind[..], data].concat();
         [&u32::try_from(data.len()).unwrap().to_be_bytes(), &body[..], &crc32(&body).to_be_bytes()].concat()
     }
 
@@ -277,8 +277,8 @@ pub(crate) mod tests {
         // A colour that stands for nothing counts as well, in pictures of plain colours.
         let plain = encoded(MediaType::Png, 8, 8);
         assert!(!upright(plain.clone(), MAX).unwrap().has_alpha);
-        let head = b"\x89PNG\r\n\x1a\n".len() + chunk(b"IHDR", &[0; 13]).len();
-        let see_through = [&plain[..head], &chunk(b"tRNS", &[0; 6]), &plain[head..]].concat();
+        let head = b"\x89PNG\r\n\x1a\n".len() + chunk(*b"IHDR", &[0; 13]).len();
+        let see_through = [&plain[..head], &chunk(*b"tRNS", &[0; 6]), &plain[head..]].concat();
         assert!(upright(see_through.into(), MAX).unwrap().has_alpha);
     }
 
