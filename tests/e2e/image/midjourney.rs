@@ -356,10 +356,8 @@ async fn a_proxy_that_vanishes_or_dawdles_is_told_as_such_and_its_task_is_cancel
     over_both_hops_with(adjust, async |world| {
         PLAYED.fails(world, Reply::new(200, "{").cut(), 502, "upstream_unavailable").await;
         PLAYED.fails(world, Reply::silence(), 504, "upstream_timeout").await;
-        let turns = [(LOOK, "running.json"), (CANCEL, "cancel-taken.json")];
-        will(world, &turns);
-        PLAYED.fails(world, reply(world, "taken.json"), 504, "upstream_timeout").await;
-        saw(world, &turns).await;
+        let late = [(IMAGINE, "taken.json"), (LOOK, "running.json"), (CANCEL, "cancel-taken.json")];
+        PLAYED.fails_in_turns(world, &ready(world, &late), 504, "upstream_timeout").await;
     })
     .await;
 }
@@ -367,10 +365,8 @@ async fn a_proxy_that_vanishes_or_dawdles_is_told_as_such_and_its_task_is_cancel
 #[tokio::test]
 async fn a_full_queue_tells_when_to_come_back() {
     over_both_hops(async |world| {
-        let turns = [(IMAGINE, "full.json"); 4];
-        will(world, &turns);
-        PLAYED.paces(world, reply(world, "full.json"), "1").await;
-        saw(world, &turns).await;
+        let full = reply(world, "full.json");
+        PLAYED.paces(world, &vec![full; 5], 1).await;
     })
     .await;
 }
