@@ -43,7 +43,7 @@ pub(crate) fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-/// Answers GET and HEAD, with validators and single ranges.
+/// Answers GET and HEAD, with validators and, to GET, single ranges.
 pub(crate) async fn answer(
     app: &App,
     context: &Context,
@@ -55,7 +55,7 @@ pub(crate) async fn answer(
     let head = method == Method::HEAD;
     // A plain GET learns all it needs from the download itself.
     let known = if head || ranges::conditional(headers) { describe(app, context, &source).await? } else { None };
-    let wanted = known.as_ref().map_or(Wanted::Whole, |media| ranges::wanted(headers, media));
+    let wanted = known.as_ref().map_or(Wanted::Whole, |media| ranges::wanted(method, headers, media));
     let (offset, length) = match wanted {
         Wanted::Whole | Wanted::NotModified => (0, None),
         Wanted::Part { offset, length } => (offset, Some(length)),

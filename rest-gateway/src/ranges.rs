@@ -1,6 +1,6 @@
 //! Which bytes of a file a request wants, and whether it has them already (RFC 9110, sections 13 and 14).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, Method, header};
 use triptych_proto::v1::Media;
 
 /// What to send of a file.
@@ -26,17 +26,25 @@ pub(crate) fn conditional(headers: &HeaderMap) -> bool {
     headers.contains_key(header::RANGE) || headers.contains_key(header::IF_NONE_MATCH)
 }
 
-/// What the headers ask of this file. A range that cannot be read, or that has several parts, asks for the whole.
-pub(crate) fn wanted(headers: &HeaderMap, media: &Media) -> Wanted {
-    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).map(str::trim);
-    if text(header::IF_NONE_MATCH).is_some_and(|tags| matches(tags, &media.etag)) {
+/// What the headers ask of this file. A range that cannot be read, or that has several parts, asks for the whole, and so
+/// does any range but that of a GET, for which alone ranges are defined.
+pub(crate) fn wanted(method: &Method, headers: &HeaderMap, media: &Media) -> Wanted {
+    if lines(headers, header::IF_NONE_MATCH).any(|tags| matches(tags, &media.etag)) {
         return Wanted::NotModified;
     }
+    if method != Method::GET {
+        return Wanted::Whole;
+    }
+    let text = |name| lines(headers, name).next();
     // A strong comparison; a date never matches, as we send none.
     if text(header::IF_RANGE).is_some_and(|tag| tag != quoted(&media.etag)) {
         return Wanted::Whole;
     }
     text(header::RANGE).and_then(|range| part(range, media.size_bytes)).unwrap_or(Wanted::Whole)
+}
+
+fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).map(str::trim)
 }
 
 /// The validator as headers carry it.
@@ -70,9 +78,11 @@ mod tests {
     use super::*;
 
     fn ask(headers: &[(&str, &str)]) -> Wanted {
-        let pairs = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        let headers: HeaderMap = pairs.collect::<Vec<(http::HeaderName, http::HeaderValue)>>().into_iter().collect();
-        wanted(&headers, &crate::testing::clip())
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        wanted(&Method::GET, &map, &crate::testing::clip())
     }
 
     #[test]
@@ -107,6 +117,8 @@ mod tests {
             ([("if-none-match", "\"x\", W/\"e1\""), ("range", "bytes=0-3")], Wanted::NotModified),
             ([("if-none-match", "*"), ("range", "bytes=0-3")], Wanted::NotModified),
             ([("if-none-match", "\"x\""), ("range", "bytes=0-3")], Wanted::Part { offset: 0, length: 4 }),
+            ([("if-none-match", "\"x\""), ("if-none-match", "\"e1\"")], Wanted::NotModified),
+            ([("if-none-match", "\"x\""), ("if-none-match", "\"y\"")], Wanted::Whole),
             ([("if-range", "\"e1\""), ("range", "bytes=0-3")], Wanted::Part { offset: 0, length: 4 }),
             ([("if-range", "\"x\""), ("range", "bytes=0-3")], Wanted::Whole),
             ([("if-range", "Wed, 21 Oct 2015 07:28:00 GMT"), ("range", "bytes=0-3")], Wanted::Whole),

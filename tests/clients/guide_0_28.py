@@ -11,12 +11,12 @@ import base64
 import contextlib
 import io
 import os
-import pathlib
 import re
 import socket
 import sys
 import time
 
+import guide
 import openai
 import requests
 from checks import REST, clip, picture, png
@@ -27,15 +27,6 @@ PICTURES = sys.argv[1:] == ["pictures"]
 UNASKED = None if PICTURES else (1024, 1024)
 HOSTS = {"localhost": 8000, "another-server": 8000}
 MESSAGES = '[{"role": "user", "content": "Hello"}]'
-
-
-def guide():
-    root = pathlib.Path(__file__).resolve().parents[2]
-    path = pathlib.Path(os.environ.get("COMPATIBILITY_GUIDE") or root.parent / "shared/openai-sdk-compatibility-guide.md")
-    if not path.is_file():
-        print(f"SKIPPED: there is no guide at {path}; COMPATIBILITY_GUIDE names another place", flush=True)
-        sys.exit(0)
-    return path.read_text()
 
 
 def blocks(text):
@@ -266,7 +257,7 @@ def beyond_the_guide():
 
 
 def run():
-    found = list(blocks(guide()))
+    found = list(blocks(guide.path().read_text()))
     assert [heading for heading, _ in found] == [heading for heading, _ in EXPECTED], "the guide has changed: " + str([h for h, _ in found])
     for name in ("OPENAI_API_BASE", "OPENAI_API_KEY"):
         os.environ.pop(name, None)

@@ -11,6 +11,7 @@ import sys
 
 from PIL import Image
 
+import guide
 from playing import playing, triptych
 
 # What the scripted upstream answers to a request and to a look at a task, and what it takes to reach it.
@@ -27,6 +28,9 @@ PROVIDERS = {
     "openai": ("gpt-image.json", None, lambda upstream: {"IMAGE_BASE_URL": f"{upstream}/v1", "IMAGE_API_KEY": "k"}),
 }
 
+# How many pictures the guide's blocks ask for.
+PICTURES = 9
+
 
 def picture():
     out = io.BytesIO()
@@ -34,12 +38,15 @@ def picture():
     return out.getvalue()
 
 
+# Without it no provider would be asked anything, and that is no success.
+guide.path()
 for provider, (answer, look, settings) in PROVIDERS.items():
     looked_at = lambda path, look=look: look if "/task/" in path else None
     with playing(provider, lambda *_, answer=answer: answer, picture(), looked_at) as (upstream, seen):
         with triptych(sys.argv[1], {"IMAGE_SERVICE_TYPE": provider, **settings(upstream)}) as rest:
-            guide = pathlib.Path(__file__).with_name("guide_0_28.py")
+            blocks = pathlib.Path(__file__).with_name("guide_0_28.py")
             environment = os.environ | {"TRIPTYCH_REST": rest.removesuffix("/v1")}
-            subprocess.run([sys.executable, guide, "pictures"], env=environment, check=True)
-    # Without the guide its blocks were skipped, and nothing was to be asked.
-    print(f"  ok   {provider}: asked {len(seen)} times", flush=True)
+            subprocess.run([sys.executable, blocks, "pictures"], env=environment, check=True)
+    asked = sum(request is not None for _, _, request in seen)
+    assert asked >= PICTURES, f"{provider} was asked for {asked} pictures, and not for the guide's {PICTURES}"
+    print(f"  ok   {provider}: asked for {asked} pictures", flush=True)

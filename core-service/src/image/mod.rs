@@ -15,6 +15,7 @@ mod validate;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub(crate) use self::spec::{MOST_PIXELS, SIDES};
 pub use self::{
     fan_out::fan_out,
     native::{Ratio, Window, closest},

@@ -157,7 +157,8 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             ("1024x1024", ("1:1", "1K")), ("256x256", ("1:1", "1K")), ("1025x1025", ("1:1", "2K")), ("1792x1024", ("16:9", "2K")),
-            ("1536x1024", ("3:2", "2K")), ("1200x800", ("3:2", "1K")), ("4096x2304", ("16:9", "4K")), ("1024x576", ("16:9", "1K")),
+            ("1536x1024", ("3:2", "2K")), ("1200x800", ("3:2", "1K")), ("4096x2304", ("16:9", "4K")), ("5504x3072", ("16:9", "4K")),
+            ("16384x1024", ("16:9", "4K")), ("1024x576", ("16:9", "1K")),
         ];
         for (asked, expected) in table {
             let row = closest(size(asked), rows, |(_, pixels)| size(pixels)).unwrap();
@@ -195,6 +196,7 @@ mod tests {
             (seedream_3, "4096x4096", "2048x2048"), (seedream_3, "4096x1024", "2048x512"), (seedream_3, "2048x256", "2048x512"),
             (gpt_image_2, "1024x1024", "1024x1024"), (gpt_image_2, "1000x1000", "1008x1008"), (gpt_image_2, "512x512", "832x832"),
             (gpt_image_2, "4096x16", "3840x1280"), (gpt_image_2, "3840x2160", "3840x2160"), (gpt_image_2, "4096x2304", "3840x2160"),
+            (seedream_4_5, "5404x3040", "5404x3040"), (seedream_4_5, "5504x3072", "5482x3060"), (gpt_image_2, "16384x1024", "3840x1280"),
         ];
         for (window, asked, expected) in table {
             assert_eq!(window.size(size(asked)), size(expected), "{asked} in {window:?}");
@@ -204,8 +206,8 @@ mod tests {
     #[test]
     fn a_window_is_never_left() {
         let window = Window { area: (655_360, 8_294_400), side: (16, 3840), step: 16, ratio: 3.0 };
-        for width in (16..=4096).step_by(97) {
-            for height in (16..=4096).step_by(89) {
+        for width in (16..=16_384).step_by(197) {
+            for height in (16..=16_384).step_by(189) {
                 let native = window.size(Size::new(width, height));
                 let area = u64::from(native.width) * u64::from(native.height);
                 assert!((655_360..=8_294_400).contains(&area), "{width}x{height}: {native}");

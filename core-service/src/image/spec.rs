@@ -1,6 +1,13 @@
 //! What to make: a request after its checks, in words that every provider understands or passes on.
 
+use std::ops::RangeInclusive;
+
 use crate::{media::InputPicture, size::Size};
+
+/// Shortest and longest side of a picture that may be asked for, in pixels. None beyond 16383 fits into a WebP file.
+pub(crate) const SIDES: RangeInclusive<u32> = 16..=12_288;
+/// Most pixels of one: as many as the largest has that a provider makes by itself, 12288x1536.
+pub(crate) const MOST_PIXELS: u64 = 18 << 20;
 
 /// What to make: a checked request, its pictures fetched and known to be pictures.
 #[derive(Debug, Clone)]

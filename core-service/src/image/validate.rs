@@ -2,7 +2,7 @@
 
 use triptych_proto::v1 as pb;
 
-use super::{Background, Edits, Encoding, ImageSpec, Quality, Style};
+use super::{Background, Edits, Encoding, ImageSpec, MOST_PIXELS, Quality, SIDES, Style};
 use crate::{
     check,
     error::{Error, ProviderError},
@@ -15,8 +15,6 @@ const MAX_N: u32 = 10;
 const MAX_PICTURES: usize = 16;
 /// Most previews of one picture.
 const MAX_PREVIEWS: u32 = 3;
-/// Shortest and longest side of a picture, in pixels.
-const SIDES: std::ops::RangeInclusive<u32> = 16..=4096;
 /// Members that have a field of their own, in the spellings of both APIs.
 const MEMBERS: &[&str] = &[
     "model",
@@ -123,15 +121,22 @@ fn size(text: &str) -> Result<Option<Size>, Error> {
     if matches!(text, "" | "auto") {
         return Ok(None);
     }
-    let message = || {
+    let wrong = |why: String| Error::invalid("size", why);
+    let size: Size = text.parse().map_err(|_| {
         let (least, most) = (SIDES.start(), SIDES.end());
-        format!("must be `auto` or WIDTHxHEIGHT in pixels with sides from {least} to {most}, for instance 1024x1024")
-    };
-    let size: Size = text.parse().map_err(|_| Error::invalid("size", message()))?;
-    if SIDES.contains(&size.width) && SIDES.contains(&size.height) {
-        return Ok(Some(size));
+        wrong(format!("must be `auto` or WIDTHxHEIGHT in pixels, sides from {least} to {most}, for instance 1024x1024"))
+    })?;
+    let Size { width, height } = size;
+    if let Some(side) = [width, height].into_iter().find(|side| !SIDES.contains(side)) {
+        return Err(wrong(format!("must have sides from {} to {} pixels, not {side}", SIDES.start(), SIDES.end())));
     }
-    Err(Error::invalid("size", message()))
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MOST_PIXELS {
+        return Err(wrong(format!(
+            "must have at most {MOST_PIXELS} pixels in all, 4096x4096 for instance, not {pixels}"
+        )));
+    }
+    Ok(Some(size))
 }
 
 fn quality(word: &str) -> Result<Quality, Error> {
@@ -209,7 +214,7 @@ mod tests {
             ("n", pb::ImageRequest { n: Some(0), ..request() }),
             ("n", pb::ImageRequest { n: Some(11), ..request() }),
             ("size", pb::ImageRequest { size: text("15x16"), ..request() }),
-            ("size", pb::ImageRequest { size: text("16x4097"), ..request() }),
+            ("size", pb::ImageRequest { size: text("16x12289"), ..request() }),
             ("size", pb::ImageRequest { size: text("1024"), ..request() }),
             ("size", pb::ImageRequest { size: text("1024 x 1024"), ..request() }),
             ("size", pb::ImageRequest { size: text("99999999999x16"), ..request() }),
@@ -243,9 +248,24 @@ mod tests {
 
     #[test]
     fn the_message_on_a_size_says_what_would_be_right() {
-        let message = refused(pb::ImageRequest { size: "5000x5000".to_owned(), ..request() }).1;
-        for part in ["16", "4096", "auto", "1024x1024"] {
-            assert!(message.contains(part), "{message}");
+        for (asked, parts) in [
+            ("large", ["16", "12288", "auto", "1024x1024"]),
+            ("15x1024", ["16", "12288", "sides", "not 15"]),
+            ("16x12289", ["16", "12288", "sides", "not 12289"]),
+            ("4097x4608", ["4096x4096", "18874368", "in all", "not 18878976"]),
+            ("4294967295x4294967295", ["16", "12288", "sides", "not 4294967295"]),
+        ] {
+            let (field, message) = refused(pb::ImageRequest { size: asked.to_owned(), ..request() });
+            assert_eq!(field, "size");
+            assert!(parts.iter().all(|part| message.contains(part)), "{asked}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_largest_pictures_that_providers_make_by_themselves_may_be_asked_for() {
+        for asked in ["4096x4096", "5404x3040", "5504x3072", "3392x5056", "6336x2688", "12288x1536", "1536x12288"] {
+            let image = pb::ImageRequest { size: asked.to_owned(), ..request() };
+            assert_eq!(check(image, 0).unwrap().spec.size, asked.parse().ok(), "{asked}");
         }
     }
 

@@ -5,11 +5,14 @@
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{
     Client, ClientBuilder,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect::Policy,
 };
+use url::Url;
 
 use super::guard::{Guard, NOT_PUBLIC};
 
@@ -21,6 +24,12 @@ pub(super) fn guarded(guard: Guard, connect: Duration) -> Result<Client, reqwest
 /// A client for addresses that the operator chose. Proxies of the environment hold, as for every call to an upstream.
 pub(super) fn trusting(connect: Duration) -> Result<Client, reqwest::Error> {
     built(|| plain(connect))
+}
+
+/// Whether a [`trusting`] client asks a proxy of the environment for this address, and therefore resolves no name of it.
+pub(super) fn goes_by_proxy(proxies: &Matcher, url: &Url) -> bool {
+    let proxy = url.as_str().parse::<Uri>().ok().and_then(|uri| proxies.intercept(&uri));
+    proxy.is_some_and(|proxy| matches!(proxy.uri().scheme_str(), Some("http" | "https")))
 }
 
 /// Follows no redirect by itself and keeps neither cookies nor connections.
@@ -75,5 +84,27 @@ impl Resolve for GuardedResolver {
             }
             Ok(Box::new(permitted.into_iter()) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_holds_for_its_scheme_and_not_for_exceptions() {
+        let https = Matcher::builder().https("http://10.0.0.1:3128").no("inside.example,192.168.0.0/16").build();
+        let socks = Matcher::builder().all("socks5://10.0.0.1:1080").build();
+        for (proxies, link, expected) in [
+            (&https, "https://cdn.example/p.png?sign=a%2Fb", true),
+            (&https, "https://cdn.example:8443/p.png", true),
+            (&https, "http://cdn.example/p.png", false),
+            (&https, "https://files.inside.example/p.png", false),
+            (&https, "https://192.168.7.7/p.png", false),
+            // Which clients here do not speak: direct, as without one.
+            (&socks, "https://cdn.example/p.png", false),
+        ] {
+            assert_eq!(goes_by_proxy(proxies, &Url::parse(link).unwrap()), expected, "{link}");
+        }
     }
 }

@@ -4,6 +4,9 @@
 //! One origin is different, the API's own, which the operator named: it may be private, and it alone is shown the key.
 //! Both end with the first step elsewhere, even if a later redirect leads back.
 //!
+//! Where the environment names a proxy for a link, the proxy is asked, as it is for the API: there may be no other way out.
+//! It resolves the name, so that only addresses that are written out can be checked then.
+//!
 //! By now the provider may have been paid. So no failure here reads as if the request had never been taken.
 
 mod transfer;
@@ -13,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Client, Response};
 use tokio::time::{sleep, timeout};
 use url::Url;
@@ -121,10 +125,12 @@ pub struct Downloads {
 
 #[derive(Debug)]
 struct Shared {
-    /// For the API's own origin.
+    /// For the API's own origin, and for what a proxy is asked for.
     home: Client,
     /// For everywhere else.
     abroad: Client,
+    /// The environment's.
+    proxies: Matcher,
     settings: DownloadSettings,
 }
 
@@ -137,7 +143,7 @@ impl Downloads {
         let internal = |error: reqwest::Error| Error::Internal(format!("HTTP client: {error}"));
         let home = client::trusting(settings.connect).map_err(internal)?;
         let abroad = client::guarded(settings.guard, settings.connect).map_err(internal)?;
-        Ok(Self { shared: Arc::new(Shared { home, abroad, settings }) })
+        Ok(Self { shared: Arc::new(Shared { home, abroad, proxies: Matcher::from_env(), settings }) })
     }
 
     /// The picture behind `link`, which may be relative to the API's address. After a break the rest is asked for once;
@@ -199,7 +205,7 @@ impl Downloads {
 
     /// Asks for `link`, or for the rest of it from a byte on if it is still what the validator says.
     async fn ask(&self, link: &str, own: &Own, rest: Option<(u64, &HeaderValue)>) -> Result<Response, ProviderError> {
-        let Shared { home, abroad, settings } = &*self.shared;
+        let Shared { home, abroad, proxies, settings } = &*self.shared;
         let unreadable = |why: &str| ProviderError::Unreadable(format!("the provider's link {why}"));
         let mut url = own.base.join(link).map_err(|error| unreadable(&format!("is not a URL: {error}")))?;
         let mut at_home = true;
@@ -210,7 +216,8 @@ impl Downloads {
                 own.key.iter().fold(request, |request, (name, value)| request.header(name, value))
             } else {
                 settings.guard.check(&url).map_err(|why| unreadable(&why))?;
-                abroad.get(url.clone())
+                let client = if client::goes_by_proxy(proxies, &url) { home } else { abroad };
+                client.get(url.clone())
             };
             if let Some((from, validator)) = rest {
                 request = request.header(header::RANGE, format!("bytes={from}-")).header(header::IF_RANGE, validator);

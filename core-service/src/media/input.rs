@@ -88,24 +88,20 @@ impl Inputs {
 
     async fn check(&self, field: &str, bytes: Bytes) -> Result<InputPicture, Error> {
         let max = self.settings.max_pixels;
-        let (format, size) = picture::head(&bytes, max).map_err(|why| Error::invalid(field, why))?;
+        picture::head(&bytes, max).map_err(|why| Error::invalid(field, why))?;
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
         let permit = permit.map_err(|_| Error::ShuttingDown)?;
-        let turned = {
-            let bytes = bytes.clone();
-            tokio::task::spawn_blocking(move || {
-                // Kept to the end of the decoding even if the caller is gone by then.
-                let _permit = permit;
-                picture::upright(&bytes, max)
-            })
-        };
-        let turned = turned.await.unwrap_or_else(|error| {
+        let upright = tokio::task::spawn_blocking(move || {
+            // Kept to the end of the decoding even if the caller is gone by then.
+            let _permit = permit;
+            picture::upright(bytes, max)
+        });
+        let upright = upright.await.unwrap_or_else(|error| {
             // The decoder's defect, but this picture's problem.
             tracing::error!("decoding a picture: {error}");
             Err("is a picture that cannot be decoded".to_owned())
         });
-        let (bytes, size) = turned.map_err(|why| Error::invalid(field, why))?.unwrap_or((bytes, size));
-        Ok(InputPicture { bytes, format, size })
+        upright.map_err(|why| Error::invalid(field, why))
     }
 }
 
@@ -132,7 +128,8 @@ mod tests {
     async fn bytes_and_stored_media_become_pictures() {
         let (_directory, inputs) = inputs();
         let bytes = pictures::encoded(MediaType::Jpeg, 40, 30);
-        let expected = InputPicture { bytes: bytes.clone(), format: MediaType::Jpeg, size: Size::new(40, 30) };
+        let (format, size) = (MediaType::Jpeg, Size::new(40, 30));
+        let expected = InputPicture { bytes: bytes.clone(), format, size, has_alpha: false };
         assert_eq!(inputs.resolve("mask", from(Source::Data(bytes.clone()))).await, Ok(expected.clone()));
         let media = inputs.vault.put_content(bytes, MediaType::Jpeg).await.unwrap();
         assert_eq!(inputs.resolve("mask", from(Source::MediaKey(media.key))).await, Ok(expected));

@@ -31,6 +31,8 @@ pub struct InputPicture {
     pub format: MediaType,
     /// Its size in pixels.
     pub size: Size,
+    /// Whether its pixels can be transparent, as those of a mask must be. A PNG may say so in one colour of all.
+    pub has_alpha: bool,
 }
 
 impl InputPicture {
@@ -60,28 +62,30 @@ pub fn head(bytes: &[u8], max_pixels: u64) -> Result<(MediaType, Size), String> 
 }
 
 /// Decodes all of a picture whose head was read, to see that all of it is there, and turns it upright if its metadata
-/// says how: cameras store what the sensor saw, and no provider is sure to read the note beside it. `None`: it stands as
-/// it came. Takes up to seconds: not for async threads.
+/// says how: cameras store what the sensor saw, and no provider is sure to read the note beside it. Takes up to seconds:
+/// not for async threads.
 ///
 /// # Errors
 /// In words that follow the field's name.
-pub fn upright(bytes: &[u8], max_pixels: u64) -> Result<Option<(Bytes, Size)>, String> {
-    let (format, _) = sniff(bytes).ok_or("is not a PNG, JPEG or WebP picture")?;
+pub fn upright(bytes: Bytes, max_pixels: u64) -> Result<InputPicture, String> {
+    let (format, _) = sniff(&bytes).ok_or("is not a PNG, JPEG or WebP picture")?;
     // The decoder paints the missing rest of a JPEG grey and says nothing.
-    if format == MediaType::Jpeg && !jpeg_ends(bytes) {
+    if format == MediaType::Jpeg && !jpeg_ends(&bytes) {
         return Err("is a picture that breaks off before its end".to_owned());
     }
-    let mut decoder = reader(bytes, max_pixels)?.into_decoder().map_err(|error| broken(&error))?;
+    let mut decoder = reader(&bytes, max_pixels)?.into_decoder().map_err(|error| broken(&error))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     // Without its profile a picture of another colour space would change its colours.
     let profile = decoder.icc_profile().ok().flatten();
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| broken(&error))?;
-    if orientation == Orientation::NoTransforms {
-        return Ok(None);
-    }
-    picture.apply_orientation(orientation);
-    let turned = encode(&picture, format, profile).map_err(|error| broken(&error))?;
-    Ok(Some((turned, Size::new(picture.width(), picture.height()))))
+    let has_alpha = picture.color().has_alpha();
+    let bytes = if orientation == Orientation::NoTransforms {
+        bytes
+    } else {
+        picture.apply_orientation(orientation);
+        encode(&picture, format, profile).map_err(|error| broken(&error))?
+    };
+    Ok(InputPicture { bytes, format, size: Size::new(picture.width(), picture.height()), has_alpha })
 }
 
 fn encode(picture: &DynamicImage, format: MediaType, profile: Option<Vec<u8>>) -> ImageResult<Bytes> {
@@ -188,7 +192,8 @@ pub(crate) mod tests {
             for (width, height) in [(1, 1), (33, 7), (640, 481)] {
                 let bytes = encoded(format, width, height);
                 assert_eq!(head(&bytes, MAX), Ok((format, Size::new(width, height))));
-                assert_eq!(upright(&bytes, MAX), Ok(None));
+                let size = Size::new(width, height);
+                assert_eq!(upright(bytes.clone(), MAX), Ok(InputPicture { bytes, format, size, has_alpha: false }));
             }
         }
     }
@@ -198,8 +203,8 @@ pub(crate) mod tests {
         for format in [MediaType::Png, MediaType::Jpeg, MediaType::Webp] {
             let bytes = encoded(format, 64, 64);
             for share in [1, 10, 50, 90, 99] {
-                let cut = &bytes[..(bytes.len() * share / 100).min(bytes.len() - 20)];
-                let refused = head(cut, MAX).is_err() || upright(cut, MAX).is_err();
+                let cut = bytes.slice(..(bytes.len() * share / 100).min(bytes.len() - 20));
+                let refused = head(&cut, MAX).is_err() || upright(cut, MAX).is_err();
                 assert!(refused, "{format} cut at {share} %");
             }
         }
@@ -242,17 +247,39 @@ pub(crate) mod tests {
     #[test]
     fn a_picture_is_turned_the_way_it_was_taken() {
         for format in [MediaType::Png, MediaType::Jpeg, MediaType::Webp] {
-            assert_eq!(upright(&noted(format, 1), MAX), Ok(None), "{format}");
+            let standing = noted(format, 1);
+            assert_eq!(upright(standing.clone(), MAX).unwrap().bytes, standing, "{format}");
             // Where red must be: noted 3, upside down, it is at the right; 6, at the top; 8, at the bottom.
             for (orientation, size, red) in [(3, (40, 20), (35, 10)), (6, (20, 40), (10, 5)), (8, (20, 40), (10, 35))] {
-                let (turned, told) = upright(&noted(format, orientation), MAX).unwrap().unwrap();
+                let InputPicture { bytes: turned, size: told, .. } = upright(noted(format, orientation), MAX).unwrap();
                 assert_eq!(head(&turned, MAX), Ok((format, Size::new(size.0, size.1))), "{format} {orientation}");
                 assert_eq!(told, Size::new(size.0, size.1));
                 let pixel = image::load_from_memory(&turned).unwrap().to_rgb8()[red];
                 assert!(pixel[0] > 200 && pixel[2] < 50, "{format} {orientation}: {pixel:?}");
-                assert_eq!(upright(&turned, MAX), Ok(None), "turned once and for all");
+                assert_eq!(upright(turned.clone(), MAX).unwrap().bytes, turned, "turned once and for all");
             }
         }
+    }
+
+    /// A chunk of a PNG.
+    fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
+        let body = [&kind[..], data].concat();
+        [&u32::try_from(data.len()).unwrap().to_be_bytes(), &body[..], &crc32(&body).to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn a_picture_that_can_be_transparent_is_told_from_one_that_cannot() {
+        for (format, has_alpha) in [(MediaType::Png, true), (MediaType::Webp, true), (MediaType::Jpeg, false)] {
+            let picture = if has_alpha { DynamicImage::new_rgba8(4, 4) } else { DynamicImage::new_rgb8(4, 4) };
+            let bytes = encode(&picture, format, None).unwrap();
+            assert_eq!(upright(bytes, MAX).unwrap().has_alpha, has_alpha, "{format}");
+        }
+        // A colour that stands for nothing counts as well, in pictures of plain colours.
+        let plain = encoded(MediaType::Png, 8, 8);
+        assert!(!upright(plain.clone(), MAX).unwrap().has_alpha);
+        let head = b"\x89PNG\r\n\x1a\n".len() + chunk(*b"IHDR", &[0; 13]).len();
+        let see_through = [&plain[..head], &chunk(*b"tRNS", &[0; 6]), &plain[head..]].concat();
+        assert!(upright(see_through.into(), MAX).unwrap().has_alpha);
     }
 
     #[test]
@@ -273,7 +300,7 @@ pub(crate) mod tests {
         }
         for bytes in [&b"\xff\xd8\xff"[..], b"\xff\xd8\xff\xff\xff\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP"] {
             assert!(head(bytes, MAX).is_err());
-            assert!(upright(bytes, MAX).is_err());
+            assert!(upright(Bytes::from_static(bytes), MAX).is_err());
         }
     }
 }

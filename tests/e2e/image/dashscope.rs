@@ -197,5 +197,5 @@ async fn an_upstream_that_vanishes_or_dawdles_is_told_as_such() {
 
 #[tokio::test]
 async fn hanging_up_ends_the_call_to_the_upstream() {
-    over_both_hops(async |world| PLAYED.is_left(world, json!({})).await).await;
+    over_both_hops(async |world| PLAYED.is_left(world, 1, json!({})).await).await;
 }

@@ -335,7 +335,7 @@ async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
         PLAYED.vanishes(world, &whole).await;
         PLAYED.fails(world, Reply::new(400, "{\"error\":").cut(), 400, "upstream_refused").await;
         PLAYED.dawdles(world, &whole).await;
-        PLAYED.paces(world, fixtures().reply(world, "rate.429.json").header("retry-after", "7"), "7").await;
+        PLAYED.paces(world, &[fixtures().reply(world, "rate.429.json").header("retry-after", "7")], 7).await;
     })
     .await;
 }
@@ -343,8 +343,8 @@ async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
 #[tokio::test]
 async fn hanging_up_ends_the_call_to_the_upstream() {
     over_both_hops(async |world| {
-        for more in [json!({}), series_of_two(false)] {
-            PLAYED.is_left(world, more).await;
+        for (n, more) in [(1, json!({})), (2, json!({"sequential_image_generation": "auto"}))] {
+            PLAYED.is_left(world, n, more).await;
         }
     })
     .await;

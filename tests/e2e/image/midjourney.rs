@@ -49,7 +49,10 @@ fn table() -> Vec<(u32, Vec<Turn>, Outcome)> {
         (2, [&fine[..], &upscale, &upscale].concat(), makes(2, 0)),
         (1, then(&[(IMAGINE, "queued.json"), (LOOK, "nothing.json"), (LOOK, "waiting.json"), (LOOK, "running.json"),
                    (LOOK, "strange-state.json"), (LOOK, "grid.json")], &upscale), makes(1, 0)),
-        (1, then(&[(IMAGINE, "taken.json"), (LOOK, "grid-rewritten.json")], &upscale), revised),
+        (1, then(&[(IMAGINE, "taken.json"), (LOOK, "grid-rewritten.json")], &upscale), revised.clone()),
+        // Where the proxy put the pictures that came with the request is nobody's business.
+        (1, then(&[(IMAGINE, "taken.json"), (LOOK, "grid-of-pictures.json")], &upscale), revised),
+        (1, then(&[(IMAGINE, "taken.json"), (LOOK, "grid-without-final-prompt.json")], &upscale), makes(1, 0)),
         // A dialogue is confirmed, once.
         (1, then(&[(IMAGINE, "there-already.json"), (LOOK, "modal.json"), (MODAL, "taken.json"), (LOOK, "modal.json"),
                    (LOOK, "grid.json")], &upscale), makes(1, 0)),
@@ -223,6 +226,9 @@ async fn a_request_becomes_a_prompt_with_parameters_and_hints() {
         let clear = json!({"model": "midjourney", "prompt": "x", "background": "transparent"});
         let (status, error) = error_of(world.post(GENERATIONS, &clear).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("background")));
+        let hooked = json!({"model": "midjourney", "prompt": "x", "notifyHook": "http://169.254.169.254/"});
+        let (status, error) = error_of(world.post(GENERATIONS, &hooked).await).await;
+        assert_eq!((status.as_u16(), &error["param"]), (400, &json!("notifyHook")));
     })
     .await;
 }
@@ -246,6 +252,21 @@ async fn five_pictures_are_two_grids_taken_apart_here() {
             }
         }
         assert_eq!(prompts, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_single_behind_a_dead_link_is_cut_from_the_grid_that_is_paid_for() {
+    cutting(async |world| {
+        let turns = [(IMAGINE, "taken.json"), (LOOK, "singles.json"), (SINGLE, "page.json"), (GRID, "grid.png")];
+        let made = || ready(world, &turns);
+        // What the operator adds to each prompt is not what the fixture's bot was given.
+        let cut = Outcome { revised: "a boat --ar 8:5".to_owned(), ..makes(1, 0) };
+        PLAYED.at_both_doors(world, 1, "a dead link", made, &cut).await;
+        let turns = [(IMAGINE, "taken.json"), (LOOK, "grid.json"), (GRID, "page.json")];
+        let failed = || ready(world, &turns);
+        PLAYED.at_both_doors(world, 1, "a dead grid", failed, &fails("upstream_unreadable")).await;
     })
     .await;
 }
@@ -335,10 +356,8 @@ async fn a_proxy_that_vanishes_or_dawdles_is_told_as_such_and_its_task_is_cancel
     over_both_hops_with(adjust, async |world| {
         PLAYED.fails(world, Reply::new(200, "{").cut(), 502, "upstream_unavailable").await;
         PLAYED.fails(world, Reply::silence(), 504, "upstream_timeout").await;
-        let turns = [(LOOK, "running.json"), (CANCEL, "cancel-taken.json")];
-        will(world, &turns);
-        PLAYED.fails(world, reply(world, "taken.json"), 504, "upstream_timeout").await;
-        saw(world, &turns).await;
+        let late = [(IMAGINE, "taken.json"), (LOOK, "running.json"), (CANCEL, "cancel-taken.json")];
+        PLAYED.fails_in_turns(world, &ready(world, &late), 504, "upstream_timeout").await;
     })
     .await;
 }
@@ -346,10 +365,8 @@ async fn a_proxy_that_vanishes_or_dawdles_is_told_as_such_and_its_task_is_cancel
 #[tokio::test]
 async fn a_full_queue_tells_when_to_come_back() {
     over_both_hops(async |world| {
-        let turns = [(IMAGINE, "full.json"); 4];
-        will(world, &turns);
-        PLAYED.paces(world, reply(world, "full.json"), "1").await;
-        saw(world, &turns).await;
+        let full = reply(world, "full.json");
+        PLAYED.paces(world, &vec![full; 5], 1).await;
     })
     .await;
 }

@@ -272,12 +272,12 @@ async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
         PLAYED.vanishes(world, &whole).await;
         PLAYED.dawdles(world, &whole).await;
         // The wait stands in the body and not in a header.
-        PLAYED.paces(world, fixtures().reply(world, "rate.429.json"), "35").await;
+        PLAYED.paces(world, &[fixtures().reply(world, "rate.429.json")], 35).await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn hanging_up_ends_the_call_to_the_upstream() {
-    over_both_hops(async |world| PLAYED.is_left(world, json!({})).await).await;
+    over_both_hops(async |world| PLAYED.is_left(world, 1, json!({})).await).await;
 }

@@ -186,6 +186,13 @@ fn png(width: u32, height: u32) -> Vec<u8> {
     out.into_inner()
 }
 
+/// A mask that lets everything be painted.
+fn mask(width: u32, height: u32) -> Vec<u8> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    image::RgbaImage::new(width, height).write_to(&mut out, image::ImageFormat::Png).unwrap();
+    out.into_inner()
+}
+
 fn input(bytes: Vec<u8>) -> pb::MediaInput {
     pb::MediaInput { source: Some(pb::media_input::Source::Data(bytes.into())) }
 }
@@ -197,7 +204,7 @@ async fn an_edit_goes_as_a_form_with_its_pictures_and_its_mask() {
         let mut request = ask("gpt-image-1", 1, "400x600");
         let image = request.image.as_mut().unwrap();
         image.pictures = vec![input(png(40, 60)), input(png(8, 8))];
-        image.mask = Some(input(png(40, 60)));
+        image.mask = Some(input(mask(40, 60)));
         image.extra_json = r#"{"input_fidelity":"high","list":[1,2]}"#.to_owned();
         let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
         assert_eq!(size(&made.pictures[0].data), (400, 600));
@@ -219,7 +226,7 @@ async fn an_edit_goes_as_a_form_with_its_pictures_and_its_mask() {
         let files: Vec<_> = told.iter().filter(|(_, file, _)| !file.is_empty()).collect();
         let names: Vec<_> = files.iter().map(|(name, file, _)| (name.as_str(), file.as_str())).collect();
         assert_eq!(names, [("image[]", "image-0.png"), ("image[]", "image-1.png"), ("mask", "mask.png")]);
-        assert_eq!((&files[0].2, &files[2].2), (&png(40, 60), &png(40, 60)));
+        assert_eq!((&files[0].2, &files[2].2), (&png(40, 60), &mask(40, 60)));
 
         let refused = |request: &pb::GenerateImagesRequest, model: &str| {
             let mut request = request.clone();

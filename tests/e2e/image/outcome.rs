@@ -8,6 +8,7 @@ use std::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tonic::Code;
 use tonic_types::StatusExt;
 use triptych_proto::v1 as pb;
 
@@ -94,16 +95,25 @@ impl Played {
         }
     }
 
-    fn body(&self) -> Value {
-        json!({"model": self.model, "prompt": "x"})
-    }
-
     /// A request that is answered so fails so.
     pub(super) async fn fails(&self, world: &World, reply: Reply, status: u16, code: &str) {
-        world.upstream.will_at(self.path, reply);
-        let (got, error) = error_of(world.post(GENERATIONS, &self.body()).await).await;
-        assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
-        world.upstream.saw().await;
+        self.fails_in_turns(world, &[(self.path.to_owned(), reply)], status, code).await;
+    }
+
+    /// The same where the upstream is asked more than once. Both doors at a time: what is played to either is the same.
+    pub(super) async fn fails_in_turns(&self, world: &World, turns: &[(String, Reply)], status: u16, code: &str) {
+        let paths = play(world, [turns, turns].concat());
+        let over_rest = async {
+            let (got, error) = error_of(world.post(GENERATIONS, &self.body()).await).await;
+            assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
+        };
+        let over_grpc = async { assert_eq!(over_grpc(world, self.model, 1).await, fails(code), "over gRPC") };
+        tokio::join!(over_rest, over_grpc);
+        saw(world, paths).await;
+    }
+
+    fn body(&self) -> Value {
+        json!({"model": self.model, "prompt": "x"})
     }
 
     /// Connections that break in the midst of this answer, and before it.
@@ -118,25 +128,49 @@ impl Played {
         self.fails(world, Reply::silence(), 504, "upstream_timeout").await;
     }
 
-    /// A request that is answered so is told to come back after so many seconds.
-    pub(super) async fn paces(&self, world: &World, reply: Reply, seconds: &str) {
-        world.upstream.will_at(self.path, reply);
-        let answer = world.post(GENERATIONS, &self.body()).await;
-        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, seconds));
-        world.upstream.saw().await;
+    /// A request that is answered so, each time it is tried, is told to come back after so many seconds.
+    pub(super) async fn paces(&self, world: &World, replies: &[Reply], seconds: u64) {
+        let turns = || replies.iter().map(|reply| (self.path.to_owned(), reply.clone()));
+        let paths = play(world, turns().chain(turns()));
+        let over_rest = async {
+            let answer = world.post(GENERATIONS, &self.body()).await;
+            let told = answer.headers()["retry-after"].to_str().unwrap();
+            assert_eq!((answer.status().as_u16(), told), (429, seconds.to_string().as_str()));
+        };
+        let over_grpc = async {
+            let status = world.image_client().await.generate_images(ask(self.model, 1, "320x200")).await.unwrap_err();
+            let told = status.get_error_details().retry_info().and_then(|info| info.retry_delay).unwrap();
+            assert_eq!(
+                (status.code(), told.as_millis().div_ceil(1000)),
+                (Code::ResourceExhausted, u128::from(seconds))
+            );
+        };
+        tokio::join!(over_rest, over_grpc);
+        saw(world, paths).await;
     }
 
-    /// An upstream in the midst of its answer is left by a caller who hangs up.
-    pub(super) async fn is_left(&self, world: &World, more: Value) {
-        let gate = Gate::new();
-        world.upstream.will_at(self.path, Reply::stream().send("data: {}\n\n").hold(&gate).stall());
+    /// An upstream in the midst of its answer is left by a caller who hangs up. `more` has no field in the contract.
+    pub(super) async fn is_left(&self, world: &World, n: u32, more: Value) {
         let mut body = self.body();
+        body["n"] = n.into();
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let calling = hanging(world, &body);
-        world.upstream.saw().await;
-        gate.open();
-        calling.abort();
-        world.upstream.was_left().await;
+        let mut request = ask(self.model, n, "320x200");
+        request.image.as_mut().unwrap().extra_json = more.to_string();
+        let client = world.image_client().await;
+        for door in ["REST", "gRPC"] {
+            let gate = Gate::new();
+            world.upstream.will_at(self.path, Reply::stream().send("data: {}\n\n").hold(&gate).stall());
+            let calling = if door == "REST" {
+                hanging(world, &body).abort_handle()
+            } else {
+                let (mut client, request) = (client.clone(), request.clone());
+                tokio::spawn(async move { client.generate_images(request).await }).abort_handle()
+            };
+            world.upstream.saw().await;
+            gate.open();
+            calling.abort();
+            world.upstream.was_left().await;
+        }
     }
 }
 

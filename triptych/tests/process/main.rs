@@ -3,6 +3,7 @@
 mod jobs;
 #[cfg(target_os = "linux")]
 mod memory;
+mod proxy;
 mod running;
 
 use std::{io::Read as _, net::TcpListener};

@@ -20,7 +20,7 @@ use tokio::sync::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::super::{Background, Edits, Encoding, ImageEvent, ImageProvider, ImageSpec, Quality};
+use super::super::{Background, Edits, Encoding, ImageEvent, ImageProvider, ImageSpec, MOST_PIXELS, Quality, SIDES};
 use crate::{
     call::{Call, Chunks},
     catalog::Entry,
@@ -34,9 +34,6 @@ pub const MODEL: &str = "offline-image";
 
 /// The size of a picture nobody asked a size of.
 const DEFAULT_SIZE: Size = Size::new(1024, 1024);
-
-/// The engine's own bounds of a side, in pixels.
-const SIDES: (u32, u32) = (16, 4096);
 
 /// One picture's previews and its end: the engine is never held up by a reader who is slow.
 const EVENTS: usize = 4;
@@ -194,27 +191,43 @@ fn encoded(picture: &RgbaImage, format: Encoding) -> Result<Bytes, ProviderError
     encode(picture, format).map(Bytes::from).map_err(|error| broken(&error))
 }
 
-/// The size an edit keeps when none is asked for: the picture's own, fitted into what the engine paints.
-fn paintable(Size { width, height }: Size) -> Size {
-    let most = u64::from(SIDES.1);
-    let longer = u64::from(width.max(height)).max(most);
-    let side = |side: u32| u32::try_from(u64::from(side) * most / longer).unwrap_or(SIDES.1).clamp(SIDES.0, SIDES.1);
+/// The size an edit keeps when none is asked for: the picture's own, fitted into what may be asked for.
+fn paintable(size: Size) -> Size {
+    let Size { width, height } = within(size);
+    let long_enough = |side: u32| side.max(*SIDES.start());
+    Size::new(long_enough(width), long_enough(height))
+}
+
+/// The same shape with no more pixels, and no longer a side, than may be asked for.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "the result is at most a side that was given"
+)]
+fn within(Size { width, height }: Size) -> Size {
+    let most = f64::from(*SIDES.end()) / f64::from(width.max(height));
+    let pixels = f64::from(width) * f64::from(height);
+    let scale = (MOST_PIXELS as f64 / pixels).sqrt().min(most).min(1.0);
+    // A hair of rounding must not cost a pixel.
+    let side = |side: u32| ((f64::from(side) * scale + 1e-6) as u32).max(1);
     Size::new(side(width), side(height))
 }
 
 /// An input picture, no larger than it takes to cover `size`: sixteen of the largest would fill the memory.
 fn load(bytes: &[u8], size: Size) -> Result<RgbaImage, ProviderError> {
     let picture = image::load_from_memory(bytes).map_err(|error| broken(&error))?.into_rgba8();
-    let (width, height) = (u64::from(picture.width()), u64::from(picture.height()));
-    // Covering takes the scale `cover / whole`; anything up to that, and down to it, is left to the engine.
-    let whole = width * height;
-    let cover = whole.min((u64::from(size.width) * height).max(u64::from(size.height) * width));
-    let most = u64::from(SIDES.1);
-    if cover == whole && width.max(height) <= most {
+    let whole = Size::new(picture.width(), picture.height());
+    let (width, height) = (u64::from(whole.width), u64::from(whole.height));
+    // Covering takes the scale `cover / area`; anything up to that, and down to it, is left to the engine.
+    let area = width * height;
+    let cover = area.min((u64::from(size.width) * height).max(u64::from(size.height) * width));
+    let covering = |side: u64| u32::try_from((side * cover).div_ceil(area)).unwrap_or(u32::MAX);
+    let enough = within(Size::new(covering(width), covering(height)));
+    if enough == whole {
         return Ok(picture);
     }
-    let shrunk = |side: u64| u32::try_from((side * cover).div_ceil(whole).min(most)).unwrap_or(SIDES.1);
-    Ok(imageops::thumbnail(&picture, shrunk(width), shrunk(height)))
+    Ok(imageops::thumbnail(&picture, enough.width, enough.height))
 }
 
 fn broken(error: &dyn std::fmt::Display) -> ProviderError {

@@ -187,10 +187,8 @@ async fn a_task_that_nobody_waits_for_any_more_is_cancelled() {
     over_both_hops_with(adjust, async |world| {
         PLAYED.fails(world, Reply::new(200, "{").cut(), 502, "upstream_unavailable").await;
         PLAYED.fails(world, Reply::silence(), 504, "upstream_timeout").await;
-        let late = [(LOOK, "task-pending.json"), (CANCEL, "task-cancel-taken.json")];
-        let paths = play(world, ready(world, &late, 0));
-        PLAYED.fails(world, fixtures().reply(world, TAKEN.1), 504, "upstream_timeout").await;
-        saw(world, paths).await;
+        let late = [TAKEN, (LOOK, "task-pending.json"), (CANCEL, "task-cancel-taken.json")];
+        PLAYED.fails_in_turns(world, &ready(world, &late, 0), 504, "upstream_timeout").await;
     })
     .await;
 

@@ -10,7 +10,7 @@ use crate::harness::over_both_hops_with;
 async fn an_upstream_that_vanishes_or_paces_is_told_as_such() {
     over_both_hops(async |world| {
         PLAYED.vanishes(world, &fixture(world, "gpt-image.json")).await;
-        PLAYED.paces(world, reply(world, "rate.429.json").header("retry-after", "7"), "7").await;
+        PLAYED.paces(world, &[reply(world, "rate.429.json").header("retry-after", "7")], 7).await;
     })
     .await;
 }
@@ -29,5 +29,5 @@ async fn an_upstream_that_dawdles_is_not_waited_for_beyond_its_limit() {
 
 #[tokio::test]
 async fn hanging_up_ends_the_call_to_the_upstream() {
-    over_both_hops(async |world| PLAYED.is_left(world, json!({})).await).await;
+    over_both_hops(async |world| PLAYED.is_left(world, 1, json!({})).await).await;
 }

@@ -88,7 +88,8 @@ fn what_is_said_about_a_picture_goes_into_the_parameters() {
 
 #[test]
 fn pictures_to_start_from_stand_before_the_words() {
-    let picture = InputPicture { bytes: vec![1, 2, 3].into(), format: MediaType::Webp, size: Size::new(8, 8) };
+    let picture =
+        InputPicture { bytes: vec![1, 2, 3].into(), format: MediaType::Webp, size: Size::new(8, 8), has_alpha: true };
     let edit = body(Family::QwenEdit, &ImageSpec { pictures: vec![picture], ..spec() }, 0, 1);
     let expected = json!([{"image": "data:image/webp;base64,AQID"}, {"text": "a boat"}]);
     assert_eq!((&edit["input"]["messages"][0]["content"], edit["parameters"].get("size")), (&expected, None));
@@ -140,7 +141,8 @@ fn names_with_a_star_say_which_models_are_asked_by_tasks() {
 
 #[test]
 fn tasks_of_older_models_have_a_prompt_where_others_have_messages() {
-    let picture = InputPicture { bytes: vec![1, 2, 3].into(), format: MediaType::Webp, size: Size::new(8, 8) };
+    let picture =
+        InputPicture { bytes: vec![1, 2, 3].into(), format: MediaType::Webp, size: Size::new(8, 8), has_alpha: true };
     let extra_json = r#"{"negative_prompt":"fog","prompt_extend":false}"#.to_owned();
     let with = ImageSpec { pictures: vec![picture], extra_json, ..spec() };
     let edit = asked(Family::Wan25Edit, Way::Task, &with, 0, 2);

@@ -25,7 +25,7 @@ fn spec() -> ImageSpec {
 }
 
 fn input(format: MediaType) -> InputPicture {
-    InputPicture { bytes: vec![1, 2, 3].into(), format, size: Size::new(1600, 900) }
+    InputPicture { bytes: vec![1, 2, 3].into(), format, size: Size::new(1600, 900), has_alpha: false }
 }
 
 fn body(family: Family, spec: &ImageSpec, index: u32) -> Value {

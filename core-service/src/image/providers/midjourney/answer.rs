@@ -162,11 +162,29 @@ impl Task {
         self.buttons.as_ref().is_some_and(|buttons| !buttons.is_empty())
     }
 
-    /// The prompt as the bot was given it in the end.
-    pub(super) fn prompt(&self) -> Option<&str> {
+    /// The prompt as the bot was given it in the end, where its words are others than those that were `asked`.
+    pub(super) fn revised(&self, asked: &str) -> Option<String> {
         let last = self.properties.as_ref().and_then(|properties| properties["finalPrompt"].as_str());
-        last.or(self.prompt_en.as_deref()).filter(|prompt| !prompt.is_empty())
+        let last = without_links(last.or(self.prompt_en.as_deref())?);
+        Some(last).filter(|last| !last.is_empty() && *last != without_links(asked))
     }
+}
+
+/// The words alone. In front of them proxies put where they have uploaded the pictures to, and Discord replaces every
+/// address by one of its own, `<https://s.mj.run/...>`: neither is the caller's to see.
+fn without_links(prompt: &str) -> String {
+    let words = prompt.split_whitespace().map(|word| {
+        let (mut kept, mut rest) = (String::new(), word);
+        while let Some(at) = ["https://", "http://"].iter().filter_map(|scheme| rest.find(scheme)).min() {
+            let (before, link) = rest.split_at(at);
+            let (before, end) = before.strip_suffix('<').map_or((before, None), |before| (before, link.find('>')));
+            kept.push_str(before);
+            // Nothing but the word's end tells where a bare link ends.
+            rest = end.map_or("", |end| &link[end + 1..]);
+        }
+        kept + rest
+    });
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -134,24 +134,27 @@ impl Grid {
 
     async fn single(&self, index: u32, made: &Made) -> ImageEvent {
         let place = index - self.pictures.start;
-        let upscaled = match (made.task.singles(), self.singles) {
+        let prompt = made.task.revised(&self.prompt).unwrap_or_default();
+        match self.picture(place, made).await {
+            Ok(picture) => ImageEvent::Finished { index, picture, revised_prompt: prompt },
+            Err(error) => ImageEvent::Failed { index, error },
+        }
+    }
+
+    async fn picture(&self, place: u32, made: &Made) -> Result<Bytes, ProviderError> {
+        let alone = match (made.task.singles(), self.singles) {
             (Some(links), _) => self.download(links.into_iter().nth(place as usize)).await,
-            (None, MidjourneySingles::Cut) => self.cut(place, made).await,
             (None, MidjourneySingles::Upscale) => self.upscale(place, made).await,
+            (None, MidjourneySingles::Cut) => return self.cut(place, made).await,
         };
-        let picture = match upscaled {
+        match alone {
             Err(error @ (ProviderError::ContentPolicy(_) | ProviderError::Credentials(_))) => Err(error),
             // The grid is paid for, and holds the same picture.
-            Err(error) if self.singles == MidjourneySingles::Upscale => {
-                tracing::info!(%error, "a picture is cut from its grid instead of upscaled");
+            Err(error) => {
+                tracing::info!(%error, "a picture that cannot be had alone is cut from its grid");
                 self.cut(place, made).await.map_err(|_| error)
             }
             picture => picture,
-        };
-        let prompt = made.task.prompt().filter(|prompt| *prompt != self.prompt).unwrap_or_default();
-        match picture {
-            Ok(picture) => ImageEvent::Finished { index, picture, revised_prompt: prompt.to_owned() },
-            Err(error) => ImageEvent::Failed { index, error },
         }
     }
 

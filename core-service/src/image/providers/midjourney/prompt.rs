@@ -11,6 +11,13 @@ use crate::error::ProviderError;
 const MAX_STATE: usize = 255;
 /// Members that are written here, and OpenAI's own, which mean nothing to a proxy.
 const OURS: [&str; 5] = ["prompt", "base64Array", "state", "moderation", "input_fidelity"];
+/// Where a proxy posts what becomes of a task.
+const HOOK: &str = "notifyHook";
+
+/// Whether a proxy could take the one for the other: those in Go and C# do not mind the case of a member's letters.
+fn is_read_as(name: &str, member: &str) -> bool {
+    name.to_lowercase() == member.to_lowercase()
+}
 
 /// The prompt of a grid, the `group`th of the request. `parameters` are the operator's.
 ///
@@ -20,6 +27,10 @@ pub(super) fn prompt(spec: &ImageSpec, group: u32, parameters: &str) -> Result<S
     let refused = |field: &str, message: String| Err(ProviderError::Refused { message, field: Some(field.into()) });
     if spec.background == Background::Transparent {
         return refused("background", "this model paints no transparent background".to_owned());
+    }
+    // The operator's proxy would post to any address of its network that a caller names.
+    if extra_members(&spec.extra_json).unwrap_or_default().iter().any(|(name, _)| is_read_as(name, HOOK)) {
+        return refused(HOOK, "is not taken: the service looks at its tasks itself".to_owned());
     }
     let mut prompt = spec.prompt.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut add = |names: &[&str], parameter: String| {
@@ -76,7 +87,7 @@ pub(super) fn imagine(spec: &ImageSpec, prompt: &str) -> String {
     let mut body = body.to_string();
     // Raw text: task ids of a filter are longer than a double's digits.
     for (name, value) in extra_members(&spec.extra_json).unwrap_or_default() {
-        if !OURS.contains(&name.as_str()) {
+        if !OURS.iter().any(|ours| is_read_as(&name, ours)) {
             body.pop();
             body.extend([",", &Value::from(name).to_string(), ":", value, "}"]);
         }
@@ -117,11 +128,17 @@ mod tests {
         for seed in [-1, 1 << 32, i64::MAX] {
             assert_eq!(field(&ImageSpec { seed: Some(seed), ..spec() }).as_deref(), Some("seed"));
         }
+        // The third has the sign of Kelvin for a letter, which Go reads as one.
+        for hook in ["notifyHook", "NOTIFYHOOK", "notifyHoo\u{212a}", "notify\\u0048ook"] {
+            let extra_json = format!(r#"{{"botType":"MID_JOURNEY","{hook}":"http://10.0.0.1/"}}"#);
+            assert_eq!(field(&ImageSpec { extra_json, ..spec() }).as_deref(), Some("notifyHook"), "{hook}");
+        }
     }
 
     #[test]
     fn what_has_no_field_reaches_the_proxy_as_it_was_written() {
-        let extra_json = r#"{"botType":"NIJI_JOURNEY","accountFilter":{"id":17953501234567891234},"prompt":"x"}"#;
+        let extra_json =
+            r#"{"botType":"NIJI_JOURNEY","accountFilter":{"id":17953501234567891234},"prompt":"x","Prompt":"y"}"#;
         let spec = ImageSpec { user: "u-1".to_owned(), extra_json: extra_json.to_owned(), ..spec() };
         let body = imagine(&spec, "a boat");
         let expected = r#","botType":"NIJI_JOURNEY","accountFilter":{"id":17953501234567891234}}"#;

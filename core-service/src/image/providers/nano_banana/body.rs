@@ -118,8 +118,12 @@ mod tests {
 
     #[test]
     fn pictures_go_before_the_words_and_every_wish_finds_its_member() {
-        let picture =
-            InputPicture { bytes: Bytes::from_static(b"\x89PNG"), format: MediaType::Png, size: Size::new(9, 9) };
+        let picture = InputPicture {
+            bytes: Bytes::from_static(b"\x89PNG"),
+            format: MediaType::Png,
+            size: Size::new(9, 9),
+            has_alpha: true,
+        };
         let spec = ImageSpec {
             size: Some(Size::new(1792, 1024)),
             style: Some(Style::Natural),

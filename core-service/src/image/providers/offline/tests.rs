@@ -26,7 +26,7 @@ async fn made(engine: &OfflineImage, spec: ImageSpec) -> Vec<Bytes> {
 fn png(width: u32, height: u32) -> InputPicture {
     let picture = RgbaImage::from_pixel(width, height, image::Rgba([200, 60, 20, 255]));
     let bytes = encode(&picture, Format::Png).unwrap().into();
-    InputPicture { bytes, format: MediaType::Png, size: Size::new(width, height) }
+    InputPicture { bytes, format: MediaType::Png, size: Size::new(width, height), has_alpha: true }
 }
 
 fn dimensions(picture: &Bytes) -> (u32, u32) {
@@ -92,12 +92,25 @@ async fn seeds_choose_and_repeat_pictures() {
 #[tokio::test]
 async fn an_edit_without_a_size_keeps_the_pictures_own_within_bounds() {
     let engine = OfflineImage::new();
-    for (from, expected) in [((50, 70), (50, 70)), ((8, 20), (16, 20)), ((5000, 50), (4096, 40))] {
+    for (from, expected) in
+        [((50, 70), (50, 70)), ((8, 20), (16, 20)), ((5000, 50), (5000, 50)), ((16_384, 64), (12_288, 48))]
+    {
         let edit = ImageSpec { pictures: vec![png(from.0, from.1)], ..spec(None) };
         assert_eq!(dimensions(&made(&engine, edit).await[0]), expected, "{from:?}");
     }
     let plain = ImageSpec { quality: Quality::Low, ..spec(None) };
     assert_eq!(dimensions(&made(&engine, plain).await[0]), (DEFAULT_SIZE.width, DEFAULT_SIZE.height));
+}
+
+#[tokio::test]
+async fn the_longest_pictures_are_painted_in_every_format() {
+    let engine = OfflineImage::new();
+    for format in [Encoding::Png, Encoding::Jpeg { quality: 50 }, Encoding::Webp { quality: 50 }] {
+        for (width, height) in [(12_288, 16), (16, 12_288)] {
+            let long = ImageSpec { quality: Quality::Low, format, ..spec(Some(Size::new(width, height))) };
+            assert_eq!(dimensions(&made(&engine, long).await[0]), (width, height), "{format:?}");
+        }
+    }
 }
 
 #[test]
@@ -107,7 +120,13 @@ fn large_inputs_are_shrunk_to_what_covers_the_picture() {
     assert_eq!(loaded(80, 40, target), (80, 40));
     assert_eq!(loaded(1000, 1000, target), (100, 100));
     assert_eq!(loaded(1000, 100, target), (500, 50));
-    assert_eq!(loaded(9000, 20, Size::new(4096, 4096)), (4096, 20));
+    assert_eq!(loaded(9000, 20, Size::new(4096, 4096)), (9000, 20));
+    assert_eq!(loaded(16_384, 40, Size::new(4096, 4096)), (12_288, 30));
+    for (from, expected) in
+        [((12_000, 1500), (12_000, 1500)), ((7000, 7000), (4344, 4344)), ((50_000_000, 1), (12_288, 1))]
+    {
+        assert_eq!(within(Size::new(from.0, from.1)), Size::new(expected.0, expected.1));
+    }
 }
 
 #[test]

@@ -115,3 +115,26 @@ fn a_task_that_is_not_there_is_no_failure_yet() {
     assert!(matches!(look(401, ""), Err(ProviderError::Credentials(_))));
     assert!(matches!(look(200, "<html>"), Err(ProviderError::Unreadable(_))));
 }
+
+#[test]
+fn a_revised_prompt_has_the_words_alone_and_none_of_the_links_before_them() {
+    let revised = |task: serde_json::Value| read(&task.to_string()).revised("a boat --ar 8:5");
+    let last = |prompt: &str| revised(serde_json::json!({"properties": {"finalPrompt": prompt}, "promptEn": "unread"}));
+    for (prompt, expected) in [
+        ("a boat --ar 8:5", None),
+        ("<https://s.mj.run/Xy1> a boat --ar 8:5", None),
+        ("<https://s.mj.run/Xy1> <https://s.mj.run/Xy2> a boat --ar 8:5", None),
+        ("https://cdn.discordapp.com/attachments/1/2/3.png?ex=65&is=66&hm=67& a boat --ar 8:5", None),
+        ("<https://s.mj.run/Xy1> a boat at sea --ar 8:5", Some("a boat at sea --ar 8:5")),
+        ("a boat --sref <https://s.mj.run/Xy1> --ar 8:5", Some("a boat --sref --ar 8:5")),
+        ("<https://s.mj.run/Xy1>海边的船 http://s.mj.run/Xy2", Some("海边的船")),
+        ("<https://s.mj.run/Xy1", None),
+        ("http and <b> a > c", Some("http and <b> a > c")),
+        ("", None),
+    ] {
+        assert_eq!(last(prompt).as_deref(), expected, "{prompt}");
+    }
+    let link = "https://cdn.discordapp.com/attachments/1/2/3.png";
+    let english = |prompt: &str| revised(serde_json::json!({"promptEn": format!("{link} {prompt}"), "properties": ""}));
+    assert_eq!((english("a boat --ar 8:5"), english("a ship")), (None, Some("a ship".to_owned())));
+}
