@@ -32,6 +32,11 @@ use crate::{
 const WHOLE: u8 = 0;
 const STREAM: u8 = 1;
 
+/// How long before a deadline the pictures that are finished by then are handed over: a twentieth of the time there was,
+/// and no more than this. The deadline is also kept further out, by the transport of either side, which began to count
+/// earlier and throws away whatever has not come back by then.
+const EARLY: Duration = Duration::from_secs(1);
+
 /// Input pictures of one request that are fetched and decoded at a time.
 const INPUTS_AT_ONCE: usize = 4;
 
@@ -136,9 +141,13 @@ impl ImageDoor {
         Ok(spec)
     }
 
-    /// The provider's next picture or preview in the contract's words; `None` once it has no more.
+    /// The provider's next picture or preview in the contract's words; `None` once it has no more. Given up before its
+    /// end, it loses that event, and the ledger knows nothing of it.
     async fn next(&self, admitted: &mut Admitted) -> Result<Option<Event>, Error> {
-        while let Some(event) = admitted.events.try_next().await? {
+        // Nothing that comes behind the last picture is worth waiting for.
+        while !admitted.ledger.is_settled()
+            && let Some(event) = admitted.events.try_next().await?
+        {
             let created = call::unix_now();
             match event {
                 ImageEvent::Preview { index, partial, picture } => {
@@ -164,8 +173,8 @@ impl ImageDoor {
                             continue;
                         }
                     };
-                    admitted.ledger.finished(index)?;
                     let picture = Some(self.hand_over(admitted.delivery, fitted, revised_prompt).await?);
+                    admitted.ledger.finished(index)?;
                     let finished = pb::ImageFinished { picture_index: index, picture, created, usage: None };
                     return Ok(Some(Event::Finished(finished)));
                 }
@@ -211,9 +220,8 @@ impl ImageDoor {
                     return Ok(Some((event, Stage::Making(admitted))));
                 }
                 Ok(Some(event)) => return Ok(Some((event, Stage::Making(admitted)))),
-                // Every picture is accounted for: what breaks after them is the provider's own trouble.
-                Err(error) if !(admitted.ledger.is_settled() && admitted.ledger.has_finished()) => return Err(error),
-                Ok(None) | Err(_) => admitted.ledger.close(None)?.into_iter(),
+                Ok(None) => admitted.ledger.close(None)?.into_iter(),
+                Err(error) => return Err(error),
             },
         };
         Ok(failures.next().map(|failure| (Event::Failed(failure), Stage::Ending(failures))))
@@ -243,23 +251,23 @@ impl ImageDoor {
         request: pb::GenerateImagesRequest,
     ) -> Result<pb::GenerateImagesResponse, Error> {
         let pb::GenerateImagesRequest { image, idempotency_key } = request;
+        let early = call::deadline(metadata).map(early);
         let mut admitted = self.admit(metadata, image, idempotency_key, 0).await?;
         let mut pictures = BTreeMap::new();
-        let finished = in_time(admitted.deadline, async {
-            loop {
-                match self.next(&mut admitted).await {
-                    Ok(Some(Event::Finished(pb::ImageFinished { picture_index, picture, .. }))) => {
-                        pictures.insert(picture_index, picture.unwrap_or_default());
-                    }
-                    Ok(Some(Event::Preview(_) | Event::Failed(_))) => {}
-                    Ok(None) => return Ok(None),
-                    // What is made, and perhaps paid, is handed over all the same.
-                    Err(Error::Provider(error)) if !pictures.is_empty() => return Ok(Some(error)),
-                    Err(error) => return Err(error),
+        let cause = loop {
+            // With a picture in hand there is something to answer, and it has to get back in time.
+            let until = if pictures.is_empty() { admitted.deadline } else { early };
+            match in_time(until, self.next(&mut admitted)).await {
+                Ok(Some(Event::Finished(pb::ImageFinished { picture_index, picture, .. }))) => {
+                    pictures.insert(picture_index, picture.unwrap_or_default());
                 }
+                Ok(Some(Event::Preview(_) | Event::Failed(_))) => {}
+                Ok(None) => break None,
+                // What is made, and perhaps paid, is handed over all the same.
+                Err(Error::Provider(error)) if !pictures.is_empty() => break Some(error),
+                Err(error) => return Err(error),
             }
-        });
-        let cause = finished.await?;
+        };
         let Admitted { mut ledger, model, .. } = admitted;
         let usage = ledger.usage();
         let failures = ledger.close(cause)?;
@@ -377,6 +385,12 @@ impl ImageService for ImageDoor {
         });
         Ok(Response::new(events.boxed()))
     }
+}
+
+/// When what there is by then is handed over, so that it is back before this deadline.
+fn early(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline - EARLY.min(left / 20)
 }
 
 /// Ends the work at the caller's deadline; dropping it ends the provider's.
