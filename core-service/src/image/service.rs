@@ -49,6 +49,8 @@ pub struct ImageDoor {
     fitter: Fitter,
     joined: Joined<Answer>,
     keys: Keys,
+    /// How many bytes of pictures one message may carry.
+    room: usize,
 }
 
 /// A request on its way: who makes the pictures, and how they are handed over.
@@ -60,6 +62,8 @@ struct Admitted {
     wish: Wish,
     delivery: Delivery,
     deadline: Option<Instant>,
+    /// How many bytes of pictures the message they go in still takes.
+    room: usize,
 }
 
 impl ImageDoor {
@@ -67,7 +71,15 @@ impl ImageDoor {
     /// comes again under its key joins the first one until `idempotency_ttl` after its end; zero joins none.
     pub fn new(catalog: Arc<Catalog>, vault: Vault, inputs: Inputs, idempotency_ttl: Duration) -> Self {
         let joined = Joined::new(idempotency_ttl, Answer::bytes);
-        Self { catalog, vault, inputs, fitter: Fitter::new(), joined, keys: Keys::default() }
+        Self { catalog, vault, inputs, fitter: Fitter::new(), joined, keys: Keys::default(), room: usize::MAX }
+    }
+
+    /// The same, where a message is never longer than this. Of the pictures of one answer as many as three quarters of it
+    /// hold are handed over as bytes, and the others by their keys; what is said of them, rewritten prompts of at most
+    /// some thousand characters each, has the rest.
+    #[must_use]
+    pub fn with_messages_of(self, max_message_bytes: usize) -> Self {
+        Self { room: max_message_bytes / 4 * 3, ..self }
     }
 
     /// The same, for callers with one of these keys.
@@ -112,7 +124,8 @@ impl ImageDoor {
             };
             Ok(entry.provider.generate(call).await?)
         });
-        Ok(Admitted { events: events.await?, ledger, model: entry.id.clone(), wish, delivery, deadline })
+        let events = events.await?;
+        Ok(Admitted { events, ledger, model: entry.id.clone(), wish, delivery, deadline, room: usize::MAX })
     }
 
     async fn with_inputs(
@@ -173,7 +186,7 @@ impl ImageDoor {
                             continue;
                         }
                     };
-                    let picture = Some(self.hand_over(admitted.delivery, fitted, revised_prompt).await?);
+                    let picture = Some(self.hand_over(admitted, fitted, revised_prompt).await?);
                     admitted.ledger.finished(index)?;
                     let finished = pb::ImageFinished { picture_index: index, picture, created, usage: None };
                     return Ok(Some(Event::Finished(finished)));
@@ -187,7 +200,7 @@ impl ImageDoor {
 
     async fn hand_over(
         &self,
-        delivery: Delivery,
+        admitted: &mut Admitted,
         fitted: Fitted,
         revised_prompt: String,
     ) -> Result<pb::Picture, Error> {
@@ -196,17 +209,16 @@ impl ImageDoor {
             Some(original) => self.vault.put_content(original.data, original.media_type).await?.key,
             None => String::new(),
         };
-        let data = picture.data.clone();
+        let (data, media_type) = (picture.data.clone(), picture.media_type);
         let picture = pb::Picture { original_media_key, ..in_words(picture, revised_prompt) };
-        match delivery {
-            Delivery::Bytes => Ok(picture),
-            Delivery::Link => {
-                let kind = MediaType::from_mime(&picture.media_type);
-                let kind = kind.ok_or_else(|| Error::Internal(format!("no media type {}", picture.media_type)))?;
-                let media_key = self.vault.put_content(data, kind).await?.key;
-                Ok(pb::Picture { data: bytes::Bytes::new(), media_key, ..picture })
-            }
+        if admitted.delivery == Delivery::Bytes
+            && let Some(room) = admitted.room.checked_sub(data.len())
+        {
+            admitted.room = room;
+            return Ok(picture);
         }
+        let media_key = self.vault.put_content(data, media_type).await?.key;
+        Ok(pb::Picture { data: bytes::Bytes::new(), media_key, ..picture })
     }
 
     /// The next event of a stream: previews and pictures as they come, then the failures of those that did not.
@@ -253,6 +265,7 @@ impl ImageDoor {
         let pb::GenerateImagesRequest { image, idempotency_key } = request;
         let early = call::deadline(metadata).map(early);
         let mut admitted = self.admit(metadata, image, idempotency_key, 0).await?;
+        admitted.room = self.room;
         let mut pictures = BTreeMap::new();
         let cause = loop {
             // With a picture in hand there is something to answer, and it has to get back in time.

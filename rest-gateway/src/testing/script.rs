@@ -37,6 +37,8 @@ struct State {
     preview_failure: Option<Status>,
     /// What the next request for pictures cost, and those of it that failed.
     partial: (Option<pb::ImageUsage>, Vec<pb::ImageFailure>),
+    /// The key under which the next request's pictures are handed over, however they were asked for.
+    kept: Option<&'static str>,
     panics: bool,
     routed: bool,
 }
@@ -75,6 +77,11 @@ impl Script {
     /// The next request for pictures costs this, and these of its pictures fail besides those that are made.
     pub(crate) fn makes_some(&self, usage: pb::ImageUsage, failures: Vec<pb::ImageFailure>) {
         self.with(|state| state.partial = (Some(usage), failures));
+    }
+
+    /// The next request's pictures are too much for one message and come as this key.
+    pub(crate) fn keeps_the_pictures(&self, key: &'static str) {
+        self.with(|state| state.kept = Some(key));
     }
 
     pub(crate) fn panics(&self) {
