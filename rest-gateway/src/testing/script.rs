@@ -32,6 +32,7 @@ struct State {
     remix: Option<pb::RemixVideoRequest>,
     list: Option<pb::ListVideosRequest>,
     key: String,
+    panel: i32,
     snapshots: Vec<pb::Video>,
     failure: Option<Status>,
     preview_failure: Option<Status>,
@@ -119,6 +120,10 @@ impl Script {
         self.with(|state| state.list.clone()).expect("no page was asked for")
     }
 
+    pub(crate) fn panel(&self) -> pb::Panel {
+        self.with(|state| state.panel).try_into().expect("a panel that is none was asked for")
+    }
+
     pub(crate) fn key(&self) -> String {
         self.with(|state| state.key.clone())
     }
@@ -164,7 +169,8 @@ impl ModelService for Doors {
         &self,
         request: Request<pb::ListModelsRequest>,
     ) -> Result<Response<pb::ListModelsResponse>, Status> {
-        self.0.take(request)?;
+        let panel = self.0.take(request)?.panel;
+        self.0.with(|state| state.panel = panel);
         Ok(Response::new(pb::ListModelsResponse { models: self.0.models() }))
     }
 
@@ -185,7 +191,17 @@ fn model(id: &str) -> pb::Model {
     };
     let targets = if id == "routed" { vec![target] } else { Vec::new() };
     let owned_by = "offline".to_owned();
-    pb::Model { id: id.to_owned(), owned_by, created: 7, healthy: true, targets, ..pb::Model::default() }
+    pb::Model {
+        id: id.to_owned(),
+        panel: pb::Panel::Image.into(),
+        owned_by,
+        created: 7,
+        default: true,
+        aliases: vec!["habit".to_owned()],
+        capabilities: vec!["edit".to_owned()],
+        healthy: true,
+        targets,
+    }
 }
 
 #[tonic::async_trait]
