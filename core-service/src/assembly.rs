@@ -127,7 +127,7 @@ impl Core {
         let image = ImageDoor::new(catalog.clone(), vault.clone(), inputs.clone(), settings.image.idempotency_ttl);
         let services = Services {
             chat: Arc::new(chat.with_keys(keys.clone())),
-            image: Arc::new(image.with_keys(keys.clone())),
+            image: Arc::new(image.with_keys(keys.clone()).with_messages_of(settings.grpc.max_message_bytes)),
             video: Arc::new(VideoDoor::new(catalog.clone(), jobs.clone(), inputs).with_keys(keys.clone())),
             model: Arc::new(ModelDoor::new(catalog.clone()).with_keys(keys.clone())),
             media: Arc::new(MediaDoor::new(vault.clone())),

@@ -1,8 +1,8 @@
 //! Finished files on their way out: in pieces, in ranges, never whole in memory.
 
 use axum::{body::Body, response::Response};
-use bytes::Bytes;
-use futures_util::{StreamExt, stream::BoxStream};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tonic::Status;
 use triptych_proto::v1::{
@@ -122,6 +122,17 @@ async fn describe(app: &App, context: &Context, source: &Source) -> Result<Optio
     }
 }
 
+/// A whole medium in memory, for answers that carry it themselves.
+pub(crate) async fn whole(app: &App, context: &Context, key: &str) -> Result<Bytes, GatewayError> {
+    let (media, mut pieces) = open(app, context, Source::Media(key.to_owned()), 0, None).await?;
+    let size = usize::try_from(media.size_bytes).map_err(|_| GatewayError::internal())?;
+    let mut bytes = BytesMut::with_capacity(size);
+    while let Some(piece) = pieces.try_next().await? {
+        bytes.extend_from_slice(&piece);
+    }
+    if bytes.len() == size { Ok(bytes.freeze()) } else { Err(GatewayError::internal()) }
+}
+
 type Pieces = BoxStream<'static, Result<Bytes, Status>>;
 
 /// Opens a file. Dropping the pieces ends the download.
@@ -164,7 +175,7 @@ async fn open(
     }
 }
 
-/// The bytes that follow a description. An error cuts the connection: the length was promised already.
+/// The bytes that follow a description. An error cuts the connection of a download: the length was promised already.
 fn bytes<T: 'static>(parts: crate::core::Replies<T>, data: fn(T) -> Option<Bytes>) -> Pieces {
     let pieces = parts.filter_map(move |message| std::future::ready(message.map(data).transpose()));
     pieces

@@ -1,6 +1,11 @@
-//! `GET /v1/models`: what is served, as OpenAI lists it, and two members more: how the model and its targets stand.
+//! `GET /v1/models`: what is served, as OpenAI lists it, and a few members more: what the model makes and can do, under
+//! which names, and how it and its targets stand.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{Query, State},
+};
+use http::Uri;
 use serde::Serialize;
 use triptych_proto::v1 as pb;
 
@@ -18,6 +23,10 @@ pub(crate) struct Model {
     object: &'static str,
     created: i64,
     owned_by: String,
+    panel: &'static str,
+    default: bool,
+    aliases: Vec<String>,
+    capabilities: Vec<String>,
     healthy: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     targets: Vec<Target>,
@@ -35,10 +44,10 @@ struct Target {
 
 impl From<pb::Model> for Model {
     fn from(model: pb::Model) -> Self {
-        let pb::Model { id, panel: _, owned_by, created, default: _, aliases: _, capabilities: _, healthy, targets } =
-            model;
+        let panel = panel(model.panel());
+        let pb::Model { id, panel: _, owned_by, created, default, aliases, capabilities, healthy, targets } = model;
         let targets = targets.into_iter().map(Target::from).collect();
-        Self { id, object: "model", created, owned_by, healthy, targets }
+        Self { id, object: "model", created, owned_by, panel, default, aliases, capabilities, healthy, targets }
     }
 }
 
@@ -48,6 +57,27 @@ impl From<pb::model::Target> for Target {
         let pb::model::Target { name, upstream_model, state: _, in_flight, weight, priority } = target;
         Self { name, upstream_model, state, in_flight, weight, priority }
     }
+}
+
+fn panel(panel: pb::Panel) -> &'static str {
+    match panel {
+        pb::Panel::Unspecified => "unknown",
+        pb::Panel::Chat => "chat",
+        pb::Panel::Image => "image",
+        pb::Panel::Video => "video",
+    }
+}
+
+/// The panel that a query asks for; all of them where it names none.
+fn asked(uri: &Uri) -> Result<pb::Panel, GatewayError> {
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri);
+    let Query(pairs) = pairs.map_err(|_| GatewayError::invalid_request("the query cannot be read"))?;
+    let Some((_, word)) = pairs.iter().rev().find(|(name, _)| name == "panel") else {
+        return Ok(pb::Panel::Unspecified);
+    };
+    let panels = [pb::Panel::Chat, pb::Panel::Image, pb::Panel::Video];
+    let found = panels.into_iter().find(|known| panel(*known) == word);
+    found.ok_or_else(|| GatewayError::invalid("panel", "`panel` must be `chat`, `image` or `video`"))
 }
 
 /// A breaker's state in the words of metrics and of `/v1/models`.
@@ -60,9 +90,9 @@ pub(crate) fn state(state: pb::model::target::State) -> &'static str {
     }
 }
 
-pub(crate) async fn list(State(app): State<App>, context: Context) -> Result<Json<ModelList>, GatewayError> {
-    let all = pb::ListModelsRequest { panel: pb::Panel::Unspecified.into() };
-    let answer = app.core.model.list_models(context.call(all)).await?.into_inner();
+pub(crate) async fn list(State(app): State<App>, context: Context, uri: Uri) -> Result<Json<ModelList>, GatewayError> {
+    let request = pb::ListModelsRequest { panel: asked(&uri)?.into() };
+    let answer = app.core.model.list_models(context.call(request)).await?.into_inner();
     Ok(Json(ModelList { object: "list", data: answer.models.into_iter().map(Model::from).collect() }))
 }
 
@@ -74,23 +104,46 @@ pub(crate) async fn get(State(app): State<App>, context: Context, Id(id): Id) ->
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
+    use super::*;
     use crate::testing::{Script, get, send};
+
+    fn model() -> Value {
+        json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline", "panel": "image", "default": true,
+               "aliases": ["habit"], "capabilities": ["edit"], "healthy": true})
+    }
 
     #[tokio::test]
     async fn models_are_listed_as_openai_lists_them() {
         let answer = send(&Script::default(), get("/v1/models")).await;
-        let model = json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline", "healthy": true});
-        assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"object": "list", "data": [model]})));
+        assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"object": "list", "data": [model()]})));
+    }
+
+    #[tokio::test]
+    async fn a_list_may_be_of_one_panel() {
+        let script = Script::default();
+        for (query, panel) in [
+            ("", pb::Panel::Unspecified),
+            ("?other=1", pb::Panel::Unspecified),
+            ("?panel=chat", pb::Panel::Chat),
+            ("?panel=chat&panel=image", pb::Panel::Image),
+            ("?panel=video", pb::Panel::Video),
+        ] {
+            assert_eq!(send(&script, get(&format!("/v1/models{query}"))).await.status, 200, "{query}");
+            assert_eq!(script.panel(), panel, "{query}");
+        }
+        for wrong in ["", "images", "unknown", "PANEL_CHAT"] {
+            let answer = send(&script, get(&format!("/v1/models?panel={wrong}"))).await;
+            assert_eq!(answer.error(), (400, Some("panel".to_owned()), "invalid_field".to_owned()), "{wrong}");
+        }
     }
 
     #[tokio::test]
     async fn a_name_with_a_slash_is_found_plain_and_encoded() {
         for path in ["/v1/models/org/m", "/v1/models/org%2Fm"] {
             let answer = send(&Script::default(), get(path)).await;
-            let model = json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline", "healthy": true});
-            assert_eq!((answer.status.as_u16(), answer.json()), (200, model), "{path}");
+            assert_eq!((answer.status.as_u16(), answer.json()), (200, model()), "{path}");
         }
     }
 

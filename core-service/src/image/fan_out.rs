@@ -9,30 +9,28 @@ use crate::{call::Chunks, error::ProviderError};
 
 /// Makes `n` pictures by one call each, `at_once` of them at a time. `make` gives the events of the picture of an index;
 /// it need not wait for anything before it is polled. Its error fails that picture alone, unless it is one that would
-/// befall all of them: then what has not begun fails with it. Dropping the stream drops every call under way.
+/// befall all of them: then what has not begun fails with it. What has begun may be paid already and goes on to its own
+/// end. Dropping the stream drops every call under way.
 pub fn fan_out<S>(n: u32, at_once: usize, make: impl Fn(u32) -> S + Send + 'static) -> Chunks<ImageEvent>
 where
     S: Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static,
 {
     let hopeless = Arc::new(OnceLock::new());
     let pictures = stream::iter(0..n).map(move |index| {
-        let (work, hopeless) = (make(index).boxed(), Arc::clone(&hopeless));
-        stream::unfold(Some(work), move |work| {
+        let (picture, hopeless) = (Picture::new(make(index)), Arc::clone(&hopeless));
+        stream::unfold(Some(picture), move |picture| {
             let hopeless = Arc::clone(&hopeless);
             async move {
-                let mut work = work?;
-                let next = match hopeless.get() {
-                    Some(error) => Some(Err(ProviderError::clone(error))),
-                    None => work.next().await,
-                };
-                match next? {
-                    Ok(event) => Some((Ok(event), Some(work))),
+                let mut picture = picture?;
+                match picture.next(&hopeless).await? {
+                    Ok(event) => Some((Ok(event), Some(picture))),
                     Err(error) => {
                         if befalls_all(&error) {
                             // The first one to say so is as good as any other.
                             let _ = hopeless.set(error.clone());
                         }
-                        Some((Ok(ImageEvent::Failed { index, error }), None))
+                        // An error stands for what was not told yet, and of this picture all was told.
+                        (!picture.told).then_some((Ok(ImageEvent::Failed { index, error }), None))
                     }
                 }
             }
@@ -40,6 +38,30 @@ where
         .boxed()
     });
     pictures.flatten_unordered(at_once.max(1)).boxed()
+}
+
+/// One picture's call.
+struct Picture {
+    events: Chunks<ImageEvent>,
+    begun: bool,
+    /// Whether it was said what became of the picture.
+    told: bool,
+}
+
+impl Picture {
+    fn new(events: impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static) -> Self {
+        Self { events: events.boxed(), begun: false, told: false }
+    }
+
+    async fn next(&mut self, hopeless: &OnceLock<ProviderError>) -> Option<Result<ImageEvent, ProviderError>> {
+        if let Some(error) = hopeless.get().filter(|_| !self.begun) {
+            return Some(Err(error.clone()));
+        }
+        self.begun = true;
+        let next = self.events.next().await;
+        self.told |= matches!(next, Some(Ok(ImageEvent::Finished { .. } | ImageEvent::Failed { .. })));
+        next
+    }
 }
 
 /// Whether the next picture's call would fail the same way.
@@ -68,6 +90,7 @@ mod tests {
     use tokio::sync::Barrier;
 
     use super::*;
+    use crate::image::Usage;
 
     fn finished(index: u32) -> ImageEvent {
         ImageEvent::Finished { index, picture: Bytes::new(), revised_prompt: String::new() }
@@ -78,10 +101,11 @@ mod tests {
         let events: Vec<_> = events.map(Result::unwrap).collect().await;
         let mut told: Vec<_> = events
             .into_iter()
-            .map(|event| match event {
-                ImageEvent::Finished { index, .. } => (index, None),
-                ImageEvent::Failed { index, error } => (index, Some(error)),
-                ImageEvent::Preview { .. } | ImageEvent::Usage(_) => panic!("{event:?}"),
+            .filter_map(|event| match event {
+                ImageEvent::Finished { index, .. } => Some((index, None)),
+                ImageEvent::Failed { index, error } => Some((index, Some(error))),
+                ImageEvent::Usage(_) => None,
+                ImageEvent::Preview { .. } => panic!("{event:?}"),
             })
             .collect();
         told.sort_by_key(|(index, _)| *index);
@@ -134,6 +158,40 @@ mod tests {
         });
         assert_eq!(outcomes(events).await, vec![Some(wrong()); 10]);
         assert_eq!(begun.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_when_one_fails_for_all_goes_on_to_its_own_end() {
+        let wrong = || ProviderError::Credentials("wrong key".to_owned());
+        let broken = || ProviderError::Broken("gone".to_owned());
+        let cases = [
+            vec![Ok(ImageEvent::Usage(Usage::default())), Ok(finished(1))],
+            vec![Ok(finished(1))],
+            // What breaks behind a picture takes nothing of it back.
+            vec![Ok(finished(1)), Err(broken())],
+        ];
+        for events in cases {
+            let barrier = Arc::new(Barrier::new(2));
+            let pictures = fan_out(3, 3, move |index| {
+                let (barrier, events) = (Arc::clone(&barrier), events.clone());
+                match index {
+                    0 => stream::once(async move {
+                        barrier.wait().await;
+                        Err(wrong())
+                    })
+                    .boxed(),
+                    // Begun before the first one fails, and at its events only afterwards.
+                    1 => stream::once(async move {
+                        barrier.wait().await;
+                        tokio::task::yield_now().await;
+                    })
+                    .flat_map(move |()| stream::iter(events.clone()))
+                    .boxed(),
+                    _ => stream::iter([Ok(ImageEvent::Usage(Usage::default())), Ok(finished(index))]).boxed(),
+                }
+            });
+            assert_eq!(outcomes(pictures).await, [Some(wrong()), None, None]);
+        }
     }
 
     #[tokio::test]

@@ -7,12 +7,13 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures_util::{
-    StreamExt,
+    FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
 use prost::Message;
@@ -185,16 +186,21 @@ impl<T: Clone + Send + Sync + 'static> Joined<T> {
             }
             return Ok(follow(slot.log.subscribe()));
         }
+        // Before anybody can wait for it: nothing ends a request whose work never came about.
+        let work = work();
         let (log, reader) = watch::channel(Log { items: Vec::new(), bytes: 0, over: None });
         let keep = if key.is_some() { self.shared.ttl } else { self.shared.ttl.min(SDK) };
         let slot = Arc::new(Slot { fingerprint, keep, log });
         requests.insert(place, Arc::clone(&slot));
         drop(requests);
         let (shared, stays) = (Arc::clone(&self.shared), key.is_some());
-        let work = work();
         self.shared.tasks.spawn(async move {
+            // All who wait for the request wait for this task, and a panic that ended it would leave them waiting for ever.
+            let driven = AssertUnwindSafe(shared.drive(&slot, work)).catch_unwind();
             tokio::select! {
-                () = shared.drive(&slot, work) => {}
+                driven = driven => if driven.is_err() {
+                    slot.end(Some(Error::Internal("the work of a joined request panicked".to_owned())));
+                },
                 () = abandoned(&slot.log), if !stays => slot.end(Some(given_up())),
                 () = shared.closing.cancelled() => slot.end(Some(Error::ShuttingDown)),
             }

@@ -83,8 +83,8 @@ pub enum ImageEvent {
         /// Why.
         error: ProviderError,
     },
-    /// What some of the pictures cost; several are added up. Streams tell it with the next picture, so it comes best
-    /// before the picture it is about.
+    /// What some of the pictures cost; several are added up. Streams tell it with the next picture, and nothing is waited
+    /// for behind the last one, so it comes before the picture it is about.
     Usage(Usage),
 }
 

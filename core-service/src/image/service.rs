@@ -25,12 +25,17 @@ use crate::{
     catalog::Catalog,
     error::{Error, ProviderError},
     keys::{Caller, Keys},
-    media::{InputPicture, Inputs, MediaType, Vault},
+    media::{InputPicture, Inputs, Vault},
 };
 
 /// The two calls, told apart where a request is joined.
 const WHOLE: u8 = 0;
 const STREAM: u8 = 1;
+
+/// How long before a deadline the pictures that are finished by then are handed over: a twentieth of the time there was,
+/// and no more than this. The deadline is also kept further out, by the transport of either side, which began to count
+/// earlier and throws away whatever has not come back by then.
+const EARLY: Duration = Duration::from_secs(1);
 
 /// Input pictures of one request that are fetched and decoded at a time.
 const INPUTS_AT_ONCE: usize = 4;
@@ -44,6 +49,8 @@ pub struct ImageDoor {
     fitter: Fitter,
     joined: Joined<Answer>,
     keys: Keys,
+    /// How many bytes of pictures one message may carry.
+    room: usize,
 }
 
 /// A request on its way: who makes the pictures, and how they are handed over.
@@ -55,6 +62,8 @@ struct Admitted {
     wish: Wish,
     delivery: Delivery,
     deadline: Option<Instant>,
+    /// How many bytes of pictures the message they go in still takes.
+    room: usize,
 }
 
 impl ImageDoor {
@@ -62,7 +71,15 @@ impl ImageDoor {
     /// comes again under its key joins the first one until `idempotency_ttl` after its end; zero joins none.
     pub fn new(catalog: Arc<Catalog>, vault: Vault, inputs: Inputs, idempotency_ttl: Duration) -> Self {
         let joined = Joined::new(idempotency_ttl, Answer::bytes);
-        Self { catalog, vault, inputs, fitter: Fitter::new(), joined, keys: Keys::default() }
+        Self { catalog, vault, inputs, fitter: Fitter::new(), joined, keys: Keys::default(), room: usize::MAX }
+    }
+
+    /// The same, where a message is never longer than this. Of the pictures of one answer as many as three quarters of it
+    /// hold are handed over as bytes, and the others by their keys; what is said of them, rewritten prompts of at most
+    /// some thousand characters each, has the rest.
+    #[must_use]
+    pub fn with_messages_of(self, max_message_bytes: usize) -> Self {
+        Self { room: max_message_bytes / 4 * 3, ..self }
     }
 
     /// The same, for callers with one of these keys.
@@ -107,7 +124,8 @@ impl ImageDoor {
             };
             Ok(entry.provider.generate(call).await?)
         });
-        Ok(Admitted { events: events.await?, ledger, model: entry.id.clone(), wish, delivery, deadline })
+        let events = events.await?;
+        Ok(Admitted { events, ledger, model: entry.id.clone(), wish, delivery, deadline, room: usize::MAX })
     }
 
     async fn with_inputs(
@@ -127,8 +145,9 @@ impl ImageDoor {
                 let message = format!("must have the size of the first picture, {}, not {}", first.size, mask.size);
                 return Err(Error::invalid("mask", message));
             }
-            if mask.format == MediaType::Jpeg {
-                return Err(Error::invalid("mask", "must be PNG or WebP: its transparent pixels are where to paint"));
+            if !mask.has_alpha {
+                let message = "must be PNG or WebP with an alpha channel: its transparent pixels are where to paint";
+                return Err(Error::invalid("mask", message));
             }
             spec.mask = Some(mask);
         }
@@ -136,9 +155,13 @@ impl ImageDoor {
         Ok(spec)
     }
 
-    /// The provider's next picture or preview in the contract's words; `None` once it has no more.
+    /// The provider's next picture or preview in the contract's words; `None` once it has no more. Given up before its
+    /// end, it loses that event, and the ledger knows nothing of it.
     async fn next(&self, admitted: &mut Admitted) -> Result<Option<Event>, Error> {
-        while let Some(event) = admitted.events.try_next().await? {
+        // Nothing that comes behind the last picture is worth waiting for.
+        while !admitted.ledger.is_settled()
+            && let Some(event) = admitted.events.try_next().await?
+        {
             let created = call::unix_now();
             match event {
                 ImageEvent::Preview { index, partial, picture } => {
@@ -164,8 +187,8 @@ impl ImageDoor {
                             continue;
                         }
                     };
+                    let picture = Some(self.hand_over(admitted, fitted, revised_prompt).await?);
                     admitted.ledger.finished(index)?;
-                    let picture = Some(self.hand_over(admitted.delivery, fitted, revised_prompt).await?);
                     let finished = pb::ImageFinished { picture_index: index, picture, created, usage: None };
                     return Ok(Some(Event::Finished(finished)));
                 }
@@ -178,7 +201,7 @@ impl ImageDoor {
 
     async fn hand_over(
         &self,
-        delivery: Delivery,
+        admitted: &mut Admitted,
         fitted: Fitted,
         revised_prompt: String,
     ) -> Result<pb::Picture, Error> {
@@ -187,17 +210,16 @@ impl ImageDoor {
             Some(original) => self.vault.put_content(original.data, original.media_type).await?.key,
             None => String::new(),
         };
-        let data = picture.data.clone();
+        let (data, media_type) = (picture.data.clone(), picture.media_type);
         let picture = pb::Picture { original_media_key, ..in_words(picture, revised_prompt) };
-        match delivery {
-            Delivery::Bytes => Ok(picture),
-            Delivery::Link => {
-                let kind = MediaType::from_mime(&picture.media_type);
-                let kind = kind.ok_or_else(|| Error::Internal(format!("no media type {}", picture.media_type)))?;
-                let media_key = self.vault.put_content(data, kind).await?.key;
-                Ok(pb::Picture { data: bytes::Bytes::new(), media_key, ..picture })
-            }
+        if admitted.delivery == Delivery::Bytes
+            && let Some(room) = admitted.room.checked_sub(data.len())
+        {
+            admitted.room = room;
+            return Ok(picture);
         }
+        let media_key = self.vault.put_content(data, media_type).await?.key;
+        Ok(pb::Picture { data: bytes::Bytes::new(), media_key, ..picture })
     }
 
     /// The next event of a stream: previews and pictures as they come, then the failures of those that did not.
@@ -211,9 +233,8 @@ impl ImageDoor {
                     return Ok(Some((event, Stage::Making(admitted))));
                 }
                 Ok(Some(event)) => return Ok(Some((event, Stage::Making(admitted)))),
-                // Every picture is accounted for: what breaks after them is the provider's own trouble.
-                Err(error) if !(admitted.ledger.is_settled() && admitted.ledger.has_finished()) => return Err(error),
-                Ok(None) | Err(_) => admitted.ledger.close(None)?.into_iter(),
+                Ok(None) => admitted.ledger.close(None)?.into_iter(),
+                Err(error) => return Err(error),
             },
         };
         Ok(failures.next().map(|failure| (Event::Failed(failure), Stage::Ending(failures))))
@@ -243,23 +264,24 @@ impl ImageDoor {
         request: pb::GenerateImagesRequest,
     ) -> Result<pb::GenerateImagesResponse, Error> {
         let pb::GenerateImagesRequest { image, idempotency_key } = request;
+        let early = call::deadline(metadata).map(early);
         let mut admitted = self.admit(metadata, image, idempotency_key, 0).await?;
+        admitted.room = self.room;
         let mut pictures = BTreeMap::new();
-        let finished = in_time(admitted.deadline, async {
-            loop {
-                match self.next(&mut admitted).await {
-                    Ok(Some(Event::Finished(pb::ImageFinished { picture_index, picture, .. }))) => {
-                        pictures.insert(picture_index, picture.unwrap_or_default());
-                    }
-                    Ok(Some(Event::Preview(_) | Event::Failed(_))) => {}
-                    Ok(None) => return Ok(None),
-                    // What is made, and perhaps paid, is handed over all the same.
-                    Err(Error::Provider(error)) if !pictures.is_empty() => return Ok(Some(error)),
-                    Err(error) => return Err(error),
+        let cause = loop {
+            // With a picture in hand there is something to answer, and it has to get back in time.
+            let until = if pictures.is_empty() { admitted.deadline } else { early };
+            match in_time(until, self.next(&mut admitted)).await {
+                Ok(Some(Event::Finished(pb::ImageFinished { picture_index, picture, .. }))) => {
+                    pictures.insert(picture_index, picture.unwrap_or_default());
                 }
+                Ok(Some(Event::Preview(_) | Event::Failed(_))) => {}
+                Ok(None) => break None,
+                // What is made, and perhaps paid, is handed over all the same.
+                Err(Error::Provider(error)) if !pictures.is_empty() => break Some(error),
+                Err(error) => return Err(error),
             }
-        });
-        let cause = finished.await?;
+        };
         let Admitted { mut ledger, model, .. } = admitted;
         let usage = ledger.usage();
         let failures = ledger.close(cause)?;
@@ -377,6 +399,12 @@ impl ImageService for ImageDoor {
         });
         Ok(Response::new(events.boxed()))
     }
+}
+
+/// When what there is by then is handed over, so that it is back before this deadline.
+fn early(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline - EARLY.min(left / 20)
 }
 
 /// Ends the work at the caller's deadline; dropping it ends the provider's.

@@ -225,3 +225,16 @@ async fn a_stream_that_breaks_says_so_within_and_one_that_never_began_with_its_s
     let answer = send(&script, post(GENERATIONS, &json!({"prompt": "p", "stream": true}))).await;
     assert_eq!(answer.error(), (502, None, "upstream_unavailable".to_owned()));
 }
+
+#[tokio::test]
+async fn pictures_that_were_too_much_for_one_message_are_read_by_their_keys() {
+    let script = Script::default();
+    let request = json!({"prompt": "p", "n": 2, "response_format": "b64_json"});
+    script.keeps_the_pictures("clip.mp4");
+    let item = json!({"b64_json": "MDEyMzQ1Njc4OQ=="});
+    assert_eq!(send(&script, post(GENERATIONS, &request)).await.json()["data"], json!([item, item]));
+    // One that cannot be read is made all the same.
+    script.keeps_the_pictures("gone.png");
+    let item = json!({"url": "http://gateway.test/media/gone.png"});
+    assert_eq!(send(&script, post(GENERATIONS, &request)).await.json()["data"], json!([item, item]));
+}

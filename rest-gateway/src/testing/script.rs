@@ -32,11 +32,14 @@ struct State {
     remix: Option<pb::RemixVideoRequest>,
     list: Option<pb::ListVideosRequest>,
     key: String,
+    panel: i32,
     snapshots: Vec<pb::Video>,
     failure: Option<Status>,
     preview_failure: Option<Status>,
     /// What the next request for pictures cost, and those of it that failed.
     partial: (Option<pb::ImageUsage>, Vec<pb::ImageFailure>),
+    /// The key under which the next request's pictures are handed over, however they were asked for.
+    kept: Option<&'static str>,
     panics: bool,
     routed: bool,
 }
@@ -77,6 +80,11 @@ impl Script {
         self.with(|state| state.partial = (Some(usage), failures));
     }
 
+    /// The next request's pictures are too much for one message and come as this key.
+    pub(crate) fn keeps_the_pictures(&self, key: &'static str) {
+        self.with(|state| state.kept = Some(key));
+    }
+
     pub(crate) fn panics(&self) {
         self.with(|state| state.panics = true);
     }
@@ -110,6 +118,10 @@ impl Script {
 
     pub(crate) fn list(&self) -> pb::ListVideosRequest {
         self.with(|state| state.list.clone()).expect("no page was asked for")
+    }
+
+    pub(crate) fn panel(&self) -> pb::Panel {
+        self.with(|state| state.panel).try_into().expect("a panel that is none was asked for")
     }
 
     pub(crate) fn key(&self) -> String {
@@ -157,7 +169,8 @@ impl ModelService for Doors {
         &self,
         request: Request<pb::ListModelsRequest>,
     ) -> Result<Response<pb::ListModelsResponse>, Status> {
-        self.0.take(request)?;
+        let panel = self.0.take(request)?.panel;
+        self.0.with(|state| state.panel = panel);
         Ok(Response::new(pb::ListModelsResponse { models: self.0.models() }))
     }
 
@@ -178,7 +191,17 @@ fn model(id: &str) -> pb::Model {
     };
     let targets = if id == "routed" { vec![target] } else { Vec::new() };
     let owned_by = "offline".to_owned();
-    pb::Model { id: id.to_owned(), owned_by, created: 7, healthy: true, targets, ..pb::Model::default() }
+    pb::Model {
+        id: id.to_owned(),
+        panel: pb::Panel::Image.into(),
+        owned_by,
+        created: 7,
+        default: true,
+        aliases: vec!["habit".to_owned()],
+        capabilities: vec!["edit".to_owned()],
+        healthy: true,
+        targets,
+    }
 }
 
 #[tonic::async_trait]

@@ -1,5 +1,6 @@
 //! An OpenAI-compatible images upstream behind both doors: what it answers, what it is asked, and how it fails.
 
+mod messages;
 mod streams;
 mod trouble;
 

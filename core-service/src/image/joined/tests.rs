@@ -122,6 +122,21 @@ async fn a_failure_reaches_all_who_wait_and_the_next_try_is_a_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_fails_all_who_wait_and_the_next_try_is_a_new_one() {
+    let joined = joined();
+    let ticket = || joined.ticket(&metadata("", None), "k").unwrap();
+    let panics = || stream::once(async { panic!("a defect") }).boxed();
+    let first = joined.enter(ticket(), Hash::default(), panics).unwrap();
+    let second = joined.enter(ticket(), Hash::default(), || panic!("it is under way")).unwrap();
+    for items in [first, second] {
+        let failed = tokio::time::timeout(TTL, items.try_collect::<Vec<_>>()).await.expect("nobody ends it");
+        assert!(matches!(failed, Err(Error::Internal(_))), "{failed:?}");
+    }
+    let again = joined.enter(ticket(), Hash::default(), || stream::iter([Ok(7)]).boxed()).unwrap();
+    assert_eq!(again.try_collect::<Vec<_>>().await, Ok(vec![7]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn work_under_a_key_outlives_its_caller_and_an_sdks_for_a_moment_only() {
     let joined = joined();
     let (items, keyed) = enter(&joined, "", None, "k", "body").unwrap();

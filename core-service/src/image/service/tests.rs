@@ -175,11 +175,18 @@ async fn what_does_not_fit_is_refused_by_name() {
     let base = || input(picture(40, 30, |_, _| 255));
     let mut cut = picture(40, 30, |_, _| 255);
     cut.truncate(cut.len() / 2);
+    let opaque = image::load_from_memory(&picture(40, 30, |_, _| 255)).unwrap().into_rgb8();
+    let opaque = {
+        let mut png = std::io::Cursor::new(Vec::new());
+        opaque.write_to(&mut png, image::ImageFormat::Png).unwrap();
+        Bytes::from(png.into_inner())
+    };
     let cases = [
         ("pictures[1]", pb::ImageRequest { pictures: vec![base(), input(cut)], ..small() }),
         ("pictures[0]", pb::ImageRequest { pictures: vec![pb::MediaInput::default()], ..small() }),
         ("mask", pb::ImageRequest { pictures: vec![base()], mask: Some(input(picture(40, 31, |_, _| 0))), ..small() }),
         ("mask", pb::ImageRequest { pictures: vec![base()], mask: Some(input(Bytes::from_static(b"no"))), ..small() }),
+        ("mask", pb::ImageRequest { pictures: vec![base()], mask: Some(input(opaque)), ..small() }),
         ("model", pb::ImageRequest { model: "offline-imagine".to_owned(), ..small() }),
         ("prompt", pb::ImageRequest::default()),
     ];

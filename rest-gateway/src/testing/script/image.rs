@@ -27,7 +27,12 @@ impl ImageService for Doors {
     ) -> Result<Response<pb::GenerateImagesResponse>, Status> {
         let message = self.0.take(request)?;
         let image = message.image.unwrap();
-        let pictures = (0..image.n.unwrap_or(1)).map(|_| picture(&image)).collect();
+        let kept = self.0.with(|state| state.kept.take());
+        let pictures = (0..image.n.unwrap_or(1)).map(|_| match kept {
+            Some(key) => pb::Picture { data: bytes::Bytes::new(), media_key: key.to_owned(), ..picture(&image) },
+            None => picture(&image),
+        });
+        let pictures = pictures.collect();
         self.0.with(|state| {
             state.images = Some(image);
             state.key = message.idempotency_key;

@@ -79,3 +79,16 @@ async fn whatever_size_and_format_a_provider_makes_the_caller_gets_what_was_aske
     let original = MediaKey::parse(&made.original_media_key).unwrap();
     assert_eq!(stage.vault.bytes(&original, 1 << 20).await.unwrap(), large);
 }
+
+#[tokio::test]
+async fn bytes_that_the_message_does_not_take_any_more_are_handed_over_by_their_keys() {
+    let (mut stage, _) = scripted((0..3).map(finished).collect(), false);
+    // Room for two, since a quarter is kept free.
+    stage.door = stage.door.clone().with_messages_of(numbered(0).len() * 3);
+    let made = stage.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
+    assert!(made[..2].iter().zip(0..).all(|(picture, index)| picture.data == numbered(index)));
+    let [_, _, last] = &made[..] else { panic!("{} pictures", made.len()) };
+    assert_eq!((last.data.len(), last.media_type.as_str(), last.width), (0, "image/png", 48));
+    let kept = stage.vault.bytes(&MediaKey::parse(&last.media_key).unwrap(), 1 << 20).await.unwrap();
+    assert_eq!(kept, numbered(2));
+}
