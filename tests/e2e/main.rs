@@ -11,6 +11,7 @@ mod grpc_web;
 mod harness;
 mod image;
 mod keys;
+mod limits;
 mod media;
 mod oddities;
 mod policies;
