@@ -23,3 +23,4 @@ mod targets;
 mod upstream;
 mod upstreams;
 mod video;
+mod whole;

@@ -1,10 +1,11 @@
 //! Any upstream that speaks OpenAI's chat completions.
 
 mod stream;
+mod whole;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use openai_dialect::chat::{Streaming, read_reply, write_request};
+use futures_util::{StreamExt, stream::iter};
+use openai_dialect::chat::{Streaming, write_request};
 use secrecy::SecretString;
 use triptych_proto::{chat_stream::Piece, v1 as pb};
 use url::Url;
@@ -14,7 +15,7 @@ use super::super::{ChatCall, ChatProvider, dialect::Dialect};
 use crate::{
     call::Chunks,
     error::ProviderError,
-    upstream::{Auth, Limits, SetupError, Upstream, failure_in_reply, until, within},
+    upstream::{Auth, Limits, SetupError, Upstream, until, within},
 };
 
 const PATH: &str = "chat/completions";
@@ -52,20 +53,7 @@ impl ChatProvider for OpenAiChat {
         let until = until(self.upstream.limits.first_byte, call.deadline);
         let reply = self.upstream.post_json(PATH, &call, body, until).await?;
         let body = self.upstream.body(reply, until).await?;
-        // DeepSeek keeps the connection alive with blank lines before the JSON.
-        let reply = read_reply(body.trim_ascii()).map_err(|error| {
-            ProviderError::Unreadable(format!("the upstream's answer is no chat completion: {error}"))
-        })?;
-        if let Some(error) = reply.error {
-            return Err(self.upstream.redacted(failure_in_reply(&error)));
-        }
-        match reply.response.choices.iter().find_map(|choice| broken_off(&choice.finish_reason)) {
-            Some(error) => Err(error),
-            None if reply.response.choices.is_empty() => {
-                Err(ProviderError::Unreadable("the upstream's answer has no choices".to_owned()))
-            }
-            None => Ok(reply.response),
-        }
+        whole::read(&body).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn stream(
@@ -77,8 +65,18 @@ impl ChatProvider for OpenAiChat {
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::Yes(options.as_ref()));
         let until = until(self.upstream.limits.first_byte, call.deadline);
-        let reply = self.upstream.post_json(PATH, &call, body, until).await?;
-        Ok(within(until, Pieces::begin(self.upstream.clone(), reply, call.deadline)).await??.boxed())
+        let mut reply = self.upstream.post_json(PATH, &call, body, until).await?;
+        let begun = async {
+            let beginning = whole::beginning(&mut reply).await;
+            if !whole::is_document(&beginning) {
+                return Ok(Pieces::begin(self.upstream.clone(), reply, &beginning, call.deadline).await?.boxed());
+            }
+            // Refusals come like this from some, with status 200, and whole answers from servers that cannot stream.
+            let body = [beginning, self.upstream.body(reply, until).await?.into()].concat();
+            let pieces = whole::read_in_pieces(&body).map_err(|error| self.upstream.redacted(error))?;
+            Ok(iter(pieces.map(Ok)).boxed())
+        };
+        within(until, begun).await?
     }
 }
 

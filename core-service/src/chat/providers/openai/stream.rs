@@ -41,15 +41,17 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// The stream, once its first piece is there; until then only the caller bounds the wait. A reply that begins with a
-    /// failure can still be answered as one.
+    /// failure can still be answered as one. `beginning` was read of the body before.
     pub(super) async fn begin(
         upstream: Upstream,
         reply: Reply,
+        beginning: &[u8],
         deadline: Option<Instant>,
     ) -> Result<Self, ProviderError> {
         let now = Instant::now();
         let (first, alarm) = (None, Box::pin(sleep_until(now)));
-        let (events, answer) = (EventReader::default(), Answer::default());
+        let (mut events, answer) = (EventReader::default(), Answer::default());
+        events.push(beginning);
         let mut begun =
             Self { upstream, reply, events, answer, first, deadline, arrived: now, alarm, alarmed: None, over: false };
         match poll_fn(|cx| begun.poll_piece(cx)).await {
