@@ -22,5 +22,6 @@ mod routing;
 mod targets;
 mod upstream;
 mod upstreams;
+mod usage;
 mod video;
 mod whole;
