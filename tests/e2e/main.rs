@@ -9,6 +9,7 @@ mod errors;
 mod fidelity;
 mod grpc_web;
 mod harness;
+mod http2;
 mod image;
 mod keys;
 mod limits;
