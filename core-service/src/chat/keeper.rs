@@ -121,11 +121,12 @@ impl Keeper {
                     OnDisconnect::Grace(time) => sleep(time).await,
                 }
             };
+            // The work comes last: where it never pauses, nothing is left of a turn for a timer behind it.
             tokio::select! {
                 biased;
-                () = work => tracing::debug!("the caller has gone; the answer was read to its end"),
                 () = cut.cancelled() => tracing::debug!("the caller has gone; the answer was cut with the service"),
                 () = patience => tracing::debug!("the caller has gone, and the time to read on is over"),
+                () = work => tracing::debug!("the caller has gone; the answer was read to its end"),
             }
         };
         drop(self.calls.spawn_on(kept.instrument(Span::current()), &self.runtime));
@@ -140,15 +141,17 @@ fn lost() -> ProviderError {
 #[cfg(test)]
 mod tests {
     use std::{
+        future::poll_fn,
         sync::{
             Arc,
             atomic::{AtomicBool, Ordering},
         },
+        task::Poll,
         time::Duration,
     };
 
     use futures_util::poll;
-    use tokio::time::advance;
+    use tokio::{task::coop::poll_proceed, time::advance};
     use tonic::metadata::MetadataMap;
 
     use super::*;
@@ -196,6 +199,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_no_upstream_has_ends_with_its_caller_whatever_the_rule() {
         assert_eq!(left(OnDisconnect::Continue, false, MINUTE * 5).await, (false, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_never_pauses_is_read_on_for_no_longer_than_any_other() {
+        let (keeper, route) = (Keeper::on(Handle::current()), Route::of(&MetadataMap::new()));
+        route.at_work(true);
+        let flood = poll_fn(|cx| {
+            while let Poll::Ready(step) = poll_proceed(cx) {
+                step.made_progress();
+            }
+            cx.waker().wake_by_ref();
+            Poll::<Result<(), ProviderError>>::Pending
+        });
+        drop(poll!(pin!(keeper.complete(OnDisconnect::Grace(MINUTE), &route, flood))));
+        for _ in 0..10 {
+            assert!(!keeper.calls.is_empty());
+            tokio::task::yield_now().await;
+        }
+        advance(MINUTE * 2).await;
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(keeper.calls.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
