@@ -147,8 +147,6 @@ async fn an_upstream_that_is_always_ahead_of_its_reader_and_says_nothing_does_no
         advance(MINUTE * 3 / 4).await;
     }
     advance(MINUTE * 3 / 4 * 3).await;
-    match look(&mut pieces, 1).await {
-        Poll::Ready(Some(Err(error))) => assert_eq!(error, too_late()),
-        other => panic!("{other:?}"),
-    }
+    let Poll::Ready(Some(Err(error))) = look(&mut pieces, 1).await else { panic!("it goes on") };
+    assert_eq!(error, too_late());
 }
