@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +19,10 @@ use futures_util::{
 };
 use http::{HeaderName, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Duration, Instant, Sleep, sleep, timeout};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Duration, Instant, Sleep, sleep, timeout},
+};
 use tonic::Status;
 
 use crate::{core::Replies, error::GatewayError, meters::OpenStream};
@@ -181,7 +184,8 @@ where
             return Poll::Ready(None);
         }
         while !this.alarmed || this.alarm.is_elapsed() {
-            this.alarmed = this.alarm.as_mut().poll(cx).is_pending();
+            // One that the runtime turned away, this turn's work being done, would not be set.
+            this.alarmed = pin!(unconstrained(this.alarm.as_mut())).poll(cx).is_pending();
             if this.alarmed {
                 break;
             }
@@ -208,9 +212,11 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use futures_util::stream;
     use http_body_util::BodyExt;
-    use tokio::sync::mpsc;
+    use tokio::{sync::mpsc, task::coop::poll_proceed};
 
     use super::*;
 
@@ -280,6 +286,21 @@ mod tests {
         let spoken = Instant::now();
         assert_eq!(frame(&mut body).await.unwrap(), HEARTBEAT);
         assert_eq!(spoken.elapsed().as_secs(), 15);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_look_at_the_end_of_a_turn_does_not_lose_the_heartbeat() {
+        let (_send, items) = channel();
+        let mut body = answer(items, line, QUIET).into_body();
+        poll_fn(|cx| {
+            while let Poll::Ready(step) = poll_proceed(cx) {
+                step.made_progress();
+            }
+            assert!(Pin::new(&mut body).poll_frame(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(timeout(QUIET * 2, frame(&mut body)).await.unwrap().unwrap(), HEARTBEAT);
     }
 
     #[tokio::test]

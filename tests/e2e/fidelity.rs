@@ -19,7 +19,8 @@ use crate::{
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/chat");
 
-/// What a caller sees: what was said, the calls by their index, and how it ended: with a finish reason, or an error's code.
+/// What a caller sees: what was said, the calls by their index, how it ended, with a finish reason or an error's code, and
+/// what it cost.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
     text: String,
@@ -27,6 +28,14 @@ struct Outcome {
     calls: BTreeMap<u64, String>,
     finish: String,
     error: String,
+    /// The tokens in all, where a caller looks for them who asked.
+    cost: Option<u64>,
+}
+
+impl Outcome {
+    fn costing(self, tokens: u64) -> Self {
+        Self { cost: Some(tokens), ..self }
+    }
 }
 
 /// A complete answer.
@@ -59,19 +68,19 @@ fn table() -> Vec<(&'static str, Outcome)> {
         ("ark/no-done.sse", says("Hi", "", "stop")),
         ("ark/odd-finish.sse", says("Hi", "", "time_limit")),
         ("ark/page.502.html", fails("upstream_unavailable")),
-        ("ark/stream.sse", says("Hi", "hm", "stop")),
-        ("ark/whole.json", says("Hi", "hm", "stop")),
+        ("ark/stream.sse", says("Hi", "hm", "stop").costing(12)),
+        ("ark/whole.json", says("Hi", "hm", "stop").costing(12)),
         ("dashscope/arrears.400.json", fails("provider_credentials")),
         ("dashscope/blocked-within.sse", breaks("content_policy_violation")),
         ("dashscope/quota.429.json", fails("rate_limit_exceeded")),
-        ("dashscope/stream.sse", says("Hi", "hm", "stop")),
+        ("dashscope/stream.sse", says("Hi", "hm", "stop").costing(12)),
         ("dashscope/whole-refused.400.json", fails("upstream_refused")),
-        ("dashscope/whole.json", says("Hi", "", "stop")),
+        ("dashscope/whole.json", says("Hi", "", "stop").costing(12)),
         ("deepseek/balance.402.json", fails("provider_credentials")),
         ("deepseek/keep-alive-then-error.json", fails("upstream_unavailable")),
         ("deepseek/no-resource.sse", breaks("upstream_unavailable")),
-        ("deepseek/stream.sse", says("Hi", "hm", "stop")),
-        ("deepseek/whole.json", says("Hi", "hm", "stop")),
+        ("deepseek/stream.sse", says("Hi", "hm", "stop").costing(12)),
+        ("deepseek/whole.json", says("Hi", "hm", "stop").costing(12)),
         ("gateways/bare.sse", breaks("upstream_unavailable")),
         ("gateways/detail.422.json", fails("upstream_refused")),
         ("gateways/only-done.sse", fails("upstream_unavailable")),
@@ -83,33 +92,34 @@ fn table() -> Vec<(&'static str, Outcome)> {
         ("llama.cpp/error-field.sse", breaks("upstream_unavailable")),
         ("llama.cpp/loading.503.json", fails("upstream_unavailable")),
         ("llama.cpp/no-json-field.sse", breaks("upstream_unavailable")),
-        ("llama.cpp/stream.sse", says("Hi", "hm", "stop")),
+        ("llama.cpp/stream.sse", says("Hi", "hm", "stop").costing(12)),
         ("llama.cpp/too-long.400.json", fails("upstream_refused")),
-        ("llama.cpp/whole.json", says("Hi", "hm", "stop")),
+        ("llama.cpp/whole.json", says("Hi", "hm", "stop").costing(12)),
         ("ollama/busy.503.json", fails("upstream_unavailable")),
         ("ollama/died.sse", breaks("upstream_unavailable")),
         ("ollama/not-pulled.404.json", fails("upstream_unavailable")),
-        ("ollama/stream.sse", says("Hi", "hm", "stop")),
+        ("ollama/stream.sse", says("Hi", "hm", "stop").costing(12)),
         ("ollama/tools.sse", calls(&[call])),
-        ("ollama/whole.json", says("Hi", "hm", "stop")),
+        ("ollama/whole.json", says("Hi", "hm", "stop").costing(12)),
         ("openrouter/credits.402.json", fails("provider_credentials")),
         ("openrouter/error-in-reply.json", fails("upstream_unavailable")),
         ("openrouter/error-with-choices.sse", breaks("upstream_unavailable")),
         ("openrouter/moderated.403.json", fails("content_policy_violation")),
-        ("openrouter/stream.sse", says("Hi", "hm", "stop")),
-        ("openrouter/whole.json", says("Hi", "hm", "stop")),
+        ("openrouter/stream.sse", says("Hi", "hm", "stop").costing(12)),
+        ("openrouter/whole.json", says("Hi", "hm", "stop").costing(12)),
         ("sglang/error-then-done.sse", breaks("upstream_unavailable")),
         ("sglang/flat-within.sse", breaks("upstream_unavailable")),
         ("sglang/invalid.400.json", fails("upstream_refused")),
         ("sglang/queue-full.503.json", fails("upstream_unavailable")),
-        ("sglang/stream.sse", says("Hi", "hm", "stop")),
-        ("sglang/whole.json", says("Hi", "", "stop")),
+        ("sglang/stream.sse", says("Hi", "hm", "stop").costing(12)),
+        ("sglang/whole.json", says("Hi", "", "stop").costing(12)),
         ("vllm/abort.sse", breaks("upstream_unavailable")),
         ("vllm/error-then-done.sse", breaks("upstream_unavailable")),
-        ("vllm/stream.sse", says("Hi", "hm", "stop")),
+        ("vllm/one-of-two.sse", Outcome { finish: "stop".to_owned(), ..breaks("upstream_unavailable") }),
+        ("vllm/stream.sse", says("Hi", "hm", "stop").costing(12)),
         ("vllm/too-long.400.json", fails("upstream_refused")),
         ("vllm/unauthorized.401.json", fails("provider_credentials")),
-        ("vllm/whole.json", says("Hi", "hm", "stop")),
+        ("vllm/whole.json", says("Hi", "hm", "stop").costing(12)),
     ]
 }
 
@@ -181,7 +191,8 @@ async fn a_dialect_is_spoken_to_the_upstream() {
 }
 
 async fn over_rest(world: &World, stream: bool) -> Outcome {
-    let answer = world.chat(hello(&json!({"stream": stream}))).await;
+    let options = stream.then(|| json!({"include_usage": true}));
+    let answer = world.chat(hello(&json!({"stream": stream, "stream_options": options}))).await;
     let mut outcome = Outcome::default();
     if answer.status() != 200 {
         let (_, error) = error_of(answer).await;
@@ -202,6 +213,7 @@ async fn over_rest(world: &World, stream: bool) -> Outcome {
     if !stream {
         let reply: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
         take(&mut outcome, &reply["choices"][0], &reply["choices"][0]["message"]);
+        outcome.cost = reply["usage"]["total_tokens"].as_u64();
         return outcome;
     }
     let mut events = Events::of(answer).rest().await;
@@ -209,7 +221,12 @@ async fn over_rest(world: &World, stream: bool) -> Outcome {
     if last != "data: [DONE]" {
         outcome.error = said(&data(&last)["error"]["code"]);
     }
-    for chunk in events.iter().map(|event| data(event)) {
+    let mut chunks: Vec<_> = events.iter().map(|event| data(event)).collect();
+    if let Some(usage) = chunks.pop_if(|last| last["choices"] == json!([])) {
+        outcome.cost = Some(usage["usage"]["total_tokens"].as_u64().unwrap());
+    }
+    for chunk in chunks {
+        assert_eq!(chunk.get("usage"), Some(&Value::Null), "{chunk}");
         take(&mut outcome, &chunk["choices"][0], &chunk["choices"][0]["delta"]);
     }
     outcome
@@ -226,14 +243,20 @@ async fn over_grpc(world: &World, stream: bool) -> Outcome {
     let mut outcome = Outcome::default();
     let reason = |status: &Status| status.get_error_details().error_info().unwrap().reason.to_ascii_lowercase();
     if stream {
-        let ask = pb::StreamChatRequest { chat, ..Default::default() };
+        let options = pb::StreamOptions { include_usage: Some(true), ..Default::default() };
+        let ask = pb::StreamChatRequest { chat, stream_options: Some(options), ..Default::default() };
         let mut pieces = match soon("an answer", client.stream_chat(ask)).await {
             Ok(answer) => answer.into_inner(),
             Err(status) => return fails(&reason(&status)),
         };
         while let Some(piece) = soon("a piece", pieces.next()).await {
             let choices = match piece {
-                Ok(piece) => piece.choices,
+                Ok(piece) => {
+                    assert_eq!(piece.usage.is_some(), piece.choices.is_empty(), "{piece:?}");
+                    assert_eq!(outcome.cost, None, "a piece behind the usage: {piece:?}");
+                    outcome.cost = piece.usage.map(|usage| usage.total_tokens);
+                    piece.choices
+                }
                 Err(status) => {
                     outcome.error = reason(&status);
                     break;
@@ -256,7 +279,9 @@ async fn over_grpc(world: &World, stream: bool) -> Outcome {
     let ask = pb::CreateChatRequest { chat, ..Default::default() };
     match soon("an answer", client.create_chat(ask)).await {
         Ok(answer) => {
-            let choice = answer.into_inner().choices.remove(0);
+            let mut reply = answer.into_inner();
+            outcome.cost = reply.usage.map(|usage| usage.total_tokens);
+            let choice = reply.choices.remove(0);
             let message = choice.message.unwrap();
             if let Some(Content::Text(text)) = message.content {
                 outcome.text = text;

@@ -1,5 +1,6 @@
 //! The services as a browser's `fetch` sees them: HTTP/1.1, frames in the body, the status behind them.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{Buf, Bytes, BytesMut};
 use prost::Message;
 use reqwest::{Method, Response};
@@ -14,6 +15,8 @@ use crate::{
 };
 
 const WEB: &str = "application/grpc-web+proto";
+/// For clients that cannot read bytes: everything in base64.
+const TEXT: &str = "application/grpc-web-text+proto";
 
 fn frame(message: &impl Message) -> Vec<u8> {
     let length = u32::try_from(message.encoded_len()).unwrap();
@@ -21,11 +24,16 @@ fn frame(message: &impl Message) -> Vec<u8> {
 }
 
 async fn fetch(world: &World, call: &str, message: &impl Message) -> Response {
+    fetch_as(WEB, world, call, frame(message)).await
+}
+
+async fn fetch_as(form: &str, world: &World, call: &str, body: Vec<u8>) -> Response {
     let client = reqwest::Client::builder().no_proxy().http1_only().build().unwrap();
     let request = client.post(format!("http://{}/triptych.v1.ChatService/{call}", world.grpc));
-    let request = request.header("content-type", WEB).header("x-grpc-web", "1").header("x-request-id", "web-1");
-    let answer = soon("an answer", request.body(frame(message)).send()).await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (200, &WEB.parse().unwrap()));
+    let request = request.header("content-type", form).header("accept", form);
+    let request = request.header("x-grpc-web", "1").header("x-request-id", "web-1");
+    let answer = soon("an answer", request.body(body).send()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (200, &form.parse().unwrap()));
     assert_eq!(answer.headers()["x-request-id"], "web-1");
     answer
 }
@@ -34,6 +42,8 @@ async fn fetch(world: &World, call: &str, message: &impl Message) -> Response {
 struct Frames {
     answer: Response,
     buffer: BytesMut,
+    /// Of a body as text: what is no whole group of letters yet.
+    letters: Option<BytesMut>,
 }
 
 impl Frames {
@@ -50,43 +60,59 @@ impl Frames {
             }
             let Some(bytes) = soon("a frame", self.answer.chunk()).await.unwrap() else {
                 assert!(self.buffer.is_empty(), "the body ended within a frame");
+                assert!(self.letters.as_ref().is_none_or(BytesMut::is_empty), "the body ended within a group");
                 return None;
             };
-            self.buffer.extend_from_slice(&bytes);
+            let Some(letters) = &mut self.letters else {
+                self.buffer.extend_from_slice(&bytes);
+                continue;
+            };
+            letters.extend_from_slice(&bytes);
+            // Group by group: each frame is padded for itself.
+            while letters.len() >= 4 {
+                self.buffer.extend_from_slice(&STANDARD.decode(letters.split_to(4)).unwrap());
+            }
         }
     }
 }
 
 fn frames(answer: Response) -> Frames {
-    Frames { answer, buffer: BytesMut::new() }
+    let letters = (answer.headers()["content-type"] == TEXT).then(BytesMut::new);
+    Frames { answer, buffer: BytesMut::new(), letters }
 }
 
 #[tokio::test]
 async fn a_browser_gets_whole_answers_and_streams_piece_by_piece() {
-    over_both_hops(async |world| {
-        world.upstream.will(Reply::new(200, REPLY));
-        let mut answer = frames(fetch(world, "CreateChat", &grpc_hello()).await);
-        let (trailers, message) = answer.next().await.unwrap();
-        assert!(!trailers);
-        assert_eq!(pb::CreateChatResponse::decode(message).unwrap().model, MODEL);
-        let (trailers, text) = answer.next().await.unwrap();
-        assert!(trailers && std::str::from_utf8(&text).unwrap().contains("grpc-status:0"), "{text:?}");
-        assert!(answer.next().await.is_none());
-        world.upstream.saw().await;
+    over_both_hops(async |world| answers(world, WEB, |frame| frame).await).await;
+}
 
-        let gate = Gate::new();
-        world.upstream.will(Reply::stream().send(&content("a")).hold(&gate).send(&finish("stop")));
-        let ask = pb::StreamChatRequest { chat: grpc_hello().chat, ..pb::StreamChatRequest::default() };
-        let mut answer = frames(fetch(world, "StreamChat", &ask).await);
-        let first = pb::StreamChatResponse::decode(answer.next().await.unwrap().1).unwrap();
-        assert_eq!(first.choices[0].delta.as_ref().unwrap().content.as_deref(), Some("a"));
-        gate.open();
-        let last = pb::StreamChatResponse::decode(answer.next().await.unwrap().1).unwrap();
-        assert_eq!(last.choices[0].finish_reason.as_deref(), Some("stop"));
-        assert!(answer.next().await.unwrap().0 && answer.next().await.is_none());
-        world.upstream.saw().await;
-    })
-    .await;
+#[tokio::test]
+async fn a_browser_that_reads_text_alone_gets_the_same_in_base64() {
+    over_both_hops(async |world| answers(world, TEXT, |frame| STANDARD.encode(frame).into_bytes()).await).await;
+}
+
+async fn answers(world: &World, form: &str, write: fn(Vec<u8>) -> Vec<u8>) {
+    world.upstream.will(Reply::new(200, REPLY));
+    let mut answer = frames(fetch_as(form, world, "CreateChat", write(frame(&grpc_hello()))).await);
+    let (trailers, message) = answer.next().await.unwrap();
+    assert!(!trailers);
+    assert_eq!(pb::CreateChatResponse::decode(message).unwrap().model, MODEL);
+    let (trailers, text) = answer.next().await.unwrap();
+    assert!(trailers && std::str::from_utf8(&text).unwrap().contains("grpc-status:0"), "{text:?}");
+    assert!(answer.next().await.is_none());
+    world.upstream.saw().await;
+
+    let gate = Gate::new();
+    world.upstream.will(Reply::stream().send(&content("a")).hold(&gate).send(&finish("stop")));
+    let ask = pb::StreamChatRequest { chat: grpc_hello().chat, ..pb::StreamChatRequest::default() };
+    let mut answer = frames(fetch_as(form, world, "StreamChat", write(frame(&ask))).await);
+    let first = pb::StreamChatResponse::decode(answer.next().await.unwrap().1).unwrap();
+    assert_eq!(first.choices[0].delta.as_ref().unwrap().content.as_deref(), Some("a"));
+    gate.open();
+    let last = pb::StreamChatResponse::decode(answer.next().await.unwrap().1).unwrap();
+    assert_eq!(last.choices[0].finish_reason.as_deref(), Some("stop"));
+    assert!(answer.next().await.unwrap().0 && answer.next().await.is_none());
+    world.upstream.saw().await;
 }
 
 #[tokio::test]

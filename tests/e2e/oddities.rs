@@ -14,6 +14,9 @@ use crate::{
     upstream::{Reply, content, finish},
 };
 
+/// Ours at the scripted upstream.
+const KEY: &str = "upstream-secret";
+
 /// What was logged.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
@@ -46,13 +49,59 @@ async fn streamed(world: &World) -> Vec<pb::StreamChatResponse> {
     all
 }
 
-#[tokio::test]
-async fn a_finish_reason_that_nobody_knows_is_logged_and_passed_on() {
+/// What this thread logs, which is where the core's own server runs; so those who look at it ask over gRPC alone.
+fn log() -> (Log, tracing::subscriber::DefaultGuard) {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    // Holds for this thread, which is where the core's own server runs; so this one asks over gRPC alone.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
+#[tokio::test]
+async fn an_answer_of_nothing_that_counts_no_tokens_is_passed_on_and_warned_of() {
+    let (log, _guard) = log();
+    over_both_hops(async |world| {
+        let warned = |log: &Log| log.take().lines().filter(|line| line.contains("answered with nothing")).count();
+        for (said, tokens, expected) in [("", 0, 1), ("", 3, 0), ("a", 0, 0)] {
+            let usage = json!({"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": 3 + tokens});
+            let last = json!({"id": "c", "created": 7, "model": "m", "choices": [], "usage": usage});
+            let stream = Reply::stream().send(&content(said)).send(&finish("stop"));
+            world.upstream.will(stream.send(&format!("data: {last}\n\ndata: [DONE]\n\n")));
+            streamed(world).await;
+            assert_eq!(warned(&log), expected, "a stream of {said:?}, {tokens}");
+
+            let message = json!({"role": "assistant", "content": said});
+            let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+            let reply = json!({"id": "c", "created": 7, "model": "m", "choices": [choice], "usage": usage});
+            world.upstream.will(Reply::new(200, &reply.to_string()));
+            world.chat_client().await.create_chat(grpc_hello()).await.unwrap();
+            world.upstream.saw().await;
+            assert_eq!(warned(&log), expected, "a whole of {said:?}, {tokens}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_log_has_the_words_of_a_failure_and_not_our_key() {
+    let (log, _guard) = log();
+    over_both_hops(async |world| {
+        let words = format!("no such key: {KEY}");
+        let refusal = json!({"error": {"message": words, "type": "t", "code": "invalid_api_key"}}).to_string();
+        world.upstream.will(Reply::new(401, &refusal));
+        world.chat_client().await.create_chat(grpc_hello()).await.unwrap_err();
+        world.upstream.saw().await;
+        let logged = log.take();
+        let line = logged.lines().find(|line| line.contains("a provider does not accept us")).unwrap();
+        assert!(line.contains("ERROR") && line.contains("no such key: ***"), "{line}");
+        assert!(!logged.contains(KEY), "{logged}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_finish_reason_that_nobody_knows_is_logged_and_passed_on() {
+    let (log, _guard) = log();
     over_both_hops(async |world| {
         let told =
             |log: &Log| log.take().lines().filter(|line| line.contains("for a reason that is not known")).count();

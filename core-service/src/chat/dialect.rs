@@ -44,6 +44,14 @@ impl Dialect {
         }
     }
 
+    /// Whether this model of theirs refuses to answer whole. DashScope's first thinking models do.
+    pub(crate) fn only_streams(self, model: &str) -> bool {
+        match self {
+            Self::Dashscope => ["qwq", "qvq"].iter().any(|name| starts_with(model, name)),
+            Self::Openai | Self::Deepseek | Self::Ollama => false,
+        }
+    }
+
     /// Says a request in the upstream's words; copies it only if that changes it.
     pub(crate) fn adapt(self, model: &str, chat: &mut Arc<pb::ChatRequest>, stream: bool) {
         match self {
@@ -71,8 +79,11 @@ fn bound_by_max_tokens(chat: &mut Arc<pb::ChatRequest>) {
 /// Open hybrid Qwen3 models think by default and then refuse whole answers. Others take no notice of the switch, but
 /// for those that cannot stop thinking.
 fn thinks_unless_told(model: &str) -> bool {
-    let model = model.to_ascii_lowercase();
-    model.starts_with("qwen3") && !model.contains("thinking")
+    starts_with(model, "qwen3") && !model.to_ascii_lowercase().contains("thinking")
+}
+
+fn starts_with(model: &str, name: &str) -> bool {
+    model.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name))
 }
 
 fn says(chat: &pb::ChatRequest, name: &str) -> bool {
@@ -103,6 +114,14 @@ mod tests {
         assert_eq!(of("https://api.deepseek.com"), Dialect::Deepseek);
         assert_eq!(of("http://localhost:11434/v1"), Dialect::Ollama);
         assert_eq!(of("http://localhost:8000/v1"), Dialect::Openai);
+    }
+
+    #[test]
+    fn only_dashscopes_first_thinkers_refuse_to_answer_whole() {
+        for (model, only) in [("qwq-plus", true), ("QVQ-max", true), ("qwen3-8b", false), ("qw", false), ("", false)] {
+            assert_eq!(Dialect::Dashscope.only_streams(model), only, "{model}");
+            assert!(!Dialect::Openai.only_streams(model));
+        }
     }
 
     #[test]

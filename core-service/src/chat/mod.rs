@@ -7,6 +7,7 @@ pub mod on_disconnect;
 pub mod providers;
 pub mod routing;
 pub mod service;
+mod settled;
 mod validate;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub trait ChatProvider: std::fmt::Debug + Send + Sync {
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError>;
 
     /// Answers piece by piece. An error before the first piece is this function's, one after it the stream's last item.
-    /// With `include_usage` among the options, one more piece at the end, without choices, holds the usage.
+    /// With `include_usage` among the options some piece holds the usage, mostly one more at the end, without choices.
     async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<Piece>, ProviderError>;
 
     /// The upstreams it chooses among, as they stand now; none for a provider that answers itself.

@@ -1,22 +1,24 @@
 //! The gRPC door of the chat panel.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::Stream;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use triptych_proto::{
-    chat_stream::{ChatStream, Piece},
+    chat_stream::ChatStream,
     v1::{self as pb, chat_service_server::ChatService},
 };
 
-use super::{ChatCall, ChatProvider, keeper::Keeper, on_disconnect::OnDisconnect, routing::Route, validate};
+use super::{
+    ChatCall, ChatProvider,
+    keeper::Keeper,
+    on_disconnect::OnDisconnect,
+    routing::Route,
+    settled::{Settled, Usage},
+    validate,
+};
 use crate::{
-    call::{self, Call, Chunks},
+    call::{self, Call},
     catalog::{Catalog, Entry},
     check,
     error::{Error, ProviderError},
@@ -116,7 +118,7 @@ impl ChatService for ChatDoor {
         if let Some(options) = &stream_options {
             check::extra("stream_options.extra_json", &options.extra_json, &["include_usage"])?;
         }
-        let wants_usage = stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or_default();
+        let usage = Usage::of(stream_options.as_ref());
         let (route, rule) = (Route::of(&metadata), self.rule(&metadata, &caller)?);
         let begun = match rule {
             OnDisconnect::Cancel => route.scope(entry.provider.stream(call, stream_options)).await,
@@ -127,62 +129,15 @@ impl ChatService for ChatDoor {
             }
         };
         let pieces = begun.map_err(|error| failed_on(&route, error))?;
-        let (id, created, model) = (String::new(), 0, entry.id.clone());
-        Ok(told(&route, ChatStream::new(Settled { pieces, wants_usage, id, created, model })))
+        Ok(told(&route, ChatStream::new(Settled::new(pieces, entry.id.clone(), usage))))
     }
 }
 
-/// A reply whose pieces agree on what is the same in all of them, whatever the upstream does.
-struct Settled {
-    pieces: Chunks<Piece>,
-    wants_usage: bool,
-    id: String,
-    created: i64,
-    model: String,
-}
-
-impl Settled {
-    fn settle(&mut self, piece: &mut pb::StreamChatResponse) {
-        if self.id.is_empty() {
-            self.id = if piece.id.is_empty() { new_id() } else { piece.id.clone() };
-            self.created = if piece.created == 0 { call::unix_now() } else { piece.created };
-        }
-        if piece.id != self.id {
-            piece.id.clone_from(&self.id);
-        }
-        piece.created = self.created;
-        if piece.model != self.model {
-            piece.model.clone_from(&self.model);
-        }
-    }
-}
-
-impl Stream for Settled {
-    type Item = Result<Piece, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            return Poll::Ready(match ready!(self.pieces.as_mut().poll_next(cx)) {
-                // Some upstreams tell the usage unasked; clients that did not ask index the empty choices.
-                Some(Ok(Piece::Whole(piece))) if piece.choices.is_empty() && !self.wants_usage => continue,
-                Some(Ok(Piece::Whole(mut piece))) => {
-                    self.settle(&mut piece);
-                    Some(Ok(Piece::Whole(piece)))
-                }
-                // What it repeats is settled.
-                Some(Ok(text @ Piece::Text(_))) => Some(Ok(text)),
-                Some(Err(error)) => Some(Err(failed(error))),
-                None => None,
-            });
-        }
-    }
-}
-
-fn new_id() -> String {
+pub(super) fn new_id() -> String {
     format!("chatcmpl-{}", uuid::Uuid::new_v4().simple())
 }
 
-fn failed(error: ProviderError) -> Status {
+pub(super) fn failed(error: ProviderError) -> Status {
     Error::Provider(error).into()
 }
 

@@ -65,6 +65,10 @@ fn check_part(part: &pb::ContentPart) -> Result<(), Error> {
         Some(Part::OtherJson(json)) if extra_members(json).is_none() => {
             return Err(Error::invalid("other_json", "must be a JSON object"));
         }
+        // It would be lost.
+        Some(Part::OtherJson(_)) if !part.extra_json.is_empty() => {
+            return Err(Error::invalid("extra_json", "must be empty with `other_json`, which is the whole part"));
+        }
         Some(_) => {}
     }
     check::extra("extra_json", &part.extra_json, &["type"])

@@ -1,5 +1,6 @@
 //! Chat completions: request, reply and chunk, each read and written.
 
+mod apart;
 mod calls;
 mod chunk;
 mod content;
@@ -12,6 +13,7 @@ mod together;
 mod tools;
 mod usage;
 
+pub use apart::take_apart;
 pub use calls::{CallNumbers, NO_INDEX};
 pub use chunk::{Chunk, read_chunk, write_chunk};
 pub use reply::{Reply, read_reply, write_reply};

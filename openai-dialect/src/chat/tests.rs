@@ -124,6 +124,20 @@ fn a_reply_keeps_every_member_at_every_level() {
 }
 
 #[test]
+fn a_probability_that_is_not_told_is_the_number_that_stands_for_that_and_no_certainty() {
+    let token = |logprob: &str| {
+        format!(
+            r#"{{"choices":[{{"index":0,"message":{{}},"logprobs":{{"content":[{{"token":"a","logprob":{logprob}}}]}}}}]}}"#
+        )
+    };
+    for (told, expected) in [("null", -9999.0), ("-0.5", -0.5), ("0", 0.0)] {
+        let reply = read_reply(token(told).as_bytes()).unwrap().response;
+        let logprobs = reply.choices[0].logprobs.as_ref().unwrap();
+        assert!((logprobs.content[0].logprob - expected).abs() < f64::EPSILON, "{told}: {logprobs:?}");
+    }
+}
+
+#[test]
 fn either_spelling_of_reasoning_reaches_clients_of_both() {
     let document = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
         "message": {"role": "assistant", "content": "x", "reasoning": "hm"}, "finish_reason": "stop"}]});

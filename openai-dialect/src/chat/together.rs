@@ -37,6 +37,12 @@ impl Together {
     /// The whole reply, its choices in order.
     pub fn into_reply(mut self) -> pb::CreateChatResponse {
         self.0.choices.sort_by_key(|choice| choice.index);
+        for message in self.0.choices.iter_mut().filter_map(|choice| choice.message.as_mut()) {
+            // Not all streams say who speaks.
+            if message.role.is_empty() {
+                "assistant".clone_into(&mut message.role);
+            }
+        }
         self.0
     }
 }

@@ -37,6 +37,7 @@ fn normal_reply(mut document: Json) -> Json {
     document.drop_where("usage", is_null);
     for choice in document.get_mut("choices").unwrap().items() {
         choice.or_insert("logprobs", Json::null());
+        all_told(choice);
         let message = choice.get_mut("message").unwrap();
         message.or_insert("content", Json::null());
         message.or_insert("refusal", Json::null());
@@ -50,9 +51,23 @@ fn normal_chunk(mut document: Json) -> Json {
     for choice in document.get_mut("choices").unwrap().items() {
         choice.or_insert("finish_reason", Json::null());
         choice.or_insert("logprobs", Json::null());
+        all_told(choice);
         both_spellings(choice.get_mut("delta").unwrap());
     }
     document.sorted()
+}
+
+/// A probability that is not told is a number as well.
+fn all_told(holder: &mut Json) {
+    let Json::Object(members) = holder else { return };
+    for (name, value) in members {
+        match (name.as_str(), value) {
+            ("logprob", value) if is_null(value) => *value = Json::Raw("-9999.0".to_owned()),
+            ("logprobs", value) => all_told(value),
+            ("content" | "refusal" | "top_logprobs", Json::List(tokens)) => tokens.iter_mut().for_each(all_told),
+            _ => {}
+        }
+    }
 }
 
 /// Reasoning that came under one name is told under both.

@@ -1,4 +1,4 @@
-//! JSON that knows how it is spelled: numbers as their digits, members in no order, but counted.
+//! JSON that knows how it is spelled: numbers as their digits, members counted and, where it matters, in their order.
 
 use std::fmt;
 
@@ -40,11 +40,17 @@ impl Json {
         Self::Text(text.to_owned())
     }
 
-    /// The value with the members of every object in one order, for comparing.
+    /// The value with the members of every object in one order, for comparing; but for what is kept as it is spelled, a
+    /// vendor's members and the JSON Schemas, whose order models follow.
     pub(crate) fn sorted(self) -> Self {
+        let kept = |name: &str| name.starts_with("x_") || matches!(name, "parameters" | "schema");
         match self {
             Self::Object(members) => {
-                let mut members: Vec<_> = members.into_iter().map(|(name, value)| (name, value.sorted())).collect();
+                let sorted = |(name, value): (String, Self)| {
+                    let value = if kept(&name) { value } else { value.sorted() };
+                    (name, value)
+                };
+                let mut members: Vec<_> = members.into_iter().map(sorted).collect();
                 members.sort_by(|(one, _), (other, _)| one.cmp(other));
                 Self::Object(members)
             }

@@ -39,6 +39,7 @@ fn part() -> impl Strategy<Value = pb::ContentPart> {
         let members = extra.strip_prefix('{').map_or("}".to_owned(), |rest| format!(",{rest}"));
         Part::OtherJson(format!(r#"{{"type":"x_sense"{members}"#))
     });
+    // A part that stands whole in one field has no members beside it: the door refuses them.
     prop_oneof![
         4 => (typed, extra()).prop_map(|(part, extra_json)| pb::ContentPart { part: Some(part), extra_json }),
         1 => other.prop_map(|part| pb::ContentPart { part: Some(part), extra_json: String::new() }),

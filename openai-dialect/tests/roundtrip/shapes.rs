@@ -146,7 +146,8 @@ pub(crate) fn request() -> Shape {
 
 fn logprobs() -> Shape {
     let token = |top: Vec<(&'static str, Shape)>| {
-        object(vec![("token", text()), ("logprob", number())], [vec![("bytes", list(scalar::<u8>()))], top].concat())
+        let logprob = prop_oneof![4 => number(), 1 => Just(Json::null())].boxed();
+        object(vec![("token", text()), ("logprob", logprob)], [vec![("bytes", list(scalar::<u8>()))], top].concat())
     };
     let tokens = list(token(vec![("top_logprobs", list(token(vec![])))]));
     object(vec![], vec![("content", tokens.clone()), ("refusal", tokens)])

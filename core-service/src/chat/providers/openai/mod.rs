@@ -1,13 +1,17 @@
 //! Any upstream that speaks OpenAI's chat completions.
 
 mod stream;
+mod whole;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream::iter};
 use http::HeaderMap;
-use openai_dialect::chat::{Streaming, read_reply, write_request};
+use openai_dialect::chat::{Streaming, Together, write_request};
 use secrecy::SecretString;
-use triptych_proto::{chat_stream::Piece, v1 as pb};
+use triptych_proto::{
+    chat_stream::{Piece, Unfold},
+    v1 as pb,
+};
 use url::Url;
 
 use self::stream::Pieces;
@@ -15,7 +19,7 @@ use super::super::{ChatCall, ChatProvider, dialect::Dialect};
 use crate::{
     call::Chunks,
     error::ProviderError,
-    upstream::{Auth, Limits, SetupError, Upstream, failure_in_reply, until, within},
+    upstream::{Auth, Limits, SetupError, Upstream, until, within},
 };
 
 const PATH: &str = "chat/completions";
@@ -50,29 +54,32 @@ impl OpenAiChat {
     }
 }
 
+impl OpenAiChat {
+    /// A whole answer of a model that only streams.
+    async fn put_together(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
+        let options = pb::StreamOptions { include_usage: Some(true), ..pb::StreamOptions::default() };
+        let mut pieces = self.stream(call, Some(options)).await?;
+        let (mut unfold, mut together) = (Unfold::default(), Together::default());
+        while let Some(piece) = pieces.try_next().await? {
+            together.add(unfold.unfold(piece));
+        }
+        Ok(together.into_reply())
+    }
+}
+
 #[async_trait]
 impl ChatProvider for OpenAiChat {
     async fn complete(&self, mut call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
+        if self.dialect.only_streams(&call.model) {
+            return self.put_together(call).await;
+        }
         self.dialect.adapt(&call.model, &mut call.request, false);
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::No);
         let until = until(self.upstream.limits.first_byte, call.deadline);
         let reply = self.upstream.post_json(PATH, &call, body, until).await?;
         let body = self.upstream.body(reply, until).await?;
-        // DeepSeek keeps the connection alive with blank lines before the JSON.
-        let reply = read_reply(body.trim_ascii()).map_err(|error| {
-            ProviderError::Unreadable(format!("the upstream's answer is no chat completion: {error}"))
-        })?;
-        if let Some(error) = reply.error {
-            return Err(self.upstream.redacted(failure_in_reply(&error)));
-        }
-        match reply.response.choices.iter().find_map(|choice| broken_off(&choice.finish_reason)) {
-            Some(error) => Err(error),
-            None if reply.response.choices.is_empty() => {
-                Err(ProviderError::Unreadable("the upstream's answer has no choices".to_owned()))
-            }
-            None => Ok(reply.response),
-        }
+        whole::read(&body).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn stream(
@@ -84,9 +91,24 @@ impl ChatProvider for OpenAiChat {
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::Yes(options.as_ref()));
         let until = until(self.upstream.limits.first_byte, call.deadline);
-        let reply = self.upstream.post_json(PATH, &call, body, until).await?;
-        Ok(within(until, Pieces::begin(self.upstream.clone(), reply, call.deadline)).await??.boxed())
+        let mut reply = self.upstream.post_json(PATH, &call, body, until).await?;
+        let begun = async {
+            let beginning = whole::beginning(&mut reply).await;
+            if !whole::is_document(&beginning) {
+                return Ok(Pieces::begin(self.upstream.clone(), reply, &beginning, call.deadline).await?.boxed());
+            }
+            // Refusals come like this from some, with status 200, and whole answers from servers that cannot stream.
+            let body = [beginning, self.upstream.body(reply, until).await?.into()].concat();
+            let pieces = whole::read_in_pieces(&body).map_err(|error| self.upstream.redacted(error))?;
+            Ok(iter(pieces.map(Ok)).boxed())
+        };
+        within(until, begun).await?
     }
+}
+
+/// LiteLLM answers with nothing where an upstream of its own failed within a stream.
+fn warn_of_nothing() {
+    tracing::warn!("the upstream answered with nothing and counts no tokens: it may have lost a failure of its own");
 }
 
 /// Finish reasons that mean the upstream gave up: vLLM and SGLang abort, OpenRouter's provider broke, DeepSeek is full.

@@ -8,10 +8,13 @@ use std::{
 
 use futures_util::Stream;
 use openai_dialect::chat::{CallNumbers, ChunkEvent, ChunkReader};
-use tokio::time::{Instant, Sleep, sleep_until};
-use triptych_proto::chat_stream::Piece;
+use tokio::{
+    task::coop::has_budget_remaining,
+    time::{Instant, Sleep, sleep_until},
+};
+use triptych_proto::{chat_stream::Piece, v1 as pb};
 
-use super::broken_off;
+use super::{broken_off, warn_of_nothing};
 use crate::{
     error::ProviderError,
     upstream::{Broken, Event, EventReader, Reply, Upstream, failure_in_reply},
@@ -27,10 +30,8 @@ pub(super) struct Pieces {
     /// The piece that was waited for before the stream was handed over.
     first: Option<Piece>,
     deadline: Option<Instant>,
-    /// When something of the reply arrived last: the clock is not asked for each of the pieces that arrive together.
+    /// When something of the reply arrived last, be it a comment that only says that the upstream lives.
     arrived: Instant,
-    /// When the last piece arrived.
-    heard: Instant,
     /// Set anew only when it rings, not with every piece: that would cost as much as the piece.
     alarm: Pin<Box<Sleep>>,
     /// Whom it wakes.
@@ -40,34 +41,24 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// The stream, once its first piece is there; until then only the caller bounds the wait. A reply that begins with a
-    /// failure can still be answered as one.
+    /// failure can still be answered as one. `beginning` was read of the body before.
     pub(super) async fn begin(
         upstream: Upstream,
         reply: Reply,
+        beginning: &[u8],
         deadline: Option<Instant>,
     ) -> Result<Self, ProviderError> {
         let now = Instant::now();
         let (first, alarm) = (None, Box::pin(sleep_until(now)));
-        let (events, answer) = (EventReader::default(), Answer::default());
-        let mut begun = Self {
-            upstream,
-            reply,
-            events,
-            answer,
-            first,
-            deadline,
-            arrived: now,
-            heard: now,
-            alarm,
-            alarmed: None,
-            over: false,
-        };
+        let (mut events, answer) = (EventReader::default(), Answer::default());
+        events.push(beginning);
+        let mut begun =
+            Self { upstream, reply, events, answer, first, deadline, arrived: now, alarm, alarmed: None, over: false };
         match poll_fn(|cx| begun.poll_piece(cx)).await {
             Ok(Some(piece)) => begun.first = Some(piece),
             Ok(None) => begun.over = true,
             Err(error) => return Err(begun.upstream.redacted(error)),
         }
-        begun.heard = begun.arrived;
         let due = begun.due();
         begun.alarm.as_mut().reset(due);
         Ok(begun)
@@ -75,7 +66,7 @@ impl Pieces {
 
     /// When silence will have lasted too long.
     fn due(&self) -> Instant {
-        let idle = self.heard + self.upstream.limits.idle;
+        let idle = self.arrived + self.upstream.limits.idle;
         self.deadline.map_or(idle, |deadline| deadline.min(idle))
     }
 
@@ -92,7 +83,13 @@ impl Pieces {
                 }
             }
             match ready!(self.reply.poll_body(cx, |data| self.events.push(data))) {
-                Ok(true) => self.arrived = Instant::now(),
+                Ok(true) => {
+                    self.arrived = Instant::now();
+                    // An upstream that never pauses would never let the alarm ring.
+                    if self.deadline.is_some_and(|deadline| deadline <= self.arrived) {
+                        return Poll::Ready(Err(too_late()));
+                    }
+                }
                 Ok(false) => {
                     let last = match self.events.last()? {
                         Some(event) => self.answer.read(&event)?,
@@ -108,14 +105,25 @@ impl Pieces {
         }
     }
 
-    /// The end of a stream is a success only if a choice was finished before it: upstreams that die just close.
+    /// The end of a stream is a success only if every choice was finished before it: upstreams that die just close.
     fn end(&self) -> Result<Option<Piece>, ProviderError> {
-        if self.answer.finished { Ok(None) } else { Err(cut_off()) }
+        if !self.answer.choices.are_finished() {
+            return Err(cut_off());
+        }
+        if self.answer.counts_nothing && !self.answer.said {
+            warn_of_nothing();
+        }
+        Ok(None)
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<ProviderError> {
         let alarmed = self.alarmed.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
         if alarmed && !self.alarm.is_elapsed() {
+            return Poll::Pending;
+        }
+        // The runtime turned the read away, what has arrived or not, and would turn the alarm away without setting it.
+        // It comes back at once.
+        if !has_budget_remaining() {
             return Poll::Pending;
         }
         loop {
@@ -144,14 +152,7 @@ impl Stream for Pieces {
             return Poll::Ready(None);
         }
         let next = match this.poll_piece(cx) {
-            Poll::Ready(next) => {
-                this.heard = this.arrived;
-                match next {
-                    // An upstream that never pauses would never let the alarm ring.
-                    Ok(Some(_)) if this.deadline.is_some_and(|deadline| deadline <= this.heard) => Err(too_late()),
-                    next => next.map_err(|error| this.upstream.redacted(error)),
-                }
-            }
+            Poll::Ready(next) => next.map_err(|error| this.upstream.redacted(error)),
             Poll::Pending => Err(ready!(this.poll_alarm(cx))),
         };
         this.over = !matches!(next, Ok(Some(_)));
@@ -172,8 +173,32 @@ fn cut_off() -> ProviderError {
 struct Answer {
     chunks: ChunkReader,
     calls: CallNumbers,
-    /// A finish reason has come: from here on the end of the stream is no failure.
-    finished: bool,
+    choices: Choices,
+    /// There was a text or a call of a function.
+    said: bool,
+    /// The last usage has no tokens made.
+    counts_nothing: bool,
+}
+
+/// Which choices have begun and which were given a finish reason, a bit for each index.
+#[derive(Default)]
+struct Choices {
+    begun: u128,
+    finished: u128,
+}
+
+impl Choices {
+    /// Callers get at most 128 choices. Whoever sends more has the rest counted as one.
+    fn note(&mut self, index: u32, finished: bool) {
+        let choice = 1 << index.min(u128::BITS - 1);
+        self.begun |= choice;
+        self.finished |= if finished { choice } else { 0 };
+    }
+
+    /// Whether the end of the stream is no failure. A choice that never began is none: not every upstream knows `n`.
+    fn are_finished(&self) -> bool {
+        self.finished != 0 && self.begun == self.finished
+    }
 }
 
 /// What an event of the stream stands for.
@@ -201,17 +226,33 @@ impl Answer {
         match event {
             ChunkEvent::Piece(Piece::Whole(mut piece)) => {
                 self.calls.number(&mut piece);
-                for reason in piece.choices.iter().filter_map(|choice| choice.finish_reason.as_deref()) {
+                for choice in &piece.choices {
+                    let reason = choice.finish_reason.as_deref().unwrap_or_default();
                     if let Some(error) = broken_off(reason) {
                         return Err(error);
                     }
-                    self.finished |= !reason.is_empty();
+                    self.choices.note(choice.index, !reason.is_empty());
+                    self.said |= choice.delta.as_ref().is_some_and(says);
+                }
+                if let Some(usage) = &piece.usage {
+                    self.counts_nothing = usage.completion_tokens == 0;
                 }
                 Ok(Read::Piece(Piece::Whole(piece)))
             }
             // It calls nothing and ends nothing, but for what the piece that it repeats did.
-            ChunkEvent::Piece(text @ Piece::Text(_)) => Ok(Read::Piece(text)),
+            ChunkEvent::Piece(text @ Piece::Text(_)) => {
+                self.said = true;
+                Ok(Read::Piece(text))
+            }
             ChunkEvent::Error(error) => Err(failure_in_reply(&error)),
         }
     }
 }
+
+fn says(delta: &pb::ChatDelta) -> bool {
+    let texts = [&delta.content, &delta.refusal, &delta.reasoning_content];
+    !delta.tool_calls.is_empty() || texts.into_iter().flatten().any(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests;
