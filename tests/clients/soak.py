@@ -2,7 +2,7 @@
 
     soak.py PATH_OF_TRIPTYCH [SECONDS]
 
-Starts the upstream and the server itself, on free ports. Only the standard library.
+Starts the upstream and the server itself, on free ports. Needs grpcio.
 """
 
 import asyncio
@@ -10,14 +10,18 @@ import json
 import logging
 import os
 import random
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
-CALLERS = 48
+import grpc
+from chats import CREATE, QUESTION, STREAM, triptych
+
+CALLERS = 40
+CALLERS_OVER_GRPC = 8
+# Calls under way at once.
+PLACES = 32
 HEAD = "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -39,6 +43,8 @@ class Upstream:
     def __init__(self):
         self.open = 0
         self.served = Counter()
+        # Once it is there, answers are whole, and wait for one another.
+        self.together: asyncio.Barrier | None = None
 
     async def serve(self, reader, writer):
         self.open += 1
@@ -60,6 +66,9 @@ class Upstream:
             ["well", "slow", "cut", "no finish", "hidden error", "garbage", "429", "500", "503", "hang", "close", "early", "torn"],
             [40, 8, 4, 3, 3, 3, 5, 5, 5, 2, 4, 3, 8],
         )[0]
+        if self.together:
+            kind, stream = "well", False
+            await self.together.wait()
         self.served[kind] += 1
         if kind in ("429", "500", "503"):
             body = b'{"error":{"message":"scripted","type":"server_error"}}'
@@ -119,12 +128,14 @@ class Upstream:
         return True
 
 
-async def call(port: int, outcomes: Counter) -> None:
-    """One call on a connection of its own, given up half-way by some callers."""
+async def call(port: int, outcomes: Counter, patient: bool = False) -> None:
+    """One call over REST on a connection of its own, given up half-way by some callers."""
     stream, patience = random.random() < 0.7, random.choice([None, None, 0.0, 0.01, 0.05, 0.3])
+    if patient:
+        stream, patience = False, None
     body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hello " * random.randint(1, 50)}]}).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: soak\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-    if random.random() < 0.1:
+    if random.random() < 0.1 and not patient:
         head += f"x-request-timeout-ms: {random.randint(1, 200)}\r\n"
     if random.random() < 0.1:
         head += f"x-triptych-on-disconnect: {random.choice(['continue', '1', 'cancel'])}\r\n"
@@ -158,54 +169,79 @@ def memory(pid: int) -> int:
     return int(next(line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")))
 
 
+async def call_over_grpc(channel: grpc.aio.Channel, outcomes: Counter) -> None:
+    stream, patience = random.random() < 0.7, random.choice([None, None, 0.01, 0.05, 0.3])
+    limit = random.choice([None] * 9 + [random.uniform(0.01, 0.2)])
+    call = channel.unary_stream(STREAM)(QUESTION, timeout=limit) if stream else channel.unary_unary(CREATE)(QUESTION, timeout=limit)
+
+    async def answer():
+        return [piece async for piece in call] if stream else await call
+
+    try:
+        await asyncio.wait_for(answer(), 60 if patience is None else patience)
+        outcomes["gRPC OK"] += 1
+    except grpc.aio.AioRpcError as error:
+        assert error.code() != grpc.StatusCode.UNKNOWN, error
+        outcomes[f"gRPC {error.code().name}"] += 1
+    except TimeoutError:
+        call.cancel()
+        outcomes["gRPC hung up" if patience is not None else "STUCK"] += 1
+
+
+async def all_places(server, upstream: Upstream) -> None:
+    """As many calls as there are places are answered at the same time, which no place that was lost could be."""
+    upstream.together = asyncio.Barrier(PLACES)
+    outcomes = Counter()
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(call(server.rest, outcomes, patient=True) for _ in range(PLACES)))
+    assert outcomes.total() == PLACES == sum(count for name, count in outcomes.items() if name.startswith("200")), outcomes
+
+
 async def soak(program: str, seconds: float) -> None:
     upstream = Upstream()
     listening = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, backlog=1024, limit=1 << 20)
     base = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-    with tempfile.TemporaryDirectory() as place:
-        settings = {"CHAT_BASE_URL": base, "CHAT_MODEL": "m", "TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
-        # The breaker would spare the callers most of the faults.
-        settings |= {"TRIPTYCH_CHAT_ROUTING_FAILURES": "1000000", "TRIPTYCH_CHAT_ROUTING_COOLDOWN": "1ms"}
-        settings |= {"TRIPTYCH_LOG_FILTER": "error", "TRIPTYCH_CHAT_FIRST_BYTE_TIMEOUT": "2s"}
-        environment = {name: value for name, value in os.environ.items() if "TRIPTYCH" not in name and "PROXY" not in name.upper()}
-        with open(Path(place) / "log", "wb") as log:
-            server = subprocess.Popen([program], cwd=place, env=environment | settings, stdout=subprocess.PIPE, stderr=log, text=True)
-        try:
-            port = next(int(line.rsplit(":", 1)[1].split("/")[0]) for line in server.stdout if "REST" in line)
-            outcomes, end = Counter(), time.monotonic() + seconds
+    # Fewer places than callers. The breaker would spare them most of the faults.
+    routing = {"MAX_IN_FLIGHT": str(PLACES), "QUEUE": "8", "FAILURES": "1000000", "COOLDOWN": "1ms"}
+    settings = {f"TRIPTYCH_CHAT_ROUTING_{name}": value for name, value in routing.items()}
+    with triptych(program, base, TRIPTYCH_CHAT_FIRST_BYTE_TIMEOUT="2s", **settings) as server:
+        outcomes, end = Counter(), time.monotonic() + seconds
 
-            async def caller():
+        async def caller():
+            while time.monotonic() < end:
+                await call(server.rest, outcomes)
+
+        async def caller_over_grpc():
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{server.grpc}") as channel:
                 while time.monotonic() < end:
-                    await call(port, outcomes)
+                    await call_over_grpc(channel, outcomes)
 
-            await asyncio.gather(*(call(port, Counter()) for _ in range(200)))
-            warm, before = memory(server.pid), upstream.served.total()
-            await asyncio.gather(*(caller() for _ in range(CALLERS)))
-            print(f"{sum(outcomes.values())} calls in {seconds:.0f} s:", dict(outcomes.most_common()))
-            print(f"{upstream.served.total() - before} answers of the upstream:", dict(upstream.served.most_common()))
-            for _ in range(100):
-                left = {name: value for name, value in (await asyncio.to_thread(gauges, port)).items() if value > 0}
-                if list(left.values()) == [1.0] and "requests_in_flight" in str(left):
-                    left = {}  # The question itself.
-                if not left:
-                    break
-                await asyncio.sleep(0.1)
-            after = memory(server.pid)
-            sockets = sum("socket" in os.readlink(fd) for fd in Path(f"/proc/{server.pid}/fd").iterdir())
-            print(f"left: {left or 'nothing'}; sockets {sockets}, of them kept to the upstream {upstream.open}; memory {warm} -> {after} KiB")
-            assert not left, left
-            assert not outcomes["STUCK"], "callers waited in vain"
-            # Two listeners, the pairs of the runtimes' signals, and what is kept for the next call.
-            assert sockets - upstream.open <= 12, f"{sockets} sockets, {upstream.open} to the upstream"
-            assert after < warm + 16 * 1024, f"memory grew from {warm} to {after} KiB"
-            server.terminate()
-            assert server.wait(30) == 0, "it did not end in order"
-            errors = (Path(place) / "log").read_text()
-            assert "panic" not in errors, errors[-2000:]
-        finally:
-            server.kill()
-            server.wait()
-            listening.close()
+        await asyncio.gather(*(call(server.rest, Counter()) for _ in range(200)))
+        warm, before = memory(server.process.pid), upstream.served.total()
+        await asyncio.gather(*(caller() for _ in range(CALLERS)), *(caller_over_grpc() for _ in range(CALLERS_OVER_GRPC)))
+        print(f"{outcomes.total()} calls in {seconds:.0f} s:", dict(outcomes.most_common()))
+        print(f"{upstream.served.total() - before} answers of the upstream:", dict(upstream.served.most_common()))
+        for _ in range(100):
+            left = {name: value for name, value in (await asyncio.to_thread(gauges, server.rest)).items() if value > 0}
+            if list(left.values()) == [1.0] and "requests_in_flight" in str(left):
+                left = {}  # The question itself.
+            if not left:
+                break
+            await asyncio.sleep(0.1)
+        after = memory(server.process.pid)
+        sockets = sum("socket" in os.readlink(fd) for fd in Path(f"/proc/{server.process.pid}/fd").iterdir())
+        print(f"left: {left or 'nothing'}; sockets {sockets}, of them kept to the upstream {upstream.open}; memory {warm} -> {after} KiB")
+        assert not left, left
+        assert not outcomes["STUCK"], "callers waited in vain"
+        # Two listeners, the pairs of the runtimes' signals, and what is kept for the next call.
+        assert sockets - upstream.open <= 12, f"{sockets} sockets, {upstream.open} to the upstream"
+        assert after < warm + 16 * 1024, f"memory grew from {warm} to {after} KiB"
+        await all_places(server, upstream)
+        print(f"all {PLACES} places are free")
+        server.process.terminate()
+        assert server.process.wait(30) == 0, "it did not end in order"
+        assert "panic" not in server.log(), server.log()[-2000:]
+    listening.close()
 
 
 if __name__ == "__main__":

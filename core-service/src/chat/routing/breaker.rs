@@ -25,11 +25,22 @@ pub enum State {
     Open {
         /// When one call may probe.
         until: Instant,
-        /// It works, but paces us: after the rest all calls pass, without a probe.
-        paced: bool,
+        /// What it rests from.
+        cause: Cause,
     },
     /// One call may probe, or is on its way.
     HalfOpen,
+}
+
+/// What a target rests from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Failures in a row. After the rest one call finds out whether it is well again.
+    Failures,
+    /// It works, but paces us. After the rest all calls pass.
+    Pace,
+    /// It said for how long it cannot serve. After the rest all calls pass: if it still cannot, it will say so.
+    Absence,
 }
 
 /// The breaker of one target.
@@ -49,8 +60,14 @@ struct Inner {
 #[derive(Debug)]
 struct Rest {
     until: Instant,
-    paced: bool,
+    cause: Cause,
     probing: bool,
+}
+
+impl Rest {
+    fn ended_by_itself(&self) -> bool {
+        self.cause != Cause::Failures && self.until <= Instant::now()
+    }
 }
 
 impl Breaker {
@@ -61,9 +78,9 @@ impl Breaker {
     pub(super) fn state(&self) -> State {
         match &self.inner().rest {
             None => State::Closed,
-            Some(rest) if rest.paced && rest.until <= Instant::now() => State::Closed,
+            Some(rest) if rest.ended_by_itself() => State::Closed,
             Some(rest) if rest.probing || rest.until <= Instant::now() => State::HalfOpen,
-            Some(rest) => State::Open { until: rest.until, paced: rest.paced },
+            Some(rest) => State::Open { until: rest.until, cause: rest.cause },
         }
     }
 
@@ -75,8 +92,7 @@ impl Breaker {
     /// Lets a call pass, if it may: `Some(true)` makes it the probe, which must end in one of the three below.
     pub(super) fn enter(&self) -> Option<bool> {
         let rest = &mut self.inner().rest;
-        // It was well all the time, so nobody needs to find out.
-        rest.take_if(|rest| rest.paced && rest.until <= Instant::now());
+        rest.take_if(|rest| rest.ended_by_itself());
         match rest {
             None => Some(false),
             Some(rest) if rest.probing || Instant::now() < rest.until => None,
@@ -105,15 +121,15 @@ impl Breaker {
 
     /// The target failed. It rests at once for as long as it asked to, if it did.
     pub(super) fn failed(&self, probe: bool, asked: Option<Duration>) {
-        self.rest(probe, false, asked);
+        self.rest(probe, if asked.is_some() { Cause::Absence } else { Cause::Failures }, asked);
     }
 
     /// The target paces us.
     pub(super) fn paced(&self, probe: bool, asked: Option<Duration>) {
-        self.rest(probe, true, asked);
+        self.rest(probe, Cause::Pace, asked);
     }
 
-    fn rest(&self, probe: bool, paced: bool, asked: Option<Duration>) {
+    fn rest(&self, probe: bool, cause: Cause, asked: Option<Duration>) {
         let mut inner = self.inner();
         let pause = if let Some(asked) = asked {
             asked
@@ -130,7 +146,7 @@ impl Breaker {
             Some(rest) if !probe => (rest.until.max(until), rest.probing),
             Some(_) | None => (until, false),
         };
-        inner.rest = Some(Rest { until, paced, probing });
+        inner.rest = Some(Rest { until, cause, probing });
     }
 
     /// The probe ended without a word about the target: the next call probes.
@@ -170,7 +186,7 @@ mod tests {
             assert_eq!(breaker.state(), State::Closed);
         }
         breaker.failed(false, None);
-        assert!(matches!(breaker.state(), State::Open { paced: false, .. }) && breaker.enter().is_none());
+        assert!(matches!(breaker.state(), State::Open { cause: Cause::Failures, .. }) && breaker.enter().is_none());
         advance(COOLDOWN).await;
         assert_eq!(breaker.state(), State::HalfOpen);
         assert_eq!((breaker.enter(), breaker.enter()), (Some(true), None), "one probe at a time");
@@ -199,7 +215,7 @@ mod tests {
         breaker.paced(false, Some(Duration::from_secs(1)));
         breaker.succeeded(false);
         advance(Duration::from_secs(59)).await;
-        assert!(matches!(breaker.state(), State::Open { paced: true, .. }));
+        assert!(matches!(breaker.state(), State::Open { cause: Cause::Pace, .. }));
         advance(Duration::from_secs(1)).await;
         assert!(breaker.admits());
     }
@@ -220,16 +236,16 @@ mod tests {
     async fn who_paces_without_a_word_of_how_long_rests_after_a_few_times_and_who_is_away_says_until_when() {
         let pacing = breaker();
         (0..3).for_each(|_| pacing.paced(false, None));
-        assert!(matches!(pacing.state(), State::Open { paced: true, .. }));
+        assert!(matches!(pacing.state(), State::Open { cause: Cause::Pace, .. }));
         advance(COOLDOWN).await;
         assert_eq!((pacing.enter(), pacing.enter()), (Some(false), Some(false)), "it was never broken");
 
         let away = breaker();
         away.failed(false, Some(Duration::from_mins(1)));
         advance(Duration::from_secs(59)).await;
-        assert!(matches!(away.state(), State::Open { paced: false, .. }));
+        assert!(matches!(away.state(), State::Open { cause: Cause::Absence, .. }));
         advance(Duration::from_secs(1)).await;
-        assert_eq!((away.enter(), away.enter()), (Some(true), None), "one finds out");
+        assert_eq!((away.enter(), away.enter()), (Some(false), Some(false)), "it said when it would be back");
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use triptych_proto::{chat_stream::Piece, v1 as pb};
 
 pub use self::{
-    breaker::{BreakerSettings, State},
+    breaker::{BreakerSettings, Cause, State},
     gate::Gate,
     retry::RetrySettings,
     route::{ATTEMPTS, Route, SESSION},
@@ -152,9 +152,9 @@ impl Routed {
         let mut limited = true;
         for target in &self.targets {
             match target.state() {
-                State::Open { until, paced } => {
+                State::Open { until, cause } => {
                     back = Some(back.map_or(until, |back| back.min(until)));
-                    limited &= paced;
+                    limited &= cause == Cause::Pace;
                 }
                 // It works, so it was its bound that kept the call away.
                 State::Closed => return ProviderError::Overloaded { retry_after: COME_BACK },
@@ -167,7 +167,7 @@ impl Routed {
                 retry_after: Some(back.saturating_duration_since(Instant::now())),
             },
             Some(_) | None => ProviderError::Unavailable {
-                message: "all upstreams of this model are resting after failures".to_owned(),
+                message: "all upstreams of this model are resting".to_owned(),
                 retry_after: back.map(|back| back.saturating_duration_since(Instant::now())),
             },
         }
