@@ -41,6 +41,39 @@ async fn a_lone_upstream_is_tried_again_rests_and_tells_what_was_tried() {
 }
 
 #[tokio::test]
+async fn callers_who_would_not_wait_do_not_rest_an_upstream_and_broken_streams_do() {
+    over_both_hops_with(
+        |settings, _| settings.chat.routing = Routing { failures: 2, retries: 0, ..Routing::default() },
+        async |world| {
+            for _ in 0..3 {
+                world.upstream.will(Reply::silence());
+                let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "x"}]}).to_string();
+                let request = world.request(reqwest::Method::POST, "/v1/chat/completions").body(body);
+                let request = request.header("content-type", "application/json").header("x-request-timeout-ms", "50");
+                let answer = soon("an answer", request.send()).await.unwrap();
+                assert_eq!(error_of(answer).await.0.as_u16(), 504);
+                world.upstream.saw().await;
+                world.upstream.was_left().await;
+            }
+            world.upstream.will(Reply::new(200, REPLY));
+            assert_eq!(tried(world).await, "upstream=ok");
+            world.upstream.saw().await;
+            for _ in 0..2 {
+                world.upstream.will(Reply::stream().send(&content("a")).cut());
+                let events = Events::of(world.chat(hello(&json!({"stream": true}))).await).rest().await;
+                assert!(data(&events[1])["error"].is_object(), "{events:?}");
+                world.upstream.saw().await;
+            }
+            let answer = world.chat(hello(&json!({}))).await;
+            assert!(answer.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 10, "{answer:?}");
+            let (status, error) = error_of(answer).await;
+            assert_eq!((status.as_u16(), &error["code"]), (502, &json!("upstream_unavailable")));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_lone_upstream_may_have_aliases() {
     over_both_hops_with(
         |settings, _| {
