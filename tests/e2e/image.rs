@@ -7,6 +7,7 @@ mod midjourney;
 mod nano_banana;
 mod openai;
 mod outcome;
+mod several;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;

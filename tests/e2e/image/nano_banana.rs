@@ -69,11 +69,11 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
 const ELSEWHERE: [&str; 6] =
     ["README.md", "edit.json", "stream.sse", "stream-blocked.sse", "stream-cut.sse", "stream-error.sse"];
 
-fn fixtures() -> Fixtures {
+pub(super) fn fixtures() -> Fixtures {
     Fixtures::of("nano_banana")
 }
 
-fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+pub(super) fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::NanoBanana;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/v1beta");

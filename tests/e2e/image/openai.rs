@@ -80,12 +80,12 @@ pub(super) fn fixture(world: &World, name: &str) -> String {
     fixtures().text(world, name)
 }
 
-fn reply(world: &World, name: &str) -> Reply {
+pub(super) fn reply(world: &World, name: &str) -> Reply {
     fixtures().reply(world, name)
 }
 
 /// Connects the scripted upstream for pictures as well.
-fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+pub(super) fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::Openai;
     settings.image.openai.base_url.clone_from(&settings.chat.base_url);
     settings.image.openai.api_key = Some(PLAYED.key.into());
