@@ -6,6 +6,7 @@ mod fan_out;
 mod fit;
 mod joined;
 mod ledger;
+mod making;
 mod native;
 pub mod providers;
 pub mod service;

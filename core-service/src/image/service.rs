@@ -1,29 +1,29 @@
 //! The gRPC door of the image panel.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{
-    FutureExt, Stream, StreamExt, TryStreamExt,
+    FutureExt, StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
 use prost::Message;
-use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
-use triptych_proto::v1::{self as pb, image_service_server::ImageService, stream_images_response::Event};
+use triptych_proto::v1::{self as pb, image_service_server::ImageService};
 
 use super::{
-    Background, ImageEvent, ImageSpec,
-    answer::{Answer, in_message, in_words},
-    fit::{Fitted, Fitter, Wish},
+    Background, ImageSpec,
+    answer::{Answer, in_message},
+    fit::{Fitter, Wish},
     joined::{self, Joined},
     ledger::Ledger,
-    validate::{self, Checked, Delivery},
+    making::{self, Making, in_time},
+    validate::{self, Checked},
 };
 use crate::{
-    call::{self, Call, Chunks},
+    call::{self, Call},
     catalog::Catalog,
-    error::{Error, ProviderError},
+    error::Error,
     keys::{Caller, Keys},
     media::{InputPicture, Inputs, Vault},
 };
@@ -31,11 +31,6 @@ use crate::{
 /// The two calls, told apart where a request is joined.
 const WHOLE: u8 = 0;
 const STREAM: u8 = 1;
-
-/// How long before a deadline the pictures that are finished by then are handed over: a twentieth of the time there was,
-/// and no more than this. The deadline is also kept further out, by the transport of either side, which began to count
-/// earlier and throws away whatever has not come back by then.
-const EARLY: Duration = Duration::from_secs(1);
 
 /// Input pictures of one request that are fetched and decoded at a time.
 const INPUTS_AT_ONCE: usize = 4;
@@ -50,19 +45,6 @@ pub struct ImageDoor {
     joined: Joined<Answer>,
     keys: Keys,
     /// How many bytes of pictures one message may carry.
-    room: usize,
-}
-
-/// A request on its way: who makes the pictures, and how they are handed over.
-struct Admitted {
-    events: Chunks<ImageEvent>,
-    ledger: Ledger,
-    /// The public name of the model.
-    model: String,
-    wish: Wish,
-    delivery: Delivery,
-    deadline: Option<Instant>,
-    /// How many bytes of pictures the message they go in still takes.
     room: usize,
 }
 
@@ -100,7 +82,7 @@ impl ImageDoor {
         image: Option<pb::ImageRequest>,
         idempotency_key: String,
         partial_images: u32,
-    ) -> Result<Admitted, Error> {
+    ) -> Result<Making, Error> {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
         call::check_idempotency_key(&idempotency_key)?;
         let entry = self.catalog.image.find(&image.model)?;
@@ -125,7 +107,17 @@ impl ImageDoor {
             Ok(entry.provider.generate(call).await?)
         });
         let events = events.await?;
-        Ok(Admitted { events, ledger, model: entry.id.clone(), wish, delivery, deadline, room: usize::MAX })
+        Ok(Making {
+            events,
+            ledger,
+            model: entry.id.clone(),
+            wish,
+            delivery,
+            deadline,
+            room: usize::MAX,
+            fitter: self.fitter.clone(),
+            vault: self.vault.clone(),
+        })
     }
 
     async fn with_inputs(
@@ -155,108 +147,6 @@ impl ImageDoor {
         Ok(spec)
     }
 
-    /// The provider's next picture or preview in the contract's words; `None` once it has no more. Given up before its
-    /// end, it loses that event, and the ledger knows nothing of it.
-    async fn next(&self, admitted: &mut Admitted) -> Result<Option<Event>, Error> {
-        // Nothing that comes behind the last picture is worth waiting for.
-        while !admitted.ledger.is_settled()
-            && let Some(event) = admitted.events.try_next().await?
-        {
-            let created = call::unix_now();
-            match event {
-                ImageEvent::Preview { index, partial, picture } => {
-                    admitted.ledger.preview(index)?;
-                    let wish = Wish { original: false, ..admitted.wish };
-                    match self.fitter.fit(picture, wish).await {
-                        Ok(Fitted { picture, .. }) => {
-                            let picture = Some(in_words(picture, String::new()));
-                            let preview =
-                                pb::ImagePreview { picture_index: index, partial_index: partial, picture, created };
-                            return Ok(Some(Event::Preview(preview)));
-                        }
-                        // The picture itself may be sound all the same.
-                        Err(error) => tracing::debug!(%error, "a preview is left out"),
-                    }
-                }
-                ImageEvent::Finished { index, picture, revised_prompt } => {
-                    let fitted = match self.fitter.fit(picture, admitted.wish).await {
-                        Ok(fitted) => fitted,
-                        // The others may be sound all the same.
-                        Err(error) => {
-                            admitted.ledger.failed(index, error)?;
-                            continue;
-                        }
-                    };
-                    let picture = Some(self.hand_over(admitted, fitted, revised_prompt).await?);
-                    admitted.ledger.finished(index)?;
-                    let finished = pb::ImageFinished { picture_index: index, picture, created, usage: None };
-                    return Ok(Some(Event::Finished(finished)));
-                }
-                ImageEvent::Failed { index, error } => admitted.ledger.failed(index, error)?,
-                ImageEvent::Usage(usage) => admitted.ledger.spent(usage),
-            }
-        }
-        Ok(None)
-    }
-
-    async fn hand_over(
-        &self,
-        admitted: &mut Admitted,
-        fitted: Fitted,
-        revised_prompt: String,
-    ) -> Result<pb::Picture, Error> {
-        let Fitted { picture, original } = fitted;
-        let original_media_key = match original {
-            Some(original) => self.vault.put_content(original.data, original.media_type).await?.key,
-            None => String::new(),
-        };
-        let (data, media_type) = (picture.data.clone(), picture.media_type);
-        let picture = pb::Picture { original_media_key, ..in_words(picture, revised_prompt) };
-        if admitted.delivery == Delivery::Bytes
-            && let Some(room) = admitted.room.checked_sub(data.len())
-        {
-            admitted.room = room;
-            return Ok(picture);
-        }
-        let media_key = self.vault.put_content(data, media_type).await?.key;
-        Ok(pb::Picture { data: bytes::Bytes::new(), media_key, ..picture })
-    }
-
-    /// The next event of a stream: previews and pictures as they come, then the failures of those that did not.
-    async fn step(&self, stage: Stage) -> Result<Option<(Event, Stage)>, Error> {
-        let mut failures = match stage {
-            Stage::Ending(failures) => failures,
-            Stage::Making(mut admitted) => match self.next(&mut admitted).await {
-                Ok(Some(Event::Finished(finished))) => {
-                    let usage = admitted.ledger.usage();
-                    let event = Event::Finished(pb::ImageFinished { usage, ..finished });
-                    return Ok(Some((event, Stage::Making(admitted))));
-                }
-                Ok(Some(event)) => return Ok(Some((event, Stage::Making(admitted)))),
-                Ok(None) => admitted.ledger.close(None)?.into_iter(),
-                Err(error) => return Err(error),
-            },
-        };
-        Ok(failures.next().map(|failure| (Event::Failed(failure), Stage::Ending(failures))))
-    }
-}
-
-/// How far a stream of pictures has come.
-enum Stage {
-    Making(Box<Admitted>),
-    Ending(std::vec::IntoIter<pb::ImageFailure>),
-}
-
-impl Stage {
-    fn deadline(&self) -> Option<Instant> {
-        match self {
-            Self::Making(admitted) => admitted.deadline,
-            Self::Ending(_) => None,
-        }
-    }
-}
-
-impl ImageDoor {
     /// All pictures of a request at once.
     async fn generate(
         &self,
@@ -264,40 +154,12 @@ impl ImageDoor {
         request: pb::GenerateImagesRequest,
     ) -> Result<pb::GenerateImagesResponse, Error> {
         let pb::GenerateImagesRequest { image, idempotency_key } = request;
-        let early = call::deadline(metadata).map(early);
-        let mut admitted = self.admit(metadata, image, idempotency_key, 0).await?;
-        admitted.room = self.room;
-        let mut pictures = BTreeMap::new();
-        let cause = loop {
-            // With a picture in hand there is something to answer, and it has to get back in time.
-            let until = if pictures.is_empty() { admitted.deadline } else { early };
-            match in_time(until, self.next(&mut admitted)).await {
-                Ok(Some(Event::Finished(pb::ImageFinished { picture_index, picture, .. }))) => {
-                    pictures.insert(picture_index, picture.unwrap_or_default());
-                }
-                Ok(Some(Event::Preview(_) | Event::Failed(_))) => {}
-                Ok(None) => break None,
-                // What is made, and perhaps paid, is handed over all the same.
-                Err(Error::Provider(error)) if !pictures.is_empty() => break Some(error),
-                Err(error) => return Err(error),
-            }
-        };
-        let Admitted { mut ledger, model, .. } = admitted;
-        let usage = ledger.usage();
-        let failures = ledger.close(cause)?;
-        let pictures = pictures.into_values().collect();
-        Ok(pb::GenerateImagesResponse { created: call::unix_now(), model, pictures, usage, failures })
+        let early = call::deadline(metadata).map(making::early);
+        let making = self.admit(metadata, image, idempotency_key, 0).await?;
+        Making { room: self.room, ..making }.whole(early).await
     }
 
-    /// The pictures of an admitted request as they come. An error is the last item and ends the provider's work.
-    fn events(self, admitted: Admitted) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
-        stream::try_unfold(Stage::Making(Box::new(admitted)), move |stage| {
-            let door = self.clone();
-            async move { in_time(stage.deadline(), door.step(stage)).await }
-        })
-    }
-
-    async fn admit_stream(&self, metadata: &MetadataMap, request: pb::StreamImagesRequest) -> Result<Admitted, Error> {
+    async fn admit_stream(&self, metadata: &MetadataMap, request: pb::StreamImagesRequest) -> Result<Making, Error> {
         let pb::StreamImagesRequest { image, idempotency_key, partial_images } = request;
         self.admit(metadata, image, idempotency_key, partial_images).await
     }
@@ -378,14 +240,13 @@ impl ImageService for ImageDoor {
         let (metadata, _, request) = request.into_parts();
         let work = |metadata: MetadataMap, request| {
             let door = self.clone();
-            let admitted =
-                async move { Ok::<_, Error>(door.clone().events(door.admit_stream(&metadata, request).await?)) };
-            admitted.into_stream().try_flatten().map_ok(Answer::Event).boxed()
+            let events = async move { Ok::<_, Error>(door.admit_stream(&metadata, request).await?.one_by_one()) };
+            events.into_stream().try_flatten().map_ok(Answer::Event).boxed()
         };
         let joined = self.joined(&caller, &metadata, &request.idempotency_key, STREAM, &request, work).await?;
         let Some(answers) = joined else {
-            let admitted = self.admit_stream(&metadata, request).await?;
-            return Ok(Response::new(self.clone().events(admitted).map(in_message).boxed()));
+            let making = self.admit_stream(&metadata, request).await?;
+            return Ok(Response::new(making.one_by_one().map(in_message).boxed()));
         };
         let mut answers = answers.peekable();
         // What is wrong before the first event is the call's own failure.
@@ -399,20 +260,6 @@ impl ImageService for ImageDoor {
         });
         Ok(Response::new(events.boxed()))
     }
-}
-
-/// When what there is by then is handed over, so that it is back before this deadline.
-fn early(deadline: Instant) -> Instant {
-    let left = deadline.saturating_duration_since(Instant::now());
-    deadline - EARLY.min(left / 20)
-}
-
-/// Ends the work at the caller's deadline; dropping it ends the provider's.
-async fn in_time<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let Some(deadline) = deadline else { return work.await };
-    timeout_at(deadline, work).await.unwrap_or_else(|_| {
-        Err(ProviderError::Timeout("the deadline passed before the pictures were finished".to_owned()).into())
-    })
 }
 
 #[cfg(test)]

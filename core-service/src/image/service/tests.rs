@@ -9,14 +9,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use image::{ImageFormat, Rgba, RgbaImage};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tonic::Code;
 use tonic_types::StatusExt;
+use triptych_proto::v1::stream_images_response::Event;
 
 use super::*;
 use crate::{
+    call::Chunks,
     catalog::{Entry, Shelf},
-    image::{Edits, ImageProvider, Usage, providers::offline::OfflineImage},
+    error::ProviderError,
+    image::{Edits, ImageEvent, ImageProvider, Usage, providers::offline::OfflineImage},
     media::{MediaKey, input::InputSettings},
 };
 
