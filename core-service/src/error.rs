@@ -176,18 +176,7 @@ impl ProviderError {
 
     /// Whether the provider surely does nothing for the failed request, so that sending it again costs nothing twice.
     pub fn is_surely_not_taken(&self) -> bool {
-        match self {
-            Self::RateLimited { .. } | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Unavailable { .. } => {
-                true
-            }
-            Self::Refused { .. }
-            | Self::ContentPolicy(_)
-            | Self::Credentials(_)
-            | Self::NotSupported(_)
-            | Self::Timeout(_)
-            | Self::Broken(_)
-            | Self::Unreadable(_) => false,
-        }
+        self.is_transient() && !self.may_be_taken()
     }
 
     /// Whether the provider may have done, and billed, what was asked all the same.

@@ -2,14 +2,14 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
 
 use futures_util::Stream;
 use openai_dialect::chat::{CallNumbers, ChunkEvent, ChunkReader};
 use tokio::{
-    task::coop::has_budget_remaining,
+    task::coop::unconstrained,
     time::{Instant, Sleep, sleep_until},
 };
 use triptych_proto::{chat_stream::Piece, v1 as pb};
@@ -121,13 +121,9 @@ impl Pieces {
         if alarmed && !self.alarm.is_elapsed() {
             return Poll::Pending;
         }
-        // The runtime turned the read away, what has arrived or not, and would turn the alarm away without setting it.
-        // It comes back at once.
-        if !has_budget_remaining() {
-            return Poll::Pending;
-        }
         loop {
-            if self.alarm.as_mut().poll(cx).is_pending() {
+            // One that the runtime turned away, this turn's work being done, would not be set.
+            if pin!(unconstrained(self.alarm.as_mut())).poll(cx).is_pending() {
                 self.alarmed = Some(cx.waker().clone());
                 return Poll::Pending;
             }
