@@ -9,13 +9,13 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use core_service::{
     call::Chunks,
-    catalog::{Catalog, Entry, Shelf},
+    catalog::{Catalog, Entry, Models},
     chat::{
         ChatCall, ChatProvider,
-        keeper::Keeper,
+        detached::DetachedCalls,
         on_disconnect::OnDisconnect,
         routing::{BreakerSettings, Gate, RetrySettings, Routed, Target, policy::Weighted},
-        service::ChatDoor,
+        service::ChatGrpc,
     },
     config,
     error::ProviderError,
@@ -100,7 +100,7 @@ impl ChatProvider for Ready {
 /// The provider alone, or as every connected upstream is reached: a route with one target.
 const PATHS: [bool; 2] = [false, true];
 
-fn door(routed: bool) -> (Runtime, Arc<ChatDoor>, pb::ChatRequest) {
+fn door(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
     let ready: Arc<dyn ChatProvider> = Arc::new(Ready {
         reply: read_reply(REPLY.as_bytes()).unwrap().response,
         chunk: read_chunk(CHUNK.as_bytes()).unwrap().response,
@@ -122,10 +122,10 @@ fn door(routed: bool) -> (Runtime, Arc<ChatDoor>, pb::ChatRequest) {
         provider,
     };
     let catalog =
-        Catalog::new(Shelf::new(vec![entry]).unwrap(), Shelf::new(vec![]).unwrap(), Shelf::new(vec![]).unwrap());
+        Catalog::new(Models::new(vec![entry]).unwrap(), Models::new(vec![]).unwrap(), Models::new(vec![]).unwrap());
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-    let keeper = Keeper::on(runtime.handle().clone());
-    let door = ChatDoor::new(Arc::new(catalog), OnDisconnect::Cancel, keeper);
+    let detached = DetachedCalls::on(runtime.handle().clone());
+    let door = ChatGrpc::new(Arc::new(catalog), OnDisconnect::Cancel, detached);
     (runtime, Arc::new(door), request)
 }
 

@@ -2,6 +2,7 @@
 //! within a process.
 
 pub mod chat_stream;
+pub mod time;
 
 /// Messages and services of `triptych.v1`; their documentation is the contract's own.
 #[allow(

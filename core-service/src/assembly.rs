@@ -13,28 +13,28 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    catalog::{Catalog, Entry, Shelf},
-    chat::{ChatProvider, keeper::Keeper, providers::offline::OfflineChat, routing, service::ChatDoor},
+    catalog::{Catalog, Entry, Models},
+    chat::{ChatProvider, detached::DetachedCalls, grpc::ChatGrpc, providers::offline::OfflineChat, routing},
     config::{self, Grpc, Settings},
     error::Error,
-    image::{self, service::ImageDoor},
+    image::{self, grpc::ImageGrpc},
     keys::Keys,
     media::{
-        Downloads, Inputs, Vault,
+        Downloads, Inputs, MediaStore,
         download::DownloadSettings,
         fetch::FetchSettings,
+        grpc::MediaGrpc,
         guard::Guard,
         input::InputSettings,
-        service::MediaDoor,
-        sweeper::{Keeping, Sweeper, SweeperHandle},
+        sweeper::{RetentionPolicy, Sweeper, SweeperHandle},
     },
-    model::ModelDoor,
+    model::ModelGrpc,
     upstream::SetupError,
     video::{
         self, VideoProvider,
+        grpc::VideoGrpc,
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
-        service::VideoDoor,
         store::sqlite::SqliteStore,
     },
 };
@@ -53,8 +53,8 @@ pub struct Core {
     keys: Keys,
     grpc: Grpc,
     drained: OnceLock<Instant>,
-    keeper: Keeper,
-    errands: TaskTracker,
+    detached: DetachedCalls,
+    background: TaskTracker,
     runner: RunnerHandle,
     sweeper: SweeperHandle,
     store: SqliteStore,
@@ -64,15 +64,15 @@ pub struct Core {
 #[derive(Debug, Clone)]
 pub struct Services {
     /// Conversations.
-    pub chat: Arc<ChatDoor>,
+    pub chat: Arc<ChatGrpc>,
     /// Pictures.
-    pub image: Arc<ImageDoor>,
+    pub image: Arc<ImageGrpc>,
     /// Clips.
-    pub video: Arc<VideoDoor>,
+    pub video: Arc<VideoGrpc>,
     /// What is served.
-    pub model: Arc<ModelDoor>,
+    pub model: Arc<ModelGrpc>,
     /// Finished files.
-    pub media: Arc<MediaDoor>,
+    pub media: Arc<MediaGrpc>,
 }
 
 /// Why a core cannot be put together.
@@ -111,31 +111,32 @@ impl Core {
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
         let keeping = keeping(&settings.media);
-        let vault = Vault::open(&dir.join("media"))?.kept_for(keeping.retention.unwrap_or(Duration::MAX));
-        let inputs = Inputs::new(vault.clone(), inputs(&settings.media))?;
+        let media_store = MediaStore::open(&dir.join("media"))?.kept_for(keeping.retention.unwrap_or(Duration::MAX));
+        let inputs = Inputs::new(media_store.clone(), inputs(&settings.media))?;
         let store = SqliteStore::open(&dir.join("jobs.sqlite")).await.map_err(Error::from)?;
-        let jobs = Jobs::new(Arc::new(store.clone()), vault.clone(), jobs(&settings.jobs));
-        let errands = TaskTracker::new();
-        let images = image::assembly::entries(&settings.image, downloads(&settings.media)?, errands.clone())?;
+        let jobs = Jobs::new(Arc::new(store.clone()), media_store.clone(), jobs(&settings.jobs));
+        let background = TaskTracker::new();
+        let images = image::assembly::entries(&settings.image, downloads(&settings.media)?, background.clone())?;
         let catalog = Arc::new(Catalog::new(
-            Shelf::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
-            Shelf::new(images).map_err(OpenError::Ambiguous)?,
-            Shelf::new(video(&settings.video, &vault)).map_err(OpenError::Ambiguous)?,
+            Models::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
+            Models::new(images).map_err(OpenError::Ambiguous)?,
+            Models::new(video(&settings.video, &media_store)).map_err(OpenError::Ambiguous)?,
         ));
-        let keeper = Keeper::on(Handle::current());
-        let chat = ChatDoor::new(catalog.clone(), settings.chat.on_disconnect, keeper.clone());
-        let image = ImageDoor::new(catalog.clone(), vault.clone(), inputs.clone(), settings.image.idempotency_ttl);
+        let detached = DetachedCalls::on(Handle::current());
+        let chat = ChatGrpc::new(catalog.clone(), settings.chat.on_disconnect, detached.clone());
+        let image =
+            ImageGrpc::new(catalog.clone(), media_store.clone(), inputs.clone(), settings.image.idempotency_ttl);
         let services = Services {
             chat: Arc::new(chat.with_keys(keys.clone())),
             image: Arc::new(image.with_keys(keys.clone()).with_messages_of(settings.grpc.max_message_bytes)),
-            video: Arc::new(VideoDoor::new(catalog.clone(), jobs.clone(), inputs).with_keys(keys.clone())),
-            model: Arc::new(ModelDoor::new(catalog.clone()).with_keys(keys.clone())),
-            media: Arc::new(MediaDoor::new(vault.clone())),
+            video: Arc::new(VideoGrpc::new(catalog.clone(), jobs.clone(), inputs).with_keys(keys.clone())),
+            model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
+            media: Arc::new(MediaGrpc::new(media_store.clone())),
         };
-        let sweeper = Sweeper::new(vault, keeping, Arc::new(jobs.clone())).start();
+        let sweeper = Sweeper::new(media_store, keeping, Arc::new(jobs.clone())).start();
         let runner = Runner::start(jobs, catalog);
         let drained = OnceLock::new();
-        Ok(Self { services, keys, grpc: settings.grpc.clone(), drained, keeper, errands, runner, sweeper, store })
+        Ok(Self { services, keys, grpc: settings.grpc.clone(), drained, detached, background, runner, sweeper, store })
     }
 
     /// The doors. Cheap to clone.
@@ -163,14 +164,14 @@ impl Core {
     /// have what the servers left of the drain. The doors answer no more after this.
     pub async fn close(self) {
         let drained = self.drained();
-        let Self { services, keys: _, grpc: _, drained: _, keeper, errands, runner, sweeper, store } = self;
+        let Self { services, keys: _, grpc: _, drained: _, detached, background, runner, sweeper, store } = self;
         let images = async {
             services.image.close().await;
-            errands.close();
+            background.close();
             // What has not been said by then remains unsaid.
-            let _ = timeout(STEP_GRACE, errands.wait()).await;
+            let _ = timeout(STEP_GRACE, background.wait()).await;
         };
-        tokio::join!(images, keeper.finish(drained), runner.stop(STEP_GRACE), sweeper.stop());
+        tokio::join!(images, detached.finish(drained), runner.stop(STEP_GRACE), sweeper.stop());
         drop(services);
         store.close().await;
     }
@@ -188,9 +189,9 @@ fn inputs(settings: &config::Media) -> InputSettings {
     InputSettings { max_bytes: max_input_bytes, max_pixels, fetch }
 }
 
-fn keeping(settings: &config::Media) -> Keeping {
+fn keeping(settings: &config::Media) -> RetentionPolicy {
     let config::Media { retention, quota_bytes, .. } = *settings;
-    Keeping {
+    RetentionPolicy {
         retention: (!retention.is_zero()).then_some(retention),
         quota_bytes: (quota_bytes > 0).then_some(quota_bytes),
     }
@@ -203,10 +204,10 @@ fn jobs(settings: &config::Jobs) -> JobSettings {
 }
 
 /// The clips' models. What validation refuses has none.
-fn video(settings: &config::Video, vault: &Vault) -> Vec<Entry<dyn VideoProvider>> {
+fn video(settings: &config::Video, media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
     use config::VideoServiceType::{Midjourney, Offline, Openai, Seedance, Veo, Wan};
     match settings.service_type {
-        Offline => video::providers::offline::entries(vault),
+        Offline => video::providers::offline::entries(media_store),
         Seedance | Veo | Wan | Midjourney | Openai => vec![],
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use triptych_proto::v1 as pb;
+use triptych_proto::{
+    time::{self, Timestamp},
+    v1 as pb,
+};
 
 use crate::{chat::ChatProvider, error::Error, image::ImageProvider, video::VideoProvider};
 
@@ -13,42 +16,42 @@ const NEAR: f64 = 0.82;
 #[derive(Debug)]
 pub struct Catalog {
     /// Conversations.
-    pub chat: Shelf<dyn ChatProvider>,
+    pub chat: Models<dyn ChatProvider>,
     /// Pictures.
-    pub image: Shelf<dyn ImageProvider>,
+    pub image: Models<dyn ImageProvider>,
     /// Clips.
-    pub video: Shelf<dyn VideoProvider>,
-    since: i64,
+    pub video: Models<dyn VideoProvider>,
+    since: Timestamp,
 }
 
 impl Catalog {
     /// A catalog of these shelves; its models count as served from now on.
     pub fn new(
-        chat: Shelf<dyn ChatProvider>,
-        image: Shelf<dyn ImageProvider>,
-        video: Shelf<dyn VideoProvider>,
+        chat: Models<dyn ChatProvider>,
+        image: Models<dyn ImageProvider>,
+        video: Models<dyn VideoProvider>,
     ) -> Self {
-        Self { chat, image, video, since: crate::call::unix_now() }
+        Self { chat, image, video, since: time::now() }
     }
 
     /// What `ModelService` lists: the panels in order, the default of each first, hidden models left out.
-    pub fn models(&self, panel: pb::Panel) -> Vec<pb::Model> {
+    pub fn models(&self, modality: pb::Modality) -> Vec<pb::Model> {
         let chat = || self.chat_models(false);
-        let image = || self.image.models(pb::Panel::Image, self.since, false).map(serving);
-        let video = || self.video.models(pb::Panel::Video, self.since, false).map(serving);
-        match panel {
-            pb::Panel::Chat => chat().collect(),
-            pb::Panel::Image => image().collect(),
-            pb::Panel::Video => video().collect(),
-            pb::Panel::Unspecified => chat().chain(image()).chain(video()).collect(),
+        let image = || self.image.models(pb::Modality::Image, self.since, false).map(serving);
+        let video = || self.video.models(pb::Modality::Video, self.since, false).map(serving);
+        match modality {
+            pb::Modality::Chat => chat().collect(),
+            pb::Modality::Image => image().collect(),
+            pb::Modality::Video => video().collect(),
+            pb::Modality::Unspecified => chat().chain(image()).chain(video()).collect(),
         }
     }
 
     /// The model of this name or alias, hidden ones included.
     pub fn model(&self, name: &str) -> Result<pb::Model, Error> {
         let all = (self.chat_models(true))
-            .chain(self.image.models(pb::Panel::Image, self.since, true).map(serving))
-            .chain(self.video.models(pb::Panel::Video, self.since, true).map(serving));
+            .chain(self.image.models(pb::Modality::Image, self.since, true).map(serving))
+            .chain(self.video.models(pb::Modality::Video, self.since, true).map(serving));
         let found = all.into_iter().find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
         found.ok_or_else(|| {
             let names = self.chat.names().chain(self.image.names()).chain(self.video.names());
@@ -58,7 +61,7 @@ impl Catalog {
 
     /// The chat models with where their calls go, and whether they would.
     fn chat_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
-        self.chat.models(pb::Panel::Chat, self.since, hidden).map(|(entry, model)| {
+        self.chat.models(pb::Modality::Chat, self.since, hidden).map(|(entry, model)| {
             let targets = entry.provider.targets();
             let resting = |target: &pb::model::Target| target.state() == pb::model::target::State::Open;
             let healthy = targets.is_empty() || !targets.iter().all(resting);
@@ -73,7 +76,7 @@ fn serving<P: ?Sized>((_, model): (&Entry<P>, pb::Model)) -> pb::Model {
 }
 
 /// The models of one panel. The first one is the default.
-pub struct Shelf<P: ?Sized> {
+pub struct Models<P: ?Sized> {
     entries: Vec<Entry<P>>,
 }
 
@@ -95,7 +98,7 @@ pub struct Entry<P: ?Sized> {
     pub provider: Arc<P>,
 }
 
-impl<P: ?Sized> Shelf<P> {
+impl<P: ?Sized> Models<P> {
     /// A shelf of these models, the default first.
     ///
     /// # Errors
@@ -133,14 +136,19 @@ impl<P: ?Sized> Shelf<P> {
         self.entries.iter().filter(|entry| !entry.hidden).flat_map(Entry::names)
     }
 
-    fn models(&self, panel: pb::Panel, since: i64, hidden: bool) -> impl Iterator<Item = (&Entry<P>, pb::Model)> {
+    fn models(
+        &self,
+        modality: pb::Modality,
+        since: Timestamp,
+        hidden: bool,
+    ) -> impl Iterator<Item = (&Entry<P>, pb::Model)> {
         let shown = self.entries.iter().enumerate().filter(move |(_, entry)| hidden || !entry.hidden);
         shown.map(move |(place, entry)| {
             let model = pb::Model {
                 id: entry.id.clone(),
-                panel: panel.into(),
+                modality: modality.into(),
                 owned_by: entry.owned_by.clone(),
-                created: since,
+                create_time: Some(since),
                 default: place == 0,
                 aliases: entry.aliases.clone(),
                 capabilities: entry.capabilities.iter().map(|&word| word.to_owned()).collect(),
@@ -158,7 +166,7 @@ impl<P: ?Sized> Entry<P> {
     }
 }
 
-impl<P: ?Sized> fmt::Debug for Shelf<P> {
+impl<P: ?Sized> fmt::Debug for Models<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.entries.iter().map(|entry| &entry.id)).finish()
     }

@@ -9,7 +9,7 @@ use triptych_proto::v1::ErrorReason;
 /// The domain of every `google.rpc.ErrorInfo` that leaves the core.
 pub const DOMAIN: &str = "triptych";
 /// The metadata of an `ErrorInfo` that says `maybe`: the upstream may have done, and billed, what was asked all the same.
-pub const TAKEN: &str = "taken";
+pub const MAY_HAVE_EXECUTED: &str = "may_have_executed";
 
 /// Why a call failed, as data. Each variant is one row of `docs/ERRORS.md`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -175,12 +175,12 @@ impl ProviderError {
     }
 
     /// Whether the provider surely does nothing for the failed request, so that sending it again costs nothing twice.
-    pub fn is_surely_not_taken(&self) -> bool {
-        self.is_transient() && !self.may_be_taken()
+    pub fn is_safe_to_retry(&self) -> bool {
+        self.is_transient() && !self.may_have_executed()
     }
 
     /// Whether the provider may have done, and billed, what was asked all the same.
-    pub fn may_be_taken(&self) -> bool {
+    pub fn may_have_executed(&self) -> bool {
         match self {
             Self::Timeout(_) | Self::Broken(_) | Self::Unreadable(_) => true,
             Self::Refused { .. }
@@ -265,8 +265,9 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let reason = error.reason();
         let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
-        let taken = matches!(&error, Error::Provider(error) if error.may_be_taken());
-        let metadata: HashMap<_, _> = taken.then(|| (TAKEN.to_owned(), "maybe".to_owned())).into_iter().collect();
+        let taken = matches!(&error, Error::Provider(error) if error.may_have_executed());
+        let metadata: HashMap<_, _> =
+            taken.then(|| (MAY_HAVE_EXECUTED.to_owned(), "true".to_owned())).into_iter().collect();
         let mut details = ErrorDetails::with_error_info(name, DOMAIN, metadata);
         match &error {
             Error::InvalidField { field, message } => {

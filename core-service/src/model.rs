@@ -10,12 +10,12 @@ use crate::{catalog::Catalog, error::Error, keys::Keys};
 
 /// Answers which models are served.
 #[derive(Debug, Clone)]
-pub struct ModelDoor {
+pub struct ModelGrpc {
     catalog: Arc<Catalog>,
     keys: Keys,
 }
 
-impl ModelDoor {
+impl ModelGrpc {
     /// The door of this catalog.
     pub fn new(catalog: Arc<Catalog>) -> Self {
         Self { catalog, keys: Keys::default() }
@@ -28,17 +28,36 @@ impl ModelDoor {
     }
 }
 
+/// Returns the page after the model named by `page_token`.
+fn page(mut models: Vec<pb::Model>, page_size: u32, page_token: &str) -> Result<pb::ListModelsResponse, Error> {
+    if !page_token.is_empty() {
+        let last = models.iter().position(|model| model.id == page_token);
+        let last =
+            last.ok_or_else(|| Error::invalid("page_token", "must be the `next_page_token` of the previous page"))?;
+        models.drain(..=last);
+    }
+    let page_size = page_size as usize;
+    let mut next_page_token = String::new();
+    if (1..models.len()).contains(&page_size) {
+        models.truncate(page_size);
+        next_page_token = models.last().map(|model| model.id.clone()).unwrap_or_default();
+    }
+    Ok(pb::ListModelsResponse { models, next_page_token })
+}
+
 #[async_trait]
-impl ModelService for ModelDoor {
+impl ModelService for ModelGrpc {
     async fn list_models(
         &self,
         request: Request<pb::ListModelsRequest>,
     ) -> Result<Response<pb::ListModelsResponse>, Status> {
         self.keys.caller(&request)?;
-        let pb::ListModelsRequest { panel } = request.into_inner();
-        let panel = pb::Panel::try_from(panel)
-            .map_err(|_| Error::invalid("panel", "must be PANEL_CHAT, PANEL_IMAGE, PANEL_VIDEO or absent"))?;
-        Ok(Response::new(pb::ListModelsResponse { models: self.catalog.models(panel) }))
+        let pb::ListModelsRequest { modality, page_size, page_token } = request.into_inner();
+        let modality = pb::Modality::try_from(modality).map_err(|_| {
+            let message = "must be MODALITY_CHAT, MODALITY_IMAGE, MODALITY_VIDEO or absent";
+            Error::invalid("modality", message)
+        })?;
+        Ok(Response::new(page(self.catalog.models(modality), page_size, &page_token)?))
     }
 
     async fn get_model(&self, request: Request<pb::GetModelRequest>) -> Result<Response<pb::GetModelResponse>, Status> {

@@ -1,6 +1,7 @@
 //! Reading single values into the contract's fields.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use triptych_proto::time::{Timestamp, from_unix_seconds};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -82,7 +83,7 @@ macro_rules! whole_number {
 whole_number!(u32, u64, i64);
 
 /// A point in time in an upstream's answer, whole seconds; some tell fractions.
-pub(crate) struct Seconds<'a>(pub(crate) &'a mut i64);
+pub(crate) struct Seconds<'a>(pub(crate) &'a mut Option<Timestamp>);
 
 impl Slot for Seconds<'_> {
     #[expect(clippy::cast_possible_truncation, reason = "fractions are what is to be cut off; casts saturate")]
@@ -96,7 +97,8 @@ impl Slot for Seconds<'_> {
         }
 
         if let Some(Number(seconds)) = map.next_value()? {
-            *self.0 = seconds;
+            // Upstreams that have no clock send 0.
+            *self.0 = (seconds != 0).then(|| from_unix_seconds(seconds));
         }
         Ok(None)
     }

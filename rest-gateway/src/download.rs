@@ -26,7 +26,7 @@ pub(crate) enum Source {
         /// The clip.
         id: String,
         /// `video`, `thumbnail` or `spritesheet`; empty for the first.
-        variant: String,
+        variant: pb::VideoVariant,
     },
 }
 
@@ -115,9 +115,8 @@ async fn describe(app: &App, context: &Context, source: &Source) -> Result<Optio
         }
         Source::Video { id, variant } => {
             let answer = app.core.video.get_video(context.call(pb::GetVideoRequest { id })).await?;
-            let variant = if variant.is_empty() { "video" } else { &variant };
             let files = answer.into_inner().video.unwrap_or_default().media;
-            Ok(files.into_iter().find(|file| file.variant == variant).and_then(|file| file.media))
+            Ok(files.into_iter().find(|file| file.variant() == variant).and_then(|file| file.media))
         }
     }
 }
@@ -159,7 +158,7 @@ async fn open(
             }
         }
         Source::Video { id, variant } => {
-            let request = context.call(pb::DownloadVideoRequest { id, variant, offset, length });
+            let request = context.call(pb::DownloadVideoRequest { id, variant: variant.into(), offset, length });
             let mut parts = app.core.video.download_video(request).await?.into_inner();
             match parts.next().await.transpose()?.and_then(|first| first.part) {
                 Some(VideoPart::Media(media)) => Ok((

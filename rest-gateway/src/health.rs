@@ -27,7 +27,7 @@ pub(crate) async fn alive() -> Json<serde_json::Value> {
 
 /// The core answers as well.
 pub(crate) async fn ready(State(app): State<App>, context: Context) -> Response {
-    let ask = pb::ListModelsRequest { panel: pb::Panel::Unspecified.into() };
+    let ask = pb::ListModelsRequest::default();
     let why = match timeout(PATIENCE, app.core.model.list_models(context.call(ask))).await {
         Ok(Ok(_)) => return Json(json!({"status": "ok"})).into_response(),
         // Probes show no key, and that it asks for one is an answer.
@@ -44,7 +44,7 @@ pub(crate) async fn ready(State(app): State<App>, context: Context) -> Response 
 /// does not show, the latter is missing.
 pub(crate) async fn metrics(State(app): State<App>, context: Context) -> Response {
     let mut text = meters::prometheus().render();
-    let ask = pb::ListModelsRequest { panel: pb::Panel::Unspecified.into() };
+    let ask = pb::ListModelsRequest::default();
     if let Ok(Ok(answer)) = timeout(PATIENCE, app.core.model.list_models(context.call(ask))).await {
         meters::write_targets(&mut text, &answer.into_inner().models);
     }

@@ -7,7 +7,7 @@ use axum::{
 };
 use http::Uri;
 use serde::Serialize;
-use triptych_proto::v1 as pb;
+use triptych_proto::{time::unix_seconds, v1 as pb};
 
 use crate::{app::App, context::Context, error::GatewayError, path::Id};
 
@@ -23,7 +23,7 @@ pub(crate) struct Model {
     object: &'static str,
     created: i64,
     owned_by: String,
-    panel: &'static str,
+    modality: &'static str,
     default: bool,
     aliases: Vec<String>,
     capabilities: Vec<String>,
@@ -44,10 +44,22 @@ struct Target {
 
 impl From<pb::Model> for Model {
     fn from(model: pb::Model) -> Self {
-        let panel = panel(model.panel());
-        let pb::Model { id, panel: _, owned_by, created, default, aliases, capabilities, healthy, targets } = model;
+        let modality = modality(model.modality());
+        let pb::Model { id, modality: _, owned_by, create_time, default, aliases, capabilities, healthy, targets } =
+            model;
         let targets = targets.into_iter().map(Target::from).collect();
-        Self { id, object: "model", created, owned_by, panel, default, aliases, capabilities, healthy, targets }
+        Self {
+            id,
+            object: "model",
+            created: unix_seconds(create_time),
+            owned_by,
+            modality,
+            default,
+            aliases,
+            capabilities,
+            healthy,
+            targets,
+        }
     }
 }
 
@@ -59,25 +71,25 @@ impl From<pb::model::Target> for Target {
     }
 }
 
-fn panel(panel: pb::Panel) -> &'static str {
-    match panel {
-        pb::Panel::Unspecified => "unknown",
-        pb::Panel::Chat => "chat",
-        pb::Panel::Image => "image",
-        pb::Panel::Video => "video",
+fn modality(modality: pb::Modality) -> &'static str {
+    match modality {
+        pb::Modality::Unspecified => "unknown",
+        pb::Modality::Chat => "chat",
+        pb::Modality::Image => "image",
+        pb::Modality::Video => "video",
     }
 }
 
 /// The panel that a query asks for; all of them where it names none.
-fn asked(uri: &Uri) -> Result<pb::Panel, GatewayError> {
+fn asked(uri: &Uri) -> Result<pb::Modality, GatewayError> {
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri);
     let Query(pairs) = pairs.map_err(|_| GatewayError::invalid_request("the query cannot be read"))?;
-    let Some((_, word)) = pairs.iter().rev().find(|(name, _)| name == "panel") else {
-        return Ok(pb::Panel::Unspecified);
+    let Some((_, word)) = pairs.iter().rev().find(|(name, _)| name == "modality") else {
+        return Ok(pb::Modality::Unspecified);
     };
-    let panels = [pb::Panel::Chat, pb::Panel::Image, pb::Panel::Video];
-    let found = panels.into_iter().find(|known| panel(*known) == word);
-    found.ok_or_else(|| GatewayError::invalid("panel", "`panel` must be `chat`, `image` or `video`"))
+    let modalities = [pb::Modality::Chat, pb::Modality::Image, pb::Modality::Video];
+    let found = modalities.into_iter().find(|known| modality(*known) == word);
+    found.ok_or_else(|| GatewayError::invalid("modality", "`modality` must be `chat`, `image` or `video`"))
 }
 
 /// A breaker's state in the words of metrics and of `/v1/models`.
@@ -91,7 +103,7 @@ pub(crate) fn state(state: pb::model::target::State) -> &'static str {
 }
 
 pub(crate) async fn list(State(app): State<App>, context: Context, uri: Uri) -> Result<Json<ModelList>, GatewayError> {
-    let request = pb::ListModelsRequest { panel: asked(&uri)?.into() };
+    let request = pb::ListModelsRequest { modality: asked(&uri)?.into(), ..Default::default() };
     let answer = app.core.model.list_models(context.call(request)).await?.into_inner();
     Ok(Json(ModelList { object: "list", data: answer.models.into_iter().map(Model::from).collect() }))
 }
@@ -110,7 +122,7 @@ mod tests {
     use crate::testing::{Script, get, send};
 
     fn model() -> Value {
-        json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline", "panel": "image", "default": true,
+        json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline", "modality": "image", "default": true,
                "aliases": ["habit"], "capabilities": ["edit"], "healthy": true})
     }
 
@@ -124,18 +136,18 @@ mod tests {
     async fn a_list_may_be_of_one_panel() {
         let script = Script::default();
         for (query, panel) in [
-            ("", pb::Panel::Unspecified),
-            ("?other=1", pb::Panel::Unspecified),
-            ("?panel=chat", pb::Panel::Chat),
-            ("?panel=chat&panel=image", pb::Panel::Image),
-            ("?panel=video", pb::Panel::Video),
+            ("", pb::Modality::Unspecified),
+            ("?other=1", pb::Modality::Unspecified),
+            ("?modality=chat", pb::Modality::Chat),
+            ("?modality=chat&modality=image", pb::Modality::Image),
+            ("?modality=video", pb::Modality::Video),
         ] {
             assert_eq!(send(&script, get(&format!("/v1/models{query}"))).await.status, 200, "{query}");
             assert_eq!(script.panel(), panel, "{query}");
         }
-        for wrong in ["", "images", "unknown", "PANEL_CHAT"] {
-            let answer = send(&script, get(&format!("/v1/models?panel={wrong}"))).await;
-            assert_eq!(answer.error(), (400, Some("panel".to_owned()), "invalid_field".to_owned()), "{wrong}");
+        for wrong in ["", "images", "unknown", "MODALITY_CHAT"] {
+            let answer = send(&script, get(&format!("/v1/models?modality={wrong}"))).await;
+            assert_eq!(answer.error(), (400, Some("modality".to_owned()), "invalid_field".to_owned()), "{wrong}");
         }
     }
 

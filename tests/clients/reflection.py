@@ -107,10 +107,10 @@ def every_service_says_it_is_healthy():
 
 def models_of_all_panels_are_listed():
     models = ours("ModelService/ListModels").models
-    assert {model.panel for model in models} == {1, 2, 3}
+    assert {model.modality for model in models} == {1, 2, 3}
     for model in models:
         assert ours("ModelService/GetModel", {"id": model.id}).model == model
-    assert {model.panel for model in ours("ModelService/ListModels", {"panel": 2}).models} == {2}
+    assert {model.modality for model in ours("ModelService/ListModels", {"modality": 2}).models} == {2}
 
 
 def a_chat_is_answered_whole_and_in_pieces():
@@ -212,7 +212,7 @@ def whoever_compresses_is_answered_in_kind_but_for_streams():
 
 def unknown_numbers_of_enums_are_refused():
     wrong = grpc.StatusCode.INVALID_ARGUMENT
-    refused(wrong, lambda: ours("ModelService/ListModels", {"panel": 99}), "INVALID_FIELD", "panel")
+    refused(wrong, lambda: ours("ModelService/ListModels", {"modality": 99}), "INVALID_FIELD", "modality")
     refused(wrong, lambda: ours("ImageService/GenerateImages", {"image": {"prompt": "x", "delivery": 99}}), "INVALID_FIELD", "delivery")
     refused(wrong, lambda: ours("VideoService/ListVideos", {"order": -1}), "INVALID_FIELD", "order")
 

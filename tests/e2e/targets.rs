@@ -95,24 +95,24 @@ async fn built_in_engines_simply_serve() {
 async fn what_a_model_makes_can_do_and_is_called_besides_is_told_by_both_doors() {
     over_both_hops(async |world| {
         for (query, panel, word) in [
-            ("", pb::Panel::Unspecified, None),
-            ("?panel=chat", pb::Panel::Chat, Some("chat")),
-            ("?panel=image", pb::Panel::Image, Some("image")),
-            ("?panel=video", pb::Panel::Video, Some("video")),
+            ("", pb::Modality::Unspecified, None),
+            ("?modality=chat", pb::Modality::Chat, Some("chat")),
+            ("?modality=image", pb::Modality::Image, Some("image")),
+            ("?modality=video", pb::Modality::Video, Some("video")),
         ] {
-            let request = pb::ListModelsRequest { panel: panel.into() };
+            let request = pb::ListModelsRequest { modality: panel.into(), ..Default::default() };
             let grpc = world.model_client().await.list_models(request).await.unwrap().into_inner().models;
             let rest: Value = serde_json::from_str(&text(world, &format!("/v1/models{query}")).await).unwrap();
             let rest = rest["data"].as_array().unwrap();
             assert!(!rest.is_empty() && rest.len() == grpc.len(), "{query}: {rest:?}");
             for (told, model) in rest.iter().zip(grpc) {
-                assert!(word.is_none_or(|word| told["panel"] == word), "{query}: {told}");
+                assert!(word.is_none_or(|word| told["modality"] == word), "{query}: {told}");
                 let expected = json!([model.id, model.default, model.aliases, model.capabilities]);
                 assert_eq!(json!([told["id"], told["default"], told["aliases"], told["capabilities"]]), expected);
             }
         }
         let image = model(world, "offline-image").await;
-        assert_eq!((&image["panel"], &image["default"]), (&json!("image"), &json!(true)));
+        assert_eq!((&image["modality"], &image["default"]), (&json!("image"), &json!(true)));
         assert!(image["aliases"].as_array().unwrap().contains(&json!("dall-e-3")), "{image}");
     })
     .await;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use core_service::{
     chat::dialect::Dialect,
-    config::{Route, Routing},
+    config::{RouteRule, Routing},
 };
 use serde_json::json;
 use triptych_proto::v1 as pb;
@@ -78,7 +78,7 @@ async fn a_lone_upstream_may_have_aliases() {
     over_both_hops_with(
         |settings, _| {
             let aliases = vec!["gpt-4o-mini".to_owned()];
-            settings.chat.routes = vec![Route { model: MODEL.to_owned(), aliases, ..Route::default() }];
+            settings.chat.routes = vec![RouteRule { model: MODEL.to_owned(), aliases, ..RouteRule::default() }];
         },
         async |world| {
             world.upstream.will(Reply::new(200, REPLY));
@@ -102,7 +102,7 @@ async fn aliases_and_fallbacks_serve_through_both_doors() {
                 (vec!["deep".to_owned()], BTreeMap::new());
             settings.chat.upstreams[1].priority = 0;
             let (aliases, fallbacks) = (vec!["quick".to_owned()], vec!["deep".to_owned()]);
-            settings.chat.routes = vec![Route { model: MODEL.to_owned(), aliases, fallbacks, ..Route::default() }];
+            settings.chat.routes = vec![RouteRule { model: MODEL.to_owned(), aliases, fallbacks, ..RouteRule::default() }];
         },
         async |world| {
             world.upstream.will(Reply::new(503, AWAY));

@@ -1,13 +1,13 @@
 //! Conversations: the provider trait, and below it the providers, the routing among them, the gRPC door, and
 //! what becomes of answers whose callers hang up.
 
+pub mod detached;
 pub mod dialect;
-pub mod keeper;
+pub mod grpc;
+mod normalize;
 pub mod on_disconnect;
 pub mod providers;
 pub mod routing;
-pub mod service;
-mod settled;
 mod validate;
 
 use std::sync::Arc;

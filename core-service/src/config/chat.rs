@@ -63,7 +63,7 @@ pub struct Upstream {
 /// What is special about one public model name.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Route {
+pub struct RouteRule {
     /// The public name.
     pub model: String,
     /// Other public names of it.
@@ -267,7 +267,7 @@ fn upstreams(upstreams: &[Upstream]) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn routes(routes: &[Route], served: impl Fn(&String) -> bool) -> Result<(), Invalid> {
+fn routes(routes: &[RouteRule], served: impl Fn(&String) -> bool) -> Result<(), Invalid> {
     let mut seen = HashSet::new();
     for route in routes {
         if let Some(model) = std::iter::once(&route.model).chain(&route.fallbacks).find(|model| !served(model)) {

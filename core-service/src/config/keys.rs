@@ -11,6 +11,7 @@ use serde::{
 use super::{Invalid, secret};
 use crate::{
     chat::on_disconnect::OnDisconnect,
+    digest::parse_hex,
     keys::{LONGEST_SECRET, SecretDigest, digest},
 };
 
@@ -125,11 +126,7 @@ fn sha256<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretDig
         return Ok(None);
     }
     let wrong = || D::Error::custom("must be the SHA-256 of the secret, 64 hexadecimal digits");
-    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(wrong()) };
-    let bytes: Option<Vec<u8>> = pairs.iter().map(|&[high, low]| Some(nibble(high)? << 4 | nibble(low)?)).collect();
-    let bytes = bytes.ok_or_else(wrong)?;
-    bytes.try_into().map(Some).map_err(|_| wrong())
+    parse_hex(&text).map(Some).ok_or_else(wrong)
 }
 
 #[cfg(test)]

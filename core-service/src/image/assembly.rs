@@ -21,7 +21,7 @@ const HABITUAL: [&str; 6] = ["dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1
 
 /// What providers are set up with.
 #[derive(Debug)]
-pub(crate) struct Means {
+pub(crate) struct ProviderContext {
     /// How long an upstream may take.
     pub(crate) limits: Limits,
     /// How many calls one request may have under way, where each gives one picture.
@@ -29,7 +29,7 @@ pub(crate) struct Means {
     /// For links to what an upstream made.
     pub(crate) downloads: Downloads,
     /// Counts what is still said to an upstream when its caller has left. Short, and waited for when the core closes.
-    pub(crate) errands: TaskTracker,
+    pub(crate) background: TaskTracker,
 }
 
 /// The models of one provider, by the names that its upstream has for them.
@@ -59,7 +59,7 @@ pub(super) fn models(
 pub(crate) fn entries(
     settings: &config::Image,
     downloads: Downloads,
-    errands: TaskTracker,
+    background: TaskTracker,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
     let config::Image {
         service_type,
@@ -75,7 +75,7 @@ pub(crate) fn entries(
         ..
     } = settings;
     let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
-    let means = Means { limits, calls_at_once: *calls_at_once, downloads, errands };
+    let means = ProviderContext { limits, calls_at_once: *calls_at_once, downloads, background };
     // A provider that is not connected gives none; one line each.
     let mut shelves = [
         (ImageServiceType::Offline, OfflineImage::entries()),

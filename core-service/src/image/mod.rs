@@ -4,12 +4,12 @@ mod answer;
 pub(crate) mod assembly;
 mod fan_out;
 mod fit;
+mod generation;
+pub mod grpc;
 mod joined;
-mod ledger;
-mod making;
 mod native;
+mod outcomes;
 pub mod providers;
-pub mod service;
 mod spec;
 mod validate;
 

@@ -10,7 +10,7 @@ use super::{
     fetch::{FetchSettings, Fetcher},
     key::MediaKey,
     picture::{self, InputPicture},
-    vault::Vault,
+    store::MediaStore,
 };
 use crate::error::Error;
 
@@ -34,7 +34,7 @@ impl Default for InputSettings {
 /// Gets hold of the pictures that requests name. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Inputs {
-    vault: Vault,
+    media_store: MediaStore,
     fetcher: Fetcher,
     settings: InputSettings,
     /// One decoding per core; each may need hundreds of megabytes.
@@ -42,14 +42,14 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Inputs from this vault, and from elsewhere.
+    /// Inputs from this media_store, and from elsewhere.
     ///
     /// # Errors
     /// [`Error::Internal`] if there is no usable HTTP client.
-    pub fn new(vault: Vault, settings: InputSettings) -> Result<Self, Error> {
+    pub fn new(media_store: MediaStore, settings: InputSettings) -> Result<Self, Error> {
         let fetcher = Fetcher::new(FetchSettings { max_bytes: settings.max_bytes, ..settings.fetch })?;
         let cores = available_parallelism().map_or(1, Into::into);
-        Ok(Self { vault, fetcher, settings, decoders: Arc::new(Semaphore::new(cores)) })
+        Ok(Self { media_store, fetcher, settings, decoders: Arc::new(Semaphore::new(cores)) })
     }
 
     /// The picture that `input` stands for: surely a PNG, JPEG or WebP file, whole, upright, and within
@@ -74,7 +74,7 @@ impl Inputs {
     async fn stored(&self, field: &str, key: &str) -> Result<Bytes, Error> {
         let nothing = || Error::invalid(field, "names no picture that is stored here");
         let key = MediaKey::parse(key).ok_or_else(nothing)?;
-        let found = self.vault.bytes(&key, self.settings.max_bytes).await;
+        let found = self.media_store.bytes(&key, self.settings.max_bytes).await;
         found.map_err(|error| {
             if matches!(error, Error::MediaNotFound(_)) {
                 nothing()
@@ -115,9 +115,9 @@ mod tests {
 
     fn inputs() -> (tempfile::TempDir, Inputs) {
         let directory = tempfile::tempdir().unwrap();
-        let vault = Vault::open(directory.path()).unwrap();
+        let media_store = MediaStore::open(directory.path()).unwrap();
         let settings = InputSettings { max_bytes: 100_000, max_pixels: 10_000, ..InputSettings::default() };
-        (directory, Inputs::new(vault, settings).unwrap())
+        (directory, Inputs::new(media_store, settings).unwrap())
     }
 
     fn from(source: Source) -> pb::MediaInput {
@@ -131,7 +131,7 @@ mod tests {
         let (format, size) = (MediaType::Jpeg, Size::new(40, 30));
         let expected = InputPicture { bytes: bytes.clone(), format, size, has_alpha: false };
         assert_eq!(inputs.resolve("mask", from(Source::Data(bytes.clone()))).await, Ok(expected.clone()));
-        let media = inputs.vault.put_content(bytes, MediaType::Jpeg).await.unwrap();
+        let media = inputs.media_store.put_content(bytes, MediaType::Jpeg).await.unwrap();
         assert_eq!(inputs.resolve("mask", from(Source::MediaKey(media.key))).await, Ok(expected));
     }
 
@@ -142,7 +142,7 @@ mod tests {
         let picture = inputs.resolve("image", from(Source::Data(lying.clone()))).await.unwrap();
         assert_eq!((picture.format, picture.size), (MediaType::Jpeg, Size::new(20, 40)));
         assert_eq!(picture::head(&picture.bytes, 10_000), Ok((MediaType::Jpeg, Size::new(20, 40))));
-        let stored = inputs.vault.put_content(lying, MediaType::Jpeg).await.unwrap();
+        let stored = inputs.media_store.put_content(lying, MediaType::Jpeg).await.unwrap();
         assert_eq!(inputs.resolve("image", from(Source::MediaKey(stored.key))).await, Ok(picture));
     }
 
@@ -150,9 +150,9 @@ mod tests {
     async fn every_refusal_names_the_field_it_was_given() {
         let (_directory, inputs) = inputs();
         let clip = MediaKey::parse("video_1.mp4").unwrap();
-        inputs.vault.put(&clip, Bytes::from_static(b"\0\0\0\x18ftypmp42")).await.unwrap();
+        inputs.media_store.put(&clip, Bytes::from_static(b"\0\0\0\x18ftypmp42")).await.unwrap();
         let large = MediaKey::parse("large.png").unwrap();
-        inputs.vault.put(&large, vec![0; 100_001]).await.unwrap();
+        inputs.media_store.put(&large, vec![0; 100_001]).await.unwrap();
         let png = pictures::encoded(MediaType::Png, 64, 64);
         let cases = [
             (Source::Data(Bytes::new()), "not a PNG"),

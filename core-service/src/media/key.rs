@@ -5,6 +5,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    digest::Hex,
     error::{Error, ProviderError},
     video::Variant,
 };
@@ -88,11 +89,8 @@ impl MediaKey {
 
     /// The key of these bytes: the same for the same bytes. Hashes about 1 GB/s; larger files belong off the async threads.
     pub fn of_content(bytes: &[u8], media_type: MediaType) -> Self {
-        let hex = Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-            hex.extend([byte >> 4, byte & 15].map(|nibble| char::from(b"0123456789abcdef"[usize::from(nibble)])));
-            hex
-        });
-        Self { text: format!("{hex}.{}", media_type.extension()), media_type }
+        let digest = Sha256::digest(bytes);
+        Self { text: format!("{}.{}", Hex(&digest), media_type.extension()), media_type }
     }
 
     /// The key of one file of a clip: the same however often the file is copied.

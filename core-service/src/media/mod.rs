@@ -4,18 +4,18 @@
 mod client;
 pub mod download;
 pub mod fetch;
+pub mod grpc;
 pub mod guard;
 pub mod input;
 pub mod key;
 pub mod picture;
-pub mod service;
+pub mod store;
 pub mod sweeper;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod vault;
 
 pub use download::{Downloaded, Downloads, Own};
 pub use input::Inputs;
 pub use key::{MediaKey, MediaType};
 pub use picture::InputPicture;
-pub use vault::Vault;
+pub use store::MediaStore;

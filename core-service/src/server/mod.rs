@@ -124,6 +124,8 @@ fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Re
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(triptych_proto::DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                // Lets grpcurl print error details in clear text.
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
         routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?);
     }

@@ -30,10 +30,7 @@ use self::{
     exchange::{Connection, Unanswered},
     pool::Pool,
 };
-use crate::{
-    call::{Call, REQUEST_ID},
-    error::ProviderError,
-};
+use crate::{call::Call, context::REQUEST_ID, error::ProviderError};
 
 /// Longest reply that is read whole.
 const MAX_REPLY: usize = 64 << 20;
@@ -173,11 +170,11 @@ impl Upstream {
     ) -> Result<Reply, ProviderError> {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(header::CONTENT_TYPE, content_type);
-        if let Ok(id) = HeaderValue::try_from(&call.request_id) {
+        if let Ok(id) = HeaderValue::try_from(&call.context.request_id) {
             headers.insert(REQUEST_ID, id);
         }
-        if !call.idempotency_key.is_empty()
-            && let Ok(key) = HeaderValue::try_from(&call.idempotency_key)
+        if !call.context.idempotency_key.is_empty()
+            && let Ok(key) = HeaderValue::try_from(&call.context.idempotency_key)
         {
             headers.insert("idempotency-key", key);
         }

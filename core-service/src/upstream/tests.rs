@@ -7,6 +7,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::context::RequestContext;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -151,9 +152,7 @@ async fn failure(upstream: &Upstream) -> ProviderError {
     let call = Call {
         model: "m".to_owned(),
         request: (),
-        deadline: None,
-        request_id: "req_1".to_owned(),
-        idempotency_key: String::new(),
+        context: RequestContext { request_id: "req_1".to_owned(), ..RequestContext::default() },
     };
     let reply = upstream.post_json("chat", &call, b"{}".to_vec(), Instant::now() + MINUTE).await;
     reply.err().unwrap()

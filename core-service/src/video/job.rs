@@ -119,7 +119,7 @@ pub struct Job {
     pub attempt: u32,
     /// A render nobody waits for any more, still to be stopped at the provider.
     pub abandoned: Option<UpstreamTask>,
-    /// Removed by its caller: invisible, and kept only until provider and vault are cleaned up.
+    /// Removed by its caller: invisible, and kept only until provider and media_store are cleaned up.
     pub deleted: bool,
     /// The key it was created under.
     pub key: Option<IdempotencyKey>,

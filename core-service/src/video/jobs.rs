@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    media::{MediaKey, MediaType, Vault},
+    media::{MediaKey, MediaStore, MediaType},
 };
 
 /// A watched job is read anew after this long without news, for changes that another node made.
@@ -56,7 +56,7 @@ impl Default for JobSettings {
 #[derive(Debug, Clone)]
 pub struct Jobs {
     pub(crate) store: Arc<dyn JobStore>,
-    pub(crate) vault: Vault,
+    pub(crate) media_store: MediaStore,
     pub(crate) settings: JobSettings,
     pub(crate) clock: Clock,
     pub(crate) watchers: Watchers,
@@ -66,15 +66,20 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// The jobs in this store, their files in this vault.
-    pub fn new(store: Arc<dyn JobStore>, vault: Vault, settings: JobSettings) -> Self {
-        Self::with_clock(store, vault, settings, Clock::system())
+    /// The jobs in this store, their files in this media_store.
+    pub fn new(store: Arc<dyn JobStore>, media_store: MediaStore, settings: JobSettings) -> Self {
+        Self::with_clock(store, media_store, settings, Clock::system())
     }
 
-    pub(crate) fn with_clock(store: Arc<dyn JobStore>, vault: Vault, settings: JobSettings, clock: Clock) -> Self {
+    pub(crate) fn with_clock(
+        store: Arc<dyn JobStore>,
+        media_store: MediaStore,
+        settings: JobSettings,
+        clock: Clock,
+    ) -> Self {
         Self {
             store,
-            vault,
+            media_store,
             settings,
             clock,
             watchers: Watchers::default(),
@@ -203,11 +208,11 @@ impl Jobs {
     pub(crate) async fn remove_files(&self, job: &Job, with_reference: bool) -> Result<(), Error> {
         for variant in Variant::ALL {
             for kind in [MediaType::Mp4, MediaType::Jpeg, MediaType::Webp, MediaType::Png] {
-                self.vault.remove(&MediaKey::for_video(job.id.as_str(), variant, kind.as_str())?).await?;
+                self.media_store.remove(&MediaKey::for_video(job.id.as_str(), variant, kind.as_str())?).await?;
             }
         }
         if let Some(key) = job.order.reference.as_deref().filter(|_| with_reference).and_then(MediaKey::parse) {
-            self.vault.remove(&key).await?;
+            self.media_store.remove(&key).await?;
         }
         Ok(())
     }

@@ -13,14 +13,14 @@ use crate::{
     size::Size,
 };
 
-mod holder;
+pub mod grpc;
 pub mod job;
 pub mod jobs;
 pub mod providers;
+mod references;
 pub mod runner;
 #[cfg(test)]
 pub(crate) mod scripted;
-pub mod service;
 pub mod state;
 pub mod store;
 pub mod time;

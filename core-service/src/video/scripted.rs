@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{
     call::{Call, Chunks},
-    catalog::{Catalog, Entry, Shelf},
+    catalog::{Catalog, Entry, Models},
     error::ProviderError,
-    media::Vault,
+    media::MediaStore,
 };
 
 /// How the provider answers one call.
@@ -123,14 +123,14 @@ impl VideoProvider for Scripted {
 
     async fn submit(&self, call: Call<VideoSpec>) -> Result<UpstreamTask, ProviderError> {
         if let Some(store) = &self.witness {
-            let job = store.get(&JobId::parse(&call.idempotency_key).unwrap()).await.unwrap().unwrap();
+            let job = store.get(&JobId::parse(&call.context.idempotency_key).unwrap()).await.unwrap().unwrap();
             self.note(format!("seen {} {}", job.state.phase(), job.attempt));
         }
         if let Some(reference) = &call.request.reference {
             self.note(format!("picture of {} bytes", reference.picture.len()));
         }
-        self.note(format!("submit {}", call.idempotency_key));
-        let usual = Act::Say(Ok(UpstreamTask(format!("task of {}", call.idempotency_key))));
+        self.note(format!("submit {}", call.context.idempotency_key));
+        let usual = Act::Say(Ok(UpstreamTask(format!("task of {}", call.context.idempotency_key))));
         next(&self.submits).unwrap_or(usual).play().await
     }
 
@@ -188,9 +188,9 @@ impl Stage {
 
     pub(crate) fn over(store: Arc<dyn JobStore>, provider: Scripted, settings: JobSettings, clock: Clock) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let vault = Vault::open(&directory.path().join("media")).unwrap();
+        let media_store = MediaStore::open(&directory.path().join("media")).unwrap();
         let provider = Arc::new(provider);
-        let jobs = Jobs::with_clock(store, vault, settings, clock);
+        let jobs = Jobs::with_clock(store, media_store, settings, clock);
         Self { jobs, catalog: catalog(&provider), provider, directory }
     }
 
@@ -240,8 +240,8 @@ pub(crate) fn catalog(provider: &Arc<Scripted>) -> Arc<Catalog> {
         hidden: false,
         provider: Arc::<Scripted>::clone(provider),
     };
-    let video = Shelf::new(vec![entry]).unwrap();
-    Arc::new(Catalog::new(Shelf::new(Vec::new()).unwrap(), Shelf::new(Vec::new()).unwrap(), video))
+    let video = Models::new(vec![entry]).unwrap();
+    Arc::new(Catalog::new(Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap(), video))
 }
 
 pub(crate) async fn follow(jobs: &Jobs, id: &JobId) -> Vec<Job> {

@@ -24,7 +24,7 @@ pub enum JobState {
         /// 0 to 99.
         percent: u8,
     },
-    /// The result is being copied into the vault.
+    /// The result is being copied into the media_store.
     Storing {
         /// The render at the provider.
         task: UpstreamTask,
@@ -52,12 +52,12 @@ pub enum JobState {
     },
 }
 
-/// One file of a finished clip in the vault.
+/// One file of a finished clip in the media_store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptFile {
     /// Which form of the clip it is.
     pub variant: Variant,
-    /// Its key in the vault.
+    /// Its key in the media_store.
     pub key: String,
     /// Its media type.
     pub media_type: String,
@@ -80,7 +80,7 @@ pub enum Event {
     Advanced(u8),
     /// The provider finished.
     Rendered(Clip),
-    /// The result is in the vault.
+    /// The result is in the media_store.
     Stored(Vec<KeptFile>),
     /// It cannot go on.
     Failed {

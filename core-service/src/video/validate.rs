@@ -8,7 +8,7 @@ use super::{
     job::{IdempotencyKey, JobId},
     store::Page,
 };
-use crate::{call, check, error::Error, keys::Caller, size::Size};
+use crate::{check, context, error::Error, keys::Caller, size::Size};
 
 /// The least of either side of a frame, in pixels.
 const LEAST_SIDE: u32 = 64;
@@ -97,7 +97,7 @@ fn seconds(seconds: Option<u32>) -> Result<u32, Error> {
 /// The key with the digest of what it stands for; `None` without one. `request` is the encoded request without the key,
 /// `call` keeps equal bytes of different calls apart. Callers known by name have keys of their own.
 pub(super) fn key(caller: &Caller, text: String, call: &str, request: &[u8]) -> Result<Option<IdempotencyKey>, Error> {
-    call::check_idempotency_key(&text)?;
+    context::check_idempotency_key(&text)?;
     if text.is_empty() {
         return Ok(None);
     }
@@ -113,15 +113,17 @@ pub(super) fn key(caller: &Caller, text: String, call: &str, request: &[u8]) -> 
 }
 
 pub(super) fn page(request: &pb::ListVideosRequest) -> Result<Page, Error> {
-    let pb::ListVideosRequest { limit, after, order } = request;
+    let pb::ListVideosRequest { page_size, page_token, order } = request;
     let (most, usual) = PAGE;
-    let limit = limit.unwrap_or(usual);
+    let limit = page_size.unwrap_or(usual);
     if limit > most {
-        return Err(Error::invalid("limit", format!("must be from 0 to {most}, not {limit}")));
+        return Err(Error::invalid("page_size", format!("must be from 0 to {most}, not {limit}")));
     }
-    let after = match after.as_str() {
+    let after = match page_token.as_str() {
         "" => None,
-        id => Some(JobId::parse(id).ok_or_else(|| Error::invalid("after", "must be the id of a video"))?),
+        id => Some(JobId::parse(id).ok_or_else(|| {
+            Error::invalid("page_token", "must be the `next_page_token` of the previous page, or the id of a video")
+        })?),
     };
     let oldest_first = match pb::VideoOrder::try_from(*order) {
         Ok(pb::VideoOrder::Unspecified | pb::VideoOrder::NewestFirst) => false,
@@ -131,10 +133,13 @@ pub(super) fn page(request: &pb::ListVideosRequest) -> Result<Page, Error> {
     Ok(Page { limit, after, oldest_first })
 }
 
-pub(super) fn variant(word: &str) -> Result<Variant, Error> {
-    let word = if word.is_empty() { Variant::Video.as_str() } else { word };
-    let known = Variant::ALL.into_iter().find(|variant| variant.as_str() == word);
-    known.ok_or_else(|| Error::invalid("variant", "must be `video`, `thumbnail` or `spritesheet`"))
+pub(super) fn variant(value: i32) -> Result<Variant, Error> {
+    match pb::VideoVariant::try_from(value) {
+        Ok(pb::VideoVariant::Unspecified | pb::VideoVariant::Video) => Ok(Variant::Video),
+        Ok(pb::VideoVariant::Thumbnail) => Ok(Variant::Thumbnail),
+        Ok(pb::VideoVariant::Spritesheet) => Ok(Variant::Spritesheet),
+        Err(_) => Err(Error::invalid("variant", "must be VIDEO, THUMBNAIL or SPRITESHEET")),
+    }
 }
 
 #[cfg(test)]
@@ -202,11 +207,13 @@ mod tests {
 
     #[test]
     fn pages_have_bounds_and_a_known_order() {
-        let page = |limit, after: &str, order| page(&pb::ListVideosRequest { limit, after: after.to_owned(), order });
+        let page = |limit, after: &str, order| {
+            page(&pb::ListVideosRequest { page_size: limit, page_token: after.to_owned(), order })
+        };
         assert_eq!(page(None, "", 0).unwrap(), Page { limit: 20, after: None, oldest_first: false });
         assert_eq!(page(Some(0), "", 2).unwrap(), Page { limit: 0, after: None, oldest_first: true });
-        assert_eq!(refused(page(Some(101), "", 0)), "limit");
-        assert_eq!(refused(page(None, "video_1", 0)), "after");
+        assert_eq!(refused(page(Some(101), "", 0)), "page_size");
+        assert_eq!(refused(page(None, "video_1", 0)), "page_token");
         assert_eq!(refused(page(None, "", 3)), "order");
     }
 }

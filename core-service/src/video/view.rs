@@ -5,6 +5,7 @@ use std::time::Duration;
 use triptych_proto::v1::{self as pb, video::State};
 
 use super::{
+    Variant,
     job::Job,
     state::{JobState, Phase},
     time::Timestamp,
@@ -83,7 +84,7 @@ fn error(state: &JobState) -> Option<pb::VideoError> {
 fn media(state: &JobState) -> Vec<pb::VideoMedia> {
     let JobState::Succeeded { media } = state else { return Vec::new() };
     let files = media.iter().map(|file| pb::VideoMedia {
-        variant: file.variant.as_str().to_owned(),
+        variant: variant(file.variant).into(),
         media: Some(pb::Media {
             key: file.key.clone(),
             media_type: file.media_type.clone(),
@@ -92,6 +93,14 @@ fn media(state: &JobState) -> Vec<pb::VideoMedia> {
         }),
     });
     files.collect()
+}
+
+fn variant(variant: Variant) -> pb::VideoVariant {
+    match variant {
+        Variant::Video => pb::VideoVariant::Video,
+        Variant::Thumbnail => pb::VideoVariant::Thumbnail,
+        Variant::Spritesheet => pb::VideoVariant::Spritesheet,
+    }
 }
 
 fn poll_after(due: Option<Timestamp>, now: Timestamp) -> prost_types::Duration {

@@ -7,11 +7,11 @@ use crate::write::{append_member, scalar};
 /// The pieces that a stream would have had: of each choice what it says and then its end, and the usage. `None`: it says
 /// something for which a stream has no form, a content in parts.
 pub fn take_apart(reply: pb::CreateChatResponse) -> Option<Vec<pb::StreamChatResponse>> {
-    let pb::CreateChatResponse { id, created, model, choices, usage, system_fingerprint, service_tier, extra_json } =
+    let pb::CreateChatResponse { id, create_time, model, choices, usage, system_fingerprint, service_tier, extra_json } =
         reply;
     let envelope = pb::StreamChatResponse {
         id,
-        created,
+        create_time,
         model,
         choices: Vec::new(),
         usage: None,

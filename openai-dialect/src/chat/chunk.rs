@@ -1,7 +1,7 @@
 //! One piece of a streamed answer.
 
 use serde::de::MapAccess;
-use triptych_proto::v1 as pb;
+use triptych_proto::{time::unix_seconds, v1 as pb};
 
 use super::{
     message::{settle_reasoning, take_details, take_reasoning},
@@ -34,7 +34,7 @@ impl Object for Chunk {
         match member.name() {
             "id" => member.fill_or_null(&mut response.id),
             "object" => member.skip(),
-            "created" => member.fill_or_null(&mut Seconds(&mut response.created)),
+            "created" => member.fill_or_null(&mut Seconds(&mut response.create_time)),
             "model" => member.fill_or_null(&mut response.model),
             "choices" => member.fill_or_null(&mut response.choices),
             "usage" => member.fill_or_null(&mut response.usage),
@@ -89,12 +89,12 @@ impl Object for pb::ChatDelta {
 /// Writes a piece for a client. `usage_member`: whether the client asked for usage, and so expects the member in every
 /// piece, as null in all but the last.
 pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, usage_member: bool) {
-    let pb::StreamChatResponse { id, created, model, choices, usage, system_fingerprint, service_tier, extra_json } =
+    let pb::StreamChatResponse { id, create_time, model, choices, usage, system_fingerprint, service_tier, extra_json } =
         response;
     object(out, |o| {
         o.scalar("id", id);
         o.scalar("object", "chat.completion.chunk");
-        o.scalar("created", created);
+        o.scalar("created", &unix_seconds(*create_time));
         o.scalar("model", model);
         o.list("choices", choices);
         match usage {

@@ -1,7 +1,7 @@
 //! The answer to a request in one piece.
 
 use serde::de::MapAccess;
-use triptych_proto::v1 as pb;
+use triptych_proto::{time::unix_seconds, v1 as pb};
 
 use super::message::{ReplyMessage, write_in_reply};
 use crate::{
@@ -30,7 +30,7 @@ impl Object for Reply {
         match member.name() {
             "id" => member.fill_or_null(&mut response.id),
             "object" => member.skip(),
-            "created" => member.fill_or_null(&mut Seconds(&mut response.created)),
+            "created" => member.fill_or_null(&mut Seconds(&mut response.create_time)),
             "model" => member.fill_or_null(&mut response.model),
             "choices" => member.fill_or_null(&mut Choices(&mut response.choices)),
             "usage" => member.fill_or_null(&mut response.usage),
@@ -109,12 +109,12 @@ impl Slot for Message<'_> {
 
 /// Writes a reply for a client.
 pub fn write_reply(out: &mut Vec<u8>, response: &pb::CreateChatResponse) {
-    let pb::CreateChatResponse { id, created, model, choices, usage, system_fingerprint, service_tier, extra_json } =
+    let pb::CreateChatResponse { id, create_time, model, choices, usage, system_fingerprint, service_tier, extra_json } =
         response;
     object(out, |o| {
         o.scalar("id", id);
         o.scalar("object", "chat.completion");
-        o.scalar("created", created);
+        o.scalar("created", &unix_seconds(*create_time));
         o.scalar("model", model);
         o.list("choices", choices);
         o.optional_value("usage", usage.as_ref());

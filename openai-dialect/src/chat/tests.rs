@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use triptych_proto::time::unix_seconds;
+
 use super::*;
 
 fn request_round_trip(document: &Value) -> Value {
@@ -217,5 +219,5 @@ fn an_error_without_a_wrapping_member_is_one_only_where_there_is_no_reply() {
     }
     let replied = br#"{"created":1.9,"choices":[{"index":0,"delta":{}}],"message":"a vendor's own"}"#;
     let chunk = read_chunk(replied).unwrap();
-    assert_eq!((chunk.error, chunk.response.created), (None, 1));
+    assert_eq!((chunk.error, unix_seconds(chunk.response.create_time)), (None, 1));
 }

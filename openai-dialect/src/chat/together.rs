@@ -15,10 +15,18 @@ impl Together {
     /// Adds the next piece. Of members that are told again the last one counts.
     pub fn add(&mut self, piece: pb::StreamChatResponse) {
         let reply = &mut self.0;
-        let pb::StreamChatResponse { id, created, model, choices, usage, system_fingerprint, service_tier, extra_json } =
-            piece;
+        let pb::StreamChatResponse {
+            id,
+            create_time,
+            model,
+            choices,
+            usage,
+            system_fingerprint,
+            service_tier,
+            extra_json,
+        } = piece;
         if reply.id.is_empty() {
-            (reply.id, reply.created, reply.model) = (id, created, model);
+            (reply.id, reply.create_time, reply.model) = (id, create_time, model);
         }
         renew(&mut reply.usage, usage);
         renew(&mut reply.system_fingerprint, system_fingerprint);

@@ -31,6 +31,8 @@ pub(super) fn spelled(field: &str) -> Option<String> {
             }
             "parts" => "content",
             "duration_seconds" => "seconds",
+            "page_size" => "limit",
+            "page_token" => "after",
             "pictures" => "image",
             "delivery" => "response_format",
             "parameters_json" => "parameters",
@@ -60,6 +62,8 @@ mod tests {
             ("tool_choice.mode", Some("tool_choice")),
             ("tool_choice.function_name", Some("tool_choice.function.name")),
             ("duration_seconds", Some("seconds")),
+            ("page_size", Some("limit")),
+            ("page_token", Some("after")),
             ("pictures", Some("image")),
             ("image.pictures[1].data", Some("image[1]")),
             ("input_reference.url", Some("input_reference")),

@@ -12,7 +12,7 @@ use super::{GatewayError, Told, kind, param};
 /// The domain of the reasons that [`ErrorReason`] names.
 const DOMAIN: &str = "triptych";
 /// What the contract's `ErrorInfo` says of work that may have been done all the same.
-const TAKEN: &str = "taken";
+const MAY_HAVE_EXECUTED: &str = "may_have_executed";
 /// Node's client ignores waits beyond a minute, Python's gives up at them; below a second nothing has changed yet.
 const WAIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
 
@@ -134,7 +134,7 @@ impl From<Status> for GatewayError {
             message,
             retry: row.retry,
             retry_after: retry_after.map(|wait| wait.clamp(*WAIT.start(), *WAIT.end())),
-            maybe_taken: info.is_some_and(|info| info.metadata.contains_key(TAKEN)),
+            maybe_taken: info.is_some_and(|info| info.metadata.contains_key(MAY_HAVE_EXECUTED)),
             content_range: None,
             attempts: status.metadata().as_ref().get(crate::context::ATTEMPTS).cloned(),
         }))

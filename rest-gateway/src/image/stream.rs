@@ -7,7 +7,10 @@ use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use tokio::time::Duration;
 use tonic::Status;
-use triptych_proto::v1::{self as pb, stream_images_response::Event as Made};
+use triptych_proto::{
+    time::unix_seconds,
+    v1::{self as pb, stream_images_response::Event as Made},
+};
 
 use super::{Endpoint, wire};
 use crate::{error::GatewayError, links::Links, offload, sse};
@@ -74,13 +77,13 @@ where
 }
 
 fn text(event: Made, echo: wire::Echo, endpoint: Endpoint, links: &Links) -> Vec<u8> {
-    let (picture, created_at, partial_image_index, image_index, usage) = match event {
-        Made::Preview(pb::ImagePreview { picture_index, partial_index, picture, created }) => {
-            (picture.unwrap_or_default(), created, Some(partial_index), picture_index, None)
+    let (picture, create_time, partial_image_index, image_index, usage) = match event {
+        Made::Preview(pb::ImagePreview { picture_index, partial_index, picture, create_time }) => {
+            (picture.unwrap_or_default(), create_time, Some(partial_index), picture_index, None)
         }
-        Made::Finished(pb::ImageFinished { picture_index, picture, created, usage }) => {
+        Made::Finished(pb::ImageFinished { picture_index, picture, create_time, usage }) => {
             let usage = wire::Usage::from(usage.unwrap_or_default());
-            (picture.unwrap_or_default(), created, None, picture_index, Some(usage))
+            (picture.unwrap_or_default(), create_time, None, picture_index, Some(usage))
         }
         Made::Failed(failure) => {
             let kind = match endpoint {
@@ -100,7 +103,7 @@ fn text(event: Made, echo: wire::Echo, endpoint: Endpoint, links: &Links) -> Vec
     let event = Event {
         r#type: kind,
         b64_json: STANDARD.encode(&picture.data),
-        created_at,
+        created_at: unix_seconds(create_time),
         size: wire::size(&picture),
         quality: echo.quality,
         background: echo.background,

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
-use triptych_proto::v1 as pb;
+use triptych_proto::{time::unix_seconds, v1 as pb};
 
 use super::Endpoint;
 use crate::{
@@ -167,13 +167,13 @@ impl From<pb::ImageUsage> for Usage {
 }
 
 pub(super) fn write(made: &pb::GenerateImagesResponse, echo: &Echo, links: &Links) -> Vec<u8> {
-    let pb::GenerateImagesResponse { created, model: _, pictures, usage, failures } = made;
+    let pb::GenerateImagesResponse { create_time, model: _, pictures, usage, failures } = made;
     let first = pictures.first();
     let failures: Vec<_> = failures.iter().map(Failure::from).collect();
     // The document's enums have no word for "as you like".
     let said = |word: &'static str| (word != "auto").then_some(word);
     let images = Images {
-        created: *created,
+        created: unix_seconds(*create_time),
         data: pictures.iter().map(|picture| item(picture, links)).collect(),
         background: said(echo.background),
         output_format: first.map(format),

@@ -100,7 +100,7 @@ pub(crate) async fn content(
     uri: Uri,
     Id(id): Id,
 ) -> Result<Response, GatewayError> {
-    let variant = last(&query(&uri)?, "variant").unwrap_or_default().to_owned();
+    let variant = wire::variant(last(&query(&uri)?, "variant").unwrap_or_default())?;
     // A deleted clip must not live on in caches; its validator makes asking again cheap.
     let name = download::is_plain(&id).then(|| id.clone());
     let label = Label { cache_control: HeaderValue::from_static("private, no-cache"), name };

@@ -157,7 +157,7 @@ async fn a_page_says_where_it_begins_and_ends() {
     });
     assert_eq!((answer.status.as_u16(), answer.json()), (200, page));
     let order = pb::VideoOrder::OldestFirst.into();
-    assert_eq!(script.list(), pb::ListVideosRequest { limit: Some(2), after: "video_7".to_owned(), order });
+    assert_eq!(script.list(), pb::ListVideosRequest { page_size: Some(2), page_token: "video_7".to_owned(), order });
 }
 
 #[tokio::test]

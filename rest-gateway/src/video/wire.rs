@@ -50,7 +50,7 @@ pub(super) fn list(query: &Pairs) -> Result<pb::ListVideosRequest, GatewayError>
         Some(_) => return Err(GatewayError::invalid("order", "`order` must be `asc` or `desc`")),
     };
     let after = last(query, "after").unwrap_or_default().to_owned();
-    Ok(pb::ListVideosRequest { limit, after, order: order.into() })
+    Ok(pb::ListVideosRequest { page_size: limit, page_token: after, order: order.into() })
 }
 
 /// A clip, as all clients read it. The first thirteen members are OpenAI's, and always there.
@@ -109,7 +109,7 @@ impl<'a> Video<'a> {
         } = video;
         let status = status(video.state());
         let link = |variant| {
-            let file = media.iter().find(|file| file.variant == variant)?.media.as_ref()?;
+            let file = media.iter().find(|file| file.variant() == variant)?.media.as_ref()?;
             Some(links.media(&file.key))
         };
         let seconds = |time: &Option<Timestamp>| time.map(|time| time.seconds);
@@ -128,9 +128,9 @@ impl<'a> Video<'a> {
             remixed_from_video_id: (!remixed_from_video_id.is_empty()).then_some(remixed_from_video_id),
             error: failure(video.state(), error.as_ref()),
             queue_position: *queue_position,
-            video_url: link("video"),
-            thumbnail_url: link("thumbnail"),
-            spritesheet_url: link("spritesheet"),
+            video_url: link(pb::VideoVariant::Video),
+            thumbnail_url: link(pb::VideoVariant::Thumbnail),
+            spritesheet_url: link(pb::VideoVariant::Spritesheet),
         }
     }
 }
@@ -179,12 +179,22 @@ pub(super) struct Page<'a> {
 }
 
 pub(super) fn page<'a>(answer: &'a pb::ListVideosResponse, links: &Links) -> Page<'a> {
-    let pb::ListVideosResponse { videos, has_more } = answer;
+    let pb::ListVideosResponse { videos, next_page_token } = answer;
     Page {
         object: "list",
         data: videos.iter().map(|video| Video::of(video, links)).collect(),
         first_id: videos.first().map(|video| video.id.as_str()),
         last_id: videos.last().map(|video| video.id.as_str()),
-        has_more: *has_more,
+        has_more: !next_page_token.is_empty(),
+    }
+}
+
+/// Parses the `variant` of a download; the empty word is the video itself.
+pub(super) fn variant(word: &str) -> Result<pb::VideoVariant, GatewayError> {
+    match word {
+        "" | "video" => Ok(pb::VideoVariant::Video),
+        "thumbnail" => Ok(pb::VideoVariant::Thumbnail),
+        "spritesheet" => Ok(pb::VideoVariant::Spritesheet),
+        _ => Err(GatewayError::invalid("variant", "`variant` must be `video`, `thumbnail` or `spritesheet`")),
     }
 }

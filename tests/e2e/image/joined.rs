@@ -104,7 +104,7 @@ async fn no_sdk_is_to_ask_again_by_itself_for_what_may_be_made_and_paid() {
         let request = pb::GenerateImagesRequest { image: Some(image), ..Default::default() };
         world.upstream.will_at(GENERATIONS, unreadable());
         let status = world.image_client().await.generate_images(request).await.unwrap_err();
-        assert_eq!(status.get_details_error_info().unwrap().metadata["taken"], "maybe");
+        assert_eq!(status.get_details_error_info().unwrap().metadata["may_have_executed"], "true");
         world.upstream.saw().await;
     })
     .await;

@@ -7,15 +7,12 @@ use futures_util::{StreamExt, stream};
 use offline_chat::{Answer, Choice, Finish, Format, PastCall, Role, Tool, ToolChoice, Turn, answer};
 use triptych_proto::{
     chat_stream::Piece,
+    time,
     v1::{self as pb, chat_message::Content, content_part::Part, tool_choice},
 };
 
 use super::super::{ChatCall, ChatProvider};
-use crate::{
-    call::{self, Chunks},
-    catalog::Entry,
-    error::ProviderError,
-};
+use crate::{call::Chunks, catalog::Entry, error::ProviderError};
 
 /// The engine's model name.
 pub const MODEL: &str = "offline-chat";
@@ -111,15 +108,15 @@ impl ChatProvider for OfflineChat {
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
-            within(call.deadline, fault.strike()).await??;
+            within(call.context.deadline, fault.strike()).await??;
         }
         if fault == Some(Fault::StreamCut) {
             return Err(cut());
         }
         let Answer { choices, prompt_tokens, completion_tokens } =
-            within(call.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
+            within(call.context.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
         Ok(pb::CreateChatResponse {
-            created: call::unix_now(),
+            create_time: Some(time::now()),
             choices: choices.into_iter().zip(0..).map(|(choice, index)| whole(choice, index)).collect(),
             usage: Some(usage(prompt_tokens, completion_tokens)),
             ..pb::CreateChatResponse::default()
@@ -129,9 +126,9 @@ impl ChatProvider for OfflineChat {
     async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<Piece>, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
-            within(call.deadline, fault.strike()).await??;
+            within(call.context.deadline, fault.strike()).await??;
         }
-        let answer = within(call.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
+        let answer = within(call.context.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
         let usage = usage(answer.prompt_tokens, answer.completion_tokens);
         let mut pieces: Vec<_> =
             answer.choices.into_iter().zip(0..).flat_map(|(choice, index)| pieces(choice, index)).collect();
@@ -143,7 +140,7 @@ impl ChatProvider for OfflineChat {
             pieces.truncate(CUT_AFTER);
             pieces.push(Err(cut()));
         }
-        let (pause, deadline) = (self.pause, call.deadline);
+        let (pause, deadline) = (self.pause, call.context.deadline);
         let paced = stream::iter(pieces).enumerate().then(move |(place, piece)| async move {
             if place > 0 && !pause.is_zero() {
                 within(deadline, tokio::time::sleep(pause)).await?;
@@ -237,10 +234,10 @@ fn pieces(choice: Choice, index: u32) -> Vec<pb::StreamChatResponse> {
         }));
     }
     let last = (pb::ChatDelta::default(), Some(finish_reason(choice.finish)));
-    let created = call::unix_now();
+    let create_time = Some(time::now());
     let steps = deltas.into_iter().map(|delta| (delta, None)).chain(std::iter::once(last));
     let steps = steps.map(|(delta, finish_reason)| pb::StreamChatResponse {
-        created,
+        create_time,
         choices: vec![pb::ChatChunkChoice {
             index,
             delta: Some(delta),

@@ -9,9 +9,9 @@ pub mod policy;
 
 mod affinity;
 mod breaker;
+mod context;
 mod gate;
 mod retry;
-mod route;
 mod target;
 mod tries;
 
@@ -30,9 +30,9 @@ use triptych_proto::{chat_stream::Piece, v1 as pb};
 
 pub use self::{
     breaker::{BreakerSettings, Cause, State},
+    context::{ATTEMPTS, RoutingContext, SESSION},
     gate::Gate,
     retry::RetrySettings,
-    route::{ATTEMPTS, Route, SESSION},
     target::Target,
 };
 use self::{
@@ -75,8 +75,8 @@ impl Routed {
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
-        let deadline = call.deadline;
-        let route = Route::current();
+        let deadline = call.context.deadline;
+        let route = RoutingContext::current();
         let mut tries = Tries::new(self.retry);
         loop {
             let fresh = self.pick(route.session(), |target| tries.is_fresh(target));
@@ -103,7 +103,8 @@ impl Routed {
                 continue;
             };
             tries.begin(target);
-            let call = Call { model: target.model.clone(), deadline: target.deadline(deadline), ..call.clone() };
+            let mut call = Call { model: target.model.clone(), ..call.clone() };
+            call.context.deadline = target.deadline(deadline);
             route.at_work(true);
             let outcome = send(target.provider.clone(), call).await;
             route.at_work(outcome.is_ok());

@@ -6,6 +6,7 @@ use std::{
 use futures_util::{FutureExt, poll, stream};
 
 use super::{policy::Weighted, *};
+use crate::context::RequestContext;
 
 /// Answers as the test says, in order; after that, well.
 #[derive(Debug, Default)]
@@ -80,9 +81,7 @@ fn call() -> ChatCall {
     Call {
         model: "public".to_owned(),
         request: Arc::default(),
-        deadline: None,
-        request_id: "req_1".to_owned(),
-        idempotency_key: String::new(),
+        context: RequestContext { request_id: "req_1".to_owned(), ..RequestContext::default() },
     }
 }
 
@@ -92,7 +91,7 @@ async fn complete(routed: &Routed, call: ChatCall, session: &str) -> (Result<(),
     if !session.is_empty() {
         metadata.insert(SESSION, session.parse().unwrap());
     }
-    let route = Route::of(&metadata);
+    let route = RoutingContext::of(&metadata);
     let outcome = route.scope(routed.complete(call)).await.map(|_| ());
     let mut told = tonic::metadata::MetadataMap::new();
     route.tell(&mut told);
@@ -137,7 +136,8 @@ async fn tries_end_with_their_number_and_with_the_deadline() {
     let b = Scripted::failing([limited(Some(3))]);
     let lone = routed(vec![target("b", &b)]);
     let begun = Instant::now();
-    let hurried = Call { deadline: Some(Instant::now() + Duration::from_secs(2)), ..call() };
+    let mut hurried = call();
+    hurried.context.deadline = Some(Instant::now() + Duration::from_secs(2));
     assert_eq!(complete(&lone, hurried, "").await.0, Err(limited(Some(3))));
     assert_eq!(begun.elapsed(), Duration::ZERO, "waiting in vain helps nobody");
 }

@@ -66,7 +66,7 @@ impl<'a> Tries<'a> {
         let wait = (again == Again::Anywhere).then(|| pause(error, asked.failures)).flatten();
         asked.failures += 1;
         asked.again = wait.map(|wait| Instant::now() + wait);
-        self.unsafe_now = error.may_be_taken();
+        self.unsafe_now = error.may_have_executed();
         self.tell(error);
         again
     }

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::*;
-use crate::{config, keys::Keys};
+use crate::{context::RequestContext, keys::Caller};
 
 const TTL: Duration = Duration::from_mins(10);
 
@@ -16,15 +16,14 @@ fn joined() -> Joined<u32> {
     Joined::new(TTL, |_| 1)
 }
 
-fn metadata(caller: &str, tries: Option<u32>) -> MetadataMap {
-    let mut metadata = MetadataMap::new();
-    if !caller.is_empty() {
-        metadata.insert("authorization", caller.parse().unwrap());
-    }
-    if let Some(tries) = tries {
-        metadata.insert(RETRY_COUNT, tries.into());
-    }
-    metadata
+fn call(caller: &str, tries: Option<u32>, key: &str, body: &str) -> Option<Idempotency> {
+    let context = RequestContext {
+        caller: Caller::named(caller),
+        idempotency_key: key.to_owned(),
+        sdk_retries: tries,
+        ..RequestContext::default()
+    };
+    Idempotency::of(&context, "Test", &body.to_owned()).now_or_never().expect("a short request is hashed inline")
 }
 
 /// Enters with this key; the feed is there if the work was begun.
@@ -35,30 +34,13 @@ fn enter(
     key: &str,
     body: &str,
 ) -> Result<(Items, Option<Feed>), Error> {
-    let ticket = joined.ticket(&metadata(caller, tries), key).expect("it cannot be joined");
     let mut feed = None;
-    let items = joined.enter(ticket, Sha256::digest(body).into(), || {
+    let items = joined.enter(call(caller, tries, key, body).expect("it cannot be joined"), || {
         let (sender, receiver) = mpsc::unbounded_channel();
         feed = Some(sender);
         UnboundedReceiverStream::new(receiver).boxed()
     })?;
     Ok((items, feed))
-}
-
-#[test]
-fn a_caller_with_a_name_is_the_same_under_every_secret_and_nobody_else() {
-    let joined = joined();
-    let ticket = |secret, name: &str| {
-        let key =
-            |secret: &str| config::Key { name: name.to_owned(), secret: Some(secret.into()), ..config::Key::default() };
-        let mut request = tonic::Request::new(());
-        *request.metadata_mut() = metadata(secret, None);
-        let caller = Keys::new(&[key("0123456789abcdef"), key("fedcba9876543210")]).unwrap().caller(&request).unwrap();
-        joined.ticket(request.metadata(), "k").unwrap().of(&caller)
-    };
-    let [old, new] = ["Bearer 0123456789abcdef", "Bearer fedcba9876543210"];
-    assert_eq!(ticket(old, "a"), ticket(new, "a"));
-    assert_ne!(ticket(old, "a"), ticket(old, "b"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,7 +76,7 @@ async fn another_body_under_the_key_is_a_conflict_and_another_caller_is_another_
 #[tokio::test(start_paused = true)]
 async fn an_sdks_retry_joins_its_first_try_and_two_first_tries_do_not() {
     let joined = joined();
-    assert_eq!(joined.ticket(&metadata("a", None), ""), None);
+    assert_eq!(call("a", None, "", "body"), None);
     let (_one, feed) = enter(&joined, "a", Some(0), "", "body").unwrap();
     assert!(feed.is_some());
     let (_two, feed) = enter(&joined, "a", Some(0), "", "body").unwrap();
@@ -124,15 +106,15 @@ async fn a_failure_reaches_all_who_wait_and_the_next_try_is_a_new_one() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_fails_all_who_wait_and_the_next_try_is_a_new_one() {
     let joined = joined();
-    let ticket = || joined.ticket(&metadata("", None), "k").unwrap();
+    let call = || call("", None, "k", "body").unwrap();
     let panics = || stream::once(async { panic!("a defect") }).boxed();
-    let first = joined.enter(ticket(), Hash::default(), panics).unwrap();
-    let second = joined.enter(ticket(), Hash::default(), || panic!("it is under way")).unwrap();
+    let first = joined.enter(call(), panics).unwrap();
+    let second = joined.enter(call(), || panic!("it is under way")).unwrap();
     for items in [first, second] {
         let failed = tokio::time::timeout(TTL, items.try_collect::<Vec<_>>()).await.expect("nobody ends it");
         assert!(matches!(failed, Err(Error::Internal(_))), "{failed:?}");
     }
-    let again = joined.enter(ticket(), Hash::default(), || stream::iter([Ok(7)]).boxed()).unwrap();
+    let again = joined.enter(call(), || stream::iter([Ok(7)]).boxed()).unwrap();
     assert_eq!(again.try_collect::<Vec<_>>().await, Ok(vec![7]));
 }
 
@@ -153,18 +135,6 @@ async fn work_under_a_key_outlives_its_caller_and_an_sdks_for_a_moment_only() {
     drop(items);
     tokio::time::sleep(SDK_GRACE * 2).await;
     assert!(silent.is_closed() && !keyed.is_closed());
-}
-
-#[tokio::test]
-async fn contents_are_told_from_one_another_long_ones_too() {
-    let request = |prompt: String| triptych_proto::v1::ImageRequest { prompt, ..Default::default() };
-    for long in [10, 2 * LONG] {
-        let text = "x".repeat(long);
-        let one = fingerprint(0, request(text.clone())).await;
-        assert_eq!(fingerprint(0, request(text.clone())).await, one);
-        assert_ne!(fingerprint(1, request(text.clone())).await, one);
-        assert_ne!(fingerprint(0, request(text + "y")).await, one);
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,5 +158,5 @@ async fn the_oldest_answers_go_when_there_are_too_many_bytes() {
     assert!(enter(&joined, "", None, "three", "body").unwrap().1.is_none());
     assert!(enter(&joined, "", None, "one", "body").unwrap().1.is_some());
     let off = Joined::<u32>::new(Duration::ZERO, |_| 1);
-    assert_eq!(off.ticket(&metadata("", Some(1)), "k"), None);
+    assert!(!off.is_enabled());
 }

@@ -33,7 +33,7 @@ pub(super) struct Tasks {
     /// When nobody waits any more.
     pub(super) until: Instant,
     /// Counts the cancels that are still on their way.
-    pub(super) errands: TaskTracker,
+    pub(super) background: TaskTracker,
 }
 
 /// What a look at a task tells.
@@ -140,7 +140,7 @@ impl Drop for Watch {
         if !self.over
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            self.tasks.errands.spawn_on(self.tasks.clone().cancel(std::mem::take(&mut self.id)), &runtime);
+            self.tasks.background.spawn_on(self.tasks.clone().cancel(std::mem::take(&mut self.id)), &runtime);
         }
     }
 }

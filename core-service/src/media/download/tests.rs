@@ -298,12 +298,12 @@ async fn a_failure_tells_what_may_be_done_and_never_that_nothing_was_paid() {
     ] {
         let error = refused(status, &own).await;
         assert_eq!(kind(&error), expected, "{status}");
-        assert!(!error.is_surely_not_taken() && !error.to_string().contains("words"), "{status}: {error}");
+        assert!(!error.is_safe_to_retry() && !error.to_string().contains("words"), "{status}: {error}");
     }
     assert_eq!(kind(&refused("/401", &keyless).await), dead);
     let closed = TcpListener::bind((HERE, 0)).await.unwrap().local_addr().unwrap();
     let error = refused(&format!("http://{closed}/p"), &Own::new(format!("http://{closed}").parse().unwrap())).await;
-    assert!(!error.is_surely_not_taken() && !error.to_string().contains("127.0.0.1"), "{error}");
+    assert!(!error.is_safe_to_retry() && !error.to_string().contains("127.0.0.1"), "{error}");
 }
 
 #[tokio::test]

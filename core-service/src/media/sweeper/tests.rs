@@ -18,7 +18,7 @@ struct Holding {
 }
 
 #[async_trait]
-impl Holder for Holding {
+impl MediaReferences for Holding {
     async fn holds(&self, key: &MediaKey) -> Result<bool, Error> {
         if self.away {
             return Err(Error::Storage("away".to_owned()));
@@ -32,17 +32,17 @@ impl Holder for Holding {
 
 struct Room {
     directory: TempDir,
-    vault: Vault,
+    media_store: MediaStore,
     now: SystemTime,
 }
 
-/// A vault with files of ten bytes each, unused for so long.
+/// A media_store with files of ten bytes each, unused for so long.
 async fn room(files: &[(&str, Duration)]) -> Room {
     let directory = tempfile::tempdir().unwrap();
-    let vault = Vault::open(directory.path()).unwrap();
-    let room = Room { directory, vault, now: SystemTime::now() };
+    let media_store = MediaStore::open(directory.path()).unwrap();
+    let room = Room { directory, media_store, now: SystemTime::now() };
     for (name, idle) in files {
-        room.vault.put(&key(name), Bytes::from_static(b"0123456789")).await.unwrap();
+        room.media_store.put(&key(name), Bytes::from_static(b"0123456789")).await.unwrap();
         let file = std::fs::File::options().append(true).open(room.directory.path().join(name)).unwrap();
         file.set_modified(room.now - *idle).unwrap();
     }
@@ -55,7 +55,7 @@ fn key(name: &str) -> MediaKey {
 
 impl Room {
     fn sweeper(&self, retention: Option<Duration>, quota_bytes: Option<u64>, holder: Holding) -> Sweeper {
-        Sweeper::new(self.vault.clone(), Keeping { retention, quota_bytes }, Arc::new(holder))
+        Sweeper::new(self.media_store.clone(), RetentionPolicy { retention, quota_bytes }, Arc::new(holder))
     }
 
     fn left(&self) -> Vec<String> {
@@ -129,7 +129,7 @@ async fn what_is_being_read_stays_to_the_end_of_it_and_a_little_longer() {
     let room = room(&[("a.png", HOUR)]).await;
     let later = room.now + 1000 * HOUR;
     let sweeper = room.sweeper(Some(HOUR), Some(1), Holding::default());
-    let (_, reading) = room.vault.read(&key("a.png"), 0, None).await.unwrap();
+    let (_, reading) = room.media_store.read(&key("a.png"), 0, None).await.unwrap();
     assert_eq!(sweeper.sweep(later).await.unwrap().removed, 0);
     assert_eq!(reading.try_collect::<Vec<_>>().await.unwrap().concat(), b"0123456789");
     assert_eq!(sweeper.sweep(later).await.unwrap().removed, 0, "the reader may come back for more");
@@ -147,7 +147,7 @@ async fn it_sweeps_at_once_then_again_and_ends_when_it_is_told() {
         }
     };
     gone("a.png").await;
-    room.vault.put(&key("b.png"), Bytes::from_static(b"b")).await.unwrap();
+    room.media_store.put(&key("b.png"), Bytes::from_static(b"b")).await.unwrap();
     let file = std::fs::File::options().append(true).open(room.directory.path().join("b.png")).unwrap();
     file.set_modified(room.now - 2 * HOUR).unwrap();
     tokio::time::advance(EVERY_UNDER_QUOTA).await;

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     call::Call,
+    context::RequestContext,
     error::{Error, ProviderError},
     media::{MediaKey, MediaType},
     video::{
@@ -51,9 +52,12 @@ impl Step {
         let call = Call {
             model: self.claim.job.order.upstream.clone(),
             request: spec,
-            deadline: Some(Instant::now() + PATIENCE),
-            request_id: id.clone(),
-            idempotency_key: id,
+            context: RequestContext {
+                deadline: Some(Instant::now() + PATIENCE),
+                request_id: id.clone(),
+                idempotency_key: id,
+                ..RequestContext::default()
+            },
         };
         // Never interrupted: only its answer tells whether there is a render, and which.
         let answer = timeout(PATIENCE, provider.submit(call)).await.unwrap_or_else(|_| Err(too_slow()));
@@ -113,7 +117,7 @@ impl Step {
             Some(pace::turned_away(*retry_after, attempt))
         } else {
             // With a repeatable provider the same key starts no second render, whatever became of the first request.
-            let safe = error.is_surely_not_taken() || error.is_transient() && provider.repeatable();
+            let safe = error.is_safe_to_retry() || error.is_transient() && provider.repeatable();
             safe.then(|| pace::back_off(attempt))
         };
         if let Some(wait) = wait.filter(|_| attempt < SUBMISSIONS) {
@@ -206,7 +210,7 @@ impl Step {
         }
         let chunks = timeout(PATIENCE, provider.fetch(file)).await.unwrap_or_else(|_| Err(too_slow()))?;
         let chunks = chunks.timeout(PATIENCE).map(|chunk| chunk.unwrap_or_else(|_| Err(too_slow())));
-        let media = jobs.vault.put_stream(&key, chunks, jobs.settings.max_file_bytes).await?;
+        let media = jobs.media_store.put_stream(&key, chunks, jobs.settings.max_file_bytes).await?;
         Ok(KeptFile {
             variant: file.variant,
             key: media.key,
@@ -221,7 +225,7 @@ impl Step {
         let reference = match &order.reference {
             Some(key) => {
                 let key = MediaKey::requested(key)?;
-                let picture = self.runner.jobs.vault.bytes(&key, LARGEST_PICTURE).await?;
+                let picture = self.runner.jobs.media_store.bytes(&key, LARGEST_PICTURE).await?;
                 Some(Reference { key, picture })
             }
             None => None,

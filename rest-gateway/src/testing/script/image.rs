@@ -1,7 +1,10 @@
 //! Pictures of a few bytes.
 
 use tonic::{Request, Response, Status};
-use triptych_proto::v1::{self as pb, image_service_server::ImageService};
+use triptych_proto::{
+    time::from_unix_seconds,
+    v1::{self as pb, image_service_server::ImageService},
+};
 
 use super::{Doors, replies};
 use crate::core::Replies;
@@ -39,7 +42,13 @@ impl ImageService for Doors {
         });
         let model = "offline-image".to_owned();
         let (usage, failures) = self.0.with(|state| std::mem::take(&mut state.partial));
-        Ok(Response::new(pb::GenerateImagesResponse { created: 1_700_000_000, model, pictures, usage, failures }))
+        Ok(Response::new(pb::GenerateImagesResponse {
+            create_time: Some(from_unix_seconds(1_700_000_000)),
+            model,
+            pictures,
+            usage,
+            failures,
+        }))
     }
 
     type StreamImagesStream = Replies<pb::StreamImagesResponse>;
@@ -51,11 +60,11 @@ impl ImageService for Doors {
         use pb::stream_images_response::Event;
         let message = self.0.take(request)?;
         let image = message.image.unwrap();
-        let created = 1_700_000_000;
+        let create_time = Some(from_unix_seconds(1_700_000_000));
         let mut items: Vec<_> = (0..message.partial_images)
             .map(|partial_index| {
                 let picture = Some(picture(&image));
-                Event::Preview(pb::ImagePreview { picture_index: 0, partial_index, picture, created })
+                Event::Preview(pb::ImagePreview { picture_index: 0, partial_index, picture, create_time })
             })
             .map(|event| Ok(pb::StreamImagesResponse { event: Some(event) }))
             .collect();
@@ -65,7 +74,7 @@ impl ImageService for Doors {
                 event: Some(Event::Finished(pb::ImageFinished {
                     picture_index: 0,
                     picture: Some(picture(&image)),
-                    created,
+                    create_time,
                     usage: Some(pb::ImageUsage {
                         input_tokens: 3,
                         output_tokens: 4,

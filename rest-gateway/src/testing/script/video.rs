@@ -32,7 +32,7 @@ pub(crate) fn finished() -> pb::Video {
     let media = Some(clip());
     pb::Video {
         complete_time: Some(Timestamp { seconds: 1_700_000_009, nanos: 0 }),
-        media: vec![pb::VideoMedia { variant: "video".to_owned(), media }],
+        media: vec![pb::VideoMedia { variant: pb::VideoVariant::Video.into(), media }],
         poll_after: None,
         ..underway(9, 100, pb::video::State::Succeeded)
     }
@@ -67,7 +67,7 @@ impl VideoService for Doors {
         let message = self.0.take(request)?;
         self.0.with(|state| state.list = Some(message));
         let videos = self.0.with(|state| state.snapshots.clone());
-        Ok(Response::new(pb::ListVideosResponse { videos, has_more: true }))
+        Ok(Response::new(pb::ListVideosResponse { videos, next_page_token: "video_0".to_owned() }))
     }
 
     type WatchVideoStream = Replies<pb::WatchVideoResponse>;

@@ -76,7 +76,7 @@ impl ChatProvider for OpenAiChat {
         self.dialect.adapt(&call.model, &mut call.request, false);
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::No);
-        let until = until(self.upstream.limits.first_byte, call.deadline);
+        let until = until(self.upstream.limits.first_byte, call.context.deadline);
         let reply = self.upstream.post_json(PATH, &call, body, until).await?;
         let body = self.upstream.body(reply, until).await?;
         whole::read(&body).map_err(|error| self.upstream.redacted(error))
@@ -90,12 +90,14 @@ impl ChatProvider for OpenAiChat {
         self.dialect.adapt(&call.model, &mut call.request, true);
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::Yes(options.as_ref()));
-        let until = until(self.upstream.limits.first_byte, call.deadline);
+        let until = until(self.upstream.limits.first_byte, call.context.deadline);
         let mut reply = self.upstream.post_json(PATH, &call, body, until).await?;
         let begun = async {
             let beginning = whole::beginning(&mut reply).await;
             if !whole::is_document(&beginning) {
-                return Ok(Pieces::begin(self.upstream.clone(), reply, &beginning, call.deadline).await?.boxed());
+                return Ok(Pieces::begin(self.upstream.clone(), reply, &beginning, call.context.deadline)
+                    .await?
+                    .boxed());
             }
             // Refusals come like this from some, with status 200, and whole answers from servers that cannot stream.
             let body = [beginning, self.upstream.body(reply, until).await?.into()].concat();

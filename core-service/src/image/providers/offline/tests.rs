@@ -3,7 +3,8 @@
 use futures_util::TryStreamExt;
 
 use super::*;
-use crate::{catalog::Shelf, media::MediaType};
+use crate::context::RequestContext;
+use crate::{catalog::Models, media::MediaType};
 
 fn spec(size: Option<Size>) -> ImageSpec {
     ImageSpec { prompt: "a lighthouse at dusk".to_owned(), size, ..super::super::tests::spec() }
@@ -11,7 +12,7 @@ fn spec(size: Option<Size>) -> ImageSpec {
 
 fn call(request: ImageSpec) -> Call<ImageSpec> {
     let (model, request_id) = (MODEL.to_owned(), "req_test".to_owned());
-    Call { model, request, deadline: None, request_id, idempotency_key: String::new() }
+    Call { model, request, context: RequestContext { request_id, ..RequestContext::default() } }
 }
 
 async fn made(engine: &OfflineImage, spec: ImageSpec) -> Vec<Bytes> {
@@ -131,7 +132,7 @@ fn large_inputs_are_shrunk_to_what_covers_the_picture() {
 
 #[test]
 fn the_engine_is_listed_and_its_faults_are_not() {
-    let shelf = Shelf::new(OfflineImage::entries()).unwrap();
+    let shelf = Models::new(OfflineImage::entries()).unwrap();
     let listed: Vec<_> = shelf.entries().iter().filter(|entry| !entry.hidden).map(|entry| &entry.id).collect();
     assert_eq!(listed, [MODEL]);
     assert_eq!(shelf.find("").unwrap().id, MODEL);

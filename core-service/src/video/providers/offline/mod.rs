@@ -17,7 +17,7 @@ use crate::{
     call::{Call, Chunks},
     catalog::Entry,
     error::ProviderError,
-    media::{MediaKey, Vault},
+    media::{MediaKey, MediaStore},
 };
 
 mod fault;
@@ -43,9 +43,9 @@ pub struct OfflineVideo {
     studio: Studio,
 }
 
-/// The engine, the first, and below it the faults, hidden. Reference pictures are read back from `vault`.
-pub fn entries(vault: &Vault) -> Vec<Entry<dyn VideoProvider>> {
-    let provider = Arc::new(OfflineVideo { studio: Studio::new(vault.clone()) });
+/// The engine, the first, and below it the faults, hidden. Reference pictures are read back from `media_store`.
+pub fn entries(media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
+    let provider = Arc::new(OfflineVideo { studio: Studio::new(media_store.clone()) });
     let entry = |id: &str, aliases: &[&str], hidden| Entry {
         id: id.to_owned(),
         upstream: id.to_owned(),
@@ -78,7 +78,7 @@ impl Ticket {
     fn new(call: Call<VideoSpec>) -> Self {
         let VideoSpec { prompt, size, seconds, seed, reference, user: _, extra_json: _ } = call.request;
         Self {
-            id: call.idempotency_key,
+            id: call.context.idempotency_key,
             fault: Fault::of(&call.model),
             prompt,
             width: size.width,

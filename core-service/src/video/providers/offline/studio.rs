@@ -24,7 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{Fault, Ticket};
 use crate::{
     error::{Error, ProviderError},
-    media::Vault,
+    media::MediaStore,
     video::Variant,
 };
 
@@ -40,13 +40,13 @@ const OVERSIZE: u32 = 10;
 /// The longest side that is painted, in pixels.
 const LONGEST_SIDE: u32 = 4096;
 
-/// Between tries to read a picture from a vault that is away.
+/// Between tries to read a picture from a media_store that is away.
 const VAULT_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where clips are made.
 #[derive(Debug)]
 pub(super) struct Studio {
-    vault: Vault,
+    media_store: MediaStore,
     cameras: Arc<Semaphore>,
     // A std mutex: no await happens under it.
     state: Mutex<State>,
@@ -105,10 +105,10 @@ impl Render {
 }
 
 impl Studio {
-    pub(super) fn new(vault: Vault) -> Self {
+    pub(super) fn new(media_store: MediaStore) -> Self {
         let cores = available_parallelism().map_or(1, Into::into);
         let cameras = Arc::new(Semaphore::new((cores / CORES_PER_CLIP).max(1)));
-        Self { vault, cameras, state: Mutex::default() }
+        Self { media_store, cameras, state: Mutex::default() }
     }
 
     /// Counts a submission under this key.
@@ -132,7 +132,7 @@ impl Studio {
         let kept = Kept { render: render.clone(), waiting: Variant::ALL.to_vec(), _stops: stop.clone().drop_guard() };
         state.knocks.remove(&ticket.id);
         state.renders.insert(ticket.id.clone(), kept);
-        let work = work(self.vault.clone(), Arc::clone(&self.cameras), ticket, percent, stop.clone());
+        let work = work(self.media_store.clone(), Arc::clone(&self.cameras), ticket, percent, stop.clone());
         tokio::spawn(async move {
             tokio::select! {
                 made = work => {
@@ -184,7 +184,7 @@ impl Studio {
 
 /// Waits for a camera, then makes the clip. Dropping this stops the thread as well, through `stop`.
 async fn work(
-    vault: Vault,
+    media_store: MediaStore,
     cameras: Arc<Semaphore>,
     ticket: Ticket,
     percent: Arc<AtomicU8>,
@@ -196,7 +196,7 @@ async fn work(
     let reference = match ticket.reference() {
         None => None,
         Some(key) => loop {
-            match vault.bytes(&key, LARGEST_PICTURE).await {
+            match media_store.bytes(&key, LARGEST_PICTURE).await {
                 Ok(bytes) => break Some(bytes),
                 Err(Error::Storage(why)) => {
                     tracing::warn!("the picture of a render cannot be read, trying again: {why}");

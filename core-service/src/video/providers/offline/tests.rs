@@ -4,7 +4,8 @@ use futures_util::TryStreamExt;
 
 use super::*;
 use crate::{
-    catalog::{Catalog, Shelf},
+    catalog::{Catalog, Models},
+    context::RequestContext,
     size::Size,
     video::{
         job::{Job, JobId, Order},
@@ -17,7 +18,7 @@ use crate::{
 };
 
 fn engine(directory: &Path) -> OfflineVideo {
-    OfflineVideo { studio: Studio::new(Vault::open(directory).unwrap()) }
+    OfflineVideo { studio: Studio::new(MediaStore::open(directory).unwrap()) }
 }
 
 fn call(model: &str, id: &str, seconds: u32) -> Call<VideoSpec> {
@@ -30,7 +31,9 @@ fn call(model: &str, id: &str, seconds: u32) -> Call<VideoSpec> {
         user: String::new(),
         extra_json: String::new(),
     };
-    Call { model: model.to_owned(), request, deadline: None, request_id: id.to_owned(), idempotency_key: id.to_owned() }
+    let context =
+        RequestContext { request_id: id.to_owned(), idempotency_key: id.to_owned(), ..RequestContext::default() };
+    Call { model: model.to_owned(), request, context }
 }
 
 /// Polls on the render's own news, not on a timer.
@@ -102,10 +105,10 @@ struct House {
 
 async fn house(directory: &Path, settings: JobSettings) -> House {
     let store = SqliteStore::open(&directory.join("jobs.db")).await.unwrap();
-    let vault = Vault::open(&directory.join("media")).unwrap();
-    let video = Shelf::new(entries(&vault)).unwrap();
-    let catalog = Catalog::new(Shelf::new(Vec::new()).unwrap(), Shelf::new(Vec::new()).unwrap(), video);
-    let jobs = Jobs::new(Arc::new(store), vault, settings);
+    let media_store = MediaStore::open(&directory.join("media")).unwrap();
+    let video = Models::new(entries(&media_store)).unwrap();
+    let catalog = Catalog::new(Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap(), video);
+    let jobs = Jobs::new(Arc::new(store), media_store, settings);
     House { _runner: Runner::start(jobs.clone(), Arc::new(catalog)), jobs }
 }
 

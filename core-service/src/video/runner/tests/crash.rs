@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::{
-    catalog::Shelf,
+    catalog::Models,
     video::{
         jobs::JobSettings,
         store::{WorkerId, sqlite::SqliteStore},
@@ -180,7 +180,7 @@ async fn a_provider_that_went_away_over_a_restart_ends_the_job_with_the_truth() 
     before.provider.asked("poll", 1).await;
     drop(runner);
     let mut after = stage(directory.path(), Scripted::default()).await;
-    let (chat, image, video) = (Shelf::new(Vec::new()), Shelf::new(Vec::new()), Shelf::new(Vec::new()));
+    let (chat, image, video) = (Models::new(Vec::new()), Models::new(Vec::new()), Models::new(Vec::new()));
     after.catalog = Arc::new(Catalog::new(chat.unwrap(), image.unwrap(), video.unwrap()));
     let _runner = after.start();
     assert_eq!(failure(&after.outcome(&id).await).0, "provider_gone");

@@ -49,7 +49,7 @@ async fn a_clip_is_called_finished_only_once_it_is_stored() {
     go.send(true).unwrap();
     stage.outcome(&id).await;
     let key = MediaKey::parse(&format!("{id}.mp4")).unwrap();
-    assert_eq!(stage.jobs.vault.bytes(&key, 100).await.unwrap(), "clip");
+    assert_eq!(stage.jobs.media_store.bytes(&key, 100).await.unwrap(), "clip");
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn a_fetch_that_breaks_is_tried_again_and_writes_the_same_files() {
     assert_eq!(stage.outcome(&id).await.state.phase(), Phase::Succeeded);
     assert_eq!(stage.files().len(), 2);
     let key = MediaKey::parse(&format!("{id}.mp4")).unwrap();
-    assert_eq!(stage.jobs.vault.bytes(&key, 100).await.unwrap(), "video");
+    assert_eq!(stage.jobs.media_store.bytes(&key, 100).await.unwrap(), "video");
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +126,7 @@ async fn a_watcher_learns_what_another_node_did() {
     snapshots.next().await.unwrap().unwrap();
     let elsewhere = Jobs::with_clock(
         Arc::clone(&stage.jobs.store),
-        stage.jobs.vault.clone(),
+        stage.jobs.media_store.clone(),
         stage.jobs.settings.clone(),
         stage.jobs.clock.clone(),
     );

@@ -16,6 +16,7 @@ use super::*;
 use crate::{
     call::{Call, Chunks},
     chat::{ChatProvider, providers::openai::OpenAiChat},
+    context::RequestContext,
     upstream::Limits,
 };
 
@@ -39,9 +40,7 @@ async fn begun(events: &str) -> (TcpStream, Chunks<Piece>) {
     let call = Call {
         model: "m".to_owned(),
         request: Arc::new(pb::ChatRequest::default()),
-        deadline: Some(Instant::now() + MINUTE * 5),
-        request_id: String::new(),
-        idempotency_key: String::new(),
+        context: RequestContext { deadline: Some(Instant::now() + MINUTE * 5), ..RequestContext::default() },
     };
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();

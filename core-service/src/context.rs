@@ -1,0 +1,109 @@
+//! The context of one call: everything about it that is not its message.
+//!
+//! The gRPC services create it once per call, before they look at the message. It reaches every provider call and every
+//! job, so that deadline, caller and trace mean the same for chat, images and videos.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::{
+    Request,
+    metadata::{Ascii, MetadataMap, MetadataValue},
+};
+
+use crate::{
+    error::Error,
+    keys::{Caller, Keys},
+};
+
+/// The metadata key, and HTTP header, of the request id.
+pub const REQUEST_ID: &str = "x-request-id";
+/// The header in which official OpenAI SDKs count the retries of a request, from 0.
+const RETRY_COUNT: &str = "x-stainless-retry-count";
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+
+/// The context of one call. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct RequestContext {
+    /// Identifies the call in logs and at the upstream.
+    pub request_id: String,
+    /// When the caller stops waiting. `None`: only the provider's own timeouts apply.
+    pub deadline: Option<Instant>,
+    /// The authenticated caller.
+    pub caller: Caller,
+    /// The caller's idempotency key; empty if there is none.
+    pub idempotency_key: String,
+    /// How often an OpenAI SDK has sent this request before; `None` if the caller is no such SDK.
+    pub sdk_retries: Option<u32>,
+    /// The W3C trace context.
+    pub trace: TraceContext,
+}
+
+/// The W3C trace context of a call, passed on to upstreams unchanged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TraceContext {
+    /// `traceparent`.
+    pub parent: Option<MetadataValue<Ascii>>,
+    /// `tracestate`.
+    pub state: Option<MetadataValue<Ascii>>,
+}
+
+impl RequestContext {
+    /// Authenticates the caller and reads the metadata of a request. `idempotency_key` is the field of its message.
+    ///
+    /// # Errors
+    /// [`Error::InvalidApiKey`]; [`Error::InvalidField`] for a malformed idempotency key.
+    pub fn new<T>(request: &Request<T>, keys: &Keys, idempotency_key: &str) -> Result<Self, Error> {
+        let caller = keys.caller(request)?;
+        check_idempotency_key(idempotency_key)?;
+        let metadata = request.metadata();
+        Ok(Self {
+            request_id: request_id(metadata),
+            deadline: deadline(metadata),
+            caller,
+            idempotency_key: idempotency_key.to_owned(),
+            sdk_retries: metadata.get(RETRY_COUNT).and_then(|value| value.to_str().ok()?.parse().ok()),
+            trace: TraceContext {
+                parent: metadata.get(TRACEPARENT).cloned(),
+                state: metadata.get(TRACESTATE).cloned(),
+            },
+        })
+    }
+}
+
+/// Returns the caller's request id if it is 1 to 128 graphic ASCII characters, otherwise a new one.
+pub fn request_id(metadata: &MetadataMap) -> String {
+    metadata
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
+        .map_or_else(|| format!("req_{}", uuid::Uuid::new_v4().simple()), str::to_owned)
+}
+
+/// Returns the deadline of the `grpc-timeout` metadata.
+///
+/// Parsed here rather than in the transport, so that it applies to calls within the process as well.
+pub fn deadline(metadata: &MetadataMap) -> Option<Instant> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    let timeout = match unit {
+        "H" => Duration::from_secs(amount * 3600),
+        "M" => Duration::from_secs(amount * 60),
+        "S" => Duration::from_secs(amount),
+        "m" => Duration::from_millis(amount),
+        "u" => Duration::from_micros(amount),
+        "n" => Duration::from_nanos(amount),
+        _ => return None,
+    };
+    Instant::now().checked_add(timeout)
+}
+
+/// Validates an idempotency key; the empty key means none.
+pub fn check_idempotency_key(key: &str) -> Result<(), Error> {
+    if key.len() <= 255 && key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Ok(());
+    }
+    Err(Error::invalid("idempotency_key", "must be 1 to 255 printable ASCII characters"))
+}

@@ -1,0 +1,275 @@
+//! The door, before the offline engine and before a scripted provider.
+
+mod ending;
+mod joined;
+mod pictures;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use image::{ImageFormat, Rgba, RgbaImage};
+use tokio::{sync::watch, time::Instant};
+use tonic::Code;
+use tonic_types::StatusExt;
+use triptych_proto::v1::stream_images_response::Event;
+
+use super::*;
+use crate::{
+    call::Chunks,
+    catalog::{Entry, Models},
+    error::ProviderError,
+    image::{Edits, ImageEvent, ImageProvider, Usage, providers::offline::OfflineImage},
+    media::{MediaKey, input::InputSettings},
+};
+
+/// Plays a list of events and then hangs, or ends.
+#[derive(Debug)]
+struct Scripted {
+    events: Vec<Result<ImageEvent, ProviderError>>,
+    hangs: bool,
+    /// Becomes true when the stream of events is dropped.
+    dropped: watch::Sender<bool>,
+}
+
+struct Alarm(watch::Sender<bool>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+#[async_trait]
+impl ImageProvider for Scripted {
+    async fn generate(&self, _: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+        let alarm = Alarm(self.dropped.clone());
+        let events = stream::iter(self.events.clone());
+        let end = if self.hangs { stream::pending().left_stream() } else { stream::empty().right_stream() };
+        Ok(events.chain(end).inspect(move |_| _ = &alarm).boxed())
+    }
+
+    fn edits(&self, _: &str) -> Edits {
+        Edits::NONE
+    }
+}
+
+struct Stage {
+    _directory: tempfile::TempDir,
+    media_store: MediaStore,
+    door: ImageGrpc,
+}
+
+fn stage(entries: Vec<Entry<dyn ImageProvider>>) -> Stage {
+    let directory = tempfile::tempdir().unwrap();
+    let media_store = MediaStore::open(directory.path()).unwrap();
+    let inputs = Inputs::new(media_store.clone(), InputSettings::default()).unwrap();
+    let (chat, video) = (Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap());
+    let catalog = Catalog::new(chat, Models::new(entries).unwrap(), video);
+    Stage {
+        _directory: directory,
+        media_store: media_store.clone(),
+        door: ImageGrpc::new(Arc::new(catalog), media_store, inputs, Duration::from_mins(10)),
+    }
+}
+
+fn offline() -> Stage {
+    stage(OfflineImage::entries())
+}
+
+fn scripted(events: Vec<ImageEvent>, hangs: bool) -> (Stage, watch::Receiver<bool>) {
+    playing(events.into_iter().map(Ok).collect(), hangs)
+}
+
+fn playing(events: Vec<Result<ImageEvent, ProviderError>>, hangs: bool) -> (Stage, watch::Receiver<bool>) {
+    let (dropped, alarm) = watch::channel(false);
+    let entry = Entry {
+        id: "scripted".to_owned(),
+        upstream: "scripted".to_owned(),
+        owned_by: "script".to_owned(),
+        aliases: Vec::new(),
+        capabilities: &[],
+        hidden: false,
+        provider: Arc::new(Scripted { events, hangs, dropped }) as Arc<dyn ImageProvider>,
+    };
+    (stage(vec![entry]), alarm)
+}
+
+/// A picture that is right as it is.
+fn finished(index: u32) -> ImageEvent {
+    ImageEvent::Finished { index, picture: numbered(index), revised_prompt: String::new() }
+}
+
+fn numbered(index: u32) -> Bytes {
+    picture(48, 32, |x, y| if x == index && y == 0 { 0 } else { 255 })
+}
+
+fn small() -> pb::ImageRequest {
+    let bytes = pb::ImageDelivery::Bytes.into();
+    pb::ImageRequest { prompt: "a cat".to_owned(), size: "48x32".to_owned(), delivery: bytes, ..Default::default() }
+}
+
+fn picture(width: u32, height: u32, alpha: impl Fn(u32, u32) -> u8) -> Bytes {
+    let pixel = |x: u32, y: u32| Rgba([x.to_le_bytes()[0], y.to_le_bytes()[0], 90, alpha(x, y)]);
+    let mut out = std::io::Cursor::new(Vec::new());
+    RgbaImage::from_fn(width, height, pixel).write_to(&mut out, ImageFormat::Png).unwrap();
+    out.into_inner().into()
+}
+
+fn input(bytes: Bytes) -> pb::MediaInput {
+    pb::MediaInput { source: Some(pb::media_input::Source::Data(bytes)) }
+}
+
+fn request(image: pb::ImageRequest) -> Request<pb::GenerateImagesRequest> {
+    Request::new(pb::GenerateImagesRequest { image: Some(image), idempotency_key: String::new() })
+}
+
+impl Stage {
+    async fn generate(&self, image: pb::ImageRequest) -> Result<pb::GenerateImagesResponse, Status> {
+        self.door.generate_images(request(image)).await.map(Response::into_inner)
+    }
+
+    async fn stream(
+        &self,
+        image: pb::ImageRequest,
+        partial_images: u32,
+    ) -> BoxStream<'static, Result<pb::StreamImagesResponse, Status>> {
+        let request = pb::StreamImagesRequest { image: Some(image), partial_images, ..Default::default() };
+        self.door.stream_images(Request::new(request)).await.unwrap().into_inner()
+    }
+}
+
+/// The field a refusal names.
+fn field(status: &Status) -> String {
+    let details = status.get_error_details();
+    details.bad_request().map_or_else(String::new, |bad| bad.field_violations[0].field.clone())
+}
+
+#[tokio::test]
+async fn previews_come_before_their_picture_and_never_more_than_asked_for() {
+    let stage = offline();
+    // No more events than the engine keeps for a reader who lags: none of these may be missing.
+    for (n, previews) in [(1, 3), (2, 1), (2, 0)] {
+        let image = pb::ImageRequest { n: Some(n), size: "64x64".to_owned(), ..small() };
+        let events: Vec<_> = stage.stream(image, previews).await.try_collect().await.unwrap();
+        let mut seen = vec![0; n as usize];
+        let mut finished = Vec::new();
+        for event in events.into_iter().map(|event| event.event.unwrap()) {
+            match event {
+                Event::Preview(preview) => {
+                    let count = &mut seen[preview.picture_index as usize];
+                    assert_eq!(preview.partial_index, *count);
+                    *count += 1;
+                    assert!(!finished.contains(&preview.picture_index));
+                    assert_eq!(image::guess_format(&preview.picture.unwrap().data).unwrap(), ImageFormat::Png);
+                }
+                Event::Finished(last) => finished.push(last.picture_index),
+                Event::Failed(failure) => panic!("{failure:?}"),
+            }
+        }
+        assert_eq!(seen, vec![previews; n as usize]);
+        assert_eq!(finished, (0..n).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_by_name() {
+    let stage = offline();
+    let base = || input(picture(40, 30, |_, _| 255));
+    let mut cut = picture(40, 30, |_, _| 255);
+    cut.truncate(cut.len() / 2);
+    let opaque = image::load_from_memory(&picture(40, 30, |_, _| 255)).unwrap().into_rgb8();
+    let opaque = {
+        let mut png = std::io::Cursor::new(Vec::new());
+        opaque.write_to(&mut png, image::ImageFormat::Png).unwrap();
+        Bytes::from(png.into_inner())
+    };
+    let cases = [
+        ("pictures[1]", pb::ImageRequest { pictures: vec![base(), input(cut)], ..small() }),
+        ("pictures[0]", pb::ImageRequest { pictures: vec![pb::MediaInput::default()], ..small() }),
+        ("mask", pb::ImageRequest { pictures: vec![base()], mask: Some(input(picture(40, 31, |_, _| 0))), ..small() }),
+        ("mask", pb::ImageRequest { pictures: vec![base()], mask: Some(input(Bytes::from_static(b"no"))), ..small() }),
+        ("mask", pb::ImageRequest { pictures: vec![base()], mask: Some(input(opaque)), ..small() }),
+        ("model", pb::ImageRequest { model: "offline-imagine".to_owned(), ..small() }),
+        ("prompt", pb::ImageRequest::default()),
+    ];
+    for (expected, image) in cases {
+        assert_eq!(field(&stage.generate(image).await.unwrap_err()), expected);
+    }
+    let nothing = Request::new(pb::GenerateImagesRequest::default());
+    assert_eq!(field(&stage.door.generate_images(nothing).await.unwrap_err()), "image");
+    let mut keyed = request(small());
+    keyed.get_mut().idempotency_key = "k\n".to_owned();
+    assert_eq!(field(&stage.door.generate_images(keyed).await.unwrap_err()), "idempotency_key");
+    let many = pb::StreamImagesRequest { image: Some(small()), partial_images: 4, ..Default::default() };
+    assert_eq!(field(&stage.door.stream_images(Request::new(many)).await.err().unwrap()), "partial_images");
+}
+
+#[tokio::test]
+async fn a_model_without_edits_says_so() {
+    let (stage, _) = scripted(vec![finished(0)], false);
+    let edit = pb::ImageRequest { pictures: vec![input(picture(9, 9, |_, _| 255))], ..small() };
+    assert_eq!(stage.generate(edit).await.unwrap_err().code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn pictures_are_put_in_order_and_fewer_than_asked_for_are_better_than_none() {
+    let (stage, _) = scripted(vec![finished(2), finished(0)], false);
+    let made = stage.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
+    assert_eq!(made.iter().map(|picture| picture.data.clone()).collect::<Vec<_>>(), [numbered(0), numbered(2)]);
+    let (stage, _) = scripted(Vec::new(), false);
+    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
+    let events: Vec<_> = stage.stream(small(), 0).await.collect().await;
+    assert!(matches!(&events[..], [Err(status)] if status.code() == Code::Internal));
+}
+
+#[tokio::test]
+async fn what_could_not_be_made_is_told_beside_what_was_and_usage_is_added_up() {
+    let policy = || ProviderError::ContentPolicy("no".to_owned());
+    let usage = Usage { input: 3, input_images: 0, output: 5, total: 8 };
+    let events = || {
+        vec![
+            ImageEvent::Usage(usage),
+            finished(1),
+            ImageEvent::Failed { index: 0, error: policy() },
+            ImageEvent::Usage(usage),
+            finished(2),
+        ]
+    };
+    let asked = || pb::ImageRequest { n: Some(3), ..small() };
+    let (stage, _) = scripted(events(), false);
+    let made = stage.generate(asked()).await.unwrap();
+    let failure =
+        pb::ImageFailure { picture_index: 0, code: "content_policy_violation".to_owned(), message: "no".to_owned() };
+    assert_eq!((made.pictures.len(), &made.failures), (2, &vec![failure.clone()]));
+    assert_eq!(made.usage.map(|usage| usage.total_tokens), Some(16));
+    let (stage, _) = scripted(events(), false);
+    let events: Vec<_> = stage.stream(asked(), 0).await.try_collect().await.unwrap();
+    let told: Vec<_> = events.into_iter().map(|event| event.event.unwrap()).collect();
+    let [Event::Finished(one), Event::Finished(two), Event::Failed(failed)] = &told[..] else { panic!("{told:?}") };
+    let totals = [one, two].map(|event| event.usage.map(|usage| usage.total_tokens));
+    assert_eq!((totals, failed), ([Some(8), Some(8)], &failure));
+    let (stage, _) = scripted(vec![ImageEvent::Failed { index: 0, error: policy() }], false);
+    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_preview_that_is_no_picture_is_left_out() {
+    let preview = ImageEvent::Preview { index: 0, partial: 0, picture: Bytes::from_static(b"half a picture") };
+    let (stage, _) = scripted(vec![preview, finished(0)], false);
+    let events: Vec<_> = stage.stream(small(), 1).await.try_collect().await.unwrap();
+    assert!(matches!(events[0].event, Some(Event::Finished(_))) && events.len() == 1);
+    let nonsense =
+        ImageEvent::Finished { index: 0, picture: Bytes::from_static(b"<html>"), revised_prompt: String::new() };
+    let (stage, _) = scripted(vec![nonsense.clone()], false);
+    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
+    let (stage, _) = scripted(vec![nonsense, finished(1)], false);
+    let made = stage.generate(pb::ImageRequest { n: Some(2), ..small() }).await.unwrap();
+    assert_eq!((made.pictures.len(), made.failures[0].code.as_str()), (1, "upstream_unreadable"));
+}
+
+#[tokio::test]
+async fn a_picture_nobody_asked_for_is_unreadable() {
+    let (stage, _) = scripted(vec![finished(1)], false);
+    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
+}
