@@ -13,9 +13,9 @@ use core_service::{
     chat::{
         ChatCall, ChatProvider,
         detached::DetachedCalls,
+        grpc::ChatGrpc,
         on_disconnect::OnDisconnect,
         routing::{BreakerSettings, Gate, RetrySettings, Routed, Target, policy::Weighted},
-        service::ChatGrpc,
     },
     config,
     error::ProviderError,

@@ -167,7 +167,7 @@ def a_clip_is_watched_to_its_end_downloaded_remixed_and_deleted():
     clip(data, (320, 180), 1)
     tail = b"".join(part.data for part in ours("VideoService/DownloadVideo", {"id": video.id, "offset": 1000}))
     assert tail == data[1000:]
-    assert io.BytesIO(b"".join(part.data for part in ours("VideoService/DownloadVideo", {"id": video.id, "variant": "thumbnail"}))).getbuffer().nbytes > 100
+    assert io.BytesIO(b"".join(part.data for part in ours("VideoService/DownloadVideo", {"id": video.id, "variant": "VIDEO_VARIANT_THUMBNAIL"}))).getbuffer().nbytes > 100
     refused(grpc.StatusCode.OUT_OF_RANGE, lambda: ours("VideoService/DownloadVideo", {"id": video.id, "offset": len(data)}), "RANGE_NOT_SATISFIABLE")
 
     remix = ours("VideoService/RemixVideo", {"id": video.id, "prompt": "Zoom in"}).video
@@ -175,7 +175,7 @@ def a_clip_is_watched_to_its_end_downloaded_remixed_and_deleted():
     assert ours("VideoService/CancelVideo", {"id": remix.id}).video.id == remix.id
     final = [answer.video for answer in ours("VideoService/WatchVideo", {"id": remix.id})][-1]
     assert ours("VideoService/GetVideo", {"id": remix.id}).video == final
-    listed = [item.id for item in ours("VideoService/ListVideos", {"limit": 2}).videos]
+    listed = [item.id for item in ours("VideoService/ListVideos", {"page_size": 2}).videos]
     assert listed == [remix.id, video.id], listed
     ours("VideoService/DeleteVideo", {"id": video.id})
     refused(grpc.StatusCode.NOT_FOUND, lambda: ours("VideoService/GetVideo", {"id": video.id}), "VIDEO_NOT_FOUND")
@@ -190,7 +190,7 @@ def wrong_fields_are_named():
     refused(wrong, lambda: ours("ImageService/GenerateImages", {"image": {"prompt": "x", "n": 4_000_000_000}}), "INVALID_FIELD", "n")
     refused(wrong, lambda: ours("VideoService/CreateVideo", {"prompt": "x", "duration_seconds": 0}), "INVALID_FIELD", "duration_seconds")
     refused(wrong, lambda: ours("VideoService/CreateVideo", {"prompt": "x", "input_reference": {"data": b"no"}}), "INVALID_FIELD", "input_reference")
-    refused(wrong, lambda: ours("VideoService/ListVideos", {"limit": 101}), "INVALID_FIELD", "limit")
+    refused(wrong, lambda: ours("VideoService/ListVideos", {"page_size": 101}), "INVALID_FIELD", "page_size")
     details = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, lambda: ours("ChatService/CreateChat", {"chat": {**CHAT, "model": "offline-chat-fault-429"}}), "RATE_LIMIT_EXCEEDED")
     assert details["RetryInfo"].retry_delay.seconds == 2
 

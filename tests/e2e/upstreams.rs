@@ -102,7 +102,8 @@ async fn aliases_and_fallbacks_serve_through_both_doors() {
                 (vec!["deep".to_owned()], BTreeMap::new());
             settings.chat.upstreams[1].priority = 0;
             let (aliases, fallbacks) = (vec!["quick".to_owned()], vec!["deep".to_owned()]);
-            settings.chat.routes = vec![RouteRule { model: MODEL.to_owned(), aliases, fallbacks, ..RouteRule::default() }];
+            settings.chat.routes =
+                vec![RouteRule { model: MODEL.to_owned(), aliases, fallbacks, ..RouteRule::default() }];
         },
         async |world| {
             world.upstream.will(Reply::new(503, AWAY));
