@@ -20,6 +20,7 @@ use core_service::{
     config,
     error::ProviderError,
     keys::Keys,
+    live::Live,
 };
 use divan::{Bencher, black_box, counter::ItemsCount};
 use futures_util::{StreamExt, stream};
@@ -116,6 +117,7 @@ fn door(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
         id: request.model.clone(),
         upstream: "upstream".to_owned(),
         owned_by: "bench".to_owned(),
+        provider_id: "bench".to_owned(),
         aliases: Vec::new(),
         capabilities: &[],
         hidden: false,
@@ -125,7 +127,7 @@ fn door(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
         Catalog::new(Models::new(vec![entry]).unwrap(), Models::new(vec![]).unwrap(), Models::new(vec![]).unwrap());
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let detached = DetachedCalls::on(runtime.handle().clone());
-    let door = ChatGrpc::new(Arc::new(catalog), OnDisconnect::Cancel, detached);
+    let door = ChatGrpc::new(Live::new(catalog), OnDisconnect::Cancel, detached);
     (runtime, Arc::new(door), request)
 }
 

@@ -16,9 +16,11 @@ use crate::{
     catalog::{Catalog, Entry, Models},
     chat::{ChatProvider, detached::DetachedCalls, grpc::ChatGrpc, providers::offline::OfflineChat, routing},
     config::{self, Grpc, Settings},
+    database::{self, Database},
     error::Error,
     image::{self, grpc::ImageGrpc},
     keys::Keys,
+    live::Live,
     media::{
         Downloads, Inputs, MediaStore,
         download::DownloadSettings,
@@ -57,7 +59,7 @@ pub struct Core {
     background: TaskTracker,
     runner: RunnerHandle,
     sweeper: SweeperHandle,
-    store: SqliteStore,
+    database: Database,
 }
 
 /// The doors of a core: implementations of the contract's services, for a server or for a gateway in this process.
@@ -98,6 +100,9 @@ pub enum OpenError {
     /// An upstream cannot be set up.
     #[error("an upstream cannot be set up: {0}")]
     Upstream(#[from] SetupError),
+    /// The database could not be opened.
+    #[error(transparent)]
+    Database(#[from] database::OpenError),
     /// A store could not be opened.
     #[error(transparent)]
     Store(#[from] Error),
@@ -113,11 +118,11 @@ impl Core {
         let keeping = keeping(&settings.media);
         let media_store = MediaStore::open(&dir.join("media"))?.kept_for(keeping.retention.unwrap_or(Duration::MAX));
         let inputs = Inputs::new(media_store.clone(), inputs(&settings.media))?;
-        let store = SqliteStore::open(&dir.join("jobs.sqlite")).await.map_err(Error::from)?;
-        let jobs = Jobs::new(Arc::new(store.clone()), media_store.clone(), jobs(&settings.jobs));
+        let database = Database::open(&dir.join("jobs.sqlite")).await?;
+        let jobs = Jobs::new(Arc::new(SqliteStore::new(database.clone())), media_store.clone(), jobs(&settings.jobs));
         let background = TaskTracker::new();
         let images = image::assembly::entries(&settings.image, downloads(&settings.media)?, background.clone())?;
-        let catalog = Arc::new(Catalog::new(
+        let catalog = Live::new(Catalog::new(
             Models::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
             Models::new(images).map_err(OpenError::Ambiguous)?,
             Models::new(video(&settings.video, &media_store)).map_err(OpenError::Ambiguous)?,
@@ -136,7 +141,17 @@ impl Core {
         let sweeper = Sweeper::new(media_store, keeping, Arc::new(jobs.clone())).start();
         let runner = Runner::start(jobs, catalog);
         let drained = OnceLock::new();
-        Ok(Self { services, keys, grpc: settings.grpc.clone(), drained, detached, background, runner, sweeper, store })
+        Ok(Self {
+            services,
+            keys,
+            grpc: settings.grpc.clone(),
+            drained,
+            detached,
+            background,
+            runner,
+            sweeper,
+            database,
+        })
     }
 
     /// The doors. Cheap to clone.
@@ -164,7 +179,7 @@ impl Core {
     /// have what the servers left of the drain. The doors answer no more after this.
     pub async fn close(self) {
         let drained = self.drained();
-        let Self { services, keys: _, grpc: _, drained: _, detached, background, runner, sweeper, store } = self;
+        let Self { services, keys: _, grpc: _, drained: _, detached, background, runner, sweeper, database } = self;
         let images = async {
             services.image.close().await;
             background.close();
@@ -173,7 +188,7 @@ impl Core {
         };
         tokio::join!(images, detached.finish(drained), runner.stop(STEP_GRACE), sweeper.stop());
         drop(services);
-        store.close().await;
+        database.close().await;
     }
 }
 

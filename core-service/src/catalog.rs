@@ -77,7 +77,7 @@ fn serving<P: ?Sized>((_, model): (&Entry<P>, pb::Model)) -> pb::Model {
 
 /// The models of one panel. The first one is the default.
 pub struct Models<P: ?Sized> {
-    entries: Vec<Entry<P>>,
+    entries: Vec<Arc<Entry<P>>>,
 }
 
 /// One served model.
@@ -86,8 +86,10 @@ pub struct Entry<P: ?Sized> {
     pub id: String,
     /// The provider's name of it.
     pub upstream: String,
-    /// The provider's name: `offline`, or what the operator calls the upstream.
+    /// The provider's name as clients see it: `offline`, or the vendor.
     pub owned_by: String,
+    /// The id of the configured provider. Jobs store it, so it must stay the same across restarts.
+    pub provider_id: String,
     /// Other public names of it.
     pub aliases: Vec<String>,
     /// What it can do, in the words of `Model.capabilities`.
@@ -110,30 +112,30 @@ impl<P: ?Sized> Models<P> {
                 return Err(name.to_owned());
             }
         }
-        Ok(Self { entries })
+        Ok(Self { entries: entries.into_iter().map(Arc::new).collect() })
     }
 
     /// The model of this name or alias; the default for the empty name.
-    pub fn find(&self, name: &str) -> Result<&Entry<P>, Error> {
+    pub fn find(&self, name: &str) -> Result<Arc<Entry<P>>, Error> {
         let found = match name {
             "" => self.entries.first(),
             name => self.entries.iter().find(|entry| entry.names().any(|known| known == name)),
         };
-        found.ok_or_else(|| Error::ModelNotFound { model: name.to_owned(), similar: near(name, self.names()) })
+        found.cloned().ok_or_else(|| Error::ModelNotFound { model: name.to_owned(), similar: near(name, self.names()) })
     }
 
-    /// The provider of this name, for work that outlives the call that began it.
-    pub fn provider(&self, owned_by: &str) -> Option<&Arc<P>> {
-        self.entries.iter().find(|entry| entry.owned_by == owned_by).map(|entry| &entry.provider)
+    /// Returns the provider with this id, for work that outlives the call that created it.
+    pub fn provider(&self, provider_id: &str) -> Option<&Arc<P>> {
+        self.entries.iter().find(|entry| entry.provider_id == provider_id).map(|entry| &entry.provider)
     }
 
     /// All models, the default first.
-    pub fn entries(&self) -> &[Entry<P>] {
+    pub fn entries(&self) -> &[Arc<Entry<P>>] {
         &self.entries
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter(|entry| !entry.hidden).flat_map(Entry::names)
+        self.entries.iter().filter(|entry| !entry.hidden).flat_map(|entry| entry.names())
     }
 
     fn models(
@@ -155,7 +157,7 @@ impl<P: ?Sized> Models<P> {
                 healthy: false,
                 targets: Vec::new(),
             };
-            (entry, model)
+            (&**entry, model)
         })
     }
 }

@@ -1,23 +1,21 @@
 //! The gRPC door of the catalog.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, model_service_server::ModelService};
 
-use crate::{catalog::Catalog, error::Error, keys::Keys};
+use crate::{catalog::Catalog, error::Error, keys::Keys, live::Live};
 
 /// Answers which models are served.
 #[derive(Debug, Clone)]
 pub struct ModelGrpc {
-    catalog: Arc<Catalog>,
+    catalog: Live<Catalog>,
     keys: Keys,
 }
 
 impl ModelGrpc {
     /// The door of this catalog.
-    pub fn new(catalog: Arc<Catalog>) -> Self {
+    pub fn new(catalog: Live<Catalog>) -> Self {
         Self { catalog, keys: Keys::default() }
     }
 
@@ -57,7 +55,7 @@ impl ModelService for ModelGrpc {
             let message = "must be MODALITY_CHAT, MODALITY_IMAGE, MODALITY_VIDEO or absent";
             Error::invalid("modality", message)
         })?;
-        Ok(Response::new(page(self.catalog.models(modality), page_size, &page_token)?))
+        Ok(Response::new(page(self.catalog.load().models(modality), page_size, &page_token)?))
     }
 
     async fn get_model(&self, request: Request<pb::GetModelRequest>) -> Result<Response<pb::GetModelResponse>, Status> {
@@ -66,6 +64,6 @@ impl ModelService for ModelGrpc {
         if id.is_empty() {
             return Err(Error::invalid("id", "must name a model").into());
         }
-        Ok(Response::new(pb::GetModelResponse { model: Some(self.catalog.model(&id)?) }))
+        Ok(Response::new(pb::GetModelResponse { model: Some(self.catalog.load().model(&id)?) }))
     }
 }

@@ -1,6 +1,6 @@
 -- One row is a job and its place in the queue: one truth, one transaction. Times are milliseconds since 1970, documents
 -- are JSON text, flags are 0 or 1; nothing here that PostgreSQL spells differently.
-CREATE TABLE video_jobs (
+CREATE TABLE IF NOT EXISTS video_jobs (
     id TEXT NOT NULL PRIMARY KEY,
     revision BIGINT NOT NULL,
     phase TEXT NOT NULL,
@@ -22,6 +22,6 @@ CREATE TABLE video_jobs (
 );
 
 -- Jobs at rest are most of the table and never in the way of a claim.
-CREATE INDEX video_jobs_due ON video_jobs (due_at, id, lease_until) WHERE due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS video_jobs_due ON video_jobs (due_at, id, lease_until) WHERE due_at IS NOT NULL;
 
-CREATE INDEX video_jobs_queued ON video_jobs (id) WHERE phase = 'queued';
+CREATE INDEX IF NOT EXISTS video_jobs_queued ON video_jobs (id) WHERE phase = 'queued';

@@ -25,12 +25,13 @@ use crate::{
     context::RequestContext,
     error::{Error, ProviderError},
     keys::{Caller, Keys},
+    live::Live,
 };
 
 /// Serves [`ChatService`] from a catalog.
 #[derive(Debug, Clone)]
 pub struct ChatGrpc {
-    catalog: Arc<Catalog>,
+    catalog: Live<Catalog>,
     on_disconnect: OnDisconnect,
     detached: DetachedCalls,
     keys: Keys,
@@ -39,7 +40,7 @@ pub struct ChatGrpc {
 impl ChatGrpc {
     /// A door to the chat models of this catalog. Calls that do not set the rule for themselves have `on_disconnect`;
     /// those that may outlive their callers are left to the detached.
-    pub fn new(catalog: Arc<Catalog>, on_disconnect: OnDisconnect, detached: DetachedCalls) -> Self {
+    pub fn new(catalog: Live<Catalog>, on_disconnect: OnDisconnect, detached: DetachedCalls) -> Self {
         Self { catalog, on_disconnect, detached, keys: Keys::default() }
     }
 
@@ -59,10 +60,10 @@ impl ChatGrpc {
         &self,
         chat: Option<pb::ChatRequest>,
         context: RequestContext,
-    ) -> Result<(&Entry<dyn ChatProvider>, ChatCall), Error> {
+    ) -> Result<(Arc<Entry<dyn ChatProvider>>, ChatCall), Error> {
         let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;
-        let entry = self.catalog.chat.find(&chat.model)?;
+        let entry = self.catalog.load().chat.find(&chat.model)?;
         let call = Call { model: entry.upstream.clone(), request: Arc::new(chat), context };
         Ok((entry, call))
     }

@@ -44,6 +44,7 @@ pub(super) fn models(
         id: name.clone(),
         upstream: name.clone(),
         owned_by: owned_by.to_owned(),
+        provider_id: owned_by.to_owned(),
         aliases: Vec::new(),
         capabilities: capabilities(name),
         hidden: false,

@@ -25,6 +25,7 @@ use crate::{
     call::{Call, Chunks},
     catalog::{Catalog, Entry, Models},
     error::ProviderError,
+    live::Live,
     media::MediaStore,
 };
 
@@ -176,7 +177,7 @@ pub(crate) fn away<T>() -> Act<T> {
 pub(crate) struct Stage {
     pub(crate) jobs: Jobs,
     pub(crate) provider: Arc<Scripted>,
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) catalog: Live<Catalog>,
     pub(crate) directory: TempDir,
 }
 
@@ -195,7 +196,7 @@ impl Stage {
     }
 
     pub(crate) fn start(&self) -> RunnerHandle {
-        Runner::start(self.jobs.clone(), Arc::clone(&self.catalog))
+        Runner::start(self.jobs.clone(), self.catalog.clone())
     }
 
     pub(crate) async fn create(&self) -> JobId {
@@ -230,18 +231,19 @@ impl Stage {
     }
 }
 
-pub(crate) fn catalog(provider: &Arc<Scripted>) -> Arc<Catalog> {
+pub(crate) fn catalog(provider: &Arc<Scripted>) -> Live<Catalog> {
     let entry = Entry::<dyn VideoProvider> {
         id: "scripted-video".to_owned(),
         upstream: "upstream-name".to_owned(),
         owned_by: "scripted".to_owned(),
+        provider_id: "scripted".to_owned(),
         aliases: Vec::new(),
         capabilities: &["input_reference", "remix"],
         hidden: false,
         provider: Arc::<Scripted>::clone(provider),
     };
     let video = Models::new(vec![entry]).unwrap();
-    Arc::new(Catalog::new(Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap(), video))
+    Live::new(Catalog::new(Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap(), video))
 }
 
 pub(crate) async fn follow(jobs: &Jobs, id: &JobId) -> Vec<Job> {

@@ -38,6 +38,7 @@ impl OfflineChat {
             id: id.to_owned(),
             upstream: id.to_owned(),
             owned_by: "offline".to_owned(),
+            provider_id: "offline".to_owned(),
             aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
             capabilities: &["stream", "tools", "json_schema"],
             hidden,

@@ -73,6 +73,7 @@ pub fn entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> 
             id: name.clone(),
             upstream: name.clone(),
             owned_by: "upstream".to_owned(),
+            provider_id: "upstream".to_owned(),
             aliases: route.map(|route| route.aliases.clone()).unwrap_or_default(),
             capabilities: &["stream", "tools", "json_schema"],
             hidden: false,

@@ -1,6 +1,6 @@
 //! The gRPC door of the image panel.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{
@@ -27,6 +27,7 @@ use crate::{
     error::Error,
     idempotency::Idempotency,
     keys::Keys,
+    live::Live,
     media::{InputPicture, Inputs, MediaStore},
 };
 
@@ -36,7 +37,7 @@ const INPUTS_AT_ONCE: usize = 4;
 /// Serves [`ImageService`] from a catalog. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct ImageGrpc {
-    catalog: Arc<Catalog>,
+    catalog: Live<Catalog>,
     media_store: MediaStore,
     inputs: Inputs,
     fitter: Fitter,
@@ -49,7 +50,7 @@ pub struct ImageGrpc {
 impl ImageGrpc {
     /// A door to the image models of this catalog. Pictures handed over as links are kept in `media_store`. A request that
     /// comes again under its key joins the first one until `idempotency_ttl` after its end; zero joins none.
-    pub fn new(catalog: Arc<Catalog>, media_store: MediaStore, inputs: Inputs, idempotency_ttl: Duration) -> Self {
+    pub fn new(catalog: Live<Catalog>, media_store: MediaStore, inputs: Inputs, idempotency_ttl: Duration) -> Self {
         let joined = Joined::new(idempotency_ttl, Answer::bytes);
         Self { catalog, media_store, inputs, fitter: Fitter::new(), joined, keys: Keys::default(), room: usize::MAX }
     }
@@ -81,7 +82,7 @@ impl ImageGrpc {
         partial_images: u32,
     ) -> Result<Generation, Error> {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
-        let entry = self.catalog.image.find(&image.model)?;
+        let entry = self.catalog.load().image.find(&image.model)?;
         let Checked { spec, pictures, mask, delivery, keep_original } = validate::check(image, partial_images)?;
         validate::can_edit(&entry.id, entry.provider.edits(&entry.upstream), pictures.len(), mask.is_some())?;
         let wish = Wish {

@@ -1,7 +1,5 @@
 //! The gRPC door of the video panel.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use futures_util::{
     StreamExt,
@@ -24,6 +22,7 @@ use crate::{
     check,
     error::{Error, ProviderError},
     keys::{Caller, Keys},
+    live::Live,
     media::{Inputs, MediaKey, MediaStore, MediaType},
 };
 
@@ -33,7 +32,7 @@ const LARGEST_PICTURE: u64 = 64 << 20;
 /// Serves [`VideoService`] from a catalog and a store of jobs. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct VideoGrpc {
-    catalog: Arc<Catalog>,
+    catalog: Live<Catalog>,
     jobs: Jobs,
     inputs: Inputs,
     media_store: MediaStore,
@@ -42,7 +41,7 @@ pub struct VideoGrpc {
 
 impl VideoGrpc {
     /// A door to the video models of this catalog; a [`Runner`](super::runner::Runner) over the same jobs moves them.
-    pub fn new(catalog: Arc<Catalog>, jobs: Jobs, inputs: Inputs) -> Self {
+    pub fn new(catalog: Live<Catalog>, jobs: Jobs, inputs: Inputs) -> Self {
         let media_store = jobs.media_store.clone();
         Self { catalog, jobs, inputs, media_store, keys: Keys::default() }
     }
@@ -60,19 +59,19 @@ impl VideoGrpc {
         if let Some(known) = self.known(key.as_ref()).await? {
             return Ok(known);
         }
-        let entry = self.catalog.video.find(&request.model)?;
+        let entry = self.catalog.load().video.find(&request.model)?;
         let Checked { prompt, size, seconds, seed, user, extra_json, input_reference } = validate::create(request)?;
         let id = JobId::new();
         let reference = match input_reference {
             None => None,
             Some(input) => {
-                can(entry, "input_reference", "start from a picture")?;
+                can(&entry, "input_reference", "start from a picture")?;
                 let picture = self.inputs.resolve("input_reference", input).await?;
                 Some(self.keep_reference(&id, picture.bytes, picture.format).await?)
             }
         };
         let order = Order {
-            provider: entry.owned_by.clone(),
+            provider: entry.provider_id.clone(),
             model: entry.id.clone(),
             upstream: entry.upstream.clone(),
             prompt,
@@ -100,8 +99,8 @@ impl VideoGrpc {
         if source.state.phase() != Phase::Succeeded {
             return Err(not_ready(&source));
         }
-        let entry = self.catalog.video.find(&source.order.model)?;
-        can(entry, "remix", "remix")?;
+        let entry = self.catalog.load().video.find(&source.order.model)?;
+        can(&entry, "remix", "remix")?;
         let id = JobId::new();
         let reference = match source.order.reference.as_deref() {
             None => None,
@@ -113,7 +112,7 @@ impl VideoGrpc {
             }
         };
         let order = Order {
-            provider: entry.owned_by.clone(),
+            provider: entry.provider_id.clone(),
             upstream: entry.upstream.clone(),
             prompt,
             reference,

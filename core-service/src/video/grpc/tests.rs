@@ -25,7 +25,7 @@ struct House {
 fn house(provider: Scripted) -> House {
     let stage = Stage::new(provider);
     let inputs = Inputs::new(stage.jobs.media_store.clone(), InputSettings::default()).unwrap();
-    let door = VideoGrpc::new(Arc::clone(&stage.catalog), stage.jobs.clone(), inputs);
+    let door = VideoGrpc::new(stage.catalog.clone(), stage.jobs.clone(), inputs);
     House { runner: stage.start(), stage, door }
 }
 

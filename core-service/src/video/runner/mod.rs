@@ -14,6 +14,7 @@ use super::{
     store::{StoreError, WorkerId},
 };
 use crate::catalog::Catalog;
+use crate::live::Live;
 
 mod effects;
 mod pace;
@@ -37,7 +38,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Runner {
     jobs: Jobs,
-    catalog: Arc<Catalog>,
+    catalog: Live<Catalog>,
     worker: WorkerId,
     /// Ends the claiming.
     stop: CancellationToken,
@@ -55,7 +56,7 @@ pub struct RunnerHandle {
 
 impl Runner {
     /// Begins to claim and move jobs, those of a previous process included.
-    pub fn start(jobs: Jobs, catalog: Arc<Catalog>) -> RunnerHandle {
+    pub fn start(jobs: Jobs, catalog: Live<Catalog>) -> RunnerHandle {
         let (stop, halt) = (CancellationToken::new(), CancellationToken::new());
         let runner = Self { jobs, catalog, worker: WorkerId::new(), stop: stop.clone(), halt: halt.clone() };
         RunnerHandle { stop, halt, work: Some(tokio::spawn(runner.run())) }

@@ -114,7 +114,7 @@ impl Step {
     }
 
     pub(super) fn provider(&self) -> Option<Arc<dyn VideoProvider>> {
-        self.runner.catalog.video.provider(&self.claim.job.order.provider).cloned()
+        self.runner.catalog.load().video.provider(&self.claim.job.order.provider).cloned()
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -27,7 +27,8 @@ macro_rules! laws {
             $(#[tokio::test]
             async fn $law() {
                 let directory = tempfile::tempdir().unwrap();
-                let store = super::SqliteStore::open(&directory.path().join("jobs.db")).await.unwrap();
+                let file = directory.path().join("jobs.db");
+                let store = super::SqliteStore::new(crate::database::Database::open(&file).await.unwrap());
                 super::$law(std::sync::Arc::new(store)).await;
             })*
         }

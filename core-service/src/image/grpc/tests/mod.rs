@@ -14,12 +14,15 @@ use tonic::Code;
 use tonic_types::StatusExt;
 use triptych_proto::v1::stream_images_response::Event;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::{
     call::Chunks,
     catalog::{Entry, Models},
     error::ProviderError,
     image::{Edits, ImageEvent, ImageProvider, Usage, providers::offline::OfflineImage},
+    live::Live,
     media::{MediaKey, input::InputSettings},
 };
 
@@ -69,7 +72,7 @@ fn stage(entries: Vec<Entry<dyn ImageProvider>>) -> Stage {
     Stage {
         _directory: directory,
         media_store: media_store.clone(),
-        door: ImageGrpc::new(Arc::new(catalog), media_store, inputs, Duration::from_mins(10)),
+        door: ImageGrpc::new(Live::new(catalog), media_store, inputs, Duration::from_mins(10)),
     }
 }
 
@@ -87,6 +90,7 @@ fn playing(events: Vec<Result<ImageEvent, ProviderError>>, hangs: bool) -> (Stag
         id: "scripted".to_owned(),
         upstream: "scripted".to_owned(),
         owned_by: "script".to_owned(),
+        provider_id: "script".to_owned(),
         aliases: Vec::new(),
         capabilities: &[],
         hidden: false,

@@ -59,6 +59,7 @@ impl OfflineImage {
             id: id.to_owned(),
             upstream: id.to_owned(),
             owned_by: "offline".to_owned(),
+            provider_id: "offline".to_owned(),
             aliases: Vec::new(),
             capabilities: &["edit", "preview"],
             hidden,

@@ -50,6 +50,7 @@ pub fn entries(media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
         id: id.to_owned(),
         upstream: id.to_owned(),
         owned_by: "offline".to_owned(),
+        provider_id: "offline".to_owned(),
         aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
         capabilities: &["input_reference", "remix"],
         hidden,

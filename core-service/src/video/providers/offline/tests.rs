@@ -6,6 +6,8 @@ use super::*;
 use crate::{
     catalog::{Catalog, Models},
     context::RequestContext,
+    database::Database,
+    live::Live,
     size::Size,
     video::{
         job::{Job, JobId, Order},
@@ -104,12 +106,12 @@ struct House {
 }
 
 async fn house(directory: &Path, settings: JobSettings) -> House {
-    let store = SqliteStore::open(&directory.join("jobs.db")).await.unwrap();
+    let store = SqliteStore::new(Database::open(&directory.join("jobs.db")).await.unwrap());
     let media_store = MediaStore::open(&directory.join("media")).unwrap();
     let video = Models::new(entries(&media_store)).unwrap();
     let catalog = Catalog::new(Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap(), video);
     let jobs = Jobs::new(Arc::new(store), media_store, settings);
-    House { _runner: Runner::start(jobs.clone(), Arc::new(catalog)), jobs }
+    House { _runner: Runner::start(jobs.clone(), Live::new(catalog)), jobs }
 }
 
 fn of_engine(model: &str, seconds: u32) -> Order {

@@ -6,6 +6,8 @@ use std::path::Path;
 use super::*;
 use crate::{
     catalog::Models,
+    database::Database,
+    live::Live,
     video::{
         jobs::JobSettings,
         store::{WorkerId, sqlite::SqliteStore},
@@ -21,7 +23,7 @@ async fn stage(directory: &Path, provider: Scripted) -> Stage {
 }
 
 async fn stage_with(directory: &Path, provider: Scripted, lease: Duration) -> Stage {
-    let store = SqliteStore::open(&directory.join("jobs.db")).await.unwrap();
+    let store = SqliteStore::new(Database::open(&directory.join("jobs.db")).await.unwrap());
     let settings = JobSettings { lease, ..JobSettings::default() };
     Stage::over(Arc::new(store), provider, settings, Clock::system())
 }
@@ -181,7 +183,7 @@ async fn a_provider_that_went_away_over_a_restart_ends_the_job_with_the_truth() 
     drop(runner);
     let mut after = stage(directory.path(), Scripted::default()).await;
     let (chat, image, video) = (Models::new(Vec::new()), Models::new(Vec::new()), Models::new(Vec::new()));
-    after.catalog = Arc::new(Catalog::new(chat.unwrap(), image.unwrap(), video.unwrap()));
+    after.catalog = Live::new(Catalog::new(chat.unwrap(), image.unwrap(), video.unwrap()));
     let _runner = after.start();
     assert_eq!(failure(&after.outcome(&id).await).0, "provider_gone");
 }

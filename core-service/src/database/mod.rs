@@ -1,0 +1,140 @@
+//! The SQLite database of the core: jobs, the index of the media store, and what else must survive a restart.
+//!
+//! One process at a time is the rule. Several processes on one machine work; a network file system does not.
+
+mod migrations;
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    SqlitePool,
+    migrate::MigrateError,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::time::{Instant, sleep};
+
+/// Connections for reading, beside the one for writing. WAL lets them read while it writes.
+const READERS: u32 = 4;
+
+/// How long a statement waits for the transaction of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The delay between two attempts to open a file that another process is opening.
+const OPEN_RETRY_DELAY: Duration = Duration::from_millis(10);
+
+/// The connection pools of one SQLite file. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Database {
+    // One connection: writers queue here, in order, instead of running into SQLITE_BUSY in the database.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+/// Opening the database failed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be opened.
+    #[error("the database cannot be opened: {0}")]
+    Connect(#[from] sqlx::Error),
+    /// The schema cannot be brought to the current version; also if a later version of Triptych has written the file.
+    #[error("the database schema cannot be migrated: {0}")]
+    Migrate(#[from] MigrateError),
+}
+
+impl Database {
+    /// Opens the database in this file. Creates it if it does not exist, and migrates the schema to the current version.
+    pub async fn open(file: &Path) -> Result<Self, OpenError> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // NORMAL would survive kill -9 but not a power cut, which could take back the last commits: a job that was
+            // acknowledged would vanish, and a submitted job would look unsubmitted and be paid twice.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writer = connect(SqlitePoolOptions::new().max_connections(1), &options).await?;
+        migrations::run(&writer).await?;
+        let options = options.pragma("query_only", "ON");
+        let readers = connect(SqlitePoolOptions::new().max_connections(READERS), &options).await?;
+        Ok(Self { writer, readers })
+    }
+
+    /// Returns the pool for statements that write. It has one connection.
+    pub(crate) fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// Returns the pool for statements that only read.
+    pub(crate) fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Waits for statements in progress and closes the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Opens connections. Switching a new file to WAL is the one step that SQLite's busy timeout does not cover: of two
+/// processes that open the file together, one gets SQLITE_BUSY at once.
+async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let give_up = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && Instant::now() < give_up => sleep(OPEN_RETRY_DELAY).await,
+            connected => return connected,
+        }
+    }
+}
+
+/// Whether the error is `SQLITE_BUSY`, whatever its extended code.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_of_a_later_version_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("jobs.db");
+        let database = Database::open(&file).await.unwrap();
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999").execute(database.writer()).await.unwrap();
+        database.close().await;
+        assert!(matches!(Database::open(&file).await, Err(OpenError::Migrate(MigrateError::VersionMissing(9999)))));
+    }
+
+    #[tokio::test]
+    async fn a_file_from_before_the_migration_table_keeps_its_jobs() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("jobs.db");
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        let schema = include_str!("../../migrations/sqlite/0001_jobs.sql");
+        sqlx::raw_sql(schema).execute(&pool).await.unwrap();
+        let insert = "INSERT INTO video_jobs (id, revision, phase, state, asked, created_at, deadline_at, attempt, deleted) \
+                      VALUES ('video_1', 1, 'queued', '{}', '{}', 0, 0, 0, 0)";
+        sqlx::query(insert).execute(&pool).await.unwrap();
+        pool.close().await;
+        let database = Database::open(&file).await.unwrap();
+        let jobs: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM video_jobs").fetch_one(database.readers()).await.unwrap();
+        assert_eq!(jobs, 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_new_file_can_be_opened_concurrently() {
+        for _ in 0..20 {
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("jobs.db");
+            let opens = (0..8).map(|_| Database::open(&file));
+            for database in futures_util::future::join_all(opens).await {
+                database.unwrap().close().await;
+            }
+        }
+    }
+}
