@@ -1,9 +1,9 @@
 //! In-process form of a streamed chat response: delta-encoded chunks.
 //!
-//! Most chunks of a response repeat the chunk before them in everything but one text. Within a process such a chunk is
-//! passed on as this text alone, so that a token costs one string instead of a complete message. [`ChatStream`] converts
-//! between the two forms: it implements the stream of complete messages that the generated service trait requires, and
-//! [`ChatStream::into_chunks`] returns the delta-encoded chunks to in-process callers.
+//! Most chunks of a response equal the previous chunk except for one text. Within a process they are passed on as this
+//! text alone, so that a token costs one string instead of a complete message. [`ChatStream`] offers both forms: as a
+//! [`Stream`] it yields the complete messages that the generated service trait requires, and
+//! [`ChatStream::into_chunks`] returns the delta-encoded chunks.
 
 use std::{
     mem,

@@ -91,9 +91,9 @@ impl Object for pb::ChatDelta {
 
 /// Writes a chunk for a client.
 ///
-/// `usage_member`: write `"usage": null` if the chunk has no usage. OpenAI does so in all chunks of a request with
+/// `null_usage`: write `"usage": null` if the chunk has no usage. OpenAI does so in all chunks of a request with
 /// `include_usage`, and clients rely on it.
-pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, usage_member: bool) {
+pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, null_usage: bool) {
     let pb::StreamChatResponse { id, create_time, model, choices, usage, system_fingerprint, service_tier, extra_json } =
         response;
     write_object(out, |o| {
@@ -104,7 +104,7 @@ pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, usage_m
         o.array("choices", choices);
         match usage {
             Some(usage) => o.value("usage", usage),
-            None if usage_member => o.raw("usage", "null"),
+            None if null_usage => o.raw("usage", "null"),
             None => {}
         }
         o.optional("system_fingerprint", system_fingerprint.as_ref());

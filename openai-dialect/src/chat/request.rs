@@ -22,7 +22,7 @@ pub struct Request {
     pub stream_options: Option<pb::StreamOptions>,
 }
 
-/// Whether a written request asks for a stream.
+/// Whether a request to an upstream requests a stream.
 #[derive(Debug, Clone, Copy)]
 pub enum Streaming<'a> {
     /// A complete response.

@@ -61,20 +61,20 @@ impl Write for pb::FunctionCall {
     }
 }
 
-/// A tool call delta with an optional index. Some upstreams omit it; the field of the contract is not optional.
+/// Reads a tool call delta, whose index is optional. Some upstreams omit it; the field of the contract is not optional.
 #[derive(Debug, Default)]
-pub(super) struct ParsedDelta {
+pub(super) struct ToolCallDeltaReader {
     index: Option<u32>,
     call: pb::ToolCallDelta,
 }
 
-impl From<ParsedDelta> for pb::ToolCallDelta {
-    fn from(ParsedDelta { index, call }: ParsedDelta) -> Self {
+impl From<ToolCallDeltaReader> for pb::ToolCallDelta {
+    fn from(ToolCallDeltaReader { index, call }: ToolCallDeltaReader) -> Self {
         Self { index: index.unwrap_or(NO_INDEX), ..call }
     }
 }
 
-impl Object for ParsedDelta {
+impl Object for ToolCallDeltaReader {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let Self { index, call } = self;
         match member.name() {
@@ -93,7 +93,7 @@ pub(super) fn read_tool_call_deltas<'de, A: MapAccess<'de>>(
     calls: &mut Vec<pb::ToolCallDelta>,
     extra: &mut String,
 ) -> Result<(), A::Error> {
-    let mut deltas: Vec<ParsedDelta> = Vec::new();
+    let mut deltas: Vec<ToolCallDeltaReader> = Vec::new();
     member.read_into(&mut deltas, extra)?;
     if !deltas.is_empty() {
         *calls = deltas.into_iter().map(Into::into).collect();

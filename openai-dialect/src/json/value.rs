@@ -39,7 +39,7 @@ impl Value for f64 {
     }
 }
 
-/// Accepts integers with a zero fraction, such as `3.0`: JSON Schema and some clients treat them as integers.
+/// Implements [`Value`] for integer types. Accepts numbers with a zero fraction, such as `3.0`: JSON Schema defines them as integers, and some clients send them.
 macro_rules! impl_value_for_integer {
     ($($number:ty),*) => {$(
         impl Value for $number {
@@ -80,7 +80,7 @@ macro_rules! impl_value_for_integer {
 
 impl_value_for_integer!(u32, u64, i64);
 
-/// Reads Unix seconds. Fractions, which some upstreams send, are truncated.
+/// Reads Unix seconds into a field. Fractions, which some upstreams send, are truncated.
 pub(crate) struct UnixSeconds<'a>(pub(crate) &'a mut Option<Timestamp>);
 
 impl Field for UnixSeconds<'_> {
@@ -188,7 +188,7 @@ impl<'de, T: Value> Deserialize<'de> for JsonArray<T> {
     }
 }
 
-/// Reads a string, or an array of strings, as `stop`.
+/// Reads a string or an array of strings into a field, for example `stop`.
 pub(crate) struct OneOrMany<'a>(pub(crate) &'a mut Vec<String>);
 
 impl Field for OneOrMany<'_> {

@@ -67,7 +67,7 @@ fn replace_null_logprobs(holder: &mut Json) {
             ("logprob", value) if is_null(value) => *value = Json::Raw("-9999.0".to_owned()),
             ("logprobs", value) => replace_null_logprobs(value),
             ("content" | "refusal" | "top_logprobs", Json::Array(tokens)) => {
-                tokens.iter_mut().for_each(replace_null_logprobs)
+                tokens.iter_mut().for_each(replace_null_logprobs);
             }
             _ => {}
         }

@@ -135,10 +135,10 @@ proptest! {
     #[test]
     fn chunk_is_unchanged_after_the_round_trip(
         chunk in read(strategies::chunk(), |text| read_chunk(text).unwrap()),
-        usage_member in any::<bool>(),
+        null_usage in any::<bool>(),
     ) {
         let mut out = Vec::new();
-        write_chunk(&mut out, &chunk.response, usage_member);
+        write_chunk(&mut out, &chunk.response, null_usage);
         prop_assert_eq!(read_chunk(&out).unwrap(), chunk);
     }
 }

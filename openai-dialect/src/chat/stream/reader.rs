@@ -2,7 +2,7 @@
 
 use triptych_proto::chat_stream::{ChatChunk, TextField};
 
-use super::template::ReadTemplate;
+use super::template::EventTemplate;
 use crate::{
     chat::chunk::{UpstreamChunk, read_chunk},
     json::error::ReadError,
@@ -20,8 +20,8 @@ pub enum ChunkEvent {
 /// Reads the events of one stream, with the same result as [`read_chunk`] for each of them.
 #[derive(Debug, Default)]
 pub struct ChunkReader {
-    template: Option<ReadTemplate>,
-    /// Whether the last chunk matched `template`, so that a [`ChatChunk::Text`] may follow.
+    template: Option<EventTemplate>,
+    /// Whether the last chunk has the form of `template`, so that a [`ChatChunk::Text`] may follow.
     last_matched: bool,
     budget: LearningBudget,
 }
@@ -73,7 +73,7 @@ impl ChunkReader {
         if let Some(field) = TextField::find(&response)
             && self.budget.spend()
         {
-            self.template = ReadTemplate::learn(field, data, &response);
+            self.template = EventTemplate::learn(field, data, &response);
             self.last_matched = self.template.is_some();
         }
         Ok(ChunkEvent::Chunk(response.into()))

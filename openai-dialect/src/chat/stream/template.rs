@@ -12,7 +12,7 @@ const MAX_CANDIDATES: usize = 4;
 
 /// An event split at its text, and the chunk that it represents.
 #[derive(Debug)]
-pub(super) struct ReadTemplate {
+pub(super) struct EventTemplate {
     field: TextField,
     /// The JSON before the text, without the quotation mark.
     before: Vec<u8>,
@@ -22,7 +22,7 @@ pub(super) struct ReadTemplate {
     response: pb::StreamChatResponse,
 }
 
-impl ReadTemplate {
+impl EventTemplate {
     /// Learns the template of an event that was parsed as `response`.
     ///
     /// The name of the field may occur several times in the event. Each position is verified by parsing the event again

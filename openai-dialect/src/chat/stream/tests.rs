@@ -37,7 +37,7 @@ fn assert_same_result(events: &[String]) -> ChunkReader {
 }
 
 #[test]
-fn texts_of_any_kind_are_read_and_written_as_by_the_plain_functions() {
+fn texts_of_any_kind_are_read_and_written_as_by_read_chunk_and_write_chunk() {
     let texts = [
         r#""a""#,
         r#"" b""#,

@@ -10,7 +10,7 @@ use crate::{chat::chunk::write_chunk, json::write::write_scalar};
 /// Writes the chunks of one stream, with the same result as [`write_chunk`] for each of them.
 #[derive(Debug)]
 pub struct ChunkWriter {
-    usage_member: bool,
+    null_usage: bool,
     last: LastChunk,
 }
 
@@ -26,16 +26,16 @@ enum LastChunk {
 }
 
 impl ChunkWriter {
-    /// Creates a writer; `usage_member` is the parameter of [`write_chunk`].
-    pub fn new(usage_member: bool) -> Self {
-        Self { usage_member, last: LastChunk::None }
+    /// Creates a writer; `null_usage` is the parameter of [`write_chunk`].
+    pub fn new(null_usage: bool) -> Self {
+        Self { null_usage, last: LastChunk::None }
     }
 
     /// Writes the next chunk.
     pub fn write(&mut self, out: &mut Vec<u8>, chunk: ChatChunk) {
         let text = match chunk {
             ChatChunk::Full(response) => {
-                write_chunk(out, &response, self.usage_member);
+                write_chunk(out, &response, self.null_usage);
                 self.last =
                     TextField::find(&response).map_or(LastChunk::None, |field| LastChunk::Full(field, response));
                 return;
@@ -43,7 +43,7 @@ impl ChunkWriter {
             ChatChunk::Text(text) => text,
         };
         if let LastChunk::Full(field, response) = &mut self.last {
-            self.last = LastChunk::template(*field, response, self.usage_member);
+            self.last = LastChunk::template(*field, response, self.null_usage);
         }
         if let LastChunk::Template { before, after } = &self.last {
             out.extend_from_slice(before);
@@ -54,11 +54,11 @@ impl ChunkWriter {
 }
 
 impl LastChunk {
-    fn template(field: TextField, response: &mut pb::StreamChatResponse, usage_member: bool) -> Self {
+    fn template(field: TextField, response: &mut pb::StreamChatResponse, null_usage: bool) -> Self {
         let mut json_with = |text: &str| {
             let mut out = Vec::with_capacity(512);
             field.set(response, text.to_owned());
-            write_chunk(&mut out, response, usage_member);
+            write_chunk(&mut out, response, null_usage);
             out
         };
         let (with_text, without_text) = (json_with("x"), json_with(""));
