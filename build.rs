@@ -1,17 +1,18 @@
-//! Compiles `proto/` without any external program and keeps the descriptor set for reflection.
+//! Compiles `proto/` in pure Rust, without `protoc`, and writes the descriptor set for gRPC server reflection.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // protox prints no rerun lines; without this one, touching any file of the package rebuilds every crate.
+    // protox prints no `rerun-if-changed` lines. Without this one, a change to any file of the package would run this
+    // script again and rebuild every crate that depends on the contract.
     println!("cargo::rerun-if-changed=proto/triptych");
     let files =
-        ["chat", "image", "video", "model", "media", "error"].map(|panel| format!("proto/triptych/v1/{panel}.proto"));
+        ["chat", "image", "video", "model", "media", "error"].map(|name| format!("proto/triptych/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), protox::prost::Message::encode_to_vec(&descriptors))?;
     tonic_prost_build::configure()
-        // Pictures and stream chunks are shared, not copied, on their way through.
+        // `bytes::Bytes` instead of `Vec<u8>`: cloning and decoding share the buffer instead of copying images and videos.
         .bytes(".")
         .btree_map(".")
         .compile_fds(descriptors)?;

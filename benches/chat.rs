@@ -25,12 +25,12 @@ use core_service::{
 use divan::{Bencher, black_box, counter::ItemsCount};
 use futures_util::{StreamExt, stream};
 use openai_dialect::chat::{
-    ChunkWriter, Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request,
+    ChunkWriter, Streaming, read_chunk, read_request, read_response, write_chunk, write_request, write_response,
 };
 use tokio::runtime::{Builder, Runtime};
 use tonic::Request;
 use triptych_proto::{
-    chat_stream::Piece,
+    chat_stream::ChatChunk,
     v1::{self as pb, chat_service_server::ChatService},
 };
 
@@ -63,7 +63,7 @@ fn reply_upstream_json_to_contract_to_json(bencher: Bencher<'_, '_>) {
     let mut out = Vec::with_capacity(2048);
     bencher.bench_local(|| {
         out.clear();
-        write_reply(&mut out, &read_reply(black_box(REPLY.as_bytes())).unwrap().response);
+        write_response(&mut out, &read_response(black_box(REPLY.as_bytes())).unwrap().response);
     });
 }
 
@@ -91,9 +91,9 @@ impl ChatProvider for Ready {
         Ok(self.reply.clone())
     }
 
-    async fn stream(&self, _: ChatCall, _: Option<pb::StreamOptions>) -> Result<Chunks<Piece>, ProviderError> {
-        let first = Piece::from(self.chunk.clone());
-        let others = (1..CHUNKS).map(|_| Piece::Text(" token".to_owned()));
+    async fn stream(&self, _: ChatCall, _: Option<pb::StreamOptions>) -> Result<Chunks<ChatChunk>, ProviderError> {
+        let first = ChatChunk::from(self.chunk.clone());
+        let others = (1..CHUNKS).map(|_| ChatChunk::Text(" token".to_owned()));
         Ok(stream::iter(std::iter::once(first).chain(others).map(Ok)).boxed())
     }
 }
@@ -103,7 +103,7 @@ const PATHS: [bool; 2] = [false, true];
 
 fn door(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
     let ready: Arc<dyn ChatProvider> = Arc::new(Ready {
-        reply: read_reply(REPLY.as_bytes()).unwrap().response,
+        reply: read_response(REPLY.as_bytes()).unwrap().response,
         chunk: read_chunk(CHUNK.as_bytes()).unwrap().response,
     });
     let open = || Arc::new(Gate::new(0, 0));
@@ -165,7 +165,7 @@ fn streamed_piece_through_the_door(bencher: Bencher<'_, '_>, routed: bool) {
         let message = pb::StreamChatRequest { chat: Some(request.clone()), ..pb::StreamChatRequest::default() };
         runtime.block_on(async {
             let mut writer = ChunkWriter::new(false);
-            let mut pieces = door.stream_chat(Request::new(message)).await.unwrap().into_inner().into_pieces();
+            let mut pieces = door.stream_chat(Request::new(message)).await.unwrap().into_inner().into_chunks();
             while let Some(piece) = pieces.next().await {
                 out.clear();
                 out.extend_from_slice(b"data: ");

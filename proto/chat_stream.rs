@@ -1,8 +1,9 @@
-//! The pieces of a streamed chat answer on their way through a process.
+//! In-process form of a streamed chat response: delta-encoded chunks.
 //!
-//! Between its first and its last piece, an answer says the same over and over: the pieces differ in one text. Within a
-//! process they travel folded, as that text alone; [`ChatStream`] is both what the service trait asks for, whole
-//! messages, and what a caller who can make use of it takes instead.
+//! Most chunks of a response equal the previous chunk except for one text. Within a process they are passed on as this
+//! text alone, so that a token costs one string instead of a complete message. [`ChatStream`] offers both forms: as a
+//! [`Stream`] it yields the complete messages that the generated service trait requires, and
+//! [`ChatStream::into_chunks`] returns the delta-encoded chunks.
 
 use std::{
     mem,
@@ -17,123 +18,125 @@ use tonic::{
 
 use crate::v1 as pb;
 
-/// One piece of a streamed answer.
+/// One chunk of a streamed chat response, complete or relative to the chunk before it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Piece {
-    /// All of it.
-    Whole(Box<pb::StreamChatResponse>),
-    /// The piece before it once more, with this text in the [`Place`] of its own. Follows only a piece that has such a
-    /// place; whoever leaves out pieces or changes texts must leave those with a place as they are.
+pub enum ChatChunk {
+    /// A complete message.
+    Full(Box<pb::StreamChatResponse>),
+    /// A copy of the previous chunk with this text in its [`TextField`].
+    ///
+    /// Valid only after a chunk that has a `TextField`. Code that filters or edits a stream must therefore pass on every
+    /// [`Full`](Self::Full) chunk that has one, with the same `TextField`.
     Text(String),
 }
 
-impl From<pb::StreamChatResponse> for Piece {
+impl From<pb::StreamChatResponse> for ChatChunk {
     fn from(response: pb::StreamChatResponse) -> Self {
-        Self::Whole(Box::new(response))
+        Self::Full(Box::new(response))
     }
 }
 
-/// The text that changes from piece to piece: of a piece with one choice and no calls of functions, the content, or else
-/// the reasoning.
+/// The field whose text changes from chunk to chunk. Only a chunk with exactly one choice and no tool calls has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// The `content` of the delta.
+pub enum TextField {
+    /// `content` of the delta.
     Content,
-    /// Its `reasoning_content`.
-    Reasoning,
+    /// `reasoning_content` of the delta.
+    ReasoningContent,
 }
 
-impl Place {
-    /// Where a piece has a text that is not empty.
-    pub fn of(piece: &pb::StreamChatResponse) -> Option<Self> {
-        let [choice] = &*piece.choices else { return None };
+impl TextField {
+    /// Returns the field of `response` that holds a non-empty text; `content` if both do.
+    pub fn find(response: &pb::StreamChatResponse) -> Option<Self> {
+        let [choice] = &*response.choices else { return None };
         let delta = choice.delta.as_ref().filter(|delta| delta.tool_calls.is_empty())?;
         let has = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        (has(&delta.content).then_some(Self::Content)).or(has(&delta.reasoning_content).then_some(Self::Reasoning))
+        (has(&delta.content).then_some(Self::Content))
+            .or(has(&delta.reasoning_content).then_some(Self::ReasoningContent))
     }
 
-    /// The text in this place, if the piece has one.
-    pub fn text(self, piece: &mut pb::StreamChatResponse) -> Option<&mut String> {
-        let delta = piece.choices.first_mut()?.delta.as_mut()?;
+    /// Returns the text of this field in the first choice, if it is present.
+    pub fn get_mut(self, response: &mut pb::StreamChatResponse) -> Option<&mut String> {
+        let delta = response.choices.first_mut()?.delta.as_mut()?;
         match self {
             Self::Content => delta.content.as_mut(),
-            Self::Reasoning => delta.reasoning_content.as_mut(),
+            Self::ReasoningContent => delta.reasoning_content.as_mut(),
         }
     }
 
-    /// Puts a text in this place, if the piece has one.
-    pub fn put(self, piece: &mut pb::StreamChatResponse, text: String) {
-        if let Some(place) = self.text(piece) {
-            *place = text;
+    /// Replaces the text of this field in the first choice; does nothing if it is absent.
+    pub fn set(self, response: &mut pb::StreamChatResponse, text: String) {
+        if let Some(field) = self.get_mut(response) {
+            *field = text;
         }
     }
 }
 
-/// Folds the pieces of one answer.
+/// Delta-encodes the chunks of one response.
 #[derive(Debug, Default)]
-pub struct Fold {
-    /// The last piece, its text taken out.
-    last: Option<(Place, pb::StreamChatResponse)>,
+pub struct DeltaEncoder {
+    /// The last complete chunk, its text replaced by an empty one; `None` if it had no text field.
+    base: Option<(TextField, pb::StreamChatResponse)>,
 }
 
-impl Fold {
-    /// The next piece: its text, where that is all that is new in it.
-    pub fn fold(&mut self, mut piece: pb::StreamChatResponse) -> Piece {
-        let Some(place) = Place::of(&piece) else {
-            self.last = None;
-            return piece.into();
+impl DeltaEncoder {
+    /// Encodes the next chunk: as [`ChatChunk::Text`] if it differs from the previous one only in the text.
+    pub fn encode(&mut self, mut response: pb::StreamChatResponse) -> ChatChunk {
+        let Some(field) = TextField::find(&response) else {
+            self.base = None;
+            return response.into();
         };
-        let text = place.text(&mut piece).map(mem::take).unwrap_or_default();
-        if self.last.as_ref().is_some_and(|(last_place, last)| *last_place == place && *last == piece) {
-            return Piece::Text(text);
+        let text = field.get_mut(&mut response).map(mem::take).unwrap_or_default();
+        if self.base.as_ref().is_some_and(|(base_field, base)| *base_field == field && *base == response) {
+            return ChatChunk::Text(text);
         }
-        self.last = Some((place, piece.clone()));
-        place.put(&mut piece, text);
-        piece.into()
+        self.base = Some((field, response.clone()));
+        field.set(&mut response, text);
+        response.into()
     }
 }
 
-/// Unfolds the pieces of one answer.
+/// Restores the complete messages from the delta-encoded chunks of one response.
 #[derive(Debug, Default)]
-pub struct Unfold {
-    /// The last piece that was whole, if it has a place.
-    last: Option<(Place, Box<pb::StreamChatResponse>)>,
+pub struct DeltaDecoder {
+    /// The last complete chunk; `None` if it had no text field.
+    base: Option<(TextField, Box<pb::StreamChatResponse>)>,
 }
 
-impl Unfold {
-    /// The next piece as a message of its own.
-    pub fn unfold(&mut self, piece: Piece) -> pb::StreamChatResponse {
-        match (piece, &self.last) {
-            (Piece::Whole(piece), _) => {
-                self.last = Place::of(&piece).map(|place| (place, piece.clone()));
-                *piece
+impl DeltaDecoder {
+    /// Decodes the next chunk.
+    pub fn decode(&mut self, chunk: ChatChunk) -> pb::StreamChatResponse {
+        match (chunk, &self.base) {
+            (ChatChunk::Full(response), _) => {
+                self.base = TextField::find(&response).map(|field| (field, response.clone()));
+                *response
             }
-            (Piece::Text(text), Some((place, last))) => {
-                let mut piece = pb::StreamChatResponse::clone(last);
-                place.put(&mut piece, text);
-                piece
+            (ChatChunk::Text(text), Some((field, base))) => {
+                let mut response = pb::StreamChatResponse::clone(base);
+                field.set(&mut response, text);
+                response
             }
-            // Nothing that this text could belong to: no stream of ours does that, and an empty piece harms nobody.
-            (Piece::Text(_), None) => pb::StreamChatResponse::default(),
+            // A violation of the invariant of `ChatChunk::Text`. No producer does this; an empty chunk is harmless.
+            (ChatChunk::Text(_), None) => pb::StreamChatResponse::default(),
         }
     }
 }
 
-/// A streamed answer. As a [`Stream`] it yields whole messages. Dropping it cancels the call.
+/// A streamed chat response. As a [`Stream`] it yields complete messages. Dropping it cancels the call.
 pub struct ChatStream {
-    pieces: BoxStream<Piece>,
-    unfold: Unfold,
+    chunks: BoxStream<ChatChunk>,
+    decoder: DeltaDecoder,
 }
 
 impl ChatStream {
-    /// An answer in these pieces.
-    pub fn new(pieces: impl Stream<Item = Result<Piece, Status>> + Send + 'static) -> Self {
-        Self { pieces: Box::pin(pieces), unfold: Unfold::default() }
+    /// Creates a response from delta-encoded chunks.
+    pub fn new(chunks: impl Stream<Item = Result<ChatChunk, Status>> + Send + 'static) -> Self {
+        Self { chunks: Box::pin(chunks), decoder: DeltaDecoder::default() }
     }
 
-    /// Its pieces, folded where they can be.
-    pub fn into_pieces(self) -> BoxStream<Piece> {
-        self.pieces
+    /// Returns the delta-encoded chunks.
+    pub fn into_chunks(self) -> BoxStream<ChatChunk> {
+        self.chunks
     }
 }
 
@@ -142,7 +145,7 @@ impl Stream for ChatStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        this.pieces.as_mut().poll_next(cx).map(|next| next.map(|piece| Ok(this.unfold.unfold(piece?))))
+        this.chunks.as_mut().poll_next(cx).map(|next| next.map(|chunk| Ok(this.decoder.decode(chunk?))))
     }
 }
 

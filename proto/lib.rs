@@ -1,10 +1,10 @@
-//! The Triptych contract: what is generated from `proto/triptych/v1`, and the form in which streamed answers travel
-//! within a process.
+//! The Triptych API: the code generated from `proto/triptych/v1`, its descriptor set, and the in-process form of chat
+//! streams.
 
 pub mod chat_stream;
 pub mod time;
 
-/// Messages and services of `triptych.v1`; their documentation is the contract's own.
+/// Messages, clients and servers of the package `triptych.v1`; the documentation is copied from the `.proto` files.
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -18,5 +18,5 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/triptych.v1.rs"));
 }
 
-/// The encoded `FileDescriptorSet` of the contract, imports included: what server reflection serves.
+/// The encoded `FileDescriptorSet` of `triptych.v1`, imports included, as served by gRPC server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use openai_dialect::chat::{
-    CallNumbers, Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request,
+    Streaming, ToolCallIndexer, read_chunk, read_request, read_response, write_chunk, write_request, write_response,
 };
 
 fuzz_target!(|text: &[u8]| {
@@ -13,14 +13,14 @@ fuzz_target!(|text: &[u8]| {
         write_request(&mut out, &request.chat.model, &request.chat, streaming);
         read_request(&out).expect("what was written can be read");
     }
-    if let Ok(reply) = read_reply(text) {
+    if let Ok(reply) = read_response(text) {
         let mut out = Vec::new();
-        write_reply(&mut out, &reply.response);
-        read_reply(&out).expect("what was written can be read");
+        write_response(&mut out, &reply.response);
+        read_response(&out).expect("what was written can be read");
     }
     if let Ok(mut chunk) = read_chunk(text) {
         let mut out = Vec::new();
-        CallNumbers::default().number(&mut chunk.response);
+        ToolCallIndexer::default().assign(&mut chunk.response);
         write_chunk(&mut out, &chunk.response, true);
         read_chunk(&out).expect("what was written can be read");
     }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_dialect::events::{Event, EventReader};
+use openai_dialect::sse::{Event, EventReader};
 
 /// All events of a stream that arrives in packets of this many bytes, up to the failure that ends it.
 fn events(stream: &[u8], packet: usize) -> Vec<Result<Vec<u8>, Vec<u8>>> {
@@ -14,14 +14,14 @@ fn events(stream: &[u8], packet: usize) -> Vec<Result<Vec<u8>, Vec<u8>>> {
     for packet in stream.chunks(packet) {
         reader.push(packet);
         loop {
-            match reader.next() {
+            match reader.next_event() {
                 Ok(Some(event)) => events.push(own(event)),
                 Ok(None) => break,
                 Err(_) => return events,
             }
         }
     }
-    if let Ok(Some(event)) = reader.last() {
+    if let Ok(Some(event)) = reader.finish() {
         events.push(own(event));
     }
     events

@@ -3,26 +3,26 @@
 
 use libfuzzer_sys::fuzz_target;
 use openai_dialect::chat::{ChunkEvent, ChunkReader, ChunkWriter, read_chunk, write_chunk};
-use triptych_proto::chat_stream::{Fold, Unfold};
+use triptych_proto::chat_stream::{DeltaDecoder, DeltaEncoder};
 
 // One piece a line.
 fuzz_target!(|pieces: &[u8]| {
-    let (mut reader, mut unfold, mut fold) = (ChunkReader::default(), Unfold::default(), Fold::default());
+    let (mut reader, mut unfold, mut fold) = (ChunkReader::default(), DeltaDecoder::default(), DeltaEncoder::default());
     let (mut writer, mut other_writer) = (ChunkWriter::new(false), ChunkWriter::new(false));
     for piece in pieces.split(|byte| *byte == b'\n') {
         let (read, alone) = (reader.read(piece), read_chunk(piece));
-        let Ok(ChunkEvent::Piece(folded)) = read else {
+        let Ok(ChunkEvent::Chunk(folded)) = read else {
             assert!(alone.is_err() || alone.is_ok_and(|alone| alone.error.is_some()));
             continue;
         };
         let alone = alone.unwrap();
         assert_eq!(alone.error, None);
         let alone = alone.response;
-        assert_eq!(unfold.unfold(folded.clone()), alone);
+        assert_eq!(unfold.decode(folded.clone()), alone);
         let (mut plain, mut out, mut other) = (Vec::new(), Vec::new(), Vec::new());
         write_chunk(&mut plain, &alone, false);
         writer.write(&mut out, folded);
-        other_writer.write(&mut other, fold.fold(alone));
+        other_writer.write(&mut other, fold.encode(alone));
         assert_eq!(out, plain);
         assert_eq!(other, plain);
     }

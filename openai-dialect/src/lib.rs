@@ -1,19 +1,18 @@
-//! OpenAI's JSON to and from the contract, loss-free in both directions.
+//! Lossless conversion between OpenAI's JSON and the messages of `triptych.v1`, in both directions.
 //!
-//! The gateway reads requests and writes replies; the core's OpenAI-compatible providers write requests and read
-//! replies. Both halves stand here side by side, because what one drops the other can never bring back.
+//! The gateway reads requests and writes responses; the OpenAI-compatible providers of the core write requests and read
+//! responses. Both directions are in one crate because they must agree: a member that one of them drops is lost.
 //!
-//! Two laws hold everywhere:
+//! Two rules hold everywhere:
 //!
-//! 1. A member goes to its field when the field can hold it; every other member, a vendor's own or an explicit `null`,
-//!    goes to the `extra_json` of its level as raw text, and comes back from there byte for byte and in order.
-//! 2. Requests are read strictly, because a caller can mend them; replies are read leniently, because nobody can.
+//! 1. A member is stored in its field if the field can represent the value. Every other member, for example a vendor
+//!    extension or an explicit `null`, is stored in the `extra_json` of its level as raw text and written back byte for
+//!    byte and in order.
+//! 2. Requests are parsed strictly, because the client can correct them. Responses are parsed leniently, because the
+//!    client cannot correct the upstream.
 
 pub mod chat;
-pub mod events;
-mod object;
-mod value;
-mod write;
+mod json;
+pub mod sse;
 
-pub use object::ReadError;
-pub use write::extra_members;
+pub use json::{ReadError, extra_members};

@@ -13,7 +13,7 @@ mod validate;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use triptych_proto::{chat_stream::Piece, v1 as pb};
+use triptych_proto::{chat_stream::ChatChunk, v1 as pb};
 
 use crate::{
     call::{Call, Chunks},
@@ -31,7 +31,11 @@ pub trait ChatProvider: std::fmt::Debug + Send + Sync {
 
     /// Answers piece by piece. An error before the first piece is this function's, one after it the stream's last item.
     /// With `include_usage` among the options some piece holds the usage, mostly one more at the end, without choices.
-    async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<Piece>, ProviderError>;
+    async fn stream(
+        &self,
+        call: ChatCall,
+        options: Option<pb::StreamOptions>,
+    ) -> Result<Chunks<ChatChunk>, ProviderError>;
 
     /// The upstreams it chooses among, as they stand now; none for a provider that answers itself.
     fn targets(&self) -> Vec<pb::model::Target> {

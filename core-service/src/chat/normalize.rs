@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt, stream::empty};
 use openai_dialect::extra_members;
 use tonic::Status;
 use triptych_proto::{
-    chat_stream::Piece,
+    chat_stream::ChatChunk,
     time::{self, Timestamp},
     v1 as pb,
 };
@@ -19,7 +19,7 @@ use crate::call::Chunks;
 
 /// A reply whose pieces have one name, and which tells its usage as the caller asked.
 pub(super) struct Normalized {
-    pieces: Chunks<Piece>,
+    pieces: Chunks<ChatChunk>,
     usage: Usage,
     id: String,
     create_time: Option<Timestamp>,
@@ -71,7 +71,7 @@ impl Usage {
 
 impl Normalized {
     /// The pieces of a reply by the model of this public name.
-    pub(super) fn new(pieces: Chunks<Piece>, model: String, usage: Usage) -> Self {
+    pub(super) fn new(pieces: Chunks<ChatChunk>, model: String, usage: Usage) -> Self {
         Self { pieces, usage, id: String::new(), create_time: None, model }
     }
 
@@ -90,30 +90,30 @@ impl Normalized {
     }
 
     /// What is told behind the end.
-    fn last(&mut self) -> Option<Piece> {
+    fn last(&mut self) -> Option<ChatChunk> {
         let Usage::Last { piece, .. } = &mut self.usage else { return None };
         let mut piece = piece.take()?;
         self.settle(&mut piece);
         // Not every stream may be asked again behind its end.
         self.pieces = empty().boxed();
-        Some(Piece::Whole(piece))
+        Some(ChatChunk::Full(piece))
     }
 }
 
 impl Stream for Normalized {
-    type Item = Result<Piece, Status>;
+    type Item = Result<ChatChunk, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
             return Poll::Ready(match ready!(this.pieces.as_mut().poll_next(cx)) {
-                Some(Ok(Piece::Whole(piece))) => {
+                Some(Ok(ChatChunk::Full(piece))) => {
                     let Some(mut piece) = this.usage.take(piece) else { continue };
                     this.settle(&mut piece);
-                    Some(Ok(Piece::Whole(piece)))
+                    Some(Ok(ChatChunk::Full(piece)))
                 }
                 // What it repeats is settled.
-                Some(Ok(text @ Piece::Text(_))) => Some(Ok(text)),
+                Some(Ok(text @ ChatChunk::Text(_))) => Some(Ok(text)),
                 Some(Err(error)) => Some(Err(failed(error))),
                 None => this.last().map(Ok),
             });

@@ -23,7 +23,7 @@ use url::Url;
 pub(crate) use exchange::{Broken, Reply};
 pub(crate) use failure::{failure_in_reply, failure_of};
 
-pub(crate) use openai_dialect::events::{Event, EventReader, TooLong};
+pub(crate) use openai_dialect::sse::{Event, EventReader, EventTooLong};
 
 use self::{
     connect::Connector,
@@ -277,8 +277,8 @@ impl Upstream {
     }
 }
 
-impl From<TooLong> for ProviderError {
-    fn from(error: TooLong) -> Self {
+impl From<EventTooLong> for ProviderError {
+    fn from(error: EventTooLong) -> Self {
         Self::Unreadable(error.to_string())
     }
 }

@@ -1,105 +1,110 @@
-//! One piece of a streamed answer.
+//! One chunk of a streamed response, `chat.completion.chunk`.
 
 use serde::de::MapAccess;
 use triptych_proto::{time::unix_seconds, v1 as pb};
 
 use super::{
-    message::{settle_reasoning, take_details, take_reasoning},
-    reply::{bare_error, take_error, write_logprobs},
-    tools::take_call_deltas,
+    error::{read_error, unwrapped_error},
+    logprobs::write_logprobs,
+    reasoning::{read_reasoning, read_reasoning_details, remove_null_duplicate},
+    tool_call::read_tool_call_deltas,
 };
-use crate::{
-    object::{Member, Object, ReadError, read},
-    value::Seconds,
-    write::{Write, object},
+use crate::json::{
+    error::ReadError,
+    object::{Member, Object, read_object},
+    value::UnixSeconds,
+    write::{Write, write_object},
 };
 
-/// What stands in one event of an upstream's stream: a piece of the reply or an error, sometimes both.
+/// The data of one event of an upstream's stream: a chunk, an error, or both.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Chunk {
-    /// The piece. Calls without an index have [`NO_INDEX`](super::NO_INDEX): only the stream as a whole tells it.
+pub struct UpstreamChunk {
+    /// The chunk. Tool calls that came without an index have [`NO_INDEX`](super::NO_INDEX); a
+    /// [`ToolCallIndexer`](super::ToolCallIndexer) replaces it.
     pub response: pb::StreamChatResponse,
-    /// The `error` member as it is spelled. Whatever else the event says, the stream failed.
+    /// The JSON text of the `error` member. If it is present, the stream failed, even if the event also has choices.
     pub error: Option<String>,
 }
 
-/// Reads the data of one event.
-pub fn read_chunk(text: &[u8]) -> Result<Chunk, ReadError> {
-    read(text)
+/// Parses the data of one event.
+pub fn read_chunk(text: &[u8]) -> Result<UpstreamChunk, ReadError> {
+    read_object(text)
 }
 
-impl Object for Chunk {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+impl Object for UpstreamChunk {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let response = &mut self.response;
         match member.name() {
-            "id" => member.fill_or_null(&mut response.id),
+            "id" => member.read_nullable_into(&mut response.id),
             "object" => member.skip(),
-            "created" => member.fill_or_null(&mut Seconds(&mut response.create_time)),
-            "model" => member.fill_or_null(&mut response.model),
-            "choices" => member.fill_or_null(&mut response.choices),
-            "usage" => member.fill_or_null(&mut response.usage),
-            "system_fingerprint" => member.fill(&mut response.system_fingerprint, &mut response.extra_json),
-            "service_tier" => member.fill(&mut response.service_tier, &mut response.extra_json),
-            "error" => take_error(member, &mut self.error),
-            _ => member.keep(&mut response.extra_json),
+            "created" => member.read_nullable_into(&mut UnixSeconds(&mut response.create_time)),
+            "model" => member.read_nullable_into(&mut response.model),
+            "choices" => member.read_nullable_into(&mut response.choices),
+            "usage" => member.read_nullable_into(&mut response.usage),
+            "system_fingerprint" => member.read_into(&mut response.system_fingerprint, &mut response.extra_json),
+            "service_tier" => member.read_into(&mut response.service_tier, &mut response.extra_json),
+            "error" => read_error(member, &mut self.error),
+            _ => member.keep_in(&mut response.extra_json),
         }
     }
 
     fn finish(&mut self) -> Result<(), &'static str> {
         let Self { response, error } = self;
         if error.is_none() && response.choices.is_empty() && response.usage.is_none() {
-            *error = bare_error(&response.extra_json);
+            *error = unwrapped_error(&response.extra_json);
         }
         Ok(())
     }
 }
 
 impl Object for pb::ChatChunkChoice {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "index" => member.fill_or_null(&mut self.index),
-            "delta" => member.fill_or_null(&mut self.delta),
-            "finish_reason" => member.fill_or_null(&mut self.finish_reason),
-            "logprobs" => member.fill_or_null(&mut self.logprobs),
-            _ => member.keep(&mut self.extra_json),
+            "index" => member.read_nullable_into(&mut self.index),
+            "delta" => member.read_nullable_into(&mut self.delta),
+            "finish_reason" => member.read_nullable_into(&mut self.finish_reason),
+            "logprobs" => member.read_nullable_into(&mut self.logprobs),
+            _ => member.keep_in(&mut self.extra_json),
         }
     }
 }
 
 impl Object for pb::ChatDelta {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "role" => member.fill(&mut self.role, &mut self.extra_json),
-            "content" => member.fill(&mut self.content, &mut self.extra_json),
-            "refusal" => member.fill(&mut self.refusal, &mut self.extra_json),
-            "reasoning_content" => member.fill(&mut self.reasoning_content, &mut self.extra_json),
-            "reasoning" => take_reasoning(member, &mut self.reasoning_content, &mut self.extra_json),
-            "reasoning_details" => take_details(member, &mut self.reasoning_content, &mut self.extra_json),
-            "tool_calls" => take_call_deltas(member, &mut self.tool_calls, &mut self.extra_json),
-            _ => member.keep(&mut self.extra_json),
+            "role" => member.read_into(&mut self.role, &mut self.extra_json),
+            "content" => member.read_into(&mut self.content, &mut self.extra_json),
+            "refusal" => member.read_into(&mut self.refusal, &mut self.extra_json),
+            "reasoning_content" => member.read_into(&mut self.reasoning_content, &mut self.extra_json),
+            "reasoning" => read_reasoning(member, &mut self.reasoning_content, &mut self.extra_json),
+            "reasoning_details" => read_reasoning_details(member, &mut self.reasoning_content, &mut self.extra_json),
+            "tool_calls" => read_tool_call_deltas(member, &mut self.tool_calls, &mut self.extra_json),
+            _ => member.keep_in(&mut self.extra_json),
         }
     }
 
     fn finish(&mut self) -> Result<(), &'static str> {
-        settle_reasoning(self.reasoning_content.as_ref(), &mut self.extra_json);
+        remove_null_duplicate(self.reasoning_content.as_ref(), &mut self.extra_json);
         Ok(())
     }
 }
 
-/// Writes a piece for a client. `usage_member`: whether the client asked for usage, and so expects the member in every
-/// piece, as null in all but the last.
-pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, usage_member: bool) {
+/// Writes a chunk for a client.
+///
+/// `null_usage`: write `"usage": null` if the chunk has no usage. OpenAI does so in all chunks of a request with
+/// `include_usage`, and clients rely on it.
+pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, null_usage: bool) {
     let pb::StreamChatResponse { id, create_time, model, choices, usage, system_fingerprint, service_tier, extra_json } =
         response;
-    object(out, |o| {
+    write_object(out, |o| {
         o.scalar("id", id);
         o.scalar("object", "chat.completion.chunk");
         o.scalar("created", &unix_seconds(*create_time));
         o.scalar("model", model);
-        o.list("choices", choices);
+        o.array("choices", choices);
         match usage {
             Some(usage) => o.value("usage", usage),
-            None if usage_member => o.raw("usage", "null"),
+            None if null_usage => o.raw("usage", "null"),
             None => {}
         }
         o.optional("system_fingerprint", system_fingerprint.as_ref());
@@ -111,7 +116,7 @@ pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, usage_m
 impl Write for pb::ChatChunkChoice {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { index, delta, finish_reason, logprobs, extra_json } = self;
-        object(out, |o| {
+        write_object(out, |o| {
             o.scalar("index", index);
             o.value("delta", delta.as_ref().unwrap_or(&pb::ChatDelta::default()));
             write_logprobs(o, logprobs.as_ref());
@@ -124,7 +129,7 @@ impl Write for pb::ChatChunkChoice {
 impl Write for pb::ChatDelta {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { role, content, refusal, reasoning_content, tool_calls, extra_json } = self;
-        object(out, |o| {
+        write_object(out, |o| {
             o.optional("role", role.as_ref());
             o.optional("content", content.as_ref());
             o.optional("refusal", refusal.as_ref());

@@ -1,20 +1,32 @@
-//! Log probabilities.
+//! Log probabilities of tokens.
 
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;
 
-use crate::{
+use crate::json::{
+    field::Field,
     object::{Member, Object},
-    value::Slot,
-    write::{Write, object},
+    write::{ObjectWriter, Write, write_object},
 };
 
+/// The value with which OpenAI replaces the log probability of a very unlikely token. It also replaces the `null` of other
+/// upstreams: clients expect a number, and 0 would mean certainty.
+const OMITTED: f64 = -9999.0;
+
+/// Writes `logprobs`, which every choice has, as `null` if there are none.
+pub(super) fn write_logprobs(o: &mut ObjectWriter<'_>, logprobs: Option<&pb::Logprobs>) {
+    match logprobs {
+        Some(logprobs) => o.value("logprobs", logprobs),
+        None => o.raw("logprobs", "null"),
+    }
+}
+
 impl Object for pb::Logprobs {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "content" => member.fill(&mut self.content, &mut self.extra_json),
-            "refusal" => member.fill(&mut self.refusal, &mut self.extra_json),
-            _ => member.keep(&mut self.extra_json),
+            "content" => member.read_into(&mut self.content, &mut self.extra_json),
+            "refusal" => member.read_into(&mut self.refusal, &mut self.extra_json),
+            _ => member.keep_in(&mut self.extra_json),
         }
     }
 }
@@ -22,7 +34,7 @@ impl Object for pb::Logprobs {
 impl Write for pb::Logprobs {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { content, refusal, extra_json } = self;
-        object(out, |o| {
+        write_object(out, |o| {
             o.values("content", content);
             o.values("refusal", refusal);
             o.extra(extra_json);
@@ -30,29 +42,26 @@ impl Write for pb::Logprobs {
     }
 }
 
-/// How OpenAI says that a token is so unlikely that its probability is not told. What others say with a null would be
-/// certainty as a 0, and clients read a number.
-const UNTOLD: f64 = -9999.0;
+/// Reads `logprob`.
+struct LogprobField<'a>(&'a mut f64);
 
-struct LogProbability<'a>(&'a mut f64);
-
-impl Slot for LogProbability<'_> {
-    fn fill<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
-        let mut told = None::<f64>;
-        told.fill(map)?;
-        *self.0 = told.unwrap_or(UNTOLD);
+impl Field for LogprobField<'_> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
+        let mut logprob = None::<f64>;
+        logprob.read_from(map)?;
+        *self.0 = logprob.unwrap_or(OMITTED);
         Ok(None)
     }
 }
 
 impl Object for pb::TokenLogprob {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "token" => member.fill_or_null(&mut self.token),
-            "logprob" => member.fill_or_null(&mut LogProbability(&mut self.logprob)),
-            "bytes" => member.fill(&mut self.bytes, &mut self.extra_json),
-            "top_logprobs" => member.fill(&mut self.top_logprobs, &mut self.extra_json),
-            _ => member.keep(&mut self.extra_json),
+            "token" => member.read_nullable_into(&mut self.token),
+            "logprob" => member.read_nullable_into(&mut LogprobField(&mut self.logprob)),
+            "bytes" => member.read_into(&mut self.bytes, &mut self.extra_json),
+            "top_logprobs" => member.read_into(&mut self.top_logprobs, &mut self.extra_json),
+            _ => member.keep_in(&mut self.extra_json),
         }
     }
 }
@@ -60,7 +69,7 @@ impl Object for pb::TokenLogprob {
 impl Write for pb::TokenLogprob {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { token, logprob, bytes, top_logprobs, extra_json } = self;
-        object(out, |o| {
+        write_object(out, |o| {
             o.scalar("token", token);
             o.scalar("logprob", logprob);
             o.scalars("bytes", bytes);

@@ -1,75 +1,82 @@
-//! Messages, in requests and in replies.
+//! Messages of requests and responses.
 
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;
 
-use super::content;
-use crate::{
+use super::{
+    content::ContentField,
+    reasoning::{read_reasoning, read_reasoning_details, remove_null_duplicate},
+};
+use crate::json::{
     object::{Member, Object},
-    write::{ObjectWriter, Write, append_member, object, remove_member},
+    write::{ObjectWriter, Write, write_object},
 };
 
 impl Object for pb::ChatMessage {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "role" => member.fill_or_null(&mut self.role),
-            "content" => member.fill(&mut content::Content(&mut self.content), &mut self.extra_json),
-            "name" => member.fill(&mut self.name, &mut self.extra_json),
-            "tool_calls" => member.fill(&mut self.tool_calls, &mut self.extra_json),
-            "tool_call_id" => member.fill(&mut self.tool_call_id, &mut self.extra_json),
-            "refusal" => member.fill(&mut self.refusal, &mut self.extra_json),
-            "reasoning_content" => member.fill(&mut self.reasoning_content, &mut self.extra_json),
-            _ => member.keep(&mut self.extra_json),
+            "role" => member.read_nullable_into(&mut self.role),
+            "content" => member.read_into(&mut ContentField(&mut self.content), &mut self.extra_json),
+            "name" => member.read_into(&mut self.name, &mut self.extra_json),
+            "tool_calls" => member.read_into(&mut self.tool_calls, &mut self.extra_json),
+            "tool_call_id" => member.read_into(&mut self.tool_call_id, &mut self.extra_json),
+            "refusal" => member.read_into(&mut self.refusal, &mut self.extra_json),
+            "reasoning_content" => member.read_into(&mut self.reasoning_content, &mut self.extra_json),
+            _ => member.keep_in(&mut self.extra_json),
         }
     }
 }
 
 impl Write for pb::ChatMessage {
     fn write(&self, out: &mut Vec<u8>) {
-        object(out, |o| {
+        write_object(out, |o| {
             o.scalar("role", &self.role);
             if let Some(content) = &self.content {
                 o.value("content", content);
             }
             o.optional("refusal", self.refusal.as_ref());
-            write_rest(self, o);
+            write_common_members(o, self);
         });
     }
 }
 
-/// A message within a reply, where `content` and `refusal` are always written, as null if need be.
+/// The message of a response, in which `content` and `refusal` are always present, possibly as `null`.
 #[derive(Default)]
-pub(super) struct ReplyMessage(pub(super) pb::ChatMessage);
+pub(super) struct ResponseMessage(pub(super) pb::ChatMessage);
 
-impl Object for ReplyMessage {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+impl Object for ResponseMessage {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let message = &mut self.0;
         match member.name() {
-            "content" => member.fill_or_null(&mut content::Content(&mut message.content)),
-            "refusal" => member.fill_or_null(&mut message.refusal),
-            "reasoning" => take_reasoning(member, &mut message.reasoning_content, &mut message.extra_json),
-            "reasoning_details" => take_details(member, &mut message.reasoning_content, &mut message.extra_json),
-            _ => message.take(member),
+            "content" => member.read_nullable_into(&mut ContentField(&mut message.content)),
+            "refusal" => member.read_nullable_into(&mut message.refusal),
+            "reasoning" => read_reasoning(member, &mut message.reasoning_content, &mut message.extra_json),
+            "reasoning_details" => {
+                read_reasoning_details(member, &mut message.reasoning_content, &mut message.extra_json)
+            }
+            _ => message.read_member(member),
         }
     }
 
     fn finish(&mut self) -> Result<(), &'static str> {
-        settle_reasoning(self.0.reasoning_content.as_ref(), &mut self.0.extra_json);
+        remove_null_duplicate(self.0.reasoning_content.as_ref(), &mut self.0.extra_json);
         Ok(())
     }
 }
 
-pub(super) fn write_in_reply(message: &pb::ChatMessage, o: &mut ObjectWriter<'_>) {
+/// Writes the members of a message of a response.
+pub(super) fn write_response_message(o: &mut ObjectWriter<'_>, message: &pb::ChatMessage) {
     o.scalar("role", if message.role.is_empty() { "assistant" } else { &message.role });
     match &message.content {
         Some(content) => o.value("content", content),
         None => o.raw("content", "null"),
     }
     o.nullable("refusal", message.refusal.as_ref());
-    write_rest(message, o);
+    write_common_members(o, message);
 }
 
-fn write_rest(message: &pb::ChatMessage, o: &mut ObjectWriter<'_>) {
+/// Writes the members whose form is the same in requests and responses.
+fn write_common_members(o: &mut ObjectWriter<'_>, message: &pb::ChatMessage) {
     let pb::ChatMessage {
         role: _,
         content: _,
@@ -85,47 +92,4 @@ fn write_rest(message: &pb::ChatMessage, o: &mut ObjectWriter<'_>) {
     o.values("tool_calls", tool_calls);
     o.optional("tool_call_id", tool_call_id.as_ref());
     o.extra(extra_json);
-}
-
-/// `reasoning`, the other spelling of `reasoning_content`: read into the field and kept as it came, so that clients
-/// of either spelling find it.
-pub(super) fn take_reasoning<'de, A: MapAccess<'de>>(
-    member: Member<'_, 'de, A>,
-    reasoning_content: &mut Option<String>,
-    extra: &mut String,
-) -> Result<(), A::Error> {
-    let raw = member.raw(|_| Ok(()))?;
-    if reasoning_content.is_none() {
-        *reasoning_content = serde_json::from_str(raw).unwrap_or_default();
-    }
-    append_member(extra, "reasoning", raw);
-    Ok(())
-}
-
-/// `reasoning_details`, OpenRouter's list of typed items: their texts are the reasoning where nothing else is.
-pub(super) fn take_details<'de, A: MapAccess<'de>>(
-    member: Member<'_, 'de, A>,
-    reasoning_content: &mut Option<String>,
-    extra: &mut String,
-) -> Result<(), A::Error> {
-    #[derive(serde::Deserialize)]
-    struct Item {
-        #[serde(default)]
-        text: Option<String>,
-    }
-    let raw = member.raw(|_| Ok(()))?;
-    if reasoning_content.is_none()
-        && let Ok(items) = serde_json::from_str::<Vec<Item>>(raw)
-    {
-        *reasoning_content = items.into_iter().filter_map(|item| item.text).reduce(|text, more| text + &more);
-    }
-    append_member(extra, "reasoning_details", raw);
-    Ok(())
-}
-
-/// An explicit null under one spelling is no second value beside the text that came under another.
-pub(super) fn settle_reasoning(reasoning_content: Option<&String>, extra: &mut String) {
-    if reasoning_content.is_some() && extra.contains("\"reasoning_content\"") {
-        remove_member(extra, "reasoning_content");
-    }
 }

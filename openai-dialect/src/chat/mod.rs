@@ -1,28 +1,31 @@
-//! Chat completions: request, reply and chunk, each read and written.
+//! Chat completions: request, response and streamed chunk, each read and written.
 
-mod apart;
-mod calls;
+mod assemble;
 mod chunk;
 mod content;
+mod content_part;
+mod error;
+mod json_schema;
 mod logprobs;
 mod message;
-mod reply;
+mod reasoning;
 mod request;
+mod response;
+mod response_format;
+mod split;
 mod stream;
-mod together;
+mod tool_call;
+mod tool_call_index;
 mod tools;
 mod usage;
 
-pub use apart::take_apart;
-pub use calls::{CallNumbers, NO_INDEX};
-pub use chunk::{Chunk, read_chunk, write_chunk};
-pub use reply::{Reply, read_reply, write_reply};
-pub use request::{Request, Streaming, read_request, write_request};
+pub use assemble::ResponseAssembler;
+pub use chunk::{UpstreamChunk, read_chunk, write_chunk};
+pub use request::{REQUEST_MEMBERS, Request, Streaming, read_request, write_request};
+pub use response::{UpstreamResponse, read_response, write_response};
+pub use split::split_response;
 pub use stream::{ChunkEvent, ChunkReader, ChunkWriter};
-pub use together::Together;
-
-/// The members of a request that have a field; an `extra_json` must not repeat them with a value.
-pub use request::MEMBERS as REQUEST_MEMBERS;
+pub use tool_call_index::{NO_INDEX, ToolCallIndexer};
 
 #[cfg(test)]
 mod tests;

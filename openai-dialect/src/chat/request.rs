@@ -3,34 +3,36 @@
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;
 
-use crate::{
-    object::{Member, Object, ReadError, read},
+use super::tools::read_tool_choice;
+use crate::json::{
+    error::ReadError,
+    object::{Member, Object, read_object},
     value::OneOrMany,
-    write::{Write, object},
+    write::{Write, write_object},
 };
 
-/// A request as it came over REST.
+/// A parsed request body.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
-    /// What is asked.
+    /// The members that are common to `CreateChat` and `StreamChat`.
     pub chat: pb::ChatRequest,
-    /// Whether the reply shall come in pieces.
+    /// Whether the client requests a stream.
     pub stream: bool,
-    /// What the stream carries besides the reply.
+    /// The options of the stream.
     pub stream_options: Option<pb::StreamOptions>,
 }
 
-/// How a request asks for its reply.
+/// Whether a request to an upstream requests a stream.
 #[derive(Debug, Clone, Copy)]
 pub enum Streaming<'a> {
-    /// In one piece.
+    /// A complete response.
     No,
-    /// In pieces, with these options.
+    /// A stream with these options.
     Yes(Option<&'a pb::StreamOptions>),
 }
 
-/// The members of a request that have a field of their own.
-pub const MEMBERS: &[&str] = &[
+/// The names of the request members that have a field; `extra_json` must not repeat them with a value.
+pub const REQUEST_MEMBERS: &[&str] = &[
     "model",
     "messages",
     "stream",
@@ -59,57 +61,57 @@ pub const MEMBERS: &[&str] = &[
     "store",
 ];
 
-/// Reads a request.
+/// Parses the body of a request.
 pub fn read_request(text: &[u8]) -> Result<Request, ReadError> {
-    read(text)
+    read_object(text)
 }
 
 impl Object for Request {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let chat = &mut self.chat;
         let extra = &mut chat.extra_json;
         match member.name() {
-            "model" => member.fill_or_null(&mut chat.model),
-            "messages" => member.fill_or_null(&mut chat.messages),
-            "stream" => member.fill_or_null(&mut self.stream),
-            "stream_options" => member.fill_or_null(&mut self.stream_options),
-            "tools" => member.fill(&mut chat.tools, extra),
-            "tool_choice" => super::tools::take_choice(member, &mut chat.tool_choice, extra),
-            "parallel_tool_calls" => member.fill(&mut chat.parallel_tool_calls, extra),
-            "response_format" => member.fill(&mut chat.response_format, extra),
-            "n" => member.fill(&mut chat.n, extra),
-            "max_completion_tokens" => member.fill(&mut chat.max_completion_tokens, extra),
-            "max_tokens" => member.fill(&mut chat.max_tokens, extra),
-            "temperature" => member.fill(&mut chat.temperature, extra),
-            "top_p" => member.fill(&mut chat.top_p, extra),
-            "presence_penalty" => member.fill(&mut chat.presence_penalty, extra),
-            "frequency_penalty" => member.fill(&mut chat.frequency_penalty, extra),
-            "seed" => member.fill(&mut chat.seed, extra),
-            "stop" => member.fill(&mut OneOrMany(&mut chat.stop), extra),
-            "logprobs" => member.fill(&mut chat.logprobs, extra),
-            "top_logprobs" => member.fill(&mut chat.top_logprobs, extra),
-            "logit_bias" => member.fill(&mut chat.logit_bias, extra),
-            "modalities" => member.fill(&mut chat.modalities, extra),
-            "reasoning_effort" => member.fill(&mut chat.reasoning_effort, extra),
-            "service_tier" => member.fill(&mut chat.service_tier, extra),
-            "user" => member.fill(&mut chat.user, extra),
-            "metadata" => member.fill(&mut chat.metadata, extra),
-            "store" => member.fill(&mut chat.store, extra),
-            _ => member.keep(extra),
+            "model" => member.read_nullable_into(&mut chat.model),
+            "messages" => member.read_nullable_into(&mut chat.messages),
+            "stream" => member.read_nullable_into(&mut self.stream),
+            "stream_options" => member.read_nullable_into(&mut self.stream_options),
+            "tools" => member.read_into(&mut chat.tools, extra),
+            "tool_choice" => read_tool_choice(member, &mut chat.tool_choice, extra),
+            "parallel_tool_calls" => member.read_into(&mut chat.parallel_tool_calls, extra),
+            "response_format" => member.read_into(&mut chat.response_format, extra),
+            "n" => member.read_into(&mut chat.n, extra),
+            "max_completion_tokens" => member.read_into(&mut chat.max_completion_tokens, extra),
+            "max_tokens" => member.read_into(&mut chat.max_tokens, extra),
+            "temperature" => member.read_into(&mut chat.temperature, extra),
+            "top_p" => member.read_into(&mut chat.top_p, extra),
+            "presence_penalty" => member.read_into(&mut chat.presence_penalty, extra),
+            "frequency_penalty" => member.read_into(&mut chat.frequency_penalty, extra),
+            "seed" => member.read_into(&mut chat.seed, extra),
+            "stop" => member.read_into(&mut OneOrMany(&mut chat.stop), extra),
+            "logprobs" => member.read_into(&mut chat.logprobs, extra),
+            "top_logprobs" => member.read_into(&mut chat.top_logprobs, extra),
+            "logit_bias" => member.read_into(&mut chat.logit_bias, extra),
+            "modalities" => member.read_into(&mut chat.modalities, extra),
+            "reasoning_effort" => member.read_into(&mut chat.reasoning_effort, extra),
+            "service_tier" => member.read_into(&mut chat.service_tier, extra),
+            "user" => member.read_into(&mut chat.user, extra),
+            "metadata" => member.read_into(&mut chat.metadata, extra),
+            "store" => member.read_into(&mut chat.store, extra),
+            _ => member.keep_in(extra),
         }
     }
 }
 
 impl Object for pb::StreamOptions {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "include_usage" => member.fill(&mut self.include_usage, &mut self.extra_json),
-            _ => member.keep(&mut self.extra_json),
+            "include_usage" => member.read_into(&mut self.include_usage, &mut self.extra_json),
+            _ => member.keep_in(&mut self.extra_json),
         }
     }
 }
 
-/// Writes a request for an upstream that knows the model as `model`.
+/// Writes the body of a request to an upstream. `model` is the model name of the upstream.
 pub fn write_request(out: &mut Vec<u8>, model: &str, chat: &pb::ChatRequest, streaming: Streaming<'_>) {
     let pb::ChatRequest {
         model: _,
@@ -138,9 +140,9 @@ pub fn write_request(out: &mut Vec<u8>, model: &str, chat: &pb::ChatRequest, str
         store,
         extra_json,
     } = chat;
-    object(out, |o| {
+    write_object(out, |o| {
         o.scalar("model", model);
-        o.list("messages", messages);
+        o.array("messages", messages);
         if let Streaming::Yes(options) = streaming {
             o.scalar("stream", &true);
             o.optional_value("stream_options", options);
@@ -174,7 +176,7 @@ pub fn write_request(out: &mut Vec<u8>, model: &str, chat: &pb::ChatRequest, str
 impl Write for pb::StreamOptions {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { include_usage, extra_json } = self;
-        object(out, |o| {
+        write_object(out, |o| {
             o.optional("include_usage", include_usage.as_ref());
             o.extra(extra_json);
         });

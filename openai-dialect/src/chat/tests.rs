@@ -1,7 +1,6 @@
-//! What goes in comes out: requests, replies and chunks of every kind the documentation and the field know.
+//! Round trips of requests, responses and chunks, as documented by OpenAI and as sent by other upstreams.
 
 use serde_json::{Value, json};
-
 use triptych_proto::time::unix_seconds;
 
 use super::*;
@@ -15,15 +14,15 @@ fn request_round_trip(document: &Value) -> Value {
     serde_json::from_slice(&out).unwrap()
 }
 
-fn reply_round_trip(document: &Value) -> Value {
-    let reply = read_reply(document.to_string().as_bytes()).unwrap();
+fn response_round_trip(document: &Value) -> Value {
+    let read = read_response(document.to_string().as_bytes()).unwrap();
     let mut out = Vec::new();
-    write_reply(&mut out, &reply.response);
+    write_response(&mut out, &read.response);
     serde_json::from_slice(&out).unwrap()
 }
 
 #[test]
-fn a_request_keeps_every_member_at_every_level() {
+fn request_keeps_every_member_at_every_level() {
     let document = json!({
         "model": "m", "stream": true, "stream_options": {"include_usage": true, "continuous_usage_stats": false},
         "messages": [
@@ -59,14 +58,14 @@ fn a_request_keeps_every_member_at_every_level() {
 }
 
 #[test]
-fn what_a_field_cannot_hold_is_kept_beside_it() {
+fn null_and_empty_members_are_preserved_as_extra_members() {
     let document = json!({"model": "m", "messages": [{"role": "user", "content": "x", "tool_calls": []}], "tools": [],
         "stop": null, "seed": null, "logit_bias": {}, "metadata": null, "tool_choice": null, "response_format": null});
     assert_eq!(request_round_trip(&document), document);
 }
 
 #[test]
-fn numbers_that_no_double_holds_and_the_order_of_schemas_survive_byte_for_byte() {
+fn unrepresentable_numbers_and_schema_order_are_preserved_byte_for_byte() {
     let text = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"z":1,"a":[2]}}}],"big":12345678901234567890123,"tiny":0.1e-7,"huge":1E400,"lone":"\ud800"}"#;
     let request = read_request(text.as_bytes()).unwrap();
     let mut out = Vec::new();
@@ -75,13 +74,13 @@ fn numbers_that_no_double_holds_and_the_order_of_schemas_survive_byte_for_byte()
 }
 
 #[test]
-fn whole_numbers_may_be_spelled_with_a_point_and_one_stop_text_without_a_list() {
+fn integers_with_zero_fraction_and_single_stop_strings_are_accepted() {
     let request = read_request(br#"{"messages":[],"n":3.0,"stop":"x"}"#).unwrap();
     assert_eq!((request.chat.n, request.chat.stop), (Some(3), vec!["x".to_owned()]));
 }
 
 #[test]
-fn a_wrong_type_is_named_by_its_path() {
+fn type_errors_carry_the_path_of_the_member() {
     let cases = [
         (r#"{"messages":"x"}"#, "messages"),
         (r#"{"messages":[{"role":7}]}"#, "messages[0].role"),
@@ -101,13 +100,13 @@ fn a_wrong_type_is_named_by_its_path() {
 }
 
 #[test]
-fn nesting_that_nobody_reads_is_bounded() {
+fn nesting_of_extra_members_is_limited() {
     let deep = format!(r#"{{"messages":[],"x":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(read_request(deep.as_bytes()).unwrap_err().path, "x");
 }
 
 #[test]
-fn a_reply_keeps_every_member_at_every_level() {
+fn response_keeps_every_member_at_every_level() {
     let document = json!({
         "id": "c", "object": "chat.completion", "created": 1_795_350_000, "model": "m",
         "choices": [{
@@ -122,34 +121,34 @@ fn a_reply_keeps_every_member_at_every_level() {
             "completion_tokens_details": {"reasoning_tokens": 2, "text_tokens": 1}},
         "system_fingerprint": null, "service_tier": "default", "timings": {"prompt_ms": 1.5}
     });
-    assert_eq!(reply_round_trip(&document), document);
+    assert_eq!(response_round_trip(&document), document);
 }
 
 #[test]
-fn a_probability_that_is_not_told_is_the_number_that_stands_for_that_and_no_certainty() {
+fn null_logprob_becomes_minus_9999() {
     let token = |logprob: &str| {
         format!(
             r#"{{"choices":[{{"index":0,"message":{{}},"logprobs":{{"content":[{{"token":"a","logprob":{logprob}}}]}}}}]}}"#
         )
     };
-    for (told, expected) in [("null", -9999.0), ("-0.5", -0.5), ("0", 0.0)] {
-        let reply = read_reply(token(told).as_bytes()).unwrap().response;
-        let logprobs = reply.choices[0].logprobs.as_ref().unwrap();
-        assert!((logprobs.content[0].logprob - expected).abs() < f64::EPSILON, "{told}: {logprobs:?}");
+    for (logprob, expected) in [("null", -9999.0), ("-0.5", -0.5), ("0", 0.0)] {
+        let response = read_response(token(logprob).as_bytes()).unwrap().response;
+        let logprobs = response.choices[0].logprobs.as_ref().unwrap();
+        assert!((logprobs.content[0].logprob - expected).abs() < f64::EPSILON, "{logprob}: {logprobs:?}");
     }
 }
 
 #[test]
-fn either_spelling_of_reasoning_reaches_clients_of_both() {
+fn reasoning_is_written_under_both_names() {
     let document = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
         "message": {"role": "assistant", "content": "x", "reasoning": "hm"}, "finish_reason": "stop"}]});
-    let written = reply_round_trip(&document);
+    let written = response_round_trip(&document);
     assert_eq!(written["choices"][0]["message"]["reasoning"], "hm");
     assert_eq!(written["choices"][0]["message"]["reasoning_content"], "hm");
 }
 
 #[test]
-fn a_chunk_keeps_every_member_and_tells_usage_as_asked() {
+fn chunk_keeps_every_member_and_has_null_usage_only_on_request() {
     let document = json!({
         "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "system_fingerprint": null, "obfuscation": "x",
         "choices": [{"index": 1, "logprobs": null, "finish_reason": null, "matched_stop": 3, "delta": {"role": "assistant", "content": "",
@@ -165,14 +164,14 @@ fn a_chunk_keeps_every_member_and_tells_usage_as_asked() {
 }
 
 #[test]
-fn an_error_within_an_answer_is_told_apart_and_a_null_one_is_none() {
+fn error_member_is_reported_unless_it_is_null() {
     let failed = read_chunk(br#"{"error":{"message":"x"},"choices":[]}"#).unwrap();
     assert_eq!(failed.error.as_deref(), Some(r#"{"message":"x"}"#));
-    assert_eq!(read_chunk(br#"{"error":null,"choices":null,"usage":null}"#).unwrap(), Chunk::default());
+    assert_eq!(read_chunk(br#"{"error":null,"choices":null,"usage":null}"#).unwrap(), UpstreamChunk::default());
 }
 
 #[test]
-fn a_null_never_stands_beside_a_value_of_the_same_name() {
+fn null_members_are_not_written_beside_values_of_the_same_name() {
     let request = br#"{"model":null,"messages":[{"role":"assistant","tool_calls":[{"id":null,"type":null,"function":{"name":"f","arguments":null}}]}]}"#;
     let request = read_request(request).unwrap();
     let mut out = Vec::new();
@@ -189,8 +188,8 @@ fn a_null_never_stands_beside_a_value_of_the_same_name() {
 }
 
 #[test]
-fn a_part_is_read_by_its_type_wherever_that_stands_and_whatever_else_is_there() {
-    let part = |part: &str| {
+fn content_part_is_read_by_its_type_in_any_member_order() {
+    let assert_round_trip = |part: &str| {
         let request = format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#);
         let read = read_request(request.as_bytes()).unwrap();
         let mut out = Vec::new();
@@ -198,13 +197,13 @@ fn a_part_is_read_by_its_type_wherever_that_stands_and_whatever_else_is_there() 
         let mut written: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(written["messages"][0]["content"][0].take(), serde_json::from_str::<Value>(part).unwrap());
     };
-    part(r#"{"image_url":{"url":"u"},"text":"caption","type":"image_url"}"#);
-    part(r#"{"type":"input_image","image_url":"https://x","text":"t"}"#);
-    part(r#"{"text":"t","type":"text","file":null}"#);
+    assert_round_trip(r#"{"image_url":{"url":"u"},"text":"caption","type":"image_url"}"#);
+    assert_round_trip(r#"{"type":"input_image","image_url":"https://x","text":"t"}"#);
+    assert_round_trip(r#"{"text":"t","type":"text","file":null}"#);
 }
 
 #[test]
-fn details_are_the_reasoning_where_nothing_else_is() {
+fn reasoning_details_are_the_fallback_for_reasoning_content() {
     let chunk = br#"{"choices":[{"delta":{"reasoning_details":[{"type":"reasoning.text","text":"a"},{"type":"reasoning.encrypted","data":"x"},{"text":"b"}]}}]}"#;
     let delta = read_chunk(chunk).unwrap().response.choices[0].delta.clone().unwrap();
     assert_eq!(delta.reasoning_content.as_deref(), Some("ab"));
@@ -212,12 +211,12 @@ fn details_are_the_reasoning_where_nothing_else_is() {
 }
 
 #[test]
-fn an_error_without_a_wrapping_member_is_one_only_where_there_is_no_reply() {
-    for bare in [r#"{"object":"error","message":"m","code":400}"#, r#"{"error_type":"t","error_message":"m"}"#] {
-        assert!(read_reply(bare.as_bytes()).unwrap().error.is_some(), "{bare}");
-        assert!(read_chunk(bare.as_bytes()).unwrap().error.is_some(), "{bare}");
+fn unwrapped_error_is_reported_only_without_choices() {
+    for unwrapped in [r#"{"object":"error","message":"m","code":400}"#, r#"{"error_type":"t","error_message":"m"}"#] {
+        assert!(read_response(unwrapped.as_bytes()).unwrap().error.is_some(), "{unwrapped}");
+        assert!(read_chunk(unwrapped.as_bytes()).unwrap().error.is_some(), "{unwrapped}");
     }
-    let replied = br#"{"created":1.9,"choices":[{"index":0,"delta":{}}],"message":"a vendor's own"}"#;
-    let chunk = read_chunk(replied).unwrap();
+    let with_choices = br#"{"created":1.9,"choices":[{"index":0,"delta":{}}],"message":"vendor extension"}"#;
+    let chunk = read_chunk(with_choices).unwrap();
     assert_eq!((chunk.error, unix_seconds(chunk.response.create_time)), (None, 1));
 }

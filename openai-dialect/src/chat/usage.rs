@@ -1,22 +1,22 @@
-//! What a call cost.
+//! Token usage.
 
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;
 
-use crate::{
+use crate::json::{
     object::{Member, Object},
-    write::{Write, object},
+    write::{Write, write_object},
 };
 
 impl Object for pb::Usage {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "prompt_tokens" => member.fill_or_null(&mut self.prompt_tokens),
-            "completion_tokens" => member.fill_or_null(&mut self.completion_tokens),
-            "total_tokens" => member.fill_or_null(&mut self.total_tokens),
-            "prompt_tokens_details" => member.fill(&mut self.prompt_tokens_details, &mut self.extra_json),
-            "completion_tokens_details" => member.fill(&mut self.completion_tokens_details, &mut self.extra_json),
-            _ => member.keep(&mut self.extra_json),
+            "prompt_tokens" => member.read_nullable_into(&mut self.prompt_tokens),
+            "completion_tokens" => member.read_nullable_into(&mut self.completion_tokens),
+            "total_tokens" => member.read_nullable_into(&mut self.total_tokens),
+            "prompt_tokens_details" => member.read_into(&mut self.prompt_tokens_details, &mut self.extra_json),
+            "completion_tokens_details" => member.read_into(&mut self.completion_tokens_details, &mut self.extra_json),
+            _ => member.keep_in(&mut self.extra_json),
         }
     }
 }
@@ -31,7 +31,7 @@ impl Write for pb::Usage {
             completion_tokens_details,
             extra_json,
         } = self;
-        object(out, |o| {
+        write_object(out, |o| {
             o.scalar("prompt_tokens", prompt_tokens);
             o.scalar("completion_tokens", completion_tokens);
             o.scalar("total_tokens", total_tokens);
@@ -43,11 +43,11 @@ impl Write for pb::Usage {
 }
 
 impl Object for pb::PromptTokensDetails {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "cached_tokens" => member.fill(&mut self.cached_tokens, &mut self.extra_json),
-            "audio_tokens" => member.fill(&mut self.audio_tokens, &mut self.extra_json),
-            _ => member.keep(&mut self.extra_json),
+            "cached_tokens" => member.read_into(&mut self.cached_tokens, &mut self.extra_json),
+            "audio_tokens" => member.read_into(&mut self.audio_tokens, &mut self.extra_json),
+            _ => member.keep_in(&mut self.extra_json),
         }
     }
 }
@@ -55,7 +55,7 @@ impl Object for pb::PromptTokensDetails {
 impl Write for pb::PromptTokensDetails {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { cached_tokens, audio_tokens, extra_json } = self;
-        object(out, |o| {
+        write_object(out, |o| {
             o.optional("cached_tokens", cached_tokens.as_ref());
             o.optional("audio_tokens", audio_tokens.as_ref());
             o.extra(extra_json);
@@ -64,14 +64,14 @@ impl Write for pb::PromptTokensDetails {
 }
 
 impl Object for pb::CompletionTokensDetails {
-    fn take<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let extra = &mut self.extra_json;
         match member.name() {
-            "reasoning_tokens" => member.fill(&mut self.reasoning_tokens, extra),
-            "audio_tokens" => member.fill(&mut self.audio_tokens, extra),
-            "accepted_prediction_tokens" => member.fill(&mut self.accepted_prediction_tokens, extra),
-            "rejected_prediction_tokens" => member.fill(&mut self.rejected_prediction_tokens, extra),
-            _ => member.keep(extra),
+            "reasoning_tokens" => member.read_into(&mut self.reasoning_tokens, extra),
+            "audio_tokens" => member.read_into(&mut self.audio_tokens, extra),
+            "accepted_prediction_tokens" => member.read_into(&mut self.accepted_prediction_tokens, extra),
+            "rejected_prediction_tokens" => member.read_into(&mut self.rejected_prediction_tokens, extra),
+            _ => member.keep_in(extra),
         }
     }
 }
@@ -80,7 +80,7 @@ impl Write for pb::CompletionTokensDetails {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { reasoning_tokens, audio_tokens, accepted_prediction_tokens, rejected_prediction_tokens, extra_json } =
             self;
-        object(out, |o| {
+        write_object(out, |o| {
             o.optional("reasoning_tokens", reasoning_tokens.as_ref());
             o.optional("audio_tokens", audio_tokens.as_ref());
             o.optional("accepted_prediction_tokens", accepted_prediction_tokens.as_ref());

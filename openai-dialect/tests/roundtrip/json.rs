@@ -1,4 +1,4 @@
-//! JSON that knows how it is spelled: numbers as their digits, members counted and, where it matters, in their order.
+//! A JSON value that preserves the notation of numbers and the order and duplicates of members.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use openai_dialect::extra_members;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-/// A JSON value. Equal means: the same members, each as often, texts by what they say and all else by its spelling.
+/// A JSON value. Strings are compared by value, all other scalars by notation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json {
-    /// A number, a word, or a text that no Rust string can hold.
+    /// The text of a number, a literal, or a string that is not valid Unicode.
     Raw(String),
     Text(String),
-    List(Vec<Json>),
+    Array(Vec<Json>),
     Object(Vec<(String, Json)>),
 }
 
@@ -22,10 +22,10 @@ impl Json {
             b'"' => serde_json::from_str(text).map_or_else(|_| Self::Raw(text.to_owned()), Self::Text),
             b'[' => {
                 let items: Vec<&RawValue> = serde_json::from_str(text).unwrap();
-                Self::List(items.into_iter().map(|item| Self::parse(item.get())).collect())
+                Self::Array(items.into_iter().map(|item| Self::parse(item.get())).collect())
             }
             b'{' => {
-                let members = extra_members(text).unwrap_or_else(|| panic!("no object: {text}"));
+                let members = extra_members(text).unwrap_or_else(|| panic!("not an object: {text}"));
                 Self::Object(members.into_iter().map(|(name, value)| (name, Self::parse(value))).collect())
             }
             _ => Self::Raw(text.to_owned()),
@@ -40,21 +40,21 @@ impl Json {
         Self::Text(text.to_owned())
     }
 
-    /// The value with the members of every object in one order, for comparing; but for what is kept as it is spelled, a
-    /// vendor's members and the JSON Schemas, whose order models follow.
+    /// Sorts the members of every object for comparison, except inside vendor extensions and JSON Schemas, whose order must
+    /// be preserved.
     pub(crate) fn sorted(self) -> Self {
-        let kept = |name: &str| name.starts_with("x_") || matches!(name, "parameters" | "schema");
+        let is_ordered = |name: &str| name.starts_with("x_") || matches!(name, "parameters" | "schema");
         match self {
             Self::Object(members) => {
                 let sorted = |(name, value): (String, Self)| {
-                    let value = if kept(&name) { value } else { value.sorted() };
+                    let value = if is_ordered(&name) { value } else { value.sorted() };
                     (name, value)
                 };
                 let mut members: Vec<_> = members.into_iter().map(sorted).collect();
                 members.sort_by(|(one, _), (other, _)| one.cmp(other));
                 Self::Object(members)
             }
-            Self::List(items) => Self::List(items.into_iter().map(Self::sorted).collect()),
+            Self::Array(items) => Self::Array(items.into_iter().map(Self::sorted).collect()),
             other @ (Self::Raw(_) | Self::Text(_)) => other,
         }
     }
@@ -62,7 +62,7 @@ impl Json {
     pub(crate) fn members(&mut self) -> &mut Vec<(String, Json)> {
         match self {
             Self::Object(members) => members,
-            other @ (Self::Raw(_) | Self::Text(_) | Self::List(_)) => panic!("no object: {other}"),
+            other @ (Self::Raw(_) | Self::Text(_) | Self::Array(_)) => panic!("not an object: {other}"),
         }
     }
 
@@ -72,17 +72,17 @@ impl Json {
 
     pub(crate) fn items(&mut self) -> &mut Vec<Json> {
         match self {
-            Self::List(items) => items,
-            other @ (Self::Raw(_) | Self::Text(_) | Self::Object(_)) => panic!("no list: {other}"),
+            Self::Array(items) => items,
+            other @ (Self::Raw(_) | Self::Text(_) | Self::Object(_)) => panic!("not an array: {other}"),
         }
     }
 
-    /// Takes members of this name away where `unwanted` says so.
+    /// Removes the members called `name` whose value satisfies `unwanted`.
     pub(crate) fn drop_where(&mut self, name: &str, unwanted: impl Fn(&Json) -> bool) {
         self.members().retain(|(other, value)| other != name || !unwanted(value));
     }
 
-    /// Adds a member if there is none of its name.
+    /// Adds a member unless there is one of this name.
     pub(crate) fn or_insert(&mut self, name: &str, value: Json) {
         if self.get_mut(name).is_none() {
             self.members().push((name.to_owned(), value));
@@ -96,7 +96,7 @@ impl fmt::Display for Json {
         match self {
             Self::Raw(raw) => f.write_str(raw),
             Self::Text(text) => f.write_str(&quoted(text)),
-            Self::List(items) => {
+            Self::Array(items) => {
                 let items: Vec<_> = items.iter().map(ToString::to_string).collect();
                 write!(f, "[{}]", items.join(", "))
             }
@@ -108,12 +108,12 @@ impl fmt::Display for Json {
     }
 }
 
-/// Any text.
+/// Generates a string.
 pub(crate) fn text() -> BoxedStrategy<Json> {
     any::<String>().prop_map(Json::Text).boxed()
 }
 
-/// A number or a flag as Rust writes it, which is how a typed member comes out again.
+/// Generates a number or a Boolean in the notation of serde_json, in which fields are written.
 pub(crate) fn scalar<T: Arbitrary + serde::Serialize>() -> BoxedStrategy<Json>
 where
     T::Strategy: 'static,
@@ -121,26 +121,26 @@ where
     any::<T>().prop_map(|value| Json::Raw(serde_json::to_string(&value).unwrap())).boxed()
 }
 
-/// A finite number.
+/// Generates a finite number.
 pub(crate) fn number() -> BoxedStrategy<Json> {
     let finite = proptest::num::f64::NORMAL | proptest::num::f64::ZERO | proptest::num::f64::SUBNORMAL;
     finite.prop_map(|value| Json::Raw(serde_json::to_string(&value).unwrap())).boxed()
 }
 
-/// What vendors may send: spelled in ways that no typed field would keep.
+/// Generates any value, including notations that a typed field cannot preserve.
 pub(crate) fn anything() -> BoxedStrategy<Json> {
-    const ODD: &[&str] =
+    const UNUSUAL: &[&str] =
         &["null", "true", "0.10", "-0", "1E400", "12345678901234567890123", "\"\\ud800\"", "\"\\u00e9\""];
     let leaf = prop_oneof![
-        proptest::sample::select(ODD).prop_map(Json::parse),
+        proptest::sample::select(UNUSUAL).prop_map(Json::parse),
         text(),
         scalar::<i64>(),
-        Just(Json::List(vec![])),
+        Just(Json::Array(vec![])),
         Just(Json::Object(vec![])),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..4).prop_map(Json::List),
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Json::Array),
             proptest::collection::btree_map(any::<String>(), inner, 0..4)
                 .prop_map(|members| Json::Object(members.into_iter().collect())),
         ]
@@ -148,7 +148,7 @@ pub(crate) fn anything() -> BoxedStrategy<Json> {
     .boxed()
 }
 
-/// Members that no field is for.
+/// Generates vendor extensions.
 pub(crate) fn vendor_members() -> BoxedStrategy<Vec<(String, Json)>> {
     let name = any::<String>().prop_map(|name| format!("x_{name}"));
     proptest::collection::btree_map(name, anything(), 0..3).prop_map(|members| members.into_iter().collect()).boxed()

@@ -1,15 +1,15 @@
-//! Arbitrary documents and arbitrary messages make the round trip: whatever differs afterwards was dropped or invented.
+//! Property tests: arbitrary JSON documents and arbitrary messages survive the round trip without loss.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test, helpers included")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod documents;
 mod json;
 mod messages;
-mod shapes;
+mod strategies;
 
 use proptest::test_runner::Config;
 
-/// Enough to meet every pair of members now and then, few enough to be run at every turn.
+/// Enough cases to cover pairs of optional members, few enough for every test run.
 fn config() -> Config {
     Config { cases: 96, failure_persistence: None, ..Config::default() }
 }

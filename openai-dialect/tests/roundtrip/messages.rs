@@ -1,7 +1,7 @@
-//! Contract → JSON → contract.
+//! Round trips message → JSON → message.
 
 use openai_dialect::chat::{
-    Request, Streaming, read_chunk, read_reply, read_request, write_chunk, write_reply, write_request,
+    Request, Streaming, read_chunk, read_request, read_response, write_chunk, write_request, write_response,
 };
 use proptest::{collection::vec, option, prelude::*};
 use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, tool_choice::Choice};
@@ -9,10 +9,10 @@ use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, 
 use crate::{
     config,
     json::{Json, vendor_members},
-    shapes,
+    strategies,
 };
 
-/// An `extra_json`.
+/// Generates an `extra_json`.
 fn extra() -> impl Strategy<Value = String> {
     vendor_members().prop_map(|members| {
         let members: Vec<_> =
@@ -21,25 +21,27 @@ fn extra() -> impl Strategy<Value = String> {
     })
 }
 
-fn texts() -> impl Strategy<Value = Option<String>> {
+fn optional_text() -> impl Strategy<Value = Option<String>> {
     option::of(any::<String>())
 }
 
 fn part() -> impl Strategy<Value = pb::ContentPart> {
-    let image = (any::<String>(), texts(), extra())
+    let image = (any::<String>(), optional_text(), extra())
         .prop_map(|(url, detail, extra_json)| Part::ImageUrl(pb::ImagePart { url, detail, extra_json }));
     let audio = (any::<String>(), any::<String>(), extra())
         .prop_map(|(data, format, extra_json)| Part::InputAudio(pb::AudioPart { data, format, extra_json }));
-    let file = (texts(), texts(), texts(), extra()).prop_map(|(file_data, file_id, filename, extra_json)| {
-        Part::File(pb::FilePart { file_data, file_id, filename, extra_json })
-    });
+    let file = (optional_text(), optional_text(), optional_text(), extra()).prop_map(
+        |(file_data, file_id, filename, extra_json)| {
+            Part::File(pb::FilePart { file_data, file_id, filename, extra_json })
+        },
+    );
     let typed =
         prop_oneof![any::<String>().prop_map(Part::Text), any::<String>().prop_map(Part::Refusal), image, audio, file];
     let other = extra().prop_map(|extra| {
         let members = extra.strip_prefix('{').map_or("}".to_owned(), |rest| format!(",{rest}"));
         Part::OtherJson(format!(r#"{{"type":"x_sense"{members}"#))
     });
-    // A part that stands whole in one field has no members beside it: the door refuses them.
+    // `other_json` is the complete part; request validation rejects an `extra_json` beside it.
     prop_oneof![
         4 => (typed, extra()).prop_map(|(part, extra_json)| pb::ContentPart { part: Some(part), extra_json }),
         1 => other.prop_map(|part| pb::ContentPart { part: Some(part), extra_json: String::new() }),
@@ -59,18 +61,19 @@ fn message() -> impl Strategy<Value = pb::ChatMessage> {
         vec(part(), 0..3).prop_map(|parts| Content::Parts(pb::ContentParts { parts })),
     ];
     let calls = vec(tool_call(), 0..3);
-    ("[a-z]{1,9}", option::of(content), texts(), calls, texts(), texts(), texts(), extra()).prop_map(
-        |(role, content, name, tool_calls, tool_call_id, refusal, reasoning_content, extra_json)| pb::ChatMessage {
-            role,
-            content,
-            name,
-            tool_calls,
-            tool_call_id,
-            refusal,
-            reasoning_content,
-            extra_json,
-        },
+    (
+        "[a-z]{1,9}",
+        option::of(content),
+        optional_text(),
+        calls,
+        optional_text(),
+        optional_text(),
+        optional_text(),
+        extra(),
     )
+        .prop_map(|(role, content, name, tool_calls, tool_call_id, refusal, reasoning_content, extra_json)| {
+            pb::ChatMessage { role, content, name, tool_calls, tool_call_id, refusal, reasoning_content, extra_json }
+        })
 }
 
 fn choice() -> impl Strategy<Value = pb::ToolChoice> {
@@ -82,15 +85,15 @@ fn choice() -> impl Strategy<Value = pb::ToolChoice> {
     .prop_map(|choice| pb::ToolChoice { choice: Some(choice) })
 }
 
-/// What the reader makes of any document is a message too, and one that uses every field there is.
+/// Generates messages by parsing generated documents, so that every field is used.
 fn read<T: std::fmt::Debug>(document: BoxedStrategy<Json>, read: impl Fn(&[u8]) -> T + 'static) -> BoxedStrategy<T> {
     document.prop_map(move |document| read(document.to_string().as_bytes())).boxed()
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let skeleton = read(shapes::request(), |text| read_request(text).unwrap());
+    let base = read(strategies::request(), |text| read_request(text).unwrap());
     let members = (vec(message(), 0..3), option::of(choice()), any::<bool>(), extra());
-    (skeleton, members).prop_map(|(mut request, (messages, tool_choice, stream, extra_json))| {
+    (base, members).prop_map(|(mut request, (messages, tool_choice, stream, extra_json))| {
         request.chat.messages = messages;
         if tool_choice.is_some() {
             request.chat.tool_choice = tool_choice;
@@ -108,7 +111,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_request_says_the_same_after_the_wire(request in request()) {
+    fn request_is_unchanged_after_the_round_trip(request in request()) {
         let mut out = Vec::new();
         let streaming = if request.stream { Streaming::Yes(request.stream_options.as_ref()) } else { Streaming::No };
         write_request(&mut out, &request.chat.model, &request.chat, streaming);
@@ -116,26 +119,26 @@ proptest! {
     }
 
     #[test]
-    fn a_reply_says_the_same_after_the_wire(
-        skeleton in read(shapes::reply(), |text| read_reply(text).unwrap()),
+    fn response_is_unchanged_after_the_round_trip(
+        base in read(strategies::response(), |text| read_response(text).unwrap()),
         message in message(),
     ) {
-        let mut response = skeleton.response;
+        let mut response = base.response;
         if let Some(choice) = response.choices.first_mut() {
             choice.message = Some(message);
         }
         let mut out = Vec::new();
-        write_reply(&mut out, &response);
-        prop_assert_eq!(read_reply(&out).unwrap().response, response);
+        write_response(&mut out, &response);
+        prop_assert_eq!(read_response(&out).unwrap().response, response);
     }
 
     #[test]
-    fn a_chunk_says_the_same_after_the_wire(
-        chunk in read(shapes::chunk(), |text| read_chunk(text).unwrap()),
-        wants_usage in any::<bool>(),
+    fn chunk_is_unchanged_after_the_round_trip(
+        chunk in read(strategies::chunk(), |text| read_chunk(text).unwrap()),
+        null_usage in any::<bool>(),
     ) {
         let mut out = Vec::new();
-        write_chunk(&mut out, &chunk.response, wants_usage);
+        write_chunk(&mut out, &chunk.response, null_usage);
         prop_assert_eq!(read_chunk(&out).unwrap(), chunk);
     }
 }

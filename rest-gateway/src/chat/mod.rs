@@ -9,10 +9,10 @@ use axum::{
 use bytes::BytesMut;
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
 use http::{HeaderValue, header};
-use openai_dialect::chat::{ChunkWriter, Request, read_request, write_reply};
+use openai_dialect::chat::{ChunkWriter, Request, read_request, write_response};
 use tonic::Status;
 use triptych_proto::{
-    chat_stream::{ChatStream, Piece},
+    chat_stream::{ChatChunk, ChatStream},
     v1 as pb,
 };
 
@@ -63,7 +63,7 @@ async fn answer(app: &App, context: &Context, request: Request) -> Result<Respon
     let call = context.call(pb::CreateChatRequest { chat: Some(chat), idempotency_key });
     let (metadata, response, _) = app.core.chat.create_chat(call).await?.into_parts();
     let mut body = Vec::with_capacity(1024);
-    write_reply(&mut body, &response);
+    write_response(&mut body, &response);
     let answer = ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response();
     Ok(with_attempts(answer, metadata.as_ref().get(ATTEMPTS).cloned()))
 }
@@ -79,14 +79,14 @@ async fn streamed(app: &App, context: &Context, request: pb::StreamChatRequest) 
         if let Some(tried) = response.metadata().as_ref().get(ATTEMPTS) {
             noted.get_or_init(|| tried.clone());
         }
-        response.into_inner().into_pieces()
+        response.into_inner().into_chunks()
     };
     let pieces = async move { chat.stream_chat(call).await }.map_ok(note).try_flatten_stream();
     let heartbeat = app.settings.heartbeat;
     let pieces = sse::opened(pieces.boxed(), heartbeat).await?;
     let mut json = Vec::with_capacity(512);
     let mut writer = ChunkWriter::new(usage_member);
-    let write = move |piece: Option<Result<Piece, Status>>, out: &mut BytesMut| {
+    let write = move |piece: Option<Result<ChatChunk, Status>>, out: &mut BytesMut| {
         json.clear();
         let flow = match piece {
             Some(Ok(piece)) => {

@@ -8,7 +8,7 @@ use tonic::{
     transport::{Channel, Endpoint, Error},
 };
 use triptych_proto::{
-    chat_stream::{ChatStream, Fold},
+    chat_stream::{ChatStream, DeltaEncoder},
     v1::{
         self as pb, chat_service_client::ChatServiceClient, chat_service_server::ChatService,
         image_service_client::ImageServiceClient, image_service_server::ImageService,
@@ -112,8 +112,8 @@ macro_rules! pass_on {
 }
 
 fn folded(pieces: impl Stream<Item = Result<pb::StreamChatResponse, Status>> + Send + 'static) -> ChatStream {
-    let mut fold = Fold::default();
-    ChatStream::new(pieces.map(move |piece| piece.map(|piece| fold.fold(piece))))
+    let mut fold = DeltaEncoder::default();
+    ChatStream::new(pieces.map(move |piece| piece.map(|piece| fold.encode(piece))))
 }
 
 pass_on!(ChatService by ChatServiceClient {

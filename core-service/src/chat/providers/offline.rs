@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use offline_chat::{Answer, Choice, Finish, Format, PastCall, Role, Tool, ToolChoice, Turn, answer};
 use triptych_proto::{
-    chat_stream::Piece,
+    chat_stream::ChatChunk,
     time,
     v1::{self as pb, chat_message::Content, content_part::Part, tool_choice},
 };
@@ -124,7 +124,11 @@ impl ChatProvider for OfflineChat {
         })
     }
 
-    async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<Piece>, ProviderError> {
+    async fn stream(
+        &self,
+        call: ChatCall,
+        options: Option<pb::StreamOptions>,
+    ) -> Result<Chunks<ChatChunk>, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
             within(call.context.deadline, fault.strike()).await??;

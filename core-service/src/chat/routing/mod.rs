@@ -26,7 +26,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use triptych_proto::{chat_stream::Piece, v1 as pb};
+use triptych_proto::{chat_stream::ChatChunk, v1 as pb};
 
 pub use self::{
     breaker::{BreakerSettings, Cause, State},
@@ -183,12 +183,12 @@ struct Admitted {
 
 /// A streamed answer. Its places are free as soon as it has ended, however long its reader keeps it.
 struct Watched {
-    pieces: Chunks<Piece>,
+    pieces: Chunks<ChatChunk>,
     admitted: Option<Admitted>,
 }
 
 impl Stream for Watched {
-    type Item = Result<Piece, ProviderError>;
+    type Item = Result<ChatChunk, ProviderError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = ready!(self.pieces.as_mut().poll_next(context));
@@ -229,7 +229,11 @@ impl ChatProvider for Routed {
         Ok(answer)
     }
 
-    async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<Piece>, ProviderError> {
+    async fn stream(
+        &self,
+        call: ChatCall,
+        options: Option<pb::StreamOptions>,
+    ) -> Result<Chunks<ChatChunk>, ProviderError> {
         let send = |provider: Arc<dyn ChatProvider>, call| {
             let options = options.clone();
             async move { provider.stream(call, options).await }

@@ -47,7 +47,7 @@ impl ChatProvider for Scripted {
         &self,
         call: ChatCall,
         _options: Option<pb::StreamOptions>,
-    ) -> Result<Chunks<Piece>, ProviderError> {
+    ) -> Result<Chunks<ChatChunk>, ProviderError> {
         self.answer(call.model).await?;
         let end = (!self.well).then(|| Err(broken()));
         Ok(stream::iter([Ok(pb::StreamChatResponse::default().into())].into_iter().chain(end)).boxed())

@@ -59,7 +59,7 @@ impl Streamed {
         read: fn(&[u8]) -> Result<T, ProviderError>,
     ) -> Result<(T, bool), ProviderError> {
         loop {
-            if let Some(event) = self.reader.next()? {
+            if let Some(event) = self.reader.next_event()? {
                 return Ok((event_of(&event, read).await?, false));
             }
             let until = until(self.patience, self.deadline);
@@ -68,7 +68,7 @@ impl Streamed {
                 self.patience = self.limits.idle;
                 continue;
             }
-            return Ok(match self.reader.last()? {
+            return Ok(match self.reader.finish()? {
                 Some(event) => (event_of(&event, read).await?, true),
                 None => (T::default(), true),
             });

@@ -1,11 +1,12 @@
-//! Reading and writing the pieces of one stream.
+//! Reading and writing the chunks of one stream, optimized for consecutive chunks that differ in one text only.
 //!
-//! The pieces of an answer differ in one text, the content or the reasoning. Both sides remember what stood around that
-//! text, and where the next piece has the same around it, only the text is read or written, as a [`Piece::Text`].
+//! Reader and writer remember the JSON around the text of the last chunk. If the next chunk has the same JSON around its
+//! text, only the text is parsed or written, as a [`ChatChunk::Text`].
 //!
-//! [`Piece::Text`]: triptych_proto::chat_stream::Piece::Text
+//! [`ChatChunk::Text`]: triptych_proto::chat_stream::ChatChunk::Text
 
 mod reader;
+mod template;
 mod writer;
 
 pub use reader::{ChunkEvent, ChunkReader};

@@ -1,7 +1,7 @@
-use triptych_proto::chat_stream::{Fold, Piece, Unfold};
+use triptych_proto::chat_stream::{ChatChunk, DeltaDecoder, DeltaEncoder};
 
 use super::*;
-use crate::chat::chunk::{Chunk, read_chunk, write_chunk};
+use crate::chat::chunk::{UpstreamChunk, read_chunk, write_chunk};
 
 fn event(content: &str) -> String {
     format!(
@@ -9,34 +9,35 @@ fn event(content: &str) -> String {
     )
 }
 
-/// Reads and writes these events with and without a memory, folded by the reader and folded from whole messages. All must
-/// agree on each of them.
-fn compare(events: &[String]) -> ChunkReader {
-    let (mut reader, mut unfold, mut fold) = (ChunkReader::default(), Unfold::default(), Fold::default());
+/// Asserts that `ChunkReader` and `ChunkWriter` agree with `read_chunk` and `write_chunk` on each event, for chunks encoded
+/// by the reader and for chunks encoded by `DeltaEncoder`. Returns the reader.
+fn assert_same_result(events: &[String]) -> ChunkReader {
+    let (mut reader, mut decoder, mut encoder) =
+        (ChunkReader::default(), DeltaDecoder::default(), DeltaEncoder::default());
     let mut writers = [ChunkWriter::new(false), ChunkWriter::new(false)];
     for event in events {
-        let plain = read_chunk(event.as_bytes());
-        match (reader.read(event.as_bytes()), plain) {
-            (Ok(ChunkEvent::Piece(piece)), Ok(Chunk { response, error: None })) => {
-                assert_eq!(unfold.unfold(piece.clone()), response, "{event}");
-                let mut plain = Vec::new();
-                write_chunk(&mut plain, &response, false);
-                for (writer, piece) in writers.iter_mut().zip([piece, fold.fold(response)]) {
+        let expected = read_chunk(event.as_bytes());
+        match (reader.read(event.as_bytes()), expected) {
+            (Ok(ChunkEvent::Chunk(chunk)), Ok(UpstreamChunk { response, error: None })) => {
+                assert_eq!(decoder.decode(chunk.clone()), response, "{event}");
+                let mut expected = Vec::new();
+                write_chunk(&mut expected, &response, false);
+                for (writer, chunk) in writers.iter_mut().zip([chunk, encoder.encode(response)]) {
                     let mut out = Vec::new();
-                    writer.write(&mut out, piece);
-                    assert_eq!(String::from_utf8(out).unwrap(), str::from_utf8(&plain).unwrap(), "{event}");
+                    writer.write(&mut out, chunk);
+                    assert_eq!(String::from_utf8(out).unwrap(), str::from_utf8(&expected).unwrap(), "{event}");
                 }
             }
-            (Ok(ChunkEvent::Error(error)), Ok(plain)) => assert_eq!(Some(error), plain.error),
-            (Err(error), plain) => assert_eq!(Err(error), plain),
-            (read, plain) => panic!("{event}: {read:?} with a memory, {plain:?} without"),
+            (Ok(ChunkEvent::Error(error)), Ok(expected)) => assert_eq!(Some(error), expected.error),
+            (Err(error), expected) => assert_eq!(Err(error), expected),
+            (read, expected) => panic!("{event}: read {read:?}, expected {expected:?}"),
         }
     }
     reader
 }
 
 #[test]
-fn a_text_of_any_kind_is_read_and_written_as_without_a_memory() {
+fn texts_of_any_kind_are_read_and_written_as_by_read_chunk_and_write_chunk() {
     let texts = [
         r#""a""#,
         r#"" b""#,
@@ -53,47 +54,47 @@ fn a_text_of_any_kind_is_read_and_written_as_without_a_memory() {
         r#""probe""#,
         r#""}]}""#,
     ];
-    compare(&texts.map(event));
-    let mut torn = event(r#""a""#).into_bytes();
+    assert_same_result(&texts.map(event));
+    let mut invalid = event(r#""a""#).into_bytes();
     let mut reader = ChunkReader::default();
-    reader.read(&torn).unwrap();
-    let at = torn.windows(3).position(|part| part == br#""a""#).unwrap();
-    torn[at + 1] = 0xff;
-    assert_eq!(reader.read(&torn).unwrap_err(), read_chunk(&torn).unwrap_err());
+    reader.read(&invalid).unwrap();
+    let at = invalid.windows(3).position(|part| part == br#""a""#).unwrap();
+    invalid[at + 1] = 0xff;
+    assert_eq!(reader.read(&invalid).unwrap_err(), read_chunk(&invalid).unwrap_err());
 }
 
 #[test]
-fn a_piece_that_repeats_is_its_text_only_behind_one_it_repeats() {
+fn chunk_that_differs_from_its_predecessor_only_in_the_text_is_read_as_text() {
     let other = event(r#""b""#).replace("c-1", "c-2");
     let events = [event(r#""a""#), event(r#""b""#), other, event(r#""c""#), event(r#""d""#)];
-    compare(&events);
+    assert_same_result(&events);
     let mut reader = ChunkReader::default();
-    let folded = |data: &String| matches!(reader.read(data.as_bytes()), Ok(ChunkEvent::Piece(Piece::Text(_))));
-    assert_eq!(events.iter().map(folded).collect::<Vec<_>>(), [false, true, false, false, true]);
+    let is_text = |data: &String| matches!(reader.read(data.as_bytes()), Ok(ChunkEvent::Chunk(ChatChunk::Text(_))));
+    assert_eq!(events.iter().map(is_text).collect::<Vec<_>>(), [false, true, false, false, true]);
 }
 
 #[test]
-fn a_name_that_stands_elsewhere_as_well_does_not_mislead() {
-    let odd = |text: &str| {
+fn field_name_in_other_places_of_the_event_is_not_mistaken_for_the_field() {
+    let ambiguous = |text: &str| {
         format!(
             r#"{{"x":{{"content":"a"}},"choices":[{{"content":"a","delta":{{"content":"{text}"}},"index":0}}],"content":"a"}}"#
         )
     };
-    assert!(compare(&["a", "b", "a"].map(odd)).has_learned());
-    let twice = |text: &str| format!(r#"{{"choices":[{{"delta":{{"content":"{text}","content":"last"}}}}]}}"#);
-    compare(&["a", "b", "last"].map(twice));
+    assert!(assert_same_result(&["a", "b", "a"].map(ambiguous)).has_template());
+    let duplicate = |text: &str| format!(r#"{{"choices":[{{"delta":{{"content":"{text}","content":"last"}}}}]}}"#);
+    assert_same_result(&["a", "b", "last"].map(duplicate));
 }
 
 #[test]
-fn reasoning_is_remembered_in_one_of_its_spellings_and_read_in_all() {
-    let piece = |name: &str, text: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"{name}":"{text}"}}}}]}}"#);
-    assert!(compare(&["a", "b", "", "c"].map(|text| piece("reasoning_content", text))).has_learned());
-    compare(&["a", "b", "", "c"].map(|text| piece("reasoning", text)));
-    compare(&["a", "b", "c"].map(|text| piece("reasoning_content\":\"b\",\"reasoning", text)));
+fn reasoning_content_has_a_template_and_other_names_of_reasoning_are_read_without_one() {
+    let event = |name: &str, text: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"{name}":"{text}"}}}}]}}"#);
+    assert!(assert_same_result(&["a", "b", "", "c"].map(|text| event("reasoning_content", text))).has_template());
+    assert_same_result(&["a", "b", "", "c"].map(|text| event("reasoning", text)));
+    assert_same_result(&["a", "b", "c"].map(|text| event("reasoning_content\":\"b\",\"reasoning", text)));
 }
 
 #[test]
-fn what_never_repeats_is_soon_no_longer_learned() {
+fn stream_of_distinct_chunks_exhausts_the_learning_budget() {
     let events: Vec<_> = (0..100).map(|n| event(r#""a""#).replace(":7,", &format!(":{n},"))).collect();
-    assert!(!compare(&events).learns());
+    assert!(!assert_same_result(&events).has_budget());
 }

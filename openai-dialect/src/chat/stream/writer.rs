@@ -1,68 +1,72 @@
-//! Pieces as a client reads them.
+//! Writing the chunks of a stream for a client.
 
 use triptych_proto::{
-    chat_stream::{Piece, Place},
+    chat_stream::{ChatChunk, TextField},
     v1 as pb,
 };
 
-use crate::{chat::chunk::write_chunk, write::scalar};
+use crate::{chat::chunk::write_chunk, json::write::write_scalar};
 
-/// Writes the pieces of one stream, each as [`write_chunk`] would.
+/// Writes the chunks of one stream, with the same result as [`write_chunk`] for each of them.
 #[derive(Debug)]
 pub struct ChunkWriter {
-    usage_member: bool,
-    last: Last,
+    null_usage: bool,
+    last: LastChunk,
 }
 
-/// The last piece that was whole.
+/// The last complete chunk.
 #[derive(Debug)]
-enum Last {
-    /// There is none with a text that could change.
+enum LastChunk {
+    /// There is none, or it has no [`TextField`].
     None,
-    /// No piece has repeated it yet.
-    Piece(Place, Box<pb::StreamChatResponse>),
-    /// What stands around its text and the quotes.
-    Shape { before: Vec<u8>, after: Vec<u8> },
+    /// The chunk. It is not converted into a template before the first [`ChatChunk::Text`] follows.
+    Full(TextField, Box<pb::StreamChatResponse>),
+    /// The JSON around its text, without the quotation marks.
+    Template { before: Vec<u8>, after: Vec<u8> },
 }
 
 impl ChunkWriter {
-    /// `usage_member`: as for [`write_chunk`].
-    pub fn new(usage_member: bool) -> Self {
-        Self { usage_member, last: Last::None }
+    /// Creates a writer; `null_usage` is the parameter of [`write_chunk`].
+    pub fn new(null_usage: bool) -> Self {
+        Self { null_usage, last: LastChunk::None }
     }
 
-    /// Writes the next piece.
-    pub fn write(&mut self, out: &mut Vec<u8>, piece: Piece) {
-        let text = match piece {
-            Piece::Whole(piece) => {
-                write_chunk(out, &piece, self.usage_member);
-                self.last = Place::of(&piece).map_or(Last::None, |place| Last::Piece(place, piece));
+    /// Writes the next chunk.
+    pub fn write(&mut self, out: &mut Vec<u8>, chunk: ChatChunk) {
+        let text = match chunk {
+            ChatChunk::Full(response) => {
+                write_chunk(out, &response, self.null_usage);
+                self.last =
+                    TextField::find(&response).map_or(LastChunk::None, |field| LastChunk::Full(field, response));
                 return;
             }
-            Piece::Text(text) => text,
+            ChatChunk::Text(text) => text,
         };
-        if let Last::Piece(place, piece) = &mut self.last {
-            self.last = Last::shape(*place, piece, self.usage_member);
+        if let LastChunk::Full(field, response) = &mut self.last {
+            self.last = LastChunk::template(*field, response, self.null_usage);
         }
-        if let Last::Shape { before, after } = &self.last {
+        if let LastChunk::Template { before, after } = &self.last {
             out.extend_from_slice(before);
-            scalar(out, &text);
+            write_scalar(out, &text);
             out.extend_from_slice(after);
         }
     }
 }
 
-impl Last {
-    fn shape(place: Place, piece: &mut pb::StreamChatResponse, usage_member: bool) -> Self {
-        let mut written = |text: &str| {
+impl LastChunk {
+    fn template(field: TextField, response: &mut pb::StreamChatResponse, null_usage: bool) -> Self {
+        let mut json_with = |text: &str| {
             let mut out = Vec::with_capacity(512);
-            place.put(piece, text.to_owned());
-            write_chunk(&mut out, piece, usage_member);
+            field.set(response, text.to_owned());
+            write_chunk(&mut out, response, null_usage);
             out
         };
-        let (longer, empty) = (written("x"), written(""));
-        // The first difference is where the one has its text and the other its closing quote.
-        let inside = longer.iter().zip(&empty).take_while(|(one, other)| one == other).count();
-        Self::Shape { before: empty[..inside - 1].to_vec(), after: empty[inside + 1..].to_vec() }
+        let (with_text, without_text) = (json_with("x"), json_with(""));
+        // They differ first where one has the text and the other the closing quotation mark.
+        let text_start = with_text.iter().zip(&without_text).take_while(|(one, other)| one == other).count();
+        Self::Template {
+            before: without_text[..text_start - 1].to_vec(),
+            after: without_text[text_start + 1..].to_vec(),
+        }
     }
 }

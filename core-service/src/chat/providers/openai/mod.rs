@@ -6,10 +6,10 @@ mod whole;
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream::iter};
 use http::HeaderMap;
-use openai_dialect::chat::{Streaming, Together, write_request};
+use openai_dialect::chat::{ResponseAssembler, Streaming, write_request};
 use secrecy::SecretString;
 use triptych_proto::{
-    chat_stream::{Piece, Unfold},
+    chat_stream::{ChatChunk, DeltaDecoder},
     v1 as pb,
 };
 use url::Url;
@@ -59,11 +59,11 @@ impl OpenAiChat {
     async fn put_together(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let options = pb::StreamOptions { include_usage: Some(true), ..pb::StreamOptions::default() };
         let mut pieces = self.stream(call, Some(options)).await?;
-        let (mut unfold, mut together) = (Unfold::default(), Together::default());
+        let (mut unfold, mut together) = (DeltaDecoder::default(), ResponseAssembler::default());
         while let Some(piece) = pieces.try_next().await? {
-            together.add(unfold.unfold(piece));
+            together.push(unfold.decode(piece));
         }
-        Ok(together.into_reply())
+        Ok(together.finish())
     }
 }
 
@@ -86,7 +86,7 @@ impl ChatProvider for OpenAiChat {
         &self,
         mut call: ChatCall,
         options: Option<pb::StreamOptions>,
-    ) -> Result<Chunks<Piece>, ProviderError> {
+    ) -> Result<Chunks<ChatChunk>, ProviderError> {
         self.dialect.adapt(&call.model, &mut call.request, true);
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::Yes(options.as_ref()));

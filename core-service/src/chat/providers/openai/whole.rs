@@ -1,9 +1,9 @@
 //! Replies in one piece: those that were asked for, and those that come in place of a stream.
 
 use http::{HeaderMap, header};
-use openai_dialect::chat::{read_reply, take_apart};
+use openai_dialect::chat::{read_response, split_response};
 use triptych_proto::{
-    chat_stream::Piece,
+    chat_stream::ChatChunk,
     v1::{self as pb, chat_message::Content},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 /// What a whole answer says.
 pub(super) fn read(body: &[u8]) -> Result<pb::CreateChatResponse, ProviderError> {
     // DeepSeek keeps the connection alive with blank lines before the JSON.
-    let reply = read_reply(body.trim_ascii())
+    let reply = read_response(body.trim_ascii())
         .map_err(|error| ProviderError::Unreadable(format!("the upstream's answer is no chat completion: {error}")))?;
     if let Some(error) = reply.error {
         return Err(failure_in_reply(&error));
@@ -47,11 +47,11 @@ fn says(message: &pb::ChatMessage) -> bool {
 }
 
 /// The pieces of a stream in whose place this answer came.
-pub(super) fn read_in_pieces(body: &[u8]) -> Result<impl Iterator<Item = Piece> + Send + use<>, ProviderError> {
-    let pieces = take_apart(read(body)?).ok_or_else(|| {
+pub(super) fn read_in_pieces(body: &[u8]) -> Result<impl Iterator<Item = ChatChunk> + Send + use<>, ProviderError> {
+    let pieces = split_response(read(body)?).ok_or_else(|| {
         ProviderError::Unreadable("the upstream answered whole, and with what no stream can say".to_owned())
     })?;
-    Ok(pieces.into_iter().map(Piece::from))
+    Ok(pieces.into_iter().map(ChatChunk::from))
 }
 
 /// The first that an answer says, blank lines aside, unless it calls itself a stream of events: nothing then.

@@ -7,12 +7,12 @@ use std::{
 };
 
 use futures_util::Stream;
-use openai_dialect::chat::{CallNumbers, ChunkEvent, ChunkReader};
+use openai_dialect::chat::{ChunkEvent, ChunkReader, ToolCallIndexer};
 use tokio::{
     task::coop::unconstrained,
     time::{Instant, Sleep, sleep_until},
 };
-use triptych_proto::{chat_stream::Piece, v1 as pb};
+use triptych_proto::{chat_stream::ChatChunk, v1 as pb};
 
 use super::{broken_off, warn_of_nothing};
 use crate::{
@@ -28,7 +28,7 @@ pub(super) struct Pieces {
     events: EventReader,
     answer: Answer,
     /// The piece that was waited for before the stream was handed over.
-    first: Option<Piece>,
+    first: Option<ChatChunk>,
     deadline: Option<Instant>,
     /// When something of the reply arrived last, be it a comment that only says that the upstream lives.
     arrived: Instant,
@@ -70,9 +70,9 @@ impl Pieces {
         self.deadline.map_or(idle, |deadline| deadline.min(idle))
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, ProviderError>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ChatChunk>, ProviderError>> {
         loop {
-            while let Some(event) = self.events.next()? {
+            while let Some(event) = self.events.next_event()? {
                 match self.answer.read(&event)? {
                     Read::Piece(piece) => return Poll::Ready(Ok(Some(piece))),
                     Read::Nothing => {}
@@ -91,7 +91,7 @@ impl Pieces {
                     }
                 }
                 Ok(false) => {
-                    let last = match self.events.last()? {
+                    let last = match self.events.finish()? {
                         Some(event) => self.answer.read(&event)?,
                         None => Read::Done,
                     };
@@ -106,7 +106,7 @@ impl Pieces {
     }
 
     /// The end of a stream is a success only if every choice was finished before it: upstreams that die just close.
-    fn end(&self) -> Result<Option<Piece>, ProviderError> {
+    fn end(&self) -> Result<Option<ChatChunk>, ProviderError> {
         if !self.answer.choices.are_finished() {
             return Err(cut_off());
         }
@@ -137,7 +137,7 @@ impl Pieces {
 }
 
 impl Stream for Pieces {
-    type Item = Result<Piece, ProviderError>;
+    type Item = Result<ChatChunk, ProviderError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
@@ -168,7 +168,7 @@ fn cut_off() -> ProviderError {
 #[derive(Default)]
 struct Answer {
     chunks: ChunkReader,
-    calls: CallNumbers,
+    calls: ToolCallIndexer,
     choices: Choices,
     /// There was a text or a call of a function.
     said: bool,
@@ -199,7 +199,7 @@ impl Choices {
 
 /// What an event of the stream stands for.
 enum Read {
-    Piece(Piece),
+    Piece(ChatChunk),
     Nothing,
     Done,
 }
@@ -220,8 +220,8 @@ impl Answer {
             ProviderError::Unreadable(format!("an event of the upstream's stream makes no sense: {error}"))
         })?;
         match event {
-            ChunkEvent::Piece(Piece::Whole(mut piece)) => {
-                self.calls.number(&mut piece);
+            ChunkEvent::Chunk(ChatChunk::Full(mut piece)) => {
+                self.calls.assign(&mut piece);
                 for choice in &piece.choices {
                     let reason = choice.finish_reason.as_deref().unwrap_or_default();
                     if let Some(error) = broken_off(reason) {
@@ -233,10 +233,10 @@ impl Answer {
                 if let Some(usage) = &piece.usage {
                     self.counts_nothing = usage.completion_tokens == 0;
                 }
-                Ok(Read::Piece(Piece::Whole(piece)))
+                Ok(Read::Piece(ChatChunk::Full(piece)))
             }
             // It calls nothing and ends nothing, but for what the piece that it repeats did.
-            ChunkEvent::Piece(text @ Piece::Text(_)) => {
+            ChunkEvent::Chunk(text @ ChatChunk::Text(_)) => {
                 self.said = true;
                 Ok(Read::Piece(text))
             }

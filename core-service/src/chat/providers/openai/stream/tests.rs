@@ -32,7 +32,7 @@ fn event(index: u32, finish: &str) -> String {
 }
 
 /// A stream that has begun with these events, and the upstream's side of it. It may be silent for a minute and take five.
-async fn begun(events: &str) -> (TcpStream, Chunks<Piece>) {
+async fn begun(events: &str) -> (TcpStream, Chunks<ChatChunk>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = Url::parse(&format!("http://{}/v1", listener.local_addr().unwrap())).unwrap();
     let limits = Limits { connect: MINUTE, first_byte: MINUTE, idle: MINUTE };
@@ -106,7 +106,7 @@ async fn a_comment_breaks_the_silence_and_an_upstream_that_stops_them_is_given_u
 }
 
 /// Looks for a piece when this turn has work for so many reads left, none or one.
-async fn look(pieces: &mut Chunks<Piece>, reads: usize) -> Poll<Option<Result<Piece, ProviderError>>> {
+async fn look(pieces: &mut Chunks<ChatChunk>, reads: usize) -> Poll<Option<Result<ChatChunk, ProviderError>>> {
     poll_fn(|cx| {
         let mut last = None;
         while let Poll::Ready(step) = poll_proceed(cx) {

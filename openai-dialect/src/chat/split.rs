@@ -1,14 +1,16 @@
-//! A reply in one piece, taken apart for somebody who waits for a stream.
+//! Splits a complete response into the chunks of a stream, for upstreams that ignore `stream: true`.
 
 use triptych_proto::v1::{self as pb, chat_message::Content};
 
-use crate::write::{append_member, scalar};
+use crate::json::{extra::append_member, write::write_scalar};
 
-/// The pieces that a stream would have had: of each choice what it says and then its end, and the usage. `None`: it says
-/// something for which a stream has no form, a content in parts.
-pub fn take_apart(reply: pb::CreateChatResponse) -> Option<Vec<pb::StreamChatResponse>> {
+/// Splits a response into chunks: for each choice one with its message and one with its finish reason, then one with the
+/// usage.
+///
+/// Returns `None` if the content of a message consists of parts, which a delta cannot represent.
+pub fn split_response(response: pb::CreateChatResponse) -> Option<Vec<pb::StreamChatResponse>> {
     let pb::CreateChatResponse { id, create_time, model, choices, usage, system_fingerprint, service_tier, extra_json } =
-        reply;
+        response;
     let envelope = pb::StreamChatResponse {
         id,
         create_time,
@@ -19,25 +21,25 @@ pub fn take_apart(reply: pb::CreateChatResponse) -> Option<Vec<pb::StreamChatRes
         service_tier,
         extra_json: String::new(),
     };
-    let mut pieces = Vec::with_capacity(2 * choices.len() + 1);
+    let mut chunks = Vec::with_capacity(2 * choices.len() + 1);
     for choice in choices {
-        for part in take_choice_apart(choice)? {
-            pieces.push(pb::StreamChatResponse { choices: vec![part], ..envelope.clone() });
+        for part in split_choice(choice)? {
+            chunks.push(pb::StreamChatResponse { choices: vec![part], ..envelope.clone() });
         }
     }
     if usage.is_some() {
-        pieces.push(pb::StreamChatResponse { usage, ..envelope });
+        chunks.push(pb::StreamChatResponse { usage, ..envelope });
     }
-    if let Some(first) = pieces.first_mut() {
+    if let Some(first) = chunks.first_mut() {
         first.extra_json = extra_json;
     }
-    Some(pieces)
+    Some(chunks)
 }
 
-fn take_choice_apart(choice: pb::ChatChoice) -> Option<[pb::ChatChunkChoice; 2]> {
+fn split_choice(choice: pb::ChatChoice) -> Option<[pb::ChatChunkChoice; 2]> {
     let pb::ChatChoice { index, message, finish_reason, logprobs, extra_json } = choice;
-    let delta = Some(delta(message.unwrap_or_default())?);
-    // A whole reply has ended, whether it says why or not.
+    let delta = Some(delta_of(message.unwrap_or_default())?);
+    // A complete response has ended, even if it has no finish reason.
     let finish_reason = Some(if finish_reason.is_empty() { "stop".to_owned() } else { finish_reason });
     Some([
         pb::ChatChunkChoice { index, delta, finish_reason: None, logprobs, extra_json: String::new() },
@@ -45,7 +47,7 @@ fn take_choice_apart(choice: pb::ChatChoice) -> Option<[pb::ChatChunkChoice; 2]>
     ])
 }
 
-fn delta(message: pb::ChatMessage) -> Option<pb::ChatDelta> {
+fn delta_of(message: pb::ChatMessage) -> Option<pb::ChatDelta> {
     let pb::ChatMessage { role, content, name, tool_calls, tool_call_id, refusal, reasoning_content, mut extra_json } =
         message;
     let content = match content {
@@ -56,16 +58,16 @@ fn delta(message: pb::ChatMessage) -> Option<pb::ChatDelta> {
     for (member, value) in [("name", name), ("tool_call_id", tool_call_id)] {
         if let Some(value) = value {
             let mut json = Vec::new();
-            scalar(&mut json, &value);
+            write_scalar(&mut json, &value);
             append_member(&mut extra_json, member, &String::from_utf8_lossy(&json));
         }
     }
     let role = Some(if role.is_empty() { "assistant".to_owned() } else { role });
-    let tool_calls = (0..).zip(tool_calls).map(|(index, call)| call_delta(index, call)).collect();
+    let tool_calls = (0..).zip(tool_calls).map(|(index, call)| tool_call_delta(index, call)).collect();
     Some(pb::ChatDelta { role, content, refusal, reasoning_content, tool_calls, extra_json })
 }
 
-fn call_delta(index: u32, call: pb::ToolCall) -> pb::ToolCallDelta {
+fn tool_call_delta(index: u32, call: pb::ToolCall) -> pb::ToolCallDelta {
     let pb::ToolCall { id, r#type, function, extra_json } = call;
     let function = function.map(|pb::FunctionCall { name, arguments, extra_json }| pb::FunctionCallDelta {
         name: Some(name),
@@ -80,20 +82,21 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::chat::{read_reply, write_chunk};
+    use crate::chat::{read_response, write_chunk};
 
-    fn pieces(reply: &Value) -> Option<Vec<Value>> {
-        let pieces = take_apart(read_reply(reply.to_string().as_bytes()).unwrap().response)?;
-        let written = |piece: &pb::StreamChatResponse| {
+    /// The chunks of a response, as JSON.
+    fn chunks(response: &Value) -> Option<Vec<Value>> {
+        let chunks = split_response(read_response(response.to_string().as_bytes()).unwrap().response)?;
+        let to_json = |chunk: &pb::StreamChatResponse| {
             let mut out = Vec::new();
-            write_chunk(&mut out, piece, false);
+            write_chunk(&mut out, chunk, false);
             serde_json::from_slice(&out).unwrap()
         };
-        Some(pieces.iter().map(written).collect())
+        Some(chunks.iter().map(to_json).collect())
     }
 
     #[test]
-    fn nothing_is_lost_and_everything_is_where_a_stream_has_it() {
+    fn chunks_contain_every_member_of_the_response() {
         let function = json!({"name": "f", "arguments": "{}", "x_f": 1});
         let message = json!({
             "role": "assistant", "content": "Hi", "refusal": "no", "reasoning_content": "hm", "name": "n", "x_m": 2,
@@ -105,36 +108,36 @@ mod tests {
             {"index": 0, "message": message, "finish_reason": "tool_calls", "logprobs": logprobs, "x_choice": 5},
             {"index": 1, "message": {"content": null}}
         ]);
-        let all =
+        let envelope =
             json!({"id": "r", "object": "chat.completion.chunk", "created": 7, "model": "m", "service_tier": "t"});
         let with = |members: Value| {
-            let mut piece = all.clone();
-            piece.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-            piece
+            let mut chunk = envelope.clone();
+            chunk.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            chunk
         };
-        let piece = |index: u32, delta: Value, end: Value| {
+        let chunk = |index: u32, delta: Value, more: Value| {
             let mut choice = json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": null});
-            choice.as_object_mut().unwrap().extend(end.as_object().unwrap().clone());
+            choice.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             with(json!({"choices": [choice]}))
         };
         let mut delta = message.clone();
         delta["tool_calls"][0]["index"] = json!(0);
-        let mut first = piece(0, delta, json!({"logprobs": logprobs}));
-        first["x_reply"] = json!(6);
+        let mut first = chunk(0, delta, json!({"logprobs": logprobs}));
+        first["x_response"] = json!(6);
         let expected = [
             first,
-            piece(0, json!({}), json!({"finish_reason": "tool_calls", "x_choice": 5})),
-            piece(1, json!({"role": "assistant"}), json!({})),
-            piece(1, json!({}), json!({"finish_reason": "stop"})),
+            chunk(0, json!({}), json!({"finish_reason": "tool_calls", "x_choice": 5})),
+            chunk(1, json!({"role": "assistant"}), json!({})),
+            chunk(1, json!({}), json!({"finish_reason": "stop"})),
             with(json!({"choices": [], "usage": usage})),
         ];
-        let reply = with(json!({"choices": choices, "usage": usage, "x_reply": 6}));
-        assert_eq!(pieces(&reply).unwrap(), expected);
+        let response = with(json!({"choices": choices, "usage": usage, "x_response": 6}));
+        assert_eq!(chunks(&response).unwrap(), expected);
     }
 
     #[test]
-    fn a_content_in_parts_has_no_form_in_a_stream() {
+    fn content_parts_cannot_be_split() {
         let message = json!({"role": "assistant", "content": [{"type": "text", "text": "Hi"}]});
-        assert_eq!(pieces(&json!({"choices": [{"index": 0, "message": message}]})), None);
+        assert_eq!(chunks(&json!({"choices": [{"index": 0, "message": message}]})), None);
     }
 }

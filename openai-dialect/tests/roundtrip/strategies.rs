@@ -1,19 +1,20 @@
-//! Strategies for OpenAI-shaped documents.
+//! Strategies for documents in the form of OpenAI's API.
 
 use proptest::{collection::vec, option::weighted, prelude::*};
 
 use crate::json::{Json, anything, number, scalar, text, vendor_members};
 
-type Shape = BoxedStrategy<Json>;
+type JsonStrategy = BoxedStrategy<Json>;
 
-/// An object of these members, in any order, and of some that no field is for.
-fn object(required: Vec<(&'static str, Shape)>, optional: Vec<(&'static str, Shape)>) -> Shape {
-    let named = |(name, shape): (&'static str, Shape)| shape.prop_map(move |value| (name.to_owned(), value)).boxed();
+/// Generates an object of these members and of vendor extensions, in any order.
+fn object(required: Vec<(&'static str, JsonStrategy)>, optional: Vec<(&'static str, JsonStrategy)>) -> JsonStrategy {
+    let named =
+        |(name, value): (&'static str, JsonStrategy)| value.prop_map(move |value| (name.to_owned(), value)).boxed();
     let required: Vec<_> = required.into_iter().map(named).collect();
-    // A null is as good as an absent member, and must be as visible to the upstream as the caller made it.
+    // An explicit `null` must reach the upstream as such.
     let optional: Vec<_> = optional
         .into_iter()
-        .map(|(name, shape)| weighted(0.4, named((name, prop_oneof![4 => shape, 1 => Just(Json::null())].boxed()))))
+        .map(|(name, value)| weighted(0.4, named((name, prop_oneof![4 => value, 1 => Just(Json::null())].boxed()))))
         .collect();
     (required, optional, vendor_members())
         .prop_map(|(mut members, optional, vendor)| {
@@ -26,51 +27,51 @@ fn object(required: Vec<(&'static str, Shape)>, optional: Vec<(&'static str, Sha
         .boxed()
 }
 
-fn list(item: Shape) -> Shape {
-    vec(item, 0..3).prop_map(Json::List).boxed()
+fn array(item: JsonStrategy) -> JsonStrategy {
+    vec(item, 0..3).prop_map(Json::Array).boxed()
 }
 
-fn word(words: &'static [&'static str]) -> Shape {
-    proptest::sample::select(words).prop_map(Json::text).boxed()
+fn one_of(values: &'static [&'static str]) -> JsonStrategy {
+    proptest::sample::select(values).prop_map(Json::text).boxed()
 }
 
-fn schema() -> Shape {
-    object(vec![("type", word(&["object"]))], vec![("properties", object(vec![], vec![]))])
+fn schema() -> JsonStrategy {
+    object(vec![("type", one_of(&["object"]))], vec![("properties", object(vec![], vec![]))])
 }
 
-fn part() -> Shape {
+fn part() -> JsonStrategy {
     let image = object(vec![("url", text())], vec![("detail", text())]);
     let audio = object(vec![("data", text()), ("format", text())], vec![]);
     let file = object(vec![], vec![("file_data", text()), ("file_id", text()), ("filename", text())]);
-    // Members of other kinds beside its own belong to the part like any vendor's.
+    // Members that belong to other types are treated like vendor extensions.
     prop_oneof![
-        object(vec![("type", word(&["text"])), ("text", text())], vec![("image_url", anything())]),
-        object(vec![("type", word(&["refusal"])), ("refusal", text())], vec![("text", anything())]),
-        object(vec![("type", word(&["image_url"])), ("image_url", image)], vec![("text", anything())]),
-        object(vec![("type", word(&["input_audio"])), ("input_audio", audio)], vec![]),
-        object(vec![("type", word(&["file"])), ("file", file)], vec![]),
+        object(vec![("type", one_of(&["text"])), ("text", text())], vec![("image_url", anything())]),
+        object(vec![("type", one_of(&["refusal"])), ("refusal", text())], vec![("text", anything())]),
+        object(vec![("type", one_of(&["image_url"])), ("image_url", image)], vec![("text", anything())]),
+        object(vec![("type", one_of(&["input_audio"])), ("input_audio", audio)], vec![]),
+        object(vec![("type", one_of(&["file"])), ("file", file)], vec![]),
         object(
-            vec![("type", word(&["video_url", "input_image"]))],
+            vec![("type", one_of(&["video_url", "input_image"]))],
             vec![("text", anything()), ("image_url", anything())]
         ),
     ]
     .boxed()
 }
 
-fn tool_call() -> Shape {
+fn tool_call() -> JsonStrategy {
     let function = object(vec![("name", text()), ("arguments", text())], vec![]);
     prop_oneof![
-        object(vec![("id", text()), ("type", word(&["function"])), ("function", function)], vec![]),
-        object(vec![("id", text()), ("type", word(&["custom"])), ("custom", anything())], vec![]),
+        object(vec![("id", text()), ("type", one_of(&["function"])), ("function", function)], vec![]),
+        object(vec![("id", text()), ("type", one_of(&["custom"])), ("custom", anything())], vec![]),
     ]
     .boxed()
 }
 
-fn message_members() -> Vec<(&'static str, Shape)> {
+fn message_members() -> Vec<(&'static str, JsonStrategy)> {
     vec![
-        ("content", prop_oneof![text(), list(part())].boxed()),
+        ("content", prop_oneof![text(), array(part())].boxed()),
         ("name", text()),
-        ("tool_calls", list(tool_call())),
+        ("tool_calls", array(tool_call())),
         ("tool_call_id", text()),
         ("refusal", text()),
         ("reasoning_content", text()),
@@ -79,46 +80,47 @@ fn message_members() -> Vec<(&'static str, Shape)> {
     ]
 }
 
-fn tool() -> Shape {
+fn tool() -> JsonStrategy {
     let function = object(
         vec![("name", text())],
         vec![("description", text()), ("parameters", schema()), ("strict", scalar::<bool>())],
     );
     prop_oneof![
-        object(vec![("type", word(&["function"])), ("function", function)], vec![]),
-        object(vec![("type", word(&["custom"]))], vec![("custom", anything())]),
+        object(vec![("type", one_of(&["function"])), ("function", function)], vec![]),
+        object(vec![("type", one_of(&["custom"]))], vec![("custom", anything())]),
     ]
     .boxed()
 }
 
-/// A body of `POST /v1/chat/completions`.
-pub(crate) fn request() -> Shape {
-    let message = object(vec![("role", word(&["system", "user", "assistant", "tool", "x_critic"]))], message_members());
+/// Generates the body of `POST /v1/chat/completions`.
+pub(crate) fn request() -> JsonStrategy {
+    let message =
+        object(vec![("role", one_of(&["system", "user", "assistant", "tool", "x_critic"]))], message_members());
     let named = object(vec![("name", text())], vec![]);
     let choice = prop_oneof![
-        word(&["none", "auto", "required"]),
-        object(vec![("type", word(&["function"])), ("function", named)], vec![]),
-        object(vec![("type", word(&["allowed_tools"]))], vec![]),
+        one_of(&["none", "auto", "required"]),
+        object(vec![("type", one_of(&["function"])), ("function", named)], vec![]),
+        object(vec![("type", one_of(&["allowed_tools"]))], vec![]),
     ];
     let json_schema = object(
         vec![("name", text())],
         vec![("schema", schema()), ("strict", scalar::<bool>()), ("description", text())],
     );
-    let format = object(vec![("type", word(&["text", "json_schema"]))], vec![("json_schema", json_schema)]);
+    let format = object(vec![("type", one_of(&["text", "json_schema"]))], vec![("json_schema", json_schema)]);
     let options = object(vec![], vec![("include_usage", scalar::<bool>())]);
     let bias = vec(("[0-9]{1,6}", number()), 0..3).prop_map(|mut members| {
         members.sort_by(|(one, _), (other, _)| one.cmp(other));
         members.dedup_by(|(one, _), (other, _)| one == other);
         Json::Object(members)
     });
-    let notes = proptest::collection::btree_map(any::<String>(), text(), 0..3)
+    let metadata = proptest::collection::btree_map(any::<String>(), text(), 0..3)
         .prop_map(|members| Json::Object(members.into_iter().collect()));
     object(
-        vec![("model", text()), ("messages", list(message))],
+        vec![("model", text()), ("messages", array(message))],
         vec![
             ("stream", scalar::<bool>()),
             ("stream_options", options),
-            ("tools", list(tool())),
+            ("tools", array(tool())),
             ("tool_choice", choice.boxed()),
             ("parallel_tool_calls", scalar::<bool>()),
             ("response_format", format),
@@ -130,30 +132,30 @@ pub(crate) fn request() -> Shape {
             ("presence_penalty", number()),
             ("frequency_penalty", number()),
             ("seed", scalar::<i64>()),
-            ("stop", prop_oneof![text(), list(text())].boxed()),
+            ("stop", prop_oneof![text(), array(text())].boxed()),
             ("logprobs", scalar::<bool>()),
             ("top_logprobs", scalar::<u32>()),
             ("logit_bias", bias.boxed()),
-            ("modalities", list(text())),
+            ("modalities", array(text())),
             ("reasoning_effort", text()),
             ("service_tier", text()),
             ("user", text()),
-            ("metadata", notes.boxed()),
+            ("metadata", metadata.boxed()),
             ("store", scalar::<bool>()),
         ],
     )
 }
 
-fn logprobs() -> Shape {
-    let token = |top: Vec<(&'static str, Shape)>| {
+fn logprobs() -> JsonStrategy {
+    let token = |top: Vec<(&'static str, JsonStrategy)>| {
         let logprob = prop_oneof![4 => number(), 1 => Just(Json::null())].boxed();
-        object(vec![("token", text()), ("logprob", logprob)], [vec![("bytes", list(scalar::<u8>()))], top].concat())
+        object(vec![("token", text()), ("logprob", logprob)], [vec![("bytes", array(scalar::<u8>()))], top].concat())
     };
-    let tokens = list(token(vec![("top_logprobs", list(token(vec![])))]));
+    let tokens = array(token(vec![("top_logprobs", array(token(vec![])))]));
     object(vec![], vec![("content", tokens.clone()), ("refusal", tokens)])
 }
 
-fn usage() -> Shape {
+fn usage() -> JsonStrategy {
     let count = scalar::<u64>;
     let prompt = object(vec![], vec![("cached_tokens", count()), ("audio_tokens", count())]);
     let completion = object(
@@ -171,11 +173,12 @@ fn usage() -> Shape {
     )
 }
 
-fn envelope(kind: &'static [&'static str], choices: Shape) -> Shape {
+/// Generates the members that a response and a chunk have in common.
+fn envelope(object_type: &'static [&'static str], choices: JsonStrategy) -> JsonStrategy {
     object(
         vec![
             ("id", text()),
-            ("object", word(kind)),
+            ("object", one_of(object_type)),
             ("created", scalar::<u32>()),
             ("model", text()),
             ("choices", choices),
@@ -184,19 +187,19 @@ fn envelope(kind: &'static [&'static str], choices: Shape) -> Shape {
     )
 }
 
-/// An answer in one piece.
-pub(crate) fn reply() -> Shape {
+/// Generates a complete response.
+pub(crate) fn response() -> JsonStrategy {
     let message =
-        object(vec![("role", word(&["assistant"]))], [message_members(), vec![("reasoning", text())]].concat());
+        object(vec![("role", one_of(&["assistant"]))], [message_members(), vec![("reasoning", text())]].concat());
     let choice = object(
         vec![("index", scalar::<u32>()), ("message", message), ("finish_reason", text())],
         vec![("logprobs", logprobs()), ("stop_reason", anything())],
     );
-    envelope(&["chat.completion"], list(choice))
+    envelope(&["chat.completion"], array(choice))
 }
 
-/// One event of a stream.
-pub(crate) fn chunk() -> Shape {
+/// Generates the data of one event of a stream.
+pub(crate) fn chunk() -> JsonStrategy {
     let function = object(vec![], vec![("name", text()), ("arguments", text())]);
     let call = object(vec![("index", scalar::<u32>())], vec![("id", text()), ("type", text()), ("function", function)]);
     let delta = object(
@@ -207,12 +210,12 @@ pub(crate) fn chunk() -> Shape {
             ("refusal", text()),
             ("reasoning_content", text()),
             ("reasoning", text()),
-            ("tool_calls", list(call)),
+            ("tool_calls", array(call)),
         ],
     );
     let choice = object(
         vec![("index", scalar::<u32>()), ("delta", delta)],
         vec![("finish_reason", text()), ("logprobs", logprobs())],
     );
-    envelope(&["chat.completion.chunk"], list(choice))
+    envelope(&["chat.completion.chunk"], array(choice))
 }

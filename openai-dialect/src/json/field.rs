@@ -1,0 +1,12 @@
+//! The destination of a member's value.
+
+use serde::de::MapAccess;
+
+/// A field of a contract message that receives the value of a member.
+pub(crate) trait Field {
+    /// Reads the next value of `map` into the field.
+    ///
+    /// If the field cannot represent the value (`null`, `[]`, `{}`), it stays unchanged and the value's JSON text is
+    /// returned.
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error>;
+}

@@ -1,0 +1,12 @@
+//! Reading and writing JSON objects whose unknown members are preserved as raw text.
+
+pub(crate) mod error;
+pub(crate) mod extra;
+pub(crate) mod field;
+pub(crate) mod object;
+mod raw;
+pub(crate) mod value;
+pub(crate) mod write;
+
+pub use error::ReadError;
+pub use extra::extra_members;
