@@ -6,7 +6,7 @@
 
 use divan::Bencher;
 use offline_image::{ImageRequest, Quality, paint};
-use offline_video::{FrameRate, Shot, Watch, render};
+use offline_video::{FrameRate, Observer, Shot, render};
 
 fn main() {
     divan::main();
@@ -14,7 +14,7 @@ fn main() {
 
 struct Unwatched;
 
-impl Watch for Unwatched {
+impl Observer for Unwatched {
     fn frames(&self, _done: u32, _total: u32) {}
 
     fn cancelled(&self) -> bool {

@@ -18,7 +18,7 @@ use crate::subject;
 
 /// Edits pictures according to the prompt.
 ///
-/// With a mask, the first picture is replaced where the mask is transparent and unchanged, byte for byte, where it is opaque.
+/// With a mask, the first picture is redrawn where the mask is transparent, and unchanged, byte for byte, where it is opaque.
 /// Without a mask, a single picture is restyled; several pictures are composed side by side first. Pictures are scaled and
 /// cropped to the requested size. A mask of the first picture's size is cropped likewise; any other mask is stretched.
 /// Without pictures, the result is that of [`paint`](crate::paint).
@@ -38,13 +38,13 @@ pub fn edit(
     let size = (request.width.max(1), request.height.max(1));
     if let Some(mask) = mask.filter(|mask| mask.width() > 0 && mask.height() > 0) {
         let base = fit(first, size);
-        let stencil = if mask.dimensions() == first.dimensions() {
+        let fitted_mask = if mask.dimensions() == first.dimensions() {
             fit(mask, size)
         } else {
             imageops::resize(mask, size.0, size.1, FilterType::Nearest)
         };
         let fresh = pipeline::paint_without_caption(request, observer)?;
-        return Ok(repaint(base, &fresh, &stencil));
+        return Ok(repaint(base, &fresh, &fitted_mask));
     }
     let setting = Setting::of(&request.prompt, request.combined_seed());
     let base = if usable.len() == 1 { fit(first, size) } else { compose(&usable, size) };
@@ -70,9 +70,9 @@ fn fit(picture: &RgbaImage, (width, height): (u32, u32)) -> RgbaImage {
 }
 
 /// Replaces the pixels of `base` by those of `fresh` in proportion to the mask's transparency.
-fn repaint(mut base: RgbaImage, fresh: &RgbaImage, stencil: &RgbaImage) -> RgbaImage {
-    for ((old, new), hole) in base.pixels_mut().zip(fresh.pixels()).zip(stencil.pixels()) {
-        match hole[3] {
+fn repaint(mut base: RgbaImage, fresh: &RgbaImage, mask: &RgbaImage) -> RgbaImage {
+    for ((old, new), mask) in base.pixels_mut().zip(fresh.pixels()).zip(mask.pixels()) {
+        match mask[3] {
             255 => {}
             0 => *old = *new,
             partly => {

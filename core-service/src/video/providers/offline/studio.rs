@@ -278,7 +278,7 @@ impl Lens<'_> {
     }
 }
 
-impl offline_video::Watch for Lens<'_> {
+impl offline_video::Observer for Lens<'_> {
     fn frames(&self, done: u32, total: u32) {
         let percent = u8::try_from(u64::from(done) * 100 / u64::from(total.max(1))).unwrap_or(100);
         // Both encoders report, and a clip that is told to fail at 60 % is not seen beyond it.
