@@ -145,15 +145,15 @@ fn count_fitting(letters: &[Letter], width: f32) -> usize {
 /// Returns the number of characters in the next line, which ends between words if possible. At least one, so that the
 /// layout terminates.
 fn line_length(letters: &[Letter], width: f32) -> usize {
-    let most = count_fitting(letters, width);
-    if most == letters.len() {
-        return most;
+    let max = count_fitting(letters, width);
+    if max == letters.len() {
+        return max;
     }
     let breakable =
         |index: usize| letters[index].text == ' ' || is_cjk(letters[index].text) || is_cjk(letters[index - 1].text);
     // Chinese punctuation must not start a line.
     let cannot_start_line = |index: usize| "，。、；：？！）》」』”’…".contains(letters[index].text);
-    (1..=most).rev().find(|&index| breakable(index) && !cannot_start_line(index)).unwrap_or(most).max(1)
+    (1..=max).rev().find(|&index| breakable(index) && !cannot_start_line(index)).unwrap_or(max).max(1)
 }
 
 /// Returns whether a line can be broken before and after the character.

@@ -89,16 +89,16 @@ impl<'a> Resolver<'a> {
         if members.contains_key("const") || members.contains_key("enum") {
             return Some(depth);
         }
-        let mut own: Option<u32> = None;
+        let mut by_type: Option<u32> = None;
         for name in types(schema) {
             let of_type = match name {
                 "object" => self.object_depth(schema),
                 "array" => self.array_depth(schema),
                 _ => Some(1),
             };
-            own = [own, of_type].into_iter().flatten().min();
+            by_type = [by_type, of_type].into_iter().flatten().min();
         }
-        own.map(|own| depth.max(own))
+        by_type.map(|by_type| depth.max(by_type))
     }
 
     fn object_depth(&self, schema: &Value) -> Option<u32> {
@@ -112,9 +112,9 @@ impl<'a> Resolver<'a> {
     }
 
     fn array_depth(&self, schema: &Value) -> Option<u32> {
-        let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+        let min_items = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
         match schema.get("items") {
-            Some(items) if least > list(schema, "prefixItems").len() as u64 => {
+            Some(items) if min_items > list(schema, "prefixItems").len() as u64 => {
                 self.min_depth(items).map(|depth| depth + 1)
             }
             Some(_) | None => Some(1),

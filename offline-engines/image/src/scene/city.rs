@@ -53,8 +53,8 @@ impl Row {
             let wide = unit * rng.range(0.05, 0.115) * (0.85 + 0.4 * self.depth);
             // Buildings are taller towards the middle.
             let centre = (-((x + wide * 0.5 - width * 0.5) / (width * 0.36)).powi(2)).exp();
-            let most = (0.62 - 0.34 * self.depth) * if self.future { 1.12 } else { 0.92 };
-            let tall = unit * most * (0.32 + 0.68 * centre) * rng.range(0.5, 1.06);
+            let max_height = (0.62 - 0.34 * self.depth) * if self.future { 1.12 } else { 0.92 };
+            let tall = unit * max_height * (0.32 + 0.68 * centre) * rng.range(0.5, 1.06);
             let block = [x, self.foot - tall, x + wide, self.foot];
             self.building(canvas, block, colour, rng);
             self.windows(&mut panes, block, unit, rng);

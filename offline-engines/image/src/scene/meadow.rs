@@ -88,11 +88,11 @@ fn blossoms(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let colours = [hex(0xf7f3e3), hex(0xe8506a), hex(0xf3c443), hex(0xa884d6), hex(0xf29ac0)];
     let start = rng.below(colours.len());
-    let asked = setting.prompt.has_subject(Subject::Flower);
+    let named = setting.prompt.has_subject(Subject::Flower);
     for kind in 0..3 {
         let colour = setting.palette.lit(colours[(start + kind) % colours.len()]);
         let (mut petals, mut hearts) = (Path::default(), Path::default());
-        for _ in 0..(width / unit * if asked { 190.0 } else { 46.0 }) as usize {
+        for _ in 0..(width / unit * if named { 190.0 } else { 46.0 }) as usize {
             let depth = rng.next_f32().sqrt();
             let place = (rng.range(0.0, width), height * (0.68 + 0.33 * depth));
             let size = unit * (0.0018 + 0.0085 * smooth(0.2, 1.0, depth)) * rng.range(0.7, 1.2);

@@ -125,9 +125,9 @@ fn snow(line: &Outline, (x, y, below): (f32, f32, f32), (base, tall, reach): (f3
 
 /// Blends valleys with haze; in the ink style with the paper.
 fn mist(setting: &Setting, colour: Rgb, low: f32, depth: f32) -> Rgb {
-    let most = if setting.is_ink() { 0.97 } else { 0.5 - 0.42 * depth };
+    let max_share = if setting.is_ink() { 0.97 } else { 0.5 - 0.42 * depth };
     let fog = if setting.prompt.has_weather(Weather::Fog) { 0.25 } else { 0.0 };
-    colour.to(setting.palette.haze, low * (most + fog).min(1.0))
+    colour.to(setting.palette.haze, low * (max_share + fog).min(1.0))
 }
 
 /// Draws dark banks with reeds in the foreground, which add depth to the water.
