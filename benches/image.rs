@@ -5,14 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run shall stop")]
 
 use divan::Bencher;
-use offline_image::{Brief, Format, Quality, encode, paint};
+use offline_image::{Format, ImageRequest, Quality, encode, paint};
 
 fn main() {
     divan::main();
 }
 
-fn brief(quality: Quality) -> Brief {
-    Brief {
+fn request(quality: Quality) -> ImageRequest {
+    ImageRequest {
         prompt: "A beautiful sunset over mountains".to_owned(),
         width: 1024,
         height: 1024,
@@ -24,11 +24,11 @@ fn brief(quality: Quality) -> Brief {
 
 #[divan::bench(args = [Quality::Low, Quality::Standard, Quality::High], sample_count = 10)]
 fn paint_one_megapixel(bencher: Bencher<'_, '_>, quality: Quality) {
-    bencher.bench(|| paint(&brief(quality), &()).unwrap());
+    bencher.bench(|| paint(&request(quality), &()).unwrap());
 }
 
 #[divan::bench(args = [Format::Png, Format::Jpeg { quality: 90 }, Format::WebP], sample_count = 10)]
 fn encode_one_megapixel(bencher: Bencher<'_, '_>, format: Format) {
-    let picture = paint(&brief(Quality::Standard), &()).unwrap();
+    let picture = paint(&request(Quality::Standard), &()).unwrap();
     bencher.bench(|| encode(&picture, format).unwrap());
 }

@@ -5,8 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run shall stop")]
 
 use divan::Bencher;
-use offline_image::{Brief, Quality, paint};
-use offline_video::{FrameRate, Shot, Watch, render};
+use offline_image::{ImageRequest, Quality, paint};
+use offline_video::{FrameRate, Observer, Shot, render};
 
 fn main() {
     divan::main();
@@ -14,7 +14,7 @@ fn main() {
 
 struct Unwatched;
 
-impl Watch for Unwatched {
+impl Observer for Unwatched {
     fn frames(&self, _done: u32, _total: u32) {}
 
     fn cancelled(&self) -> bool {
@@ -24,7 +24,7 @@ impl Watch for Unwatched {
 
 #[divan::bench(sample_count = 5)]
 fn one_second_of_full_hd(bencher: Bencher<'_, '_>) {
-    let brief = Brief {
+    let request = ImageRequest {
         prompt: "A beautiful sunset over mountains".to_owned(),
         width: 1920,
         height: 1080,
@@ -32,7 +32,7 @@ fn one_second_of_full_hd(bencher: Bencher<'_, '_>) {
         quality: Quality::Standard,
         transparent: false,
     };
-    let picture = image::DynamicImage::ImageRgba8(paint(&brief, &()).unwrap()).into_rgb8();
+    let picture = image::DynamicImage::ImageRgba8(paint(&request, &()).unwrap()).into_rgb8();
     let shot = Shot {
         picture: &picture,
         prompt: "slow pan to the right",

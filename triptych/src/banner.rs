@@ -134,7 +134,7 @@ pub(crate) fn panels(f: &mut impl fmt::Write, config: &Config) -> fmt::Result {
     }
     images(f, &core.image)?;
     writeln!(f, "  video  offline: the built-in engine films (VIDEO_SERVICE_TYPE; this version has no other)")?;
-    if offline_video::ASSEMBLER {
+    if offline_video::ENCODER_HAS_ASSEMBLY {
         writeln!(f, "         its encoder was built with the assembler")
     } else {
         writeln!(

@@ -1,48 +1,56 @@
-//! Function calls: whether, which, and with what.
+//! Tool calls: selects the tool and writes its arguments.
 
 use serde_json::{Map, Value};
 
-use crate::facts::Facts;
-use crate::reading::{Intent, Reading, words};
+use crate::completion::{Choice, FinishReason, ToolCall};
+use crate::conversation::Conversation;
+use crate::entities::Entities;
+use crate::error::Error;
+use crate::intent::Intent;
+use crate::request::{Request, Tool, ToolChoice};
 use crate::rng::Rng;
 use crate::schema::{self, Fill};
-use crate::{Choice, Error, Finish, Request, Tool, ToolCall, ToolChoice, tokens};
+use crate::tokens;
+use crate::words::{split_identifier, words};
 
-/// More than this is no comparison but a batch; one answer stays readable.
-const MOST_CALLS: usize = 4;
+/// Maximum number of parallel tool calls in one choice.
+const MAX_CALLS: usize = 4;
 
-/// The tool to call, or none when the answer is to be text.
-pub(crate) fn select<'a>(request: &'a Request, reading: &Reading<'_>) -> Result<Option<&'a Tool>, Error> {
+/// Selects the tool to call; returns `None` if the reply is text.
+pub(crate) fn select<'a>(request: &'a Request, conversation: &Conversation<'_>) -> Result<Option<&'a Tool>, Error> {
     match &request.tool_choice {
         ToolChoice::None => Ok(None),
-        ToolChoice::Named(name) => request.tools.iter().find(|tool| tool.name == *name).map(Some).ok_or_else(|| {
-            Error::new("tool_choice", format!("names the function `{name}`, which is not among the tools"))
-        }),
-        ToolChoice::Required => best(request, reading)
+        ToolChoice::Named(name) => request
+            .tools
+            .iter()
+            .find(|tool| tool.name == *name)
+            .map(Some)
+            .ok_or_else(|| Error::new("tool_choice", format!("function `{name}` is not one of the `tools`"))),
+        ToolChoice::Required => best_match(request, conversation)
             .or_else(|| request.tools.first())
             .map(Some)
-            .ok_or_else(|| Error::new("tool_choice", "is `required`, but there are no tools to choose from")),
-        // A result that has arrived is to be told, not asked for again.
-        ToolChoice::Auto if !reading.results.is_empty() || reading.last.is_empty() => Ok(None),
-        ToolChoice::Auto if reading.intent == Intent::Greeting => Ok(None),
+            .ok_or_else(|| Error::new("tool_choice", "`required` needs at least one entry in `tools`")),
+        // The result of a call is reported, not requested again.
+        ToolChoice::Auto if !conversation.results.is_empty() || conversation.last.is_empty() => Ok(None),
+        ToolChoice::Auto if conversation.intent == Intent::Greeting => Ok(None),
         ToolChoice::Auto => match request.tools.as_slice() {
             [only] => Ok(Some(only)),
-            _ => Ok(best(request, reading)),
+            _ => Ok(best_match(request, conversation)),
         },
     }
 }
 
-/// The tool that shares most words with the question; the first one among equals.
-fn best<'a>(request: &'a Request, reading: &Reading<'_>) -> Option<&'a Tool> {
-    let asked = stems(reading.last);
+/// Returns the tool that shares most words with the last user message; the first one among equals.
+fn best_match<'a>(request: &'a Request, conversation: &Conversation<'_>) -> Option<&'a Tool> {
+    let wanted = stems(conversation.last);
     let score = |tool: &Tool| {
         let parameters = tool
             .parameters
             .get("properties")
             .and_then(Value::as_object)
             .map(|properties| properties.keys().map(String::as_str).collect::<Vec<_>>().join(" "));
-        let shared = |text: &str| stems(&schema::spaced(text)).iter().filter(|stem| asked.contains(stem)).count();
-        // The name says what a tool is for; descriptions also say what it is not.
+        let shared = |text: &str| stems(&split_identifier(text)).iter().filter(|stem| wanted.contains(stem)).count();
+        // Names weigh most: descriptions also mention what a tool does not do.
         4 * shared(&tool.name) + 2 * shared(&tool.description) + shared(&parameters.unwrap_or_default())
     };
     let mut best: Option<(usize, &Tool)> = None;
@@ -55,14 +63,15 @@ fn best<'a>(request: &'a Request, reading: &Reading<'_>) -> Option<&'a Tool> {
     best.map(|(_, tool)| tool)
 }
 
-const FILLERS: &str = " a an the of for in on to and or is are be it what how do does can you me my i get set with from by at this that \
+/// Words that do not help to select a tool.
+const STOP_WORDS: &str = " a an the of for in on to and or is are be it what how do does can you me my i get set with from by at this that \
     given current please function use used returns return 的 了 在 是 我 你 有 一 个 请 和 ";
 
-/// Words cut to their first letters: "forecasts" and "forecast" are one, fillers none.
+/// Returns the first five letters of each word, without stop words, so that "forecasts" matches "forecast".
 fn stems(text: &str) -> Vec<String> {
     let mut stems: Vec<String> = words(text)
         .into_iter()
-        .filter(|word| !FILLERS.contains(&format!(" {word} ")))
+        .filter(|word| !STOP_WORDS.contains(&format!(" {word} ")))
         .map(|word| word.chars().take(5).collect())
         .collect();
     stems.sort_unstable();
@@ -70,47 +79,47 @@ fn stems(text: &str) -> Vec<String> {
     stems
 }
 
-/// The choice that calls `tool`, and what it costs in tokens.
-pub(crate) fn call(request: &Request, tool: &Tool, facts: &Facts, rng: &mut Rng) -> Result<(Choice, u64), Error> {
+/// Returns the choice that calls `tool`, and its number of tokens.
+pub(crate) fn call(request: &Request, tool: &Tool, entities: &Entities, rng: &mut Rng) -> Result<(Choice, u64), Error> {
     let position = request.tools.iter().position(|other| std::ptr::eq(other, tool)).unwrap_or(0);
     let field = format!("tools[{position}].function.parameters");
     let schema = arguments_schema(&tool.parameters);
 
-    let mut documents = vec![schema::document(&schema, &field, facts, Fill::Evident { skip: 0 }, rng)?];
+    let mut documents = vec![schema::document(&schema, &field, entities, Fill::MentionedMembers { skip: 0 }, rng)?];
     if request.parallel_tool_calls {
-        for skip in 1..facts.names.len().min(MOST_CALLS) {
-            let next = schema::document(&schema, &field, facts, Fill::Evident { skip }, rng)?;
-            // A second name that found no place in the arguments makes no second call.
+        for skip in 1..entities.names.len().min(MAX_CALLS) {
+            let next = schema::document(&schema, &field, entities, Fill::MentionedMembers { skip }, rng)?;
+            // The name does not fit any argument, so a second call would repeat an earlier one.
             if documents.contains(&next) {
                 break;
             }
             documents.push(next);
         }
-        // With two names in one call ("from Paris to London") they belong together.
-        if !documents.iter().all(|document| names_taken(document, facts) == 1) {
+        // Two names in the arguments of one call ("from Paris to London") belong to the same call.
+        if !documents.iter().all(|document| count_names(document, entities) == 1) {
             documents.truncate(1);
         }
     }
 
-    let mut choice = Choice { pieces: Vec::new(), tool_calls: Vec::new(), finish: Finish::ToolCalls };
+    let mut choice = Choice { pieces: Vec::new(), tool_calls: Vec::new(), finish_reason: FinishReason::ToolCalls };
     let mut used = 0;
     for document in documents {
-        let limit = request.max_tokens.map(|most| most.saturating_sub(used));
-        let head = tokens::PER_FUNCTION + tokens::count_tokens(&tool.name);
-        let room = limit.map(|limit| limit.saturating_sub(head));
-        let pieces = tokens::pieces(&document.to_string(), room);
-        used += head.min(limit.unwrap_or(head)) + pieces.tokens;
+        let limit = request.max_tokens.map(|max| max.saturating_sub(used));
+        let overhead = tokens::PER_FUNCTION + tokens::count_tokens(&tool.name);
+        let remaining = limit.map(|limit| limit.saturating_sub(overhead));
+        let pieces = tokens::pieces(&document.to_string(), remaining);
+        used += overhead.min(limit.unwrap_or(overhead)) + pieces.tokens;
         let arguments = pieces.texts.concat();
-        choice.tool_calls.push(ToolCall { id: id(rng), name: tool.name.clone(), arguments, pieces: pieces.texts });
-        if pieces.cut {
-            choice.finish = Finish::Length;
+        choice.tool_calls.push(ToolCall { id: call_id(rng), name: tool.name.clone(), arguments, pieces: pieces.texts });
+        if pieces.truncated {
+            choice.finish_reason = FinishReason::Length;
             break;
         }
     }
     Ok((choice, used))
 }
 
-/// Arguments are always an object, even where the schema forgets to say so.
+/// Returns the schema of the arguments. Arguments are always an object, even if the schema omits the type.
 fn arguments_schema(parameters: &Value) -> Value {
     match parameters.as_object() {
         Some(schema) if schema.contains_key("type") || schema.contains_key("$ref") => parameters.clone(),
@@ -123,12 +132,13 @@ fn arguments_schema(parameters: &Value) -> Value {
     }
 }
 
-fn names_taken(document: &Value, facts: &Facts) -> usize {
-    let is_name = |value: &&Value| value.as_str().is_some_and(|text| facts.names.iter().any(|name| name == text));
+/// Counts the members whose value is a name from the text.
+fn count_names(document: &Value, entities: &Entities) -> usize {
+    let is_name = |value: &&Value| value.as_str().is_some_and(|text| entities.names.iter().any(|name| name == text));
     document.as_object().map_or(0, |members| members.values().filter(is_name).count())
 }
 
-fn id(rng: &mut Rng) -> String {
+fn call_id(rng: &mut Rng) -> String {
     const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let tail: String = (0..24).map(|_| char::from(rng.pick(LETTERS))).collect();
     format!("call_{tail}")

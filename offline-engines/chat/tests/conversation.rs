@@ -1,10 +1,10 @@
-//! Prose answers: what they say, and where they stop.
+//! Prose replies: content, limits and determinism.
 
-#![expect(clippy::unwrap_used, reason = "a helper's panic fails the test that called it")]
+#![expect(clippy::unwrap_used, reason = "a panic in a helper fails the calling test")]
 
-use offline_chat::{Answer, Choice, Finish, Request, Role, ToolChoice, Turn, answer, count_tokens};
+use offline_chat::{Choice, Completion, FinishReason, Request, Role, ToolChoice, Turn, complete, count_tokens};
 
-fn ask(text: &str) -> Request {
+fn user_request(text: &str) -> Request {
     Request { turns: vec![Turn::user(text)], n: 1, ..Request::default() }
 }
 
@@ -13,19 +13,19 @@ fn text(choice: &Choice) -> String {
 }
 
 fn reply(request: &Request) -> String {
-    text(&answer(request).unwrap().choices[0])
+    text(&complete(request).unwrap().choices[0])
 }
 
 #[test]
-fn every_answer_says_what_it_is_and_how_to_get_a_model() {
+fn every_reply_discloses_the_engine_and_names_the_setting_for_a_model() {
     for question in
         ["Hello", "What is AI?", "Write a creative story", "How do I sort a list in Python?", "", "Say hi to Bo"]
     {
-        let reply = reply(&ask(question));
+        let reply = reply(&user_request(question));
         let opening: String = reply.chars().take(160).collect();
         assert!(opening.contains("offline engine") && opening.contains("CHAT_BASE_URL"), "{question}: {reply}");
     }
-    let chinese = reply(&ask("什么是人工智能？"));
+    let chinese = reply(&user_request("什么是人工智能？"));
     assert!(
         chinese.contains("离线引擎") && chinese.contains("CHAT_BASE_URL") && chinese.contains("人工智能"),
         "{chinese}"
@@ -33,21 +33,21 @@ fn every_answer_says_what_it_is_and_how_to_get_a_model() {
 }
 
 #[test]
-fn a_prompt_for_an_image_leads_with_the_prompt() {
-    let request = ask("Suggest a creative prompt for a landscape image");
+fn image_prompt_reply_begins_with_the_prompt() {
+    let request = user_request("Suggest a creative prompt for a landscape image");
     let first = reply(&request);
     assert!(!first.lines().next().unwrap().contains("Triptych"), "{first}");
     assert!(first.ends_with("set CHAT_BASE_URL to connect one.)"), "{first}");
     let others: std::collections::BTreeSet<_> =
         (0..10).map(|seed| reply(&Request { seed: Some(seed), ..request.clone() })).collect();
-    assert!(others.len() >= 8, "seeds hardly matter: {others:#?}");
-    assert!(reply(&ask("a prompt for a picture of a red fox, please")).starts_with("A red fox, "));
+    assert!(others.len() >= 8, "too few different replies: {others:#?}");
+    assert!(reply(&user_request("a prompt for a picture of a red fox, please")).starts_with("A red fox, "));
 }
 
 #[test]
-fn a_follow_up_leans_on_the_question_before_it() {
+fn follow_up_question_refers_to_the_earlier_message() {
     let sort = "How do I sort a list in Python?";
-    let first = reply(&ask(sort));
+    let first = reply(&user_request(sort));
     assert!(first.contains("```python") && first.contains("sorted(numbers)"), "{first}");
     let turns = vec![Turn::user(sort), Turn::assistant(first), Turn::user("Can you show an example?")];
     let second = reply(&Request { turns, ..Request::default() });
@@ -56,19 +56,19 @@ fn a_follow_up_leans_on_the_question_before_it() {
 }
 
 #[test]
-fn a_story_is_long_enough_for_its_usual_limit() {
-    let reply = reply(&ask("Write a creative story"));
+fn story_has_300_to_700_tokens() {
+    let reply = reply(&user_request("Write a creative story"));
     assert!((300..700).contains(&count_tokens(&reply)), "{} tokens", count_tokens(&reply));
 }
 
 #[test]
-fn what_was_to_be_said_is_said() {
-    assert!(reply(&ask("Say this is a test")).ends_with("\n\nthis is a test"));
-    assert!(reply(&ask("What is {topic} and {question}?")).contains("{topic} and {question}"));
+fn text_to_repeat_is_repeated_verbatim() {
+    assert!(reply(&user_request("Say this is a test")).ends_with("\n\nthis is a test"));
+    assert!(reply(&user_request("What is {topic} and {question}?")).contains("{topic} and {question}"));
 }
 
 #[test]
-fn a_tools_result_is_quoted() {
+fn tool_result_is_quoted() {
     let result = Turn { role: Role::Tool, text: "{\"celsius\": 21}".into(), ..Turn::default() };
     let request =
         Request { turns: vec![Turn::user("Weather in Paris?"), Turn::assistant(""), result], ..Request::default() };
@@ -76,37 +76,38 @@ fn a_tools_result_is_quoted() {
 }
 
 #[test]
-fn the_limit_is_met_exactly_and_the_shorter_answer_begins_the_longer() {
+fn max_tokens_is_met_exactly_and_yields_a_prefix() {
     for question in ["Write a creative story", "写一个关于海的故事"] {
-        let request = ask(question);
-        let whole = answer(&request).unwrap();
-        assert_eq!(whole.choices[0].finish, Finish::Stop);
-        for limit in [0, 1, 7, 50, whole.completion_tokens - 1] {
-            let part = answer(&Request { max_tokens: Some(limit), ..request.clone() }).unwrap();
+        let request = user_request(question);
+        let full = complete(&request).unwrap();
+        assert_eq!(full.choices[0].finish_reason, FinishReason::Stop);
+        for limit in [0, 1, 7, 50, full.completion_tokens - 1] {
+            let part = complete(&Request { max_tokens: Some(limit), ..request.clone() }).unwrap();
             assert_eq!(part.completion_tokens, limit);
-            assert_eq!(part.choices[0].finish, Finish::Length);
-            assert!(text(&whole.choices[0]).starts_with(&text(&part.choices[0])));
+            assert_eq!(part.choices[0].finish_reason, FinishReason::Length);
+            assert!(text(&full.choices[0]).starts_with(&text(&part.choices[0])));
         }
-        let enough = answer(&Request { max_tokens: Some(whole.completion_tokens), ..request }).unwrap();
-        assert_eq!(enough, whole);
+        let enough = complete(&Request { max_tokens: Some(full.completion_tokens), ..request }).unwrap();
+        assert_eq!(enough, full);
     }
 }
 
 #[test]
-fn a_stop_text_ends_the_answer_before_it_even_across_pieces() {
-    let request = ask("Write a creative story");
-    let whole = reply(&request);
+fn stop_sequence_ends_the_content_before_it_even_across_pieces() {
+    let request = user_request("Write a creative story");
+    let full = reply(&request);
     let stop = "lived a";
-    assert!(whole.contains(stop));
-    let stopped = answer(&Request { stop: vec!["never".repeat(9), String::new(), stop.into()], ..request }).unwrap();
-    assert_eq!(text(&stopped.choices[0]), whole[..whole.find(stop).unwrap()]);
-    assert_eq!(stopped.choices[0].finish, Finish::Stop);
+    assert!(full.contains(stop));
+    let stopped = complete(&Request { stop: vec!["never".repeat(9), String::new(), stop.into()], ..request }).unwrap();
+    assert_eq!(text(&stopped.choices[0]), full[..full.find(stop).unwrap()]);
+    assert_eq!(stopped.choices[0].finish_reason, FinishReason::Stop);
 }
 
 #[test]
-fn choices_differ_and_their_tokens_add_up() {
+fn choices_differ_and_completion_tokens_is_their_sum() {
     for question in ["Hello", "What is AI?", "Say yes", "a prompt for an image of a cat", "Write a story", "你好"] {
-        let Answer { choices, completion_tokens, .. } = answer(&Request { n: 40, ..ask(question) }).unwrap();
+        let Completion { choices, completion_tokens, .. } =
+            complete(&Request { n: 40, ..user_request(question) }).unwrap();
         let texts: std::collections::BTreeSet<_> = choices.iter().map(text).collect();
         assert_eq!(texts.len(), 40, "{question}");
         assert_eq!(texts.iter().map(|text| count_tokens(text)).sum::<u64>(), completion_tokens);
@@ -114,9 +115,9 @@ fn choices_differ_and_their_tokens_add_up() {
 }
 
 #[test]
-fn the_same_request_gives_the_same_bytes_and_a_seed_others() {
-    let request = ask("What is AI?");
-    assert_eq!(answer(&request), answer(&request.clone()));
+fn equal_requests_yield_equal_replies_and_seeds_vary_them() {
+    let request = user_request("What is AI?");
+    assert_eq!(complete(&request), complete(&request.clone()));
     let seeded = |seed, temperature| reply(&Request { seed: Some(seed), temperature, ..request.clone() });
     assert_eq!(seeded(1, None), seeded(1, Some(0.7)));
     assert!((2..20).any(|seed| seeded(seed, None) != seeded(1, None)));
@@ -124,8 +125,8 @@ fn the_same_request_gives_the_same_bytes_and_a_seed_others() {
 }
 
 #[test]
-fn no_conversation_however_odd_makes_it_panic() {
-    let odd = [
+fn unusual_text_does_not_panic() {
+    let unusual = [
         "",
         " ",
         "\0",
@@ -157,15 +158,15 @@ fn no_conversation_however_odd_makes_it_panic() {
         char::from_u32(u32::try_from(state >> 33).unwrap() % 0x11_0000).unwrap_or(' ')
     };
     let random: Vec<String> = (0..300).map(|length| (0..length % 60).map(|_| noise()).collect()).collect();
-    for text in odd.into_iter().map(str::to_owned).chain(random) {
+    for text in unusual.into_iter().map(str::to_owned).chain(random) {
         for role in [Role::System, Role::User, Role::Assistant, Role::Tool] {
             let turn =
                 Turn { role, text: text.clone(), attachments: vec!["image".into(), "?".into()], ..Turn::default() };
             let request =
                 Request { turns: vec![Turn::user(&text), turn], n: 2, max_tokens: Some(60), ..Request::default() };
-            answer(&request).unwrap();
+            complete(&request).unwrap();
         }
     }
-    let empty = answer(&Request { tool_choice: ToolChoice::None, ..Request::default() }).unwrap();
+    let empty = complete(&Request { tool_choice: ToolChoice::None, ..Request::default() }).unwrap();
     assert_eq!((empty.choices.len(), empty.prompt_tokens), (1, 3));
 }

@@ -1,8 +1,8 @@
-//! Structured outputs: whatever schema is given, the document validates, or the refusal names the place.
+//! Structured outputs: every document validates against its schema, and every error names the path in the schema.
 
-#![expect(clippy::unwrap_used, reason = "a helper's panic fails the test that called it")]
+#![expect(clippy::unwrap_used, reason = "a panic in a helper fails the calling test")]
 
-use offline_chat::{Error, Finish, Format, Request, Turn, answer};
+use offline_chat::{Error, FinishReason, Format, Request, Turn, complete};
 use serde_json::{Map, Value, json};
 
 const QUESTIONS: [&str; 3] =
@@ -11,12 +11,12 @@ const QUESTIONS: [&str; 3] =
 fn document(schema: &Value, question: &str, seed: i64) -> Result<Value, Error> {
     let format = Format::JsonSchema(schema.clone());
     let request = Request { turns: vec![Turn::user(question)], format, seed: Some(seed), ..Request::default() };
-    let reply = answer(&request)?;
-    assert_eq!(reply.choices[0].finish, Finish::Stop);
+    let reply = complete(&request)?;
+    assert_eq!(reply.choices[0].finish_reason, FinishReason::Stop);
     Ok(serde_json::from_str(&reply.choices[0].pieces.concat()).unwrap())
 }
 
-fn holds(schema: &Value) {
+fn assert_documents_validate(schema: &Value) {
     let validator = jsonschema::options().should_validate_formats(true).build(schema).unwrap();
     for question in QUESTIONS {
         for seed in 0..3 {
@@ -28,7 +28,7 @@ fn holds(schema: &Value) {
 }
 
 #[test]
-fn documents_satisfy_schemas_as_people_write_them() {
+fn documents_validate_against_common_schemas() {
     let closed = |properties: Value| {
         let required: Vec<_> = properties.as_object().unwrap().keys().cloned().collect();
         json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
@@ -87,26 +87,26 @@ fn documents_satisfy_schemas_as_people_write_them() {
         json!(true),
         json!({"type": "null"}),
     ];
-    schemas.iter().for_each(holds);
+    schemas.iter().for_each(assert_documents_validate);
 }
 
 #[test]
-fn what_the_text_says_is_used() {
+fn values_from_the_text_are_used() {
     let schema = json!({"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}, "required": ["name", "age"]});
     assert_eq!(document(&schema, QUESTIONS[0], 1).unwrap()["age"], 30);
     assert_eq!(document(&schema, "Alice is 30 years old.", 1).unwrap(), json!({"name": "Alice", "age": 30}));
 }
 
 #[test]
-fn schemas_nothing_can_satisfy_are_refused_at_their_place() {
+fn unsatisfiable_schema_is_an_error_that_names_the_path() {
     let root = "response_format.json_schema.schema";
     let object = |member: Value| json!({"type": "object", "properties": {"x": member}, "required": ["x"]});
-    let endless = json!({"$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}, "required": ["n"]}}, "$ref": "#/$defs/n"});
+    let infinite = json!({"$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}, "required": ["n"]}}, "$ref": "#/$defs/n"});
     let at_x = format!("{root}.properties.x");
     let cases = [
         (json!("no"), root.to_owned()),
         (json!(false), root.to_owned()),
-        (endless, root.to_owned()),
+        (infinite, root.to_owned()),
         (json!({"$ref": "#/$defs/missing"}), root.to_owned()),
         (json!({"$ref": "#"}), root.to_owned()),
         (json!({"allOf": [{"$ref": "#"}]}), root.to_owned()),
@@ -127,7 +127,7 @@ fn schemas_nothing_can_satisfy_are_refused_at_their_place() {
 }
 
 #[test]
-fn a_schema_that_explodes_is_bounded() {
+fn exponentially_growing_schema_is_an_error() {
     let mut definitions = Map::new();
     for level in 0..20 {
         let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
@@ -140,77 +140,78 @@ fn a_schema_that_explodes_is_bounded() {
     assert!(document(&json!({"$ref": "#/$defs/d0", "$defs": definitions}), "go", 0).is_err());
 }
 
-struct Dice(u64);
+/// A linear congruential generator.
+struct TestRng(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+impl TestRng {
+    fn below(&mut self, count: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
+        (self.0 >> 33) % count
     }
 
     fn pick<'a>(&mut self, options: &[&'a str]) -> &'a str {
-        options[usize::try_from(self.roll(options.len() as u64)).unwrap()]
+        options[usize::try_from(self.below(options.len() as u64)).unwrap()]
     }
 }
 
-/// A random schema that some finite document satisfies, in the shapes structured outputs allow.
-fn random_schema(dice: &mut Dice, depth: u64) -> Value {
-    match dice.roll(if depth == 0 { 8 } else { 12 }) {
+/// Returns a random satisfiable schema within the subset of structured outputs.
+fn random_schema(rng: &mut TestRng, depth: u64) -> Value {
+    match rng.below(if depth == 0 { 8 } else { 12 }) {
         0 => {
-            let least = dice.roll(9);
-            json!({"type": "string", "minLength": least, "maxLength": least + dice.roll(9)})
+            let min = rng.below(9);
+            json!({"type": "string", "minLength": min, "maxLength": min + rng.below(9)})
         }
-        1 => json!({"type": ["integer", "null"], "minimum": dice.roll(50), "maximum": 50 + dice.roll(50)}),
-        2 => json!({"type": "number", "exclusiveMinimum": -5, "maximum": dice.roll(5), "multipleOf": 0.25}),
-        3 => json!({"enum": ["one", 2, null, dice.roll(3) == 0]}),
+        1 => json!({"type": ["integer", "null"], "minimum": rng.below(50), "maximum": 50 + rng.below(50)}),
+        2 => json!({"type": "number", "exclusiveMinimum": -5, "maximum": rng.below(5), "multipleOf": 0.25}),
+        3 => json!({"enum": ["one", 2, null, rng.below(3) == 0]}),
         4 => json!({"type": "boolean"}),
         5 => {
-            json!({"type": "string", "format": dice.pick(&["date", "uuid", "email", "ipv4", "time"])})
+            json!({"type": "string", "format": rng.pick(&["date", "uuid", "email", "ipv4", "time"])})
         }
         6 => {
-            json!({"type": "string", "pattern": dice.pick(&["^a+b?$", "^[0-9]{2,4}$", "(x|y)z", "^\\w{3} \\S+$"])})
+            json!({"type": "string", "pattern": rng.pick(&["^a+b?$", "^[0-9]{2,4}$", "(x|y)z", "^\\w{3} \\S+$"])})
         }
         7 => json!({"$ref": "#/$defs/tree"}),
         8 => {
-            json!({"type": "array", "items": random_schema(dice, depth - 1), "minItems": dice.roll(3), "maxItems": 2 + dice.roll(3)})
+            json!({"type": "array", "items": random_schema(rng, depth - 1), "minItems": rng.below(3), "maxItems": 2 + rng.below(3)})
         }
-        9 => json!({"anyOf": [random_schema(dice, depth - 1), random_schema(dice, depth - 1)]}),
+        9 => json!({"anyOf": [random_schema(rng, depth - 1), random_schema(rng, depth - 1)]}),
         _ => {
-            let properties: Map<String, Value> = (0..dice.roll(5))
+            let properties: Map<String, Value> = (0..rng.below(5))
                 .map(|at| {
                     (
                         ["name", "age", "city", "tags", "note"][usize::try_from(at).unwrap()].to_owned(),
-                        random_schema(dice, depth - 1),
+                        random_schema(rng, depth - 1),
                     )
                 })
                 .collect();
-            let required: Vec<_> = properties.keys().filter(|_| dice.roll(2) == 0).cloned().collect();
+            let required: Vec<_> = properties.keys().filter(|_| rng.below(2) == 0).cloned().collect();
             json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
         }
     }
 }
 
 #[test]
-fn documents_satisfy_random_schemas() {
-    let mut dice = Dice(2026);
+fn documents_validate_against_random_schemas() {
+    let mut rng = TestRng(2026);
     for _ in 0..300 {
         let tree = json!({"type": "object", "properties": {"label": {"type": "string"}, "kids": {"type": "array", "items": {"$ref": "#/$defs/tree"}}},
             "required": ["label", "kids"], "additionalProperties": false});
-        let inner = random_schema(&mut dice, 3);
-        holds(
+        let inner = random_schema(&mut rng, 3);
+        assert_documents_validate(
             &json!({"$defs": {"tree": tree}, "type": "object", "properties": {"root": inner}, "required": ["root"], "additionalProperties": false}),
         );
     }
 }
 
 #[test]
-fn a_json_object_is_one_and_a_limit_cuts_it() {
+fn json_object_format_yields_an_object_and_max_tokens_cuts_it() {
     let request =
         Request { turns: vec![Turn::user("Give me JSON")], format: Format::JsonObject, n: 3, ..Request::default() };
-    for choice in answer(&request).unwrap().choices {
+    for choice in complete(&request).unwrap().choices {
         let object: Value = serde_json::from_str(&choice.pieces.concat()).unwrap();
         assert!(object["note"].as_str().unwrap().contains("CHAT_BASE_URL"), "{object}");
     }
-    let cut = answer(&Request { max_tokens: Some(5), n: 1, ..request }).unwrap();
-    assert_eq!((cut.choices[0].finish, cut.completion_tokens), (Finish::Length, 5));
+    let cut = complete(&Request { max_tokens: Some(5), n: 1, ..request }).unwrap();
+    assert_eq!((cut.choices[0].finish_reason, cut.completion_tokens), (FinishReason::Length, 5));
 }

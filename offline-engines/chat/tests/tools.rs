@@ -1,8 +1,8 @@
-//! Function calls: when, which, and with arguments that hold.
+//! Tool calls: selection and arguments.
 
-#![expect(clippy::unwrap_used, reason = "a helper's panic fails the test that called it")]
+#![expect(clippy::unwrap_used, reason = "a panic in a helper fails the calling test")]
 
-use offline_chat::{Error, Finish, Request, Role, Tool, ToolCall, ToolChoice, Turn, answer};
+use offline_chat::{Error, FinishReason, Request, Role, Tool, ToolCall, ToolChoice, Turn, complete};
 use serde_json::{Value, json};
 
 fn weather() -> Tool {
@@ -25,14 +25,14 @@ fn tool(name: &str, properties: &Value, required: &Value) -> Tool {
 fn calls(text: &str, tools: Vec<Tool>, parallel_tool_calls: bool) -> Vec<ToolCall> {
     let schemas: Vec<_> = tools.iter().map(|tool| (tool.name.clone(), tool.parameters.clone())).collect();
     let request = Request { turns: vec![Turn::user(text)], tools, parallel_tool_calls, ..Request::default() };
-    let choice = answer(&request).unwrap().choices.remove(0);
+    let choice = complete(&request).unwrap().choices.remove(0);
     for call in &choice.tool_calls {
         let schema = &schemas.iter().find(|(name, _)| *name == call.name).unwrap().1;
         let arguments: Value = serde_json::from_str(&call.arguments).unwrap();
         assert!(jsonschema::is_valid(schema, &arguments), "{schema} {arguments}");
         assert_eq!(call.pieces.concat(), call.arguments);
         assert!(call.id.len() == 29 && call.id.starts_with("call_"), "{}", call.id);
-        assert_eq!(choice.finish, Finish::ToolCalls);
+        assert_eq!(choice.finish_reason, FinishReason::ToolCalls);
         assert!(choice.pieces.is_empty());
     }
     choice.tool_calls
@@ -43,7 +43,7 @@ fn arguments(text: &str, tool: Tool) -> Value {
 }
 
 #[test]
-fn the_users_words_become_arguments() {
+fn arguments_are_taken_from_the_user_message() {
     assert_eq!(arguments("What's the weather in Paris?", weather()), json!({"location": "Paris"}));
     assert_eq!(
         arguments("weather in new york in fahrenheit", weather()),
@@ -73,7 +73,7 @@ fn the_users_words_become_arguments() {
 }
 
 #[test]
-fn two_places_make_two_calls_only_where_that_is_allowed() {
+fn two_places_yield_two_calls_only_with_parallel_tool_calls() {
     let text = "What's the weather in Paris and London?";
     let both = calls(text, vec![weather()], true);
     let places: Vec<_> = both.iter().map(|call| call.arguments.as_str()).collect();
@@ -85,7 +85,7 @@ fn two_places_make_two_calls_only_where_that_is_allowed() {
 }
 
 #[test]
-fn the_tool_that_fits_is_chosen_and_a_greeting_chooses_none() {
+fn best_matching_tool_is_called_and_a_greeting_calls_none() {
     let mail = tool(
         "send_email",
         &json!({"to": {"type": "string", "format": "email"}, "body": {"type": "string"}}),
@@ -101,51 +101,51 @@ fn the_tool_that_fits_is_chosen_and_a_greeting_chooses_none() {
 }
 
 #[test]
-fn a_choice_of_tool_is_obeyed_or_refused_by_name() {
-    let ask = |tool_choice, tools| {
-        answer(&Request { turns: vec![Turn::user("Hello!")], tools, tool_choice, ..Request::default() })
+fn tool_choice_is_followed_and_is_an_error_without_that_tool() {
+    let complete_with = |tool_choice, tools| {
+        complete(&Request { turns: vec![Turn::user("Hello!")], tools, tool_choice, ..Request::default() })
     };
-    for forced in [ToolChoice::Required, ToolChoice::Named("get_weather".into())] {
-        assert_eq!(ask(forced, vec![weather()]).unwrap().choices[0].tool_calls[0].name, "get_weather");
+    for choice in [ToolChoice::Required, ToolChoice::Named("get_weather".into())] {
+        assert_eq!(complete_with(choice, vec![weather()]).unwrap().choices[0].tool_calls[0].name, "get_weather");
     }
-    assert!(ask(ToolChoice::None, vec![weather()]).unwrap().choices[0].tool_calls.is_empty());
-    for impossible in [ToolChoice::Required, ToolChoice::Named("get_weather".into())] {
-        assert_eq!(ask(impossible, vec![]).unwrap_err().field, "tool_choice");
+    assert!(complete_with(ToolChoice::None, vec![weather()]).unwrap().choices[0].tool_calls.is_empty());
+    for unavailable in [ToolChoice::Required, ToolChoice::Named("get_weather".into())] {
+        assert_eq!(complete_with(unavailable, vec![]).unwrap_err().field, "tool_choice");
     }
 }
 
 #[test]
-fn a_result_is_told_instead_of_asked_for_again() {
+fn tool_result_is_reported_instead_of_requested_again() {
     let result =
         Turn { role: Role::Tool, text: "21 degrees".into(), tool_call_id: Some("call_1".into()), ..Turn::default() };
     let turns = vec![Turn::user("Weather in Paris?"), Turn::assistant(""), result];
-    let reply = answer(&Request { turns, tools: vec![weather()], ..Request::default() }).unwrap();
+    let reply = complete(&Request { turns, tools: vec![weather()], ..Request::default() }).unwrap();
     assert!(reply.choices[0].tool_calls.is_empty());
     assert!(reply.choices[0].pieces.concat().contains("21 degrees"));
 }
 
 #[test]
-fn a_limit_cuts_arguments_too() {
+fn max_tokens_cuts_arguments() {
     let request = Request {
         turns: vec![Turn::user("Weather in Paris?")],
         tools: vec![weather()],
         max_tokens: Some(13),
         ..Request::default()
     };
-    let reply = answer(&request).unwrap();
-    assert_eq!((reply.choices[0].finish, reply.completion_tokens), (Finish::Length, 13));
+    let reply = complete(&request).unwrap();
+    assert_eq!((reply.choices[0].finish_reason, reply.completion_tokens), (FinishReason::Length, 13));
     assert!(r#"{"location":"Paris"}"#.starts_with(&reply.choices[0].tool_calls[0].arguments));
 }
 
 #[test]
-fn tools_without_parameters_and_with_impossible_ones() {
+fn tool_without_parameters_gets_an_empty_object_and_unsupported_parameters_are_an_error() {
     for parameters in [Value::Null, json!({}), json!({"type": "object", "properties": {}})] {
         let ping = Tool { name: "ping".into(), description: String::new(), parameters };
         let request = Request { turns: vec![Turn::user("ping it")], tools: vec![ping], ..Request::default() };
-        assert_eq!(answer(&request).unwrap().choices[0].tool_calls[0].arguments, "{}");
+        assert_eq!(complete(&request).unwrap().choices[0].tool_calls[0].arguments, "{}");
     }
     let broken = tool("broken", &json!({"x": {"not": {}}}), &json!(["x"]));
     let request = Request { turns: vec![Turn::user("go")], tools: vec![broken], ..Request::default() };
-    let Error { field, .. } = answer(&request).unwrap_err();
+    let Error { field, .. } = complete(&request).unwrap_err();
     assert_eq!(field, "tools[0].function.parameters.properties.x");
 }

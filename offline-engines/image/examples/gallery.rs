@@ -1,10 +1,10 @@
-//! Paints a wall of pictures: `cargo run --release -p offline-image --example gallery -- DIRECTORY [FILTER]`.
+//! Draws a set of sample pictures: `cargo run --release -p offline-image --example gallery -- DIRECTORY [FILTER]`.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use offline_image::{Brief, Format, Quality, encode, paint};
+use offline_image::{Format, ImageRequest, Quality, encode, paint};
 
 const PROMPTS: [&str; 30] = [
     "A beautiful sunset over mountains",
@@ -41,13 +41,13 @@ const PROMPTS: [&str; 30] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let directory = PathBuf::from(arguments.next().ok_or("give the directory to write to")?);
+    let directory = PathBuf::from(arguments.next().ok_or("usage: gallery DIRECTORY [FILTER]")?);
     let filter = arguments.next();
     std::fs::create_dir_all(&directory)?;
-    let mut jobs: Vec<(String, Brief)> = PROMPTS
+    let mut jobs: Vec<(String, ImageRequest)> = PROMPTS
         .iter()
         .enumerate()
-        .map(|(index, prompt)| (format!("{index:02}"), brief(prompt, (1024, 1024), Quality::Standard)))
+        .map(|(index, prompt)| (format!("{index:02}"), request(prompt, (1024, 1024), Quality::Standard)))
         .collect();
     for (index, size) in [
         (0, (1792, 1024)),
@@ -57,28 +57,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         (11, (1024, 1792)),
         (4, (1792, 1024)),
     ] {
-        jobs.push((format!("{index:02}-{}x{}", size.0, size.1), brief(PROMPTS[index], size, Quality::Standard)));
+        jobs.push((format!("{index:02}-{}x{}", size.0, size.1), request(PROMPTS[index], size, Quality::Standard)));
     }
     for index in [1, 2, 11] {
-        jobs.push((format!("{index:02}-high"), brief(PROMPTS[index], (1024, 1024), Quality::High)));
+        jobs.push((format!("{index:02}-high"), request(PROMPTS[index], (1024, 1024), Quality::High)));
     }
     jobs.push((
         "01-transparent".to_owned(),
-        Brief { transparent: true, ..brief(PROMPTS[1], (1024, 1024), Quality::Standard) },
+        ImageRequest { transparent: true, ..request(PROMPTS[1], (1024, 1024), Quality::Standard) },
     ));
-    for (name, brief) in
+    for (name, request) in
         jobs.iter().filter(|(name, _)| filter.as_ref().is_none_or(|wanted| name.starts_with(wanted.as_str())))
     {
         let start = Instant::now();
-        let picture = paint(brief, &())?;
-        let painted = start.elapsed();
+        let picture = paint(request, &())?;
+        let elapsed = start.elapsed();
         let file = directory.join(format!("{name}.png"));
         std::fs::write(&file, encode(&picture, Format::Png)?)?;
-        println!("{} painted in {painted:.0?}: {}", file.display(), brief.prompt);
+        println!("{} drawn in {elapsed:.0?}: {}", file.display(), request.prompt);
     }
     Ok(())
 }
 
-fn brief(prompt: &str, (width, height): (u32, u32), quality: Quality) -> Brief {
-    Brief { prompt: prompt.to_owned(), width, height, quality, ..Brief::default() }
+fn request(prompt: &str, (width, height): (u32, u32), quality: Quality) -> ImageRequest {
+    ImageRequest { prompt: prompt.to_owned(), width, height, quality, ..ImageRequest::default() }
 }

@@ -1,5 +1,5 @@
-//! The picture being painted: 8-bit pixels, worked on in bands of rows by a few threads. Every operation is a function of
-//! the pixel's place alone, so neither bands nor threads show in the result.
+//! The canvas: 8-bit RGBA pixels, processed in bands of rows by a few threads. The result for a pixel depends on its
+//! position alone, so neither bands nor threads are visible.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -7,52 +7,56 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use image::RgbaImage;
 
-use crate::brief::{Cancelled, Quality, Watch};
 use crate::colour::Rgb;
+use crate::observer::{Cancelled, Observer};
 use crate::paint::Paint;
 use crate::path::{Path, Point};
 use crate::random;
 use crate::raster::Coverage;
+use crate::request::Quality;
 
 const BAND_ROWS: usize = 16;
-/// Below this many pixels a second thread costs more than it saves.
-const WORTH_A_THREAD: usize = 40_000;
+/// Number of pixels below which a second thread costs more than it saves.
+const MIN_PARALLEL_PIXELS: usize = 40_000;
 
+/// A picture that is being drawn.
 pub(crate) struct Canvas<'w> {
     pixels: Vec<u8>,
     pub(crate) width: usize,
     pub(crate) height: usize,
-    /// Added to the octaves of every texture.
+    /// Determines the number of octaves of every texture.
     pub(crate) quality: Quality,
-    watch: &'w dyn Watch,
-    stopped: AtomicBool,
+    observer: &'w dyn Observer,
+    cancelled: AtomicBool,
 }
 
 impl<'w> Canvas<'w> {
-    pub(crate) fn over(picture: RgbaImage, quality: Quality, watch: &'w dyn Watch) -> Self {
+    pub(crate) fn new(picture: RgbaImage, quality: Quality, observer: &'w dyn Observer) -> Self {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
-        Self { pixels: picture.into_raw(), width, height, quality, watch, stopped: AtomicBool::new(false) }
+        Self { pixels: picture.into_raw(), width, height, quality, observer, cancelled: AtomicBool::new(false) }
     }
 
-    pub(crate) fn finish(self) -> Result<RgbaImage, Cancelled> {
-        if self.is_stopped() {
+    /// Returns the picture, unless drawing was cancelled.
+    pub(crate) fn into_picture(self) -> Result<RgbaImage, Cancelled> {
+        if self.is_cancelled() {
             return Err(Cancelled);
         }
         RgbaImage::from_raw(self.width as u32, self.height as u32, self.pixels).ok_or(Cancelled)
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
-        if self.stopped.load(Ordering::Relaxed) {
+    /// Asks the observer whether to stop; once cancelled, a canvas remains cancelled.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        if self.cancelled.load(Ordering::Relaxed) {
             return true;
         }
-        let stop = self.watch.cancelled();
-        if stop {
-            self.stopped.store(true, Ordering::Relaxed);
+        let cancelled = self.observer.cancelled();
+        if cancelled {
+            self.cancelled.store(true, Ordering::Relaxed);
         }
-        stop
+        cancelled
     }
 
-    /// The shorter side in pixels: the yardstick of everything painted.
+    /// Returns the shorter side in pixels: the unit for the size of all details.
     pub(crate) fn unit(&self) -> f32 {
         self.width.min(self.height) as f32
     }
@@ -65,25 +69,27 @@ impl<'w> Canvas<'w> {
         self.height as f32
     }
 
-    /// Octaves for a texture whose standard is `usual`.
-    pub(crate) fn octaves(&self, usual: u32) -> u32 {
+    /// Returns the number of octaves for a texture that has `standard` octaves at standard quality.
+    pub(crate) fn octaves(&self, standard: u32) -> u32 {
         match self.quality {
-            Quality::Low => usual.saturating_sub(2).max(1),
-            Quality::Standard => usual,
-            Quality::High => usual + 2,
+            Quality::Low => standard.saturating_sub(2).max(1),
+            Quality::Standard => standard,
+            Quality::High => standard + 2,
         }
     }
 
+    /// Returns the colour of a pixel; coordinates are clamped to the canvas.
     pub(crate) fn pixel(&self, x: usize, y: usize) -> Rgb {
         let at = (y.min(self.height - 1) * self.width + x.min(self.width - 1)) * 4;
         Rgb(std::array::from_fn(|part| f32::from(self.pixels[at + part]) / 255.0))
     }
 
-    pub(crate) fn copy(&self) -> Vec<u8> {
+    /// Returns a copy of the RGBA bytes.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         self.pixels.clone()
     }
 
-    /// Lays a colour with an alpha over every pixel of the rows.
+    /// Blends a colour and its alpha, a function of x and y, over every pixel of the rows.
     pub(crate) fn shade(&mut self, rows: Range<usize>, colour: impl Fn(f32, f32) -> (Rgb, f32) + Sync) {
         self.rows(rows, |y, row| {
             for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
@@ -93,7 +99,7 @@ impl<'w> Canvas<'w> {
         });
     }
 
-    /// Replaces every visible pixel's colour by a function of it.
+    /// Replaces the colour of every visible pixel by a function of x, y and the colour.
     pub(crate) fn remap(&mut self, rows: Range<usize>, colour: impl Fn(f32, f32, Rgb) -> Rgb + Sync) {
         self.rows(rows, |y, row| {
             for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
@@ -105,19 +111,19 @@ impl<'w> Canvas<'w> {
         });
     }
 
-    /// Multiplies alpha.
-    pub(crate) fn fade(&mut self, keep: impl Fn(f32, f32) -> f32 + Sync) {
+    /// Multiplies the alpha of every pixel by a function of x and y.
+    pub(crate) fn fade(&mut self, factor: impl Fn(f32, f32) -> f32 + Sync) {
         self.rows(0..self.height, |y, row| {
             for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
-                let share = keep(x as f32 + 0.5, y as f32 + 0.5).clamp(0.0, 1.0);
-                pixel[3] = (f32::from(pixel[3]) * share).round() as u8;
+                let factor = factor(x as f32 + 0.5, y as f32 + 0.5).clamp(0.0, 1.0);
+                pixel[3] = (f32::from(pixel[3]) * factor).round() as u8;
             }
         });
     }
 
-    /// The rows below `split` as functions of those above, which stay as they are: reflections.
+    /// Draws a reflection: the rows below `split` become a function of x, y and the unchanged rows above.
     pub(crate) fn mirror(&mut self, split: usize, colour: impl Fn(f32, f32, &dyn Fn(f32, f32) -> Rgb) -> Rgb + Sync) {
-        let (width, stopped) = (self.width, &self.stopped);
+        let (width, cancelled) = (self.width, &self.cancelled);
         let (above, below) = self.pixels.split_at_mut(split.min(self.height) * width * 4);
         if above.is_empty() {
             return;
@@ -128,7 +134,7 @@ impl<'w> Canvas<'w> {
             let at = (row * width + column) * 4;
             Rgb(std::array::from_fn(|part| f32::from(above[at + part]) / 255.0))
         };
-        in_bands(below, width, (self.watch, stopped), |y, row| {
+        in_bands(below, width, (self.observer, cancelled), |y, row| {
             for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
                 let rgb = colour(x as f32 + 0.5, (y + split) as f32 + 0.5, &sample);
                 blend(pixel, rgb, 1.0, (x, y));
@@ -136,10 +142,10 @@ impl<'w> Canvas<'w> {
         });
     }
 
-    /// Adds light that falls off with the distance.
+    /// Adds light that decreases with the distance from its centre.
     pub(crate) fn glow(&mut self, centre: Point, radius: f32, colour: Rgb, strength: f32) {
-        let rows = clip(centre.1 - radius, self.height)..clip(centre.1 + radius + 1.0, self.height);
-        let columns = clip(centre.0 - radius, self.width)..clip(centre.0 + radius + 1.0, self.width);
+        let rows = clamp_to(centre.1 - radius, self.height)..clamp_to(centre.1 + radius + 1.0, self.height);
+        let columns = clamp_to(centre.0 - radius, self.width)..clamp_to(centre.0 + radius + 1.0, self.width);
         self.rows(rows, |y, row| {
             for x in columns.clone() {
                 let (dx, dy) = (x as f32 + 0.5 - centre.0, y as f32 + 0.5 - centre.1);
@@ -156,24 +162,25 @@ impl<'w> Canvas<'w> {
         });
     }
 
+    /// Fills a path.
     pub(crate) fn fill(&mut self, path: &Path, paint: &Paint) {
         self.fill_within(path, None, paint);
     }
 
-    /// Fills the part of the path that lies inside the other one.
+    /// Fills the part of a path that is inside another one.
     pub(crate) fn fill_within(&mut self, path: &Path, inside: Option<&Path>, paint: &Paint) {
         let Some(bounds) = path.bounds() else { return };
-        let left = clip(bounds[0] - 1.0, self.width);
-        let right = clip(bounds[2] + 2.0, self.width);
-        let (top, bottom) = (clip(bounds[1] - 1.0, self.height), clip(bounds[3] + 2.0, self.height));
+        let left = clamp_to(bounds[0] - 1.0, self.width);
+        let right = clamp_to(bounds[2] + 2.0, self.width);
+        let (top, bottom) = (clamp_to(bounds[1] - 1.0, self.height), clamp_to(bounds[3] + 2.0, self.height));
         if left >= right || top >= bottom {
             return;
         }
         let width = self.width;
         let band = &mut self.pixels[top * width * 4..bottom * width * 4];
         let bands: Vec<_> = band.chunks_mut(BAND_ROWS * width * 4).enumerate().collect();
-        let threads = if (right - left) * (bottom - top) < WORTH_A_THREAD { 1 } else { thread_count() };
-        spread(bands, threads, (self.watch, &self.stopped), |(index, rows)| {
+        let threads = if (right - left) * (bottom - top) < MIN_PARALLEL_PIXELS { 1 } else { thread_count() };
+        run_bands(bands, threads, (self.observer, &self.cancelled), |(index, rows)| {
             let first = top + index * BAND_ROWS;
             let block = [left, first, right, (first + BAND_ROWS).min(bottom)];
             let cover = Coverage::of(path, block);
@@ -193,6 +200,7 @@ impl<'w> Canvas<'w> {
         });
     }
 
+    /// Calls `work` with the index and the bytes of each row.
     fn rows(&mut self, rows: Range<usize>, work: impl Fn(usize, &mut [u8]) + Sync) {
         let rows = rows.start.min(self.height)..rows.end.min(self.height);
         if rows.is_empty() {
@@ -200,31 +208,32 @@ impl<'w> Canvas<'w> {
         }
         let width = self.width;
         let part = &mut self.pixels[rows.start * width * 4..rows.end * width * 4];
-        in_bands(part, width, (self.watch, &self.stopped), |y, row| work(y + rows.start, row));
+        in_bands(part, width, (self.observer, &self.cancelled), |y, row| work(y + rows.start, row));
     }
 }
 
-fn in_bands(part: &mut [u8], width: usize, stop: (&dyn Watch, &AtomicBool), work: impl Fn(usize, &mut [u8]) + Sync) {
-    let threads = if part.len() / 4 < WORTH_A_THREAD { 1 } else { thread_count() };
+/// Calls `work` with each row and its index within `part`, in parallel bands.
+fn in_bands(part: &mut [u8], width: usize, stop: (&dyn Observer, &AtomicBool), work: impl Fn(usize, &mut [u8]) + Sync) {
+    let threads = if part.len() / 4 < MIN_PARALLEL_PIXELS { 1 } else { thread_count() };
     let bands: Vec<_> = part.chunks_mut(BAND_ROWS * width * 4).enumerate().collect();
-    spread(bands, threads, stop, |(index, band)| {
+    run_bands(bands, threads, stop, |(index, band)| {
         for (offset, row) in band.chunks_exact_mut(width * 4).enumerate() {
             work(index * BAND_ROWS + offset, row);
         }
     });
 }
 
-/// Works through the bands on a few threads; leaves the rest undone once stopped.
-fn spread<B: Send>(bands: Vec<B>, threads: usize, stop: (&dyn Watch, &AtomicBool), work: impl Fn(B) + Sync) {
-    let (watch, stopped) = stop;
+/// Processes the bands on a few threads. Once cancelled, skips the remaining ones.
+fn run_bands<B: Send>(bands: Vec<B>, threads: usize, stop: (&dyn Observer, &AtomicBool), work: impl Fn(B) + Sync) {
+    let (observer, cancelled) = stop;
     let queue = Mutex::new(bands.into_iter());
     let run = || {
         loop {
-            if stopped.load(Ordering::Relaxed) || watch.cancelled() {
-                stopped.store(true, Ordering::Relaxed);
+            if cancelled.load(Ordering::Relaxed) || observer.cancelled() {
+                cancelled.store(true, Ordering::Relaxed);
                 return;
             }
-            // A poisoned queue means a sibling panicked; the scope will pass that on.
+            // A poisoned mutex means that another thread panicked; the scope resumes that panic.
             let Some(band) = queue.lock().ok().and_then(|mut queue| queue.next()) else { return };
             work(band);
         }
@@ -240,16 +249,18 @@ fn spread<B: Send>(bands: Vec<B>, threads: usize, stop: (&dyn Watch, &AtomicBool
     });
 }
 
-/// At most four: a server paints several pictures at once.
+/// Returns the number of threads per picture: at most four, because a server draws several pictures at once.
 fn thread_count() -> usize {
     std::thread::available_parallelism().map_or(1, |count| count.get().min(4))
 }
 
-fn clip(place: f32, limit: usize) -> usize {
-    (place.max(0.0) as usize).min(limit)
+/// Rounds down and clamps to `0..=limit`.
+fn clamp_to(position: f32, limit: usize) -> usize {
+    (position.max(0.0) as usize).min(limit)
 }
 
-fn blend(pixel: &mut [u8], rgb: Rgb, alpha: f32, place: (usize, usize)) {
+/// Blends a colour over a pixel.
+fn blend(pixel: &mut [u8], rgb: Rgb, alpha: f32, position: (usize, usize)) {
     if alpha <= 0.0 {
         return;
     }
@@ -257,13 +268,13 @@ fn blend(pixel: &mut [u8], rgb: Rgb, alpha: f32, place: (usize, usize)) {
     let under = f32::from(pixel[3]) / 255.0 * (1.0 - alpha);
     let total = alpha + under;
     let old = Rgb(std::array::from_fn(|part| f32::from(pixel[part]) / 255.0));
-    store(pixel, old.to(rgb, alpha / total), place);
+    store(pixel, old.to(rgb, alpha / total), position);
     pixel[3] = (total * 255.0).round() as u8;
 }
 
-/// Rounds up or down by chance of place: without it, skies show steps.
+/// Stores a colour with dithering by position, without which gradients show bands.
 fn store(pixel: &mut [u8], rgb: Rgb, (x, y): (usize, usize)) {
-    let dither = random::at(0x51ed, x as i32, y as i32);
+    let dither = random::lattice(0x51ed, x as i32, y as i32);
     for (slot, part) in pixel.iter_mut().zip(rgb.0) {
         *slot = (part.clamp(0.0, 1.0) * 254.99 + dither) as u8;
     }

@@ -1,4 +1,4 @@
-//! The prompt, set small at the foot of the picture.
+//! Draws the prompt as a caption at the bottom of the picture.
 
 use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
@@ -9,20 +9,21 @@ use crate::path::{Path, Point};
 
 static FONT: &[u8] = include_bytes!("../fonts/NotoSansSC-subset.ttf");
 
-/// Pictures smaller than this, in pixels, carry no caption.
-const SMALLEST: usize = 128;
-const LINES: usize = 2;
+/// Minimum length of the shorter side for a caption, in pixels.
+const MIN_SIDE: usize = 128;
+/// Maximum number of lines.
+const MAX_LINES: usize = 2;
 
-/// One letter in its place; units of the font size, from the start of the line.
+/// A glyph and its offset from the start of the line, in multiples of the font size.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Placed {
+pub(crate) struct PlacedGlyph {
     glyph: GlyphId,
     x: f32,
 }
 
-/// Lays the caption over the picture; does nothing when there is no room or nothing the font can show.
+/// Draws the caption. Does nothing if the picture is too small or the font has no glyph for any character.
 pub(crate) fn write(canvas: &mut Canvas<'_>, prompt: &str) {
-    if canvas.width.min(canvas.height) < SMALLEST {
+    if canvas.width.min(canvas.height) < MIN_SIDE {
         return;
     }
     let Ok(face) = Face::parse(FONT, 0) else { return };
@@ -36,13 +37,14 @@ pub(crate) fn write(canvas: &mut Canvas<'_>, prompt: &str) {
     let leading = size * 1.42;
     let last = canvas.h() - margin - size * 0.12;
     let first = last - leading * (lines.len() - 1) as f32;
-    // The veil keeps white letters readable on snow.
-    let veil_top = first - size * 3.6;
-    let veil = Path::polygon(&[(0.0, veil_top), (canvas.w(), veil_top), (canvas.w(), canvas.h()), (0.0, canvas.h())]);
-    // Dark letters on paper and snow, white ones elsewhere.
+    // A gradient to dark keeps white letters legible on a bright background.
+    let shade_top = first - size * 3.6;
+    let shade =
+        Path::polygon(&[(0.0, shade_top), (canvas.w(), shade_top), (canvas.w(), canvas.h()), (0.0, canvas.h())]);
+    // On very bright backgrounds such as paper or snow, use dark letters without a gradient.
     let on_light = brightness(canvas, first - size) > 0.62;
     if !on_light {
-        canvas.fill(&veil, &Paint::down(veil_top, canvas.h(), (BLACK, 0.0), (BLACK, 0.42)));
+        canvas.fill(&shade, &Paint::vertical(shade_top, canvas.h(), (BLACK, 0.0), (BLACK, 0.42)));
     }
     for (index, line) in lines.iter().enumerate() {
         let base = (margin, first + leading * index as f32);
@@ -57,7 +59,7 @@ pub(crate) fn write(canvas: &mut Canvas<'_>, prompt: &str) {
     }
 }
 
-/// Luma of the darker spots of the left part below `top`, where the words begin.
+/// Returns the luma of the background: a low percentile over the left part below `top`, where the text starts.
 fn brightness(canvas: &Canvas<'_>, top: f32) -> f32 {
     let (columns, rows) = (24, 6);
     let probe = |index: usize| {
@@ -72,18 +74,18 @@ fn brightness(canvas: &Canvas<'_>, top: f32) -> f32 {
     lumas[lumas.len() / 6]
 }
 
-/// At most two lines no wider than `width` font sizes. Letters the font lacks are left out.
-pub(crate) fn layout(face: &Face<'_>, prompt: &str, width: f32) -> Vec<Vec<Placed>> {
-    let letters = shown(face, prompt);
+/// Lays out at most [`MAX_LINES`] lines of at most `width` font sizes. Characters without a glyph are omitted.
+pub(crate) fn layout(face: &Face<'_>, prompt: &str, width: f32) -> Vec<Vec<PlacedGlyph>> {
+    let letters = glyphs(face, prompt);
     let mut lines = Vec::new();
     let mut rest = &letters[..];
-    while !rest.is_empty() && lines.len() < LINES {
-        let fits = fitting(rest, width);
-        let last = lines.len() + 1 == LINES;
+    while !rest.is_empty() && lines.len() < MAX_LINES {
+        let fits = line_length(rest, width);
+        let last = lines.len() + 1 == MAX_LINES;
         if fits < rest.len() && last {
-            let dots: Vec<_> = shown(face, "…");
+            let dots: Vec<_> = glyphs(face, "…");
             let room = width - dots.iter().map(|letter| letter.advance).sum::<f32>();
-            let mut cut = fitting_hard(rest, room.max(0.0));
+            let mut cut = count_fitting(rest, room.max(0.0));
             while cut > 0 && rest[cut - 1].text == ' ' {
                 cut -= 1;
             }
@@ -98,6 +100,7 @@ pub(crate) fn layout(face: &Face<'_>, prompt: &str, width: f32) -> Vec<Vec<Place
     lines
 }
 
+/// A character with its glyph and its advance in multiples of the font size.
 #[derive(Clone, Copy, Debug)]
 struct Letter {
     text: char,
@@ -105,11 +108,11 @@ struct Letter {
     advance: f32,
 }
 
-/// The letters the font has, runs of blanks folded into one.
-fn shown(face: &Face<'_>, text: &str) -> Vec<Letter> {
+/// Returns the characters for which the font has a glyph. Runs of whitespace become one space.
+fn glyphs(face: &Face<'_>, text: &str) -> Vec<Letter> {
     let em = f32::from(face.units_per_em());
     let mut letters: Vec<Letter> = Vec::new();
-    // A prompt may be a novel; two lines never need more than this.
+    // Prompts may be very long; two lines never hold more than this.
     for text in text.chars().take(2000) {
         let text = if text.is_whitespace() { ' ' } else { text };
         let blank_before = letters.last().is_none_or(|letter| letter.text == ' ');
@@ -127,7 +130,8 @@ fn shown(face: &Face<'_>, text: &str) -> Vec<Letter> {
     letters
 }
 
-fn fitting_hard(letters: &[Letter], width: f32) -> usize {
+/// Returns the number of characters that fit into the width.
+fn count_fitting(letters: &[Letter], width: f32) -> usize {
     let mut used = 0.0;
     letters
         .iter()
@@ -138,50 +142,55 @@ fn fitting_hard(letters: &[Letter], width: f32) -> usize {
         .count()
 }
 
-/// How many letters fit, broken between words where there are words. At least one, so that layout ends.
-fn fitting(letters: &[Letter], width: f32) -> usize {
-    let most = fitting_hard(letters, width);
-    if most == letters.len() {
-        return most;
+/// Returns the number of characters in the next line, which ends between words if possible. At least one, so that the
+/// layout terminates.
+fn line_length(letters: &[Letter], width: f32) -> usize {
+    let max = count_fitting(letters, width);
+    if max == letters.len() {
+        return max;
     }
     let breakable =
-        |index: usize| letters[index].text == ' ' || wide(letters[index].text) || wide(letters[index - 1].text);
-    // Chinese commas and full stops must not start a line.
-    let starts_badly = |index: usize| "，。、；：？！）》」』”’…".contains(letters[index].text);
-    (1..=most).rev().find(|&index| breakable(index) && !starts_badly(index)).unwrap_or(most).max(1)
+        |index: usize| letters[index].text == ' ' || is_cjk(letters[index].text) || is_cjk(letters[index - 1].text);
+    // Chinese punctuation must not start a line.
+    let cannot_start_line = |index: usize| "，。、；：？！）》」』”’…".contains(letters[index].text);
+    (1..=max).rev().find(|&index| breakable(index) && !cannot_start_line(index)).unwrap_or(max).max(1)
 }
 
-fn wide(text: char) -> bool {
+/// Returns whether a line can be broken before and after the character.
+fn is_cjk(text: char) -> bool {
     text >= '\u{2e80}'
 }
 
-fn place(letters: &[Letter]) -> Vec<Placed> {
+fn place(letters: &[Letter]) -> Vec<PlacedGlyph> {
     let mut x = 0.0;
     letters
         .iter()
         .map(|letter| {
-            let placed = Placed { glyph: letter.glyph, x };
+            let placed = PlacedGlyph { glyph: letter.glyph, x };
             x += letter.advance;
             placed
         })
         .collect()
 }
 
-fn outlines(face: &Face<'_>, line: &[Placed], base: Point, size: f32) -> Path {
+/// Returns the path of a line whose baseline starts at `base`.
+fn outlines(face: &Face<'_>, line: &[PlacedGlyph], base: Point, size: f32) -> Path {
     let scale = size / f32::from(face.units_per_em());
     let mut path = Path::default();
     for letter in line {
-        let mut pen = Pen { path: &mut path, origin: (base.0 + letter.x * size, base.1), scale, here: (0.0, 0.0) };
+        let mut pen = Pen { path: &mut path, origin: (base.0 + letter.x * size, base.1), scale, current: (0.0, 0.0) };
         face.outline_glyph(letter.glyph, &mut pen);
     }
     path
 }
 
+/// Converts glyph outlines from font units to pixels.
 struct Pen<'a> {
     path: &'a mut Path,
     origin: Point,
     scale: f32,
-    here: Point,
+    /// The current point, in font units.
+    current: Point,
 }
 
 impl Pen<'_> {
@@ -191,16 +200,16 @@ impl Pen<'_> {
 
     fn push(&mut self, to: Point) {
         let place = self.point(to);
-        if let Some(outline) = self.path.loops.last_mut() {
+        if let Some(outline) = self.path.polygons.last_mut() {
             outline.push(place);
         }
-        self.here = to;
+        self.current = to;
     }
 }
 
 impl OutlineBuilder for Pen<'_> {
     fn move_to(&mut self, x: f32, y: f32) {
-        self.path.loops.push(Vec::new());
+        self.path.polygons.push(Vec::new());
         self.push((x, y));
     }
 
@@ -209,7 +218,7 @@ impl OutlineBuilder for Pen<'_> {
     }
 
     fn quad_to(&mut self, cx: f32, cy: f32, x: f32, y: f32) {
-        let from = self.here;
+        let from = self.current;
         for step in 1..=5 {
             let t = step as f32 / 5.0;
             let mix = |a: f32, c: f32, b: f32| (1.0 - t) * (1.0 - t) * a + 2.0 * t * (1.0 - t) * c + t * t * b;
@@ -218,7 +227,7 @@ impl OutlineBuilder for Pen<'_> {
     }
 
     fn curve_to(&mut self, ax: f32, ay: f32, bx: f32, by: f32, x: f32, y: f32) {
-        let from = self.here;
+        let from = self.current;
         for step in 1..=8 {
             let (t, s) = (step as f32 / 8.0, 1.0 - step as f32 / 8.0);
             let mix = |p: f32, a: f32, b: f32, q: f32| {
@@ -236,22 +245,22 @@ mod tests {
     use super::*;
 
     fn face() -> Face<'static> {
-        Face::parse(FONT, 0).expect("the embedded font is sound")
+        Face::parse(FONT, 0).expect("the embedded font is valid")
     }
 
     #[test]
-    fn a_letter_the_font_lacks_is_left_out() {
+    fn character_without_a_glyph_is_omitted() {
         assert!(layout(&face(), "\u{e000}\u{f8ff}", 40.0).is_empty());
         assert_eq!(layout(&face(), "ab\u{e000}c", 40.0), layout(&face(), "abc", 40.0));
     }
 
     #[test]
-    fn chinese_and_accented_letters_are_shown() {
+    fn chinese_and_accented_characters_have_glyphs() {
         assert_eq!(layout(&face(), "山间日出，水墨风格 été", 40.0)[0].len(), 13);
     }
 
     #[test]
-    fn a_long_prompt_ends_in_an_ellipsis_on_the_second_line() {
+    fn long_prompt_ends_with_an_ellipsis_on_the_second_line() {
         let lines = layout(&face(), &"a long walk in the hills ".repeat(20), 20.0);
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[1].last().map(|letter| letter.glyph), face().glyph_index('…'));
@@ -259,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn one_endless_word_is_broken_rather_than_dropped() {
+    fn word_longer_than_a_line_is_broken() {
         let lines = layout(&face(), &"w".repeat(30), 12.0);
         assert!(lines[0].len() > 5 && lines.len() == 2);
     }

@@ -1,54 +1,60 @@
-//! Changing pictures: repainting where a mask is open, restyling, composing several.
+//! Edits pictures: inpainting with a mask, restyling, and composing several pictures.
 
 use image::imageops::{self, FilterType};
 use image::{Rgba, RgbaImage};
 
-use crate::brief::{Brief, Cancelled, Watch};
 use crate::canvas::Canvas;
 use crate::caption;
 use crate::colour::{Rgb, gradient, smooth};
-use crate::finish;
-use crate::lexicon::Weather;
-use crate::painter;
-use crate::scene::{self, Setting};
+use crate::observer::{Cancelled, Observer};
+use crate::pipeline;
+use crate::postprocess;
+use crate::prompt::Weather;
+use crate::request::ImageRequest;
+use crate::scene;
+use crate::setting::{Placement, Setting};
 use crate::style;
 use crate::subject;
 
-/// Paints over pictures by the words of the brief.
+/// Edits pictures according to the prompt.
 ///
-/// With a mask the first picture is repainted where the mask is transparent and stays, to the byte, where it is opaque.
-/// Without one a single picture is restyled and several are composed, side by side, before that. Pictures and mask are
-/// fitted to the size asked for: pictures cropped, the mask stretched like the first picture. No pictures at all is the
-/// same as [`paint`](crate::paint).
+/// With a mask, the first picture is redrawn where the mask is transparent, and unchanged, byte for byte, where it is opaque.
+/// Without a mask, a single picture is restyled; several pictures are composed side by side first. Pictures are scaled and
+/// cropped to the requested size. A mask of the first picture's size is cropped likewise; any other mask is stretched.
+/// Without pictures, the result is that of [`paint`](crate::paint).
+///
+/// # Errors
+///
+/// Returns [`Cancelled`] once the observer cancels.
 pub fn edit(
-    brief: &Brief,
+    request: &ImageRequest,
     pictures: &[RgbaImage],
     mask: Option<&RgbaImage>,
-    watch: &dyn Watch,
+    observer: &dyn Observer,
 ) -> Result<RgbaImage, Cancelled> {
     let usable: Vec<&RgbaImage> =
         pictures.iter().filter(|picture| picture.width() > 0 && picture.height() > 0).collect();
-    let Some(first) = usable.first() else { return painter::paint(brief, watch) };
-    let size = (brief.width.max(1), brief.height.max(1));
+    let Some(first) = usable.first() else { return pipeline::paint(request, observer) };
+    let size = (request.width.max(1), request.height.max(1));
     if let Some(mask) = mask.filter(|mask| mask.width() > 0 && mask.height() > 0) {
         let base = fit(first, size);
-        let stencil = if mask.dimensions() == first.dimensions() {
+        let fitted_mask = if mask.dimensions() == first.dimensions() {
             fit(mask, size)
         } else {
             imageops::resize(mask, size.0, size.1, FilterType::Nearest)
         };
-        let fresh = painter::bare(brief, watch)?;
-        return Ok(repaint(base, &fresh, &stencil));
+        let fresh = pipeline::paint_without_caption(request, observer)?;
+        return Ok(repaint(base, &fresh, &fitted_mask));
     }
-    let setting = Setting::of(&brief.prompt, brief.seed_word());
+    let setting = Setting::of(&request.prompt, request.combined_seed());
     let base = if usable.len() == 1 { fit(first, size) } else { compose(&usable, size) };
-    if watch.cancelled() {
+    if observer.cancelled() {
         return Err(Cancelled);
     }
-    restyle(brief, base, &setting, watch)
+    restyle(request, base, &setting, observer)
 }
 
-/// Scaled to cover the size, the overhang cut off evenly; untouched when it fits already.
+/// Scales a picture to cover the size and crops it evenly. A picture of that size is copied.
 fn fit(picture: &RgbaImage, (width, height): (u32, u32)) -> RgbaImage {
     if picture.dimensions() == (width, height) {
         return picture.clone();
@@ -63,9 +69,10 @@ fn fit(picture: &RgbaImage, (width, height): (u32, u32)) -> RgbaImage {
     imageops::resize(&*part, width, height, FilterType::CatmullRom)
 }
 
-fn repaint(mut base: RgbaImage, fresh: &RgbaImage, stencil: &RgbaImage) -> RgbaImage {
-    for ((old, new), hole) in base.pixels_mut().zip(fresh.pixels()).zip(stencil.pixels()) {
-        match hole[3] {
+/// Replaces the pixels of `base` by those of `fresh` in proportion to the mask's transparency.
+fn repaint(mut base: RgbaImage, fresh: &RgbaImage, mask: &RgbaImage) -> RgbaImage {
+    for ((old, new), mask) in base.pixels_mut().zip(fresh.pixels()).zip(mask.pixels()) {
+        match mask[3] {
             255 => {}
             0 => *old = *new,
             partly => {
@@ -79,10 +86,10 @@ fn repaint(mut base: RgbaImage, fresh: &RgbaImage, stencil: &RgbaImage) -> RgbaI
     base
 }
 
-/// Side by side along the longer side, melting into each other over a sixth of their width.
+/// Places pictures next to each other along the longer side. Neighbours overlap by a sixth of their width and blend there.
 fn compose(pictures: &[&RgbaImage], (width, height): (u32, u32)) -> RgbaImage {
-    let lying = width >= height;
-    let (long, count) = (if lying { width } else { height }, pictures.len() as f32);
+    let horizontal = width >= height;
+    let (long, count) = (if horizontal { width } else { height }, pictures.len() as f32);
     let share = long as f32 / count;
     let seam = share / 6.0;
     let reach = (share + seam).ceil() as u32;
@@ -90,9 +97,10 @@ fn compose(pictures: &[&RgbaImage], (width, height): (u32, u32)) -> RgbaImage {
     for (index, picture) in pictures.iter().enumerate() {
         let start = (share * index as f32 - seam * 0.5).max(0.0) as u32;
         let end = (start + reach).min(long);
-        let panel = fit(picture, if lying { ((end - start).max(1), height) } else { (width, (end - start).max(1)) });
+        let panel =
+            fit(picture, if horizontal { ((end - start).max(1), height) } else { (width, (end - start).max(1)) });
         for (x, y, pixel) in panel.enumerate_pixels() {
-            let (tx, ty, along) = if lying { (x + start, y, x) } else { (x, y + start, y) };
+            let (tx, ty, along) = if horizontal { (x + start, y, x) } else { (x, y + start, y) };
             let over = if index == 0 { 1.0 } else { smooth(0.0, seam, along as f32) };
             if tx < width && ty < height {
                 let old = *base.get_pixel(tx, ty);
@@ -106,12 +114,17 @@ fn compose(pictures: &[&RgbaImage], (width, height): (u32, u32)) -> RgbaImage {
     base
 }
 
-/// Grades the picture towards the prompt's palette, then adds what the prompt names: subjects, weather, a manner.
-fn restyle(brief: &Brief, base: RgbaImage, setting: &Setting, watch: &dyn Watch) -> Result<RgbaImage, Cancelled> {
-    let mut canvas = Canvas::over(base, brief.quality, watch);
+/// Grades the colours towards the prompt's palette, then adds subjects, weather and style.
+fn restyle(
+    request: &ImageRequest,
+    base: RgbaImage,
+    setting: &Setting,
+    observer: &dyn Observer,
+) -> Result<RgbaImage, Cancelled> {
+    let mut canvas = Canvas::new(base, request.quality, observer);
     let palette = setting.palette;
     let mut tones = [palette.near, palette.sky[0], palette.sky[1], palette.sky[2], palette.sky[3], palette.cloud_lit];
-    // The grade must run from dark to light, or faces turn inside out.
+    // Sorted from dark to light, because a grade that is not monotonic inverts light and shadow.
     tones.sort_by(|a, b| a.luma().total_cmp(&b.luma()));
     let height = canvas.h();
     canvas.remap(0..canvas.height, |_, y, colour| {
@@ -121,15 +134,15 @@ fn restyle(brief: &Brief, base: RgbaImage, setting: &Setting, watch: &dyn Watch)
         contrast.to(palette.sky[1], 0.1 * smooth(height, 0.0, y))
     });
     let wet = [Weather::Rain, Weather::Snow, Weather::Fog, Weather::Storm];
-    if subject::any_solid(&setting.reading) {
-        let stage = scene::Stage { foot: (canvas.w() * 0.72, canvas.h() * 0.93), size: canvas.unit() * 0.36 };
-        subject::paint_all(&mut canvas, setting, stage);
+    if subject::has_figure(&setting.prompt) {
+        let placement = Placement { foot: (canvas.w() * 0.72, canvas.h() * 0.93), size: canvas.unit() * 0.36 };
+        subject::paint_all(&mut canvas, setting, placement);
     }
-    if wet.iter().any(|weather| setting.reading.sky_has(*weather)) {
-        scene::weather_fall(&mut canvas, setting);
+    if wet.iter().any(|weather| setting.prompt.has_weather(*weather)) {
+        scene::paint_weather(&mut canvas, setting);
     }
-    let mut canvas = style::apply(canvas, setting, watch)?;
-    finish::polish(&mut canvas, setting);
-    caption::write(&mut canvas, &brief.prompt);
-    canvas.finish()
+    let mut canvas = style::apply(canvas, setting, observer)?;
+    postprocess::apply(&mut canvas, setting);
+    caption::write(&mut canvas, &request.prompt);
+    canvas.into_picture()
 }

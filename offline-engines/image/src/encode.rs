@@ -1,4 +1,4 @@
-//! Files from pictures.
+//! Encodes pictures to files.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
@@ -7,18 +7,18 @@ use image::{ExtendedColorType, RgbImage, RgbaImage};
 /// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Lossless, quickly compressed; pictures without transparency are stored as RGB.
+    /// Lossless, with fast compression. Opaque pictures are stored as RGB.
     Png,
-    /// Lossy; transparency is laid on white.
+    /// Lossy. Transparent pixels are blended with white.
     Jpeg {
-        /// 1 (small) to 100 (fine); other values are clamped.
+        /// From 1 (smallest file) to 100 (best quality); other values are clamped.
         quality: u8,
     },
     /// Lossless.
     WebP,
 }
 
-/// The encoder refused; only pictures without pixels, or beyond the format's own limits, make it.
+/// An encoder failed, which happens only for pictures without pixels or beyond the limits of the format.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// From the PNG encoder.
@@ -29,7 +29,7 @@ pub enum EncodeError {
     Image(#[from] image::ImageError),
 }
 
-/// The whole file.
+/// Encodes a picture and returns the bytes of the file.
 pub fn encode(picture: &RgbaImage, format: Format) -> Result<Vec<u8>, EncodeError> {
     let (width, height) = picture.dimensions();
     let mut file = Vec::with_capacity(picture.len() / 3);
@@ -63,6 +63,7 @@ pub fn encode(picture: &RgbaImage, format: Format) -> Result<Vec<u8>, EncodeErro
     Ok(file)
 }
 
+/// Blends the picture with white.
 fn without_alpha(picture: &RgbaImage) -> RgbImage {
     let mut flat = RgbImage::new(picture.width(), picture.height());
     for (target, source) in flat.pixels_mut().zip(picture.pixels()) {

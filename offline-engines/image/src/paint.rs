@@ -1,11 +1,12 @@
-//! What a shape is filled with.
+//! Fills: solid colours and gradients.
 
 use crate::colour::Rgb;
 use crate::path::Point;
 
-/// A colour and how much of what lies below it hides.
+/// A colour and its alpha.
 pub(crate) type Tint = (Rgb, f32);
 
+/// The fill of a shape.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Paint {
     Flat(Tint),
@@ -18,28 +19,29 @@ impl Paint {
         Self::Flat((rgb, 1.0))
     }
 
-    /// A vertical run between two heights.
-    pub(crate) fn down(top: f32, bottom: f32, start: Tint, end: Tint) -> Self {
+    /// Creates a vertical gradient between two y coordinates.
+    pub(crate) fn vertical(top: f32, bottom: f32, start: Tint, end: Tint) -> Self {
         Self::Linear { from: (0.0, top), to: (0.0, bottom), start, end }
     }
 
+    /// Returns the tint at a position.
     pub(crate) fn at(&self, x: f32, y: f32) -> Tint {
         match *self {
             Self::Flat(tint) => tint,
             Self::Linear { from, to, start, end } => {
                 let (dx, dy) = (to.0 - from.0, to.1 - from.1);
                 let t = ((x - from.0) * dx + (y - from.1) * dy) / (dx * dx + dy * dy).max(1e-6);
-                between(start, end, t.clamp(0.0, 1.0))
+                interpolate(start, end, t.clamp(0.0, 1.0))
             }
             Self::Radial { centre, radius, inner, outer } => {
                 let t = (x - centre.0).hypot(y - centre.1) / radius.max(1e-3);
-                between(inner, outer, t.min(1.0))
+                interpolate(inner, outer, t.min(1.0))
             }
         }
     }
 }
 
-/// Part of the way from one tint to another.
-pub(crate) fn between(start: Tint, end: Tint, t: f32) -> Tint {
+/// Interpolates between two tints.
+pub(crate) fn interpolate(start: Tint, end: Tint, t: f32) -> Tint {
     (start.0.to(end.0, t), start.1 + (end.1 - start.1) * t)
 }

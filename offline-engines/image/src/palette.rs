@@ -1,24 +1,25 @@
-//! Hand-picked colours for each time of day and style; words of colour bend them, the weather dulls them.
+//! Predefined palettes for times of day and styles, adjusted to the weather and to colours in the prompt.
 
 use crate::colour::{Rgb, WHITE, hex, smooth};
-use crate::lexicon::{Reading, Style, Time, Weather};
-use crate::random::Dice;
+use crate::prompt::{ParsedPrompt, Style, Time, Weather};
+use crate::random::Rng;
 
+/// The colours of a picture.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Palette {
     /// From the zenith to the horizon.
     pub(crate) sky: [Rgb; 4],
-    /// Sun or moon.
+    /// The sun or the moon.
     pub(crate) disc: Rgb,
-    /// What far things fade into.
+    /// The colour into which distant objects fade.
     pub(crate) haze: Rgb,
-    /// The nearest silhouettes.
+    /// Silhouettes in the foreground.
     pub(crate) near: Rgb,
     pub(crate) cloud_lit: Rgb,
     pub(crate) cloud_dark: Rgb,
-    /// Multiplies the own colours of things: the light they stand in.
+    /// Colour of the light: multiplied with the colour of objects.
     pub(crate) light: Rgb,
-    /// How much of their own colour lands show, against their silhouette.
+    /// Share of the ground's own colour, as opposed to its silhouette in `near`.
     pub(crate) daylight: f32,
     pub(crate) night: bool,
 }
@@ -160,8 +161,9 @@ const INK: Palette = palette(
 );
 
 impl Palette {
-    pub(crate) fn of(reading: &Reading, time: Time, dice: &mut Dice) -> Self {
-        let choice = dice.word() as usize;
+    /// Selects a palette and adjusts it to the prompt.
+    pub(crate) fn of(prompt: &ParsedPrompt, time: Time, rng: &mut Rng) -> Self {
+        let choice = rng.next_u64() as usize;
         let by_time = match time {
             Time::Dawn => DAWN[choice % DAWN.len()],
             Time::Day => DAY[choice % DAY.len()],
@@ -169,47 +171,48 @@ impl Palette {
             Time::Dusk => DUSK[choice % DUSK.len()],
             Time::Night => NIGHT[choice % NIGHT.len()],
         };
-        let mut palette = if reading.style(Style::Ink) {
+        let mut palette = if prompt.has_style(Style::Ink) {
             INK
-        } else if reading.style(Style::Neon) {
+        } else if prompt.has_style(Style::Neon) {
             NEON[choice % NEON.len()]
-        } else if reading.sky_has(Weather::Storm) && time != Time::Night {
+        } else if prompt.has_weather(Weather::Storm) && time != Time::Night {
             STORM
         } else {
             by_time
         };
-        if reading.sky_has(Weather::Fog) {
-            palette = palette.each(|rgb| rgb.saturate(0.75));
+        if prompt.has_weather(Weather::Fog) {
+            palette = palette.map_colours(|rgb| rgb.saturate(0.75));
             palette.near = palette.near.to(palette.haze, 0.25);
         }
-        if reading.sky_has(Weather::Rain) && !reading.style(Style::Neon) {
-            palette = palette.each(|rgb| rgb.saturate(0.5).darker(0.14));
+        if prompt.has_weather(Weather::Rain) && !prompt.has_style(Style::Neon) {
+            palette = palette.map_colours(|rgb| rgb.saturate(0.5).darker(0.14));
         }
-        if reading.sky_has(Weather::Snow) && !palette.night {
-            palette = palette.each(|rgb| rgb.saturate(0.72).lighter(0.08));
+        if prompt.has_weather(Weather::Snow) && !palette.night {
+            palette = palette.map_colours(|rgb| rgb.saturate(0.72).lighter(0.08));
         }
-        if reading.style(Style::Watercolour) && !palette.night {
-            palette = palette.each(|rgb| rgb.lighter(0.1));
+        if prompt.has_style(Style::Watercolour) && !palette.night {
+            palette = palette.map_colours(|rgb| rgb.lighter(0.1));
             palette.near = palette.near.to(palette.haze, 0.18);
         }
-        if !reading.style(Style::Ink) {
-            palette.bend(&reading.colours);
+        if !prompt.has_style(Style::Ink) {
+            palette.tint(&prompt.colours);
         }
         palette
     }
 
-    /// Colour of land of the given own colour, `depth` from 0 (at the horizon) to 1 (at our feet).
-    pub(crate) fn land(&self, own: Rgb, depth: f32) -> Rgb {
-        let near = self.near.to(own.times(self.light), self.daylight);
+    /// Returns the colour of ground; `depth` is 0 at the horizon and 1 in the foreground.
+    pub(crate) fn land(&self, material: Rgb, depth: f32) -> Rgb {
+        let near = self.near.to(material.times(self.light), self.daylight);
         self.haze.to(near, smooth(-0.25, 1.0, depth))
     }
 
-    /// The colour a thing shows in this light.
-    pub(crate) fn lit(&self, own: Rgb) -> Rgb {
-        own.times(self.light)
+    /// Returns the colour of an object in the scene's light.
+    pub(crate) fn lit(&self, material: Rgb) -> Rgb {
+        material.times(self.light)
     }
 
-    fn each(self, change: impl Fn(Rgb) -> Rgb) -> Self {
+    /// Applies a function to all colours except that of the sun or moon.
+    fn map_colours(self, change: impl Fn(Rgb) -> Rgb) -> Self {
         Self {
             sky: self.sky.map(&change),
             disc: self.disc,
@@ -222,11 +225,11 @@ impl Palette {
         }
     }
 
-    /// The first colour named takes the sky, the second the land.
-    fn bend(&mut self, colours: &[Rgb]) {
+    /// Tints the sky with the first named colour and the ground with the second one.
+    fn tint(&mut self, colours: &[Rgb]) {
         if let Some(&sky) = colours.first() {
             let land = colours.get(1).copied().unwrap_or(sky);
-            *self = self.each(|rgb| rgb.tinted(sky, 0.62));
+            *self = self.map_colours(|rgb| rgb.tinted(sky, 0.62));
             self.near = self.near.tinted(land, 0.6);
             self.haze = self.haze.tinted(sky, 0.3);
             self.light = self.light.to(WHITE, 0.3);

@@ -1,19 +1,20 @@
-//! Outlines in pixel space, flattened to straight segments as they are built.
+//! Paths in pixel coordinates. Curves are flattened to line segments when a path is created.
 
+/// A set of closed polygons, filled with the non-zero winding rule.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Path {
-    /// Closed polygons.
-    pub(crate) loops: Vec<Vec<(f32, f32)>>,
+    pub(crate) polygons: Vec<Vec<(f32, f32)>>,
 }
 
+/// x and y.
 pub(crate) type Point = (f32, f32);
 
 impl Path {
     pub(crate) fn polygon(points: &[Point]) -> Self {
-        Self { loops: vec![oriented(points.to_vec())] }
+        Self { polygons: vec![oriented(points.to_vec())] }
     }
 
-    /// A closed, smooth outline through the points (Catmull-Rom).
+    /// Creates a closed, smooth curve through the points (Catmull-Rom).
     pub(crate) fn blob(points: &[Point]) -> Self {
         let count = points.len();
         let mut outline = Vec::with_capacity(count * 12);
@@ -21,11 +22,11 @@ impl Path {
             let four = std::array::from_fn(|k| points[(index + count + k - 1) % count]);
             spline(four, &mut outline);
         }
-        Self { loops: vec![oriented(outline)] }
+        Self { polygons: vec![oriented(outline)] }
     }
 
     pub(crate) fn ellipse(centre: Point, rx: f32, ry: f32) -> Self {
-        // A flat side every ~3 px is invisible, below 24 sides it is not.
+        // Sides of about 3 px look round; small ellipses need at least 24 sides.
         let sides = ((rx.max(ry) * 2.0) as usize).clamp(24, 360);
         let outline = (0..sides)
             .map(|side| {
@@ -33,10 +34,10 @@ impl Path {
                 (centre.0 + rx * angle.cos(), centre.1 + ry * angle.sin())
             })
             .collect();
-        Self { loops: vec![oriented(outline)] }
+        Self { polygons: vec![oriented(outline)] }
     }
 
-    /// A line with round ends whose width runs from `widths.0` to `widths.1`.
+    /// Creates a line with round ends whose width changes from `widths.0` to `widths.1`.
     pub(crate) fn stroke(points: &[Point], widths: (f32, f32)) -> Self {
         let mut path = Self::default();
         let last = points.len().saturating_sub(1).max(1) as f32;
@@ -58,6 +59,7 @@ impl Path {
         Self::stroke(&line, widths)
     }
 
+    /// Adds a line segment with round ends of different radii.
     fn capsule(&mut self, from: Point, to: Point, r0: f32, r1: f32) {
         let along = (to.1 - from.1).atan2(to.0 - from.0);
         let steps = ((r0.max(r1) * 1.5) as usize).clamp(4, 40);
@@ -69,24 +71,26 @@ impl Path {
                 (centre.0 + radius * angle.cos(), centre.1 + radius * angle.sin())
             }));
         }
-        self.loops.push(oriented(outline));
+        self.polygons.push(oriented(outline));
     }
 
+    /// Adds the polygons of another path.
     pub(crate) fn and(mut self, other: Self) -> Self {
-        self.loops.extend(other.loops);
+        self.polygons.extend(other.polygons);
         self
     }
 
-    /// Left, top, right, bottom; `None` without points.
+    /// Returns left, top, right and bottom, or `None` for an empty path.
     pub(crate) fn bounds(&self) -> Option<[f32; 4]> {
-        self.loops.iter().flatten().fold(None, |bounds, &(x, y)| match bounds {
+        self.polygons.iter().flatten().fold(None, |bounds, &(x, y)| match bounds {
             None => Some([x, y, x, y]),
             Some([l, t, r, b]) => Some([l.min(x), t.min(y), r.max(x), b.max(y)]),
         })
     }
 }
 
-/// All shapes wind the same way: the rasteriser adds windings, and opposite ones would cancel where shapes overlap.
+/// Makes all polygons wind in the same direction. The rasterizer adds windings, and opposite ones would cancel where
+/// polygons overlap.
 fn oriented(mut outline: Vec<Point>) -> Vec<Point> {
     let next = outline.iter().cycle().skip(1);
     let area: f32 = outline.iter().zip(next).map(|(a, b)| a.0 * b.1 - b.0 * a.1).sum();
@@ -96,7 +100,7 @@ fn oriented(mut outline: Vec<Point>) -> Vec<Point> {
     outline
 }
 
-/// Appends the part between the two middle points, without its end.
+/// Appends the part of the spline between the two middle points, without the end point.
 fn spline([a, b, c, d]: [Point; 4], line: &mut Vec<Point>) {
     let length = (c.0 - b.0).hypot(c.1 - b.1);
     let steps = ((length / 3.0) as usize).clamp(3, 48);

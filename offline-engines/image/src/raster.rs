@@ -1,8 +1,8 @@
-//! From outlines to coverage: exact area per pixel, by accumulating signed areas along each row.
+//! Rasterizes paths to exact coverage per pixel, by accumulating signed areas along each row.
 
 use crate::path::Path;
 
-/// Coverage of a block of pixels, `0.0..=1.0`, row by row.
+/// The coverage, `0.0..=1.0`, of the pixels of a block, row by row.
 #[derive(Debug)]
 pub(crate) struct Coverage {
     cells: Vec<f32>,
@@ -13,11 +13,12 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
+    /// Computes the coverage of the pixels from (left, top) to (right, bottom), exclusive.
     pub(crate) fn of(path: &Path, [left, top, right, bottom]: [usize; 4]) -> Self {
         let (width, height) = (right - left, bottom - top);
-        // Two spare cells per row take what spills over the right edge.
+        // Two additional cells per row receive the contributions beyond the right edge.
         let mut cover = Self { cells: vec![0.0; (width + 2) * height], left, top, width, height };
-        for outline in &path.loops {
+        for outline in &path.polygons {
             for index in 0..outline.len() {
                 cover.edge(outline[index], outline[(index + 1) % outline.len()]);
             }
@@ -37,6 +38,7 @@ impl Coverage {
         &self.cells[start..start + self.width]
     }
 
+    /// Accumulates an edge.
     fn edge(&mut self, from: (f32, f32), to: (f32, f32)) {
         let shift = |p: (f32, f32)| (p.0 - self.left as f32, p.1 - self.top as f32);
         let (from, to) = (shift(from), shift(to));
@@ -59,7 +61,7 @@ impl Coverage {
         }
     }
 
-    /// Adds a piece of edge that spans `height` of one row between two columns.
+    /// Accumulates the part of an edge that covers `height` of one row, between two x coordinates.
     fn span(&mut self, row: usize, low: f32, high: f32, height: f32) {
         let (start, end) = (low as usize, high.ceil() as usize);
         if end <= start + 1 {
@@ -94,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn coverage_is_the_exact_area_under_slanted_edges() {
+    fn coverage_equals_the_area_of_a_triangle() {
         let path = Path::polygon(&[(0.5, 0.25), (7.5, 0.25), (3.5, 7.75)]);
         let cover = Coverage::of(&path, [0, 0, 8, 8]);
         let sum: f32 = (0..8).flat_map(|y| cover.row(y).to_vec()).sum();
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn overlapping_shapes_cover_once() {
+    fn overlapping_polygons_are_not_counted_twice() {
         let path = Path::polygon(&[(0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (0.0, 4.0)]);
         let both = path.clone().and(path);
         assert!(Coverage::of(&both, [0, 0, 4, 4]).row(2).iter().all(|&cell| (cell - 1.0).abs() < 1e-4));

@@ -1,5 +1,5 @@
-//! Renders one clip: `clip OUT.mp4 [PROMPT] [WIDTHxHEIGHT] [SECONDS] [PICTURE]`. Without a picture it draws a test card.
-//! The thumbnail and the spritesheet are written beside the clip.
+//! Renders one clip: `clip OUT.mp4 [PROMPT] [WIDTHxHEIGHT] [SECONDS] [PICTURE]`. Without a picture it uses a test card.
+//! Writes the thumbnail and the spritesheet to the same directory.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use std::time::Instant;
 use std::{env, fs};
 
 use image::{Rgb, RgbImage};
-use offline_video::{ASSEMBLER, FrameRate, Shot, Watch, render};
+use offline_video::{ENCODER_HAS_ASSEMBLY, FrameRate, Observer, Shot, render};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let out = PathBuf::from(arguments.next().unwrap_or_else(|| "clip.mp4".into()));
     let prompt = arguments.next().unwrap_or_default();
     let size = arguments.next().unwrap_or_else(|| "1920x1080".into());
-    let (width, height) = size.split_once('x').ok_or("the size is WIDTHxHEIGHT")?;
+    let (width, height) = size.split_once('x').ok_or("size: expected WIDTHxHEIGHT, for example 1280x720")?;
     let seconds = arguments.next().map_or(Ok(5), |seconds| seconds.parse())?;
     let picture = arguments
         .next()
@@ -31,18 +31,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         seed: 1,
     };
     let started = Instant::now();
-    let clip = render(&shot, &Tenths(AtomicU32::new(0)))?;
-    println!("{clip:?} in {:.2?}, encoder with assembly: {ASSEMBLER}", started.elapsed());
+    let clip = render(&shot, &ProgressPrinter(AtomicU32::new(0)))?;
+    println!("{clip:?} in {:.2?}, encoder with assembly: {ENCODER_HAS_ASSEMBLY}", started.elapsed());
     fs::write(out.with_extension("thumbnail.jpg"), &clip.thumbnail)?;
     fs::write(out.with_extension("spritesheet.jpg"), &clip.spritesheet)?;
     fs::write(out, &clip.mp4)?;
     Ok(())
 }
 
-/// Prints every tenth of the way.
-struct Tenths(AtomicU32);
+/// Prints the progress in steps of 10 %.
+struct ProgressPrinter(AtomicU32);
 
-impl Watch for Tenths {
+impl Observer for ProgressPrinter {
     fn frames(&self, done: u32, total: u32) {
         let tenth = done * 10 / total;
         if self.0.swap(tenth, Ordering::Relaxed) < tenth {
@@ -55,7 +55,7 @@ impl Watch for Tenths {
     }
 }
 
-/// Fine rings, hard edges, a ramp and strong colours: what scaling, chroma and rate control get wrong first.
+/// Fine rings, hard edges, a ramp and saturated colours, which reveal defects in scaling, chroma and rate control.
 fn test_card() -> RgbImage {
     RgbImage::from_fn(1024, 1024, |x, y| {
         let (dx, dy) = (f64::from(x) - 512.0, f64::from(y) - 512.0);

@@ -1,8 +1,8 @@
-//! Frames to H.264 access units, in two encoders at once.
+//! Encodes frames to H.264 access units, with one encoder for each half of the clip.
 //!
-//! Both work at one fixed quantizer. A rate control would learn from the pictures it has seen, differently in each half,
-//! and the eye would find the seam and every keyframe; so a few frames are encoded on trial first and the quantizer
-//! that meets the target is kept for the whole clip.
+//! Both encoders use the same fixed quantizer. A rate control would adapt to the frames of its half, so that quality would
+//! change visibly between the halves and at every keyframe. Instead, a few frames are encoded first to find the quantizer
+//! that meets the target bit rate, which is then used for the whole clip.
 
 use std::ops::Range;
 use std::panic::resume_unwind;
@@ -16,32 +16,35 @@ use openh264::encoder::{
     RateControlMode, UsageType, VuiConfig,
 };
 
+use crate::camera::CameraPath;
+use crate::error::RenderError;
+use crate::observer::Observer;
 use crate::sample::{Planes, Sampler};
-use crate::{Path, RenderError, Shot, Watch};
+use crate::shot::Shot;
 
-/// One picture in the stream: Annex B, parameter sets in front of every keyframe.
+/// One encoded frame in Annex B format. Keyframes begin with the parameter sets.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct AccessUnit {
     pub(crate) data: Vec<u8>,
     pub(crate) keyframe: bool,
 }
 
-/// Encodes the whole clip. The halves depend on the shot alone, never on the number of cores: the bytes must not either.
+/// Encodes the clip. Always in two halves, whatever the number of cores, because the bytes must depend on the shot alone.
 pub(crate) fn encode(
     picture: &Planes,
-    path: &Path,
+    path: &CameraPath,
     shot: &Shot<'_>,
-    watch: &dyn Watch,
+    observer: &dyn Observer,
 ) -> Result<Vec<AccessUnit>, RenderError> {
     let frames = shot.frames();
-    let work = Work { picture, path, shot, watch, done: Mutex::new(0), failed: AtomicBool::new(false) };
-    let quantizer = work.quantizer()?;
+    let job = EncodeJob { picture, path, shot, observer, done: Mutex::new(0), failed: AtomicBool::new(false) };
+    let quantizer = job.choose_quantizer()?;
     let (first, second) = thread::scope(|scope| {
-        let second = scope.spawn(|| work.encode(frames / 2..frames, quantizer));
-        let first = work.encode(0..frames / 2, quantizer);
+        let second = scope.spawn(|| job.encode(frames / 2..frames, quantizer));
+        let first = job.encode(0..frames / 2, quantizer);
         (first, second.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
-    // When one half failed, the other reports that it was told to stop; the cause is the news.
+    // If one half fails, the other one stops with `Cancelled`; report the original error.
     let (mut units, rest) = match (first, second) {
         (Ok(first), Ok(second)) => (first, second),
         (Err(RenderError::Cancelled) | Ok(_), Err(cause)) | (Err(cause), _) => return Err(cause),
@@ -50,37 +53,38 @@ pub(crate) fn encode(
     Ok(units)
 }
 
-/// What both encoding threads share.
-struct Work<'a> {
+/// The state shared by both encoding threads.
+struct EncodeJob<'a> {
     picture: &'a Planes,
-    path: &'a Path,
+    path: &'a CameraPath,
     shot: &'a Shot<'a>,
-    watch: &'a dyn Watch,
-    /// Held while the watcher is told, so that it never hears a smaller number after a larger one.
+    observer: &'a dyn Observer,
+    /// Number of encoded frames. Locked during the observer's call, so that reported numbers always increase.
     done: Mutex<u32>,
     failed: AtomicBool,
 }
 
-impl Work<'_> {
-    /// Tries frames from the middle of the clip, where the camera is fastest and pictures cost most.
-    fn quantizer(&self) -> Result<u8, RenderError> {
+impl EncodeJob<'_> {
+    /// Chooses the quantizer from sample frames in the middle of the clip, where the camera is fastest and frames are largest.
+    fn choose_quantizer(&self) -> Result<u8, RenderError> {
         let middle = self.shot.frames() / 2;
-        let mut line = Line::new(self, FINEST)?;
-        let key = line.next(middle)?.data.len();
-        let following = (1..=TRIAL).map(|step| Ok(line.next(middle + step)?.data.len())).sum::<Result<usize, _>>()?;
+        let mut encoder = FrameEncoder::new(self, MIN_QUANTIZER)?;
+        let key = encoder.next(middle)?.data.len();
+        let following =
+            (1..=SAMPLE_FRAMES).map(|step| Ok(encoder.next(middle + step)?.data.len())).sum::<Result<usize, _>>()?;
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
-        let (key, following) = (key as f64, following as f64 / f64::from(TRIAL));
+        let (key, following) = (key as f64, following as f64 / f64::from(SAMPLE_FRAMES));
         let per_second = 8.0 * (key + following * f64::from(self.shot.fps.per_second() - 1));
-        // Six steps of the quantizer double its step size, and about halve the bits.
+        // An increase of the quantizer by six doubles the step size and about halves the number of bits.
         let excess = 6.0 * (per_second / f64::from(bits_per_second(self.shot))).log2();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the quantizer's range")]
-        let coarser = excess.ceil().clamp(0.0, f64::from(COARSEST - FINEST)) as u8;
-        Ok(FINEST + coarser)
+        let increase = excess.ceil().clamp(0.0, f64::from(MAX_QUANTIZER - MIN_QUANTIZER)) as u8;
+        Ok(MIN_QUANTIZER + increase)
     }
 
     fn encode(&self, frames: Range<u32>, quantizer: u8) -> Result<Vec<AccessUnit>, RenderError> {
-        let units = Line::new(self, quantizer).and_then(|mut line| {
-            let units = frames.map(|frame| line.next(frame).inspect(|_| self.report()));
+        let units = FrameEncoder::new(self, quantizer).and_then(|mut encoder| {
+            let units = frames.map(|frame| encoder.next(frame).inspect(|_| self.report()));
             units.collect()
         });
         if units.is_err() {
@@ -92,27 +96,28 @@ impl Work<'_> {
     fn report(&self) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         *done += 1;
-        self.watch.frames(*done, self.shot.frames());
+        self.observer.frames(*done, self.shot.frames());
     }
 }
 
-/// One encoder and the frame it draws into.
-struct Line<'a> {
-    work: &'a Work<'a>,
+/// An encoder and the buffer for its frames.
+struct FrameEncoder<'a> {
+    job: &'a EncodeJob<'a>,
     sampler: Sampler,
     encoder: Encoder,
 }
 
-impl<'a> Line<'a> {
-    fn new(work: &'a Work<'a>, quantizer: u8) -> Result<Self, RenderError> {
-        let settings = settings(work.shot, quantizer);
+impl<'a> FrameEncoder<'a> {
+    fn new(job: &'a EncodeJob<'a>, quantizer: u8) -> Result<Self, RenderError> {
+        let settings = settings(job.shot, quantizer);
         let encoder = Encoder::with_api_config(OpenH264API::from_source(), settings).map_err(RenderError::encode)?;
-        Ok(Self { work, sampler: Sampler::new(work.shot.width, work.shot.height), encoder })
+        Ok(Self { job, sampler: Sampler::new(job.shot.width, job.shot.height), encoder })
     }
 
+    /// Draws and encodes a frame. Frames must be passed in order.
     fn next(&mut self, frame: u32) -> Result<AccessUnit, RenderError> {
-        let Work { picture, path, shot, watch, failed, .. } = self.work;
-        if failed.load(Ordering::Relaxed) || watch.cancelled() {
+        let EncodeJob { picture, path, shot, observer, failed, .. } = self.job;
+        if failed.load(Ordering::Relaxed) || observer.cancelled() {
             return Err(RenderError::Cancelled);
         }
         let drawn = self.sampler.draw(picture, path.at(shot.time_of(frame)))?;
@@ -121,18 +126,18 @@ impl<'a> Line<'a> {
             FrameType::IDR => true,
             FrameType::I | FrameType::P | FrameType::IPMixed => false,
             kind @ (FrameType::Skip | FrameType::Invalid) => {
-                return Err(RenderError::encode(format!("the encoder left out frame {frame} ({kind:?})")));
+                return Err(RenderError::encode(format!("the encoder skipped frame {frame} ({kind:?})")));
             }
         };
         Ok(AccessUnit { data: coded.to_vec(), keyframe })
     }
 }
 
-/// Quantizers to choose from: finer than the first nobody sees, coarser than the last everybody does.
-const FINEST: u8 = 22;
-const COARSEST: u8 = 38;
-/// Frames tried after the keyframe. The shortest clip has twelve behind its middle.
-const TRIAL: u32 = 2;
+/// Range of quantizers: below it, improvements are invisible; above it, artefacts are obvious.
+const MIN_QUANTIZER: u8 = 22;
+const MAX_QUANTIZER: u8 = 38;
+/// Number of sample frames after the keyframe. The second half of the shortest clip has twelve frames.
+const SAMPLE_FRAMES: u32 = 2;
 
 fn settings(shot: &Shot<'_>, quantizer: u8) -> EncoderConfig {
     let fps = shot.fps.per_second();
@@ -141,24 +146,25 @@ fn settings(shot: &Shot<'_>, quantizer: u8) -> EncoderConfig {
         .vui(VuiConfig::bt709())
         .usage_type(UsageType::CameraVideoRealTime)
         .complexity(Complexity::Low)
-        // Of the modes, this one is bounded by the quantizer's range and by nothing else.
+        // In this mode the quantizer range is the only constraint.
         .rate_control_mode(RateControlMode::Bufferbased)
         .qp(QpRange::new(quantizer, quantizer))
         .bitrate(BitRate::from_bps(bits_per_second(shot)))
         .max_frame_rate(FrameRate::from_hz(if fps == 24 { 24.0 } else { 30.0 }))
-        // A keyframe a second: seeking in a browser lands where one clicked.
+        // One keyframe per second, so that seeking in a browser is accurate.
         .intra_frame_period(IntraFramePeriod::from_num_frames(fps))
-        // The default drops pictures to hold the bit rate, and the clip would come out short.
+        // The default drops frames to keep the bit rate, which would shorten the clip.
         .skip_frames(false)
         .scene_change_detect(false)
-        // Both would treat what moves slowly as standing still, and a drift would come in steps.
+        // Both treat slow motion as a still image, so that a slow move would look jerky.
         .adaptive_quantization(false)
         .background_detection(false)
-        // Auto would look at the machine, and the bytes would follow it.
+        // The automatic setting depends on the number of cores, and the output on the setting.
         .num_threads(1)
 }
 
-/// The target, an eighth of a bit per pixel: 8 Mbit/s for 1920x1080 at 30. A picture of noise may exceed it.
+/// Returns the target bit rate: 1/8 bit per pixel, about 8 Mbit/s for 1920x1080 at 30 frames per second. Noise may exceed
+/// it.
 fn bits_per_second(shot: &Shot<'_>) -> u32 {
     (shot.width * shot.height / 8 * shot.fps.per_second()).max(400_000)
 }

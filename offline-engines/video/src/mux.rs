@@ -1,13 +1,14 @@
-//! Access units to an MP4 file.
+//! Muxes access units into an MP4 file.
 
 use muxide::api::{MuxerBuilder, VideoCodec};
 use muxide::codec::common::AnnexBNalIter;
 use muxide::codec::h264::{AvcConfig, extract_avc_config, nal_type};
 
 use crate::encode::AccessUnit;
-use crate::{RenderError, Shot};
+use crate::error::RenderError;
+use crate::shot::Shot;
 
-/// Wraps the units, one per frame, into a file whose index comes first.
+/// Writes the access units, one per frame, to an MP4 file whose index precedes the media data.
 pub(crate) fn mp4(units: Vec<AccessUnit>, shot: &Shot<'_>) -> Result<Vec<u8>, RenderError> {
     let fps = f64::from(shot.fps.per_second());
     let mut muxer = MuxerBuilder::new(Vec::new())
@@ -19,17 +20,18 @@ pub(crate) fn mp4(units: Vec<AccessUnit>, shot: &Shot<'_>) -> Result<Vec<u8>, Re
     for (frame, unit) in (0u32..).zip(units) {
         let mut data = unit.data;
         if unit.keyframe {
-            let own = extract_avc_config(&data)
+            let found = extract_avc_config(&data)
                 .ok_or_else(|| RenderError::encode(format!("keyframe {frame} has no parameter sets")))?;
             match &parameters {
-                None => parameters = Some(own),
-                // The file has room for one description of the stream, and both halves must fit it.
-                Some(first) if *first != own => {
+                None => parameters = Some(found),
+                // The track has a single decoder configuration, which must be valid for both halves.
+                Some(first) if *first != found => {
                     return Err(RenderError::encode(format!(
-                        "keyframe {frame} has other parameter sets than the first"
+                        "keyframe {frame} and the first keyframe have different parameter sets"
                     )));
                 }
-                // The first unit's sets become the file's description; an `avc1` track carries no others.
+                // The parameter sets of the first unit become the decoder configuration. An `avc1` track must not contain
+                // others.
                 Some(_) => data = without_parameter_sets(&data),
             }
         }
@@ -39,6 +41,7 @@ pub(crate) fn mp4(units: Vec<AccessUnit>, shot: &Shot<'_>) -> Result<Vec<u8>, Re
     Ok(muxer.into_writer())
 }
 
+/// Returns the access unit without SPS and PPS.
 fn without_parameter_sets(unit: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(unit.len());
     for nal in AnnexBNalIter::new(unit) {

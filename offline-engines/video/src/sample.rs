@@ -1,4 +1,4 @@
-//! From a picture and a crop to the planes of a frame: colour is converted once, every frame only resamples.
+//! Resamples a crop of the picture to the planes of a frame. Colours are converted once per clip, not per frame.
 
 use std::borrow::Cow;
 
@@ -7,25 +7,26 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::RgbImage;
 use openh264::formats::YUVSlices;
 
-use crate::{Crop, RenderError};
+use crate::camera::Crop;
+use crate::error::RenderError;
 
-/// A picture more than this many times larger than the frame is scaled down first. No move zooms deeper, so nothing
-/// that could be seen is lost, and the cost of a frame stops depending on the upload.
-const HEADROOM: f64 = 2.0;
+/// Maximum size of the picture in relation to the frame; larger pictures are scaled down first. No move zooms further, so
+/// no visible detail is lost, and the time per frame does not depend on the size of the input.
+const MAX_OVERSIZE: f64 = 2.0;
 
-/// The picture, scaled down where it is much larger than the frame.
-pub(crate) fn fit(picture: &RgbImage, width: u32, height: u32) -> Result<Cow<'_, RgbImage>, RenderError> {
+/// Scales the picture down if it is much larger than the frame.
+pub(crate) fn limit_size(picture: &RgbImage, width: u32, height: u32) -> Result<Cow<'_, RgbImage>, RenderError> {
     let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
-    let scale = HEADROOM * (f64::from(width) / w).max(f64::from(height) / h);
+    let scale = MAX_OVERSIZE * (f64::from(width) / w).max(f64::from(height) / h);
     if scale >= 1.0 {
         return Ok(Cow::Borrowed(picture));
     }
-    let shrunk = |side: f64| whole(side * scale).max(1);
-    scaled(picture, Crop { left: 0.0, top: 0.0, width: w, height: h }, shrunk(w), shrunk(h)).map(Cow::Owned)
+    let scaled = |side: f64| round_side(side * scale).max(1);
+    scale_crop(picture, Crop { left: 0.0, top: 0.0, width: w, height: h }, scaled(w), scaled(h)).map(Cow::Owned)
 }
 
-/// A part of the picture at another size, in RGB.
-pub(crate) fn scaled(picture: &RgbImage, part: Crop, width: u32, height: u32) -> Result<RgbImage, RenderError> {
+/// Scales a part of the picture to the given size.
+pub(crate) fn scale_crop(picture: &RgbImage, part: Crop, width: u32, height: u32) -> Result<RgbImage, RenderError> {
     let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
         .map_err(RenderError::encode)?;
     let mut target = RgbImage::new(width, height);
@@ -38,7 +39,7 @@ pub(crate) fn scaled(picture: &RgbImage, part: Crop, width: u32, height: u32) ->
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sides are positive and below 2^32")]
-pub(crate) fn whole(side: f64) -> u32 {
+pub(crate) fn round_side(side: f64) -> u32 {
     side.round() as u32
 }
 
@@ -51,7 +52,7 @@ fn options(part: Crop) -> ResizeOptions {
     )
 }
 
-/// A picture as BT.709 limited-range Y, Cb and Cr, all at full size.
+/// A picture as Y, Cb and Cr planes: BT.709 limited range, without chroma subsampling.
 #[derive(Debug)]
 pub(crate) struct Planes {
     width: u32,
@@ -76,7 +77,8 @@ impl Planes {
     }
 }
 
-/// BT.709, 16 to 235 and 16 to 240, in 16-bit fixed point. Each chroma row adds up to zero, so that grey stays grey.
+/// Converts to BT.709 limited range (luma 16 to 235, chroma 16 to 240) in 16-bit fixed point. The coefficients of each chroma
+/// component add up to zero, so that grey remains neutral.
 fn bt709(rgb: [u8; 3]) -> [u8; 3] {
     let [r, g, b] = rgb.map(i32::from);
     let level = |offset: i32, sum: i32| {
@@ -92,7 +94,7 @@ fn bt709(rgb: [u8; 3]) -> [u8; 3] {
     ]
 }
 
-/// Draws frames of one size into buffers it keeps.
+/// Draws frames of one size into reusable buffers.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     resizer: Resizer,
@@ -104,7 +106,7 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Sides are even.
+    /// Creates a sampler. Width and height must be even.
     pub(crate) fn new(width: u32, height: u32) -> Self {
         let pixels = width as usize * height as usize;
         Self {
@@ -117,16 +119,16 @@ impl Sampler {
         }
     }
 
-    /// Fills the frame with a part of the picture.
+    /// Draws a part of the picture, scaled to the frame.
     pub(crate) fn draw(&mut self, picture: &Planes, part: Crop) -> Result<YUVSlices<'_>, RenderError> {
         let (half_width, half_height) = (self.width / 2, self.height / 2);
-        // H.264 puts a chroma sample on the left of its two luma samples, not between them.
+        // In H.264 a chroma sample is co-located with the left of its two luma samples, not centred between them.
         let left = (part.left - part.width / f64::from(self.width) / 2.0).max(0.0);
-        let sited = Crop { left, ..part };
+        let chroma_part = Crop { left, ..part };
         let jobs = [
             (&picture.y, &mut self.y, part, self.width, self.height),
-            (&picture.cb, &mut self.cb, sited, half_width, half_height),
-            (&picture.cr, &mut self.cr, sited, half_width, half_height),
+            (&picture.cb, &mut self.cb, chroma_part, half_width, half_height),
+            (&picture.cr, &mut self.cr, chroma_part, half_width, half_height),
         ];
         for (from, to, part, width, height) in jobs {
             let source =
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_have_their_textbook_levels() {
+    fn primary_colours_have_the_bt709_levels() {
         assert_eq!(bt709([0, 0, 0]), [16, 128, 128]);
         assert_eq!(bt709([255, 255, 255]), [235, 128, 128]);
         assert_eq!(bt709([128, 128, 128]), [126, 128, 128]);
@@ -157,29 +159,29 @@ mod tests {
     }
 
     #[test]
-    fn a_small_picture_stays_and_a_huge_one_shrinks_with_its_shape() {
+    fn limit_size_scales_only_large_pictures_and_keeps_the_aspect_ratio() {
         let small = RgbImage::new(300, 200);
-        assert!(matches!(fit(&small, 640, 360).unwrap(), Cow::Borrowed(_)));
+        assert!(matches!(limit_size(&small, 640, 360).unwrap(), Cow::Borrowed(_)));
         let huge = RgbImage::new(4000, 2000);
-        assert_eq!(fit(&huge, 320, 180).unwrap().dimensions(), (720, 360));
+        assert_eq!(limit_size(&huge, 320, 180).unwrap().dimensions(), (720, 360));
     }
 
     #[test]
-    fn half_a_pixel_of_crop_moves_the_frame_by_half_a_pixel() {
+    fn crop_position_has_subpixel_precision() {
         let ramp = RgbImage::from_fn(256, 64, |x, _| Rgb([u8::try_from(x).unwrap(); 3]));
         let planes = Planes::from_rgb(&ramp);
         let mut sampler = Sampler::new(64, 64);
-        let mut middle = |left: f64| {
+        let mut row_sum = |left: f64| {
             let part = Crop { left, top: 0.0, width: 64.0, height: 64.0 };
             let frame = sampler.draw(&planes, part).unwrap();
             frame.y()[32 * 64..33 * 64].iter().map(|&luma| u32::from(luma)).sum::<u32>()
         };
-        let (whole, half, next) = (middle(40.0), middle(40.5), middle(41.0));
-        assert!(whole < half && half < next, "{whole} {half} {next}");
+        let (first, half, next) = (row_sum(40.0), row_sum(40.5), row_sum(41.0));
+        assert!(first < half && half < next, "{first} {half} {next}");
     }
 
     #[test]
-    fn the_frame_has_no_border_of_its_own() {
+    fn frame_of_a_grey_picture_has_no_border() {
         let grey = RgbImage::from_pixel(37, 91, Rgb([128; 3]));
         let planes = Planes::from_rgb(&grey);
         let mut sampler = Sampler::new(128, 72);

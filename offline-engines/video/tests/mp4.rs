@@ -1,31 +1,31 @@
-//! A reader for just the boxes the tests look at.
+//! A parser for the MP4 boxes that the tests check.
 
-/// What the file says about itself, and its access units with their parameter sets as Annex B.
-pub(crate) struct Film {
-    /// Kinds of the boxes at the top, in order.
+/// Metadata and access units of an MP4 file.
+pub(crate) struct Mp4 {
+    /// Types of the top-level boxes, in order.
     pub(crate) layout: Vec<String>,
     /// Width and height from the sample entry.
     pub(crate) size: (u16, u16),
     /// Profile from the decoder configuration.
     pub(crate) profile: u8,
-    /// Length of the movie in milliseconds.
+    /// Duration in milliseconds.
     pub(crate) milliseconds: u32,
-    /// Time from one picture to the next, in units of 1/90000 s, run by run.
+    /// Runs of frames with the same duration: number of frames, and duration in units of 1/90000 s.
     pub(crate) durations: Vec<(u32, u32)>,
-    /// Numbers of the keyframes, from 1.
+    /// Numbers of the keyframes, starting at 1.
     pub(crate) keyframes: Vec<u32>,
-    /// The parameter sets, to be decoded first.
+    /// The parameter sets in Annex B format; a decoder needs them first.
     pub(crate) parameters: Vec<u8>,
-    /// One per picture.
+    /// The access units in Annex B format, one per frame.
     pub(crate) units: Vec<Vec<u8>>,
 }
 
-impl Film {
+impl Mp4 {
     pub(crate) fn parse(file: &[u8]) -> Self {
         let layout = boxes(file).into_iter().map(|(kind, _)| kind).collect();
         let moov = find(file, "moov");
         let table = ["trak", "mdia", "minf", "stbl"].iter().fold(moov, |inside, kind| find(inside, kind));
-        // The sample description: 8 bytes of list header, then the entry: 8 of box header, 78 of its own.
+        // stsd: 8 bytes of version, flags and entry count, then the sample entry: 8 bytes of box header, 78 bytes of fields.
         let entry = &find(table, "stsd")[16..];
         let half = |at: usize| u16::from_be_bytes([entry[at], entry[at + 1]]);
         let description = find(&entry[78..], "avcC");
@@ -35,7 +35,7 @@ impl Film {
 
         let sizes: Vec<u32> = numbers(&find(table, "stsz")[12..]);
         let chunks = numbers(&find(table, "stco")[8..]);
-        assert_eq!(chunks.len(), 1, "all pictures lie in one chunk");
+        assert_eq!(chunks.len(), 1, "all frames are in one chunk");
         let mut at = chunks[0] as usize;
         let units = sizes
             .iter()
@@ -58,6 +58,7 @@ impl Film {
     }
 }
 
+/// Returns the type and the content of each box.
 fn boxes(mut bytes: &[u8]) -> Vec<(String, &[u8])> {
     let mut found = Vec::new();
     while bytes.len() >= 8 {
@@ -80,6 +81,7 @@ fn annex_b(nal: &[u8]) -> Vec<u8> {
     [&[0, 0, 0, 1], nal].concat()
 }
 
+/// Replaces length prefixes by start codes.
 fn start_codes(mut unit: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     while !unit.is_empty() {

@@ -1,6 +1,6 @@
-//! Whole clips, read back with our own box reader and the codec's decoder.
+//! Renders clips and checks them with an MP4 parser and an H.264 decoder.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the answer")]
+#![expect(clippy::unwrap_used, reason = "a panic in a helper fails the calling test")]
 
 #[path = "mp4.rs"]
 mod mp4;
@@ -8,23 +8,24 @@ mod mp4;
 use std::sync::Mutex;
 
 use image::{Rgb, RgbImage};
-use mp4::Film;
+use mp4::Mp4;
 use offline_video::{
-    FrameRate, RenderError, Rendered, SHEET_COLUMNS, SHEET_ROWS, Shot, THUMBNAIL_WIDTH, TILE_SIDE, Watch, render,
+    FrameRate, Observer, RenderError, Rendered, SHEET_COLUMNS, SHEET_ROWS, Shot, THUMBNAIL_WIDTH, TILE_SIDE, render,
 };
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
 
-struct Unwatched;
+/// Ignores the progress.
+struct NoObserver;
 
-impl Watch for Unwatched {
+impl Observer for NoObserver {
     fn frames(&self, _: u32, _: u32) {}
     fn cancelled(&self) -> bool {
         false
     }
 }
 
-/// Four quarters of different colour with a white disc in the middle.
+/// Returns a picture of four quarters in different colours with a white disc in the middle.
 fn picture(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let (dx, dy) = (f64::from(x) - f64::from(width) / 2.0, f64::from(y) - f64::from(height) / 2.0);
@@ -43,13 +44,13 @@ fn shot<'a>(picture: &'a RgbImage, prompt: &'a str) -> Shot<'a> {
 }
 
 fn rendered(shot: &Shot<'_>) -> Rendered {
-    render(shot, &Unwatched).unwrap()
+    render(shot, &NoObserver).unwrap()
 }
 
-/// Every picture of the clip, as RGB.
-fn decode(film: &Film) -> Vec<RgbImage> {
+/// Decodes all frames to RGB.
+fn decode(mp4: &Mp4) -> Vec<RgbImage> {
     let mut decoder = Decoder::new().unwrap();
-    assert!(decoder.decode(&film.parameters).unwrap().is_none());
+    assert!(decoder.decode(&mp4.parameters).unwrap().is_none());
     let mut pictures = Vec::new();
     let mut keep = |yuv: &openh264::decoder::DecodedYUV<'_>| {
         let (width, height) = yuv.dimensions();
@@ -61,7 +62,7 @@ fn decode(film: &Film) -> Vec<RgbImage> {
             bt709_to_rgb(planes(x as usize, y as usize))
         }));
     };
-    for unit in &film.units {
+    for unit in &mp4.units {
         if let Some(yuv) = decoder.decode(unit).unwrap() {
             keep(&yuv);
         }
@@ -89,43 +90,43 @@ fn close(found: Rgb<u8>, expected: [u8; 3]) -> bool {
 }
 
 #[test]
-fn the_file_starts_at_once_and_says_what_was_asked_for() {
+fn mp4_has_a_leading_index_and_the_requested_properties() {
     let picture = picture(400, 300);
     let clip = rendered(&Shot { seconds: 2, ..shot(&picture, "zoom in") });
-    let film = Film::parse(&clip.mp4);
-    assert_eq!(film.layout, ["ftyp", "moov", "mdat"]);
-    assert_eq!(film.size, (320, 180));
-    assert_eq!(film.profile, 100);
-    assert_eq!(film.milliseconds, 2000);
-    assert_eq!(film.durations, [(60, 3000)]);
-    assert_eq!((clip.frames, film.units.len()), (60, 60));
-    assert_eq!(film.keyframes, [1, 31]);
+    let mp4 = Mp4::parse(&clip.mp4);
+    assert_eq!(mp4.layout, ["ftyp", "moov", "mdat"]);
+    assert_eq!(mp4.size, (320, 180));
+    assert_eq!(mp4.profile, 100);
+    assert_eq!(mp4.milliseconds, 2000);
+    assert_eq!(mp4.durations, [(60, 3000)]);
+    assert_eq!((clip.frames, mp4.units.len()), (60, 60));
+    assert_eq!(mp4.keyframes, [1, 31]);
 }
 
 #[test]
-fn a_film_at_24_has_24_pictures_a_second() {
+fn frame_rate_of_24_yields_24_frames_per_second() {
     let picture = picture(200, 200);
     let clip = rendered(&Shot { fps: FrameRate::Fps24, seconds: 3, ..shot(&picture, "pan left") });
-    let film = Film::parse(&clip.mp4);
-    assert_eq!(film.durations, [(72, 3750)]);
-    assert_eq!(film.milliseconds, 3000);
-    // The second encoder starts in the middle, and no keyframe is more than a second away.
-    assert_eq!(film.keyframes, [1, 25, 37, 61]);
+    let mp4 = Mp4::parse(&clip.mp4);
+    assert_eq!(mp4.durations, [(72, 3750)]);
+    assert_eq!(mp4.milliseconds, 3000);
+    // The second encoder starts in the middle with a keyframe; keyframes are at most one second apart.
+    assert_eq!(mp4.keyframes, [1, 25, 37, 61]);
 }
 
 #[test]
-fn every_picture_decodes_in_the_size_of_the_clip() {
+fn all_frames_decode_with_the_requested_size() {
     let picture = picture(320, 180);
-    let film = Film::parse(&rendered(&shot(&picture, "orbit, handheld")).mp4);
-    let decoded = decode(&film);
+    let mp4 = Mp4::parse(&rendered(&shot(&picture, "orbit, handheld")).mp4);
+    let decoded = decode(&mp4);
     assert_eq!(decoded.len(), 30);
     assert!(decoded.iter().all(|picture| picture.dimensions() == (320, 180)));
 }
 
 #[test]
-fn a_still_shot_shows_the_picture_it_was_given() {
+fn still_shot_shows_the_picture() {
     let picture = picture(320, 180);
-    let decoded = decode(&Film::parse(&rendered(&shot(&picture, "static shot")).mp4));
+    let decoded = decode(&Mp4::parse(&rendered(&shot(&picture, "static shot")).mp4));
     for (number, frame) in decoded.iter().enumerate() {
         assert!(close(*frame.get_pixel(160, 90), [250, 250, 250]), "frame {number}");
         assert!(close(*frame.get_pixel(40, 30), [200, 40, 40]), "frame {number}");
@@ -137,25 +138,25 @@ fn a_still_shot_shows_the_picture_it_was_given() {
 }
 
 #[test]
-fn a_pan_ends_elsewhere_and_never_jumps_not_even_between_the_encoders() {
+fn pan_moves_smoothly_across_the_boundary_between_the_encoders() {
     let picture = picture(480, 270);
-    let decoded = decode(&Film::parse(&rendered(&Shot { seconds: 2, ..shot(&picture, "fast pan right") }).mp4));
+    let decoded = decode(&Mp4::parse(&rendered(&Shot { seconds: 2, ..shot(&picture, "fast pan right") }).mp4));
     assert!(difference(&decoded[0], &decoded[59]) > 8.0);
     let steps: Vec<f64> = decoded.windows(2).map(|pair| difference(&pair[0], &pair[1])).collect();
     let largest = steps.iter().copied().fold(0.0, f64::max);
-    let around_the_border = steps[28].max(steps[30]);
-    assert!(steps[29] < 1.5 * around_the_border, "{} beside {around_the_border}", steps[29]);
+    let around_the_boundary = steps[28].max(steps[30]);
+    assert!(steps[29] < 1.5 * around_the_boundary, "{} beside {around_the_boundary}", steps[29]);
     assert!(largest < 5.0, "{largest}");
 }
 
 #[test]
-fn the_picture_fills_the_frame_whatever_its_shape() {
+fn picture_of_any_aspect_ratio_fills_the_frame() {
     let bright = |width, height| RgbImage::from_pixel(width, height, Rgb([200, 180, 160]));
     for (width, height) in [(64, 900), (900, 64), (20, 20), (2000, 1500)] {
         let picture = bright(width, height);
         for (frame_width, frame_height) in [(320, 180), (180, 320), (64, 64)] {
             let shot = Shot { width: frame_width, height: frame_height, ..shot(&picture, "zoom out, pan left") };
-            let decoded = decode(&Film::parse(&rendered(&shot).mp4));
+            let decoded = decode(&Mp4::parse(&rendered(&shot).mp4));
             for frame in [&decoded[0], &decoded[14], &decoded[29]] {
                 assert_eq!(frame.dimensions(), (frame_width, frame_height));
                 assert!(frame.pixels().all(|&pixel| close(pixel, [200, 180, 160])), "{width}x{height}");
@@ -165,7 +166,7 @@ fn the_picture_fills_the_frame_whatever_its_shape() {
 }
 
 #[test]
-fn a_picture_of_noise_stays_near_the_target_size() {
+fn file_size_of_noise_is_below_four_times_the_target() {
     let mut state = 1u32;
     let noise = RgbImage::from_fn(640, 360, |_, _| {
         Rgb([(); 3].map(|()| {
@@ -176,12 +177,12 @@ fn a_picture_of_noise_stays_near_the_target_size() {
     let clip = rendered(&Shot { width: 640, height: 360, seconds: 2, ..shot(&noise, "fast pan left") });
     let target = 640 * 360 / 8 * 30 * 2 / 8;
     assert!(clip.mp4.len() < 4 * target, "{} for {target}", clip.mp4.len());
-    let calm = rendered(&Shot { width: 640, height: 360, seconds: 2, ..shot(&picture(640, 360), "fast pan left") });
-    assert!(calm.mp4.len() < target, "{} for {target}", calm.mp4.len());
+    let simple = rendered(&Shot { width: 640, height: 360, seconds: 2, ..shot(&picture(640, 360), "fast pan left") });
+    assert!(simple.mp4.len() < target, "{} for {target}", simple.mp4.len());
 }
 
 #[test]
-fn the_same_shot_gives_the_same_bytes_and_another_seed_other_ones() {
+fn equal_shots_yield_equal_bytes_and_seeds_vary_them() {
     let picture = picture(300, 300);
     let clip = rendered(&shot(&picture, "a lighthouse"));
     assert!(clip == rendered(&shot(&picture, "a lighthouse")));
@@ -189,7 +190,7 @@ fn the_same_shot_gives_the_same_bytes_and_another_seed_other_ones() {
 }
 
 #[test]
-fn thumbnail_and_spritesheet_are_small_jpegs_of_the_clip() {
+fn thumbnail_and_spritesheet_are_jpegs_of_the_documented_size() {
     let picture = picture(1280, 720);
     let clip = rendered(&Shot { width: 1280, height: 720, ..shot(&picture, "static") });
     let thumbnail = image::load_from_memory(&clip.thumbnail).unwrap().into_rgb8();
@@ -202,51 +203,51 @@ fn thumbnail_and_spritesheet_are_small_jpegs_of_the_clip() {
     }
 }
 
-/// Gives up after some frames.
-struct Impatient {
-    heard: Mutex<Vec<(u32, u32)>>,
-    patience: u32,
+/// Records the progress and cancels after a number of frames.
+struct CancelAfter {
+    reports: Mutex<Vec<(u32, u32)>>,
+    limit: u32,
 }
 
-impl Impatient {
-    fn new(patience: u32) -> Self {
-        Self { heard: Mutex::new(Vec::new()), patience }
+impl CancelAfter {
+    fn new(limit: u32) -> Self {
+        Self { reports: Mutex::new(Vec::new()), limit }
     }
 }
 
-impl Watch for Impatient {
+impl Observer for CancelAfter {
     fn frames(&self, done: u32, total: u32) {
-        self.heard.lock().unwrap().push((done, total));
+        self.reports.lock().unwrap().push((done, total));
     }
     fn cancelled(&self) -> bool {
-        self.heard.lock().unwrap().last().is_some_and(|(done, _)| *done >= self.patience)
+        self.reports.lock().unwrap().last().is_some_and(|(done, _)| *done >= self.limit)
     }
 }
 
 #[test]
-fn progress_counts_every_frame_once_and_in_order() {
+fn progress_reports_every_frame_once_and_in_order() {
     let picture = picture(320, 180);
-    let watch = Impatient::new(u32::MAX);
-    render(&shot(&picture, ""), &watch).unwrap();
+    let observer = CancelAfter::new(u32::MAX);
+    render(&shot(&picture, ""), &observer).unwrap();
     let expected: Vec<(u32, u32)> = (1..=30).map(|done| (done, 30)).collect();
-    assert_eq!(*watch.heard.lock().unwrap(), expected);
+    assert_eq!(*observer.reports.lock().unwrap(), expected);
 }
 
 #[test]
-fn a_cancelled_render_stops_within_a_frame() {
+fn cancelled_render_stops_within_one_frame() {
     let picture = picture(320, 180);
-    let watch = Impatient::new(5);
-    let outcome = render(&Shot { seconds: 60, ..shot(&picture, "") }, &watch);
+    let observer = CancelAfter::new(5);
+    let outcome = render(&Shot { seconds: 60, ..shot(&picture, "") }, &observer);
     assert!(matches!(outcome, Err(RenderError::Cancelled)));
-    // The other thread may be in the middle of one.
-    assert!(watch.heard.lock().unwrap().len() <= 6);
+    // The other thread may finish the frame that it is encoding.
+    assert!(observer.reports.lock().unwrap().len() <= 6);
 }
 
 #[test]
-fn what_cannot_be_rendered_is_refused_before_any_work() {
+fn invalid_shot_is_an_error_before_any_frame_is_encoded() {
     let picture = picture(320, 180);
-    let watch = Impatient::new(0);
-    let outcome = render(&Shot { width: 321, ..shot(&picture, "") }, &watch);
+    let observer = CancelAfter::new(0);
+    let outcome = render(&Shot { width: 321, ..shot(&picture, "") }, &observer);
     assert!(matches!(outcome, Err(RenderError::BadSize { width: 321, height: 180 })));
-    assert!(watch.heard.lock().unwrap().is_empty());
+    assert!(observer.reports.lock().unwrap().is_empty());
 }

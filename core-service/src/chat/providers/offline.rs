@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
-use offline_chat::{Answer, Choice, Finish, Format, PastCall, Role, Tool, ToolChoice, Turn, answer};
+use offline_chat::{Choice, Completion, FinishReason, Format, PastCall, Role, Tool, ToolChoice, Turn, complete};
 use triptych_proto::{
     chat_stream::ChatChunk,
     time,
@@ -51,8 +51,8 @@ impl OfflineChat {
     }
 
     /// Makes the whole answer. The engine is pure computation, kept off the async threads.
-    async fn answer(request: pb::ChatRequest) -> Result<Answer, ProviderError> {
-        let work = tokio::task::spawn_blocking(move || answer(&translate(request)?).map_err(|error| refused(&error)));
+    async fn answer(request: pb::ChatRequest) -> Result<Completion, ProviderError> {
+        let work = tokio::task::spawn_blocking(move || complete(&translate(request)?).map_err(|error| refused(&error)));
         work.await.map_err(|error| ProviderError::Broken(format!("the offline engine broke: {error}")))?
     }
 }
@@ -114,7 +114,7 @@ impl ChatProvider for OfflineChat {
         if fault == Some(Fault::StreamCut) {
             return Err(cut());
         }
-        let Answer { choices, prompt_tokens, completion_tokens } =
+        let Completion { choices, prompt_tokens, completion_tokens } =
             within(call.context.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
         Ok(pb::CreateChatResponse {
             create_time: Some(time::now()),
@@ -185,11 +185,11 @@ fn usage(prompt_tokens: u64, completion_tokens: u64) -> pb::Usage {
     }
 }
 
-fn finish_reason(finish: Finish) -> String {
+fn finish_reason(finish: FinishReason) -> String {
     match finish {
-        Finish::Stop => "stop",
-        Finish::Length => "length",
-        Finish::ToolCalls => "tool_calls",
+        FinishReason::Stop => "stop",
+        FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
     }
     .to_owned()
 }
@@ -210,7 +210,7 @@ fn whole(choice: Choice, index: u32) -> pb::ChatChoice {
             tool_calls: tool_calls.collect(),
             ..pb::ChatMessage::default()
         }),
-        finish_reason: finish_reason(choice.finish),
+        finish_reason: finish_reason(choice.finish_reason),
         ..pb::ChatChoice::default()
     }
 }
@@ -238,7 +238,7 @@ fn pieces(choice: Choice, index: u32) -> Vec<pb::StreamChatResponse> {
             tool_delta(pb::ToolCallDelta { index: place, function: Some(more), ..pb::ToolCallDelta::default() })
         }));
     }
-    let last = (pb::ChatDelta::default(), Some(finish_reason(choice.finish)));
+    let last = (pb::ChatDelta::default(), Some(finish_reason(choice.finish_reason)));
     let create_time = Some(time::now());
     let steps = deltas.into_iter().map(|delta| (delta, None)).chain(std::iter::once(last));
     let steps = steps.map(|(delta, finish_reason)| pb::StreamChatResponse {

@@ -1,23 +1,23 @@
-//! The English sentences.
+//! The English templates.
 
-use super::{Phrases, Story};
+use super::types::{Phrases, Story};
 
 pub(crate) static PHRASES: Phrases = Phrases {
-    honesty: &[
+    disclosures: &[
         "This is Triptych's built-in offline engine, not a language model. Set CHAT_BASE_URL to connect a real one.",
         "You are talking to Triptych's built-in offline engine, which is not a language model. To connect a real one, set CHAT_BASE_URL.",
         "No language model is connected: Triptych's built-in offline engine is answering. Set CHAT_BASE_URL and a real one takes over.",
         "Triptych's built-in offline engine here, not a language model; setting CHAT_BASE_URL connects a real one.",
     ],
-    honesty_short: "(From Triptych's offline engine, not a language model; set CHAT_BASE_URL to connect one.)",
+    short_disclosure: "(From Triptych's offline engine, not a language model; set CHAT_BASE_URL to connect one.)",
     context: "This is question {count} of our conversation; before it you wrote “{earlier}”.",
-    greeting: &[
+    greetings: &[
         "Hello! Your request arrived in one piece, and so does this answer, token by token if you stream it.",
         "Hi, good to see you! The whole path from your client to this engine and back is working.",
         "Welcome! If you can read this, your client, the gateway and the engine behind it understand each other.",
     ],
-    echo: "You asked me to say it, so here it is:\n\n{said}",
-    other: &[
+    echo: "You asked me to say it, so here it is:\n\n{text}",
+    fallbacks: &[
         "Your question about “{topic}” got through. I know nothing about it and will not guess, but this is how a good answer to \
          it could be laid out:\n\n\
          1. **In one sentence:** what it comes down to, without jargon.\n\
@@ -35,11 +35,11 @@ pub(crate) static PHRASES: Phrases = Phrases {
          - Can its central claim be checked, and where?\n\
          - Does it say what it is unsure about?",
     ],
-    nothing_asked: "There is no user message to answer. Send one with the role `user`, and the reply will pick it up.",
+    no_user_message: "There is no user message to answer. Send one with the role `user`, and the reply will pick it up.",
     attachments: "Your message came with {kinds}. It arrived, but this engine cannot look into it.",
-    result: "The tool answered, and this is its result, unchanged:\n\n> {result}\n\nA connected model would now put it into its own words.",
+    tool_result: "The tool answered, and this is its result, unchanged:\n\n> {result}\n\nA connected model would now put it into its own words.",
     code: "It comes with a small shelf of tested examples, and this one fits:\n\n```{language}\n{code}\n```",
-    try_next: &[
+    suggestions: &[
         "Meanwhile, you can ask for a story, for a prompt for an image, or for how to sort a list in Python, or offer a tool and see it called.",
         "What works right now: streaming, `max_tokens`, `stop`, `n`, `seed`, tools, and JSON that fits your schema.",
         "Try the same request with `stream` on, or with a JSON Schema as `response_format`; both work offline.",
@@ -81,14 +81,14 @@ pub(crate) static PHRASES: Phrases = Phrases {
         "watercolour on rough paper",
         "layered depth in the manner of a woodblock print",
     ],
-    moves: &[
+    camera_moves: &[
         "slow pan from left to right",
         "gentle push-in",
         "a drone rising straight up",
         "a slow orbit around the subject",
         "a steady tracking shot",
     ],
-    numbered: "(Alternative {number}.)",
+    alternative: "(Alternative {number}.)",
     comma: ", ",
     period: ".",
     story: Story {
@@ -117,7 +117,7 @@ pub(crate) static PHRASES: Phrases = Phrases {
             "nobody else could remember the winter before",
             "the stars had started to rearrange themselves",
         ],
-        frame: "**The Keeper of Small Hours**\n\n\
+        template: "**The Keeper of Small Hours**\n\n\
                 There once lived {hero} {place}. The days were alike as pebbles, and that was how they were meant to be: the kettle at six, the log \
                 book at seven, the long walk before the rain.\n\n\
                 Then, one evening, between the log book and the lamp, there lay {find}. Nobody had come up the stairs. Nobody could have. \

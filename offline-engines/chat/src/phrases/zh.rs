@@ -1,23 +1,23 @@
-//! The Chinese sentences.
+//! The Chinese templates.
 
-use super::{Phrases, Story};
+use super::types::{Phrases, Story};
 
 pub(crate) static PHRASES: Phrases = Phrases {
-    honesty: &[
+    disclosures: &[
         "我是 Triptych 内置的离线引擎，不是语言模型。设置 CHAT_BASE_URL 即可接入真正的模型。",
         "现在回答您的是 Triptych 内置离线引擎，并不是语言模型；要接入真正的模型，请设置 CHAT_BASE_URL。",
         "目前没有接入语言模型，由 Triptych 内置离线引擎作答。设置 CHAT_BASE_URL 后，真正的模型就会接手。",
         "这里是 Triptych 内置离线引擎，不是语言模型；设置 CHAT_BASE_URL 就能连接一个。",
     ],
-    honesty_short: "（由 Triptych 离线引擎生成，并非语言模型；设置 CHAT_BASE_URL 可接入模型。）",
+    short_disclosure: "（由 Triptych 离线引擎生成，并非语言模型；设置 CHAT_BASE_URL 可接入模型。）",
     context: "这是我们对话中的第 {count} 个问题，上一个是“{earlier}”。",
-    greeting: &[
+    greetings: &[
         "您好！您的请求已完整送达，这条回答也会原样返回；如果开启流式输出，会逐个词元到达。",
         "你好，很高兴见到您！从客户端到引擎再返回，整条链路都工作正常。",
         "欢迎！看到这句话，说明客户端、网关和引擎之间已经连通。",
     ],
-    echo: "您让我说的话在这里：\n\n{said}",
-    other: &[
+    echo: "您让我说的话在这里：\n\n{text}",
+    fallbacks: &[
         "您关于“{topic}”的问题已经收到。我对它一无所知，也不会乱猜，不过一个好的回答可以这样组织：\n\n\
          1. **一句话概括：** 不用术语说清要点。\n\
          2. **一个例子：** 具体而且可以核实。\n\
@@ -32,11 +32,11 @@ pub(crate) static PHRASES: Phrases = Phrases {
          - 核心说法能否核实，在哪里核实？\n\
          - 它有没有说明哪些地方不确定？",
     ],
-    nothing_asked: "没有可以回答的用户消息。请发送一条角色为 `user` 的消息。",
+    no_user_message: "没有可以回答的用户消息。请发送一条角色为 `user` 的消息。",
     attachments: "您的消息附带了{kinds}。它已经送达，但这个引擎看不懂其中的内容。",
-    result: "工具已返回结果，原样如下：\n\n> {result}\n\n接入模型后，它会用自己的话来表述。",
+    tool_result: "工具已返回结果，原样如下：\n\n> {result}\n\n接入模型后，它会用自己的话来表述。",
     code: "引擎自带少量验证过的示例，其中正好有这一个：\n\n```{language}\n{code}\n```",
-    try_next: &[
+    suggestions: &[
         "现在就可以试试：请我写一个故事、给一个图片提示词、问怎样用 Python 排序列表，或者提供一个工具看它被调用。",
         "目前可用的功能：流式输出、`max_tokens`、`stop`、`n`、`seed`、工具调用，以及符合您 JSON Schema 的输出。",
         "可以用同样的请求开启 `stream`，或者在 `response_format` 里给出 JSON Schema，离线也都能用。",
@@ -66,8 +66,8 @@ pub(crate) static PHRASES: Phrases = Phrases {
     ],
     palettes: &["琥珀色与深青色", "柔和的绿与银灰", "珊瑚红、紫与金", "冷蓝色调中一点红", "大地色与奶油白"],
     styles: &["广角构图，前景鲜明", "油画笔触，质感清晰", "清晰的摄影细节", "粗纹纸上的水彩", "如木版画般的层次"],
-    moves: &["镜头从左向右缓慢平移", "镜头轻轻推近", "无人机垂直上升", "镜头缓缓环绕主体", "平稳的跟随镜头"],
-    numbered: "（第 {number} 个备选答案）",
+    camera_moves: &["镜头从左向右缓慢平移", "镜头轻轻推近", "无人机垂直上升", "镜头缓缓环绕主体", "平稳的跟随镜头"],
+    alternative: "（第 {number} 个备选答案）",
     comma: "，",
     period: "。",
     story: Story {
@@ -80,7 +80,7 @@ pub(crate) static PHRASES: Phrases = Phrases {
             "再没有人记得去年的冬天",
             "星星开始变换位置",
         ],
-        frame: "**守夜人**\n\n\
+        template: "**守夜人**\n\n\
                 从前，在{place}，住着一位{hero}。日子像卵石一样彼此相似，也本该如此：六点烧水，七点记日志，下雨之前走一段长路。\n\n\
                 一天傍晚，在日志和灯之间，多了{find}。没有人上过楼，也不可能有人上来。它被放进抽屉，抽屉上了锁，第二天清晨，它又躺在桌上。\n\n\
                 那个星期快结束时，{trouble}。人们来敲门，起先是询问，后来是抱怨，最后只是坐在炉边，不想独自一人。总得有人做点什么，而唯一没有人试过的，就是相信这件奇怪的礼物。\n\n\

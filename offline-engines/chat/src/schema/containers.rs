@@ -2,47 +2,50 @@
 
 use serde_json::{Map, Value};
 
+use super::fill::Fill;
+use super::place::Place;
 use super::resolve::list;
-use super::{Fill, Place, Writer};
-use crate::Error;
+use super::writer::Writer;
+use crate::error::Error;
 
-/// Items of a list that may be as long as it likes.
-const USUAL_ITEMS: u64 = 2;
-/// Items beyond this are refused.
-const MOST_ITEMS: u64 = 2_000;
+/// Number of items of an array without bounds.
+const DEFAULT_ITEMS: u64 = 2;
+/// Maximum number of items.
+const MAX_ITEMS: u64 = 2_000;
 
 impl Writer<'_> {
+    /// Writes an object: required members, the optional ones that [`Fill`] selects, and enough to reach `minProperties`.
     pub(super) fn object(&mut self, schema: &Value, place: &Place) -> Result<Value, Error> {
         let required: Vec<&str> = list(schema, "required").iter().filter_map(Value::as_str).collect();
-        let none = Map::new();
-        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+        let empty = Map::new();
+        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
         let others = schema.get("additionalProperties").unwrap_or(&Value::Bool(true));
         let count =
             |keyword: &str| schema.get(keyword).and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
-        let most = count("maxProperties").unwrap_or(usize::MAX);
-        let least = count("minProperties").unwrap_or(0);
+        let max = count("maxProperties").unwrap_or(usize::MAX);
+        let min = count("minProperties").unwrap_or(0);
 
         let mut members = Map::new();
-        let mut optional_left = most.saturating_sub(required.len());
-        let deep = self.deep(place);
+        let mut optional_left = max.saturating_sub(required.len());
+        let required_only = self.required_only(place);
         for (name, member) in properties {
-            let needed = required.contains(&name.as_str());
-            let welcome = optional_left > 0
-                && self.resolver.height(member).is_some()
+            let is_required = required.contains(&name.as_str());
+            let is_selected = optional_left > 0
+                && self.resolver.min_depth(member).is_some()
                 && match self.fill {
-                    Fill::Everything => !deep,
-                    Fill::Evident { .. } => self.proposals.evident(member, name),
+                    Fill::AllMembers => !required_only,
+                    Fill::MentionedMembers { .. } => self.suggestions.has_value(member, name),
                 };
-            if !needed && !welcome {
+            if !is_required && !is_selected {
                 continue;
             }
             match self.write(member, &place.member(name)) {
                 Ok(value) => {
-                    optional_left -= usize::from(!needed);
+                    optional_left -= usize::from(!is_required);
                     members.insert(name.clone(), value);
                 }
-                Err(error) if needed => return Err(error),
-                // An optional member nobody can write is better left out.
+                Err(error) if is_required => return Err(error),
+                // An optional member that cannot be written is omitted.
                 Err(_) => {}
             }
         }
@@ -51,41 +54,43 @@ impl Writer<'_> {
                 continue;
             }
             if *others == Value::Bool(false) {
-                return Err(place
-                    .refuse(format!("requires `{name}`, which `properties` and `additionalProperties` do not allow")));
+                return Err(place.error(format!(
+                    "`required` names `{name}`, which `properties` and `additionalProperties` do not allow"
+                )));
             }
             let value = self.write(others, &place.member(name))?;
             members.insert(name.to_owned(), value);
         }
-        self.fill_up(&mut members, properties, others, least, place)?;
-        if members.len() > most {
-            return Err(place.refuse("`maxProperties` is below the number of required members"));
+        self.add_members(&mut members, properties, others, min, place)?;
+        if members.len() > max {
+            return Err(place.error("`maxProperties` must not be less than the number of required members"));
         }
         Ok(Value::Object(members))
     }
 
-    /// Adds members until there are enough of them; and one to a map that would otherwise show nothing.
-    fn fill_up(
+    /// Adds members until there are `min` of them. A map (no `properties`, a schema for the others) gets at least one.
+    fn add_members(
         &mut self,
         members: &mut Map<String, Value>,
         properties: &Map<String, Value>,
         others: &Value,
-        least: usize,
+        min: usize,
         place: &Place,
     ) -> Result<(), Error> {
         for (name, member) in properties {
-            if members.len() < least && !members.contains_key(name) {
+            if members.len() < min && !members.contains_key(name) {
                 let value = self.write(member, &place.member(name))?;
                 members.insert(name.clone(), value);
             }
         }
-        let is_map = properties.is_empty() && others.is_object() && self.fill == Fill::Everything && !self.deep(place);
-        let wanted = least.max(usize::from(is_map && members.is_empty()));
+        let is_map =
+            properties.is_empty() && others.is_object() && self.fill == Fill::AllMembers && !self.required_only(place);
+        let wanted = min.max(usize::from(is_map && members.is_empty()));
         let mut number = 0;
         while members.len() < wanted {
             number += 1;
             if *others == Value::Bool(false) || self.values_left == 0 {
-                return Err(place.refuse("`minProperties` asks for more members than the schema allows"));
+                return Err(place.error("`minProperties` is greater than the number of members that the schema allows"));
             }
             let name = format!("key_{number}");
             if !members.contains_key(&name) && !properties.contains_key(&name) {
@@ -96,49 +101,50 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Writes an array of a few items, or of as many as `minItems` requires.
     pub(super) fn array(&mut self, schema: &Value, place: &Place) -> Result<Value, Error> {
         let count = |keyword: &str| schema.get(keyword).and_then(Value::as_u64);
-        let least = count("minItems").unwrap_or(0);
-        if least > MOST_ITEMS {
-            return Err(place.refuse(format!("asks for more than {MOST_ITEMS} items")));
+        let min = count("minItems").unwrap_or(0);
+        if min > MAX_ITEMS {
+            return Err(place.error(format!("`minItems` must be at most {MAX_ITEMS}")));
         }
         let first = list(schema, "prefixItems");
         let rest = schema.get("items").unwrap_or(&Value::Bool(true));
-        let endless = self.resolver.height(rest).is_none();
-        let usual = match self.fill {
-            _ if self.deep(place) => 0,
-            Fill::Everything => USUAL_ITEMS.max(first.len() as u64),
-            Fill::Evident { .. } => self.proposals.items(rest, &place.item().name).max(1),
+        let infinite = self.resolver.min_depth(rest).is_none();
+        let default = match self.fill {
+            _ if self.required_only(place) => 0,
+            Fill::AllMembers => DEFAULT_ITEMS.max(first.len() as u64),
+            Fill::MentionedMembers { .. } => self.suggestions.item_count(rest, &place.item().name).max(1),
         };
-        let most = count("maxItems").unwrap_or(u64::MAX).min(if endless { first.len() as u64 } else { u64::MAX });
-        let wanted = usual.min(most).max(least);
+        let max = count("maxItems").unwrap_or(u64::MAX).min(if infinite { first.len() as u64 } else { u64::MAX });
+        let wanted = default.min(max).max(min);
         let unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
 
-        let outer = self.salt;
+        let outer_index = self.item_index;
         let mut items: Vec<Value> = Vec::new();
-        // Twice as many tries as items, and some: made-up values differ by number, but not every schema lets them.
+        // More tries than items: with `uniqueItems`, placeholder values may repeat although they depend on the index.
         for attempt in 0..wanted.saturating_mul(2).saturating_add(8) {
             if items.len() as u64 >= wanted {
                 break;
             }
-            self.salt = usize::try_from(attempt).unwrap_or(0);
+            self.item_index = usize::try_from(attempt).unwrap_or(0);
             let item = first.get(items.len()).unwrap_or(rest);
             match self.write(item, &place.item()) {
                 Ok(value) if unique && items.contains(&value) => {}
                 Ok(value) => items.push(value),
-                Err(error) if (items.len() as u64) < least => {
-                    self.salt = outer;
+                Err(error) if (items.len() as u64) < min => {
+                    self.item_index = outer_index;
                     return Err(error);
                 }
                 Err(_) => break,
             }
         }
-        self.salt = outer;
-        if (items.len() as u64) < least {
-            return Err(place.refuse("cannot be filled with as many different items as `minItems` asks for"));
+        self.item_index = outer_index;
+        if (items.len() as u64) < min {
+            return Err(place.error("cannot generate as many different items as `minItems` requires"));
         }
-        if items.len() as u64 > most {
-            return Err(place.refuse("`minItems` is above `maxItems`"));
+        if items.len() as u64 > max {
+            return Err(place.error("`minItems` must not exceed `maxItems`"));
         }
         Ok(Value::Array(items))
     }

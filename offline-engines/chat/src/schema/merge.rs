@@ -1,12 +1,12 @@
-//! Joins two schemas into one that asks for both.
+//! Intersects two schemas.
 
 use serde_json::{Map, Value, json};
 
-/// Marks a keyword both sides use in ways that cannot be said as one; the writer refuses it.
+/// Keyword of the result whose value names a keyword that could not be merged. The writer reports it as an error.
 pub(crate) const CONFLICT: &str = "\u{0}conflict";
 
-/// What satisfies the result satisfies `left` and `right`.
-pub(crate) fn both(left: &Value, right: &Value) -> Value {
+/// Returns a schema that only values which satisfy both `left` and `right` satisfy.
+pub(crate) fn intersect(left: &Value, right: &Value) -> Value {
     match (left, right) {
         (Value::Object(left), Value::Object(right)) => Value::Object(objects(left, right)),
         (Value::Bool(true), other) | (other, Value::Bool(true)) => other.clone(),
@@ -15,10 +15,10 @@ pub(crate) fn both(left: &Value, right: &Value) -> Value {
 }
 
 fn objects(left: &Map<String, Value>, right: &Map<String, Value>) -> Map<String, Value> {
-    let mut joined = left.clone();
+    let mut merged = left.clone();
     for (keyword, theirs) in right {
-        let Some(ours) = joined.get(keyword).cloned() else {
-            joined.insert(keyword.clone(), theirs.clone());
+        let Some(ours) = merged.get(keyword).cloned() else {
+            merged.insert(keyword.clone(), theirs.clone());
             continue;
         };
         if ours == *theirs {
@@ -30,51 +30,52 @@ fn objects(left: &Map<String, Value>, right: &Map<String, Value>) -> Map<String,
             "type" => shared_types(&ours, theirs),
             "enum" => Value::Array(items(&ours).iter().filter(|item| items(theirs).contains(item)).cloned().collect()),
             "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties" => {
-                extreme(&ours, theirs, f64::gt)
+                stricter(&ours, theirs, f64::gt)
             }
             "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" | "maxProperties" => {
-                extreme(&ours, theirs, f64::lt)
+                stricter(&ours, theirs, f64::lt)
             }
-            "items" | "additionalProperties" => both(&ours, theirs),
+            "items" | "additionalProperties" => intersect(&ours, theirs),
             "uniqueItems" => Value::Bool(true),
             "const" => {
-                // Two different constants: nothing is both.
-                joined.insert("enum".to_owned(), Value::Array(Vec::new()));
+                // Two different constants: no value equals both.
+                merged.insert("enum".to_owned(), Value::Array(Vec::new()));
                 ours
             }
             "description" | "title" | "default" | "examples" | "$comment" | "$schema" | "$id" | "$defs"
             | "definitions" => theirs.clone(),
-            // Two references are followed one after the other.
+            // Keep both references; the resolver follows `allOf` after `$ref`.
             "$ref" => {
                 let more = Value::Object(Map::from_iter([(keyword.clone(), theirs.clone())]));
-                let mut parts = joined.get("allOf").map(|parts| items(parts).to_vec()).unwrap_or_default();
+                let mut parts = merged.get("allOf").map(|parts| items(parts).to_vec()).unwrap_or_default();
                 parts.push(more);
-                joined.insert("allOf".to_owned(), Value::Array(parts));
+                merged.insert("allOf".to_owned(), Value::Array(parts));
                 continue;
             }
             "allOf" => Value::Array(items(&ours).iter().chain(items(theirs)).cloned().collect()),
             "anyOf" => Value::Array(pairs(&ours, theirs)),
             _ => {
-                joined.insert(CONFLICT.to_owned(), keyword.as_str().into());
+                merged.insert(CONFLICT.to_owned(), keyword.as_str().into());
                 continue;
             }
         };
-        joined.insert(keyword.clone(), value);
+        merged.insert(keyword.clone(), value);
     }
+    // A side that allows no additional members also excludes members that only the other side declares.
     for side in [left, right] {
         if side.get("additionalProperties") == Some(&Value::Bool(false)) {
             let known = |name: &str| side.get("properties").is_some_and(|properties| properties.get(name).is_some());
-            if let Some(Value::Object(properties)) = joined.get_mut("properties") {
+            if let Some(Value::Object(properties)) = merged.get_mut("properties") {
                 properties.retain(|name, _| known(name));
             }
         }
     }
-    joined
+    merged
 }
 
-/// Every alternative of one side with every alternative of the other. Beyond a fair number only the first are tried.
+/// Combines every alternative of one side with every alternative of the other, up to 64 combinations.
 fn pairs(left: &Value, right: &Value) -> Vec<Value> {
-    let all = items(left).iter().flat_map(|left| items(right).iter().map(move |right| both(left, right)));
+    let all = items(left).iter().flat_map(|left| items(right).iter().map(move |right| intersect(left, right)));
     all.take(64).collect()
 }
 
@@ -83,24 +84,24 @@ fn items(list: &Value) -> &[Value] {
 }
 
 fn properties(left: &Value, right: &Value) -> Value {
-    let mut joined = left.as_object().cloned().unwrap_or_default();
+    let mut merged = left.as_object().cloned().unwrap_or_default();
     for (name, theirs) in right.as_object().into_iter().flatten() {
-        let schema = match joined.get(name) {
+        let schema = match merged.get(name) {
             Some(ours) if ours != theirs => json!({ "allOf": [ours, theirs] }),
             Some(_) | None => theirs.clone(),
         };
-        joined.insert(name.clone(), schema);
+        merged.insert(name.clone(), schema);
     }
-    Value::Object(joined)
+    Value::Object(merged)
 }
 
 fn union(left: &Value, right: &Value) -> Value {
-    let mut joined = items(left).to_vec();
-    joined.extend(items(right).iter().filter(|item| !items(left).contains(item)).cloned());
-    Value::Array(joined)
+    let mut merged = items(left).to_vec();
+    merged.extend(items(right).iter().filter(|item| !items(left).contains(item)).cloned());
+    Value::Array(merged)
 }
 
-/// `integer` is a kind of `number`; all other types are strangers to each other.
+/// Returns the types allowed by both sides. `integer` is a subset of `number`; all other types are disjoint.
 fn shared_types(left: &Value, right: &Value) -> Value {
     let names = |types: &Value| match types {
         Value::String(name) => vec![name.clone()],
@@ -122,7 +123,8 @@ fn shared_types(left: &Value, right: &Value) -> Value {
     Value::Array(shared)
 }
 
-fn extreme(left: &Value, right: &Value, wins: fn(&f64, &f64) -> bool) -> Value {
+/// Returns the stricter of two bounds.
+fn stricter(left: &Value, right: &Value, wins: fn(&f64, &f64) -> bool) -> Value {
     match (left.as_f64(), right.as_f64()) {
         (Some(ours), Some(theirs)) if wins(&ours, &theirs) => left.clone(),
         _ => right.clone(),

@@ -1,85 +1,84 @@
-//! Numbers within bounds and on a grid.
+//! Numbers within bounds that are multiples of a step.
 
 use serde_json::{Number, Value};
 
-use super::accept::{fits_number, is_multiple};
-use super::{Place, Writer};
-use crate::Error;
+use super::place::Place;
+use super::validate::{is_multiple, is_valid_number};
+use crate::error::Error;
+use crate::words::split_identifier;
 
-/// Up to here every whole number is exact as a double.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-/// Grid points looked at before giving up.
-const TRIES: u32 = 1_000;
+/// 2^53: every integer up to it is exact as a double.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+/// Number of multiples to try.
+const MAX_TRIES: u32 = 1_000;
 
-impl Writer<'_> {
-    pub(super) fn number(&mut self, schema: &Value, place: &Place, whole: bool) -> Result<Value, Error> {
-        let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
-        let step = bound("multipleOf").filter(|step| *step > 0.0);
-        // Whole numbers on a fine grid: the grid's whole points, unless the grid itself is whole.
-        let grid = match (whole, step) {
-            (true, Some(step)) if step.fract() == 0.0 => step,
-            (true, _) => 1.0,
-            (false, Some(step)) => step,
-            (false, None) => 0.5,
-        };
-        let least = [bound("minimum"), bound("exclusiveMinimum")].into_iter().flatten().reduce(f64::max);
-        let most = [bound("maximum"), bound("exclusiveMaximum")].into_iter().flatten().reduce(f64::min);
+/// Writes a number for the schema. `index` is the index of the array item, by which values differ.
+pub(super) fn write(schema: &Value, place: &Place, index: usize, integer: bool) -> Result<Value, Error> {
+    let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
+    let step = bound("multipleOf").filter(|step| *step > 0.0);
+    // Integers with a fractional `multipleOf` are searched in steps of 1; `fits` then checks the multiple.
+    let grid = match (integer, step) {
+        (true, Some(step)) if step.fract() == 0.0 => step,
+        (true, _) => 1.0,
+        (false, Some(step)) => step,
+        (false, None) => 0.5,
+    };
+    let min = [bound("minimum"), bound("exclusiveMinimum")].into_iter().flatten().reduce(f64::max);
+    let max = [bound("maximum"), bound("exclusiveMaximum")].into_iter().flatten().reduce(f64::min);
 
-        let taste = taste(&place.name) + f64::from(u32::try_from(self.salt).unwrap_or(0));
-        let wish = (taste / grid).round() * grid;
-        let fits = |value: f64| -> Option<Value> {
-            let number = spell(value, grid, whole)?;
-            (fits_number(schema, &number) && (!whole || value.fract() == 0.0)).then_some(Value::Number(number))
-        };
-        if let Some(value) = fits(wish) {
-            return Ok(value);
-        }
-        let start = match (least, most) {
-            (Some(least), _) => (least / grid).ceil(),
-            (None, Some(most)) => (most / grid).floor(),
-            (None, None) => 0.0,
-        };
-        let direction = if least.is_some() || most.is_none() { 1.0 } else { -1.0 };
-        let skip = f64::from(u32::try_from(self.salt % 8).unwrap_or(0));
-        let mut offsets = std::iter::once(skip).chain((0..TRIES).map(f64::from));
-        if let Some(value) = offsets.find_map(|offset| fits((start + direction * offset) * grid)) {
-            return Ok(value);
-        }
-        // A gap narrower than the grid still has a middle.
-        if let (Some(least), Some(most), false, None) = (least, most, whole, step)
-            && let Some(number) =
-                Number::from_f64(f64::midpoint(least, most)).filter(|number| fits_number(schema, number))
-        {
-            return Ok(Value::Number(number));
-        }
-        // Bounds beyond a double's exact range are honoured as they are written.
-        let literal = ["minimum", "maximum"].into_iter().filter_map(|keyword| schema.get(keyword)).find_map(|bound| {
-            let number =
-                bound.as_number().filter(|number| fits_number(schema, number) && (!whole || !number.is_f64()))?;
-            Some(Value::Number(number.clone()))
-        });
-        literal.ok_or_else(|| place.refuse("no number found that is within the bounds and a multiple of `multipleOf`"))
+    let typical = typical_value(&place.name) + f64::from(u32::try_from(index).unwrap_or(0));
+    let preferred = (typical / grid).round() * grid;
+    let fits = |value: f64| -> Option<Value> {
+        let number = to_number(value, grid, integer)?;
+        (is_valid_number(schema, &number) && (!integer || value.fract() == 0.0)).then_some(Value::Number(number))
+    };
+    if let Some(value) = fits(preferred) {
+        return Ok(value);
     }
+    let start = match (min, max) {
+        (Some(min), _) => (min / grid).ceil(),
+        (None, Some(max)) => (max / grid).floor(),
+        (None, None) => 0.0,
+    };
+    let direction = if min.is_some() || max.is_none() { 1.0 } else { -1.0 };
+    let skip = f64::from(u32::try_from(index % 8).unwrap_or(0));
+    let mut offsets = std::iter::once(skip).chain((0..MAX_TRIES).map(f64::from));
+    if let Some(value) = offsets.find_map(|offset| fits((start + direction * offset) * grid)) {
+        return Ok(value);
+    }
+    // The bounds may be closer together than the default step: try their midpoint.
+    if let (Some(min), Some(max), false, None) = (min, max, integer, step)
+        && let Some(number) = Number::from_f64(f64::midpoint(min, max)).filter(|number| is_valid_number(schema, number))
+    {
+        return Ok(Value::Number(number));
+    }
+    // Bounds beyond the exact range of doubles: try the bounds themselves, as written.
+    let literal = ["minimum", "maximum"].into_iter().filter_map(|keyword| schema.get(keyword)).find_map(|bound| {
+        let number =
+            bound.as_number().filter(|number| is_valid_number(schema, number) && (!integer || !number.is_f64()))?;
+        Some(Value::Number(number.clone()))
+    });
+    literal.ok_or_else(|| place.error("no number found within the bounds that is a multiple of `multipleOf`"))
 }
 
-/// `value` as JSON writes it, without the dust of binary fractions: 3 × 0.1 is 0.3.
-fn spell(value: f64, grid: f64, whole: bool) -> Option<Number> {
+/// Converts to a JSON number, rounded to the decimals of the step: 3 × 0.1 becomes 0.3.
+fn to_number(value: f64, grid: f64, integer: bool) -> Option<Number> {
     if !value.is_finite() {
         return None;
     }
-    if value.fract() == 0.0 && value.abs() <= EXACT && (whole || is_multiple(1.0, grid) || grid.fract() == 0.0) {
+    if value.fract() == 0.0 && value.abs() <= MAX_EXACT && (integer || is_multiple(1.0, grid) || grid.fract() == 0.0) {
         // In range and without a fraction, so nothing is lost.
         return format!("{value:.0}").parse::<i64>().ok().map(Number::from);
     }
-    if whole {
+    if integer {
         return None;
     }
     let decimals = (0..=15).find(|decimals| format!("{grid:.decimals$}").parse() == Ok(grid)).unwrap_or(15);
     format!("{value:.decimals$}").parse().ok().and_then(Number::from_f64)
 }
 
-/// A number one would expect under such a name.
-fn taste(name: &str) -> f64 {
+/// Returns a plausible value for a member name.
+fn typical_value(name: &str) -> f64 {
     let name = name.to_lowercase();
     let table: &[(&str, f64)] = &[
         ("year", 2026.0),
@@ -103,6 +102,6 @@ fn taste(name: &str) -> f64 {
     ];
     table
         .iter()
-        .find(|(word, _)| super::spaced(&name).split(' ').any(|part| part == *word))
+        .find(|(word, _)| split_identifier(&name).split(' ').any(|part| part == *word))
         .map_or(1.0, |(_, value)| *value)
 }

@@ -1,60 +1,61 @@
-//! Texts that match a regular expression, made by walking its syntax tree and checked against the expression itself.
+//! Generates strings that match a regular expression, by walking its syntax tree. The result is checked against the
+//! compiled expression.
 
 use regex::RegexBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// A regular expression may describe endless texts; what grows past this is given up.
-const LONGEST: usize = 16_384;
-/// Size of the compiled expression, in bytes.
-const LARGEST: usize = 1 << 20;
-/// How often optional repetitions are tried, beyond the least.
-const REPEATS: u32 = 64;
+/// Maximum length of a generated string, in bytes.
+const MAX_LENGTH: usize = 16_384;
+/// Maximum size of the compiled expression, in bytes.
+const MAX_COMPILED_SIZE: usize = 1 << 20;
+/// Maximum number of optional repetitions that is tried in steps of one.
+const MAX_REPEATS: u32 = 64;
 
-/// As in ECMAScript the expression may match anywhere in the text.
+/// Returns whether the expression matches anywhere in the text, as in ECMAScript.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     compile(pattern).is_ok_and(|regex| regex.is_match(text))
 }
 
 fn compile(pattern: &str) -> Result<regex::Regex, String> {
-    let compiled = RegexBuilder::new(pattern).size_limit(LARGEST).build();
+    let compiled = RegexBuilder::new(pattern).size_limit(MAX_COMPILED_SIZE).build();
     compiled.map_err(|_| {
-        "`pattern` uses syntax the offline engine cannot follow (look-around, back-references) or is too large"
+        "`pattern` is too large or uses syntax that the offline engine does not support (look-around, back-references)"
             .to_owned()
     })
 }
 
-/// A matching text of `least..=most` characters; `variant` asks for another one where there is a choice.
-pub(super) fn example(pattern: &str, least: u64, most: u64, variant: usize) -> Result<String, String> {
+/// Generates a matching string of `min..=max` characters; `variant` selects another one where the expression allows it.
+pub(super) fn example(pattern: &str, min: u64, max: u64, variant: usize) -> Result<String, String> {
     let regex = compile(pattern)?;
-    let tree = regex_syntax::parse(pattern).map_err(|_| "`pattern` is no regular expression".to_owned())?;
+    let tree = regex_syntax::parse(pattern).map_err(|_| "`pattern` is not a valid regular expression".to_owned())?;
     let fits = |text: &String| {
         let count = text.chars().count() as u64;
-        (least..=most).contains(&count) && regex.is_match(text)
+        (min..=max).contains(&count) && regex.is_match(text)
     };
-    // Fewest repetitions beyond the least first; a pattern with a loose end is filled up instead.
-    let ladder = (1..=4).chain(std::iter::once(0)).chain(5..=REPEATS).chain([128, 256, 512, 1024]);
-    for more in ladder {
+    // Numbers of optional repetitions, few ones first. If the result is too short, padding may fit an unanchored end.
+    let repetitions = (1..=4).chain(std::iter::once(0)).chain(5..=MAX_REPEATS).chain([128, 256, 512, 1024]);
+    for more in repetitions {
         let mut text = String::new();
-        if grow(&tree, more, variant, &mut text).is_none() {
+        if generate(&tree, more, variant, &mut text).is_none() {
             continue;
         }
         if fits(&text) {
             return Ok(text);
         }
-        let missing = usize::try_from(least).unwrap_or(0).saturating_sub(text.chars().count()).min(LONGEST);
+        let missing = usize::try_from(min).unwrap_or(0).saturating_sub(text.chars().count()).min(MAX_LENGTH);
         let filler = "x".repeat(missing);
         if let Some(padded) = [format!("{text}{filler}"), format!("{filler}{text}")].into_iter().find(|text| fits(text))
         {
             return Ok(padded);
         }
     }
-    Err("no text found that matches `pattern` and has the right length".to_owned())
+    Err("no text found that satisfies `pattern` and the length".to_owned())
 }
 
-/// None when the tree cannot match anything or the text grows too long.
-fn grow(tree: &Hir, more: u32, variant: usize, text: &mut String) -> Option<()> {
+/// Appends a match to `text`. Returns `None` if the tree matches nothing or the text becomes too long.
+fn generate(tree: &Hir, more: u32, variant: usize, text: &mut String) -> Option<()> {
     match tree.kind() {
-        // Anchors and word boundaries are left to the final check.
+        // Anchors and word boundaries are covered by the final check.
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => text.push_str(str::from_utf8(&literal.0).ok()?),
         HirKind::Class(class) => text.push(member(class, variant + text.len())?),
@@ -62,36 +63,37 @@ fn grow(tree: &Hir, more: u32, variant: usize, text: &mut String) -> Option<()> 
             let wanted =
                 repetition.min.max(repetition.min.saturating_add(more).min(repetition.max.unwrap_or(u32::MAX)));
             for _ in 0..wanted {
-                grow(&repetition.sub, more, variant, text)?;
-                // Empty parts repeated a billion times would never reach the limit on length.
+                generate(&repetition.sub, more, variant, text)?;
+                // Repetitions of an empty match never reach the length limit.
                 if text.is_empty() {
                     break;
                 }
             }
         }
-        HirKind::Capture(capture) => grow(&capture.sub, more, variant, text)?,
+        HirKind::Capture(capture) => generate(&capture.sub, more, variant, text)?,
         HirKind::Concat(parts) => {
             for part in parts {
-                grow(part, more, variant, text)?;
+                generate(part, more, variant, text)?;
             }
         }
-        HirKind::Alternation(parts) => grow(parts.get(variant % parts.len().max(1))?, more, variant, text)?,
+        HirKind::Alternation(parts) => generate(parts.get(variant % parts.len().max(1))?, more, variant, text)?,
     }
-    (text.len() <= LONGEST).then_some(())
+    (text.len() <= MAX_LENGTH).then_some(())
 }
 
-/// A character of the class, a plain one if it has any: `\d` means ASCII digits to JSON Schema, and more to this library.
+/// Returns a character of the class, preferring ASCII: `\d` means ASCII digits in JSON Schema, but all Unicode digits in
+/// the regex crate.
 fn member(class: &Class, variant: usize) -> Option<char> {
-    const PLAIN: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_. /:,@#!+";
-    let holds = |c: char| match class {
+    const PREFERRED: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_. /:,@#!+";
+    let contains = |c: char| match class {
         Class::Unicode(class) => class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&c)),
         Class::Bytes(class) => u8::try_from(c)
             .is_ok_and(|byte| class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&byte))),
     };
-    let plain: Vec<char> = PLAIN.iter().map(|byte| char::from(*byte)).filter(|c| holds(*c)).collect();
-    if !plain.is_empty() {
-        // Letters come first in the table; stay among the first so that names look like names.
-        return plain.get(variant % plain.len().min(26)).copied();
+    let preferred: Vec<char> = PREFERRED.iter().map(|byte| char::from(*byte)).filter(|c| contains(*c)).collect();
+    if !preferred.is_empty() {
+        // Letters come first in the table; the first 26 candidates make values look like words.
+        return preferred.get(variant % preferred.len().min(26)).copied();
     }
     match class {
         Class::Unicode(class) => class.ranges().first().map(regex_syntax::hir::ClassUnicodeRange::start),
@@ -104,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everyday_patterns_get_a_match() {
+    fn example_matches_common_patterns() {
         for pattern in [
             r"^\d{3}-\d{4}$",
             "^[A-Z]{2,5}$",
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_met_is_said() {
+    fn unsatisfiable_pattern_is_an_error() {
         assert!(example("^(?=a)b", 0, 10, 0).is_err());
         assert!(example("^abc$", 10, 20, 0).is_err());
         assert!(example("^(((a{1000}){1000}){1000})$", 0, 10, 0).is_err());

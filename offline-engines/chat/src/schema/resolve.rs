@@ -1,18 +1,20 @@
-//! Finds what a schema really says: follows references, joins `allOf`, and knows how deep the smallest document is,
-//! which is what makes recursive definitions end.
+//! Resolves `$ref` and `allOf`, and computes the depth of the smallest document for each definition, so that the writer
+//! can terminate on recursive definitions.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{DEEPEST, Place, merge};
-use crate::Error;
+use super::limits::MAX_DEPTH;
+use super::merge;
+use super::place::Place;
+use crate::error::Error;
 
-/// More definitions than this in one schema are refused.
-const MOST_REFS: usize = 1_000;
+/// Maximum number of different references in one schema.
+const MAX_REFS: usize = 1_000;
 
-/// Keywords whose meaning cannot be guaranteed by construction.
+/// Keywords that the generator cannot satisfy by construction.
 const UNSUPPORTED: &[&str] = &[
     "not",
     "if",
@@ -25,97 +27,101 @@ const UNSUPPORTED: &[&str] = &[
     "$recursiveRef",
 ];
 
+/// Resolves the references of one root schema.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     root: &'a Value,
-    /// Per reference the levels of its smallest document; absent while no finite one is known.
-    heights: BTreeMap<&'a str, u32>,
+    /// For each reference, the nesting levels of its smallest document; absent if no finite document is known.
+    min_depths: BTreeMap<&'a str, u32>,
 }
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(root: &'a Value, field: &str) -> Result<Self, Error> {
         let mut refs = BTreeSet::new();
-        collect(root, 0, &mut refs);
-        if refs.len() > MOST_REFS {
-            return Err(Error::new(field, format!("holds more than {MOST_REFS} different references")));
+        collect_refs(root, 0, &mut refs);
+        if refs.len() > MAX_REFS {
+            return Err(Error::new(field, format!("at most {MAX_REFS} different references are supported")));
         }
         let mut targets = Vec::new();
         for reference in refs {
-            let target = point(root, reference).ok_or_else(|| {
-                Error::new(field, format!("`$ref` `{reference}` points at nothing; `#` and `#/$defs/NAME` can be used"))
+            let target = resolve_pointer(root, reference).ok_or_else(|| {
+                Error::new(field, format!("`$ref` `{reference}` does not resolve; use `#` or `#/$defs/NAME`"))
             })?;
             targets.push((reference, target));
         }
-        let mut resolver = Self { root, heights: BTreeMap::new() };
-        // Each round settles one more level; what has not settled by then is deeper than may be written.
-        for _ in 0..DEEPEST {
-            let found: BTreeMap<_, _> =
-                targets.iter().filter_map(|(reference, target)| Some((*reference, resolver.height(target)?))).collect();
-            if found == resolver.heights {
+        let mut resolver = Self { root, min_depths: BTreeMap::new() };
+        // Each iteration determines one more level. Definitions still missing after `MAX_DEPTH` iterations are deeper than
+        // a document may be.
+        for _ in 0..MAX_DEPTH {
+            let found: BTreeMap<_, _> = targets
+                .iter()
+                .filter_map(|(reference, target)| Some((*reference, resolver.min_depth(target)?)))
+                .collect();
+            if found == resolver.min_depths {
                 break;
             }
-            resolver.heights = found;
+            resolver.min_depths = found;
         }
-        if resolver.height(root).is_none() {
+        if resolver.min_depth(root).is_none() {
             return Err(Error::new(
                 field,
-                "describes no finite document: a required part contains itself or allows nothing",
+                "no finite document satisfies the schema: a required part contains itself or allows no value",
             ));
         }
         Ok(resolver)
     }
 
-    /// Levels of the smallest document, as far as structure tells; none when there is no finite one.
-    pub(crate) fn height(&self, schema: &Value) -> Option<u32> {
+    /// Returns the nesting levels of the smallest document, or `None` if there is no finite one.
+    pub(crate) fn min_depth(&self, schema: &Value) -> Option<u32> {
         let Some(members) = schema.as_object() else { return (schema != &Value::Bool(false)).then_some(1) };
-        let mut height = match members.get("$ref").and_then(Value::as_str) {
-            Some(reference) => *self.heights.get(reference)? + 1,
+        let mut depth = match members.get("$ref").and_then(Value::as_str) {
+            Some(reference) => *self.min_depths.get(reference)? + 1,
             None => 1,
         };
         for part in list(schema, "allOf") {
-            height = height.max(self.height(part)?);
+            depth = depth.max(self.min_depth(part)?);
         }
         for keyword in ["anyOf", "oneOf"] {
             if members.contains_key(keyword) {
-                height = height.max(list(schema, keyword).iter().filter_map(|option| self.height(option)).min()? + 1);
+                depth = depth.max(list(schema, keyword).iter().filter_map(|option| self.min_depth(option)).min()? + 1);
             }
         }
         if members.contains_key("const") || members.contains_key("enum") {
-            return Some(height);
+            return Some(depth);
         }
-        let mut own: Option<u32> = None;
+        let mut by_type: Option<u32> = None;
         for name in types(schema) {
             let of_type = match name {
-                "object" => self.object_height(schema),
-                "array" => self.array_height(schema),
+                "object" => self.object_depth(schema),
+                "array" => self.array_depth(schema),
                 _ => Some(1),
             };
-            own = [own, of_type].into_iter().flatten().min();
+            by_type = [by_type, of_type].into_iter().flatten().min();
         }
-        own.map(|own| height.max(own))
+        by_type.map(|by_type| depth.max(by_type))
     }
 
-    fn object_height(&self, schema: &Value) -> Option<u32> {
-        let mut height = 1;
+    fn object_depth(&self, schema: &Value) -> Option<u32> {
+        let mut depth = 1;
         for name in list(schema, "required").iter().filter_map(Value::as_str) {
             if let Some(member) = schema.get("properties").and_then(|properties| properties.get(name)) {
-                height = height.max(self.height(member)? + 1);
+                depth = depth.max(self.min_depth(member)? + 1);
             }
         }
-        Some(height)
+        Some(depth)
     }
 
-    fn array_height(&self, schema: &Value) -> Option<u32> {
-        let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+    fn array_depth(&self, schema: &Value) -> Option<u32> {
+        let min_items = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
         match schema.get("items") {
-            Some(items) if least > list(schema, "prefixItems").len() as u64 => {
-                self.height(items).map(|height| height + 1)
+            Some(items) if min_items > list(schema, "prefixItems").len() as u64 => {
+                self.min_depth(items).map(|depth| depth + 1)
             }
             Some(_) | None => Some(1),
         }
     }
 
-    /// Follows `$ref` and joins `allOf` until neither is left, noting the references passed.
+    /// Follows `$ref` and merges `allOf` until neither is left. Appends the references it followed to `open`.
     pub(crate) fn flatten<'s>(
         &self,
         schema: &'s Value,
@@ -126,14 +132,14 @@ impl<'a> Resolver<'a> {
         'a: 's,
     {
         let mut schema = schema;
-        // A bare reference, by far the most frequent kind, is followed without copying what it points at.
-        while let Some(reference) = bare_reference(schema).filter(|_| open.len() < 2 * DEEPEST) {
-            schema = point(self.root, reference)
-                .ok_or_else(|| place.refuse(format!("`$ref` `{reference}` points at nothing")))?;
+        // A bare reference, by far the most frequent kind, is followed without copying its target.
+        while let Some(reference) = bare_reference(schema).filter(|_| open.len() < 2 * MAX_DEPTH) {
+            schema = resolve_pointer(self.root, reference)
+                .ok_or_else(|| place.error(format!("`$ref` `{reference}` does not resolve")))?;
             open.push(reference.to_owned());
         }
         let mut flat = Cow::Borrowed(schema);
-        for _ in 0..DEEPEST {
+        for _ in 0..MAX_DEPTH {
             let Some(members) = flat.as_object() else { return Ok(flat) };
             let reference = members.get("$ref").and_then(Value::as_str).map(str::to_owned);
             if reference.is_none() && !members.contains_key("allOf") {
@@ -142,27 +148,27 @@ impl<'a> Resolver<'a> {
             let mut rest = members.clone();
             let mut parts = match rest.shift_remove("allOf") {
                 Some(Value::Array(parts)) => parts,
-                Some(_) => return Err(place.refuse("`allOf` must be a list of schemas")),
+                Some(_) => return Err(place.error("`allOf` must be a list of schemas")),
                 None => Vec::new(),
             };
             if let Some(reference) = reference {
                 rest.shift_remove("$ref");
-                let target = point(self.root, &reference)
-                    .ok_or_else(|| place.refuse(format!("`$ref` `{reference}` points at nothing")))?;
+                let target = resolve_pointer(self.root, &reference)
+                    .ok_or_else(|| place.error(format!("`$ref` `{reference}` does not resolve")))?;
                 parts.insert(0, target.clone());
                 open.push(reference);
             }
-            // Definitions are looked up at the root, so copies need not carry them along.
+            // Definitions are resolved at the root, so copies do not need them.
             rest.shift_remove("$defs");
             rest.shift_remove("definitions");
-            let joined = parts.iter().fold(Value::Object(rest), |rest, part| merge::both(&rest, part));
-            flat = Cow::Owned(joined);
+            let merged = parts.iter().fold(Value::Object(rest), |rest, part| merge::intersect(&rest, part));
+            flat = Cow::Owned(merged);
         }
-        Err(place.refuse("refers to itself without end"))
+        Err(place.error("`$ref` forms an infinite loop"))
     }
 }
 
-/// The types a schema allows, as written; guessed from its keywords where it does not say.
+/// Returns the types that a schema allows; without `type`, infers one from the other keywords.
 pub(crate) fn types(schema: &Value) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(name)) => return vec![name],
@@ -181,34 +187,39 @@ pub(crate) fn types(schema: &Value) -> Vec<&str> {
     }
 }
 
+/// Returns the target if the schema consists of a `$ref` and annotations only.
 fn bare_reference(schema: &Value) -> Option<&str> {
     let members = schema.as_object()?;
-    let silent = |name: &str| ["$ref", "description", "title"].contains(&name);
-    members.keys().all(|name| silent(name)).then(|| members.get("$ref")?.as_str()).flatten()
+    let is_annotation = |name: &str| ["$ref", "description", "title"].contains(&name);
+    members.keys().all(|name| is_annotation(name)).then(|| members.get("$ref")?.as_str()).flatten()
 }
 
+/// Returns the array under a keyword, or an empty slice.
 pub(crate) fn list<'s>(schema: &'s Value, keyword: &str) -> &'s [Value] {
     schema.get(keyword).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-pub(crate) fn refuse_unsupported(schema: &Value, place: &Place) -> Result<(), Error> {
+/// Returns an error if the schema uses an unsupported keyword.
+pub(crate) fn check_supported(schema: &Value, place: &Place) -> Result<(), Error> {
     if let Some(keyword) = schema.get(merge::CONFLICT) {
-        return Err(
-            place.refuse(format!("combined schemas ask for different `{}`", keyword.as_str().unwrap_or_default()))
-        );
+        return Err(place.error(format!(
+            "the combined schemas have different `{}`, which is not supported",
+            keyword.as_str().unwrap_or_default()
+        )));
     }
     match UNSUPPORTED.iter().find(|keyword| schema.get(keyword).is_some()) {
-        Some(keyword) => Err(place.refuse(format!("the keyword `{keyword}` is not supported by the offline engine"))),
+        Some(keyword) => Err(place.error(format!("the keyword `{keyword}` is not supported by the offline engine"))),
         None => Ok(()),
     }
 }
 
-fn point<'v>(root: &'v Value, reference: &str) -> Option<&'v Value> {
+fn resolve_pointer<'v>(root: &'v Value, reference: &str) -> Option<&'v Value> {
     root.pointer(reference.strip_prefix('#')?)
 }
 
-fn collect<'v>(value: &'v Value, depth: usize, refs: &mut BTreeSet<&'v str>) {
-    if depth > 2 * DEEPEST {
+/// Collects the references of a schema and its subschemas.
+fn collect_refs<'v>(value: &'v Value, depth: usize, refs: &mut BTreeSet<&'v str>) {
+    if depth > 2 * MAX_DEPTH {
         return;
     }
     match value {
@@ -216,12 +227,12 @@ fn collect<'v>(value: &'v Value, depth: usize, refs: &mut BTreeSet<&'v str>) {
             if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
                 refs.insert(reference);
             }
-            // A default or an enum may hold data that looks like a reference.
+            // These keywords hold data, which may look like a reference.
             let schemas =
                 members.iter().filter(|(name, _)| !["const", "enum", "default", "examples"].contains(&name.as_str()));
-            schemas.for_each(|(_, member)| collect(member, depth + 1, refs));
+            schemas.for_each(|(_, member)| collect_refs(member, depth + 1, refs));
         }
-        Value::Array(items) => items.iter().for_each(|item| collect(item, depth + 1, refs)),
+        Value::Array(items) => items.iter().for_each(|item| collect_refs(item, depth + 1, refs)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -1,13 +1,14 @@
-//! Compositions without a place: flowing bands, or discs and arcs.
+//! Abstract compositions: flowing bands, or discs.
 
-use super::{Setting, Stage};
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, gradient, hex, smooth};
 use crate::noise;
 use crate::paint::Paint;
 use crate::path::Path;
-use crate::random::Dice;
+use crate::random::Rng;
+use crate::setting::{Placement, Setting};
 
+/// Colour sets; the first colour is the background.
 const SETS: [[u32; 5]; 5] = [
     [0xf4ecdd, 0xe4572e, 0x17455c, 0xf2b134, 0x76b5a0],
     [0x101a33, 0x3d5a9e, 0xe76f8a, 0xf6c28b, 0x7fd1c7],
@@ -16,30 +17,30 @@ const SETS: [[u32; 5]; 5] = [
     [0xeef1ec, 0x5b8e7d, 0xf4a259, 0xbc4b51, 0x264653],
 ];
 
-pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
-    let mut dice = setting.dice.fork("abstract");
-    let mut colours = SETS[dice.below(SETS.len())].map(hex);
-    if let Some(named) = setting.reading.colours.first() {
+    let mut rng = setting.rng.fork("abstract");
+    let mut colours = SETS[rng.below(SETS.len())].map(hex);
+    if let Some(named) = setting.prompt.colours.first() {
         colours = colours.map(|rgb| rgb.tinted(*named, 0.55));
     }
-    if setting.ink() {
+    if setting.is_ink() {
         colours = colours.map(|rgb| setting.palette.haze.darker((1.0 - rgb.luma()) * 0.8));
     }
-    if dice.chance(0.55) {
-        flow(canvas, colours, &mut dice);
+    if rng.chance(0.55) {
+        flow(canvas, colours, &mut rng);
     } else {
-        discs(canvas, colours, &mut dice);
+        discs(canvas, colours, &mut rng);
     }
-    Stage { foot: (width * 0.5, height * 0.5 + unit * 0.3), size: unit * 0.44 }
+    Placement { foot: (width * 0.5, height * 0.5 + unit * 0.3), size: unit * 0.44 }
 }
 
-/// Folded silk: noise bent by noise, cut into bands with a shadow under each edge.
-fn flow(canvas: &mut Canvas<'_>, colours: [Rgb; 5], dice: &mut Dice) {
+/// Draws flowing bands: domain-warped noise, cut into bands with a shadow along each edge.
+fn flow(canvas: &mut Canvas<'_>, colours: [Rgb; 5], rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
-    let (seed, turn) = (dice.seed(), dice.range(0.0, std::f32::consts::TAU));
+    let (seed, turn) = (rng.seed(), rng.range(0.0, std::f32::consts::TAU));
     let octaves = canvas.octaves(4).min(4);
-    let bands = dice.range(15.0, 22.0);
+    let bands = rng.range(15.0, 22.0);
     let (sin, cos) = turn.sin_cos();
     canvas.shade(0..canvas.height, |x, y| {
         let (a, b) = ((x - width * 0.5) / unit, (y - height * 0.5) / unit);
@@ -57,14 +58,14 @@ fn flow(canvas: &mut Canvas<'_>, colours: [Rgb; 5], dice: &mut Dice) {
     });
 }
 
-fn discs(canvas: &mut Canvas<'_>, colours: [Rgb; 5], dice: &mut Dice) {
+fn discs(canvas: &mut Canvas<'_>, colours: [Rgb; 5], rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     canvas.shade(0..canvas.height, |x, y| {
         (gradient(&[colours[0].lighter(0.08), colours[0].darker(0.08)], (x / width + y / height) * 0.5), 1.0)
     });
     for shape in 0..(9.0 * (width / unit).max(height / unit).min(4.0)) as usize {
-        let centre = (dice.range(0.05, 0.95) * width, dice.range(0.05, 0.95) * height);
-        let radius = unit * dice.range(0.05, 0.27);
+        let centre = (rng.range(0.05, 0.95) * width, rng.range(0.05, 0.95) * height);
+        let radius = unit * rng.range(0.05, 0.27);
         let colour = colours[1 + shape % 4];
         let shade = Paint::Linear {
             from: (centre.0 - radius, centre.1 - radius),
@@ -73,7 +74,7 @@ fn discs(canvas: &mut Canvas<'_>, colours: [Rgb; 5], dice: &mut Dice) {
             end: (colour.darker(0.12), 0.94),
         };
         let disc = Path::ellipse(centre, radius, radius);
-        match dice.below(4) {
+        match rng.below(4) {
             0 => canvas.fill(&disc, &shade),
             1 => {
                 let half = Path::polygon(&[

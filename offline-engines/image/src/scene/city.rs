@@ -1,37 +1,40 @@
-//! Skylines: blocks of windows by day and dusk, tapering glowing towers for the future, and their mirror in the water.
+//! Skylines and their reflection in water; tapered, glowing towers for futuristic cities.
 
-use super::{Setting, Stage, sky, water};
+use super::{sky, water};
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, hex};
-use crate::lexicon::{Style, Time};
 use crate::paint::Paint;
 use crate::path::Path;
-use crate::random::Dice;
+use crate::prompt::{Style, Time};
+use crate::random::Rng;
+use crate::setting::{Placement, Setting};
 
 const NEONS: [u32; 4] = [0x35e8ff, 0xff4fb4, 0xa56bff, 0xffb44a];
 
-pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let quay = height * 0.8;
     sky::paint(canvas, setting, quay * 0.98);
-    let mut dice = setting.dice.fork("city");
-    let future = setting.reading.futuristic || setting.reading.style(Style::Neon);
+    let mut rng = setting.rng.fork("city");
+    let future = setting.prompt.futuristic || setting.prompt.has_style(Style::Neon);
     let glowing = future || setting.palette.night || matches!(setting.time, Time::Dusk | Time::Sunset);
-    let layers = if setting.plain() { 3 } else { 4 };
+    let layers = if setting.is_minimal() { 3 } else { 4 };
     for layer in 0..layers {
         let depth = layer as f32 / (layers - 1) as f32;
         let row = Row { depth, foot: quay + unit * 0.01, future, glowing };
-        row.paint(canvas, setting, &mut dice);
+        row.paint(canvas, setting, &mut rng);
         canvas.glow((width * 0.5, quay), unit * 0.9, setting.palette.haze, if glowing { 0.14 } else { 0.0 });
     }
     if future {
-        traffic(canvas, &mut dice);
+        traffic(canvas, &mut rng);
     }
     water::paint(canvas, setting, quay, 0.12);
-    Stage { foot: (width * 0.5, height * 0.96), size: unit * 0.36 }
+    Placement { foot: (width * 0.5, height * 0.96), size: unit * 0.36 }
 }
 
+/// A row of buildings.
 struct Row {
+    /// 0 for the farthest row, 1 for the nearest.
     depth: f32,
     foot: f32,
     future: bool,
@@ -39,23 +42,23 @@ struct Row {
 }
 
 impl Row {
-    fn paint(&self, canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
+    fn paint(&self, canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
         let (unit, width) = (canvas.unit(), canvas.w());
         let palette = setting.palette;
-        let own = if self.future { hex(0x4c5a86) } else { hex(0x8a8f9c) };
-        let colour = palette.land(own, self.depth * 0.95 + 0.05);
-        let mut x = -unit * 0.1 * dice.unit();
+        let material = if self.future { hex(0x4c5a86) } else { hex(0x8a8f9c) };
+        let colour = palette.land(material, self.depth * 0.95 + 0.05);
+        let mut x = -unit * 0.1 * rng.next_f32();
         let mut panes = [Path::default(), Path::default(), Path::default()];
         while x < width {
-            let wide = unit * dice.range(0.05, 0.115) * (0.85 + 0.4 * self.depth);
-            // Taller towards the middle: a skyline has a centre.
+            let wide = unit * rng.range(0.05, 0.115) * (0.85 + 0.4 * self.depth);
+            // Buildings are taller towards the middle.
             let centre = (-((x + wide * 0.5 - width * 0.5) / (width * 0.36)).powi(2)).exp();
-            let most = (0.62 - 0.34 * self.depth) * if self.future { 1.12 } else { 0.92 };
-            let tall = unit * most * (0.32 + 0.68 * centre) * dice.range(0.5, 1.06);
+            let max_height = (0.62 - 0.34 * self.depth) * if self.future { 1.12 } else { 0.92 };
+            let tall = unit * max_height * (0.32 + 0.68 * centre) * rng.range(0.5, 1.06);
             let block = [x, self.foot - tall, x + wide, self.foot];
-            self.building(canvas, block, colour, dice);
-            self.windows(&mut panes, block, unit, dice);
-            x += wide * dice.range(0.86, 1.5);
+            self.building(canvas, block, colour, rng);
+            self.windows(&mut panes, block, unit, rng);
+            x += wide * rng.range(0.86, 1.5);
         }
         let day = palette.lit(hex(0xdfeaf2)).to(palette.sky[2], 0.3);
         let tones = [hex(0xffd98a), hex(0xffeccb), hex(if self.future { 0x7fe9ff } else { 0xffc46b })];
@@ -66,10 +69,10 @@ impl Row {
         }
     }
 
-    fn building(&self, canvas: &mut Canvas<'_>, [left, top, right, foot]: [f32; 4], colour: Rgb, dice: &mut Dice) {
+    fn building(&self, canvas: &mut Canvas<'_>, [left, top, right, foot]: [f32; 4], colour: Rgb, rng: &mut Rng) {
         let (wide, tall, middle) = (right - left, foot - top, (left + right) * 0.5);
         let unit = canvas.unit();
-        let shape = match dice.below(if self.future { 5 } else { 4 }) {
+        let shape = match rng.below(if self.future { 5 } else { 4 }) {
             0 => Path::polygon(&[(left, foot), (left, top), (right, top), (right, foot)]),
             1 => {
                 let step = top + tall * 0.12;
@@ -112,11 +115,11 @@ impl Row {
             &Paint::Linear { from: (left, top), to: (right, foot), start: (lit, 1.0), end: (colour.darker(0.16), 1.0) },
         );
         if self.future && self.depth > 0.2 {
-            neon(canvas, [left, top, right, foot], &shape, dice);
+            neon(canvas, [left, top, right, foot], &shape, rng);
         }
     }
 
-    fn windows(&self, panes: &mut [Path; 3], [left, top, right, foot]: [f32; 4], unit: f32, dice: &mut Dice) {
+    fn windows(&self, panes: &mut [Path; 3], [left, top, right, foot]: [f32; 4], unit: f32, rng: &mut Rng) {
         let (gx, gy) = ((unit * (0.008 + 0.007 * self.depth)).max(1.5), (unit * (0.011 + 0.009 * self.depth)).max(1.5));
         let (inset, share) = (gx * 0.8, if self.glowing { 0.42 } else { 0.75 });
         let (from, to) = if self.future { (top + (foot - top) * 0.34, foot) } else { (top + gy * 1.6, foot) };
@@ -124,27 +127,27 @@ impl Row {
         let rows = ((to - from) / gy).max(0.0) as usize;
         for row in 0..rows {
             for column in 0..columns {
-                if dice.chance(share) {
+                if rng.chance(share) {
                     let (x, y) = (left + inset + column as f32 * gx, from + row as f32 * gy);
                     let quad = [(x, y), (x + gx * 0.55, y), (x + gx * 0.55, y + gy * 0.5), (x, y + gy * 0.5)];
-                    panes[dice.below(3)].loops.extend(Path::polygon(&quad).loops);
+                    panes[rng.below(3)].polygons.extend(Path::polygon(&quad).polygons);
                 }
             }
         }
     }
 }
 
-/// A lit strip or a few rings on a tower.
-fn neon(canvas: &mut Canvas<'_>, [left, top, right, foot]: [f32; 4], shape: &Path, dice: &mut Dice) {
+/// Draws a lit strip or a few rings on a tower.
+fn neon(canvas: &mut Canvas<'_>, [left, top, right, foot]: [f32; 4], shape: &Path, rng: &mut Rng) {
     let unit = canvas.unit();
-    let colour = hex(NEONS[dice.below(NEONS.len())]);
+    let colour = hex(NEONS[rng.below(NEONS.len())]);
     let (wide, tall) = (right - left, foot - top);
-    if dice.chance(0.5) {
-        let x = left + wide * dice.range(0.3, 0.7);
+    if rng.chance(0.5) {
+        let x = left + wide * rng.range(0.3, 0.7);
         let strip = Path::stroke(&[(x, top + tall * 0.04), (x, foot - tall * 0.2)], (unit * 0.004, unit * 0.0035));
         canvas.fill_within(&strip, Some(shape), &Paint::Flat((colour, 0.9)));
     } else {
-        for ring in 0..2 + dice.below(2) {
+        for ring in 0..2 + rng.below(2) {
             let y = top + tall * (0.16 + 0.12 * ring as f32);
             let band = Path::polygon(&[(left, y), (right, y), (right, y + unit * 0.005), (left, y + unit * 0.005)]);
             canvas.fill_within(&band, Some(shape), &Paint::Flat((colour, 0.9)));
@@ -153,13 +156,13 @@ fn neon(canvas: &mut Canvas<'_>, [left, top, right, foot]: [f32; 4], shape: &Pat
     canvas.glow(((left + right) * 0.5, top + tall * 0.25), unit * 0.11, colour, 0.24);
 }
 
-/// Streaks of light between the towers.
-fn traffic(canvas: &mut Canvas<'_>, dice: &mut Dice) {
+/// Draws streaks of light between the towers.
+fn traffic(canvas: &mut Canvas<'_>, rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     for _ in 0..(width / unit * 11.0) as usize {
-        let place = (dice.range(0.0, width), height * dice.range(0.3, 0.7));
-        let colour = hex(NEONS[dice.below(NEONS.len())]);
-        let long = unit * dice.range(0.02, 0.07) * dice.sign();
+        let place = (rng.range(0.0, width), height * rng.range(0.3, 0.7));
+        let colour = hex(NEONS[rng.below(NEONS.len())]);
+        let long = unit * rng.range(0.02, 0.07) * rng.sign();
         let tail =
             Paint::Linear { from: place, to: (place.0 - long, place.1), start: (colour, 0.9), end: (colour, 0.0) };
         canvas.fill(&Path::stroke(&[place, (place.0 - long, place.1)], (unit * 0.0032, unit * 0.001)), &tail);

@@ -1,54 +1,56 @@
-//! Dunes, far mesas, and a road when something is to drive on it.
+//! Dunes and distant mesas, with a road if the prompt names a vehicle.
 
-use super::land::Outline;
-use super::{Setting, Stage, sky};
+use super::outline::Outline;
+use super::sky;
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, hex, smooth};
-use crate::lexicon::Subject;
 use crate::noise;
 use crate::paint::Paint;
 use crate::path::Path;
-use crate::random::Dice;
+use crate::prompt::Subject;
+use crate::random::Rng;
+use crate::setting::{Placement, Setting};
 
-pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let horizon = height * 0.56;
     sky::paint(canvas, setting, horizon);
-    let mut dice = setting.dice.fork("desert");
-    mesas(canvas, setting, horizon, &mut dice);
-    let driven = setting.reading.has(Subject::Car) || setting.reading.has(Subject::Bicycle);
-    let layers = if driven { 3 } else { 5 };
-    let low = if driven { 0.2 } else { 0.37 };
+    let mut rng = setting.rng.fork("desert");
+    mesas(canvas, setting, horizon, &mut rng);
+    let has_road = setting.prompt.has_subject(Subject::Car) || setting.prompt.has_subject(Subject::Bicycle);
+    let layers = if has_road { 3 } else { 5 };
+    let low = if has_road { 0.2 } else { 0.37 };
     for layer in 0..layers {
         let depth = layer as f32 / (layers - 1) as f32;
-        dune(canvas, setting, (horizon + height * low * depth.powf(1.3), depth), &mut dice);
+        dune(canvas, setting, (horizon + height * low * depth.powf(1.3), depth), &mut rng);
     }
-    if driven {
-        road(canvas, setting, &mut dice);
-        return Stage { foot: (width * 0.5, height * 0.88), size: unit * 0.36 };
+    if has_road {
+        road(canvas, setting, &mut rng);
+        return Placement { foot: (width * 0.5, height * 0.88), size: unit * 0.36 };
     }
-    cacti(canvas, setting, &mut dice);
-    Stage { foot: (width * 0.5, height * 0.93), size: unit * 0.38 }
+    cacti(canvas, setting, &mut rng);
+    Placement { foot: (width * 0.5, height * 0.93), size: unit * 0.38 }
 }
 
+/// Returns the colour of sand.
 fn sand(setting: &Setting, depth: f32) -> Rgb {
     let palette = setting.palette;
-    // Sand keeps its warmth even against a low sun, unlike woods.
-    let own = hex(0xeab06a).to(hex(0xc8743f), depth * 0.85);
-    let shown = palette.land(own, depth);
+    // Unlike vegetation, sand remains warm in colour even against a low sun.
+    let material = hex(0xeab06a).to(hex(0xc8743f), depth * 0.85);
+    let shown = palette.land(material, depth);
     let warm = shown.to(
-        own.times(palette.light).darker(0.25),
-        if palette.night || setting.ink() { 0.12 } else { 0.55 + 0.4 * palette.daylight },
+        material.times(palette.light).darker(0.25),
+        if palette.night || setting.is_ink() { 0.12 } else { 0.55 + 0.4 * palette.daylight },
     );
-    palette.haze.to(own.lighter(0.3), 0.4 * palette.daylight).to(warm, smooth(-0.75, 0.5, depth))
+    palette.haze.to(material.lighter(0.3), 0.4 * palette.daylight).to(warm, smooth(-0.75, 0.5, depth))
 }
 
-fn mesas(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32, dice: &mut Dice) {
+fn mesas(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32, rng: &mut Rng) {
     let unit = canvas.unit();
     for depth in [0.05, 0.2] {
-        let (seed, shift) = (dice.seed(), dice.range(0.0, 50.0));
+        let (seed, shift) = (rng.seed(), rng.range(0.0, 50.0));
         let line = Outline::of(canvas, |u| {
-            // Steps instead of slopes: table mountains.
+            // Steps instead of slopes give flat tops.
             let step = smooth(0.52, 0.57, noise::line(seed, u * 2.1 + shift))
                 + 0.5 * smooth(0.7, 0.74, noise::line(seed, u * 2.1 + shift));
             horizon + unit * 0.015
@@ -63,9 +65,9 @@ fn mesas(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32, dice: &mut Di
     }
 }
 
-fn dune(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), dice: &mut Dice) {
+fn dune(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), rng: &mut Rng) {
     let unit = canvas.unit();
-    let (seed, shift) = (dice.seed(), dice.range(0.0, 50.0));
+    let (seed, shift) = (rng.seed(), rng.range(0.0, 50.0));
     let octaves = canvas.octaves(3);
     let swell = unit * (0.07 + 0.12 * depth);
     let pitch = 1.7 - 0.7 * depth;
@@ -74,10 +76,10 @@ fn dune(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), d
             noise::craggy(seed, u * pitch + shift, 1) * 0.75 + noise::rolling(seed ^ 2, u * pitch + shift, 2) * 0.25;
         base - swell * (crest - 0.45)
     });
-    let (own, side) = (sand(setting, depth), setting.light_side());
+    let (material, side) = (sand(setting, depth), setting.light_side());
     let palette = setting.palette;
-    let shadow = own.to(palette.near, 0.42);
-    let lit = own.to(palette.disc, if palette.night { 0.06 } else { 0.22 });
+    let shadow = material.to(palette.near, 0.42);
+    let lit = material.to(palette.disc, if palette.night { 0.06 } else { 0.22 });
     line.fill(canvas, |x, y, below| {
         let wander = (noise::cloudy(seed ^ 8, x / unit * 2.0, y / unit * 3.0, octaves) - 0.5) * unit * 0.25;
         let at = x + wander * smooth(0.0, unit * 0.2, below) + side * below * 0.7;
@@ -93,11 +95,11 @@ fn dune(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), d
     });
 }
 
-fn road(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
+fn road(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let palette = setting.palette;
     let (top, bottom) = (height * 0.82, height * 0.82 + unit * 0.15);
-    let seed = dice.seed();
+    let seed = rng.seed();
     let tar = palette.land(hex(0x4a4750), 0.9);
     canvas.fill(
         &Path::polygon(&[(0.0, top - unit * 0.012), (width, top - unit * 0.012), (width, bottom), (0.0, bottom)]),
@@ -108,7 +110,7 @@ fn road(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
         let sheen = smooth(bottom, top, y) * 0.14;
         (tar.lighter(sheen).darker((grit * 0.25).max(0.0)), 1.0)
     });
-    let (stripe, mut dashes, mut x) = (palette.lit(hex(0xf0c458)), Path::default(), -unit * dice.unit() * 0.2);
+    let (stripe, mut dashes, mut x) = (palette.lit(hex(0xf0c458)), Path::default(), -unit * rng.next_f32() * 0.2);
     let middle = (top + bottom) * 0.5 + unit * 0.02;
     while x < width {
         let far = unit * 0.006;
@@ -129,13 +131,13 @@ fn road(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
     });
 }
 
-fn cacti(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
+fn cacti(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let colour = setting.palette.land(hex(0x4f7a4a), 1.0).darker(0.2);
     let side = -setting.light_side();
     for (place, tall) in [(0.34, 0.24), (0.42, 0.13)] {
         let foot = (width * 0.5 + side * width * place, height * 0.93);
-        let tall = unit * tall * dice.range(0.9, 1.1);
+        let tall = unit * tall * rng.range(0.9, 1.1);
         let thick = tall * 0.14;
         let arm = |dir: f32, low: f32, high: f32| {
             let out = foot.0 + dir * tall * 0.26;

@@ -1,22 +1,23 @@
-//! A room with a view, and a plain studio for portraits of anything.
+//! A room with a window, and a plain studio background.
 
-use super::{Setting, Stage, mountains, sky};
+use super::{mountains, sky};
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, hex, smooth};
-use crate::lexicon::{Scene, Subject};
 use crate::noise;
 use crate::paint::Paint;
 use crate::path::{Path, Point};
-use crate::random::Dice;
+use crate::prompt::{Scene, Subject};
+use crate::random::Rng;
+use crate::setting::{Placement, Setting};
 
 fn rect(left: f32, top: f32, right: f32, bottom: f32) -> Path {
     Path::polygon(&[(left, top), (right, top), (right, bottom), (left, bottom)])
 }
 
-pub(super) fn room(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+pub(super) fn room(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
-    let mut dice = setting.dice.fork("room");
-    let view = match setting.reading.scenes.iter().find(|scene| !matches!(scene, Scene::Room | Scene::Studio)) {
+    let mut rng = setting.rng.fork("room");
+    let view = match setting.prompt.scenes.iter().find(|scene| !matches!(scene, Scene::Room | Scene::Studio)) {
         Some(Scene::City) => super::city::paint,
         Some(Scene::Sea) => super::sea::paint,
         Some(Scene::Forest) => super::forest::paint,
@@ -24,14 +25,14 @@ pub(super) fn room(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
             let height = canvas.h();
             sky::paint(canvas, setting, height * 0.62);
             mountains::ranges(canvas, setting, (height * 0.52, height * 0.8), 4);
-            Stage { foot: (0.0, 0.0), size: 0.0 }
+            Placement { foot: (0.0, 0.0), size: 0.0 }
         },
     };
     view(canvas, setting);
     let palette = setting.palette;
     let walls = [hex(0xe9d5bd), hex(0xd9dccb), hex(0xe6cfc6), hex(0xc9d6d8)];
-    let wall = palette.lit(walls[dice.below(walls.len())]).darker(if palette.night { 0.3 } else { 0.1 });
-    // Tall rooms get a tall window.
+    let wall = palette.lit(walls[rng.below(walls.len())]).darker(if palette.night { 0.3 } else { 0.1 });
+    // Tall canvases get a taller window.
     let spare = (height - unit).max(0.0);
     let (half, top, sill) =
         (unit * 0.37, height * 0.5 - unit * 0.4 - spare * 0.3, height * 0.5 + unit * 0.27 + spare * 0.2);
@@ -42,27 +43,27 @@ pub(super) fn room(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
         rect(left - 1.0, 0.0, right + 1.0, top),
         rect(left - 1.0, sill, right + 1.0, height),
     ] {
-        canvas.fill(&part, &Paint::down(0.0, height, (wall.lighter(0.08), 1.0), (wall.darker(0.2), 1.0)));
+        canvas.fill(&part, &Paint::vertical(0.0, height, (wall.lighter(0.08), 1.0), (wall.darker(0.2), 1.0)));
     }
     panels(canvas, wall, sill + unit * 0.2);
     frame(canvas, setting, [left, top, right, sill]);
-    curtains(canvas, setting, [left, top, right, sill], &mut dice);
+    curtains(canvas, setting, [left, top, right, sill], &mut rng);
     let wood = palette.lit(hex(0xa9764a));
     let (edge, thick) = (unit * 0.07, unit * 0.035);
     canvas.fill(
         &rect(left - edge, sill + thick, right + edge, sill + thick + unit * 0.05),
-        &Paint::down(sill, sill + unit * 0.09, (wall.darker(0.45), 0.5), (wall, 0.0)),
+        &Paint::vertical(sill, sill + unit * 0.09, (wall.darker(0.45), 0.5), (wall, 0.0)),
     );
     canvas.fill(
         &rect(left - edge, sill, right + edge, sill + thick),
-        &Paint::down(sill, sill + thick, (wood.lighter(0.25), 1.0), (wood.darker(0.25), 1.0)),
+        &Paint::vertical(sill, sill + thick, (wood.lighter(0.25), 1.0), (wood.darker(0.25), 1.0)),
     );
-    potted(canvas, setting, (width * 0.5 + half * 0.72, sill + unit * 0.004), unit * 0.2, &mut dice);
-    books(canvas, setting, (left + unit * 0.03, sill), unit, &mut dice);
-    Stage { foot: (width * 0.5 - unit * 0.05, sill + unit * 0.012), size: unit * 0.4 }
+    potted_plant(canvas, setting, (width * 0.5 + half * 0.72, sill + unit * 0.004), unit * 0.2, &mut rng);
+    books(canvas, setting, (left + unit * 0.03, sill), unit, &mut rng);
+    Placement { foot: (width * 0.5 - unit * 0.05, sill + unit * 0.012), size: unit * 0.4 }
 }
 
-/// Wainscot: plain boards below the window.
+/// Draws wainscoting below the window.
 fn panels(canvas: &mut Canvas<'_>, wall: Rgb, top: f32) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     if height - top < unit * 0.06 {
@@ -99,14 +100,14 @@ fn frame(canvas: &mut Canvas<'_>, setting: &Setting, [left, top, right, sill]: [
         rect(middle - bar * 0.35, top, middle + bar * 0.35, sill),
         rect(left, across - bar * 0.3, right, across + bar * 0.3),
     ] {
-        canvas.fill(&part, &Paint::down(top, sill, (white, 1.0), (white.darker(0.12), 1.0)));
+        canvas.fill(&part, &Paint::vertical(top, sill, (white, 1.0), (white.darker(0.12), 1.0)));
     }
 }
 
-fn curtains(canvas: &mut Canvas<'_>, setting: &Setting, [left, top, right, sill]: [f32; 4], dice: &mut Dice) {
+fn curtains(canvas: &mut Canvas<'_>, setting: &Setting, [left, top, right, sill]: [f32; 4], rng: &mut Rng) {
     let unit = canvas.unit();
     let cloths = [hex(0xc96f5a), hex(0x6d8f86), hex(0xd9a05b), hex(0x7a85b0)];
-    let cloth = setting.palette.lit(cloths[dice.below(cloths.len())]);
+    let cloth = setting.palette.lit(cloths[rng.below(cloths.len())]);
     let (rod, hem) = (top - unit * 0.045, sill + unit * 0.2);
     for (side, x) in [(-1.0_f32, left), (1.0, right)] {
         let inner = x - side * unit * 0.085;
@@ -146,30 +147,30 @@ fn curtains(canvas: &mut Canvas<'_>, setting: &Setting, [left, top, right, sill]
     );
 }
 
-fn books(canvas: &mut Canvas<'_>, setting: &Setting, foot: Point, unit: f32, dice: &mut Dice) {
+fn books(canvas: &mut Canvas<'_>, setting: &Setting, foot: Point, unit: f32, rng: &mut Rng) {
     let colours = [hex(0x4a6d8c), hex(0xc25b4a), hex(0xe0b35a), hex(0x5d8a66)];
     let mut y = foot.1;
     for book in 0..3 {
-        let (thick, long) = (unit * dice.range(0.016, 0.024), unit * dice.range(0.11, 0.14));
-        let colour = setting.palette.lit(colours[(book + dice.below(2)) % 4]);
-        let x = foot.0 + unit * dice.range(0.0, 0.014);
+        let (thick, long) = (unit * rng.range(0.016, 0.024), unit * rng.range(0.11, 0.14));
+        let colour = setting.palette.lit(colours[(book + rng.below(2)) % 4]);
+        let x = foot.0 + unit * rng.range(0.0, 0.014);
         canvas.fill(
             &rect(x, y - thick, x + long, y),
-            &Paint::down(y - thick, y, (colour.lighter(0.12), 1.0), (colour.darker(0.18), 1.0)),
+            &Paint::vertical(y - thick, y, (colour.lighter(0.12), 1.0), (colour.darker(0.18), 1.0)),
         );
         canvas.fill(&rect(x + long * 0.12, y - thick, x + long * 0.15, y), &Paint::Flat((hex(0xffffff), 0.35)));
         y -= thick;
     }
 }
 
-/// A leafy plant in a pot.
-fn potted(canvas: &mut Canvas<'_>, setting: &Setting, foot: Point, tall: f32, dice: &mut Dice) {
+/// Draws a potted plant.
+fn potted_plant(canvas: &mut Canvas<'_>, setting: &Setting, foot: Point, tall: f32, rng: &mut Rng) {
     let palette = setting.palette;
     let (clay, green) = (palette.lit(hex(0xc4704a)), palette.lit(hex(0x4f8a52)));
     let rim = foot.1 - tall * 0.36;
     for leaf in 0..11 {
-        let lean = (leaf as f32 - 5.0) / 5.0 + dice.range(-0.1, 0.1);
-        let tip = (foot.0 + lean * tall * 0.5, rim - tall * (0.62 - 0.34 * lean * lean) * dice.range(0.85, 1.1));
+        let lean = (leaf as f32 - 5.0) / 5.0 + rng.range(-0.1, 0.1);
+        let tip = (foot.0 + lean * tall * 0.5, rim - tall * (0.62 - 0.34 * lean * lean) * rng.range(0.85, 1.1));
         let middle = (foot.0 + lean * tall * 0.2, rim - tall * 0.34);
         let side = tall * 0.06;
         let blade = Path::blob(&[
@@ -207,9 +208,9 @@ fn potted(canvas: &mut Canvas<'_>, setting: &Setting, foot: Point, tall: f32, di
     );
 }
 
-pub(super) fn studio(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+pub(super) fn studio(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
-    let mut dice = setting.dice.fork("studio");
+    let mut rng = setting.rng.fork("studio");
     let sets: [[u32; 3]; 5] = [
         [0xf3ddc7, 0xe9a178, 0xcf8a63],
         [0xd5e3df, 0x8fb9ae, 0x6f9a90],
@@ -217,8 +218,8 @@ pub(super) fn studio(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
         [0xdbe1ee, 0x97a9d0, 0x7686b0],
         [0xf4e9c9, 0xe9bf62, 0xc79b4a],
     ];
-    let [wall, disc, floor] = sets[dice.below(sets.len())].map(hex).map(|rgb| tint(setting, rgb));
-    let seed = dice.seed();
+    let [wall, disc, floor] = sets[rng.below(sets.len())].map(hex).map(|rgb| tint(setting, rgb));
+    let seed = rng.seed();
     let octaves = canvas.octaves(4);
     let middle = (width * 0.5, height * 0.46);
     canvas.shade(0..canvas.height, |x, y| {
@@ -226,45 +227,48 @@ pub(super) fn studio(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
         let plaster = noise::cloudy(seed, x / unit * 3.0, y / unit * 3.0, octaves) - 0.5;
         (wall.lighter(0.22).to(wall.darker(0.14), smooth(0.0, 0.95, far)).darker((plaster * 0.12).max(0.0)), 1.0)
     });
-    if setting.reading.has(Subject::Portrait) {
-        bokeh(canvas, setting, [disc, floor], &mut dice);
-        return Stage { foot: (width * 0.5, height + unit * 0.01), size: unit * 0.57 };
+    if setting.prompt.has_subject(Subject::Portrait) {
+        bokeh(canvas, setting, [disc, floor], &mut rng);
+        return Placement { foot: (width * 0.5, height + unit * 0.01), size: unit * 0.57 };
     }
     let radius = unit * 0.35;
     canvas.fill(
         &Path::ellipse(middle, radius, radius),
-        &Paint::down(middle.1 - radius, middle.1 + radius, (disc.lighter(0.14), 1.0), (disc, 1.0)),
+        &Paint::vertical(middle.1 - radius, middle.1 + radius, (disc.lighter(0.14), 1.0), (disc, 1.0)),
     );
     let ground = height * 0.5 + unit * 0.29;
-    canvas
-        .fill(&rect(0.0, ground, width, height), &Paint::down(ground, height, (floor, 1.0), (floor.darker(0.24), 1.0)));
+    canvas.fill(
+        &rect(0.0, ground, width, height),
+        &Paint::vertical(ground, height, (floor, 1.0), (floor.darker(0.24), 1.0)),
+    );
     canvas.fill(
         &rect(0.0, ground - unit * 0.03, width, ground),
-        &Paint::down(ground - unit * 0.03, ground, (floor, 0.0), (floor.darker(0.3), 0.2)),
+        &Paint::vertical(ground - unit * 0.03, ground, (floor, 0.0), (floor.darker(0.3), 0.2)),
     );
-    if !setting.plain() {
-        potted(canvas, setting, (width * 0.5 + unit * 0.4, ground + unit * 0.06), unit * 0.4, &mut dice);
-        potted(canvas, setting, (width * 0.5 - unit * 0.42, ground + unit * 0.035), unit * 0.25, &mut dice);
+    if !setting.is_minimal() {
+        potted_plant(canvas, setting, (width * 0.5 + unit * 0.4, ground + unit * 0.06), unit * 0.4, &mut rng);
+        potted_plant(canvas, setting, (width * 0.5 - unit * 0.42, ground + unit * 0.035), unit * 0.25, &mut rng);
     }
-    Stage { foot: (width * 0.5, ground + unit * 0.085), size: unit * 0.5 }
+    Placement { foot: (width * 0.5, ground + unit * 0.085), size: unit * 0.5 }
 }
 
+/// Adjusts a colour to the prompt's colours and style.
 fn tint(setting: &Setting, rgb: Rgb) -> Rgb {
-    if setting.ink() {
+    if setting.is_ink() {
         return setting.palette.haze.darker((1.0 - rgb.luma()) * 0.6);
     }
-    let named = setting.reading.colours.first().map_or(rgb, |colour| rgb.tinted(*colour, 0.75));
+    let named = setting.prompt.colours.first().map_or(rgb, |colour| rgb.tinted(*colour, 0.75));
     setting.palette.lit(named)
 }
 
-/// Lights out of focus, as behind a sitter.
-fn bokeh(canvas: &mut Canvas<'_>, setting: &Setting, colours: [Rgb; 2], dice: &mut Dice) {
+/// Draws lights out of focus, the background of portraits.
+fn bokeh(canvas: &mut Canvas<'_>, setting: &Setting, colours: [Rgb; 2], rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     for spot in 0..(width / unit * 26.0) as usize + 8 {
-        let place = (dice.range(0.0, width), dice.range(0.0, height * 0.85));
-        let radius = unit * dice.range(0.025, 0.1);
-        let colour = colours[spot % 2].to(setting.palette.disc, dice.range(0.2, 0.8));
-        let alpha = dice.range(0.08, 0.26);
+        let place = (rng.range(0.0, width), rng.range(0.0, height * 0.85));
+        let radius = unit * rng.range(0.025, 0.1);
+        let colour = colours[spot % 2].to(setting.palette.disc, rng.range(0.2, 0.8));
+        let alpha = rng.range(0.08, 0.26);
         canvas.fill(
             &Path::ellipse(place, radius, radius),
             &Paint::Radial { centre: place, radius, inner: (colour, alpha * 0.7), outer: (colour, alpha) },

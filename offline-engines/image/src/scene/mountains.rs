@@ -1,63 +1,66 @@
-//! Ranges of mountains, paling with distance, and lakes before them.
+//! Mountain ranges that fade with distance, and lakes in front of them.
 
-use super::land::{Outline, conifers};
-use super::{Setting, Stage, sky, water};
+use super::conifers::conifers;
+use super::outline::Outline;
+use super::{sky, water};
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, hex, smooth};
-use crate::lexicon::{Time, Weather};
 use crate::noise;
 use crate::paint::Paint;
 use crate::path::Path;
-use crate::random::Dice;
+use crate::prompt::{Time, Weather};
+use crate::random::Rng;
+use crate::setting::{Placement, Setting};
 
-pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, height) = (canvas.unit(), canvas.h());
     let horizon = height * 0.68;
     sky::paint(canvas, setting, horizon);
     ranges(canvas, setting, (height * 0.58, height * 0.99), 5);
-    Stage { foot: (canvas.w() * 0.5, height * 0.93), size: unit * 0.4 }
+    Placement { foot: (canvas.w() * 0.5, height * 0.93), size: unit * 0.4 }
 }
 
-pub(super) fn lake(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+pub(super) fn lake(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, height) = (canvas.unit(), canvas.h());
     let shore = height * 0.62;
     sky::paint(canvas, setting, shore);
     ranges(canvas, setting, (height * 0.45, shore + unit * 0.015), 4);
     water::paint(canvas, setting, shore, 0.25);
     banks(canvas, setting);
-    Stage { foot: (canvas.w() * 0.52, height * 0.9), size: unit * 0.36 }
+    Placement { foot: (canvas.w() * 0.52, height * 0.9), size: unit * 0.36 }
 }
 
-/// Ranges between two heights, the last one wooded.
+/// Draws `count` ranges between two y coordinates; the nearest ones are wooded.
 pub(super) fn ranges(canvas: &mut Canvas<'_>, setting: &Setting, (far, near): (f32, f32), count: usize) {
     let unit = canvas.unit();
-    let mut dice = setting.dice.fork("ranges");
-    let count = if setting.plain() { count.min(3) } else { count };
+    let mut rng = setting.rng.fork("ranges");
+    let count = if setting.is_minimal() { count.min(3) } else { count };
     let layers: Vec<Range> = (0..count)
         .map(|layer| {
             let depth = layer as f32 / (count - 1) as f32;
-            let tall = unit * (0.27 - 0.13 * depth) * if setting.ink() { 1.3 } else { 1.0 };
-            Range::of(canvas, (far + (near - far) * depth.powf(1.2), tall, depth), &mut dice)
+            let tall = unit * (0.27 - 0.13 * depth) * if setting.is_ink() { 1.3 } else { 1.0 };
+            Range::of(canvas, (far + (near - far) * depth.powf(1.2), tall, depth), &mut rng)
         })
         .collect();
     for (index, range) in layers.iter().enumerate() {
-        range.paint(canvas, setting, layers.get(index + 1).map(|next| &next.line), &mut dice);
+        range.paint(canvas, setting, layers.get(index + 1).map(|next| &next.line), &mut rng);
     }
 }
 
+/// A mountain range.
 struct Range {
     line: Outline,
     base: f32,
     tall: f32,
-    /// 0 at the horizon, 1 at our feet.
+    /// 0 for the farthest range, 1 for the nearest.
     depth: f32,
     rough: u32,
     rocky: bool,
 }
 
 impl Range {
-    fn of(canvas: &Canvas<'_>, (base, tall, depth): (f32, f32, f32), dice: &mut Dice) -> Self {
-        let (seed, rough, shift) = (dice.seed(), dice.seed(), dice.range(0.0, 60.0));
+    fn of(canvas: &Canvas<'_>, (base, tall, depth): (f32, f32, f32), rng: &mut Rng) -> Self {
+        let (seed, rough, shift) = (rng.seed(), rng.seed(), rng.range(0.0, 60.0));
         let octaves = canvas.octaves(6);
         let rocky = depth < 0.6;
         let steep = 1.35 + depth * 0.9;
@@ -69,39 +72,40 @@ impl Range {
         Self { line, base, tall, depth, rough, rocky }
     }
 
-    fn paint(&self, canvas: &mut Canvas<'_>, setting: &Setting, covered_by: Option<&Outline>, dice: &mut Dice) {
+    fn paint(&self, canvas: &mut Canvas<'_>, setting: &Setting, covered_by: Option<&Outline>, rng: &mut Rng) {
         let Self { line, base, tall, depth, rough, rocky } = self;
         let (base, tall, depth, rough) = (*base, *tall, *depth, *rough);
         let (unit, palette) = (canvas.unit(), setting.palette);
         let octaves = canvas.octaves(5);
-        let own = if *rocky { hex(0x3f5878) } else { hex(0x3f7a52).to(hex(0x2d5a44), depth) };
-        let own = if setting.snowy() { own.to(hex(0xdfe8f2), 0.6) } else { own };
-        let colour = palette.land(own, depth * 0.8 + 0.18);
-        if depth > 0.55 && !setting.plain() {
+        let material = if *rocky { hex(0x3f5878) } else { hex(0x3f7a52).to(hex(0x2d5a44), depth) };
+        let material = if setting.is_snowy() { material.to(hex(0xdfe8f2), 0.6) } else { material };
+        let colour = palette.land(material, depth * 0.8 + 0.18);
+        if depth > 0.55 && !setting.is_minimal() {
             let size = unit * (0.02 + 0.075 * (depth - 0.5) * 2.0);
-            let frosted = colour.to(palette.haze, if setting.snowy() { 0.15 } else { 0.0 });
-            conifers(canvas, line, size, &Paint::solid(frosted.darker(0.06)), dice);
+            let frosted = colour.to(palette.haze, if setting.is_snowy() { 0.15 } else { 0.0 });
+            conifers(canvas, line, size, &Paint::solid(frosted.darker(0.06)), rng);
         }
         let side = setting.light_side();
         let sun_lit = palette.lit(hex(0xfdf3e6)).to(palette.disc, 0.25);
         let low_light = matches!(setting.time, Time::Dawn | Time::Sunset | Time::Dusk);
         let snow_depth =
-            unit * if setting.snowy() { 0.3 } else { 0.075 } * if palette.night || low_light { 0.7 } else { 1.0 };
+            unit * if setting.is_snowy() { 0.3 } else { 0.075 } * if palette.night || low_light { 0.7 } else { 1.0 };
         let floor = base + tall * 0.3;
         line.fill_above(canvas, covered_by, |x, y, below| {
             let (u, v) = (x / unit, y / unit);
             let mut shown = colour;
-            if *rocky && !setting.plain() {
+            if *rocky && !setting.is_minimal() {
                 let crease = noise::cloudy(rough, u * 7.0, v * 5.0, octaves) - 0.5;
                 let warped = x + crease * unit * 0.16 + (below * 0.25) * crease;
                 let reach = unit * 0.012 + below * 0.3;
                 let slope = (line.at(warped + reach) - line.at(warped - reach)) / (2.0 * reach);
                 let lit = smooth(-0.5, 0.5, -slope * side + crease * 0.7);
                 shown = shown.to(palette.near, (1.0 - lit) * 0.3).to(sun_lit, lit * 0.17);
-                let cap = if setting.ink() { 0.0 } else { snow(line, (x, y, below), (base, tall, snow_depth), crease) };
+                let cap =
+                    if setting.is_ink() { 0.0 } else { snow(line, (x, y, below), (base, tall, snow_depth), crease) };
                 let white = palette.haze.to(palette.lit(hex(0x93a8cc)), 0.7).to(sun_lit, lit * 0.9);
                 shown = shown.to(white, cap * (0.9 - 0.5 * depth));
-            } else if !setting.plain() {
+            } else if !setting.is_minimal() {
                 let patch = noise::cloudy(rough, u * 16.0, v * 30.0, octaves) - 0.5;
                 shown = shown.darker((patch * 0.5).max(0.0)).lighter((-patch * 0.16).max(0.0));
             }
@@ -110,28 +114,28 @@ impl Range {
     }
 }
 
-/// How snowy a place is: near high crests, in tongues down the slopes.
+/// Returns the snow cover, 0 to 1: highest near high crests, in tongues down the slopes.
 fn snow(line: &Outline, (x, y, below): (f32, f32, f32), (base, tall, reach): (f32, f32, f32), crease: f32) -> f32 {
     let crest = line.at(x);
     let high = smooth(base - tall * 0.15, base - tall * 0.75, crest);
-    // Half a pixel at least: a tongue of no length would otherwise count as endless.
+    // At least half a pixel: with a length of zero, `smooth` would return 1 everywhere.
     let tongue = (reach * high * (1.0 + crease * 2.6)).max(0.5);
     smooth(tongue, tongue * 0.72, below) * smooth(base + tall * 0.1, base - tall * 0.3, y - crease * tall * 0.5)
 }
 
-/// Valleys fill with haze; in ink they dissolve into the paper.
+/// Blends valleys with haze; in the ink style with the paper.
 fn mist(setting: &Setting, colour: Rgb, low: f32, depth: f32) -> Rgb {
-    let most = if setting.ink() { 0.97 } else { 0.5 - 0.42 * depth };
-    let fog = if setting.reading.sky_has(Weather::Fog) { 0.25 } else { 0.0 };
-    colour.to(setting.palette.haze, low * (most + fog).min(1.0))
+    let max_share = if setting.is_ink() { 0.97 } else { 0.5 - 0.42 * depth };
+    let fog = if setting.prompt.has_weather(Weather::Fog) { 0.25 } else { 0.0 };
+    colour.to(setting.palette.haze, low * (max_share + fog).min(1.0))
 }
 
-/// Dark banks with reeds in the lower corners: they give the water its distance.
+/// Draws dark banks with reeds in the foreground, which add depth to the water.
 fn banks(canvas: &mut Canvas<'_>, setting: &Setting) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
-    let mut dice = setting.dice.fork("banks");
+    let mut rng = setting.rng.fork("banks");
     let colour = setting.palette.land(hex(0x2d4a36), 1.0).darker(0.25);
-    let seed = dice.seed();
+    let seed = rng.seed();
     let side = -setting.light_side();
     let line = Outline::of(canvas, |u| {
         let far = (u * side * unit / width + 0.5).clamp(0.0, 1.0);
@@ -139,9 +143,9 @@ fn banks(canvas: &mut Canvas<'_>, setting: &Setting) {
     });
     let mut reeds = Path::default();
     for _ in 0..(width / unit * 70.0) as usize {
-        let x = dice.range(0.0, width);
+        let x = rng.range(0.0, width);
         let foot = (x, line.at(x) + unit * 0.01);
-        let (tall, lean) = (unit * dice.range(0.02, 0.085), dice.range(-0.02, 0.02) * unit);
+        let (tall, lean) = (unit * rng.range(0.02, 0.085), rng.range(-0.02, 0.02) * unit);
         reeds = reeds.and(Path::curve(
             &[foot, (x + lean * 0.3, foot.1 - tall * 0.6), (x + lean, foot.1 - tall)],
             (unit * 0.0028, unit * 0.0008),

@@ -1,34 +1,35 @@
-//! The open sea with a beach, or rocks where a lighthouse is to stand.
+//! The open sea with a beach, or with a headland for buildings.
 
-use super::land::Outline;
-use super::{Setting, Stage, sky, water};
+use super::outline::Outline;
+use super::{sky, water};
 use crate::canvas::Canvas;
 use crate::colour::{hex, smooth};
-use crate::lexicon::Subject;
 use crate::noise;
+use crate::prompt::Subject;
+use crate::setting::{Placement, Setting};
 
-pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let horizon = height * 0.55;
     sky::paint(canvas, setting, horizon);
     isles(canvas, setting, horizon);
     water::paint(canvas, setting, horizon, 0.8);
-    let towers = [Subject::Lighthouse, Subject::Castle, Subject::House, Subject::Pagoda];
-    if towers.iter().any(|subject| setting.reading.has(*subject)) {
+    let buildings = [Subject::Lighthouse, Subject::Castle, Subject::House, Subject::Pagoda];
+    if buildings.iter().any(|subject| setting.prompt.has_subject(*subject)) {
         return headland(canvas, setting);
     }
-    if setting.reading.has(Subject::Boat) {
-        return Stage { foot: (width * 0.5, height * 0.74), size: unit * 0.4 };
+    if setting.prompt.has_subject(Subject::Boat) {
+        return Placement { foot: (width * 0.5, height * 0.74), size: unit * 0.4 };
     }
     beach(canvas, setting);
-    Stage { foot: (width * 0.5, height * 0.93), size: unit * 0.4 }
+    Placement { foot: (width * 0.5, height * 0.93), size: unit * 0.4 }
 }
 
 fn isles(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
     let unit = canvas.unit();
-    let mut dice = setting.dice.fork("isles");
+    let mut rng = setting.rng.fork("isles");
     for depth in [0.05, 0.2] {
-        let (seed, shift) = (dice.seed(), dice.range(0.0, 40.0));
+        let (seed, shift) = (rng.seed(), rng.range(0.0, 40.0));
         let line = Outline::of(canvas, |u| {
             let rise = smooth(0.5, 0.85, noise::rolling(seed, u * 1.1 + shift, 2)) * 0.6;
             horizon + unit * 0.004 - unit * 0.2 * rise * noise::rolling(seed ^ 1, u * 7.0 + shift, 5)
@@ -38,10 +39,10 @@ fn isles(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
     }
 }
 
-fn headland(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+fn headland(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
-    let mut dice = setting.dice.fork("headland");
-    let (seed, rough) = (dice.seed(), dice.seed());
+    let mut rng = setting.rng.fork("headland");
+    let (seed, rough) = (rng.seed(), rng.seed());
     let side = -setting.light_side();
     let octaves = canvas.octaves(5);
     let middle = side * width / unit * 0.2;
@@ -63,14 +64,14 @@ fn headland(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
         rock.to(grass, turf * 0.85).to(foam, spray)
     });
     let x = width * 0.5 + middle * unit;
-    Stage { foot: (x, line.at(x) + unit * 0.012), size: unit * 0.4 }
+    Placement { foot: (x, line.at(x) + unit * 0.012), size: unit * 0.4 }
 }
 
 fn beach(canvas: &mut Canvas<'_>, setting: &Setting) {
     let (unit, height) = (canvas.unit(), canvas.h());
-    let mut dice = setting.dice.fork("beach");
-    let (seed, rough) = (dice.seed(), dice.seed());
-    let tilt = dice.sign() * 0.05;
+    let mut rng = setting.rng.fork("beach");
+    let (seed, rough) = (rng.seed(), rng.seed());
+    let tilt = rng.sign() * 0.05;
     let octaves = canvas.octaves(4);
     let palette = setting.palette;
     let edge = |u: f32| height * 0.86 - unit * (tilt * u + 0.05 * (noise::rolling(seed, u * 1.8 + 20.0, 3) - 0.5));

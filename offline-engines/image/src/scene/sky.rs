@@ -1,21 +1,21 @@
-//! Skies: gradient, light, clouds, stars and northern lights.
+//! Skies: gradient, sun or moon, clouds, stars, aurora, lightning.
 
-use super::Setting;
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, gradient, hex, smooth};
-use crate::lexicon::{Scene, Subject, Time, Weather};
 use crate::noise;
 use crate::paint::Paint;
 use crate::path::{Path, Point};
+use crate::prompt::{Scene, Subject, Time, Weather};
 use crate::random;
+use crate::setting::Setting;
 
-/// Covers the rows above `horizon`, in pixels, and a little below it.
+/// Draws the sky above `horizon`, a y coordinate, and slightly below it.
 pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
     let (unit, width) = (canvas.unit(), canvas.w());
     let palette = setting.palette;
-    let disc = disc_place(canvas, setting, horizon);
-    let mut dice = setting.dice.fork("sky");
-    let (seed, star_seed) = (dice.seed(), dice.seed());
+    let disc = disc_position(canvas, setting, horizon);
+    let mut rng = setting.rng.fork("sky");
+    let (seed, star_seed) = (rng.seed(), rng.seed());
     let rows = 0..((horizon + unit * 0.05) as usize).min(canvas.height);
     let warmth = if palette.night { 0.16 } else { 0.42 };
     canvas.shade(rows.clone(), |x, y| {
@@ -29,23 +29,24 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
     if palette.night {
         stars(canvas, star_seed, horizon, 1.0);
     }
-    if setting.reading.sky_has(Weather::Aurora) {
-        aurora(canvas, dice.seed(), horizon);
+    if setting.prompt.has_weather(Weather::Aurora) {
+        aurora(canvas, rng.seed(), horizon);
     }
-    celestial(canvas, setting, disc);
-    let wanted = setting.reading.sky_has(Weather::Cloudy)
-        || setting.reading.sky_has(Weather::Storm)
-        || setting.reading.sky_has(Weather::Rain);
-    if !(setting.plain() || setting.ink()) && (wanted || !palette.night) {
-        let cover = if wanted { 0.36 } else { dice.range(0.5, 0.56) };
-        clouds(canvas, setting, (horizon, cover, dice.seed()), width, disc);
+    sun_or_moon(canvas, setting, disc);
+    let wanted = setting.prompt.has_weather(Weather::Cloudy)
+        || setting.prompt.has_weather(Weather::Storm)
+        || setting.prompt.has_weather(Weather::Rain);
+    if !(setting.is_minimal() || setting.is_ink()) && (wanted || !palette.night) {
+        let cover = if wanted { 0.36 } else { rng.range(0.5, 0.56) };
+        clouds(canvas, setting, (horizon, cover, rng.seed()), width, disc);
     }
-    if setting.reading.sky_has(Weather::Storm) {
+    if setting.prompt.has_weather(Weather::Storm) {
         lightning(canvas, setting, horizon);
     }
 }
 
-fn disc_place(canvas: &Canvas<'_>, setting: &Setting, horizon: f32) -> Point {
+/// Returns the position of the sun or moon.
+fn disc_position(canvas: &Canvas<'_>, setting: &Setting, horizon: f32) -> Point {
     let low = matches!(setting.time, Time::Dawn | Time::Sunset | Time::Dusk);
     let lift = if setting.scene == Scene::Mountains || setting.scene == Scene::Lake { 0.4 } else { 0.17 };
     let y = if low {
@@ -56,16 +57,18 @@ fn disc_place(canvas: &Canvas<'_>, setting: &Setting, horizon: f32) -> Point {
     (setting.light.0 * canvas.w(), y)
 }
 
-fn celestial(canvas: &mut Canvas<'_>, setting: &Setting, place: Point) {
+/// Draws the sun or the moon.
+fn sun_or_moon(canvas: &mut Canvas<'_>, setting: &Setting, place: Point) {
     let (unit, palette) = (canvas.unit(), setting.palette);
-    let hidden =
-        setting.reading.sky_has(Weather::Storm) || setting.reading.sky_has(Weather::Rain) || setting.time == Time::Dusk;
-    let asked = setting.reading.has(Subject::Sun) || setting.reading.has(Subject::Moon);
-    if hidden && !asked {
+    let hidden = setting.prompt.has_weather(Weather::Storm)
+        || setting.prompt.has_weather(Weather::Rain)
+        || setting.time == Time::Dusk;
+    let named = setting.prompt.has_subject(Subject::Sun) || setting.prompt.has_subject(Subject::Moon);
+    if hidden && !named {
         return;
     }
-    let moon = palette.night && !setting.reading.has(Subject::Sun) || setting.reading.has(Subject::Moon);
-    let size = if asked { 1.5 } else { 1.0 };
+    let moon = palette.night && !setting.prompt.has_subject(Subject::Sun) || setting.prompt.has_subject(Subject::Moon);
+    let size = if named { 1.5 } else { 1.0 };
     if moon {
         let radius = unit * 0.042 * size;
         canvas.glow(place, radius * 7.0, palette.disc.to(palette.sky[2], 0.4), 0.42);
@@ -75,16 +78,16 @@ fn celestial(canvas: &mut Canvas<'_>, setting: &Setting, place: Point) {
     }
     let day = setting.time == Time::Day;
     let radius = unit * size * if day { 0.04 } else { 0.062 };
-    if !setting.ink() {
+    if !setting.is_ink() {
         canvas.glow(place, unit * 0.5, palette.disc, 0.4);
         canvas.glow(place, radius * 3.0, palette.disc, 0.55);
     }
     let edge = palette.disc.to(palette.sky[2], if day { 0.0 } else { 0.25 });
-    let face = Paint::down(place.1 - radius, place.1 + radius, (palette.disc, 1.0), (edge, 1.0));
+    let face = Paint::vertical(place.1 - radius, place.1 + radius, (palette.disc, 1.0), (edge, 1.0));
     canvas.fill(&Path::ellipse(place, radius, radius), &face);
 }
 
-/// A full moon with seas.
+/// Draws a full moon with maria.
 fn moon_face(canvas: &mut Canvas<'_>, place: Point, radius: f32, colour: Rgb) {
     let face = Path::ellipse(place, radius, radius);
     canvas.fill(&face, &Paint::solid(colour));
@@ -103,14 +106,14 @@ fn moon_face(canvas: &mut Canvas<'_>, place: Point, radius: f32, colour: Rgb) {
     canvas.fill(&face, &shade);
 }
 
-/// One star per lattice cell at most, so a pixel looks only at its own cell.
+/// Draws stars. A lattice cell contains at most one star, so that a pixel depends on its own cell only.
 pub(super) fn stars(canvas: &mut Canvas<'_>, seed: u32, horizon: f32, density: f32) {
     let unit = canvas.unit();
     for (layer, cells) in [(0_u32, 34.0), (1, 70.0)] {
         let cell = (unit / cells).max(7.0);
         canvas.shade(0..(horizon as usize).min(canvas.height), |x, y| {
             let (cx, cy) = ((x / cell).floor(), (y / cell).floor());
-            let pick = |part: u32| random::at(seed.wrapping_add(part + layer * 7), cx as i32, cy as i32);
+            let pick = |part: u32| random::lattice(seed.wrapping_add(part + layer * 7), cx as i32, cy as i32);
             if pick(0) > 0.34 * density {
                 return (hex(0), 0.0);
             }
@@ -126,7 +129,7 @@ pub(super) fn stars(canvas: &mut Canvas<'_>, seed: u32, horizon: f32, density: f
     }
 }
 
-/// A pale band of dust and light across the sky.
+/// Draws the Milky Way: a band of light with dark dust lanes.
 pub(super) fn milky_way(canvas: &mut Canvas<'_>, seed: u32, horizon: f32, colours: [Rgb; 2]) {
     let (unit, width) = (canvas.unit(), canvas.w());
     let octaves = canvas.octaves(5);
@@ -155,7 +158,7 @@ fn clouds(
     let (sx, sy) = if streaky { (1.5, 6.5) } else { (1.7, 3.4) };
     let toward = ((disc.0 - width * 0.5).signum() * 0.06, -0.09);
     canvas.shade(0..(horizon as usize).min(canvas.height), |x, y| {
-        // Flatter and denser towards the horizon, as a ceiling in perspective.
+        // Clouds are flatter and denser towards the horizon, by perspective.
         let height = (y / horizon).clamp(0.0, 1.0);
         let squeeze = 0.7 + 1.3 * height * height;
         let (u, v) = ((x - width * 0.5) / unit * sx * squeeze, y / unit * sy * squeeze);
@@ -193,15 +196,15 @@ fn aurora(canvas: &mut Canvas<'_>, seed: u32, horizon: f32) {
 
 fn lightning(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
     let unit = canvas.unit();
-    let mut dice = setting.dice.fork("lightning");
-    let mut place = (canvas.w() * dice.range(0.3, 0.7), horizon * 0.12);
+    let mut rng = setting.rng.fork("lightning");
+    let mut place = (canvas.w() * rng.range(0.3, 0.7), horizon * 0.12);
     canvas.glow((place.0, horizon * 0.4), unit * 0.55, hex(0xb8c8ff), 0.4);
     let mut line = vec![place];
     while place.1 < horizon {
-        place = (place.0 + dice.range(-0.05, 0.05) * unit, place.1 + dice.range(0.02, 0.06) * unit);
+        place = (place.0 + rng.range(-0.05, 0.05) * unit, place.1 + rng.range(0.02, 0.06) * unit);
         line.push(place);
-        if dice.chance(0.3) {
-            let side = dice.sign();
+        if rng.chance(0.3) {
+            let side = rng.sign();
             let branch = [
                 place,
                 (place.0 + side * unit * 0.05, place.1 + unit * 0.05),

@@ -1,21 +1,23 @@
-//! Below the surface: light from above, weed from below, bubbles between.
+//! Underwater scenes: light rays, seaweed, bubbles.
 
-use super::{Setting, Stage};
+use super::outline::Outline;
 use crate::canvas::Canvas;
-use crate::colour::{gradient, hex, smooth};
+use crate::colour::{Rgb, gradient, hex, smooth};
 use crate::noise;
 use crate::paint::Paint;
 use crate::path::Path;
+use crate::random::Rng;
+use crate::setting::{Placement, Setting};
 
-pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
+pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
-    let mut dice = setting.dice.fork("underwater");
-    let seed = dice.seed();
+    let mut rng = setting.rng.fork("underwater");
+    let seed = rng.seed();
     let octaves = canvas.octaves(4);
     let mut waters = [hex(0xb4f0ea), hex(0x4cc3d2), hex(0x1a7fae), hex(0x0c3f74), hex(0x07234c)];
-    if setting.ink() {
+    if setting.is_ink() {
         waters = [0.0, 0.1, 0.2, 0.3, 0.4].map(|dark| setting.palette.haze.darker(dark));
-    } else if let Some(named) = setting.reading.colours.first() {
+    } else if let Some(named) = setting.prompt.colours.first() {
         waters = waters.map(|rgb| rgb.tinted(*named, 0.6));
     }
     let waters = waters.map(|rgb| if setting.palette.night { rgb.darker(0.45) } else { rgb });
@@ -30,21 +32,21 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
         (gradient(&waters, y / height + drift * 0.14).to(waters[0], ray * 0.34 + surface * 0.5), 1.0)
     });
     for depth in [0.0_f32, 0.5, 1.0] {
-        let line = super::land::Outline::of(canvas, |u| {
+        let line = Outline::of(canvas, |u| {
             height * (0.86 + 0.06 * depth)
                 - unit * 0.09 * (noise::rolling(seed ^ 8, u * (2.0 - depth * 0.7) + depth * 20.0 + 9.0, octaves) - 0.4)
         });
         let sand = waters[2].to(waters[4], depth * 0.8).to(hex(0xd8c090), 0.16);
         let mut x = 0.0;
         while x < width {
-            weed(
+            seaweed(
                 canvas,
                 (x, line.at(x) + unit * 0.02),
-                unit * dice.range(0.08, 0.28) * (0.5 + depth * 0.5),
-                &mut dice,
+                unit * rng.range(0.08, 0.28) * (0.5 + depth * 0.5),
+                &mut rng,
                 waters[3].to(hex(0x2f9a6a), 0.25 + 0.25 * depth),
             );
-            x += unit * dice.range(0.03, 0.2);
+            x += unit * rng.range(0.03, 0.2);
         }
         line.fill(canvas, |x, y, below| {
             let grain = noise::cloudy(seed ^ 4, x / unit * 16.0, y / unit * 34.0, octaves) - 0.5;
@@ -52,8 +54,8 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
         });
     }
     for _ in 0..(width / unit * 34.0) as usize {
-        let place = (dice.range(0.0, width), dice.range(0.0, height * 0.9));
-        let radius = unit * (0.002 + 0.011 * dice.unit().powi(3));
+        let place = (rng.range(0.0, width), rng.range(0.0, height * 0.9));
+        let radius = unit * (0.002 + 0.011 * rng.next_f32().powi(3));
         canvas.fill(
             &Path::ellipse(place, radius, radius),
             &Paint::Radial { centre: place, radius, inner: (hex(0xffffff), 0.06), outer: (hex(0xffffff), 0.45) },
@@ -63,17 +65,11 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Stage {
             &Paint::Flat((hex(0xffffff), 0.8)),
         );
     }
-    Stage { foot: (width * 0.5, height * 0.5 + unit * 0.2), size: unit * 0.44 }
+    Placement { foot: (width * 0.5, height * 0.5 + unit * 0.2), size: unit * 0.44 }
 }
 
-fn weed(
-    canvas: &mut Canvas<'_>,
-    foot: (f32, f32),
-    tall: f32,
-    dice: &mut crate::random::Dice,
-    colour: crate::colour::Rgb,
-) {
-    let sway = tall * dice.range(0.06, 0.16) * dice.sign();
+fn seaweed(canvas: &mut Canvas<'_>, foot: (f32, f32), tall: f32, rng: &mut Rng, colour: Rgb) {
+    let sway = tall * rng.range(0.06, 0.16) * rng.sign();
     let line = [
         foot,
         (foot.0 + sway, foot.1 - tall * 0.3),
@@ -82,6 +78,6 @@ fn weed(
     ];
     canvas.fill(
         &Path::curve(&line, (tall * 0.075, tall * 0.012)),
-        &Paint::down(foot.1 - tall, foot.1, (colour.lighter(0.16), 0.9), (colour.darker(0.25), 0.95)),
+        &Paint::vertical(foot.1 - tall, foot.1, (colour.lighter(0.16), 0.9), (colour.darker(0.25), 0.95)),
     );
 }

@@ -1,16 +1,16 @@
-//! Water: what stands above, mirrored and broken by ripples.
+//! Water: a reflection of the rows above, distorted by waves.
 
-use super::Setting;
 use crate::canvas::Canvas;
 use crate::colour::{hex, smooth};
 use crate::noise;
+use crate::setting::Setting;
 
-/// Below `shore`, in pixels. `rough` runs from 0 (a mirror) to 1 (open sea).
+/// Draws water below `shore`, a y coordinate. `rough` is between 0 (a mirror) and 1 (open sea).
 pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting, shore: f32, rough: f32) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let palette = setting.palette;
-    let mut dice = setting.dice.fork("water");
-    let seed = dice.seed();
+    let mut rng = setting.rng.fork("water");
+    let seed = rng.seed();
     let octaves = canvas.octaves(3);
     let split = (shore as usize).min(canvas.height - 1).max(1);
     let deep = palette.land(hex(0x1d5f7c), 0.75).to(palette.sky[0], 0.45);
@@ -19,7 +19,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting, shore: f32, roug
     let middle = width * 0.5;
     canvas.mirror(split, |x, y, above| {
         let depth = ((y - shore) / (height - shore)).clamp(0.0, 1.0);
-        // Ripples shrink towards the horizon.
+        // Waves are smaller towards the horizon.
         let far = 1.0 / (0.06 + depth);
         let (u, v) = ((x - middle) / unit * far, far * 5.0);
         let wave = noise::cloudy(seed, u * 1.6, v * 2.4, octaves) - 0.5;
@@ -34,13 +34,13 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting, shore: f32, roug
         colour = colour.to(palette.sky[2].to(palette.cloud_lit, 0.5), crest * if palette.night { 0.3 } else { 0.8 });
         let trough = smooth(0.1, 0.4, -wave) * 0.16 * (0.4 + rough);
         colour = colour.darker(trough);
-        if !setting.ink() && !setting.plain() {
+        if !setting.is_ink() && !setting.is_minimal() {
             let lane = unit * (0.025 + 0.13 * depth);
             let near = (-((x - sun_x) / lane).powi(2)).exp();
             let glint = smooth(0.0, 0.16, fine + wave * 0.4 + near * 0.1) * near;
             colour = colour.to(palette.disc, glint * if palette.night { 0.5 } else { 0.72 });
         }
-        // A pale line where water meets land.
+        // A pale line along the shore.
         colour.to(palette.haze, smooth(0.05, 0.0, depth) * 0.5)
     });
 }

@@ -1,23 +1,24 @@
-//! Ink on rice paper: few tones, bleeding edges, a red seal.
+//! Ink wash on rice paper: few tones, bleeding edges, a red seal.
 
 use crate::canvas::Canvas;
 use crate::colour::{hex, smooth};
 use crate::noise;
 use crate::paint::Paint;
 use crate::path::Path;
-use crate::random::Dice;
-use crate::scene::Setting;
+use crate::random::Rng;
+use crate::setting::Setting;
 
-pub(crate) fn brush(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice) {
+/// Applies the ink style.
+pub(crate) fn apply(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
     let unit = canvas.unit();
-    let (seed, fibre) = (dice.seed(), dice.seed());
+    let (seed, fibre) = (rng.seed(), rng.seed());
     let octaves = canvas.octaves(4);
-    let (width, source) = (canvas.width, canvas.copy());
+    let (width, source) = (canvas.width, canvas.to_bytes());
     let (right, low) = (canvas.width - 1, canvas.height - 1);
     let (paper, ink) = (setting.palette.sky[2], hex(0x1b1f24));
     canvas.remap(0..canvas.height, |x, y, _| {
         let (u, v) = (x / unit, y / unit);
-        // Ink creeps along the fibres: the picture is looked up a little aside.
+        // Ink bleeds along the fibres: sample the picture at a displaced position.
         let creep = |salt: u32| (noise::cloudy(seed ^ salt, u * 38.0, v * 38.0, octaves.min(3)) - 0.5) * unit * 0.011;
         let (sx, sy) = (((x + creep(1)).max(0.0) as usize).min(right), ((y + creep(2)).max(0.0) as usize).min(low));
         let at = (sy * width + sx) * 4;
@@ -29,14 +30,14 @@ pub(crate) fn brush(canvas: &mut Canvas<'_>, setting: &Setting, dice: &mut Dice)
         let wet = (dark + pool * 0.5 * dark * (1.0 - dark) * 2.0 + dry * 0.2 * dark * (1.0 - dark)).clamp(0.0, 1.0);
         let weave = noise::plane(fibre, u * 210.0, v * 30.0) + noise::plane(fibre ^ 1, u * 30.0, v * 210.0) - 1.0;
         let sheet = paper.darker((weave * 0.05).max(0.0)).lighter((-weave * 0.1).max(0.0));
-        // Only strong reds survive: the sun, a seal, a flower.
+        // Keep saturated reds such as the sun or a flower.
         let red = smooth(0.18, 0.4, r - g.max(b));
         sheet.to(ink, wet * 0.95).to(hex(0xb8402e), red * 0.9)
     });
     seal(canvas);
 }
 
-/// A square stamp in the lower corner with a few cut strokes, which spell nothing.
+/// Draws a square seal in the upper right corner. Its strokes form no character.
 fn seal(canvas: &mut Canvas<'_>) {
     let unit = canvas.unit();
     if unit < 96.0 {

@@ -1,30 +1,35 @@
-//! Manners of painting, applied to the finished scene.
+//! Drawing styles, applied as filters to the finished scene.
 
 pub(crate) mod ink;
 pub(crate) mod oil;
 pub(crate) mod pixel;
 pub(crate) mod watercolour;
 
-use crate::brief::{Cancelled, Watch};
 use crate::canvas::Canvas;
-use crate::lexicon::Style;
-use crate::scene::Setting;
+use crate::observer::{Cancelled, Observer};
+use crate::prompt::Style;
+use crate::setting::Setting;
 
-pub(crate) fn apply<'w>(canvas: Canvas<'w>, setting: &Setting, watch: &'w dyn Watch) -> Result<Canvas<'w>, Cancelled> {
-    let reading = &setting.reading;
+/// Applies the styles that the prompt names.
+pub(crate) fn apply<'w>(
+    canvas: Canvas<'w>,
+    setting: &Setting,
+    observer: &'w dyn Observer,
+) -> Result<Canvas<'w>, Cancelled> {
+    let prompt = &setting.prompt;
     let mut canvas = canvas;
-    let mut dice = setting.dice.fork("style");
-    if reading.style(Style::Oil) {
-        canvas = oil::strokes(canvas, &mut dice, watch)?;
+    let mut rng = setting.rng.fork("style");
+    if prompt.has_style(Style::Oil) {
+        canvas = oil::apply(canvas, &mut rng, observer)?;
     }
-    if reading.style(Style::Watercolour) {
-        watercolour::wash(&mut canvas, &mut dice);
+    if prompt.has_style(Style::Watercolour) {
+        watercolour::apply(&mut canvas, &mut rng);
     }
-    if reading.style(Style::Ink) {
-        ink::brush(&mut canvas, setting, &mut dice);
+    if prompt.has_style(Style::Ink) {
+        ink::apply(&mut canvas, setting, &mut rng);
     }
-    if reading.style(Style::Pixel) {
-        pixel::reduce(&mut canvas);
+    if prompt.has_style(Style::Pixel) {
+        pixel::apply(&mut canvas);
     }
     Ok(canvas)
 }

@@ -1,20 +1,22 @@
-//! Pixel art: painted small, reduced to few levels, enlarged with hard edges.
+//! Pixel art: drawn small, quantized with ordered dithering, enlarged without interpolation.
 
 use image::RgbaImage;
 
 use crate::canvas::Canvas;
 use crate::colour::Rgb;
 
+/// The 4 x 4 Bayer matrix.
 const BAYER: [[f32; 4]; 4] =
     [[0.0, 8.0, 2.0, 10.0], [12.0, 4.0, 14.0, 6.0], [3.0, 11.0, 1.0, 9.0], [15.0, 7.0, 13.0, 5.0]];
 
-/// Size of the small picture: about 144 blocks along the shorter side.
+/// Returns the size of the small picture: about 144 blocks along the shorter side.
 pub(crate) fn grid(width: u32, height: u32) -> (u32, u32) {
     let block = (width.min(height) / 144).max(1);
     (width.div_ceil(block), height.div_ceil(block))
 }
 
-pub(crate) fn reduce(canvas: &mut Canvas<'_>) {
+/// Quantizes the colours.
+pub(crate) fn apply(canvas: &mut Canvas<'_>) {
     canvas.remap(0..canvas.height, |x, y, colour| {
         let threshold = (BAYER[y as usize % 4][x as usize % 4] + 0.5) / 16.0 - 0.5;
         Rgb(colour.saturate(1.25).0.map(|part| {
@@ -24,6 +26,7 @@ pub(crate) fn reduce(canvas: &mut Canvas<'_>) {
     });
 }
 
+/// Enlarges each pixel to a block.
 pub(crate) fn enlarge(small: &RgbaImage, width: u32, height: u32) -> RgbaImage {
     let block = (width.min(height) / 144).max(1);
     RgbaImage::from_fn(width, height, |x, y| {

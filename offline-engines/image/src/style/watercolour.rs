@@ -1,15 +1,16 @@
-//! Transparent washes: wandering edges, pigment that gathers, white paper left at the rim.
+//! Watercolour: irregular edges, pigment granulation, an unpainted paper margin.
 
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, hex, smooth};
 use crate::noise;
-use crate::random::Dice;
+use crate::random::Rng;
 
-pub(crate) fn wash(canvas: &mut Canvas<'_>, dice: &mut Dice) {
+/// Applies the watercolour style.
+pub(crate) fn apply(canvas: &mut Canvas<'_>, rng: &mut Rng) {
     let (unit, w, h) = (canvas.unit(), canvas.w(), canvas.h());
-    let seed = dice.seed();
+    let seed = rng.seed();
     let octaves = canvas.octaves(4);
-    let (width, source) = (canvas.width, canvas.copy());
+    let (width, source) = (canvas.width, canvas.to_bytes());
     let (right, low) = (canvas.width - 1, canvas.height - 1);
     let sample = |x: f32, y: f32| {
         let at = ((y.max(0.0) as usize).min(low) * width + (x.max(0.0) as usize).min(right)) * 4;
@@ -25,7 +26,7 @@ pub(crate) fn wash(canvas: &mut Canvas<'_>, dice: &mut Dice) {
             [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)].map(|(a, b)| sample(sx + a * reach, sy + b * reach));
         let middle = sample(sx, sy);
         let soft = around.iter().fold(middle, |sum, next| sum + *next) * 0.2;
-        // Pigment settles where a wash ends.
+        // Pigment accumulates at the edges of a wash.
         let edge: f32 = around.iter().map(|next| (next.luma() - middle.luma()).abs()).sum::<f32>() * 0.25;
         let granule = noise::cloudy(seed ^ 5, u * 120.0, v * 120.0, 2) - 0.5;
         let pool = noise::cloudy(seed ^ 6, u * 3.2, v * 3.2, octaves) - 0.5;

@@ -1,11 +1,10 @@
-//! Cat, dog, rabbit, birds and fish.
+//! Dogs, rabbits, birds and fish.
 
 use super::brush::{Brush, mirrored};
-use super::choose;
 use crate::colour::{Rgb, WHITE, hex};
 
 pub(super) fn dog(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let fur = choose(&mut b.dice, named, &[0xd9a05c, 0xb9794a, 0xe6c79a, 0x8a6a52]);
+    let fur = b.colour(named, &[0xd9a05c, 0xb9794a, 0xe6c79a, 0x8a6a52]);
     let (dark, light) = (fur.darker(0.36), fur.lighter(0.66));
     b.shadow((0.0, 0.0), 0.42, 0.065);
     let tail = b.line_path(&[(0.24, -0.1), (0.42, -0.2), (0.44, -0.38)], (0.13, 0.06));
@@ -86,7 +85,7 @@ pub(super) fn dog(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
 }
 
 pub(super) fn rabbit(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let fur = choose(&mut b.dice, named, &[0xf3ece2, 0xcbb49a, 0xb8b4b8, 0xe2cdb4]);
+    let fur = b.colour(named, &[0xf3ece2, 0xcbb49a, 0xb8b4b8, 0xe2cdb4]);
     b.shadow((0.0, 0.0), 0.36, 0.06);
     let ear = [(-0.05, -0.72), (-0.16, -0.92), (-0.15, -1.16), (-0.09, -1.2), (-0.03, -1.02), (-0.01, -0.78)];
     let inner = [(-0.06, -0.78), (-0.12, -0.95), (-0.115, -1.1), (-0.085, -1.12), (-0.05, -0.98)];
@@ -140,20 +139,20 @@ pub(super) fn rabbit(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     b.flat(&nose, hex(0xe08890), 1.0);
 }
 
-/// A loose flock in the sky.
+/// Draws a flock in the sky.
 pub(super) fn birds(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let room = b.room();
-    let own = named.unwrap_or(if b.palette.night { hex(0xd8dcec) } else { b.palette.near.to(hex(0x2a2a34), 0.4) });
-    let spread = (room.0 * 0.32).min(1.6);
+    let canvas = b.canvas_size();
+    let material = named.unwrap_or(if b.palette.night { hex(0xd8dcec) } else { b.palette.near.to(hex(0x2a2a34), 0.4) });
+    let spread = (canvas.0 * 0.32).min(1.6);
     for bird in 0..9 {
         let lead = bird == 0;
         let place = if lead {
-            (-spread * 0.1, -room.1 * 0.16)
+            (-spread * 0.1, -canvas.1 * 0.16)
         } else {
-            (b.dice.range(-1.0, 1.0) * spread, b.dice.range(-0.36, -0.08) * room.1)
+            (b.rng.range(-1.0, 1.0) * spread, b.rng.range(-0.36, -0.08) * canvas.1)
         };
-        let size = if lead { 0.3 } else { b.dice.range(0.06, 0.16) };
-        let beat = b.dice.range(0.15, 0.6);
+        let size = if lead { 0.3 } else { b.rng.range(0.06, 0.16) };
+        let beat = b.rng.range(0.15, 0.6);
         let facing = b.side;
         b.shifted(place, size, |b| {
             let wing = |side: f32| {
@@ -169,7 +168,7 @@ pub(super) fn birds(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
             };
             for side in [-1.0, 1.0] {
                 let path = b.blob_path(&wing(side));
-                b.bright(&path, own, 0.95);
+                b.bright(&path, material, 0.95);
             }
             let body = b.blob_path(&[
                 (facing * 0.36, 0.0),
@@ -179,13 +178,13 @@ pub(super) fn birds(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
                 (-facing * 0.1, 0.14),
                 (facing * 0.2, 0.1),
             ]);
-            b.bright(&body, own, 0.95);
+            b.bright(&body, material, 0.95);
         });
     }
 }
 
 pub(super) fn fish(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let scales = choose(&mut b.dice, named, &[0xf08a3a, 0xf2b84a, 0xe0523f, 0x7fb8e0]);
+    let scales = b.colour(named, &[0xf08a3a, 0xf2b84a, 0xe0523f, 0x7fb8e0]);
     let school = [((0.0, -0.36), 1.0), ((-0.95, -0.85), 0.42), ((0.85, 0.1), 0.36), ((1.05, -0.9), 0.26)];
     for (place, size) in school.into_iter().take(if b.solo { 1 } else { 4 }) {
         b.shifted(if b.solo { (0.0, 0.0) } else { place }, size, |b| one_fish(b, scales));

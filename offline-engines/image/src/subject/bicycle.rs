@@ -1,13 +1,13 @@
-//! A bicycle and whoever rides it.
+//! A bicycle and its rider.
 
 use super::brush::Brush;
-use super::{choose, people};
+use super::people;
 use crate::colour::{Rgb, hex};
-use crate::lexicon::{Reading, Subject};
 use crate::path::Path;
+use crate::prompt::{ParsedPrompt, Subject};
 
-pub(super) fn bicycle(b: &mut Brush<'_, '_>, named: Option<Rgb>, reading: &Reading) {
-    let tube = choose(&mut b.dice, named, &[0xd8483f, 0x2f8a8a, 0xf0b040]);
+pub(super) fn bicycle(b: &mut Brush<'_, '_>, named: Option<Rgb>, prompt: &ParsedPrompt) {
+    let tube = b.colour(named, &[0xd8483f, 0x2f8a8a, 0xf0b040]);
     let (rear, front, crank, seat, head) = ((-0.42, -0.3), (0.45, -0.3), (-0.03, -0.28), (-0.16, -0.72), (0.34, -0.72));
     b.shadow((0.0, 0.0), 0.78, 0.05);
     for hub in [rear, front] {
@@ -27,7 +27,7 @@ pub(super) fn bicycle(b: &mut Brush<'_, '_>, named: Option<Rgb>, reading: &Readi
         }
         b.oval(hub, 0.03, 0.03, hex(0x9aa0a8));
     }
-    let rider = rider(reading);
+    let rider = rider_suit(prompt);
     if let Some(suit) = rider {
         leg(b, (crank.0 - 0.09, crank.1 + 0.09), suit.darker(0.25));
     }
@@ -46,21 +46,22 @@ pub(super) fn bicycle(b: &mut Brush<'_, '_>, named: Option<Rgb>, reading: &Readi
     b.blob(&[(-0.29, -0.745), (-0.17, -0.765), (-0.04, -0.735), (-0.16, -0.715)], hex(0x4a3228));
     b.line(&[head, (0.31, -0.82), (0.44, -0.85)], (0.03, 0.026), hex(0x8a9098));
     if let Some(suit) = rider {
-        upper(b, suit, reading.has(Subject::Astronaut));
+        upper_body(b, suit, prompt.has_subject(Subject::Astronaut));
         leg(b, (crank.0 + 0.09, crank.1 - 0.09), suit);
     }
 }
 
-fn rider(reading: &Reading) -> Option<Rgb> {
+/// Returns the rider's suit colour if the prompt names a rider.
+fn rider_suit(prompt: &ParsedPrompt) -> Option<Rgb> {
     let named =
-        |wanted: Subject| reading.subjects.iter().find(|(subject, _)| *subject == wanted).map(|(_, colour)| *colour);
+        |wanted: Subject| prompt.subjects.iter().find(|(subject, _)| *subject == wanted).map(|(_, colour)| *colour);
     named(Subject::Astronaut)
         .map(|colour| colour.unwrap_or(hex(0xf2f2f4)))
         .or_else(|| named(Subject::Robot).map(|colour| colour.unwrap_or(hex(0xb8c4cc))))
         .or_else(|| named(Subject::Portrait).map(|colour| colour.unwrap_or(hex(0x4a6a9a))))
 }
 
-/// From the saddle over the knee to a pedal.
+/// Draws a leg from the saddle over the knee to a pedal.
 fn leg(b: &mut Brush<'_, '_>, (x, y): (f32, f32), suit: Rgb) {
     let thigh = b.line_path(&[(-0.15, -0.82), (x * 0.4 + 0.16, y * 0.5 - 0.42), (x - 0.01, y - 0.06)], (0.19, 0.12));
     b.body(&thigh, suit);
@@ -70,7 +71,8 @@ fn leg(b: &mut Brush<'_, '_>, (x, y): (f32, f32), suit: Rgb) {
     );
 }
 
-fn upper(b: &mut Brush<'_, '_>, suit: Rgb, helmeted: bool) {
+/// Draws the rider's upper body.
+fn upper_body(b: &mut Brush<'_, '_>, suit: Rgb, helmeted: bool) {
     if helmeted {
         b.blob(&[(-0.4, -1.28), (-0.24, -1.34), (-0.16, -1.0), (-0.34, -0.92)], suit.darker(0.28));
     }

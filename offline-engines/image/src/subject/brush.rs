@@ -1,46 +1,54 @@
-//! Draws in a subject's own coordinates, in the light of the scene.
+//! Draws in a subject's coordinates and in the light of the scene.
 
 use crate::canvas::Canvas;
-use crate::colour::{BLACK, Rgb};
+use crate::colour::{BLACK, Rgb, hex};
 use crate::paint::Paint;
 use crate::palette::Palette;
 use crate::path::{Path, Point};
-use crate::random::Dice;
-use crate::scene::{Setting, Stage};
+use crate::random::Rng;
+use crate::setting::{Placement, Setting};
 
+/// A canvas with a coordinate transformation and the scene's light.
 pub(super) struct Brush<'a, 'w> {
     canvas: &'a mut Canvas<'w>,
     origin: Point,
     scale: f32,
     pub(super) palette: Palette,
-    pub(super) dice: Dice,
-    /// `-1.0` when the light comes from the left.
+    pub(super) rng: Rng,
+    /// `-1.0` if the light comes from the left, `1.0` if from the right.
     pub(super) side: f32,
     pub(super) ink: bool,
-    /// Without company: one fish instead of a school.
+    /// Whether the subject is the only content of the picture: one fish instead of a school.
     pub(super) solo: bool,
 }
 
 impl<'a, 'w> Brush<'a, 'w> {
-    pub(super) fn new(canvas: &'a mut Canvas<'w>, setting: &Setting, stage: Stage, dice: Dice) -> Self {
+    pub(super) fn new(canvas: &'a mut Canvas<'w>, setting: &Setting, placement: Placement, rng: Rng) -> Self {
         Self {
             canvas,
-            origin: stage.foot,
-            scale: stage.size,
+            origin: placement.foot,
+            scale: placement.size,
             palette: setting.palette,
-            dice,
+            rng,
             side: setting.light_side(),
-            ink: setting.ink(),
+            ink: setting.is_ink(),
             solo: false,
         }
     }
 
-    /// The width and height of the whole canvas in the subject's units.
-    pub(super) fn room(&self) -> Point {
+    /// Returns the colour that the prompt names, or else one of `codes` (`0xRRGGBB`) at random.
+    pub(super) fn colour(&mut self, named: Option<Rgb>, codes: &[u32]) -> Rgb {
+        // Drawn in both cases: a named colour must not change the other random details.
+        let pick = hex(codes[self.rng.below(codes.len())]);
+        named.unwrap_or(pick)
+    }
+
+    /// Returns the width and height of the canvas in the subject's units.
+    pub(super) fn canvas_size(&self) -> Point {
         (self.canvas.w() / self.scale, self.canvas.h() / self.scale)
     }
 
-    /// Moves and scales what is drawn next.
+    /// Calls `draw` with a moved and scaled coordinate system.
     pub(super) fn shifted<R>(&mut self, by: Point, scale: f32, draw: impl FnOnce(&mut Self) -> R) -> R {
         let before = (self.origin, self.scale);
         self.origin = self.at(by);
@@ -54,16 +62,16 @@ impl<'a, 'w> Brush<'a, 'w> {
         (self.origin.0 + x * self.scale, self.origin.1 + y * self.scale)
     }
 
-    fn all(&self, points: &[Point]) -> Vec<Point> {
+    fn all_at(&self, points: &[Point]) -> Vec<Point> {
         points.iter().map(|point| self.at(*point)).collect()
     }
 
     pub(super) fn blob_path(&self, points: &[Point]) -> Path {
-        Path::blob(&self.all(points))
+        Path::blob(&self.all_at(points))
     }
 
     pub(super) fn poly_path(&self, points: &[Point]) -> Path {
-        Path::polygon(&self.all(points))
+        Path::polygon(&self.all_at(points))
     }
 
     pub(super) fn oval_path(&self, centre: Point, rx: f32, ry: f32) -> Path {
@@ -71,28 +79,29 @@ impl<'a, 'w> Brush<'a, 'w> {
     }
 
     pub(super) fn line_path(&self, points: &[Point], widths: (f32, f32)) -> Path {
-        Path::curve(&self.all(points), (widths.0 * self.scale, widths.1 * self.scale))
+        Path::curve(&self.all_at(points), (widths.0 * self.scale, widths.1 * self.scale))
     }
 
-    /// A body: lit from the side the light comes from, darker away from it and below.
+    /// Fills a path with a gradient, from bright at the lit side to dark at the opposite side and bottom.
     pub(super) fn body(&mut self, path: &Path, colour: Rgb) {
         let Some([left, top, right, bottom]) = path.bounds() else { return };
-        let own = self.palette.lit(colour);
-        let (bright, dark) = (own.to(self.palette.disc, 0.16), own.darker(0.2).saturate(1.12));
+        let material = self.palette.lit(colour);
+        let (bright, dark) = (material.to(self.palette.disc, 0.16), material.darker(0.2).saturate(1.12));
         let (from, to) = if self.side < 0.0 { ((left, top), (right, bottom)) } else { ((right, top), (left, bottom)) };
         self.canvas.fill(path, &Paint::Linear { from, to, start: (bright, 1.0), end: (dark, 1.0) });
     }
 
-    /// One tone, in the scene's light.
+    /// Fills a path with one colour, in the scene's light.
     pub(super) fn flat(&mut self, path: &Path, colour: Rgb, alpha: f32) {
         self.canvas.fill(path, &Paint::Flat((self.palette.lit(colour), alpha)));
     }
 
-    /// One tone that shines by itself: windows, eyes, lamps.
+    /// Fills a path with one colour, regardless of the scene's light: windows, eyes, lamps.
     pub(super) fn bright(&mut self, path: &Path, colour: Rgb, alpha: f32) {
         self.canvas.fill(path, &Paint::Flat((colour, alpha)));
     }
 
+    /// Fills the part of a path that is inside `outline`.
     pub(super) fn inside(&mut self, path: &Path, outline: &Path, colour: Rgb, alpha: f32) {
         self.canvas.fill_within(path, Some(outline), &Paint::Flat((self.palette.lit(colour), alpha)));
     }
@@ -127,7 +136,7 @@ impl<'a, 'w> Brush<'a, 'w> {
         }
     }
 
-    /// The soft dark patch that keeps a figure from floating.
+    /// Draws a soft shadow on the ground.
     pub(super) fn shadow(&mut self, centre: Point, rx: f32, ry: f32) {
         for (share, alpha) in [(1.25, 0.1), (1.0, 0.14), (0.75, 0.16)] {
             let path = self.oval_path((centre.0 - self.side * rx * 0.12, centre.1), rx * share, ry * share);
@@ -135,13 +144,13 @@ impl<'a, 'w> Brush<'a, 'w> {
         }
     }
 
-    /// A path filled with a run between two heights, unlit: beams, flames.
-    pub(super) fn run(&mut self, path: &Path, (from, to): (Point, Point), start: (Rgb, f32), end: (Rgb, f32)) {
+    /// Fills a path with a gradient, regardless of the scene's light: beams, flames.
+    pub(super) fn gradient(&mut self, path: &Path, (from, to): (Point, Point), start: (Rgb, f32), end: (Rgb, f32)) {
         self.canvas.fill(path, &Paint::Linear { from: self.at(from), to: self.at(to), start, end });
     }
 }
 
-/// The same outline on the other side of the middle.
+/// Mirrors points at the vertical axis.
 pub(super) fn mirrored(points: &[Point]) -> Vec<Point> {
     points.iter().map(|(x, y)| (-x, *y)).collect()
 }

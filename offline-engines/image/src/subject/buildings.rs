@@ -1,16 +1,15 @@
-//! House, castle, lighthouse and pagoda.
+//! Houses, castles, lighthouses and pagodas.
 
 use super::brush::Brush;
-use super::choose;
 use crate::colour::{Rgb, hex};
 
-fn lamp(b: &Brush<'_, '_>) -> Rgb {
-    // Windows shine when it is dark outside and mirror the sky by day.
+/// Returns the colour of windows: lit in the dark, reflecting the sky by day.
+fn window_colour(b: &Brush<'_, '_>) -> Rgb {
     if b.palette.night || b.palette.daylight < 0.3 { hex(0xffd27a) } else { hex(0x54687a) }
 }
 
 fn window(b: &mut Brush<'_, '_>, x: f32, y: f32, w: f32, h: f32) {
-    let light = lamp(b);
+    let light = window_colour(b);
     let pane = b.poly_path(&[
         (x - w, y),
         (x - w, y - h),
@@ -26,8 +25,8 @@ fn window(b: &mut Brush<'_, '_>, x: f32, y: f32, w: f32, h: f32) {
 }
 
 pub(super) fn house(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let wall = choose(&mut b.dice, named, &[0xf1e4cf, 0xd9b38c, 0xe3d7d0]);
-    let roof = choose(&mut b.dice, None, &[0xa9493a, 0x4f5b73, 0x7a5040]);
+    let wall = b.colour(named, &[0xf1e4cf, 0xd9b38c, 0xe3d7d0]);
+    let roof = b.colour(None, &[0xa9493a, 0x4f5b73, 0x7a5040]);
     b.shadow((0.0, 0.0), 0.62, 0.06);
     b.rect(0.24, -1.02, 0.36, -0.62, hex(0x9a5a4a));
     for puff in 0..5 {
@@ -54,8 +53,8 @@ pub(super) fn house(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
 }
 
 pub(super) fn castle(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let stone = choose(&mut b.dice, named, &[0xb8b2a8, 0xc8b89a, 0xa6a8b4]);
-    let roof = choose(&mut b.dice, None, &[0x3f5a86, 0x8a4048, 0x4a6a60]);
+    let stone = b.colour(named, &[0xb8b2a8, 0xc8b89a, 0xa6a8b4]);
+    let roof = b.colour(None, &[0x3f5a86, 0x8a4048, 0x4a6a60]);
     b.shadow((0.0, 0.0), 0.8, 0.06);
     for (x, half, tall, cone) in [(0.0, 0.13, 1.1, 0.34), (-0.3, 0.1, 0.86, 0.28), (0.3, 0.1, 0.94, 0.28)] {
         tower(b, (x, half, tall, cone), stone.darker(0.08), roof);
@@ -103,21 +102,21 @@ fn tower(b: &mut Brush<'_, '_>, (x, half, tall, cone): (f32, f32, f32, f32), sto
 }
 
 pub(super) fn lighthouse(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let stripe = choose(&mut b.dice, named, &[0xc8443a, 0xc8443a, 0x2f5a8a]);
+    let stripe = b.colour(named, &[0xc8443a, 0xc8443a, 0x2f5a8a]);
     let white = hex(0xf6f1e6);
     let dark = b.palette.night || b.palette.daylight < 0.3;
     let lantern = (0.0, -1.13);
     if dark {
-        let room = b.room().0;
+        let width = b.canvas_size().0;
         for (side, rise) in [(-1.0, 0.12), (1.0, -0.1)] {
-            let far = (side * room, lantern.1 + rise * room - 0.1);
+            let far = (side * width, lantern.1 + rise * width - 0.1);
             let beam = b.poly_path(&[
                 (lantern.0, lantern.1 - 0.03),
-                (far.0, far.1 - room * 0.1),
-                (far.0, far.1 + room * 0.1),
+                (far.0, far.1 - width * 0.1),
+                (far.0, far.1 + width * 0.1),
                 (lantern.0, lantern.1 + 0.03),
             ]);
-            b.run(&beam, (lantern, (side * room * 0.62, lantern.1)), (hex(0xfff0b8), 0.5), (hex(0xfff0b8), 0.0));
+            b.gradient(&beam, (lantern, (side * width * 0.62, lantern.1)), (hex(0xfff0b8), 0.5), (hex(0xfff0b8), 0.0));
         }
     }
     b.shadow((0.0, 0.0), 0.3, 0.04);
@@ -136,7 +135,7 @@ pub(super) fn lighthouse(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     b.inside(&shade, &body, hex(0x20283a), 0.26);
     for y in [-0.28, -0.62] {
         let pane = b.poly_path(&[(-0.028, y), (-0.028, y - 0.08), (0.0, y - 0.105), (0.028, y - 0.08), (0.028, y)]);
-        let light = lamp(b);
+        let light = window_colour(b);
         b.bright(&pane, light, 0.95);
     }
     let door = b.poly_path(&[(-0.055, 0.02), (-0.055, -0.1), (0.0, -0.15), (0.055, -0.1), (0.055, 0.02)]);
@@ -161,8 +160,8 @@ pub(super) fn lighthouse(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
 }
 
 pub(super) fn pagoda(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let wood = choose(&mut b.dice, named, &[0xb8442f, 0xa63a34, 0x8a4a38]);
-    let tile = choose(&mut b.dice, None, &[0x2f4550, 0x34465e, 0x3a4a44]);
+    let wood = b.colour(named, &[0xb8442f, 0xa63a34, 0x8a4a38]);
+    let tile = b.colour(None, &[0x2f4550, 0x34465e, 0x3a4a44]);
     let (cream, gold) = (hex(0xf0e2c4), hex(0xe0b050));
     b.shadow((0.0, 0.0), 0.62, 0.05);
     b.rect(-0.5, -0.07, 0.5, 0.0, hex(0xb0aaa0));

@@ -1,11 +1,10 @@
-//! The cat: the first thing many people ask for.
+//! A cat.
 
 use super::brush::{Brush, mirrored};
-use super::choose;
 use crate::colour::{BLACK, Rgb, WHITE, hex};
 
 pub(super) fn cat(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let fur = choose(&mut b.dice, named, &[0xe39a52, 0x8f96a3, 0xe6c79c, 0xd98a5a, 0x6d6a74]);
+    let fur = b.colour(named, &[0xe39a52, 0x8f96a3, 0xe6c79c, 0xd98a5a, 0x6d6a74]);
     let (dark, light) = (fur.darker(0.3), fur.lighter(0.62));
     b.shadow((0.04, 0.0), 0.44, 0.07);
     let tail = b.line_path(&[(0.2, -0.07), (0.44, -0.02), (0.58, -0.16), (0.53, -0.36), (0.6, -0.52)], (0.13, 0.085));
@@ -98,7 +97,7 @@ fn cat_head(b: &mut Brush<'_, '_>, fur: Rgb, dark: Rgb, light: Rgb) {
         let cheek = b.oval_path((side * 0.185, -0.65), 0.05, 0.034);
         b.inside(&cheek, &head, hex(0xf08a80), 0.3);
     }
-    let iris = choose(&mut b.dice, None, &[0x7fae4a, 0xe0aa3a, 0x5aa6b8]);
+    let iris = b.colour(None, &[0x7fae4a, 0xe0aa3a, 0x5aa6b8]);
     for side in [-1.0, 1.0] {
         let eye = b.oval_path((side * 0.122, -0.745), 0.058, 0.064);
         b.flat(&eye, hex(0x2a2226), 1.0);

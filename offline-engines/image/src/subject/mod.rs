@@ -1,49 +1,49 @@
-//! The things a prompt names, as stylised figures. Each is drawn in its own small coordinates: feet at the origin, y
-//! pointing down, 1 being the height of a sitting cat.
+//! The subjects of a prompt, as stylized figures. Each is drawn in its own coordinates: the origin is its bottom centre, y
+//! points down, one unit is the height of a sitting cat.
 
 mod animals;
 mod bicycle;
 mod brush;
 mod buildings;
 mod cat;
+mod cup;
 mod people;
 mod plants;
 mod portrait;
-mod things;
 mod vehicles;
 
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, hex};
-use crate::lexicon::{Reading, Scene, Subject};
-use crate::random::Dice;
-use crate::scene::{Setting, Stage};
+use crate::prompt::{ParsedPrompt, Scene, Subject};
+use crate::setting::{Placement, Setting};
 
 use brush::Brush;
 
-/// Sun and moon belong to the sky and are painted with it.
-pub(crate) fn any_solid(reading: &Reading) -> bool {
-    reading.subjects.iter().any(|(subject, _)| !matches!(subject, Subject::Sun | Subject::Moon))
+/// Returns whether the prompt names a subject other than sun and moon, which are part of the sky.
+pub(crate) fn has_figure(prompt: &ParsedPrompt) -> bool {
+    prompt.subjects.iter().any(|(subject, _)| !matches!(subject, Subject::Sun | Subject::Moon))
 }
 
-pub(crate) fn paint_all(canvas: &mut Canvas<'_>, setting: &Setting, stage: Stage) {
-    let mut cast: Vec<(Subject, Option<Rgb>)> = setting.reading.subjects.clone();
-    cast.retain(|(subject, _)| !matches!(subject, Subject::Sun | Subject::Moon));
-    if setting.reading.has(Subject::Bicycle) {
-        // Whoever is named beside a bicycle rides it.
-        cast.retain(|(subject, _)| !matches!(subject, Subject::Astronaut | Subject::Portrait | Subject::Robot));
+/// Draws all subjects around a position.
+pub(crate) fn paint_all(canvas: &mut Canvas<'_>, setting: &Setting, placement: Placement) {
+    let mut subjects: Vec<(Subject, Option<Rgb>)> = setting.prompt.subjects.clone();
+    subjects.retain(|(subject, _)| !matches!(subject, Subject::Sun | Subject::Moon));
+    if setting.prompt.has_subject(Subject::Bicycle) {
+        // A person named together with a bicycle is drawn as its rider.
+        subjects.retain(|(subject, _)| !matches!(subject, Subject::Astronaut | Subject::Portrait | Subject::Robot));
     }
-    if setting.reading.has(Subject::Blossom) || setting.scene == Scene::Meadow {
-        // A meadow has flowers of its own.
-        cast.retain(|(subject, _)| *subject != Subject::Flower);
+    if setting.prompt.has_subject(Subject::Blossom) || setting.scene == Scene::Meadow {
+        // Meadows already contain flowers, and flowers named with a blossoming tree are its blossoms.
+        subjects.retain(|(subject, _)| *subject != Subject::Flower);
     }
-    // Back to front.
-    cast.sort_by_key(|(subject, _)| rank(*subject));
+    // Draw from back to front.
+    subjects.sort_by_key(|(subject, _)| depth_order(*subject));
     let (width, unit) = (canvas.w(), canvas.unit());
-    let grounded = cast.iter().filter(|(subject, _)| rank(*subject) > 0).count();
+    let grounded = subjects.iter().filter(|(subject, _)| depth_order(*subject) > 0).count();
     let mut index = 0;
-    for (subject, colour) in cast {
-        let mut place = stage;
-        if rank(subject) == 0 {
+    for (subject, colour) in subjects {
+        let mut place = placement;
+        if depth_order(subject) == 0 {
             place.foot = (width * 0.5, canvas.h() * 0.5);
         } else {
             let spread = if grounded > 1 { index as f32 / (grounded - 1) as f32 - 0.5 } else { 0.0 };
@@ -53,15 +53,15 @@ pub(crate) fn paint_all(canvas: &mut Canvas<'_>, setting: &Setting, stage: Stage
             }
             index += 1;
         }
-        one(canvas, setting, (subject, colour), place, false);
+        paint_one(canvas, setting, (subject, colour), place, false);
     }
 }
 
-/// The first subject alone, as large as the canvas allows.
-pub(crate) fn sticker(canvas: &mut Canvas<'_>, setting: &Setting) {
-    let first = setting.reading.subjects.iter().find(|(subject, _)| !matches!(subject, Subject::Sun | Subject::Moon));
+/// Draws the first subject alone, filling the canvas.
+pub(crate) fn paint_solo(canvas: &mut Canvas<'_>, setting: &Setting) {
+    let first = setting.prompt.subjects.iter().find(|(subject, _)| !matches!(subject, Subject::Sun | Subject::Moon));
     let Some(&(subject, colour)) = first else { return };
-    let (size, drop) = match subject {
+    let (size, offset) = match subject {
         Subject::Portrait => (0.52, 0.5),
         Subject::Car | Subject::Bicycle | Subject::Boat => (0.5, 0.2),
         Subject::Fish | Subject::Birds | Subject::Balloon => (0.55, 0.0),
@@ -83,12 +83,12 @@ pub(crate) fn sticker(canvas: &mut Canvas<'_>, setting: &Setting) {
         | Subject::Moon => (0.6, 0.4),
     };
     let unit = canvas.unit();
-    let stage = Stage { foot: (canvas.w() * 0.5, canvas.h() * 0.5 + unit * drop), size: unit * size };
-    one(canvas, setting, (subject, colour), stage, true);
+    let placement = Placement { foot: (canvas.w() * 0.5, canvas.h() * 0.5 + unit * offset), size: unit * size };
+    paint_one(canvas, setting, (subject, colour), placement, true);
 }
 
-/// 0 floats in the air, 1 stands far, 2 stands near.
-fn rank(subject: Subject) -> u8 {
+/// Returns the drawing order: 0 for subjects in the air, 1 for distant ones, 2 for near ones.
+fn depth_order(subject: Subject) -> u8 {
     match subject {
         Subject::Birds | Subject::Balloon | Subject::Sun | Subject::Moon => 0,
         Subject::Castle | Subject::Lighthouse | Subject::Pagoda | Subject::House | Subject::Tree | Subject::Blossom => {
@@ -110,16 +110,17 @@ fn rank(subject: Subject) -> u8 {
     }
 }
 
-fn one(
+/// Draws one subject. `solo` is set if it is the only content of the picture.
+fn paint_one(
     canvas: &mut Canvas<'_>,
     setting: &Setting,
     (subject, colour): (Subject, Option<Rgb>),
-    stage: Stage,
+    placement: Placement,
     solo: bool,
 ) {
-    let dice = setting.dice.fork("subject");
-    let alone = setting.scene == Scene::Studio;
-    let mut brush = Brush::new(canvas, setting, stage, dice);
+    let rng = setting.rng.fork("subject");
+    let in_studio = setting.scene == Scene::Studio;
+    let mut brush = Brush::new(canvas, setting, placement, rng);
     brush.solo = solo;
     match subject {
         Subject::Cat => cat::cat(&mut brush, colour),
@@ -127,11 +128,11 @@ fn one(
         Subject::Rabbit => animals::rabbit(&mut brush, colour),
         Subject::Birds => animals::birds(&mut brush, colour),
         Subject::Fish => animals::fish(&mut brush, colour),
-        Subject::Portrait if alone => portrait::portrait(&mut brush, colour),
+        Subject::Portrait if in_studio => portrait::portrait(&mut brush, colour),
         Subject::Portrait => people::walker(&mut brush, colour),
         Subject::Astronaut => people::astronaut(&mut brush, colour),
         Subject::Robot => people::robot(&mut brush, colour),
-        Subject::Bicycle => bicycle::bicycle(&mut brush, colour, &setting.reading),
+        Subject::Bicycle => bicycle::bicycle(&mut brush, colour, &setting.prompt),
         Subject::Car => vehicles::car(&mut brush, colour),
         Subject::Rocket => vehicles::rocket(&mut brush, colour),
         Subject::Balloon => vehicles::balloon(&mut brush, colour),
@@ -143,13 +144,7 @@ fn one(
         Subject::Castle => buildings::castle(&mut brush, colour),
         Subject::Lighthouse => buildings::lighthouse(&mut brush, colour),
         Subject::Pagoda => buildings::pagoda(&mut brush, colour),
-        Subject::Cup => things::cup(&mut brush, colour),
+        Subject::Cup => cup::cup(&mut brush, colour),
         Subject::Sun | Subject::Moon => {}
     }
-}
-
-/// One of the colours, unless the prompt named one.
-fn choose(dice: &mut Dice, named: Option<Rgb>, codes: &[u32]) -> Rgb {
-    let pick = hex(codes[dice.below(codes.len())]);
-    named.unwrap_or(pick)
 }

@@ -1,12 +1,11 @@
-//! Portraits, small figures in a landscape, astronauts and robots.
+//! People in a landscape, astronauts and robots.
 
 use super::brush::Brush;
-use super::{choose, things};
 use crate::colour::{Rgb, WHITE, hex};
 
-/// A small figure seen from behind, looking into the landscape.
+/// Draws a small figure, seen from behind.
 pub(super) fn walker(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let coat = choose(&mut b.dice, named, &[0xc8523f, 0xd9a03f, 0x3f6a8a]);
+    let coat = b.colour(named, &[0xc8523f, 0xd9a03f, 0x3f6a8a]);
     b.shadow((0.0, 0.0), 0.2, 0.035);
     b.shifted((0.0, 0.0), 0.72, |b| {
         for side in [-1.0, 1.0] {
@@ -39,10 +38,8 @@ pub(super) fn walker(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     });
 }
 
-const SUIT: u32 = 0xf2f2f4;
-
 pub(super) fn astronaut(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let suit = named.unwrap_or(hex(SUIT));
+    let suit = named.unwrap_or(hex(0xf2f2f4));
     b.shadow((0.0, 0.0), 0.3, 0.05);
     b.blob(&[(-0.25, -0.72), (0.25, -0.72), (0.27, -0.4), (-0.27, -0.4)], suit.darker(0.28));
     for side in [-1.0, 1.0] {
@@ -69,7 +66,7 @@ pub(super) fn astronaut(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     helmet(b, (0.0, -0.92), suit);
 }
 
-/// Also for riders.
+/// Draws a helmet; also used for riders.
 pub(super) fn helmet(b: &mut Brush<'_, '_>, (x, y): (f32, f32), suit: Rgb) {
     b.oval((x, y), 0.235, 0.225, suit);
     let visor = b.blob_path(&[
@@ -94,7 +91,7 @@ pub(super) fn helmet(b: &mut Brush<'_, '_>, (x, y): (f32, f32), suit: Rgb) {
 }
 
 pub(super) fn robot(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let shell = choose(&mut b.dice, named, &[0xe8e4da, 0x8fb0c0, 0xe0a45a, 0x9ac0a8]);
+    let shell = b.colour(named, &[0xe8e4da, 0x8fb0c0, 0xe0a45a, 0x9ac0a8]);
     let steel = hex(0x5c6672);
     b.shadow((0.0, 0.0), 0.36, 0.055);
     for side in [-1.0, 1.0] {
@@ -128,7 +125,7 @@ pub(super) fn robot(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let chest = b.blob_path(&[(-0.12, -0.57), (0.12, -0.57), (0.12, -0.41), (-0.12, -0.41)]);
     b.flat(&chest, hex(0x2c3644), 1.0);
     for (x, colour) in [(-0.055, 0x58e0c0), (0.0, 0xf2c14e), (0.055, 0xe8604f)] {
-        things::lamp(b, (x, -0.49), hex(colour));
+        lamp(b, (x, -0.49), hex(colour));
     }
     b.line(&[(0.0, -0.68), (0.0, -0.76)], (0.1, 0.1), steel);
     b.blob(
@@ -156,5 +153,12 @@ pub(super) fn robot(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let smile = b.line_path(&[(-0.055, -0.868), (0.0, -0.85), (0.055, -0.868)], (0.014, 0.014));
     b.bright(&smile, hex(0x6ff0e0), 0.9);
     b.line(&[(0.0, -1.08), (0.0, -1.2)], (0.022, 0.018), steel);
-    things::lamp(b, (0.0, -1.22), hex(0xff6a5a));
+    lamp(b, (0.0, -1.22), hex(0xff6a5a));
+}
+
+/// Draws a small round lamp.
+fn lamp(b: &mut Brush<'_, '_>, place: (f32, f32), colour: Rgb) {
+    let bulb = b.oval_path(place, 0.03, 0.03);
+    b.bright(&bulb, colour, 1.0);
+    b.glow(place, 0.14, colour, 0.7);
 }

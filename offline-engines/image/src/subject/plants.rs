@@ -1,14 +1,13 @@
-//! Trees in leaf or blossom, and flowers.
+//! Trees and flowers.
 
 use super::brush::Brush;
-use super::choose;
 use crate::colour::{Rgb, WHITE, hex};
 use crate::path::{Path, Point};
 
 pub(super) fn tree(b: &mut Brush<'_, '_>, leaf: Rgb, blossom: bool) {
     let bark = if blossom { hex(0x5a3f3c) } else { hex(0x6b4a35) };
     b.shadow((0.0, 0.0), 0.4, 0.05);
-    let lean = b.dice.range(-0.08, 0.08);
+    let lean = b.rng.range(-0.08, 0.08);
     let mut tips: Vec<Point> = Vec::new();
     let trunk = b.line_path(&[(0.0, 0.03), (-lean * 0.4, -0.25), (lean * 0.5, -0.55), (lean, -0.86)], (0.17, 0.07));
     let foot = b.poly_path(&[(-0.17, 0.02), (-0.07, -0.14), (0.07, -0.14), (0.17, 0.02)]);
@@ -17,7 +16,7 @@ pub(super) fn tree(b: &mut Brush<'_, '_>, leaf: Rgb, blossom: bool) {
     for branch in 0..7 {
         let side = if branch % 2 == 0 { -1.0 } else { 1.0 };
         let start = (lean * 0.4, -0.42 - 0.06 * branch as f32);
-        let end = (side * b.dice.range(0.25, 0.56), start.1 - b.dice.range(0.12, 0.34));
+        let end = (side * b.rng.range(0.25, 0.56), start.1 - b.rng.range(0.12, 0.34));
         let middle = ((start.0 + end.0) * 0.5, (start.1 + end.1) * 0.5 + 0.04);
         b.line(&[start, middle, end], (0.06, 0.015), bark);
         tips.push(end);
@@ -26,7 +25,7 @@ pub(super) fn tree(b: &mut Brush<'_, '_>, leaf: Rgb, blossom: bool) {
     crown(b, leaf, &tips, blossom);
 }
 
-/// Three coats of leaf clusters, dark ones first, and for blossom loose petals around them.
+/// Draws three layers of leaf clusters, the darkest first, and falling petals for a blossoming tree.
 fn crown(b: &mut Brush<'_, '_>, leaf: Rgb, tips: &[Point], blossom: bool) {
     let side = b.side;
     let coats = [
@@ -38,10 +37,10 @@ fn crown(b: &mut Brush<'_, '_>, leaf: Rgb, tips: &[Point], blossom: bool) {
         let mut path = Path::default();
         for tip in tips {
             for _ in 0..34 {
-                let (angle, far) = (b.dice.range(0.0, std::f32::consts::TAU), b.dice.unit().sqrt() * 0.24);
+                let (angle, far) = (b.rng.range(0.0, std::f32::consts::TAU), b.rng.next_f32().sqrt() * 0.24);
                 let place =
                     (tip.0 + angle.cos() * far * 1.25 + side * lift * 0.6, tip.1 + angle.sin() * far * 0.85 - lift);
-                let radius = b.dice.range(0.022, 0.058) * size;
+                let radius = b.rng.range(0.022, 0.058) * size;
                 path = path.and(b.oval_path(place, radius * 1.1, radius));
             }
         }
@@ -51,26 +50,26 @@ fn crown(b: &mut Brush<'_, '_>, leaf: Rgb, tips: &[Point], blossom: bool) {
     let count = if blossom { 260 } else { 120 };
     for index in 0..count {
         let tip = tips[index % tips.len()];
-        let place = (tip.0 + b.dice.range(-0.34, 0.34), tip.1 + b.dice.range(-0.28, 0.24));
-        let radius = b.dice.range(0.007, 0.015);
+        let place = (tip.0 + b.rng.range(-0.34, 0.34), tip.1 + b.rng.range(-0.28, 0.24));
+        let radius = b.rng.range(0.007, 0.015);
         specks = specks.and(b.oval_path(place, radius, radius * 0.8));
     }
     b.flat(&specks, leaf.to(WHITE, if blossom { 0.62 } else { 0.3 }), 0.85);
     if blossom {
         let mut petals = Path::default();
         for _ in 0..70 {
-            let place = (b.dice.range(-1.1, 0.9), b.dice.range(-0.85, 0.06));
-            let radius = b.dice.range(0.007, 0.014);
+            let place = (b.rng.range(-1.1, 0.9), b.rng.range(-0.85, 0.06));
+            let radius = b.rng.range(0.007, 0.014);
             petals = petals.and(b.oval_path(place, radius * 1.3, radius * 0.7));
         }
         b.flat(&petals, leaf.to(WHITE, 0.4), 0.85);
     }
 }
 
-/// Three in a vase, the middle one tallest.
+/// Draws three flowers in a vase.
 pub(super) fn flowers(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let petal = choose(&mut b.dice, named, &[0xe8566a, 0xf2a63c, 0xf08ab0, 0xb087dc]);
-    let glaze = choose(&mut b.dice, None, &[0x4f7f96, 0xe9e2d4, 0x7a9a86]);
+    let petal = b.colour(named, &[0xe8566a, 0xf2a63c, 0xf08ab0, 0xb087dc]);
+    let glaze = b.colour(None, &[0x4f7f96, 0xe9e2d4, 0x7a9a86]);
     b.shadow((0.0, 0.0), 0.26, 0.045);
     let heads = [(-0.25, -0.82, 0.15), (0.27, -0.76, 0.14), (0.0, -1.02, 0.19)];
     for (x, y, _) in heads {

@@ -1,15 +1,14 @@
-//! Head and shoulders.
+//! Portraits.
 
 use super::brush::{Brush, mirrored};
-use super::choose;
 use crate::colour::{Rgb, WHITE, hex};
 
-/// Head and shoulders, facing us.
+/// Draws head and shoulders, seen from the front.
 pub(super) fn portrait(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let skin = choose(&mut b.dice, None, &[0xf2c9a8, 0xe0a87e, 0xb97a52, 0x8a5638, 0xf0d0b8]);
-    let hair = choose(&mut b.dice, None, &[0x2a2022, 0x4a2f22, 0x7a4a2a, 0x33302e, 0xa8703c]);
-    let coat = choose(&mut b.dice, named, &[0x2f3e56, 0x4a5a52, 0x6a3a44, 0x394048]);
-    let long = b.dice.chance(0.55);
+    let skin = b.colour(None, &[0xf2c9a8, 0xe0a87e, 0xb97a52, 0x8a5638, 0xf0d0b8]);
+    let hair = b.colour(None, &[0x2a2022, 0x4a2f22, 0x7a4a2a, 0x33302e, 0xa8703c]);
+    let coat = b.colour(named, &[0x2f3e56, 0x4a5a52, 0x6a3a44, 0x394048]);
+    let long = b.rng.chance(0.55);
     if long {
         b.blob(
             &[
@@ -103,7 +102,7 @@ fn head(b: &mut Brush<'_, '_>, skin: Rgb, hair: Rgb, long: bool) {
     locks(b, hair, long);
 }
 
-/// The hair in front of the face.
+/// Draws the hair in front of the face.
 fn locks(b: &mut Brush<'_, '_>, hair: Rgb, long: bool) {
     if long {
         b.blob(

@@ -1,12 +1,11 @@
-//! Cars, bicycles with their riders, boats, balloons and rockets.
+//! Cars, boats, balloons and rockets.
 
 use super::brush::Brush;
-use super::choose;
 use crate::colour::{Rgb, WHITE, hex};
 
-/// A rounded saloon of the fifties, driving to the left.
+/// Draws a car of the 1950s, facing left.
 pub(super) fn car(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let paint = choose(&mut b.dice, named, &[0xd6453a, 0x3f8a94, 0xe9c46a, 0x5a7ab0]);
+    let paint = b.colour(named, &[0xd6453a, 0x3f8a94, 0xe9c46a, 0x5a7ab0]);
     let chrome = hex(0xe2e6ea);
     b.shadow((0.0, 0.0), 0.95, 0.075);
     let cabin = b.blob_path(&[
@@ -92,12 +91,12 @@ fn wheel(b: &mut Brush<'_, '_>, x: f32, chrome: Rgb) {
 }
 
 pub(super) fn boat(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let hull = choose(&mut b.dice, None, &[0x8a4a34, 0x2f4a6a, 0xe8e2d6]);
+    let hull = b.colour(None, &[0x8a4a34, 0x2f4a6a, 0xe8e2d6]);
     let sail = named.unwrap_or(hex(0xfaf3e4));
     let wake = b.oval_path((0.0, 0.03), 0.72, 0.04);
     b.flat(&wake, WHITE, 0.22);
     let mirror = b.poly_path(&[(-0.5, 0.02), (0.52, 0.02), (0.3, 0.32), (0.0, 0.5), (-0.25, 0.32)]);
-    b.run(&mirror, ((0.0, 0.0), (0.0, 0.46)), (b.palette.lit(sail.to(hull, 0.4)), 0.3), (sail, 0.0));
+    b.gradient(&mirror, ((0.0, 0.0), (0.0, 0.46)), (b.palette.lit(sail.to(hull, 0.4)), 0.3), (sail, 0.0));
     b.line(&[(0.0, -0.08), (0.0, -1.2)], (0.03, 0.018), hex(0x6a4a34));
     let main = b.poly_path(&[(0.03, -1.16), (0.16, -0.88), (0.34, -0.52), (0.47, -0.22), (0.03, -0.2)]);
     b.body(&main, sail);
@@ -124,15 +123,15 @@ pub(super) fn boat(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
 }
 
 pub(super) fn balloon(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let main = choose(&mut b.dice, named, &[0xd9503f, 0xf0a53c, 0x3f7fb0, 0x9a5ab0]);
-    let room = b.room();
+    let main = b.colour(named, &[0xd9503f, 0xf0a53c, 0x3f7fb0, 0x9a5ab0]);
+    let canvas = b.canvas_size();
     let places = if b.solo {
         vec![(0.0, 0.2, 1.2)]
     } else {
         vec![
-            ((-room.0 * 0.13).max(-0.7), -room.1 * 0.05, 0.72),
-            ((room.0 * 0.26).min(1.2), -room.1 * 0.2, 0.32),
-            ((room.0 * 0.12).min(0.6), -room.1 * 0.3, 0.2),
+            ((-canvas.0 * 0.13).max(-0.7), -canvas.1 * 0.05, 0.72),
+            ((canvas.0 * 0.26).min(1.2), -canvas.1 * 0.2, 0.32),
+            ((canvas.0 * 0.12).min(0.6), -canvas.1 * 0.3, 0.2),
         ]
     };
     for (index, (x, y, size)) in places.into_iter().enumerate() {
@@ -168,7 +167,7 @@ pub(super) fn balloon(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
 
 pub(super) fn rocket(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let skin = named.unwrap_or(hex(0xf1eee8));
-    let trim = choose(&mut b.dice, None, &[0xd8483f, 0x3f7fc0, 0xf0953c]);
+    let trim = b.colour(None, &[0xd8483f, 0x3f7fc0, 0xf0953c]);
     b.glow((0.0, 0.12), 0.6, hex(0xffa850), 0.6);
     for (half, tall, colour, alpha) in
         [(0.13, 0.52, 0xff7a30, 0.85), (0.085, 0.36, 0xffc860, 0.95), (0.045, 0.2, 0xfff6dc, 1.0)]

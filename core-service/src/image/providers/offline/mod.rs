@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use image::{RgbaImage, imageops};
-use offline_image::{Brief, Format, Watch, edit, encode, paint};
+use offline_image::{Format, ImageRequest, Observer, edit, encode, paint};
 use tokio::sync::{
     Semaphore,
     mpsc::{self, Sender},
@@ -123,7 +123,7 @@ fn make(
 ) -> Result<ImageEvent, ProviderError> {
     let first = spec.pictures.first().map(|picture| paintable(picture.size));
     let size = spec.size.or(first).unwrap_or(DEFAULT_SIZE);
-    let brief = Brief {
+    let brief = ImageRequest {
         prompt: spec.prompt.clone(),
         width: size.width,
         height: size.height,
@@ -163,7 +163,7 @@ struct Line<'a> {
     shown: AtomicU32,
 }
 
-impl Watch for Line<'_> {
+impl Observer for Line<'_> {
     fn wants_previews(&self) -> u8 {
         u8::try_from(self.spec.partial_images).unwrap_or(u8::MAX)
     }

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use image::{DynamicImage, RgbImage};
-use offline_image::{Brief, Quality};
+use offline_image::{ImageRequest, Quality};
 use offline_video::{RenderError, Rendered};
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -246,7 +246,7 @@ fn decode(bytes: &Bytes) -> Result<RgbImage, ProviderError> {
 /// A picture of the prompt to move over; `None` if it was stopped.
 fn paint(ticket: &Ticket, lens: &Lens<'_>) -> Option<RgbImage> {
     let side = |pixels: u32| (pixels * OVERSIZE / 8).min(LONGEST_SIDE);
-    let brief = Brief {
+    let brief = ImageRequest {
         prompt: ticket.prompt.clone(),
         width: side(ticket.width),
         height: side(ticket.height),
@@ -255,7 +255,7 @@ fn paint(ticket: &Ticket, lens: &Lens<'_>) -> Option<RgbImage> {
         transparent: false,
     };
     // Without the caption: it would sway with the camera, and half of it out of the frame.
-    let picture = offline_image::bare(&brief, lens).ok()?;
+    let picture = offline_image::paint_without_caption(&brief, lens).ok()?;
     Some(DynamicImage::ImageRgba8(picture).into_rgb8())
 }
 
@@ -278,7 +278,7 @@ impl Lens<'_> {
     }
 }
 
-impl offline_video::Watch for Lens<'_> {
+impl offline_video::Observer for Lens<'_> {
     fn frames(&self, done: u32, total: u32) {
         let percent = u8::try_from(u64::from(done) * 100 / u64::from(total.max(1))).unwrap_or(100);
         // Both encoders report, and a clip that is told to fail at 60 % is not seen beyond it.
@@ -290,7 +290,7 @@ impl offline_video::Watch for Lens<'_> {
     }
 }
 
-impl offline_image::Watch for Lens<'_> {
+impl offline_image::Observer for Lens<'_> {
     fn cancelled(&self) -> bool {
         self.stop.is_cancelled()
     }

@@ -1,40 +1,43 @@
-//! A small shelf of code examples. Each was run before it was put here; what is not on the shelf is not improvised.
+//! Code examples for common tasks. Every example was run before it was added.
 
-use crate::reading::words;
+use crate::words::words;
 
-/// One thing that can be shown.
+/// A code example.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Example {
-    /// Any one of these names the task.
+    /// Keywords, any of which names the task.
     task: &'static [&'static str],
     pub(crate) language: &'static str,
     pub(crate) code: &'static str,
-    /// A second helping, for whoever asks for an example afterwards.
-    more: Option<&'static Example>,
+    /// Example to return for a follow-up question.
+    follow_up: Option<&'static Example>,
 }
 
 impl Example {
+    /// Returns the example for a follow-up question, which may be the same one.
     pub(crate) fn follow_up(&'static self) -> &'static Self {
-        self.more.unwrap_or(self)
+        self.follow_up.unwrap_or(self)
     }
 }
 
-/// The example for a text that names a task and, unless it is Python, a language.
+/// Returns the example for a text that names a task and a language. The default language is Python.
 pub(crate) fn find(text: &str) -> Option<&'static Example> {
     let words = words(text);
-    let named = |name: &str| words.iter().any(|word| word == name) || (!name.is_ascii() && text.contains(name));
-    let about = |example: &&Example| example.task.iter().any(|task| named(task));
-    let language = LANGUAGES.iter().find(|(spelling, _)| named(spelling)).map(|(_, language)| *language);
-    let coding = language.is_some() || CODING.iter().any(|word| named(word));
+    let contains = |name: &str| words.iter().any(|word| word == name) || (!name.is_ascii() && text.contains(name));
+    let matches_task = |example: &&Example| example.task.iter().any(|task| contains(task));
+    let language = LANGUAGES.iter().find(|(spelling, _)| contains(spelling)).map(|(_, language)| *language);
+    let coding = language.is_some() || CODING.iter().any(|word| contains(word));
     if !coding {
         return None;
     }
-    SHELF.iter().filter(about).find(|example| example.language == language.unwrap_or("python"))
+    EXAMPLES.iter().filter(matches_task).find(|example| example.language == language.unwrap_or("python"))
 }
 
+/// Words that mark a question about code when no language is named.
 const CODING: &[&str] =
     &["code", "function", "program", "script", "list", "array", "string", "代码", "函数", "程序", "列表", "数组"];
 
+/// Spellings of a language and the language of the examples to use for it.
 const LANGUAGES: &[(&str, &str)] = &[
     ("python", "python"),
     ("py", "python"),
@@ -52,7 +55,7 @@ const REVERSE: &[&str] = &["reverse", "reversed", "reversing", "backwards", "反
 const READ: &[&str] = &["read", "reading", "file", "files", "open", "读取", "文件"];
 const HELLO: &[&str] = &["hello", "first", "simple", "入门"];
 
-static SORT_PYTHON_MORE: Example = Example {
+static SORT_PYTHON_FOLLOW_UP: Example = Example {
     task: SORT,
     language: "python",
     code: "people = [(\"Cleo\", 41), (\"Bo\", 29), (\"Ann\", 41)]\n\n\
@@ -61,10 +64,10 @@ static SORT_PYTHON_MORE: Example = Example {
            # Oldest first, and by name among people of one age:\n\
            print(sorted(people, key=lambda person: (-person[1], person[0])))\n\
            # [('Ann', 41), ('Cleo', 41), ('Bo', 29)]",
-    more: None,
+    follow_up: None,
 };
 
-static SHELF: &[Example] = &[
+static EXAMPLES: &[Example] = &[
     Example {
         task: SORT,
         language: "python",
@@ -73,7 +76,7 @@ static SHELF: &[Example] = &[
                print(sorted(numbers, reverse=True))  # [3, 2, 1]\n\n\
                numbers.sort()                        # changes the list itself, returns None\n\
                print(numbers)                        # [1, 2, 3]",
-        more: Some(&SORT_PYTHON_MORE),
+        follow_up: Some(&SORT_PYTHON_FOLLOW_UP),
     },
     Example {
         task: SORT,
@@ -81,55 +84,55 @@ static SHELF: &[Example] = &[
         code: "const numbers = [10, 9, 1];\n\n\
                // Without a comparison, sort() compares texts and 10 comes before 9.\n\
                console.log([...numbers].sort((a, b) => a - b)); // [ 1, 9, 10 ]",
-        more: None,
+        follow_up: None,
     },
     Example {
         task: SORT,
         language: "rust",
         code: "fn main() {\n    let mut numbers = vec![3, 1, 2];\n    numbers.sort_unstable();\n    println!(\"{numbers:?}\"); // [1, 2, 3]\n}",
-        more: None,
+        follow_up: None,
     },
     Example {
         task: SORT,
         language: "sql",
         code: "SELECT name, age\nFROM people\nORDER BY age DESC, name;",
-        more: None,
+        follow_up: None,
     },
-    Example { task: SORT, language: "bash", code: "printf '10\\n9\\n1\\n' | sort -n", more: None },
+    Example { task: SORT, language: "bash", code: "printf '10\\n9\\n1\\n' | sort -n", follow_up: None },
     Example {
         task: REVERSE,
         language: "python",
         code: "word = \"stressed\"\nprint(word[::-1])  # desserts\n\nnumbers = [1, 2, 3]\nprint(list(reversed(numbers)))  # [3, 2, 1]",
-        more: None,
+        follow_up: None,
     },
     Example {
         task: REVERSE,
         language: "javascript",
         code: "console.log([...\"stressed\"].reverse().join(\"\")); // desserts",
-        more: None,
+        follow_up: None,
     },
     Example {
         task: REVERSE,
         language: "rust",
         code: "fn main() {\n    let word: String = \"stressed\".chars().rev().collect();\n    println!(\"{word}\"); // desserts\n}",
-        more: None,
+        follow_up: None,
     },
     Example {
         task: READ,
         language: "python",
         code: "from pathlib import Path\n\nfor line in Path(\"notes.txt\").read_text(encoding=\"utf-8\").splitlines():\n    print(line)",
-        more: None,
+        follow_up: None,
     },
     Example {
         task: HELLO,
         language: "python",
         code: "def greet(name: str) -> str:\n    return f\"Hello, {name}!\"\n\n\nprint(greet(\"world\"))  # Hello, world!",
-        more: None,
+        follow_up: None,
     },
     Example {
         task: HELLO,
         language: "rust",
         code: "fn main() {\n    let name = \"world\";\n    println!(\"Hello, {name}!\");\n}",
-        more: None,
+        follow_up: None,
     },
 ];

@@ -1,31 +1,31 @@
-//! The values a text contains: what a function's arguments can honestly be filled with.
+//! Extracts values from a text: the source of tool arguments and document members.
 
 use serde_json::{Number, Value};
 
-use crate::reading::{is_han, words};
+use crate::words::{is_han, words};
 
-/// Everything found, in the order of the text.
+/// Values found in a text, each kind in the order of the text.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct Entities {
     pub(crate) text: String,
     pub(crate) words: Vec<String>,
-    /// Places, people, languages: capitalised runs and well-known cities.
+    /// Names of places, people and languages: runs of capitalised words and well-known cities.
     pub(crate) names: Vec<String>,
     pub(crate) quoted: Vec<String>,
-    /// With the lower-case word that follows: "3 days".
+    /// Numbers with the lower-case word that follows: "3 days".
     pub(crate) numbers: Vec<(Number, String)>,
     pub(crate) emails: Vec<String>,
     pub(crate) urls: Vec<String>,
-    /// ISO dates.
+    /// Dates as `YYYY-MM-DD`.
     pub(crate) dates: Vec<String>,
-    /// "12 * (3 + 4)".
-    pub(crate) sum: Option<String>,
+    /// An arithmetic expression such as "12 * (3 + 4)".
+    pub(crate) expression: Option<String>,
 }
 
-impl Facts {
-    pub(crate) fn of(text: &str) -> Self {
-        let bare = |word: &'_ str| word.trim_matches(|c: char| ",.;:!?()<>\"'“”".contains(c)).to_owned();
-        let tokens: Vec<String> = text.split_whitespace().map(bare).collect();
+impl Entities {
+    pub(crate) fn extract(text: &str) -> Self {
+        let trimmed = |word: &'_ str| word.trim_matches(|c: char| ",.;:!?()<>\"'“”".contains(c)).to_owned();
+        let tokens: Vec<String> = text.split_whitespace().map(trimmed).collect();
         Self {
             text: text.to_owned(),
             words: words(text),
@@ -39,31 +39,33 @@ impl Facts {
                 .cloned()
                 .collect(),
             dates: tokens.iter().filter(|token| is_date(token)).cloned().collect(),
-            sum: sum(text),
+            expression: expression(text),
         }
     }
 
-    /// Whether a word or phrase occurs, whole words only.
+    /// Returns whether the text contains a phrase, comparing whole words.
     pub(crate) fn mentions(&self, phrase: &str) -> bool {
         let phrase = words(&phrase.replace(['_', '-'], " "));
         !phrase.is_empty() && self.words.windows(phrase.len()).any(|window| window == phrase)
     }
 
-    /// The number that stands right before a word: "3 days" for `days`.
-    pub(crate) fn counted(&self, unit: &str) -> Option<Value> {
+    /// Returns the number directly before a word: 3 for `days` in "3 days".
+    pub(crate) fn number_before(&self, unit: &str) -> Option<Value> {
         let unit = unit.trim_end_matches('s');
-        let hit = self.numbers.iter().find(|(_, after)| !unit.is_empty() && after.trim_end_matches('s') == unit);
-        hit.map(|(number, _)| Value::Number(number.clone()))
+        let found = self.numbers.iter().find(|(_, after)| !unit.is_empty() && after.trim_end_matches('s') == unit);
+        found.map(|(number, _)| Value::Number(number.clone()))
     }
 }
 
+/// Returns whether a text is an email address. Stricter than RFC 5322: quoted local parts are rejected.
 pub(crate) fn is_email(text: &str) -> bool {
-    let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c));
-    let tidy = |part: &str| !part.starts_with('.') && !part.ends_with('.') && !part.contains("..");
+    let allowed =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c));
+    let dots_separate = |part: &str| !part.starts_with('.') && !part.ends_with('.') && !part.contains("..");
     text.split_once('@').is_some_and(|(user, host)| {
-        plain(user)
-            && tidy(user)
-            && plain(host)
+        allowed(user)
+            && dots_separate(user)
+            && allowed(host)
             && host.contains('.')
             && host.split('.').all(|label| {
                 !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && !label.contains(['_', '+'])
@@ -71,7 +73,8 @@ pub(crate) fn is_email(text: &str) -> bool {
     })
 }
 
-/// Days past the 28th are left alone: being sure about them needs a calendar.
+/// Returns whether a text is a date as `YYYY-MM-DD`. Days after the 28th are rejected, because their validity depends on
+/// the month.
 pub(crate) fn is_date(text: &str) -> bool {
     let parts: Vec<_> = text.split('-').collect();
     let number = |at: usize, digits: usize| {
@@ -104,7 +107,7 @@ fn quoted(text: &str) -> Vec<String> {
     found
 }
 
-/// Plain numbers; parts of dates, times, addresses and words are none.
+/// Returns standalone numbers; digits within dates, times, addresses and words are skipped.
 fn numbers(text: &str) -> Vec<(Number, String)> {
     let chars: Vec<char> = text.chars().collect();
     let joins = |c: char| c.is_ascii_alphanumeric() || ":/_.-@".contains(c);
@@ -141,8 +144,8 @@ fn numbers(text: &str) -> Vec<(Number, String)> {
     found
 }
 
-/// The longest stretch that is nothing but a calculation.
-fn sum(text: &str) -> Option<String> {
+/// Returns the longest part of the text that is an arithmetic expression.
+fn expression(text: &str) -> Option<String> {
     text.split(|c: char| !(c.is_ascii_digit() || " .+-*/^()%×÷".contains(c)))
         .map(|part| part.trim().trim_end_matches(['.', ' ']))
         .filter(|part| part.bytes().filter(u8::is_ascii_digit).count() >= 2)
@@ -153,7 +156,7 @@ fn sum(text: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Cities a newcomer is likely to try, for texts that do not capitalise.
+/// Well-known cities, found even if the text does not capitalise them.
 const CITIES: &[&str] = &[
     "paris",
     "london",
@@ -196,42 +199,43 @@ const CITIES: &[&str] = &[
     "首尔",
 ];
 
-/// Words that stand at a sentence's beginning and mean nobody.
-const OPENERS: &str = " a an and are ask at book can calculate call check compare convert could create do does fetch find for get give hello help \
+/// Words that are capitalised at the beginning of a sentence without being names.
+const SENTENCE_STARTERS: &str = " a an and are ask at book can calculate call check compare convert could create do does fetch find for get give hello help \
     hey hi how i i'd i'll i'm if in is it let let's list look make my need now on order please remind schedule search send set should show \
     tell thanks that the then there this to translate use want we weather what what's when where which who whose why will would write you your ";
 
+/// Returns the names within sentences; failing those, names at the beginning of a sentence; failing those, known cities.
 fn names(text: &str) -> Vec<String> {
-    let mut inner = Vec::new();
+    let mut within = Vec::new();
     let mut first = Vec::new();
     for sentence in text.split_inclusive(['.', '!', '?', '\n', ':', ';']) {
         for (index, part) in sentence.split([',', '(', ')', '"', '“', '”']).enumerate() {
             let mut run: Vec<&str> = Vec::new();
-            let mut opens = false;
+            let mut at_start = false;
             for (at, word) in part.split_whitespace().chain([""]).enumerate() {
                 let word = word.trim_matches(|c: char| !c.is_alphanumeric());
                 let word = word.strip_suffix("'s").or(word.strip_suffix("’s")).unwrap_or(word);
                 let capital = word.chars().next().is_some_and(char::is_uppercase);
-                let opener = OPENERS.contains(&format!(" {} ", word.to_lowercase()));
-                if capital && !opener {
-                    opens = if run.is_empty() { at == 0 && index == 0 } else { opens };
+                let starter = SENTENCE_STARTERS.contains(&format!(" {} ", word.to_lowercase()));
+                if capital && !starter {
+                    at_start = if run.is_empty() { at == 0 && index == 0 } else { at_start };
                     run.push(word);
                 } else if !run.is_empty() {
                     let name = run.join(" ");
                     run.clear();
                     let state = name.len() == 2 && index > 0 && name.bytes().all(|b| b.is_ascii_uppercase());
-                    match inner.last_mut().filter(|_| state) {
-                        // "San Francisco, CA" is one place.
+                    match within.last_mut().filter(|_| state) {
+                        // A US state belongs to the city before it: "San Francisco, CA".
                         Some(city) => *city = format!("{city}, {name}"),
-                        None if opens => first.push(name),
-                        None => inner.push(name),
+                        None if at_start => first.push(name),
+                        None => within.push(name),
                     }
                 }
             }
         }
     }
-    if !inner.is_empty() {
-        return inner;
+    if !within.is_empty() {
+        return within;
     }
     if !first.is_empty() {
         return first;
@@ -262,25 +266,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_found_however_they_are_written() {
-        let found = |text| names(text);
-        assert_eq!(found("What's the weather in Paris and London?"), ["Paris", "London"]);
-        assert_eq!(found("What is the weather like in San Francisco, CA today?"), ["San Francisco, CA"]);
-        assert_eq!(found("weather in new york please"), ["New York"]);
-        assert_eq!(found("北京和上海的天气怎么样？"), ["北京", "上海"]);
-        assert_eq!(found("Paris weather?"), ["Paris"]);
-        assert!(found("What is the weather?").is_empty());
+    fn names_finds_places_in_any_notation() {
+        assert_eq!(names("What's the weather in Paris and London?"), ["Paris", "London"]);
+        assert_eq!(names("What is the weather like in San Francisco, CA today?"), ["San Francisco, CA"]);
+        assert_eq!(names("weather in new york please"), ["New York"]);
+        assert_eq!(names("北京和上海的天气怎么样？"), ["北京", "上海"]);
+        assert_eq!(names("Paris weather?"), ["Paris"]);
+        assert!(names("What is the weather?").is_empty());
     }
 
     #[test]
-    fn numbers_are_plain_ones_only() {
+    fn numbers_skips_digits_within_other_tokens() {
         let values: Vec<_> = numbers("-3 apples, 1,250.5 kg on 2026-01-02 at 10:30, v2 of 7.")
             .into_iter()
             .map(|(n, _)| n.to_string())
             .collect();
         assert_eq!(values, ["-3", "1250.5", "7"]);
-        assert_eq!(Facts::of("book 2 rooms for 3 nights").counted("night"), Some(3.into()));
-        assert_eq!(sum("What is 12 * (3 + 4)?").as_deref(), Some("12 * (3 + 4)"));
+        assert_eq!(Entities::extract("book 2 rooms for 3 nights").number_before("night"), Some(3.into()));
+        assert_eq!(expression("What is 12 * (3 + 4)?").as_deref(), Some("12 * (3 + 4)"));
         assert_eq!(quoted("say \"one two\" and “三”"), ["one two", "三"]);
     }
 }

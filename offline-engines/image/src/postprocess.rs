@@ -1,19 +1,20 @@
-//! The last touches of every picture: bloom around lights, a vignette, a breath of grain.
+//! Post-processing: bloom around lights, vignette, film grain.
 
-use crate::brief::Quality;
 use crate::canvas::Canvas;
 use crate::colour::{BLACK, Rgb, smooth};
-use crate::lexicon::{Scene, Style};
+use crate::prompt::{Scene, Style};
 use crate::random;
-use crate::scene::Setting;
+use crate::request::Quality;
+use crate::setting::Setting;
 
-pub(crate) fn polish(canvas: &mut Canvas<'_>, setting: &Setting) {
-    let reading = &setting.reading;
-    if reading.style(Style::Pixel) {
+/// Applies the effects that suit the style and scene.
+pub(crate) fn apply(canvas: &mut Canvas<'_>, setting: &Setting) {
+    let prompt = &setting.prompt;
+    if prompt.has_style(Style::Pixel) {
         return;
     }
-    if !setting.ink() && !setting.plain() {
-        let strength = if reading.style(Style::Neon) {
+    if !setting.is_ink() && !setting.is_minimal() {
+        let strength = if prompt.has_style(Style::Neon) {
             0.9
         } else if setting.palette.night {
             0.5
@@ -23,7 +24,7 @@ pub(crate) fn polish(canvas: &mut Canvas<'_>, setting: &Setting) {
         bloom(canvas, strength);
     }
     let (width, height) = (canvas.w(), canvas.h());
-    let paper = setting.ink() || setting.plain() || reading.style(Style::Watercolour);
+    let paper = setting.is_ink() || setting.is_minimal() || prompt.has_style(Style::Watercolour);
     let vignette = match setting.scene {
         _ if paper => 0.03,
         Scene::Studio | Scene::Abstract => 0.08,
@@ -39,25 +40,25 @@ pub(crate) fn polish(canvas: &mut Canvas<'_>, setting: &Setting) {
         | Scene::Lunar
         | Scene::Underwater => 0.16,
     };
-    // Grain reads as noise once a picture is reduced, so the finest ones go without.
+    // High-quality pictures are reduced afterwards, which turns grain into visible noise.
     let grain = if canvas.quality == Quality::High { 0.0 } else { 0.018 };
     canvas.remap(0..canvas.height, |x, y, colour| {
         let (dx, dy) = (x / width - 0.5, y / height - 0.5);
         let edge = smooth(0.2, 0.78, dx * dx * 2.0 + dy * dy * 2.0);
-        let speck = (random::at(0x6721, x as i32, y as i32) - 0.5) * grain;
+        let speck = (random::lattice(0x6721, x as i32, y as i32) - 0.5) * grain;
         let shown = colour.darker(edge * vignette);
         shown + Rgb([speck; 3])
     });
 }
 
-/// Light spills over: the bright parts, blurred small and laid over the picture.
-pub(crate) fn bloom(canvas: &mut Canvas<'_>, strength: f32) {
+/// Adds a blurred, low-resolution copy of the bright areas to the picture.
+fn bloom(canvas: &mut Canvas<'_>, strength: f32) {
     let step = (canvas.unit() / 96.0).max(1.0) as usize;
     let (columns, rows) = (canvas.width.div_ceil(step), canvas.height.div_ceil(step));
     let mut small = vec![BLACK; columns * rows];
     for (row, line) in small.chunks_exact_mut(columns).enumerate() {
         for (column, cell) in line.iter_mut().enumerate() {
-            // A handful of probes per cell is enough for something this soft.
+            // The result is blurred, so five samples per cell suffice.
             let probes = [(0.25, 0.25), (0.75, 0.25), (0.5, 0.5), (0.25, 0.75), (0.75, 0.75)];
             let sum = probes.iter().fold(BLACK, |sum, (px, py)| {
                 let at = |index: usize, part: f32| index * step + (part * step as f32) as usize;
@@ -84,7 +85,7 @@ pub(crate) fn bloom(canvas: &mut Canvas<'_>, strength: f32) {
     });
 }
 
-/// A box of seven in both directions.
+/// Applies a box blur of seven cells in both directions.
 fn blur(cells: &mut Vec<Rgb>, columns: usize, rows: usize) {
     let reach = 3_isize;
     for (dx, dy) in [(1_isize, 0_isize), (0, 1)] {

@@ -1,12 +1,11 @@
-//! Things on a table.
+//! A cup.
 
 use super::brush::Brush;
-use super::choose;
 use crate::colour::{Rgb, WHITE, hex};
 
-/// A steaming cup on a saucer.
+/// Draws a steaming cup on a saucer.
 pub(super) fn cup(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
-    let glaze = choose(&mut b.dice, named, &[0xf4efe6, 0x4f7a8c, 0xd96f55, 0xe9c46a]);
+    let glaze = b.colour(named, &[0xf4efe6, 0x4f7a8c, 0xd96f55, 0xe9c46a]);
     b.shadow((0.0, 0.0), 0.66, 0.1);
     b.oval((0.0, -0.03), 0.6, 0.085, glaze.darker(0.12));
     b.oval((0.0, -0.05), 0.56, 0.07, glaze.lighter(0.15));
@@ -14,7 +13,7 @@ pub(super) fn cup(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let handle =
         b.line_path(&[(0.34, -0.46), (0.55, -0.47), (0.59, -0.33), (0.47, -0.2), (0.29, -0.17)], (0.075, 0.06));
     b.body(&handle, glaze.darker(0.06));
-    let body = b.poly_path(&curved());
+    let body = b.poly_path(&cup_outline());
     b.body(&body, glaze);
     let shine = b.line_path(&[(-0.29, -0.45), (-0.27, -0.25), (-0.2, -0.13)], (0.05, 0.025));
     b.inside(&shine, &body, WHITE, 0.5);
@@ -37,17 +36,10 @@ pub(super) fn cup(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     }
 }
 
-/// From rim to foot along a quarter of an ellipse.
-fn curved() -> Vec<(f32, f32)> {
+/// Returns the outline of the cup: on each side a quarter of an ellipse from rim to bottom.
+fn cup_outline() -> Vec<(f32, f32)> {
     let quarter = |step: i32| std::f32::consts::FRAC_PI_2 * step as f32 / 16.0;
     let right = (0..=16).map(|step| (0.16 + 0.24 * quarter(step).cos(), -0.55 + 0.5 * quarter(step).sin()));
     let left = (0..=16).rev().map(|step| (-0.16 - 0.24 * quarter(step).cos(), -0.55 + 0.5 * quarter(step).sin()));
     right.chain(left).collect()
-}
-
-/// Shared by figures that carry a light: a small round lamp.
-pub(super) fn lamp(b: &mut Brush<'_, '_>, place: (f32, f32), colour: Rgb) {
-    let bulb = b.oval_path(place, 0.03, 0.03);
-    b.bright(&bulb, colour, 1.0);
-    b.glow(place, 0.14, colour, 0.7);
 }

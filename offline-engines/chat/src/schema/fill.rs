@@ -1,0 +1,11 @@
+//! Which optional members a document contains.
+
+/// The policy for optional members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// All of them: for documents.
+    AllMembers,
+    /// Those for which the text contains a value: for tool arguments. The first `skip` names of the text are reserved for
+    /// other calls.
+    MentionedMembers { skip: usize },
+}

@@ -1,0 +1,96 @@
+//! The terms that a prompt can contain.
+
+use crate::colour::Rgb;
+
+/// A scene: what the background shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scene {
+    Mountains,
+    Sea,
+    Lake,
+    Forest,
+    Desert,
+    City,
+    Meadow,
+    Room,
+    Studio,
+    Space,
+    Lunar,
+    Underwater,
+    Abstract,
+}
+
+/// A figure in the scene.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Cat,
+    Dog,
+    Rabbit,
+    Birds,
+    Portrait,
+    Astronaut,
+    Bicycle,
+    Robot,
+    Tree,
+    Blossom,
+    House,
+    Castle,
+    Lighthouse,
+    Pagoda,
+    Boat,
+    Car,
+    Rocket,
+    Balloon,
+    Flower,
+    Fish,
+    Cup,
+    Sun,
+    Moon,
+}
+
+/// Time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Time {
+    Dawn,
+    Day,
+    Sunset,
+    Dusk,
+    Night,
+}
+
+/// Weather.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weather {
+    Cloudy,
+    Fog,
+    Rain,
+    Snow,
+    Storm,
+    Aurora,
+}
+
+/// Drawing style.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    Watercolour,
+    Ink,
+    Pixel,
+    Neon,
+    Minimal,
+    Oil,
+}
+
+/// The meaning of a known word.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Meaning {
+    Scene(Scene),
+    Subject(Subject),
+    Time(Time),
+    Weather(Weather),
+    Style(Style),
+    Colour(Rgb),
+    /// Adds tall, glowing towers to a city.
+    Futuristic,
+    /// No effect. Prevents shorter words within this one from matching.
+    Ignored,
+}

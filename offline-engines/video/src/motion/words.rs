@@ -1,0 +1,80 @@
+//! The words for camera moves, in English and Chinese.
+
+use super::types::Direction::{self, Down, In, Left, Out, Right, Up};
+use super::types::Pace;
+
+/// A camera move that an English word names.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Verb {
+    /// In any direction; to the right if the prompt names none.
+    Pan,
+    Tilt,
+    Zoom,
+    Dolly,
+    /// Only together with a direction: "the stars move" does not refer to the camera.
+    Travel,
+    Orbit,
+    Handheld,
+}
+
+/// Word stems by verb. A stem also matches with one of [`ENDINGS`].
+pub(super) const VERBS: &[(Verb, &[&str])] = &[
+    (Verb::Pan, &["pan", "truck", "slide"]),
+    (Verb::Tilt, &["tilt"]),
+    (Verb::Zoom, &["zoom"]),
+    (Verb::Dolly, &["dolly"]),
+    (Verb::Travel, &["move", "push", "pull", "glide", "drift", "crane", "pedestal", "track", "camera", "fly"]),
+    (Verb::Orbit, &["orbit", "circle", "arc", "revolve"]),
+    (Verb::Handheld, &["shake", "handheld", "jitter", "wobble"]),
+];
+pub(super) const ENDINGS: &[&str] = &["", "s", "es", "ed", "ing", "ning", "ned", "y"];
+
+pub(super) const DIRECTIONS: &[(Direction, &[&str])] = &[
+    (Left, &["left", "leftward", "leftwards"]),
+    (Right, &["right", "rightward", "rightwards"]),
+    (Up, &["up", "upward", "upwards"]),
+    (Down, &["down", "downward", "downwards"]),
+    (In, &["in", "into", "inward", "inwards", "forward", "forwards", "closer", "toward", "towards"]),
+    (Out, &["out", "outward", "outwards", "back", "backward", "backwards", "away"]),
+];
+/// Maximum distance, in words, between a verb and a direction after or before it. If several directions of one axis are in
+/// reach, the last one applies: "from left to right".
+pub(super) const REACH_AFTER: usize = 5;
+pub(super) const REACH_BEFORE: usize = 1;
+
+pub(super) const SLOW: &[&str] =
+    &["slow", "slowly", "gentle", "gently", "subtle", "subtly", "calm", "calmly", "soft", "softly"];
+pub(super) const FAST: &[&str] =
+    &["fast", "quick", "quickly", "rapid", "rapidly", "swift", "swiftly", "whip", "dramatic"];
+pub(super) const STILL: &[&str] = &["static", "still", "stationary", "motionless", "fixed", "locked", "tripod"];
+pub(super) const NEGATIONS: &[&str] = &["no", "not", "without", "never", "dont", "don't"];
+
+/// Chinese terms by meaning: the customary terms of film crews and of prompt guides.
+pub(super) const CHINESE_TERMS: &[(&[&str], Meaning)] = &[
+    (&["向左", "左移", "左摇", "往左", "朝左"], Meaning::Go(Left)),
+    (&["向右", "右移", "右摇", "往右", "朝右"], Meaning::Go(Right)),
+    (&["向上", "上摇", "上移", "往上", "仰拍", "上升", "升镜头", "抬升"], Meaning::Go(Up)),
+    (&["向下", "下摇", "下移", "往下", "俯拍", "下降", "降镜头"], Meaning::Go(Down)),
+    (&["推近", "推进", "推入", "推镜", "向前", "前推"], Meaning::Dolly(In)),
+    (&["拉远", "拉出", "拉镜", "后拉", "后退", "向后"], Meaning::Dolly(Out)),
+    (&["拉近", "放大", "变焦", "特写推"], Meaning::Go(In)),
+    (&["缩小"], Meaning::Go(Out)),
+    (&["平移", "摇镜", "移镜", "横移", "摇摄"], Meaning::Pan),
+    (&["环绕", "绕拍", "围绕", "旋转", "盘旋"], Meaning::Orbit),
+    (&["手持", "抖动", "晃动", "摇晃"], Meaning::Handheld),
+    (&["静止", "固定", "不动", "静态"], Meaning::Still),
+    (&["缓慢", "缓缓", "慢慢", "慢速", "轻柔", "柔和", "轻轻"], Meaning::Pace(Pace::Slow)),
+    (&["快速", "迅速", "急速", "飞快", "急推"], Meaning::Pace(Pace::Fast)),
+];
+
+/// The meaning of a Chinese term.
+#[derive(Clone, Copy)]
+pub(super) enum Meaning {
+    Go(Direction),
+    Dolly(Direction),
+    Pan,
+    Orbit,
+    Handheld,
+    Still,
+    Pace(Pace),
+}
