@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "whatever fails here fails the test, helpers included")]
 
 mod chat;
-mod contract;
 mod disconnect;
 mod errors;
 mod fidelity;
