@@ -10,14 +10,14 @@ const INTRODUCTION: &str = "\
 Generated from the code: a test compares this page with it, and writes it when `UPDATE_DOCS=1` is set.
 
 A failed gRPC call carries its reason in a `google.rpc.ErrorInfo` of the domain `triptych`, the wrong field in a
-`google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. A failed REST call answers with OpenAI's body:
+`google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. A failed REST call responses with OpenAI's body:
 
 ```json
 {\"error\": {\"message\": \"must be from 1 to 128, not 0\", \"type\": \"invalid_request_error\", \"param\": \"n\", \"code\": \"invalid_field\"}}
 ```
 
 `code` is the reason in lower case, `param` the wrong member. Official clients try 408, 409, 429 and 5xx again; where that
-cannot help, the answer says `x-should-retry: false`, and where waiting helps, `Retry-After` (seconds, 1 to 60) and
+cannot help, the response says `x-should-retry: false`, and where waiting helps, `Retry-After` (seconds, 1 to 60) and
 `retry-after-ms` say how long.
 
 | reason | gRPC code | HTTP | `type` | retry |

@@ -1,4 +1,4 @@
-//! Seedream behind both doors: what Ark answers, what it is asked, and how it fails.
+//! Seedream behind both doors: what Ark responses, what it is asked, and how it fails.
 
 use core_service::config::{ImageServiceType, Settings};
 use futures_util::TryStreamExt;
@@ -9,12 +9,13 @@ use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
 use super::{
     decoded,
-    outcome::{Fixtures, GENERATIONS, Outcome, Played, ask, fails, json_of, makes, png},
+    provider_case::{Fixtures, GENERATIONS, Outcome, ProviderCase, fails, generate_request, json_body, png, succeeds},
     size,
 };
 use crate::{
-    harness::{Events, World, data, error_of, over_both_hops_with},
-    upstream::{Gate, Reply},
+    fake_upstream::{Gate, Reply},
+    responses::{Events, error_body, event_data},
+    test_server::{TestServer, over_both_hops_with},
 };
 
 const MODEL: &str = "doubao-seedream-4-0-250828";
@@ -23,14 +24,14 @@ const LINKS: [&str; 2] = [
     "/tos/1.jpeg?X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Expires=86400&X-Tos-Signature=a%2Fb",
     "/tos/2.jpeg?X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Expires=86400&X-Tos-Signature=a%2Fb",
 ];
-const PLAYED: Played = Played { model: MODEL, path: PATH, key: "ark-secret" };
+const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "ark-secret" };
 
-/// How many pictures are asked for, the answers, and what becomes of them.
+/// How many pictures are asked for, the responses, and what becomes of them.
 fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
-    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..makes(1, 4254) };
+    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 4254) };
     vec![
-        (1, &["picture.json"], makes(1, 4254)),
-        (2, &["picture.json", "picture.json"], makes(2, 8508)),
+        (1, &["picture.json"], succeeds(1, 4254)),
+        (2, &["picture.json", "picture.json"], succeeds(2, 8508)),
         (2, &["picture.json", "withheld.json"], Outcome { tokens: 4254, ..partly("content_policy_violation") }),
         (2, &["output.400.json", "picture.json"], partly("content_policy_violation")),
         (2, &["picture.json", "stumbled.json"], partly("upstream_unavailable")),
@@ -68,7 +69,7 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
 
 /// Streamed series of two pictures, and what becomes of them.
 fn series() -> Vec<(&'static str, Outcome)> {
-    let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..makes(1, tokens) };
+    let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, tokens) };
     vec![
         ("series-withheld.sse", partly("content_policy_violation", 4254)),
         ("series-short.sse", partly("upstream_refused", 4254)),
@@ -76,7 +77,7 @@ fn series() -> Vec<(&'static str, Outcome)> {
         ("series-cut.sse", partly("upstream_unavailable", 0)),
         ("series-error.sse", partly("upstream_unavailable", 0)),
         ("series-blocked.sse", fails("content_policy_violation")),
-        // A gateway that knows no streams answers in one piece.
+        // A gateway that knows no streams responses in one piece.
         ("picture.json", partly("upstream_refused", 4254)),
         ("prompt.400.json", fails("content_policy_violation")),
     ]
@@ -86,29 +87,29 @@ fn fixtures() -> Fixtures {
     Fixtures::of("doubao")
 }
 
-fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::Doubao;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/api/v3");
     settings.image.doubao.base_url = Some(base);
-    settings.image.doubao.api_key = Some(PLAYED.key.into());
+    settings.image.doubao.api_key = Some(PROVIDER.key.into());
 }
 
-async fn over_both_hops(test: impl AsyncFn(&World)) {
-    over_both_hops_with(connected, test).await;
+async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
+    over_both_hops_with(configure, test).await;
 }
 
-fn jpeg(world: &World) -> Vec<u8> {
-    let answer: Value = serde_json::from_str(&fixtures().text(world, "picture.json")).unwrap();
-    decoded(&answer["data"][0])
+fn jpeg(server: &TestServer) -> Vec<u8> {
+    let response: Value = serde_json::from_str(&fixtures().text(server, "picture.json")).unwrap();
+    decoded(&response["data"][0])
 }
 
 #[tokio::test]
 async fn every_answer_becomes_the_same_at_both_doors() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (n, names, expected) in table() {
-            let turns = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(world, name))).collect();
-            PLAYED.at_both_doors(world, n, &format!("{names:?}"), turns, &expected).await;
+            let exchanges = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(server, name))).collect();
+            PROVIDER.assert_outcome(server, n, &format!("{names:?}"), exchanges, &expected).await;
         }
     })
     .await;
@@ -138,26 +139,26 @@ async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
         ),
         ("doubao-seedream-3-0-t2i-250415", "1024x1536", json!({"size": "1024x1536", "seed": 7})),
     ];
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (model, asked, expected) in &rows {
-            world.upstream.will_at(PATH, fixtures().reply(world, "picture.json"));
+            server.upstream.enqueue_at(PATH, fixtures().reply(server, "picture.json"));
             let body = json!({"model": model, "prompt": "a boat", "size": asked, "output_format": "jpeg", "seed": 7,
                               "optimize_prompt_options": {"thinking": "disabled"}, "response_format": "b64_json"});
-            let made = decoded(&json_of(world.post(GENERATIONS, &body).await).await["data"][0]);
+            let made = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
             let (width, height) = size(&made);
             assert_eq!((format!("{width}x{height}").as_str(), &made[..2]), (*asked, &[0xff, 0xd8][..]));
-            let seen = world.upstream.saw().await;
-            assert_eq!(seen.header("authorization"), Some("bearer ark-secret"));
-            assert!(seen.header("x-client-request-id").is_some(), "{}", seen.head);
+            let received = server.upstream.received().await;
+            assert_eq!(received.header("authorization"), Some("bearer ark-secret"));
+            assert!(received.header("x-client-request-id").is_some(), "{}", received.head);
             let mut all = json!({
                 "model": model, "prompt": "a boat", "watermark": false, "response_format": "b64_json",
                 "optimize_prompt_options": {"thinking": "disabled"},
             });
             all.as_object_mut().unwrap().extend(expected.as_object().unwrap().clone());
-            assert_eq!(seen.json(), all);
+            assert_eq!(received.json(), all);
         }
         let clear = json!({"model": MODEL, "prompt": "x", "background": "transparent"});
-        let (status, error) = error_of(world.post(GENERATIONS, &clear).await).await;
+        let (status, error) = error_body(server.post(GENERATIONS, &clear).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("background")));
     })
     .await;
@@ -165,26 +166,26 @@ async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
 
 #[tokio::test]
 async fn a_link_is_followed_at_once_without_the_key_and_never_shown() {
-    over_both_hops(async |world| {
-        let picture = jpeg(world);
-        world.upstream.will_at(PATH, fixtures().reply(world, "link.json"));
-        world.upstream.will_at(LINKS[0], Reply::file("application/octet-stream", &picture));
+    over_both_hops(async |server| {
+        let picture = jpeg(server);
+        server.upstream.enqueue_at(PATH, fixtures().reply(server, "link.json"));
+        server.upstream.enqueue_at(LINKS[0], Reply::file("application/octet-stream", &picture));
         let body = json!({"model": MODEL, "prompt": "x", "size": "1320x825", "output_format": "jpeg"});
-        let made = json_of(world.post(GENERATIONS, &body).await).await;
+        let made = json_body(server.post(GENERATIONS, &body).await).await;
         let url = made["data"][0]["url"].as_str().unwrap();
-        let kept = world.request(Method::GET, url.strip_prefix(&world.url("")).unwrap()).send().await.unwrap();
+        let kept = server.request(Method::GET, url.strip_prefix(&server.url("")).unwrap()).send().await.unwrap();
         assert_eq!(kept.bytes().await.unwrap(), picture, "what is right already is kept byte for byte");
-        world.upstream.saw().await;
-        let seen = world.upstream.saw().await;
-        assert_eq!((seen.path.as_str(), seen.header("authorization")), (LINKS[0], None));
+        server.upstream.received().await;
+        let received = server.upstream.received().await;
+        assert_eq!((received.path.as_str(), received.header("authorization")), (LINKS[0], None));
 
-        world.upstream.will_at(PATH, fixtures().reply(world, "link.json"));
-        world.upstream.will_at(LINKS[0], Reply::new(403, "<Error><Code>AccessDenied</Code></Error>"));
-        let (status, error) = error_of(world.post(GENERATIONS, &body).await).await;
+        server.upstream.enqueue_at(PATH, fixtures().reply(server, "link.json"));
+        server.upstream.enqueue_at(LINKS[0], Reply::new(403, "<Error><Code>AccessDenied</Code></Error>"));
+        let (status, error) = error_body(server.post(GENERATIONS, &body).await).await;
         assert_eq!((status.as_u16(), error["code"].as_str()), (500, Some("upstream_unreadable")), "{error}");
         assert!(!error.to_string().contains("/tos/"), "{error}");
-        world.upstream.saw().await;
-        world.upstream.saw().await;
+        server.upstream.received().await;
+        server.upstream.received().await;
     })
     .await;
 }
@@ -192,14 +193,14 @@ async fn a_link_is_followed_at_once_without_the_key_and_never_shown() {
 #[tokio::test]
 async fn an_edit_sends_its_pictures_as_data_addresses_and_takes_no_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
-    over_both_hops(async |world| {
-        world.upstream.will_at(PATH, fixtures().reply(world, "picture.json"));
-        let mut request = ask(MODEL, 1, "auto");
+    over_both_hops(async |server| {
+        server.upstream.enqueue_at(PATH, fixtures().reply(server, "picture.json"));
+        let mut request = generate_request(MODEL, 1, "auto");
         let image = request.image.as_mut().unwrap();
         image.pictures = vec![input(16), input(9)];
-        let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        let made = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
         assert_eq!(size(&made.pictures[0].data), (1320, 825), "as the model made it");
-        let told = world.upstream.saw().await.json();
+        let told = server.upstream.received().await.json();
         assert_eq!(told["size"], "1450x725", "the first picture's shape");
         for (address, width) in told["image"].as_array().unwrap().iter().zip([16, 9]) {
             let encoded = address.as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
@@ -207,15 +208,15 @@ async fn an_edit_sends_its_pictures_as_data_addresses_and_takes_no_mask() {
         }
 
         request.image.as_mut().unwrap().mask = Some(input(16));
-        let status = world.image_client().await.generate_images(request.clone()).await.unwrap_err();
+        let status = server.image_client().await.generate_images(request.clone()).await.unwrap_err();
         assert_eq!((status.code(), status.message().contains("mask")), (Code::Unimplemented, true), "{status:?}");
         let image = request.image.as_mut().unwrap();
         (image.mask, image.pictures) = (None, vec![input(8); 15]);
-        let status = world.image_client().await.generate_images(request.clone()).await.unwrap_err();
+        let status = server.image_client().await.generate_images(request.clone()).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
         let image = request.image.as_mut().unwrap();
         (image.model, image.pictures) = ("doubao-seedream-3-0-t2i-250415".to_owned(), vec![input(8)]);
-        let status = world.image_client().await.generate_images(request).await.unwrap_err();
+        let status = server.image_client().await.generate_images(request).await.unwrap_err();
         assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
     })
     .await;
@@ -228,19 +229,19 @@ fn series_of_two(stream: bool) -> Value {
 
 #[tokio::test]
 async fn the_pictures_of_a_series_come_one_by_one_as_they_are_finished() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let gate = Gate::new();
-        let text = fixtures().text(world, "series.sse");
+        let text = fixtures().text(server, "series.sse");
         let split = text.find("/tos/1.jpeg").unwrap();
         let split = split + text[split..].find("\n\n").unwrap() + 2;
         // The second picture is finished only once the first has arrived here.
-        let slow = || Reply::stream().send(&text[..split]).hold(&gate).send(&text[split..]);
-        let links = || LINKS.map(|link| world.upstream.will_at(link, Reply::file("image/jpeg", &jpeg(world))));
-        world.upstream.will_at(PATH, slow());
+        let slow = || Reply::stream().send(&text[..split]).wait_for(&gate).send(&text[split..]);
+        let links = || LINKS.map(|link| server.upstream.enqueue_at(link, Reply::file("image/jpeg", &jpeg(server))));
+        server.upstream.enqueue_at(PATH, slow());
         links();
-        let mut events = Events::of(world.post(GENERATIONS, &series_of_two(true)).await);
+        let mut events = Events::new(server.post(GENERATIONS, &series_of_two(true)).await);
         let finished = |event: &str| {
-            let event = data(event.split_once('\n').unwrap().1);
+            let event = event_data(event.split_once('\n').unwrap().1);
             assert_eq!(
                 (event["type"].as_str(), size(&decoded(&event))),
                 (Some("image_generation.completed"), (320, 200))
@@ -249,24 +250,24 @@ async fn the_pictures_of_a_series_come_one_by_one_as_they_are_finished() {
         };
         assert_eq!(finished(&events.next().await.unwrap()).0, 0);
         gate.open();
-        let rest = events.rest().await;
+        let rest = events.read_all().await;
         assert_eq!((rest.len(), finished(&rest[0])), (1, (1, Some(8508))));
-        let seen = world.upstream.saw().await.json();
+        let received = server.upstream.received().await.json();
         assert_eq!(
-            (&seen["stream"], &seen["sequential_image_generation_options"]),
+            (&received["stream"], &received["sequential_image_generation_options"]),
             (&json!(true), &json!({"max_images": 2}))
         );
-        assert_eq!(seen["prompt"], "a boat\n\nA series of 2 pictures");
+        assert_eq!(received["prompt"], "a boat\n\nA series of 2 pictures");
         for _ in LINKS {
-            world.upstream.saw().await;
+            server.upstream.received().await;
         }
 
-        world.upstream.will_at(PATH, slow());
+        server.upstream.enqueue_at(PATH, slow());
         links();
-        let mut image = ask(MODEL, 2, "320x200").image.unwrap();
+        let mut image = generate_request(MODEL, 2, "320x200").image.unwrap();
         image.extra_json = r#"{"sequential_image_generation":"auto"}"#.to_owned();
         let request = pb::StreamImagesRequest { image: Some(image), ..pb::StreamImagesRequest::default() };
-        let mut events = world.image_client().await.stream_images(request).await.unwrap().into_inner();
+        let mut events = server.image_client().await.stream_images(request).await.unwrap().into_inner();
         let first = events.message().await.unwrap().unwrap().event.unwrap();
         assert!(matches!(first, Event::Finished(finished) if finished.picture_index == 0));
         gate.open();
@@ -275,7 +276,7 @@ async fn the_pictures_of_a_series_come_one_by_one_as_they_are_finished() {
             matches!(&rest[..], [Event::Finished(last)] if last.usage.is_some_and(|usage| usage.total_tokens == 8508))
         );
         for _ in 0..3 {
-            world.upstream.saw().await;
+            server.upstream.received().await;
         }
     })
     .await;
@@ -283,23 +284,23 @@ async fn the_pictures_of_a_series_come_one_by_one_as_they_are_finished() {
 
 #[tokio::test]
 async fn what_is_missing_of_a_series_is_told_beside_what_came() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (name, expected) in series() {
             for door in ["whole", "streamed"] {
                 let reply = if name.starts_with("series") {
-                    Reply::stream().send(&fixtures().text(world, name))
+                    Reply::stream().send(&fixtures().text(server, name))
                 } else {
-                    fixtures().reply(world, name)
+                    fixtures().reply(server, name)
                 };
-                world.upstream.will_at(PATH, reply);
-                let answer = world.post(GENERATIONS, &series_of_two(door == "streamed")).await;
-                let outcome = match (door, answer.status().as_u16()) {
+                server.upstream.enqueue_at(PATH, reply);
+                let response = server.post(GENERATIONS, &series_of_two(door == "streamed")).await;
+                let outcome = match (door, response.status().as_u16()) {
                     ("whole", 200) => {
-                        let made = json_of(answer).await;
+                        let made = json_body(response).await;
                         let failures = made["failures"].as_array().unwrap().iter();
                         Outcome {
                             failures: failures.map(|failure| failure["code"].as_str().unwrap().to_owned()).collect(),
-                            ..makes(
+                            ..succeeds(
                                 made["data"].as_array().unwrap().len(),
                                 made["usage"]["total_tokens"].as_u64().unwrap_or_default(),
                             )
@@ -307,17 +308,17 @@ async fn what_is_missing_of_a_series_is_told_beside_what_came() {
                     }
                     ("streamed", 200) => {
                         // Whatever breaks after the first picture, that picture has come.
-                        let told = Events::of(answer).rest().await;
-                        let first = data(told[0].split_once('\n').unwrap().1);
+                        let told = Events::new(response).read_all().await;
+                        let first = event_data(told[0].split_once('\n').unwrap().1);
                         let came = first["type"] == "image_generation.completed";
                         assert_eq!((came, told.len()), (expected.pictures == 1, 1 + expected.pictures), "{name}");
-                        world.upstream.saw().await;
+                        server.upstream.received().await;
                         continue;
                     }
-                    _ => fails(error_of(answer).await.1["code"].as_str().unwrap()),
+                    _ => fails(error_body(response).await.1["code"].as_str().unwrap()),
                 };
                 assert_eq!(outcome, expected, "{name}, {door}");
-                world.upstream.saw().await;
+                server.upstream.received().await;
             }
         }
     })
@@ -327,24 +328,26 @@ async fn what_is_missing_of_a_series_is_told_beside_what_came() {
 #[tokio::test]
 async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
-        connected(settings, gateway);
+        configure(settings, gateway);
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
-    over_both_hops_with(adjust, async |world| {
-        let whole = fixtures().text(world, "picture.json");
-        PLAYED.vanishes(world, &whole).await;
-        PLAYED.fails(world, Reply::new(400, "{\"error\":").cut(), 400, "upstream_refused").await;
-        PLAYED.dawdles(world, &whole).await;
-        PLAYED.paces(world, &[fixtures().reply(world, "rate.429.json").header("retry-after", "7")], 7).await;
+    over_both_hops_with(adjust, async |server| {
+        let whole = fixtures().text(server, "picture.json");
+        PROVIDER.assert_connection_loss(server, &whole).await;
+        PROVIDER.assert_failure(server, Reply::new(400, "{\"error\":").abort(), 400, "upstream_refused").await;
+        PROVIDER.assert_timeouts(server, &whole).await;
+        PROVIDER
+            .assert_retry_after(server, &[fixtures().reply(server, "rate.429.json").header("retry-after", "7")], 7)
+            .await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn hanging_up_ends_the_call_to_the_upstream() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (n, more) in [(1, json!({})), (2, json!({"sequential_image_generation": "auto"}))] {
-            PLAYED.is_left(world, n, more).await;
+            PROVIDER.assert_client_disconnect(server, n, more).await;
         }
     })
     .await;

@@ -1,4 +1,4 @@
-//! Gemini's image models behind both doors: what they answer, what they are asked, and how they fail.
+//! Gemini's image models behind both doors: what they response, what they are asked, and how they fail.
 
 use core_service::config::{ImageServiceType, Settings};
 use futures_util::TryStreamExt;
@@ -8,27 +8,28 @@ use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
 use super::{
     decoded,
-    outcome::{Fixtures, GENERATIONS, Outcome, Played, ask, fails, json_of, makes, png},
+    provider_case::{Fixtures, GENERATIONS, Outcome, ProviderCase, fails, generate_request, json_body, png, succeeds},
     size,
 };
 use crate::{
-    harness::{Events, World, data, error_of, over_both_hops_with},
-    upstream::{Gate, Reply},
+    fake_upstream::{Gate, Reply},
+    responses::{Events, error_body, event_data},
+    test_server::{TestServer, over_both_hops_with},
 };
 
 const MODEL: &str = "gemini-3.1-flash-image";
 const PATH: &str = "/v1beta/models/gemini-3.1-flash-image:generateContent";
 const STREAM: &str = "/v1beta/models/gemini-3.1-flash-image:streamGenerateContent?alt=sse";
-const PLAYED: Played = Played { model: MODEL, path: PATH, key: "gemini-secret" };
+const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "gemini-secret" };
 
-/// How many pictures are asked for, the answers, and what becomes of them.
+/// How many pictures are asked for, the responses, and what becomes of them.
 fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
     let revised = "A small boat on a wide lake.".to_owned();
-    let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..makes(1, tokens) };
+    let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, tokens) };
     vec![
-        (1, &["picture.json"], makes(1, 1189)),
-        (1, &["jpeg-and-words.json"], Outcome { revised, ..makes(1, 1129) }),
-        (2, &["picture.json", "picture.json"], makes(2, 2378)),
+        (1, &["picture.json"], succeeds(1, 1189)),
+        (1, &["jpeg-and-words.json"], Outcome { revised, ..succeeds(1, 1129) }),
+        (2, &["picture.json", "picture.json"], succeeds(2, 2378)),
         (2, &["picture.json", "blocked-picture.json"], partly("content_policy_violation", 1198)),
         (2, &["picture.json", "broken.500.json"], partly("upstream_unavailable", 1189)),
         // Words are no picture, but were paid.
@@ -36,7 +37,7 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
         (1, &["no-image.json"], fails("upstream_refused")),
         (1, &["stumbled.json"], fails("upstream_unavailable")),
         // Where nothing was, the second try may bring one.
-        (1, &["free-words.json", "picture.json"], makes(1, 1189)),
+        (1, &["free-words.json", "picture.json"], succeeds(1, 1189)),
         (1, &["free-words.json", "free-words.json"], fails("upstream_refused")),
         (1, &["free-words.json", "blocked-picture.json"], fails("content_policy_violation")),
         (1, &["blocked-picture.json"], fails("content_policy_violation")),
@@ -73,24 +74,24 @@ pub(super) fn fixtures() -> Fixtures {
     Fixtures::of("nano_banana")
 }
 
-pub(super) fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+pub(super) fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::NanoBanana;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/v1beta");
     settings.image.nano_banana.base_url = Some(base);
-    settings.image.nano_banana.api_key = Some(PLAYED.key.into());
+    settings.image.nano_banana.api_key = Some(PROVIDER.key.into());
 }
 
-async fn over_both_hops(test: impl AsyncFn(&World)) {
-    over_both_hops_with(connected, test).await;
+async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
+    over_both_hops_with(configure, test).await;
 }
 
 #[tokio::test]
 async fn every_answer_becomes_the_same_at_both_doors() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (n, names, expected) in table() {
-            let turns = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(world, name))).collect();
-            PLAYED.at_both_doors(world, n, &format!("{names:?}"), turns, &expected).await;
+            let exchanges = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(server, name))).collect();
+            PROVIDER.assert_outcome(server, n, &format!("{names:?}"), exchanges, &expected).await;
         }
     })
     .await;
@@ -110,27 +111,30 @@ async fn pixels_become_a_ratio_and_a_tier_and_pixels_again() {
         ("gemini-3-pro-image", "1024x1024", json!({"aspectRatio": "1:1", "imageSize": "1K"})),
         ("gemini-2.5-flash-image", "1024x1536", json!({"aspectRatio": "2:3"})),
     ];
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (model, asked, expected) in &rows {
             let path = format!("/v1beta/models/{model}:generateContent");
-            world.upstream.will_at(&path, fixtures().reply(world, "picture.json"));
+            server.upstream.enqueue_at(&path, fixtures().reply(server, "picture.json"));
             let body = json!({"model": model, "prompt": "a boat", "size": asked, "output_format": "jpeg", "seed": 7,
                               "safetySettings": [], "moderation": "low", "response_format": "b64_json"});
-            let made = decoded(&json_of(world.post(GENERATIONS, &body).await).await["data"][0]);
+            let made = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
             let (width, height) = size(&made);
             assert_eq!((format!("{width}x{height}").as_str(), &made[..2]), (*asked, &[0xff, 0xd8][..]));
-            let seen = world.upstream.saw().await;
-            assert_eq!((seen.path.as_str(), seen.header("x-goog-api-key")), (path.as_str(), Some(PLAYED.key)));
-            assert!(seen.header("authorization").is_none() && seen.header("x-request-id").is_some());
+            let received = server.upstream.received().await;
+            assert_eq!(
+                (received.path.as_str(), received.header("x-goog-api-key")),
+                (path.as_str(), Some(PROVIDER.key))
+            );
+            assert!(received.header("authorization").is_none() && received.header("x-request-id").is_some());
             let expected = json!({
                 "contents": [{"role": "user", "parts": [{"text": "a boat"}]}],
                 "generationConfig": {"responseModalities": ["IMAGE"], "imageConfig": expected, "seed": 7},
                 "safetySettings": [],
             });
-            assert_eq!(seen.json(), expected);
+            assert_eq!(received.json(), expected);
         }
         let clear = json!({"model": MODEL, "prompt": "x", "background": "transparent"});
-        let (status, error) = error_of(world.post(GENERATIONS, &clear).await).await;
+        let (status, error) = error_body(server.post(GENERATIONS, &clear).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("background")));
     })
     .await;
@@ -139,24 +143,24 @@ async fn pixels_become_a_ratio_and_a_tier_and_pixels_again() {
 #[tokio::test]
 async fn where_the_operator_allows_it_a_billed_answer_in_words_is_asked_for_a_picture_more_firmly() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
-        connected(settings, gateway);
+        configure(settings, gateway);
         settings.image.nano_banana.retry_unsafe = true;
     };
-    over_both_hops_with(adjust, async |world| {
+    over_both_hops_with(adjust, async |server| {
         for (names, expected) in [
-            (["words.json", "picture.json"], makes(1, 1209)),
+            (["words.json", "picture.json"], succeeds(1, 1209)),
             (["no-image.json", "stumbled.json"], fails("upstream_unavailable")),
         ] {
-            let turns = || names.map(|name| (PATH.to_owned(), fixtures().reply(world, name))).to_vec();
-            PLAYED.at_both_doors(world, 1, &format!("{names:?}"), turns, &expected).await;
+            let exchanges = || names.map(|name| (PATH.to_owned(), fixtures().reply(server, name))).to_vec();
+            PROVIDER.assert_outcome(server, 1, &format!("{names:?}"), exchanges, &expected).await;
         }
         for name in ["words.json", "words.json"] {
-            world.upstream.will_at(PATH, fixtures().reply(world, name));
+            server.upstream.enqueue_at(PATH, fixtures().reply(server, name));
         }
-        let (status, error) = error_of(world.post(GENERATIONS, &json!({"model": MODEL, "prompt": "x"})).await).await;
+        let (status, error) = error_body(server.post(GENERATIONS, &json!({"model": MODEL, "prompt": "x"})).await).await;
         assert_eq!((status.as_u16(), &error["message"]), (400, &json!("I would rather tell you about boats.")));
-        let [first, second] = [world.upstream.saw().await.json(), world.upstream.saw().await.json()];
-        let words = |seen: &Value| seen["contents"][0]["parts"][0]["text"].as_str().unwrap().to_owned();
+        let [first, second] = [server.upstream.received().await.json(), server.upstream.received().await.json()];
+        let words = |received: &Value| received["contents"][0]["parts"][0]["text"].as_str().unwrap().to_owned();
         assert_eq!(words(&first), "x");
         assert!(words(&second).starts_with("x\n\n"), "{second}");
     })
@@ -166,15 +170,15 @@ async fn where_the_operator_allows_it_a_billed_answer_in_words_is_asked_for_a_pi
 #[tokio::test]
 async fn an_edit_sends_its_pictures_before_the_words_and_takes_no_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
-    over_both_hops(async |world| {
-        world.upstream.will_at(PATH, fixtures().reply(world, "edit.json"));
-        let mut request = ask(MODEL, 1, "auto");
+    over_both_hops(async |server| {
+        server.upstream.enqueue_at(PATH, fixtures().reply(server, "edit.json"));
+        let mut request = generate_request(MODEL, 1, "auto");
         let image = request.image.as_mut().unwrap();
         image.pictures = vec![input(8), input(9)];
-        let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        let made = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
         assert_eq!(size(&made.pictures[0].data), (632, 424), "as the model made it");
         assert_eq!(made.usage.unwrap().input_image_tokens, 1120);
-        let told = world.upstream.saw().await.json();
+        let told = server.upstream.received().await.json();
         let parts = told["contents"][0]["parts"].as_array().unwrap();
         assert_eq!((parts.len(), &parts[2]["text"]), (3, &json!("a boat")));
         for (part, width) in parts.iter().zip([8, 9]) {
@@ -184,78 +188,78 @@ async fn an_edit_sends_its_pictures_before_the_words_and_takes_no_mask() {
         assert!(told["generationConfig"].get("imageConfig").is_none(), "the input's own ratio: {told}");
 
         request.image.as_mut().unwrap().mask = Some(input(8));
-        let status = world.image_client().await.generate_images(request.clone()).await.unwrap_err();
+        let status = server.image_client().await.generate_images(request.clone()).await.unwrap_err();
         assert_eq!((status.code(), status.message().contains("mask")), (Code::Unimplemented, true), "{status:?}");
         let image = request.image.as_mut().unwrap();
         (image.mask, image.pictures) = (None, vec![input(8); 15]);
-        let status = world.image_client().await.generate_images(request).await.unwrap_err();
+        let status = server.image_client().await.generate_images(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     })
     .await;
 }
 
 /// What a stream over REST tells, without the pictures.
-async fn streamed(world: &World, reply: Reply) -> Vec<Value> {
-    world.upstream.will_at(STREAM, reply);
+async fn streamed(server: &TestServer, reply: Reply) -> Vec<Value> {
+    server.upstream.enqueue_at(STREAM, reply);
     let body = json!({"model": MODEL, "prompt": "x", "size": "320x200", "stream": true, "partial_images": 1});
-    let events = Events::of(world.post(GENERATIONS, &body).await).rest().await;
-    world.upstream.saw().await;
-    events.iter().map(|event| data(event.split_once('\n').unwrap().1)).collect()
+    let events = Events::new(server.post(GENERATIONS, &body).await).read_all().await;
+    server.upstream.received().await;
+    events.iter().map(|event| event_data(event.split_once('\n').unwrap().1)).collect()
 }
 
 #[tokio::test]
 async fn drafts_are_previews_and_come_while_the_picture_is_made() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let gate = Gate::new();
-        let text = fixtures().text(world, "stream.sse");
+        let text = fixtures().text(server, "stream.sse");
         let split = text.find("iVBOR").unwrap();
         // The picture comes only once both drafts have arrived here.
-        let slow = || Reply::stream().send(&text[..split]).hold(&gate).send(&text[split..]);
-        world.upstream.will_at(STREAM, slow());
+        let slow = || Reply::stream().send(&text[..split]).wait_for(&gate).send(&text[split..]);
+        server.upstream.enqueue_at(STREAM, slow());
         let body = json!({"model": MODEL, "prompt": "x", "size": "320x200", "stream": true, "partial_images": 3});
-        let mut events = Events::of(world.post(GENERATIONS, &body).await);
+        let mut events = Events::new(server.post(GENERATIONS, &body).await);
         for index in 0..2 {
             let event = events.next().await.unwrap();
-            let event = data(event.split_once('\n').unwrap().1);
+            let event = event_data(event.split_once('\n').unwrap().1);
             assert_eq!(event["type"], "image_generation.partial_image");
             assert_eq!((&event["partial_image_index"], size(&decoded(&event))), (&json!(index), (320, 200)));
         }
         gate.open();
-        let last = events.rest().await;
-        let last = data(last[0].split_once('\n').unwrap().1);
+        let last = events.read_all().await;
+        let last = event_data(last[0].split_once('\n').unwrap().1);
         assert_eq!((&last["usage"]["total_tokens"], size(&decoded(&last))), (&json!(1189), (320, 200)));
-        world.upstream.saw().await;
+        server.upstream.received().await;
 
-        world.upstream.will_at(STREAM, slow());
+        server.upstream.enqueue_at(STREAM, slow());
         gate.open();
-        let image = ask(MODEL, 1, "320x200").image;
+        let image = generate_request(MODEL, 1, "320x200").image;
         let request = pb::StreamImagesRequest { image, partial_images: 1, ..pb::StreamImagesRequest::default() };
-        let events = world.image_client().await.stream_images(request).await.unwrap().into_inner();
+        let events = server.image_client().await.stream_images(request).await.unwrap().into_inner();
         let events: Vec<_> = events.map_ok(|event| event.event.unwrap()).try_collect().await.unwrap();
         assert!(matches!(&events[..], [Event::Preview(_), Event::Finished(_)]), "{} events", events.len());
-        world.upstream.saw().await;
+        server.upstream.received().await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_stream_that_ends_badly_says_so_and_one_that_breaks_after_the_picture_does_no_harm() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (name, code) in [
             ("stream-cut.sse", "upstream_unavailable"),
             ("stream-error.sse", "upstream_unavailable"),
             ("stream-blocked.sse", "content_policy_violation"),
         ] {
-            let told = streamed(world, Reply::stream().send(&fixtures().text(world, name))).await;
+            let told = streamed(server, Reply::stream().send(&fixtures().text(server, name))).await;
             let last = told.last().unwrap();
             assert_eq!((told.len(), last["error"]["code"].as_str()), (2, Some(code)), "{name}: {last}");
         }
-        let whole = fixtures().text(world, "stream.sse");
+        let whole = fixtures().text(server, "stream.sse");
         let end = whole.rfind("data: ").unwrap();
-        let told = streamed(world, Reply::stream().send(&whole[..end]).cut()).await;
+        let told = streamed(server, Reply::stream().send(&whole[..end]).abort()).await;
         assert_eq!(told.last().unwrap()["type"], "image_generation.completed");
-        // A gateway that knows no streams answers in one piece.
-        let told = streamed(world, fixtures().reply(world, "picture.json")).await;
+        // A gateway that knows no streams responses in one piece.
+        let told = streamed(server, fixtures().reply(server, "picture.json")).await;
         assert_eq!(told.last().unwrap()["type"], "image_generation.completed");
     })
     .await;
@@ -264,20 +268,20 @@ async fn a_stream_that_ends_badly_says_so_and_one_that_breaks_after_the_picture_
 #[tokio::test]
 async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
-        connected(settings, gateway);
+        configure(settings, gateway);
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
-    over_both_hops_with(adjust, async |world| {
-        let whole = fixtures().text(world, "picture.json");
-        PLAYED.vanishes(world, &whole).await;
-        PLAYED.dawdles(world, &whole).await;
+    over_both_hops_with(adjust, async |server| {
+        let whole = fixtures().text(server, "picture.json");
+        PROVIDER.assert_connection_loss(server, &whole).await;
+        PROVIDER.assert_timeouts(server, &whole).await;
         // The wait stands in the body and not in a header.
-        PLAYED.paces(world, &[fixtures().reply(world, "rate.429.json")], 35).await;
+        PROVIDER.assert_retry_after(server, &[fixtures().reply(server, "rate.429.json")], 35).await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn hanging_up_ends_the_call_to_the_upstream() {
-    over_both_hops(async |world| PLAYED.is_left(world, 1, json!({})).await).await;
+    over_both_hops(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
 }

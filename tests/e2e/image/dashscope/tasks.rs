@@ -6,33 +6,38 @@ use core_service::config::Settings;
 use serde_json::{Value, json};
 use triptych_proto::v1 as pb;
 
-use super::{super::outcome::hanging, *};
+use super::{super::provider_case::spawn_request, *};
 
-/// A request that the upstream expects, and the file it answers with.
-type Turn = (&'static str, &'static str);
+use crate::{
+    fake_upstream::Reply,
+    test_server::{TestServer, over_both_hops_with},
+};
+
+/// A request that the upstream expects, and the file it responses with.
+type Exchange = (&'static str, &'static str);
 
 const OLDER: &str = "/api/v1/services/aigc/text2image/image-synthesis";
 const EDIT: &str = "/api/v1/services/aigc/image2image/image-synthesis";
 const NEWER: &str = "/api/v1/services/aigc/image-generation/generation";
-const LOOK: &str = "/api/v1/tasks/0385dc79-5ff8-4d82-bcb6-7f8a3a1b2c3d";
+const POLL: &str = "/api/v1/tasks/0385dc79-5ff8-4d82-bcb6-7f8a3a1b2c3d";
 const CANCEL: &str = "/api/v1/tasks/0385dc79-5ff8-4d82-bcb6-7f8a3a1b2c3d/cancel";
-const TAKEN: Turn = (OLDER, "task-taken.json");
-const PLAYED: Played = Played { model: "wan2.5-t2i-preview", path: OLDER, ..super::PLAYED };
+const ACCEPTED: Exchange = (OLDER, "task-taken.json");
+const PROVIDER: ProviderCase = ProviderCase { model: "wan2.5-t2i-preview", path: OLDER, ..super::PROVIDER };
 
-/// How many pictures are asked for, what the upstream answers, how many links work, and what becomes of it.
-fn table() -> Vec<(u32, Vec<Turn>, usize, Outcome)> {
-    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..makes(1, 0) };
-    let revised = Outcome { revised: "A small boat on a wide lake.".to_owned(), ..makes(1, 0) };
+/// How many pictures are asked for, what the upstream responses, how many links work, and what becomes of it.
+fn table() -> Vec<(u32, Vec<Exchange>, usize, Outcome)> {
+    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 0) };
+    let revised = Outcome { revised: "A small boat on a wide lake.".to_owned(), ..succeeds(1, 0) };
     let refused = |name: &'static str, error: &str| (1, vec![(OLDER, name)], 0, fails(error));
-    let ended = |name: &'static str, error: &str| (1, vec![TAKEN, (LOOK, name)], 0, fails(error));
-    let looks = |names: &[&'static str]| -> Vec<Turn> {
-        [TAKEN].into_iter().chain(names.iter().map(|name| (LOOK, *name))).collect()
+    let ended = |name: &'static str, error: &str| (1, vec![ACCEPTED, (POLL, name)], 0, fails(error));
+    let looks = |names: &[&'static str]| -> Vec<Exchange> {
+        [ACCEPTED].into_iter().chain(names.iter().map(|name| (POLL, *name))).collect()
     };
     vec![
-        (1, looks(&["task-done.json"]), 1, makes(1, 0)),
-        (2, looks(&["task-two.json"]), 2, makes(2, 0)),
+        (1, looks(&["task-done.json"]), 1, succeeds(1, 0)),
+        (2, looks(&["task-two.json"]), 2, succeeds(2, 0)),
         (1, looks(&["task-rewritten.json"]), 1, revised),
-        (1, looks(&["task-messages.json"]), 1, makes(1, 0)),
+        (1, looks(&["task-messages.json"]), 1, succeeds(1, 0)),
         // Slowly, through every state there is.
         (
             1,
@@ -46,10 +51,10 @@ fn table() -> Vec<(u32, Vec<Turn>, usize, Outcome)> {
                 "task-done.json",
             ]),
             1,
-            makes(1, 0),
+            succeeds(1, 0),
         ),
         // A look that fails is not the task's end: neither a rate limit nor nonsense.
-        (1, looks(&["rate.429.json", "page.502.html", "page.json", "task-done.json"]), 1, makes(1, 0)),
+        (1, looks(&["rate.429.json", "page.502.html", "page.json", "task-done.json"]), 1, succeeds(1, 0)),
         (2, looks(&["task-partly.json"]), 1, partly("content_policy_violation")),
         (2, looks(&["task-two.json"]), 1, partly("upstream_unreadable")),
         (2, looks(&["task-done.json"]), 1, partly("upstream_unreadable")),
@@ -90,29 +95,30 @@ fn table() -> Vec<(u32, Vec<Turn>, usize, Outcome)> {
 
 /// The fixtures that are played for tasks alone.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    let played = table().into_iter().flat_map(|(_, turns, ..)| turns).map(|(_, name)| name).collect::<BTreeSet<_>>();
+    let played =
+        table().into_iter().flat_map(|(_, exchanges, ..)| exchanges).map(|(_, name)| name).collect::<BTreeSet<_>>();
     let calls: BTreeSet<_> = super::table().into_iter().map(|(_, name, ..)| name).collect();
     played.into_iter().filter(move |name| !calls.contains(name)).chain(["task-cancel-taken.json"])
 }
 
 fn by_tasks(settings: &mut Settings, gateway: &mut rest_gateway::Settings) {
-    connected(settings, gateway);
+    configure(settings, gateway);
     let dashscope = &mut settings.image.dashscope;
     dashscope.poll_interval = Duration::from_millis(2);
     dashscope.models.extend(["wan2.5-i2i-preview", "wanx-v1"].map(String::from));
     dashscope.tasks.extend(["wan2.6-t2i", "qwen-image"].map(String::from));
 }
 
-fn ready(world: &World, all: &[Turn], works: usize) -> Vec<(String, Reply)> {
-    all.iter().flat_map(|(path, name)| turns(world, path, name, works)).collect()
+fn replies(server: &TestServer, all: &[Exchange], works: usize) -> Vec<(String, Reply)> {
+    all.iter().flat_map(|(path, name)| exchanges(server, path, name, works)).collect()
 }
 
 #[tokio::test]
 async fn every_turn_becomes_the_same_at_both_doors() {
-    over_both_hops_with(by_tasks, async |world| {
-        for (n, turns, works, expected) in table() {
-            let what = format!("{turns:?}, {works} links,");
-            PLAYED.at_both_doors(world, n, &what, || ready(world, &turns, works), &expected).await;
+    over_both_hops_with(by_tasks, async |server| {
+        for (n, exchanges, works, expected) in table() {
+            let what = format!("{exchanges:?}, {works} links,");
+            PROVIDER.assert_outcome(server, n, &what, || replies(server, &exchanges, works), &expected).await;
         }
     })
     .await;
@@ -134,26 +140,26 @@ async fn each_model_is_asked_where_and_how_it_is_served() {
             json!({"size": "1792x1024", "n": 1, "watermark": false, "negative_prompt": "fog"}),
         ),
     ];
-    over_both_hops_with(by_tasks, async |world| {
+    over_both_hops_with(by_tasks, async |server| {
         for (model, path, input, parameters) in &rows {
-            let answers = [(*path, "task-taken.json"), (LOOK, "task-done.json")];
-            let paths = play(world, ready(world, &answers, 1));
+            let responses = [(*path, "task-taken.json"), (POLL, "task-done.json")];
+            let paths = enqueue_all(server, replies(server, &responses, 1));
             let body = json!({"model": model, "prompt": "a boat", "size": "1792x1024", "seed": 7,
                               "negative_prompt": "fog", "response_format": "b64_json"});
-            let made = decoded(&json_of(world.post(GENERATIONS, &body).await).await["data"][0]);
+            let made = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
             assert_eq!(size(&made), (1792, 1024));
-            let seen = world.upstream.saw().await;
-            assert_eq!((seen.path.as_str(), seen.header("x-dashscope-async")), (*path, Some("enable")));
+            let received = server.upstream.received().await;
+            assert_eq!((received.path.as_str(), received.header("x-dashscope-async")), (*path, Some("enable")));
             let mut parameters = parameters.clone();
             parameters["size"] = parameters["size"].as_str().unwrap().replace('x', "*").into();
             parameters["seed"] = 7.into();
-            assert_eq!(seen.json(), json!({"model": model, "input": input, "parameters": parameters}));
-            let look = world.upstream.saw().await;
+            assert_eq!(received.json(), json!({"model": model, "input": input, "parameters": parameters}));
+            let look = server.upstream.received().await;
             assert_eq!(
                 (look.head.starts_with("get "), look.header("authorization")),
                 (true, Some("bearer dash-secret"))
             );
-            saw(world, paths[2..].to_vec()).await;
+            assert_requests(server, paths[2..].to_vec()).await;
         }
     })
     .await;
@@ -161,17 +167,17 @@ async fn each_model_is_asked_where_and_how_it_is_served() {
 
 #[tokio::test]
 async fn an_edit_by_a_task_sends_its_pictures_beside_the_prompt() {
-    over_both_hops_with(by_tasks, async |world| {
-        let paths = play(world, ready(world, &[(EDIT, "task-taken.json"), (LOOK, "task-done.json")], 1));
-        let mut request = ask("wan2.5-i2i-preview", 1, "auto");
+    over_both_hops_with(by_tasks, async |server| {
+        let paths = enqueue_all(server, replies(server, &[(EDIT, "task-taken.json"), (POLL, "task-done.json")], 1));
+        let mut request = generate_request("wan2.5-i2i-preview", 1, "auto");
         let input = pb::media_input::Source::Data(png(16, 8).into());
         request.image.as_mut().unwrap().pictures = vec![pb::MediaInput { source: Some(input) }];
-        let made = world.image_client().await.generate_images(request).await.unwrap().into_inner();
+        let made = server.image_client().await.generate_images(request).await.unwrap().into_inner();
         assert_eq!(size(&made.pictures[0].data), (512, 320), "as the model made it");
-        let told = world.upstream.saw().await.json();
+        let told = server.upstream.received().await.json();
         let encoded = told["input"]["images"][0].as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
         assert_eq!(decoded(&json!({"b64_json": encoded})), png(16, 8));
-        saw(world, paths[1..].to_vec()).await;
+        assert_requests(server, paths[1..].to_vec()).await;
     })
     .await;
 }
@@ -184,22 +190,22 @@ async fn a_task_that_nobody_waits_for_any_more_is_cancelled() {
         settings.image.first_byte_timeout = Duration::from_secs(2);
         settings.image.dashscope.poll_interval = Duration::from_millis(1100);
     };
-    over_both_hops_with(adjust, async |world| {
-        PLAYED.fails(world, Reply::new(200, "{").cut(), 502, "upstream_unavailable").await;
-        PLAYED.fails(world, Reply::silence(), 504, "upstream_timeout").await;
-        let late = [TAKEN, (LOOK, "task-pending.json"), (CANCEL, "task-cancel-taken.json")];
-        PLAYED.fails_in_turns(world, &ready(world, &late, 0), 504, "upstream_timeout").await;
+    over_both_hops_with(adjust, async |server| {
+        PROVIDER.assert_failure(server, Reply::new(200, "{").abort(), 502, "upstream_unavailable").await;
+        PROVIDER.assert_failure(server, Reply::no_response(), 504, "upstream_timeout").await;
+        let late = [ACCEPTED, (POLL, "task-pending.json"), (CANCEL, "task-cancel-taken.json")];
+        PROVIDER.assert_failure_after(server, &replies(server, &late, 0), 504, "upstream_timeout").await;
     })
     .await;
 
-    over_both_hops_with(by_tasks, async |world| {
-        let first = [TAKEN, (CANCEL, "task-cancel-taken.json")];
-        let paths = play(world, ready(world, &first, 0));
-        world.upstream.will_at(LOOK, fixtures().reply(world, "task-pending.json").stall());
-        let calling = hanging(world, &json!({"model": PLAYED.model, "prompt": "x"}));
-        saw(world, vec![paths[0].clone(), LOOK.to_owned()]).await;
+    over_both_hops_with(by_tasks, async |server| {
+        let first = [ACCEPTED, (CANCEL, "task-cancel-taken.json")];
+        let paths = enqueue_all(server, replies(server, &first, 0));
+        server.upstream.enqueue_at(POLL, fixtures().reply(server, "task-pending.json").stall());
+        let calling = spawn_request(server, &json!({"model": PROVIDER.model, "prompt": "x"}));
+        assert_requests(server, vec![paths[0].clone(), POLL.to_owned()]).await;
         calling.abort();
-        assert_eq!(world.upstream.saw().await.path, CANCEL);
+        assert_eq!(server.upstream.received().await.path, CANCEL);
     })
     .await;
 }

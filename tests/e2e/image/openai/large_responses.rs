@@ -6,10 +6,10 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 use triptych_proto::v1::{self as pb, read_media_response::Part};
 
-use super::{GENERATIONS, ask, connected, decoded, json_of};
+use super::{GENERATIONS, configure, decoded, generate_request, json_body};
 use crate::{
-    harness::{World, over_both_hops_with},
-    upstream::Reply,
+    fake_upstream::Reply,
+    test_server::{TestServer, over_both_hops_with},
 };
 
 const LARGEST_MESSAGE: usize = 512 << 10;
@@ -27,9 +27,9 @@ fn noise(seed: u32) -> Vec<u8> {
     out.into_inner()
 }
 
-async fn kept(world: &World, key: String) -> Vec<u8> {
+async fn kept(server: &TestServer, key: String) -> Vec<u8> {
     let request = pb::ReadMediaRequest { key, ..pb::ReadMediaRequest::default() };
-    let parts = world.media_client().await.read_media(request).await.unwrap().into_inner();
+    let parts = server.media_client().await.read_media(request).await.unwrap().into_inner();
     let bytes = parts.try_filter_map(async |part| match part.part {
         Some(Part::Data(data)) => Ok(Some(data)),
         Some(Part::Media(_)) | None => Ok(None),
@@ -42,32 +42,38 @@ async fn pictures_that_one_message_cannot_hold_are_handed_over_all_the_same() {
     let pictures: Vec<_> = (0..4).map(noise).collect();
     assert!(pictures.concat().len() > LARGEST_MESSAGE, "they prove nothing");
     let items: Vec<_> = pictures.iter().map(|picture| json!({"b64_json": STANDARD.encode(picture)})).collect();
-    let answer = Reply::new(200, &json!({"created": 7, "data": items}).to_string());
+    let response = Reply::new(200, &json!({"created": 7, "data": items}).to_string());
     let adjust = |settings: &mut Settings, gateway: &mut _| {
-        connected(settings, gateway);
+        configure(settings, gateway);
         settings.grpc.max_message_bytes = LARGEST_MESSAGE;
     };
-    over_both_hops_with(adjust, async |world| {
-        world.upstream.will_at(GENERATIONS, answer.clone());
-        let made = world.image_client().await.generate_images(ask("local", 4, "auto")).await.unwrap().into_inner();
+    over_both_hops_with(adjust, async |server| {
+        server.upstream.enqueue_at(GENERATIONS, response.clone());
+        let made = server
+            .image_client()
+            .await
+            .generate_images(generate_request("local", 4, "auto"))
+            .await
+            .unwrap()
+            .into_inner();
         let by_key: Vec<_> = made.pictures.iter().map(|picture| picture.data.is_empty()).collect();
         // Three quarters of the message hold two of them.
         assert_eq!(by_key, [false, false, true, true]);
         for (picture, expected) in made.pictures.into_iter().zip(&pictures) {
             let whole =
-                if picture.data.is_empty() { kept(world, picture.media_key).await } else { picture.data.into() };
+                if picture.data.is_empty() { kept(server, picture.media_key).await } else { picture.data.into() };
             assert!(whole == *expected);
         }
-        world.upstream.saw().await;
+        server.upstream.received().await;
 
         // Over REST nobody notices.
-        world.upstream.will_at(GENERATIONS, answer.clone());
+        server.upstream.enqueue_at(GENERATIONS, response.clone());
         let body = json!({"model": "local", "prompt": "x", "n": 4, "size": "auto", "response_format": "b64_json"});
-        let made = json_of(world.post(GENERATIONS, &body).await).await;
+        let made = json_body(server.post(GENERATIONS, &body).await).await;
         let items = made["data"].as_array().unwrap();
         assert!(items.iter().all(|item| item.get("url").is_none()));
         assert!(items.iter().map(decoded).eq(pictures.iter().cloned()));
-        world.upstream.saw().await;
+        server.upstream.received().await;
     })
     .await;
 }

@@ -5,9 +5,9 @@ use triptych_proto::v1 as pb;
 
 use super::{
     nano_banana, openai,
-    outcome::{GENERATIONS, json_of},
+    provider_case::{GENERATIONS, json_body},
 };
-use crate::harness::over_both_hops_with;
+use crate::test_server::over_both_hops_with;
 
 const GEMINI: &str = "/v1beta/models/gemini-3.1-flash-image:generateContent";
 
@@ -15,11 +15,11 @@ const GEMINI: &str = "/v1beta/models/gemini-3.1-flash-image:generateContent";
 async fn the_model_chooses_among_providers_and_the_setting_chooses_the_default() {
     over_both_hops_with(
         |settings, rest| {
-            openai::connected(settings, rest);
-            // The last one to be connected is the default.
-            nano_banana::connected(settings, rest);
+            openai::configure(settings, rest);
+            // The last one to be configure is the default.
+            nano_banana::configure(settings, rest);
         },
-        async |world| {
+        async |server| {
             // Which model is asked for, where that leads, and what it is told in.
             for (model, path, key) in [
                 (Some("gpt-image-1"), GENERATIONS, ("authorization", "bearer upstream-secret")),
@@ -27,22 +27,22 @@ async fn the_model_chooses_among_providers_and_the_setting_chooses_the_default()
                 (None, GEMINI, ("x-goog-api-key", "gemini-secret")),
                 (Some("offline-image"), "", ("", "")),
             ] {
-                let answer = || match path {
-                    GENERATIONS => openai::reply(world, "gpt-image.json"),
-                    _ => nano_banana::fixtures().reply(world, "picture.json"),
+                let response = || match path {
+                    GENERATIONS => openai::reply(server, "gpt-image.json"),
+                    _ => nano_banana::fixtures().reply(server, "picture.json"),
                 };
                 let mut body = json!({"prompt": "a boat", "size": "64x64"});
                 if let Some(model) = model {
                     body["model"] = json!(model);
                 }
                 if !path.is_empty() {
-                    world.upstream.will_at(path, answer());
+                    server.upstream.enqueue_at(path, response());
                 }
-                let made = json_of(world.post(GENERATIONS, &body).await).await;
+                let made = json_body(server.post(GENERATIONS, &body).await).await;
                 assert!(made["data"][0]["url"].is_string(), "{model:?}: {made}");
 
                 if !path.is_empty() {
-                    world.upstream.will_at(path, answer());
+                    server.upstream.enqueue_at(path, response());
                 }
                 let image = pb::ImageRequest {
                     model: model.unwrap_or_default().to_owned(),
@@ -51,15 +51,15 @@ async fn the_model_chooses_among_providers_and_the_setting_chooses_the_default()
                     ..pb::ImageRequest::default()
                 };
                 let request = pb::GenerateImagesRequest { image: Some(image), ..pb::GenerateImagesRequest::default() };
-                let made = world.image_client().await.generate_images(request).await.unwrap().into_inner();
+                let made = server.image_client().await.generate_images(request).await.unwrap().into_inner();
                 assert_eq!(made.pictures.len(), 1, "{model:?}");
 
                 for _ in 0..if path.is_empty() { 0 } else { 2 } {
-                    let seen = world.upstream.saw().await;
-                    assert_eq!((seen.path.as_str(), seen.header(key.0)), (path, Some(key.1)), "{model:?}");
+                    let received = server.upstream.received().await;
+                    assert_eq!((received.path.as_str(), received.header(key.0)), (path, Some(key.1)), "{model:?}");
                 }
                 // And nobody else.
-                world.upstream.saw_nothing().await;
+                server.upstream.assert_no_request().await;
             }
         },
     )

@@ -1,4 +1,4 @@
-//! Qwen-Image and Wan stills behind both doors: what DashScope answers, what it is asked, and how it fails.
+//! Qwen-Image and Wan stills behind both doors: what DashScope responses, what it is asked, and how it fails.
 
 mod tasks;
 
@@ -9,12 +9,15 @@ use triptych_proto::v1 as pb;
 
 use super::{
     decoded,
-    outcome::{Fixtures, GENERATIONS, Outcome, Played, ask, fails, json_of, makes, play, png, saw},
+    provider_case::{
+        Fixtures, GENERATIONS, Outcome, ProviderCase, assert_requests, enqueue_all, fails, generate_request, json_body,
+        png, succeeds,
+    },
     size,
 };
 use crate::{
-    harness::{World, over_both_hops_with},
-    upstream::Reply,
+    fake_upstream::Reply,
+    test_server::{TestServer, over_both_hops_with},
 };
 
 const MODEL: &str = "qwen-image-2.0";
@@ -23,15 +26,15 @@ const LINKS: [&str; 2] = [
     "/oss/1.png?Expires=1795436400&OSSAccessKeyId=x&Signature=a%2Fb",
     "/oss/2.png?Expires=1795436400&OSSAccessKeyId=x&Signature=a%2Fb",
 ];
-const PLAYED: Played = Played { model: MODEL, path: PATH, key: "dash-secret" };
+const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "dash-secret" };
 
-/// How many pictures are asked for, the answer, how many links of it work, and what becomes of them.
+/// How many pictures are asked for, the response, how many links of it work, and what becomes of them.
 fn table() -> Vec<(u32, &'static str, usize, Outcome)> {
-    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..makes(1, 0) };
+    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 0) };
     vec![
-        (1, "picture.json", 1, makes(1, 0)),
-        (2, "two.json", 2, makes(2, 0)),
-        (2, "two-choices.json", 2, makes(2, 0)),
+        (1, "picture.json", 1, succeeds(1, 0)),
+        (2, "two.json", 2, succeeds(2, 0)),
+        (2, "two-choices.json", 2, succeeds(2, 0)),
         (2, "two.json", 1, partly("upstream_unreadable")),
         (2, "picture.json", 1, partly("upstream_unreadable")),
         (1, "picture.json", 0, fails("upstream_unreadable")),
@@ -64,37 +67,37 @@ fn fixtures() -> Fixtures {
     Fixtures::of("dashscope")
 }
 
-fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::Dashscope;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/");
     settings.image.dashscope.base_url = Some(base);
-    settings.image.dashscope.api_key = Some(PLAYED.key.into());
+    settings.image.dashscope.api_key = Some(PROVIDER.key.into());
 }
 
-async fn over_both_hops(test: impl AsyncFn(&World)) {
-    over_both_hops_with(connected, test).await;
+async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
+    over_both_hops_with(configure, test).await;
 }
 
-/// An answer to a request at `path`, and what its links lead to, of which so many work.
-fn turns(world: &World, path: &str, name: &str, works: usize) -> Vec<(String, Reply)> {
-    let text = fixtures().text(world, name);
+/// An response to a request at `path`, and what its links lead to, of which so many work.
+fn exchanges(server: &TestServer, path: &str, name: &str, works: usize) -> Vec<(String, Reply)> {
+    let text = fixtures().text(server, name);
     let links = LINKS.into_iter().filter(|link| text.contains(link)).enumerate().map(|(place, link)| {
         let file = if place < works { Reply::file("image/png", &png(512, 320)) } else { Reply::new(403, "<Error/>") };
         (link.to_owned(), file)
     });
-    [(path.to_owned(), fixtures().reply(world, name))].into_iter().chain(links).collect()
+    [(path.to_owned(), fixtures().reply(server, name))].into_iter().chain(links).collect()
 }
 
-fn plays(world: &World, name: &str, works: usize) -> Vec<String> {
-    play(world, turns(world, PATH, name, works))
+fn enqueue_exchange(server: &TestServer, name: &str, works: usize) -> Vec<String> {
+    enqueue_all(server, exchanges(server, PATH, name, works))
 }
 
 #[tokio::test]
 async fn every_answer_becomes_the_same_at_both_doors() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (n, name, works, expected) in table() {
-            PLAYED.at_both_doors(world, n, name, || turns(world, PATH, name, works), &expected).await;
+            PROVIDER.assert_outcome(server, n, name, || exchanges(server, PATH, name, works), &expected).await;
         }
     })
     .await;
@@ -113,21 +116,21 @@ async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
         ("qwen-image-plus", "1792x1024", json!({"size": "1664*928", "seed": 7})),
         ("wan2.6-t2i", "1024x1024", json!({"size": "1280*1280", "n": 1, "seed": 7})),
     ];
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (model, asked, parameters) in &rows {
-            plays(world, "picture.json", 1);
+            enqueue_exchange(server, "picture.json", 1);
             let body = json!({"model": model, "prompt": "a boat", "size": asked, "output_format": "jpeg", "seed": 7,
                               "prompt_extend": false, "response_format": "b64_json"});
-            let made = decoded(&json_of(world.post(GENERATIONS, &body).await).await["data"][0]);
+            let made = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
             let (width, height) = size(&made);
             assert_eq!((format!("{width}x{height}").as_str(), &made[..2]), (*asked, &[0xff, 0xd8][..]));
             let mut parameters = parameters.clone();
             (parameters["watermark"], parameters["prompt_extend"]) = (json!(false), json!(false));
             let messages = json!([{"role": "user", "content": [{"text": "a boat"}]}]);
             let expected = json!({"model": model, "input": {"messages": messages}, "parameters": parameters});
-            let seen = world.upstream.saw().await;
-            assert_eq!((seen.header("authorization"), seen.json()), (Some("bearer dash-secret"), expected));
-            assert!(world.upstream.saw().await.header("authorization").is_none(), "links are signed already");
+            let received = server.upstream.received().await;
+            assert_eq!((received.header("authorization"), received.json()), (Some("bearer dash-secret"), expected));
+            assert!(server.upstream.received().await.header("authorization").is_none(), "links are signed already");
         }
     })
     .await;
@@ -135,15 +138,15 @@ async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
 
 #[tokio::test]
 async fn more_pictures_than_a_call_makes_are_several_calls() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let names = ["picture.json", "blocked.400.json", "picture.json"];
-        let paths = names.into_iter().flat_map(|name| plays(world, name, 1)).collect();
+        let paths = names.into_iter().flat_map(|name| enqueue_exchange(server, name, 1)).collect();
         let body =
             json!({"model": "qwen-image", "prompt": "x", "n": 3, "size": "64x64", "response_format": "b64_json"});
-        let made = json_of(world.post(GENERATIONS, &body).await).await;
+        let made = json_body(server.post(GENERATIONS, &body).await).await;
         assert_eq!(made["data"].as_array().unwrap().len(), 2);
         assert_eq!(made["failures"][0]["code"], "content_policy_violation");
-        saw(world, paths).await;
+        assert_requests(server, paths).await;
     })
     .await;
 }
@@ -151,23 +154,23 @@ async fn more_pictures_than_a_call_makes_are_several_calls() {
 #[tokio::test]
 async fn an_edit_sends_its_pictures_before_the_words_and_takes_no_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
-    over_both_hops(async |world| {
-        plays(world, "picture.json", 1);
-        let mut request = ask(MODEL, 1, "auto");
+    over_both_hops(async |server| {
+        enqueue_exchange(server, "picture.json", 1);
+        let mut request = generate_request(MODEL, 1, "auto");
         request.image.as_mut().unwrap().pictures = vec![input(16), input(9)];
-        let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        let made = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
         assert_eq!(size(&made.pictures[0].data), (512, 320), "as the model made it");
-        let told = world.upstream.saw().await.json();
+        let told = server.upstream.received().await.json();
         let content = told["input"]["messages"][0]["content"].as_array().unwrap();
         assert_eq!((content.len(), &content[2]["text"]), (3, &json!("a boat")));
         for (part, width) in content.iter().zip([16, 9]) {
             let encoded = part["image"].as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
             assert_eq!(decoded(&json!({"b64_json": encoded})), png(width, 8));
         }
-        world.upstream.saw().await;
+        server.upstream.received().await;
 
         let code = async |request: &pb::GenerateImagesRequest| {
-            world.image_client().await.generate_images(request.clone()).await.unwrap_err().code()
+            server.image_client().await.generate_images(request.clone()).await.unwrap_err().code()
         };
         request.image.as_mut().unwrap().mask = Some(input(16));
         assert_eq!(code(&request).await, Code::Unimplemented);
@@ -183,19 +186,19 @@ async fn an_edit_sends_its_pictures_before_the_words_and_takes_no_mask() {
 #[tokio::test]
 async fn an_upstream_that_vanishes_or_dawdles_is_told_as_such() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
-        connected(settings, gateway);
+        configure(settings, gateway);
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
-    over_both_hops_with(adjust, async |world| {
-        let whole = fixtures().text(world, "picture.json");
-        PLAYED.vanishes(world, &whole).await;
-        PLAYED.fails(world, Reply::new(429, "{\"code\":").cut(), 429, "rate_limit_exceeded").await;
-        PLAYED.dawdles(world, &whole).await;
+    over_both_hops_with(adjust, async |server| {
+        let whole = fixtures().text(server, "picture.json");
+        PROVIDER.assert_connection_loss(server, &whole).await;
+        PROVIDER.assert_failure(server, Reply::new(429, "{\"code\":").abort(), 429, "rate_limit_exceeded").await;
+        PROVIDER.assert_timeouts(server, &whole).await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn hanging_up_ends_the_call_to_the_upstream() {
-    over_both_hops(async |world| PLAYED.is_left(world, 1, json!({})).await).await;
+    over_both_hops(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
 }

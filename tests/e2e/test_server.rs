@@ -1,9 +1,9 @@
-//! Starts the core and the gateway in this process, on free ports, with the scripted upstream behind them.
+//! Starts the core and the gateway in the test's process, on free ports, in front of a fake upstream.
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use core_service::{Core, config::Settings};
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
@@ -15,27 +15,27 @@ use triptych_proto::v1::{
     video_service_client::VideoServiceClient,
 };
 
-use crate::upstream::Upstream;
+use crate::fake_upstream::FakeUpstream;
 
-/// The model that the scripted upstream answers for.
+/// The model that the scripted upstream responses for.
 pub(crate) const MODEL: &str = "scripted-1";
-/// Longest wait for something that must come. Far beyond what a busy machine needs: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_mins(1);
-const LARGEST_MESSAGE: usize = 64 << 20;
+/// Longest wait for anything that must happen. Far more than a busy machine needs, so reaching it is a failure.
+const TIMEOUT: Duration = Duration::from_mins(1);
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// How the gateway reaches the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hop {
-    /// As virtual calls.
+    /// By virtual calls.
     InProcess,
-    /// As gRPC over a socket.
+    /// By gRPC over a socket.
     Network,
 }
 
-/// Everything that runs.
+/// A running core and gateway with the fake upstream behind them.
 #[derive(Debug)]
-pub(crate) struct World {
-    pub(crate) upstream: Upstream,
+pub(crate) struct TestServer {
+    pub(crate) upstream: FakeUpstream,
     pub(crate) rest: SocketAddr,
     pub(crate) grpc: SocketAddr,
     http: reqwest::Client,
@@ -44,54 +44,54 @@ pub(crate) struct World {
     data: TempDir,
 }
 
-/// Runs a test over each hop, on fresh servers, and sees to it that they go down in order.
-pub(crate) async fn over_both_hops(test: impl AsyncFn(&World)) {
+/// Runs a test over each hop on fresh servers, and asserts that these shut down in order.
+pub(crate) async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
     over_both_hops_with(|_, _| (), test).await;
 }
 
-/// The same with settings of the test's own.
+/// Runs a test over each hop with adjusted settings.
 pub(crate) async fn over_both_hops_with(
     adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),
-    test: impl AsyncFn(&World),
+    test: impl AsyncFn(&TestServer),
 ) {
     for hop in [Hop::InProcess, Hop::Network] {
         eprintln!("over {hop:?}");
-        let world = World::start(hop, &adjust).await;
-        test(&world).await;
-        world.upstream.saw_nothing().await;
-        world.stop().await;
+        let server = TestServer::start(hop, &adjust).await;
+        test(&server).await;
+        server.upstream.assert_no_request().await;
+        server.stop().await;
     }
 }
 
-/// The outcome of something that must come soon.
-pub(crate) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+/// The outcome of something that must come within_timeout.
+pub(crate) async fn within_timeout<T>(expected: &str, work: impl Future<Output = T>) -> T {
+    timeout(TIMEOUT, work).await.unwrap_or_else(|_| panic!("timed out: waited for {expected}"))
 }
 
-impl World {
+impl TestServer {
     async fn start(hop: Hop, adjust: &impl Fn(&mut Settings, &mut rest_gateway::Settings)) -> Self {
-        // The outcome is an error from the second time on.
+        // Fails from the second test of the process on.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let data = tempfile::tempdir().unwrap();
-        let upstream = Upstream::start().await;
+        let upstream = FakeUpstream::start().await;
         let mut settings = Settings { data_dir: data.path().to_owned(), ..Settings::default() };
         settings.chat.base_url = Some(format!("http://{}/v1", upstream.address).parse().unwrap());
         settings.chat.api_key = Some("upstream-secret".into());
         MODEL.clone_into(&mut settings.chat.model);
-        // A test's replies are played once, and its failures are no reason to rest.
+        // Every enqueued reply is for one attempt, and failures must not open the circuit breaker.
         settings.chat.routing.retries = 0;
         settings.chat.routing.failures = u32::MAX;
         settings.offline.chat_tokens_per_second = 0;
-        // As many as the executable has on a small machine; over the network the test's own runtime serves.
+        // As many as the executable has on a small machine. Over the network the test's own runtime serves.
         let threads = if hop == Hop::InProcess { 2 } else { 0 };
         let mut gateway = rest_gateway::Settings { threads, ..rest_gateway::Settings::default() };
         adjust(&mut settings, &mut gateway);
 
         let core = Arc::new(Core::open(&settings).await.unwrap());
-        let (rest, grpc) = (free().await, free().await);
+        let (rest, grpc) = (bind_free_port().await, bind_free_port().await);
         let (rest_address, grpc_address) = (rest.local_addr().unwrap(), grpc.local_addr().unwrap());
-        let port = match hop {
-            Hop::InProcess => port(&core),
+        let core_services = match hop {
+            Hop::InProcess => in_process_services(&core),
             Hop::Network => rest_gateway::core::Core::connect(
                 &format!("http://{grpc_address}"),
                 rest_gateway::core::Limits::default(),
@@ -107,20 +107,20 @@ impl World {
                 Arc::into_inner(core).unwrap().close().await;
             }
         });
-        let router = rest_gateway::router(port, gateway.clone());
+        let router = rest_gateway::router(core_services, gateway.clone());
         let stopped = stop.clone().cancelled_owned();
         servers.spawn(async move { rest_gateway::serve(rest, router, gateway, stopped).await.unwrap() });
-        // No proxy: an environment variable of whoever runs the tests must not lead them elsewhere.
+        // Ignores the proxy settings of the environment that the tests run in.
         let http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
         Self { upstream, rest: rest_address, grpc: grpc_address, http, stop, servers, data }
     }
 
     async fn stop(self) {
         let Self { stop, mut servers, http, .. } = self;
-        // Kept connections would hold up the drain.
+        // Open connections would delay the drain.
         drop(http);
         stop.cancel();
-        soon("the servers to go down", async {
+        within_timeout("the servers to shut down", async {
             while let Some(ended) = servers.join_next().await {
                 ended.unwrap();
             }
@@ -128,7 +128,7 @@ impl World {
         .await;
     }
 
-    /// Where the core keeps its media.
+    /// Returns the directory of the media store.
     pub(crate) fn media_dir(&self) -> PathBuf {
         self.data.path().join("media")
     }
@@ -141,16 +141,16 @@ impl World {
         self.http.request(method, self.url(path))
     }
 
-    /// A chat request over REST, sent as it is written here.
+    /// Sends this chat request over REST.
     pub(crate) async fn chat(&self, body: impl Into<reqwest::Body>) -> reqwest::Response {
         let request = self.request(Method::POST, "/v1/chat/completions").header("content-type", "application/json");
-        soon("an answer", request.body(body).send()).await.unwrap()
+        within_timeout("a response", request.body(body).send()).await.unwrap()
     }
 
-    /// A JSON request over REST.
+    /// Sends a JSON request over REST.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> reqwest::Response {
         let request = self.request(Method::POST, path).header("content-type", "application/json");
-        soon("an answer", request.body(body.to_string()).send()).await.unwrap()
+        within_timeout("a response", request.body(body.to_string()).send()).await.unwrap()
     }
 
     async fn channel(&self) -> Channel {
@@ -166,7 +166,7 @@ impl World {
     }
 
     pub(crate) async fn image_client(&self) -> ImageServiceClient<Channel> {
-        ImageServiceClient::new(self.channel().await).max_decoding_message_size(LARGEST_MESSAGE)
+        ImageServiceClient::new(self.channel().await).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     pub(crate) async fn video_client(&self) -> VideoServiceClient<Channel> {
@@ -178,84 +178,21 @@ impl World {
     }
 }
 
-/// A body with one user's turn and these members besides.
-pub(crate) fn hello(members: &Value) -> String {
+/// Returns the body of a chat request with one user message and these members.
+pub(crate) fn chat_body(members: &Value) -> String {
     let mut body = json!({"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]});
     let extra = members.as_object().unwrap().clone();
     body.as_object_mut().unwrap().extend(extra);
     body.to_string()
 }
 
-/// Asserts that an answer is an error in the OpenAI shape, with a request id, and gives its members.
-pub(crate) async fn error_of(response: reqwest::Response) -> (StatusCode, Value) {
-    let status = response.status();
-    assert!(response.headers().contains_key("x-request-id"), "an answer without an id: {response:?}");
-    assert_eq!(response.headers()["content-type"], "application/json");
-    let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-    let error = &body["error"];
-    for member in ["message", "type", "param", "code"] {
-        assert!(error.get(member).is_some(), "{body} has no `{member}`");
-    }
-    assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
-    (status, error.clone())
-}
-
-/// Reads an event stream as it comes: one event's text at a time, `None` at the end.
-#[derive(Debug)]
-pub(crate) struct Events {
-    response: reqwest::Response,
-    buffer: String,
-    /// The beginning of a character whose end has not arrived.
-    torn: Vec<u8>,
-}
-
-impl Events {
-    pub(crate) fn of(response: reqwest::Response) -> Self {
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, buffer: String::new(), torn: Vec::new() }
-    }
-
-    pub(crate) async fn next(&mut self) -> Option<String> {
-        loop {
-            if let Some(end) = self.buffer.find("\n\n") {
-                let event = self.buffer[..end].to_owned();
-                self.buffer.drain(..end + 2);
-                return Some(event);
-            }
-            let Some(bytes) = soon("an event", self.response.chunk()).await.unwrap() else {
-                assert_eq!(self.buffer, "", "the stream ended within an event");
-                return None;
-            };
-            self.torn.extend_from_slice(&bytes);
-            let whole = std::str::from_utf8(&self.torn).map_or_else(|error| error.valid_up_to(), str::len);
-            self.buffer.push_str(std::str::from_utf8(&self.torn[..whole]).unwrap());
-            self.torn.drain(..whole);
-            assert!(self.torn.len() < 4, "the stream is no UTF-8");
-        }
-    }
-
-    pub(crate) async fn rest(mut self) -> Vec<String> {
-        let mut events = Vec::new();
-        while let Some(event) = self.next().await {
-            events.push(event);
-        }
-        events
-    }
-}
-
-/// The JSON behind `data: `.
-pub(crate) fn data(event: &str) -> Value {
-    serde_json::from_str(event.strip_prefix("data: ").unwrap_or_else(|| panic!("no data: {event}"))).unwrap()
-}
-
-async fn free() -> TcpListener {
+async fn bind_free_port() -> TcpListener {
     let bound: io::Result<_> = TcpListener::bind("127.0.0.1:0").await;
     bound.unwrap()
 }
 
-/// The gateway's port with the core's own services behind it, as the executable joins them.
-fn port(core: &Core) -> rest_gateway::core::Core {
+/// Connects the gateway to the core's services by virtual calls, as the executable does.
+fn in_process_services(core: &Core) -> rest_gateway::core::Core {
     let services = core.services();
     rest_gateway::core::Core {
         chat: services.chat.clone(),

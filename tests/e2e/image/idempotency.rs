@@ -8,82 +8,83 @@ use triptych_proto::v1 as pb;
 
 use super::{
     openai::{fixture, over_both_hops},
-    outcome::{GENERATIONS, json_of},
+    provider_case::{GENERATIONS, json_body},
 };
 use crate::{
-    harness::{World, error_of, soon},
-    upstream::{Gate, Reply},
+    fake_upstream::{Gate, Reply},
+    responses::error_body,
+    test_server::{TestServer, within_timeout},
 };
 
-async fn create(world: &World, headers: &[(&str, &str)], prompt: &str) -> Response {
+async fn create(server: &TestServer, headers: &[(&str, &str)], prompt: &str) -> Response {
     let body = json!({"model": "gpt-image-1", "prompt": prompt, "size": "64x64"});
-    let request = world.request(Method::POST, GENERATIONS).header("content-type", "application/json");
+    let request = server.request(Method::POST, GENERATIONS).header("content-type", "application/json");
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-    soon("an answer", request.body(body.to_string()).send()).await.unwrap()
+    within_timeout("a response", request.body(body.to_string()).send()).await.unwrap()
 }
 
-fn will_paint(world: &World) {
-    world.upstream.will_at(GENERATIONS, Reply::new(200, &fixture(world, "gpt-image.json")));
+fn enqueue_image(server: &TestServer) {
+    server.upstream.enqueue_at(GENERATIONS, Reply::new(200, &fixture(server, "gpt-image.json")));
 }
 
 #[tokio::test]
 async fn a_key_gives_the_first_answer_again_and_a_conflict_to_another_request() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let key = [("idempotency-key", "k-1")];
         let gate = Gate::new();
-        let text = fixture(world, "gpt-image.json");
-        world.upstream.will_at(GENERATIONS, Reply::new(200, "").hold(&gate).send(&text));
+        let text = fixture(server, "gpt-image.json");
+        server.upstream.enqueue_at(GENERATIONS, Reply::new(200, "").wait_for(&gate).send(&text));
         // The second comes while the first is under way; the third when it is over. The upstream is asked once.
         let opened = async {
-            assert_eq!(world.upstream.saw().await.header("idempotency-key"), Some("k-1"));
+            assert_eq!(server.upstream.received().await.header("idempotency-key"), Some("k-1"));
             gate.open();
         };
-        let (first, second, ()) = tokio::join!(create(world, &key, "a cat"), create(world, &key, "a cat"), opened);
-        let third = create(world, &key, "a cat").await;
-        let answers: [Value; 3] = [json_of(first).await, json_of(second).await, json_of(third).await];
-        assert!(answers[0]["data"][0]["url"].is_string());
-        assert!(answers[0] == answers[1] && answers[0] == answers[2], "{answers:?}");
-        let other = create(world, &key, "a dog").await;
+        let (first, second, ()) = tokio::join!(create(server, &key, "a cat"), create(server, &key, "a cat"), opened);
+        let third = create(server, &key, "a cat").await;
+        let responses: [Value; 3] = [json_body(first).await, json_body(second).await, json_body(third).await];
+        assert!(responses[0]["data"][0]["url"].is_string());
+        assert!(responses[0] == responses[1] && responses[0] == responses[2], "{responses:?}");
+        let other = create(server, &key, "a dog").await;
         assert_eq!(other.headers()["x-should-retry"], "false");
-        let (status, error) = error_of(other).await;
+        let (status, error) = error_body(other).await;
         assert_eq!((status.as_u16(), error["code"].as_str()), (409, Some("idempotency_conflict")));
         // The key is its caller's own.
-        will_paint(world);
+        enqueue_image(server);
         let stranger = [key[0], ("authorization", "Bearer another")];
-        assert_eq!(create(world, &stranger, "a dog").await.status(), 200);
-        world.upstream.saw().await;
+        assert_eq!(create(server, &stranger, "a dog").await.status(), 200);
+        server.upstream.received().await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn an_sdk_that_lost_the_connection_gets_the_picture_it_paid_for() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let gate = Gate::new();
-        let text = fixture(world, "gpt-image.json");
-        world.upstream.will_at(GENERATIONS, Reply::new(200, "").hold(&gate).send(&text));
-        let first = world.request(Method::POST, GENERATIONS).header("x-stainless-retry-count", "0");
+        let text = fixture(server, "gpt-image.json");
+        server.upstream.enqueue_at(GENERATIONS, Reply::new(200, "").wait_for(&gate).send(&text));
+        let first = server.request(Method::POST, GENERATIONS).header("x-stainless-retry-count", "0");
         let body = json!({"model": "gpt-image-1", "prompt": "a cat", "size": "64x64"}).to_string();
         let first = tokio::spawn(first.header("content-type", "application/json").body(body).send());
-        world.upstream.saw().await;
+        server.upstream.received().await;
         first.abort();
         let _ = first.await;
         gate.open();
-        let again = json_of(create(world, &[("x-stainless-retry-count", "1")], "a cat").await).await;
+        let again = json_body(create(server, &[("x-stainless-retry-count", "1")], "a cat").await).await;
         assert!(again["data"][0]["url"].is_string());
-        world.upstream.saw_nothing().await;
+        server.upstream.assert_no_request().await;
         // A failure is not kept: the SDK's next try is a new one.
-        world.upstream.will_at(GENERATIONS, Reply::new(503, "{}"));
-        assert_eq!(create(world, &[("x-stainless-retry-count", "0")], "a dog").await.status(), 502);
-        will_paint(world);
-        assert_eq!(create(world, &[("x-stainless-retry-count", "1")], "a dog").await.status(), 200);
+        server.upstream.enqueue_at(GENERATIONS, Reply::new(503, "{}"));
+        assert_eq!(create(server, &[("x-stainless-retry-count", "0")], "a dog").await.status(), 502);
+        enqueue_image(server);
+        assert_eq!(create(server, &[("x-stainless-retry-count", "1")], "a dog").await.status(), 200);
         // And the same words twice are two requests.
         for _ in 0..2 {
-            will_paint(world);
-            assert_eq!(create(world, &[("x-stainless-retry-count", "0")], "a fox").await.status(), 200);
+            enqueue_image(server);
+            assert_eq!(create(server, &[("x-stainless-retry-count", "0")], "a fox").await.status(), 200);
         }
         for _ in 0..4 {
-            world.upstream.saw().await;
+            server.upstream.received().await;
         }
     })
     .await;
@@ -91,28 +92,28 @@ async fn an_sdk_that_lost_the_connection_gets_the_picture_it_paid_for() {
 
 #[tokio::test]
 async fn no_sdk_is_to_ask_again_by_itself_for_what_may_be_made_and_paid() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let unreadable = || Reply::new(200, "{\"data\": 7}");
         for (reply, final_) in [(Reply::new(500, "{}"), true), (unreadable(), true), (Reply::new(503, "{}"), false)] {
-            world.upstream.will_at(GENERATIONS, reply);
-            let answer = create(world, &[], "a cat").await;
-            let told = answer.headers().get("x-should-retry").map(|value| value.to_str().unwrap());
-            assert_eq!((answer.status().is_server_error(), told), (true, final_.then_some("false")));
-            world.upstream.saw().await;
+            server.upstream.enqueue_at(GENERATIONS, reply);
+            let response = create(server, &[], "a cat").await;
+            let told = response.headers().get("x-should-retry").map(|value| value.to_str().unwrap());
+            assert_eq!((response.status().is_server_error(), told), (true, final_.then_some("false")));
+            server.upstream.received().await;
         }
         let image = pb::ImageRequest { prompt: "a cat".to_owned(), size: "64x64".to_owned(), ..Default::default() };
         let request = pb::GenerateImagesRequest { image: Some(image), ..Default::default() };
-        world.upstream.will_at(GENERATIONS, unreadable());
-        let status = world.image_client().await.generate_images(request).await.unwrap_err();
+        server.upstream.enqueue_at(GENERATIONS, unreadable());
+        let status = server.image_client().await.generate_images(request).await.unwrap_err();
         assert_eq!(status.get_details_error_info().unwrap().metadata["taken"], "maybe");
-        world.upstream.saw().await;
+        server.upstream.received().await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn over_grpc_the_field_joins_and_streams_are_told_again_from_their_beginning() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let image = pb::ImageRequest {
             model: "gpt-image-1".to_owned(),
             prompt: "a cat".to_owned(),
@@ -120,13 +121,13 @@ async fn over_grpc_the_field_joins_and_streams_are_told_again_from_their_beginni
             ..pb::ImageRequest::default()
         };
         let whole = pb::GenerateImagesRequest { image: Some(image.clone()), idempotency_key: "k".to_owned() };
-        will_paint(world);
-        let mut client = world.image_client().await;
+        enqueue_image(server);
+        let mut client = server.image_client().await;
         let first = client.generate_images(whole.clone()).await.unwrap().into_inner();
         assert_eq!(client.generate_images(whole).await.unwrap().into_inner(), first);
         let idempotency_key = "k-stream".to_owned();
         let streamed = pb::StreamImagesRequest { image: Some(image.clone()), idempotency_key, partial_images: 2 };
-        world.upstream.will_at(GENERATIONS, Reply::stream().send(&fixture(world, "stream.sse")));
+        server.upstream.enqueue_at(GENERATIONS, Reply::stream().send(&fixture(server, "stream.sse")));
         let mut told = Vec::new();
         for _ in 0..2 {
             let events = client.stream_images(streamed.clone()).await.unwrap().into_inner();
@@ -135,8 +136,8 @@ async fn over_grpc_the_field_joins_and_streams_are_told_again_from_their_beginni
         assert!(told[0].len() == 3 && told[0] == told[1]);
         let other = pb::StreamImagesRequest { partial_images: 1, ..streamed };
         assert_eq!(client.stream_images(other).await.unwrap_err().code(), tonic::Code::AlreadyExists);
-        world.upstream.saw().await;
-        world.upstream.saw().await;
+        server.upstream.received().await;
+        server.upstream.received().await;
     })
     .await;
 }

@@ -14,8 +14,9 @@ use triptych_proto::v1 as pb;
 
 use super::{decoded, size};
 use crate::{
-    harness::{World, error_of},
-    upstream::{Gate, Reply},
+    fake_upstream::{Gate, Reply},
+    responses::error_body,
+    test_server::TestServer,
 };
 
 pub(super) const GENERATIONS: &str = "/v1/images/generations";
@@ -30,7 +31,7 @@ pub(super) struct Outcome {
     pub(super) error: String,
 }
 
-pub(super) fn makes(pictures: usize, tokens: u64) -> Outcome {
+pub(super) fn succeeds(pictures: usize, tokens: u64) -> Outcome {
     Outcome { pictures, tokens, ..Outcome::default() }
 }
 
@@ -38,7 +39,7 @@ pub(super) fn fails(error: &str) -> Outcome {
     Outcome { error: error.to_owned(), ..Outcome::default() }
 }
 
-/// What a provider's upstream answers, one file each.
+/// What a provider's upstream responses, one file each.
 #[derive(Debug)]
 pub(super) struct Fixtures(PathBuf);
 
@@ -48,14 +49,14 @@ impl Fixtures {
     }
 
     /// The text, the address that plays it in place of `UPSTREAM`.
-    pub(super) fn text(&self, world: &World, name: &str) -> String {
-        std::fs::read_to_string(self.0.join(name)).unwrap().replace("UPSTREAM", &world.upstream.url(""))
+    pub(super) fn text(&self, server: &TestServer, name: &str) -> String {
+        std::fs::read_to_string(self.0.join(name)).unwrap().replace("UPSTREAM", &server.upstream.url(""))
     }
 
-    /// The answer, with the status that its name tells.
-    pub(super) fn reply(&self, world: &World, name: &str) -> Reply {
+    /// The response, with the status that its name tells.
+    pub(super) fn reply(&self, server: &TestServer, name: &str) -> Reply {
         let status = name.rsplit('.').nth(1).and_then(|status| status.parse().ok()).unwrap_or(200);
-        Reply::new(status, &self.text(world, name))
+        Reply::new(status, &self.text(server, name))
     }
 
     pub(super) fn names(&self) -> BTreeSet<String> {
@@ -66,79 +67,91 @@ impl Fixtures {
 
 /// A model and where its upstream is asked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Played {
+pub(super) struct ProviderCase {
     pub(super) model: &'static str,
     pub(super) path: &'static str,
     /// The upstream's key.
     pub(super) key: &'static str,
 }
 
-impl Played {
-    /// Asks for `n` pictures at each door, the upstream answering as `turns` tell, which are all that it is asked.
-    pub(super) async fn at_both_doors(
+impl ProviderCase {
+    /// Asks for `n` pictures at each door, the upstream answering as `exchanges` tell, which are all that it is asked.
+    pub(super) async fn assert_outcome(
         &self,
-        world: &World,
+        server: &TestServer,
         n: u32,
         what: &str,
-        turns: impl Fn() -> Vec<(String, Reply)>,
+        exchanges: impl Fn() -> Vec<(String, Reply)>,
         expected: &Outcome,
     ) {
         for door in ["REST", "gRPC"] {
-            let paths = play(world, turns());
+            let paths = enqueue_all(server, exchanges());
             let outcome = if door == "REST" {
-                over_rest(world, self.model, n, self.key).await
+                over_rest(server, self.model, n, self.key).await
             } else {
-                over_grpc(world, self.model, n).await
+                over_grpc(server, self.model, n).await
             };
             assert_eq!(outcome, *expected, "{what} over {door}");
-            saw(world, paths).await;
+            assert_requests(server, paths).await;
         }
     }
 
     /// A request that is answered so fails so.
-    pub(super) async fn fails(&self, world: &World, reply: Reply, status: u16, code: &str) {
-        self.fails_in_turns(world, &[(self.path.to_owned(), reply)], status, code).await;
+    pub(super) async fn assert_failure(&self, server: &TestServer, reply: Reply, status: u16, code: &str) {
+        self.assert_failure_after(server, &[(self.path.to_owned(), reply)], status, code).await;
     }
 
     /// The same where the upstream is asked more than once. Both doors at a time: what is played to either is the same.
-    pub(super) async fn fails_in_turns(&self, world: &World, turns: &[(String, Reply)], status: u16, code: &str) {
-        let paths = play(world, [turns, turns].concat());
+    pub(super) async fn assert_failure_after(
+        &self,
+        server: &TestServer,
+        exchanges: &[(String, Reply)],
+        status: u16,
+        code: &str,
+    ) {
+        let paths = enqueue_all(server, [exchanges, exchanges].concat());
         let over_rest = async {
-            let (got, error) = error_of(world.post(GENERATIONS, &self.body()).await).await;
+            let (got, error) = error_body(server.post(GENERATIONS, &self.body()).await).await;
             assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
         };
-        let over_grpc = async { assert_eq!(over_grpc(world, self.model, 1).await, fails(code), "over gRPC") };
+        let over_grpc = async { assert_eq!(over_grpc(server, self.model, 1).await, fails(code), "over gRPC") };
         tokio::join!(over_rest, over_grpc);
-        saw(world, paths).await;
+        assert_requests(server, paths).await;
     }
 
     fn body(&self) -> Value {
         json!({"model": self.model, "prompt": "x"})
     }
 
-    /// Connections that break in the midst of this answer, and before it.
-    pub(super) async fn vanishes(&self, world: &World, whole: &str) {
-        self.fails(world, Reply::new(200, &whole[..whole.len() / 2]).cut(), 502, "upstream_unavailable").await;
-        self.fails(world, Reply::new(200, "").cut(), 502, "upstream_unavailable").await;
+    /// Connections that break in the midst of this response, and before it.
+    pub(super) async fn assert_connection_loss(&self, server: &TestServer, whole: &str) {
+        self.assert_failure(server, Reply::new(200, &whole[..whole.len() / 2]).abort(), 502, "upstream_unavailable")
+            .await;
+        self.assert_failure(server, Reply::new(200, "").abort(), 502, "upstream_unavailable").await;
     }
 
-    /// Upstreams that fall silent in the midst of this answer, and before it; `image.first_byte_timeout` had better be short.
-    pub(super) async fn dawdles(&self, world: &World, whole: &str) {
-        self.fails(world, Reply::new(200, &whole[..whole.len() / 2]).stall(), 504, "upstream_timeout").await;
-        self.fails(world, Reply::silence(), 504, "upstream_timeout").await;
+    /// Upstreams that fall silent in the midst of this response, and before it; `image.first_byte_timeout` had better be short.
+    pub(super) async fn assert_timeouts(&self, server: &TestServer, whole: &str) {
+        self.assert_failure(server, Reply::new(200, &whole[..whole.len() / 2]).stall(), 504, "upstream_timeout").await;
+        self.assert_failure(server, Reply::no_response(), 504, "upstream_timeout").await;
     }
 
     /// A request that is answered so, each time it is tried, is told to come back after so many seconds.
-    pub(super) async fn paces(&self, world: &World, replies: &[Reply], seconds: u64) {
-        let turns = || replies.iter().map(|reply| (self.path.to_owned(), reply.clone()));
-        let paths = play(world, turns().chain(turns()));
+    pub(super) async fn assert_retry_after(&self, server: &TestServer, replies: &[Reply], seconds: u64) {
+        let exchanges = || replies.iter().map(|reply| (self.path.to_owned(), reply.clone()));
+        let paths = enqueue_all(server, exchanges().chain(exchanges()));
         let over_rest = async {
-            let answer = world.post(GENERATIONS, &self.body()).await;
-            let told = answer.headers()["retry-after"].to_str().unwrap();
-            assert_eq!((answer.status().as_u16(), told), (429, seconds.to_string().as_str()));
+            let response = server.post(GENERATIONS, &self.body()).await;
+            let told = response.headers()["retry-after"].to_str().unwrap();
+            assert_eq!((response.status().as_u16(), told), (429, seconds.to_string().as_str()));
         };
         let over_grpc = async {
-            let status = world.image_client().await.generate_images(ask(self.model, 1, "320x200")).await.unwrap_err();
+            let status = server
+                .image_client()
+                .await
+                .generate_images(generate_request(self.model, 1, "320x200"))
+                .await
+                .unwrap_err();
             let told = status.get_error_details().retry_info().and_then(|info| info.retry_delay).unwrap();
             assert_eq!(
                 (status.code(), told.as_millis().div_ceil(1000)),
@@ -146,58 +159,58 @@ impl Played {
             );
         };
         tokio::join!(over_rest, over_grpc);
-        saw(world, paths).await;
+        assert_requests(server, paths).await;
     }
 
-    /// An upstream in the midst of its answer is left by a caller who hangs up. `more` has no field in the contract.
-    pub(super) async fn is_left(&self, world: &World, n: u32, more: Value) {
+    /// An upstream in the midst of its response is left by a caller who hangs up. `more` has no field in the contract.
+    pub(super) async fn assert_client_disconnect(&self, server: &TestServer, n: u32, more: Value) {
         let mut body = self.body();
         body["n"] = n.into();
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let mut request = ask(self.model, n, "320x200");
+        let mut request = generate_request(self.model, n, "320x200");
         request.image.as_mut().unwrap().extra_json = more.to_string();
-        let client = world.image_client().await;
+        let client = server.image_client().await;
         for door in ["REST", "gRPC"] {
             let gate = Gate::new();
-            world.upstream.will_at(self.path, Reply::stream().send("data: {}\n\n").hold(&gate).stall());
+            server.upstream.enqueue_at(self.path, Reply::stream().send("data: {}\n\n").wait_for(&gate).stall());
             let calling = if door == "REST" {
-                hanging(world, &body).abort_handle()
+                spawn_request(server, &body).abort_handle()
             } else {
                 let (mut client, request) = (client.clone(), request.clone());
                 tokio::spawn(async move { client.generate_images(request).await }).abort_handle()
             };
-            world.upstream.saw().await;
+            server.upstream.received().await;
             gate.open();
             calling.abort();
-            world.upstream.was_left().await;
+            server.upstream.disconnected().await;
         }
     }
 }
 
 /// A request whose caller can be made to hang up.
-pub(super) fn hanging(world: &World, body: &Value) -> JoinHandle<reqwest::Result<reqwest::Response>> {
-    let request = world.request(Method::POST, GENERATIONS).header("content-type", "application/json");
+pub(super) fn spawn_request(server: &TestServer, body: &Value) -> JoinHandle<reqwest::Result<reqwest::Response>> {
+    let request = server.request(Method::POST, GENERATIONS).header("content-type", "application/json");
     tokio::spawn(request.body(body.to_string()).send())
 }
 
-/// Readies these answers; where they are.
-pub(super) fn play(world: &World, turns: impl IntoIterator<Item = (String, Reply)>) -> Vec<String> {
+/// Readies these responses; where they are.
+pub(super) fn enqueue_all(server: &TestServer, exchanges: impl IntoIterator<Item = (String, Reply)>) -> Vec<String> {
     let ready = |(path, reply): (String, Reply)| {
-        world.upstream.will_at(&path, reply);
+        server.upstream.enqueue_at(&path, reply);
         path
     };
-    turns.into_iter().map(ready).collect()
+    exchanges.into_iter().map(ready).collect()
 }
 
 /// That exactly these were asked for, in whatever order.
-pub(super) async fn saw(world: &World, mut paths: Vec<String>) {
-    let mut seen = Vec::new();
+pub(super) async fn assert_requests(server: &TestServer, mut paths: Vec<String>) {
+    let mut received = Vec::new();
     for _ in &paths {
-        seen.push(world.upstream.saw().await.path);
+        received.push(server.upstream.received().await.path);
     }
-    seen.sort();
+    received.sort();
     paths.sort();
-    assert_eq!(seen, paths);
+    assert_eq!(received, paths);
 }
 
 /// A black picture.
@@ -207,12 +220,12 @@ pub(super) fn png(width: u32, height: u32) -> Vec<u8> {
     out.into_inner()
 }
 
-pub(super) async fn json_of(answer: reqwest::Response) -> Value {
-    assert_eq!(answer.status(), 200);
-    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+pub(super) async fn json_body(response: reqwest::Response) -> Value {
+    assert_eq!(response.status(), 200);
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 
-pub(super) fn ask(model: &str, n: u32, size: &str) -> pb::GenerateImagesRequest {
+pub(super) fn generate_request(model: &str, n: u32, size: &str) -> pb::GenerateImagesRequest {
     let image = pb::ImageRequest {
         model: model.to_owned(),
         prompt: "a boat".to_owned(),
@@ -225,15 +238,15 @@ pub(super) fn ask(model: &str, n: u32, size: &str) -> pb::GenerateImagesRequest 
 }
 
 /// Asks for 320x200 over REST; the upstream's key must not come back.
-pub(super) async fn over_rest(world: &World, model: &str, n: u32, key: &str) -> Outcome {
+pub(super) async fn over_rest(server: &TestServer, model: &str, n: u32, key: &str) -> Outcome {
     let body = json!({"model": model, "prompt": "a boat", "n": n, "size": "320x200", "response_format": "b64_json"});
-    let answer = world.post(GENERATIONS, &body).await;
-    if answer.status() != 200 {
-        let error = error_of(answer).await.1;
+    let response = server.post(GENERATIONS, &body).await;
+    if response.status() != 200 {
+        let error = error_body(response).await.1;
         assert!(!error.to_string().contains(key), "{error}");
         return fails(error["code"].as_str().unwrap());
     }
-    let made = json_of(answer).await;
+    let made = json_body(response).await;
     let pictures = made["data"].as_array().unwrap();
     assert!(pictures.iter().all(|item| size(&decoded(item)) == (320, 200)), "not the size that was asked for");
     let failures = made["failures"].as_array().into_iter().flatten();
@@ -247,8 +260,8 @@ pub(super) async fn over_rest(world: &World, model: &str, n: u32, key: &str) -> 
 }
 
 /// The same over gRPC.
-pub(super) async fn over_grpc(world: &World, model: &str, n: u32) -> Outcome {
-    let made = match world.image_client().await.generate_images(ask(model, n, "320x200")).await {
+pub(super) async fn over_grpc(server: &TestServer, model: &str, n: u32) -> Outcome {
+    let made = match server.image_client().await.generate_images(generate_request(model, n, "320x200")).await {
         Ok(made) => made.into_inner(),
         Err(status) => return fails(&status.get_error_details().error_info().unwrap().reason.to_lowercase()),
     };

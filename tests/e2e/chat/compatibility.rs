@@ -1,4 +1,4 @@
-//! What upstreams of every make answer, and what becomes of it at both doors.
+//! What upstreams of every make response, and what becomes of it at both doors.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,13 +13,14 @@ use tonic_types::StatusExt;
 use triptych_proto::v1::{self as pb, chat_message::Content};
 
 use crate::{
-    harness::{Events, World, data, error_of, hello, over_both_hops_with, soon},
-    upstream::Reply,
+    fake_upstream::Reply,
+    responses::{Events, error_body, event_data},
+    test_server::{TestServer, chat_body, over_both_hops_with, within_timeout},
 };
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/chat");
 
-/// What a caller sees: what was said, the calls by their index, how it ended, with a finish reason or an error's code, and
+/// What a caller sees: what was text, the calls by their index, how it ended, with a finish reason or an error's code, and
 /// what it cost.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
@@ -38,13 +39,13 @@ impl Outcome {
     }
 }
 
-/// A complete answer.
+/// A complete response.
 fn says(text: &str, reasoning: &str, finish: &str) -> Outcome {
     let [text, reasoning, finish] = [text, reasoning, finish].map(str::to_owned);
     Outcome { text, reasoning, finish, ..Outcome::default() }
 }
 
-/// An answer that is nothing but calls of functions.
+/// An response that is nothing but calls of functions.
 fn calls(calls: &[&str]) -> Outcome {
     let calls = (0..).zip(calls.iter().map(|&call| call.to_owned())).collect();
     Outcome { calls, ..says("", "", "tool_calls") }
@@ -87,7 +88,7 @@ fn table() -> Vec<(&'static str, Outcome)> {
         ("gateways/text.500.txt", fails("upstream_unavailable")),
         ("gateways/tools-without-index.sse", calls(&[call])),
         ("gemini/calls-apart.sse", calls(&[call, other])),
-        ("gemini/calls-in-one-piece.sse", calls(&[call, other])),
+        ("gemini/calls-in-one-chunk.sse", calls(&[call, other])),
         ("gemini/calls-without-ids.sse", calls(&[call, other])),
         ("llama.cpp/error-field.sse", breaks("upstream_unavailable")),
         ("llama.cpp/loading.503.json", fails("upstream_unavailable")),
@@ -123,7 +124,7 @@ fn table() -> Vec<(&'static str, Outcome)> {
     ]
 }
 
-/// The upstream's answer that a file stands for.
+/// The upstream's response that a file stands for.
 fn reply(path: &str) -> Reply {
     let text = std::fs::read_to_string(Path::new(FIXTURES).join(path)).unwrap();
     if is_stream(path) {
@@ -141,15 +142,15 @@ fn is_stream(path: &str) -> bool {
 async fn every_make_of_upstream_is_understood_at_both_doors() {
     for (dialect, dashscope) in [(Dialect::Openai, false), (Dialect::Dashscope, true)] {
         let adjust = |settings: &mut core_service::config::Settings, _: &mut _| settings.chat.dialect = Some(dialect);
-        over_both_hops_with(adjust, async |world| {
+        over_both_hops_with(adjust, async |server| {
             let rows = table().into_iter().filter(|(path, _)| path.starts_with("dashscope/") == dashscope);
             for (path, expected) in rows {
-                world.upstream.will(reply(path));
-                assert_eq!(over_rest(world, is_stream(path)).await, expected, "{path} over REST");
-                world.upstream.saw().await;
-                world.upstream.will(reply(path));
-                assert_eq!(over_grpc(world, is_stream(path)).await, expected, "{path} over gRPC");
-                world.upstream.saw().await;
+                server.upstream.enqueue(reply(path));
+                assert_eq!(over_rest(server, is_stream(path)).await, expected, "{path} over REST");
+                server.upstream.received().await;
+                server.upstream.enqueue(reply(path));
+                assert_eq!(over_grpc(server, is_stream(path)).await, expected, "{path} over gRPC");
+                server.upstream.received().await;
             }
         })
         .await;
@@ -175,53 +176,54 @@ async fn a_dialect_is_spoken_to_the_upstream() {
         settings.chat.dialect = Some(Dialect::Dashscope);
         "qwen3-8b".clone_into(&mut settings.chat.model);
     };
-    over_both_hops_with(adjust, async |world| {
-        let body = |stream: bool| hello(&json!({"model": "qwen3-8b", "max_completion_tokens": 5, "stream": stream}));
-        world.upstream.will(reply("dashscope/whole.json"));
-        assert_eq!(world.chat(body(false)).await.status(), 200);
-        let seen = world.upstream.saw().await.json();
-        assert_eq!((&seen["enable_thinking"], &seen["max_tokens"]), (&json!(false), &json!(5)));
-        assert!(seen.get("max_completion_tokens").is_none(), "{seen}");
+    over_both_hops_with(adjust, async |server| {
+        let body =
+            |stream: bool| chat_body(&json!({"model": "qwen3-8b", "max_completion_tokens": 5, "stream": stream}));
+        server.upstream.enqueue(reply("dashscope/whole.json"));
+        assert_eq!(server.chat(body(false)).await.status(), 200);
+        let received = server.upstream.received().await.json();
+        assert_eq!((&received["enable_thinking"], &received["max_tokens"]), (&json!(false), &json!(5)));
+        assert!(received.get("max_completion_tokens").is_none(), "{received}");
 
-        world.upstream.will(reply("dashscope/stream.sse"));
-        Events::of(world.chat(body(true)).await).rest().await;
-        assert!(world.upstream.saw().await.json().get("enable_thinking").is_none());
+        server.upstream.enqueue(reply("dashscope/stream.sse"));
+        Events::new(server.chat(body(true)).await).read_all().await;
+        assert!(server.upstream.received().await.json().get("enable_thinking").is_none());
     })
     .await;
 }
 
-async fn over_rest(world: &World, stream: bool) -> Outcome {
+async fn over_rest(server: &TestServer, stream: bool) -> Outcome {
     let options = stream.then(|| json!({"include_usage": true}));
-    let answer = world.chat(hello(&json!({"stream": stream, "stream_options": options}))).await;
+    let response = server.chat(chat_body(&json!({"stream": stream, "stream_options": options}))).await;
     let mut outcome = Outcome::default();
-    if answer.status() != 200 {
-        let (_, error) = error_of(answer).await;
+    if response.status() != 200 {
+        let (_, error) = error_body(response).await;
         assert!(!error.to_string().contains("10.0.0.7"), "{error}");
         error["code"].as_str().unwrap().clone_into(&mut outcome.error);
         return outcome;
     }
-    let said = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let take = |outcome: &mut Outcome, choice: &Value, message: &Value| {
-        outcome.text += &said(&message["content"]);
-        outcome.reasoning += &said(&message["reasoning_content"]);
-        outcome.finish += &said(&choice["finish_reason"]);
+        outcome.text += &text(&message["content"]);
+        outcome.reasoning += &text(&message["reasoning_content"]);
+        outcome.finish += &text(&choice["finish_reason"]);
         for call in message["tool_calls"].as_array().into_iter().flatten() {
             let call_so_far = outcome.calls.entry(call["index"].as_u64().unwrap()).or_default();
-            *call_so_far += &(said(&call["function"]["name"]) + &said(&call["function"]["arguments"]));
+            *call_so_far += &(text(&call["function"]["name"]) + &text(&call["function"]["arguments"]));
         }
     };
     if !stream {
-        let reply: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let reply: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
         take(&mut outcome, &reply["choices"][0], &reply["choices"][0]["message"]);
         outcome.cost = reply["usage"]["total_tokens"].as_u64();
         return outcome;
     }
-    let mut events = Events::of(answer).rest().await;
+    let mut events = Events::new(response).read_all().await;
     let last = events.pop().unwrap();
     if last != "data: [DONE]" {
-        outcome.error = said(&data(&last)["error"]["code"]);
+        outcome.error = text(&event_data(&last)["error"]["code"]);
     }
-    let mut chunks: Vec<_> = events.iter().map(|event| data(event)).collect();
+    let mut chunks: Vec<_> = events.iter().map(|event| event_data(event)).collect();
     if let Some(usage) = chunks.pop_if(|last| last["choices"] == json!([])) {
         outcome.cost = Some(usage["usage"]["total_tokens"].as_u64().unwrap());
     }
@@ -232,8 +234,8 @@ async fn over_rest(world: &World, stream: bool) -> Outcome {
     outcome
 }
 
-async fn over_grpc(world: &World, stream: bool) -> Outcome {
-    let mut client = world.chat_client().await;
+async fn over_grpc(server: &TestServer, stream: bool) -> Outcome {
+    let mut client = server.chat_client().await;
     let message = pb::ChatMessage {
         role: "user".to_owned(),
         content: Some(Content::Text("Hello".to_owned())),
@@ -244,18 +246,18 @@ async fn over_grpc(world: &World, stream: bool) -> Outcome {
     let reason = |status: &Status| status.get_error_details().error_info().unwrap().reason.to_ascii_lowercase();
     if stream {
         let options = pb::StreamOptions { include_usage: Some(true), ..Default::default() };
-        let ask = pb::StreamChatRequest { chat, stream_options: Some(options), ..Default::default() };
-        let mut pieces = match soon("an answer", client.stream_chat(ask)).await {
-            Ok(answer) => answer.into_inner(),
+        let request = pb::StreamChatRequest { chat, stream_options: Some(options), ..Default::default() };
+        let mut chunks = match within_timeout("a response", client.stream_chat(request)).await {
+            Ok(response) => response.into_inner(),
             Err(status) => return fails(&reason(&status)),
         };
-        while let Some(piece) = soon("a piece", pieces.next()).await {
-            let choices = match piece {
-                Ok(piece) => {
-                    assert_eq!(piece.usage.is_some(), piece.choices.is_empty(), "{piece:?}");
-                    assert_eq!(outcome.cost, None, "a piece behind the usage: {piece:?}");
-                    outcome.cost = piece.usage.map(|usage| usage.total_tokens);
-                    piece.choices
+        while let Some(chunk) = within_timeout("a chunk", chunks.next()).await {
+            let choices = match chunk {
+                Ok(chunk) => {
+                    assert_eq!(chunk.usage.is_some(), chunk.choices.is_empty(), "{chunk:?}");
+                    assert_eq!(outcome.cost, None, "a chunk behind the usage: {chunk:?}");
+                    outcome.cost = chunk.usage.map(|usage| usage.total_tokens);
+                    chunk.choices
                 }
                 Err(status) => {
                     outcome.error = reason(&status);
@@ -276,10 +278,10 @@ async fn over_grpc(world: &World, stream: bool) -> Outcome {
         }
         return outcome;
     }
-    let ask = pb::CreateChatRequest { chat, ..Default::default() };
-    match soon("an answer", client.create_chat(ask)).await {
-        Ok(answer) => {
-            let mut reply = answer.into_inner();
+    let request = pb::CreateChatRequest { chat, ..Default::default() };
+    match within_timeout("a response", client.create_chat(request)).await {
+        Ok(response) => {
+            let mut reply = response.into_inner();
             outcome.cost = reply.usage.map(|usage| usage.total_tokens);
             let choice = reply.choices.remove(0);
             let message = choice.message.unwrap();

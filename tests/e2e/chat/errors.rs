@@ -10,14 +10,15 @@ use tonic_types::StatusExt;
 use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part};
 
 use crate::{
-    harness::{MODEL, World, error_of, hello, over_both_hops, over_both_hops_with, soon},
-    upstream::Reply,
+    fake_upstream::Reply,
+    responses::error_body,
+    test_server::{MODEL, TestServer, chat_body, over_both_hops, over_both_hops_with, within_timeout},
 };
 
 /// That the server still serves: nothing a test did to it may outlast the test.
-async fn still_up(world: &World) {
-    let answer = world.request(Method::GET, "/healthz").send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
+async fn still_up(server: &TestServer) {
+    let response = server.request(Method::GET, "/healthz").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test]
@@ -41,14 +42,14 @@ async fn an_upstreams_failure_becomes_the_callers_in_a_way_its_sdk_understands()
         (200, r#"{"choices":[]}"#.to_owned(), 500, "upstream_unreadable", None, "no choices"),
         (302, String::new(), 500, "upstream_unreadable", None, "302"),
     ];
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for stream in [false, true] {
             for (status, body, http, code, retry, words) in &rows {
-                world.upstream.will(Reply::new(*status, body));
-                let answer = world.chat(hello(&json!({"stream": stream}))).await;
-                world.upstream.saw().await;
-                let told = answer.headers().get("x-should-retry").map(|value| value.to_str().unwrap().to_owned());
-                let (status_here, error) = error_of(answer).await;
+                server.upstream.enqueue(Reply::new(*status, body));
+                let response = server.chat(chat_body(&json!({"stream": stream}))).await;
+                server.upstream.received().await;
+                let told = response.headers().get("x-should-retry").map(|value| value.to_str().unwrap().to_owned());
+                let (status_here, error) = error_body(response).await;
                 let message = error["message"].as_str().unwrap();
                 assert_eq!(
                     (status_here.as_u16(), error["code"].as_str().unwrap()),
@@ -66,13 +67,13 @@ async fn an_upstreams_failure_becomes_the_callers_in_a_way_its_sdk_understands()
 
 #[tokio::test]
 async fn the_wait_an_upstream_asks_for_is_passed_on() {
-    over_both_hops(async |world| {
-        world.upstream.will(Reply::new(429, r#"{"error":{"message":"slow down"}}"#).header("retry-after", "7"));
-        let answer = world.chat(hello(&json!({}))).await;
-        world.upstream.saw().await;
-        assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &"7".parse().unwrap()));
-        assert_eq!(answer.headers()["retry-after-ms"], "7000");
-        assert_eq!(error_of(answer).await.1["type"], "rate_limit_error");
+    over_both_hops(async |server| {
+        server.upstream.enqueue(Reply::new(429, r#"{"error":{"message":"slow down"}}"#).header("retry-after", "7"));
+        let response = server.chat(chat_body(&json!({}))).await;
+        server.upstream.received().await;
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (429, &"7".parse().unwrap()));
+        assert_eq!(response.headers()["retry-after-ms"], "7000");
+        assert_eq!(error_body(response).await.1["type"], "rate_limit_error");
     })
     .await;
 }
@@ -81,8 +82,8 @@ async fn the_wait_an_upstream_asks_for_is_passed_on() {
 async fn an_upstream_that_is_away_is_a_502_that_does_not_tell_its_address() {
     over_both_hops_with(
         |settings, _| settings.chat.base_url = Some("http://127.0.0.1:1/v1".parse().unwrap()),
-        async |world| {
-            let (status, error) = error_of(world.chat(hello(&json!({}))).await).await;
+        async |server| {
+            let (status, error) = error_body(server.chat(chat_body(&json!({}))).await).await;
             assert_eq!((status.as_u16(), &error["code"]), (502, &json!("upstream_unavailable")));
             assert!(!error.to_string().contains("127.0.0.1"), "{error}");
         },
@@ -92,8 +93,8 @@ async fn an_upstream_that_is_away_is_a_502_that_does_not_tell_its_address() {
 
 #[tokio::test]
 async fn an_unknown_model_is_a_404_that_suggests_the_near_one() {
-    over_both_hops(async |world| {
-        let (status, error) = error_of(world.chat(hello(&json!({"model": "scripted-2"}))).await).await;
+    over_both_hops(async |server| {
+        let (status, error) = error_body(server.chat(chat_body(&json!({"model": "scripted-2"}))).await).await;
         assert_eq!(
             (status.as_u16(), &error["code"], &error["param"]),
             (404, &json!("model_not_found"), &json!("model"))
@@ -101,7 +102,8 @@ async fn an_unknown_model_is_a_404_that_suggests_the_near_one() {
         let message = error["message"].as_str().unwrap();
         assert!(message.contains("`scripted-2`") && message.contains(MODEL), "{message}");
 
-        let (status, error) = error_of(world.request(Method::GET, "/v1/models/no%2Fsuch").send().await.unwrap()).await;
+        let (status, error) =
+            error_body(server.request(Method::GET, "/v1/models/no%2Fsuch").send().await.unwrap()).await;
         assert_eq!((status.as_u16(), &error["code"]), (404, &json!("model_not_found")));
     })
     .await;
@@ -110,7 +112,7 @@ async fn an_unknown_model_is_a_404_that_suggests_the_near_one() {
 #[tokio::test]
 async fn wrong_bodies_are_refused_with_the_field_and_go_nowhere() {
     let deep = format!(r#"{{"model":"m","messages":[],"x":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
-    let with = |members: Value| hello(&members).into_bytes();
+    let with = |members: Value| chat_body(&members).into_bytes();
     let turn = |message: Value| with(json!({"messages": [message]}));
     let rows: Vec<(&str, Vec<u8>, Option<&str>)> = vec![
         ("an empty body", vec![], None),
@@ -142,19 +144,19 @@ async fn wrong_bodies_are_refused_with_the_field_and_go_nowhere() {
         ("a choice without a function", with(json!({"tool_choice": {"type": "function"}})), Some("tool_choice")),
         ("a format without a schema", with(json!({"response_format": {"type": "json_schema"}})), Some("response_format.json_schema")),
     ];
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let mut wrong = vec![];
         for (what, body, param) in &rows {
-            let answer = world.chat(body.clone()).await;
-            let (status, error) = error_of(answer).await;
+            let response = server.chat(body.clone()).await;
+            let (status, error) = error_body(response).await;
             let named = error["param"].as_str();
             if status != 400 || named != *param || error["type"] != "invalid_request_error" {
                 wrong.push(format!("{what}: {status}, expected param {param:?}: {error}"));
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
-        world.upstream.saw_nothing().await;
-        still_up(world).await;
+        server.upstream.assert_no_request().await;
+        still_up(server).await;
     })
     .await;
 }
@@ -163,16 +165,16 @@ async fn wrong_bodies_are_refused_with_the_field_and_go_nowhere() {
 async fn what_is_odd_but_clear_is_taken() {
     let reply = r#"{"id":"u","created":1,"choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}"#;
     let rows: [(&str, Vec<u8>); 3] = [
-        ("nulls for everything optional", hello(&json!({"n": null, "tools": null, "stream": null, "stop": null, "max_tokens": null, "temperature": null, "tool_choice": null, "response_format": null})).into_bytes()),
-        ("an integer written as a float", hello(&json!({"n": 3.0})).into_bytes()),
-        ("a byte order mark", [b"\xef\xbb\xbf".as_slice(), hello(&json!({})).as_bytes()].concat()),
+        ("nulls for everything optional", chat_body(&json!({"n": null, "tools": null, "stream": null, "stop": null, "max_tokens": null, "temperature": null, "tool_choice": null, "response_format": null})).into_bytes()),
+        ("an integer written as a float", chat_body(&json!({"n": 3.0})).into_bytes()),
+        ("a byte order mark", [b"\xef\xbb\xbf".as_slice(), chat_body(&json!({})).as_bytes()].concat()),
     ];
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (what, body) in &rows {
-            world.upstream.will(Reply::new(200, reply));
-            let answer = world.chat(body.clone()).await;
-            assert_eq!(answer.status(), 200, "{what}: {}", answer.text().await.unwrap());
-            world.upstream.saw().await;
+            server.upstream.enqueue(Reply::new(200, reply));
+            let response = server.chat(body.clone()).await;
+            assert_eq!(response.status(), 200, "{what}: {}", response.text().await.unwrap());
+            server.upstream.received().await;
         }
     })
     .await;
@@ -182,10 +184,10 @@ async fn what_is_odd_but_clear_is_taken() {
 async fn a_body_beyond_the_limit_is_a_413() {
     over_both_hops_with(
         |_, gateway| gateway.body_limit_bytes = 10_000,
-        async |world| {
-            let (status, error) = error_of(world.chat(vec![b' '; 10_001]).await).await;
+        async |server| {
+            let (status, error) = error_body(server.chat(vec![b' '; 10_001]).await).await;
             assert_eq!((status.as_u16(), &error["code"]), (413, &json!("request_too_large")));
-            still_up(world).await;
+            still_up(server).await;
         },
     )
     .await;
@@ -195,15 +197,15 @@ async fn a_body_beyond_the_limit_is_a_413() {
 async fn a_request_sent_by_halves_is_a_408() {
     over_both_hops_with(
         |_, gateway| gateway.body_timeout = std::time::Duration::from_millis(100),
-        async |world| {
-            let mut stream = TcpStream::connect(world.rest).await.unwrap();
+        async |server| {
+            let mut stream = TcpStream::connect(server.rest).await.unwrap();
             let half = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{\"model\"";
             stream.write_all(half.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            soon("the timeout", stream.read_to_string(&mut answer)).await.unwrap();
-            assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-            assert!(answer.contains(r#""code":"request_timeout""#) && answer.contains("x-request-id: "), "{answer}");
-            still_up(world).await;
+            let mut response = String::new();
+            within_timeout("the timeout", stream.read_to_string(&mut response)).await.unwrap();
+            assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
+            assert!(response.contains(r#""code":"request_timeout""#) && response.contains("x-request-id: "), "{response}");
+            still_up(server).await;
         },
     )
     .await;
@@ -211,12 +213,12 @@ async fn a_request_sent_by_halves_is_a_408() {
 
 #[tokio::test]
 async fn a_wrong_method_and_an_endpoint_not_served_say_so() {
-    over_both_hops(async |world| {
-        let answer = world.request(Method::PUT, "/v1/chat/completions").send().await.unwrap();
-        assert_eq!(answer.headers()["allow"], "POST");
-        assert_eq!(error_of(answer).await.0.as_u16(), 405);
+    over_both_hops(async |server| {
+        let response = server.request(Method::PUT, "/v1/chat/completions").send().await.unwrap();
+        assert_eq!(response.headers()["allow"], "POST");
+        assert_eq!(error_body(response).await.0.as_u16(), 405);
         for path in ["/v1/embeddings", "/v1/audio/speech", "/v1/completions"] {
-            let (status, error) = error_of(world.request(Method::POST, path).send().await.unwrap()).await;
+            let (status, error) = error_body(server.request(Method::POST, path).send().await.unwrap()).await;
             assert_eq!((status.as_u16(), &error["code"]), (404, &json!("unsupported_endpoint")), "{path}");
         }
     })
@@ -225,8 +227,8 @@ async fn a_wrong_method_and_an_endpoint_not_served_say_so() {
 
 #[tokio::test]
 async fn the_grpc_door_names_the_wrong_field_in_its_details() {
-    over_both_hops(async |world| {
-        let mut client = world.chat_client().await;
+    over_both_hops(async |server| {
+        let mut client = server.chat_client().await;
         let message = |role: &str| pb::ChatMessage {
             role: role.to_owned(),
             content: Some(Content::Text("a".to_owned())),

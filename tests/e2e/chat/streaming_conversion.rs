@@ -1,19 +1,20 @@
-//! Calls for a stream that the upstream answers in one piece, and streams that do not say that they are.
+//! Calls for a stream that the upstream responses in one chunk, and streams that do not say that they are.
 
 use core_service::chat::dialect::Dialect;
 use serde_json::{Value, json};
 use triptych_proto::v1 as pb;
 
 use crate::{
-    harness::{Events, MODEL, World, data, error_of, hello, over_both_hops, over_both_hops_with, soon},
-    routing::{REPLY, grpc_hello, route},
-    upstream::{Gate, Reply, Upstream, content, finish},
+    chat::setup::{COMPLETION, configure_targets, grpc_chat_request},
+    fake_upstream::{FakeUpstream, Gate, Reply, content_event, finish_event},
+    responses::{Events, error_body, event_data},
+    test_server::{MODEL, TestServer, chat_body, over_both_hops, over_both_hops_with, within_timeout},
 };
 
 const SLOW_DOWN: &str = r#"{"error":{"message":"slow down","code":429}}"#;
 
-async fn streamed(world: &World) -> reqwest::Response {
-    world.chat(hello(&json!({"stream": true, "stream_options": {"include_usage": true}}))).await
+async fn streamed(server: &TestServer) -> reqwest::Response {
+    server.chat(chat_body(&json!({"stream": true, "stream_options": {"include_usage": true}}))).await
 }
 
 #[tokio::test]
@@ -21,36 +22,37 @@ async fn a_model_that_only_streams_answers_whole_all_the_same() {
     const ONLY: &str = "qwq-plus";
     over_both_hops_with(
         |settings, _| {
-            route(settings, None);
+            configure_targets(settings, None);
             settings.chat.upstreams[0].rename = [(MODEL.to_owned(), ONLY.to_owned())].into();
             settings.chat.dialect = Some(Dialect::Dashscope);
         },
-        async |world| {
+        async |server| {
             let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
             let cost = json!({"id": "up-1", "created": 17, "model": ONLY, "choices": [], "usage": usage});
             let stream = || {
-                let said = Reply::stream().send(&content("Hel")).send(&content("lo")).send(&content("!"));
-                said.send(&finish("stop")).send(&format!("data: {cost}\n\ndata: [DONE]\n\n"))
+                let text =
+                    Reply::stream().send(&content_event("Hel")).send(&content_event("lo")).send(&content_event("!"));
+                text.send(&finish_event("stop")).send(&format!("data: {cost}\n\ndata: [DONE]\n\n"))
             };
-            world.upstream.will(stream());
-            let answer = world.chat(hello(&json!({}))).await;
-            let reply: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+            server.upstream.enqueue(stream());
+            let response = server.chat(chat_body(&json!({}))).await;
+            let reply: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
             let choice = &reply["choices"][0];
             assert_eq!((&reply["object"], &reply["model"]), (&json!("chat.completion"), &json!(MODEL)));
             assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!("Hello!"), &json!("stop")));
             assert_eq!(reply["usage"], usage);
-            let asked = world.upstream.saw().await.json();
+            let asked = server.upstream.received().await.json();
             assert_eq!((&asked["stream"], &asked["model"]), (&json!(true), &json!(ONLY)));
 
-            world.upstream.will(stream());
-            let reply = world.chat_client().await.create_chat(grpc_hello()).await.unwrap().into_inner();
+            server.upstream.enqueue(stream());
+            let reply = server.chat_client().await.create_chat(grpc_chat_request()).await.unwrap().into_inner();
             assert_eq!(reply.choices[0].message.as_ref().unwrap().role, "assistant");
-            world.upstream.saw().await;
+            server.upstream.received().await;
 
-            world.upstream.will(Reply::stream().send(&content("Hel")));
-            let (status, error) = error_of(world.chat(hello(&json!({}))).await).await;
+            server.upstream.enqueue(Reply::stream().send(&content_event("Hel")));
+            let (status, error) = error_body(server.chat(chat_body(&json!({}))).await).await;
             assert_eq!((status.as_u16(), &error["code"]), (502, &json!("upstream_unavailable")));
-            world.upstream.saw().await;
+            server.upstream.received().await;
         },
     )
     .await;
@@ -63,19 +65,19 @@ async fn a_whole_answer_becomes_the_stream_that_was_asked_for() {
     let choice = json!({"index": 0, "message": message, "finish_reason": "tool_calls"});
     let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
     let reply = json!({"id": "up-1", "created": 17, "model": "m", "choices": [choice], "usage": usage}).to_string();
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let gate = Gate::new();
-        let answers = [
+        let responses = [
             Reply::new(200, &reply),
-            Reply::new(200, "\n\n").hold(&gate).send(&format!(" {}", &reply[..20])).send(&reply[20..]),
+            Reply::new(200, "\n\n").wait_for(&gate).send(&format!(" {}", &reply[..20])).send(&reply[20..]),
         ];
-        for answer in answers {
+        for response in responses {
             gate.open();
-            world.upstream.will(answer);
-            let events = Events::of(streamed(world).await).rest().await;
-            world.upstream.saw().await;
+            server.upstream.enqueue(response);
+            let events = Events::new(streamed(server).await).read_all().await;
+            server.upstream.received().await;
             assert_eq!((events.len(), events[3].as_str()), (4, "data: [DONE]"), "{events:#?}");
-            let [first, last, cost] = [0, 1, 2].map(|at| data(&events[at]));
+            let [first, last, cost] = [0, 1, 2].map(|at| event_data(&events[at]));
             for chunk in [&first, &last, &cost] {
                 let named = (&chunk["id"], &chunk["created"], &chunk["model"]);
                 assert_eq!(named, (&json!("up-1"), &json!(17), &json!(MODEL)), "{chunk}");
@@ -91,68 +93,68 @@ async fn a_whole_answer_becomes_the_stream_that_was_asked_for() {
             assert_eq!((&cost["choices"], &cost["usage"]), (&json!([]), &usage));
         }
 
-        world.upstream.will(Reply::new(200, &reply));
-        let ask = pb::StreamChatRequest { chat: grpc_hello().chat, ..pb::StreamChatRequest::default() };
-        let mut pieces = world.chat_client().await.stream_chat(ask).await.unwrap().into_inner();
+        server.upstream.enqueue(Reply::new(200, &reply));
+        let request = pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() };
+        let mut chunks = server.chat_client().await.stream_chat(request).await.unwrap().into_inner();
         let mut finished = Vec::new();
-        while let Some(piece) = soon("a piece", pieces.message()).await.unwrap() {
-            finished.push(piece.choices[0].finish_reason.clone());
+        while let Some(chunk) = within_timeout("a chunk", chunks.message()).await.unwrap() {
+            finished.push(chunk.choices[0].finish_reason.clone());
         }
         assert_eq!(finished, [None, Some("tool_calls".to_owned())]);
-        world.upstream.saw().await;
+        server.upstream.received().await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_failure_in_one_piece_is_one_before_the_first_byte_and_another_upstream_answers() {
-    let other = Upstream::start().await;
+    let other = FakeUpstream::start().await;
     over_both_hops_with(
-        |settings, _| route(settings, Some(&other)),
-        async |world| {
-            world.upstream.will(Reply::new(200, SLOW_DOWN));
-            other.will(Reply::saying(&["a"]));
-            let answer = streamed(world).await;
-            assert_eq!(answer.headers()["x-triptych-attempts"], "a=rate_limited,b=ok");
-            assert_eq!(Events::of(answer).rest().await.last().unwrap(), "data: [DONE]");
-            world.upstream.saw().await;
-            other.saw().await;
+        |settings, _| configure_targets(settings, Some(&other)),
+        async |server| {
+            server.upstream.enqueue(Reply::new(200, SLOW_DOWN));
+            other.enqueue(Reply::streamed_text(&["a"]));
+            let response = streamed(server).await;
+            assert_eq!(response.headers()["x-triptych-attempts"], "a=rate_limited,b=ok");
+            assert_eq!(Events::new(response).read_all().await.last().unwrap(), "data: [DONE]");
+            server.upstream.received().await;
+            other.received().await;
         },
     )
     .await;
-    over_both_hops(async |world| {
-        world.upstream.will(Reply::new(200, SLOW_DOWN));
-        let (status, error) = error_of(streamed(world).await).await;
+    over_both_hops(async |server| {
+        server.upstream.enqueue(Reply::new(200, SLOW_DOWN));
+        let (status, error) = error_body(streamed(server).await).await;
         assert_eq!((status.as_u16(), &error["code"]), (429, &json!("rate_limit_exceeded")));
         assert_eq!(error["message"], "slow down");
-        world.upstream.saw().await;
+        server.upstream.received().await;
 
-        let parts = REPLY.replace(r#""Hi""#, r#"[{"type":"text","text":"Hi"}]"#);
-        world.upstream.will(Reply::new(200, &parts));
-        let (status, error) = error_of(streamed(world).await).await;
+        let parts = COMPLETION.replace(r#""Hi""#, r#"[{"type":"text","text":"Hi"}]"#);
+        server.upstream.enqueue(Reply::new(200, &parts));
+        let (status, error) = error_body(streamed(server).await).await;
         assert_eq!((status.as_u16(), &error["code"]), (500, &json!("upstream_unreadable")), "{error}");
-        world.upstream.saw().await;
+        server.upstream.received().await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_stream_is_one_whatever_it_calls_itself() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for name in ["", "text/plain", "application/json", "Text/Event-Stream; charset=utf-8"] {
             for before in ["", "\n\n", ": hello\n\n", "\u{feff}", "event: x\n"] {
                 let gate = Gate::new();
-                let begun = Reply::file(name, b"").send(before).send(&content("a")).hold(&gate);
-                world.upstream.will(begun.send(&finish("stop")).send("data: [DONE]\n\n"));
-                let mut events = Events::of(streamed(world).await);
+                let begun = Reply::file(name, b"").send(before).send(&content_event("a")).wait_for(&gate);
+                server.upstream.enqueue(begun.send(&finish_event("stop")).send("data: [DONE]\n\n"));
+                let mut events = Events::new(streamed(server).await);
                 assert_eq!(
-                    data(&events.next().await.unwrap())["choices"][0]["delta"]["content"],
+                    event_data(&events.next().await.unwrap())["choices"][0]["delta"]["content"],
                     "a",
                     "{name} {before}"
                 );
                 gate.open();
-                assert_eq!(events.rest().await.last().unwrap(), "data: [DONE]", "{name} {before}");
-                world.upstream.saw().await;
+                assert_eq!(events.read_all().await.last().unwrap(), "data: [DONE]", "{name} {before}");
+                server.upstream.received().await;
             }
         }
     })

@@ -2,12 +2,12 @@
 
 mod dashscope;
 mod doubao;
-mod joined;
+mod idempotency;
 mod midjourney;
+mod multiple_providers;
 mod nano_banana;
 mod openai;
-mod outcome;
-mod several;
+mod provider_case;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;
@@ -16,14 +16,15 @@ use serde_json::{Value, json};
 use triptych_proto::v1 as pb;
 
 use crate::{
-    harness::{Events, World, data, error_of, over_both_hops, over_both_hops_with, soon},
-    upstream::Reply,
+    fake_upstream::Reply,
+    responses::{Events, error_body, event_data},
+    test_server::{TestServer, over_both_hops, over_both_hops_with, within_timeout},
 };
 
-async fn generate(world: &World, body: Value) -> Value {
-    let answer = world.post("/v1/images/generations", &body).await;
-    assert_eq!(answer.status(), StatusCode::OK);
-    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+async fn generate(server: &TestServer, body: Value) -> Value {
+    let response = server.post("/v1/images/generations", &body).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 
 fn decoded(item: &Value) -> Vec<u8> {
@@ -47,16 +48,16 @@ fn image_request(prompt: &str, size: &str) -> pb::ImageRequest {
 
 #[tokio::test]
 async fn both_doors_paint_the_same_picture() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let body = json!({"prompt": "A lighthouse", "size": "320x200", "seed": 7, "response_format": "b64_json"});
-        let rest = generate(world, body).await;
+        let rest = generate(server, body).await;
         assert!(rest["created"].is_i64() && rest["data"][0].get("url").is_none(), "{rest}");
         let rest = decoded(&rest["data"][0]);
-        let ask = pb::GenerateImagesRequest {
+        let request = pb::GenerateImagesRequest {
             image: Some(image_request("A lighthouse", "320x200")),
             ..pb::GenerateImagesRequest::default()
         };
-        let grpc = world.image_client().await.generate_images(ask).await.unwrap().into_inner();
+        let grpc = server.image_client().await.generate_images(request).await.unwrap().into_inner();
         assert_eq!(size(&rest), (320, 200));
         assert_eq!(grpc.pictures[0].data, rest);
     })
@@ -65,10 +66,10 @@ async fn both_doors_paint_the_same_picture() {
 
 #[tokio::test]
 async fn pictures_of_many_megabytes_fit_through_every_hop() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let body = json!({"prompt": "A crowd in the rain", "size": "2048x2048", "quality": "hd", "n": 2, "response_format": "b64_json"});
-        let answer = generate(world, body).await;
-        let pictures = [decoded(&answer["data"][0]), decoded(&answer["data"][1])];
+        let response = generate(server, body).await;
+        let pictures = [decoded(&response["data"][0]), decoded(&response["data"][1])];
         assert!(pictures.iter().all(|picture| size(picture) == (2048, 2048)) && pictures[0] != pictures[1]);
         // Together beyond what gRPC lets through unless it is told otherwise; else this would prove nothing.
         assert!(pictures.concat().len() > 6 << 20, "{} bytes", pictures.concat().len());
@@ -78,32 +79,32 @@ async fn pictures_of_many_megabytes_fit_through_every_hop() {
 
 #[tokio::test]
 async fn a_link_leads_to_the_picture_whole_in_part_and_by_its_tag() {
-    over_both_hops(async |world| {
-        let url = generate(world, json!({"prompt": "A pond", "size": "128x128"})).await["data"][0]["url"].clone();
-        let path = url.as_str().unwrap().strip_prefix(&world.url("")).unwrap().to_owned();
+    over_both_hops(async |server| {
+        let url = generate(server, json!({"prompt": "A pond", "size": "128x128"})).await["data"][0]["url"].clone();
+        let path = url.as_str().unwrap().strip_prefix(&server.url("")).unwrap().to_owned();
         let key = path.strip_prefix("/media/").unwrap().to_owned();
-        let whole = world.request(Method::GET, &path).send().await.unwrap();
+        let whole = server.request(Method::GET, &path).send().await.unwrap();
         let etag = whole.headers()["etag"].clone();
         assert_eq!(whole.headers()["content-type"], "image/png");
         let whole = whole.bytes().await.unwrap();
         assert_eq!(size(&whole), (128, 128));
 
-        let part = world.request(Method::GET, &path).header(RANGE, "bytes=10-19").send().await.unwrap();
+        let part = server.request(Method::GET, &path).header(RANGE, "bytes=10-19").send().await.unwrap();
         assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
         assert_eq!(part.headers()["content-range"], format!("bytes 10-19/{}", whole.len()));
         assert_eq!(part.bytes().await.unwrap(), whole.slice(10..20));
-        let tail = world.request(Method::GET, &path).header(RANGE, "bytes=-5").send().await.unwrap();
+        let tail = server.request(Method::GET, &path).header(RANGE, "bytes=-5").send().await.unwrap();
         assert_eq!(tail.bytes().await.unwrap(), whole.slice(whole.len() - 5..));
-        let beyond = world.request(Method::GET, &path).header(RANGE, "bytes=99999999-").send().await.unwrap();
+        let beyond = server.request(Method::GET, &path).header(RANGE, "bytes=99999999-").send().await.unwrap();
         assert_eq!(beyond.headers()["content-range"], format!("bytes */{}", whole.len()));
-        assert_eq!(error_of(beyond).await.0, StatusCode::RANGE_NOT_SATISFIABLE);
-        let known = world.request(Method::GET, &path).header("if-none-match", etag).send().await.unwrap();
+        assert_eq!(error_body(beyond).await.0, StatusCode::RANGE_NOT_SATISFIABLE);
+        let known = server.request(Method::GET, &path).header("if-none-match", etag).send().await.unwrap();
         assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
-        let head = world.request(Method::HEAD, &path).send().await.unwrap();
+        let head = server.request(Method::HEAD, &path).send().await.unwrap();
         assert_eq!(head.headers()["content-length"], whole.len().to_string());
 
-        let ask = pb::ReadMediaRequest { key, ..pb::ReadMediaRequest::default() };
-        let parts = world.media_client().await.read_media(ask).await.unwrap().into_inner();
+        let request = pb::ReadMediaRequest { key, ..pb::ReadMediaRequest::default() };
+        let parts = server.media_client().await.read_media(request).await.unwrap().into_inner();
         let bytes = parts
             .filter_map(async |part| match part.unwrap().part {
                 Some(pb::read_media_response::Part::Data(data)) => Some(data),
@@ -121,11 +122,11 @@ async fn a_link_leads_to_the_picture_whole_in_part_and_by_its_tag() {
 async fn links_begin_where_the_operator_says() {
     over_both_hops_with(
         |_, gateway| gateway.public_base_url = Some("https://ai.example.org".to_owned()),
-        async |world| {
-            let answer = generate(world, json!({"prompt": "A pond", "size": "64x64"})).await;
+        async |server| {
+            let response = generate(server, json!({"prompt": "A pond", "size": "64x64"})).await;
             assert!(
-                answer["data"][0]["url"].as_str().unwrap().starts_with("https://ai.example.org/media/"),
-                "{answer}"
+                response["data"][0]["url"].as_str().unwrap().starts_with("https://ai.example.org/media/"),
+                "{response}"
             );
         },
     )
@@ -134,10 +135,10 @@ async fn links_begin_where_the_operator_says() {
 
 #[tokio::test]
 async fn previews_come_before_the_picture_through_both_doors() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let body = json!({"prompt": "A harbour", "size": "128x128", "seed": 7, "stream": true, "partial_images": 2});
-        let events = Events::of(world.post("/v1/images/generations", &body).await).rest().await;
-        let told: Vec<Value> = events.iter().map(|event| data(event.split_once('\n').unwrap().1)).collect();
+        let events = Events::new(server.post("/v1/images/generations", &body).await).read_all().await;
+        let told: Vec<Value> = events.iter().map(|event| event_data(event.split_once('\n').unwrap().1)).collect();
         let kinds: Vec<_> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
         let (preview, completed) = ("image_generation.partial_image", "image_generation.completed");
         assert_eq!(kinds, [preview, preview, completed]);
@@ -145,12 +146,13 @@ async fn previews_come_before_the_picture_through_both_doors() {
             assert!(text.starts_with(&format!("event: {}\n", event["type"].as_str().unwrap())), "{text:.80}");
             assert_eq!(size(&decoded(event)), (128, 128));
         }
-        let ask = pb::StreamImagesRequest {
+        let request = pb::StreamImagesRequest {
             image: Some(image_request("A harbour", "128x128")),
             partial_images: 2,
             ..pb::StreamImagesRequest::default()
         };
-        let events: Vec<_> = world.image_client().await.stream_images(ask).await.unwrap().into_inner().collect().await;
+        let events: Vec<_> =
+            server.image_client().await.stream_images(request).await.unwrap().into_inner().collect().await;
         let last = events.into_iter().map(Result::unwrap).next_back().unwrap().event.unwrap();
         let pb::stream_images_response::Event::Finished(finished) = last else { panic!("{last:?}") };
         assert_eq!(finished.picture.unwrap().data, decoded(&told[2]));
@@ -160,17 +162,17 @@ async fn previews_come_before_the_picture_through_both_doors() {
 
 #[tokio::test]
 async fn an_edit_comes_as_a_form() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let body = json!({"prompt": "A barn", "size": "128x96", "response_format": "b64_json"});
-        let barn = decoded(&generate(world, body).await["data"][0]);
+        let barn = decoded(&generate(server, body).await["data"][0]);
         let mut form = b"--X\r\ncontent-disposition: form-data; name=\"prompt\"\r\n\r\nin the snow\r\n".to_vec();
         form.extend(b"--X\r\ncontent-disposition: form-data; name=\"response_format\"\r\n\r\nb64_json\r\n");
         form.extend(b"--X\r\ncontent-disposition: form-data; name=\"image\"; filename=\"upload\"\r\ncontent-type: application/octet-stream\r\n\r\n");
         form.extend(&barn);
         form.extend(b"\r\n--X--\r\n");
-        let request = world.request(Method::POST, "/v1/images/edits").header("content-type", "multipart/form-data; boundary=X");
-        let answer = soon("the edit", request.body(form).send()).await.unwrap();
-        let edited: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let request = server.request(Method::POST, "/v1/images/edits").header("content-type", "multipart/form-data; boundary=X");
+        let response = within_timeout("the edit", request.body(form).send()).await.unwrap();
+        let edited: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
         let edited = decoded(&edited["data"][0]);
         assert!(size(&edited) == (128, 96) && edited != barn);
     })
@@ -179,14 +181,14 @@ async fn an_edit_comes_as_a_form() {
 
 #[tokio::test]
 async fn the_faults_on_request_reach_the_caller_as_themselves() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (fault, status, code) in [
             ("429", 429, "rate_limit_exceeded"),
             ("500", 502, "upstream_unavailable"),
             ("refused", 400, "content_policy_violation"),
         ] {
             let body = json!({"prompt": "x", "model": format!("offline-image-fault-{fault}")});
-            let (got, error) = error_of(world.post("/v1/images/generations", &body).await).await;
+            let (got, error) = error_body(server.post("/v1/images/generations", &body).await).await;
             assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
         }
     })
@@ -197,21 +199,21 @@ async fn the_faults_on_request_reach_the_caller_as_themselves() {
 async fn an_edit_may_name_its_picture_by_an_address_which_is_fetched_without_anybodys_key() {
     over_both_hops_with(
         |settings, _| settings.media.fetch_private_addresses = true,
-        async |world| {
-            let picture = generate(world, json!({"prompt": "A barn", "size": "64x48", "response_format": "b64_json"}));
+        async |server| {
+            let picture = generate(server, json!({"prompt": "A barn", "size": "64x48", "response_format": "b64_json"}));
             let picture = decoded(&picture.await["data"][0]);
-            world.upstream.will_at("/barn?x=1", Reply::file("image/png", &picture));
-            let images = json!([{"image_url": world.upstream.url("/barn?x=1")}]);
+            server.upstream.enqueue_at("/barn?x=1", Reply::file("image/png", &picture));
+            let images = json!([{"image_url": server.upstream.url("/barn?x=1")}]);
             let body = json!({"prompt": "in the snow", "images": images, "response_format": "b64_json", "keep_original": true});
-            let answer = world.post("/v1/images/edits", &body).await;
-            let edited: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+            let response = server.post("/v1/images/edits", &body).await;
+            let edited: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
             assert_eq!(size(&decoded(&edited["data"][0])), (64, 48));
             let original = edited["data"][0]["original_url"].as_str().unwrap();
-            let path = original.strip_prefix(&world.url("")).unwrap();
-            let kept = world.request(Method::GET, path).send().await.unwrap().bytes().await.unwrap();
+            let path = original.strip_prefix(&server.url("")).unwrap();
+            let kept = server.request(Method::GET, path).send().await.unwrap().bytes().await.unwrap();
             assert_eq!(kept, decoded(&edited["data"][0]), "nothing had to be done to it");
-            let seen = world.upstream.saw().await;
-            assert_eq!((seen.path.as_str(), seen.header("authorization")), ("/barn?x=1", None));
+            let received = server.upstream.received().await;
+            assert_eq!((received.path.as_str(), received.header("authorization")), ("/barn?x=1", None));
         },
     )
     .await;

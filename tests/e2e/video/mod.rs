@@ -9,11 +9,14 @@ use tonic::Code;
 use tonic_types::StatusExt;
 use triptych_proto::v1::{self as pb, download_video_response::Part, video::State};
 
-use crate::harness::{Events, World, data, error_of, over_both_hops, soon};
+use crate::{
+    responses::{Events, error_body, event_data},
+    test_server::{TestServer, over_both_hops, within_timeout},
+};
 
-async fn json_of(answer: reqwest::Response) -> Value {
-    let status = answer.status();
-    let text = answer.text().await.unwrap();
+async fn json_of(response: reqwest::Response) -> Value {
+    let status = response.status();
+    let text = response.text().await.unwrap();
     assert_eq!(status, StatusCode::OK, "{text}");
     serde_json::from_str(&text).unwrap()
 }
@@ -23,25 +26,25 @@ fn small(prompt: &str) -> Value {
     json!({"prompt": prompt, "size": "160x96", "seconds": 1})
 }
 
-async fn create(world: &World, body: &Value) -> String {
-    json_of(world.post("/v1/videos", body).await).await["id"].as_str().unwrap().to_owned()
+async fn create(server: &TestServer, body: &Value) -> String {
+    json_of(server.post("/v1/videos", body).await).await["id"].as_str().unwrap().to_owned()
 }
 
 /// Follows a clip through its events and gives the final snapshot.
-async fn finished(world: &World, id: &str) -> Value {
-    let watch = world.request(Method::GET, &format!("/v1/videos/{id}/events")).send().await.unwrap();
-    let events = soon("the clip", Events::of(watch).rest()).await;
+async fn finished(server: &TestServer, id: &str) -> Value {
+    let watch = server.request(Method::GET, &format!("/v1/videos/{id}/events")).send().await.unwrap();
+    let events = within_timeout("the clip", Events::new(watch).read_all()).await;
     snapshot(events.last().unwrap())
 }
 
 fn snapshot(event: &str) -> Value {
-    data(event.lines().find(|line| line.starts_with("data: ")).unwrap())
+    event_data(event.lines().find(|line| line.starts_with("data: ")).unwrap())
 }
 
 #[tokio::test]
 async fn a_clip_looks_the_same_from_every_side() {
-    over_both_hops(async |world| {
-        let created = json_of(world.post("/v1/videos", &small("Pan left")).await).await;
+    over_both_hops(async |server| {
+        let created = json_of(server.post("/v1/videos", &small("Pan left")).await).await;
         let id = created["id"].as_str().unwrap();
         for member in [
             "id",
@@ -65,38 +68,38 @@ async fn a_clip_looks_the_same_from_every_side() {
             (&json!("video"), &json!("1"), &json!("160x96"))
         );
 
-        let mut client = world.video_client().await;
+        let mut client = server.video_client().await;
         let watched = client.watch_video(pb::WatchVideoRequest { id: id.to_owned() }).await.unwrap().into_inner();
-        let watched: Vec<_> = soon("the clip", watched.collect()).await;
-        let snapshots: Vec<pb::Video> = watched.into_iter().map(|answer| answer.unwrap().video.unwrap()).collect();
+        let watched: Vec<_> = within_timeout("the clip", watched.collect()).await;
+        let snapshots: Vec<pb::Video> = watched.into_iter().map(|response| response.unwrap().video.unwrap()).collect();
         assert!(snapshots.iter().map(|clip| clip.progress_percent).is_sorted());
         assert!(snapshots.iter().map(|clip| clip.revision).is_sorted_by(|a, b| a < b));
         let last = snapshots.last().unwrap();
         assert_eq!((last.state(), last.progress_percent), (State::Succeeded, 100));
 
-        let done = finished(world, id).await;
-        assert_eq!(done, json_of(world.request(Method::GET, &format!("/v1/videos/{id}")).send().await.unwrap()).await);
+        let done = finished(server, id).await;
+        assert_eq!(done, json_of(server.request(Method::GET, &format!("/v1/videos/{id}")).send().await.unwrap()).await);
         assert_eq!((&done["status"], &done["progress"]), (&json!("completed"), &json!(100)));
 
         let content = format!("/v1/videos/{id}/content");
-        let whole = world.request(Method::GET, &content).send().await.unwrap();
+        let whole = server.request(Method::GET, &content).send().await.unwrap();
         assert_eq!(whole.headers()["content-type"], "video/mp4");
         let whole = whole.bytes().await.unwrap();
         assert_eq!(&whole[4..8], b"ftyp");
-        let link = done["video_url"].as_str().unwrap().strip_prefix(&world.url("")).unwrap();
-        assert_eq!(world.request(Method::GET, link).send().await.unwrap().bytes().await.unwrap(), whole);
-        let part = world.request(Method::GET, &content).header(RANGE, "bytes=4-7").send().await.unwrap();
+        let link = done["video_url"].as_str().unwrap().strip_prefix(&server.url("")).unwrap();
+        assert_eq!(server.request(Method::GET, link).send().await.unwrap().bytes().await.unwrap(), whole);
+        let part = server.request(Method::GET, &content).header(RANGE, "bytes=4-7").send().await.unwrap();
         assert_eq!(
             (part.status(), part.bytes().await.unwrap().as_ref()),
             (StatusCode::PARTIAL_CONTENT, b"ftyp".as_slice())
         );
-        let ask = pb::DownloadVideoRequest {
+        let request = pb::DownloadVideoRequest {
             id: id.to_owned(),
             offset: 4,
             length: Some(1000),
             ..pb::DownloadVideoRequest::default()
         };
-        let parts = client.download_video(ask).await.unwrap().into_inner();
+        let parts = client.download_video(request).await.unwrap().into_inner();
         let bytes = parts
             .filter_map(async |part| match part.unwrap().part {
                 Some(Part::Data(data)) => Some(data),
@@ -107,11 +110,11 @@ async fn a_clip_looks_the_same_from_every_side() {
             .concat();
         assert_eq!(bytes, whole[4..1004]);
 
-        let gone = json_of(world.request(Method::DELETE, &format!("/v1/videos/{id}")).send().await.unwrap()).await;
+        let gone = json_of(server.request(Method::DELETE, &format!("/v1/videos/{id}")).send().await.unwrap()).await;
         assert_eq!(gone, json!({"id": id, "object": "video.deleted", "deleted": true}));
         for path in [format!("/v1/videos/{id}"), content, link.to_owned()] {
             assert_eq!(
-                error_of(world.request(Method::GET, &path).send().await.unwrap()).await.0,
+                error_body(server.request(Method::GET, &path).send().await.unwrap()).await.0,
                 StatusCode::NOT_FOUND
             );
         }
@@ -126,26 +129,26 @@ async fn a_clip_looks_the_same_from_every_side() {
 
 #[tokio::test]
 async fn a_create_is_not_repeated_under_its_key_through_whichever_door() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let post = |body: Value| {
-            let request = world.request(Method::POST, "/v1/videos").header("content-type", "application/json");
+            let request = server.request(Method::POST, "/v1/videos").header("content-type", "application/json");
             request.header("idempotency-key", "once").body(body.to_string()).send()
         };
         let first = json_of(post(small("Pan left")).await.unwrap()).await;
         let again = json_of(post(small("Pan left")).await.unwrap()).await;
         assert_eq!(first["id"], again["id"]);
-        let ask = pb::CreateVideoRequest {
+        let request = pb::CreateVideoRequest {
             prompt: "Pan left".to_owned(),
             size: "160x96".to_owned(),
             duration_seconds: Some(1),
             idempotency_key: "once".to_owned(),
             ..pb::CreateVideoRequest::default()
         };
-        let grpc = world.video_client().await.create_video(ask).await.unwrap().into_inner().video.unwrap();
+        let grpc = server.video_client().await.create_video(request).await.unwrap().into_inner().video.unwrap();
         assert_eq!(first["id"], grpc.id);
         let other = post(small("Pan right")).await.unwrap();
         assert_eq!(other.headers()["x-should-retry"], "false");
-        let (status, error) = error_of(other).await;
+        let (status, error) = error_body(other).await;
         assert_eq!((status, &error["code"]), (StatusCode::CONFLICT, &json!("idempotency_conflict")));
     })
     .await;
@@ -153,24 +156,24 @@ async fn a_create_is_not_repeated_under_its_key_through_whichever_door() {
 
 #[tokio::test]
 async fn a_clip_that_is_cancelled_ends_everywhere_and_for_good() {
-    over_both_hops(async |world| {
-        let id = create(world, &json!({"prompt": "Waves", "size": "1920x1080", "seconds": 60})).await;
+    over_both_hops(async |server| {
+        let id = create(server, &json!({"prompt": "Waves", "size": "1920x1080", "seconds": 60})).await;
         let path = format!("/v1/videos/{id}");
-        let early = world.request(Method::GET, &format!("{path}/content")).send().await.unwrap();
-        let (status, error) = error_of(early).await;
+        let early = server.request(Method::GET, &format!("{path}/content")).send().await.unwrap();
+        let (status, error) = error_body(early).await;
         assert_eq!((status, &error["code"]), (StatusCode::BAD_REQUEST, &json!("video_not_ready")));
-        let poll = world.request(Method::GET, &path).send().await.unwrap();
+        let poll = server.request(Method::GET, &path).send().await.unwrap();
         let hint: u64 = poll.headers()["openai-poll-after-ms"].to_str().unwrap().parse().unwrap();
         assert!((1..=60_000).contains(&hint), "{hint}");
 
-        let watch = Events::of(world.request(Method::GET, &format!("{path}/events")).send().await.unwrap());
-        let cancelled = json_of(world.request(Method::POST, &format!("{path}/cancel")).send().await.unwrap()).await;
+        let watch = Events::new(server.request(Method::GET, &format!("{path}/events")).send().await.unwrap());
+        let cancelled = json_of(server.request(Method::POST, &format!("{path}/cancel")).send().await.unwrap()).await;
         assert_eq!((&cancelled["status"], &cancelled["error"]["code"]), (&json!("failed"), &json!("cancelled")));
-        let last = soon("the end of the events", watch.rest()).await;
+        let last = within_timeout("the end of the events", watch.read_all()).await;
         assert_eq!(snapshot(last.last().unwrap())["status"], "failed");
-        let again = world.video_client().await.cancel_video(pb::CancelVideoRequest { id }).await.unwrap().into_inner();
+        let again = server.video_client().await.cancel_video(pb::CancelVideoRequest { id }).await.unwrap().into_inner();
         assert_eq!(again.video.unwrap().state(), State::Cancelled);
-        let polled = world.request(Method::GET, &path).send().await.unwrap();
+        let polled = server.request(Method::GET, &path).send().await.unwrap();
         assert!(!polled.headers().contains_key("openai-poll-after-ms"));
     })
     .await;
@@ -178,14 +181,14 @@ async fn a_clip_that_is_cancelled_ends_everywhere_and_for_good() {
 
 #[tokio::test]
 async fn who_comes_back_to_the_events_is_not_told_the_same_twice() {
-    over_both_hops(async |world| {
-        let id = create(world, &small("Clouds")).await;
-        finished(world, &id).await;
+    over_both_hops(async |server| {
+        let id = create(server, &small("Clouds")).await;
+        finished(server, &id).await;
         let watch = |seen: &str| {
-            let request = world.request(Method::GET, &format!("/v1/videos/{id}/events"));
+            let request = server.request(Method::GET, &format!("/v1/videos/{id}/events"));
             request.header("last-event-id", seen).send()
         };
-        let events = Events::of(watch("0").await.unwrap()).rest().await;
+        let events = Events::new(watch("0").await.unwrap()).read_all().await;
         assert_eq!(events.len(), 1);
         let seen = events[0].lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
         assert_eq!(watch(seen).await.unwrap().status(), StatusCode::NO_CONTENT);
@@ -195,18 +198,18 @@ async fn who_comes_back_to_the_events_is_not_told_the_same_twice() {
 
 #[tokio::test]
 async fn a_remix_starts_from_the_first_ones_settings() {
-    over_both_hops(async |world| {
-        let id = create(world, &small("Pan left")).await;
-        finished(world, &id).await;
-        let remix = json_of(world.post(&format!("/v1/videos/{id}/remix"), &json!({"prompt": "Zoom in"})).await).await;
+    over_both_hops(async |server| {
+        let id = create(server, &small("Pan left")).await;
+        finished(server, &id).await;
+        let remix = json_of(server.post(&format!("/v1/videos/{id}/remix"), &json!({"prompt": "Zoom in"})).await).await;
         assert_eq!((&remix["remixed_from_video_id"], &remix["prompt"]), (&json!(id), &json!("Zoom in")));
         assert_eq!((&remix["size"], &remix["seconds"]), (&json!("160x96"), &json!("1")));
-        let done = finished(world, remix["id"].as_str().unwrap()).await;
+        let done = finished(server, remix["id"].as_str().unwrap()).await;
         assert_eq!(done["status"], "completed");
-        let listed = json_of(world.request(Method::GET, "/v1/videos?limit=1").send().await.unwrap()).await;
+        let listed = json_of(server.request(Method::GET, "/v1/videos?limit=1").send().await.unwrap()).await;
         assert_eq!((&listed["data"][0]["id"], &listed["has_more"]), (&remix["id"], &json!(true)));
         let next = format!("/v1/videos?limit=1&after={}", listed["last_id"].as_str().unwrap());
-        let listed = json_of(world.request(Method::GET, &next).send().await.unwrap()).await;
+        let listed = json_of(server.request(Method::GET, &next).send().await.unwrap()).await;
         assert_eq!((&listed["data"][0]["id"], &listed["has_more"]), (&json!(id), &json!(false)));
     })
     .await;
@@ -214,11 +217,11 @@ async fn a_remix_starts_from_the_first_ones_settings() {
 
 #[tokio::test]
 async fn a_clip_that_fails_is_a_normal_answer_with_its_reason() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let mut body = small("Pan left");
         body["model"] = json!("offline-video-fault-fails");
-        let id = create(world, &body).await;
-        let failed = finished(world, &id).await;
+        let id = create(server, &body).await;
+        let failed = finished(server, &id).await;
         assert_eq!(failed["status"], "failed");
         assert!(failed["error"]["code"].is_string() && failed["error"]["message"].is_string(), "{failed}");
         let progress = failed["progress"].as_u64().unwrap();
@@ -229,16 +232,16 @@ async fn a_clip_that_fails_is_a_normal_answer_with_its_reason() {
 
 #[tokio::test]
 async fn a_watcher_who_leaves_does_not_end_the_clip() {
-    over_both_hops(async |world| {
-        let id = create(world, &small("Pan left")).await;
-        let mut client = world.video_client().await;
+    over_both_hops(async |server| {
+        let id = create(server, &small("Pan left")).await;
+        let mut client = server.video_client().await;
         let mut watch = client.watch_video(pb::WatchVideoRequest { id: id.clone() }).await.unwrap().into_inner();
-        soon("the first snapshot", watch.next()).await.unwrap().unwrap();
+        within_timeout("the first snapshot", watch.next()).await.unwrap().unwrap();
         drop(watch);
         let mut short = tonic::Request::new(pb::WatchVideoRequest { id: id.clone() });
         short.set_timeout(Duration::from_millis(1));
         drop(client.watch_video(short).await);
-        assert_eq!(finished(world, &id).await["status"], "completed");
+        assert_eq!(finished(server, &id).await["status"], "completed");
     })
     .await;
 }

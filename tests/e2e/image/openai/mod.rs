@@ -1,8 +1,8 @@
-//! An OpenAI-compatible images upstream behind both doors: what it answers, what it is asked, and how it fails.
+//! An OpenAI-compatible images upstream behind both doors: what it responses, what it is asked, and how it fails.
 
-mod messages;
-mod streams;
-mod trouble;
+mod failures;
+mod large_responses;
+mod streaming;
 
 use std::collections::BTreeSet;
 
@@ -13,33 +13,34 @@ use triptych_proto::v1 as pb;
 
 use super::{
     decoded,
-    outcome::{Fixtures, GENERATIONS, Outcome, Played, ask, fails, json_of, makes},
+    provider_case::{Fixtures, GENERATIONS, Outcome, ProviderCase, fails, generate_request, json_body, succeeds},
     size,
 };
 use crate::{
-    harness::{World, error_of, over_both_hops_with, soon},
-    upstream::{Reply, Seen},
+    fake_upstream::{ReceivedRequest, Reply},
+    responses::error_body,
+    test_server::{TestServer, over_both_hops_with, within_timeout},
 };
 
-const PLAYED: Played = Played { model: "gpt-image-1", path: GENERATIONS, key: "upstream-secret" };
+const PROVIDER: ProviderCase = ProviderCase { model: "gpt-image-1", path: GENERATIONS, key: "upstream-secret" };
 const EDITS: &str = "/v1/images/edits";
 
 fn partly(failure: &str) -> Outcome {
-    Outcome { failures: vec![failure.to_owned()], ..makes(1, 0) }
+    Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 0) }
 }
 
-/// The model that is asked for so many pictures, the answer, and what becomes of it.
+/// The model that is asked for so many pictures, the response, and what becomes of it.
 fn table() -> Vec<(&'static str, u32, &'static str, Outcome)> {
     let revised = "A small boat on a wide lake, at dawn.".to_owned();
     vec![
-        ("gpt-image-1", 1, "gpt-image.json", makes(1, 1084)),
-        ("gpt-image-1", 2, "gpt-image-two.json", makes(2, 1084)),
-        ("dall-e-3", 1, "dall-e-3.json", Outcome { revised, ..makes(1, 0) }),
-        ("local", 1, "compatible-jpeg.json", makes(1, 0)),
-        ("local", 1, "compatible-webp-unpadded.json", makes(1, 0)),
+        ("gpt-image-1", 1, "gpt-image.json", succeeds(1, 1084)),
+        ("gpt-image-1", 2, "gpt-image-two.json", succeeds(2, 1084)),
+        ("dall-e-3", 1, "dall-e-3.json", Outcome { revised, ..succeeds(1, 0) }),
+        ("local", 1, "compatible-jpeg.json", succeeds(1, 0)),
+        ("local", 1, "compatible-webp-unpadded.json", succeeds(1, 0)),
         ("local", 2, "one-failed.json", partly("content_policy_violation")),
         ("local", 2, "fewer.json", partly("upstream_unreadable")),
-        ("local", 1, "gpt-image-two.json", makes(1, 1084)),
+        ("local", 1, "gpt-image-two.json", succeeds(1, 1084)),
         ("local", 1, "moderation.400.json", fails("content_policy_violation")),
         ("dall-e-3", 1, "content-policy.400.json", fails("content_policy_violation")),
         ("local", 1, "size.400.json", fails("upstream_refused")),
@@ -76,33 +77,33 @@ fn fixtures() -> Fixtures {
     Fixtures::of("openai")
 }
 
-pub(super) fn fixture(world: &World, name: &str) -> String {
-    fixtures().text(world, name)
+pub(super) fn fixture(server: &TestServer, name: &str) -> String {
+    fixtures().text(server, name)
 }
 
-pub(super) fn reply(world: &World, name: &str) -> Reply {
-    fixtures().reply(world, name)
+pub(super) fn reply(server: &TestServer, name: &str) -> Reply {
+    fixtures().reply(server, name)
 }
 
 /// Connects the scripted upstream for pictures as well.
-pub(super) fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+pub(super) fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::Openai;
     settings.image.openai.base_url.clone_from(&settings.chat.base_url);
-    settings.image.openai.api_key = Some(PLAYED.key.into());
+    settings.image.openai.api_key = Some(PROVIDER.key.into());
     settings.image.openai.models =
         ["gpt-image-1", "gpt-image-2", "dall-e-3", "dall-e-2", "local"].map(String::from).into();
 }
 
-pub(super) async fn over_both_hops(test: impl AsyncFn(&World)) {
-    over_both_hops_with(connected, test).await;
+pub(super) async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
+    over_both_hops_with(configure, test).await;
 }
 
 #[tokio::test]
 async fn every_answer_becomes_the_same_at_both_doors() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (model, n, name, expected) in table() {
-            let turns = || vec![(GENERATIONS.to_owned(), reply(world, name))];
-            Played { model, ..PLAYED }.at_both_doors(world, n, name, turns, &expected).await;
+            let exchanges = || vec![(GENERATIONS.to_owned(), reply(server, name))];
+            ProviderCase { model, ..PROVIDER }.assert_outcome(server, n, name, exchanges, &expected).await;
         }
     })
     .await;
@@ -140,33 +141,33 @@ async fn each_generation_of_the_api_is_asked_in_its_own_words() {
                    "output_format": "jpeg", "output_compression": 80, "seed": 7, "user": "u", "moderation": "low"}),
         ),
     ];
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for (model, expected) in &rows {
-            world.upstream.will_at(GENERATIONS, reply(world, "gpt-image.json"));
+            server.upstream.enqueue_at(GENERATIONS, reply(server, "gpt-image.json"));
             let mut asked = asked.clone();
             asked["model"] = json!(model);
-            let made = json_of(world.post(GENERATIONS, &asked).await).await;
+            let made = json_body(server.post(GENERATIONS, &asked).await).await;
             let made = decoded(&made["data"][0]);
             assert_eq!((size(&made), &made[..2]), ((600, 1000), &[0xff, 0xd8][..]), "{model}");
-            let seen = world.upstream.saw().await;
-            assert_eq!(seen.header("authorization"), Some("bearer upstream-secret"));
+            let received = server.upstream.received().await;
+            assert_eq!(received.header("authorization"), Some("bearer upstream-secret"));
             let mut expected = expected.clone();
             (expected["model"], expected["prompt"]) = (json!(model), json!("a boat"));
-            assert_eq!(seen.json(), expected, "{model}");
+            assert_eq!(received.json(), expected, "{model}");
         }
         let clear = json!({"model": "dall-e-3", "prompt": "x", "background": "transparent"});
-        let (status, error) = error_of(world.post(GENERATIONS, &clear).await).await;
+        let (status, error) = error_body(server.post(GENERATIONS, &clear).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("background")));
     })
     .await;
 }
 
 /// The parts of a form: name, file name, content.
-fn parts(seen: &Seen) -> Vec<(String, String, Vec<u8>)> {
-    let boundary = seen.header("content-type").unwrap().split_once("boundary=").unwrap().1.to_owned();
+fn parts(received: &ReceivedRequest) -> Vec<(String, String, Vec<u8>)> {
+    let boundary = received.header("content-type").unwrap().split_once("boundary=").unwrap().1.to_owned();
     let delimiter = format!("--{boundary}\r\n").into_bytes();
     let end = format!("--{boundary}--\r\n").into_bytes();
-    let body = seen.body.strip_suffix(end.as_slice()).unwrap();
+    let body = received.body.strip_suffix(end.as_slice()).unwrap();
     let starts: Vec<_> = (0..body.len()).filter(|&at| body[at..].starts_with(&delimiter)).collect();
     let ends = starts.iter().skip(1).copied().chain([body.len()]);
     let part = |(start, end): (&usize, usize)| {
@@ -200,18 +201,18 @@ fn input(bytes: Vec<u8>) -> pb::MediaInput {
 
 #[tokio::test]
 async fn an_edit_goes_as_a_form_with_its_pictures_and_its_mask() {
-    over_both_hops(async |world| {
-        world.upstream.will_at(EDITS, reply(world, "gpt-image-edit.json"));
-        let mut request = ask("gpt-image-1", 1, "400x600");
+    over_both_hops(async |server| {
+        server.upstream.enqueue_at(EDITS, reply(server, "gpt-image-edit.json"));
+        let mut request = generate_request("gpt-image-1", 1, "400x600");
         let image = request.image.as_mut().unwrap();
         image.pictures = vec![input(png(40, 60)), input(png(8, 8))];
         image.mask = Some(input(mask(40, 60)));
         image.extra_json = r#"{"input_fidelity":"high","list":[1,2]}"#.to_owned();
-        let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        let made = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
         assert_eq!(size(&made.pictures[0].data), (400, 600));
         let usage = made.usage.unwrap();
         assert_eq!((usage.input_tokens, usage.input_image_tokens, usage.total_tokens), (351, 323, 1407));
-        let told = parts(&world.upstream.saw().await);
+        let told = parts(&server.upstream.received().await);
         let texts: Vec<_> = told.iter().filter(|(_, file, _)| file.is_empty()).collect();
         let texts: Vec<_> =
             texts.iter().map(|(name, _, text)| (name.as_str(), std::str::from_utf8(text).unwrap())).collect();
@@ -235,7 +236,7 @@ async fn an_edit_goes_as_a_form_with_its_pictures_and_its_mask() {
             request
         };
         for (model, code) in [("dall-e-3", tonic::Code::Unimplemented), ("dall-e-2", tonic::Code::InvalidArgument)] {
-            let status = world.image_client().await.generate_images(refused(&request, model)).await.unwrap_err();
+            let status = server.image_client().await.generate_images(refused(&request, model)).await.unwrap_err();
             assert_eq!(status.code(), code, "{model}: {status:?}");
         }
     })
@@ -244,16 +245,16 @@ async fn an_edit_goes_as_a_form_with_its_pictures_and_its_mask() {
 
 #[tokio::test]
 async fn one_picture_a_call_becomes_several_calls_and_one_refusal_is_told_beside_the_pictures() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         for name in ["dall-e-3.json", "content-policy.400.json", "dall-e-3.json"] {
-            world.upstream.will_at(GENERATIONS, reply(world, name));
+            server.upstream.enqueue_at(GENERATIONS, reply(server, name));
         }
         let body = json!({"model": "dall-e-3", "prompt": "x", "n": 3, "size": "64x64", "response_format": "b64_json"});
-        let made = json_of(world.post(GENERATIONS, &body).await).await;
+        let made = json_body(server.post(GENERATIONS, &body).await).await;
         assert_eq!(made["data"].as_array().unwrap().len(), 2);
         assert_eq!(made["failures"][0]["code"], "content_policy_violation");
         for _ in 0..3 {
-            assert!(world.upstream.saw().await.json().get("n").is_none());
+            assert!(server.upstream.received().await.json().get("n").is_none());
         }
     })
     .await;
@@ -261,43 +262,44 @@ async fn one_picture_a_call_becomes_several_calls_and_one_refusal_is_told_beside
 
 #[tokio::test]
 async fn a_link_is_followed_at_once_and_never_shown() {
-    over_both_hops(async |world| {
+    over_both_hops(async |server| {
         let picture = png(256, 256);
-        world.upstream.will_at(GENERATIONS, reply(world, "dall-e-2-link.json"));
-        world.upstream.will_at("/files/1.png?sig=a%2Fb", Reply::file("application/octet-stream", &picture));
+        server.upstream.enqueue_at(GENERATIONS, reply(server, "dall-e-2-link.json"));
+        server.upstream.enqueue_at("/files/1.png?sig=a%2Fb", Reply::file("application/octet-stream", &picture));
         let body = json!({"model": "dall-e-2", "prompt": "x", "size": "256x256"});
-        let made = json_of(world.post(GENERATIONS, &body).await).await;
+        let made = json_body(server.post(GENERATIONS, &body).await).await;
         let url = made["data"][0]["url"].as_str().unwrap();
-        let kept = world.request(Method::GET, url.strip_prefix(&world.url("")).unwrap()).send().await.unwrap();
+        let kept = server.request(Method::GET, url.strip_prefix(&server.url("")).unwrap()).send().await.unwrap();
         assert_eq!(kept.bytes().await.unwrap(), picture, "what is right already is kept byte for byte");
-        world.upstream.saw().await;
-        assert_eq!(world.upstream.saw().await.path, "/files/1.png?sig=a%2Fb");
+        server.upstream.received().await;
+        assert_eq!(server.upstream.received().await.path, "/files/1.png?sig=a%2Fb");
 
-        world.upstream.will_at(GENERATIONS, reply(world, "dall-e-2-link.json"));
-        world.upstream.will_at("/files/1.png?sig=a%2Fb", Reply::new(404, "expired"));
-        let (status, error) = error_of(world.post(GENERATIONS, &body).await).await;
+        server.upstream.enqueue_at(GENERATIONS, reply(server, "dall-e-2-link.json"));
+        server.upstream.enqueue_at("/files/1.png?sig=a%2Fb", Reply::new(404, "expired"));
+        let (status, error) = error_body(server.post(GENERATIONS, &body).await).await;
         assert_eq!((status.as_u16(), error["code"].as_str()), (500, Some("upstream_unreadable")), "{error}");
         assert!(!error.to_string().contains("files/1.png"), "{error}");
-        world.upstream.saw().await;
-        world.upstream.saw().await;
+        server.upstream.received().await;
+        server.upstream.received().await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn the_chosen_provider_is_the_default_and_the_built_in_engine_stays_reachable() {
-    over_both_hops(async |world| {
-        let models = json_of(world.request(Method::GET, "/v1/models").send().await.unwrap()).await;
+    over_both_hops(async |server| {
+        let models = json_body(server.request(Method::GET, "/v1/models").send().await.unwrap()).await;
         let ids: Vec<_> =
             models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
         assert!(ids.contains(&"dall-e-3") && ids.contains(&"offline-image"), "{ids:?}");
         let body =
             json!({"prompt": "a pond", "size": "64x64", "model": "offline-image", "response_format": "b64_json"});
-        assert_eq!(size(&decoded(&json_of(world.post(GENERATIONS, &body).await).await["data"][0])), (64, 64));
-        world.upstream.will_at(GENERATIONS, reply(world, "gpt-image.json"));
-        let made = json_of(soon("an answer", world.post(GENERATIONS, &json!({"prompt": "x"}))).await).await;
+        assert_eq!(size(&decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0])), (64, 64));
+        server.upstream.enqueue_at(GENERATIONS, reply(server, "gpt-image.json"));
+        let made =
+            json_body(within_timeout("a response", server.post(GENERATIONS, &json!({"prompt": "x"}))).await).await;
         assert!(made["data"][0]["url"].is_string());
-        assert_eq!(world.upstream.saw().await.json()["model"], "gpt-image-1");
+        assert_eq!(server.upstream.received().await.json()["model"], "gpt-image-1");
     })
     .await;
 }

@@ -9,54 +9,55 @@ use tonic_types::StatusExt;
 use triptych_proto::v1 as pb;
 
 use crate::{
-    harness::{Events, World, data, error_of, hello, over_both_hops_with, soon},
-    routing::grpc_hello,
-    upstream::{Meter, Reply, content},
+    chat::setup::grpc_chat_request,
+    fake_upstream::{ByteCounter, Reply, content_event},
+    responses::{Events, error_body, event_data},
+    test_server::{TestServer, chat_body, over_both_hops_with, within_timeout},
 };
 
-/// Long enough for a first piece on a busy machine, where one must come before; short enough to be waited for.
+/// Long enough for a first chunk on a busy machine, where one must come before; short enough to be waited for.
 const SHORT: Duration = Duration::from_millis(100);
 /// More than can be sent before any test is over.
 const ENDLESS: usize = usize::MAX / 2;
 
 /// The codes of the failures that a call ends in, by REST and by gRPC. `replied`: whether its upstream hears of it.
-async fn failures(world: &World, stream: bool, reply: &Reply, replied: bool) -> [String; 2] {
+async fn failures(server: &TestServer, stream: bool, reply: &Reply, replied: bool) -> [String; 2] {
     let heard = async || {
         if replied {
-            world.upstream.saw().await;
-            world.upstream.was_left().await;
+            server.upstream.received().await;
+            server.upstream.disconnected().await;
         }
     };
-    world.upstream.will(reply.clone());
-    let answer = world.chat(hello(&json!({"stream": stream}))).await;
-    let error = if answer.status() == 200 {
-        data(Events::of(answer).rest().await.last().unwrap())["error"].clone()
+    server.upstream.enqueue(reply.clone());
+    let response = server.chat(chat_body(&json!({"stream": stream}))).await;
+    let error = if response.status() == 200 {
+        event_data(Events::new(response).read_all().await.last().unwrap())["error"].clone()
     } else {
-        error_of(answer).await.1
+        error_body(response).await.1
     };
     heard().await;
 
-    world.upstream.will(reply.clone());
-    let status = soon("the failure", failure_by_grpc(world, stream)).await;
+    server.upstream.enqueue(reply.clone());
+    let status = within_timeout("the failure", failure_by_grpc(server, stream)).await;
     heard().await;
-    world.upstream.forget();
+    server.upstream.clear_replies();
     let reason = status.get_error_details().error_info().unwrap().reason.to_ascii_lowercase();
     [error["code"].as_str().unwrap().to_owned(), reason]
 }
 
-async fn failure_by_grpc(world: &World, stream: bool) -> Status {
-    let mut client = world.chat_client().await;
+async fn failure_by_grpc(server: &TestServer, stream: bool) -> Status {
+    let mut client = server.chat_client().await;
     if !stream {
-        return client.create_chat(grpc_hello()).await.unwrap_err();
+        return client.create_chat(grpc_chat_request()).await.unwrap_err();
     }
-    let ask = pb::StreamChatRequest { chat: grpc_hello().chat, ..pb::StreamChatRequest::default() };
-    let mut pieces = match client.stream_chat(ask).await {
-        Ok(answer) => answer.into_inner(),
+    let request = pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() };
+    let mut chunks = match client.stream_chat(request).await {
+        Ok(response) => response.into_inner(),
         Err(status) => return status,
     };
     loop {
-        match pieces.message().await {
-            Ok(piece) => assert!(piece.is_some(), "the stream ended as if it were complete"),
+        match chunks.message().await {
+            Ok(chunk) => assert!(chunk.is_some(), "the stream ended as if it were complete"),
             Err(status) => return status,
         }
     }
@@ -65,14 +66,14 @@ async fn failure_by_grpc(world: &World, stream: bool) -> Status {
 #[tokio::test]
 async fn an_upstream_that_holds_is_given_up_when_its_limit_has_passed() {
     type Limit = fn(&mut Settings);
-    let begun = || Reply::stream().send(&content("a"));
-    let pour = |reply: Reply| reply.pour(&": still here\n\n".repeat(100), ENDLESS, &Meter::default());
-    // the limit; and of each call what its upstream does, whether its answer is streamed, and that answer
+    let begun = || Reply::stream().send(&content_event("a"));
+    let pour = |reply: Reply| reply.flood(&": still here\n\n".repeat(100), ENDLESS, &ByteCounter::default());
+    // the limit; and of each call what its upstream does, whether its response is streamed, and that response
     let first_byte: (Limit, Vec<_>) = (
         |settings| settings.chat.first_byte_timeout = SHORT,
         vec![
-            ("no head", false, Reply::silence()),
-            ("no head of a stream", true, Reply::silence()),
+            ("no head", false, Reply::no_response()),
+            ("no head of a stream", true, Reply::no_response()),
             ("no body", false, Reply::new(200, "").stall()),
             ("half a body", false, Reply::new(200, "{").stall()),
             ("no event", true, Reply::stream().stall()),
@@ -89,9 +90,9 @@ async fn an_upstream_that_holds_is_given_up_when_its_limit_has_passed() {
     for (limit, rows) in [first_byte, idle, total] {
         let hops = over_both_hops_with(
             |settings, _| limit(settings),
-            async |world| {
+            async |server| {
                 for (what, stream, reply) in &rows {
-                    assert_eq!(failures(world, *stream, reply, true).await, ["upstream_timeout"; 2], "{what}");
+                    assert_eq!(failures(server, *stream, reply, true).await, ["upstream_timeout"; 2], "{what}");
                 }
             },
         );
@@ -109,9 +110,9 @@ async fn a_connection_that_does_not_come_about_is_given_up_and_the_upstream_told
             settings.chat.base_url = Some(base.parse().unwrap());
             settings.chat.connect_timeout = SHORT;
         },
-        async |world| {
+        async |server| {
             for stream in [false, true] {
-                let failures = failures(world, stream, &Reply::silence(), false).await;
+                let failures = failures(server, stream, &Reply::no_response(), false).await;
                 assert_eq!(failures, ["upstream_unavailable"; 2], "{stream}");
             }
         },
@@ -122,23 +123,24 @@ async fn a_connection_that_does_not_come_about_is_given_up_and_the_upstream_told
 /// Blank lines are read more slowly than they are sent, so the reader never has to wait for more.
 #[tokio::test]
 async fn an_upstream_that_never_pauses_and_says_nothing_is_held_to_the_limits() {
-    let flood = || Reply::stream().send(&content("a")).pour(&"\n".repeat(64 << 10), ENDLESS, &Meter::default());
+    let flood =
+        || Reply::stream().send(&content_event("a")).flood(&"\n".repeat(64 << 10), ENDLESS, &ByteCounter::default());
     let total = |settings: &mut Settings| settings.chat.total_timeout = SHORT * 3;
     over_both_hops_with(
         |settings, _| total(settings),
-        async |world| assert_eq!(failures(world, true, &flood(), true).await, ["upstream_timeout"; 2]),
+        async |server| assert_eq!(failures(server, true, &flood(), true).await, ["upstream_timeout"; 2]),
     )
     .await;
     over_both_hops_with(
         |_, _| (),
-        async |world| {
-            world.upstream.will(flood());
-            let request = world.request(reqwest::Method::POST, "/v1/chat/completions");
-            let request = request.header("x-request-timeout-ms", "500").body(hello(&json!({"stream": true})));
-            let events = Events::of(soon("an answer", request.send()).await.unwrap()).rest().await;
-            assert_eq!(data(events.last().unwrap())["error"]["code"], "upstream_timeout", "{events:#?}");
-            world.upstream.saw().await;
-            world.upstream.was_left().await;
+        async |server| {
+            server.upstream.enqueue(flood());
+            let request = server.request(reqwest::Method::POST, "/v1/chat/completions");
+            let request = request.header("x-request-timeout-ms", "500").body(chat_body(&json!({"stream": true})));
+            let events = Events::new(within_timeout("a response", request.send()).await.unwrap()).read_all().await;
+            assert_eq!(event_data(events.last().unwrap())["error"]["code"], "upstream_timeout", "{events:#?}");
+            server.upstream.received().await;
+            server.upstream.disconnected().await;
         },
     )
     .await;
