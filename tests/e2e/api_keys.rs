@@ -1,4 +1,4 @@
-//! Callers' keys: one question behind both doors.
+//! API keys: required over REST and gRPC once any is configured.
 
 use core_service::{chat::on_disconnect::OnDisconnect, config};
 use reqwest::{Method, RequestBuilder};
@@ -15,13 +15,13 @@ use crate::{
     test_server::{TestServer, chat_body, over_both_hops_with, within_timeout},
 };
 
-const SECRET: &str = "the-secret-of-team-a";
-const OTHER: &str = "the-secret-of-team-b";
+const SECRET_A: &str = "the-secret-of-team-a";
+const SECRET_B: &str = "the-secret-of-team-b";
 
 async fn with_keys(test: impl AsyncFn(&TestServer)) {
     over_both_hops_with(
         |settings, gateway| {
-            // On the test's own thread, whose log it can read.
+            // Serves on the test's thread, whose log it captures.
             gateway.threads = 0;
             let key = |name: &str, secret: &str| config::Key {
                 name: name.to_owned(),
@@ -29,8 +29,8 @@ async fn with_keys(test: impl AsyncFn(&TestServer)) {
                 ..config::Key::default()
             };
             settings.keys = vec![
-                config::Key { on_disconnect: Some(OnDisconnect::Continue), ..key("team-a", SECRET) },
-                key("team-b", OTHER),
+                config::Key { on_disconnect: Some(OnDisconnect::Continue), ..key("team-a", SECRET_A) },
+                key("team-b", SECRET_B),
             ];
         },
         test,
@@ -38,17 +38,18 @@ async fn with_keys(test: impl AsyncFn(&TestServer)) {
     .await;
 }
 
-fn showing<T>(secret: &str, message: T) -> Request<T> {
+/// Adds an API key to a gRPC request.
+fn with_key<T>(secret: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", format!("Bearer {secret}").parse().unwrap());
     request
 }
 
-async fn sent(request: RequestBuilder) -> reqwest::Response {
+async fn send(request: RequestBuilder) -> reqwest::Response {
     within_timeout("a response", request.send()).await.unwrap()
 }
 
-/// How a call with an empty message and no key ends, if it ends at once.
+/// Calls with an empty message and no key, and returns the status if the response has no messages.
 async fn empty_call(client: &reqwest::Client, server: &TestServer, path: &str) -> Option<Status> {
     let request = client.post(format!("http://{}{path}", server.grpc)).header("content-type", "application/grpc");
     let response = request.header("te", "trailers").body([0; 5].as_slice()).send().await.unwrap();
@@ -56,12 +57,12 @@ async fn empty_call(client: &reqwest::Client, server: &TestServer, path: &str) -
 }
 
 #[tokio::test]
-async fn every_endpoint_asks_for_a_key_but_those_of_operation_and_media() {
+async fn every_endpoint_requires_a_key_except_operations_and_media() {
     with_keys(async |server| {
-        let asking = rest_gateway::routes::ROUTES.iter().filter(|route| route.path.starts_with("/v1/"));
-        for route in asking {
+        let protected = rest_gateway::routes::ROUTES.iter().filter(|route| route.path.starts_with("/v1/"));
+        for route in protected {
             let path = route.path.replace("{*id}", "m").replace("{id}", "v").replace("{engine}", "m");
-            let ask = || {
+            let request = || {
                 let request = server.request(route.method.parse().unwrap(), &path);
                 if path == "/v1/images/edits" {
                     let request = request.header("content-type", "multipart/form-data; boundary=X");
@@ -77,84 +78,86 @@ async fn every_endpoint_asks_for_a_key_but_those_of_operation_and_media() {
                 };
                 request.header("content-type", "application/json").body(body)
             };
-            for (request, what) in [(ask(), "no key"), (ask().bearer_auth("wrong"), "a wrong key")] {
-                let response = sent(request).await;
+            for (request, case) in [(request(), "no key"), (request().bearer_auth("wrong"), "a wrong key")] {
+                let response = send(request).await;
                 let challenge = response.headers().get("www-authenticate").cloned();
                 let (status, error) = error_body(response).await;
-                let told = json!([error["type"], error["code"], error["param"]]);
-                assert_eq!(status, 401, "{path} with {what}: {error}");
+                let actual = json!([error["type"], error["code"], error["param"]]);
+                assert_eq!(status, 401, "{path} with {case}: {error}");
                 assert_eq!(challenge.unwrap(), "Bearer");
-                assert_eq!(told, json!(["invalid_request_error", "invalid_api_key", null]));
+                assert_eq!(actual, json!(["invalid_request_error", "invalid_api_key", null]));
                 assert!(!error.to_string().contains("wrong"), "{error}");
             }
         }
         for open in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
-            assert_eq!(sent(server.request(Method::GET, open)).await.status(), 200, "{open}");
+            assert_eq!(send(server.request(Method::GET, open)).await.status(), 200, "{open}");
         }
-        assert_eq!(sent(server.request(Method::GET, "/media/none.png")).await.status(), 404);
+        assert_eq!(send(server.request(Method::GET, "/media/none.png")).await.status(), 404);
     })
     .await;
 }
 
 #[tokio::test]
-async fn every_call_of_the_contract_asks_for_a_key_but_those_for_media() {
+async fn every_grpc_method_requires_a_key_except_media() {
     with_keys(async |server| {
         let contract = <prost_types::FileDescriptorSet as prost::Message>::decode(triptych_proto::DESCRIPTORS).unwrap();
         let services =
             contract.file.iter().flat_map(|file| file.service.iter().map(|service| (file.package(), service)));
         let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
-        let mut received = 0;
+        let mut methods = 0;
         for (package, service) in services.filter(|(package, _)| *package == "triptych.v1") {
             for method in &service.method {
                 let path = format!("/{package}.{}/{}", service.name(), method.name());
                 let response = within_timeout("a response", empty_call(&client, server, &path)).await;
-                let asked = response.as_ref().is_some_and(|status| status.code() == Code::Unauthenticated);
-                assert_eq!(asked, service.name() != "MediaService", "{path}: {response:?}");
-                received += 1;
+                let requires_key = response.as_ref().is_some_and(|status| status.code() == Code::Unauthenticated);
+                assert_eq!(requires_key, service.name() != "MediaService", "{path}: {response:?}");
+                methods += 1;
             }
         }
-        assert!(received > 15, "{received} calls");
+        assert!(methods > 15, "{methods} methods");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_known_key_opens_both_doors_and_stays_here() {
+async fn known_key_is_accepted_over_rest_and_grpc_and_not_forwarded() {
     with_keys(async |server| {
         server.upstream.enqueue(Reply::streamed_text(&["x"]));
-        let request = server.request(Method::POST, "/v1/chat/completions").bearer_auth(SECRET);
-        let response = sent(request.body(chat_body(&json!({"stream": true})))).await;
+        let request = server.request(Method::POST, "/v1/chat/completions").bearer_auth(SECRET_A);
+        let response = send(request.body(chat_body(&json!({"stream": true})))).await;
         assert_eq!(response.status(), 200);
         assert!(response.text().await.unwrap().ends_with("data: [DONE]\n\n"));
         let received = server.upstream.received().await;
         assert!(received.head.contains("authorization: bearer upstream-secret"), "{}", received.head);
-        assert!(!received.head.contains(SECRET) && !received.text().contains(SECRET), "{received:?}");
+        assert!(!received.head.contains(SECRET_A) && !received.text().contains(SECRET_A), "{received:?}");
 
         let mut models = server.model_client().await;
-        assert!(models.list_models(showing(SECRET, pb::ListModelsRequest::default())).await.is_ok());
-        let refused = models.list_models(showing("wrong", pb::ListModelsRequest::default())).await.unwrap_err();
+        assert!(models.list_models(with_key(SECRET_A, pb::ListModelsRequest::default())).await.is_ok());
+        let refused = models.list_models(with_key("wrong", pb::ListModelsRequest::default())).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated);
         assert_eq!(refused.get_details_error_info().unwrap().reason, "INVALID_API_KEY");
-        let listed = sent(server.request(Method::GET, "/v1/models").bearer_auth(OTHER)).await;
+        let listed = send(server.request(Method::GET, "/v1/models").bearer_auth(SECRET_B)).await;
         assert_eq!(listed.status(), 200);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_keys_own_rule_for_hanging_up_holds_unless_the_call_has_one() {
+async fn disconnect_policy_of_a_key_applies_unless_the_call_has_a_header() {
     with_keys(async |server| {
-        for (secret, rule, read_on) in [(SECRET, None, true), (SECRET, Some("cancel"), false), (OTHER, None, false)] {
+        for (secret, policy, continues) in
+            [(SECRET_A, None, true), (SECRET_A, Some("cancel"), false), (SECRET_B, None, false)]
+        {
             server.upstream.enqueue(long_stream());
             let mut request = server.request(Method::POST, "/v1/chat/completions").bearer_auth(secret);
-            if let Some(rule) = rule {
-                request = request.header("x-triptych-on-disconnect", rule);
+            if let Some(policy) = policy {
+                request = request.header("x-triptych-on-disconnect", policy);
             }
-            let mut events = Events::new(sent(request.body(chat_body(&json!({"stream": true})))).await);
+            let mut events = Events::new(send(request.body(chat_body(&json!({"stream": true})))).await);
             assert!(events.next().await.is_some());
             server.upstream.received().await;
             drop(events);
-            if read_on {
+            if continues {
                 server.upstream.response_read().await;
             } else {
                 server.upstream.disconnected().await;
@@ -163,7 +166,7 @@ async fn a_keys_own_rule_for_hanging_up_holds_unless_the_call_has_one() {
         server.upstream.enqueue(long_stream());
         let mut client = server.chat_client().await;
         let stream = pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() };
-        let mut chunks = client.stream_chat(showing(SECRET, stream)).await.unwrap().into_inner();
+        let mut chunks = client.stream_chat(with_key(SECRET_A, stream)).await.unwrap().into_inner();
         assert!(within_timeout("a chunk", chunks.message()).await.unwrap().is_some());
         server.upstream.received().await;
         drop(chunks);
@@ -173,15 +176,15 @@ async fn a_keys_own_rule_for_hanging_up_holds_unless_the_call_has_one() {
 }
 
 #[tokio::test]
-async fn the_log_names_the_caller_whose_call_failed_and_no_secret() {
+async fn failed_call_is_logged_with_the_name_of_its_key_and_without_the_secret() {
     with_keys(async |server| {
         let lines = LogCapture::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let guard = tracing::subscriber::set_default(subscriber);
-        let request = server.request(Method::GET, "/v1/models/none").bearer_auth(SECRET);
-        assert_eq!(sent(request).await.status(), 404);
-        let ask = showing(OTHER, pb::GetModelRequest { id: "none".to_owned() });
+        let request = server.request(Method::GET, "/v1/models/none").bearer_auth(SECRET_A);
+        assert_eq!(send(request).await.status(), 404);
+        let ask = with_key(SECRET_B, pb::GetModelRequest { id: "none".to_owned() });
         assert_eq!(server.model_client().await.get_model(ask).await.unwrap_err().code(), Code::NotFound);
         drop(guard);
         let text = lines.take();
@@ -194,24 +197,24 @@ async fn the_log_names_the_caller_whose_call_failed_and_no_secret() {
 }
 
 #[tokio::test]
-async fn one_callers_idempotency_key_is_not_anothers() {
+async fn idempotency_keys_are_scoped_to_the_api_key() {
     with_keys(async |server| {
         let create = async |secret, prompt: &str| {
             let request = server.request(Method::POST, "/v1/videos").bearer_auth(secret).header("idempotency-key", "k");
             let body = json!({"prompt": prompt, "seconds": 1, "size": "64x64", "model": "offline-video"});
-            let response = sent(request.header("content-type", "application/json").body(body.to_string())).await;
+            let response = send(request.header("content-type", "application/json").body(body.to_string())).await;
             let status = response.status().as_u16();
             let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
             (status, body["id"].clone())
         };
-        let (status, first) = create(SECRET, "a boat").await;
+        let (status, first) = create(SECRET_A, "a boat").await;
         assert_eq!(status, 200);
-        assert_eq!(create(SECRET, "a boat").await, (200, first.clone()));
-        assert_eq!(create(SECRET, "a tree").await.0, 409);
-        let (status, second) = create(OTHER, "a tree").await;
+        assert_eq!(create(SECRET_A, "a boat").await, (200, first.clone()));
+        assert_eq!(create(SECRET_A, "a tree").await.0, 409);
+        let (status, second) = create(SECRET_B, "a tree").await;
         assert!(status == 200 && second != first, "{second}");
-        let look = server.request(Method::GET, &format!("/v1/videos/{}", first.as_str().unwrap()));
-        assert_eq!(sent(look.bearer_auth(OTHER)).await.status(), 200, "clips are everybody's");
+        let get = server.request(Method::GET, &format!("/v1/videos/{}", first.as_str().unwrap()));
+        assert_eq!(send(get.bearer_auth(SECRET_B)).await.status(), 200, "videos are shared among keys");
     })
     .await;
 }

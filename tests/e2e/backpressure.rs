@@ -1,4 +1,4 @@
-//! Readers that are slow, chunks that are large, callers that leave: what an upstream feels of them.
+//! Backpressure from slow clients to the upstream, large chunks, and disconnects.
 
 use futures_util::StreamExt;
 use rest_gateway::core::{Core, Limits};
@@ -12,14 +12,14 @@ use crate::{
     test_server::{chat_body, over_both_hops, within_timeout},
 };
 
-/// What one chunk of the flood says.
-const PIECE: usize = 64 << 10;
-/// How much the upstream would pour out at once if nobody held it back.
-const FLOOD: usize = 96 << 20;
-/// More than all sockets on the way can hold, some 10 MiB each, and far less than the flood.
-const HELD: usize = 64 << 20;
+/// Length of the content of one chunk of the flood.
+const CHUNK_BYTES: usize = 64 << 10;
+/// What the upstream sends if nothing stops it.
+const TOTAL_BYTES: usize = 96 << 20;
+/// More than all socket buffers on the way can hold, some 10 MiB each, and far less than the flood.
+const MAX_BUFFERED_BYTES: usize = 64 << 20;
 
-fn ask() -> pb::StreamChatRequest {
+fn grpc_stream_request() -> pb::StreamChatRequest {
     let message = pb::ChatMessage {
         role: "user".to_owned(),
         content: Some(Content::Text("Hello".to_owned())),
@@ -31,43 +31,43 @@ fn ask() -> pb::StreamChatRequest {
     }
 }
 
-/// Lets everybody else work until the upstream writes no more.
-async fn settled(counter: &ByteCounter) -> usize {
-    let (mut sent, mut unmoved) = (counter.sent(), 0);
-    while unmoved < 2000 {
+/// Yields to the other tasks until the upstream sends no more, and returns the bytes sent.
+async fn wait_until_stalled(counter: &ByteCounter) -> usize {
+    let (mut sent, mut unchanged) = (counter.sent(), 0);
+    while unchanged < 2000 {
         tokio::task::yield_now().await;
         let now = counter.sent();
-        unmoved = if now == sent { unmoved + 1 } else { 0 };
+        unchanged = if now == sent { unchanged + 1 } else { 0 };
         sent = now;
     }
     sent
 }
 
 #[tokio::test]
-async fn a_reader_who_stops_stalls_the_upstream_and_one_who_leaves_frees_it() {
-    let chunk = content_event(&"x".repeat(PIECE));
+async fn client_that_stops_reading_stalls_the_upstream_until_it_disconnects() {
+    let chunk = content_event(&"x".repeat(CHUNK_BYTES));
     over_both_hops(async |server| {
         let counter = ByteCounter::default();
-        server.upstream.enqueue(Reply::stream().flood(&chunk, FLOOD, &counter));
+        server.upstream.enqueue(Reply::stream().flood(&chunk, TOTAL_BYTES, &counter));
         let mut events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await);
         events.next().await.unwrap();
         server.upstream.received().await;
-        let sent = settled(&counter).await;
-        assert!(sent < HELD, "{sent} bytes are held for a REST reader who does not read");
+        let sent = wait_until_stalled(&counter).await;
+        assert!(sent < MAX_BUFFERED_BYTES, "{sent} bytes were read for a REST client that does not read");
         for _ in 0..16 {
-            assert!(events.next().await.unwrap().len() > PIECE);
+            assert!(events.next().await.unwrap().len() > CHUNK_BYTES);
         }
         drop(events);
         server.upstream.disconnected().await;
 
         let counter = ByteCounter::default();
-        server.upstream.enqueue(Reply::stream().flood(&chunk, FLOOD, &counter));
+        server.upstream.enqueue(Reply::stream().flood(&chunk, TOTAL_BYTES, &counter));
         let mut client = server.chat_client().await;
-        let mut chunks = client.stream_chat(ask()).await.unwrap().into_inner();
+        let mut chunks = client.stream_chat(grpc_stream_request()).await.unwrap().into_inner();
         chunks.next().await.unwrap().unwrap();
         server.upstream.received().await;
-        let sent = settled(&counter).await;
-        assert!(sent < HELD, "{sent} bytes are held for a gRPC reader who does not read");
+        let sent = wait_until_stalled(&counter).await;
+        assert!(sent < MAX_BUFFERED_BYTES, "{sent} bytes were read for a gRPC client that does not read");
         for _ in 0..16 {
             within_timeout("a chunk", chunks.next()).await.unwrap().unwrap();
         }
@@ -77,9 +77,9 @@ async fn a_reader_who_stops_stalls_the_upstream_and_one_who_leaves_frees_it() {
     .await;
 }
 
-/// A core far away is reached over one connection: a reader who lags behind must not end it for all others.
+/// A gateway reaches a remote core over one connection, which unread chunks of a slow client must not close for the others.
 #[tokio::test]
-async fn small_pieces_that_wait_for_their_readers_do_not_end_the_connection_to_the_core() {
+async fn unread_chunks_of_slow_clients_do_not_close_the_connection_to_the_core() {
     let chunk = content_event("x");
     over_both_hops(async |server| {
         let core = Core::connect(&format!("http://{}", server.grpc), Limits::default()).unwrap();
@@ -88,11 +88,11 @@ async fn small_pieces_that_wait_for_their_readers_do_not_end_the_connection_to_t
             let counter = ByteCounter::default();
             let flood = Reply::stream().flood(&chunk, 2000 * chunk.len(), &counter);
             server.upstream.enqueue(flood.send(&finish_event("stop")).send("data: [DONE]\n\n"));
-            responses.push(core.chat.stream_chat(Request::new(ask())).await.unwrap().into_inner());
+            responses.push(core.chat.stream_chat(Request::new(grpc_stream_request())).await.unwrap().into_inner());
             server.upstream.received().await;
-            settled(&counter).await;
+            wait_until_stalled(&counter).await;
         }
-        // Answered behind what waits.
+        // This call's response is behind the unread chunks.
         let listed = core.model.list_models(Request::new(pb::ListModelsRequest::default()));
         within_timeout("the models", listed).await.unwrap();
         for response in responses {
@@ -105,7 +105,7 @@ async fn small_pieces_that_wait_for_their_readers_do_not_end_the_connection_to_t
 }
 
 #[tokio::test]
-async fn a_chunk_larger_than_any_buffer_comes_whole() {
+async fn chunk_larger_than_every_buffer_arrives_complete() {
     let large = "é".repeat(3 << 19);
     over_both_hops(async |server| {
         let reply =
@@ -121,7 +121,7 @@ async fn a_chunk_larger_than_any_buffer_comes_whole() {
         assert_eq!(events.len(), 3);
 
         server.upstream.enqueue(reply());
-        let mut chunks = server.chat_client().await.stream_chat(ask()).await.unwrap().into_inner();
+        let mut chunks = server.chat_client().await.stream_chat(grpc_stream_request()).await.unwrap().into_inner();
         let first = within_timeout("a chunk", chunks.next()).await.unwrap().unwrap();
         server.upstream.received().await;
         assert!(first.choices[0].delta.as_ref().unwrap().content.as_ref() == Some(&large));
@@ -130,20 +130,20 @@ async fn a_chunk_larger_than_any_buffer_comes_whole() {
 }
 
 #[tokio::test]
-async fn a_grpc_caller_who_leaves_before_the_answer_frees_the_upstream() {
+async fn grpc_cancel_before_the_response_closes_the_upstream_connection() {
     over_both_hops(async |server| {
         let mut client = server.chat_client().await;
-        let whole = pb::CreateChatRequest { chat: ask().chat, ..Default::default() };
+        let unary_request = pb::CreateChatRequest { chat: grpc_stream_request().chat, ..Default::default() };
         server.upstream.enqueue(Reply::no_response());
         tokio::select! {
-            response = client.create_chat(whole) => panic!("{response:?}"),
+            response = client.create_chat(unary_request) => panic!("{response:?}"),
             _ = server.upstream.received() => {}
         }
         server.upstream.disconnected().await;
 
         server.upstream.enqueue(Reply::no_response());
         tokio::select! {
-            response = client.stream_chat(ask()) => panic!("{response:?}"),
+            response = client.stream_chat(grpc_stream_request()) => panic!("{response:?}"),
             _ = server.upstream.received() => {}
         }
         server.upstream.disconnected().await;

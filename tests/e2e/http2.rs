@@ -1,4 +1,4 @@
-//! HTTP/2 by REST: one connection has many calls, and hanging up on one of them is a reset that leaves the others alone.
+//! REST over HTTP/2: many calls on one connection, of which a client may reset one.
 
 use reqwest::{Client, Method, RequestBuilder, Version};
 use serde_json::json;
@@ -14,7 +14,7 @@ fn request(client: &Client, server: &TestServer, stream: bool) -> RequestBuilder
     request.header("content-type", "application/json").body(chat_body(&json!({"stream": stream})))
 }
 
-async fn streamed(client: &Client, server: &TestServer, reply: Reply) -> Events {
+async fn begin_stream(client: &Client, server: &TestServer, reply: Reply) -> Events {
     server.upstream.enqueue(reply);
     let response = within_timeout("a response", request(client, server, true).send()).await.unwrap();
     assert_eq!(response.version(), Version::HTTP_2);
@@ -25,18 +25,18 @@ async fn streamed(client: &Client, server: &TestServer, reply: Reply) -> Events 
 }
 
 #[tokio::test]
-async fn a_reset_frees_the_upstream_and_the_other_calls_of_the_connection_go_on() {
+async fn stream_reset_closes_the_upstream_connection_and_no_other_call() {
     over_both_hops(async |server| {
         let client = Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
         let gate = Gate::new();
-        let held = Reply::stream()
+        let waiting = Reply::stream()
             .send(&content_event("a"))
             .wait_for(&gate)
             .send(&finish_event("stop"))
             .send("data: [DONE]\n\n");
-        let stays = streamed(&client, server, held).await;
-        let leaves = streamed(&client, server, Reply::stream().send(&content_event("a")).stall()).await;
-        drop(leaves);
+        let kept = begin_stream(&client, server, waiting).await;
+        let reset = begin_stream(&client, server, Reply::stream().send(&content_event("a")).stall()).await;
+        drop(reset);
         server.upstream.disconnected().await;
 
         for stream in [false, true] {
@@ -50,7 +50,7 @@ async fn a_reset_frees_the_upstream_and_the_other_calls_of_the_connection_go_on(
         }
 
         gate.open();
-        assert_eq!(stays.read_all().await.last().unwrap(), "data: [DONE]");
+        assert_eq!(kept.read_all().await.last().unwrap(), "data: [DONE]");
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! Bounds in time: each of them ends a call whose upstream does not, at both doors, and frees the upstream.
+//! Timeouts: each ends a call to an upstream that stalls, over REST and gRPC, and closes the upstream connection.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::{
     test_server::{TestServer, chat_body, over_both_hops_with, within_timeout},
 };
 
-/// Long enough for a first chunk on a busy machine, where one must come before; short enough to be waited for.
-const SHORT: Duration = Duration::from_millis(100);
-/// More than can be sent before any test is over.
+/// Long enough for a first chunk on a busy machine, where one is needed before the timeout.
+const TIMEOUT: Duration = Duration::from_millis(100);
+/// More bytes than can be sent before a test ends.
 const ENDLESS: usize = usize::MAX / 2;
 
-/// The codes of the failures that a call ends in, by REST and by gRPC. `replied`: whether its upstream hears of it.
-async fn failures(server: &TestServer, stream: bool, reply: &Reply, replied: bool) -> [String; 2] {
-    let heard = async || {
-        if replied {
+/// Returns the error codes of a failing call over REST and over gRPC. `is_sent` says whether the upstream receives it.
+async fn error_codes(server: &TestServer, stream: bool, reply: &Reply, is_sent: bool) -> [String; 2] {
+    let assert_closed = async || {
+        if is_sent {
             server.upstream.received().await;
             server.upstream.disconnected().await;
         }
@@ -35,17 +35,17 @@ async fn failures(server: &TestServer, stream: bool, reply: &Reply, replied: boo
     } else {
         error_body(response).await.1
     };
-    heard().await;
+    assert_closed().await;
 
     server.upstream.enqueue(reply.clone());
-    let status = within_timeout("the failure", failure_by_grpc(server, stream)).await;
-    heard().await;
+    let status = within_timeout("the failure", grpc_failure(server, stream)).await;
+    assert_closed().await;
     server.upstream.clear_replies();
     let reason = status.get_error_details().error_info().unwrap().reason.to_ascii_lowercase();
     [error["code"].as_str().unwrap().to_owned(), reason]
 }
 
-async fn failure_by_grpc(server: &TestServer, stream: bool) -> Status {
+async fn grpc_failure(server: &TestServer, stream: bool) -> Status {
     let mut client = server.chat_client().await;
     if !stream {
         return client.create_chat(grpc_chat_request()).await.unwrap_err();
@@ -64,35 +64,40 @@ async fn failure_by_grpc(server: &TestServer, stream: bool) -> Status {
 }
 
 #[tokio::test]
-async fn an_upstream_that_holds_is_given_up_when_its_limit_has_passed() {
-    type Limit = fn(&mut Settings);
-    let begun = || Reply::stream().send(&content_event("a"));
-    let pour = |reply: Reply| reply.flood(&": still here\n\n".repeat(100), ENDLESS, &ByteCounter::default());
-    // the limit; and of each call what its upstream does, whether its response is streamed, and that response
-    let first_byte: (Limit, Vec<_>) = (
-        |settings| settings.chat.first_byte_timeout = SHORT,
+async fn stalled_upstream_times_out() {
+    type SetTimeout = fn(&mut Settings);
+    let first_chunk = || Reply::stream().send(&content_event("a"));
+    let flood = |reply: Reply| reply.flood(&": still here\n\n".repeat(100), ENDLESS, &ByteCounter::default());
+    // The timeout, and for each call: case its upstream does, whether the call streams, and the reply.
+    let first_byte: (SetTimeout, Vec<_>) = (
+        |settings| settings.chat.first_byte_timeout = TIMEOUT,
         vec![
-            ("no head", false, Reply::no_response()),
-            ("no head of a stream", true, Reply::no_response()),
+            ("no response head", false, Reply::no_response()),
+            ("no response head of a stream", true, Reply::no_response()),
             ("no body", false, Reply::new(200, "").stall()),
             ("half a body", false, Reply::new(200, "{").stall()),
             ("no event", true, Reply::stream().stall()),
-            ("only comments", true, pour(Reply::stream())),
+            ("only comments", true, flood(Reply::stream())),
             ("half a body instead of a stream", true, Reply::new(200, "{").stall()),
         ],
     );
-    let idle: (Limit, Vec<_>) = (
-        |settings| settings.chat.idle_timeout = SHORT,
-        vec![("no second event", true, begun().stall()), ("half an event", true, begun().send("data: {").stall())],
+    let idle: (SetTimeout, Vec<_>) = (
+        |settings| settings.chat.idle_timeout = TIMEOUT,
+        vec![
+            ("no second event", true, first_chunk().stall()),
+            ("half an event", true, first_chunk().send("data: {").stall()),
+        ],
     );
-    let total: (Limit, Vec<_>) =
-        (|settings| settings.chat.total_timeout = SHORT * 3, vec![("comments behind an event", true, pour(begun()))]);
-    for (limit, rows) in [first_byte, idle, total] {
+    let total: (SetTimeout, Vec<_>) = (
+        |settings| settings.chat.total_timeout = TIMEOUT * 3,
+        vec![("comments after an event", true, flood(first_chunk()))],
+    );
+    for (set_timeout, rows) in [first_byte, idle, total] {
         let hops = over_both_hops_with(
-            |settings, _| limit(settings),
+            |settings, _| set_timeout(settings),
             async |server| {
-                for (what, stream, reply) in &rows {
-                    assert_eq!(failures(server, *stream, reply, true).await, ["upstream_timeout"; 2], "{what}");
+                for (case, stream, reply) in &rows {
+                    assert_eq!(error_codes(server, *stream, reply, true).await, ["upstream_timeout"; 2], "{case}");
                 }
             },
         );
@@ -101,34 +106,34 @@ async fn an_upstream_that_holds_is_given_up_when_its_limit_has_passed() {
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_come_about_is_given_up_and_the_upstream_told_apart_from_a_slow_one() {
-    // Takes connections, as any listening socket does, and never says a word of TLS.
-    let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("https://{}/v1", deaf.local_addr().unwrap());
+async fn connect_timeout_returns_upstream_unavailable() {
+    // Accepts TCP connections and never begins a TLS handshake.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("https://{}/v1", silent.local_addr().unwrap());
     over_both_hops_with(
         |settings, _| {
             settings.chat.base_url = Some(base.parse().unwrap());
-            settings.chat.connect_timeout = SHORT;
+            settings.chat.connect_timeout = TIMEOUT;
         },
         async |server| {
             for stream in [false, true] {
-                let failures = failures(server, stream, &Reply::no_response(), false).await;
-                assert_eq!(failures, ["upstream_unavailable"; 2], "{stream}");
+                let error_codes = error_codes(server, stream, &Reply::no_response(), false).await;
+                assert_eq!(error_codes, ["upstream_unavailable"; 2], "{stream}");
             }
         },
     )
     .await;
 }
 
-/// Blank lines are read more slowly than they are sent, so the reader never has to wait for more.
+/// Blank lines arrive faster than they are parsed, so the reader never waits and must check the timeouts between reads.
 #[tokio::test]
-async fn an_upstream_that_never_pauses_and_says_nothing_is_held_to_the_limits() {
+async fn endless_blank_lines_do_not_evade_the_timeouts() {
     let flood =
         || Reply::stream().send(&content_event("a")).flood(&"\n".repeat(64 << 10), ENDLESS, &ByteCounter::default());
-    let total = |settings: &mut Settings| settings.chat.total_timeout = SHORT * 3;
+    let total = |settings: &mut Settings| settings.chat.total_timeout = TIMEOUT * 3;
     over_both_hops_with(
         |settings, _| total(settings),
-        async |server| assert_eq!(failures(server, true, &flood(), true).await, ["upstream_timeout"; 2]),
+        async |server| assert_eq!(error_codes(server, true, &flood(), true).await, ["upstream_timeout"; 2]),
     )
     .await;
     over_both_hops_with(

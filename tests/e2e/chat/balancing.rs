@@ -1,4 +1,4 @@
-//! Which of several upstreams gets a call.
+//! Load balancing among targets of one priority.
 
 use core_service::config::{Policy, Settings};
 use reqwest::Method;
@@ -11,60 +11,62 @@ use crate::{
     test_server::{TestServer, chat_body, over_both_hops_with, within_timeout},
 };
 
-/// Two upstreams of one priority, and how one of them is chosen.
-fn equals(settings: &mut Settings, other: &FakeUpstream, policy: Policy) {
+/// Configures two targets of one priority and the policy that chooses between them.
+fn configure_equal_targets(settings: &mut Settings, other: &FakeUpstream, policy: Policy) {
     configure_targets(settings, Some(other));
     settings.chat.upstreams[1].priority = 0;
     settings.chat.routing.policy = policy;
 }
 
+/// Returns the `x-triptych-attempts` header.
 fn attempts(response: &reqwest::Response) -> String {
     response.headers()["x-triptych-attempts"].to_str().unwrap().to_owned()
 }
 
-/// A stream that holds after its first chunk, read so far, and the one who responses it: `a=ok`, `b=ok`.
-async fn held(server: &TestServer, other: &FakeUpstream, gate: &Gate) -> (Events, String) {
+/// Begins a stream that waits behind its first chunk for the gate. Returns it with its attempts, `a=ok` or `b=ok`.
+async fn begin_stream(server: &TestServer, other: &FakeUpstream, gate: &Gate) -> (Events, String) {
     for upstream in [&server.upstream, other] {
         upstream.clear_replies();
         upstream.enqueue(Reply::stream().send(&content_event("x")).wait_for(gate).send(&finish_event("stop")));
     }
     let response = server.chat(chat_body(&json!({"stream": true}))).await;
-    let who = attempts(&response);
+    let target = attempts(&response);
     let mut events = Events::new(response);
     assert!(events.next().await.is_some());
-    saw(server, other, &who).await;
-    (events, who)
+    take_request(server, other, &target).await;
+    (events, target)
 }
 
-async fn saw(server: &TestServer, other: &FakeUpstream, who: &str) {
-    (if who == "a=ok" { &server.upstream } else { other }).received().await;
+/// Takes the request of the target that these attempts name.
+async fn take_request(server: &TestServer, other: &FakeUpstream, target: &str) {
+    (if target == "a=ok" { &server.upstream } else { other }).received().await;
 }
 
 #[tokio::test]
-async fn least_in_flight_avoids_whoever_is_busy_through_both_doors() {
+async fn least_in_flight_policy_chooses_the_idle_target_over_rest_and_grpc() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
-        |settings, _| equals(settings, &other, Policy::LeastInFlight),
+        |settings, _| configure_equal_targets(settings, &other, Policy::LeastInFlight),
         async |server| {
             let (first, second) = (Gate::new(), Gate::new());
-            let (one, busy) = held(server, &other, &first).await;
-            let free = if busy == "a=ok" { "b=ok" } else { "a=ok" };
+            let (one, busy) = begin_stream(server, &other, &first).await;
+            let idle = if busy == "a=ok" { "b=ok" } else { "a=ok" };
             for _ in 0..8 {
                 for upstream in [&server.upstream, &other] {
                     upstream.clear_replies();
                     upstream.enqueue(Reply::new(200, COMPLETION));
                 }
                 let response = server.chat_client().await.create_chat(grpc_chat_request()).await.unwrap();
-                assert_eq!(response.metadata().get("x-triptych-attempts").unwrap(), free);
-                saw(server, &other, free).await;
+                assert_eq!(response.metadata().get("x-triptych-attempts").unwrap(), idle);
+                take_request(server, &other, idle).await;
             }
-            let (two, who) = held(server, &other, &second).await;
-            assert_eq!(who, free);
+            let (two, target) = begin_stream(server, &other, &second).await;
+            assert_eq!(target, idle);
             first.open();
             assert_eq!(one.read_all().await.last().unwrap(), "data: [DONE]");
-            // Now the other one is the busy one.
-            let (three, who) = held(server, &other, &first).await;
-            assert_eq!(who, busy);
+            // The target that was idle is now the busy one.
+            let (three, target) = begin_stream(server, &other, &first).await;
+            assert_eq!(target, busy);
             first.open();
             second.open();
             for events in [two, three] {
@@ -75,7 +77,7 @@ async fn least_in_flight_avoids_whoever_is_busy_through_both_doors() {
     .await;
 }
 
-/// The name of a session that stays at this upstream.
+/// Returns the id of a session that is routed to the target `wanted`.
 async fn session_at(server: &TestServer, other: &FakeUpstream, wanted: &str) -> String {
     for number in 0.. {
         for upstream in [&server.upstream, other] {
@@ -85,20 +87,20 @@ async fn session_at(server: &TestServer, other: &FakeUpstream, wanted: &str) -> 
         let name = format!("s-{number}");
         let request = server.request(Method::POST, "/v1/chat/completions").header("x-session-id", &name);
         let response = within_timeout("a response", request.body(chat_body(&json!({}))).send()).await.unwrap();
-        let who = attempts(&response);
-        saw(server, other, &who).await;
-        if who == wanted {
+        let target = attempts(&response);
+        take_request(server, other, &target).await;
+        if target == wanted {
             return name;
         }
     }
-    unreachable!("no session stays at {wanted}")
+    unreachable!("no session is routed to {wanted}")
 }
 
 #[tokio::test]
-async fn first_token_prefers_whoever_began_sooner() {
+async fn first_token_policy_prefers_the_faster_target() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
-        |settings, _| equals(settings, &other, Policy::FirstToken),
+        |settings, _| configure_equal_targets(settings, &other, Policy::FirstToken),
         async |server| {
             let (at_a, at_b) = (session_at(server, &other, "a=ok").await, session_at(server, &other, "b=ok").await);
             let stream = |session: &str| {
@@ -107,7 +109,7 @@ async fn first_token_prefers_whoever_began_sooner() {
             };
             server.upstream.clear_replies();
             other.clear_replies();
-            // The wait for the first token of `a` begins before the one of `b` and ends after it.
+            // `a` gets its request before `b`, and sends its first token after `b` has completed.
             let gate = Gate::new();
             server
                 .upstream
@@ -129,12 +131,12 @@ async fn first_token_prefers_whoever_began_sooner() {
                     upstream.enqueue(Reply::new(200, COMPLETION));
                 }
                 let response = server.chat(chat_body(&json!({}))).await;
-                let who = attempts(&response);
-                saw(server, &other, &who).await;
-                at_b += u32::from(who == "b=ok");
+                let target = attempts(&response);
+                take_request(server, &other, &target).await;
+                at_b += u32::from(target == "b=ok");
             }
-            // One in forty goes to the slower one, to see whether it has recovered.
-            assert!(at_b >= 30, "{at_b} of 40 went to the faster one");
+            // One in forty goes to the slower target, to measure whether it has recovered.
+            assert!(at_b >= 30, "{at_b} of 40 calls went to the faster target");
         },
     )
     .await;

@@ -1,4 +1,4 @@
-//! What becomes of an response whose caller hangs up, by the rule that somebody chose.
+//! The disconnect policy of chat calls: cancel, continue, or continue for a grace period.
 
 use std::{cell::Cell, time::Duration};
 
@@ -16,31 +16,37 @@ use crate::{
     test_server::{MODEL, TestServer, chat_body, over_both_hops, over_both_hops_with, within_timeout},
 };
 
-const RULE: &str = "x-triptych-on-disconnect";
-/// A whole response with as many blank lines before it.
-fn long_reply() -> Reply {
+const HEADER: &str = "x-triptych-on-disconnect";
+/// Sends a completion behind [`FLOOD_BYTES`] of blank lines.
+fn long_completion() -> Reply {
     Reply::new(200, "").flood(&"\n".repeat(64 << 10), FLOOD_BYTES, &ByteCounter::default()).send(COMPLETION)
 }
 
-fn rest(server: &TestServer, rule: &str, members: &Value) -> reqwest::RequestBuilder {
-    let request = server.request(Method::POST, "/v1/chat/completions").header(RULE, rule);
+fn rest_request(server: &TestServer, policy: &str, members: &Value) -> reqwest::RequestBuilder {
+    let request = server.request(Method::POST, "/v1/chat/completions").header(HEADER, policy);
     request.header("content-type", "application/json").body(chat_body(members))
 }
 
-fn grpc<T>(rule: &str, message: T) -> Request<T> {
+fn grpc_request<T>(policy: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert(RULE, rule.parse().unwrap());
+    request.metadata_mut().insert(HEADER, policy.parse().unwrap());
     request
 }
 
-fn grpc_stream() -> pb::StreamChatRequest {
+fn grpc_stream_request() -> pb::StreamChatRequest {
     pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() }
 }
 
-/// Reads the first chunk of a stream by REST, and one by gRPC, and leaves.
-async fn leave_streams(server: &TestServer, rule: &str, reply: &Reply, mut then: impl AsyncFnMut(&TestServer)) {
+/// Reads the first chunk of a stream and disconnects, over REST and over gRPC, and runs `then` after each.
+async fn disconnect_from_streams(
+    server: &TestServer,
+    policy: &str,
+    reply: &Reply,
+    mut then: impl AsyncFnMut(&TestServer),
+) {
     server.upstream.enqueue(reply.clone());
-    let response = within_timeout("a response", rest(server, rule, &json!({"stream": true})).send()).await.unwrap();
+    let response =
+        within_timeout("a response", rest_request(server, policy, &json!({"stream": true})).send()).await.unwrap();
     let mut events = Events::new(response);
     assert!(events.next().await.unwrap().contains("\"a\""));
     server.upstream.received().await;
@@ -48,7 +54,7 @@ async fn leave_streams(server: &TestServer, rule: &str, reply: &Reply, mut then:
     then(server).await;
 
     server.upstream.enqueue(reply.clone());
-    let response = server.chat_client().await.stream_chat(grpc(rule, grpc_stream())).await.unwrap();
+    let response = server.chat_client().await.stream_chat(grpc_request(policy, grpc_stream_request())).await.unwrap();
     let mut chunks = response.into_inner();
     assert!(within_timeout("a chunk", chunks.message()).await.unwrap().is_some());
     server.upstream.received().await;
@@ -56,13 +62,18 @@ async fn leave_streams(server: &TestServer, rule: &str, reply: &Reply, mut then:
     then(server).await;
 }
 
-/// Asks for a whole response by REST, and for one by gRPC, and leaves when the upstream has the request.
-async fn leave_replies(server: &TestServer, rule: &str, reply: &Reply, mut then: impl AsyncFnMut(&TestServer)) {
+/// Disconnects from a non-streaming call once the upstream has its request, over REST and over gRPC.
+async fn disconnect_from_unary_calls(
+    server: &TestServer,
+    policy: &str,
+    reply: &Reply,
+    mut then: impl AsyncFnMut(&TestServer),
+) {
     server.upstream.enqueue(reply.clone());
     tokio::select! {
         biased;
         _ = server.upstream.received() => {}
-        response = rest(server, rule, &json!({})).send() => panic!("{response:?}"),
+        response = rest_request(server, policy, &json!({})).send() => panic!("{response:?}"),
     }
     then(server).await;
 
@@ -71,11 +82,12 @@ async fn leave_replies(server: &TestServer, rule: &str, reply: &Reply, mut then:
     tokio::select! {
         biased;
         _ = server.upstream.received() => {}
-        response = client.create_chat(grpc(rule, grpc_chat_request())) => panic!("{response:?}"),
+        response = client.create_chat(grpc_request(policy, grpc_chat_request())) => panic!("{response:?}"),
     }
     then(server).await;
 }
 
+/// Returns how many calls are in flight at the upstream.
 async fn in_flight(server: &TestServer) -> Value {
     let response =
         within_timeout("a response", server.request(Method::GET, &format!("/v1/models/{MODEL}")).send()).await.unwrap();
@@ -84,19 +96,19 @@ async fn in_flight(server: &TestServer) -> Value {
 }
 
 #[tokio::test]
-async fn continue_reads_the_answer_to_its_end_and_keeps_its_place_until_then() {
+async fn continue_policy_reads_the_response_to_its_end_and_holds_its_slot_until_then() {
     over_both_hops_with(
         |settings, _| {
             configure_targets(settings, None);
             settings.chat.upstreams[0].max_in_flight = 1;
         },
         async |server| {
-            let read = async |server: &TestServer| {
+            let response_read = async |server: &TestServer| {
                 server.upstream.response_read().await;
-                within_timeout("the place", async { while in_flight(server).await != 0 {} }).await;
+                within_timeout("the slot to be released", async { while in_flight(server).await != 0 {} }).await;
             };
-            leave_streams(server, "continue", &long_stream(), read).await;
-            leave_replies(server, "continue", &long_reply(), read).await;
+            disconnect_from_streams(server, "continue", &long_stream(), response_read).await;
+            disconnect_from_unary_calls(server, "continue", &long_completion(), response_read).await;
             server.upstream.enqueue(Reply::new(200, COMPLETION));
             assert_eq!(attempted_targets(server).await, "a=ok");
             server.upstream.received().await;
@@ -106,26 +118,28 @@ async fn continue_reads_the_answer_to_its_end_and_keeps_its_place_until_then() {
 }
 
 #[tokio::test]
-async fn a_caller_who_stays_gets_the_same_answer_under_every_rule() {
+async fn client_that_stays_gets_the_same_response_under_every_policy() {
     over_both_hops(async |server| {
-        for rule in ["cancel", "continue", "5", "5s"] {
+        for policy in ["cancel", "continue", "5", "5s"] {
             server.upstream.enqueue(Reply::streamed_text(&["a", "b"]));
-            let response =
-                within_timeout("a response", rest(server, rule, &json!({"stream": true})).send()).await.unwrap();
-            assert_eq!(response.headers()["x-triptych-attempts"], "upstream=ok", "{rule}");
+            let response = within_timeout("a response", rest_request(server, policy, &json!({"stream": true})).send())
+                .await
+                .unwrap();
+            assert_eq!(response.headers()["x-triptych-attempts"], "upstream=ok", "{policy}");
             let events = Events::new(response).read_all().await;
-            assert_eq!((events.len(), events[3].as_str()), (4, "data: [DONE]"), "{rule}: {events:?}");
+            assert_eq!((events.len(), events[3].as_str()), (4, "data: [DONE]"), "{policy}: {events:?}");
             server.upstream.enqueue(Reply::new(200, COMPLETION));
-            let response = within_timeout("a response", rest(server, rule, &json!({})).send()).await.unwrap();
-            assert_eq!(response.headers()["x-triptych-attempts"], "upstream=ok", "{rule}");
-            assert!(response.text().await.unwrap().contains("\"Hi\""), "{rule}");
+            let response = within_timeout("a response", rest_request(server, policy, &json!({})).send()).await.unwrap();
+            assert_eq!(response.headers()["x-triptych-attempts"], "upstream=ok", "{policy}");
+            assert!(response.text().await.unwrap().contains("\"Hi\""), "{policy}");
             server.upstream.received().await;
             server.upstream.received().await;
 
             server.upstream.enqueue(Reply::new(400, r#"{"error":{"message":"no"}}"#));
-            let response =
-                within_timeout("a response", rest(server, rule, &json!({"stream": true})).send()).await.unwrap();
-            assert_eq!(error_body(response).await.1["code"], "upstream_refused", "{rule}");
+            let response = within_timeout("a response", rest_request(server, policy, &json!({"stream": true})).send())
+                .await
+                .unwrap();
+            assert_eq!(error_body(response).await.1["code"], "upstream_refused", "{policy}");
             server.upstream.received().await;
         }
     })
@@ -133,20 +147,21 @@ async fn a_caller_who_stays_gets_the_same_answer_under_every_rule() {
 }
 
 #[tokio::test]
-async fn cancel_closes_the_upstreams_connection_though_the_operator_says_continue() {
+async fn cancel_header_overrides_the_configured_continue_policy() {
     over_both_hops_with(
         |settings, _| settings.chat.on_disconnect = OnDisconnect::Continue,
         async |server| {
-            let left = async |server: &TestServer| server.upstream.disconnected().await;
-            leave_streams(server, "cancel", &Reply::stream().send(&content_event("a")).stall(), left).await;
-            leave_replies(server, "cancel", &Reply::no_response(), left).await;
+            let disconnected = async |server: &TestServer| server.upstream.disconnected().await;
+            disconnect_from_streams(server, "cancel", &Reply::stream().send(&content_event("a")).stall(), disconnected)
+                .await;
+            disconnect_from_unary_calls(server, "cancel", &Reply::no_response(), disconnected).await;
         },
     )
     .await;
 }
 
 #[tokio::test]
-async fn grace_cuts_an_answer_that_takes_too_long_and_the_operators_rule_holds_where_the_call_has_none() {
+async fn configured_grace_period_applies_to_calls_without_the_header_and_ends_slow_responses() {
     over_both_hops_with(
         |settings, _| settings.chat.on_disconnect = OnDisconnect::Grace(Duration::from_millis(20)),
         async |server| {
@@ -160,13 +175,14 @@ async fn grace_cuts_an_answer_that_takes_too_long_and_the_operators_rule_holds_w
     )
     .await;
     over_both_hops(async |server| {
-        leave_streams(server, "60", &long_stream(), async |server| server.upstream.response_read().await).await;
+        disconnect_from_streams(server, "60", &long_stream(), async |server| server.upstream.response_read().await)
+            .await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_waits_for_an_answer_that_nobody_reads_any_more() {
+async fn shutdown_waits_for_a_response_whose_client_has_disconnected() {
     let other = FakeUpstream::start().await;
     let hops = Cell::new(0);
     over_both_hops_with(
@@ -175,10 +191,12 @@ async fn a_server_that_goes_down_waits_for_an_answer_that_nobody_reads_any_more(
             if hops.replace(hops.get() + 1) > 0 {
                 other.response_read().await;
             }
-            // The server goes down after this, with the response still under way.
+            // The test server shuts down after this, with the response still in flight.
             other.enqueue(long_stream());
             let response =
-                within_timeout("a response", rest(server, "continue", &json!({"stream": true})).send()).await.unwrap();
+                within_timeout("a response", rest_request(server, "continue", &json!({"stream": true})).send())
+                    .await
+                    .unwrap();
             assert!(Events::new(response).next().await.is_some());
             other.received().await;
         },
@@ -188,17 +206,20 @@ async fn a_server_that_goes_down_waits_for_an_answer_that_nobody_reads_any_more(
 }
 
 #[tokio::test]
-async fn a_rule_that_is_none_is_refused_by_both_doors() {
+async fn unknown_policy_returns_an_invalid_field_error_over_rest_and_grpc() {
     over_both_hops(async |server| {
         for stream in [false, true] {
             let response =
-                within_timeout("a response", rest(server, "later", &json!({"stream": stream})).send()).await.unwrap();
+                within_timeout("a response", rest_request(server, "later", &json!({"stream": stream})).send())
+                    .await
+                    .unwrap();
             let (status, error) = error_body(response).await;
-            assert_eq!((status.as_u16(), &error["param"]), (400, &json!(RULE)), "{error}");
+            assert_eq!((status.as_u16(), &error["param"]), (400, &json!(HEADER)), "{error}");
         }
-        let refused = server.chat_client().await.create_chat(grpc("later", grpc_chat_request())).await.unwrap_err();
+        let refused =
+            server.chat_client().await.create_chat(grpc_request("later", grpc_chat_request())).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
-        assert_eq!(refused.get_details_bad_request().unwrap().field_violations[0].field, RULE);
+        assert_eq!(refused.get_details_bad_request().unwrap().field_violations[0].field, HEADER);
     })
     .await;
 }

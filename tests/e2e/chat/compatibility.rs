@@ -1,4 +1,4 @@
-//! What upstreams of every make response, and what becomes of it at both doors.
+//! Response formats of OpenAI-compatible upstreams, and their results over REST and gRPC.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,43 +20,44 @@ use crate::{
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/chat");
 
-/// What a caller sees: what was text, the calls by their index, how it ended, with a finish reason or an error's code, and
-/// what it cost.
+/// The result of a call as the client sees it.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
     text: String,
     reasoning: String,
+    /// Name and arguments of each tool call, by its index.
     calls: BTreeMap<u64, String>,
     finish: String,
+    /// The code of the error, empty if there was none.
     error: String,
-    /// The tokens in all, where a caller looks for them who asked.
-    cost: Option<u64>,
+    /// `usage.total_tokens`.
+    total_tokens: Option<u64>,
 }
 
 impl Outcome {
-    fn costing(self, tokens: u64) -> Self {
-        Self { cost: Some(tokens), ..self }
+    fn with_usage(self, tokens: u64) -> Self {
+        Self { total_tokens: Some(tokens), ..self }
     }
 }
 
 /// A complete response.
-fn says(text: &str, reasoning: &str, finish: &str) -> Outcome {
+fn completes(text: &str, reasoning: &str, finish: &str) -> Outcome {
     let [text, reasoning, finish] = [text, reasoning, finish].map(str::to_owned);
     Outcome { text, reasoning, finish, ..Outcome::default() }
 }
 
-/// An response that is nothing but calls of functions.
+/// A complete response of tool calls only.
 fn calls(calls: &[&str]) -> Outcome {
     let calls = (0..).zip(calls.iter().map(|&call| call.to_owned())).collect();
-    Outcome { calls, ..says("", "", "tool_calls") }
+    Outcome { calls, ..completes("", "", "tool_calls") }
 }
 
-/// A stream that fails after its first words.
-fn breaks(error: &str) -> Outcome {
+/// A stream that fails after its first chunk.
+fn fails_midway(error: &str) -> Outcome {
     Outcome { text: "Hi".to_owned(), error: error.to_owned(), ..Outcome::default() }
 }
 
-/// A failure and nothing else.
+/// A call that fails before any content.
 fn fails(error: &str) -> Outcome {
     Outcome { error: error.to_owned(), ..Outcome::default() }
 }
@@ -64,25 +65,25 @@ fn fails(error: &str) -> Outcome {
 fn table() -> Vec<(&'static str, Outcome)> {
     let (call, other) = (r#"look{"at":1}"#, r#"look{"at":2}"#);
     vec![
-        ("ark/error-after-done.sse", says("Hi", "", "stop")),
+        ("ark/error-after-done.sse", completes("Hi", "", "stop")),
         ("ark/limit.429.json", fails("rate_limit_exceeded")),
-        ("ark/no-done.sse", says("Hi", "", "stop")),
-        ("ark/odd-finish.sse", says("Hi", "", "time_limit")),
+        ("ark/no-done.sse", completes("Hi", "", "stop")),
+        ("ark/odd-finish.sse", completes("Hi", "", "time_limit")),
         ("ark/page.502.html", fails("upstream_unavailable")),
-        ("ark/stream.sse", says("Hi", "hm", "stop").costing(12)),
-        ("ark/whole.json", says("Hi", "hm", "stop").costing(12)),
+        ("ark/stream.sse", completes("Hi", "hm", "stop").with_usage(12)),
+        ("ark/whole.json", completes("Hi", "hm", "stop").with_usage(12)),
         ("dashscope/arrears.400.json", fails("provider_credentials")),
-        ("dashscope/blocked-within.sse", breaks("content_policy_violation")),
+        ("dashscope/blocked-within.sse", fails_midway("content_policy_violation")),
         ("dashscope/quota.429.json", fails("rate_limit_exceeded")),
-        ("dashscope/stream.sse", says("Hi", "hm", "stop").costing(12)),
+        ("dashscope/stream.sse", completes("Hi", "hm", "stop").with_usage(12)),
         ("dashscope/whole-refused.400.json", fails("upstream_refused")),
-        ("dashscope/whole.json", says("Hi", "", "stop").costing(12)),
+        ("dashscope/whole.json", completes("Hi", "", "stop").with_usage(12)),
         ("deepseek/balance.402.json", fails("provider_credentials")),
         ("deepseek/keep-alive-then-error.json", fails("upstream_unavailable")),
-        ("deepseek/no-resource.sse", breaks("upstream_unavailable")),
-        ("deepseek/stream.sse", says("Hi", "hm", "stop").costing(12)),
-        ("deepseek/whole.json", says("Hi", "hm", "stop").costing(12)),
-        ("gateways/bare.sse", breaks("upstream_unavailable")),
+        ("deepseek/no-resource.sse", fails_midway("upstream_unavailable")),
+        ("deepseek/stream.sse", completes("Hi", "hm", "stop").with_usage(12)),
+        ("deepseek/whole.json", completes("Hi", "hm", "stop").with_usage(12)),
+        ("gateways/bare.sse", fails_midway("upstream_unavailable")),
         ("gateways/detail.422.json", fails("upstream_refused")),
         ("gateways/only-done.sse", fails("upstream_unavailable")),
         ("gateways/text.500.txt", fails("upstream_unavailable")),
@@ -90,41 +91,41 @@ fn table() -> Vec<(&'static str, Outcome)> {
         ("gemini/calls-apart.sse", calls(&[call, other])),
         ("gemini/calls-in-one-chunk.sse", calls(&[call, other])),
         ("gemini/calls-without-ids.sse", calls(&[call, other])),
-        ("llama.cpp/error-field.sse", breaks("upstream_unavailable")),
+        ("llama.cpp/error-field.sse", fails_midway("upstream_unavailable")),
         ("llama.cpp/loading.503.json", fails("upstream_unavailable")),
-        ("llama.cpp/no-json-field.sse", breaks("upstream_unavailable")),
-        ("llama.cpp/stream.sse", says("Hi", "hm", "stop").costing(12)),
+        ("llama.cpp/no-json-field.sse", fails_midway("upstream_unavailable")),
+        ("llama.cpp/stream.sse", completes("Hi", "hm", "stop").with_usage(12)),
         ("llama.cpp/too-long.400.json", fails("upstream_refused")),
-        ("llama.cpp/whole.json", says("Hi", "hm", "stop").costing(12)),
+        ("llama.cpp/whole.json", completes("Hi", "hm", "stop").with_usage(12)),
         ("ollama/busy.503.json", fails("upstream_unavailable")),
-        ("ollama/died.sse", breaks("upstream_unavailable")),
+        ("ollama/died.sse", fails_midway("upstream_unavailable")),
         ("ollama/not-pulled.404.json", fails("upstream_unavailable")),
-        ("ollama/stream.sse", says("Hi", "hm", "stop").costing(12)),
+        ("ollama/stream.sse", completes("Hi", "hm", "stop").with_usage(12)),
         ("ollama/tools.sse", calls(&[call])),
-        ("ollama/whole.json", says("Hi", "hm", "stop").costing(12)),
+        ("ollama/whole.json", completes("Hi", "hm", "stop").with_usage(12)),
         ("openrouter/credits.402.json", fails("provider_credentials")),
         ("openrouter/error-in-reply.json", fails("upstream_unavailable")),
-        ("openrouter/error-with-choices.sse", breaks("upstream_unavailable")),
+        ("openrouter/error-with-choices.sse", fails_midway("upstream_unavailable")),
         ("openrouter/moderated.403.json", fails("content_policy_violation")),
-        ("openrouter/stream.sse", says("Hi", "hm", "stop").costing(12)),
-        ("openrouter/whole.json", says("Hi", "hm", "stop").costing(12)),
-        ("sglang/error-then-done.sse", breaks("upstream_unavailable")),
-        ("sglang/flat-within.sse", breaks("upstream_unavailable")),
+        ("openrouter/stream.sse", completes("Hi", "hm", "stop").with_usage(12)),
+        ("openrouter/whole.json", completes("Hi", "hm", "stop").with_usage(12)),
+        ("sglang/error-then-done.sse", fails_midway("upstream_unavailable")),
+        ("sglang/flat-within.sse", fails_midway("upstream_unavailable")),
         ("sglang/invalid.400.json", fails("upstream_refused")),
         ("sglang/queue-full.503.json", fails("upstream_unavailable")),
-        ("sglang/stream.sse", says("Hi", "hm", "stop").costing(12)),
-        ("sglang/whole.json", says("Hi", "", "stop").costing(12)),
-        ("vllm/abort.sse", breaks("upstream_unavailable")),
-        ("vllm/error-then-done.sse", breaks("upstream_unavailable")),
-        ("vllm/one-of-two.sse", Outcome { finish: "stop".to_owned(), ..breaks("upstream_unavailable") }),
-        ("vllm/stream.sse", says("Hi", "hm", "stop").costing(12)),
+        ("sglang/stream.sse", completes("Hi", "hm", "stop").with_usage(12)),
+        ("sglang/whole.json", completes("Hi", "", "stop").with_usage(12)),
+        ("vllm/abort.sse", fails_midway("upstream_unavailable")),
+        ("vllm/error-then-done.sse", fails_midway("upstream_unavailable")),
+        ("vllm/one-of-two.sse", Outcome { finish: "stop".to_owned(), ..fails_midway("upstream_unavailable") }),
+        ("vllm/stream.sse", completes("Hi", "hm", "stop").with_usage(12)),
         ("vllm/too-long.400.json", fails("upstream_refused")),
         ("vllm/unauthorized.401.json", fails("provider_credentials")),
-        ("vllm/whole.json", says("Hi", "hm", "stop").costing(12)),
+        ("vllm/whole.json", completes("Hi", "hm", "stop").with_usage(12)),
     ]
 }
 
-/// The upstream's response that a file stands for.
+/// Returns the reply that a fixture describes. A number before the extension is the status; the default is 200.
 fn reply(path: &str) -> Reply {
     let text = std::fs::read_to_string(Path::new(FIXTURES).join(path)).unwrap();
     if is_stream(path) {
@@ -139,7 +140,7 @@ fn is_stream(path: &str) -> bool {
 }
 
 #[tokio::test]
-async fn every_make_of_upstream_is_understood_at_both_doors() {
+async fn every_fixture_gives_the_expected_outcome_over_rest_and_grpc() {
     for (dialect, dashscope) in [(Dialect::Openai, false), (Dialect::Dashscope, true)] {
         let adjust = |settings: &mut core_service::config::Settings, _: &mut _| settings.chat.dialect = Some(dialect);
         over_both_hops_with(adjust, async |server| {
@@ -158,7 +159,7 @@ async fn every_make_of_upstream_is_understood_at_both_doors() {
 }
 
 #[test]
-fn every_fixture_is_played() {
+fn every_fixture_has_a_row() {
     let mut files = BTreeSet::new();
     for upstream in std::fs::read_dir(FIXTURES).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
         for file in std::fs::read_dir(upstream.path()).unwrap() {
@@ -166,12 +167,12 @@ fn every_fixture_is_played() {
             files.insert(format!("{}/{}", upstream.file_name().display(), name.display()));
         }
     }
-    let played: BTreeSet<_> = table().into_iter().map(|(path, _)| path.to_owned()).collect();
-    assert_eq!(files, played);
+    let in_table: BTreeSet<_> = table().into_iter().map(|(path, _)| path.to_owned()).collect();
+    assert_eq!(files, in_table);
 }
 
 #[tokio::test]
-async fn a_dialect_is_spoken_to_the_upstream() {
+async fn dialect_changes_the_request_to_the_upstream() {
     let adjust = |settings: &mut core_service::config::Settings, _: &mut _| {
         settings.chat.dialect = Some(Dialect::Dashscope);
         "qwen3-8b".clone_into(&mut settings.chat.model);
@@ -202,34 +203,34 @@ async fn over_rest(server: &TestServer, stream: bool) -> Outcome {
         error["code"].as_str().unwrap().clone_into(&mut outcome.error);
         return outcome;
     }
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let take = |outcome: &mut Outcome, choice: &Value, message: &Value| {
-        outcome.text += &text(&message["content"]);
-        outcome.reasoning += &text(&message["reasoning_content"]);
-        outcome.finish += &text(&choice["finish_reason"]);
+    let string = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let add = |outcome: &mut Outcome, choice: &Value, message: &Value| {
+        outcome.text += &string(&message["content"]);
+        outcome.reasoning += &string(&message["reasoning_content"]);
+        outcome.finish += &string(&choice["finish_reason"]);
         for call in message["tool_calls"].as_array().into_iter().flatten() {
-            let call_so_far = outcome.calls.entry(call["index"].as_u64().unwrap()).or_default();
-            *call_so_far += &(text(&call["function"]["name"]) + &text(&call["function"]["arguments"]));
+            let accumulated = outcome.calls.entry(call["index"].as_u64().unwrap()).or_default();
+            *accumulated += &(string(&call["function"]["name"]) + &string(&call["function"]["arguments"]));
         }
     };
     if !stream {
         let reply: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-        take(&mut outcome, &reply["choices"][0], &reply["choices"][0]["message"]);
-        outcome.cost = reply["usage"]["total_tokens"].as_u64();
+        add(&mut outcome, &reply["choices"][0], &reply["choices"][0]["message"]);
+        outcome.total_tokens = reply["usage"]["total_tokens"].as_u64();
         return outcome;
     }
     let mut events = Events::new(response).read_all().await;
     let last = events.pop().unwrap();
     if last != "data: [DONE]" {
-        outcome.error = text(&event_data(&last)["error"]["code"]);
+        outcome.error = string(&event_data(&last)["error"]["code"]);
     }
     let mut chunks: Vec<_> = events.iter().map(|event| event_data(event)).collect();
     if let Some(usage) = chunks.pop_if(|last| last["choices"] == json!([])) {
-        outcome.cost = Some(usage["usage"]["total_tokens"].as_u64().unwrap());
+        outcome.total_tokens = Some(usage["usage"]["total_tokens"].as_u64().unwrap());
     }
     for chunk in chunks {
         assert_eq!(chunk.get("usage"), Some(&Value::Null), "{chunk}");
-        take(&mut outcome, &chunk["choices"][0], &chunk["choices"][0]["delta"]);
+        add(&mut outcome, &chunk["choices"][0], &chunk["choices"][0]["delta"]);
     }
     outcome
 }
@@ -255,8 +256,8 @@ async fn over_grpc(server: &TestServer, stream: bool) -> Outcome {
             let choices = match chunk {
                 Ok(chunk) => {
                     assert_eq!(chunk.usage.is_some(), chunk.choices.is_empty(), "{chunk:?}");
-                    assert_eq!(outcome.cost, None, "a chunk behind the usage: {chunk:?}");
-                    outcome.cost = chunk.usage.map(|usage| usage.total_tokens);
+                    assert_eq!(outcome.total_tokens, None, "a chunk after the usage: {chunk:?}");
+                    outcome.total_tokens = chunk.usage.map(|usage| usage.total_tokens);
                     chunk.choices
                 }
                 Err(status) => {
@@ -270,9 +271,9 @@ async fn over_grpc(server: &TestServer, stream: bool) -> Outcome {
                 outcome.reasoning += &delta.reasoning_content.unwrap_or_default();
                 outcome.finish += &choice.finish_reason.unwrap_or_default();
                 for call in delta.tool_calls {
-                    let call_so_far = outcome.calls.entry(call.index.into()).or_default();
+                    let accumulated = outcome.calls.entry(call.index.into()).or_default();
                     let function = call.function.unwrap_or_default();
-                    *call_so_far += &(function.name.unwrap_or_default() + &function.arguments.unwrap_or_default());
+                    *accumulated += &(function.name.unwrap_or_default() + &function.arguments.unwrap_or_default());
                 }
             }
         }
@@ -282,7 +283,7 @@ async fn over_grpc(server: &TestServer, stream: bool) -> Outcome {
     match within_timeout("a response", client.create_chat(request)).await {
         Ok(response) => {
             let mut reply = response.into_inner();
-            outcome.cost = reply.usage.map(|usage| usage.total_tokens);
+            outcome.total_tokens = reply.usage.map(|usage| usage.total_tokens);
             let choice = reply.choices.remove(0);
             let message = choice.message.unwrap();
             if let Some(Content::Text(text)) = message.content {

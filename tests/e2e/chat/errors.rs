@@ -1,4 +1,4 @@
-//! What goes wrong upstream and what callers send wrong: the right status, the right words, and a server that goes on.
+//! Failures of the upstream and invalid requests: status, error code, message, and a server that stays up.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -15,30 +15,30 @@ use crate::{
     test_server::{MODEL, TestServer, chat_body, over_both_hops, over_both_hops_with, within_timeout},
 };
 
-/// That the server still serves: nothing a test did to it may outlast the test.
-async fn still_up(server: &TestServer) {
+/// Asserts that the server still responds.
+async fn assert_healthy(server: &TestServer) {
     let response = server.request(Method::GET, "/healthz").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn an_upstreams_failure_becomes_the_callers_in_a_way_its_sdk_understands() {
-    let told =
+async fn upstream_failure_maps_to_status_code_and_retry_header() {
+    let error_json =
         |message: &str| json!({"error": {"message": message, "type": "x", "param": null, "code": null}}).to_string();
-    // status and body of the upstream; status, code and `x-should-retry` of ours; what the message must and must not hold
+    // Status and body from the upstream; status, code and `x-should-retry` to the client; a part of the message.
     let rows = [
-        (400, told("context is too long"), 400, "upstream_refused", None, "context is too long"),
-        (401, told("bad key upstream-secret"), 500, "provider_credentials", Some("false"), "credentials"),
-        (403, told("no access"), 500, "provider_credentials", Some("false"), "credentials"),
-        (404, told("no such deployment"), 502, "upstream_unavailable", None, "no such deployment"),
-        (429, told("slow down"), 429, "rate_limit_exceeded", None, "slow down"),
-        (500, told("broken"), 502, "upstream_unavailable", None, "broken"),
-        (501, told("cannot"), 501, "not_supported", Some("false"), "cannot"),
+        (400, error_json("context is too long"), 400, "upstream_refused", None, "context is too long"),
+        (401, error_json("bad key upstream-secret"), 500, "provider_credentials", Some("false"), "credentials"),
+        (403, error_json("no access"), 500, "provider_credentials", Some("false"), "credentials"),
+        (404, error_json("no such deployment"), 502, "upstream_unavailable", None, "no such deployment"),
+        (429, error_json("slow down"), 429, "rate_limit_exceeded", None, "slow down"),
+        (500, error_json("broken"), 502, "upstream_unavailable", None, "broken"),
+        (501, error_json("cannot"), 501, "not_supported", Some("false"), "cannot"),
         (502, "<html><h1>Bad Gateway</h1></html>".to_owned(), 502, "upstream_unavailable", None, "502"),
         (503, String::new(), 502, "upstream_unavailable", None, "503"),
-        (504, told("late"), 504, "upstream_timeout", None, "late"),
+        (504, error_json("late"), 504, "upstream_timeout", None, "late"),
         (200, "<html>Welcome to the router</html>".to_owned(), 500, "upstream_unreadable", None, "no chat completion"),
-        (200, told("hidden in a success"), 502, "upstream_unavailable", None, "hidden in a success"),
+        (200, error_json("hidden in a success"), 502, "upstream_unavailable", None, "hidden in a success"),
         (200, r#"{"choices":[]}"#.to_owned(), 500, "upstream_unreadable", None, "no choices"),
         (302, String::new(), 500, "upstream_unreadable", None, "302"),
     ];
@@ -48,7 +48,8 @@ async fn an_upstreams_failure_becomes_the_callers_in_a_way_its_sdk_understands()
                 server.upstream.enqueue(Reply::new(*status, body));
                 let response = server.chat(chat_body(&json!({"stream": stream}))).await;
                 server.upstream.received().await;
-                let told = response.headers().get("x-should-retry").map(|value| value.to_str().unwrap().to_owned());
+                let should_retry =
+                    response.headers().get("x-should-retry").map(|value| value.to_str().unwrap().to_owned());
                 let (status_here, error) = error_body(response).await;
                 let message = error["message"].as_str().unwrap();
                 assert_eq!(
@@ -56,7 +57,7 @@ async fn an_upstreams_failure_becomes_the_callers_in_a_way_its_sdk_understands()
                     (*http, *code),
                     "{status}: {error}"
                 );
-                assert_eq!(told.as_deref(), *retry, "{status}: {error}");
+                assert_eq!(should_retry.as_deref(), *retry, "{status}: {error}");
                 assert!(message.contains(words), "{status}: {error}");
                 assert!(!message.contains('<') && !message.contains("upstream-secret"), "{status}: {error}");
             }
@@ -66,7 +67,7 @@ async fn an_upstreams_failure_becomes_the_callers_in_a_way_its_sdk_understands()
 }
 
 #[tokio::test]
-async fn the_wait_an_upstream_asks_for_is_passed_on() {
+async fn retry_after_of_the_upstream_is_forwarded() {
     over_both_hops(async |server| {
         server.upstream.enqueue(Reply::new(429, r#"{"error":{"message":"slow down"}}"#).header("retry-after", "7"));
         let response = server.chat(chat_body(&json!({}))).await;
@@ -79,7 +80,7 @@ async fn the_wait_an_upstream_asks_for_is_passed_on() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_away_is_a_502_that_does_not_tell_its_address() {
+async fn unreachable_upstream_returns_502_without_its_address() {
     over_both_hops_with(
         |settings, _| settings.chat.base_url = Some("http://127.0.0.1:1/v1".parse().unwrap()),
         async |server| {
@@ -92,7 +93,7 @@ async fn an_upstream_that_is_away_is_a_502_that_does_not_tell_its_address() {
 }
 
 #[tokio::test]
-async fn an_unknown_model_is_a_404_that_suggests_the_near_one() {
+async fn unknown_model_returns_404_and_suggests_a_similar_name() {
     over_both_hops(async |server| {
         let (status, error) = error_body(server.chat(chat_body(&json!({"model": "scripted-2"}))).await).await;
         assert_eq!(
@@ -110,7 +111,7 @@ async fn an_unknown_model_is_a_404_that_suggests_the_near_one() {
 }
 
 #[tokio::test]
-async fn wrong_bodies_are_refused_with_the_field_and_go_nowhere() {
+async fn invalid_body_returns_400_with_its_field_and_is_not_forwarded() {
     let deep = format!(r#"{{"model":"m","messages":[],"x":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     let with = |members: Value| chat_body(&members).into_bytes();
     let turn = |message: Value| with(json!({"messages": [message]}));
@@ -134,35 +135,35 @@ async fn wrong_bodies_are_refused_with_the_field_and_go_nowhere() {
         ("n of 0", with(json!({"n": 0})), Some("n")),
         ("a negative n", with(json!({"n": -1})), Some("n")),
         ("a huge n", with(json!({"n": 1000})), Some("n")),
-        ("a broken n", with(json!({"n": 1.5})), Some("n")),
+        ("a fractional n", with(json!({"n": 1.5})), Some("n")),
         ("a negative max_tokens", with(json!({"max_tokens": -1})), Some("max_tokens")),
         ("a huge max_tokens", br#"{"model":"scripted-1","messages":[{"role":"user","content":"a"}],"max_tokens":1000000000000000000000000000000}"#.to_vec(), Some("max_tokens")),
-        ("a hot temperature", with(json!({"temperature": 3})), Some("temperature")),
-        ("a temperature in words", with(json!({"temperature": "warm"})), Some("temperature")),
+        ("a temperature above 2", with(json!({"temperature": 3})), Some("temperature")),
+        ("a temperature of a wrong type", with(json!({"temperature": "warm"})), Some("temperature")),
         ("a stream of a wrong type", with(json!({"stream": "yes"})), Some("stream")),
         ("a tool without a function", with(json!({"tools": [{"type": "function"}]})), Some("tools[0].function")),
         ("a choice without a function", with(json!({"tool_choice": {"type": "function"}})), Some("tool_choice")),
         ("a format without a schema", with(json!({"response_format": {"type": "json_schema"}})), Some("response_format.json_schema")),
     ];
     over_both_hops(async |server| {
-        let mut wrong = vec![];
+        let mut failures = vec![];
         for (what, body, param) in &rows {
             let response = server.chat(body.clone()).await;
             let (status, error) = error_body(response).await;
-            let named = error["param"].as_str();
-            if status != 400 || named != *param || error["type"] != "invalid_request_error" {
-                wrong.push(format!("{what}: {status}, expected param {param:?}: {error}"));
+            let actual = error["param"].as_str();
+            if status != 400 || actual != *param || error["type"] != "invalid_request_error" {
+                failures.push(format!("{what}: {status}, expected param {param:?}: {error}"));
             }
         }
-        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert!(failures.is_empty(), "{failures:#?}");
         server.upstream.assert_no_request().await;
-        still_up(server).await;
+        assert_healthy(server).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_is_odd_but_clear_is_taken() {
+async fn unusual_but_unambiguous_body_is_accepted() {
     let reply = r#"{"id":"u","created":1,"choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}"#;
     let rows: [(&str, Vec<u8>); 3] = [
         ("nulls for everything optional", chat_body(&json!({"n": null, "tools": null, "stream": null, "stop": null, "max_tokens": null, "temperature": null, "tool_choice": null, "response_format": null})).into_bytes()),
@@ -181,20 +182,20 @@ async fn what_is_odd_but_clear_is_taken() {
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_limit_is_a_413() {
+async fn body_above_the_limit_returns_413() {
     over_both_hops_with(
         |_, gateway| gateway.body_limit_bytes = 10_000,
         async |server| {
             let (status, error) = error_body(server.chat(vec![b' '; 10_001]).await).await;
             assert_eq!((status.as_u16(), &error["code"]), (413, &json!("request_too_large")));
-            still_up(server).await;
+            assert_healthy(server).await;
         },
     )
     .await;
 }
 
 #[tokio::test]
-async fn a_request_sent_by_halves_is_a_408() {
+async fn incomplete_body_returns_408_after_the_body_timeout() {
     over_both_hops_with(
         |_, gateway| gateway.body_timeout = std::time::Duration::from_millis(100),
         async |server| {
@@ -205,14 +206,14 @@ async fn a_request_sent_by_halves_is_a_408() {
             within_timeout("the timeout", stream.read_to_string(&mut response)).await.unwrap();
             assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
             assert!(response.contains(r#""code":"request_timeout""#) && response.contains("x-request-id: "), "{response}");
-            still_up(server).await;
+            assert_healthy(server).await;
         },
     )
     .await;
 }
 
 #[tokio::test]
-async fn a_wrong_method_and_an_endpoint_not_served_say_so() {
+async fn wrong_method_returns_405_and_unsupported_endpoint_404() {
     over_both_hops(async |server| {
         let response = server.request(Method::PUT, "/v1/chat/completions").send().await.unwrap();
         assert_eq!(response.headers()["allow"], "POST");
@@ -226,7 +227,7 @@ async fn a_wrong_method_and_an_endpoint_not_served_say_so() {
 }
 
 #[tokio::test]
-async fn the_grpc_door_names_the_wrong_field_in_its_details() {
+async fn grpc_error_details_name_the_invalid_field() {
     over_both_hops(async |server| {
         let mut client = server.chat_client().await;
         let message = |role: &str| pb::ChatMessage {
@@ -234,21 +235,21 @@ async fn the_grpc_door_names_the_wrong_field_in_its_details() {
             content: Some(Content::Text("a".to_owned())),
             ..pb::ChatMessage::default()
         };
-        let ask = |change: fn(&mut pb::ChatRequest)| {
+        let request_with = |change: fn(&mut pb::ChatRequest)| {
             let mut chat = pb::ChatRequest { messages: vec![message("user")], ..pb::ChatRequest::default() };
             change(&mut chat);
             pb::CreateChatRequest { chat: Some(chat), ..pb::CreateChatRequest::default() }
         };
         let rows = [
             (pb::CreateChatRequest::default(), "chat"),
-            (ask(|chat| chat.messages.clear()), "messages"),
-            (ask(|chat| chat.messages[0].role.clear()), "messages[0].role"),
-            (ask(|chat| chat.n = Some(1_000_000)), "n"),
-            (ask(|chat| chat.temperature = Some(f64::NAN)), "temperature"),
-            (ask(|chat| chat.extra_json = "[]".to_owned()), "extra_json"),
-            (ask(|chat| chat.extra_json = r#"{"messages":[1]}"#.to_owned()), "extra_json"),
+            (request_with(|chat| chat.messages.clear()), "messages"),
+            (request_with(|chat| chat.messages[0].role.clear()), "messages[0].role"),
+            (request_with(|chat| chat.n = Some(1_000_000)), "n"),
+            (request_with(|chat| chat.temperature = Some(f64::NAN)), "temperature"),
+            (request_with(|chat| chat.extra_json = "[]".to_owned()), "extra_json"),
+            (request_with(|chat| chat.extra_json = r#"{"messages":[1]}"#.to_owned()), "extra_json"),
             (
-                ask(|chat| {
+                request_with(|chat| {
                     let part = Some(Part::OtherJson(r#"{"type":"x_sense"}"#.to_owned()));
                     let parts = vec![pb::ContentPart { part, extra_json: r#"{"x_lost":1}"#.to_owned() }];
                     chat.messages[0].content = Some(Content::Parts(pb::ContentParts { parts }));
@@ -256,15 +257,16 @@ async fn the_grpc_door_names_the_wrong_field_in_its_details() {
                 "messages[0].content[0].extra_json",
             ),
         ];
-        for (wrong, field) in rows {
-            let status = client.create_chat(wrong).await.unwrap_err();
+        for (invalid, field) in rows {
+            let status = client.create_chat(invalid).await.unwrap_err();
             let details = status.get_error_details();
             assert_eq!(status.code(), tonic::Code::InvalidArgument, "{field}: {status:?}");
             assert_eq!(details.bad_request().unwrap().field_violations[0].field, field);
             assert_eq!(details.error_info().unwrap().reason, "INVALID_FIELD");
             assert_eq!(details.error_info().unwrap().domain, "triptych");
         }
-        let unknown = client.create_chat(ask(|chat| "scripted-2".clone_into(&mut chat.model))).await.unwrap_err();
+        let unknown =
+            client.create_chat(request_with(|chat| "scripted-2".clone_into(&mut chat.model))).await.unwrap_err();
         assert_eq!(unknown.code(), tonic::Code::NotFound);
         assert_eq!(unknown.get_error_details().error_info().unwrap().reason, "MODEL_NOT_FOUND");
     })

@@ -26,14 +26,14 @@ use crate::{
     test_server::{MODEL, chat_body, over_both_hops, within_timeout},
 };
 
-/// A reply in the upstream's dialect that uses what few servers send.
-const RICH_REPLY: &str = r#"{"id":"up-1","object":"chat.completion","created":17,"model":"someone-elses-name","x_trace":{"z":1,"a":[1E400,12345678901234567890123]},"choices":[{"index":0,"message":{"role":"assistant","content":"Hi","refusal":null,"annotations":[{"type":"url_citation"}]},"logprobs":null,"finish_reason":"stop","x_seconds":0.10}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"x_cost":"0.001"}}"#;
+/// A completion with members that are in no OpenAI document, and with numbers that no double holds.
+const COMPLETION_WITH_EXTRAS: &str = r#"{"id":"up-1","object":"chat.completion","created":17,"model":"someone-elses-name","x_trace":{"z":1,"a":[1E400,12345678901234567890123]},"choices":[{"index":0,"message":{"role":"assistant","content":"Hi","refusal":null,"annotations":[{"type":"url_citation"}]},"logprobs":null,"finish_reason":"stop","x_seconds":0.10}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"x_cost":"0.001"}}"#;
 
 #[tokio::test]
-async fn what_a_caller_sends_reaches_the_upstream_whole() {
+async fn request_reaches_the_upstream_with_every_member_unchanged() {
     let sent = r#"{"model":"scripted-1","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"é世\n"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA==","detail":"low","x_crop":[1,2]}},{"type":"x_point_cloud","points":[0.10,1e3]}],"x_mood":null}],"tools":[{"type":"function","function":{"name":"look","description":"d","parameters":{"type":"object","properties":{"zebra":{"type":"integer","maximum":12345678901234567890123},"apple":{"type":"string"}},"required":["zebra"]},"strict":true}}],"temperature":0.7,"seed":-5,"stop":["END"],"logit_bias":{"50256":-100.0},"metadata":{"a":"b"},"top_k":40,"x_huge":1E400,"x_nothing":null,"x_order":{"b":1,"a":2}}"#;
     over_both_hops(async |server| {
-        server.upstream.enqueue(Reply::new(200, RICH_REPLY));
+        server.upstream.enqueue(Reply::new(200, COMPLETION_WITH_EXTRAS));
         let response = server.chat(sent).await;
         assert_eq!(response.status(), 200);
         let received = server.upstream.received().await;
@@ -48,7 +48,7 @@ async fn what_a_caller_sends_reaches_the_upstream_whole() {
             r#""x_crop":[1,2]"#,
             r#""text":"é世\n""#,
         ] {
-            assert!(received.text().contains(fragment), "{fragment} is not in {}", received.text());
+            assert!(received.text().contains(fragment), "{fragment} is missing in {}", received.text());
         }
         let without_huge = |text: &str| -> Value { serde_json::from_str(&text.replace("1E400", "1")).unwrap() };
         assert_eq!(without_huge(received.text()), without_huge(sent));
@@ -57,9 +57,9 @@ async fn what_a_caller_sends_reaches_the_upstream_whole() {
 }
 
 #[tokio::test]
-async fn what_the_upstream_answers_reaches_the_caller_whole_under_the_public_name() {
+async fn response_reaches_the_client_with_every_member_unchanged_and_the_public_model_name() {
     over_both_hops(async |server| {
-        server.upstream.enqueue(Reply::new(200, RICH_REPLY));
+        server.upstream.enqueue(Reply::new(200, COMPLETION_WITH_EXTRAS));
         let response = server.chat(chat_body(&json!({}))).await;
         assert_eq!(response.headers()["content-type"], "application/json");
         let text = response.text().await.unwrap();
@@ -72,7 +72,7 @@ async fn what_the_upstream_answers_reaches_the_caller_whole_under_the_public_nam
             r#""refusal":null"#,
             r#""logprobs":null"#,
         ] {
-            assert!(text.contains(fragment), "{fragment} is not in {text}");
+            assert!(text.contains(fragment), "{fragment} is missing in {text}");
         }
         let reply: Value = serde_json::from_str(&text.replace("1E400", "1")).unwrap();
         assert_eq!((&reply["id"], &reply["created"], &reply["model"]), (&json!("up-1"), &json!(17), &json!(MODEL)));
@@ -83,16 +83,16 @@ async fn what_the_upstream_answers_reaches_the_caller_whole_under_the_public_nam
 }
 
 #[tokio::test]
-async fn the_callers_id_and_idempotency_key_go_along_and_the_callers_key_does_not() {
+async fn request_id_and_idempotency_key_are_forwarded_and_the_api_key_is_not() {
     over_both_hops(async |server| {
-        server.upstream.enqueue(Reply::new(200, RICH_REPLY));
+        server.upstream.enqueue(Reply::new(200, COMPLETION_WITH_EXTRAS));
         let request = server.request(reqwest::Method::POST, "/v1/chat/completions");
         let request = request.header("x-request-id", "trace-7").header("idempotency-key", "once").bearer_auth("mine");
         let response = within_timeout("a response", request.body(chat_body(&json!({}))).send()).await.unwrap();
         assert_eq!(response.headers()["x-request-id"], "trace-7");
         let head = server.upstream.received().await.head;
         for line in ["x-request-id: trace-7", "idempotency-key: once", "authorization: bearer upstream-secret"] {
-            assert!(head.contains(line), "{line} is not in {head}");
+            assert!(head.contains(line), "{line} is missing in {head}");
         }
         assert!(!head.contains("mine"), "{head}");
     })
@@ -100,15 +100,15 @@ async fn the_callers_id_and_idempotency_key_go_along_and_the_callers_key_does_no
 }
 
 #[tokio::test]
-async fn a_tool_call_makes_the_round_trip() {
-    let called = r#"{"id":"u","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"look","arguments":"{\"at\": 1.0}"}}]},"finish_reason":"tool_calls"}]}"#;
+async fn tool_call_and_its_result_make_the_round_trip() {
+    let tool_call = r#"{"id":"u","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"look","arguments":"{\"at\": 1.0}"}}]},"finish_reason":"tool_calls"}]}"#;
     let history = json!([
         {"role": "user", "content": "Look"},
         {"role": "assistant", "content": null, "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{\"at\": 1.0}"}}]},
         {"role": "tool", "tool_call_id": "call_1", "content": "received"},
     ]);
     over_both_hops(async |server| {
-        server.upstream.enqueue(Reply::new(200, called));
+        server.upstream.enqueue(Reply::new(200, tool_call));
         let choice = json!({"type": "function", "function": {"name": "look"}});
         let tools = json!({"tools": [{"type": "function", "function": {"name": "look"}}], "tool_choice": choice, "parallel_tool_calls": false});
         let reply: Value = serde_json::from_str(&server.chat(chat_body(&tools)).await.text().await.unwrap()).unwrap();
@@ -118,7 +118,7 @@ async fn a_tool_call_makes_the_round_trip() {
         let received = server.upstream.received().await.json();
         assert_eq!((&received["tool_choice"], &received["parallel_tool_calls"]), (&choice, &json!(false)));
 
-        server.upstream.enqueue(Reply::new(200, RICH_REPLY));
+        server.upstream.enqueue(Reply::new(200, COMPLETION_WITH_EXTRAS));
         assert_eq!(server.chat(chat_body(&json!({"messages": history}))).await.status(), 200);
         assert_eq!(server.upstream.received().await.json()["messages"], history);
     })
@@ -126,14 +126,14 @@ async fn a_tool_call_makes_the_round_trip() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_before_the_answer_frees_the_upstream() {
+async fn client_disconnect_before_the_response_closes_the_upstream_connection() {
     over_both_hops(async |server| {
         for stream in [false, true] {
             server.upstream.enqueue(Reply::no_response());
             let body = chat_body(&json!({"stream": stream}));
-            let asking = server.request(reqwest::Method::POST, "/v1/chat/completions").body(body).send();
+            let pending = server.request(reqwest::Method::POST, "/v1/chat/completions").body(body).send();
             tokio::select! {
-                response = asking => panic!("{response:?}"),
+                response = pending => panic!("{response:?}"),
                 _ = server.upstream.received() => {}
             }
             server.upstream.disconnected().await;
@@ -143,7 +143,7 @@ async fn a_caller_who_leaves_before_the_answer_frees_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_is_a_504_and_frees_the_upstream() {
+async fn deadline_before_the_response_returns_504_and_closes_the_upstream_connection() {
     over_both_hops(async |server| {
         for stream in [false, true] {
             server.upstream.enqueue(Reply::no_response());
@@ -160,10 +160,10 @@ async fn a_deadline_that_passes_is_a_504_and_frees_the_upstream() {
 }
 
 #[tokio::test]
-async fn the_grpc_door_says_the_same_whole_and_in_pieces() {
+async fn grpc_unary_and_streaming_calls_return_the_same_text() {
     over_both_hops(async |server| {
         let mut client = server.chat_client().await;
-        server.upstream.enqueue(Reply::new(200, RICH_REPLY));
+        server.upstream.enqueue(Reply::new(200, COMPLETION_WITH_EXTRAS));
         let request = pb::CreateChatRequest { chat: grpc_chat_request().chat, ..pb::CreateChatRequest::default() };
         let reply = client.create_chat(request).await.unwrap().into_inner();
         assert_eq!((reply.id.as_str(), reply.model.as_str()), ("up-1", MODEL));
@@ -177,15 +177,15 @@ async fn the_grpc_door_says_the_same_whole_and_in_pieces() {
         let chunks: Vec<_> = client.stream_chat(request).await.unwrap().into_inner().collect().await;
         server.upstream.received().await;
         let chunks: Vec<_> = chunks.into_iter().map(|chunk| chunk.unwrap().choices.remove(0)).collect();
-        let text: Vec<_> = chunks.iter().filter_map(|choice| choice.delta.clone()?.content).collect();
-        assert_eq!(text, ["a", "b"]);
+        let texts: Vec<_> = chunks.iter().filter_map(|choice| choice.delta.clone()?.content).collect();
+        assert_eq!(texts, ["a", "b"]);
         assert_eq!(chunks.last().unwrap().finish_reason.as_deref(), Some("stop"));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_cancelled_or_overdue_grpc_call_frees_the_upstream() {
+async fn grpc_cancel_or_deadline_closes_the_upstream_connection() {
     over_both_hops(async |server| {
         let mut client = server.chat_client().await;
         let request = || pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() };
@@ -197,10 +197,10 @@ async fn a_cancelled_or_overdue_grpc_call_frees_the_upstream() {
         server.upstream.disconnected().await;
 
         server.upstream.enqueue(Reply::no_response());
-        let mut overdue = Request::new(request());
-        overdue.set_timeout(std::time::Duration::from_millis(50));
-        let status = within_timeout("the deadline", client.stream_chat(overdue)).await.unwrap_err();
-        // The client's own timer may be the first to notice, and calls it CANCELLED.
+        let mut with_deadline = Request::new(request());
+        with_deadline.set_timeout(std::time::Duration::from_millis(50));
+        let status = within_timeout("the end of the call", client.stream_chat(with_deadline)).await.unwrap_err();
+        // If the client's own timer expires first, the client reports CANCELLED.
         assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status:?}");
         server.upstream.received().await;
         server.upstream.disconnected().await;

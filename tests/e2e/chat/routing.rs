@@ -1,4 +1,4 @@
-//! Several upstreams behind one name.
+//! Routing of one model to several upstreams: fail-over, cool-down, circuit breaker, session affinity.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_one_upstream_refuses_another_answers_through_both_doors() {
+async fn unavailable_target_fails_over_to_the_next_over_rest_and_grpc() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
         |settings, _| configure_targets(settings, Some(&other)),
@@ -45,7 +45,7 @@ async fn what_one_upstream_refuses_another_answers_through_both_doors() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_asks_for_a_rest_gets_it() {
+async fn retry_after_header_sets_the_cooldown() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
         |settings, _| configure_targets(settings, Some(&other)),
@@ -64,7 +64,7 @@ async fn an_upstream_that_asks_for_a_rest_gets_it() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_keeps_failing_rests_and_one_good_probe_brings_it_back() {
+async fn circuit_breaker_closes_after_one_successful_probe() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
         |settings, _| {
@@ -93,7 +93,7 @@ async fn an_upstream_that_keeps_failing_rests_and_one_good_probe_brings_it_back(
 }
 
 #[tokio::test]
-async fn a_failure_that_may_have_been_taken_is_told_with_what_was_tried() {
+async fn failure_that_may_have_executed_is_returned_without_a_retry() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
         |settings, _| configure_targets(settings, Some(&other)),
@@ -111,7 +111,7 @@ async fn a_failure_that_may_have_been_taken_is_told_with_what_was_tried() {
 }
 
 #[tokio::test]
-async fn a_stream_that_broke_after_its_first_piece_is_not_begun_anew() {
+async fn stream_that_fails_after_its_first_chunk_is_not_retried() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
         |settings, _| {
@@ -130,7 +130,7 @@ async fn a_stream_that_broke_after_its_first_piece_is_not_begun_anew() {
 }
 
 #[tokio::test]
-async fn a_session_stays_at_one_upstream() {
+async fn session_id_keeps_a_session_at_one_target() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
         |settings, _| {
@@ -140,15 +140,15 @@ async fn a_session_stays_at_one_upstream() {
         async |server| {
             let mut first = None;
             for _ in 0..6 {
-                // Whichever is asked; the other one's response is put to the next, which gets the same.
+                // The target that is not chosen keeps its reply, which is the same as the next one.
                 server.upstream.enqueue(Reply::new(200, COMPLETION));
                 other.enqueue(Reply::new(200, COMPLETION));
                 let request =
                     server.request(reqwest::Method::POST, "/v1/chat/completions").header("x-session-id", "s-1");
                 let response = within_timeout("a response", request.body(chat_body(&json!({}))).send()).await.unwrap();
-                let tried = response.headers()["x-triptych-attempts"].to_str().unwrap().to_owned();
-                (if tried == "a=ok" { &server.upstream } else { &other }).received().await;
-                assert_eq!(first.get_or_insert(tried.clone()), &tried);
+                let attempts = response.headers()["x-triptych-attempts"].to_str().unwrap().to_owned();
+                (if attempts == "a=ok" { &server.upstream } else { &other }).received().await;
+                assert_eq!(first.get_or_insert(attempts.clone()), &attempts);
             }
         },
     )
@@ -156,7 +156,7 @@ async fn a_session_stays_at_one_upstream() {
 }
 
 #[tokio::test]
-async fn beyond_the_bound_the_answer_is_429_at_once_and_hanging_up_frees_the_place() {
+async fn call_above_max_in_flight_returns_429_and_a_disconnect_releases_the_slot() {
     over_both_hops_with(
         |settings, _| {
             configure_targets(settings, None);

@@ -9,10 +9,12 @@ use crate::{
     test_server::{MODEL, TestServer, chat_body},
 };
 
+/// A non-streaming response of an OpenAI-compatible upstream.
 pub(crate) const COMPLETION: &str = r#"{"id":"c-1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+/// The body of a failure of an upstream.
 pub(crate) const UNAVAILABLE: &str = r#"{"error":{"message":"away"}}"#;
 
-/// The server's own upstream becomes `a`, and `other`, if any, `b` behind it.
+/// Configures the test server's upstream as the target `a`, and `other` as `b` with a lower priority.
 pub(crate) fn configure_targets(settings: &mut Settings, other: Option<&FakeUpstream>) {
     let chat = &mut settings.chat;
     chat.routing = Routing::default();
@@ -32,6 +34,7 @@ pub(crate) fn configure_targets(settings: &mut Settings, other: Option<&FakeUpst
     chat.upstreams = std::iter::once(a).chain(b).collect();
 }
 
+/// Returns a request with one user message.
 pub(crate) fn grpc_chat_request() -> pb::CreateChatRequest {
     let message = pb::ChatMessage {
         role: "user".to_owned(),
@@ -42,16 +45,17 @@ pub(crate) fn grpc_chat_request() -> pb::CreateChatRequest {
     pb::CreateChatRequest { chat: Some(chat), ..pb::CreateChatRequest::default() }
 }
 
+/// Sends a chat request that must succeed, and returns its `x-triptych-attempts` header.
 pub(crate) async fn attempted_targets(server: &TestServer) -> String {
     let response = server.chat(chat_body(&json!({}))).await;
     assert_eq!(response.status(), 200);
     response.headers()["x-triptych-attempts"].to_str().unwrap().to_owned()
 }
 
-/// More than the sockets on the way hold: whoever gets rid of it all was read to the end.
+/// More than all socket buffers on the way hold: an upstream that could send it all was read to the end.
 pub(crate) const FLOOD_BYTES: usize = 48 << 20;
 
-/// A stream of one chunk and then more than fits anywhere.
+/// Streams one small chunk, then [`FLOOD_BYTES`].
 pub(crate) fn long_stream() -> Reply {
     let chunk = content_event(&"x".repeat(64 << 10));
     Reply::stream()

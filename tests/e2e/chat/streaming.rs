@@ -9,26 +9,26 @@ use crate::{
 };
 
 #[tokio::test]
-async fn each_chunk_is_passed_on_when_it_comes_even_torn_within_a_character() {
+async fn chunk_is_forwarded_at_once_even_if_split_within_a_character() {
     over_both_hops(async |server| {
-        let (gate, torn) = (Gate::new(), content_event("é世"));
-        // The events are plain ASCII outside the text, so this cuts the text's last character in two.
-        let middle = torn.find('世').unwrap() + 3;
-        let head = &torn.as_bytes()[..middle];
+        let (gate, split) = (Gate::new(), content_event("é世"));
+        // All but the text is ASCII, so this position is within the last character of the text.
+        let middle = split.find('世').unwrap() + 3;
+        let head = &split.as_bytes()[..middle];
         let reply = Reply::stream().send(&content_event("a")).wait_for(&gate);
         let reply = reply
             .send_bytes(&head[..middle - 1])
             .wait_for(&gate)
-            .send_bytes(&torn.as_bytes()[middle - 1..])
+            .send_bytes(&split.as_bytes()[middle - 1..])
             .wait_for(&gate);
         server.upstream.enqueue(reply.send(&finish_event("stop")).send("data: [DONE]\n\n"));
 
         let mut events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await);
-        let text = |event: Option<String>| event_data(&event.unwrap())["choices"][0]["delta"]["content"].clone();
-        assert_eq!(text(events.next().await), "a");
+        let content = |event: Option<String>| event_data(&event.unwrap())["choices"][0]["delta"]["content"].clone();
+        assert_eq!(content(events.next().await), "a");
         gate.open();
         gate.open();
-        assert_eq!(text(events.next().await), "é世");
+        assert_eq!(content(events.next().await), "é世");
         gate.open();
         let last = event_data(&events.next().await.unwrap());
         assert_eq!(last["choices"][0]["finish_reason"], "stop");
@@ -39,7 +39,7 @@ async fn each_chunk_is_passed_on_when_it_comes_even_torn_within_a_character() {
 }
 
 #[tokio::test]
-async fn chunks_keep_their_members_and_share_the_replys_name() {
+async fn chunks_keep_unknown_members_and_share_id_time_and_model() {
     let first = r#"{"id":"up-9","object":"chat.completion.chunk","created":3,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"","x_d":1E400},"finish_reason":null}],"x_c":{"b":1,"a":2}}"#;
     let second = r#"{"id":"other","object":"chat.completion.chunk","created":4,"model":"n","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]}"#;
     let last = r#"{"id":"up-9","object":"chat.completion.chunk","created":3,"model":"m","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
@@ -70,14 +70,14 @@ async fn chunks_keep_their_members_and_share_the_replys_name() {
 }
 
 #[tokio::test]
-async fn a_failure_within_a_stream_is_its_last_event_and_no_done_follows() {
+async fn failure_within_a_stream_is_its_last_event_without_done() {
     let error = r#"{"message":"the GPU is on fire","type":"server_error","code":500}"#;
     let broken = [
         Reply::stream().send(&content_event("a")).send(&format!("data: {{\"error\":{error}}}\n\n")).stall(),
         Reply::stream().send(&content_event("a")).send(&format!("error: {error}\n\n")).stall(),
         Reply::stream().send(&content_event("a")).send("data: this is no JSON\n\n").stall(),
         Reply::stream().send(&content_event("a")).send(&finish_event("abort")).stall(),
-        // Ends without a finish reason, politely, with [DONE], and not.
+        // No finish reason: a clean end, an end with [DONE], and an aborted connection.
         Reply::stream().send(&content_event("a")),
         Reply::stream().send(&content_event("a")).send("data: [DONE]\n\n"),
         Reply::stream().send(&content_event("a")).abort(),
@@ -97,7 +97,7 @@ async fn a_failure_within_a_stream_is_its_last_event_and_no_done_follows() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_breaks_after_the_finish_reason_has_said_enough() {
+async fn connection_loss_after_the_finish_reason_is_no_failure() {
     over_both_hops(async |server| {
         server.upstream.enqueue(Reply::stream().send(&content_event("a")).send(&finish_event("stop")).abort());
         let events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await).read_all().await;
@@ -108,7 +108,7 @@ async fn an_upstream_that_breaks_after_the_finish_reason_has_said_enough() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_a_stream_frees_the_upstream() {
+async fn client_disconnect_within_a_stream_closes_the_upstream_connection() {
     over_both_hops(async |server| {
         server.upstream.enqueue(Reply::stream().send(&content_event("a")).stall());
         let mut events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await);
@@ -121,7 +121,7 @@ async fn a_caller_who_leaves_a_stream_frees_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_within_a_stream_is_its_last_event() {
+async fn deadline_within_a_stream_ends_it_with_an_error_event() {
     over_both_hops(async |server| {
         server.upstream.enqueue(Reply::stream().send(&content_event("a")).stall());
         let request = server.request(reqwest::Method::POST, "/v1/chat/completions");

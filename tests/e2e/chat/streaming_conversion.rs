@@ -1,4 +1,4 @@
-//! Calls for a stream that the upstream responses in one chunk, and streams that do not say that they are.
+//! Conversion between streaming and non-streaming responses, and event streams with a wrong content type.
 
 use core_service::chat::dialect::Dialect;
 use serde_json::{Value, json};
@@ -18,21 +18,21 @@ async fn streamed(server: &TestServer) -> reqwest::Response {
 }
 
 #[tokio::test]
-async fn a_model_that_only_streams_answers_whole_all_the_same() {
-    const ONLY: &str = "qwq-plus";
+async fn stream_only_model_serves_non_streaming_calls() {
+    const STREAM_ONLY: &str = "qwq-plus";
     over_both_hops_with(
         |settings, _| {
             configure_targets(settings, None);
-            settings.chat.upstreams[0].rename = [(MODEL.to_owned(), ONLY.to_owned())].into();
+            settings.chat.upstreams[0].rename = [(MODEL.to_owned(), STREAM_ONLY.to_owned())].into();
             settings.chat.dialect = Some(Dialect::Dashscope);
         },
         async |server| {
             let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
-            let cost = json!({"id": "up-1", "created": 17, "model": ONLY, "choices": [], "usage": usage});
+            let usage_chunk = json!({"id": "up-1", "created": 17, "model": STREAM_ONLY, "choices": [], "usage": usage});
             let stream = || {
-                let text =
+                let reply =
                     Reply::stream().send(&content_event("Hel")).send(&content_event("lo")).send(&content_event("!"));
-                text.send(&finish_event("stop")).send(&format!("data: {cost}\n\ndata: [DONE]\n\n"))
+                reply.send(&finish_event("stop")).send(&format!("data: {usage_chunk}\n\ndata: [DONE]\n\n"))
             };
             server.upstream.enqueue(stream());
             let response = server.chat(chat_body(&json!({}))).await;
@@ -41,8 +41,8 @@ async fn a_model_that_only_streams_answers_whole_all_the_same() {
             assert_eq!((&reply["object"], &reply["model"]), (&json!("chat.completion"), &json!(MODEL)));
             assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!("Hello!"), &json!("stop")));
             assert_eq!(reply["usage"], usage);
-            let asked = server.upstream.received().await.json();
-            assert_eq!((&asked["stream"], &asked["model"]), (&json!(true), &json!(ONLY)));
+            let received = server.upstream.received().await.json();
+            assert_eq!((&received["stream"], &received["model"]), (&json!(true), &json!(STREAM_ONLY)));
 
             server.upstream.enqueue(stream());
             let reply = server.chat_client().await.create_chat(grpc_chat_request()).await.unwrap().into_inner();
@@ -59,7 +59,7 @@ async fn a_model_that_only_streams_answers_whole_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_whole_answer_becomes_the_stream_that_was_asked_for() {
+async fn non_streaming_response_is_converted_to_the_requested_stream() {
     let call = json!({"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}});
     let message = json!({"role": "assistant", "content": "Hi", "reasoning": "hm", "tool_calls": [call]});
     let choice = json!({"index": 0, "message": message, "finish_reason": "tool_calls"});
@@ -77,8 +77,8 @@ async fn a_whole_answer_becomes_the_stream_that_was_asked_for() {
             let events = Events::new(streamed(server).await).read_all().await;
             server.upstream.received().await;
             assert_eq!((events.len(), events[3].as_str()), (4, "data: [DONE]"), "{events:#?}");
-            let [first, last, cost] = [0, 1, 2].map(|at| event_data(&events[at]));
-            for chunk in [&first, &last, &cost] {
+            let [first, last, usage_chunk] = [0, 1, 2].map(|at| event_data(&events[at]));
+            for chunk in [&first, &last, &usage_chunk] {
                 let named = (&chunk["id"], &chunk["created"], &chunk["model"]);
                 assert_eq!(named, (&json!("up-1"), &json!(17), &json!(MODEL)), "{chunk}");
             }
@@ -90,7 +90,7 @@ async fn a_whole_answer_becomes_the_stream_that_was_asked_for() {
             assert_eq!((&first["choices"][0]["finish_reason"], &first["usage"]), (&Value::Null, &Value::Null));
             assert_eq!(last["choices"][0]["delta"], json!({}));
             assert_eq!(last["choices"][0]["finish_reason"], "tool_calls");
-            assert_eq!((&cost["choices"], &cost["usage"]), (&json!([]), &usage));
+            assert_eq!((&usage_chunk["choices"], &usage_chunk["usage"]), (&json!([]), &usage));
         }
 
         server.upstream.enqueue(Reply::new(200, &reply));
@@ -107,7 +107,7 @@ async fn a_whole_answer_becomes_the_stream_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_failure_in_one_piece_is_one_before_the_first_byte_and_another_upstream_answers() {
+async fn error_document_instead_of_a_stream_fails_over_to_the_next_target() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
         |settings, _| configure_targets(settings, Some(&other)),
@@ -139,7 +139,7 @@ async fn a_failure_in_one_piece_is_one_before_the_first_byte_and_another_upstrea
 }
 
 #[tokio::test]
-async fn a_stream_is_one_whatever_it_calls_itself() {
+async fn event_stream_is_recognized_whatever_its_content_type() {
     over_both_hops(async |server| {
         for name in ["", "text/plain", "application/json", "Text/Event-Stream; charset=utf-8"] {
             for before in ["", "\n\n", ": hello\n\n", "\u{feff}", "event: x\n"] {

@@ -1,4 +1,4 @@
-//! What is set of one upstream or of several: names, dialects, bounds in time.
+//! Settings of one upstream and of several: aliases, fallbacks, dialects, headers, timeouts.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_lone_upstream_is_tried_again_rests_and_tells_what_was_tried() {
+async fn single_upstream_is_retried_and_cooled_down() {
     over_both_hops_with(
         |settings, _| settings.chat.routing = Routing { failures: 2, ..Routing::default() },
         async |server| {
@@ -32,7 +32,7 @@ async fn a_lone_upstream_is_tried_again_rests_and_tells_what_was_tried() {
             assert_eq!(response.headers()["x-triptych-attempts"], "upstream=rate_limited");
             assert_eq!(error_body(response).await.0.as_u16(), 429);
             server.upstream.received().await;
-            // It asked for a rest and is left alone.
+            // The cool-down of its Retry-After is not over.
             let response = server.chat(chat_body(&json!({}))).await;
             assert!(response.headers().get("x-triptych-attempts").is_none(), "{response:?}");
             assert_eq!(error_body(response).await.1["code"], "rate_limit_exceeded");
@@ -42,7 +42,7 @@ async fn a_lone_upstream_is_tried_again_rests_and_tells_what_was_tried() {
 }
 
 #[tokio::test]
-async fn callers_who_would_not_wait_do_not_rest_an_upstream_and_broken_streams_do() {
+async fn broken_streams_open_the_circuit_breaker_and_client_deadlines_do_not() {
     over_both_hops_with(
         |settings, _| settings.chat.routing = Routing { failures: 2, retries: 0, ..Routing::default() },
         async |server| {
@@ -75,7 +75,7 @@ async fn callers_who_would_not_wait_do_not_rest_an_upstream_and_broken_streams_d
 }
 
 #[tokio::test]
-async fn a_lone_upstream_may_have_aliases() {
+async fn alias_of_a_single_upstream_is_served() {
     over_both_hops_with(
         |settings, _| {
             let aliases = vec!["gpt-4o-mini".to_owned()];
@@ -93,12 +93,12 @@ async fn a_lone_upstream_may_have_aliases() {
 }
 
 #[tokio::test]
-async fn aliases_and_fallbacks_serve_through_both_doors() {
+async fn aliases_and_fallbacks_are_served_over_rest_and_grpc() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
         |settings, _| {
             configure_targets(settings, Some(&other));
-            // The second one serves another model, and this one when its own upstream cannot.
+            // `b` serves another model, which is the fallback of the first one.
             (settings.chat.upstreams[1].models, settings.chat.upstreams[1].rename) =
                 (vec!["deep".to_owned()], BTreeMap::new());
             settings.chat.upstreams[1].priority = 0;
@@ -119,8 +119,8 @@ async fn aliases_and_fallbacks_serve_through_both_doors() {
             other.enqueue(Reply::streamed_text(&["x"]));
             let mut chat = grpc_chat_request().chat.unwrap();
             chat.model = "quick".to_owned();
-            let asked = pb::StreamChatRequest { chat: Some(chat), ..pb::StreamChatRequest::default() };
-            let response = server.chat_client().await.stream_chat(asked).await.unwrap();
+            let request = pb::StreamChatRequest { chat: Some(chat), ..pb::StreamChatRequest::default() };
+            let response = server.chat_client().await.stream_chat(request).await.unwrap();
             assert_eq!(response.metadata().get("x-triptych-attempts").unwrap(), "a=unavailable,b=ok");
             let mut chunks = response.into_inner();
             while let Some(chunk) = within_timeout("a chunk", chunks.message()).await.unwrap() {
@@ -129,7 +129,7 @@ async fn aliases_and_fallbacks_serve_through_both_doors() {
             server.upstream.received().await;
             assert_eq!(other.received().await.json()["model"], "deep");
 
-            // Asked for itself it has no other upstream.
+            // The fallback model itself has one upstream only.
             other.enqueue(Reply::new(200, COMPLETION));
             let response = server.chat(chat_body(&json!({"model": "deep"}))).await;
             assert_eq!(response.headers()["x-triptych-attempts"], "b=ok");
@@ -140,13 +140,13 @@ async fn aliases_and_fallbacks_serve_through_both_doors() {
 }
 
 #[tokio::test]
-async fn each_upstream_is_spoken_to_in_its_own_dialect_and_with_its_own_headers() {
+async fn each_upstream_gets_its_own_dialect_and_headers() {
     let other = FakeUpstream::start().await;
     over_both_hops_with(
         |settings, _| {
             configure_targets(settings, Some(&other));
             settings.chat.upstreams[0].dialect = Some(Dialect::Openai);
-            // What is text of all holds for the one of which nothing is text.
+            // The dialect of all upstreams applies to `b`, which has none of its own.
             settings.chat.dialect = Some(Dialect::Deepseek);
             settings.chat.upstreams[1].headers = [("x-title", "t"), ("user-agent", "own")]
                 .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
@@ -171,7 +171,7 @@ async fn each_upstream_is_spoken_to_in_its_own_dialect_and_with_its_own_headers(
 }
 
 #[tokio::test]
-async fn a_call_that_takes_too_long_in_all_ends_though_neither_silence_nor_the_caller_bounds_it() {
+async fn total_timeout_ends_a_call_without_other_timeouts() {
     over_both_hops_with(
         |settings, _| settings.chat.total_timeout = Duration::from_millis(50),
         async |server| {
@@ -185,7 +185,7 @@ async fn a_call_that_takes_too_long_in_all_ends_though_neither_silence_nor_the_c
     .await;
     over_both_hops_with(
         |settings, _| {
-            // Long enough for the first chunk on a busy machine; the one of the upstream goes before that of all.
+            // The timeout of one upstream overrides that of all. Long enough for the first chunk on a busy machine.
             configure_targets(settings, None);
             settings.chat.upstreams[0].total_timeout = Some(Duration::from_secs(2));
             settings.chat.total_timeout = Duration::from_millis(1);
@@ -198,7 +198,7 @@ async fn a_call_that_takes_too_long_in_all_ends_though_neither_silence_nor_the_c
             server.upstream.received().await;
             server.upstream.disconnected().await;
 
-            // One that never falls silent is no exception.
+            // A stream that never pauses ends as well.
             server.upstream.enqueue(Reply::stream().flood(&content_event("a"), usize::MAX, &ByteCounter::default()));
             let events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await).read_all().await;
             assert_eq!(event_data(events.last().unwrap())["error"]["code"], "upstream_timeout");

@@ -1,4 +1,4 @@
-//! Seedream behind both doors: what Ark responses, what it is asked, and how it fails.
+//! Seedream models of Volcengine Ark: requests to the upstream, its responses over REST and gRPC, failures.
 
 use core_service::config::{ImageServiceType, Settings};
 use futures_util::TryStreamExt;
@@ -26,7 +26,7 @@ const LINKS: [&str; 2] = [
 ];
 const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "ark-secret" };
 
-/// How many pictures are asked for, the responses, and what becomes of them.
+/// The number of requested images, the upstream's responses, and the outcome.
 fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
     let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 4254) };
     vec![
@@ -67,7 +67,7 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
     ]
 }
 
-/// Streamed series of two pictures, and what becomes of them.
+/// Streamed series of two images, and the outcome.
 fn series() -> Vec<(&'static str, Outcome)> {
     let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, tokens) };
     vec![
@@ -77,14 +77,14 @@ fn series() -> Vec<(&'static str, Outcome)> {
         ("series-cut.sse", partly("upstream_unavailable", 0)),
         ("series-error.sse", partly("upstream_unavailable", 0)),
         ("series-blocked.sse", fails("content_policy_violation")),
-        // A gateway that knows no streams responses in one piece.
+        // A proxy that does not support streaming sends one JSON document.
         ("picture.json", partly("upstream_refused", 4254)),
         ("prompt.400.json", fails("content_policy_violation")),
     ]
 }
 
 fn fixtures() -> Fixtures {
-    Fixtures::of("doubao")
+    Fixtures::new("doubao")
 }
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
@@ -99,13 +99,14 @@ async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
     over_both_hops_with(configure, test).await;
 }
 
+/// Returns the image of `picture.json`.
 fn jpeg(server: &TestServer) -> Vec<u8> {
     let response: Value = serde_json::from_str(&fixtures().text(server, "picture.json")).unwrap();
     decoded(&response["data"][0])
 }
 
 #[tokio::test]
-async fn every_answer_becomes_the_same_at_both_doors() {
+async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     over_both_hops(async |server| {
         for (n, names, expected) in table() {
             let exchanges = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(server, name))).collect();
@@ -116,15 +117,15 @@ async fn every_answer_becomes_the_same_at_both_doors() {
 }
 
 #[test]
-fn every_fixture_is_played() {
-    let played = table().into_iter().flat_map(|(_, names, _)| names).copied();
-    let played = played.chain(series().into_iter().map(|(name, _)| name));
-    let played = played.chain(["README.md", "link.json", "series.sse"]);
-    assert_eq!(fixtures().names(), played.map(str::to_owned).collect());
+fn every_fixture_is_tested() {
+    let tested = table().into_iter().flat_map(|(_, names, _)| names).copied();
+    let tested = tested.chain(series().into_iter().map(|(name, _)| name));
+    let tested = tested.chain(["README.md", "link.json", "series.sse"]);
+    assert_eq!(fixtures().names(), tested.map(str::to_owned).collect());
 }
 
 #[tokio::test]
-async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
+async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
     let rows = [
         (MODEL, "320x200", json!({"size": "1320x825", "sequential_image_generation": "disabled"})),
         (
@@ -140,13 +141,13 @@ async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
         ("doubao-seedream-3-0-t2i-250415", "1024x1536", json!({"size": "1024x1536", "seed": 7})),
     ];
     over_both_hops(async |server| {
-        for (model, asked, expected) in &rows {
+        for (model, requested, expected) in &rows {
             server.upstream.enqueue_at(PATH, fixtures().reply(server, "picture.json"));
-            let body = json!({"model": model, "prompt": "a boat", "size": asked, "output_format": "jpeg", "seed": 7,
+            let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
                               "optimize_prompt_options": {"thinking": "disabled"}, "response_format": "b64_json"});
-            let made = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
-            let (width, height) = size(&made);
-            assert_eq!((format!("{width}x{height}").as_str(), &made[..2]), (*asked, &[0xff, 0xd8][..]));
+            let response_body = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
+            let (width, height) = size(&response_body);
+            assert_eq!((format!("{width}x{height}").as_str(), &response_body[..2]), (*requested, &[0xff, 0xd8][..]));
             let received = server.upstream.received().await;
             assert_eq!(received.header("authorization"), Some("bearer ark-secret"));
             assert!(received.header("x-client-request-id").is_some(), "{}", received.head);
@@ -165,16 +166,20 @@ async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
 }
 
 #[tokio::test]
-async fn a_link_is_followed_at_once_without_the_key_and_never_shown() {
+async fn provider_link_is_downloaded_without_the_key_and_not_returned() {
     over_both_hops(async |server| {
         let picture = jpeg(server);
         server.upstream.enqueue_at(PATH, fixtures().reply(server, "link.json"));
         server.upstream.enqueue_at(LINKS[0], Reply::file("application/octet-stream", &picture));
         let body = json!({"model": MODEL, "prompt": "x", "size": "1320x825", "output_format": "jpeg"});
-        let made = json_body(server.post(GENERATIONS, &body).await).await;
-        let url = made["data"][0]["url"].as_str().unwrap();
+        let response_body = json_body(server.post(GENERATIONS, &body).await).await;
+        let url = response_body["data"][0]["url"].as_str().unwrap();
         let kept = server.request(Method::GET, url.strip_prefix(&server.url("")).unwrap()).send().await.unwrap();
-        assert_eq!(kept.bytes().await.unwrap(), picture, "what is right already is kept byte for byte");
+        assert_eq!(
+            kept.bytes().await.unwrap(),
+            picture,
+            "an image of the requested size and format is stored unchanged"
+        );
         server.upstream.received().await;
         let received = server.upstream.received().await;
         assert_eq!((received.path.as_str(), received.header("authorization")), (LINKS[0], None));
@@ -191,18 +196,18 @@ async fn a_link_is_followed_at_once_without_the_key_and_never_shown() {
 }
 
 #[tokio::test]
-async fn an_edit_sends_its_pictures_as_data_addresses_and_takes_no_mask() {
+async fn edit_sends_its_images_as_data_urls_and_rejects_a_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
     over_both_hops(async |server| {
         server.upstream.enqueue_at(PATH, fixtures().reply(server, "picture.json"));
         let mut request = generate_request(MODEL, 1, "auto");
         let image = request.image.as_mut().unwrap();
         image.pictures = vec![input(16), input(9)];
-        let made = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&made.pictures[0].data), (1320, 825), "as the model made it");
-        let told = server.upstream.received().await.json();
-        assert_eq!(told["size"], "1450x725", "the first picture's shape");
-        for (address, width) in told["image"].as_array().unwrap().iter().zip([16, 9]) {
+        let response_body = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&response_body.pictures[0].data), (1320, 825), "the size of the model's image");
+        let received = server.upstream.received().await.json();
+        assert_eq!(received["size"], "1450x725", "the first image's aspect ratio");
+        for (address, width) in received["image"].as_array().unwrap().iter().zip([16, 9]) {
             let encoded = address.as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
             assert_eq!(decoded(&json!({"b64_json": encoded})), png(width, 8));
         }
@@ -228,19 +233,19 @@ fn series_of_two(stream: bool) -> Value {
 }
 
 #[tokio::test]
-async fn the_pictures_of_a_series_come_one_by_one_as_they_are_finished() {
+async fn images_of_a_series_are_forwarded_one_by_one() {
     over_both_hops(async |server| {
         let gate = Gate::new();
         let text = fixtures().text(server, "series.sse");
         let split = text.find("/tos/1.jpeg").unwrap();
         let split = split + text[split..].find("\n\n").unwrap() + 2;
-        // The second picture is finished only once the first has arrived here.
-        let slow = || Reply::stream().send(&text[..split]).wait_for(&gate).send(&text[split..]);
+        // The second image is sent after the test has received the first.
+        let reply = || Reply::stream().send(&text[..split]).wait_for(&gate).send(&text[split..]);
         let links = || LINKS.map(|link| server.upstream.enqueue_at(link, Reply::file("image/jpeg", &jpeg(server))));
-        server.upstream.enqueue_at(PATH, slow());
+        server.upstream.enqueue_at(PATH, reply());
         links();
         let mut events = Events::new(server.post(GENERATIONS, &series_of_two(true)).await);
-        let finished = |event: &str| {
+        let completed = |event: &str| {
             let event = event_data(event.split_once('\n').unwrap().1);
             assert_eq!(
                 (event["type"].as_str(), size(&decoded(&event))),
@@ -248,10 +253,10 @@ async fn the_pictures_of_a_series_come_one_by_one_as_they_are_finished() {
             );
             (event["image_index"].as_u64().unwrap(), event["usage"]["total_tokens"].as_u64())
         };
-        assert_eq!(finished(&events.next().await.unwrap()).0, 0);
+        assert_eq!(completed(&events.next().await.unwrap()).0, 0);
         gate.open();
         let rest = events.read_all().await;
-        assert_eq!((rest.len(), finished(&rest[0])), (1, (1, Some(8508))));
+        assert_eq!((rest.len(), completed(&rest[0])), (1, (1, Some(8508))));
         let received = server.upstream.received().await.json();
         assert_eq!(
             (&received["stream"], &received["sequential_image_generation_options"]),
@@ -262,7 +267,7 @@ async fn the_pictures_of_a_series_come_one_by_one_as_they_are_finished() {
             server.upstream.received().await;
         }
 
-        server.upstream.enqueue_at(PATH, slow());
+        server.upstream.enqueue_at(PATH, reply());
         links();
         let mut image = generate_request(MODEL, 2, "320x200").image.unwrap();
         image.extra_json = r#"{"sequential_image_generation":"auto"}"#.to_owned();
@@ -283,41 +288,41 @@ async fn the_pictures_of_a_series_come_one_by_one_as_they_are_finished() {
 }
 
 #[tokio::test]
-async fn what_is_missing_of_a_series_is_told_beside_what_came() {
+async fn incomplete_series_returns_its_images_and_failures() {
     over_both_hops(async |server| {
         for (name, expected) in series() {
-            for door in ["whole", "streamed"] {
+            for api in ["unary", "streamed"] {
                 let reply = if name.starts_with("series") {
                     Reply::stream().send(&fixtures().text(server, name))
                 } else {
                     fixtures().reply(server, name)
                 };
                 server.upstream.enqueue_at(PATH, reply);
-                let response = server.post(GENERATIONS, &series_of_two(door == "streamed")).await;
-                let outcome = match (door, response.status().as_u16()) {
-                    ("whole", 200) => {
-                        let made = json_body(response).await;
-                        let failures = made["failures"].as_array().unwrap().iter();
+                let response = server.post(GENERATIONS, &series_of_two(api == "streamed")).await;
+                let outcome = match (api, response.status().as_u16()) {
+                    ("unary", 200) => {
+                        let response_body = json_body(response).await;
+                        let failures = response_body["failures"].as_array().unwrap().iter();
                         Outcome {
                             failures: failures.map(|failure| failure["code"].as_str().unwrap().to_owned()).collect(),
                             ..succeeds(
-                                made["data"].as_array().unwrap().len(),
-                                made["usage"]["total_tokens"].as_u64().unwrap_or_default(),
+                                response_body["data"].as_array().unwrap().len(),
+                                response_body["usage"]["total_tokens"].as_u64().unwrap_or_default(),
                             )
                         }
                     }
                     ("streamed", 200) => {
-                        // Whatever breaks after the first picture, that picture has come.
-                        let told = Events::new(response).read_all().await;
-                        let first = event_data(told[0].split_once('\n').unwrap().1);
-                        let came = first["type"] == "image_generation.completed";
-                        assert_eq!((came, told.len()), (expected.pictures == 1, 1 + expected.pictures), "{name}");
+                        // A failure after the first image does not withdraw that image.
+                        let events = Events::new(response).read_all().await;
+                        let first = event_data(events[0].split_once('\n').unwrap().1);
+                        let has_image = first["type"] == "image_generation.completed";
+                        assert_eq!((has_image, events.len()), (expected.images == 1, 1 + expected.images), "{name}");
                         server.upstream.received().await;
                         continue;
                     }
                     _ => fails(error_body(response).await.1["code"].as_str().unwrap()),
                 };
-                assert_eq!(outcome, expected, "{name}, {door}");
+                assert_eq!(outcome, expected, "{name}, {api}");
                 server.upstream.received().await;
             }
         }
@@ -326,16 +331,16 @@ async fn what_is_missing_of_a_series_is_told_beside_what_came() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
+async fn connection_loss_timeout_and_rate_limit_are_reported() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
         configure(settings, gateway);
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
     over_both_hops_with(adjust, async |server| {
-        let whole = fixtures().text(server, "picture.json");
-        PROVIDER.assert_connection_loss(server, &whole).await;
+        let body_text = fixtures().text(server, "picture.json");
+        PROVIDER.assert_connection_loss(server, &body_text).await;
         PROVIDER.assert_failure(server, Reply::new(400, "{\"error\":").abort(), 400, "upstream_refused").await;
-        PROVIDER.assert_timeouts(server, &whole).await;
+        PROVIDER.assert_timeouts(server, &body_text).await;
         PROVIDER
             .assert_retry_after(server, &[fixtures().reply(server, "rate.429.json").header("retry-after", "7")], 7)
             .await;
@@ -344,10 +349,10 @@ async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn hanging_up_ends_the_call_to_the_upstream() {
+async fn client_disconnect_closes_the_upstream_connection() {
     over_both_hops(async |server| {
-        for (n, more) in [(1, json!({})), (2, json!({"sequential_image_generation": "auto"}))] {
-            PROVIDER.assert_client_disconnect(server, n, more).await;
+        for (n, extra) in [(1, json!({})), (2, json!({"sequential_image_generation": "auto"}))] {
+            PROVIDER.assert_client_disconnect(server, n, extra).await;
         }
     })
     .await;

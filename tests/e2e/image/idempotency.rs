@@ -1,4 +1,4 @@
-//! Creates of pictures that are asked for again: with a key, and by an SDK's silent retry.
+//! Deduplicated image requests: by an idempotency key, and by the retry counter of OpenAI's SDKs.
 
 use futures_util::TryStreamExt;
 use reqwest::{Method, Response};
@@ -28,18 +28,18 @@ fn enqueue_image(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn a_key_gives_the_first_answer_again_and_a_conflict_to_another_request() {
+async fn reused_key_returns_the_first_response_and_409_for_another_body() {
     over_both_hops(async |server| {
         let key = [("idempotency-key", "k-1")];
         let gate = Gate::new();
         let text = fixture(server, "gpt-image.json");
         server.upstream.enqueue_at(GENERATIONS, Reply::new(200, "").wait_for(&gate).send(&text));
-        // The second comes while the first is under way; the third when it is over. The upstream is asked once.
-        let opened = async {
+        // The second request arrives while the first is in flight, the third after it. The upstream is called once.
+        let open_gate = async {
             assert_eq!(server.upstream.received().await.header("idempotency-key"), Some("k-1"));
             gate.open();
         };
-        let (first, second, ()) = tokio::join!(create(server, &key, "a cat"), create(server, &key, "a cat"), opened);
+        let (first, second, ()) = tokio::join!(create(server, &key, "a cat"), create(server, &key, "a cat"), open_gate);
         let third = create(server, &key, "a cat").await;
         let responses: [Value; 3] = [json_body(first).await, json_body(second).await, json_body(third).await];
         assert!(responses[0]["data"][0]["url"].is_string());
@@ -48,17 +48,17 @@ async fn a_key_gives_the_first_answer_again_and_a_conflict_to_another_request() 
         assert_eq!(other.headers()["x-should-retry"], "false");
         let (status, error) = error_body(other).await;
         assert_eq!((status.as_u16(), error["code"].as_str()), (409, Some("idempotency_conflict")));
-        // The key is its caller's own.
+        // The key is scoped to the API key.
         enqueue_image(server);
-        let stranger = [key[0], ("authorization", "Bearer another")];
-        assert_eq!(create(server, &stranger, "a dog").await.status(), 200);
+        let other_client = [key[0], ("authorization", "Bearer another")];
+        assert_eq!(create(server, &other_client, "a dog").await.status(), 200);
         server.upstream.received().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_sdk_that_lost_the_connection_gets_the_picture_it_paid_for() {
+async fn sdk_retry_after_connection_loss_returns_the_first_image() {
     over_both_hops(async |server| {
         let gate = Gate::new();
         let text = fixture(server, "gpt-image.json");
@@ -73,12 +73,12 @@ async fn an_sdk_that_lost_the_connection_gets_the_picture_it_paid_for() {
         let again = json_body(create(server, &[("x-stainless-retry-count", "1")], "a cat").await).await;
         assert!(again["data"][0]["url"].is_string());
         server.upstream.assert_no_request().await;
-        // A failure is not kept: the SDK's next try is a new one.
+        // A failure is not stored: the SDK's next attempt is a new request.
         server.upstream.enqueue_at(GENERATIONS, Reply::new(503, "{}"));
         assert_eq!(create(server, &[("x-stainless-retry-count", "0")], "a dog").await.status(), 502);
         enqueue_image(server);
         assert_eq!(create(server, &[("x-stainless-retry-count", "1")], "a dog").await.status(), 200);
-        // And the same words twice are two requests.
+        // The same body without a retry is a second request.
         for _ in 0..2 {
             enqueue_image(server);
             assert_eq!(create(server, &[("x-stainless-retry-count", "0")], "a fox").await.status(), 200);
@@ -91,14 +91,16 @@ async fn an_sdk_that_lost_the_connection_gets_the_picture_it_paid_for() {
 }
 
 #[tokio::test]
-async fn no_sdk_is_to_ask_again_by_itself_for_what_may_be_made_and_paid() {
+async fn failure_that_may_be_billed_tells_sdks_not_to_retry() {
     over_both_hops(async |server| {
         let unreadable = || Reply::new(200, "{\"data\": 7}");
-        for (reply, final_) in [(Reply::new(500, "{}"), true), (unreadable(), true), (Reply::new(503, "{}"), false)] {
+        for (reply, may_be_billed) in
+            [(Reply::new(500, "{}"), true), (unreadable(), true), (Reply::new(503, "{}"), false)]
+        {
             server.upstream.enqueue_at(GENERATIONS, reply);
             let response = create(server, &[], "a cat").await;
-            let told = response.headers().get("x-should-retry").map(|value| value.to_str().unwrap());
-            assert_eq!((response.status().is_server_error(), told), (true, final_.then_some("false")));
+            let should_retry = response.headers().get("x-should-retry").map(|value| value.to_str().unwrap());
+            assert_eq!((response.status().is_server_error(), should_retry), (true, may_be_billed.then_some("false")));
             server.upstream.received().await;
         }
         let image = pb::ImageRequest { prompt: "a cat".to_owned(), size: "64x64".to_owned(), ..Default::default() };
@@ -112,7 +114,7 @@ async fn no_sdk_is_to_ask_again_by_itself_for_what_may_be_made_and_paid() {
 }
 
 #[tokio::test]
-async fn over_grpc_the_field_joins_and_streams_are_told_again_from_their_beginning() {
+async fn grpc_idempotency_key_returns_the_first_response_and_replays_streams() {
     over_both_hops(async |server| {
         let image = pb::ImageRequest {
             model: "gpt-image-1".to_owned(),
@@ -120,20 +122,20 @@ async fn over_grpc_the_field_joins_and_streams_are_told_again_from_their_beginni
             size: "64x64".to_owned(),
             ..pb::ImageRequest::default()
         };
-        let whole = pb::GenerateImagesRequest { image: Some(image.clone()), idempotency_key: "k".to_owned() };
+        let unary = pb::GenerateImagesRequest { image: Some(image.clone()), idempotency_key: "k".to_owned() };
         enqueue_image(server);
         let mut client = server.image_client().await;
-        let first = client.generate_images(whole.clone()).await.unwrap().into_inner();
-        assert_eq!(client.generate_images(whole).await.unwrap().into_inner(), first);
+        let first = client.generate_images(unary.clone()).await.unwrap().into_inner();
+        assert_eq!(client.generate_images(unary).await.unwrap().into_inner(), first);
         let idempotency_key = "k-stream".to_owned();
         let streamed = pb::StreamImagesRequest { image: Some(image.clone()), idempotency_key, partial_images: 2 };
         server.upstream.enqueue_at(GENERATIONS, Reply::stream().send(&fixture(server, "stream.sse")));
-        let mut told = Vec::new();
+        let mut replays = Vec::new();
         for _ in 0..2 {
             let events = client.stream_images(streamed.clone()).await.unwrap().into_inner();
-            told.push(events.try_collect::<Vec<_>>().await.unwrap());
+            replays.push(events.try_collect::<Vec<_>>().await.unwrap());
         }
-        assert!(told[0].len() == 3 && told[0] == told[1]);
+        assert!(replays[0].len() == 3 && replays[0] == replays[1]);
         let other = pb::StreamImagesRequest { partial_images: 1, ..streamed };
         assert_eq!(client.stream_images(other).await.unwrap_err().code(), tonic::Code::AlreadyExists);
         server.upstream.received().await;

@@ -1,4 +1,4 @@
-//! A Midjourney proxy behind both doors, in all its dialects: what it responses, what it is asked, and how it fails.
+//! Midjourney proxies in all their dialects: requests to the upstream, its responses over REST and gRPC, failures.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -34,82 +34,82 @@ const GRID: &str = "/files/grid.png";
 const SINGLE: &str = "/files/single-0.png";
 const PROVIDER: ProviderCase = ProviderCase { model: "midjourney", path: IMAGINE, key: "mj-secret" };
 
-/// A request that the upstream expects, and the file it responses with.
+/// The path of a request to the upstream, and the fixture it responds with.
 type Exchange = (&'static str, &'static str);
 
-/// How many pictures are asked for, what the proxy does, and what becomes of it.
+/// The number of requested images, the exchanges with the proxy, and the outcome.
 #[rustfmt::skip]
 fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
     let revised = Outcome { revised: "a boat on a lake --ar 8:5".to_owned(), ..succeeds(1, 0) };
-    let fine = [(IMAGINE, "taken.json"), (POLL, "grid.json")];
+    let grid_ready = [(IMAGINE, "taken.json"), (POLL, "grid.json")];
     let upscale = [(ACTION, "child-taken.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
-    let then = |first: &[Exchange], more: &[Exchange]| [first, more].concat();
-    let refused = |name: &'static str, error: &str| (1, vec![(IMAGINE, name)], fails(error));
-    let ended = |name: &'static str, error: &str| (1, vec![(IMAGINE, "taken.json"), (POLL, name)], fails(error));
-    let cut = [(GRID, "grid.png")];
+    let concat = |first: &[Exchange], more: &[Exchange]| [first, more].concat();
+    let submit_fails = |name: &'static str, error: &str| (1, vec![(IMAGINE, name)], fails(error));
+    let task_fails = |name: &'static str, error: &str| (1, vec![(IMAGINE, "taken.json"), (POLL, name)], fails(error));
+    let download_grid = [(GRID, "grid.png")];
     vec![
-        // trueai: a button for each picture.
-        (1, then(&fine, &upscale), succeeds(1, 0)),
-        (2, [&fine[..], &upscale, &upscale].concat(), succeeds(2, 0)),
-        (1, then(&[(IMAGINE, "queued.json"), (POLL, "nothing.json"), (POLL, "waiting.json"), (POLL, "running.json"),
+        // trueai dialect: a button for each image of the grid.
+        (1, concat(&grid_ready, &upscale), succeeds(1, 0)),
+        (2, [&grid_ready[..], &upscale, &upscale].concat(), succeeds(2, 0)),
+        (1, concat(&[(IMAGINE, "queued.json"), (POLL, "nothing.json"), (POLL, "waiting.json"), (POLL, "running.json"),
                    (POLL, "strange-state.json"), (POLL, "grid.json")], &upscale), succeeds(1, 0)),
-        (1, then(&[(IMAGINE, "taken.json"), (POLL, "grid-rewritten.json")], &upscale), revised.clone()),
-        // Where the proxy put the pictures that came with the request is nobody's business.
-        (1, then(&[(IMAGINE, "taken.json"), (POLL, "grid-of-pictures.json")], &upscale), revised),
-        (1, then(&[(IMAGINE, "taken.json"), (POLL, "grid-without-final-prompt.json")], &upscale), succeeds(1, 0)),
-        // A dialogue is confirmed, once.
-        (1, then(&[(IMAGINE, "there-already.json"), (POLL, "modal.json"), (MODAL, "taken.json"), (POLL, "modal.json"),
+        (1, concat(&[(IMAGINE, "taken.json"), (POLL, "grid-rewritten.json")], &upscale), revised.clone()),
+        // The revised prompt must not contain the URLs at which the proxy stored the input images.
+        (1, concat(&[(IMAGINE, "taken.json"), (POLL, "grid-of-pictures.json")], &upscale), revised),
+        (1, concat(&[(IMAGINE, "taken.json"), (POLL, "grid-without-final-prompt.json")], &upscale), succeeds(1, 0)),
+        // A modal dialogue is confirmed once.
+        (1, concat(&[(IMAGINE, "there-already.json"), (POLL, "modal.json"), (MODAL, "taken.json"), (POLL, "modal.json"),
                    (POLL, "grid.json")], &upscale), succeeds(1, 0)),
-        // novicezk: a change for each picture.
+        // novicezk dialect: a `change` request for each image of the grid.
         (1, vec![(IMAGINE, "taken.json"), (POLL, "grid-without-buttons.json"), (CHANGE, "child-taken.json"), (CHILD, "child.json"),
                  (SINGLE, "single.png")], succeeds(1, 0)),
-        // Partner accounts and relays: the singles are there.
+        // Partner accounts and relays: the task has the single images already.
         (1, vec![(IMAGINE, "taken.json"), (POLL, "singles.json"), (SINGLE, "single.png")], succeeds(1, 0)),
         (1, vec![(IMAGINE, "taken.json"), (POLL, "singles-of-objects.json"), (SINGLE, "single.png")], succeeds(1, 0)),
-        // A single that does not come is cut from the grid, which is paid for.
-        (1, [&fine[..], &[(ACTION, "failed.json")], &cut].concat(), succeeds(1, 0)),
-        (1, [&fine[..], &[(ACTION, "child-taken.json"), (CHILD, "child-failed.json")], &cut].concat(), succeeds(1, 0)),
-        (1, [&fine[..], &[(ACTION, "child-taken.json"), (CHILD, "moderated-child.json")]].concat(), fails("content_policy_violation")),
-        (1, [&fine[..], &[(ACTION, "failed.json"), (GRID, "page.json")]].concat(), fails("upstream_unavailable")),
+        // A single image that cannot be had is cut from the grid, which has been billed.
+        (1, [&grid_ready[..], &[(ACTION, "failed.json")], &download_grid].concat(), succeeds(1, 0)),
+        (1, [&grid_ready[..], &[(ACTION, "child-taken.json"), (CHILD, "child-failed.json")], &download_grid].concat(), succeeds(1, 0)),
+        (1, [&grid_ready[..], &[(ACTION, "child-taken.json"), (CHILD, "moderated-child.json")]].concat(), fails("content_policy_violation")),
+        (1, [&grid_ready[..], &[(ACTION, "failed.json"), (GRID, "page.json")]].concat(), fails("upstream_unavailable")),
         (1, vec![(IMAGINE, "taken.json"), (POLL, "singles.json"), (SINGLE, "page.json"), (GRID, "page.json")], fails("upstream_unreadable")),
         (1, vec![(IMAGINE, "taken.json"), (POLL, "without-picture.json"), (CHANGE, "failed.json")], fails("upstream_unavailable")),
-        // A full queue is waited for, a while.
-        (1, [&[(IMAGINE, "full.json"), (IMAGINE, "full-in-words.json"), (IMAGINE, "relay-saturated.429.json")], &fine[..], &upscale].concat(), succeeds(1, 0)),
+        // A submission to a full queue is retried a few times.
+        (1, [&[(IMAGINE, "full.json"), (IMAGINE, "full-in-words.json"), (IMAGINE, "relay-saturated.429.json")], &grid_ready[..], &upscale].concat(), succeeds(1, 0)),
         (1, vec![(IMAGINE, "full.json"); 5], fails("rate_limit_exceeded")),
-        refused("banned.json", "content_policy_violation"),
-        refused("invalid.json", "upstream_refused"),
-        refused("failed.json", "upstream_unavailable"),
-        refused("no-account.404.json", "upstream_unavailable"),
-        refused("no-account-in-chinese.json", "upstream_unavailable"),
-        refused("wrong-secret.401.txt", "provider_credentials"),
-        refused("unread.400.json", "upstream_refused"),
-        refused("strange-code.json", "upstream_unavailable"),
-        refused("nameless.json", "upstream_unreadable"),
-        refused("relay-poor.400.json", "provider_credentials"),
-        refused("relay-key.401.json", "provider_credentials"),
-        refused("forbidden.403.txt", "provider_credentials"),
-        refused("page.502.html", "upstream_unavailable"),
-        refused("page.json", "upstream_unreadable"),
-        ended("moderated.json", "content_policy_violation"),
-        ended("no-subscription.json", "provider_credentials"),
-        ended("overdue.json", "upstream_timeout"),
-        ended("wrong-parameter.json", "upstream_refused"),
-        ended("busy.json", "rate_limit_exceeded"),
-        ended("lost-message.json", "upstream_unavailable"),
-        ended("cancelled.json", "upstream_unavailable"),
-        // A task may be forgotten for a moment, but not for good.
+        submit_fails("banned.json", "content_policy_violation"),
+        submit_fails("invalid.json", "upstream_refused"),
+        submit_fails("failed.json", "upstream_unavailable"),
+        submit_fails("no-account.404.json", "upstream_unavailable"),
+        submit_fails("no-account-in-chinese.json", "upstream_unavailable"),
+        submit_fails("wrong-secret.401.txt", "provider_credentials"),
+        submit_fails("unread.400.json", "upstream_refused"),
+        submit_fails("strange-code.json", "upstream_unavailable"),
+        submit_fails("nameless.json", "upstream_unreadable"),
+        submit_fails("relay-poor.400.json", "provider_credentials"),
+        submit_fails("relay-key.401.json", "provider_credentials"),
+        submit_fails("forbidden.403.txt", "provider_credentials"),
+        submit_fails("page.502.html", "upstream_unavailable"),
+        submit_fails("page.json", "upstream_unreadable"),
+        task_fails("moderated.json", "content_policy_violation"),
+        task_fails("no-subscription.json", "provider_credentials"),
+        task_fails("overdue.json", "upstream_timeout"),
+        task_fails("wrong-parameter.json", "upstream_refused"),
+        task_fails("busy.json", "rate_limit_exceeded"),
+        task_fails("lost-message.json", "upstream_unavailable"),
+        task_fails("cancelled.json", "upstream_unavailable"),
+        // A task that is unknown to the proxy is polled a few times more.
         (1, [&[(IMAGINE, "taken.json")], &[(POLL, "relay-lost.400.json"); 6][..], &[(CANCEL, "cancel-taken.json")]].concat(), fails("upstream_unavailable")),
-        (1, [&[(IMAGINE, "taken.json"), (POLL, "page.502.html")], &fine[1..], &upscale].concat(), succeeds(1, 0)),
+        (1, [&[(IMAGINE, "taken.json"), (POLL, "page.502.html")], &grid_ready[1..], &upscale].concat(), succeeds(1, 0)),
     ]
 }
 
-/// Answers that have a test of their own, and what is none.
-const ELSEWHERE: [&str; 2] = ["README.md", "further.json"];
+/// Files that have a test of their own, or are no fixture.
+const OTHER_FIXTURES: [&str; 2] = ["README.md", "further.json"];
 
-/// Answers that are painted here.
-const PAINTED: [&str; 2] = ["grid.png", "single.png"];
+/// Images that the test makes itself.
+const GENERATED: [&str; 2] = ["grid.png", "single.png"];
 
-/// The four colours of a grid, and its pictures' size.
+/// The colours of the grid's four images, and their size.
 const COLOURS: [[u8; 3]; 4] = [[200, 0, 0], [0, 200, 0], [0, 0, 200], [200, 200, 0]];
 const WIDTH: u32 = 320;
 const HEIGHT: u32 = 200;
@@ -125,12 +125,12 @@ fn grid() -> Vec<u8> {
     png(RgbImage::from_fn(2 * WIDTH, 2 * HEIGHT, |x, y| Rgb(COLOURS[place(x, y)])))
 }
 
-/// The colour of a picture of one colour.
+/// Returns the colour of an image of one colour.
 fn colour(picture: &[u8]) -> [u8; 3] {
     let picture = image::load_from_memory(picture).unwrap().into_rgb8();
     assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
     let first = picture.get_pixel(0, 0).0;
-    assert!(picture.pixels().all(|pixel| pixel.0 == first), "parts of several pictures");
+    assert!(picture.pixels().all(|pixel| pixel.0 == first), "the image has parts of several images");
     first
 }
 
@@ -138,7 +138,7 @@ fn reply(server: &TestServer, name: &str) -> Reply {
     match name {
         "grid.png" => Reply::file("image/png", &grid()),
         "single.png" => Reply::file("image/png", &png(RgbImage::new(640, 400))),
-        name => Fixtures::of("midjourney").reply(server, name),
+        name => Fixtures::new("midjourney").reply(server, name),
     }
 }
 
@@ -146,11 +146,11 @@ fn replies(server: &TestServer, exchanges: &[Exchange]) -> Vec<(String, Reply)> 
     exchanges.iter().map(|(path, name)| ((*path).to_owned(), reply(server, name))).collect()
 }
 
-fn will(server: &TestServer, exchanges: &[Exchange]) {
+fn enqueue(server: &TestServer, exchanges: &[Exchange]) {
     enqueue_all(server, replies(server, exchanges));
 }
 
-/// That exactly these were asked for, in whatever order.
+/// Asserts that the upstream received exactly these requests, in any order.
 async fn assert_requests(server: &TestServer, exchanges: &[Exchange]) {
     provider_case::assert_requests(server, exchanges.iter().map(|(path, _)| (*path).to_owned()).collect()).await;
 }
@@ -168,8 +168,8 @@ async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
     over_both_hops_with(configure, test).await;
 }
 
-/// The same where single pictures are cut from the grid.
-async fn cutting(test: impl AsyncFn(&TestServer)) {
+/// Runs a test with single images cut from the grid.
+async fn over_both_hops_with_cut_singles(test: impl AsyncFn(&TestServer)) {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
         configure(settings, gateway);
         settings.image.midjourney.singles = MidjourneySingles::Cut;
@@ -179,7 +179,7 @@ async fn cutting(test: impl AsyncFn(&TestServer)) {
 }
 
 #[tokio::test]
-async fn every_turn_becomes_the_same_at_both_doors() {
+async fn every_exchange_gives_the_same_outcome_over_rest_and_grpc() {
     over_both_hops(async |server| {
         for (n, exchanges, expected) in table() {
             PROVIDER
@@ -191,27 +191,27 @@ async fn every_turn_becomes_the_same_at_both_doors() {
 }
 
 #[test]
-fn every_fixture_is_played() {
-    let played = table().into_iter().flat_map(|(_, exchanges, _)| exchanges).map(|(_, name)| name);
-    let played: BTreeSet<_> =
-        played.filter(|name| !PAINTED.contains(name)).chain(ELSEWHERE).map(str::to_owned).collect();
-    assert_eq!(Fixtures::of("midjourney").names(), played);
+fn every_fixture_is_tested() {
+    let tested = table().into_iter().flat_map(|(_, exchanges, _)| exchanges).map(|(_, name)| name);
+    let tested: BTreeSet<_> =
+        tested.filter(|name| !GENERATED.contains(name)).chain(OTHER_FIXTURES).map(str::to_owned).collect();
+    assert_eq!(Fixtures::new("midjourney").names(), tested);
 }
 
 #[tokio::test]
-async fn a_request_becomes_a_prompt_with_parameters_and_hints() {
+async fn request_is_mapped_to_a_prompt_with_parameters_and_image_hints() {
     over_both_hops(async |server| {
         let exchanges =
             [(IMAGINE, "taken.json"), (POLL, "grid.json"), (ACTION, "child-taken.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
-        will(server, &exchanges);
+        enqueue(server, &exchanges);
         let mut request = generate_request("midjourney", 1, "1792x1024");
         let image = request.image.as_mut().unwrap();
         let input = |bytes: Vec<u8>| pb::MediaInput { source: Some(pb::media_input::Source::Data(bytes.into())) };
         image.pictures = vec![input(png(RgbImage::new(8, 8)))];
         (image.seed, image.user) = (Some(7), "u-1".to_owned());
         image.extra_json = r#"{"botType":"NIJI_JOURNEY"}"#.to_owned();
-        let made = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&made.pictures[0].data), (1792, 1024));
+        let response_body = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&response_body.pictures[0].data), (1792, 1024));
         let received = server.upstream.received().await;
         assert_eq!((received.path.as_str(), received.header("mj-api-secret")), (IMAGINE, Some(PROVIDER.key)));
         assert!(received.header("authorization").is_none() && received.header("x-request-id").is_some(), "{}", received.head);
@@ -240,14 +240,15 @@ async fn a_request_becomes_a_prompt_with_parameters_and_hints() {
 }
 
 #[tokio::test]
-async fn five_pictures_are_two_grids_taken_apart_here() {
-    cutting(async |server| {
+async fn five_images_are_cut_from_two_grids() {
+    over_both_hops_with_cut_singles(async |server| {
         let exchanges = [(IMAGINE, "taken.json"), (POLL, "grid.json"), (GRID, "grid.png")];
         let both = [exchanges, exchanges].concat();
-        will(server, &both);
+        enqueue(server, &both);
         let body = json!({"prompt": "a boat", "n": 5, "size": "320x200", "response_format": "b64_json"});
-        let made = json_body(server.post(GENERATIONS, &body).await).await;
-        let colours: Vec<_> = made["data"].as_array().unwrap().iter().map(|item| colour(&decoded(item))).collect();
+        let response_body = json_body(server.post(GENERATIONS, &body).await).await;
+        let colours: Vec<_> =
+            response_body["data"].as_array().unwrap().iter().map(|item| colour(&decoded(item))).collect();
         assert_eq!(colours, [&COLOURS[..], &COLOURS[..1]].concat());
         let mut prompts = 0;
         for _ in &both {
@@ -263,13 +264,13 @@ async fn five_pictures_are_two_grids_taken_apart_here() {
 }
 
 #[tokio::test]
-async fn a_single_behind_a_dead_link_is_cut_from_the_grid_that_is_paid_for() {
-    cutting(async |server| {
+async fn single_with_a_dead_link_is_cut_from_the_grid() {
+    over_both_hops_with_cut_singles(async |server| {
         let exchanges = [(IMAGINE, "taken.json"), (POLL, "singles.json"), (SINGLE, "page.json"), (GRID, "grid.png")];
-        let made = || replies(server, &exchanges);
-        // What the operator adds to each prompt is not what the fixture's bot was given.
+        let dead_link = || replies(server, &exchanges);
+        // The configured parameters differ from those in the fixture's final prompt, so the prompt counts as revised.
         let cut = Outcome { revised: "a boat --ar 8:5".to_owned(), ..succeeds(1, 0) };
-        PROVIDER.assert_outcome(server, 1, "a dead link", made, &cut).await;
+        PROVIDER.assert_outcome(server, 1, "a dead link", dead_link, &cut).await;
         let exchanges = [(IMAGINE, "taken.json"), (POLL, "grid.json"), (GRID, "page.json")];
         let failed = || replies(server, &exchanges);
         PROVIDER.assert_outcome(server, 1, "a dead grid", failed, &fails("upstream_unreadable")).await;
@@ -282,34 +283,35 @@ fn event(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn pictures_of_the_progress_are_previews_of_each_picture() {
-    cutting(async |server| {
+async fn progress_images_are_forwarded_as_previews_of_each_image() {
+    over_both_hops_with_cut_singles(async |server| {
         let exchanges = [
             (IMAGINE, "taken.json"),
             (POLL, "waiting.json"),
             (POLL, "running.json"),
             ("/files/preview-1.png", "grid.png"),
-            // The same link again is the same picture.
+            // A link that was downloaded is not downloaded again.
             (POLL, "running.json"),
             (POLL, "further.json"),
             ("/files/preview-2.png", "grid.png"),
             (POLL, "grid.json"),
             (GRID, "grid.png"),
         ];
-        will(server, &exchanges);
+        enqueue(server, &exchanges);
         let body = json!({"prompt": "x", "n": 2, "size": "320x200", "stream": true, "partial_images": 3});
         let events = Events::new(server.post(GENERATIONS, &body).await).read_all().await;
-        let told: Vec<_> = events.iter().map(|text| event(text)).collect();
+        let parsed: Vec<_> = events.iter().map(|text| event(text)).collect();
         let index = |event: &Value| usize::try_from(event["image_index"].as_u64().unwrap()).unwrap();
-        let previews: Vec<_> = told.iter().filter(|event| event["type"] == "image_generation.partial_image").collect();
+        let previews: Vec<_> =
+            parsed.iter().filter(|event| event["type"] == "image_generation.partial_image").collect();
         let order: Vec<_> =
             previews.iter().map(|event| (index(event), event["partial_image_index"].as_u64().unwrap())).collect();
         assert_eq!(order, [(0, 0), (1, 0), (0, 1), (1, 1)]);
-        assert_eq!(told.len(), 6);
-        assert!(told.iter().all(|event| colour(&decoded(event)) == COLOURS[index(event)]));
+        assert_eq!(parsed.len(), 6);
+        assert!(parsed.iter().all(|event| colour(&decoded(event)) == COLOURS[index(event)]));
         assert_requests(server, &exchanges).await;
 
-        // No more than were asked for, and one that does not come does no harm.
+        // No more previews than requested, and a preview that cannot be downloaded is skipped.
         let exchanges = [
             (IMAGINE, "taken.json"),
             (POLL, "running.json"),
@@ -320,7 +322,7 @@ async fn pictures_of_the_progress_are_previews_of_each_picture() {
             (POLL, "grid.json"),
             (GRID, "grid.png"),
         ];
-        will(server, &exchanges);
+        enqueue(server, &exchanges);
         let image = generate_request("midjourney", 1, "320x200").image;
         let request = pb::StreamImagesRequest { image, partial_images: 1, ..pb::StreamImagesRequest::default() };
         let events = server.image_client().await.stream_images(request).await.unwrap().into_inner();
@@ -332,7 +334,7 @@ async fn pictures_of_the_progress_are_previews_of_each_picture() {
 }
 
 #[tokio::test]
-async fn one_of_several_pictures_may_fail_alone() {
+async fn one_failed_image_does_not_fail_the_others() {
     over_both_hops(async |server| {
         let exchanges = [
             (IMAGINE, "taken.json"),
@@ -342,7 +344,7 @@ async fn one_of_several_pictures_may_fail_alone() {
             (CHILD, "child.json"),
             (SINGLE, "single.png"),
         ];
-        will(server, &exchanges);
+        enqueue(server, &exchanges);
         let outcome = over_rest(server, PROVIDER.model, 2, PROVIDER.key).await;
         let failures = vec!["content_policy_violation".to_owned()];
         assert_eq!(outcome, Outcome { failures, ..succeeds(1, 0) });
@@ -352,10 +354,10 @@ async fn one_of_several_pictures_may_fail_alone() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_vanishes_or_dawdles_is_told_as_such_and_its_task_is_cancelled() {
+async fn connection_loss_and_timeout_are_reported_and_the_task_cancelled() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
         configure(settings, gateway);
-        // Long enough for one look on a busy machine, too short for a second one anywhere.
+        // Long enough for one poll on a busy machine, too short for a second one on any machine.
         settings.image.first_byte_timeout = Duration::from_secs(2);
         settings.image.midjourney.poll_interval = Duration::from_millis(1100);
     };
@@ -369,7 +371,7 @@ async fn a_proxy_that_vanishes_or_dawdles_is_told_as_such_and_its_task_is_cancel
 }
 
 #[tokio::test]
-async fn a_full_queue_tells_when_to_come_back() {
+async fn full_queue_returns_429_with_retry_after() {
     over_both_hops(async |server| {
         let full = reply(server, "full.json");
         PROVIDER.assert_retry_after(server, &vec![full; 5], 1).await;
@@ -378,16 +380,16 @@ async fn a_full_queue_tells_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn hanging_up_cancels_the_task() {
+async fn client_disconnect_cancels_the_task() {
     over_both_hops(async |server| {
         server.upstream.enqueue_at(IMAGINE, reply(server, "taken.json"));
         server.upstream.enqueue_at(POLL, reply(server, "running.json").stall());
-        will(server, &[(CANCEL, "cancel-taken.json")]);
-        let calling = spawn_request(server, &json!({"prompt": "x"}));
+        enqueue(server, &[(CANCEL, "cancel-taken.json")]);
+        let call = spawn_request(server, &json!({"prompt": "x"}));
         for path in [IMAGINE, POLL] {
             assert_eq!(server.upstream.received().await.path, path);
         }
-        calling.abort();
+        call.abort();
         assert_eq!(server.upstream.received().await.path, CANCEL);
     })
     .await;

@@ -1,4 +1,4 @@
-//! Pictures through both doors and over both hops.
+//! Image generation over REST and gRPC with the built-in engine, and one module for each connected provider.
 
 mod dashscope;
 mod doubao;
@@ -21,16 +21,19 @@ use crate::{
     test_server::{TestServer, over_both_hops, over_both_hops_with, within_timeout},
 };
 
+/// Sends a generation over REST and returns its response.
 async fn generate(server: &TestServer, body: Value) -> Value {
     let response = server.post("/v1/images/generations", &body).await;
     assert_eq!(response.status(), StatusCode::OK);
     serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 
+/// Decodes the `b64_json` of an image.
 fn decoded(item: &Value) -> Vec<u8> {
     STANDARD.decode(item["b64_json"].as_str().unwrap()).unwrap()
 }
 
+/// Returns width and height of an encoded image.
 fn size(picture: &[u8]) -> (u32, u32) {
     let picture = image::load_from_memory(picture).unwrap();
     (picture.width(), picture.height())
@@ -47,7 +50,7 @@ fn image_request(prompt: &str, size: &str) -> pb::ImageRequest {
 }
 
 #[tokio::test]
-async fn both_doors_paint_the_same_picture() {
+async fn same_seed_gives_the_same_image_over_rest_and_grpc() {
     over_both_hops(async |server| {
         let body = json!({"prompt": "A lighthouse", "size": "320x200", "seed": 7, "response_format": "b64_json"});
         let rest = generate(server, body).await;
@@ -65,43 +68,43 @@ async fn both_doors_paint_the_same_picture() {
 }
 
 #[tokio::test]
-async fn pictures_of_many_megabytes_fit_through_every_hop() {
+async fn images_larger_than_the_default_message_limit_are_delivered() {
     over_both_hops(async |server| {
         let body = json!({"prompt": "A crowd in the rain", "size": "2048x2048", "quality": "hd", "n": 2, "response_format": "b64_json"});
         let response = generate(server, body).await;
         let pictures = [decoded(&response["data"][0]), decoded(&response["data"][1])];
         assert!(pictures.iter().all(|picture| size(picture) == (2048, 2048)) && pictures[0] != pictures[1]);
-        // Together beyond what gRPC lets through unless it is told otherwise; else this would prove nothing.
+        // More than tonic's default limit of 4 MiB for a message, which the test is about.
         assert!(pictures.concat().len() > 6 << 20, "{} bytes", pictures.concat().len());
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_link_leads_to_the_picture_whole_in_part_and_by_its_tag() {
+async fn image_link_serves_the_file_ranges_and_not_modified() {
     over_both_hops(async |server| {
         let url = generate(server, json!({"prompt": "A pond", "size": "128x128"})).await["data"][0]["url"].clone();
         let path = url.as_str().unwrap().strip_prefix(&server.url("")).unwrap().to_owned();
         let key = path.strip_prefix("/media/").unwrap().to_owned();
-        let whole = server.request(Method::GET, &path).send().await.unwrap();
-        let etag = whole.headers()["etag"].clone();
-        assert_eq!(whole.headers()["content-type"], "image/png");
-        let whole = whole.bytes().await.unwrap();
-        assert_eq!(size(&whole), (128, 128));
+        let response = server.request(Method::GET, &path).send().await.unwrap();
+        let etag = response.headers()["etag"].clone();
+        assert_eq!(response.headers()["content-type"], "image/png");
+        let file = response.bytes().await.unwrap();
+        assert_eq!(size(&file), (128, 128));
 
         let part = server.request(Method::GET, &path).header(RANGE, "bytes=10-19").send().await.unwrap();
         assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
-        assert_eq!(part.headers()["content-range"], format!("bytes 10-19/{}", whole.len()));
-        assert_eq!(part.bytes().await.unwrap(), whole.slice(10..20));
+        assert_eq!(part.headers()["content-range"], format!("bytes 10-19/{}", file.len()));
+        assert_eq!(part.bytes().await.unwrap(), file.slice(10..20));
         let tail = server.request(Method::GET, &path).header(RANGE, "bytes=-5").send().await.unwrap();
-        assert_eq!(tail.bytes().await.unwrap(), whole.slice(whole.len() - 5..));
+        assert_eq!(tail.bytes().await.unwrap(), file.slice(file.len() - 5..));
         let beyond = server.request(Method::GET, &path).header(RANGE, "bytes=99999999-").send().await.unwrap();
-        assert_eq!(beyond.headers()["content-range"], format!("bytes */{}", whole.len()));
+        assert_eq!(beyond.headers()["content-range"], format!("bytes */{}", file.len()));
         assert_eq!(error_body(beyond).await.0, StatusCode::RANGE_NOT_SATISFIABLE);
         let known = server.request(Method::GET, &path).header("if-none-match", etag).send().await.unwrap();
         assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
         let head = server.request(Method::HEAD, &path).send().await.unwrap();
-        assert_eq!(head.headers()["content-length"], whole.len().to_string());
+        assert_eq!(head.headers()["content-length"], file.len().to_string());
 
         let request = pb::ReadMediaRequest { key, ..pb::ReadMediaRequest::default() };
         let parts = server.media_client().await.read_media(request).await.unwrap().into_inner();
@@ -113,13 +116,13 @@ async fn a_link_leads_to_the_picture_whole_in_part_and_by_its_tag() {
             .collect::<Vec<_>>()
             .await
             .concat();
-        assert_eq!(bytes, whole);
+        assert_eq!(bytes, file);
     })
     .await;
 }
 
 #[tokio::test]
-async fn links_begin_where_the_operator_says() {
+async fn links_begin_with_the_public_base_url() {
     over_both_hops_with(
         |_, gateway| gateway.public_base_url = Some("https://ai.example.org".to_owned()),
         async |server| {
@@ -134,15 +137,15 @@ async fn links_begin_where_the_operator_says() {
 }
 
 #[tokio::test]
-async fn previews_come_before_the_picture_through_both_doors() {
+async fn previews_precede_the_final_image_over_rest_and_grpc() {
     over_both_hops(async |server| {
         let body = json!({"prompt": "A harbour", "size": "128x128", "seed": 7, "stream": true, "partial_images": 2});
         let events = Events::new(server.post("/v1/images/generations", &body).await).read_all().await;
-        let told: Vec<Value> = events.iter().map(|event| event_data(event.split_once('\n').unwrap().1)).collect();
-        let kinds: Vec<_> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        let parsed: Vec<Value> = events.iter().map(|event| event_data(event.split_once('\n').unwrap().1)).collect();
+        let kinds: Vec<_> = parsed.iter().map(|event| event["type"].as_str().unwrap()).collect();
         let (preview, completed) = ("image_generation.partial_image", "image_generation.completed");
         assert_eq!(kinds, [preview, preview, completed]);
-        for (event, text) in told.iter().zip(&events) {
+        for (event, text) in parsed.iter().zip(&events) {
             assert!(text.starts_with(&format!("event: {}\n", event["type"].as_str().unwrap())), "{text:.80}");
             assert_eq!(size(&decoded(event)), (128, 128));
         }
@@ -155,13 +158,13 @@ async fn previews_come_before_the_picture_through_both_doors() {
             server.image_client().await.stream_images(request).await.unwrap().into_inner().collect().await;
         let last = events.into_iter().map(Result::unwrap).next_back().unwrap().event.unwrap();
         let pb::stream_images_response::Event::Finished(finished) = last else { panic!("{last:?}") };
-        assert_eq!(finished.picture.unwrap().data, decoded(&told[2]));
+        assert_eq!(finished.picture.unwrap().data, decoded(&parsed[2]));
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_edit_comes_as_a_form() {
+async fn edit_accepts_a_multipart_form() {
     over_both_hops(async |server| {
         let body = json!({"prompt": "A barn", "size": "128x96", "response_format": "b64_json"});
         let barn = decoded(&generate(server, body).await["data"][0]);
@@ -180,7 +183,7 @@ async fn an_edit_comes_as_a_form() {
 }
 
 #[tokio::test]
-async fn the_faults_on_request_reach_the_caller_as_themselves() {
+async fn injected_fault_returns_its_own_status_and_code() {
     over_both_hops(async |server| {
         for (fault, status, code) in [
             ("429", 429, "rate_limit_exceeded"),
@@ -196,7 +199,7 @@ async fn the_faults_on_request_reach_the_caller_as_themselves() {
 }
 
 #[tokio::test]
-async fn an_edit_may_name_its_picture_by_an_address_which_is_fetched_without_anybodys_key() {
+async fn edit_input_url_is_fetched_without_credentials() {
     over_both_hops_with(
         |settings, _| settings.media.fetch_private_addresses = true,
         async |server| {
@@ -211,7 +214,7 @@ async fn an_edit_may_name_its_picture_by_an_address_which_is_fetched_without_any
             let original = edited["data"][0]["original_url"].as_str().unwrap();
             let path = original.strip_prefix(&server.url("")).unwrap();
             let kept = server.request(Method::GET, path).send().await.unwrap().bytes().await.unwrap();
-            assert_eq!(kept, decoded(&edited["data"][0]), "nothing had to be done to it");
+            assert_eq!(kept, decoded(&edited["data"][0]), "the original has the requested size already");
             let received = server.upstream.received().await;
             assert_eq!((received.path.as_str(), received.header("authorization")), ("/barn?x=1", None));
         },

@@ -1,4 +1,4 @@
-//! Gemini's image models behind both doors: what they response, what they are asked, and how they fail.
+//! Gemini's image models: requests to the upstream, its responses over REST and gRPC, failures.
 
 use core_service::config::{ImageServiceType, Settings};
 use futures_util::TryStreamExt;
@@ -22,7 +22,7 @@ const PATH: &str = "/v1beta/models/gemini-3.1-flash-image:generateContent";
 const STREAM: &str = "/v1beta/models/gemini-3.1-flash-image:streamGenerateContent?alt=sse";
 const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "gemini-secret" };
 
-/// How many pictures are asked for, the responses, and what becomes of them.
+/// The number of requested images, the upstream's responses, and the outcome.
 fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
     let revised = "A small boat on a wide lake.".to_owned();
     let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, tokens) };
@@ -32,11 +32,11 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
         (2, &["picture.json", "picture.json"], succeeds(2, 2378)),
         (2, &["picture.json", "blocked-picture.json"], partly("content_policy_violation", 1198)),
         (2, &["picture.json", "broken.500.json"], partly("upstream_unavailable", 1189)),
-        // Words are no picture, but were paid.
+        // Text instead of an image, which is billed and therefore not retried.
         (1, &["words.json"], fails("upstream_refused")),
         (1, &["no-image.json"], fails("upstream_refused")),
         (1, &["stumbled.json"], fails("upstream_unavailable")),
-        // Where nothing was, the second try may bring one.
+        // Text that is not billed is retried once.
         (1, &["free-words.json", "picture.json"], succeeds(1, 1189)),
         (1, &["free-words.json", "free-words.json"], fails("upstream_refused")),
         (1, &["free-words.json", "blocked-picture.json"], fails("content_policy_violation")),
@@ -66,12 +66,12 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
     ]
 }
 
-/// Answers that have a test of their own.
-const ELSEWHERE: [&str; 6] =
+/// Fixtures that have a test of their own.
+const OTHER_FIXTURES: [&str; 6] =
     ["README.md", "edit.json", "stream.sse", "stream-blocked.sse", "stream-cut.sse", "stream-error.sse"];
 
 pub(super) fn fixtures() -> Fixtures {
-    Fixtures::of("nano_banana")
+    Fixtures::new("nano_banana")
 }
 
 pub(super) fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
@@ -87,7 +87,7 @@ async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
 }
 
 #[tokio::test]
-async fn every_answer_becomes_the_same_at_both_doors() {
+async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     over_both_hops(async |server| {
         for (n, names, expected) in table() {
             let exchanges = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(server, name))).collect();
@@ -98,13 +98,13 @@ async fn every_answer_becomes_the_same_at_both_doors() {
 }
 
 #[test]
-fn every_fixture_is_played() {
-    let played = table().into_iter().flat_map(|(_, names, _)| names).copied().chain(ELSEWHERE);
-    assert_eq!(fixtures().names(), played.map(str::to_owned).collect());
+fn every_fixture_is_tested() {
+    let tested = table().into_iter().flat_map(|(_, names, _)| names).copied().chain(OTHER_FIXTURES);
+    assert_eq!(fixtures().names(), tested.map(str::to_owned).collect());
 }
 
 #[tokio::test]
-async fn pixels_become_a_ratio_and_a_tier_and_pixels_again() {
+async fn size_is_mapped_to_aspect_ratio_and_tier_and_the_image_resized() {
     let rows = [
         (MODEL, "320x200", json!({"aspectRatio": "3:2", "imageSize": "512"})),
         (MODEL, "1792x1024", json!({"aspectRatio": "16:9", "imageSize": "2K"})),
@@ -112,14 +112,14 @@ async fn pixels_become_a_ratio_and_a_tier_and_pixels_again() {
         ("gemini-2.5-flash-image", "1024x1536", json!({"aspectRatio": "2:3"})),
     ];
     over_both_hops(async |server| {
-        for (model, asked, expected) in &rows {
+        for (model, requested, expected) in &rows {
             let path = format!("/v1beta/models/{model}:generateContent");
             server.upstream.enqueue_at(&path, fixtures().reply(server, "picture.json"));
-            let body = json!({"model": model, "prompt": "a boat", "size": asked, "output_format": "jpeg", "seed": 7,
+            let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
                               "safetySettings": [], "moderation": "low", "response_format": "b64_json"});
-            let made = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
-            let (width, height) = size(&made);
-            assert_eq!((format!("{width}x{height}").as_str(), &made[..2]), (*asked, &[0xff, 0xd8][..]));
+            let image_bytes = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
+            let (width, height) = size(&image_bytes);
+            assert_eq!((format!("{width}x{height}").as_str(), &image_bytes[..2]), (*requested, &[0xff, 0xd8][..]));
             let received = server.upstream.received().await;
             assert_eq!(
                 (received.path.as_str(), received.header("x-goog-api-key")),
@@ -141,7 +141,7 @@ async fn pixels_become_a_ratio_and_a_tier_and_pixels_again() {
 }
 
 #[tokio::test]
-async fn where_the_operator_allows_it_a_billed_answer_in_words_is_asked_for_a_picture_more_firmly() {
+async fn retry_unsafe_retries_a_billed_text_response_with_a_firmer_prompt() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
         configure(settings, gateway);
         settings.image.nano_banana.retry_unsafe = true;
@@ -160,32 +160,32 @@ async fn where_the_operator_allows_it_a_billed_answer_in_words_is_asked_for_a_pi
         let (status, error) = error_body(server.post(GENERATIONS, &json!({"model": MODEL, "prompt": "x"})).await).await;
         assert_eq!((status.as_u16(), &error["message"]), (400, &json!("I would rather tell you about boats.")));
         let [first, second] = [server.upstream.received().await.json(), server.upstream.received().await.json()];
-        let words = |received: &Value| received["contents"][0]["parts"][0]["text"].as_str().unwrap().to_owned();
-        assert_eq!(words(&first), "x");
-        assert!(words(&second).starts_with("x\n\n"), "{second}");
+        let prompt = |received: &Value| received["contents"][0]["parts"][0]["text"].as_str().unwrap().to_owned();
+        assert_eq!(prompt(&first), "x");
+        assert!(prompt(&second).starts_with("x\n\n"), "{second}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_edit_sends_its_pictures_before_the_words_and_takes_no_mask() {
+async fn edit_sends_its_images_before_the_prompt_and_rejects_a_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
     over_both_hops(async |server| {
         server.upstream.enqueue_at(PATH, fixtures().reply(server, "edit.json"));
         let mut request = generate_request(MODEL, 1, "auto");
         let image = request.image.as_mut().unwrap();
         image.pictures = vec![input(8), input(9)];
-        let made = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&made.pictures[0].data), (632, 424), "as the model made it");
-        assert_eq!(made.usage.unwrap().input_image_tokens, 1120);
-        let told = server.upstream.received().await.json();
-        let parts = told["contents"][0]["parts"].as_array().unwrap();
+        let image_bytes = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&image_bytes.pictures[0].data), (632, 424), "the size of the model's image");
+        assert_eq!(image_bytes.usage.unwrap().input_image_tokens, 1120);
+        let received = server.upstream.received().await.json();
+        let parts = received["contents"][0]["parts"].as_array().unwrap();
         assert_eq!((parts.len(), &parts[2]["text"]), (3, &json!("a boat")));
         for (part, width) in parts.iter().zip([8, 9]) {
             assert_eq!(part["inlineData"]["mimeType"], "image/png");
             assert_eq!(decoded(&json!({"b64_json": part["inlineData"]["data"]})), png(width, 8));
         }
-        assert!(told["generationConfig"].get("imageConfig").is_none(), "the input's own ratio: {told}");
+        assert!(received["generationConfig"].get("imageConfig").is_none(), "the input's own ratio: {received}");
 
         request.image.as_mut().unwrap().mask = Some(input(8));
         let status = server.image_client().await.generate_images(request.clone()).await.unwrap_err();
@@ -198,7 +198,7 @@ async fn an_edit_sends_its_pictures_before_the_words_and_takes_no_mask() {
     .await;
 }
 
-/// What a stream over REST tells, without the pictures.
+/// Streams this reply over REST, and returns the events.
 async fn streamed(server: &TestServer, reply: Reply) -> Vec<Value> {
     server.upstream.enqueue_at(STREAM, reply);
     let body = json!({"model": MODEL, "prompt": "x", "size": "320x200", "stream": true, "partial_images": 1});
@@ -208,14 +208,14 @@ async fn streamed(server: &TestServer, reply: Reply) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn drafts_are_previews_and_come_while_the_picture_is_made() {
+async fn drafts_are_forwarded_as_previews_at_once() {
     over_both_hops(async |server| {
         let gate = Gate::new();
         let text = fixtures().text(server, "stream.sse");
         let split = text.find("iVBOR").unwrap();
-        // The picture comes only once both drafts have arrived here.
-        let slow = || Reply::stream().send(&text[..split]).wait_for(&gate).send(&text[split..]);
-        server.upstream.enqueue_at(STREAM, slow());
+        // The image is sent after the test has received both drafts.
+        let reply = || Reply::stream().send(&text[..split]).wait_for(&gate).send(&text[split..]);
+        server.upstream.enqueue_at(STREAM, reply());
         let body = json!({"model": MODEL, "prompt": "x", "size": "320x200", "stream": true, "partial_images": 3});
         let mut events = Events::new(server.post(GENERATIONS, &body).await);
         for index in 0..2 {
@@ -230,7 +230,7 @@ async fn drafts_are_previews_and_come_while_the_picture_is_made() {
         assert_eq!((&last["usage"]["total_tokens"], size(&decoded(&last))), (&json!(1189), (320, 200)));
         server.upstream.received().await;
 
-        server.upstream.enqueue_at(STREAM, slow());
+        server.upstream.enqueue_at(STREAM, reply());
         gate.open();
         let image = generate_request(MODEL, 1, "320x200").image;
         let request = pb::StreamImagesRequest { image, partial_images: 1, ..pb::StreamImagesRequest::default() };
@@ -243,45 +243,45 @@ async fn drafts_are_previews_and_come_while_the_picture_is_made() {
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_badly_says_so_and_one_that_breaks_after_the_picture_does_no_harm() {
+async fn stream_failure_ends_with_an_error_event_unless_the_image_was_received() {
     over_both_hops(async |server| {
         for (name, code) in [
             ("stream-cut.sse", "upstream_unavailable"),
             ("stream-error.sse", "upstream_unavailable"),
             ("stream-blocked.sse", "content_policy_violation"),
         ] {
-            let told = streamed(server, Reply::stream().send(&fixtures().text(server, name))).await;
-            let last = told.last().unwrap();
-            assert_eq!((told.len(), last["error"]["code"].as_str()), (2, Some(code)), "{name}: {last}");
+            let events = streamed(server, Reply::stream().send(&fixtures().text(server, name))).await;
+            let last = events.last().unwrap();
+            assert_eq!((events.len(), last["error"]["code"].as_str()), (2, Some(code)), "{name}: {last}");
         }
-        let whole = fixtures().text(server, "stream.sse");
-        let end = whole.rfind("data: ").unwrap();
-        let told = streamed(server, Reply::stream().send(&whole[..end]).abort()).await;
-        assert_eq!(told.last().unwrap()["type"], "image_generation.completed");
-        // A gateway that knows no streams responses in one piece.
-        let told = streamed(server, fixtures().reply(server, "picture.json")).await;
-        assert_eq!(told.last().unwrap()["type"], "image_generation.completed");
+        let body_text = fixtures().text(server, "stream.sse");
+        let end = body_text.rfind("data: ").unwrap();
+        let events = streamed(server, Reply::stream().send(&body_text[..end]).abort()).await;
+        assert_eq!(events.last().unwrap()["type"], "image_generation.completed");
+        // A proxy that does not support streaming sends one JSON document.
+        let events = streamed(server, fixtures().reply(server, "picture.json")).await;
+        assert_eq!(events.last().unwrap()["type"], "image_generation.completed");
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
+async fn connection_loss_timeout_and_rate_limit_are_reported() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
         configure(settings, gateway);
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
     over_both_hops_with(adjust, async |server| {
-        let whole = fixtures().text(server, "picture.json");
-        PROVIDER.assert_connection_loss(server, &whole).await;
-        PROVIDER.assert_timeouts(server, &whole).await;
-        // The wait stands in the body and not in a header.
+        let body_text = fixtures().text(server, "picture.json");
+        PROVIDER.assert_connection_loss(server, &body_text).await;
+        PROVIDER.assert_timeouts(server, &body_text).await;
+        // The retry delay is in the body and not in a header.
         PROVIDER.assert_retry_after(server, &[fixtures().reply(server, "rate.429.json")], 35).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn hanging_up_ends_the_call_to_the_upstream() {
+async fn client_disconnect_closes_the_upstream_connection() {
     over_both_hops(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
 }

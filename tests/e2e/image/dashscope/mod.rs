@@ -1,4 +1,4 @@
-//! Qwen-Image and Wan stills behind both doors: what DashScope responses, what it is asked, and how it fails.
+//! Qwen-Image and Wan models of DashScope: requests to the upstream, its responses over REST and gRPC, failures.
 
 mod tasks;
 
@@ -28,7 +28,7 @@ const LINKS: [&str; 2] = [
 ];
 const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "dash-secret" };
 
-/// How many pictures are asked for, the response, how many links of it work, and what becomes of them.
+/// The number of requested images, the upstream's response, how many of its links work, and the outcome.
 fn table() -> Vec<(u32, &'static str, usize, Outcome)> {
     let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 0) };
     vec![
@@ -64,7 +64,7 @@ fn table() -> Vec<(u32, &'static str, usize, Outcome)> {
 }
 
 fn fixtures() -> Fixtures {
-    Fixtures::of("dashscope")
+    Fixtures::new("dashscope")
 }
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
@@ -79,89 +79,90 @@ async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
     over_both_hops_with(configure, test).await;
 }
 
-/// An response to a request at `path`, and what its links lead to, of which so many work.
-fn exchanges(server: &TestServer, path: &str, name: &str, works: usize) -> Vec<(String, Reply)> {
+/// Returns the reply to a request for `path`, and those to its links, of which the first `works` succeed.
+fn exchanges(server: &TestServer, path: &str, name: &str, working_links: usize) -> Vec<(String, Reply)> {
     let text = fixtures().text(server, name);
     let links = LINKS.into_iter().filter(|link| text.contains(link)).enumerate().map(|(place, link)| {
-        let file = if place < works { Reply::file("image/png", &png(512, 320)) } else { Reply::new(403, "<Error/>") };
+        let file =
+            if place < working_links { Reply::file("image/png", &png(512, 320)) } else { Reply::new(403, "<Error/>") };
         (link.to_owned(), file)
     });
     [(path.to_owned(), fixtures().reply(server, name))].into_iter().chain(links).collect()
 }
 
-fn enqueue_exchange(server: &TestServer, name: &str, works: usize) -> Vec<String> {
-    enqueue_all(server, exchanges(server, PATH, name, works))
+fn enqueue_exchange(server: &TestServer, name: &str, working_links: usize) -> Vec<String> {
+    enqueue_all(server, exchanges(server, PATH, name, working_links))
 }
 
 #[tokio::test]
-async fn every_answer_becomes_the_same_at_both_doors() {
+async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     over_both_hops(async |server| {
-        for (n, name, works, expected) in table() {
-            PROVIDER.assert_outcome(server, n, name, || exchanges(server, PATH, name, works), &expected).await;
+        for (n, name, working_links, expected) in table() {
+            PROVIDER.assert_outcome(server, n, name, || exchanges(server, PATH, name, working_links), &expected).await;
         }
     })
     .await;
 }
 
 #[test]
-fn every_fixture_is_played() {
-    let played = table().into_iter().map(|(_, name, ..)| name).chain(tasks::names()).chain(["README.md"]);
-    assert_eq!(fixtures().names(), played.map(str::to_owned).collect());
+fn every_fixture_is_tested() {
+    let tested = table().into_iter().map(|(_, name, ..)| name).chain(tasks::names()).chain(["README.md"]);
+    assert_eq!(fixtures().names(), tested.map(str::to_owned).collect());
 }
 
 #[tokio::test]
-async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
+async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
     let rows = [
         (MODEL, "320x200", json!({"size": "680*425", "n": 1, "seed": 7})),
         ("qwen-image-plus", "1792x1024", json!({"size": "1664*928", "seed": 7})),
         ("wan2.6-t2i", "1024x1024", json!({"size": "1280*1280", "n": 1, "seed": 7})),
     ];
     over_both_hops(async |server| {
-        for (model, asked, parameters) in &rows {
+        for (model, requested, parameters) in &rows {
             enqueue_exchange(server, "picture.json", 1);
-            let body = json!({"model": model, "prompt": "a boat", "size": asked, "output_format": "jpeg", "seed": 7,
+            let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
                               "prompt_extend": false, "response_format": "b64_json"});
-            let made = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
-            let (width, height) = size(&made);
-            assert_eq!((format!("{width}x{height}").as_str(), &made[..2]), (*asked, &[0xff, 0xd8][..]));
+            let response_body = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
+            let (width, height) = size(&response_body);
+            assert_eq!((format!("{width}x{height}").as_str(), &response_body[..2]), (*requested, &[0xff, 0xd8][..]));
             let mut parameters = parameters.clone();
             (parameters["watermark"], parameters["prompt_extend"]) = (json!(false), json!(false));
             let messages = json!([{"role": "user", "content": [{"text": "a boat"}]}]);
             let expected = json!({"model": model, "input": {"messages": messages}, "parameters": parameters});
             let received = server.upstream.received().await;
             assert_eq!((received.header("authorization"), received.json()), (Some("bearer dash-secret"), expected));
-            assert!(server.upstream.received().await.header("authorization").is_none(), "links are signed already");
+            assert!(server.upstream.received().await.header("authorization").is_none(), "a signed link needs no key");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn more_pictures_than_a_call_makes_are_several_calls() {
+async fn images_above_the_limit_of_one_call_are_requested_in_several() {
     over_both_hops(async |server| {
         let names = ["picture.json", "blocked.400.json", "picture.json"];
         let paths = names.into_iter().flat_map(|name| enqueue_exchange(server, name, 1)).collect();
         let body =
             json!({"model": "qwen-image", "prompt": "x", "n": 3, "size": "64x64", "response_format": "b64_json"});
-        let made = json_body(server.post(GENERATIONS, &body).await).await;
-        assert_eq!(made["data"].as_array().unwrap().len(), 2);
-        assert_eq!(made["failures"][0]["code"], "content_policy_violation");
+        let response_body = json_body(server.post(GENERATIONS, &body).await).await;
+        assert_eq!(response_body["data"].as_array().unwrap().len(), 2);
+        assert_eq!(response_body["failures"][0]["code"], "content_policy_violation");
         assert_requests(server, paths).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_edit_sends_its_pictures_before_the_words_and_takes_no_mask() {
+async fn edit_sends_its_images_before_the_prompt_and_rejects_a_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
     over_both_hops(async |server| {
         enqueue_exchange(server, "picture.json", 1);
         let mut request = generate_request(MODEL, 1, "auto");
         request.image.as_mut().unwrap().pictures = vec![input(16), input(9)];
-        let made = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&made.pictures[0].data), (512, 320), "as the model made it");
-        let told = server.upstream.received().await.json();
-        let content = told["input"]["messages"][0]["content"].as_array().unwrap();
+        let response_body = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&response_body.pictures[0].data), (512, 320), "the size of the model's image");
+        let received = server.upstream.received().await.json();
+        let content = received["input"]["messages"][0]["content"].as_array().unwrap();
         assert_eq!((content.len(), &content[2]["text"]), (3, &json!("a boat")));
         for (part, width) in content.iter().zip([16, 9]) {
             let encoded = part["image"].as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
@@ -184,21 +185,21 @@ async fn an_edit_sends_its_pictures_before_the_words_and_takes_no_mask() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_vanishes_or_dawdles_is_told_as_such() {
+async fn connection_loss_and_timeout_are_reported() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
         configure(settings, gateway);
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
     over_both_hops_with(adjust, async |server| {
-        let whole = fixtures().text(server, "picture.json");
-        PROVIDER.assert_connection_loss(server, &whole).await;
+        let body_text = fixtures().text(server, "picture.json");
+        PROVIDER.assert_connection_loss(server, &body_text).await;
         PROVIDER.assert_failure(server, Reply::new(429, "{\"code\":").abort(), 429, "rate_limit_exceeded").await;
-        PROVIDER.assert_timeouts(server, &whole).await;
+        PROVIDER.assert_timeouts(server, &body_text).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn hanging_up_ends_the_call_to_the_upstream() {
+async fn client_disconnect_closes_the_upstream_connection() {
     over_both_hops(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
 }

@@ -1,4 +1,4 @@
-//! An upstream that assert_connection_loss, assert_timeouts or assert_retry_after, and callers who leave.
+//! Connection loss, timeouts, rate limits, client disconnects and deadlines.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn an_upstream_that_vanishes_or_paces_is_told_as_such() {
+async fn connection_loss_and_rate_limit_are_reported() {
     over_both_hops(async |server| {
         PROVIDER.assert_connection_loss(server, &fixture(server, "gpt-image.json")).await;
         PROVIDER.assert_retry_after(server, &[reply(server, "rate.429.json").header("retry-after", "7")], 7).await;
@@ -22,7 +22,7 @@ async fn an_upstream_that_vanishes_or_paces_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_dawdles_is_not_waited_for_beyond_its_limit() {
+async fn stalled_upstream_times_out() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
         configure(settings, gateway);
         settings.image.first_byte_timeout = Duration::from_millis(300);
@@ -34,32 +34,32 @@ async fn an_upstream_that_dawdles_is_not_waited_for_beyond_its_limit() {
 }
 
 #[tokio::test]
-async fn hanging_up_ends_the_call_to_the_upstream() {
+async fn client_disconnect_closes_the_upstream_connection() {
     over_both_hops(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
 }
 
 #[tokio::test]
-async fn a_call_that_our_key_is_refused_for_takes_nothing_from_those_under_way() {
+async fn rejected_key_does_not_cancel_calls_in_flight() {
     over_both_hops(async |server| {
-        // The refusal is there long before the pictures.
+        // The rejection arrives before the images.
         let gate = Gate::new();
-        // Paid, and told so: the bill is an event before the picture.
-        let paid = || Reply::new(200, "").wait_for(&gate).send(&fixture(server, "gpt-image.json"));
-        for turn in [reply(server, "key.401.json"), paid(), paid()] {
-            server.upstream.enqueue_at(GENERATIONS, turn);
+        // The upstream has accepted, and bills, these calls before it sends the images.
+        let billed = || Reply::new(200, "").wait_for(&gate).send(&fixture(server, "gpt-image.json"));
+        for reply in [reply(server, "key.401.json"), billed(), billed()] {
+            server.upstream.enqueue_at(GENERATIONS, reply);
         }
         let body = json!({"model": "dall-e-3", "prompt": "x", "n": 3, "size": "64x64"});
-        let received = async {
+        let open_gate = async {
             for _ in 0..3 {
                 server.upstream.received().await;
             }
             gate.open();
             gate.open();
         };
-        let (made, ()) = tokio::join!(server.post(GENERATIONS, &body), within_timeout("the calls", received));
-        let made = json_body(made).await;
-        assert_eq!(made["data"].as_array().unwrap().len(), 2, "{made}");
-        let failures = made["failures"].as_array().unwrap();
+        let (response, ()) = tokio::join!(server.post(GENERATIONS, &body), within_timeout("the calls", open_gate));
+        let response = json_body(response).await;
+        assert_eq!(response["data"].as_array().unwrap().len(), 2, "{response}");
+        let failures = response["failures"].as_array().unwrap();
         let codes: Vec<_> = failures.iter().map(|failure| failure["code"].as_str().unwrap()).collect();
         assert_eq!(codes, ["provider_credentials"]);
     })
@@ -67,28 +67,28 @@ async fn a_call_that_our_key_is_refused_for_takes_nothing_from_those_under_way()
 }
 
 #[tokio::test]
-async fn at_the_callers_deadline_the_pictures_that_are_finished_are_the_answer() {
+async fn deadline_returns_the_images_that_are_complete() {
     over_both_hops(async |server| {
-        for door in ["REST", "gRPC"] {
+        for api in ["REST", "gRPC"] {
             server.upstream.enqueue_at(GENERATIONS, reply(server, "dall-e-3.json"));
             server.upstream.enqueue_at(GENERATIONS, Reply::no_response());
-            // Much longer than one picture takes even a busy machine.
-            let (made, codes) = if door == "REST" {
+            // Much longer than one image takes on a busy machine.
+            let (response, codes) = if api == "REST" {
                 let request = server.request(Method::POST, GENERATIONS).header("x-request-timeout-ms", "4000");
                 let body = json!({"model": "dall-e-3", "prompt": "x", "n": 2, "size": "64x64"});
                 let request = request.header("content-type", "application/json").body(body.to_string());
-                let made = json_body(within_timeout("a response", request.send()).await.unwrap()).await;
-                let failures = made["failures"].as_array().unwrap().clone();
+                let response = json_body(within_timeout("a response", request.send()).await.unwrap()).await;
+                let failures = response["failures"].as_array().unwrap().clone();
                 let codes: Vec<_> =
                     failures.iter().map(|failure| failure["code"].as_str().unwrap().to_owned()).collect();
-                (made["data"].as_array().unwrap().len(), codes)
+                (response["data"].as_array().unwrap().len(), codes)
             } else {
                 let mut request = tonic::Request::new(generate_request("dall-e-3", 2, "64x64"));
                 request.set_timeout(Duration::from_secs(4));
-                let made = server.image_client().await.generate_images(request).await.unwrap().into_inner();
-                (made.pictures.len(), made.failures.into_iter().map(|failure| failure.code).collect())
+                let response = server.image_client().await.generate_images(request).await.unwrap().into_inner();
+                (response.pictures.len(), response.failures.into_iter().map(|failure| failure.code).collect())
             };
-            assert_eq!((made, codes), (1, vec!["upstream_timeout".to_owned()]), "{door}");
+            assert_eq!((response, codes), (1, vec!["upstream_timeout".to_owned()]), "{api}");
             server.upstream.disconnected().await;
             server.upstream.received().await;
             server.upstream.received().await;

@@ -1,4 +1,4 @@
-//! More pictures than one message holds.
+//! Images that together exceed the limit of a gRPC message.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use core_service::config::Settings;
@@ -12,9 +12,9 @@ use crate::{
     test_server::{TestServer, over_both_hops_with},
 };
 
-const LARGEST_MESSAGE: usize = 512 << 10;
+const MAX_MESSAGE_BYTES: usize = 512 << 10;
 
-/// A picture that no encoding makes smaller: some 170 kB.
+/// Returns an incompressible PNG of about 170 kB.
 fn noise(seed: u32) -> Vec<u8> {
     let mut state = seed;
     let mut byte = || {
@@ -27,7 +27,8 @@ fn noise(seed: u32) -> Vec<u8> {
     out.into_inner()
 }
 
-async fn kept(server: &TestServer, key: String) -> Vec<u8> {
+/// Reads a file of the media store.
+async fn read_media(server: &TestServer, key: String) -> Vec<u8> {
     let request = pb::ReadMediaRequest { key, ..pb::ReadMediaRequest::default() };
     let parts = server.media_client().await.read_media(request).await.unwrap().into_inner();
     let bytes = parts.try_filter_map(async |part| match part.part {
@@ -38,17 +39,17 @@ async fn kept(server: &TestServer, key: String) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn pictures_that_one_message_cannot_hold_are_handed_over_all_the_same() {
+async fn images_above_the_message_limit_are_returned_by_media_key() {
     let pictures: Vec<_> = (0..4).map(noise).collect();
-    assert!(pictures.concat().len() > LARGEST_MESSAGE, "they prove nothing");
+    assert!(pictures.concat().len() > MAX_MESSAGE_BYTES, "the images fit into one message");
     let items: Vec<_> = pictures.iter().map(|picture| json!({"b64_json": STANDARD.encode(picture)})).collect();
-    let response = Reply::new(200, &json!({"created": 7, "data": items}).to_string());
+    let reply = Reply::new(200, &json!({"created": 7, "data": items}).to_string());
     let adjust = |settings: &mut Settings, gateway: &mut _| {
         configure(settings, gateway);
-        settings.grpc.max_message_bytes = LARGEST_MESSAGE;
+        settings.grpc.max_message_bytes = MAX_MESSAGE_BYTES;
     };
     over_both_hops_with(adjust, async |server| {
-        server.upstream.enqueue_at(GENERATIONS, response.clone());
+        server.upstream.enqueue_at(GENERATIONS, reply.clone());
         let made = server
             .image_client()
             .await
@@ -57,17 +58,17 @@ async fn pictures_that_one_message_cannot_hold_are_handed_over_all_the_same() {
             .unwrap()
             .into_inner();
         let by_key: Vec<_> = made.pictures.iter().map(|picture| picture.data.is_empty()).collect();
-        // Three quarters of the message hold two of them.
+        // Three quarters of the limit hold two images.
         assert_eq!(by_key, [false, false, true, true]);
         for (picture, expected) in made.pictures.into_iter().zip(&pictures) {
-            let whole =
-                if picture.data.is_empty() { kept(server, picture.media_key).await } else { picture.data.into() };
-            assert!(whole == *expected);
+            let bytes =
+                if picture.data.is_empty() { read_media(server, picture.media_key).await } else { picture.data.into() };
+            assert!(bytes == *expected);
         }
         server.upstream.received().await;
 
-        // Over REST nobody notices.
-        server.upstream.enqueue_at(GENERATIONS, response.clone());
+        // REST returns all images as bytes.
+        server.upstream.enqueue_at(GENERATIONS, reply.clone());
         let body = json!({"model": "local", "prompt": "x", "n": 4, "size": "auto", "response_format": "b64_json"});
         let made = json_body(server.post(GENERATIONS, &body).await).await;
         let items = made["data"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! An OpenAI-compatible images upstream behind both doors: what it responses, what it is asked, and how it fails.
+//! OpenAI-compatible images upstreams: requests to the upstream, its responses over REST and gRPC, failures.
 
 mod failures;
 mod large_responses;
@@ -29,7 +29,7 @@ fn partly(failure: &str) -> Outcome {
     Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 0) }
 }
 
-/// The model that is asked for so many pictures, the response, and what becomes of it.
+/// The model, the number of requested images, the upstream's response, and the outcome.
 fn table() -> Vec<(&'static str, u32, &'static str, Outcome)> {
     let revised = "A small boat on a wide lake, at dawn.".to_owned();
     vec![
@@ -62,8 +62,8 @@ fn table() -> Vec<(&'static str, u32, &'static str, Outcome)> {
     ]
 }
 
-/// Answers that have a test of their own.
-const ELSEWHERE: [&str; 7] = [
+/// Fixtures that have a test of their own.
+const OTHER_FIXTURES: [&str; 7] = [
     "README.md",
     "dall-e-2-link.json",
     "edit-stream.sse",
@@ -74,7 +74,7 @@ const ELSEWHERE: [&str; 7] = [
 ];
 
 fn fixtures() -> Fixtures {
-    Fixtures::of("openai")
+    Fixtures::new("openai")
 }
 
 pub(super) fn fixture(server: &TestServer, name: &str) -> String {
@@ -85,7 +85,7 @@ pub(super) fn reply(server: &TestServer, name: &str) -> Reply {
     fixtures().reply(server, name)
 }
 
-/// Connects the scripted upstream for pictures as well.
+/// Configures the fake upstream for images too.
 pub(super) fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::Openai;
     settings.image.openai.base_url.clone_from(&settings.chat.base_url);
@@ -99,7 +99,7 @@ pub(super) async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
 }
 
 #[tokio::test]
-async fn every_answer_becomes_the_same_at_both_doors() {
+async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     over_both_hops(async |server| {
         for (model, n, name, expected) in table() {
             let exchanges = || vec![(GENERATIONS.to_owned(), reply(server, name))];
@@ -110,14 +110,14 @@ async fn every_answer_becomes_the_same_at_both_doors() {
 }
 
 #[test]
-fn every_fixture_is_played() {
-    let played = table().into_iter().map(|(_, _, name, _)| name).chain(ELSEWHERE).map(str::to_owned);
-    assert_eq!(fixtures().names(), played.collect::<BTreeSet<_>>());
+fn every_fixture_is_tested() {
+    let tested = table().into_iter().map(|(_, _, name, _)| name).chain(OTHER_FIXTURES).map(str::to_owned);
+    assert_eq!(fixtures().names(), tested.collect::<BTreeSet<_>>());
 }
 
 #[tokio::test]
-async fn each_generation_of_the_api_is_asked_in_its_own_words() {
-    let asked = json!({
+async fn each_model_family_gets_its_own_parameters() {
+    let request = json!({
         "prompt": "a boat", "size": "600x1000", "quality": "hd", "style": "natural", "background": "opaque", "seed": 7,
         "user": "u", "output_format": "jpeg", "output_compression": 80, "moderation": "low", "response_format": "b64_json",
     });
@@ -144,25 +144,25 @@ async fn each_generation_of_the_api_is_asked_in_its_own_words() {
     over_both_hops(async |server| {
         for (model, expected) in &rows {
             server.upstream.enqueue_at(GENERATIONS, reply(server, "gpt-image.json"));
-            let mut asked = asked.clone();
-            asked["model"] = json!(model);
-            let made = json_body(server.post(GENERATIONS, &asked).await).await;
-            let made = decoded(&made["data"][0]);
-            assert_eq!((size(&made), &made[..2]), ((600, 1000), &[0xff, 0xd8][..]), "{model}");
+            let mut request = request.clone();
+            request["model"] = json!(model);
+            let response = json_body(server.post(GENERATIONS, &request).await).await;
+            let response = decoded(&response["data"][0]);
+            assert_eq!((size(&response), &response[..2]), ((600, 1000), &[0xff, 0xd8][..]), "{model}");
             let received = server.upstream.received().await;
             assert_eq!(received.header("authorization"), Some("bearer upstream-secret"));
             let mut expected = expected.clone();
             (expected["model"], expected["prompt"]) = (json!(model), json!("a boat"));
             assert_eq!(received.json(), expected, "{model}");
         }
-        let clear = json!({"model": "dall-e-3", "prompt": "x", "background": "transparent"});
-        let (status, error) = error_body(server.post(GENERATIONS, &clear).await).await;
+        let transparent = json!({"model": "dall-e-3", "prompt": "x", "background": "transparent"});
+        let (status, error) = error_body(server.post(GENERATIONS, &transparent).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("background")));
     })
     .await;
 }
 
-/// The parts of a form: name, file name, content.
+/// Returns the parts of a multipart form: name, file name, content.
 fn parts(received: &ReceivedRequest) -> Vec<(String, String, Vec<u8>)> {
     let boundary = received.header("content-type").unwrap().split_once("boundary=").unwrap().1.to_owned();
     let delimiter = format!("--{boundary}\r\n").into_bytes();
@@ -174,13 +174,14 @@ fn parts(received: &ReceivedRequest) -> Vec<(String, String, Vec<u8>)> {
         let part = &body[start + delimiter.len()..end - 2];
         let split = part.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
         let head = std::str::from_utf8(&part[..split]).unwrap();
-        let told =
+        let attribute =
             |name: &str| head.split_once(name).map_or("", |(_, rest)| rest.split('"').next().unwrap()).to_owned();
-        (told(" name=\""), told("filename=\""), part[split + 4..].to_vec())
+        (attribute(" name=\""), attribute("filename=\""), part[split + 4..].to_vec())
     };
     starts.iter().zip(ends).map(part).collect()
 }
 
+/// Returns a PNG with a transparent first column.
 fn png(width: u32, height: u32) -> Vec<u8> {
     let mut out = std::io::Cursor::new(Vec::new());
     let picture = image::RgbaImage::from_fn(width, height, |x, _| image::Rgba([9, 9, 9, if x == 0 { 0 } else { 255 }]));
@@ -188,7 +189,7 @@ fn png(width: u32, height: u32) -> Vec<u8> {
     out.into_inner()
 }
 
-/// A mask that lets everything be painted.
+/// Returns a mask that allows the whole image to be edited.
 fn mask(width: u32, height: u32) -> Vec<u8> {
     let mut out = std::io::Cursor::new(Vec::new());
     image::RgbaImage::new(width, height).write_to(&mut out, image::ImageFormat::Png).unwrap();
@@ -200,7 +201,7 @@ fn input(bytes: Vec<u8>) -> pb::MediaInput {
 }
 
 #[tokio::test]
-async fn an_edit_goes_as_a_form_with_its_pictures_and_its_mask() {
+async fn edit_is_sent_as_a_multipart_form_with_its_images_and_mask() {
     over_both_hops(async |server| {
         server.upstream.enqueue_at(EDITS, reply(server, "gpt-image-edit.json"));
         let mut request = generate_request("gpt-image-1", 1, "400x600");
@@ -208,12 +209,12 @@ async fn an_edit_goes_as_a_form_with_its_pictures_and_its_mask() {
         image.pictures = vec![input(png(40, 60)), input(png(8, 8))];
         image.mask = Some(input(mask(40, 60)));
         image.extra_json = r#"{"input_fidelity":"high","list":[1,2]}"#.to_owned();
-        let made = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&made.pictures[0].data), (400, 600));
-        let usage = made.usage.unwrap();
+        let response = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&response.pictures[0].data), (400, 600));
+        let usage = response.usage.unwrap();
         assert_eq!((usage.input_tokens, usage.input_image_tokens, usage.total_tokens), (351, 323, 1407));
-        let told = parts(&server.upstream.received().await);
-        let texts: Vec<_> = told.iter().filter(|(_, file, _)| file.is_empty()).collect();
+        let parts = parts(&server.upstream.received().await);
+        let texts: Vec<_> = parts.iter().filter(|(_, file, _)| file.is_empty()).collect();
         let texts: Vec<_> =
             texts.iter().map(|(name, _, text)| (name.as_str(), std::str::from_utf8(text).unwrap())).collect();
         let expected = [
@@ -225,18 +226,18 @@ async fn an_edit_goes_as_a_form_with_its_pictures_and_its_mask() {
             ("list", "[1,2]"),
         ];
         assert_eq!(texts, expected);
-        let files: Vec<_> = told.iter().filter(|(_, file, _)| !file.is_empty()).collect();
+        let files: Vec<_> = parts.iter().filter(|(_, file, _)| !file.is_empty()).collect();
         let names: Vec<_> = files.iter().map(|(name, file, _)| (name.as_str(), file.as_str())).collect();
         assert_eq!(names, [("image[]", "image-0.png"), ("image[]", "image-1.png"), ("mask", "mask.png")]);
         assert_eq!((&files[0].2, &files[2].2), (&png(40, 60), &mask(40, 60)));
 
-        let refused = |request: &pb::GenerateImagesRequest, model: &str| {
+        let with_model = |request: &pb::GenerateImagesRequest, model: &str| {
             let mut request = request.clone();
             model.clone_into(&mut request.image.as_mut().unwrap().model);
             request
         };
         for (model, code) in [("dall-e-3", tonic::Code::Unimplemented), ("dall-e-2", tonic::Code::InvalidArgument)] {
-            let status = server.image_client().await.generate_images(refused(&request, model)).await.unwrap_err();
+            let status = server.image_client().await.generate_images(with_model(&request, model)).await.unwrap_err();
             assert_eq!(status.code(), code, "{model}: {status:?}");
         }
     })
@@ -244,15 +245,15 @@ async fn an_edit_goes_as_a_form_with_its_pictures_and_its_mask() {
 }
 
 #[tokio::test]
-async fn one_picture_a_call_becomes_several_calls_and_one_refusal_is_told_beside_the_pictures() {
+async fn images_of_a_one_image_model_are_several_calls_of_which_one_may_fail() {
     over_both_hops(async |server| {
         for name in ["dall-e-3.json", "content-policy.400.json", "dall-e-3.json"] {
             server.upstream.enqueue_at(GENERATIONS, reply(server, name));
         }
         let body = json!({"model": "dall-e-3", "prompt": "x", "n": 3, "size": "64x64", "response_format": "b64_json"});
-        let made = json_body(server.post(GENERATIONS, &body).await).await;
-        assert_eq!(made["data"].as_array().unwrap().len(), 2);
-        assert_eq!(made["failures"][0]["code"], "content_policy_violation");
+        let response = json_body(server.post(GENERATIONS, &body).await).await;
+        assert_eq!(response["data"].as_array().unwrap().len(), 2);
+        assert_eq!(response["failures"][0]["code"], "content_policy_violation");
         for _ in 0..3 {
             assert!(server.upstream.received().await.json().get("n").is_none());
         }
@@ -261,16 +262,20 @@ async fn one_picture_a_call_becomes_several_calls_and_one_refusal_is_told_beside
 }
 
 #[tokio::test]
-async fn a_link_is_followed_at_once_and_never_shown() {
+async fn provider_link_is_downloaded_and_not_returned() {
     over_both_hops(async |server| {
         let picture = png(256, 256);
         server.upstream.enqueue_at(GENERATIONS, reply(server, "dall-e-2-link.json"));
         server.upstream.enqueue_at("/files/1.png?sig=a%2Fb", Reply::file("application/octet-stream", &picture));
         let body = json!({"model": "dall-e-2", "prompt": "x", "size": "256x256"});
-        let made = json_body(server.post(GENERATIONS, &body).await).await;
-        let url = made["data"][0]["url"].as_str().unwrap();
+        let response = json_body(server.post(GENERATIONS, &body).await).await;
+        let url = response["data"][0]["url"].as_str().unwrap();
         let kept = server.request(Method::GET, url.strip_prefix(&server.url("")).unwrap()).send().await.unwrap();
-        assert_eq!(kept.bytes().await.unwrap(), picture, "what is right already is kept byte for byte");
+        assert_eq!(
+            kept.bytes().await.unwrap(),
+            picture,
+            "an image of the requested size and format is stored unchanged"
+        );
         server.upstream.received().await;
         assert_eq!(server.upstream.received().await.path, "/files/1.png?sig=a%2Fb");
 
@@ -286,7 +291,7 @@ async fn a_link_is_followed_at_once_and_never_shown() {
 }
 
 #[tokio::test]
-async fn the_chosen_provider_is_the_default_and_the_built_in_engine_stays_reachable() {
+async fn connected_provider_is_the_default_and_the_built_in_engine_stays_available() {
     over_both_hops(async |server| {
         let models = json_body(server.request(Method::GET, "/v1/models").send().await.unwrap()).await;
         let ids: Vec<_> =
@@ -296,9 +301,9 @@ async fn the_chosen_provider_is_the_default_and_the_built_in_engine_stays_reacha
             json!({"prompt": "a pond", "size": "64x64", "model": "offline-image", "response_format": "b64_json"});
         assert_eq!(size(&decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0])), (64, 64));
         server.upstream.enqueue_at(GENERATIONS, reply(server, "gpt-image.json"));
-        let made =
+        let response =
             json_body(within_timeout("a response", server.post(GENERATIONS, &json!({"prompt": "x"}))).await).await;
-        assert!(made["data"][0]["url"].is_string());
+        assert!(response["data"][0]["url"].is_string());
         assert_eq!(server.upstream.received().await.json()["model"], "gpt-image-1");
     })
     .await;

@@ -12,31 +12,32 @@ use crate::{
     test_server::TestServer,
 };
 
-/// What a stream of events over REST tells, without the pictures.
+/// Streams a request over REST, asserts the size of every image, and returns the events without the images.
 async fn streamed(server: &TestServer, path: &str, body: &Value) -> Vec<Value> {
     let events = Events::new(server.post(path, body).await).read_all().await;
-    let told = events.iter().map(|event| event_data(event.split_once('\n').unwrap().1));
-    told.map(|mut event| {
-        if event.get("b64_json").is_some() {
-            assert_eq!(size(&decoded(&event)), (320, 200), "{}", event["type"]);
-            event["b64_json"].take();
-        }
-        event
-    })
-    .collect()
+    let parsed = events.iter().map(|event| event_data(event.split_once('\n').unwrap().1));
+    parsed
+        .map(|mut event| {
+            if event.get("b64_json").is_some() {
+                assert_eq!(size(&decoded(&event)), (320, 200), "{}", event["type"]);
+                event["b64_json"].take();
+            }
+            event
+        })
+        .collect()
 }
 
 #[tokio::test]
-async fn previews_come_as_they_are_made_through_both_doors() {
+async fn previews_are_forwarded_at_once_over_rest_and_grpc() {
     over_both_hops(async |server| {
         let body =
             json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 2});
         let gate = Gate::new();
         let text = fixture(server, "stream.sse");
         let split = text.find("event: image_generation.completed").unwrap();
-        // The picture is finished only once both previews have arrived here.
-        let slow = || Reply::stream().send(&text[..split]).wait_for(&gate).send(&text[split..]);
-        server.upstream.enqueue_at(GENERATIONS, slow());
+        // The image is sent after the test has received both previews.
+        let reply = || Reply::stream().send(&text[..split]).wait_for(&gate).send(&text[split..]);
+        server.upstream.enqueue_at(GENERATIONS, reply());
         let mut events = Events::new(server.post(GENERATIONS, &body).await);
         for index in 0..2 {
             let event = events.next().await.unwrap();
@@ -56,7 +57,7 @@ async fn previews_come_as_they_are_made_through_both_doors() {
         let received = server.upstream.received().await.json();
         assert_eq!((&received["stream"], &received["partial_images"]), (&json!(true), &json!(2)));
 
-        server.upstream.enqueue_at(GENERATIONS, slow());
+        server.upstream.enqueue_at(GENERATIONS, reply());
         gate.open();
         let image = generate_request("gpt-image-1", 1, "320x200").image;
         let request = pb::StreamImagesRequest { image, partial_images: 1, ..pb::StreamImagesRequest::default() };
@@ -76,16 +77,16 @@ async fn previews_come_as_they_are_made_through_both_doors() {
 }
 
 #[tokio::test]
-async fn a_streamed_edit_and_streams_that_fail_tell_it_in_events() {
+async fn streamed_edits_and_stream_failures_are_sent_as_events() {
     over_both_hops(async |server| {
-        let picture = format!("data:image/png;base64,{}", base64_of(&png(64, 40)));
+        let picture = format!("data:image/png;base64,{}", encode_base64(&png(64, 40)));
         let edit = json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 3,
                           "images": [{"image_url": picture}]});
         server.upstream.enqueue_at(EDITS, Reply::stream().send(&fixture(server, "edit-stream.sse")));
-        let told = streamed(server, EDITS, &edit).await;
-        let kinds: Vec<_> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        let events = streamed(server, EDITS, &edit).await;
+        let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["image_edit.partial_image", "image_edit.completed"]);
-        assert_eq!(told[1]["usage"]["input_tokens_details"]["image_tokens"], 323);
+        assert_eq!(events[1]["usage"]["input_tokens_details"]["image_tokens"], 323);
 
         let body =
             json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 1});
@@ -93,11 +94,11 @@ async fn a_streamed_edit_and_streams_that_fail_tell_it_in_events() {
             [("stream-cut.sse", "upstream_unavailable"), ("stream-error.sse", "content_policy_violation")]
         {
             server.upstream.enqueue_at(GENERATIONS, Reply::stream().send(&fixture(server, name)));
-            let told = streamed(server, GENERATIONS, &body).await;
-            let last = told.last().unwrap();
-            assert_eq!((told.len(), last["error"]["code"].as_str()), (2, Some(code)), "{name}: {last}");
+            let events = streamed(server, GENERATIONS, &body).await;
+            let last = events.last().unwrap();
+            assert_eq!((events.len(), last["error"]["code"].as_str()), (2, Some(code)), "{name}: {last}");
         }
-        // A server that knows no streams responses in one piece, and one that refuses responses with its status.
+        // A server that does not support streaming sends one JSON document, and one that rejects the request an error status.
         server.upstream.enqueue_at(GENERATIONS, reply(server, "gpt-image.json"));
         assert_eq!(streamed(server, GENERATIONS, &body).await[0]["type"], "image_generation.completed");
         server.upstream.enqueue_at(GENERATIONS, reply(server, "moderation.400.json"));
@@ -110,6 +111,6 @@ async fn a_streamed_edit_and_streams_that_fail_tell_it_in_events() {
     .await;
 }
 
-fn base64_of(bytes: &[u8]) -> String {
+fn encode_base64(bytes: &[u8]) -> String {
     base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
 }

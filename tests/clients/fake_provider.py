@@ -1,4 +1,4 @@
-"""What the clients of providers share: a server that plays the tests' fixtures, and Triptych connected to it."""
+"""Shared by the clients of image providers: a server that responds with the fixtures of the tests, and Triptych in front of it."""
 
 import json
 import os
@@ -15,40 +15,41 @@ FIXTURES = Path(__file__).parents[1] / "fixtures/image"
 
 
 def status_of(name):
-    """`rate.429.json`: the status stands before the ending."""
+    """Returns the status in a fixture's name, such as `rate.429.json`; the default is 200."""
     parts = name.split(".")
     return int(parts[-2]) if len(parts) > 2 and parts[-2].isdigit() else 200
 
 
 @contextmanager
-def playing(provider, name_of, picture=b"", looked_at=lambda path: None):
-    """The fixtures of a provider on a free port. `name_of(path, request)` names the answer to a request, `looked_at(path)`
-    that to a GET; all others, such as links in answers, lead to `picture`."""
-    seen = []
+def fake_provider(provider, post_fixture, image=b"", get_fixture=lambda path: None):
+    """Serves the fixtures of a provider on a free port. Yields its URL and the list of received requests: path, headers,
+    JSON. `post_fixture(path, request)` returns the name of the fixture for a POST, `get_fixture(path)` that for a GET, or
+    None for `image`, which the links in responses lead to."""
+    received = []
 
-    class Playing(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
             request = json.loads(self.rfile.read(int(self.headers["content-length"] or 0)) or "null")
-            seen.append((self.path, dict(self.headers), request))
-            self.play(name_of(self.path, request))
+            received.append((self.path, dict(self.headers), request))
+            self.send_fixture(post_fixture(self.path, request))
 
         def do_GET(self):
-            name = looked_at(self.path)
+            name = get_fixture(self.path)
             if not name:
-                return self.answer(200, "application/octet-stream", picture)
-            seen.append((self.path, dict(self.headers), None))
-            return self.play(name)
+                return self.send(200, "application/octet-stream", image)
+            received.append((self.path, dict(self.headers), None))
+            return self.send_fixture(name)
 
-        def play(self, name):
+        def send_fixture(self, name):
             body = (FIXTURES / provider / name).read_bytes()
             body = body.replace(b"UPSTREAM", f"http://{self.headers['host']}".encode())
-            self.answer(status_of(name), "text/event-stream" if name.endswith(".sse") else "application/json", body)
+            self.send(status_of(name), "text/event-stream" if name.endswith(".sse") else "application/json", body)
 
-        def answer(self, status, kind, body):
+        def send(self, status, content_type, body):
             self.send_response(status)
-            self.send_header("content-type", kind)
+            self.send_header("content-type", content_type)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -56,17 +57,17 @@ def playing(provider, name_of, picture=b"", looked_at=lambda path: None):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Playing)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
+        yield f"http://127.0.0.1:{server.server_port}", received
     finally:
         server.shutdown()
 
 
 @contextmanager
-def triptych(program, settings):
-    """Triptych on a free port with these settings and no others; its REST address."""
+def start_triptych(program, settings):
+    """Starts Triptych on free ports with these environment variables and no others. Yields its REST base URL."""
     with tempfile.TemporaryDirectory() as directory:
         ports = {"TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
         environment = {"PATH": os.environ["PATH"], **ports, **settings}
@@ -83,13 +84,13 @@ def triptych(program, settings):
             process.wait(30)
 
 
-def generated(rest, **members):
-    """The status and the answer of a generation over REST."""
+def generate_images(rest, **members):
+    """Returns the status and the JSON of an image generation over REST."""
     request = urllib.request.Request(
         f"{rest}/images/generations", json.dumps(members).encode(), {"content-type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            return answer.status, json.load(answer)
+        with urllib.request.urlopen(request, timeout=120) as response:
+            return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

@@ -1,10 +1,10 @@
-"""What a picture of four megapixels costs on its way through: CPU time and peak memory of the whole process.
+"""Measures an image of four megapixels on its way through Triptych: CPU time and peak memory of the process.
 
-    pictures.py PATH_OF_TRIPTYCH
+    images.py PATH_OF_TRIPTYCH
 
-A scripted OpenAI-compatible upstream hands the same picture over at once, as base64. It is asked for as a link and as
-base64, in the size it comes in (passed through as it is) and in another (scaled, cut and encoded again), alone and 64 at
-a time. Each case has a fresh process. Only the standard library.
+A fake OpenAI-compatible upstream returns the same image at once, as base64. It is requested as a link and as base64, in its
+own size (passed through unchanged) and in another (scaled, cropped and encoded again), alone and 64 at a time. Each case
+has a new process. Needs only the standard library.
 """
 
 import base64
@@ -26,7 +26,7 @@ SIDE = 2048
 
 
 def png(side: int) -> bytes:
-    """A gradient with some noise: about as hard to pack as a drawing."""
+    """Returns a PNG of a gradient with noise, which compresses about as well as a drawing."""
     noise, rows = random.Random(1), bytearray()
     for y in range(side):
         rows.append(0)
@@ -42,43 +42,43 @@ def png(side: int) -> bytes:
 
 class Upstream(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    answer = b""
+    body = b""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
         self.send_response(200)
         self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(self.answer)))
+        self.send_header("content-length", str(len(self.body)))
         self.end_headers()
-        self.wfile.write(self.answer)
+        self.wfile.write(self.body)
 
     def log_message(self, *_):
         pass
 
 
 def cpu(pid: int) -> float:
-    """Milliseconds so far."""
+    """Returns the CPU time used so far, in milliseconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int, name: str) -> float:
-    """MiB."""
+    """Returns a memory figure of the process in MiB: `VmRSS` now, `VmHWM` at most."""
     return int(next(line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(name))) / 1024
 
 
-def measure(program: str, base: str, case: str, at_once: int, calls: int, **asked) -> None:
-    with tempfile.TemporaryDirectory() as place:
+def measure(program: str, base: str, case: str, at_once: int, calls: int, **members) -> None:
+    with tempfile.TemporaryDirectory() as directory:
         settings = {"IMAGE_SERVICE_TYPE": "openai", "IMAGE_BASE_URL": base, "IMAGE_API_KEY": "none", "IMAGE_MODELS": "gpt-image-1"}
         settings |= {"TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0", "TRIPTYCH_LOG_FILTER": "error"}
         environment = {name: value for name, value in os.environ.items() if "TRIPTYCH" not in name and "PROXY" not in name.upper()}
-        server = subprocess.Popen([program], cwd=place, env=environment | settings, stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen([program], cwd=directory, env=environment | settings, stdout=subprocess.PIPE, text=True)
         try:
             port = next(int(line.rsplit(":", 1)[1].split("/")[0]) for line in server.stdout if "REST" in line)
 
             def call(number: int) -> None:
                 client = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-                body = json.dumps({"model": "gpt-image-1", "prompt": f"a field {number}", **asked})
+                body = json.dumps({"model": "gpt-image-1", "prompt": f"a field {number}", **members})
                 client.request("POST", "/v1/images/generations", body, {"content-type": "application/json"})
                 reply = client.getresponse()
                 text = reply.read()
@@ -96,20 +96,20 @@ def measure(program: str, base: str, case: str, at_once: int, calls: int, **aske
 
 
 def main(program: str) -> None:
-    picture = png(SIDE)
-    data = base64.b64encode(picture).decode()
-    Upstream.answer = json.dumps({"created": 1, "data": [{"b64_json": data}]}).encode()
-    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
-    base = f"http://127.0.0.1:{listening.server_port}/v1"
-    print(f"a picture of {SIDE}x{SIDE}, {len(picture) / 1e6:.1f} MB\n")
-    print("| asked for | at once | CPU each | peak memory | after one |\n| --- | --- | --- | --- | --- |")
+    image = png(SIDE)
+    data = base64.b64encode(image).decode()
+    Upstream.body = json.dumps({"created": 1, "data": [{"b64_json": data}]}).encode()
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{listener.server_port}/v1"
+    print(f"an image of {SIDE}x{SIDE}, {len(image) / 1e6:.1f} MB\n")
+    print("| requested as | at once | CPU each | peak memory | after one |\n| --- | --- | --- | --- | --- |")
     same, other = f"{SIDE}x{SIDE}", "2000x1600"
     for at_once, calls in ((1, 10), (64, 64)):
-        for size, words in ((same, "as it comes"), (other, "in another size")):
+        for size, label in ((same, "own size"), (other, "another size")):
             for format in ("url", "b64_json"):
-                measure(program, base, f"{format}, {words}", at_once, calls, size=size, response_format=format)
-    listening.shutdown()
+                measure(program, base, f"{format}, {label}", at_once, calls, size=size, response_format=format)
+    listener.shutdown()
 
 
 if __name__ == "__main__":

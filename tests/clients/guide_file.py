@@ -1,4 +1,4 @@
-"""Where the customer's guide lies, which is no part of this repository."""
+"""Finds the compatibility guide, which is not part of this repository."""
 
 import os
 import pathlib
@@ -6,10 +6,10 @@ import sys
 
 
 def path():
-    """The guide. Without one there is nothing to run, which is said and ends the program well."""
+    """Returns the path of the guide. Without one the program ends with a message and status 0."""
     root = pathlib.Path(__file__).resolve().parents[2]
     path = pathlib.Path(os.environ.get("COMPATIBILITY_GUIDE") or root.parent / "shared/openai-sdk-compatibility-guide.md")
     if not path.is_file():
-        print(f"SKIPPED: there is no guide at {path}; COMPATIBILITY_GUIDE names another place", flush=True)
+        print(f"SKIPPED: no guide at {path}; COMPATIBILITY_GUIDE sets another path", flush=True)
         sys.exit(0)
     return path

@@ -1,6 +1,6 @@
-//! A process under test: its own directory, free ports, nothing inherited.
+//! A Triptych process under test, with its own directory, free ports, and a clean environment.
 
-#![expect(clippy::unwrap_used, reason = "a test's tool may fail as the test would")]
+#![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -13,10 +13,10 @@ use std::{
 
 use tonic::transport::{Channel, Endpoint};
 
-/// Longer than anything here takes on a busy machine; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Longest wait for anything that must happen. Far more than a busy machine needs, so reaching it is a failure.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The executable in this directory, with these variables and no others of ours.
+/// Returns a command that runs Triptych in this directory with these environment variables and no others.
 pub(crate) fn command(dir: &Path, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_triptych"));
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -25,9 +25,9 @@ pub(crate) fn command(dir: &Path, environment: &[(&str, &str)]) -> Command {
     command
 }
 
-/// A started process. Dropping it kills it.
+/// A running Triptych process. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct TriptychProcess {
     child: Child,
     log: Receiver<String>,
     pub(crate) banner: String,
@@ -35,13 +35,13 @@ pub(crate) struct Running {
     pub(crate) grpc: Option<SocketAddr>,
 }
 
-impl Running {
-    /// Starts it and reads its banner to the end.
+impl TriptychProcess {
+    /// Starts core and gateway in one process, and reads the banner.
     pub(crate) fn start(dir: &Path, environment: &[(&str, &str)]) -> Self {
         Self::start_as(&[], dir, environment)
     }
 
-    /// Starts it in a role of its own.
+    /// Starts the process in this role, such as `["core"]`, and reads the banner.
     pub(crate) fn start_as(role: &[&str], dir: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child =
             command(dir, environment).args(role).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -49,7 +49,7 @@ impl Running {
         let (lines, log) = channel();
         std::thread::spawn(move || {
             for line in errors.lines().map_while(Result::ok) {
-                // Shown by the test runner when the test fails.
+                // The test runner shows this output if the test fails.
                 eprintln!("{line}");
                 let _ = lines.send(line);
             }
@@ -57,13 +57,17 @@ impl Running {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut banner = String::new();
         while !banner.contains("Settings: ") {
-            assert_ne!(output.read_line(&mut banner).unwrap(), 0, "it ended before it told where it listens: {banner}");
+            assert_ne!(
+                output.read_line(&mut banner).unwrap(),
+                0,
+                "the process exited before its banner was complete: {banner}"
+            );
         }
-        let told = |label: &str| {
+        let address = |label: &str| {
             let line = banner.lines().find_map(|line| line.trim().strip_prefix(label))?.trim();
             Some(line.trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap())
         };
-        let (rest, grpc) = (told("REST"), told("gRPC"));
+        let (rest, grpc) = (address("REST"), address("gRPC"));
         Self { child, log, banner, rest, grpc }
     }
 
@@ -71,11 +75,11 @@ impl Running {
         Endpoint::from_shared(format!("http://{}", self.grpc.unwrap())).unwrap().connect().await.unwrap()
     }
 
-    /// Sends a request and leaves the answer to be read.
-    pub(crate) fn begin(&self, method: &str, path: &str, body: &str) -> TcpStream {
+    /// Sends a REST request, and returns the connection to read the response from.
+    pub(crate) fn send_request(&self, method: &str, path: &str, body: &str) -> TcpStream {
         let address = self.rest.unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let length = body.len();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
         write!(stream, "{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
@@ -83,14 +87,14 @@ impl Running {
     }
 
     pub(crate) fn get(&self, path: &str) -> String {
-        whole(self.begin("GET", path, ""))
+        read_to_end(self.send_request("GET", path, ""))
     }
 
     pub(crate) fn post(&self, path: &str, body: &str) -> String {
-        whole(self.begin("POST", path, body))
+        read_to_end(self.send_request("POST", path, body))
     }
 
-    /// What it has in memory, in bytes: now and at most.
+    /// Returns the resident memory of the process in bytes, now and at most.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -101,40 +105,40 @@ impl Running {
         (read("VmRSS:"), read("VmHWM:"))
     }
 
-    /// `TERM`, `INT`.
+    /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let line = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
     }
 
-    /// Ends it the way a power cut would.
+    /// Kills the process with SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Reads the log until a line holds `text`.
-    pub(crate) fn wait_for(&self, text: &str) {
-        while !self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("`{text}` was not logged")).contains(text) {}
+    /// Reads the log until a line contains `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        while !self.log.recv_timeout(TIMEOUT).unwrap_or_else(|_| panic!("`{text}` was not logged")).contains(text) {}
     }
 
-    /// Waits for it to end by itself.
-    pub(crate) fn ended(&mut self) -> ExitStatus {
-        // Its log ends when it does.
-        while self.log.recv_timeout(PATIENCE).is_ok() {}
+    /// Waits until the process exits by itself.
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        // The log ends when the process exits.
+        while self.log.recv_timeout(TIMEOUT).is_ok() {}
         self.child.wait().unwrap()
     }
 }
 
-impl Drop for Running {
+impl Drop for TriptychProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn whole(mut stream: TcpStream) -> String {
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+fn read_to_end(mut stream: TcpStream) -> String {
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }

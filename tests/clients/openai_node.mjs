@@ -1,4 +1,4 @@
-// Today's official Node SDK, with nothing changed but the base URL.
+// The present version of OpenAI's Node SDK, with only the base URL changed.
 
 import assert from "node:assert/strict";
 import OpenAI, { APIUserAbortError, BadRequestError, InternalServerError, NotFoundError, RateLimitError, toFile } from "openai";
@@ -9,9 +9,9 @@ const model = "qwen3-next-80b-a3b-instruct";
 const messages = [{ role: "user", content: "Hello" }];
 const small = { size: "320x180", seconds: "1" };
 
-async function refused(kind, status, work, expected = {}) {
+async function assertFails(kind, status, work, expected = {}) {
   const error = await work().then(
-    () => assert.fail(`not refused with ${status}`),
+    () => assert.fail(`the call did not fail with ${status}`),
     (error) => error,
   );
   assert.ok(error instanceof kind, `${error.constructor.name}: ${error.message}`);
@@ -20,12 +20,12 @@ async function refused(kind, status, work, expected = {}) {
   for (const [name, value] of Object.entries(expected)) assert.equal(error[name], value, name);
 }
 
-async function finished(id) {
+async function waitUntilFinal(id) {
   for (;;) {
     const { data: video, response } = await client.videos.retrieve(id).withResponse();
     if (video.status === "completed" || video.status === "failed") return video;
     const pause = Number(response.headers.get("openai-poll-after-ms"));
-    assert.ok(pause > 0, "no hint when to come back");
+    assert.ok(pause > 0, "no openai-poll-after-ms");
     await new Promise((resume) => setTimeout(resume, Math.min(pause, 200)));
   }
 }
@@ -33,14 +33,14 @@ async function finished(id) {
 const isPng = (bytes) => Buffer.from(bytes).subarray(1, 4).toString() === "PNG";
 
 const tests = {
-  async "a chat is answered"() {
-    const answer = await client.chat.completions.create({ model, messages });
-    assert.ok(answer.choices[0].message.content);
-    assert.equal(answer.choices[0].finish_reason, "stop");
-    assert.ok(answer._request_id && answer.usage.total_tokens > 0);
+  async "chat completion is returned"() {
+    const response = await client.chat.completions.create({ model, messages });
+    assert.ok(response.choices[0].message.content);
+    assert.equal(response.choices[0].finish_reason, "stop");
+    assert.ok(response._request_id && response.usage.total_tokens > 0);
   },
 
-  async "a chat is streamed with its usage"() {
+  async "chat completion is streamed with usage"() {
     const stream = await client.chat.completions.create({ model, messages, stream: true, stream_options: { include_usage: true } });
     const chunks = [];
     for await (const chunk of stream) chunks.push(chunk);
@@ -50,7 +50,7 @@ const tests = {
     assert.ok(chunks.slice(0, -1).map((chunk) => chunk.choices[0].delta.content ?? "").join("").length > 0);
   },
 
-  async "the SDK runs a tool to its end"() {
+  async "tool call makes the round trip in the SDK"() {
     let called;
     const run = client.chat.completions.runTools({
       model,
@@ -74,23 +74,23 @@ const tests = {
     assert.equal(typeof called?.city, "string");
   },
 
-  async "a reply follows its schema"() {
+  async "structured output follows its schema"() {
     const schema = { type: "object", properties: { count: { type: "integer" }, kind: { enum: ["a", "b"] } }, required: ["count", "kind"], additionalProperties: false };
-    const answer = await client.chat.completions.parse({ model, messages, response_format: { type: "json_schema", json_schema: { name: "s", schema, strict: true } } });
-    const reply = JSON.parse(answer.choices[0].message.content);
+    const response = await client.chat.completions.parse({ model, messages, response_format: { type: "json_schema", json_schema: { name: "s", schema, strict: true } } });
+    const reply = JSON.parse(response.choices[0].message.content);
     assert.ok(Number.isInteger(reply.count) && ["a", "b"].includes(reply.kind));
   },
 
-  async "errors have the class their status promises"() {
+  async "errors throw the class of their status"() {
     const chat = (members) => () => client.chat.completions.create({ model, messages, ...members });
-    await refused(NotFoundError, 404, chat({ model: "none" }), { code: "model_not_found", param: "model" });
-    await refused(BadRequestError, 400, chat({ messages: [] }), { param: "messages", type: "invalid_request_error" });
-    await refused(RateLimitError, 429, chat({ model: "offline-chat-fault-429" }), { code: "rate_limit_exceeded" });
-    await refused(InternalServerError, 502, chat({ model: "offline-chat-fault-500" }), { type: "server_error" });
-    await refused(NotFoundError, 404, () => client.embeddings.create({ model: "x", input: "y" }), { code: "unsupported_endpoint" });
+    await assertFails(NotFoundError, 404, chat({ model: "none" }), { code: "model_not_found", param: "model" });
+    await assertFails(BadRequestError, 400, chat({ messages: [] }), { param: "messages", type: "invalid_request_error" });
+    await assertFails(RateLimitError, 429, chat({ model: "offline-chat-fault-429" }), { code: "rate_limit_exceeded" });
+    await assertFails(InternalServerError, 502, chat({ model: "offline-chat-fault-500" }), { type: "server_error" });
+    await assertFails(NotFoundError, 404, () => client.embeddings.create({ model: "x", input: "y" }), { code: "unsupported_endpoint" });
   },
 
-  async "an error within a stream is thrown"() {
+  async "error within a stream is thrown"() {
     const stream = await client.chat.completions.create({ model: "offline-chat-fault-cut", messages, stream: true });
     let received = 0;
     await assert.rejects(async () => {
@@ -99,7 +99,7 @@ const tests = {
     assert.ok(received > 0);
   },
 
-  async "a stream can be left and a call given up"() {
+  async "stream can be closed early and a call aborted"() {
     const stream = await client.chat.completions.create({ model, messages, stream: true });
     for await (const _ of stream) break;
     const abort = new AbortController();
@@ -108,28 +108,28 @@ const tests = {
     await assert.rejects(waiting, APIUserAbortError);
   },
 
-  async "pictures come as links and as text"() {
+  async "images are returned as links and as base64"() {
     const linked = await client.images.generate({ prompt: "A lighthouse", size: "256x256" });
     assert.ok(isPng(await (await fetch(linked.data[0].url)).arrayBuffer()));
     const inline = await client.images.generate({ prompt: "A lighthouse", size: "256x256", response_format: "b64_json" });
     assert.ok(isPng(Buffer.from(inline.data[0].b64_json, "base64")));
   },
 
-  async "previews come before the picture"() {
+  async "previews precede the final image"() {
     const stream = await client.images.generate({ prompt: "A harbour", size: "256x256", stream: true, partial_images: 1 });
     const types = [];
     for await (const event of stream) types.push(event.type);
     assert.deepEqual(types, ["image_generation.partial_image", "image_generation.completed"]);
   },
 
-  async "a picture is edited and filmed, and the film remixed, listed and deleted"() {
+  async "image is edited and made a video, which is remixed, listed and deleted"() {
     const { data } = await client.images.generate({ prompt: "A red barn", size: "512x512", response_format: "b64_json" });
-    const picture = await toFile(Buffer.from(data[0].b64_json, "base64"), "barn.png", { type: "image/png" });
-    const edited = await client.images.edit({ image: picture, prompt: "in the snow", size: "512x512", response_format: "b64_json" });
+    const file = await toFile(Buffer.from(data[0].b64_json, "base64"), "barn.png", { type: "image/png" });
+    const edited = await client.images.edit({ image: file, prompt: "in the snow", size: "512x512", response_format: "b64_json" });
     assert.ok(isPng(Buffer.from(edited.data[0].b64_json, "base64")));
 
-    const created = await client.videos.create({ prompt: "Zoom in slowly", input_reference: picture, ...small });
-    const video = await finished(created.id);
+    const created = await client.videos.create({ prompt: "Zoom in slowly", input_reference: file, ...small });
+    const video = await waitUntilFinal(created.id);
     assert.deepEqual([video.status, video.progress, video.size, video.seconds], ["completed", 100, "320x180", "1"]);
     const content = await client.videos.downloadContent(video.id);
     assert.equal(content.headers.get("content-type"), "video/mp4");
@@ -139,7 +139,7 @@ const tests = {
 
     const remix = await client.videos.remix(video.id, { prompt: "Zoom out" });
     assert.equal(remix.remixed_from_video_id, video.id);
-    assert.equal((await finished(remix.id)).status, "completed");
+    assert.equal((await waitUntilFinal(remix.id)).status, "completed");
     const listed = [];
     for await (const item of client.videos.list({ limit: 1 })) {
       listed.push(item.id);
@@ -147,16 +147,16 @@ const tests = {
     }
     assert.deepEqual(listed, [remix.id, video.id]);
     assert.equal((await client.videos.delete(video.id)).deleted, true);
-    await refused(NotFoundError, 404, () => client.videos.retrieve(video.id), { code: "video_not_found" });
+    await assertFails(NotFoundError, 404, () => client.videos.retrieve(video.id), { code: "video_not_found" });
   },
 
-  async "a video is made from a data URL as well"() {
+  async "video reference may be a data URL"() {
     const { data } = await client.images.generate({ prompt: "A pond", size: "256x256", response_format: "b64_json" });
     const created = await client.videos.create({ prompt: "Pan right", input_reference: { image_url: `data:image/png;base64,${data[0].b64_json}` }, ...small });
-    assert.equal((await finished(created.id)).status, "completed");
+    assert.equal((await waitUntilFinal(created.id)).status, "completed");
   },
 
-  async "models are listed and found"() {
+  async "models are listed and retrieved"() {
     const models = [];
     for await (const found of client.models.list()) models.push(found.id);
     assert.ok(models.includes(model));
