@@ -16,7 +16,7 @@ HELLO = [{"role": "user", "content": "Hello"}]
 MODEL = "qwen3-next-80b-a3b-instruct"
 
 
-def check_present_sdk(rest):
+def check_current_sdk(rest):
     def client(secret):
         return openai.OpenAI(base_url=rest, api_key=secret, max_retries=0)
 
@@ -48,7 +48,7 @@ def check_sdk_0_28(rest):
 
 settings = {"TRIPTYCH_KEYS": f"team:{SECRET},other:the-secret-of-another", "TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND": "0"}
 with start_triptych(sys.argv[1], settings) as rest:
-    link = (check_present_sdk if hasattr(openai, "OpenAI") else check_sdk_0_28)(rest)
+    link = (check_current_sdk if hasattr(openai, "OpenAI") else check_sdk_0_28)(rest)
     # Links need no key.
     assert requests.get(link).content.startswith(b"\x89PNG"), link
     response = requests.get(f"{rest}/models")

@@ -31,7 +31,7 @@ def check_client(base, received):
     def generate(name, **members):
         return client.images.generate(model=name, prompt="a boat", **members)
 
-    response = generate("picture.json", size="1320x825", response_format="b64_json", watermark=False)
+    response = generate("image.json", size="1320x825", response_format="b64_json", watermark=False)
     assert size_of(response.data[0].b64_json) == (1320, 825) and response.data[0].size == "1320x825", response.data[0].size
     assert (response.usage.generated_images, response.usage.total_tokens) == (1, 4254), response.usage
     assert "X-Tos-Expires=86400" in generate("link.json").data[0].url
@@ -50,11 +50,11 @@ def check_client(base, received):
     for name, (error, code) in {
         "size.400.json": (errors.ArkBadRequestError, "InvalidParameter"),
         "person.400.json": (errors.ArkBadRequestError, "InputImageSensitiveContentDetected.PrivacyInformation"),
-        "key.401.json": (errors.ArkAuthenticationError, "AuthenticationError"),
+        "invalid-key.401.json": (errors.ArkAuthenticationError, "AuthenticationError"),
         "overdue.403.json": (errors.ArkPermissionDeniedError, "AccountOverdueError"),
         "model.404.json": (errors.ArkNotFoundError, "InvalidEndpointOrModel.NotFound"),
         "rate.429.json": (errors.ArkRateLimitError, "RateLimitExceeded.EndpointRPMExceeded"),
-        "broken.500.json": (errors.ArkInternalServerError, "InternalServiceError"),
+        "internal-error.500.json": (errors.ArkInternalServerError, "InternalServiceError"),
     }.items():
         try:
             generate(name)
@@ -69,22 +69,22 @@ def check_client(base, received):
 def check_triptych(rest, received, known):
     """Reads the fixtures through Triptych, which may only send members that the client has too."""
     del received[:]
-    status, response = generate_images(rest, model="picture.json", prompt="a boat", size="1792x1024", response_format="b64_json")
+    status, response = generate_images(rest, model="image.json", prompt="a boat", size="1792x1024", response_format="b64_json")
     assert status == 200 and size_of(response["data"][0]["b64_json"]) == (1792, 1024), response
     assert response["usage"]["total_tokens"] == 4254, response["usage"]
     path, headers, request = received[0]
     assert path == "/api/v3/images/generations" and headers["authorization"] == "Bearer k", (path, headers)
     assert set(request) <= known, set(request) - known
-    status, response = generate_images(rest, model="picture.json", prompt="a boat", n=2, size="64x64")
+    status, response = generate_images(rest, model="image.json", prompt="a boat", n=2, size="64x64")
     assert status == 200 and len(response["data"]) == 2, response
     status, response = generate_images(rest, model="series-withheld.sse", prompt="a boat", n=2, size="64x64", sequential_image_generation="auto")
     assert status == 200 and [failure["code"] for failure in response["failures"]] == ["content_policy_violation"], response
     assert set(received[-1][2]) <= known, set(received[-1][2]) - known
     for name, expected in [
         ("withheld.json", (400, "content_policy_violation")), ("size.400.json", (400, "upstream_refused")),
-        ("key.401.json", (500, "provider_credentials")), ("overdue.403.json", (500, "provider_credentials")),
-        ("rate.429.json", (429, "rate_limit_exceeded")), ("broken.500.json", (502, "upstream_unavailable")),
-        ("page.json", (500, "upstream_unreadable")),
+        ("invalid-key.401.json", (500, "provider_credentials")), ("overdue.403.json", (500, "provider_credentials")),
+        ("rate.429.json", (429, "rate_limit_exceeded")), ("internal-error.500.json", (502, "upstream_unavailable")),
+        ("html-page.json", (500, "upstream_unreadable")),
     ]:
         status, response = generate_images(rest, model=name, prompt="a boat")
         assert (status, response["error"]["code"]) == expected, f"{name}: {status} {response}"

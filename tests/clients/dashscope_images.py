@@ -37,10 +37,10 @@ class Script:
         if not model.startswith(WAN):
             return model
         result = model.removeprefix(WAN)
-        if result in CALLS or result == "task-nameless.json":
+        if result in CALLS or result == "task-without-id.json":
             return result
         self.polls = iter(["task-running.json", result])
-        return "task-taken.json"
+        return "task-submitted.json"
 
     def get_fixture(self, path):
         return next(self.polls) if path.startswith("/api/v1/tasks/") else None
@@ -59,7 +59,7 @@ def check_client_calls(received):
         messages = [{"role": "user", "content": [{"text": "a boat"}]}]
         return dashscope.MultiModalConversation.call(api_key="k", model=name, messages=messages, **parameters)
 
-    response = call("picture.json", size="1792*1024", n=1, seed=7, watermark=False)
+    response = call("image.json", size="1792*1024", n=1, seed=7, watermark=False)
     request = received[-1]
     assert response.status_code == 200 and response.output.choices[0].finish_reason == "stop", response
     assert "/oss/1.png?Expires=" in response.output.choices[0].message.content[0]["image"]
@@ -82,7 +82,7 @@ def check_client_tasks(received):
             WAN + name, "a boat", api_key="k", negative_prompt="fog", size="1792*1024", n=1, seed=7, watermark=False
         )
 
-    task = submit("task-done.json")
+    task = submit("task-succeeded.json")
     request = received[-1]
     assert task.status_code == 200 and task.output.task_status == "PENDING", task
     assert synthesis.fetch(task, api_key="k").output.task_status == "RUNNING"
@@ -96,15 +96,15 @@ def check_client_tasks(received):
     results = {}
     for name in TASK_RESULTS:
         task = submit(name)
-        if name != "task-nameless.json":
+        if name != "task-without-id.json":
             synthesis.fetch(task, api_key="k")
             results[name] = synthesis.fetch(task, api_key="k").output
-    partly = results["task-partly.json"].results
+    partly = results["task-one-image-failed.json"].results
     assert (bool(partly[0].url), partly[1]["code"]) == (True, "DataInspectionFailed"), partly
     assert results["task-rewritten.json"].results[0]["actual_prompt"] == "A small boat on a wide lake."
-    assert results["task-unknown.json"].task_status == "UNKNOWN" and results["task-cancelled.json"].task_status == "CANCELED"
+    assert results["task-status-unknown.json"].task_status == "UNKNOWN" and results["task-cancelled.json"].task_status == "CANCELED"
     assert results["task-blocked.json"]["code"] == "DataInspectionFailed", results["task-blocked.json"]
-    assert submit("not-by-tasks.403.json").status_code == 403
+    assert submit("async-not-allowed.403.json").status_code == 403
     print("  ok   the client submits, polls, cancels and reads tasks")
     return request, poll, cancel
 
@@ -133,24 +133,24 @@ def assert_same_requests(rest, received, model, expected, **extra):
 def check_triptych(rest, received, call, task):
     """Reads the fixtures through Triptych, which must send the client's requests."""
     assert call[0] == PATH and [each[0] for each in task] == [TASKS, TASK, f"{TASK}/cancel"]
-    assert_same_requests(rest, received, "picture.json", [call])
+    assert_same_requests(rest, received, "image.json", [call])
     submit, poll, _ = task
-    submit[2]["model"] = WAN + "task-done.json"
-    assert_same_requests(rest, received, WAN + "task-done.json", [submit, poll, poll], negative_prompt="fog")
+    submit[2]["model"] = WAN + "task-succeeded.json"
+    assert_same_requests(rest, received, WAN + "task-succeeded.json", [submit, poll, poll], negative_prompt="fog")
     for model in ("two.json", WAN + "task-two.json"):
         status, response = generate_images(rest, model=model, prompt="a boat", n=2, size="64x64")
         assert status == 200 and len(response["data"]) == 2, response
-    status, response = generate_images(rest, model=WAN + "task-partly.json", prompt="a boat", n=2, size="64x64")
+    status, response = generate_images(rest, model=WAN + "task-one-image-failed.json", prompt="a boat", n=2, size="64x64")
     assert (status, response["failures"][0]["code"]) == (200, "content_policy_violation"), response
     for name, expected in [
         ("blocked.400.json", (400, "content_policy_violation")), ("blocked-in-success.json", (400, "content_policy_violation")),
         ("size.400.json", (400, "upstream_refused")), ("arrears.400.json", (500, "provider_credentials")),
-        ("key.401.json", (500, "provider_credentials")), ("rate.429.json", (429, "rate_limit_exceeded")),
-        ("unavailable.503.json", (502, "upstream_unavailable")), ("page.json", (500, "upstream_unreadable")),
+        ("invalid-key.401.json", (500, "provider_credentials")), ("rate.429.json", (429, "rate_limit_exceeded")),
+        ("unavailable.503.json", (502, "upstream_unavailable")), ("html-page.json", (500, "upstream_unreadable")),
         (WAN + "task-blocked.json", (400, "content_policy_violation")), (WAN + "task-size.json", (400, "upstream_refused")),
-        (WAN + "task-late.json", (504, "upstream_timeout")), (WAN + "task-cancelled.json", (502, "upstream_unavailable")),
-        (WAN + "task-nameless.json", (500, "upstream_unreadable")), (WAN + "rate.429.json", (429, "rate_limit_exceeded")),
-        (WAN + "not-by-tasks.403.json", (500, "provider_credentials")),
+        (WAN + "task-timeout.json", (504, "upstream_timeout")), (WAN + "task-cancelled.json", (502, "upstream_unavailable")),
+        (WAN + "task-without-id.json", (500, "upstream_unreadable")), (WAN + "rate.429.json", (429, "rate_limit_exceeded")),
+        (WAN + "async-not-allowed.403.json", (500, "provider_credentials")),
     ]:
         status, response = generate_images(rest, model=name, prompt="a boat")
         assert (status, response["error"]["code"]) == expected, f"{name}: {status} {response}"

@@ -16,13 +16,13 @@ from fake_provider import fake_provider, start_triptych
 
 # The fixture for a request, the fixture for a poll of a task, and the settings that connect the provider.
 PROVIDERS = {
-    "doubao": ("picture.json", None, lambda upstream: {
+    "doubao": ("image.json", None, lambda upstream: {
         "ARK_API_KEY": "k", "TRIPTYCH_IMAGE_DOUBAO_BASE_URL": f"{upstream}/api/v3",
     }),
-    "nano_banana": ("picture.json", None, lambda upstream: {
+    "nano_banana": ("image.json", None, lambda upstream: {
         "GEMINI_API_KEY": "k", "TRIPTYCH_IMAGE_NANO_BANANA_BASE_URL": f"{upstream}/v1beta",
     }),
-    "midjourney": ("taken.json", "singles.json", lambda upstream: {
+    "midjourney": ("submitted.json", "singles.json", lambda upstream: {
         "MJ_BASE_URL": upstream, "MJ_API_SECRET": "k", "TRIPTYCH_IMAGE_MIDJOURNEY_POLL_INTERVAL": "100ms",
     }),
     "openai": ("gpt-image.json", None, lambda upstream: {"IMAGE_BASE_URL": f"{upstream}/v1", "IMAGE_API_KEY": "k"}),

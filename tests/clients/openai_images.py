@@ -158,12 +158,12 @@ def check_client(base):
         "content-policy.400.json": (openai.BadRequestError, "content_policy_violation"),
         "size.400.json": (openai.BadRequestError, "invalid_value"),
         "billing.400.json": (openai.BadRequestError, "billing_hard_limit_reached"),
-        "key.401.json": (openai.AuthenticationError, "invalid_api_key"),
+        "invalid-key.401.json": (openai.AuthenticationError, "invalid_api_key"),
         "organization.403.json": (openai.PermissionDeniedError, None),
         "model.404.json": (openai.NotFoundError, "model_not_found"),
         "rate.429.json": (openai.RateLimitError, "rate_limit_exceeded"),
         "quota.429.json": (openai.RateLimitError, "insufficient_quota"),
-        "broken.500.json": (openai.InternalServerError, None),
+        "internal-error.500.json": (openai.InternalServerError, None),
         "overloaded.503.json": (openai.InternalServerError, None),
     })
     print(f"  ok   the client reads the fixtures ({len(FakeUpstream.received)} responses)")
@@ -177,8 +177,8 @@ def check_triptych(base):
         assert size_of(response.data[0].b64_json) == (320, 200), name
     response = client.images.generate(model="gpt-image-two.json", prompt="x", n=2, size="1024x1024")
     assert len(response.data) == 2 and response.usage.total_tokens == 1084, response
-    with urllib.request.urlopen(response.data[0].url) as response:
-        assert Image.open(response).size == (1024, 1024)
+    with urllib.request.urlopen(response.data[0].url) as download:
+        assert Image.open(download).size == (1024, 1024)
     response = client.images.generate(model="one-failed.json", prompt="x", n=2, size="64x64")
     assert len(response.data) == 1 and response.failures == [{"index": 1, "code": "content_policy_violation", "message": "withheld"}], response
     edited = client.images.edit(model="gpt-image-edit.json", image=[sample_png(), sample_png()], mask=sample_png(), prompt="x", size="100x150")
@@ -190,10 +190,10 @@ def check_triptych(base):
     check_failures(client, {
         "moderation.400.json": (openai.BadRequestError, "content_policy_violation"),
         "size.400.json": (openai.BadRequestError, "upstream_refused"),
-        "key.401.json": (openai.InternalServerError, "provider_credentials"),
+        "invalid-key.401.json": (openai.InternalServerError, "provider_credentials"),
         "rate.429.json": (openai.RateLimitError, "rate_limit_exceeded"),
-        "broken.500.json": (openai.InternalServerError, "upstream_unavailable"),
-        "page.json": (openai.InternalServerError, "upstream_unreadable"),
+        "internal-error.500.json": (openai.InternalServerError, "upstream_unavailable"),
+        "html-page.json": (openai.InternalServerError, "upstream_unreadable"),
     })
     print("  ok   the client reads the fixtures through Triptych")
     requests = len(FakeUpstream.received)

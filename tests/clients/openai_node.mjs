@@ -1,4 +1,4 @@
-// The present version of OpenAI's Node SDK, with only the base URL changed.
+// OpenAI's current Node SDK, with only the base URL changed.
 
 import assert from "node:assert/strict";
 import OpenAI, { APIUserAbortError, BadRequestError, InternalServerError, NotFoundError, RateLimitError, toFile } from "openai";

@@ -1,4 +1,4 @@
-"""The present version of OpenAI's Python SDK, with only the base URL changed."""
+"""OpenAI's current Python SDK, with only the base URL changed."""
 
 import asyncio
 import base64

@@ -30,30 +30,30 @@ const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "ar
 fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
     let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 4254) };
     vec![
-        (1, &["picture.json"], succeeds(1, 4254)),
-        (2, &["picture.json", "picture.json"], succeeds(2, 8508)),
-        (2, &["picture.json", "withheld.json"], Outcome { tokens: 4254, ..partly("content_policy_violation") }),
-        (2, &["output.400.json", "picture.json"], partly("content_policy_violation")),
-        (2, &["picture.json", "stumbled.json"], partly("upstream_unavailable")),
+        (1, &["image.json"], succeeds(1, 4254)),
+        (2, &["image.json", "image.json"], succeeds(2, 8508)),
+        (2, &["image.json", "withheld.json"], Outcome { tokens: 4254, ..partly("content_policy_violation") }),
+        (2, &["output.400.json", "image.json"], partly("content_policy_violation")),
+        (2, &["image.json", "generation-failed.json"], partly("upstream_unavailable")),
         (1, &["withheld.json"], fails("content_policy_violation")),
-        (1, &["stumbled.json"], fails("upstream_unavailable")),
+        (1, &["generation-failed.json"], fails("upstream_unavailable")),
         (1, &["error-in-success.json"], fails("upstream_unavailable")),
         (1, &["blocked-in-success.json"], fails("content_policy_violation")),
         (1, &["private-link.json"], fails("upstream_unreadable")),
         (1, &["empty.json"], fails("upstream_unreadable")),
-        (1, &["no-picture.json"], fails("upstream_unreadable")),
+        (1, &["no-image.json"], fails("upstream_unreadable")),
         (1, &["no-base64.json"], fails("upstream_unreadable")),
-        (1, &["text-for-picture.json"], fails("upstream_unreadable")),
-        (1, &["page.json"], fails("upstream_unreadable")),
+        (1, &["not-an-image.json"], fails("upstream_unreadable")),
+        (1, &["html-page.json"], fails("upstream_unreadable")),
         (1, &["size.400.json"], fails("upstream_refused")),
         (1, &["missing.400.json"], fails("upstream_refused")),
         (1, &["format.400.json"], fails("upstream_refused")),
         (1, &["prompt.400.json"], fails("content_policy_violation")),
         (1, &["person.400.json"], fails("content_policy_violation")),
         (1, &["risk.400.json"], fails("content_policy_violation")),
-        (1, &["checker.400.json"], fails("upstream_unavailable")),
+        (1, &["content-check-failed.400.json"], fails("upstream_unavailable")),
         (1, &["closed.400.json"], fails("upstream_unavailable")),
-        (1, &["key.401.json"], fails("provider_credentials")),
+        (1, &["invalid-key.401.json"], fails("provider_credentials")),
         (1, &["overdue.403.json"], fails("provider_credentials")),
         (1, &["denied.403.json"], fails("provider_credentials")),
         (1, &["model.404.json"], fails("upstream_unavailable")),
@@ -61,9 +61,9 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
         (1, &["rate.429.json"], fails("rate_limit_exceeded")),
         (1, &["account-rate.429.json"], fails("rate_limit_exceeded")),
         (1, &["overloaded.429.json"], fails("rate_limit_exceeded")),
-        (1, &["own-limit.429.json"], fails("provider_credentials")),
-        (1, &["broken.500.json"], fails("upstream_unavailable")),
-        (1, &["page.502.html"], fails("upstream_unavailable")),
+        (1, &["account-limit.429.json"], fails("provider_credentials")),
+        (1, &["internal-error.500.json"], fails("upstream_unavailable")),
+        (1, &["html-page.502.html"], fails("upstream_unavailable")),
     ]
 }
 
@@ -73,12 +73,12 @@ fn series() -> Vec<(&'static str, Outcome)> {
     vec![
         ("series-withheld.sse", partly("content_policy_violation", 4254)),
         ("series-short.sse", partly("upstream_refused", 4254)),
-        ("series-stumbled.sse", partly("upstream_unavailable", 0)),
-        ("series-cut.sse", partly("upstream_unavailable", 0)),
+        ("series-failed.sse", partly("upstream_unavailable", 0)),
+        ("series-aborted.sse", partly("upstream_unavailable", 0)),
         ("series-error.sse", partly("upstream_unavailable", 0)),
         ("series-blocked.sse", fails("content_policy_violation")),
         // A proxy that does not support streaming sends one JSON document.
-        ("picture.json", partly("upstream_refused", 4254)),
+        ("image.json", partly("upstream_refused", 4254)),
         ("prompt.400.json", fails("content_policy_violation")),
     ]
 }
@@ -99,9 +99,9 @@ async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
     over_both_hops_with(configure, test).await;
 }
 
-/// Returns the image of `picture.json`.
+/// Returns the image of `image.json`.
 fn jpeg(server: &TestServer) -> Vec<u8> {
-    let response: Value = serde_json::from_str(&fixtures().text(server, "picture.json")).unwrap();
+    let response: Value = serde_json::from_str(&fixtures().text(server, "image.json")).unwrap();
     decoded(&response["data"][0])
 }
 
@@ -142,7 +142,7 @@ async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
     ];
     over_both_hops(async |server| {
         for (model, requested, expected) in &rows {
-            server.upstream.enqueue_at(PATH, fixtures().reply(server, "picture.json"));
+            server.upstream.enqueue_at(PATH, fixtures().reply(server, "image.json"));
             let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
                               "optimize_prompt_options": {"thinking": "disabled"}, "response_format": "b64_json"});
             let response_body = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
@@ -199,7 +199,7 @@ async fn provider_link_is_downloaded_without_the_key_and_not_returned() {
 async fn edit_sends_its_images_as_data_urls_and_rejects_a_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
     over_both_hops(async |server| {
-        server.upstream.enqueue_at(PATH, fixtures().reply(server, "picture.json"));
+        server.upstream.enqueue_at(PATH, fixtures().reply(server, "image.json"));
         let mut request = generate_request(MODEL, 1, "auto");
         let image = request.image.as_mut().unwrap();
         image.pictures = vec![input(16), input(9)];
@@ -337,7 +337,7 @@ async fn connection_loss_timeout_and_rate_limit_are_reported() {
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
     over_both_hops_with(adjust, async |server| {
-        let body_text = fixtures().text(server, "picture.json");
+        let body_text = fixtures().text(server, "image.json");
         PROVIDER.assert_connection_loss(server, &body_text).await;
         PROVIDER.assert_failure(server, Reply::new(400, "{\"error\":").abort(), 400, "upstream_refused").await;
         PROVIDER.assert_timeouts(server, &body_text).await;

@@ -41,55 +41,55 @@ type Exchange = (&'static str, &'static str);
 #[rustfmt::skip]
 fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
     let revised = Outcome { revised: "a boat on a lake --ar 8:5".to_owned(), ..succeeds(1, 0) };
-    let grid_ready = [(IMAGINE, "taken.json"), (POLL, "grid.json")];
-    let upscale = [(ACTION, "child-taken.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
+    let grid_ready = [(IMAGINE, "submitted.json"), (POLL, "grid.json")];
+    let upscale = [(ACTION, "child-submitted.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
     let concat = |first: &[Exchange], more: &[Exchange]| [first, more].concat();
     let submit_fails = |name: &'static str, error: &str| (1, vec![(IMAGINE, name)], fails(error));
-    let task_fails = |name: &'static str, error: &str| (1, vec![(IMAGINE, "taken.json"), (POLL, name)], fails(error));
+    let task_fails = |name: &'static str, error: &str| (1, vec![(IMAGINE, "submitted.json"), (POLL, name)], fails(error));
     let download_grid = [(GRID, "grid.png")];
     vec![
         // trueai dialect: a button for each image of the grid.
         (1, concat(&grid_ready, &upscale), succeeds(1, 0)),
         (2, [&grid_ready[..], &upscale, &upscale].concat(), succeeds(2, 0)),
-        (1, concat(&[(IMAGINE, "queued.json"), (POLL, "nothing.json"), (POLL, "waiting.json"), (POLL, "running.json"),
-                   (POLL, "strange-state.json"), (POLL, "grid.json")], &upscale), succeeds(1, 0)),
-        (1, concat(&[(IMAGINE, "taken.json"), (POLL, "grid-rewritten.json")], &upscale), revised.clone()),
+        (1, concat(&[(IMAGINE, "queued.json"), (POLL, "empty-body.json"), (POLL, "waiting.json"), (POLL, "running.json"),
+                   (POLL, "unknown-status.json"), (POLL, "grid.json")], &upscale), succeeds(1, 0)),
+        (1, concat(&[(IMAGINE, "submitted.json"), (POLL, "grid-rewritten.json")], &upscale), revised.clone()),
         // The revised prompt must not contain the URLs at which the proxy stored the input images.
-        (1, concat(&[(IMAGINE, "taken.json"), (POLL, "grid-of-pictures.json")], &upscale), revised),
-        (1, concat(&[(IMAGINE, "taken.json"), (POLL, "grid-without-final-prompt.json")], &upscale), succeeds(1, 0)),
+        (1, concat(&[(IMAGINE, "submitted.json"), (POLL, "grid-with-input-images.json")], &upscale), revised),
+        (1, concat(&[(IMAGINE, "submitted.json"), (POLL, "grid-without-final-prompt.json")], &upscale), succeeds(1, 0)),
         // A modal dialogue is confirmed once.
-        (1, concat(&[(IMAGINE, "there-already.json"), (POLL, "modal.json"), (MODAL, "taken.json"), (POLL, "modal.json"),
+        (1, concat(&[(IMAGINE, "already-exists.json"), (POLL, "modal.json"), (MODAL, "submitted.json"), (POLL, "modal.json"),
                    (POLL, "grid.json")], &upscale), succeeds(1, 0)),
         // novicezk dialect: a `change` request for each image of the grid.
-        (1, vec![(IMAGINE, "taken.json"), (POLL, "grid-without-buttons.json"), (CHANGE, "child-taken.json"), (CHILD, "child.json"),
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "grid-without-buttons.json"), (CHANGE, "child-submitted.json"), (CHILD, "child.json"),
                  (SINGLE, "single.png")], succeeds(1, 0)),
         // Partner accounts and relays: the task has the single images already.
-        (1, vec![(IMAGINE, "taken.json"), (POLL, "singles.json"), (SINGLE, "single.png")], succeeds(1, 0)),
-        (1, vec![(IMAGINE, "taken.json"), (POLL, "singles-of-objects.json"), (SINGLE, "single.png")], succeeds(1, 0)),
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "single.png")], succeeds(1, 0)),
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles-of-objects.json"), (SINGLE, "single.png")], succeeds(1, 0)),
         // A single image that cannot be had is cut from the grid, which has been billed.
         (1, [&grid_ready[..], &[(ACTION, "failed.json")], &download_grid].concat(), succeeds(1, 0)),
-        (1, [&grid_ready[..], &[(ACTION, "child-taken.json"), (CHILD, "child-failed.json")], &download_grid].concat(), succeeds(1, 0)),
-        (1, [&grid_ready[..], &[(ACTION, "child-taken.json"), (CHILD, "moderated-child.json")]].concat(), fails("content_policy_violation")),
-        (1, [&grid_ready[..], &[(ACTION, "failed.json"), (GRID, "page.json")]].concat(), fails("upstream_unavailable")),
-        (1, vec![(IMAGINE, "taken.json"), (POLL, "singles.json"), (SINGLE, "page.json"), (GRID, "page.json")], fails("upstream_unreadable")),
-        (1, vec![(IMAGINE, "taken.json"), (POLL, "without-picture.json"), (CHANGE, "failed.json")], fails("upstream_unavailable")),
+        (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "child-failed.json")], &download_grid].concat(), succeeds(1, 0)),
+        (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "moderated-child.json")]].concat(), fails("content_policy_violation")),
+        (1, [&grid_ready[..], &[(ACTION, "failed.json"), (GRID, "html-page.json")]].concat(), fails("upstream_unavailable")),
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "html-page.json"), (GRID, "html-page.json")], fails("upstream_unreadable")),
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "without-image.json"), (CHANGE, "failed.json")], fails("upstream_unavailable")),
         // A submission to a full queue is retried a few times.
-        (1, [&[(IMAGINE, "full.json"), (IMAGINE, "full-in-words.json"), (IMAGINE, "relay-saturated.429.json")], &grid_ready[..], &upscale].concat(), succeeds(1, 0)),
-        (1, vec![(IMAGINE, "full.json"); 5], fails("rate_limit_exceeded")),
+        (1, [&[(IMAGINE, "queue-full.json"), (IMAGINE, "queue-full-in-text.json"), (IMAGINE, "relay-saturated.429.json")], &grid_ready[..], &upscale].concat(), succeeds(1, 0)),
+        (1, vec![(IMAGINE, "queue-full.json"); 5], fails("rate_limit_exceeded")),
         submit_fails("banned.json", "content_policy_violation"),
         submit_fails("invalid.json", "upstream_refused"),
         submit_fails("failed.json", "upstream_unavailable"),
         submit_fails("no-account.404.json", "upstream_unavailable"),
-        submit_fails("no-account-in-chinese.json", "upstream_unavailable"),
+        submit_fails("no-account-chinese.json", "upstream_unavailable"),
         submit_fails("wrong-secret.401.txt", "provider_credentials"),
-        submit_fails("unread.400.json", "upstream_refused"),
-        submit_fails("strange-code.json", "upstream_unavailable"),
-        submit_fails("nameless.json", "upstream_unreadable"),
-        submit_fails("relay-poor.400.json", "provider_credentials"),
-        submit_fails("relay-key.401.json", "provider_credentials"),
+        submit_fails("malformed.400.json", "upstream_refused"),
+        submit_fails("unknown-code.json", "upstream_unavailable"),
+        submit_fails("without-id.json", "upstream_unreadable"),
+        submit_fails("relay-no-quota.400.json", "provider_credentials"),
+        submit_fails("relay-invalid-key.401.json", "provider_credentials"),
         submit_fails("forbidden.403.txt", "provider_credentials"),
-        submit_fails("page.502.html", "upstream_unavailable"),
-        submit_fails("page.json", "upstream_unreadable"),
+        submit_fails("html-page.502.html", "upstream_unavailable"),
+        submit_fails("html-page.json", "upstream_unreadable"),
         task_fails("moderated.json", "content_policy_violation"),
         task_fails("no-subscription.json", "provider_credentials"),
         task_fails("overdue.json", "upstream_timeout"),
@@ -98,13 +98,13 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
         task_fails("lost-message.json", "upstream_unavailable"),
         task_fails("cancelled.json", "upstream_unavailable"),
         // A task that is unknown to the proxy is polled a few times more.
-        (1, [&[(IMAGINE, "taken.json")], &[(POLL, "relay-lost.400.json"); 6][..], &[(CANCEL, "cancel-taken.json")]].concat(), fails("upstream_unavailable")),
-        (1, [&[(IMAGINE, "taken.json"), (POLL, "page.502.html")], &grid_ready[1..], &upscale].concat(), succeeds(1, 0)),
+        (1, [&[(IMAGINE, "submitted.json")], &[(POLL, "relay-unknown-task.400.json"); 6][..], &[(CANCEL, "cancel-accepted.json")]].concat(), fails("upstream_unavailable")),
+        (1, [&[(IMAGINE, "submitted.json"), (POLL, "html-page.502.html")], &grid_ready[1..], &upscale].concat(), succeeds(1, 0)),
     ]
 }
 
 /// Files that have a test of their own, or are no fixture.
-const OTHER_FIXTURES: [&str; 2] = ["README.md", "further.json"];
+const OTHER_FIXTURES: [&str; 2] = ["README.md", "running-62-percent.json"];
 
 /// Images that the test makes itself.
 const GENERATED: [&str; 2] = ["grid.png", "single.png"];
@@ -202,7 +202,7 @@ fn every_fixture_is_tested() {
 async fn request_is_mapped_to_a_prompt_with_parameters_and_image_hints() {
     over_both_hops(async |server| {
         let exchanges =
-            [(IMAGINE, "taken.json"), (POLL, "grid.json"), (ACTION, "child-taken.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
+            [(IMAGINE, "submitted.json"), (POLL, "grid.json"), (ACTION, "child-submitted.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
         enqueue(server, &exchanges);
         let mut request = generate_request("midjourney", 1, "1792x1024");
         let image = request.image.as_mut().unwrap();
@@ -242,7 +242,7 @@ async fn request_is_mapped_to_a_prompt_with_parameters_and_image_hints() {
 #[tokio::test]
 async fn five_images_are_cut_from_two_grids() {
     over_both_hops_with_cut_singles(async |server| {
-        let exchanges = [(IMAGINE, "taken.json"), (POLL, "grid.json"), (GRID, "grid.png")];
+        let exchanges = [(IMAGINE, "submitted.json"), (POLL, "grid.json"), (GRID, "grid.png")];
         let both = [exchanges, exchanges].concat();
         enqueue(server, &both);
         let body = json!({"prompt": "a boat", "n": 5, "size": "320x200", "response_format": "b64_json"});
@@ -266,12 +266,13 @@ async fn five_images_are_cut_from_two_grids() {
 #[tokio::test]
 async fn single_with_a_dead_link_is_cut_from_the_grid() {
     over_both_hops_with_cut_singles(async |server| {
-        let exchanges = [(IMAGINE, "taken.json"), (POLL, "singles.json"), (SINGLE, "page.json"), (GRID, "grid.png")];
+        let exchanges =
+            [(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "html-page.json"), (GRID, "grid.png")];
         let dead_link = || replies(server, &exchanges);
         // The configured parameters differ from those in the fixture's final prompt, so the prompt counts as revised.
         let cut = Outcome { revised: "a boat --ar 8:5".to_owned(), ..succeeds(1, 0) };
         PROVIDER.assert_outcome(server, 1, "a dead link", dead_link, &cut).await;
-        let exchanges = [(IMAGINE, "taken.json"), (POLL, "grid.json"), (GRID, "page.json")];
+        let exchanges = [(IMAGINE, "submitted.json"), (POLL, "grid.json"), (GRID, "html-page.json")];
         let failed = || replies(server, &exchanges);
         PROVIDER.assert_outcome(server, 1, "a dead grid", failed, &fails("upstream_unreadable")).await;
     })
@@ -286,13 +287,13 @@ fn event(text: &str) -> Value {
 async fn progress_images_are_forwarded_as_previews_of_each_image() {
     over_both_hops_with_cut_singles(async |server| {
         let exchanges = [
-            (IMAGINE, "taken.json"),
+            (IMAGINE, "submitted.json"),
             (POLL, "waiting.json"),
             (POLL, "running.json"),
             ("/files/preview-1.png", "grid.png"),
             // A link that was downloaded is not downloaded again.
             (POLL, "running.json"),
-            (POLL, "further.json"),
+            (POLL, "running-62-percent.json"),
             ("/files/preview-2.png", "grid.png"),
             (POLL, "grid.json"),
             (GRID, "grid.png"),
@@ -313,10 +314,10 @@ async fn progress_images_are_forwarded_as_previews_of_each_image() {
 
         // No more previews than requested, and a preview that cannot be downloaded is skipped.
         let exchanges = [
-            (IMAGINE, "taken.json"),
+            (IMAGINE, "submitted.json"),
             (POLL, "running.json"),
-            ("/files/preview-1.png", "page.json"),
-            (POLL, "further.json"),
+            ("/files/preview-1.png", "html-page.json"),
+            (POLL, "running-62-percent.json"),
             ("/files/preview-2.png", "grid.png"),
             (POLL, "running.json"),
             (POLL, "grid.json"),
@@ -337,9 +338,9 @@ async fn progress_images_are_forwarded_as_previews_of_each_image() {
 async fn one_failed_image_does_not_fail_the_others() {
     over_both_hops(async |server| {
         let exchanges = [
-            (IMAGINE, "taken.json"),
+            (IMAGINE, "submitted.json"),
             (POLL, "grid.json"),
-            (ACTION, "child-taken.json"),
+            (ACTION, "child-submitted.json"),
             (ACTION, "banned.json"),
             (CHILD, "child.json"),
             (SINGLE, "single.png"),
@@ -364,7 +365,7 @@ async fn connection_loss_and_timeout_are_reported_and_the_task_cancelled() {
     over_both_hops_with(adjust, async |server| {
         PROVIDER.assert_failure(server, Reply::new(200, "{").abort(), 502, "upstream_unavailable").await;
         PROVIDER.assert_failure(server, Reply::no_response(), 504, "upstream_timeout").await;
-        let late = [(IMAGINE, "taken.json"), (POLL, "running.json"), (CANCEL, "cancel-taken.json")];
+        let late = [(IMAGINE, "submitted.json"), (POLL, "running.json"), (CANCEL, "cancel-accepted.json")];
         PROVIDER.assert_failure_after(server, &replies(server, &late), 504, "upstream_timeout").await;
     })
     .await;
@@ -373,7 +374,7 @@ async fn connection_loss_and_timeout_are_reported_and_the_task_cancelled() {
 #[tokio::test]
 async fn full_queue_returns_429_with_retry_after() {
     over_both_hops(async |server| {
-        let full = reply(server, "full.json");
+        let full = reply(server, "queue-full.json");
         PROVIDER.assert_retry_after(server, &vec![full; 5], 1).await;
     })
     .await;
@@ -382,9 +383,9 @@ async fn full_queue_returns_429_with_retry_after() {
 #[tokio::test]
 async fn client_disconnect_cancels_the_task() {
     over_both_hops(async |server| {
-        server.upstream.enqueue_at(IMAGINE, reply(server, "taken.json"));
+        server.upstream.enqueue_at(IMAGINE, reply(server, "submitted.json"));
         server.upstream.enqueue_at(POLL, reply(server, "running.json").stall());
-        enqueue(server, &[(CANCEL, "cancel-taken.json")]);
+        enqueue(server, &[(CANCEL, "cancel-accepted.json")]);
         let call = spawn_request(server, &json!({"prompt": "x"}));
         for path in [IMAGINE, POLL] {
             assert_eq!(server.upstream.received().await.path, path);

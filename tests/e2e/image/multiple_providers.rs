@@ -29,7 +29,7 @@ async fn model_selects_the_provider_and_the_service_type_the_default() {
             ] {
                 let reply = || match path {
                     GENERATIONS => openai::reply(server, "gpt-image.json"),
-                    _ => nano_banana::fixtures().reply(server, "picture.json"),
+                    _ => nano_banana::fixtures().reply(server, "image.json"),
                 };
                 let mut body = json!({"prompt": "a boat", "size": "64x64"});
                 if let Some(model) = model {

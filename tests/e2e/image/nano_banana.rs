@@ -27,48 +27,48 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
     let revised = "A small boat on a wide lake.".to_owned();
     let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, tokens) };
     vec![
-        (1, &["picture.json"], succeeds(1, 1189)),
-        (1, &["jpeg-and-words.json"], Outcome { revised, ..succeeds(1, 1129) }),
-        (2, &["picture.json", "picture.json"], succeeds(2, 2378)),
-        (2, &["picture.json", "blocked-picture.json"], partly("content_policy_violation", 1198)),
-        (2, &["picture.json", "broken.500.json"], partly("upstream_unavailable", 1189)),
+        (1, &["image.json"], succeeds(1, 1189)),
+        (1, &["jpeg-and-text.json"], Outcome { revised, ..succeeds(1, 1129) }),
+        (2, &["image.json", "image.json"], succeeds(2, 2378)),
+        (2, &["image.json", "blocked-image.json"], partly("content_policy_violation", 1198)),
+        (2, &["image.json", "internal-error.500.json"], partly("upstream_unavailable", 1189)),
         // Text instead of an image, which is billed and therefore not retried.
-        (1, &["words.json"], fails("upstream_refused")),
+        (1, &["text-only.json"], fails("upstream_refused")),
         (1, &["no-image.json"], fails("upstream_refused")),
-        (1, &["stumbled.json"], fails("upstream_unavailable")),
+        (1, &["generation-failed.json"], fails("upstream_unavailable")),
         // Text that is not billed is retried once.
-        (1, &["free-words.json", "picture.json"], succeeds(1, 1189)),
-        (1, &["free-words.json", "free-words.json"], fails("upstream_refused")),
-        (1, &["free-words.json", "blocked-picture.json"], fails("content_policy_violation")),
-        (1, &["blocked-picture.json"], fails("content_policy_violation")),
-        (1, &["blocked-with-words.json"], fails("content_policy_violation")),
+        (1, &["unbilled-text-only.json", "image.json"], succeeds(1, 1189)),
+        (1, &["unbilled-text-only.json", "unbilled-text-only.json"], fails("upstream_refused")),
+        (1, &["unbilled-text-only.json", "blocked-image.json"], fails("content_policy_violation")),
+        (1, &["blocked-image.json"], fails("content_policy_violation")),
+        (1, &["blocked-with-text.json"], fails("content_policy_violation")),
         (1, &["blocked-prompt.json"], fails("content_policy_violation")),
         (1, &["too-long.json"], fails("upstream_unavailable")),
         (1, &["limited.json"], fails("provider_credentials")),
-        (1, &["unknown-end.json"], fails("upstream_unreadable")),
+        (1, &["unknown-finish-reason.json"], fails("upstream_unreadable")),
         (1, &["empty.json"], fails("upstream_unreadable")),
         (1, &["drafts-only.json"], fails("upstream_unreadable")),
         (1, &["no-base64.json"], fails("upstream_unreadable")),
-        (1, &["text-for-picture.json"], fails("upstream_unreadable")),
-        (1, &["page.json"], fails("upstream_unreadable")),
+        (1, &["not-an-image.json"], fails("upstream_unreadable")),
+        (1, &["html-page.json"], fails("upstream_unreadable")),
         (1, &["error-in-success.json"], fails("upstream_unavailable")),
-        (1, &["key.400.json"], fails("provider_credentials")),
+        (1, &["invalid-key.400.json"], fails("provider_credentials")),
         (1, &["region.400.json"], fails("provider_credentials")),
         (1, &["size.400.json"], fails("upstream_refused")),
-        (1, &["leaked.403.json"], fails("provider_credentials")),
+        (1, &["leaked-key.403.json"], fails("provider_credentials")),
         (1, &["model.404.json"], fails("upstream_unavailable")),
         (1, &["rate.429.json"], fails("rate_limit_exceeded")),
-        (1, &["nothing-free.429.json"], fails("provider_credentials")),
-        (1, &["broken.500.json"], fails("upstream_unavailable")),
+        (1, &["no-free-tier.429.json"], fails("provider_credentials")),
+        (1, &["internal-error.500.json"], fails("upstream_unavailable")),
         (1, &["overloaded.503.json"], fails("upstream_unavailable")),
-        (1, &["late.504.json"], fails("upstream_timeout")),
-        (1, &["page.502.html"], fails("upstream_unavailable")),
+        (1, &["timeout.504.json"], fails("upstream_timeout")),
+        (1, &["html-page.502.html"], fails("upstream_unavailable")),
     ]
 }
 
 /// Fixtures that have a test of their own.
 const OTHER_FIXTURES: [&str; 6] =
-    ["README.md", "edit.json", "stream.sse", "stream-blocked.sse", "stream-cut.sse", "stream-error.sse"];
+    ["README.md", "edit.json", "stream.sse", "stream-blocked.sse", "stream-aborted.sse", "stream-error.sse"];
 
 pub(super) fn fixtures() -> Fixtures {
     Fixtures::new("nano_banana")
@@ -114,7 +114,7 @@ async fn size_is_mapped_to_aspect_ratio_and_tier_and_the_image_resized() {
     over_both_hops(async |server| {
         for (model, requested, expected) in &rows {
             let path = format!("/v1beta/models/{model}:generateContent");
-            server.upstream.enqueue_at(&path, fixtures().reply(server, "picture.json"));
+            server.upstream.enqueue_at(&path, fixtures().reply(server, "image.json"));
             let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
                               "safetySettings": [], "moderation": "low", "response_format": "b64_json"});
             let image_bytes = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
@@ -148,13 +148,13 @@ async fn retry_unsafe_retries_a_billed_text_response_with_a_firmer_prompt() {
     };
     over_both_hops_with(adjust, async |server| {
         for (names, expected) in [
-            (["words.json", "picture.json"], succeeds(1, 1209)),
-            (["no-image.json", "stumbled.json"], fails("upstream_unavailable")),
+            (["text-only.json", "image.json"], succeeds(1, 1209)),
+            (["no-image.json", "generation-failed.json"], fails("upstream_unavailable")),
         ] {
             let exchanges = || names.map(|name| (PATH.to_owned(), fixtures().reply(server, name))).to_vec();
             PROVIDER.assert_outcome(server, 1, &format!("{names:?}"), exchanges, &expected).await;
         }
-        for name in ["words.json", "words.json"] {
+        for name in ["text-only.json", "text-only.json"] {
             server.upstream.enqueue_at(PATH, fixtures().reply(server, name));
         }
         let (status, error) = error_body(server.post(GENERATIONS, &json!({"model": MODEL, "prompt": "x"})).await).await;
@@ -246,7 +246,7 @@ async fn drafts_are_forwarded_as_previews_at_once() {
 async fn stream_failure_ends_with_an_error_event_unless_the_image_was_received() {
     over_both_hops(async |server| {
         for (name, code) in [
-            ("stream-cut.sse", "upstream_unavailable"),
+            ("stream-aborted.sse", "upstream_unavailable"),
             ("stream-error.sse", "upstream_unavailable"),
             ("stream-blocked.sse", "content_policy_violation"),
         ] {
@@ -259,7 +259,7 @@ async fn stream_failure_ends_with_an_error_event_unless_the_image_was_received()
         let events = streamed(server, Reply::stream().send(&body_text[..end]).abort()).await;
         assert_eq!(events.last().unwrap()["type"], "image_generation.completed");
         // A proxy that does not support streaming sends one JSON document.
-        let events = streamed(server, fixtures().reply(server, "picture.json")).await;
+        let events = streamed(server, fixtures().reply(server, "image.json")).await;
         assert_eq!(events.last().unwrap()["type"], "image_generation.completed");
     })
     .await;
@@ -272,7 +272,7 @@ async fn connection_loss_timeout_and_rate_limit_are_reported() {
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
     over_both_hops_with(adjust, async |server| {
-        let body_text = fixtures().text(server, "picture.json");
+        let body_text = fixtures().text(server, "image.json");
         PROVIDER.assert_connection_loss(server, &body_text).await;
         PROVIDER.assert_timeouts(server, &body_text).await;
         // The retry delay is in the body and not in a header.

@@ -32,34 +32,34 @@ const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "da
 fn table() -> Vec<(u32, &'static str, usize, Outcome)> {
     let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 0) };
     vec![
-        (1, "picture.json", 1, succeeds(1, 0)),
+        (1, "image.json", 1, succeeds(1, 0)),
         (2, "two.json", 2, succeeds(2, 0)),
         (2, "two-choices.json", 2, succeeds(2, 0)),
         (2, "two.json", 1, partly("upstream_unreadable")),
-        (2, "picture.json", 1, partly("upstream_unreadable")),
-        (1, "picture.json", 0, fails("upstream_unreadable")),
+        (2, "image.json", 1, partly("upstream_unreadable")),
+        (1, "image.json", 0, fails("upstream_unreadable")),
         (1, "private-link.json", 0, fails("upstream_unreadable")),
-        (1, "words.json", 0, fails("upstream_refused")),
+        (1, "text-only.json", 0, fails("upstream_refused")),
         (1, "empty.json", 0, fails("upstream_unreadable")),
-        (1, "page.json", 0, fails("upstream_unreadable")),
+        (1, "html-page.json", 0, fails("upstream_unreadable")),
         (1, "blocked-in-success.json", 0, fails("content_policy_violation")),
         (1, "throttled-in-success.json", 0, fails("rate_limit_exceeded")),
         (1, "size.400.json", 0, fails("upstream_refused")),
-        (1, "link.400.json", 0, fails("upstream_refused")),
+        (1, "invalid-url.400.json", 0, fails("upstream_refused")),
         (1, "blocked.400.json", 0, fails("content_policy_violation")),
-        (1, "infringing.400.json", 0, fails("content_policy_violation")),
+        (1, "ip-infringement.400.json", 0, fails("content_policy_violation")),
         (1, "arrears.400.json", 0, fails("provider_credentials")),
-        (1, "key.401.json", 0, fails("provider_credentials")),
+        (1, "invalid-key.401.json", 0, fails("provider_credentials")),
         (1, "unpurchased.403.json", 0, fails("provider_credentials")),
-        (1, "free.403.json", 0, fails("provider_credentials")),
+        (1, "free-tier-only.403.json", 0, fails("provider_credentials")),
         (1, "model.404.json", 0, fails("upstream_unavailable")),
-        (1, "late.408.json", 0, fails("upstream_timeout")),
-        (1, "large.413.json", 0, fails("upstream_refused")),
+        (1, "timeout.408.json", 0, fails("upstream_timeout")),
+        (1, "too-large.413.json", 0, fails("upstream_refused")),
         (1, "rate.429.json", 0, fails("rate_limit_exceeded")),
-        (1, "broken.500.json", 0, fails("upstream_unavailable")),
-        (1, "late.500.json", 0, fails("upstream_timeout")),
+        (1, "internal-error.500.json", 0, fails("upstream_unavailable")),
+        (1, "timeout.500.json", 0, fails("upstream_timeout")),
         (1, "unavailable.503.json", 0, fails("upstream_unavailable")),
-        (1, "page.502.html", 0, fails("upstream_unavailable")),
+        (1, "html-page.502.html", 0, fails("upstream_unavailable")),
     ]
 }
 
@@ -79,7 +79,7 @@ async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
     over_both_hops_with(configure, test).await;
 }
 
-/// Returns the reply to a request for `path`, and those to its links, of which the first `works` succeed.
+/// Returns the reply to a request for `path`, and those to its links, of which the first `working_links` succeed.
 fn exchanges(server: &TestServer, path: &str, name: &str, working_links: usize) -> Vec<(String, Reply)> {
     let text = fixtures().text(server, name);
     let links = LINKS.into_iter().filter(|link| text.contains(link)).enumerate().map(|(place, link)| {
@@ -119,7 +119,7 @@ async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
     ];
     over_both_hops(async |server| {
         for (model, requested, parameters) in &rows {
-            enqueue_exchange(server, "picture.json", 1);
+            enqueue_exchange(server, "image.json", 1);
             let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
                               "prompt_extend": false, "response_format": "b64_json"});
             let response_body = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
@@ -140,7 +140,7 @@ async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
 #[tokio::test]
 async fn images_above_the_limit_of_one_call_are_requested_in_several() {
     over_both_hops(async |server| {
-        let names = ["picture.json", "blocked.400.json", "picture.json"];
+        let names = ["image.json", "blocked.400.json", "image.json"];
         let paths = names.into_iter().flat_map(|name| enqueue_exchange(server, name, 1)).collect();
         let body =
             json!({"model": "qwen-image", "prompt": "x", "n": 3, "size": "64x64", "response_format": "b64_json"});
@@ -156,7 +156,7 @@ async fn images_above_the_limit_of_one_call_are_requested_in_several() {
 async fn edit_sends_its_images_before_the_prompt_and_rejects_a_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
     over_both_hops(async |server| {
-        enqueue_exchange(server, "picture.json", 1);
+        enqueue_exchange(server, "image.json", 1);
         let mut request = generate_request(MODEL, 1, "auto");
         request.image.as_mut().unwrap().pictures = vec![input(16), input(9)];
         let response_body = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
@@ -191,7 +191,7 @@ async fn connection_loss_and_timeout_are_reported() {
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
     over_both_hops_with(adjust, async |server| {
-        let body_text = fixtures().text(server, "picture.json");
+        let body_text = fixtures().text(server, "image.json");
         PROVIDER.assert_connection_loss(server, &body_text).await;
         PROVIDER.assert_failure(server, Reply::new(429, "{\"code\":").abort(), 429, "rate_limit_exceeded").await;
         PROVIDER.assert_timeouts(server, &body_text).await;

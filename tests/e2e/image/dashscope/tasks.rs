@@ -21,7 +21,7 @@ const IMAGE_TO_IMAGE: &str = "/api/v1/services/aigc/image2image/image-synthesis"
 const IMAGE_GENERATION: &str = "/api/v1/services/aigc/image-generation/generation";
 const POLL: &str = "/api/v1/tasks/0385dc79-5ff8-4d82-bcb6-7f8a3a1b2c3d";
 const CANCEL: &str = "/api/v1/tasks/0385dc79-5ff8-4d82-bcb6-7f8a3a1b2c3d/cancel";
-const ACCEPTED: Exchange = (TEXT_TO_IMAGE, "task-taken.json");
+const ACCEPTED: Exchange = (TEXT_TO_IMAGE, "task-submitted.json");
 const PROVIDER: ProviderCase = ProviderCase { model: "wan2.5-t2i-preview", path: TEXT_TO_IMAGE, ..super::PROVIDER };
 
 /// The number of requested images, the exchanges with the upstream, how many links work, and the outcome.
@@ -34,7 +34,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, usize, Outcome)> {
         [ACCEPTED].into_iter().chain(names.iter().map(|name| (POLL, *name))).collect()
     };
     vec![
-        (1, polls(&["task-done.json"]), 1, succeeds(1, 0)),
+        (1, polls(&["task-succeeded.json"]), 1, succeeds(1, 0)),
         (2, polls(&["task-two.json"]), 2, succeeds(2, 0)),
         (1, polls(&["task-rewritten.json"]), 1, revised),
         (1, polls(&["task-messages.json"]), 1, succeeds(1, 0)),
@@ -42,54 +42,64 @@ fn table() -> Vec<(u32, Vec<Exchange>, usize, Outcome)> {
         (
             1,
             polls(&[
-                "task-unknown.json",
+                "task-status-unknown.json",
                 "task-pending.json",
                 "task-suspended.json",
-                "task-strange.json",
+                "task-unknown-status.json",
                 "task-running.json",
                 "task-running.json",
-                "task-done.json",
+                "task-succeeded.json",
             ]),
             1,
             succeeds(1, 0),
         ),
         // A poll that fails, be it with a rate limit or an unreadable body, does not fail the task.
-        (1, polls(&["rate.429.json", "page.502.html", "page.json", "task-done.json"]), 1, succeeds(1, 0)),
-        (2, polls(&["task-partly.json"]), 1, partly("content_policy_violation")),
+        (
+            1,
+            polls(&["rate.429.json", "html-page.502.html", "html-page.json", "task-succeeded.json"]),
+            1,
+            succeeds(1, 0),
+        ),
+        (2, polls(&["task-one-image-failed.json"]), 1, partly("content_policy_violation")),
         (2, polls(&["task-two.json"]), 1, partly("upstream_unreadable")),
-        (2, polls(&["task-done.json"]), 1, partly("upstream_unreadable")),
-        (2, polls(&["task-none.json"]), 0, fails("upstream_timeout")),
-        (1, polls(&["task-done.json"]), 0, fails("upstream_unreadable")),
+        (2, polls(&["task-succeeded.json"]), 1, partly("upstream_unreadable")),
+        (2, polls(&["task-all-images-failed.json"]), 0, fails("upstream_timeout")),
+        (1, polls(&["task-succeeded.json"]), 0, fails("upstream_unreadable")),
         task_fails("task-private-link.json", "upstream_unreadable"),
         task_fails("task-empty.json", "upstream_unreadable"),
         task_fails("task-blocked.json", "content_policy_violation"),
         task_fails("task-size.json", "upstream_refused"),
-        task_fails("task-late.json", "upstream_timeout"),
-        task_fails("task-broken.json", "upstream_unavailable"),
+        task_fails("task-timeout.json", "upstream_timeout"),
+        task_fails("task-internal-error.json", "upstream_unavailable"),
         task_fails("task-throttled.json", "rate_limit_exceeded"),
-        task_fails("task-wordless.json", "upstream_unavailable"),
+        task_fails("task-failed-without-message.json", "upstream_unavailable"),
         task_fails("task-cancelled.json", "upstream_unavailable"),
         // The key is revoked while a task runs.
-        (1, [&polls(&["key.401.json"])[..], &[(CANCEL, "key.401.json")]].concat(), 0, fails("provider_credentials")),
+        (
+            1,
+            [&polls(&["invalid-key.401.json"])[..], &[(CANCEL, "invalid-key.401.json")]].concat(),
+            0,
+            fails("provider_credentials"),
+        ),
         // A task that is unknown to the upstream is polled a few times more.
         (
             1,
-            [&polls(&["task-unknown.json"; 6])[..], &[(CANCEL, "task-not-pending.400.json")]].concat(),
+            [&polls(&["task-status-unknown.json"; 6])[..], &[(CANCEL, "task-not-pending.400.json")]].concat(),
             0,
             fails("upstream_unavailable"),
         ),
-        submit_fails("task-nameless.json", "upstream_unreadable"),
-        submit_fails("not-by-tasks.403.json", "provider_credentials"),
+        submit_fails("task-without-id.json", "upstream_unreadable"),
+        submit_fails("async-not-allowed.403.json", "provider_credentials"),
         submit_fails("blocked-in-success.json", "content_policy_violation"),
         submit_fails("throttled-in-success.json", "rate_limit_exceeded"),
         submit_fails("size.400.json", "upstream_refused"),
         submit_fails("arrears.400.json", "provider_credentials"),
         submit_fails("model.404.json", "upstream_unavailable"),
         submit_fails("rate.429.json", "rate_limit_exceeded"),
-        submit_fails("late.500.json", "upstream_timeout"),
+        submit_fails("timeout.500.json", "upstream_timeout"),
         submit_fails("unavailable.503.json", "upstream_unavailable"),
-        submit_fails("page.502.html", "upstream_unavailable"),
-        submit_fails("page.json", "upstream_unreadable"),
+        submit_fails("html-page.502.html", "upstream_unavailable"),
+        submit_fails("html-page.json", "upstream_unreadable"),
     ]
 }
 
@@ -98,7 +108,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let tested =
         table().into_iter().flat_map(|(_, exchanges, ..)| exchanges).map(|(_, name)| name).collect::<BTreeSet<_>>();
     let calls: BTreeSet<_> = super::table().into_iter().map(|(_, name, ..)| name).collect();
-    tested.into_iter().filter(move |name| !calls.contains(name)).chain(["task-cancel-taken.json"])
+    tested.into_iter().filter(move |name| !calls.contains(name)).chain(["task-cancel-accepted.json"])
 }
 
 fn configure_tasks(settings: &mut Settings, gateway: &mut rest_gateway::Settings) {
@@ -142,7 +152,7 @@ async fn each_model_gets_its_own_endpoint_and_parameters() {
     ];
     over_both_hops_with(configure_tasks, async |server| {
         for (model, path, input, parameters) in &rows {
-            let responses = [(*path, "task-taken.json"), (POLL, "task-done.json")];
+            let responses = [(*path, "task-submitted.json"), (POLL, "task-succeeded.json")];
             let paths = enqueue_all(server, replies(server, &responses, 1));
             let body = json!({"model": model, "prompt": "a boat", "size": "1792x1024", "seed": 7,
                               "negative_prompt": "fog", "response_format": "b64_json"});
@@ -168,8 +178,10 @@ async fn each_model_gets_its_own_endpoint_and_parameters() {
 #[tokio::test]
 async fn edit_task_sends_its_images_beside_the_prompt() {
     over_both_hops_with(configure_tasks, async |server| {
-        let paths =
-            enqueue_all(server, replies(server, &[(IMAGE_TO_IMAGE, "task-taken.json"), (POLL, "task-done.json")], 1));
+        let paths = enqueue_all(
+            server,
+            replies(server, &[(IMAGE_TO_IMAGE, "task-submitted.json"), (POLL, "task-succeeded.json")], 1),
+        );
         let mut request = generate_request("wan2.5-i2i-preview", 1, "auto");
         let input = pb::media_input::Source::Data(png(16, 8).into());
         request.image.as_mut().unwrap().pictures = vec![pb::MediaInput { source: Some(input) }];
@@ -194,13 +206,13 @@ async fn timeout_or_client_disconnect_cancels_the_task() {
     over_both_hops_with(adjust, async |server| {
         PROVIDER.assert_failure(server, Reply::new(200, "{").abort(), 502, "upstream_unavailable").await;
         PROVIDER.assert_failure(server, Reply::no_response(), 504, "upstream_timeout").await;
-        let late = [ACCEPTED, (POLL, "task-pending.json"), (CANCEL, "task-cancel-taken.json")];
+        let late = [ACCEPTED, (POLL, "task-pending.json"), (CANCEL, "task-cancel-accepted.json")];
         PROVIDER.assert_failure_after(server, &replies(server, &late, 0), 504, "upstream_timeout").await;
     })
     .await;
 
     over_both_hops_with(configure_tasks, async |server| {
-        let first = [ACCEPTED, (CANCEL, "task-cancel-taken.json")];
+        let first = [ACCEPTED, (CANCEL, "task-cancel-accepted.json")];
         let paths = enqueue_all(server, replies(server, &first, 0));
         server.upstream.enqueue_at(POLL, fixtures().reply(server, "task-pending.json").stall());
         let call = spawn_request(server, &json!({"model": PROVIDER.model, "prompt": "x"}));

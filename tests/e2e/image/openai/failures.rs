@@ -45,7 +45,7 @@ async fn rejected_key_does_not_cancel_calls_in_flight() {
         let gate = Gate::new();
         // The upstream has accepted, and bills, these calls before it sends the images.
         let billed = || Reply::new(200, "").wait_for(&gate).send(&fixture(server, "gpt-image.json"));
-        for reply in [reply(server, "key.401.json"), billed(), billed()] {
+        for reply in [reply(server, "invalid-key.401.json"), billed(), billed()] {
             server.upstream.enqueue_at(GENERATIONS, reply);
         }
         let body = json!({"model": "dall-e-3", "prompt": "x", "n": 3, "size": "64x64"});
