@@ -78,7 +78,7 @@ def check_triptych(rest, received):
     assert status == 200 and size_of(base64.b64decode(response["data"][0]["b64_json"])) == (1792, 1024), response
     assert response["usage"]["total_tokens"] == 1189, response["usage"]
     path, headers, request = received[0]
-    assert path.endswith("/models/picture.json:generateContent") and headers["x-goog-api-key"] == "k", (path, headers)
+    assert path.endswith("/models/image.json:generateContent") and headers["x-goog-api-key"] == "k", (path, headers)
     assert request == expected_request[2], f"{request}, expected {expected_request[2]}"
     status, response = generate_images(rest, model="image.json", prompt="a boat", n=2, size="64x64")
     assert status == 200 and len(response["data"]) == 2, response
