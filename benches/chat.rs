@@ -1,8 +1,8 @@
-//! What a chat call costs on its way through: translation both ways, the hop between the halves, a streamed piece.
+//! Benchmarks of a chat call: conversion in both directions, the call from gateway to core, one streamed chunk.
 //!
 //! `cargo bench --bench chat`
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run shall stop")]
+#![expect(clippy::unwrap_used, reason = "a failure stops the benchmark")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -76,9 +76,9 @@ fn chunk_upstream_json_to_contract_to_json(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Answers at once with what it was given: everything measured around it is ours.
+/// A provider that returns prepared responses, so that only the code around it is measured.
 #[derive(Debug)]
-struct Ready {
+struct PreparedProvider {
     reply: pb::CreateChatResponse,
     chunk: pb::StreamChatResponse,
 }
@@ -86,7 +86,7 @@ struct Ready {
 const CHUNKS: usize = 1000;
 
 #[async_trait]
-impl ChatProvider for Ready {
+impl ChatProvider for PreparedProvider {
     async fn complete(&self, _: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         Ok(self.reply.clone())
     }
@@ -98,20 +98,21 @@ impl ChatProvider for Ready {
     }
 }
 
-/// The provider alone, or as every connected upstream is reached: a route with one target.
-const PATHS: [bool; 2] = [false, true];
+/// Without and with routing: connected upstreams are reached by a route with one target.
+const ROUTED: [bool; 2] = [false, true];
 
-fn door(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
-    let ready: Arc<dyn ChatProvider> = Arc::new(Ready {
+fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
+    let prepared: Arc<dyn ChatProvider> = Arc::new(PreparedProvider {
         reply: read_response(REPLY.as_bytes()).unwrap().response,
         chunk: read_chunk(CHUNK.as_bytes()).unwrap().response,
     });
     let open = || Arc::new(Gate::new(0, 0));
     let breaker = BreakerSettings { failures: 5, cooldown: Duration::from_secs(15) };
     let retry = RetrySettings { retries: 2, retry_unsafe: false };
-    let mut target = Target::new("upstream", "upstream", ready.clone(), open(), breaker);
+    let mut target = Target::new("upstream", "upstream", prepared.clone(), open(), breaker);
     target.total = Some(Duration::from_hours(1));
-    let provider = if routed { Arc::new(Routed::new(vec![target], Arc::new(Weighted), retry, open())) } else { ready };
+    let provider =
+        if routed { Arc::new(Routed::new(vec![target], Arc::new(Weighted), retry, open())) } else { prepared };
     let request = read_request(REQUEST.as_bytes()).unwrap().chat;
     let entry = Entry {
         id: request.model.clone(),
@@ -127,23 +128,23 @@ fn door(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
         Catalog::new(Models::new(vec![entry]).unwrap(), Models::new(vec![]).unwrap(), Models::new(vec![]).unwrap());
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let detached = DetachedCalls::on(runtime.handle().clone());
-    let door = ChatGrpc::new(Live::new(catalog), OnDisconnect::Cancel, detached);
-    (runtime, Arc::new(door), request)
+    let service = ChatGrpc::new(Live::new(catalog), OnDisconnect::Cancel, detached);
+    (runtime, Arc::new(service), request)
 }
 
-/// The hop between gateway and core in one process: the call of the trait with all checks, the request's copy included.
-#[divan::bench(args = PATHS)]
-fn unary_call_through_the_door(bencher: Bencher<'_, '_>, routed: bool) {
-    let (runtime, door, request) = door(routed);
+/// The call from gateway to core in one process: the service trait with validation, and the copy of the request.
+#[divan::bench(args = ROUTED)]
+fn unary_call_through_the_service(bencher: Bencher<'_, '_>, routed: bool) {
+    let (runtime, service, request) = service(routed);
     bencher.bench_local(|| {
         let message = pb::CreateChatRequest { chat: Some(request.clone()), idempotency_key: String::new() };
-        runtime.block_on(door.create_chat(Request::new(message))).unwrap()
+        runtime.block_on(service.create_chat(Request::new(message))).unwrap()
     });
 }
 
-/// Who calls: without keys, and with a thousand of them.
+/// The lookup of an API key, without keys and among a thousand.
 #[divan::bench(args = [0, 1000])]
-fn caller_found_by_the_key(bencher: Bencher<'_, '_>, keys: u32) {
+fn api_key_lookup(bencher: Bencher<'_, '_>, keys: u32) {
     let secret = |number| format!("0123456789abcdef0123456789abcdef-{number}");
     let key = |number| config::Key {
         name: format!("team-{number}"),
@@ -156,16 +157,16 @@ fn caller_found_by_the_key(bencher: Bencher<'_, '_>, keys: u32) {
     bencher.bench_local(|| known.caller(black_box(&request)).unwrap());
 }
 
-/// One streamed piece through the door and out as an event.
-#[divan::bench(args = PATHS)]
-fn streamed_piece_through_the_door(bencher: Bencher<'_, '_>, routed: bool) {
-    let (runtime, door, request) = door(routed);
+/// One streamed chunk through the service, written as an event.
+#[divan::bench(args = ROUTED)]
+fn streamed_chunk_through_the_service(bencher: Bencher<'_, '_>, routed: bool) {
+    let (runtime, service, request) = service(routed);
     let mut out = Vec::with_capacity(2048);
     bencher.counter(ItemsCount::new(CHUNKS)).bench_local(|| {
         let message = pb::StreamChatRequest { chat: Some(request.clone()), ..pb::StreamChatRequest::default() };
         runtime.block_on(async {
             let mut writer = ChunkWriter::new(false);
-            let mut pieces = door.stream_chat(Request::new(message)).await.unwrap().into_inner().into_chunks();
+            let mut pieces = service.stream_chat(Request::new(message)).await.unwrap().into_inner().into_chunks();
             while let Some(piece) = pieces.next().await {
                 out.clear();
                 out.extend_from_slice(b"data: ");

@@ -1,8 +1,8 @@
-//! What a picture of one megapixel costs offline: painting, and encoding in each format.
+//! Benchmarks of the built-in image engine: one megapixel generated, and encoded in each format.
 //!
 //! `cargo bench --bench image`
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run shall stop")]
+#![expect(clippy::unwrap_used, reason = "a failure stops the benchmark")]
 
 use divan::Bencher;
 use offline_image::{Format, ImageRequest, Quality, encode, paint};

@@ -1,10 +1,10 @@
-"""Counts the instructions of a call, from socket to socket, and compares them with what is written down beside this.
+"""Counts the instructions of a call, from socket to socket, and compares them with instructions.json.
 
     instructions.py PATH_OF_TRIPTYCH [--update]
 
-The whole process runs under callgrind, with one thread for connections and a scripted upstream: the same work gives the
-same number however busy the machine is, within a percent. Development builds are counted, because every test run has
-just made one: the figures say nothing about speed, but a call that suddenly does more shows in them.
+The whole process runs under callgrind, with one thread for connections and a fake upstream. The count varies by less than
+one percent, however busy the machine is. It is taken of a development build, which every test run has just made: it says
+nothing about speed, but shows a call that does more work than before.
 """
 
 import http.client
@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 
 BASELINE = Path(__file__).with_name("instructions.json")
-# What one machine counts more or less than another, and what nobody needs to look into.
+# Differences between machines, and changes too small to matter.
 TOLERANCE = 0.10
 CALLS = 20
 EVENTS = 100
@@ -28,7 +28,7 @@ MESSAGE = {"role": "assistant", "content": "It is 12 degrees with some rain abou
 REPLY = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop"}]}
 
 
-def answer(stream: bool) -> bytes:
+def response(stream: bool) -> bytes:
     if not stream:
         body = json.dumps(REPLY).encode()
         return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
@@ -36,38 +36,39 @@ def answer(stream: bool) -> bytes:
     for number in range(EVENTS + 1):
         last = number == EVENTS
         choice = {"index": 0, "delta": {} if last else {"content": f" word {number}"}, "finish_reason": "stop" if last else None}
-        piece = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-        event = f"data: {json.dumps(piece)}\n\n".encode()
+        chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+        event = f"data: {json.dumps(chunk)}\n\n".encode()
         parts.append(b"%x\r\n" % len(event) + event + b"\r\n")
     return b"".join(parts) + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
 
 def serve(listener: socket.socket) -> None:
-    """Each answer in one write, so that it arrives as one."""
+    """Accepts connections, each in a thread."""
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=converse, args=(connection,), daemon=True).start()
+        threading.Thread(target=serve_connection, args=(connection,), daemon=True).start()
 
 
-def converse(connection: socket.socket) -> None:
+def serve_connection(connection: socket.socket) -> None:
     file = connection.makefile("rb")
     while file.readline():
         length = 0
         while (line := file.readline().lower().strip()):
             if line.startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
-        connection.sendall(answer(json.loads(file.read(length)).get("stream", False)))
+        # One write, so that the response arrives in one packet or few.
+        connection.sendall(response(json.loads(file.read(length)).get("stream", False)))
 
 
 def count(program: str, base: str, stream: bool) -> int:
-    """Instructions of one call."""
-    with tempfile.TemporaryDirectory() as place:
-        out = Path(place) / "callgrind"
+    """Returns the instructions of one call."""
+    with tempfile.TemporaryDirectory() as directory:
+        out = Path(directory) / "callgrind"
         settings = {"CHAT_BASE_URL": base, "CHAT_MODEL": "m", "TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
         settings |= {"TRIPTYCH_REST_THREADS": "1", "TRIPTYCH_LOG_FILTER": "error"}
         environment = {name: value for name, value in os.environ.items() if "TRIPTYCH" not in name and "PROXY" not in name.upper()}
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", program]
-        server = subprocess.Popen(command, cwd=place, env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        server = subprocess.Popen(command, cwd=directory, env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             port = next(int(line.rsplit(":", 1)[1].split("/")[0]) for line in server.stdout if "REST" in line)
             client = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
@@ -79,15 +80,15 @@ def count(program: str, base: str, stream: bool) -> int:
                 text = reply.read()
                 assert reply.status == 200 and (not stream or text.endswith(b"data: [DONE]\n\n")), text
 
-            def counting(switch: str):
+            def instrument(switch: str):
                 subprocess.run(["callgrind_control", "-i", switch, str(server.pid)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
             for _ in range(5):
                 call()
-            counting("on")
+            instrument("on")
             for _ in range(CALLS):
                 call()
-            counting("off")
+            instrument("off")
             client.close()
             server.terminate()
             server.wait(60)
@@ -100,22 +101,22 @@ def count(program: str, base: str, stream: bool) -> int:
 
 def main() -> int:
     if not shutil.which("valgrind"):
-        print("valgrind is needed")
+        print("valgrind is not installed")
         return 2
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     program = os.path.abspath(sys.argv[1])
-    counted = {"whole answer": count(program, base, False), f"stream of {EVENTS} events": count(program, base, True)}
+    counted = {"non-streaming response": count(program, base, False), f"stream of {EVENTS} events": count(program, base, True)}
     if "--update" in sys.argv:
         BASELINE.write_text(json.dumps(counted, indent=2) + "\n")
-    baseline, wrong = json.loads(BASELINE.read_text()), False
+    baseline, regression = json.loads(BASELINE.read_text()), False
     for name, instructions in counted.items():
         change = instructions / baseline[name] - 1
-        verdict = "ok" if abs(change) <= TOLERANCE else "MORE THAN IT WAS" if change > 0 else "less than it was: --update writes it down"
-        wrong |= change > TOLERANCE
+        verdict = "ok" if abs(change) <= TOLERANCE else "REGRESSION" if change > 0 else "improved: --update stores the new count"
+        regression |= change > TOLERANCE
         print(f"  {name}: {instructions:,} instructions, {change:+.1%} ({verdict})")
-    return int(wrong)
+    return int(regression)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-//! What one second of 1920x1080 video costs offline.
+//! Benchmark of the built-in video engine: one second of 1920x1080.
 //!
 //! `cargo bench --bench video`
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run shall stop")]
+#![expect(clippy::unwrap_used, reason = "a failure stops the benchmark")]
 
 use divan::Bencher;
 use offline_image::{ImageRequest, Quality, paint};
@@ -12,9 +12,9 @@ fn main() {
     divan::main();
 }
 
-struct Unwatched;
+struct NoProgress;
 
-impl Observer for Unwatched {
+impl Observer for NoProgress {
     fn frames(&self, _done: u32, _total: u32) {}
 
     fn cancelled(&self) -> bool {
@@ -42,5 +42,5 @@ fn one_second_of_full_hd(bencher: Bencher<'_, '_>) {
         fps: FrameRate::Fps30,
         seed: 1,
     };
-    bencher.bench_local(|| render(&shot, &Unwatched).unwrap());
+    bencher.bench_local(|| render(&shot, &NoProgress).unwrap());
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A conversation, whole and then streamed.
+# A chat completion, non-streaming and streaming.
 set -euo pipefail
 url=${OPENAI_BASE_URL:-http://127.0.0.1:8000/v1}
 

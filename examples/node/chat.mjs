@@ -1,4 +1,4 @@
-// A conversation with the official SDK, whole and streamed. npm install openai
+// A chat completion with OpenAI's SDK, non-streaming and streaming. npm install openai
 
 import OpenAI from "openai";
 
@@ -9,8 +9,8 @@ const client = new OpenAI({
 const model = "qwen3-next-80b-a3b-instruct";
 const messages = [{ role: "user", content: "What is AI?" }];
 
-const answer = await client.chat.completions.create({ model, messages });
-console.log(answer.choices[0].message.content);
+const response = await client.chat.completions.create({ model, messages });
+console.log(response.choices[0].message.content);
 
 const stream = await client.chat.completions.create({ model, messages, stream: true });
 for await (const chunk of stream) process.stdout.write(chunk.choices[0].delta.content ?? "");

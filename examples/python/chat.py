@@ -1,4 +1,4 @@
-"""A conversation with the official SDK: whole, streamed, with a tool. pip install openai"""
+"""A chat completion with OpenAI's SDK: non-streaming, streaming, and with a tool call. pip install openai"""
 
 import json
 import os
@@ -12,8 +12,8 @@ client = openai.OpenAI(
 model = "qwen3-next-80b-a3b-instruct"
 messages = [{"role": "user", "content": "What is the weather in Paris?"}]
 
-answer = client.chat.completions.create(model=model, messages=messages)
-print(answer.choices[0].message.content)
+response = client.chat.completions.create(model=model, messages=messages)
+print(response.choices[0].message.content)
 
 for chunk in client.chat.completions.create(model=model, messages=messages, stream=True):
     print(chunk.choices[0].delta.content or "", end="", flush=True)
@@ -29,9 +29,9 @@ tools = [
         },
     }
 ]
-answer = client.chat.completions.create(model=model, messages=messages, tools=tools, tool_choice="required")
-call = answer.choices[0].message.tool_calls[0]
+response = client.chat.completions.create(model=model, messages=messages, tools=tools, tool_choice="required")
+call = response.choices[0].message.tool_calls[0]
 print(call.function.name, json.loads(call.function.arguments))
 
-messages += [answer.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "21 degrees, sunny"}]
+messages += [response.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "21 degrees, sunny"}]
 print(client.chat.completions.create(model=model, messages=messages, tools=tools).choices[0].message.content)

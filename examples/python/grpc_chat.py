@@ -1,4 +1,4 @@
-"""A conversation and a clip over gRPC, from the proto files alone. pip install grpcio-tools"""
+"""A chat completion and a video over gRPC, with code generated from the proto files. pip install grpcio-tools"""
 
 import os
 import pathlib
@@ -20,20 +20,20 @@ from triptych.v1 import chat_pb2, chat_pb2_grpc, video_pb2, video_pb2_grpc  # no
 
 channel = grpc.insecure_channel(os.environ.get("GRPC_ADDRESS", "127.0.0.1:50051"))
 chat = chat_pb2_grpc.ChatServiceStub(channel)
-conversation = chat_pb2.ChatRequest(messages=[chat_pb2.ChatMessage(role="user", text="What is AI?")])
+chat_request = chat_pb2.ChatRequest(messages=[chat_pb2.ChatMessage(role="user", text="What is AI?")])
 
-reply = chat.CreateChat(chat_pb2.CreateChatRequest(chat=conversation), timeout=60)
-print(reply.choices[0].message.text)
+response = chat.CreateChat(chat_pb2.CreateChatRequest(chat=chat_request), timeout=60)
+print(response.choices[0].message.text)
 
-for piece in chat.StreamChat(chat_pb2.StreamChatRequest(chat=conversation), timeout=60):
-    for choice in piece.choices:
+for chunk in chat.StreamChat(chat_pb2.StreamChatRequest(chat=chat_request), timeout=60):
+    for choice in chunk.choices:
         print(choice.delta.content, end="", flush=True)
 print()
 
 videos = video_pb2_grpc.VideoServiceStub(channel)
-asked = video_pb2.CreateVideoRequest(prompt="Waves at night", size="640x360", duration_seconds=2)
-created = videos.CreateVideo(asked, timeout=60).video
-# The stream ends with the job.
+request = video_pb2.CreateVideoRequest(prompt="Waves at night", size="640x360", duration_seconds=2)
+created = videos.CreateVideo(request, timeout=60).video
+# The stream ends when the job does.
 for snapshot in videos.WatchVideo(video_pb2.WatchVideoRequest(id=created.id), timeout=600):
     video = snapshot.video
     print(video_pb2.Video.State.Name(video.state), f"{video.progress_percent} %")

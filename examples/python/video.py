@@ -1,4 +1,4 @@
-"""A clip with the official SDK, from words and from a picture. pip install openai"""
+"""A video with OpenAI's SDK, and a remix of it. pip install openai"""
 
 import os
 

@@ -1,12 +1,12 @@
-//! An event stream reads the same in one piece and torn anywhere, and never panics.
+//! Checks that an event stream gives the same events however it is split into packets.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use openai_dialect::sse::{Event, EventReader};
 
-/// All events of a stream that arrives in packets of this many bytes, up to the failure that ends it.
+/// Returns the events of a stream that arrives in packets of this many bytes, up to the first error.
 fn events(stream: &[u8], packet: usize) -> Vec<Result<Vec<u8>, Vec<u8>>> {
-    let own = |event: Event<'_>| match event {
+    let copy = |event: Event<'_>| match event {
         Event::Data(data) => Ok(data.to_vec()),
         Event::Error(error) => Err(error.to_vec()),
     };
@@ -15,19 +15,19 @@ fn events(stream: &[u8], packet: usize) -> Vec<Result<Vec<u8>, Vec<u8>>> {
         reader.push(packet);
         loop {
             match reader.next_event() {
-                Ok(Some(event)) => events.push(own(event)),
+                Ok(Some(event)) => events.push(copy(event)),
                 Ok(None) => break,
                 Err(_) => return events,
             }
         }
     }
     if let Ok(Some(event)) = reader.finish() {
-        events.push(own(event));
+        events.push(copy(event));
     }
     events
 }
 
-// The first byte says how long the packets are.
+// The first byte of the input is the length of the packets.
 fuzz_target!(|input: &[u8]| {
     let Some((size, stream)) = input.split_first() else { return };
     let whole = events(stream, stream.len().max(1));

@@ -1,11 +1,11 @@
-//! The pieces of a stream are read and written as they are one by one, whatever was remembered of those before.
+//! Checks that chunks read and written as a stream give the same result as each chunk alone.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use openai_dialect::chat::{ChunkEvent, ChunkReader, ChunkWriter, read_chunk, write_chunk};
 use triptych_proto::chat_stream::{DeltaDecoder, DeltaEncoder};
 
-// One piece a line.
+// Each line of the input is one chunk.
 fuzz_target!(|pieces: &[u8]| {
     let (mut reader, mut unfold, mut fold) = (ChunkReader::default(), DeltaDecoder::default(), DeltaEncoder::default());
     let (mut writer, mut other_writer) = (ChunkWriter::new(false), ChunkWriter::new(false));

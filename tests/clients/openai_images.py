@@ -1,9 +1,8 @@
-"""OpenAI's own client reads the answers that the tests' scripted images upstream plays, first from a server that plays
-them here, then from Triptych connected to that server.
+"""Reads the openai image fixtures with OpenAI's official client, directly and through Triptych.
 
     openai_images.py PATH_OF_TRIPTYCH
 
-The name of a model is the name of the answer: tests/fixtures/image/openai holds them.
+The name of a model is the name of a fixture in tests/fixtures/image/openai.
 """
 
 import base64
@@ -33,14 +32,14 @@ from PIL import Image
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/image/openai"
 NAMES = sorted(path.name for path in FIXTURES.iterdir() if path.name != "README.md")
-SLOW = 2.0  # seconds that the model "slow" takes
+SLOW = 2.0  # seconds before the model "slow" responds
 
 
-class Playing(BaseHTTPRequestHandler):
-    """Answers a request with what its model names."""
+class FakeUpstream(BaseHTTPRequestHandler):
+    """Responds with the fixture that the model names."""
 
     protocol_version = "HTTP/1.1"
-    seen = []
+    received = []
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -48,26 +47,26 @@ class Playing(BaseHTTPRequestHandler):
         if kind.startswith("multipart/"):
             form = BytesParser().parsebytes(f"content-type: {kind}\r\n\r\n".encode() + body)
             parts = [(part.get_param("name", header="content-disposition"), part) for part in form.get_payload()]
-            asked = {name: part.get_payload(decode=True).decode() for name, part in parts if not part.get_filename()}
-            asked["files"] = [name for name, part in parts if part.get_filename()]
+            request = {name: part.get_payload(decode=True).decode() for name, part in parts if not part.get_filename()}
+            request["files"] = [name for name, part in parts if part.get_filename()]
         else:
-            asked = json.loads(body)
-        type(self).seen.append(asked)
-        name = asked["model"]
+            request = json.loads(body)
+        type(self).received.append(request)
+        name = request["model"]
         if name == "slow":
             time.sleep(SLOW)
             name = "gpt-image.json"
-        # `rate.429.json`: the status stands before the ending.
+        # The status is in the name, such as `rate.429.json`.
         status = int(parts[-2]) if len(parts := name.split(".")) > 2 and parts[-2].isdigit() else 200
-        here = f"http://{self.headers['host']}"
-        self.answer(status, (FIXTURES / name).read_bytes().replace(b"UPSTREAM", here.encode()), name.endswith(".sse"))
+        url = f"http://{self.headers['host']}"
+        self.send(status, (FIXTURES / name).read_bytes().replace(b"UPSTREAM", url.encode()), name.endswith(".sse"))
 
     def do_GET(self):
         out = io.BytesIO()
         Image.radial_gradient("L").resize((256, 256)).convert("RGB").save(out, "PNG")
-        self.answer(200, out.getvalue(), False)
+        self.send(200, out.getvalue(), False)
 
-    def answer(self, status, body, stream):
+    def send(self, status, body, stream):
         self.send_response(status)
         self.send_header("content-type", "text/event-stream" if stream else "application/json")
         self.send_header("content-length", str(len(body)))
@@ -79,8 +78,8 @@ class Playing(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def triptych(program, upstream):
-    """Triptych, on a free port, with the playing server as its images upstream."""
+def start_triptych(program, upstream):
+    """Starts Triptych on free ports with the fake upstream for images. Yields its REST base URL."""
     with tempfile.TemporaryDirectory() as directory:
         settings = {
             "PATH": os.environ["PATH"],
@@ -103,118 +102,118 @@ def triptych(program, upstream):
             process.wait(30)
 
 
-def png(size=(96, 64)):
+def sample_png(size=(96, 64)):
     out = io.BytesIO()
     Image.new("RGBA", size, (200, 60, 20, 0)).save(out, "PNG")
     return "upload.png", out.getvalue(), "image/png"
 
 
-def sized(data):
-    picture = Image.open(io.BytesIO(base64.b64decode(data)))
-    picture.load()
-    return picture.size
+def size_of(data):
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    image.load()
+    return image.size
 
 
-def strictly(kind, answer):
-    """That the answer has every member that the client's types promise, in the types they promise."""
-    kind.model_validate(answer.to_dict(), strict=True)
-    return answer
+def check_types(kind, response):
+    """Asserts that the response has every member of the SDK's type, and in its type."""
+    kind.model_validate(response.to_dict(), strict=True)
+    return response
 
 
-def refusals(client, expected):
+def check_failures(client, expected):
     for name, (error, code) in expected.items():
         try:
             client.images.generate(model=name, prompt="x")
         except openai.APIStatusError as raised:
             assert type(raised) is error and raised.code == code, f"{name}: {raised!r}"
         else:
-            raise AssertionError(f"{name} was no failure")
+            raise AssertionError(f"{name} raised no error")
 
 
-def direct(base):
-    """The fixtures as the client reads them, nothing in between."""
+def check_client(base):
+    """Reads the fixtures with the client."""
     client = openai.OpenAI(base_url=f"{base}/v1", api_key="k", max_retries=0)
     for name, count in [("gpt-image.json", 1), ("gpt-image-two.json", 2), ("dall-e-3.json", 1), ("one-failed.json", 2)]:
-        made = strictly(ImagesResponse, client.images.generate(model=name, prompt="x"))
-        assert len(made.data) == count and max(sized(made.data[0].b64_json)) >= 1024, name
-    made = client.images.generate(model="gpt-image.json", prompt="x")
-    assert made.usage.total_tokens == 1084 and made.usage.input_tokens_details.text_tokens == 28, made.usage
+        response = check_types(ImagesResponse, client.images.generate(model=name, prompt="x"))
+        assert len(response.data) == count and max(size_of(response.data[0].b64_json)) >= 1024, name
+    response = client.images.generate(model="gpt-image.json", prompt="x")
+    assert response.usage.total_tokens == 1084 and response.usage.input_tokens_details.text_tokens == 28, response.usage
     assert client.images.generate(model="dall-e-2-link.json", prompt="x").data[0].url.startswith(base)
-    edited = client.images.edit(model="gpt-image-edit.json", image=[png(), png()], mask=png(), prompt="x")
-    assert strictly(ImagesResponse, edited).usage.input_tokens_details.image_tokens == 323
-    assert Playing.seen[-1]["files"] == ["image[]", "image[]", "mask"], Playing.seen[-1]
+    edited = client.images.edit(model="gpt-image-edit.json", image=[sample_png(), sample_png()], mask=sample_png(), prompt="x")
+    assert check_types(ImagesResponse, edited).usage.input_tokens_details.image_tokens == 323
+    assert FakeUpstream.received[-1]["files"] == ["image[]", "image[]", "mask"], FakeUpstream.received[-1]
     events = list(client.images.generate(model="stream.sse", prompt="x", stream=True, partial_images=2))
     for event, kind in zip(events, [ImageGenPartialImageEvent] * 2 + [ImageGenCompletedEvent], strict=True):
-        assert type(strictly(kind, event)) is kind, event
-    events = list(client.images.edit(model="edit-stream.sse", image=png(), prompt="x", stream=True))
+        assert type(check_types(kind, event)) is kind, event
+    events = list(client.images.edit(model="edit-stream.sse", image=sample_png(), prompt="x", stream=True))
     for event, kind in zip(events, [ImageEditPartialImageEvent, ImageEditCompletedEvent], strict=True):
-        assert type(strictly(kind, event)) is kind, event
+        assert type(check_types(kind, event)) is kind, event
     try:
         list(client.images.generate(model="stream-error.sse", prompt="x", stream=True))
-        raise AssertionError("the stream was no failure")
+        raise AssertionError("the stream raised no error")
     except openai.APIError as raised:
         assert raised.code == "moderation_blocked", raised
-    refusals(client, {
+    check_failures(client, {
         "moderation.400.json": (openai.BadRequestError, "moderation_blocked"),
         "content-policy.400.json": (openai.BadRequestError, "content_policy_violation"),
         "size.400.json": (openai.BadRequestError, "invalid_value"),
         "billing.400.json": (openai.BadRequestError, "billing_hard_limit_reached"),
-        "key.401.json": (openai.AuthenticationError, "invalid_api_key"),
+        "invalid-key.401.json": (openai.AuthenticationError, "invalid_api_key"),
         "organization.403.json": (openai.PermissionDeniedError, None),
         "model.404.json": (openai.NotFoundError, "model_not_found"),
         "rate.429.json": (openai.RateLimitError, "rate_limit_exceeded"),
         "quota.429.json": (openai.RateLimitError, "insufficient_quota"),
-        "broken.500.json": (openai.InternalServerError, None),
+        "internal-error.500.json": (openai.InternalServerError, None),
         "overloaded.503.json": (openai.InternalServerError, None),
     })
-    print(f"  ok   the client reads what the upstream plays ({len(Playing.seen)} answers)")
+    print(f"  ok   the client reads the fixtures ({len(FakeUpstream.received)} responses)")
 
 
-def through(base):
-    """The same, with Triptych in between: exact sizes, one table of errors, nothing paid twice."""
+def check_triptych(base):
+    """Reads the fixtures through Triptych: exact sizes, its error codes, no duplicate requests upstream."""
     client = openai.OpenAI(base_url=base, api_key="k", max_retries=0, timeout=120)
     for name in ["gpt-image.json", "dall-e-2-link.json", "compatible-jpeg.json"]:
-        made = strictly(ImagesResponse, client.images.generate(model=name, prompt="x", size="320x200", response_format="b64_json"))
-        assert sized(made.data[0].b64_json) == (320, 200), name
-    made = client.images.generate(model="gpt-image-two.json", prompt="x", n=2, size="1024x1024")
-    assert len(made.data) == 2 and made.usage.total_tokens == 1084, made
-    with urllib.request.urlopen(made.data[0].url) as answer:
-        assert Image.open(answer).size == (1024, 1024)
-    some = client.images.generate(model="one-failed.json", prompt="x", n=2, size="64x64")
-    assert len(some.data) == 1 and some.failures == [{"index": 1, "code": "content_policy_violation", "message": "withheld"}], some
-    edited = client.images.edit(model="gpt-image-edit.json", image=[png(), png()], mask=png(), prompt="x", size="100x150")
+        response = check_types(ImagesResponse, client.images.generate(model=name, prompt="x", size="320x200", response_format="b64_json"))
+        assert size_of(response.data[0].b64_json) == (320, 200), name
+    response = client.images.generate(model="gpt-image-two.json", prompt="x", n=2, size="1024x1024")
+    assert len(response.data) == 2 and response.usage.total_tokens == 1084, response
+    with urllib.request.urlopen(response.data[0].url) as download:
+        assert Image.open(download).size == (1024, 1024)
+    response = client.images.generate(model="one-failed.json", prompt="x", n=2, size="64x64")
+    assert len(response.data) == 1 and response.failures == [{"index": 1, "code": "content_policy_violation", "message": "withheld"}], response
+    edited = client.images.edit(model="gpt-image-edit.json", image=[sample_png(), sample_png()], mask=sample_png(), prompt="x", size="100x150")
     assert edited.usage.input_tokens_details.image_tokens == 323
-    assert Playing.seen[-1]["files"] == ["image[]", "image[]", "mask"], Playing.seen[-1]
+    assert FakeUpstream.received[-1]["files"] == ["image[]", "image[]", "mask"], FakeUpstream.received[-1]
     events = list(client.images.generate(model="stream.sse", prompt="x", size="320x200", stream=True, partial_images=2))
     for event, kind in zip(events, [ImageGenPartialImageEvent] * 2 + [ImageGenCompletedEvent], strict=True):
-        assert type(event) is kind and sized(event.b64_json) == (320, 200), event
-    refusals(client, {
+        assert type(event) is kind and size_of(event.b64_json) == (320, 200), event
+    check_failures(client, {
         "moderation.400.json": (openai.BadRequestError, "content_policy_violation"),
         "size.400.json": (openai.BadRequestError, "upstream_refused"),
-        "key.401.json": (openai.InternalServerError, "provider_credentials"),
+        "invalid-key.401.json": (openai.InternalServerError, "provider_credentials"),
         "rate.429.json": (openai.RateLimitError, "rate_limit_exceeded"),
-        "broken.500.json": (openai.InternalServerError, "upstream_unavailable"),
-        "page.json": (openai.InternalServerError, "upstream_unreadable"),
+        "internal-error.500.json": (openai.InternalServerError, "upstream_unavailable"),
+        "html-page.json": (openai.InternalServerError, "upstream_unreadable"),
     })
-    print("  ok   the client reads what Triptych makes of it")
-    asked = len(Playing.seen)
-    impatient = openai.OpenAI(base_url=base, api_key="k", max_retries=4, timeout=0.75 * SLOW)
-    assert sized(impatient.images.generate(model="slow", prompt="x", size="64x64", response_format="b64_json").data[0].b64_json) == (64, 64)
-    assert len(Playing.seen) == asked + 1, "the client's silent retries were paid again"
-    keyed = [impatient.images.generate(model="slow", prompt="y", extra_headers={"idempotency-key": "k-1"}) for _ in range(2)]
-    assert keyed[0] == keyed[1] and len(Playing.seen) == asked + 2
+    print("  ok   the client reads the fixtures through Triptych")
+    requests = len(FakeUpstream.received)
+    retrying = openai.OpenAI(base_url=base, api_key="k", max_retries=4, timeout=0.75 * SLOW)
+    assert size_of(retrying.images.generate(model="slow", prompt="x", size="64x64", response_format="b64_json").data[0].b64_json) == (64, 64)
+    assert len(FakeUpstream.received) == requests + 1, "the client's automatic retries reached the upstream"
+    keyed = [retrying.images.generate(model="slow", prompt="y", extra_headers={"idempotency-key": "k-1"}) for _ in range(2)]
+    assert keyed[0] == keyed[1] and len(FakeUpstream.received) == requests + 2
     try:
-        impatient.images.generate(model="slow", prompt="z", extra_headers={"idempotency-key": "k-1"})
-        raise AssertionError("another request under the same key was no conflict")
+        retrying.images.generate(model="slow", prompt="z", extra_headers={"idempotency-key": "k-1"})
+        raise AssertionError("another request with the same key raised no error")
     except openai.ConflictError as raised:
         assert raised.code == "idempotency_conflict" and raised.response.headers["x-should-retry"] == "false"
-    print("  ok   what the client asks for again is made once")
+    print("  ok   retries and reused keys reach the upstream once")
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Playing)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeUpstream)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     upstream = f"http://127.0.0.1:{server.server_port}"
-    direct(upstream)
-    with triptych(sys.argv[1], upstream) as rest:
-        through(rest)
+    check_client(upstream)
+    with start_triptych(sys.argv[1], upstream) as rest:
+        check_triptych(rest)

@@ -1,8 +1,8 @@
-"""Chat through Triptych, really answered by a llama.cpp server: whole, streamed, counted, stopped, cut off, hung up on, crowded.
+"""Chat completions of a llama.cpp server through Triptych: streaming, usage, stop sequences, limits, disconnects, load.
 
     real_llm.py PATH_OF_TRIPTYCH MODEL_FILE
 
-Starts both servers itself, on free ports, and stops them again.
+Starts both servers on free ports.
 """
 
 import os
@@ -35,13 +35,13 @@ def running(command: list[str], ready: str, **options):
         deadline = time.monotonic() + 120
         while True:
             try:
-                with urllib.request.urlopen(ready, timeout=5) as answer:
-                    if answer.status == 200:
+                with urllib.request.urlopen(ready, timeout=5) as response:
+                    if response.status == 200:
                         break
             except OSError:
                 pass
             assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
-            assert time.monotonic() < deadline, f"{ready} did not answer within two minutes"
+            assert time.monotonic() < deadline, f"{ready} did not response within two minutes"
             time.sleep(0.2)
         yield process
     finally:
@@ -50,18 +50,18 @@ def running(command: list[str], ready: str, **options):
 
 
 def busy_slots(llama: str) -> int:
-    """How many answers the LLM server is working on."""
-    with urllib.request.urlopen(f"{llama}/metrics", timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
+    """Returns the number of requests that the LLM server is processing."""
+    with urllib.request.urlopen(f"{llama}/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
     return int(float(next(line.split()[1] for line in lines if line.startswith("llamacpp:requests_processing "))))
 
 
-def answers(client: OpenAI, llama: str) -> None:
-    whole = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=2, temperature=0)
-    assert whole.choices[0].message.content.strip().startswith("Paris"), whole
-    assert whole.model == MODEL and whole.choices[0].finish_reason == "length", whole
-    assert whole.usage.completion_tokens == 2 and whole.usage.prompt_tokens > 5, whole.usage
-    print("whole:", whole.choices[0].message.content.strip(), whole.usage.total_tokens, "tokens")
+def check_responses(client: OpenAI, llama: str) -> None:
+    completion = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=2, temperature=0)
+    assert completion.choices[0].message.content.strip().startswith("Paris"), completion
+    assert completion.model == MODEL and completion.choices[0].finish_reason == "length", completion
+    assert completion.usage.completion_tokens == 2 and completion.usage.prompt_tokens > 5, completion.usage
+    print("non-streaming:", completion.choices[0].message.content.strip(), completion.usage.total_tokens, "tokens")
 
     stream = client.chat.completions.create(
         model=MODEL, messages=QUESTION, max_tokens=6, temperature=0, stream=True, stream_options={"include_usage": True}
@@ -71,13 +71,13 @@ def answers(client: OpenAI, llama: str) -> None:
     assert text.strip().startswith("Paris"), text
     assert len({chunk.id for chunk in chunks}) == 1 and {chunk.model for chunk in chunks} == {MODEL}
     assert chunks[-1].usage.completion_tokens == 6 and not chunks[-1].choices
-    print("streamed:", repr(text), "in", len(chunks), "pieces")
+    print("streamed:", repr(text), "in", len(chunks), "chunks")
 
     stopped = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=50, temperature=0, stop=["\n"])
     assert stopped.choices[0].finish_reason == "stop" and "\n" not in stopped.choices[0].message.content, stopped
     print("stopped:", repr(stopped.choices[0].message.content))
 
-    # A member that only this upstream knows goes there untouched, and its answer comes back with members of its own.
+    # Members of the llama.cpp API are forwarded unchanged in both directions.
     vendor = client.chat.completions.create(
         model=MODEL, messages=QUESTION, max_tokens=1, extra_body={"n_probs": 2, "top_k": 1, "cache_prompt": False}
     )
@@ -86,24 +86,24 @@ def answers(client: OpenAI, llama: str) -> None:
 
     try:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "long " * 20000}])
-        raise AssertionError("a prompt beyond the context was answered")
+        raise AssertionError("a prompt longer than the context was accepted")
     except BadRequestError as error:
         assert "context" in error.message, error
-        print("refused:", error.message[:80])
+        print("rejected:", error.message[:80])
 
     stream = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=3000, stream=True)
     next(iter(stream))
     assert busy_slots(llama) == 1
     stream.close()
-    began = time.monotonic()
+    start = time.monotonic()
     while busy_slots(llama) > 0:
-        assert time.monotonic() - began < 10, "the LLM server still works for a caller who has left"
+        assert time.monotonic() - start < 10, "the LLM server still processes a request whose client has disconnected"
         time.sleep(0.05)
-    print(f"hung up: the slot was free after {time.monotonic() - began:.2f} s")
+    print(f"disconnected: the slot was free after {time.monotonic() - start:.2f} s")
 
 
 def under_load(client: OpenAI, llama: str, triptych: int) -> None:
-    """Many callers, half of whom hang up within their answer: their slots come free, and nothing of them stays."""
+    """Sends many calls, half of which disconnect within the response. Their slots must become free, and memory must not grow."""
 
     def memory() -> int:
         status = Path(f"/proc/{triptych}/status").read_text()
@@ -117,18 +117,18 @@ def under_load(client: OpenAI, llama: str, triptych: int) -> None:
             return 0
         return len(list(stream))
 
-    with ThreadPoolExecutor(16) as callers:
-        list(callers.map(call, range(16)))
+    with ThreadPoolExecutor(16) as clients:
+        list(clients.map(call, range(16)))
         warm = memory()
-        pieces = [count for count in callers.map(call, range(64)) if count]
-    assert len(pieces) == 32 and min(pieces) > 1, pieces
-    began = time.monotonic()
+        chunk_counts = [count for count in clients.map(call, range(64)) if count]
+    assert len(chunk_counts) == 32 and min(chunk_counts) > 1, chunk_counts
+    start = time.monotonic()
     while busy_slots(llama) > 0:
-        assert time.monotonic() - began < 10, "the LLM server still works for callers who have left"
+        assert time.monotonic() - start < 10, "the LLM server still processes requests whose clients have disconnected"
         time.sleep(0.05)
     after = memory()
     assert after < warm + 4096, f"memory grew from {warm} to {after} KiB"
-    print(f"under load: 32 answered, 32 hung up, all slots free after {time.monotonic() - began:.2f} s, memory {warm} -> {after} KiB")
+    print(f"under load: 32 completed, 32 disconnected, all slots free after {time.monotonic() - start:.2f} s, memory {warm} -> {after} KiB")
 
 
 def main() -> None:
@@ -152,7 +152,7 @@ def main() -> None:
         ) as server,
     ):
         client = OpenAI(base_url=f"http://127.0.0.1:{rest}/v1", api_key="none", max_retries=0)
-        answers(client, llama)
+        check_responses(client, llama)
         under_load(client, llama, server.pid)
     print("7 passed, 0 failed")
 

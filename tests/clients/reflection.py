@@ -1,11 +1,11 @@
-"""A client that knows nothing but the address: it learns the services from the server and calls all of them."""
+"""Calls every service through gRPC reflection alone, without the proto files."""
 
 import io
 import socket
 import threading
 
 import grpc
-from checks import GRPC, clip, main, picture
+from common import GRPC, check_image, check_video, run_tests
 from google.protobuf import descriptor_pool, message_factory
 from google.rpc import error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection_pb2
@@ -17,20 +17,20 @@ pool = descriptor_pool.DescriptorPool(database)
 
 
 def call(method, members=None, timeout=120, metadata=None, serialized=None, via=None):
-    """Calls `triptych.v1.<service>/<method>` with a request built from the server's own description of it."""
+    """Calls `<package>.<service>/<method>` with a request built from the server's descriptors."""
     service, name = method.split("/")
-    described = pool.FindServiceByName(service).FindMethodByName(name)
-    request = message_factory.GetMessageClass(described.input_type)
-    answer = message_factory.GetMessageClass(described.output_type)
+    descriptor = pool.FindServiceByName(service).FindMethodByName(name)
+    request = message_factory.GetMessageClass(descriptor.input_type)
+    response = message_factory.GetMessageClass(descriptor.output_type)
     via = via or channel
-    kind = via.unary_stream if described.server_streaming else via.unary_unary
-    stub = kind(f"/{service}/{name}", request_serializer=lambda bytes_: bytes_, response_deserializer=answer.FromString)
+    kind = via.unary_stream if descriptor.server_streaming else via.unary_unary
+    stub = kind(f"/{service}/{name}", request_serializer=lambda bytes_: bytes_, response_deserializer=response.FromString)
     body = serialized if serialized is not None else request(**(members or {})).SerializeToString()
     return stub(body, timeout=timeout, metadata=metadata)
 
 
-def counting():
-    """A port that leads to the server, and how many bytes the server has sent through it."""
+def counting_proxy():
+    """Starts a TCP proxy to the server. Returns its address, and a list with the number of bytes that the server has sent."""
     listener, sent = socket.create_server(("127.0.0.1", 0)), [0]
 
     def pump(source, sink, count):
@@ -39,24 +39,24 @@ def counting():
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
 
-    def lead():
+    def accept():
         while True:
-            near = listener.accept()[0]
+            client_side = listener.accept()[0]
             host, port = GRPC.rsplit(":", 1)
-            far = socket.create_connection((host, int(port)))
-            for ends in ((near, far, 0), (far, near, 1)):
+            server_side = socket.create_connection((host, int(port)))
+            for ends in ((client_side, server_side, 0), (server_side, client_side, 1)):
                 threading.Thread(target=pump, args=ends, daemon=True).start()
 
-    threading.Thread(target=lead, daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
     return f"127.0.0.1:{listener.getsockname()[1]}", sent
 
 
-def ours(name, members=None, **more):
+def call_triptych(name, members=None, **more):
     return call(f"triptych.v1.{name}", members, **more)
 
 
 def details_of(error):
-    """The rich status of a failed call, by type name."""
+    """Returns the details of a failed call by type name."""
     raw = dict(error.trailing_metadata())["grpc-status-details-bin"]
     found = {}
     for detail in status_pb2.Status.FromString(raw).details:
@@ -65,10 +65,10 @@ def details_of(error):
     return found
 
 
-def refused(code, work, reason=None, field=None):
+def assert_fails(code, work, reason=None, field=None):
     try:
-        answer = work()
-        list(answer) if hasattr(answer, "__iter__") else answer
+        response = work()
+        list(response) if hasattr(response, "__iter__") else response
     except grpc.RpcError as error:
         assert error.code() == code, f"{error.code()}: {error.details()}"
         details = details_of(error)
@@ -78,13 +78,13 @@ def refused(code, work, reason=None, field=None):
             fields = [violation.field for violation in details["BadRequest"].field_violations]
             assert fields == [field], fields
         return details
-    raise AssertionError(f"not refused with {code}")
+    raise AssertionError(f"the call did not fail with {code}")
 
 
 CHAT = {"messages": [{"role": "user", "text": "Hello"}]}
 
 
-def the_services_are_listed_by_both_generations_of_reflection():
+def test_services_are_listed_by_reflection_v1_and_v1alpha():
     services = set(database.get_services())
     for name in ("ChatService", "ImageService", "VideoService", "ModelService", "MediaService"):
         assert f"triptych.v1.{name}" in services, services
@@ -94,138 +94,138 @@ def the_services_are_listed_by_both_generations_of_reflection():
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
     )
-    (answer,) = newer(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
-    # Each generation names itself besides what both describe.
-    newer_services = {service.name for service in answer.list_services_response.service}
+    (response,) = newer(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+    # Each version lists itself only.
+    newer_services = {service.name for service in response.list_services_response.service}
     assert {name for name in newer_services ^ services} <= {"grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
 
 
-def every_service_says_it_is_healthy():
+def test_every_service_is_healthy():
     for service in ["", *(name for name in database.get_services() if name.startswith("triptych."))]:
         assert call("grpc.health.v1.Health/Check", {"service": service}).status == 1, service
 
 
-def models_of_all_panels_are_listed():
-    models = ours("ModelService/ListModels").models
+def test_models_of_all_modalities_are_listed():
+    models = call_triptych("ModelService/ListModels").models
     assert {model.modality for model in models} == {1, 2, 3}
     for model in models:
-        assert ours("ModelService/GetModel", {"id": model.id}).model == model
-    assert {model.modality for model in ours("ModelService/ListModels", {"modality": 2}).models} == {2}
+        assert call_triptych("ModelService/GetModel", {"id": model.id}).model == model
+    assert {model.modality for model in call_triptych("ModelService/ListModels", {"modality": 2}).models} == {2}
 
 
-def a_chat_is_answered_whole_and_in_pieces():
-    whole = ours("ChatService/CreateChat", {"chat": {**CHAT, "seed": 1}})
-    assert whole.choices[0].message.text and whole.usage.total_tokens > 0
-    pieces = list(ours("ChatService/StreamChat", {"chat": {**CHAT, "seed": 1}, "stream_options": {"include_usage": True}}))
-    text = "".join(choice.delta.content for piece in pieces for choice in piece.choices)
-    assert text == whole.choices[0].message.text
-    assert pieces[-1].usage == whole.usage and not pieces[-1].choices
+def test_unary_and_streamed_chat_have_the_same_text():
+    unary = call_triptych("ChatService/CreateChat", {"chat": {**CHAT, "seed": 1}})
+    assert unary.choices[0].message.text and unary.usage.total_tokens > 0
+    chunks = list(call_triptych("ChatService/StreamChat", {"chat": {**CHAT, "seed": 1}, "stream_options": {"include_usage": True}}))
+    text = "".join(choice.delta.content for chunk in chunks for choice in chunk.choices)
+    assert text == unary.choices[0].message.text
+    assert chunks[-1].usage == unary.usage and not chunks[-1].choices
 
 
-def an_answer_carries_the_request_id():
-    stub = ours("ModelService/ListModels", metadata=[("x-request-id", "mine-2")])
+def test_response_has_the_request_id():
+    stub = call_triptych("ModelService/ListModels", metadata=[("x-request-id", "mine-2")])
     assert stub.models
-    described = pool.FindServiceByName("triptych.v1.ModelService").FindMethodByName("ListModels")
-    answer = message_factory.GetMessageClass(described.output_type)
-    _, made = channel.unary_unary("/triptych.v1.ModelService/ListModels", response_deserializer=answer.FromString).with_call(b"", metadata=[("x-request-id", "mine-2")])
-    assert dict(made.initial_metadata())["x-request-id"] == "mine-2", made.initial_metadata()
+    descriptor = pool.FindServiceByName("triptych.v1.ModelService").FindMethodByName("ListModels")
+    response = message_factory.GetMessageClass(descriptor.output_type)
+    _, generated = channel.unary_unary("/triptych.v1.ModelService/ListModels", response_deserializer=response.FromString).with_call(b"", metadata=[("x-request-id", "mine-2")])
+    assert dict(generated.initial_metadata())["x-request-id"] == "mine-2", generated.initial_metadata()
 
 
-def pictures_come_as_bytes_as_links_and_as_previews():
-    made = ours("ImageService/GenerateImages", {"image": {"prompt": "A lighthouse", "size": "256x192", "delivery": 2}})
-    picture(made.pictures[0].data, (256, 192))
-    linked = ours("ImageService/GenerateImages", {"image": {"prompt": "A lighthouse", "size": "256x192", "delivery": 1}})
+def test_images_are_returned_as_bytes_media_keys_and_previews():
+    generated = call_triptych("ImageService/GenerateImages", {"image": {"prompt": "A lighthouse", "size": "256x192", "delivery": 2}})
+    check_image(generated.pictures[0].data, (256, 192))
+    linked = call_triptych("ImageService/GenerateImages", {"image": {"prompt": "A lighthouse", "size": "256x192", "delivery": 1}})
     key = linked.pictures[0].media_key
-    media = ours("MediaService/GetMedia", {"key": key}).media
-    parts = list(ours("MediaService/ReadMedia", {"key": key}))
+    media = call_triptych("MediaService/GetMedia", {"key": key}).media
+    parts = list(call_triptych("MediaService/ReadMedia", {"key": key}))
     data = b"".join(part.data for part in parts[1:])
     assert parts[0].media == media and len(data) == media.size_bytes
-    picture(data, (256, 192))
-    tail = b"".join(part.data for part in ours("MediaService/ReadMedia", {"key": key, "offset": 100, "length": 50}))
+    check_image(data, (256, 192))
+    tail = b"".join(part.data for part in call_triptych("MediaService/ReadMedia", {"key": key, "offset": 100, "length": 50}))
     assert tail == data[100:150]
-    events = list(ours("ImageService/StreamImages", {"image": {"prompt": "A harbour", "size": "256x256", "delivery": 2}, "partial_images": 2}))
+    events = list(call_triptych("ImageService/StreamImages", {"image": {"prompt": "A harbour", "size": "256x256", "delivery": 2}, "partial_images": 2}))
     assert [event.WhichOneof("event") for event in events] == ["preview", "preview", "finished"]
-    start = {"data": made.pictures[0].data}
-    edit = ours("ImageService/GenerateImages", {"image": {"prompt": "At night", "pictures": [start], "size": "256x192", "delivery": 2}})
-    picture(edit.pictures[0].data, (256, 192))
+    start = {"data": generated.pictures[0].data}
+    edit = call_triptych("ImageService/GenerateImages", {"image": {"prompt": "At night", "pictures": [start], "size": "256x192", "delivery": 2}})
+    check_image(edit.pictures[0].data, (256, 192))
 
 
-def a_clip_is_watched_to_its_end_downloaded_remixed_and_deleted():
-    asked = {"prompt": "Pan left", "size": "320x180", "duration_seconds": 1, "idempotency_key": "reflection-1"}
-    video = ours("VideoService/CreateVideo", asked).video
-    assert ours("VideoService/CreateVideo", asked).video.id == video.id, "one key, two jobs"
-    refused(grpc.StatusCode.ALREADY_EXISTS, lambda: ours("VideoService/CreateVideo", {**asked, "prompt": "Pan right"}), "IDEMPOTENCY_CONFLICT")
-    snapshots = [answer.video for answer in ours("VideoService/WatchVideo", {"id": video.id})]
+def test_video_is_watched_downloaded_remixed_and_deleted():
+    request_members = {"prompt": "Pan left", "size": "320x180", "duration_seconds": 1, "idempotency_key": "reflection-1"}
+    video = call_triptych("VideoService/CreateVideo", request_members).video
+    assert call_triptych("VideoService/CreateVideo", request_members).video.id == video.id, "one idempotency key created two jobs"
+    assert_fails(grpc.StatusCode.ALREADY_EXISTS, lambda: call_triptych("VideoService/CreateVideo", {**request_members, "prompt": "Pan right"}), "IDEMPOTENCY_CONFLICT")
+    snapshots = [response.video for response in call_triptych("VideoService/WatchVideo", {"id": video.id})]
     succeeded = type(video).DESCRIPTOR.enum_types_by_name["State"].values_by_name["STATE_SUCCEEDED"].number
     progress = [snapshot.progress_percent for snapshot in snapshots]
     assert snapshots[-1].state == succeeded and progress == sorted(progress) and progress[-1] == 100, snapshots
     assert len({snapshot.revision for snapshot in snapshots}) == len(snapshots)
 
-    parts = list(ours("VideoService/DownloadVideo", {"id": video.id}))
+    parts = list(call_triptych("VideoService/DownloadVideo", {"id": video.id}))
     data = b"".join(part.data for part in parts[1:])
     assert len(data) == parts[0].media.size_bytes and max(len(part.data) for part in parts) <= 256 << 10
-    clip(data, (320, 180), 1)
-    tail = b"".join(part.data for part in ours("VideoService/DownloadVideo", {"id": video.id, "offset": 1000}))
+    check_video(data, (320, 180), 1)
+    tail = b"".join(part.data for part in call_triptych("VideoService/DownloadVideo", {"id": video.id, "offset": 1000}))
     assert tail == data[1000:]
-    assert io.BytesIO(b"".join(part.data for part in ours("VideoService/DownloadVideo", {"id": video.id, "variant": "VIDEO_VARIANT_THUMBNAIL"}))).getbuffer().nbytes > 100
-    refused(grpc.StatusCode.OUT_OF_RANGE, lambda: ours("VideoService/DownloadVideo", {"id": video.id, "offset": len(data)}), "RANGE_NOT_SATISFIABLE")
+    assert io.BytesIO(b"".join(part.data for part in call_triptych("VideoService/DownloadVideo", {"id": video.id, "variant": "VIDEO_VARIANT_THUMBNAIL"}))).getbuffer().nbytes > 100
+    assert_fails(grpc.StatusCode.OUT_OF_RANGE, lambda: call_triptych("VideoService/DownloadVideo", {"id": video.id, "offset": len(data)}), "RANGE_NOT_SATISFIABLE")
 
-    remix = ours("VideoService/RemixVideo", {"id": video.id, "prompt": "Zoom in"}).video
+    remix = call_triptych("VideoService/RemixVideo", {"id": video.id, "prompt": "Zoom in"}).video
     assert remix.remixed_from_video_id == video.id
-    assert ours("VideoService/CancelVideo", {"id": remix.id}).video.id == remix.id
-    final = [answer.video for answer in ours("VideoService/WatchVideo", {"id": remix.id})][-1]
-    assert ours("VideoService/GetVideo", {"id": remix.id}).video == final
-    listed = [item.id for item in ours("VideoService/ListVideos", {"page_size": 2}).videos]
+    assert call_triptych("VideoService/CancelVideo", {"id": remix.id}).video.id == remix.id
+    final = [response.video for response in call_triptych("VideoService/WatchVideo", {"id": remix.id})][-1]
+    assert call_triptych("VideoService/GetVideo", {"id": remix.id}).video == final
+    listed = [item.id for item in call_triptych("VideoService/ListVideos", {"page_size": 2}).videos]
     assert listed == [remix.id, video.id], listed
-    ours("VideoService/DeleteVideo", {"id": video.id})
-    refused(grpc.StatusCode.NOT_FOUND, lambda: ours("VideoService/GetVideo", {"id": video.id}), "VIDEO_NOT_FOUND")
+    call_triptych("VideoService/DeleteVideo", {"id": video.id})
+    assert_fails(grpc.StatusCode.NOT_FOUND, lambda: call_triptych("VideoService/GetVideo", {"id": video.id}), "VIDEO_NOT_FOUND")
 
 
-def wrong_fields_are_named():
-    wrong = grpc.StatusCode.INVALID_ARGUMENT
-    refused(wrong, lambda: ours("ChatService/CreateChat"), "INVALID_FIELD", "chat")
-    refused(wrong, lambda: ours("ChatService/StreamChat", {"chat": {}}), "INVALID_FIELD", "messages")
-    refused(wrong, lambda: ours("ImageService/GenerateImages", {"image": {"prompt": ""}}), "INVALID_FIELD", "prompt")
-    refused(wrong, lambda: ours("ImageService/GenerateImages", {"image": {"prompt": "x", "size": "axb"}}), "INVALID_FIELD", "size")
-    refused(wrong, lambda: ours("ImageService/GenerateImages", {"image": {"prompt": "x", "n": 4_000_000_000}}), "INVALID_FIELD", "n")
-    refused(wrong, lambda: ours("VideoService/CreateVideo", {"prompt": "x", "duration_seconds": 0}), "INVALID_FIELD", "duration_seconds")
-    refused(wrong, lambda: ours("VideoService/CreateVideo", {"prompt": "x", "input_reference": {"data": b"no"}}), "INVALID_FIELD", "input_reference")
-    refused(wrong, lambda: ours("VideoService/ListVideos", {"page_size": 101}), "INVALID_FIELD", "page_size")
-    details = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, lambda: ours("ChatService/CreateChat", {"chat": {**CHAT, "model": "offline-chat-fault-429"}}), "RATE_LIMIT_EXCEEDED")
+def test_error_details_name_the_invalid_field():
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    assert_fails(invalid, lambda: call_triptych("ChatService/CreateChat"), "INVALID_FIELD", "chat")
+    assert_fails(invalid, lambda: call_triptych("ChatService/StreamChat", {"chat": {}}), "INVALID_FIELD", "messages")
+    assert_fails(invalid, lambda: call_triptych("ImageService/GenerateImages", {"image": {"prompt": ""}}), "INVALID_FIELD", "prompt")
+    assert_fails(invalid, lambda: call_triptych("ImageService/GenerateImages", {"image": {"prompt": "x", "size": "axb"}}), "INVALID_FIELD", "size")
+    assert_fails(invalid, lambda: call_triptych("ImageService/GenerateImages", {"image": {"prompt": "x", "n": 4_000_000_000}}), "INVALID_FIELD", "n")
+    assert_fails(invalid, lambda: call_triptych("VideoService/CreateVideo", {"prompt": "x", "duration_seconds": 0}), "INVALID_FIELD", "duration_seconds")
+    assert_fails(invalid, lambda: call_triptych("VideoService/CreateVideo", {"prompt": "x", "input_reference": {"data": b"no"}}), "INVALID_FIELD", "input_reference")
+    assert_fails(invalid, lambda: call_triptych("VideoService/ListVideos", {"page_size": 101}), "INVALID_FIELD", "page_size")
+    details = assert_fails(grpc.StatusCode.RESOURCE_EXHAUSTED, lambda: call_triptych("ChatService/CreateChat", {"chat": {**CHAT, "model": "offline-chat-fault-429"}}), "RATE_LIMIT_EXCEEDED")
     assert details["RetryInfo"].retry_delay.seconds == 2
 
 
-def whoever_compresses_is_answered_in_kind_but_for_streams():
-    # The built-in engine says the same to the same words, at length to many of them.
-    asked = {"chat": {**CHAT, "messages": [{"role": "user", "text": "Tell me a story of the sea. " * 40}], "n": 64, "seed": 1}}
-    answers, bytes_sent = [], []
+def test_compressed_request_gets_a_compressed_unary_response():
+    # The built-in engine returns the same text for the same request, and a long text for a long one.
+    request_members = {"chat": {**CHAT, "messages": [{"role": "user", "text": "Tell me a story of the sea. " * 40}], "n": 64, "seed": 1}}
+    responses, bytes_sent = [], []
     for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
-        address, sent = counting()
+        address, sent = counting_proxy()
         with grpc.insecure_channel(address, compression=compression) as via:
-            whole = ours("ChatService/CreateChat", asked, via=via)
-            streamed = list(ours("ChatService/StreamChat", {"chat": {**CHAT, "seed": 1, "max_tokens": 5}}, via=via))
-        answers.append(([choice.message.text for choice in whole.choices], [piece.choices[0].delta.content for piece in streamed]))
+            unary = call_triptych("ChatService/CreateChat", request_members, via=via)
+            streamed = list(call_triptych("ChatService/StreamChat", {"chat": {**CHAT, "seed": 1, "max_tokens": 5}}, via=via))
+        responses.append(([choice.message.text for choice in unary.choices], [chunk.choices[0].delta.content for chunk in streamed]))
         bytes_sent.append(sent[0])
-    assert answers[0] == answers[1] and len(answers[0][1]) > 2, answers
+    assert responses[0] == responses[1] and len(responses[0][1]) > 2, responses
     assert bytes_sent[1] < bytes_sent[0] / 2, bytes_sent
 
 
-def unknown_numbers_of_enums_are_refused():
-    wrong = grpc.StatusCode.INVALID_ARGUMENT
-    refused(wrong, lambda: ours("ModelService/ListModels", {"modality": 99}), "INVALID_FIELD", "modality")
-    refused(wrong, lambda: ours("ImageService/GenerateImages", {"image": {"prompt": "x", "delivery": 99}}), "INVALID_FIELD", "delivery")
-    refused(wrong, lambda: ours("VideoService/ListVideos", {"order": -1}), "INVALID_FIELD", "order")
+def test_unknown_enum_number_is_an_invalid_field():
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    assert_fails(invalid, lambda: call_triptych("ModelService/ListModels", {"modality": 99}), "INVALID_FIELD", "modality")
+    assert_fails(invalid, lambda: call_triptych("ImageService/GenerateImages", {"image": {"prompt": "x", "delivery": 99}}), "INVALID_FIELD", "delivery")
+    assert_fails(invalid, lambda: call_triptych("VideoService/ListVideos", {"order": -1}), "INVALID_FIELD", "order")
 
 
-def bytes_that_are_no_message_leave_the_server_up():
+def test_malformed_message_is_rejected_and_the_server_stays_up():
     for method in ("ChatService/CreateChat", "VideoService/CreateVideo", "MediaService/ReadMedia"):
         try:
-            answer = ours(method, serialized=b"\xff\xff\xff\xff")
-            list(answer) if hasattr(answer, "__iter__") else answer
-            raise AssertionError("it was understood")
+            response = call_triptych(method, serialized=b"\xff\xff\xff\xff")
+            list(response) if hasattr(response, "__iter__") else response
+            raise AssertionError("a malformed message was accepted")
         except grpc.RpcError as error:
             assert error.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT), error.code()
-    every_service_says_it_is_healthy()
+    test_every_service_is_healthy()
 
 
-main([test for name, test in list(globals().items()) if callable(test) and getattr(test, "__module__", "") == "__main__" and name not in ("call", "counting", "ours", "details_of", "refused")])
+run_tests(globals())

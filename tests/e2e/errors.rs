@@ -1,4 +1,4 @@
-//! The error table, put together from its two halves and printed into `docs/ERRORS.md`.
+//! The table of errors in `docs/ERRORS.md`: the gRPC codes of the core and the HTTP statuses of the gateway.
 
 use std::{env, fmt::Write as _, fs, path::Path};
 
@@ -7,50 +7,51 @@ use rest_gateway::error::Retry;
 const INTRODUCTION: &str = "\
 # Errors
 
-Generated from the code: a test compares this page with it, and writes it when `UPDATE_DOCS=1` is set.
+Generated from the code. A test compares this page with the code, and writes it if `UPDATE_DOCS=1` is set.
 
-A failed gRPC call carries its reason in a `google.rpc.ErrorInfo` of the domain `triptych`, the wrong field in a
-`google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. A failed REST call answers with OpenAI's body:
+A failed gRPC call has its reason in a `google.rpc.ErrorInfo` of the domain `triptych`, the invalid field in a
+`google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. A failed REST call has OpenAI's error body:
 
 ```json
 {\"error\": {\"message\": \"must be from 1 to 128, not 0\", \"type\": \"invalid_request_error\", \"param\": \"n\", \"code\": \"invalid_field\"}}
 ```
 
-`code` is the reason in lower case, `param` the wrong member. Official clients try 408, 409, 429 and 5xx again; where that
-cannot help, the answer says `x-should-retry: false`, and where waiting helps, `Retry-After` (seconds, 1 to 60) and
-`retry-after-ms` say how long.
+`code` is the reason in lower case, `param` the invalid member. Official clients retry 408, 409, 429 and 5xx. Where a retry
+cannot succeed, the response has `x-should-retry: false`; where a retry should wait, `Retry-After` (seconds, 1 to 60) and
+`retry-after-ms` say for how long.
 
 | reason | gRPC code | HTTP | `type` | retry |
 | --- | --- | --- | --- | --- |
 ";
 
 const LOCAL: &str = "
-The REST side has a few of its own, which never reach the core:
+Errors of the gateway, for requests that do not reach the core:
 
 | `code` | HTTP | when |
 | --- | --- | --- |
 | `invalid_json` | 400 | the body is not JSON, not UTF-8, or nested too deeply |
-| `invalid_request` | 400 | a header or the form of the body is wrong |
-| `not_found`, `unsupported_endpoint` | 404 | nothing is served under this address |
-| `link_not_signed` | 403 | links are signed here, and this one is not, or was changed |
-| `link_expired` | 410 | the link was good once |
-| `method_not_allowed` | 405 | the `Allow` header names the right methods |
-| `request_timeout` | 408 | the body did not arrive in time |
+| `invalid_request` | 400 | a header is invalid, or the body is malformed |
+| `not_found`, `unsupported_endpoint` | 404 | no such endpoint |
+| `link_not_signed` | 403 | media links must be signed, and this one is not signed or was modified |
+| `link_expired` | 410 | the signature of the link has expired |
+| `method_not_allowed` | 405 | the `Allow` header lists the supported methods |
+| `request_timeout` | 408 | the body did not arrive within `rest.body_timeout` |
 | `request_too_large` | 413 | the body is longer than `rest.body_limit_bytes` |
-| `unsupported_media_type` | 415 | the body is encoded in a way that is not read here |
+| `unsupported_media_type` | 415 | the content type or encoding of the body is not supported |
 ";
 
+/// Returns the page: one row for each reason of the contract.
 fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for row in rest_gateway::error::table() {
         let reason = row.reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned();
         let retry = match row.retry {
-            Retry::AsUsual if row.http.is_server_error() => "as usual for a 5xx",
+            Retry::AsUsual if row.http.is_server_error() => "yes, with back-off",
             Retry::AsUsual => "no",
             Retry::Later => "after `Retry-After`",
             Retry::Never => "no: `x-should-retry: false`",
         };
-        // The protocol's own spelling, which no Rust type prints.
+        // gRPC's own spelling, such as INVALID_ARGUMENT, which no type prints.
         let code = format!("{:?}", core_service::error::code(row.reason));
         let code = code.chars().fold(String::new(), |mut name, letter| {
             if letter.is_uppercase() && !name.is_empty() {
@@ -65,7 +66,7 @@ fn page() -> String {
 }
 
 #[test]
-fn the_error_page_is_what_the_code_does() {
+fn error_page_matches_the_code() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ERRORS.md");
     let page = page();
     if env::var_os("UPDATE_DOCS").is_some() {
@@ -73,5 +74,5 @@ fn the_error_page_is_what_the_code_does() {
         fs::write(&path, &page).unwrap();
     }
     let stored = fs::read_to_string(&path).unwrap_or_default();
-    assert!(stored == page, "docs/ERRORS.md is out of date; run the tests once with UPDATE_DOCS=1");
+    assert!(stored == page, "docs/ERRORS.md is out of date: run the tests once with UPDATE_DOCS=1");
 }

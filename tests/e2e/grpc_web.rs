@@ -1,4 +1,4 @@
-//! The services as a browser's `fetch` sees them: HTTP/1.1, frames in the body, the status behind them.
+//! gRPC-Web, as a browser's `fetch` uses it: HTTP/1.1, frames in the body, the status in the last frame.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{Buf, Bytes, BytesMut};
@@ -9,13 +9,13 @@ use tonic_types::StatusExt;
 use triptych_proto::v1 as pb;
 
 use crate::{
-    harness::{MODEL, World, over_both_hops, over_both_hops_with, soon},
-    routing::{REPLY, grpc_hello},
-    upstream::{Gate, Reply, content, finish},
+    chat::setup::{COMPLETION, grpc_chat_request},
+    fake_upstream::{Gate, Reply, content_event, finish_event},
+    test_server::{MODEL, TestServer, over_both_hops, over_both_hops_with, within_timeout},
 };
 
-const WEB: &str = "application/grpc-web+proto";
-/// For clients that cannot read bytes: everything in base64.
+const BINARY: &str = "application/grpc-web+proto";
+/// For clients that cannot read binary bodies: everything in base64.
 const TEXT: &str = "application/grpc-web-text+proto";
 
 fn frame(message: &impl Message) -> Vec<u8> {
@@ -23,31 +23,34 @@ fn frame(message: &impl Message) -> Vec<u8> {
     [&[0][..], &length.to_be_bytes(), &message.encode_to_vec()].concat()
 }
 
-async fn fetch(world: &World, call: &str, message: &impl Message) -> Response {
-    fetch_as(WEB, world, call, frame(message)).await
+async fn fetch(server: &TestServer, call: &str, message: &impl Message) -> Response {
+    fetch_as(BINARY, server, call, frame(message)).await
 }
 
-async fn fetch_as(form: &str, world: &World, call: &str, body: Vec<u8>) -> Response {
+async fn fetch_as(content_type: &str, server: &TestServer, call: &str, body: Vec<u8>) -> Response {
     let client = reqwest::Client::builder().no_proxy().http1_only().build().unwrap();
-    let request = client.post(format!("http://{}/triptych.v1.ChatService/{call}", world.grpc));
-    let request = request.header("content-type", form).header("accept", form);
+    let request = client.post(format!("http://{}/triptych.v1.ChatService/{call}", server.grpc));
+    let request = request.header("content-type", content_type).header("accept", content_type);
     let request = request.header("x-grpc-web", "1").header("x-request-id", "web-1");
-    let answer = soon("an answer", request.body(body).send()).await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (200, &form.parse().unwrap()));
-    assert_eq!(answer.headers()["x-request-id"], "web-1");
-    answer
+    let response = within_timeout("a response", request.body(body).send()).await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-type"]),
+        (200, &content_type.parse().unwrap())
+    );
+    assert_eq!(response.headers()["x-request-id"], "web-1");
+    response
 }
 
-/// The body, frame by frame.
+/// Reads a response body frame by frame.
 struct Frames {
-    answer: Response,
+    response: Response,
     buffer: BytesMut,
-    /// Of a body as text: what is no whole group of letters yet.
-    letters: Option<BytesMut>,
+    /// Of a base64 body: characters that do not form a complete group of four yet.
+    base64: Option<BytesMut>,
 }
 
 impl Frames {
-    /// Whether it is the trailers, and what is in it; `None` at the end.
+    /// Returns the next frame's content and whether it holds the trailers; `None` at the end of the body.
     async fn next(&mut self) -> Option<(bool, Bytes)> {
         loop {
             if let Some((head, _)) = self.buffer.split_first_chunk::<5>() {
@@ -58,75 +61,76 @@ impl Frames {
                     return Some((trailers, self.buffer.split_to(length).freeze()));
                 }
             }
-            let Some(bytes) = soon("a frame", self.answer.chunk()).await.unwrap() else {
+            let Some(bytes) = within_timeout("a frame", self.response.chunk()).await.unwrap() else {
                 assert!(self.buffer.is_empty(), "the body ended within a frame");
-                assert!(self.letters.as_ref().is_none_or(BytesMut::is_empty), "the body ended within a group");
+                assert!(self.base64.as_ref().is_none_or(BytesMut::is_empty), "the body ended within a base64 group");
                 return None;
             };
-            let Some(letters) = &mut self.letters else {
+            let Some(base64) = &mut self.base64 else {
                 self.buffer.extend_from_slice(&bytes);
                 continue;
             };
-            letters.extend_from_slice(&bytes);
-            // Group by group: each frame is padded for itself.
-            while letters.len() >= 4 {
-                self.buffer.extend_from_slice(&STANDARD.decode(letters.split_to(4)).unwrap());
+            base64.extend_from_slice(&bytes);
+            // Group by group, since each frame is padded separately.
+            while base64.len() >= 4 {
+                self.buffer.extend_from_slice(&STANDARD.decode(base64.split_to(4)).unwrap());
             }
         }
     }
 }
 
-fn frames(answer: Response) -> Frames {
-    let letters = (answer.headers()["content-type"] == TEXT).then(BytesMut::new);
-    Frames { answer, buffer: BytesMut::new(), letters }
+fn frames(response: Response) -> Frames {
+    let base64 = (response.headers()["content-type"] == TEXT).then(BytesMut::new);
+    Frames { response, buffer: BytesMut::new(), base64 }
 }
 
 #[tokio::test]
-async fn a_browser_gets_whole_answers_and_streams_piece_by_piece() {
-    over_both_hops(async |world| answers(world, WEB, |frame| frame).await).await;
+async fn binary_client_receives_unary_and_streamed_responses() {
+    over_both_hops(async |server| assert_responses(server, BINARY, |frame| frame).await).await;
 }
 
 #[tokio::test]
-async fn a_browser_that_reads_text_alone_gets_the_same_in_base64() {
-    over_both_hops(async |world| answers(world, TEXT, |frame| STANDARD.encode(frame).into_bytes()).await).await;
+async fn base64_client_receives_unary_and_streamed_responses() {
+    over_both_hops(async |server| assert_responses(server, TEXT, |frame| STANDARD.encode(frame).into_bytes()).await)
+        .await;
 }
 
-async fn answers(world: &World, form: &str, write: fn(Vec<u8>) -> Vec<u8>) {
-    world.upstream.will(Reply::new(200, REPLY));
-    let mut answer = frames(fetch_as(form, world, "CreateChat", write(frame(&grpc_hello()))).await);
-    let (trailers, message) = answer.next().await.unwrap();
+async fn assert_responses(server: &TestServer, content_type: &str, write: fn(Vec<u8>) -> Vec<u8>) {
+    server.upstream.enqueue(Reply::new(200, COMPLETION));
+    let mut response = frames(fetch_as(content_type, server, "CreateChat", write(frame(&grpc_chat_request()))).await);
+    let (trailers, message) = response.next().await.unwrap();
     assert!(!trailers);
     assert_eq!(pb::CreateChatResponse::decode(message).unwrap().model, MODEL);
-    let (trailers, text) = answer.next().await.unwrap();
+    let (trailers, text) = response.next().await.unwrap();
     assert!(trailers && std::str::from_utf8(&text).unwrap().contains("grpc-status:0"), "{text:?}");
-    assert!(answer.next().await.is_none());
-    world.upstream.saw().await;
+    assert!(response.next().await.is_none());
+    server.upstream.received().await;
 
     let gate = Gate::new();
-    world.upstream.will(Reply::stream().send(&content("a")).hold(&gate).send(&finish("stop")));
-    let ask = pb::StreamChatRequest { chat: grpc_hello().chat, ..pb::StreamChatRequest::default() };
-    let mut answer = frames(fetch_as(form, world, "StreamChat", write(frame(&ask))).await);
-    let first = pb::StreamChatResponse::decode(answer.next().await.unwrap().1).unwrap();
+    server.upstream.enqueue(Reply::stream().send(&content_event("a")).wait_for(&gate).send(&finish_event("stop")));
+    let request = pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() };
+    let mut response = frames(fetch_as(content_type, server, "StreamChat", write(frame(&request))).await);
+    let first = pb::StreamChatResponse::decode(response.next().await.unwrap().1).unwrap();
     assert_eq!(first.choices[0].delta.as_ref().unwrap().content.as_deref(), Some("a"));
     gate.open();
-    let last = pb::StreamChatResponse::decode(answer.next().await.unwrap().1).unwrap();
+    let last = pb::StreamChatResponse::decode(response.next().await.unwrap().1).unwrap();
     assert_eq!(last.choices[0].finish_reason.as_deref(), Some("stop"));
-    assert!(answer.next().await.unwrap().0 && answer.next().await.is_none());
-    world.upstream.saw().await;
+    assert!(response.next().await.unwrap().0 && response.next().await.is_none());
+    server.upstream.received().await;
 }
 
 #[tokio::test]
-async fn a_browser_that_leaves_frees_the_upstream_and_a_refusal_has_its_details() {
-    over_both_hops(async |world| {
-        world.upstream.will(Reply::stream().send(&content("a")).stall());
-        let ask = pb::StreamChatRequest { chat: grpc_hello().chat, ..pb::StreamChatRequest::default() };
-        let mut answer = frames(fetch(world, "StreamChat", &ask).await);
-        assert!(answer.next().await.is_some());
-        world.upstream.saw().await;
-        drop(answer);
-        world.upstream.was_left().await;
+async fn client_disconnect_closes_the_upstream_connection_and_errors_carry_details() {
+    over_both_hops(async |server| {
+        server.upstream.enqueue(Reply::stream().send(&content_event("a")).stall());
+        let request = pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() };
+        let mut response = frames(fetch(server, "StreamChat", &request).await);
+        assert!(response.next().await.is_some());
+        server.upstream.received().await;
+        drop(response);
+        server.upstream.disconnected().await;
 
-        let refused = fetch(world, "CreateChat", &pb::CreateChatRequest::default()).await;
+        let refused = fetch(server, "CreateChat", &pb::CreateChatRequest::default()).await;
         let status = Status::from_header_map(refused.headers()).unwrap();
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
         assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "chat");
@@ -135,19 +139,19 @@ async fn a_browser_that_leaves_frees_the_upstream_and_a_refusal_has_its_details(
 }
 
 #[tokio::test]
-async fn pages_from_elsewhere_may_call_only_where_the_operator_lets_them() {
-    let preflight = async |world: &World| {
+async fn cross_origin_calls_are_allowed_for_configured_origins_only() {
+    let preflight = async |server: &TestServer| {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let address = format!("http://{}/triptych.v1.ChatService/CreateChat", world.grpc);
+        let address = format!("http://{}/triptych.v1.ChatService/CreateChat", server.grpc);
         let request = client.request(Method::OPTIONS, address).header("origin", "https://a.test");
         let request = request.header("access-control-request-method", "POST");
-        let answer = soon("an answer", request.send()).await.unwrap();
-        answer.headers().get("access-control-allow-origin").cloned()
+        let response = within_timeout("a response", request.send()).await.unwrap();
+        response.headers().get("access-control-allow-origin").cloned()
     };
-    over_both_hops(async |world| assert_eq!(preflight(world).await, None)).await;
+    over_both_hops(async |server| assert_eq!(preflight(server).await, None)).await;
     over_both_hops_with(
         |settings, _| settings.grpc.cors_allow_origins = vec!["https://a.test".to_owned()],
-        async |world| assert_eq!(preflight(world).await, Some("https://a.test".parse().unwrap())),
+        async |server| assert_eq!(preflight(server).await, Some("https://a.test".parse().unwrap())),
     )
     .await;
 }

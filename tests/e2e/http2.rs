@@ -1,51 +1,56 @@
-//! HTTP/2 by REST: one connection has many calls, and hanging up on one of them is a reset that leaves the others alone.
+//! REST over HTTP/2: many calls on one connection, of which a client may reset one.
 
 use reqwest::{Client, Method, RequestBuilder, Version};
 use serde_json::json;
 
 use crate::{
-    harness::{Events, World, hello, over_both_hops, soon},
-    upstream::{Gate, Reply, content, finish},
+    fake_upstream::{Gate, Reply, content_event, finish_event},
+    responses::Events,
+    test_server::{TestServer, chat_body, over_both_hops, within_timeout},
 };
 
-fn request(client: &Client, world: &World, stream: bool) -> RequestBuilder {
-    let request = client.request(Method::POST, world.url("/v1/chat/completions"));
-    request.header("content-type", "application/json").body(hello(&json!({"stream": stream})))
+fn request(client: &Client, server: &TestServer, stream: bool) -> RequestBuilder {
+    let request = client.request(Method::POST, server.url("/v1/chat/completions"));
+    request.header("content-type", "application/json").body(chat_body(&json!({"stream": stream})))
 }
 
-async fn streamed(client: &Client, world: &World, reply: Reply) -> Events {
-    world.upstream.will(reply);
-    let answer = soon("an answer", request(client, world, true).send()).await.unwrap();
-    assert_eq!(answer.version(), Version::HTTP_2);
-    let mut events = Events::of(answer);
+async fn begin_stream(client: &Client, server: &TestServer, reply: Reply) -> Events {
+    server.upstream.enqueue(reply);
+    let response = within_timeout("a response", request(client, server, true).send()).await.unwrap();
+    assert_eq!(response.version(), Version::HTTP_2);
+    let mut events = Events::new(response);
     assert!(events.next().await.is_some());
-    world.upstream.saw().await;
+    server.upstream.received().await;
     events
 }
 
 #[tokio::test]
-async fn a_reset_frees_the_upstream_and_the_other_calls_of_the_connection_go_on() {
-    over_both_hops(async |world| {
+async fn stream_reset_closes_the_upstream_connection_and_no_other_call() {
+    over_both_hops(async |server| {
         let client = Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
         let gate = Gate::new();
-        let held = Reply::stream().send(&content("a")).hold(&gate).send(&finish("stop")).send("data: [DONE]\n\n");
-        let stays = streamed(&client, world, held).await;
-        let leaves = streamed(&client, world, Reply::stream().send(&content("a")).stall()).await;
-        drop(leaves);
-        world.upstream.was_left().await;
+        let waiting = Reply::stream()
+            .send(&content_event("a"))
+            .wait_for(&gate)
+            .send(&finish_event("stop"))
+            .send("data: [DONE]\n\n");
+        let kept = begin_stream(&client, server, waiting).await;
+        let reset = begin_stream(&client, server, Reply::stream().send(&content_event("a")).stall()).await;
+        drop(reset);
+        server.upstream.disconnected().await;
 
         for stream in [false, true] {
-            world.upstream.will(Reply::silence());
+            server.upstream.enqueue(Reply::no_response());
             tokio::select! {
                 biased;
-                _ = world.upstream.saw() => {}
-                answer = request(&client, world, stream).send() => panic!("{answer:?}"),
+                _ = server.upstream.received() => {}
+                response = request(&client, server, stream).send() => panic!("{response:?}"),
             }
-            world.upstream.was_left().await;
+            server.upstream.disconnected().await;
         }
 
         gate.open();
-        assert_eq!(stays.rest().await.last().unwrap(), "data: [DONE]");
+        assert_eq!(kept.read_all().await.last().unwrap(), "data: [DONE]");
     })
     .await;
 }

@@ -1,28 +1,19 @@
-//! The whole path, end to end: both doors, both hops between the halves, and an upstream that does as it is told.
+//! End-to-end tests: REST and gRPC, with the gateway and the core in one process and over the network, and a fake
+//! upstream behind them.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test, helpers included")]
+#![allow(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
 
+mod api_keys;
+mod backpressure;
 mod chat;
-mod contract;
-mod disconnect;
 mod errors;
-mod fidelity;
+mod fake_upstream;
 mod grpc_web;
-mod harness;
 mod http2;
 mod image;
-mod keys;
-mod limits;
+mod log_capture;
 mod media;
-mod oddities;
-mod policies;
-mod pressure;
-mod queue;
-mod refusals;
-mod routing;
-mod targets;
-mod upstream;
-mod upstreams;
-mod usage;
+mod responses;
+mod test_server;
+mod timeouts;
 mod video;
-mod whole;

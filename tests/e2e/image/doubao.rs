@@ -1,4 +1,4 @@
-//! Seedream behind both doors: what Ark answers, what it is asked, and how it fails.
+//! Seedream models of Volcengine Ark: requests to the upstream, its responses over REST and gRPC, failures.
 
 use core_service::config::{ImageServiceType, Settings};
 use futures_util::TryStreamExt;
@@ -9,12 +9,13 @@ use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
 use super::{
     decoded,
-    outcome::{Fixtures, GENERATIONS, Outcome, Played, ask, fails, json_of, makes, png},
+    provider_case::{Fixtures, GENERATIONS, Outcome, ProviderCase, fails, generate_request, json_body, png, succeeds},
     size,
 };
 use crate::{
-    harness::{Events, World, data, error_of, over_both_hops_with},
-    upstream::{Gate, Reply},
+    fake_upstream::{Gate, Reply},
+    responses::{Events, error_body, event_data},
+    test_server::{TestServer, over_both_hops_with},
 };
 
 const MODEL: &str = "doubao-seedream-4-0-250828";
@@ -23,36 +24,36 @@ const LINKS: [&str; 2] = [
     "/tos/1.jpeg?X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Expires=86400&X-Tos-Signature=a%2Fb",
     "/tos/2.jpeg?X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Expires=86400&X-Tos-Signature=a%2Fb",
 ];
-const PLAYED: Played = Played { model: MODEL, path: PATH, key: "ark-secret" };
+const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "ark-secret" };
 
-/// How many pictures are asked for, the answers, and what becomes of them.
+/// The number of requested images, the upstream's responses, and the outcome.
 fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
-    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..makes(1, 4254) };
+    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 4254) };
     vec![
-        (1, &["picture.json"], makes(1, 4254)),
-        (2, &["picture.json", "picture.json"], makes(2, 8508)),
-        (2, &["picture.json", "withheld.json"], Outcome { tokens: 4254, ..partly("content_policy_violation") }),
-        (2, &["output.400.json", "picture.json"], partly("content_policy_violation")),
-        (2, &["picture.json", "stumbled.json"], partly("upstream_unavailable")),
+        (1, &["image.json"], succeeds(1, 4254)),
+        (2, &["image.json", "image.json"], succeeds(2, 8508)),
+        (2, &["image.json", "withheld.json"], Outcome { tokens: 4254, ..partly("content_policy_violation") }),
+        (2, &["output.400.json", "image.json"], partly("content_policy_violation")),
+        (2, &["image.json", "generation-failed.json"], partly("upstream_unavailable")),
         (1, &["withheld.json"], fails("content_policy_violation")),
-        (1, &["stumbled.json"], fails("upstream_unavailable")),
+        (1, &["generation-failed.json"], fails("upstream_unavailable")),
         (1, &["error-in-success.json"], fails("upstream_unavailable")),
         (1, &["blocked-in-success.json"], fails("content_policy_violation")),
         (1, &["private-link.json"], fails("upstream_unreadable")),
         (1, &["empty.json"], fails("upstream_unreadable")),
-        (1, &["no-picture.json"], fails("upstream_unreadable")),
+        (1, &["no-image.json"], fails("upstream_unreadable")),
         (1, &["no-base64.json"], fails("upstream_unreadable")),
-        (1, &["text-for-picture.json"], fails("upstream_unreadable")),
-        (1, &["page.json"], fails("upstream_unreadable")),
+        (1, &["not-an-image.json"], fails("upstream_unreadable")),
+        (1, &["html-page.json"], fails("upstream_unreadable")),
         (1, &["size.400.json"], fails("upstream_refused")),
         (1, &["missing.400.json"], fails("upstream_refused")),
         (1, &["format.400.json"], fails("upstream_refused")),
         (1, &["prompt.400.json"], fails("content_policy_violation")),
         (1, &["person.400.json"], fails("content_policy_violation")),
         (1, &["risk.400.json"], fails("content_policy_violation")),
-        (1, &["checker.400.json"], fails("upstream_unavailable")),
+        (1, &["content-check-failed.400.json"], fails("upstream_unavailable")),
         (1, &["closed.400.json"], fails("upstream_unavailable")),
-        (1, &["key.401.json"], fails("provider_credentials")),
+        (1, &["invalid-key.401.json"], fails("provider_credentials")),
         (1, &["overdue.403.json"], fails("provider_credentials")),
         (1, &["denied.403.json"], fails("provider_credentials")),
         (1, &["model.404.json"], fails("upstream_unavailable")),
@@ -60,70 +61,71 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
         (1, &["rate.429.json"], fails("rate_limit_exceeded")),
         (1, &["account-rate.429.json"], fails("rate_limit_exceeded")),
         (1, &["overloaded.429.json"], fails("rate_limit_exceeded")),
-        (1, &["own-limit.429.json"], fails("provider_credentials")),
-        (1, &["broken.500.json"], fails("upstream_unavailable")),
-        (1, &["page.502.html"], fails("upstream_unavailable")),
+        (1, &["account-limit.429.json"], fails("provider_credentials")),
+        (1, &["internal-error.500.json"], fails("upstream_unavailable")),
+        (1, &["html-page.502.html"], fails("upstream_unavailable")),
     ]
 }
 
-/// Streamed series of two pictures, and what becomes of them.
+/// Streamed series of two images, and the outcome.
 fn series() -> Vec<(&'static str, Outcome)> {
-    let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..makes(1, tokens) };
+    let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, tokens) };
     vec![
         ("series-withheld.sse", partly("content_policy_violation", 4254)),
         ("series-short.sse", partly("upstream_refused", 4254)),
-        ("series-stumbled.sse", partly("upstream_unavailable", 0)),
-        ("series-cut.sse", partly("upstream_unavailable", 0)),
+        ("series-failed.sse", partly("upstream_unavailable", 0)),
+        ("series-aborted.sse", partly("upstream_unavailable", 0)),
         ("series-error.sse", partly("upstream_unavailable", 0)),
         ("series-blocked.sse", fails("content_policy_violation")),
-        // A gateway that knows no streams answers in one piece.
-        ("picture.json", partly("upstream_refused", 4254)),
+        // A proxy that does not support streaming sends one JSON document.
+        ("image.json", partly("upstream_refused", 4254)),
         ("prompt.400.json", fails("content_policy_violation")),
     ]
 }
 
 fn fixtures() -> Fixtures {
-    Fixtures::of("doubao")
+    Fixtures::new("doubao")
 }
 
-fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::Doubao;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/api/v3");
     settings.image.doubao.base_url = Some(base);
-    settings.image.doubao.api_key = Some(PLAYED.key.into());
+    settings.image.doubao.api_key = Some(PROVIDER.key.into());
 }
 
-async fn over_both_hops(test: impl AsyncFn(&World)) {
-    over_both_hops_with(connected, test).await;
+async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
+    over_both_hops_with(configure, test).await;
 }
 
-fn jpeg(world: &World) -> Vec<u8> {
-    let answer: Value = serde_json::from_str(&fixtures().text(world, "picture.json")).unwrap();
-    decoded(&answer["data"][0])
+/// Returns the image of `image.json`.
+fn jpeg(server: &TestServer) -> Vec<u8> {
+    let response: Value = serde_json::from_str(&fixtures().text(server, "image.json")).unwrap();
+    decoded(&response["data"][0])
 }
 
 #[tokio::test]
-async fn every_answer_becomes_the_same_at_both_doors() {
-    over_both_hops(async |world| {
+async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
+    over_both_hops(async |server| {
         for (n, names, expected) in table() {
-            let turns = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(world, name))).collect();
-            PLAYED.at_both_doors(world, n, &format!("{names:?}"), turns, &expected).await;
+            let exchanges = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(server, name))).collect();
+            PROVIDER.assert_outcome(server, n, &format!("{names:?}"), exchanges, &expected).await;
         }
     })
     .await;
 }
 
 #[test]
-fn every_fixture_is_played() {
-    let played = table().into_iter().flat_map(|(_, names, _)| names).copied();
-    let played = played.chain(series().into_iter().map(|(name, _)| name));
-    let played = played.chain(["README.md", "link.json", "series.sse"]);
-    assert_eq!(fixtures().names(), played.map(str::to_owned).collect());
+fn every_fixture_is_tested() {
+    let tested = table().into_iter().flat_map(|(_, names, _)| names).copied();
+    let tested = tested.chain(series().into_iter().map(|(name, _)| name));
+    let tested = tested.chain(["README.md", "link.json", "series.sse"]);
+    assert_eq!(fixtures().names(), tested.map(str::to_owned).collect());
 }
 
 #[tokio::test]
-async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
+async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
     let rows = [
         (MODEL, "320x200", json!({"size": "1320x825", "sequential_image_generation": "disabled"})),
         (
@@ -138,84 +140,88 @@ async fn pixels_become_a_size_that_the_model_takes_and_pixels_again() {
         ),
         ("doubao-seedream-3-0-t2i-250415", "1024x1536", json!({"size": "1024x1536", "seed": 7})),
     ];
-    over_both_hops(async |world| {
-        for (model, asked, expected) in &rows {
-            world.upstream.will_at(PATH, fixtures().reply(world, "picture.json"));
-            let body = json!({"model": model, "prompt": "a boat", "size": asked, "output_format": "jpeg", "seed": 7,
+    over_both_hops(async |server| {
+        for (model, requested, expected) in &rows {
+            server.upstream.enqueue_at(PATH, fixtures().reply(server, "image.json"));
+            let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
                               "optimize_prompt_options": {"thinking": "disabled"}, "response_format": "b64_json"});
-            let made = decoded(&json_of(world.post(GENERATIONS, &body).await).await["data"][0]);
-            let (width, height) = size(&made);
-            assert_eq!((format!("{width}x{height}").as_str(), &made[..2]), (*asked, &[0xff, 0xd8][..]));
-            let seen = world.upstream.saw().await;
-            assert_eq!(seen.header("authorization"), Some("bearer ark-secret"));
-            assert!(seen.header("x-client-request-id").is_some(), "{}", seen.head);
+            let response_body = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
+            let (width, height) = size(&response_body);
+            assert_eq!((format!("{width}x{height}").as_str(), &response_body[..2]), (*requested, &[0xff, 0xd8][..]));
+            let received = server.upstream.received().await;
+            assert_eq!(received.header("authorization"), Some("bearer ark-secret"));
+            assert!(received.header("x-client-request-id").is_some(), "{}", received.head);
             let mut all = json!({
                 "model": model, "prompt": "a boat", "watermark": false, "response_format": "b64_json",
                 "optimize_prompt_options": {"thinking": "disabled"},
             });
             all.as_object_mut().unwrap().extend(expected.as_object().unwrap().clone());
-            assert_eq!(seen.json(), all);
+            assert_eq!(received.json(), all);
         }
         let clear = json!({"model": MODEL, "prompt": "x", "background": "transparent"});
-        let (status, error) = error_of(world.post(GENERATIONS, &clear).await).await;
+        let (status, error) = error_body(server.post(GENERATIONS, &clear).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("background")));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_link_is_followed_at_once_without_the_key_and_never_shown() {
-    over_both_hops(async |world| {
-        let picture = jpeg(world);
-        world.upstream.will_at(PATH, fixtures().reply(world, "link.json"));
-        world.upstream.will_at(LINKS[0], Reply::file("application/octet-stream", &picture));
+async fn provider_link_is_downloaded_without_the_key_and_not_returned() {
+    over_both_hops(async |server| {
+        let picture = jpeg(server);
+        server.upstream.enqueue_at(PATH, fixtures().reply(server, "link.json"));
+        server.upstream.enqueue_at(LINKS[0], Reply::file("application/octet-stream", &picture));
         let body = json!({"model": MODEL, "prompt": "x", "size": "1320x825", "output_format": "jpeg"});
-        let made = json_of(world.post(GENERATIONS, &body).await).await;
-        let url = made["data"][0]["url"].as_str().unwrap();
-        let kept = world.request(Method::GET, url.strip_prefix(&world.url("")).unwrap()).send().await.unwrap();
-        assert_eq!(kept.bytes().await.unwrap(), picture, "what is right already is kept byte for byte");
-        world.upstream.saw().await;
-        let seen = world.upstream.saw().await;
-        assert_eq!((seen.path.as_str(), seen.header("authorization")), (LINKS[0], None));
+        let response_body = json_body(server.post(GENERATIONS, &body).await).await;
+        let url = response_body["data"][0]["url"].as_str().unwrap();
+        let kept = server.request(Method::GET, url.strip_prefix(&server.url("")).unwrap()).send().await.unwrap();
+        assert_eq!(
+            kept.bytes().await.unwrap(),
+            picture,
+            "an image of the requested size and format is stored unchanged"
+        );
+        server.upstream.received().await;
+        let received = server.upstream.received().await;
+        assert_eq!((received.path.as_str(), received.header("authorization")), (LINKS[0], None));
 
-        world.upstream.will_at(PATH, fixtures().reply(world, "link.json"));
-        world.upstream.will_at(LINKS[0], Reply::new(403, "<Error><Code>AccessDenied</Code></Error>"));
-        let (status, error) = error_of(world.post(GENERATIONS, &body).await).await;
+        server.upstream.enqueue_at(PATH, fixtures().reply(server, "link.json"));
+        server.upstream.enqueue_at(LINKS[0], Reply::new(403, "<Error><Code>AccessDenied</Code></Error>"));
+        let (status, error) = error_body(server.post(GENERATIONS, &body).await).await;
         assert_eq!((status.as_u16(), error["code"].as_str()), (500, Some("upstream_unreadable")), "{error}");
         assert!(!error.to_string().contains("/tos/"), "{error}");
-        world.upstream.saw().await;
-        world.upstream.saw().await;
+        server.upstream.received().await;
+        server.upstream.received().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_edit_sends_its_pictures_as_data_addresses_and_takes_no_mask() {
+async fn edit_sends_its_images_as_data_urls_and_rejects_a_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
-    over_both_hops(async |world| {
-        world.upstream.will_at(PATH, fixtures().reply(world, "picture.json"));
-        let mut request = ask(MODEL, 1, "auto");
+    over_both_hops(async |server| {
+        server.upstream.enqueue_at(PATH, fixtures().reply(server, "image.json"));
+        let mut request = generate_request(MODEL, 1, "auto");
         let image = request.image.as_mut().unwrap();
         image.pictures = vec![input(16), input(9)];
-        let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&made.pictures[0].data), (1320, 825), "as the model made it");
-        let told = world.upstream.saw().await.json();
-        assert_eq!(told["size"], "1450x725", "the first picture's shape");
-        for (address, width) in told["image"].as_array().unwrap().iter().zip([16, 9]) {
+        let response_body = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&response_body.pictures[0].data), (1320, 825), "the size of the model's image");
+        let received = server.upstream.received().await.json();
+        assert_eq!(received["size"], "1450x725", "the first image's aspect ratio");
+        for (address, width) in received["image"].as_array().unwrap().iter().zip([16, 9]) {
             let encoded = address.as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
             assert_eq!(decoded(&json!({"b64_json": encoded})), png(width, 8));
         }
 
         request.image.as_mut().unwrap().mask = Some(input(16));
-        let status = world.image_client().await.generate_images(request.clone()).await.unwrap_err();
+        let status = server.image_client().await.generate_images(request.clone()).await.unwrap_err();
         assert_eq!((status.code(), status.message().contains("mask")), (Code::Unimplemented, true), "{status:?}");
         let image = request.image.as_mut().unwrap();
         (image.mask, image.pictures) = (None, vec![input(8); 15]);
-        let status = world.image_client().await.generate_images(request.clone()).await.unwrap_err();
+        let status = server.image_client().await.generate_images(request.clone()).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
         let image = request.image.as_mut().unwrap();
         (image.model, image.pictures) = ("doubao-seedream-3-0-t2i-250415".to_owned(), vec![input(8)]);
-        let status = world.image_client().await.generate_images(request).await.unwrap_err();
+        let status = server.image_client().await.generate_images(request).await.unwrap_err();
         assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
     })
     .await;
@@ -227,46 +233,46 @@ fn series_of_two(stream: bool) -> Value {
 }
 
 #[tokio::test]
-async fn the_pictures_of_a_series_come_one_by_one_as_they_are_finished() {
-    over_both_hops(async |world| {
+async fn images_of_a_series_are_forwarded_one_by_one() {
+    over_both_hops(async |server| {
         let gate = Gate::new();
-        let text = fixtures().text(world, "series.sse");
+        let text = fixtures().text(server, "series.sse");
         let split = text.find("/tos/1.jpeg").unwrap();
         let split = split + text[split..].find("\n\n").unwrap() + 2;
-        // The second picture is finished only once the first has arrived here.
-        let slow = || Reply::stream().send(&text[..split]).hold(&gate).send(&text[split..]);
-        let links = || LINKS.map(|link| world.upstream.will_at(link, Reply::file("image/jpeg", &jpeg(world))));
-        world.upstream.will_at(PATH, slow());
+        // The second image is sent after the test has received the first.
+        let reply = || Reply::stream().send(&text[..split]).wait_for(&gate).send(&text[split..]);
+        let links = || LINKS.map(|link| server.upstream.enqueue_at(link, Reply::file("image/jpeg", &jpeg(server))));
+        server.upstream.enqueue_at(PATH, reply());
         links();
-        let mut events = Events::of(world.post(GENERATIONS, &series_of_two(true)).await);
-        let finished = |event: &str| {
-            let event = data(event.split_once('\n').unwrap().1);
+        let mut events = Events::new(server.post(GENERATIONS, &series_of_two(true)).await);
+        let completed = |event: &str| {
+            let event = event_data(event.split_once('\n').unwrap().1);
             assert_eq!(
                 (event["type"].as_str(), size(&decoded(&event))),
                 (Some("image_generation.completed"), (320, 200))
             );
             (event["image_index"].as_u64().unwrap(), event["usage"]["total_tokens"].as_u64())
         };
-        assert_eq!(finished(&events.next().await.unwrap()).0, 0);
+        assert_eq!(completed(&events.next().await.unwrap()).0, 0);
         gate.open();
-        let rest = events.rest().await;
-        assert_eq!((rest.len(), finished(&rest[0])), (1, (1, Some(8508))));
-        let seen = world.upstream.saw().await.json();
+        let rest = events.read_all().await;
+        assert_eq!((rest.len(), completed(&rest[0])), (1, (1, Some(8508))));
+        let received = server.upstream.received().await.json();
         assert_eq!(
-            (&seen["stream"], &seen["sequential_image_generation_options"]),
+            (&received["stream"], &received["sequential_image_generation_options"]),
             (&json!(true), &json!({"max_images": 2}))
         );
-        assert_eq!(seen["prompt"], "a boat\n\nA series of 2 pictures");
+        assert_eq!(received["prompt"], "a boat\n\nA series of 2 pictures");
         for _ in LINKS {
-            world.upstream.saw().await;
+            server.upstream.received().await;
         }
 
-        world.upstream.will_at(PATH, slow());
+        server.upstream.enqueue_at(PATH, reply());
         links();
-        let mut image = ask(MODEL, 2, "320x200").image.unwrap();
+        let mut image = generate_request(MODEL, 2, "320x200").image.unwrap();
         image.extra_json = r#"{"sequential_image_generation":"auto"}"#.to_owned();
         let request = pb::StreamImagesRequest { image: Some(image), ..pb::StreamImagesRequest::default() };
-        let mut events = world.image_client().await.stream_images(request).await.unwrap().into_inner();
+        let mut events = server.image_client().await.stream_images(request).await.unwrap().into_inner();
         let first = events.message().await.unwrap().unwrap().event.unwrap();
         assert!(matches!(first, Event::Finished(finished) if finished.picture_index == 0));
         gate.open();
@@ -275,49 +281,49 @@ async fn the_pictures_of_a_series_come_one_by_one_as_they_are_finished() {
             matches!(&rest[..], [Event::Finished(last)] if last.usage.is_some_and(|usage| usage.total_tokens == 8508))
         );
         for _ in 0..3 {
-            world.upstream.saw().await;
+            server.upstream.received().await;
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_is_missing_of_a_series_is_told_beside_what_came() {
-    over_both_hops(async |world| {
+async fn incomplete_series_returns_its_images_and_failures() {
+    over_both_hops(async |server| {
         for (name, expected) in series() {
-            for door in ["whole", "streamed"] {
+            for api in ["unary", "streamed"] {
                 let reply = if name.starts_with("series") {
-                    Reply::stream().send(&fixtures().text(world, name))
+                    Reply::stream().send(&fixtures().text(server, name))
                 } else {
-                    fixtures().reply(world, name)
+                    fixtures().reply(server, name)
                 };
-                world.upstream.will_at(PATH, reply);
-                let answer = world.post(GENERATIONS, &series_of_two(door == "streamed")).await;
-                let outcome = match (door, answer.status().as_u16()) {
-                    ("whole", 200) => {
-                        let made = json_of(answer).await;
-                        let failures = made["failures"].as_array().unwrap().iter();
+                server.upstream.enqueue_at(PATH, reply);
+                let response = server.post(GENERATIONS, &series_of_two(api == "streamed")).await;
+                let outcome = match (api, response.status().as_u16()) {
+                    ("unary", 200) => {
+                        let response_body = json_body(response).await;
+                        let failures = response_body["failures"].as_array().unwrap().iter();
                         Outcome {
                             failures: failures.map(|failure| failure["code"].as_str().unwrap().to_owned()).collect(),
-                            ..makes(
-                                made["data"].as_array().unwrap().len(),
-                                made["usage"]["total_tokens"].as_u64().unwrap_or_default(),
+                            ..succeeds(
+                                response_body["data"].as_array().unwrap().len(),
+                                response_body["usage"]["total_tokens"].as_u64().unwrap_or_default(),
                             )
                         }
                     }
                     ("streamed", 200) => {
-                        // Whatever breaks after the first picture, that picture has come.
-                        let told = Events::of(answer).rest().await;
-                        let first = data(told[0].split_once('\n').unwrap().1);
-                        let came = first["type"] == "image_generation.completed";
-                        assert_eq!((came, told.len()), (expected.pictures == 1, 1 + expected.pictures), "{name}");
-                        world.upstream.saw().await;
+                        // A failure after the first image does not withdraw that image.
+                        let events = Events::new(response).read_all().await;
+                        let first = event_data(events[0].split_once('\n').unwrap().1);
+                        let has_image = first["type"] == "image_generation.completed";
+                        assert_eq!((has_image, events.len()), (expected.images == 1, 1 + expected.images), "{name}");
+                        server.upstream.received().await;
                         continue;
                     }
-                    _ => fails(error_of(answer).await.1["code"].as_str().unwrap()),
+                    _ => fails(error_body(response).await.1["code"].as_str().unwrap()),
                 };
-                assert_eq!(outcome, expected, "{name}, {door}");
-                world.upstream.saw().await;
+                assert_eq!(outcome, expected, "{name}, {api}");
+                server.upstream.received().await;
             }
         }
     })
@@ -325,26 +331,28 @@ async fn what_is_missing_of_a_series_is_told_beside_what_came() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
+async fn connection_loss_timeout_and_rate_limit_are_reported() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
-        connected(settings, gateway);
+        configure(settings, gateway);
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
-    over_both_hops_with(adjust, async |world| {
-        let whole = fixtures().text(world, "picture.json");
-        PLAYED.vanishes(world, &whole).await;
-        PLAYED.fails(world, Reply::new(400, "{\"error\":").cut(), 400, "upstream_refused").await;
-        PLAYED.dawdles(world, &whole).await;
-        PLAYED.paces(world, &[fixtures().reply(world, "rate.429.json").header("retry-after", "7")], 7).await;
+    over_both_hops_with(adjust, async |server| {
+        let body_text = fixtures().text(server, "image.json");
+        PROVIDER.assert_connection_loss(server, &body_text).await;
+        PROVIDER.assert_failure(server, Reply::new(400, "{\"error\":").abort(), 400, "upstream_refused").await;
+        PROVIDER.assert_timeouts(server, &body_text).await;
+        PROVIDER
+            .assert_retry_after(server, &[fixtures().reply(server, "rate.429.json").header("retry-after", "7")], 7)
+            .await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn hanging_up_ends_the_call_to_the_upstream() {
-    over_both_hops(async |world| {
-        for (n, more) in [(1, json!({})), (2, json!({"sequential_image_generation": "auto"}))] {
-            PLAYED.is_left(world, n, more).await;
+async fn client_disconnect_closes_the_upstream_connection() {
+    over_both_hops(async |server| {
+        for (n, extra) in [(1, json!({})), (2, json!({"sequential_image_generation": "auto"}))] {
+            PROVIDER.assert_client_disconnect(server, n, extra).await;
         }
     })
     .await;

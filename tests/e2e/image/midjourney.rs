@@ -1,4 +1,4 @@
-//! A Midjourney proxy behind both doors, in all its dialects: what it answers, what it is asked, and how it fails.
+//! Midjourney proxies in all their dialects: requests to the upstream, its responses over REST and gRPC, failures.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,101 +11,105 @@ use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
 use super::{
     decoded,
-    outcome::{self, Fixtures, GENERATIONS, Outcome, Played, ask, fails, hanging, json_of, makes, over_rest, play},
+    provider_case::{
+        self, Fixtures, GENERATIONS, Outcome, ProviderCase, enqueue_all, fails, generate_request, json_body, over_rest,
+        spawn_request, succeeds,
+    },
     size,
 };
 use crate::{
-    harness::{Events, World, data, error_of, over_both_hops_with},
-    upstream::Reply,
+    fake_upstream::Reply,
+    responses::{Events, error_body, event_data},
+    test_server::{TestServer, over_both_hops_with},
 };
 
 const IMAGINE: &str = "/mj/submit/imagine";
 const ACTION: &str = "/mj/submit/action";
 const CHANGE: &str = "/mj/submit/change";
 const MODAL: &str = "/mj/submit/modal";
-const LOOK: &str = "/mj/task/1795350123456789/fetch";
+const POLL: &str = "/mj/task/1795350123456789/fetch";
 const CANCEL: &str = "/mj/task/1795350123456789/cancel";
 const CHILD: &str = "/mj/task/1795350123456790/fetch";
 const GRID: &str = "/files/grid.png";
 const SINGLE: &str = "/files/single-0.png";
-const PLAYED: Played = Played { model: "midjourney", path: IMAGINE, key: "mj-secret" };
+const PROVIDER: ProviderCase = ProviderCase { model: "midjourney", path: IMAGINE, key: "mj-secret" };
 
-/// A request that the upstream expects, and the file it answers with.
-type Turn = (&'static str, &'static str);
+/// The path of a request to the upstream, and the fixture it responds with.
+type Exchange = (&'static str, &'static str);
 
-/// How many pictures are asked for, what the proxy does, and what becomes of it.
+/// The number of requested images, the exchanges with the proxy, and the outcome.
 #[rustfmt::skip]
-fn table() -> Vec<(u32, Vec<Turn>, Outcome)> {
-    let revised = Outcome { revised: "a boat on a lake --ar 8:5".to_owned(), ..makes(1, 0) };
-    let fine = [(IMAGINE, "taken.json"), (LOOK, "grid.json")];
-    let upscale = [(ACTION, "child-taken.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
-    let then = |first: &[Turn], more: &[Turn]| [first, more].concat();
-    let refused = |name: &'static str, error: &str| (1, vec![(IMAGINE, name)], fails(error));
-    let ended = |name: &'static str, error: &str| (1, vec![(IMAGINE, "taken.json"), (LOOK, name)], fails(error));
-    let cut = [(GRID, "grid.png")];
+fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
+    let revised = Outcome { revised: "a boat on a lake --ar 8:5".to_owned(), ..succeeds(1, 0) };
+    let grid_ready = [(IMAGINE, "submitted.json"), (POLL, "grid.json")];
+    let upscale = [(ACTION, "child-submitted.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
+    let concat = |first: &[Exchange], more: &[Exchange]| [first, more].concat();
+    let submit_fails = |name: &'static str, error: &str| (1, vec![(IMAGINE, name)], fails(error));
+    let task_fails = |name: &'static str, error: &str| (1, vec![(IMAGINE, "submitted.json"), (POLL, name)], fails(error));
+    let download_grid = [(GRID, "grid.png")];
     vec![
-        // trueai: a button for each picture.
-        (1, then(&fine, &upscale), makes(1, 0)),
-        (2, [&fine[..], &upscale, &upscale].concat(), makes(2, 0)),
-        (1, then(&[(IMAGINE, "queued.json"), (LOOK, "nothing.json"), (LOOK, "waiting.json"), (LOOK, "running.json"),
-                   (LOOK, "strange-state.json"), (LOOK, "grid.json")], &upscale), makes(1, 0)),
-        (1, then(&[(IMAGINE, "taken.json"), (LOOK, "grid-rewritten.json")], &upscale), revised.clone()),
-        // Where the proxy put the pictures that came with the request is nobody's business.
-        (1, then(&[(IMAGINE, "taken.json"), (LOOK, "grid-of-pictures.json")], &upscale), revised),
-        (1, then(&[(IMAGINE, "taken.json"), (LOOK, "grid-without-final-prompt.json")], &upscale), makes(1, 0)),
-        // A dialogue is confirmed, once.
-        (1, then(&[(IMAGINE, "there-already.json"), (LOOK, "modal.json"), (MODAL, "taken.json"), (LOOK, "modal.json"),
-                   (LOOK, "grid.json")], &upscale), makes(1, 0)),
-        // novicezk: a change for each picture.
-        (1, vec![(IMAGINE, "taken.json"), (LOOK, "grid-without-buttons.json"), (CHANGE, "child-taken.json"), (CHILD, "child.json"),
-                 (SINGLE, "single.png")], makes(1, 0)),
-        // Partner accounts and relays: the singles are there.
-        (1, vec![(IMAGINE, "taken.json"), (LOOK, "singles.json"), (SINGLE, "single.png")], makes(1, 0)),
-        (1, vec![(IMAGINE, "taken.json"), (LOOK, "singles-of-objects.json"), (SINGLE, "single.png")], makes(1, 0)),
-        // A single that does not come is cut from the grid, which is paid for.
-        (1, [&fine[..], &[(ACTION, "failed.json")], &cut].concat(), makes(1, 0)),
-        (1, [&fine[..], &[(ACTION, "child-taken.json"), (CHILD, "child-failed.json")], &cut].concat(), makes(1, 0)),
-        (1, [&fine[..], &[(ACTION, "child-taken.json"), (CHILD, "moderated-child.json")]].concat(), fails("content_policy_violation")),
-        (1, [&fine[..], &[(ACTION, "failed.json"), (GRID, "page.json")]].concat(), fails("upstream_unavailable")),
-        (1, vec![(IMAGINE, "taken.json"), (LOOK, "singles.json"), (SINGLE, "page.json"), (GRID, "page.json")], fails("upstream_unreadable")),
-        (1, vec![(IMAGINE, "taken.json"), (LOOK, "without-picture.json"), (CHANGE, "failed.json")], fails("upstream_unavailable")),
-        // A full queue is waited for, a while.
-        (1, [&[(IMAGINE, "full.json"), (IMAGINE, "full-in-words.json"), (IMAGINE, "relay-saturated.429.json")], &fine[..], &upscale].concat(), makes(1, 0)),
-        (1, vec![(IMAGINE, "full.json"); 5], fails("rate_limit_exceeded")),
-        refused("banned.json", "content_policy_violation"),
-        refused("invalid.json", "upstream_refused"),
-        refused("failed.json", "upstream_unavailable"),
-        refused("no-account.404.json", "upstream_unavailable"),
-        refused("no-account-in-chinese.json", "upstream_unavailable"),
-        refused("wrong-secret.401.txt", "provider_credentials"),
-        refused("unread.400.json", "upstream_refused"),
-        refused("strange-code.json", "upstream_unavailable"),
-        refused("nameless.json", "upstream_unreadable"),
-        refused("relay-poor.400.json", "provider_credentials"),
-        refused("relay-key.401.json", "provider_credentials"),
-        refused("forbidden.403.txt", "provider_credentials"),
-        refused("page.502.html", "upstream_unavailable"),
-        refused("page.json", "upstream_unreadable"),
-        ended("moderated.json", "content_policy_violation"),
-        ended("no-subscription.json", "provider_credentials"),
-        ended("overdue.json", "upstream_timeout"),
-        ended("wrong-parameter.json", "upstream_refused"),
-        ended("busy.json", "rate_limit_exceeded"),
-        ended("lost-message.json", "upstream_unavailable"),
-        ended("cancelled.json", "upstream_unavailable"),
-        // A task may be forgotten for a moment, but not for good.
-        (1, [&[(IMAGINE, "taken.json")], &[(LOOK, "relay-lost.400.json"); 6][..], &[(CANCEL, "cancel-taken.json")]].concat(), fails("upstream_unavailable")),
-        (1, [&[(IMAGINE, "taken.json"), (LOOK, "page.502.html")], &fine[1..], &upscale].concat(), makes(1, 0)),
+        // trueai dialect: a button for each image of the grid.
+        (1, concat(&grid_ready, &upscale), succeeds(1, 0)),
+        (2, [&grid_ready[..], &upscale, &upscale].concat(), succeeds(2, 0)),
+        (1, concat(&[(IMAGINE, "queued.json"), (POLL, "empty-body.json"), (POLL, "waiting.json"), (POLL, "running.json"),
+                   (POLL, "unknown-status.json"), (POLL, "grid.json")], &upscale), succeeds(1, 0)),
+        (1, concat(&[(IMAGINE, "submitted.json"), (POLL, "grid-rewritten.json")], &upscale), revised.clone()),
+        // The revised prompt must not contain the URLs at which the proxy stored the input images.
+        (1, concat(&[(IMAGINE, "submitted.json"), (POLL, "grid-with-input-images.json")], &upscale), revised),
+        (1, concat(&[(IMAGINE, "submitted.json"), (POLL, "grid-without-final-prompt.json")], &upscale), succeeds(1, 0)),
+        // A modal dialogue is confirmed once.
+        (1, concat(&[(IMAGINE, "already-exists.json"), (POLL, "modal.json"), (MODAL, "submitted.json"), (POLL, "modal.json"),
+                   (POLL, "grid.json")], &upscale), succeeds(1, 0)),
+        // novicezk dialect: a `change` request for each image of the grid.
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "grid-without-buttons.json"), (CHANGE, "child-submitted.json"), (CHILD, "child.json"),
+                 (SINGLE, "single.png")], succeeds(1, 0)),
+        // Partner accounts and relays: the task has the single images already.
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "single.png")], succeeds(1, 0)),
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles-of-objects.json"), (SINGLE, "single.png")], succeeds(1, 0)),
+        // A single image that cannot be had is cut from the grid, which has been billed.
+        (1, [&grid_ready[..], &[(ACTION, "failed.json")], &download_grid].concat(), succeeds(1, 0)),
+        (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "child-failed.json")], &download_grid].concat(), succeeds(1, 0)),
+        (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "moderated-child.json")]].concat(), fails("content_policy_violation")),
+        (1, [&grid_ready[..], &[(ACTION, "failed.json"), (GRID, "html-page.json")]].concat(), fails("upstream_unavailable")),
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "html-page.json"), (GRID, "html-page.json")], fails("upstream_unreadable")),
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "without-image.json"), (CHANGE, "failed.json")], fails("upstream_unavailable")),
+        // A submission to a full queue is retried a few times.
+        (1, [&[(IMAGINE, "queue-full.json"), (IMAGINE, "queue-full-in-text.json"), (IMAGINE, "relay-saturated.429.json")], &grid_ready[..], &upscale].concat(), succeeds(1, 0)),
+        (1, vec![(IMAGINE, "queue-full.json"); 5], fails("rate_limit_exceeded")),
+        submit_fails("banned.json", "content_policy_violation"),
+        submit_fails("invalid.json", "upstream_refused"),
+        submit_fails("failed.json", "upstream_unavailable"),
+        submit_fails("no-account.404.json", "upstream_unavailable"),
+        submit_fails("no-account-chinese.json", "upstream_unavailable"),
+        submit_fails("wrong-secret.401.txt", "provider_credentials"),
+        submit_fails("malformed.400.json", "upstream_refused"),
+        submit_fails("unknown-code.json", "upstream_unavailable"),
+        submit_fails("without-id.json", "upstream_unreadable"),
+        submit_fails("relay-no-quota.400.json", "provider_credentials"),
+        submit_fails("relay-invalid-key.401.json", "provider_credentials"),
+        submit_fails("forbidden.403.txt", "provider_credentials"),
+        submit_fails("html-page.502.html", "upstream_unavailable"),
+        submit_fails("html-page.json", "upstream_unreadable"),
+        task_fails("moderated.json", "content_policy_violation"),
+        task_fails("no-subscription.json", "provider_credentials"),
+        task_fails("overdue.json", "upstream_timeout"),
+        task_fails("wrong-parameter.json", "upstream_refused"),
+        task_fails("busy.json", "rate_limit_exceeded"),
+        task_fails("lost-message.json", "upstream_unavailable"),
+        task_fails("cancelled.json", "upstream_unavailable"),
+        // A task that is unknown to the proxy is polled a few times more.
+        (1, [&[(IMAGINE, "submitted.json")], &[(POLL, "relay-unknown-task.400.json"); 6][..], &[(CANCEL, "cancel-accepted.json")]].concat(), fails("upstream_unavailable")),
+        (1, [&[(IMAGINE, "submitted.json"), (POLL, "html-page.502.html")], &grid_ready[1..], &upscale].concat(), succeeds(1, 0)),
     ]
 }
 
-/// Answers that have a test of their own, and what is none.
-const ELSEWHERE: [&str; 2] = ["README.md", "further.json"];
+/// Files that have a test of their own, or are no fixture.
+const OTHER_FIXTURES: [&str; 2] = ["README.md", "running-62-percent.json"];
 
-/// Answers that are painted here.
-const PAINTED: [&str; 2] = ["grid.png", "single.png"];
+/// Images that the test makes itself.
+const GENERATED: [&str; 2] = ["grid.png", "single.png"];
 
-/// The four colours of a grid, and its pictures' size.
+/// The colours of the grid's four images, and their size.
 const COLOURS: [[u8; 3]; 4] = [[200, 0, 0], [0, 200, 0], [0, 0, 200], [200, 200, 0]];
 const WIDTH: u32 = 320;
 const HEIGHT: u32 = 200;
@@ -121,53 +125,53 @@ fn grid() -> Vec<u8> {
     png(RgbImage::from_fn(2 * WIDTH, 2 * HEIGHT, |x, y| Rgb(COLOURS[place(x, y)])))
 }
 
-/// The colour of a picture of one colour.
+/// Returns the colour of an image of one colour.
 fn colour(picture: &[u8]) -> [u8; 3] {
     let picture = image::load_from_memory(picture).unwrap().into_rgb8();
     assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
     let first = picture.get_pixel(0, 0).0;
-    assert!(picture.pixels().all(|pixel| pixel.0 == first), "parts of several pictures");
+    assert!(picture.pixels().all(|pixel| pixel.0 == first), "the image has parts of several images");
     first
 }
 
-fn reply(world: &World, name: &str) -> Reply {
+fn reply(server: &TestServer, name: &str) -> Reply {
     match name {
         "grid.png" => Reply::file("image/png", &grid()),
         "single.png" => Reply::file("image/png", &png(RgbImage::new(640, 400))),
-        name => Fixtures::of("midjourney").reply(world, name),
+        name => Fixtures::new("midjourney").reply(server, name),
     }
 }
 
-fn ready(world: &World, turns: &[Turn]) -> Vec<(String, Reply)> {
-    turns.iter().map(|(path, name)| ((*path).to_owned(), reply(world, name))).collect()
+fn replies(server: &TestServer, exchanges: &[Exchange]) -> Vec<(String, Reply)> {
+    exchanges.iter().map(|(path, name)| ((*path).to_owned(), reply(server, name))).collect()
 }
 
-fn will(world: &World, turns: &[Turn]) {
-    play(world, ready(world, turns));
+fn enqueue(server: &TestServer, exchanges: &[Exchange]) {
+    enqueue_all(server, replies(server, exchanges));
 }
 
-/// That exactly these were asked for, in whatever order.
-async fn saw(world: &World, turns: &[Turn]) {
-    outcome::saw(world, turns.iter().map(|(path, _)| (*path).to_owned()).collect()).await;
+/// Asserts that the upstream received exactly these requests, in any order.
+async fn assert_requests(server: &TestServer, exchanges: &[Exchange]) {
+    provider_case::assert_requests(server, exchanges.iter().map(|(path, _)| (*path).to_owned()).collect()).await;
 }
 
-fn connected(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.service_type = ImageServiceType::Midjourney;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/mj");
     settings.image.midjourney.base_url = Some(base);
-    settings.image.midjourney.api_secret = Some(PLAYED.key.into());
+    settings.image.midjourney.api_secret = Some(PROVIDER.key.into());
     settings.image.midjourney.poll_interval = Duration::from_millis(2);
 }
 
-async fn over_both_hops(test: impl AsyncFn(&World)) {
-    over_both_hops_with(connected, test).await;
+async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
+    over_both_hops_with(configure, test).await;
 }
 
-/// The same where single pictures are cut from the grid.
-async fn cutting(test: impl AsyncFn(&World)) {
+/// Runs a test with single images cut from the grid.
+async fn over_both_hops_with_cut_singles(test: impl AsyncFn(&TestServer)) {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
-        connected(settings, gateway);
+        configure(settings, gateway);
         settings.image.midjourney.singles = MidjourneySingles::Cut;
         "--v 7".clone_into(&mut settings.image.midjourney.parameters);
     };
@@ -175,79 +179,82 @@ async fn cutting(test: impl AsyncFn(&World)) {
 }
 
 #[tokio::test]
-async fn every_turn_becomes_the_same_at_both_doors() {
-    over_both_hops(async |world| {
-        for (n, turns, expected) in table() {
-            PLAYED.at_both_doors(world, n, &format!("{turns:?}"), || ready(world, &turns), &expected).await;
+async fn every_exchange_gives_the_same_outcome_over_rest_and_grpc() {
+    over_both_hops(async |server| {
+        for (n, exchanges, expected) in table() {
+            PROVIDER
+                .assert_outcome(server, n, &format!("{exchanges:?}"), || replies(server, &exchanges), &expected)
+                .await;
         }
     })
     .await;
 }
 
 #[test]
-fn every_fixture_is_played() {
-    let played = table().into_iter().flat_map(|(_, turns, _)| turns).map(|(_, name)| name);
-    let played: BTreeSet<_> =
-        played.filter(|name| !PAINTED.contains(name)).chain(ELSEWHERE).map(str::to_owned).collect();
-    assert_eq!(Fixtures::of("midjourney").names(), played);
+fn every_fixture_is_tested() {
+    let tested = table().into_iter().flat_map(|(_, exchanges, _)| exchanges).map(|(_, name)| name);
+    let tested: BTreeSet<_> =
+        tested.filter(|name| !GENERATED.contains(name)).chain(OTHER_FIXTURES).map(str::to_owned).collect();
+    assert_eq!(Fixtures::new("midjourney").names(), tested);
 }
 
 #[tokio::test]
-async fn a_request_becomes_a_prompt_with_parameters_and_hints() {
-    over_both_hops(async |world| {
-        let turns =
-            [(IMAGINE, "taken.json"), (LOOK, "grid.json"), (ACTION, "child-taken.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
-        will(world, &turns);
-        let mut request = ask("midjourney", 1, "1792x1024");
+async fn request_is_mapped_to_a_prompt_with_parameters_and_image_hints() {
+    over_both_hops(async |server| {
+        let exchanges =
+            [(IMAGINE, "submitted.json"), (POLL, "grid.json"), (ACTION, "child-submitted.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
+        enqueue(server, &exchanges);
+        let mut request = generate_request("midjourney", 1, "1792x1024");
         let image = request.image.as_mut().unwrap();
         let input = |bytes: Vec<u8>| pb::MediaInput { source: Some(pb::media_input::Source::Data(bytes.into())) };
         image.pictures = vec![input(png(RgbImage::new(8, 8)))];
         (image.seed, image.user) = (Some(7), "u-1".to_owned());
         image.extra_json = r#"{"botType":"NIJI_JOURNEY"}"#.to_owned();
-        let made = world.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&made.pictures[0].data), (1792, 1024));
-        let seen = world.upstream.saw().await;
-        assert_eq!((seen.path.as_str(), seen.header("mj-api-secret")), (IMAGINE, Some(PLAYED.key)));
-        assert!(seen.header("authorization").is_none() && seen.header("x-request-id").is_some(), "{}", seen.head);
-        let body = seen.json();
+        let response_body = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&response_body.pictures[0].data), (1792, 1024));
+        let received = server.upstream.received().await;
+        assert_eq!((received.path.as_str(), received.header("mj-api-secret")), (IMAGINE, Some(PROVIDER.key)));
+        assert!(received.header("authorization").is_none() && received.header("x-request-id").is_some(), "{}", received.head);
+        let body = received.json();
         assert_eq!(body["prompt"], "a boat --ar 7:4 --seed 7");
         assert_eq!((&body["state"], &body["botType"]), (&json!("u-1"), &json!("NIJI_JOURNEY")));
         let hint = body["base64Array"][0].as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
         assert_eq!(decoded(&json!({"b64_json": hint})), png(RgbImage::new(8, 8)));
-        world.upstream.saw().await;
-        let action = world.upstream.saw().await.json();
+        server.upstream.received().await;
+        let action = server.upstream.received().await.json();
         let expected = json!({"taskId": "1795350123456789", "customId": "MJ::JOB::upsample::1::5f0c7d2e-11aa-4f9b-9d3e-0a1b2c3d4e5f"});
         assert_eq!(action, expected);
-        saw(world, &turns[3..]).await;
+        assert_requests(server, &exchanges[3..]).await;
 
         request.image.as_mut().unwrap().mask = Some(input(png(RgbImage::new(8, 8))));
-        let status = world.image_client().await.generate_images(request).await.unwrap_err();
+        let status = server.image_client().await.generate_images(request).await.unwrap_err();
         assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
         let clear = json!({"model": "midjourney", "prompt": "x", "background": "transparent"});
-        let (status, error) = error_of(world.post(GENERATIONS, &clear).await).await;
+        let (status, error) = error_body(server.post(GENERATIONS, &clear).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("background")));
         let hooked = json!({"model": "midjourney", "prompt": "x", "notifyHook": "http://169.254.169.254/"});
-        let (status, error) = error_of(world.post(GENERATIONS, &hooked).await).await;
+        let (status, error) = error_body(server.post(GENERATIONS, &hooked).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("notifyHook")));
     })
     .await;
 }
 
 #[tokio::test]
-async fn five_pictures_are_two_grids_taken_apart_here() {
-    cutting(async |world| {
-        let turns = [(IMAGINE, "taken.json"), (LOOK, "grid.json"), (GRID, "grid.png")];
-        let both = [turns, turns].concat();
-        will(world, &both);
+async fn five_images_are_cut_from_two_grids() {
+    over_both_hops_with_cut_singles(async |server| {
+        let exchanges = [(IMAGINE, "submitted.json"), (POLL, "grid.json"), (GRID, "grid.png")];
+        let both = [exchanges, exchanges].concat();
+        enqueue(server, &both);
         let body = json!({"prompt": "a boat", "n": 5, "size": "320x200", "response_format": "b64_json"});
-        let made = json_of(world.post(GENERATIONS, &body).await).await;
-        let colours: Vec<_> = made["data"].as_array().unwrap().iter().map(|item| colour(&decoded(item))).collect();
+        let response_body = json_body(server.post(GENERATIONS, &body).await).await;
+        let colours: Vec<_> =
+            response_body["data"].as_array().unwrap().iter().map(|item| colour(&decoded(item))).collect();
         assert_eq!(colours, [&COLOURS[..], &COLOURS[..1]].concat());
         let mut prompts = 0;
         for _ in &both {
-            let seen = world.upstream.saw().await;
-            if seen.path == IMAGINE {
-                assert_eq!(seen.json()["prompt"], "a boat --ar 8:5 --v 7");
+            let received = server.upstream.received().await;
+            if received.path == IMAGINE {
+                assert_eq!(received.json()["prompt"], "a boat --ar 8:5 --v 7");
                 prompts += 1;
             }
         }
@@ -257,132 +264,134 @@ async fn five_pictures_are_two_grids_taken_apart_here() {
 }
 
 #[tokio::test]
-async fn a_single_behind_a_dead_link_is_cut_from_the_grid_that_is_paid_for() {
-    cutting(async |world| {
-        let turns = [(IMAGINE, "taken.json"), (LOOK, "singles.json"), (SINGLE, "page.json"), (GRID, "grid.png")];
-        let made = || ready(world, &turns);
-        // What the operator adds to each prompt is not what the fixture's bot was given.
-        let cut = Outcome { revised: "a boat --ar 8:5".to_owned(), ..makes(1, 0) };
-        PLAYED.at_both_doors(world, 1, "a dead link", made, &cut).await;
-        let turns = [(IMAGINE, "taken.json"), (LOOK, "grid.json"), (GRID, "page.json")];
-        let failed = || ready(world, &turns);
-        PLAYED.at_both_doors(world, 1, "a dead grid", failed, &fails("upstream_unreadable")).await;
+async fn single_with_a_dead_link_is_cut_from_the_grid() {
+    over_both_hops_with_cut_singles(async |server| {
+        let exchanges =
+            [(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "html-page.json"), (GRID, "grid.png")];
+        let dead_link = || replies(server, &exchanges);
+        // The configured parameters differ from those in the fixture's final prompt, so the prompt counts as revised.
+        let cut = Outcome { revised: "a boat --ar 8:5".to_owned(), ..succeeds(1, 0) };
+        PROVIDER.assert_outcome(server, 1, "a dead link", dead_link, &cut).await;
+        let exchanges = [(IMAGINE, "submitted.json"), (POLL, "grid.json"), (GRID, "html-page.json")];
+        let failed = || replies(server, &exchanges);
+        PROVIDER.assert_outcome(server, 1, "a dead grid", failed, &fails("upstream_unreadable")).await;
     })
     .await;
 }
 
 fn event(text: &str) -> Value {
-    data(text.split_once('\n').unwrap().1)
+    event_data(text.split_once('\n').unwrap().1)
 }
 
 #[tokio::test]
-async fn pictures_of_the_progress_are_previews_of_each_picture() {
-    cutting(async |world| {
-        let turns = [
-            (IMAGINE, "taken.json"),
-            (LOOK, "waiting.json"),
-            (LOOK, "running.json"),
+async fn progress_images_are_forwarded_as_previews_of_each_image() {
+    over_both_hops_with_cut_singles(async |server| {
+        let exchanges = [
+            (IMAGINE, "submitted.json"),
+            (POLL, "waiting.json"),
+            (POLL, "running.json"),
             ("/files/preview-1.png", "grid.png"),
-            // The same link again is the same picture.
-            (LOOK, "running.json"),
-            (LOOK, "further.json"),
+            // A link that was downloaded is not downloaded again.
+            (POLL, "running.json"),
+            (POLL, "running-62-percent.json"),
             ("/files/preview-2.png", "grid.png"),
-            (LOOK, "grid.json"),
+            (POLL, "grid.json"),
             (GRID, "grid.png"),
         ];
-        will(world, &turns);
+        enqueue(server, &exchanges);
         let body = json!({"prompt": "x", "n": 2, "size": "320x200", "stream": true, "partial_images": 3});
-        let events = Events::of(world.post(GENERATIONS, &body).await).rest().await;
-        let told: Vec<_> = events.iter().map(|text| event(text)).collect();
+        let events = Events::new(server.post(GENERATIONS, &body).await).read_all().await;
+        let parsed: Vec<_> = events.iter().map(|text| event(text)).collect();
         let index = |event: &Value| usize::try_from(event["image_index"].as_u64().unwrap()).unwrap();
-        let previews: Vec<_> = told.iter().filter(|event| event["type"] == "image_generation.partial_image").collect();
+        let previews: Vec<_> =
+            parsed.iter().filter(|event| event["type"] == "image_generation.partial_image").collect();
         let order: Vec<_> =
             previews.iter().map(|event| (index(event), event["partial_image_index"].as_u64().unwrap())).collect();
         assert_eq!(order, [(0, 0), (1, 0), (0, 1), (1, 1)]);
-        assert_eq!(told.len(), 6);
-        assert!(told.iter().all(|event| colour(&decoded(event)) == COLOURS[index(event)]));
-        saw(world, &turns).await;
+        assert_eq!(parsed.len(), 6);
+        assert!(parsed.iter().all(|event| colour(&decoded(event)) == COLOURS[index(event)]));
+        assert_requests(server, &exchanges).await;
 
-        // No more than were asked for, and one that does not come does no harm.
-        let turns = [
-            (IMAGINE, "taken.json"),
-            (LOOK, "running.json"),
-            ("/files/preview-1.png", "page.json"),
-            (LOOK, "further.json"),
+        // No more previews than requested, and a preview that cannot be downloaded is skipped.
+        let exchanges = [
+            (IMAGINE, "submitted.json"),
+            (POLL, "running.json"),
+            ("/files/preview-1.png", "html-page.json"),
+            (POLL, "running-62-percent.json"),
             ("/files/preview-2.png", "grid.png"),
-            (LOOK, "running.json"),
-            (LOOK, "grid.json"),
+            (POLL, "running.json"),
+            (POLL, "grid.json"),
             (GRID, "grid.png"),
         ];
-        will(world, &turns);
-        let image = ask("midjourney", 1, "320x200").image;
+        enqueue(server, &exchanges);
+        let image = generate_request("midjourney", 1, "320x200").image;
         let request = pb::StreamImagesRequest { image, partial_images: 1, ..pb::StreamImagesRequest::default() };
-        let events = world.image_client().await.stream_images(request).await.unwrap().into_inner();
+        let events = server.image_client().await.stream_images(request).await.unwrap().into_inner();
         let events: Vec<_> = events.map_ok(|event| event.event.unwrap()).try_collect().await.unwrap();
         assert!(matches!(&events[..], [Event::Preview(_), Event::Finished(_)]), "{} events", events.len());
-        saw(world, &turns).await;
+        assert_requests(server, &exchanges).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn one_of_several_pictures_may_fail_alone() {
-    over_both_hops(async |world| {
-        let turns = [
-            (IMAGINE, "taken.json"),
-            (LOOK, "grid.json"),
-            (ACTION, "child-taken.json"),
+async fn one_failed_image_does_not_fail_the_others() {
+    over_both_hops(async |server| {
+        let exchanges = [
+            (IMAGINE, "submitted.json"),
+            (POLL, "grid.json"),
+            (ACTION, "child-submitted.json"),
             (ACTION, "banned.json"),
             (CHILD, "child.json"),
             (SINGLE, "single.png"),
         ];
-        will(world, &turns);
-        let outcome = over_rest(world, PLAYED.model, 2, PLAYED.key).await;
+        enqueue(server, &exchanges);
+        let outcome = over_rest(server, PROVIDER.model, 2, PROVIDER.key).await;
         let failures = vec!["content_policy_violation".to_owned()];
-        assert_eq!(outcome, Outcome { failures, ..makes(1, 0) });
-        saw(world, &turns).await;
+        assert_eq!(outcome, Outcome { failures, ..succeeds(1, 0) });
+        assert_requests(server, &exchanges).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_proxy_that_vanishes_or_dawdles_is_told_as_such_and_its_task_is_cancelled() {
+async fn connection_loss_and_timeout_are_reported_and_the_task_cancelled() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
-        connected(settings, gateway);
-        // Long enough for one look on a busy machine, too short for a second one anywhere.
+        configure(settings, gateway);
+        // Long enough for one poll on a busy machine, too short for a second one on any machine.
         settings.image.first_byte_timeout = Duration::from_secs(2);
         settings.image.midjourney.poll_interval = Duration::from_millis(1100);
     };
-    over_both_hops_with(adjust, async |world| {
-        PLAYED.fails(world, Reply::new(200, "{").cut(), 502, "upstream_unavailable").await;
-        PLAYED.fails(world, Reply::silence(), 504, "upstream_timeout").await;
-        let late = [(IMAGINE, "taken.json"), (LOOK, "running.json"), (CANCEL, "cancel-taken.json")];
-        PLAYED.fails_in_turns(world, &ready(world, &late), 504, "upstream_timeout").await;
+    over_both_hops_with(adjust, async |server| {
+        PROVIDER.assert_failure(server, Reply::new(200, "{").abort(), 502, "upstream_unavailable").await;
+        PROVIDER.assert_failure(server, Reply::no_response(), 504, "upstream_timeout").await;
+        let late = [(IMAGINE, "submitted.json"), (POLL, "running.json"), (CANCEL, "cancel-accepted.json")];
+        PROVIDER.assert_failure_after(server, &replies(server, &late), 504, "upstream_timeout").await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_full_queue_tells_when_to_come_back() {
-    over_both_hops(async |world| {
-        let full = reply(world, "full.json");
-        PLAYED.paces(world, &vec![full; 5], 1).await;
+async fn full_queue_returns_429_with_retry_after() {
+    over_both_hops(async |server| {
+        let full = reply(server, "queue-full.json");
+        PROVIDER.assert_retry_after(server, &vec![full; 5], 1).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn hanging_up_cancels_the_task() {
-    over_both_hops(async |world| {
-        world.upstream.will_at(IMAGINE, reply(world, "taken.json"));
-        world.upstream.will_at(LOOK, reply(world, "running.json").stall());
-        will(world, &[(CANCEL, "cancel-taken.json")]);
-        let calling = hanging(world, &json!({"prompt": "x"}));
-        for path in [IMAGINE, LOOK] {
-            assert_eq!(world.upstream.saw().await.path, path);
+async fn client_disconnect_cancels_the_task() {
+    over_both_hops(async |server| {
+        server.upstream.enqueue_at(IMAGINE, reply(server, "submitted.json"));
+        server.upstream.enqueue_at(POLL, reply(server, "running.json").stall());
+        enqueue(server, &[(CANCEL, "cancel-accepted.json")]);
+        let call = spawn_request(server, &json!({"prompt": "x"}));
+        for path in [IMAGINE, POLL] {
+            assert_eq!(server.upstream.received().await.path, path);
         }
-        calling.abort();
-        assert_eq!(world.upstream.saw().await.path, CANCEL);
+        call.abort();
+        assert_eq!(server.upstream.received().await.path, CANCEL);
     })
     .await;
 }

@@ -1,6 +1,6 @@
-//! Jobs across kill -9 and restart: the job goes on under the same id, and the clip is the one that would have been.
+//! Video jobs across SIGKILL and restart: a job continues under its id, and gives the same video.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail as the tests would")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failure of a helper is a failure of the test")]
 
 use std::path::Path;
 
@@ -10,19 +10,19 @@ use triptych_proto::v1::{
     self as pb, download_video_response::Part, video::State, video_service_client::VideoServiceClient,
 };
 
-use crate::running::Running;
+use crate::triptych_process::TriptychProcess;
 
 type Videos = VideoServiceClient<Channel>;
 
-/// Enough frames that a kill meets the render in its midst.
+/// Enough frames that the process is killed during the render.
 const SECONDS: u32 = 8;
 const FRAMES: u32 = SECONDS * 30;
 
-/// What a killed process held is free again soon.
-const SHORT: &str = "1s";
+/// A lease that expires soon after its process was killed.
+const SHORT_LEASE: &str = "1s";
 
-async fn start(dir: &Path, lease: &str) -> (Running, Videos) {
-    let server = Running::start(dir, &[("TRIPTYCH_JOBS_LEASE", lease)]);
+async fn start(dir: &Path, lease: &str) -> (TriptychProcess, Videos) {
+    let server = TriptychProcess::start(dir, &[("TRIPTYCH_JOBS_LEASE", lease)]);
     let videos = VideoServiceClient::new(server.channel().await);
     (server, videos)
 }
@@ -31,7 +31,7 @@ async fn create(videos: &mut Videos, request: pb::CreateVideoRequest) -> String 
     videos.create_video(request).await.unwrap().into_inner().video.unwrap().id
 }
 
-fn clip(size: &str, seconds: u32) -> pb::CreateVideoRequest {
+fn video_request(size: &str, seconds: u32) -> pb::CreateVideoRequest {
     pb::CreateVideoRequest {
         prompt: "Pan slowly over the mountains at dusk".to_owned(),
         size: size.to_owned(),
@@ -41,15 +41,15 @@ fn clip(size: &str, seconds: u32) -> pb::CreateVideoRequest {
     }
 }
 
-/// Looks on until `enough`.
-async fn watch(videos: &mut Videos, id: &str, enough: impl Fn(&pb::Video) -> bool) -> pb::Video {
+/// Watches a video until a snapshot satisfies `condition`, and returns that snapshot.
+async fn watch(videos: &mut Videos, id: &str, condition: impl Fn(&pb::Video) -> bool) -> pb::Video {
     let mut snapshots = videos.watch_video(pb::WatchVideoRequest { id: id.to_owned() }).await.unwrap().into_inner();
     loop {
-        let video = snapshots.message().await.unwrap().expect("a stream that ends after a final state").video.unwrap();
-        if enough(&video) {
+        let video = snapshots.message().await.unwrap().expect("the stream ended without a final state").video.unwrap();
+        if condition(&video) {
             return video;
         }
-        assert!(!is_final(&video), "it ended before enough was seen: {video:?}");
+        assert!(!is_final(&video), "the video is final, and no snapshot satisfied the condition: {video:?}");
     }
 }
 
@@ -70,7 +70,7 @@ async fn download(videos: &mut Videos, id: &str) -> Vec<u8> {
     bytes
 }
 
-/// The payload of the first box of this type among boxes laid end to end.
+/// Returns the payload of the first MP4 box of this type in a sequence of boxes.
 fn mp4_box(mut boxes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     while let Some((head, _)) = boxes.split_first_chunk::<8>() {
         let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
@@ -83,23 +83,23 @@ fn mp4_box(mut boxes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     None
 }
 
-/// The number of samples that the index of a clip lists.
+/// Returns the number of samples in the index of an MP4 file.
 fn samples(clip: &[u8]) -> Option<u32> {
     let path = [*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsz"];
     let index = path.iter().try_fold(clip, |boxes, &kind| mp4_box(boxes, kind))?;
     index.get(8..12)?.try_into().ok().map(u32::from_be_bytes)
 }
 
-/// Kills the process once the job is this far, starts it anew, and gives the clip that comes of it.
-async fn survive(stage: &str, far: impl Fn(&pb::Video) -> bool) -> Vec<u8> {
+/// Kills the process when the job reaches `stage`, starts another one, and returns the finished video.
+async fn render_with_kill(stage: &str, reached: impl Fn(&pb::Video) -> bool) -> Vec<u8> {
     let dir = tempdir().unwrap();
-    let (server, mut videos) = start(dir.path(), SHORT).await;
-    let id = create(&mut videos, clip("640x360", SECONDS)).await;
-    let last = watch(&mut videos, &id, far).await;
+    let (server, mut videos) = start(dir.path(), SHORT_LEASE).await;
+    let id = create(&mut videos, video_request("640x360", SECONDS)).await;
+    let last = watch(&mut videos, &id, reached).await;
     server.kill();
-    assert!(!is_final(&last), "{stage}: there was nothing left to survive: {last:?}");
+    assert!(!is_final(&last), "{stage}: the job was final before the kill: {last:?}");
 
-    let (_server, mut videos) = start(dir.path(), SHORT).await;
+    let (_server, mut videos) = start(dir.path(), SHORT_LEASE).await;
     let video = watch(&mut videos, &id, is_final).await;
     assert_eq!((video.state(), video.progress_percent), (State::Succeeded, 100), "{stage}: {video:?}");
     assert!(video.revision > last.revision);
@@ -107,40 +107,40 @@ async fn survive(stage: &str, far: impl Fn(&pb::Video) -> bool) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_job_survives_kill_9_at_any_stage_and_gives_the_same_clip() {
+async fn job_continues_after_sigkill_at_any_stage_and_gives_the_same_video() {
     let dir = tempdir().unwrap();
-    let (_server, mut videos) = start(dir.path(), SHORT).await;
-    let id = create(&mut videos, clip("640x360", SECONDS)).await;
+    let (_server, mut videos) = start(dir.path(), SHORT_LEASE).await;
+    let id = create(&mut videos, video_request("640x360", SECONDS)).await;
     watch(&mut videos, &id, is_final).await;
-    let undisturbed = download(&mut videos, &id).await;
-    assert_eq!(samples(&undisturbed), Some(FRAMES));
-    assert!(mp4_box(&undisturbed, *b"mdat").is_some_and(|pictures| pictures.len() > 10_000));
+    let uninterrupted = download(&mut videos, &id).await;
+    assert_eq!(samples(&uninterrupted), Some(FRAMES));
+    assert!(mp4_box(&uninterrupted, *b"mdat").is_some_and(|frames| frames.len() > 10_000));
 
-    for clip in [
-        survive("right after the create", |_| true).await,
-        survive("when the render has begun", |video| video.progress_percent > 0).await,
-        survive("past the middle", |video| video.progress_percent >= 50).await,
+    for video in [
+        render_with_kill("after the create", |_| true).await,
+        render_with_kill("at the beginning of the render", |video| video.progress_percent > 0).await,
+        render_with_kill("after half of the render", |video| video.progress_percent >= 50).await,
     ] {
-        assert!(clip == undisturbed, "the clip differs from the undisturbed one");
+        assert!(video == uninterrupted, "the video differs from that of an uninterrupted render");
     }
 }
 
-// Of two threads: one waits for the process, and the other closes the connection to it.
+// Two threads: one blocks until the process exits, while the other closes the connection to it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_in_the_midst_of_a_render_is_quick_and_hands_the_lease_back() {
+async fn sigterm_during_a_render_releases_the_lease_without_waiting() {
     let dir = tempdir().unwrap();
-    // Longer than this test may take: only a lease that was handed back lets the next process go on.
+    // Longer than the test: only a released lease lets the next process continue.
     let (mut server, mut videos) = start(dir.path(), "1h").await;
-    // Longer than anybody would wait.
-    let id = create(&mut videos, clip("1280x720", 60)).await;
+    // Renders longer than the test may take.
+    let id = create(&mut videos, video_request("1280x720", 60)).await;
     let last = watch(&mut videos, &id, |video| video.state() == State::Rendering).await;
     server.signal("TERM");
-    // The connection is still open, and nobody's call is under way on it.
-    assert_eq!(server.ended().code(), Some(0));
+    // The connection is still open, without a call in flight.
+    assert_eq!(server.wait_for_exit().code(), Some(0));
 
     let (_server, mut videos) = start(dir.path(), "1h").await;
-    let went_on = watch(&mut videos, &id, |video| video.progress_percent > last.progress_percent).await;
-    assert_eq!(went_on.state(), State::Rendering);
+    let continued = watch(&mut videos, &id, |video| video.progress_percent > last.progress_percent).await;
+    assert_eq!(continued.state(), State::Rendering);
     let cancelled = videos.cancel_video(pb::CancelVideoRequest { id }).await.unwrap().into_inner().video.unwrap();
     assert_eq!(cancelled.state(), State::Cancelled);
 }

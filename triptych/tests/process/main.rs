@@ -1,41 +1,41 @@
-//! The real executable: started, asked, stopped, killed.
+//! Tests of the executable: start-up text, configuration errors, signals, and what survives a restart.
 
 mod jobs;
 #[cfg(target_os = "linux")]
 mod memory;
 mod proxy;
-mod running;
+mod triptych_process;
 
 use std::{io::Read as _, net::TcpListener};
 
-use running::{Running, command};
 use tempfile::tempdir;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use triptych_process::{TriptychProcess, command};
 
 #[tokio::test]
-async fn it_starts_offline_and_tells_both_addresses() {
+async fn start_without_configuration_prints_both_addresses_and_serves() {
     let dir = tempdir().unwrap();
-    let server = Running::start(dir.path(), &[]);
+    let server = TriptychProcess::start(dir.path(), &[]);
     for part in ["chat   offline", "CHAT_BASE_URL", "IMAGE_SERVICE_TYPE", "VIDEO_SERVICE_TYPE", "assembler"] {
         assert!(server.banner.contains(part), "{part} is missing in {}", server.banner);
     }
     assert!(!server.banner.contains("WARNING"));
 
-    // The line that the banner offers works as it stands.
+    // The curl command of the banner works as it is printed.
     let body = server.banner.split("-d '").nth(1).unwrap().split('\'').next().unwrap();
-    let answer = server.post("/v1/chat/completions", body);
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("offline"), "{answer}");
+    let response = server.post("/v1/chat/completions", body);
+    assert!(response.starts_with("HTTP/1.1 200 ") && response.contains("offline"), "{response}");
 
     let mut health = HealthClient::new(server.channel().await);
-    let asked = HealthCheckRequest { service: "triptych.v1.ChatService".to_owned() };
-    let status = health.check(asked).await.unwrap().into_inner().status();
+    let request = HealthCheckRequest { service: "triptych.v1.ChatService".to_owned() };
+    let status = health.check(request).await.unwrap().into_inner().status();
     assert_eq!(status, ServingStatus::Serving);
 }
 
 #[test]
-fn a_connected_upstream_and_an_open_door_are_told() {
+fn banner_names_the_upstream_and_warns_of_a_public_address_without_keys() {
     let dir = tempdir().unwrap();
-    let server = Running::start(
+    let server = TriptychProcess::start(
         dir.path(),
         &[
             ("CHAT_BASE_URL", "http://127.0.0.1:9/v1"),
@@ -53,11 +53,11 @@ fn a_connected_upstream_and_an_open_door_are_told() {
 }
 
 #[test]
-fn a_door_that_asks_for_keys_is_no_reason_to_warn() {
+fn banner_has_no_warning_if_keys_are_required() {
     let dir = tempdir().unwrap();
     let settings =
         [("TRIPTYCH_KEYS", "team-a:0123456789-secret,team-b:9876543210-secret"), ("TRIPTYCH_REST_LISTEN", "0.0.0.0:0")];
-    let server = Running::start(dir.path(), &settings);
+    let server = TriptychProcess::start(dir.path(), &settings);
     assert!(server.banner.contains("keys   asked for; known are team-a, team-b"), "{}", server.banner);
     assert!(server.banner.contains(r#"-H "Authorization: Bearer $KEY""#), "{}", server.banner);
     assert!(!server.banner.contains("WARNING") && !server.banner.contains("-secret"), "{}", server.banner);
@@ -65,21 +65,21 @@ fn a_door_that_asks_for_keys_is_no_reason_to_warn() {
 }
 
 #[test]
-fn a_core_and_a_gateway_are_as_good_as_both_in_one() {
-    let (left, right) = (tempdir().unwrap(), tempdir().unwrap());
-    let core = Running::start_as(&["core"], left.path(), &[]);
+fn separate_core_and_gateway_serve_like_one_process() {
+    let (core_dir, gateway_dir) = (tempdir().unwrap(), tempdir().unwrap());
+    let core = TriptychProcess::start_as(&["core"], core_dir.path(), &[]);
     assert!(core.rest.is_none(), "{}", core.banner);
     let address = format!("http://{}", core.grpc.unwrap());
-    let gateway = Running::start_as(&["gateway", "--core", &address], right.path(), &[]);
+    let gateway = TriptychProcess::start_as(&["gateway", "--core", &address], gateway_dir.path(), &[]);
     assert!(gateway.grpc.is_none() && gateway.banner.contains(&address), "{}", gateway.banner);
     let models = gateway.get("/v1/models");
     for model in ["qwen3-next-80b-a3b-instruct", "offline-image", "offline-video"] {
         assert!(models.contains(model), "{model} is missing in {models}");
     }
     let body = r#"{"model":"gpt-4","messages":[{"role":"user","content":"Hello"}]}"#;
-    let answer = gateway.post("/v1/chat/completions", body);
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(!right.path().join("data").exists(), "a gateway keeps no state");
+    let response = gateway.post("/v1/chat/completions", body);
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    assert!(!gateway_dir.path().join("data").exists(), "a gateway has no state");
 }
 
 #[test]
@@ -103,11 +103,11 @@ fn check_shows_what_would_run_and_hides_the_key() {
         assert!(line.is_some_and(|line| line.ends_with(origin)), "{setting} from {origin} is not in:\n{text}");
     }
     assert!(!text.contains("sk-secret") && text.contains("connected to https://api.example.com/v1 as from-process"));
-    assert!(!dir.path().join("data").exists(), "a check leaves no trace");
+    assert!(!dir.path().join("data").exists(), "the check created files");
 }
 
 #[test]
-fn check_fails_with_the_setting_that_is_wrong() {
+fn check_fails_with_the_invalid_setting() {
     let dir = tempdir().unwrap();
     for (variable, value, expected) in [
         ("TRIPTYCH_JOBS_LEASE", "soon", "jobs.lease = \"soon\" (from environment variable TRIPTYCH_JOBS_LEASE)"),
@@ -116,50 +116,50 @@ fn check_fails_with_the_setting_that_is_wrong() {
         ("TRIPTYCH_CONFIG", "nowhere.toml", "nowhere.toml"),
     ] {
         let output = command(dir.path(), &[(variable, value)]).arg("check").output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.starts_with("triptych: ") && told.contains(expected), "{told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.starts_with("triptych: ") && stderr.contains(expected), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
 }
 
 #[test]
-fn a_taken_port_is_named_with_the_variable_that_chooses_another() {
-    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
-    let text = holder.local_addr().unwrap().to_string();
+fn port_in_use_is_reported_with_the_variable_that_changes_it() {
+    let occupant = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = occupant.local_addr().unwrap().to_string();
     let dir = tempdir().unwrap();
     let output = command(dir.path(), &[("TRIPTYCH_GRPC_LISTEN", &text)]).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains(&text) && told.contains("TRIPTYCH_GRPC_LISTEN"), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(&text) && stderr.contains("TRIPTYCH_GRPC_LISTEN"), "{stderr}");
 }
 
 #[test]
-fn a_stream_under_way_is_finished_before_the_process_ends() {
+fn sigterm_waits_for_a_stream_in_flight() {
     let dir = tempdir().unwrap();
-    let mut server = Running::start(dir.path(), &[("TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND", "200")]);
+    let mut server = TriptychProcess::start(dir.path(), &[("TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND", "200")]);
     let body =
         r#"{"model":"offline-chat","stream":true,"messages":[{"role":"user","content":"Write a creative story"}]}"#;
-    let mut stream = server.begin("POST", "/v1/chat/completions", body);
+    let mut stream = server.send_request("POST", "/v1/chat/completions", body);
     stream.read_exact(&mut [0; 1]).unwrap();
     server.signal("TERM");
-    server.wait_for("stopping");
+    server.wait_for_log("stopping");
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("data: [DONE]"), "{rest}");
-    assert_eq!(server.ended().code(), Some(0));
+    assert_eq!(server.wait_for_exit().code(), Some(0));
 }
 
 #[test]
-fn a_second_signal_leaves_at_once() {
+fn second_signal_exits_at_once() {
     let dir = tempdir().unwrap();
-    // At this pace the drain would wait for a long time.
-    let mut server = Running::start(dir.path(), &[("TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND", "1")]);
+    // Slow enough that the drain would take a long time.
+    let mut server = TriptychProcess::start(dir.path(), &[("TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND", "1")]);
     let body = r#"{"model":"offline-chat","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#;
-    let mut stream = server.begin("POST", "/v1/chat/completions", body);
+    let mut stream = server.send_request("POST", "/v1/chat/completions", body);
     stream.read_exact(&mut [0; 1]).unwrap();
     server.signal("INT");
-    server.wait_for("stopping");
+    server.wait_for_log("stopping");
     server.signal("INT");
-    assert_eq!(server.ended().code(), Some(130));
+    assert_eq!(server.wait_for_exit().code(), Some(130));
 }

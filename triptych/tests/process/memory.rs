@@ -1,55 +1,55 @@
-//! What passes through leaves nothing behind: the memory of the processes themselves, with nobody else in them.
+//! Memory of the processes while a large file is downloaded, which must not be buffered.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as the tests would")]
+#![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
 
 use std::{fs::File, io::Read as _, path::Path};
 
 use tempfile::tempdir;
 
-use crate::running::Running;
+use crate::triptych_process::TriptychProcess;
 
-const SIZE: u64 = 1 << 30;
+const FILE_BYTES: u64 = 1 << 30;
 
-/// What a few buffers on the way may take.
-const ROOM: u64 = 32 << 20;
+/// Allowance for buffers, in bytes.
+const MAX_GROWTH: u64 = 32 << 20;
 
-/// As long as any clip, and nothing on the disk: a hole.
-fn put_long_clip(dir: &Path) {
-    File::create(dir.join("data/media/long.mp4")).unwrap().set_len(SIZE).unwrap();
+/// Creates a sparse file, which takes no space on the disk.
+fn create_large_file(dir: &Path) {
+    File::create(dir.join("data/media/long.mp4")).unwrap().set_len(FILE_BYTES).unwrap();
 }
 
-/// Reads the clip to its end and holds what that took against what the processes had.
-fn assert_passes(door: &Running, others: &[&Running]) {
-    let all: Vec<_> = [door].iter().chain(others).map(|process| (*process, process.memory().0)).collect();
-    let mut clip = door.begin("GET", "/media/long.mp4", "");
+/// Downloads the file from `server`, and asserts that the peak memory of the processes hardly grows.
+fn assert_memory_is_bounded(server: &TriptychProcess, others: &[&TriptychProcess]) {
+    let all: Vec<_> = [server].iter().chain(others).map(|process| (*process, process.memory().0)).collect();
+    let mut download = server.send_request("GET", "/media/long.mp4", "");
     let (mut length, mut buffer) = (0, vec![0; 1 << 16]);
     loop {
-        match clip.read(&mut buffer).unwrap() {
+        match download.read(&mut buffer).unwrap() {
             0 => break,
             read => length += read as u64,
         }
     }
-    assert!((SIZE + 1..SIZE + 4096).contains(&length), "{length} bytes with the head");
+    assert!((FILE_BYTES + 1..FILE_BYTES + 4096).contains(&length), "{length} bytes including the response head");
     for (process, before) in all {
-        let (_, most) = process.memory();
-        assert!(most < before + ROOM, "{} MiB before, {} MiB at most: {}", before >> 20, most >> 20, process.banner);
+        let (_, peak) = process.memory();
+        assert!(peak < before + MAX_GROWTH, "{} MiB before, peak {} MiB: {}", before >> 20, peak >> 20, process.banner);
     }
 }
 
 #[test]
-fn a_gigabyte_passes_in_a_few_megabytes() {
+fn download_of_a_gigabyte_takes_constant_memory() {
     let dir = tempdir().unwrap();
-    let server = Running::start(dir.path(), &[]);
-    put_long_clip(dir.path());
-    assert_passes(&server, &[]);
+    let server = TriptychProcess::start(dir.path(), &[]);
+    create_large_file(dir.path());
+    assert_memory_is_bounded(&server, &[]);
 }
 
 #[test]
-fn a_gigabyte_passes_a_gateway_and_its_core_in_a_few_megabytes() {
-    let (left, right) = (tempdir().unwrap(), tempdir().unwrap());
-    let core = Running::start_as(&["core"], left.path(), &[]);
+fn download_through_separate_gateway_and_core_takes_constant_memory() {
+    let (core_dir, gateway_dir) = (tempdir().unwrap(), tempdir().unwrap());
+    let core = TriptychProcess::start_as(&["core"], core_dir.path(), &[]);
     let address = format!("http://{}", core.grpc.unwrap());
-    let gateway = Running::start_as(&["gateway", "--core", &address], right.path(), &[]);
-    put_long_clip(left.path());
-    assert_passes(&gateway, &[&core]);
+    let gateway = TriptychProcess::start_as(&["gateway", "--core", &address], gateway_dir.path(), &[]);
+    create_large_file(core_dir.path());
+    assert_memory_is_bounded(&gateway, &[&core]);
 }

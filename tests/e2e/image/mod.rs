@@ -1,0 +1,223 @@
+//! Image generation over REST and gRPC with the built-in engine, and one module for each connected provider.
+
+mod dashscope;
+mod doubao;
+mod idempotency;
+mod midjourney;
+mod multiple_providers;
+mod nano_banana;
+mod openai;
+mod provider_case;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::StreamExt;
+use reqwest::{Method, StatusCode, header::RANGE};
+use serde_json::{Value, json};
+use triptych_proto::v1 as pb;
+
+use crate::{
+    fake_upstream::Reply,
+    responses::{Events, error_body, event_data},
+    test_server::{TestServer, over_both_hops, over_both_hops_with, within_timeout},
+};
+
+/// Sends a generation over REST and returns its response.
+async fn generate(server: &TestServer, body: Value) -> Value {
+    let response = server.post("/v1/images/generations", &body).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
+}
+
+/// Decodes the `b64_json` of an image.
+fn decoded(item: &Value) -> Vec<u8> {
+    STANDARD.decode(item["b64_json"].as_str().unwrap()).unwrap()
+}
+
+/// Returns width and height of an encoded image.
+fn size(picture: &[u8]) -> (u32, u32) {
+    let picture = image::load_from_memory(picture).unwrap();
+    (picture.width(), picture.height())
+}
+
+fn image_request(prompt: &str, size: &str) -> pb::ImageRequest {
+    pb::ImageRequest {
+        prompt: prompt.to_owned(),
+        size: size.to_owned(),
+        seed: Some(7),
+        delivery: pb::ImageDelivery::Bytes.into(),
+        ..pb::ImageRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn same_seed_gives_the_same_image_over_rest_and_grpc() {
+    over_both_hops(async |server| {
+        let body = json!({"prompt": "A lighthouse", "size": "320x200", "seed": 7, "response_format": "b64_json"});
+        let rest = generate(server, body).await;
+        assert!(rest["created"].is_i64() && rest["data"][0].get("url").is_none(), "{rest}");
+        let rest = decoded(&rest["data"][0]);
+        let request = pb::GenerateImagesRequest {
+            image: Some(image_request("A lighthouse", "320x200")),
+            ..pb::GenerateImagesRequest::default()
+        };
+        let grpc = server.image_client().await.generate_images(request).await.unwrap().into_inner();
+        assert_eq!(size(&rest), (320, 200));
+        assert_eq!(grpc.pictures[0].data, rest);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn images_larger_than_the_default_message_limit_are_delivered() {
+    over_both_hops(async |server| {
+        let body = json!({"prompt": "A crowd in the rain", "size": "2048x2048", "quality": "hd", "n": 2, "response_format": "b64_json"});
+        let response = generate(server, body).await;
+        let pictures = [decoded(&response["data"][0]), decoded(&response["data"][1])];
+        assert!(pictures.iter().all(|picture| size(picture) == (2048, 2048)) && pictures[0] != pictures[1]);
+        // More than tonic's default limit of 4 MiB for a message, which the test is about.
+        assert!(pictures.concat().len() > 6 << 20, "{} bytes", pictures.concat().len());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn image_link_serves_the_file_ranges_and_not_modified() {
+    over_both_hops(async |server| {
+        let url = generate(server, json!({"prompt": "A pond", "size": "128x128"})).await["data"][0]["url"].clone();
+        let path = url.as_str().unwrap().strip_prefix(&server.url("")).unwrap().to_owned();
+        let key = path.strip_prefix("/media/").unwrap().to_owned();
+        let response = server.request(Method::GET, &path).send().await.unwrap();
+        let etag = response.headers()["etag"].clone();
+        assert_eq!(response.headers()["content-type"], "image/png");
+        let file = response.bytes().await.unwrap();
+        assert_eq!(size(&file), (128, 128));
+
+        let part = server.request(Method::GET, &path).header(RANGE, "bytes=10-19").send().await.unwrap();
+        assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(part.headers()["content-range"], format!("bytes 10-19/{}", file.len()));
+        assert_eq!(part.bytes().await.unwrap(), file.slice(10..20));
+        let tail = server.request(Method::GET, &path).header(RANGE, "bytes=-5").send().await.unwrap();
+        assert_eq!(tail.bytes().await.unwrap(), file.slice(file.len() - 5..));
+        let beyond = server.request(Method::GET, &path).header(RANGE, "bytes=99999999-").send().await.unwrap();
+        assert_eq!(beyond.headers()["content-range"], format!("bytes */{}", file.len()));
+        assert_eq!(error_body(beyond).await.0, StatusCode::RANGE_NOT_SATISFIABLE);
+        let known = server.request(Method::GET, &path).header("if-none-match", etag).send().await.unwrap();
+        assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+        let head = server.request(Method::HEAD, &path).send().await.unwrap();
+        assert_eq!(head.headers()["content-length"], file.len().to_string());
+
+        let request = pb::ReadMediaRequest { key, ..pb::ReadMediaRequest::default() };
+        let parts = server.media_client().await.read_media(request).await.unwrap().into_inner();
+        let bytes = parts
+            .filter_map(async |part| match part.unwrap().part {
+                Some(pb::read_media_response::Part::Data(data)) => Some(data),
+                Some(pb::read_media_response::Part::Media(_)) | None => None,
+            })
+            .collect::<Vec<_>>()
+            .await
+            .concat();
+        assert_eq!(bytes, file);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn links_begin_with_the_public_base_url() {
+    over_both_hops_with(
+        |_, gateway| gateway.public_base_url = Some("https://ai.example.org".to_owned()),
+        async |server| {
+            let response = generate(server, json!({"prompt": "A pond", "size": "64x64"})).await;
+            assert!(
+                response["data"][0]["url"].as_str().unwrap().starts_with("https://ai.example.org/media/"),
+                "{response}"
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn previews_precede_the_final_image_over_rest_and_grpc() {
+    over_both_hops(async |server| {
+        let body = json!({"prompt": "A harbour", "size": "128x128", "seed": 7, "stream": true, "partial_images": 2});
+        let events = Events::new(server.post("/v1/images/generations", &body).await).read_all().await;
+        let parsed: Vec<Value> = events.iter().map(|event| event_data(event.split_once('\n').unwrap().1)).collect();
+        let kinds: Vec<_> = parsed.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        let (preview, completed) = ("image_generation.partial_image", "image_generation.completed");
+        assert_eq!(kinds, [preview, preview, completed]);
+        for (event, text) in parsed.iter().zip(&events) {
+            assert!(text.starts_with(&format!("event: {}\n", event["type"].as_str().unwrap())), "{text:.80}");
+            assert_eq!(size(&decoded(event)), (128, 128));
+        }
+        let request = pb::StreamImagesRequest {
+            image: Some(image_request("A harbour", "128x128")),
+            partial_images: 2,
+            ..pb::StreamImagesRequest::default()
+        };
+        let events: Vec<_> =
+            server.image_client().await.stream_images(request).await.unwrap().into_inner().collect().await;
+        let last = events.into_iter().map(Result::unwrap).next_back().unwrap().event.unwrap();
+        let pb::stream_images_response::Event::Finished(finished) = last else { panic!("{last:?}") };
+        assert_eq!(finished.picture.unwrap().data, decoded(&parsed[2]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn edit_accepts_a_multipart_form() {
+    over_both_hops(async |server| {
+        let body = json!({"prompt": "A barn", "size": "128x96", "response_format": "b64_json"});
+        let barn = decoded(&generate(server, body).await["data"][0]);
+        let mut form = b"--X\r\ncontent-disposition: form-data; name=\"prompt\"\r\n\r\nin the snow\r\n".to_vec();
+        form.extend(b"--X\r\ncontent-disposition: form-data; name=\"response_format\"\r\n\r\nb64_json\r\n");
+        form.extend(b"--X\r\ncontent-disposition: form-data; name=\"image\"; filename=\"upload\"\r\ncontent-type: application/octet-stream\r\n\r\n");
+        form.extend(&barn);
+        form.extend(b"\r\n--X--\r\n");
+        let request = server.request(Method::POST, "/v1/images/edits").header("content-type", "multipart/form-data; boundary=X");
+        let response = within_timeout("the edit", request.body(form).send()).await.unwrap();
+        let edited: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        let edited = decoded(&edited["data"][0]);
+        assert!(size(&edited) == (128, 96) && edited != barn);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn injected_fault_returns_its_own_status_and_code() {
+    over_both_hops(async |server| {
+        for (fault, status, code) in [
+            ("429", 429, "rate_limit_exceeded"),
+            ("500", 502, "upstream_unavailable"),
+            ("refused", 400, "content_policy_violation"),
+        ] {
+            let body = json!({"prompt": "x", "model": format!("offline-image-fault-{fault}")});
+            let (got, error) = error_body(server.post("/v1/images/generations", &body).await).await;
+            assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn edit_input_url_is_fetched_without_credentials() {
+    over_both_hops_with(
+        |settings, _| settings.media.fetch_private_addresses = true,
+        async |server| {
+            let picture = generate(server, json!({"prompt": "A barn", "size": "64x48", "response_format": "b64_json"}));
+            let picture = decoded(&picture.await["data"][0]);
+            server.upstream.enqueue_at("/barn?x=1", Reply::file("image/png", &picture));
+            let images = json!([{"image_url": server.upstream.url("/barn?x=1")}]);
+            let body = json!({"prompt": "in the snow", "images": images, "response_format": "b64_json", "keep_original": true});
+            let response = server.post("/v1/images/edits", &body).await;
+            let edited: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+            assert_eq!(size(&decoded(&edited["data"][0])), (64, 48));
+            let original = edited["data"][0]["original_url"].as_str().unwrap();
+            let path = original.strip_prefix(&server.url("")).unwrap();
+            let kept = server.request(Method::GET, path).send().await.unwrap().bytes().await.unwrap();
+            assert_eq!(kept, decoded(&edited["data"][0]), "the original has the requested size already");
+            let received = server.upstream.received().await;
+            assert_eq!((received.path.as_str(), received.header("authorization")), ("/barn?x=1", None));
+        },
+    )
+    .await;
+}

@@ -1,0 +1,116 @@
+//! Previews, and streams that fail.
+
+use futures_util::TryStreamExt;
+use serde_json::{Value, json};
+use triptych_proto::v1::{self as pb, stream_images_response::Event};
+
+use super::{EDITS, GENERATIONS, fixture, generate_request, over_both_hops, png, reply};
+use crate::{
+    fake_upstream::{Gate, Reply},
+    image::{decoded, size},
+    responses::{Events, error_body, event_data},
+    test_server::TestServer,
+};
+
+/// Streams a request over REST, asserts the size of every image, and returns the events without the images.
+async fn streamed(server: &TestServer, path: &str, body: &Value) -> Vec<Value> {
+    let events = Events::new(server.post(path, body).await).read_all().await;
+    let parsed = events.iter().map(|event| event_data(event.split_once('\n').unwrap().1));
+    parsed
+        .map(|mut event| {
+            if event.get("b64_json").is_some() {
+                assert_eq!(size(&decoded(&event)), (320, 200), "{}", event["type"]);
+                event["b64_json"].take();
+            }
+            event
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn previews_are_forwarded_at_once_over_rest_and_grpc() {
+    over_both_hops(async |server| {
+        let body =
+            json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 2});
+        let gate = Gate::new();
+        let text = fixture(server, "stream.sse");
+        let split = text.find("event: image_generation.completed").unwrap();
+        // The image is sent after the test has received both previews.
+        let reply = || Reply::stream().send(&text[..split]).wait_for(&gate).send(&text[split..]);
+        server.upstream.enqueue_at(GENERATIONS, reply());
+        let mut events = Events::new(server.post(GENERATIONS, &body).await);
+        for index in 0..2 {
+            let event = events.next().await.unwrap();
+            let event = event_data(event.split_once('\n').unwrap().1);
+            assert_eq!(
+                (&event["type"], &event["partial_image_index"]),
+                (&json!("image_generation.partial_image"), &json!(index))
+            );
+        }
+        gate.open();
+        let last = events.read_all().await;
+        let last = event_data(last[0].split_once('\n').unwrap().1);
+        assert_eq!(
+            (&last["type"], &last["usage"]["total_tokens"]),
+            (&json!("image_generation.completed"), &json!(1084))
+        );
+        let received = server.upstream.received().await.json();
+        assert_eq!((&received["stream"], &received["partial_images"]), (&json!(true), &json!(2)));
+
+        server.upstream.enqueue_at(GENERATIONS, reply());
+        gate.open();
+        let image = generate_request("gpt-image-1", 1, "320x200").image;
+        let request = pb::StreamImagesRequest { image, partial_images: 1, ..pb::StreamImagesRequest::default() };
+        let events = server.image_client().await.stream_images(request).await.unwrap().into_inner();
+        let events: Vec<_> = events.map_ok(|event| event.event.unwrap()).try_collect().await.unwrap();
+        let [Event::Preview(preview), Event::Finished(finished)] = &events[..] else {
+            panic!("{} events", events.len())
+        };
+        assert_eq!((preview.partial_index, size(&preview.picture.as_ref().unwrap().data)), (0, (320, 200)));
+        assert_eq!(
+            (finished.usage.unwrap().total_tokens, size(&finished.picture.as_ref().unwrap().data)),
+            (1084, (320, 200))
+        );
+        server.upstream.received().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn streamed_edits_and_stream_failures_are_sent_as_events() {
+    over_both_hops(async |server| {
+        let picture = format!("data:image/png;base64,{}", encode_base64(&png(64, 40)));
+        let edit = json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 3,
+                          "images": [{"image_url": picture}]});
+        server.upstream.enqueue_at(EDITS, Reply::stream().send(&fixture(server, "edit-stream.sse")));
+        let events = streamed(server, EDITS, &edit).await;
+        let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["image_edit.partial_image", "image_edit.completed"]);
+        assert_eq!(events[1]["usage"]["input_tokens_details"]["image_tokens"], 323);
+
+        let body =
+            json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 1});
+        for (name, code) in
+            [("stream-aborted.sse", "upstream_unavailable"), ("stream-error.sse", "content_policy_violation")]
+        {
+            server.upstream.enqueue_at(GENERATIONS, Reply::stream().send(&fixture(server, name)));
+            let events = streamed(server, GENERATIONS, &body).await;
+            let last = events.last().unwrap();
+            assert_eq!((events.len(), last["error"]["code"].as_str()), (2, Some(code)), "{name}: {last}");
+        }
+        // A server that does not support streaming sends one JSON document, and one that rejects the request an error status.
+        server.upstream.enqueue_at(GENERATIONS, reply(server, "gpt-image.json"));
+        assert_eq!(streamed(server, GENERATIONS, &body).await[0]["type"], "image_generation.completed");
+        server.upstream.enqueue_at(GENERATIONS, reply(server, "moderation.400.json"));
+        let (status, _) = error_body(server.post(GENERATIONS, &body).await).await;
+        assert_eq!(status, 400);
+        for _ in 0..5 {
+            server.upstream.received().await;
+        }
+    })
+    .await;
+}
+
+fn encode_base64(bytes: &[u8]) -> String {
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
+}

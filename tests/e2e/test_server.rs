@@ -1,0 +1,204 @@
+//! Starts the core and the gateway in the test's process, on free ports, in front of a fake upstream.
+
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use core_service::{Core, config::Settings};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+use triptych_proto::v1::{
+    chat_service_client::ChatServiceClient, image_service_client::ImageServiceClient,
+    media_service_client::MediaServiceClient, model_service_client::ModelServiceClient,
+    video_service_client::VideoServiceClient,
+};
+
+use crate::fake_upstream::FakeUpstream;
+
+/// The model that the scripted upstream responses for.
+pub(crate) const MODEL: &str = "scripted-1";
+/// Longest wait for anything that must happen. Far more than a busy machine needs, so reaching it is a failure.
+const TIMEOUT: Duration = Duration::from_mins(1);
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// How the gateway reaches the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hop {
+    /// By virtual calls.
+    InProcess,
+    /// By gRPC over a socket.
+    Network,
+}
+
+/// A running core and gateway with the fake upstream behind them.
+#[derive(Debug)]
+pub(crate) struct TestServer {
+    pub(crate) upstream: FakeUpstream,
+    pub(crate) rest: SocketAddr,
+    pub(crate) grpc: SocketAddr,
+    http: reqwest::Client,
+    stop: CancellationToken,
+    servers: JoinSet<()>,
+    data: TempDir,
+}
+
+/// Runs a test over each hop on fresh servers, and asserts that these shut down in order.
+pub(crate) async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
+    over_both_hops_with(|_, _| (), test).await;
+}
+
+/// Runs a test over each hop with adjusted settings.
+pub(crate) async fn over_both_hops_with(
+    adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),
+    test: impl AsyncFn(&TestServer),
+) {
+    for hop in [Hop::InProcess, Hop::Network] {
+        eprintln!("over {hop:?}");
+        let server = TestServer::start(hop, &adjust).await;
+        test(&server).await;
+        server.upstream.assert_no_request().await;
+        server.stop().await;
+    }
+}
+
+/// The outcome of something that must come within_timeout.
+pub(crate) async fn within_timeout<T>(expected: &str, work: impl Future<Output = T>) -> T {
+    timeout(TIMEOUT, work).await.unwrap_or_else(|_| panic!("timed out: waited for {expected}"))
+}
+
+impl TestServer {
+    async fn start(hop: Hop, adjust: &impl Fn(&mut Settings, &mut rest_gateway::Settings)) -> Self {
+        // Fails from the second test of the process on.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let data = tempfile::tempdir().unwrap();
+        let upstream = FakeUpstream::start().await;
+        let mut settings = Settings { data_dir: data.path().to_owned(), ..Settings::default() };
+        settings.chat.base_url = Some(format!("http://{}/v1", upstream.address).parse().unwrap());
+        settings.chat.api_key = Some("upstream-secret".into());
+        MODEL.clone_into(&mut settings.chat.model);
+        // Every enqueued reply is for one attempt, and failures must not open the circuit breaker.
+        settings.chat.routing.retries = 0;
+        settings.chat.routing.failures = u32::MAX;
+        settings.offline.chat_tokens_per_second = 0;
+        // As many as the executable has on a small machine. Over the network the test's own runtime serves.
+        let threads = if hop == Hop::InProcess { 2 } else { 0 };
+        let mut gateway = rest_gateway::Settings { threads, ..rest_gateway::Settings::default() };
+        adjust(&mut settings, &mut gateway);
+
+        let core = Arc::new(Core::open(&settings).await.unwrap());
+        let (rest, grpc) = (bind_free_port().await, bind_free_port().await);
+        let (rest_address, grpc_address) = (rest.local_addr().unwrap(), grpc.local_addr().unwrap());
+        let core_services = match hop {
+            Hop::InProcess => in_process_services(&core),
+            Hop::Network => rest_gateway::core::Core::connect(
+                &format!("http://{grpc_address}"),
+                rest_gateway::core::Limits::default(),
+            )
+            .unwrap(),
+        };
+        let stop = CancellationToken::new();
+        let mut servers = JoinSet::new();
+        servers.spawn({
+            let stop = stop.clone();
+            async move {
+                core_service::serve(grpc, &core, stop.cancelled_owned()).await.unwrap();
+                Arc::into_inner(core).unwrap().close().await;
+            }
+        });
+        let router = rest_gateway::router(core_services, gateway.clone());
+        let stopped = stop.clone().cancelled_owned();
+        servers.spawn(async move { rest_gateway::serve(rest, router, gateway, stopped).await.unwrap() });
+        // Ignores the proxy settings of the environment that the tests run in.
+        let http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
+        Self { upstream, rest: rest_address, grpc: grpc_address, http, stop, servers, data }
+    }
+
+    async fn stop(self) {
+        let Self { stop, mut servers, http, .. } = self;
+        // Open connections would delay the drain.
+        drop(http);
+        stop.cancel();
+        within_timeout("the servers to shut down", async {
+            while let Some(ended) = servers.join_next().await {
+                ended.unwrap();
+            }
+        })
+        .await;
+    }
+
+    /// Returns the directory of the media store.
+    pub(crate) fn media_dir(&self) -> PathBuf {
+        self.data.path().join("media")
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.rest)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
+    /// Sends this chat request over REST.
+    pub(crate) async fn chat(&self, body: impl Into<reqwest::Body>) -> reqwest::Response {
+        let request = self.request(Method::POST, "/v1/chat/completions").header("content-type", "application/json");
+        within_timeout("a response", request.body(body).send()).await.unwrap()
+    }
+
+    /// Sends a JSON request over REST.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> reqwest::Response {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        within_timeout("a response", request.body(body.to_string()).send()).await.unwrap()
+    }
+
+    async fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.grpc)).unwrap().connect().await.unwrap()
+    }
+
+    pub(crate) async fn chat_client(&self) -> ChatServiceClient<Channel> {
+        ChatServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn model_client(&self) -> ModelServiceClient<Channel> {
+        ModelServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn image_client(&self) -> ImageServiceClient<Channel> {
+        ImageServiceClient::new(self.channel().await).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub(crate) async fn video_client(&self) -> VideoServiceClient<Channel> {
+        VideoServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn media_client(&self) -> MediaServiceClient<Channel> {
+        MediaServiceClient::new(self.channel().await)
+    }
+}
+
+/// Returns the body of a chat request with one user message and these members.
+pub(crate) fn chat_body(members: &Value) -> String {
+    let mut body = json!({"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]});
+    let extra = members.as_object().unwrap().clone();
+    body.as_object_mut().unwrap().extend(extra);
+    body.to_string()
+}
+
+async fn bind_free_port() -> TcpListener {
+    let bound: io::Result<_> = TcpListener::bind("127.0.0.1:0").await;
+    bound.unwrap()
+}
+
+/// Connects the gateway to the core's services by virtual calls, as the executable does.
+fn in_process_services(core: &Core) -> rest_gateway::core::Core {
+    let services = core.services();
+    rest_gateway::core::Core {
+        chat: services.chat.clone(),
+        image: services.image.clone(),
+        video: services.video.clone(),
+        model: services.model.clone(),
+        media: services.media.clone(),
+    }
+}
