@@ -120,7 +120,7 @@ async fn a_link_leads_to_the_picture_whole_in_part_and_by_its_tag() {
 #[tokio::test]
 async fn links_begin_where_the_operator_says() {
     over_both_hops_with(
-        |_, gateway| gateway.public_base_url = Some("https://ai.example.org".to_owned()),
+        |_, gateway| gateway.runtime.public_base_url = Some("https://ai.example.org".to_owned()),
         async |world| {
             let answer = generate(world, json!({"prompt": "A pond", "size": "64x64"})).await;
             assert!(

@@ -22,7 +22,7 @@ async fn with_keys(test: impl AsyncFn(&World)) {
     over_both_hops_with(
         |settings, gateway| {
             // On the test's own thread, whose log it can read.
-            gateway.threads = 0;
+            gateway.server.threads = rest_gateway::ConnectionThreads::Shared;
             let key = |name: &str, secret: &str| config::Key {
                 name: name.to_owned(),
                 secret: Some(secret.into()),
@@ -58,7 +58,7 @@ async fn empty_call(client: &reqwest::Client, world: &World, path: &str) -> Opti
 #[tokio::test]
 async fn every_endpoint_asks_for_a_key_but_those_of_operation_and_media() {
     with_keys(async |world| {
-        let asking = rest_gateway::routes::ROUTES.iter().filter(|route| route.path.starts_with("/v1/"));
+        let asking = rest_gateway::ROUTES.iter().filter(|route| route.path.starts_with("/v1/"));
         for route in asking {
             let path = route.path.replace("{*id}", "m").replace("{id}", "v").replace("{engine}", "m");
             let ask = || {

@@ -14,7 +14,7 @@ use crate::harness::{Events, World, data, error_of, over_both_hops_with, soon};
 const KEY: &[u8] = b"what links are signed with";
 
 fn signing(ttl: Duration) -> impl Fn(&mut core_service::config::Settings, &mut rest_gateway::Settings) {
-    move |_, gateway| gateway.link_signer = Some(LinkSigner::new(KEY, ttl))
+    move |_, gateway| gateway.runtime.link_signer = Some(LinkSigner::new(KEY, ttl))
 }
 
 async fn post(world: &World, path: &str, body: &Value) -> Value {

@@ -1,7 +1,7 @@
 //! Readers that are slow, chunks that are large, callers that leave: what an upstream feels of them.
 
 use futures_util::StreamExt;
-use rest_gateway::core::{Core, Limits};
+use rest_gateway::core_client::{ConnectOptions, CoreServices};
 use serde_json::json;
 use tonic::Request;
 use triptych_proto::v1::{self as pb, chat_message::Content};
@@ -81,7 +81,7 @@ async fn a_reader_who_stops_stalls_the_upstream_and_one_who_leaves_frees_it() {
 async fn small_pieces_that_wait_for_their_readers_do_not_end_the_connection_to_the_core() {
     let piece = content("x");
     over_both_hops(async |world| {
-        let core = Core::connect(&format!("http://{}", world.grpc), Limits::default()).unwrap();
+        let core = CoreServices::connect(&format!("http://{}", world.grpc), ConnectOptions::default()).unwrap();
         let mut answers = Vec::new();
         for _ in 0..4 {
             let meter = Meter::default();

@@ -181,7 +181,7 @@ async fn what_is_odd_but_clear_is_taken() {
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_a_413() {
     over_both_hops_with(
-        |_, gateway| gateway.body_limit_bytes = 10_000,
+        |_, gateway| gateway.runtime.body_limit_bytes = 10_000,
         async |world| {
             let (status, error) = error_of(world.chat(vec![b' '; 10_001]).await).await;
             assert_eq!((status.as_u16(), &error["code"]), (413, &json!("request_too_large")));
@@ -194,7 +194,7 @@ async fn a_body_beyond_the_limit_is_a_413() {
 #[tokio::test]
 async fn a_request_sent_by_halves_is_a_408() {
     over_both_hops_with(
-        |_, gateway| gateway.body_timeout = std::time::Duration::from_millis(100),
+        |_, gateway| gateway.runtime.body_timeout = std::time::Duration::from_millis(100),
         async |world| {
             let mut stream = TcpStream::connect(world.rest).await.unwrap();
             let half = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{\"model\"";

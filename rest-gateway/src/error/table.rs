@@ -1,4 +1,5 @@
-//! The right half of the error table: a `Status` of the contract to an HTTP answer.
+//! The table from the core's errors, `Status` with an [`ErrorReason`], to HTTP. The table from failures to `Status` is in
+//! the core.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -7,25 +8,19 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use triptych_proto::v1::ErrorReason;
 
-use super::{GatewayError, Told, kind, param};
+use super::{
+    gateway_error::{ErrorBody, GatewayError, Retry, error_type},
+    param,
+};
+use crate::metadata;
 
-/// The domain of the reasons that [`ErrorReason`] names.
+/// The `ErrorInfo` domain of [`ErrorReason`].
 const DOMAIN: &str = "triptych";
-/// What the contract's `ErrorInfo` says of work that may have been done all the same.
+/// `ErrorInfo` metadata key: the upstream may have executed the request in spite of the error.
 const MAY_HAVE_EXECUTED: &str = "may_have_executed";
-/// Node's client ignores waits beyond a minute, Python's gives up at them; below a second nothing has changed yet.
-const WAIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
-
-/// What a client may do about a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// What the status alone says: the official clients try 408, 409, 429 and 5xx again.
-    AsUsual,
-    /// Again, after `Retry-After`.
-    Later,
-    /// Never: trying again cannot help, and the answer says so in `x-should-retry: false`.
-    Never,
-}
+/// Bounds of `Retry-After`. OpenAI's Node client ignores delays beyond a minute and its Python client gives up on them;
+/// within less than a second an overload does not clear.
+const RETRY_AFTER: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
 
 /// One row of the error table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,28 +29,27 @@ pub struct Row {
     pub reason: ErrorReason,
     /// The HTTP status.
     pub http: StatusCode,
-    /// What the client may do.
+    /// How clients retry.
     pub retry: Retry,
 }
 
 impl Row {
-    /// The body's `type`.
+    /// Returns the body's `type`.
     pub fn kind(&self) -> &'static str {
-        kind(self.http)
+        error_type(self.http)
     }
 
-    /// The body's `code`.
+    /// Returns the body's `code`.
     pub fn code(&self) -> String {
         self.reason.as_str_name().trim_start_matches("ERROR_REASON_").to_ascii_lowercase()
     }
 }
 
-/// All rows, in the contract's order.
+/// Returns all rows, in the order of the contract.
 pub fn table() -> impl Iterator<Item = Row> {
     (1..).map_while(|number| ErrorReason::try_from(number).ok()).map(row)
 }
 
-/// The row of a reason.
 fn row(reason: ErrorReason) -> Row {
     let (http, retry) = match reason {
         ErrorReason::InvalidField
@@ -67,7 +61,7 @@ fn row(reason: ErrorReason) -> Row {
         ErrorReason::ModelNotFound | ErrorReason::VideoNotFound | ErrorReason::MediaNotFound => {
             (StatusCode::NOT_FOUND, Retry::AsUsual)
         }
-        // The clients retry every 409, and this one stays.
+        // OpenAI's clients retry every 409, and a retry of this one fails again.
         ErrorReason::IdempotencyConflict => (StatusCode::CONFLICT, Retry::Never),
         ErrorReason::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, Retry::AsUsual),
         ErrorReason::Overloaded | ErrorReason::RateLimitExceeded => (StatusCode::TOO_MANY_REQUESTS, Retry::Later),
@@ -76,7 +70,7 @@ fn row(reason: ErrorReason) -> Row {
             (StatusCode::INTERNAL_SERVER_ERROR, Retry::AsUsual)
         }
         ErrorReason::NotSupported => (StatusCode::NOT_IMPLEMENTED, Retry::Never),
-        // Not 503: the old client's class for it is none that callers retry.
+        // Not 503: the exception class of the 0.28 SDK for 503 is not one that its users retry.
         ErrorReason::UpstreamUnavailable => (StatusCode::BAD_GATEWAY, Retry::AsUsual),
         ErrorReason::StorageUnavailable | ErrorReason::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Retry::Later),
         ErrorReason::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, Retry::AsUsual),
@@ -84,8 +78,9 @@ fn row(reason: ErrorReason) -> Row {
     Row { reason, http, retry }
 }
 
-/// The nearest reason for a status that carries none of ours: the network between the halves made it, or a newer core.
-fn nearest(code: Code) -> ErrorReason {
+/// Returns the closest reason for a status without an [`ErrorReason`]: one made by the transport between gateway and core,
+/// or by a newer core.
+fn closest_reason(code: Code) -> ErrorReason {
     match code {
         Code::InvalidArgument => ErrorReason::InvalidField,
         Code::FailedPrecondition => ErrorReason::VideoNotReady,
@@ -96,7 +91,7 @@ fn nearest(code: Code) -> ErrorReason {
         Code::AlreadyExists => ErrorReason::IdempotencyConflict,
         Code::ResourceExhausted => ErrorReason::Overloaded,
         Code::Unimplemented => ErrorReason::NotSupported,
-        // The transport's word for a deadline that passed on the caller's side is Cancelled.
+        // tonic reports a deadline that passed on the client's side as Cancelled.
         Code::DeadlineExceeded | Code::Cancelled => ErrorReason::UpstreamTimeout,
         Code::Unavailable => ErrorReason::UpstreamUnavailable,
         Code::Ok | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss => ErrorReason::Internal,
@@ -108,15 +103,16 @@ impl From<Status> for GatewayError {
         let details = status.get_error_details();
         let info = details.error_info().filter(|info| info.domain == DOMAIN);
         let known = info.and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
-        let row = row(known.unwrap_or_else(|| nearest(status.code())));
+        let row = row(known.unwrap_or_else(|| closest_reason(status.code())));
         let violation = details.bad_request().and_then(|request| request.field_violations.first());
-        let param = violation.and_then(|violation| param::spelled(&violation.field));
+        let param = violation.and_then(|violation| param::to_json_path(&violation.field));
         let message = if info.is_none() && row.http.is_server_error() {
-            // Without our reason it is the transport talking, in words that are none of the caller's business.
-            tracing::error!(code = ?status.code(), message = status.message(), "the core could not be asked");
-            "the service could not answer just now; its log has the details under this request's id".to_owned()
+            // Without a reason the message is the transport's, which may name internal addresses.
+            tracing::error!(code = ?status.code(), message = status.message(), "call to the core failed");
+            "the service is temporarily unavailable; its log has the details under the x-request-id of this response"
+                .to_owned()
         } else {
-            // The core opens with the field in its own spelling; the client knows it by another.
+            // The core's message begins with the field in the contract's spelling.
             let field = violation.map_or("", |violation| violation.field.as_str());
             let rest = status.message().strip_prefix(field).and_then(|rest| rest.strip_prefix(": "));
             match (rest, &param) {
@@ -124,19 +120,18 @@ impl From<Status> for GatewayError {
                 (Some(_) | None, _) => status.message().to_owned(),
             }
         };
-        let asked = details.retry_info().and_then(|info| info.retry_delay);
-        let retry_after = asked.or((row.retry == Retry::Later).then_some(*WAIT.start()));
-        Self(Box::new(Told {
+        let requested = details.retry_info().and_then(|info| info.retry_delay);
+        let retry_after = requested.or((row.retry == Retry::Later).then_some(*RETRY_AFTER.start()));
+        Self(Box::new(ErrorBody {
             status: row.http,
-            // A reason newer than this gateway is still told to the client.
+            // A reason that only a newer gateway knows still reaches the client.
             code: info.map_or_else(|| Cow::from(row.code()), |info| Cow::from(info.reason.to_ascii_lowercase())),
             param,
             message,
             retry: row.retry,
-            retry_after: retry_after.map(|wait| wait.clamp(*WAIT.start(), *WAIT.end())),
-            maybe_taken: info.is_some_and(|info| info.metadata.contains_key(MAY_HAVE_EXECUTED)),
-            content_range: None,
-            attempts: status.metadata().as_ref().get(crate::context::ATTEMPTS).cloned(),
+            retry_after: retry_after.map(|delay| delay.clamp(*RETRY_AFTER.start(), *RETRY_AFTER.end())),
+            may_have_executed: info.is_some_and(|info| info.metadata.contains_key(MAY_HAVE_EXECUTED)),
+            headers: metadata::response_headers(status.metadata()),
         }))
     }
 }
@@ -157,7 +152,7 @@ mod tests {
         Status::with_error_details(Code::Internal, "duration_seconds: a sentence", all)
     }
 
-    async fn told(status: Status) -> (u16, Vec<(String, String)>, String) {
+    async fn respond(status: Status) -> (u16, Vec<(String, String)>, String) {
         let response = GatewayError::from(status).into_response();
         let (parts, body) = response.into_parts();
         let headers =
@@ -167,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_of_the_contract_has_its_row() {
+    fn every_error_reason_has_a_row() {
         let rows: Vec<_> = table().collect();
         assert_eq!(rows.len(), 21);
         assert_eq!(rows.iter().map(Row::code).collect::<HashSet<_>>().len(), 21);
@@ -178,22 +173,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_field_is_named_as_the_client_spells_it() {
-        let wrong = status("INVALID_FIELD", |all| {
+    async fn invalid_field_is_named_in_the_spelling_of_the_client() {
+        let invalid = status("INVALID_FIELD", |all| {
             all.add_bad_request_violation("duration_seconds", "must be 1 to 60");
         });
         let body = r#"{"error":{"message":"seconds: a sentence","type":"invalid_request_error","param":"seconds","code":"invalid_field"}}"#;
         let json = ("content-type".to_owned(), "application/json".to_owned());
-        assert_eq!(told(wrong).await, (400, vec![json], body.to_owned()));
+        assert_eq!(respond(invalid).await, (400, vec![json], body.to_owned()));
     }
 
     #[tokio::test]
-    async fn a_wait_is_told_in_both_headers_and_kept_within_a_minute() {
-        for (asked, seconds, millis) in [(1_200, "2", "1200"), (50, "1", "1000"), (600_000, "60", "60000")] {
+    async fn retry_delay_is_in_both_headers_and_at_most_a_minute() {
+        for (delay, seconds, millis) in [(1_200, "2", "1200"), (50, "1", "1000"), (600_000, "60", "60000")] {
             let full = status("OVERLOADED", |all| {
-                all.set_retry_info(Some(Duration::from_millis(asked)));
+                all.set_retry_info(Some(Duration::from_millis(delay)));
             });
-            let (http, headers, body) = told(full).await;
+            let (http, headers, body) = respond(full).await;
             assert_eq!(http, 429);
             assert!(headers.contains(&("retry-after".to_owned(), seconds.to_owned())), "{headers:?}");
             assert!(headers.contains(&("retry-after-ms".to_owned(), millis.to_owned())), "{headers:?}");
@@ -202,29 +197,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_heal_is_not_to_be_retried() {
+    async fn permanent_error_sets_x_should_retry_false() {
         for (reason, http) in [("PROVIDER_CREDENTIALS", 500), ("NOT_SUPPORTED", 501), ("IDEMPOTENCY_CONFLICT", 409)] {
-            let (status, headers, _) = told(status(reason, |_| ())).await;
+            let (status, headers, _) = respond(status(reason, |_| ())).await;
             assert_eq!(status, http);
             assert!(headers.contains(&("x-should-retry".to_owned(), "false".to_owned())), "{reason}: {headers:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_reason_newer_than_this_gateway_keeps_its_name() {
+    async fn unknown_reason_becomes_the_code() {
         let mut details = ErrorDetails::new();
         details.set_error_info("QUOTA_USED_UP", DOMAIN, []);
         let newer = Status::with_error_details(Code::ResourceExhausted, "a sentence", details);
-        let (http, _, body) = told(newer).await;
+        let (http, _, body) = respond(newer).await;
         assert_eq!(http, 429);
         assert!(body.contains(r#""code":"quota_used_up""#), "{body}");
     }
 
     #[tokio::test]
-    async fn the_transports_own_words_stay_in_the_log() {
-        let (http, _, body) = told(Status::unavailable("tcp connect error: 10.0.0.7:50051")).await;
+    async fn transport_error_message_does_not_reach_the_client() {
+        let (http, _, body) = respond(Status::unavailable("tcp connect error: 10.0.0.7:50051")).await;
         assert_eq!(http, 502);
         assert!(!body.contains("10.0.0.7"), "{body}");
         assert!(body.contains(r#""code":"upstream_unavailable""#), "{body}");
+    }
+
+    #[tokio::test]
+    async fn forwarded_metadata_becomes_a_response_header() {
+        let mut failed = status("UPSTREAM_UNAVAILABLE", |_| ());
+        failed.metadata_mut().insert("x-triptych-attempts", "near=503".parse().unwrap());
+        failed.metadata_mut().insert("x-other", "1".parse().unwrap());
+        let (_, headers, _) = respond(failed).await;
+        assert!(headers.contains(&("x-triptych-attempts".to_owned(), "near=503".to_owned())), "{headers:?}");
+        assert!(!headers.iter().any(|(name, _)| name == "x-other"), "{headers:?}");
     }
 }
