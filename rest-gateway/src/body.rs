@@ -52,7 +52,7 @@ pub(crate) async fn stream(
     let chunks = stream::unfold(LimitedBody::new(body, limits), async |mut body| {
         body.next().await.transpose().map(|chunk| (chunk, body))
     });
-    Ok(chunks.boxed().right_stream())
+    Ok(chunks.right_stream())
 }
 
 /// What the headers say about a body.

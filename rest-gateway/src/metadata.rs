@@ -29,3 +29,23 @@ fn copy(metadata: &MetadataMap, headers: &mut HeaderMap) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        routes::ROUTES,
+        testing::{CoreStub, request_for, send},
+    };
+
+    #[tokio::test]
+    async fn attempts_are_a_response_header_of_every_api_route() {
+        let is_api = |path: &str| path.starts_with("/v1/") && !path.ends_with("/content");
+        for route in ROUTES.iter().filter(|route| is_api(route.path)) {
+            let core = CoreStub::default();
+            core.set_attempts("near=200");
+            let response = send(&core, request_for(route.method, route.path)).await;
+            assert_eq!(response.status, 200, "{route:?}");
+            assert_eq!(response.header("x-triptych-attempts"), Some("near=200"), "{route:?}");
+        }
+    }
+}

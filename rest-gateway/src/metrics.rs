@@ -80,7 +80,7 @@ impl RequestMetrics {
     pub(crate) fn begin(&self, route: &str, method: &Method) -> InFlight<'_> {
         self.in_flight.increment(1.0);
         let method = METHODS.iter().position(|&known| known == method.as_str()).unwrap_or(METHODS.len() - 1);
-        InFlight { route: self.routes.get(route).unwrap_or(&self.other), method, in_flight: &self.in_flight }
+        InFlight { route: self.routes.get(route).unwrap_or(&self.other), method, gauge: &self.in_flight }
     }
 }
 
@@ -112,7 +112,7 @@ impl std::fmt::Debug for RouteMetrics {
 pub(crate) struct InFlight<'a> {
     route: &'a RouteMetrics,
     method: usize,
-    in_flight: &'a Gauge,
+    gauge: &'a Gauge,
 }
 
 impl InFlight<'_> {
@@ -125,7 +125,7 @@ impl InFlight<'_> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.in_flight.decrement(1.0);
+        self.gauge.decrement(1.0);
     }
 }
 

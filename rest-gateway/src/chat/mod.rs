@@ -64,7 +64,10 @@ async fn stream_completion(
     let headers = Arc::new(OnceLock::new());
     let received_headers = headers.clone();
     let into_pieces = move |reply: tonic::Response<ChatStream>| {
-        let _ = received_headers.set(response_headers(reply.metadata()));
+        let headers = response_headers(reply.metadata());
+        if !headers.is_empty() {
+            let _ = received_headers.set(headers);
+        }
         reply.into_inner().into_pieces()
     };
     // The call is the beginning of the stream, so that heartbeats are sent while the first token is awaited.
@@ -72,7 +75,7 @@ async fn stream_completion(
     let heartbeat = app.runtime().settings.heartbeat;
     let pieces = sse::peek_first_item(pieces.boxed(), heartbeat).await?;
     let mut response = sse::response(pieces, stream::ChunkEncoder::new(include_usage), heartbeat);
-    // Absent if the call took longer than the heartbeat: the response head cannot wait for it.
+    // Missing if the call took longer than the heartbeat: the response head does not wait for it.
     if let Some(headers) = headers.get() {
         response.headers_mut().extend(headers.clone());
     }

@@ -9,3 +9,6 @@ pub use self::{
     table::{Row, table},
 };
 pub(crate) use gateway_error::millis;
+
+#[cfg(test)]
+mod tests;

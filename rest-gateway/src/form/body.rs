@@ -74,16 +74,16 @@ async fn multipart(
     body: Body,
     app: &App,
 ) -> Result<Vec<(String, Value<'static>)>, GatewayError> {
-    let boundary = multer::parse_boundary(content_type).map_err(multipart_error)?;
+    let boundary = multer::parse_boundary(content_type).map_err(|error| multipart_error(&error))?;
     let stream = body::stream(headers, body, app.body_limits()).await?;
     let mut multipart = multer::Multipart::new(stream, boundary);
     let mut fields = Vec::new();
-    while let Some(mut field) = multipart.next_field().await.map_err(multipart_error)? {
+    while let Some(mut field) = multipart.next_field().await.map_err(|error| multipart_error(&error))? {
         let name = field.name().ok_or_else(|| invalid_multipart("a field has no name"))?.to_owned();
         // Clients send a file name even for files that have none; a field without one is text.
         let is_file = field.file_name().is_some();
         let mut data = Collector::default();
-        while let Some(chunk) = field.chunk().await.map_err(multipart_error)? {
+        while let Some(chunk) = field.chunk().await.map_err(|error| multipart_error(&error))? {
             data.push(chunk);
         }
         fields.push((name, value(is_file, data.into_bytes())));
@@ -98,15 +98,14 @@ fn value(is_file: bool, data: Bytes) -> Value<'static> {
     Value::Text(String::from_utf8(data.into()).unwrap_or_default())
 }
 
-fn multipart_error(error: multer::Error) -> GatewayError {
-    match error {
-        // The stream's own error: body too long, timed out or incomplete.
-        multer::Error::StreamReadFailed(error) => match error.downcast::<GatewayError>() {
-            Ok(error) => *error,
-            Err(error) => invalid_multipart(&error.to_string()),
-        },
-        error => invalid_multipart(&error.to_string()),
+fn multipart_error(error: &multer::Error) -> GatewayError {
+    // The stream's own error: body too long, timed out or incomplete.
+    if let multer::Error::StreamReadFailed(error) = error
+        && let Some(error) = error.downcast_ref::<GatewayError>()
+    {
+        return error.clone();
     }
+    invalid_multipart(&error.to_string())
 }
 
 fn invalid_multipart(message: &str) -> GatewayError {

@@ -33,49 +33,37 @@ impl<'a> Fields<'a> {
 
     /// Takes out a string field; empty if absent.
     pub(crate) fn string(&mut self, name: &str) -> Result<String, GatewayError> {
-        let invalid = || GatewayError::invalid(name, format!("`{name}` must be a string"));
-        match self.take(name) {
-            None => Ok(String::new()),
-            Some(Value::Text(text)) => Ok(text),
-            Some(Value::Json(raw)) => serde_json::from_str(raw.get()).map_err(|_| invalid()),
-            Some(Value::File(_)) => Err(invalid()),
+        let Some(value) = self.take(name) else { return Ok(String::new()) };
+        let parsed = match &value {
+            Value::Json(raw) => serde_json::from_str(raw.get()).ok(),
+            Value::Text(_) | Value::File(_) => None,
+        };
+        match (parsed, value) {
+            (Some(text), _) | (None, Value::Text(text)) => Ok(text),
+            (None, value) => Err(invalid(name, &value, "a string")),
         }
     }
 
     /// Takes out an integer field: `3` or `3.0` in JSON, text in multipart.
     pub(crate) fn integer<T: TryFrom<i64>>(&mut self, name: &str) -> Result<Option<T>, GatewayError> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::Text(text)) => parse_integer(name, &text).map(Some),
-            Some(Value::Json(raw)) => parse_integer(name, raw.get()).map(Some),
-            Some(Value::File(_)) => parse_integer(name, "").map(Some),
-        }
+        self.take(name).map(|value| integer(name, &value)).transpose()
     }
 
     /// Takes out an integer field that clients also send as a JSON string: `5` or `"5"`.
     pub(crate) fn integer_or_string<T: TryFrom<i64>>(&mut self, name: &str) -> Result<Option<T>, GatewayError> {
-        match self.take(name) {
-            Some(Value::Json(raw)) if raw.get().starts_with('"') => {
-                let text: String = serde_json::from_str(raw.get()).unwrap_or_default();
-                parse_integer(name, &text).map(Some)
+        let value = self.take(name).map(|value| match value {
+            Value::Json(raw) if raw.get().starts_with('"') => {
+                Value::Text(serde_json::from_str(raw.get()).unwrap_or_default())
             }
-            Some(value) => {
-                self.fields.push((name.to_owned(), value));
-                self.integer(name)
-            }
-            None => Ok(None),
-        }
+            value @ (Value::Json(_) | Value::Text(_) | Value::File(_)) => value,
+        });
+        value.map(|value| integer(name, &value)).transpose()
     }
 
     /// Takes out a boolean field; `false` if absent.
     pub(crate) fn boolean(&mut self, name: &str) -> Result<bool, GatewayError> {
-        let text = match self.take(name) {
-            None => return Ok(false),
-            Some(Value::Text(text)) => text,
-            Some(Value::Json(raw)) => raw.get().to_owned(),
-            Some(Value::File(_)) => String::new(),
-        };
-        text.parse().map_err(|_| GatewayError::invalid(name, format!("`{name}` must be true or false")))
+        let Some(value) = self.take(name) else { return Ok(false) };
+        value.text().parse().map_err(|_| invalid(name, &value, "true or false"))
     }
 
     /// Returns the remaining fields as a JSON object, in order and with unchanged values; empty if there are none.
@@ -89,7 +77,7 @@ impl<'a> Fields<'a> {
                 Value::Json(raw) => object.push_str(raw.get()),
                 Value::Text(text) => object.push_str(&to_json(&text)),
                 Value::File(_) => {
-                    return Err(GatewayError::invalid(&name, format!("`{name}` must not be a file")));
+                    return Err(GatewayError::invalid(&name, format!("{name}: expected text, not a file")));
                 }
             }
         }
@@ -104,16 +92,26 @@ fn to_json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn parse_integer<T: TryFrom<i64>>(name: &str, text: &str) -> Result<T, GatewayError> {
+fn integer<T: TryFrom<i64>>(name: &str, value: &Value<'_>) -> Result<T, GatewayError> {
     /// 2^53: beyond it, a double cannot represent every integer.
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
-    let text = text.trim();
+    let text = value.text().trim();
     #[expect(clippy::cast_possible_truncation, reason = "bounded by MAX_EXACT")]
     let exact = |number: f64| (number.fract() == 0.0 && number.abs() <= MAX_EXACT).then_some(number as i64);
     let number = text.parse::<i64>().ok().or_else(|| exact(text.parse().ok()?));
-    number.ok_or_else(|| GatewayError::invalid(name, format!("`{name}` must be an integer"))).and_then(|number| {
-        T::try_from(number).map_err(|_| GatewayError::invalid(name, format!("`{name}` is out of range")))
-    })
+    let number = number.ok_or_else(|| invalid(name, value, "an integer"))?;
+    T::try_from(number).map_err(|_| invalid(name, value, &format!("an integer within the range of {name}")))
+}
+
+fn invalid(name: &str, value: &Value<'_>, expected: &str) -> GatewayError {
+    /// Longer values are left out of messages.
+    const MAX_SHOWN: usize = 40;
+    let shown = match value {
+        Value::Json(raw) if raw.get().len() <= MAX_SHOWN => format!(" {}", raw.get()),
+        Value::Text(text) if text.len() <= MAX_SHOWN => format!(" {}", to_json(text)),
+        Value::Json(_) | Value::Text(_) | Value::File(_) => String::new(),
+    };
+    GatewayError::invalid(name, format!("{name}{shown}: expected {expected}"))
 }
 
 #[cfg(test)]
@@ -158,6 +156,7 @@ mod tests {
         for json in ["-1", "4294967296", "1000000000000000000000000000000", "1e30"] {
             let mut body = body(format!("{{\"n\":{json}}}"));
             let error = body.fields().unwrap().integer::<u32>("n").unwrap_err();
+            assert!(error.message().starts_with(&format!("n {json}: expected an integer")), "{error}");
             assert_eq!((error.status().as_u16(), error.param()), (400, Some("n")), "{json}");
         }
     }

@@ -76,7 +76,7 @@ fn parse_object(field: &str, json: &str, links: &Links) -> Result<Source, Gatewa
         Reference { image_url: Some(ImageUrl::Nested { url }), file_id: None } => parse_text(field, &url, links),
         Reference { image_url: None, file_id: Some(id) } => Ok(Source::MediaKey(id.into_owned())),
         Reference { image_url: Some(_), file_id: Some(_) } | Reference { image_url: None, file_id: None } => {
-            Err(GatewayError::invalid(field, format!("`{field}` must hold either `image_url` or `file_id`")))
+            Err(GatewayError::invalid(field, format!("{field}: expected either `image_url` or `file_id`")))
         }
     }
 }
@@ -90,7 +90,7 @@ fn parse_text(field: &str, text: &str, links: &Links) -> Result<Source, GatewayE
         return match links.key_of(text) {
             Some(Ok(key)) => Ok(Source::MediaKey(key.to_owned())),
             Some(Err(invalid)) => {
-                Err(GatewayError::invalid(field, format!("the link in `{field}` {}", invalid.description())))
+                Err(GatewayError::invalid(field, format!("{field}: the link {}", invalid.description())))
             }
             None => Ok(Source::Url(text.to_owned())),
         };
@@ -120,8 +120,8 @@ fn decode(text: &str) -> Option<Bytes> {
 }
 
 fn invalid_image(field: &str) -> GatewayError {
-    let rule = "must be an image: base64, a base64 data: URL, an http(s) URL, or the id of a stored image";
-    GatewayError::invalid(field, format!("`{field}` {rule}"))
+    let expected = "an image as base64, as a base64 data: URL, as an http(s) URL, or the id of a stored image";
+    GatewayError::invalid(field, format!("{field}: expected {expected}"))
 }
 
 #[cfg(test)]

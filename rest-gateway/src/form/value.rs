@@ -23,4 +23,13 @@ impl Value<'_> {
             Self::File(bytes) => bytes.len(),
         }
     }
+
+    /// Returns the text, a JSON value as it is spelled; empty for a file.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Json(raw) => raw.get(),
+            Self::Text(text) => text,
+            Self::File(_) => "",
+        }
+    }
 }

@@ -188,8 +188,9 @@ async fn stream_has_the_events_of_openai() {
 
 fn refuse_one_of_three(core: &CoreStub) {
     let usage = pb::ImageUsage { input_tokens: 9, output_tokens: 20, total_tokens: 29, input_image_tokens: 0 };
-    let (code, message) = ("content_policy_violation".to_owned(), "no".to_owned());
-    core.reply_with_partial_success(usage, vec![pb::ImageFailure { picture_index: 1, code, message }]);
+    let refused =
+        pb::ImageFailure { picture_index: 1, code: "content_policy_violation".to_owned(), message: "no".to_owned() };
+    core.reply_with_partial_success(usage, vec![refused]);
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ fn image_inputs(
         }
     }
     if pictures.is_empty() {
-        return Err(GatewayError::invalid("image", "`image` is required: the image to edit"));
+        return Err(GatewayError::invalid("image", "image: required for an edit"));
     }
     let mask = fields.take("mask").map(|value| value.image_input("mask", links)).transpose()?;
     Ok((pictures, mask))

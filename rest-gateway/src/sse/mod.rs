@@ -1,8 +1,9 @@
 //! Server-sent events.
 //!
-//! The response body is written by hand because an event stream is the gateway's hottest path: events that are ready
-//! together share one frame, an event never waits for the next one, and polls without news cost almost nothing. A frame per
-//! event, a timer reset per event or a poll of the stream after each write would each cost about as much as the event.
+//! The response body is written by hand, because streams of small events are where the gateway spends its time. Events
+//! that are ready together share one frame, and an event never waits for the next one. Resetting the heartbeat timer with
+//! each frame would cost more than the frame, and polling the stream after each write as much as an event: see
+//! `EventStreamBody` and `WakeFlag`.
 
 mod event;
 

@@ -11,8 +11,8 @@ use crate::{
     sse::{Event, EventEncoder},
 };
 
-/// Encodes snapshots as events without a name, whose `id` is the revision of the video. The stream ends with the first
-/// snapshot in a final state.
+/// Encodes snapshots as events whose `id` is the revision of the video. They have no name, so that the `onmessage` of a
+/// browser's `EventSource` receives them. The stream ends with the first snapshot in a final state.
 pub(super) struct SnapshotEncoder {
     pub(super) links: Links,
     /// The revision that the client has already received.
