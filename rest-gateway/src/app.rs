@@ -1,28 +1,59 @@
-//! What every handler is handed.
+//! State that all handlers share.
 
 use std::{ops::Deref, sync::Arc};
 
-use crate::{core::Core, meters::Meters, routes::ROUTES, settings::Settings};
+use arc_swap::ArcSwap;
+use tower_http::cors::CorsLayer;
 
-/// The core and the settings, shared by all handlers. Cheap to clone.
+use crate::{body::BodyLimits, core_client::CoreServices, cors, metrics::RequestMetrics, settings::RuntimeSettings};
+
+/// The core, the settings and the metrics. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct App(Arc<Shared>);
+pub(crate) struct App(Arc<Shared>);
 
-/// What [`App`] gives access to.
 #[derive(Debug)]
-pub struct Shared {
-    /// The way to the core.
-    pub core: Core,
-    /// What the operator set.
-    pub settings: Settings,
-    pub(crate) meters: Meters,
+pub(crate) struct Shared {
+    pub(crate) core: CoreServices,
+    pub(crate) metrics: RequestMetrics,
+    runtime: ArcSwap<Runtime>,
+}
+
+/// One version of the runtime settings, with the values derived from them.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    pub(crate) settings: RuntimeSettings,
+    pub(crate) cors: Option<CorsLayer>,
+}
+
+impl Runtime {
+    fn new(settings: RuntimeSettings) -> Self {
+        let cors = cors::layer(&settings.cors_allow_origins);
+        Self { settings, cors }
+    }
 }
 
 impl App {
-    /// Handlers that ask this core under these settings.
-    pub fn new(core: Core, settings: Settings) -> Self {
-        let meters = Meters::new(ROUTES.iter().map(|route| route.path));
-        Self(Arc::new(Shared { core, settings, meters }))
+    pub(crate) fn new(core: CoreServices, runtime: RuntimeSettings, metrics: RequestMetrics) -> Self {
+        let runtime = ArcSwap::from_pointee(Runtime::new(runtime));
+        Self(Arc::new(Shared { core, metrics, runtime }))
+    }
+}
+
+impl Shared {
+    /// Returns the runtime settings that hold now.
+    pub(crate) fn runtime(&self) -> arc_swap::Guard<Arc<Runtime>> {
+        self.runtime.load()
+    }
+
+    /// Returns the bounds of request bodies that hold now.
+    pub(crate) fn body_limits(&self) -> BodyLimits {
+        let runtime = self.runtime();
+        BodyLimits { bytes: runtime.settings.body_limit_bytes, timeout: runtime.settings.body_timeout }
+    }
+
+    /// Replaces the runtime settings.
+    pub(crate) fn reload(&self, settings: RuntimeSettings) {
+        self.runtime.store(Arc::new(Runtime::new(settings)));
     }
 }
 

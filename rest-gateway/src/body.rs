@@ -1,76 +1,162 @@
-//! Request bodies: bounded in length and in time, decompressed where the client compressed them.
+//! Request bodies: bounded in length and time, decompressed if the client compressed them.
 
 use std::io::Read;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
+use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::time::{Duration, Instant, timeout_at};
 
-use crate::{error::GatewayError, offload, settings::Settings};
+use crate::{error::GatewayError, offload};
 
-/// For each piece of this many bytes that arrived, a body gets one second more: slow lines pass, stalled ones do not.
-const BYTES_PER_SECOND: u64 = 64 << 10;
+/// The time limit grows by one second for each of these received, so that slow clients pass and stalled ones do not.
+const BYTES_PER_EXTRA_SECOND: u64 = 64 << 10;
 
-/// The whole body as the client meant it.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, settings: &Settings) -> Result<Bytes, GatewayError> {
-    let limit = settings.body_limit_bytes;
-    let coding = headers.get(header::CONTENT_ENCODING).map_or(Ok(""), |value| value.to_str());
-    let gzip = match coding.unwrap_or("?").trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => false,
-        "gzip" | "x-gzip" => true,
-        _ => return Err(GatewayError::unsupported_media_type("the Content-Encoding must be gzip or absent")),
-    };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    // Refused before it is read: a client that asked for permission to send is spared the upload.
-    if announced.is_some_and(|length| length > limit) {
-        return Err(GatewayError::too_large(limit));
-    }
-    let bytes = receive(body, announced.unwrap_or_default(), settings).await?;
-    if gzip { offload::run(bytes.len(), move || inflate(&bytes, limit)).await? } else { Ok(bytes) }
+/// Bounds of a request body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// Maximum length, before and after decompression, in bytes.
+    pub(crate) bytes: usize,
+    /// Maximum time for receiving the body.
+    pub(crate) timeout: Duration,
 }
 
-async fn receive(mut body: Body, announced: usize, settings: &Settings) -> Result<Bytes, GatewayError> {
-    let start = Instant::now();
-    let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
-    loop {
-        let received = first.len().max(joined.len());
-        let grace = Duration::from_secs(received as u64 / BYTES_PER_SECOND);
-        let frame = timeout_at(start + settings.body_timeout + grace, body.frame());
-        let data = match frame.await {
-            Err(_elapsed) => return Err(GatewayError::timed_out()),
-            Ok(None) => break,
-            // The connection broke: nobody will read this.
-            Ok(Some(Err(_))) => return Err(GatewayError::invalid_request("the request body ended too early")),
+/// Reads a whole body, decompressed.
+///
+/// # Errors
+/// 400 (broken body), 408 (timeout), 413 (too long), 415 (unknown `Content-Encoding`).
+pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: BodyLimits) -> Result<Bytes, GatewayError> {
+    let head = Head::of(headers, limits)?;
+    let mut bytes = Collector::with_capacity(head.content_length.unwrap_or_default());
+    let mut body = LimitedBody::new(body, limits);
+    while let Some(data) = body.next().await? {
+        bytes.push(data);
+    }
+    decompress(head.gzip, bytes.into_bytes(), limits).await
+}
+
+/// Returns a body as a stream, decompressed. Fails like [`read`]. A compressed body is read whole first: its length is
+/// known only after decompression.
+pub(crate) async fn stream(
+    headers: &HeaderMap,
+    body: Body,
+    limits: BodyLimits,
+) -> Result<impl Stream<Item = Result<Bytes, GatewayError>> + Send + 'static, GatewayError> {
+    if Head::of(headers, limits)?.gzip {
+        let bytes = read(headers, body, limits).await?;
+        return Ok(stream::once(async { Ok(bytes) }).left_stream());
+    }
+    let chunks = stream::unfold(LimitedBody::new(body, limits), async |mut body| {
+        body.next().await.transpose().map(|chunk| (chunk, body))
+    });
+    Ok(chunks.right_stream())
+}
+
+/// What the headers say about a body.
+struct Head {
+    gzip: bool,
+    content_length: Option<usize>,
+}
+
+impl Head {
+    fn of(headers: &HeaderMap, limits: BodyLimits) -> Result<Self, GatewayError> {
+        let encoding = headers.get(header::CONTENT_ENCODING).map_or(Ok(""), |value| value.to_str());
+        let gzip = match encoding.unwrap_or("?").trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => false,
+            "gzip" | "x-gzip" => true,
+            _ => {
+                return Err(GatewayError::unsupported_media_type("header Content-Encoding: expected gzip or identity"));
+            }
+        };
+        let content_length =
+            headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        // Refused before the body is read: a client that sent `Expect: 100-continue` is spared the upload.
+        if content_length.is_some_and(|length| length > limits.bytes) {
+            return Err(GatewayError::too_large(limits.bytes));
+        }
+        Ok(Self { gzip, content_length })
+    }
+}
+
+/// A body whose length and duration are limited while it is read.
+struct LimitedBody {
+    body: Body,
+    limits: BodyLimits,
+    start: Instant,
+    received: usize,
+}
+
+impl LimitedBody {
+    fn new(body: Body, limits: BodyLimits) -> Self {
+        Self { body, limits, start: Instant::now(), received: 0 }
+    }
+
+    /// Returns the next piece, `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, GatewayError> {
+        let extra = Duration::from_secs(self.received as u64 / BYTES_PER_EXTRA_SECOND);
+        let data = match timeout_at(self.start + self.limits.timeout + extra, self.body.frame()).await {
+            Err(_elapsed) => return Err(GatewayError::body_timeout()),
+            Ok(None) => return Ok(None),
+            // The connection is broken, so that the response is unlikely to arrive.
+            Ok(Some(Err(_))) => return Err(GatewayError::invalid_request("the request body is incomplete")),
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         };
-        if received + data.len() > settings.body_limit_bytes {
-            return Err(GatewayError::too_large(settings.body_limit_bytes));
+        self.received += data.len();
+        if self.received > self.limits.bytes {
+            return Err(GatewayError::too_large(self.limits.bytes));
         }
-        // Most bodies are one piece, which is then handed on without a copy.
-        if received == 0 {
-            first = data;
-        } else {
-            if joined.is_empty() {
-                joined.reserve(announced.max(received + data.len()));
-                joined.extend_from_slice(&first);
-            }
-            joined.extend_from_slice(&data);
-        }
+        Ok(Some(data))
     }
-    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
-/// Bounded while it inflates: a small body can stand for gigabytes.
+/// Joins pieces. Most bodies are a single piece, which is returned without a copy.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    first: Bytes,
+    joined: BytesMut,
+    capacity: usize,
+}
+
+impl Collector {
+    /// Creates a collector for about `capacity` bytes, which are allocated with the second piece.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self { capacity, ..Self::default() }
+    }
+
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        if self.first.is_empty() && self.joined.is_empty() {
+            self.first = piece;
+            return;
+        }
+        if self.joined.is_empty() {
+            self.joined.reserve(self.capacity.max(self.first.len() + piece.len()));
+            self.joined.extend_from_slice(&self.first);
+        }
+        self.joined.extend_from_slice(&piece);
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        if self.joined.is_empty() { self.first } else { self.joined.freeze() }
+    }
+}
+
+async fn decompress(gzip: bool, bytes: Bytes, limits: BodyLimits) -> Result<Bytes, GatewayError> {
+    if !gzip {
+        return Ok(bytes);
+    }
+    offload::run(bytes.len(), move || inflate(&bytes, limits.bytes)).await?
+}
+
+/// Decompresses at most `limit` bytes: a short body can expand to gigabytes.
 fn inflate(bytes: &[u8], limit: usize) -> Result<Bytes, GatewayError> {
     let mut plain = Vec::new();
     let mut decoder = MultiGzDecoder::new(bytes).take(limit as u64 + 1);
     decoder
         .read_to_end(&mut plain)
-        .map_err(|error| GatewayError::invalid_request(format!("the gzip body: {error}")))?;
+        .map_err(|error| GatewayError::invalid_request(format!("the request body is not valid gzip: {error}")))?;
     if plain.len() > limit { Err(GatewayError::too_large(limit)) } else { Ok(Bytes::from(plain)) }
 }
 
@@ -78,16 +164,13 @@ fn inflate(bytes: &[u8], limit: usize) -> Result<Bytes, GatewayError> {
 mod tests {
     use std::io::Write;
 
-    use futures_util::stream;
     use http::HeaderValue;
 
     use super::*;
 
-    fn small() -> Settings {
-        Settings { body_limit_bytes: 1000, ..Settings::default() }
-    }
+    const LIMITS: BodyLimits = BodyLimits { bytes: 1000, timeout: Duration::from_secs(30) };
 
-    fn zipped(plain: &[u8]) -> Vec<u8> {
+    fn compress(plain: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(plain).unwrap();
         encoder.finish().unwrap()
@@ -98,43 +181,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_in_pieces_is_joined() {
+    async fn body_in_several_pieces_is_joined() {
         let pieces = ["{\"a\":", "1", "}"].map(|piece| Ok::<_, std::io::Error>(Bytes::from(piece)));
         let body = Body::from_stream(stream::iter(pieces));
-        assert_eq!(read(&HeaderMap::new(), body, &small()).await.unwrap(), "{\"a\":1}");
+        assert_eq!(read(&HeaderMap::new(), body, LIMITS).await.unwrap(), "{\"a\":1}");
     }
 
     #[tokio::test]
-    async fn a_body_beyond_the_limit_is_refused_announced_or_not() {
-        let announced = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(1001))]);
-        let error = read(&announced, Body::empty(), &small()).await.unwrap_err();
+    async fn body_over_the_limit_is_refused_with_and_without_content_length() {
+        let declared = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(1001))]);
+        let error = read(&declared, Body::empty(), LIMITS).await.unwrap_err();
         assert_eq!((error.status().as_u16(), error.code()), (413, "request_too_large"));
-        let error = read(&HeaderMap::new(), Body::from(vec![b' '; 1001]), &small()).await.unwrap_err();
+        let error = read(&HeaderMap::new(), Body::from(vec![b' '; 1001]), LIMITS).await.unwrap_err();
         assert_eq!(error.status().as_u16(), 413);
     }
 
     #[tokio::test]
-    async fn a_gzip_body_is_inflated_and_a_bomb_is_not() {
-        let body = read(&gzip(), Body::from(zipped(b"{}")), &small()).await.unwrap();
+    async fn gzip_body_is_decompressed_up_to_the_limit() {
+        let body = read(&gzip(), Body::from(compress(b"{}")), LIMITS).await.unwrap();
         assert_eq!(body, "{}");
-        let bomb = Body::from(zipped(&vec![0; 1 << 20]));
-        assert_eq!(read(&gzip(), bomb, &small()).await.unwrap_err().status().as_u16(), 413);
-        let error = read(&gzip(), Body::from("not gzip"), &small()).await.unwrap_err();
+        let bomb = Body::from(compress(&vec![0; 1 << 20]));
+        assert_eq!(read(&gzip(), bomb, LIMITS).await.unwrap_err().status().as_u16(), 413);
+        let error = read(&gzip(), Body::from("not gzip"), LIMITS).await.unwrap_err();
         assert_eq!(error.status().as_u16(), 400);
     }
 
     #[tokio::test]
-    async fn an_unknown_coding_is_refused() {
+    async fn unknown_content_encoding_is_answered_415() {
         let brotli = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static("br"))]);
-        let error = read(&brotli, Body::from("{}"), &small()).await.unwrap_err();
+        let error = read(&brotli, Body::from("{}"), LIMITS).await.unwrap_err();
         assert_eq!(error.status().as_u16(), 415);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_stops_coming_times_out() {
-        use futures_util::StreamExt;
+    async fn stalled_body_is_answered_408() {
         let half = stream::iter([Ok::<_, std::io::Error>(Bytes::from("{\"a\""))]).chain(stream::pending());
-        let error = read(&HeaderMap::new(), Body::from_stream(half), &small()).await.unwrap_err();
+        let error = read(&HeaderMap::new(), Body::from_stream(half), LIMITS).await.unwrap_err();
         assert_eq!((error.status().as_u16(), error.code()), (408, "request_timeout"));
     }
 }

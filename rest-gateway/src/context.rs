@@ -1,68 +1,57 @@
-//! What of a request crosses into the calls it makes: its id, its deadline, its key, its trace.
+//! The context of a request that every call to the core carries.
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderValue, request::Parts};
 use tonic::metadata::MetadataMap;
 
-use crate::{app::App, error::GatewayError, request_id::RequestId};
+use crate::{
+    error::GatewayError,
+    headers::{FORWARDED_TO_CORE, GRPC_TIMEOUT, IDEMPOTENCY_KEY, X_REQUEST_ID, X_REQUEST_TIMEOUT_MS},
+    request_id::RequestId,
+};
 
-/// How long the client will wait for the answer, in milliseconds, 1 to 86,400,000. When it has passed, the call is
-/// ended everywhere and answered 504.
-const TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
-const DAY_MS: u64 = 86_400_000;
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-/// Headers that go to the core as they are.
-const PASSED_ON: [HeaderName; 6] = [
-    header::AUTHORIZATION,
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("x-session-id"),
-    HeaderName::from_static("x-triptych-on-disconnect"),
-    // How often an official SDK has sent the request before: its silent retries join the first try.
-    HeaderName::from_static("x-stainless-retry-count"),
-];
-/// What the core tells of the upstreams it tried, header and metadata alike.
-pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-triptych-attempts");
+const MAX_TIMEOUT_MS: u64 = 86_400_000;
 
-/// The part of a request that goes with each call to the core. Every handler takes one.
+/// Request id, deadline, authorization, SDK retry count, trace context and idempotency key of a request. Every handler
+/// that calls the core extracts one and builds all its calls with it.
 #[derive(Debug, Clone)]
-pub struct Context {
+pub(crate) struct RequestContext {
     metadata: HeaderMap,
     idempotency_key: String,
 }
 
-impl Context {
-    /// A call to the core that carries this request's id, deadline, key and trace.
-    pub fn call<T>(&self, message: T) -> tonic::Request<T> {
+impl RequestContext {
+    /// Wraps a message in a call that carries the context as metadata. The idempotency key is not in it: it is a field
+    /// of the messages that take one.
+    pub(crate) fn call<T>(&self, message: T) -> tonic::Request<T> {
         let metadata = MetadataMap::from_headers(self.metadata.clone());
         tonic::Request::from_parts(metadata, tonic::Extensions::default(), message)
     }
 
-    /// The caller's idempotency key; empty where there is none.
-    pub fn idempotency_key(&self) -> &str {
+    /// Returns the client's idempotency key, empty if there is none.
+    pub(crate) fn idempotency_key(&self) -> &str {
         &self.idempotency_key
     }
 
     fn of(parts: &Parts) -> Result<Self, GatewayError> {
-        let mut metadata = HeaderMap::with_capacity(7);
+        let mut metadata = HeaderMap::with_capacity(FORWARDED_TO_CORE.len() + 2);
         if let Some(RequestId(id)) = parts.extensions.get() {
-            metadata.insert(crate::request_id::HEADER, id.clone());
+            metadata.insert(X_REQUEST_ID, id.clone());
         }
-        for name in PASSED_ON {
+        for name in FORWARDED_TO_CORE {
             if let Some(value) = parts.headers.get(&name) {
                 metadata.insert(name, value.clone());
             }
         }
-        if let Some(asked) = parts.headers.get(TIMEOUT_MS) {
-            metadata.insert(GRPC_TIMEOUT, timeout(asked)?);
+        if let Some(timeout) = parts.headers.get(X_REQUEST_TIMEOUT_MS) {
+            metadata.insert(GRPC_TIMEOUT, grpc_timeout(timeout)?);
         }
         let idempotency_key = match parts.headers.get(IDEMPOTENCY_KEY).map(HeaderValue::to_str) {
             None => String::new(),
             Some(Ok(key)) => key.to_owned(),
             Some(Err(_)) => {
                 return Err(GatewayError::invalid_request(
-                    "the Idempotency-Key header must be 1 to 255 printable ASCII characters",
+                    "header Idempotency-Key: expected 1 to 255 printable ASCII characters",
                 ));
             }
         };
@@ -70,20 +59,22 @@ impl Context {
     }
 }
 
-/// The protocol's notation of a timeout in milliseconds; it has at most eight digits, and a day fits them.
-fn timeout(asked: &HeaderValue) -> Result<HeaderValue, GatewayError> {
-    let millis = asked.to_str().ok().and_then(|text| text.trim().parse().ok()).filter(|ms| (1..=DAY_MS).contains(ms));
-    millis.and_then(|ms: u64| HeaderValue::try_from(format!("{ms}m")).ok()).ok_or_else(|| {
+/// Converts a timeout in milliseconds to gRPC's notation, which has at most eight digits; a day in milliseconds fits.
+fn grpc_timeout(millis: &HeaderValue) -> Result<HeaderValue, GatewayError> {
+    let parsed = millis.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let valid = parsed.filter(|millis| (1..=MAX_TIMEOUT_MS).contains(millis));
+    valid.and_then(|millis: u64| HeaderValue::try_from(format!("{millis}m")).ok()).ok_or_else(|| {
         GatewayError::invalid_request(format!(
-            "the {TIMEOUT_MS} header must be a number of milliseconds, 1 to {DAY_MS}"
+            "header {X_REQUEST_TIMEOUT_MS} \"{}\": expected an integer, 1 to {MAX_TIMEOUT_MS}",
+            millis.to_str().unwrap_or_default()
         ))
     })
 }
 
-impl FromRequestParts<App> for Context {
+impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
     type Rejection = GatewayError;
 
-    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, GatewayError> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, GatewayError> {
         Self::of(parts)
     }
 }
@@ -91,17 +82,21 @@ impl FromRequestParts<App> for Context {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        routes::ROUTES,
+        testing::{CoreStub, request_for, send},
+    };
 
-    fn context(headers: &[(&str, &str)]) -> Result<Context, GatewayError> {
+    fn context(headers: &[(&str, &str)]) -> Result<RequestContext, GatewayError> {
         let mut request = http::Request::builder().extension(RequestId(HeaderValue::from_static("req_1")));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Context::of(&request.body(()).unwrap().into_parts().0)
+        RequestContext::of(&request.body(()).unwrap().into_parts().0)
     }
 
     #[test]
-    fn a_call_carries_the_id_the_deadline_the_key_and_the_trace() {
+    fn call_carries_only_the_forwarded_headers() {
         let headers = [
             ("x-request-timeout-ms", "1500"),
             ("authorization", "Bearer k"),
@@ -109,22 +104,44 @@ mod tests {
             ("cookie", "secret=1"),
         ];
         let call = context(&headers).unwrap().call(());
-        let mut carried: Vec<_> = call.metadata().as_ref().iter().map(|(name, value)| (name.as_str(), value)).collect();
-        carried.sort();
+        let metadata = call.metadata().as_ref().iter();
+        let mut carried: Vec<_> = metadata.map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        carried.sort_unstable();
         let expected = [
             ("authorization", "Bearer k"),
             ("grpc-timeout", "1500m"),
             ("traceparent", "00-1-2-01"),
             ("x-request-id", "req_1"),
         ];
-        assert_eq!(
-            carried,
-            expected.map(|(name, value)| (name, &*Box::leak(Box::new(HeaderValue::from_static(value)))))
-        );
+        assert_eq!(carried, expected);
+    }
+
+    #[tokio::test]
+    async fn every_route_that_calls_the_core_forwards_the_whole_context() {
+        let headers = [
+            ("x-request-id", "mine-1"),
+            ("authorization", "Bearer k"),
+            ("traceparent", "00-1-2-01"),
+            ("tracestate", "a=b"),
+            ("x-session-id", "s"),
+            ("x-stainless-retry-count", "1"),
+            ("x-triptych-on-disconnect", "cancel"),
+        ];
+        for route in ROUTES.iter().filter(|route| !["/healthz", "/openapi.json"].contains(&route.path)) {
+            let core = CoreStub::default();
+            let mut request = request_for(route.method, route.path);
+            for (name, value) in headers.into_iter().chain([("x-request-timeout-ms", "1500")]) {
+                request.headers_mut().insert(name, value.parse().unwrap());
+            }
+            send(&core, request).await;
+            for (name, value) in headers.into_iter().chain([("grpc-timeout", "1500m")]) {
+                assert_eq!(core.metadata(name).as_deref(), Some(value), "{route:?}: {name}");
+            }
+        }
     }
 
     #[test]
-    fn a_timeout_that_is_none_is_refused() {
+    fn invalid_timeout_is_refused() {
         for wrong in ["0", "-1", "soon", "86400001", "1.5", ""] {
             let error = context(&[("x-request-timeout-ms", wrong)]).unwrap_err();
             assert_eq!((error.status().as_u16(), error.code()), (400, "invalid_request"), "{wrong}");
@@ -132,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idempotency_key_is_handed_on() {
+    fn idempotency_key_is_read_from_its_header() {
         assert_eq!(context(&[("idempotency-key", "k-1")]).unwrap().idempotency_key(), "k-1");
         assert_eq!(context(&[]).unwrap().idempotency_key(), "");
     }

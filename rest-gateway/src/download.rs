@@ -1,9 +1,9 @@
-//! Finished files on their way out: in pieces, in ranges, never whole in memory.
+//! Files as responses, streamed from the core.
 
 use axum::{body::Body, response::Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tonic::Status;
 use triptych_proto::v1::{
     self as pb, Media, download_video_response::Part as VideoPart, read_media_response::Part as MediaPart,
@@ -11,176 +11,182 @@ use triptych_proto::v1::{
 
 use crate::{
     app::App,
-    context::Context,
+    context::RequestContext,
+    core_client::ReplyStream,
     error::GatewayError,
-    ranges::{self, Wanted},
+    headers::X_CONTENT_TYPE_OPTIONS,
+    ranges::{self, Selection},
 };
 
-/// What is downloaded.
+/// The file to serve.
 #[derive(Debug, Clone)]
-pub(crate) enum Source {
+pub(crate) enum FileSource {
     /// A medium, by its key.
     Media(String),
-    /// One form of a clip.
+    /// A file of a video.
     Video {
-        /// The clip.
+        /// The id of the video.
         id: String,
-        /// `video`, `thumbnail` or `spritesheet`; empty for the first.
+        /// Which file.
         variant: pb::VideoVariant,
     },
 }
 
-/// How long a copy may be kept, and what it is called.
+/// How the response presents the file.
 #[derive(Debug, Clone)]
-pub(crate) struct Label {
+pub(crate) struct FileOptions {
+    /// The `Cache-Control` header.
     pub(crate) cache_control: HeaderValue,
-    /// Without its extension.
-    pub(crate) name: Option<String>,
+    /// File name without extension, for `Content-Disposition`.
+    pub(crate) file_stem: Option<String>,
 }
 
-/// Whether a text can stand in a file's name as it is.
-pub(crate) fn is_plain(text: &str) -> bool {
+/// Returns whether a text can be part of a quoted file name without escapes.
+pub(crate) fn is_safe_file_stem(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-/// Answers GET and HEAD, with validators and, to GET, single ranges.
-pub(crate) async fn answer(
+/// Responds to GET and HEAD with a file, to GET with a single range of it, or with 304.
+pub(crate) async fn serve_file(
     app: &App,
-    context: &Context,
+    context: &RequestContext,
     method: &Method,
     headers: &HeaderMap,
-    source: Source,
-    label: Label,
+    source: FileSource,
+    options: FileOptions,
 ) -> Result<Response, GatewayError> {
-    let head = method == Method::HEAD;
-    // A plain GET learns all it needs from the download itself.
-    let known = if head || ranges::conditional(headers) { describe(app, context, &source).await? } else { None };
-    let wanted = known.as_ref().map_or(Wanted::Whole, |media| ranges::wanted(method, headers, media));
-    let (offset, length) = match wanted {
-        Wanted::Whole | Wanted::NotModified => (0, None),
-        Wanted::Part { offset, length } => (offset, Some(length)),
-        Wanted::Unsatisfiable => {
-            return Err(GatewayError::range_not_satisfiable(known.map_or(0, |media| media.size_bytes)));
+    let is_head = method == Method::HEAD;
+    // For a plain GET, the download itself begins with the description.
+    let described =
+        if is_head || ranges::is_conditional(headers) { describe(app, context, &source).await? } else { None };
+    let selection = described.as_ref().map_or(Selection::Full, |media| ranges::select(method, headers, media));
+    let (offset, length) = match selection {
+        Selection::Full | Selection::NotModified => (0, None),
+        Selection::Range { offset, length } => (offset, Some(length)),
+        Selection::Unsatisfiable => {
+            return Err(GatewayError::range_not_satisfiable(described.map_or(0, |media| media.size_bytes)));
         }
     };
-    let (media, body) = match known {
-        Some(media) if head || wanted == Wanted::NotModified => (media, Body::empty()),
+    let (media, body) = match described {
+        Some(media) if is_head || selection == Selection::NotModified => (media, Body::empty()),
         Some(_) | None => {
             let (media, bytes) = open(app, context, source, offset, length).await?;
-            (media, if head { Body::empty() } else { Body::from_stream(bytes) })
+            (media, if is_head { Body::empty() } else { Body::from_stream(bytes) })
         }
     };
-    respond(&media, wanted, body, label)
+    respond(&media, selection, body, options)
 }
 
-fn respond(media: &Media, wanted: Wanted, body: Body, label: Label) -> Result<Response, GatewayError> {
+fn respond(media: &Media, selection: Selection, body: Body, options: FileOptions) -> Result<Response, GatewayError> {
     let mut response = Response::new(body);
-    let text = |text: String| HeaderValue::try_from(text).map_err(|_| GatewayError::internal());
-    let mut set = Vec::from([
-        (header::ETAG, text(ranges::quoted(&media.etag))?),
-        (header::CACHE_CONTROL, label.cache_control),
+    let value = |text: String| HeaderValue::try_from(text).map_err(|_| GatewayError::internal());
+    let mut headers = Vec::from([
+        (header::ETAG, value(ranges::quoted(&media.etag))?),
+        (header::CACHE_CONTROL, options.cache_control),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-        // Whatever the bytes look like to a browser, they are what we say.
-        (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
+        // Browsers must not execute an upload that looks like HTML.
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ]);
-    if wanted == Wanted::NotModified {
+    if selection == Selection::NotModified {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
-        let length = match wanted {
-            Wanted::Part { offset, length } => {
+        let length = match selection {
+            Selection::Range { offset, length } => {
                 *response.status_mut() = StatusCode::PARTIAL_CONTENT;
                 let range = format!("bytes {offset}-{}/{}", offset + length - 1, media.size_bytes);
-                set.push((header::CONTENT_RANGE, text(range)?));
+                headers.push((header::CONTENT_RANGE, value(range)?));
                 length
             }
-            Wanted::Whole | Wanted::NotModified | Wanted::Unsatisfiable => media.size_bytes,
+            Selection::Full | Selection::NotModified | Selection::Unsatisfiable => media.size_bytes,
         };
-        set.push((header::CONTENT_LENGTH, HeaderValue::from(length)));
-        set.push((header::CONTENT_TYPE, text(media.media_type.clone())?));
-        if let Some(name) = label.name {
+        headers.push((header::CONTENT_LENGTH, HeaderValue::from(length)));
+        headers.push((header::CONTENT_TYPE, value(media.media_type.clone())?));
+        if let Some(stem) = options.file_stem {
             let extension = media.key.rsplit_once('.').map_or("bin", |(_, extension)| extension);
-            set.push((header::CONTENT_DISPOSITION, text(format!("inline; filename=\"{name}.{extension}\""))?));
+            headers.push((header::CONTENT_DISPOSITION, value(format!("inline; filename=\"{stem}.{extension}\""))?));
         }
     }
-    response.headers_mut().extend(set);
+    response.headers_mut().extend(headers);
     Ok(response)
 }
 
-/// What is known of a file without opening it. `None` for a clip that has no such file: opening it tells why.
-async fn describe(app: &App, context: &Context, source: &Source) -> Result<Option<Media>, GatewayError> {
+/// Returns the description of a file without opening it. `None` if the video has no such file; opening it then returns
+/// the error that says why.
+async fn describe(app: &App, context: &RequestContext, source: &FileSource) -> Result<Option<Media>, GatewayError> {
     match source.clone() {
-        Source::Media(key) => {
-            let answer = app.core.media.get_media(context.call(pb::GetMediaRequest { key })).await?;
-            Ok(answer.into_inner().media)
+        FileSource::Media(key) => {
+            let reply = app.core.media.get_media(context.call(pb::GetMediaRequest { key })).await?;
+            Ok(reply.into_inner().media)
         }
-        Source::Video { id, variant } => {
-            let answer = app.core.video.get_video(context.call(pb::GetVideoRequest { id })).await?;
-            let files = answer.into_inner().video.unwrap_or_default().media;
+        FileSource::Video { id, variant } => {
+            let reply = app.core.video.get_video(context.call(pb::GetVideoRequest { id })).await?;
+            let files = reply.into_inner().video.unwrap_or_default().media;
             Ok(files.into_iter().find(|file| file.variant() == variant).and_then(|file| file.media))
         }
     }
 }
 
-/// A whole medium in memory, for answers that carry it themselves.
-pub(crate) async fn whole(app: &App, context: &Context, key: &str) -> Result<Bytes, GatewayError> {
-    let (media, mut pieces) = open(app, context, Source::Media(key.to_owned()), 0, None).await?;
+/// Reads a whole medium into memory, for responses that embed it.
+pub(crate) async fn read_all(app: &App, context: &RequestContext, key: &str) -> Result<Bytes, GatewayError> {
+    let (media, mut chunks) = open(app, context, FileSource::Media(key.to_owned()), 0, None).await?;
     let size = usize::try_from(media.size_bytes).map_err(|_| GatewayError::internal())?;
     let mut bytes = BytesMut::with_capacity(size);
-    while let Some(piece) = pieces.try_next().await? {
-        bytes.extend_from_slice(&piece);
+    while let Some(chunk) = chunks.try_next().await? {
+        bytes.extend_from_slice(&chunk);
     }
     if bytes.len() == size { Ok(bytes.freeze()) } else { Err(GatewayError::internal()) }
 }
 
-type Pieces = BoxStream<'static, Result<Bytes, Status>>;
+type ByteStream = BoxStream<'static, Result<Bytes, Status>>;
 
-/// Opens a file. Dropping the pieces ends the download.
+/// Opens a file at `offset`. Dropping the stream ends the download.
 async fn open(
     app: &App,
-    context: &Context,
-    source: Source,
+    context: &RequestContext,
+    source: FileSource,
     offset: u64,
     length: Option<u64>,
-) -> Result<(Media, Pieces), GatewayError> {
+) -> Result<(Media, ByteStream), GatewayError> {
     match source {
-        Source::Media(key) => {
-            let request = context.call(pb::ReadMediaRequest { key, offset, length });
-            let mut parts = app.core.media.read_media(request).await?.into_inner();
+        FileSource::Media(key) => {
+            let call = context.call(pb::ReadMediaRequest { key, offset, length });
+            let mut parts = app.core.media.read_media(call).await?.into_inner();
             match parts.next().await.transpose()?.and_then(|first| first.part) {
-                Some(MediaPart::Media(media)) => Ok((
-                    media,
-                    bytes(parts, |message| match message.part {
+                Some(MediaPart::Media(media)) => {
+                    let data = |message: pb::ReadMediaResponse| match message.part {
                         Some(MediaPart::Data(data)) => Some(data),
                         Some(MediaPart::Media(_)) | None => None,
-                    }),
-                )),
+                    };
+                    Ok((media, data_stream(parts, data)))
+                }
                 Some(MediaPart::Data(_)) | None => Err(GatewayError::internal()),
             }
         }
-        Source::Video { id, variant } => {
-            let request = context.call(pb::DownloadVideoRequest { id, variant: variant.into(), offset, length });
-            let mut parts = app.core.video.download_video(request).await?.into_inner();
+        FileSource::Video { id, variant } => {
+            let call = context.call(pb::DownloadVideoRequest { id, variant: variant.into(), offset, length });
+            let mut parts = app.core.video.download_video(call).await?.into_inner();
             match parts.next().await.transpose()?.and_then(|first| first.part) {
-                Some(VideoPart::Media(media)) => Ok((
-                    media,
-                    bytes(parts, |message| match message.part {
+                Some(VideoPart::Media(media)) => {
+                    let data = |message: pb::DownloadVideoResponse| match message.part {
                         Some(VideoPart::Data(data)) => Some(data),
                         Some(VideoPart::Media(_)) | None => None,
-                    }),
-                )),
+                    };
+                    Ok((media, data_stream(parts, data)))
+                }
                 Some(VideoPart::Data(_)) | None => Err(GatewayError::internal()),
             }
         }
     }
 }
 
-/// The bytes that follow a description. An error cuts the connection of a download: the length was promised already.
-fn bytes<T: 'static>(parts: crate::core::Replies<T>, data: fn(T) -> Option<Bytes>) -> Pieces {
-    let pieces = parts.filter_map(move |message| std::future::ready(message.map(data).transpose()));
-    pieces
-        .inspect(|piece| {
-            if let Err(status) = piece {
-                tracing::warn!(code = ?status.code(), "a download broke off");
+/// Returns the data of the messages after the description. An error closes the client's connection, because the response
+/// head has promised a length.
+fn data_stream<T: 'static>(parts: ReplyStream<T>, data: fn(T) -> Option<Bytes>) -> ByteStream {
+    let chunks = parts.filter_map(move |message| std::future::ready(message.map(data).transpose()));
+    chunks
+        .inspect(|chunk| {
+            if let Err(status) = chunk {
+                tracing::warn!(code = ?status.code(), "download aborted");
             }
         })
         .boxed()

@@ -1,44 +1,53 @@
-//! The OpenAI REST surface over the Triptych contract. It keeps no state of its own and never names an upstream.
+//! The OpenAI REST API over the Triptych contract. The gateway is stateless and knows no upstream: it translates requests
+//! to calls of the core, and responses back.
 //!
-//! | module | holds |
+//! | module | content |
 //! | --- | --- |
-//! | [`routes`] | the whole URL surface |
-//! | [`server`] | connections: timeouts, limits, drain |
-//! | [`core`] | the port to the core, in this process or over the network |
-//! | [`context`], [`json`], [`error`], [`sse`] | what every handler reads and writes |
-//! | `chat`, `image`, `video`, `models`, `media`, `health` | the handlers |
+//! | `gateway`, `routes`, `middleware` | the API as one service |
+//! | `server` | connections: threads, timeouts, limits, graceful shutdown |
+//! | [`core_client`] | the core's services, in this process or over the network |
+//! | `context`, `metadata` | what crosses from a request into calls, and from replies into responses |
+//! | `body`, `json`, `form` | request bodies: bounded, JSON or multipart |
+//! | [`error`], `sse`, `download` | error responses, event streams, files |
+//! | `chat`, `image`, `video`, `models`, `media`, `health`, `openapi` | handlers |
 
-pub mod app;
+mod app;
 mod body;
 mod chat;
-pub mod context;
-pub mod core;
-#[cfg(test)]
-mod document_tests;
+mod context;
+pub mod core_client;
+mod cors;
 mod download;
 pub mod error;
 mod form;
+mod gateway;
+mod headers;
 mod health;
 mod image;
-pub mod json;
+mod json;
+mod link_signer;
 mod links;
 mod media;
-mod meters;
+mod metadata;
+mod metrics;
+mod middleware;
 mod models;
 mod offload;
+mod openapi;
 mod path;
+mod query;
 mod ranges;
-pub mod request_id;
-pub mod routes;
-pub mod server;
-pub mod settings;
-pub mod sse;
+mod request_id;
+mod routes;
+mod server;
+mod settings;
+mod sse;
+mod target_state;
 #[cfg(test)]
 mod testing;
 mod video;
 
-pub use links::LinkSigner;
-pub use meters::prometheus;
-pub use routes::router;
-pub use server::serve;
-pub use settings::Settings;
+pub use gateway::Gateway;
+pub use link_signer::LinkSigner;
+pub use routes::{ROUTES, Route};
+pub use settings::{ConnectionThreads, RuntimeSettings, ServerSettings, Settings};

@@ -1,24 +1,26 @@
-//! `GET /v1/models`: what is served, as OpenAI lists it, and a few members more: what the model makes and can do, under
-//! which names, and how it and its targets stand.
+//! `GET /v1/models`: OpenAI's list of models, extended with modality, capabilities, aliases, health and targets.
 
 use axum::{
     Json,
-    extract::{Query, State},
+    extract::State,
+    response::{IntoResponse, Response},
 };
-use http::Uri;
 use serde::Serialize;
 use triptych_proto::{time::unix_seconds, v1 as pb};
 
-use crate::{app::App, context::Context, error::GatewayError, path::Id};
+use crate::{
+    app::App, context::RequestContext, error::GatewayError, metadata::with_metadata, path::PathId, query::QueryParams,
+    target_state,
+};
 
 #[derive(Debug, Serialize)]
-pub(crate) struct ModelList {
+struct ModelList {
     object: &'static str,
     data: Vec<Model>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Model {
+struct Model {
     id: String,
     object: &'static str,
     created: i64,
@@ -65,7 +67,7 @@ impl From<pb::Model> for Model {
 
 impl From<pb::model::Target> for Target {
     fn from(target: pb::model::Target) -> Self {
-        let state = state(target.state());
+        let state = target_state::name(target.state());
         let pb::model::Target { name, upstream_model, state: _, in_flight, weight, priority } = target;
         Self { name, upstream_model, state, in_flight, weight, priority }
     }
@@ -80,38 +82,37 @@ fn modality(modality: pb::Modality) -> &'static str {
     }
 }
 
-/// The panel that a query asks for; all of them where it names none.
-fn asked(uri: &Uri) -> Result<pb::Modality, GatewayError> {
-    let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri);
-    let Query(pairs) = pairs.map_err(|_| GatewayError::invalid_request("the query cannot be read"))?;
-    let Some((_, word)) = pairs.iter().rev().find(|(name, _)| name == "modality") else {
-        return Ok(pb::Modality::Unspecified);
-    };
+/// Parses the `modality` parameter; without it, models of every modality are listed.
+fn requested_modality(query: &QueryParams) -> Result<pb::Modality, GatewayError> {
+    let Some(word) = query.get("modality") else { return Ok(pb::Modality::Unspecified) };
     let modalities = [pb::Modality::Chat, pb::Modality::Image, pb::Modality::Video];
     let found = modalities.into_iter().find(|known| modality(*known) == word);
-    found.ok_or_else(|| GatewayError::invalid("modality", "`modality` must be `chat`, `image` or `video`"))
+    found.ok_or_else(|| {
+        GatewayError::invalid("modality", format!("modality \"{word}\": expected `chat`, `image` or `video`"))
+    })
 }
 
-/// A breaker's state in the words of metrics and of `/v1/models`.
-pub(crate) fn state(state: pb::model::target::State) -> &'static str {
-    match state {
-        pb::model::target::State::Unspecified => "unknown",
-        pb::model::target::State::Closed => "closed",
-        pb::model::target::State::Open => "open",
-        pb::model::target::State::HalfOpen => "half_open",
-    }
+/// `GET /v1/models`.
+pub(crate) async fn list(
+    State(app): State<App>,
+    context: RequestContext,
+    query: QueryParams,
+) -> Result<Response, GatewayError> {
+    let request = pb::ListModelsRequest { modality: requested_modality(&query)?.into(), ..Default::default() };
+    let (metadata, reply, _) = app.core.model.list_models(context.call(request)).await?.into_parts();
+    let list = ModelList { object: "list", data: reply.models.into_iter().map(Model::from).collect() };
+    Ok(with_metadata(Json(list).into_response(), &metadata))
 }
 
-pub(crate) async fn list(State(app): State<App>, context: Context, uri: Uri) -> Result<Json<ModelList>, GatewayError> {
-    let request = pb::ListModelsRequest { modality: asked(&uri)?.into(), ..Default::default() };
-    let answer = app.core.model.list_models(context.call(request)).await?.into_inner();
-    Ok(Json(ModelList { object: "list", data: answer.models.into_iter().map(Model::from).collect() }))
-}
-
-/// Names may hold slashes, plain or encoded.
-pub(crate) async fn get(State(app): State<App>, context: Context, Id(id): Id) -> Result<Json<Model>, GatewayError> {
-    let answer = app.core.model.get_model(context.call(pb::GetModelRequest { id })).await?.into_inner();
-    answer.model.map(|model| Json(model.into())).ok_or_else(GatewayError::internal)
+/// `GET /v1/models/{id}`. The id may contain slashes, plain or percent-encoded.
+pub(crate) async fn get(
+    State(app): State<App>,
+    context: RequestContext,
+    PathId(id): PathId,
+) -> Result<Response, GatewayError> {
+    let (metadata, reply, _) = app.core.model.get_model(context.call(pb::GetModelRequest { id })).await?.into_parts();
+    let model = Model::from(reply.model.ok_or_else(GatewayError::internal)?);
+    Ok(with_metadata(Json(model).into_response(), &metadata))
 }
 
 #[cfg(test)]
@@ -119,58 +120,58 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::{Script, get, send};
+    use crate::testing::{CoreStub, get, send};
 
     fn model() -> Value {
         json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline", "modality": "image", "default": true,
-               "aliases": ["habit"], "capabilities": ["edit"], "healthy": true})
+               "aliases": ["alias"], "capabilities": ["edit"], "healthy": true})
     }
 
     #[tokio::test]
-    async fn models_are_listed_as_openai_lists_them() {
-        let answer = send(&Script::default(), get("/v1/models")).await;
-        assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"object": "list", "data": [model()]})));
+    async fn list_has_the_form_of_openai() {
+        let response = send(&CoreStub::default(), get("/v1/models")).await;
+        assert_eq!((response.status.as_u16(), response.json()), (200, json!({"object": "list", "data": [model()]})));
     }
 
     #[tokio::test]
-    async fn a_list_may_be_of_one_panel() {
-        let script = Script::default();
-        for (query, panel) in [
+    async fn modality_parameter_filters_the_list() {
+        let core = CoreStub::default();
+        for (query, modality) in [
             ("", pb::Modality::Unspecified),
             ("?other=1", pb::Modality::Unspecified),
             ("?modality=chat", pb::Modality::Chat),
             ("?modality=chat&modality=image", pb::Modality::Image),
             ("?modality=video", pb::Modality::Video),
         ] {
-            assert_eq!(send(&script, get(&format!("/v1/models{query}"))).await.status, 200, "{query}");
-            assert_eq!(script.panel(), panel, "{query}");
+            assert_eq!(send(&core, get(&format!("/v1/models{query}"))).await.status, 200, "{query}");
+            assert_eq!(core.requested_modality(), modality, "{query}");
         }
         for wrong in ["", "images", "unknown", "MODALITY_CHAT"] {
-            let answer = send(&script, get(&format!("/v1/models?modality={wrong}"))).await;
-            assert_eq!(answer.error(), (400, Some("modality".to_owned()), "invalid_field".to_owned()), "{wrong}");
+            let response = send(&core, get(&format!("/v1/models?modality={wrong}"))).await;
+            assert_eq!(response.error(), (400, Some("modality".to_owned()), "invalid_field".to_owned()), "{wrong}");
         }
     }
 
     #[tokio::test]
-    async fn a_name_with_a_slash_is_found_plain_and_encoded() {
+    async fn id_with_a_slash_is_accepted_plain_and_encoded() {
         for path in ["/v1/models/org/m", "/v1/models/org%2Fm"] {
-            let answer = send(&Script::default(), get(path)).await;
-            assert_eq!((answer.status.as_u16(), answer.json()), (200, model()), "{path}");
+            let response = send(&CoreStub::default(), get(path)).await;
+            assert_eq!((response.status.as_u16(), response.json()), (200, model()), "{path}");
         }
     }
 
     #[tokio::test]
-    async fn the_targets_of_a_routed_model_are_told_as_they_stand() {
+    async fn routed_model_lists_its_targets() {
         let target = json!({"name": "near", "upstream_model": "theirs", "state": "half_open", "in_flight": 2, "weight": 3, "priority": 1});
-        let answer = send(&Script::default(), get("/v1/models/routed")).await.json();
-        assert_eq!((&answer["healthy"], &answer["targets"]), (&json!(true), &json!([target])));
+        let model = send(&CoreStub::default(), get("/v1/models/routed")).await.json();
+        assert_eq!((&model["healthy"], &model["targets"]), (&json!(true), &json!([target])));
     }
 
     #[tokio::test]
-    async fn a_model_that_is_none_is_a_404_that_names_the_member() {
-        let script = Script::default();
-        script.fails("MODEL_NOT_FOUND", tonic::Code::NotFound, Some("model"));
-        let answer = send(&script, get("/v1/models/none")).await;
-        assert_eq!(answer.error(), (404, Some("model".to_owned()), "model_not_found".to_owned()));
+    async fn unknown_model_is_answered_404_with_param_model() {
+        let core = CoreStub::default();
+        core.fail_every_call("MODEL_NOT_FOUND", tonic::Code::NotFound, Some("model"));
+        let response = send(&core, get("/v1/models/none")).await;
+        assert_eq!(response.error(), (404, Some("model".to_owned()), "model_not_found".to_owned()));
     }
 }

@@ -1,21 +1,25 @@
-//! Work that would hold up other calls runs off the threads that serve them.
+//! Moves CPU-heavy work off the threads that serve connections.
 
 use crate::error::GatewayError;
 
-/// Below this many bytes, moving the work costs more than doing it.
-const WORTH_MOVING: usize = 64 << 10;
+/// Inputs below this length are processed in place: a blocking task would cost more than the work.
+const MIN_OFFLOAD_BYTES: usize = 64 << 10;
 
-/// Runs `work`, which takes time in proportion to `bytes`. Dropping the future gives the result up, not the work.
+/// Runs `work` on a blocking thread if its input, `bytes` long, is large. Dropping the future discards the result; the
+/// work itself runs to its end.
+///
+/// # Errors
+/// 500 if the work panics.
 pub(crate) async fn run<T, F>(bytes: usize, work: F) -> Result<T, GatewayError>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    if bytes < WORTH_MOVING {
+    if bytes < MIN_OFFLOAD_BYTES {
         return Ok(work());
     }
     tokio::task::spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "work beside the calls failed");
+        tracing::error!(%error, "blocking task failed");
         GatewayError::internal()
     })
 }

@@ -1,19 +1,19 @@
-//! The variable part of an address.
+//! The variable segment of a path.
 
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 
-use crate::{app::App, error::GatewayError};
+use crate::error::GatewayError;
 
-/// One decoded path variable: an id or a name, whatever characters it holds. What does not decode names nothing.
+/// A percent-decoded path variable, with any characters. A request whose variable is not UTF-8 is answered 404.
 #[derive(Debug, Clone)]
-pub(crate) struct Id(pub(crate) String);
+pub(crate) struct PathId(pub(crate) String);
 
-impl FromRequestParts<App> for Id {
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = GatewayError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, GatewayError> {
-        match Path::<String>::from_request_parts(parts, app).await {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, GatewayError> {
+        match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(id)) => Ok(Self(id)),
             Err(_) => Err(GatewayError::not_found(parts.uri.path())),
         }

@@ -1,129 +1,141 @@
-//! Which bytes of a file a request wants, and whether it has them already (RFC 9110, sections 13 and 14).
+//! Conditional and range requests for files (RFC 9110, sections 13 and 14). `headers` parses and compares the validators,
+//! `http_range_header` parses the range.
 
-use http::{HeaderMap, HeaderName, Method, header};
+use headers::{ETag, HeaderMapExt, IfNoneMatch, IfRange};
+use http::{HeaderMap, Method, header};
+use http_range_header::{EndPosition, RangeUnsatisfiableError, StartPosition, parse_range_header};
 use triptych_proto::v1::Media;
 
-/// What to send of a file.
+/// The part of a file that a response carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// All of it.
-    Whole,
-    /// `length` bytes from `offset`; neither reaches beyond the end.
-    Part {
+pub(crate) enum Selection {
+    /// The whole file.
+    Full,
+    /// A range, which ends within the file.
+    Range {
         /// The first byte, from 0.
         offset: u64,
-        /// How many, at least 1.
+        /// The number of bytes, at least 1.
         length: u64,
     },
-    /// Nothing: the client's copy is good.
+    /// Nothing: the client's copy is current.
     NotModified,
-    /// Nothing: the range begins at or beyond the end.
+    /// Nothing: the range begins beyond the last byte.
     Unsatisfiable,
 }
 
-/// Whether the answer depends on what the file is like, and not only on its bytes.
-pub(crate) fn conditional(headers: &HeaderMap) -> bool {
+/// Returns whether [`select`] depends on the description of the file.
+pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
     headers.contains_key(header::RANGE) || headers.contains_key(header::IF_NONE_MATCH)
 }
 
-/// What the headers ask of this file. A range that cannot be read, or that has several parts, asks for the whole, and so
-/// does any range but that of a GET, for which alone ranges are defined.
-pub(crate) fn wanted(method: &Method, headers: &HeaderMap, media: &Media) -> Wanted {
-    if lines(headers, header::IF_NONE_MATCH).any(|tags| matches(tags, &media.etag)) {
-        return Wanted::NotModified;
+/// Evaluates the conditional headers and the range of a request. A malformed range and a request for several ranges select
+/// the whole file, which RFC 9110 allows; so does a range in any other method than GET, for which alone it defines ranges.
+pub(crate) fn select(method: &Method, headers: &HeaderMap, media: &Media) -> Selection {
+    let etag: Option<ETag> = quoted(&media.etag).parse().ok();
+    let if_none_match = headers.typed_get::<IfNoneMatch>();
+    if let (Some(etag), Some(condition)) = (&etag, if_none_match)
+        && !condition.precondition_passes(etag)
+    {
+        return Selection::NotModified;
     }
     if method != Method::GET {
-        return Wanted::Whole;
+        return Selection::Full;
     }
-    let text = |name| lines(headers, name).next();
-    // A strong comparison; a date never matches, as we send none.
-    if text(header::IF_RANGE).is_some_and(|tag| tag != quoted(&media.etag)) {
-        return Wanted::Whole;
+    match headers.typed_try_get::<IfRange>() {
+        Ok(None) => {}
+        // A date never matches, because responses have no Last-Modified.
+        Ok(Some(condition)) if !condition.is_modified(etag.as_ref(), None) => {}
+        Ok(Some(_)) | Err(_) => return Selection::Full,
     }
-    text(header::RANGE).and_then(|range| part(range, media.size_bytes)).unwrap_or(Wanted::Whole)
+    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    range.and_then(|range| select_range(range, media.size_bytes)).unwrap_or(Selection::Full)
 }
 
-fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).map(str::trim)
-}
-
-/// The validator as headers carry it.
+/// Returns the validator in the form of a header value.
 pub(crate) fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
 }
 
-/// The weak comparison with each of a list of tags.
-fn matches(tags: &str, etag: &str) -> bool {
-    tags == "*" || tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == quoted(etag))
-}
-
-fn part(range: &str, size: u64) -> Option<Wanted> {
-    let (unit, range) = range.split_once('=')?;
-    let (first, last) = range.trim().split_once('-').filter(|_| unit.trim().eq_ignore_ascii_case("bytes"))?;
-    // `parse` would take a sign.
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
-    let (offset, end) = match (first.trim(), last.trim()) {
-        ("", suffix) => (size.saturating_sub(number(suffix)?), size),
-        (first, "") => (number(first)?, size),
-        (first, last) => {
-            let (first, last) = (number(first)?, number(last)?);
-            (first, last.saturating_add(1).min(size).max(if last < first { return None } else { 0 }))
-        }
+/// Resolves a `Range` header against the size of the file. `None` if malformed, or if it has several ranges.
+fn select_range(header: &str, size: u64) -> Option<Selection> {
+    let (unit, ranges) = header.split_once('=')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    // Units are case-insensitive; `parse_range_header` accepts lower case only.
+    let parsed = match parse_range_header(&format!("bytes={}", ranges.trim())) {
+        Ok(parsed) => parsed,
+        Err(RangeUnsatisfiableError::ZeroSuffix) => return Some(Selection::Unsatisfiable),
+        Err(_) => return None,
     };
-    Some(if offset < size { Wanted::Part { offset, length: end - offset } } else { Wanted::Unsatisfiable })
+    let [range] = parsed.ranges.as_slice() else { return None };
+    let offset = match range.start {
+        StartPosition::Index(first) => first,
+        StartPosition::FromLast(suffix) => size.saturating_sub(suffix),
+    };
+    let end = match range.end {
+        EndPosition::Index(last) if last < offset => return None,
+        EndPosition::Index(last) => last.saturating_add(1).min(size),
+        EndPosition::LastByte => size,
+    };
+    Some(if offset < size { Selection::Range { offset, length: end - offset } } else { Selection::Unsatisfiable })
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
-    fn ask(headers: &[(&str, &str)]) -> Wanted {
+    fn select_get(headers: &[(&str, &str)]) -> Selection {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
-        wanted(&Method::GET, &map, &crate::testing::clip())
+        select(&Method::GET, &map, &crate::testing::clip())
     }
 
     #[test]
-    fn ranges_are_cut_to_the_file() {
-        let part = |offset, length| Wanted::Part { offset, length };
-        for (range, expected) in [
-            ("bytes=0-3", part(0, 4)),
-            ("bytes=3-", part(3, 7)),
-            ("bytes=-4", part(6, 4)),
-            ("bytes=-40", part(0, 10)),
-            ("bytes=8-99", part(8, 2)),
-            ("Bytes = 9-9", part(9, 1)),
-            ("bytes=10-", Wanted::Unsatisfiable),
-            ("bytes=10-20", Wanted::Unsatisfiable),
-            ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=5-2", Wanted::Whole),
-            ("bytes=0-1,3-4", Wanted::Whole),
-            ("bytes=a-b", Wanted::Whole),
-            ("bytes=+1-2", Wanted::Whole),
-            ("bytes=-", Wanted::Whole),
-            ("bytes=0-18446744073709551615", part(0, 10)),
-            ("pages=1-2", Wanted::Whole),
+    fn ranges_are_clamped_to_the_file() {
+        let range = |offset, length| Selection::Range { offset, length };
+        for (header, expected) in [
+            ("bytes=0-3", range(0, 4)),
+            ("bytes=3-", range(3, 7)),
+            ("bytes=-4", range(6, 4)),
+            ("bytes=-40", range(0, 10)),
+            ("bytes=8-99", range(8, 2)),
+            ("Bytes = 9-9", range(9, 1)),
+            ("bytes=10-", Selection::Unsatisfiable),
+            ("bytes=10-20", Selection::Unsatisfiable),
+            ("bytes=-0", Selection::Unsatisfiable),
+            ("bytes=5-2", Selection::Full),
+            ("bytes=0-1,3-4", Selection::Full),
+            ("bytes=0-99999999999999999999", Selection::Full),
+            ("bytes=a-b", Selection::Full),
+            ("bytes=+1-2", Selection::Full),
+            ("bytes=-", Selection::Full),
+            ("bytes=0-18446744073709551615", range(0, 10)),
+            ("pages=1-2", Selection::Full),
         ] {
-            assert_eq!(ask(&[("range", range)]), expected, "{range}");
+            assert_eq!(select_get(&[("range", header)]), expected, "{header}");
         }
     }
 
     #[test]
-    fn a_validator_decides_before_the_range_does() {
+    fn validators_take_precedence_over_the_range() {
         for (headers, expected) in [
-            ([("if-none-match", "\"e1\""), ("range", "bytes=0-3")], Wanted::NotModified),
-            ([("if-none-match", "\"x\", W/\"e1\""), ("range", "bytes=0-3")], Wanted::NotModified),
-            ([("if-none-match", "*"), ("range", "bytes=0-3")], Wanted::NotModified),
-            ([("if-none-match", "\"x\""), ("range", "bytes=0-3")], Wanted::Part { offset: 0, length: 4 }),
-            ([("if-none-match", "\"x\""), ("if-none-match", "\"e1\"")], Wanted::NotModified),
-            ([("if-none-match", "\"x\""), ("if-none-match", "\"y\"")], Wanted::Whole),
-            ([("if-range", "\"e1\""), ("range", "bytes=0-3")], Wanted::Part { offset: 0, length: 4 }),
-            ([("if-range", "\"x\""), ("range", "bytes=0-3")], Wanted::Whole),
-            ([("if-range", "Wed, 21 Oct 2015 07:28:00 GMT"), ("range", "bytes=0-3")], Wanted::Whole),
+            ([("if-none-match", "\"e1\""), ("range", "bytes=0-3")], Selection::NotModified),
+            ([("if-none-match", "\"x\", W/\"e1\""), ("range", "bytes=0-3")], Selection::NotModified),
+            ([("if-none-match", "*"), ("range", "bytes=0-3")], Selection::NotModified),
+            ([("if-none-match", "\"x\""), ("range", "bytes=0-3")], Selection::Range { offset: 0, length: 4 }),
+            ([("if-none-match", "\"x\""), ("if-none-match", "\"e1\"")], Selection::NotModified),
+            ([("if-none-match", "\"x\""), ("if-none-match", "\"y\"")], Selection::Full),
+            ([("if-range", "\"e1\""), ("range", "bytes=0-3")], Selection::Range { offset: 0, length: 4 }),
+            ([("if-range", "\"x\""), ("range", "bytes=0-3")], Selection::Full),
+            ([("if-range", "Wed, 21 Oct 2015 07:28:00 GMT"), ("range", "bytes=0-3")], Selection::Full),
         ] {
-            assert_eq!(ask(&headers), expected, "{headers:?}");
+            assert_eq!(select_get(&headers), expected, "{headers:?}");
         }
     }
 }

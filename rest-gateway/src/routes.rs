@@ -1,26 +1,21 @@
-//! The whole URL surface on one screen.
+//! All routes of the API.
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
-    middleware,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
-use http::{HeaderName, HeaderValue};
-use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use crate::{
-    app::App, chat, core::Core, error::GatewayError, health, image, media, models, request_id, settings::Settings,
-    video,
-};
+use crate::{app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, video};
 
-/// One method of one address. `HEAD` works wherever `GET` does.
+/// One method of one path. `HEAD` works wherever `GET` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// The HTTP method.
     pub method: &'static str,
-    /// The address; `{name}` stands for one segment, `{*name}` for one or more.
+    /// The path; `{name}` stands for one segment, `{*name}` for one or more.
     pub path: &'static str,
 }
 
@@ -28,7 +23,7 @@ const fn route(method: &'static str, path: &'static str) -> Route {
     Route { method, path }
 }
 
-/// All that is served. The OpenAPI document is held against it, both ways.
+/// Every route. A test compares them with the OpenAPI document, in both directions.
 pub const ROUTES: &[Route] = &[
     route("POST", "/v1/chat/completions"),
     route("POST", "/v1/engines/{engine}/chat/completions"),
@@ -51,13 +46,11 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/openapi.json"),
 ];
 
-/// Parts of OpenAI's surface that would otherwise be taken for the id of a video.
+/// Endpoints of OpenAI's that would otherwise match `/v1/videos/{id}`.
 const UNSUPPORTED: [&str; 3] = ["/v1/videos/characters", "/v1/videos/edits", "/v1/videos/extensions"];
 
-/// The REST surface over this core.
-pub fn router(core: Core, settings: Settings) -> Router {
-    let browsers = cors(&settings);
-    let app = App::new(core, settings);
+/// Builds the router.
+pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new()
         .route("/v1/chat/completions", post(chat::completions))
         .route("/v1/engines/{engine}/chat/completions", post(chat::engine_completions))
@@ -70,53 +63,29 @@ pub fn router(core: Core, settings: Settings) -> Router {
         .route("/v1/videos/{id}/cancel", post(video::cancel))
         .route("/v1/videos/{id}/remix", post(video::remix))
         .route("/v1/videos/{id}/content", get(video::content))
-        .route("/v1/videos/{id}/events", get(video::follow))
+        .route("/v1/videos/{id}/events", get(video::events))
         .route("/media/{key}", get(media::get))
-        .route("/healthz", get(health::alive))
+        .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .route("/openapi.json", get(health::openapi));
+        .route("/openapi.json", get(openapi::get));
     for path in UNSUPPORTED {
-        router = router.route(path, any(missing));
+        router = router.route(path, any(not_found));
     }
-    let mut router = router
-        .fallback(missing)
+    router
+        .fallback(not_found)
         .method_not_allowed_fallback(async |request: Request| GatewayError::method_not_allowed(request.method()))
-        // Bodies have one bound, and it is ours.
-        .layer(DefaultBodyLimit::disable());
-    if let Some(cors) = browsers {
-        router = router.layer(cors);
-    }
-    router.layer(middleware::from_fn_with_state(app.clone(), request_id::door)).with_state(app)
+        // `body` bounds request bodies.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(app.clone(), middleware::observe))
+        .with_state(app)
 }
 
-async fn missing(request: Request) -> Response {
+async fn not_found(request: Request) -> Response {
     let path = request.uri().path();
-    let ours = path == "/v1" || path.starts_with("/v1/");
-    let error = if ours { GatewayError::unsupported_endpoint(path) } else { GatewayError::not_found(path) };
+    let below_v1 = path == "/v1" || path.starts_with("/v1/");
+    let error = if below_v1 { GatewayError::unsupported_endpoint(path) } else { GatewayError::not_found(path) };
     error.into_response()
-}
-
-fn cors(settings: &Settings) -> Option<CorsLayer> {
-    let origins = &settings.cors_allow_origins;
-    let allow = match origins.as_slice() {
-        [] => return None,
-        origins if origins.iter().any(|origin| origin == "*") => AllowOrigin::from(Any),
-        origins => AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
-    };
-    let told = [
-        "x-request-id",
-        "retry-after",
-        "retry-after-ms",
-        "openai-poll-after-ms",
-        "content-range",
-        "etag",
-        "x-triptych-attempts",
-    ];
-    let told = told.map(HeaderName::from_static);
-    // Named one by one: what stands for all leaves out `authorization`.
-    let asked = AllowHeaders::mirror_request();
-    Some(CorsLayer::new().allow_origin(allow).allow_methods(Any).allow_headers(asked).expose_headers(told))
 }
 
 #[cfg(test)]
@@ -124,52 +93,33 @@ mod tests {
     use axum::body::Body;
     use http::{Method, Request};
 
-    use super::*;
-    use crate::testing::{Script, get, send, send_to};
+    use crate::testing::{CoreStub, get, send};
 
     #[tokio::test]
-    async fn what_is_not_served_below_v1_says_so() {
+    async fn unknown_path_below_v1_is_answered_404_with_the_supported_endpoints() {
         for path in ["/v1/embeddings", "/v1/audio/speech", "/v1/images/variations", "/v1", "/v1/videos/characters"] {
             for method in [Method::GET, Method::POST] {
                 let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-                let answer = send(&Script::default(), request).await;
-                assert_eq!(answer.error(), (404, None, "unsupported_endpoint".to_owned()), "{path}");
-                assert!(answer.text().contains("images/generations"));
+                let response = send(&CoreStub::default(), request).await;
+                assert_eq!(response.error(), (404, None, "unsupported_endpoint".to_owned()), "{path}");
+                assert!(response.text().contains("images/generations"));
             }
         }
     }
 
     #[tokio::test]
-    async fn elsewhere_there_is_nothing() {
+    async fn unknown_path_outside_v1_is_answered_404() {
         for path in ["/", "/v2/models", "/v1models", "/media"] {
-            assert_eq!(
-                send(&Script::default(), get(path)).await.error(),
-                (404, None, "not_found".to_owned()),
-                "{path}"
-            );
+            let response = send(&CoreStub::default(), get(path)).await;
+            assert_eq!(response.error(), (404, None, "not_found".to_owned()), "{path}");
         }
     }
 
     #[tokio::test]
-    async fn a_wrong_method_is_told_the_right_ones() {
+    async fn wrong_method_is_answered_405_with_the_allowed_methods() {
         let request = Request::delete("/v1/models").body(Body::empty()).unwrap();
-        let answer = send(&Script::default(), request).await;
-        assert_eq!(answer.error(), (405, None, "method_not_allowed".to_owned()));
-        assert_eq!(answer.header("allow"), Some("GET,HEAD"));
-    }
-
-    #[tokio::test]
-    async fn browsers_are_answered_where_the_operator_allows_their_origin() {
-        let preflight = || {
-            let request = Request::builder().method("OPTIONS").uri("/v1/models").header("origin", "https://a.test");
-            let request = request.header("access-control-request-headers", "authorization,x-own");
-            request.header("access-control-request-method", "GET").body(Body::empty()).unwrap()
-        };
-        let settings = Settings { cors_allow_origins: vec!["https://a.test".to_owned()], ..Settings::default() };
-        let answer = send_to(router(Script::default().core(), settings), preflight()).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.test"));
-        assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,x-own"));
-        assert_eq!(send(&Script::default(), preflight()).await.status, 405);
+        let response = send(&CoreStub::default(), request).await;
+        assert_eq!(response.error(), (405, None, "method_not_allowed".to_owned()));
+        assert_eq!(response.header("allow"), Some("GET,HEAD"));
     }
 }

@@ -1,57 +1,125 @@
-//! What an operator can set about the REST side.
+//! Settings of the gateway: those fixed at start, and those that [`Gateway::reload`](crate::Gateway::reload) replaces.
+//!
+//! A configuration file has both kinds in one table, which [`Settings`] deserializes. Durations are written with their
+//! unit, in the grammar of the `humantime` crate: `250ms`, `10s`, `1m 30s`.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error};
 
-use crate::links::LinkSigner;
+use crate::link_signer::LinkSigner;
 
-/// Bounds, timeouts and addresses of the REST side. Durations are read as seconds (a number) or as a text with its
-/// unit: `250ms`, `10s`, `2m`.
+/// Upper bound of `threads`; a larger number is taken for a typing error.
+const MAX_THREADS: usize = 1024;
+
+/// All settings of the gateway.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(from = "SettingsTable")]
 pub struct Settings {
-    /// Where clients reach this gateway, without a slash at the end: `https://ai.example.org`. Links in answers begin
-    /// with it. Absent: links follow the `Host` of each request.
-    pub public_base_url: Option<String>,
-    /// Threads that serve connections, each with a runtime of its own, where a connection and its calls stay. 0: the
-    /// runtime of whoever serves.
-    pub threads: usize,
-    /// Signs the links to media, and then takes signed ones only. Absent: links are plain and never expire.
-    #[serde(skip)]
-    pub link_signer: Option<LinkSigner>,
-    /// Longest request body, after decompression, in bytes.
-    pub body_limit_bytes: usize,
-    /// Longest request head, in bytes.
+    /// Settings that hold until the process ends.
+    pub server: ServerSettings,
+    /// Settings that can change while the gateway runs.
+    pub runtime: RuntimeSettings,
+}
+
+/// Settings of the HTTP server, fixed at start.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Where connections are served.
+    pub threads: ConnectionThreads,
+    /// Maximum length of a request head, in bytes.
     pub head_limit_bytes: usize,
-    /// How long a new connection may take to send the head of its first request.
-    #[serde(deserialize_with = "duration")]
+    /// Maximum time from accepting a connection to the end of its first request head.
     pub header_timeout: Duration,
-    /// How long a connection may stay idle between requests.
-    #[serde(deserialize_with = "duration")]
+    /// Maximum time that a connection stays idle between requests.
     pub idle_timeout: Duration,
-    /// How long a body may take; one more second is given for each 64 KiB received.
-    #[serde(deserialize_with = "duration")]
-    pub body_timeout: Duration,
-    /// How long calls in flight may go on after a stop was asked for.
-    #[serde(deserialize_with = "duration")]
+    /// Maximum time that calls in flight may continue after shutdown has begun.
     pub drain: Duration,
-    /// After this much silence an event stream sends a comment.
-    #[serde(deserialize_with = "duration")]
-    pub heartbeat: Duration,
-    /// Whether `X-Forwarded-Proto` and `X-Forwarded-Host` decide what links look like. Only right behind a proxy that
-    /// sets both.
+}
+
+/// Settings that can change while the gateway runs. A request uses the values that hold when it needs them.
+#[derive(Debug, Clone)]
+pub struct RuntimeSettings {
+    /// Base of the links in responses, without a trailing slash: `https://ai.example.org`. `None`: links begin with
+    /// scheme and host of the request.
+    pub public_base_url: Option<String>,
+    /// Whether `X-Forwarded-Proto` and `X-Forwarded-Host` set scheme and host of links. Only safe behind a proxy that
+    /// overwrites both.
     pub trust_forwarded: bool,
-    /// Browser origins that may read answers; `*` stands for all of them.
+    /// Signs media links; unsigned ones are then refused. `None`: links are unsigned and never expire.
+    pub link_signer: Option<LinkSigner>,
+    /// Origins that browsers may call the API from; `*` allows every origin. Empty: no CORS headers.
     pub cors_allow_origins: Vec<String>,
+    /// Maximum length of a request body, after decompression, in bytes.
+    pub body_limit_bytes: usize,
+    /// Maximum time for receiving a request body, extended by one second for each 64 KiB received.
+    pub body_timeout: Duration,
+    /// An event stream sends a comment after this much silence.
+    pub heartbeat: Duration,
+}
+
+/// The threads that serve connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionThreads {
+    /// The Tokio runtime that runs the server.
+    Shared,
+    /// This many threads, each with a single-threaded runtime. A connection stays on one of them.
+    PerThread(NonZeroUsize),
+}
+
+impl ConnectionThreads {
+    /// One thread for each CPU available to the process.
+    pub fn per_cpu() -> Self {
+        Self::PerThread(available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
+        SettingsTable::default().into()
+    }
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Settings::default().server
+    }
+}
+
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Settings::default().runtime
+    }
+}
+
+/// The configuration table. One flat struct, because serde cannot combine `flatten` with `deny_unknown_fields`.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SettingsTable {
+    public_base_url: Option<String>,
+    #[serde(deserialize_with = "threads")]
+    threads: ConnectionThreads,
+    body_limit_bytes: usize,
+    head_limit_bytes: usize,
+    #[serde(deserialize_with = "positive")]
+    header_timeout: Duration,
+    #[serde(deserialize_with = "positive")]
+    idle_timeout: Duration,
+    #[serde(deserialize_with = "positive")]
+    body_timeout: Duration,
+    #[serde(deserialize_with = "positive")]
+    drain: Duration,
+    #[serde(deserialize_with = "positive")]
+    heartbeat: Duration,
+    trust_forwarded: bool,
+    cors_allow_origins: Vec<String>,
+}
+
+impl Default for SettingsTable {
+    fn default() -> Self {
         Self {
             public_base_url: None,
-            threads: 0,
-            link_signer: None,
+            threads: ConnectionThreads::Shared,
             body_limit_bytes: 64 << 20,
             head_limit_bytes: 64 << 10,
             header_timeout: Duration::from_secs(10),
@@ -65,34 +133,53 @@ impl Default for Settings {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Seconds(f64),
-    Text(String),
+impl From<SettingsTable> for Settings {
+    fn from(table: SettingsTable) -> Self {
+        let SettingsTable {
+            public_base_url,
+            threads,
+            body_limit_bytes,
+            head_limit_bytes,
+            header_timeout,
+            idle_timeout,
+            body_timeout,
+            drain,
+            heartbeat,
+            trust_forwarded,
+            cors_allow_origins,
+        } = table;
+        Self {
+            server: ServerSettings { threads, head_limit_bytes, header_timeout, idle_timeout, drain },
+            runtime: RuntimeSettings {
+                public_base_url,
+                trust_forwarded,
+                link_signer: None,
+                cors_allow_origins,
+                body_limit_bytes,
+                body_timeout,
+                heartbeat,
+            },
+        }
+    }
 }
 
-fn duration<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
-    let parsed = match Written::deserialize(source)? {
-        Written::Seconds(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Written::Text(text) => parse(text.trim()),
-    };
-    let positive = parsed.filter(|duration| !duration.is_zero());
-    positive.ok_or_else(|| serde::de::Error::custom("must be a positive duration, for instance `250ms`, `10s` or `2m`"))
+/// Parses a number of threads; 0 stands for one per CPU.
+fn threads<'de, D: Deserializer<'de>>(source: D) -> Result<ConnectionThreads, D::Error> {
+    let count = usize::deserialize(source)?;
+    match NonZeroUsize::new(count) {
+        None => Ok(ConnectionThreads::per_cpu()),
+        Some(count) if count.get() <= MAX_THREADS => Ok(ConnectionThreads::PerThread(count)),
+        Some(_) => Err(Error::custom(format!("must be 0 to {MAX_THREADS}"))),
+    }
 }
 
-fn parse(text: &str) -> Option<Duration> {
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (amount, unit) = text.split_at(split);
-    let amount: f64 = amount.parse().ok()?;
-    let seconds = match unit.trim_start() {
-        "ms" => amount / 1000.0,
-        "" | "s" => amount,
-        "m" | "min" => amount * 60.0,
-        "h" => amount * 3600.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(seconds).ok()
+/// Parses a duration greater than zero.
+fn positive<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
+    let duration: Duration = humantime_serde::deserialize(source)?;
+    if duration.is_zero() {
+        return Err(Error::custom("must be greater than zero, for example `10s`"));
+    }
+    Ok(duration)
 }
 
 #[cfg(test)]
@@ -100,20 +187,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_with_and_without_a_unit() {
-        let read: Settings =
-            serde_json::from_str(r#"{"drain": 2, "heartbeat": "250ms", "body_timeout": "1.5m"}"#).unwrap();
-        assert_eq!(read.drain, Duration::from_secs(2));
-        assert_eq!(read.heartbeat, Duration::from_millis(250));
-        assert_eq!(read.body_timeout, Duration::from_secs(90));
-        assert_eq!(read.header_timeout, Settings::default().header_timeout);
+    fn durations_are_parsed_with_their_unit() {
+        let text = r#"{"drain": "2s", "heartbeat": "250ms", "body_timeout": "1m 30s"}"#;
+        let parsed: Settings = serde_json::from_str(text).unwrap();
+        assert_eq!(parsed.server.drain, Duration::from_secs(2));
+        assert_eq!(parsed.runtime.heartbeat, Duration::from_millis(250));
+        assert_eq!(parsed.runtime.body_timeout, Duration::from_secs(90));
+        assert_eq!(parsed.server.header_timeout, ServerSettings::default().header_timeout);
     }
 
     #[test]
-    fn a_duration_that_is_none_is_refused_with_what_would_be_right() {
-        for wrong in [r#"{"drain": "soon"}"#, r#"{"drain": 0}"#, r#"{"drain": "-1s"}"#, r#"{"drain": "5 parsecs"}"#] {
-            let error = serde_json::from_str::<Settings>(wrong).unwrap_err().to_string();
-            assert!(error.contains("must be a positive duration"), "{wrong}: {error}");
+    fn invalid_duration_is_refused() {
+        for wrong in [r#""soon""#, r#""-1s""#, r#""5 parsecs""#, "2"] {
+            assert!(serde_json::from_str::<Settings>(&format!(r#"{{"drain": {wrong}}}"#)).is_err(), "{wrong}");
         }
+        let error = serde_json::from_str::<Settings>(r#"{"drain": "0s"}"#).unwrap_err().to_string();
+        assert!(error.contains("must be greater than zero"), "{error}");
+    }
+
+    #[test]
+    fn zero_threads_means_one_per_cpu() {
+        let threads = |count: usize| {
+            let parsed = serde_json::from_str::<Settings>(&format!(r#"{{"threads": {count}}}"#));
+            parsed.map(|settings| settings.server.threads)
+        };
+        assert_eq!(threads(0).unwrap(), ConnectionThreads::per_cpu());
+        assert_eq!(threads(2).unwrap(), ConnectionThreads::PerThread(NonZeroUsize::new(2).unwrap()));
+        assert!(threads(1025).unwrap_err().to_string().contains("must be 0 to 1024"));
+        assert_eq!(ServerSettings::default().threads, ConnectionThreads::Shared);
     }
 }

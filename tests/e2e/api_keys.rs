@@ -22,7 +22,7 @@ async fn with_keys(test: impl AsyncFn(&TestServer)) {
     over_both_hops_with(
         |settings, gateway| {
             // Serves on the test's thread, whose log it captures.
-            gateway.threads = 0;
+            gateway.server.threads = rest_gateway::ConnectionThreads::Shared;
             let key = |name: &str, secret: &str| config::Key {
                 name: name.to_owned(),
                 secret: Some(secret.into()),
@@ -59,7 +59,7 @@ async fn empty_call(client: &reqwest::Client, server: &TestServer, path: &str) -
 #[tokio::test]
 async fn every_endpoint_requires_a_key_except_operations_and_media() {
     with_keys(async |server| {
-        let protected = rest_gateway::routes::ROUTES.iter().filter(|route| route.path.starts_with("/v1/"));
+        let protected = rest_gateway::ROUTES.iter().filter(|route| route.path.starts_with("/v1/"));
         for route in protected {
             let path = route.path.replace("{*id}", "m").replace("{id}", "v").replace("{engine}", "m");
             let request = || {

@@ -1,7 +1,7 @@
 //! Backpressure from slow clients to the upstream, large chunks, and disconnects.
 
 use futures_util::StreamExt;
-use rest_gateway::core::{Core, Limits};
+use rest_gateway::core_client::{ConnectOptions, CoreServices};
 use serde_json::json;
 use tonic::Request;
 use triptych_proto::v1::{self as pb, chat_message::Content};
@@ -82,7 +82,7 @@ async fn client_that_stops_reading_stalls_the_upstream_until_it_disconnects() {
 async fn unread_chunks_of_slow_clients_do_not_close_the_connection_to_the_core() {
     let chunk = content_event("x");
     over_both_hops(async |server| {
-        let core = Core::connect(&format!("http://{}", server.grpc), Limits::default()).unwrap();
+        let core = CoreServices::connect(&format!("http://{}", server.grpc), ConnectOptions::default()).unwrap();
         let mut responses = Vec::new();
         for _ in 0..4 {
             let counter = ByteCounter::default();

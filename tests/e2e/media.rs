@@ -18,7 +18,7 @@ const KEY: &[u8] = b"link signed_links key";
 
 /// Returns settings that sign links for this long.
 fn signed_links(ttl: Duration) -> impl Fn(&mut core_service::config::Settings, &mut rest_gateway::Settings) {
-    move |_, gateway| gateway.link_signer = Some(LinkSigner::new(KEY, ttl))
+    move |_, gateway| gateway.runtime.link_signer = Some(LinkSigner::new(KEY, ttl))
 }
 
 async fn post(server: &TestServer, path: &str, body: &Value) -> Value {

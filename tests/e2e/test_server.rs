@@ -1,9 +1,13 @@
 //! Starts the core and the gateway in the test's process, on free ports, in front of a fake upstream.
 
-use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use core_service::{Core, config::Settings};
 use reqwest::{Method, RequestBuilder};
+use rest_gateway::{
+    ConnectionThreads, Gateway,
+    core_client::{ConnectOptions, CoreServices},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
@@ -83,8 +87,10 @@ impl TestServer {
         settings.chat.routing.failures = u32::MAX;
         settings.offline.chat_tokens_per_second = 0;
         // As many as the executable has on a small machine. Over the network the test's own runtime serves.
-        let threads = if hop == Hop::InProcess { 2 } else { 0 };
-        let mut gateway = rest_gateway::Settings { threads, ..rest_gateway::Settings::default() };
+        let mut gateway = rest_gateway::Settings::default();
+        if hop == Hop::InProcess {
+            gateway.server.threads = ConnectionThreads::PerThread(const { NonZeroUsize::new(2).unwrap() });
+        }
         adjust(&mut settings, &mut gateway);
 
         let core = Arc::new(Core::open(&settings).await.unwrap());
@@ -92,11 +98,9 @@ impl TestServer {
         let (rest_address, grpc_address) = (rest.local_addr().unwrap(), grpc.local_addr().unwrap());
         let core_services = match hop {
             Hop::InProcess => in_process_services(&core),
-            Hop::Network => rest_gateway::core::Core::connect(
-                &format!("http://{grpc_address}"),
-                rest_gateway::core::Limits::default(),
-            )
-            .unwrap(),
+            Hop::Network => {
+                CoreServices::connect(&format!("http://{grpc_address}"), ConnectOptions::default()).unwrap()
+            }
         };
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
@@ -107,9 +111,9 @@ impl TestServer {
                 Arc::into_inner(core).unwrap().close().await;
             }
         });
-        let router = rest_gateway::router(core_services, gateway.clone());
+        let gateway = Gateway::new(core_services, gateway);
         let stopped = stop.clone().cancelled_owned();
-        servers.spawn(async move { rest_gateway::serve(rest, router, gateway, stopped).await.unwrap() });
+        servers.spawn(async move { gateway.serve(rest, stopped).await.unwrap() });
         // Ignores the proxy settings of the environment that the tests run in.
         let http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
         Self { upstream, rest: rest_address, grpc: grpc_address, http, stop, servers, data }
@@ -192,9 +196,9 @@ async fn bind_free_port() -> TcpListener {
 }
 
 /// Connects the gateway to the core's services by virtual calls, as the executable does.
-fn in_process_services(core: &Core) -> rest_gateway::core::Core {
+fn in_process_services(core: &Core) -> CoreServices {
     let services = core.services();
-    rest_gateway::core::Core {
+    CoreServices {
         chat: services.chat.clone(),
         image: services.image.clone(),
         video: services.video.clone(),

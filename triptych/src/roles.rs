@@ -6,7 +6,10 @@ use std::{io::Write as _, net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use core_service::Core;
-use rest_gateway::core::Limits;
+use rest_gateway::{
+    Gateway,
+    core_client::{ConnectOptions, CoreServices},
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -28,10 +31,10 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         rest: Some(rest.local_addr()?),
         grpc: Some(grpc.local_addr()?),
     });
-    let router = rest_gateway::router(port(&core), config.gateway.clone());
+    let gateway = Gateway::new(port(&core), config.gateway.clone());
     let (grpc, rest) = tokio::join!(
         whole(&stop, core_service::serve(grpc, &core, stop.clone().cancelled_owned())),
-        whole(&stop, rest_gateway::serve(rest, router, config.gateway.clone(), stop.clone().cancelled_owned())),
+        whole(&stop, gateway.serve(rest, stop.clone().cancelled_owned())),
     );
     core.close().await;
     grpc?;
@@ -53,12 +56,11 @@ pub(crate) async fn core(config: Config) -> anyhow::Result<()> {
 pub(crate) async fn gateway(config: Config, core: &str) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     let rest = bind(&config, "rest.listen", config.rest.listen).await?;
-    let limits = Limits { max_message_bytes: config.core.grpc.max_message_bytes, ..Limits::default() };
-    let port = rest_gateway::core::Core::connect(core, limits)
+    let options = ConnectOptions { max_message_bytes: config.core.grpc.max_message_bytes, ..ConnectOptions::default() };
+    let port = CoreServices::connect(core, options)
         .with_context(|| format!("--core {core}: must be an address such as http://127.0.0.1:50051"))?;
     tell(&Banner { config: &config, panels: Panels::At(core), rest: Some(rest.local_addr()?), grpc: None });
-    let router = rest_gateway::router(port, config.gateway.clone());
-    let served = rest_gateway::serve(rest, router, config.gateway, stop.cancelled_owned()).await;
+    let served = Gateway::new(port, config.gateway).serve(rest, stop.cancelled_owned()).await;
     served.context("the REST server failed")
 }
 
@@ -82,9 +84,9 @@ async fn open(config: &Config) -> anyhow::Result<Core> {
 }
 
 /// The gateway's port, with the core's own services behind it.
-fn port(core: &Core) -> rest_gateway::core::Core {
+fn port(core: &Core) -> CoreServices {
     let services = core.services();
-    rest_gateway::core::Core {
+    CoreServices {
         chat: Arc::clone(&services.chat) as _,
         image: Arc::clone(&services.image) as _,
         video: Arc::clone(&services.video) as _,

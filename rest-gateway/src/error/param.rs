@@ -1,7 +1,8 @@
-//! From a field path of the contract to the spelling of the JSON that the client wrote.
+//! Field paths of the contract in the spelling of OpenAI's JSON.
 
-/// `parts[1].text` of a message becomes `content[1].text`. `None` where the path names nothing the client wrote.
-pub(super) fn spelled(field: &str) -> Option<String> {
+/// Converts a field path of the contract to the path that the client wrote: `parts[1].text` of a message becomes
+/// `content[1].text`. `None` if the path names nothing that the client wrote.
+pub(super) fn to_json_path(field: &str) -> Option<String> {
     let mut path: Vec<String> = Vec::new();
     for (place, segment) in field.split('.').enumerate() {
         let (name, index) = segment.find('[').map_or((segment, ""), |at| segment.split_at(at));
@@ -11,9 +12,9 @@ pub(super) fn spelled(field: &str) -> Option<String> {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
         };
         let name = match name {
-            // The contract wraps the request; the client does not.
+            // The contract nests the request in a field of its call; the JSON does not.
             "chat" | "image" if place == 0 && index.is_empty() && field.contains('.') => continue,
-            // How a picture or a choice came is the contract's matter: the client wrote the member around it.
+            // Variants of the contract's `oneof`s: the client wrote only the member around them.
             "data" | "url" | "media_key" | "source"
                 if within("image") || within("input_reference") || within("mask") =>
             {
@@ -46,10 +47,10 @@ pub(super) fn spelled(field: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::spelled;
+    use super::to_json_path;
 
     #[test]
-    fn paths_of_the_contract_become_paths_of_the_request() {
+    fn contract_paths_become_json_paths() {
         for (contract, json) in [
             ("prompt", Some("prompt")),
             ("image.prompt", Some("prompt")),
@@ -71,7 +72,7 @@ mod tests {
             ("extra_json", None),
             ("", None),
         ] {
-            assert_eq!(spelled(contract).as_deref(), json, "{contract}");
+            assert_eq!(to_json_path(contract).as_deref(), json, "{contract}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `/v1/images`: pictures from words, and pictures from pictures.
+//! `/v1/images`: image generation and editing.
 
 mod stream;
 mod wire;
@@ -12,81 +12,84 @@ use http::{HeaderValue, header};
 use tonic::Status;
 use triptych_proto::v1 as pb;
 
-use crate::{app::App, context::Context, download, error::GatewayError, form::FormBody, links::Links, offload, sse};
+use crate::{
+    app::App, context::RequestContext, download, error::GatewayError, form::FormBody, links::Links,
+    metadata::with_metadata, offload, sse,
+};
 
-/// Which of the two endpoints was called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    Generations,
-    Edits,
-}
-
+/// `POST /v1/images/generations`.
 pub(crate) async fn generate(
     State(app): State<App>,
-    context: Context,
+    context: RequestContext,
     links: Links,
     body: FormBody,
 ) -> Result<Response, GatewayError> {
-    answer(app, context, links, body, Endpoint::Generations).await
+    create(app, context, links, body, wire::Endpoint::Generations).await
 }
 
+/// `POST /v1/images/edits`.
 pub(crate) async fn edit(
     State(app): State<App>,
-    context: Context,
+    context: RequestContext,
     links: Links,
     body: FormBody,
 ) -> Result<Response, GatewayError> {
-    answer(app, context, links, body, Endpoint::Edits).await
+    create(app, context, links, body, wire::Endpoint::Edits).await
 }
 
-async fn answer(
+async fn create(
     app: App,
-    context: Context,
+    context: RequestContext,
     links: Links,
-    body: FormBody,
-    endpoint: Endpoint,
+    mut body: FormBody,
+    endpoint: wire::Endpoint,
 ) -> Result<Response, GatewayError> {
-    let (asked, links) =
-        offload::run(body.len(), move || Ok::<_, GatewayError>((wire::read(&body, endpoint, &links)?, links)))
-            .await??;
-    let wire::Asked { mut image, stream, partial_images } = asked;
+    let length = body.len();
+    let read = move || wire::read(&mut body, endpoint, &links).map(|parameters| (parameters, links));
+    let (parameters, links) = offload::run(length, read).await??;
+    let wire::ImageParameters { mut image, stream, partial_images } = parameters;
     let idempotency_key = context.idempotency_key().to_owned();
-    let echo = wire::Echo::of(&image);
+    let echo = wire::ResponseEcho::of(&image);
     if stream {
-        // Streamed pictures always travel in the events.
+        // Events carry the images themselves, never links.
         image.delivery = pb::ImageDelivery::Bytes.into();
         let request = pb::StreamImagesRequest { image: Some(image), idempotency_key, partial_images };
-        let events = app.core.image.stream_images(context.call(request)).await.map_err(failed)?.into_inner();
-        let events = sse::opened(events, app.settings.heartbeat).await.map_err(failed)?;
-        return Ok(stream::answer(events, echo, endpoint, links, app.settings.heartbeat));
+        let (metadata, events, _) =
+            app.core.image.stream_images(context.call(request)).await.map_err(failed)?.into_parts();
+        let heartbeat = app.runtime().settings.heartbeat;
+        let events = sse::peek_first_item(events, heartbeat).await.map_err(failed)?;
+        let events = stream::encode_offloaded(events, echo, endpoint, links);
+        return Ok(with_metadata(sse::response(events, stream::ImageEventEncoder, heartbeat), &metadata));
     }
-    let by_value = image.delivery() == pb::ImageDelivery::Bytes;
+    let wants_bytes = image.delivery() == pb::ImageDelivery::Bytes;
     let request = pb::GenerateImagesRequest { image: Some(image), idempotency_key };
-    let mut made = app.core.image.generate_images(context.call(request)).await.map_err(failed)?.into_inner();
-    if by_value {
-        for picture in made.pictures.iter_mut().filter(|picture| picture.data.is_empty()) {
-            fetch(&app, &context, picture).await;
+    let (metadata, mut reply, _) =
+        app.core.image.generate_images(context.call(request)).await.map_err(failed)?.into_parts();
+    if wants_bytes {
+        for picture in reply.pictures.iter_mut().filter(|picture| picture.data.is_empty()) {
+            fetch_bytes(&app, &context, picture).await;
         }
     }
-    let bytes = made.pictures.iter().map(|picture| picture.data.len()).sum();
-    let json = offload::run(bytes, move || wire::write(&made, &echo, &links)).await?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(json)).into_response())
+    let bytes = reply.pictures.iter().map(|picture| picture.data.len()).sum();
+    let json = offload::run(bytes, move || wire::write(&reply, &echo, &links)).await?;
+    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok(with_metadata((content_type, Body::from(json)).into_response(), &metadata))
 }
 
-/// The official clients ask again by themselves, twice: pictures would be paid three times.
+/// Converts an error of an image call. OpenAI's clients retry twice without asking, which could be billed three times.
 fn failed(status: Status) -> GatewayError {
-    GatewayError::from(status).never_paid_twice()
+    GatewayError::from(status).forbid_retry_if_billable()
 }
 
-/// Gets hold of a picture that was asked for as bytes and came as a key, because one message could not hold them all. If
-/// that fails, its link is the answer: the picture is made, and perhaps paid.
-async fn fetch(app: &App, context: &Context, picture: &mut pb::Picture) {
-    match download::whole(app, context, &picture.media_key).await {
+/// Reads the bytes of an image that was requested as bytes and arrived as a media key, because all images together exceed
+/// the maximum message length. If that fails the response has its link: the image exists and may have been billed.
+async fn fetch_bytes(app: &App, context: &RequestContext, picture: &mut pb::Picture) {
+    match download::read_all(app, context, &picture.media_key).await {
         Ok(data) => {
             picture.data = data;
             picture.media_key.clear();
         }
-        Err(error) => tracing::warn!(code = error.code(), "a picture is answered as a link instead of as bytes"),
+        Err(error) => tracing::warn!(code = error.code(), "cannot read a generated image; responding with its link"),
     }
 }
 

@@ -1,65 +1,75 @@
-//! OpenAI's image documents to and from the contract.
+//! OpenAI's image JSON, converted from and to the contract.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use triptych_proto::{time::unix_seconds, v1 as pb};
 
-use super::Endpoint;
 use crate::{
     error::GatewayError,
-    form::{Form, FormBody},
+    form::{Fields, FormBody},
     links::Links,
 };
 
-/// A request as it was read.
+/// The endpoint of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Generations,
+    Edits,
+}
+
+/// The parameters of a request.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ImageParameters {
     pub(super) image: pb::ImageRequest,
     pub(super) stream: bool,
     pub(super) partial_images: u32,
 }
 
-pub(super) fn read(body: &FormBody, endpoint: Endpoint, links: &Links) -> Result<Asked, GatewayError> {
-    let mut form = body.form()?;
+/// Parses a request.
+pub(super) fn read(body: &mut FormBody, endpoint: Endpoint, links: &Links) -> Result<ImageParameters, GatewayError> {
+    let mut fields = body.fields()?;
     let (pictures, mask) = match endpoint {
         Endpoint::Generations => (Vec::new(), None),
-        Endpoint::Edits => inputs(&mut form, links)?,
+        Endpoint::Edits => image_inputs(&mut fields, links)?,
     };
-    let stream = form.flag("stream")?;
-    let partial_images = form.integer("partial_images")?.unwrap_or_default();
+    let stream = fields.boolean("stream")?;
+    let partial_images = fields.integer("partial_images")?.unwrap_or_default();
     let image = pb::ImageRequest {
-        model: form.text("model")?,
-        prompt: form.text("prompt")?,
-        n: form.integer("n")?,
-        size: form.text("size")?,
-        quality: form.text("quality")?,
-        style: form.text("style")?,
-        background: form.text("background")?,
-        output_format: form.text("output_format")?,
-        output_compression: form.integer("output_compression")?,
-        seed: form.integer("seed")?,
-        user: form.text("user")?,
+        model: fields.string("model")?,
+        prompt: fields.string("prompt")?,
+        n: fields.integer("n")?,
+        size: fields.string("size")?,
+        quality: fields.string("quality")?,
+        style: fields.string("style")?,
+        background: fields.string("background")?,
+        output_format: fields.string("output_format")?,
+        output_compression: fields.integer("output_compression")?,
+        seed: fields.integer("seed")?,
+        user: fields.string("user")?,
         pictures,
         mask,
-        delivery: delivery(&form.text("response_format")?)?.into(),
-        keep_original: form.flag("keep_original")?,
-        extra_json: form.rest()?,
+        delivery: delivery(&fields.string("response_format")?)?.into(),
+        keep_original: fields.boolean("keep_original")?,
+        extra_json: fields.into_extra_json()?,
     };
-    Ok(Asked { image, stream, partial_images })
+    Ok(ImageParameters { image, stream, partial_images })
 }
 
-/// The pictures of an edit: `image`, once or several times, or the `images` of the JSON form.
-fn inputs(form: &mut Form<'_>, links: &Links) -> Result<(Vec<pb::MediaInput>, Option<pb::MediaInput>), GatewayError> {
+/// Parses the images of an edit, `image` (repeatable) or `images`, and its mask.
+fn image_inputs(
+    fields: &mut Fields<'_>,
+    links: &Links,
+) -> Result<(Vec<pb::MediaInput>, Option<pb::MediaInput>), GatewayError> {
     let mut pictures = Vec::new();
     for name in ["image", "images"] {
-        for value in form.take_all(name) {
-            pictures.extend(value.pictures(name, links)?);
+        for value in fields.take_all(name) {
+            pictures.extend(value.image_inputs(name, links)?);
         }
     }
     if pictures.is_empty() {
-        return Err(GatewayError::invalid("image", "`image` is required: the picture to start from"));
+        return Err(GatewayError::invalid("image", "image: required for an edit"));
     }
-    let mask = form.take("mask").map(|value| value.picture("mask", links)).transpose()?;
+    let mask = fields.take("mask").map(|value| value.image_input("mask", links)).transpose()?;
     Ok((pictures, mask))
 }
 
@@ -67,18 +77,21 @@ fn delivery(word: &str) -> Result<pb::ImageDelivery, GatewayError> {
     match word {
         "" | "url" => Ok(pb::ImageDelivery::Link),
         "b64_json" => Ok(pb::ImageDelivery::Bytes),
-        _ => Err(GatewayError::invalid("response_format", "`response_format` must be `url` or `b64_json`")),
+        _ => Err(GatewayError::invalid(
+            "response_format",
+            format!("response_format \"{word}\": expected `url` or `b64_json`"),
+        )),
     }
 }
 
-/// What answers repeat of a request, in the words that OpenAI's answers know.
+/// Request parameters that responses repeat, as values that OpenAI's responses allow.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Echo {
+pub(super) struct ResponseEcho {
     pub(super) quality: &'static str,
     pub(super) background: &'static str,
 }
 
-impl Echo {
+impl ResponseEcho {
     pub(super) fn of(request: &pb::ImageRequest) -> Self {
         let quality = match request.quality.as_str() {
             "low" => "low",
@@ -109,12 +122,12 @@ struct Images<'a> {
     size: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
-    /// Pictures that could not be made although others were; not OpenAI's.
+    /// Images that failed while others succeeded; an extension of OpenAI's API.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     failures: &'a [Failure<'a>],
 }
 
-/// One picture: either of the first two members, never both.
+/// One image, with either of the first two members.
 #[derive(Serialize)]
 struct Item<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,12 +136,12 @@ struct Item<'a> {
     url: Option<String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     revised_prompt: &'a str,
-    /// Where the picture is as the provider made it; not OpenAI's.
+    /// Link to the provider's original image; an extension of OpenAI's API.
     #[serde(skip_serializing_if = "Option::is_none")]
     original_url: Option<String>,
 }
 
-/// A picture that could not be made.
+/// An image that failed.
 #[derive(Debug, Serialize)]
 pub(super) struct Failure<'a> {
     index: u32,
@@ -147,12 +160,12 @@ pub(super) struct Usage {
     input_tokens: u64,
     output_tokens: u64,
     total_tokens: u64,
-    input_tokens_details: Details,
+    input_tokens_details: InputTokensDetails,
 }
 
-/// What no input picture took, as far as the provider told, stands with the texts.
+/// Input tokens that the provider does not attribute to images count as text tokens.
 #[derive(Debug, Serialize)]
-struct Details {
+struct InputTokensDetails {
     text_tokens: u64,
     image_tokens: u64,
 }
@@ -161,28 +174,29 @@ impl From<pb::ImageUsage> for Usage {
     fn from(usage: pb::ImageUsage) -> Self {
         let pb::ImageUsage { input_tokens, output_tokens, total_tokens, input_image_tokens } = usage;
         let text_tokens = input_tokens.saturating_sub(input_image_tokens);
-        let input_tokens_details = Details { text_tokens, image_tokens: input_image_tokens };
+        let input_tokens_details = InputTokensDetails { text_tokens, image_tokens: input_image_tokens };
         Self { input_tokens, output_tokens, total_tokens, input_tokens_details }
     }
 }
 
-pub(super) fn write(made: &pb::GenerateImagesResponse, echo: &Echo, links: &Links) -> Vec<u8> {
-    let pb::GenerateImagesResponse { create_time, model: _, pictures, usage, failures } = made;
+/// Serializes a response.
+pub(super) fn write(reply: &pb::GenerateImagesResponse, echo: &ResponseEcho, links: &Links) -> Vec<u8> {
+    let pb::GenerateImagesResponse { create_time, model: _, pictures, usage, failures } = reply;
     let first = pictures.first();
     let failures: Vec<_> = failures.iter().map(Failure::from).collect();
-    // The document's enums have no word for "as you like".
-    let said = |word: &'static str| (word != "auto").then_some(word);
+    // OpenAI's response enums have no `auto`.
+    let known = |word: &'static str| (word != "auto").then_some(word);
     let images = Images {
         created: unix_seconds(*create_time),
         data: pictures.iter().map(|picture| item(picture, links)).collect(),
-        background: said(echo.background),
+        background: known(echo.background),
         output_format: first.map(format),
-        quality: said(echo.quality),
+        quality: known(echo.quality),
         size: first.map(size),
         usage: usage.map(Usage::from),
         failures: &failures,
     };
-    // Texts and numbers only: there is nothing in it that serde_json could refuse.
+    // Strings and numbers only: serialization cannot fail.
     serde_json::to_vec(&images).unwrap_or_default()
 }
 
@@ -191,19 +205,20 @@ fn item<'a>(picture: &'a pb::Picture, links: &Links) -> Item<'a> {
         picture;
     let url = (!media_key.is_empty()).then(|| links.media(media_key));
     let b64_json = url.is_none().then(|| STANDARD.encode(data));
-    Item { b64_json, url, revised_prompt, original_url: original(picture, links) }
+    Item { b64_json, url, revised_prompt, original_url: original_url(picture, links) }
 }
 
-/// Where the picture is as the provider made it, if it was kept.
-pub(super) fn original(picture: &pb::Picture, links: &Links) -> Option<String> {
+/// Returns the link to the provider's original image, if it was kept.
+pub(super) fn original_url(picture: &pb::Picture, links: &Links) -> Option<String> {
     (!picture.original_media_key.is_empty()).then(|| links.media(&picture.original_media_key))
 }
 
-/// `png`, `jpeg` or `webp`.
+/// Returns the file format: `png`, `jpeg` or `webp`.
 pub(super) fn format(picture: &pb::Picture) -> &str {
     picture.media_type.strip_prefix("image/").unwrap_or(&picture.media_type)
 }
 
+/// Returns the size as `WIDTHxHEIGHT`.
 pub(super) fn size(picture: &pb::Picture) -> String {
     format!("{}x{}", picture.width, picture.height)
 }

@@ -1,4 +1,4 @@
-//! A caller's socket, as the HTTP server writes to it.
+//! The socket of a client connection.
 
 use std::{
     io::{self, IoSlice},
@@ -11,10 +11,11 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Up to here parts are joined. An event of a stream is some 300 bytes: its length, itself and a line's end.
-const SHORT: usize = 1024;
+/// Vectored writes up to this length are joined. A chunk with one event is some 300 bytes, in three slices: its length, the
+/// event, and a line break.
+const MAX_JOINED: usize = 1024;
 
-/// Writes short parts as one. To copy a few hundred bytes costs less than what the kernel does to gather them.
+/// Joins the slices of a short vectored write: copying a few hundred bytes costs less than a `writev`.
 pub(super) struct Socket(pub(super) TcpStream);
 
 impl AsyncRead for Socket {
@@ -33,11 +34,11 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut joined = [0; SHORT];
+        let mut joined = [0; MAX_JOINED];
         let mut length = 0;
         for part in parts {
             match joined.get_mut(length..length + part.len()) {
-                Some(place) => place.copy_from_slice(part),
+                Some(buffer) => buffer.copy_from_slice(part),
                 None => return Pin::new(&mut self.0).poll_write_vectored(cx, parts),
             }
             length += part.len();
@@ -68,18 +69,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn parts_arrive_in_order_whether_they_are_joined_or_not() {
+    async fn slices_arrive_in_order_whether_joined_or_not() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut theirs, _) = listener.accept().await.unwrap();
-        let mut socket = Socket(ours);
-        for lengths in [[3, 0, 4], [5, SHORT - 7, 2], [5, SHORT - 6, 2], [SHORT, 1, 0]] {
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let mut socket = Socket(client);
+        for lengths in [[3, 0, 4], [5, MAX_JOINED - 7, 2], [5, MAX_JOINED - 6, 2], [MAX_JOINED, 1, 0]] {
             let parts = [0, 1, 2].map(|number: usize| vec![b"abc"[number]; lengths[number]]);
             let slices = parts.each_ref().map(|part| IoSlice::new(part));
             let written = socket.write_vectored(&slices).await.unwrap();
             let mut arrived = vec![0; written];
-            theirs.read_exact(&mut arrived).await.unwrap();
-            // An empty socket takes all of so little.
+            server.read_exact(&mut arrived).await.unwrap();
+            // The send buffer is empty, and takes all of it.
             assert_eq!(arrived, parts.concat(), "{lengths:?}");
         }
     }

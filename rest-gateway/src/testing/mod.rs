@@ -1,6 +1,6 @@
-//! A core that answers from a script, and a client without sockets.
+//! A stub of the core, and a client without sockets.
 
-mod script;
+mod core_stub;
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -8,19 +8,18 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-pub(crate) use script::{Script, clip, finished, underway};
+pub(crate) use self::core_stub::{CoreStub, clip, running, succeeded};
+use crate::{Gateway, RuntimeSettings, Settings, app::App, metrics::RequestMetrics};
 
-use crate::{Settings, router};
-
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl TestResponse {
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
@@ -33,10 +32,10 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// `status param code` of an error, asserting that its body has all four members.
+    /// Asserts that the response is an error with all four members, and returns its status, `param` and `code`.
     pub(crate) fn error(&self) -> (u16, Option<String>, String) {
         let body = self.json();
-        let error = body["error"].as_object().unwrap_or_else(|| panic!("no error: {body}"));
+        let error = body["error"].as_object().unwrap_or_else(|| panic!("not an error: {body}"));
         let members: Vec<_> = error.keys().map(String::as_str).collect();
         assert_eq!(members, ["message", "type", "param", "code"]);
         assert_eq!(self.header("content-type"), Some("application/json"));
@@ -44,16 +43,27 @@ impl Answer {
     }
 }
 
-/// Sends a request to a gateway over this script.
-pub(crate) async fn send(script: &Script, request: Request<Body>) -> Answer {
-    send_to(router(script.core(), Settings::default()), request).await
+/// Returns handler state with this body limit.
+pub(crate) fn app(core: &CoreStub, body_limit_bytes: usize) -> App {
+    let runtime = RuntimeSettings { body_limit_bytes, ..RuntimeSettings::default() };
+    App::new(core.services(), runtime, RequestMetrics::new(std::iter::empty()))
 }
 
-pub(crate) async fn send_to(router: Router, request: Request<Body>) -> Answer {
+/// Returns the router of a gateway in front of `core`.
+pub(crate) fn router(core: &CoreStub, settings: Settings) -> Router {
+    Gateway::new(core.services(), settings).router()
+}
+
+/// Sends a request to a gateway in front of `core`.
+pub(crate) async fn send(core: &CoreStub, request: Request<Body>) -> TestResponse {
+    send_to(router(core, Settings::default()), request).await
+}
+
+pub(crate) async fn send_to(router: Router, request: Request<Body>) -> TestResponse {
     let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    assert!(parts.headers.contains_key("x-request-id"), "every answer has an id");
-    Answer { status: parts.status, headers: parts.headers, body }
+    assert!(parts.headers.contains_key("x-request-id"), "every response has a request id");
+    TestResponse { status: parts.status, headers: parts.headers, body }
 }
 
 pub(crate) fn get(path: &str) -> Request<Body> {
@@ -64,17 +74,25 @@ pub(crate) fn post(path: &str, json: &serde_json::Value) -> Request<Body> {
     raw(path, "application/json", json.to_string())
 }
 
-pub(crate) fn raw(path: &str, kind: &str, body: impl Into<Body>) -> Request<Body> {
-    Request::post(path).header("host", "gateway.test").header("content-type", kind).body(body.into()).unwrap()
+pub(crate) fn raw(path: &str, content_type: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path).header("host", "gateway.test").header("content-type", content_type).body(body.into()).unwrap()
 }
 
-/// Each part is a name, the name of a file where it is one, and the value.
-pub(crate) fn multipart(path: &str, parts: &[(&str, Option<&str>, &str)]) -> Request<Body> {
-    let part = |(name, file, value): &(&str, Option<&str>, &str)| {
+/// Returns a valid request for a route, whose variables name what the stub has.
+pub(crate) fn request_for(method: &str, path: &str) -> Request<Body> {
+    let path = path.replace("{id}", "video_1").replace("{*id}", "org/m").replace("{key}", "clip.mp4");
+    let body = r#"{"model":"m","prompt":"p","image":"YQ==","messages":[{"role":"user","content":"hello"}]}"#;
+    let request = Request::builder().method(method).uri(path.replace("{engine}", "m"));
+    request.header("host", "gateway.test").header("content-type", "application/json").body(Body::from(body)).unwrap()
+}
+
+/// Returns a multipart request. Each field is its name, its file name if it is a file, and its value.
+pub(crate) fn multipart(path: &str, fields: &[(&str, Option<&str>, &str)]) -> Request<Body> {
+    let field = |(name, file, value): &(&str, Option<&str>, &str)| {
         let file = file.map(|file| format!("; filename=\"{file}\"\r\nContent-Type: application/octet-stream"));
         let file = file.unwrap_or_default();
         format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n")
     };
-    let parts: Vec<_> = parts.iter().map(part).collect();
-    raw(path, "multipart/form-data; boundary=b", parts.concat() + "--b--\r\n")
+    let fields: Vec<_> = fields.iter().map(field).collect();
+    raw(path, "multipart/form-data; boundary=b", fields.concat() + "--b--\r\n")
 }

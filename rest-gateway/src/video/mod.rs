@@ -1,132 +1,167 @@
-//! `/v1/videos`: clips as resources; create one, follow it, download it.
+//! `/v1/videos`: video jobs, their events and their files.
 
-mod events;
+mod stream;
 mod wire;
 
 use axum::{
-    Json,
-    extract::{Query, State},
+    Extension, Json,
+    extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use futures_util::{FutureExt, StreamExt};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::json;
+use tonic::metadata::MetadataMap;
 use triptych_proto::v1 as pb;
-
-pub(crate) use events::follow;
 
 use crate::{
     app::App,
-    context::Context,
-    download::{self, Label, Source},
+    context::RequestContext,
+    download::{self, FileOptions, FileSource},
     error::GatewayError,
     form::FormBody,
+    headers::{LAST_EVENT_ID, OPENAI_POLL_AFTER_MS},
     links::Links,
+    metadata::with_metadata,
     offload,
-    path::Id,
+    path::PathId,
+    query::QueryParams,
+    server::Draining,
+    sse,
 };
 
-/// Steers the official clients' poll helpers.
-const POLL_AFTER_MS: HeaderName = HeaderName::from_static("openai-poll-after-ms");
-
+/// `POST /v1/videos`.
 pub(crate) async fn create(
     State(app): State<App>,
-    context: Context,
+    context: RequestContext,
     links: Links,
-    body: FormBody,
+    mut body: FormBody,
 ) -> Result<Response, GatewayError> {
-    let bytes = body.len();
-    let read = move || Ok::<_, GatewayError>((wire::create(&body, &links)?, links));
-    let (mut request, links) = offload::run(bytes, read).await??;
-    context.idempotency_key().clone_into(&mut request.idempotency_key);
-    let answer = app.core.video.create_video(context.call(request)).await?.into_inner();
-    snapshot(answer.video, &links)
+    let length = body.len();
+    let idempotency_key = context.idempotency_key().to_owned();
+    let read = move || wire::read(&mut body, idempotency_key, &links).map(|request| (request, links));
+    let (request, links) = offload::run(length, read).await??;
+    let (metadata, reply, _) = app.core.video.create_video(context.call(request)).await?.into_parts();
+    snapshot(reply.video, &metadata, &links)
 }
 
+/// `GET /v1/videos/{id}`.
 pub(crate) async fn get(
     State(app): State<App>,
-    context: Context,
+    context: RequestContext,
     links: Links,
-    Id(id): Id,
+    PathId(id): PathId,
 ) -> Result<Response, GatewayError> {
-    let answer = app.core.video.get_video(context.call(pb::GetVideoRequest { id })).await?.into_inner();
-    snapshot(answer.video, &links)
+    let (metadata, reply, _) = app.core.video.get_video(context.call(pb::GetVideoRequest { id })).await?.into_parts();
+    snapshot(reply.video, &metadata, &links)
 }
 
+/// `GET /v1/videos`.
 pub(crate) async fn list(
     State(app): State<App>,
-    context: Context,
+    context: RequestContext,
     links: Links,
-    uri: Uri,
+    query: QueryParams,
 ) -> Result<Response, GatewayError> {
-    let answer = app.core.video.list_videos(context.call(wire::list(&query(&uri)?)?)).await?.into_inner();
-    Ok(Json(wire::page(&answer, &links)).into_response())
+    let request = wire::read_list(&query)?;
+    let (metadata, reply, _) = app.core.video.list_videos(context.call(request)).await?.into_parts();
+    Ok(with_metadata(Json(wire::VideoList::of(&reply, &links)).into_response(), &metadata))
 }
 
+/// `POST /v1/videos/{id}/cancel`.
 pub(crate) async fn cancel(
     State(app): State<App>,
-    context: Context,
+    context: RequestContext,
     links: Links,
-    Id(id): Id,
+    PathId(id): PathId,
 ) -> Result<Response, GatewayError> {
-    let answer = app.core.video.cancel_video(context.call(pb::CancelVideoRequest { id })).await?.into_inner();
-    snapshot(answer.video, &links)
+    let call = context.call(pb::CancelVideoRequest { id });
+    let (metadata, reply, _) = app.core.video.cancel_video(call).await?.into_parts();
+    snapshot(reply.video, &metadata, &links)
 }
 
-/// The official clients announce JSON here and send none; whatever comes is not looked at.
-pub(crate) async fn delete(State(app): State<App>, context: Context, Id(id): Id) -> Result<Response, GatewayError> {
-    let answer = app.core.video.delete_video(context.call(pb::DeleteVideoRequest { id })).await?.into_inner();
-    Ok(Json(json!({"id": answer.id, "object": "video.deleted", "deleted": true})).into_response())
+/// `DELETE /v1/videos/{id}`. The body is not read: OpenAI's clients declare JSON and send none.
+pub(crate) async fn delete(
+    State(app): State<App>,
+    context: RequestContext,
+    PathId(id): PathId,
+) -> Result<Response, GatewayError> {
+    let call = context.call(pb::DeleteVideoRequest { id });
+    let (metadata, reply, _) = app.core.video.delete_video(call).await?.into_parts();
+    let deleted = Json(json!({"id": reply.id, "object": "video.deleted", "deleted": true}));
+    Ok(with_metadata(deleted.into_response(), &metadata))
 }
 
+/// `POST /v1/videos/{id}/remix`.
 pub(crate) async fn remix(
     State(app): State<App>,
-    context: Context,
+    context: RequestContext,
     links: Links,
-    Id(id): Id,
-    body: FormBody,
+    PathId(id): PathId,
+    mut body: FormBody,
 ) -> Result<Response, GatewayError> {
-    let prompt = body.form()?.text("prompt")?;
+    let prompt = body.fields()?.string("prompt")?;
     let idempotency_key = context.idempotency_key().to_owned();
-    let request = pb::RemixVideoRequest { id, prompt, idempotency_key };
-    let answer = app.core.video.remix_video(context.call(request)).await?.into_inner();
-    snapshot(answer.video, &links)
+    let call = context.call(pb::RemixVideoRequest { id, prompt, idempotency_key });
+    let (metadata, reply, _) = app.core.video.remix_video(call).await?.into_parts();
+    snapshot(reply.video, &metadata, &links)
 }
 
+/// `GET /v1/videos/{id}/content`.
 pub(crate) async fn content(
     State(app): State<App>,
-    context: Context,
+    context: RequestContext,
     method: Method,
     headers: HeaderMap,
-    uri: Uri,
-    Id(id): Id,
+    query: QueryParams,
+    PathId(id): PathId,
 ) -> Result<Response, GatewayError> {
-    let variant = wire::variant(last(&query(&uri)?, "variant").unwrap_or_default())?;
-    // A deleted clip must not live on in caches; its validator makes asking again cheap.
-    let name = download::is_plain(&id).then(|| id.clone());
-    let label = Label { cache_control: HeaderValue::from_static("private, no-cache"), name };
-    download::answer(&app, &context, &method, &headers, Source::Video { id, variant }, label).await
+    let variant = wire::read_variant(query.get("variant").unwrap_or_default())?;
+    let file_stem = download::is_safe_file_stem(&id).then(|| id.clone());
+    // `no-cache`: caches must not serve a deleted video. Revalidation with the ETag costs no download.
+    let options = FileOptions { cache_control: HeaderValue::from_static("private, no-cache"), file_stem };
+    download::serve_file(&app, &context, &method, &headers, FileSource::Video { id, variant }, options).await
 }
 
-/// A clip as an answer, with the hint when to ask again.
-fn snapshot(video: Option<pb::Video>, links: &Links) -> Result<Response, GatewayError> {
+/// `GET /v1/videos/{id}/events`: a snapshot for each change, up to a final one. A snapshot that a reconnecting client has
+/// already received, by its `Last-Event-ID`, is left out.
+pub(crate) async fn events(
+    State(app): State<App>,
+    context: RequestContext,
+    links: Links,
+    draining: Option<Extension<Draining>>,
+    headers: HeaderMap,
+    PathId(id): PathId,
+) -> Result<Response, GatewayError> {
+    let last_seen = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    let call = context.call(pb::WatchVideoRequest { id });
+    let (metadata, snapshots, _) = app.core.video.watch_video(call).await?.into_parts();
+    let heartbeat = app.runtime().settings.heartbeat;
+    let mut snapshots = sse::peek_first_item(snapshots, heartbeat).await?;
+    let first = std::pin::Pin::new(&mut snapshots).peek().now_or_never().flatten();
+    if let Some(Ok(pb::WatchVideoResponse { video: Some(video) })) = first
+        && wire::is_final(video)
+        && last_seen == Some(video.revision)
+    {
+        // Browsers reconnect after the end of a stream; 204 makes them stop.
+        return Ok(with_metadata(StatusCode::NO_CONTENT.into_response(), &metadata));
+    }
+    // A video may take longer than the drain period, and clients reconnect to another gateway.
+    let Extension(Draining(draining)) = draining.unwrap_or_default();
+    let snapshots = snapshots.take_until(draining.cancelled_owned());
+    let encoder = stream::SnapshotEncoder { links, last_seen };
+    Ok(with_metadata(sse::response(snapshots, encoder, heartbeat), &metadata))
+}
+
+/// Returns a response with a video and, while the job runs, the delay before the next poll.
+fn snapshot(video: Option<pb::Video>, metadata: &MetadataMap, links: &Links) -> Result<Response, GatewayError> {
     let video = video.ok_or_else(GatewayError::internal)?;
     let mut response = Json(wire::Video::of(&video, links)).into_response();
-    if let Some(wait) = video.poll_after {
-        let millis = wait.seconds.saturating_mul(1000).saturating_add(i64::from(wait.nanos) / 1_000_000);
-        response.headers_mut().insert(POLL_AFTER_MS, HeaderValue::from(millis.max(1)));
+    if let Some(delay) = video.poll_after {
+        let millis = delay.seconds.saturating_mul(1000).saturating_add(i64::from(delay.nanos) / 1_000_000);
+        response.headers_mut().insert(OPENAI_POLL_AFTER_MS, HeaderValue::from(millis.max(1)));
     }
-    Ok(response)
-}
-
-type Pairs = Vec<(String, String)>;
-
-fn query(uri: &Uri) -> Result<Pairs, GatewayError> {
-    let pairs = Query::<Pairs>::try_from_uri(uri);
-    pairs.map(|Query(pairs)| pairs).map_err(|_| GatewayError::invalid_request("the query cannot be read"))
-}
-
-fn last<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
-    pairs.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    Ok(with_metadata(response, metadata))
 }
 
 #[cfg(test)]

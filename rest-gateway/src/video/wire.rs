@@ -1,61 +1,71 @@
-//! OpenAI's video documents to and from the contract.
+//! OpenAI's video JSON, converted from and to the contract.
 
 use prost_types::Timestamp;
 use serde::Serialize;
 use triptych_proto::v1::{self as pb, video::State};
 
-use super::{Pairs, last};
-use crate::{error::GatewayError, form::FormBody, links::Links};
+use crate::{error::GatewayError, form::FormBody, links::Links, query::QueryParams};
 
-/// `input_reference` in all its spellings: a file, a text or an object, or the bracketed texts of a form.
-const REFERENCES: [(&str, bool); 3] =
+/// The spellings of `input_reference`, the latter two in multipart bodies, and whether the value is a media key.
+const INPUT_REFERENCES: [(&str, bool); 3] =
     [("input_reference", false), ("input_reference[image_url]", false), ("input_reference[file_id]", true)];
 
-pub(super) fn create(body: &FormBody, links: &Links) -> Result<pb::CreateVideoRequest, GatewayError> {
-    let mut form = body.form()?;
+/// Parses the body of a create request.
+pub(super) fn read(
+    body: &mut FormBody,
+    idempotency_key: String,
+    links: &Links,
+) -> Result<pb::CreateVideoRequest, GatewayError> {
+    let mut fields = body.fields()?;
     let mut input_reference = None;
-    for (name, stored) in REFERENCES {
-        if stored {
-            let key = form.text(name)?;
+    for (name, is_media_key) in INPUT_REFERENCES {
+        if is_media_key {
+            let key = fields.string(name)?;
             let source = (!key.is_empty()).then_some(pb::media_input::Source::MediaKey(key));
             input_reference = source.map(|source| pb::MediaInput { source: Some(source) }).or(input_reference);
-        } else if let Some(value) = form.take(name) {
-            input_reference = Some(value.picture("input_reference", links)?);
+        } else if let Some(value) = fields.take(name) {
+            input_reference = Some(value.image_input("input_reference", links)?);
         }
     }
     Ok(pb::CreateVideoRequest {
-        model: form.text("model")?,
-        prompt: form.text("prompt")?,
+        model: fields.string("model")?,
+        prompt: fields.string("prompt")?,
         input_reference,
-        size: form.text("size")?,
-        duration_seconds: form.integer_or_text("seconds")?,
-        seed: form.integer("seed")?,
-        user: form.text("user")?,
-        idempotency_key: String::new(),
-        extra_json: form.rest()?,
+        size: fields.string("size")?,
+        duration_seconds: fields.integer_or_string("seconds")?,
+        seed: fields.integer("seed")?,
+        user: fields.string("user")?,
+        idempotency_key,
+        extra_json: fields.into_extra_json()?,
     })
 }
 
-pub(super) fn list(query: &Pairs) -> Result<pb::ListVideosRequest, GatewayError> {
-    let limit = match last(query, "limit") {
+/// Parses the query of a list request.
+pub(super) fn read_list(query: &QueryParams) -> Result<pb::ListVideosRequest, GatewayError> {
+    let limit = match query.get("limit") {
         None => None,
         Some(text) => {
             let limit = text.parse().ok().filter(|limit| *limit <= 100);
-            Some(limit.ok_or_else(|| GatewayError::invalid("limit", "`limit` must be an integer, 0 to 100"))?)
+            Some(limit.ok_or_else(|| {
+                GatewayError::invalid("limit", format!("limit \"{text}\": expected an integer, 0 to 100"))
+            })?)
         }
     };
-    let order = match last(query, "order") {
+    let order = match query.get("order") {
         None | Some("desc") => pb::VideoOrder::NewestFirst,
         Some("asc") => pb::VideoOrder::OldestFirst,
-        Some(_) => return Err(GatewayError::invalid("order", "`order` must be `asc` or `desc`")),
+        Some(word) => {
+            let message = format!("order \"{word}\": expected `asc` or `desc`");
+            return Err(GatewayError::invalid("order", message));
+        }
     };
-    let after = last(query, "after").unwrap_or_default().to_owned();
+    let after = query.get("after").unwrap_or_default().to_owned();
     Ok(pb::ListVideosRequest { page_size: limit, page_token: after, order: order.into() })
 }
 
-/// A clip, as all clients read it. The first thirteen members are OpenAI's, and always there.
+/// A video. The first thirteen members are OpenAI's and always present.
 #[derive(Debug, Serialize)]
-#[expect(clippy::struct_field_names, reason = "clients know the link by this name")]
+#[expect(clippy::struct_field_names, reason = "member names are part of the API")]
 pub(super) struct Video<'a> {
     id: &'a str,
     object: &'static str,
@@ -135,7 +145,7 @@ impl<'a> Video<'a> {
     }
 }
 
-/// The four words that the clients' poll helpers know; on any other they would leave their loop.
+/// Returns the status. OpenAI's poll helpers know these four and stop polling at any other.
 fn status(state: State) -> &'static str {
     match state {
         State::Queued => "queued",
@@ -145,12 +155,12 @@ fn status(state: State) -> &'static str {
     }
 }
 
-/// Whether a clip will not change any more.
+/// Returns whether the video is in a final state.
 pub(super) fn is_final(video: &pb::Video) -> bool {
     matches!(status(video.state()), "completed" | "failed")
 }
 
-/// A failed clip always says why, whatever the core left out.
+/// Returns the `error` member. A failed video always has one, even if the core sent none.
 fn failure(state: State, error: Option<&pb::VideoError>) -> Option<Failure<'_>> {
     match (state, error) {
         (_, Some(pb::VideoError { code, message })) => Some(Failure { code, message }),
@@ -168,9 +178,9 @@ fn failure(state: State, error: Option<&pb::VideoError>) -> Option<Failure<'_>> 
     }
 }
 
-/// A page of clips.
+/// A page of videos.
 #[derive(Debug, Serialize)]
-pub(super) struct Page<'a> {
+pub(super) struct VideoList<'a> {
     object: &'static str,
     data: Vec<Video<'a>>,
     first_id: Option<&'a str>,
@@ -178,23 +188,28 @@ pub(super) struct Page<'a> {
     has_more: bool,
 }
 
-pub(super) fn page<'a>(answer: &'a pb::ListVideosResponse, links: &Links) -> Page<'a> {
-    let pb::ListVideosResponse { videos, next_page_token } = answer;
-    Page {
-        object: "list",
-        data: videos.iter().map(|video| Video::of(video, links)).collect(),
-        first_id: videos.first().map(|video| video.id.as_str()),
-        last_id: videos.last().map(|video| video.id.as_str()),
-        has_more: !next_page_token.is_empty(),
+impl<'a> VideoList<'a> {
+    pub(super) fn of(reply: &'a pb::ListVideosResponse, links: &Links) -> Self {
+        let pb::ListVideosResponse { videos, next_page_token } = reply;
+        Self {
+            object: "list",
+            data: videos.iter().map(|video| Video::of(video, links)).collect(),
+            first_id: videos.first().map(|video| video.id.as_str()),
+            last_id: videos.last().map(|video| video.id.as_str()),
+            has_more: !next_page_token.is_empty(),
+        }
     }
 }
 
-/// Parses the `variant` of a download; the empty word is the video itself.
-pub(super) fn variant(word: &str) -> Result<pb::VideoVariant, GatewayError> {
+/// Parses the `variant` parameter of a download; the default is the video itself.
+pub(super) fn read_variant(word: &str) -> Result<pb::VideoVariant, GatewayError> {
     match word {
         "" | "video" => Ok(pb::VideoVariant::Video),
         "thumbnail" => Ok(pb::VideoVariant::Thumbnail),
         "spritesheet" => Ok(pb::VideoVariant::Spritesheet),
-        _ => Err(GatewayError::invalid("variant", "`variant` must be `video`, `thumbnail` or `spritesheet`")),
+        _ => Err(GatewayError::invalid(
+            "variant",
+            format!("variant \"{word}\": expected `video`, `thumbnail` or `spritesheet`"),
+        )),
     }
 }

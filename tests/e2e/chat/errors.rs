@@ -184,7 +184,7 @@ async fn unusual_but_unambiguous_body_is_accepted() {
 #[tokio::test]
 async fn body_above_the_limit_returns_413() {
     over_both_hops_with(
-        |_, gateway| gateway.body_limit_bytes = 10_000,
+        |_, gateway| gateway.runtime.body_limit_bytes = 10_000,
         async |server| {
             let (status, error) = error_body(server.chat(vec![b' '; 10_001]).await).await;
             assert_eq!((status.as_u16(), &error["code"]), (413, &json!("request_too_large")));
@@ -197,7 +197,7 @@ async fn body_above_the_limit_returns_413() {
 #[tokio::test]
 async fn incomplete_body_returns_408_after_the_body_timeout() {
     over_both_hops_with(
-        |_, gateway| gateway.body_timeout = std::time::Duration::from_millis(100),
+        |_, gateway| gateway.runtime.body_timeout = std::time::Duration::from_millis(100),
         async |server| {
             let mut stream = TcpStream::connect(server.rest).await.unwrap();
             let half = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{\"model\"";

@@ -124,7 +124,7 @@ async fn image_link_serves_the_file_ranges_and_not_modified() {
 #[tokio::test]
 async fn links_begin_with_the_public_base_url() {
     over_both_hops_with(
-        |_, gateway| gateway.public_base_url = Some("https://ai.example.org".to_owned()),
+        |_, gateway| gateway.runtime.public_base_url = Some("https://ai.example.org".to_owned()),
         async |server| {
             let response = generate(server, json!({"prompt": "A pond", "size": "64x64"})).await;
             assert!(

@@ -5,9 +5,7 @@ mod layers;
 use std::{
     fmt,
     net::SocketAddr,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
-    thread::available_parallelism,
 };
 
 use core_service::{config as core, keys::Keys};
@@ -74,9 +72,6 @@ pub(crate) enum LogFormat {
 
 /// The keys of `[rest]` that are read here; the others are the gateway's.
 const OWN: [&str; 2] = ["listen", "public_base_url"];
-
-/// More threads than this are a slip of the keyboard.
-const MAX_THREADS: usize = 1024;
 
 /// Why there is no configuration. One sentence that says what to change.
 #[derive(Debug, PartialEq, Eq)]
@@ -153,16 +148,9 @@ impl Config {
         let own: Rest = typed(own, "rest.", &layers)?;
         let core: core::Settings = typed(tree, "", &layers)?;
         let signer = |key: &SecretString| LinkSigner::new(key.expose_secret().as_bytes(), core.media.link_ttl);
-        let mut gateway = rest_gateway::Settings {
-            public_base_url: own.public_base_url.clone(),
-            link_signer: core.media.signing_key.as_ref().map(signer),
-            ..typed(rest, "rest.", &layers)?
-        };
-        match gateway.threads {
-            0 => gateway.threads = available_parallelism().map_or(1, NonZeroUsize::get),
-            1..=MAX_THREADS => {}
-            _ => return Err(layers.complain("rest.threads", &format!("must be 0 to {MAX_THREADS}"))),
-        }
+        let mut gateway: rest_gateway::Settings = typed(rest, "rest.", &layers)?;
+        gateway.runtime.public_base_url.clone_from(&own.public_base_url);
+        gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
         let config = Self { rest: own, gateway, log: typed(log, "log.", &layers)?, core, layers };
         config.core.validate().map_err(|core::Invalid { key, message }| config.layers.complain(key, &message))?;
         crate::telemetry::filter(&config.log).map_err(|error| config.layers.complain("log.filter", &error))?;

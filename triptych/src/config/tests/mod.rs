@@ -27,7 +27,8 @@ fn the_commented_defaults_are_the_defaults_of_the_code() {
     let config = load("", &[], &[]).unwrap();
     assert_eq!(format!("{:?}", config.core), format!("{:?}", core::Settings::default()));
     // The one default that is the machine's to say.
-    let gateway = rest_gateway::Settings { threads: config.gateway.threads, ..rest_gateway::Settings::default() };
+    let mut gateway = rest_gateway::Settings::default();
+    gateway.server.threads = config.gateway.server.threads;
     assert_eq!(format!("{:?}", config.gateway), format!("{gateway:?}"));
     assert_eq!(config.rest.listen.to_string(), "127.0.0.1:8000");
 }
@@ -79,8 +80,8 @@ fn every_kind_of_value_can_come_from_a_variable() {
     assert_eq!(config.core.jobs.lease, Duration::from_secs(90));
     assert_eq!(config.core.chat.base_url.unwrap().as_str(), "https://api.example.com/v1");
     assert_eq!(config.core.chat.api_key.unwrap().expose_secret(), "sk-1");
-    assert_eq!(config.gateway.public_base_url.as_deref(), Some("https://media.example.com"));
-    assert_eq!(config.gateway.cors_allow_origins, ["https://a.example", "https://b.example"]);
+    assert_eq!(config.gateway.runtime.public_base_url.as_deref(), Some("https://media.example.com"));
+    assert_eq!(config.gateway.runtime.cors_allow_origins, ["https://a.example", "https://b.example"]);
     assert_eq!(config.log.format, LogFormat::Json);
 }
 
@@ -141,13 +142,13 @@ fn a_key_is_never_shown() {
 fn the_key_that_signs_links_reaches_the_gateway_and_nobody_who_reads_along() {
     let key = "0123456789abcdef-secret";
     let config = load("", &[], &[("TRIPTYCH_MEDIA_SIGNING_KEY", key), ("TRIPTYCH_MEDIA_LINK_TTL", "2h")]).unwrap();
-    assert!(format!("{:?}", config.gateway.link_signer).contains("7200s"));
+    assert!(format!("{:?}", config.gateway.runtime.link_signer).contains("7200s"));
     let shown: Vec<_> = config.layers.shown().map(|(path, value, _)| format!("{path} = {value}")).collect();
     assert!(shown.contains(&"media.signing_key = (hidden)".to_owned()), "{shown:?}");
     assert!(!format!("{config:?}{shown:?}").contains("-secret"));
     let message = refusal("", &[], &[("TRIPTYCH_MEDIA_SIGNING_KEY", "secret")]);
     assert!(message.contains("at least 16") && !message.contains("secret"), "{message}");
-    assert!(load("", &[], &[]).unwrap().gateway.link_signer.is_none());
+    assert!(load("", &[], &[]).unwrap().gateway.runtime.link_signer.is_none());
 }
 
 #[test]

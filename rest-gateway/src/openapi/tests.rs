@@ -1,43 +1,41 @@
-//! Holds the OpenAPI document against the route table, both ways, and against live answers.
+//! Compares the OpenAPI document with the route table, in both directions, and with responses.
 
 use std::collections::BTreeSet;
 
-use axum::body::Body;
-use http::Request;
 use serde_json::Value;
 
+use super::DOCUMENT;
 use crate::{
-    health::OPENAPI,
     routes::ROUTES,
-    testing::{Answer, Script, send},
+    testing::{CoreStub, TestResponse, request_for, send},
 };
 
 fn document() -> Value {
-    serde_json::from_str(OPENAPI).unwrap()
+    serde_json::from_str(DOCUMENT).unwrap()
 }
 
-/// The address as the document writes it.
-fn documented(path: &str) -> String {
+/// Returns a path in the notation of the document.
+fn document_path(path: &str) -> String {
     path.replace("{*", "{")
 }
 
 fn operation<'a>(document: &'a Value, method: &str, path: &str) -> &'a Value {
-    &document["paths"][documented(path)][method.to_ascii_lowercase()]
+    &document["paths"][document_path(path)][method.to_ascii_lowercase()]
 }
 
-/// Follows a reference to its end.
+/// Follows references.
 fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(reference) => {
             let found = document.pointer(reference.strip_prefix('#').unwrap());
-            resolve(document, found.unwrap_or_else(|| panic!("{reference} leads nowhere")))
+            resolve(document, found.unwrap_or_else(|| panic!("{reference} does not exist")))
         }
         None => value,
     }
 }
 
 #[test]
-fn the_document_and_the_routes_name_the_same_operations() {
+fn document_and_route_table_have_the_same_operations() {
     let document = document();
     let mut written = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -45,12 +43,12 @@ fn the_document_and_the_routes_name_the_same_operations() {
             written.insert((method.to_ascii_uppercase(), path.clone()));
         }
     }
-    let served: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), documented(route.path))).collect();
+    let served: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), document_path(route.path))).collect();
     assert_eq!(written, served);
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_resolves() {
     fn walk(document: &Value, value: &Value) {
         match value {
             Value::Object(members) => {
@@ -66,7 +64,7 @@ fn every_reference_leads_somewhere() {
 }
 
 #[test]
-fn every_variable_of_an_address_is_described() {
+fn every_path_variable_is_described() {
     let document = document();
     for route in ROUTES {
         let described = operation(&document, route.method, route.path)["parameters"].as_array();
@@ -77,61 +75,56 @@ fn every_variable_of_an_address_is_described() {
             .filter(|parameter| parameter["in"] == "path" && parameter["required"] == true)
             .map(|parameter| parameter["name"].as_str().unwrap())
             .collect();
-        let path = documented(route.path);
+        let path = document_path(route.path);
         let variables: Vec<_> = path.split(['{', '}']).skip(1).step_by(2).collect();
         assert_eq!(names, variables, "{path}");
     }
 }
 
-fn request(method: &str, path: &str) -> Request<Body> {
-    let path = path.replace("{id}", "video_1").replace("{*id}", "org/m").replace("{key}", "clip.mp4");
-    let body = r#"{"model":"m","prompt":"p","image":"YQ==","messages":[{"role":"user","content":"hello"}]}"#;
-    let request = Request::builder().method(method).uri(path.replace("{engine}", "m"));
-    request.header("host", "gateway.test").header("content-type", "application/json").body(Body::from(body)).unwrap()
-}
-
-/// The answer must be one that the document describes for its operation: status, content type, required members.
-fn check(document: &Value, method: &str, path: &str, answer: &Answer) {
-    let place = format!("{method} {path}: {}", answer.status);
+/// Asserts that the document describes a response: status, content type, required and known members.
+fn check(document: &Value, method: &str, path: &str, response: &TestResponse) {
+    let operation_name = format!("{method} {path}: {}", response.status);
     let responses = &operation(document, method, path)["responses"];
-    let exact = answer.status.as_str();
+    let exact = response.status.as_str();
     let range = format!("{}XX", &exact[..1]);
     let described = responses.get(exact).or_else(|| responses.get(&range));
-    let described = resolve(document, described.unwrap_or_else(|| panic!("{place} is not described")));
-    let Some(kind) = answer.header("content-type") else { return assert!(described["content"].is_null(), "{place}") };
+    let described = resolve(document, described.unwrap_or_else(|| panic!("{operation_name} is not described")));
+    let Some(kind) = response.header("content-type") else {
+        return assert!(described["content"].is_null(), "{operation_name}");
+    };
     let kind = kind.split(';').next().unwrap();
-    let content = described["content"].get(kind).unwrap_or_else(|| panic!("{place}: {kind} is not described"));
+    let content = described["content"].get(kind).unwrap_or_else(|| panic!("{operation_name}: {kind} is not described"));
     if kind == "application/json" {
         let schema = resolve(document, &content["schema"]);
-        let body = answer.json();
+        let body = response.json();
         for member in schema["required"].as_array().into_iter().flatten() {
-            assert!(body.get(member.as_str().unwrap()).is_some(), "{place}: no {member} in {body}");
+            assert!(body.get(member.as_str().unwrap()).is_some(), "{operation_name}: no {member} in {body}");
         }
         for member in body.as_object().unwrap().keys().filter(|_| !schema["properties"].is_null()) {
-            assert!(schema["properties"].get(member).is_some(), "{place}: {member} is not described");
+            assert!(schema["properties"].get(member).is_some(), "{operation_name}: {member} is not described");
         }
     }
 }
 
 #[tokio::test]
-async fn answers_are_as_described() {
+async fn responses_match_the_document() {
     let document = document();
     for route in ROUTES {
-        let answer = send(&Script::default(), request(route.method, route.path)).await;
-        assert!(answer.status.is_success() || route.path.ends_with("chat/completions"), "{route:?}: {}", answer.text());
-        check(&document, route.method, route.path, &answer);
+        let response = send(&CoreStub::default(), request_for(route.method, route.path)).await;
+        assert!(response.status.is_success(), "{route:?}: {}", response.text());
+        check(&document, route.method, route.path, &response);
     }
 }
 
 #[tokio::test]
-async fn failures_are_as_described() {
+async fn error_responses_match_the_document() {
     let document = document();
     for (reason, code) in [("VIDEO_NOT_FOUND", tonic::Code::NotFound), ("OVERLOADED", tonic::Code::ResourceExhausted)] {
         for route in ROUTES {
-            let script = Script::default();
-            script.fails(reason, code, None);
-            let answer = send(&script, request(route.method, route.path)).await;
-            check(&document, route.method, route.path, &answer);
+            let core = CoreStub::default();
+            core.fail_every_call(reason, code, None);
+            let response = send(&core, request_for(route.method, route.path)).await;
+            check(&document, route.method, route.path, &response);
         }
     }
 }

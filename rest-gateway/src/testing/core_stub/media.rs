@@ -1,12 +1,12 @@
-//! The one stored medium, `clip.mp4`, which is also every finished video.
+//! The only medium, `clip.mp4`, which is also the file of every finished video.
 
 use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, media_service_server::MediaService};
 
-use super::{Doors, failure, replies};
-use crate::core::Replies;
+use super::{CoreStub, failure};
+use crate::core_client::ReplyStream;
 
-/// Its bytes.
+/// The content of `clip.mp4`.
 const CLIP: &[u8] = b"0123456789";
 
 pub(crate) fn clip() -> pb::Media {
@@ -18,35 +18,35 @@ pub(crate) fn clip() -> pb::Media {
     }
 }
 
-/// A part of it.
-pub(super) fn cut(offset: u64, length: Option<u64>) -> Result<bytes::Bytes, Status> {
+/// Returns a range of `clip.mp4`.
+pub(super) fn range(offset: u64, length: Option<u64>) -> Result<bytes::Bytes, Status> {
     let from = usize::try_from(offset).unwrap();
     let to = length.map_or(CLIP.len(), |length| (from + usize::try_from(length).unwrap()).min(CLIP.len()));
-    CLIP.get(from..to).map(bytes::Bytes::from_static).ok_or_else(|| Status::out_of_range("beyond the end"))
+    CLIP.get(from..to).map(bytes::Bytes::from_static).ok_or_else(|| Status::out_of_range("beyond the last byte"))
 }
 
 #[tonic::async_trait]
-impl MediaService for Doors {
+impl MediaService for CoreStub {
     async fn get_media(&self, request: Request<pb::GetMediaRequest>) -> Result<Response<pb::GetMediaResponse>, Status> {
-        let message = self.0.take(request)?;
+        let message = self.receive(request)?;
         if message.key != "clip.mp4" {
             return Err(failure("MEDIA_NOT_FOUND", tonic::Code::NotFound, None));
         }
-        Ok(Response::new(pb::GetMediaResponse { media: Some(clip()) }))
+        Ok(self.reply(pb::GetMediaResponse { media: Some(clip()) }))
     }
 
-    type ReadMediaStream = Replies<pb::ReadMediaResponse>;
+    type ReadMediaStream = ReplyStream<pb::ReadMediaResponse>;
 
     async fn read_media(
         &self,
         request: Request<pb::ReadMediaRequest>,
     ) -> Result<Response<Self::ReadMediaStream>, Status> {
         use pb::read_media_response::Part;
-        let message = self.0.take(request)?;
+        let message = self.receive(request)?;
         if message.key != "clip.mp4" {
             return Err(failure("MEDIA_NOT_FOUND", tonic::Code::NotFound, None));
         }
-        let parts = [Part::Media(clip()), Part::Data(cut(message.offset, message.length)?)];
-        Ok(replies(parts.map(|part| Ok(pb::ReadMediaResponse { part: Some(part) })).into()))
+        let parts = [Part::Media(clip()), Part::Data(range(message.offset, message.length)?)];
+        Ok(self.stream_reply(parts.map(|part| Ok(pb::ReadMediaResponse { part: Some(part) })).into()))
     }
 }

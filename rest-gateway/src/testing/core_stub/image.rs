@@ -1,4 +1,4 @@
-//! Pictures of a few bytes.
+//! Images of a few bytes.
 
 use tonic::{Request, Response, Status};
 use triptych_proto::{
@@ -6,8 +6,8 @@ use triptych_proto::{
     v1::{self as pb, image_service_server::ImageService},
 };
 
-use super::{Doors, replies};
-use crate::core::Replies;
+use super::CoreStub;
+use crate::core_client::ReplyStream;
 
 fn picture(image: &pb::ImageRequest) -> pb::Picture {
     let bytes = image.delivery() == pb::ImageDelivery::Bytes;
@@ -23,26 +23,26 @@ fn picture(image: &pb::ImageRequest) -> pb::Picture {
 }
 
 #[tonic::async_trait]
-impl ImageService for Doors {
+impl ImageService for CoreStub {
     async fn generate_images(
         &self,
         request: Request<pb::GenerateImagesRequest>,
     ) -> Result<Response<pb::GenerateImagesResponse>, Status> {
-        let message = self.0.take(request)?;
+        let message = self.receive(request)?;
         let image = message.image.unwrap();
-        let kept = self.0.with(|state| state.kept.take());
-        let pictures = (0..image.n.unwrap_or(1)).map(|_| match kept {
+        let media_key = self.with(|state| state.media_key.take());
+        let pictures = (0..image.n.unwrap_or(1)).map(|_| match media_key {
             Some(key) => pb::Picture { data: bytes::Bytes::new(), media_key: key.to_owned(), ..picture(&image) },
             None => picture(&image),
         });
         let pictures = pictures.collect();
-        self.0.with(|state| {
-            state.images = Some(image);
-            state.key = message.idempotency_key;
+        self.with(|state| {
+            state.image_request = Some(image);
+            state.idempotency_key = message.idempotency_key;
         });
         let model = "offline-image".to_owned();
-        let (usage, failures) = self.0.with(|state| std::mem::take(&mut state.partial));
-        Ok(Response::new(pb::GenerateImagesResponse {
+        let (usage, failures) = self.with(|state| std::mem::take(&mut state.partial_success));
+        Ok(self.reply(pb::GenerateImagesResponse {
             create_time: Some(from_unix_seconds(1_700_000_000)),
             model,
             pictures,
@@ -51,14 +51,14 @@ impl ImageService for Doors {
         }))
     }
 
-    type StreamImagesStream = Replies<pb::StreamImagesResponse>;
+    type StreamImagesStream = ReplyStream<pb::StreamImagesResponse>;
 
     async fn stream_images(
         &self,
         request: Request<pb::StreamImagesRequest>,
     ) -> Result<Response<Self::StreamImagesStream>, Status> {
         use pb::stream_images_response::Event;
-        let message = self.0.take(request)?;
+        let message = self.receive(request)?;
         let image = message.image.unwrap();
         let create_time = Some(from_unix_seconds(1_700_000_000));
         let mut items: Vec<_> = (0..message.partial_images)
@@ -68,7 +68,7 @@ impl ImageService for Doors {
             })
             .map(|event| Ok(pb::StreamImagesResponse { event: Some(event) }))
             .collect();
-        items.push(self.0.with(|state| match state.preview_failure.take() {
+        items.push(self.with(|state| match state.stream_failure.take() {
             Some(status) => Err(status),
             None => Ok(pb::StreamImagesResponse {
                 event: Some(Event::Finished(pb::ImageFinished {
@@ -84,11 +84,14 @@ impl ImageService for Doors {
                 })),
             }),
         }));
-        let (_, failures) = self.0.with(|state| std::mem::take(&mut state.partial));
+        let (_, failures) = self.with(|state| std::mem::take(&mut state.partial_success));
         items.extend(
             failures.into_iter().map(|failure| Ok(pb::StreamImagesResponse { event: Some(Event::Failed(failure)) })),
         );
-        self.0.with(|state| state.images = Some(image));
-        Ok(replies(items))
+        self.with(|state| {
+            state.image_request = Some(image);
+            state.idempotency_key = message.idempotency_key;
+        });
+        Ok(self.stream_reply(items))
     }
 }

@@ -1,0 +1,49 @@
+//! The event stream of a chat completion.
+
+use std::ops::ControlFlow;
+
+use bytes::BytesMut;
+use openai_dialect::chat::ChunkWriter;
+use triptych_proto::chat_stream::ChatChunk;
+
+use crate::{
+    error::GatewayError,
+    sse::{Event, EventEncoder},
+};
+
+/// Encodes each piece as a `chat.completion.chunk`.
+///
+/// OpenAI's chat streams consist of `data:` lines alone: no event has a name, not even an error, and `[DONE]` ends the
+/// stream.
+pub(super) struct ChunkEncoder {
+    writer: ChunkWriter,
+    /// Reused for every chunk.
+    json: Vec<u8>,
+}
+
+impl ChunkEncoder {
+    /// Creates an encoder. `include_usage` is the client's `stream_options.include_usage`.
+    pub(super) fn new(include_usage: bool) -> Self {
+        Self { writer: ChunkWriter::new(include_usage), json: Vec::with_capacity(512) }
+    }
+}
+
+impl EventEncoder for ChunkEncoder {
+    type Item = ChatChunk;
+
+    fn encode(&mut self, piece: Piece, out: &mut BytesMut) -> ControlFlow<()> {
+        self.json.clear();
+        self.writer.write(&mut self.json, piece);
+        Event { name: None, id: None, data: &self.json }.write(out);
+        ControlFlow::Continue(())
+    }
+
+    /// `[DONE]` does not follow, because it would declare the reply complete.
+    fn encode_error(&mut self, error: &GatewayError, out: &mut BytesMut) {
+        Event { name: None, id: None, data: &error.to_json() }.write(out);
+    }
+
+    fn encode_end(&mut self, out: &mut BytesMut) {
+        Event { name: None, id: None, data: b"[DONE]" }.write(out);
+    }
+}

@@ -1,0 +1,212 @@
+//! A core over the network: the generated clients as implementations of the service traits.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{Stream, StreamExt};
+use tonic::{
+    Request, Response, Status, async_trait,
+    transport::{Channel, Endpoint, Error},
+};
+use triptych_proto::{
+    chat_stream::{ChatStream, DeltaEncoder},
+    v1::{
+        self as pb, chat_service_client::ChatServiceClient, chat_service_server::ChatService,
+        image_service_client::ImageServiceClient, image_service_server::ImageService,
+        media_service_client::MediaServiceClient, media_service_server::MediaService,
+        model_service_client::ModelServiceClient, model_service_server::ModelService,
+        video_service_client::VideoServiceClient, video_service_server::VideoService,
+    },
+};
+
+use super::services::{CoreServices, ReplyStream};
+
+/// Interval and timeout of HTTP/2 keep-alive pings. A connection that does not answer one is replaced.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Flow-control window of one stream: some thousand chat chunks for a client that does not read.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// Flow-control window of the connection: the protocol's maximum, so that only the windows of the streams apply. h2 also
+/// derives a limit from it: it closes a connection, with every call on it, when the overhead of buffered small frames
+/// reaches half of this window, and each token is a small frame. With the protocol's default, one client lagging 150
+/// tokens behind would abort the calls of all others.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// Options of the connection to a core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// Maximum message length in both directions, in bytes. Must not be below the limit of the core.
+    pub max_message_bytes: usize,
+    /// Maximum time for connecting, after which calls fail with UNAVAILABLE.
+    pub connect_timeout: Duration,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self { max_message_bytes: 64 << 20, connect_timeout: Duration::from_secs(5) }
+    }
+}
+
+impl CoreServices {
+    /// Returns the services of the core at `http://host:port`. Connects lazily with the first call, and again after the
+    /// connection is lost. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// If `uri` is not a valid URI.
+    pub fn connect(uri: &str, options: ConnectOptions) -> Result<Self, Error> {
+        let channel = Endpoint::from_shared(uri.to_owned())?
+            .connect_timeout(options.connect_timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .connect_lazy();
+        let remote = Arc::new(RemoteCore { channel, options });
+        Ok(Self {
+            chat: remote.clone(),
+            image: remote.clone(),
+            video: remote.clone(),
+            model: remote.clone(),
+            media: remote,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct RemoteCore {
+    channel: Channel,
+    options: ConnectOptions,
+}
+
+/// Creates a client of one service. Cheap: all clients share the channel.
+macro_rules! client {
+    ($remote:ident, $client:ident) => {
+        $client::new($remote.channel.clone())
+            .max_decoding_message_size($remote.options.max_message_bytes)
+            .max_encoding_message_size($remote.options.max_message_bytes)
+    };
+}
+
+/// Implements a service trait with the generated client. Metadata, the deadline among it, and cancellation pass through.
+macro_rules! forward {
+    ($service:ident by $client:ident {
+        $(unary $call:ident($request:ident) -> $reply:ident;)*
+        $(stream $stream:ident: $streaming:ident($message:ident) -> $replies:ty = $into:expr;)*
+    }) => {
+        #[async_trait]
+        impl $service for RemoteCore {
+            $(
+                async fn $call(&self, request: Request<pb::$request>) -> Result<Response<pb::$reply>, Status> {
+                    client!(self, $client).$call(request).await
+                }
+            )*
+            $(
+                type $stream = $replies;
+
+                async fn $streaming(&self, request: Request<pb::$message>) -> Result<Response<Self::$stream>, Status> {
+                    Ok(client!(self, $client).$streaming(request).await?.map($into))
+                }
+            )*
+        }
+    };
+}
+
+fn fold(pieces: impl Stream<Item = Result<pb::StreamChatResponse, Status>> + Send + 'static) -> ChatStream {
+    let mut fold = DeltaEncoder::default();
+    ChatStream::new(pieces.map(move |piece| piece.map(|piece| fold.encode(piece))))
+}
+
+forward!(ChatService by ChatServiceClient {
+    unary create_chat(CreateChatRequest) -> CreateChatResponse;
+    stream StreamChatStream: stream_chat(StreamChatRequest) -> ChatStream = fold;
+});
+
+forward!(ImageService by ImageServiceClient {
+    unary generate_images(GenerateImagesRequest) -> GenerateImagesResponse;
+    stream StreamImagesStream: stream_images(StreamImagesRequest) -> ReplyStream<pb::StreamImagesResponse> = StreamExt::boxed;
+});
+
+forward!(VideoService by VideoServiceClient {
+    unary create_video(CreateVideoRequest) -> CreateVideoResponse;
+    unary get_video(GetVideoRequest) -> GetVideoResponse;
+    unary list_videos(ListVideosRequest) -> ListVideosResponse;
+    unary cancel_video(CancelVideoRequest) -> CancelVideoResponse;
+    unary delete_video(DeleteVideoRequest) -> DeleteVideoResponse;
+    unary remix_video(RemixVideoRequest) -> RemixVideoResponse;
+    stream WatchVideoStream: watch_video(WatchVideoRequest) -> ReplyStream<pb::WatchVideoResponse> = StreamExt::boxed;
+    stream DownloadVideoStream: download_video(DownloadVideoRequest) -> ReplyStream<pb::DownloadVideoResponse> = StreamExt::boxed;
+});
+
+forward!(ModelService by ModelServiceClient {
+    unary list_models(ListModelsRequest) -> ListModelsResponse;
+    unary get_model(GetModelRequest) -> GetModelResponse;
+});
+
+forward!(MediaService by MediaServiceClient {
+    unary get_media(GetMediaRequest) -> GetMediaResponse;
+    stream ReadMediaStream: read_media(ReadMediaRequest) -> ReplyStream<pb::ReadMediaResponse> = StreamExt::boxed;
+});
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tonic::transport::{Server, server::TcpIncoming};
+
+    use super::*;
+    use crate::{
+        Gateway, Settings,
+        testing::{CoreStub, get, post, send_to},
+    };
+
+    /// Returns a gateway that calls `core` over a socket.
+    async fn gateway_over_the_network(core: &CoreStub) -> axum::Router {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", listener.local_addr().unwrap());
+        let server = core.serve(Server::builder());
+        tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+        let services = CoreServices::connect(&uri, ConnectOptions::default()).unwrap();
+        Gateway::new(services, Settings::default()).router()
+    }
+
+    #[tokio::test]
+    async fn remote_core_behaves_like_one_in_process() {
+        let core = CoreStub::default();
+        let gateway = gateway_over_the_network(&core).await;
+        let response = send_to(gateway.clone(), get("/v1/models/org/m")).await;
+        assert_eq!(response.json()["id"], json!("org/m"));
+        let response = send_to(gateway.clone(), get("/media/clip.mp4")).await;
+        assert_eq!((response.status.as_u16(), response.text()), (200, "0123456789"));
+        let response = send_to(gateway, get("/v1/videos/none")).await;
+        assert_eq!(response.error(), (404, None, "video_not_found".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn request_id_deadline_and_error_details_cross_the_network() {
+        let core = CoreStub::default();
+        let gateway = gateway_over_the_network(&core).await;
+        let mut request = get("/v1/models");
+        request.headers_mut().insert("x-request-id", "mine-1".parse().unwrap());
+        request.headers_mut().insert("x-request-timeout-ms", "5000".parse().unwrap());
+        assert_eq!(send_to(gateway.clone(), request).await.status, 200);
+        assert_eq!(core.metadata("x-request-id").as_deref(), Some("mine-1"));
+        assert_eq!(core.metadata("grpc-timeout").as_deref(), Some("5000m"));
+        core.fail_every_call("INVALID_FIELD", tonic::Code::InvalidArgument, Some("duration_seconds"));
+        let response = send_to(gateway, post("/v1/videos", &json!({"prompt": "p"}))).await;
+        assert_eq!(response.error(), (400, Some("seconds".to_owned()), "invalid_field".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn unreachable_core_is_answered_502_without_its_address() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let services = CoreServices::connect(&format!("http://{free}"), ConnectOptions::default()).unwrap();
+        let response = send_to(Gateway::new(services, Settings::default()).router(), get("/v1/models")).await;
+        assert_eq!(response.error(), (502, None, "upstream_unavailable".to_owned()));
+        assert!(!response.text().contains("127.0.0.1"), "{}", response.text());
+    }
+
+    #[tokio::test]
+    async fn invalid_uri_is_refused_by_connect() {
+        assert!(CoreServices::connect("not an address", ConnectOptions::default()).is_err());
+    }
+}

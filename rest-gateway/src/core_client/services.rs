@@ -1,0 +1,42 @@
+//! The set of services that make up a core.
+
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+use tonic::Status;
+use triptych_proto::{
+    chat_stream::ChatStream,
+    v1::{
+        self as pb, chat_service_server::ChatService, image_service_server::ImageService,
+        media_service_server::MediaService, model_service_server::ModelService, video_service_server::VideoService,
+    },
+};
+
+/// The messages of a server-streaming call. Dropping the stream cancels the call.
+pub type ReplyStream<T> = BoxStream<'static, Result<T, Status>>;
+
+/// All services of a core, in this process or over the network. Cheap to clone.
+#[derive(Clone)]
+pub struct CoreServices {
+    /// Chat completions.
+    pub chat: Arc<dyn ChatService<StreamChatStream = ChatStream>>,
+    /// Image generation and editing.
+    pub image: Arc<dyn ImageService<StreamImagesStream = ReplyStream<pb::StreamImagesResponse>>>,
+    /// Video jobs.
+    pub video: Arc<
+        dyn VideoService<
+                WatchVideoStream = ReplyStream<pb::WatchVideoResponse>,
+                DownloadVideoStream = ReplyStream<pb::DownloadVideoResponse>,
+            >,
+    >,
+    /// The model catalog.
+    pub model: Arc<dyn ModelService>,
+    /// Stored media.
+    pub media: Arc<dyn MediaService<ReadMediaStream = ReplyStream<pb::ReadMediaResponse>>>,
+}
+
+impl std::fmt::Debug for CoreServices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CoreServices")
+    }
+}

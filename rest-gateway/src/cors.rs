@@ -1,0 +1,43 @@
+//! Cross-origin requests: which browser origins may call the API, and what their scripts may read.
+
+use axum::{extract::Request, middleware::Next, response::Response};
+use http::{HeaderName, HeaderValue, header};
+use tower::{Layer, ServiceExt};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
+
+use crate::headers::{OPENAI_POLL_AFTER_MS, RETRY_AFTER_MS, X_REQUEST_ID, X_TRIPTYCH_ATTEMPTS};
+
+/// Response headers that scripts may read besides the CORS-safelisted ones.
+const EXPOSED: [HeaderName; 7] = [
+    X_REQUEST_ID,
+    header::RETRY_AFTER,
+    RETRY_AFTER_MS,
+    OPENAI_POLL_AFTER_MS,
+    header::CONTENT_RANGE,
+    header::ETAG,
+    X_TRIPTYCH_ATTEMPTS,
+];
+
+/// Returns the middleware for these origins, `None` if no origin is allowed. Origins that are no header value are
+/// skipped.
+pub(crate) fn layer(allowed_origins: &[String]) -> Option<CorsLayer> {
+    let origins = match allowed_origins {
+        [] => return None,
+        origins if origins.iter().any(|origin| origin == "*") => AllowOrigin::from(Any),
+        origins => AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
+    };
+    // Mirrored, because the wildcard does not cover `authorization`.
+    let headers = AllowHeaders::mirror_request();
+    Some(CorsLayer::new().allow_origin(origins).allow_methods(Any).allow_headers(headers).expose_headers(EXPOSED))
+}
+
+/// Runs the rest of the request's route behind `layer`.
+pub(crate) async fn run(layer: Option<&CorsLayer>, request: Request, next: Next) -> Response {
+    match layer {
+        None => next.run(request).await,
+        Some(layer) => match layer.layer(next).oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+    }
+}

@@ -1,0 +1,137 @@
+//! The table from the core's errors, `Status` with an [`ErrorReason`], to HTTP. The table from failures to `Status` is in
+//! the core.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::StatusCode;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+use triptych_proto::v1::ErrorReason;
+
+use super::{
+    gateway_error::{ErrorBody, GatewayError, Retry, error_type},
+    param,
+};
+use crate::metadata;
+
+/// The `ErrorInfo` domain of [`ErrorReason`].
+const DOMAIN: &str = "triptych";
+/// `ErrorInfo` metadata key: the upstream may have executed the request in spite of the error.
+const MAY_HAVE_EXECUTED: &str = "may_have_executed";
+/// Bounds of `Retry-After`. OpenAI's Node client ignores delays beyond a minute and its Python client gives up on them;
+/// within less than a second an overload does not clear.
+const RETRY_AFTER: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
+
+/// One row of the error table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Why the call failed.
+    pub reason: ErrorReason,
+    /// The HTTP status.
+    pub http: StatusCode,
+    /// How clients retry.
+    pub retry: Retry,
+}
+
+impl Row {
+    /// Returns the body's `type`.
+    pub fn kind(&self) -> &'static str {
+        error_type(self.http)
+    }
+
+    /// Returns the body's `code`.
+    pub fn code(&self) -> String {
+        self.reason.as_str_name().trim_start_matches("ERROR_REASON_").to_ascii_lowercase()
+    }
+}
+
+/// Returns all rows, in the order of the contract.
+pub fn table() -> impl Iterator<Item = Row> {
+    (1..).map_while(|number| ErrorReason::try_from(number).ok()).map(row)
+}
+
+fn row(reason: ErrorReason) -> Row {
+    let (http, retry) = match reason {
+        ErrorReason::InvalidField
+        | ErrorReason::UpstreamRefused
+        | ErrorReason::ContentPolicyViolation
+        | ErrorReason::VideoNotReady => (StatusCode::BAD_REQUEST, Retry::AsUsual),
+        ErrorReason::InvalidApiKey => (StatusCode::UNAUTHORIZED, Retry::AsUsual),
+        ErrorReason::ModelNotAllowed => (StatusCode::FORBIDDEN, Retry::AsUsual),
+        ErrorReason::ModelNotFound | ErrorReason::VideoNotFound | ErrorReason::MediaNotFound => {
+            (StatusCode::NOT_FOUND, Retry::AsUsual)
+        }
+        // OpenAI's clients retry every 409, and a retry of this one fails again.
+        ErrorReason::IdempotencyConflict => (StatusCode::CONFLICT, Retry::Never),
+        ErrorReason::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, Retry::AsUsual),
+        ErrorReason::Overloaded | ErrorReason::RateLimitExceeded => (StatusCode::TOO_MANY_REQUESTS, Retry::Later),
+        ErrorReason::ProviderCredentials => (StatusCode::INTERNAL_SERVER_ERROR, Retry::Never),
+        ErrorReason::UpstreamUnreadable | ErrorReason::Internal | ErrorReason::Unspecified => {
+            (StatusCode::INTERNAL_SERVER_ERROR, Retry::AsUsual)
+        }
+        ErrorReason::NotSupported => (StatusCode::NOT_IMPLEMENTED, Retry::Never),
+        // Not 503: the exception class of the 0.28 SDK for 503 is not one that its users retry.
+        ErrorReason::UpstreamUnavailable => (StatusCode::BAD_GATEWAY, Retry::AsUsual),
+        ErrorReason::StorageUnavailable | ErrorReason::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Retry::Later),
+        ErrorReason::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, Retry::AsUsual),
+    };
+    Row { reason, http, retry }
+}
+
+/// Returns the closest reason for a status without an [`ErrorReason`]: one made by the transport between gateway and core,
+/// or by a newer core.
+fn closest_reason(code: Code) -> ErrorReason {
+    match code {
+        Code::InvalidArgument => ErrorReason::InvalidField,
+        Code::FailedPrecondition => ErrorReason::VideoNotReady,
+        Code::OutOfRange => ErrorReason::RangeNotSatisfiable,
+        Code::Unauthenticated => ErrorReason::InvalidApiKey,
+        Code::PermissionDenied => ErrorReason::ModelNotAllowed,
+        Code::NotFound => ErrorReason::MediaNotFound,
+        Code::AlreadyExists => ErrorReason::IdempotencyConflict,
+        Code::ResourceExhausted => ErrorReason::Overloaded,
+        Code::Unimplemented => ErrorReason::NotSupported,
+        // tonic reports a deadline that passed on the client's side as Cancelled.
+        Code::DeadlineExceeded | Code::Cancelled => ErrorReason::UpstreamTimeout,
+        Code::Unavailable => ErrorReason::UpstreamUnavailable,
+        Code::Ok | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss => ErrorReason::Internal,
+    }
+}
+
+impl From<Status> for GatewayError {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info().filter(|info| info.domain == DOMAIN);
+        let known = info.and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
+        let row = row(known.unwrap_or_else(|| closest_reason(status.code())));
+        let violation = details.bad_request().and_then(|request| request.field_violations.first());
+        let param = violation.and_then(|violation| param::to_json_path(&violation.field));
+        let message = if info.is_none() && row.http.is_server_error() {
+            // Without a reason the message is the transport's, which may name internal addresses.
+            tracing::error!(code = ?status.code(), message = status.message(), "call to the core failed");
+            "the service is temporarily unavailable; its log has the details under the x-request-id of this response"
+                .to_owned()
+        } else {
+            // The core's message begins with the field in the contract's spelling.
+            let field = violation.map_or("", |violation| violation.field.as_str());
+            let rest = status.message().strip_prefix(field).and_then(|rest| rest.strip_prefix(": "));
+            match (rest, &param) {
+                (Some(rest), Some(param)) => format!("{param}: {rest}"),
+                (Some(_) | None, _) => status.message().to_owned(),
+            }
+        };
+        let requested = details.retry_info().and_then(|info| info.retry_delay);
+        let retry_after = requested.or((row.retry == Retry::Later).then_some(*RETRY_AFTER.start()));
+        Self(Box::new(ErrorBody {
+            status: row.http,
+            // A reason that only a newer gateway knows still reaches the client.
+            code: info.map_or_else(|| Cow::from(row.code()), |info| Cow::from(info.reason.to_ascii_lowercase())),
+            param,
+            message,
+            retry: row.retry,
+            retry_after: retry_after.map(|delay| delay.clamp(*RETRY_AFTER.start(), *RETRY_AFTER.end())),
+            may_have_executed: info.is_some_and(|info| info.metadata.contains_key(MAY_HAVE_EXECUTED)),
+            headers: metadata::response_headers(status.metadata()),
+        }))
+    }
+}

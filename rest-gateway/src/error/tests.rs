@@ -1,0 +1,95 @@
+use std::{collections::HashSet, time::Duration};
+
+use axum::response::IntoResponse;
+use http_body_util::BodyExt;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::{GatewayError, Retry, Row, table};
+
+fn status(reason: &str, details: impl FnOnce(&mut ErrorDetails)) -> Status {
+    let mut all = ErrorDetails::with_error_info(reason, "triptych", []);
+    details(&mut all);
+    Status::with_error_details(Code::Internal, "duration_seconds: a sentence", all)
+}
+
+async fn respond(status: Status) -> (u16, Vec<(String, String)>, String) {
+    let response = GatewayError::from(status).into_response();
+    let (parts, body) = response.into_parts();
+    let headers =
+        parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    let body = body.collect().await.unwrap().to_bytes();
+    (parts.status.as_u16(), headers, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[test]
+fn every_error_reason_has_a_row() {
+    let rows: Vec<_> = table().collect();
+    assert_eq!(rows.len(), 21);
+    assert_eq!(rows.iter().map(Row::code).collect::<HashSet<_>>().len(), 21);
+    for row in rows {
+        assert!(row.http.is_client_error() || row.http.is_server_error(), "{row:?}");
+        assert_eq!(row.retry == Retry::Later, matches!(row.http.as_u16(), 429 | 503), "{row:?}");
+    }
+}
+
+#[tokio::test]
+async fn invalid_field_is_named_in_the_spelling_of_the_client() {
+    let invalid = status("INVALID_FIELD", |all| {
+        all.add_bad_request_violation("duration_seconds", "must be 1 to 60");
+    });
+    let body = r#"{"error":{"message":"seconds: a sentence","type":"invalid_request_error","param":"seconds","code":"invalid_field"}}"#;
+    let json = ("content-type".to_owned(), "application/json".to_owned());
+    assert_eq!(respond(invalid).await, (400, vec![json], body.to_owned()));
+}
+
+#[tokio::test]
+async fn retry_delay_is_in_both_headers_and_at_most_a_minute() {
+    for (delay, seconds, millis) in [(1_200, "2", "1200"), (50, "1", "1000"), (600_000, "60", "60000")] {
+        let full = status("OVERLOADED", |all| {
+            all.set_retry_info(Some(Duration::from_millis(delay)));
+        });
+        let (http, headers, body) = respond(full).await;
+        assert_eq!(http, 429);
+        assert!(headers.contains(&("retry-after".to_owned(), seconds.to_owned())), "{headers:?}");
+        assert!(headers.contains(&("retry-after-ms".to_owned(), millis.to_owned())), "{headers:?}");
+        assert!(body.contains(r#""type":"rate_limit_error","param":null,"code":"overloaded""#), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn permanent_error_sets_x_should_retry_false() {
+    for (reason, http) in [("PROVIDER_CREDENTIALS", 500), ("NOT_SUPPORTED", 501), ("IDEMPOTENCY_CONFLICT", 409)] {
+        let (status, headers, _) = respond(status(reason, |_| ())).await;
+        assert_eq!(status, http);
+        assert!(headers.contains(&("x-should-retry".to_owned(), "false".to_owned())), "{reason}: {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_reason_becomes_the_code() {
+    let mut details = ErrorDetails::new();
+    details.set_error_info("QUOTA_USED_UP", "triptych", []);
+    let newer = Status::with_error_details(Code::ResourceExhausted, "a sentence", details);
+    let (http, _, body) = respond(newer).await;
+    assert_eq!(http, 429);
+    assert!(body.contains(r#""code":"quota_used_up""#), "{body}");
+}
+
+#[tokio::test]
+async fn transport_error_message_does_not_reach_the_client() {
+    let (http, _, body) = respond(Status::unavailable("tcp connect error: 10.0.0.7:50051")).await;
+    assert_eq!(http, 502);
+    assert!(!body.contains("10.0.0.7"), "{body}");
+    assert!(body.contains(r#""code":"upstream_unavailable""#), "{body}");
+}
+
+#[tokio::test]
+async fn forwarded_metadata_becomes_a_response_header() {
+    let mut failed = status("UPSTREAM_UNAVAILABLE", |_| ());
+    failed.metadata_mut().insert("x-triptych-attempts", "near=503".parse().unwrap());
+    failed.metadata_mut().insert("x-other", "1".parse().unwrap());
+    let (_, headers, _) = respond(failed).await;
+    assert!(headers.contains(&("x-triptych-attempts".to_owned(), "near=503".to_owned())), "{headers:?}");
+    assert!(!headers.iter().any(|(name, _)| name == "x-other"), "{headers:?}");
+}

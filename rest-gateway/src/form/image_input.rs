@@ -1,0 +1,179 @@
+//! Image inputs, in every form that clients send them.
+
+use std::borrow::Cow;
+
+use base64::{
+    Engine,
+    alphabet::{STANDARD, URL_SAFE},
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use triptych_proto::v1::{MediaInput, media_input::Source};
+
+use super::value::Value;
+use crate::{error::GatewayError, links::Links};
+
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD_ENGINE: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
+const URL_SAFE_ENGINE: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
+
+/// `{"image_url": "..."}`, `{"image_url": {"url": "..."}}` or `{"file_id": "..."}`.
+#[derive(Deserialize)]
+struct Reference<'a> {
+    #[serde(borrow, default)]
+    image_url: Option<ImageUrl<'a>>,
+    #[serde(borrow, default)]
+    file_id: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ImageUrl<'a> {
+    Plain(#[serde(borrow)] Cow<'a, str>),
+    Nested { url: String },
+}
+
+impl Value<'_> {
+    /// Converts the value to an image input. `field` is its path in the client's spelling, for error messages.
+    pub(crate) fn image_input(self, field: &str, links: &Links) -> Result<MediaInput, GatewayError> {
+        let source = match self {
+            Self::File(bytes) if bytes.is_empty() => return Err(invalid_image(field)),
+            Self::File(bytes) => Source::Data(bytes),
+            Self::Text(text) => parse_text(field, &text, links)?,
+            Self::Json(raw) if raw.get().starts_with('{') => parse_object(field, raw.get(), links)?,
+            Self::Json(raw) => {
+                let text = json_string(raw.get()).ok_or_else(|| invalid_image(field))?;
+                parse_text(field, &text, links)?
+            }
+        };
+        Ok(MediaInput { source: Some(source) })
+    }
+
+    /// Converts a value that is one image input or a list of them.
+    pub(crate) fn image_inputs(self, field: &str, links: &Links) -> Result<Vec<MediaInput>, GatewayError> {
+        let Self::Json(raw) = &self else { return Ok(vec![self.image_input(field, links)?]) };
+        if !raw.get().starts_with('[') {
+            return Ok(vec![self.image_input(field, links)?]);
+        }
+        let list: Vec<&serde_json::value::RawValue> =
+            serde_json::from_str(raw.get()).map_err(|_| invalid_image(field))?;
+        let indexed = list.into_iter().enumerate();
+        indexed.map(|(index, raw)| Value::Json(raw).image_input(&format!("{field}[{index}]"), links)).collect()
+    }
+}
+
+/// Parses a JSON string; only one with escapes is copied.
+fn json_string(json: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<&str>(json).map(Cow::Borrowed).or_else(|_| serde_json::from_str(json).map(Cow::Owned)).ok()
+}
+
+fn parse_object(field: &str, json: &str, links: &Links) -> Result<Source, GatewayError> {
+    let reference: Reference<'_> = serde_json::from_str(json).map_err(|_| invalid_image(field))?;
+    match reference {
+        Reference { image_url: Some(ImageUrl::Plain(url)), file_id: None } => parse_text(field, &url, links),
+        Reference { image_url: Some(ImageUrl::Nested { url }), file_id: None } => parse_text(field, &url, links),
+        Reference { image_url: None, file_id: Some(id) } => Ok(Source::MediaKey(id.into_owned())),
+        Reference { image_url: Some(_), file_id: Some(_) } | Reference { image_url: None, file_id: None } => {
+            Err(GatewayError::invalid(field, format!("{field}: expected either `image_url` or `file_id`")))
+        }
+    }
+}
+
+/// Parses a string: a URL, a JSON object, base64, or a media key.
+fn parse_text(field: &str, text: &str, links: &Links) -> Result<Source, GatewayError> {
+    let text = text.trim();
+    let starts = |with: &str| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    if starts("http://") || starts("https://") {
+        // Links of this gateway are read from the store. Fetching them often fails: they point to a private address.
+        return match links.key_of(text) {
+            Some(Ok(key)) => Ok(Source::MediaKey(key.to_owned())),
+            Some(Err(invalid)) => {
+                Err(GatewayError::invalid(field, format!("{field}: the link {}", invalid.description())))
+            }
+            None => Ok(Source::Url(text.to_owned())),
+        };
+    }
+    if starts("data:") {
+        let data = text.split_once(',').filter(|(head, _)| head.to_ascii_lowercase().ends_with(";base64"));
+        return data.and_then(|(_, base64)| decode(base64)).map(Source::Data).ok_or_else(|| invalid_image(field));
+    }
+    if starts("{") {
+        return parse_object(field, text, links);
+    }
+    if let Some(bytes) = decode(text) {
+        return Ok(Source::Data(bytes));
+    }
+    // A media key contains a dot, which is in neither base64 alphabet.
+    let is_key = text.len() <= 128 && text.contains('.') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_key { Ok(Source::MediaKey(text.to_owned())) } else { Err(invalid_image(field)) }
+}
+
+/// Decodes base64 of either alphabet, with or without padding and line breaks. `None` if invalid or empty.
+fn decode(text: &str) -> Option<Bytes> {
+    let has_breaks = memchr::memchr3(b'\n', b'\r', b' ', text.as_bytes()).is_some();
+    let text: Cow<'_, str> =
+        if has_breaks { text.split_ascii_whitespace().collect::<String>().into() } else { Cow::Borrowed(text) };
+    let engine = if memchr::memchr2(b'-', b'_', text.as_bytes()).is_some() { URL_SAFE_ENGINE } else { STANDARD_ENGINE };
+    engine.decode(text.as_bytes()).ok().filter(|bytes| !bytes.is_empty()).map(Bytes::from)
+}
+
+fn invalid_image(field: &str) -> GatewayError {
+    let expected = "an image as base64, as a base64 data: URL, as an http(s) URL, or the id of a stored image";
+    GatewayError::invalid(field, format!("{field}: expected {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, value::RawValue};
+
+    use super::*;
+
+    fn source(json: &serde_json::Value) -> Result<Source, GatewayError> {
+        let raw = RawValue::from_string(json.to_string()).unwrap();
+        let links = Links::unsigned("http://gateway.test");
+        Ok(Value::Json(&raw).image_input("input_reference", &links)?.source.unwrap())
+    }
+
+    #[test]
+    fn base64_is_accepted_in_both_alphabets_padded_or_not() {
+        let bytes = Bytes::from_static(b"\xfb\xff\xfe~?!");
+        for text in ["+//+fj8h", "-__-fj8h", "+//+\nfj8h\n", "data:image/png;base64,+//+fj8h", "DATA:;BASE64,+//+fj8h"]
+        {
+            assert_eq!(source(&json!(text)).unwrap(), Source::Data(bytes.clone()), "{text}");
+        }
+        for text in ["YQ==", "YQ"] {
+            assert_eq!(source(&json!(text)).unwrap(), Source::Data(Bytes::from_static(b"a")), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_and_media_keys_are_distinguished() {
+        let url = || Source::Url("https://a.test/p.png".to_owned());
+        let key = || Source::MediaKey("p.png".to_owned());
+        for (json, expected) in [
+            (json!("https://a.test/p.png"), url()),
+            (json!({"image_url": "https://a.test/p.png"}), url()),
+            (json!({"image_url": {"url": "https://a.test/p.png"}}), url()),
+            (json!("{\"image_url\": \"https://a.test/p.png\"}"), url()),
+            (json!({"file_id": "p.png"}), key()),
+            (json!("p.png"), key()),
+            (json!("http://gateway.test/media/p.png"), key()),
+            (json!({"image_url": "data:image/png;base64,YQ=="}), Source::Data(Bytes::from_static(b"a"))),
+        ] {
+            assert_eq!(source(&json).unwrap(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn invalid_image_is_refused_with_its_field() {
+        let both = json!({"image_url": "https://a.test/p.png", "file_id": "p.png"});
+        for json in
+            [json!(""), json!(7), json!(true), json!("not base64!"), json!("data:,x"), json!({}), json!([]), both]
+        {
+            let error = source(&json).unwrap_err();
+            assert_eq!((error.status().as_u16(), error.param()), (400, Some("input_reference")), "{json}");
+        }
+    }
+}

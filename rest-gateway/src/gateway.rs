@@ -1,0 +1,91 @@
+//! The gateway as the executable uses it.
+
+use std::{future::Future, io};
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::{
+    app::App,
+    core_client::CoreServices,
+    metrics::RequestMetrics,
+    routes::{self, ROUTES},
+    server,
+    settings::{RuntimeSettings, ServerSettings, Settings},
+};
+
+/// The OpenAI REST API in front of one core. Clones share their state.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    app: App,
+    server: ServerSettings,
+}
+
+impl Gateway {
+    /// Creates a gateway in front of `core`. The first gateway of a process installs its metrics recorder.
+    pub fn new(core: CoreServices, settings: Settings) -> Self {
+        let metrics = RequestMetrics::new(ROUTES.iter().map(|route| route.path));
+        Self { app: App::new(core, settings.runtime, metrics), server: settings.server }
+    }
+
+    /// Returns the API as a service for any HTTP server.
+    pub fn router(&self) -> Router {
+        routes::router(self.app.clone())
+    }
+
+    /// Replaces the runtime settings. New requests use them; requests in flight keep what they have already read.
+    pub fn reload(&self, settings: RuntimeSettings) {
+        self.app.reload(settings);
+    }
+
+    /// Serves connections until `stop` resolves, then drains them: see [`ServerSettings`]. Returns when the last
+    /// connection has closed. Dropping the future closes all connections at once.
+    ///
+    /// # Errors
+    /// If the connection threads cannot be started. A failed accept is logged and retried.
+    pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> io::Result<()> {
+        server::serve(listener, self.router(), self.server.clone(), stop).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{CoreStub, get, post, send_to};
+
+    fn preflight() -> http::Request<axum::body::Body> {
+        let mut request = get("/v1/models");
+        *request.method_mut() = http::Method::OPTIONS;
+        for (name, value) in [
+            ("origin", "https://a.test"),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", "authorization,x-custom"),
+        ] {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        request
+    }
+
+    #[tokio::test]
+    async fn reload_changes_cors_origins_body_limit_and_base_url_of_a_running_router() {
+        let core = CoreStub::default();
+        let gateway = Gateway::new(core.services(), Settings::default());
+        let router = gateway.router();
+        assert_eq!(send_to(router.clone(), preflight()).await.status, 405);
+
+        gateway.reload(RuntimeSettings {
+            cors_allow_origins: vec!["https://a.test".to_owned()],
+            public_base_url: Some("https://b.test".to_owned()),
+            body_limit_bytes: 20,
+            ..RuntimeSettings::default()
+        });
+        let response = send_to(router.clone(), preflight()).await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("access-control-allow-origin"), Some("https://a.test"));
+        assert_eq!(response.header("access-control-allow-headers"), Some("authorization,x-custom"));
+        let image = |prompt| post("/v1/images/generations", &serde_json::json!({"prompt": prompt}));
+        let response = send_to(router.clone(), image("p")).await;
+        assert_eq!(response.json()["data"][0]["url"], "https://b.test/media/p.png");
+        assert_eq!(send_to(router, image("longer than 20 bytes")).await.status, 413);
+    }
+}

@@ -1,0 +1,55 @@
+//! `GET /media/{key}`: the target of the links in responses.
+
+use std::time::SystemTime;
+
+use axum::{extract::State, response::Response};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+
+use crate::{
+    app::App,
+    context::RequestContext,
+    download::{self, FileOptions, FileSource},
+    error::GatewayError,
+    link_signer::{InvalidLink, LinkSigner},
+    path::PathId,
+};
+
+/// The content of a media key never changes.
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// `GET /media/{key}`.
+pub(crate) async fn get(
+    State(app): State<App>,
+    context: RequestContext,
+    method: Method,
+    headers: HeaderMap,
+    uri: Uri,
+    PathId(key): PathId,
+) -> Result<Response, GatewayError> {
+    let cache_control = match &app.runtime().settings.link_signer {
+        None => IMMUTABLE,
+        Some(signer) => verify(signer, &key, &uri)?,
+    };
+    let file_stem = key.split('.').next().filter(|stem| download::is_safe_file_stem(stem)).map(str::to_owned);
+    let options = FileOptions { cache_control, file_stem };
+    download::serve_file(&app, &context, &method, &headers, FileSource::Media(key), options).await
+}
+
+/// Verifies a signed link and returns its `Cache-Control`: `private`, because a shared cache would serve the medium after
+/// the expiry time, and to clients without the link.
+fn verify(signer: &LinkSigner, key: &str, uri: &Uri) -> Result<HeaderValue, GatewayError> {
+    let remaining = signer.verify(key, uri.query().unwrap_or_default(), SystemTime::now()).map_err(refuse)?;
+    HeaderValue::try_from(format!("private, max-age={}, immutable", remaining.as_secs()))
+        .map_err(|_| GatewayError::internal())
+}
+
+fn refuse(invalid: InvalidLink) -> GatewayError {
+    let message = format!("the link {}; use links unchanged and before they expire", invalid.description());
+    match invalid {
+        InvalidLink::Unsigned | InvalidLink::WrongSignature => GatewayError::link_not_signed(message),
+        InvalidLink::Expired => GatewayError::link_expired(message),
+    }
+}
+
+#[cfg(test)]
+mod tests;

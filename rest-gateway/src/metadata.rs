@@ -1,0 +1,51 @@
+//! Response metadata of the core that the gateway repeats as response headers: see [`FORWARDED_FROM_CORE`].
+
+use axum::response::Response;
+use http::HeaderMap;
+use tonic::metadata::MetadataMap;
+
+use crate::headers::FORWARDED_FROM_CORE;
+
+/// Returns the part of `metadata` that becomes response headers. Does not allocate when there is none.
+pub(crate) fn response_headers(metadata: &MetadataMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    copy(metadata, &mut headers);
+    headers
+}
+
+/// Adds the response headers for `metadata` to a response.
+pub(crate) fn with_metadata(mut response: Response, metadata: &MetadataMap) -> Response {
+    copy(metadata, response.headers_mut());
+    response
+}
+
+fn copy(metadata: &MetadataMap, headers: &mut HeaderMap) {
+    if metadata.is_empty() {
+        return;
+    }
+    for name in FORWARDED_FROM_CORE {
+        if let Some(value) = metadata.as_ref().get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        routes::ROUTES,
+        testing::{CoreStub, request_for, send},
+    };
+
+    #[tokio::test]
+    async fn attempts_are_a_response_header_of_every_api_route() {
+        let is_api = |path: &str| path.starts_with("/v1/") && !path.ends_with("/content");
+        for route in ROUTES.iter().filter(|route| is_api(route.path)) {
+            let core = CoreStub::default();
+            core.set_attempts("near=200");
+            let response = send(&core, request_for(route.method, route.path)).await;
+            assert_eq!(response.status, 200, "{route:?}");
+            assert_eq!(response.header("x-triptych-attempts"), Some("near=200"), "{route:?}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Metrics, in the text format of Prometheus.
+//!
+//! Each route keeps the handles of its metrics: recording a request is a few atomic additions and no lookup by name.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, OnceLock},
+    time::Duration,
+};
+
+use http::{Method, StatusCode};
+use metrics::{Counter, Gauge, Histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use triptych_proto::v1 as pb;
+
+use crate::target_state;
+
+/// Upper bounds of the duration histogram, in seconds.
+const DURATION_BUCKETS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
+/// Statuses with a counter of their own. The last entry, 0, counts all others as `other`.
+const STATUSES: [u16; 21] =
+    [200, 204, 206, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415, 416, 429, 500, 501, 502, 503, 504, 0];
+const METHODS: [&str; 5] = ["GET", "POST", "DELETE", "HEAD", "other"];
+
+static STREAMS_OPEN: LazyLock<Gauge> = LazyLock::new(|| metrics::gauge!("triptych_rest_streams_open"));
+
+/// Returns the handle of the process-wide recorder, which the first call installs. If another recorder is installed
+/// already, that one receives all metrics and this handle renders an empty text.
+pub(crate) fn prometheus() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| {
+        let name = Matcher::Full("triptych_rest_request_seconds".to_owned());
+        let builder = PrometheusBuilder::new();
+        let builder =
+            builder.set_buckets_for_metric(name, &DURATION_BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another metrics recorder is installed already; /metrics stays empty");
+        }
+        describe();
+        handle
+    })
+}
+
+fn describe() {
+    metrics::describe_counter!("triptych_rest_requests_total", "Responses, by route, method and status.");
+    metrics::describe_histogram!("triptych_rest_request_seconds", "Time to the response head, by route.");
+    metrics::describe_gauge!("triptych_rest_requests_in_flight", "Requests whose response head has not been sent.");
+    metrics::describe_gauge!("triptych_rest_streams_open", "Open event streams.");
+}
+
+/// The request metrics of all routes.
+#[derive(Debug)]
+pub(crate) struct RequestMetrics {
+    routes: HashMap<&'static str, RouteMetrics>,
+    other: RouteMetrics,
+    in_flight: Gauge,
+}
+
+struct RouteMetrics {
+    path: &'static str,
+    seconds: Histogram,
+    responses: [[OnceLock<Counter>; STATUSES.len()]; METHODS.len()],
+}
+
+impl RequestMetrics {
+    /// Creates the metrics of these routes and installs the recorder.
+    pub(crate) fn new(paths: impl Iterator<Item = &'static str>) -> Self {
+        prometheus();
+        Self {
+            routes: paths.map(|path| (path, RouteMetrics::new(path))).collect(),
+            other: RouteMetrics::new("other"),
+            in_flight: metrics::gauge!("triptych_rest_requests_in_flight"),
+        }
+    }
+
+    /// Counts a request as in flight until the returned guard is dropped.
+    pub(crate) fn begin(&self, route: &str, method: &Method) -> InFlight<'_> {
+        self.in_flight.increment(1.0);
+        let method = METHODS.iter().position(|&known| known == method.as_str()).unwrap_or(METHODS.len() - 1);
+        InFlight { route: self.routes.get(route).unwrap_or(&self.other), method, gauge: &self.in_flight }
+    }
+}
+
+impl RouteMetrics {
+    fn new(path: &'static str) -> Self {
+        let seconds = metrics::histogram!("triptych_rest_request_seconds", "route" => path);
+        Self { path, seconds, responses: Default::default() }
+    }
+
+    fn count(&self, method: usize, status: StatusCode) {
+        let index = STATUSES.iter().position(|&known| known == status.as_u16()).unwrap_or(STATUSES.len() - 1);
+        let counter = self.responses[method][index].get_or_init(|| {
+            let status = if STATUSES[index] == 0 { "other".to_owned() } else { STATUSES[index].to_string() };
+            let (route, method) = (self.path, METHODS[method]);
+            metrics::counter!("triptych_rest_requests_total", "route" => route, "method" => method, "status" => status)
+        });
+        counter.increment(1);
+    }
+}
+
+impl std::fmt::Debug for RouteMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.path)
+    }
+}
+
+/// A request in flight. Dropped without [`finish`](Self::finish) if the client disconnects before the response head.
+#[derive(Debug)]
+pub(crate) struct InFlight<'a> {
+    route: &'a RouteMetrics,
+    method: usize,
+    gauge: &'a Gauge,
+}
+
+impl InFlight<'_> {
+    /// Records the response and the time to its head.
+    pub(crate) fn finish(self, status: StatusCode, elapsed: Duration) {
+        self.route.count(self.method, status);
+        self.route.seconds.record(elapsed);
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.gauge.decrement(1.0);
+    }
+}
+
+/// Writes the state of all targets as the core reported it for this scrape. Not kept as gauges, which would go stale when
+/// a target is removed.
+pub(crate) fn write_targets(text: &mut String, models: &[pb::Model]) {
+    use pb::model::target::State::{Closed, HalfOpen, Open};
+    let targets = || models.iter().flat_map(|model| model.targets.iter().map(move |target| (model, target)));
+    let labels = |model: &pb::Model, target: &pb::model::Target| {
+        let [model, name, upstream] = [&model.id, &target.name, &target.upstream_model].map(|text| escape(text));
+        format!(r#"model="{model}",target="{name}",upstream_model="{upstream}""#)
+    };
+    let mut lines = Vec::new();
+    for (model, target) in targets() {
+        let labels = labels(model, target);
+        for state in [Closed, HalfOpen, Open] {
+            let (word, value) = (target_state::name(state), u8::from(target.state() == state));
+            lines.push(format!("triptych_target_state{{{labels},state=\"{word}\"}} {value}\n"));
+        }
+    }
+    if lines.is_empty() {
+        return;
+    }
+    text.push_str(
+        "# HELP triptych_target_state 1 for the current state of the target's circuit breaker, 0 for the others.\n",
+    );
+    text.push_str("# TYPE triptych_target_state gauge\n");
+    text.extend(lines);
+    text.push_str("# HELP triptych_target_in_flight Calls in flight at the target.\n");
+    text.push_str("# TYPE triptych_target_in_flight gauge\n");
+    text.extend(targets().map(|(model, target)| {
+        format!("triptych_target_in_flight{{{}}} {}\n", labels(model, target), target.in_flight)
+    }));
+}
+
+/// Escapes a label value for the text format.
+fn escape(value: &str) -> String {
+    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
+}
+
+/// Counts an event stream as open until dropped.
+#[derive(Debug)]
+pub(crate) struct OpenStream(());
+
+impl OpenStream {
+    pub(crate) fn new() -> Self {
+        STREAMS_OPEN.increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        STREAMS_OPEN.decrement(1.0);
+    }
+}

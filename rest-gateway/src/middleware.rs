@@ -1,0 +1,104 @@
+//! The middleware around every route and fallback: request id, tracing span, metrics, CORS, and a response for handlers
+//! that panic.
+
+use std::{panic::AssertUnwindSafe, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use tracing::{Instrument, field};
+
+use crate::{
+    app::App,
+    cors,
+    error::{GatewayError, millis},
+    headers::X_REQUEST_ID,
+    request_id::RequestId,
+};
+
+pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let id = RequestId::of(&request);
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let route = path.as_ref().map_or("other", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        request.id = id.0.to_str().unwrap_or_default(),
+        method = %request.method(),
+        path = route,
+        // Recorded by the core, which alone knows the names of API keys, if it runs in this process.
+        caller = field::Empty,
+        status = field::Empty,
+        ms = field::Empty
+    );
+    let in_flight = app.metrics.begin(route, request.method());
+    request.extensions_mut().insert(id.clone());
+    let cors = app.runtime().cors.clone();
+    let handled = cors::run(cors.as_ref(), request, next);
+    let outcome = AssertUnwindSafe(handled).catch_unwind().instrument(span.clone()).await;
+    let mut response = outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        span.in_scope(|| tracing::error!(panic = text.unwrap_or("no message"), "handler panicked"));
+        GatewayError::internal().into_response()
+    });
+    response.headers_mut().insert(X_REQUEST_ID, id.0);
+    in_flight.finish(response.status(), start.elapsed());
+    span.record("status", response.status().as_u16());
+    span.record("ms", millis(start.elapsed()));
+    span.in_scope(|| match response.status() {
+        status if status.is_server_error() => tracing::warn!("request failed"),
+        status if status.is_client_error() => tracing::info!("request refused"),
+        _ => tracing::debug!("request answered"),
+    });
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use crate::testing::{CoreStub, get, send};
+
+    #[tokio::test]
+    async fn valid_request_id_of_the_client_is_kept_and_reaches_the_core() {
+        let core = CoreStub::default();
+        let mut request = get("/v1/models");
+        request.headers_mut().insert("x-request-id", "mine-1".parse().unwrap());
+        let response = send(&core, request).await;
+        assert_eq!(response.header("x-request-id"), Some("mine-1"));
+        assert_eq!(core.metadata("x-request-id").as_deref(), Some("mine-1"));
+    }
+
+    #[tokio::test]
+    async fn invalid_request_id_is_replaced() {
+        for wrong in ["", "a b", "\u{e4}", &"x".repeat(129)] {
+            let mut request = get("/v1/models");
+            request.headers_mut().insert("x-request-id", http::HeaderValue::from_bytes(wrong.as_bytes()).unwrap());
+            let core = CoreStub::default();
+            let response = send(&core, request).await;
+            let id = response.header("x-request-id").unwrap();
+            assert!(id.len() == 36 && id.starts_with("req_"), "{id}");
+            assert_eq!(core.metadata("x-request-id").as_deref(), Some(id));
+        }
+    }
+
+    #[tokio::test]
+    async fn error_responses_carry_a_request_id() {
+        let core = CoreStub::default();
+        for request in [get("/v1/none"), Request::post("/v1/models").body(axum::body::Body::empty()).unwrap()] {
+            assert!(send(&core, request).await.header("x-request-id").unwrap().starts_with("req_"));
+        }
+    }
+
+    #[tokio::test]
+    async fn panicking_handler_is_answered_500_with_a_request_id() {
+        let core = CoreStub::default();
+        core.panic_on_every_call();
+        let response = send(&core, get("/v1/models")).await;
+        assert_eq!(response.error(), (500, None, "internal".to_owned()));
+        assert!(response.header("x-request-id").unwrap().starts_with("req_"));
+    }
+}

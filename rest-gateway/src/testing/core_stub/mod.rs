@@ -1,0 +1,175 @@
+//! A stub of the core: it records each call and replies with fixed values or with what the test has set.
+
+mod chat;
+mod image;
+mod media;
+mod model;
+mod video;
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::{StreamExt, stream};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic_types::{ErrorDetails, StatusExt};
+use triptych_proto::v1 as pb;
+
+pub(crate) use self::{
+    media::clip,
+    video::{running, succeeded},
+};
+use crate::core_client::{CoreServices, ReplyStream};
+
+/// The stub. Clones share their state.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CoreStub(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    metadata: MetadataMap,
+    image_request: Option<pb::ImageRequest>,
+    create_video: Option<pb::CreateVideoRequest>,
+    remix_video: Option<pb::RemixVideoRequest>,
+    list_videos: Option<pb::ListVideosRequest>,
+    idempotency_key: String,
+    modality: i32,
+    snapshots: Vec<pb::Video>,
+    failure: Option<Status>,
+    stream_failure: Option<Status>,
+    /// Usage and failed images of the next image reply.
+    partial_success: (Option<pb::ImageUsage>, Vec<pb::ImageFailure>),
+    /// Media key of the next image reply, whatever delivery was requested.
+    media_key: Option<&'static str>,
+    attempts: Option<&'static str>,
+    panics: bool,
+    has_routed_model: bool,
+}
+
+impl CoreStub {
+    pub(crate) fn services(&self) -> CoreServices {
+        let stub = Arc::new(self.clone());
+        CoreServices { chat: stub.clone(), image: stub.clone(), video: stub.clone(), model: stub.clone(), media: stub }
+    }
+
+    /// Adds the services to a gRPC server.
+    pub(crate) fn serve(&self, mut server: tonic::transport::Server) -> tonic::transport::server::Router {
+        server
+            .add_service(pb::chat_service_server::ChatServiceServer::new(self.clone()))
+            .add_service(pb::image_service_server::ImageServiceServer::new(self.clone()))
+            .add_service(pb::video_service_server::VideoServiceServer::new(self.clone()))
+            .add_service(pb::model_service_server::ModelServiceServer::new(self.clone()))
+            .add_service(pb::media_service_server::MediaServiceServer::new(self.clone()))
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.0.lock().unwrap())
+    }
+
+    /// From now on, every call fails.
+    pub(crate) fn fail_every_call(&self, reason: &str, code: tonic::Code, field: Option<&str>) {
+        self.with(|state| state.failure = Some(failure(reason, code, field)));
+    }
+
+    /// The next chat or image stream fails after its first item.
+    pub(crate) fn fail_next_stream(&self) {
+        self.with(|state| state.stream_failure = Some(Status::unavailable("broken")));
+    }
+
+    /// The next image reply has this usage, and these failed images besides the successful ones.
+    pub(crate) fn reply_with_partial_success(&self, usage: pb::ImageUsage, failures: Vec<pb::ImageFailure>) {
+        self.with(|state| state.partial_success = (Some(usage), failures));
+    }
+
+    /// The next image reply has this media key instead of bytes.
+    pub(crate) fn reply_with_media_key(&self, key: &'static str) {
+        self.with(|state| state.media_key = Some(key));
+    }
+
+    /// From now on, replies and failures carry this `x-triptych-attempts`.
+    pub(crate) fn set_attempts(&self, attempts: &'static str) {
+        self.with(|state| state.attempts = Some(attempts));
+    }
+
+    pub(crate) fn panic_on_every_call(&self) {
+        self.with(|state| state.panics = true);
+    }
+
+    /// From now on, the model list has a model `routed` with one target.
+    pub(crate) fn serve_routed_model(&self) {
+        self.with(|state| state.has_routed_model = true);
+    }
+
+    /// Sets the snapshots of a watched video. The last one is also its current state.
+    pub(crate) fn set_snapshots(&self, videos: Vec<pb::Video>) {
+        self.with(|state| state.snapshots = videos);
+    }
+
+    pub(crate) fn image_request(&self) -> pb::ImageRequest {
+        self.with(|state| state.image_request.clone()).expect("no image call was received")
+    }
+
+    pub(crate) fn create_video_request(&self) -> pb::CreateVideoRequest {
+        self.with(|state| state.create_video.clone()).expect("no CreateVideo was received")
+    }
+
+    pub(crate) fn remix_video_request(&self) -> pb::RemixVideoRequest {
+        self.with(|state| state.remix_video.clone()).expect("no RemixVideo was received")
+    }
+
+    pub(crate) fn list_videos_request(&self) -> pb::ListVideosRequest {
+        self.with(|state| state.list_videos.clone()).expect("no ListVideos was received")
+    }
+
+    pub(crate) fn requested_modality(&self) -> pb::Modality {
+        self.with(|state| state.modality).try_into().expect("an unknown modality was received")
+    }
+
+    pub(crate) fn idempotency_key(&self) -> String {
+        self.with(|state| state.idempotency_key.clone())
+    }
+
+    /// Returns a metadata value of the last call.
+    pub(crate) fn metadata(&self, name: &str) -> Option<String> {
+        self.with(|state| state.metadata.get(name).map(|value| value.to_str().unwrap().to_owned()))
+    }
+
+    /// Records a call, and returns its message or the failure that was set.
+    fn receive<T>(&self, request: Request<T>) -> Result<T, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let (failure, panics, attempts) = self.with(|state| {
+            state.metadata = metadata;
+            (state.failure.clone(), state.panics, state.attempts)
+        });
+        assert!(!panics, "panic requested by the test");
+        match failure {
+            None => Ok(message),
+            Some(mut failure) => {
+                set_attempts(failure.metadata_mut(), attempts);
+                Err(failure)
+            }
+        }
+    }
+
+    fn reply<T>(&self, message: T) -> Response<T> {
+        let mut response = Response::new(message);
+        set_attempts(response.metadata_mut(), self.with(|state| state.attempts));
+        response
+    }
+
+    fn stream_reply<T: Send + 'static>(&self, items: Vec<Result<T, Status>>) -> Response<ReplyStream<T>> {
+        self.reply(stream::iter(items).boxed())
+    }
+}
+
+fn set_attempts(metadata: &mut MetadataMap, attempts: Option<&'static str>) {
+    if let Some(attempts) = attempts {
+        metadata.insert("x-triptych-attempts", attempts.parse().unwrap());
+    }
+}
+
+fn failure(reason: &str, code: tonic::Code, field: Option<&str>) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, "triptych", []);
+    if let Some(field) = field {
+        details.add_bad_request_violation(field, "is invalid");
+    }
+    Status::with_error_details(code, "the call failed", details)
+}

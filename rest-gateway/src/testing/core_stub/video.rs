@@ -1,0 +1,136 @@
+//! The only video, `video_1`, in the state that the test has set.
+
+use prost_types::Timestamp;
+use tonic::{Request, Response, Status};
+use triptych_proto::v1::{self as pb, video_service_server::VideoService};
+
+use super::{
+    CoreStub, failure,
+    media::{clip, range},
+};
+use crate::core_client::ReplyStream;
+
+/// Returns a video without files in this state.
+pub(crate) fn running(revision: u64, progress_percent: u32, state: pb::video::State) -> pb::Video {
+    pb::Video {
+        id: "video_1".to_owned(),
+        model: "offline-video".to_owned(),
+        state: state.into(),
+        progress_percent,
+        create_time: Some(Timestamp { seconds: 1_700_000_000, nanos: 0 }),
+        prompt: "a fox".to_owned(),
+        size: "320x180".to_owned(),
+        duration_seconds: 2,
+        poll_after: Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }),
+        revision,
+        ..pb::Video::default()
+    }
+}
+
+/// Returns a video with its file.
+pub(crate) fn succeeded() -> pb::Video {
+    let media = Some(clip());
+    pb::Video {
+        complete_time: Some(Timestamp { seconds: 1_700_000_009, nanos: 0 }),
+        media: vec![pb::VideoMedia { variant: pb::VideoVariant::Video.into(), media }],
+        poll_after: None,
+        ..running(9, 100, pb::video::State::Succeeded)
+    }
+}
+
+impl CoreStub {
+    fn current(&self) -> Option<pb::Video> {
+        self.with(|state| state.snapshots.last().cloned()).or_else(|| Some(succeeded()))
+    }
+}
+
+#[tonic::async_trait]
+impl VideoService for CoreStub {
+    async fn create_video(
+        &self,
+        request: Request<pb::CreateVideoRequest>,
+    ) -> Result<Response<pb::CreateVideoResponse>, Status> {
+        let message = self.receive(request)?;
+        self.with(|state| {
+            state.idempotency_key.clone_from(&message.idempotency_key);
+            state.create_video = Some(message);
+        });
+        Ok(self.reply(pb::CreateVideoResponse { video: Some(running(1, 0, pb::video::State::Queued)) }))
+    }
+
+    async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
+        let message = self.receive(request)?;
+        if message.id != "video_1" {
+            return Err(failure("VIDEO_NOT_FOUND", tonic::Code::NotFound, None));
+        }
+        Ok(self.reply(pb::GetVideoResponse { video: self.current() }))
+    }
+
+    async fn list_videos(
+        &self,
+        request: Request<pb::ListVideosRequest>,
+    ) -> Result<Response<pb::ListVideosResponse>, Status> {
+        let message = self.receive(request)?;
+        self.with(|state| state.list_videos = Some(message));
+        let videos = self.with(|state| state.snapshots.clone());
+        Ok(self.reply(pb::ListVideosResponse { videos, next_page_token: "video_0".to_owned() }))
+    }
+
+    type WatchVideoStream = ReplyStream<pb::WatchVideoResponse>;
+
+    async fn watch_video(
+        &self,
+        request: Request<pb::WatchVideoRequest>,
+    ) -> Result<Response<Self::WatchVideoStream>, Status> {
+        self.receive(request)?;
+        let videos = self.with(|state| state.snapshots.clone());
+        Ok(self
+            .stream_reply(videos.into_iter().map(|video| Ok(pb::WatchVideoResponse { video: Some(video) })).collect()))
+    }
+
+    type DownloadVideoStream = ReplyStream<pb::DownloadVideoResponse>;
+
+    async fn download_video(
+        &self,
+        request: Request<pb::DownloadVideoRequest>,
+    ) -> Result<Response<Self::DownloadVideoStream>, Status> {
+        use pb::download_video_response::Part;
+        let message = self.receive(request)?;
+        if self.current().is_some_and(|video| video.media.is_empty()) {
+            return Err(failure("VIDEO_NOT_READY", tonic::Code::FailedPrecondition, None));
+        }
+        let data = range(message.offset, message.length)?;
+        let parts = [Part::Media(clip()), Part::Data(data)];
+        Ok(self.stream_reply(parts.map(|part| Ok(pb::DownloadVideoResponse { part: Some(part) })).into()))
+    }
+
+    async fn cancel_video(
+        &self,
+        request: Request<pb::CancelVideoRequest>,
+    ) -> Result<Response<pb::CancelVideoResponse>, Status> {
+        self.receive(request)?;
+        let error =
+            Some(pb::VideoError { code: "cancelled".to_owned(), message: "cancelled by the client".to_owned() });
+        let video = pb::Video { error, poll_after: None, ..running(3, 40, pb::video::State::Cancelled) };
+        Ok(self.reply(pb::CancelVideoResponse { video: Some(video) }))
+    }
+
+    async fn delete_video(
+        &self,
+        request: Request<pb::DeleteVideoRequest>,
+    ) -> Result<Response<pb::DeleteVideoResponse>, Status> {
+        let message = self.receive(request)?;
+        Ok(self.reply(pb::DeleteVideoResponse { id: message.id }))
+    }
+
+    async fn remix_video(
+        &self,
+        request: Request<pb::RemixVideoRequest>,
+    ) -> Result<Response<pb::RemixVideoResponse>, Status> {
+        let message = self.receive(request)?;
+        let remixed_from_video_id = message.id.clone();
+        self.with(|state| state.remix_video = Some(message));
+        let video = pb::Video { remixed_from_video_id, ..running(1, 0, pb::video::State::Queued) };
+        Ok(self.reply(pb::RemixVideoResponse { video: Some(video) }))
+    }
+}
