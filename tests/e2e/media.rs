@@ -105,7 +105,7 @@ async fn a_signed_link_of_ours_can_be_what_an_edit_starts_from() {
         let plain = link.split('?').next().unwrap();
         let (status, error) = error_of(world.post("/v1/images/edits", &edit(plain)).await).await;
         assert_eq!((status, &error["param"]), (StatusCode::BAD_REQUEST, &json!("images[0]")));
-        assert!(error["message"].as_str().unwrap().contains("lacks its signature"), "{error}");
+        assert!(error["message"].as_str().unwrap().contains("the link has no signature"), "{error}");
     })
     .await;
 }
