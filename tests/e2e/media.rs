@@ -114,7 +114,7 @@ async fn own_signed_link_is_accepted_as_an_edit_input() {
         let plain = link.split('?').next().unwrap();
         let (status, error) = error_body(server.post("/v1/images/edits", &edit(plain)).await).await;
         assert_eq!((status, &error["param"]), (StatusCode::BAD_REQUEST, &json!("images[0]")));
-        assert!(error["message"].as_str().unwrap().contains("lacks its signature"), "{error}");
+        assert!(error["message"].as_str().unwrap().contains("the link has no signature"), "{error}");
     })
     .await;
 }
