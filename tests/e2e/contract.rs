@@ -71,7 +71,7 @@ fn the_law_of_video_jobs_is_pure() {
 
 #[test]
 fn a_failure_of_the_core_becomes_a_status_in_one_place() {
-    let here = root().join("core-service/src/error.rs");
+    let here = root().join("core-service/src/status.rs");
     assert!(code(&here).contains("with_error_details"), "the place has moved; so must this test");
     let own_words = [
         "with_error_details",

@@ -51,7 +51,7 @@ fn page() -> String {
             Retry::Never => "no: `x-should-retry: false`",
         };
         // The protocol's own spelling, which no Rust type prints.
-        let code = format!("{:?}", core_service::error::code(row.reason));
+        let code = format!("{:?}", core_service::status::code(row.reason));
         let code = code.chars().fold(String::new(), |mut name, letter| {
             if letter.is_uppercase() && !name.is_empty() {
                 name.push('_');
