@@ -56,7 +56,7 @@ pub enum Error {
     /// An idempotency key was used before with a different request.
     #[error("idempotency key `{0}` was used before with a different request; send a new key")]
     IdempotencyConflict(String),
-    /// The core has reached a limit of its own.
+    /// The core has reached a configured or built-in limit.
     #[error("too many requests are in flight; retry later")]
     Overloaded {
         /// How long the client should wait before a retry.

@@ -161,7 +161,7 @@ impl Core {
     /// require a restart.
     ///
     /// Replaces API keys, catalog and CORS origins. Calls in flight continue with the old catalog; calls that start later use
-    /// the new one. All providers are created anew, with new connections and closed circuit breakers. Video jobs find their
+    /// the new one. All providers are created again, with new connections and closed circuit breakers. Video jobs find their
     /// provider by its id; without a provider of that id they fail.
     ///
     /// # Errors

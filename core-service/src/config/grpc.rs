@@ -21,7 +21,7 @@ pub struct Grpc {
     pub reflection: bool,
     /// The browser origins that may call through gRPC-Web. `*`: all.
     pub cors_allow_origins: Vec<String>,
-    /// How long calls in flight may take to finish after the server was told to stop.
+    /// How long calls in flight may take to finish during a shutdown.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
 }

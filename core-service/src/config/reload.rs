@@ -8,7 +8,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Settings;
+use super::settings::Settings;
 
 /// The sections and settings that `Core::reload` applies, except for the fixed settings within them.
 pub const RELOADABLE: [&str; 6] = ["keys", "chat", "image", "video", "offline", "grpc.cors_allow_origins"];

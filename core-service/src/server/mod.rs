@@ -106,7 +106,7 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
 }
 
 fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Result<Routes, ServeError> {
-    /// The limits and encodings that all doors share, on generated types that share no trait.
+    /// Applies the common limits and encodings. A macro because the generated types share no trait.
     macro_rules! service {
         ($server:ident, $service:expr) => {
             $server::from_arc($service.clone())

@@ -58,7 +58,7 @@ fn a_door_that_asks_for_keys_is_no_reason_to_warn() {
     let settings =
         [("TRIPTYCH_KEYS", "team-a:0123456789-secret,team-b:9876543210-secret"), ("TRIPTYCH_REST_LISTEN", "0.0.0.0:0")];
     let server = Running::start(dir.path(), &settings);
-    assert!(server.banner.contains("keys   asked for; known are team-a, team-b"), "{}", server.banner);
+    assert!(server.banner.contains("keys   required; clients: team-a, team-b"), "{}", server.banner);
     assert!(server.banner.contains(r#"-H "Authorization: Bearer $KEY""#), "{}", server.banner);
     assert!(!server.banner.contains("WARNING") && !server.banner.contains("-secret"), "{}", server.banner);
     assert!(server.get("/v1/models").contains("invalid_api_key"));

@@ -23,7 +23,7 @@ use crate::{Core, config::Settings, context::REQUEST_ID};
 mod compression;
 mod reflection;
 
-/// A server on a free port, with a data directory of its own.
+/// A server on a free port, with its own data directory.
 struct TestServer {
     _dir: TempDir,
     address: SocketAddr,
