@@ -10,9 +10,9 @@ const INTRODUCTION: &str = "\
 Generated from the code: a test compares this page with it, and writes it when `UPDATE_DOCS=1` is set.
 
 A failed gRPC call carries its reason in a `google.rpc.ErrorInfo` of the domain `triptych`, the wrong field in a
-`google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. The trailer `grpc-retry-pushback-ms` has the same delay in milliseconds for
-the retry logic of gRPC clients, or `-1` where the upstream may have executed the request: such a call must not be retried. A
-failed REST call answers with OpenAI's body:
+`google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. The trailer `grpc-retry-pushback-ms` has the same delay in
+milliseconds for the retry logic of gRPC clients, or `-1` where the upstream may have executed the request: such a call must
+not be retried. A failed REST call answers with OpenAI's body:
 
 ```json
 {\"error\": {\"message\": \"must be from 1 to 128, not 0\", \"type\": \"invalid_request_error\", \"param\": \"n\", \"code\": \"invalid_field\"}}

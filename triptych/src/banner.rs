@@ -50,6 +50,34 @@ impl Banner<'_> {
             CoreLocation::Remote(_) => "requires an API key only if the core does",
         }
     }
+
+    /// Writes commands that can be pasted into a shell.
+    fn write_examples(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nTry it:")?;
+        let key = if self.requires_key() { r#"-H "Authorization: Bearer $KEY" "# } else { "" };
+        if let Some(address) = self.rest {
+            writeln!(
+                f,
+                r#"  curl http://{}/v1/chat/completions {key}-H "Content-Type: application/json" -d '{{"model":"{}","messages":[{{"role":"user","content":"Hello"}}]}}'"#,
+                reachable(address),
+                self.config.core.chat.model
+            )?;
+        }
+        if let Some(address) = self.grpc {
+            // Without reflection grpcurl needs the proto files.
+            let protos =
+                if self.config.core.grpc.reflection { "" } else { "-import-path proto -proto triptych/v1/chat.proto " };
+            writeln!(
+                f,
+                r#"  grpcurl -plaintext {key}{protos}-d '{{"chat":{{"messages":[{{"role":"user","text":"Hello"}}]}}}}' {} triptych.v1.ChatService/CreateChat"#,
+                reachable(address)
+            )?;
+        }
+        if let Some(address) = self.rest {
+            writeln!(f, "\nREST API: http://{}/openapi.json", reachable(address))?;
+        }
+        Ok(())
+    }
 }
 
 impl Display for Banner<'_> {
@@ -87,36 +115,6 @@ impl Display for Banner<'_> {
             f,
             "Settings: `triptych --help` lists the most common ones, `triptych check` shows the current values."
         )
-    }
-}
-
-impl Banner<'_> {
-    /// Writes commands that can be pasted into a shell.
-    fn write_examples(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\nTry it:")?;
-        let key = if self.requires_key() { r#"-H "Authorization: Bearer $KEY" "# } else { "" };
-        if let Some(address) = self.rest {
-            writeln!(
-                f,
-                r#"  curl http://{}/v1/chat/completions {key}-H "Content-Type: application/json" -d '{{"model":"{}","messages":[{{"role":"user","content":"Hello"}}]}}'"#,
-                reachable(address),
-                self.config.core.chat.model
-            )?;
-        }
-        if let Some(address) = self.grpc {
-            // Without reflection grpcurl needs the proto files.
-            let protos =
-                if self.config.core.grpc.reflection { "" } else { "-import-path proto -proto triptych/v1/chat.proto " };
-            writeln!(
-                f,
-                r#"  grpcurl -plaintext {key}{protos}-d '{{"chat":{{"messages":[{{"role":"user","text":"Hello"}}]}}}}' {} triptych.v1.ChatService/CreateChat"#,
-                reachable(address)
-            )?;
-        }
-        if let Some(address) = self.rest {
-            writeln!(f, "\nREST API: http://{}/openapi.json", reachable(address))?;
-        }
-        Ok(())
     }
 }
 

@@ -16,14 +16,14 @@ async fn open(change: impl FnOnce(&mut Settings)) -> (tempfile::TempDir, Setting
     (dir, settings, core)
 }
 
-fn chat(model: &str) -> Option<pb::ChatRequest> {
+fn chat(model: &str) -> pb::ChatRequest {
     let content = Some(pb::chat_message::Content::Text("Hello".to_owned()));
     let message = pb::ChatMessage { role: "user".to_owned(), content, ..Default::default() };
-    Some(pb::ChatRequest { model: model.to_owned(), messages: vec![message], ..Default::default() })
+    pb::ChatRequest { model: model.to_owned(), messages: vec![message], ..Default::default() }
 }
 
 async fn create_chat(core: &Core, model: &str) -> Result<pb::CreateChatResponse, Status> {
-    let request = pb::CreateChatRequest { chat: chat(model), ..Default::default() };
+    let request = pb::CreateChatRequest { chat: Some(chat(model)), ..Default::default() };
     Ok(core.services().chat.create_chat(Request::new(request)).await?.into_inner())
 }
 
@@ -40,7 +40,7 @@ fn key(name: &str, secret: &str) -> config::Key {
 #[tokio::test]
 async fn a_call_in_flight_keeps_the_old_catalog_and_a_new_call_sees_the_new_one() {
     let (_dir, mut settings, core) = open(|_| {}).await;
-    let request = pb::StreamChatRequest { chat: chat(OLD_MODEL), ..Default::default() };
+    let request = pb::StreamChatRequest { chat: Some(chat(OLD_MODEL)), ..Default::default() };
     let mut stream = core.services().chat.stream_chat(Request::new(request)).await.unwrap().into_inner();
     assert!(stream.next().await.unwrap().is_ok());
 

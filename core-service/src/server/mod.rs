@@ -85,7 +85,7 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
     let mut serving = Box::pin(serving);
 
     tokio::select! {
-        ended = &mut serving => return Ok(ended?),
+        result = &mut serving => return Ok(result?),
         () = stop => {}
     }
     for name in HEALTH_NAMES {
@@ -95,8 +95,8 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
     }
     let drain_deadline = core.drain_deadline();
     shutdown.draining.cancel();
-    if let Ok(ended) = tokio::time::timeout_at(drain_deadline, &mut serving).await {
-        return Ok(ended?);
+    if let Ok(result) = tokio::time::timeout_at(drain_deadline, &mut serving).await {
+        return Ok(result?);
     }
     tracing::warn!(drain = ?settings.drain, "cut off calls in flight after the drain");
     shutdown.cut_off.cancel();
