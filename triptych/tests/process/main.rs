@@ -143,7 +143,7 @@ fn a_stream_under_way_is_finished_before_the_process_ends() {
     let mut stream = server.begin("POST", "/v1/chat/completions", body);
     stream.read_exact(&mut [0; 1]).unwrap();
     server.signal("TERM");
-    server.wait_for("stopping");
+    server.wait_for("shutting down");
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("data: [DONE]"), "{rest}");
@@ -159,7 +159,7 @@ fn a_second_signal_leaves_at_once() {
     let mut stream = server.begin("POST", "/v1/chat/completions", body);
     stream.read_exact(&mut [0; 1]).unwrap();
     server.signal("INT");
-    server.wait_for("stopping");
+    server.wait_for("shutting down");
     server.signal("INT");
     assert_eq!(server.ended().code(), Some(130));
 }
