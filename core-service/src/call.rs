@@ -10,7 +10,7 @@ pub type Chunks<T> = BoxStream<'static, Result<T, ProviderError>>;
 /// One call to a provider. Dropping the future or the stream that the provider returns cancels the call.
 #[derive(Debug, Clone)]
 pub struct Call<R> {
-    /// The upstream's name of the model.
+    /// The provider's name of the model.
     pub model: String,
     /// The validated request.
     pub request: R,

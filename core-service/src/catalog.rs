@@ -1,4 +1,4 @@
-//! Which models exist: a public name stands for a provider and the provider's own name of the model.
+//! The model catalog: maps public model names to providers and to the providers' own names of the models.
 
 use std::{fmt, sync::Arc};
 
@@ -9,36 +9,39 @@ use triptych_proto::{
 
 use crate::{chat::ChatProvider, error::Error, image::ImageProvider, video::VideoProvider};
 
-/// Names this far from the one asked for (Jaro-Winkler, 0 to 1) are suggested.
-const NEAR: f64 = 0.82;
+/// The Jaro-Winkler similarity, 0 to 1, from which on a name is suggested.
+const MIN_SIMILARITY: f64 = 0.82;
 
-/// All served models, one shelf per panel. Built once, at start.
+/// How many names are suggested at most.
+const MAX_SUGGESTIONS: usize = 3;
+
+/// All served models. Immutable: a configuration reload builds a new catalog.
 #[derive(Debug)]
 pub struct Catalog {
-    /// Conversations.
+    /// The chat models.
     pub chat: Models<dyn ChatProvider>,
-    /// Pictures.
+    /// The image models.
     pub image: Models<dyn ImageProvider>,
-    /// Clips.
+    /// The video models.
     pub video: Models<dyn VideoProvider>,
-    since: Timestamp,
+    create_time: Timestamp,
 }
 
 impl Catalog {
-    /// A catalog of these shelves; its models count as served from now on.
+    /// Creates a catalog. The current time is the creation time of all its models.
     pub fn new(
         chat: Models<dyn ChatProvider>,
         image: Models<dyn ImageProvider>,
         video: Models<dyn VideoProvider>,
     ) -> Self {
-        Self { chat, image, video, since: time::now() }
+        Self { chat, image, video, create_time: time::now() }
     }
 
-    /// What `ModelService` lists: the panels in order, the default of each first, hidden models left out.
+    /// Returns the listed models of a modality, or of all: chat, image, video, each with its default first.
     pub fn models(&self, modality: pb::Modality) -> Vec<pb::Model> {
         let chat = || self.chat_models(false);
-        let image = || self.image.models(pb::Modality::Image, self.since, false).map(serving);
-        let video = || self.video.models(pb::Modality::Video, self.since, false).map(serving);
+        let image = || self.image.models(pb::Modality::Image, self.create_time, false).map(healthy);
+        let video = || self.video.models(pb::Modality::Video, self.create_time, false).map(healthy);
         match modality {
             pb::Modality::Chat => chat().collect(),
             pb::Modality::Image => image().collect(),
@@ -47,35 +50,35 @@ impl Catalog {
         }
     }
 
-    /// The model of this name or alias, hidden ones included.
+    /// Returns the model with this name or alias, also if it is hidden.
     pub fn model(&self, name: &str) -> Result<pb::Model, Error> {
         let all = (self.chat_models(true))
-            .chain(self.image.models(pb::Modality::Image, self.since, true).map(serving))
-            .chain(self.video.models(pb::Modality::Video, self.since, true).map(serving));
+            .chain(self.image.models(pb::Modality::Image, self.create_time, true).map(healthy))
+            .chain(self.video.models(pb::Modality::Video, self.create_time, true).map(healthy));
         let found = all.into_iter().find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
         found.ok_or_else(|| {
             let names = self.chat.names().chain(self.image.names()).chain(self.video.names());
-            Error::ModelNotFound { model: name.to_owned(), similar: near(name, names) }
+            Error::ModelNotFound { model: name.to_owned(), similar: similar_names(name, names) }
         })
     }
 
-    /// The chat models with where their calls go, and whether they would.
+    /// Returns the chat models with the health of their targets.
     fn chat_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
-        self.chat.models(pb::Modality::Chat, self.since, hidden).map(|(entry, model)| {
+        self.chat.models(pb::Modality::Chat, self.create_time, hidden).map(|(entry, model)| {
             let targets = entry.provider.targets();
-            let resting = |target: &pb::model::Target| target.state() == pb::model::target::State::Open;
-            let healthy = targets.is_empty() || !targets.iter().all(resting);
+            let is_open = |target: &pb::model::Target| target.state() == pb::model::target::State::Open;
+            let healthy = targets.is_empty() || !targets.iter().all(is_open);
             pb::Model { healthy, targets, ..model }
         })
     }
 }
 
-/// A model that is served by one provider, which keeps no record of its health.
-fn serving<P: ?Sized>((_, model): (&Entry<P>, pb::Model)) -> pb::Model {
+/// Marks a model as healthy whose provider keeps no record of its health.
+fn healthy<P: ?Sized>((_, model): (&Entry<P>, pb::Model)) -> pb::Model {
     pb::Model { healthy: true, ..model }
 }
 
-/// The models of one panel. The first one is the default.
+/// The models of one modality. The first is the default.
 pub struct Models<P: ?Sized> {
     entries: Vec<Arc<Entry<P>>>,
 }
@@ -84,27 +87,27 @@ pub struct Models<P: ?Sized> {
 pub struct Entry<P: ?Sized> {
     /// The public name.
     pub id: String,
-    /// The provider's name of it.
+    /// The provider's name of the model.
     pub upstream: String,
-    /// The provider's name as clients see it: `offline`, or the vendor.
+    /// The name of the provider for clients: `offline`, or the vendor.
     pub owned_by: String,
     /// The id of the configured provider. Jobs store it, so it must stay the same across restarts.
     pub provider_id: String,
-    /// Other public names of it.
+    /// Further public names.
     pub aliases: Vec<String>,
-    /// What it can do, in the words of `Model.capabilities`.
+    /// The values of `Model.capabilities`.
     pub capabilities: &'static [&'static str],
-    /// Served, but not listed and never suggested: the faults on request.
+    /// Whether the model is served but neither listed nor suggested, as those of fault injection are.
     pub hidden: bool,
-    /// Who answers.
+    /// The provider that serves the model.
     pub provider: Arc<P>,
 }
 
 impl<P: ?Sized> Models<P> {
-    /// A shelf of these models, the default first.
+    /// Creates the models from these entries, the default first.
     ///
     /// # Errors
-    /// The name that stands for two of them.
+    /// Two entries have the same name or alias, which is returned.
     pub fn new(entries: Vec<Entry<P>>) -> Result<Self, String> {
         let mut seen = std::collections::HashSet::new();
         for name in entries.iter().flat_map(Entry::names) {
@@ -115,13 +118,18 @@ impl<P: ?Sized> Models<P> {
         Ok(Self { entries: entries.into_iter().map(Arc::new).collect() })
     }
 
-    /// The model of this name or alias; the default for the empty name.
+    /// Returns the model with this name or alias; the default for the empty name.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`].
     pub fn find(&self, name: &str) -> Result<Arc<Entry<P>>, Error> {
         let found = match name {
             "" => self.entries.first(),
             name => self.entries.iter().find(|entry| entry.names().any(|known| known == name)),
         };
-        found.cloned().ok_or_else(|| Error::ModelNotFound { model: name.to_owned(), similar: near(name, self.names()) })
+        found
+            .cloned()
+            .ok_or_else(|| Error::ModelNotFound { model: name.to_owned(), similar: similar_names(name, self.names()) })
     }
 
     /// Returns the provider with this id, for work that outlives the call that created it.
@@ -129,7 +137,7 @@ impl<P: ?Sized> Models<P> {
         self.entries.iter().find(|entry| entry.provider_id == provider_id).map(|entry| &entry.provider)
     }
 
-    /// All models, the default first.
+    /// Returns all models, the default first.
     pub fn entries(&self) -> &[Arc<Entry<P>>] {
         &self.entries
     }
@@ -141,17 +149,17 @@ impl<P: ?Sized> Models<P> {
     fn models(
         &self,
         modality: pb::Modality,
-        since: Timestamp,
+        create_time: Timestamp,
         hidden: bool,
     ) -> impl Iterator<Item = (&Entry<P>, pb::Model)> {
         let shown = self.entries.iter().enumerate().filter(move |(_, entry)| hidden || !entry.hidden);
-        shown.map(move |(place, entry)| {
+        shown.map(move |(position, entry)| {
             let model = pb::Model {
                 id: entry.id.clone(),
                 modality: modality.into(),
                 owned_by: entry.owned_by.clone(),
-                create_time: Some(since),
-                default: place == 0,
+                create_time: Some(create_time),
+                default: position == 0,
                 aliases: entry.aliases.clone(),
                 capabilities: entry.capabilities.iter().map(|&word| word.to_owned()).collect(),
                 healthy: false,
@@ -180,12 +188,12 @@ impl<P: ?Sized> fmt::Debug for Entry<P> {
     }
 }
 
-/// At most three names like this one, nearest first.
-fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+/// Returns the names that are most similar to `name`, the most similar first.
+fn similar_names<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut ranked: Vec<_> = names
         .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known))
-        .filter(|&(likeness, _)| likeness >= NEAR)
+        .filter(|&(similarity, _)| similarity >= MIN_SIMILARITY)
         .collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    ranked.into_iter().take(3).map(|(_, known)| known.to_owned()).collect()
+    ranked.into_iter().take(MAX_SUGGESTIONS).map(|(_, known)| known.to_owned()).collect()
 }

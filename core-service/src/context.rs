@@ -1,7 +1,7 @@
-//! The context of one call: everything about it that is not its message.
+//! The context of one call: everything about the call except its message.
 //!
-//! The gRPC services create it once per call, before they look at the message. It reaches every provider call and every
-//! job, so that deadline, caller and trace mean the same for chat, images and videos.
+//! The gRPC services create it before they read the message. It is part of every provider call and every job, so that
+//! deadline, caller and trace have the same meaning for chat, images and videos.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct RequestContext {
     pub caller: Caller,
     /// The caller's idempotency key; empty if there is none.
     pub idempotency_key: String,
-    /// How often an OpenAI SDK has sent this request before; `None` if the caller is no such SDK.
+    /// How often an OpenAI SDK has sent this request before; `None` for other clients.
     pub sdk_retries: Option<u32>,
     /// The W3C trace context.
     pub trace: TraceContext,
@@ -50,7 +50,7 @@ pub struct TraceContext {
 }
 
 impl RequestContext {
-    /// Authenticates the caller and reads the metadata of a request. `idempotency_key` is the field of its message.
+    /// Authenticates the caller and reads the metadata of a request. `idempotency_key` is a field of the message.
     ///
     /// # Errors
     /// [`Error::InvalidApiKey`]; [`Error::InvalidField`] for a malformed idempotency key.
@@ -100,10 +100,10 @@ pub fn deadline(metadata: &MetadataMap) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
 
-/// Validates an idempotency key; the empty key means none.
+/// Validates an idempotency key. The empty text, which means none, is valid.
 pub fn check_idempotency_key(key: &str) -> Result<(), Error> {
     if key.len() <= 255 && key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Ok(());
     }
-    Err(Error::invalid("idempotency_key", "must be 1 to 255 printable ASCII characters"))
+    Err(Error::invalid("idempotency_key", "must have 1 to 255 printable ASCII characters"))
 }

@@ -1,6 +1,16 @@
-//! Digests as hexadecimal text.
+//! SHA-256 digests and hexadecimal text.
 
 use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// A SHA-256 digest.
+pub(crate) type Sha256Digest = [u8; 32];
+
+/// Returns the SHA-256 digest of `bytes`.
+pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {
+    Sha256::digest(bytes).into()
+}
 
 /// Displays bytes as lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +22,7 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// Returns the bytes of hexadecimal digits in either case; `None` unless there are exactly two digits per byte of `N`.
+/// Parses hexadecimal digits in either case; `None` unless there are exactly two digits per byte of `N`.
 pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
     let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());

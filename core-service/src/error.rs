@@ -1,147 +1,144 @@
-//! What can go wrong in the core, and the one place where it becomes a `Status`.
+//! The errors of the core and of its providers, as data. `status` maps them to gRPC statuses.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
 use triptych_proto::v1::ErrorReason;
 
-/// The domain of every `google.rpc.ErrorInfo` that leaves the core.
-pub const DOMAIN: &str = "triptych";
-/// The metadata of an `ErrorInfo` that says `maybe`: the upstream may have done, and billed, what was asked all the same.
-pub const MAY_HAVE_EXECUTED: &str = "may_have_executed";
-
-/// Why a call failed, as data. Each variant is one row of `docs/ERRORS.md`.
+/// The reason why a call failed. Each variant has a row in `docs/ERRORS.md`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The caller's request is wrong in one field. `field` is a path as the contract spells it: `messages[2].role`.
+    /// A field of the request is invalid.
     #[error("{field}: {message}")]
     InvalidField {
-        /// Path of the field, in the contract's spelling without the wrapping message's name.
+        /// The path of the field in the contract, without the name of the message around it: `messages[2].role`.
         field: String,
-        /// What is wrong and what would be right.
+        /// The rule that the value breaks, and how to satisfy it.
         message: String,
     },
-    /// Callers have to show a key, and this one shows none, or none that is known.
-    #[error("{}", if *shown { "the API key is not known here" } else { "an API key is needed: `Authorization: Bearer KEY`" })]
+    /// API keys are required, and the call has no valid one.
+    #[error("{}", if *present {
+        "the API key is unknown; check the `Authorization` header"
+    } else {
+        "an API key is required; send the header `Authorization: Bearer KEY`"
+    })]
     InvalidApiKey {
-        /// Whether there was one.
-        shown: bool,
+        /// Whether the call has a key.
+        present: bool,
     },
-    /// There is no such model; `similar` are the nearest served names.
-    #[error("the model `{model}` does not exist{}", suggestion(similar))]
+    /// The model does not exist.
+    #[error("model `{model}` does not exist; {}", suggestion(similar))]
     ModelNotFound {
-        /// The name asked for.
+        /// The requested name.
         model: String,
-        /// Served names close to it, nearest first.
+        /// Names of served models that are similar, the most similar first.
         similar: Vec<String>,
     },
-    /// There is no clip of this id.
-    #[error("there is no video `{0}`")]
+    /// No video has this id.
+    #[error("video `{0}` does not exist or was deleted")]
     VideoNotFound(String),
-    /// There is no medium under this key.
-    #[error("there is no medium `{0}`")]
+    /// No media file has this key.
+    #[error("media file `{0}` does not exist or was removed")]
     MediaNotFound(String),
-    /// A clip's bytes were asked for before, or without ever, existing.
-    #[error("the video `{id}` is not ready: {why}")]
+    /// The files of the video do not exist yet, or never will.
+    #[error("video `{id}` is not ready: {why}")]
     VideoNotReady {
-        /// The clip.
+        /// The id of the video.
         id: String,
-        /// Its state, in words.
+        /// The state of the video, as text.
         why: String,
     },
-    /// A range begins at or beyond the end of a medium of `size` bytes.
-    #[error("the range begins at or beyond the end; the medium has {size} bytes")]
+    /// A range starts at or beyond the end of a media file.
+    #[error("range: must start before the end of the file, which has {size} bytes")]
     RangeNotSatisfiable {
-        /// The medium's length in bytes.
+        /// The length of the file in bytes.
         size: u64,
     },
-    /// An idempotency key came again with another request.
-    #[error("the idempotency key `{0}` was used before with a different request")]
+    /// An idempotency key was used before with a different request.
+    #[error("idempotency key `{0}` was used before with a different request; send a new key")]
     IdempotencyConflict(String),
-    /// We are full.
-    #[error("too many requests are under way")]
+    /// The core has reached a configured or built-in limit.
+    #[error("too many requests are in flight; retry later")]
     Overloaded {
-        /// When to come back.
+        /// How long the client should wait before a retry.
         retry_after: Duration,
     },
-    /// We are going down.
-    #[error("the service is shutting down")]
+    /// The server is shutting down.
+    #[error("the server is shutting down; retry the request")]
     ShuttingDown,
-    /// The job database or the media store failed. The text is for the log; callers read a plain sentence.
+    /// The database or the media store failed. The text is logged; clients get a general message.
     #[error("storage: {0}")]
     Storage(String),
     /// A provider failed.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// A defect of ours. The text is for the log; callers read a plain sentence.
+    /// A defect of Triptych. The text is logged; clients get a general message.
     #[error("internal: {0}")]
     Internal(String),
 }
 
-/// How a provider failed, in the kinds that callers and retries can act on. Messages are redacted before they get here.
+/// The failure of a provider, classified by how clients and retries can react. Messages contain no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// It refused the request; `field` where it named one.
+    /// The provider refused the request.
     #[error("{message}")]
     Refused {
-        /// The provider's own words.
+        /// The provider's message.
         message: String,
-        /// The member it complained about.
+        /// The field that the provider named, if any.
         field: Option<String>,
     },
-    /// It refused the content.
+    /// The provider refused the content of the request or of its response.
     #[error("{0}")]
     ContentPolicy(String),
-    /// It paces us.
+    /// The provider limits the request rate.
     #[error("{message}")]
     RateLimited {
-        /// The provider's own words.
+        /// The provider's message.
         message: String,
-        /// When to come back, where it says so.
+        /// The delay that the provider requested, if any.
         retry_after: Option<Duration>,
     },
-    /// Our own bound on the calls under way keeps us from asking it.
-    #[error("too many requests are under way")]
+    /// The configured limit of calls in flight is reached; the request was not sent.
+    #[error("too many requests are in flight; retry later")]
     Overloaded {
-        /// When to come back.
+        /// How long the client should wait before a retry.
         retry_after: Duration,
     },
-    /// It rejects our key or our account.
+    /// The provider rejects the operator's key or account.
     #[error("the provider rejects the configured credentials: {0}")]
     Credentials(String),
-    /// It cannot do this at all.
+    /// The provider does not support the request.
     #[error("{0}")]
     NotSupported(String),
-    /// It did not answer in time. It may have taken the request all the same.
+    /// A timeout or the deadline was exceeded. The provider may have executed the request.
     #[error("{0}")]
     Timeout(String),
-    /// It could not be reached: the request surely never arrived.
+    /// The provider could not be reached; the request was not sent.
     #[error("{0}")]
     Unreachable(String),
-    /// It said that it cannot serve just now: the request surely was not taken.
+    /// The provider is temporarily unavailable and did not execute the request.
     #[error("{message}")]
     Unavailable {
-        /// The provider's own words.
+        /// The provider's message.
         message: String,
-        /// When to come back, where it says so.
+        /// The delay that the provider requested, if any.
         retry_after: Option<Duration>,
     },
-    /// It broke, or the connection to it did, after the request had left. It may have taken the request all the same.
+    /// The provider or the connection to it failed after the request was sent. The provider may have executed the request.
     #[error("{0}")]
     Broken(String),
-    /// Its answer makes no sense.
+    /// The provider's response cannot be interpreted. The provider may have executed the request.
     #[error("{0}")]
     Unreadable(String),
 }
 
 impl ProviderError {
-    /// A [`ProviderError::Unavailable`] that does not say for how long.
+    /// Returns a [`ProviderError::Unavailable`] without a requested delay.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::Unavailable { message: message.into(), retry_after: None }
     }
 
-    /// When the provider wants to be asked again, where it says so.
+    /// Returns the requested delay before a retry, if any.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
@@ -157,7 +154,7 @@ impl ProviderError {
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// Returns whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::RateLimited { .. }
@@ -174,12 +171,12 @@ impl ProviderError {
         }
     }
 
-    /// Whether the provider surely does nothing for the failed request, so that sending it again costs nothing twice.
+    /// Returns whether a retry may succeed and cannot be billed twice, because the failed request was not executed.
     pub fn is_safe_to_retry(&self) -> bool {
         self.is_transient() && !self.may_have_executed()
     }
 
-    /// Whether the provider may have done, and billed, what was asked all the same.
+    /// Returns whether the provider may have executed, and billed, the failed request.
     pub fn may_have_executed(&self) -> bool {
         match self {
             Self::Timeout(_) | Self::Broken(_) | Self::Unreadable(_) => true,
@@ -194,7 +191,7 @@ impl ProviderError {
         }
     }
 
-    /// The row of the error table this belongs to.
+    /// Returns the reason in the contract.
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::Refused { .. } => ErrorReason::UpstreamRefused,
@@ -211,12 +208,12 @@ impl ProviderError {
 }
 
 impl Error {
-    /// An [`Error::InvalidField`].
+    /// Returns an [`Error::InvalidField`].
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::InvalidField { field: field.into(), message: message.into() }
     }
 
-    /// The row of the error table this belongs to.
+    /// Returns the reason in the contract.
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::InvalidField { .. } => ErrorReason::InvalidField,
@@ -236,120 +233,11 @@ impl Error {
     }
 }
 
-/// The gRPC code of a reason: the left half of the error table.
-pub fn code(reason: ErrorReason) -> Code {
-    match reason {
-        ErrorReason::InvalidField | ErrorReason::UpstreamRefused | ErrorReason::ContentPolicyViolation => {
-            Code::InvalidArgument
-        }
-        ErrorReason::VideoNotReady => Code::FailedPrecondition,
-        ErrorReason::InvalidApiKey => Code::Unauthenticated,
-        ErrorReason::ModelNotAllowed => Code::PermissionDenied,
-        ErrorReason::ModelNotFound | ErrorReason::VideoNotFound | ErrorReason::MediaNotFound => Code::NotFound,
-        ErrorReason::RangeNotSatisfiable => Code::OutOfRange,
-        ErrorReason::IdempotencyConflict => Code::AlreadyExists,
-        ErrorReason::Overloaded | ErrorReason::RateLimitExceeded => Code::ResourceExhausted,
-        ErrorReason::NotSupported => Code::Unimplemented,
-        ErrorReason::UpstreamUnavailable | ErrorReason::StorageUnavailable | ErrorReason::ShuttingDown => {
-            Code::Unavailable
-        }
-        ErrorReason::UpstreamTimeout => Code::DeadlineExceeded,
-        ErrorReason::ProviderCredentials
-        | ErrorReason::UpstreamUnreadable
-        | ErrorReason::Internal
-        | ErrorReason::Unspecified => Code::Internal,
-    }
-}
-
-impl From<Error> for Status {
-    fn from(error: Error) -> Self {
-        let reason = error.reason();
-        let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
-        let taken = matches!(&error, Error::Provider(error) if error.may_have_executed());
-        let metadata: HashMap<_, _> =
-            taken.then(|| (MAY_HAVE_EXECUTED.to_owned(), "true".to_owned())).into_iter().collect();
-        let mut details = ErrorDetails::with_error_info(name, DOMAIN, metadata);
-        match &error {
-            Error::InvalidField { field, message } => {
-                details.add_bad_request_violation(field, message);
-            }
-            Error::ModelNotFound { .. } => {
-                details.add_bad_request_violation("model", error.to_string());
-            }
-            Error::Overloaded { retry_after } => {
-                details.set_retry_info(Some(*retry_after));
-            }
-            Error::ShuttingDown => {
-                details.set_retry_info(Some(Duration::from_secs(1)));
-            }
-            Error::Storage(text) | Error::Internal(text) => tracing::error!(reason = name, "{text}"),
-            Error::Provider(error) => {
-                log(name, error);
-                if let ProviderError::Refused { message, field: Some(field) } = error {
-                    details.add_bad_request_violation(field, message);
-                }
-                // Who is paced and not told for how long is told something.
-                let paced = matches!(error, ProviderError::RateLimited { .. }).then_some(Duration::from_secs(1));
-                if let Some(wait) = error.retry_after().or(paced) {
-                    details.set_retry_info(Some(wait));
-                }
-            }
-            Error::InvalidApiKey { .. }
-            | Error::VideoNotFound(_)
-            | Error::MediaNotFound(_)
-            | Error::VideoNotReady { .. }
-            | Error::RangeNotSatisfiable { .. }
-            | Error::IdempotencyConflict(_) => {}
-        }
-        Status::with_error_details(code(reason), told(&error), details)
-    }
-}
-
-/// The provider's own words, for the operator; some are told to the caller as well.
-fn log(reason: &str, error: &ProviderError) {
-    match error {
-        // Nobody but the operator can mend it.
-        ProviderError::Credentials(_) => tracing::error!(reason, %error, "a provider does not accept us"),
-        ProviderError::Unreadable(_) => tracing::warn!(reason, %error, "a provider's answer makes no sense"),
-        // Our own bound.
-        ProviderError::Overloaded { .. } => {}
-        ProviderError::Refused { .. }
-        | ProviderError::ContentPolicy(_)
-        | ProviderError::RateLimited { .. }
-        | ProviderError::NotSupported(_)
-        | ProviderError::Timeout(_)
-        | ProviderError::Unreachable(_)
-        | ProviderError::Unavailable { .. }
-        | ProviderError::Broken(_) => tracing::info!(reason, %error, "a provider failed"),
-    }
-}
-
-/// What the caller reads. Our own defects are told whole in the log only.
-fn told(error: &Error) -> String {
-    match error {
-        Error::Storage(_) => "the storage behind this service is not available just now".to_owned(),
-        Error::Internal(_) => {
-            "this is a defect of the service; its log has the details under this request's id".to_owned()
-        }
-        Error::InvalidField { .. }
-        | Error::InvalidApiKey { .. }
-        | Error::ModelNotFound { .. }
-        | Error::VideoNotFound(_)
-        | Error::MediaNotFound(_)
-        | Error::VideoNotReady { .. }
-        | Error::RangeNotSatisfiable { .. }
-        | Error::IdempotencyConflict(_)
-        | Error::Overloaded { .. }
-        | Error::ShuttingDown
-        | Error::Provider(_) => error.to_string(),
-    }
-}
-
+/// Returns the end of a [`Error::ModelNotFound`] message.
 fn suggestion(similar: &[String]) -> String {
-    match similar {
-        [] => String::new(),
-        names => {
-            format!("; did you mean {}?", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))
-        }
+    if similar.is_empty() {
+        return "GET /v1/models (ModelService.ListModels) lists the models".to_owned();
     }
+    let names: Vec<_> = similar.iter().map(|name| format!("`{name}`")).collect();
+    format!("did you mean {}?", names.join(" or "))
 }

@@ -1,8 +1,8 @@
 //! Idempotent calls: one scope and one fingerprint for all three services.
 //!
 //! A call is repeatable if it carries an idempotency key or comes from an official OpenAI SDK, which retries silently and
-//! counts its retries in a header. What a repetition returns is the service's own matter: chat passes the key on to the
-//! upstream, images share the first call's response in memory, videos find the first call's job in the database.
+//! counts its retries in a header. Each service decides what a repetition returns: chat passes the key on to the upstream,
+//! images share the response of the first call in memory, videos find the job of the first call in the database.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{context::RequestContext, digest::Hex, keys::Owner};
 
-/// How long a call of an SDK without a key can be repeated: an SDK retries within seconds or not at all.
+/// How long a call of an SDK without a key can be repeated. SDKs retry within seconds.
 pub const SDK_WINDOW: Duration = Duration::from_mins(1);
 
 /// Messages longer than this are hashed on a blocking thread.
@@ -30,10 +30,10 @@ pub struct Idempotency {
     pub repeated: bool,
 }
 
-/// The namespace and name under which a call is looked up: keys of different owners never meet.
+/// The namespace and the name under which a call is looked up. Keys of different owners never collide.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
-    /// Whose key it is.
+    /// The owner of the key.
     pub owner: Owner,
     /// The caller's key, or the content of a call without one.
     pub key: Key,
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fingerprints_differ_by_method_and_content_at_any_length() {
+    async fn fingerprints_differ_by_method_and_content_for_inline_and_blocking_hashes() {
         for length in [10, 2 * HASHED_INLINE] {
             let text = "x".repeat(length);
             let one = Fingerprint::of("a", &text).await;

@@ -1,14 +1,16 @@
-//! The Triptych core: the contract's services over three provider traits, the durable jobs and the media store.
+//! The Triptych core: the services of the contract over three provider traits, durable video jobs, and the media store.
 //!
-//! | module | holds |
+//! | module | contents |
 //! | --- | --- |
-//! | [`chat`], [`image`], [`video`] | the panels: provider trait, providers, gRPC door; video also the job machine |
-//! | [`catalog`] | which public model name stands for which provider |
-//! | [`media`] | finished files |
-//! | [`keys`] | who calls |
-//! | [`error`] | everything that can go wrong, and its one mapping to `Status` |
-//! | [`config`] | the settings and their limits |
-//! | [`server`] | the core as a server of its own |
+//! | [`chat`], [`image`], [`video`] | the services: provider trait, providers, gRPC service; video also the jobs |
+//! | [`catalog`], [`model`] | the mapping of public model names to providers, and its gRPC service |
+//! | [`media`] | stored files |
+//! | [`keys`], [`context`], [`idempotency`] | the caller, the context and the identity of a call |
+//! | [`upstream`] | the HTTP client of all providers |
+//! | [`database`] | the SQLite database |
+//! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
+//! | [`config`], [`live`] | the settings, and values that change while the core runs |
+//! | [`server`] | the gRPC server |
 
 pub mod call;
 pub mod catalog;
@@ -19,6 +21,7 @@ pub mod context;
 pub mod database;
 mod digest;
 pub mod error;
+mod fault_injection;
 pub mod idempotency;
 pub mod image;
 pub mod keys;
@@ -27,6 +30,7 @@ pub mod media;
 pub mod model;
 pub mod server;
 pub mod size;
+pub mod status;
 pub mod upstream;
 pub mod video;
 

@@ -1,15 +1,15 @@
-//! Values that can be replaced while calls are in progress: what a configuration reload changes.
+//! Values that can be replaced while calls are in flight.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// A shared value that can be replaced. Clones share it; a call that has loaded it keeps the value it has loaded.
-#[derive(Debug)]
+/// A shared value that can be replaced. Clones share the value. A call that has loaded a value keeps it until it ends.
+#[derive(Debug, Default)]
 pub struct Live<T>(Arc<ArcSwap<T>>);
 
 impl<T> Live<T> {
-    /// Shares `value`.
+    /// Creates a shared value.
     pub fn new(value: T) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(value)))
     }
@@ -19,7 +19,7 @@ impl<T> Live<T> {
         self.0.load_full()
     }
 
-    /// Replaces the value for all calls that start from now on.
+    /// Replaces the value. Calls that load it from now on get the new one.
     pub fn store(&self, value: T) {
         self.0.store(Arc::new(value));
     }

@@ -1,4 +1,4 @@
-//! The gRPC door of the catalog.
+//! The gRPC service of the model catalog.
 
 use async_trait::async_trait;
 use tonic::{Request, Response, Status};
@@ -6,7 +6,7 @@ use triptych_proto::v1::{self as pb, model_service_server::ModelService};
 
 use crate::{catalog::Catalog, error::Error, keys::Keys, live::Live};
 
-/// Answers which models are served.
+/// Implements [`ModelService`].
 #[derive(Debug, Clone)]
 pub struct ModelGrpc {
     catalog: Live<Catalog>,
@@ -14,12 +14,12 @@ pub struct ModelGrpc {
 }
 
 impl ModelGrpc {
-    /// The door of this catalog.
+    /// Creates the service, without authentication.
     pub fn new(catalog: Live<Catalog>) -> Self {
         Self { catalog, keys: Keys::default() }
     }
 
-    /// The same, for callers with one of these keys.
+    /// Requires one of these API keys.
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Self {
         Self { keys, ..self }
@@ -52,7 +52,7 @@ impl ModelService for ModelGrpc {
         self.keys.caller(&request)?;
         let pb::ListModelsRequest { modality, page_size, page_token } = request.into_inner();
         let modality = pb::Modality::try_from(modality).map_err(|_| {
-            let message = "must be MODALITY_CHAT, MODALITY_IMAGE, MODALITY_VIDEO or absent";
+            let message = "must be MODALITY_CHAT, MODALITY_IMAGE, MODALITY_VIDEO or MODALITY_UNSPECIFIED";
             Error::invalid("modality", message)
         })?;
         Ok(Response::new(page(self.catalog.load().models(modality), page_size, &page_token)?))
@@ -62,7 +62,7 @@ impl ModelService for ModelGrpc {
         self.keys.caller(&request)?;
         let pb::GetModelRequest { id } = request.into_inner();
         if id.is_empty() {
-            return Err(Error::invalid("id", "must name a model").into());
+            return Err(Error::invalid("id", "is required: the name of a model").into());
         }
         Ok(Response::new(pb::GetModelResponse { model: Some(self.catalog.load().model(&id)?) }))
     }

@@ -1,18 +1,18 @@
-//! Picture and frame sizes.
+//! Sizes of pictures and video frames.
 
 use std::{fmt, str::FromStr};
 
-/// A size in pixels, both sides at least 1. Spelled `WIDTHxHEIGHT`.
+/// A size in pixels, both sides at least 1. Written `WIDTHxHEIGHT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Size {
-    /// Pixels from left to right.
+    /// The width in pixels.
     pub width: u32,
-    /// Pixels from top to bottom.
+    /// The height in pixels.
     pub height: u32,
 }
 
 impl Size {
-    /// The size of the given sides.
+    /// Creates a size.
     pub const fn new(width: u32, height: u32) -> Self {
         Self { width, height }
     }
@@ -24,20 +24,20 @@ impl fmt::Display for Size {
     }
 }
 
-/// Why a text is no size; says what would be one.
+/// The error of a text that is not a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be WIDTHxHEIGHT in pixels, for instance 1024x1024")]
-pub struct NotASize;
+#[error("must be WIDTHxHEIGHT in pixels, for example \"1024x1024\"")]
+pub struct ParseSizeError;
 
 impl FromStr for Size {
-    type Err = NotASize;
+    type Err = ParseSizeError;
 
-    fn from_str(text: &str) -> Result<Self, NotASize> {
+    fn from_str(text: &str) -> Result<Self, ParseSizeError> {
         let side = |digits: &str| match digits.parse() {
             Ok(side @ 1..) if digits.bytes().all(|b| b.is_ascii_digit()) => Ok(side),
-            _ => Err(NotASize),
+            _ => Err(ParseSizeError),
         };
-        let (width, height) = text.split_once('x').ok_or(NotASize)?;
+        let (width, height) = text.split_once('x').ok_or(ParseSizeError)?;
         Ok(Self { width: side(width)?, height: side(height)? })
     }
 }

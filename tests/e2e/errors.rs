@@ -10,7 +10,9 @@ const INTRODUCTION: &str = "\
 Generated from the code. A test compares this page with the code, and writes it if `UPDATE_DOCS=1` is set.
 
 A failed gRPC call has its reason in a `google.rpc.ErrorInfo` of the domain `triptych`, the invalid field in a
-`google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. A failed REST call has OpenAI's error body:
+`google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. The trailer `grpc-retry-pushback-ms` has the same delay in milliseconds for
+the retry logic of gRPC clients, or `-1` where the upstream may have executed the request: such a call must not be retried. A
+failed REST call has OpenAI's error body:
 
 ```json
 {\"error\": {\"message\": \"must be from 1 to 128, not 0\", \"type\": \"invalid_request_error\", \"param\": \"n\", \"code\": \"invalid_field\"}}
@@ -52,7 +54,7 @@ fn page() -> String {
             Retry::Never => "no: `x-should-retry: false`",
         };
         // gRPC's own spelling, such as INVALID_ARGUMENT, which no type prints.
-        let code = format!("{:?}", core_service::error::code(row.reason));
+        let code = format!("{:?}", core_service::status::code(row.reason));
         let code = code.chars().fold(String::new(), |mut name, letter| {
             if letter.is_uppercase() && !name.is_empty() {
                 name.push('_');

@@ -1,25 +1,25 @@
-//! `triptych check`: what would run, and which setting came from where. Binds nothing.
+//! `triptych check`: prints the resulting configuration and the origin of each setting.
 
 use std::{fmt::Write as _, io::Write as _};
 
 use crate::{banner, config::Config};
 
-/// Prints it.
+/// Prints the report to standard output.
 pub(crate) fn print(config: &Config) -> anyhow::Result<()> {
     std::io::stdout().lock().write_all(report(config)?.as_bytes())?;
     Ok(())
 }
 
 fn report(config: &Config) -> Result<String, std::fmt::Error> {
-    let mut text = "The configuration is good.\n\n".to_owned();
-    banner::panels(&mut text, config)?;
+    let mut text = "The configuration is valid.\n\n".to_owned();
+    banner::write_providers(&mut text, config)?;
     writeln!(text)?;
     let mut section = "";
-    for (path, value, origin) in config.layers.shown() {
-        let (here, key) = path.rsplit_once('.').unwrap_or(("", &path));
-        if here != section {
-            writeln!(text, "\n[{here}]")?;
-            section = config.layers.tree().keys().find(|name| *name == here).map_or("", String::as_str);
+    for (path, value, origin) in config.layers.masked() {
+        let (path_section, key) = path.rsplit_once('.').unwrap_or(("", &path));
+        if path_section != section {
+            writeln!(text, "\n[{path_section}]")?;
+            section = config.layers.tree().keys().find(|name| *name == path_section).map_or("", String::as_str);
         }
         writeln!(text, "{:<50} # {origin}", format!("{key} = {value}"))?;
     }

@@ -37,13 +37,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     if let Role::Check = role {
         return check::print(&config);
     }
-    // Before the first TLS client is made: two crates may each bring a provider, and then none is chosen by itself.
+    // Before the first TLS client is created: rustls selects no provider by itself if dependencies enable several.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        anyhow::bail!("a TLS provider was installed before this one");
+        anyhow::bail!("another TLS provider is already installed");
     }
     telemetry::start(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    let ended = runtime.block_on(async {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let result = runtime.block_on(async {
         match role {
             Role::Serve => roles::serve(config).await,
             Role::Core => roles::core(config).await,
@@ -51,7 +52,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Role::Check => Ok(()),
         }
     });
-    // Dropping it would wait for an offline render to end; its job is in safe keeping and begins anew.
+    // Dropping the runtime would wait for an offline render. Its job is stored, and the next process starts the render again.
     runtime.shutdown_background();
-    ended
+    result
 }

@@ -1,6 +1,7 @@
-//! What a process can be: everything, the core alone, the gateway alone.
+//! The roles of the process: core and gateway together, the core alone, the gateway alone.
 //!
-//! The order is the same in all of them: bind, so that a taken port fails at once; open; tell; serve; drain; close.
+//! Each role binds its addresses first, so that an address in use fails immediately, then opens the core, prints the start-up
+//! text, serves, drains and closes.
 
 use std::{io::Write as _, net::SocketAddr, sync::Arc};
 
@@ -14,68 +15,70 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    banner::{Banner, Panels},
+    banner::{Banner, CoreLocation},
     config::{Config, variable},
     signals,
 };
 
-/// The core and the gateway in one process.
+/// Runs the core and the gateway in one process.
 pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     let rest = bind(&config, "rest.listen", config.rest.listen).await?;
     let grpc = bind(&config, "grpc.listen", config.core.grpc.listen).await?;
     let core = open(&config).await?;
-    tell(&Banner {
+    print_banner(&Banner {
         config: &config,
-        panels: Panels::Here,
+        core: CoreLocation::InProcess,
         rest: Some(rest.local_addr()?),
         grpc: Some(grpc.local_addr()?),
     });
-    let gateway = Gateway::new(port(&core), config.gateway.clone());
+    let gateway = Gateway::new(in_process(&core), config.gateway.clone());
     let (grpc, rest) = tokio::join!(
-        whole(&stop, core_service::serve(grpc, &core, stop.clone().cancelled_owned())),
-        whole(&stop, gateway.serve(rest, stop.clone().cancelled_owned())),
+        stop_siblings(&stop, core_service::serve(grpc, &core, stop.clone().cancelled_owned())),
+        stop_siblings(&stop, gateway.serve(rest, stop.clone().cancelled_owned())),
     );
     core.close().await;
     grpc?;
     rest.context("the REST server failed")
 }
 
-/// The core alone.
+/// Runs the core alone.
 pub(crate) async fn core(config: Config) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     let grpc = bind(&config, "grpc.listen", config.core.grpc.listen).await?;
     let core = open(&config).await?;
-    tell(&Banner { config: &config, panels: Panels::Here, rest: None, grpc: Some(grpc.local_addr()?) });
+    let grpc_address = Some(grpc.local_addr()?);
+    print_banner(&Banner { config: &config, core: CoreLocation::InProcess, rest: None, grpc: grpc_address });
     let served = core_service::serve(grpc, &core, stop.cancelled_owned()).await;
     core.close().await;
     Ok(served?)
 }
 
-/// The gateway alone.
-pub(crate) async fn gateway(config: Config, core: &str) -> anyhow::Result<()> {
+/// Runs the gateway alone, in front of the core at `url`.
+pub(crate) async fn gateway(config: Config, url: &str) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     let rest = bind(&config, "rest.listen", config.rest.listen).await?;
     let options = ConnectOptions { max_message_bytes: config.core.grpc.max_message_bytes, ..ConnectOptions::default() };
-    let port = CoreServices::connect(core, options)
-        .with_context(|| format!("--core {core}: must be an address such as http://127.0.0.1:50051"))?;
-    tell(&Banner { config: &config, panels: Panels::At(core), rest: Some(rest.local_addr()?), grpc: None });
-    let served = Gateway::new(port, config.gateway).serve(rest, stop.cancelled_owned()).await;
+    let core = CoreServices::connect(url, options)
+        .with_context(|| format!("--core {url}: must be a URL, for example http://127.0.0.1:50051"))?;
+    let rest_address = Some(rest.local_addr()?);
+    print_banner(&Banner { config: &config, core: CoreLocation::Remote(url), rest: rest_address, grpc: None });
+    let served = Gateway::new(core, config.gateway).serve(rest, stop.cancelled_owned()).await;
     served.context("the REST server failed")
 }
 
-/// One server of several: when it ends, for whatever reason, the others are stopped as well.
-async fn whole<T>(stop: &CancellationToken, server: impl Future<Output = T>) -> T {
-    let ended = server.await;
+/// Runs one of several servers. When it ends, for any reason, the others are stopped.
+async fn stop_siblings<T>(stop: &CancellationToken, server: impl Future<Output = T>) -> T {
+    let result = server.await;
     stop.cancel();
-    ended
+    result
 }
 
 async fn bind(config: &Config, key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let message =
-            format!("cannot listen there: {error}; {} chooses another address, and port 0 a free one", variable(key));
-        config.layers.complain(key, &message).into()
+            format!("cannot listen: {error}; set another address in {}, or port 0 for a free port", variable(key));
+        config.layers.config_error(key, &message).into()
     })
 }
 
@@ -83,8 +86,8 @@ async fn open(config: &Config) -> anyhow::Result<Core> {
     Core::open(&config.core).await.context("the core cannot start")
 }
 
-/// The gateway's port, with the core's own services behind it.
-fn port(core: &Core) -> CoreServices {
+/// Returns the core for the gateway: direct calls of the services, without a network connection.
+fn in_process(core: &Core) -> CoreServices {
     let services = core.services();
     CoreServices {
         chat: Arc::clone(&services.chat) as _,
@@ -95,11 +98,14 @@ fn port(core: &Core) -> CoreServices {
     }
 }
 
-fn tell(banner: &Banner<'_>) {
-    // A reader that has gone away is no reason to stop serving.
+fn print_banner(banner: &Banner<'_>) {
+    // A closed standard output does not prevent serving.
     let _ = write!(std::io::stdout().lock(), "{banner}");
     let _ = std::io::stdout().flush();
-    for (door, address) in banner.exposed() {
-        tracing::warn!("{door} listens beyond this machine, on {address}, and {}", banner.worry());
+    for (server, address) in banner.exposed() {
+        tracing::warn!(
+            "{server} listens on {address}, which other machines can reach, and {}",
+            banner.exposure_warning()
+        );
     }
 }

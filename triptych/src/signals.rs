@@ -1,22 +1,22 @@
-//! SIGINT and SIGTERM: the first one asks for a clean stop, the second one leaves at once.
+//! SIGINT and SIGTERM: the first signal starts a graceful shutdown, the second one exits immediately.
 
 use tokio_util::sync::CancellationToken;
 
-/// Status of a process that was told twice.
-const IMPATIENT: i32 = 130;
+/// The exit status after a second signal.
+const EXIT_SECOND_SIGNAL: i32 = 130;
 
-/// A token that is cancelled by the first signal. Listening begins before this returns, so none is missed.
+/// Returns a token that the first signal cancels. The handlers are installed when this returns.
 pub(crate) fn stop() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut signals = Signals::new()?;
     let first = stop.clone();
-    // Lives as long as the process, by intent: the second signal must be heard at any time.
+    // Detached: it must handle a second signal at any time until the process exits.
     tokio::spawn(async move {
         signals.next().await;
-        tracing::info!("stopping; a second signal leaves at once");
+        tracing::info!("shutting down; a second signal exits immediately");
         first.cancel();
         signals.next().await;
-        std::process::exit(IMPATIENT);
+        std::process::exit(EXIT_SECOND_SIGNAL);
     });
     Ok(stop)
 }
@@ -47,7 +47,7 @@ struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    #[expect(clippy::unnecessary_wraps, reason = "the same shape as on Unix, where listening can fail")]
+    #[expect(clippy::unnecessary_wraps, reason = "same signature as on Unix, where it can fail")]
     fn new() -> std::io::Result<Self> {
         Ok(Self)
     }

@@ -1,4 +1,4 @@
-//! The chat upstreams, and how calls are spread over them.
+//! The settings of the chat service: upstreams, and routing between them.
 
 use std::{
     borrow::Cow,
@@ -11,101 +11,163 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
-use super::{Chat, Invalid, base_url, dialect, secret};
-use crate::chat::dialect::Dialect;
+use super::{
+    de::{base_url, secret},
+    error::SettingError,
+};
+use crate::chat::{dialect::Dialect, on_disconnect::OnDisconnect};
+
+/// The chat service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chat {
+    /// The base URL of an OpenAI-compatible upstream. `None`: only the offline engine serves chat.
+    #[serde(deserialize_with = "base_url")]
+    pub base_url: Option<Url>,
+    /// The API key of the upstream; `None` if it requires none.
+    #[serde(deserialize_with = "secret")]
+    pub api_key: Option<SecretString>,
+    /// The OpenAI dialect of the upstream. `None`, written `auto`: derived from the URL.
+    #[serde(deserialize_with = "dialect")]
+    pub dialect: Option<Dialect>,
+    /// The default model. Its public name is also the upstream's name.
+    pub model: String,
+    /// Further models of the upstream.
+    pub models: Vec<String>,
+    /// The timeout for connecting to an upstream.
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    /// The timeout for the first byte of a response.
+    #[serde(with = "humantime_serde")]
+    pub first_byte_timeout: Duration,
+    /// The timeout between two reads of a response body.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// The timeout of a whole call, including the end of a stream. Zero: no limit.
+    #[serde(with = "humantime_serde")]
+    pub total_timeout: Duration,
+    /// What happens to a call when its client disconnects, unless the key or the call sets it.
+    pub on_disconnect: OnDisconnect,
+    /// Several upstreams, instead of `base_url`.
+    pub upstreams: Vec<Upstream>,
+    /// Rules for single models.
+    pub routes: Vec<RouteRule>,
+    /// The routing between upstreams.
+    pub routing: Routing,
+}
 
 /// One of several upstreams.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upstream {
-    /// What callers and logs may learn of it: letters, digits, `.`, `_`, `-`.
+    /// The name in logs and in the `x-triptych-attempts` header: letters, digits, `.`, `_`, `-`.
     pub name: String,
-    /// Its address, up to and including the `/v1`.
+    /// The base URL, including `/v1`.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
-    /// Its key, where it asks for one.
+    /// The API key; `None` if the upstream requires none.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
-    /// The environment variable that holds its key, instead. Whoever reads the settings looks it up.
+    /// The environment variable with the API key, as an alternative. Resolved by the executable.
     pub api_key_env: String,
-    /// What goes with every request to it.
+    /// Headers that are sent with every request.
     #[serde(deserialize_with = "headers")]
     pub headers: HeaderMap,
-    /// Whose reading of OpenAI's API it has; absent: `chat.dialect`.
+    /// The OpenAI dialect. `None`: `chat.dialect`.
     #[serde(deserialize_with = "dialect")]
     pub dialect: Option<Dialect>,
-    /// The public names of the models it serves.
+    /// The public names of the models that the upstream serves.
     pub models: Vec<String>,
-    /// Its own names of them, where they differ from the public ones.
+    /// The upstream's own names of models, by public name, where they differ.
     pub rename: BTreeMap<String, String>,
-    /// Its share of the calls among upstreams of one priority.
+    /// The share of calls among upstreams with the same priority.
     pub weight: u32,
-    /// Lower ones are served first.
+    /// Upstreams with a lower number are tried first.
     pub priority: u32,
-    /// How many calls it answers at once; 0: no bound.
+    /// How many calls may be in flight. 0: no limit.
     pub max_in_flight: usize,
-    /// How many callers may wait for one of these places.
+    /// How many calls may wait for one of the `max_in_flight` places.
     pub queue: usize,
-    /// How long connecting may take; absent: `chat.connect_timeout`.
+    /// The timeout for connecting. `None`: `chat.connect_timeout`.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Option<Duration>,
-    /// How long it may think before the first byte of its answer; absent: `chat.first_byte_timeout`.
+    /// The timeout for the first byte of a response. `None`: `chat.first_byte_timeout`.
     #[serde(with = "humantime_serde")]
     pub first_byte_timeout: Option<Duration>,
-    /// The longest silence within an answer; absent: `chat.idle_timeout`.
+    /// The timeout between two reads of a response body. `None`: `chat.idle_timeout`.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Option<Duration>,
-    /// How long a call may take in all, zero: no bound; absent: `chat.total_timeout`.
+    /// The timeout of a whole call; zero: no limit. `None`: `chat.total_timeout`.
     #[serde(with = "humantime_serde")]
     pub total_timeout: Option<Duration>,
 }
 
-/// What is special about one public model name.
+/// A rule for one public model name.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RouteRule {
     /// The public name.
     pub model: String,
-    /// Other public names of it.
+    /// Further public names of the model.
     pub aliases: Vec<String>,
-    /// Models whose upstreams serve it when none of its own can, in this order.
+    /// Models whose upstreams serve the call, in this order, if none of the model's own upstreams can.
     pub fallbacks: Vec<String>,
-    /// How its upstream is chosen; absent: `chat.routing.policy`.
+    /// The policy that selects an upstream. `None`: `chat.routing.policy`.
     pub policy: Option<Policy>,
 }
 
-/// How one of several upstreams is chosen.
+/// A policy that selects one of several upstreams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
-    /// By chance, in proportion to the weights.
+    /// Random, in proportion to the weights.
     #[default]
     Weighted,
-    /// Where the least is under way.
+    /// The upstream with the fewest calls in flight.
     LeastInFlight,
-    /// Where the first token came soonest of late.
+    /// The upstream with the lowest recent time to first token.
     FirstToken,
 }
 
-/// How calls are spread over several upstreams.
+/// The routing between upstreams.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Routing {
-    /// How one of several upstreams is chosen.
+    /// The policy that selects an upstream.
     pub policy: Policy,
-    /// Tries beyond the first of each upstream.
+    /// How many retries a call gets after the first attempt at each upstream.
     pub retries: u32,
-    /// Whether failures are tried again after which the upstream may be at work all the same.
+    /// Whether calls are also retried after failures that may have executed at the upstream.
     pub retry_unsafe: bool,
-    /// After this many failures in a row an upstream's model rests.
+    /// How many consecutive failures open the circuit breaker of a model at an upstream.
     pub failures: u32,
-    /// How long it rests.
+    /// How long the circuit breaker stays open.
     #[serde(with = "humantime_serde")]
     pub cooldown: Duration,
-    /// How many calls are under way at once over all upstreams; 0: no bound.
+    /// How many calls may be in flight over all upstreams. 0: no limit.
     pub max_in_flight: usize,
-    /// How many callers may wait for one of these places.
+    /// How many calls may wait for one of the `max_in_flight` places.
     pub queue: usize,
+}
+
+impl Default for Chat {
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            api_key: None,
+            dialect: None,
+            model: "qwen3-next-80b-a3b-instruct".to_owned(),
+            models: Vec::new(),
+            connect_timeout: Duration::from_secs(5),
+            first_byte_timeout: Duration::from_mins(10),
+            idle_timeout: Duration::from_mins(1),
+            total_timeout: Duration::from_hours(1),
+            on_disconnect: OnDisconnect::Cancel,
+            upstreams: Vec::new(),
+            routes: Vec::new(),
+            routing: Routing::default(),
+        }
+    }
 }
 
 impl Default for Upstream {
@@ -145,28 +207,129 @@ impl Default for Routing {
     }
 }
 
-/// What the upstream of `chat.base_url` is called.
-const LONE: &str = "upstream";
+/// The name of the upstream of `chat.base_url`.
+const SINGLE_UPSTREAM: &str = "upstream";
+
+const MODEL: &str = "chat.model";
+const MODELS: &str = "chat.models";
+const UPSTREAMS: &str = "chat.upstreams";
+const ROUTES: &str = "chat.routes";
 
 impl Chat {
-    /// The upstreams: those listed, else the one that `base_url` names, else none.
+    /// Returns the listed upstreams, otherwise the one of `base_url`, otherwise none.
     pub fn connected(&self) -> Cow<'_, [Upstream]> {
         if self.base_url.is_none() || !self.upstreams.is_empty() {
             return Cow::Borrowed(&self.upstreams);
         }
-        let lone = Upstream {
-            name: LONE.to_owned(),
+        let single = Upstream {
+            name: SINGLE_UPSTREAM.to_owned(),
             base_url: self.base_url.clone(),
             api_key: self.api_key.clone(),
             models: std::iter::once(&self.model).chain(&self.models).cloned().collect(),
             ..Upstream::default()
         };
-        Cow::Owned(vec![lone])
+        Cow::Owned(vec![single])
+    }
+
+    pub(super) fn validate(&self) -> Result<(), SettingError> {
+        let error = |key, message| Err(SettingError::new(key, message));
+        SettingError::check_nonzero([
+            ("chat.connect_timeout", self.connect_timeout),
+            ("chat.first_byte_timeout", self.first_byte_timeout),
+            ("chat.idle_timeout", self.idle_timeout),
+        ])?;
+        if self.model.trim().is_empty() {
+            return error(MODEL, "must be the name of a model");
+        }
+        if self.models.iter().any(|model| model.trim().is_empty()) {
+            return error(MODELS, "must be a list of names, none of them empty");
+        }
+        if self.base_url.is_none() && !self.models.is_empty() {
+            return error(MODELS, "requires an upstream; set chat.base_url");
+        }
+        if self.routing.failures == 0 {
+            return error("chat.routing.failures", "must be at least 1");
+        }
+        if self.routing.retries > 10 {
+            return error("chat.routing.retries", "must be 0 to 10");
+        }
+        let connected = self.connected();
+        if connected.is_empty() {
+            if self.routes.is_empty() {
+                return Ok(());
+            }
+            return error(ROUTES, "requires an upstream; set chat.base_url or chat.upstreams");
+        }
+        let is_served = |model: &String| connected.iter().any(|upstream| upstream.models.contains(model));
+        if !self.upstreams.is_empty() {
+            if self.base_url.is_some() {
+                return error(UPSTREAMS, "cannot be combined with chat.base_url; remove one of the two");
+            }
+            validate_upstreams(&self.upstreams).map_err(|message| SettingError::new(UPSTREAMS, message))?;
+            if !is_served(&self.model) {
+                return error(MODEL, "is served by none of chat.upstreams; set one of their models");
+            }
+        }
+        validate_routes(&self.routes, is_served).map_err(|message| SettingError::new(ROUTES, message))
     }
 }
 
-/// Headers that the client of an upstream writes itself; the key, so that it can be taken out of what is told.
-const OWN: [HeaderName; 10] = [
+fn validate_upstreams(upstreams: &[Upstream]) -> Result<(), String> {
+    let mut names = HashSet::new();
+    for upstream in upstreams {
+        let Upstream { name, models, .. } = upstream;
+        let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if name.is_empty() || !name.bytes().all(is_name_byte) {
+            return Err(format!("name `{name}`: must consist of letters, digits, `.`, `_` and `-`"));
+        }
+        if !names.insert(name) {
+            return Err(format!("name `{name}` is used twice; rename one of the two"));
+        }
+        if upstream.base_url.is_none() {
+            return Err(format!("`{name}` requires base_url, for example \"https://api.example.com/v1\""));
+        }
+        if models.is_empty() || models.iter().any(|model| model.trim().is_empty()) {
+            return Err(format!("`{name}` requires models: the public names it serves, none of them empty"));
+        }
+        if let Some((_, model)) = models.iter().enumerate().find(|(at, model)| models[..*at].contains(model)) {
+            return Err(format!("`{name}` lists model `{model}` twice; remove one of the two"));
+        }
+        if let Some(model) = upstream.rename.keys().find(|model| !models.contains(model)) {
+            return Err(format!("`{name}` renames `{model}`, which is not in its models"));
+        }
+        if upstream.weight == 0 {
+            return Err(format!("`{name}`: weight must be at least 1"));
+        }
+        let timeouts = [upstream.connect_timeout, upstream.first_byte_timeout, upstream.idle_timeout];
+        if timeouts.into_iter().flatten().any(|timeout| timeout.is_zero()) {
+            return Err(format!("`{name}`: timeouts must be greater than zero, for example \"30s\""));
+        }
+    }
+    Ok(())
+}
+
+fn validate_routes(routes: &[RouteRule], is_served: impl Fn(&String) -> bool) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    for RouteRule { model, aliases, fallbacks, policy: _ } in routes {
+        if let Some(model) = std::iter::once(model).chain(fallbacks).find(|model| !is_served(model)) {
+            return Err(format!("model `{model}` is served by no upstream; set a model of one of them"));
+        }
+        if !seen.insert(model) {
+            return Err(format!("model `{model}` has two routes; merge them"));
+        }
+        if fallbacks.contains(model) {
+            return Err(format!("model `{model}` cannot be its own fallback"));
+        }
+        if aliases.iter().any(|alias| alias.trim().is_empty()) {
+            return Err(format!("model `{model}` has an empty alias; remove it"));
+        }
+    }
+    Ok(())
+}
+
+/// Headers that the client of the upstream sets. `authorization` is among them because only `api_key` is redacted in error
+/// messages.
+const RESERVED_HEADERS: [HeaderName; 10] = [
     header::ACCEPT,
     header::AUTHORIZATION,
     header::CONNECTION,
@@ -180,108 +343,29 @@ const OWN: [HeaderName; 10] = [
 ];
 
 fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HeaderMap, D::Error> {
-    let read = |(name, value): (String, String)| {
+    let parse = |(name, value): (String, String)| {
         let name: HeaderName =
-            name.parse().map_err(|_| D::Error::custom(format!("`{name}` is no name of a header")))?;
-        if OWN.contains(&name) {
-            return Err(D::Error::custom(format!("`{name}` cannot be set")));
+            name.parse().map_err(|_| D::Error::custom(format!("`{name}` is not a valid header name")))?;
+        if RESERVED_HEADERS.contains(&name) {
+            return Err(D::Error::custom(format!("header `{name}` cannot be set")));
         }
         let mut value: HeaderValue = value
             .parse()
-            .map_err(|_| D::Error::custom(format!("`{name}` must be printable characters on one line")))?;
-        // It may be a key; logs do not show it.
+            .map_err(|_| D::Error::custom(format!("header `{name}` must be printable characters on one line")))?;
+        // The value may be a key: `HeaderMap` then hides it in its debug output.
         value.set_sensitive(true);
         Ok((name, value))
     };
-    BTreeMap::<String, String>::deserialize(deserializer)?.into_iter().map(read).collect()
+    BTreeMap::<String, String>::deserialize(deserializer)?.into_iter().map(parse).collect()
 }
 
-const UPSTREAMS: &str = "chat.upstreams";
-const ROUTES: &str = "chat.routes";
-
-/// Whether the upstreams, the routes and the default model make sense together.
-pub(super) fn validate(chat: &Chat) -> Result<(), Invalid> {
-    if chat.routing.failures == 0 {
-        return wrong("chat.routing.failures", "must be at least 1".to_owned());
+fn dialect<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dialect>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "" | "auto" => Ok(None),
+        "openai" => Ok(Some(Dialect::Openai)),
+        "dashscope" => Ok(Some(Dialect::Dashscope)),
+        "deepseek" => Ok(Some(Dialect::Deepseek)),
+        "ollama" => Ok(Some(Dialect::Ollama)),
+        _ => Err(D::Error::custom("must be `auto`, `openai`, `dashscope`, `deepseek` or `ollama`")),
     }
-    if chat.routing.retries > 10 {
-        return wrong("chat.routing.retries", "must be 0 to 10".to_owned());
-    }
-    let connected = chat.connected();
-    if connected.is_empty() {
-        if chat.routes.is_empty() {
-            return Ok(());
-        }
-        return wrong(ROUTES, "needs an upstream, and there is none; set chat.base_url or chat.upstreams".to_owned());
-    }
-    let served = |model: &String| connected.iter().any(|upstream| upstream.models.contains(model));
-    if !chat.upstreams.is_empty() {
-        if chat.base_url.is_some() {
-            return wrong(UPSTREAMS, "stands beside chat.base_url; set the one or the other".to_owned());
-        }
-        upstreams(&chat.upstreams)?;
-        if !served(&chat.model) {
-            return wrong("chat.model", "is served by none of chat.upstreams; name one of their models".to_owned());
-        }
-    }
-    routes(&chat.routes, served)
-}
-
-fn wrong(key: &'static str, message: String) -> Result<(), Invalid> {
-    Err(Invalid { key, message })
-}
-
-fn upstreams(upstreams: &[Upstream]) -> Result<(), Invalid> {
-    let mut names = HashSet::new();
-    for upstream in upstreams {
-        let name = &upstream.name;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if name.is_empty() || !name.bytes().all(plain) {
-            return wrong(UPSTREAMS, format!("the name `{name}` must be letters, digits, `.`, `_` and `-`"));
-        }
-        if !names.insert(name) {
-            return wrong(UPSTREAMS, format!("two have the name `{name}`"));
-        }
-        if upstream.base_url.is_none() {
-            return wrong(UPSTREAMS, format!("`{name}` needs a base_url, for instance https://api.example.com/v1"));
-        }
-        if upstream.models.is_empty() || upstream.models.iter().any(|model| model.trim().is_empty()) {
-            return wrong(UPSTREAMS, format!("`{name}` needs models: the public names it serves, none of them empty"));
-        }
-        if let Some(twice) =
-            upstream.models.iter().enumerate().find(|(at, model)| upstream.models[..*at].contains(model))
-        {
-            return wrong(UPSTREAMS, format!("`{name}` names the model `{}` twice", twice.1));
-        }
-        if let Some(model) = upstream.rename.keys().find(|model| !upstream.models.contains(model)) {
-            return wrong(UPSTREAMS, format!("`{name}` renames `{model}`, which is not among its models"));
-        }
-        if upstream.weight == 0 {
-            return wrong(UPSTREAMS, format!("`{name}` needs a weight of at least 1"));
-        }
-        let limits = [upstream.connect_timeout, upstream.first_byte_timeout, upstream.idle_timeout];
-        if limits.into_iter().flatten().any(|limit| limit.is_zero()) {
-            return wrong(UPSTREAMS, format!("`{name}` has a timeout of nothing; write for instance 30s"));
-        }
-    }
-    Ok(())
-}
-
-fn routes(routes: &[RouteRule], served: impl Fn(&String) -> bool) -> Result<(), Invalid> {
-    let mut seen = HashSet::new();
-    for route in routes {
-        if let Some(model) = std::iter::once(&route.model).chain(&route.fallbacks).find(|model| !served(model)) {
-            return wrong(ROUTES, format!("the model `{model}` is served by no upstream"));
-        }
-        if !seen.insert(&route.model) {
-            return wrong(ROUTES, format!("two are for the model `{}`", route.model));
-        }
-        if route.fallbacks.contains(&route.model) {
-            return wrong(ROUTES, format!("the model `{}` cannot be its own fallback", route.model));
-        }
-        if route.aliases.iter().any(|alias| alias.trim().is_empty()) {
-            return wrong(ROUTES, format!("the model `{}` has an empty alias", route.model));
-        }
-    }
-    Ok(())
 }

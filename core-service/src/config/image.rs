@@ -1,4 +1,4 @@
-//! The image panel: who makes pictures, and how each provider is reached.
+//! The settings of the image service and its providers.
 
 use std::time::Duration;
 
@@ -6,41 +6,44 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Invalid, base_url, secret};
+use super::{
+    de::{base_url, secret},
+    error::SettingError,
+};
 
-/// The image panel.
+/// The image service.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Image {
-    /// Who makes the pictures of requests that name no model. The others that are connected answer to their models' names.
+    /// The provider of the default model. Other configured providers serve their models by name.
     pub service_type: ImageServiceType,
-    /// How long after its end a request can be joined by one with the same idempotency key. Zero: keys join nothing.
+    /// How long a response is kept for repetitions with the same idempotency key. Zero: not kept.
     #[serde(with = "humantime_serde")]
     pub idempotency_ttl: Duration,
-    /// How long connecting to a provider may take.
+    /// The timeout for connecting to a provider.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// How long a provider may think before the first byte of its answer; a picture in one piece begins when it is done.
+    /// The timeout for the first byte of a response. A non-streaming response starts when the picture is done.
     #[serde(with = "humantime_serde")]
     pub first_byte_timeout: Duration,
-    /// The longest silence within an answer.
+    /// The timeout between two reads of a response body.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// How many calls at a time one request makes to a provider that gives one picture per call, 1 to 10.
+    /// How many calls one request makes in parallel to a provider that returns one picture per call, 1 to 10.
     pub calls_at_once: usize,
     /// An OpenAI-compatible upstream.
     pub openai: OpenaiImages,
-    /// Volcengine Ark's Seedream.
+    /// Seedream of Volcengine Ark.
     pub doubao: Doubao,
-    /// Gemini's image models.
+    /// Image models of Gemini.
     pub nano_banana: NanoBanana,
     /// A Midjourney proxy.
     pub midjourney: MidjourneyImages,
-    /// DashScope's Qwen-Image and Wan stills.
+    /// Qwen-Image and Wan image models of DashScope.
     pub dashscope: DashscopeImages,
 }
 
-/// Who makes pictures.
+/// An image provider.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageServiceType {
@@ -49,168 +52,168 @@ pub enum ImageServiceType {
     Offline,
     /// Doubao Seedream.
     Doubao,
-    /// Gemini's image models.
+    /// Image models of Gemini.
     NanoBanana,
     /// A Midjourney proxy.
     Midjourney,
     /// An OpenAI-compatible upstream.
     Openai,
-    /// DashScope's Qwen-Image and Wan stills.
+    /// Qwen-Image and Wan image models of DashScope.
     Dashscope,
 }
 
-/// An OpenAI-compatible images upstream. Connected once it has an address or a key.
+/// An OpenAI-compatible images upstream. Enabled by a URL or a key.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OpenaiImages {
-    /// Its address, up to and including the `/v1`. `None`: OpenAI's own.
+    /// The base URL, including `/v1`. `None`: the OpenAI API.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
-    /// Its key, where it asks for one.
+    /// The API key; `None` if the upstream requires none.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
-    /// The models it serves, the default first.
+    /// The models of the upstream, the default first.
     pub models: Vec<String>,
-    /// Which members they understand.
+    /// The API generation of the models.
     pub family: OpenaiFamily,
 }
 
-/// Which generation of OpenAI's images API a model speaks.
+/// A generation of the OpenAI images API.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OpenaiFamily {
-    /// What the model's name tells; a name that is not OpenAI's: compatible.
+    /// Derived from the name of the model; `Compatible` for names that are not OpenAI's.
     #[default]
     Auto,
-    /// DALL-E 2: square, with `response_format`.
+    /// DALL-E 2: square pictures, `response_format`.
     #[serde(rename = "dall-e-2")]
     DallE2,
-    /// DALL-E 3: one picture a call, `style`, `hd`.
+    /// DALL-E 3: one picture per call, `style`, quality `hd`.
     #[serde(rename = "dall-e-3")]
     DallE3,
-    /// The first GPT image models: three sizes, previews, no `response_format`.
+    /// The first GPT image models: three sizes, partial images, no `response_format`.
     #[serde(rename = "gpt-image-1")]
     GptImage1,
-    /// Those after: nearly any size.
+    /// Later GPT image models: nearly any size.
     #[serde(rename = "gpt-image-2")]
     GptImage2,
-    /// Another server's model: everything is passed on as it was asked.
+    /// A model of another server: all parameters are passed on unchanged.
     Compatible,
 }
 
-/// Volcengine Ark's Seedream. Connected once it has a key.
+/// Seedream of Volcengine Ark. Enabled by a key.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Doubao {
-    /// The address, up to and including the `/api/v3`.
+    /// The base URL, including `/api/v3`.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
-    /// The key.
+    /// The API key.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
-    /// Which generation they are of.
+    /// The generation of the models.
     pub family: SeedreamFamily,
-    /// Whether pictures carry the provider's visible mark.
+    /// Whether the provider puts a visible watermark on pictures.
     pub watermark: bool,
 }
 
-/// Which generation of Seedream a model, or the endpoint that stands for it, is of.
+/// A generation of Seedream models, and of the endpoints that stand for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SeedreamFamily {
-    /// What the model's name tells; a name that tells nothing: what all from 4.0 on have in common.
+    /// Derived from the name of the model; for other names the common features of 4.0 and later.
     #[default]
     Auto,
-    /// 3.0, from words, with a seed.
+    /// 3.0: text to image, `seed`.
     #[serde(rename = "seedream-3")]
     Seedream3,
-    /// 3.0 that changes one picture.
+    /// 3.0: edits one picture.
     #[serde(rename = "seededit-3")]
     Seededit3,
-    /// 4.0, one to sixteen megapixels.
+    /// 4.0: 1 to 16 megapixels.
     #[serde(rename = "seedream-4")]
     Seedream4,
-    /// 4.5, four to sixteen megapixels.
+    /// 4.5: 4 to 16 megapixels.
     #[serde(rename = "seedream-4-5")]
     Seedream45,
-    /// 5.0, four to ten megapixels, PNG.
+    /// 5.0: 4 to 10 megapixels, PNG.
     #[serde(rename = "seedream-5")]
     Seedream5,
-    /// 5.0 Pro, one or four megapixels, PNG.
+    /// 5.0 Pro: 1 or 4 megapixels, PNG.
     #[serde(rename = "seedream-5-pro")]
     Seedream5Pro,
 }
 
-/// Gemini's image models. Connected once they have a key.
+/// Image models of Gemini. Enabled by a key.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NanoBanana {
-    /// The address, up to and including the version.
+    /// The base URL, including the API version.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
-    /// The key.
+    /// The API key.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
-    /// Whether a model that answered without a picture is asked once more though that answer was billed.
+    /// Whether a call is repeated once if its response has no picture but was billed.
     pub retry_unsafe: bool,
 }
 
-/// A Midjourney proxy. Connected once it has an address.
+/// A Midjourney proxy. Enabled by a URL.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MidjourneyImages {
-    /// The address, up to and including the `/mj`.
+    /// The base URL, including `/mj`.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
-    /// What the proxy was set up with as its secret.
+    /// The API secret of the proxy.
     #[serde(deserialize_with = "secret")]
     pub api_secret: Option<SecretString>,
-    /// Public names of it, the default first.
+    /// The public model names, the default first.
     pub models: Vec<String>,
-    /// Parameters behind every prompt that lacks them, for instance `--v 7`.
+    /// Parameters that are appended to every prompt that lacks them, for example `--v 7`.
     pub parameters: String,
-    /// How single pictures are taken from a grid that the proxy has not taken apart.
+    /// How single pictures are obtained from a grid that the proxy has not split.
     pub singles: MidjourneySingles,
-    /// Between two looks at a task.
+    /// The interval between two polls of a task.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
 }
 
-/// How single pictures are taken from Midjourney's grids of four.
+/// How single pictures are obtained from a Midjourney grid of four.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MidjourneySingles {
-    /// A task each, by the grid's buttons; cut where that fails.
+    /// One upscale task per picture; cropped from the grid if that fails.
     #[default]
     Upscale,
-    /// Cut from the grid here: no more tasks, the same pixels.
+    /// Cropped from the grid: no further tasks, the pixels of the grid.
     Cut,
 }
 
-/// DashScope's Qwen-Image and Wan stills. Connected once they have a key.
+/// Qwen-Image and Wan image models of DashScope. Enabled by a key.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DashscopeImages {
-    /// The address without a path; a key belongs to one region.
+    /// The base URL without a path. A key is valid in one region only.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
-    /// The key.
+    /// The API key.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
-    /// Which of them are asked by tasks; a `*` at the end of a name stands for any rest.
+    /// The models that are called through asynchronous tasks. A `*` at the end of a name matches any suffix.
     pub tasks: Vec<String>,
-    /// Between two looks at a task.
+    /// The interval between two polls of a task.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
 }
 
-fn names<const N: usize>(models: [&str; N]) -> Vec<String> {
+fn owned<const N: usize>(models: [&str; N]) -> Vec<String> {
     models.map(str::to_owned).into()
 }
 
@@ -234,7 +237,7 @@ impl Default for Image {
 
 impl Default for OpenaiImages {
     fn default() -> Self {
-        let models = names(["gpt-image-2", "gpt-image-1.5", "gpt-image-1", "gpt-image-1-mini", "dall-e-3", "dall-e-2"]);
+        let models = owned(["gpt-image-2", "gpt-image-1.5", "gpt-image-1", "gpt-image-1-mini", "dall-e-3", "dall-e-2"]);
         Self { base_url: None, api_key: None, models, family: OpenaiFamily::Auto }
     }
 }
@@ -244,7 +247,7 @@ impl Default for Doubao {
         Self {
             base_url: Url::parse("https://ark.cn-beijing.volces.com/api/v3").ok(),
             api_key: None,
-            models: names([
+            models: owned([
                 "doubao-seedream-4-5-251128",
                 "doubao-seedream-5-0-260128",
                 "doubao-seedream-4-0-250828",
@@ -261,7 +264,7 @@ impl Default for NanoBanana {
         Self {
             base_url: Url::parse("https://generativelanguage.googleapis.com/v1beta").ok(),
             api_key: None,
-            models: names(["gemini-3.1-flash-image", "gemini-3-pro-image", "gemini-2.5-flash-image"]),
+            models: owned(["gemini-3.1-flash-image", "gemini-3-pro-image", "gemini-2.5-flash-image"]),
             retry_unsafe: false,
         }
     }
@@ -272,7 +275,7 @@ impl Default for MidjourneyImages {
         Self {
             base_url: None,
             api_secret: None,
-            models: names(["midjourney"]),
+            models: owned(["midjourney"]),
             parameters: String::new(),
             singles: MidjourneySingles::Upscale,
             poll_interval: Duration::from_secs(3),
@@ -285,7 +288,7 @@ impl Default for DashscopeImages {
         Self {
             base_url: Url::parse("https://dashscope.aliyuncs.com").ok(),
             api_key: None,
-            models: names([
+            models: owned([
                 "qwen-image-2.0",
                 "qwen-image-plus",
                 "qwen-image",
@@ -293,42 +296,42 @@ impl Default for DashscopeImages {
                 "wan2.5-t2i-preview",
                 "wan2.2-t2i-flash",
             ]),
-            tasks: names(["wan2.5-*", "wan2.2-*", "wan2.1-*", "wanx*"]),
+            tasks: owned(["wan2.5-*", "wan2.2-*", "wan2.1-*", "wanx*"]),
             poll_interval: Duration::from_secs(3),
         }
     }
 }
 
 impl OpenaiImages {
-    /// Whether there is anything to connect to.
+    /// Returns whether the provider is enabled.
     pub fn is_connected(&self) -> bool {
         self.base_url.is_some() || self.api_key.is_some()
     }
 }
 
 impl Doubao {
-    /// Whether there is anything to connect to.
+    /// Returns whether the provider is enabled.
     pub fn is_connected(&self) -> bool {
         self.api_key.is_some()
     }
 }
 
 impl NanoBanana {
-    /// Whether there is anything to connect to.
+    /// Returns whether the provider is enabled.
     pub fn is_connected(&self) -> bool {
         self.api_key.is_some()
     }
 }
 
 impl DashscopeImages {
-    /// Whether there is anything to connect to.
+    /// Returns whether the provider is enabled.
     pub fn is_connected(&self) -> bool {
         self.api_key.is_some()
     }
 }
 
 impl MidjourneyImages {
-    /// Whether there is anything to connect to.
+    /// Returns whether the provider is enabled.
     pub fn is_connected(&self) -> bool {
         self.base_url.is_some()
     }
@@ -336,68 +339,71 @@ impl MidjourneyImages {
 
 const SERVICE_TYPE: &str = "image.service_type";
 
-/// Whether the settings make sense together.
-pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
-    let wrong = |key, message: &str| Err(Invalid { key, message: message.to_owned() });
-    match image.service_type {
-        ImageServiceType::Offline => {}
-        ImageServiceType::Openai if image.openai.is_connected() => {}
-        ImageServiceType::Openai => {
-            return wrong(
-                SERVICE_TYPE,
-                "`openai` needs a key in IMAGE_API_KEY (image.openai.api_key), or the address of an upstream that asks for \
-                 none in IMAGE_BASE_URL (image.openai.base_url)",
-            );
+impl Image {
+    pub(super) fn validate(&self) -> Result<(), SettingError> {
+        let error = |key, message| Err(SettingError::new(key, message));
+        let Self { openai, doubao, nano_banana, midjourney, dashscope, .. } = self;
+        match self.service_type {
+            ImageServiceType::Openai if !openai.is_connected() => {
+                return error(
+                    SERVICE_TYPE,
+                    "`openai` requires a key in IMAGE_API_KEY (image.openai.api_key), or the URL of an upstream without \
+                     keys in IMAGE_BASE_URL (image.openai.base_url)",
+                );
+            }
+            ImageServiceType::Doubao if !doubao.is_connected() => {
+                return error(SERVICE_TYPE, "`doubao` requires a key in ARK_API_KEY (image.doubao.api_key)");
+            }
+            ImageServiceType::NanoBanana if !nano_banana.is_connected() => {
+                return error(
+                    SERVICE_TYPE,
+                    "`nano_banana` requires a key in GEMINI_API_KEY (image.nano_banana.api_key)",
+                );
+            }
+            ImageServiceType::Midjourney if !midjourney.is_connected() => {
+                return error(
+                    SERVICE_TYPE,
+                    "`midjourney` requires the URL of a proxy, including /mj, in MJ_BASE_URL (image.midjourney.base_url)",
+                );
+            }
+            ImageServiceType::Dashscope if !dashscope.is_connected() => {
+                return error(
+                    SERVICE_TYPE,
+                    "`dashscope` requires a key in DASHSCOPE_API_KEY (image.dashscope.api_key)",
+                );
+            }
+            ImageServiceType::Offline
+            | ImageServiceType::Openai
+            | ImageServiceType::Doubao
+            | ImageServiceType::NanoBanana
+            | ImageServiceType::Midjourney
+            | ImageServiceType::Dashscope => {}
         }
-        ImageServiceType::Doubao if image.doubao.is_connected() => {}
-        ImageServiceType::Doubao => {
-            return wrong(SERVICE_TYPE, "`doubao` needs a key in ARK_API_KEY (image.doubao.api_key)");
+        for (key, models) in [
+            ("image.openai.models", &openai.models),
+            ("image.doubao.models", &doubao.models),
+            ("image.nano_banana.models", &nano_banana.models),
+            ("image.midjourney.models", &midjourney.models),
+            ("image.dashscope.models", &dashscope.models),
+        ] {
+            if models.is_empty() || models.iter().any(|model| model.trim().is_empty()) {
+                return error(key, "must be a list of at least one name, none of them empty");
+            }
         }
-        ImageServiceType::NanoBanana if image.nano_banana.is_connected() => {}
-        ImageServiceType::NanoBanana => {
-            return wrong(SERVICE_TYPE, "`nano_banana` needs a key in GEMINI_API_KEY (image.nano_banana.api_key)");
+        let has_inner_star = |name: &String| name.strip_suffix('*').unwrap_or(name).contains('*');
+        if dashscope.tasks.iter().any(has_inner_star) {
+            return error("image.dashscope.tasks", "must be a list of names; `*` is allowed at the end of a name only");
         }
-        ImageServiceType::Midjourney if image.midjourney.is_connected() => {}
-        ImageServiceType::Midjourney => {
-            return wrong(
-                SERVICE_TYPE,
-                "`midjourney` needs the address of a proxy in MJ_BASE_URL (image.midjourney.base_url), up to and including \
-                 its /mj",
-            );
+        SettingError::check_nonzero([
+            ("image.connect_timeout", self.connect_timeout),
+            ("image.first_byte_timeout", self.first_byte_timeout),
+            ("image.idle_timeout", self.idle_timeout),
+            ("image.midjourney.poll_interval", midjourney.poll_interval),
+            ("image.dashscope.poll_interval", dashscope.poll_interval),
+        ])?;
+        if !(1..=10).contains(&self.calls_at_once) {
+            return error("image.calls_at_once", "must be 1 to 10");
         }
-        ImageServiceType::Dashscope if image.dashscope.is_connected() => {}
-        ImageServiceType::Dashscope => {
-            return wrong(SERVICE_TYPE, "`dashscope` needs a key in DASHSCOPE_API_KEY (image.dashscope.api_key)");
-        }
+        Ok(())
     }
-    for (key, models) in [
-        ("image.openai.models", &image.openai.models),
-        ("image.doubao.models", &image.doubao.models),
-        ("image.nano_banana.models", &image.nano_banana.models),
-        ("image.midjourney.models", &image.midjourney.models),
-        ("image.dashscope.models", &image.dashscope.models),
-    ] {
-        if models.is_empty() || models.iter().any(|model| model.trim().is_empty()) {
-            return wrong(key, "must be a list of names, at least one and none of them empty");
-        }
-    }
-    let stars = |name: &String| name.strip_suffix('*').unwrap_or(name).contains('*');
-    if image.dashscope.tasks.iter().any(stars) {
-        return wrong("image.dashscope.tasks", "must be a list of names, with a * at most at the end of each");
-    }
-    for (key, duration) in [
-        ("image.connect_timeout", image.connect_timeout),
-        ("image.first_byte_timeout", image.first_byte_timeout),
-        ("image.idle_timeout", image.idle_timeout),
-        ("image.midjourney.poll_interval", image.midjourney.poll_interval),
-        ("image.dashscope.poll_interval", image.dashscope.poll_interval),
-    ] {
-        if duration.is_zero() {
-            return wrong(key, "must be longer than nothing, for instance 30s");
-        }
-    }
-    if !(1..=10).contains(&image.calls_at_once) {
-        return wrong("image.calls_at_once", "must be 1 to 10");
-    }
-    Ok(())
 }

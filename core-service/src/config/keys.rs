@@ -1,4 +1,4 @@
-//! The keys that callers may show.
+//! The API keys of clients.
 
 use std::fmt;
 
@@ -8,25 +8,25 @@ use serde::{
     de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Invalid, secret};
+use super::{de::secret, error::SettingError};
 use crate::{
     chat::on_disconnect::OnDisconnect,
-    digest::parse_hex,
-    keys::{LONGEST_SECRET, SecretDigest, digest},
+    digest::{Sha256Digest, parse_hex, sha256},
 };
 
-/// One key: a section with these members, or just the text `name:secret`.
+/// One API key. Written as a section with these members, or as the text `name:secret`.
 #[derive(Clone, Default)]
 pub struct Key {
-    /// What logs call whoever shows it: letters, digits, `.`, `_`, `-`. Keys of one name are one caller.
+    /// The name of the client in logs: 1 to 64 letters, digits, `.`, `_`, `-`. Keys with the same name belong to one
+    /// client.
     pub name: String,
-    /// What is shown.
+    /// The secret that the client sends.
     pub secret: Option<SecretString>,
-    /// The environment variable that holds the secret, instead. Whoever reads the settings looks it up.
+    /// The environment variable with the secret, as an alternative. Resolved by the executable.
     pub secret_env: String,
-    /// SHA-256 of the secret, instead.
-    pub sha256: Option<SecretDigest>,
-    /// What becomes of answers whose callers hang up; absent: `chat.on_disconnect`.
+    /// The SHA-256 digest of the secret, as an alternative.
+    pub sha256: Option<Sha256Digest>,
+    /// What happens to the client's calls when the client disconnects. `None`: `chat.on_disconnect` applies.
     pub on_disconnect: Option<OnDisconnect>,
 }
 
@@ -37,63 +37,63 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A secret that is shorter could be guessed.
-const SHORTEST_SECRET: usize = 16;
+/// A shorter secret could be guessed.
+const MIN_SECRET_LENGTH: usize = 16;
+
+/// A longer secret is rejected without being hashed.
+pub(crate) const MAX_SECRET_LENGTH: usize = 512;
 
 impl Key {
-    pub(crate) fn wrong(&self, what: &str) -> Invalid {
-        Invalid { key: "keys", message: format!("`{}` {what}", self.name) }
+    /// Returns an error about this key. Names the key, never its secret.
+    pub(crate) fn error(&self, message: &str) -> SettingError {
+        SettingError::new("keys", format!("`{}` {message}", self.name))
     }
 
-    pub(crate) fn digest(&self) -> Result<SecretDigest, Invalid> {
+    /// Returns the digest of the secret.
+    pub(crate) fn digest(&self) -> Result<Sha256Digest, SettingError> {
         match (&self.secret, self.sha256) {
-            (Some(secret), _) => Ok(digest(secret.expose_secret().as_bytes())),
-            (None, Some(sha256)) => Ok(sha256),
-            (None, None) => Err(self.wrong("has no secret; give it secret, secret_env or sha256")),
+            (Some(secret), _) => Ok(sha256(secret.expose_secret().as_bytes())),
+            (None, Some(digest)) => Ok(digest),
+            (None, None) => Err(self.error("has no secret; set secret, secret_env or sha256")),
         }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), SettingError> {
+        let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if !(1..=64).contains(&self.name.len()) || !self.name.bytes().all(is_name_byte) {
+            return Err(self.error("must have a name of 1 to 64 letters, digits, `.`, `_`, `-`"));
+        }
+        let has_secret = self.secret.is_some() || !self.secret_env.is_empty();
+        if has_secret == self.sha256.is_some() {
+            return Err(self.error("must have one of secret, secret_env and sha256"));
+        }
+        let length = self.secret.as_ref().map(|secret| secret.expose_secret().len());
+        if length.is_some_and(|length| !(MIN_SECRET_LENGTH..=MAX_SECRET_LENGTH).contains(&length)) {
+            let rule = "must have a secret of 16 to 512 characters; `openssl rand -hex 32` generates a suitable one";
+            return Err(self.error(rule));
+        }
+        Ok(())
     }
 }
 
-/// Whether the values make sense.
-pub(super) fn validate(keys: &[Key]) -> Result<(), Invalid> {
-    for key in keys {
-        if !(1..=64).contains(&key.name.len())
-            || !key.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        {
-            return Err(key.wrong("must have a name of 1 to 64 letters, digits, `.`, `_`, `-`"));
-        }
-        let written = key.secret.is_some() || !key.secret_env.is_empty();
-        if written == key.sha256.is_some() {
-            return Err(key.wrong("must have one of secret, secret_env and sha256"));
-        }
-        let length = key.secret.as_ref().map(|secret| secret.expose_secret().len());
-        if length.is_some_and(|length| !(SHORTEST_SECRET..=LONGEST_SECRET).contains(&length)) {
-            return Err(
-                key.wrong("must have a secret of 16 to 512 characters; `openssl rand -hex 32` makes a good one")
-            );
-        }
-    }
-    Ok(())
-}
-
-/// The section of a key.
+/// The section form of a key.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Section {
+struct KeySection {
     name: String,
     #[serde(default, deserialize_with = "secret")]
     secret: Option<SecretString>,
     #[serde(default)]
     secret_env: String,
-    #[serde(default, deserialize_with = "sha256")]
-    sha256: Option<SecretDigest>,
+    #[serde(default, deserialize_with = "hex_digest")]
+    sha256: Option<Sha256Digest>,
     #[serde(default)]
     on_disconnect: Option<OnDisconnect>,
 }
 
-struct Written;
+struct KeyVisitor;
 
-impl<'de> Visitor<'de> for Written {
+impl<'de> Visitor<'de> for KeyVisitor {
     type Value = Key;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,60 +101,61 @@ impl<'de> Visitor<'de> for Written {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Key, E> {
-        // The text may be a secret alone, and so is not repeated.
+        // The error does not repeat the text: it may be a secret without a name.
         let (name, text) = text.split_once(':').ok_or_else(|| E::custom("must be `name:secret`"))?;
         let secret = secret(serde::de::value::StrDeserializer::new(text))?;
         Ok(Key { name: name.to_owned(), secret, ..Key::default() })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Key, A::Error> {
-        let Section { name, secret, secret_env, sha256, on_disconnect } =
-            Section::deserialize(MapAccessDeserializer::new(members))?;
+        let KeySection { name, secret, secret_env, sha256, on_disconnect } =
+            KeySection::deserialize(MapAccessDeserializer::new(members))?;
         Ok(Key { name, secret, secret_env, sha256, on_disconnect })
     }
 }
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Written)
+        deserializer.deserialize_any(KeyVisitor)
     }
 }
 
-fn sha256<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretDigest>, D::Error> {
+fn hex_digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sha256Digest>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
         return Ok(None);
     }
-    let wrong = || D::Error::custom("must be the SHA-256 of the secret, 64 hexadecimal digits");
-    parse_hex(&text).map(Some).ok_or_else(wrong)
+    let rule = || D::Error::custom("must be the SHA-256 digest of the secret, 64 hexadecimal digits");
+    parse_hex(&text).map(Some).ok_or_else(rule)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Result<Key, String> {
+    fn parse(json: &str) -> Result<Key, String> {
         let key: Key = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        validate(std::slice::from_ref(&key)).map_err(|error| error.to_string())?;
+        key.validate().map_err(|error| error.to_string())?;
         Ok(key)
     }
 
     #[test]
-    fn a_key_is_a_section_or_a_name_and_a_secret() {
-        let section = read(r#"{"name": "a", "secret": "0123456789abcdef", "on_disconnect": "10s"}"#).unwrap();
-        let text = read(r#""a:0123456789abcdef""#).unwrap();
-        // As `printf 0123456789abcdef | sha256sum` has it.
+    fn section_text_and_digest_forms_give_the_same_digest() {
+        let section = parse(r#"{"name": "a", "secret": "0123456789abcdef", "on_disconnect": "10s"}"#).unwrap();
+        let text = parse(r#""a:0123456789abcdef""#).unwrap();
+        // From `printf 0123456789abcdef | sha256sum`.
         let digest = "9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f";
-        let hashed = read(&format!(r#"{{"name": "a", "sha256": "{digest}"}}"#)).unwrap();
+        let hashed = parse(&format!(r#"{{"name": "a", "sha256": "{digest}"}}"#)).unwrap();
         assert_eq!(section.digest(), hashed.digest());
         assert_eq!(text.digest(), hashed.digest());
         assert_eq!(section.on_disconnect, Some(OnDisconnect::Grace(std::time::Duration::from_secs(10))));
-        assert!(read(r#"{"name": "a", "secret_env": "A_KEY"}"#).unwrap().digest().is_err(), "nobody has looked it up");
+        let unresolved = parse(r#"{"name": "a", "secret_env": "A_KEY"}"#).unwrap();
+        assert!(unresolved.digest().is_err());
     }
 
     #[test]
-    fn what_makes_no_key_is_refused_and_never_repeated() {
-        for (wrong, why) in [
+    fn invalid_keys_are_rejected_without_repeating_the_secret() {
+        for (json, expected) in [
             (r#""0123456789abcdef""#, "must be `name:secret`"),
             (r#""a:0123456789""#, "`a` must have a secret of 16 to 512 characters"),
             (r#"":0123456789abcdef""#, "must have a name"),
@@ -166,12 +167,12 @@ mod tests {
             (r#"{"name": "a", "secret": "0123456789\nabcdef"}"#, "printable ASCII"),
             (r#"{"name": "a", "secret": "0123456789abcdef", "on_disconnect": "later"}"#, "`cancel`, `continue`"),
         ] {
-            let told = read(wrong).unwrap_err();
-            assert!(told.contains(why), "{wrong}: {told}");
-            assert!(!told.contains("0123456789"), "{told}");
+            let message = parse(json).unwrap_err();
+            assert!(message.contains(expected), "{json}: {message}");
+            assert!(!message.contains("0123456789"), "{message}");
         }
         let both = format!(r#"{{"name": "a", "secret": "0123456789abcdef", "sha256": "{}"}}"#, "0".repeat(64));
-        assert!(read(&both).unwrap_err().contains("one of secret"));
-        assert!(!format!("{:?}", read(r#""a:0123456789abcdef""#).unwrap()).contains("0123456789"));
+        assert!(parse(&both).unwrap_err().contains("one of secret"));
+        assert!(!format!("{:?}", parse(r#""a:0123456789abcdef""#).unwrap()).contains("0123456789"));
     }
 }

@@ -1,32 +1,32 @@
-//! Pictures that come with requests, finished files, and the links to them.
+//! The settings of input pictures, stored files and links to them.
 
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::{Invalid, secret};
+use super::{de::secret, error::SettingError};
 
-/// What is taken, what is kept, and who may follow a link to it.
+/// Input pictures, stored files and links to them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Media {
-    /// Whether addresses given by callers may lead into private networks.
+    /// Whether picture URLs in requests may point into private networks.
     pub fetch_private_addresses: bool,
-    /// The longest picture, in bytes.
+    /// The largest input picture, in bytes.
     pub max_input_bytes: u64,
-    /// The largest picture, in pixels.
+    /// The largest input picture, in pixels.
     pub max_pixels: u64,
-    /// What links are signed with, at the gateway. `None`: links are not signed, and whoever knows a key may read.
+    /// The key with which the gateway signs links. `None`: links are not signed, and a media key alone grants access.
     #[serde(deserialize_with = "secret")]
     pub signing_key: Option<SecretString>,
-    /// How long a signed link works at least.
+    /// How long a signed link is valid, at least.
     #[serde(with = "humantime_serde")]
     pub link_ttl: Duration,
-    /// How long a file is kept that nobody uses. Zero: for ever. Files of video jobs follow `jobs.retention` instead.
+    /// How long an unused file is kept. Zero: forever. Files of video jobs follow `jobs.retention` instead.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
-    /// How many bytes all files together may have; beyond, the longest unused ones go first. 0: no bound.
+    /// The total size of all files, in bytes; above it the least recently used files are removed. 0: no limit.
     pub quota_bytes: u64,
 }
 
@@ -44,35 +44,37 @@ impl Default for Media {
     }
 }
 
-/// A key that is shorter could be guessed.
-const SHORTEST_KEY: usize = 16;
+/// A shorter signing key could be guessed.
+const MIN_SIGNING_KEY_LENGTH: usize = 16;
 
-/// Between two sweeps; what is not kept that long would vanish before its link was read.
-const SHORTEST_RETENTION: Duration = Duration::from_mins(1);
+/// The interval between two sweeps. With a shorter retention a file could be removed before its link is followed.
+const MIN_RETENTION: Duration = Duration::from_mins(1);
 
-/// Less could not hold the pictures of one answer.
-const SMALLEST_QUOTA: u64 = 64 << 20;
+/// A smaller quota could not hold the pictures of one response.
+const MIN_QUOTA_BYTES: u64 = 64 << 20;
 
-/// Whether the values make sense.
-pub(super) fn validate(media: &Media) -> Result<(), Invalid> {
-    let wrong = |key, message: &str| Err(Invalid { key, message: message.to_owned() });
-    if !(64..=256 << 20).contains(&media.max_input_bytes) {
-        return wrong("media.max_input_bytes", "must be 64 to 268435456 (256 MiB)");
+impl Media {
+    pub(super) fn validate(&self) -> Result<(), SettingError> {
+        let error = |key, message| Err(SettingError::new(key, message));
+        if !(64..=256 << 20).contains(&self.max_input_bytes) {
+            return error("media.max_input_bytes", "must be 64 to 268435456 (256 MiB)");
+        }
+        if self.max_pixels == 0 {
+            return error("media.max_pixels", "must be at least 1");
+        }
+        if self.signing_key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_SIGNING_KEY_LENGTH) {
+            let rule = "must have at least 16 characters; `openssl rand -hex 32` generates a suitable one";
+            return error("media.signing_key", rule);
+        }
+        if self.link_ttl < Duration::from_secs(1) {
+            return error("media.link_ttl", "must be at least 1s");
+        }
+        if !self.retention.is_zero() && self.retention < MIN_RETENTION {
+            return error("media.retention", "must be 0s (forever) or at least 1m");
+        }
+        if self.quota_bytes != 0 && self.quota_bytes < MIN_QUOTA_BYTES {
+            return error("media.quota_bytes", "must be 0 (no limit) or at least 67108864 (64 MiB)");
+        }
+        Ok(())
     }
-    if media.max_pixels == 0 {
-        return wrong("media.max_pixels", "must be at least 1");
-    }
-    if media.signing_key.as_ref().is_some_and(|key| key.expose_secret().len() < SHORTEST_KEY) {
-        return wrong("media.signing_key", "must have at least 16 characters; `openssl rand -hex 32` makes a good one");
-    }
-    if media.link_ttl < Duration::from_secs(1) {
-        return wrong("media.link_ttl", "must be at least 1s");
-    }
-    if !media.retention.is_zero() && media.retention < SHORTEST_RETENTION {
-        return wrong("media.retention", "must be 0s (for ever) or at least 1m");
-    }
-    if media.quota_bytes != 0 && media.quota_bytes < SMALLEST_QUOTA {
-        return wrong("media.quota_bytes", "must be 0 (no bound) or at least 67108864 (64 MiB)");
-    }
-    Ok(())
 }

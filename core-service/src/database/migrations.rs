@@ -1,6 +1,6 @@
 //! The schema migrations, in order. A migration that was released never changes; a new one gets the next number.
 //!
-//! Listed by hand rather than with `sqlx::migrate!`: the macro would compile SQLite a second time, for the build host.
+//! Listed by hand because `sqlx::migrate!` would compile SQLite a second time, for the build host.
 
 use sqlx::{
     SqlSafeStr, SqlitePool,
@@ -14,8 +14,8 @@ pub(super) async fn run(writer: &SqlitePool) -> Result<(), MigrateError> {
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
-    // sqlx takes no lock for SQLite. IMMEDIATE takes the write lock: of two processes that open a new file together, the
-    // second one waits and finds the work done. The migrations run in savepoints of this transaction.
+    // sqlx takes no lock for SQLite. IMMEDIATE takes the write lock: if two processes open a new file at the same time, the
+    // second waits and finds the migrations applied. The migrations run in savepoints of this transaction.
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     Migrator::with_migrations(migrations.into()).run(&mut *transaction).await?;
     Ok(transaction.commit().await?)

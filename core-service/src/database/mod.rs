@@ -1,6 +1,6 @@
 //! The SQLite database of the core: jobs, the index of the media store, and what else must survive a restart.
 //!
-//! One process at a time is the rule. Several processes on one machine work; a network file system does not.
+//! Intended for one process at a time. Several processes on one machine work; a network file system does not.
 
 mod migrations;
 
@@ -13,10 +13,10 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Connections for reading, beside the one for writing. WAL lets them read while it writes.
+/// The number of read connections. In WAL mode they read while the one write connection writes.
 const READERS: u32 = 4;
 
-/// How long a statement waits for the transaction of another process.
+/// How long a statement waits for a transaction of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The delay between two attempts to open a file that another process is opening.
 const OPEN_RETRY_DELAY: Duration = Duration::from_millis(10);
@@ -24,7 +24,7 @@ const OPEN_RETRY_DELAY: Duration = Duration::from_millis(10);
 /// The connection pools of one SQLite file. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Database {
-    // One connection: writers queue here, in order, instead of running into SQLITE_BUSY in the database.
+    // One connection: writers queue for it in order instead of failing with SQLITE_BUSY.
     writer: SqlitePool,
     readers: SqlitePool,
 }
@@ -47,8 +47,8 @@ impl Database {
             .filename(file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // NORMAL would survive kill -9 but not a power cut, which could take back the last commits: a job that was
-            // acknowledged would vanish, and a submitted job would look unsubmitted and be paid twice.
+            // NORMAL would survive kill -9, but a power failure could roll back the last commits: an acknowledged job would
+            // be lost, and a submitted job would look unsubmitted and be billed twice.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
@@ -76,8 +76,8 @@ impl Database {
     }
 }
 
-/// Opens connections. Switching a new file to WAL is the one step that SQLite's busy timeout does not cover: of two
-/// processes that open the file together, one gets SQLITE_BUSY at once.
+/// Opens connections. SQLite's busy timeout does not cover the switch of a new file to WAL: if two processes open the file at
+/// the same time, one gets `SQLITE_BUSY` immediately, so it is retried here.
 async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     let give_up = Instant::now() + BUSY_TIMEOUT;
     loop {
@@ -88,7 +88,7 @@ async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> Res
     }
 }
 
-/// Whether the error is `SQLITE_BUSY`, whatever its extended code.
+/// Returns whether the error is `SQLITE_BUSY`, with any extended code.
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_of_a_later_version_is_refused() {
+    async fn opening_a_file_of_a_later_version_fails() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("jobs.db");
         let database = Database::open(&file).await.unwrap();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_from_before_the_migration_table_keeps_its_jobs() {
+    async fn jobs_survive_the_migration_of_a_file_without_a_migration_table() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("jobs.db");
         let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_new_file_can_be_opened_concurrently() {
+    async fn concurrent_opens_of_a_new_file_succeed() {
         for _ in 0..20 {
             let directory = tempfile::tempdir().unwrap();
             let file = directory.path().join("jobs.db");

@@ -1,39 +1,35 @@
-//! Who calls: the callers' keys, and the one question behind both doors.
+//! Authentication of clients by API keys, for both APIs.
 //!
-//! The gateway hands on what a request shows and judges nothing, so that only the core has to know the keys, wherever
-//! it runs. Nothing is asked of those who look at health or the contract itself, nor of readers of media: the key of
-//! a medium cannot be guessed, and links to it are followed by browsers and players that show nothing.
+//! The gateway passes the `authorization` header on without checking it, so only the core has to know the keys. Health,
+//! reflection and media reads require no key: the key of a media file cannot be guessed, and links to it are followed by
+//! browsers and players that send no credentials.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use sha2::{Digest, Sha256};
 use tonic::{Request, metadata::MetadataMap};
 use tracing::Span;
 
 use crate::{
     chat::on_disconnect::OnDisconnect,
-    config::{self, Invalid},
+    config::{self, MAX_SECRET_LENGTH, SettingError},
+    digest::{Sha256Digest, sha256},
     error::Error,
+    live::Live,
 };
 
-/// SHA-256 of a secret.
-pub(crate) type SecretDigest = [u8; 32];
-
-/// The longest secret; what is longer is not even hashed.
-pub(crate) const LONGEST_SECRET: usize = 512;
-
-/// All keys that callers may show. Cheap to clone.
+/// The API keys that the core accepts. Clones share them. If there are none, no call requires a key.
 ///
-/// Secrets are kept and found by their digests, so that neither the memory nor the time of a look-up tells them.
+/// Secrets are stored and looked up by digest, so that neither memory nor timing reveals them.
 #[derive(Clone, Default)]
-pub struct Keys(Option<Arc<HashMap<SecretDigest, Caller>>>);
+pub struct Keys(Live<HashMap<Sha256Digest, Caller>>);
 
-/// Who makes a call, as far as anybody is asked. Cheap to clone.
+/// The client that makes a call. Cheap to clone. The default is the anonymous caller, who exists only without API keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Caller(Option<Arc<Known>>);
+pub struct Caller(Option<Arc<KeyInfo>>);
 
+/// The part of an API key that calls need.
 #[derive(Debug, PartialEq, Eq)]
-struct Known {
+struct KeyInfo {
     name: String,
     on_disconnect: Option<OnDisconnect>,
 }
@@ -56,53 +52,69 @@ impl Owner {
 }
 
 impl Keys {
-    /// The keys of these settings; none: nobody is asked.
+    /// Returns the keys of these settings.
     ///
     /// # Errors
-    /// A key without a secret, or with that of another.
-    pub fn new(settings: &[config::Key]) -> Result<Self, Invalid> {
-        let mut callers = HashMap::with_capacity(settings.len());
-        for key in settings {
-            let caller = Known { name: key.name.clone(), on_disconnect: key.on_disconnect };
-            if callers.insert(key.digest()?, Caller(Some(Arc::new(caller)))).is_some() {
-                return Err(key.wrong("has the secret of another key"));
-            }
-        }
-        Ok(Self((!callers.is_empty()).then(|| Arc::new(callers))))
+    /// A key has no secret, or two keys have the same one.
+    pub fn new(settings: &[config::Key]) -> Result<Self, SettingError> {
+        Ok(Self(Live::new(callers(settings)?)))
     }
 
-    /// Who makes this call. Its span gets to know the name.
+    /// Replaces the keys, for all clones. A removed key is rejected from now on; calls in flight continue.
     ///
     /// # Errors
-    /// [`Error::InvalidApiKey`], where keys are asked for and the call shows none of them.
+    /// As for [`Keys::new`]; the keys then stay as they were.
+    pub fn replace(&self, settings: &[config::Key]) -> Result<(), SettingError> {
+        self.0.store(callers(settings)?);
+        Ok(())
+    }
+
+    /// Authenticates the caller of a request and records its name in the current span.
+    ///
+    /// # Errors
+    /// [`Error::InvalidApiKey`] if keys are required and the request has no valid one.
     pub fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Error> {
-        // The server has asked before it read the message.
-        let asked = request.extensions().get::<Caller>();
-        asked.map_or_else(|| self.shown(request.metadata()), |caller| Ok(caller.clone()))
+        // The gRPC server authenticates before it reads the message and attaches the caller to the request.
+        let authenticated = request.extensions().get::<Caller>();
+        authenticated.map_or_else(|| self.authenticate(request.metadata()), |caller| Ok(caller.clone()))
     }
 
-    /// Who shows the key in this metadata.
-    pub(crate) fn shown(&self, metadata: &MetadataMap) -> Result<Caller, Error> {
-        let Some(callers) = &self.0 else { return Ok(Caller::default()) };
+    /// Authenticates the caller by the `authorization` metadata.
+    pub(crate) fn authenticate(&self, metadata: &MetadataMap) -> Result<Caller, Error> {
+        let callers = self.0.load();
+        if callers.is_empty() {
+            return Ok(Caller::default());
+        }
         let secret = metadata.get("authorization").and_then(|value| bearer(value.as_bytes()));
-        let secret = secret.ok_or(Error::InvalidApiKey { shown: false })?;
-        let known = (secret.len() <= LONGEST_SECRET).then(|| callers.get(&digest(secret))).flatten();
-        let caller = known.ok_or(Error::InvalidApiKey { shown: true })?;
+        let secret = secret.ok_or(Error::InvalidApiKey { present: false })?;
+        let known = (secret.len() <= MAX_SECRET_LENGTH).then(|| callers.get(&sha256(secret))).flatten();
+        let caller = known.ok_or(Error::InvalidApiKey { present: true })?;
         Span::current().record("caller", caller.name());
         Ok(caller.clone())
     }
 }
 
+fn callers(settings: &[config::Key]) -> Result<HashMap<Sha256Digest, Caller>, SettingError> {
+    let mut callers = HashMap::with_capacity(settings.len());
+    for key in settings {
+        let info = KeyInfo { name: key.name.clone(), on_disconnect: key.on_disconnect };
+        if callers.insert(key.digest()?, Caller(Some(Arc::new(info)))).is_some() {
+            return Err(key.error("has the secret of another key"));
+        }
+    }
+    Ok(callers)
+}
+
 impl Caller {
     #[cfg(test)]
     pub(crate) fn named(name: &str) -> Self {
-        let known = Known { name: name.to_owned(), on_disconnect: None };
-        Self((!name.is_empty()).then(|| Arc::new(known)))
+        let info = KeyInfo { name: name.to_owned(), on_disconnect: None };
+        Self((!name.is_empty()).then(|| Arc::new(info)))
     }
 
-    /// The name of the caller's key; `None` where nobody is asked.
+    /// Returns the name of the caller's key; `None` for the anonymous caller.
     pub fn name(&self) -> Option<&str> {
-        self.0.as_ref().map(|known| known.name.as_str())
+        self.0.as_ref().map(|key| key.name.as_str())
     }
 
     /// Returns the owner of what this caller creates.
@@ -110,13 +122,13 @@ impl Caller {
         self.name().map(Owner::new).unwrap_or_default()
     }
 
-    /// What becomes of the caller's answers when the caller hangs up, unless a call says otherwise.
+    /// Returns what happens to the caller's calls after a disconnect, if the key sets it.
     pub fn on_disconnect(&self) -> Option<OnDisconnect> {
         self.0.as_ref()?.on_disconnect
     }
 
-    /// Lets a request whose metadata was looked at already tell so.
-    pub(crate) fn accompany(self, request: &mut http::Extensions) {
+    /// Attaches an authenticated caller to its request, so that [`Keys::caller`] does not authenticate again.
+    pub(crate) fn attach(self, request: &mut http::Extensions) {
         if self.0.is_some() {
             request.insert(self);
         }
@@ -125,19 +137,15 @@ impl Caller {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.iter().flat_map(|callers| callers.values().filter_map(Caller::name))).finish()
+        f.debug_set().entries(self.0.load().values().filter_map(Caller::name)).finish()
     }
 }
 
-/// The credentials of the scheme `Bearer`, which is written in any case.
+/// Returns the credentials of the scheme `Bearer`, which is case-insensitive (RFC 9110, section 11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, secret) = value.split_at_checked(7)?;
     let secret = secret.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !secret.is_empty()).then_some(secret)
-}
-
-pub(crate) fn digest(secret: &[u8]) -> SecretDigest {
-    Sha256::digest(secret).into()
 }
 
 #[cfg(test)]

@@ -1,5 +1,3 @@
-//! Who is let in, and what is told of them.
-
 use std::time::Duration;
 
 use tonic::{Code, Request};
@@ -12,61 +10,73 @@ fn key(name: &str, secret: &str) -> config::Key {
     config::Key { name: name.to_owned(), secret: Some(secret.into()), ..config::Key::default() }
 }
 
-fn showing(authorization: &str) -> Request<()> {
+fn with_authorization(authorization: &str) -> Request<()> {
     let mut request = Request::new(());
     request.metadata_mut().insert("authorization", authorization.parse().unwrap());
     request
 }
 
 #[test]
-fn where_there_are_no_keys_nobody_is_asked() {
+fn without_keys_every_request_is_anonymous() {
     let keys = Keys::new(&[]).unwrap();
-    for request in [Request::new(()), showing("Bearer anything"), showing("")] {
+    for request in [Request::new(()), with_authorization("Bearer anything"), with_authorization("")] {
         assert_eq!(keys.caller(&request), Ok(Caller::default()));
     }
 }
 
 #[test]
-fn a_caller_is_known_by_the_key() {
+fn a_bearer_key_identifies_its_caller() {
     let grace = OnDisconnect::Grace(Duration::from_secs(5));
     let other = config::Key { on_disconnect: Some(grace), ..key("other", "fedcba9876543210") };
     let keys = Keys::new(&[key("one", SECRET), other]).unwrap();
-    for shown in ["Bearer 0123456789abcdef", "bearer  0123456789abcdef ", "BEARER 0123456789abcdef"] {
-        let caller = keys.caller(&showing(shown)).unwrap();
+    for authorization in ["Bearer 0123456789abcdef", "bearer  0123456789abcdef ", "BEARER 0123456789abcdef"] {
+        let caller = keys.caller(&with_authorization(authorization)).unwrap();
         assert_eq!((caller.name(), caller.on_disconnect()), (Some("one"), None));
     }
-    let caller = keys.caller(&showing("Bearer fedcba9876543210")).unwrap();
+    let caller = keys.caller(&with_authorization("Bearer fedcba9876543210")).unwrap();
     assert_eq!((caller.name(), caller.on_disconnect()), (Some("other"), Some(grace)));
 }
 
 #[test]
-fn everybody_else_is_refused_and_told_whether_a_key_was_seen() {
+fn missing_and_unknown_keys_are_rejected_with_different_messages() {
     let keys = Keys::new(&[key("one", SECRET)]).unwrap();
-    assert_eq!(keys.caller(&Request::new(())), Err(Error::InvalidApiKey { shown: false }));
-    for nothing in ["", "Bearer", "Bearer ", SECRET, "Basic 0123456789abcdef", "Bearer0123456789abcdef"] {
-        assert_eq!(keys.caller(&showing(nothing)), Err(Error::InvalidApiKey { shown: false }), "{nothing}");
+    assert_eq!(keys.caller(&Request::new(())), Err(Error::InvalidApiKey { present: false }));
+    for missing in ["", "Bearer", "Bearer ", SECRET, "Basic 0123456789abcdef", "Bearer0123456789abcdef"] {
+        let error = keys.caller(&with_authorization(missing));
+        assert_eq!(error, Err(Error::InvalidApiKey { present: false }), "{missing}");
     }
-    let long = "a".repeat(LONGEST_SECRET + 1);
-    for wrong in ["one", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123 456789abcdef", &long] {
-        let refused = keys.caller(&showing(&format!("Bearer {wrong}"))).unwrap_err();
-        assert_eq!(refused, Error::InvalidApiKey { shown: true }, "{wrong}");
-        let status = tonic::Status::from(refused);
+    let too_long = "a".repeat(MAX_SECRET_LENGTH + 1);
+    for unknown in ["one", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123 456789abcdef", &too_long] {
+        let error = keys.caller(&with_authorization(&format!("Bearer {unknown}"))).unwrap_err();
+        assert_eq!(error, Error::InvalidApiKey { present: true }, "{unknown}");
+        let status = tonic::Status::from(error);
         assert_eq!(status.code(), Code::Unauthenticated);
-        assert!(!status.message().contains(wrong) || wrong == "one", "{status}");
+        assert!(!status.message().contains(unknown) || unknown == "one", "{status}");
     }
 }
 
 #[test]
-fn a_secret_has_one_owner_and_an_owner_may_have_several() {
-    let clash = Keys::new(&[key("one", SECRET), key("two", SECRET)]).unwrap_err();
-    assert_eq!(clash.to_string(), "keys: `two` has the secret of another key");
+fn a_name_can_have_several_secrets_but_a_secret_only_one_name() {
+    let error = Keys::new(&[key("one", SECRET), key("two", SECRET)]).unwrap_err();
+    assert_eq!(error.to_string(), "keys: `two` has the secret of another key");
     let keys = Keys::new(&[key("one", SECRET), key("one", "the one that comes next")]).unwrap();
     let (old, new) = ("Bearer 0123456789abcdef", "Bearer the one that comes next");
-    assert_eq!(keys.caller(&showing(old)).unwrap(), keys.caller(&showing(new)).unwrap());
+    assert_eq!(keys.caller(&with_authorization(old)).unwrap(), keys.caller(&with_authorization(new)).unwrap());
 }
 
 #[test]
-fn a_secret_is_in_no_text_about_the_keys() {
+fn debug_output_contains_names_but_no_secrets() {
     let text = format!("{:?} {:?}", key("one", SECRET), Keys::new(&[key("one", SECRET)]).unwrap());
     assert!(text.contains("one") && !text.contains(SECRET), "{text}");
+}
+
+#[test]
+fn replaced_keys_apply_to_all_clones_and_invalid_ones_change_nothing() {
+    let keys = Keys::new(&[key("one", SECRET)]).unwrap();
+    let clone = keys.clone();
+    keys.replace(&[key("two", "fedcba9876543210")]).unwrap();
+    let revoked = clone.caller(&with_authorization("Bearer 0123456789abcdef"));
+    assert_eq!(revoked, Err(Error::InvalidApiKey { present: true }));
+    assert!(keys.replace(&[config::Key { name: "three".to_owned(), ..config::Key::default() }]).is_err());
+    assert_eq!(clone.caller(&with_authorization("Bearer fedcba9876543210")).unwrap().name(), Some("two"));
 }

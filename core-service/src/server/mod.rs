@@ -1,8 +1,8 @@
-//! The core as a server of its own: all services, by gRPC and by gRPC-Web, health, reflection, and a way to go down that loses no call.
+//! The gRPC server of the core: all services over gRPC and gRPC-Web, health, reflection, and graceful shutdown.
 
-mod call;
+mod call_layer;
 mod compression;
-mod web;
+mod cors;
 
 use std::{future::Future, time::Duration};
 
@@ -24,11 +24,17 @@ use triptych_proto::v1::{
     video_service_server::{self, VideoServiceServer},
 };
 
-use self::call::{CallLayer, Ends};
-use crate::{Core, Services, config::Grpc};
+use self::{
+    call_layer::{CallLayer, Shutdown},
+    cors::LiveCorsLayer,
+};
+use crate::{
+    assembly::{Core, Services},
+    config::Grpc,
+};
 
-/// What health is asked about; the empty name is the server as a whole.
-const NAMES: [&str; 6] = [
+/// The names that the health service knows. The empty name stands for the whole server.
+const HEALTH_NAMES: [&str; 6] = [
     "",
     chat_service_server::SERVICE_NAME,
     image_service_server::SERVICE_NAME,
@@ -37,71 +43,71 @@ const NAMES: [&str; 6] = [
     media_service_server::SERVICE_NAME,
 ];
 
-/// A silent connection is asked this often whether anybody is there.
-const KEEPALIVE: Duration = Duration::from_secs(30);
+/// The interval of TCP and HTTP/2 keepalives on idle connections.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The server could not be set up or run.
+/// The server could not start or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The transport failed.
     #[error("the gRPC server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
-    /// The descriptors of the contract could not be read.
-    #[error("server reflection could not be set up: {0}")]
+    /// The descriptors of the contract are invalid.
+    #[error("gRPC reflection could not start: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves the core until `stop` resolves, then lets calls under way finish for as long as `grpc.drain`.
-/// Those that are still not done end with UNAVAILABLE, reason SHUTTING_DOWN.
+/// Serves the core until `stop` resolves, then drains: calls in flight may finish within `grpc.drain`. After that they end
+/// with UNAVAILABLE, reason SHUTTING_DOWN.
 ///
-/// The core itself goes on; see [`Core::close`].
+/// The core itself stays open; see [`Core::close`].
 pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     let settings = core.grpc();
-    let (mut reporter, ends) = (HealthReporter::new(), Ends::default());
-    for name in NAMES {
+    let (mut reporter, shutdown) = (HealthReporter::new(), Shutdown::default());
+    for name in HEALTH_NAMES {
         reporter.set_service_status(name, ServingStatus::Serving).await;
     }
     let routes = routes(core.services(), settings, &reporter)?;
-    // The builder's own nodelay does not reach a listener that was bound elsewhere, and without it a call costs 44 ms.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
-    // Boxed: with all its layers it would make every future around it large.
+    // The builder's nodelay option does not apply to a listener that was bound elsewhere. Without nodelay a call takes 44 ms.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
+    // Boxed because the type with all its layers would make every future around it large.
     let serving = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .max_concurrent_streams(settings.max_concurrent_calls)
         .accept_http1(true)
-        // Outside of what holds for every call, which thereby sees gRPC alone.
-        .layer(tower::util::option_layer(web::cors(&settings.cors_allow_origins)))
+        // CORS and gRPC-Web are the outer layers, so that the call layer receives plain gRPC only.
+        .layer(LiveCorsLayer::new(core.cors_allow_origins().clone()))
         .layer(GrpcWebLayer::new())
-        .layer(CallLayer::new(ends.clone(), core.keys().clone()))
-        .layer(MapRequestLayer::new(compression::mirrored::<Body>))
+        .layer(CallLayer::new(shutdown.clone(), core.keys().clone()))
+        .layer(MapRequestLayer::new(compression::mirror_request_encoding::<Body>))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, ends.draining.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(incoming, shutdown.draining.clone().cancelled_owned());
     let mut serving = Box::pin(serving);
 
     tokio::select! {
-        ended = &mut serving => return Ok(ended?),
+        result = &mut serving => return Ok(result?),
         () = stop => {}
     }
-    for name in NAMES {
+    for name in HEALTH_NAMES {
         reporter.set_service_status(name, ServingStatus::NotServing).await;
-        // Ends the streams that watch it, after the news; they would hold up the drain for ever.
+        // Ends the streams that watch the name, after they got the new status. They would block the drain forever.
         reporter.clear_service_status(name).await;
     }
-    let drained = core.drained();
-    ends.draining.cancel();
-    if let Ok(ended) = tokio::time::timeout_at(drained, &mut serving).await {
-        return Ok(ended?);
+    let drain_deadline = core.drain_deadline();
+    shutdown.draining.cancel();
+    if let Ok(result) = tokio::time::timeout_at(drain_deadline, &mut serving).await {
+        return Ok(result?);
     }
-    tracing::warn!(drain = ?settings.drain, "calls under way were cut off");
-    ends.cut.cancel();
-    // A client that does not read its last frames could hold on to its connection; it is not waited for.
+    tracing::warn!(drain = ?settings.drain, "cut off calls in flight after the drain");
+    shutdown.cut_off.cancel();
+    // A client that does not read its last frames could keep its connection open forever.
     tokio::time::timeout(Duration::from_secs(1), serving).await.unwrap_or(Ok(()))?;
     Ok(())
 }
 
 fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Result<Routes, ServeError> {
-    /// The limits and encodings that all doors share, on generated types that share no trait.
-    macro_rules! door {
+    /// Applies the common limits and encodings. A macro because the generated types share no trait.
+    macro_rules! service {
         ($server:ident, $service:expr) => {
             $server::from_arc($service.clone())
                 .max_decoding_message_size(settings.max_message_bytes)
@@ -114,20 +120,20 @@ fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Re
     let mut routes = Routes::builder();
     routes
         .add_service(HealthServer::new(health))
-        .add_service(door!(ChatServiceServer, services.chat))
-        .add_service(door!(ImageServiceServer, services.image))
-        .add_service(door!(VideoServiceServer, services.video))
-        .add_service(door!(ModelServiceServer, services.model))
-        .add_service(door!(MediaServiceServer, services.media));
+        .add_service(service!(ChatServiceServer, services.chat))
+        .add_service(service!(ImageServiceServer, services.image))
+        .add_service(service!(VideoServiceServer, services.video))
+        .add_service(service!(ModelServiceServer, services.model))
+        .add_service(service!(MediaServiceServer, services.media));
     if settings.reflection {
-        let describe = || {
+        let builder = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(triptych_proto::DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                // Lets grpcurl print error details in clear text.
+                // With these, grpcurl prints error details as text.
                 .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
-        routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?);
+        routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?);
     }
     Ok(routes.routes())
 }

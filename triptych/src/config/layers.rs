@@ -1,7 +1,7 @@
-//! Layers of settings over one another, and which layer each value came from.
+//! Layers of settings, and the layer that each value comes from.
 //!
-//! The defaults name every setting and its kind. So a setting that they lack is a mistake in whatever layer names it,
-//! and the text of a variable is read as what the default is.
+//! The defaults contain every setting. A setting that they lack is an error in the layer that sets it, and the text of a
+//! variable is parsed as the type of the default.
 
 use std::{
     collections::BTreeMap,
@@ -11,11 +11,11 @@ use std::{
 
 use toml::{Table, Value};
 
-use super::ConfigError;
+use super::{error::ConfigError, mask::mask};
 
-/// Variables that settings are known by beside their own. One may stand for several settings: a provider's key opens all
-/// of its panels.
-const CUSTOMARY: [(&str, &[&str]); 14] = [
+/// Short names of variables, beside the systematic ones. A name can stand for several settings, for example if services share
+/// the key of a provider.
+const SHORT_NAMES: [(&str, &[&str]); 14] = [
     ("CHAT_BASE_URL", &["chat.base_url"]),
     ("CHAT_API_KEY", &["chat.api_key"]),
     ("CHAT_MODEL", &["chat.model"]),
@@ -32,19 +32,19 @@ const CUSTOMARY: [(&str, &[&str]); 14] = [
     ("PUBLIC_BASE_URL", &["rest.public_base_url"]),
 ];
 
-/// What our own variables begin with.
+/// The prefix of the systematic names.
 const PREFIX: &str = "TRIPTYCH_";
 
-/// Names the configuration file, and so is no setting in it.
-const FILE: &str = "TRIPTYCH_CONFIG";
+/// The variable with the path of the configuration file, which is not a setting.
+const CONFIG_FILE: &str = "TRIPTYCH_CONFIG";
 
-/// Settings of these names are never shown, whatever section they are in.
-const SECRET: [&str; 7] = ["api_key", "api_secret", "headers", "signing_key", "keys", "secret", "sha256"];
+/// The Jaro-Winkler similarity, 0 to 1, above which a known name is suggested.
+const MIN_SIMILARITY: f64 = 0.8;
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Compiled in.
+    /// The built-in defaults.
     Default,
     /// The configuration file.
     File(PathBuf),
@@ -65,7 +65,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// All settings by their paths, with their origins.
+/// All settings by path, with their origins.
 #[derive(Clone)]
 pub(crate) struct Layers {
     tree: Table,
@@ -74,12 +74,12 @@ pub(crate) struct Layers {
 
 impl fmt::Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.shown().map(|(path, value, _)| (path, value))).finish()
+        f.debug_map().entries(self.masked().map(|(path, value, _)| (path, value))).finish()
     }
 }
 
 impl Layers {
-    /// The defaults under the file under `.env` under the environment.
+    /// Applies the file, then `.env`, then the environment to the defaults.
     pub(crate) fn new(
         defaults: &str,
         file: Option<(PathBuf, String)>,
@@ -91,124 +91,126 @@ impl Layers {
         let mut layers = Self { tree, origins };
         if let Some((path, text)) = file {
             let tree = parse(&path, &text)?;
-            layers.put_file(&path, &tree)?;
+            layers.apply_file(&path, &tree)?;
         }
-        layers.put_variables(dotenv, Origin::DotEnv)?;
-        layers.put_variables(environment, Origin::Environment)?;
+        layers.apply_variables(dotenv, Origin::DotEnv)?;
+        layers.apply_variables(environment, Origin::Environment)?;
         Ok(layers)
     }
 
-    /// The settings as a tree.
+    /// Returns the settings as a tree.
     pub(crate) fn tree(&self) -> &Table {
         &self.tree
     }
 
-    /// Every setting: path, value as shown to people (secrets masked), origin.
-    pub(crate) fn shown(&self) -> impl Iterator<Item = (String, String, &Origin)> {
+    /// Returns every setting: path, value with masked secrets, origin.
+    pub(crate) fn masked(&self) -> impl Iterator<Item = (String, String, &Origin)> {
         leaves(&self.tree).into_iter().map(|(path, value)| {
-            let shown = mask(&path, value);
+            let masked = mask(&path, value);
             let origin = self.origins.get(&path).unwrap_or(&Origin::Default);
-            (path, shown, origin)
+            (path, masked, origin)
         })
     }
 
-    /// The message about a setting that is wrong.
-    pub(crate) fn complain(&self, key: &str, message: &str) -> ConfigError {
-        // Lists of sections are too long to be repeated; the message names the one it means.
-        let value = at(&self.tree, key).filter(|value| !sections(value));
+    /// Returns an error about a setting: path, masked value, origin, message.
+    pub(crate) fn config_error(&self, key: &str, message: &str) -> ConfigError {
+        // Lists of sections are too long to repeat; the message names the section.
+        let value = get(&self.tree, key).filter(|value| !is_section_list(value));
         let value = value.map_or_else(String::new, |value| format!(" = {}", mask(key, value)));
-        // An item of a list came with the list.
-        let whole = key.split_once('[').map_or(key, |(list, _)| list);
-        let origin = self.origins.get(whole).map_or_else(String::new, |origin| format!(" (from {origin})"));
+        // Origins are recorded per list, not per item.
+        let setting = key.split_once('[').map_or(key, |(list, _)| list);
+        let origin = self.origins.get(setting).map_or_else(String::new, |origin| format!(" (from {origin})"));
         ConfigError(format!("{key}{value}{origin}: {message}"))
     }
 
-    fn put_file(&mut self, path: &Path, tree: &Table) -> Result<(), ConfigError> {
+    fn apply_file(&mut self, path: &Path, tree: &Table) -> Result<(), ConfigError> {
         for (key, value) in leaves(tree) {
-            let fail = |why: String| ConfigError(format!("{key} (from {}): {why}", path.display()));
-            let Some(place) = at_mut(&mut self.tree, &key) else {
-                let near = nearest(&key, self.origins.keys().map(String::as_str));
-                return Err(fail(format!("there is no such setting{near}")));
+            let error = |message: String| ConfigError(format!("{key} (from {}): {message}", path.display()));
+            let Some(current) = get_mut(&mut self.tree, &key) else {
+                let suggestion = suggestion(&key, self.origins.keys().map(String::as_str));
+                return Err(error(format!("unknown setting{suggestion}")));
             };
-            if !place.same_type(value) {
-                return Err(fail(format!("must be {}, as in {key} = {place}", kind(place))));
+            if !current.same_type(value) {
+                return Err(error(format!("must be {}, for example {key} = {current}", type_name(current))));
             }
-            *place = value.clone();
+            *current = value.clone();
             self.origins.insert(key, Origin::File(path.to_owned()));
         }
         Ok(())
     }
 
-    fn put_variables(
+    fn apply_variables(
         &mut self,
         variables: Vec<(String, String)>,
         origin: impl Fn(String) -> Origin,
     ) -> Result<(), ConfigError> {
-        // The customary names first: where both are set, the longer one was chosen with more thought.
-        let (customary, own): (Vec<_>, Vec<_>) =
-            variables.into_iter().filter(|(name, _)| ours(name) && name != FILE).partition(|(name, _)| !own(name));
-        for (name, text) in customary.into_iter().chain(own) {
+        // Short names first: if both names of a setting are set, the systematic one wins.
+        let (short, systematic): (Vec<_>, Vec<_>) = variables
+            .into_iter()
+            .filter(|(name, _)| is_recognized(name) && name != CONFIG_FILE)
+            .partition(|(name, _)| !has_prefix(name));
+        for (name, text) in short.into_iter().chain(systematic) {
             let origin = origin(name.clone());
             let known = self.origins.keys().map(|key| (variable(key), vec![key.clone()]));
-            let customary =
-                CUSTOMARY.map(|(name, keys)| (name.to_owned(), keys.iter().map(|&key| key.into()).collect()));
-            let known: BTreeMap<_, Vec<String>> = known.chain(customary).collect();
+            let short = SHORT_NAMES.map(|(name, keys)| (name.to_owned(), keys.iter().map(|&key| key.into()).collect()));
+            let known: BTreeMap<_, Vec<String>> = known.chain(short).collect();
             let Some(keys) = known.get(&name) else {
-                let near = nearest(&name, known.keys().map(String::as_str).chain([FILE]));
-                return Err(ConfigError(format!("{origin}: there is no such setting{near}")));
+                let suggestion = suggestion(&name, known.keys().map(String::as_str).chain([CONFIG_FILE]));
+                return Err(ConfigError(format!("{origin}: unknown setting{suggestion}")));
             };
-            // Compose files and CI systems pass on what they do not have as an empty text.
+            // Compose files and CI systems pass unset variables on as empty ones.
             if text.is_empty() {
                 continue;
             }
             for key in keys {
-                self.put_variable(key, &text, &origin)?;
+                self.apply_variable(key, &text, &origin)?;
             }
         }
         Ok(())
     }
 
-    fn put_variable(&mut self, key: &str, text: &str, origin: &Origin) -> Result<(), ConfigError> {
-        let Some(place) = at_mut(&mut self.tree, key) else { return Ok(()) };
-        let Some(value) = read_as(place, text) else {
-            let shown = mask(key, &Value::String(text.to_owned()));
-            return Err(ConfigError(format!("{key} = {shown} (from {origin}): must be {}", kind(place))));
+    fn apply_variable(&mut self, key: &str, text: &str, origin: &Origin) -> Result<(), ConfigError> {
+        let Some(current) = get_mut(&mut self.tree, key) else { return Ok(()) };
+        let Some(value) = parse_as(current, text) else {
+            let masked = mask(key, &Value::String(text.to_owned()));
+            return Err(ConfigError(format!("{key} = {masked} (from {origin}): must be {}", type_name(current))));
         };
-        *place = value;
+        *current = value;
         self.origins.insert(key.to_owned(), origin.clone());
         Ok(())
     }
 }
 
-/// Whether a variable of this name is meant for us. `OPENAI_API_BASE` and `OPENAI_API_KEY` are not: they are what
-/// clients of ours are set up with, and in one shell they would make the server call itself.
-pub(crate) fn ours(name: &str) -> bool {
-    own(name) || CUSTOMARY.iter().any(|&(customary, _)| customary == name)
+/// Returns whether a variable is a setting. `OPENAI_API_BASE` and `OPENAI_API_KEY` are deliberately not: they configure clients
+/// of Triptych, and in a shared shell they would make the server call itself.
+pub(crate) fn is_recognized(name: &str) -> bool {
+    has_prefix(name) || SHORT_NAMES.iter().any(|&(short, _)| short == name)
 }
 
-/// The configuration file that the environment, or else `.env`, names.
+/// Returns the path of the configuration file from the environment, otherwise from `.env`.
 pub(crate) fn config_file(environment: &[(String, String)], dotenv: &[(String, String)]) -> Option<PathBuf> {
-    let named = environment.iter().chain(dotenv).find(|(name, value)| name == FILE && !value.is_empty());
-    named.map(|(_, value)| value.into())
+    let variable = environment.iter().chain(dotenv).find(|(name, value)| name == CONFIG_FILE && !value.is_empty());
+    variable.map(|(_, value)| value.into())
 }
 
-/// The variable of a setting: `TRIPTYCH_GRPC_LISTEN` for `grpc.listen`.
+/// Returns the systematic variable of a setting: `TRIPTYCH_GRPC_LISTEN` for `grpc.listen`.
 pub(crate) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 
-fn own(name: &str) -> bool {
+fn has_prefix(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Table, ConfigError> {
     text.parse().map_err(|error: toml::de::Error| {
-        // The error's own text quotes the line, which may hold a key.
+        // The error's own display quotes the line, which may contain a key.
         let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         ConfigError(format!("{}, line {line}: {}", path.display(), error.message()))
     })
 }
 
+/// Returns all values that are not tables, by path.
 fn leaves(tree: &Table) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (name, value) in tree {
@@ -222,23 +224,25 @@ fn leaves(tree: &Table) -> Vec<(String, &Value)> {
     found
 }
 
-fn at<'a>(tree: &'a Table, key: &str) -> Option<&'a Value> {
+fn get<'a>(tree: &'a Table, key: &str) -> Option<&'a Value> {
     let (first, rest) = key.split_once('.').unwrap_or((key, ""));
     let value = tree.get(first)?;
-    if rest.is_empty() { Some(value) } else { at(value.as_table()?, rest) }
+    if rest.is_empty() { Some(value) } else { get(value.as_table()?, rest) }
 }
 
-fn at_mut<'a>(tree: &'a mut Table, key: &str) -> Option<&'a mut Value> {
+/// Returns the value at this path, unless it is a table.
+fn get_mut<'a>(tree: &'a mut Table, key: &str) -> Option<&'a mut Value> {
     let (first, rest) = key.split_once('.').unwrap_or((key, ""));
     let value = tree.get_mut(first)?;
     match rest {
         "" if value.is_table() => None,
         "" => Some(value),
-        rest => at_mut(value.as_table_mut()?, rest),
+        rest => get_mut(value.as_table_mut()?, rest),
     }
 }
 
-fn read_as(like: &Value, text: &str) -> Option<Value> {
+/// Parses the text of a variable as the type of `like`.
+fn parse_as(like: &Value, text: &str) -> Option<Value> {
     let text = text.trim();
     Some(match like {
         Value::String(_) => Value::String(text.to_owned()),
@@ -250,10 +254,10 @@ fn read_as(like: &Value, text: &str) -> Option<Value> {
     })
 }
 
-fn kind(value: &Value) -> &'static str {
+fn type_name(value: &Value) -> &'static str {
     match value {
-        Value::String(_) => "a text in quotes",
-        Value::Integer(_) => "a whole number",
+        Value::String(_) => "a quoted string",
+        Value::Integer(_) => "an integer",
         Value::Float(_) => "a number",
         Value::Boolean(_) => "true or false",
         Value::Array(_) => "a list",
@@ -262,56 +266,15 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Whether it is a list of sections, `[[chat.upstreams]]`.
-fn sections(value: &Value) -> bool {
+/// Returns whether the value is a list of sections, for example `[[chat.upstreams]]`.
+fn is_section_list(value: &Value) -> bool {
     value.as_array().is_some_and(|list| list.iter().any(Value::is_table))
 }
 
-fn hidden() -> Value {
-    Value::String("(hidden)".to_owned())
-}
-
-/// A value without what must not be shown, however deep it lies.
-fn masked(value: &Value) -> Value {
-    match value {
-        Value::Array(list) => Value::Array(list.iter().map(masked).collect()),
-        Value::Table(section) => {
-            let member = |(name, value): (&String, &Value)| {
-                let secret = is_secret(name) && value.as_str().is_none_or(|text| !text.is_empty());
-                (name.clone(), if secret { hidden() } else { masked(value) })
-            };
-            Value::Table(section.iter().map(member).collect())
-        }
-        Value::String(text) if text.contains('@') => hidden(),
-        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
-            value.clone()
-        }
-    }
-}
-
-fn is_secret(key: &str) -> bool {
-    SECRET.contains(&key.rsplit('.').next().unwrap_or_default())
-}
-
-fn mask(key: &str, value: &Value) -> String {
-    if let Some(list) = value.as_array().filter(|_| is_secret(key)) {
-        // Its texts are secrets; its sections hide their own.
-        let item = |item: &Value| if item.is_str() { hidden() } else { masked(item) };
-        return Value::Array(list.iter().map(item).collect()).to_string();
-    }
-    if sections(value) {
-        return masked(value).to_string();
-    }
-    match value.as_str() {
-        // An address may hold a password.
-        Some(text) if !text.is_empty() && (is_secret(key) || text.contains('@')) => "(hidden)".to_owned(),
-        Some(_) | None => value.to_string(),
-    }
-}
-
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// Returns the end of an error message with the most similar known name, if one is similar enough.
+fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let ranked = known.map(|known| (strsim::jaro_winkler(name, known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
     ranked
-        .filter(|&(likeness, _)| likeness > 0.8)
+        .filter(|&(similarity, _)| similarity > MIN_SIMILARITY)
         .map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
 }

@@ -1,140 +1,77 @@
-//! The configuration of the executable: the core's settings, the gateway's, and where they all came from.
+//! The configuration of the executable: the settings of the core and of the gateway, and the origin of each value.
 
+mod dotenv;
+mod error;
 mod layers;
+mod log;
+mod mask;
+mod rest;
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use core_service::{
+    config::{self as core, SettingError},
+    keys::Keys,
 };
-
-use core_service::{config as core, keys::Keys};
 use rest_gateway::LinkSigner;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _},
-};
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
-use url::Url;
 
-pub(crate) use self::layers::{Layers, variable};
+pub(crate) use self::{
+    error::ConfigError,
+    layers::{Layers, variable},
+    log::{Log, LogFormat},
+    rest::Rest,
+};
 
 /// The commented defaults, compiled in.
 pub(crate) const DEFAULTS: &str = include_str!("../../config.default.toml");
 
-/// What the process was started with.
+/// The configuration file that is read if no other one is given.
+const DEFAULT_FILE: &str = "triptych.toml";
+
+/// The configuration of the process.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// The core.
+    /// The settings of the core.
     pub(crate) core: core::Settings,
-    /// Where the gateway listens.
+    /// The settings of `[rest]` that the executable reads.
     pub(crate) rest: Rest,
-    /// The gateway.
+    /// The settings of the gateway.
     pub(crate) gateway: rest_gateway::Settings,
-    /// Logging.
+    /// The settings of logging.
     pub(crate) log: Log,
-    /// Where each value came from, for messages.
+    /// The origin of each value, for messages.
     pub(crate) layers: Layers,
 }
 
-/// What the executable itself needs to know of `[rest]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Rest {
-    /// Where the gateway listens; port 0 picks one.
-    #[serde(deserialize_with = "core::listen")]
-    pub(crate) listen: SocketAddr,
-    /// What links begin with, no slash at the end.
-    #[serde(deserialize_with = "origin")]
-    pub(crate) public_base_url: Option<String>,
-}
-
-/// Logging.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Log {
-    /// Directives of the filter.
-    pub(crate) filter: String,
-    /// For people or for machines.
-    pub(crate) format: LogFormat,
-}
-
-/// For whom logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum LogFormat {
-    /// People.
-    Text,
-    /// Machines.
-    Json,
-}
-
-/// The keys of `[rest]` that are read here; the others are the gateway's.
-const OWN: [&str; 2] = ["listen", "public_base_url"];
-
-/// Why there is no configuration. One sentence that says what to change.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ConfigError(pub(crate) String);
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 impl Config {
-    /// Reads all layers from the process's surroundings.
+    /// Reads the configuration file, `.env` and the environment of the process.
     pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let dotenv = dotenv(Path::new(".env"))?;
-        // Other programs' variables need not be text; only ours are looked at.
+        let dotenv = dotenv::read(Path::new(".env"))?;
+        // Variables of other programs need not be UTF-8; only recognized ones are read.
         let process = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         let mut environment = Vec::new();
-        for (name, value) in process.filter(|(name, _)| layers::ours(name)) {
+        for (name, value) in process.filter(|(name, _)| layers::is_recognized(name)) {
             let value = value.into_string().map_err(|_| ConfigError(format!("{name}: must be valid UTF-8")))?;
             environment.push((name, value));
         }
-        let named = file.map(Path::to_owned).or_else(|| layers::config_file(&environment, &dotenv));
-        let file = match named {
+        let path = file.map(Path::to_owned).or_else(|| layers::config_file(&environment, &dotenv));
+        let file = match path {
             Some(path) => Some(read(path)?),
-            None if Path::new("triptych.toml").is_file() => Some(read("triptych.toml".into())?),
+            None if Path::new(DEFAULT_FILE).is_file() => Some(read(DEFAULT_FILE.into())?),
             None => None,
         };
         let lookup = |name: &str| {
             std::env::var(name).ok().or_else(|| Some(dotenv.iter().find(|(known, _)| known == name)?.1.clone()))
         };
         let mut config = Self::from_layers(file, dotenv.clone(), environment)?;
-        config.look_up(lookup)?;
+        config.resolve_secrets(lookup)?;
         Ok(config)
     }
 
-    /// Looks up what is kept in variables of its own, callers' keys and upstreams', and validates them.
-    fn look_up(&mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
-        for key in self.core.keys.iter_mut().filter(|key| !key.secret_env.is_empty()) {
-            let core::Key { name, secret_env, .. } = &*key;
-            let fail = |why| ConfigError(format!("keys: `{name}` has secret_env = \"{secret_env}\", {why}"));
-            if key.secret.is_some() {
-                return Err(fail("and a secret besides; keep one of the two"));
-            }
-            key.secret = Some(looked_up(&lookup, secret_env).map_err(fail)?);
-        }
-        let sound = self.core.validate().and_then(|()| Keys::new(&self.core.keys).map(drop));
-        sound.map_err(|core::Invalid { key, message }| self.layers.complain(key, &message))?;
-        for upstream in self.core.chat.upstreams.iter_mut().filter(|upstream| !upstream.api_key_env.is_empty()) {
-            let core::Upstream { name, api_key_env, .. } = &*upstream;
-            let fail =
-                |why| ConfigError(format!("chat.upstreams: `{name}` has api_key_env = \"{api_key_env}\", {why}"));
-            if upstream.api_key.is_some() {
-                return Err(fail("and an api_key besides; keep one of the two"));
-            }
-            upstream.api_key = Some(looked_up(&lookup, api_key_env).map_err(fail)?);
-        }
-        Ok(())
-    }
-
-    /// Puts the layers over one another, weakest first, and validates the result.
+    /// Combines the layers, weakest first, and validates the result.
     pub(crate) fn from_layers(
         file: Option<(PathBuf, String)>,
         dotenv: Vec<(String, String)>,
@@ -142,48 +79,58 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let layers = Layers::new(DEFAULTS, file, dotenv, environment)?;
         let mut tree = layers.tree().clone();
-        let mut rest = section(&mut tree, "rest");
-        let own: Table = OWN.iter().filter_map(|&key| Some((key.to_owned(), rest.remove(key)?))).collect();
-        let log = section(&mut tree, "log");
-        let own: Rest = typed(own, "rest.", &layers)?;
-        let core: core::Settings = typed(tree, "", &layers)?;
+        let mut gateway = take_section(&mut tree, "rest");
+        let rest: Table = rest::NAMES.iter().filter_map(|&key| Some((key.to_owned(), gateway.remove(key)?))).collect();
+        let log = take_section(&mut tree, "log");
+        let rest: Rest = deserialize(rest, "rest.", &layers)?;
+        let core: core::Settings = deserialize(tree, "", &layers)?;
         let signer = |key: &SecretString| LinkSigner::new(key.expose_secret().as_bytes(), core.media.link_ttl);
-        let mut gateway: rest_gateway::Settings = typed(rest, "rest.", &layers)?;
-        gateway.runtime.public_base_url.clone_from(&own.public_base_url);
+        let mut gateway: rest_gateway::Settings = deserialize(gateway, "rest.", &layers)?;
+        gateway.runtime.public_base_url.clone_from(&rest.public_base_url);
         gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
-        let config = Self { rest: own, gateway, log: typed(log, "log.", &layers)?, core, layers };
-        config.core.validate().map_err(|core::Invalid { key, message }| config.layers.complain(key, &message))?;
-        crate::telemetry::filter(&config.log).map_err(|error| config.layers.complain("log.filter", &error))?;
+        let config = Self { rest, gateway, log: deserialize(log, "log.", &layers)?, core, layers };
+        config.core.validate().map_err(|error| config.setting_error(&error))?;
+        config.log.parse_filter().map_err(|message| config.layers.config_error("log.filter", &message))?;
         Ok(config)
     }
+
+    /// Resolves the secrets that are stored in variables of their own, and validates the keys of clients and upstreams.
+    fn resolve_secrets(&mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+        for key in self.core.keys.iter_mut().filter(|key| !key.secret_env.is_empty()) {
+            let core::Key { name, secret_env, .. } = &*key;
+            let error = |message| ConfigError(format!("keys: `{name}` has secret_env = \"{secret_env}\", {message}"));
+            if key.secret.is_some() {
+                return Err(error("and also secret; remove one of the two"));
+            }
+            key.secret = Some(resolve(&lookup, secret_env).map_err(error)?);
+        }
+        let validated = self.core.validate().and_then(|()| Keys::new(&self.core.keys).map(drop));
+        validated.map_err(|error| self.setting_error(&error))?;
+        for upstream in self.core.chat.upstreams.iter_mut().filter(|upstream| !upstream.api_key_env.is_empty()) {
+            let core::Upstream { name, api_key_env, .. } = &*upstream;
+            let error = |message| {
+                ConfigError(format!("chat.upstreams: `{name}` has api_key_env = \"{api_key_env}\", {message}"))
+            };
+            if upstream.api_key.is_some() {
+                return Err(error("and also api_key; remove one of the two"));
+            }
+            upstream.api_key = Some(resolve(&lookup, api_key_env).map_err(error)?);
+        }
+        Ok(())
+    }
+
+    fn setting_error(&self, error: &SettingError) -> ConfigError {
+        self.layers.config_error(error.key, &error.message)
+    }
 }
 
-/// The secret that a variable holds, or why there is none.
-fn looked_up(lookup: impl Fn(&str) -> Option<String>, variable: &str) -> Result<SecretString, &'static str> {
+/// Returns the secret in a variable.
+fn resolve(lookup: impl Fn(&str) -> Option<String>, variable: &str) -> Result<SecretString, &'static str> {
     let secret = lookup(variable).filter(|secret| !secret.is_empty()).ok_or("which is not set in the environment")?;
     if secret.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
-        return Err("which holds more than printable ASCII characters");
+        return Err("whose value must consist of printable ASCII characters");
     }
     Ok(secret.into())
-}
-
-/// The variables of a `.env` file, which need not exist. The process's own environment stays as it is.
-fn dotenv(path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
-    let fail = |error: dotenvy::Error| {
-        // Only the name: what stands behind it may be a key.
-        let why = if let dotenvy::Error::LineParse(line, _) = &error {
-            let name = line.split('=').next().unwrap_or_default().trim();
-            format!("the line of `{name}` cannot be read; it must be NAME=value")
-        } else {
-            error.to_string()
-        };
-        ConfigError(format!("{}: {why}", path.display()))
-    };
-    match dotenvy::from_path_iter(path) {
-        Ok(lines) => lines.collect::<Result<_, _>>().map_err(fail),
-        Err(error) if error.not_found() => Ok(Vec::new()),
-        Err(error) => Err(fail(error)),
-    }
 }
 
 fn read(path: PathBuf) -> Result<(PathBuf, String), ConfigError> {
@@ -191,31 +138,19 @@ fn read(path: PathBuf) -> Result<(PathBuf, String), ConfigError> {
     text.map_err(|error| ConfigError(format!("{}: {error}", path.display()))).map(|text| (path, text))
 }
 
-fn section(tree: &mut Table, name: &str) -> Table {
+fn take_section(tree: &mut Table, name: &str) -> Table {
     match tree.remove(name) {
         Some(Value::Table(section)) => section,
-        // Cannot be: the defaults have it as a table, and no layer may change a kind.
+        // Unreachable: it is a table in the defaults, and no layer can change a type.
         Some(_) | None => Table::new(),
     }
 }
 
-fn typed<T: DeserializeOwned>(tree: Table, prefix: &str, layers: &Layers) -> Result<T, ConfigError> {
+fn deserialize<T: DeserializeOwned>(tree: Table, prefix: &str, layers: &Layers) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(Value::Table(tree)).map_err(|error| {
         let key = format!("{prefix}{}", error.path());
-        layers.complain(&key, error.inner().message())
+        layers.config_error(&key, error.inner().message())
     })
-}
-
-fn origin<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let url = Url::parse(&text).ok();
-    match url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none()) {
-        Some(url) => Ok(Some(url.as_str().trim_end_matches('/').to_owned())),
-        None => Err(D::Error::custom("must be an http or https address, for instance https://ai.example.org")),
-    }
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ fn banner_has_no_warning_if_keys_are_required() {
     let settings =
         [("TRIPTYCH_KEYS", "team-a:0123456789-secret,team-b:9876543210-secret"), ("TRIPTYCH_REST_LISTEN", "0.0.0.0:0")];
     let server = TriptychProcess::start(dir.path(), &settings);
-    assert!(server.banner.contains("keys   asked for; known are team-a, team-b"), "{}", server.banner);
+    assert!(server.banner.contains("keys   required; clients: team-a, team-b"), "{}", server.banner);
     assert!(server.banner.contains(r#"-H "Authorization: Bearer $KEY""#), "{}", server.banner);
     assert!(!server.banner.contains("WARNING") && !server.banner.contains("-secret"), "{}", server.banner);
     assert!(server.get("/v1/models").contains("invalid_api_key"));
@@ -143,7 +143,7 @@ fn sigterm_waits_for_a_stream_in_flight() {
     let mut stream = server.send_request("POST", "/v1/chat/completions", body);
     stream.read_exact(&mut [0; 1]).unwrap();
     server.signal("TERM");
-    server.wait_for_log("stopping");
+    server.wait_for_log("shutting down");
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("data: [DONE]"), "{rest}");
@@ -159,7 +159,7 @@ fn second_signal_exits_at_once() {
     let mut stream = server.send_request("POST", "/v1/chat/completions", body);
     stream.read_exact(&mut [0; 1]).unwrap();
     server.signal("INT");
-    server.wait_for_log("stopping");
+    server.wait_for_log("shutting down");
     server.signal("INT");
     assert_eq!(server.wait_for_exit().code(), Some(130));
 }

@@ -1,4 +1,4 @@
-//! The built-in chat engine behind the provider trait, and the faults that can be asked for by name.
+//! The built-in chat engine as a provider.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use triptych_proto::{
 };
 
 use super::super::{ChatCall, ChatProvider};
-use crate::{call::Chunks, catalog::Entry, error::ProviderError};
+use crate::{call::Chunks, catalog::Entry, error::ProviderError, fault_injection::Fault};
 
 /// The engine's model name.
 pub const MODEL: &str = "offline-chat";
@@ -46,7 +46,7 @@ impl OfflineChat {
         };
         let served = names.iter().map(|(id, aliases)| entry(id, aliases, false));
         let own = std::iter::once(entry(MODEL, &[], false));
-        let faults = Fault::ALL.iter().map(|fault| entry(fault.model(), &[], true));
+        let faults = Fault::CHAT.iter().map(|fault| entry(&fault.model(MODEL), &[], true));
         served.chain(own).chain(faults).collect()
     }
 
@@ -57,62 +57,15 @@ impl OfflineChat {
     }
 }
 
-/// Faults on request, so that callers can test their own handling: each is a model name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    RateLimited,
-    Broken,
-    SlowFirstToken,
-    StreamCut,
-}
-
-/// How long the slow fault waits before the first token.
-const SLOW: Duration = Duration::from_secs(10);
-/// After how many pieces the cutting fault cuts.
-const CUT_AFTER: usize = 5;
-
-impl Fault {
-    const ALL: [Self; 4] = [Self::RateLimited, Self::Broken, Self::SlowFirstToken, Self::StreamCut];
-
-    fn model(self) -> &'static str {
-        match self {
-            Self::RateLimited => "offline-chat-fault-429",
-            Self::Broken => "offline-chat-fault-500",
-            Self::SlowFirstToken => "offline-chat-fault-slow",
-            Self::StreamCut => "offline-chat-fault-cut",
-        }
-    }
-
-    fn of(model: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|fault| fault.model() == model)
-    }
-
-    /// What the fault does before the first token.
-    async fn strike(self) -> Result<(), ProviderError> {
-        match self {
-            Self::RateLimited => Err(ProviderError::RateLimited {
-                message: "this model name asks for a rate limit".to_owned(),
-                retry_after: Some(Duration::from_secs(2)),
-            }),
-            Self::Broken => Err(ProviderError::Broken("this model name asks for a broken upstream".to_owned())),
-            Self::SlowFirstToken => {
-                tokio::time::sleep(SLOW).await;
-                Ok(())
-            }
-            Self::StreamCut => Ok(()),
-        }
-    }
-}
-
 #[async_trait]
 impl ChatProvider for OfflineChat {
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
-            within(call.context.deadline, fault.strike()).await??;
+            within(call.context.deadline, fault.before_first_event()).await??;
         }
-        if fault == Some(Fault::StreamCut) {
-            return Err(cut());
+        if let Some(error) = fault.and_then(Fault::error) {
+            return Err(error);
         }
         let Completion { choices, prompt_tokens, completion_tokens } =
             within(call.context.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
@@ -131,7 +84,7 @@ impl ChatProvider for OfflineChat {
     ) -> Result<Chunks<ChatChunk>, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
-            within(call.context.deadline, fault.strike()).await??;
+            within(call.context.deadline, fault.before_first_event()).await??;
         }
         let answer = within(call.context.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
         let usage = usage(answer.prompt_tokens, answer.completion_tokens);
@@ -141,9 +94,9 @@ impl ChatProvider for OfflineChat {
             pieces.push(pb::StreamChatResponse { usage: Some(usage), ..pb::StreamChatResponse::default() });
         }
         let mut pieces: Vec<_> = pieces.into_iter().map(|piece| Ok(piece.into())).collect();
-        if fault == Some(Fault::StreamCut) {
-            pieces.truncate(CUT_AFTER);
-            pieces.push(Err(cut()));
+        if let Some(error) = fault.and_then(Fault::error) {
+            pieces.truncate(Fault::CUT_AFTER);
+            pieces.push(Err(error));
         }
         let (pause, deadline) = (self.pause, call.context.deadline);
         let paced = stream::iter(pieces).enumerate().then(move |(place, piece)| async move {
@@ -154,10 +107,6 @@ impl ChatProvider for OfflineChat {
         });
         Ok(paced.boxed())
     }
-}
-
-fn cut() -> ProviderError {
-    ProviderError::Broken("this model name asks for a stream that is cut".to_owned())
 }
 
 async fn within<T>(

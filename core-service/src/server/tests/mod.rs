@@ -1,4 +1,4 @@
-//! The server over real sockets, asked by the generated clients.
+//! The gRPC server over real sockets, called with generated clients.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,26 +11,28 @@ use tonic::{
     codec::CompressionEncoding,
     transport::{Channel, Endpoint},
 };
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus as Seen, health_client::HealthClient};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 use triptych_proto::v1::{
     self as pb, chat_service_client::ChatServiceClient, model_service_client::ModelServiceClient,
 };
 
-use super::*;
-use crate::{config::Settings, context::REQUEST_ID};
+use super::{HEALTH_NAMES, ServeError, TcpListener, serve};
+use crate::{Core, config::Settings, context::REQUEST_ID};
 
-mod compressed;
+mod compression;
+mod reflection;
 
-struct Served {
+/// A server on a free port, with its own data directory.
+struct TestServer {
     _dir: TempDir,
     address: SocketAddr,
     stop: CancellationToken,
-    server: JoinHandle<Result<(), ServeError>>,
+    task: JoinHandle<Result<(), ServeError>>,
 }
 
-impl Served {
-    async fn new(change: impl FnOnce(&mut Settings)) -> Self {
+impl TestServer {
+    async fn start(change: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings { data_dir: dir.path().to_owned(), ..Settings::default() };
         change(&mut settings);
@@ -38,28 +40,32 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let (core, stop) = (Core::open(&settings).await.unwrap(), CancellationToken::new());
         let stopped = stop.clone().cancelled_owned();
-        let server = tokio::spawn(async move {
-            let served = serve(listener, &core, stopped).await;
+        let task = tokio::spawn(async move {
+            let result = serve(listener, &core, stopped).await;
             core.close().await;
-            served
+            result
         });
-        Self { _dir: dir, address, stop, server }
+        Self { _dir: dir, address, stop, task }
     }
 
     async fn channel(&self) -> Channel {
         Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
     }
 
-    async fn end(self) {
+    async fn stop(self) {
         self.stop.cancel();
-        self.server.await.unwrap().unwrap();
+        self.task.await.unwrap().unwrap();
     }
 }
 
-fn says(model: &str, text: &str) -> pb::ChatRequest {
+fn chat_request(model: &str, text: &str) -> pb::ChatRequest {
     let content = Some(pb::chat_message::Content::Text(text.to_owned()));
     let message = pb::ChatMessage { role: "user".to_owned(), content, ..pb::ChatMessage::default() };
     pb::ChatRequest { model: model.to_owned(), messages: vec![message], ..pb::ChatRequest::default() }
+}
+
+fn create_chat(model: &str, text: &str) -> pb::CreateChatRequest {
+    pb::CreateChatRequest { chat: Some(chat_request(model, text)), ..Default::default() }
 }
 
 fn reason(status: &tonic::Status) -> (Code, String) {
@@ -67,155 +73,138 @@ fn reason(status: &tonic::Status) -> (Code, String) {
 }
 
 #[tokio::test]
-async fn models_are_listed_with_their_defaults_and_habitual_names() {
-    let served = Served::new(|_| {}).await;
-    let mut models = ModelServiceClient::new(served.channel().await);
+async fn models_are_listed_with_their_defaults_and_found_by_their_aliases() {
+    let server = TestServer::start(|_| {}).await;
+    let mut models = ModelServiceClient::new(server.channel().await);
     let listed = models.list_models(pb::ListModelsRequest::default()).await.unwrap().into_inner().models;
     let defaults: Vec<_> = listed.iter().filter(|model| model.default).map(|model| model.id.as_str()).collect();
     assert_eq!(defaults, ["qwen3-next-80b-a3b-instruct", "offline-image", "offline-video"]);
-    let habitual = models.get_model(pb::GetModelRequest { id: "gpt-4o".to_owned() }).await.unwrap().into_inner();
-    assert_eq!(habitual.model.unwrap().id, "qwen3-next-80b-a3b-instruct");
+    let by_alias = models.get_model(pb::GetModelRequest { id: "gpt-4o".to_owned() }).await.unwrap().into_inner();
+    assert_eq!(by_alias.model.unwrap().id, "qwen3-next-80b-a3b-instruct");
     let unknown = models.get_model(pb::GetModelRequest { id: "gpt-5000".to_owned() }).await.unwrap_err();
     assert_eq!(reason(&unknown), (Code::NotFound, "MODEL_NOT_FOUND".to_owned()));
-    let panel = models.list_models(pb::ListModelsRequest { modality: 99, ..Default::default() }).await.unwrap_err();
-    assert_eq!(reason(&panel), (Code::InvalidArgument, "INVALID_FIELD".to_owned()));
-    served.end().await;
+    let invalid = models.list_models(pb::ListModelsRequest { modality: 99, ..Default::default() }).await.unwrap_err();
+    assert_eq!(reason(&invalid), (Code::InvalidArgument, "INVALID_FIELD".to_owned()));
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_connected_panel_keeps_the_engine_by_its_own_name_only() {
-    let served = Served::new(|settings| {
+async fn with_an_upstream_the_offline_engine_is_served_by_its_own_name_only() {
+    let server = TestServer::start(|settings| {
         settings.chat.base_url = Some("http://127.0.0.1:9/v1".parse().unwrap());
         settings.chat.models = vec!["another".to_owned()];
     })
     .await;
-    let mut models = ModelServiceClient::new(served.channel().await);
-    let of_chat = pb::ListModelsRequest { modality: pb::Modality::Chat.into(), ..Default::default() };
-    let listed = models.list_models(of_chat).await.unwrap().into_inner().models;
+    let mut models = ModelServiceClient::new(server.channel().await);
+    let chat_models = pb::ListModelsRequest { modality: pb::Modality::Chat.into(), ..Default::default() };
+    let listed = models.list_models(chat_models).await.unwrap().into_inner().models;
     let names: Vec<_> = listed.iter().map(|model| (model.id.as_str(), model.owned_by.as_str())).collect();
     let upstream = [("qwen3-next-80b-a3b-instruct", "upstream"), ("another", "upstream")];
     assert_eq!(names, [&upstream[..], &[("offline-chat", "offline")]].concat());
     assert!(models.get_model(pb::GetModelRequest { id: "gpt-4".to_owned() }).await.is_err());
-    served.end().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn every_answer_names_its_request() {
-    let served = Served::new(|_| {}).await;
-    let mut chat = ChatServiceClient::new(served.channel().await);
-    let mut request = Request::new(pb::CreateChatRequest { chat: Some(says("", "Hello")), ..Default::default() });
+async fn every_response_has_a_request_id() {
+    let server = TestServer::start(|_| {}).await;
+    let mut chat = ChatServiceClient::new(server.channel().await);
+    let mut request = Request::new(create_chat("", "Hello"));
     request.metadata_mut().insert(REQUEST_ID, "mine-1".parse().unwrap());
-    let answer = chat.create_chat(request).await.unwrap();
-    assert_eq!(answer.metadata().get(REQUEST_ID).unwrap(), "mine-1");
-    let refused = chat.create_chat(pb::CreateChatRequest::default()).await.unwrap_err();
-    assert!(refused.metadata().get(REQUEST_ID).unwrap().to_str().unwrap().starts_with("req_"));
-    served.end().await;
+    let response = chat.create_chat(request).await.unwrap();
+    assert_eq!(response.metadata().get(REQUEST_ID).unwrap(), "mine-1");
+    let error = chat.create_chat(pb::CreateChatRequest::default()).await.unwrap_err();
+    assert!(error.metadata().get(REQUEST_ID).unwrap().to_str().unwrap().starts_with("req_"));
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn large_and_compressed_messages_are_taken_up_to_the_limit() {
-    let served = Served::new(|settings| settings.grpc.max_message_bytes = 6 << 20).await;
-    let mut chat = ChatServiceClient::new(served.channel().await).send_compressed(CompressionEncoding::Gzip);
-    // Answered before the words are counted, which takes long for so many.
-    let fault = "offline-chat-fault-429";
-    let ask = |bytes| pb::CreateChatRequest { chat: Some(says(fault, &"w".repeat(bytes))), ..Default::default() };
-    // Beyond the transport's own default of 4 MiB.
-    let taken = chat.create_chat(ask(5 << 20)).await.unwrap_err();
-    assert_eq!(reason(&taken), (Code::ResourceExhausted, "RATE_LIMIT_EXCEEDED".to_owned()));
-    let refused = chat.create_chat(ask(7 << 20)).await.unwrap_err();
-    // Counted after decompression: a small body cannot become a large one.
-    assert_eq!(refused.code(), Code::ResourceExhausted);
-    assert!(refused.message().contains("6291456"), "{refused}");
-    served.end().await;
+async fn messages_are_accepted_up_to_the_limit_measured_after_decompression() {
+    let server = TestServer::start(|settings| settings.grpc.max_message_bytes = 6 << 20).await;
+    let mut chat = ChatServiceClient::new(server.channel().await).send_compressed(CompressionEncoding::Gzip);
+    // This model fails before the engine counts the tokens, which takes long for a message of this length.
+    let request = |bytes| create_chat("offline-chat-fault-429", &"w".repeat(bytes));
+    // Above the transport's default of 4 MiB.
+    let accepted = chat.create_chat(request(5 << 20)).await.unwrap_err();
+    assert_eq!(reason(&accepted), (Code::ResourceExhausted, "RATE_LIMIT_EXCEEDED".to_owned()));
+    let rejected = chat.create_chat(request(7 << 20)).await.unwrap_err();
+    assert_eq!(rejected.code(), Code::ResourceExhausted);
+    assert!(rejected.message().contains("6291456"), "{rejected}");
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_passed_deadline_is_told_with_a_reason() {
-    let served = Served::new(|_| {}).await;
-    // Without the generated client, which would end the call itself, as CANCELLED, as the server's transport would.
-    let message = pb::CreateChatRequest { chat: Some(says("offline-chat-fault-slow", "Hello")), ..Default::default() };
-    let message = message.encode_to_vec();
+async fn retry_pushback_is_sent_beside_retry_info_and_forbids_retries_of_possibly_executed_calls() {
+    let server = TestServer::start(|_| {}).await;
+    let mut chat = ChatServiceClient::new(server.channel().await);
+    for (model, pushback, retry_delay) in [
+        ("offline-chat-fault-429", Some("2000"), Some(Duration::from_secs(2))),
+        ("offline-chat-fault-500", Some("-1"), None),
+        ("no-such-model", None, None),
+    ] {
+        let error = chat.create_chat(create_chat(model, "Hello")).await.unwrap_err();
+        let metadata = error.metadata().get("grpc-retry-pushback-ms").map(|value| value.to_str().unwrap());
+        assert_eq!(metadata, pushback, "{model}");
+        assert_eq!(error.get_details_retry_info().and_then(|info| info.retry_delay), retry_delay, "{model}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_exceeded_deadline_has_a_reason() {
+    let server = TestServer::start(|_| {}).await;
+    // Without the generated client, which would end the call on its side with CANCELLED.
+    let message = create_chat("offline-chat-fault-slow", "Hello").encode_to_vec();
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
-    let answer = client
-        .post(format!("http://{}/triptych.v1.ChatService/CreateChat", served.address))
+    let response = client
+        .post(format!("http://{}/triptych.v1.ChatService/CreateChat", server.address))
         .header("content-type", "application/grpc")
         .header("grpc-timeout", "100m")
         .body([&[0][..], &length, &message].concat())
         .send()
         .await
         .unwrap();
-    let late = tonic::Status::from_header_map(answer.headers()).unwrap();
-    assert_eq!(reason(&late), (Code::DeadlineExceeded, "UPSTREAM_TIMEOUT".to_owned()));
-    drop((answer, client));
-    served.end().await;
+    let status = tonic::Status::from_header_map(response.headers()).unwrap();
+    assert_eq!(reason(&status), (Code::DeadlineExceeded, "UPSTREAM_TIMEOUT".to_owned()));
+    drop((response, client));
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn health_is_told_per_service_and_turns_before_the_server_goes() {
-    let served = Served::new(|_| {}).await;
-    let mut health = HealthClient::new(served.channel().await);
-    for name in NAMES {
-        let asked = HealthCheckRequest { service: name.to_owned() };
-        assert_eq!(health.check(asked).await.unwrap().into_inner().status(), Seen::Serving, "{name}");
+async fn health_reports_every_service_and_changes_before_the_server_stops() {
+    let server = TestServer::start(|_| {}).await;
+    let mut health = HealthClient::new(server.channel().await);
+    for name in HEALTH_NAMES {
+        let request = HealthCheckRequest { service: name.to_owned() };
+        assert_eq!(health.check(request).await.unwrap().into_inner().status(), ServingStatus::Serving, "{name}");
     }
-    let asked = HealthCheckRequest { service: chat_service_server::SERVICE_NAME.to_owned() };
-    let mut news = health.watch(asked).await.unwrap().into_inner();
-    assert_eq!(news.message().await.unwrap().unwrap().status(), Seen::Serving);
-    // The watcher must not hold up the drain: this returns long before its thirty seconds.
-    tokio::time::timeout(Duration::from_secs(10), served.end()).await.unwrap();
-    assert_eq!(news.message().await.unwrap().unwrap().status(), Seen::NotServing);
+    let request = HealthCheckRequest { service: HEALTH_NAMES[1].to_owned() };
+    let mut updates = health.watch(request).await.unwrap().into_inner();
+    assert_eq!(updates.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    // The watch stream does not block the drain, which would take 30 seconds.
+    tokio::time::timeout(Duration::from_secs(10), server.stop()).await.unwrap();
+    assert_eq!(updates.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
 }
 
 #[tokio::test]
-async fn a_call_that_outlives_the_drain_is_cut_with_shutting_down() {
-    let served = Served::new(|settings| {
+async fn a_stream_in_flight_after_the_drain_ends_with_shutting_down() {
+    let server = TestServer::start(|settings| {
         settings.offline.chat_tokens_per_second = 1;
         settings.grpc.drain = Duration::from_millis(50);
     })
     .await;
-    let mut chat = ChatServiceClient::new(served.channel().await);
-    let request = pb::StreamChatRequest { chat: Some(says("", "Hello")), ..Default::default() };
+    let mut chat = ChatServiceClient::new(server.channel().await);
+    let request = pb::StreamChatRequest { chat: Some(chat_request("", "Hello")), ..Default::default() };
     let mut pieces = chat.stream_chat(request).await.unwrap().into_inner();
     assert!(pieces.message().await.unwrap().is_some());
-    served.end().await;
-    let cut = loop {
+    server.stop().await;
+    let status = loop {
         match pieces.message().await {
-            Ok(piece) => assert!(piece.is_some(), "the stream ended as if it were whole"),
+            Ok(piece) => assert!(piece.is_some(), "the stream ended without an error"),
             Err(status) => break status,
         }
     };
-    assert_eq!(reason(&cut), (Code::Unavailable, "SHUTTING_DOWN".to_owned()));
-}
-
-#[tokio::test]
-async fn reflection_describes_all_services_in_both_versions() {
-    use tonic_reflection::pb::{v1, v1alpha};
-
-    macro_rules! services {
-        ($version:ident, $channel:expr) => {{
-            use $version::{
-                ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-                server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-            };
-            let message_request = Some(MessageRequest::ListServices(String::new()));
-            let request = ServerReflectionRequest { host: String::new(), message_request };
-            let mut client = ServerReflectionClient::new($channel);
-            let answers = client.server_reflection_info(futures_util::stream::iter([request])).await;
-            match answers.unwrap().into_inner().message().await.unwrap().unwrap().message_response.unwrap() {
-                MessageResponse::ListServicesResponse(list) => {
-                    list.service.into_iter().map(|service| service.name).collect::<Vec<_>>()
-                }
-                other => panic!("{other:?}"),
-            }
-        }};
-    }
-    let served = Served::new(|_| {}).await;
-    for names in [services!(v1, served.channel().await), services!(v1alpha, served.channel().await)] {
-        for name in NAMES.into_iter().filter(|name| !name.is_empty()).chain(["grpc.health.v1.Health"]) {
-            assert!(names.iter().any(|known| known == name), "{name} is missing in {names:?}");
-        }
-    }
-    served.end().await;
+    assert_eq!(reason(&status), (Code::Unavailable, "SHUTTING_DOWN".to_owned()));
 }

@@ -1,4 +1,4 @@
-//! The layers as values: no test touches the process's environment or working directory.
+//! All layers are passed as values: no test changes the environment or the working directory of the process.
 
 use std::time::Duration;
 
@@ -18,15 +18,21 @@ fn load(file: &str, dotenv: &[(&str, &str)], environment: &[(&str, &str)]) -> Re
     Config::from_layers(file, variables(dotenv), variables(environment))
 }
 
-fn refusal(file: &str, dotenv: &[(&str, &str)], environment: &[(&str, &str)]) -> String {
+/// Returns every setting with its masked value, one per line.
+fn masked(config: &Config) -> String {
+    let lines: Vec<_> = config.layers.masked().map(|(path, value, _)| format!("{path} = {value}")).collect();
+    lines.join("\n")
+}
+
+fn load_error(file: &str, dotenv: &[(&str, &str)], environment: &[(&str, &str)]) -> String {
     load(file, dotenv, environment).unwrap_err().to_string()
 }
 
 #[test]
-fn the_commented_defaults_are_the_defaults_of_the_code() {
+fn default_file_equals_the_defaults_of_the_code() {
     let config = load("", &[], &[]).unwrap();
     assert_eq!(format!("{:?}", config.core), format!("{:?}", core::Settings::default()));
-    // The one default that is the machine's to say.
+    // The only default that depends on the machine.
     let mut gateway = rest_gateway::Settings::default();
     gateway.server.threads = config.gateway.server.threads;
     assert_eq!(format!("{:?}", config.gateway), format!("{gateway:?}"));
@@ -34,7 +40,24 @@ fn the_commented_defaults_are_the_defaults_of_the_code() {
 }
 
 #[test]
-fn each_layer_wins_over_the_one_below_it() {
+fn every_core_setting_is_either_reloadable_or_fixed() {
+    let config = load("", &[], &[]).unwrap();
+    let paths: Vec<_> = config.layers.masked().map(|(path, ..)| path).collect();
+    let fixed: Vec<_> = core::FixedSetting::all().map(core::FixedSetting::key).collect();
+    for key in &fixed {
+        assert!(paths.iter().any(|path| path == key), "{key} is not a setting");
+    }
+    let is_within = |path: &str, section: &str| {
+        path.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    for path in paths.iter().filter(|path| !is_within(path, "rest") && !is_within(path, "log")) {
+        let is_reloadable = core::RELOADABLE.iter().any(|section| is_within(path, section));
+        assert!(is_reloadable || fixed.contains(&path.as_str()), "{path} is in neither table");
+    }
+}
+
+#[test]
+fn environment_overrides_dotenv_overrides_file_overrides_defaults() {
     let file = "[chat]\nmodel = 'from-file'";
     let model = |file, dotenv, environment| load(file, dotenv, environment).unwrap().core.chat.model;
     assert_eq!(model("", &[], &[]), "qwen3-next-80b-a3b-instruct");
@@ -46,14 +69,14 @@ fn each_layer_wins_over_the_one_below_it() {
 }
 
 #[test]
-fn an_empty_variable_counts_as_not_set() {
+fn empty_variables_are_ignored() {
     let config = load("[chat]\nmodel = 'from-file'", &[], &[("CHAT_MODEL", ""), ("CHAT_BASE_URL", "")]).unwrap();
     assert_eq!(config.core.chat.model, "from-file");
     assert!(config.core.chat.base_url.is_none());
 }
 
 #[test]
-fn every_kind_of_value_can_come_from_a_variable() {
+fn values_of_every_type_are_read_from_variables() {
     let config = load(
         "",
         &[],
@@ -86,22 +109,22 @@ fn every_kind_of_value_can_come_from_a_variable() {
 }
 
 #[test]
-fn what_clients_are_set_up_with_is_not_read() {
+fn variables_of_openai_clients_are_ignored() {
     let config = load("", &[], &[("OPENAI_API_BASE", "http://127.0.0.1:8000/v1"), ("OPENAI_API_KEY", "x")]).unwrap();
     assert!(config.core.chat.base_url.is_none() && config.core.chat.api_key.is_none());
 }
 
 #[test]
-fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
+fn an_invalid_value_is_reported_with_key_origin_and_rule() {
     type Variables<'a> = &'a [(&'a str, &'a str)];
     #[rustfmt::skip]
     let table: [(&str, Variables<'_>, Variables<'_>, &[&str]); 16] = [
         ("[jobs]\nlease = '30 parsecs'", &[], &[], &["jobs.lease = ", "30 parsecs", "(from triptych.toml)"]),
-        ("[jobs]\nlease = 30", &[], &[], &["jobs.lease", "triptych.toml", "a text in quotes", "\"15s\""]),
+        ("[jobs]\nlease = 30", &[], &[], &["jobs.lease", "triptych.toml", "a quoted string", "\"15s\""]),
         ("[jobs]\nleese = '30s'", &[], &[], &["jobs.leese", "triptych.toml", "did you mean jobs.lease?"]),
         ("[jobs", &[], &[], &["triptych.toml, line 1"]),
         ("", &[], &[("TRIPTYCH_GRPC_LISTEN", "50051")], &["grpc.listen = \"50051\"", "TRIPTYCH_GRPC_LISTEN", "IP:PORT"]),
-        ("", &[("TRIPTYCH_JOBS_WORKERS", "many")], &[], &["jobs.workers = \"many\"", "TRIPTYCH_JOBS_WORKERS in .env", "a whole number"]),
+        ("", &[("TRIPTYCH_JOBS_WORKERS", "many")], &[], &["jobs.workers = \"many\"", "TRIPTYCH_JOBS_WORKERS in .env", "an integer"]),
         ("", &[], &[("TRIPTYCH_JOBS_WORKERS", "0")], &["jobs.workers = 0", "1 to 256"]),
         ("", &[], &[("TRIPTYCH_MEDIA_RETENTION", "5s")], &["media.retention = \"5s\"", "at least 1m"]),
         ("", &[], &[("TRIPTYCH_MEDIA_QUOTA_BYTES", "1000")], &["media.quota_bytes = 1000", "64 MiB"]),
@@ -109,12 +132,12 @@ fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
         ("", &[], &[("TRIPTYCH_GRPC_REFLEXION", "true")], &["TRIPTYCH_GRPC_REFLEXION", "did you mean TRIPTYCH_GRPC_REFLECTION?"]),
         ("", &[], &[("CHAT_BASE_URL", "api.example.com")], &["chat.base_url = \"api.example.com\"", "CHAT_BASE_URL", "http or https"]),
         ("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")], &["image.service_type = \"dashscope\"", "IMAGE_SERVICE_TYPE", "DASHSCOPE_API_KEY"]),
-        ("[image.dashscope]\ntasks = ['wan*t2i']", &[], &[], &["image.dashscope.tasks", "triptych.toml", "at the end"]),
+        ("[image.dashscope]\ntasks = ['wan*t2i']", &[], &[], &["image.dashscope.tasks", "triptych.toml", "at the end of a name"]),
         ("", &[], &[("VIDEO_SERVICE_TYPE", "sorra")], &["video.service_type = \"sorra\"", "VIDEO_SERVICE_TYPE", "`offline`", "`veo`"]),
         ("", &[], &[("TRIPTYCH_LOG_FILTER", "info,=?")], &["log.filter", "TRIPTYCH_LOG_FILTER", "warn,core_service=debug"]),
     ];
     for (file, dotenv, environment, expected) in table {
-        let message = refusal(file, dotenv, environment);
+        let message = load_error(file, dotenv, environment);
         for part in expected {
             assert!(message.contains(part), "`{message}` lacks `{part}`");
         }
@@ -122,61 +145,61 @@ fn a_wrong_value_is_named_with_its_key_its_origin_and_what_would_be_right() {
 }
 
 #[test]
-fn a_key_is_never_shown() {
+fn secrets_are_masked_in_errors_and_output() {
     let secret = "sk-\u{fc}mlaut-secret";
-    let message = refusal("", &[], &[("CHAT_API_KEY", secret)]);
+    let message = load_error("", &[], &[("CHAT_API_KEY", secret)]);
     assert!(message.contains("chat.api_key = (hidden)") && !message.contains("secret"), "{message}");
-    let message = refusal("[chat]\napi_key = 'sk-secret\nmodel = 'm'", &[], &[]);
+    let message = load_error("[chat]\napi_key = 'sk-secret\nmodel = 'm'", &[], &[]);
     assert!(message.contains("line 2") && !message.contains("secret"), "{message}");
-    let message = refusal("", &[], &[("CHAT_BASE_URL", "https://me:secret@example.com")]);
+    let message = load_error("", &[], &[("CHAT_BASE_URL", "https://me:secret@example.com")]);
     assert!(message.contains("chat.base_url") && !message.contains("secret"), "{message}");
 
     let config = load("", &[], &[("CHAT_API_KEY", "sk-secret")]).unwrap();
     let shown: Vec<_> =
-        config.layers.shown().map(|(path, value, origin)| format!("{path} = {value} # {origin}")).collect();
+        config.layers.masked().map(|(path, value, origin)| format!("{path} = {value} # {origin}")).collect();
     assert!(shown.contains(&"chat.api_key = (hidden) # environment variable CHAT_API_KEY".to_owned()), "{shown:?}");
     assert!(!format!("{config:?}").contains("sk-secret"));
 }
 
 #[test]
-fn the_key_that_signs_links_reaches_the_gateway_and_nobody_who_reads_along() {
+fn the_signing_key_reaches_the_gateway_and_is_masked() {
     let key = "0123456789abcdef-secret";
     let config = load("", &[], &[("TRIPTYCH_MEDIA_SIGNING_KEY", key), ("TRIPTYCH_MEDIA_LINK_TTL", "2h")]).unwrap();
     assert!(format!("{:?}", config.gateway.runtime.link_signer).contains("7200s"));
-    let shown: Vec<_> = config.layers.shown().map(|(path, value, _)| format!("{path} = {value}")).collect();
-    assert!(shown.contains(&"media.signing_key = (hidden)".to_owned()), "{shown:?}");
-    assert!(!format!("{config:?}{shown:?}").contains("-secret"));
-    let message = refusal("", &[], &[("TRIPTYCH_MEDIA_SIGNING_KEY", "secret")]);
+    let shown = masked(&config);
+    assert!(shown.contains("media.signing_key = (hidden)"), "{shown}");
+    assert!(!format!("{config:?}{shown}").contains("-secret"));
+    let message = load_error("", &[], &[("TRIPTYCH_MEDIA_SIGNING_KEY", "secret")]);
     assert!(message.contains("at least 16") && !message.contains("secret"), "{message}");
     assert!(load("", &[], &[]).unwrap().gateway.runtime.link_signer.is_none());
 }
 
 #[test]
-fn a_provider_is_chosen_by_a_name_and_its_key() {
+fn an_image_provider_requires_its_key_or_url() {
     let openai = [("IMAGE_SERVICE_TYPE", "openai")];
-    let message = refusal("", &[], &openai);
+    let message = load_error("", &[], &openai);
     for part in ["image.service_type = \"openai\"", "IMAGE_API_KEY", "IMAGE_BASE_URL"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
-    let message = refusal("", &[], &[("IMAGE_SERVICE_TYPE", "nano_banana")]);
+    let message = load_error("", &[], &[("IMAGE_SERVICE_TYPE", "nano_banana")]);
     for part in ["image.service_type = \"nano_banana\"", "GEMINI_API_KEY"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
     let own = [("IMAGE_SERVICE_TYPE", "nano_banana"), ("GEMINI_API_KEY", "k")];
     assert!(load("", &[], &own).is_ok());
-    let message = refusal("", &[], &[("IMAGE_SERVICE_TYPE", "doubao")]);
+    let message = load_error("", &[], &[("IMAGE_SERVICE_TYPE", "doubao")]);
     for part in ["image.service_type = \"doubao\"", "ARK_API_KEY"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
     let own = [("IMAGE_SERVICE_TYPE", "doubao"), ("ARK_API_KEY", "k")];
     assert_eq!(load("", &[], &own).unwrap().core.image.service_type, core::ImageServiceType::Doubao);
-    let message = refusal("", &[], &[("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_API_SECRET", "s")]);
+    let message = load_error("", &[], &[("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_API_SECRET", "s")]);
     for part in ["image.service_type = \"midjourney\"", "MJ_BASE_URL"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
     let own = [("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_BASE_URL", "http://127.0.0.1:8080/mj")];
     assert!(load("", &[], &own).is_ok());
-    let message = refusal("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")]);
+    let message = load_error("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")]);
     for part in ["image.service_type = \"dashscope\"", "DASHSCOPE_API_KEY"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
@@ -190,32 +213,32 @@ fn a_provider_is_chosen_by_a_name_and_its_key() {
     let core::Image { doubao, nano_banana, midjourney, dashscope, .. } = &config.core.image;
     let read = [&doubao.api_key, &nano_banana.api_key, &midjourney.api_secret, &dashscope.api_key];
     assert_eq!(read.map(|key| key.as_ref().unwrap().expose_secret()), ["k1", "k2", "k3", "k4"]);
-    let shown: Vec<_> = config.layers.shown().map(|(path, value, _)| format!("{path} = {value}")).collect();
-    assert!(shown.contains(&"image.midjourney.api_secret = (hidden)".to_owned()), "{shown:?}");
+    let shown = masked(&config);
+    assert!(shown.contains("image.midjourney.api_secret = (hidden)"), "{shown}");
 }
 
 #[test]
-fn the_file_is_named_by_the_process_before_dotenv() {
-    let named = |environment, dotenv| layers::config_file(&variables(environment), &variables(dotenv));
-    assert_eq!(named(&[], &[]), None);
-    assert_eq!(named(&[], &[("TRIPTYCH_CONFIG", "b")]), Some("b".into()));
-    assert_eq!(named(&[("TRIPTYCH_CONFIG", "a")], &[("TRIPTYCH_CONFIG", "b")]), Some("a".into()));
+fn the_config_file_variable_of_the_process_overrides_dotenv() {
+    let file = |environment, dotenv| layers::config_file(&variables(environment), &variables(dotenv));
+    assert_eq!(file(&[], &[]), None);
+    assert_eq!(file(&[], &[("TRIPTYCH_CONFIG", "b")]), Some("b".into()));
+    assert_eq!(file(&[("TRIPTYCH_CONFIG", "a")], &[("TRIPTYCH_CONFIG", "b")]), Some("a".into()));
     assert!(load("", &[], &[("TRIPTYCH_CONFIG", "a")]).is_ok());
 }
 
 #[test]
-fn a_dotenv_file_is_read_and_its_mistakes_named_without_its_secrets() {
+fn dotenv_errors_name_the_variable_without_its_value() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(".env");
-    assert_eq!(dotenv(&path), Ok(vec![]));
+    assert_eq!(dotenv::read(&path), Ok(vec![]));
     std::fs::write(&path, "# mine\nCHAT_MODEL=\"a b\"\nexport CHAT_API_KEY=x\n").unwrap();
-    assert_eq!(dotenv(&path), Ok(variables(&[("CHAT_MODEL", "a b"), ("CHAT_API_KEY", "x")])));
+    assert_eq!(dotenv::read(&path), Ok(variables(&[("CHAT_MODEL", "a b"), ("CHAT_API_KEY", "x")])));
     std::fs::write(&path, "CHAT_API_KEY='secret\n").unwrap();
-    let message = dotenv(&path).unwrap_err().to_string();
+    let message = dotenv::read(&path).unwrap_err().to_string();
     assert!(message.contains("`CHAT_API_KEY`") && !message.contains("secret"), "{message}");
 }
 
-const TWO: &str = r#"
+const TWO_UPSTREAMS: &str = r#"
 chat.model = "fast"
 [[chat.upstreams]]
 name = "near"
@@ -240,11 +263,11 @@ policy = "first_token"
 "#;
 
 #[test]
-fn several_upstreams_are_read_their_keys_looked_up_and_never_shown() {
-    let mut config = load(TWO, &[], &[]).unwrap();
-    let missing = config.look_up(|_| None).unwrap_err().to_string();
-    assert!(missing.contains("`far`") && missing.contains("FAR_KEY"), "{missing}");
-    config.look_up(|name| (name == "FAR_KEY").then(|| "sk-far-secret".to_owned())).unwrap();
+fn api_key_env_of_upstreams_is_resolved_and_keys_are_masked() {
+    let mut config = load(TWO_UPSTREAMS, &[], &[]).unwrap();
+    let unset = config.resolve_secrets(|_| None).unwrap_err().to_string();
+    assert!(unset.contains("`far`") && unset.contains("FAR_KEY"), "{unset}");
+    config.resolve_secrets(|name| (name == "FAR_KEY").then(|| "sk-far-secret".to_owned())).unwrap();
     let [near, far] = config.core.chat.upstreams.as_slice() else { panic!("{:?}", config.core.chat) };
     assert_eq!((near.weight, near.priority, near.first_byte_timeout), (1, 0, None));
     assert_eq!((far.priority, far.first_byte_timeout), (1, Some(Duration::from_secs(20))));
@@ -252,36 +275,35 @@ fn several_upstreams_are_read_their_keys_looked_up_and_never_shown() {
     assert_eq!((near.dialect, far.dialect), (None, Some(Dialect::Deepseek)));
     assert_eq!(far.headers["x-title"], "a-secret");
     assert_eq!(far.api_key.as_ref().unwrap().expose_secret(), "sk-far-secret");
-    let shown: Vec<_> = config.layers.shown().map(|(path, value, _)| format!("{path} = {value}")).collect();
-    let shown = shown.join("\n");
+    let shown = masked(&config);
     assert!(shown.contains("near") && shown.contains("(hidden)") && !shown.contains("-secret"), "{shown}");
     assert!(!format!("{config:?}").contains("-secret"), "{config:?}");
 }
 
 #[test]
-fn a_mistake_among_several_upstreams_is_named_without_their_keys() {
+fn errors_in_upstreams_and_routes_contain_no_keys() {
     let table = [
         ("chat.model = \"fast\"", "chat.model = \"slow\"", "served by none of chat.upstreams"),
-        ("name = \"far\"", "name = \"near\"", "two have the name `near`"),
-        ("name = \"far\"", "name = \"so far\"", "`so far` must be letters"),
-        ("models = [\"fast\"]", "models = []", "`near` needs models"),
-        ("priority = 1", "weight = 0", "`far` needs a weight"),
+        ("name = \"far\"", "name = \"near\"", "name `near` is used twice"),
+        ("name = \"far\"", "name = \"so far\"", "name `so far`: must consist of letters"),
+        ("models = [\"fast\"]", "models = []", "`near` requires models"),
+        ("priority = 1", "weight = 0", "`far`: weight must be at least 1"),
         ("priority = 1", "rename = { slow = \"s\" }", "`far` renames `slow`"),
-        ("first_byte_timeout = \"20s\"", "first_byte_timeout = \"0s\"", "`far` has a timeout of nothing"),
+        ("first_byte_timeout = \"20s\"", "first_byte_timeout = \"0s\"", "`far`: timeouts must be greater than zero"),
         ("fallbacks = [\"deep\"]", "fallbacks = [\"fast\"]", "its own fallback"),
         ("fallbacks = [\"deep\"]", "fallbacks = [\"dep\"]", "`dep` is served by no upstream"),
         ("priority = 1", "prioritee = 1", "unknown field `prioritee`"),
-        ("X-Title", "\"so wrong\"", "`so wrong` is no name of a header"),
-        ("X-Title", "Authorization", "`authorization` cannot be set"),
-        ("\"a-secret\"", "\"a\\nsecret\"", "`x-title` must be printable"),
+        ("X-Title", "\"so wrong\"", "`so wrong` is not a valid header name"),
+        ("X-Title", "Authorization", "header `authorization` cannot be set"),
+        ("\"a-secret\"", "\"a\\nsecret\"", "header `x-title` must be printable"),
         ("deepseek", "deepsea", "must be `auto`, `openai`, `dashscope`, `deepseek` or `ollama`"),
     ];
-    for (right, wrong, expected) in table {
-        let message = refusal(&TWO.replacen(right, wrong, 1), &[], &[]);
+    for (valid, invalid, expected) in table {
+        let message = load_error(&TWO_UPSTREAMS.replacen(valid, invalid, 1), &[], &[]);
         assert!(message.contains(expected) && !message.contains("secret"), "`{message}` lacks `{expected}`");
     }
-    let none = refusal("[[chat.routes]]\nmodel = 'm'", &[], &[]);
-    assert!(none.contains("needs an upstream"), "{none}");
-    let both = refusal(TWO, &[], &[("CHAT_BASE_URL", "http://127.0.0.1:3/v1")]);
-    assert!(both.contains("the one or the other"), "{both}");
+    let none = load_error("[[chat.routes]]\nmodel = 'm'", &[], &[]);
+    assert!(none.contains("requires an upstream"), "{none}");
+    let both = load_error(TWO_UPSTREAMS, &[], &[("CHAT_BASE_URL", "http://127.0.0.1:3/v1")]);
+    assert!(both.contains("remove one of the two"), "{both}");
 }

@@ -1,4 +1,4 @@
-//! The built-in image engine behind the provider trait, and the faults that can be asked for by name.
+//! The built-in image engine as a provider.
 
 use std::{
     sync::{
@@ -6,7 +6,6 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread::available_parallelism,
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -25,6 +24,7 @@ use crate::{
     call::{Call, Chunks},
     catalog::Entry,
     error::ProviderError,
+    fault_injection::Fault,
     media::InputPicture,
     size::Size,
 };
@@ -65,7 +65,7 @@ impl OfflineImage {
             hidden,
             provider: provider.clone() as Arc<dyn ImageProvider>,
         };
-        let faults = Fault::ALL.iter().map(|fault| entry(fault.model(), true));
+        let faults = Fault::IMAGE.iter().map(|fault| entry(&fault.model(MODEL), true));
         std::iter::once(entry(MODEL, false)).chain(faults).collect()
     }
 
@@ -102,7 +102,7 @@ impl Default for OfflineImage {
 impl ImageProvider for OfflineImage {
     async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
         if let Some(fault) = Fault::of(&call.model) {
-            fault.strike().await?;
+            fault.before_first_event().await?;
         }
         let (sender, receiver) = mpsc::channel(EVENTS);
         // Runs beside the stream, so that previews need no one to ask; ends with it, through the closed channel.
@@ -237,51 +237,6 @@ fn broken(error: &dyn std::fmt::Display) -> ProviderError {
 
 fn abandoned() -> ProviderError {
     ProviderError::Broken("the picture was abandoned".to_owned())
-}
-
-/// Faults on request, so that callers can test their own handling: each is a model name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    RateLimited,
-    Broken,
-    Refused,
-    Slow,
-}
-
-/// How long the slow fault waits before the first event.
-const SLOW: Duration = Duration::from_secs(10);
-
-impl Fault {
-    const ALL: [Self; 4] = [Self::RateLimited, Self::Broken, Self::Refused, Self::Slow];
-
-    fn model(self) -> &'static str {
-        match self {
-            Self::RateLimited => "offline-image-fault-429",
-            Self::Broken => "offline-image-fault-500",
-            Self::Refused => "offline-image-fault-refused",
-            Self::Slow => "offline-image-fault-slow",
-        }
-    }
-
-    fn of(model: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|fault| fault.model() == model)
-    }
-
-    /// What the fault does before the first event.
-    async fn strike(self) -> Result<(), ProviderError> {
-        match self {
-            Self::RateLimited => Err(ProviderError::RateLimited {
-                message: "this model name asks for a rate limit".to_owned(),
-                retry_after: Some(Duration::from_secs(2)),
-            }),
-            Self::Broken => Err(ProviderError::Broken("this model name asks for a broken upstream".to_owned())),
-            Self::Refused => Err(ProviderError::ContentPolicy("this model name asks for a refusal".to_owned())),
-            Self::Slow => {
-                tokio::time::sleep(SLOW).await;
-                Ok(())
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The adapter around the engine: cancellation, previews, edits, and what the catalog shows.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! The built-in video engine behind the provider trait, and the faults that can be asked for by name.
+//! The built-in video engine as a provider.
 //!
 //! A task is a `Ticket`: all that the render was made from. The engine is deterministic, so a process that does not know
 //! a task renders it anew, and nothing is lost with the process that began it.
@@ -11,16 +11,16 @@ use futures_util::{StreamExt, stream};
 use offline_video::{FrameRate, STILLS_MEDIA_TYPE, Shot, VIDEO_MEDIA_TYPE};
 use serde::{Deserialize, Serialize};
 
-use self::{fault::Fault, studio::Studio};
+use self::studio::Studio;
 use super::super::{Clip, ClipFile, Progress, UpstreamTask, Variant, VideoProvider, VideoSpec};
 use crate::{
     call::{Call, Chunks},
     catalog::Entry,
     error::ProviderError,
+    fault_injection::Fault,
     media::{MediaKey, MediaStore},
 };
 
-mod fault;
 mod studio;
 #[cfg(test)]
 mod tests;
@@ -56,7 +56,7 @@ pub fn entries(media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
         hidden,
         provider: Arc::clone(&provider) as Arc<dyn VideoProvider>,
     };
-    let faults = Fault::ALL.iter().map(|fault| entry(fault.model(), &[], true));
+    let faults = Fault::VIDEO.iter().map(|fault| entry(&fault.model(MODEL), &[], true));
     std::iter::once(entry(MODEL, &ALIASES, false)).chain(faults).collect()
 }
 
@@ -136,11 +136,16 @@ impl VideoProvider for OfflineVideo {
     async fn submit(&self, call: Call<VideoSpec>) -> Result<UpstreamTask, ProviderError> {
         let ticket = Ticket::new(call);
         ticket.check()?;
-        if let Some(fault) = ticket.fault {
-            fault.at_submit(self.studio.knocks(&ticket.id))?;
-        }
+        let error = match ticket.fault {
+            Some(fault @ Fault::RateLimited) if self.studio.knocks(&ticket.id) <= Fault::REJECTED_SUBMISSIONS => {
+                fault.error()
+            }
+            Some(fault @ Fault::Refused) => fault.error(),
+            Some(_) | None => None,
+        };
+        error.map_or(Ok(()), Err)?;
         let task = ticket.written()?;
-        if ticket.fault != Some(Fault::Stuck) {
+        if ticket.fault != Some(Fault::RenderStuck) {
             self.studio.begin(ticket);
         }
         Ok(UpstreamTask(task))
@@ -148,8 +153,8 @@ impl VideoProvider for OfflineVideo {
 
     async fn poll(&self, task: &UpstreamTask) -> Result<Progress, ProviderError> {
         let ticket = Ticket::read(&task.0)?;
-        if let Some(fault @ Fault::Stuck) = ticket.fault {
-            return Ok(Progress::Working { percent: fault.stands_still_at(), poll_after: PACE * 5 });
+        if ticket.fault == Some(Fault::RenderStuck) {
+            return Ok(Progress::Working { percent: Some(Fault::RENDER_STUCK_AT), poll_after: PACE * 5 });
         }
         let render = self.studio.begin(ticket);
         match render.outcome() {
@@ -174,8 +179,8 @@ impl VideoProvider for OfflineVideo {
 
     async fn fetch(&self, file: &ClipFile) -> Result<Chunks<Bytes>, ProviderError> {
         let ticket = Ticket::read(&file.location)?;
-        if let Some(fault) = ticket.fault {
-            fault.at_fetch()?;
+        if let Some(error) = ticket.fault.filter(|fault| *fault == Fault::LinkExpired).and_then(Fault::error) {
+            return Err(error);
         }
         let bytes = self.studio.hand_out(ticket, file.variant).await?;
         Ok(stream::iter(pieces(bytes)).map(Ok).boxed())

@@ -21,9 +21,10 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Fault, Ticket};
+use super::Ticket;
 use crate::{
     error::{Error, ProviderError},
+    fault_injection::Fault,
     media::MediaStore,
     video::Variant,
 };
@@ -216,7 +217,8 @@ async fn work(
 
 /// Takes up to minutes: not for async threads.
 fn make(ticket: &Ticket, reference: Option<&Bytes>, percent: &AtomicU8, stop: &CancellationToken) -> Outcome {
-    let lens = Lens { percent, stop, fails_at: ticket.fault.and_then(Fault::fails_at) };
+    let fails_at = (ticket.fault == Some(Fault::RenderFails)).then_some(Fault::RENDER_FAILS_AT);
+    let lens = Lens { percent, stop, fails_at };
     let cancelled = || ProviderError::unavailable("the render was cancelled".to_owned());
     let picture = match reference {
         Some(bytes) => decode(bytes)?,
@@ -226,7 +228,9 @@ fn make(ticket: &Ticket, reference: Option<&Bytes>, percent: &AtomicU8, stop: &C
         Ok(Rendered { mp4, thumbnail, spritesheet, frames: _ }) => {
             Ok(Arc::new(Files { mp4: mp4.into(), thumbnail: thumbnail.into(), spritesheet: spritesheet.into() }))
         }
-        Err(RenderError::Cancelled) if lens.broken() => Err(Fault::broken()),
+        Err(RenderError::Cancelled) if lens.broken() => {
+            Err(ticket.fault.and_then(Fault::error).unwrap_or_else(cancelled))
+        }
         Err(RenderError::Cancelled) => Err(cancelled()),
         Err(error @ (RenderError::BadSize { .. } | RenderError::BadDuration { .. } | RenderError::EmptyPicture)) => {
             Err(ProviderError::Refused { message: error.to_string(), field: None })

@@ -141,9 +141,9 @@ async fn every_fault_comes_as_its_model_name_asks_for() {
         let name = if let JobState::Failed { code, .. } = &job.state { code } else { job.state.phase().as_str() };
         (name.to_owned(), job.state.percent())
     };
-    let ask = |fault: Fault| outcome(&house, of_engine(fault.model(), 1));
+    let ask = |fault: Fault| outcome(&house, of_engine(&fault.model(MODEL), 1));
     let (fails, paced, refused, expired) =
-        tokio::join!(ask(Fault::Fails), ask(Fault::Paced), ask(Fault::Refused), ask(Fault::Expired));
+        tokio::join!(ask(Fault::RenderFails), ask(Fault::RateLimited), ask(Fault::Refused), ask(Fault::LinkExpired));
     let (name, reached) = code(&fails);
     assert!(name == "upstream_unavailable" && reached <= 60, "{fails:?}");
     assert_eq!(code(&paced), ("succeeded".to_owned(), 100));
@@ -155,7 +155,7 @@ async fn every_fault_comes_as_its_model_name_asks_for() {
 async fn the_stuck_fault_ends_with_the_deadline() {
     let directory = tempfile::tempdir().unwrap();
     let settings = JobSettings { deadline: Duration::from_millis(900), ..JobSettings::default() };
-    let job = outcome(&house(directory.path(), settings).await, of_engine(Fault::Stuck.model(), 1)).await;
+    let job = outcome(&house(directory.path(), settings).await, of_engine(&Fault::RenderStuck.model(MODEL), 1)).await;
     let JobState::Failed { code, percent, .. } = &job.state else { panic!("{job:?}") };
     assert_eq!((code.as_str(), *percent), ("deadline_exceeded", 42));
 }

@@ -1,0 +1,286 @@
+//! Builds a core from its settings, and applies changed settings while it runs.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    catalog::{Catalog, Entry, Models},
+    chat::{ChatProvider, detached::DetachedCalls, grpc::ChatGrpc, providers::offline::OfflineChat, routing},
+    config::{self, FixedSetting, Grpc, SettingError, Settings},
+    database::{self, Database},
+    error::Error,
+    image::{self, grpc::ImageGrpc},
+    keys::Keys,
+    live::Live,
+    media::{
+        Downloads, Inputs, MediaStore,
+        download::DownloadSettings,
+        fetch::FetchSettings,
+        grpc::MediaGrpc,
+        guard::Guard,
+        input::InputSettings,
+        sweeper::{RetentionPolicy, Sweeper, SweeperHandle},
+    },
+    model::ModelGrpc,
+    upstream::SetupError,
+    video::{
+        self, VideoProvider,
+        grpc::VideoGrpc,
+        jobs::{JobSettings, Jobs},
+        runner::{Runner, RunnerHandle},
+        store::sqlite::SqliteStore,
+    },
+};
+
+/// Model names that OpenAI clients use by default. Only the offline engine serves them: at a connected upstream they could be
+/// other models, which are billed.
+const OPENAI_ALIASES: [&str; 4] = ["gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo"];
+
+/// How long background work, for example the poll of a job, may continue while the core closes.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
+
+/// A running core.
+#[derive(Debug)]
+pub struct Core {
+    /// The settings at start, which remain valid for all fixed settings.
+    settings: Settings,
+    services: Services,
+    keys: Keys,
+    catalog: Live<Catalog>,
+    cors_allow_origins: Live<Vec<String>>,
+    reload: Mutex<()>,
+    media_store: MediaStore,
+    drain_deadline: OnceLock<Instant>,
+    detached: DetachedCalls,
+    background: TaskTracker,
+    runner: RunnerHandle,
+    sweeper: SweeperHandle,
+    database: Database,
+}
+
+/// The gRPC services of a core, for a server or for a gateway in the same process.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// The chat service.
+    pub chat: Arc<ChatGrpc>,
+    /// The image service.
+    pub image: Arc<ImageGrpc>,
+    /// The video service.
+    pub video: Arc<VideoGrpc>,
+    /// The model service.
+    pub model: Arc<ModelGrpc>,
+    /// The media service.
+    pub media: Arc<MediaGrpc>,
+}
+
+/// Opening or reloading a core failed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting has an unusable value.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// Two models have the same public name.
+    #[error(
+        "two models have the name `{0}`; rename one of them in chat.model, chat.models, chat.routes, or models in a section \
+         of image"
+    )]
+    DuplicateModel(String),
+    /// The data directory cannot be created.
+    #[error("data_dir = \"{dir}\": cannot create the directory: {source}")]
+    DataDir {
+        /// The directory.
+        dir: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+    /// The client of an upstream cannot be created.
+    #[error("cannot set up an upstream: {0}")]
+    Upstream(#[from] SetupError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Database(#[from] database::OpenError),
+    /// The media store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Core {
+    /// Opens the stores and starts the video jobs, including those that an earlier process left unfinished.
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        settings.validate()?;
+        let keys = Keys::new(&settings.keys)?;
+        let dir = &settings.data_dir;
+        tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
+        let retention = retention(&settings.media);
+        let media_store = MediaStore::open(&dir.join("media"))?.kept_for(retention.retention.unwrap_or(Duration::MAX));
+        let inputs = Inputs::new(media_store.clone(), inputs(&settings.media))?;
+        let database = Database::open(&dir.join("jobs.sqlite")).await?;
+        let jobs = Jobs::new(Arc::new(SqliteStore::new(database.clone())), media_store.clone(), jobs(&settings.jobs));
+        let background = TaskTracker::new();
+        let catalog = Live::new(catalog(settings, &settings.media, &media_store, &background)?);
+        let detached = DetachedCalls::on(Handle::current());
+        let chat = ChatGrpc::new(catalog.clone(), settings.chat.on_disconnect, detached.clone());
+        let image =
+            ImageGrpc::new(catalog.clone(), media_store.clone(), inputs.clone(), settings.image.idempotency_ttl);
+        let services = Services {
+            chat: Arc::new(chat.with_keys(keys.clone())),
+            image: Arc::new(image.with_keys(keys.clone()).with_messages_of(settings.grpc.max_message_bytes)),
+            video: Arc::new(VideoGrpc::new(catalog.clone(), jobs.clone(), inputs).with_keys(keys.clone())),
+            model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
+            media: Arc::new(MediaGrpc::new(media_store.clone())),
+        };
+        let sweeper = Sweeper::new(media_store.clone(), retention, Arc::new(jobs.clone())).start();
+        let runner = Runner::start(jobs, catalog.clone());
+        Ok(Self {
+            settings: settings.clone(),
+            services,
+            keys,
+            catalog,
+            cors_allow_origins: Live::new(settings.grpc.cors_allow_origins.clone()),
+            reload: Mutex::default(),
+            media_store,
+            drain_deadline: OnceLock::new(),
+            detached,
+            background,
+            runner,
+            sweeper,
+            database,
+        })
+    }
+
+    /// Applies the [reloadable settings](config::RELOADABLE) and returns the fixed ones that differ from those at start, which
+    /// require a restart.
+    ///
+    /// Replaces API keys, catalog and CORS origins. Calls in flight continue with the old catalog; calls that start later use
+    /// the new one. All providers are created again, with new connections and closed circuit breakers. Video jobs find their
+    /// provider by its id; without a provider of that id they fail.
+    ///
+    /// # Errors
+    /// As for [`Core::open`]; all settings then stay as they were.
+    pub fn reload(&self, settings: &Settings) -> Result<Vec<FixedSetting>, OpenError> {
+        settings.validate()?;
+        // Serializes reloads, so that keys and catalog always come from the same settings.
+        let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        let catalog = catalog(settings, &self.settings.media, &self.media_store, &self.background)?;
+        self.keys.replace(&settings.keys)?;
+        self.catalog.store(catalog);
+        self.cors_allow_origins.store(settings.grpc.cors_allow_origins.clone());
+        Ok(FixedSetting::changed(&self.settings, settings))
+    }
+
+    /// Returns the gRPC services. Cheap to clone.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Returns the API keys that the core accepts.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Returns the settings of the gRPC server at start.
+    pub fn grpc(&self) -> &Grpc {
+        &self.settings.grpc
+    }
+
+    /// Returns the current CORS origins of the gRPC server.
+    pub(crate) fn cors_allow_origins(&self) -> &Live<Vec<String>> {
+        &self.cors_allow_origins
+    }
+
+    /// Returns the end of the drain. The first call starts the drain, which lasts `grpc.drain`.
+    pub(crate) fn drain_deadline(&self) -> Instant {
+        *self.drain_deadline.get_or_init(|| Instant::now() + self.settings.grpc.drain)
+    }
+
+    /// Stops the background work and closes the stores. Job steps in progress get [`CLOSE_GRACE`] to finish, then all leases
+    /// are released, so that the next process does not have to wait for their expiry. Detached calls get the rest of the drain.
+    /// The services must not be called after this.
+    pub async fn close(self) {
+        let drain_deadline = self.drain_deadline();
+        let Self { services, detached, background, runner, sweeper, database, .. } = self;
+        let images = async {
+            services.image.close().await;
+            background.close();
+            // Unsent cancellations are dropped after the grace period.
+            let _ = timeout(CLOSE_GRACE, background.wait()).await;
+        };
+        tokio::join!(images, detached.finish(drain_deadline), runner.stop(CLOSE_GRACE), sweeper.stop());
+        drop(services);
+        database.close().await;
+    }
+}
+
+/// Creates all providers. `media` are the settings at start, because they are fixed.
+fn catalog(
+    settings: &Settings,
+    media: &config::Media,
+    media_store: &MediaStore,
+    background: &TaskTracker,
+) -> Result<Catalog, OpenError> {
+    let images = image::assembly::entries(&settings.image, downloads(media)?, background.clone())?;
+    Ok(Catalog::new(
+        Models::new(chat(settings)?).map_err(OpenError::DuplicateModel)?,
+        Models::new(images).map_err(OpenError::DuplicateModel)?,
+        Models::new(video(&settings.video, media_store)).map_err(OpenError::DuplicateModel)?,
+    ))
+}
+
+fn downloads(settings: &config::Media) -> Result<Downloads, Error> {
+    let guard = if settings.fetch_private_addresses { Guard::OPEN } else { Guard::PUBLIC_ANY_PORT };
+    Downloads::new(DownloadSettings { guard, ..DownloadSettings::default() })
+}
+
+fn inputs(settings: &config::Media) -> InputSettings {
+    let config::Media { fetch_private_addresses, max_input_bytes, max_pixels, .. } = *settings;
+    let guard = if fetch_private_addresses { Guard::OPEN } else { Guard::PUBLIC };
+    let fetch = FetchSettings { guard, ..FetchSettings::default() };
+    InputSettings { max_bytes: max_input_bytes, max_pixels, fetch }
+}
+
+fn retention(settings: &config::Media) -> RetentionPolicy {
+    let config::Media { retention, quota_bytes, .. } = *settings;
+    RetentionPolicy {
+        retention: (!retention.is_zero()).then_some(retention),
+        quota_bytes: (quota_bytes > 0).then_some(quota_bytes),
+    }
+}
+
+fn jobs(settings: &config::Jobs) -> JobSettings {
+    let config::Jobs { workers, lease, deadline, retention, max_file_bytes } = *settings;
+    let retention = (!retention.is_zero()).then_some(retention);
+    JobSettings { workers, lease, deadline, retention, max_file_bytes }
+}
+
+/// Returns the video models. Validation rejects the providers without models.
+fn video(settings: &config::Video, media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
+    use config::VideoServiceType::{Midjourney, Offline, Openai, Seedance, Veo, Wan};
+    match settings.service_type {
+        Offline => video::providers::offline::entries(media_store),
+        Seedance | Veo | Wan | Midjourney | Openai => vec![],
+    }
+}
+
+/// Returns the chat models: those of the upstreams, if any is configured, and always the offline engine.
+fn chat(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
+    let tokens_per_second = settings.offline.chat_tokens_per_second;
+    let connected = routing::assembly::entries(&settings.chat)?;
+    if connected.is_empty() {
+        let model = &settings.chat.model;
+        let aliases: Vec<_> = OPENAI_ALIASES.into_iter().filter(|name| name != model).collect();
+        return Ok(OfflineChat::entries(tokens_per_second, &[(model, &aliases)]));
+    }
+    Ok(connected.into_iter().chain(OfflineChat::entries(tokens_per_second, &[])).collect())
+}
+
+#[cfg(test)]
+mod tests;

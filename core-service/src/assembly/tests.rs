@@ -1,0 +1,100 @@
+use futures_util::StreamExt as _;
+use tonic::{Code, Request, Status};
+use triptych_proto::v1::{self as pb, chat_service_server::ChatService as _, model_service_server::ModelService as _};
+
+use super::*;
+
+const OLD_MODEL: &str = "qwen3-next-80b-a3b-instruct";
+
+/// Opens a core whose streams take some time.
+async fn open(change: impl FnOnce(&mut Settings)) -> (tempfile::TempDir, Settings, Core) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = Settings { data_dir: dir.path().to_owned(), ..Settings::default() };
+    settings.offline.chat_tokens_per_second = 200;
+    change(&mut settings);
+    let core = Core::open(&settings).await.unwrap();
+    (dir, settings, core)
+}
+
+fn chat(model: &str) -> pb::ChatRequest {
+    let content = Some(pb::chat_message::Content::Text("Hello".to_owned()));
+    let message = pb::ChatMessage { role: "user".to_owned(), content, ..Default::default() };
+    pb::ChatRequest { model: model.to_owned(), messages: vec![message], ..Default::default() }
+}
+
+async fn create_chat(core: &Core, model: &str) -> Result<pb::CreateChatResponse, Status> {
+    let request = pb::CreateChatRequest { chat: Some(chat(model)), ..Default::default() };
+    Ok(core.services().chat.create_chat(Request::new(request)).await?.into_inner())
+}
+
+async fn list_models(core: &Core, secret: &str) -> Result<(), Code> {
+    let mut request = Request::new(pb::ListModelsRequest::default());
+    request.metadata_mut().insert("authorization", format!("Bearer {secret}").parse().unwrap());
+    core.services().model.list_models(request).await.map(drop).map_err(|status| status.code())
+}
+
+fn key(name: &str, secret: &str) -> config::Key {
+    config::Key { name: name.to_owned(), secret: Some(secret.into()), ..config::Key::default() }
+}
+
+#[tokio::test]
+async fn a_call_in_flight_keeps_the_old_catalog_and_a_new_call_sees_the_new_one() {
+    let (_dir, mut settings, core) = open(|_| {}).await;
+    let request = pb::StreamChatRequest { chat: Some(chat(OLD_MODEL)), ..Default::default() };
+    let mut stream = core.services().chat.stream_chat(Request::new(request)).await.unwrap().into_inner();
+    assert!(stream.next().await.unwrap().is_ok());
+
+    settings.chat.model = "new-model".to_owned();
+    assert_eq!(core.reload(&settings).unwrap(), []);
+
+    assert_eq!(create_chat(&core, "new-model").await.unwrap().model, "new-model");
+    assert_eq!(create_chat(&core, OLD_MODEL).await.unwrap_err().code(), Code::NotFound);
+    let mut pieces = 0;
+    while let Some(piece) = stream.next().await {
+        assert!(piece.is_ok());
+        pieces += 1;
+    }
+    assert!(pieces > 1, "the stream continued after the reload");
+    core.close().await;
+}
+
+#[tokio::test]
+async fn a_removed_key_is_rejected_after_the_reload() {
+    let (old, new) = ("0123456789abcdef", "fedcba9876543210");
+    let (_dir, mut settings, core) = open(|settings| settings.keys = vec![key("a", old)]).await;
+    assert_eq!(list_models(&core, old).await, Ok(()));
+    settings.keys = vec![key("b", new)];
+    core.reload(&settings).unwrap();
+    assert_eq!(list_models(&core, old).await, Err(Code::Unauthenticated));
+    assert_eq!(list_models(&core, new).await, Ok(()));
+    core.close().await;
+}
+
+#[tokio::test]
+async fn a_changed_fixed_setting_is_reported_and_not_applied() {
+    let (_dir, mut settings, core) = open(|_| {}).await;
+    let drain = settings.grpc.drain;
+    settings.grpc.drain *= 2;
+    settings.grpc.cors_allow_origins = vec!["https://a.test".to_owned()];
+    let fixed = core.reload(&settings).unwrap();
+    assert_eq!(fixed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["grpc.drain"]);
+    assert_eq!(core.grpc().drain, drain);
+    assert_eq!(*core.cors_allow_origins().load(), ["https://a.test"]);
+    core.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_reload_changes_nothing() {
+    let (_dir, settings, core) = open(|settings| settings.keys = vec![key("a", "0123456789abcdef")]).await;
+    let mut invalid = settings.clone();
+    invalid.chat.model = String::new();
+    invalid.keys.clear();
+    assert!(matches!(core.reload(&invalid), Err(OpenError::Setting(error)) if error.key == "chat.model"));
+    let mut duplicate = settings.clone();
+    duplicate.chat.model = "offline-chat".to_owned();
+    duplicate.keys.clear();
+    assert!(matches!(core.reload(&duplicate), Err(OpenError::DuplicateModel(name)) if name == "offline-chat"));
+    assert_eq!(list_models(&core, "wrong").await, Err(Code::Unauthenticated));
+    assert_eq!(core.catalog.load().chat.find("").unwrap().id, OLD_MODEL);
+    core.close().await;
+}

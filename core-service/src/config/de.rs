@@ -1,0 +1,46 @@
+//! Deserializers that several sections share.
+
+use std::net::SocketAddr;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use url::Url;
+
+/// Deserializes an address to listen on: `IP:PORT` or `localhost:PORT`.
+///
+/// # Errors
+/// Any other text.
+pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    // The only host name that is accepted: it always means loopback. Another name could resolve to a public address.
+    let address = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    (address.as_ref().unwrap_or(&text).parse())
+        .map_err(|_| D::Error::custom("must be IP:PORT, for example 127.0.0.1:8000, 0.0.0.0:8000 or [::1]:8000"))
+}
+
+/// Deserializes the base URL of an upstream; the empty text is `None`.
+pub(super) fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let not_http = || D::Error::custom("must be an http or https URL, for example https://api.example.com/v1");
+    let url = Url::parse(&text).map_err(|_| not_http())?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(not_http());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(D::Error::custom("must not contain a user name or password; set the key in api_key"));
+    }
+    Ok(Some(url))
+}
+
+/// Deserializes a secret; the empty text is `None`.
+pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    // A secret is sent as a header. Without this check a line break would fail the first call instead of the start.
+    if text.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
+        return Err(D::Error::custom("must consist of printable ASCII characters"));
+    }
+    Ok((!text.is_empty()).then(|| text.into()))
+}

@@ -1,0 +1,52 @@
+//! The settings of video jobs.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::error::SettingError;
+
+/// Video jobs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jobs {
+    /// How many jobs are advanced at the same time, 1 to 256.
+    pub workers: usize,
+    /// How long a worker owns a job without renewing its lease. After a crash, jobs wait this long for another worker.
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+    /// How long a job may take from its creation before it fails.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+    /// How long finished jobs and their files are kept. Zero: forever.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+    /// The largest file that is copied from a provider, in bytes.
+    pub max_file_bytes: u64,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            workers: 8,
+            lease: Duration::from_secs(15),
+            deadline: Duration::from_mins(30),
+            retention: Duration::ZERO,
+            max_file_bytes: 2 << 30,
+        }
+    }
+}
+
+impl Jobs {
+    pub(super) fn validate(&self) -> Result<(), SettingError> {
+        SettingError::check_nonzero([("jobs.deadline", self.deadline)])?;
+        // On a busy machine a shorter lease could expire between two heartbeats.
+        if self.lease < Duration::from_secs(1) {
+            return Err(SettingError::new("jobs.lease", "must be at least 1s"));
+        }
+        if !(1..=256).contains(&self.workers) {
+            return Err(SettingError::new("jobs.workers", "must be 1 to 256"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! Which settings can change while the core runs.
+//!
+//! [`RELOADABLE`] lists the sections and settings that `Core::reload` applies to calls that start after it. `FIXED` lists
+//! the others, which take effect at the next start. An entry of `FIXED` wins over a section of [`RELOADABLE`]. A test of the
+//! executable checks that the two cover every setting of `config.default.toml`.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::settings::Settings;
+
+/// The sections and settings that `Core::reload` applies, except for the fixed settings within them.
+pub const RELOADABLE: [&str; 6] = ["keys", "chat", "image", "video", "offline", "grpc.cors_allow_origins"];
+
+/// A setting that takes effect at the next start only. Displays its path, for example `grpc.listen`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FixedSetting {
+    key: &'static str,
+}
+
+/// Compares one setting: whether it is equal in both.
+type IsEqual = fn(&Settings, &Settings) -> bool;
+
+/// Builds the table from the paths, so that a name and its comparison cannot diverge.
+macro_rules! fixed {
+    ($($section:ident $(.$name:ident)?),* $(,)?) => {
+        [$((
+            concat!(stringify!($section) $(, ".", stringify!($name))?),
+            |old, new| old.$section$(.$name)? == new.$section$(.$name)?,
+        )),*]
+    };
+}
+
+const FIXED: [(&str, IsEqual); 19] = fixed![
+    data_dir,
+    chat.on_disconnect,
+    image.idempotency_ttl,
+    jobs.workers,
+    jobs.lease,
+    jobs.deadline,
+    jobs.retention,
+    jobs.max_file_bytes,
+    media.fetch_private_addresses,
+    media.max_input_bytes,
+    media.max_pixels,
+    media.link_ttl,
+    media.retention,
+    media.quota_bytes,
+    grpc.listen,
+    grpc.max_message_bytes,
+    grpc.max_concurrent_calls,
+    grpc.reflection,
+    grpc.drain,
+];
+
+/// Secrets have no equality of their own.
+const SIGNING_KEY: (&str, IsEqual) = ("media.signing_key", |old, new| {
+    let exposed =
+        |settings: &Settings| settings.media.signing_key.as_ref().map(SecretString::expose_secret).map(str::to_owned);
+    exposed(old) == exposed(new)
+});
+
+impl FixedSetting {
+    /// Returns all fixed settings.
+    pub fn all() -> impl Iterator<Item = Self> {
+        table().map(|(key, _)| Self { key })
+    }
+
+    /// Returns the path of the setting.
+    pub fn key(self) -> &'static str {
+        self.key
+    }
+
+    /// Returns the fixed settings that differ.
+    pub(crate) fn changed(old: &Settings, new: &Settings) -> Vec<Self> {
+        table().filter(|(_, is_equal)| !is_equal(old, new)).map(|(key, _)| Self { key }).collect()
+    }
+}
+
+fn table() -> impl Iterator<Item = (&'static str, IsEqual)> {
+    FIXED.into_iter().chain([SIGNING_KEY])
+}
+
+impl fmt::Display for FixedSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_fixed_settings_that_differ_are_reported() {
+        let old = Settings::default();
+        assert_eq!(FixedSetting::changed(&old, &old.clone()), []);
+        let mut new = old.clone();
+        new.chat.model = "another".to_owned();
+        new.grpc.drain *= 2;
+        new.media.signing_key = Some("0123456789abcdef".into());
+        let changed: Vec<_> = FixedSetting::changed(&old, &new).into_iter().map(FixedSetting::key).collect();
+        assert_eq!(changed, ["grpc.drain", "media.signing_key"]);
+    }
+}

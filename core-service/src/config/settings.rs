@@ -1,0 +1,80 @@
+//! All settings of the core together.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::{
+    chat::Chat, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, media::Media, offline::Offline,
+    video::Video,
+};
+
+/// All settings of the core.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The directory of the database and the stored files.
+    pub data_dir: PathBuf,
+    /// The API keys of clients. Empty: no key is required.
+    pub keys: Vec<Key>,
+    /// The chat service.
+    pub chat: Chat,
+    /// The image service.
+    pub image: Image,
+    /// The video service.
+    pub video: Video,
+    /// The built-in engines.
+    pub offline: Offline,
+    /// Video jobs.
+    pub jobs: Jobs,
+    /// Input pictures, stored files and links to them.
+    pub media: Media,
+    /// The gRPC server.
+    pub grpc: Grpc,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("triptych-data"),
+            keys: Vec::new(),
+            chat: Chat::default(),
+            image: Image::default(),
+            video: Video::default(),
+            offline: Offline::default(),
+            jobs: Jobs::default(),
+            media: Media::default(),
+            grpc: Grpc::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Validates all settings, each alone and in combination.
+    ///
+    /// # Errors
+    /// The first setting with an unusable value.
+    pub fn validate(&self) -> Result<(), SettingError> {
+        let Self {
+            data_dir,
+            keys,
+            chat,
+            image,
+            video,
+            offline: Offline { chat_tokens_per_second: _ },
+            jobs,
+            media,
+            grpc,
+        } = self;
+        if data_dir.as_os_str().is_empty() {
+            return Err(SettingError::new("data_dir", "must be the path of a directory"));
+        }
+        keys.iter().try_for_each(Key::validate)?;
+        chat.validate()?;
+        image.validate()?;
+        video.validate()?;
+        jobs.validate()?;
+        media.validate()?;
+        grpc.validate()
+    }
+}

@@ -1,0 +1,161 @@
+//! Middleware around every gRPC call: request id, span, authentication, deadline, shutdown, and conversion of panics.
+
+mod body;
+mod record;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll},
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{HeaderValue, Request, Response};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, body::Body, metadata::MetadataMap};
+use tower::{Layer, Service};
+use tracing::{Instrument, field, info_span};
+
+use self::{
+    body::CallBody,
+    record::{CallRecord, grpc_code},
+};
+use crate::{
+    context::{self, REQUEST_ID},
+    error::{Error, ProviderError},
+    keys::Keys,
+};
+
+/// Wraps the services of the gRPC server in [`CallService`].
+#[derive(Debug, Clone)]
+pub(super) struct CallLayer {
+    shutdown: Shutdown,
+    keys: Keys,
+}
+
+/// The shutdown of the server, in two steps.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shutdown {
+    /// The server drains. Ends, with SHUTTING_DOWN, streams that only observe: they can last for hours, and clients can
+    /// reconnect without loss.
+    pub(super) draining: CancellationToken,
+    /// The drain is over. Ends all other calls with SHUTTING_DOWN.
+    pub(super) cut_off: CancellationToken,
+}
+
+/// The method whose streams only observe.
+const WATCH_VIDEO: &str = "/triptych.v1.VideoService/WatchVideo";
+
+/// Returns whether a method requires an API key. Media reads do not: the key of the media file grants access.
+fn requires_key(path: &str) -> bool {
+    path.starts_with("/triptych.v1.") && !path.starts_with("/triptych.v1.MediaService/")
+}
+
+impl CallLayer {
+    pub(super) fn new(shutdown: Shutdown, keys: Keys) -> Self {
+        Self { shutdown, keys }
+    }
+}
+
+impl<S> Layer<S> for CallLayer {
+    type Service = CallService<S>;
+
+    fn layer(&self, inner: S) -> CallService<S> {
+        CallService { inner, shutdown: self.shutdown.clone(), keys: self.keys.clone() }
+    }
+}
+
+/// The middleware around one service.
+#[derive(Debug, Clone)]
+pub(super) struct CallService<S> {
+    inner: S,
+    shutdown: Shutdown,
+    keys: Keys,
+}
+
+impl<S> Service<Request<Body>> for CallService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Send,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
+        let id = context::request_id(&metadata);
+        let deadline = context::deadline(&metadata);
+        // `request_id` returns graphic ASCII only, so the fallback is never used.
+        let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
+        let method = request.uri().path().trim_start_matches('/');
+        let span = info_span!("call", request.id = id, rpc.method = method, caller = field::Empty);
+        let record = CallRecord::new(span.clone(), header.clone());
+        // Before the message is read, so that unauthenticated clients cannot send large messages.
+        if requires_key(request.uri().path()) {
+            match span.in_scope(|| self.keys.authenticate(&metadata)) {
+                Ok(caller) => caller.attach(request.extensions_mut()),
+                Err(error) => return Box::pin(async move { Ok(record.fail(error.into())) }),
+            }
+        }
+        *request.headers_mut() = metadata.into_headers();
+        // The services read the id from the metadata, as they do for calls within the process.
+        request.headers_mut().insert(REQUEST_ID, header.clone());
+
+        // The transport ends a call at its deadline as well, but as CANCELLED. This timer is created first, so it wins.
+        let timeout = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
+        let Shutdown { draining, cut_off } = &self.shutdown;
+        let cut_off = if request.uri().path() == WATCH_VIDEO { draining.clone() } else { cut_off.clone() };
+        let handler = catch_unwind(AssertUnwindSafe(|| span.in_scope(|| self.inner.call(request))));
+        Box::pin(
+            async move {
+                let handler = match handler {
+                    Ok(future) => AssertUnwindSafe(future).catch_unwind(),
+                    Err(panic) => return Ok(fail_with_panic(record, &*panic)),
+                };
+                let timeout = async {
+                    match timeout {
+                        Some(timeout) => timeout.await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let mut response = tokio::select! {
+                    biased;
+                    result = handler => match result {
+                        Ok(Ok(response)) => response,
+                        Ok(Err(error)) => return Err(error),
+                        Err(panic) => return Ok(fail_with_panic(record, &*panic)),
+                    },
+                    () = timeout => return Ok(record.fail(deadline_exceeded())),
+                    () = cut_off.cancelled() => return Ok(record.fail(Error::ShuttingDown.into())),
+                };
+                response.headers_mut().insert(REQUEST_ID, header);
+                Ok(observe(response, cut_off, record))
+            }
+            .instrument(span),
+        )
+    }
+}
+
+/// Wraps the body, whose end can come long after the headers if it is a stream.
+fn observe(response: Response<Body>, cut_off: CancellationToken, mut record: CallRecord) -> Response<Body> {
+    if let Some(code) = grpc_code(response.headers()) {
+        record.log(code);
+    }
+    response.map(|body| Body::new(CallBody::new(body, cut_off, record)))
+}
+
+fn fail_with_panic(record: CallRecord, panic: &(dyn std::any::Any + Send)) -> Response<Body> {
+    let status = record.panicked(panic);
+    record.fail(status)
+}
+
+fn deadline_exceeded() -> Status {
+    Error::from(ProviderError::Timeout("the deadline of the call was exceeded".to_owned())).into()
+}
+
+#[cfg(test)]
+mod tests;

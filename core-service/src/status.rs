@@ -1,0 +1,225 @@
+//! The mapping of errors to gRPC statuses. No other place in the core creates a status.
+//!
+//! A status carries the details of google.rpc (`ErrorInfo` always, `BadRequest` and `RetryInfo` where they apply). The same
+//! delay is sent as the trailer `grpc-retry-pushback-ms`, which the retry logic of gRPC clients follows.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status, metadata::MetadataValue};
+use tonic_types::{ErrorDetails, StatusExt};
+use triptych_proto::v1::ErrorReason;
+
+use crate::error::{Error, ProviderError};
+
+/// The domain of every `google.rpc.ErrorInfo` from the core.
+pub const DOMAIN: &str = "triptych";
+
+/// The key in the metadata of an `ErrorInfo` whose value `true` says that the upstream may have executed, and billed, the
+/// request.
+pub const MAY_HAVE_EXECUTED: &str = "may_have_executed";
+
+/// The trailer with the delay before a retry in milliseconds; a negative value forbids retries (gRFC A6, "Pushback").
+const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// The delay for a rate limit whose provider requests none.
+const DEFAULT_RATE_LIMIT_DELAY: Duration = Duration::from_secs(1);
+
+/// The delay while the server shuts down, after which a retry reaches another instance or a restarted one.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(1);
+
+/// Returns the gRPC code of a reason. The gateway has the other half of the table: the HTTP status.
+pub fn code(reason: ErrorReason) -> Code {
+    match reason {
+        ErrorReason::InvalidField | ErrorReason::UpstreamRefused | ErrorReason::ContentPolicyViolation => {
+            Code::InvalidArgument
+        }
+        ErrorReason::VideoNotReady => Code::FailedPrecondition,
+        ErrorReason::InvalidApiKey => Code::Unauthenticated,
+        ErrorReason::ModelNotAllowed => Code::PermissionDenied,
+        ErrorReason::ModelNotFound | ErrorReason::VideoNotFound | ErrorReason::MediaNotFound => Code::NotFound,
+        ErrorReason::RangeNotSatisfiable => Code::OutOfRange,
+        ErrorReason::IdempotencyConflict => Code::AlreadyExists,
+        ErrorReason::Overloaded | ErrorReason::RateLimitExceeded => Code::ResourceExhausted,
+        ErrorReason::NotSupported => Code::Unimplemented,
+        ErrorReason::UpstreamUnavailable | ErrorReason::StorageUnavailable | ErrorReason::ShuttingDown => {
+            Code::Unavailable
+        }
+        ErrorReason::UpstreamTimeout => Code::DeadlineExceeded,
+        ErrorReason::ProviderCredentials
+        | ErrorReason::UpstreamUnreadable
+        | ErrorReason::Internal
+        | ErrorReason::Unspecified => Code::Internal,
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        status(&error, None)
+    }
+}
+
+impl Error {
+    /// Converts the error to a status. The message of an internal error contains the request id.
+    pub(crate) fn into_status(self, request_id: &str) -> Status {
+        status(&self, Some(request_id))
+    }
+}
+
+fn status(error: &Error, request_id: Option<&str>) -> Status {
+    let reason = error.reason();
+    let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+    log(name, error);
+    let may_have_executed = matches!(error, Error::Provider(error) if error.may_have_executed());
+    let metadata: HashMap<_, _> =
+        may_have_executed.then(|| (MAY_HAVE_EXECUTED.to_owned(), "true".to_owned())).into_iter().collect();
+    let mut details = ErrorDetails::with_error_info(name, DOMAIN, metadata);
+    if let Some((field, message)) = field_violation(error) {
+        details.add_bad_request_violation(field, message);
+    }
+    let delay = retry_delay(error);
+    if delay.is_some() {
+        details.set_retry_info(delay);
+    }
+    let mut status = Status::with_error_details(code(reason), client_message(error, request_id), details);
+    let delay = delay.map(|delay| i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+    if let Some(pushback) = if may_have_executed { Some(-1) } else { delay } {
+        status.metadata_mut().insert(RETRY_PUSHBACK, MetadataValue::from(pushback));
+    }
+    status
+}
+
+/// Returns the invalid field and the message about it.
+fn field_violation(error: &Error) -> Option<(&str, String)> {
+    match error {
+        Error::InvalidField { field, message }
+        | Error::Provider(ProviderError::Refused { field: Some(field), message }) => Some((field, message.clone())),
+        Error::ModelNotFound { .. } => Some(("model", error.to_string())),
+        Error::InvalidApiKey { .. }
+        | Error::VideoNotFound(_)
+        | Error::MediaNotFound(_)
+        | Error::VideoNotReady { .. }
+        | Error::RangeNotSatisfiable { .. }
+        | Error::IdempotencyConflict(_)
+        | Error::Overloaded { .. }
+        | Error::ShuttingDown
+        | Error::Storage(_)
+        | Error::Provider(_)
+        | Error::Internal(_) => None,
+    }
+}
+
+/// Returns the delay before a retry; `None` where the client chooses its own.
+fn retry_delay(error: &Error) -> Option<Duration> {
+    match error {
+        Error::Overloaded { retry_after } => Some(*retry_after),
+        Error::ShuttingDown => Some(SHUTDOWN_DELAY),
+        Error::Provider(error) => {
+            let default = matches!(error, ProviderError::RateLimited { .. }).then_some(DEFAULT_RATE_LIMIT_DELAY);
+            error.retry_after().or(default)
+        }
+        Error::InvalidField { .. }
+        | Error::InvalidApiKey { .. }
+        | Error::ModelNotFound { .. }
+        | Error::VideoNotFound(_)
+        | Error::MediaNotFound(_)
+        | Error::VideoNotReady { .. }
+        | Error::RangeNotSatisfiable { .. }
+        | Error::IdempotencyConflict(_)
+        | Error::Storage(_)
+        | Error::Internal(_) => None,
+    }
+}
+
+/// Logs failures of the core and of its providers. Errors of the client are not logged here.
+fn log(reason: &str, error: &Error) {
+    match error {
+        Error::Storage(message) | Error::Internal(message) => tracing::error!(reason, "{message}"),
+        Error::Provider(error) => match error {
+            // Only the operator can correct it.
+            ProviderError::Credentials(_) => tracing::error!(reason, %error, "provider rejected the credentials"),
+            ProviderError::Unreadable(_) => tracing::warn!(reason, %error, "provider response cannot be interpreted"),
+            ProviderError::Overloaded { .. } => {}
+            ProviderError::Refused { .. }
+            | ProviderError::ContentPolicy(_)
+            | ProviderError::RateLimited { .. }
+            | ProviderError::NotSupported(_)
+            | ProviderError::Timeout(_)
+            | ProviderError::Unreachable(_)
+            | ProviderError::Unavailable { .. }
+            | ProviderError::Broken(_) => tracing::info!(reason, %error, "provider call failed"),
+        },
+        Error::InvalidField { .. }
+        | Error::InvalidApiKey { .. }
+        | Error::ModelNotFound { .. }
+        | Error::VideoNotFound(_)
+        | Error::MediaNotFound(_)
+        | Error::VideoNotReady { .. }
+        | Error::RangeNotSatisfiable { .. }
+        | Error::IdempotencyConflict(_)
+        | Error::Overloaded { .. }
+        | Error::ShuttingDown => {}
+    }
+}
+
+/// Returns the message for the client. The texts of storage and internal errors are only logged.
+fn client_message(error: &Error, request_id: Option<&str>) -> String {
+    match error {
+        Error::Storage(_) => "storage is temporarily unavailable; retry later".to_owned(),
+        Error::Internal(_) => {
+            let suffix = request_id.map(|id| format!(" (request id {id})"));
+            format!("Internal server error{}", suffix.unwrap_or_default())
+        }
+        Error::InvalidField { .. }
+        | Error::InvalidApiKey { .. }
+        | Error::ModelNotFound { .. }
+        | Error::VideoNotFound(_)
+        | Error::MediaNotFound(_)
+        | Error::VideoNotReady { .. }
+        | Error::RangeNotSatisfiable { .. }
+        | Error::IdempotencyConflict(_)
+        | Error::Overloaded { .. }
+        | Error::ShuttingDown
+        | Error::Provider(_) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pushback(error: impl Into<Error>) -> Option<String> {
+        let status = Status::from(error.into());
+        status.metadata().get(RETRY_PUSHBACK).map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn pushback_equals_the_retry_delay_in_milliseconds() {
+        let overloaded = Error::Overloaded { retry_after: Duration::from_millis(1500) };
+        assert_eq!(pushback(overloaded).as_deref(), Some("1500"));
+        let rate_limited = ProviderError::RateLimited { message: String::new(), retry_after: None };
+        assert_eq!(pushback(rate_limited).as_deref(), Some("1000"));
+        assert_eq!(pushback(Error::ShuttingDown).as_deref(), Some("1000"));
+    }
+
+    #[test]
+    fn pushback_forbids_retries_of_calls_that_may_have_executed() {
+        for error in [ProviderError::Timeout(String::new()), ProviderError::Broken(String::new())] {
+            assert_eq!(pushback(error).as_deref(), Some("-1"));
+        }
+    }
+
+    #[test]
+    fn errors_without_a_retry_delay_have_no_pushback() {
+        let unreachable = ProviderError::Unreachable(String::new());
+        for error in [Error::Storage(String::new()), Error::invalid("n", "must be 1"), unreachable.into()] {
+            assert_eq!(pushback(error), None);
+        }
+    }
+
+    #[test]
+    fn internal_errors_name_the_request_and_not_the_cause() {
+        let error = Error::Internal("secret".to_owned());
+        assert_eq!(error.clone().into_status("req_1").message(), "Internal server error (request id req_1)");
+        assert_eq!(Status::from(error).message(), "Internal server error");
+    }
+}

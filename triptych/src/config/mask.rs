@@ -1,0 +1,50 @@
+//! Masking of secrets in values that are displayed.
+
+use toml::Value;
+
+/// Settings with these names are secret, in every section.
+const SECRET_NAMES: [&str; 7] = ["api_key", "api_secret", "headers", "signing_key", "keys", "secret", "sha256"];
+
+const MASK: &str = "(hidden)";
+
+/// Returns the value of a setting as text, without secrets. Texts with `@` are masked as well: a URL may contain a password.
+pub(super) fn mask(key: &str, value: &Value) -> String {
+    match value {
+        // Texts in a secret list are secrets; sections mask their own members.
+        Value::Array(list) if is_secret(key) => {
+            let masked = |item: &Value| if item.is_str() { hidden() } else { masked(item) };
+            Value::Array(list.iter().map(masked).collect()).to_string()
+        }
+        Value::Array(_) | Value::Table(_) => masked(value).to_string(),
+        Value::String(text) if !text.is_empty() && (is_secret(key) || text.contains('@')) => MASK.to_owned(),
+        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
+            value.to_string()
+        }
+    }
+}
+
+/// Returns the value with the secrets masked at every depth.
+fn masked(value: &Value) -> Value {
+    match value {
+        Value::Array(list) => Value::Array(list.iter().map(masked).collect()),
+        Value::Table(section) => {
+            let member = |(name, value): (&String, &Value)| {
+                let is_masked = is_secret(name) && value.as_str().is_none_or(|text| !text.is_empty());
+                (name.clone(), if is_masked { hidden() } else { masked(value) })
+            };
+            Value::Table(section.iter().map(member).collect())
+        }
+        Value::String(text) if text.contains('@') => hidden(),
+        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
+            value.clone()
+        }
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    SECRET_NAMES.contains(&key.rsplit('.').next().unwrap_or_default())
+}
+
+fn hidden() -> Value {
+    Value::String(MASK.to_owned())
+}
