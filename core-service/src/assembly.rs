@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     catalog::{Catalog, Entry, Models},
-    chat::{ChatProvider, detached::DetachedCalls, grpc::ChatGrpc, providers::offline::OfflineChat, routing},
+    chat::{self, detached::DetachedCalls, grpc::ChatGrpc},
     config::{self, Grpc, Settings},
     database::{self, Database},
     error::Error,
@@ -40,10 +40,6 @@ use crate::{
         store::sqlite::SqliteStore,
     },
 };
-
-/// What old clients ask for out of habit. Answered by the offline engine only: to a connected upstream these names may
-/// mean something else, and a bill.
-const HABITUAL: [&str; 4] = ["gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo"];
 
 /// How long a step of a job, a poll mostly, may still take when the core closes.
 const STEP_GRACE: Duration = Duration::from_secs(5);
@@ -123,7 +119,7 @@ impl Core {
         let background = TaskTracker::new();
         let images = image::assembly::entries(&settings.image, downloads(&settings.media)?, background.clone())?;
         let catalog = Live::new(Catalog::new(
-            Models::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
+            Models::new(chat::assembly::entries(settings)?).map_err(OpenError::Ambiguous)?,
             Models::new(images).map_err(OpenError::Ambiguous)?,
             Models::new(video(&settings.video, &media_store)).map_err(OpenError::Ambiguous)?,
         ));
@@ -225,16 +221,4 @@ fn video(settings: &config::Video, media_store: &MediaStore) -> Vec<Entry<dyn Vi
         Offline => video::providers::offline::entries(media_store),
         Seedance | Veo | Wan | Midjourney | Openai => vec![],
     }
-}
-
-/// The chat models: the upstreams', if any is connected, and always the offline engine.
-fn chat(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
-    let pace = settings.offline.chat_tokens_per_second;
-    let connected = routing::assembly::entries(&settings.chat)?;
-    if connected.is_empty() {
-        let model = &settings.chat.model;
-        let aliases: Vec<_> = HABITUAL.into_iter().filter(|name| name != model).collect();
-        return Ok(OfflineChat::entries(pace, &[(model, &aliases)]));
-    }
-    Ok(connected.into_iter().chain(OfflineChat::entries(pace, &[])).collect())
 }

@@ -10,6 +10,7 @@
 //! | [`config`] | the settings and their limits |
 //! | [`server`] | the core as a server of its own |
 
+mod backoff;
 pub mod call;
 pub mod catalog;
 pub mod chat;

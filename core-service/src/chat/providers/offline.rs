@@ -1,4 +1,4 @@
-//! The built-in chat engine behind the provider trait, and the faults that can be asked for by name.
+//! The built-in mock engine for chat, and fault injection by model name.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,21 +17,22 @@ use crate::{call::Chunks, catalog::Entry, error::ProviderError};
 /// The engine's model name.
 pub const MODEL: &str = "offline-chat";
 
-/// The built-in chat engine.
+/// The built-in mock engine for chat.
 #[derive(Debug, Clone)]
 pub struct OfflineChat {
-    /// Between two tokens of a stream. Zero: all at once.
-    pause: Duration,
+    /// The delay between two tokens of a stream; zero: none.
+    token_interval: Duration,
 }
 
 impl OfflineChat {
-    /// `tokens_per_second` is the pace of streams; 0 means at once.
+    /// Creates the engine. `tokens_per_second` is the rate of streams; 0: without delays.
     pub fn new(tokens_per_second: u32) -> Self {
-        let pause = Duration::from_secs(1).checked_div(tokens_per_second).unwrap_or_default();
-        Self { pause }
+        let token_interval = Duration::from_secs(1).checked_div(tokens_per_second).unwrap_or_default();
+        Self { token_interval }
     }
 
-    /// The engine, and below it the faults, hidden. `names` are served by the engine besides its own, the default first.
+    /// Returns the models of the engine: `names` with their aliases, the default first, then [`MODEL`] and the hidden fault
+    /// models.
     pub fn entries(tokens_per_second: u32, names: &[(&str, &[&str])]) -> Vec<Entry<dyn ChatProvider>> {
         let engine = Arc::new(Self::new(tokens_per_second));
         let entry = |id: &str, aliases: &[&str], hidden| Entry {
@@ -45,19 +46,19 @@ impl OfflineChat {
             provider: engine.clone() as Arc<dyn ChatProvider>,
         };
         let served = names.iter().map(|(id, aliases)| entry(id, aliases, false));
-        let own = std::iter::once(entry(MODEL, &[], false));
+        let engine_model = std::iter::once(entry(MODEL, &[], false));
         let faults = Fault::ALL.iter().map(|fault| entry(fault.model(), &[], true));
-        served.chain(own).chain(faults).collect()
+        served.chain(engine_model).chain(faults).collect()
     }
 
-    /// Makes the whole answer. The engine is pure computation, kept off the async threads.
+    /// Computes the complete answer on the blocking thread pool.
     async fn answer(request: pb::ChatRequest) -> Result<Answer, ProviderError> {
         let work = tokio::task::spawn_blocking(move || answer(&translate(request)?).map_err(|error| refused(&error)));
-        work.await.map_err(|error| ProviderError::Broken(format!("the offline engine broke: {error}")))?
+        work.await.map_err(|error| ProviderError::Broken(format!("the offline engine failed: {error}")))?
     }
 }
 
-/// Faults on request, so that callers can test their own handling: each is a model name.
+/// Fault injection: model names that fail in a defined way, so that clients can test their error handling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     RateLimited,
@@ -66,10 +67,10 @@ enum Fault {
     StreamCut,
 }
 
-/// How long the slow fault waits before the first token.
-const SLOW: Duration = Duration::from_secs(10);
-/// After how many pieces the cutting fault cuts.
-const CUT_AFTER: usize = 5;
+/// The delay of the first token of [`Fault::SlowFirstToken`].
+const FIRST_TOKEN_DELAY: Duration = Duration::from_secs(10);
+/// How many pieces [`Fault::StreamCut`] sends before it fails.
+const PIECES_BEFORE_CUT: usize = 5;
 
 impl Fault {
     const ALL: [Self; 4] = [Self::RateLimited, Self::Broken, Self::SlowFirstToken, Self::StreamCut];
@@ -87,16 +88,16 @@ impl Fault {
         Self::ALL.into_iter().find(|fault| fault.model() == model)
     }
 
-    /// What the fault does before the first token.
-    async fn strike(self) -> Result<(), ProviderError> {
+    /// Fails or waits as the fault does before the first token.
+    async fn before_response(self) -> Result<(), ProviderError> {
         match self {
             Self::RateLimited => Err(ProviderError::RateLimited {
-                message: "this model name asks for a rate limit".to_owned(),
+                message: "this model simulates a rate limit".to_owned(),
                 retry_after: Some(Duration::from_secs(2)),
             }),
-            Self::Broken => Err(ProviderError::Broken("this model name asks for a broken upstream".to_owned())),
+            Self::Broken => Err(ProviderError::Broken("this model simulates a failing upstream".to_owned())),
             Self::SlowFirstToken => {
-                tokio::time::sleep(SLOW).await;
+                tokio::time::sleep(FIRST_TOKEN_DELAY).await;
                 Ok(())
             }
             Self::StreamCut => Ok(()),
@@ -109,16 +110,16 @@ impl ChatProvider for OfflineChat {
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
-            within(call.context.deadline, fault.strike()).await??;
+            within(call.context.deadline, fault.before_response()).await??;
         }
         if fault == Some(Fault::StreamCut) {
-            return Err(cut());
+            return Err(stream_cut());
         }
         let Answer { choices, prompt_tokens, completion_tokens } =
             within(call.context.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
         Ok(pb::CreateChatResponse {
             create_time: Some(time::now()),
-            choices: choices.into_iter().zip(0..).map(|(choice, index)| whole(choice, index)).collect(),
+            choices: choices.into_iter().zip(0..).map(|(choice, index)| complete_choice(choice, index)).collect(),
             usage: Some(usage(prompt_tokens, completion_tokens)),
             ..pb::CreateChatResponse::default()
         })
@@ -127,7 +128,7 @@ impl ChatProvider for OfflineChat {
     async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<Piece>, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
-            within(call.context.deadline, fault.strike()).await??;
+            within(call.context.deadline, fault.before_response()).await??;
         }
         let answer = within(call.context.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
         let usage = usage(answer.prompt_tokens, answer.completion_tokens);
@@ -138,13 +139,13 @@ impl ChatProvider for OfflineChat {
         }
         let mut pieces: Vec<_> = pieces.into_iter().map(|piece| Ok(piece.into())).collect();
         if fault == Some(Fault::StreamCut) {
-            pieces.truncate(CUT_AFTER);
-            pieces.push(Err(cut()));
+            pieces.truncate(PIECES_BEFORE_CUT);
+            pieces.push(Err(stream_cut()));
         }
-        let (pause, deadline) = (self.pause, call.context.deadline);
-        let paced = stream::iter(pieces).enumerate().then(move |(place, piece)| async move {
-            if place > 0 && !pause.is_zero() {
-                within(deadline, tokio::time::sleep(pause)).await?;
+        let (interval, deadline) = (self.token_interval, call.context.deadline);
+        let paced = stream::iter(pieces).enumerate().then(move |(index, piece)| async move {
+            if index > 0 && !interval.is_zero() {
+                within(deadline, tokio::time::sleep(interval)).await?;
             }
             piece
         });
@@ -152,10 +153,11 @@ impl ChatProvider for OfflineChat {
     }
 }
 
-fn cut() -> ProviderError {
-    ProviderError::Broken("this model name asks for a stream that is cut".to_owned())
+fn stream_cut() -> ProviderError {
+    ProviderError::Broken("this model simulates a stream that breaks".to_owned())
 }
 
+/// Runs `work` until the deadline; fails with [`ProviderError::Timeout`] after that.
 async fn within<T>(
     deadline: Option<tokio::time::Instant>,
     work: impl std::future::Future<Output = T>,
@@ -164,7 +166,7 @@ async fn within<T>(
         None => Ok(work.await),
         Some(deadline) => tokio::time::timeout_at(deadline, work)
             .await
-            .map_err(|_| ProviderError::Timeout("the deadline passed before the answer was there".to_owned())),
+            .map_err(|_| ProviderError::Timeout("the deadline passed before the response was complete".to_owned())),
     }
 }
 
@@ -190,7 +192,7 @@ fn finish_reason(finish: Finish) -> String {
     .to_owned()
 }
 
-fn whole(choice: Choice, index: u32) -> pb::ChatChoice {
+fn complete_choice(choice: Choice, index: u32) -> pb::ChatChoice {
     let content = (choice.tool_calls.is_empty()).then(|| Content::Text(choice.pieces.concat()));
     let tool_calls = choice.tool_calls.into_iter().map(|call| pb::ToolCall {
         id: call.id,
@@ -211,7 +213,7 @@ fn whole(choice: Choice, index: u32) -> pb::ChatChoice {
     }
 }
 
-/// One choice as it is streamed: the role, the text or the calls, the reason it ended.
+/// Returns the streamed pieces of one choice: role, text or tool calls, finish reason.
 fn pieces(choice: Choice, index: u32) -> Vec<pb::StreamChatResponse> {
     let first = if choice.tool_calls.is_empty() { Some(String::new()) } else { None };
     let mut deltas =
@@ -219,19 +221,19 @@ fn pieces(choice: Choice, index: u32) -> Vec<pb::StreamChatResponse> {
     deltas.extend(
         choice.pieces.into_iter().map(|text| pb::ChatDelta { content: Some(text), ..pb::ChatDelta::default() }),
     );
-    for (call, place) in choice.tool_calls.into_iter().zip(0..) {
-        let begin =
+    for (call, call_index) in choice.tool_calls.into_iter().zip(0..) {
+        let first =
             pb::FunctionCallDelta { name: Some(call.name), arguments: Some(String::new()), extra_json: String::new() };
         deltas.push(tool_delta(pb::ToolCallDelta {
-            index: place,
+            index: call_index,
             id: Some(call.id),
             r#type: Some("function".to_owned()),
-            function: Some(begin),
+            function: Some(first),
             extra_json: String::new(),
         }));
         deltas.extend(call.pieces.into_iter().map(|text| {
-            let more = pb::FunctionCallDelta { name: None, arguments: Some(text), extra_json: String::new() };
-            tool_delta(pb::ToolCallDelta { index: place, function: Some(more), ..pb::ToolCallDelta::default() })
+            let next = pb::FunctionCallDelta { name: None, arguments: Some(text), extra_json: String::new() };
+            tool_delta(pb::ToolCallDelta { index: call_index, function: Some(next), ..pb::ToolCallDelta::default() })
         }));
     }
     let last = (pb::ChatDelta::default(), Some(finish_reason(choice.finish)));
@@ -254,7 +256,7 @@ fn tool_delta(call: pb::ToolCallDelta) -> pb::ChatDelta {
     pb::ChatDelta { tool_calls: vec![call], ..pb::ChatDelta::default() }
 }
 
-/// The request in the engine's own terms.
+/// Translates a request into the engine's types.
 fn translate(chat: pb::ChatRequest) -> Result<offline_chat::Request, ProviderError> {
     Ok(offline_chat::Request {
         turns: chat.messages.into_iter().map(turn).collect(),
