@@ -37,8 +37,8 @@ impl Catalog {
     /// What `ModelService` lists: the panels in order, the default of each first, hidden models left out.
     pub fn models(&self, modality: pb::Modality) -> Vec<pb::Model> {
         let chat = || self.chat_models(false);
-        let image = || self.image.models(pb::Modality::Image, self.since, false).map(serving);
-        let video = || self.video.models(pb::Modality::Video, self.since, false).map(serving);
+        let image = || self.image_models(false);
+        let video = || self.video_models(false);
         match modality {
             pb::Modality::Chat => chat().collect(),
             pb::Modality::Image => image().collect(),
@@ -49,30 +49,35 @@ impl Catalog {
 
     /// The model of this name or alias, hidden ones included.
     pub fn model(&self, name: &str) -> Result<pb::Model, Error> {
-        let all = (self.chat_models(true))
-            .chain(self.image.models(pb::Modality::Image, self.since, true).map(serving))
-            .chain(self.video.models(pb::Modality::Video, self.since, true).map(serving));
-        let found = all.into_iter().find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
+        let mut all = self.chat_models(true).chain(self.image_models(true)).chain(self.video_models(true));
+        let found = all.find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
         found.ok_or_else(|| {
             let names = self.chat.names().chain(self.image.names()).chain(self.video.names());
             Error::ModelNotFound { model: name.to_owned(), similar: near(name, names) }
         })
     }
 
-    /// The chat models with where their calls go, and whether they would.
     fn chat_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
-        self.chat.models(pb::Modality::Chat, self.since, hidden).map(|(entry, model)| {
-            let targets = entry.provider.targets();
-            let resting = |target: &pb::model::Target| target.state() == pb::model::target::State::Open;
-            let healthy = targets.is_empty() || !targets.iter().all(resting);
-            pb::Model { healthy, targets, ..model }
-        })
+        let models = self.chat.models(pb::Modality::Chat, self.since, hidden);
+        models.map(|(entry, model)| with_health(model, entry.provider.targets()))
+    }
+
+    fn image_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
+        let models = self.image.models(pb::Modality::Image, self.since, hidden);
+        models.map(|(entry, model)| with_health(model, entry.provider.targets()))
+    }
+
+    fn video_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
+        let models = self.video.models(pb::Modality::Video, self.since, hidden);
+        models.map(|(entry, model)| with_health(model, entry.provider.targets()))
     }
 }
 
-/// A model that is served by one provider, which keeps no record of its health.
-fn serving<P: ?Sized>((_, model): (&Entry<P>, pb::Model)) -> pb::Model {
-    pb::Model { healthy: true, ..model }
+/// Returns a model with the health of its targets. It is healthy unless the breakers of all targets are open.
+fn with_health(model: pb::Model, targets: Vec<pb::model::Target>) -> pb::Model {
+    let is_open = |target: &pb::model::Target| target.state() == pb::model::target::State::Open;
+    let healthy = targets.is_empty() || !targets.iter().all(is_open);
+    pb::Model { healthy, targets, ..model }
 }
 
 /// The models of one panel. The first one is the default.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Invalid, base_url, secret};
+use crate::upstream::GuardSettings;
 
 /// The image panel.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,6 +29,8 @@ pub struct Image {
     pub idle_timeout: Duration,
     /// How many calls at a time one request makes to a provider that gives one picture per call, 1 to 10.
     pub calls_at_once: usize,
+    /// Retries, circuit breaker and concurrency limit of the connected providers.
+    pub routing: GuardSettings,
     /// An OpenAI-compatible upstream.
     pub openai: OpenaiImages,
     /// Volcengine Ark's Seedream.
@@ -223,6 +226,7 @@ impl Default for Image {
             first_byte_timeout: Duration::from_mins(10),
             idle_timeout: Duration::from_mins(5),
             calls_at_once: 4,
+            routing: GuardSettings::default(),
             openai: OpenaiImages::default(),
             doubao: Doubao::default(),
             nano_banana: NanoBanana::default(),
@@ -395,6 +399,12 @@ pub(super) fn validate(image: &Image) -> Result<(), Invalid> {
         if duration.is_zero() {
             return wrong(key, "must be longer than nothing, for instance 30s");
         }
+    }
+    if image.routing.failures == 0 {
+        return wrong("image.routing.failures", "must be at least 1");
+    }
+    if image.routing.retries > 10 {
+        return wrong("image.routing.retries", "must be 0 to 10");
     }
     if !(1..=10).contains(&image.calls_at_once) {
         return wrong("image.calls_at_once", "must be 1 to 10");
