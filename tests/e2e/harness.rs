@@ -81,6 +81,8 @@ impl World {
         // A test's replies are played once, and its failures are no reason to rest.
         settings.chat.routing.retries = 0;
         settings.chat.routing.failures = u32::MAX;
+        settings.image.routing.retries = 0;
+        settings.image.routing.failures = u32::MAX;
         settings.offline.chat_tokens_per_second = 0;
         // As many as the executable has on a small machine; over the network the test's own runtime serves.
         let threads = if hop == Hop::InProcess { 2 } else { 0 };

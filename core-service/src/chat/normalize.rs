@@ -1,5 +1,5 @@
-//! Normalises streamed responses: all pieces have the same id, time and model, and the usage comes as the client asked for
-//! it, whatever the upstream sends.
+//! Normalises streamed responses: all pieces have the same id, time and model, and the usage comes as the client
+//! requested it, whatever the upstream sends.
 
 use std::{
     pin::Pin,
@@ -29,19 +29,19 @@ pub(super) struct Normalized {
 
 /// Where the usage goes. Upstreams send it in a piece of its own, with the last text, or in every piece.
 pub(super) enum Usage {
-    /// The client did not ask for it.
+    /// The client did not request it.
     Omitted,
     /// Sent once, after all other pieces.
     AtEnd {
         /// The piece for the end, with the latest usage of the upstream.
         piece: Option<Box<pb::StreamChatResponse>>,
-        /// The client also asked for it in every piece: `continuous_usage_stats`, an extension of vLLM.
+        /// The client also requested it in every piece: `continuous_usage_stats`, an extension of vLLM.
         in_every_piece: bool,
     },
 }
 
 impl Usage {
-    /// Returns what the options of a call ask for.
+    /// Returns what the options of a call request.
     pub(super) fn of(options: Option<&pb::StreamOptions>) -> Self {
         let Some(options) = options.filter(|options| options.include_usage.unwrap_or_default()) else {
             return Self::Omitted;
@@ -54,7 +54,7 @@ impl Usage {
     /// Takes the usage out of a piece. Returns `None` if nothing else was in the piece.
     fn extract(&mut self, mut received: Box<pb::StreamChatResponse>) -> Option<Box<pb::StreamChatResponse>> {
         match self {
-            // Clients that did not ask for usage index into the empty choices of a usage piece.
+            // Clients that did not request usage index into the empty choices of a usage piece.
             Self::Omitted => (!received.choices.is_empty()).then_some(received),
             Self::AtEnd { .. } if received.usage.is_none() => Some(received),
             Self::AtEnd { piece, .. } if received.choices.is_empty() => {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
 use super::{Chat, Invalid, base_url, dialect, secret};
-use crate::chat::dialect::Dialect;
+use crate::{chat::dialect::Dialect, upstream::GuardSettings};
 
 /// One of several upstreams.
 #[derive(Debug, Clone, Deserialize)]
@@ -133,15 +133,8 @@ impl Default for Upstream {
 
 impl Default for Routing {
     fn default() -> Self {
-        Self {
-            policy: Policy::Weighted,
-            retries: 2,
-            retry_unsafe: false,
-            failures: 5,
-            cooldown: Duration::from_secs(15),
-            max_in_flight: 0,
-            queue: 0,
-        }
+        let GuardSettings { retries, failures, cooldown, max_in_flight, queue } = GuardSettings::default();
+        Self { policy: Policy::Weighted, retries, retry_unsafe: false, failures, cooldown, max_in_flight, queue }
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn read_head(method: &Method, bytes: &[u8]) -> Result<Option<(Head, u
         };
         start += length;
         let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed)?;
-        // No request here asks for another protocol.
+        // No request here offers a protocol upgrade.
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Malformed);
         }

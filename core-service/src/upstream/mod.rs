@@ -37,7 +37,7 @@ mod pool;
 mod retry;
 mod settings;
 
-pub(crate) use openai_dialect::events::{Event, EventReader, TooLong};
+pub(crate) use openai_dialect::events::{Event, EventReader};
 
 pub(crate) use self::{
     admission::{Admission, AdmittedCall, acquire, rejection},

@@ -335,7 +335,7 @@ async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
         PLAYED.vanishes(world, &whole).await;
         PLAYED.fails(world, Reply::new(400, "{\"error\":").cut(), 400, "upstream_refused").await;
         PLAYED.dawdles(world, &whole).await;
-        PLAYED.paces(world, &[fixtures().reply(world, "rate.429.json").header("retry-after", "7")], 7).await;
+        PLAYED.opens_breaker(world, fixtures().reply(world, "rate.429.json").header("retry-after", "7"), 7).await;
     })
     .await;
 }

@@ -56,7 +56,6 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
         (1, &["size.400.json"], fails("upstream_refused")),
         (1, &["leaked.403.json"], fails("provider_credentials")),
         (1, &["model.404.json"], fails("upstream_unavailable")),
-        (1, &["rate.429.json"], fails("rate_limit_exceeded")),
         (1, &["nothing-free.429.json"], fails("provider_credentials")),
         (1, &["broken.500.json"], fails("upstream_unavailable")),
         (1, &["overloaded.503.json"], fails("upstream_unavailable")),
@@ -66,8 +65,15 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
 }
 
 /// Answers that have a test of their own.
-const ELSEWHERE: [&str; 6] =
-    ["README.md", "edit.json", "stream.sse", "stream-blocked.sse", "stream-cut.sse", "stream-error.sse"];
+const ELSEWHERE: [&str; 7] = [
+    "README.md",
+    "rate.429.json",
+    "edit.json",
+    "stream.sse",
+    "stream-blocked.sse",
+    "stream-cut.sse",
+    "stream-error.sse",
+];
 
 pub(super) fn fixtures() -> Fixtures {
     Fixtures::of("nano_banana")
@@ -272,7 +278,7 @@ async fn an_upstream_that_vanishes_dawdles_or_paces_is_told_as_such() {
         PLAYED.vanishes(world, &whole).await;
         PLAYED.dawdles(world, &whole).await;
         // The wait stands in the body and not in a header.
-        PLAYED.paces(world, &[fixtures().reply(world, "rate.429.json")], 35).await;
+        PLAYED.opens_breaker(world, fixtures().reply(world, "rate.429.json"), 35).await;
     })
     .await;
 }

@@ -128,25 +128,41 @@ impl Played {
         self.fails(world, Reply::silence(), 504, "upstream_timeout").await;
     }
 
-    /// A request that is answered so, each time it is tried, is told to come back after so many seconds.
+    /// Rate-limited requests over both APIs return 429 with this `Retry-After`; the upstream sends none itself.
     pub(super) async fn paces(&self, world: &World, replies: &[Reply], seconds: u64) {
         let turns = || replies.iter().map(|reply| (self.path.to_owned(), reply.clone()));
         let paths = play(world, turns().chain(turns()));
-        let over_rest = async {
-            let answer = world.post(GENERATIONS, &self.body()).await;
-            let told = answer.headers()["retry-after"].to_str().unwrap();
-            assert_eq!((answer.status().as_u16(), told), (429, seconds.to_string().as_str()));
-        };
-        let over_grpc = async {
-            let status = world.image_client().await.generate_images(ask(self.model, 1, "320x200")).await.unwrap_err();
-            let told = status.get_error_details().retry_info().and_then(|info| info.retry_delay).unwrap();
-            assert_eq!(
-                (status.code(), told.as_millis().div_ceil(1000)),
-                (Code::ResourceExhausted, u128::from(seconds))
-            );
-        };
-        tokio::join!(over_rest, over_grpc);
+        let ((), over_grpc) =
+            tokio::join!(self.is_limited_over_rest(world, seconds), self.retry_delay_over_grpc(world));
+        assert_eq!(over_grpc, seconds);
         saw(world, paths).await;
+    }
+
+    /// A 429 with `Retry-After` opens the circuit breaker: the second request gets the same answer without a call to the
+    /// upstream.
+    pub(super) async fn opens_breaker(&self, world: &World, reply: Reply, seconds: u64) {
+        let paths = play(world, [(self.path.to_owned(), reply)]);
+        self.is_limited_over_rest(world, seconds).await;
+        let rest = self.retry_delay_over_grpc(world).await;
+        assert!(rest == seconds || rest == seconds - 1, "{rest} s of {seconds} s");
+        saw(world, paths).await;
+        let asked = pb::GetModelRequest { id: self.model.to_owned() };
+        let model = world.model_client().await.get_model(asked).await.unwrap().into_inner().model.unwrap();
+        assert_eq!((model.healthy, model.targets[0].state()), (false, pb::model::target::State::Open));
+    }
+
+    async fn is_limited_over_rest(&self, world: &World, seconds: u64) {
+        let answer = world.post(GENERATIONS, &self.body()).await;
+        let retry_after = answer.headers()["retry-after"].to_str().unwrap();
+        assert_eq!((answer.status().as_u16(), retry_after), (429, seconds.to_string().as_str()));
+    }
+
+    /// The delay of a rate-limited request in seconds, rounded up.
+    async fn retry_delay_over_grpc(&self, world: &World) -> u64 {
+        let status = world.image_client().await.generate_images(ask(self.model, 1, "320x200")).await.unwrap_err();
+        let delay = status.get_error_details().retry_info().and_then(|info| info.retry_delay).unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        u64::try_from(delay.as_millis().div_ceil(1000)).unwrap()
     }
 
     /// An upstream in the midst of its answer is left by a caller who hangs up. `more` has no field in the contract.

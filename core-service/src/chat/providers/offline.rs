@@ -143,13 +143,13 @@ impl ChatProvider for OfflineChat {
             pieces.push(Err(stream_cut()));
         }
         let (interval, deadline) = (self.token_interval, call.context.deadline);
-        let paced = stream::iter(pieces).enumerate().then(move |(index, piece)| async move {
+        let delayed = stream::iter(pieces).enumerate().then(move |(index, piece)| async move {
             if index > 0 && !interval.is_zero() {
                 within(deadline, tokio::time::sleep(interval)).await?;
             }
             piece
         });
-        Ok(paced.boxed())
+        Ok(delayed.boxed())
     }
 }
 

@@ -4,12 +4,12 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use openai_dialect::events::TooLong;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::{
-    TooLong,
     body::ConnectionLost,
     connect::Connector,
     connection::Connection,

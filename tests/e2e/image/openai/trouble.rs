@@ -16,7 +16,7 @@ use crate::{
 async fn an_upstream_that_vanishes_or_paces_is_told_as_such() {
     over_both_hops(async |world| {
         PLAYED.vanishes(world, &fixture(world, "gpt-image.json")).await;
-        PLAYED.paces(world, &[reply(world, "rate.429.json").header("retry-after", "7")], 7).await;
+        PLAYED.opens_breaker(world, reply(world, "rate.429.json").header("retry-after", "7"), 7).await;
     })
     .await;
 }
