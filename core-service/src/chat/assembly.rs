@@ -85,7 +85,9 @@ fn connected(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
         for fallback in rule.iter().flat_map(|rule| &rule.fallbacks) {
             let offset = targets.iter().map(|target| target.priority.saturating_add(1)).max().unwrap_or_default();
             let mut fallbacks = self::targets(fallback, &peers, breaker);
-            fallbacks.iter_mut().for_each(|target| target.priority = target.priority.saturating_add(offset));
+            for target in &mut fallbacks {
+                target.priority = target.priority.saturating_add(offset);
+            }
             targets.append(&mut fallbacks);
         }
         let policy: Arc<dyn Policy> = match rule.and_then(|rule| rule.policy).unwrap_or(policy) {

@@ -91,7 +91,9 @@ pub(crate) fn entries(
     shelves.sort_by_key(|(kind, _)| kind != service_type);
     let gate = Arc::new(Gate::new(routing.max_in_flight, routing.queue));
     for (_, entries) in shelves.iter_mut().filter(|(kind, _)| *kind != ImageServiceType::Offline) {
-        entries.iter_mut().for_each(|entry| guard(entry, *routing, Arc::clone(&gate)));
+        for entry in entries {
+            guard(entry, *routing, Arc::clone(&gate));
+        }
     }
     let mut entries: Vec<_> = shelves.into_iter().flat_map(|(_, entries)| entries).collect();
     let free = HABITUAL.iter().filter(|name| !entries.iter().any(|entry| entry.id == **name));
