@@ -15,12 +15,13 @@ use core_service::{
         detached::DetachedCalls,
         grpc::ChatGrpc,
         on_disconnect::OnDisconnect,
-        routing::{BreakerSettings, Gate, RetrySettings, Routed, Target, policy::Weighted},
+        routing::{Routed, Target, policy::Weighted},
     },
     config,
     error::ProviderError,
     keys::Keys,
     live::Live,
+    upstream::{BreakerSettings, Gate, RetrySettings},
 };
 use divan::{Bencher, black_box, counter::ItemsCount};
 use futures_util::{StreamExt, stream};

@@ -40,8 +40,8 @@ impl Catalog {
     /// Returns the listed models of a modality, or of all: chat, image, video, each with its default first.
     pub fn models(&self, modality: pb::Modality) -> Vec<pb::Model> {
         let chat = || self.chat_models(false);
-        let image = || self.image.models(pb::Modality::Image, self.create_time, false).map(healthy);
-        let video = || self.video.models(pb::Modality::Video, self.create_time, false).map(healthy);
+        let image = || self.image_models(false);
+        let video = || self.video_models(false);
         match modality {
             pb::Modality::Chat => chat().collect(),
             pb::Modality::Image => image().collect(),
@@ -52,30 +52,35 @@ impl Catalog {
 
     /// Returns the model with this name or alias, also if it is hidden.
     pub fn model(&self, name: &str) -> Result<pb::Model, Error> {
-        let all = (self.chat_models(true))
-            .chain(self.image.models(pb::Modality::Image, self.create_time, true).map(healthy))
-            .chain(self.video.models(pb::Modality::Video, self.create_time, true).map(healthy));
-        let found = all.into_iter().find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
+        let mut all = self.chat_models(true).chain(self.image_models(true)).chain(self.video_models(true));
+        let found = all.find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
         found.ok_or_else(|| {
             let names = self.chat.names().chain(self.image.names()).chain(self.video.names());
             Error::ModelNotFound { model: name.to_owned(), similar: similar_names(name, names) }
         })
     }
 
-    /// Returns the chat models with the health of their targets.
     fn chat_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
-        self.chat.models(pb::Modality::Chat, self.create_time, hidden).map(|(entry, model)| {
-            let targets = entry.provider.targets();
-            let is_open = |target: &pb::model::Target| target.state() == pb::model::target::State::Open;
-            let healthy = targets.is_empty() || !targets.iter().all(is_open);
-            pb::Model { healthy, targets, ..model }
-        })
+        let models = self.chat.models(pb::Modality::Chat, self.create_time, hidden);
+        models.map(|(entry, model)| with_health(model, entry.provider.targets()))
+    }
+
+    fn image_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
+        let models = self.image.models(pb::Modality::Image, self.create_time, hidden);
+        models.map(|(entry, model)| with_health(model, entry.provider.targets()))
+    }
+
+    fn video_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
+        let models = self.video.models(pb::Modality::Video, self.create_time, hidden);
+        models.map(|(entry, model)| with_health(model, entry.provider.targets()))
     }
 }
 
-/// Marks a model as healthy whose provider keeps no record of its health.
-fn healthy<P: ?Sized>((_, model): (&Entry<P>, pb::Model)) -> pb::Model {
-    pb::Model { healthy: true, ..model }
+/// Returns a model with the health of its targets. It is healthy unless the breakers of all targets are open.
+fn with_health(model: pb::Model, targets: Vec<pb::model::Target>) -> pb::Model {
+    let is_open = |target: &pb::model::Target| target.state() == pb::model::target::State::Open;
+    let healthy = targets.is_empty() || !targets.iter().all(is_open);
+    pb::Model { healthy, targets, ..model }
 }
 
 /// The models of one modality. The first is the default.

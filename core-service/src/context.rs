@@ -20,8 +20,10 @@ use crate::{
 pub const REQUEST_ID: &str = "x-request-id";
 /// The header in which official OpenAI SDKs count the retries of a request, from 0.
 const RETRY_COUNT: &str = "x-stainless-retry-count";
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+/// The metadata key, and HTTP header, of the W3C trace context.
+pub(crate) const TRACEPARENT: &str = "traceparent";
+/// The metadata key, and HTTP header, of the vendor part of the W3C trace context.
+pub(crate) const TRACESTATE: &str = "tracestate";
 
 /// The context of one call. Cheap to clone.
 #[derive(Debug, Clone, Default)]

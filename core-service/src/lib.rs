@@ -12,6 +12,7 @@
 //! | [`config`], [`live`] | the settings, and values that change while the core runs |
 //! | [`server`] | the gRPC server |
 
+mod backoff;
 pub mod call;
 pub mod catalog;
 pub mod chat;

@@ -85,6 +85,8 @@ impl TestServer {
         // Every enqueued reply is for one attempt, and failures must not open the circuit breaker.
         settings.chat.routing.retries = 0;
         settings.chat.routing.failures = u32::MAX;
+        settings.image.routing.retries = 0;
+        settings.image.routing.failures = u32::MAX;
         settings.offline.chat_tokens_per_second = 0;
         // As many as the executable has on a small machine. Over the network the test's own runtime serves.
         let mut gateway = rest_gateway::Settings::default();

@@ -229,7 +229,7 @@ fn catalog(
 ) -> Result<Catalog, OpenError> {
     let images = image::assembly::entries(&settings.image, downloads(media)?, background.clone())?;
     Ok(Catalog::new(
-        Models::new(chat(settings)?).map_err(OpenError::DuplicateModel)?,
+        Models::new(chat::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,
         Models::new(images).map_err(OpenError::DuplicateModel)?,
         Models::new(video(&settings.video, media_store)).map_err(OpenError::DuplicateModel)?,
     ))
@@ -268,18 +268,6 @@ fn video(settings: &config::Video, media_store: &MediaStore) -> Vec<Entry<dyn Vi
         Offline => video::providers::offline::entries(media_store),
         Seedance | Veo | Wan | Midjourney | Openai => vec![],
     }
-}
-
-/// Returns the chat models: those of the upstreams, if any is configured, and always the offline engine.
-fn chat(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
-    let tokens_per_second = settings.offline.chat_tokens_per_second;
-    let connected = routing::assembly::entries(&settings.chat)?;
-    if connected.is_empty() {
-        let model = &settings.chat.model;
-        let aliases: Vec<_> = OPENAI_ALIASES.into_iter().filter(|name| name != model).collect();
-        return Ok(OfflineChat::entries(tokens_per_second, &[(model, &aliases)]));
-    }
-    Ok(connected.into_iter().chain(OfflineChat::entries(tokens_per_second, &[])).collect())
 }
 
 #[cfg(test)]

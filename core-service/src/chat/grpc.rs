@@ -1,4 +1,4 @@
-//! The gRPC door of the chat panel.
+//! The gRPC service of chat.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::{
     detached::DetachedCalls,
     normalize::{Normalized, Usage},
     on_disconnect::OnDisconnect,
+    response::{failed, new_id},
     routing::RoutingContext,
     validate,
 };
@@ -28,7 +29,7 @@ use crate::{
     live::Live,
 };
 
-/// Serves [`ChatService`] from a catalog.
+/// Implements [`ChatService`] over the models of a catalog.
 #[derive(Debug, Clone)]
 pub struct ChatGrpc {
     catalog: Live<Catalog>,
@@ -38,24 +39,25 @@ pub struct ChatGrpc {
 }
 
 impl ChatGrpc {
-    /// A door to the chat models of this catalog. Calls that do not set the rule for themselves have `on_disconnect`;
-    /// those that may outlive their callers are left to the detached.
+    /// Creates the service without authentication. `on_disconnect` applies to calls that neither set it themselves nor have
+    /// a key that does; `detached` runs the calls that may continue after the client disconnects.
     pub fn new(catalog: Live<Catalog>, on_disconnect: OnDisconnect, detached: DetachedCalls) -> Self {
         Self { catalog, on_disconnect, detached, keys: Keys::default() }
     }
 
-    /// The same, for callers with one of these keys.
+    /// Requires one of these keys, if there are any.
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Self {
         Self { keys, ..self }
     }
 
-    /// What becomes of an answer: as the call says, else as the caller's key says, else as it is set for all.
-    fn rule(&self, metadata: &MetadataMap, caller: &Caller) -> Result<OnDisconnect, Error> {
+    /// Returns what happens to a call when its client disconnects: as the call says, else as the caller's key says, else as
+    /// configured.
+    fn on_disconnect(&self, metadata: &MetadataMap, caller: &Caller) -> Result<OnDisconnect, Error> {
         OnDisconnect::of(metadata, caller.on_disconnect().unwrap_or(self.on_disconnect))
     }
 
-    /// Validates a request and looks up its model.
+    /// Validates a request and finds its model.
     fn admit(
         &self,
         chat: Option<pb::ChatRequest>,
@@ -77,26 +79,27 @@ impl ChatService for ChatGrpc {
     ) -> Result<Response<pb::CreateChatResponse>, Status> {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let (metadata, _, pb::CreateChatRequest { chat, idempotency_key: _ }) = request.into_parts();
-        let (route, rule) = (RoutingContext::of(&metadata), self.rule(&metadata, &context.caller)?);
+        let routing = RoutingContext::of(&metadata);
+        let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
         let (entry, call) = self.admit(chat, context)?;
-        let answered = match rule {
-            OnDisconnect::Cancel => route.scope(entry.provider.complete(call)).await,
+        let result = match on_disconnect {
+            OnDisconnect::Cancel => routing.scope(entry.provider.complete(call)).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
                 let provider = entry.provider.clone();
-                self.detached.complete(rule, &route, async move { provider.complete(call).await }).await
+                self.detached.complete(on_disconnect, &routing, async move { provider.complete(call).await }).await
             }
         };
-        let mut response = answered.map_err(|error| failed_on(&route, error))?;
+        let mut response = result.map_err(|error| failed_with_attempts(&routing, error))?;
         response.model.clone_from(&entry.id);
         if response.id.is_empty() {
             response.id = new_id();
         }
         response.create_time.get_or_insert_with(time::now);
         for choice in response.choices.iter_mut().filter(|choice| choice.finish_reason.is_empty()) {
-            // A whole reply has ended, whether the upstream says why or not.
+            // A complete response has ended, even if the upstream gives no reason.
             "stop".clone_into(&mut choice.finish_reason);
         }
-        Ok(told(&route, response))
+        Ok(with_attempts(&routing, response))
     }
 
     type StreamChatStream = ChatStream;
@@ -107,43 +110,36 @@ impl ChatService for ChatGrpc {
     ) -> Result<Response<Self::StreamChatStream>, Status> {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let (metadata, _, pb::StreamChatRequest { chat, idempotency_key: _, stream_options }) = request.into_parts();
-        let (route, rule) = (RoutingContext::of(&metadata), self.rule(&metadata, &context.caller)?);
+        let routing = RoutingContext::of(&metadata);
+        let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
         let (entry, call) = self.admit(chat, context)?;
         if let Some(options) = &stream_options {
             check::extra("stream_options.extra_json", &options.extra_json, &["include_usage"])?;
         }
         let usage = Usage::of(stream_options.as_ref());
-        let begun = match rule {
-            OnDisconnect::Cancel => route.scope(entry.provider.stream(call, stream_options)).await,
+        let result = match on_disconnect {
+            OnDisconnect::Cancel => routing.scope(entry.provider.stream(call, stream_options)).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
                 let provider = entry.provider.clone();
-                let begin = async move { provider.stream(call, stream_options).await };
-                self.detached.stream(rule, &route, begin).await
+                let start = async move { provider.stream(call, stream_options).await };
+                self.detached.stream(on_disconnect, &routing, start).await
             }
         };
-        let pieces = begun.map_err(|error| failed_on(&route, error))?;
-        Ok(told(&route, ChatStream::new(Normalized::new(pieces, entry.id.clone(), usage))))
+        let pieces = result.map_err(|error| failed_with_attempts(&routing, error))?;
+        Ok(with_attempts(&routing, ChatStream::new(Normalized::new(pieces, entry.id.clone(), usage))))
     }
 }
 
-pub(super) fn new_id() -> String {
-    format!("chatcmpl-{}", uuid::Uuid::new_v4().simple())
-}
-
-pub(super) fn failed(error: ProviderError) -> Status {
-    Error::Provider(error).into()
-}
-
-/// A failure, with what was tried before it.
-fn failed_on(route: &RoutingContext, error: ProviderError) -> Status {
+/// Returns the status of a failure, with the attempts made before it.
+fn failed_with_attempts(routing: &RoutingContext, error: ProviderError) -> Status {
     let mut status = failed(error);
-    route.tell(status.metadata_mut());
+    routing.write_attempts(status.metadata_mut());
     status
 }
 
-/// An answer, with what was tried for it.
-fn told<T>(route: &RoutingContext, answer: T) -> Response<T> {
-    let mut response = Response::new(answer);
-    route.tell(response.metadata_mut());
+/// Returns a response with the attempts made for it.
+fn with_attempts<T>(routing: &RoutingContext, message: T) -> Response<T> {
+    let mut response = Response::new(message);
+    routing.write_attempts(response.metadata_mut());
     response
 }

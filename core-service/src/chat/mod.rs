@@ -1,12 +1,14 @@
-//! Conversations: the provider trait, and below it the providers, the routing among them, the gRPC door, and
-//! what becomes of answers whose callers hang up.
+//! Chat: the provider trait, the providers, routing over several upstreams, the gRPC service, and calls that continue after
+//! the client disconnects.
 
+pub(crate) mod assembly;
 pub mod detached;
 pub mod dialect;
 pub mod grpc;
 mod normalize;
 pub mod on_disconnect;
 pub mod providers;
+mod response;
 pub mod routing;
 mod validate;
 
@@ -20,24 +22,22 @@ use crate::{
     error::ProviderError,
 };
 
-/// A call of a conversation. Its request is shared: a call that is sent more than once is copied for nothing.
+/// A chat call. Its request is shared, so that a call can be sent several times without a copy.
 pub type ChatCall = Call<Arc<pb::ChatRequest>>;
 
-/// Something that answers conversations.
+/// A provider of chat completions.
 #[async_trait]
 pub trait ChatProvider: std::fmt::Debug + Send + Sync {
-    /// Answers with the whole reply. Dropping the future ends the call at the upstream.
+    /// Returns a complete response. Dropping the future cancels the call at the upstream.
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError>;
 
-    /// Answers piece by piece. An error before the first piece is this function's, one after it the stream's last item.
-    /// With `include_usage` among the options some piece holds the usage, mostly one more at the end, without choices.
-    async fn stream(
-        &self,
-        call: ChatCall,
-        options: Option<pb::StreamOptions>,
-    ) -> Result<Chunks<ChatChunk>, ProviderError>;
+    /// Returns a streamed response once its first piece has arrived; a failure before that is returned here, a later one is
+    /// the last item of the stream. Dropping the future or the stream cancels the call at the upstream.
+    ///
+    /// With `include_usage`, one piece contains the usage, usually an additional one at the end without choices.
+    async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<ChatChunk>, ProviderError>;
 
-    /// The upstreams it chooses among, as they stand now; none for a provider that answers itself.
+    /// Returns the health of the upstreams that the provider routes to; empty for a provider without upstreams.
     fn targets(&self) -> Vec<pb::model::Target> {
         Vec::new()
     }

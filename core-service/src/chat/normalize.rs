@@ -1,4 +1,5 @@
-//! A streamed reply as its caller gets it: its pieces agree with each other, whatever the upstream does.
+//! Normalises streamed responses: all pieces have the same id, time and model, and the usage comes as the client
+//! requested it, whatever the upstream sends.
 
 use std::{
     pin::Pin,
@@ -14,10 +15,10 @@ use triptych_proto::{
     v1 as pb,
 };
 
-use super::grpc::{failed, new_id};
+use super::response::{failed, new_id};
 use crate::call::Chunks;
 
-/// A reply whose pieces have one name, and which tells its usage as the caller asked.
+/// A normalised stream.
 pub(super) struct Normalized {
     pieces: Chunks<ChatChunk>,
     usage: Usage,
@@ -26,56 +27,56 @@ pub(super) struct Normalized {
     model: String,
 }
 
-/// Upstreams tell the usage in a piece of its own, beside the last words, or in every piece.
+/// Where the usage goes. Upstreams send it in a piece of its own, with the last text, or in every piece.
 pub(super) enum Usage {
-    /// Nobody asked for it.
-    Unasked,
-    /// It is told once, behind everything else.
-    Last {
-        /// The piece that tells it, with the last that was heard.
+    /// The client did not request it.
+    Omitted,
+    /// Sent once, after all other pieces.
+    AtEnd {
+        /// The piece for the end, with the latest usage of the upstream.
         piece: Option<Box<pb::StreamChatResponse>>,
-        /// The caller asked for it in every piece as well, in vLLM's words.
-        also_before: bool,
+        /// The client also requested it in every piece: `continuous_usage_stats`, an extension of vLLM.
+        in_every_piece: bool,
     },
 }
 
 impl Usage {
-    /// What the options of a call ask for.
+    /// Returns what the options of a call request.
     pub(super) fn of(options: Option<&pb::StreamOptions>) -> Self {
         let Some(options) = options.filter(|options| options.include_usage.unwrap_or_default()) else {
-            return Self::Unasked;
+            return Self::Omitted;
         };
         let members = extra_members(&options.extra_json).unwrap_or_default();
-        let also_before = members.iter().any(|(name, value)| name == "continuous_usage_stats" && *value == "true");
-        Self::Last { piece: None, also_before }
+        let in_every_piece = members.iter().any(|(name, value)| name == "continuous_usage_stats" && *value == "true");
+        Self::AtEnd { piece: None, in_every_piece }
     }
 
-    /// Takes what a piece says of it. `None`: nothing else was in it for this caller.
-    fn take(&mut self, mut said: Box<pb::StreamChatResponse>) -> Option<Box<pb::StreamChatResponse>> {
+    /// Takes the usage out of a piece. Returns `None` if nothing else was in the piece.
+    fn extract(&mut self, mut received: Box<pb::StreamChatResponse>) -> Option<Box<pb::StreamChatResponse>> {
         match self {
-            // Clients that did not ask index the empty choices.
-            Self::Unasked => (!said.choices.is_empty()).then_some(said),
-            Self::Last { .. } if said.usage.is_none() => Some(said),
-            Self::Last { piece, .. } if said.choices.is_empty() => {
-                *piece = Some(said);
+            // Clients that did not request usage index into the empty choices of a usage piece.
+            Self::Omitted => (!received.choices.is_empty()).then_some(received),
+            Self::AtEnd { .. } if received.usage.is_none() => Some(received),
+            Self::AtEnd { piece, .. } if received.choices.is_empty() => {
+                *piece = Some(received);
                 None
             }
-            Self::Last { piece, also_before } => {
-                let usage = if *also_before { said.usage.clone() } else { said.usage.take() };
+            Self::AtEnd { piece, in_every_piece } => {
+                let usage = if *in_every_piece { received.usage.clone() } else { received.usage.take() };
                 piece.get_or_insert_default().usage = usage;
-                Some(said)
+                Some(received)
             }
         }
     }
 }
 
 impl Normalized {
-    /// The pieces of a reply by the model of this public name.
+    /// Normalises the pieces of a response of the model with this public name.
     pub(super) fn new(pieces: Chunks<ChatChunk>, model: String, usage: Usage) -> Self {
         Self { pieces, usage, id: String::new(), create_time: None, model }
     }
 
-    fn settle(&mut self, piece: &mut pb::StreamChatResponse) {
+    fn normalize(&mut self, piece: &mut pb::StreamChatResponse) {
         if self.id.is_empty() {
             self.id = if piece.id.is_empty() { new_id() } else { piece.id.clone() };
             self.create_time = Some(piece.create_time.unwrap_or_else(time::now));
@@ -89,12 +90,12 @@ impl Normalized {
         }
     }
 
-    /// What is told behind the end.
-    fn last(&mut self) -> Option<ChatChunk> {
-        let Usage::Last { piece, .. } = &mut self.usage else { return None };
+    /// Returns the usage piece after the end of the stream.
+    fn usage_piece(&mut self) -> Option<ChatChunk> {
+        let Usage::AtEnd { piece, .. } = &mut self.usage else { return None };
         let mut piece = piece.take()?;
-        self.settle(&mut piece);
-        // Not every stream may be asked again behind its end.
+        self.normalize(&mut piece);
+        // Not every stream may be polled again after its end.
         self.pieces = empty().boxed();
         Some(ChatChunk::Full(piece))
     }
@@ -108,14 +109,14 @@ impl Stream for Normalized {
         loop {
             return Poll::Ready(match ready!(this.pieces.as_mut().poll_next(cx)) {
                 Some(Ok(ChatChunk::Full(piece))) => {
-                    let Some(mut piece) = this.usage.take(piece) else { continue };
-                    this.settle(&mut piece);
+                    let Some(mut piece) = this.usage.extract(piece) else { continue };
+                    this.normalize(&mut piece);
                     Some(Ok(ChatChunk::Full(piece)))
                 }
-                // What it repeats is settled.
+                // The piece that it repeats with another text is already normalised.
                 Some(Ok(text @ ChatChunk::Text(_))) => Some(Ok(text)),
                 Some(Err(error)) => Some(Err(failed(error))),
-                None => this.last().map(Ok),
+                None => this.usage_piece().map(Ok),
             });
         }
     }

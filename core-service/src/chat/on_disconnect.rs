@@ -1,4 +1,4 @@
-//! What becomes of an answer whose caller hangs up: the rule.
+//! What happens to a call when its client disconnects.
 
 use std::{str::FromStr, time::Duration};
 
@@ -7,49 +7,52 @@ use tonic::metadata::MetadataMap;
 
 use crate::error::Error;
 
-/// The metadata key, and HTTP header, by which a call sets the rule for itself.
+/// The metadata key, and HTTP header, by which a call sets [`OnDisconnect`] for itself.
 pub const ON_DISCONNECT: &str = "x-triptych-on-disconnect";
 const DAY: Duration = Duration::from_hours(24);
 
-/// What becomes of an answer whose caller hangs up.
+/// What happens to a call when its client disconnects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnDisconnect {
-    /// The connection to the upstream is closed at once, which is what stops it.
+    /// The connection to the upstream is closed at once, which cancels the request there.
     #[default]
     Cancel,
-    /// The answer is read to its end all the same.
+    /// The response is read to its end.
     Continue,
-    /// The answer is read on, but no longer than this.
+    /// The response is read to its end, for at most this long.
     Grace(Duration),
 }
 
-/// A text that is no rule.
+/// A text that is not an [`OnDisconnect`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be `cancel`, `continue` or a time from 1 s to a day, such as `10` or `10s`")]
-pub struct NoRule;
+#[error("must be `cancel`, `continue` or a duration from 1 s to 24 h, for example `10` (seconds) or `10s`")]
+pub struct ParseError;
 
 impl OnDisconnect {
-    /// The rule of a call with this metadata; `otherwise` where it sets none.
-    pub fn of(metadata: &MetadataMap, otherwise: Self) -> Result<Self, Error> {
-        let Some(value) = metadata.get(ON_DISCONNECT) else { return Ok(otherwise) };
-        let rule = value.to_str().map_err(|_| NoRule).and_then(str::parse);
-        rule.map_err(|error| Error::invalid(ON_DISCONNECT, error.to_string()))
+    /// Reads the value of a call with this metadata; `default` if it sets none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidField`] for a value that is not an [`OnDisconnect`].
+    pub fn of(metadata: &MetadataMap, default: Self) -> Result<Self, Error> {
+        let Some(value) = metadata.get(ON_DISCONNECT) else { return Ok(default) };
+        let parsed = value.to_str().map_err(|_| ParseError).and_then(str::parse);
+        parsed.map_err(|error| Error::invalid(ON_DISCONNECT, error.to_string()))
     }
 }
 
 impl FromStr for OnDisconnect {
-    type Err = NoRule;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, NoRule> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let grace = match text {
             "cancel" => return Ok(Self::Cancel),
             "continue" => return Ok(Self::Continue),
             text => match text.parse() {
                 Ok(seconds) => Duration::from_secs(seconds),
-                Err(_) => humantime_serde::re::humantime::parse_duration(text).map_err(|_| NoRule)?,
+                Err(_) => humantime_serde::re::humantime::parse_duration(text).map_err(|_| ParseError)?,
             },
         };
-        if (Duration::from_secs(1)..=DAY).contains(&grace) { Ok(Self::Grace(grace)) } else { Err(NoRule) }
+        if (Duration::from_secs(1)..=DAY).contains(&grace) { Ok(Self::Grace(grace)) } else { Err(ParseError) }
     }
 }
 
@@ -64,20 +67,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_is_a_word_or_a_time() {
+    fn words_and_durations_from_a_second_to_a_day_are_parsed() {
         let ten = OnDisconnect::Grace(Duration::from_secs(10));
         assert_eq!("cancel".parse(), Ok(OnDisconnect::Cancel));
         assert_eq!("continue".parse(), Ok(OnDisconnect::Continue));
         assert_eq!(("10".parse(), "10s".parse()), (Ok(ten), Ok(ten)));
         assert_eq!("2m".parse(), Ok(OnDisconnect::Grace(Duration::from_mins(2))));
-        for wrong in ["", "Cancel", "0", "0s", "500ms", "-1", "1.5", "86401", "25h", "for ever", "99999999999999999999"]
+        for invalid in
+            ["", "Cancel", "0", "0s", "500ms", "-1", "1.5", "86401", "25h", "for ever", "99999999999999999999"]
         {
-            assert_eq!(wrong.parse::<OnDisconnect>(), Err(NoRule), "{wrong}");
+            assert_eq!(invalid.parse::<OnDisconnect>(), Err(ParseError), "{invalid}");
         }
     }
 
     #[test]
-    fn a_call_may_set_its_own_rule_and_a_wrong_one_is_named() {
+    fn metadata_overrides_the_default_and_an_invalid_value_names_its_field() {
         let mut metadata = MetadataMap::new();
         assert_eq!(OnDisconnect::of(&metadata, OnDisconnect::Continue), Ok(OnDisconnect::Continue));
         metadata.insert(ON_DISCONNECT, "cancel".parse().unwrap());

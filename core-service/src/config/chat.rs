@@ -15,7 +15,10 @@ use super::{
     de::{base_url, secret},
     error::SettingError,
 };
-use crate::chat::{dialect::Dialect, on_disconnect::OnDisconnect};
+use crate::{
+    chat::{dialect::Dialect, on_disconnect::OnDisconnect},
+    upstream::GuardSettings,
+};
 
 /// The chat service.
 #[derive(Debug, Clone, Deserialize)]
@@ -195,15 +198,8 @@ impl Default for Upstream {
 
 impl Default for Routing {
     fn default() -> Self {
-        Self {
-            policy: Policy::Weighted,
-            retries: 2,
-            retry_unsafe: false,
-            failures: 5,
-            cooldown: Duration::from_secs(15),
-            max_in_flight: 0,
-            queue: 0,
-        }
+        let GuardSettings { retries, failures, cooldown, max_in_flight, queue } = GuardSettings::default();
+        Self { policy: Policy::Weighted, retries, retry_unsafe: false, failures, cooldown, max_in_flight, queue }
     }
 }
 

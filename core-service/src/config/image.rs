@@ -10,6 +10,7 @@ use super::{
     de::{base_url, secret},
     error::SettingError,
 };
+use crate::upstream::GuardSettings;
 
 /// The image service.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,6 +32,8 @@ pub struct Image {
     pub idle_timeout: Duration,
     /// How many calls one request makes in parallel to a provider that returns one picture per call, 1 to 10.
     pub calls_at_once: usize,
+    /// Retries, circuit breaker and concurrency limit of the connected providers.
+    pub routing: GuardSettings,
     /// An OpenAI-compatible upstream.
     pub openai: OpenaiImages,
     /// Seedream of Volcengine Ark.
@@ -226,6 +229,7 @@ impl Default for Image {
             first_byte_timeout: Duration::from_mins(10),
             idle_timeout: Duration::from_mins(5),
             calls_at_once: 4,
+            routing: GuardSettings::default(),
             openai: OpenaiImages::default(),
             doubao: Doubao::default(),
             nano_banana: NanoBanana::default(),
@@ -401,6 +405,12 @@ impl Image {
             ("image.midjourney.poll_interval", midjourney.poll_interval),
             ("image.dashscope.poll_interval", dashscope.poll_interval),
         ])?;
+        if self.routing.failures == 0 {
+            return error("image.routing.failures", "must be at least 1");
+        }
+        if self.routing.retries > 10 {
+            return error("image.routing.retries", "must be 0 to 10");
+        }
         if !(1..=10).contains(&self.calls_at_once) {
             return error("image.calls_at_once", "must be 1 to 10");
         }

@@ -6,13 +6,14 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     ImageProvider,
+    guarded::Guarded,
     providers::{self, offline::OfflineImage},
 };
 use crate::{
     catalog::Entry,
     config::{self, ImageServiceType},
     media::Downloads,
-    upstream::{Limits, SetupError},
+    upstream::{Gate, GuardSettings, Limits, SetupError},
 };
 
 /// Names that existing programs ask for out of habit. Whoever makes the pictures by default answers to those that no
@@ -68,6 +69,7 @@ pub(crate) fn entries(
         first_byte_timeout,
         idle_timeout,
         calls_at_once,
+        routing,
         openai,
         doubao,
         dashscope,
@@ -87,6 +89,12 @@ pub(crate) fn entries(
         (ImageServiceType::Midjourney, providers::midjourney::entries(midjourney, &means)?),
     ];
     shelves.sort_by_key(|(kind, _)| kind != service_type);
+    let gate = Arc::new(Gate::new(routing.max_in_flight, routing.queue));
+    for (_, entries) in shelves.iter_mut().filter(|(kind, _)| *kind != ImageServiceType::Offline) {
+        for entry in entries {
+            guard(entry, *routing, Arc::clone(&gate));
+        }
+    }
     let mut entries: Vec<_> = shelves.into_iter().flat_map(|(_, entries)| entries).collect();
     let free = HABITUAL.iter().filter(|name| !entries.iter().any(|entry| entry.id == **name));
     let free: Vec<_> = free.map(|&name| name.to_owned()).collect();
@@ -94,4 +102,10 @@ pub(crate) fn entries(
         default.aliases.extend(free);
     }
     Ok(entries)
+}
+
+/// Puts the model of a connected provider behind a circuit breaker of its own and the concurrency limit of all providers.
+fn guard(entry: &mut Entry<dyn ImageProvider>, settings: GuardSettings, gate: Arc<Gate>) {
+    let inner = Arc::clone(&entry.provider);
+    entry.provider = Arc::new(Guarded::new(inner, entry.provider_id.clone(), entry.upstream.clone(), settings, gate));
 }

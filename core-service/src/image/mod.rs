@@ -6,6 +6,7 @@ mod fan_out;
 mod fit;
 mod generation;
 pub mod grpc;
+mod guarded;
 mod joined;
 mod native;
 mod outcomes;
@@ -15,6 +16,7 @@ mod validate;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use triptych_proto::v1 as pb;
 
 pub(crate) use self::spec::{MOST_PIXELS, SIDES};
 pub use self::{
@@ -40,6 +42,11 @@ pub trait ImageProvider: std::fmt::Debug + Send + Sync {
 
     /// What this model, by the provider's name of it, can start from.
     fn edits(&self, model: &str) -> Edits;
+
+    /// Returns the health of the provider's upstream; empty for a provider without one.
+    fn targets(&self) -> Vec<pb::model::Target> {
+        Vec::new()
+    }
 }
 
 /// What a model can start from.

@@ -1,4 +1,4 @@
-//! Connections to an upstream: TCP, TLS where its address says https, through the proxy that the environment names.
+//! Opens connections to an upstream: TCP, TLS for https addresses, through the proxy that the environment names.
 
 use std::{
     sync::{Arc, LazyLock, OnceLock},
@@ -19,15 +19,15 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
-use super::SetupError;
+use super::settings::SetupError;
 
-/// Finds dead peers below calls that are allowed to be silent for long.
-const KEEPALIVE: Duration = Duration::from_mins(1);
+/// The TCP keep-alive interval. It detects dead peers during calls with a long first-byte timeout.
+const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 
-/// What bytes travel over.
+/// A plain or encrypted byte stream.
 pub(super) type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// The socket below.
+/// Returns the TCP socket below a stream.
 pub(super) fn socket(io: &Io) -> &TcpStream {
     match io {
         MaybeHttpsStream::Http(tcp) => tcp.inner(),
@@ -37,22 +37,23 @@ pub(super) fn socket(io: &Io) -> &TcpStream {
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Opens connections to one upstream. They speak HTTP/1.1: one call has one connection, and hanging up ends the call.
+/// Opens connections to one upstream. They speak HTTP/1.1 only: one request has one connection, so that closing it cancels
+/// the request.
 pub(super) struct Connector {
     host: Uri,
-    way: Way,
+    route: Route,
 }
 
-enum Way {
-    Plain(HttpConnector),
-    /// Without TLS a proxy is no tunnel: it is asked for the whole address.
+enum Route {
+    Direct(HttpConnector),
+    /// A forward proxy for plain HTTP: requests name the absolute address instead of opening a tunnel.
     Forward(HttpConnector, Intercept),
     Tls(HttpsConnector<HttpConnector>),
     Tunnel(HttpsConnector<Tunnel<HttpConnector>>),
 }
 
 impl Connector {
-    /// Connections to the host of this address, as `HTTPS_PROXY`, `NO_PROXY` and their kin want them.
+    /// Creates a connector to the host of this address that follows `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
     pub(super) fn new(host: Uri) -> Result<Self, SetupError> {
         static PROXIES: LazyLock<Matcher> = LazyLock::new(Matcher::from_env);
         let proxy = PROXIES.intercept(&host);
@@ -65,61 +66,61 @@ impl Connector {
         }
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive(Some(TCP_KEEPALIVE));
         tcp.enforce_http(false);
         let secure = host.scheme() == Some(&Scheme::HTTPS);
-        let way = match (secure, proxy) {
-            (false, None) => Way::Plain(tcp),
-            (false, Some(proxy)) => Way::Forward(tcp, proxy),
-            (true, None) => Way::Tls((tcp, tls()?).into()),
+        let route = match (secure, proxy) {
+            (false, None) => Route::Direct(tcp),
+            (false, Some(proxy)) => Route::Forward(tcp, proxy),
+            (true, None) => Route::Tls((tcp, tls()?).into()),
             (true, Some(proxy)) => {
                 let tunnel = Tunnel::new(proxy.uri().clone(), tcp);
                 let tunnel = match proxy.basic_auth() {
                     Some(authorization) => tunnel.with_auth(authorization.clone()),
                     None => tunnel,
                 };
-                Way::Tunnel((tunnel, tls()?).into())
+                Route::Tunnel((tunnel, tls()?).into())
             }
         };
-        Ok(Self { host, way })
+        Ok(Self { host, route })
     }
 
-    /// Opens a connection. Dropping the future closes what stands of it.
+    /// Opens a connection. Dropping the future abandons it.
     pub(super) async fn connect(&self) -> Result<Io, BoxError> {
-        match &self.way {
-            Way::Plain(tcp) => Ok(MaybeHttpsStream::Http(tcp.clone().oneshot(self.host.clone()).await?)),
-            Way::Forward(tcp, proxy) => Ok(MaybeHttpsStream::Http(tcp.clone().oneshot(proxy.uri().clone()).await?)),
-            Way::Tls(https) => https.clone().oneshot(self.host.clone()).await,
-            Way::Tunnel(https) => https.clone().oneshot(self.host.clone()).await,
+        match &self.route {
+            Route::Direct(tcp) => Ok(MaybeHttpsStream::Http(tcp.clone().oneshot(self.host.clone()).await?)),
+            Route::Forward(tcp, proxy) => Ok(MaybeHttpsStream::Http(tcp.clone().oneshot(proxy.uri().clone()).await?)),
+            Route::Tls(https) => https.clone().oneshot(self.host.clone()).await,
+            Route::Tunnel(https) => https.clone().oneshot(self.host.clone()).await,
         }
     }
 
-    /// Whether requests have to name the whole address, for a proxy to read.
-    pub(super) fn forwards(&self) -> bool {
-        matches!(self.way, Way::Forward(..))
+    /// Returns whether requests must name the absolute address, because a forward proxy reads it.
+    pub(super) fn is_forward_proxy(&self) -> bool {
+        matches!(self.route, Route::Forward(..))
     }
 
-    /// What such a proxy wants to be shown with each request.
+    /// Returns the `Proxy-Authorization` of a forward proxy, which every request carries.
     pub(super) fn proxy_authorization(&self) -> Option<&HeaderValue> {
-        match &self.way {
-            Way::Forward(_, proxy) => proxy.basic_auth(),
-            Way::Plain(_) | Way::Tls(_) | Way::Tunnel(_) => None,
+        match &self.route {
+            Route::Forward(_, proxy) => proxy.basic_auth(),
+            Route::Direct(_) | Route::Tls(_) | Route::Tunnel(_) => None,
         }
     }
 }
 
-/// One for all upstreams: the system's certificates take a megabyte.
+/// Returns the TLS configuration that all upstreams share: the system's certificates take a megabyte.
 fn tls() -> Result<Arc<ClientConfig>, rustls::Error> {
     static TLS: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(made) = TLS.get() {
-        return Ok(made.clone());
+    if let Some(config) = TLS.get() {
+        return Ok(config.clone());
     }
-    let mut made = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_platform_verifier()?
         .with_no_client_auth();
-    made.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TLS.get_or_init(|| Arc::new(made)).clone())
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TLS.get_or_init(|| Arc::new(config)).clone())
 }
 
 #[cfg(test)]
@@ -131,8 +132,8 @@ mod tests {
 
     use super::*;
 
-    /// A proxy that takes one connection, tells what it was asked and refuses it.
-    async fn asked(host: &'static str) -> (String, Result<Io, BoxError>) {
+    /// Connects through a proxy that refuses; returns the request head that the proxy received, and the result.
+    async fn connect_through_proxy(host: &'static str) -> (String, Result<Io, BoxError>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = format!("http://me:secret@{}", listener.local_addr().unwrap());
         let proxies = Matcher::builder().all(proxy).no("inside.example").build();
@@ -149,26 +150,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn https_goes_through_a_tunnel_of_the_proxy() {
-        let (head, connected) = asked("https://api.example.com").await;
+    async fn https_uses_a_connect_tunnel_with_proxy_authorization() {
+        let (head, connected) = connect_through_proxy("https://api.example.com").await;
         assert!(head.starts_with("CONNECT api.example.com:443 HTTP/1.1\r\n"), "{head}");
         assert!(head.to_lowercase().contains("proxy-authorization: basic bwu6c2vjcmv0"), "{head}");
         assert!(connected.is_err());
     }
 
     #[test]
-    fn plain_http_asks_the_proxy_for_the_whole_address_and_exceptions_go_straight() {
+    fn plain_http_uses_the_forward_proxy_except_for_no_proxy_hosts() {
         let proxies = Matcher::builder().all("http://me:secret@127.0.0.1:1").no("inside.example").build();
-        for (host, forwards) in [("http://api.example.com", true), ("http://inside.example", false)] {
+        for (host, is_forward) in [("http://api.example.com", true), ("http://inside.example", false)] {
             let host = Uri::from_static(host);
             let connector = Connector::through(host.clone(), proxies.intercept(&host)).unwrap();
-            assert_eq!(connector.forwards(), forwards, "{host}");
-            assert_eq!(connector.proxy_authorization().is_some(), forwards, "{host}");
+            assert_eq!(connector.is_forward_proxy(), is_forward, "{host}");
+            assert_eq!(connector.proxy_authorization().is_some(), is_forward, "{host}");
         }
     }
 
     #[test]
-    fn a_proxy_that_is_not_spoken_to_in_plain_http_is_refused() {
+    fn proxy_with_another_scheme_than_http_is_rejected() {
         let host = Uri::from_static("https://api.example.com");
         let proxies = Matcher::builder().all("socks5://127.0.0.1:1").build();
         assert!(matches!(Connector::through(host.clone(), proxies.intercept(&host)), Err(SetupError::Proxy)));

@@ -1,47 +1,48 @@
-//! Which of the bytes behind a head are its body, and where that ends (RFC 9112, sections 6 and 7).
+//! Body framing: which bytes behind a response head are body data, and where the body ends (RFC 9112, sections 6 and 7).
 //!
-//! Nothing is kept from one read to the next but a state, so that a body costs no memory however it is cut.
+//! A state machine without a buffer: only the state is kept between reads, wherever packets are cut.
 
-/// Most that may stand around the data of a body between two pieces of it: extensions of chunks and trailers.
+/// The most framing bytes between two parts of the data: chunk sizes, chunk extensions, trailers.
 const MAX_OVERHEAD: u32 = 64 << 10;
 
-/// The bytes are no HTTP/1.1.
+/// The bytes violate HTTP/1.1.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// How much of the body is still to come.
+/// The framing of a body and how much of it is outstanding.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// So many bytes; none at its end.
+    /// This many more bytes; 0 at the end.
     Length(u64),
-    /// As many chunks as come.
+    /// Chunked transfer coding.
     Chunked(Chunked),
-    /// All until the connection closes.
+    /// Everything until the connection closes.
     UntilClose,
-    /// Nothing: it made no sense.
+    /// A protocol error was found; every further read fails.
     Malformed,
 }
 
-/// The place within a body in chunks.
+/// The position within a chunked body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chunked {
-    next: Next,
+    state: State,
+    /// Framing bytes since the last data.
     overhead: u32,
 }
 
-/// What the next byte belongs to.
+/// What the next byte belongs to; numbers are the chunk size so far, or the data bytes left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum State {
     /// The first digit of a chunk's size.
     Size,
-    /// Another one, or what stands behind them.
+    /// Another digit, or what follows the size.
     Digits(u64),
     Extension(u64),
     SizeLf(u64),
     Data(u64),
     DataCr,
     DataLf,
-    /// A trailer, or the empty line behind them.
+    /// The first byte of a trailer line, or of the empty line after the trailers.
     Trailer,
     TrailerLine,
     TrailerLf,
@@ -49,16 +50,17 @@ enum Next {
 }
 
 impl Framing {
+    /// Returns the framing of a chunked body at its start.
     pub(super) fn chunked() -> Self {
-        Self::Chunked(Chunked { next: Next::Size, overhead: 0 })
+        Self::Chunked(Chunked { state: State::Size, overhead: 0 })
     }
 
-    /// The next data in `input`, which is left behind it; `None` once the input is used up or the body has ended.
-    pub(super) fn take<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
+    /// Returns the next data and advances `input` past it; `None` once the input is used up or the body has ended.
+    pub(super) fn next_data<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
         let data = match self {
             Self::Length(left) => split(input, left),
             Self::UntilClose => std::mem::take(input),
-            Self::Chunked(chunked) => match chunked.take(input) {
+            Self::Chunked(chunked) => match chunked.next_data(input) {
                 Ok(Some(data)) => data,
                 Ok(None) => {
                     *self = Self::Length(0);
@@ -74,11 +76,15 @@ impl Framing {
         Ok((!data.is_empty()).then_some(data))
     }
 
+    /// Returns whether the whole body has been read.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self, Self::Length(0))
     }
 
-    /// Takes note that the connection has closed. Not every body may end so.
+    /// Notes that the connection was closed.
+    ///
+    /// # Errors
+    /// A body that is not complete.
     pub(super) fn close(&mut self) -> Result<(), Malformed> {
         match self {
             Self::Length(0) => Ok(()),
@@ -91,7 +97,7 @@ impl Framing {
     }
 }
 
-/// At most `left` bytes from the front of `input`.
+/// Takes at most `left` bytes from the front of `input`.
 fn split<'a>(input: &mut &'a [u8], left: &mut u64) -> &'a [u8] {
     let length = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
     let (data, rest) = input.split_at(length);
@@ -101,38 +107,46 @@ fn split<'a>(input: &mut &'a [u8], left: &mut u64) -> &'a [u8] {
 }
 
 impl Chunked {
-    /// The next data, empty when the input is used up; `None` at the end of the body.
-    fn take<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
+    /// Returns the next data, empty when the input is used up; `None` at the end of the body.
+    fn next_data<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
         loop {
-            if let Next::Data(left) = &mut self.next {
+            if let State::Data(left) = &mut self.state {
                 let data = split(input, left);
                 if *left == 0 {
-                    (self.next, self.overhead) = (Next::DataCr, 0);
+                    (self.state, self.overhead) = (State::DataCr, 0);
                 }
                 return Ok(Some(data));
             }
             let Some((&byte, rest)) = input.split_first() else { return Ok(Some(&[])) };
             *input = rest;
             self.overhead += 1;
-            self.next = match (self.next, byte) {
-                (Next::LastLf, b'\n') => return Ok(None),
+            self.state = match (self.state, byte) {
+                (State::LastLf, b'\n') => return Ok(None),
                 _ if self.overhead > MAX_OVERHEAD => return Err(Malformed),
-                (Next::Size, _) => Next::Digits(digit(byte).ok_or(Malformed)?),
-                (Next::Digits(size) | Next::Extension(size), b'\r') => Next::SizeLf(size),
-                // Some servers fill the size up to a fixed width.
-                (Next::Digits(size), b';' | b' ' | b'\t') | (Next::Extension(size), _) => Next::Extension(size),
-                (Next::Digits(size), _) => {
+                (State::Size, _) => State::Digits(digit(byte).ok_or(Malformed)?),
+                (State::Digits(size) | State::Extension(size), b'\r') => State::SizeLf(size),
+                // Some servers pad the size with blanks to a fixed width.
+                (State::Digits(size), b';' | b' ' | b'\t') | (State::Extension(size), _) => State::Extension(size),
+                (State::Digits(size), _) => {
                     let more = digit(byte).ok_or(Malformed)?;
-                    Next::Digits(size.checked_mul(16).ok_or(Malformed)? + more)
+                    State::Digits(size.checked_mul(16).ok_or(Malformed)? + more)
                 }
-                (Next::SizeLf(0) | Next::TrailerLf, b'\n') => Next::Trailer,
-                (Next::SizeLf(size), b'\n') => Next::Data(size),
-                (Next::DataCr, b'\r') => Next::DataLf,
-                (Next::DataLf, b'\n') => Next::Size,
-                (Next::Trailer, b'\r') => Next::LastLf,
-                (Next::TrailerLine, b'\r') => Next::TrailerLf,
-                (Next::Trailer | Next::TrailerLine, _) => Next::TrailerLine,
-                (Next::SizeLf(_) | Next::DataCr | Next::DataLf | Next::TrailerLf | Next::LastLf | Next::Data(_), _) => {
+                (State::SizeLf(0) | State::TrailerLf, b'\n') => State::Trailer,
+                (State::SizeLf(size), b'\n') => State::Data(size),
+                (State::DataCr, b'\r') => State::DataLf,
+                (State::DataLf, b'\n') => State::Size,
+                (State::Trailer, b'\r') => State::LastLf,
+                (State::TrailerLine, b'\r') => State::TrailerLf,
+                (State::Trailer | State::TrailerLine, _) => State::TrailerLine,
+                (
+                    State::SizeLf(_)
+                    | State::DataCr
+                    | State::DataLf
+                    | State::TrailerLf
+                    | State::LastLf
+                    | State::Data(_),
+                    _,
+                ) => {
                     return Err(Malformed);
                 }
             };
@@ -148,21 +162,21 @@ fn digit(byte: u8) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// The data of a body that arrives in packets of this size, whether it has ended, and what was left behind it.
+    /// Reads a body in packets of `size` bytes. Returns its data, whether it has ended, and the number of bytes after it.
     fn read(mut framing: Framing, wire: &[u8], size: usize) -> Result<(String, bool, usize), Malformed> {
-        let (mut data, mut behind) = (Vec::new(), 0);
+        let (mut data, mut trailing) = (Vec::new(), 0);
         for packet in wire.chunks(size) {
             let mut rest = packet;
-            while let Some(part) = framing.take(&mut rest)? {
+            while let Some(part) = framing.next_data(&mut rest)? {
                 data.extend_from_slice(part);
             }
-            behind += rest.len();
+            trailing += rest.len();
         }
-        Ok((String::from_utf8(data).unwrap(), framing.has_ended(), behind))
+        Ok((String::from_utf8(data).unwrap(), framing.has_ended(), trailing))
     }
 
     #[test]
-    fn chunks_are_read_however_the_packets_are_torn() {
+    fn chunked_body_is_read_wherever_packets_are_cut() {
         let wire = b"4\r\nWiki\r\nA ;a=\"b\"\r\npedia in\r\n\r\n000c\r\n chunks.0\r\n\r\r\n0\r\nx: y\r\nz:\r\n\r\nHTTP";
         for size in 1..=wire.len() {
             let read = read(Framing::chunked(), wire, size);
@@ -171,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_counts_and_what_follows_is_not_touched() {
+    fn content_length_body_leaves_the_bytes_after_it() {
         for size in 1..9 {
             assert_eq!(read(Framing::Length(5), b"helloHTTP", size), Ok(("hello".to_owned(), true, 4)));
         }
@@ -180,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_body_without_another_end_may_end_with_the_connection() {
+    fn close_ends_only_bodies_without_length_and_chunks() {
         let mut open = Framing::UntilClose;
         assert_eq!((open.close(), open.has_ended()), (Ok(()), true));
         assert_eq!(Framing::Length(1).close(), Err(Malformed));
@@ -189,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_chunk_is_refused() {
+    fn malformed_chunks_are_rejected() {
         let endless = [b"1;".as_slice(), &vec![b'x'; MAX_OVERHEAD as usize]].concat();
         let trailers = [b"0\r\n".as_slice(), &b"a:b\r\n".repeat(20_000)].concat();
         let wires: [&[u8]; 9] = [

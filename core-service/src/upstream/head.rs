@@ -1,4 +1,4 @@
-//! The heads of requests and answers as they stand on the wire (RFC 9112, sections 2 to 6).
+//! Writes request heads and reads response heads (RFC 9112, sections 2 to 6).
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, head
 
 use super::framing::{Framing, Malformed};
 
-/// Most header lines of an answer.
+/// The most header lines of a response.
 const MAX_HEADERS: usize = 128;
 
-/// What an answer begins with.
+/// The head of a response.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) framing: Framing,
-    /// The connection may serve another call behind this answer.
-    pub(super) keeps: bool,
+    /// Whether the connection may serve another request after this response.
+    pub(super) keep_alive: bool,
 }
 
-/// What a request begins with: a line and the headers, with the length of the body.
+/// Returns the head of a request: request line and headers, `content-length` included.
 pub(super) fn write_head(request: &Request<Bytes>) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
     let target = request.uri().to_string();
@@ -43,27 +43,27 @@ fn write_header(head: &mut Vec<u8>, name: &str, value: &[u8]) {
     }
 }
 
-/// The head that these bytes begin with and its length, once it is whole. Those that only announce another one are read
-/// over.
+/// Returns the head at the start of `bytes` and its length once it is complete. Informational responses (1xx) before it are
+/// skipped and counted in the length.
 pub(super) fn read_head(method: &Method, bytes: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
-    let mut begin = 0;
+    let mut start = 0;
     loop {
         let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut answer = httparse::Response::new(&mut lines);
-        let httparse::Status::Complete(length) = answer.parse(&bytes[begin..]).map_err(|_| Malformed)? else {
+        let mut response = httparse::Response::new(&mut lines);
+        let httparse::Status::Complete(length) = response.parse(&bytes[start..]).map_err(|_| Malformed)? else {
             return Ok(None);
         };
-        begin += length;
-        let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed)?;
-        // Nobody here asks for another protocol.
+        start += length;
+        let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed)?;
+        // No request here offers a protocol upgrade.
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Malformed);
         }
         if !status.is_informational() {
-            let headers = read_headers(answer.headers)?;
-            let (framing, framed) = framing(method, status, &headers)?;
-            let keeps = framed && keeps(answer.version, &headers);
-            return Ok(Some((Head { status, headers, framing, keeps }, begin)));
+            let headers = read_headers(response.headers)?;
+            let (framing, is_certain) = framing(method, status, &headers)?;
+            let keep_alive = is_certain && keep_alive(response.version, &headers);
+            return Ok(Some((Head { status, headers, framing, keep_alive }, start)));
         }
     }
 }
@@ -77,7 +77,7 @@ fn read_headers(lines: &[httparse::Header<'_>]) -> Result<HeaderMap, Malformed> 
     Ok(headers)
 }
 
-/// How the body ends, and whether that is said beyond doubt.
+/// Returns the framing of the body, and whether it is certain enough to reuse the connection after it.
 fn framing(method: &Method, status: StatusCode, headers: &HeaderMap) -> Result<(Framing, bool), Malformed> {
     if *method == Method::HEAD || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status) {
         return Ok((Framing::Length(0), true));
@@ -98,21 +98,22 @@ fn framing(method: &Method, status: StatusCode, headers: &HeaderMap) -> Result<(
     Ok((Framing::Length(digits.and_then(|digits| digits.parse().ok()).ok_or(Malformed)?), true))
 }
 
-fn keeps(version: Option<u8>, headers: &HeaderMap) -> bool {
-    let says = |what: &str| {
+/// Returns whether the `Connection` header lets the connection serve another request.
+fn keep_alive(version: Option<u8>, headers: &HeaderMap) -> bool {
+    let has_option = |name: &str| {
         let lines = headers.get_all(header::CONNECTION).iter().filter_map(|line| line.to_str().ok());
-        lines.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case(what))
+        lines.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case(name))
     };
     match version {
-        Some(1) => !says("close"),
-        _ => says("keep-alive"),
+        Some(1) => !has_option("close"),
+        _ => has_option("keep-alive"),
     }
 }
 
-/// How long the other side keeps a connection without a call, where it says so: `Keep-Alive: timeout=5, max=100`.
-pub(super) fn patience(headers: &HeaderMap) -> Option<Duration> {
-    let said = headers.get("keep-alive")?.to_str().ok()?;
-    let seconds = said.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+/// Returns how long the upstream keeps an idle connection, if it announces that: `Keep-Alive: timeout=5, max=100`.
+pub(super) fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
     seconds.parse().ok().map(Duration::from_secs)
 }
 
@@ -121,11 +122,11 @@ mod tests {
     use super::*;
 
     fn head(text: &str) -> Result<(Head, usize), Malformed> {
-        read_head(&Method::POST, text.as_bytes()).map(|head| head.expect("a whole head"))
+        read_head(&Method::POST, text.as_bytes()).map(|head| head.expect("a complete head"))
     }
 
     #[test]
-    fn a_request_names_its_target_its_headers_and_the_length_of_its_body() {
+    fn request_head_has_target_headers_and_content_length() {
         let request = |method, body: &'static str| {
             let uri = if body.is_empty() { "/v1/tasks?a=b" } else { "http://a.example:8/v1/chat" };
             let request = Request::builder().method(method).uri(uri).header("Host", "a.example:8");
@@ -140,18 +141,18 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_read_once_it_is_whole_and_behind_those_that_announce_it() {
+    fn head_is_read_once_complete_and_1xx_responses_are_skipped() {
         let text = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 2\r\n\r\n{}";
         for length in 0..text.len() - 2 {
             assert!(read_head(&Method::POST, &text.as_bytes()[..length]).unwrap().is_none(), "{length} bytes");
         }
         let (head, length) = head(text).unwrap();
         assert_eq!((head.status.as_u16(), head.headers.len(), length), (200, 3, text.len() - 2));
-        assert_eq!((head.framing, head.keeps), (Framing::Length(2), true));
+        assert_eq!((head.framing, head.keep_alive), (Framing::Length(2), true));
     }
 
     #[test]
-    fn the_end_of_a_body_and_of_its_connection_is_told_by_the_head() {
+    fn headers_determine_framing_and_keep_alive() {
         let cases = [
             ("1.1 200 OK\r\nTransfer-Encoding: chunked", Framing::chunked(), true),
             ("1.1 200 OK\r\ntransfer-encoding: gzip, Chunked\r\ncontent-length: 5", Framing::chunked(), false),
@@ -163,30 +164,30 @@ mod tests {
             ("1.1 200 OK", Framing::UntilClose, false),
             ("1.1 204 No Content", Framing::Length(0), true),
         ];
-        for (text, framing, keeps) in cases {
+        for (text, framing, keep_alive) in cases {
             let (head, _) = head(&format!("HTTP/{text}\r\n\r\n")).unwrap();
-            assert_eq!((head.framing, head.keeps), (framing, keeps), "{text}");
+            assert_eq!((head.framing, head.keep_alive), (framing, keep_alive), "{text}");
         }
     }
 
     #[test]
-    fn a_server_may_say_how_long_it_keeps_a_connection() {
-        let said = |text: &'static str| {
-            patience(&HeaderMap::from_iter(
+    fn keep_alive_header_announces_the_idle_timeout() {
+        let timeout = |text: &'static str| {
+            keep_alive_timeout(&HeaderMap::from_iter(
                 [("keep-alive", text)]
                     .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
             ))
         };
-        assert_eq!(said("timeout=5, max=100"), Some(Duration::from_secs(5)));
-        assert_eq!(said("max=100,timeout=15"), Some(Duration::from_secs(15)));
+        assert_eq!(timeout("timeout=5, max=100"), Some(Duration::from_secs(5)));
+        assert_eq!(timeout("max=100,timeout=15"), Some(Duration::from_secs(15)));
         for text in ["", "max=100", "timeout=", "timeout=soon", "timeout=-1"] {
-            assert_eq!(said(text), None, "{text}");
+            assert_eq!(timeout(text), None, "{text}");
         }
-        assert_eq!(patience(&HeaderMap::new()), None);
+        assert_eq!(keep_alive_timeout(&HeaderMap::new()), None);
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn malformed_heads_are_rejected() {
         for text in [
             "SSH-2.0-x\r\n\r\n",
             "HTTP/1.1 101 Switching Protocols\r\n\r\n",

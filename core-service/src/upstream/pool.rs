@@ -1,7 +1,7 @@
-//! Connections of one upstream that wait for their next call.
+//! Idle connections of one upstream.
 //!
-//! A connection is woken by the runtime it was opened on. There is more than one where connections of callers have
-//! threads of their own, and a call is served best by a connection of its own thread.
+//! A connection is bound to the runtime it was opened on, whose reactor wakes it. The gateway's connection threads have a
+//! runtime each, so a call takes a connection of its own runtime only.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
@@ -14,99 +14,100 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::exchange::{Body, Connection};
+use super::{body::Body, connection::Connection};
 
-/// How often those that are too old, or closed by the other side, are put away.
-const SWEEP: Duration = Duration::from_secs(5);
-/// Most that are kept.
-const MOST: usize = 1024;
+/// How often expired and closed connections are removed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// The most connections that are kept.
+const MAX_CONNECTIONS: usize = 1024;
 
+/// The idle connections of one upstream.
 #[derive(Default)]
 pub(super) struct Pool {
-    idle: Mutex<Vec<Idle>>,
+    entries: Mutex<Vec<Entry>>,
     sweeper: OnceLock<AbortOnDropHandle<()>>,
 }
 
-struct Idle {
-    kept: Kept,
+struct Entry {
+    pooled: Pooled,
     runtime: Id,
-    until: Instant,
+    expires_at: Instant,
 }
 
-/// What can be kept.
-pub(super) enum Kept {
-    /// A connection without a call.
+/// A connection in the pool.
+pub(super) enum Pooled {
+    /// A connection without a request.
     Idle(Connection),
-    /// One whose last answer lacks only its end.
+    /// A connection whose last response lacks only the end of its body.
     Ending(Body),
 }
 
-impl Kept {
-    fn stands(&mut self) -> bool {
+impl Pooled {
+    fn is_alive(&mut self) -> bool {
         match self {
             Self::Idle(connection) => connection.is_idle(),
-            // Whose end does not come soon is not worth waiting for.
+            // An end that has not arrived by the first sweep is not waited for.
             Self::Ending(body) => body.has_ended(),
         }
     }
 
-    fn into_idle(self) -> Option<Connection> {
+    fn into_reusable(self) -> Option<Connection> {
         let mut connection = match self {
             Self::Idle(connection) => connection,
             Self::Ending(mut body) => body.has_ended().then(|| body.into_idle())??,
         };
-        connection.is_idle_now().then_some(connection)
+        connection.is_reusable().then_some(connection)
     }
 
-    fn patience(&self) -> Duration {
+    fn idle_timeout(&self) -> Duration {
         match self {
-            Self::Idle(connection) => connection.patience,
-            Self::Ending(body) => body.patience(),
+            Self::Idle(connection) => connection.idle_timeout,
+            Self::Ending(body) => body.idle_timeout(),
         }
     }
 }
 
 impl Pool {
-    /// The connection of this runtime that was put away last and still stands.
+    /// Takes the most recently used connection of the current runtime that is still open.
     pub(super) fn take(&self) -> Option<Connection> {
-        let here = Handle::current().id();
+        let runtime = Handle::current().id();
         let now = Instant::now();
         loop {
-            let mut idle = self.lock();
-            let place = idle.iter().rposition(|idle| idle.runtime == here)?;
-            let Idle { kept, until, .. } = idle.remove(place);
-            drop(idle);
-            if now < until
-                && let Some(connection) = kept.into_idle()
+            let mut entries = self.lock();
+            let index = entries.iter().rposition(|entry| entry.runtime == runtime)?;
+            let Entry { pooled, expires_at, .. } = entries.remove(index);
+            drop(entries);
+            if now < expires_at
+                && let Some(connection) = pooled.into_reusable()
             {
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps a connection for the next call. Belongs on the runtime it was opened on.
-    pub(super) fn put(self: &Arc<Self>, kept: Kept) {
-        let until = Instant::now() + kept.patience();
-        let mut idle = self.lock();
-        if idle.len() < MOST {
-            idle.push(Idle { kept, runtime: Handle::current().id(), until });
+    /// Keeps a connection for the next call. Must be called on the runtime the connection was opened on.
+    pub(super) fn put(self: &Arc<Self>, pooled: Pooled) {
+        let expires_at = Instant::now() + pooled.idle_timeout();
+        let mut entries = self.lock();
+        if entries.len() < MAX_CONNECTIONS {
+            entries.push(Entry { pooled, runtime: Handle::current().id(), expires_at });
         }
-        drop(idle);
+        drop(entries);
         self.sweeper.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(sweep(Arc::downgrade(self)))));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
-        // Nothing in here leaves it half done when it panics.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        // A panic under the lock leaves the list consistent.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 async fn sweep(pool: Weak<Pool>) {
-    let mut tick = interval(SWEEP);
+    let mut tick = interval(SWEEP_INTERVAL);
     loop {
         tick.tick().await;
         let Some(pool) = pool.upgrade() else { return };
         let now = Instant::now();
-        pool.lock().retain_mut(|idle| now < idle.until && idle.kept.stands());
+        pool.lock().retain_mut(|entry| now < entry.expires_at && entry.pooled.is_alive());
     }
 }

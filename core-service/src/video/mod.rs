@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use triptych_proto::v1 as pb;
 
 use crate::{
     call::{Call, Chunks},
@@ -14,6 +15,7 @@ use crate::{
 };
 
 pub mod grpc;
+pub mod guarded;
 pub mod job;
 pub mod jobs;
 pub mod providers;
@@ -49,6 +51,11 @@ pub trait VideoProvider: std::fmt::Debug + Send + Sync {
 
     /// Stops a render, as far as the provider can. Unknown and finished tasks are no error.
     async fn cancel(&self, task: &UpstreamTask) -> Result<(), ProviderError>;
+
+    /// Returns the health of the provider's upstream; empty for a provider without one.
+    fn targets(&self) -> Vec<pb::model::Target> {
+        Vec::new()
+    }
 }
 
 /// What to make: a checked request, its reference picture known to be a picture.

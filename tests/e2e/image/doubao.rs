@@ -341,9 +341,8 @@ async fn connection_loss_timeout_and_rate_limit_are_reported() {
         PROVIDER.assert_connection_loss(server, &body_text).await;
         PROVIDER.assert_failure(server, Reply::new(400, "{\"error\":").abort(), 400, "upstream_refused").await;
         PROVIDER.assert_timeouts(server, &body_text).await;
-        PROVIDER
-            .assert_retry_after(server, &[fixtures().reply(server, "rate.429.json").header("retry-after", "7")], 7)
-            .await;
+        let rate_limited = fixtures().reply(server, "rate.429.json").header("retry-after", "7");
+        PROVIDER.assert_opens_breaker(server, rate_limited, 7).await;
     })
     .await;
 }

@@ -143,26 +143,40 @@ impl ProviderCase {
     pub(super) async fn assert_retry_after(&self, server: &TestServer, replies: &[Reply], seconds: u64) {
         let exchanges = || replies.iter().map(|reply| (self.path.to_owned(), reply.clone()));
         let paths = enqueue_all(server, exchanges().chain(exchanges()));
-        let over_rest = async {
-            let response = server.post(GENERATIONS, &self.body()).await;
-            let retry_after = response.headers()["retry-after"].to_str().unwrap();
-            assert_eq!((response.status().as_u16(), retry_after), (429, seconds.to_string().as_str()));
-        };
-        let over_grpc = async {
-            let status = server
-                .image_client()
-                .await
-                .generate_images(generate_request(self.model, 1, "320x200"))
-                .await
-                .unwrap_err();
-            let retry_after = status.get_error_details().retry_info().and_then(|info| info.retry_delay).unwrap();
-            assert_eq!(
-                (status.code(), retry_after.as_millis().div_ceil(1000)),
-                (Code::ResourceExhausted, u128::from(seconds))
-            );
-        };
-        tokio::join!(over_rest, over_grpc);
+        let ((), over_grpc) = tokio::join!(
+            self.assert_rate_limited_over_rest(server, seconds),
+            self.retry_delay_over_grpc(server)
+        );
+        assert_eq!(over_grpc, seconds);
         assert_requests(server, paths).await;
+    }
+
+    /// Asserts that a 429 with a retry delay opens the circuit breaker: the second request fails in the same way, without a
+    /// call to the upstream.
+    pub(super) async fn assert_opens_breaker(&self, server: &TestServer, reply: Reply, seconds: u64) {
+        let paths = enqueue_all(server, [(self.path.to_owned(), reply)]);
+        self.assert_rate_limited_over_rest(server, seconds).await;
+        let remaining = self.retry_delay_over_grpc(server).await;
+        assert!(remaining == seconds || remaining == seconds - 1, "{remaining} s of {seconds} s");
+        assert_requests(server, paths).await;
+        let request = pb::GetModelRequest { id: self.model.to_owned() };
+        let model = server.model_client().await.get_model(request).await.unwrap().into_inner().model.unwrap();
+        assert_eq!((model.healthy, model.targets[0].state()), (false, pb::model::target::State::Open));
+    }
+
+    async fn assert_rate_limited_over_rest(&self, server: &TestServer, seconds: u64) {
+        let response = server.post(GENERATIONS, &self.body()).await;
+        let retry_after = response.headers()["retry-after"].to_str().unwrap();
+        assert_eq!((response.status().as_u16(), retry_after), (429, seconds.to_string().as_str()));
+    }
+
+    /// Returns the retry delay of a rate-limited request in seconds, rounded up.
+    async fn retry_delay_over_grpc(&self, server: &TestServer) -> u64 {
+        let mut client = server.image_client().await;
+        let status = client.generate_images(generate_request(self.model, 1, "320x200")).await.unwrap_err();
+        let delay = status.get_error_details().retry_info().and_then(|info| info.retry_delay).unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        u64::try_from(delay.as_millis().div_ceil(1000)).unwrap()
     }
 
     /// Asserts that a client disconnect closes the connection to an upstream that is sending its response. `extra` are

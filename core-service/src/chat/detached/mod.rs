@@ -1,8 +1,8 @@
-//! What becomes of an answer whose caller hangs up: the work that goes on alone.
+//! Calls that continue after the client disconnects.
 //!
-//! A call that may outlive its caller is a task of the core from its beginning, on the core's own runtime: that of the
-//! connection it came by may end before it does, and would take its sockets and timers along. Calls that end with their caller, which
-//! is the rule unless somebody says otherwise, never come here and cost nothing.
+//! Such a call is a task on the core's own runtime from its start: the runtime of a gateway connection may end before the
+//! call does, and its sockets and timers would end with it. Calls that end with their client, which is the default, do not
+//! come here and cost nothing.
 
 use std::{future::Future, pin::pin};
 
@@ -21,126 +21,128 @@ use tracing::{Instrument, Span};
 use super::{on_disconnect::OnDisconnect, routing::RoutingContext};
 use crate::{call::Chunks, error::ProviderError};
 
-/// How many pieces may wait for a caller who is there but reads slowly; after that the upstream waits.
-const AHEAD: usize = 16;
+/// How many pieces are buffered for a connected client that reads slowly, before the upstream is slowed down.
+const BUFFERED_PIECES: usize = 16;
 
-/// Keeps calls that may outlive their callers. Cheap to clone.
+/// Runs calls that may continue after their client disconnects. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct DetachedCalls {
     runtime: Handle,
-    calls: TaskTracker,
-    cut: CancellationToken,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
 }
 
 impl DetachedCalls {
-    /// One whose calls run on this runtime.
+    /// Creates an empty set of calls that run on this runtime.
     pub fn on(runtime: Handle) -> Self {
-        Self { runtime, calls: TaskTracker::new(), cut: CancellationToken::new() }
+        Self { runtime, tasks: TaskTracker::new(), shutdown: CancellationToken::new() }
     }
 
-    /// Waits for the calls that go on, and cuts those that are not done by then. None outlives this.
-    pub async fn finish(&self, by: Instant) {
-        self.calls.close();
-        if timeout_at(by, self.calls.wait()).await.is_err() {
-            tracing::warn!(calls = self.calls.len(), "cutting answers that nobody waits for any more");
-            self.cut.cancel();
-            self.calls.wait().await;
+    /// Waits for the calls in flight until the deadline, then cancels the rest. No call is left when it returns.
+    pub async fn finish(&self, deadline: Instant) {
+        self.tasks.close();
+        if timeout_at(deadline, self.tasks.wait()).await.is_err() {
+            tracing::warn!(calls = self.tasks.len(), "cancelling calls whose clients have disconnected");
+            self.shutdown.cancel();
+            self.tasks.wait().await;
         }
     }
 
-    /// The outcome of `work`, which goes on by the rule when this future is dropped.
+    /// Returns the result of `work`, which continues as `on_disconnect` says when this future is dropped.
     pub(super) async fn complete<T: Send + 'static>(
         &self,
-        rule: OnDisconnect,
-        route: &RoutingContext,
+        on_disconnect: OnDisconnect,
+        routing: &RoutingContext,
         work: impl Future<Output = Result<T, ProviderError>> + Send + 'static,
     ) -> Result<T, ProviderError> {
-        let (tell, told) = oneshot::channel();
-        let _here = self.keep(rule, route.clone(), async move {
-            let _ = tell.send(work.await);
+        let (sender, result) = oneshot::channel();
+        let _client = self.spawn(on_disconnect, routing.clone(), async move {
+            let _ = sender.send(work.await);
         });
-        told.await.unwrap_or_else(|_| Err(lost()))
+        result.await.unwrap_or_else(|_| Err(task_ended()))
     }
 
-    /// The stream that `begin` leads to, which is read on by the rule when this future or the stream is dropped.
+    /// Returns the stream that `start` resolves to, which is read to its end as `on_disconnect` says when this future or
+    /// the stream is dropped.
     pub(super) async fn stream<T: Send + 'static>(
         &self,
-        rule: OnDisconnect,
-        route: &RoutingContext,
-        begin: impl Future<Output = Result<Chunks<T>, ProviderError>> + Send + 'static,
+        on_disconnect: OnDisconnect,
+        routing: &RoutingContext,
+        start: impl Future<Output = Result<Chunks<T>, ProviderError>> + Send + 'static,
     ) -> Result<Chunks<T>, ProviderError> {
-        let (tell, told) = oneshot::channel();
-        let (send, receive) = mpsc::channel(AHEAD);
-        let here = self.keep(rule, route.clone(), async move {
-            let mut pieces = match begin.await {
+        let (started_sender, started) = oneshot::channel();
+        let (sender, receiver) = mpsc::channel(BUFFERED_PIECES);
+        let client = self.spawn(on_disconnect, routing.clone(), async move {
+            let mut pieces = match start.await {
                 Ok(pieces) => pieces,
                 Err(error) => {
-                    let _ = tell.send(Err(error));
+                    let _ = started_sender.send(Err(error));
                     return;
                 }
             };
-            let _ = tell.send(Ok(()));
+            let _ = started_sender.send(Ok(()));
             while let Some(piece) = pieces.next().await {
-                // Without a caller it fails at once, and the rest is read for nobody.
-                let _ = send.send(Some(piece)).await;
+                // Fails at once after the client has disconnected; the rest is read and discarded.
+                let _ = sender.send(Some(piece)).await;
             }
-            let _ = send.send(None).await;
+            let _ = sender.send(None).await;
         });
-        told.await.unwrap_or_else(|_| Err(lost()))?;
-        let pieces = stream::unfold(Some((receive, here)), |kept| async {
-            let (mut receive, here) = kept?;
-            match receive.recv().await {
-                Some(Some(piece)) => Some((piece, Some((receive, here)))),
+        started.await.unwrap_or_else(|_| Err(task_ended()))?;
+        let pieces = stream::unfold(Some((receiver, client)), |state| async {
+            let (mut receiver, client) = state?;
+            match receiver.recv().await {
+                Some(Some(piece)) => Some((piece, Some((receiver, client)))),
                 Some(None) => None,
-                // A task that panicked must not look like an answer that is complete.
-                None => Some((Err(lost()), None)),
+                // The task panicked: the response must not look complete.
+                None => Some((Err(task_ended()), None)),
             }
         });
         Ok(pieces.boxed())
     }
 
-    /// Begins the work. Dropping the guard tells it that the caller has gone.
-    fn keep(
+    /// Spawns the work. Dropping the guard tells the task that the client has disconnected.
+    fn spawn(
         &self,
-        rule: OnDisconnect,
-        route: RoutingContext,
+        on_disconnect: OnDisconnect,
+        routing: RoutingContext,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> DropGuard {
-        let (caller, cut) = (CancellationToken::new(), self.cut.clone());
-        let gone = caller.clone();
-        let kept = async move {
-            let mut work = pin!(route.scope(work));
+        let (client, shutdown) = (CancellationToken::new(), self.shutdown.clone());
+        let disconnected = client.clone();
+        let task = async move {
+            let mut work = pin!(routing.scope(work));
             tokio::select! {
                 biased;
                 () = &mut work => return,
-                () = gone.cancelled() => {}
+                () = disconnected.cancelled() => {}
             }
-            // No upstream has the request, so there is nothing to go on with.
-            if !route.leave() {
+            // Without a request at an upstream there is nothing to continue.
+            if !routing.disconnect() {
                 return;
             }
-            let patience = async {
-                match rule {
+            let grace = async {
+                match on_disconnect {
                     OnDisconnect::Cancel => {}
                     OnDisconnect::Continue => std::future::pending().await,
                     OnDisconnect::Grace(time) => sleep(time).await,
                 }
             };
-            // The work comes last: where it never pauses, nothing is left of a turn for a timer behind it.
+            // The work is polled last: work that is always ready uses up the task's budget, after which no timer fires.
             tokio::select! {
                 biased;
-                () = cut.cancelled() => tracing::debug!("the caller has gone; the answer was cut with the service"),
-                () = patience => tracing::debug!("the caller has gone, and the time to read on is over"),
-                () = work => tracing::debug!("the caller has gone; the answer was read to its end"),
+                () = shutdown.cancelled() => tracing::debug!("cancelled a call of a disconnected client at shutdown"),
+                () = grace => tracing::debug!("cancelled a call of a disconnected client after the grace period"),
+                () = work => tracing::debug!("completed a call of a disconnected client"),
             }
         };
-        drop(self.calls.spawn_on(kept.instrument(Span::current()), &self.runtime));
-        caller.drop_guard()
+        drop(self.tasks.spawn_on(task.instrument(Span::current()), &self.runtime));
+        client.drop_guard()
     }
 }
 
-fn lost() -> ProviderError {
-    ProviderError::Broken("the answer broke off".to_owned())
+/// The failure of a call whose task ended without a result.
+fn task_ended() -> ProviderError {
+    ProviderError::Broken("the response ended before it was complete".to_owned())
 }
 
 #[cfg(test)]

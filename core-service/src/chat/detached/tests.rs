@@ -1,4 +1,4 @@
-//! Callers who leave at once, and clocks that the tests set.
+//! Clients that disconnect at once, with a paused clock.
 
 use std::{
     future::poll_fn,
@@ -18,53 +18,54 @@ use super::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Notes whether it was read to its end. An upstream is at work from the beginning, if `begun`.
+/// Work of one minute that sets `completed` at its end. With `in_progress`, an upstream has the request from the start.
 fn work(
-    route: &RoutingContext,
-    begun: bool,
-    read: &Arc<AtomicBool>,
+    routing: &RoutingContext,
+    in_progress: bool,
+    completed: &Arc<AtomicBool>,
 ) -> impl Future<Output = Result<(), ProviderError>> + use<> {
-    let (route, read) = (route.clone(), read.clone());
+    let (routing, completed) = (routing.clone(), completed.clone());
     async move {
-        route.at_work(begun);
+        routing.set_in_progress(in_progress);
         sleep(MINUTE).await;
-        read.store(true, Ordering::Relaxed);
+        completed.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// Whether the answer was read to its end, and after how long the last task was over, when the caller left at once.
-async fn left(rule: OnDisconnect, begun: bool, within: Duration) -> (bool, Duration) {
-    let (detached, route) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
-    let read = Arc::<AtomicBool>::default();
-    let mut call = Box::pin(detached.complete(rule, &route, work(&route, begun, &read)));
+/// Disconnects at once. Returns whether the work completed, and after how long `finish` with this timeout returned.
+async fn disconnect(on_disconnect: OnDisconnect, in_progress: bool, timeout: Duration) -> (bool, Duration) {
+    let (detached, routing) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
+    let completed = Arc::<AtomicBool>::default();
+    let work = work(&routing, in_progress, &completed);
+    let mut call = Box::pin(detached.complete(on_disconnect, &routing, work));
     assert!(poll!(&mut call).is_pending());
     tokio::task::yield_now().await;
     drop(call);
-    let begun = Instant::now();
-    detached.finish(begun + within).await;
-    (read.load(Ordering::Relaxed), begun.elapsed())
+    let started = Instant::now();
+    detached.finish(started + timeout).await;
+    (completed.load(Ordering::Relaxed), started.elapsed())
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_read_to_its_end_for_some_time_or_not_at_all() {
+async fn call_completes_or_is_cancelled_as_on_disconnect_says() {
     let ten = Duration::from_secs(10);
-    assert_eq!(left(OnDisconnect::Continue, true, MINUTE * 5).await, (true, MINUTE));
-    assert_eq!(left(OnDisconnect::Grace(MINUTE * 2), true, MINUTE * 5).await, (true, MINUTE));
-    let (read, over) = left(OnDisconnect::Grace(ten), true, MINUTE * 5).await;
-    assert!(!read && over >= ten && over < ten + Duration::from_millis(5), "{over:?}");
-    assert_eq!(left(OnDisconnect::Cancel, true, MINUTE * 5).await, (false, Duration::ZERO));
+    assert_eq!(disconnect(OnDisconnect::Continue, true, MINUTE * 5).await, (true, MINUTE));
+    assert_eq!(disconnect(OnDisconnect::Grace(MINUTE * 2), true, MINUTE * 5).await, (true, MINUTE));
+    let (completed, elapsed) = disconnect(OnDisconnect::Grace(ten), true, MINUTE * 5).await;
+    assert!(!completed && elapsed >= ten && elapsed < ten + Duration::from_millis(5), "{elapsed:?}");
+    assert_eq!(disconnect(OnDisconnect::Cancel, true, MINUTE * 5).await, (false, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_no_upstream_has_ends_with_its_caller_whatever_the_rule() {
-    assert_eq!(left(OnDisconnect::Continue, false, MINUTE * 5).await, (false, Duration::ZERO));
+async fn call_without_a_request_at_an_upstream_ends_with_its_client() {
+    assert_eq!(disconnect(OnDisconnect::Continue, false, MINUTE * 5).await, (false, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_never_pauses_is_read_on_for_no_longer_than_any_other() {
-    let (detached, route) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
-    route.at_work(true);
+async fn grace_period_also_ends_work_that_is_always_ready() {
+    let (detached, routing) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
+    routing.set_in_progress(true);
     let flood = poll_fn(|cx| {
         while let Poll::Ready(step) = poll_proceed(cx) {
             step.made_progress();
@@ -72,55 +73,55 @@ async fn an_answer_that_never_pauses_is_read_on_for_no_longer_than_any_other() {
         cx.waker().wake_by_ref();
         Poll::<Result<(), ProviderError>>::Pending
     });
-    drop(poll!(pin!(detached.complete(OnDisconnect::Grace(MINUTE), &route, flood))));
+    drop(poll!(pin!(detached.complete(OnDisconnect::Grace(MINUTE), &routing, flood))));
     for _ in 0..10 {
-        assert!(!detached.calls.is_empty());
+        assert!(!detached.tasks.is_empty());
         tokio::task::yield_now().await;
     }
     advance(MINUTE * 2).await;
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    assert!(detached.calls.is_empty());
+    assert!(detached.tasks.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_waits_for_answers_but_not_for_ever() {
-    assert_eq!(left(OnDisconnect::Continue, true, MINUTE / 2).await, (false, MINUTE / 2));
+async fn finish_cancels_calls_at_its_deadline() {
+    assert_eq!(disconnect(OnDisconnect::Continue, true, MINUTE / 2).await, (false, MINUTE / 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_reaches_a_caller_who_stays_and_is_read_on_for_one_who_leaves() {
-    let (detached, route) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
-    route.at_work(true);
+async fn stream_reaches_a_connected_client_and_is_read_to_its_end_after_a_disconnect() {
+    let (detached, routing) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
+    routing.set_in_progress(true);
     let pieces = || async { Ok(stream::iter((0..100).map(Ok)).boxed()) };
-    let all: Vec<_> = detached.stream(OnDisconnect::Continue, &route, pieces()).await.unwrap().collect().await;
+    let all: Vec<_> = detached.stream(OnDisconnect::Continue, &routing, pieces()).await.unwrap().collect().await;
     assert_eq!(all, (0..100).map(Ok).collect::<Vec<_>>());
 
     let read = Arc::<AtomicBool>::default();
-    let noted = read.clone();
-    let endless = async move {
+    let last_read = read.clone();
+    let long = async move {
         let rest = stream::once(async move {
-            noted.store(true, Ordering::Relaxed);
+            last_read.store(true, Ordering::Relaxed);
             Ok(100)
         });
         Ok(stream::iter((0..100).map(Ok)).chain(rest).boxed())
     };
-    let mut pieces = detached.stream(OnDisconnect::Continue, &route, endless).await.unwrap();
+    let mut pieces = detached.stream(OnDisconnect::Continue, &routing, long).await.unwrap();
     assert_eq!(pieces.next().await, Some(Ok(0)));
     advance(MINUTE).await;
-    assert!(!read.load(Ordering::Relaxed), "a slow reader holds the upstream back");
+    assert!(!read.load(Ordering::Relaxed), "a slow reader slows the upstream down");
     drop(pieces);
     detached.finish(Instant::now() + MINUTE).await;
     assert!(read.load(Ordering::Relaxed));
 }
 
 #[tokio::test]
-async fn a_task_that_breaks_is_no_answer_that_is_complete() {
-    let (detached, route) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
-    let breaking = async { Ok(stream::iter([1, 2]).map(|number| Ok(1 / (2 - number))).boxed()) };
-    let pieces: Vec<_> = detached.stream(OnDisconnect::Continue, &route, breaking).await.unwrap().collect().await;
-    assert_eq!(pieces, [Ok(1), Err(lost())]);
-    let whole = async { if AHEAD > 0 { panic!("as it happens") } else { Ok(()) } };
-    assert_eq!(detached.complete(OnDisconnect::Continue, &route, whole).await, Err(lost()));
+async fn panic_of_the_task_is_a_failure_of_the_call() {
+    let (detached, routing) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
+    let panicking = async { Ok(stream::iter([1, 2]).map(|number| Ok(1 / (2 - number))).boxed()) };
+    let pieces: Vec<_> = detached.stream(OnDisconnect::Continue, &routing, panicking).await.unwrap().collect().await;
+    assert_eq!(pieces, [Ok(1), Err(task_ended())]);
+    let panicking = async { if BUFFERED_PIECES > 0 { panic!("expected by the test") } else { Ok(()) } };
+    assert_eq!(detached.complete(OnDisconnect::Continue, &routing, panicking).await, Err(task_ended()));
 }

@@ -1,4 +1,4 @@
-//! Who answers conversations.
+//! Chat providers.
 
 pub mod offline;
 pub mod openai;

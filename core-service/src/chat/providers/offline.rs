@@ -17,21 +17,22 @@ use crate::{call::Chunks, catalog::Entry, error::ProviderError, fault_injection:
 /// The engine's model name.
 pub const MODEL: &str = "offline-chat";
 
-/// The built-in chat engine.
+/// The built-in mock engine for chat.
 #[derive(Debug, Clone)]
 pub struct OfflineChat {
-    /// Between two tokens of a stream. Zero: all at once.
-    pause: Duration,
+    /// The delay between two tokens of a stream; zero: none.
+    token_interval: Duration,
 }
 
 impl OfflineChat {
-    /// `tokens_per_second` is the pace of streams; 0 means at once.
+    /// Creates the engine. `tokens_per_second` is the rate of streams; 0: without delays.
     pub fn new(tokens_per_second: u32) -> Self {
-        let pause = Duration::from_secs(1).checked_div(tokens_per_second).unwrap_or_default();
-        Self { pause }
+        let token_interval = Duration::from_secs(1).checked_div(tokens_per_second).unwrap_or_default();
+        Self { token_interval }
     }
 
-    /// The engine, and below it the faults, hidden. `names` are served by the engine besides its own, the default first.
+    /// Returns the models of the engine: `names` with their aliases, the default first, then [`MODEL`] and the hidden fault
+    /// models.
     pub fn entries(tokens_per_second: u32, names: &[(&str, &[&str])]) -> Vec<Entry<dyn ChatProvider>> {
         let engine = Arc::new(Self::new(tokens_per_second));
         let entry = |id: &str, aliases: &[&str], hidden| Entry {
@@ -71,7 +72,7 @@ impl ChatProvider for OfflineChat {
             within(call.context.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
         Ok(pb::CreateChatResponse {
             create_time: Some(time::now()),
-            choices: choices.into_iter().zip(0..).map(|(choice, index)| whole(choice, index)).collect(),
+            choices: choices.into_iter().zip(0..).map(|(choice, index)| complete_choice(choice, index)).collect(),
             usage: Some(usage(prompt_tokens, completion_tokens)),
             ..pb::CreateChatResponse::default()
         })
@@ -98,14 +99,14 @@ impl ChatProvider for OfflineChat {
             pieces.truncate(Fault::CUT_AFTER);
             pieces.push(Err(error));
         }
-        let (pause, deadline) = (self.pause, call.context.deadline);
-        let paced = stream::iter(pieces).enumerate().then(move |(place, piece)| async move {
-            if place > 0 && !pause.is_zero() {
-                within(deadline, tokio::time::sleep(pause)).await?;
+        let (interval, deadline) = (self.token_interval, call.context.deadline);
+        let delayed = stream::iter(pieces).enumerate().then(move |(index, piece)| async move {
+            if index > 0 && !interval.is_zero() {
+                within(deadline, tokio::time::sleep(interval)).await?;
             }
             piece
         });
-        Ok(paced.boxed())
+        Ok(delayed.boxed())
     }
 }
 
@@ -117,7 +118,7 @@ async fn within<T>(
         None => Ok(work.await),
         Some(deadline) => tokio::time::timeout_at(deadline, work)
             .await
-            .map_err(|_| ProviderError::Timeout("the deadline passed before the answer was there".to_owned())),
+            .map_err(|_| ProviderError::Timeout("the deadline passed before the response was complete".to_owned())),
     }
 }
 
@@ -143,7 +144,7 @@ fn finish_reason(finish: FinishReason) -> String {
     .to_owned()
 }
 
-fn whole(choice: Choice, index: u32) -> pb::ChatChoice {
+fn complete_choice(choice: Choice, index: u32) -> pb::ChatChoice {
     let content = (choice.tool_calls.is_empty()).then(|| Content::Text(choice.pieces.concat()));
     let tool_calls = choice.tool_calls.into_iter().map(|call| pb::ToolCall {
         id: call.id,
@@ -164,7 +165,7 @@ fn whole(choice: Choice, index: u32) -> pb::ChatChoice {
     }
 }
 
-/// One choice as it is streamed: the role, the text or the calls, the reason it ended.
+/// Returns the streamed pieces of one choice: role, text or tool calls, finish reason.
 fn pieces(choice: Choice, index: u32) -> Vec<pb::StreamChatResponse> {
     let first = if choice.tool_calls.is_empty() { Some(String::new()) } else { None };
     let mut deltas =
@@ -172,19 +173,19 @@ fn pieces(choice: Choice, index: u32) -> Vec<pb::StreamChatResponse> {
     deltas.extend(
         choice.pieces.into_iter().map(|text| pb::ChatDelta { content: Some(text), ..pb::ChatDelta::default() }),
     );
-    for (call, place) in choice.tool_calls.into_iter().zip(0..) {
-        let begin =
+    for (call, call_index) in choice.tool_calls.into_iter().zip(0..) {
+        let first =
             pb::FunctionCallDelta { name: Some(call.name), arguments: Some(String::new()), extra_json: String::new() };
         deltas.push(tool_delta(pb::ToolCallDelta {
-            index: place,
+            index: call_index,
             id: Some(call.id),
             r#type: Some("function".to_owned()),
-            function: Some(begin),
+            function: Some(first),
             extra_json: String::new(),
         }));
         deltas.extend(call.pieces.into_iter().map(|text| {
-            let more = pb::FunctionCallDelta { name: None, arguments: Some(text), extra_json: String::new() };
-            tool_delta(pb::ToolCallDelta { index: place, function: Some(more), ..pb::ToolCallDelta::default() })
+            let next = pb::FunctionCallDelta { name: None, arguments: Some(text), extra_json: String::new() };
+            tool_delta(pb::ToolCallDelta { index: call_index, function: Some(next), ..pb::ToolCallDelta::default() })
         }));
     }
     let last = (pb::ChatDelta::default(), Some(finish_reason(choice.finish_reason)));
@@ -207,7 +208,7 @@ fn tool_delta(call: pb::ToolCallDelta) -> pb::ChatDelta {
     pb::ChatDelta { tool_calls: vec![call], ..pb::ChatDelta::default() }
 }
 
-/// The request in the engine's own terms.
+/// Translates a request into the engine's types.
 fn translate(chat: pb::ChatRequest) -> Result<offline_chat::Request, ProviderError> {
     Ok(offline_chat::Request {
         turns: chat.messages.into_iter().map(turn).collect(),

@@ -1,19 +1,20 @@
-//! Keeps a session at one target, so that its prompt cache pays off: rendezvous hashing, weighted.
+//! Session affinity by weighted rendezvous hashing: the calls of one session go to one target, which makes use of its prompt
+//! cache.
 //!
-//! Each target has its own draw for each session; the highest wins. A target that leaves moves only its own sessions, and
-//! gets them back when it returns. Other nodes draw the same.
+//! Every pair of session and target has a score; the highest wins. A target that leaves moves only its own sessions and
+//! gets them back when it returns. All processes compute the same scores.
 
 use super::target::Target;
 
-/// The place of the session's target among the candidates, which are not empty.
-pub(super) fn place(session: &str, candidates: &[&Target]) -> usize {
+/// Returns the index of the session's target among the candidates, which must not be empty.
+pub(super) fn choose(session: &str, candidates: &[&Target]) -> usize {
     let scores = candidates.iter().map(|target| score(session, target));
-    scores.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(place, _)| place)
+    scores.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(index, _)| index)
 }
 
 fn score(session: &str, target: &Target) -> f64 {
     let parts = [session, "\0", &target.name, "\0", &target.model];
-    // FNV-1a, and a finisher: its high bits alone are too even for short texts.
+    // FNV-1a with the finalizer of MurmurHash3: without it the high bits of short texts are too similar.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in parts.iter().flat_map(|part| part.bytes()) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -21,6 +22,6 @@ fn score(session: &str, target: &Target) -> f64 {
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     let upper = u32::try_from((hash ^ (hash >> 33)) >> 32).unwrap_or(u32::MAX);
-    let draw = (f64::from(upper) + 0.5) / (f64::from(u32::MAX) + 1.0);
-    -f64::from(target.weight) / draw.ln()
+    let uniform = (f64::from(upper) + 0.5) / (f64::from(u32::MAX) + 1.0);
+    -f64::from(target.weight) / uniform.ln()
 }

@@ -1,6 +1,6 @@
-//! What goes beside a routed call and not in it: the session it belongs to, and afterwards what was tried.
+//! The routing context of one call: its session, the attempts made for it, whether its client is still connected.
 //!
-//! Task-local, since it is the door's and the router's business alone: no provider between them need know of it.
+//! Task-local, because only the gRPC service and the router use it: providers between them need not pass it on.
 
 use std::{
     fmt::Write as _,
@@ -15,44 +15,44 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 
 use crate::error::ProviderError;
 
-/// The metadata key, and HTTP header, by which calls of one session are kept at one target. 1 to 256 characters.
+/// The metadata key, and HTTP header, of the session id, 1 to 256 characters: calls of one session go to one target.
 pub const SESSION: &str = "x-session-id";
-/// The metadata key, and HTTP header, that tells what was tried: `a=unavailable,b=ok`.
+/// The metadata key, and HTTP header, that lists the attempts of a call: `a=unavailable,b=ok`.
 pub const ATTEMPTS: &str = "x-triptych-attempts";
 
 tokio::task_local! {
     static CURRENT: RoutingContext;
 }
 
-/// The companion of one call.
+/// The routing context of one call. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct RoutingContext(Arc<Companion>);
+pub struct RoutingContext(Arc<Inner>);
 
 #[derive(Debug, Default)]
-struct Companion {
+struct Inner {
     session: String,
+    /// In the form of [`ATTEMPTS`].
     attempts: Mutex<String>,
-    /// An upstream has the request.
-    at_work: AtomicBool,
-    /// The caller has gone.
-    left: AtomicBool,
+    /// An upstream has the request, or is streaming its response.
+    in_progress: AtomicBool,
+    disconnected: AtomicBool,
 }
 
 impl RoutingContext {
-    /// The route of a call with this metadata.
+    /// Creates the context of a call with this metadata. A session id of invalid length is ignored.
     pub fn of(metadata: &MetadataMap) -> Self {
         let session = metadata.get(SESSION).and_then(|value| value.to_str().ok());
         let session = session.filter(|id| (1..=256).contains(&id.len())).unwrap_or_default();
-        Self(Arc::new(Companion { session: session.to_owned(), ..Companion::default() }))
+        Self(Arc::new(Inner { session: session.to_owned(), ..Inner::default() }))
     }
 
-    /// Accompanies the work.
+    /// Runs `work` with this context as the current one.
     pub fn scope<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self.clone(), work)
     }
 
-    /// Writes what was tried into an answer's metadata; nothing where nobody chose.
-    pub fn tell(&self, metadata: &mut MetadataMap) {
+    /// Adds [`ATTEMPTS`] to the metadata of a response; nothing for a call that was not routed.
+    pub fn write_attempts(&self, metadata: &mut MetadataMap) {
         let attempts = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(value) = MetadataValue::try_from(attempts.as_str())
             && !attempts.is_empty()
@@ -61,40 +61,43 @@ impl RoutingContext {
         }
     }
 
-    /// The route of the call under way; an empty one where none was given.
+    /// Returns the context of the current call, an empty one outside of [`scope`](Self::scope).
     pub(super) fn current() -> Self {
         CURRENT.try_with(Clone::clone).unwrap_or_default()
     }
 
+    /// Returns the session id, or the empty string.
     pub(super) fn session(&self) -> &str {
         &self.0.session
     }
 
-    /// Notes whether an upstream has the request.
-    pub(in crate::chat) fn at_work(&self, begun: bool) {
-        self.0.at_work.store(begun, Ordering::Relaxed);
+    /// Records whether an upstream has the request.
+    pub(in crate::chat) fn set_in_progress(&self, in_progress: bool) {
+        self.0.in_progress.store(in_progress, Ordering::Relaxed);
     }
 
-    /// Notes that the caller has gone: nothing is begun any more. Whether an upstream is at work for it.
-    pub(in crate::chat) fn leave(&self) -> bool {
-        self.0.left.store(true, Ordering::Relaxed);
-        self.0.at_work.load(Ordering::Relaxed)
+    /// Records that the client has disconnected, which prevents further attempts. Returns whether an upstream has the
+    /// request.
+    pub(in crate::chat) fn disconnect(&self) -> bool {
+        self.0.disconnected.store(true, Ordering::Relaxed);
+        self.0.in_progress.load(Ordering::Relaxed)
     }
 
-    /// Whether the caller has gone.
-    pub(super) fn left(&self) -> bool {
-        self.0.left.load(Ordering::Relaxed)
+    /// Returns whether the client has disconnected.
+    pub(super) fn is_disconnected(&self) -> bool {
+        self.0.disconnected.load(Ordering::Relaxed)
     }
 
-    pub(super) fn tried(&self, target: &str, error: Option<&ProviderError>) {
+    /// Records an attempt at a target and its failure; without a failure, it succeeded.
+    pub(super) fn add_attempt(&self, target: &str, error: Option<&ProviderError>) {
         let mut attempts = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let comma = if attempts.is_empty() { "" } else { "," };
-        // Writing to a text cannot fail.
-        let _ = write!(attempts, "{comma}{target}={}", error.map_or("ok", word));
+        // Writing to a string cannot fail.
+        let _ = write!(attempts, "{comma}{target}={}", error.map_or("ok", result_name));
     }
 }
 
-fn word(error: &ProviderError) -> &'static str {
+fn result_name(error: &ProviderError) -> &'static str {
     match error {
         ProviderError::Refused { .. } => "refused",
         ProviderError::ContentPolicy(_) => "content_policy",

@@ -1,57 +1,42 @@
-//! Many upstreams behind one model name: a provider around providers.
+//! Routing of one model name to several upstreams: a chat provider around chat providers.
 //!
-//! A call goes to the admissible target of the lowest priority that its session, or else the policy, picks. Before the
-//! first piece of an answer has reached the caller, a failure that surely cost nothing sends it to the next one, and where
-//! none is left, after a pause to the same ones again, within the caller's deadline. After it, nothing is tried again.
+//! A call goes to an available target of the lowest priority, chosen by the session id or else by the policy. Until the
+//! first piece of the response has reached the caller, a failure that is safe to retry sends the call to the next target,
+//! and, when all were tried, after a delay to the same targets again, within the caller's deadline. After the first piece
+//! there are no retries.
 
-pub mod assembly;
 pub mod policy;
 
 mod affinity;
-mod breaker;
+mod attempts;
 mod context;
-mod gate;
-mod retry;
 mod target;
-mod tries;
 
 use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use triptych_proto::{chat_stream::ChatChunk, v1 as pb};
 
+use self::{attempts::Attempts, policy::Policy};
 pub use self::{
-    breaker::{BreakerSettings, Cause, State},
     context::{ATTEMPTS, RoutingContext, SESSION},
-    gate::Gate,
-    retry::RetrySettings,
     target::Target,
-};
-use self::{
-    gate::{Full, Permit},
-    policy::Policy,
-    retry::Again,
-    target::Pass,
-    tries::Tries,
 };
 use super::{ChatCall, ChatProvider};
 use crate::{
     call::{Call, Chunks},
     error::ProviderError,
+    upstream::{AdmittedCall, Gate, Permit, RetryScope, RetrySettings, acquire, rejection},
 };
 
-/// When a caller that found everything full may come back.
-const COME_BACK: Duration = Duration::from_secs(1);
-
-/// Several targets behind one name.
+/// Routes the calls of one model name to several targets.
 #[derive(Debug)]
 pub struct Routed {
     targets: Vec<Arc<Target>>,
@@ -61,148 +46,123 @@ pub struct Routed {
 }
 
 impl Routed {
-    /// `total` bounds the calls under way over all names that share it.
+    /// Creates a router. `total` limits the calls in flight of all model names that share it.
     pub fn new(targets: Vec<Target>, policy: Arc<dyn Policy>, retry: RetrySettings, total: Arc<Gate>) -> Self {
         Self { targets: targets.into_iter().map(Arc::new).collect(), policy, retry, total }
     }
 
-    /// Tries until an answer begins, a failure is final or the tries are used up.
+    /// Makes attempts until a response begins, a failure is final, or no attempt is left.
     async fn route<T, F>(
         &self,
         call: ChatCall,
         send: impl Fn(Arc<dyn ChatProvider>, ChatCall) -> F,
-    ) -> Result<(T, Admitted), ProviderError>
+    ) -> Result<(T, RoutedCall), ProviderError>
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
         let deadline = call.context.deadline;
-        let route = RoutingContext::current();
-        let mut tries = Tries::new(self.retry);
+        let context = RoutingContext::current();
+        let mut attempts = Attempts::new(self.retry);
         loop {
-            let fresh = self.pick(route.session(), |target| tries.is_fresh(target));
-            let next = fresh.or_else(|| self.pick(route.session(), |target| tries.is_ripe(target)));
+            let untried = self.pick(context.session(), |target| attempts.may_try(target));
+            let next = untried.or_else(|| self.pick(context.session(), |target| attempts.may_retry(target)));
             let Some(target) = next else {
-                let in_time = |wake: &Instant| deadline.is_none_or(|deadline| *wake < deadline);
-                let Some(wake) = tries.wake().filter(in_time) else { break };
-                sleep_until(wake).await;
+                let before_deadline = |at: &Instant| deadline.is_none_or(|deadline| *at < deadline);
+                let Some(retry_at) = attempts.next_retry_at().filter(before_deadline) else { break };
+                sleep_until(retry_at).await;
                 continue;
             };
-            let place = match enter(&target.gate, deadline).await {
-                Ok(place) => place,
+            let permit = match target.admission.acquire(deadline).await {
+                Ok(permit) => permit,
                 Err(error @ ProviderError::Timeout(_)) => return Err(error),
                 Err(error) => {
-                    tries.passed_over(target, Some(&error));
+                    attempts.not_admitted(target, Some(&error));
                     continue;
                 }
             };
-            // After the target's own: who waits for one target keeps nobody from another.
-            let total = enter(&self.total, deadline).await?;
-            // It may have gone to rest while the call waited for its places.
-            let Some(mut pass) = target.begin(place, deadline) else {
-                tries.passed_over(target, None);
+            // After the permit of the target: a call that waits for one target must not block calls to another.
+            let total = acquire(&self.total, deadline).await?;
+            let Some(mut admitted) = target.admission.start(permit, deadline) else {
+                attempts.not_admitted(target, None);
                 continue;
             };
-            tries.begin(target);
+            attempts.start(target);
             let mut call = Call { model: target.model.clone(), ..call.clone() };
             call.context.deadline = target.deadline(deadline);
-            route.at_work(true);
-            let outcome = send(target.provider.clone(), call).await;
-            route.at_work(outcome.is_ok());
-            match outcome {
-                Ok(answer) => {
-                    route.tried(&target.name, None);
-                    return Ok((answer, Admitted { pass, _total: total }));
+            context.set_in_progress(true);
+            let result = send(target.provider.clone(), call).await;
+            context.set_in_progress(result.is_ok());
+            match result {
+                Ok(response) => {
+                    context.add_attempt(&target.name, None);
+                    return Ok((response, RoutedCall { target: Arc::clone(target), admitted, _total: total }));
                 }
                 Err(error) => {
-                    pass.failed(&error);
-                    route.tried(&target.name, Some(&error));
-                    tracing::info!(target.name, %error, "a target failed");
-                    let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
-                    if tries.failed(target, &error) == Again::Never || over || route.left() {
+                    admitted.failed(&error);
+                    context.add_attempt(&target.name, Some(&error));
+                    tracing::info!(target.name, %error, "an attempt at a target failed");
+                    let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+                    let scope = attempts.failed(target, &error);
+                    if scope == RetryScope::Never || is_late || context.is_disconnected() {
                         return Err(error);
                     }
                 }
             }
         }
-        Err(tries.into_told().unwrap_or_else(|| self.nobody()))
+        let states = || self.targets.iter().map(|target| target.state());
+        Err(attempts.into_failure().unwrap_or_else(|| rejection(states())))
     }
 
-    /// The target for the next try among those that `may` be asked: of the lowest priority that has an admissible one,
-    /// and with a free place if any has.
+    /// Chooses a target among those that `may` be tried: an available one of the lowest priority, without waiting in a
+    /// queue if possible.
     fn pick(&self, session: &str, may: impl Fn(&Arc<Target>) -> bool) -> Option<&Arc<Target>> {
-        let mut able: Vec<_> = (self.targets.iter())
-            .filter(|target| target.breaker.admits() && target.gate.has_room() && may(target))
-            .collect();
-        let first = able.iter().map(|target| target.priority).min()?;
-        able.retain(|target| target.priority == first);
-        if able.iter().any(|target| target.gate.has_place()) {
-            able.retain(|target| target.gate.has_place());
+        let mut available: Vec<_> =
+            self.targets.iter().filter(|target| target.admission.is_available() && may(target)).collect();
+        let priority = available.iter().map(|target| target.priority).min()?;
+        available.retain(|target| target.priority == priority);
+        if available.iter().any(|target| target.admission.has_permit()) {
+            available.retain(|target| target.admission.has_permit());
         }
-        let candidates: Vec<&Target> = able.iter().map(|target| &***target).collect();
-        let place = match session {
+        let candidates: Vec<&Target> = available.iter().map(|target| &***target).collect();
+        let index = match session {
             _ if candidates.is_empty() => return None,
             "" => self.policy.choose(&candidates),
-            session => affinity::place(session, &candidates),
+            session => affinity::choose(session, &candidates),
         };
-        able.get(place).copied()
-    }
-
-    /// Why nobody could be asked at all.
-    fn nobody(&self) -> ProviderError {
-        let mut back: Option<Instant> = None;
-        let mut limited = true;
-        for target in &self.targets {
-            match target.state() {
-                State::Open { until, cause } => {
-                    back = Some(back.map_or(until, |back| back.min(until)));
-                    limited &= cause == Cause::Pace;
-                }
-                // It works, so it was its bound that kept the call away.
-                State::Closed => return ProviderError::Overloaded { retry_after: COME_BACK },
-                State::HalfOpen => limited = false,
-            }
-        }
-        match back {
-            Some(back) if limited => ProviderError::RateLimited {
-                message: "all upstreams of this model are pacing us".to_owned(),
-                retry_after: Some(back.saturating_duration_since(Instant::now())),
-            },
-            Some(_) | None => ProviderError::Unavailable {
-                message: "all upstreams of this model are resting".to_owned(),
-                retry_after: back.map(|back| back.saturating_duration_since(Instant::now())),
-            },
-        }
+        available.get(index).copied()
     }
 }
 
-/// A call that a target is answering; dropping it frees its places.
-struct Admitted {
-    pass: Pass,
+/// A call that a target is serving; dropping it frees its places.
+struct RoutedCall {
+    target: Arc<Target>,
+    admitted: AdmittedCall,
     _total: Permit,
 }
 
-/// A streamed answer. Its places are free as soon as it has ended, however long its reader keeps it.
-struct Watched {
+/// A streamed response that reports its result to the circuit breaker. Its places are freed when it ends, even if its
+/// reader keeps it.
+struct ObservedStream {
     pieces: Chunks<ChatChunk>,
-    admitted: Option<Admitted>,
+    /// `None` after the end.
+    call: Option<RoutedCall>,
 }
 
-impl Stream for Watched {
+impl Stream for ObservedStream {
     type Item = Result<ChatChunk, ProviderError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = ready!(self.pieces.as_mut().poll_next(context));
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = ready!(self.pieces.as_mut().poll_next(cx));
         match &next {
             Some(Ok(_)) => {}
             Some(Err(error)) => {
-                // Told to the breaker only: what the caller has begun to read is never begun anew.
-                if let Some(mut admitted) = self.admitted.take() {
-                    admitted.pass.failed(error);
+                if let Some(mut call) = self.call.take() {
+                    call.admitted.failed(error);
                 }
             }
             None => {
-                if let Some(mut admitted) = self.admitted.take() {
-                    admitted.pass.succeeded();
+                if let Some(mut call) = self.call.take() {
+                    call.admitted.succeeded();
                 }
             }
         }
@@ -210,41 +170,27 @@ impl Stream for Watched {
     }
 }
 
-async fn enter(gate: &Gate, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
-    let entered = match deadline {
-        Some(deadline) => timeout_at(deadline, gate.enter())
-            .await
-            .map_err(|_| ProviderError::Timeout("no place among the calls under way became free in time".to_owned()))?,
-        None => gate.enter().await,
-    };
-    entered.map_err(|Full| ProviderError::Overloaded { retry_after: COME_BACK })
-}
-
 #[async_trait]
 impl ChatProvider for Routed {
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let sent = self.route(call, |provider, call| async move { provider.complete(call).await });
-        let (answer, mut admitted) = sent.await?;
-        admitted.pass.succeeded();
-        Ok(answer)
+        let (response, mut call) = sent.await?;
+        call.admitted.succeeded();
+        Ok(response)
     }
 
-    async fn stream(
-        &self,
-        call: ChatCall,
-        options: Option<pb::StreamOptions>,
-    ) -> Result<Chunks<ChatChunk>, ProviderError> {
+    async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<ChatChunk>, ProviderError> {
         let send = |provider: Arc<dyn ChatProvider>, call| {
             let options = options.clone();
             async move { provider.stream(call, options).await }
         };
-        let (pieces, mut admitted) = self.route(call, send).await?;
-        admitted.pass.begun_to_answer();
-        Ok(Watched { pieces, admitted: Some(admitted) }.boxed())
+        let (pieces, mut call) = self.route(call, send).await?;
+        call.target.response_started(&mut call.admitted);
+        Ok(ObservedStream { pieces, call: Some(call) }.boxed())
     }
 
     fn targets(&self) -> Vec<pb::model::Target> {
-        self.targets.iter().map(|target| target.shown()).collect()
+        self.targets.iter().map(|target| target.to_proto()).collect()
     }
 }
 

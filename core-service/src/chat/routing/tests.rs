@@ -1,46 +1,52 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures_util::{FutureExt, poll, stream};
 
 use super::{policy::Weighted, *};
-use crate::context::RequestContext;
+use crate::{
+    context::RequestContext,
+    upstream::{BreakerSettings, BreakerState},
+};
 
-/// Answers as the test says, in order; after that, well.
+/// A provider that fails with these errors in order, then succeeds.
 #[derive(Debug, Default)]
 struct Scripted {
-    replies: Mutex<VecDeque<ProviderError>>,
-    asked: Mutex<Vec<String>>,
-    silent: bool,
-    /// Streams do not break after their first piece.
-    well: bool,
+    errors: Mutex<VecDeque<ProviderError>>,
+    /// The models of the calls received.
+    calls: Mutex<Vec<String>>,
+    /// Never responds.
+    hangs: bool,
+    /// Streams end without an error after their first piece.
+    streams_complete: bool,
 }
 
 impl Scripted {
     fn failing(errors: impl IntoIterator<Item = ProviderError>) -> Arc<Self> {
-        Arc::new(Self { replies: Mutex::new(errors.into_iter().collect()), ..Self::default() })
+        Arc::new(Self { errors: Mutex::new(errors.into_iter().collect()), ..Self::default() })
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn answer(&self, model: String) -> Result<(), ProviderError> {
-        self.asked.lock().unwrap().push(model);
-        if self.silent {
+    async fn respond(&self, model: String) -> Result<(), ProviderError> {
+        self.calls.lock().unwrap().push(model);
+        if self.hangs {
             std::future::pending::<()>().await;
         }
-        let failure = self.replies.lock().unwrap().pop_front();
-        failure.map_or(Ok(()), Err)
+        let error = self.errors.lock().unwrap().pop_front();
+        error.map_or(Ok(()), Err)
     }
 }
 
 #[async_trait]
 impl ChatProvider for Scripted {
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
-        self.answer(call.model).await.map(|()| pb::CreateChatResponse::default())
+        self.respond(call.model).await.map(|()| pb::CreateChatResponse::default())
     }
 
     async fn stream(
@@ -48,14 +54,14 @@ impl ChatProvider for Scripted {
         call: ChatCall,
         _options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<ChatChunk>, ProviderError> {
-        self.answer(call.model).await?;
-        let end = (!self.well).then(|| Err(broken()));
+        self.respond(call.model).await?;
+        let end = (!self.streams_complete).then(|| Err(broken()));
         Ok(stream::iter([Ok(pb::StreamChatResponse::default().into())].into_iter().chain(end)).boxed())
     }
 }
 
-fn away() -> ProviderError {
-    ProviderError::unavailable("away".to_owned())
+fn unavailable() -> ProviderError {
+    ProviderError::unavailable("unavailable".to_owned())
 }
 
 fn broken() -> ProviderError {
@@ -63,7 +69,7 @@ fn broken() -> ProviderError {
 }
 
 fn limited(seconds: Option<u64>) -> ProviderError {
-    ProviderError::RateLimited { message: "slower".to_owned(), retry_after: seconds.map(Duration::from_secs) }
+    ProviderError::RateLimited { message: "rate limited".to_owned(), retry_after: seconds.map(Duration::from_secs) }
 }
 
 const BREAKER: BreakerSettings = BreakerSettings { failures: 3, cooldown: Duration::from_secs(10) };
@@ -85,67 +91,67 @@ fn call() -> ChatCall {
     }
 }
 
-/// The outcome of a whole answer, and what was tried for it.
+/// Returns the result of a non-streaming call and its attempts.
 async fn complete(routed: &Routed, call: ChatCall, session: &str) -> (Result<(), ProviderError>, String) {
     let mut metadata = tonic::metadata::MetadataMap::new();
     if !session.is_empty() {
         metadata.insert(SESSION, session.parse().unwrap());
     }
-    let route = RoutingContext::of(&metadata);
-    let outcome = route.scope(routed.complete(call)).await.map(|_| ());
-    let mut told = tonic::metadata::MetadataMap::new();
-    route.tell(&mut told);
-    (outcome, told.get(ATTEMPTS).map_or_else(String::new, |value| value.to_str().unwrap().to_owned()))
+    let context = RoutingContext::of(&metadata);
+    let result = context.scope(routed.complete(call)).await.map(|_| ());
+    let mut written = tonic::metadata::MetadataMap::new();
+    context.write_attempts(&mut written);
+    (result, written.get(ATTEMPTS).map_or_else(String::new, |value| value.to_str().unwrap().to_owned()))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_call_goes_to_the_next_priority_and_says_so() {
-    let (a, b) = (Scripted::failing([away()]), Scripted::failing([]));
+async fn unavailable_target_sends_the_call_to_the_next_priority() {
+    let (a, b) = (Scripted::failing([unavailable()]), Scripted::failing([]));
     let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(complete(&routed, call(), "").await, (Ok(()), "a=unavailable,b=ok".to_owned()));
-    assert_eq!(begun.elapsed(), Duration::ZERO, "another target is asked at once");
-    assert_eq!((a.asked(), b.asked()), (vec!["model-of-a".to_owned()], vec!["model-of-b".to_owned()]));
+    assert_eq!(started.elapsed(), Duration::ZERO, "another target is tried without delay");
+    assert_eq!((a.calls(), b.calls()), (vec!["model-of-a".to_owned()], vec!["model-of-b".to_owned()]));
     assert_eq!(complete(&routed, call(), "").await, (Ok(()), "a=ok".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_that_may_have_been_taken_is_final() {
+async fn failure_that_may_have_executed_is_not_retried() {
     let (a, b) = (Scripted::failing([broken()]), Scripted::failing([]));
     let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
     assert_eq!(complete(&routed, call(), "").await, (Err(broken()), "a=broken".to_owned()));
-    assert!(b.asked().is_empty());
+    assert!(b.calls().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lone_target_is_asked_again_after_the_pause_it_asked_for() {
-    let a = Scripted::failing([limited(Some(3)), away()]);
+async fn single_target_is_retried_after_its_retry_after() {
+    let a = Scripted::failing([limited(Some(3)), unavailable()]);
     let routed = routed(vec![target("a", &a)]);
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(complete(&routed, call(), "").await.1, "a=rate_limited,a=unavailable,a=ok");
-    assert!(begun.elapsed() >= Duration::from_secs(3));
+    assert!(started.elapsed() >= Duration::from_secs(3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn tries_end_with_their_number_and_with_the_deadline() {
+async fn retries_end_with_their_number_and_with_the_deadline() {
     let a = Scripted::failing((0..9).map(|_| limited(None)));
-    let lone = routed(vec![target("a", &a)]);
-    assert_eq!(complete(&lone, call(), "").await.0, Err(limited(None)));
-    assert_eq!(a.asked().len(), 3);
+    let single = routed(vec![target("a", &a)]);
+    assert_eq!(complete(&single, call(), "").await.0, Err(limited(None)));
+    assert_eq!(a.calls().len(), 3);
 
     let b = Scripted::failing([limited(Some(3))]);
-    let lone = routed(vec![target("b", &b)]);
-    let begun = Instant::now();
-    let mut hurried = call();
-    hurried.context.deadline = Some(Instant::now() + Duration::from_secs(2));
-    assert_eq!(complete(&lone, hurried, "").await.0, Err(limited(Some(3))));
-    assert_eq!(begun.elapsed(), Duration::ZERO, "waiting in vain helps nobody");
+    let single = routed(vec![target("b", &b)]);
+    let started = Instant::now();
+    let mut with_deadline = call();
+    with_deadline.context.deadline = Some(Instant::now() + Duration::from_secs(2));
+    assert_eq!(complete(&single, with_deadline, "").await.0, Err(limited(Some(3))));
+    assert_eq!(started.elapsed(), Duration::ZERO, "a retry after the deadline is not waited for");
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_target_is_asked_once_before_the_tries_are_counted() {
-    let away_often = || Scripted::failing((0..9).map(|_| away()));
-    let replicas = [away_often(), away_often(), away_often()];
+async fn first_attempt_at_each_target_does_not_count_as_a_retry() {
+    let always_unavailable = || Scripted::failing((0..9).map(|_| unavailable()));
+    let replicas = [always_unavailable(), always_unavailable(), always_unavailable()];
     let cloud = Scripted::failing([]);
     let names = ["a", "b", "c"];
     let mut targets: Vec<_> = names.iter().zip(&replicas).map(|(name, replica)| target(name, replica)).collect();
@@ -154,81 +160,84 @@ async fn every_target_is_asked_once_before_the_tries_are_counted() {
         let all = std::mem::take(&mut targets);
         let retry = RetrySettings { retries, retry_unsafe: false };
         let routed = Routed::new(all, Arc::new(Weighted), retry, Arc::new(Gate::new(0, 0)));
-        let (outcome, tried) = complete(&routed, call(), "").await;
-        assert!(outcome.is_ok() && tried.ends_with("cloud=ok") && tried.matches(',').count() == 3, "{tried}");
+        let (result, attempts) = complete(&routed, call(), "").await;
+        assert!(result.is_ok() && attempts.ends_with("cloud=ok") && attempts.matches(',').count() == 3, "{attempts}");
         targets = routed.targets.into_iter().filter_map(Arc::into_inner).collect();
         targets.sort_unstable_by_key(|target| target.name.clone());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_be_paid_twice_is_counted_wherever_it_goes() {
-    let broken_often = || Scripted::failing((0..9).map(|_| broken()));
-    let all = ["a", "b", "c", "d"].map(|name| target(name, &broken_often()));
+async fn unsafe_retries_count_at_every_target() {
+    let always_broken = || Scripted::failing((0..9).map(|_| broken()));
+    let all = ["a", "b", "c", "d"].map(|name| target(name, &always_broken()));
     let retry = RetrySettings { retries: 2, retry_unsafe: true };
     let routed = Routed::new(all.into(), Arc::new(Weighted), retry, Arc::new(Gate::new(0, 0)));
-    let (outcome, tried) = complete(&routed, call(), "").await;
-    assert_eq!((outcome, tried.matches("=broken").count()), (Err(broken()), 3), "{tried}");
+    let (result, attempts) = complete(&routed, call(), "").await;
+    assert_eq!((result, attempts.matches("=broken").count()), (Err(broken()), 3), "{attempts}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_target_that_rejects_us_hides_no_other_that_heals() {
-    let locked = || ProviderError::Credentials("no".to_owned());
-    for locked_first in [true, false] {
-        let (a, b) = (Scripted::failing([away()]), Scripted::failing([locked(), locked()]));
-        let (first, second) = if locked_first { (1, 0) } else { (0, 1) };
+async fn rejected_credentials_of_one_target_do_not_hide_another_that_recovers() {
+    let rejected = || ProviderError::Credentials("no".to_owned());
+    for rejected_first in [true, false] {
+        let (a, b) = (Scripted::failing([unavailable()]), Scripted::failing([rejected(), rejected()]));
+        let (first, second) = if rejected_first { (1, 0) } else { (0, 1) };
         let routed =
             routed(vec![Target { priority: first, ..target("a", &a) }, Target { priority: second, ..target("b", &b) }]);
-        let (outcome, tried) = complete(&routed, call(), "").await;
-        assert_eq!((outcome, b.asked().len()), (Ok(()), 1), "{tried}");
+        let (result, attempts) = complete(&routed, call(), "").await;
+        assert_eq!((result, b.calls().len()), (Ok(()), 1), "{attempts}");
     }
-    let (a, b) = (Scripted::failing((0..9).map(|_| away())), Scripted::failing([locked()]));
+    let (a, b) = (Scripted::failing((0..9).map(|_| unavailable())), Scripted::failing([rejected()]));
     let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
-    assert_eq!(complete(&routed, call(), "").await.0, Err(away()), "which is worth coming back for");
+    assert_eq!(complete(&routed, call(), "").await.0, Err(unavailable()), "the failure that may pass is returned");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_would_not_wait_says_nothing_about_a_target() {
-    let slow = Arc::new(Scripted { silent: true, ..Scripted::default() });
+async fn timeout_at_the_callers_deadline_does_not_open_the_breaker() {
+    let slow = Arc::new(Scripted { hangs: true, ..Scripted::default() });
     let routed = routed(vec![target("a", &slow)]);
     for _ in 0..2 * BREAKER.failures {
-        let place = routed.targets[0].gate.enter().await.unwrap();
-        let mut pass = routed.targets[0].begin(place, Some(Instant::now())).unwrap();
-        pass.failed(&ProviderError::Timeout("too late".to_owned()));
+        let admission = &routed.targets[0].admission;
+        let permit = admission.acquire(None).await.unwrap();
+        let mut call = admission.start(permit, Some(Instant::now())).unwrap();
+        call.failed(&ProviderError::Timeout("too late".to_owned()));
     }
-    assert_eq!(routed.targets[0].state(), State::Closed);
+    assert_eq!(routed.targets[0].state(), BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_that_break_in_the_middle_are_failures_in_a_row() {
-    let (breaking, well) = (Scripted::failing([]), Arc::new(Scripted { well: true, ..Scripted::default() }));
-    for (provider, rests) in [(&breaking, true), (&well, false)] {
+async fn streams_that_break_in_the_middle_open_the_breaker() {
+    let (breaking, complete) =
+        (Scripted::failing([]), Arc::new(Scripted { streams_complete: true, ..Scripted::default() }));
+    for (provider, opens) in [(&breaking, true), (&complete, false)] {
         let routed = routed(vec![target("a", provider)]);
         for _ in 0..BREAKER.failures {
             let pieces: Vec<_> = routed.stream(call(), None).await.unwrap().collect().await;
             assert!(pieces[0].is_ok());
         }
-        assert_eq!(matches!(routed.targets[0].state(), State::Open { .. }), rests);
+        assert_eq!(matches!(routed.targets[0].state(), BreakerState::Open { .. }), opens);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_away_tells_the_caller_until_when() {
-    let gone = ProviderError::Unavailable { message: "away".to_owned(), retry_after: Some(Duration::from_secs(30)) };
-    let a = Scripted::failing([gone.clone()]);
+async fn retry_after_of_a_503_reaches_the_caller_and_opens_the_breaker() {
+    let unavailable =
+        ProviderError::Unavailable { message: "unavailable".to_owned(), retry_after: Some(Duration::from_secs(30)) };
+    let a = Scripted::failing([unavailable.clone()]);
     let routed = routed(vec![target("a", &a)]);
-    assert_eq!(complete(&routed, call(), "").await.0, Err(gone.clone()));
-    let refused = complete(&routed, call(), "").await.0.unwrap_err();
-    assert_eq!((refused.retry_after(), a.asked().len()), (gone.retry_after(), 1), "{refused:?}");
+    assert_eq!(complete(&routed, call(), "").await.0, Err(unavailable.clone()));
+    let rejected = complete(&routed, call(), "").await.0.unwrap_err();
+    assert_eq!((rejected.retry_after(), a.calls().len()), (unavailable.retry_after(), 1), "{rejected:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_one_target_keeps_nobody_from_another() {
-    let silent = Arc::new(Scripted { silent: true, ..Scripted::default() });
+async fn calls_queued_for_one_target_do_not_block_another() {
+    let hanging = Arc::new(Scripted { hangs: true, ..Scripted::default() });
     let (total, retry) = (Arc::new(Gate::new(3, 0)), RetrySettings { retries: 2, retry_unsafe: false });
-    let bounded = Target::new("a", "m", silent.clone(), Arc::new(Gate::new(1, 9)), BREAKER);
+    let limited = Target::new("a", "m", hanging.clone(), Arc::new(Gate::new(1, 9)), BREAKER);
     let idle = Scripted::failing([]);
-    let a = Routed::new(vec![bounded], Arc::new(Weighted), retry, Arc::clone(&total));
+    let a = Routed::new(vec![limited], Arc::new(Weighted), retry, Arc::clone(&total));
     let b = Routed::new(vec![target("b", &idle)], Arc::new(Weighted), retry, total);
     let mut calls: Vec<_> = (0..5).map(|_| Box::pin(a.complete(call()))).collect();
     for call in &mut calls {
@@ -238,7 +247,7 @@ async fn who_waits_for_one_target_keeps_nobody_from_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_that_asked_for_a_rest_is_left_alone_until_it_is_over() {
+async fn target_gets_no_calls_until_its_retry_after_ends() {
     let (a, b) = (Scripted::failing([limited(Some(30))]), Scripted::failing([]));
     let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
     assert_eq!(complete(&routed, call(), "").await.1, "a=rate_limited,b=ok");
@@ -248,18 +257,18 @@ async fn a_target_that_asked_for_a_rest_is_left_alone_until_it_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_all_rest_the_caller_hears_until_when() {
+async fn rejection_by_all_breakers_carries_the_rest_of_the_cooldown() {
     let a = Scripted::failing([limited(Some(30))]);
     let routed = routed(vec![target("a", &a)]);
     assert_eq!(complete(&routed, call(), "").await.0, Err(limited(Some(30))));
-    let refused = complete(&routed, call(), "").await.0.unwrap_err();
+    let rejected = complete(&routed, call(), "").await.0.unwrap_err();
     let wait = Some(Duration::from_secs(30));
-    assert!(matches!(refused, ProviderError::RateLimited { retry_after, .. } if retry_after == wait), "{refused:?}");
-    assert_eq!(a.asked().len(), 1);
+    assert!(matches!(rejected, ProviderError::RateLimited { retry_after, .. } if retry_after == wait), "{rejected:?}");
+    assert_eq!(a.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_stays_where_it_is_and_sessions_spread() {
+async fn calls_of_a_session_go_to_one_target_and_sessions_spread() {
     let (a, b) = (Scripted::failing([]), Scripted::failing([]));
     let routed = routed(vec![target("a", &a), target("b", &b)]);
     for session in 0..64 {
@@ -269,50 +278,50 @@ async fn a_session_stays_where_it_is_and_sessions_spread() {
             assert_eq!(complete(&routed, call(), &session).await.1, first);
         }
     }
-    assert!(a.asked().len() > 60 && b.asked().len() > 60, "{} and {}", a.asked().len(), b.asked().len());
+    assert!(a.calls().len() > 60 && b.calls().len() > 60, "{} and {}", a.calls().len(), b.calls().len());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_has_begun_is_never_begun_anew() {
+async fn stream_that_has_started_is_not_retried() {
     let (a, b) = (Scripted::failing([]), Scripted::failing([]));
     let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
     let pieces: Vec<_> = routed.stream(call(), None).await.unwrap().collect().await;
     assert_eq!(pieces, [Ok(pb::StreamChatResponse::default().into()), Err(broken())]);
-    assert!(b.asked().is_empty());
+    assert!(b.calls().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn beyond_the_bound_callers_are_refused_at_once_and_leaving_frees_the_place() {
-    let silent = Arc::new(Scripted { silent: true, ..Scripted::default() });
+async fn full_queue_rejects_at_once_and_dropped_calls_free_their_places() {
+    let hanging = Arc::new(Scripted { hangs: true, ..Scripted::default() });
     let gate = Arc::new(Gate::new(1, 1));
-    let routed = routed(vec![Target::new("a", "m", silent.clone(), gate, BREAKER)]);
-    let mut answered = Box::pin(routed.complete(call()));
+    let routed = routed(vec![Target::new("a", "m", hanging.clone(), gate, BREAKER)]);
+    let mut in_flight = Box::pin(routed.complete(call()));
     let mut queued = Box::pin(routed.complete(call()));
-    assert!(poll!(&mut answered).is_pending() && poll!(&mut queued).is_pending());
-    assert_eq!(silent.asked().len(), 1);
-    let refused = routed.complete(call()).now_or_never().unwrap();
-    assert_eq!(refused, Err(ProviderError::Overloaded { retry_after: COME_BACK }));
+    assert!(poll!(&mut in_flight).is_pending() && poll!(&mut queued).is_pending());
+    assert_eq!(hanging.calls().len(), 1);
+    let rejected = routed.complete(call()).now_or_never().unwrap();
+    assert!(matches!(rejected, Err(ProviderError::Overloaded { .. })), "{rejected:?}");
     drop(queued);
     let mut next = Box::pin(routed.complete(call()));
     assert!(poll!(&mut next).is_pending(), "the queue has room again");
-    drop(answered);
+    drop(in_flight);
     assert!(poll!(&mut next).is_pending());
-    assert_eq!(silent.asked().len(), 2, "only those who stayed were sent");
+    assert_eq!(hanging.calls().len(), 2, "a call dropped from the queue is not sent");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_bound_of_a_target_and_the_callers_deadline_hold_both() {
+async fn deadline_is_the_earlier_of_total_timeout_and_callers_deadline() {
     let provider = Scripted::failing([]);
-    let bounded = Target { total: Some(Duration::from_secs(9)), ..target("a", &provider) };
+    let limited = Target { total: Some(Duration::from_secs(9)), ..target("a", &provider) };
     let after = |seconds| Some(Instant::now() + Duration::from_secs(seconds));
-    assert_eq!(bounded.deadline(None), after(9));
-    assert_eq!(bounded.deadline(after(5)), after(5));
-    assert_eq!(bounded.deadline(after(30)), after(9));
+    assert_eq!(limited.deadline(None), after(9));
+    assert_eq!(limited.deadline(after(5)), after(5));
+    assert_eq!(limited.deadline(after(30)), after(9));
     assert_eq!(target("b", &provider).deadline(None), None);
 }
 
 #[test]
-fn targets_of_which_nothing_is_known_share_by_weight() {
+fn unmeasured_targets_share_calls_by_weight() {
     let provider = Scripted::failing([]);
     let (a, b) = (target("a", &provider), Target { weight: 3, ..target("b", &provider) });
     for policy in [&policy::FirstToken as &dyn Policy, &policy::LeastInFlight] {
@@ -322,7 +331,7 @@ fn targets_of_which_nothing_is_known_share_by_weight() {
 }
 
 #[test]
-fn weights_are_shares() {
+fn weighted_policy_shares_calls_by_weight() {
     let provider = Scripted::failing([]);
     let (a, b) = (target("a", &provider), Target { weight: 3, ..target("b", &provider) });
     let b_times = (0..4000).filter(|_| Weighted.choose(&[&a, &b]) == 1).count();

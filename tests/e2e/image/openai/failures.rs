@@ -16,7 +16,7 @@ use crate::{
 async fn connection_loss_and_rate_limit_are_reported() {
     over_both_hops(async |server| {
         PROVIDER.assert_connection_loss(server, &fixture(server, "gpt-image.json")).await;
-        PROVIDER.assert_retry_after(server, &[reply(server, "rate.429.json").header("retry-after", "7")], 7).await;
+        PROVIDER.assert_opens_breaker(server, reply(server, "rate.429.json").header("retry-after", "7"), 7).await;
     })
     .await;
 }

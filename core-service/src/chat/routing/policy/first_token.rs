@@ -1,22 +1,22 @@
-//! Where the first token came soonest of late.
+//! Choice by the time to the first token.
 
 use std::time::Duration;
 
-use super::{Policy, Target, Weighted, least};
+use super::{Policy, Target, Weighted, choose_lowest};
 
-/// One call in this many goes anywhere: a target that was slow once would never be seen to have recovered.
-const CURIOSITY: u32 = 20;
+/// One call in this many is routed at random, so that a target that was slow once is measured again.
+const EXPLORATION_INTERVAL: u32 = 20;
 
-/// Chooses the target with the lowest observed time to the first token, by weighted chance among equals; those never
-/// observed come first, and whole answers show nothing.
+/// Chooses the target with the lowest average time to the first token; at random by weight among equals. Targets that were
+/// never measured come first; only streamed responses are measured.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FirstToken;
 
 impl Policy for FirstToken {
     fn choose(&self, candidates: &[&Target]) -> usize {
-        if fastrand::u32(..CURIOSITY) == 0 {
+        if fastrand::u32(..EXPLORATION_INTERVAL) == 0 {
             return Weighted.choose(candidates);
         }
-        least(candidates, |target| target.first_token().unwrap_or(Duration::ZERO))
+        choose_lowest(candidates, |target| target.first_token().unwrap_or(Duration::ZERO))
     }
 }

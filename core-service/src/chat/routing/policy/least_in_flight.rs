@@ -1,15 +1,15 @@
-//! Where the least is under way.
+//! Choice by the number of calls in flight.
 
-use super::{Policy, Target, least};
+use super::{Policy, Target, choose_lowest};
 
-/// Chooses the target with the fewest calls under way for its weight; by weighted chance among equals.
+/// Chooses the target with the fewest calls in flight in proportion to its weight; at random by weight among equals.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LeastInFlight;
 
 impl Policy for LeastInFlight {
     fn choose(&self, candidates: &[&Target]) -> usize {
-        least(candidates, |target| {
-            // With the call that is to come: an idle target of double weight is emptier than one of single weight.
+        choose_lowest(candidates, |target| {
+            // The new call is counted, so that of two idle targets the one with the higher weight has the lower load.
             let calls = u32::try_from(target.in_flight()).unwrap_or(u32::MAX).saturating_add(1);
             f64::from(calls) / f64::from(target.weight.max(1))
         })

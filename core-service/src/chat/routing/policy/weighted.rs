@@ -1,8 +1,8 @@
-//! By chance, in proportion to the weights.
+//! Random choice by weight.
 
 use super::{Policy, Target};
 
-/// Chooses by chance, in proportion to the weights.
+/// Chooses at random, in proportion to the weights.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Weighted;
 
@@ -10,10 +10,10 @@ impl Policy for Weighted {
     fn choose(&self, candidates: &[&Target]) -> usize {
         let total: u64 = candidates.iter().map(|target| u64::from(target.weight)).sum();
         let mut left = fastrand::u64(..total.max(1));
-        for (place, target) in candidates.iter().enumerate() {
+        for (index, target) in candidates.iter().enumerate() {
             match left.checked_sub(target.weight.into()) {
                 Some(rest) => left = rest,
-                None => return place,
+                None => return index,
             }
         }
         0

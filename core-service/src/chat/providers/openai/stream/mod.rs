@@ -1,4 +1,9 @@
-//! A streamed reply, piece by piece.
+//! Streamed responses: event stream in, pieces out.
+//!
+//! The event reader (`openai_dialect::events`) is written here and not taken from a library, because upstreams deviate:
+//! events cut anywhere, CR and CRLF line ends, `error:` fields, a last event without an end, lines without an end. And a
+//! stream that was cut must differ from one that is complete: without a finish reason for every choice, an end is a failure
+//! (`docs/DESIGN.md`).
 
 use std::{
     future::{Future, poll_fn},
@@ -7,136 +12,147 @@ use std::{
 };
 
 use futures_util::Stream;
-use openai_dialect::chat::{ChunkEvent, ChunkReader, ToolCallIndexer};
+use openai_dialect::chat::{ToolCallIndexer, ChunkEvent, ChunkReader};
 use tokio::{
     task::coop::unconstrained,
     time::{Instant, Sleep, sleep_until},
 };
 use triptych_proto::{chat_stream::ChatChunk, v1 as pb};
 
-use super::{broken_off, warn_of_nothing};
+use super::finish::{failure_of_finish_reason, warn_of_empty_response};
 use crate::{
     error::ProviderError,
-    upstream::{Broken, Event, EventReader, Reply, Upstream, failure_in_reply},
+    upstream::{ConnectionLost, Event, EventReader, Reply, Upstream, failure_in_reply},
 };
 
-/// A streamed reply under way; after an error, nothing more. Dropping it closes the connection, which is what stops the
+/// A streamed response. Ends after its first error. Dropping it closes the connection, which cancels the request at the
 /// upstream.
-pub(super) struct Pieces {
+pub(super) struct StreamedResponse {
     upstream: Upstream,
     reply: Reply,
     events: EventReader,
-    answer: Answer,
-    /// The piece that was waited for before the stream was handed over.
+    decoder: Decoder,
+    /// The first piece, which is read before the stream is returned.
     first: Option<ChatChunk>,
     deadline: Option<Instant>,
-    /// When something of the reply arrived last, be it a comment that only says that the upstream lives.
-    arrived: Instant,
-    /// Set anew only when it rings, not with every piece: that would cost as much as the piece.
-    alarm: Pin<Box<Sleep>>,
-    /// Whom it wakes.
-    alarmed: Option<Waker>,
-    over: bool,
+    /// When bytes of the response arrived last, be they a comment that only keeps the connection alive.
+    last_read: Instant,
+    /// Fires at the end of the idle timeout or at the deadline. Reset only when it fires, not with every piece: a reset
+    /// costs as much as a piece.
+    timer: Pin<Box<Sleep>>,
+    /// The task that the timer wakes.
+    timer_waker: Option<Waker>,
+    ended: bool,
 }
 
-impl Pieces {
-    /// The stream, once its first piece is there; until then only the caller bounds the wait. A reply that begins with a
-    /// failure can still be answered as one. `beginning` was read of the body before.
-    pub(super) async fn begin(
+impl StreamedResponse {
+    /// Reads the response up to its first piece, so that a failure before it is returned here; the caller limits the time
+    /// for that. `start` are the bytes of the body that were read before.
+    pub(super) async fn start(
         upstream: Upstream,
         reply: Reply,
-        beginning: &[u8],
+        start: &[u8],
         deadline: Option<Instant>,
     ) -> Result<Self, ProviderError> {
         let now = Instant::now();
-        let (first, alarm) = (None, Box::pin(sleep_until(now)));
-        let (mut events, answer) = (EventReader::default(), Answer::default());
-        events.push(beginning);
-        let mut begun =
-            Self { upstream, reply, events, answer, first, deadline, arrived: now, alarm, alarmed: None, over: false };
-        match poll_fn(|cx| begun.poll_piece(cx)).await {
-            Ok(Some(piece)) => begun.first = Some(piece),
-            Ok(None) => begun.over = true,
-            Err(error) => return Err(begun.upstream.redacted(error)),
+        let mut events = EventReader::default();
+        events.push(start);
+        let mut response = Self {
+            upstream,
+            reply,
+            events,
+            decoder: Decoder::default(),
+            first: None,
+            deadline,
+            last_read: now,
+            timer: Box::pin(sleep_until(now)),
+            timer_waker: None,
+            ended: false,
+        };
+        match poll_fn(|cx| response.poll_piece(cx)).await {
+            Ok(Some(piece)) => response.first = Some(piece),
+            Ok(None) => response.ended = true,
+            Err(error) => return Err(response.upstream.redacted(error)),
         }
-        let due = begun.due();
-        begun.alarm.as_mut().reset(due);
-        Ok(begun)
+        let times_out_at = response.times_out_at();
+        response.timer.as_mut().reset(times_out_at);
+        Ok(response)
     }
 
-    /// When silence will have lasted too long.
-    fn due(&self) -> Instant {
-        let idle = self.arrived + self.upstream.limits.idle;
+    /// Returns the end of the idle timeout, or the deadline if that is earlier.
+    fn times_out_at(&self) -> Instant {
+        let idle = self.last_read + self.upstream.limits.idle;
         self.deadline.map_or(idle, |deadline| deadline.min(idle))
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ChatChunk>, ProviderError>> {
         loop {
             while let Some(event) = self.events.next_event()? {
-                match self.answer.read(&event)? {
-                    Read::Piece(piece) => return Poll::Ready(Ok(Some(piece))),
-                    Read::Nothing => {}
-                    Read::Done => {
-                        self.reply.done();
+                match self.decoder.decode(&event)? {
+                    Decoded::Piece(piece) => return Poll::Ready(Ok(Some(piece))),
+                    Decoded::Nothing => {}
+                    Decoded::Done => {
+                        self.reply.finish();
                         return Poll::Ready(self.end());
                     }
                 }
             }
             match ready!(self.reply.poll_body(cx, |data| self.events.push(data))) {
                 Ok(true) => {
-                    self.arrived = Instant::now();
-                    // An upstream that never pauses would never let the alarm ring.
-                    if self.deadline.is_some_and(|deadline| deadline <= self.arrived) {
-                        return Poll::Ready(Err(too_late()));
+                    self.last_read = Instant::now();
+                    // The timer is not polled while data keeps arriving.
+                    if self.deadline.is_some_and(|deadline| deadline <= self.last_read) {
+                        return Poll::Ready(Err(timed_out()));
                     }
                 }
                 Ok(false) => {
                     let last = match self.events.finish()? {
-                        Some(event) => self.answer.read(&event)?,
-                        None => Read::Done,
+                        Some(event) => self.decoder.decode(&event)?,
+                        None => Decoded::Done,
                     };
                     return Poll::Ready(match last {
-                        Read::Piece(piece) => Ok(Some(piece)),
-                        Read::Nothing | Read::Done => self.end(),
+                        Decoded::Piece(piece) => Ok(Some(piece)),
+                        Decoded::Nothing | Decoded::Done => self.end(),
                     });
                 }
-                Err(Broken) => return Poll::Ready(self.end()),
+                Err(ConnectionLost) => return Poll::Ready(self.end()),
             }
         }
     }
 
-    /// The end of a stream is a success only if every choice was finished before it: upstreams that die just close.
+    /// Returns the result of the end of the stream: a success only if every choice has a finish reason, because upstreams
+    /// that die just close the connection.
     fn end(&self) -> Result<Option<ChatChunk>, ProviderError> {
-        if !self.answer.choices.are_finished() {
-            return Err(cut_off());
+        if !self.decoder.choices.are_finished() {
+            return Err(incomplete());
         }
-        if self.answer.counts_nothing && !self.answer.said {
-            warn_of_nothing();
+        if self.decoder.no_tokens && !self.decoder.has_content {
+            warn_of_empty_response();
         }
         Ok(None)
     }
 
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<ProviderError> {
-        let alarmed = self.alarmed.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if alarmed && !self.alarm.is_elapsed() {
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<ProviderError> {
+        let is_registered = self.timer_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_registered && !self.timer.is_elapsed() {
             return Poll::Pending;
         }
         loop {
-            // One that the runtime turned away, this turn's work being done, would not be set.
-            if pin!(unconstrained(self.alarm.as_mut())).poll(cx).is_pending() {
-                self.alarmed = Some(cx.waker().clone());
+            // Without `unconstrained`, a task whose budget is used up would get `Pending` and no registered waker.
+            if pin!(unconstrained(self.timer.as_mut())).poll(cx).is_pending() {
+                self.timer_waker = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            let due = self.due();
-            if due <= Instant::now() {
-                return Poll::Ready(too_late());
+            let times_out_at = self.times_out_at();
+            if times_out_at <= Instant::now() {
+                return Poll::Ready(timed_out());
             }
-            self.alarm.as_mut().reset(due);
+            self.timer.as_mut().reset(times_out_at);
         }
     }
 }
 
-impl Stream for Pieces {
+impl Stream for StreamedResponse {
     type Item = Result<ChatChunk, ProviderError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -144,108 +160,112 @@ impl Stream for Pieces {
         if let Some(first) = this.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
-        if this.over {
+        if this.ended {
             return Poll::Ready(None);
         }
         let next = match this.poll_piece(cx) {
             Poll::Ready(next) => next.map_err(|error| this.upstream.redacted(error)),
-            Poll::Pending => Err(ready!(this.poll_alarm(cx))),
+            Poll::Pending => Err(ready!(this.poll_timer(cx))),
         };
-        this.over = !matches!(next, Ok(Some(_)));
+        this.ended = !matches!(next, Ok(Some(_)));
         Poll::Ready(next.transpose())
     }
 }
 
-fn too_late() -> ProviderError {
-    ProviderError::Timeout("the upstream fell silent within its answer, or the time for it is over".to_owned())
+fn timed_out() -> ProviderError {
+    ProviderError::Timeout("the upstream's stream exceeded its idle timeout or the deadline of the call".to_owned())
 }
 
-fn cut_off() -> ProviderError {
-    ProviderError::Broken("the upstream's stream ended before the answer did".to_owned())
+fn incomplete() -> ProviderError {
+    ProviderError::Broken("the upstream's stream ended before the response was complete".to_owned())
 }
 
-/// What the events have said so far, as far as it bears on the next ones.
+/// Decodes events to pieces, and keeps what later events depend on.
 #[derive(Default)]
-struct Answer {
+struct Decoder {
     chunks: ChunkReader,
     calls: ToolCallIndexer,
     choices: Choices,
-    /// There was a text or a call of a function.
-    said: bool,
-    /// The last usage has no tokens made.
-    counts_nothing: bool,
+    /// A text or a tool call was received.
+    has_content: bool,
+    /// The latest usage has zero completion tokens.
+    no_tokens: bool,
 }
 
-/// Which choices have begun and which were given a finish reason, a bit for each index.
+/// Which choices have started and which have a finish reason, one bit per index.
 #[derive(Default)]
 struct Choices {
-    begun: u128,
+    started: u128,
     finished: u128,
 }
 
 impl Choices {
-    /// Callers get at most 128 choices. Whoever sends more has the rest counted as one.
-    fn note(&mut self, index: u32, finished: bool) {
+    /// Records a piece of a choice. Clients get at most 128 choices; those of an upstream that sends more share the last bit.
+    fn record(&mut self, index: u32, finished: bool) {
         let choice = 1 << index.min(u128::BITS - 1);
-        self.begun |= choice;
+        self.started |= choice;
         self.finished |= if finished { choice } else { 0 };
     }
 
-    /// Whether the end of the stream is no failure. A choice that never began is none: not every upstream knows `n`.
+    /// Returns whether the response is complete. Choices that never started are not missed: not every upstream supports
+    /// `n`.
     fn are_finished(&self) -> bool {
-        self.finished != 0 && self.begun == self.finished
+        self.finished != 0 && self.started == self.finished
     }
 }
 
-/// What an event of the stream stands for.
-enum Read {
+/// A decoded event.
+enum Decoded {
     Piece(ChatChunk),
     Nothing,
     Done,
 }
 
-impl Answer {
-    fn read(&mut self, event: &Event<'_>) -> Result<Read, ProviderError> {
+impl Decoder {
+    fn decode(&mut self, event: &Event<'_>) -> Result<Decoded, ProviderError> {
         let data = match event {
             Event::Data(data) => data.trim_ascii(),
             Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
         };
         if data.is_empty() {
-            return Ok(Read::Nothing);
+            return Ok(Decoded::Nothing);
         }
         if data.starts_with(b"[DONE]") {
-            return Ok(Read::Done);
+            return Ok(Decoded::Done);
         }
         let event = self.chunks.read(data).map_err(|error| {
-            ProviderError::Unreadable(format!("an event of the upstream's stream makes no sense: {error}"))
+            ProviderError::Unreadable(format!(
+                "an event of the upstream's stream is not a chat completion chunk: {error}"
+            ))
         })?;
         match event {
             ChunkEvent::Chunk(ChatChunk::Full(mut piece)) => {
                 self.calls.assign(&mut piece);
                 for choice in &piece.choices {
                     let reason = choice.finish_reason.as_deref().unwrap_or_default();
-                    if let Some(error) = broken_off(reason) {
+                    if let Some(error) = failure_of_finish_reason(reason) {
                         return Err(error);
                     }
-                    self.choices.note(choice.index, !reason.is_empty());
-                    self.said |= choice.delta.as_ref().is_some_and(says);
+                    self.choices.record(choice.index, !reason.is_empty());
+                    self.has_content |= choice.delta.as_ref().is_some_and(has_content);
                 }
                 if let Some(usage) = &piece.usage {
-                    self.counts_nothing = usage.completion_tokens == 0;
+                    self.no_tokens = usage.completion_tokens == 0;
                 }
-                Ok(Read::Piece(ChatChunk::Full(piece)))
+                Ok(Decoded::Piece(ChatChunk::Full(piece)))
             }
-            // It calls nothing and ends nothing, but for what the piece that it repeats did.
+            // Repeats the previous piece with another text: no tool call, no finish reason, no usage.
             ChunkEvent::Chunk(text @ ChatChunk::Text(_)) => {
-                self.said = true;
-                Ok(Read::Piece(text))
+                self.has_content = true;
+                Ok(Decoded::Piece(text))
             }
             ChunkEvent::Error(error) => Err(failure_in_reply(&error)),
         }
     }
 }
 
-fn says(delta: &pb::ChatDelta) -> bool {
+/// Returns whether a delta has any text or tool call.
+fn has_content(delta: &pb::ChatDelta) -> bool {
     let texts = [&delta.content, &delta.refusal, &delta.reasoning_content];
     !delta.tool_calls.is_empty() || texts.into_iter().flatten().any(|text| !text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Calls over real sockets, to servers that write each byte themselves.
+//! Requests over TCP to servers that are scripted byte by byte.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::context::RequestContext;
+use crate::context::{RequestContext, TraceContext};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -20,30 +20,30 @@ async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-async fn ask(upstream: &Upstream, body: impl Into<Bytes>) -> Result<Reply, ProviderError> {
+async fn send(upstream: &Upstream, body: impl Into<Bytes>) -> Result<Reply, ProviderError> {
     upstream.send(Method::POST, "chat", HeaderMap::new(), body.into(), Instant::now() + MINUTE).await
 }
 
-/// Asks and reads the whole answer.
-async fn answer(upstream: &Upstream) -> Result<(u16, String), ProviderError> {
-    let reply = ask(upstream, "{}").await?;
+/// Sends a request; returns status and body of the response.
+async fn send_and_read(upstream: &Upstream) -> Result<(u16, String), ProviderError> {
+    let reply = send(upstream, "{}").await?;
     let status = reply.status.as_u16();
     let body = upstream.body(reply, Instant::now() + MINUTE).await?;
     Ok((status, String::from_utf8(body.to_vec()).unwrap()))
 }
 
-/// Reads one request with a short body.
-async fn request(stream: &mut TcpStream) -> String {
+/// Reads one request whose body is `{}`.
+async fn read_request(stream: &mut TcpStream) -> String {
     let mut all = Vec::new();
     while !all.ends_with(b"{}") {
-        assert_ne!(stream.read_buf(&mut all).await.unwrap(), 0, "closed within {}", String::from_utf8_lossy(&all));
+        assert_ne!(stream.read_buf(&mut all).await.unwrap(), 0, "closed after {}", String::from_utf8_lossy(&all));
     }
     String::from_utf8(all).unwrap()
 }
 
-/// The answers to these calls by a server that answers each connection with the next of `scripts`: for each request on it
-/// one text, in packets that `|` parts, and then its closing.
-async fn answers(scripts: &'static [&'static [&'static str]]) -> Vec<Result<(u16, String), ProviderError>> {
+/// Serves one connection per script: one response text per request, in packets separated by `|`, then closes. Returns the
+/// results of as many calls.
+async fn results(scripts: &'static [&'static [&'static str]]) -> Vec<Result<(u16, String), ProviderError>> {
     let listener = listener().await;
     let upstream = upstream(&listener);
     let calls = scripts.iter().map(|script| script.len()).sum::<usize>();
@@ -52,8 +52,8 @@ async fn answers(scripts: &'static [&'static [&'static str]]) -> Vec<Result<(u16
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
             for text in *script {
-                let asked = request(&mut stream).await;
-                assert!(asked.starts_with("POST /v1/chat HTTP/1.1\r\n"), "{asked}");
+                let request = read_request(&mut stream).await;
+                assert!(request.starts_with("POST /v1/chat HTTP/1.1\r\n"), "{request}");
                 for packet in text.split('|') {
                     stream.write_all(packet.as_bytes()).await.unwrap();
                     tokio::task::yield_now().await;
@@ -61,50 +61,50 @@ async fn answers(scripts: &'static [&'static [&'static str]]) -> Vec<Result<(u16
             }
         }
     };
-    let ask = async {
-        let mut answers = Vec::new();
+    let call = async {
+        let mut results = Vec::new();
         for _ in 0..calls {
-            answers.push(answer(&upstream).await);
+            results.push(send_and_read(&upstream).await);
         }
-        answers
+        results
     };
-    tokio::join!(serve, ask).1
+    tokio::join!(serve, call).1
 }
 
-/// Answers of these texts.
-fn said(texts: &[&str]) -> Vec<Result<(u16, String), ProviderError>> {
+/// Successful results with these bodies.
+fn bodies(texts: &[&str]) -> Vec<Result<(u16, String), ProviderError>> {
     texts.iter().map(|&text| Ok((200, text.to_owned()))).collect()
 }
 
-fn broken() -> ProviderError {
-    ProviderError::Broken(Broken.to_string())
+fn lost() -> ProviderError {
+    ProviderError::Broken(ConnectionLost.to_string())
 }
 
 #[tokio::test]
-async fn a_connection_serves_the_next_call_when_its_answer_has_ended_whatever_its_form() {
-    let all = answers(&[&[
+async fn connection_is_reused_after_every_form_of_a_complete_response() {
+    let all = results(&[&[
         "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\ntwo\r\n0\r\n\r\n",
         "HTTP/1.1 100 Continue\r\n\r\n|HTTP/1.1 20|0 OK\r\ntransfer-encoding: chun|ked\r\n\r\n2|\r\nth|\r\n3;x=y\r\n|ree\r|\n0\r\nx: y\r\n\r|\n",
         "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nfour| and the rest",
     ]])
     .await;
-    assert_eq!(all, said(&["one", "two", "three", "four and the rest"]));
+    assert_eq!(all, bodies(&["one", "two", "three", "four and the rest"]));
 }
 
 #[tokio::test]
-async fn a_connection_whose_end_is_not_sure_serves_no_other_call() {
+async fn connection_is_not_reused_if_the_end_of_the_response_is_uncertain() {
     let scripts: &[&[&str]] = &[
         &["HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\none"],
         &["HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwoHTTP/1.1 200 OK\r\n\r\nnever asked for"],
         &["HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nthree"],
         &["HTTP/1.1 200 OK\r\n\r\nfour"],
     ];
-    assert_eq!(answers(scripts).await, said(&["one", "two", "three", "four"]));
+    assert_eq!(results(scripts).await, bodies(&["one", "two", "three", "four"]));
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_or_makes_no_sense_is_a_failure() {
+async fn truncated_or_malformed_response_fails() {
     let scripts: &[&[&str]] = &[
         &[""],
         &["HTTP/1.1 200 OK\r\nconte"],
@@ -113,19 +113,19 @@ async fn an_answer_that_breaks_off_or_makes_no_sense_is_a_failure() {
         &["HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalfnonsense"],
         &["220 mail.example ESMTP\r\n\r\n"],
     ];
-    assert_eq!(answers(scripts).await, vec![Err(broken()); scripts.len()]);
+    assert_eq!(results(scripts).await, vec![Err(lost()); scripts.len()]);
 }
 
 #[tokio::test]
-async fn what_came_before_an_answer_broke_off_is_read_first() {
+async fn data_before_a_protocol_error_is_read_first() {
     let listener = listener().await;
     let upstream = upstream(&listener);
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        request(&mut stream).await;
+        read_request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\nnonsense").await.unwrap();
     };
-    let ((), reply) = tokio::join!(serve, ask(&upstream, "{}"));
+    let ((), reply) = tokio::join!(serve, send(&upstream, "{}"));
     let mut reply = reply.unwrap();
     assert_eq!(reply.chunk().await.unwrap().unwrap(), "half");
     for _ in 0..2 {
@@ -134,20 +134,20 @@ async fn what_came_before_an_answer_broke_off_is_read_first() {
 }
 
 #[tokio::test]
-async fn an_endless_head_is_given_up_on() {
+async fn endless_response_head_fails() {
     let listener = listener().await;
     let upstream = upstream(&listener);
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        request(&mut stream).await;
+        read_request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await.unwrap();
         while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
     };
-    let ((), reply) = tokio::join!(serve, ask(&upstream, "{}"));
-    assert_eq!(reply.err(), Some(broken()));
+    let ((), reply) = tokio::join!(serve, send(&upstream, "{}"));
+    assert_eq!(reply.err(), Some(lost()));
 }
 
-/// What a JSON call to this upstream fails with.
+/// Returns the failure of a JSON call.
 async fn failure(upstream: &Upstream) -> ProviderError {
     let call = Call {
         model: "m".to_owned(),
@@ -159,26 +159,26 @@ async fn failure(upstream: &Upstream) -> ProviderError {
 }
 
 #[tokio::test]
-async fn a_refusal_whose_words_never_come_is_told_by_its_status() {
+async fn error_body_that_does_not_arrive_leaves_the_status_to_classify() {
     let listener = listener().await;
     let upstream = upstream(&listener);
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        request(&mut stream).await;
+        read_request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 429 .\r\nretry-after: 7\r\ncontent-length: 99\r\n\r\n{").await.unwrap();
-        // From here on time passes as soon as everybody waits.
+        // From here on the clock advances whenever all tasks wait.
         tokio::time::pause();
         stream
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     let (_stream, failure) = tokio::join!(serve, failure(&upstream));
     assert!(matches!(failure, ProviderError::RateLimited { .. }), "{failure:?}");
     assert_eq!(failure.retry_after(), Some(Duration::from_secs(7)));
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn long_words_are_cut_after_the_key_was_taken_out_of_them() {
+async fn key_is_removed_from_a_message_before_it_is_truncated() {
     let listener = listener().await;
     let key = "key-".repeat(8);
     let mut upstream = upstream(&listener);
@@ -186,22 +186,22 @@ async fn long_words_are_cut_after_the_key_was_taken_out_of_them() {
     host.key = Some(SecretString::from(key.clone()));
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        request(&mut stream).await;
-        let words = format!("{}{key}{}", "图".repeat(MAX_MESSAGE / 3 - 2), "图".repeat(9000));
-        let head = format!("HTTP/1.1 400 .\r\ncontent-length: {}\r\n\r\n", words.len());
-        stream.write_all([head, words].concat().as_bytes()).await.unwrap();
+        read_request(&mut stream).await;
+        let message = format!("{}{key}{}", "图".repeat(MAX_MESSAGE / 3 - 2), "图".repeat(9000));
+        let head = format!("HTTP/1.1 400 .\r\ncontent-length: {}\r\n\r\n", message.len());
+        stream.write_all([head, message].concat().as_bytes()).await.unwrap();
         stream
     };
     let (_stream, failure) = tokio::join!(serve, failure(&upstream));
-    let words = failure.to_string();
-    assert!(words.ends_with("图***图...") && words.len() <= MAX_MESSAGE + 3, "{} {words}", words.len());
+    let message = failure.to_string();
+    assert!(message.ends_with("图***图...") && message.len() <= MAX_MESSAGE + 3, "{} {message}", message.len());
 }
 
 #[tokio::test]
-async fn a_refusal_that_comes_while_the_request_is_still_sent_is_heard() {
+async fn response_that_arrives_while_the_request_is_being_sent_is_read() {
     let listener = listener().await;
     let upstream = upstream(&listener);
-    let (heard, wait) = oneshot::channel::<()>();
+    let (done, wait) = oneshot::channel::<()>();
     let long = vec![b'x'; 32 << 20];
     let length = long.len();
     let serve = async {
@@ -209,62 +209,97 @@ async fn a_refusal_that_comes_while_the_request_is_still_sent_is_heard() {
         stream.read_exact(&mut [0; 16]).await.unwrap();
         stream.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 4\r\n\r\nmuch").await.unwrap();
         wait.await.unwrap();
-        // The rest was not sent for nobody to read.
+        // The rest of the request was not sent.
         let mut rest = Vec::new();
         let read = stream.read_to_end(&mut rest).await;
         assert!(read.is_err() || rest.len() < length);
     };
-    let ask = async {
-        let reply = ask(&upstream, long).await.unwrap();
+    let call = async {
+        let reply = send(&upstream, long).await.unwrap();
         assert_eq!(reply.status, 413);
         assert_eq!(upstream.body(reply, Instant::now() + MINUTE).await.unwrap(), "much");
-        heard.send(()).unwrap();
+        done.send(()).unwrap();
     };
-    tokio::join!(serve, ask);
+    tokio::join!(serve, call);
 }
 
-/// What a call on a new connection is answered, and the connection, which is left open.
-async fn answered(
+/// Serves one call on a new connection with this response; returns the server's side, still open, and the body.
+async fn call_on_new_connection(
     listener: &TcpListener,
     upstream: &Upstream,
     text: &str,
 ) -> Result<(TcpStream, String), ProviderError> {
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        request(&mut stream).await;
+        read_request(&mut stream).await;
         stream.write_all(text.as_bytes()).await.unwrap();
         Ok(stream)
     };
-    let (stream, (_, text)) = tokio::try_join!(serve, answer(upstream))?;
+    let (stream, (_, text)) = tokio::try_join!(serve, send_and_read(upstream))?;
     Ok((stream, text))
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_was_closed_meanwhile_is_not_used_though_the_runtime_has_not_heard() {
+async fn pooled_connection_closed_unnoticed_by_the_runtime_is_not_used() {
     let listener = listener().await;
     let upstream = upstream(&listener);
     let (stream, one) =
-        answered(&listener, &upstream, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none").await.unwrap();
+        call_on_new_connection(&listener, &upstream, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none").await.unwrap();
     assert_eq!(one, "one");
-    // Both sides are on this thread, so its runtime learns of nothing between the closing and the next call.
+    // Both sides run on this thread, so its runtime does not poll the socket between the close and the next call.
     drop(stream);
-    let (_, two) = answered(&listener, &upstream, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo").await.unwrap();
+    let (_, two) =
+        call_on_new_connection(&listener, &upstream, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo").await.unwrap();
     assert_eq!(two, "two");
 }
 
 #[tokio::test]
-async fn a_connection_is_given_up_before_the_other_side_does_as_far_as_it_says() {
+async fn keep_alive_header_sets_the_idle_timeout() {
     let listener = listener().await;
     let upstream = upstream(&listener);
-    for (said, kept) in [
+    for (header, kept) in [
         ("x: y", Some(4)),
         ("keep-alive: timeout=15", Some(14)),
         ("keep-alive: timeout=1", None),
         ("keep-alive: timeout=18446744073709551615", Some(55)),
     ] {
-        let text = format!("HTTP/1.1 200 OK\r\n{said}\r\ncontent-length: 2\r\n\r\n{{}}");
-        let _stream = answered(&listener, &upstream, &text).await.unwrap();
+        let text = format!("HTTP/1.1 200 OK\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}");
+        let _stream = call_on_new_connection(&listener, &upstream, &text).await.unwrap();
         let connection = upstream.host.pool.take();
-        assert_eq!(connection.map(|connection| connection.patience.as_secs()), kept, "{said}");
+        assert_eq!(connection.map(|connection| connection.idle_timeout.as_secs()), kept, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn post_sends_request_id_idempotency_key_and_trace_context() {
+    let listener = listener().await;
+    let upstream = upstream(&listener);
+    let trace = TraceContext {
+        parent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
+        state: Some("a=1".parse().unwrap()),
+    };
+    let context = RequestContext {
+        request_id: "req_1".to_owned(),
+        idempotency_key: "key-1".to_owned(),
+        trace,
+        ..RequestContext::default()
+    };
+    let call = Call { model: "m".to_owned(), request: (), context };
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let request = read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        request
+    };
+    let post = upstream.post_json("chat", &call, b"{}".to_vec(), Instant::now() + MINUTE);
+    let (request, reply) = tokio::join!(serve, post);
+    assert!(reply.is_ok());
+    for header in [
+        "x-request-id: req_1",
+        "idempotency-key: key-1",
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "tracestate: a=1",
+    ] {
+        assert!(request.contains(&format!("\r\n{header}\r\n")), "{header} is missing in {request}");
     }
 }

@@ -1,0 +1,122 @@
+//! Builds the chat models of the catalog from the settings.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{
+    ChatProvider,
+    providers::{offline::OfflineChat, openai::OpenAiChat},
+    routing::{
+        Routed, Target,
+        policy::{FirstToken, LeastInFlight, Policy, Weighted},
+    },
+};
+use crate::{
+    catalog::Entry,
+    config::{self, Chat, Settings},
+    upstream::{BreakerSettings, Gate, Limits, RetrySettings, SetupError},
+};
+
+/// Model names that existing programs use by default. Only the offline engine serves them: at a connected upstream they may
+/// stand for other models, and cost money.
+const DEFAULT_NAMES: [&str; 4] = ["gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo"];
+
+/// An upstream, set up once for all of its models.
+struct Peer<'a> {
+    upstream: &'a config::Upstream,
+    provider: Arc<dyn ChatProvider>,
+    gate: Arc<Gate>,
+    total: Option<Duration>,
+}
+
+/// Returns all chat models, the default first: those of the connected upstreams, and the offline engine. The settings must
+/// be valid.
+///
+/// # Errors
+/// An upstream that cannot be set up.
+pub(crate) fn entries(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
+    let tokens_per_second = settings.offline.chat_tokens_per_second;
+    let connected = connected(&settings.chat)?;
+    if connected.is_empty() {
+        let model = &settings.chat.model;
+        let aliases: Vec<_> = DEFAULT_NAMES.into_iter().filter(|name| name != model).collect();
+        return Ok(OfflineChat::entries(tokens_per_second, &[(model, &aliases)]));
+    }
+    Ok(connected.into_iter().chain(OfflineChat::entries(tokens_per_second, &[])).collect())
+}
+
+/// Returns the models of the connected upstreams, the default first; none without an upstream.
+fn connected(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
+    let upstreams = chat.connected();
+    if upstreams.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut peers = Vec::with_capacity(upstreams.len());
+    for upstream in &*upstreams {
+        // Validation rejects an upstream without an address.
+        let Some(base) = upstream.base_url.clone() else { continue };
+        let limits = Limits {
+            connect: upstream.connect_timeout.unwrap_or(chat.connect_timeout),
+            first_byte: upstream.first_byte_timeout.unwrap_or(chat.first_byte_timeout),
+            idle: upstream.idle_timeout.unwrap_or(chat.idle_timeout),
+        };
+        let provider = OpenAiChat::new(base, upstream.api_key.clone(), limits)?.with_headers(&upstream.headers);
+        let provider: Arc<dyn ChatProvider> = match upstream.dialect.or(chat.dialect) {
+            Some(dialect) => Arc::new(provider.with_dialect(dialect)),
+            None => Arc::new(provider),
+        };
+        let total = Some(upstream.total_timeout.unwrap_or(chat.total_timeout)).filter(|total| !total.is_zero());
+        let gate = Arc::new(Gate::new(upstream.max_in_flight, upstream.queue));
+        peers.push(Peer { upstream, provider, gate, total });
+    }
+    let config::Routing { policy, retries, retry_unsafe, failures, cooldown, max_in_flight, queue } = chat.routing;
+    let breaker = BreakerSettings { failures, cooldown };
+    let retry = RetrySettings { retries, retry_unsafe };
+    let total = Arc::new(Gate::new(max_in_flight, queue));
+    let rules: HashMap<_, _> = chat.routes.iter().map(|rule| (&rule.model, rule)).collect();
+    let mut names = vec![&chat.model];
+    for name in upstreams.iter().flat_map(|upstream| &upstream.models) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let entry = |name: &String| {
+        let rule = rules.get(name);
+        let mut targets = targets(name, &peers, breaker);
+        for fallback in rule.iter().flat_map(|rule| &rule.fallbacks) {
+            let offset = targets.iter().map(|target| target.priority.saturating_add(1)).max().unwrap_or_default();
+            let mut fallbacks = self::targets(fallback, &peers, breaker);
+            for target in &mut fallbacks {
+                target.priority = target.priority.saturating_add(offset);
+            }
+            targets.append(&mut fallbacks);
+        }
+        let policy: Arc<dyn Policy> = match rule.and_then(|rule| rule.policy).unwrap_or(policy) {
+            config::Policy::Weighted => Arc::new(Weighted),
+            config::Policy::LeastInFlight => Arc::new(LeastInFlight),
+            config::Policy::FirstToken => Arc::new(FirstToken),
+        };
+        Entry {
+            id: name.clone(),
+            upstream: name.clone(),
+            owned_by: "upstream".to_owned(),
+            provider_id: "upstream".to_owned(),
+            aliases: rule.map(|rule| rule.aliases.clone()).unwrap_or_default(),
+            capabilities: &["stream", "tools", "json_schema"],
+            hidden: false,
+            provider: Arc::new(Routed::new(targets, policy, retry, total.clone())) as Arc<dyn ChatProvider>,
+        }
+    };
+    Ok(names.into_iter().map(entry).collect())
+}
+
+/// Returns the targets of a model, one for each upstream that serves it.
+fn targets(model: &String, peers: &[Peer<'_>], breaker: BreakerSettings) -> Vec<Target> {
+    let serving = peers.iter().filter(|peer| peer.upstream.models.contains(model));
+    let target = |Peer { upstream, provider, gate, total }: &Peer<'_>| {
+        let upstream_model = upstream.rename.get(model).unwrap_or(model);
+        let mut target = Target::new(&upstream.name, upstream_model, provider.clone(), gate.clone(), breaker);
+        (target.weight, target.priority, target.total) = (upstream.weight, upstream.priority, *total);
+        target
+    };
+    serving.map(target).collect()
+}

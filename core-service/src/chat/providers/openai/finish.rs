@@ -1,0 +1,24 @@
+//! The end of a response: finish reasons that are failures, and responses without content.
+
+use crate::error::ProviderError;
+
+/// Logs a response without content and tokens. LiteLLM sends one if an upstream of its own failed within a stream.
+pub(super) fn warn_of_empty_response() {
+    tracing::warn!("the upstream's response has no content and no tokens: a failure behind it may have been lost");
+}
+
+/// Returns the failure of a finish reason that means the upstream gave up: vLLM and SGLang abort, the provider behind
+/// OpenRouter failed, DeepSeek is overloaded.
+pub(super) fn failure_of_finish_reason(finish_reason: &str) -> Option<ProviderError> {
+    let message = || format!("the upstream ended the response early (finish reason `{finish_reason}`)");
+    match finish_reason {
+        "stop" | "length" | "tool_calls" | "content_filter" | "function_call" | "" => None,
+        "abort" | "error" => Some(ProviderError::Broken(message())),
+        "insufficient_system_resource" => Some(ProviderError::unavailable(message())),
+        _ => {
+            // Passed on unchanged: the client may know the upstream's extensions.
+            tracing::warn!(finish_reason, "the upstream ended a response with an unknown finish reason");
+            None
+        }
+    }
+}

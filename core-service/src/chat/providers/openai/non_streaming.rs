@@ -1,0 +1,87 @@
+//! Non-streaming responses: those that were requested, and those that arrive in place of a stream.
+
+use http::{HeaderMap, header};
+use openai_dialect::chat::{read_response, split_response};
+use triptych_proto::{
+    chat_stream::ChatChunk,
+    v1::{self as pb, chat_message::Content},
+};
+
+use super::finish::{failure_of_finish_reason, warn_of_empty_response};
+use crate::{
+    error::ProviderError,
+    upstream::{Reply, failure_in_reply},
+};
+
+/// Reads a complete response.
+pub(super) fn read(body: &[u8]) -> Result<pb::CreateChatResponse, ProviderError> {
+    // DeepSeek keeps the connection alive with blank lines before the JSON.
+    let reply = read_response(body.trim_ascii()).map_err(|error| {
+        ProviderError::Unreadable(format!("the upstream's response is not a chat completion: {error}"))
+    })?;
+    if let Some(error) = reply.error {
+        return Err(failure_in_reply(&error));
+    }
+    match reply.response.choices.iter().find_map(|choice| failure_of_finish_reason(&choice.finish_reason)) {
+        Some(error) => Err(error),
+        None if reply.response.choices.is_empty() => {
+            Err(ProviderError::Unreadable("the upstream's response has no choices".to_owned()))
+        }
+        None => {
+            let no_tokens = reply.response.usage.as_ref().is_some_and(|usage| usage.completion_tokens == 0);
+            let mut messages = reply.response.choices.iter().filter_map(|choice| choice.message.as_ref());
+            if no_tokens && !messages.any(has_content) {
+                warn_of_empty_response();
+            }
+            Ok(reply.response)
+        }
+    }
+}
+
+/// Returns whether a message has any text or tool call.
+fn has_content(message: &pb::ChatMessage) -> bool {
+    let has_text = match &message.content {
+        Some(Content::Text(text)) => !text.is_empty(),
+        Some(Content::Parts(_)) => true,
+        None => false,
+    };
+    let texts = [&message.refusal, &message.reasoning_content];
+    has_text || !message.tool_calls.is_empty() || texts.into_iter().flatten().any(|text| !text.is_empty())
+}
+
+/// Reads a complete response that arrived in place of a stream, and returns it as the pieces of that stream.
+pub(super) fn read_in_pieces(body: &[u8]) -> Result<impl Iterator<Item = ChatChunk> + Send + use<>, ProviderError> {
+    let pieces = split_response(read(body)?).ok_or_else(|| {
+        ProviderError::Unreadable(
+            "the upstream's non-streaming response contains members that a stream cannot carry".to_owned(),
+        )
+    })?;
+    Ok(pieces.into_iter().map(ChatChunk::from))
+}
+
+/// Returns the first bytes of a body, without leading blank lines; nothing if the content type is `text/event-stream`.
+pub(super) async fn read_start(reply: &mut Reply) -> Vec<u8> {
+    let mut start = Vec::new();
+    if is_event_stream(&reply.headers) {
+        return start;
+    }
+    // The end of the body, or the loss of the connection, is reported again by the next read.
+    while start.is_empty()
+        && let Ok(Some(bytes)) = reply.chunk().await
+    {
+        start.extend_from_slice(bytes.trim_ascii_start());
+    }
+    start
+}
+
+/// Returns whether a body that starts like this is JSON or HTML. Event streams under another content type, or none, start
+/// with the name of a field or with a comment.
+pub(super) fn is_document(start: &[u8]) -> bool {
+    matches!(start.first(), Some(b'{' | b'[' | b'<'))
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    const STREAM: &[u8] = b"text/event-stream";
+    let name = headers.get(header::CONTENT_TYPE).and_then(|name| name.as_bytes().get(..STREAM.len()));
+    name.is_some_and(|name| name.eq_ignore_ascii_case(STREAM))
+}

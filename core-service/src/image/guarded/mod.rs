@@ -1,0 +1,199 @@
+//! Protection of a connected image provider: circuit breaker, concurrency limit, retries.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, sleep};
+use triptych_proto::v1 as pb;
+
+use super::{Edits, ImageEvent, ImageProvider, ImageSpec};
+use crate::{
+    call::{Call, Chunks},
+    error::ProviderError,
+    upstream::{Admission, AdmittedCall, Gate, GuardSettings, delay},
+};
+
+/// One model of a connected provider, behind a circuit breaker and a concurrency limit.
+///
+/// A request is retried only after a failure that is safe to retry, and only before its first event: pictures cost money,
+/// so a request that may have been executed is never sent twice.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    inner: Arc<dyn ImageProvider>,
+    admission: Arc<Admission>,
+    retries: u32,
+    /// The provider's id.
+    name: String,
+    /// The provider's name of the model.
+    model: String,
+}
+
+impl Guarded {
+    /// Wraps one model of a provider. Models that share `gate` share its limit.
+    pub(crate) fn new(
+        inner: Arc<dyn ImageProvider>,
+        name: String,
+        model: String,
+        settings: GuardSettings,
+        gate: Arc<Gate>,
+    ) -> Self {
+        let admission = Arc::new(Admission::new(gate, settings.breaker()));
+        Self { inner, admission, retries: settings.retries, name, model }
+    }
+}
+
+#[async_trait]
+impl ImageProvider for Guarded {
+    async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+        let admitted = self.admission.admit(call.context.deadline).await?;
+        let events = match self.inner.generate(call.clone()).await {
+            Ok(events) => events,
+            // Refused here, before the upstream was called: says nothing about its health.
+            Err(error @ (ProviderError::Refused { .. } | ProviderError::NotSupported(_))) => return Err(error),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        };
+        let request = Request {
+            inner: Arc::clone(&self.inner),
+            admission: Arc::clone(&self.admission),
+            retries: self.retries,
+            call,
+            events,
+            admitted,
+            failures: 0,
+            started: false,
+            settled: 0,
+            finished: false,
+            picture_failure: None,
+        };
+        let events = stream::unfold(Some(request), |request| async move {
+            let mut request = request?;
+            let event = request.next().await?;
+            // Dropped after an error, which frees its place.
+            let request = event.is_ok().then_some(request);
+            Some((event, request))
+        });
+        Ok(events.boxed())
+    }
+
+    fn edits(&self, model: &str) -> Edits {
+        self.inner.edits(model)
+    }
+
+    fn targets(&self) -> Vec<pb::model::Target> {
+        vec![self.admission.to_target(self.name.clone(), self.model.clone())]
+    }
+}
+
+/// A request in flight.
+struct Request {
+    inner: Arc<dyn ImageProvider>,
+    admission: Arc<Admission>,
+    retries: u32,
+    call: Call<ImageSpec>,
+    events: Chunks<ImageEvent>,
+    admitted: AdmittedCall,
+    /// Failed attempts.
+    failures: u32,
+    /// An event was returned: no more retries.
+    started: bool,
+    /// How many pictures are finished or failed.
+    settled: u32,
+    /// A picture is finished.
+    finished: bool,
+    /// The latest failure of a single picture.
+    picture_failure: Option<ProviderError>,
+}
+
+impl Request {
+    /// Returns the next event, after retries if necessary; `None` at the end. Must not be called after an error.
+    async fn next(&mut self) -> Option<Result<ImageEvent, ProviderError>> {
+        loop {
+            let error = match self.events.next().await {
+                // A request for several pictures is not retried because of one: the others may be in progress.
+                Some(Ok(ImageEvent::Failed { error, .. })) if self.call.request.n == 1 && self.may_retry(&error) => {
+                    error
+                }
+                Some(Err(error)) if self.may_retry(&error) => error,
+                Some(Err(error)) => {
+                    self.admitted.failed(&error);
+                    return Some(Err(error));
+                }
+                Some(Ok(event)) => {
+                    self.record(&event);
+                    return Some(Ok(event));
+                }
+                None => {
+                    // The provider broke its promise of one result per picture; its stream counts as complete.
+                    if self.settled < self.call.request.n {
+                        self.record_end();
+                    }
+                    return None;
+                }
+            };
+            if let Err(error) = self.retry(error).await {
+                return Some(Err(error));
+            }
+        }
+    }
+
+    fn may_retry(&self, error: &ProviderError) -> bool {
+        let is_own_limit = matches!(error, ProviderError::Overloaded { .. });
+        !self.started && self.failures < self.retries && error.is_safe_to_retry() && !is_own_limit
+    }
+
+    /// Sends the request again after the back-off.
+    ///
+    /// # Errors
+    /// The failure `error` itself, if its delay is too long, the deadline too near, or the breaker open by then.
+    async fn retry(&mut self, error: ProviderError) -> Result<(), ProviderError> {
+        self.admitted.failed(&error);
+        self.failures += 1;
+        let deadline = self.call.context.deadline;
+        let is_in_time = |wait: &_| deadline.is_none_or(|deadline| Instant::now() + *wait < deadline);
+        let Some(wait) = delay(&error, self.failures).filter(is_in_time) else { return Err(error) };
+        tracing::info!(model = self.call.model, %error, failures = self.failures, "an image request is retried");
+        sleep(wait).await;
+        let Ok(admitted) = self.admission.admit(deadline).await else { return Err(error) };
+        self.admitted = admitted;
+        self.events = match self.inner.generate(self.call.clone()).await {
+            Ok(events) => events,
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        };
+        Ok(())
+    }
+
+    /// Records an event. The last picture completes the response: the gRPC service does not read on after it.
+    fn record(&mut self, event: &ImageEvent) {
+        match event {
+            ImageEvent::Preview { .. } | ImageEvent::Usage(_) => {}
+            ImageEvent::Finished { .. } => {
+                self.settled += 1;
+                self.finished = true;
+            }
+            ImageEvent::Failed { error, .. } => {
+                self.settled += 1;
+                self.picture_failure = Some(error.clone());
+            }
+        }
+        if !self.started && self.picture_failure.is_none() {
+            self.admitted.started();
+        }
+        self.started = true;
+        if self.settled == self.call.request.n {
+            self.record_end();
+        }
+    }
+
+    /// Records the result of the whole request. The failure of a picture counts if no picture was finished, or if it names a
+    /// delay.
+    fn record_end(&mut self) {
+        match &self.picture_failure {
+            Some(error) if !self.finished || error.retry_after().is_some() => self.admitted.failed(error),
+            Some(_) | None => self.admitted.succeeded(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

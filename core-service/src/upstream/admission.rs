@@ -1,0 +1,254 @@
+//! Admission of calls to one target: concurrency limit, circuit breaker, number of calls in flight. What a failed call says
+//! about the health of its target is decided here, for chat, images and videos alike.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout_at};
+use triptych_proto::v1 as pb;
+
+use super::{
+    breaker::{Breaker, BreakerSettings, BreakerState, OpenCause},
+    gate::{Full, Gate, Permit},
+};
+use crate::error::ProviderError;
+
+/// The `Retry-After` of a call that found the queue full.
+pub(crate) const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
+
+/// Admits calls to one target.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    gate: Arc<Gate>,
+    breaker: Breaker,
+    in_flight: AtomicUsize,
+}
+
+/// A call that a target is serving. Dropping it ends the call; if no result was recorded before, the call says nothing
+/// about the health of the target.
+#[derive(Debug)]
+pub(crate) struct AdmittedCall {
+    admission: Arc<Admission>,
+    /// The call is the breaker's probe, and its result is not recorded yet.
+    probe: bool,
+    /// The caller's deadline.
+    deadline: Option<Instant>,
+    started_at: Instant,
+    _permit: Permit,
+}
+
+/// Acquires a place in `gate` before the deadline.
+///
+/// # Errors
+/// [`ProviderError::Overloaded`] if the queue is full; [`ProviderError::Timeout`] at the deadline.
+pub(crate) async fn acquire(gate: &Gate, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
+    let acquired = match deadline {
+        Some(deadline) => timeout_at(deadline, gate.acquire())
+            .await
+            .map_err(|_| ProviderError::Timeout("the deadline passed while the call was queued".to_owned()))?,
+        None => gate.acquire().await,
+    };
+    acquired.map_err(|Full| ProviderError::Overloaded { retry_after: RETRY_AFTER_FULL })
+}
+
+impl Admission {
+    /// Creates the admission of one target. Targets of one upstream share its `gate`.
+    pub(crate) fn new(gate: Arc<Gate>, breaker: BreakerSettings) -> Self {
+        Self { gate, breaker: Breaker::new(breaker), in_flight: AtomicUsize::new(0) }
+    }
+
+    /// Returns the state of the circuit breaker.
+    pub(crate) fn state(&self) -> BreakerState {
+        self.breaker.state()
+    }
+
+    /// Returns the number of calls in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a call would be admitted, after waiting in the queue if necessary.
+    pub(crate) fn is_available(&self) -> bool {
+        self.breaker.allows_call() && self.gate.has_room()
+    }
+
+    /// Returns whether a call would get a place without waiting.
+    pub(crate) fn has_permit(&self) -> bool {
+        self.gate.has_permit()
+    }
+
+    /// Acquires a place for a call. See [`acquire`].
+    pub(crate) async fn acquire(&self, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
+        acquire(&self.gate, deadline).await
+    }
+
+    /// Starts a call, or returns `None` if the breaker is open; it may have opened while the call was queued. `deadline` is
+    /// the caller's own.
+    pub(crate) fn start(self: &Arc<Self>, permit: Permit, deadline: Option<Instant>) -> Option<AdmittedCall> {
+        let probe = self.breaker.try_pass()?;
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let admission = Arc::clone(self);
+        Some(AdmittedCall { admission, probe, deadline, started_at: Instant::now(), _permit: permit })
+    }
+
+    /// Admits a call to a provider with a single target.
+    ///
+    /// # Errors
+    /// As [`acquire`]; while the breaker is open, [`ProviderError::Unavailable`] or [`ProviderError::RateLimited`] with the
+    /// rest of the cool-down.
+    pub(crate) async fn admit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<AdmittedCall, ProviderError> {
+        // Checked before the queue as well: a call to a failing target must not wait.
+        if !self.breaker.allows_call() {
+            return Err(rejection([self.state()]));
+        }
+        let permit = self.acquire(deadline).await?;
+        self.start(permit, deadline).ok_or_else(|| rejection([self.state()]))
+    }
+
+    /// Records the result of a call that was not subject to admission, for example a poll of an accepted task.
+    pub(crate) fn record<T>(&self, result: &Result<T, ProviderError>) {
+        match result {
+            Ok(_) => self.breaker.record_success(false),
+            Err(error) => {
+                self.record_failure(false, error, None);
+            }
+        }
+    }
+
+    /// Records a failure; returns whether it says anything about the health of the target.
+    fn record_failure(&self, probe: bool, error: &ProviderError, deadline: Option<Instant>) -> bool {
+        match error {
+            // The target is healthy: it read the request and judged it.
+            ProviderError::Refused { .. } | ProviderError::ContentPolicy(_) | ProviderError::NotSupported(_) => {
+                self.breaker.record_success(probe);
+            }
+            // The limit is our own.
+            ProviderError::Overloaded { .. } => return false,
+            // The caller's deadline was too short.
+            ProviderError::Timeout(_) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => return false,
+            ProviderError::RateLimited { retry_after, .. } => self.breaker.record_rate_limit(probe, *retry_after),
+            ProviderError::Unavailable { retry_after, .. } => self.breaker.record_failure(probe, *retry_after),
+            ProviderError::Credentials(_)
+            | ProviderError::Timeout(_)
+            | ProviderError::Unreachable(_)
+            | ProviderError::Broken(_)
+            | ProviderError::Unreadable(_) => self.breaker.record_failure(probe, None),
+        }
+        true
+    }
+
+    /// Returns the health of the target in the form of `ModelService`, with weight 1 and priority 0.
+    pub(crate) fn to_target(&self, name: String, upstream_model: String) -> pb::model::Target {
+        let state = match self.state() {
+            BreakerState::Closed => pb::model::target::State::Closed,
+            BreakerState::Open { .. } => pb::model::target::State::Open,
+            BreakerState::HalfOpen => pb::model::target::State::HalfOpen,
+        };
+        let in_flight = u32::try_from(self.in_flight()).unwrap_or(u32::MAX);
+        pb::model::Target { name, upstream_model, state: state.into(), in_flight, weight: 1, priority: 0 }
+    }
+}
+
+/// Returns the failure of a call for which no target could be tried, from the states of all targets.
+pub(crate) fn rejection(states: impl IntoIterator<Item = BreakerState>) -> ProviderError {
+    let mut earliest: Option<Instant> = None;
+    let mut rate_limited = true;
+    for state in states {
+        match state {
+            BreakerState::Open { until, cause } => {
+                earliest = Some(earliest.map_or(until, |earliest| earliest.min(until)));
+                rate_limited &= cause == OpenCause::RateLimit;
+            }
+            // A target whose breaker is closed was left out because of its concurrency limit.
+            BreakerState::Closed => return ProviderError::Overloaded { retry_after: RETRY_AFTER_FULL },
+            BreakerState::HalfOpen => rate_limited = false,
+        }
+    }
+    let retry_after = earliest.map(|until| until.saturating_duration_since(Instant::now()));
+    if rate_limited && retry_after.is_some() {
+        let message = "the upstreams of this model have reached their rate limits".to_owned();
+        return ProviderError::RateLimited { message, retry_after };
+    }
+    let message = "the upstreams of this model are failing; no call is sent until their cool-down ends".to_owned();
+    ProviderError::Unavailable { message, retry_after }
+}
+
+impl AdmittedCall {
+    /// When the call was admitted.
+    pub(crate) fn started_at(&self) -> Instant {
+        self.started_at
+    }
+
+    /// Records the first part of a streamed response.
+    pub(crate) fn started(&mut self) {
+        self.admission.breaker.record_start(self.probe);
+        self.probe = false;
+    }
+
+    /// Records a complete response.
+    pub(crate) fn succeeded(&mut self) {
+        self.admission.breaker.record_success(self.probe);
+        self.probe = false;
+    }
+
+    /// Records a failure, before or within the response.
+    pub(crate) fn failed(&mut self, error: &ProviderError) {
+        if self.admission.record_failure(self.probe, error, self.deadline) {
+            self.probe = false;
+        }
+    }
+}
+
+impl Drop for AdmittedCall {
+    fn drop(&mut self) {
+        self.admission.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.probe {
+            self.admission.breaker.release_probe();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COOLDOWN: Duration = Duration::from_secs(10);
+
+    fn admission() -> Arc<Admission> {
+        Arc::new(Admission::new(Arc::new(Gate::new(0, 0)), BreakerSettings { failures: 1, cooldown: COOLDOWN }))
+    }
+
+    async fn call(admission: &Arc<Admission>, deadline: Option<Instant>) -> Option<AdmittedCall> {
+        admission.start(admission.acquire(None).await.unwrap(), deadline)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_deadlines_and_dropped_calls_do_not_open_the_breaker() {
+        let admission = admission();
+        let timeout = ProviderError::Timeout(String::new());
+        call(&admission, None).await.unwrap().failed(&ProviderError::ContentPolicy(String::new()));
+        call(&admission, Some(Instant::now())).await.unwrap().failed(&timeout);
+        drop(call(&admission, None).await.unwrap());
+        assert_eq!((admission.state(), admission.in_flight()), (BreakerState::Closed, 0));
+        call(&admission, None).await.unwrap().failed(&timeout);
+        assert!(matches!(admission.state(), BreakerState::Open { .. }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropped_probe_is_released() {
+        let admission = admission();
+        call(&admission, None).await.unwrap().failed(&ProviderError::Broken(String::new()));
+        assert!(call(&admission, None).await.is_none());
+        assert_eq!(admission.admit(None).await.unwrap_err().retry_after(), Some(COOLDOWN));
+        tokio::time::advance(COOLDOWN).await;
+        let probe = call(&admission, None).await.unwrap();
+        assert!(call(&admission, None).await.is_none());
+        drop(probe);
+        assert!(call(&admission, None).await.is_some());
+    }
+}

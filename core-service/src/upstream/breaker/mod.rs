@@ -1,0 +1,176 @@
+//! Circuit breaker of one target: no calls while it fails, one probe call at a time to find out whether it has recovered.
+//!
+//! Written here because the usual crates know neither `Retry-After` nor streams: an upstream that names a delay is left
+//! alone for exactly that long and then trusted, and a stream that breaks in the middle counts as a failure although it
+//! started well (`docs/DESIGN.md`).
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// When a breaker opens, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct BreakerSettings {
+    /// Consecutive failures that open it, at least 1.
+    pub failures: u32,
+    /// How long it stays open before a probe.
+    pub cooldown: Duration,
+}
+
+/// The state of a breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// All calls pass.
+    Closed,
+    /// No call passes.
+    Open {
+        /// When the cool-down ends.
+        until: Instant,
+        /// Why it opened.
+        cause: OpenCause,
+    },
+    /// One probe call may pass, or is in flight.
+    HalfOpen,
+}
+
+/// Why a breaker opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenCause {
+    /// Consecutive failures. After the cool-down a probe decides.
+    Failures,
+    /// Rate limits. The target works, so the breaker closes when the cool-down ends.
+    RateLimit,
+    /// The target announced with `Retry-After` for how long it is unavailable. The breaker closes when that time ends.
+    Unavailable,
+}
+
+/// The circuit breaker of one target.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    settings: BreakerSettings,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Failures since the last complete response.
+    failures: u32,
+    cooldown: Option<Cooldown>,
+}
+
+#[derive(Debug)]
+struct Cooldown {
+    until: Instant,
+    cause: OpenCause,
+    /// A probe is in flight.
+    probing: bool,
+}
+
+impl Cooldown {
+    /// Returns whether the breaker closes without a probe.
+    fn has_expired(&self) -> bool {
+        self.cause != OpenCause::Failures && self.until <= Instant::now()
+    }
+}
+
+impl Breaker {
+    pub(super) fn new(settings: BreakerSettings) -> Self {
+        Self { settings, inner: Mutex::new(Inner { failures: 0, cooldown: None }) }
+    }
+
+    pub(super) fn state(&self) -> BreakerState {
+        match &self.lock().cooldown {
+            None => BreakerState::Closed,
+            Some(cooldown) if cooldown.has_expired() => BreakerState::Closed,
+            Some(cooldown) if cooldown.probing || cooldown.until <= Instant::now() => BreakerState::HalfOpen,
+            Some(cooldown) => BreakerState::Open { until: cooldown.until, cause: cooldown.cause },
+        }
+    }
+
+    /// Returns whether a call would pass now.
+    pub(super) fn allows_call(&self) -> bool {
+        self.lock().cooldown.as_ref().is_none_or(|cooldown| !cooldown.probing && cooldown.until <= Instant::now())
+    }
+
+    /// Lets a call pass, or returns `None`. `Some(true)` makes the call the probe, which must end in one of the `record_`
+    /// methods or in [`release_probe`](Self::release_probe).
+    pub(super) fn try_pass(&self) -> Option<bool> {
+        let cooldown = &mut self.lock().cooldown;
+        cooldown.take_if(|cooldown| cooldown.has_expired());
+        match cooldown {
+            None => Some(false),
+            Some(cooldown) if cooldown.probing || Instant::now() < cooldown.until => None,
+            Some(cooldown) => {
+                cooldown.probing = true;
+                Some(true)
+            }
+        }
+    }
+
+    /// Records a complete response. While the breaker is open, only the probe's success counts, because other calls began
+    /// before it opened.
+    pub(super) fn record_success(&self, probe: bool) {
+        let mut inner = self.lock();
+        if probe || inner.cooldown.is_none() {
+            *inner = Inner { failures: 0, cooldown: None };
+        }
+    }
+
+    /// Records the start of a response: a probe closes the breaker, so that other calls need not wait for the end of a long
+    /// stream. The count of failures remains until a response is complete, so that streams that break in the middle, one
+    /// after the other, open the breaker.
+    pub(super) fn record_start(&self, probe: bool) {
+        if probe {
+            self.lock().cooldown = None;
+        }
+    }
+
+    /// Records a failure. With `retry_after` the breaker opens at once, for that long.
+    pub(super) fn record_failure(&self, probe: bool, retry_after: Option<Duration>) {
+        let cause = if retry_after.is_some() { OpenCause::Unavailable } else { OpenCause::Failures };
+        self.record(probe, cause, retry_after);
+    }
+
+    /// Records a rate limit. With `retry_after` the breaker opens at once, for that long.
+    pub(super) fn record_rate_limit(&self, probe: bool, retry_after: Option<Duration>) {
+        self.record(probe, OpenCause::RateLimit, retry_after);
+    }
+
+    fn record(&self, probe: bool, cause: OpenCause, retry_after: Option<Duration>) {
+        let mut inner = self.lock();
+        let pause = if let Some(retry_after) = retry_after {
+            retry_after
+        } else {
+            inner.failures = inner.failures.saturating_add(1);
+            if !probe && (inner.cooldown.is_some() || inner.failures < self.settings.failures) {
+                return;
+            }
+            self.settings.cooldown
+        };
+        let until = Instant::now() + pause;
+        // A late failure neither shortens a cool-down nor ends the probe of another call.
+        let (until, probing) = match &inner.cooldown {
+            Some(cooldown) if !probe => (cooldown.until.max(until), cooldown.probing),
+            Some(_) | None => (until, false),
+        };
+        inner.cooldown = Some(Cooldown { until, cause, probing });
+    }
+
+    /// Ends a probe without a result: the next call is the probe.
+    pub(super) fn release_probe(&self) {
+        if let Some(cooldown) = &mut self.lock().cooldown {
+            cooldown.probing = false;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Never held across an await, and consistent at every moment.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

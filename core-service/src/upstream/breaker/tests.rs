@@ -1,0 +1,107 @@
+use tokio::time::advance;
+
+use super::*;
+
+const COOLDOWN: Duration = Duration::from_secs(10);
+
+fn breaker() -> Breaker {
+    Breaker::new(BreakerSettings { failures: 3, cooldown: COOLDOWN })
+}
+
+#[tokio::test(start_paused = true)]
+async fn consecutive_failures_open_and_a_successful_probe_closes() {
+    let breaker = breaker();
+    for _ in 0..2 {
+        breaker.record_failure(false, None);
+    }
+    breaker.record_success(false);
+    for _ in 0..2 {
+        breaker.record_failure(false, None);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+    breaker.record_failure(false, None);
+    assert!(matches!(breaker.state(), BreakerState::Open { cause: OpenCause::Failures, .. }));
+    assert!(breaker.try_pass().is_none());
+    advance(COOLDOWN).await;
+    assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    assert_eq!((breaker.try_pass(), breaker.try_pass()), (Some(true), None), "one probe at a time");
+    breaker.record_success(true);
+    assert_eq!((breaker.state(), breaker.try_pass()), (BreakerState::Closed, Some(false)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_probe_reopens_and_released_probe_leaves_room_for_the_next() {
+    let breaker = breaker();
+    (0..3).for_each(|_| breaker.record_failure(false, None));
+    advance(COOLDOWN).await;
+    assert_eq!(breaker.try_pass(), Some(true));
+    breaker.record_failure(true, None);
+    assert!(!breaker.allows_call());
+    advance(COOLDOWN).await;
+    assert_eq!(breaker.try_pass(), Some(true));
+    breaker.release_probe();
+    assert_eq!(breaker.try_pass(), Some(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_opens_at_once_and_late_results_do_not_shorten_it() {
+    let breaker = breaker();
+    breaker.record_rate_limit(false, Some(Duration::from_mins(1)));
+    breaker.record_rate_limit(false, Some(Duration::from_secs(1)));
+    breaker.record_success(false);
+    advance(Duration::from_secs(59)).await;
+    assert!(matches!(breaker.state(), BreakerState::Open { cause: OpenCause::RateLimit, .. }));
+    advance(Duration::from_secs(1)).await;
+    assert!(breaker.allows_call());
+}
+
+#[tokio::test(start_paused = true)]
+async fn cooldowns_of_retry_after_do_not_count_as_failures() {
+    let breaker = breaker();
+    for _ in 0..3 {
+        breaker.record_rate_limit(false, Some(Duration::from_secs(1)));
+        advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    assert_eq!((breaker.try_pass(), breaker.try_pass()), (Some(false), Some(false)));
+    breaker.record_failure(false, None);
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rate_limits_and_announced_unavailability_close_without_a_probe() {
+    let limited = breaker();
+    (0..3).for_each(|_| limited.record_rate_limit(false, None));
+    assert!(matches!(limited.state(), BreakerState::Open { cause: OpenCause::RateLimit, .. }));
+    advance(COOLDOWN).await;
+    assert_eq!((limited.try_pass(), limited.try_pass()), (Some(false), Some(false)));
+
+    let unavailable = breaker();
+    unavailable.record_failure(false, Some(Duration::from_mins(1)));
+    advance(Duration::from_secs(59)).await;
+    assert!(matches!(unavailable.state(), BreakerState::Open { cause: OpenCause::Unavailable, .. }));
+    advance(Duration::from_secs(1)).await;
+    assert_eq!((unavailable.try_pass(), unavailable.try_pass()), (Some(false), Some(false)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_fail_after_their_start_open_the_breaker() {
+    let breaker = breaker();
+    for _ in 0..3 {
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        breaker.record_start(false);
+        breaker.record_failure(false, None);
+    }
+    advance(COOLDOWN).await;
+    assert_eq!(breaker.try_pass(), Some(true));
+    breaker.record_start(true);
+    assert_eq!(breaker.state(), BreakerState::Closed, "other calls do not wait for the end of the probe's stream");
+    breaker.record_failure(false, None);
+    assert!(!breaker.allows_call(), "the failure count survives the start of the probe's stream");
+    advance(COOLDOWN).await;
+    assert_eq!(breaker.try_pass(), Some(true));
+    breaker.record_start(true);
+    breaker.record_success(false);
+    breaker.record_failure(false, None);
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}

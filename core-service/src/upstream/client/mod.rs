@@ -1,0 +1,290 @@
+//! The client of one upstream.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use openai_dialect::sse::TooLong;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use super::{
+    body::ConnectionLost,
+    connect::Connector,
+    connection::Connection,
+    deadline::within,
+    exchange::{self, Reply, SendError},
+    failure::failure_of,
+    pool::Pool,
+    settings::{Auth, Limits, SetupError},
+};
+use crate::{
+    call::Call,
+    context::{REQUEST_ID, TRACEPARENT, TRACESTATE},
+    error::ProviderError,
+};
+
+/// The longest response body that is read at once, in bytes.
+const MAX_BODY: usize = 64 << 20;
+/// The longest error body that is read, in bytes.
+const MAX_ERROR_BODY: usize = 64 << 10;
+/// How long an error body may take. If it does not arrive, the status alone classifies the failure.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest upstream message that is passed on, in bytes. It travels in a gRPC header, where non-ASCII bytes are
+/// percent-encoded to three times their length, and possibly once more in the error details; clients accept 8 to 16 KiB
+/// of headers.
+const MAX_MESSAGE: usize = 1500;
+/// The shortest key that is removed from messages; a shorter one could be part of an ordinary word.
+const MIN_REDACTED_KEY: usize = 4;
+const USER_AGENT: &str = concat!("triptych/", env!("CARGO_PKG_VERSION"));
+
+/// An HTTP client of one upstream. Clones share its connections.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    host: Arc<Host>,
+    pub(crate) limits: Limits,
+    /// Whether `insufficient_quota` with status 429 means a rate limit at this upstream, not an empty account.
+    pub(crate) quota_is_rate_limit: bool,
+}
+
+struct Host {
+    connector: Connector,
+    pool: Arc<Pool>,
+    base: Url,
+    /// What request paths are appended to: the path of `base`, or all of `base` where a proxy has to read it.
+    prefix: String,
+    /// Headers of every request.
+    headers: HeaderMap,
+    key: Option<SecretString>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("base", &self.host.base.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// Creates a client. Request paths such as `chat/completions` are appended to `base`.
+    ///
+    /// # Errors
+    /// A key or an address that HTTP cannot carry; an unusable proxy or TLS configuration. Connects to nothing.
+    pub(crate) fn new(mut base: Url, auth: Auth, limits: Limits) -> Result<Self, SetupError> {
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let uri = |text: &str| Uri::try_from(text).map_err(|_| SetupError::Address(base.clone()));
+        let absolute = uri(&base[..url::Position::AfterPath])?;
+        let connector = Connector::new(uri(&base[..url::Position::BeforePath])?)?;
+        let host = &base[url::Position::BeforeHost..url::Position::AfterPort];
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(header::HOST, HeaderValue::try_from(host).map_err(|_| SetupError::Address(base.clone()))?);
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        if let Some(authorization) = connector.proxy_authorization() {
+            headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
+        let (name, value, key) = match auth {
+            Auth::None => (header::AUTHORIZATION, None, None),
+            Auth::Bearer(key) => (header::AUTHORIZATION, Some(format!("Bearer {}", key.expose_secret())), Some(key)),
+            Auth::Header(name, key) => (name, Some(key.expose_secret().to_owned()), Some(key)),
+        };
+        if let Some(value) = value {
+            let mut value = HeaderValue::try_from(value).map_err(|_| SetupError::Key)?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let prefix = if connector.is_forward_proxy() { absolute.to_string() } else { absolute.path().to_owned() };
+        let host = Host { connector, pool: Arc::default(), base, prefix, headers, key };
+        Ok(Self { host: Arc::new(host), limits, quota_is_rate_limit: false })
+    }
+
+    /// Adds these headers to every request; they replace the client's own of the same name. Must be called before the
+    /// client is cloned.
+    pub(crate) fn with_headers(mut self, headers: &HeaderMap) -> Self {
+        if let Some(host) = Arc::get_mut(&mut self.host) {
+            host.headers.extend(headers.clone());
+        }
+        self
+    }
+
+    /// Posts a JSON body. See [`post`](Self::post).
+    pub(crate) async fn post_json<R>(
+        &self,
+        path: &str,
+        call: &Call<R>,
+        body: Vec<u8>,
+        until: Instant,
+    ) -> Result<Reply, ProviderError> {
+        self.post(path, call, HeaderValue::from_static("application/json"), body.into(), until).await
+    }
+
+    /// Posts a body of this content type and returns the response once its head has arrived. Request id, idempotency key
+    /// and trace context of the call travel as headers.
+    ///
+    /// # Errors
+    /// A response without a 2xx status, as the failure that its status, headers and body describe; otherwise as
+    /// [`send`](Self::send).
+    pub(crate) async fn post<R>(
+        &self,
+        path: &str,
+        call: &Call<R>,
+        content_type: HeaderValue,
+        body: Bytes,
+        until: Instant,
+    ) -> Result<Reply, ProviderError> {
+        let reply = self.send(Method::POST, path, call_headers(call, content_type), body, until).await?;
+        if reply.status.is_success() {
+            return Ok(reply);
+        }
+        let (status, headers) = (reply.status, reply.headers.clone());
+        let until = until.min(Instant::now() + ERROR_BODY_TIMEOUT);
+        let body = within(until, read_up_to(reply, MAX_ERROR_BODY)).await.ok().and_then(Result::ok).unwrap_or_default();
+        Err(self.redacted(failure_of(status, &headers, &body, self.quota_is_rate_limit)))
+    }
+
+    /// Sends a request and returns the response once its head has arrived, whatever its status. `path` is appended to the
+    /// base address and may contain a query; `headers` are added to those of every request.
+    ///
+    /// # Errors
+    /// [`ProviderError::Unreachable`] if nothing of the request was sent; [`ProviderError::Broken`] if the connection was
+    /// lost after that; [`ProviderError::Timeout`].
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        until: Instant,
+    ) -> Result<Reply, ProviderError> {
+        let unreachable = || ProviderError::Unreachable("the upstream cannot be reached".to_owned());
+        let lost = || ProviderError::Broken(ConnectionLost.to_string());
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::try_from([&self.host.prefix, path].concat()).map_err(|_| unreachable())?;
+        request.headers_mut().clone_from(&self.host.headers);
+        request.headers_mut().extend(headers);
+        let sending = async {
+            // The upstream may close a pooled connection at the moment of its use. As long as nothing was written, the
+            // next connection takes the request.
+            while let Some(pooled) = self.host.pool.take() {
+                match exchange::send(pooled, &request, self.host.pool.clone()).await {
+                    Ok(reply) => return Ok(reply),
+                    Err(SendError::NotSent) => {}
+                    Err(SendError::ConnectionLost) => return Err(lost()),
+                }
+            }
+            let connection = self.connect().await.ok_or_else(unreachable)?;
+            exchange::send(connection, &request, self.host.pool.clone()).await.map_err(|error| match error {
+                SendError::NotSent => unreachable(),
+                SendError::ConnectionLost => lost(),
+            })
+        };
+        within(until, sending).await?
+    }
+
+    /// Opens a connection within the connect timeout. The cause of a failure is logged for the operator only: callers must
+    /// not learn the address.
+    async fn connect(&self) -> Option<Connection> {
+        match timeout(self.limits.connect, self.host.connector.connect()).await {
+            Ok(Ok(io)) => Some(Connection::new(io)),
+            Ok(Err(error)) => {
+                tracing::debug!(upstream = %self.host.base, %error, "cannot connect to the upstream");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(upstream = %self.host.base, "connecting to the upstream timed out");
+                None
+            }
+        }
+    }
+
+    /// Reads the body of a response to its end.
+    pub(crate) async fn body(&self, reply: Reply, until: Instant) -> Result<Bytes, ProviderError> {
+        match within(until, read_up_to(reply, MAX_BODY)).await? {
+            Ok(body) if body.len() >= MAX_BODY => {
+                Err(ProviderError::Unreadable(format!("the upstream's response is longer than {MAX_BODY} bytes")))
+            }
+            Ok(body) => Ok(body),
+            Err(ConnectionLost) => Err(ProviderError::Broken(ConnectionLost.to_string())),
+        }
+    }
+
+    /// Makes the message of a failure fit for callers: removes the key, should the upstream quote it, and cuts the
+    /// message after [`MAX_MESSAGE`] bytes.
+    pub(crate) fn redacted(&self, error: ProviderError) -> ProviderError {
+        let key = self.host.key.as_ref().map(ExposeSecret::expose_secret).filter(|key| key.len() >= MIN_REDACTED_KEY);
+        let clean = |text: String| match key {
+            Some(key) => truncated(text.replace(key, "***")),
+            None => truncated(text),
+        };
+        match error {
+            ProviderError::Refused { message, field } => ProviderError::Refused { message: clean(message), field },
+            ProviderError::RateLimited { message, retry_after } => {
+                ProviderError::RateLimited { message: clean(message), retry_after }
+            }
+            overloaded @ ProviderError::Overloaded { .. } => overloaded,
+            ProviderError::ContentPolicy(text) => ProviderError::ContentPolicy(clean(text)),
+            ProviderError::Credentials(text) => ProviderError::Credentials(clean(text)),
+            ProviderError::NotSupported(text) => ProviderError::NotSupported(clean(text)),
+            ProviderError::Timeout(text) => ProviderError::Timeout(clean(text)),
+            ProviderError::Unreachable(text) => ProviderError::Unreachable(clean(text)),
+            ProviderError::Unavailable { message, retry_after } => {
+                ProviderError::Unavailable { message: clean(message), retry_after }
+            }
+            ProviderError::Broken(text) => ProviderError::Broken(clean(text)),
+            ProviderError::Unreadable(text) => ProviderError::Unreadable(clean(text)),
+        }
+    }
+}
+
+impl From<EventTooLong> for ProviderError {
+    fn from(error: EventTooLong) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+/// Returns the headers that a call adds to its upstream request.
+fn call_headers<R>(call: &Call<R>, content_type: HeaderValue) -> HeaderMap {
+    let context = &call.context;
+    let trace = [(TRACEPARENT, &context.trace.parent), (TRACESTATE, &context.trace.state)];
+    // Up to six headers fit without a second allocation.
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(header::CONTENT_TYPE, content_type);
+    if let Ok(id) = HeaderValue::try_from(&context.request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if !context.idempotency_key.is_empty()
+        && let Ok(key) = HeaderValue::try_from(&context.idempotency_key)
+    {
+        headers.insert("idempotency-key", key);
+    }
+    for (name, value) in trace {
+        if let Some(value) = value
+            && let Ok(value) = HeaderValue::from_bytes(value.as_encoded_bytes())
+        {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers
+}
+
+fn truncated(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        message.push_str("...");
+    }
+    message
+}
+
+/// Reads a body to its end, or the first `max` bytes of it.
+async fn read_up_to(mut reply: Reply, max: usize) -> Result<Bytes, ConnectionLost> {
+    let mut body = Vec::new();
+    while body.len() < max && poll_fn(|cx| reply.poll_body(cx, |data| body.extend_from_slice(data))).await? {}
+    body.truncate(max);
+    Ok(body.into())
+}
+
+#[cfg(test)]
+mod tests;

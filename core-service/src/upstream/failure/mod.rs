@@ -1,0 +1,155 @@
+//! Classifies error responses of upstreams, in the many shapes they come in.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode, header};
+use serde_json::{Value, value::RawValue};
+
+use crate::error::ProviderError;
+
+/// The longest `Retry-After` that is honoured; longer ones are cut to this.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
+
+/// The members of an error body; empty where the body lacks them.
+#[derive(Debug, Default)]
+struct ErrorBody {
+    message: String,
+    kind: String,
+    code: String,
+    param: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+/// Returns the failure that a response with an error status describes. With `quota_is_rate_limit`, `insufficient_quota` with
+/// status 429 is a rate limit; at other upstreams it is an empty account.
+pub(crate) fn failure_of(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    quota_is_rate_limit: bool,
+) -> ProviderError {
+    let mut error = read(body);
+    if quota_is_rate_limit && status == StatusCode::TOO_MANY_REQUESTS {
+        error.kind.clear();
+        error.code.clear();
+    }
+    let message = if error.message.is_empty() {
+        format!("the upstream responded with status {}", status.as_u16())
+    } else {
+        error.message.clone()
+    };
+    let retry_after = retry_after(headers).or(error.retry_after).map(|wait| wait.min(MAX_RETRY_AFTER));
+    classify(status.as_u16(), message, error, retry_after)
+}
+
+/// Returns the failure that an `error` member in a successful response or in a stream describes.
+pub(crate) fn failure_in_reply(error: &str) -> ProviderError {
+    // Old llama.cpp servers write `error:` fields with and without JSON.
+    let error = match serde_json::from_str::<&RawValue>(error) {
+        Ok(error) => read(format!("{{\"error\":{error}}}").as_bytes()),
+        Err(_) => read(error.as_bytes()),
+    };
+    let message = if error.message.is_empty() {
+        "the upstream failed while responding".to_owned()
+    } else {
+        error.message.clone()
+    };
+    // Many upstreams repeat the status as the code.
+    let status = error.code.parse().unwrap_or(500);
+    let retry_after = error.retry_after.map(|wait| wait.min(MAX_RETRY_AFTER));
+    classify(status, message, error, retry_after)
+}
+
+fn classify(status: u16, message: String, error: ErrorBody, retry_after: Option<Duration>) -> ProviderError {
+    let ErrorBody { kind, code, param, .. } = error;
+    let is = |word: &str| code.eq_ignore_ascii_case(word) || kind.eq_ignore_ascii_case(word);
+    if ["content_policy_violation", "content_filter", "data_inspection_failed", "moderation_blocked"]
+        .into_iter()
+        .any(is)
+    {
+        return ProviderError::ContentPolicy(message);
+    }
+    // Waiting does not help an empty account, although it comes with status 429.
+    if ["insufficient_quota", "billing_hard_limit_reached", "Arrearage"].into_iter().any(is) {
+        return ProviderError::Credentials(message);
+    }
+    match status {
+        // OpenRouter: a rate limit with `Retry-After`, an empty account without.
+        402 if retry_after.is_some() => ProviderError::RateLimited { message, retry_after },
+        401..=403 => ProviderError::Credentials(message),
+        // The operator chose the model and the address: the caller cannot correct them.
+        404 | 405 => ProviderError::unavailable(message),
+        // The upstream has not started the request.
+        503 => ProviderError::Unavailable { message, retry_after },
+        408 | 504 => ProviderError::Timeout(message),
+        429 => ProviderError::RateLimited { message, retry_after },
+        501 => ProviderError::NotSupported(message),
+        400..=499 => ProviderError::Refused { message, field: param },
+        500.. => ProviderError::Broken(message),
+        _ => ProviderError::Unreadable(message),
+    }
+}
+
+fn read(body: &[u8]) -> ErrorBody {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    let Ok(value) = serde_json::from_str::<Value>(text) else {
+        // An HTML page of a proxy is not passed on to the caller.
+        let message = if text.starts_with('<') { "" } else { text };
+        return ErrorBody { message: message.to_owned(), ..ErrorBody::default() };
+    };
+    // Gemini and some gateways wrap the error in a list.
+    let value = value.get(0).unwrap_or(&value);
+    match value.get("error") {
+        Some(Value::String(message)) => ErrorBody { message: message.clone(), ..ErrorBody::default() },
+        Some(error @ Value::Object(_)) => error_body(error),
+        _ => error_body(value),
+    }
+}
+
+fn error_body(error: &Value) -> ErrorBody {
+    // FastAPI's `detail`, with or without an `error` around it.
+    if let Some(detail) = error.get("detail") {
+        let first = detail.get(0).and_then(|item| item.get("msg")).and_then(Value::as_str);
+        return ErrorBody { message: detail.as_str().or(first).unwrap_or_default().to_owned(), ..ErrorBody::default() };
+    }
+    let text = |name: &str| match &error[name] {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
+    };
+    let either =
+        |name: &str, other: &str| Some(text(name)).filter(|text| !text.is_empty()).unwrap_or_else(|| text(other));
+    ErrorBody {
+        message: either("message", "error_message"),
+        // A moderation refusal of OpenRouter differs from a rejected key only in its list of reasons.
+        kind: if error["metadata"]["reasons"].is_array() {
+            "moderation_blocked".to_owned()
+        } else {
+            either("type", "error_type")
+        },
+        code: text("code"),
+        param: Some(text("param")).filter(|param| !param.is_empty()),
+        retry_after: retry_delay(&error["details"]),
+    }
+}
+
+/// Returns the delay of a `google.rpc.RetryInfo` in JSON (`34.4s`), which Gemini sends in place of a `Retry-After` header.
+fn retry_delay(details: &Value) -> Option<Duration> {
+    let text = details.as_array()?.iter().find_map(|detail| detail["retryDelay"].as_str())?;
+    Duration::try_from_secs_f64(text.strip_suffix('s')?.parse().ok()?).ok()
+}
+
+/// Returns the delay of `retry-after-ms`, else of `retry-after` in seconds or as an HTTP date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let seconds = |text: &str| text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let milliseconds = text("retry-after-ms").and_then(seconds).map(|parsed| parsed / 1000);
+    milliseconds.or_else(|| {
+        let text = text(header::RETRY_AFTER.as_str())?;
+        seconds(text).or_else(|| httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok())
+    })
+}
+
+#[cfg(test)]
+mod tests;

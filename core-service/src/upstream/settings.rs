@@ -1,0 +1,81 @@
+//! Settings of an upstream and of its protection, and why an upstream cannot be set up.
+
+use std::time::Duration;
+
+use http::HeaderName;
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::breaker::BreakerSettings;
+
+/// Timeouts of an upstream. The caller's deadline applies in addition.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For establishing a connection, TLS handshake included.
+    pub connect: Duration,
+    /// From sending the request to the first byte of the response body, or to the first event of a stream.
+    pub first_byte: Duration,
+    /// Between two reads of one response.
+    pub idle: Duration,
+}
+
+/// How requests authenticate at an upstream.
+#[derive(Debug, Clone, Default)]
+pub enum Auth {
+    /// Without credentials.
+    #[default]
+    None,
+    /// By `Authorization: Bearer`.
+    Bearer(SecretString),
+    /// By the named header.
+    Header(HeaderName, SecretString),
+}
+
+/// Why an upstream cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The key cannot be sent in an HTTP header.
+    #[error("the key contains characters that are not allowed in an HTTP header")]
+    Key,
+    /// The address is not a URL that HTTP requests can be sent to.
+    #[error("`{0}` is not a valid http or https address")]
+    Address(Url),
+    /// The environment names a proxy with an unsupported scheme.
+    #[error("the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY must be an http:// address")]
+    Proxy,
+    /// TLS cannot be set up, for example because the system's certificates cannot be read.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// Settings of the protection of a provider: retries, circuit breaker, concurrency limit. The defaults equal those of
+/// `chat.routing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuardSettings {
+    /// Attempts beyond the first, after failures that are safe to retry.
+    pub retries: u32,
+    /// Consecutive failures that open the circuit breaker of a model, at least 1.
+    pub failures: u32,
+    /// How long the breaker stays open before a probe.
+    #[serde(with = "humantime_serde")]
+    pub cooldown: Duration,
+    /// Calls in flight; 0: no limit.
+    pub max_in_flight: usize,
+    /// Calls that may wait for one of these places.
+    pub queue: usize,
+}
+
+impl Default for GuardSettings {
+    fn default() -> Self {
+        Self { retries: 2, failures: 5, cooldown: Duration::from_secs(15), max_in_flight: 0, queue: 0 }
+    }
+}
+
+impl GuardSettings {
+    /// Returns the part of the circuit breaker.
+    pub fn breaker(&self) -> BreakerSettings {
+        BreakerSettings { failures: self.failures, cooldown: self.cooldown }
+    }
+}

@@ -1,0 +1,95 @@
+//! Protection of a connected video provider: circuit breaker and concurrency limit.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use triptych_proto::v1 as pb;
+
+use super::{ClipFile, Progress, UpstreamTask, VideoProvider, VideoSpec};
+use crate::{
+    call::{Call, Chunks},
+    error::ProviderError,
+    upstream::{Admission, Gate, GuardSettings},
+};
+
+/// A connected provider behind a circuit breaker and a concurrency limit.
+///
+/// Both apply to submissions only. Polls, downloads and cancellations always pass, because their render is already paid
+/// for. Nothing is retried here: the runner retries the steps of a job, and a submission only where that cannot start a
+/// second render.
+#[derive(Debug)]
+pub struct Guarded {
+    inner: Arc<dyn VideoProvider>,
+    admission: Arc<Admission>,
+    /// The provider's id.
+    name: String,
+    /// The provider's name of the model.
+    model: String,
+}
+
+impl Guarded {
+    /// Wraps a provider and the first of its models. Providers that share `gate` share its limit.
+    pub fn new(
+        inner: Arc<dyn VideoProvider>,
+        name: String,
+        model: String,
+        settings: GuardSettings,
+        gate: Arc<Gate>,
+    ) -> Self {
+        Self { inner, admission: Arc::new(Admission::new(gate, settings.breaker())), name, model }
+    }
+
+    /// Returns the wrapper for another model of the same provider. All models share one breaker, because a job finds its
+    /// provider by the provider's id, whatever its model.
+    #[must_use]
+    pub fn for_model(&self, model: String) -> Self {
+        let (inner, admission) = (Arc::clone(&self.inner), Arc::clone(&self.admission));
+        Self { inner, admission, name: self.name.clone(), model }
+    }
+}
+
+#[async_trait]
+impl VideoProvider for Guarded {
+    fn repeatable(&self) -> bool {
+        self.inner.repeatable()
+    }
+
+    async fn submit(&self, call: Call<VideoSpec>) -> Result<UpstreamTask, ProviderError> {
+        let mut admitted = self.admission.admit(call.context.deadline).await?;
+        let result = self.inner.submit(call).await;
+        match &result {
+            Ok(_) => admitted.succeeded(),
+            Err(error) => admitted.failed(error),
+        }
+        result
+    }
+
+    async fn poll(&self, task: &UpstreamTask) -> Result<Progress, ProviderError> {
+        let result = self.inner.poll(task).await;
+        // Other failures of a poll may concern its task only.
+        let concerns_provider = match &result {
+            Ok(_) => true,
+            Err(error) => matches!(error, ProviderError::Unreachable(_)) || error.retry_after().is_some(),
+        };
+        if concerns_provider {
+            self.admission.record(&result);
+        }
+        result
+    }
+
+    async fn fetch(&self, file: &ClipFile) -> Result<Chunks<Bytes>, ProviderError> {
+        self.inner.fetch(file).await
+    }
+
+    async fn cancel(&self, task: &UpstreamTask) -> Result<(), ProviderError> {
+        self.inner.cancel(task).await
+    }
+
+    fn targets(&self) -> Vec<pb::model::Target> {
+        vec![self.admission.to_target(self.name.clone(), self.model.clone())]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+use std::{collections::VecDeque, sync::Mutex, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use tokio::time::advance;
+
+use super::*;
+use crate::{context::RequestContext, size::Size};
+
+const SETTINGS: GuardSettings =
+    GuardSettings { retries: 2, failures: 2, cooldown: Duration::from_secs(10), max_in_flight: 1, queue: 0 };
+
+/// Fails submissions and polls with these errors in order, then succeeds.
+#[derive(Debug, Default)]
+struct Scripted {
+    errors: Mutex<VecDeque<ProviderError>>,
+    submissions: Mutex<u32>,
+}
+
+impl Scripted {
+    fn next(&self) -> Result<(), ProviderError> {
+        self.errors.lock().unwrap().pop_front().map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl VideoProvider for Scripted {
+    fn repeatable(&self) -> bool {
+        true
+    }
+
+    async fn submit(&self, call: Call<VideoSpec>) -> Result<UpstreamTask, ProviderError> {
+        *self.submissions.lock().unwrap() += 1;
+        if call.request.prompt == "hang" {
+            std::future::pending::<()>().await;
+        }
+        self.next().map(|()| UpstreamTask("task".to_owned()))
+    }
+
+    async fn poll(&self, _: &UpstreamTask) -> Result<Progress, ProviderError> {
+        self.next().map(|()| Progress::Working { percent: None, poll_after: Duration::ZERO })
+    }
+
+    async fn fetch(&self, _: &ClipFile) -> Result<Chunks<Bytes>, ProviderError> {
+        Ok(stream::empty().boxed())
+    }
+
+    async fn cancel(&self, _: &UpstreamTask) -> Result<(), ProviderError> {
+        Ok(())
+    }
+}
+
+fn guarded(errors: impl IntoIterator<Item = ProviderError>) -> (Guarded, Arc<Scripted>) {
+    let provider = Arc::new(Scripted { errors: Mutex::new(errors.into_iter().collect()), ..Scripted::default() });
+    let gate = Arc::new(Gate::new(SETTINGS.max_in_flight, SETTINGS.queue));
+    (Guarded::new(provider.clone(), "veo".to_owned(), "veo-3".to_owned(), SETTINGS, gate), provider)
+}
+
+fn call(prompt: &str) -> Call<VideoSpec> {
+    let request = VideoSpec {
+        prompt: prompt.to_owned(),
+        size: Size { width: 16, height: 16 },
+        seconds: 1,
+        seed: None,
+        reference: None,
+        user: String::new(),
+        extra_json: String::new(),
+    };
+    Call { model: "veo-3".to_owned(), request, context: RequestContext::default() }
+}
+
+fn unavailable() -> ProviderError {
+    ProviderError::unavailable("unavailable")
+}
+
+#[tokio::test(start_paused = true)]
+async fn submissions_are_not_retried_and_open_the_breaker_while_polls_pass() {
+    let (guarded, provider) = guarded([unavailable(), unavailable()]);
+    for _ in 0..2 {
+        assert_eq!(guarded.submit(call("x")).await, Err(unavailable()));
+    }
+    let rejected = guarded.submit(call("x")).await.unwrap_err();
+    assert_eq!((rejected.retry_after(), rejected.is_safe_to_retry()), (Some(SETTINGS.cooldown), true));
+    assert_eq!(*provider.submissions.lock().unwrap(), 2);
+    assert_eq!(guarded.for_model("veo-3-fast".to_owned()).targets()[0].state(), pb::model::target::State::Open);
+    assert!(guarded.poll(&UpstreamTask("task".to_owned())).await.is_ok());
+    advance(SETTINGS.cooldown).await;
+    assert!(guarded.submit(call("x")).await.is_ok());
+    assert_eq!(guarded.targets()[0].state(), pb::model::target::State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rate_limit_of_a_poll_delays_submissions_and_failure_of_one_task_does_not() {
+    let limited = ProviderError::RateLimited { message: String::new(), retry_after: Some(Duration::from_secs(30)) };
+    let lost = || ProviderError::Broken("unknown task".to_owned());
+    let (guarded, _) = guarded([lost(), lost(), lost(), limited]);
+    let task = UpstreamTask("task".to_owned());
+    for state in [pb::model::target::State::Closed; 3].into_iter().chain([pb::model::target::State::Open]) {
+        assert!(guarded.poll(&task).await.is_err());
+        assert_eq!(guarded.targets()[0].state(), state);
+    }
+    assert_eq!(guarded.submit(call("x")).await.unwrap_err().retry_after(), Some(Duration::from_secs(30)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn submissions_beyond_the_concurrency_limit_are_rejected() {
+    let (guarded, _) = guarded([]);
+    let mut hanging = Box::pin(guarded.submit(call("hang")));
+    assert!(futures_util::poll!(&mut hanging).is_pending());
+    assert!(matches!(guarded.submit(call("x")).await, Err(ProviderError::Overloaded { .. })));
+    drop(hanging);
+    assert!(guarded.submit(call("x")).await.is_ok());
+}
