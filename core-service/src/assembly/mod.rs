@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     catalog::{Catalog, Entry, Models},
-    chat::{ChatProvider, detached::DetachedCalls, grpc::ChatGrpc, providers::offline::OfflineChat, routing},
+    chat::{self, detached::DetachedCalls, grpc::ChatGrpc},
     config::{self, FixedSetting, Grpc, SettingError, Settings},
     database::{self, Database},
     error::Error,
@@ -40,10 +40,6 @@ use crate::{
         store::sqlite::SqliteStore,
     },
 };
-
-/// Model names that OpenAI clients use by default. Only the offline engine serves them: at a connected upstream they could be
-/// other models, which are billed.
-const OPENAI_ALIASES: [&str; 4] = ["gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo"];
 
 /// How long background work, for example the poll of a job, may continue while the core closes.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);

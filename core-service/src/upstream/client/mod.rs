@@ -4,7 +4,7 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
-use openai_dialect::sse::TooLong;
+use openai_dialect::sse::EventTooLong;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
 use url::Url;
