@@ -199,8 +199,6 @@ async fn what_nobody_used_goes_and_what_is_used_or_needed_is_served() {
         let (status, error) = error_of(get(world, "/media/old.png").await).await;
         assert_eq!((status, &error["code"]), (StatusCode::NOT_FOUND, &json!("media_not_found")));
         assert_eq!(get(world, "/media/new.png").await.bytes().await.unwrap().as_ref(), [0]);
-        let used = std::fs::metadata(world.media_dir().join("new.png")).unwrap().modified().unwrap();
-        assert!(used.elapsed().unwrap() < HOUR / 4, "its use was noted");
     })
     .await;
 }

@@ -13,6 +13,7 @@ use crate::{
     size::Size,
 };
 
+mod files;
 pub mod grpc;
 pub mod job;
 pub mod jobs;
