@@ -164,7 +164,7 @@ mod tests {
             (Source::MediaKey("../etc/passwd".to_owned()), "not the key of a stored file"),
             (Source::MediaKey("video_1.mp4".to_owned()), "not a PNG"),
             (Source::MediaKey("large.png".to_owned()), "at most 100000"),
-            (Source::Url("not a url".to_owned()), "not a URL"),
+            (Source::Url("not a url".to_owned()), "URL is invalid"),
             (Source::Url("http://127.0.0.1/a.png".to_owned()), "not public"),
         ];
         for (source, expected) in cases {

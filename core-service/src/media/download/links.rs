@@ -16,7 +16,7 @@ use crate::{
 
 const MAX_REDIRECTS: usize = 5;
 
-/// A client for links. Clones share the connections' settings.
+/// An HTTP client for the links of providers. Clones share the HTTP clients.
 #[derive(Debug, Clone)]
 pub(super) struct LinkClient {
     shared: Arc<Shared>,
@@ -34,6 +34,8 @@ struct Shared {
 }
 
 impl LinkClient {
+    /// Builds the HTTP clients.
+    ///
     /// # Errors
     /// [`Error::Internal`] if no HTTP client can be built.
     pub(super) fn new(settings: DownloadSettings) -> Result<Self, Error> {

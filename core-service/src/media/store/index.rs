@@ -52,7 +52,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Whether a use at this time has to be written: the pin lasts less than [`PIN`] by more than [`PIN_INTERVAL`].
+    /// Whether a use at this time has to be written: less than [`PIN`] minus [`PIN_INTERVAL`] of the pin remains.
     pub(super) fn needs_pin(&self, now: SystemTime) -> bool {
         self.state == State::Ready && self.pinned_until < millis(now + (PIN - PIN_INTERVAL))
     }
@@ -107,7 +107,7 @@ impl MediaIndex {
     pub(super) async fn find(&self, key: &MediaKey) -> Result<Option<Entry>, Error> {
         let query = sqlx::query("SELECT state, size_bytes, pinned_until FROM media WHERE key = $1").bind(key.as_str());
         let row = run(query.fetch_optional(self.database.readers())).await?;
-        row.map(|row| run_now(entry(&row))).transpose()
+        row.map(|row| to_storage_error(entry(&row))).transpose()
     }
 
     /// Adds files whose objects exist. Keys that are known keep their entries.
@@ -277,7 +277,7 @@ impl MediaIndex {
         let query = query.bind(after.map_or(i64::MIN, |last| last.last_used_at));
         let query = query.bind(after.map_or("", |last| last.key.as_str())).bind(i64::from(limit));
         let rows = run(query.fetch_all(self.database.readers())).await?;
-        rows.iter().map(|row| run_now(candidate(row))).collect()
+        rows.iter().map(|row| to_storage_error(candidate(row))).collect()
     }
 
     /// Begins the removal of a file, unless it was used since it was read, is pinned, or is being uploaded again.
@@ -297,7 +297,7 @@ impl MediaIndex {
         Ok(begun.then(|| Removal { key: candidate.key.clone(), lease_until }))
     }
 
-    /// Begins the removal of a file, whoever uses it.
+    /// Begins the removal of a file, even if it is in use.
     pub(super) async fn begin_removal(&self, key: &MediaKey, now: SystemTime) -> Result<Removal, Error> {
         let lease_until = millis(now + REMOVAL_LEASE);
         let query = sqlx::query("UPDATE media SET state = 'deleting', removal_lease_until = $1 WHERE key = $2");
@@ -411,10 +411,10 @@ fn candidate(row: &SqliteRow) -> Result<Candidate, sqlx::Error> {
 async fn run<T>(statements: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
     #[cfg(test)]
     let _clock = super::testing::stop_auto_advance();
-    run_now(statements.await)
+    to_storage_error(statements.await)
 }
 
-fn run_now<T>(result: Result<T, sqlx::Error>) -> Result<T, Error> {
+fn to_storage_error<T>(result: Result<T, sqlx::Error>) -> Result<T, Error> {
     result.map_err(|error| Error::Storage(format!("media index: {error}")))
 }
 

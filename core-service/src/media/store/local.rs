@@ -29,7 +29,7 @@ pub(super) async fn open(directory: &Directory) -> Result<(LocalFileSystem, Stag
 pub(super) struct StagingFiles(Arc<Directory>);
 
 impl StagingFiles {
-    /// Removes the staging files of a key. There must be no upload of this key in progress.
+    /// Removes the staging files of a key. An upload of this key in progress fails.
     pub(super) async fn remove(&self, key: &MediaKey) -> Result<(), Error> {
         for number in 1..=MAX_STAGING_NUMBER {
             let name = format!("{key}#{number}");

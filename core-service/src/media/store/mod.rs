@@ -1,7 +1,7 @@
 //! The media store: files in an object store, and an index of them in the database.
 //!
 //! A file is stored completely or not at all: the object store publishes an object in one step. The object store decides
-//! whether a file exists and how large it is; the [index](index) decides how long it stays.
+//! whether a file exists and how large it is; the index decides how long it stays.
 
 mod index;
 mod leases;
@@ -130,7 +130,7 @@ impl MediaStore {
         let _lease = self.leases.acquire(&key);
         let size = bytes.len() as u64;
         if self.index.pin_if_ready(&key, size, SystemTime::now()).await? {
-            // The index alone does not tell whether somebody changed the object without Triptych.
+            // The object could have been changed or removed by another program, which the index does not show.
             match self.objects.head(&object_path(&key)).await {
                 Ok(object) if object.size == size => return Ok(description(&key, size)),
                 Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
@@ -272,6 +272,7 @@ impl MediaStore {
 
     async fn clean_up_upload(&self, key: &MediaKey, now: SystemTime) -> Result<(), Error> {
         let removal = self.index.begin_removal_of_pending(key, now).await?;
+        // An upload of a stored key that begins now can lose its staging file. It fails then, and stores nothing.
         if let Some(staging_files) = &self.staging_files {
             staging_files.remove(key).await?;
         }
@@ -301,7 +302,7 @@ impl MediaStore {
     /// Keeps a stored file from being removed while the lease lives, and for [`REUSE_WINDOW`] after that.
     async fn begin_use(&self, key: &MediaKey) -> Result<Lease, Error> {
         let now = SystemTime::now();
-        // Asked first, and in the database: the keys of files that do not exist must cost neither memory nor a write.
+        // Before anything else, so that requests for files that do not exist cost neither memory nor a write.
         let known = self.index.find(key).await?;
         if known.is_some_and(|entry| entry.state == State::Deleting) {
             return Err(Error::MediaNotFound(key.as_str().to_owned()));

@@ -27,14 +27,14 @@ impl Pins {
         Self { index, batch: Arc::default() }
     }
 
-    /// Records a use of the file and pins it. Returns once the pin is in the database, whoever wrote it.
+    /// Records a use of the file and pins it. Returns once the pin is in the database.
     ///
-    /// A caller that fails or is cancelled leaves its keys to the next one.
+    /// The keys of a caller that fails or is cancelled are written by the next caller.
     pub(super) async fn pin(&self, key: &MediaKey) -> Result<(), Error> {
         self.waiting().insert(key.clone());
         let _turn = self.batch.turn.lock().await;
         let keys: Vec<_> = self.waiting().iter().cloned().collect();
-        // Empty if the caller whose turn it was before has written this pin as well.
+        // Empty if the previous caller has written this pin too.
         self.index.pin(&keys, SystemTime::now()).await?;
         let mut waiting = self.waiting();
         for key in &keys {

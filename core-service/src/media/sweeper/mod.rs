@@ -26,7 +26,7 @@ const INTERVAL: Duration = Duration::from_mins(10);
 const QUOTA_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How many files are read from the index at a time.
-const BATCH: u32 = 200;
+const BATCH: u32 = if cfg!(test) { 4 } else { 200 };
 
 /// How long media files stay.
 #[derive(Debug, Clone, Copy, Default)]
