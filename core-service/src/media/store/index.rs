@@ -54,7 +54,7 @@ pub(super) struct Entry {
 impl Entry {
     /// Whether a use at this time has to be written: less than [`PIN`] minus [`PIN_INTERVAL`] of the pin remains.
     pub(super) fn needs_pin(&self, now: SystemTime) -> bool {
-        self.state == State::Ready && self.pinned_until < millis(now + (PIN - PIN_INTERVAL))
+        self.state == State::Ready && self.pinned_until < millis(now + PIN.saturating_sub(PIN_INTERVAL))
     }
 }
 
@@ -200,8 +200,7 @@ impl MediaIndex {
             transaction.commit().await?;
             Ok(registered.rows_affected() > 0)
         };
-        let begun = run(begin).await?;
-        Ok(begun.then_some(id))
+        Ok(run(begin).await?.then_some(id))
     }
 
     /// Extends the lease of an upload in progress.

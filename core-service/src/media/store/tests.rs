@@ -295,7 +295,7 @@ async fn every_kind_of_use_is_recorded_at_most_once_per_interval() {
         assert!(idle().await < hour / 2, "{kind}");
     }
     let earlier = SystemTime::now() - PIN_INTERVAL / 2;
-    media_store.index.pin(&[key.clone()], earlier).await.unwrap();
+    media_store.index.pin(std::slice::from_ref(&key), earlier).await.unwrap();
     media_store.describe(&key).await.unwrap();
     assert!(idle().await >= PIN_INTERVAL / 2, "recorded a moment ago");
 }
