@@ -208,8 +208,6 @@ async fn unused_file_is_deleted_after_the_retention_period() {
         let (status, error) = error_body(get(server, "/media/old.png").await).await;
         assert_eq!((status, &error["code"]), (StatusCode::NOT_FOUND, &json!("media_not_found")));
         assert_eq!(get(server, "/media/new.png").await.bytes().await.unwrap().as_ref(), [0]);
-        let last_use = std::fs::metadata(server.media_dir().join("new.png")).unwrap().modified().unwrap();
-        assert!(last_use.elapsed().unwrap() < HOUR / 4, "the read did not update the last use");
     })
     .await;
 }

@@ -22,11 +22,11 @@ use crate::{
     keys::Keys,
     live::Live,
     media::{
-        Downloads, Inputs, MediaStore,
+        Downloader, Inputs, MediaStore,
+        address_policy::AddressPolicy,
         download::DownloadSettings,
         fetch::FetchSettings,
         grpc::MediaGrpc,
-        guard::Guard,
         input::InputSettings,
         sweeper::{RetentionPolicy, Sweeper, SweeperHandle},
     },
@@ -117,9 +117,9 @@ impl Core {
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
         let retention = retention(&settings.media);
-        let media_store = MediaStore::open(&dir.join("media"))?.kept_for(retention.retention.unwrap_or(Duration::MAX));
-        let inputs = Inputs::new(media_store.clone(), inputs(&settings.media))?;
         let database = Database::open(&dir.join("jobs.sqlite")).await?;
+        let media_store = MediaStore::local(&dir.join("media"), database.clone()).await?;
+        let inputs = Inputs::new(media_store.clone(), inputs(&settings.media))?;
         let jobs = Jobs::new(Arc::new(SqliteStore::new(database.clone())), media_store.clone(), jobs(&settings.jobs));
         let background = TaskTracker::new();
         let catalog = Live::new(catalog(settings, &settings.media, &media_store, &background)?);
@@ -231,15 +231,14 @@ fn catalog(
     ))
 }
 
-fn downloads(settings: &config::Media) -> Result<Downloads, Error> {
-    let guard = if settings.fetch_private_addresses { Guard::OPEN } else { Guard::PUBLIC_ANY_PORT };
-    Downloads::new(DownloadSettings { guard, ..DownloadSettings::default() })
+fn downloads(settings: &config::Media) -> Result<Downloader, Error> {
+    Downloader::new(DownloadSettings::from(settings))
 }
 
 fn inputs(settings: &config::Media) -> InputSettings {
     let config::Media { fetch_private_addresses, max_input_bytes, max_pixels, .. } = *settings;
-    let guard = if fetch_private_addresses { Guard::OPEN } else { Guard::PUBLIC };
-    let fetch = FetchSettings { guard, ..FetchSettings::default() };
+    let address_policy = if fetch_private_addresses { AddressPolicy::OPEN } else { AddressPolicy::PUBLIC };
+    let fetch = FetchSettings { address_policy, ..FetchSettings::default() };
     InputSettings { max_bytes: max_input_bytes, max_pixels, fetch }
 }
 

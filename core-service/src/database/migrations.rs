@@ -7,7 +7,10 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
+    (3, "media", include_str!("../../migrations/sqlite/0003_media.sql")),
+];
 
 /// Applies the missing migrations.
 pub(super) async fn run(writer: &SqlitePool) -> Result<(), MigrateError> {

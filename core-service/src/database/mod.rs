@@ -103,7 +103,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("jobs.db");
         let database = Database::open(&file).await.unwrap();
-        sqlx::query("UPDATE _sqlx_migrations SET version = 9999").execute(database.writer()).await.unwrap();
+        let update = "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1";
+        sqlx::query(update).execute(database.writer()).await.unwrap();
         database.close().await;
         assert!(matches!(Database::open(&file).await, Err(OpenError::Migrate(MigrateError::VersionMissing(9999)))));
     }

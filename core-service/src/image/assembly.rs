@@ -12,7 +12,7 @@ use super::{
 use crate::{
     catalog::Entry,
     config::{self, ImageServiceType},
-    media::Downloads,
+    media::Downloader,
     upstream::{Gate, GuardSettings, Limits, SetupError},
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct ProviderContext {
     /// How many calls one request may have under way, where each gives one picture.
     pub(crate) calls_at_once: usize,
     /// For links to what an upstream made.
-    pub(crate) downloads: Downloads,
+    pub(crate) downloads: Downloader,
     /// Counts what is still said to an upstream when its caller has left. Short, and waited for when the core closes.
     pub(crate) background: TaskTracker,
 }
@@ -60,7 +60,7 @@ pub(super) fn models(
 /// A provider that cannot be set up.
 pub(crate) fn entries(
     settings: &config::Image,
-    downloads: Downloads,
+    downloads: Downloader,
     background: TaskTracker,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
     let config::Image {

@@ -1,7 +1,8 @@
-//! HTTP clients that connect to nothing a [`Guard`] refuses.
+//! HTTP clients that apply an [`AddressPolicy`].
 //!
-//! A written-out address is the asker's to check, with [`Guard::check`], before each request: a resolver never hears of
-//! it. Names are checked here, by the addresses that the connection then really uses, so none can change its mind.
+//! An address in the URL itself must be checked by the caller, with [`AddressPolicy::check`], before each request: it is not
+//! resolved. Names are checked here, by the very addresses that are connected to, so a second answer of the name server
+//! (DNS rebinding) cannot lead elsewhere.
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
@@ -14,46 +15,46 @@ use reqwest::{
 };
 use url::Url;
 
-use super::guard::{Guard, NOT_PUBLIC};
+use super::address_policy::{AddressPolicy, NOT_PUBLIC};
 
-/// A client for addresses that strangers chose. It uses no proxy, which would do the resolving.
-pub(super) fn guarded(guard: Guard, connect: Duration) -> Result<Client, reqwest::Error> {
-    built(|| plain(connect).no_proxy().dns_resolver(Arc::new(GuardedResolver(guard))))
+/// Builds a client for untrusted URLs. It uses no proxy, because the proxy would resolve the names.
+pub(super) fn restricted(policy: AddressPolicy, connect_timeout: Duration) -> Result<Client, reqwest::Error> {
+    build(|| builder(connect_timeout).no_proxy().dns_resolver(Arc::new(RestrictedResolver(policy))))
 }
 
-/// A client for addresses that the operator chose. Proxies of the environment hold, as for every call to an upstream.
-pub(super) fn trusting(connect: Duration) -> Result<Client, reqwest::Error> {
-    built(|| plain(connect))
+/// Builds a client for URLs that the operator configured. It uses the proxies of the environment, like all upstream calls.
+pub(super) fn unrestricted(connect_timeout: Duration) -> Result<Client, reqwest::Error> {
+    build(|| builder(connect_timeout))
 }
 
-/// Whether a [`trusting`] client asks a proxy of the environment for this address, and therefore resolves no name of it.
-pub(super) fn goes_by_proxy(proxies: &Matcher, url: &Url) -> bool {
+/// Whether an [`unrestricted`] client sends requests for this URL to a proxy, which then resolves the name.
+pub(super) fn uses_proxy(proxies: &Matcher, url: &Url) -> bool {
     let proxy = url.as_str().parse::<Uri>().ok().and_then(|uri| proxies.intercept(&uri));
     proxy.is_some_and(|proxy| matches!(proxy.uri().scheme_str(), Some("http" | "https")))
 }
 
-/// Follows no redirect by itself and keeps neither cookies nor connections.
-fn plain(connect: Duration) -> ClientBuilder {
+/// The common settings: no automatic redirects, no cookies, no idle connections.
+fn builder(connect_timeout: Duration) -> ClientBuilder {
     Client::builder()
         .no_gzip()
         .redirect(Policy::none())
         .referer(false)
-        .connect_timeout(connect)
+        .connect_timeout(connect_timeout)
         .pool_max_idle_per_host(0)
         .user_agent(concat!("triptych/", env!("CARGO_PKG_VERSION")))
 }
 
-fn built(builder: impl Fn() -> ClientBuilder) -> Result<Client, reqwest::Error> {
-    // Fails if there is one already, which serves as well.
+fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, reqwest::Error> {
+    // Fails if a provider is installed already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     builder().build().or_else(|error| {
-        // A container without root certificates can still fetch over http, and do everything else.
-        tracing::warn!("nothing can be fetched from https addresses: {error}");
+        // A container without root certificates can still fetch http URLs.
+        tracing::warn!("no https URL can be fetched, because TLS cannot be set up: {error}");
         builder().tls_certs_only([]).build()
     })
 }
 
-/// Whether a request failed because its name leads to no permitted address.
+/// Whether a request failed because its host name has no permitted address.
 pub(super) fn is_not_public(error: &reqwest::Error) -> bool {
     let mut cause: Option<&dyn StdError> = Some(error);
     while let Some(inner) = cause {
@@ -65,20 +66,20 @@ pub(super) fn is_not_public(error: &reqwest::Error) -> bool {
     false
 }
 
-/// Resolves names and keeps the permitted addresses only.
+/// Resolves names and drops the addresses that are not permitted.
 #[derive(Debug)]
-struct GuardedResolver(Guard);
+struct RestrictedResolver(AddressPolicy);
 
 #[derive(Debug, thiserror::Error)]
 #[error("{NOT_PUBLIC}")]
 struct NotPublic;
 
-impl Resolve for GuardedResolver {
+impl Resolve for RestrictedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.0;
+        let policy = self.0;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let permitted: Vec<_> = found.filter(|address| guard.permits(address.ip())).collect();
+            let permitted: Vec<_> = found.filter(|address| policy.permits(address.ip())).collect();
             if permitted.is_empty() {
                 return Err(NotPublic.into());
             }
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_holds_for_its_scheme_and_not_for_exceptions() {
+    fn proxy_is_used_for_its_scheme_except_for_excluded_hosts() {
         let https = Matcher::builder().https("http://10.0.0.1:3128").no("inside.example,192.168.0.0/16").build();
         let socks = Matcher::builder().all("socks5://10.0.0.1:1080").build();
         for (proxies, link, expected) in [
@@ -101,10 +102,10 @@ mod tests {
             (&https, "http://cdn.example/p.png", false),
             (&https, "https://files.inside.example/p.png", false),
             (&https, "https://192.168.7.7/p.png", false),
-            // Which clients here do not speak: direct, as without one.
+            // SOCKS is not supported by these clients: they connect directly.
             (&socks, "https://cdn.example/p.png", false),
         ] {
-            assert_eq!(goes_by_proxy(proxies, &Url::parse(link).unwrap()), expected, "{link}");
+            assert_eq!(uses_proxy(proxies, &Url::parse(link).unwrap()), expected, "{link}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The gRPC door to the media_store.
+//! The gRPC media service.
 
 use async_trait::async_trait;
 use futures_util::{
@@ -11,14 +11,14 @@ use triptych_proto::v1::{self as pb, media_service_server, read_media_response::
 use super::{key::MediaKey, store::MediaStore};
 use crate::error::Error;
 
-/// Answers for stored media.
+/// The implementation of `MediaService` over the media store.
 #[derive(Debug, Clone)]
 pub struct MediaGrpc {
     media_store: MediaStore,
 }
 
 impl MediaGrpc {
-    /// The door to this media_store.
+    /// Returns the service over this store.
     pub fn new(media_store: MediaStore) -> Self {
         Self { media_store }
     }
@@ -29,7 +29,7 @@ impl media_service_server::MediaService for MediaGrpc {
     type ReadMediaStream = BoxStream<'static, Result<pb::ReadMediaResponse, Status>>;
 
     async fn get_media(&self, request: Request<pb::GetMediaRequest>) -> Result<Response<pb::GetMediaResponse>, Status> {
-        let key = MediaKey::requested(&request.get_ref().key)?;
+        let key = MediaKey::from_request(&request.get_ref().key)?;
         let media = self.media_store.describe(&key).await?;
         Ok(Response::new(pb::GetMediaResponse { media: Some(media) }))
     }
@@ -39,7 +39,7 @@ impl media_service_server::MediaService for MediaGrpc {
         request: Request<pb::ReadMediaRequest>,
     ) -> Result<Response<Self::ReadMediaStream>, Status> {
         let pb::ReadMediaRequest { key, offset, length } = request.into_inner();
-        let key = MediaKey::requested(&key)?;
+        let key = MediaKey::from_request(&key)?;
         let (media, bytes) = self.media_store.read(&key, offset, length).await?;
         let first = stream::iter([Ok(Part::Media(media))]);
         let parts = first.chain(bytes.map(|bytes| bytes.map(Part::Data)));
@@ -59,7 +59,7 @@ mod tests {
 
     async fn service() -> (tempfile::TempDir, MediaGrpc) {
         let directory = tempfile::tempdir().unwrap();
-        let media_store = MediaStore::open(directory.path()).unwrap();
+        let media_store = MediaStore::for_test(directory.path());
         media_store.put(&MediaKey::parse("a.png").unwrap(), Bytes::from_static(b"0123456789")).await.unwrap();
         (directory, MediaGrpc::new(media_store))
     }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_download_begins_with_the_description_of_the_whole() {
+    async fn read_stream_begins_with_the_description_of_the_whole_file() {
         let (_directory, service) = service().await;
         let get = Request::new(pb::GetMediaRequest { key: "a.png".to_owned() });
         let described = service.get_media(get).await.unwrap().into_inner().media.unwrap();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_that_looks_like_a_path_is_not_found() {
+    async fn key_that_looks_like_a_path_is_not_found() {
         let (directory, service) = service().await;
         std::fs::write(directory.path().join("secret.txt"), "secret").unwrap();
         for key in ["", "b.png", "secret.txt", "../a.png", "./a.png", "/a.png", "..%2fa.png", "a.png\0", "A.png"] {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_range_beyond_the_end_is_out_of_range() {
+    async fn range_beyond_the_end_is_out_of_range() {
         let (_directory, service) = service().await;
         let status = service.read_media(read("a.png", 10, None)).await.err().unwrap();
         assert_eq!(status.code(), Code::OutOfRange);

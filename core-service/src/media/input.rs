@@ -1,4 +1,4 @@
-//! From what a request says about a picture to the bytes of one.
+//! Input pictures: resolves the `MediaInput` of a request to a checked picture.
 
 use std::{sync::Arc, thread::available_parallelism};
 
@@ -14,14 +14,14 @@ use super::{
 };
 use crate::error::Error;
 
-/// The bounds of input pictures.
+/// The limits of input pictures.
 #[derive(Debug, Clone, Copy)]
 pub struct InputSettings {
-    /// The most bytes an encoded picture may have. Holds for fetched ones in place of `fetch.max_bytes`.
+    /// The most bytes of an encoded picture. Replaces `fetch.max_bytes`.
     pub max_bytes: u64,
-    /// The most pixels a picture may have.
+    /// The most pixels of a picture.
     pub max_pixels: u64,
-    /// How pictures named by an address are fetched.
+    /// How pictures are fetched from URLs.
     pub fetch: FetchSettings,
 }
 
@@ -31,53 +31,52 @@ impl Default for InputSettings {
     }
 }
 
-/// Gets hold of the pictures that requests name. Clones share everything.
+/// Resolves the input pictures of requests. Clones share the HTTP client and the decoders.
 #[derive(Debug, Clone)]
 pub struct Inputs {
     media_store: MediaStore,
     fetcher: Fetcher,
     settings: InputSettings,
-    /// One decoding per core; each may need hundreds of megabytes.
+    /// One permit per CPU core: each decoder can need hundreds of megabytes.
     decoders: Arc<Semaphore>,
 }
 
 impl Inputs {
-    /// Inputs from this media_store, and from elsewhere.
+    /// Returns a resolver for data, URLs, and keys of this store.
     ///
     /// # Errors
-    /// [`Error::Internal`] if there is no usable HTTP client.
+    /// [`Error::Internal`] if no HTTP client can be built.
     pub fn new(media_store: MediaStore, settings: InputSettings) -> Result<Self, Error> {
         let fetcher = Fetcher::new(FetchSettings { max_bytes: settings.max_bytes, ..settings.fetch })?;
         let cores = available_parallelism().map_or(1, Into::into);
         Ok(Self { media_store, fetcher, settings, decoders: Arc::new(Semaphore::new(cores)) })
     }
 
-    /// The picture that `input` stands for: surely a PNG, JPEG or WebP file, whole, upright, and within
-    /// the bounds.
+    /// Resolves an input to a PNG, JPEG or WebP picture that is complete, upright and within the limits.
     ///
     /// # Errors
-    /// [`Error::InvalidField`] naming `field` for everything that the caller can mend; [`Error::Storage`].
+    /// [`Error::InvalidField`] naming `field` for everything that the client can correct; [`Error::Storage`].
     pub async fn resolve(&self, field: &str, input: pb::MediaInput) -> Result<InputPicture, Error> {
         let max = self.settings.max_bytes;
         let bytes = match input.source {
             Some(Source::Data(bytes)) if bytes.len() as u64 > max => {
-                return Err(Error::invalid(field, format!("has {} bytes; at most {max} are taken", bytes.len())));
+                return Err(Error::invalid(field, format!("has {} bytes; at most {max} are accepted", bytes.len())));
             }
             Some(Source::Data(bytes)) => bytes,
             Some(Source::Url(url)) => self.fetcher.fetch(field, &url).await?,
             Some(Source::MediaKey(key)) => self.stored(field, &key).await?,
-            None => return Err(Error::invalid(field, "must hold data, url or media_key")),
+            None => return Err(Error::invalid(field, "must have data, url or media_key")),
         };
         self.check(field, bytes).await
     }
 
     async fn stored(&self, field: &str, key: &str) -> Result<Bytes, Error> {
-        let nothing = || Error::invalid(field, "names no picture that is stored here");
-        let key = MediaKey::parse(key).ok_or_else(nothing)?;
-        let found = self.media_store.bytes(&key, self.settings.max_bytes).await;
-        found.map_err(|error| {
+        let not_found = || Error::invalid(field, "media_key is not the key of a stored file");
+        let key = MediaKey::parse(key).ok_or_else(not_found)?;
+        let read = self.media_store.bytes(&key, self.settings.max_bytes).await;
+        read.map_err(|error| {
             if matches!(error, Error::MediaNotFound(_)) {
-                nothing()
+                not_found()
             } else if let Error::InvalidField { message, .. } = error {
                 Error::invalid(field, message)
             } else {
@@ -88,20 +87,20 @@ impl Inputs {
 
     async fn check(&self, field: &str, bytes: Bytes) -> Result<InputPicture, Error> {
         let max = self.settings.max_pixels;
-        picture::head(&bytes, max).map_err(|why| Error::invalid(field, why))?;
+        picture::probe(&bytes, max).map_err(|reason| Error::invalid(field, reason))?;
         let permit = Arc::clone(&self.decoders).acquire_owned().await;
         let permit = permit.map_err(|_| Error::ShuttingDown)?;
         let upright = tokio::task::spawn_blocking(move || {
-            // Kept to the end of the decoding even if the caller is gone by then.
+            // Held until decoding ends, even if the request is cancelled before.
             let _permit = permit;
-            picture::upright(bytes, max)
+            picture::decode_upright(bytes, max)
         });
         let upright = upright.await.unwrap_or_else(|error| {
-            // The decoder's defect, but this picture's problem.
-            tracing::error!("decoding a picture: {error}");
-            Err("is a picture that cannot be decoded".to_owned())
+            // A defect of the decoder, which only this picture triggers.
+            tracing::error!("decoding an input picture: {error}");
+            Err("cannot be decoded".to_owned())
         });
-        upright.map_err(|why| Error::invalid(field, why))
+        upright.map_err(|reason| Error::invalid(field, reason))
     }
 }
 
@@ -115,39 +114,39 @@ mod tests {
 
     fn inputs() -> (tempfile::TempDir, Inputs) {
         let directory = tempfile::tempdir().unwrap();
-        let media_store = MediaStore::open(directory.path()).unwrap();
+        let media_store = MediaStore::for_test(directory.path());
         let settings = InputSettings { max_bytes: 100_000, max_pixels: 10_000, ..InputSettings::default() };
         (directory, Inputs::new(media_store, settings).unwrap())
     }
 
-    fn from(source: Source) -> pb::MediaInput {
+    fn input(source: Source) -> pb::MediaInput {
         pb::MediaInput { source: Some(source) }
     }
 
     #[tokio::test]
-    async fn bytes_and_stored_media_become_pictures() {
+    async fn data_and_stored_files_resolve_to_pictures() {
         let (_directory, inputs) = inputs();
         let bytes = pictures::encoded(MediaType::Jpeg, 40, 30);
         let (format, size) = (MediaType::Jpeg, Size::new(40, 30));
         let expected = InputPicture { bytes: bytes.clone(), format, size, has_alpha: false };
-        assert_eq!(inputs.resolve("mask", from(Source::Data(bytes.clone()))).await, Ok(expected.clone()));
+        assert_eq!(inputs.resolve("mask", input(Source::Data(bytes.clone()))).await, Ok(expected.clone()));
         let media = inputs.media_store.put_content(bytes, MediaType::Jpeg).await.unwrap();
-        assert_eq!(inputs.resolve("mask", from(Source::MediaKey(media.key))).await, Ok(expected));
+        assert_eq!(inputs.resolve("mask", input(Source::MediaKey(media.key))).await, Ok(expected));
     }
 
     #[tokio::test]
-    async fn a_picture_noted_as_turned_comes_out_upright() {
+    async fn picture_with_exif_orientation_is_turned_upright() {
         let (_directory, inputs) = inputs();
-        let lying = pictures::noted(MediaType::Jpeg, 6);
-        let picture = inputs.resolve("image", from(Source::Data(lying.clone()))).await.unwrap();
+        let rotated = pictures::with_orientation(MediaType::Jpeg, 6);
+        let picture = inputs.resolve("image", input(Source::Data(rotated.clone()))).await.unwrap();
         assert_eq!((picture.format, picture.size), (MediaType::Jpeg, Size::new(20, 40)));
-        assert_eq!(picture::head(&picture.bytes, 10_000), Ok((MediaType::Jpeg, Size::new(20, 40))));
-        let stored = inputs.media_store.put_content(lying, MediaType::Jpeg).await.unwrap();
-        assert_eq!(inputs.resolve("image", from(Source::MediaKey(stored.key))).await, Ok(picture));
+        assert_eq!(picture::probe(&picture.bytes, 10_000), Ok((MediaType::Jpeg, Size::new(20, 40))));
+        let stored = inputs.media_store.put_content(rotated, MediaType::Jpeg).await.unwrap();
+        assert_eq!(inputs.resolve("image", input(Source::MediaKey(stored.key))).await, Ok(picture));
     }
 
     #[tokio::test]
-    async fn every_refusal_names_the_field_it_was_given() {
+    async fn every_error_names_the_field() {
         let (_directory, inputs) = inputs();
         let clip = MediaKey::parse("video_1.mp4").unwrap();
         inputs.media_store.put(&clip, Bytes::from_static(b"\0\0\0\x18ftypmp42")).await.unwrap();
@@ -156,21 +155,21 @@ mod tests {
         let png = pictures::encoded(MediaType::Png, 64, 64);
         let cases = [
             (Source::Data(Bytes::new()), "not a PNG"),
-            (Source::Data(Bytes::from_static(b"just words")), "not a PNG"),
-            (Source::Data(png.slice(..png.len() / 2)), "cannot be read to its end"),
+            (Source::Data(Bytes::from_static(b"plain text")), "not a PNG"),
+            (Source::Data(png.slice(..png.len() / 2)), "cannot be decoded"),
             (Source::Data(pictures::png_bomb(60_000, 60_000)), "60000x60000"),
             (Source::Data(pictures::encoded(MediaType::Webp, 101, 100)), "at most 10000"),
             (Source::Data(vec![0; 100_001].into()), "at most 100000"),
-            (Source::MediaKey("missing.png".to_owned()), "names no picture"),
-            (Source::MediaKey("../etc/passwd".to_owned()), "names no picture"),
+            (Source::MediaKey("missing.png".to_owned()), "not the key of a stored file"),
+            (Source::MediaKey("../etc/passwd".to_owned()), "not the key of a stored file"),
             (Source::MediaKey("video_1.mp4".to_owned()), "not a PNG"),
             (Source::MediaKey("large.png".to_owned()), "at most 100000"),
-            (Source::Url("not a url".to_owned()), "not a URL"),
+            (Source::Url("not a url".to_owned()), "URL is invalid"),
             (Source::Url("http://127.0.0.1/a.png".to_owned()), "not public"),
         ];
         for (source, expected) in cases {
-            let Err(Error::InvalidField { field, message }) = inputs.resolve("pictures[3]", from(source)).await else {
-                panic!("{expected}: was taken");
+            let Err(Error::InvalidField { field, message }) = inputs.resolve("pictures[3]", input(source)).await else {
+                panic!("{expected}: was accepted");
             };
             assert_eq!(field, "pictures[3]");
             assert!(message.contains(expected), "{expected}: {message}");

@@ -1,11 +1,11 @@
-//! Finished files: put, describe, read in ranges, remove, sweep; over an object store. And files from elsewhere:
-//! pictures that come with requests, and what providers made.
+//! Media files: the store and the sweeper, and the files that come from elsewhere: pictures in requests, results of
+//! providers.
 
+pub mod address_policy;
 mod client;
 pub mod download;
 pub mod fetch;
 pub mod grpc;
-pub mod guard;
 pub mod input;
 pub mod key;
 pub mod picture;
@@ -14,7 +14,7 @@ pub mod sweeper;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use download::{Downloaded, Downloads, Own};
+pub use download::{DownloadedPicture, Downloader, TrustedOrigin};
 pub use input::Inputs;
 pub use key::{MediaKey, MediaType};
 pub use picture::InputPicture;

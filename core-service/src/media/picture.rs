@@ -1,4 +1,4 @@
-//! Telling whether bytes are a picture, and how large, before and by decoding them.
+//! Detects the format and size of a picture before it is decoded, and decodes it to check that it is complete.
 
 use std::io::Cursor;
 
@@ -13,30 +13,32 @@ use image::{
 use super::key::MediaType;
 use crate::size::Size;
 
-/// Room for decoders beside the pixels themselves.
+/// Memory that a decoder may take in addition to the pixels.
 const DECODER_OVERHEAD: u64 = 64 << 20;
 
-/// Bytes of the widest pixel that is taken: four channels of 16 bits.
-const WIDEST_PIXEL: u64 = 8;
+/// The bytes of the largest pixel format: four channels of 16 bits.
+const MAX_BYTES_PER_PIXEL: u64 = 8;
 
-/// Of a JPEG that had to be turned: what it loses by being encoded once more is not seen.
-const TURNED_QUALITY: u8 = 95;
+/// The quality of a JPEG that was turned and is encoded again; the loss is not visible.
+const TURNED_JPEG_QUALITY: u8 = 95;
 
-/// A whole picture that came with a request, the way it is meant to be looked at.
+const NOT_A_PICTURE: &str = "is not a PNG, JPEG or WebP picture";
+
+/// A complete, upright picture from a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputPicture {
-    /// The encoded picture: as it came, or turned as its metadata says, which is then gone.
+    /// The encoded picture: as received, or turned upright and without its metadata.
     pub bytes: Bytes,
-    /// How it is encoded: PNG, JPEG or WebP.
+    /// Its format: PNG, JPEG or WebP.
     pub format: MediaType,
     /// Its size in pixels.
     pub size: Size,
-    /// Whether its pixels can be transparent, as those of a mask must be. A PNG may say so in one colour of all.
+    /// Whether it has transparency, as a mask must: an alpha channel, or a transparent colour of a PNG (`tRNS`).
     pub has_alpha: bool,
 }
 
 impl InputPicture {
-    /// The picture as a `data:` address.
+    /// Returns the picture as a `data:` URL.
     pub(crate) fn data_url(&self) -> String {
         let mut url = format!("data:{};base64,", self.format.as_str());
         STANDARD.encode_string(&self.bytes, &mut url);
@@ -44,46 +46,45 @@ impl InputPicture {
     }
 }
 
-/// Reads the head of a picture: its type from its first bytes, whatever anyone called it, and its size as stored.
+/// Detects the format of a picture by its first bytes, and reads its size from its header. Does not decode it.
 ///
 /// # Errors
-/// In words that follow the field's name.
-pub fn head(bytes: &[u8], max_pixels: u64) -> Result<(MediaType, Size), String> {
-    let (format, _) = sniff(bytes).ok_or("is not a PNG, JPEG or WebP picture")?;
-    let (width, height) = reader(bytes, max_pixels)?.into_dimensions().map_err(|error| broken(&error))?;
+/// The reason, to follow the name of the field.
+pub fn probe(bytes: &[u8], max_pixels: u64) -> Result<(MediaType, Size), String> {
+    let (format, _) = detect(bytes).ok_or(NOT_A_PICTURE)?;
+    let (width, height) = reader(bytes, max_pixels)?.into_dimensions().map_err(|error| decode_error(&error))?;
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
-        return Err("is a picture without pixels".to_owned());
+        return Err("has no pixels".to_owned());
     }
     if pixels > max_pixels {
-        return Err(format!("has {width}x{height} pixels; at most {max_pixels} in all are taken"));
+        return Err(format!("has {width}x{height} = {pixels} pixels; at most {max_pixels} are accepted"));
     }
     Ok((format, Size::new(width, height)))
 }
 
-/// Decodes all of a picture whose head was read, to see that all of it is there, and turns it upright if its metadata
-/// says how: cameras store what the sensor saw, and no provider is sure to read the note beside it. Takes up to seconds:
-/// not for async threads.
+/// Decodes a picture completely, and turns it upright if its EXIF metadata has an orientation: cameras store pictures as
+/// the sensor is held, and not every provider reads the metadata. Takes up to seconds, so call it on a blocking thread.
 ///
 /// # Errors
-/// In words that follow the field's name.
-pub fn upright(bytes: Bytes, max_pixels: u64) -> Result<InputPicture, String> {
-    let (format, _) = sniff(&bytes).ok_or("is not a PNG, JPEG or WebP picture")?;
-    // The decoder paints the missing rest of a JPEG grey and says nothing.
-    if format == MediaType::Jpeg && !jpeg_ends(&bytes) {
-        return Err("is a picture that breaks off before its end".to_owned());
+/// The reason, to follow the name of the field.
+pub fn decode_upright(bytes: Bytes, max_pixels: u64) -> Result<InputPicture, String> {
+    let (format, _) = detect(&bytes).ok_or(NOT_A_PICTURE)?;
+    // The decoder fills the missing part of a truncated JPEG with grey and reports no error.
+    if format == MediaType::Jpeg && !has_jpeg_end(&bytes) {
+        return Err("cannot be decoded: it is truncated".to_owned());
     }
-    let mut decoder = reader(&bytes, max_pixels)?.into_decoder().map_err(|error| broken(&error))?;
+    let mut decoder = reader(&bytes, max_pixels)?.into_decoder().map_err(|error| decode_error(&error))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    // Without its profile a picture of another colour space would change its colours.
+    // Without its profile, a picture in another colour space would change its colours.
     let profile = decoder.icc_profile().ok().flatten();
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| broken(&error))?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| decode_error(&error))?;
     let has_alpha = picture.color().has_alpha();
     let bytes = if orientation == Orientation::NoTransforms {
         bytes
     } else {
         picture.apply_orientation(orientation);
-        encode(&picture, format, profile).map_err(|error| broken(&error))?
+        encode(&picture, format, profile).map_err(|error| decode_error(&error))?
     };
     Ok(InputPicture { bytes, format, size: Size::new(picture.width(), picture.height()), has_alpha })
 }
@@ -97,7 +98,7 @@ fn encode(picture: &DynamicImage, format: MediaType, profile: Option<Vec<u8>>) -
     }
     let mut out = Vec::new();
     match format {
-        MediaType::Jpeg => write(picture, JpegEncoder::new_with_quality(&mut out, TURNED_QUALITY), profile)?,
+        MediaType::Jpeg => write(picture, JpegEncoder::new_with_quality(&mut out, TURNED_JPEG_QUALITY), profile)?,
         MediaType::Webp => write(picture, WebPEncoder::new_lossless(&mut out), profile)?,
         MediaType::Png | MediaType::Mp4 => write(picture, PngEncoder::new(&mut out), profile)?,
     }
@@ -105,15 +106,16 @@ fn encode(picture: &DynamicImage, format: MediaType, profile: Option<Vec<u8>>) -
 }
 
 fn reader(bytes: &[u8], max_pixels: u64) -> Result<ImageReader<Cursor<&[u8]>>, String> {
-    let (_, format) = sniff(bytes).ok_or("is not a PNG, JPEG or WebP picture")?;
+    let (_, format) = detect(bytes).ok_or(NOT_A_PICTURE)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(max_pixels.saturating_mul(WIDEST_PIXEL).saturating_add(DECODER_OVERHEAD));
+    limits.max_alloc = Some(max_pixels.saturating_mul(MAX_BYTES_PER_PIXEL).saturating_add(DECODER_OVERHEAD));
     reader.limits(limits);
     Ok(reader)
 }
 
-fn sniff(bytes: &[u8]) -> Option<(MediaType, ImageFormat)> {
+/// Detects the format by the signature at the start of the file.
+fn detect(bytes: &[u8]) -> Option<(MediaType, ImageFormat)> {
     match bytes {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some((MediaType::Png, ImageFormat::Png)),
         [0xff, 0xd8, 0xff, ..] => Some((MediaType::Jpeg, ImageFormat::Jpeg)),
@@ -122,8 +124,8 @@ fn sniff(bytes: &[u8]) -> Option<(MediaType, ImageFormat)> {
     }
 }
 
-/// Whether the end marker comes after the first scan. Not before: a thumbnail in the metadata has an end of its own.
-fn jpeg_ends(bytes: &[u8]) -> bool {
+/// Whether an end-of-image marker follows the first scan. One before it belongs to a thumbnail in the metadata.
+fn has_jpeg_end(bytes: &[u8]) -> bool {
     let mut rest = bytes.get(2..).unwrap_or_default();
     loop {
         match *rest {
@@ -138,11 +140,11 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
     }
 }
 
-fn broken(error: &ImageError) -> String {
+fn decode_error(error: &ImageError) -> String {
     if matches!(error, ImageError::Limits(_)) {
-        return "is a picture that needs too much memory".to_owned();
+        return "needs too much memory to be decoded".to_owned();
     }
-    format!("is a picture that cannot be read to its end: {error}")
+    format!("cannot be decoded: {error}")
 }
 
 #[cfg(test)]
@@ -153,7 +155,7 @@ pub(crate) mod tests {
 
     const MAX: u64 = 50_000_000;
 
-    /// A picture with enough detail that a missing piece of it is a missing piece of the file.
+    /// Encodes a picture of noise, so that truncating the file always loses pixels.
     pub(crate) fn encoded(format: MediaType, width: u32, height: u32) -> Bytes {
         let pixels: Vec<u8> = (0..width * height * 3).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
         let mut out = Vec::new();
@@ -170,7 +172,7 @@ pub(crate) mod tests {
         out.into()
     }
 
-    /// A PNG that claims a size and holds nothing.
+    /// A PNG whose header claims this size, with the data of a single pixel.
     pub(crate) fn png_bomb(width: u32, height: u32) -> Bytes {
         let mut png = encoded(MediaType::Png, 1, 1).to_vec();
         png[16..20].copy_from_slice(&width.to_be_bytes());
@@ -187,38 +189,41 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn each_format_is_told_from_its_bytes_with_its_exact_size() {
+    fn format_and_size_are_detected_from_the_bytes() {
         for format in [MediaType::Png, MediaType::Jpeg, MediaType::Webp] {
             for (width, height) in [(1, 1), (33, 7), (640, 481)] {
                 let bytes = encoded(format, width, height);
-                assert_eq!(head(&bytes, MAX), Ok((format, Size::new(width, height))));
+                assert_eq!(probe(&bytes, MAX), Ok((format, Size::new(width, height))));
                 let size = Size::new(width, height);
-                assert_eq!(upright(bytes.clone(), MAX), Ok(InputPicture { bytes, format, size, has_alpha: false }));
+                assert_eq!(
+                    decode_upright(bytes.clone(), MAX),
+                    Ok(InputPicture { bytes, format, size, has_alpha: false })
+                );
             }
         }
     }
 
     #[test]
-    fn a_picture_cut_off_anywhere_is_not_whole() {
+    fn picture_truncated_anywhere_is_refused() {
         for format in [MediaType::Png, MediaType::Jpeg, MediaType::Webp] {
             let bytes = encoded(format, 64, 64);
             for share in [1, 10, 50, 90, 99] {
-                let cut = bytes.slice(..(bytes.len() * share / 100).min(bytes.len() - 20));
-                let refused = head(&cut, MAX).is_err() || upright(cut, MAX).is_err();
-                assert!(refused, "{format} cut at {share} %");
+                let truncated = bytes.slice(..(bytes.len() * share / 100).min(bytes.len() - 20));
+                let refused = probe(&truncated, MAX).is_err() || decode_upright(truncated, MAX).is_err();
+                assert!(refused, "{format} truncated to {share} %");
             }
         }
     }
 
-    /// The note of a camera that was held this way, as TIFF.
+    /// EXIF metadata (TIFF) with this orientation.
     fn exif(orientation: u8) -> Vec<u8> {
         let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
         exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
         exif
     }
 
-    /// A picture, left half red and right half blue, with such a note.
-    pub(crate) fn noted(format: MediaType, orientation: u8) -> Bytes {
+    /// A picture whose left half is red and right half blue, with this EXIF orientation.
+    pub(crate) fn with_orientation(format: MediaType, orientation: u8) -> Bytes {
         let pixels: Vec<u8> = (0..40 * 20).flat_map(|i| if i % 40 < 20 { [250, 0, 0] } else { [0, 0, 250] }).collect();
         let rgb = ExtendedColorType::Rgb8;
         let mut out = Vec::new();
@@ -245,18 +250,20 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_picture_is_turned_the_way_it_was_taken() {
+    fn picture_is_turned_upright_by_its_exif_orientation() {
         for format in [MediaType::Png, MediaType::Jpeg, MediaType::Webp] {
-            let standing = noted(format, 1);
-            assert_eq!(upright(standing.clone(), MAX).unwrap().bytes, standing, "{format}");
-            // Where red must be: noted 3, upside down, it is at the right; 6, at the top; 8, at the bottom.
+            let upright = with_orientation(format, 1);
+            assert_eq!(decode_upright(upright.clone(), MAX).unwrap().bytes, upright, "{format}");
+            // Where red must be: at the right for 3 (upside down), at the top for 6, at the bottom for 8.
             for (orientation, size, red) in [(3, (40, 20), (35, 10)), (6, (20, 40), (10, 5)), (8, (20, 40), (10, 35))] {
-                let InputPicture { bytes: turned, size: told, .. } = upright(noted(format, orientation), MAX).unwrap();
-                assert_eq!(head(&turned, MAX), Ok((format, Size::new(size.0, size.1))), "{format} {orientation}");
-                assert_eq!(told, Size::new(size.0, size.1));
+                let size = Size::new(size.0, size.1);
+                let picture = decode_upright(with_orientation(format, orientation), MAX).unwrap();
+                let (turned, reported) = (picture.bytes, picture.size);
+                assert_eq!(probe(&turned, MAX), Ok((format, size)), "{format} {orientation}");
+                assert_eq!(reported, size);
                 let pixel = image::load_from_memory(&turned).unwrap().to_rgb8()[red];
                 assert!(pixel[0] > 200 && pixel[2] < 50, "{format} {orientation}: {pixel:?}");
-                assert_eq!(upright(turned.clone(), MAX).unwrap().bytes, turned, "turned once and for all");
+                assert_eq!(decode_upright(turned.clone(), MAX).unwrap().bytes, turned, "it is not turned again");
             }
         }
     }
@@ -268,39 +275,39 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_picture_that_can_be_transparent_is_told_from_one_that_cannot() {
+    fn transparency_is_detected_in_every_format() {
         for (format, has_alpha) in [(MediaType::Png, true), (MediaType::Webp, true), (MediaType::Jpeg, false)] {
             let picture = if has_alpha { DynamicImage::new_rgba8(4, 4) } else { DynamicImage::new_rgb8(4, 4) };
             let bytes = encode(&picture, format, None).unwrap();
-            assert_eq!(upright(bytes, MAX).unwrap().has_alpha, has_alpha, "{format}");
+            assert_eq!(decode_upright(bytes, MAX).unwrap().has_alpha, has_alpha, "{format}");
         }
-        // A colour that stands for nothing counts as well, in pictures of plain colours.
-        let plain = encoded(MediaType::Png, 8, 8);
-        assert!(!upright(plain.clone(), MAX).unwrap().has_alpha);
+        // A PNG without an alpha channel can declare one colour as transparent.
+        let opaque = encoded(MediaType::Png, 8, 8);
+        assert!(!decode_upright(opaque.clone(), MAX).unwrap().has_alpha);
         let head = b"\x89PNG\r\n\x1a\n".len() + chunk(*b"IHDR", &[0; 13]).len();
-        let see_through = [&plain[..head], &chunk(*b"tRNS", &[0; 6]), &plain[head..]].concat();
-        assert!(upright(see_through.into(), MAX).unwrap().has_alpha);
+        let transparent = [&opaque[..head], &chunk(*b"tRNS", &[0; 6]), &opaque[head..]].concat();
+        assert!(decode_upright(transparent.into(), MAX).unwrap().has_alpha);
     }
 
     #[test]
-    fn a_bomb_is_refused_by_its_head() {
-        let error = head(&png_bomb(60_000, 60_000), MAX).unwrap_err();
+    fn decompression_bomb_is_refused_by_its_header() {
+        let error = probe(&png_bomb(60_000, 60_000), MAX).unwrap_err();
         assert!(error.contains("60000x60000"), "{error}");
-        assert!(head(&png_bomb(u32::MAX, u32::MAX), MAX).is_err());
-        assert!(head(&png_bomb(0, 5), MAX).is_err());
-        assert_eq!(head(&png_bomb(5_000, 10_000), MAX), Ok((MediaType::Png, Size::new(5_000, 10_000))));
+        assert!(probe(&png_bomb(u32::MAX, u32::MAX), MAX).is_err());
+        assert!(probe(&png_bomb(0, 5), MAX).is_err());
+        assert_eq!(probe(&png_bomb(5_000, 10_000), MAX), Ok((MediaType::Png, Size::new(5_000, 10_000))));
     }
 
     #[test]
-    fn other_bytes_are_no_picture() {
+    fn other_files_are_not_pictures() {
         for bytes in
             [&b""[..], b"hello", b"GIF89a", b"\x89PNG", b"RIFF\0\0\0\0WAVE", b"<svg/>", b"%PDF", b"\0\0\0\x18ftypmp42"]
         {
-            assert_eq!(head(bytes, MAX), Err("is not a PNG, JPEG or WebP picture".to_owned()));
+            assert_eq!(probe(bytes, MAX), Err(NOT_A_PICTURE.to_owned()));
         }
         for bytes in [&b"\xff\xd8\xff"[..], b"\xff\xd8\xff\xff\xff\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP"] {
-            assert!(head(bytes, MAX).is_err());
-            assert!(upright(Bytes::from_static(bytes), MAX).is_err());
+            assert!(probe(bytes, MAX).is_err());
+            assert!(decode_upright(Bytes::from_static(bytes), MAX).is_err());
         }
     }
 }

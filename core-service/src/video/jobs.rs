@@ -11,7 +11,7 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Variant,
+    Variant, files,
     job::{IdempotencyKey, Job, JobId, Order},
     store::{Inserted, JobStore, Page, StoreError},
     time::Clock,
@@ -208,7 +208,7 @@ impl Jobs {
     pub(crate) async fn remove_files(&self, job: &Job, with_reference: bool) -> Result<(), Error> {
         for variant in Variant::ALL {
             for kind in [MediaType::Mp4, MediaType::Jpeg, MediaType::Webp, MediaType::Png] {
-                self.media_store.remove(&MediaKey::for_video(job.id.as_str(), variant, kind.as_str())?).await?;
+                self.media_store.remove(&files::media_key(job.id.as_str(), variant, kind.as_str())?).await?;
             }
         }
         if let Some(key) = job.order.reference.as_deref().filter(|_| with_reference).and_then(MediaKey::parse) {

@@ -14,6 +14,7 @@ use crate::{
     size::Size,
 };
 
+mod files;
 pub mod grpc;
 pub mod guarded;
 pub mod job;

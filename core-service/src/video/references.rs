@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{job::JobId, jobs::Jobs};
+use super::{files, jobs::Jobs};
 use crate::{
     error::Error,
     media::{MediaKey, sweeper::MediaReferences},
@@ -11,9 +11,8 @@ use crate::{
 #[async_trait]
 impl MediaReferences for Jobs {
     /// Whether the key is one of a job that is still there, in whatever state: `video_1.mp4`, `video_1-reference.png`.
-    async fn holds(&self, key: &MediaKey) -> Result<bool, Error> {
-        let owner = key.as_str().split(['-', '.']).next().and_then(JobId::parse);
-        match owner {
+    async fn is_referenced(&self, key: &MediaKey) -> Result<bool, Error> {
+        match files::job_id(key) {
             Some(id) => Ok(self.store.get(&id).await?.is_some()),
             None => Ok(false),
         }

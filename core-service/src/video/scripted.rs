@@ -189,7 +189,7 @@ impl Stage {
 
     pub(crate) fn over(store: Arc<dyn JobStore>, provider: Scripted, settings: JobSettings, clock: Clock) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let media_store = MediaStore::open(&directory.path().join("media")).unwrap();
+        let media_store = MediaStore::for_test(directory.path());
         let provider = Arc::new(provider);
         let jobs = Jobs::with_clock(store, media_store, settings, clock);
         Self { jobs, catalog: catalog(&provider), provider, directory }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::ProviderError,
-    media::{Downloads, Own},
+    media::{Downloader, TrustedOrigin},
     upstream::Upstream,
 };
 
@@ -122,7 +122,13 @@ impl UsageWire {
 
 impl Item {
     /// The picture itself, its link followed.
-    pub(super) async fn event(self, index: u32, upstream: &Upstream, downloads: &Downloads, own: &Own) -> ImageEvent {
+    pub(super) async fn event(
+        self,
+        index: u32,
+        upstream: &Upstream,
+        downloads: &Downloader,
+        own: &TrustedOrigin,
+    ) -> ImageEvent {
         let Self { picture, revised_prompt } = self;
         let picture = match picture {
             Ok(Picture::Bytes(bytes)) => Ok(bytes),

@@ -1,104 +1,150 @@
-//! The media store. A file is there whole or not at all: it is written under another name, flushed and then renamed.
+//! The media store: files in an object store, and an index of them in the database.
+//!
+//! A file is stored completely or not at all: the object store publishes an object in one step. The object store decides
+//! whether a file exists and how large it is; the index decides how long it stays.
 
-mod shelf;
-mod usage;
+mod index;
+mod leases;
+mod local;
+mod object;
+mod pins;
+mod read;
+#[cfg(test)]
+mod testing;
+mod upload;
 
-use std::{
-    io::{self, SeekFrom},
-    path::Path as Directory,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::Path as Directory, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use futures_util::{
-    Stream, StreamExt, TryStreamExt,
-    stream::{self, BoxStream},
-};
-use object_store::{
-    GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart,
-    local::LocalFileSystem, path::Path,
-};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload};
+use tokio::time::timeout;
 use triptych_proto::v1 as pb;
 
-pub use self::shelf::Stored;
-use self::usage::{Lease, Leases, STAMPED_AT_MOST, stamp};
+pub(super) use self::index::{Candidate, REUSE_WINDOW};
+pub use self::read::{MAX_CHUNK_BYTES, MediaBytes};
+use self::{
+    index::{Found, MediaIndex, REMOVAL_LEASE, Removal, State},
+    leases::{Lease, Leases},
+    local::StagingFiles,
+    object::{description, object_error, object_path},
+    pins::Pins,
+    upload::Upload,
+};
 use super::key::{MediaKey, MediaType};
-use crate::error::{Error, ProviderError};
+use crate::{database::Database, error::Error};
 
-/// The most bytes one item of a read stream carries; the contract promises it.
-pub const CHUNK: usize = 256 * 1024;
+/// The most bytes that are hashed on the async thread: hashing them takes less time than waking a blocking thread.
+const MAX_INLINE_HASH_BYTES: usize = 64 * 1024;
 
-/// Hashing more than this is handed to a blocking thread; less is done before a thread would have woken.
-const HASHED_INLINE: usize = 64 * 1024;
+/// How many objects one statement imports.
+const IMPORT_BATCH: usize = 1000;
 
-/// The bytes of a medium, in order.
-pub type MediaBytes = BoxStream<'static, Result<Bytes, Error>>;
+/// How many interrupted removals or uploads are looked up at a time.
+const CLEAN_UP_BATCH: u32 = 100;
 
 /// All stored media. Clones share the store.
 #[derive(Debug, Clone)]
 pub struct MediaStore {
-    store: Arc<dyn ObjectStore>,
-    directory: Arc<Directory>,
+    objects: Arc<dyn ObjectStore>,
+    index: MediaIndex,
     leases: Leases,
-    /// How old the note of a file's last use must be to be written anew.
-    stamped: Duration,
+    pins: Pins,
+    /// `None` for object stores, where a lifecycle rule of the bucket removes the parts of interrupted uploads.
+    staging_files: Option<StagingFiles>,
 }
 
 impl MediaStore {
-    /// The media_store in this directory, which is created if need be. Several processes may share it.
+    /// Opens a media store over these objects, with its index in this database. Several processes may share both.
+    ///
+    /// The first time, the index is filled with the objects that exist already.
     ///
     /// # Errors
-    /// [`Error::Storage`] if it cannot be created or read.
-    pub fn open(directory: &Directory) -> Result<Self, Error> {
-        let failed = |error: &dyn std::fmt::Display| Error::Storage(format!("{}: {error}", directory.display()));
-        std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
-        // Flushed before it is renamed: a job must not call itself completed over a file that a power cut takes away.
-        let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(&error))?.with_fsync(true);
-        let (directory, leases) = (Arc::from(directory), Leases::default());
-        Ok(Self { store: Arc::new(store), directory, leases, stamped: STAMPED_AT_MOST })
+    /// [`Error::Storage`] if the database or, the first time, the object store cannot be read.
+    pub async fn open(objects: Arc<dyn ObjectStore>, database: Database) -> Result<Self, Error> {
+        let index = MediaIndex::new(database);
+        let (leases, pins) = (Leases::default(), Pins::new(index.clone()));
+        let store = Self { objects, index, leases, pins, staging_files: None };
+        store.import().await?;
+        Ok(store)
     }
 
-    /// The same media_store, telling uses apart finely enough for what is removed once it was unused for `retention`.
-    #[must_use]
-    pub fn kept_for(self, retention: Duration) -> Self {
-        Self { stamped: STAMPED_AT_MOST.min(retention / 4), ..self }
+    /// Opens a media store over a local directory, which is created if it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the directory or the database cannot be used.
+    pub async fn local(directory: &Directory, database: Database) -> Result<Self, Error> {
+        let (objects, staging_files) = local::open(directory).await?;
+        let store = Self::open(Arc::new(objects), database).await?;
+        Ok(Self { staging_files: Some(staging_files), ..store })
     }
 
-    /// Stores `bytes` under `key`. Storing again under the same key replaces the file in one step.
+    /// Fills a new index with the objects that an earlier version stored. Objects whose names are not keys are ignored.
+    async fn import(&self) -> Result<(), Error> {
+        if self.index.is_imported().await? {
+            return Ok(());
+        }
+        let failed = |error: object_store::Error| Error::Storage(format!("listing the stored media: {error}"));
+        let mut objects = self.objects.list(None).map_err(failed).try_chunks(IMPORT_BATCH);
+        let mut imported = 0;
+        while let Some(objects) = objects.try_next().await.map_err(|error| error.1)? {
+            let found = objects.into_iter().filter_map(|object| {
+                let (size_bytes, last_used) = (object.size, SystemTime::from(object.last_modified));
+                MediaKey::parse(object.location.as_ref()).map(|key| Found { key, size_bytes, last_used })
+            });
+            let found: Vec<_> = found.collect();
+            self.index.import(&found, SystemTime::now()).await?;
+            imported += found.len();
+        }
+        if imported > 0 {
+            tracing::info!(imported, "indexed the media files that were stored before");
+        }
+        self.index.finish_import(SystemTime::now()).await
+    }
+
+    /// Stores `bytes` under `key`. If the key exists, its file is replaced in one step.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
     pub async fn put(&self, key: &MediaKey, bytes: impl Into<PutPayload>) -> Result<pb::Media, Error> {
-        let payload = bytes.into();
-        let size = payload.content_length() as u64;
-        self.store.put(&path(key), payload).await.map_err(|error| storage(key, &error))?;
-        Ok(describe(key, size))
+        let upload = Upload::begin(&self.index, key).await?;
+        let size = upload.write(&*self.objects, bytes.into()).await?;
+        Ok(description(key, size))
     }
 
-    /// Stores `bytes` under the key of their content. What is there already is not written again.
+    /// Stores `bytes` under the key of their content. Content that is stored already is not written again.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
     pub async fn put_content(&self, bytes: Bytes, media_type: MediaType) -> Result<pb::Media, Error> {
-        let key = if bytes.len() <= HASHED_INLINE {
-            MediaKey::of_content(&bytes, media_type)
+        let key = if bytes.len() <= MAX_INLINE_HASH_BYTES {
+            MediaKey::from_content(&bytes, media_type)
         } else {
             let bytes = bytes.clone();
-            tokio::task::spawn_blocking(move || MediaKey::of_content(&bytes, media_type))
+            tokio::task::spawn_blocking(move || MediaKey::from_content(&bytes, media_type))
                 .await
-                .map_err(|error| Error::Internal(format!("hashing: {error}")))?
+                .map_err(|error| Error::Internal(format!("the task that hashes a file failed: {error}")))?
         };
-        // Held, so that what is found is still there when its key is told.
-        let _lease = self.leases.hold(&key);
-        match self.describe(&key).await {
-            Ok(media) if media.size_bytes == bytes.len() as u64 => Ok(media),
-            Ok(_) | Err(Error::MediaNotFound(_)) => self.put(&key, bytes).await,
-            Err(error) => Err(error),
+        // The lease keeps the sweeper of this process from removing stored content before its key is returned, the pin
+        // those of all others.
+        let _lease = self.leases.acquire(&key);
+        let size = bytes.len() as u64;
+        if self.index.pin_if_ready(&key, size, SystemTime::now()).await? {
+            // The object could have been changed or removed by another program, which the index does not show.
+            match self.objects.head(&object_path(&key)).await {
+                Ok(object) if object.size == size => return Ok(description(&key, size)),
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(object_error(&key, &error)),
+            }
         }
+        self.put(&key, bytes).await
     }
 
     /// Stores a stream under `key`, a few megabytes at a time. A stream that fails, is dropped or is longer than `limit`
-    /// bytes leaves nothing behind, and whatever was stored under the key before stays.
+    /// bytes stores nothing, and a file that the key had before remains.
     ///
     /// # Errors
-    /// The stream's own error; `Unreadable` beyond the limit.
+    /// The stream's own error; `Unreadable` beyond the limit; [`Error::Storage`].
     pub async fn put_stream<E>(
         &self,
         key: &MediaKey,
@@ -108,188 +154,178 @@ impl MediaStore {
     where
         Error: From<E>,
     {
-        let upload = self.store.put_multipart(&path(key)).await.map_err(|error| storage(key, &error))?;
-        let mut upload = WriteMultipart::new(upload);
-        match fill(&mut upload, key, chunks, limit).await {
-            Ok(size) => {
-                upload.finish().await.map_err(|error| storage(key, &error))?;
-                Ok(describe(key, size))
-            }
-            Err(error) => {
-                if let Err(left) = upload.abort().await {
-                    tracing::warn!(media.key = %key, "part of an abandoned file stays behind: {left}");
-                }
-                Err(error)
-            }
-        }
+        let upload = Upload::begin(&self.index, key).await?;
+        let size = upload.write_stream(&*self.objects, chunks, limit).await?;
+        Ok(description(key, size))
     }
 
-    /// What is stored under `key`.
+    /// Describes the file stored under `key`. Counts as a use of it.
     ///
     /// # Errors
-    /// [`Error::MediaNotFound`].
+    /// [`Error::MediaNotFound`], [`Error::Storage`].
     pub async fn describe(&self, key: &MediaKey) -> Result<pb::Media, Error> {
-        let meta = self.store.head(&path(key)).await.map_err(|error| storage(key, &error))?;
-        if SystemTime::from(meta.last_modified).elapsed().is_ok_and(|idle| idle >= self.stamped) {
-            let (path, every) = (self.directory.join(key.as_str()), self.stamped);
-            let noted = tokio::task::spawn_blocking(move || std::fs::File::open(path).map(|file| stamp(&file, every)));
-            drop(noted.await);
-        }
-        Ok(describe(key, meta.size))
+        let _lease = self.begin_use(key).await?;
+        let size = self.size(key).await?;
+        Ok(description(key, size))
     }
 
-    /// At most `length` bytes from `offset` on, in items of at most [`CHUNK`] bytes, and what they are part of.
+    /// Reads at most `length` bytes from `offset` on, in items of at most [`MAX_CHUNK_BYTES`]. Returns them with the
+    /// description of the whole file, which is not removed until the stream is dropped.
     ///
     /// # Errors
-    /// [`Error::MediaNotFound`]; [`Error::RangeNotSatisfiable`] for an offset at or beyond the end.
+    /// [`Error::MediaNotFound`]; [`Error::RangeNotSatisfiable`] for an offset at or beyond the end; [`Error::Storage`].
     pub async fn read(
         &self,
         key: &MediaKey,
         offset: u64,
         length: Option<u64>,
     ) -> Result<(pb::Media, MediaBytes), Error> {
-        let lease = self.leases.hold(key);
-        let media = self.describe(key).await?;
-        let size = media.size_bytes;
+        let lease = self.begin_use(key).await?;
+        let size = self.size(key).await?;
         if offset > 0 && offset >= size {
             return Err(Error::RangeNotSatisfiable { size });
         }
         let end = length.map_or(size, |length| offset.saturating_add(length).min(size));
         if offset == end {
-            return Ok((media, stream::empty().boxed()));
+            return Ok((description(key, size), stream::empty().boxed()));
         }
-        let range = GetOptions { range: Some(GetRange::Bounded(offset..end)), ..GetOptions::default() };
-        let found = self.store.get_opts(&path(key), range).await.map_err(|error| storage(key, &error))?;
-        let name = key.clone();
-        let bytes: MediaBytes = match found.payload {
-            // The store's own stream would go to another thread for every 8 KiB of a file.
-            GetResultPayload::File(file, _) => {
-                let mut file = tokio::fs::File::from_std(file);
-                file.seek(SeekFrom::Start(offset)).await.map_err(|error| unreadable(key, &error))?;
-                let bytes = ReaderStream::with_capacity(file.take(end - offset), CHUNK);
-                bytes.map_err(move |error| unreadable(&name, &error)).boxed()
-            }
-            GetResultPayload::Stream(bytes) => {
-                bytes.map_err(move |error| storage(&name, &error)).flat_map(|bytes| stream::iter(pieces(bytes))).boxed()
-            }
-        };
-        Ok((media, leased(bytes, lease)))
+        let options = GetOptions { range: Some(GetRange::Bounded(offset..end)), ..GetOptions::default() };
+        let object =
+            self.objects.get_opts(&object_path(key), options).await.map_err(|error| object_error(key, &error))?;
+        let bytes = read::stream_range(key, object, offset..end).await?;
+        Ok((description(key, size), read::keep_pinned(bytes, key.clone(), lease, self.pins.clone())))
     }
 
-    /// All of the medium, of `max` bytes at most.
+    /// Reads a whole file of at most `max` bytes.
     ///
     /// # Errors
-    /// [`Error::MediaNotFound`]; [`Error::InvalidField`], naming `media_key`, if it is larger.
+    /// [`Error::MediaNotFound`]; [`Error::InvalidField`], naming `media_key`, if it is larger; [`Error::Storage`].
     pub async fn bytes(&self, key: &MediaKey, max: u64) -> Result<Bytes, Error> {
-        let _lease = self.leases.hold(key);
-        let size = self.describe(key).await?.size_bytes;
+        let _lease = self.begin_use(key).await?;
+        let size = self.size(key).await?;
         if size > max {
-            return Err(Error::invalid("media_key", format!("has {size} bytes; at most {max} are taken")));
+            return Err(Error::invalid("media_key", format!("has {size} bytes; at most {max} are accepted")));
         }
-        let found = self.store.get(&path(key)).await.map_err(|error| storage(key, &error))?;
-        found.bytes().await.map_err(|error| storage(key, &error))
+        let object = self.objects.get(&object_path(key)).await.map_err(|error| object_error(key, &error))?;
+        object.bytes().await.map_err(|error| object_error(key, &error))
     }
 
-    /// Removes what is stored under `key`; nothing there is fine. Reads under way go on.
+    /// Removes the file stored under `key`, if there is one, even if it is in use: readers that have a local file open
+    /// read it to its end.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; the next sweep completes the removal then.
     pub async fn remove(&self, key: &MediaKey) -> Result<(), Error> {
-        match self.store.delete(&path(key)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(storage(key, &error)),
-        }
+        let removal = self.index.begin_removal(key, SystemTime::now()).await?;
+        self.finish_removal(removal).await
     }
 
-    /// All that is stored. On the way, what was left half written a day ago is removed.
-    pub(crate) async fn survey(&self, now: SystemTime) -> Result<Vec<Stored>, Error> {
-        self.leases.prune();
-        let directory = Arc::clone(&self.directory);
-        self.blocking(move || shelf::survey(&directory, now)).await
+    /// Returns the total size of all stored files.
+    pub(super) async fn total_bytes(&self) -> Result<u64, Error> {
+        self.index.total_bytes().await
     }
 
-    /// Removes a medium, unless it is being read or was used after it was weighed. Whether it was removed.
-    pub(crate) async fn evict(&self, weighed: Stored) -> Result<bool, Error> {
-        let (directory, leases) = (Arc::clone(&self.directory), self.leases.clone());
-        let remove = move || leases.unless_read(&weighed.key, || shelf::remove(&directory, &weighed));
-        self.blocking(move || remove().transpose().map(Option::unwrap_or_default)).await
-    }
-
-    async fn blocking<T: Send + 'static>(
+    /// Returns the stored files that follow `after`, least recently used first, at most `limit` of them.
+    pub(super) async fn least_recently_used(
         &self,
-        work: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> Result<T, Error> {
-        let done = tokio::task::spawn_blocking(work).await;
-        let done = done.map_err(|error| Error::Internal(format!("the media directory: {error}")))?;
-        done.map_err(|error| Error::Storage(format!("{}: {error}", self.directory.display())))
+        after: Option<&Candidate>,
+        limit: u32,
+    ) -> Result<Vec<Candidate>, Error> {
+        self.index.least_recently_used(after, limit).await
     }
-}
 
-/// The bytes, and the lease for as long as somebody wants them.
-fn leased(bytes: MediaBytes, lease: Lease) -> MediaBytes {
-    stream::unfold((bytes, lease), async |(mut bytes, lease)| Some((bytes.next().await?, (bytes, lease)))).boxed()
-}
-
-/// Passes the stream on to the upload and returns its length.
-async fn fill<E>(
-    upload: &mut WriteMultipart,
-    key: &MediaKey,
-    chunks: impl Stream<Item = Result<Bytes, E>> + Send,
-    limit: u64,
-) -> Result<u64, Error>
-where
-    Error: From<E>,
-{
-    let mut chunks = std::pin::pin!(chunks);
-    let mut size = 0_u64;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        size = size.saturating_add(chunk.len() as u64);
-        if size > limit {
-            let message = format!("the file is longer than the {limit} bytes that are taken");
-            return Err(ProviderError::Unreadable(message).into());
+    /// Removes a file unless it is in use or was used since `candidate` was read. Returns whether it was removed.
+    pub(super) async fn remove_if_unused(&self, candidate: &Candidate, now: SystemTime) -> Result<bool, Error> {
+        if self.leases.is_in_use(&candidate.key) {
+            return Ok(false);
         }
-        // One part on its way to the disk, one filling: this bounds the memory that a fast upstream can take.
-        upload.wait_for_capacity(1).await.map_err(|error| storage(key, &error))?;
-        upload.put(chunk);
+        match self.index.begin_removal_if_unused(candidate, now).await? {
+            Some(removal) => self.finish_removal(removal).await.map(|()| true),
+            None => Ok(false),
+        }
     }
-    Ok(size)
-}
 
-fn describe(key: &MediaKey, size: u64) -> pb::Media {
-    let stem = key.as_str().split('.').next().unwrap_or_default();
-    pb::Media {
-        key: key.as_str().to_owned(),
-        media_type: key.media_type().as_str().to_owned(),
-        size_bytes: size,
-        etag: format!("{stem}-{size:x}"),
-    }
-}
-
-/// A key needs no escaping: its letters are all plain in a store's path.
-fn path(key: &MediaKey) -> Path {
-    Path::from(key.as_str())
-}
-
-fn pieces(bytes: Result<Bytes, Error>) -> Vec<Result<Bytes, Error>> {
-    match bytes {
-        Ok(mut bytes) => {
-            let mut cut = Vec::with_capacity(bytes.len().div_ceil(CHUNK));
-            while !bytes.is_empty() {
-                cut.push(Ok(bytes.split_to(bytes.len().min(CHUNK))));
+    /// Completes the removals and cleans up after the uploads of processes that were killed.
+    pub(super) async fn clean_up(&self, now: SystemTime) -> Result<(), Error> {
+        self.leases.prune();
+        loop {
+            let removals = self.index.interrupted_removals(CLEAN_UP_BATCH, now).await?;
+            if removals.is_empty() {
+                break;
             }
-            cut
+            for removal in removals {
+                self.finish_removal(removal).await?;
+            }
         }
-        Err(error) => vec![Err(error)],
+        let mut after: Option<MediaKey> = None;
+        loop {
+            let keys = self.index.interrupted_uploads(after.as_ref(), CLEAN_UP_BATCH, now).await?;
+            for key in &keys {
+                self.clean_up_upload(key, now).await?;
+            }
+            after = match keys.last() {
+                Some(last) => Some(last.clone()),
+                None => return Ok(()),
+            };
+        }
     }
-}
 
-fn storage(key: &MediaKey, error: &object_store::Error) -> Error {
-    if matches!(error, object_store::Error::NotFound { .. }) {
-        return Error::MediaNotFound(key.as_str().to_owned());
+    async fn clean_up_upload(&self, key: &MediaKey, now: SystemTime) -> Result<(), Error> {
+        let removal = self.index.begin_removal_of_pending(key, now).await?;
+        // An upload of a stored key that begins now can lose its staging file. It fails then, and stores nothing.
+        if let Some(staging_files) = &self.staging_files {
+            staging_files.remove(key).await?;
+        }
+        match removal {
+            // The object may have been stored in the moment before the process ended.
+            Some(removal) => self.finish_removal(removal).await?,
+            None => match self.size(key).await {
+                Ok(size) => self.index.set_size(key, size).await?,
+                Err(Error::MediaNotFound(_)) => {}
+                Err(error) => return Err(error),
+            },
+        }
+        self.index.forget_interrupted_uploads(key, now).await
     }
-    Error::Storage(format!("{key}: {error}"))
-}
 
-fn unreadable(key: &MediaKey, error: &io::Error) -> Error {
-    Error::Storage(format!("{key}: {error}"))
+    /// Removes the object, then its row.
+    async fn finish_removal(&self, removal: Removal) -> Result<(), Error> {
+        // Within the lease, so that no upload that begins after it loses its object to this removal.
+        let deleted = timeout(REMOVAL_LEASE / 2, self.objects.delete(&object_path(&removal.key))).await;
+        match deleted {
+            Ok(Ok(()) | Err(object_store::Error::NotFound { .. })) => self.index.finish_removal(&removal).await,
+            Ok(Err(error)) => Err(object_error(&removal.key, &error)),
+            Err(_) => Err(Error::Storage(format!("media {}: the removal timed out", removal.key))),
+        }
+    }
+
+    /// Keeps a stored file from being removed while the lease lives, and for [`REUSE_WINDOW`] after that.
+    async fn begin_use(&self, key: &MediaKey) -> Result<Lease, Error> {
+        let now = SystemTime::now();
+        // Before anything else, so that requests for files that do not exist cost neither memory nor a write.
+        let known = self.index.find(key).await?;
+        if known.is_some_and(|entry| entry.state == State::Deleting) {
+            return Err(Error::MediaNotFound(key.as_str().to_owned()));
+        }
+        if known.is_none() {
+            // The object may have been restored from a backup.
+            let found = Found { key: key.clone(), size_bytes: self.size(key).await?, last_used: now };
+            self.index.import(&[found], now).await?;
+        }
+        let lease = self.leases.acquire(key);
+        if known.is_none_or(|entry| entry.needs_pin(now))
+            && let Err(error) = self.pins.pin(key).await
+        {
+            // A full disk is no reason to refuse reads.
+            tracing::warn!(media.key = %key, "the use of a file was not recorded: {error}");
+        }
+        Ok(lease)
+    }
+
+    async fn size(&self, key: &MediaKey) -> Result<u64, Error> {
+        let object = self.objects.head(&object_path(key)).await.map_err(|error| object_error(key, &error))?;
+        Ok(object.size)
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Removes media that were unused for too long, and the longest unused ones while all together are too large.
+//! Removes media files that exceeded their retention, and the least recently used ones while the total exceeds the quota.
 //!
-//! Never removed: what is being read, what was used within the last minutes (its link may not have been followed yet),
-//! and what somebody [holds](MediaReferences). Reads note themselves on the files, an hour apart at most.
+//! Never removed: a file that is in use or was used within the last minutes (its link may not have been followed yet), and
+//! a file that is [referenced](MediaReferences).
 
 use std::{
     fmt,
@@ -13,139 +13,166 @@ use async_trait::async_trait;
 use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{key::MediaKey, store::MediaStore};
+use super::{
+    key::MediaKey,
+    store::{MediaStore, REUSE_WINDOW},
+};
 use crate::error::Error;
 
-/// Between two sweeps.
-const EVERY: Duration = Duration::from_mins(10);
+/// The time between two sweeps.
+const INTERVAL: Duration = Duration::from_mins(10);
 
-/// The same where a bound on the bytes must be kept.
-const EVERY_UNDER_QUOTA: Duration = Duration::from_mins(1);
+/// The time between two sweeps if there is a quota.
+const QUOTA_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What was used within this time is not removed for want of room.
-const FRESH: Duration = Duration::from_mins(5);
+/// How many files are read from the index at a time.
+const BATCH: u32 = if cfg!(test) { 4 } else { 200 };
 
-/// How long media stay.
+/// How long media files stay.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RetentionPolicy {
-    /// How long an unused one is kept. `None`: for ever.
+    /// How long an unused file is kept. `None`: without limit.
     pub retention: Option<Duration>,
-    /// How many bytes all of them may have. `None`: no bound.
+    /// The most bytes that all files may have together. `None`: no limit.
     pub quota_bytes: Option<u64>,
 }
 
-/// Somebody who needs media for longer than their use tells.
-#[async_trait]
-pub trait MediaReferences: fmt::Debug + Send + Sync {
-    /// Whether this one is still needed.
-    async fn holds(&self, key: &MediaKey) -> Result<bool, Error>;
+impl RetentionPolicy {
+    fn interval(self) -> Duration {
+        match self {
+            Self { quota_bytes: Some(_), .. } => QUOTA_INTERVAL,
+            Self { retention: Some(retention), .. } => INTERVAL.min(retention),
+            Self { .. } => INTERVAL,
+        }
+    }
+
+    fn is_expired(self, idle: Duration) -> bool {
+        self.retention.is_some_and(|retention| idle >= retention)
+    }
+
+    fn is_over_quota(self, total_bytes: u64) -> bool {
+        self.quota_bytes.is_some_and(|quota| total_bytes > quota)
+    }
 }
 
-/// What one sweep did.
+/// An owner of media files, for example the video jobs, whose references keep files from being removed.
+#[async_trait]
+pub trait MediaReferences: fmt::Debug + Send + Sync {
+    /// Whether the file is referenced, and so must stay even if it is not used.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if no reference can be read at the moment; any other error if those to this file cannot.
+    async fn is_referenced(&self, key: &MediaKey) -> Result<bool, Error>;
+}
+
+/// The result of one sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// How many media were removed.
+pub struct SweepReport {
+    /// How many files were removed.
     pub removed: u64,
     /// How many bytes they had.
     pub removed_bytes: u64,
-    /// How many bytes are left.
-    pub left_bytes: u64,
+    /// How many bytes remain.
+    pub remaining_bytes: u64,
 }
 
-/// Sweeps a media_store.
+/// Applies a retention policy to a media store.
 #[derive(Debug)]
 pub struct Sweeper {
     media_store: MediaStore,
-    keeping: RetentionPolicy,
-    holder: Arc<dyn MediaReferences>,
+    policy: RetentionPolicy,
+    references: Arc<dyn MediaReferences>,
     stop: CancellationToken,
 }
 
 impl Sweeper {
-    /// A sweeper of this media_store, which asks `holder` before it removes anything.
-    pub fn new(media_store: MediaStore, keeping: RetentionPolicy, holder: Arc<dyn MediaReferences>) -> Self {
-        Self { media_store, keeping, holder, stop: CancellationToken::new() }
+    /// Returns a sweeper that removes only files which are not referenced.
+    pub fn new(media_store: MediaStore, policy: RetentionPolicy, references: Arc<dyn MediaReferences>) -> Self {
+        Self { media_store, policy, references, stop: CancellationToken::new() }
     }
 
-    /// Sweeps now, and then at intervals, until it is stopped.
+    /// Starts a task that sweeps at once, and then at intervals until it is stopped.
     pub fn start(self) -> SweeperHandle {
         let stop = self.stop.clone();
         SweeperHandle { stop, task: tokio::spawn(self.run()) }
     }
 
-    /// One sweep, at this time.
+    /// Sweeps once, as of `now`. Reads the index in batches, so the memory it takes does not grow with the number of files.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the media_store cannot be looked through, or the holder not be asked; what was removed until then
-    /// stays removed, and the rest is for the next sweep.
-    pub async fn sweep(&self, now: SystemTime) -> Result<Swept, Error> {
-        let RetentionPolicy { retention, quota_bytes } = self.keeping;
-        let mut stored = self.media_store.survey(now).await?;
-        stored.sort_by_key(|medium| medium.used);
-        let mut swept = Swept { left_bytes: stored.iter().map(|medium| medium.size).sum(), ..Swept::default() };
-        for medium in stored {
-            // What was used in the future, by a clock that was set back, is fresh.
-            let idle = now.duration_since(medium.used).unwrap_or_default();
-            let outdated = retention.is_some_and(|retention| idle >= retention);
-            let crowded = quota_bytes.is_some_and(|quota| swept.left_bytes > quota) && idle >= FRESH;
-            // The others were used later still.
-            if !(outdated || crowded) || self.stop.is_cancelled() {
-                break;
-            }
-            match self.holder.holds(&medium.key).await {
-                Ok(false) => {}
-                Ok(true) => continue,
-                Err(error @ Error::Storage(_)) => return Err(error),
-                Err(error) => {
-                    // One owner that cannot be read must not keep all the others' files for ever.
-                    tracing::warn!(media.key = %medium.key, "nobody can say whether it is needed, so it stays: {error}");
+    /// [`Error::Storage`] if the media store or the references cannot be read. Files that were removed until then stay
+    /// removed; the next sweep continues.
+    pub async fn sweep(&self, now: SystemTime) -> Result<SweepReport, Error> {
+        self.media_store.clean_up(now).await?;
+        let remaining_bytes = self.media_store.total_bytes().await?;
+        let mut report = SweepReport { remaining_bytes, ..SweepReport::default() };
+        let mut last = None;
+        loop {
+            let batch = self.media_store.least_recently_used(last.as_ref(), BATCH).await?;
+            for candidate in &batch {
+                let idle = candidate.idle(now);
+                let over_quota = self.policy.is_over_quota(report.remaining_bytes) && idle >= REUSE_WINDOW;
+                // All further files were used later.
+                if !(self.policy.is_expired(idle) || over_quota) || self.stop.is_cancelled() {
+                    return Ok(report);
+                }
+                if self.is_referenced(&candidate.key).await? {
                     continue;
                 }
+                if self.media_store.remove_if_unused(candidate, now).await? {
+                    report.removed += 1;
+                    report.removed_bytes += candidate.size_bytes;
+                    report.remaining_bytes = report.remaining_bytes.saturating_sub(candidate.size_bytes);
+                }
             }
-            let size = medium.size;
-            if self.media_store.evict(medium).await? {
-                swept.removed += 1;
-                swept.removed_bytes += size;
-                swept.left_bytes -= size;
-            }
+            last = match batch.last() {
+                Some(last) => Some(last.clone()),
+                None => return Ok(report),
+            };
         }
-        Ok(swept)
+    }
+
+    async fn is_referenced(&self, key: &MediaKey) -> Result<bool, Error> {
+        match self.references.is_referenced(key).await {
+            Err(error @ Error::Storage(_)) => Err(error),
+            Err(error) => {
+                // One row that cannot be read must not keep all other files for ever.
+                tracing::warn!(media.key = %key, "a file is kept because its references cannot be read: {error}");
+                Ok(true)
+            }
+            checked => checked,
+        }
     }
 
     async fn run(self) {
-        let every = match self.keeping {
-            RetentionPolicy { quota_bytes: Some(_), .. } => EVERY_UNDER_QUOTA,
-            RetentionPolicy { retention: Some(retention), .. } => EVERY.min(retention),
-            RetentionPolicy { .. } => EVERY,
-        };
-        let mut told = false;
+        let mut was_over_quota = false;
         while !self.stop.is_cancelled() {
             match self.sweep(SystemTime::now()).await {
-                Ok(swept) => {
-                    if swept.removed > 0 {
-                        let Swept { removed, removed_bytes, left_bytes } = swept;
-                        tracing::info!(removed, removed_bytes, left_bytes, "removed media");
+                Ok(report) => {
+                    let SweepReport { removed, removed_bytes, remaining_bytes } = report;
+                    if removed > 0 {
+                        tracing::info!(removed, removed_bytes, remaining_bytes, "removed media files");
                     }
-                    let crowded = self.keeping.quota_bytes.is_some_and(|quota| swept.left_bytes > quota);
-                    if crowded && !told {
+                    let over_quota = self.policy.is_over_quota(remaining_bytes);
+                    if over_quota && !was_over_quota {
                         tracing::warn!(
-                            left_bytes = swept.left_bytes,
-                            "more media are in use than media.quota_bytes has room for"
+                            remaining_bytes,
+                            "the media files that are in use or belong to jobs exceed media.quota_bytes"
                         );
                     }
-                    told = crowded;
+                    was_over_quota = over_quota;
                 }
-                Err(error) => tracing::warn!("media could not be swept, trying again later: {error}"),
+                Err(error) => tracing::warn!("the sweep of media files failed and will be tried again: {error}"),
             }
             tokio::select! {
-                () = sleep(every) => {}
+                () = sleep(self.policy.interval()) => {}
                 () = self.stop.cancelled() => {}
             }
         }
     }
 }
 
-/// A sweeper at work.
+/// A running sweeper.
 #[derive(Debug)]
 pub struct SweeperHandle {
     stop: CancellationToken,
@@ -153,11 +180,11 @@ pub struct SweeperHandle {
 }
 
 impl SweeperHandle {
-    /// Ends it, after the removal that is under way.
+    /// Stops the sweeper after the removal in progress.
     pub async fn stop(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
-            tracing::error!("the sweeper of the media ended by itself: {error}");
+            tracing::error!("the task that sweeps media files failed: {error}");
         }
     }
 }

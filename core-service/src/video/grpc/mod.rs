@@ -106,7 +106,7 @@ impl VideoGrpc {
             None => None,
             Some(key) => {
                 // A copy: either job may be deleted first.
-                let key = MediaKey::requested(key)?;
+                let key = MediaKey::from_request(key)?;
                 let picture = self.media_store.bytes(&key, LARGEST_PICTURE).await?;
                 Some(self.keep_reference(&id, picture, key.media_type()).await?)
             }
@@ -237,7 +237,7 @@ impl VideoService for VideoGrpc {
             let message = format!("this video has no {}", variant.as_str());
             return Err(Error::invalid("variant", message).into());
         };
-        let (media, bytes) = self.media_store.read(&MediaKey::requested(&file.key)?, offset, length).await?;
+        let (media, bytes) = self.media_store.read(&MediaKey::from_request(&file.key)?, offset, length).await?;
         let parts = stream::iter([Ok(Part::Media(media))]).chain(bytes.map(|bytes| bytes.map(Part::Data)));
         let messages = parts.map(|part: Result<Part, Error>| Ok(pb::DownloadVideoResponse { part: Some(part?) }));
         Ok(Response::new(messages.boxed()))

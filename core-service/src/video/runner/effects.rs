@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ProviderError},
     media::{MediaKey, MediaType},
     video::{
-        Clip, ClipFile, Progress, Reference, UpstreamTask, Variant, VideoProvider, VideoSpec,
+        Clip, ClipFile, Progress, Reference, UpstreamTask, Variant, VideoProvider, VideoSpec, files,
         job::Job,
         state::{Event, KeptFile},
         store::Lease,
@@ -203,7 +203,7 @@ impl Step {
 
     async fn file(&self, provider: &dyn VideoProvider, file: &ClipFile) -> Result<KeptFile, Error> {
         let jobs = &self.runner.jobs;
-        let key = MediaKey::for_video(self.claim.job.id.as_str(), file.variant, &file.media_type)?;
+        let key = files::media_key(self.claim.job.id.as_str(), file.variant, &file.media_type)?;
         if (file.variant == Variant::Video) != (key.media_type() == MediaType::Mp4) {
             let message = format!("the {} came as `{}`", file.variant.as_str(), file.media_type);
             return Err(ProviderError::Unreadable(message).into());
@@ -224,7 +224,7 @@ impl Step {
         let Job { order, .. } = &self.claim.job;
         let reference = match &order.reference {
             Some(key) => {
-                let key = MediaKey::requested(key)?;
+                let key = MediaKey::from_request(key)?;
                 let picture = self.runner.jobs.media_store.bytes(&key, LARGEST_PICTURE).await?;
                 Some(Reference { key, picture })
             }

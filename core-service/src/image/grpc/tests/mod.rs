@@ -65,7 +65,7 @@ struct Stage {
 
 fn stage(entries: Vec<Entry<dyn ImageProvider>>) -> Stage {
     let directory = tempfile::tempdir().unwrap();
-    let media_store = MediaStore::open(directory.path()).unwrap();
+    let media_store = MediaStore::for_test(directory.path());
     let inputs = Inputs::new(media_store.clone(), InputSettings::default()).unwrap();
     let (chat, video) = (Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap());
     let catalog = Catalog::new(chat, Models::new(entries).unwrap(), video);

@@ -38,7 +38,7 @@ use crate::{
     catalog::Entry,
     config::DashscopeImages,
     error::ProviderError,
-    media::{Downloads, Own},
+    media::{Downloader, TrustedOrigin},
     upstream::{Auth, SetupError, Upstream, until},
 };
 
@@ -56,8 +56,8 @@ const FETCHED_AT_ONCE: usize = 4;
 pub struct QwenImages {
     upstream: Upstream,
     /// Links begin here, and none is shown the key: they are signed already.
-    own: Own,
-    downloads: Downloads,
+    own: TrustedOrigin,
+    downloads: Downloader,
     calls_at_once: usize,
     /// Which models are asked by tasks.
     tasks: Arc<[String]>,
@@ -76,7 +76,7 @@ pub(crate) fn entries(
     let base = base_url.clone().or_else(|| Url::parse(HOME).ok()).ok_or(SetupError::Key)?;
     let provider = QwenImages {
         upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), means.limits)?,
-        own: Own::new(base),
+        own: TrustedOrigin::new(base),
         downloads: means.downloads.clone(),
         calls_at_once: means.calls_at_once,
         tasks: tasks.as_slice().into(),

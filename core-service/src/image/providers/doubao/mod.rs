@@ -31,7 +31,7 @@ use crate::{
     catalog::Entry,
     config::{Doubao, SeedreamFamily},
     error::ProviderError,
-    media::{Downloads, Own},
+    media::{Downloader, TrustedOrigin},
     upstream::{Auth, Reply, SetupError, Upstream, until},
 };
 
@@ -45,8 +45,8 @@ const TRACE: &str = "x-client-request-id";
 pub struct Seedream {
     upstream: Upstream,
     /// Links begin here, and none is shown the key: they are signed already, and the store refuses both at once.
-    own: Own,
-    downloads: Downloads,
+    own: TrustedOrigin,
+    downloads: Downloader,
     family: SeedreamFamily,
     watermark: bool,
     calls_at_once: usize,
@@ -59,7 +59,7 @@ pub(crate) fn entries(settings: &Doubao, means: &ProviderContext) -> Result<Vec<
     let base = base_url.clone().or_else(|| Url::parse(HOME).ok()).ok_or(SetupError::Key)?;
     let provider = Seedream {
         upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), means.limits)?,
-        own: Own::new(base),
+        own: TrustedOrigin::new(base),
         downloads: means.downloads.clone(),
         family: *family,
         watermark: *watermark,

@@ -33,7 +33,7 @@ use super::{
 use crate::{
     config::MidjourneySingles,
     error::ProviderError,
-    media::{Downloads, Own},
+    media::{Downloader, TrustedOrigin},
 };
 
 /// What a preview may take: the next look waits for it.
@@ -49,9 +49,9 @@ pub(super) struct Grid {
     pub(super) pictures: Range<u32>,
     pub(super) prompt: String,
     pub(super) singles: MidjourneySingles,
-    pub(super) downloads: Downloads,
+    pub(super) downloads: Downloader,
     /// Who may see the secret when a link is followed.
-    pub(super) own: Own,
+    pub(super) own: TrustedOrigin,
 }
 
 /// A grid that is made.

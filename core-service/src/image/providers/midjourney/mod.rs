@@ -33,7 +33,7 @@ use crate::{
     config::{MidjourneyImages, MidjourneySingles},
     context::{REQUEST_ID, RequestContext},
     error::ProviderError,
-    media::{Downloads, Own},
+    media::{Downloader, TrustedOrigin},
     upstream::{Auth, SetupError, Upstream, until},
 };
 
@@ -43,8 +43,8 @@ const SECRET: HeaderName = HeaderName::from_static("mj-api-secret");
 #[derive(Debug, Clone)]
 pub struct Midjourney {
     upstream: Upstream,
-    own: Own,
-    downloads: Downloads,
+    own: TrustedOrigin,
+    downloads: Downloader,
     parameters: String,
     singles: MidjourneySingles,
     interval: Duration,
@@ -59,7 +59,7 @@ pub(crate) fn entries(
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
     let MidjourneyImages { base_url, api_secret, models, parameters, singles, poll_interval } = settings;
     let Some(base) = base_url.clone() else { return Ok(Vec::new()) };
-    let own = Own::new(base.clone());
+    let own = TrustedOrigin::new(base.clone());
     let own = match api_secret {
         None => own,
         Some(secret) => {

@@ -33,7 +33,7 @@ use crate::{
     config::{OpenaiFamily, OpenaiImages},
     context::RequestContext,
     error::ProviderError,
-    media::{Downloads, Own},
+    media::{Downloader, TrustedOrigin},
     upstream::{Auth, Reply, SetupError, Upstream, until},
 };
 
@@ -45,8 +45,8 @@ const HOME: &str = "https://api.openai.com/v1";
 pub struct OpenAiImages {
     upstream: Upstream,
     /// Who may see the key when a link is followed.
-    own: Own,
-    downloads: Downloads,
+    own: TrustedOrigin,
+    downloads: Downloader,
     family: OpenaiFamily,
     calls_at_once: usize,
 }
@@ -62,8 +62,8 @@ pub(crate) fn entries(
     let OpenaiImages { base_url, api_key, models, family } = settings;
     let base = base_url.clone().or_else(|| Url::parse(HOME).ok()).ok_or(SetupError::Key)?;
     let own = match api_key.as_ref().map(bearer) {
-        None => Own::new(base.clone()),
-        Some(value) => Own::new(base.clone()).with_key(header::AUTHORIZATION, value?),
+        None => TrustedOrigin::new(base.clone()),
+        Some(value) => TrustedOrigin::new(base.clone()).with_key(header::AUTHORIZATION, value?),
     };
     let auth = api_key.clone().map_or(Auth::None, Auth::Bearer);
     let upstream = Upstream::new(base, auth, means.limits)?;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 fn engine(directory: &Path) -> OfflineVideo {
-    OfflineVideo { studio: Studio::new(MediaStore::open(directory).unwrap()) }
+    OfflineVideo { studio: Studio::new(MediaStore::for_test(directory)) }
 }
 
 fn call(model: &str, id: &str, seconds: u32) -> Call<VideoSpec> {
@@ -107,7 +107,7 @@ struct House {
 
 async fn house(directory: &Path, settings: JobSettings) -> House {
     let store = SqliteStore::new(Database::open(&directory.join("jobs.db")).await.unwrap());
-    let media_store = MediaStore::open(&directory.join("media")).unwrap();
+    let media_store = MediaStore::for_test(directory);
     let video = Models::new(entries(&media_store)).unwrap();
     let catalog = Catalog::new(Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap(), video);
     let jobs = Jobs::new(Arc::new(store), media_store, settings);

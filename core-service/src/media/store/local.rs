@@ -1,0 +1,45 @@
+//! Media files in a local directory.
+//!
+//! `LocalFileSystem` writes `key#1` (or the first free number), flushes it and renames it to `key`. It removes the staging
+//! file when an upload fails or is dropped, but not when the process is killed, and it neither lists staging files nor
+//! accepts their names. So [`StagingFiles`] removes them by name: the index knows which uploads were interrupted, and no
+//! directory has to be searched. An object store keeps the parts of interrupted uploads too; there the bucket's lifecycle
+//! rule for incomplete multipart uploads removes them.
+
+use std::{fmt::Display, io::ErrorKind, path::Path as Directory, sync::Arc};
+
+use object_store::local::LocalFileSystem;
+
+use crate::{error::Error, media::key::MediaKey};
+
+/// The highest number of a staging file that is looked for: more uploads of one key at a time than there are in practice.
+const MAX_STAGING_NUMBER: u32 = 16;
+
+/// Opens a directory as an object store. Creates it if it does not exist.
+pub(super) async fn open(directory: &Directory) -> Result<(LocalFileSystem, StagingFiles), Error> {
+    let failed = |error: &dyn Display| Error::Storage(format!("media directory {}: {error}", directory.display()));
+    tokio::fs::create_dir_all(directory).await.map_err(|error| failed(&error))?;
+    let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(&error))?;
+    // Flushed before the rename: a job must not be reported as completed while a power cut could still take its file.
+    Ok((store.with_fsync(true), StagingFiles(Arc::from(directory))))
+}
+
+/// The staging files of interrupted uploads.
+#[derive(Debug, Clone)]
+pub(super) struct StagingFiles(Arc<Directory>);
+
+impl StagingFiles {
+    /// Removes the staging files of a key. An upload of this key in progress fails.
+    pub(super) async fn remove(&self, key: &MediaKey) -> Result<(), Error> {
+        for number in 1..=MAX_STAGING_NUMBER {
+            let name = format!("{key}#{number}");
+            match tokio::fs::remove_file(self.0.join(&name)).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Error::Storage(format!("staging file {name} of an interrupted upload: {error}")));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! The object of a media key: its path in the object store, its description, its errors.
+
+use object_store::path::Path;
+use triptych_proto::v1 as pb;
+
+use crate::{error::Error, media::key::MediaKey};
+
+/// Returns the path of the object. A key needs no escaping: all its characters are allowed in a path.
+pub(super) fn object_path(key: &MediaKey) -> Path {
+    Path::from(key.as_str())
+}
+
+/// Describes the object of a key, in terms of the contract.
+pub(super) fn description(key: &MediaKey, size_bytes: u64) -> pb::Media {
+    let stem = key.as_str().split('.').next().unwrap_or_default();
+    pb::Media {
+        key: key.as_str().to_owned(),
+        media_type: key.media_type().as_str().to_owned(),
+        size_bytes,
+        etag: format!("{stem}-{size_bytes:x}"),
+    }
+}
+
+/// Maps a failure of the object store. A missing object is [`Error::MediaNotFound`], all else is [`Error::Storage`].
+pub(super) fn object_error(key: &MediaKey, error: &object_store::Error) -> Error {
+    if matches!(error, object_store::Error::NotFound { .. }) {
+        return Error::MediaNotFound(key.as_str().to_owned());
+    }
+    Error::Storage(format!("media {key}: {error}"))
+}
