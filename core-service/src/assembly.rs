@@ -121,7 +121,8 @@ impl Core {
         let database = Database::open(&dir.join("jobs.sqlite")).await?;
         let jobs = Jobs::new(Arc::new(SqliteStore::new(database.clone())), media_store.clone(), jobs(&settings.jobs));
         let background = TaskTracker::new();
-        let images = image::assembly::entries(&settings.image, downloads(&settings.media)?, background.clone())?;
+        let images =
+            image::providers::assembly::entries(&settings.image, downloads(&settings.media)?, background.clone())?;
         let catalog = Live::new(Catalog::new(
             Models::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
             Models::new(images).map_err(OpenError::Ambiguous)?,
@@ -133,7 +134,7 @@ impl Core {
             ImageGrpc::new(catalog.clone(), media_store.clone(), inputs.clone(), settings.image.idempotency_ttl);
         let services = Services {
             chat: Arc::new(chat.with_keys(keys.clone())),
-            image: Arc::new(image.with_keys(keys.clone()).with_messages_of(settings.grpc.max_message_bytes)),
+            image: Arc::new(image.with_keys(keys.clone()).with_max_message_bytes(settings.grpc.max_message_bytes)),
             video: Arc::new(VideoGrpc::new(catalog.clone(), jobs.clone(), inputs).with_keys(keys.clone())),
             model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
             media: Arc::new(MediaGrpc::new(media_store.clone())),

@@ -1,5 +1,4 @@
-//! Tasks at upstreams that take a request first and make its pictures afterwards: looked at until they are over, and
-//! cancelled where nobody waits for them any more.
+//! Upstream APIs with asynchronous tasks: polling until a task ends, and cancelling it after a client disconnect.
 
 use std::time::Duration;
 
@@ -13,140 +12,142 @@ use crate::{
     upstream::{Upstream, within},
 };
 
-/// How many looks in a row may fail: the task is paid for, and upstreams forget new ones for a moment.
-const MISSES: u32 = 5;
+/// How many consecutive polls may fail: the task is already paid for, and upstreams may not find a new task for a moment.
+const MAX_FAILED_POLLS: u32 = 5;
 
-/// What a look may take: it is a small answer about a task that goes on meanwhile.
-const LOOK: Duration = Duration::from_secs(30);
+/// The timeout of one poll. The response is small, and the task continues in the meantime.
+const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The tasks of an upstream, for one call. Clones share the connections.
+/// The tasks of one call at an upstream. Clones share the connections.
 #[derive(Debug, Clone)]
-pub(super) struct Tasks {
+pub(super) struct TaskClient {
     pub(super) upstream: Upstream,
-    /// Where they are: a task is looked at under `PLACE/ID` and `look`, and cancelled under `PLACE/ID/cancel`.
-    pub(super) place: &'static str,
-    pub(super) look: &'static str,
-    /// What goes with every request.
+    /// A task is polled at `PATH/ID` followed by `poll_suffix`, and cancelled at `PATH/ID/cancel`.
+    pub(super) path: &'static str,
+    pub(super) poll_suffix: &'static str,
+    /// Sent with every request.
     pub(super) headers: HeaderMap,
-    /// Between two looks at a task, and before the first.
+    /// The time before the first poll and between two polls.
     pub(super) interval: Duration,
-    /// When nobody waits any more.
+    /// When polling ends with a timeout.
     pub(super) until: Instant,
-    /// Counts the cancels that are still on their way.
+    /// Tracks cancellations that are in flight.
     pub(super) background: TaskTracker,
 }
 
-/// What a look at a task tells.
-pub(super) trait Look: Sized {
-    /// From the answer to a look. `None`: the upstream does not know it, or not yet.
-    fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>, ProviderError>;
+/// The response to a poll.
+pub(super) trait TaskStatus: Sized {
+    /// Parses a response. `None` means that the upstream does not know the task, or not yet.
+    fn parse(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>, ProviderError>;
 
-    fn stage(&self) -> Stage;
+    fn progress(&self) -> Progress;
 }
 
-/// How far a task is.
+/// The progress of a task.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Waiting or being made. States nobody knows are among these: their end will be one that is known.
+pub(super) enum Progress {
+    /// Queued or running. Unknown states count as running: the state that ends the task will be a known one.
     Running,
-    Done,
+    Succeeded,
     Failed(ProviderError),
 }
 
-impl Tasks {
-    /// Waits for a task that was taken.
-    pub(super) fn watch(&self, id: String) -> Watch {
-        Watch { tasks: self.clone(), id, misses: 0, over: false }
+impl TaskClient {
+    /// Returns a poller for a submitted task.
+    pub(super) fn poller(&self, id: String) -> TaskPoller {
+        TaskPoller { client: self.clone(), id, failed_polls: 0, is_over: false }
     }
 
-    /// Tells the upstream that nobody waits for a task any more. Those that cannot cancel say so, and nobody minds.
+    /// Cancels a task. Upstreams that cannot cancel respond with an error, which is logged at debug level only.
     async fn cancel(self, id: String) {
         let until = Instant::now() + self.upstream.limits.connect;
-        let path = format!("{}/{id}/cancel", self.place);
+        let path = format!("{}/{id}/cancel", self.path);
         match self.upstream.send(Method::POST, &path, self.headers, Bytes::new(), until).await {
-            Ok(reply) => tracing::debug!(task = id, status = reply.status.as_u16(), "a task nobody waits for"),
-            Err(error) => tracing::debug!(task = id, %error, "a task nobody waits for could not be cancelled"),
+            Ok(reply) => tracing::debug!(task = id, status = reply.status.as_u16(), "requested cancellation of a task"),
+            Err(error) => tracing::debug!(task = id, %error, "cancelling a task failed"),
         }
     }
 }
 
-/// A task that is waited for. Dropped before its end, it is cancelled where the upstream can do that.
-pub(super) struct Watch {
-    tasks: Tasks,
+/// Polls one task. Dropping it before the task has ended cancels the task at the upstream, in the background.
+pub(super) struct TaskPoller {
+    client: TaskClient,
     pub(super) id: String,
-    misses: u32,
-    over: bool,
+    failed_polls: u32,
+    is_over: bool,
 }
 
-impl Watch {
-    /// Waits no longer for a task that goes on under another watch.
-    pub(super) fn let_go(mut self) {
-        self.over = true;
+impl TaskPoller {
+    /// Stops polling without cancelling the task: another poller has it.
+    pub(super) fn detach(mut self) {
+        self.is_over = true;
     }
 
-    /// The task as it stands after a while, and whether it is done.
+    /// Waits for the interval, polls the task, and returns its status and whether it has succeeded.
     ///
     /// # Errors
-    /// Its failure, or that it is lost or late.
-    pub(super) async fn next<T: Look>(&mut self) -> Result<(T, bool), ProviderError> {
-        let late = || ProviderError::Timeout("the picture was not finished in time".to_owned());
+    /// The failure of the task; [`ProviderError::Timeout`] at the deadline; the last error if too many polls fail.
+    pub(super) async fn next<T: TaskStatus>(&mut self) -> Result<(T, bool), ProviderError> {
+        let timeout = || ProviderError::Timeout("the upstream's task did not finish before the deadline".to_owned());
         loop {
-            let again = Instant::now() + self.tasks.interval;
-            if again >= self.tasks.until {
-                sleep_until(self.tasks.until).await;
-                return Err(late());
+            let next_poll = Instant::now() + self.client.interval;
+            if next_poll >= self.client.until {
+                sleep_until(self.client.until).await;
+                return Err(timeout());
             }
-            sleep_until(again).await;
-            match self.look::<T>().await {
-                Ok(task) => {
-                    self.misses = 0;
-                    let stage = task.stage();
-                    self.over = stage != Stage::Running;
-                    return match stage {
-                        Stage::Failed(error) => Err(self.tasks.upstream.redacted(error)),
-                        Stage::Running | Stage::Done => Ok((task, self.over)),
+            sleep_until(next_poll).await;
+            match self.poll::<T>().await {
+                Ok(status) => {
+                    self.failed_polls = 0;
+                    let progress = status.progress();
+                    self.is_over = progress != Progress::Running;
+                    return match progress {
+                        Progress::Failed(error) => Err(self.client.upstream.redacted(error)),
+                        Progress::Running | Progress::Succeeded => Ok((status, self.is_over)),
                     };
                 }
                 Err(error @ (ProviderError::Credentials(_) | ProviderError::NotSupported(_))) => return Err(error),
                 Err(error) => {
-                    self.misses += 1;
-                    tracing::debug!(task = self.id, %error, misses = self.misses, "a look at a task failed");
-                    if self.misses > MISSES {
-                        return Err(taken(error));
+                    self.failed_polls += 1;
+                    tracing::debug!(task = self.id, %error, failed_polls = self.failed_polls, "polling a task failed");
+                    if self.failed_polls > MAX_FAILED_POLLS {
+                        return Err(after_submission(error));
                     }
                 }
             }
         }
     }
 
-    async fn look<T: Look>(&self) -> Result<T, ProviderError> {
-        let Tasks { upstream, place, look, headers, until, .. } = &self.tasks;
-        let path = format!("{place}/{}{look}", self.id);
-        let looking = async {
+    async fn poll<T: TaskStatus>(&self) -> Result<T, ProviderError> {
+        let TaskClient { upstream, path, poll_suffix, headers, until, .. } = &self.client;
+        let path = format!("{path}/{}{poll_suffix}", self.id);
+        let poll = async {
             let reply = upstream.send(Method::GET, &path, headers.clone(), Bytes::new(), *until).await?;
             let (status, headers) = (reply.status, reply.headers.clone());
             let body = upstream.body(reply, *until).await?;
-            T::read(status, &headers, &body)
+            T::parse(status, &headers, &body)
         };
-        let task = within((*until).min(Instant::now() + LOOK.min(upstream.limits.idle)), looking).await?;
-        task.map_err(|error| upstream.redacted(error))?
-            .ok_or_else(|| ProviderError::Broken("the upstream does not know the task any more".to_owned()))
+        let status = within((*until).min(Instant::now() + POLL_TIMEOUT.min(upstream.limits.idle)), poll).await?;
+        status
+            .map_err(|error| upstream.redacted(error))?
+            .ok_or_else(|| ProviderError::Broken("the upstream no longer knows the task".to_owned()))
     }
 }
 
-impl Drop for Watch {
+impl Drop for TaskPoller {
     fn drop(&mut self) {
-        // Outside a runtime everything is going down anyway.
-        if !self.over
+        // Without a runtime the process is shutting down.
+        if !self.is_over
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            self.tasks.background.spawn_on(self.tasks.clone().cancel(std::mem::take(&mut self.id)), &runtime);
+            self.client.background.spawn_on(self.client.clone().cancel(std::mem::take(&mut self.id)), &runtime);
         }
     }
 }
 
-/// The failure of a task that was taken: it must not read as if it had not been.
-fn taken(error: ProviderError) -> ProviderError {
+/// Converts a polling error to one that does not imply that the upstream rejected the submission: the task may have been
+/// executed and billed, so the request must not be retried elsewhere.
+fn after_submission(error: ProviderError) -> ProviderError {
     match error {
         ProviderError::Unreachable(message)
         | ProviderError::Unavailable { message, .. }

@@ -1,4 +1,4 @@
-//! What the API's errors mean: the statuses say it roughly, the details say it right.
+//! Mapping of Gemini's errors: the status gives the rough kind, the details the exact one.
 
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -15,13 +15,13 @@ struct ErrorWire {
     details: Vec<DetailWire>,
 }
 
-/// A `google.rpc` detail; which one, its members tell.
+/// The members of the `google.rpc` details that are used here.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 struct DetailWire {
-    /// Of `ErrorInfo`.
+    /// Member of `ErrorInfo`.
     reason: Option<String>,
-    /// Of `BadRequest`.
+    /// Member of `BadRequest`.
     field_violations: Vec<ViolationWire>,
 }
 
@@ -31,35 +31,35 @@ struct ViolationWire {
     field: Option<String>,
 }
 
-/// The failure that an answer with an error status stands for.
+/// Maps an error response to a provider error.
 pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
     #[derive(Deserialize)]
     struct Wire<'a> {
         #[serde(borrow)]
         error: &'a RawValue,
     }
-    // Streams, and some gateways, put the error into a list.
+    // Streams and some gateways wrap the error in an array.
     let body = body.trim_ascii();
-    let bare = body.strip_prefix(b"[").and_then(|body| body.strip_suffix(b"]")).unwrap_or(body);
-    let error = serde_json::from_slice::<Wire<'_>>(bare).ok().map(|wire| wire.error.get());
+    let object = body.strip_prefix(b"[").and_then(|body| body.strip_suffix(b"]")).unwrap_or(body);
+    let error = serde_json::from_slice::<Wire<'_>>(object).ok().map(|wire| wire.error.get());
     let error = error.and_then(|error| serde_json::from_str(error).ok()).unwrap_or_default();
-    refined(failure_of(status, headers, bare, false), &error)
+    refine(failure_of(status, headers, object, false), &error)
 }
 
-/// The failure that an `error` within an answer or a stream stands for.
-pub(super) fn failure_in_answer(error: &str) -> ProviderError {
+/// Maps an `error` within a successful response or a stream to a provider error.
+pub(super) fn embedded_error(error: &str) -> ProviderError {
     let code = serde_json::from_str::<ErrorWire>(error).ok().and_then(|error| error.code);
     let status = code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     failure(status, &HeaderMap::new(), format!("{{\"error\":{error}}}").as_bytes())
 }
 
-fn refined(rough: ProviderError, error: &ErrorWire) -> ProviderError {
+fn refine(rough: ProviderError, error: &ErrorWire) -> ProviderError {
     match rough {
-        // A wrong key comes with the status of a wrong field.
-        ProviderError::Refused { message, .. } if error.is_about_the_account() => ProviderError::Credentials(message),
+        // An invalid API key has status 400, like an invalid field.
+        ProviderError::Refused { message, .. } if error.is_account_error() => ProviderError::Credentials(message),
         ProviderError::Refused { message, .. } => ProviderError::Refused { message, field: error.field() },
-        // A quota of nothing does not fill up again.
-        ProviderError::RateLimited { message, .. } if error.allows_nothing() => ProviderError::Credentials(message),
+        // A quota of zero: waiting does not help.
+        ProviderError::RateLimited { message, .. } if error.has_zero_quota() => ProviderError::Credentials(message),
         ProviderError::RateLimited { .. }
         | ProviderError::ContentPolicy(_)
         | ProviderError::Overloaded { .. }
@@ -74,25 +74,25 @@ fn refined(rough: ProviderError, error: &ErrorWire) -> ProviderError {
 }
 
 impl ErrorWire {
-    fn is_about_the_account(&self) -> bool {
+    fn is_account_error(&self) -> bool {
         let reason = |detail: &DetailWire| detail.reason.as_ref().is_some_and(|reason| reason.starts_with("API_KEY_"));
-        // No billing, or a region that is not served.
+        // FAILED_PRECONDITION: billing is disabled, or the region is not supported.
         self.status.as_deref() == Some("FAILED_PRECONDITION") || self.details.iter().any(reason)
     }
 
-    fn allows_nothing(&self) -> bool {
+    fn has_zero_quota(&self) -> bool {
         let text = self.message.as_deref().unwrap_or_default();
         let mut limits = text.split("limit: ").skip(1);
         limits.any(|limit| limit.starts_with('0') && !limit[1..].starts_with(|next: char| next.is_ascii_digit()))
     }
 
-    /// The caller's member that the API complains about, where that can be told.
+    /// Returns the client's field that corresponds to the rejected field of the API, if it is known.
     fn field(&self) -> Option<String> {
         let violations = self.details.iter().flat_map(|detail| &detail.field_violations);
         let named: Vec<_> = violations.filter_map(|violation| violation.field.as_deref()).collect();
-        let ours = [("image_config", "size"), ("imageConfig", "size"), ("seed", "seed"), ("contents", "prompt")];
-        let known = ours.into_iter().find(|(theirs, _)| named.iter().any(|field| field.contains(theirs)));
-        known.map(|(_, ours)| ours.to_owned())
+        let fields = [("image_config", "size"), ("imageConfig", "size"), ("seed", "seed"), ("contents", "prompt")];
+        let known = fields.into_iter().find(|(native, _)| named.iter().any(|field| field.contains(native)));
+        known.map(|(_, field)| field.to_owned())
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_in_the_details() {
+    fn retry_delay_is_read_from_the_details() {
         let body = r#"{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED","details":[
             {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"PerMinute"}]},
             {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.4s"}]}}"#;
@@ -118,11 +118,11 @@ mod tests {
         assert_eq!(failed(429, body), expected);
         assert_eq!(failed(429, &format!("[{body}]")), expected);
         let error = body.strip_prefix(r#"{"error":"#).unwrap().strip_suffix('}').unwrap();
-        assert_eq!(failure_in_answer(error), expected);
+        assert_eq!(embedded_error(error), expected);
     }
 
     #[test]
-    fn a_quota_of_nothing_is_the_accounts_trouble_and_one_of_something_is_a_pace() {
+    fn zero_quota_is_an_account_error_and_other_quotas_are_rate_limits() {
         let body =
             |limit: &str| format!(r#"{{"error":{{"code":429,"message":"quota exceeded, limit: {limit}, model: m"}}}}"#);
         assert!(matches!(failed(429, &body("0")), ProviderError::Credentials(_)));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_is_told_from_a_wrong_field() {
+    fn invalid_key_is_distinguished_from_invalid_field() {
         let body = |status: &str, details: &str| {
             format!(r#"{{"error":{{"code":400,"message":"no","status":"{status}","details":[{details}]}}}}"#)
         };
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_error_of_the_api_is_told_by_its_status() {
+    fn response_without_error_object_is_mapped_by_its_status() {
         assert!(matches!(failed(502, "<html>Bad Gateway</html>"), ProviderError::Broken(_)));
         assert!(matches!(failed(503, ""), ProviderError::Unavailable { .. }));
         assert!(matches!(failed(400, "[]"), ProviderError::Refused { .. }));

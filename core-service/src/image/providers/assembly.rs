@@ -1,0 +1,60 @@
+//! Assembles the catalog's image models from the settings.
+
+use tokio_util::task::TaskTracker;
+
+use super::{context::ProviderContext, dashscope, doubao, midjourney, nano_banana, offline::OfflineImage, openai};
+use crate::{
+    catalog::Entry,
+    config::{self, ImageServiceType},
+    image::ImageProvider,
+    media::Downloads,
+    upstream::{Limits, SetupError},
+};
+
+/// Model names that existing programs request by default. The default model gets those as aliases that no connected provider
+/// serves; responses still carry the model's own name.
+const WELL_KNOWN_MODELS: [&str; 6] =
+    ["dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2"];
+
+/// Returns the entries of all connected providers and of the built-in engine, the default model first.
+///
+/// # Errors
+/// [`SetupError`] if a provider cannot be set up.
+pub(crate) fn entries(
+    settings: &config::Image,
+    downloads: Downloads,
+    background: TaskTracker,
+) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
+    let config::Image {
+        service_type,
+        connect_timeout,
+        first_byte_timeout,
+        idle_timeout,
+        calls_at_once,
+        openai,
+        doubao,
+        dashscope,
+        nano_banana,
+        midjourney,
+        ..
+    } = settings;
+    let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
+    let context = ProviderContext { limits, calls_at_once: *calls_at_once, downloads, background };
+    // A provider that is not connected has no entries.
+    let mut providers = [
+        (ImageServiceType::Offline, OfflineImage::entries()),
+        (ImageServiceType::Openai, openai::entries(openai, &context)?),
+        (ImageServiceType::Doubao, doubao::entries(doubao, &context)?),
+        (ImageServiceType::Dashscope, dashscope::entries(dashscope, &context)?),
+        (ImageServiceType::NanoBanana, nano_banana::entries(nano_banana, &context)?),
+        (ImageServiceType::Midjourney, midjourney::entries(midjourney, &context)?),
+    ];
+    providers.sort_by_key(|(kind, _)| kind != service_type);
+    let mut entries: Vec<_> = providers.into_iter().flat_map(|(_, entries)| entries).collect();
+    let unserved = WELL_KNOWN_MODELS.iter().filter(|name| !entries.iter().any(|entry| entry.id == **name));
+    let unserved: Vec<_> = unserved.map(|&name| name.to_owned()).collect();
+    if let Some(default) = entries.first_mut() {
+        default.aliases.extend(unserved);
+    }
+    Ok(entries)
+}
