@@ -25,10 +25,10 @@ const HASHED_INLINE: usize = 1 << 20;
 pub struct Idempotency {
     /// Where the call is looked up.
     pub scope: Scope,
-    /// Tells different requests under the same key apart.
+    /// Distinguishes different requests with the same key.
     pub fingerprint: Fingerprint,
     /// Whether the call may be a repetition. `false` only for the first attempt of an SDK call without a key: it starts new
-    /// work even if an equal request was made before.
+    /// work even if an equal request was sent before.
     pub repeated: bool,
 }
 

@@ -2,7 +2,9 @@
 
 use tokio_util::task::TaskTracker;
 
-use super::{context::ProviderContext, dashscope, doubao, midjourney, nano_banana, offline::OfflineImage, openai};
+use super::{
+    common::context::ProviderContext, dashscope, doubao, midjourney, nano_banana, offline::OfflineImage, openai,
+};
 use crate::{
     catalog::Entry,
     config::{self, ImageServiceType},

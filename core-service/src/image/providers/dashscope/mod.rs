@@ -21,7 +21,7 @@ use self::{
     request::NativeParams,
     response::Output,
 };
-use super::{
+use super::common::{
     context::{self, ProviderContext},
     decode::offload,
     fetch::ImageFetcher,

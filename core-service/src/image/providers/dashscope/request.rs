@@ -4,7 +4,7 @@ use openai_dialect::extra_members;
 use serde_json::{Value, json};
 
 use super::{
-    super::json::JsonObject,
+    super::common::json::JsonObject,
     family::{ApiMode, Family},
 };
 use crate::{

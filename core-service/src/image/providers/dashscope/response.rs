@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::super::{
+use super::super::common::{
     image_list::{ImageSource, UpstreamImage},
     tasks::{Progress, TaskStatus},
 };

@@ -2,7 +2,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    super::{
+    super::common::{
         image_list::{ImageSource, UpstreamImage},
         tasks::{Progress, TaskStatus},
         testing::spec as default_spec,

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use self::{family::Family, request::NativeParams, series::Series};
-use super::{
+use super::common::{
     context::{self, ProviderContext},
     decode::offload,
     event_stream::is_event_stream,

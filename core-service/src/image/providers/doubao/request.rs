@@ -3,7 +3,7 @@
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
 
-use super::{super::json::JsonObject, family::Family};
+use super::{super::common::json::JsonObject, family::Family};
 use crate::{
     error::ProviderError,
     image::spec::{Background, Encoding, ImageSpec, Quality},

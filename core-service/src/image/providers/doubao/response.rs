@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::image_list::{self, ImageList, ImageWire, UpstreamImage, UsageWire, non_null};
+use super::super::common::image_list::{self, ImageList, ImageWire, UpstreamImage, UsageWire, non_null};
 use crate::{
     error::ProviderError,
     image::Usage,

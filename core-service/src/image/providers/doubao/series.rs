@@ -4,7 +4,7 @@ use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::Instant;
 
 use super::{
-    super::{
+    super::common::{
         event_stream::{self, EventStream},
         fetch::ImageFetcher,
     },

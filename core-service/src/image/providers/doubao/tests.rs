@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    super::{
+    super::common::{
         image_list::{ImageSource, UpstreamImage},
         testing::spec as default_spec,
     },

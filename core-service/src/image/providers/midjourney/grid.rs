@@ -20,7 +20,7 @@ use tokio::{
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{
-    super::{decode::offload, fetch::ImageFetcher, tasks::TaskPoller},
+    super::common::{decode::offload, fetch::ImageFetcher, tasks::TaskPoller},
     prompt,
     proxy::Proxy,
     quadrant::{decode_grid, quadrant},

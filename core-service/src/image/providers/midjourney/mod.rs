@@ -19,7 +19,7 @@ use self::{
     grid::{Grid, IMAGES_PER_GRID},
     proxy::Proxy,
 };
-use super::{
+use super::common::{
     context::{self, ProviderContext},
     fetch::ImageFetcher,
     request::{JSON, headers},

@@ -2,7 +2,7 @@
 
 use openai_dialect::extra_members;
 
-use super::super::json::JsonObject;
+use super::super::common::json::JsonObject;
 use crate::{
     error::ProviderError,
     image::{
@@ -102,7 +102,7 @@ pub(super) fn imagine_body(spec: &ImageSpec, prompt: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{image::providers::testing::spec, size::Size};
+    use crate::{image::providers::common::testing::spec, size::Size};
     use serde_json::{Value, json};
 
     #[test]

@@ -7,7 +7,7 @@ use http::Method;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    super::tasks::{TaskClient, TaskPoller},
+    super::common::tasks::{TaskClient, TaskPoller},
     response,
 };
 use crate::error::ProviderError;

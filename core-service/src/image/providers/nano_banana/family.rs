@@ -198,7 +198,7 @@ impl Tier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{providers::testing::spec, spec::Quality};
+    use crate::image::{providers::common::testing::spec, spec::Quality};
 
     fn sized(size: &str, quality: Quality) -> ImageSpec {
         ImageSpec { size: size.parse().ok(), quality, ..spec() }

@@ -7,15 +7,14 @@ use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::Instant;
 
 use super::{
-    super::{
+    super::common::{
         decode::offload,
         event_stream::{is_event_stream, truncated},
         request::{JSON, headers, post},
     },
-    failure::failure,
     family::NativeParams,
     request,
-    response::{Completion, PartialResponse},
+    response::{Completion, PartialResponse, failure::failure},
 };
 use crate::{
     call::Call,

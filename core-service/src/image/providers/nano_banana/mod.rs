@@ -1,6 +1,5 @@
 //! Gemini's image models: one image per call, with ratio and tier instead of pixels, and previews while the model thinks.
 
-mod failure;
 mod family;
 mod generation;
 mod request;
@@ -16,7 +15,7 @@ use self::{
     family::{Family, NativeParams},
     generation::Generation,
 };
-use super::context::{self, ProviderContext};
+use super::common::context::{self, ProviderContext};
 use crate::{
     call::{Call, Chunks},
     catalog::Entry,

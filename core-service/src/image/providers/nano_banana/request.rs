@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use openai_dialect::extra_members;
 use serde_json::json;
 
-use super::{super::json::JsonObject, family::NativeParams};
+use super::{super::common::json::JsonObject, family::NativeParams};
 use crate::image::spec::{ImageSpec, Style};
 
 /// Added to the prompt after a response with text only.
@@ -89,7 +89,7 @@ mod tests {
 
     use super::{super::family::Family, *};
     use crate::{
-        image::providers::testing::spec,
+        image::providers::common::testing::spec,
         media::{InputPicture, MediaType},
         size::Size,
     };

@@ -157,7 +157,7 @@ fn generate(
     Ok(ImageEvent::Finished { index, picture, revised_prompt: String::new() })
 }
 
-/// Receives the engine's previews and tells it about a cancellation.
+/// Receives the engine's previews and reports a cancellation to it.
 #[derive(Debug)]
 struct Observer<'a> {
     events: &'a Sender<Result<ImageEvent, ProviderError>>,

@@ -7,7 +7,7 @@ use crate::context::RequestContext;
 use crate::{catalog::Models, media::MediaType};
 
 fn spec(size: Option<Size>) -> ImageSpec {
-    ImageSpec { prompt: "a lighthouse at dusk".to_owned(), size, ..super::super::testing::spec() }
+    ImageSpec { prompt: "a lighthouse at dusk".to_owned(), size, ..super::super::common::testing::spec() }
 }
 
 fn call(request: ImageSpec) -> Call<ImageSpec> {

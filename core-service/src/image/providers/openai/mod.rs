@@ -18,7 +18,7 @@ use self::{
     request::EncodedRequest,
     response::StreamEvent,
 };
-use super::{
+use super::common::{
     context::{self, ProviderContext},
     decode::offload,
     event_stream::{self, EventStream, is_event_stream},

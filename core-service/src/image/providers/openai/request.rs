@@ -6,7 +6,7 @@ use openai_dialect::extra_members;
 use serde_json::Value;
 
 use super::{
-    super::{json::JsonObject, request::JSON},
+    super::common::{json::JsonObject, request::JSON},
     family::{Family, NativeParams},
 };
 use crate::{

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::{
+use super::super::common::{
     decode::base64_image,
     image_list::{self, ImageList, ImageWire, UpstreamImage, UsageWire, non_null},
 };

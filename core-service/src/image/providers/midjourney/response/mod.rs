@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::tasks::{Progress, TaskStatus};
+use super::super::common::tasks::{Progress, TaskStatus};
 use crate::{error::ProviderError, upstream::failure_of};
 
 /// The response to a submission.

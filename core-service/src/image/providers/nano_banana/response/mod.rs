@@ -1,12 +1,15 @@
 //! Gemini's responses: an image among drafts and text, or one of many reasons for its absence.
 
+pub(super) mod failure;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{super::decode::base64_image, failure::embedded_error};
+use self::failure::embedded_error;
+use super::super::common::decode::base64_image;
 use crate::{error::ProviderError, image::Usage};
 
 /// The content of a response received so far.

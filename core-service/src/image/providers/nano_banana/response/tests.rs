@@ -78,7 +78,7 @@ fn finish_reasons_map_to_provider_errors() {
     ] {
         let without = completion(&format!(r#"{{"finishReason":"{reason}"}}"#));
         assert!(kind(&without), "{reason}: {without:?}");
-        // An image counts whatever the finish reason is.
+        // An image is a success with any finish reason.
         let part = r#""content":{"parts":[{"inlineData":{"data":"Mg=="}}]}"#;
         assert!(
             matches!(completion(&format!(r#"{{"finishReason":"{reason}",{part}}}"#)), Completion::Image { .. }),

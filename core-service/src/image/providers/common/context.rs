@@ -21,7 +21,7 @@ pub(crate) struct ProviderContext {
 }
 
 /// Returns the catalog entries of a provider's models. `names` are the upstream's names of the models.
-pub(super) fn entries(
+pub(in crate::image::providers) fn entries(
     names: &[String],
     owned_by: &str,
     capabilities: impl Fn(&str) -> &'static [&'static str],

@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// Returns whether a response is an event stream.
-pub(super) fn is_event_stream(reply: &Reply) -> bool {
+pub(in crate::image::providers) fn is_event_stream(reply: &Reply) -> bool {
     let content_type = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|content_type| content_type.trim_start().starts_with("text/event-stream"))
 }
 
 /// A streamed response. Dropping it closes the connection, which cancels the work at the upstream.
-pub(super) struct EventStream {
+pub(in crate::image::providers) struct EventStream {
     reply: Reply,
     reader: EventReader,
     limits: Limits,
@@ -30,7 +30,7 @@ pub(super) struct EventStream {
 }
 
 impl EventStream {
-    pub(super) fn new(reply: Reply, limits: Limits, deadline: Option<Instant>) -> Self {
+    pub(in crate::image::providers) fn new(reply: Reply, limits: Limits, deadline: Option<Instant>) -> Self {
         Self { reply, reader: EventReader::default(), limits, idle_timeout: limits.first_byte, deadline }
     }
 
@@ -38,7 +38,7 @@ impl EventStream {
     ///
     /// A broken connection counts as the end: it does no harm if the last event was the final one, which the caller knows.
     /// Without a last event the end is `T::default()`.
-    pub(super) async fn next<T: Default + Send + 'static>(
+    pub(in crate::image::providers) async fn next<T: Default + Send + 'static>(
         &mut self,
         parse: fn(&[u8]) -> Result<T, ProviderError>,
     ) -> Result<(T, bool), ProviderError> {
@@ -81,6 +81,6 @@ async fn parse_event<T: Default + Send + 'static>(
 }
 
 /// Returns the error for a stream that ended before its final event.
-pub(super) fn truncated() -> ProviderError {
+pub(in crate::image::providers) fn truncated() -> ProviderError {
     ProviderError::Broken("the upstream's stream ended before the image was finished".to_owned())
 }

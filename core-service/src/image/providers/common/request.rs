@@ -14,16 +14,16 @@ use crate::{
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(in crate::image::providers) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How long the body of an error response may take; without it the status alone determines the error.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Maps an error response to a provider error.
-pub(super) type MapFailure = fn(StatusCode, &HeaderMap, &[u8]) -> ProviderError;
+pub(in crate::image::providers) type MapFailure = fn(StatusCode, &HeaderMap, &[u8]) -> ProviderError;
 
 /// Returns the headers of an upstream request: content type, request id and W3C trace context.
-pub(super) fn headers(context: &RequestContext, content_type: HeaderValue) -> HeaderMap {
+pub(in crate::image::providers) fn headers(context: &RequestContext, content_type: HeaderValue) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(header::CONTENT_TYPE, content_type);
     if let Ok(id) = HeaderValue::try_from(&context.request_id) {
@@ -41,7 +41,7 @@ pub(super) fn headers(context: &RequestContext, content_type: HeaderValue) -> He
 ///
 /// # Errors
 /// The transport error, or the result of `map_failure` for a response with an error status; redacted in both cases.
-pub(super) async fn post(
+pub(in crate::image::providers) async fn post(
     upstream: &Upstream,
     path: &str,
     headers: HeaderMap,

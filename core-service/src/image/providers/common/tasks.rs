@@ -20,23 +20,23 @@ const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The tasks of one call at an upstream. Clones share the connections.
 #[derive(Debug, Clone)]
-pub(super) struct TaskClient {
-    pub(super) upstream: Upstream,
+pub(in crate::image::providers) struct TaskClient {
+    pub(in crate::image::providers) upstream: Upstream,
     /// A task is polled at `PATH/ID` followed by `poll_suffix`, and cancelled at `PATH/ID/cancel`.
-    pub(super) path: &'static str,
-    pub(super) poll_suffix: &'static str,
+    pub(in crate::image::providers) path: &'static str,
+    pub(in crate::image::providers) poll_suffix: &'static str,
     /// Sent with every request.
-    pub(super) headers: HeaderMap,
+    pub(in crate::image::providers) headers: HeaderMap,
     /// The time before the first poll and between two polls.
-    pub(super) interval: Duration,
+    pub(in crate::image::providers) interval: Duration,
     /// When polling ends with a timeout.
-    pub(super) until: Instant,
+    pub(in crate::image::providers) until: Instant,
     /// Tracks cancellations that are in flight.
-    pub(super) background: TaskTracker,
+    pub(in crate::image::providers) background: TaskTracker,
 }
 
 /// The response to a poll.
-pub(super) trait TaskStatus: Sized {
+pub(in crate::image::providers) trait TaskStatus: Sized {
     /// Parses a response. `None` means that the upstream does not know the task, or not yet.
     fn parse(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>, ProviderError>;
 
@@ -45,7 +45,7 @@ pub(super) trait TaskStatus: Sized {
 
 /// The progress of a task.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(in crate::image::providers) enum Progress {
     /// Queued or running. Unknown states count as running: the state that ends the task will be a known one.
     Running,
     Succeeded,
@@ -54,7 +54,7 @@ pub(super) enum Progress {
 
 impl TaskClient {
     /// Returns a poller for a submitted task.
-    pub(super) fn poller(&self, id: String) -> TaskPoller {
+    pub(in crate::image::providers) fn poller(&self, id: String) -> TaskPoller {
         TaskPoller { client: self.clone(), id, failed_polls: 0, is_over: false }
     }
 
@@ -70,16 +70,16 @@ impl TaskClient {
 }
 
 /// Polls one task. Dropping it before the task has ended cancels the task at the upstream, in the background.
-pub(super) struct TaskPoller {
+pub(in crate::image::providers) struct TaskPoller {
     client: TaskClient,
-    pub(super) id: String,
+    pub(in crate::image::providers) id: String,
     failed_polls: u32,
     is_over: bool,
 }
 
 impl TaskPoller {
     /// Stops polling without cancelling the task: another poller has it.
-    pub(super) fn detach(mut self) {
+    pub(in crate::image::providers) fn detach(mut self) {
         self.is_over = true;
     }
 
@@ -87,7 +87,7 @@ impl TaskPoller {
     ///
     /// # Errors
     /// The failure of the task; [`ProviderError::Timeout`] at the deadline; the last error if too many polls fail.
-    pub(super) async fn next<T: TaskStatus>(&mut self) -> Result<(T, bool), ProviderError> {
+    pub(in crate::image::providers) async fn next<T: TaskStatus>(&mut self) -> Result<(T, bool), ProviderError> {
         let timeout = || ProviderError::Timeout("the upstream's task did not finish before the deadline".to_owned());
         loop {
             let next_poll = Instant::now() + self.client.interval;

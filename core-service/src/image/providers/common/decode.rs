@@ -15,7 +15,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Decodes an image in base64, with or without the prefix of a `data:` URL.
-pub(super) fn base64_image(encoded: &str) -> Result<Bytes, ProviderError> {
+pub(in crate::image::providers) fn base64_image(encoded: &str) -> Result<Bytes, ProviderError> {
     let encoded = match encoded.strip_prefix("data:") {
         Some(url) => url.split_once(',').map_or("", |(_, encoded)| encoded),
         None => encoded,
@@ -26,7 +26,7 @@ pub(super) fn base64_image(encoded: &str) -> Result<Bytes, ProviderError> {
 }
 
 /// Runs `decode` on a blocking thread: a response may hold dozens of megabytes of base64.
-pub(super) async fn offload<T: Send + 'static>(
+pub(in crate::image::providers) async fn offload<T: Send + 'static>(
     decode: impl FnOnce() -> Result<T, ProviderError> + Send + 'static,
 ) -> Result<T, ProviderError> {
     tokio::task::spawn_blocking(decode).await.unwrap_or_else(|error| {

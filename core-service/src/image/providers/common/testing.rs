@@ -3,7 +3,7 @@
 use crate::image::spec::{Background, Encoding, ImageSpec, Quality};
 
 /// Returns a request for one image with default parameters.
-pub(super) fn spec() -> ImageSpec {
+pub(in crate::image::providers) fn spec() -> ImageSpec {
     ImageSpec {
         prompt: "a boat".to_owned(),
         n: 1,

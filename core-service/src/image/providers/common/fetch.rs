@@ -12,7 +12,7 @@ use crate::{
 
 /// Obtains the bytes of images that an upstream returned. Clones share the connections.
 #[derive(Debug, Clone)]
-pub(super) struct ImageFetcher {
+pub(in crate::image::providers) struct ImageFetcher {
     upstream: Upstream,
     downloads: Downloads,
     /// The upstream's trusted origin, with the key that it is shown, if any. Relative links start here.
@@ -20,12 +20,12 @@ pub(super) struct ImageFetcher {
 }
 
 impl ImageFetcher {
-    pub(super) fn new(upstream: Upstream, downloads: Downloads, origin: Own) -> Self {
+    pub(in crate::image::providers) fn new(upstream: Upstream, downloads: Downloads, origin: Own) -> Self {
         Self { upstream, downloads, origin }
     }
 
     /// Returns the final event of the image with this index. A link is downloaded.
-    pub(super) async fn event(&self, index: u32, image: UpstreamImage) -> ImageEvent {
+    pub(in crate::image::providers) async fn event(&self, index: u32, image: UpstreamImage) -> ImageEvent {
         let UpstreamImage { source, revised_prompt } = image;
         let picture = match source {
             Ok(ImageSource::Bytes(bytes)) => Ok(bytes),
@@ -39,7 +39,7 @@ impl ImageFetcher {
     }
 
     /// Downloads the image behind a link.
-    pub(super) async fn download(&self, link: &str) -> Result<Bytes, ProviderError> {
+    pub(in crate::image::providers) async fn download(&self, link: &str) -> Result<Bytes, ProviderError> {
         self.downloads.picture(link, &self.origin).await.map(|file| file.bytes)
     }
 }

@@ -32,7 +32,11 @@ struct ViolationWire {
 }
 
 /// Maps an error response to a provider error.
-pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+pub(in crate::image::providers::nano_banana) fn failure(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> ProviderError {
     #[derive(Deserialize)]
     struct Wire<'a> {
         #[serde(borrow)]

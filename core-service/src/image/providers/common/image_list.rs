@@ -13,29 +13,29 @@ use crate::{error::ProviderError, image::Usage};
 
 /// An image in an upstream's response.
 #[derive(Debug, PartialEq)]
-pub(super) struct UpstreamImage {
+pub(in crate::image::providers) struct UpstreamImage {
     /// The image, or why this one failed; others may have succeeded.
-    pub(super) source: Result<ImageSource, ProviderError>,
+    pub(in crate::image::providers) source: Result<ImageSource, ProviderError>,
     /// Empty if the prompt was not revised.
-    pub(super) revised_prompt: String,
+    pub(in crate::image::providers) revised_prompt: String,
 }
 
 /// How an upstream delivers an image.
 #[derive(Debug, PartialEq)]
-pub(super) enum ImageSource {
+pub(in crate::image::providers) enum ImageSource {
     Bytes(Bytes),
     Link(String),
 }
 
 /// A parsed list of images.
 #[derive(Debug)]
-pub(super) struct ImageList {
-    pub(super) images: Vec<UpstreamImage>,
-    pub(super) usage: Option<Usage>,
+pub(in crate::image::providers) struct ImageList {
+    pub(in crate::image::providers) images: Vec<UpstreamImage>,
+    pub(in crate::image::providers) usage: Option<Usage>,
 }
 
 /// Maps the JSON text of an `error` within a successful response to a provider error.
-pub(super) type MapError = fn(&str) -> ProviderError;
+pub(in crate::image::providers) type MapError = fn(&str) -> ProviderError;
 
 #[derive(Deserialize)]
 struct ListWire<'a> {
@@ -47,19 +47,19 @@ struct ListWire<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct ImageWire<'a> {
+pub(in crate::image::providers) struct ImageWire<'a> {
     #[serde(borrow)]
-    pub(super) b64_json: Option<Cow<'a, str>>,
+    pub(in crate::image::providers) b64_json: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    pub(super) url: Option<Cow<'a, str>>,
-    pub(super) revised_prompt: Option<String>,
+    pub(in crate::image::providers) url: Option<Cow<'a, str>>,
+    pub(in crate::image::providers) revised_prompt: Option<String>,
     #[serde(borrow)]
-    pub(super) error: Option<&'a RawValue>,
+    pub(in crate::image::providers) error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct UsageWire {
+pub(in crate::image::providers) struct UsageWire {
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     total_tokens: Option<u64>,
@@ -76,7 +76,7 @@ struct DetailsWire {
 ///
 /// # Errors
 /// [`ProviderError::Unreadable`] if it is not a list of images; the mapped `error` if it has one and no images.
-pub(super) fn parse(body: &[u8], map_error: MapError) -> Result<ImageList, ProviderError> {
+pub(in crate::image::providers) fn parse(body: &[u8], map_error: MapError) -> Result<ImageList, ProviderError> {
     let ListWire { data, usage, error } = serde_json::from_slice(body.trim_ascii()).map_err(|error| {
         ProviderError::Unreadable(format!("the upstream's response is not a list of images: {error}"))
     })?;
@@ -88,12 +88,12 @@ pub(super) fn parse(body: &[u8], map_error: MapError) -> Result<ImageList, Provi
 }
 
 /// Returns the text of an `error` member unless it is null.
-pub(super) fn non_null(error: Option<&RawValue>) -> Option<&str> {
+pub(in crate::image::providers) fn non_null(error: Option<&RawValue>) -> Option<&str> {
     error.map(RawValue::get).filter(|error| *error != "null")
 }
 
 impl ImageWire<'_> {
-    pub(super) fn into_image(self, map_error: MapError) -> UpstreamImage {
+    pub(in crate::image::providers) fn into_image(self, map_error: MapError) -> UpstreamImage {
         let Self { b64_json, url, revised_prompt, error } = self;
         let source = match (b64_json, url, non_null(error)) {
             (Some(encoded), ..) if !encoded.is_empty() => base64_image(&encoded).map(ImageSource::Bytes),
@@ -110,7 +110,7 @@ impl ImageWire<'_> {
 
 impl UsageWire {
     /// Returns the usage; missing counts are derived, as some upstreams report only part of them.
-    pub(super) fn into_usage(self) -> Option<Usage> {
+    pub(in crate::image::providers) fn into_usage(self) -> Option<Usage> {
         let Self { input_tokens, output_tokens, total_tokens, input_tokens_details } = self;
         input_tokens.or(output_tokens).or(total_tokens)?;
         let reported_input = input_tokens.unwrap_or_default();
