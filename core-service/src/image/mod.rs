@@ -1,46 +1,41 @@
-//! Pictures: the provider trait and what it is asked; what providers lean on; below them the providers and the gRPC door.
+//! Image generation: the provider trait and its types.
+//!
+//! `validate` turns a message into an [`ImageSpec`], `providers` generate images from it, `resize` converts them to the
+//! requested size and format, and `grpc` serves the result.
 
-mod answer;
-pub(crate) mod assembly;
-mod fan_out;
-mod fit;
-mod generation;
+pub mod fan_out;
 pub mod grpc;
 mod guarded;
-mod joined;
-mod native;
-mod outcomes;
+pub mod native_size;
 pub mod providers;
-mod spec;
+mod resize;
+pub mod spec;
 mod validate;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use triptych_proto::v1 as pb;
 
-pub(crate) use self::spec::{MOST_PIXELS, SIDES};
-pub use self::{
-    fan_out::fan_out,
-    native::{Ratio, Window, closest},
-    spec::{Background, Encoding, ImageSpec, Quality, Style},
-};
+use self::spec::ImageSpec;
 use crate::{
     call::{Call, Chunks},
     error::ProviderError,
 };
 
-/// Something that makes pictures.
+/// A source of generated images.
 ///
-/// A provider asks its upstream for the closest native size (see [`closest`] and [`Window`]) and hands over what it got;
-/// bringing a picture to the size and the format asked for is the door's business.
+/// A provider requests the closest native size from its upstream (see [`native_size`]) and returns the image as it is. The
+/// gRPC service converts it to the requested size and format.
 #[async_trait]
 pub trait ImageProvider: std::fmt::Debug + Send + Sync {
-    /// Makes the pictures; for each of them one [`Finished`](ImageEvent::Finished) or [`Failed`](ImageEvent::Failed), in
-    /// any order of their indices, and then the end of the stream. An error ends the stream and stands for all pictures
-    /// not told yet. Dropping the stream ends the work.
+    /// Generates `request.n` images.
+    ///
+    /// The stream yields exactly one [`Finished`](ImageEvent::Finished) or [`Failed`](ImageEvent::Failed) per image, in any
+    /// order of their indices, and then ends. An error ends the stream and applies to all images without an event. Dropping
+    /// the stream cancels the work.
     async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError>;
 
-    /// What this model, by the provider's name of it, can start from.
+    /// Returns the editing capabilities of a model. `model` is the upstream's name of it.
     fn edits(&self, model: &str) -> Edits;
 
     /// Returns the health of the provider's upstream; empty for a provider without one.
@@ -49,62 +44,64 @@ pub trait ImageProvider: std::fmt::Debug + Send + Sync {
     }
 }
 
-/// What a model can start from.
+/// The editing capabilities of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edits {
-    /// How many input pictures at most; 0: it makes pictures from words only.
+    /// The maximum number of input images; 0 means that the model generates from prompts only.
     pub pictures: usize,
-    /// Whether a mask may say where to paint.
+    /// Whether the model accepts a mask.
     pub mask: bool,
 }
 
 impl Edits {
-    /// From words only.
+    /// No editing: the model generates from prompts only.
     pub const NONE: Self = Self { pictures: 0, mask: false };
 }
 
-/// One event on the way to the pictures. Pictures are encoded: PNG, JPEG, WebP or GIF, of whatever size.
+/// An event of a generation. Images are encoded as PNG, JPEG, WebP or GIF and have any size.
 #[derive(Debug, Clone)]
 pub enum ImageEvent {
-    /// A picture taking shape.
+    /// An unfinished image.
     Preview {
-        /// Which picture, from 0.
+        /// The index of the image, from 0.
         index: u32,
-        /// Which preview of it, from 0.
+        /// The index of the preview of that image, from 0.
         partial: u32,
-        /// What it looks like so far.
+        /// The encoded preview.
         picture: Bytes,
     },
-    /// A finished picture.
+    /// A finished image.
     Finished {
-        /// Which picture, from 0.
+        /// The index of the image, from 0.
         index: u32,
-        /// The picture as the upstream made it.
+        /// The encoded image, as the upstream returned it.
         picture: Bytes,
-        /// The prompt as the provider rewrote it; empty where it did not.
+        /// The prompt as revised by the provider; empty if it was not revised.
         revised_prompt: String,
     },
-    /// A picture that will not come, while others may.
+    /// A failed image; others may still succeed.
     Failed {
-        /// Which picture, from 0.
+        /// The index of the image, from 0.
         index: u32,
-        /// Why.
+        /// The cause.
         error: ProviderError,
     },
-    /// What some of the pictures cost; several are added up. Streams tell it with the next picture, and nothing is waited
-    /// for behind the last one, so it comes before the picture it is about.
+    /// The token usage of some of the images. Several of these events are summed.
+    ///
+    /// Comes before the image that it belongs to: a stream reports usage with its next image, and nothing after the last
+    /// image is read.
     Usage(Usage),
 }
 
-/// What pictures cost, in tokens.
+/// Token usage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens of the request.
     pub input: u64,
-    /// Those of `input` that input pictures took, where the provider tells them apart.
+    /// The part of `input` that input images took, where the provider reports it.
     pub input_images: u64,
-    /// Tokens of the pictures.
+    /// Tokens of the generated images.
     pub output: u64,
-    /// Both together, as the provider counts.
+    /// The total as counted by the provider.
     pub total: u64,
 }

@@ -1,64 +1,64 @@
-//! What to make: a request after its checks, in words that every provider understands or passes on.
+//! The validated parameters of an image request, independent of any provider.
 
 use std::ops::RangeInclusive;
 
 use crate::{media::InputPicture, size::Size};
 
-/// Shortest and longest side of a picture that may be asked for, in pixels. None beyond 16383 fits into a WebP file.
+/// The valid lengths of a side, in pixels. WebP allows at most 16383.
 pub(crate) const SIDES: RangeInclusive<u32> = 16..=12_288;
-/// Most pixels of one: as many as the largest has that a provider makes by itself, 12288x1536.
-pub(crate) const MOST_PIXELS: u64 = 18 << 20;
+/// The maximum number of pixels: that of the largest native size of any provider, 12288x1536.
+pub(crate) const MAX_PIXELS: u64 = 18 << 20;
 
-/// What to make: a checked request, its pictures fetched and known to be pictures.
+/// A validated image request with its input images.
 #[derive(Debug, Clone)]
 pub struct ImageSpec {
-    /// What to show; never blank.
+    /// The prompt; never blank.
     pub prompt: String,
-    /// How many pictures, 1 to 10.
+    /// The number of images, 1 to 10.
     pub n: u32,
-    /// Size in pixels that the caller will get. `None`: the provider's choice.
+    /// The size of the delivered images. `None`: the provider's default.
     pub size: Option<Size>,
-    /// How much care to take, in the caller's word.
+    /// The requested quality.
     pub quality: Quality,
-    /// How far from the ordinary; `None`: not said.
+    /// The requested style, if any.
     pub style: Option<Style>,
-    /// What is behind the subject.
+    /// The requested background.
     pub background: Background,
-    /// Asks for the same picture to the same request.
+    /// The seed for reproducible results, as far as the provider supports it.
     pub seed: Option<i64>,
-    /// An opaque name of the end user; may be empty.
+    /// An opaque identifier of the end user; may be empty.
     pub user: String,
-    /// Pictures to start from; any of them makes this an edit.
+    /// Input images; any of them makes the request an edit.
     pub pictures: Vec<InputPicture>,
-    /// Where to paint: the transparent pixels. Of the first picture's size, PNG or WebP.
+    /// The mask of an edit: its transparent pixels mark the area to paint. Has the size of the first input image; PNG or WebP.
     pub mask: Option<InputPicture>,
-    /// How many previews of each picture at most, 0 to 3.
+    /// The maximum number of previews per image, 0 to 3.
     pub partial_images: u32,
-    /// Encoding that the caller will get. A provider that can make it saves a conversion; none has to.
+    /// The encoding of the delivered images. A provider may return another one, which is converted afterwards.
     pub format: Encoding,
-    /// Members for the upstream that have no field, `moderation` for instance; the text of a JSON object, or empty.
+    /// Request members without a field, for example `moderation`: the text of a JSON object, or empty.
     pub extra_json: String,
 }
 
-/// How much care to take over a picture: the words of both generations of the API.
+/// The quality of an image: the values of both generations of OpenAI's API.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Quality {
-    /// As the provider likes; also where nothing was said.
+    /// The provider's default.
     #[default]
     Auto,
-    /// The lowest.
+    /// `low`.
     Low,
-    /// DALL-E's ordinary one.
+    /// `standard`, the lower one of DALL-E 3.
     Standard,
-    /// The middle one.
+    /// `medium`.
     Medium,
-    /// High.
+    /// `high`.
     High,
-    /// DALL-E's finer one.
+    /// `hd`, the higher one of DALL-E 3.
     Hd,
-    /// Higher than high.
+    /// `xhigh`.
     Xhigh,
-    /// The highest there is.
+    /// `max`.
     Max,
 }
 
@@ -66,12 +66,12 @@ impl Quality {
     const ALL: [Self; 8] =
         [Self::Auto, Self::Low, Self::Standard, Self::Medium, Self::High, Self::Hd, Self::Xhigh, Self::Max];
 
-    /// The quality of this word; the empty one is `auto`.
-    pub fn parse(word: &str) -> Option<Self> {
-        if word.is_empty() { Some(Self::Auto) } else { Self::ALL.into_iter().find(|quality| quality.as_str() == word) }
+    /// Parses a wire value; the empty one is `auto`.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(Self::Auto) } else { Self::ALL.into_iter().find(|quality| quality.as_str() == text) }
     }
 
-    /// Its word on the wire.
+    /// Returns the wire value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -85,7 +85,7 @@ impl Quality {
         }
     }
 
-    /// Whether more than the ordinary was asked for.
+    /// Returns whether the quality is above the default of every provider.
     pub const fn is_high(self) -> bool {
         match self {
             Self::High | Self::Hd | Self::Xhigh | Self::Max => true,
@@ -94,17 +94,17 @@ impl Quality {
     }
 }
 
-/// How far a picture may go.
+/// The style of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Dramatic.
+    /// Hyper-real and dramatic.
     Vivid,
-    /// Plain.
+    /// More natural, less hyper-real.
     Natural,
 }
 
 impl Style {
-    /// Its word on the wire.
+    /// Returns the wire value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Vivid => "vivid",
@@ -113,20 +113,20 @@ impl Style {
     }
 }
 
-/// What is behind the subject.
+/// The background of an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Background {
-    /// As the provider likes; also where nothing was said.
+    /// The provider's default.
     #[default]
     Auto,
-    /// Something; what transparency a picture comes with is laid on white.
+    /// Opaque; the transparent pixels of an image are blended with white.
     Opaque,
-    /// Nothing. Only with an encoding that can hold it.
+    /// Transparent. Requires an encoding with an alpha channel.
     Transparent,
 }
 
 impl Background {
-    /// Its word on the wire.
+    /// Returns the wire value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -136,25 +136,25 @@ impl Background {
     }
 }
 
-/// How a picture is encoded.
+/// The encoding of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// Lossless, with transparency.
+    /// Lossless, with an alpha channel.
     Png,
-    /// No transparency.
+    /// Without an alpha channel.
     Jpeg {
         /// 0 to 100.
         quality: u8,
     },
-    /// With transparency. Lossless where it is encoded here.
+    /// With an alpha channel. Triptych itself encodes it losslessly.
     Webp {
-        /// 0 to 100, for providers that encode it themselves.
+        /// 0 to 100; used by providers that encode it themselves.
         quality: u8,
     },
 }
 
 impl Encoding {
-    /// The media type, for instance `image/png`.
+    /// Returns the media type, for example `image/png`.
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Png => "image/png",
@@ -163,7 +163,7 @@ impl Encoding {
         }
     }
 
-    /// Its word on the wire: `png`, `jpeg` or `webp`.
+    /// Returns the wire value: `png`, `jpeg` or `webp`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Png => "png",

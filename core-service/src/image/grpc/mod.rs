@@ -1,4 +1,8 @@
-//! The gRPC door of the image panel.
+//! The gRPC service for images.
+
+mod generation;
+mod outcomes;
+mod response;
 
 use std::time::Duration;
 
@@ -11,71 +15,79 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, image_service_server::ImageService};
 
-use super::{
-    Background, ImageSpec,
-    answer::{Answer, in_message},
-    fit::{Fitter, Wish},
-    generation::{self, Generation, in_time},
-    joined::Joined,
+use self::{
+    generation::{Generation, before_deadline, response_deadline},
     outcomes::Outcomes,
-    validate::{self, Checked},
+    response::SharedItem,
+};
+use super::{
+    resize::{ImageResizer, Target},
+    spec::{Background, ImageSpec},
+    validate::{self, Validated},
 };
 use crate::{
     call::Call,
     catalog::Catalog,
     context::RequestContext,
     error::Error,
-    idempotency::Idempotency,
+    idempotency::{Idempotency, single_flight::SingleFlight},
     keys::Keys,
     live::Live,
     media::{InputPicture, Inputs, MediaStore},
 };
 
-/// Input pictures of one request that are fetched and decoded at a time.
+/// How many input images of one request are fetched and decoded concurrently.
 const INPUTS_AT_ONCE: usize = 4;
 
-/// Serves [`ImageService`] from a catalog. Clones share everything.
+/// Implementation of [`ImageService`]. Clones share the state.
 #[derive(Debug, Clone)]
 pub struct ImageGrpc {
     catalog: Live<Catalog>,
     media_store: MediaStore,
     inputs: Inputs,
-    fitter: Fitter,
-    joined: Joined<Answer>,
+    resizer: ImageResizer,
+    single_flight: SingleFlight<SharedItem>,
     keys: Keys,
-    /// How many bytes of pictures one message may carry.
-    room: usize,
+    /// The maximum size of all images in one message, in bytes.
+    max_image_bytes: usize,
 }
 
 impl ImageGrpc {
-    /// A door to the image models of this catalog. Pictures handed over as links are kept in `media_store`. A request that
-    /// comes again under its key joins the first one until `idempotency_ttl` after its end; zero joins none.
+    /// Creates a service for the image models of a catalog. Images that are delivered as links are kept in `media_store`. A
+    /// repeated request gets the response of the first one until `idempotency_ttl` after its end; zero disables this.
     pub fn new(catalog: Live<Catalog>, media_store: MediaStore, inputs: Inputs, idempotency_ttl: Duration) -> Self {
-        let joined = Joined::new(idempotency_ttl, Answer::bytes);
-        Self { catalog, media_store, inputs, fitter: Fitter::new(), joined, keys: Keys::default(), room: usize::MAX }
+        Self {
+            catalog,
+            media_store,
+            inputs,
+            resizer: ImageResizer::new(),
+            single_flight: SingleFlight::new(idempotency_ttl, SharedItem::bytes),
+            keys: Keys::default(),
+            max_image_bytes: usize::MAX,
+        }
     }
 
-    /// The same, where a message is never longer than this. Of the pictures of one answer as many as three quarters of it
-    /// hold are handed over as bytes, and the others by their keys; what is said of them, rewritten prompts of at most
-    /// some thousand characters each, has the rest.
+    /// Limits the size of a response message. Three quarters of it are for images delivered as bytes; once they are used
+    /// up, images are delivered as links. The rest is for the other fields: revised prompts have up to some thousand
+    /// characters each.
     #[must_use]
-    pub fn with_messages_of(self, max_message_bytes: usize) -> Self {
-        Self { room: max_message_bytes / 4 * 3, ..self }
+    pub fn with_max_message_bytes(self, max_message_bytes: usize) -> Self {
+        Self { max_image_bytes: max_message_bytes / 4 * 3, ..self }
     }
 
-    /// The same, for callers with one of these keys.
+    /// Requires one of these API keys.
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Self {
         Self { keys, ..self }
     }
 
-    /// Ends what goes on without a caller, and waits for its end.
+    /// Ends the shared requests that are in flight and waits for them.
     pub async fn close(&self) {
-        self.joined.close().await;
+        self.single_flight.close().await;
     }
 
-    /// Checks a request, gets hold of its pictures and passes it to whoever makes it.
-    async fn admit(
+    /// Validates a request, resolves its input images and starts the generation.
+    async fn start(
         &self,
         context: RequestContext,
         image: Option<pb::ImageRequest>,
@@ -83,16 +95,16 @@ impl ImageGrpc {
     ) -> Result<Generation, Error> {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
         let entry = self.catalog.load().image.find(&image.model)?;
-        let Checked { spec, pictures, mask, delivery, keep_original } = validate::check(image, partial_images)?;
-        validate::can_edit(&entry.id, entry.provider.edits(&entry.upstream), pictures.len(), mask.is_some())?;
-        let wish = Wish {
+        let Validated { spec, pictures, mask, delivery, keep_original } = validate::request(image, partial_images)?;
+        validate::edits(&entry.id, entry.provider.edits(&entry.upstream), pictures.len(), mask.is_some())?;
+        let target = Target {
             size: spec.size,
             encoding: spec.format,
             opaque: spec.background == Background::Opaque,
-            original: keep_original,
+            keep_original,
         };
-        let (ledger, deadline) = (Outcomes::new(spec.n), context.deadline);
-        let events = in_time(deadline, async {
+        let (outcomes, deadline) = (Outcomes::new(spec.n), context.deadline);
+        let events = before_deadline(deadline, async {
             let request = self.with_inputs(spec, pictures, mask).await?;
             let call = Call { model: entry.upstream.clone(), request, context };
             Ok(entry.provider.generate(call).await?)
@@ -100,17 +112,18 @@ impl ImageGrpc {
         let events = events.await?;
         Ok(Generation {
             events,
-            ledger,
+            outcomes,
             model: entry.id.clone(),
-            wish,
+            target,
             delivery,
             deadline,
-            room: usize::MAX,
-            fitter: self.fitter.clone(),
+            bytes_left: usize::MAX,
+            resizer: self.resizer.clone(),
             media_store: self.media_store.clone(),
         })
     }
 
+    /// Fetches and checks the input images and the mask.
     async fn with_inputs(
         &self,
         mut spec: ImageSpec,
@@ -124,73 +137,67 @@ impl ImageGrpc {
         let pictures: Vec<InputPicture> = pictures.buffered(INPUTS_AT_ONCE).try_collect().await?;
         if let (Some(mask), Some(first)) = (mask, pictures.first()) {
             let mask = inputs.resolve("mask", mask).await?;
-            if mask.size != first.size {
-                let message = format!("must have the size of the first picture, {}, not {}", first.size, mask.size);
-                return Err(Error::invalid("mask", message));
-            }
-            if !mask.has_alpha {
-                let message = "must be PNG or WebP with an alpha channel: its transparent pixels are where to paint";
-                return Err(Error::invalid("mask", message));
-            }
+            validate::mask(&mask, first)?;
             spec.mask = Some(mask);
         }
         spec.pictures = pictures;
         Ok(spec)
     }
 
-    /// All pictures of a request at once.
+    /// Generates all images of a request and returns them in one response.
     async fn generate(
         &self,
         context: RequestContext,
         request: pb::GenerateImagesRequest,
     ) -> Result<pb::GenerateImagesResponse, Error> {
         let pb::GenerateImagesRequest { image, idempotency_key: _ } = request;
-        let early = context.deadline.map(generation::early);
-        let making = self.admit(context, image, 0).await?;
-        Generation { room: self.room, ..making }.whole(early).await
+        let response_deadline = context.deadline.map(response_deadline);
+        let generation = self.start(context, image, 0).await?;
+        Generation { bytes_left: self.max_image_bytes, ..generation }.unary(response_deadline).await
     }
 
-    async fn admit_stream(
+    async fn start_stream(
         &self,
         context: RequestContext,
         request: pb::StreamImagesRequest,
     ) -> Result<Generation, Error> {
         let pb::StreamImagesRequest { image, idempotency_key: _, partial_images } = request;
-        self.admit(context, image, partial_images).await
+        self.start(context, image, partial_images).await
     }
 
-    /// The answers to a request that may be joined; `work` makes them if nobody has yet. Each caller waits as long as its
-    /// own deadline allows; the work itself belongs to all of them.
-    async fn joined<R: Message + Clone + 'static>(
+    /// Returns the shared response to a repeatable request, or `None` if the request is not repeatable. `work` is executed
+    /// for the first request only. Each client waits until its own deadline; the work has none.
+    async fn shared<R: Message + Clone + 'static>(
         &self,
         context: &RequestContext,
         method: &'static str,
         request: &R,
-        work: impl FnOnce(RequestContext, R) -> BoxStream<'static, Result<Answer, Error>>,
-    ) -> Result<Option<BoxStream<'static, Result<Answer, Error>>>, Error> {
-        if !self.joined.is_enabled() {
+        work: impl FnOnce(RequestContext, R) -> BoxStream<'static, Result<SharedItem, Error>>,
+    ) -> Result<Option<BoxStream<'static, Result<SharedItem, Error>>>, Error> {
+        if !self.single_flight.is_enabled() {
             return Ok(None);
         }
         let Some(call) = Idempotency::of(context, method, request).await else { return Ok(None) };
         let deadline = context.deadline;
-        if let Some(kept) = self.joined.kept(&call)
-            && !self.holds(&kept.items()).await
+        if let Some(cached) = self.single_flight.cached(&call)
+            && !self.has_media_of(cached.items()).await
         {
-            tracing::info!("an answer's picture is gone, so its request is begun anew");
-            self.joined.forget(&kept);
+            tracing::info!("a stored image of a cached response was removed; the request is executed again");
+            self.single_flight.forget(&cached);
         }
-        let shared = RequestContext { deadline: None, ..context.clone() };
-        let answers = self.joined.enter(call, || work(shared, request.clone()))?;
-        let in_time = stream::try_unfold(answers, move |mut answers| async move {
-            let next = in_time(deadline, async { answers.try_next().await }).await?;
-            Ok(next.map(|answer| (answer, answers)))
+        let context = RequestContext { deadline: None, ..context.clone() };
+        let items = self.single_flight.join_or_start(call, || work(context, request.clone()))?;
+        let items = stream::try_unfold(items, move |mut items| async move {
+            let next = before_deadline(deadline, async { items.try_next().await }).await?;
+            Ok(next.map(|item| (item, items)))
         });
-        Ok(Some(in_time.boxed()))
+        Ok(Some(items.boxed()))
     }
 
-    /// Whether the pictures that answers lead to are still there. That they were asked for keeps them.
-    async fn holds(&self, answers: &[Answer]) -> bool {
-        for key in answers.iter().flat_map(Answer::media_keys) {
+    /// Returns whether the media files that a cached response refers to still exist. Reading their metadata renews their
+    /// retention.
+    async fn has_media_of(&self, items: &[SharedItem]) -> bool {
+        for key in items.iter().flat_map(SharedItem::media_keys) {
             if let Err(Error::MediaNotFound(_)) = self.media_store.describe(&key).await {
                 return false;
             }
@@ -208,16 +215,17 @@ impl ImageService for ImageGrpc {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
         let work = |context: RequestContext, request| {
-            let door = self.clone();
-            let answer = async move { door.generate(context, request).await.map(Answer::Whole) };
-            answer.into_stream().boxed()
+            let service = self.clone();
+            let response = async move { service.generate(context, request).await.map(SharedItem::Unary) };
+            response.into_stream().boxed()
         };
-        let joined = self.joined(&context, "GenerateImages", &request, work).await?;
-        let Some(mut answers) = joined else { return Ok(Response::new(self.generate(context, request).await?)) };
-        match answers.try_next().await? {
-            Some(Answer::Whole(answer)) => Ok(Response::new(answer)),
-            Some(Answer::Event(_)) | None => {
-                Err(Error::Internal("a joined request without an answer".to_owned()).into())
+        let Some(mut items) = self.shared(&context, "GenerateImages", &request, work).await? else {
+            return Ok(Response::new(self.generate(context, request).await?));
+        };
+        match items.try_next().await? {
+            Some(SharedItem::Unary(response)) => Ok(Response::new(response)),
+            Some(SharedItem::Streamed(_)) | None => {
+                Err(Error::Internal("a shared unary request has no response".to_owned()).into())
             }
         }
     }
@@ -231,26 +239,25 @@ impl ImageService for ImageGrpc {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
         let work = |context: RequestContext, request| {
-            let door = self.clone();
-            let events = async move { Ok::<_, Error>(door.admit_stream(context, request).await?.one_by_one()) };
-            events.into_stream().try_flatten().map_ok(Answer::Event).boxed()
+            let service = self.clone();
+            let messages = async move { Ok::<_, Error>(service.start_stream(context, request).await?.streamed()) };
+            messages.into_stream().try_flatten().map_ok(SharedItem::Streamed).boxed()
         };
-        let joined = self.joined(&context, "StreamImages", &request, work).await?;
-        let Some(answers) = joined else {
-            let making = self.admit_stream(context, request).await?;
-            return Ok(Response::new(making.one_by_one().map(in_message).boxed()));
+        let Some(items) = self.shared(&context, "StreamImages", &request, work).await? else {
+            let generation = self.start_stream(context, request).await?;
+            return Ok(Response::new(generation.streamed().map_err(Status::from).boxed()));
         };
-        let mut answers = answers.peekable();
-        // What is wrong before the first event is the call's own failure.
-        if let Some(Err(error)) = std::pin::Pin::new(&mut answers).next_if(Result::is_err).await {
+        let mut items = items.peekable();
+        // An error before the first message is the status of the call, not an item of the stream.
+        if let Some(Err(error)) = std::pin::Pin::new(&mut items).next_if(Result::is_err).await {
             return Err(error.into());
         }
-        let events = answers.map(|answer| match answer {
-            Ok(Answer::Event(event)) => in_message(Ok(event)),
-            Ok(Answer::Whole(_)) => Err(Error::Internal("a joined stream without events".to_owned()).into()),
+        let messages = items.map(|item| match item {
+            Ok(SharedItem::Streamed(message)) => Ok(message),
+            Ok(SharedItem::Unary(_)) => Err(Error::Internal("a shared stream has a unary response".to_owned()).into()),
             Err(error) => Err(error.into()),
         });
-        Ok(Response::new(events.boxed()))
+        Ok(Response::new(messages.boxed()))
     }
 }
 

@@ -1,8 +1,8 @@
-//! The door, before the offline engine and before a scripted provider.
+//! The service with the built-in engine and with a scripted provider.
 
-mod ending;
-mod joined;
-mod pictures;
+mod delivery;
+mod early_end;
+mod single_flight;
 
 use std::time::Duration;
 
@@ -26,18 +26,18 @@ use crate::{
     media::{MediaKey, input::InputSettings},
 };
 
-/// Plays a list of events and then hangs, or ends.
+/// Yields a list of events, then hangs or ends.
 #[derive(Debug)]
 struct Scripted {
     events: Vec<Result<ImageEvent, ProviderError>>,
     hangs: bool,
-    /// Becomes true when the stream of events is dropped.
+    /// Becomes true when the stream is dropped.
     dropped: watch::Sender<bool>,
 }
 
-struct Alarm(watch::Sender<bool>);
+struct DropGuard(watch::Sender<bool>);
 
-impl Drop for Alarm {
+impl Drop for DropGuard {
     fn drop(&mut self) {
         self.0.send_replace(true);
     }
@@ -46,10 +46,10 @@ impl Drop for Alarm {
 #[async_trait]
 impl ImageProvider for Scripted {
     async fn generate(&self, _: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
-        let alarm = Alarm(self.dropped.clone());
+        let guard = DropGuard(self.dropped.clone());
         let events = stream::iter(self.events.clone());
         let end = if self.hangs { stream::pending().left_stream() } else { stream::empty().right_stream() };
-        Ok(events.chain(end).inspect(move |_| _ = &alarm).boxed())
+        Ok(events.chain(end).inspect(move |_| _ = &guard).boxed())
     }
 
     fn edits(&self, _: &str) -> Edits {
@@ -57,35 +57,39 @@ impl ImageProvider for Scripted {
     }
 }
 
-struct Stage {
+struct TestService {
     _directory: tempfile::TempDir,
     media_store: MediaStore,
-    door: ImageGrpc,
+    service: ImageGrpc,
 }
 
-fn stage(entries: Vec<Entry<dyn ImageProvider>>) -> Stage {
+fn service(entries: Vec<Entry<dyn ImageProvider>>) -> TestService {
     let directory = tempfile::tempdir().unwrap();
     let media_store = MediaStore::for_test(directory.path());
     let inputs = Inputs::new(media_store.clone(), InputSettings::default()).unwrap();
     let (chat, video) = (Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap());
     let catalog = Catalog::new(chat, Models::new(entries).unwrap(), video);
-    Stage {
+    TestService {
         _directory: directory,
         media_store: media_store.clone(),
-        door: ImageGrpc::new(Live::new(catalog), media_store, inputs, Duration::from_mins(10)),
+        service: ImageGrpc::new(Live::new(catalog), media_store, inputs, Duration::from_mins(10)),
     }
 }
 
-fn offline() -> Stage {
-    stage(OfflineImage::entries())
+fn offline() -> TestService {
+    service(OfflineImage::entries())
 }
 
-fn scripted(events: Vec<ImageEvent>, hangs: bool) -> (Stage, watch::Receiver<bool>) {
-    playing(events.into_iter().map(Ok).collect(), hangs)
+fn scripted(events: Vec<ImageEvent>, hangs: bool) -> (TestService, watch::Receiver<bool>) {
+    scripted_results(events.into_iter().map(Ok).collect(), hangs)
 }
 
-fn playing(events: Vec<Result<ImageEvent, ProviderError>>, hangs: bool) -> (Stage, watch::Receiver<bool>) {
-    let (dropped, alarm) = watch::channel(false);
+/// Returns the service and whether the stream of the provider was dropped.
+fn scripted_results(
+    events: Vec<Result<ImageEvent, ProviderError>>,
+    hangs: bool,
+) -> (TestService, watch::Receiver<bool>) {
+    let (dropped, was_dropped) = watch::channel(false);
     let entry = Entry {
         id: "scripted".to_owned(),
         upstream: "scripted".to_owned(),
@@ -96,14 +100,15 @@ fn playing(events: Vec<Result<ImageEvent, ProviderError>>, hangs: bool) -> (Stag
         hidden: false,
         provider: Arc::new(Scripted { events, hangs, dropped }) as Arc<dyn ImageProvider>,
     };
-    (stage(vec![entry]), alarm)
+    (service(vec![entry]), was_dropped)
 }
 
-/// A picture that is right as it is.
+/// Returns the event of an image that needs no conversion.
 fn finished(index: u32) -> ImageEvent {
     ImageEvent::Finished { index, picture: numbered(index), revised_prompt: String::new() }
 }
 
+/// Returns an image that differs by index.
 fn numbered(index: u32) -> Bytes {
     picture(48, 32, |x, y| if x == index && y == 0 { 0 } else { 255 })
 }
@@ -128,9 +133,9 @@ fn request(image: pb::ImageRequest) -> Request<pb::GenerateImagesRequest> {
     Request::new(pb::GenerateImagesRequest { image: Some(image), idempotency_key: String::new() })
 }
 
-impl Stage {
+impl TestService {
     async fn generate(&self, image: pb::ImageRequest) -> Result<pb::GenerateImagesResponse, Status> {
-        self.door.generate_images(request(image)).await.map(Response::into_inner)
+        self.service.generate_images(request(image)).await.map(Response::into_inner)
     }
 
     async fn stream(
@@ -139,23 +144,23 @@ impl Stage {
         partial_images: u32,
     ) -> BoxStream<'static, Result<pb::StreamImagesResponse, Status>> {
         let request = pb::StreamImagesRequest { image: Some(image), partial_images, ..Default::default() };
-        self.door.stream_images(Request::new(request)).await.unwrap().into_inner()
+        self.service.stream_images(Request::new(request)).await.unwrap().into_inner()
     }
 }
 
-/// The field a refusal names.
+/// Returns the field of an invalid-argument error.
 fn field(status: &Status) -> String {
     let details = status.get_error_details();
     details.bad_request().map_or_else(String::new, |bad| bad.field_violations[0].field.clone())
 }
 
 #[tokio::test]
-async fn previews_come_before_their_picture_and_never_more_than_asked_for() {
-    let stage = offline();
-    // No more events than the engine keeps for a reader who lags: none of these may be missing.
+async fn previews_precede_their_image_and_are_limited() {
+    let test = offline();
+    // At most as many events as the engine buffers, so that none of them is dropped.
     for (n, previews) in [(1, 3), (2, 1), (2, 0)] {
         let image = pb::ImageRequest { n: Some(n), size: "64x64".to_owned(), ..small() };
-        let events: Vec<_> = stage.stream(image, previews).await.try_collect().await.unwrap();
+        let events: Vec<_> = test.stream(image, previews).await.try_collect().await.unwrap();
         let mut seen = vec![0; n as usize];
         let mut finished = Vec::new();
         for event in events.into_iter().map(|event| event.event.unwrap()) {
@@ -177,8 +182,8 @@ async fn previews_come_before_their_picture_and_never_more_than_asked_for() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_by_name() {
-    let stage = offline();
+async fn invalid_requests_are_rejected_with_their_field() {
+    let test = offline();
     let base = || input(picture(40, 30, |_, _| 255));
     let mut cut = picture(40, 30, |_, _| 255);
     cut.truncate(cut.len() / 2);
@@ -198,37 +203,37 @@ async fn what_does_not_fit_is_refused_by_name() {
         ("prompt", pb::ImageRequest::default()),
     ];
     for (expected, image) in cases {
-        assert_eq!(field(&stage.generate(image).await.unwrap_err()), expected);
+        assert_eq!(field(&test.generate(image).await.unwrap_err()), expected);
     }
     let nothing = Request::new(pb::GenerateImagesRequest::default());
-    assert_eq!(field(&stage.door.generate_images(nothing).await.unwrap_err()), "image");
+    assert_eq!(field(&test.service.generate_images(nothing).await.unwrap_err()), "image");
     let mut keyed = request(small());
     keyed.get_mut().idempotency_key = "k\n".to_owned();
-    assert_eq!(field(&stage.door.generate_images(keyed).await.unwrap_err()), "idempotency_key");
+    assert_eq!(field(&test.service.generate_images(keyed).await.unwrap_err()), "idempotency_key");
     let many = pb::StreamImagesRequest { image: Some(small()), partial_images: 4, ..Default::default() };
-    assert_eq!(field(&stage.door.stream_images(Request::new(many)).await.err().unwrap()), "partial_images");
+    assert_eq!(field(&test.service.stream_images(Request::new(many)).await.err().unwrap()), "partial_images");
 }
 
 #[tokio::test]
-async fn a_model_without_edits_says_so() {
-    let (stage, _) = scripted(vec![finished(0)], false);
+async fn edit_with_a_model_without_edits_is_unimplemented() {
+    let (test, _) = scripted(vec![finished(0)], false);
     let edit = pb::ImageRequest { pictures: vec![input(picture(9, 9, |_, _| 255))], ..small() };
-    assert_eq!(stage.generate(edit).await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(test.generate(edit).await.unwrap_err().code(), Code::Unimplemented);
 }
 
 #[tokio::test]
 async fn pictures_are_put_in_order_and_fewer_than_asked_for_are_better_than_none() {
-    let (stage, _) = scripted(vec![finished(2), finished(0)], false);
-    let made = stage.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
-    assert_eq!(made.iter().map(|picture| picture.data.clone()).collect::<Vec<_>>(), [numbered(0), numbered(2)]);
-    let (stage, _) = scripted(Vec::new(), false);
-    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
-    let events: Vec<_> = stage.stream(small(), 0).await.collect().await;
+    let (test, _) = scripted(vec![finished(2), finished(0)], false);
+    let response = test.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
+    assert_eq!(response.iter().map(|picture| picture.data.clone()).collect::<Vec<_>>(), [numbered(0), numbered(2)]);
+    let (test, _) = scripted(Vec::new(), false);
+    assert_eq!(test.generate(small()).await.unwrap_err().code(), Code::Internal);
+    let events: Vec<_> = test.stream(small(), 0).await.collect().await;
     assert!(matches!(&events[..], [Err(status)] if status.code() == Code::Internal));
 }
 
 #[tokio::test]
-async fn what_could_not_be_made_is_told_beside_what_was_and_usage_is_added_up() {
+async fn partial_success_lists_failures_and_sums_usage() {
     let policy = || ProviderError::ContentPolicy("no".to_owned());
     let usage = Usage { input: 3, input_images: 0, output: 5, total: 8 };
     let events = || {
@@ -240,40 +245,40 @@ async fn what_could_not_be_made_is_told_beside_what_was_and_usage_is_added_up() 
             finished(2),
         ]
     };
-    let asked = || pb::ImageRequest { n: Some(3), ..small() };
-    let (stage, _) = scripted(events(), false);
-    let made = stage.generate(asked()).await.unwrap();
+    let three = || pb::ImageRequest { n: Some(3), ..small() };
+    let (test, _) = scripted(events(), false);
+    let response = test.generate(three()).await.unwrap();
     let failure =
         pb::ImageFailure { picture_index: 0, code: "content_policy_violation".to_owned(), message: "no".to_owned() };
-    assert_eq!((made.pictures.len(), &made.failures), (2, &vec![failure.clone()]));
-    assert_eq!(made.usage.map(|usage| usage.total_tokens), Some(16));
-    let (stage, _) = scripted(events(), false);
-    let events: Vec<_> = stage.stream(asked(), 0).await.try_collect().await.unwrap();
-    let told: Vec<_> = events.into_iter().map(|event| event.event.unwrap()).collect();
-    let [Event::Finished(one), Event::Finished(two), Event::Failed(failed)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((response.pictures.len(), &response.failures), (2, &vec![failure.clone()]));
+    assert_eq!(response.usage.map(|usage| usage.total_tokens), Some(16));
+    let (test, _) = scripted(events(), false);
+    let events: Vec<_> = test.stream(three(), 0).await.try_collect().await.unwrap();
+    let events: Vec<_> = events.into_iter().map(|event| event.event.unwrap()).collect();
+    let [Event::Finished(one), Event::Finished(two), Event::Failed(failed)] = &events[..] else { panic!("{events:?}") };
     let totals = [one, two].map(|event| event.usage.map(|usage| usage.total_tokens));
     assert_eq!((totals, failed), ([Some(8), Some(8)], &failure));
-    let (stage, _) = scripted(vec![ImageEvent::Failed { index: 0, error: policy() }], false);
-    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::InvalidArgument);
+    let (test, _) = scripted(vec![ImageEvent::Failed { index: 0, error: policy() }], false);
+    assert_eq!(test.generate(small()).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
 #[tokio::test]
-async fn a_preview_that_is_no_picture_is_left_out() {
+async fn invalid_preview_is_skipped_and_invalid_image_fails() {
     let preview = ImageEvent::Preview { index: 0, partial: 0, picture: Bytes::from_static(b"half a picture") };
-    let (stage, _) = scripted(vec![preview, finished(0)], false);
-    let events: Vec<_> = stage.stream(small(), 1).await.try_collect().await.unwrap();
+    let (test, _) = scripted(vec![preview, finished(0)], false);
+    let events: Vec<_> = test.stream(small(), 1).await.try_collect().await.unwrap();
     assert!(matches!(events[0].event, Some(Event::Finished(_))) && events.len() == 1);
-    let nonsense =
+    let invalid =
         ImageEvent::Finished { index: 0, picture: Bytes::from_static(b"<html>"), revised_prompt: String::new() };
-    let (stage, _) = scripted(vec![nonsense.clone()], false);
-    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
-    let (stage, _) = scripted(vec![nonsense, finished(1)], false);
-    let made = stage.generate(pb::ImageRequest { n: Some(2), ..small() }).await.unwrap();
-    assert_eq!((made.pictures.len(), made.failures[0].code.as_str()), (1, "upstream_unreadable"));
+    let (test, _) = scripted(vec![invalid.clone()], false);
+    assert_eq!(test.generate(small()).await.unwrap_err().code(), Code::Internal);
+    let (test, _) = scripted(vec![invalid, finished(1)], false);
+    let response = test.generate(pb::ImageRequest { n: Some(2), ..small() }).await.unwrap();
+    assert_eq!((response.pictures.len(), response.failures[0].code.as_str()), (1, "upstream_unreadable"));
 }
 
 #[tokio::test]
-async fn a_picture_nobody_asked_for_is_unreadable() {
-    let (stage, _) = scripted(vec![finished(1)], false);
-    assert_eq!(stage.generate(small()).await.unwrap_err().code(), Code::Internal);
+async fn image_with_unexpected_index_is_an_error() {
+    let (test, _) = scripted(vec![finished(1)], false);
+    assert_eq!(test.generate(small()).await.unwrap_err().code(), Code::Internal);
 }

@@ -1,64 +1,69 @@
-//! What the models can do, told by their names, and which way they are asked.
+//! The capabilities of the model families, and the API mode of a model.
 
 use crate::{
-    image::{Edits, Window, closest},
+    image::{
+        Edits,
+        native_size::{Window, closest},
+    },
     size::Size,
 };
 
 const QWEN_1: [Size; 5] =
     [Size::new(1664, 928), Size::new(1472, 1104), Size::new(1328, 1328), Size::new(1104, 1472), Size::new(928, 1664)];
 const WANX_1: [Size; 4] = [Size::new(1024, 1024), Size::new(1280, 720), Size::new(720, 1280), Size::new(768, 1152)];
-/// A hair less than the 4 that is allowed: sides are whole numbers.
-const RATIO: f64 = 3.9;
-const QWEN_2: Window = Window { area: (512 * 512, 2048 * 2048), side: (256, 4096), step: 1, ratio: RATIO };
+/// Slightly less than the documented 4, as sides are rounded to whole pixels.
+const MAX_RATIO: f64 = 3.9;
+const QWEN_2: Window = Window { area: (512 * 512, 2048 * 2048), side: (256, 4096), step: 1, ratio: MAX_RATIO };
 const WAN: Window = Window { area: (1280 * 1280, 1440 * 1440), ..QWEN_2 };
 const WAN_EDIT: Window = Window { area: (768 * 768, 1280 * 1280), ..QWEN_2 };
 const WAN_2: Window = Window { area: (512 * 512, 1440 * 1440), side: (512, 1440), step: 1, ratio: 2.8 };
 
-/// A family of models.
+/// A family of models with the same capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
-    /// The first Qwen-Image, `-plus` and `-max`: five sizes, from words only.
+    /// Qwen-Image 1, `-plus` and `-max`: five sizes, from prompts only.
     Qwen1,
-    /// The first that changes pictures, in their own sizes.
+    /// Qwen-Image-Edit: edits input images and keeps their size.
     QwenEdit,
-    /// Qwen-Image 2.0 and later, which does both.
+    /// Qwen-Image 2.0 and later: generates and edits.
     Qwen2,
-    /// Wan, from words only.
+    /// Wan 2.6 and later, from prompts only.
     Wan,
-    /// Wan 2.5, the last that is asked in a prompt and not in messages.
+    /// Wan 2.5, the last one whose input is a prompt instead of messages.
     Wan25,
-    /// Wan 2.5 that changes pictures.
+    /// Wan 2.5 for edits.
     Wan25Edit,
-    /// Wan 2.0 to 2.2: no side is longer than 1440 pixels.
+    /// Wan 2.0 to 2.2: sides of at most 1440 pixels.
     Wan2,
-    /// The first Wan: four sizes.
+    /// Wan 1: four sizes.
     Wanx1,
 }
 
-/// How a model is asked.
+/// How a model is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// By a call that is answered when the pictures are there.
-    Call,
-    /// By a task.
-    Task,
+pub(super) enum ApiMode {
+    /// A call whose response has the images.
+    Sync,
+    /// A task that is submitted and polled.
+    Async,
 }
 
-impl Way {
-    /// `tasks` names models that are asked by tasks; a `*` at the end stands for any rest.
-    pub(super) fn of(model: &str, tasks: &[String]) -> Self {
-        let named = |name: &String| match name.strip_suffix('*') {
-            Some(beginning) => model.starts_with(beginning),
-            None => model == name,
+impl ApiMode {
+    /// Returns the mode of a model. `task_models` are the patterns of models in [`Async`](Self::Async) mode; a `*` at the end
+    /// of a pattern matches any suffix.
+    pub(super) fn of(model: &str, task_models: &[String]) -> Self {
+        let matches = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(prefix) => model.starts_with(prefix),
+            None => model == pattern,
         };
-        if tasks.iter().any(named) { Self::Task } else { Self::Call }
+        if task_models.iter().any(matches) { Self::Async } else { Self::Sync }
     }
 }
 
 impl Family {
+    /// Returns the family of a model by its name; unknown names count as the newest Qwen-Image.
     pub(super) fn of(model: &str) -> Self {
-        let is = |beginnings: &[&str]| beginnings.iter().any(|beginning| model.starts_with(beginning));
+        let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| model.starts_with(prefix));
         match model.strip_prefix("qwen-image") {
             Some(rest) if rest.starts_with("-edit") => Self::QwenEdit,
             Some(rest) if rest.is_empty() || rest.starts_with("-plus") || rest.starts_with("-max") => Self::Qwen1,
@@ -79,18 +84,18 @@ impl Family {
         Edits { pictures, mask: false }
     }
 
-    /// Whether it makes no pictures from words alone.
+    /// Returns whether the family requires input images.
     pub(super) fn edits_only(self) -> bool {
         matches!(self, Self::QwenEdit | Self::Wan25Edit)
     }
 
-    /// In the words of `Model.capabilities`.
+    /// Returns the values of `Model.capabilities`.
     pub(super) fn capabilities(self) -> &'static [&'static str] {
         if self.edits().pictures == 0 { &[] } else { &["edit"] }
     }
 
-    /// How many pictures one request makes at most.
-    pub(super) fn at_once(self) -> u32 {
+    /// Returns the maximum number of images per request.
+    pub(super) fn images_per_request(self) -> u32 {
         match self {
             Self::Qwen1 | Self::QwenEdit => 1,
             Self::Qwen2 => 6,
@@ -98,16 +103,16 @@ impl Family {
         }
     }
 
-    /// The size to ask for; `None`: the family knows none.
-    pub(super) fn native(self, asked: Size) -> Option<Size> {
+    /// Returns the size to request; `None` if the family has no size parameter.
+    pub(super) fn native(self, requested: Size) -> Option<Size> {
         match self {
-            Self::Qwen1 => closest(asked, QWEN_1, |size| size),
+            Self::Qwen1 => closest(requested, QWEN_1, |size| size),
             Self::QwenEdit => None,
-            Self::Qwen2 => Some(QWEN_2.size(asked)),
-            Self::Wan | Self::Wan25 => Some(WAN.size(asked)),
-            Self::Wan25Edit => Some(WAN_EDIT.size(asked)),
-            Self::Wan2 => Some(WAN_2.size(asked)),
-            Self::Wanx1 => closest(asked, WANX_1, |size| size),
+            Self::Qwen2 => Some(QWEN_2.size(requested)),
+            Self::Wan | Self::Wan25 => Some(WAN.size(requested)),
+            Self::Wan25Edit => Some(WAN_EDIT.size(requested)),
+            Self::Wan2 => Some(WAN_2.size(requested)),
+            Self::Wanx1 => closest(requested, WANX_1, |size| size),
         }
     }
 }

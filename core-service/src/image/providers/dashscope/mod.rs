@@ -1,9 +1,8 @@
-//! DashScope's Qwen-Image and Wan stills: one call, or one task, for as many pictures as the model makes at once, handed
-//! over as links.
+//! DashScope's Qwen-Image and Wan image models: synchronous calls or asynchronous tasks that return several images as links.
 
-mod answer;
 mod family;
 mod request;
+mod response;
 #[cfg(test)]
 mod tests;
 
@@ -12,91 +11,88 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
 use self::{
-    answer::Output,
-    family::{Family, Way},
-    request::Plan,
+    family::{ApiMode, Family},
+    request::NativeParams,
+    response::Output,
 };
-use super::{
-    super::{
-        Edits, ImageEvent, ImageProvider, ImageSpec,
-        assembly::{self, ProviderContext},
-        fan_out,
-    },
-    asking::json_headers,
-    picture::Item,
-    reading::offloaded,
-    tasks::Tasks,
+use super::common::{
+    context::{self, ProviderContext},
+    decode::offload,
+    fetch::ImageFetcher,
+    image_list::UpstreamImage,
+    request::{JSON, headers, post},
+    tasks::TaskClient,
 };
 use crate::{
     call::{Call, Chunks},
     catalog::Entry,
     config::DashscopeImages,
+    context::RequestContext,
     error::ProviderError,
-    media::{Downloader, TrustedOrigin},
+    image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
+    media::TrustedOrigin,
     upstream::{Auth, SetupError, Upstream, until},
 };
 
-/// Where a key alone leads.
-const HOME: &str = "https://dashscope.aliyuncs.com";
+const DEFAULT_BASE_URL: &str = "https://dashscope.aliyuncs.com";
 const SERVICES: &str = "api/v1/services/aigc";
 const TASKS: &str = "api/v1/tasks";
-/// What makes a task of a request.
+/// The header that turns a request into an asynchronous task.
 const ASYNC: HeaderName = HeaderName::from_static("x-dashscope-async");
-/// Pictures of one answer that are fetched at a time.
-const FETCHED_AT_ONCE: usize = 4;
+/// How many images of one response are downloaded concurrently.
+const DOWNLOADS_AT_ONCE: usize = 4;
 
-/// Qwen-Image and Wan stills. Clones share the connections.
+/// Qwen-Image and Wan through DashScope's API. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct QwenImages {
     upstream: Upstream,
-    /// Links begin here, and none is shown the key: they are signed already.
-    own: TrustedOrigin,
-    downloads: Downloader,
+    /// Follows links without the API key: they are signed already.
+    fetcher: ImageFetcher,
     calls_at_once: usize,
-    /// Which models are asked by tasks.
-    tasks: Arc<[String]>,
-    /// Between two looks at a task.
-    interval: Duration,
+    /// Patterns of the models that are called with asynchronous tasks.
+    task_models: Arc<[String]>,
+    poll_interval: Duration,
     background: TaskTracker,
 }
 
-/// The upstream's models, the default first; none where it is not connected.
+/// Returns the entries of the configured models, the default first; none without an API key.
 pub(crate) fn entries(
     settings: &DashscopeImages,
-    means: &ProviderContext,
+    context: &ProviderContext,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
     let DashscopeImages { base_url, api_key, models, tasks, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
-    let base = base_url.clone().or_else(|| Url::parse(HOME).ok()).ok_or(SetupError::Key)?;
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let upstream = Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?;
     let provider = QwenImages {
-        upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), means.limits)?,
-        own: TrustedOrigin::new(base),
-        downloads: means.downloads.clone(),
-        calls_at_once: means.calls_at_once,
-        tasks: tasks.as_slice().into(),
-        interval: *poll_interval,
-        background: means.background.clone(),
+        fetcher: ImageFetcher::new(upstream.clone(), context.downloads.clone(), TrustedOrigin::new(base)),
+        upstream,
+        calls_at_once: context.calls_at_once,
+        task_models: tasks.as_slice().into(),
+        poll_interval: *poll_interval,
+        background: context.background.clone(),
     };
-    Ok(assembly::models(models, "dashscope", |name| Family::of(name).capabilities(), provider))
+    Ok(context::entries(models, "dashscope", |name| Family::of(name).capabilities(), provider))
 }
 
 #[async_trait]
 impl ImageProvider for QwenImages {
     async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let family = Family::of(&call.model);
-        let plan = Plan::of(family, Way::of(&call.model, &self.tasks), &call.request)?;
+        let params = NativeParams::new(family, ApiMode::of(&call.model, &self.task_models), &call.request)?;
         let n = call.request.n;
         let (provider, call) = (self.clone(), Arc::new(call));
-        if n <= family.at_once() {
-            return Ok(provider.call(call, plan, 0, n).boxed());
+        if n <= family.images_per_request() {
+            return Ok(provider.request(call, params, 0, n).boxed());
         }
-        Ok(fan_out(n, self.calls_at_once, move |index| provider.clone().call(Arc::clone(&call), plan, index, 1)))
+        let single = move |index| provider.clone().request(Arc::clone(&call), params, index, 1);
+        Ok(fan_out(n, self.calls_at_once, single))
     }
 
     fn edits(&self, model: &str) -> Edits {
@@ -105,71 +101,72 @@ impl ImageProvider for QwenImages {
 }
 
 impl QwenImages {
-    /// The events of one request for the pictures from `first` on.
-    fn call(
+    /// Returns the events of one request for `n` images, the first of which has the index `first`.
+    fn request(
         self,
         call: Arc<Call<ImageSpec>>,
-        plan: Plan,
+        params: NativeParams,
         first: u32,
         n: u32,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
-        let made = async move {
-            let made = self.made(call, plan, first, n).await.map_err(|error| self.upstream.redacted(error))?;
-            let pictures = (first..first + n).zip(made).map(move |(index, made)| {
-                let provider = self.clone();
-                async move { Ok(made.event(index, &provider.upstream, &provider.downloads, &provider.own).await) }
+        let events = async move {
+            let images = self.images(call, params, first, n).await.map_err(|error| self.upstream.redacted(error))?;
+            let events = (first..first + n).zip(images).map(move |(index, image)| {
+                let fetcher = self.fetcher.clone();
+                async move { Ok(fetcher.event(index, image).await) }
             });
-            Ok::<_, ProviderError>(stream::iter(pictures).buffer_unordered(FETCHED_AT_ONCE))
+            Ok::<_, ProviderError>(stream::iter(events).buffer_unordered(DOWNLOADS_AT_ONCE))
         };
-        made.into_stream().try_flatten()
+        events.into_stream().try_flatten()
     }
 
-    /// What one request makes.
-    async fn made(
+    /// Sends one request and returns its images; waits for the task in [`ApiMode::Async`].
+    async fn images(
         &self,
         call: Arc<Call<ImageSpec>>,
-        plan: Plan,
+        params: NativeParams,
         first: u32,
         n: u32,
-    ) -> Result<Vec<Item>, ProviderError> {
+    ) -> Result<Vec<UpstreamImage>, ProviderError> {
         let until = until(self.upstream.limits.first_byte, call.context.deadline);
-        // Pictures to start from are dozens of megabytes.
-        let body = offloaded(move || Ok(request::write(&call.model, &call.request, plan, first, n))).await?;
-        let body = self.ask(plan, body.into(), until).await?;
-        if plan.way == Way::Call {
-            return answer::read(&body);
+        let shared_call = Arc::clone(&call);
+        // Input images have dozens of megabytes.
+        let body = offload(move || Ok(request::body(&shared_call.model, &shared_call.request, params, first, n)));
+        let body = self.send(&call.context, params, body.await?.into(), until).await?;
+        if params.mode == ApiMode::Sync {
+            return response::parse(&body);
         }
-        let tasks = Tasks {
+        let tasks = TaskClient {
             upstream: self.upstream.clone(),
-            place: TASKS,
-            look: "",
-            headers: json_headers(None),
-            interval: self.interval,
+            path: TASKS,
+            poll_suffix: "",
+            headers: headers(&call.context, JSON),
+            interval: self.poll_interval,
             until,
             background: self.background.clone(),
         };
-        let mut watch = tasks.watch(answer::submitted(&body)?);
+        let mut poller = tasks.poller(response::task_id(&body)?);
         loop {
-            if let (task, true) = watch.next::<Output>().await? {
-                return task.pictures();
+            if let (output, true) = poller.next::<Output>().await? {
+                return output.images();
             }
         }
     }
 
-    /// The answer to a request, if it was a success.
-    async fn ask(&self, plan: Plan, body: Bytes, until: Instant) -> Result<Bytes, ProviderError> {
-        let mut headers = json_headers(None);
-        if plan.way == Way::Task {
+    /// Sends a request and returns the body of a successful response.
+    async fn send(
+        &self,
+        context: &RequestContext,
+        params: NativeParams,
+        body: Bytes,
+        until: Instant,
+    ) -> Result<Bytes, ProviderError> {
+        let mut headers = headers(context, JSON);
+        if params.mode == ApiMode::Async {
             headers.insert(ASYNC, HeaderValue::from_static("enable"));
         }
-        let path = format!("{SERVICES}/{}", plan.path());
-        let reply = self.upstream.send(Method::POST, &path, headers, body, until).await?;
-        let (status, headers) = (reply.status, reply.headers.clone());
-        let body = self.upstream.body(reply, until).await;
-        if status.is_success() {
-            return body;
-        }
-        // Where the words are lost, the status alone tells what happened.
-        Err(answer::refusal(status, &headers, &body.unwrap_or_default()))
+        let path = format!("{SERVICES}/{}", params.path());
+        let reply = post(&self.upstream, &path, headers, body, until, response::failure).await?;
+        self.upstream.body(reply, until).await
     }
 }

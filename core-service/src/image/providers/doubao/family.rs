@@ -1,21 +1,24 @@
-//! What the generations of Seedream can do.
+//! The capabilities of the generations of Seedream.
 
 use crate::{
     config::SeedreamFamily,
-    image::{Edits, Window, closest},
+    image::{
+        Edits,
+        native_size::{Window, closest},
+    },
     size::Size,
 };
 
-/// A hair less than the 16 that is allowed: sides are whole numbers.
-const RATIO: f64 = 15.5;
+/// Slightly less than the documented 16, as sides are rounded to whole pixels.
+const MAX_RATIO: f64 = 15.5;
 const SIDE: (u32, u32) = (256, 16_384);
 
 const SEEDREAM_3: Window = Window { area: (512 * 512, 2048 * 2048), side: (512, 2048), step: 1, ratio: 4.0 };
-/// Newer pages begin at 1280x720, older ones at this; a picture costs the same whatever its size.
-const SEEDREAM_4: Window = Window { area: (1024 * 1024, 4096 * 4096), side: SIDE, step: 1, ratio: RATIO };
+/// The minimum is 1280x720 in newer documentation and this in older; the price does not depend on the size.
+const SEEDREAM_4: Window = Window { area: (1024 * 1024, 4096 * 4096), side: SIDE, step: 1, ratio: MAX_RATIO };
 const SEEDREAM_4_5: Window = Window { area: (2560 * 1440, 4096 * 4096), ..SEEDREAM_4 };
 const SEEDREAM_5: Window = Window { area: (2560 * 1440, 10_404_496), ..SEEDREAM_4 };
-/// The tiers 1K and 2K; nothing tells of sizes between.
+/// The sizes of the tiers 1K and 2K; sizes between them are undocumented.
 const SEEDREAM_5_PRO: [Size; 16] = [
     Size::new(1024, 1024),
     Size::new(1152, 864),
@@ -38,20 +41,20 @@ const SEEDREAM_5_PRO: [Size; 16] = [
 /// A generation of Seedream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
-    /// From words only.
+    /// Generates from prompts only.
     Seedream3,
-    /// From one picture only, in its size.
+    /// Edits exactly one input image and keeps its size.
     Seededit3,
     Seedream4,
     Seedream45,
     Seedream5,
     Seedream5Pro,
-    /// An endpoint whose name tells nothing: what all from 4.0 on have in common.
+    /// A model name that does not contain the generation: the common capabilities of 4.0 and later.
     Unknown,
 }
 
 impl Family {
-    /// The family of a model that is served by an upstream of this setting.
+    /// Returns the configured family or, with `Auto`, that of the model's name.
     pub(super) fn of(model: &str, setting: SeedreamFamily) -> Self {
         match setting {
             SeedreamFamily::Seedream3 => Self::Seedream3,
@@ -86,31 +89,31 @@ impl Family {
         Edits { pictures, mask: false }
     }
 
-    /// In the words of `Model.capabilities`.
+    /// Returns the values of `Model.capabilities`.
     pub(super) fn capabilities(self) -> &'static [&'static str] {
         if self.edits().pictures == 0 { &[] } else { &["edit"] }
     }
 
-    /// Whether it is of the third generation: with a seed, without series.
+    /// Returns whether the family is of the third generation, which supports seeds but no series.
     pub(super) fn is_third(self) -> bool {
         matches!(self, Self::Seedream3 | Self::Seededit3)
     }
 
-    /// Whether it can be told how to encode a picture; the others make JPEG.
-    pub(super) fn encodes(self) -> bool {
+    /// Returns whether the family supports `output_format`; the others return JPEG.
+    pub(super) fn has_output_format(self) -> bool {
         matches!(self, Self::Seedream5 | Self::Seedream5Pro)
     }
 
-    /// The size to ask for; `None`: the family knows none.
-    pub(super) fn native(self, asked: Size) -> Option<Size> {
+    /// Returns the size to request; `None` if the family has no size parameter.
+    pub(super) fn native(self, requested: Size) -> Option<Size> {
         match self {
             Self::Seededit3 => None,
-            Self::Seedream3 => Some(SEEDREAM_3.size(asked)),
-            Self::Seedream4 => Some(SEEDREAM_4.size(asked)),
-            Self::Seedream45 => Some(SEEDREAM_4_5.size(asked)),
-            // What 5.0 takes, all others from 4.0 on take as well.
-            Self::Seedream5 | Self::Unknown => Some(SEEDREAM_5.size(asked)),
-            Self::Seedream5Pro => closest(asked, SEEDREAM_5_PRO, |size| size),
+            Self::Seedream3 => Some(SEEDREAM_3.size(requested)),
+            Self::Seedream4 => Some(SEEDREAM_4.size(requested)),
+            Self::Seedream45 => Some(SEEDREAM_4_5.size(requested)),
+            // Sizes that 5.0 accepts are valid for all generations from 4.0 on.
+            Self::Seedream5 | Self::Unknown => Some(SEEDREAM_5.size(requested)),
+            Self::Seedream5Pro => closest(requested, SEEDREAM_5_PRO, |size| size),
         }
     }
 }

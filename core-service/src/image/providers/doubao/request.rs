@@ -1,140 +1,119 @@
-//! The request, in Ark's words.
+//! The request body of Ark's `images/generations`.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
 
-use super::family::Family;
+use super::{super::common::json::JsonObject, family::Family};
 use crate::{
     error::ProviderError,
-    image::{Background, Encoding, ImageSpec, Quality},
+    image::spec::{Background, Encoding, ImageSpec, Quality},
     media::MediaType,
     size::Size,
 };
 
-/// Makes a series of pictures that belong together; the caller's own member.
+/// The member that requests a series of related images; sent by clients in `extra_json`.
 const SERIES: &str = "sequential_image_generation";
 
-/// How one request is made.
+/// The upstream parameters derived from a request and the model's family.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Plan {
+pub(super) struct NativeParams {
     pub(super) family: Family,
-    /// The size to ask for, in the family's words.
+    /// The value of `size`.
     pub(super) size: Option<String>,
-    /// The encoding to ask for, where one can be.
+    /// The value of `output_format`, if the family supports it.
     pub(super) format: Option<&'static str>,
-    /// Whether one streamed call makes all pictures, as a series.
+    /// Whether one streamed call generates all images, as a series.
     pub(super) series: bool,
 }
 
-impl Plan {
+impl NativeParams {
     /// # Errors
-    /// For what the family cannot do and nobody here can do for it.
-    pub(super) fn of(family: Family, spec: &ImageSpec) -> Result<Self, ProviderError> {
+    /// For requests that the family does not support and Triptych cannot emulate.
+    pub(super) fn new(family: Family, spec: &ImageSpec) -> Result<Self, ProviderError> {
         let refused = |field: &str, message: &str| {
             Err(ProviderError::Refused { message: message.to_owned(), field: Some(field.to_owned()) })
         };
         if spec.background == Background::Transparent {
-            return refused("background", "this model paints no transparent background");
+            return refused("background", "this model does not support transparent backgrounds");
         }
         if family == Family::Seededit3 && spec.pictures.is_empty() {
-            return Err(ProviderError::NotSupported("this model starts from a picture only".to_owned()));
+            return Err(ProviderError::NotSupported("this model requires an input image".to_owned()));
         }
         if family.is_third() && spec.pictures.iter().any(|picture| picture.format == MediaType::Webp) {
-            return refused("image", "this model takes PNG and JPEG pictures");
+            return refused("image", "this model accepts PNG and JPEG input images only");
         }
-        let asks = extra_members(&spec.extra_json).unwrap_or_default();
-        let series = !family.is_third() && asks.iter().any(|(name, value)| name == SERIES && *value == "\"auto\"");
-        // An edit without a size keeps that of its first picture, as far as the family goes.
+        let extra = extra_members(&spec.extra_json).unwrap_or_default();
+        let series = !family.is_third() && extra.iter().any(|(name, value)| name == SERIES && *value == "\"auto\"");
+        // An edit without a size keeps the size of its first input image, as far as the family supports it.
         let first = spec.pictures.first().map(|picture| picture.size);
-        let native = spec.size.or(first).and_then(|asked| family.native(finer(asked, spec.quality)));
-        let exact = spec.size.is_none() || native == spec.size;
-        let jpeg = exact && matches!(spec.format, Encoding::Jpeg { .. });
-        // What is converted here is asked for without loss.
-        let format = family.encodes().then_some(if jpeg { "jpeg" } else { "png" });
+        let native = spec.size.or(first).and_then(|requested| family.native(size_for_quality(requested, spec.quality)));
+        let is_exact = spec.size.is_none() || native == spec.size;
+        // An image that is converted afterwards is requested in a lossless format.
+        let jpeg = is_exact && matches!(spec.format, Encoding::Jpeg { .. });
+        let format = family.has_output_format().then_some(if jpeg { "jpeg" } else { "png" });
         let size =
             if family == Family::Seededit3 { Some("adaptive".to_owned()) } else { native.map(|s| s.to_string()) };
         Ok(Self { family, size, format, series })
     }
 }
 
-/// What is made finer is made larger, and shrunk here.
-fn finer(asked: Size, quality: Quality) -> Size {
-    if quality.is_high() { Size::new(asked.width * 2, asked.height * 2) } else { asked }
+/// Doubles the size for high quality; the image is scaled down afterwards.
+fn size_for_quality(requested: Size, quality: Quality) -> Size {
+    if quality.is_high() { Size::new(requested.width * 2, requested.height * 2) } else { requested }
 }
 
-/// The body of the call for the picture of this index, or for all of a series.
-pub(super) fn write(model: &str, spec: &ImageSpec, plan: &Plan, index: u32, watermark: bool) -> Vec<u8> {
-    let Plan { family, size, format, series } = plan;
-    let mut members = Members::default();
-    members.add("model", &model.into());
-    members.add("prompt", &prompt(spec, *series).into());
+/// Returns the body of the call for the image with this index, or for all images of a series.
+pub(super) fn body(model: &str, spec: &ImageSpec, params: &NativeParams, index: u32, watermark: bool) -> Vec<u8> {
+    let NativeParams { family, size, format, series } = params;
+    let mut body = JsonObject::default();
+    body.add("model", model);
+    body.add("prompt", prompt(spec, *series));
     let mut pictures: Vec<_> = spec.pictures.iter().map(|picture| Value::from(picture.data_url())).collect();
     match (pictures.pop(), pictures.is_empty()) {
         (None, _) => {}
-        (Some(only), true) => members.add("image", &only),
+        (Some(only), true) => body.add("image", only),
         (Some(last), false) => {
             pictures.push(last);
-            members.add("image", &pictures.into());
+            body.add("image", pictures);
         }
     }
     if let Some(size) = size {
-        members.add("size", &size.as_str().into());
+        body.add("size", size.as_str());
     }
     if let Some(format) = format {
-        members.add("output_format", &(*format).into());
+        body.add("output_format", *format);
     }
     if let (true, Some(seed)) = (family.is_third(), spec.seed) {
-        // Its seeds have 31 bits.
-        members.add("seed", &(seed.wrapping_add(index.into()) & i64::from(i32::MAX)).into());
+        // Ark's seeds have 31 bits.
+        body.add("seed", seed.wrapping_add(index.into()) & i64::from(i32::MAX));
     }
-    members.add("watermark", &watermark.into());
+    body.add("watermark", watermark);
     if *series {
-        members.add(SERIES, &"auto".into());
-        members.add("sequential_image_generation_options", &json!({"max_images": spec.n}));
-        members.add("stream", &true.into());
-        // The largest would not fit into an event.
-        members.add("response_format", &"url".into());
+        body.add(SERIES, "auto");
+        body.add("sequential_image_generation_options", json!({"max_images": spec.n}));
+        body.add("stream", true);
+        // As base64, the largest images would exceed the maximum size of an event.
+        body.add("response_format", "url");
     } else {
         if !family.is_third() {
-            members.add(SERIES, &"disabled".into());
+            body.add(SERIES, "disabled");
         }
-        members.add("response_format", &"b64_json".into());
+        body.add("response_format", "b64_json");
     }
     for (name, value) in extra_members(&spec.extra_json).unwrap_or_default() {
         if name != "stream" && name != "n" {
-            members.add_raw(&name, value);
+            body.add_raw(&name, value);
         }
     }
     if (*family, spec.quality) == (Family::Seedream4, Quality::Low) {
-        members.add("optimize_prompt_options", &json!({"mode": "fast"}));
+        body.add("optimize_prompt_options", json!({"mode": "fast"}));
     }
-    members.json()
+    body.to_string().into_bytes()
 }
 
-/// There is no member for the style, nor for how many pictures a series has: both are read from the words.
+/// Returns the prompt with the style and the number of images of a series, for which Ark has no members.
 fn prompt(spec: &ImageSpec, series: bool) -> String {
     let style = spec.style.map(|style| format!("\n\nStyle: {}", style.as_str()));
     let number = (series && spec.n > 1).then(|| format!("\n\nA series of {} pictures", spec.n));
     [spec.prompt.as_str(), &style.unwrap_or_default(), &number.unwrap_or_default()].concat()
-}
-
-/// Members in their order; the first of a name holds, as some servers would read the one and some the other.
-#[derive(Default)]
-struct Members(Vec<(String, String)>);
-
-impl Members {
-    fn add(&mut self, name: &str, value: &Value) {
-        self.add_raw(name, &value.to_string());
-    }
-
-    fn add_raw(&mut self, name: &str, value: &str) {
-        if !self.0.iter().any(|(known, _)| known == name) {
-            self.0.push((name.to_owned(), value.to_owned()));
-        }
-    }
-
-    fn json(&self) -> Vec<u8> {
-        let members = self.0.iter().map(|(name, value)| format!("{}:{value}", Value::from(name.as_str())));
-        format!("{{{}}}", members.collect::<Vec<_>>().join(",")).into_bytes()
-    }
 }

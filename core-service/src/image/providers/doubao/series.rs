@@ -1,42 +1,49 @@
-//! A series under way: pictures as they are finished, and in the end what they cost.
+//! A streamed series: images as they are finished, then their usage.
 
 use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::Instant;
 
 use super::{
-    Seedream,
-    answer::{self, Told},
+    super::common::{
+        event_stream::{self, EventStream},
+        fetch::ImageFetcher,
+    },
+    response::{self, SeriesEvent},
 };
 use crate::{
     error::ProviderError,
-    image::{
-        ImageEvent,
-        providers::reading::{self, Streamed},
-    },
-    upstream::Reply,
+    image::ImageEvent,
+    upstream::{Reply, Upstream},
 };
 
-/// The pictures of a streamed answer.
+/// A streamed response with several images.
 pub(super) struct Series {
-    provider: Seedream,
-    streamed: Streamed,
-    /// Which pictures were told of.
-    told: Vec<bool>,
-    /// The last picture, kept back until it is known what all of them cost.
+    upstream: Upstream,
+    fetcher: ImageFetcher,
+    stream: EventStream,
+    /// Which images have arrived.
+    received: Vec<bool>,
+    /// The last image, withheld until the usage of all images has arrived: nothing after the last image is read.
     last: Option<ImageEvent>,
-    over: bool,
+    is_over: bool,
 }
 
 impl Series {
-    pub(super) fn new(provider: Seedream, reply: Reply, n: u32, deadline: Option<Instant>) -> Self {
-        let streamed = Streamed::new(reply, provider.upstream.limits, deadline);
-        let told = (0..n).map(|_| false).collect();
-        Self { provider, streamed, told, last: None, over: false }
+    pub(super) fn new(
+        upstream: Upstream,
+        fetcher: ImageFetcher,
+        reply: Reply,
+        n: u32,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let stream = EventStream::new(reply, upstream.limits, deadline);
+        let received = (0..n).map(|_| false).collect();
+        Self { upstream, fetcher, stream, received, last: None, is_over: false }
     }
 
     pub(super) fn events(self) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send {
         let events = stream::try_unfold(self, |mut series| async move {
-            if series.over {
+            if series.is_over {
                 return Ok(None);
             }
             let events = series.next().await?;
@@ -45,30 +52,30 @@ impl Series {
         events.try_flatten()
     }
 
-    /// What the next event brings.
+    /// Reads the next event of the upstream and returns the resulting events.
     async fn next(&mut self) -> Result<Vec<ImageEvent>, ProviderError> {
-        let read = self.read().await.map_err(|error| self.provider.clean(error));
-        let (index, item) = match read {
-            Ok(Told::Picture { index, item }) => (index, item),
-            Ok(Told::Nothing) => return Ok(Vec::new()),
-            Ok(Told::Completed { usage }) => {
-                self.over = true;
-                let pictures = self.last.take().into_iter().chain(self.missing());
-                return Ok(usage.map(ImageEvent::Usage).into_iter().chain(pictures).collect());
+        let event = self.read().await.map_err(|error| self.upstream.redacted(error));
+        let (index, image) = match event {
+            Ok(SeriesEvent::Image { index, image }) => (index, image),
+            Ok(SeriesEvent::Unknown) => return Ok(Vec::new()),
+            Ok(SeriesEvent::Completed { usage }) => {
+                self.is_over = true;
+                let images = self.last.take().into_iter().chain(self.missing());
+                return Ok(usage.map(ImageEvent::Usage).into_iter().chain(images).collect());
             }
             Err(error) => {
-                self.over = true;
-                // All the pictures are here: what broke behind them cost nothing but the count of tokens.
+                self.is_over = true;
+                // If all images have arrived, the error costs the usage only.
                 return self.last.take().map(|last| vec![last]).ok_or(error);
             }
         };
-        // A picture that nobody asked for, or that came before.
-        match usize::try_from(index).ok().and_then(|index| self.told.get_mut(index)) {
-            Some(told @ false) => *told = true,
+        // Ignores images that were not requested or have arrived before.
+        match usize::try_from(index).ok().and_then(|index| self.received.get_mut(index)) {
+            Some(received @ false) => *received = true,
             Some(true) | None => return Ok(Vec::new()),
         }
-        let event = self.provider.event(index, item).await;
-        if self.told.contains(&false) {
+        let event = self.fetcher.event(index, image).await;
+        if self.received.contains(&false) {
             return Ok(vec![event]);
         }
         self.last = Some(event);
@@ -76,19 +83,19 @@ impl Series {
     }
 
     fn missing(&self) -> impl Iterator<Item = ImageEvent> {
-        let told = self.told.clone();
-        let made = told.iter().filter(|told| **told).count();
-        (0..).zip(told).filter(|(_, told)| !told).map(move |(index, _)| missing(index, made))
+        let received = self.received.clone();
+        let count = received.iter().filter(|received| **received).count();
+        (0..).zip(received).filter(|(_, received)| !received).map(move |(index, _)| missing(index, count))
     }
 
-    async fn read(&mut self) -> Result<Told, ProviderError> {
-        let (told, last) = self.streamed.next(answer::read_event).await?;
-        if last && told == Told::Nothing { Err(reading::cut_off()) } else { Ok(told) }
+    async fn read(&mut self) -> Result<SeriesEvent, ProviderError> {
+        let (event, is_last) = self.stream.next(response::parse_event).await?;
+        if is_last && event == SeriesEvent::Unknown { Err(event_stream::truncated()) } else { Ok(event) }
     }
 }
 
-/// How many pictures a series has is for the model to choose; those beyond will not come.
-pub(super) fn missing(index: u32, made: usize) -> ImageEvent {
-    let message = format!("the model ended the series after {made} pictures");
+/// Returns the failure of an image that the series lacks: the model chooses the number of images.
+pub(super) fn missing(index: u32, count: usize) -> ImageEvent {
+    let message = format!("the model ended the series after {count} images");
     ImageEvent::Failed { index, error: ProviderError::Refused { message, field: None } }
 }

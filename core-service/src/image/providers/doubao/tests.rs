@@ -4,24 +4,27 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    super::{
-        picture::{Item, Picture},
-        tests::spec as bare,
+    super::common::{
+        image_list::{ImageSource, UpstreamImage},
+        testing::spec as default_spec,
     },
-    answer::{Told, read, read_event, refusal},
     family::Family,
-    request::{Plan, write},
+    request::{self, NativeParams},
+    response::{SeriesEvent, failure, parse, parse_event},
 };
 use crate::{
     config::SeedreamFamily,
     error::ProviderError,
-    image::{Background, Encoding, ImageSpec, Quality, Style, Usage},
+    image::{
+        Usage,
+        spec::{Background, Encoding, ImageSpec, Quality, Style},
+    },
     media::{InputPicture, MediaType},
     size::Size,
 };
 
 fn spec() -> ImageSpec {
-    ImageSpec { size: Some(Size::new(1024, 1024)), user: "me".to_owned(), ..bare() }
+    ImageSpec { size: Some(Size::new(1024, 1024)), user: "me".to_owned(), ..default_spec() }
 }
 
 fn input(format: MediaType) -> InputPicture {
@@ -29,12 +32,12 @@ fn input(format: MediaType) -> InputPicture {
 }
 
 fn body(family: Family, spec: &ImageSpec, index: u32) -> Value {
-    let plan = Plan::of(family, spec).unwrap();
-    serde_json::from_slice(&write("m", spec, &plan, index, false)).unwrap()
+    let params = NativeParams::new(family, spec).unwrap();
+    serde_json::from_slice(&request::body("m", spec, &params, index, false)).unwrap()
 }
 
 #[test]
-fn a_family_is_told_by_the_name_or_by_the_setting() {
+fn family_follows_the_setting_and_otherwise_the_model_name() {
     for (model, family) in [
         ("doubao-seedream-3-0-t2i-250415", Family::Seedream3),
         ("doubao-seededit-3-0-i2i-250628", Family::Seededit3),
@@ -52,7 +55,7 @@ fn a_family_is_told_by_the_name_or_by_the_setting() {
 }
 
 #[test]
-fn each_family_is_asked_for_a_size_that_it_takes_and_that_covers_the_one_wanted() {
+fn native_size_is_valid_for_the_family_and_covers_the_requested_one() {
     let table = [
         (Family::Seedream3, ["512x512", "1024x1024", "1792x1024", "2048x2048"]),
         (Family::Seedream4, ["1024x1024", "1024x1024", "1792x1024", "4096x4096"]),
@@ -62,55 +65,55 @@ fn each_family_is_asked_for_a_size_that_it_takes_and_that_covers_the_one_wanted(
         (Family::Unknown, ["1920x1920", "1920x1920", "2688x1536", "3225x3225"]),
     ];
     for (family, expected) in table {
-        for (asked, expected) in ["256x256", "1024x1024", "1792x1024", "4096x4096"].into_iter().zip(expected) {
-            let native = family.native(asked.parse().unwrap()).unwrap();
-            assert_eq!(native.to_string(), expected, "{asked} from {family:?}");
+        for (requested, expected) in ["256x256", "1024x1024", "1792x1024", "4096x4096"].into_iter().zip(expected) {
+            let native = family.native(requested.parse().unwrap()).unwrap();
+            assert_eq!(native.to_string(), expected, "{requested} from {family:?}");
         }
     }
 }
 
 #[test]
-fn what_is_said_about_a_picture_goes_into_the_families_own_members() {
-    let mut asked = spec();
-    (asked.seed, asked.style) = (Some(i64::MAX), Some(Style::Natural));
-    asked.extra_json = r#"{"guidance_scale":3.5,"watermark":true,"stream":true,"model":"other"}"#.to_owned();
-    let third = body(Family::Seedream3, &asked, 1);
+fn parameters_become_the_members_of_the_family() {
+    let mut spec = spec();
+    (spec.seed, spec.style) = (Some(i64::MAX), Some(Style::Natural));
+    spec.extra_json = r#"{"guidance_scale":3.5,"watermark":true,"stream":true,"model":"other"}"#.to_owned();
+    let third = body(Family::Seedream3, &spec, 1);
     let expected = json!({
         "model": "m", "prompt": "a boat\n\nStyle: natural", "size": "1024x1024", "seed": 0, "watermark": false,
         "response_format": "b64_json", "guidance_scale": 3.5,
     });
     assert_eq!(third, expected);
 
-    asked.extra_json = r#"{"tools":[{"type":"web_search"}]}"#.to_owned();
-    (asked.format, asked.size, asked.style) = (Encoding::Jpeg { quality: 90 }, Some(Size::new(2048, 2048)), None);
+    spec.extra_json = r#"{"tools":[{"type":"web_search"}]}"#.to_owned();
+    (spec.format, spec.size, spec.style) = (Encoding::Jpeg { quality: 90 }, Some(Size::new(2048, 2048)), None);
     let expected = json!({
         "model": "m", "prompt": "a boat", "size": "2048x2048", "output_format": "jpeg", "watermark": false,
         "sequential_image_generation": "disabled", "response_format": "b64_json", "tools": [{"type": "web_search"}],
     });
-    assert_eq!(body(Family::Seedream5, &asked, 0), expected);
+    assert_eq!(body(Family::Seedream5, &spec, 0), expected);
 
-    (asked.quality, asked.size) = (Quality::Low, None);
-    let low = body(Family::Seedream4, &asked, 0);
+    (spec.quality, spec.size) = (Quality::Low, None);
+    let low = body(Family::Seedream4, &spec, 0);
     assert_eq!((low.get("size"), &low["optimize_prompt_options"]), (None, &json!({"mode": "fast"})));
-    (asked.quality, asked.size) = (Quality::Hd, Some(Size::new(1024, 1024)));
-    assert_eq!(body(Family::Seedream4, &asked, 0)["size"], "2048x2048");
+    (spec.quality, spec.size) = (Quality::Hd, Some(Size::new(1024, 1024)));
+    assert_eq!(body(Family::Seedream4, &spec, 0)["size"], "2048x2048");
 }
 
 #[test]
-fn pictures_to_start_from_are_data_addresses_and_lend_their_shape() {
-    let mut asked = spec();
-    (asked.size, asked.pictures) = (None, vec![input(MediaType::Jpeg)]);
-    let one = body(Family::Seedream45, &asked, 0);
+fn input_images_become_data_urls_and_determine_the_default_size() {
+    let mut spec = spec();
+    (spec.size, spec.pictures) = (None, vec![input(MediaType::Jpeg)]);
+    let one = body(Family::Seedream45, &spec, 0);
     assert_eq!((&one["image"], &one["size"]), (&json!("data:image/jpeg;base64,AQID"), &json!("2600x1463")));
-    assert_eq!(body(Family::Seededit3, &asked, 0)["size"], "adaptive");
-    asked.pictures.push(input(MediaType::Webp));
-    let two = body(Family::Seedream4, &asked, 0);
+    assert_eq!(body(Family::Seededit3, &spec, 0)["size"], "adaptive");
+    spec.pictures.push(input(MediaType::Webp));
+    let two = body(Family::Seedream4, &spec, 0);
     assert_eq!(two["image"], json!(["data:image/jpeg;base64,AQID", "data:image/webp;base64,AQID"]));
 }
 
 #[test]
-fn what_a_family_cannot_do_is_refused_by_its_name() {
-    let refused = |family, spec: &ImageSpec| match Plan::of(family, spec) {
+fn unsupported_parameters_are_rejected_with_their_field() {
+    let refused = |family, spec: &ImageSpec| match NativeParams::new(family, spec) {
         Err(ProviderError::Refused { field, .. }) => field.unwrap_or_default(),
         Err(ProviderError::NotSupported(_)) => "not supported".to_owned(),
         other => panic!("{other:?}"),
@@ -121,21 +124,21 @@ fn what_a_family_cannot_do_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_series_is_one_streamed_call_whose_words_tell_how_many() {
+fn series_is_one_streamed_call_with_the_number_in_the_prompt() {
     let extra_json = r#"{"sequential_image_generation":"auto","sequential_image_generation_options":{"max_images":9}}"#;
-    let asked = ImageSpec { n: 3, extra_json: extra_json.to_owned(), ..spec() };
-    let series = body(Family::Seedream45, &asked, 0);
+    let spec = ImageSpec { n: 3, extra_json: extra_json.to_owned(), ..spec() };
+    let series = body(Family::Seedream45, &spec, 0);
     let expected = json!({
         "model": "m", "prompt": "a boat\n\nA series of 3 pictures", "size": "1920x1920", "watermark": false,
         "sequential_image_generation": "auto", "sequential_image_generation_options": {"max_images": 3},
         "stream": true, "response_format": "url",
     });
     assert_eq!(series, expected);
-    assert!(!Plan::of(Family::Seedream3, &asked).unwrap().series);
+    assert!(!NativeParams::new(Family::Seedream3, &spec).unwrap().series);
 }
 
 #[test]
-fn every_code_becomes_what_a_caller_can_act_on() {
+fn error_codes_map_to_provider_errors() {
     type Kind = fn(&ProviderError) -> bool;
     let table: [(u16, &str, Kind); 17] = [
         (400, "InvalidParameter", |e| matches!(e, ProviderError::Refused { field: None, .. })),
@@ -164,52 +167,55 @@ fn every_code_becomes_what_a_caller_can_act_on() {
     ];
     for (status, code, expected) in table {
         let body = json!({"error": {"code": code, "message": "words"}}).to_string();
-        let error = refusal(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes());
+        let error = failure(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes());
         assert!(expected(&error) && error.to_string().contains("words"), "{status} {code}: {error:?}");
     }
     let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, "9".parse().unwrap())]);
     let body =
         br#"{"error":{"code":"RateLimitExceeded.EndpointRPMExceeded","message":"slow","type":"TooManyRequests"}}"#;
-    let paced = refusal(StatusCode::TOO_MANY_REQUESTS, &headers, body);
+    let paced = failure(StatusCode::TOO_MANY_REQUESTS, &headers, body);
     let expected = ProviderError::RateLimited { message: "slow".into(), retry_after: Some(Duration::from_secs(9)) };
     assert_eq!(paced, expected);
 }
 
-fn item(picture: Result<Picture, ProviderError>) -> Item {
-    Item { picture, revised_prompt: String::new() }
+fn image(source: Result<ImageSource, ProviderError>) -> UpstreamImage {
+    UpstreamImage { source, revised_prompt: String::new() }
 }
 
 #[test]
-fn an_answer_gives_pictures_failures_and_the_count_of_tokens() {
-    let answer = br#"{"model":"m","created":1,"data":[{"b64_json":"AQID","size":"1x1"},{"url":"https://x.example/1"},
+fn response_has_images_failures_and_usage() {
+    let response = br#"{"model":"m","created":1,"data":[{"b64_json":"AQID","size":"1x1"},{"url":"https://x.example/1"},
         {"error":{"code":"OutputImageSensitiveContentDetected","message":"withheld"}},{"size":"1x1"}],
         "usage":{"generated_images":2,"output_tokens":10,"total_tokens":12}}"#;
-    let answer = read(answer).unwrap();
-    assert_eq!(answer.items[0], item(Ok(Picture::Bytes(vec![1, 2, 3].into()))));
-    assert_eq!(answer.items[1], item(Ok(Picture::Link("https://x.example/1".into()))));
-    assert_eq!(answer.items[2], item(Err(ProviderError::ContentPolicy("withheld".into()))));
-    assert!(matches!(answer.items[3].picture, Err(ProviderError::Unreadable(_))));
-    assert_eq!(answer.usage, Some(Usage { input: 2, input_images: 0, output: 10, total: 12 }));
-    let failed = read(br#"{"error":{"code":"InternalServiceError","message":"oops"}}"#).unwrap_err();
+    let list = parse(response).unwrap();
+    assert_eq!(list.images[0], image(Ok(ImageSource::Bytes(vec![1, 2, 3].into()))));
+    assert_eq!(list.images[1], image(Ok(ImageSource::Link("https://x.example/1".into()))));
+    assert_eq!(list.images[2], image(Err(ProviderError::ContentPolicy("withheld".into()))));
+    assert!(matches!(list.images[3].source, Err(ProviderError::Unreadable(_))));
+    assert_eq!(list.usage, Some(Usage { input: 2, input_images: 0, output: 10, total: 12 }));
+    let failed = parse(br#"{"error":{"code":"InternalServiceError","message":"oops"}}"#).unwrap_err();
     assert_eq!(failed, ProviderError::Broken("oops".into()));
-    assert!(matches!(read(b"<html>"), Err(ProviderError::Unreadable(_))));
+    assert!(matches!(parse(b"<html>"), Err(ProviderError::Unreadable(_))));
 }
 
 #[test]
-fn events_tell_of_pictures_as_they_are_finished() {
-    let told = |text: &str| read_event(text.as_bytes());
-    let finished = told(r#"{"type":"image_generation.partial_succeeded","image_index":2,"b64_json":"AQID"}"#);
-    assert_eq!(finished, Ok(Told::Picture { index: 2, item: item(Ok(Picture::Bytes(vec![1, 2, 3].into()))) }));
-    let failed = told(
+fn stream_events_report_each_image() {
+    let event = |text: &str| parse_event(text.as_bytes());
+    let finished = event(r#"{"type":"image_generation.partial_succeeded","image_index":2,"b64_json":"AQID"}"#);
+    assert_eq!(
+        finished,
+        Ok(SeriesEvent::Image { index: 2, image: image(Ok(ImageSource::Bytes(vec![1, 2, 3].into()))) })
+    );
+    let failed = event(
         r#"{"type":"image_generation.partial_failed","image_index":1,"error":{"code":"InternalServiceError","message":"o"}}"#,
     );
-    assert_eq!(failed, Ok(Told::Picture { index: 1, item: item(Err(ProviderError::Broken("o".into()))) }));
+    assert_eq!(failed, Ok(SeriesEvent::Image { index: 1, image: image(Err(ProviderError::Broken("o".into()))) }));
     let usage = Some(Usage { input: 0, input_images: 0, output: 4, total: 4 });
     assert_eq!(
-        told(r#"{"type":"image_generation.completed","usage":{"total_tokens":4}}"#),
-        Ok(Told::Completed { usage })
+        event(r#"{"type":"image_generation.completed","usage":{"total_tokens":4}}"#),
+        Ok(SeriesEvent::Completed { usage })
     );
-    assert_eq!(told(r#"{"type":"image_generation.started"}"#), Ok(Told::Nothing));
-    let policy = told(r#"{"error":{"code":"InputTextSensitiveContentDetected","message":"no"}}"#);
+    assert_eq!(event(r#"{"type":"image_generation.started"}"#), Ok(SeriesEvent::Unknown));
+    let policy = event(r#"{"error":{"code":"InputTextSensitiveContentDetected","message":"no"}}"#);
     assert_eq!(policy, Err(ProviderError::ContentPolicy("no".into())));
 }

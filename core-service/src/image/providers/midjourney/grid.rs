@@ -1,4 +1,4 @@
-//! From one grid of four to single pictures, with previews of both on the way.
+//! The generation of a grid of four images: previews, the finished grid, and the extraction of single images.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -20,175 +20,176 @@ use tokio::{
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{
-    super::{
-        super::{ImageEvent, ImageSpec},
-        reading::offloaded,
-        tasks::Watch,
-    },
-    answer::Task,
+    super::common::{decode::offload, fetch::ImageFetcher, tasks::TaskPoller},
     prompt,
     proxy::Proxy,
-    quadrant::{opened, quadrant},
+    quadrant::{decode_grid, quadrant},
+    response::Task,
 };
 use crate::{
     config::MidjourneySingles,
     error::ProviderError,
-    media::{Downloader, TrustedOrigin},
+    image::{ImageEvent, spec::ImageSpec},
 };
 
-/// What a preview may take: the next look waits for it.
-const PREVIEW: Duration = Duration::from_secs(10);
-/// How many pictures a grid has.
-pub(super) const PLACES: u32 = 4;
+/// The timeout of downloading a preview, which delays the next poll.
+const PREVIEW_TIMEOUT: Duration = Duration::from_secs(10);
+/// The number of images in a grid.
+pub(super) const IMAGES_PER_GRID: u32 = 4;
 
-/// A grid to be made, and the pictures to be taken from it.
+/// A grid to generate and the images to extract from it.
 pub(super) struct Grid {
     pub(super) proxy: Proxy,
     pub(super) spec: Arc<ImageSpec>,
-    /// The pictures of the request that come from this grid, up to four.
-    pub(super) pictures: Range<u32>,
+    /// The indices of the request's images that come from this grid, up to four.
+    pub(super) images: Range<u32>,
     pub(super) prompt: String,
     pub(super) singles: MidjourneySingles,
-    pub(super) downloads: Downloader,
-    /// Who may see the secret when a link is followed.
-    pub(super) own: TrustedOrigin,
+    pub(super) fetcher: ImageFetcher,
 }
 
-/// A grid that is made.
-struct Made {
+/// A finished grid.
+struct FinishedGrid {
     task: Task,
     id: String,
-    /// Its pixels, once somebody needed them.
+    /// The decoded grid; downloaded when the first image is cropped.
     pixels: OnceCell<Arc<DynamicImage>>,
 }
 
 impl Grid {
-    /// The events of its pictures. Whatever goes wrong, each gets its own.
+    /// Returns the events of the images. Every image gets a final event; an error of the grid fails all of them.
     pub(super) fn events(self) -> impl Stream<Item = ImageEvent> + Send + 'static {
-        let (tell, told) = unbounded_channel();
-        let work = async move { self.make(&tell).await };
+        let (sender, receiver) = unbounded_channel();
+        let work = async move { self.run(&sender).await };
         let work = work.into_stream().map(|()| None);
-        stream::select(UnboundedReceiverStream::new(told).map(Some), work).filter_map(std::future::ready)
+        stream::select(UnboundedReceiverStream::new(receiver).map(Some), work).filter_map(std::future::ready)
     }
 
-    async fn make(self, tell: &UnboundedSender<ImageEvent>) {
-        // Nobody listens any more where telling fails; then the stream, and this with it, is about to be dropped.
-        match self.grid(tell).await {
-            Ok(made) => {
-                let singles = self.pictures.clone().map(|index| self.single(index, &made));
-                join_all(singles.map(|single| single.map(|event| drop(tell.send(event))))).await;
+    async fn run(self, sender: &UnboundedSender<ImageEvent>) {
+        // Sending fails only while the stream, and this future with it, is being dropped.
+        match self.generate(sender).await {
+            Ok(grid) => {
+                let singles = self.images.clone().map(|index| self.single(index, &grid));
+                join_all(singles.map(|single| single.map(|event| drop(sender.send(event))))).await;
             }
             Err(error) => {
-                for index in self.pictures.clone() {
-                    let _ = tell.send(ImageEvent::Failed { index, error: error.clone() });
+                for index in self.images.clone() {
+                    let _ = sender.send(ImageEvent::Failed { index, error: error.clone() });
                 }
             }
         }
     }
 
-    async fn grid(&self, tell: &UnboundedSender<ImageEvent>) -> Result<Made, ProviderError> {
-        let (spec, asked) = (Arc::clone(&self.spec), self.prompt.clone());
-        let body = offloaded(move || Ok(prompt::imagine(&spec, &asked))).await?;
-        let mut watch = self.proxy.submit("submit/imagine", body).await?;
-        let (mut shown, mut partial, mut asked) = (String::new(), 0, false);
+    /// Submits the grid and waits for it; sends previews.
+    async fn generate(&self, sender: &UnboundedSender<ImageEvent>) -> Result<FinishedGrid, ProviderError> {
+        let (spec, prompt) = (Arc::clone(&self.spec), self.prompt.clone());
+        let body = offload(move || Ok(prompt::imagine_body(&spec, &prompt))).await?;
+        let mut poller = self.proxy.submit("submit/imagine", body).await?;
+        let (mut last_preview, mut partial, mut is_confirmed) = (String::new(), 0, false);
         loop {
-            let (task, done) = watch.next::<Task>().await?;
+            let (task, done) = poller.next::<Task>().await?;
             if done {
-                return Ok(Made { task, id: watch.id.clone(), pixels: OnceCell::new() });
+                return Ok(FinishedGrid { task, id: poller.id.clone(), pixels: OnceCell::new() });
             }
-            if task.asks() && !asked {
-                asked = true;
-                self.answer(&watch).await?;
+            if task.awaits_confirmation() && !is_confirmed {
+                is_confirmed = true;
+                self.confirm(&poller).await?;
             }
             if partial < self.spec.partial_images
-                && let Some(link) = task.link().filter(|link| *link != shown)
+                && let Some(link) = task.link().filter(|link| *link != last_preview)
             {
-                link.clone_into(&mut shown);
-                // One that does not come is only a preview.
-                if let Ok(Ok(picture)) = timeout(PREVIEW, self.downloads.picture(link, &self.own)).await {
-                    self.preview(picture.bytes, partial, tell).await;
+                link.clone_into(&mut last_preview);
+                // A preview that cannot be downloaded is skipped.
+                if let Ok(Ok(picture)) = timeout(PREVIEW_TIMEOUT, self.fetcher.download(link)).await {
+                    self.send_previews(picture, partial, sender).await;
                     partial += 1;
                 }
             }
         }
     }
 
-    /// Confirms a dialogue, which shows the prompt and waits for it to be sent.
-    async fn answer(&self, watch: &Watch) -> Result<(), ProviderError> {
-        let body = json!({"taskId": watch.id, "prompt": self.prompt}).to_string();
-        self.proxy.submit("submit/modal", body).await?.let_go();
+    /// Confirms the modal dialog in which Midjourney shows the prompt before it continues.
+    async fn confirm(&self, poller: &TaskPoller) -> Result<(), ProviderError> {
+        let body = json!({"taskId": poller.id, "prompt": self.prompt}).to_string();
+        self.proxy.submit("submit/modal", body).await?.detach();
         Ok(())
     }
 
-    /// Each picture's part of what the grid looks like so far.
-    async fn preview(&self, grid: Bytes, partial: u32, tell: &UnboundedSender<ImageEvent>) {
-        let places = 0..self.pictures.end - self.pictures.start;
-        let parts = offloaded(move || {
-            let grid = opened(&grid)?;
-            places.map(|place| quadrant(&grid, place)).collect::<Result<Vec<_>, _>>()
+    /// Sends a preview of each image, cropped from a preview of the grid.
+    async fn send_previews(&self, grid: Bytes, partial: u32, sender: &UnboundedSender<ImageEvent>) {
+        let positions = 0..self.images.end - self.images.start;
+        let parts = offload(move || {
+            let grid = decode_grid(&grid)?;
+            positions.map(|position| quadrant(&grid, position)).collect::<Result<Vec<_>, _>>()
         });
-        for (index, picture) in self.pictures.clone().zip(parts.await.unwrap_or_default()) {
-            let _ = tell.send(ImageEvent::Preview { index, partial, picture });
+        for (index, picture) in self.images.clone().zip(parts.await.unwrap_or_default()) {
+            let _ = sender.send(ImageEvent::Preview { index, partial, picture });
         }
     }
 
-    async fn single(&self, index: u32, made: &Made) -> ImageEvent {
-        let place = index - self.pictures.start;
-        let prompt = made.task.revised(&self.prompt).unwrap_or_default();
-        match self.picture(place, made).await {
-            Ok(picture) => ImageEvent::Finished { index, picture, revised_prompt: prompt },
+    /// Returns the final event of an image.
+    async fn single(&self, index: u32, grid: &FinishedGrid) -> ImageEvent {
+        let position = index - self.images.start;
+        let revised_prompt = grid.task.revised_prompt(&self.prompt).unwrap_or_default();
+        match self.extract(position, grid).await {
+            Ok(picture) => ImageEvent::Finished { index, picture, revised_prompt },
             Err(error) => ImageEvent::Failed { index, error },
         }
     }
 
-    async fn picture(&self, place: u32, made: &Made) -> Result<Bytes, ProviderError> {
-        let alone = match (made.task.singles(), self.singles) {
-            (Some(links), _) => self.download(links.into_iter().nth(place as usize)).await,
-            (None, MidjourneySingles::Upscale) => self.upscale(place, made).await,
-            (None, MidjourneySingles::Cut) => return self.cut(place, made).await,
+    /// Obtains a single image: by its link, by an upscale task, or by cropping the grid.
+    async fn extract(&self, position: u32, grid: &FinishedGrid) -> Result<Bytes, ProviderError> {
+        let single = match (grid.task.single_links(), self.singles) {
+            (Some(links), _) => self.download(links.into_iter().nth(position as usize)).await,
+            (None, MidjourneySingles::Upscale) => self.upscale(position, grid).await,
+            (None, MidjourneySingles::Cut) => return self.crop(position, grid).await,
         };
-        match alone {
+        match single {
             Err(error @ (ProviderError::ContentPolicy(_) | ProviderError::Credentials(_))) => Err(error),
-            // The grid is paid for, and holds the same picture.
+            // The grid was billed and has the same image.
             Err(error) => {
-                tracing::info!(%error, "a picture that cannot be had alone is cut from its grid");
-                self.cut(place, made).await.map_err(|_| error)
+                tracing::info!(%error, "could not obtain a single image; cropping the grid");
+                self.crop(position, grid).await.map_err(|_| error)
             }
             picture => picture,
         }
     }
 
-    async fn upscale(&self, place: u32, made: &Made) -> Result<Bytes, ProviderError> {
-        let (path, body) = match made.task.button(place) {
-            Some(button) => ("submit/action", json!({"taskId": made.id, "customId": button})),
-            None if made.task.has_buttons() => {
-                return Err(ProviderError::Unreadable("the grid has no button for one of its pictures".to_owned()));
+    /// Obtains a single image with a further task.
+    async fn upscale(&self, position: u32, grid: &FinishedGrid) -> Result<Bytes, ProviderError> {
+        let (path, body) = match grid.task.upscale_button(position) {
+            Some(button) => ("submit/action", json!({"taskId": grid.id, "customId": button})),
+            None if grid.task.has_buttons() => {
+                return Err(ProviderError::Unreadable("the grid has no button for one of its images".to_owned()));
             }
-            None => ("submit/change", json!({"taskId": made.id, "action": "UPSCALE", "index": place + 1})),
+            None => ("submit/change", json!({"taskId": grid.id, "action": "UPSCALE", "index": position + 1})),
         };
-        let mut watch = self.proxy.submit(path, body.to_string()).await?;
+        let mut poller = self.proxy.submit(path, body.to_string()).await?;
         loop {
-            let (task, done) = watch.next::<Task>().await?;
+            let (task, done) = poller.next::<Task>().await?;
             if done {
                 return self.download(task.link()).await;
             }
-            if task.asks() {
-                return Err(ProviderError::Unreadable("the proxy asks about a picture of its own grid".to_owned()));
+            if task.awaits_confirmation() {
+                let message = "the proxy requires a confirmation for an upscale";
+                return Err(ProviderError::Unreadable(message.to_owned()));
             }
         }
     }
 
-    async fn cut(&self, place: u32, made: &Made) -> Result<Bytes, ProviderError> {
-        let pixels = made.pixels.get_or_try_init(|| async {
-            let file = self.download(made.task.link()).await?;
-            offloaded(move || opened(&file).map(Arc::new)).await
+    /// Crops a single image from the grid.
+    async fn crop(&self, position: u32, grid: &FinishedGrid) -> Result<Bytes, ProviderError> {
+        let pixels = grid.pixels.get_or_try_init(|| async {
+            let file = self.download(grid.task.link()).await?;
+            offload(move || decode_grid(&file).map(Arc::new)).await
         });
         let pixels = Arc::clone(pixels.await?);
-        offloaded(move || quadrant(&pixels, place)).await
+        offload(move || quadrant(&pixels, position)).await
     }
 
     async fn download(&self, link: Option<&str>) -> Result<Bytes, ProviderError> {
-        let link = link.ok_or_else(|| ProviderError::Unreadable("the finished task has no picture".to_owned()))?;
-        self.downloads.picture(link, &self.own).await.map(|file| file.bytes)
+        let link =
+            link.ok_or_else(|| ProviderError::Unreadable("the proxy's finished task has no image".to_owned()))?;
+        self.fetcher.download(link).await
     }
 }

@@ -1,11 +1,11 @@
-//! Midjourney by way of midjourney-proxy and what speaks its protocol: tasks that are submitted and looked at, grids of
-//! four, and no pixels, only ratios.
+//! Midjourney through midjourney-proxy and compatible servers: asynchronous tasks that generate grids of four images, with
+//! aspect ratios instead of pixel sizes.
 
-mod answer;
 mod grid;
 mod prompt;
 mod proxy;
 mod quadrant;
+mod response;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,104 +16,101 @@ use secrecy::ExposeSecret;
 use tokio_util::task::TaskTracker;
 
 use self::{
-    grid::{Grid, PLACES},
+    grid::{Grid, IMAGES_PER_GRID},
     proxy::Proxy,
 };
-use super::{
-    super::{
-        Edits, ImageEvent, ImageProvider, ImageSpec,
-        assembly::{self, ProviderContext},
-    },
-    asking::json_headers,
-    tasks::Tasks,
+use super::common::{
+    context::{self, ProviderContext},
+    fetch::ImageFetcher,
+    request::{JSON, headers},
+    tasks::TaskClient,
 };
 use crate::{
     call::{Call, Chunks},
     catalog::Entry,
     config::{MidjourneyImages, MidjourneySingles},
-    context::{REQUEST_ID, RequestContext},
     error::ProviderError,
-    media::{Downloader, TrustedOrigin},
+    image::{Edits, ImageEvent, ImageProvider, spec::ImageSpec},
+    media::TrustedOrigin,
     upstream::{Auth, SetupError, Upstream, until},
 };
 
-const SECRET: HeaderName = HeaderName::from_static("mj-api-secret");
+const API_SECRET: HeaderName = HeaderName::from_static("mj-api-secret");
 
 /// A Midjourney proxy. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Midjourney {
     upstream: Upstream,
-    own: TrustedOrigin,
-    downloads: Downloader,
+    fetcher: ImageFetcher,
+    /// Prompt parameters set by the operator.
     parameters: String,
     singles: MidjourneySingles,
-    interval: Duration,
+    poll_interval: Duration,
     grids_at_once: usize,
     background: TaskTracker,
 }
 
-/// The proxy's models, the default first; none without its address.
+/// Returns the entries of the configured models, the default first; none without an address.
 pub(crate) fn entries(
     settings: &MidjourneyImages,
-    means: &ProviderContext,
+    context: &ProviderContext,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
     let MidjourneyImages { base_url, api_secret, models, parameters, singles, poll_interval } = settings;
     let Some(base) = base_url.clone() else { return Ok(Vec::new()) };
-    let own = TrustedOrigin::new(base.clone());
-    let own = match api_secret {
-        None => own,
+    let origin = TrustedOrigin::new(base.clone());
+    let origin = match api_secret {
+        None => origin,
         Some(secret) => {
-            own.with_key(SECRET, HeaderValue::try_from(secret.expose_secret()).map_err(|_| SetupError::Key)?)
+            origin.with_key(API_SECRET, HeaderValue::try_from(secret.expose_secret()).map_err(|_| SetupError::Key)?)
         }
     };
-    // No `Authorization` besides: some proxies would take it for the secret.
-    let auth = api_secret.clone().map_or(Auth::None, |secret| Auth::Header(SECRET, secret));
+    // Without an `Authorization` header: some proxies would take it for the secret.
+    let auth = api_secret.clone().map_or(Auth::None, |secret| Auth::Header(API_SECRET, secret));
+    let upstream = Upstream::new(base, auth, context.limits)?;
     let provider = Midjourney {
-        upstream: Upstream::new(base, auth, means.limits)?,
-        own,
-        downloads: means.downloads.clone(),
+        fetcher: ImageFetcher::new(upstream.clone(), context.downloads.clone(), origin),
+        upstream,
         parameters: parameters.clone(),
         singles: *singles,
-        interval: *poll_interval,
-        grids_at_once: means.calls_at_once,
-        background: means.background.clone(),
+        poll_interval: *poll_interval,
+        grids_at_once: context.calls_at_once,
+        background: context.background.clone(),
     };
-    Ok(assembly::models(models, "midjourney", |_| &["edit", "preview"], provider))
+    Ok(context::entries(models, "midjourney", |_| &["edit", "preview"], provider))
 }
 
 #[async_trait]
 impl ImageProvider for Midjourney {
     async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
-        let Call { request, context: RequestContext { deadline, request_id, .. }, .. } = call;
-        let until = until(self.upstream.limits.first_byte, deadline);
-        let proxy = Proxy(Tasks {
+        let Call { request, context, model: _ } = call;
+        let until = until(self.upstream.limits.first_byte, context.deadline);
+        let proxy = Proxy(TaskClient {
             upstream: self.upstream.clone(),
-            place: "task",
-            look: "/fetch",
-            headers: json_headers(Some((REQUEST_ID, &request_id))),
-            interval: self.interval,
+            path: "task",
+            poll_suffix: "/fetch",
+            headers: headers(&context, JSON),
+            interval: self.poll_interval,
             until,
             background: self.background.clone(),
         });
         let spec = Arc::new(request);
         let grid = |group: u32| {
-            let pictures = group * PLACES..spec.n.min((group + 1) * PLACES);
+            let images = group * IMAGES_PER_GRID..spec.n.min((group + 1) * IMAGES_PER_GRID);
             Ok(Grid {
                 proxy: proxy.clone(),
                 spec: Arc::clone(&spec),
-                pictures,
+                images,
                 prompt: prompt::prompt(&spec, group, &self.parameters)?,
                 singles: self.singles,
-                downloads: self.downloads.clone(),
-                own: self.own.clone(),
+                fetcher: self.fetcher.clone(),
             })
         };
-        let grids: Vec<_> = (0..spec.n.div_ceil(PLACES)).map(grid).collect::<Result<_, ProviderError>>()?;
+        let grids: Vec<_> = (0..spec.n.div_ceil(IMAGES_PER_GRID)).map(grid).collect::<Result<_, ProviderError>>()?;
         let events = stream::iter(grids).map(|grid| grid.events().boxed());
         Ok(events.flatten_unordered(self.grids_at_once.max(1)).map(Ok).into_stream().boxed())
     }
 
-    /// Pictures to start from are hints to the bot, which makes a new one in their likeness.
+    /// Input images are hints: the bot generates a new image that resembles them.
     fn edits(&self, _model: &str) -> Edits {
         Edits { pictures: 5, mask: false }
     }

@@ -1,4 +1,4 @@
-//! Submitting a task to the proxy.
+//! Submission of tasks to the proxy, with back-off while its queue is full.
 
 use std::time::Duration;
 
@@ -7,60 +7,59 @@ use http::Method;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    super::tasks::{Tasks, Watch},
-    answer,
+    super::common::tasks::{TaskClient, TaskPoller},
+    response,
 };
 use crate::error::ProviderError;
 
-/// How often a full queue is tried again, each wait twice as long as the one before.
-const BACKOFFS: u32 = 4;
+/// How often a submission is retried while the queue is full. The wait doubles each time.
+const MAX_RETRIES: u32 = 4;
 
 /// A proxy. Clones share the connections.
 #[derive(Debug, Clone)]
-pub(super) struct Proxy(pub(super) Tasks);
+pub(super) struct Proxy(pub(super) TaskClient);
 
 impl Proxy {
-    /// Submits a task and waits behind a full queue, for a while.
+    /// Submits a task. Retries for a while if the queue is full.
     ///
     /// # Errors
-    /// As the proxy tells; nothing is under way then.
-    pub(super) async fn submit(&self, path: &str, body: String) -> Result<Watch, ProviderError> {
-        let Self(tasks) = self;
+    /// The proxy's error; no task was started.
+    pub(super) async fn submit(&self, path: &str, body: String) -> Result<TaskPoller, ProviderError> {
+        let Self(client) = self;
         let body = Bytes::from(body);
-        let (mut wait, mut tried) = (tasks.interval, 0);
+        let (mut wait, mut retries) = (client.interval, 0);
         loop {
-            let refused = match self.submit_once(path, body.clone()).await {
-                Ok(id) => return Ok(tasks.watch(id)),
+            let error = match self.submit_once(path, body.clone()).await {
+                Ok(id) => return Ok(client.poller(id)),
                 Err(error) => error,
             };
-            let again = Instant::now() + wait;
-            let full = matches!(refused, ProviderError::RateLimited { .. });
-            if !full {
-                return Err(tasks.upstream.redacted(refused));
+            let next_attempt = Instant::now() + wait;
+            if !matches!(error, ProviderError::RateLimited { .. }) {
+                return Err(client.upstream.redacted(error));
             }
-            if tried == BACKOFFS || again >= tasks.until {
-                return Err(tasks.upstream.redacted(come_back(refused, wait)));
+            if retries == MAX_RETRIES || next_attempt >= client.until {
+                return Err(client.upstream.redacted(with_retry_after(error, wait)));
             }
-            tracing::debug!(error = %refused, ?wait, "the proxy's queue is full");
-            sleep_until(again).await;
+            tracing::debug!(%error, ?wait, "the proxy's queue is full; retrying");
+            sleep_until(next_attempt).await;
             wait *= 2;
-            tried += 1;
+            retries += 1;
         }
     }
 
     async fn submit_once(&self, path: &str, body: Bytes) -> Result<String, ProviderError> {
-        let Tasks { upstream, headers, until, .. } = &self.0;
+        let TaskClient { upstream, headers, until, .. } = &self.0;
         let reply = upstream.send(Method::POST, path, headers.clone(), body, *until).await?;
         let (status, headers) = (reply.status, reply.headers.clone());
         let body = upstream.body(reply, *until).await?;
-        answer::submitted(status, &headers, &body)
+        response::task_id(status, &headers, &body)
     }
 }
 
-/// The same refusal with a time to come back, if it names none.
-fn come_back(refused: ProviderError, wait: Duration) -> ProviderError {
-    if let ProviderError::RateLimited { message, retry_after } = refused {
+/// Adds a time to retry after to a rate limit without one.
+fn with_retry_after(error: ProviderError, wait: Duration) -> ProviderError {
+    if let ProviderError::RateLimited { message, retry_after } = error {
         return ProviderError::RateLimited { message, retry_after: retry_after.or(Some(wait)) };
     }
-    refused
+    error
 }

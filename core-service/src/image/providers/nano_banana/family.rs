@@ -1,43 +1,50 @@
-//! Which sizes and inputs the generations of Gemini's image models know.
+//! The capabilities of the generations of Gemini's image models, and the request parameters derived from them.
 
-use super::super::super::{Background, Edits, ImageSpec, Ratio, closest};
-use crate::{error::ProviderError, size::Size};
+use crate::{
+    error::ProviderError,
+    image::{
+        Edits,
+        native_size::{Ratio, closest},
+        spec::{Background, ImageSpec},
+    },
+    size::Size,
+};
 
-/// Above this many pixels, an event with the picture would pass the bound on events.
-const LARGEST_STREAMED: u64 = 4_200_000;
+/// Larger images would exceed the maximum size of a stream event.
+const MAX_STREAMED_PIXELS: u64 = 4_200_000;
 
-/// Ratios and sizes of 2.5 Flash, which has no tiers.
+/// The ratios and sizes of 2.5 Flash, which has no tiers.
 #[rustfmt::skip]
 const FLASH_2_5: [((u32, u32), (u32, u32)); 10] = [
     ((1, 1), (1024, 1024)), ((2, 3), (832, 1248)), ((3, 2), (1248, 832)), ((3, 4), (864, 1184)), ((4, 3), (1184, 864)),
     ((4, 5), (896, 1152)), ((5, 4), (1152, 896)), ((9, 16), (768, 1344)), ((16, 9), (1344, 768)), ((21, 9), (1536, 672)),
 ];
 
-/// Ratios of the generation after, with their sizes in the lowest tier; each tier doubles the one below it.
+/// The ratios of generation 3 with their sizes in the lowest tier; every tier doubles the sides of the one below.
 #[rustfmt::skip]
-const THREE: [((u32, u32), (u32, u32)); 10] = [
+const GENERATION_3: [((u32, u32), (u32, u32)); 10] = [
     ((1, 1), (512, 512)), ((2, 3), (424, 632)), ((3, 2), (632, 424)), ((3, 4), (448, 600)), ((4, 3), (600, 448)),
     ((4, 5), (464, 576)), ((5, 4), (576, 464)), ((9, 16), (384, 688)), ((16, 9), (688, 384)), ((21, 9), (792, 336)),
 ];
 
-/// The narrow ones that 3.1 Flash knows besides.
+/// The additional narrow ratios of 3.1 Flash.
 const NARROW: [((u32, u32), (u32, u32)); 4] =
     [((1, 4), (256, 1024)), ((4, 1), (1024, 256)), ((1, 8), (192, 1536)), ((8, 1), (1536, 192))];
 
 /// A generation of the models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
-    /// 2.5 Flash: one size per ratio, few inputs.
+    /// 2.5 Flash: one size per ratio, at most 3 input images.
     Flash25,
-    /// 3.1 Flash and its successors: from half a tier up, and narrow ratios.
+    /// 3.1 Flash and its successors: all tiers and narrow ratios.
     Flash31,
-    /// 3.1 Flash Lite: the 1K tier alone.
+    /// 3.1 Flash Lite: the 1K tier only.
     Lite,
-    /// 3 Pro, and whatever else there is: three tiers.
-    Three,
+    /// 3 Pro and unknown models: three tiers.
+    Pro3,
 }
 
-/// How long the sides are, in the API's word.
+/// The size tier: the API's `imageSize`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tier {
     Half,
@@ -46,21 +53,21 @@ pub(super) enum Tier {
     Four,
 }
 
-/// How one request is made.
+/// The upstream parameters derived from a request and the model's family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plan {
-    /// The ratio to ask for. `None`: the model's choice, in an edit the input's own.
+pub(super) struct NativeParams {
+    /// The value of `aspectRatio`. `None`: the model's default, which in an edit is the ratio of the input image.
     pub(super) ratio: Option<Ratio>,
-    /// The tier to ask for, where one may be.
+    /// The value of `imageSize`, if the family supports it.
     pub(super) tier: Option<Tier>,
-    /// Drafts to pass on; for any of them the answer is streamed.
+    /// The maximum number of previews; if any, the response is streamed.
     pub(super) previews: u32,
 }
 
 impl Family {
-    /// The family of a model.
+    /// Returns the family of a model by its name.
     pub(super) fn of(model: &str) -> Self {
-        // Routers put the maker before the name: `google/gemini-3-pro-image`.
+        // Routers prefix the name with the vendor: `google/gemini-3-pro-image`.
         let name = model.rsplit('/').next().unwrap_or(model);
         if name.starts_with("gemini-2.5-") {
             Self::Flash25
@@ -69,56 +76,24 @@ impl Family {
         } else if name.starts_with("gemini-3.1-flash") || name.contains("nano-banana-2") {
             Self::Flash31
         } else {
-            Self::Three
+            Self::Pro3
         }
     }
 
     pub(super) fn edits(self) -> Edits {
         let pictures = match self {
             Self::Flash25 => 3,
-            Self::Flash31 | Self::Lite | Self::Three => 14,
+            Self::Flash31 | Self::Lite | Self::Pro3 => 14,
         };
         Edits { pictures, mask: false }
     }
 
-    /// In the words of `Model.capabilities`.
+    /// Returns the values of `Model.capabilities`.
     pub(super) fn capabilities(self) -> &'static [&'static str] {
         match self {
             Self::Flash25 => &["edit"],
-            Self::Flash31 | Self::Lite | Self::Three => &["edit", "preview"],
+            Self::Flash31 | Self::Lite | Self::Pro3 => &["edit", "preview"],
         }
-    }
-
-    /// How this request is made.
-    ///
-    /// # Errors
-    /// For what no model of these can do and nobody here can do for it.
-    pub(super) fn plan(self, spec: &ImageSpec) -> Result<Plan, ProviderError> {
-        let refused = |field: &str, message: String| Err(ProviderError::Refused { message, field: Some(field.into()) });
-        if spec.background == Background::Transparent {
-            return refused("background", "this model paints no transparent background".to_owned());
-        }
-        let last = |seed: i64| seed.checked_add(i64::from(spec.n)).and_then(|end| i32::try_from(end - 1).ok());
-        if let Some(seed) = spec.seed
-            && (i32::try_from(seed).is_err() || last(seed).is_none())
-        {
-            return refused("seed", format!("must be from {} to {} for this model", i32::MIN, i32::MAX));
-        }
-        let row = spec.size.and_then(|asked| closest(asked, self.rows(), |(_, _, size)| size));
-        let high = spec.quality.is_high();
-        let tier = match row {
-            Some((_, tier, _)) => tier,
-            // Only what differs from the model's own choice has to be told.
-            None => high.then_some(Tier::One).filter(|_| self.tiers().contains(&Tier::Two)),
-        };
-        let tier = if high { tier.and_then(|tier| self.finer(tier)).or(tier) } else { tier };
-        let pixels = row.map_or(0, |(_, asked, size)| {
-            let doubled = if asked == tier { 1 } else { 4 };
-            u64::from(size.width) * u64::from(size.height) * doubled
-        });
-        let drafts = self != Self::Flash25 && pixels <= LARGEST_STREAMED;
-        let previews = if drafts { spec.partial_images } else { 0 };
-        Ok(Plan { ratio: row.map(|(ratio, _, _)| ratio), tier, previews })
     }
 
     fn tiers(self) -> &'static [Tier] {
@@ -126,39 +101,80 @@ impl Family {
             Self::Flash25 => &[],
             Self::Lite => &[Tier::One],
             Self::Flash31 => &[Tier::Half, Tier::One, Tier::Two, Tier::Four],
-            Self::Three => &[Tier::One, Tier::Two, Tier::Four],
+            Self::Pro3 => &[Tier::One, Tier::Two, Tier::Four],
         }
     }
 
-    /// The tier for more care: one above, though never the largest, which is for large pictures alone.
-    fn finer(self, tier: Tier) -> Option<Tier> {
-        let finer = match tier {
+    /// Returns the tier for high quality: one above, except that 4K is used only if the size requires it.
+    fn tier_for_high_quality(self, tier: Tier) -> Option<Tier> {
+        let higher = match tier {
             Tier::Half => Tier::One,
             Tier::One | Tier::Two => Tier::Two,
             Tier::Four => Tier::Four,
         };
-        self.tiers().iter().copied().find(|known| *known == finer)
+        self.tiers().iter().copied().find(|known| *known == higher)
     }
 
-    /// Everything that can be asked for.
-    fn rows(self) -> Vec<(Ratio, Option<Tier>, Size)> {
-        let row = |((a, b), (width, height)): ((u32, u32), (u32, u32)), tier: Option<Tier>| {
-            let times = tier.map_or(1, Tier::times);
-            (Ratio::new(a, b), tier, Size::new(width * times, height * times))
+    /// Returns all combinations of ratio and tier with their sizes.
+    fn formats(self) -> Vec<(Ratio, Option<Tier>, Size)> {
+        let format = |((a, b), (width, height)): ((u32, u32), (u32, u32)), tier: Option<Tier>| {
+            let factor = tier.map_or(1, Tier::factor);
+            (Ratio::new(a, b), tier, Size::new(width * factor, height * factor))
         };
         let narrow: &[_] = if self == Self::Flash31 { &NARROW } else { &[] };
         match self {
-            Self::Flash25 => FLASH_2_5.into_iter().map(|known| row(known, None)).collect(),
-            Self::Flash31 | Self::Lite | Self::Three => {
-                let ratios = THREE.iter().chain(narrow);
-                ratios.flat_map(|known| self.tiers().iter().map(|tier| row(*known, Some(*tier)))).collect()
+            Self::Flash25 => FLASH_2_5.into_iter().map(|known| format(known, None)).collect(),
+            Self::Flash31 | Self::Lite | Self::Pro3 => {
+                let ratios = GENERATION_3.iter().chain(narrow);
+                ratios.flat_map(|known| self.tiers().iter().map(|tier| format(*known, Some(*tier)))).collect()
             }
         }
     }
 }
 
+impl NativeParams {
+    /// # Errors
+    /// For requests that no model of the family supports and Triptych cannot emulate.
+    pub(super) fn new(family: Family, spec: &ImageSpec) -> Result<Self, ProviderError> {
+        let refused = |field: &str, message: String| Err(ProviderError::Refused { message, field: Some(field.into()) });
+        if spec.background == Background::Transparent {
+            return refused("background", "this model does not support transparent backgrounds".to_owned());
+        }
+        // The images have consecutive seeds.
+        let last = |seed: i64| seed.checked_add(i64::from(spec.n)).and_then(|end| i32::try_from(end - 1).ok());
+        if let Some(seed) = spec.seed
+            && (i32::try_from(seed).is_err() || last(seed).is_none())
+        {
+            return refused(
+                "seed",
+                format!(
+                    "seed {seed} for {} images: seeds must be from {} to {} for this model",
+                    spec.n,
+                    i32::MIN,
+                    i32::MAX
+                ),
+            );
+        }
+        let format = spec.size.and_then(|requested| closest(requested, family.formats(), |(_, _, size)| size));
+        let high = spec.quality.is_high();
+        let tier = match format {
+            Some((_, tier, _)) => tier,
+            // The model's default is 1K; a tier is sent only if it differs.
+            None => high.then_some(Tier::One).filter(|_| family.tiers().contains(&Tier::Two)),
+        };
+        let tier = if high { tier.and_then(|tier| family.tier_for_high_quality(tier)).or(tier) } else { tier };
+        let pixels = format.map_or(0, |(_, lowest, size)| {
+            let factor = if lowest == tier { 1 } else { 4 };
+            u64::from(size.width) * u64::from(size.height) * factor
+        });
+        let has_previews = family != Family::Flash25 && pixels <= MAX_STREAMED_PIXELS;
+        let previews = if has_previews { spec.partial_images } else { 0 };
+        Ok(Self { ratio: format.map(|(ratio, _, _)| ratio), tier, previews })
+    }
+}
+
 impl Tier {
-    /// Its word on the wire.
+    /// Returns the wire value.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Half => "512",
@@ -168,7 +184,8 @@ impl Tier {
         }
     }
 
-    const fn times(self) -> u32 {
+    /// Returns the length of the sides relative to the lowest tier.
+    const fn factor(self) -> u32 {
         match self {
             Self::Half => 1,
             Self::One => 2,
@@ -181,14 +198,14 @@ impl Tier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Quality, providers::tests::spec};
+    use crate::image::{providers::common::testing::spec, spec::Quality};
 
-    fn asked(size: &str, quality: Quality) -> ImageSpec {
+    fn sized(size: &str, quality: Quality) -> ImageSpec {
         ImageSpec { size: size.parse().ok(), quality, ..spec() }
     }
 
     #[test]
-    fn every_size_becomes_the_closest_ratio_and_the_lowest_tier_that_covers_it() {
+    fn size_becomes_the_closest_ratio_and_the_lowest_covering_tier() {
         let (flash, lite, pro, old) =
             ("gemini-3.1-flash-image", "gemini-3.1-flash-lite-image", "gemini-3-pro-image", "gemini-2.5-flash-image");
         #[rustfmt::skip]
@@ -200,16 +217,17 @@ mod tests {
             ("some/other-model", "512x512", "1:1 1K"), ("google/gemini-2.5-flash-image", "512x512", "1:1"),
         ];
         for (model, size, expected) in table {
-            let plan = Family::of(model).plan(&asked(size, Quality::Auto)).unwrap();
-            let tier = plan.tier.map_or_else(String::new, |tier| format!(" {}", tier.as_str()));
-            assert_eq!(format!("{}{tier}", plan.ratio.unwrap()), expected, "{model} for {size}");
+            let params = NativeParams::new(Family::of(model), &sized(size, Quality::Auto)).unwrap();
+            let tier = params.tier.map_or_else(String::new, |tier| format!(" {}", tier.as_str()));
+            assert_eq!(format!("{}{tier}", params.ratio.unwrap()), expected, "{model} for {size}");
         }
     }
 
     #[test]
-    fn more_care_is_a_tier_more_where_there_is_one_and_never_the_largest() {
-        let tier =
-            |model: &str, size: &str| Family::of(model).plan(&asked(size, Quality::Hd)).unwrap().tier.map(Tier::as_str);
+    fn high_quality_raises_the_tier_up_to_2k() {
+        let tier = |model: &str, size: &str| {
+            NativeParams::new(Family::of(model), &sized(size, Quality::Hd)).unwrap().tier.map(Tier::as_str)
+        };
         for (model, size, expected) in [
             ("gemini-3-pro-image", "1024x1024", Some("2K")),
             ("gemini-3-pro-image", "auto", Some("2K")),
@@ -225,10 +243,10 @@ mod tests {
     }
 
     #[test]
-    fn drafts_are_asked_for_where_there_are_any_and_events_can_hold_them() {
+    fn previews_are_requested_if_supported_and_small_enough_for_an_event() {
         let previews = |model: &str, size: &str| {
-            let spec = ImageSpec { partial_images: 2, ..asked(size, Quality::Auto) };
-            Family::of(model).plan(&spec).unwrap().previews
+            let spec = ImageSpec { partial_images: 2, ..sized(size, Quality::Auto) };
+            NativeParams::new(Family::of(model), &spec).unwrap().previews
         };
         assert_eq!(previews("gemini-3-pro-image", "1024x1024"), 2);
         assert_eq!(previews("gemini-3-pro-image", "2048x2048"), 2);
@@ -237,10 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn what_no_model_can_do_is_refused_by_name() {
-        let clear = ImageSpec { background: Background::Transparent, ..asked("auto", Quality::Auto) };
-        let seeded = |seed: i64, n: u32| ImageSpec { seed: Some(seed), n, ..asked("auto", Quality::Auto) };
-        let field = |spec: &ImageSpec| match Family::Three.plan(spec) {
+    fn unsupported_parameters_are_rejected_with_their_field() {
+        let clear = ImageSpec { background: Background::Transparent, ..sized("auto", Quality::Auto) };
+        let seeded = |seed: i64, n: u32| ImageSpec { seed: Some(seed), n, ..sized("auto", Quality::Auto) };
+        let field = |spec: &ImageSpec| match NativeParams::new(Family::Pro3, spec) {
             Err(ProviderError::Refused { field, .. }) => field,
             other => panic!("{other:?}"),
         };
@@ -248,6 +266,6 @@ mod tests {
         for spec in [seeded(1 << 31, 1), seeded(i64::MAX, 2), seeded(i64::from(i32::MAX), 2)] {
             assert_eq!(field(&spec).as_deref(), Some("seed"));
         }
-        assert!(Family::Three.plan(&seeded(i64::from(i32::MAX) - 1, 2)).is_ok());
+        assert!(NativeParams::new(Family::Pro3, &seeded(i64::from(i32::MAX) - 1, 2)).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! The built-in image engine as a provider.
+//! The provider of the built-in mock engine, and fault injection by model name.
 
 use std::{
     sync::{
@@ -6,53 +6,57 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread::available_parallelism,
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use image::{RgbaImage, imageops};
-use offline_image::{Format, ImageRequest, Observer, edit, encode, paint};
+use offline_image::{Brief, Format, Watch, edit, encode, paint};
 use tokio::sync::{
     Semaphore,
     mpsc::{self, Sender},
 };
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::super::{Background, Edits, Encoding, ImageEvent, ImageProvider, ImageSpec, MOST_PIXELS, Quality, SIDES};
 use crate::{
+    fault_injection::Fault,
     call::{Call, Chunks},
     catalog::Entry,
     error::ProviderError,
-    fault_injection::Fault,
+    image::{
+        Edits, ImageEvent, ImageProvider,
+        spec::{Background, Encoding, ImageSpec, MAX_PIXELS, Quality, SIDES},
+    },
     media::InputPicture,
     size::Size,
 };
 
-/// The engine's model name.
+/// The model name of the built-in engine.
 pub const MODEL: &str = "offline-image";
 
-/// The size of a picture nobody asked a size of.
+/// The size of images if the request has none.
 const DEFAULT_SIZE: Size = Size::new(1024, 1024);
 
-/// One picture's previews and its end: the engine is never held up by a reader who is slow.
+/// The capacity of the event channel: the events of one image, three previews and the final one.
 const EVENTS: usize = 4;
 
-/// The built-in image engine.
+/// The provider of the built-in engine. Clones share the concurrency limit.
 #[derive(Debug, Clone)]
 pub struct OfflineImage {
-    /// One picture is painted per core; the others wait.
-    easels: Arc<Semaphore>,
+    /// At most one image per core is generated at a time.
+    permits: Arc<Semaphore>,
 }
 
 impl OfflineImage {
-    /// An engine that uses all cores.
+    /// Creates a provider that uses all cores.
     pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, Into::into);
-        Self { easels: Arc::new(Semaphore::new(cores)) }
+        Self { permits: Arc::new(Semaphore::new(cores)) }
     }
 
-    /// The engine, the first, and below it the faults, hidden.
+    /// Returns the entry of the engine, followed by hidden entries for fault injection.
     pub fn entries() -> Vec<Entry<dyn ImageProvider>> {
         let provider = Arc::new(Self::new());
         let entry = |id: &str, hidden| Entry {
@@ -69,19 +73,19 @@ impl OfflineImage {
         std::iter::once(entry(MODEL, false)).chain(faults).collect()
     }
 
-    /// Paints the pictures one after the other. Ends early when nobody listens any more.
-    async fn work(self, spec: ImageSpec, events: Sender<Result<ImageEvent, ProviderError>>) {
+    /// Generates the images one after the other. Stops when the receiver is dropped.
+    async fn run(self, spec: ImageSpec, events: Sender<Result<ImageEvent, ProviderError>>) {
         let spec = Arc::new(spec);
         for index in 0..spec.n {
-            let easel = tokio::select! {
-                easel = Arc::clone(&self.easels).acquire_owned() => easel,
+            let permit = tokio::select! {
+                permit = Arc::clone(&self.permits).acquire_owned() => permit,
                 () = events.closed() => return,
             };
-            let (spec, line) = (Arc::clone(&spec), events.clone());
+            let (spec, sender) = (Arc::clone(&spec), events.clone());
             let picture = tokio::task::spawn_blocking(move || {
-                // Held by the thread that paints, not by the task that waits for it.
-                let _easel = easel;
-                make(&spec, index, &line)
+                // Held by the blocking thread, which outlives this task if it is dropped.
+                let _permit = permit;
+                generate(&spec, index, &sender)
             });
             let picture = picture.await.unwrap_or_else(|error| Err(broken(&error)));
             let failed = picture.is_err();
@@ -105,8 +109,8 @@ impl ImageProvider for OfflineImage {
             fault.before_first_event().await?;
         }
         let (sender, receiver) = mpsc::channel(EVENTS);
-        // Runs beside the stream, so that previews need no one to ask; ends with it, through the closed channel.
-        tokio::spawn(self.clone().work(call.request, sender));
+        // A task, so that generation does not wait for the stream to be polled. It ends when the channel is closed.
+        tokio::spawn(self.clone().run(call.request, sender));
         Ok(ReceiverStream::new(receiver).boxed())
     }
 
@@ -115,19 +119,19 @@ impl ImageProvider for OfflineImage {
     }
 }
 
-/// Paints and encodes one picture of the request. Takes up to seconds: not for async threads.
-fn make(
+/// Generates and encodes one image. Blocks for up to seconds.
+fn generate(
     spec: &ImageSpec,
     index: u32,
     events: &Sender<Result<ImageEvent, ProviderError>>,
 ) -> Result<ImageEvent, ProviderError> {
-    let first = spec.pictures.first().map(|picture| paintable(picture.size));
+    let first = spec.pictures.first().map(|picture| valid_size(picture.size));
     let size = spec.size.or(first).unwrap_or(DEFAULT_SIZE);
-    let brief = ImageRequest {
+    let brief = Brief {
         prompt: spec.prompt.clone(),
         width: size.width,
         height: size.height,
-        // The first picture is the one that a request for a single one gets.
+        // Without a seed the first image equals that of a request for one image.
         seed: match (spec.seed, index) {
             (None, 0) => None,
             (seed, index) => Some(seed.unwrap_or_default().wrapping_add(index.into())),
@@ -139,51 +143,52 @@ fn make(
         },
         transparent: spec.background == Background::Transparent,
     };
-    let watch = Line { events, spec, index, shown: AtomicU32::new(0) };
+    let observer = Observer { events, spec, index, previews: AtomicU32::new(0) };
     let picture = if spec.pictures.is_empty() {
-        paint(&brief, &watch)
+        paint(&brief, &observer)
     } else {
         let load =
-            |picture: &InputPicture| if events.is_closed() { Err(abandoned()) } else { load(&picture.bytes, size) };
+            |picture: &InputPicture| if events.is_closed() { Err(cancelled()) } else { load(&picture.bytes, size) };
         let pictures = spec.pictures.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let mask = spec.mask.as_ref().map(load).transpose()?;
-        edit(&brief, &pictures, mask.as_ref(), &watch)
+        edit(&brief, &pictures, mask.as_ref(), &observer)
     };
-    let picture = picture.map_err(|_| abandoned())?;
-    let picture = encoded(&picture, spec.format)?;
+    let picture = picture.map_err(|_| cancelled())?;
+    let picture = encode_as(&picture, spec.format)?;
     Ok(ImageEvent::Finished { index, picture, revised_prompt: String::new() })
 }
 
-/// The engine's line to whoever reads the events.
+/// Receives the engine's previews and reports a cancellation to it.
 #[derive(Debug)]
-struct Line<'a> {
+struct Observer<'a> {
     events: &'a Sender<Result<ImageEvent, ProviderError>>,
     spec: &'a ImageSpec,
     index: u32,
-    shown: AtomicU32,
+    /// Previews sent so far.
+    previews: AtomicU32,
 }
 
-impl Observer for Line<'_> {
+impl Watch for Observer<'_> {
     fn wants_previews(&self) -> u8 {
         u8::try_from(self.spec.partial_images).unwrap_or(u8::MAX)
     }
 
     fn preview(&self, _share_done: f32, picture: &RgbaImage) {
-        // A reader who lags behind misses previews and gets the picture no later for it.
-        let Ok(place) = self.events.try_reserve() else { return };
-        if let Ok(picture) = encoded(picture, self.spec.format) {
-            let partial = self.shown.fetch_add(1, Ordering::Relaxed);
-            place.send(Ok(ImageEvent::Preview { index: self.index, partial, picture }));
+        // A slow receiver misses previews instead of delaying the image.
+        let Ok(permit) = self.events.try_reserve() else { return };
+        if let Ok(picture) = encode_as(picture, self.spec.format) {
+            let partial = self.previews.fetch_add(1, Ordering::Relaxed);
+            permit.send(Ok(ImageEvent::Preview { index: self.index, partial, picture }));
         }
     }
 
-    /// The stream that was given out is gone.
+    /// Returns whether the receiver was dropped.
     fn cancelled(&self) -> bool {
         self.events.is_closed()
     }
 }
 
-fn encoded(picture: &RgbaImage, format: Encoding) -> Result<Bytes, ProviderError> {
+fn encode_as(picture: &RgbaImage, format: Encoding) -> Result<Bytes, ProviderError> {
     let format = match format {
         Encoding::Png => Format::Png,
         Encoding::Jpeg { quality } => Format::Jpeg { quality },
@@ -192,51 +197,51 @@ fn encoded(picture: &RgbaImage, format: Encoding) -> Result<Bytes, ProviderError
     encode(picture, format).map(Bytes::from).map_err(|error| broken(&error))
 }
 
-/// The size an edit keeps when none is asked for: the picture's own, fitted into what may be asked for.
-fn paintable(size: Size) -> Size {
-    let Size { width, height } = within(size);
-    let long_enough = |side: u32| side.max(*SIDES.start());
-    Size::new(long_enough(width), long_enough(height))
+/// Returns the default size of an edit: the size of the input image, adjusted to the limits of requests.
+fn valid_size(size: Size) -> Size {
+    let Size { width, height } = scaled_to_limits(size);
+    let at_least_min = |side: u32| side.max(*SIDES.start());
+    Size::new(at_least_min(width), at_least_min(height))
 }
 
-/// The same shape with no more pixels, and no longer a side, than may be asked for.
+/// Scales a size down to the maximum number of pixels and the maximum side, keeping its ratio.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
-    reason = "the result is at most a side that was given"
+    reason = "the result is at most the length of a given side"
 )]
-fn within(Size { width, height }: Size) -> Size {
-    let most = f64::from(*SIDES.end()) / f64::from(width.max(height));
+fn scaled_to_limits(Size { width, height }: Size) -> Size {
+    let max_scale = f64::from(*SIDES.end()) / f64::from(width.max(height));
     let pixels = f64::from(width) * f64::from(height);
-    let scale = (MOST_PIXELS as f64 / pixels).sqrt().min(most).min(1.0);
-    // A hair of rounding must not cost a pixel.
+    let scale = (MAX_PIXELS as f64 / pixels).sqrt().min(max_scale).min(1.0);
+    // The epsilon keeps rounding errors from costing a pixel.
     let side = |side: u32| ((f64::from(side) * scale + 1e-6) as u32).max(1);
     Size::new(side(width), side(height))
 }
 
-/// An input picture, no larger than it takes to cover `size`: sixteen of the largest would fill the memory.
+/// Decodes an input image and scales it down so that it just covers `size`: sixteen of the largest would exhaust the memory.
 fn load(bytes: &[u8], size: Size) -> Result<RgbaImage, ProviderError> {
     let picture = image::load_from_memory(bytes).map_err(|error| broken(&error))?.into_rgba8();
-    let whole = Size::new(picture.width(), picture.height());
-    let (width, height) = (u64::from(whole.width), u64::from(whole.height));
-    // Covering takes the scale `cover / area`; anything up to that, and down to it, is left to the engine.
+    let original = Size::new(picture.width(), picture.height());
+    let (width, height) = (u64::from(original.width), u64::from(original.height));
+    // The scale that covers `size` is `cover / area`; the engine does the exact fit.
     let area = width * height;
     let cover = area.min((u64::from(size.width) * height).max(u64::from(size.height) * width));
     let covering = |side: u64| u32::try_from((side * cover).div_ceil(area)).unwrap_or(u32::MAX);
-    let enough = within(Size::new(covering(width), covering(height)));
-    if enough == whole {
+    let target = scaled_to_limits(Size::new(covering(width), covering(height)));
+    if target == original {
         return Ok(picture);
     }
-    Ok(imageops::thumbnail(&picture, enough.width, enough.height))
+    Ok(imageops::thumbnail(&picture, target.width, target.height))
 }
 
 fn broken(error: &dyn std::fmt::Display) -> ProviderError {
-    ProviderError::Broken(format!("the offline engine broke: {error}"))
+    ProviderError::Broken(format!("the offline engine failed: {error}"))
 }
 
-fn abandoned() -> ProviderError {
-    ProviderError::Broken("the picture was abandoned".to_owned())
+fn cancelled() -> ProviderError {
+    ProviderError::Broken("the generation was cancelled".to_owned())
 }
 
 #[cfg(test)]

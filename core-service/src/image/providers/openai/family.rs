@@ -1,12 +1,20 @@
-//! What the generations of OpenAI's images API have in common with a request, and what not.
+//! The capabilities of the generations of OpenAI's images API, and the request parameters derived from them.
 
-use super::super::super::{Background, Edits, Encoding, ImageSpec, Quality, Window, closest};
-use crate::{config::OpenaiFamily, error::ProviderError, size::Size};
+use crate::{
+    config::OpenaiFamily,
+    error::ProviderError,
+    image::{
+        Edits,
+        native_size::{Window, closest},
+        spec::{Background, Encoding, ImageSpec, Quality},
+    },
+    size::Size,
+};
 
-/// More pixels than these come one by one: a reply of several would pass the bound on replies.
-const LARGE: u64 = 1_600_000;
-/// Above this, a preview would pass the bound on events.
-const LARGEST_PREVIEWED: u64 = 4_200_000;
+/// Larger images are requested with one call each: a response with several would exceed the maximum size of a response.
+const MAX_BATCHED_PIXELS: u64 = 1_600_000;
+/// Previews of larger images would exceed the maximum size of an event.
+const MAX_PREVIEW_PIXELS: u64 = 4_200_000;
 
 const DALL_E_2: [Size; 3] = [Size::new(256, 256), Size::new(512, 512), Size::new(1024, 1024)];
 const DALL_E_3: [Size; 3] = [Size::new(1024, 1024), Size::new(1792, 1024), Size::new(1024, 1792)];
@@ -23,22 +31,21 @@ pub(super) enum Family {
     Compatible,
 }
 
-/// How one request is made.
+/// The upstream parameters derived from a request and the model's family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct NativeParams {
     pub(super) family: Family,
-    /// The size to ask for.
     pub(super) size: Option<Size>,
-    /// The encoding to ask for, where one can be.
+    /// The value of `output_format`, if the family supports it.
     pub(super) format: Option<Encoding>,
-    /// Previews to ask for; with any the answer is streamed.
+    /// The number of previews; if any, the response is streamed.
     pub(super) previews: u32,
-    /// Whether each picture has a call of its own.
-    pub(super) one_by_one: bool,
+    /// Whether every image is requested with its own call.
+    pub(super) one_per_call: bool,
 }
 
 impl Family {
-    /// The family of a model that is served by an upstream of this setting.
+    /// Returns the configured family or, with `Auto`, that of the model's name.
     pub(super) fn of(model: &str, setting: OpenaiFamily) -> Self {
         match setting {
             OpenaiFamily::DallE2 => Self::DallE2,
@@ -47,7 +54,7 @@ impl Family {
             OpenaiFamily::GptImage2 => Self::GptImage2,
             OpenaiFamily::Compatible => Self::Compatible,
             OpenaiFamily::Auto => {
-                // Routers put the maker before the name: `openai/gpt-image-1`.
+                // Routers prefix the name with the vendor: `openai/gpt-image-1`.
                 let name = model.rsplit('/').next().unwrap_or(model);
                 if name.starts_with("dall-e-2") {
                     Self::DallE2
@@ -72,7 +79,7 @@ impl Family {
         }
     }
 
-    /// In the words of `Model.capabilities`.
+    /// Returns the values of `Model.capabilities`.
     pub(super) fn capabilities(self) -> &'static [&'static str] {
         match self {
             Self::DallE2 => &["edit"],
@@ -81,44 +88,17 @@ impl Family {
         }
     }
 
-    /// How this request is made.
-    ///
-    /// # Errors
-    /// For what the family cannot do and nobody here can do for it.
-    pub(super) fn plan(self, spec: &ImageSpec) -> Result<Plan, ProviderError> {
-        let dall_e = matches!(self, Self::DallE2 | Self::DallE3);
-        if dall_e && spec.background == Background::Transparent {
-            let message = "this model paints no transparent background".to_owned();
-            return Err(ProviderError::Refused { message, field: Some("background".to_owned()) });
-        }
-        let size = spec.size.and_then(|asked| self.native(asked));
-        let area = size.map_or(0, |size| u64::from(size.width) * u64::from(size.height));
-        let streams = !dall_e && area <= LARGEST_PREVIEWED;
-        let previews = if streams { spec.partial_images } else { 0 };
-        // What is scaled here is asked for without loss.
-        let format = if size == spec.size { spec.format } else { Encoding::Png };
-        let format = match self {
-            Self::DallE2 | Self::DallE3 => None,
-            Self::GptImage1 | Self::GptImage2 => Some(format),
-            // What was not asked for may be a member that the server does not know.
-            Self::Compatible => (format != Encoding::Png).then_some(format),
-        };
-        // Events do not tell which picture they are of.
-        let one_by_one = self == Self::DallE3 || previews > 0 || area > LARGE;
-        Ok(Plan { family: self, size, format, previews, one_by_one })
-    }
-
-    fn native(self, asked: Size) -> Option<Size> {
+    fn native(self, requested: Size) -> Option<Size> {
         match self {
-            Self::DallE2 => closest(asked, DALL_E_2, |size| size),
-            Self::DallE3 => closest(asked, DALL_E_3, |size| size),
-            Self::GptImage1 => closest(asked, GPT_IMAGE_1, |size| size),
-            Self::GptImage2 => Some(GPT_IMAGE_2.size(asked)),
-            Self::Compatible => Some(asked),
+            Self::DallE2 => closest(requested, DALL_E_2, |size| size),
+            Self::DallE3 => closest(requested, DALL_E_3, |size| size),
+            Self::GptImage1 => closest(requested, GPT_IMAGE_1, |size| size),
+            Self::GptImage2 => Some(GPT_IMAGE_2.size(requested)),
+            Self::Compatible => Some(requested),
         }
     }
 
-    /// The family's word for a quality, if it has to be told.
+    /// Returns the family's value of a quality; `None` if it is not sent.
     pub(super) fn quality(self, quality: Quality) -> Option<&'static str> {
         match (self, quality) {
             (_, Quality::Auto) | (Self::DallE2, _) => None,
@@ -130,5 +110,32 @@ impl Family {
             }
             (Self::Compatible, quality) => Some(quality.as_str()),
         }
+    }
+}
+
+impl NativeParams {
+    /// # Errors
+    /// For requests that the family does not support and Triptych cannot emulate.
+    pub(super) fn new(family: Family, spec: &ImageSpec) -> Result<Self, ProviderError> {
+        let dall_e = matches!(family, Family::DallE2 | Family::DallE3);
+        if dall_e && spec.background == Background::Transparent {
+            let message = "this model does not support transparent backgrounds".to_owned();
+            return Err(ProviderError::Refused { message, field: Some("background".to_owned()) });
+        }
+        let size = spec.size.and_then(|requested| family.native(requested));
+        let area = size.map_or(0, |size| u64::from(size.width) * u64::from(size.height));
+        let streams = !dall_e && area <= MAX_PREVIEW_PIXELS;
+        let previews = if streams { spec.partial_images } else { 0 };
+        // An image that is converted afterwards is requested in a lossless format.
+        let format = if size == spec.size { spec.format } else { Encoding::Png };
+        let format = match family {
+            Family::DallE2 | Family::DallE3 => None,
+            Family::GptImage1 | Family::GptImage2 => Some(format),
+            // The server may not know the member, so the default is not sent.
+            Family::Compatible => (format != Encoding::Png).then_some(format),
+        };
+        // Stream events do not have the index of their image.
+        let one_per_call = family == Family::DallE3 || previews > 0 || area > MAX_BATCHED_PIXELS;
+        Ok(Self { family, size, format, previews, one_per_call })
     }
 }

@@ -1,31 +1,30 @@
-//! Any upstream that speaks OpenAI's images API: generations and edits, links or base64, previews where it has them.
+//! Upstreams with OpenAI's images API: generations and edits, links or base64, previews if the model supports them.
 
-mod answer;
-mod body;
 mod family;
+mod request;
+mod response;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use http::{HeaderValue, header};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, future::join_all, stream};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
 use self::{
-    answer::Told,
-    body::Body,
-    family::{Family, Plan},
+    family::{Family, NativeParams},
+    request::EncodedRequest,
+    response::StreamEvent,
 };
-use super::{
-    super::{
-        Edits, ImageEvent, ImageProvider, ImageSpec,
-        assembly::{self, ProviderContext},
-        fan_out,
-    },
-    picture::{Answer, Item},
-    reading::{self, Streamed, is_stream, offloaded},
+use super::common::{
+    context::{self, ProviderContext},
+    decode::offload,
+    event_stream::{self, EventStream, is_event_stream},
+    fetch::ImageFetcher,
+    image_list::ImageList,
+    request::{headers, post},
 };
 use crate::{
     call::{Call, Chunks},
@@ -33,75 +32,77 @@ use crate::{
     config::{OpenaiFamily, OpenaiImages},
     context::RequestContext,
     error::ProviderError,
-    media::{Downloader, TrustedOrigin},
-    upstream::{Auth, Reply, SetupError, Upstream, until},
+    image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
+    media::TrustedOrigin,
+    upstream::{Auth, Reply, SetupError, Upstream, failure_of, until},
 };
 
-/// Where a key alone leads.
-const HOME: &str = "https://api.openai.com/v1";
+const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// An OpenAI-compatible images upstream. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct OpenAiImages {
     upstream: Upstream,
-    /// Who may see the key when a link is followed.
-    own: TrustedOrigin,
-    downloads: Downloader,
+    /// Follows links; shows the API key to the upstream's own origin only.
+    fetcher: ImageFetcher,
     family: OpenaiFamily,
     calls_at_once: usize,
 }
 
-/// The upstream's models, the default first; none where it is not connected.
+/// Returns the entries of the configured models, the default first; none unless an address or an API key is set.
 pub(crate) fn entries(
     settings: &OpenaiImages,
-    means: &ProviderContext,
+    context: &ProviderContext,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
     if !settings.is_connected() {
         return Ok(Vec::new());
     }
     let OpenaiImages { base_url, api_key, models, family } = settings;
-    let base = base_url.clone().or_else(|| Url::parse(HOME).ok()).ok_or(SetupError::Key)?;
-    let own = match api_key.as_ref().map(bearer) {
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let origin = match api_key.as_ref().map(bearer) {
         None => TrustedOrigin::new(base.clone()),
         Some(value) => TrustedOrigin::new(base.clone()).with_key(header::AUTHORIZATION, value?),
     };
     let auth = api_key.clone().map_or(Auth::None, Auth::Bearer);
-    let upstream = Upstream::new(base, auth, means.limits)?;
+    let upstream = Upstream::new(base, auth, context.limits)?;
     let provider = OpenAiImages {
+        fetcher: ImageFetcher::new(upstream.clone(), context.downloads.clone(), origin),
         upstream,
-        own,
-        downloads: means.downloads.clone(),
         family: *family,
-        calls_at_once: means.calls_at_once,
+        calls_at_once: context.calls_at_once,
     };
-    Ok(assembly::models(models, "openai", |name| Family::of(name, *family).capabilities(), provider))
+    Ok(context::entries(models, "openai", |name| Family::of(name, *family).capabilities(), provider))
 }
 
 fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
     HeaderValue::try_from(format!("Bearer {}", key.expose_secret())).map_err(|_| SetupError::Key)
 }
 
+fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+    failure_of(status, headers, body, false)
+}
+
 #[async_trait]
 impl ImageProvider for OpenAiImages {
     async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
-        let family = Family::of(&call.model, self.family);
-        let plan = family.plan(&call.request)?;
+        let params = NativeParams::new(Family::of(&call.model, self.family), &call.request)?;
         let n = call.request.n;
-        if !plan.one_by_one || n == 1 {
-            return Ok(self.clone().call(Arc::new(call), plan, 0, n).boxed());
+        if !params.one_per_call || n == 1 {
+            return Ok(self.clone().call(Arc::new(call), params, 0, n).boxed());
         }
         let (provider, call) = (self.clone(), Arc::new(call));
-        let picture = move |index| {
-            // The same key twice would be the same picture twice.
+        let single = move |index| {
+            // Under the same key the upstream would return the same image for every call.
             let idempotency_key = match call.context.idempotency_key.as_str() {
                 "" => String::new(),
                 key => format!("{key}-{index}"),
             };
             let context = RequestContext { idempotency_key, ..call.context.clone() };
             let call = Call { context, ..Call::clone(&call) };
-            provider.clone().call(Arc::new(call), plan, index, 1)
+            provider.clone().call(Arc::new(call), params, index, 1)
         };
-        Ok(fan_out(n, self.calls_at_once, picture))
+        Ok(fan_out(n, self.calls_at_once, single))
     }
 
     fn edits(&self, model: &str) -> Edits {
@@ -110,71 +111,86 @@ impl ImageProvider for OpenAiImages {
 }
 
 impl OpenAiImages {
-    /// The events of one call for the pictures from `first` on.
+    /// Returns the events of one call for `n` images, the first of which has the index `first`.
     fn call(
         self,
         call: Arc<Call<ImageSpec>>,
-        plan: Plan,
+        params: NativeParams,
         first: u32,
         n: u32,
-    ) -> impl futures_util::Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
-        let sent = async move {
+    ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
+        let events = async move {
             let until = until(self.upstream.limits.first_byte, call.context.deadline);
-            let body = body::write(&call.model, &call.request, plan, n);
-            let Body { path, content_type, bytes } = body?;
-            let reply = self.upstream.post(path, &call, content_type, bytes, until).await?;
-            let streamed = is_stream(&reply);
-            let events: Chunks<ImageEvent> = if streamed {
-                self.events(reply, &call, first)
+            let request = request::encode(&call.model, &call.request, params, n)?;
+            let reply = self.send(&call.context, request, until).await?;
+            let events: Chunks<ImageEvent> = if is_event_stream(&reply) {
+                self.stream_events(reply, &call, first)
             } else {
-                stream::iter(self.whole(reply, until, first, n).await?.into_iter().map(Ok)).boxed()
+                stream::iter(self.list_events(reply, until, first, n).await?.into_iter().map(Ok)).boxed()
             };
             Ok::<_, ProviderError>(events)
         };
-        sent.into_stream().try_flatten()
+        events.into_stream().try_flatten()
     }
 
-    /// The pictures of an answer in one piece.
-    async fn whole(&self, reply: Reply, until: Instant, first: u32, n: u32) -> Result<Vec<ImageEvent>, ProviderError> {
-        let body = self.upstream.body(reply, until).await?;
-        let Answer { items, usage } =
-            offloaded(move || answer::read(&body)).await.map_err(|error| self.clean(error))?;
-        if items.is_empty() {
-            return Err(ProviderError::Unreadable("the upstream's answer has no pictures".to_owned()));
+    /// Sends a request and returns the response once its headers have arrived.
+    async fn send(
+        &self,
+        context: &RequestContext,
+        request: EncodedRequest,
+        until: Instant,
+    ) -> Result<Reply, ProviderError> {
+        let EncodedRequest { path, content_type, body } = request;
+        let mut headers = headers(context, content_type);
+        if !context.idempotency_key.is_empty()
+            && let Ok(key) = HeaderValue::try_from(&context.idempotency_key)
+        {
+            headers.insert(IDEMPOTENCY_KEY, key);
         }
-        let items = (first..first + n).zip(items).map(|(index, item)| self.picture(index, item));
-        let pictures = futures_util::future::join_all(items).await;
-        Ok(usage.map(ImageEvent::Usage).into_iter().chain(pictures).collect())
+        post(&self.upstream, path, headers, body, until, failure).await
     }
 
-    async fn picture(&self, index: u32, item: Item) -> ImageEvent {
-        item.event(index, &self.upstream, &self.downloads, &self.own).await
+    /// Returns the events of a non-streaming response.
+    async fn list_events(
+        &self,
+        reply: Reply,
+        until: Instant,
+        first: u32,
+        n: u32,
+    ) -> Result<Vec<ImageEvent>, ProviderError> {
+        let body = self.upstream.body(reply, until).await?;
+        let list = offload(move || response::parse(&body)).await;
+        let ImageList { images, usage } = list.map_err(|error| self.upstream.redacted(error))?;
+        if images.is_empty() {
+            return Err(ProviderError::Unreadable("the upstream's response has no images".to_owned()));
+        }
+        let events = (first..first + n).zip(images).map(|(index, image)| self.fetcher.event(index, image));
+        let events = join_all(events).await;
+        Ok(usage.map(ImageEvent::Usage).into_iter().chain(events).collect())
     }
 
-    /// The previews and the picture of a streamed answer.
-    fn events(self, reply: Reply, call: &Call<ImageSpec>, index: u32) -> Chunks<ImageEvent> {
-        let most = call.request.partial_images;
-        let streamed = Streamed::new(reply, self.upstream.limits, call.context.deadline);
-        let events = stream::try_unfold(Some((self, streamed)), move |under_way| async move {
-            let Some((provider, mut streamed)) = under_way else { return Ok(None) };
-            let told = streamed.next(answer::read_event).await.map_err(|error| provider.clean(error))?;
-            let events = match told {
-                (Told::Finished { item, usage }, _) => {
-                    let finished = provider.picture(index, item).await;
+    /// Returns the previews and the final event of a streamed response.
+    fn stream_events(self, reply: Reply, call: &Call<ImageSpec>, index: u32) -> Chunks<ImageEvent> {
+        let max_previews = call.request.partial_images;
+        let event_stream = EventStream::new(reply, self.upstream.limits, call.context.deadline);
+        let events = stream::try_unfold(Some((self, event_stream)), move |state| async move {
+            let Some((provider, mut event_stream)) = state else { return Ok(None) };
+            let event = event_stream.next(response::parse_event).await;
+            let events = match event.map_err(|error| provider.upstream.redacted(error))? {
+                (StreamEvent::Finished { image, usage }, _) => {
+                    let finished = provider.fetcher.event(index, image).await;
                     (usage.map(ImageEvent::Usage).into_iter().chain([finished]).collect(), None)
                 }
-                (Told::Preview { .. } | Told::Nothing, true) => return Err(reading::cut_off()),
-                (Told::Preview { partial, picture }, false) if partial < most => {
-                    (vec![ImageEvent::Preview { index, partial, picture }], Some((provider, streamed)))
+                (StreamEvent::Preview { .. } | StreamEvent::Unknown, true) => return Err(event_stream::truncated()),
+                (StreamEvent::Preview { partial, picture }, false) if partial < max_previews => {
+                    (vec![ImageEvent::Preview { index, partial, picture }], Some((provider, event_stream)))
                 }
-                (Told::Preview { .. } | Told::Nothing, false) => (Vec::new(), Some((provider, streamed))),
+                (StreamEvent::Preview { .. } | StreamEvent::Unknown, false) => {
+                    (Vec::new(), Some((provider, event_stream)))
+                }
             };
             Ok::<_, ProviderError>(Some(events))
         });
         events.map_ok(|events| stream::iter(events.into_iter().map(Ok))).try_flatten().boxed()
-    }
-
-    fn clean(&self, error: ProviderError) -> ProviderError {
-        self.upstream.redacted(error)
     }
 }

@@ -1,0 +1,153 @@
+//! Idempotent calls: one scope and one fingerprint for all three services.
+//!
+//! A call is repeatable if it carries an idempotency key or comes from an official OpenAI SDK, which retries silently and
+//! counts its retries in a header. Each service implements the repetition itself: chat passes the key on to the upstream,
+//! images share the first call's response in memory ([`single_flight`]), videos find the first call's job in the database.
+
+pub mod single_flight;
+
+use std::time::Duration;
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{context::RequestContext, digest::Hex, keys::Owner};
+
+/// How long a call of an SDK without a key can be repeated: an SDK retries within seconds or not at all.
+pub const SDK_WINDOW: Duration = Duration::from_mins(1);
+
+/// Messages longer than this are hashed on a blocking thread.
+const HASHED_INLINE: usize = 1 << 20;
+
+/// The identity of a repeatable call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Where the call is looked up.
+    pub scope: Scope,
+    /// Distinguishes different requests with the same key.
+    pub fingerprint: Fingerprint,
+    /// Whether the call may be a repetition. `false` only for the first attempt of an SDK call without a key: it starts new
+    /// work even if an equal request was sent before.
+    pub repeated: bool,
+}
+
+/// The namespace and name under which a call is looked up: keys of different owners never meet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// Whose key it is.
+    pub owner: Owner,
+    /// The caller's key, or the content of a call without one.
+    pub key: Key,
+}
+
+/// The name of a repeatable call within its owner's namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The caller's idempotency key.
+    Explicit(String),
+    /// A call of an SDK without a key is identified by its content.
+    Content(Fingerprint),
+}
+
+/// SHA-256 over the name of the method and the encoded request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl Idempotency {
+    /// Returns the identity of a call of `method`, or `None` if it is not repeatable. Large requests are hashed on a blocking
+    /// thread.
+    pub async fn of<R>(context: &RequestContext, method: &'static str, request: &R) -> Option<Self>
+    where
+        R: Message + Clone + 'static,
+    {
+        let explicit = !context.idempotency_key.is_empty();
+        let repeated = match context.sdk_retries {
+            _ if explicit => true,
+            Some(retries) => retries > 0,
+            None => return None,
+        };
+        let fingerprint = Fingerprint::of(method, request).await;
+        let key = if explicit { Key::Explicit(context.idempotency_key.clone()) } else { Key::Content(fingerprint) };
+        Some(Self { scope: Scope { owner: context.caller.owner(), key }, fingerprint, repeated })
+    }
+}
+
+impl Scope {
+    /// Returns the key as the caller sent it; empty for a call without one.
+    pub fn explicit_key(&self) -> &str {
+        match &self.key {
+            Key::Explicit(key) => key,
+            Key::Content(_) => "",
+        }
+    }
+}
+
+impl Fingerprint {
+    async fn of<R: Message + Clone + 'static>(method: &'static str, request: &R) -> Self {
+        if request.encoded_len() <= HASHED_INLINE {
+            return Self::hash(method, request);
+        }
+        let request = request.clone();
+        let hashed = tokio::task::spawn_blocking(move || Self::hash(method, &request)).await;
+        // The runtime is shutting down: a random fingerprint equals no other.
+        hashed.unwrap_or_else(|_| Self(Sha256::digest(Uuid::new_v4()).into()))
+    }
+
+    fn hash(method: &str, request: &impl Message) -> Self {
+        Self(
+            Sha256::new()
+                .chain_update(method)
+                .chain_update([0])
+                .chain_update(request.encode_to_vec())
+                .finalize()
+                .into(),
+        )
+    }
+
+    /// Returns the 64 hexadecimal digits.
+    pub fn to_hex(self) -> String {
+        Hex(&self.0).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Caller;
+
+    fn context(key: &str, sdk_retries: Option<u32>) -> RequestContext {
+        let idempotency_key = key.to_owned();
+        RequestContext { caller: Caller::named("a"), idempotency_key, sdk_retries, ..RequestContext::default() }
+    }
+
+    #[tokio::test]
+    async fn fingerprints_differ_by_method_and_content_at_any_length() {
+        for length in [10, 2 * HASHED_INLINE] {
+            let text = "x".repeat(length);
+            let one = Fingerprint::of("a", &text).await;
+            assert_eq!(Fingerprint::of("a", &text).await, one);
+            assert_ne!(Fingerprint::of("b", &text).await, one);
+            assert_ne!(Fingerprint::of("a", &(text + "y")).await, one);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_keyed_calls_and_sdk_calls_are_repeatable() {
+        let of = async |key, retries| Idempotency::of(&context(key, retries), "a", &String::new()).await;
+        assert_eq!(of("", None).await, None);
+        assert!(of("k", None).await.unwrap().repeated);
+        assert!(!of("", Some(0)).await.unwrap().repeated);
+        assert!(of("", Some(1)).await.unwrap().repeated);
+    }
+
+    #[tokio::test]
+    async fn the_scope_separates_owners_and_ignores_the_secret() {
+        let one = Idempotency::of(&context("k", None), "a", &String::new()).await.unwrap();
+        let other = RequestContext { caller: Caller::named("b"), ..context("k", None) };
+        let other = Idempotency::of(&other, "a", &String::new()).await.unwrap();
+        assert_ne!(one.scope, other.scope);
+        assert_eq!(one.fingerprint, other.fingerprint);
+        assert_eq!(one.fingerprint.to_hex().len(), 64);
+    }
+}

@@ -1,0 +1,197 @@
+//! The images of one request, from the provider's events to the messages of the response.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::{Stream, TryStreamExt, stream};
+use tokio::time::{Instant, timeout_at};
+use triptych_proto::{
+    time,
+    v1::{self as pb, stream_images_response::Event},
+};
+
+use super::{outcomes::Outcomes, response};
+use crate::{
+    call::Chunks,
+    error::{Error, ProviderError},
+    image::{
+        ImageEvent,
+        resize::{ImageResizer, Resized, Target},
+        validate::Delivery,
+    },
+    media::MediaStore,
+};
+
+/// The upper limit of the safety margin before a deadline; see [`response_deadline`].
+const MAX_MARGIN: Duration = Duration::from_secs(1);
+
+/// A running generation.
+pub(super) struct Generation {
+    pub(super) events: Chunks<ImageEvent>,
+    pub(super) outcomes: Outcomes,
+    /// The public name of the model.
+    pub(super) model: String,
+    pub(super) target: Target,
+    pub(super) delivery: Delivery,
+    pub(super) deadline: Option<Instant>,
+    /// How many more bytes of images fit into the message.
+    pub(super) bytes_left: usize,
+    pub(super) resizer: ImageResizer,
+    pub(super) media_store: MediaStore,
+}
+
+/// The state of a streamed response.
+enum StreamState {
+    Generating(Box<Generation>),
+    ReportingFailures(std::vec::IntoIter<pb::ImageFailure>),
+}
+
+impl Generation {
+    /// Waits for all images and returns them in one response. Once an image is finished, waits until `response_deadline`
+    /// instead of the deadline of the call, and reports the missing images as failures.
+    pub(super) async fn unary(
+        mut self,
+        response_deadline: Option<Instant>,
+    ) -> Result<pb::GenerateImagesResponse, Error> {
+        let mut pictures = BTreeMap::new();
+        let cause = loop {
+            let until = if pictures.is_empty() { self.deadline } else { response_deadline };
+            match before_deadline(until, self.next()).await {
+                Ok(Some(Event::Finished(pb::ImageFinished { picture_index, picture, .. }))) => {
+                    pictures.insert(picture_index, picture.unwrap_or_default());
+                }
+                Ok(Some(Event::Preview(_) | Event::Failed(_))) => {}
+                Ok(None) => break None,
+                // Finished images may have been billed, so they are returned in spite of the error.
+                Err(Error::Provider(error)) if !pictures.is_empty() => break Some(error),
+                Err(error) => return Err(error),
+            }
+        };
+        let Self { mut outcomes, model, .. } = self;
+        let usage = outcomes.take_usage();
+        let failures = outcomes.into_failures(cause)?;
+        let pictures = pictures.into_values().collect();
+        Ok(pb::GenerateImagesResponse { create_time: Some(time::now()), model, pictures, usage, failures })
+    }
+
+    /// Returns the messages of a streamed response. An error is the last item and cancels the provider's work.
+    pub(super) fn streamed(self) -> impl Stream<Item = Result<pb::StreamImagesResponse, Error>> + Send + 'static {
+        let events = stream::try_unfold(StreamState::Generating(Box::new(self)), |state| async move {
+            before_deadline(state.deadline(), state.next()).await
+        });
+        events.map_ok(|event| pb::StreamImagesResponse { event: Some(event) })
+    }
+
+    /// Returns the next preview or finished image; `None` at the end.
+    ///
+    /// Not cancel-safe: a dropped call loses the event that it was processing, and its image counts as missing.
+    async fn next(&mut self) -> Result<Option<Event>, Error> {
+        // Nothing after the last image is read.
+        while self.outcomes.has_pending()
+            && let Some(event) = self.events.try_next().await?
+        {
+            let create_time = Some(time::now());
+            match event {
+                ImageEvent::Preview { index, partial, picture } => {
+                    self.outcomes.check_pending(index)?;
+                    let target = Target { keep_original: false, ..self.target };
+                    match self.resizer.resize(picture, target).await {
+                        Ok(Resized { image, .. }) => {
+                            let picture = Some(response::picture(image, String::new()));
+                            let preview =
+                                pb::ImagePreview { picture_index: index, partial_index: partial, picture, create_time };
+                            return Ok(Some(Event::Preview(preview)));
+                        }
+                        // The finished image may be valid nevertheless.
+                        Err(error) => tracing::debug!(%error, "skipped an invalid preview"),
+                    }
+                }
+                ImageEvent::Finished { index, picture, revised_prompt } => {
+                    let resized = match self.resizer.resize(picture, self.target).await {
+                        Ok(resized) => resized,
+                        // The other images may be valid.
+                        Err(error) => {
+                            self.outcomes.failed(index, error)?;
+                            continue;
+                        }
+                    };
+                    let picture = Some(self.deliver(resized, revised_prompt).await?);
+                    self.outcomes.finished(index)?;
+                    let finished = pb::ImageFinished { picture_index: index, picture, create_time, usage: None };
+                    return Ok(Some(Event::Finished(finished)));
+                }
+                ImageEvent::Failed { index, error } => self.outcomes.failed(index, error)?,
+                ImageEvent::Usage(usage) => self.outcomes.add_usage(usage),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stores an image if it is delivered as a link or no longer fits into the message.
+    async fn deliver(&mut self, resized: Resized, revised_prompt: String) -> Result<pb::Picture, Error> {
+        let Resized { image, original } = resized;
+        let original_media_key = match original {
+            Some(original) => self.media_store.put_content(original.data, original.media_type).await?.key,
+            None => String::new(),
+        };
+        let (data, media_type) = (image.data.clone(), image.media_type);
+        let picture = pb::Picture { original_media_key, ..response::picture(image, revised_prompt) };
+        if self.delivery == Delivery::Bytes
+            && let Some(bytes_left) = self.bytes_left.checked_sub(data.len())
+        {
+            self.bytes_left = bytes_left;
+            return Ok(picture);
+        }
+        let media_key = self.media_store.put_content(data, media_type).await?.key;
+        Ok(pb::Picture { data: bytes::Bytes::new(), media_key, ..picture })
+    }
+}
+
+impl StreamState {
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Generating(generation) => generation.deadline,
+            Self::ReportingFailures(_) => None,
+        }
+    }
+
+    /// Returns the next event: previews and finished images as they arrive, then the failures.
+    async fn next(self) -> Result<Option<(Event, Self)>, Error> {
+        let mut failures = match self {
+            Self::ReportingFailures(failures) => failures,
+            Self::Generating(mut generation) => match generation.next().await {
+                Ok(Some(Event::Finished(finished))) => {
+                    let usage = generation.outcomes.take_usage();
+                    let event = Event::Finished(pb::ImageFinished { usage, ..finished });
+                    return Ok(Some((event, Self::Generating(generation))));
+                }
+                Ok(Some(event)) => return Ok(Some((event, Self::Generating(generation)))),
+                Ok(None) => generation.outcomes.into_failures(None)?.into_iter(),
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(failures.next().map(|failure| (Event::Failed(failure), Self::ReportingFailures(failures))))
+    }
+}
+
+/// Returns when a partial response must be sent so that it arrives before the deadline of the call.
+///
+/// The transports of both sides enforce the deadline as well. They started counting earlier and discard a response that
+/// arrives too late. The margin is a twentieth of the remaining time, at most [`MAX_MARGIN`].
+pub(super) fn response_deadline(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline - MAX_MARGIN.min(left / 20)
+}
+
+/// Runs `work` until the deadline. Dropping it cancels the provider's work.
+///
+/// # Errors
+/// The error of `work`; [`ProviderError::Timeout`] at the deadline.
+pub(super) async fn before_deadline<T>(
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let Some(deadline) = deadline else { return work.await };
+    timeout_at(deadline, work).await.unwrap_or_else(|_| {
+        Err(ProviderError::Timeout("the deadline passed before the images were finished".to_owned()).into())
+    })
+}

@@ -1,0 +1,86 @@
+//! Responses that arrive as server-sent events.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header;
+use tokio::time::Instant;
+
+use super::decode::offload;
+use crate::{
+    error::ProviderError,
+    upstream::{Event, EventReader, Limits, Reply, failure_in_reply, until, within},
+};
+
+/// Returns whether a response is an event stream.
+pub(in crate::image::providers) fn is_event_stream(reply: &Reply) -> bool {
+    let content_type = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|content_type| content_type.trim_start().starts_with("text/event-stream"))
+}
+
+/// A streamed response. Dropping it closes the connection, which cancels the work at the upstream.
+pub(in crate::image::providers) struct EventStream {
+    reply: Reply,
+    reader: EventReader,
+    limits: Limits,
+    /// The maximum time to the next bytes: `limits.first_byte` before the first ones, which come with the first image, then
+    /// `limits.idle`.
+    idle_timeout: Duration,
+    deadline: Option<Instant>,
+}
+
+impl EventStream {
+    pub(in crate::image::providers) fn new(reply: Reply, limits: Limits, deadline: Option<Instant>) -> Self {
+        Self { reply, reader: EventReader::default(), limits, idle_timeout: limits.first_byte, deadline }
+    }
+
+    /// Returns the next event, parsed, and whether the stream ended with it.
+    ///
+    /// A broken connection counts as the end: it does no harm if the last event was the final one, which the caller knows.
+    /// Without a last event the end is `T::default()`.
+    pub(in crate::image::providers) async fn next<T: Default + Send + 'static>(
+        &mut self,
+        parse: fn(&[u8]) -> Result<T, ProviderError>,
+    ) -> Result<(T, bool), ProviderError> {
+        loop {
+            if let Some(event) = self.reader.next()? {
+                return Ok((parse_event(&event, parse).await?, false));
+            }
+            let until = until(self.idle_timeout, self.deadline);
+            if let Ok(Some(bytes)) = within(until, self.reply.chunk()).await? {
+                self.reader.push(&bytes);
+                self.idle_timeout = self.limits.idle;
+                continue;
+            }
+            return Ok(match self.reader.last()? {
+                Some(event) => (parse_event(&event, parse).await?, true),
+                None => (T::default(), true),
+            });
+        }
+    }
+}
+
+/// Parses an event on a blocking thread; an empty event is `T::default()`.
+async fn parse_event<T: Default + Send + 'static>(
+    event: &Event<'_>,
+    parse: fn(&[u8]) -> Result<T, ProviderError>,
+) -> Result<T, ProviderError> {
+    let data = match event {
+        Event::Data(data) => data.trim_ascii(),
+        Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
+    };
+    if data.is_empty() {
+        return Ok(T::default());
+    }
+    // The caller stops reading at the final event, so that this marker comes too early.
+    if data.starts_with(b"[DONE]") {
+        return Err(truncated());
+    }
+    let data = Bytes::copy_from_slice(data);
+    offload(move || parse(&data)).await
+}
+
+/// Returns the error for a stream that ended before its final event.
+pub(in crate::image::providers) fn truncated() -> ProviderError {
+    ProviderError::Broken("the upstream's stream ended before the image was finished".to_owned())
+}

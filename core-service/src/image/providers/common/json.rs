@@ -1,0 +1,53 @@
+//! Writing JSON objects with members that are already JSON text.
+
+use serde_json::Value;
+
+/// A JSON object under construction.
+///
+/// Members keep their order and values are kept as text, so that numbers from a client's `extra_json` keep their spelling.
+/// Names are unique: with a repeated member some servers read the first value and some the last.
+#[derive(Debug, Default)]
+pub(in crate::image::providers) struct JsonObject(Vec<(String, String)>);
+
+impl JsonObject {
+    /// Adds a member; has no effect if the name exists.
+    pub(in crate::image::providers) fn add(&mut self, name: &str, value: impl Into<Value>) {
+        self.add_raw(name, value.into().to_string());
+    }
+
+    /// Adds a member whose value is JSON text; has no effect if the name exists.
+    pub(in crate::image::providers) fn add_raw(&mut self, name: &str, value: impl Into<String>) {
+        if !self.contains(name) {
+            self.0.push((name.to_owned(), value.into()));
+        }
+    }
+
+    /// Sets a member whose value is JSON text: replaces the one with that name, if any, and moves it to the end.
+    pub(in crate::image::providers) fn set_raw(&mut self, name: &str, value: impl Into<String>) {
+        self.0.retain(|(known, _)| known != name);
+        self.0.push((name.to_owned(), value.into()));
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    pub(in crate::image::providers) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the members and their values as JSON text.
+    pub(in crate::image::providers) fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl std::fmt::Display for JsonObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (place, (name, value)) in self.0.iter().enumerate() {
+            let separator = if place == 0 { "{" } else { "," };
+            write!(f, "{separator}{}:{value}", Value::from(name.as_str()))?;
+        }
+        f.write_str(if self.0.is_empty() { "{}" } else { "}" })
+    }
+}

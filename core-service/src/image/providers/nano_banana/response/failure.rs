@@ -1,0 +1,159 @@
+//! Mapping of Gemini's errors: the status gives the rough kind, the details the exact one.
+
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{error::ProviderError, upstream::failure_of};
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ErrorWire {
+    code: Option<u16>,
+    status: Option<String>,
+    message: Option<String>,
+    details: Vec<DetailWire>,
+}
+
+/// The members of the `google.rpc` details that are used here.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct DetailWire {
+    /// Member of `ErrorInfo`.
+    reason: Option<String>,
+    /// Member of `BadRequest`.
+    field_violations: Vec<ViolationWire>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ViolationWire {
+    field: Option<String>,
+}
+
+/// Maps an error response to a provider error.
+pub(in crate::image::providers::nano_banana) fn failure(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> ProviderError {
+    #[derive(Deserialize)]
+    struct Wire<'a> {
+        #[serde(borrow)]
+        error: &'a RawValue,
+    }
+    // Streams and some gateways wrap the error in an array.
+    let body = body.trim_ascii();
+    let object = body.strip_prefix(b"[").and_then(|body| body.strip_suffix(b"]")).unwrap_or(body);
+    let error = serde_json::from_slice::<Wire<'_>>(object).ok().map(|wire| wire.error.get());
+    let error = error.and_then(|error| serde_json::from_str(error).ok()).unwrap_or_default();
+    refine(failure_of(status, headers, object, false), &error)
+}
+
+/// Maps an `error` within a successful response or a stream to a provider error.
+pub(super) fn embedded_error(error: &str) -> ProviderError {
+    let code = serde_json::from_str::<ErrorWire>(error).ok().and_then(|error| error.code);
+    let status = code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    failure(status, &HeaderMap::new(), format!("{{\"error\":{error}}}").as_bytes())
+}
+
+fn refine(rough: ProviderError, error: &ErrorWire) -> ProviderError {
+    match rough {
+        // An invalid API key has status 400, like an invalid field.
+        ProviderError::Refused { message, .. } if error.is_account_error() => ProviderError::Credentials(message),
+        ProviderError::Refused { message, .. } => ProviderError::Refused { message, field: error.field() },
+        // A quota of zero: waiting does not help.
+        ProviderError::RateLimited { message, .. } if error.has_zero_quota() => ProviderError::Credentials(message),
+        ProviderError::RateLimited { .. }
+        | ProviderError::ContentPolicy(_)
+        | ProviderError::Overloaded { .. }
+        | ProviderError::Credentials(_)
+        | ProviderError::NotSupported(_)
+        | ProviderError::Timeout(_)
+        | ProviderError::Unreachable(_)
+        | ProviderError::Unavailable { .. }
+        | ProviderError::Broken(_)
+        | ProviderError::Unreadable(_) => rough,
+    }
+}
+
+impl ErrorWire {
+    fn is_account_error(&self) -> bool {
+        let reason = |detail: &DetailWire| detail.reason.as_ref().is_some_and(|reason| reason.starts_with("API_KEY_"));
+        // FAILED_PRECONDITION: billing is disabled, or the region is not supported.
+        self.status.as_deref() == Some("FAILED_PRECONDITION") || self.details.iter().any(reason)
+    }
+
+    fn has_zero_quota(&self) -> bool {
+        let text = self.message.as_deref().unwrap_or_default();
+        let mut limits = text.split("limit: ").skip(1);
+        limits.any(|limit| limit.starts_with('0') && !limit[1..].starts_with(|next: char| next.is_ascii_digit()))
+    }
+
+    /// Returns the client's field that corresponds to the rejected field of the API, if it is known.
+    fn field(&self) -> Option<String> {
+        let violations = self.details.iter().flat_map(|detail| &detail.field_violations);
+        let named: Vec<_> = violations.filter_map(|violation| violation.field.as_deref()).collect();
+        let fields = [("image_config", "size"), ("imageConfig", "size"), ("seed", "seed"), ("contents", "prompt")];
+        let known = fields.into_iter().find(|(native, _)| named.iter().any(|field| field.contains(native)));
+        known.map(|(_, field)| field.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn failed(status: u16, body: &str) -> ProviderError {
+        failure(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+    }
+
+    #[test]
+    fn retry_delay_is_read_from_the_details() {
+        let body = r#"{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED","details":[
+            {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"PerMinute"}]},
+            {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.4s"}]}}"#;
+        let expected = ProviderError::RateLimited {
+            message: "slow down".into(),
+            retry_after: Some(Duration::from_millis(34_400)),
+        };
+        assert_eq!(failed(429, body), expected);
+        assert_eq!(failed(429, &format!("[{body}]")), expected);
+        let error = body.strip_prefix(r#"{"error":"#).unwrap().strip_suffix('}').unwrap();
+        assert_eq!(embedded_error(error), expected);
+    }
+
+    #[test]
+    fn zero_quota_is_an_account_error_and_other_quotas_are_rate_limits() {
+        let body =
+            |limit: &str| format!(r#"{{"error":{{"code":429,"message":"quota exceeded, limit: {limit}, model: m"}}}}"#);
+        assert!(matches!(failed(429, &body("0")), ProviderError::Credentials(_)));
+        for limit in ["10", "05"] {
+            assert!(matches!(failed(429, &body(limit)), ProviderError::RateLimited { .. }), "{limit}");
+        }
+    }
+
+    #[test]
+    fn invalid_key_is_distinguished_from_invalid_field() {
+        let body = |status: &str, details: &str| {
+            format!(r#"{{"error":{{"code":400,"message":"no","status":"{status}","details":[{details}]}}}}"#)
+        };
+        let key = body("INVALID_ARGUMENT", r#"{"reason":"API_KEY_INVALID","domain":"googleapis.com"}"#);
+        assert_eq!(failed(400, &key), ProviderError::Credentials("no".into()));
+        assert_eq!(failed(400, &body("FAILED_PRECONDITION", "")), ProviderError::Credentials("no".into()));
+        let size = r#"{"fieldViolations":[{"field":"generation_config.image_config.image_size","description":"x"}]}"#;
+        for (details, field) in [(size, Some("size")), (r#"{"reason":"OTHER"}"#, None), ("", None)] {
+            let expected = ProviderError::Refused { message: "no".into(), field: field.map(str::to_owned) };
+            assert_eq!(failed(400, &body("INVALID_ARGUMENT", details)), expected);
+        }
+    }
+
+    #[test]
+    fn response_without_error_object_is_mapped_by_its_status() {
+        assert!(matches!(failed(502, "<html>Bad Gateway</html>"), ProviderError::Broken(_)));
+        assert!(matches!(failed(503, ""), ProviderError::Unavailable { .. }));
+        assert!(matches!(failed(400, "[]"), ProviderError::Refused { .. }));
+    }
+}

@@ -1,0 +1,133 @@
+//! The request body: JSON for generations, multipart for edits, with the same members.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use openai_dialect::extra_members;
+use serde_json::Value;
+
+use super::{
+    super::common::{json::JsonObject, request::JSON},
+    family::{Family, NativeParams},
+};
+use crate::{
+    error::ProviderError,
+    image::spec::{Background, Encoding, ImageSpec},
+    media::InputPicture,
+};
+
+/// An encoded request.
+#[derive(Debug)]
+pub(super) struct EncodedRequest {
+    pub(super) path: &'static str,
+    pub(super) content_type: HeaderValue,
+    pub(super) body: Bytes,
+}
+
+/// Encodes the request for `n` images.
+pub(super) fn encode(
+    model: &str,
+    spec: &ImageSpec,
+    params: NativeParams,
+    n: u32,
+) -> Result<EncodedRequest, ProviderError> {
+    let members = members(model, spec, params, n);
+    if spec.pictures.is_empty() {
+        let body = members.to_string().into();
+        return Ok(EncodedRequest { path: "images/generations", content_type: JSON, body });
+    }
+    let boundary = uuid::Uuid::new_v4().simple().to_string();
+    let content_type = HeaderValue::try_from(format!("multipart/form-data; boundary={boundary}"));
+    let content_type = content_type
+        .map_err(|error| ProviderError::Broken(format!("encoding the multipart request failed: {error}")))?;
+    Ok(EncodedRequest { path: "images/edits", content_type, body: multipart(&boundary, &members, spec).into() })
+}
+
+/// Returns the members of the request.
+fn members(model: &str, spec: &ImageSpec, params: NativeParams, n: u32) -> JsonObject {
+    let NativeParams { family, size, format, previews, one_per_call: _ } = params;
+    let mut members = JsonObject::default();
+    members.add("model", model);
+    members.add("prompt", spec.prompt.as_str());
+    if n > 1 {
+        members.add("n", n);
+    }
+    if let Some(size) = size {
+        members.add("size", size.to_string());
+    }
+    if let Some(quality) = family.quality(spec.quality) {
+        members.add("quality", quality);
+    }
+    match family {
+        Family::DallE2 | Family::DallE3 | Family::Compatible => members.add("response_format", "b64_json"),
+        Family::GptImage1 | Family::GptImage2 => {}
+    }
+    if let (Family::DallE3 | Family::Compatible, Some(style)) = (family, spec.style) {
+        members.add("style", style.as_str());
+    }
+    if spec.background != Background::Auto && !matches!(family, Family::DallE2 | Family::DallE3) {
+        members.add("background", spec.background.as_str());
+    }
+    if let Some(format) = format {
+        members.add("output_format", format.as_str());
+        if let Encoding::Jpeg { quality } | Encoding::Webp { quality } = format {
+            members.add("output_compression", quality);
+        }
+    }
+    if let (Family::Compatible, Some(seed)) = (family, spec.seed) {
+        members.add("seed", seed);
+    }
+    if !spec.user.is_empty() {
+        members.add("user", spec.user.as_str());
+    }
+    if previews > 0 {
+        members.add("stream", true);
+        members.add("partial_images", previews);
+    }
+    for (name, value) in extra_members(&spec.extra_json).unwrap_or_default() {
+        members.add_raw(&name, value);
+    }
+    members
+}
+
+fn multipart(boundary: &str, members: &JsonObject, spec: &ImageSpec) -> Vec<u8> {
+    let files = spec.pictures.iter().chain(&spec.mask).map(|picture| picture.bytes.len() + 300).sum::<usize>();
+    let mut form = Vec::with_capacity(files + spec.prompt.len() + 4096);
+    for (name, value) in members.members() {
+        let text = match serde_json::from_str(value) {
+            Ok(Value::String(text)) => text,
+            Ok(_) | Err(_) => value.to_owned(),
+        };
+        let name = quoted(name);
+        form.extend(
+            format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n").bytes(),
+        );
+    }
+    let name = if spec.pictures.len() == 1 { "image" } else { "image[]" };
+    for (place, picture) in spec.pictures.iter().enumerate() {
+        file(&mut form, boundary, name, &format!("image-{place}"), picture);
+    }
+    if let Some(mask) = &spec.mask {
+        file(&mut form, boundary, "mask", "mask", mask);
+    }
+    form.extend(format!("--{boundary}--\r\n").bytes());
+    form
+}
+
+fn file(form: &mut Vec<u8>, boundary: &str, name: &str, stem: &str, picture: &InputPicture) {
+    let (kind, extension) = (picture.format.as_str(), picture.format.extension());
+    // Servers determine the type by the content type or by the extension of the name, some by the latter only.
+    form.extend(
+        format!(
+            "--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"{stem}.{extension}\"\r\n\
+             content-type: {kind}\r\n\r\n"
+        )
+        .bytes(),
+    );
+    form.extend_from_slice(&picture.bytes);
+    form.extend(b"\r\n");
+}
+
+/// Escapes a name for `content-disposition`, as browsers do.
+fn quoted(name: &str) -> String {
+    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
+}
