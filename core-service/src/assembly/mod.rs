@@ -129,7 +129,7 @@ impl Core {
             ImageGrpc::new(catalog.clone(), media_store.clone(), inputs.clone(), settings.image.idempotency_ttl);
         let services = Services {
             chat: Arc::new(chat.with_keys(keys.clone())),
-            image: Arc::new(image.with_keys(keys.clone()).with_messages_of(settings.grpc.max_message_bytes)),
+            image: Arc::new(image.with_keys(keys.clone()).with_max_message_bytes(settings.grpc.max_message_bytes)),
             video: Arc::new(VideoGrpc::new(catalog.clone(), jobs.clone(), inputs).with_keys(keys.clone())),
             model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
             media: Arc::new(MediaGrpc::new(media_store.clone())),
@@ -223,7 +223,7 @@ fn catalog(
     media_store: &MediaStore,
     background: &TaskTracker,
 ) -> Result<Catalog, OpenError> {
-    let images = image::assembly::entries(&settings.image, downloads(media)?, background.clone())?;
+    let images = image::providers::assembly::entries(&settings.image, downloads(media)?, background.clone())?;
     Ok(Catalog::new(
         Models::new(chat::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,
         Models::new(images).map_err(OpenError::DuplicateModel)?,

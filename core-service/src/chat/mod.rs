@@ -35,7 +35,11 @@ pub trait ChatProvider: std::fmt::Debug + Send + Sync {
     /// the last item of the stream. Dropping the future or the stream cancels the call at the upstream.
     ///
     /// With `include_usage`, one piece contains the usage, usually an additional one at the end without choices.
-    async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<ChatChunk>, ProviderError>;
+    async fn stream(
+        &self,
+        call: ChatCall,
+        options: Option<pb::StreamOptions>,
+    ) -> Result<Chunks<ChatChunk>, ProviderError>;
 
     /// Returns the health of the upstreams that the provider routes to; empty for a provider without upstreams.
     fn targets(&self) -> Vec<pb::model::Target> {

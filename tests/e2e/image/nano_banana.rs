@@ -66,8 +66,15 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
 }
 
 /// Fixtures that have a test of their own.
-const OTHER_FIXTURES: [&str; 7] =
-    ["README.md", "rate.429.json", "edit.json", "stream.sse", "stream-blocked.sse", "stream-aborted.sse", "stream-error.sse"];
+const OTHER_FIXTURES: [&str; 7] = [
+    "README.md",
+    "rate.429.json",
+    "edit.json",
+    "stream.sse",
+    "stream-blocked.sse",
+    "stream-aborted.sse",
+    "stream-error.sse",
+];
 
 pub(super) fn fixtures() -> Fixtures {
     Fixtures::new("nano_banana")

@@ -143,10 +143,8 @@ impl ProviderCase {
     pub(super) async fn assert_retry_after(&self, server: &TestServer, replies: &[Reply], seconds: u64) {
         let exchanges = || replies.iter().map(|reply| (self.path.to_owned(), reply.clone()));
         let paths = enqueue_all(server, exchanges().chain(exchanges()));
-        let ((), over_grpc) = tokio::join!(
-            self.assert_rate_limited_over_rest(server, seconds),
-            self.retry_delay_over_grpc(server)
-        );
+        let ((), over_grpc) =
+            tokio::join!(self.assert_rate_limited_over_rest(server, seconds), self.retry_delay_over_grpc(server));
         assert_eq!(over_grpc, seconds);
         assert_requests(server, paths).await;
     }

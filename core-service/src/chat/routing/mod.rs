@@ -179,7 +179,11 @@ impl ChatProvider for Routed {
         Ok(response)
     }
 
-    async fn stream(&self, call: ChatCall, options: Option<pb::StreamOptions>) -> Result<Chunks<ChatChunk>, ProviderError> {
+    async fn stream(
+        &self,
+        call: ChatCall,
+        options: Option<pb::StreamOptions>,
+    ) -> Result<Chunks<ChatChunk>, ProviderError> {
         let send = |provider: Arc<dyn ChatProvider>, call| {
             let options = options.clone();
             async move { provider.stream(call, options).await }

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 use triptych_proto::v1 as pb;
 
-use super::{Edits, ImageEvent, ImageProvider, ImageSpec};
+use super::{Edits, ImageEvent, ImageProvider, spec::ImageSpec};
 use crate::{
     call::{Call, Chunks},
     error::ProviderError,

@@ -8,7 +8,7 @@ use tokio::time::advance;
 use super::*;
 use crate::{
     context::RequestContext,
-    image::{Background, Encoding, Quality},
+    image::spec::{Background, Encoding, Quality},
 };
 
 const SETTINGS: GuardSettings =

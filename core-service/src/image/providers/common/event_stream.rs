@@ -43,7 +43,7 @@ impl EventStream {
         parse: fn(&[u8]) -> Result<T, ProviderError>,
     ) -> Result<(T, bool), ProviderError> {
         loop {
-            if let Some(event) = self.reader.next()? {
+            if let Some(event) = self.reader.next_event()? {
                 return Ok((parse_event(&event, parse).await?, false));
             }
             let until = until(self.idle_timeout, self.deadline);
@@ -52,7 +52,7 @@ impl EventStream {
                 self.idle_timeout = self.limits.idle;
                 continue;
             }
-            return Ok(match self.reader.last()? {
+            return Ok(match self.reader.finish()? {
                 Some(event) => (parse_event(&event, parse).await?, true),
                 None => (T::default(), true),
             });

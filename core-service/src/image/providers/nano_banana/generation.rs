@@ -139,7 +139,7 @@ impl OpenResponse {
             return upstream.body(reply, self.until).await.map(Some);
         };
         loop {
-            if let Some(event) = events.next()? {
+            if let Some(event) = events.next_event()? {
                 if let Some(data) = data_of(&event) {
                     return Ok(Some(data));
                 }
@@ -158,7 +158,7 @@ impl OpenResponse {
                 }
                 Ok(Ok(None)) => {
                     self.reply = None;
-                    if let Some(data) = events.last()?.as_ref().and_then(data_of) {
+                    if let Some(data) = events.finish()?.as_ref().and_then(data_of) {
                         return Ok(Some(data));
                     }
                 }

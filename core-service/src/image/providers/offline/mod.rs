@@ -6,14 +6,13 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread::available_parallelism,
-    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use image::{RgbaImage, imageops};
-use offline_image::{Brief, Format, Watch, edit, encode, paint};
+use offline_image::{Format, ImageRequest, Observer, edit, encode, paint};
 use tokio::sync::{
     Semaphore,
     mpsc::{self, Sender},
@@ -21,10 +20,10 @@ use tokio::sync::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
-    fault_injection::Fault,
     call::{Call, Chunks},
     catalog::Entry,
     error::ProviderError,
+    fault_injection::Fault,
     image::{
         Edits, ImageEvent, ImageProvider,
         spec::{Background, Encoding, ImageSpec, MAX_PIXELS, Quality, SIDES},
@@ -127,7 +126,7 @@ fn generate(
 ) -> Result<ImageEvent, ProviderError> {
     let first = spec.pictures.first().map(|picture| valid_size(picture.size));
     let size = spec.size.or(first).unwrap_or(DEFAULT_SIZE);
-    let brief = Brief {
+    let brief = ImageRequest {
         prompt: spec.prompt.clone(),
         width: size.width,
         height: size.height,
@@ -143,7 +142,7 @@ fn generate(
         },
         transparent: spec.background == Background::Transparent,
     };
-    let observer = Observer { events, spec, index, previews: AtomicU32::new(0) };
+    let observer = EventObserver { events, spec, index, previews: AtomicU32::new(0) };
     let picture = if spec.pictures.is_empty() {
         paint(&brief, &observer)
     } else {
@@ -160,7 +159,7 @@ fn generate(
 
 /// Receives the engine's previews and reports a cancellation to it.
 #[derive(Debug)]
-struct Observer<'a> {
+struct EventObserver<'a> {
     events: &'a Sender<Result<ImageEvent, ProviderError>>,
     spec: &'a ImageSpec,
     index: u32,
@@ -168,7 +167,7 @@ struct Observer<'a> {
     previews: AtomicU32,
 }
 
-impl Watch for Observer<'_> {
+impl Observer for EventObserver<'_> {
     fn wants_previews(&self) -> u8 {
         u8::try_from(self.spec.partial_images).unwrap_or(u8::MAX)
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::Stream;
-use openai_dialect::chat::{ToolCallIndexer, ChunkEvent, ChunkReader};
+use openai_dialect::chat::{ChunkEvent, ChunkReader, ToolCallIndexer};
 use tokio::{
     task::coop::unconstrained,
     time::{Instant, Sleep, sleep_until},

@@ -106,7 +106,10 @@ async fn comments_extend_the_idle_timeout() {
 }
 
 /// Polls the stream once with a task budget for this many reads, none or one.
-async fn poll_with_budget(pieces: &mut Chunks<ChatChunk>, reads: usize) -> Poll<Option<Result<ChatChunk, ProviderError>>> {
+async fn poll_with_budget(
+    pieces: &mut Chunks<ChatChunk>,
+    reads: usize,
+) -> Poll<Option<Result<ChatChunk, ProviderError>>> {
     poll_fn(|cx| {
         let mut last = None;
         while let Poll::Ready(step) = poll_proceed(cx) {
