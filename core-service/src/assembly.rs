@@ -33,7 +33,7 @@ use crate::{
     model::ModelGrpc,
     upstream::SetupError,
     video::{
-        self, VideoProvider,
+        self,
         grpc::VideoGrpc,
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
@@ -119,13 +119,14 @@ impl Core {
         let media_store = MediaStore::open(&dir.join("media"))?.kept_for(keeping.retention.unwrap_or(Duration::MAX));
         let inputs = Inputs::new(media_store.clone(), inputs(&settings.media))?;
         let database = Database::open(&dir.join("jobs.sqlite")).await?;
-        let jobs = Jobs::new(Arc::new(SqliteStore::new(database.clone())), media_store.clone(), jobs(&settings.jobs));
+        let queue = Arc::new(SqliteStore::new(database.clone()));
+        let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs));
         let background = TaskTracker::new();
         let images = image::assembly::entries(&settings.image, downloads(&settings.media)?, background.clone())?;
         let catalog = Live::new(Catalog::new(
             Models::new(chat(settings)?).map_err(OpenError::Ambiguous)?,
             Models::new(images).map_err(OpenError::Ambiguous)?,
-            Models::new(video(&settings.video, &media_store)).map_err(OpenError::Ambiguous)?,
+            Models::new(video::assembly::entries(&settings.video, &media_store)).map_err(OpenError::Ambiguous)?,
         ));
         let detached = DetachedCalls::on(Handle::current());
         let chat = ChatGrpc::new(catalog.clone(), settings.chat.on_disconnect, detached.clone());
@@ -139,7 +140,7 @@ impl Core {
             media: Arc::new(MediaGrpc::new(media_store.clone())),
         };
         let sweeper = Sweeper::new(media_store, keeping, Arc::new(jobs.clone())).start();
-        let runner = Runner::start(jobs, catalog);
+        let runner = Runner::start(queue, jobs, catalog);
         let drained = OnceLock::new();
         Ok(Self {
             services,
@@ -216,15 +217,6 @@ fn jobs(settings: &config::Jobs) -> JobSettings {
     let config::Jobs { workers, lease, deadline, retention, max_file_bytes } = *settings;
     let retention = (!retention.is_zero()).then_some(retention);
     JobSettings { workers, lease, deadline, retention, max_file_bytes }
-}
-
-/// The clips' models. What validation refuses has none.
-fn video(settings: &config::Video, media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
-    use config::VideoServiceType::{Midjourney, Offline, Openai, Seedance, Veo, Wan};
-    match settings.service_type {
-        Offline => video::providers::offline::entries(media_store),
-        Seedance | Veo | Wan | Midjourney | Openai => vec![],
-    }
 }
 
 /// The chat models: the upstreams', if any is connected, and always the offline engine.

@@ -7,7 +7,10 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
+    (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
+];
 
 /// Applies the missing migrations.
 pub(super) async fn run(writer: &SqlitePool) -> Result<(), MigrateError> {

@@ -94,7 +94,7 @@ impl Keys {
 }
 
 impl Caller {
-    #[cfg(test)]
+    /// Returns a caller with this name and no settings of its own; the empty name is the anonymous caller.
     pub(crate) fn named(name: &str) -> Self {
         let known = Known { name: name.to_owned(), on_disconnect: None };
         Self((!name.is_empty()).then(|| Arc::new(known)))
