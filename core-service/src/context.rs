@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::{
     Request,
     metadata::{Ascii, MetadataMap, MetadataValue},
 };
 
 use crate::{
-    error::Error,
+    error::{Error, ProviderError},
     keys::{Caller, Keys},
 };
 
@@ -71,6 +71,20 @@ impl RequestContext {
                 state: metadata.get(TRACESTATE).cloned(),
             },
         })
+    }
+
+    /// Runs the work of a call until its deadline, which drops the work.
+    ///
+    /// # Errors
+    /// [`ProviderError::Timeout`] at the deadline.
+    pub async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Some(deadline) = self.deadline else { return work.await };
+        let exceeded = || Error::from(ProviderError::Timeout("the deadline of the call was exceeded".to_owned()));
+        // tokio polls the work once even after the deadline.
+        if deadline <= Instant::now() {
+            return Err(exceeded());
+        }
+        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(exceeded()))
     }
 }
 

@@ -29,7 +29,7 @@ const SLOW_DELAY: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fault {
     /// The provider limits the request rate.
-    #[serde(rename = "429")]
+    #[serde(rename = "429", alias = "paced")]
     RateLimited,
     /// The provider breaks.
     #[serde(rename = "500")]

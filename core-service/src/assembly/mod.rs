@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    catalog::{Catalog, Entry, Models},
+    catalog::{Catalog, Models},
     chat::{self, detached::DetachedCalls, grpc::ChatGrpc},
     config::{self, FixedSetting, Grpc, SettingError, Settings},
     database::{self, Database},
@@ -33,7 +33,7 @@ use crate::{
     model::ModelGrpc,
     upstream::SetupError,
     video::{
-        self, VideoProvider,
+        self,
         grpc::VideoGrpc,
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
@@ -120,7 +120,8 @@ impl Core {
         let database = Database::open(&dir.join("jobs.sqlite")).await?;
         let media_store = MediaStore::local(&dir.join("media"), database.clone()).await?;
         let inputs = Inputs::new(media_store.clone(), inputs(&settings.media))?;
-        let jobs = Jobs::new(Arc::new(SqliteStore::new(database.clone())), media_store.clone(), jobs(&settings.jobs));
+        let queue = Arc::new(SqliteStore::new(database.clone()));
+        let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs));
         let background = TaskTracker::new();
         let catalog = Live::new(catalog(settings, &settings.media, &media_store, &background)?);
         let detached = DetachedCalls::on(Handle::current());
@@ -135,7 +136,7 @@ impl Core {
             media: Arc::new(MediaGrpc::new(media_store.clone())),
         };
         let sweeper = Sweeper::new(media_store.clone(), retention, Arc::new(jobs.clone())).start();
-        let runner = Runner::start(jobs, catalog.clone());
+        let runner = Runner::start(queue, jobs, catalog.clone());
         Ok(Self {
             settings: settings.clone(),
             services,
@@ -227,7 +228,7 @@ fn catalog(
     Ok(Catalog::new(
         Models::new(chat::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,
         Models::new(images).map_err(OpenError::DuplicateModel)?,
-        Models::new(video(&settings.video, media_store)).map_err(OpenError::DuplicateModel)?,
+        Models::new(video::assembly::entries(&settings.video, media_store)).map_err(OpenError::DuplicateModel)?,
     ))
 }
 
@@ -254,15 +255,6 @@ fn jobs(settings: &config::Jobs) -> JobSettings {
     let config::Jobs { workers, lease, deadline, retention, max_file_bytes } = *settings;
     let retention = (!retention.is_zero()).then_some(retention);
     JobSettings { workers, lease, deadline, retention, max_file_bytes }
-}
-
-/// Returns the video models. Validation rejects the providers without models.
-fn video(settings: &config::Video, media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
-    use config::VideoServiceType::{Midjourney, Offline, Openai, Seedance, Veo, Wan};
-    match settings.service_type {
-        Offline => video::providers::offline::entries(media_store),
-        Seedance | Veo | Wan | Midjourney | Openai => vec![],
-    }
 }
 
 #[cfg(test)]

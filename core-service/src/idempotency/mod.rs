@@ -12,7 +12,11 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{context::RequestContext, digest::Hex, keys::Owner};
+use crate::{
+    context::RequestContext,
+    digest::{Hex, parse_hex},
+    keys::Owner,
+};
 
 /// How long a call of an SDK without a key can be repeated: an SDK retries within seconds or not at all.
 pub const SDK_WINDOW: Duration = Duration::from_mins(1);
@@ -83,6 +87,25 @@ impl Scope {
     }
 }
 
+impl Key {
+    /// Returns the key as text for a database column.
+    pub fn to_column(&self) -> String {
+        match self {
+            Self::Explicit(key) => format!("key:{key}"),
+            Self::Content(fingerprint) => format!("content:{}", fingerprint.to_hex()),
+        }
+    }
+
+    /// Parses the text of [`to_column`](Self::to_column).
+    pub fn from_column(text: &str) -> Option<Self> {
+        match text.split_once(':')? {
+            ("key", key) => Some(Self::Explicit(key.to_owned())),
+            ("content", hex) => Fingerprint::from_hex(hex).map(Self::Content),
+            _ => None,
+        }
+    }
+}
+
 impl Fingerprint {
     async fn of<R: Message + Clone + 'static>(method: &'static str, request: &R) -> Self {
         if request.encoded_len() <= HASHED_INLINE {
@@ -103,6 +126,11 @@ impl Fingerprint {
                 .finalize()
                 .into(),
         )
+    }
+
+    /// Parses 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        parse_hex(text).map(Self)
     }
 
     /// Returns the 64 hexadecimal digits.

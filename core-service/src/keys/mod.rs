@@ -106,7 +106,7 @@ fn callers(settings: &[config::Key]) -> Result<HashMap<Sha256Digest, Caller>, Se
 }
 
 impl Caller {
-    #[cfg(test)]
+    /// Returns a caller with this name and no settings of its own; the empty name is the anonymous caller.
     pub(crate) fn named(name: &str) -> Self {
         let info = KeyInfo { name: name.to_owned(), on_disconnect: None };
         Self((!name.is_empty()).then(|| Arc::new(info)))

@@ -1,7 +1,7 @@
 //! The media keys of a job's files: `video_1.mp4`, `video_1-thumbnail.webp`. They depend on the job's id alone, so a copy
 //! that is repeated after a crash replaces the same files.
 
-use super::{Variant, job::JobId};
+use super::{job::JobId, provider::Variant};
 use crate::{
     error::{Error, ProviderError},
     media::{MediaKey, MediaType},

@@ -1,37 +1,43 @@
-//! A video job: what was asked, where it stands, and when it wants attention next.
+//! A video job: the request, its state, and when it is due for the next step.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    UpstreamTask,
+    provider::UpstreamTask,
     state::{Event, IllegalMove, JobState},
     time::Timestamp,
 };
-use crate::size::Size;
+use crate::{
+    context::{RequestContext, TraceContext},
+    idempotency::{Fingerprint, Key},
+    keys::{Caller, Owner},
+    size::Size,
+};
 
-/// The id of a job: opaque to callers, sortable by the time of creation.
+/// The id of a job: opaque to callers, sortable by creation time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(String);
 
 impl JobId {
     const PREFIX: &'static str = "video_";
 
-    /// A new id, greater than every one this process made before.
+    /// Creates an id that is greater than every id created in this process before.
     pub fn new() -> Self {
         Self(format!("{}{}", Self::PREFIX, Uuid::now_v7().simple()))
     }
 
-    /// The id spelled `text`, if it is spelled exactly as they are made here. Anything else names no job.
+    /// Parses an id in exactly the form that [`new`](Self::new) creates; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(Self::PREFIX)?;
         let uuid = Uuid::try_parse(digits).ok().filter(|uuid| uuid.get_version_num() == 7)?;
         (digits == uuid.simple().to_string()).then(|| Self(text.to_owned()))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,88 +55,135 @@ impl fmt::Display for JobId {
     }
 }
 
-/// What was asked for, and of whom. Never changes.
+/// The request of a job: which model to use, and with which parameters. Immutable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
-    /// The provider's name, as the catalog's `owned_by` has it.
-    pub provider: String,
+pub struct JobRequest {
+    /// The provider's stable id in the catalog.
+    #[serde(alias = "provider")]
+    pub provider_id: String,
     /// The public model name.
     pub model: String,
-    /// The provider's name of the model.
+    /// The upstream's name of the model.
     pub upstream: String,
-    /// What to show.
-    pub prompt: String,
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// Length in seconds.
-    pub seconds: u32,
-    /// Asks for the same clip to the same request.
-    pub seed: Option<i64>,
-    /// The key of this job's own copy of the picture to start from.
-    pub reference: Option<String>,
-    /// An opaque name of the end user; may be empty.
-    pub user: String,
-    /// The text of a JSON object, or empty.
-    pub extra_json: String,
-    /// The job this one was made from.
+    /// The parameters.
+    #[serde(flatten)]
+    pub parameters: VideoParameters,
+    /// The job whose video this one remixes.
     pub remixed_from: Option<JobId>,
 }
 
-impl Order {
-    /// The size in pixels.
+/// The validated parameters of a video.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoParameters {
+    /// The prompt; never blank.
+    pub prompt: String,
+    /// Width in pixels; even.
+    pub width: u32,
+    /// Height in pixels; even.
+    pub height: u32,
+    /// Duration in seconds.
+    pub seconds: u32,
+    /// The seed for reproducible results.
+    pub seed: Option<i64>,
+    /// The key of this job's own copy of the reference image.
+    pub reference: Option<String>,
+    /// An opaque identifier of the end user; may be empty.
+    #[serde(default)]
+    pub user: String,
+    /// Request members without a field of their own: the text of a JSON object, or empty.
+    #[serde(default)]
+    pub extra_json: String,
+}
+
+impl VideoParameters {
+    /// Returns the size in pixels.
     pub fn size(&self) -> Size {
         Size::new(self.width, self.height)
     }
 }
 
-/// Under which key a job was created, and what for: the same key with another request is an error.
+/// Where a job came from: the context of the call that created it, as far as it outlives the call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobOrigin {
+    /// The request id of the call.
+    pub request_id: String,
+    /// Its W3C `traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// Its W3C `tracestate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+}
+
+impl JobOrigin {
+    /// Keeps what outlives the call.
+    pub fn new(context: &RequestContext) -> Self {
+        let TraceContext { parent, state } = &context.trace;
+        let text = |value: &tonic::metadata::MetadataValue<_>| value.to_str().ok().map(str::to_owned);
+        Self {
+            request_id: context.request_id.clone(),
+            traceparent: parent.as_ref().and_then(text),
+            tracestate: state.as_ref().and_then(text),
+        }
+    }
+}
+
+/// The idempotency key of a job, unique among the jobs of its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey {
-    /// The caller's key.
-    pub text: String,
-    /// SHA-256 of the request in hexadecimal digits.
-    pub fingerprint: String,
+pub struct JobKey {
+    /// The key.
+    pub key: Key,
+    /// Tells different requests under the same key apart.
+    pub fingerprint: Fingerprint,
+    /// When the key is free again. `None`: when the job is deleted.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A job as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// Its id.
+    /// The id.
     pub id: JobId,
-    /// What was asked for.
-    pub order: Order,
-    /// Where it stands.
+    /// Who created it.
+    pub owner: Owner,
+    /// The request.
+    pub request: JobRequest,
+    /// The call that created it.
+    pub origin: JobOrigin,
+    /// The state.
     pub state: JobState,
-    /// Grows by one with every change a caller could see; writes are refused unless they read the newest.
+    /// Grows by one with every change that a caller can see. A write is refused unless it is based on the newest revision.
     pub revision: u64,
-    /// When it was asked for.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it reached a final state.
     pub completed_at: Option<Timestamp>,
-    /// When it is removed with its media. `None`: it stays.
+    /// When it is removed with its media. `None`: never.
     pub expires_at: Option<Timestamp>,
-    /// When it fails if it is not final by then.
+    /// When it fails unless it is final by then.
     pub deadline_at: Timestamp,
-    /// When it next wants a step. `None`: never.
+    /// When the next step is due. `None`: never.
     pub due_at: Option<Timestamp>,
-    /// How often its request left, while it is not accepted; later how many tries of the present step failed in a row.
+    /// Until the provider accepts the job: the number of submissions. Afterwards: the consecutive failures of the current
+    /// step.
     pub attempt: u32,
-    /// A render nobody waits for any more, still to be stopped at the provider.
+    /// A render that is no longer needed and still has to be stopped at the provider.
     pub abandoned: Option<UpstreamTask>,
-    /// Removed by its caller: invisible, and kept only until provider and media_store are cleaned up.
+    /// A tombstone: deleted by its caller, invisible, and kept only until provider and media store are cleaned up.
     pub deleted: bool,
-    /// The key it was created under.
-    pub key: Option<IdempotencyKey>,
+    /// The idempotency key.
+    pub key: Option<JobKey>,
 }
 
 impl Job {
-    /// A new job, due at once, that has `deadline` to become final.
-    pub fn new(id: JobId, order: Order, key: Option<IdempotencyKey>, now: Timestamp, deadline: Duration) -> Self {
+    /// Creates a job that is due at once and must be final within `deadline`.
+    pub fn new(id: JobId, owner: Owner, request: JobRequest, now: Timestamp, deadline: Duration) -> Self {
         Self {
             id,
-            order,
+            owner,
+            request,
+            origin: JobOrigin::default(),
             state: JobState::Queued,
             revision: 1,
             created_at: now,
@@ -141,11 +194,27 @@ impl Job {
             attempt: 0,
             abandoned: None,
             deleted: false,
-            key,
+            key: None,
         }
     }
 
-    /// The job after the event, due at once. What it is due for when it became final is the caller's to say.
+    /// Returns the context for provider calls of this job. Its idempotency key is the job's id.
+    pub fn context(&self, deadline: Option<Instant>) -> RequestContext {
+        let JobOrigin { request_id, traceparent, tracestate } = &self.origin;
+        let parse = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
+        // Jobs from before the origin was stored have no request id.
+        let request_id = if request_id.is_empty() { self.id.as_str() } else { request_id };
+        RequestContext {
+            request_id: request_id.to_owned(),
+            deadline,
+            caller: Caller::named(self.owner.as_str()),
+            idempotency_key: self.id.to_string(),
+            sdk_retries: None,
+            trace: TraceContext { parent: parse(traceparent), state: parse(tracestate) },
+        }
+    }
+
+    /// Returns the job after the event, due at once. For a final state the caller sets when the job is due.
     pub fn after(&self, event: Event, now: Timestamp) -> Result<Self, IllegalMove> {
         let state = self.state.clone().apply(event)?;
         let mut next = self.clone();
@@ -160,27 +229,27 @@ impl Job {
         Ok(next)
     }
 
-    /// The same job, due at `due`. Nothing a caller could see changes.
+    /// Returns the same job, due at `due`. Callers see no change.
     #[must_use]
-    pub fn resting(&self, due: Option<Timestamp>) -> Self {
+    pub fn with_due(&self, due: Option<Timestamp>) -> Self {
         Self { due_at: due, ..self.clone() }
     }
 
-    /// The job as its caller wants it no longer: cancelled unless it is final, a render under way marked for stopping.
+    /// Returns the cancelled job, with a render in progress marked for cancellation at the provider.
     ///
     /// # Errors
     /// The job is final.
     pub fn cancelled(&self, now: Timestamp, retention: Option<Duration>) -> Result<Self, IllegalMove> {
         let mut next = self.after(Event::Cancelled, now)?;
-        next.abandoned = self.state.task().cloned();
+        next.abandoned = self.state.active_task().cloned();
         next.expires_at = retention.map(|kept| now.after(kept));
-        next.due_at = next.rest();
+        next.due_at = next.due_when_final();
         Ok(next)
     }
 
-    /// The job as a tombstone: invisible from now on, its key free again, due for removal at once.
+    /// Returns the tombstone of the job: invisible, its idempotency key free again, due for removal at once.
     #[must_use]
-    pub fn buried(&self, now: Timestamp, retention: Option<Duration>) -> Self {
+    pub fn tombstoned(&self, now: Timestamp, retention: Option<Duration>) -> Self {
         let mut next = self.cancelled(now, retention).unwrap_or_else(|_| self.clone());
         next.revision = self.revision + 1;
         next.deleted = true;
@@ -189,8 +258,8 @@ impl Job {
         next
     }
 
-    /// When a final job wants its next step: at once while a render is to be stopped, then when it expires.
-    pub fn rest(&self) -> Option<Timestamp> {
+    /// Returns when a final job is due: at once while a render has to be stopped, otherwise when it expires.
+    pub fn due_when_final(&self) -> Option<Timestamp> {
         if self.abandoned.is_some() { self.completed_at } else { self.expires_at }
     }
 }
@@ -200,13 +269,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_by_the_order_they_were_made_in() {
+    fn ids_sort_in_creation_order() {
         let ids: Vec<_> = (0..1000).map(|_| JobId::new()).collect();
         assert!(ids.is_sorted() && ids.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
     #[test]
-    fn only_ids_as_they_are_made_here_name_a_job() {
+    fn parse_accepts_only_ids_in_the_created_form() {
         let id = JobId::new();
         assert_eq!(JobId::parse(id.as_str()), Some(id.clone()));
         let digits = &id.as_str()["video_".len()..];
@@ -217,5 +286,30 @@ mod tests {
         {
             assert_eq!(JobId::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_request_from_before_the_provider_id_is_readable() {
+        let old = r#"{"provider":"offline","model":"m","upstream":"u","prompt":"p","width":320,"height":180,"seconds":2,
+                      "seed":null,"reference":null,"user":"","extra_json":"","remixed_from":null}"#;
+        let request: JobRequest = serde_json::from_str(old).unwrap();
+        assert_eq!((request.provider_id.as_str(), request.parameters.seconds), ("offline", 2));
+    }
+
+    #[test]
+    fn provider_calls_carry_the_request_id_owner_and_trace_of_the_create() {
+        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let context = RequestContext {
+            request_id: "req_1".to_owned(),
+            trace: TraceContext { parent: traceparent.parse().ok(), state: None },
+            ..RequestContext::default()
+        };
+        let request = crate::video::testing::request();
+        let mut job = Job::new(JobId::new(), Owner::new("alice"), request, Timestamp(0), Duration::ZERO);
+        job.origin = JobOrigin::new(&context);
+        let call = job.context(None);
+        assert_eq!((call.request_id.as_str(), call.caller.owner()), ("req_1", Owner::new("alice")));
+        assert_eq!(call.trace, context.trace);
+        assert_eq!(call.idempotency_key, job.id.as_str());
     }
 }

@@ -1,42 +1,41 @@
-//! What can be done with jobs from outside: take, read, watch, cancel, delete. Everything else is the runner's.
+//! What callers do with jobs: create, read, watch, cancel, delete. Everything else is up to the runner.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
-use tokio::{sync::Notify, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
 
 use super::{
-    Variant, files,
-    job::{IdempotencyKey, Job, JobId, Order},
-    store::{Inserted, JobStore, Page, StoreError},
-    time::Clock,
-    watch::{Watchers, Watching},
+    files::media_key,
+    job::{Job, JobId, JobKey, JobOrigin, JobRequest},
+    provider::Variant,
+    store::{Inserted, JobChanges, JobStore, Page, StoreError},
 };
 use crate::{
+    context::RequestContext,
     error::Error,
+    idempotency::{Idempotency, Key, SDK_WINDOW},
     media::{MediaKey, MediaStore, MediaType},
 };
 
-/// A watched job is read anew after this long without news, for changes that another node made.
-const REREAD: Duration = Duration::from_secs(5);
+/// The interval at which a watched job is re-read, for changes that another node made.
+const REREAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The longest part of an unknown id that an error message repeats, in characters.
+const REPEATED_ID: usize = 64;
 
 /// How jobs are run.
 #[derive(Debug, Clone)]
 pub struct JobSettings {
-    /// How many steps may be under way at once; a job takes one only while it is submitted, polled or copied.
+    /// The maximum number of concurrent steps. A job occupies a worker only while it is submitted, polled or copied.
     pub workers: usize,
-    /// How long a dead worker's job waits for the next one.
+    /// How long the job of a dead worker waits for the next one.
     pub lease: Duration,
-    /// How long a job may take altogether.
+    /// How long a job may take in total.
     pub deadline: Duration,
     /// How long a final job and its media are kept. `None`: until they are deleted.
     pub retention: Option<Duration>,
-    /// The longest file that is taken from a provider, in bytes.
+    /// The maximum size of a file from a provider, in bytes.
     pub max_file_bytes: u64,
 }
 
@@ -52,217 +51,182 @@ impl Default for JobSettings {
     }
 }
 
-/// The jobs of this node. Clones share everything.
+/// The jobs of a store, with their media. Clones share both.
 #[derive(Debug, Clone)]
 pub struct Jobs {
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) media_store: MediaStore,
     pub(crate) settings: JobSettings,
-    pub(crate) clock: Clock,
-    pub(crate) watchers: Watchers,
-    /// Tells the runner that a job may have become due.
-    pub(crate) wake: Arc<Notify>,
-    under_way: Arc<Mutex<HashMap<JobId, CancellationToken>>>,
 }
 
 impl Jobs {
-    /// The jobs in this store, their files in this media_store.
+    /// Returns the jobs in this store, their files in this media store.
     pub fn new(store: Arc<dyn JobStore>, media_store: MediaStore, settings: JobSettings) -> Self {
-        Self::with_clock(store, media_store, settings, Clock::system())
+        Self { store, media_store, settings }
     }
 
-    pub(crate) fn with_clock(
-        store: Arc<dyn JobStore>,
-        media_store: MediaStore,
-        settings: JobSettings,
-        clock: Clock,
-    ) -> Self {
-        Self {
-            store,
-            media_store,
-            settings,
-            clock,
-            watchers: Watchers::default(),
-            wake: Arc::new(Notify::new()),
-            under_way: Arc::default(),
-        }
-    }
-
-    /// Takes a job; once this answers it survives a crash. Under a key that came before with the same request the answer is
-    /// that job, and nothing new is taken. The files of a job that is not taken are removed again.
+    /// Creates a job; once this returns, it survives a crash. A repeated call returns the job of the first one, and the files
+    /// that were stored for the new id are removed.
     ///
     /// # Errors
     /// [`Error::IdempotencyConflict`].
-    pub async fn create(&self, id: JobId, order: Order, key: Option<IdempotencyKey>) -> Result<Job, Error> {
-        let job = Job::new(id, order, key, self.clock.now(), self.settings.deadline);
-        match self.store.insert(&job).await {
+    pub async fn create(
+        &self,
+        id: JobId,
+        request: JobRequest,
+        context: &RequestContext,
+        call: Option<&Idempotency>,
+    ) -> Result<Job, Error> {
+        let now = self.store.now();
+        let mut job = Job::new(id, context.caller.owner(), request, now, self.settings.deadline);
+        job.origin = JobOrigin::new(context);
+        job.key = call.map(|call| JobKey {
+            key: call.scope.key.clone(),
+            fingerprint: call.fingerprint,
+            expires_at: match call.scope.key {
+                Key::Explicit(_) => None,
+                Key::Content(_) => Some(now.after(SDK_WINDOW)),
+            },
+        });
+        match self.store.insert(&job, call).await {
             Ok(Inserted::New) => {
-                tracing::info!(job.id = %job.id, model.name = job.order.model, "took a video job");
-                self.wake.notify_one();
+                tracing::info!(job.id = %job.id, model.name = job.request.model, "created a video job");
                 Ok(job)
             }
-            Ok(Inserted::Known(known)) => {
-                self.forget_files(&job).await;
-                Ok(*known)
+            Ok(Inserted::Existing(existing)) => {
+                self.remove_files_or_warn(&job).await;
+                Ok(*existing)
             }
             Err(error) => {
-                self.forget_files(&job).await;
+                self.remove_files_or_warn(&job).await;
                 Err(error.into())
             }
         }
     }
 
-    /// The job that this very request made before under this key.
+    /// Returns the job that the call repeats, if any.
     ///
     /// # Errors
-    /// [`Error::IdempotencyConflict`], if the key was used with another request.
-    pub async fn known(&self, key: &IdempotencyKey) -> Result<Option<Job>, Error> {
-        match self.store.find(&key.text).await? {
-            Some(job) if job.key.as_ref() == Some(key) => Ok(Some(job)),
-            Some(_) => Err(Error::IdempotencyConflict(key.text.clone())),
-            None => Ok(None),
-        }
+    /// [`Error::IdempotencyConflict`].
+    pub async fn find(&self, call: &Idempotency) -> Result<Option<Job>, Error> {
+        Ok(self.store.find(call).await?)
     }
 
-    /// The newest snapshot of the job of this id; text that is no id names none.
+    /// Returns the current snapshot of the job with this id.
+    ///
+    /// # Errors
+    /// [`Error::VideoNotFound`], also for text that is not an id.
     pub async fn get(&self, id: &str) -> Result<Job, Error> {
         let found = match JobId::parse(id) {
             Some(id) => self.store.get(&id).await?,
             None => None,
         };
-        // An id of ours is short; whatever else was sent is not repeated at length.
-        found.ok_or_else(|| Error::VideoNotFound(id.chars().take(64).collect()))
+        found.ok_or_else(|| not_found(id))
     }
 
-    /// A page of jobs.
+    /// Returns one page of jobs.
     pub async fn list(&self, page: &Page) -> Result<Vec<Job>, Error> {
         Ok(self.store.list(page).await?)
     }
 
-    /// How many queued jobs stand before this one.
-    pub async fn ahead(&self, id: &JobId) -> Result<u32, Error> {
-        Ok(self.store.ahead(id).await?)
+    /// Returns the number of jobs queued before this one.
+    pub async fn queue_position(&self, id: &JobId) -> Result<u32, Error> {
+        Ok(self.store.queue_position(id).await?)
     }
 
-    /// Ends a job. One that is final already stays as it is, and is the answer.
+    /// Cancels a job. A final job is returned unchanged.
     pub async fn cancel(&self, id: &str) -> Result<Job, Error> {
         loop {
             let job = self.get(id).await?;
-            let Ok(next) = job.cancelled(self.clock.now(), self.settings.retention) else { return Ok(job) };
-            if self.amend(&next).await? {
-                tracing::info!(job.id = %next.id, job.state = %job.state.phase(), "cancelled a video job");
+            let Ok(next) = job.cancelled(self.store.now(), self.settings.retention) else { return Ok(job) };
+            if self.amend(&job, &next).await? {
+                tracing::info!(job.id = %next.id, "cancelled a video job");
                 return Ok(next);
             }
         }
     }
 
-    /// Removes a job and its files, and ends it first where it is under way.
+    /// Deletes a job and its files. A job in progress is cancelled first.
     pub async fn delete(&self, id: &str) -> Result<JobId, Error> {
         loop {
             let job = self.get(id).await?;
-            let next = job.buried(self.clock.now(), self.settings.retention);
-            if self.amend(&next).await? {
+            let next = job.tombstoned(self.store.now(), self.settings.retention);
+            if self.amend(&job, &next).await? {
                 tracing::info!(job.id = %next.id, job.state = %job.state.phase(), "deleted a video job");
-                // The runner does it again, under a lease: a copy under way may put a file there after this.
-                self.forget_files(&next).await;
+                // The runner does it again, under a lease: a copy in progress may write a file after this.
+                self.remove_files_or_warn(&next).await;
                 return Ok(next.id);
             }
         }
     }
 
-    /// The present snapshot, then every change (those in between may be skipped), up to the final one.
+    /// Streams the current snapshot, then every change up to the final one. Changes in quick succession may be merged.
     pub async fn watch(&self, id: &str) -> Result<impl Stream<Item = Result<Job, Error>> + Send + 'static, Error> {
-        let missing = || Error::VideoNotFound(id.chars().take(64).collect());
-        let watching = self.watchers.subscribe(&JobId::parse(id).ok_or_else(missing)?);
-        let present = self.get(id).await?;
-        let looking = Looking { jobs: self.clone(), watching, seen: 0, next: Some(present) };
-        Ok(stream::try_unfold(Some(looking), |looking| async {
-            let Some(mut looking) = looking else { return Ok(None) };
-            let job = looking.next().await?;
-            let rest = (!job.state.is_final()).then_some(looking);
+        let changes = self.store.changes_of(&JobId::parse(id).ok_or_else(|| not_found(id))?);
+        let current = self.get(id).await?;
+        let watcher = Watcher { jobs: self.clone(), id: current.id.clone(), changes, seen: 0, current: Some(current) };
+        Ok(stream::try_unfold(Some(watcher), |watcher| async {
+            let Some(mut watcher) = watcher else { return Ok(None) };
+            let job = watcher.next().await?;
+            let rest = (!job.state.is_final()).then_some(watcher);
             Ok(Some((job, rest)))
         }))
     }
 
-    /// Whether the change was written; `false` if somebody was faster.
-    async fn amend(&self, next: &Job) -> Result<bool, Error> {
-        match self.store.amend(next).await {
-            Ok(()) => {
-                self.watchers.publish(next);
-                self.interrupt(&next.id);
-                self.wake.notify_one();
-                Ok(true)
-            }
+    /// Writes a change; `false` if the job has changed since it was read.
+    async fn amend(&self, before: &Job, next: &Job) -> Result<bool, Error> {
+        match self.store.amend(before, next).await {
+            Ok(()) => Ok(true),
             Err(StoreError::Stale) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Removes every file the job can have, whatever its state says: keys are made from its id alone.
-    async fn forget_files(&self, job: &Job) {
+    async fn remove_files_or_warn(&self, job: &Job) {
         if let Err(error) = self.remove_files(job, true).await {
-            tracing::warn!(job.id = %job.id, "files stay behind for now: {error}");
+            tracing::warn!(job.id = %job.id, "the files of a job could not be removed yet: {error}");
         }
     }
 
+    /// Removes every file that the job can have, whatever its state: the keys are derived from its id alone.
     pub(crate) async fn remove_files(&self, job: &Job, with_reference: bool) -> Result<(), Error> {
         for variant in Variant::ALL {
             for kind in [MediaType::Mp4, MediaType::Jpeg, MediaType::Webp, MediaType::Png] {
-                self.media_store.remove(&files::media_key(job.id.as_str(), variant, kind.as_str())?).await?;
+                self.media_store.remove(&media_key(job.id.as_str(), variant, kind.as_str())?).await?;
             }
         }
-        if let Some(key) = job.order.reference.as_deref().filter(|_| with_reference).and_then(MediaKey::parse) {
+        let reference = job.request.parameters.reference.as_deref();
+        if let Some(key) = reference.filter(|_| with_reference).and_then(MediaKey::parse) {
             self.media_store.remove(&key).await?;
         }
         Ok(())
     }
-
-    /// Notes that a step of this job is under way here, until the guard goes.
-    pub(crate) fn enter(&self, id: &JobId, token: CancellationToken) -> UnderWay {
-        self.steps().insert(id.clone(), token);
-        UnderWay { jobs: self.clone(), id: id.clone() }
-    }
-
-    fn interrupt(&self, id: &JobId) {
-        if let Some(token) = self.steps().get(id) {
-            token.cancel();
-        }
-    }
-
-    fn steps(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, CancellationToken>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// A step under way in this process.
-#[derive(Debug)]
-pub(crate) struct UnderWay {
+/// Ids are short; longer text from a caller is not repeated in full.
+fn not_found(id: &str) -> Error {
+    Error::VideoNotFound(id.chars().take(REPEATED_ID).collect())
+}
+
+/// One subscriber of one job.
+struct Watcher {
     jobs: Jobs,
     id: JobId,
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.jobs.steps().remove(&self.id);
-    }
-}
-
-/// Somebody watching a job.
-struct Looking {
-    jobs: Jobs,
-    watching: Watching,
+    changes: JobChanges,
+    /// The newest revision that was returned.
     seen: u64,
-    next: Option<Job>,
+    /// A snapshot that was not returned yet.
+    current: Option<Job>,
 }
 
-impl Looking {
+impl Watcher {
     async fn next(&mut self) -> Result<Job, Error> {
         loop {
-            let job = match self.next.take() {
+            let job = match self.current.take() {
                 Some(job) => job,
-                None => match timeout(REREAD, self.watching.changed()).await {
-                    Ok(job) => Job::clone(&job),
-                    Err(_) => self.jobs.get(self.id()).await?,
+                None => match timeout(REREAD_INTERVAL, self.changes.next()).await {
+                    Ok(change) => Job::clone(&change.job),
+                    Err(_) => self.jobs.get(self.id.as_str()).await?,
                 },
             };
             if job.revision > self.seen {
@@ -270,9 +234,5 @@ impl Looking {
                 return Ok(job);
             }
         }
-    }
-
-    fn id(&self) -> &str {
-        self.watching.id().as_str()
     }
 }

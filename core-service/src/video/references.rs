@@ -1,4 +1,5 @@
-//! The files of a job stay for as long as the job does: its own retention removes them, never the sweeper of the media.
+//! The media that jobs refer to. Their files are kept as long as the job: the job's own retention removes them, never the
+//! sweeper of the media store.
 
 use async_trait::async_trait;
 
@@ -10,7 +11,7 @@ use crate::{
 
 #[async_trait]
 impl MediaReferences for Jobs {
-    /// Whether the key is one of a job that is still there, in whatever state: `video_1.mp4`, `video_1-reference.png`.
+    /// Whether the key belongs to a job that exists, in whatever state: `video_1.mp4`, `video_1-reference.png`.
     async fn is_referenced(&self, key: &MediaKey) -> Result<bool, Error> {
         match files::job_id(key) {
             Some(id) => Ok(self.store.get(&id).await?.is_some()),
@@ -29,43 +30,45 @@ mod tests {
     use bytes::Bytes;
 
     use crate::{
+        context::RequestContext,
         media::{
             MediaKey,
             sweeper::{RetentionPolicy, Sweeper},
         },
         video::{
-            job::{JobId, Order},
-            scripted::{Scripted, Stage, order},
+            job::JobId,
+            testing::{FakeProvider, Harness, request},
         },
     };
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    async fn put(stage: &Stage, key: &str) {
-        stage.jobs.media_store.put(&MediaKey::parse(key).unwrap(), Bytes::from_static(b"bytes")).await.unwrap();
+    async fn put(harness: &Harness, key: &str) {
+        harness.jobs.media_store.put(&MediaKey::parse(key).unwrap(), Bytes::from_static(b"bytes")).await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_jobs_files_outlive_every_sweep_and_an_orphans_do_not() {
-        let stage = Stage::new(Scripted::default());
-        let (waiting, never_taken) = (JobId::new(), JobId::new());
-        for id in [&waiting, &never_taken] {
-            put(&stage, &format!("{id}-reference.png")).await;
-            put(&stage, &format!("{id}.mp4")).await;
+    async fn files_of_existing_jobs_survive_sweeps_and_orphans_are_removed() {
+        let harness = Harness::new(FakeProvider::default());
+        let (queued, never_created) = (JobId::new(), JobId::new());
+        for id in [&queued, &never_created] {
+            put(&harness, &format!("{id}-reference.png")).await;
+            put(&harness, &format!("{id}.mp4")).await;
         }
-        put(&stage, "picture.png").await;
-        let order = Order { reference: Some(format!("{waiting}-reference.png")), ..order() };
-        stage.jobs.create(waiting.clone(), order, None).await.unwrap();
+        put(&harness, "picture.png").await;
+        let mut request = request();
+        request.parameters.reference = Some(format!("{queued}-reference.png"));
+        harness.jobs.create(queued.clone(), request, &RequestContext::default(), None).await.unwrap();
 
-        let keeping = RetentionPolicy { retention: Some(HOUR), quota_bytes: Some(1) };
-        let sweeper = Sweeper::new(stage.jobs.media_store.clone(), keeping, Arc::new(stage.jobs.clone()));
-        // A create that is under way has stored its picture and not yet its job.
+        let policy = RetentionPolicy { retention: Some(HOUR), quota_bytes: Some(1) };
+        let sweeper = Sweeper::new(harness.jobs.media_store.clone(), policy, Arc::new(harness.jobs.clone()));
+        // A create in progress has stored its reference image but not its job yet.
         assert_eq!(sweeper.sweep(SystemTime::now()).await.unwrap().removed, 0);
         let swept = sweeper.sweep(SystemTime::now() + 2 * HOUR).await.unwrap();
         assert_eq!(swept.removed, 3);
-        assert_eq!(stage.files(), [format!("{waiting}-reference.png"), format!("{waiting}.mp4")]);
+        assert_eq!(harness.files(), [format!("{queued}-reference.png"), format!("{queued}.mp4")]);
 
-        stage.jobs.delete(waiting.as_str()).await.unwrap();
-        assert_eq!(stage.files(), Vec::<String>::new());
+        harness.jobs.delete(queued.as_str()).await.unwrap();
+        assert_eq!(harness.files(), Vec::<String>::new());
     }
 }

@@ -1,128 +1,137 @@
-//! The law of a video job: which move follows on which. Pure: no I/O, no clock, no await.
+//! The state machine of a video job: which transition follows which event. Pure: no I/O, no clock, no await.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, UpstreamTask, Variant};
+use super::provider::{Clip, UpstreamTask, Variant};
 
-/// Shown from the end of the render until the last byte is stored.
-const ALMOST: u8 = 99;
+/// The version of the JSON document that [`JobState::to_json`] writes.
+const DOCUMENT_VERSION: u32 = 1;
 
-/// Where a job stands, with exactly what the next step needs.
+/// The progress from the end of the render until the last byte is stored.
+const ALMOST_DONE: u8 = 99;
+
+/// The state of a job, with exactly the data that the next step needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum JobState {
-    /// Waits for its turn.
+    /// Waiting for a worker.
     Queued,
-    /// Is being handed to the provider: from here on the provider may have it, whether we hear of it or not.
+    /// Being submitted: from here on the provider may have the request, whether its response arrives or not.
     Submitting,
-    /// The provider works on it.
+    /// The provider is rendering.
     Rendering {
         /// The render at the provider.
         task: UpstreamTask,
         /// 0 to 99.
         percent: u8,
     },
-    /// The result is being copied into the media_store.
+    /// The result is being copied into the media store.
     Storing {
         /// The render at the provider.
         task: UpstreamTask,
-        /// What it made.
+        /// The result at the provider.
         clip: Clip,
     },
     /// Finished; final.
     Succeeded {
-        /// What can be downloaded.
-        media: Vec<KeptFile>,
+        /// The files that can be downloaded.
+        media: Vec<StoredFile>,
+        /// The render at the provider, for a native remix or extension. `None` in jobs from before it was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<UpstreamTask>,
     },
     /// Ended without a result; final.
     Failed {
-        /// How far it came, 0 to 99.
+        /// The progress at the end, 0 to 99.
         percent: u8,
         /// A machine-readable reason in lower case.
         code: String,
-        /// A sentence for people.
+        /// A human-readable message.
         message: String,
     },
-    /// Ended by the caller; final.
+    /// Cancelled by the caller; final.
     Cancelled {
-        /// How far it came, 0 to 99.
+        /// The progress at the end, 0 to 99.
         percent: u8,
     },
 }
 
-/// One file of a finished clip in the media_store.
+/// One file of a finished video in the media store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptFile {
-    /// Which form of the clip it is.
+pub struct StoredFile {
+    /// The kind of file.
     pub variant: Variant,
-    /// Its key in the media_store.
+    /// The key in the media store.
     pub key: String,
-    /// Its media type.
+    /// The media type.
     pub media_type: String,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub size_bytes: u64,
-    /// A strong validator of the bytes, without quotes.
+    /// A strong entity tag, without quotes.
     pub etag: String,
 }
 
-/// What happened to a job.
+/// An event in the life of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The request is about to leave, or about to leave again under the same key.
-    Begun,
-    /// The provider surely did not take the request; it may be sent again later.
-    TurnedAway,
-    /// The provider took the request.
+    /// A submission is about to be sent, for the first time or again under the same idempotency key.
+    SubmissionStarted,
+    /// The provider certainly did not accept the submission; it may be sent again later.
+    SubmissionRejected,
+    /// The provider accepted the submission.
     Accepted(UpstreamTask),
-    /// The provider told how far it is, in percent.
-    Advanced(u8),
-    /// The provider finished.
+    /// The provider reported progress, in percent.
+    Progressed(u8),
+    /// The provider finished the render.
     Rendered(Clip),
-    /// The result is in the media_store.
-    Stored(Vec<KeptFile>),
-    /// It cannot go on.
+    /// The result is in the media store.
+    Stored(Vec<StoredFile>),
+    /// The job cannot continue.
     Failed {
         /// A machine-readable reason in lower case.
         code: String,
-        /// A sentence for people.
+        /// A human-readable message.
         message: String,
     },
-    /// The caller does not want it any more.
+    /// The caller cancelled the job.
     Cancelled,
 }
 
 impl JobState {
-    /// The state after the event. Progress never falls, and a final state never moves.
+    /// Returns the state after the event. Progress never decreases, and a final state never changes.
     pub fn apply(self, event: Event) -> Result<Self, IllegalMove> {
         use {Event as E, JobState as S};
         let (from, reached) = (self.phase(), self.percent());
         match (self, event) {
-            (S::Queued | S::Submitting, E::Begun) => Ok(S::Submitting),
-            (S::Submitting, E::TurnedAway) => Ok(S::Queued),
+            (S::Queued | S::Submitting, E::SubmissionStarted) => Ok(S::Submitting),
+            (S::Submitting, E::SubmissionRejected) => Ok(S::Queued),
             (S::Submitting, E::Accepted(task)) => Ok(S::Rendering { task, percent: 0 }),
-            (S::Rendering { task, percent }, E::Advanced(to)) => {
-                Ok(S::Rendering { task, percent: percent.max(to.min(ALMOST)) })
+            (S::Rendering { task, percent }, E::Progressed(to)) => {
+                Ok(S::Rendering { task, percent: percent.max(to.min(ALMOST_DONE)) })
             }
             (S::Rendering { task, .. }, E::Rendered(clip)) => Ok(S::Storing { task, clip }),
-            (S::Storing { .. }, E::Stored(media)) => Ok(S::Succeeded { media }),
+            (S::Storing { task, .. }, E::Stored(media)) => Ok(S::Succeeded { media, task: Some(task) }),
             (S::Queued | S::Submitting | S::Rendering { .. } | S::Storing { .. }, E::Failed { code, message }) => {
                 Ok(S::Failed { percent: reached, code, message })
             }
             (S::Queued | S::Submitting | S::Rendering { .. } | S::Storing { .. }, E::Cancelled) => {
                 Ok(S::Cancelled { percent: reached })
             }
-            (S::Queued, E::TurnedAway | E::Accepted(_) | E::Advanced(_) | E::Rendered(_) | E::Stored(_))
-            | (S::Submitting, E::Advanced(_) | E::Rendered(_) | E::Stored(_))
-            | (S::Rendering { .. }, E::Begun | E::TurnedAway | E::Accepted(_) | E::Stored(_))
-            | (S::Storing { .. }, E::Begun | E::TurnedAway | E::Accepted(_) | E::Advanced(_) | E::Rendered(_))
+            (S::Queued, E::SubmissionRejected | E::Accepted(_) | E::Progressed(_) | E::Rendered(_) | E::Stored(_))
+            | (S::Submitting, E::Progressed(_) | E::Rendered(_) | E::Stored(_))
+            | (S::Rendering { .. }, E::SubmissionStarted | E::SubmissionRejected | E::Accepted(_) | E::Stored(_))
+            | (
+                S::Storing { .. },
+                E::SubmissionStarted | E::SubmissionRejected | E::Accepted(_) | E::Progressed(_) | E::Rendered(_),
+            )
             | (
                 S::Succeeded { .. } | S::Failed { .. } | S::Cancelled { .. },
-                E::Begun
-                | E::TurnedAway
+                E::SubmissionStarted
+                | E::SubmissionRejected
                 | E::Accepted(_)
-                | E::Advanced(_)
+                | E::Progressed(_)
                 | E::Rendered(_)
                 | E::Stored(_)
                 | E::Failed { .. }
@@ -131,7 +140,36 @@ impl JobState {
         }
     }
 
-    /// The state's name without its content.
+    /// Returns the state as a JSON document with a version.
+    pub fn to_json(&self) -> Result<String, DocumentError> {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            version: u32,
+            #[serde(flatten)]
+            state: &'a JobState,
+        }
+        Ok(serde_json::to_string(&Document { version: DOCUMENT_VERSION, state: self })?)
+    }
+
+    /// Parses a document that [`to_json`](Self::to_json) wrote, in this release or an earlier one. Documents from before
+    /// the version was introduced count as version 0.
+    ///
+    /// # Errors
+    /// The document was written by a later release, or is not valid.
+    pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        #[derive(Deserialize)]
+        struct Version {
+            #[serde(default)]
+            version: u32,
+        }
+        let Version { version } = serde_json::from_str(text)?;
+        if version > DOCUMENT_VERSION {
+            return Err(DocumentError::LaterVersion(version));
+        }
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// Returns the name of the state.
     pub fn phase(&self) -> Phase {
         match self {
             Self::Queued => Phase::Queued,
@@ -144,18 +182,18 @@ impl JobState {
         }
     }
 
-    /// How far the job is or came: 100 exactly when succeeded.
+    /// Returns the progress in percent: 100 exactly when succeeded.
     pub fn percent(&self) -> u8 {
         match self {
             Self::Queued | Self::Submitting => 0,
             Self::Rendering { percent, .. } | Self::Failed { percent, .. } | Self::Cancelled { percent } => *percent,
-            Self::Storing { .. } => ALMOST,
+            Self::Storing { .. } => ALMOST_DONE,
             Self::Succeeded { .. } => 100,
         }
     }
 
-    /// The render at the provider, while there is one.
-    pub fn task(&self) -> Option<&UpstreamTask> {
+    /// Returns the render at the provider while it is in progress or being copied.
+    pub fn active_task(&self) -> Option<&UpstreamTask> {
         match self {
             Self::Rendering { task, .. } | Self::Storing { task, .. } => Some(task),
             Self::Queued | Self::Submitting | Self::Succeeded { .. } | Self::Failed { .. } | Self::Cancelled { .. } => {
@@ -164,13 +202,24 @@ impl JobState {
         }
     }
 
-    /// Whether nothing follows any more.
+    /// Whether the state is final.
     pub fn is_final(&self) -> bool {
         matches!(self.phase(), Phase::Succeeded | Phase::Failed | Phase::Cancelled)
     }
 }
 
-/// A state's name.
+/// A stored job state cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// A later release wrote it.
+    #[error("the document has version {0}, this release reads versions up to {DOCUMENT_VERSION}")]
+    LaterVersion(u32),
+    /// It is not valid JSON, or not a state.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+/// The name of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// [`JobState::Queued`].
@@ -190,7 +239,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Its word in logs and rows.
+    /// Returns the name in logs and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -210,11 +259,11 @@ impl fmt::Display for Phase {
     }
 }
 
-/// This event cannot happen in this state.
+/// The event is not allowed in this state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a job that is {from} cannot make this move")]
+#[error("this transition is not allowed for a job that is {from}")]
 pub struct IllegalMove {
-    /// Where the job stands, and stays.
+    /// The state, which does not change.
     pub from: Phase,
 }
 
@@ -236,7 +285,7 @@ mod tests {
             JobState::Submitting,
             JobState::Rendering { task: task(), percent: 40 },
             JobState::Storing { task: task(), clip: clip() },
-            JobState::Succeeded { media: Vec::new() },
+            JobState::Succeeded { media: Vec::new(), task: Some(task()) },
             JobState::Failed { percent: 40, code: "c".to_owned(), message: "m".to_owned() },
             JobState::Cancelled { percent: 40 },
         ]
@@ -244,10 +293,10 @@ mod tests {
 
     fn events() -> [Event; 8] {
         [
-            Event::Begun,
-            Event::TurnedAway,
+            Event::SubmissionStarted,
+            Event::SubmissionRejected,
             Event::Accepted(task()),
-            Event::Advanced(70),
+            Event::Progressed(70),
             Event::Rendered(clip()),
             Event::Stored(Vec::new()),
             Event::Failed { code: "x".to_owned(), message: "y".to_owned() },
@@ -256,8 +305,8 @@ mod tests {
     }
 
     #[test]
-    fn every_state_answers_every_event_as_the_table_says() {
-        // Columns: begun, turned away, accepted, advanced, rendered, stored, failed, cancelled; where each leads to.
+    fn every_pair_of_state_and_event_has_the_transition_of_the_table() {
+        // Columns: submission started, submission rejected, accepted, progressed, rendered, stored, failed, cancelled.
         let table = [
             ["submitting 0", "-", "-", "-", "-", "-", "failed 0", "cancelled 0"],
             ["submitting 0", "queued 0", "rendering 0", "-", "-", "-", "failed 0", "cancelled 0"],
@@ -269,27 +318,27 @@ mod tests {
         ];
         for (state, row) in states().into_iter().zip(table) {
             for (event, expected) in events().into_iter().zip(row) {
-                let told = format!("{state:?} on {event:?}");
+                let context = format!("{state:?} on {event:?}");
                 let found = state.clone().apply(event);
                 let found = found.map_or_else(|_| "-".to_owned(), |to| format!("{} {}", to.phase(), to.percent()));
-                assert_eq!(found, expected, "{told}");
+                assert_eq!(found, expected, "{context}");
             }
         }
     }
 
     #[test]
-    fn progress_never_falls_and_stays_below_100_until_everything_is_stored() {
+    fn progress_never_decreases_and_stays_below_100_until_everything_is_stored() {
         let mut state = JobState::Rendering { task: task(), percent: 0 };
-        let mut shown = Vec::new();
-        for told in [10, 5, 60, 0, 100, 255, 30] {
-            state = state.apply(Event::Advanced(told)).unwrap();
-            shown.push(state.percent());
+        let mut progress = Vec::new();
+        for percent in [10, 5, 60, 0, 100, 255, 30] {
+            state = state.apply(Event::Progressed(percent)).unwrap();
+            progress.push(state.percent());
         }
-        assert_eq!(shown, [10, 10, 60, 60, 99, 99, 99]);
+        assert_eq!(progress, [10, 10, 60, 60, 99, 99, 99]);
     }
 
     #[test]
-    fn a_final_state_never_moves() {
+    fn a_final_state_never_changes() {
         for state in states().into_iter().filter(JobState::is_final) {
             for event in events() {
                 assert_eq!(state.clone().apply(event), Err(IllegalMove { from: state.phase() }));
@@ -298,10 +347,25 @@ mod tests {
     }
 
     #[test]
-    fn a_state_survives_being_written_down() {
+    fn a_state_survives_serialization() {
         for state in states() {
-            let text = serde_json::to_string(&state).unwrap();
-            assert_eq!(serde_json::from_str::<JobState>(&text).unwrap(), state, "{text}");
+            let text = state.to_json().unwrap();
+            assert!(text.starts_with(r#"{"version":1,"#), "{text}");
+            assert_eq!(JobState::from_json(&text).unwrap(), state, "{text}");
         }
+    }
+
+    #[test]
+    fn a_document_without_a_version_is_readable() {
+        let old = r#"{"phase":"succeeded","media":[]}"#;
+        assert_eq!(JobState::from_json(old).unwrap(), JobState::Succeeded { media: Vec::new(), task: None });
+        let old = r#"{"phase":"rendering","task":"t","percent":40}"#;
+        assert_eq!(JobState::from_json(old).unwrap(), JobState::Rendering { task: task(), percent: 40 });
+    }
+
+    #[test]
+    fn a_document_of_a_later_version_is_refused() {
+        let error = JobState::from_json(r#"{"version":2,"phase":"queued"}"#).unwrap_err();
+        assert!(error.to_string().contains("version 2"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Points in time as jobs keep them, and the clock that tells them.
+//! Timestamps of jobs, and the clock of a job store.
 
 use std::{
     fmt,
@@ -8,18 +8,18 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// A point in time: milliseconds since 1970, in UTC. What a database and another node can read.
+/// Milliseconds since 1970, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// This much later.
+    /// Returns the timestamp `delay` later.
     #[must_use]
-    pub fn after(self, wait: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+    pub fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long it is from `earlier` to here; nothing if it is not earlier.
+    /// Returns the time since `earlier`; zero if that is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -33,12 +33,15 @@ impl From<Timestamp> for prost_types::Timestamp {
     }
 }
 
-/// Tells the time. The wall clock, since deadlines and leases outlive the process and are read by other nodes.
+/// The clock of a job store.
+///
+/// It belongs to the store because the clocks of nodes differ, while deadlines and leases are compared across nodes. It is
+/// a wall clock because they outlive the process.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
-    /// The machine's own clock.
+    /// Returns the clock of this machine.
     pub fn system() -> Self {
         Self(Arc::new(|| {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -46,16 +49,30 @@ impl Clock {
         }))
     }
 
-    /// A clock that goes with tokio's, which tests can pause.
+    /// Returns a clock that follows tokio's, which tests can pause.
     #[cfg(test)]
-    pub(crate) fn of_tokio() -> Self {
-        let (began, origin) = (Self::system().now(), tokio::time::Instant::now());
-        Self(Arc::new(move || began.after(origin.elapsed())))
+    pub(crate) fn tokio() -> Self {
+        let (start, origin) = (Self::system().now(), tokio::time::Instant::now());
+        Self(Arc::new(move || start.after(origin.elapsed())))
     }
 
-    /// The present.
+    /// Returns a clock that a test sets.
+    #[cfg(test)]
+    pub(crate) fn manual(start: Timestamp) -> (Self, Arc<std::sync::atomic::AtomicI64>) {
+        let millis = Arc::new(std::sync::atomic::AtomicI64::new(start.0));
+        let read = Arc::clone(&millis);
+        (Self(Arc::new(move || Timestamp(read.load(std::sync::atomic::Ordering::SeqCst)))), millis)
+    }
+
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         (self.0)()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
     }
 }
 

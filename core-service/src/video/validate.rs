@@ -1,85 +1,69 @@
-//! What a request for a clip must look like before it becomes a job, whichever door it came through.
+//! Validation of video requests, the same for both APIs.
 
-use sha2::{Digest, Sha256};
 use triptych_proto::v1 as pb;
 
 use super::{
-    Variant,
-    job::{IdempotencyKey, JobId},
+    job::{JobId, VideoParameters},
+    provider::Variant,
     store::Page,
 };
-use crate::{check, context, error::Error, keys::Caller, size::Size};
+use crate::{check, error::Error, size::Size};
 
-/// The least of either side of a frame, in pixels.
-const LEAST_SIDE: u32 = 64;
-/// The most of the longer side of a frame, in pixels: beyond 4K no H.264 level that browsers play goes.
-const LONG_SIDE: u32 = 3840;
-/// The most of the shorter side of a frame, in pixels.
-const SHORT_SIDE: u32 = 2160;
-/// The size of a clip nobody chose one for.
+/// The minimum of either side, in pixels.
+const MIN_SIDE: u32 = 64;
+/// The maximum of the longer side, in pixels: browsers play no H.264 level beyond 4K.
+const MAX_LONG_SIDE: u32 = 3840;
+/// The maximum of the shorter side, in pixels.
+const MAX_SHORT_SIDE: u32 = 2160;
+/// The default size.
 const DEFAULT_SIZE: Size = Size::new(1920, 1080);
-/// Lengths of a clip, in seconds.
+/// The accepted durations, in seconds.
 const SECONDS: std::ops::RangeInclusive<u32> = 1..=60;
-/// The length of a clip nobody chose one for, in seconds.
+/// The default duration, in seconds.
 const DEFAULT_SECONDS: u32 = 5;
-/// Clips of a page, at most and if nobody says how many.
+/// The maximum and the default page size.
 const PAGE: (u32, u32) = (100, 20);
-/// Members that have a field of their own, in the spellings of both APIs.
+/// Members with a field of their own, as both APIs spell them.
 const MEMBERS: &[&str] = &["model", "prompt", "input_reference", "size", "seconds", "duration_seconds", "seed", "user"];
 
-/// A request whose every field makes sense, its picture still to be got hold of.
-#[derive(Debug)]
-pub(super) struct Checked {
-    pub(super) prompt: String,
-    pub(super) size: Size,
-    pub(super) seconds: u32,
-    pub(super) seed: Option<i64>,
-    pub(super) user: String,
-    pub(super) extra_json: String,
-    pub(super) input_reference: Option<pb::MediaInput>,
-}
-
-/// Checks all of a request but its model and its key.
-pub(super) fn create(request: pb::CreateVideoRequest) -> Result<Checked, Error> {
+/// Validates a create request, except for its model and its idempotency key. Returns the parameters and the reference image,
+/// which is yet to be fetched.
+pub(super) fn create(request: pb::CreateVideoRequest) -> Result<(VideoParameters, Option<pb::MediaInput>), Error> {
     let pb::CreateVideoRequest {
         model: _,
-        prompt: text,
+        prompt,
         input_reference,
-        size: spelled,
+        size: size_text,
         duration_seconds,
         seed,
         user,
         idempotency_key: _,
         extra_json,
     } = request;
-    check::prompt(&text)?;
+    check::prompt(&prompt)?;
     check::extra("extra_json", &extra_json, MEMBERS)?;
-    Ok(Checked {
-        size: size(&spelled)?,
-        seconds: seconds(duration_seconds)?,
-        prompt: text,
-        seed,
-        user,
-        extra_json,
-        input_reference,
-    })
+    let Size { width, height } = size(&size_text)?;
+    let seconds = seconds(duration_seconds)?;
+    Ok((VideoParameters { prompt, width, height, seconds, seed, reference: None, user, extra_json }, input_reference))
 }
 
 fn size(text: &str) -> Result<Size, Error> {
     if text.is_empty() {
         return Ok(DEFAULT_SIZE);
     }
-    let sound = |size: &Size| {
+    let supported = |size: &Size| {
         let Size { width, height } = *size;
         let even = width.is_multiple_of(2) && height.is_multiple_of(2);
-        even && width.min(height) >= LEAST_SIDE && width.max(height) <= LONG_SIDE && width.min(height) <= SHORT_SIDE
+        even && width.min(height) >= MIN_SIDE
+            && width.max(height) <= MAX_LONG_SIDE
+            && width.min(height) <= MAX_SHORT_SIDE
     };
-    text.parse().ok().filter(sound).ok_or_else(|| {
+    text.parse().ok().filter(supported).ok_or_else(|| {
         Error::invalid(
             "size",
             format!(
-                "must be WIDTHxHEIGHT in pixels, both sides even, none below {LEAST_SIDE}, the longer one at most \
-                 {LONG_SIDE} and the shorter one at most {SHORT_SIDE}, for instance 1280x720"
+                "must be WIDTHxHEIGHT in pixels, both sides even and at least {MIN_SIDE}, the longer one at most \
+                 {MAX_LONG_SIDE}, the shorter one at most {MAX_SHORT_SIDE}, for example \"1280x720\""
             ),
         )
     })
@@ -94,30 +78,13 @@ fn seconds(seconds: Option<u32>) -> Result<u32, Error> {
     Err(Error::invalid("duration_seconds", message))
 }
 
-/// The key with the digest of what it stands for; `None` without one. `request` is the encoded request without the key,
-/// `call` keeps equal bytes of different calls apart. Callers known by name have keys of their own.
-pub(super) fn key(caller: &Caller, text: String, call: &str, request: &[u8]) -> Result<Option<IdempotencyKey>, Error> {
-    context::check_idempotency_key(&text)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    // No name has a slash.
-    let text = match caller.name() {
-        Some(name) => format!("{name}/{text}"),
-        None => text,
-    };
-    let digest = Sha256::new().chain_update(call).chain_update([0]).chain_update(request).finalize();
-    let nibble = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('?');
-    let fingerprint = digest.iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)]).collect();
-    Ok(Some(IdempotencyKey { text, fingerprint }))
-}
-
+/// Parses a page request.
 pub(super) fn page(request: &pb::ListVideosRequest) -> Result<Page, Error> {
     let pb::ListVideosRequest { page_size, page_token, order } = request;
-    let (most, usual) = PAGE;
-    let limit = page_size.unwrap_or(usual);
-    if limit > most {
-        return Err(Error::invalid("page_size", format!("must be from 0 to {most}, not {limit}")));
+    let (max, default) = PAGE;
+    let limit = page_size.unwrap_or(default);
+    if limit > max {
+        return Err(Error::invalid("page_size", format!("must be from 0 to {max}, not {limit}")));
     }
     let after = match page_token.as_str() {
         "" => None,
@@ -130,9 +97,10 @@ pub(super) fn page(request: &pb::ListVideosRequest) -> Result<Page, Error> {
         Ok(pb::VideoOrder::OldestFirst) => true,
         Err(_) => return Err(Error::invalid("order", "must be NEWEST_FIRST or OLDEST_FIRST")),
     };
-    Ok(Page { limit, after, oldest_first })
+    Ok(Page { limit, after, oldest_first, owner: None })
 }
 
+/// Parses the variant of a download.
 pub(super) fn variant(value: i32) -> Result<Variant, Error> {
     match pb::VideoVariant::try_from(value) {
         Ok(pb::VideoVariant::Unspecified | pb::VideoVariant::Video) => Ok(Variant::Video),
@@ -150,7 +118,7 @@ mod tests {
         pb::CreateVideoRequest { prompt: "a boat".to_owned(), ..pb::CreateVideoRequest::default() }
     }
 
-    fn refused<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
+    fn refused_field<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
         match answer {
             Err(Error::InvalidField { field, .. }) => field,
             other => panic!("{other:?}"),
@@ -158,17 +126,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_has_a_default() {
-        let checked = create(request()).unwrap();
-        assert_eq!((checked.size, checked.seconds), (DEFAULT_SIZE, 5));
+    fn absent_fields_have_defaults() {
+        let (parameters, reference) = create(request()).unwrap();
+        assert_eq!((parameters.size(), parameters.seconds), (DEFAULT_SIZE, 5));
+        assert!(reference.is_none());
     }
 
     #[test]
-    fn each_wrong_field_is_named() {
+    fn an_invalid_field_is_named() {
         let wrong = |change: fn(&mut pb::CreateVideoRequest)| {
             let mut request = request();
             change(&mut request);
-            refused(create(request))
+            refused_field(create(request))
         };
         assert_eq!(wrong(|r| r.prompt = " \n".to_owned()), "prompt");
         assert_eq!(wrong(|r| r.prompt = "字".repeat(32_001)), "prompt");
@@ -189,31 +158,19 @@ mod tests {
         }
         for wrong in ["1280x721", "62x64", "3842x64", "2400x2400", "0x0", "1280", "1280X720", "-2x4", "auto", "1e3x64"]
         {
-            assert_eq!(refused(size(wrong)), "size", "{wrong}");
+            assert_eq!(refused_field(size(wrong)), "size", "{wrong}");
         }
     }
 
     #[test]
-    fn a_key_is_printable_and_stands_for_one_request_of_one_call() {
-        let made = |text: &str, call, request| key(&Caller::default(), text.to_owned(), call, request);
-        assert_eq!(made("", "create", b"a").unwrap(), None);
-        assert_eq!(made("k", "create", b"a").unwrap(), made("k", "create", b"a").unwrap());
-        assert_ne!(made("k", "create", b"a").unwrap(), made("k", "create", b"b").unwrap());
-        assert_ne!(made("k", "create", b"a").unwrap(), made("k", "remix", b"a").unwrap());
-        for wrong in ["ü", "a\n", &"k".repeat(256)] {
-            assert_eq!(refused(made(wrong, "create", b"a")), "idempotency_key");
-        }
-    }
-
-    #[test]
-    fn pages_have_bounds_and_a_known_order() {
+    fn page_size_token_and_order_are_validated() {
         let page = |limit, after: &str, order| {
             page(&pb::ListVideosRequest { page_size: limit, page_token: after.to_owned(), order })
         };
-        assert_eq!(page(None, "", 0).unwrap(), Page { limit: 20, after: None, oldest_first: false });
-        assert_eq!(page(Some(0), "", 2).unwrap(), Page { limit: 0, after: None, oldest_first: true });
-        assert_eq!(refused(page(Some(101), "", 0)), "page_size");
-        assert_eq!(refused(page(None, "video_1", 0)), "page_token");
-        assert_eq!(refused(page(None, "", 3)), "order");
+        assert_eq!(page(None, "", 0).unwrap(), Page { limit: 20, ..Page::default() });
+        assert_eq!(page(Some(0), "", 2).unwrap(), Page { oldest_first: true, ..Page::default() });
+        assert_eq!(refused_field(page(Some(101), "", 0)), "page_size");
+        assert_eq!(refused_field(page(None, "video_1", 0)), "page_token");
+        assert_eq!(refused_field(page(None, "", 3)), "order");
     }
 }

@@ -1,48 +1,48 @@
-//! A job as the contract shows it.
+//! Conversion of a job into the `Video` message of the contract.
 
 use std::time::Duration;
 
 use triptych_proto::v1::{self as pb, video::State};
 
 use super::{
-    Variant,
     job::Job,
+    provider::Variant,
     state::{JobState, Phase},
     time::Timestamp,
 };
 
-/// A poll is worth its while this much after the runner's own, which it would else just miss.
+/// The recommended client poll comes this much after the runner's own poll, whose result it would otherwise just miss.
 const MARGIN: Duration = Duration::from_millis(100);
 
-/// The shortest and the longest wait a caller is advised: progress is for people, and a cancel by somebody else should
-/// not go unnoticed for minutes.
-const ADVISED: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// The shortest and the longest recommended poll interval. The maximum keeps a cancellation by another client from going
+/// unnoticed for minutes.
+const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
-/// The snapshot of a job at `now`. `ahead` is how many jobs stand before it, where that was asked for.
-pub(super) fn video(job: &Job, ahead: Option<u32>, now: Timestamp) -> pb::Video {
-    let Job { id, order, state, revision, created_at, completed_at, expires_at, due_at, .. } = job;
+/// Returns the snapshot of a job at `now`. `queue_position` is the number of jobs queued before it, if known.
+pub(super) fn video(job: &Job, queue_position: Option<u32>, now: Timestamp) -> pb::Video {
+    let Job { id, request, state, revision, created_at, completed_at, expires_at, due_at, .. } = job;
     pb::Video {
         id: id.to_string(),
-        model: order.model.clone(),
-        state: contract(state.phase()).into(),
-        phase: words(state).to_owned(),
+        model: request.model.clone(),
+        state: contract_state(state.phase()).into(),
+        phase: description(state).to_owned(),
         progress_percent: state.percent().into(),
         create_time: Some((*created_at).into()),
         complete_time: completed_at.map(Into::into),
         expire_time: expires_at.map(Into::into),
-        prompt: order.prompt.clone(),
-        size: order.size().to_string(),
-        duration_seconds: order.seconds,
-        remixed_from_video_id: order.remixed_from.as_ref().map(ToString::to_string).unwrap_or_default(),
+        prompt: request.parameters.prompt.clone(),
+        size: request.parameters.size().to_string(),
+        duration_seconds: request.parameters.seconds,
+        remixed_from_video_id: request.remixed_from.as_ref().map(ToString::to_string).unwrap_or_default(),
         error: error(state),
-        queue_position: ahead.filter(|_| state.phase() == Phase::Queued),
+        queue_position: queue_position.filter(|_| state.phase() == Phase::Queued),
         media: media(state),
         poll_after: (!state.is_final()).then(|| poll_after(*due_at, now)),
         revision: *revision,
     }
 }
 
-fn contract(phase: Phase) -> State {
+fn contract_state(phase: Phase) -> State {
     match phase {
         Phase::Queued => State::Queued,
         Phase::Submitting => State::Submitting,
@@ -54,11 +54,11 @@ fn contract(phase: Phase) -> State {
     }
 }
 
-/// What happens just now, for people.
-pub(super) fn words(state: &JobState) -> &'static str {
+/// Returns a human-readable description of the state.
+pub(super) fn description(state: &JobState) -> &'static str {
     match state.phase() {
-        Phase::Queued => "waiting for its turn",
-        Phase::Submitting => "being handed to the provider",
+        Phase::Queued => "queued",
+        Phase::Submitting => "being submitted to the provider",
         Phase::Rendering => "rendering",
         Phase::Storing => "being copied into the media store",
         Phase::Succeeded => "finished",
@@ -82,7 +82,7 @@ fn error(state: &JobState) -> Option<pb::VideoError> {
 }
 
 fn media(state: &JobState) -> Vec<pb::VideoMedia> {
-    let JobState::Succeeded { media } = state else { return Vec::new() };
+    let JobState::Succeeded { media, .. } = state else { return Vec::new() };
     let files = media.iter().map(|file| pb::VideoMedia {
         variant: variant(file.variant).into(),
         media: Some(pb::Media {
@@ -104,8 +104,8 @@ fn variant(variant: Variant) -> pb::VideoVariant {
 }
 
 fn poll_after(due: Option<Timestamp>, now: Timestamp) -> prost_types::Duration {
-    let wait = due.map_or(Duration::ZERO, |due| due.since(now)) + MARGIN;
-    let wait = wait.clamp(ADVISED.0, ADVISED.1);
-    // Both fit: the wait is clamped to seconds.
-    prost_types::Duration { seconds: wait.as_secs().cast_signed(), nanos: wait.subsec_nanos().cast_signed() }
+    let delay = due.map_or(Duration::ZERO, |due| due.since(now)) + MARGIN;
+    let delay = delay.clamp(POLL_INTERVAL.0, POLL_INTERVAL.1);
+    // Both casts fit: the delay is at most 10 seconds.
+    prost_types::Duration { seconds: delay.as_secs().cast_signed(), nanos: delay.subsec_nanos().cast_signed() }
 }

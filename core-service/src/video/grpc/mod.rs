@@ -1,35 +1,35 @@
-//! The gRPC door of the video panel.
+//! The gRPC service of the video panel.
 
 use async_trait::async_trait;
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use prost::Message;
 use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, download_video_response::Part, video_service_server::VideoService};
 
 use super::{
-    VideoProvider,
-    job::{IdempotencyKey, Job, JobId, Order},
+    job::{Job, JobId, JobRequest, VideoParameters},
     jobs::Jobs,
+    provider::VideoProvider,
     state::{JobState, Phase},
-    validate::{self, Checked},
-    view,
+    validate, view,
 };
 use crate::{
     catalog::{Catalog, Entry},
     check,
+    context::RequestContext,
     error::{Error, ProviderError},
-    keys::{Caller, Keys},
+    idempotency::Idempotency,
+    keys::Keys,
     live::Live,
     media::{Inputs, MediaKey, MediaStore, MediaType},
 };
 
-/// The longest reference picture a remix copies, in bytes; no create takes a longer one.
-const LARGEST_PICTURE: u64 = 64 << 20;
+/// The maximum size of a reference image that a remix copies, in bytes; a create accepts no larger one.
+const MAX_REFERENCE_BYTES: u64 = 64 << 20;
 
-/// Serves [`VideoService`] from a catalog and a store of jobs. Clones share everything.
+/// Implements [`VideoService`] over a catalog and the jobs. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct VideoGrpc {
     catalog: Live<Catalog>,
@@ -40,105 +40,96 @@ pub struct VideoGrpc {
 }
 
 impl VideoGrpc {
-    /// A door to the video models of this catalog; a [`Runner`](super::runner::Runner) over the same jobs moves them.
+    /// Serves the video models of this catalog. A [`Runner`](super::runner::Runner) over the same jobs moves them.
     pub fn new(catalog: Live<Catalog>, jobs: Jobs, inputs: Inputs) -> Self {
         let media_store = jobs.media_store.clone();
         Self { catalog, jobs, inputs, media_store, keys: Keys::default() }
     }
 
-    /// The same, for callers with one of these keys.
+    /// Requires one of these keys.
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Self {
         Self { keys, ..self }
     }
 
-    async fn create(&self, caller: &Caller, mut request: pb::CreateVideoRequest) -> Result<Job, Error> {
-        let key = std::mem::take(&mut request.idempotency_key);
-        let key = validate::key(caller, key, "create", &request.encode_to_vec())?;
-        // Before everything else: a repeated create answers alike even if its picture's address is dead by now.
-        if let Some(known) = self.known(key.as_ref()).await? {
-            return Ok(known);
-        }
-        let entry = self.catalog.load().video.find(&request.model)?;
-        let Checked { prompt, size, seconds, seed, user, extra_json, input_reference } = validate::create(request)?;
-        let id = JobId::new();
-        let reference = match input_reference {
-            None => None,
-            Some(input) => {
-                can(&entry, "input_reference", "start from a picture")?;
-                let picture = self.inputs.resolve("input_reference", input).await?;
-                Some(self.keep_reference(&id, picture.bytes, picture.format).await?)
-            }
-        };
-        let order = Order {
-            provider: entry.provider_id.clone(),
-            model: entry.id.clone(),
-            upstream: entry.upstream.clone(),
-            prompt,
-            width: size.width,
-            height: size.height,
-            seconds,
-            seed,
-            reference,
-            user,
-            extra_json,
-            remixed_from: None,
-        };
-        self.jobs.create(id, order, key).await
+    fn context<T>(&self, request: &Request<T>, idempotency_key: &str) -> Result<RequestContext, Error> {
+        RequestContext::new(request, &self.keys, idempotency_key)
     }
 
-    async fn remix(&self, caller: &Caller, request: pb::RemixVideoRequest) -> Result<Job, Error> {
-        let pb::RemixVideoRequest { id, prompt, idempotency_key } = request;
-        let told = [id.as_str(), "\0", prompt.as_str()].concat();
-        let key = validate::key(caller, idempotency_key, "remix", told.as_bytes())?;
-        if let Some(known) = self.known(key.as_ref()).await? {
-            return Ok(known);
+    async fn create(&self, context: &RequestContext, request: pb::CreateVideoRequest) -> Result<Job, Error> {
+        let call = Idempotency::of(context, "CreateVideo", &request).await;
+        // Before everything else: a repeated create must succeed even if the URL of its image is dead by now.
+        if let Some(existing) = self.find(call.as_ref()).await? {
+            return Ok(existing);
         }
+        let entry = self.catalog.load().video.find(&request.model)?;
+        let (mut parameters, input_reference) = validate::create(request)?;
+        let id = JobId::new();
+        if let Some(input) = input_reference {
+            require(&entry, "input_reference", "start from an image")?;
+            let image = self.inputs.resolve("input_reference", input).await?;
+            parameters.reference = Some(self.store_reference(&id, image.bytes, image.format).await?);
+        }
+        let request = JobRequest {
+            provider_id: entry.provider_id.clone(),
+            model: entry.id.clone(),
+            upstream: entry.upstream.clone(),
+            parameters,
+            remixed_from: None,
+        };
+        self.jobs.create(id, request, context, call.as_ref()).await
+    }
+
+    async fn remix(&self, context: &RequestContext, request: pb::RemixVideoRequest) -> Result<Job, Error> {
+        let call = Idempotency::of(context, "RemixVideo", &request).await;
+        if let Some(existing) = self.find(call.as_ref()).await? {
+            return Ok(existing);
+        }
+        let pb::RemixVideoRequest { id, prompt, idempotency_key: _ } = request;
         check::prompt(&prompt)?;
         let source = self.jobs.get(&id).await?;
         if source.state.phase() != Phase::Succeeded {
             return Err(not_ready(&source));
         }
-        let entry = self.catalog.load().video.find(&source.order.model)?;
-        can(&entry, "remix", "remix")?;
+        let entry = self.catalog.load().video.find(&source.request.model)?;
+        require(&entry, "remix", "remix")?;
         let id = JobId::new();
-        let reference = match source.order.reference.as_deref() {
+        let reference = match source.request.parameters.reference.as_deref() {
             None => None,
             Some(key) => {
-                // A copy: either job may be deleted first.
+                // A copy, because either job may be deleted first.
                 let key = MediaKey::from_request(key)?;
-                let picture = self.media_store.bytes(&key, LARGEST_PICTURE).await?;
-                Some(self.keep_reference(&id, picture, key.media_type()).await?)
+                let image = self.media_store.bytes(&key, MAX_REFERENCE_BYTES).await?;
+                Some(self.store_reference(&id, image, key.media_type()).await?)
             }
         };
-        let order = Order {
-            provider: entry.provider_id.clone(),
+        let request = JobRequest {
+            provider_id: entry.provider_id.clone(),
             upstream: entry.upstream.clone(),
-            prompt,
-            reference,
+            parameters: VideoParameters { prompt, reference, ..source.request.parameters },
             remixed_from: Some(source.id),
-            ..source.order
+            model: source.request.model,
         };
-        self.jobs.create(id, order, key).await
+        self.jobs.create(id, request, context, call.as_ref()).await
     }
 
-    async fn known(&self, key: Option<&IdempotencyKey>) -> Result<Option<Job>, Error> {
-        match key {
-            Some(key) => self.jobs.known(key).await,
+    async fn find(&self, call: Option<&Idempotency>) -> Result<Option<Job>, Error> {
+        match call {
+            Some(call) => self.jobs.find(call).await,
             None => Ok(None),
         }
     }
 
-    /// Stores the job's own copy of its picture, before the job that names it.
-    async fn keep_reference(&self, id: &JobId, picture: bytes::Bytes, kind: MediaType) -> Result<String, Error> {
+    /// Stores the job's own copy of its reference image, before the job that names it.
+    async fn store_reference(&self, id: &JobId, image: bytes::Bytes, kind: MediaType) -> Result<String, Error> {
         let text = format!("{id}-reference.{}", kind.extension());
-        let key = MediaKey::parse(&text).ok_or_else(|| Error::Internal(format!("`{text}` is no key")))?;
-        Ok(self.media_store.put(&key, picture).await?.key)
+        let key = MediaKey::parse(&text).ok_or_else(|| Error::Internal(format!("`{text}` is not a media key")))?;
+        Ok(self.media_store.put(&key, image).await?.key)
     }
 
     async fn view(&self, job: &Job) -> Result<pb::Video, Error> {
-        let ahead = match job.state.phase() {
-            Phase::Queued => Some(self.jobs.ahead(&job.id).await?),
+        let queue_position = match job.state.phase() {
+            Phase::Queued => Some(self.jobs.queue_position(&job.id).await?),
             Phase::Submitting
             | Phase::Rendering
             | Phase::Storing
@@ -146,15 +137,16 @@ impl VideoGrpc {
             | Phase::Failed
             | Phase::Cancelled => None,
         };
-        Ok(view::video(job, ahead, self.jobs.clock.now()))
+        Ok(view::video(job, queue_position, self.jobs.store.now()))
     }
 }
 
-fn can(entry: &Entry<dyn VideoProvider>, capability: &str, words: &str) -> Result<(), Error> {
+/// Fails unless the model has the capability.
+fn require(entry: &Entry<dyn VideoProvider>, capability: &str, action: &str) -> Result<(), Error> {
     if entry.capabilities.contains(&capability) {
         return Ok(());
     }
-    Err(ProviderError::NotSupported(format!("the model `{}` cannot {words}", entry.id)).into())
+    Err(ProviderError::NotSupported(format!("the model `{}` cannot {action}", entry.id)).into())
 }
 
 fn not_ready(job: &Job) -> Error {
@@ -165,7 +157,7 @@ fn not_ready(job: &Job) -> Error {
         | JobState::Submitting
         | JobState::Rendering { .. }
         | JobState::Storing { .. }
-        | JobState::Succeeded { .. }) => format!("it is {}", view::words(state)),
+        | JobState::Succeeded { .. }) => format!("it is {}", view::description(state)),
     };
     Error::VideoNotReady { id: job.id.to_string(), why }
 }
@@ -176,34 +168,40 @@ impl VideoService for VideoGrpc {
         &self,
         request: Request<pb::CreateVideoRequest>,
     ) -> Result<Response<pb::CreateVideoResponse>, Status> {
-        let caller = self.keys.caller(&request)?;
-        let job = self.create(&caller, request.into_inner()).await?;
-        Ok(Response::new(pb::CreateVideoResponse { video: Some(self.view(&job).await?) }))
+        let context = self.context(&request, &request.get_ref().idempotency_key)?;
+        let video = context.within(async {
+            let job = self.create(&context, request.into_inner()).await?;
+            self.view(&job).await
+        });
+        Ok(Response::new(pb::CreateVideoResponse { video: Some(video.await?) }))
     }
 
     async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
-        self.keys.caller(&request)?;
-        let job = self.jobs.get(&request.get_ref().id).await?;
-        Ok(Response::new(pb::GetVideoResponse { video: Some(self.view(&job).await?) }))
+        let context = self.context(&request, "")?;
+        let video = context.within(async { self.view(&self.jobs.get(&request.get_ref().id).await?).await });
+        Ok(Response::new(pb::GetVideoResponse { video: Some(video.await?) }))
     }
 
     async fn list_videos(
         &self,
         request: Request<pb::ListVideosRequest>,
     ) -> Result<Response<pb::ListVideosResponse>, Status> {
-        self.keys.caller(&request)?;
+        let context = self.context(&request, "")?;
         let mut page = validate::page(request.get_ref())?;
         let limit = page.limit as usize;
-        // One more than asked for tells whether there are more.
+        // One more than requested tells whether there is another page.
         page.limit += 1;
-        let jobs = self.jobs.list(&page).await?;
-        let mut videos = Vec::with_capacity(limit);
-        for job in jobs.iter().take(limit) {
-            videos.push(self.view(job).await?);
-        }
-        let last = videos.last().filter(|_| jobs.len() > limit);
-        let next_page_token = last.map(|video: &pb::Video| video.id.clone()).unwrap_or_default();
-        Ok(Response::new(pb::ListVideosResponse { videos, next_page_token }))
+        let response = context.within(async {
+            let jobs = self.jobs.list(&page).await?;
+            let mut videos = Vec::with_capacity(limit);
+            for job in jobs.iter().take(limit) {
+                videos.push(self.view(job).await?);
+            }
+            let last = videos.last().filter(|_| jobs.len() > limit);
+            let next_page_token = last.map(|video: &pb::Video| video.id.clone()).unwrap_or_default();
+            Ok::<_, Error>(pb::ListVideosResponse { videos, next_page_token })
+        });
+        Ok(Response::new(response.await?))
     }
 
     type WatchVideoStream = BoxStream<'static, Result<pb::WatchVideoResponse, Status>>;
@@ -212,12 +210,12 @@ impl VideoService for VideoGrpc {
         &self,
         request: Request<pb::WatchVideoRequest>,
     ) -> Result<Response<Self::WatchVideoStream>, Status> {
-        self.keys.caller(&request)?;
-        let snapshots = self.jobs.watch(&request.get_ref().id).await?;
-        let door = self.clone();
+        let context = self.context(&request, "")?;
+        let snapshots = context.within(self.jobs.watch(&request.get_ref().id)).await?;
+        let service = self.clone();
         let messages = snapshots.then(move |job| {
-            let door = door.clone();
-            async move { Ok(pb::WatchVideoResponse { video: Some(door.view(&job?).await?) }) }
+            let service = service.clone();
+            async move { Ok(pb::WatchVideoResponse { video: Some(service.view(&job?).await?) }) }
         });
         Ok(Response::new(messages.boxed()))
     }
@@ -228,16 +226,18 @@ impl VideoService for VideoGrpc {
         &self,
         request: Request<pb::DownloadVideoRequest>,
     ) -> Result<Response<Self::DownloadVideoStream>, Status> {
-        self.keys.caller(&request)?;
+        let context = self.context(&request, "")?;
         let pb::DownloadVideoRequest { id, variant, offset, length } = request.into_inner();
         let variant = validate::variant(variant)?;
-        let job = self.jobs.get(&id).await?;
-        let JobState::Succeeded { media } = &job.state else { return Err(not_ready(&job).into()) };
-        let Some(file) = media.iter().find(|file| file.variant == variant) else {
-            let message = format!("this video has no {}", variant.as_str());
-            return Err(Error::invalid("variant", message).into());
-        };
-        let (media, bytes) = self.media_store.read(&MediaKey::from_request(&file.key)?, offset, length).await?;
+        let opened = context.within(async {
+            let job = self.jobs.get(&id).await?;
+            let JobState::Succeeded { media, .. } = &job.state else { return Err(not_ready(&job)) };
+            let Some(file) = media.iter().find(|file| file.variant == variant) else {
+                return Err(Error::invalid("variant", format!("this video has no {}", variant.as_str())));
+            };
+            self.media_store.read(&MediaKey::from_request(&file.key)?, offset, length).await
+        });
+        let (media, bytes) = opened.await?;
         let parts = stream::iter([Ok(Part::Media(media))]).chain(bytes.map(|bytes| bytes.map(Part::Data)));
         let messages = parts.map(|part: Result<Part, Error>| Ok(pb::DownloadVideoResponse { part: Some(part?) }));
         Ok(Response::new(messages.boxed()))
@@ -247,17 +247,17 @@ impl VideoService for VideoGrpc {
         &self,
         request: Request<pb::CancelVideoRequest>,
     ) -> Result<Response<pb::CancelVideoResponse>, Status> {
-        self.keys.caller(&request)?;
-        let job = self.jobs.cancel(&request.get_ref().id).await?;
-        Ok(Response::new(pb::CancelVideoResponse { video: Some(self.view(&job).await?) }))
+        let context = self.context(&request, "")?;
+        let video = context.within(async { self.view(&self.jobs.cancel(&request.get_ref().id).await?).await });
+        Ok(Response::new(pb::CancelVideoResponse { video: Some(video.await?) }))
     }
 
     async fn delete_video(
         &self,
         request: Request<pb::DeleteVideoRequest>,
     ) -> Result<Response<pb::DeleteVideoResponse>, Status> {
-        self.keys.caller(&request)?;
-        let id = self.jobs.delete(&request.get_ref().id).await?;
+        let context = self.context(&request, "")?;
+        let id = context.within(self.jobs.delete(&request.get_ref().id)).await?;
         Ok(Response::new(pb::DeleteVideoResponse { id: id.to_string() }))
     }
 
@@ -265,9 +265,12 @@ impl VideoService for VideoGrpc {
         &self,
         request: Request<pb::RemixVideoRequest>,
     ) -> Result<Response<pb::RemixVideoResponse>, Status> {
-        let caller = self.keys.caller(&request)?;
-        let job = self.remix(&caller, request.into_inner()).await?;
-        Ok(Response::new(pb::RemixVideoResponse { video: Some(self.view(&job).await?) }))
+        let context = self.context(&request, &request.get_ref().idempotency_key)?;
+        let video = context.within(async {
+            let job = self.remix(&context, request.into_inner()).await?;
+            self.view(&job).await
+        });
+        Ok(Response::new(pb::RemixVideoResponse { video: Some(video.await?) }))
     }
 }
 

@@ -12,21 +12,22 @@ use crate::{
     media::input::InputSettings,
     video::{
         runner::RunnerHandle,
-        scripted::{Act, Scripted, Stage, working},
+        testing::{FakeProvider, Harness, Reply, working},
     },
 };
 
-struct House {
-    stage: Stage,
-    door: VideoGrpc,
+/// The gRPC service over a running harness.
+struct Service {
+    harness: Harness,
+    grpc: VideoGrpc,
     runner: RunnerHandle,
 }
 
-fn house(provider: Scripted) -> House {
-    let stage = Stage::new(provider);
-    let inputs = Inputs::new(stage.jobs.media_store.clone(), InputSettings::default()).unwrap();
-    let door = VideoGrpc::new(stage.catalog.clone(), stage.jobs.clone(), inputs);
-    House { runner: stage.start(), stage, door }
+fn service(provider: FakeProvider) -> Service {
+    let harness = Harness::new(provider);
+    let inputs = Inputs::new(harness.jobs.media_store.clone(), InputSettings::default()).unwrap();
+    let grpc = VideoGrpc::new(harness.catalog.clone(), harness.jobs.clone(), inputs);
+    Service { runner: harness.start(), harness, grpc }
 }
 
 fn request() -> pb::CreateVideoRequest {
@@ -38,7 +39,7 @@ fn request() -> pb::CreateVideoRequest {
     }
 }
 
-fn picture() -> Bytes {
+fn image() -> Bytes {
     let mut png = std::io::Cursor::new(Vec::new());
     image::RgbImage::new(32, 18).write_to(&mut png, image::ImageFormat::Png).unwrap();
     png.into_inner().into()
@@ -51,171 +52,171 @@ fn violation(status: &Status) -> (String, String) {
     (reason, field.unwrap_or_default())
 }
 
-impl House {
+impl Service {
     async fn create(&self, request: pb::CreateVideoRequest) -> Result<pb::Video, Status> {
-        Ok(self.door.create_video(Request::new(request)).await?.into_inner().video.unwrap())
+        Ok(self.grpc.create_video(Request::new(request)).await?.into_inner().video.unwrap())
     }
 
     async fn get(&self, id: &str) -> Result<pb::Video, Status> {
         let request = Request::new(pb::GetVideoRequest { id: id.to_owned() });
-        Ok(self.door.get_video(request).await?.into_inner().video.unwrap())
+        Ok(self.grpc.get_video(request).await?.into_inner().video.unwrap())
     }
 
     async fn watch(&self, id: &str) -> Vec<pb::Video> {
         let request = Request::new(pb::WatchVideoRequest { id: id.to_owned() });
-        let snapshots = self.door.watch_video(request).await.unwrap().into_inner();
+        let snapshots = self.grpc.watch_video(request).await.unwrap().into_inner();
         snapshots.map_ok(|message| message.video.unwrap()).try_collect().await.unwrap()
     }
 
     async fn download(&self, id: &str, variant: i32, offset: u64) -> Result<Vec<Part>, Status> {
         let id = id.to_owned();
         let request = Request::new(pb::DownloadVideoRequest { id, variant, offset, length: None });
-        let messages = self.door.download_video(request).await?.into_inner();
+        let messages = self.grpc.download_video(request).await?.into_inner();
         messages.map_ok(|message| message.part.unwrap()).try_collect().await
     }
 
     async fn remix(&self, id: &str, prompt: &str, key: &str) -> Result<pb::Video, Status> {
         let request =
             pb::RemixVideoRequest { id: id.to_owned(), prompt: prompt.to_owned(), idempotency_key: key.to_owned() };
-        Ok(self.door.remix_video(Request::new(request)).await?.into_inner().video.unwrap())
+        Ok(self.grpc.remix_video(Request::new(request)).await?.into_inner().video.unwrap())
     }
 
     async fn delete(&self, id: &str) -> Result<(), Status> {
-        self.door.delete_video(Request::new(pb::DeleteVideoRequest { id: id.to_owned() })).await.map(drop)
+        self.grpc.delete_video(Request::new(pb::DeleteVideoRequest { id: id.to_owned() })).await.map(drop)
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clip_is_created_watched_to_its_end_and_downloaded() {
-    let house = house(Scripted::default().poll_with([working(40)]));
-    let taken = house.create(request()).await.unwrap();
-    assert_eq!((taken.state(), taken.queue_position), (State::Queued, Some(0)));
-    assert!(taken.poll_after.is_some() && taken.media.is_empty() && taken.error.is_none());
-    let shown = house.watch(&taken.id).await;
-    assert_eq!(shown[0].id, taken.id);
-    assert!(shown.iter().map(|video| video.progress_percent).collect::<Vec<_>>().is_sorted());
-    let last = shown.last().unwrap();
+async fn video_is_created_watched_and_downloaded() {
+    let service = service(FakeProvider::default().with_polls([working(40)]));
+    let created = service.create(request()).await.unwrap();
+    assert_eq!((created.state(), created.queue_position), (State::Queued, Some(0)));
+    assert!(created.poll_after.is_some() && created.media.is_empty() && created.error.is_none());
+    let snapshots = service.watch(&created.id).await;
+    assert_eq!(snapshots[0].id, created.id);
+    assert!(snapshots.iter().map(|video| video.progress_percent).collect::<Vec<_>>().is_sorted());
+    let last = snapshots.last().unwrap();
     assert_eq!((last.state(), last.progress_percent), (State::Succeeded, 100));
     assert!(last.complete_time.is_some() && last.poll_after.is_none());
-    assert_eq!(&house.get(&taken.id).await.unwrap(), last);
-    let parts = house.download(&taken.id, 0, 2).await.unwrap();
+    assert_eq!(&service.get(&created.id).await.unwrap(), last);
+    let parts = service.download(&created.id, 0, 2).await.unwrap();
     assert_eq!(parts, [Part::Media(last.media[0].media.clone().unwrap()), Part::Data("deo".into())]);
-    assert_eq!(house.download(&taken.id, pb::VideoVariant::Thumbnail.into(), 0).await.unwrap().len(), 2);
+    assert_eq!(service.download(&created.id, pb::VideoVariant::Thumbnail.into(), 0).await.unwrap().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn content_before_its_time_in_no_such_form_or_beyond_the_end_is_refused() {
-    let house = house(Scripted::default().poll_with([Act::Hang]));
-    let id = house.create(request()).await.unwrap().id;
-    let early = house.download(&id, 0, 0).await.unwrap_err();
-    assert_eq!((early.code(), violation(&early).0.as_str()), (Code::FailedPrecondition, "VIDEO_NOT_READY"));
-    let unknown = house.download(&id, 99, 0).await.unwrap_err();
+async fn download_of_unfinished_unknown_or_exceeded_content_is_refused() {
+    let service = service(FakeProvider::default().with_polls([Reply::Hang]));
+    let id = service.create(request()).await.unwrap().id;
+    let unfinished = service.download(&id, 0, 0).await.unwrap_err();
+    assert_eq!((unfinished.code(), violation(&unfinished).0.as_str()), (Code::FailedPrecondition, "VIDEO_NOT_READY"));
+    let unknown = service.download(&id, 99, 0).await.unwrap_err();
     assert_eq!(violation(&unknown), ("INVALID_FIELD".to_owned(), "variant".to_owned()));
 
-    let house = self::house(Scripted::default());
-    let id = house.create(request()).await.unwrap().id;
-    house.watch(&id).await;
+    let service = self::service(FakeProvider::default());
+    let id = service.create(request()).await.unwrap().id;
+    service.watch(&id).await;
     assert_eq!(
-        violation(&house.download(&id, pb::VideoVariant::Spritesheet.into(), 0).await.unwrap_err()).1,
+        violation(&service.download(&id, pb::VideoVariant::Spritesheet.into(), 0).await.unwrap_err()).1,
         "variant"
     );
-    assert_eq!(house.download(&id, 0, 5).await.unwrap_err().code(), Code::OutOfRange);
+    assert_eq!(service.download(&id, 0, 5).await.unwrap_err().code(), Code::OutOfRange);
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_is_no_id_of_ours_is_not_found() {
-    let house = house(Scripted::default());
+async fn unknown_ids_are_not_found() {
+    let service = service(FakeProvider::default());
     let never = JobId::new().to_string();
     for id in ["", "video_1", "../../etc/passwd", "characters", &"x".repeat(10_000), &never] {
-        let status = house.get(id).await.unwrap_err();
+        let status = service.get(id).await.unwrap_err();
         assert_eq!((status.code(), violation(&status).0.as_str()), (Code::NotFound, "VIDEO_NOT_FOUND"));
         assert!(status.message().len() < 200);
-        assert_eq!(house.download(id, 0, 0).await.unwrap_err().code(), Code::NotFound);
-        assert_eq!(house.delete(id).await.unwrap_err().code(), Code::NotFound);
-        assert_eq!(house.remix(id, "p", "").await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(service.download(id, 0, 0).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(service.delete(id).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(service.remix(id, "p", "").await.unwrap_err().code(), Code::NotFound);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reference_picture_is_checked_at_once_and_reaches_the_provider() {
-    let house = house(Scripted::default());
+async fn reference_image_is_validated_at_creation_and_sent_to_the_provider() {
+    let service = service(FakeProvider::default());
     let with = |bytes: Bytes| pb::CreateVideoRequest {
         input_reference: Some(pb::MediaInput { source: Some(pb::media_input::Source::Data(bytes)) }),
         ..request()
     };
-    for wrong in [Bytes::from_static(b"hello"), picture().slice(..40)] {
-        assert_eq!(violation(&house.create(with(wrong)).await.unwrap_err()).1, "input_reference");
+    for wrong in [Bytes::from_static(b"hello"), image().slice(..40)] {
+        assert_eq!(violation(&service.create(with(wrong)).await.unwrap_err()).1, "input_reference");
     }
-    let id = house.create(with(picture())).await.unwrap().id;
-    house.watch(&id).await;
-    assert!(house.stage.files().contains(&format!("{id}-reference.png")));
-    let seen = house.stage.provider.log.borrow().clone();
-    assert!(seen.contains(&format!("picture of {} bytes", picture().len())), "{seen:?}");
+    let id = service.create(with(image())).await.unwrap().id;
+    service.watch(&id).await;
+    assert!(service.harness.files().contains(&format!("{id}-reference.png")));
+    let calls = service.harness.provider.calls.borrow().clone();
+    assert!(calls.contains(&format!("reference of {} bytes", image().len())), "{calls:?}");
 
-    let remixed = house.remix(&id, "the same boat at night", "").await.unwrap();
-    house.delete(&id).await.unwrap();
-    assert_eq!(house.watch(&remixed.id).await.last().unwrap().state(), State::Succeeded);
-    assert!(house.stage.files().contains(&format!("{}-reference.png", remixed.id)), "it has its own copy");
-    house.runner.stop(Duration::from_secs(5)).await;
-    assert!(!house.stage.files().iter().any(|name| name.contains(&id)));
+    let remixed = service.remix(&id, "the same boat at night", "").await.unwrap();
+    service.delete(&id).await.unwrap();
+    assert_eq!(service.watch(&remixed.id).await.last().unwrap().state(), State::Succeeded);
+    assert!(service.harness.files().contains(&format!("{}-reference.png", remixed.id)), "the remix has its own copy");
+    service.runner.stop(Duration::from_secs(5)).await;
+    assert!(!service.harness.files().iter().any(|name| name.contains(&id)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeated_create_is_the_same_job_and_its_key_with_another_request_a_conflict() {
-    let house = house(Scripted::default());
-    let keyed = || pb::CreateVideoRequest { idempotency_key: "order 66".to_owned(), ..request() };
-    let first = house.create(keyed()).await.unwrap();
-    house.watch(&first.id).await;
-    let again = house.create(keyed()).await.unwrap();
+async fn create_with_reused_key_returns_the_job_and_another_request_conflicts() {
+    let service = service(FakeProvider::default());
+    let keyed = || pb::CreateVideoRequest { idempotency_key: "key 66".to_owned(), ..request() };
+    let first = service.create(keyed()).await.unwrap();
+    service.watch(&first.id).await;
+    let again = service.create(keyed()).await.unwrap();
     assert_eq!((again.id.as_str(), again.state()), (first.id.as_str(), State::Succeeded));
     let other = pb::CreateVideoRequest { prompt: "a train".to_owned(), ..keyed() };
-    assert_eq!(house.create(other).await.unwrap_err().code(), Code::AlreadyExists);
-    assert_eq!(house.remix(&first.id, "a boat", "order 66").await.unwrap_err().code(), Code::AlreadyExists);
-    house.delete(&first.id).await.unwrap();
-    assert_ne!(house.create(keyed()).await.unwrap().id, first.id, "a deleted job frees its key");
+    assert_eq!(service.create(other).await.unwrap_err().code(), Code::AlreadyExists);
+    assert_eq!(service.remix(&first.id, "a boat", "key 66").await.unwrap_err().code(), Code::AlreadyExists);
+    service.delete(&first.id).await.unwrap();
+    assert_ne!(service.create(keyed()).await.unwrap().id, first.id, "a deleted job frees its key");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_remix_keeps_the_settings_and_needs_a_finished_clip() {
+async fn remix_keeps_the_parameters_and_requires_a_finished_video() {
     let (go, gate) = watch::channel(false);
-    let ready = crate::video::Progress::Ready(crate::video::scripted::clip());
-    let house = house(Scripted::default().poll_with([Act::When(gate, ready)]));
-    let source = house.create(request()).await.unwrap();
-    assert_eq!(house.remix(&source.id, "a train", "").await.unwrap_err().code(), Code::FailedPrecondition);
+    let ready = crate::video::Progress::Ready(crate::video::testing::clip());
+    let service = service(FakeProvider::default().with_polls([Reply::Gated(gate, ready)]));
+    let source = service.create(request()).await.unwrap();
+    assert_eq!(service.remix(&source.id, "a train", "").await.unwrap_err().code(), Code::FailedPrecondition);
     go.send(true).unwrap();
-    house.watch(&source.id).await;
-    assert_eq!(violation(&house.remix(&source.id, " ", "").await.unwrap_err()).1, "prompt");
-    let remix = house.remix(&source.id, "a train", "k").await.unwrap();
+    service.watch(&source.id).await;
+    assert_eq!(violation(&service.remix(&source.id, " ", "").await.unwrap_err()).1, "prompt");
+    let remix = service.remix(&source.id, "a train", "k").await.unwrap();
     assert_eq!((remix.remixed_from_video_id.as_str(), remix.prompt.as_str()), (source.id.as_str(), "a train"));
     assert_eq!((remix.size, remix.duration_seconds, remix.model), (source.size, 1, source.model));
-    assert_eq!(house.remix(&source.id, "a train", "k").await.unwrap().id, remix.id);
+    assert_eq!(service.remix(&source.id, "a train", "k").await.unwrap().id, remix.id);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_clip_says_so_and_has_no_content() {
-    let house = house(Scripted::default().poll_with([working(30), Act::Hang]));
-    let id = house.create(request()).await.unwrap().id;
-    house.stage.provider.asked("poll", 2).await;
+async fn cancelled_video_has_an_error_and_no_content() {
+    let service = service(FakeProvider::default().with_polls([working(30), Reply::Hang]));
+    let id = service.create(request()).await.unwrap().id;
+    service.harness.provider.called("poll", 2).await;
     let cancel = Request::new(pb::CancelVideoRequest { id: id.clone() });
-    let video = house.door.cancel_video(cancel).await.unwrap().into_inner().video.unwrap();
+    let video = service.grpc.cancel_video(cancel).await.unwrap().into_inner().video.unwrap();
     assert_eq!((video.state(), video.progress_percent), (State::Cancelled, 30));
     assert_eq!(video.error.unwrap().code, "cancelled");
-    assert_eq!(house.download(&id, 0, 0).await.unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(service.download(&id, 0, 0).await.unwrap_err().code(), Code::FailedPrecondition);
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_list_every_clip_once_while_new_ones_come() {
-    let house = house(Scripted::default());
+async fn pages_list_every_video_once_while_new_ones_are_created() {
+    let service = service(FakeProvider::default());
     let mut made = Vec::new();
     for _ in 0..5 {
-        made.push(house.create(request()).await.unwrap().id);
+        made.push(service.create(request()).await.unwrap().id);
     }
     made.reverse();
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
         let request = pb::ListVideosRequest { page_size: Some(2), page_token: after, order: 0 };
-        let page = house.door.list_videos(Request::new(request)).await.unwrap().into_inner();
-        house.create(self::request()).await.unwrap();
+        let page = service.grpc.list_videos(Request::new(request)).await.unwrap().into_inner();
+        service.create(self::request()).await.unwrap();
         seen.extend(page.videos.into_iter().map(|video| video.id));
         after = page.next_page_token;
         if after.is_empty() {
@@ -226,10 +227,58 @@ async fn pages_list_every_clip_once_while_new_ones_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_model_is_named_with_its_likeness() {
-    let house = house(Scripted::default());
+async fn unknown_model_is_refused_with_a_suggestion() {
+    let service = service(FakeProvider::default());
     let status =
-        house.create(pb::CreateVideoRequest { model: "scripted-vide".to_owned(), ..request() }).await.unwrap_err();
+        service.create(pb::CreateVideoRequest { model: "fake-vide".to_owned(), ..request() }).await.unwrap_err();
     assert_eq!(violation(&status), ("MODEL_NOT_FOUND".to_owned(), "model".to_owned()));
-    assert!(status.message().contains("scripted-video"));
+    assert!(status.message().contains("fake-video"));
+}
+
+fn sdk_call(request: pb::CreateVideoRequest, retries: u32) -> Request<pb::CreateVideoRequest> {
+    let mut request = Request::new(request);
+    request.metadata_mut().insert("x-stainless-retry-count", retries.into());
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn sdk_retry_without_a_key_returns_the_job_of_the_first_attempt() {
+    let service = service(FakeProvider::default());
+    let create = async |retries| {
+        let response = service.grpc.create_video(sdk_call(request(), retries)).await.unwrap();
+        response.into_inner().video.unwrap().id
+    };
+    let first = create(0).await;
+    assert_eq!(create(1).await, first);
+    assert_eq!(create(2).await, first);
+    let second = create(0).await;
+    assert_ne!(second, first, "an equal request that is no retry is a new job");
+    assert_eq!(create(1).await, second, "a retry belongs to the newest attempt");
+    tokio::time::advance(crate::idempotency::SDK_WINDOW).await;
+    assert_ne!(create(1).await, second, "after the window a retry is a new job");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sdk_retry_of_a_remix_returns_the_job_of_the_first_attempt() {
+    let service = service(FakeProvider::default());
+    let source = service.create(request()).await.unwrap().id;
+    service.watch(&source).await;
+    let remix = async |retries: u32| {
+        let message =
+            pb::RemixVideoRequest { id: source.clone(), prompt: "a train".to_owned(), idempotency_key: String::new() };
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("x-stainless-retry-count", retries.into());
+        service.grpc.remix_video(request).await.unwrap().into_inner().video.unwrap().id
+    };
+    let first = remix(0).await;
+    assert_eq!(remix(1).await, first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn grpc_timeout_ends_a_call_with_deadline_exceeded() {
+    let service = service(FakeProvider::default());
+    let mut late = Request::new(pb::ListVideosRequest::default());
+    late.metadata_mut().insert("grpc-timeout", "0n".parse().unwrap());
+    let status = service.grpc.list_videos(late).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
 }

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use triptych_proto::v1 as pb;
 
-use super::{ClipFile, Progress, UpstreamTask, VideoProvider, VideoSpec};
+use super::provider::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoProvider};
 use crate::{
     call::{Call, Chunks},
+    context::RequestContext,
     error::ProviderError,
     upstream::{Admission, Gate, GuardSettings},
 };
@@ -55,7 +56,7 @@ impl VideoProvider for Guarded {
         self.inner.repeatable()
     }
 
-    async fn submit(&self, call: Call<VideoSpec>) -> Result<UpstreamTask, ProviderError> {
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let mut admitted = self.admission.admit(call.context.deadline).await?;
         let result = self.inner.submit(call).await;
         match &result {
@@ -65,8 +66,8 @@ impl VideoProvider for Guarded {
         result
     }
 
-    async fn poll(&self, task: &UpstreamTask) -> Result<Progress, ProviderError> {
-        let result = self.inner.poll(task).await;
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let result = self.inner.poll(task, context).await;
         // Other failures of a poll may concern its task only.
         let concerns_provider = match &result {
             Ok(_) => true,
@@ -78,12 +79,12 @@ impl VideoProvider for Guarded {
         result
     }
 
-    async fn fetch(&self, file: &ClipFile) -> Result<Chunks<Bytes>, ProviderError> {
-        self.inner.fetch(file).await
+    async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.inner.fetch(file, context).await
     }
 
-    async fn cancel(&self, task: &UpstreamTask) -> Result<(), ProviderError> {
-        self.inner.cancel(task).await
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<(), ProviderError> {
+        self.inner.cancel(task, context).await
     }
 
     fn targets(&self) -> Vec<pb::model::Target> {

@@ -4,7 +4,10 @@ use futures_util::{StreamExt, stream};
 use tokio::time::advance;
 
 use super::*;
-use crate::{context::RequestContext, size::Size};
+use crate::{
+    context::RequestContext,
+    video::{job::VideoParameters, testing::request},
+};
 
 const SETTINGS: GuardSettings =
     GuardSettings { retries: 2, failures: 2, cooldown: Duration::from_secs(10), max_in_flight: 1, queue: 0 };
@@ -28,23 +31,23 @@ impl VideoProvider for Scripted {
         true
     }
 
-    async fn submit(&self, call: Call<VideoSpec>) -> Result<UpstreamTask, ProviderError> {
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         *self.submissions.lock().unwrap() += 1;
-        if call.request.prompt == "hang" {
+        if call.request.parameters.prompt == "hang" {
             std::future::pending::<()>().await;
         }
         self.next().map(|()| UpstreamTask("task".to_owned()))
     }
 
-    async fn poll(&self, _: &UpstreamTask) -> Result<Progress, ProviderError> {
+    async fn poll(&self, _: &UpstreamTask, _: &RequestContext) -> Result<Progress, ProviderError> {
         self.next().map(|()| Progress::Working { percent: None, poll_after: Duration::ZERO })
     }
 
-    async fn fetch(&self, _: &ClipFile) -> Result<Chunks<Bytes>, ProviderError> {
+    async fn fetch(&self, _: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
         Ok(stream::empty().boxed())
     }
 
-    async fn cancel(&self, _: &UpstreamTask) -> Result<(), ProviderError> {
+    async fn cancel(&self, _: &UpstreamTask, _: &RequestContext) -> Result<(), ProviderError> {
         Ok(())
     }
 }
@@ -55,16 +58,9 @@ fn guarded(errors: impl IntoIterator<Item = ProviderError>) -> (Guarded, Arc<Scr
     (Guarded::new(provider.clone(), "veo".to_owned(), "veo-3".to_owned(), SETTINGS, gate), provider)
 }
 
-fn call(prompt: &str) -> Call<VideoSpec> {
-    let request = VideoSpec {
-        prompt: prompt.to_owned(),
-        size: Size { width: 16, height: 16 },
-        seconds: 1,
-        seed: None,
-        reference: None,
-        user: String::new(),
-        extra_json: String::new(),
-    };
+fn call(prompt: &str) -> Call<RenderRequest> {
+    let parameters = VideoParameters { prompt: prompt.to_owned(), ..request().parameters };
+    let request = RenderRequest { parameters, reference: None };
     Call { model: "veo-3".to_owned(), request, context: RequestContext::default() }
 }
 
@@ -82,7 +78,7 @@ async fn submissions_are_not_retried_and_open_the_breaker_while_polls_pass() {
     assert_eq!((rejected.retry_after(), rejected.is_safe_to_retry()), (Some(SETTINGS.cooldown), true));
     assert_eq!(*provider.submissions.lock().unwrap(), 2);
     assert_eq!(guarded.for_model("veo-3-fast".to_owned()).targets()[0].state(), pb::model::target::State::Open);
-    assert!(guarded.poll(&UpstreamTask("task".to_owned())).await.is_ok());
+    assert!(guarded.poll(&UpstreamTask("task".to_owned()), &RequestContext::default()).await.is_ok());
     advance(SETTINGS.cooldown).await;
     assert!(guarded.submit(call("x")).await.is_ok());
     assert_eq!(guarded.targets()[0].state(), pb::model::target::State::Closed);
@@ -95,7 +91,7 @@ async fn rate_limit_of_a_poll_delays_submissions_and_failure_of_one_task_does_no
     let (guarded, _) = guarded([lost(), lost(), lost(), limited]);
     let task = UpstreamTask("task".to_owned());
     for state in [pb::model::target::State::Closed; 3].into_iter().chain([pb::model::target::State::Open]) {
-        assert!(guarded.poll(&task).await.is_err());
+        assert!(guarded.poll(&task, &RequestContext::default()).await.is_err());
         assert_eq!(guarded.targets()[0].state(), state);
     }
     assert_eq!(guarded.submit(call("x")).await.unwrap_err().retry_after(), Some(Duration::from_secs(30)));

@@ -1,111 +1,124 @@
 //! Drives stored jobs to a final state. A job moves only under a lease, and each move is one compare-and-set, so a node
 //! that dies costs a lease period and never a second render.
 
+mod delays;
+mod provider_steps;
+mod step;
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::{
-    task::{JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    jobs::Jobs,
-    store::{StoreError, WorkerId},
+    jobs::JobSettings,
+    store::{ChangeKind, Changes, JobQueue, StoreError, WorkerId},
 };
-use crate::catalog::Catalog;
-use crate::live::Live;
+use crate::{catalog::Catalog, live::Live, video::jobs::Jobs};
 
-mod effects;
-mod pace;
-mod step;
-#[cfg(test)]
-mod tests;
+/// The longest time between two claims, for jobs that another node took and then lost.
+const MAX_IDLE: Duration = Duration::from_secs(5);
 
-/// The longest wait without looking, for jobs that another node took and then left.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The shortest time between two claims: a job that another node has just claimed must not cause a busy loop.
+const MIN_IDLE: Duration = Duration::from_millis(10);
 
-/// The shortest wait: a job that somebody else just claimed must not become a busy loop.
-const BREATH: Duration = Duration::from_millis(10);
+/// How long the runner waits after a failure of the database.
+const FAILURE_DELAY: Duration = Duration::from_secs(1);
 
-/// How long the runner waits after the database failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long interrupted steps have to release their lease.
+const RELEASE_GRACE: Duration = Duration::from_secs(2);
 
-/// How long steps get to give their lease back once they are told to stop at once.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// Moves the jobs of a store.
+/// Moves the jobs of a queue.
 #[derive(Debug)]
 pub struct Runner {
+    queue: Arc<dyn JobQueue>,
     jobs: Jobs,
     catalog: Live<Catalog>,
     worker: WorkerId,
-    /// Ends the claiming.
+    /// Ends claiming.
     stop: CancellationToken,
-    /// Interrupts the steps under way.
-    halt: CancellationToken,
+    /// Interrupts the steps in progress.
+    interrupt: CancellationToken,
 }
 
-/// A runner at work. Dropping it is a crash: steps end where they stand, and leases lapse.
+/// A running [`Runner`]. Dropping it is a crash: steps end where they are, and leases expire.
 #[derive(Debug)]
 pub struct RunnerHandle {
     stop: CancellationToken,
-    halt: CancellationToken,
-    work: Option<JoinHandle<()>>,
+    interrupt: CancellationToken,
+    task: Option<JoinHandle<()>>,
 }
 
 impl Runner {
-    /// Begins to claim and move jobs, those of a previous process included.
-    pub fn start(jobs: Jobs, catalog: Live<Catalog>) -> RunnerHandle {
-        let (stop, halt) = (CancellationToken::new(), CancellationToken::new());
-        let runner = Self { jobs, catalog, worker: WorkerId::new(), stop: stop.clone(), halt: halt.clone() };
-        RunnerHandle { stop, halt, work: Some(tokio::spawn(runner.run())) }
+    /// Starts to claim and move jobs, including those of a previous process. `jobs` are the jobs of the same store.
+    pub fn start(queue: Arc<dyn JobQueue>, jobs: Jobs, catalog: Live<Catalog>) -> RunnerHandle {
+        let (stop, interrupt) = (CancellationToken::new(), CancellationToken::new());
+        let worker = WorkerId::new();
+        let runner = Self { queue, jobs, catalog, worker, stop: stop.clone(), interrupt: interrupt.clone() };
+        RunnerHandle { stop, interrupt, task: Some(tokio::spawn(runner.run())) }
     }
 
     async fn run(self) {
         let runner = Arc::new(self);
         let mut steps = JoinSet::new();
+        // Subscribed before the first query: a job that is created in between wakes the runner.
+        let mut changes = runner.queue.changes();
         while !runner.stop.is_cancelled() {
-            // Registered before the query: a job that comes in between is not slept over.
-            let woken = runner.jobs.wake.notified();
-            let wait = runner.fill(&mut steps).await;
+            let idle = runner.fill(&mut steps).await;
             tokio::select! {
                 () = runner.stop.cancelled() => {}
-                () = woken => {}
-                Some(ended) = steps.join_next() => report(&ended),
-                () = sleep(wait) => {}
+                () = changed_by_caller(&mut changes) => {}
+                Some(ended) = steps.join_next() => log_panic(&ended),
+                () = sleep(idle) => {}
             }
         }
         while let Some(ended) = steps.join_next().await {
-            report(&ended);
+            log_panic(&ended);
         }
     }
 
-    /// Claims as many jobs as there are free workers, and tells how long nothing more will be due.
+    /// Claims jobs while there are free workers. Returns how long no further job will be due.
     async fn fill(self: &Arc<Self>, steps: &mut JoinSet<()>) -> Duration {
-        let Jobs { store, clock, settings, .. } = &self.jobs;
-        while steps.len() < settings.workers.max(1) && !self.stop.is_cancelled() {
-            match store.claim(&self.worker, clock.now(), settings.lease).await {
+        let JobSettings { workers, lease, .. } = self.jobs.settings;
+        while steps.len() < workers.max(1) && !self.stop.is_cancelled() {
+            match self.queue.claim(&self.worker, lease).await {
                 Ok(Some(claim)) => {
-                    steps.spawn(step::drive(Arc::clone(self), claim));
+                    steps.spawn(step::run(Arc::clone(self), claim));
                 }
                 Ok(None) => {
-                    let due = store.next_due().await.ok().flatten();
-                    return due.map_or(LOOK_AGAIN, |due| due.since(clock.now()).clamp(BREATH, LOOK_AGAIN));
+                    let due = self.queue.next_due().await.ok().flatten();
+                    return due.map_or(MAX_IDLE, |due| due.since(self.queue.now()).clamp(MIN_IDLE, MAX_IDLE));
                 }
-                // Its lease keeps it away from the next claim for a while.
+                // Its lease keeps it from being claimed again for a while.
                 Err(error @ StoreError::Corrupt { .. }) => tracing::error!("{error}"),
                 Err(error) => {
                     tracing::error!("no jobs can be claimed: {error}");
-                    return AFTER_FAILURE;
+                    return FAILURE_DELAY;
                 }
             }
         }
-        LOOK_AGAIN
+        MAX_IDLE
     }
 }
 
-fn report(ended: &Result<(), tokio::task::JoinError>) {
+/// Waits until a caller created or amended a job, so that one may be due. What the runner's own steps commit does not count.
+async fn changed_by_caller(changes: &mut Changes) {
+    let by_caller = |kind| match kind {
+        ChangeKind::Created | ChangeKind::Amended => true,
+        ChangeKind::Moved => false,
+    };
+    while changes.next().await.is_some_and(|change| !by_caller(change.kind)) {}
+    // One claim answers a burst of changes.
+    while changes.next().now_or_never().is_some() {}
+}
+
+fn log_panic(ended: &Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
@@ -114,26 +127,26 @@ fn report(ended: &Result<(), tokio::task::JoinError>) {
 }
 
 impl RunnerHandle {
-    /// Stops claiming, lets the steps under way finish within `grace`, interrupts those that can be repeated and gives
-    /// their leases back. What is being submitted even then is left as a crash would leave it.
+    /// Stops claiming, lets the steps in progress finish within `grace`, then interrupts those that can be repeated and
+    /// releases their leases. A submission that is still in progress is left as a crash would leave it.
     pub async fn stop(mut self, grace: Duration) {
         self.stop.cancel();
-        let Some(mut work) = self.work.take() else { return };
-        if timeout(grace, &mut work).await.is_ok() {
+        let Some(mut task) = self.task.take() else { return };
+        if timeout(grace, &mut task).await.is_ok() {
             return;
         }
-        self.halt.cancel();
-        if timeout(LAST_WORDS, &mut work).await.is_err() {
-            tracing::warn!("a video job was cut off while it was being submitted");
-            work.abort();
+        self.interrupt.cancel();
+        if timeout(RELEASE_GRACE, &mut task).await.is_err() {
+            tracing::warn!("a video job was aborted while it was being submitted");
+            task.abort();
         }
     }
 }
 
 impl Drop for RunnerHandle {
     fn drop(&mut self) {
-        if let Some(work) = &self.work {
-            work.abort();
+        if let Some(task) = &self.task {
+            task.abort();
         }
     }
 }

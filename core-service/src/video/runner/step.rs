@@ -1,92 +1,108 @@
-//! What is done under one lease: steps until the job rests, a failure that ends the lease, or an interruption.
+//! The work under one lease: steps until the job waits, a failure that ends the lease, or an interruption.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{fmt::Display, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Runner, pace};
+use super::{Runner, delays};
 use crate::{
     error::ProviderError,
     video::{
-        UpstreamTask, VideoProvider,
         job::Job,
+        provider::{UpstreamTask, VideoProvider},
         state::{Event, JobState},
-        store::{Claim, Lease, StoreError},
+        store::{ChangeKind, Claim, JobChanges, Lease, StoreError},
         time::Timestamp,
     },
 };
 
-/// How often a step may panic before the job is given up.
-const PANICS: u32 = 5;
+/// How often a step may panic before the job fails.
+const MAX_PANICS: u32 = 5;
 
-/// How often a provider is asked to stop a render nobody waits for.
-const CANCEL_TRIES: u32 = 8;
+/// How often the provider is asked to stop an abandoned render.
+const CANCEL_ATTEMPTS: u32 = 8;
 
-/// How often a move is written before the database is believed to be away. A task id that is not written is lost.
-const COMMIT_TRIES: u32 = 6;
+/// How often a commit is attempted before the database counts as unavailable. A task id that is not committed is lost.
+const COMMIT_ATTEMPTS: u32 = 6;
 
-/// One lease at work.
+/// The work under one lease.
 pub(super) struct Step {
     pub(super) runner: Arc<Runner>,
     pub(super) claim: Claim,
-    /// The job was changed from outside, or the runner is going down.
+    /// The job was amended by a caller, or the runner is stopping.
     pub(super) interrupted: CancellationToken,
 }
 
 /// Why a lease ends early.
 #[derive(Debug)]
-pub(super) enum Halt {
-    /// Somebody else changed or took the job: it is theirs.
+pub(super) enum StepError {
+    /// The job was amended, or another worker has it.
     Stale,
-    /// The step was told to stop.
+    /// The step was interrupted.
     Interrupted,
-    /// The database is away. The lease is left to lapse, which paces the next try.
+    /// The database is unavailable. The lease is left to expire, which delays the next attempt.
     Store(StoreError),
 }
 
-/// What a step left to do.
-pub(super) enum Then {
-    /// Another step follows under the same lease.
-    Next,
-    /// The lease was given back.
-    Rest,
+/// What follows a step.
+pub(super) enum Next {
+    /// Another step under the same lease.
+    Continue,
+    /// Nothing: the lease has ended.
+    Yield,
 }
 
-/// Does under this lease what the job wants. Whatever happens in a step, a panic included, ends here.
-pub(super) async fn drive(runner: Arc<Runner>, claim: Claim) {
-    let interrupted = runner.halt.child_token();
-    let _under_way = runner.jobs.enter(&claim.job.id, interrupted.clone());
+/// Runs the steps of a claimed job. Whatever happens in a step, a panic included, ends here.
+pub(super) async fn run(runner: Arc<Runner>, claim: Claim) {
+    let interrupted = runner.interrupt.child_token();
+    let changes = runner.queue.changes_of(&claim.job.id);
     let Job { id, state, attempt, .. } = &claim.job;
     let span = tracing::info_span!("video job", job.id = %id, job.state = %state.phase(), attempt);
+    let amended = interrupt_when_amended(changes, interrupted.clone());
     let mut step = Step { runner, claim, interrupted };
-    step.guarded().instrument(span).await;
+    let work = async {
+        tokio::select! {
+            () = step.guarded() => {}
+            () = amended => {}
+        }
+    };
+    work.instrument(span).await;
+}
+
+/// Interrupts the step as soon as a caller cancels or deletes the job. Never returns.
+async fn interrupt_when_amended(mut changes: JobChanges, interrupted: CancellationToken) {
+    loop {
+        if changes.next().await.kind == ChangeKind::Amended {
+            interrupted.cancel();
+        }
+    }
 }
 
 impl Step {
     async fn guarded(&mut self) {
-        let heart = beat(Arc::clone(&self.runner), self.claim.clone());
+        let heartbeat = heartbeat(Arc::clone(&self.runner), self.claim.clone());
         let ended = tokio::select! {
-            ended = AssertUnwindSafe(self.run()).catch_unwind() => ended,
-            // A step that lost its lease, or cannot hold it, must not go on: another may be at the same job already.
-            lost = heart => Ok(Err(lost)),
+            ended = AssertUnwindSafe(self.steps()).catch_unwind() => ended,
+            // Without its lease a step must not continue: another worker may already have the job.
+            lost = heartbeat => Ok(Err(lost)),
         };
         match ended {
             Ok(Ok(())) => {}
-            Ok(Err(Halt::Stale | Halt::Interrupted)) => self.release().await,
-            Ok(Err(Halt::Store(error))) => tracing::error!("a step was left undone: {error}"),
+            Ok(Err(StepError::Stale | StepError::Interrupted)) => self.release().await,
+            Ok(Err(StepError::Store(error))) => tracing::error!("a step was not completed: {error}"),
             Err(_) => self.panicked().await,
         }
     }
 
-    async fn run(&mut self) -> Result<(), Halt> {
-        while let Then::Next = self.next().await? {}
+    async fn steps(&mut self) -> Result<(), StepError> {
+        while let Next::Continue = self.next().await? {}
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Then, Halt> {
+    async fn next(&mut self) -> Result<Next, StepError> {
         let (job, now) = (&self.claim.job, self.now());
         if job.deleted || job.state.is_final() && job.expires_at.is_some_and(|expires| expires <= now) {
             return self.purge().await;
@@ -101,12 +117,12 @@ impl Step {
                 .await;
         }
         let Some(provider) = self.provider() else {
-            let name = &job.order.provider;
-            return self.give_up("provider_gone", format!("the provider `{name}` is no longer configured")).await;
+            let id = &job.request.provider_id;
+            return self.give_up("provider_gone", format!("the provider `{id}` is no longer configured")).await;
         };
         match job.state.clone() {
             JobState::Queued => self.submit(&*provider).await,
-            JobState::Submitting => self.submit_again(&*provider).await,
+            JobState::Submitting => self.resubmit(&*provider).await,
             JobState::Rendering { task, .. } => self.poll(&*provider, &task).await,
             JobState::Storing { clip, .. } => self.copy(&*provider, &clip).await,
             JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Cancelled { .. } => self.clean_up().await,
@@ -114,168 +130,168 @@ impl Step {
     }
 
     pub(super) fn provider(&self) -> Option<Arc<dyn VideoProvider>> {
-        self.runner.catalog.load().video.provider(&self.claim.job.order.provider).cloned()
+        self.runner.catalog.load().video.provider(&self.claim.job.request.provider_id).cloned()
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        self.runner.jobs.clock.now()
+        self.runner.queue.now()
     }
 
-    /// The job after an event that its state is known to allow.
-    pub(super) fn moved(&self, event: Event) -> Result<Job, Halt> {
-        // The claim is what the event was derived from; only somebody else's move could make it illegal.
-        self.claim.job.after(event, self.now()).map_err(|_| Halt::Stale)
+    /// Returns the job after an event that its state allows.
+    pub(super) fn after(&self, event: Event) -> Result<Job, StepError> {
+        // The event was derived from the claim; only a concurrent change could make it illegal.
+        self.claim.job.after(event, self.now()).map_err(|_| StepError::Stale)
     }
 
-    /// Writes the job, shows it to whoever watches, and goes on under the same lease or gives it back.
-    pub(super) async fn commit(&mut self, next: Job, then: Lease) -> Result<(), Halt> {
-        let mut tries = 0;
+    /// Commits the job, and continues under the same lease or ends it.
+    pub(super) async fn commit(&mut self, next: Job, then: Lease) -> Result<(), StepError> {
+        let mut attempts = 0;
         loop {
-            tries += 1;
-            match self.runner.jobs.store.commit(&self.claim, next.clone(), then).await {
+            attempts += 1;
+            match self.runner.queue.commit(&self.claim, next.clone(), then).await {
                 Ok(claim) => {
-                    self.runner.jobs.watchers.publish(&claim.job);
                     self.claim = claim;
                     return Ok(());
                 }
-                Err(StoreError::Stale) => return Err(Halt::Stale),
-                Err(error) if tries == COMMIT_TRIES => return Err(Halt::Store(error)),
+                Err(StoreError::Stale) => return Err(StepError::Stale),
+                Err(error) if attempts == COMMIT_ATTEMPTS => return Err(StepError::Store(error)),
                 Err(error) => {
-                    tracing::warn!("a move could not be written, trying again: {error}");
-                    sleep(pace::back_off(tries) / 4).await;
+                    tracing::warn!("a commit failed and will be retried: {error}");
+                    sleep(delays::back_off(attempts) / 4).await;
                 }
             }
         }
     }
 
-    /// Gives the lease back until `wait` is over, or the deadline, whichever comes first.
-    pub(super) async fn rest(&mut self, mut next: Job, wait: Duration) -> Result<Then, Halt> {
-        next.due_at = Some(self.now().after(wait).min(next.deadline_at));
+    /// Ends the lease; the job is due again after `delay`, or at its deadline if that is earlier.
+    pub(super) async fn yield_for(&mut self, mut next: Job, delay: Duration) -> Result<Next, StepError> {
+        next.due_at = Some(self.now().after(delay).min(next.deadline_at));
         self.commit(next, Lease::Ended).await?;
-        Ok(Then::Rest)
+        Ok(Next::Yield)
     }
 
-    /// Tries the same step again later, for as long as the deadline allows.
-    pub(super) async fn try_later(&mut self, why: &(dyn std::fmt::Display + Sync)) -> Result<Then, Halt> {
+    /// Schedules a retry of the step, as long as the deadline allows.
+    pub(super) async fn retry_later(&mut self, why: &(dyn Display + Sync)) -> Result<Next, StepError> {
         let mut next = self.claim.job.clone();
         next.attempt += 1;
-        tracing::warn!(failures = next.attempt, "a step failed and will be tried again: {why}");
-        let wait = pace::back_off(next.attempt);
-        self.rest(next, wait).await
+        tracing::warn!(failures = next.attempt, "a step failed and will be retried: {why}");
+        let delay = delays::back_off(next.attempt);
+        self.yield_for(next, delay).await
     }
 
-    /// Ends the job because its provider did.
-    pub(super) async fn refused(&mut self, error: &ProviderError) -> Result<Then, Halt> {
+    /// Fails the job with the error of its provider.
+    pub(super) async fn fail_with(&mut self, error: &ProviderError) -> Result<Next, StepError> {
         let reason = error.reason().as_str_name().trim_start_matches("ERROR_REASON_").to_ascii_lowercase();
-        // A clip that was being copied exists: the provider may drop it, and so may we what we have of it.
-        let copied = matches!(self.claim.job.state, JobState::Storing { .. });
-        let task = self.claim.job.state.task().filter(|_| copied).cloned();
-        self.end(&reason, error.to_string(), task).await
+        // While it is being copied, the result exists at the provider; it is no longer needed there.
+        let copying = matches!(self.claim.job.state, JobState::Storing { .. });
+        let task = self.claim.job.state.active_task().filter(|_| copying).cloned();
+        self.fail(&reason, error.to_string(), task).await
     }
 
-    /// Ends the job on our side; a render at the provider is stopped afterwards.
-    pub(super) async fn give_up(&mut self, code: &str, message: String) -> Result<Then, Halt> {
-        let task = self.claim.job.state.task().cloned();
-        self.end(code, message, task).await
+    /// Fails the job for a reason of this service; the render at the provider is stopped afterwards.
+    pub(super) async fn give_up(&mut self, code: &str, message: String) -> Result<Next, StepError> {
+        let task = self.claim.job.state.active_task().cloned();
+        self.fail(code, message, task).await
     }
 
-    pub(super) async fn end(
+    pub(super) async fn fail(
         &mut self,
         code: &str,
         message: String,
         abandoned: Option<UpstreamTask>,
-    ) -> Result<Then, Halt> {
+    ) -> Result<Next, StepError> {
         tracing::warn!(code, "a video job failed: {message}");
-        let mut next = self.moved(Event::Failed { code: code.to_owned(), message })?;
+        let mut next = self.after(Event::Failed { code: code.to_owned(), message })?;
         next.abandoned = abandoned;
         self.finish(next).await
     }
 
-    /// Writes a final state, with what is left to do afterwards.
-    pub(super) async fn finish(&mut self, mut next: Job) -> Result<Then, Halt> {
+    /// Commits a final state.
+    pub(super) async fn finish(&mut self, mut next: Job) -> Result<Next, StepError> {
         next.attempt = 0;
         next.expires_at = self.runner.jobs.settings.retention.map(|kept| self.now().after(kept));
-        next.due_at = next.rest();
-        let more = next.abandoned.is_some();
-        self.commit(next, if more { Lease::Kept } else { Lease::Ended }).await?;
-        Ok(if more { Then::Next } else { Then::Rest })
+        next.due_at = next.due_when_final();
+        let must_clean_up = next.abandoned.is_some();
+        self.commit(next, if must_clean_up { Lease::Kept } else { Lease::Ended }).await?;
+        Ok(if must_clean_up { Next::Continue } else { Next::Yield })
     }
 
-    /// Stops what an ended job left running, and removes what it left half copied.
-    async fn clean_up(&mut self) -> Result<Then, Halt> {
-        if let Some(later) = self.stop_render().await? {
+    /// Stops the abandoned render of a final job and removes partial files.
+    async fn clean_up(&mut self) -> Result<Next, StepError> {
+        if let Some(later) = self.stop_abandoned_render().await? {
             return Ok(later);
         }
         if !matches!(self.claim.job.state, JobState::Succeeded { .. })
             && let Err(error) = self.runner.jobs.remove_files(&self.claim.job, false).await
         {
-            return self.try_cleaning_later(&error).await;
+            return self.clean_up_later(&error).await;
         }
         let mut next = Job { abandoned: None, attempt: 0, ..self.claim.job.clone() };
-        next.due_at = next.rest();
+        next.due_at = next.due_when_final();
         self.commit(next, Lease::Ended).await?;
-        Ok(Then::Rest)
+        Ok(Next::Yield)
     }
 
-    /// Removes a job with everything it has.
-    async fn purge(&mut self) -> Result<Then, Halt> {
+    /// Removes a job with everything that belongs to it.
+    async fn purge(&mut self) -> Result<Next, StepError> {
         if !self.claim.job.deleted {
-            // Invisible before its files go.
-            let next = self.claim.job.buried(self.now(), None);
+            // Callers must not see a job without its files.
+            let next = self.claim.job.tombstoned(self.now(), None);
             self.commit(next, Lease::Kept).await?;
         }
-        if let Some(later) = self.stop_render().await? {
+        if let Some(later) = self.stop_abandoned_render().await? {
             return Ok(later);
         }
         if let Err(error) = self.runner.jobs.remove_files(&self.claim.job, true).await {
-            return self.try_cleaning_later(&error).await;
+            return self.clean_up_later(&error).await;
         }
-        self.runner.jobs.store.purge(&self.claim).await.map_err(Halt::from)?;
-        Ok(Then::Rest)
+        self.runner.queue.purge(&self.claim).await.map_err(StepError::from)?;
+        Ok(Next::Yield)
     }
 
-    /// `None` once the provider was told, or need not or cannot be.
-    async fn stop_render(&mut self) -> Result<Option<Then>, Halt> {
+    /// Asks the provider to stop the abandoned render. `None`: done, or not possible.
+    async fn stop_abandoned_render(&mut self) -> Result<Option<Next>, StepError> {
         let (Some(task), Some(provider)) = (self.claim.job.abandoned.clone(), self.provider()) else { return Ok(None) };
-        let told = self.bounded(provider.cancel(&task)).await?;
-        match told {
+        let context = self.call_context();
+        let cancelled = self.bounded(provider.cancel(&task, &context)).await?;
+        match cancelled {
             Ok(()) => Ok(None),
-            Err(error) if error.is_transient() && self.claim.job.attempt + 1 < CANCEL_TRIES => {
-                self.try_cleaning_later(&error).await.map(Some)
+            Err(error) if error.is_transient() && self.claim.job.attempt + 1 < CANCEL_ATTEMPTS => {
+                self.clean_up_later(&error).await.map(Some)
             }
             Err(error) => {
-                tracing::warn!("a render nobody waits for could not be stopped: {error}");
+                tracing::warn!("an abandoned render could not be stopped: {error}");
                 Ok(None)
             }
         }
     }
 
-    /// As [`try_later`](Self::try_later), for jobs whose deadline is no longer of interest.
-    async fn try_cleaning_later(&mut self, why: &(dyn std::fmt::Display + Sync)) -> Result<Then, Halt> {
+    /// As [`retry_later`](Self::retry_later), for final jobs, whose deadline no longer matters.
+    async fn clean_up_later(&mut self, why: &(dyn Display + Sync)) -> Result<Next, StepError> {
         let mut next = self.claim.job.clone();
         next.attempt += 1;
-        tracing::warn!(failures = next.attempt, "cleaning up will be tried again: {why}");
-        next.due_at = Some(self.now().after(pace::back_off(next.attempt)));
+        tracing::warn!(failures = next.attempt, "the clean-up failed and will be retried: {why}");
+        next.due_at = Some(self.now().after(delays::back_off(next.attempt)));
         self.commit(next, Lease::Ended).await?;
-        Ok(Then::Rest)
+        Ok(Next::Yield)
     }
 
     pub(super) async fn release(&self) {
-        if let Err(error) = self.runner.jobs.store.release(&self.claim).await {
-            tracing::warn!("a lease is left to lapse: {error}");
+        if let Err(error) = self.runner.queue.release(&self.claim).await {
+            tracing::warn!("a lease is left to expire: {error}");
         }
     }
 
-    /// A panic is a failed try. In mid-submit the next try finds `Submitting`, and treats it as the crash it was.
+    /// Counts a panic as a failure. During a submission, the next attempt finds `Submitting` and treats it as a crash.
     async fn panicked(&mut self) {
         tracing::error!("a step panicked");
         let job = &self.claim.job;
         let ended = if job.state.is_final() {
-            self.try_cleaning_later(&"a panic").await
-        } else if job.attempt >= PANICS {
-            self.give_up("internal", "the service failed at this video repeatedly; its log says how".to_owned()).await
+            self.clean_up_later(&"a panic").await
+        } else if job.attempt >= MAX_PANICS {
+            self.give_up("internal", "Internal server error; the log has the details".to_owned()).await
         } else {
-            self.try_later(&"a panic").await
+            self.retry_later(&"a panic").await
         };
         if ended.is_err() {
             self.release().await;
@@ -283,7 +299,7 @@ impl Step {
     }
 }
 
-impl From<StoreError> for Halt {
+impl From<StoreError> for StepError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Stale => Self::Stale,
@@ -294,18 +310,18 @@ impl From<StoreError> for Halt {
     }
 }
 
-/// Renews the lease three times in its life. Ends only when it is lost.
-async fn beat(runner: Arc<Runner>, claim: Claim) -> Halt {
+/// Renews the lease three times per lease period. Returns only when the lease is lost.
+async fn heartbeat(runner: Arc<Runner>, claim: Claim) -> StepError {
     let lease = runner.jobs.settings.lease;
-    let mut held_until = runner.jobs.clock.now().after(lease);
+    let mut held_until = runner.queue.now().after(lease);
     loop {
         sleep(lease / 3).await;
-        let now = runner.jobs.clock.now();
-        match runner.jobs.store.renew(&claim, now.after(lease)).await {
+        let now = runner.queue.now();
+        match runner.queue.renew(&claim, lease).await {
             Ok(()) => held_until = now.after(lease),
-            Err(StoreError::Stale) => return Halt::Stale,
-            Err(error) if held_until <= now => return Halt::Store(error),
-            Err(error) => tracing::warn!("a lease could not be renewed, trying again: {error}"),
+            Err(StoreError::Stale) => return StepError::Stale,
+            Err(error) if held_until <= now => return StepError::Store(error),
+            Err(error) => tracing::warn!("a lease could not be renewed, retrying: {error}"),
         }
     }
 }

@@ -1,40 +1,60 @@
-//! Jobs in memory: for tests, and for a service that may forget.
+//! Jobs in memory, for tests.
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 
-use super::{Claim, Inserted, JobStore, Lease, Page, StoreError, WorkerId};
-use crate::video::{
-    job::{Job, JobId},
-    state::Phase,
-    time::Timestamp,
+use super::{
+    ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page, StoreError,
+    WorkerId, changes::ChangeFeed, match_key,
+};
+use crate::{
+    idempotency::Idempotency,
+    video::{
+        job::{Job, JobId},
+        state::Phase,
+        time::{Clock, Timestamp},
+    },
 };
 
-/// Keeps jobs for as long as the process lives.
+/// A store that keeps jobs as long as the process lives.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    // A std mutex: no await happens under it.
-    rows: Mutex<BTreeMap<JobId, Row>>,
+    // A std mutex: never held across an await.
+    rows: Arc<Mutex<BTreeMap<JobId, Row>>>,
+    clock: Clock,
+    feed: ChangeFeed,
 }
 
 #[derive(Debug)]
 struct Row {
     job: Job,
+    events: Vec<JobEvent>,
     lease_until: Timestamp,
     fence: i64,
 }
 
-const FREE: Timestamp = Timestamp(0);
+const NO_LEASE: Timestamp = Timestamp(0);
 
 impl MemoryStore {
-    /// An empty store.
-    pub fn new() -> Self {
-        Self::default()
+    /// Creates an empty store.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, ..Self::default() }
+    }
+
+    /// Returns a store over the same jobs that publishes its changes to its own subscribers, like another node.
+    #[cfg(test)]
+    pub(crate) fn other_node(&self) -> Self {
+        Self { rows: Arc::clone(&self.rows), clock: self.clock.clone(), feed: ChangeFeed::default() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn subscribed_jobs(&self) -> usize {
+        self.feed.subscribed_jobs()
     }
 
     fn rows(&self) -> MutexGuard<'_, BTreeMap<JobId, Row>> {
@@ -49,22 +69,49 @@ impl MemoryStore {
     }
 }
 
+impl Row {
+    fn write(&mut self, next: Job, now: Timestamp) {
+        self.events.extend(JobEvent::of(Some(&self.job), &next, now));
+        // The key is only ever removed: between the read and this write a later call may have taken it over.
+        let key = next.key.as_ref().and(self.job.key.take());
+        self.job = Job { key, ..next };
+    }
+
+    fn has_key(&self, call: &Idempotency) -> bool {
+        let key = self.job.key.as_ref();
+        self.job.owner == call.scope.owner && key.is_some_and(|key| key.key == call.scope.key)
+    }
+}
+
 #[async_trait]
 impl JobStore for MemoryStore {
-    async fn insert(&self, job: &Job) -> Result<Inserted, StoreError> {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn changes(&self) -> Changes {
+        self.feed.subscribe()
+    }
+
+    fn changes_of(&self, id: &JobId) -> JobChanges {
+        self.feed.subscribe_to(id)
+    }
+
+    async fn insert(&self, job: &Job, call: Option<&Idempotency>) -> Result<Inserted, StoreError> {
+        let now = self.now();
         let mut rows = self.rows();
-        if let Some(key) = &job.key {
-            let known = rows.values().find_map(|row| {
-                let used = row.job.key.as_ref().filter(|used| used.text == key.text)?;
-                Some((used.fingerprint == key.fingerprint, row.job.clone()))
-            });
-            match known {
-                Some((true, job)) => return Ok(Inserted::Known(Box::new(job))),
-                Some((false, _)) => return Err(StoreError::KeyConflict(key.text.clone())),
-                None => {}
+        if let Some(call) = call
+            && let Some(row) = rows.values_mut().find(|row| row.has_key(call))
+        {
+            match match_key(&row.job, call, now)? {
+                KeyMatch::Repetition => return Ok(Inserted::Existing(Box::new(row.job.clone()))),
+                KeyMatch::Free => row.job.key = None,
             }
         }
-        rows.insert(job.id.clone(), Row { job: job.clone(), lease_until: FREE, fence: 0 });
+        let events = JobEvent::of(None, job, now).into_iter().collect();
+        rows.insert(job.id.clone(), Row { job: job.clone(), events, lease_until: NO_LEASE, fence: 0 });
+        drop(rows);
+        self.feed.publish(job, ChangeKind::Created);
         Ok(Inserted::New)
     }
 
@@ -72,32 +119,54 @@ impl JobStore for MemoryStore {
         Ok(self.rows().get(id).map(|row| &row.job).filter(|job| !job.deleted).cloned())
     }
 
-    async fn find(&self, key: &str) -> Result<Option<Job>, StoreError> {
+    async fn find(&self, call: &Idempotency) -> Result<Option<Job>, StoreError> {
         let rows = self.rows();
-        let found = rows.values().find(|row| row.job.key.as_ref().is_some_and(|used| used.text == key));
-        Ok(found.map(|row| row.job.clone()))
-    }
-
-    async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError> {
-        let rows = self.rows();
-        let limit = page.limit as usize;
-        let shown = |row: &&Row| !row.job.deleted;
-        Ok(if page.oldest_first {
-            let behind = |row: &&Row| page.after.as_ref().is_none_or(|after| row.job.id > *after);
-            rows.values().filter(shown).filter(behind).take(limit).map(|row| row.job.clone()).collect()
-        } else {
-            let behind = |row: &&Row| page.after.as_ref().is_none_or(|after| row.job.id < *after);
-            rows.values().rev().filter(shown).filter(behind).take(limit).map(|row| row.job.clone()).collect()
+        let Some(row) = rows.values().find(|row| row.has_key(call)) else { return Ok(None) };
+        Ok(match match_key(&row.job, call, self.now())? {
+            KeyMatch::Repetition => Some(row.job.clone()),
+            KeyMatch::Free => None,
         })
     }
 
-    async fn ahead(&self, id: &JobId) -> Result<u32, StoreError> {
+    async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError> {
+        let Page { limit, after, oldest_first, owner } = page;
+        let rows = self.rows();
+        let visible = |job: &&Job| !job.deleted && owner.as_ref().is_none_or(|owner| job.owner == *owner);
+        let limit = *limit as usize;
+        Ok(if *oldest_first {
+            let behind = |job: &&Job| after.as_ref().is_none_or(|after| job.id > *after);
+            rows.values().map(|row| &row.job).filter(visible).filter(behind).take(limit).cloned().collect()
+        } else {
+            let behind = |job: &&Job| after.as_ref().is_none_or(|after| job.id < *after);
+            rows.values().rev().map(|row| &row.job).filter(visible).filter(behind).take(limit).cloned().collect()
+        })
+    }
+
+    async fn queue_position(&self, id: &JobId) -> Result<u32, StoreError> {
         let rows = self.rows();
         let before = rows.range(..id).filter(|(_, row)| row.job.state.phase() == Phase::Queued);
         Ok(u32::try_from(before.count()).unwrap_or(u32::MAX))
     }
 
-    async fn claim(&self, _: &WorkerId, now: Timestamp, lease: Duration) -> Result<Option<Claim>, StoreError> {
+    async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError> {
+        let now = self.now();
+        let mut rows = self.rows();
+        let row = rows.get_mut(&next.id).filter(|row| row.job.revision == before.revision);
+        row.map(|row| row.write(next.clone(), now)).ok_or(StoreError::Stale)?;
+        drop(rows);
+        self.feed.publish(next, ChangeKind::Amended);
+        Ok(())
+    }
+
+    async fn events(&self, id: &JobId) -> Result<Vec<JobEvent>, StoreError> {
+        Ok(self.rows().get(id).map(|row| row.events.clone()).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl JobQueue for MemoryStore {
+    async fn claim(&self, _: &WorkerId, lease: Duration) -> Result<Option<Claim>, StoreError> {
+        let now = self.now();
         let mut rows = self.rows();
         let free =
             rows.values_mut().filter(|row| row.job.due_at.is_some_and(|due| due <= now) && row.lease_until <= now);
@@ -113,33 +182,33 @@ impl JobStore for MemoryStore {
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
-        self.leased(claim, |row| {
+        let now = self.now();
+        let committed = self.leased(claim, |row| {
             if row.job.revision != claim.job.revision {
                 return Err(StoreError::Stale);
             }
-            row.job = next.clone();
+            row.write(next.clone(), now);
             if then == Lease::Ended {
-                row.lease_until = FREE;
+                row.lease_until = NO_LEASE;
             }
             Ok(Claim { job: next, fence: claim.fence })
-        })?
+        })??;
+        if committed.job.revision != claim.job.revision {
+            self.feed.publish(&committed.job, ChangeKind::Moved);
+        }
+        Ok(committed)
     }
 
-    async fn renew(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
+    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<(), StoreError> {
+        let until = self.now().after(lease);
         self.leased(claim, |row| row.lease_until = until)
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        match self.leased(claim, |row| row.lease_until = FREE) {
+        match self.leased(claim, |row| row.lease_until = NO_LEASE) {
             Ok(()) | Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    async fn amend(&self, next: &Job) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        let row = rows.get_mut(&next.id).filter(|row| row.job.revision + 1 == next.revision);
-        row.map(|row| row.job = next.clone()).ok_or(StoreError::Stale)
     }
 
     async fn purge(&self, claim: &Claim) -> Result<(), StoreError> {

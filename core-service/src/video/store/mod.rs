@@ -1,110 +1,135 @@
-//! Where jobs are kept. A row is the job and its place in the queue at once.
+//! Where jobs are stored. A row is the job and its place in the queue at once.
 //!
-//! Two guards make races harmless. The *fence* grows with every claim: whoever lost the lease, frozen or slow, writes
-//! nothing any more. The *revision* grows with every change: a cancel that came between reading and writing is not overrun.
+//! Callers use [`JobStore`], the runner uses [`JobQueue`]. Two guards make races harmless. The *fence* grows with every
+//! claim: a worker that lost its lease, frozen or slow, can no longer write. The *revision* grows with every change: a
+//! cancellation between a read and a write is not overwritten.
+//!
+//! Every change of state writes an outbox row ([`JobEvent`]) in the same transaction. A later release delivers webhooks from
+//! it. The rows of a job are removed with the job, so the outbox is bounded by the jobs.
 
-use std::{fmt, time::Duration};
-
-use async_trait::async_trait;
-use uuid::Uuid;
-
-use super::{
-    job::{Job, JobId},
-    time::Timestamp,
-};
-use crate::error::Error;
-
+mod changes;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod memory;
 mod row;
 pub mod sqlite;
 
-/// A store of jobs. Every implementation passes the conformance suite.
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+pub use self::changes::{Change, ChangeKind, Changes, JobChanges};
+use super::{
+    job::{Job, JobId},
+    time::Timestamp,
+};
+use crate::{error::Error, idempotency::Idempotency, keys::Owner};
+
+/// A store of jobs, as callers use it. Every implementation passes the conformance suite.
 #[async_trait]
 pub trait JobStore: fmt::Debug + Send + Sync {
-    /// Keeps a new job. Once this answers it survives a crash and a power cut.
+    /// Returns the current time of the store. Timestamps of jobs and leases come from this clock alone.
+    fn now(&self) -> Timestamp;
+
+    /// Subscribes to the committed changes of all jobs.
+    fn changes(&self) -> Changes;
+
+    /// Subscribes to the committed changes of one job. Subscribe first and read then: no change is missed.
+    fn changes_of(&self, id: &JobId) -> JobChanges;
+
+    /// Inserts a new job. Once this returns, the job survives a crash and a power failure. With `call`, the job takes the
+    /// idempotency key, unless the call is a repetition.
     ///
     /// # Errors
-    /// `KeyConflict`, if its key was used with another request.
-    async fn insert(&self, job: &Job) -> Result<Inserted, StoreError>;
+    /// `KeyConflict`, if the key was used with a different request.
+    async fn insert(&self, job: &Job, call: Option<&Idempotency>) -> Result<Inserted, StoreError>;
 
-    /// The job, unless it is deleted.
+    /// Returns the job, unless it is deleted.
     async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
 
-    /// The job created under this key.
-    async fn find(&self, key: &str) -> Result<Option<Job>, StoreError>;
+    /// Returns the job that the call repeats, if any.
+    ///
+    /// # Errors
+    /// `KeyConflict`, if the key was used with a different request.
+    async fn find(&self, call: &Idempotency) -> Result<Option<Job>, StoreError>;
 
-    /// A page of jobs by the time of creation, without the deleted ones.
+    /// Returns one page of jobs by creation time, without deleted ones.
     async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError>;
 
-    /// How many queued jobs were created before this one.
-    async fn ahead(&self, id: &JobId) -> Result<u32, StoreError>;
+    /// Returns the number of queued jobs that were created before this one.
+    async fn queue_position(&self, id: &JobId) -> Result<u32, StoreError>;
 
-    /// Leases one job that is due and that nobody holds a lease on, the one due longest first. Deleted ones are handed out
-    /// too, to be purged.
-    async fn claim(&self, worker: &WorkerId, now: Timestamp, lease: Duration) -> Result<Option<Claim>, StoreError>;
+    /// Writes a change that takes precedence over the holder of the lease. `next.revision` is `before.revision + 1`.
+    ///
+    /// # Errors
+    /// `Stale`, if the job has changed since `before` was read; then nothing is written.
+    async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError>;
 
-    /// When the next job can be claimed, which may be in the past. `None`: no job wants a step.
+    /// Returns the outbox rows of a job, oldest first.
+    async fn events(&self, id: &JobId) -> Result<Vec<JobEvent>, StoreError>;
+}
+
+/// The queue of due jobs, as the runner uses it.
+#[async_trait]
+pub trait JobQueue: JobStore {
+    /// Leases the job that has been due longest and has no lease. Deleted jobs are returned too, to be purged.
+    async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, StoreError>;
+
+    /// Returns when the next job can be claimed, which may be in the past. `None`: no job has a next step.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Writes the claimed job as `next`, and gives the lease back unless it is kept for another step.
+    /// Writes the claimed job as `next`, and ends the lease or keeps it for another step.
     ///
     /// # Errors
-    /// `Stale`, if the lease went to somebody else or the job was changed meanwhile; then nothing is written.
+    /// `Stale`, if the lease was lost or the job was amended meanwhile; then nothing is written.
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError>;
 
-    /// Prolongs a lease.
+    /// Extends a lease to `lease` from now.
     ///
     /// # Errors
-    /// `Stale`, if the lease went to somebody else.
-    async fn renew(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError>;
+    /// `Stale`, if the lease was lost.
+    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<(), StoreError>;
 
-    /// Gives a lease back without writing anything else. One that was lost already is no error.
+    /// Ends a lease without any other change. A lost lease is no error.
     async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
 
-    /// Writes a change that wins over whoever holds the lease. `next.revision` is one more than the one that was read.
+    /// Removes a claimed job and its outbox rows.
     ///
     /// # Errors
-    /// `Stale`, if the job was changed meanwhile; then nothing is written.
-    async fn amend(&self, next: &Job) -> Result<(), StoreError>;
-
-    /// Forgets a claimed job for good.
-    ///
-    /// # Errors
-    /// `Stale`, if the lease went to somebody else.
+    /// `Stale`, if the lease was lost.
     async fn purge(&self, claim: &Claim) -> Result<(), StoreError>;
 }
 
-/// What became of an insert.
+/// The result of an insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
     /// The job is new.
     New,
-    /// The same request came under the same key before; this is its job.
-    Known(Box<Job>),
+    /// The call repeats an earlier one; this is its job.
+    Existing(Box<Job>),
 }
 
-/// Whether a commit gives the lease back.
+/// Whether a commit ends the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lease {
     /// Another step follows at once.
     Kept,
-    /// The job rests until it is due.
+    /// The job waits until it is due.
     Ended,
 }
 
-/// Who holds leases: one for each start of a runner.
+/// The holder of leases: one id per start of a runner.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkerId(String);
 
 impl WorkerId {
-    /// A name nobody else has.
+    /// Creates a unique id.
     pub fn new() -> Self {
         Self(Uuid::new_v4().simple().to_string())
     }
 
-    /// The name as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -116,42 +141,75 @@ impl Default for WorkerId {
     }
 }
 
-/// A leased job as it was read, and the right to move it while nobody else claims it.
+/// A leased job as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The job.
     pub job: Job,
-    /// The number of this lease.
+    /// The fencing token of the lease.
     pub fence: i64,
 }
 
 /// Which jobs to list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// How many at most.
+    /// The maximum number of jobs.
     pub limit: u32,
-    /// Begins behind this one, whether it still exists or not.
+    /// Start after this job, whether it still exists or not.
     pub after: Option<JobId>,
     /// Oldest first instead of newest first.
     pub oldest_first: bool,
+    /// Only the jobs of this owner.
+    pub owner: Option<Owner>,
 }
 
-/// Why a store did not do it.
+/// An outbox row: a change of state that was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobEvent {
+    /// The job.
+    pub job_id: JobId,
+    /// Its owner.
+    pub owner: Owner,
+    /// The revision that the change created.
+    pub revision: u64,
+    /// The state after the change, or `deleted`.
+    pub kind: String,
+    /// When it was committed.
+    pub created_at: Timestamp,
+}
+
+impl JobEvent {
+    /// Returns the event of the change from `before` to `next`; `None` if the state is the same. `before` is `None` for a
+    /// new job.
+    fn of(before: Option<&Job>, next: &Job, now: Timestamp) -> Option<Self> {
+        let kind = |job: &Job| if job.deleted { "deleted" } else { job.state.phase().as_str() };
+        let changed = before.is_none_or(|before| kind(before) != kind(next));
+        changed.then(|| Self {
+            job_id: next.id.clone(),
+            owner: next.owner.clone(),
+            revision: next.revision,
+            kind: kind(next).to_owned(),
+            created_at: now,
+        })
+    }
+}
+
+/// A store operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else was faster; nothing was written.
-    #[error("the job was changed meanwhile")]
+    /// The job changed, or the lease was lost; nothing was written.
+    #[error("the job was changed concurrently")]
     Stale,
-    /// The key was used with another request.
+    /// The idempotency key was used with a different request.
     #[error("the idempotency key `{0}` was used before with a different request")]
     KeyConflict(String),
     /// The database failed.
     #[error("the job database failed: {0}")]
     Unavailable(String),
-    /// A row makes no sense.
+    /// A row cannot be read.
     #[error("the stored job `{id}` cannot be read: {why}")]
     Corrupt {
-        /// The row.
+        /// The id of the row.
         id: String,
         /// What is wrong with it.
         why: String,
@@ -166,4 +224,25 @@ impl From<StoreError> for Error {
             error @ (StoreError::Stale | StoreError::Corrupt { .. }) => Self::Internal(error.to_string()),
         }
     }
+}
+
+/// What the job under an idempotency key means for a call.
+enum KeyMatch {
+    /// The call repeats the one that created the job.
+    Repetition,
+    /// The key is free, or becomes free for this call.
+    Free,
+}
+
+/// Compares the key of a stored job with a call in the same scope.
+fn match_key(job: &Job, call: &Idempotency, now: Timestamp) -> Result<KeyMatch, StoreError> {
+    let Some(key) = &job.key else { return Ok(KeyMatch::Free) };
+    let expired = key.expires_at.is_some_and(|expires_at| expires_at <= now);
+    if expired || !call.repeated {
+        return Ok(KeyMatch::Free);
+    }
+    if key.fingerprint != call.fingerprint {
+        return Err(StoreError::KeyConflict(call.scope.explicit_key().to_owned()));
+    }
+    Ok(KeyMatch::Repetition)
 }

@@ -1,28 +1,52 @@
-//! A job as columns, and back.
+//! The columns of a job.
 
-use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
     Row, Sqlite,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
 
-use super::{Claim, StoreError};
-use crate::video::{
-    UpstreamTask,
-    job::{IdempotencyKey, Job, JobId},
-    time::Timestamp,
+use super::{Claim, JobEvent, StoreError};
+use crate::{
+    idempotency::{Fingerprint, Key},
+    keys::Owner,
+    video::{
+        job::{Job, JobId, JobKey},
+        provider::UpstreamTask,
+        state::JobState,
+        time::Timestamp,
+    },
 };
 
-/// A statement with its parameters still open.
+/// A statement whose parameters are not all bound yet.
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// Binds `$1` to `$15`: the columns from `id` to `fingerprint`, in the order of the table.
+/// Inserts a job.
+pub(super) const INSERT: &str = "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, \
+     completed_at, expires_at, deadline_at, due_at, attempt, abandoned, deleted, idempotency_key, fingerprint, key_expires_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+
+/// Changes a job that has revision `$19`. Owner, request, origin and creation time never change. The key is only ever
+/// removed: between the read and this write a later call may have taken it over.
+pub(super) const AMEND: &str = "UPDATE video_jobs SET revision = $3, phase = $4, state = $5, completed_at = $9, \
+     expires_at = $10, deadline_at = $11, due_at = $12, attempt = $13, abandoned = $14, deleted = $15, \
+     idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END WHERE id = $1 AND revision = $19";
+
+/// As [`AMEND`], under the lease with fence `$20`, which ends unless `$21` is 1.
+pub(super) const COMMIT: &str = "UPDATE video_jobs SET revision = $3, phase = $4, state = $5, completed_at = $9, \
+     expires_at = $10, deadline_at = $11, due_at = $12, attempt = $13, abandoned = $14, deleted = $15, \
+     idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END, \
+     lease_until = CASE WHEN $21 = 1 THEN lease_until ELSE 0 END \
+     WHERE id = $1 AND revision = $19 AND fence = $20";
+
+/// Binds `$1` to `$18`.
 pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError> {
-    // Named one by one, so that a new field stops the build here.
+    // Destructured, so that a new field stops the build here.
     let Job {
         id,
-        order,
+        owner,
+        request,
+        origin,
         state,
         revision,
         created_at,
@@ -35,12 +59,15 @@ pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>,
         deleted,
         key,
     } = job;
+    let corrupt = |why: String| StoreError::Corrupt { id: id.to_string(), why };
     Ok(query
         .bind(id.as_str().to_owned())
+        .bind(owner.as_str().to_owned())
         .bind(integer(*revision))
         .bind(state.phase().as_str())
-        .bind(document(id, state)?)
-        .bind(document(id, order)?)
+        .bind(state.to_json().map_err(|why| corrupt(why.to_string()))?)
+        .bind(serde_json::to_string(request).map_err(|why| corrupt(why.to_string()))?)
+        .bind(serde_json::to_string(origin).map_err(|why| corrupt(why.to_string()))?)
         .bind(created_at.0)
         .bind(completed_at.map(|at| at.0))
         .bind(expires_at.map(|at| at.0))
@@ -49,21 +76,22 @@ pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>,
         .bind(i64::from(*attempt))
         .bind(abandoned.as_ref().map(|task| task.0.clone()))
         .bind(i64::from(*deleted))
-        .bind(key.as_ref().map(|key| key.text.clone()))
-        .bind(key.as_ref().map(|key| key.fingerprint.clone())))
+        .bind(key.as_ref().map(|key| key.key.to_column()))
+        .bind(key.as_ref().map(|key| key.fingerprint.to_hex()))
+        .bind(key.as_ref().and_then(|key| key.expires_at).map(|at| at.0)))
 }
 
-/// The job in this row.
+/// Reads the job in a row.
 pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
     let id: String = row.try_get("id")?;
     let corrupt = |why: String| StoreError::Corrupt { id: id.clone(), why };
     let optional = |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp));
-    let key: Option<String> = row.try_get("idempotency_key")?;
-    let fingerprint: Option<String> = row.try_get("fingerprint")?;
     Ok(Job {
-        order: read(row.try_get("asked")?).map_err(|why| corrupt(format!("asked: {why}")))?,
-        state: read(row.try_get("state")?).map_err(|why| corrupt(format!("state: {why}")))?,
-        revision: u64::try_from(row.try_get::<i64, _>("revision")?).map_err(|why| corrupt(why.to_string()))?,
+        owner: Owner::new(row.try_get("owner")?),
+        request: serde_json::from_str(row.try_get("request")?).map_err(|why| corrupt(format!("request: {why}")))?,
+        origin: serde_json::from_str(row.try_get("origin")?).map_err(|why| corrupt(format!("origin: {why}")))?,
+        state: JobState::from_json(row.try_get("state")?).map_err(|why| corrupt(format!("state: {why}")))?,
+        revision: unsigned(row, "revision")?,
         created_at: Timestamp(row.try_get("created_at")?),
         completed_at: optional("completed_at")?,
         expires_at: optional("expires_at")?,
@@ -72,25 +100,43 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
         attempt: u32::try_from(row.try_get::<i64, _>("attempt")?).map_err(|why| corrupt(why.to_string()))?,
         abandoned: row.try_get::<Option<String>, _>("abandoned")?.map(UpstreamTask),
         deleted: row.try_get::<i64, _>("deleted")? != 0,
-        key: key.zip(fingerprint).map(|(text, fingerprint)| IdempotencyKey { text, fingerprint }),
-        id: JobId::parse(&id).ok_or_else(|| corrupt("the id is none of ours".to_owned()))?,
+        key: key(row)?,
+        id: JobId::parse(&id).ok_or_else(|| corrupt("the id is not a job id".to_owned()))?,
     })
 }
 
-/// The claim in this row, as it was just written.
+/// Reads the idempotency key in a row. A key that cannot be read can never be repeated, which loses no job.
+fn key(row: &SqliteRow) -> Result<Option<JobKey>, StoreError> {
+    let key = row.try_get::<Option<&str>, _>("idempotency_key")?.and_then(Key::from_column);
+    let fingerprint = row.try_get::<Option<&str>, _>("fingerprint")?.and_then(Fingerprint::from_hex);
+    let expires_at = row.try_get::<Option<i64>, _>("key_expires_at")?.map(Timestamp);
+    Ok(key.zip(fingerprint).map(|(key, fingerprint)| JobKey { key, fingerprint, expires_at }))
+}
+
+/// Reads the claim in a row that was just updated.
 pub(super) fn claim(row: &SqliteRow) -> Result<Claim, StoreError> {
     Ok(Claim { job: job(row)?, fence: row.try_get("fence")? })
 }
 
-/// A counter as the database has it; none of them comes near the top.
+/// Reads an outbox row.
+pub(super) fn event(row: &SqliteRow) -> Result<JobEvent, StoreError> {
+    let id: String = row.try_get("job_id")?;
+    let job_id = JobId::parse(&id);
+    Ok(JobEvent {
+        job_id: job_id.ok_or_else(|| StoreError::Corrupt { id, why: "the id is not a job id".to_owned() })?,
+        owner: Owner::new(row.try_get("owner")?),
+        revision: unsigned(row, "revision")?,
+        kind: row.try_get("kind")?,
+        created_at: Timestamp(row.try_get("created_at")?),
+    })
+}
+
+/// Returns a counter as the database stores it; none comes near the maximum.
 pub(super) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn document(id: &JobId, value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|why| StoreError::Corrupt { id: id.to_string(), why: why.to_string() })
-}
-
-fn read<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
-    serde_json::from_str(text)
+fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
+    let value: i64 = row.try_get(column)?;
+    u64::try_from(value).map_err(|why| StoreError::Unavailable(format!("{column}: {why}")))
 }

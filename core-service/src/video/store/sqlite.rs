@@ -1,54 +1,78 @@
-//! Jobs in an SQLite file. One process at a time is the rule, several on one machine work; a network disk does not.
+//! Jobs in the core's SQLite database.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteArguments;
+use sqlx::{SqliteConnection, sqlite::SqliteArguments};
 
-use super::{Claim, Inserted, JobStore, Lease, Page, StoreError, WorkerId, row};
+use super::{
+    ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page, StoreError,
+    WorkerId, changes::ChangeFeed, match_key, row,
+};
 use crate::{
     database::Database,
+    idempotency::Idempotency,
     video::{
         job::{Job, JobId},
         state::Phase,
-        time::Timestamp,
+        time::{Clock, Timestamp},
     },
 };
 
-/// Jobs in the core's SQLite database.
+/// A store in the core's SQLite database. Clones share it.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     database: Database,
+    clock: Clock,
+    feed: ChangeFeed,
 }
 
 impl SqliteStore {
-    /// Returns the store in this database.
+    /// Returns the store in this database. SQLite has one machine, so the store's clock is the machine's.
     pub fn new(database: Database) -> Self {
-        Self { database }
+        Self::with_clock(database, Clock::system())
+    }
+
+    pub(crate) fn with_clock(database: Database, clock: Clock) -> Self {
+        Self { database, clock, feed: ChangeFeed::default() }
     }
 }
 
 #[async_trait]
 impl JobStore for SqliteStore {
-    async fn insert(&self, job: &Job) -> Result<Inserted, StoreError> {
-        loop {
-            let query = sqlx::query(
-                "INSERT INTO video_jobs (id, revision, phase, state, asked, created_at, completed_at, expires_at, \
-                 deadline_at, due_at, attempt, abandoned, deleted, idempotency_key, fingerprint) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
-                 ON CONFLICT (idempotency_key) DO NOTHING",
-            );
-            let written = row::bind(query, job)?.execute(self.database.writer()).await?;
-            let Some(key) = job.key.as_ref().filter(|_| written.rows_affected() == 0) else {
-                return Ok(Inserted::New);
-            };
-            match self.find(&key.text).await? {
-                Some(known) if known.key.as_ref() == Some(key) => return Ok(Inserted::Known(Box::new(known))),
-                Some(_) => return Err(StoreError::KeyConflict(key.text.clone())),
-                // Deleted in between: the key is free again.
-                None => {}
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn changes(&self) -> Changes {
+        self.feed.subscribe()
+    }
+
+    fn changes_of(&self, id: &JobId) -> JobChanges {
+        self.feed.subscribe_to(id)
+    }
+
+    async fn insert(&self, job: &Job, call: Option<&Idempotency>) -> Result<Inserted, StoreError> {
+        let now = self.now();
+        // The pool has one writer, so nothing comes between the look-up of the key and the insert.
+        let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
+        if let Some(call) = call
+            && let Some(known) = by_key(&mut transaction, call).await?
+        {
+            match match_key(&known, call, now)? {
+                KeyMatch::Repetition => return Ok(Inserted::Existing(Box::new(known))),
+                KeyMatch::Free => {
+                    let free = "UPDATE video_jobs SET idempotency_key = NULL, fingerprint = NULL, key_expires_at = NULL \
+                                WHERE id = $1";
+                    sqlx::query(free).bind(known.id.as_str()).execute(&mut *transaction).await?;
+                }
             }
         }
+        row::bind(sqlx::query(row::INSERT), job)?.execute(&mut *transaction).await?;
+        record(&mut transaction, JobEvent::of(None, job, now)).await?;
+        transaction.commit().await?;
+        self.feed.publish(job, ChangeKind::Created);
+        Ok(Inserted::New)
     }
 
     async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
@@ -56,30 +80,61 @@ impl JobStore for SqliteStore {
         query.fetch_optional(self.database.readers()).await?.as_ref().map(row::job).transpose()
     }
 
-    async fn find(&self, key: &str) -> Result<Option<Job>, StoreError> {
-        let query = sqlx::query("SELECT * FROM video_jobs WHERE idempotency_key = $1").bind(key);
-        query.fetch_optional(self.database.readers()).await?.as_ref().map(row::job).transpose()
+    async fn find(&self, call: &Idempotency) -> Result<Option<Job>, StoreError> {
+        let mut connection = self.database.readers().acquire().await?;
+        let Some(known) = by_key(&mut connection, call).await? else { return Ok(None) };
+        Ok(match match_key(&known, call, self.now())? {
+            KeyMatch::Repetition => Some(known),
+            KeyMatch::Free => None,
+        })
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError> {
-        // Ids sort by time. `video_` is before and `video~` behind every one of them.
-        let query = if page.oldest_first {
-            sqlx::query("SELECT * FROM video_jobs WHERE deleted = 0 AND id > $1 ORDER BY id LIMIT $2")
-                .bind(page.after.as_ref().map_or("video_", JobId::as_str))
-        } else {
-            sqlx::query("SELECT * FROM video_jobs WHERE deleted = 0 AND id < $1 ORDER BY id DESC LIMIT $2")
-                .bind(page.after.as_ref().map_or("video~", JobId::as_str))
+        let Page { limit, after, oldest_first, owner } = page;
+        // Ids sort by creation time. `video_` sorts before and `video~` after every id.
+        let (sql, start) = match (oldest_first, owner) {
+            (true, None) => ("SELECT * FROM video_jobs WHERE deleted = 0 AND id > $1 ORDER BY id LIMIT $2", "video_"),
+            (false, None) => {
+                ("SELECT * FROM video_jobs WHERE deleted = 0 AND id < $1 ORDER BY id DESC LIMIT $2", "video~")
+            }
+            (true, Some(_)) => {
+                ("SELECT * FROM video_jobs WHERE owner = $3 AND deleted = 0 AND id > $1 ORDER BY id LIMIT $2", "video_")
+            }
+            (false, Some(_)) => (
+                "SELECT * FROM video_jobs WHERE owner = $3 AND deleted = 0 AND id < $1 ORDER BY id DESC LIMIT $2",
+                "video~",
+            ),
         };
-        query.bind(i64::from(page.limit)).fetch_all(self.database.readers()).await?.iter().map(row::job).collect()
+        let mut query = sqlx::query(sql).bind(after.as_ref().map_or(start, JobId::as_str)).bind(i64::from(*limit));
+        if let Some(owner) = owner {
+            query = query.bind(owner.as_str());
+        }
+        query.fetch_all(self.database.readers()).await?.iter().map(row::job).collect()
     }
 
-    async fn ahead(&self, id: &JobId) -> Result<u32, StoreError> {
+    async fn queue_position(&self, id: &JobId) -> Result<u32, StoreError> {
         let query = sqlx::query_scalar("SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued' AND id < $1");
         let count: i64 = query.bind(id.as_str()).fetch_one(self.database.readers()).await?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    async fn claim(&self, worker: &WorkerId, now: Timestamp, lease: Duration) -> Result<Option<Claim>, StoreError> {
+    async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError> {
+        let query = row::bind(sqlx::query(row::AMEND), next)?.bind(row::integer(before.revision));
+        self.write(query, JobEvent::of(Some(before), next, self.now())).await?;
+        self.feed.publish(next, ChangeKind::Amended);
+        Ok(())
+    }
+
+    async fn events(&self, id: &JobId) -> Result<Vec<JobEvent>, StoreError> {
+        let query = sqlx::query("SELECT * FROM job_events WHERE job_id = $1 ORDER BY sequence").bind(id.as_str());
+        query.fetch_all(self.database.readers()).await?.iter().map(row::event).collect()
+    }
+}
+
+#[async_trait]
+impl JobQueue for SqliteStore {
+    async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, StoreError> {
+        let now = self.now();
         // PostgreSQL adds FOR UPDATE SKIP LOCKED to the inner query.
         let query = sqlx::query(
             "UPDATE video_jobs SET lease_owner = $1, lease_until = $2, fence = fence + 1 WHERE id = \
@@ -100,53 +155,74 @@ impl JobStore for SqliteStore {
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
-        let query = sqlx::query(
-            "UPDATE video_jobs SET revision = $2, phase = $3, state = $4, asked = $5, created_at = $6, completed_at = $7, \
-             expires_at = $8, deadline_at = $9, due_at = $10, attempt = $11, abandoned = $12, deleted = $13, \
-             idempotency_key = $14, fingerprint = $15, lease_until = CASE WHEN $16 = 1 THEN lease_until ELSE 0 END \
-             WHERE id = $1 AND fence = $17 AND revision = $18",
-        );
-        let query = row::bind(query, &next)?.bind(i64::from(then == Lease::Kept));
-        self.write(query.bind(claim.fence).bind(row::integer(claim.job.revision))).await?;
+        let query = row::bind(sqlx::query(row::COMMIT), &next)?.bind(row::integer(claim.job.revision));
+        let query = query.bind(claim.fence).bind(i64::from(then == Lease::Kept));
+        self.write(query, JobEvent::of(Some(&claim.job), &next, self.now())).await?;
+        if next.revision != claim.job.revision {
+            self.feed.publish(&next, ChangeKind::Moved);
+        }
         Ok(Claim { job: next, fence: claim.fence })
     }
 
-    async fn renew(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
+    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<(), StoreError> {
         let query = sqlx::query("UPDATE video_jobs SET lease_until = $1 WHERE id = $2 AND fence = $3");
-        self.write(query.bind(until.0).bind(claim.job.id.as_str()).bind(claim.fence)).await
+        let query = query.bind(self.now().after(lease).0).bind(claim.job.id.as_str()).bind(claim.fence);
+        self.write(query, None).await
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
         let query = sqlx::query("UPDATE video_jobs SET lease_until = 0 WHERE id = $1 AND fence = $2");
-        match self.write(query.bind(claim.job.id.as_str()).bind(claim.fence)).await {
+        match self.write(query.bind(claim.job.id.as_str()).bind(claim.fence), None).await {
             Ok(()) | Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    async fn amend(&self, next: &Job) -> Result<(), StoreError> {
-        let query = sqlx::query(
-            "UPDATE video_jobs SET revision = $2, phase = $3, state = $4, asked = $5, created_at = $6, completed_at = $7, \
-             expires_at = $8, deadline_at = $9, due_at = $10, attempt = $11, abandoned = $12, deleted = $13, \
-             idempotency_key = $14, fingerprint = $15 WHERE id = $1 AND revision = $2 - 1",
-        );
-        self.write(row::bind(query, next)?).await
-    }
-
     async fn purge(&self, claim: &Claim) -> Result<(), StoreError> {
+        // The outbox rows go with it, by ON DELETE CASCADE.
         let query = sqlx::query("DELETE FROM video_jobs WHERE id = $1 AND fence = $2");
-        self.write(query.bind(claim.job.id.as_str()).bind(claim.fence)).await
+        self.write(query.bind(claim.job.id.as_str()).bind(claim.fence), None).await
     }
 }
 
 impl SqliteStore {
-    /// Runs a statement that must hit exactly one row.
-    async fn write(&self, query: sqlx::query::Query<'_, sqlx::Sqlite, SqliteArguments>) -> Result<(), StoreError> {
-        match query.execute(self.database.writer()).await?.rows_affected() {
-            0 => Err(StoreError::Stale),
-            _ => Ok(()),
+    /// Runs a statement that must change exactly one row, and records the event in the same transaction.
+    async fn write(
+        &self,
+        query: sqlx::query::Query<'_, sqlx::Sqlite, SqliteArguments>,
+        event: Option<JobEvent>,
+    ) -> Result<(), StoreError> {
+        // Most commits only report progress: one statement is a transaction of its own.
+        if event.is_none() {
+            return changed(&query.execute(self.database.writer()).await?);
         }
+        let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
+        changed(&query.execute(&mut *transaction).await?)?;
+        record(&mut transaction, event).await?;
+        Ok(transaction.commit().await?)
     }
+}
+
+/// Fails unless a row was changed.
+fn changed(result: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
+    if result.rows_affected() == 0 { Err(StoreError::Stale) } else { Ok(()) }
+}
+
+/// Returns the job under the key of this call.
+async fn by_key(connection: &mut SqliteConnection, call: &Idempotency) -> Result<Option<Job>, StoreError> {
+    let query = sqlx::query("SELECT * FROM video_jobs WHERE owner = $1 AND idempotency_key = $2");
+    let query = query.bind(call.scope.owner.as_str()).bind(call.scope.key.to_column());
+    query.fetch_optional(connection).await?.as_ref().map(row::job).transpose()
+}
+
+/// Writes an outbox row.
+async fn record(connection: &mut SqliteConnection, event: Option<JobEvent>) -> Result<(), StoreError> {
+    let Some(JobEvent { job_id, owner, revision, kind, created_at }) = event else { return Ok(()) };
+    let query =
+        sqlx::query("INSERT INTO job_events (job_id, owner, revision, kind, created_at) VALUES ($1, $2, $3, $4, $5)");
+    let query = query.bind(job_id.as_str()).bind(owner.as_str()).bind(row::integer(revision));
+    query.bind(kind).bind(created_at.0).execute(connection).await?;
+    Ok(())
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -155,7 +231,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// The word of the index on queued jobs, which SQL spells out.
+/// The name of the state in the index on queued jobs, which SQL spells out.
 const _: () = assert!(matches!(Phase::Queued.as_str().as_bytes(), b"queued"));
 
 #[cfg(test)]
@@ -163,13 +239,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_claim_and_the_wait_for_the_next_one_use_the_index() {
+    async fn claim_uses_the_covering_index_and_does_not_sort() {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open(&directory.path().join("jobs.db")).await.unwrap();
         let plan = "EXPLAIN QUERY PLAN SELECT id FROM video_jobs WHERE due_at <= 1 AND lease_until <= 1 \
                     ORDER BY due_at, id LIMIT 1";
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(database.writer()).await.unwrap();
         assert!(plan.iter().any(|step| step.3.contains("USING COVERING INDEX video_jobs_due")), "{plan:?}");
-        assert_eq!(plan.len(), 1, "sorts by itself: {plan:?}");
+        assert_eq!(plan.len(), 1, "the plan has a sort step: {plan:?}");
     }
 }

@@ -1,7 +1,7 @@
-//! The built-in video engine as a provider.
+//! The built-in mock engine for videos, and fault injection by model name.
 //!
-//! A task is a `Ticket`: all that the render was made from. The engine is deterministic, so a process that does not know
-//! a task renders it anew, and nothing is lost with the process that began it.
+//! A task is an [`OfflineTask`]: everything that the render depends on. The engine is deterministic, so a process that does
+//! not know a task renders it again, and nothing is lost with the process that started it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,41 +11,46 @@ use futures_util::{StreamExt, stream};
 use offline_video::{FrameRate, STILLS_MEDIA_TYPE, Shot, VIDEO_MEDIA_TYPE};
 use serde::{Deserialize, Serialize};
 
-use self::studio::Studio;
-use super::super::{Clip, ClipFile, Progress, UpstreamTask, Variant, VideoProvider, VideoSpec};
+use self::renders::Renders;
 use crate::{
     call::{Call, Chunks},
     catalog::Entry,
+    context::RequestContext,
     error::ProviderError,
     fault_injection::Fault,
     media::{MediaKey, MediaStore},
+    video::{
+        job::VideoParameters,
+        provider::{Clip, ClipFile, Progress, RenderRequest, UpstreamTask, Variant, VideoProvider},
+    },
 };
 
-mod studio;
+mod renders;
 #[cfg(test)]
 mod tests;
 
 /// The engine's model name.
 pub const MODEL: &str = "offline-video";
 
-/// Names that existing programs ask for; the engine answers to them and never claims to be them.
+/// Names that existing programs use. Responses name the engine itself.
 const ALIASES: [&str; 2] = ["sora-2", "sora-2-pro"];
 
-/// How soon asking again shows a difference.
-const PACE: Duration = Duration::from_millis(400);
+/// The recommended poll interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(400);
 
-/// The pieces that files are handed out in, in bytes.
-const PIECE: usize = 256 * 1024;
+/// The size of the chunks of a file, in bytes.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// The built-in video engine.
 #[derive(Debug)]
 pub struct OfflineVideo {
-    studio: Studio,
+    renders: Renders,
 }
 
-/// The engine, the first, and below it the faults, hidden. Reference pictures are read back from `media_store`.
+/// Returns the entry of the engine, followed by the hidden entries of the faults. Reference images are read from
+/// `media_store`.
 pub fn entries(media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
-    let provider = Arc::new(OfflineVideo { studio: Studio::new(media_store.clone()) });
+    let provider = Arc::new(OfflineVideo { renders: Renders::new(media_store.clone()) });
     let entry = |id: &str, aliases: &[&str], hidden| Entry {
         id: id.to_owned(),
         upstream: id.to_owned(),
@@ -60,70 +65,57 @@ pub fn entries(media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
     std::iter::once(entry(MODEL, &ALIASES, false)).chain(faults).collect()
 }
 
-/// Everything a render is made from.
+/// Everything that a render depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Ticket {
-    /// The submission's key: the same one is the same render.
+struct OfflineTask {
+    /// The idempotency key of the submission: the same key is the same render.
     id: String,
     fault: Option<Fault>,
-    prompt: String,
-    width: u32,
-    height: u32,
-    seconds: u32,
-    seed: Option<i64>,
-    /// The stored picture to start from.
-    reference: Option<String>,
+    #[serde(flatten)]
+    parameters: VideoParameters,
 }
 
-impl Ticket {
-    fn new(call: Call<VideoSpec>) -> Self {
-        let VideoSpec { prompt, size, seconds, seed, reference, user: _, extra_json: _ } = call.request;
-        Self {
-            id: call.context.idempotency_key,
-            fault: Fault::of(&call.model),
-            prompt,
-            width: size.width,
-            height: size.height,
-            seconds,
-            seed,
-            reference: reference.map(|reference| reference.key.as_str().to_owned()),
-        }
+impl OfflineTask {
+    fn new(call: Call<RenderRequest>) -> Self {
+        let parameters = call.request.parameters;
+        Self { id: call.context.idempotency_key, fault: Fault::of(&call.model), parameters }
     }
 
-    fn read(task: &str) -> Result<Self, ProviderError> {
-        let unknown = |_| ProviderError::Refused { message: "this is no task of the engine".to_owned(), field: None };
+    fn parse(task: &str) -> Result<Self, ProviderError> {
+        let unknown =
+            |_| ProviderError::Refused { message: "this is not a task of the built-in engine".to_owned(), field: None };
         serde_json::from_str(task).map_err(unknown)
     }
 
-    fn written(&self) -> Result<String, ProviderError> {
+    fn to_json(&self) -> Result<String, ProviderError> {
         serde_json::to_string(self).map_err(|error| ProviderError::Unreadable(error.to_string()))
     }
 
-    /// Refuses what the encoder would refuse later, after the picture was painted.
-    fn check(&self) -> Result<(), ProviderError> {
-        let picture = image::RgbImage::new(1, 1);
+    /// Refuses what the encoder would refuse later, after the image was generated.
+    fn validate(&self) -> Result<(), ProviderError> {
+        let image = image::RgbImage::new(1, 1);
         let refused = |error: offline_video::RenderError| ProviderError::Refused {
             message: error.to_string(),
             field: Some("size".to_owned()),
         };
-        self.shot(&picture).validate().map_err(refused)
+        self.shot(&image).validate().map_err(refused)
     }
 
-    fn shot<'a>(&'a self, picture: &'a image::RgbImage) -> Shot<'a> {
-        let Self { prompt, width, height, seconds, seed, .. } = self;
+    fn shot<'a>(&'a self, image: &'a image::RgbImage) -> Shot<'a> {
+        let VideoParameters { prompt, width, height, seconds, seed, .. } = &self.parameters;
         Shot {
-            picture,
+            picture: image,
             prompt,
             width: *width,
             height: *height,
             seconds: *seconds,
             fps: FrameRate::default(),
-            seed: seed.map_or_else(|| studio::word(prompt), i64::cast_unsigned),
+            seed: seed.map_or_else(|| renders::hash_word(prompt), i64::cast_unsigned),
         }
     }
 
     fn reference(&self) -> Option<MediaKey> {
-        self.reference.as_deref().and_then(MediaKey::parse)
+        self.parameters.reference.as_deref().and_then(MediaKey::parse)
     }
 }
 
@@ -133,38 +125,41 @@ impl VideoProvider for OfflineVideo {
         true
     }
 
-    async fn submit(&self, call: Call<VideoSpec>) -> Result<UpstreamTask, ProviderError> {
-        let ticket = Ticket::new(call);
-        ticket.check()?;
-        let error = match ticket.fault {
-            Some(fault @ Fault::RateLimited) if self.studio.knocks(&ticket.id) <= Fault::REJECTED_SUBMISSIONS => {
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let task = OfflineTask::new(call);
+        task.validate()?;
+        let error = match task.fault {
+            Some(fault @ Fault::RateLimited)
+                if self.renders.count_submission(&task.id) <= Fault::REJECTED_SUBMISSIONS =>
+            {
                 fault.error()
             }
             Some(fault @ Fault::Refused) => fault.error(),
             Some(_) | None => None,
         };
         error.map_or(Ok(()), Err)?;
-        let task = ticket.written()?;
-        if ticket.fault != Some(Fault::RenderStuck) {
-            self.studio.begin(ticket);
+        let text = task.to_json()?;
+        if task.fault != Some(Fault::RenderStuck) {
+            self.renders.start(task);
         }
-        Ok(UpstreamTask(task))
+        Ok(UpstreamTask(text))
     }
 
-    async fn poll(&self, task: &UpstreamTask) -> Result<Progress, ProviderError> {
-        let ticket = Ticket::read(&task.0)?;
-        if ticket.fault == Some(Fault::RenderStuck) {
-            return Ok(Progress::Working { percent: Some(Fault::RENDER_STUCK_AT), poll_after: PACE * 5 });
+    async fn poll(&self, task: &UpstreamTask, _: &RequestContext) -> Result<Progress, ProviderError> {
+        let UpstreamTask(text) = task;
+        let task = OfflineTask::parse(text)?;
+        if task.fault == Some(Fault::RenderStuck) {
+            return Ok(Progress::Working { percent: Some(Fault::RENDER_STUCK_AT), poll_after: POLL_INTERVAL * 5 });
         }
-        let render = self.studio.begin(ticket);
+        let render = self.renders.start(task);
         match render.outcome() {
-            None => Ok(Progress::Working { percent: Some(render.percent()), poll_after: PACE }),
+            None => Ok(Progress::Working { percent: Some(render.percent()), poll_after: POLL_INTERVAL }),
             Some(Err(error)) => Ok(Progress::Failed(error)),
             Some(Ok(_)) => {
                 let file = |variant, media_type: &str| ClipFile {
                     variant,
                     media_type: media_type.to_owned(),
-                    location: task.0.clone(),
+                    location: text.clone(),
                 };
                 Ok(Progress::Ready(Clip {
                     files: vec![
@@ -177,28 +172,28 @@ impl VideoProvider for OfflineVideo {
         }
     }
 
-    async fn fetch(&self, file: &ClipFile) -> Result<Chunks<Bytes>, ProviderError> {
-        let ticket = Ticket::read(&file.location)?;
-        if let Some(error) = ticket.fault.filter(|fault| *fault == Fault::LinkExpired).and_then(Fault::error) {
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        let task = OfflineTask::parse(&file.location)?;
+        if let Some(error) = task.fault.filter(|fault| *fault == Fault::LinkExpired).and_then(Fault::error) {
             return Err(error);
         }
-        let bytes = self.studio.hand_out(ticket, file.variant).await?;
-        Ok(stream::iter(pieces(bytes)).map(Ok).boxed())
+        let bytes = self.renders.file(task, file.variant).await?;
+        Ok(stream::iter(chunks(bytes)).map(Ok).boxed())
     }
 
-    async fn cancel(&self, task: &UpstreamTask) -> Result<(), ProviderError> {
-        // What cannot be read was never begun.
-        if let Ok(ticket) = Ticket::read(&task.0) {
-            self.studio.end(&ticket.id);
+    async fn cancel(&self, task: &UpstreamTask, _: &RequestContext) -> Result<(), ProviderError> {
+        // A task that cannot be parsed was never started.
+        if let Ok(task) = OfflineTask::parse(&task.0) {
+            self.renders.cancel(&task.id);
         }
         Ok(())
     }
 }
 
-fn pieces(mut bytes: Bytes) -> Vec<Bytes> {
-    let mut cut = Vec::with_capacity(bytes.len().div_ceil(PIECE));
+fn chunks(mut bytes: Bytes) -> Vec<Bytes> {
+    let mut chunks = Vec::with_capacity(bytes.len().div_ceil(CHUNK_BYTES));
     while !bytes.is_empty() {
-        cut.push(bytes.split_to(bytes.len().min(PIECE)));
+        chunks.push(bytes.split_to(bytes.len().min(CHUNK_BYTES)));
     }
-    cut
+    chunks
 }

@@ -1,20 +1,24 @@
-//! The laws of the job machine, each with a test that its breach would fail.
+//! The guarantees of the job state machine and its runner.
 
 mod crash;
-mod ending;
-mod way;
+mod endings;
+mod progress;
 
 use super::*;
 use crate::{
+    catalog::Catalog,
+    context::RequestContext,
     error::ProviderError,
+    live::Live,
     video::{
         job::{Job, JobId},
-        scripted::{Act, Scripted, Stage, away, fails, follow, order, working},
+        jobs::JobSettings,
         state::{JobState, Phase},
+        testing::{FakeProvider, Harness, Reply, fails, follow, request, unavailable, working},
     },
 };
 
 fn failure(job: &Job) -> (&str, &str) {
-    let JobState::Failed { code, message, .. } = &job.state else { panic!("not failed but {:?}", job.state) };
+    let JobState::Failed { code, message, .. } = &job.state else { panic!("not failed: {:?}", job.state) };
     (code, message)
 }

@@ -1,0 +1,14 @@
+//! The models of the video panel.
+
+use super::{provider::VideoProvider, providers};
+use crate::{catalog::Entry, config, media::MediaStore};
+
+/// Returns the entries of the configured provider. Service types without a provider are refused by the validation of the
+/// settings.
+pub(crate) fn entries(settings: &config::Video, media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
+    use config::VideoServiceType::{Midjourney, Offline, Openai, Seedance, Veo, Wan};
+    match settings.service_type {
+        Offline => providers::offline::entries(media_store),
+        Seedance | Veo | Wan | Midjourney | Openai => Vec::new(),
+    }
+}

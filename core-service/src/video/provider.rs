@@ -1,0 +1,126 @@
+//! The provider trait of the video panel and the types that cross it.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use triptych_proto::v1 as pb;
+
+use super::job::VideoParameters;
+use crate::{
+    call::{Call, Chunks},
+    context::RequestContext,
+    error::ProviderError,
+    media::MediaKey,
+};
+
+/// A provider of videos.
+///
+/// A render belongs to a job that may outlive this process: everything that a later process needs to continue is in
+/// [`UpstreamTask`] and [`Clip`], which are stored with the job.
+#[async_trait]
+pub trait VideoProvider: fmt::Debug + Send + Sync {
+    /// Whether two submissions under one idempotency key start one render. Only with such a provider is a submission
+    /// repeated after a crash hid the response to the first one.
+    fn repeatable(&self) -> bool;
+
+    /// Starts a render. The idempotency key of the context is the id of the job.
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError>;
+
+    /// Returns the state of a render.
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError>;
+
+    /// Streams the bytes of one finished file.
+    async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError>;
+
+    /// Returns the health of the upstream; empty for a provider without one.
+    fn targets(&self) -> Vec<pb::model::Target> {
+        Vec::new()
+    }
+
+    /// Stops a render, as far as the provider can. Unknown and finished tasks are no error.
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<(), ProviderError>;
+}
+
+/// What to render: the validated parameters of a job and the bytes of its reference image.
+#[derive(Debug, Clone)]
+pub struct RenderRequest {
+    /// The parameters.
+    pub parameters: VideoParameters,
+    /// The image to start from.
+    pub reference: Option<Reference>,
+}
+
+/// The image that a video starts from.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// The key in the media store. The file is kept as long as the job.
+    pub key: MediaKey,
+    /// The encoded image.
+    pub image: Bytes,
+}
+
+/// A render at a provider, in whatever text the provider needs to find it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamTask(pub String);
+
+/// The state of a render.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// In progress.
+    Working {
+        /// 0 to 99, where the provider reports it or it can be estimated.
+        percent: Option<u8>,
+        /// The recommended delay before the next poll.
+        poll_after: Duration,
+    },
+    /// Finished.
+    Ready(Clip),
+    /// Ended without a result.
+    Failed(ProviderError),
+}
+
+/// The result of a render at the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clip {
+    /// The files; exactly one is [`Variant::Video`].
+    pub files: Vec<ClipFile>,
+}
+
+/// One file of a finished render.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClipFile {
+    /// The kind of file.
+    pub variant: Variant,
+    /// The media type.
+    pub media_type: String,
+    /// Where the provider keeps the file, in the provider's own notation.
+    pub location: String,
+}
+
+/// The kinds of files of a video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variant {
+    /// The video itself.
+    Video,
+    /// One still image.
+    Thumbnail,
+    /// A grid of still images.
+    Spritesheet,
+}
+
+impl Variant {
+    /// All variants.
+    pub const ALL: [Self; 3] = [Self::Video, Self::Thumbnail, Self::Spritesheet];
+
+    /// Returns the name in OpenAI's API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Thumbnail => "thumbnail",
+            Self::Spritesheet => "spritesheet",
+        }
+    }
+}

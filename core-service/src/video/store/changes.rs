@@ -1,0 +1,139 @@
+//! Committed changes of jobs, as a store publishes them to subscribers in this process.
+//!
+//! The store publishes after each commit, so subscribers need no cooperation of whoever made the change. Changes that other
+//! nodes make do not arrive here; subscribers that must see them re-read the store from time to time.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{broadcast, watch};
+
+use crate::video::job::{Job, JobId};
+
+/// How many changes a slow subscriber may be behind before it misses some.
+const CAPACITY: usize = 1024;
+
+/// A committed change of a job.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The job after the change.
+    pub job: Arc<Job>,
+    /// Who changed it.
+    pub kind: ChangeKind,
+}
+
+/// The kinds of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The job was created.
+    Created,
+    /// The holder of the lease moved it.
+    Moved,
+    /// A caller cancelled or deleted it; the lease of its step is worthless from now on.
+    Amended,
+}
+
+/// The publisher of one store. Clones share the subscribers.
+#[derive(Debug, Clone)]
+pub(super) struct ChangeFeed {
+    all: broadcast::Sender<Change>,
+    // A std mutex: never held across an await.
+    by_job: Arc<Mutex<HashMap<JobId, watch::Sender<Option<Change>>>>>,
+}
+
+impl Default for ChangeFeed {
+    fn default() -> Self {
+        Self { all: broadcast::Sender::new(CAPACITY), by_job: Arc::default() }
+    }
+}
+
+impl ChangeFeed {
+    /// Publishes a committed change. Concurrent commits may publish out of order: for one job the newest revision wins.
+    pub(super) fn publish(&self, job: &Job, kind: ChangeKind) {
+        let change = Change { job: Arc::new(job.clone()), kind };
+        if let Some(sender) = self.by_job().get(&job.id) {
+            sender.send_if_modified(|newest| {
+                let newer = newest.as_ref().is_none_or(|newest| newest.job.revision < job.revision);
+                if newer {
+                    *newest = Some(change.clone());
+                }
+                newer
+            });
+        }
+        // Fails only without subscribers.
+        let _ = self.all.send(change);
+    }
+
+    /// Subscribes to the changes of all jobs.
+    pub(super) fn subscribe(&self) -> Changes {
+        Changes(self.all.subscribe())
+    }
+
+    /// Subscribes to the changes of one job.
+    pub(super) fn subscribe_to(&self, id: &JobId) -> JobChanges {
+        let mut by_job = self.by_job();
+        let sender = by_job.entry(id.clone()).or_insert_with(|| watch::channel(None).0);
+        JobChanges { id: id.clone(), receiver: sender.subscribe(), feed: self.clone() }
+    }
+
+    fn by_job(&self) -> MutexGuard<'_, HashMap<JobId, watch::Sender<Option<Change>>>> {
+        self.by_job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of jobs with a subscriber of their own.
+    #[cfg(test)]
+    pub(super) fn subscribed_jobs(&self) -> usize {
+        self.by_job().len()
+    }
+}
+
+/// A subscription to the changes of all jobs.
+#[derive(Debug)]
+pub struct Changes(broadcast::Receiver<Change>);
+
+impl Changes {
+    /// Waits for the next change. `None`: some changes were missed, and the subscriber must read the store. Cancel safe.
+    pub async fn next(&mut self) -> Option<Change> {
+        match self.0.recv().await {
+            Ok(change) => Some(change),
+            Err(broadcast::error::RecvError::Lagged(_)) => None,
+            // The store is gone: nothing will change.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// A subscription to the changes of one job. Changes in quick succession are merged into the newest.
+#[derive(Debug)]
+pub struct JobChanges {
+    id: JobId,
+    receiver: watch::Receiver<Option<Change>>,
+    feed: ChangeFeed,
+}
+
+impl JobChanges {
+    /// Waits for a change that this subscription has not returned yet. Cancel safe.
+    pub async fn next(&mut self) -> Change {
+        loop {
+            if self.receiver.changed().await.is_err() {
+                // The sender lives as long as there are subscribers.
+                std::future::pending::<()>().await;
+            }
+            if let Some(change) = self.receiver.borrow_and_update().clone() {
+                return change;
+            }
+        }
+    }
+}
+
+impl Drop for JobChanges {
+    fn drop(&mut self) {
+        let mut by_job = self.feed.by_job();
+        // This receiver still counts.
+        if by_job.get(&self.id).is_some_and(|sender| sender.receiver_count() <= 1) {
+            by_job.remove(&self.id);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! A fake provider that follows the script of a test, and a harness around it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, future, stream};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::{
+    job::{Job, JobId, JobRequest, VideoParameters},
+    jobs::{JobSettings, Jobs},
+    provider::{Clip, ClipFile, Progress, RenderRequest, UpstreamTask, Variant, VideoProvider},
+    runner::{Runner, RunnerHandle},
+    state::Phase,
+    store::{JobQueue, memory::MemoryStore},
+    time::Clock,
+};
+use crate::{
+    call::{Call, Chunks},
+    catalog::{Catalog, Entry, Models},
+    context::RequestContext,
+    error::ProviderError,
+    live::Live,
+    media::MediaStore,
+};
+
+/// The response to one provider call.
+#[derive(Debug)]
+pub(crate) enum Reply<T> {
+    Return(Result<T, ProviderError>),
+    /// Never returns.
+    Hang,
+    /// Returns as soon as the sender sends `true`.
+    Gated(watch::Receiver<bool>, T),
+    Panic,
+}
+
+impl<T> Reply<T> {
+    async fn resolve(self) -> Result<T, ProviderError> {
+        match self {
+            Self::Return(result) => result,
+            Self::Hang => future::pending().await,
+            Self::Gated(mut gate, value) => {
+                gate.wait_for(|open| *open).await.unwrap();
+                Ok(value)
+            }
+            Self::Panic => panic!("scripted panic"),
+        }
+    }
+}
+
+/// Returns its scripted replies in order. Afterwards it accepts, is ready at the first poll and returns its files.
+#[derive(Debug)]
+pub(crate) struct FakeProvider {
+    pub(crate) repeatable: bool,
+    pub(crate) submits: Mutex<VecDeque<Reply<UpstreamTask>>>,
+    pub(crate) polls: Mutex<VecDeque<Reply<Progress>>>,
+    pub(crate) fetches: Mutex<VecDeque<Reply<Bytes>>>,
+    /// The calls so far, one line each.
+    pub(crate) calls: watch::Sender<Vec<String>>,
+    /// Read at each submission, to log what is committed by then.
+    pub(crate) store: Option<Arc<dyn JobQueue>>,
+}
+
+impl Default for FakeProvider {
+    fn default() -> Self {
+        Self {
+            repeatable: false,
+            submits: Mutex::default(),
+            polls: Mutex::default(),
+            fetches: Mutex::default(),
+            calls: watch::channel(Vec::new()).0,
+            store: None,
+        }
+    }
+}
+
+impl FakeProvider {
+    pub(crate) fn with_submits(self, replies: impl IntoIterator<Item = Reply<UpstreamTask>>) -> Self {
+        Self { submits: Mutex::new(replies.into_iter().collect()), ..self }
+    }
+
+    pub(crate) fn with_polls(self, replies: impl IntoIterator<Item = Reply<Progress>>) -> Self {
+        Self { polls: Mutex::new(replies.into_iter().collect()), ..self }
+    }
+
+    pub(crate) fn with_fetches(self, replies: impl IntoIterator<Item = Reply<Bytes>>) -> Self {
+        Self { fetches: Mutex::new(replies.into_iter().collect()), ..self }
+    }
+
+    pub(crate) fn repeatable(self) -> Self {
+        Self { repeatable: true, ..self }
+    }
+
+    pub(crate) fn count(&self, prefix: &str) -> usize {
+        self.calls.borrow().iter().filter(|call| call.starts_with(prefix)).count()
+    }
+
+    /// Waits until there were so many calls with this prefix.
+    pub(crate) async fn called(&self, prefix: &str, times: usize) {
+        let enough = |calls: &Vec<String>| calls.iter().filter(|call| call.starts_with(prefix)).count() >= times;
+        self.calls.subscribe().wait_for(enough).await.unwrap();
+    }
+
+    fn record(&self, call: String) {
+        self.calls.send_modify(|calls| calls.push(call));
+    }
+}
+
+fn next<T>(replies: &Mutex<VecDeque<Reply<T>>>) -> Option<Reply<T>> {
+    replies.lock().unwrap().pop_front()
+}
+
+#[async_trait]
+impl VideoProvider for FakeProvider {
+    fn repeatable(&self) -> bool {
+        self.repeatable
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        if let Some(store) = &self.store {
+            let job = store.get(&JobId::parse(&call.context.idempotency_key).unwrap()).await.unwrap().unwrap();
+            self.record(format!("committed {} {}", job.state.phase(), job.attempt));
+        }
+        if let Some(reference) = &call.request.reference {
+            self.record(format!("reference of {} bytes", reference.image.len()));
+        }
+        self.record(format!("submit {}", call.context.idempotency_key));
+        let default = Reply::Return(Ok(UpstreamTask(format!("task of {}", call.context.idempotency_key))));
+        next(&self.submits).unwrap_or(default).resolve().await
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        self.record(format!("poll {}", task.0));
+        self.record(format!("context {} {}", context.request_id, context.caller.owner().as_str()));
+        next(&self.polls).unwrap_or(Reply::Return(Ok(Progress::Ready(clip())))).resolve().await
+    }
+
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.record(format!("fetch {}", file.location));
+        let bytes =
+            next(&self.fetches).unwrap_or(Reply::Return(Ok(Bytes::from(file.location.clone())))).resolve().await?;
+        Ok(stream::iter([Ok(bytes)]).boxed())
+    }
+
+    async fn cancel(&self, task: &UpstreamTask, _: &RequestContext) -> Result<(), ProviderError> {
+        self.record(format!("cancel {}", task.0));
+        Ok(())
+    }
+}
+
+pub(crate) fn clip() -> Clip {
+    let file = |variant: Variant, media_type: &str| ClipFile {
+        variant,
+        media_type: media_type.to_owned(),
+        location: variant.as_str().to_owned(),
+    };
+    Clip { files: vec![file(Variant::Video, "video/mp4"), file(Variant::Thumbnail, "image/jpeg")] }
+}
+
+pub(crate) fn working(percent: u8) -> Reply<Progress> {
+    Reply::Return(Ok(Progress::Working { percent: Some(percent), poll_after: Duration::from_millis(50) }))
+}
+
+pub(crate) fn fails<T>(error: ProviderError) -> Reply<T> {
+    Reply::Return(Err(error))
+}
+
+pub(crate) fn unavailable<T>() -> Reply<T> {
+    fails(ProviderError::unavailable("unavailable".to_owned()))
+}
+
+/// Everything that a job needs to run.
+pub(crate) struct Harness {
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) jobs: Jobs,
+    pub(crate) provider: Arc<FakeProvider>,
+    pub(crate) catalog: Live<Catalog>,
+    pub(crate) directory: TempDir,
+}
+
+impl Harness {
+    /// Creates a harness over a store in memory, on tokio's clock.
+    pub(crate) fn new(provider: FakeProvider) -> Self {
+        Self::over(Arc::new(MemoryStore::new(Clock::tokio())), provider, JobSettings::default())
+    }
+
+    pub(crate) fn over(queue: Arc<dyn JobQueue>, provider: FakeProvider, settings: JobSettings) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let media_store = MediaStore::for_test(directory.path());
+        let provider = Arc::new(provider);
+        let jobs = Jobs::new(queue.clone(), media_store, settings);
+        Self { queue, jobs, catalog: catalog(&provider), provider, directory }
+    }
+
+    pub(crate) fn start(&self) -> RunnerHandle {
+        Runner::start(self.queue.clone(), self.jobs.clone(), self.catalog.clone())
+    }
+
+    pub(crate) async fn create(&self) -> JobId {
+        self.jobs.create(JobId::new(), request(), &RequestContext::default(), None).await.unwrap().id
+    }
+
+    /// Returns all snapshots up to the final one.
+    pub(crate) async fn follow(&self, id: &JobId) -> Vec<Job> {
+        follow(&self.jobs, id).await
+    }
+
+    pub(crate) async fn outcome(&self, id: &JobId) -> Job {
+        self.follow(id).await.pop().unwrap()
+    }
+
+    /// Waits until the job is in this state.
+    pub(crate) async fn until(&self, id: &JobId, phase: Phase) -> Job {
+        let mut snapshots = std::pin::pin!(self.jobs.watch(id.as_str()).await.unwrap());
+        loop {
+            let job = snapshots.next().await.unwrap().unwrap();
+            if job.state.phase() == phase {
+                return job;
+            }
+        }
+    }
+
+    pub(crate) fn files(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.directory.path().join("media")).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+pub(crate) fn catalog(provider: &Arc<FakeProvider>) -> Live<Catalog> {
+    let entry = Entry::<dyn VideoProvider> {
+        id: "fake-video".to_owned(),
+        upstream: "upstream-name".to_owned(),
+        owned_by: "fake".to_owned(),
+        provider_id: "fake".to_owned(),
+        aliases: Vec::new(),
+        capabilities: &["input_reference", "remix"],
+        hidden: false,
+        provider: Arc::<FakeProvider>::clone(provider),
+    };
+    let video = Models::new(vec![entry]).unwrap();
+    Live::new(Catalog::new(Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap(), video))
+}
+
+pub(crate) async fn follow(jobs: &Jobs, id: &JobId) -> Vec<Job> {
+    let snapshots = jobs.watch(id.as_str()).await.unwrap();
+    snapshots.map(Result::unwrap).collect().await
+}
+
+pub(crate) fn request() -> JobRequest {
+    JobRequest {
+        provider_id: "fake".to_owned(),
+        model: "fake-video".to_owned(),
+        upstream: "upstream-name".to_owned(),
+        parameters: VideoParameters {
+            prompt: "a boat".to_owned(),
+            width: 320,
+            height: 180,
+            seconds: 1,
+            seed: None,
+            reference: None,
+            user: String::new(),
+            extra_json: String::new(),
+        },
+        remixed_from: None,
+    }
+}
