@@ -31,7 +31,7 @@ impl ChunkEncoder {
 impl EventEncoder for ChunkEncoder {
     type Item = ChatChunk;
 
-    fn encode(&mut self, piece: Piece, out: &mut BytesMut) -> ControlFlow<()> {
+    fn encode(&mut self, piece: ChatChunk, out: &mut BytesMut) -> ControlFlow<()> {
         self.json.clear();
         self.writer.write(&mut self.json, piece);
         Event { name: None, id: None, data: &self.json }.write(out);

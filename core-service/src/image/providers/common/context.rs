@@ -13,7 +13,7 @@ pub(crate) struct ProviderContext {
     pub(crate) limits: Limits,
     /// The maximum number of concurrent upstream calls per request, for upstreams that return one image per call.
     pub(crate) calls_at_once: usize,
-    /// Downloader images that an upstream returns as links.
+    /// Downloads images that an upstream returns as links.
     pub(crate) downloads: Downloader,
     /// Tracks background tasks, for example the cancellation of an upstream task after a client disconnect. The core waits
     /// for them when it closes.

@@ -38,7 +38,7 @@ impl ImageFetcher {
         }
     }
 
-    /// Downloader the image behind a link.
+    /// Downloads the image behind a link.
     pub(in crate::image::providers) async fn download(&self, link: &str) -> Result<Bytes, ProviderError> {
         self.downloads.picture(link, &self.origin).await.map(|file| file.bytes)
     }
