@@ -199,7 +199,7 @@ impl Core {
         *self.drain_deadline.get_or_init(|| Instant::now() + self.settings.grpc.drain)
     }
 
-    /// Stops the background work and closes the stores. Job steps in progress get [`CLOSE_GRACE`] to finish, then all leases
+    /// Stops the background work and closes the stores. Job steps in progress get `CLOSE_GRACE` to finish, then all leases
     /// are released, so that the next process does not have to wait for their expiry. Detached calls get the rest of the drain.
     /// The services must not be called after this.
     pub async fn close(self) {

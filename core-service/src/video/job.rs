@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
+    parameters::VideoParameters,
     provider::UpstreamTask,
     state::{Event, IllegalMove, JobState},
     time::Timestamp,
@@ -15,7 +16,6 @@ use crate::{
     context::{RequestContext, TraceContext},
     idempotency::{Fingerprint, Key},
     keys::{Caller, Owner},
-    size::Size,
 };
 
 /// The id of a job: opaque to callers, sortable by creation time.
@@ -70,36 +70,6 @@ pub struct JobRequest {
     pub parameters: VideoParameters,
     /// The job whose video this one remixes.
     pub remixed_from: Option<JobId>,
-}
-
-/// The validated parameters of a video.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VideoParameters {
-    /// The prompt; never blank.
-    pub prompt: String,
-    /// Width in pixels; even.
-    pub width: u32,
-    /// Height in pixels; even.
-    pub height: u32,
-    /// Duration in seconds.
-    pub seconds: u32,
-    /// The seed for reproducible results.
-    pub seed: Option<i64>,
-    /// The key of this job's own copy of the reference image.
-    pub reference: Option<String>,
-    /// An opaque identifier of the end user; may be empty.
-    #[serde(default)]
-    pub user: String,
-    /// Request members without a field of their own: the text of a JSON object, or empty.
-    #[serde(default)]
-    pub extra_json: String,
-}
-
-impl VideoParameters {
-    /// Returns the size in pixels.
-    pub fn size(&self) -> Size {
-        Size::new(self.width, self.height)
-    }
 }
 
 /// Where a job came from: the context of the call that created it, as far as it outlives the call.

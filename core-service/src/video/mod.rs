@@ -15,6 +15,7 @@ pub mod grpc;
 pub mod guarded;
 pub mod job;
 pub mod jobs;
+pub mod parameters;
 pub mod provider;
 pub mod providers;
 mod references;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use triptych_proto::v1 as pb;
 
-use super::job::VideoParameters;
+use super::parameters::VideoParameters;
 use crate::{
     call::{Call, Chunks},
     context::RequestContext,

@@ -13,8 +13,9 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::{
-    job::{Job, JobId, JobRequest, VideoParameters},
+    job::{Job, JobId, JobRequest},
     jobs::{JobSettings, Jobs},
+    parameters::VideoParameters,
     provider::{Clip, ClipFile, Progress, RenderRequest, UpstreamTask, Variant, VideoProvider},
     runner::{Runner, RunnerHandle},
     state::Phase,

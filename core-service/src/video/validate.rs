@@ -2,11 +2,7 @@
 
 use triptych_proto::v1 as pb;
 
-use super::{
-    job::{JobId, VideoParameters},
-    provider::Variant,
-    store::Page,
-};
+use super::{job::JobId, parameters::VideoParameters, provider::Variant, store::Page};
 use crate::{check, error::Error, size::Size};
 
 /// The minimum of either side, in pixels.

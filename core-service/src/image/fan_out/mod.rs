@@ -10,7 +10,7 @@ use crate::{call::Chunks, error::ProviderError};
 /// Generates `n` images with one call each, at most `at_once` of them concurrently.
 ///
 /// `generate` returns the events of the image with an index; the call must not start before the stream is polled. The error
-/// of a call fails its image only, unless [`fails_all`] holds: then the images whose calls have not started fail with it as
+/// of a call fails its image only, unless `fails_all` holds: then the images whose calls have not started fail with it as
 /// well. Calls that have started may be billed already and run to their end. Dropping the stream drops every running call.
 pub fn fan_out<S>(n: u32, at_once: usize, generate: impl Fn(u32) -> S + Send + 'static) -> Chunks<ImageEvent>
 where

@@ -9,8 +9,9 @@ use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, download_video_response::Part, video_service_server::VideoService};
 
 use super::{
-    job::{Job, JobId, JobRequest, VideoParameters},
+    job::{Job, JobId, JobRequest},
     jobs::Jobs,
+    parameters::VideoParameters,
     provider::VideoProvider,
     state::{JobState, Phase},
     validate, view,

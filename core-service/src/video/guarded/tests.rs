@@ -6,7 +6,7 @@ use tokio::time::advance;
 use super::*;
 use crate::{
     context::RequestContext,
-    video::{job::VideoParameters, testing::request},
+    video::{parameters::VideoParameters, testing::request},
 };
 
 const SETTINGS: GuardSettings =

@@ -19,7 +19,8 @@ use crate::{
     idempotency::{Idempotency, Key, SDK_WINDOW},
     keys::{Caller, Owner},
     video::{
-        job::{Job, JobId, JobKey, JobOrigin, JobRequest, VideoParameters},
+        job::{Job, JobId, JobKey, JobOrigin, JobRequest},
+        parameters::VideoParameters,
         provider::UpstreamTask,
         state::{Event, JobState},
         time::{Clock, Timestamp},

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Policy, Target, Weighted, choose_lowest};
+use super::{choice::Policy, lowest::choose_lowest, weighted::Weighted};
+use crate::chat::routing::target::Target;
 
 /// One call in this many is routed at random, so that a target that was slow once is measured again.
 const EXPLORATION_INTERVAL: u32 = 20;

@@ -1,6 +1,7 @@
 //! Choice by the number of calls in flight.
 
-use super::{Policy, Target, choose_lowest};
+use super::{choice::Policy, lowest::choose_lowest};
+use crate::chat::routing::target::Target;
 
 /// Chooses the target with the fewest calls in flight in proportion to its weight; at random by weight among equals.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,6 +1,7 @@
 //! Random choice by weight.
 
-use super::{Policy, Target};
+use super::choice::Policy;
+use crate::chat::routing::target::Target;
 
 /// Chooses at random, in proportion to the weights.
 #[derive(Debug, Clone, Copy, Default)]

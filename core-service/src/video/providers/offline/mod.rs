@@ -1,6 +1,6 @@
 //! The built-in mock engine for videos, and fault injection by model name.
 //!
-//! A task is an [`OfflineTask`]: everything that the render depends on. The engine is deterministic, so a process that does
+//! A task is an `OfflineTask`: everything that the render depends on. The engine is deterministic, so a process that does
 //! not know a task renders it again, and nothing is lost with the process that started it.
 
 use std::{sync::Arc, time::Duration};
@@ -8,24 +8,21 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use offline_video::{FrameRate, STILLS_MEDIA_TYPE, Shot, VIDEO_MEDIA_TYPE};
-use serde::{Deserialize, Serialize};
+use offline_video::{STILLS_MEDIA_TYPE, VIDEO_MEDIA_TYPE};
 
-use self::renders::Renders;
+use self::{renders::Renders, task::OfflineTask};
 use crate::{
     call::{Call, Chunks},
     catalog::Entry,
     context::RequestContext,
     error::ProviderError,
     fault_injection::Fault,
-    media::{MediaKey, MediaStore},
-    video::{
-        job::VideoParameters,
-        provider::{Clip, ClipFile, Progress, RenderRequest, UpstreamTask, Variant, VideoProvider},
-    },
+    media::MediaStore,
+    video::provider::{Clip, ClipFile, Progress, RenderRequest, UpstreamTask, Variant, VideoProvider},
 };
 
 mod renders;
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -63,60 +60,6 @@ pub fn entries(media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
     };
     let faults = Fault::VIDEO.iter().map(|fault| entry(&fault.model(MODEL), &[], true));
     std::iter::once(entry(MODEL, &ALIASES, false)).chain(faults).collect()
-}
-
-/// Everything that a render depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct OfflineTask {
-    /// The idempotency key of the submission: the same key is the same render.
-    id: String,
-    fault: Option<Fault>,
-    #[serde(flatten)]
-    parameters: VideoParameters,
-}
-
-impl OfflineTask {
-    fn new(call: Call<RenderRequest>) -> Self {
-        let parameters = call.request.parameters;
-        Self { id: call.context.idempotency_key, fault: Fault::of(&call.model), parameters }
-    }
-
-    fn parse(task: &str) -> Result<Self, ProviderError> {
-        let unknown =
-            |_| ProviderError::Refused { message: "this is not a task of the built-in engine".to_owned(), field: None };
-        serde_json::from_str(task).map_err(unknown)
-    }
-
-    fn to_json(&self) -> Result<String, ProviderError> {
-        serde_json::to_string(self).map_err(|error| ProviderError::Unreadable(error.to_string()))
-    }
-
-    /// Refuses what the encoder would refuse later, after the image was generated.
-    fn validate(&self) -> Result<(), ProviderError> {
-        let image = image::RgbImage::new(1, 1);
-        let refused = |error: offline_video::RenderError| ProviderError::Refused {
-            message: error.to_string(),
-            field: Some("size".to_owned()),
-        };
-        self.shot(&image).validate().map_err(refused)
-    }
-
-    fn shot<'a>(&'a self, image: &'a image::RgbImage) -> Shot<'a> {
-        let VideoParameters { prompt, width, height, seconds, seed, .. } = &self.parameters;
-        Shot {
-            picture: image,
-            prompt,
-            width: *width,
-            height: *height,
-            seconds: *seconds,
-            fps: FrameRate::default(),
-            seed: seed.map_or_else(|| renders::hash_word(prompt), i64::cast_unsigned),
-        }
-    }
-
-    fn reference(&self) -> Option<MediaKey> {
-        self.parameters.reference.as_deref().and_then(MediaKey::parse)
-    }
 }
 
 #[async_trait]

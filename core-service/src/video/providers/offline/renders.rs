@@ -14,14 +14,13 @@ use bytes::Bytes;
 use image::{DynamicImage, RgbImage};
 use offline_image::{ImageRequest, Quality};
 use offline_video::{RenderError, Rendered};
-use sha2::{Digest, Sha256};
 use tokio::{
     sync::{Semaphore, watch},
     time::sleep,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::OfflineTask;
+use super::task::OfflineTask;
 use crate::{
     error::{Error, ProviderError},
     fault_injection::Fault,
@@ -264,12 +263,6 @@ fn generate_image(task: &OfflineTask, observer: &RenderObserver<'_>) -> Option<R
     // Without the caption, which would move with the camera and leave the frame.
     let image = offline_image::paint_without_caption(&request, observer).ok()?;
     Some(DynamicImage::ImageRgba8(image).into_rgb8())
-}
-
-/// Hashes a text to the same number on every machine.
-pub(super) fn hash_word(text: &str) -> u64 {
-    let digest = Sha256::digest(text);
-    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
 /// Reports progress of the engines, and cancels them.

@@ -9,8 +9,9 @@ use crate::{
     database::Database,
     live::Live,
     video::{
-        job::{Job, JobId, JobRequest, VideoParameters},
+        job::{Job, JobId, JobRequest},
         jobs::{JobSettings, Jobs},
+        parameters::VideoParameters,
         runner::{Runner, RunnerHandle},
         state::{JobState, Phase},
         store::sqlite::SqliteStore,
