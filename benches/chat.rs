@@ -14,13 +14,13 @@ use core_service::{
         ChatCall, ChatProvider,
         detached::DetachedCalls,
         grpc::ChatGrpc,
-        on_disconnect::OnDisconnect,
         routing::{Routed, Target, policy::Weighted},
     },
     config,
     error::ProviderError,
     keys::Keys,
     live::Live,
+    on_disconnect::OnDisconnect,
     upstream::{BreakerSettings, Gate, RetrySettings},
 };
 use divan::{Bencher, black_box, counter::ItemsCount};

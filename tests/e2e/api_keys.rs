@@ -1,6 +1,6 @@
 //! API keys: required over REST and gRPC once any is configured.
 
-use core_service::{chat::on_disconnect::OnDisconnect, config};
+use core_service::{config, on_disconnect::OnDisconnect};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tonic::{Code, Request, Status};

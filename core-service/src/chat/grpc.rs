@@ -14,7 +14,6 @@ use super::{
     ChatCall, ChatProvider,
     detached::DetachedCalls,
     normalize::{Normalized, Usage},
-    on_disconnect::OnDisconnect,
     response::{failed, new_id},
     routing::RoutingContext,
     validate,
@@ -27,6 +26,7 @@ use crate::{
     error::{Error, ProviderError},
     keys::{Caller, Keys},
     live::Live,
+    on_disconnect::OnDisconnect,
 };
 
 /// Implements [`ChatService`] over the models of a catalog.

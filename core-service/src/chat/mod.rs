@@ -3,10 +3,8 @@
 
 pub(crate) mod assembly;
 pub mod detached;
-pub mod dialect;
 pub mod grpc;
 mod normalize;
-pub mod on_disconnect;
 pub mod providers;
 mod response;
 pub mod routing;

@@ -14,11 +14,9 @@ use url::Url;
 use super::{
     de::{base_url, secret},
     error::SettingError,
+    guard::GuardSettings,
 };
-use crate::{
-    chat::{dialect::Dialect, on_disconnect::OnDisconnect},
-    upstream::GuardSettings,
-};
+use crate::{dialect::Dialect, on_disconnect::OnDisconnect};
 
 /// The chat service.
 #[derive(Debug, Clone, Deserialize)]

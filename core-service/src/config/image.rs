@@ -9,8 +9,8 @@ use url::Url;
 use super::{
     de::{base_url, secret},
     error::SettingError,
+    guard::GuardSettings,
 };
-use crate::upstream::GuardSettings;
 
 /// The image service.
 #[derive(Debug, Clone, Deserialize)]

@@ -10,8 +10,8 @@ use serde::{
 
 use super::{de::secret, error::SettingError};
 use crate::{
-    chat::on_disconnect::OnDisconnect,
     digest::{Sha256Digest, parse_hex, sha256},
+    on_disconnect::OnDisconnect,
 };
 
 /// One API key. Written as a section with these members, or as the text `name:secret`.

@@ -9,6 +9,7 @@ mod chat;
 mod de;
 mod error;
 mod grpc;
+mod guard;
 mod image;
 mod jobs;
 mod keys;
@@ -24,6 +25,7 @@ pub use self::{
     de::listen,
     error::SettingError,
     grpc::Grpc,
+    guard::GuardSettings,
     image::{
         DashscopeImages, Doubao, Image, ImageServiceType, MidjourneyImages, MidjourneySingles, NanoBanana,
         OpenaiFamily, OpenaiImages, SeedreamFamily,

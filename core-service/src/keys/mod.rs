@@ -10,11 +10,11 @@ use tonic::{Request, metadata::MetadataMap};
 use tracing::Span;
 
 use crate::{
-    chat::on_disconnect::OnDisconnect,
     config::{self, MAX_SECRET_LENGTH, SettingError},
     digest::{Sha256Digest, sha256},
     error::Error,
     live::Live,
+    on_disconnect::OnDisconnect,
 };
 
 /// The API keys that the core accepts. Clones share them. If there are none, no call requires a key.

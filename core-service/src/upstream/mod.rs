@@ -53,5 +53,5 @@ pub use self::{
     breaker::{BreakerSettings, BreakerState, OpenCause},
     gate::Gate,
     retry::RetrySettings,
-    settings::{Auth, GuardSettings, Limits, SetupError},
+    settings::{Auth, Limits, SetupError},
 };

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use http::HeaderName;
 use secrecy::SecretString;
-use serde::Deserialize;
 use url::Url;
 
 use super::breaker::BreakerSettings;
+use crate::config::GuardSettings;
 
 /// Timeouts of an upstream. The caller's deadline applies in addition.
 #[derive(Debug, Clone, Copy)]
@@ -47,30 +47,6 @@ pub enum SetupError {
     /// TLS cannot be set up, for example because the system's certificates cannot be read.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
-}
-
-/// Settings of the protection of a provider: retries, circuit breaker, concurrency limit. The defaults equal those of
-/// `chat.routing`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GuardSettings {
-    /// Attempts beyond the first, after failures that are safe to retry.
-    pub retries: u32,
-    /// Consecutive failures that open the circuit breaker of a model, at least 1.
-    pub failures: u32,
-    /// How long the breaker stays open before a probe.
-    #[serde(with = "humantime_serde")]
-    pub cooldown: Duration,
-    /// Calls in flight; 0: no limit.
-    pub max_in_flight: usize,
-    /// Calls that may wait for one of these places.
-    pub queue: usize,
-}
-
-impl Default for GuardSettings {
-    fn default() -> Self {
-        Self { retries: 2, failures: 5, cooldown: Duration::from_secs(15), max_in_flight: 0, queue: 0 }
-    }
 }
 
 impl GuardSettings {

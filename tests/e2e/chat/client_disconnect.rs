@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, time::Duration};
 
-use core_service::chat::on_disconnect::OnDisconnect;
+use core_service::on_disconnect::OnDisconnect;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tonic::{Code, Request};

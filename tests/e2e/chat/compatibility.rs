@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use core_service::chat::dialect::Dialect;
+use core_service::dialect::Dialect;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tonic::Status;

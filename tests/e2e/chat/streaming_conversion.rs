@@ -1,6 +1,6 @@
 //! Conversion between streaming and non-streaming responses, and event streams with a wrong content type.
 
-use core_service::chat::dialect::Dialect;
+use core_service::dialect::Dialect;
 use serde_json::{Value, json};
 use triptych_proto::v1 as pb;
 

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use core_service::{
-    chat::dialect::Dialect,
     config::{RouteRule, Routing},
+    dialect::Dialect,
 };
 use serde_json::json;
 use triptych_proto::v1 as pb;

@@ -75,7 +75,6 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
         (1, vec![(IMAGINE, "submitted.json"), (POLL, "without-image.json"), (CHANGE, "failed.json")], fails("upstream_unavailable")),
         // A submission to a full queue is retried a few times.
         (1, [&[(IMAGINE, "queue-full.json"), (IMAGINE, "queue-full-in-text.json"), (IMAGINE, "relay-saturated.429.json")], &grid_ready[..], &upscale].concat(), succeeds(1, 0)),
-        (1, vec![(IMAGINE, "queue-full.json"); 5], fails("rate_limit_exceeded")),
         submit_fails("banned.json", "content_policy_violation"),
         submit_fails("invalid.json", "upstream_refused"),
         submit_fails("failed.json", "upstream_unavailable"),

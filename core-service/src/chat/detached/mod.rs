@@ -18,7 +18,8 @@ use tokio_util::{
 };
 use tracing::{Instrument, Span};
 
-use super::{on_disconnect::OnDisconnect, routing::RoutingContext};
+use super::routing::RoutingContext;
+use crate::on_disconnect::OnDisconnect;
 use crate::{call::Chunks, error::ProviderError};
 
 /// How many pieces are buffered for a connected client that reads slowly, before the upstream is slowed down.

@@ -10,8 +10,9 @@ use triptych_proto::v1 as pb;
 use super::{Edits, ImageEvent, ImageProvider, spec::ImageSpec};
 use crate::{
     call::{Call, Chunks},
+    config::GuardSettings,
     error::ProviderError,
-    upstream::{Admission, AdmittedCall, Gate, GuardSettings, delay},
+    upstream::{Admission, AdmittedCall, Gate, delay},
 };
 
 /// One model of a connected provider, behind a circuit breaker and a concurrency limit.

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     catalog::Entry,
-    config::{self, ImageServiceType},
+    config::{self, GuardSettings, ImageServiceType},
     image::{ImageProvider, guarded::Guarded},
     media::Downloader,
-    upstream::{Gate, GuardSettings, Limits, SetupError},
+    upstream::{Gate, Limits, SetupError},
 };
 
 /// Model names that existing programs request by default. The default model gets those as aliases that no connected provider

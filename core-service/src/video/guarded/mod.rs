@@ -9,9 +9,10 @@ use triptych_proto::v1 as pb;
 use super::provider::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoProvider};
 use crate::{
     call::{Call, Chunks},
+    config::GuardSettings,
     context::RequestContext,
     error::ProviderError,
-    upstream::{Admission, Gate, GuardSettings},
+    upstream::{Admission, Gate},
 };
 
 /// A connected provider behind a circuit breaker and a concurrency limit.

@@ -1,6 +1,6 @@
 //! The API keys of clients: the forms of the setting, and the masking of secrets.
 
-use core_service::chat::on_disconnect::OnDisconnect;
+use core_service::on_disconnect::OnDisconnect;
 
 use super::{load, load_error, masked};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use core_service::chat::dialect::Dialect;
+use core_service::dialect::Dialect;
 use secrecy::ExposeSecret as _;
 
 use super::*;

@@ -16,7 +16,8 @@ use triptych_proto::{
 use url::Url;
 
 use self::stream::StreamedResponse;
-use super::super::{ChatCall, ChatProvider, dialect::Dialect};
+use super::super::{ChatCall, ChatProvider};
+use crate::dialect::Dialect;
 use crate::{
     call::Chunks,
     error::ProviderError,
