@@ -6,6 +6,7 @@ mod provider_steps;
 mod step;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::worker::Worker;
 use super::{
     jobs::JobSettings,
     store::{ChangeKind, Changes, JobQueue, StoreError, WorkerId},
@@ -37,14 +39,9 @@ const RELEASE_GRACE: Duration = Duration::from_secs(2);
 /// Moves the jobs of a queue.
 #[derive(Debug)]
 pub struct Runner {
-    queue: Arc<dyn JobQueue>,
-    jobs: Jobs,
-    catalog: Live<Catalog>,
-    worker: WorkerId,
+    worker: Arc<Worker>,
     /// Ends claiming.
     stop: CancellationToken,
-    /// Interrupts the steps in progress.
-    interrupt: CancellationToken,
 }
 
 /// A running [`Runner`]. Dropping it is a crash: steps end where they are, and leases expire.
@@ -59,20 +56,19 @@ impl Runner {
     /// Starts to claim and move jobs, including those of a previous process. `jobs` are the jobs of the same store.
     pub fn start(queue: Arc<dyn JobQueue>, jobs: Jobs, catalog: Live<Catalog>) -> RunnerHandle {
         let (stop, interrupt) = (CancellationToken::new(), CancellationToken::new());
-        let worker = WorkerId::new();
-        let runner = Self { queue, jobs, catalog, worker, stop: stop.clone(), interrupt: interrupt.clone() };
+        let worker = Worker { queue, jobs, catalog, id: WorkerId::new(), interrupt: interrupt.clone() };
+        let runner = Self { worker: Arc::new(worker), stop: stop.clone() };
         RunnerHandle { stop, interrupt, task: Some(tokio::spawn(runner.run())) }
     }
 
     async fn run(self) {
-        let runner = Arc::new(self);
         let mut steps = JoinSet::new();
         // Subscribed before the first query: a job that is created in between wakes the runner.
-        let mut changes = runner.queue.changes();
-        while !runner.stop.is_cancelled() {
-            let idle = runner.fill(&mut steps).await;
+        let mut changes = self.worker.queue.changes();
+        while !self.stop.is_cancelled() {
+            let idle = self.fill(&mut steps).await;
             tokio::select! {
-                () = runner.stop.cancelled() => {}
+                () = self.stop.cancelled() => {}
                 () = changed_by_caller(&mut changes) => {}
                 Some(ended) = steps.join_next() => log_panic(&ended),
                 () = sleep(idle) => {}
@@ -84,16 +80,17 @@ impl Runner {
     }
 
     /// Claims jobs while there are free workers. Returns how long no further job will be due.
-    async fn fill(self: &Arc<Self>, steps: &mut JoinSet<()>) -> Duration {
-        let JobSettings { workers, lease, .. } = self.jobs.settings;
+    async fn fill(&self, steps: &mut JoinSet<()>) -> Duration {
+        let Worker { queue, jobs, id, .. } = &*self.worker;
+        let JobSettings { workers, lease, .. } = jobs.settings;
         while steps.len() < workers.max(1) && !self.stop.is_cancelled() {
-            match self.queue.claim(&self.worker, lease).await {
+            match queue.claim(id, lease).await {
                 Ok(Some(claim)) => {
-                    steps.spawn(step::run(Arc::clone(self), claim));
+                    steps.spawn(step::run(Arc::clone(&self.worker), claim));
                 }
                 Ok(None) => {
-                    let due = self.queue.next_due().await.ok().flatten();
-                    return due.map_or(MAX_IDLE, |due| due.since(self.queue.now()).clamp(MIN_IDLE, MAX_IDLE));
+                    let due = queue.next_due().await.ok().flatten();
+                    return due.map_or(MAX_IDLE, |due| due.since(queue.now()).clamp(MIN_IDLE, MAX_IDLE));
                 }
                 // Its lease keeps it from being claimed again for a while.
                 Err(error @ StoreError::Corrupt { .. }) => tracing::error!("{error}"),

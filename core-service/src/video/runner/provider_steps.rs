@@ -85,7 +85,7 @@ impl Step {
 
     /// Stops a render whose job was cancelled or deleted during the submission: no row has its task.
     async fn stop_unrecorded_render(&self, provider: &dyn VideoProvider, task: &UpstreamTask) {
-        let ended = match self.runner.queue.get(&self.claim.job.id).await {
+        let ended = match self.worker.queue.get(&self.claim.job.id).await {
             Ok(job) => job.is_none_or(|job| job.state.is_final()),
             Err(_) => false,
         };
@@ -196,7 +196,7 @@ impl Step {
     }
 
     async fn file(&self, provider: &dyn VideoProvider, file: &ClipFile) -> Result<StoredFile, Error> {
-        let jobs = &self.runner.jobs;
+        let jobs = &self.worker.jobs;
         let key = media_key(self.claim.job.id.as_str(), file.variant, &file.media_type)?;
         if (file.variant == Variant::Video) != (key.media_type() == MediaType::Mp4) {
             let message = format!("the {} has the unexpected media type `{}`", file.variant.as_str(), file.media_type);
@@ -221,7 +221,7 @@ impl Step {
         let reference = match &parameters.reference {
             Some(key) => {
                 let key = MediaKey::from_request(key)?;
-                let image = self.runner.jobs.media_store.bytes(&key, MAX_REFERENCE_BYTES).await?;
+                let image = self.worker.jobs.media_store.bytes(&key, MAX_REFERENCE_BYTES).await?;
                 Some(Reference { key, image })
             }
             None => None,

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Runner, delays};
+use super::{delays, worker::Worker};
 use crate::{
     error::ProviderError,
     video::{
@@ -30,7 +30,7 @@ const COMMIT_ATTEMPTS: u32 = 6;
 
 /// The work under one lease.
 pub(super) struct Step {
-    pub(super) runner: Arc<Runner>,
+    pub(super) worker: Arc<Worker>,
     pub(super) claim: Claim,
     /// The job was amended by a caller, or the runner is stopping.
     pub(super) interrupted: CancellationToken,
@@ -56,13 +56,13 @@ pub(super) enum Next {
 }
 
 /// Runs the steps of a claimed job. Whatever happens in a step, a panic included, ends here.
-pub(super) async fn run(runner: Arc<Runner>, claim: Claim) {
-    let interrupted = runner.interrupt.child_token();
-    let changes = runner.queue.changes_of(&claim.job.id);
+pub(super) async fn run(worker: Arc<Worker>, claim: Claim) {
+    let interrupted = worker.interrupt.child_token();
+    let changes = worker.queue.changes_of(&claim.job.id);
     let Job { id, state, attempt, .. } = &claim.job;
     let span = tracing::info_span!("video job", job.id = %id, job.state = %state.phase(), attempt);
     let amended = interrupt_when_amended(changes, interrupted.clone());
-    let mut step = Step { runner, claim, interrupted };
+    let mut step = Step { worker, claim, interrupted };
     let work = async {
         tokio::select! {
             () = step.guarded() => {}
@@ -83,7 +83,7 @@ async fn interrupt_when_amended(mut changes: JobChanges, interrupted: Cancellati
 
 impl Step {
     async fn guarded(&mut self) {
-        let heartbeat = heartbeat(Arc::clone(&self.runner), self.claim.clone());
+        let heartbeat = heartbeat(Arc::clone(&self.worker), self.claim.clone());
         let ended = tokio::select! {
             ended = AssertUnwindSafe(self.steps()).catch_unwind() => ended,
             // Without its lease a step must not continue: another worker may already have the job.
@@ -130,11 +130,11 @@ impl Step {
     }
 
     pub(super) fn provider(&self) -> Option<Arc<dyn VideoProvider>> {
-        self.runner.catalog.load().video.provider(&self.claim.job.request.provider_id).cloned()
+        self.worker.catalog.load().video.provider(&self.claim.job.request.provider_id).cloned()
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        self.runner.queue.now()
+        self.worker.queue.now()
     }
 
     /// Returns the job after an event that its state allows.
@@ -148,7 +148,7 @@ impl Step {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.runner.queue.commit(&self.claim, next.clone(), then).await {
+            match self.worker.queue.commit(&self.claim, next.clone(), then).await {
                 Ok(claim) => {
                     self.claim = claim;
                     return Ok(());
@@ -209,7 +209,7 @@ impl Step {
     /// Commits a final state.
     pub(super) async fn finish(&mut self, mut next: Job) -> Result<Next, StepError> {
         next.attempt = 0;
-        next.expires_at = self.runner.jobs.settings.retention.map(|kept| self.now().after(kept));
+        next.expires_at = self.worker.jobs.settings.retention.map(|kept| self.now().after(kept));
         next.due_at = next.due_when_final();
         let must_clean_up = next.abandoned.is_some();
         self.commit(next, if must_clean_up { Lease::Kept } else { Lease::Ended }).await?;
@@ -222,7 +222,7 @@ impl Step {
             return Ok(later);
         }
         if !matches!(self.claim.job.state, JobState::Succeeded { .. })
-            && let Err(error) = self.runner.jobs.remove_files(&self.claim.job, false).await
+            && let Err(error) = self.worker.jobs.remove_files(&self.claim.job, false).await
         {
             return self.clean_up_later(&error).await;
         }
@@ -242,10 +242,10 @@ impl Step {
         if let Some(later) = self.stop_abandoned_render().await? {
             return Ok(later);
         }
-        if let Err(error) = self.runner.jobs.remove_files(&self.claim.job, true).await {
+        if let Err(error) = self.worker.jobs.remove_files(&self.claim.job, true).await {
             return self.clean_up_later(&error).await;
         }
-        self.runner.queue.purge(&self.claim).await.map_err(StepError::from)?;
+        self.worker.queue.purge(&self.claim).await.map_err(StepError::from)?;
         Ok(Next::Yield)
     }
 
@@ -277,7 +277,7 @@ impl Step {
     }
 
     pub(super) async fn release(&self) {
-        if let Err(error) = self.runner.queue.release(&self.claim).await {
+        if let Err(error) = self.worker.queue.release(&self.claim).await {
             tracing::warn!("a lease is left to expire: {error}");
         }
     }
@@ -311,13 +311,13 @@ impl From<StoreError> for StepError {
 }
 
 /// Renews the lease three times per lease period. Returns only when the lease is lost.
-async fn heartbeat(runner: Arc<Runner>, claim: Claim) -> StepError {
-    let lease = runner.jobs.settings.lease;
-    let mut held_until = runner.queue.now().after(lease);
+async fn heartbeat(worker: Arc<Worker>, claim: Claim) -> StepError {
+    let lease = worker.jobs.settings.lease;
+    let mut held_until = worker.queue.now().after(lease);
     loop {
         sleep(lease / 3).await;
-        let now = runner.queue.now();
-        match runner.queue.renew(&claim, lease).await {
+        let now = worker.queue.now();
+        match worker.queue.renew(&claim, lease).await {
             Ok(()) => held_until = now.after(lease),
             Err(StoreError::Stale) => return StepError::Stale,
             Err(error) if held_until <= now => return StepError::Store(error),

@@ -1,0 +1,25 @@
+//! What the steps of a runner share.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    catalog::Catalog,
+    live::Live,
+    video::{
+        jobs::Jobs,
+        store::{JobQueue, WorkerId},
+    },
+};
+
+/// The holder of a runner's leases, with everything that a step needs.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) jobs: Jobs,
+    pub(super) catalog: Live<Catalog>,
+    pub(super) id: WorkerId,
+    /// Interrupts the steps in progress.
+    pub(super) interrupt: CancellationToken,
+}
