@@ -1,4 +1,4 @@
-//! Detects the format and size of a picture before it is decoded, and decodes it to check that it is complete.
+//! Reads the format and the dimensions of an image from its header, and decodes the image to detect truncation.
 
 use std::io::Cursor;
 

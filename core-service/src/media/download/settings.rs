@@ -7,7 +7,7 @@ use crate::{config, media::address_policy::AddressPolicy};
 /// The limits of downloads from providers.
 #[derive(Debug, Clone, Copy)]
 pub struct DownloadSettings {
-    /// Where links may lead, besides to the trusted origin.
+    /// The address policy for links outside the trusted origin.
     pub address_policy: AddressPolicy,
     /// The most bytes of a picture.
     pub max_picture_bytes: u64,

@@ -1,7 +1,7 @@
 //! Committed changes of jobs, as a store publishes them to subscribers in this process.
 //!
-//! The store publishes after each commit, so subscribers need no cooperation of whoever made the change. Changes that other
-//! nodes make do not arrive here; subscribers that must see them re-read the store from time to time.
+//! The store itself publishes after each commit, so no writer can forget to. Changes of other nodes are not published here;
+//! a subscriber that must see them reads the store at intervals.
 
 use std::{
     collections::HashMap,

@@ -15,7 +15,7 @@ use crate::{
 pub(in crate::image::providers) struct ImageFetcher {
     upstream: Upstream,
     downloads: Downloader,
-    /// The upstream's trusted origin, with the key that it is shown, if any. Relative links start here.
+    /// The upstream's own origin and the credentials for it, if any. Relative links are resolved against it.
     origin: TrustedOrigin,
 }
 

@@ -95,7 +95,7 @@ impl TaskStatus for Output {
             return Err(failure(status, headers, body));
         }
         let ResponseWire { output, failure } = parse_wire(body)?;
-        // Unknown tasks are not an error yet: besides expired ones these are tasks that were submitted just now.
+        // UNKNOWN is not an error yet: it is reported for expired tasks, and for tasks that were submitted a moment ago.
         let known = output.filter(|output| !matches!(output.task_status.as_deref(), None | Some("UNKNOWN")));
         match failure.to_error() {
             Some(failure) if known.is_none() => Err(failure),
