@@ -5,6 +5,10 @@
 
 use std::time::Duration;
 
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use tokio::time::{Instant, timeout_at};
 use tonic::{
     Request,
@@ -79,13 +83,32 @@ impl RequestContext {
     /// [`ProviderError::Timeout`] at the deadline.
     pub async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let Some(deadline) = self.deadline else { return work.await };
-        let exceeded = || Error::from(ProviderError::Timeout("the deadline of the call was exceeded".to_owned()));
         // tokio polls the work once even after the deadline.
         if deadline <= Instant::now() {
-            return Err(exceeded());
+            return Err(deadline_exceeded());
         }
-        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(exceeded()))
+        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(deadline_exceeded()))
     }
+
+    /// Ends a response stream at the deadline of the call, with [`ProviderError::Timeout`]. The stream is dropped then.
+    pub fn within_stream<T: Send + 'static>(
+        &self,
+        items: impl Stream<Item = Result<T, Error>> + Send + 'static,
+    ) -> BoxStream<'static, Result<T, Error>> {
+        let Some(deadline) = self.deadline else { return items.boxed() };
+        let items = stream::unfold(Some(items.boxed()), move |items| async move {
+            let mut items = items?;
+            match timeout_at(deadline, items.next()).await {
+                Ok(item) => item.map(|item| (item, Some(items))),
+                Err(_) => Some((Err(deadline_exceeded()), None)),
+            }
+        });
+        items.boxed()
+    }
+}
+
+fn deadline_exceeded() -> Error {
+    ProviderError::Timeout("the deadline of the call was exceeded".to_owned()).into()
 }
 
 /// Returns the caller's request id if it is 1 to 128 graphic ASCII characters, otherwise a new one.

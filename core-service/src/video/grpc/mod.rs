@@ -213,6 +213,7 @@ impl VideoService for VideoGrpc {
     ) -> Result<Response<Self::WatchVideoStream>, Status> {
         let context = self.context(&request, "")?;
         let snapshots = context.within(self.jobs.watch(&request.get_ref().id)).await?;
+        let snapshots = context.within_stream(snapshots);
         let service = self.clone();
         let messages = snapshots.then(move |job| {
             let service = service.clone();
@@ -240,7 +241,9 @@ impl VideoService for VideoGrpc {
         });
         let (media, bytes) = opened.await?;
         let parts = stream::iter([Ok(Part::Media(media))]).chain(bytes.map(|bytes| bytes.map(Part::Data)));
-        let messages = parts.map(|part: Result<Part, Error>| Ok(pb::DownloadVideoResponse { part: Some(part?) }));
+        let messages = context
+            .within_stream(parts)
+            .map(|part: Result<Part, Error>| Ok(pb::DownloadVideoResponse { part: Some(part?) }));
         Ok(Response::new(messages.boxed()))
     }
 

@@ -282,3 +282,27 @@ async fn grpc_timeout_ends_a_call_with_deadline_exceeded() {
     let status = service.grpc.list_videos(late).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
 }
+
+#[tokio::test(start_paused = true)]
+async fn grpc_timeout_ends_a_watch_with_deadline_exceeded() {
+    let service = service(FakeProvider::default().with_polls([Reply::Hang]));
+    let id = service.create(request()).await.unwrap().id;
+    let mut watch = Request::new(pb::WatchVideoRequest { id });
+    watch.metadata_mut().insert("grpc-timeout", "3S".parse().unwrap());
+    let snapshots: Vec<_> = service.grpc.watch_video(watch).await.unwrap().into_inner().collect().await;
+    let (last, before) = snapshots.split_last().unwrap();
+    assert!(!before.is_empty() && before.iter().all(Result::is_ok), "{snapshots:?}");
+    assert_eq!(last.as_ref().unwrap_err().code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_ends_with_its_job_before_the_deadline() {
+    let service = service(FakeProvider::default());
+    let id = service.create(request()).await.unwrap().id;
+    let mut watch = Request::new(pb::WatchVideoRequest { id });
+    watch.metadata_mut().insert("grpc-timeout", "1H".parse().unwrap());
+    let start = tokio::time::Instant::now();
+    let snapshots: Vec<_> = service.grpc.watch_video(watch).await.unwrap().into_inner().collect().await;
+    assert!(snapshots.iter().all(Result::is_ok), "{snapshots:?}");
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
+}
