@@ -82,12 +82,10 @@ impl RequestContext {
     /// # Errors
     /// [`ProviderError::Timeout`] at the deadline.
     pub async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let Some(deadline) = self.deadline else { return work.await };
-        // tokio polls the work once even after the deadline.
-        if deadline <= Instant::now() {
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(deadline_exceeded());
         }
-        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(deadline_exceeded()))
+        before_deadline(self.deadline, work).await
     }
 
     /// Ends a response stream at the deadline of the call, with [`ProviderError::Timeout`]. The stream is dropped then.
@@ -105,6 +103,19 @@ impl RequestContext {
         });
         items.boxed()
     }
+}
+
+/// Runs work until a deadline, which drops it. Polls the work at least once, even after the deadline, so that a result that is
+/// ready is not lost.
+///
+/// # Errors
+/// [`ProviderError::Timeout`] at the deadline.
+pub(crate) async fn before_deadline<T>(
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let Some(deadline) = deadline else { return work.await };
+    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(deadline_exceeded()))
 }
 
 fn deadline_exceeded() -> Error {

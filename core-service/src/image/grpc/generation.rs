@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{Stream, TryStreamExt, stream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use triptych_proto::{
     time,
     v1::{self as pb, stream_images_response::Event},
@@ -12,7 +12,8 @@ use triptych_proto::{
 use super::{outcomes::Outcomes, response};
 use crate::{
     call::Chunks,
-    error::{Error, ProviderError},
+    context::before_deadline,
+    error::Error,
     image::{
         ImageEvent,
         resize::{ImageResizer, Resized, Target},
@@ -180,18 +181,4 @@ impl StreamState {
 pub(super) fn response_deadline(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Instant::now());
     deadline - MAX_MARGIN.min(left / 20)
-}
-
-/// Runs `work` until the deadline. Dropping it cancels the provider's work.
-///
-/// # Errors
-/// The error of `work`; [`ProviderError::Timeout`] at the deadline.
-pub(super) async fn before_deadline<T>(
-    deadline: Option<Instant>,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let Some(deadline) = deadline else { return work.await };
-    timeout_at(deadline, work).await.unwrap_or_else(|_| {
-        Err(ProviderError::Timeout("the deadline passed before the images were finished".to_owned()).into())
-    })
 }

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, image_service_server::ImageService};
 
 use self::{
-    generation::{Generation, before_deadline, response_deadline},
+    generation::{Generation, response_deadline},
     outcomes::Outcomes,
     response::SharedItem,
 };
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     call::Call,
     catalog::Catalog,
-    context::RequestContext,
+    context::{RequestContext, before_deadline},
     error::Error,
     idempotency::{Idempotency, single_flight::SingleFlight},
     keys::Keys,
