@@ -1,0 +1,91 @@
+//! Commits, amendments, outbox rows and published changes.
+
+use super::*;
+
+pub(super) async fn a_commit_writes_everything_and_ends_the_lease_on_request(store: Store) {
+    insert(&store, job()).await;
+    let claim = claimed(&store).await;
+    let mut next = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
+    next.attempt = 1;
+    let claim = store.commit(&claim, next.clone(), Lease::Kept).await.unwrap();
+    assert_eq!(store.get(&next.id).await.unwrap().as_ref(), Some(&next));
+    assert_eq!(try_claim(&store).await, None);
+    let next = next.after(Event::Accepted(UpstreamTask("t".to_owned())), NOW).unwrap();
+    store.commit(&claim, next.clone(), Lease::Ended).await.unwrap();
+    assert_eq!(claimed(&store).await.job, next);
+}
+
+pub(super) async fn a_commit_under_a_lost_lease_is_refused(store: Store) {
+    insert(&store, job()).await;
+    let frozen = claimed(&store).await;
+    store.set(NOW.after(LEASE));
+    let owner = claimed(&store).await;
+    let next = frozen.job.after(Event::SubmissionStarted, NOW).unwrap();
+    assert_eq!(store.commit(&frozen, next.clone(), Lease::Ended).await, Err(StoreError::Stale));
+    assert_eq!(store.get(&next.id).await.unwrap().as_ref(), Some(&frozen.job));
+    store.commit(&owner, next, Lease::Ended).await.unwrap();
+}
+
+pub(super) async fn a_commit_after_an_amendment_is_refused(store: Store) {
+    insert(&store, job()).await;
+    let claim = claimed(&store).await;
+    let cancelled = claim.job.cancelled(NOW, None).unwrap();
+    store.amend(&claim.job, &cancelled).await.unwrap();
+    let next = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
+    assert_eq!(store.commit(&claim, next, Lease::Kept).await, Err(StoreError::Stale));
+    assert_eq!(store.get(&claim.job.id).await.unwrap(), Some(cancelled));
+    // The lease is still valid and can be released.
+    store.release(&claim).await.unwrap();
+}
+
+pub(super) async fn an_amendment_of_an_outdated_job_is_refused(store: Store) {
+    let read = insert(&store, job()).await;
+    let claim = claimed(&store).await;
+    store.commit(&claim, read.after(Event::SubmissionStarted, NOW).unwrap(), Lease::Ended).await.unwrap();
+    assert_eq!(store.amend(&read, &read.cancelled(NOW, None).unwrap()).await, Err(StoreError::Stale));
+    let unknown = job();
+    assert_eq!(store.amend(&unknown, &unknown.cancelled(NOW, None).unwrap()).await, Err(StoreError::Stale));
+}
+
+pub(super) async fn every_change_of_state_has_its_event(store: Store) {
+    let job = insert(&store, job_of("alice")).await;
+    let claim = claimed(&store).await;
+    let submitting = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
+    let claim = store.commit(&claim, submitting, Lease::Kept).await.unwrap();
+    let rendering = claim.job.after(Event::Accepted(UpstreamTask("t".to_owned())), NOW).unwrap();
+    let claim = store.commit(&claim, rendering, Lease::Kept).await.unwrap();
+    let progressed = claim.job.after(Event::Progressed(40), NOW).unwrap();
+    store.commit(&claim, progressed.clone(), Lease::Kept).await.unwrap();
+    let cancelled = progressed.cancelled(NOW, None).unwrap();
+    // A refused write leaves no event.
+    assert_eq!(store.amend(&claim.job, &cancelled).await, Err(StoreError::Stale));
+    store.amend(&progressed, &cancelled).await.unwrap();
+    let tombstone = cancelled.tombstoned(NOW, None);
+    store.amend(&cancelled, &tombstone).await.unwrap();
+    let events = store.events(&job.id).await.unwrap();
+    let seen: Vec<_> = events.iter().map(|event| (event.kind.as_str(), event.revision)).collect();
+    assert_eq!(seen, [("queued", 1), ("submitting", 2), ("rendering", 3), ("cancelled", 5), ("deleted", 6)]);
+    assert!(events.iter().all(|event| event.owner == Owner::new("alice") && event.created_at == NOW));
+    store.set(NOW.after(LEASE));
+    store.purge(&claimed(&store).await).await.unwrap();
+    assert_eq!(store.events(&job.id).await.unwrap(), []);
+}
+
+pub(super) async fn changes_are_published_after_they_are_committed(store: Store) {
+    let mut all = store.changes();
+    let job = insert(&store, job()).await;
+    let mut of_job = store.changes_of(&job.id);
+    let claim = claimed(&store).await;
+    let next = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
+    let claim = store.commit(&claim, next.clone(), Lease::Kept).await.unwrap();
+    // The due time is no change that a caller can see.
+    store.commit(&claim, next.with_due(None), Lease::Ended).await.unwrap();
+    let cancelled = next.cancelled(NOW, None).unwrap();
+    store.amend(&next, &cancelled).await.unwrap();
+    for kind in [ChangeKind::Created, ChangeKind::Moved, ChangeKind::Amended] {
+        assert_eq!(all.next().now_or_never().flatten().unwrap().kind, kind);
+    }
+    let change = of_job.next().now_or_never().unwrap();
+    assert_eq!((change.kind, &*change.job), (ChangeKind::Amended, &cancelled));
+    assert!(of_job.next().now_or_never().is_none() && all.next().now_or_never().is_none());
+}

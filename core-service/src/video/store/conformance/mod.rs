@@ -1,0 +1,185 @@
+//! The guarantees of every job store, one per function.
+
+mod changes;
+mod keys;
+mod leases;
+mod reads;
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+
+use super::{
+    ChangeKind, Claim, Inserted, JobQueue, Lease, Page, StoreError, WorkerId, memory::MemoryStore, sqlite::SqliteStore,
+};
+use crate::{
+    context::RequestContext,
+    idempotency::{Idempotency, Key, SDK_WINDOW},
+    keys::{Caller, Owner},
+    video::{
+        job::{Job, JobId, JobKey, JobOrigin, JobRequest},
+        parameters::VideoParameters,
+        provider::UpstreamTask,
+        state::{Event, JobState},
+        time::{Clock, Timestamp},
+    },
+};
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+const LEASE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Runs each function over each store, on an empty store.
+macro_rules! conformance {
+    ($($theme:ident::$guarantee:ident,)*) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $guarantee() {
+                let (clock, millis) = super::Clock::manual(super::NOW);
+                super::$theme::$guarantee(super::Store::new(super::MemoryStore::new(clock), millis)).await;
+            })*
+        }
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $guarantee() {
+                let directory = tempfile::tempdir().unwrap();
+                let file = directory.path().join("jobs.db");
+                let database = crate::database::Database::open(&file).await.unwrap();
+                let (clock, millis) = super::Clock::manual(super::NOW);
+                super::$theme::$guarantee(super::Store::new(super::SqliteStore::with_clock(database, clock), millis)).await;
+            })*
+        }
+    };
+}
+
+conformance! {
+    reads::a_job_is_read_as_it_was_written,
+    keys::a_repeated_call_returns_the_job_of_the_first,
+    keys::another_request_under_the_same_key_conflicts,
+    keys::of_concurrent_inserts_under_one_key_one_wins,
+    keys::keys_of_different_owners_do_not_collide,
+    keys::an_sdk_call_without_a_key_takes_the_content_key_over,
+    keys::a_content_key_expires,
+    keys::a_deleted_job_frees_its_key_and_is_visible_only_to_the_next_claim,
+    reads::pages_are_consecutive_in_both_orders,
+    reads::a_page_continues_after_a_job_that_no_longer_exists,
+    reads::a_list_can_be_restricted_to_an_owner,
+    reads::the_queue_position_counts_earlier_queued_jobs,
+    leases::concurrent_workers_claim_different_jobs,
+    leases::the_job_that_is_due_longest_is_claimed_first,
+    leases::a_claimed_job_cannot_be_claimed_until_its_lease_expires,
+    leases::a_renewed_lease_expires_later,
+    leases::a_released_job_can_be_claimed_at_once,
+    leases::a_job_that_is_not_due_is_not_claimed,
+    leases::next_due_considers_leases,
+    changes::a_commit_writes_everything_and_ends_the_lease_on_request,
+    changes::a_commit_under_a_lost_lease_is_refused,
+    changes::a_commit_after_an_amendment_is_refused,
+    changes::an_amendment_of_an_outdated_job_is_refused,
+    leases::a_lost_lease_can_neither_renew_nor_purge,
+    leases::a_purged_job_is_gone,
+    changes::every_change_of_state_has_its_event,
+    changes::changes_are_published_after_they_are_committed,
+}
+
+/// A store and its clock.
+#[derive(Clone)]
+struct Store {
+    queue: Arc<dyn JobQueue>,
+    millis: Arc<AtomicI64>,
+}
+
+impl Store {
+    fn new(queue: impl JobQueue + 'static, millis: Arc<AtomicI64>) -> Self {
+        Self { queue: Arc::new(queue), millis }
+    }
+
+    /// Sets the clock.
+    fn set(&self, now: Timestamp) {
+        self.millis.store(now.0, Ordering::SeqCst);
+    }
+}
+
+impl Deref for Store {
+    type Target = dyn JobQueue;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.queue
+    }
+}
+
+fn request() -> JobRequest {
+    JobRequest {
+        provider_id: "offline".to_owned(),
+        model: "offline-video".to_owned(),
+        upstream: "camera".to_owned(),
+        parameters: VideoParameters {
+            prompt: "一只猫 'quoted'; DROP TABLE".to_owned(),
+            width: 320,
+            height: 180,
+            seconds: 2,
+            seed: Some(i64::MIN),
+            reference: Some("a.png".to_owned()),
+            user: "u".to_owned(),
+            extra_json: r#"{"n":1E400}"#.to_owned(),
+        },
+        remixed_from: Some(JobId::new()),
+    }
+}
+
+fn job() -> Job {
+    job_of("")
+}
+
+fn job_of(owner: &str) -> Job {
+    Job::new(JobId::new(), Owner::new(owner), request(), NOW, DEADLINE)
+}
+
+/// A call under the key `key`, or of an SDK that has retried so often.
+fn call(owner: &str, sdk_retries: Option<u32>, body: &str) -> Idempotency {
+    let context = RequestContext {
+        caller: Caller::named(owner),
+        idempotency_key: if sdk_retries.is_none() { "key".to_owned() } else { String::new() },
+        sdk_retries,
+        ..RequestContext::default()
+    };
+    Idempotency::of(&context, "CreateVideo", &body.to_owned()).now_or_never().flatten().unwrap()
+}
+
+fn keyed(call: &Idempotency) -> Job {
+    let expires_at = match call.scope.key {
+        Key::Explicit(_) => None,
+        Key::Content(_) => Some(NOW.after(SDK_WINDOW)),
+    };
+    let key = JobKey { key: call.scope.key.clone(), fingerprint: call.fingerprint, expires_at };
+    Job { key: Some(key), ..job_of(call.scope.owner.as_str()) }
+}
+
+async fn insert(store: &Store, job: Job) -> Job {
+    assert_eq!(store.insert(&job, None).await.unwrap(), Inserted::New);
+    job
+}
+
+async fn insert_call(store: &Store, call: &Idempotency) -> Result<Inserted, StoreError> {
+    store.insert(&keyed(call), Some(call)).await
+}
+
+async fn try_claim(store: &Store) -> Option<Claim> {
+    store.claim(&WorkerId::new(), LEASE).await.unwrap()
+}
+
+async fn claimed(store: &Store) -> Claim {
+    try_claim(store).await.unwrap()
+}
+
+async fn listed(store: &Store, limit: u32, after: Option<&JobId>, oldest_first: bool) -> Vec<JobId> {
+    let page = Page { limit, after: after.cloned(), oldest_first, owner: None };
+    store.list(&page).await.unwrap().into_iter().map(|job| job.id).collect()
+}

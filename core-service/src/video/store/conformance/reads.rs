@@ -1,0 +1,63 @@
+//! Single jobs, pages and queue positions.
+
+use super::*;
+
+pub(super) async fn a_job_is_read_as_it_was_written(store: Store) {
+    let call = call("alice", None, "body");
+    let mut all = keyed(&call);
+    all.origin = JobOrigin { request_id: "req_1".to_owned(), traceparent: Some("t".to_owned()), tracestate: None };
+    all.state = JobState::Rendering { task: UpstreamTask("t\"\\ü".to_owned()), percent: 40 };
+    all.completed_at = Some(NOW.after(LEASE));
+    all.expires_at = Some(NOW.after(DEADLINE));
+    all.abandoned = Some(UpstreamTask("a".to_owned()));
+    all.attempt = 3;
+    all.revision = 7;
+    assert_eq!(store.insert(&all, Some(&call)).await.unwrap(), Inserted::New);
+    let bare = insert(&store, job()).await;
+    assert_eq!(store.get(&all.id).await.unwrap().as_ref(), Some(&all));
+    assert_eq!(store.get(&bare.id).await.unwrap(), Some(bare));
+    assert_eq!(store.find(&call).await.unwrap(), Some(all));
+    assert_eq!(store.get(&JobId::new()).await.unwrap(), None);
+}
+
+pub(super) async fn pages_are_consecutive_in_both_orders(store: Store) {
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(insert(&store, job()).await.id);
+    }
+    assert_eq!(listed(&store, 2, None, true).await, ids[..2]);
+    assert_eq!(listed(&store, 2, Some(&ids[1]), true).await, ids[2..4]);
+    assert_eq!(listed(&store, 2, Some(&ids[3]), true).await, ids[4..]);
+    // Jobs created meanwhile shift no page.
+    let newest = insert(&store, job()).await.id;
+    assert_eq!(listed(&store, 3, Some(&ids[4]), false).await, [ids[3].clone(), ids[2].clone(), ids[1].clone()]);
+    assert_eq!(listed(&store, 1, None, false).await, [newest]);
+    assert_eq!(listed(&store, 0, None, false).await, []);
+}
+
+pub(super) async fn a_page_continues_after_a_job_that_no_longer_exists(store: Store) {
+    let (first, gone) = (insert(&store, job()).await, JobId::new());
+    let last = insert(&store, job()).await;
+    assert_eq!(listed(&store, 5, Some(&gone), true).await, [last.id]);
+    assert_eq!(listed(&store, 5, Some(&gone), false).await, [first.id]);
+}
+
+pub(super) async fn a_list_can_be_restricted_to_an_owner(store: Store) {
+    let (one, two) = (insert(&store, job_of("alice")).await, insert(&store, job_of("alice")).await);
+    insert(&store, job_of("bob")).await;
+    let page = |oldest_first, after| Page { limit: 9, after, oldest_first, owner: Some(Owner::new("alice")) };
+    let list = async |page| -> Vec<JobId> {
+        let jobs: Vec<Job> = store.list(&page).await.unwrap();
+        jobs.into_iter().map(|job| job.id).collect()
+    };
+    assert_eq!(list(page(true, None)).await, [one.id.clone(), two.id.clone()]);
+    assert_eq!(list(page(false, Some(two.id))).await, [one.id]);
+}
+
+pub(super) async fn the_queue_position_counts_earlier_queued_jobs(store: Store) {
+    let (a, b, c) = (insert(&store, job()).await, insert(&store, job()).await, insert(&store, job()).await);
+    assert_eq!(store.queue_position(&c.id).await.unwrap(), 2);
+    store.amend(&a, &a.cancelled(NOW, None).unwrap()).await.unwrap();
+    assert_eq!(store.queue_position(&c.id).await.unwrap(), 1);
+    assert_eq!(store.queue_position(&b.id).await.unwrap(), 0);
+}
