@@ -167,11 +167,11 @@ fn streamed_chunk_through_the_service(bencher: Bencher<'_, '_>, routed: bool) {
         let message = pb::StreamChatRequest { chat: Some(request.clone()), ..pb::StreamChatRequest::default() };
         runtime.block_on(async {
             let mut writer = ChunkWriter::new(false);
-            let mut pieces = service.stream_chat(Request::new(message)).await.unwrap().into_inner().into_chunks();
-            while let Some(piece) = pieces.next().await {
+            let mut chunks = service.stream_chat(Request::new(message)).await.unwrap().into_inner().into_chunks();
+            while let Some(chunk) = chunks.next().await {
                 out.clear();
                 out.extend_from_slice(b"data: ");
-                writer.write(&mut out, piece.unwrap());
+                writer.write(&mut out, chunk.unwrap());
                 out.extend_from_slice(b"\n\n");
             }
         });

@@ -8,7 +8,7 @@
 //! | `500` | chat, image | broken upstream |
 //! | `refused` | image, video | content refused |
 //! | `slow` | chat, image | a delay before the first event |
-//! | `cut` | chat | a stream that breaks after a few pieces; a non-streaming call fails |
+//! | `cut` | chat | a stream that breaks after a few chunks; a non-streaming call fails |
 //! | `fails` | video | the render fails at 60 % |
 //! | `stuck` | video | the render stays at 42 %, until the deadline of the job |
 //! | `expired` | video | the finished files cannot be fetched |
@@ -40,7 +40,7 @@ pub(crate) enum Fault {
     /// The provider responds late.
     #[serde(rename = "slow")]
     Slow,
-    /// The stream breaks after [`Fault::CUT_AFTER`] pieces.
+    /// The stream breaks after [`Fault::CUT_AFTER`] chunks.
     #[serde(rename = "cut")]
     StreamCut,
     /// The render fails at [`Fault::RENDER_FAILS_AT`] percent.
@@ -63,7 +63,7 @@ impl Fault {
     pub(crate) const VIDEO: [Self; 5] =
         [Self::RenderFails, Self::RenderStuck, Self::RateLimited, Self::Refused, Self::LinkExpired];
 
-    /// How many pieces a stream has before [`Fault::StreamCut`] breaks it.
+    /// How many chunks a stream has before [`Fault::StreamCut`] breaks it.
     pub(crate) const CUT_AFTER: usize = 5;
     /// The progress in percent at which [`Fault::RenderFails`] fails.
     pub(crate) const RENDER_FAILS_AT: u8 = 60;

@@ -49,12 +49,12 @@ async fn a_call_in_flight_keeps_the_old_catalog_and_a_new_call_sees_the_new_one(
 
     assert_eq!(create_chat(&core, "new-model").await.unwrap().model, "new-model");
     assert_eq!(create_chat(&core, OLD_MODEL).await.unwrap_err().code(), Code::NotFound);
-    let mut pieces = 0;
-    while let Some(piece) = stream.next().await {
-        assert!(piece.is_ok());
-        pieces += 1;
+    let mut chunks = 0;
+    while let Some(chunk) = stream.next().await {
+        assert!(chunk.is_ok());
+        chunks += 1;
     }
-    assert!(pieces > 1, "the stream continued after the reload");
+    assert!(chunks > 1, "the stream continued after the reload");
     core.close().await;
 }
 

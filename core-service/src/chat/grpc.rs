@@ -125,8 +125,8 @@ impl ChatService for ChatGrpc {
                 self.detached.stream(on_disconnect, &routing, start).await
             }
         };
-        let pieces = result.map_err(|error| failed_with_attempts(&routing, error))?;
-        Ok(with_attempts(&routing, ChatStream::new(Normalized::new(pieces, entry.id.clone(), usage))))
+        let chunks = result.map_err(|error| failed_with_attempts(&routing, error))?;
+        Ok(with_attempts(&routing, ChatStream::new(Normalized::new(chunks, entry.id.clone(), usage))))
     }
 }
 

@@ -29,10 +29,10 @@ pub trait ChatProvider: std::fmt::Debug + Send + Sync {
     /// Returns a complete response. Dropping the future cancels the call at the upstream.
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError>;
 
-    /// Returns a streamed response once its first piece has arrived; a failure before that is returned here, a later one is
+    /// Returns a streamed response once its first chunk has arrived; a failure before that is returned here, a later one is
     /// the last item of the stream. Dropping the future or the stream cancels the call at the upstream.
     ///
-    /// With `include_usage`, one piece contains the usage, usually an additional one at the end without choices.
+    /// With `include_usage`, one chunk contains the usage, usually an additional one at the end without choices.
     async fn stream(
         &self,
         call: ChatCall,

@@ -1,4 +1,4 @@
-//! Normalises streamed responses: all pieces have the same id, time and model, and the usage comes as the client
+//! Normalises streamed responses: all chunks have the same id, time and model, and the usage comes as the client
 //! requested it, whatever the upstream sends.
 
 use std::{
@@ -20,22 +20,22 @@ use crate::call::Chunks;
 
 /// A normalised stream.
 pub(super) struct Normalized {
-    pieces: Chunks<ChatChunk>,
+    chunks: Chunks<ChatChunk>,
     usage: Usage,
     id: String,
     create_time: Option<Timestamp>,
     model: String,
 }
 
-/// Where the usage goes. Upstreams send it in a piece of its own, with the last text, or in every piece.
+/// Where the usage goes. Upstreams send it in a chunk of its own, with the last text, or in every chunk.
 pub(super) enum Usage {
     /// The client did not request it.
     Omitted,
-    /// Sent once, after all other pieces.
+    /// Sent once, after all other chunks.
     AtEnd {
-        /// The piece for the end, with the latest usage of the upstream.
-        piece: Option<Box<pb::StreamChatResponse>>,
-        /// The client also requested it in every piece: `continuous_usage_stats`, an extension of vLLM.
+        /// The chunk for the end, with the latest usage of the upstream.
+        chunk: Option<Box<pb::StreamChatResponse>>,
+        /// The client also requested it in every chunk: `continuous_usage_stats`, an extension of vLLM.
         in_every_piece: bool,
     },
 }
@@ -48,22 +48,22 @@ impl Usage {
         };
         let members = extra_members(&options.extra_json).unwrap_or_default();
         let in_every_piece = members.iter().any(|(name, value)| name == "continuous_usage_stats" && *value == "true");
-        Self::AtEnd { piece: None, in_every_piece }
+        Self::AtEnd { chunk: None, in_every_piece }
     }
 
-    /// Takes the usage out of a piece. Returns `None` if nothing else was in the piece.
+    /// Takes the usage out of a chunk. Returns `None` if nothing else was in the chunk.
     fn extract(&mut self, mut received: Box<pb::StreamChatResponse>) -> Option<Box<pb::StreamChatResponse>> {
         match self {
-            // Clients that did not request usage index into the empty choices of a usage piece.
+            // Clients that did not request usage index into the empty choices of a usage chunk.
             Self::Omitted => (!received.choices.is_empty()).then_some(received),
             Self::AtEnd { .. } if received.usage.is_none() => Some(received),
-            Self::AtEnd { piece, .. } if received.choices.is_empty() => {
-                *piece = Some(received);
+            Self::AtEnd { chunk, .. } if received.choices.is_empty() => {
+                *chunk = Some(received);
                 None
             }
-            Self::AtEnd { piece, in_every_piece } => {
+            Self::AtEnd { chunk, in_every_piece } => {
                 let usage = if *in_every_piece { received.usage.clone() } else { received.usage.take() };
-                piece.get_or_insert_default().usage = usage;
+                chunk.get_or_insert_default().usage = usage;
                 Some(received)
             }
         }
@@ -71,33 +71,33 @@ impl Usage {
 }
 
 impl Normalized {
-    /// Normalises the pieces of a response of the model with this public name.
-    pub(super) fn new(pieces: Chunks<ChatChunk>, model: String, usage: Usage) -> Self {
-        Self { pieces, usage, id: String::new(), create_time: None, model }
+    /// Normalises the chunks of a response of the model with this public name.
+    pub(super) fn new(chunks: Chunks<ChatChunk>, model: String, usage: Usage) -> Self {
+        Self { chunks, usage, id: String::new(), create_time: None, model }
     }
 
-    fn normalize(&mut self, piece: &mut pb::StreamChatResponse) {
+    fn normalize(&mut self, chunk: &mut pb::StreamChatResponse) {
         if self.id.is_empty() {
-            self.id = if piece.id.is_empty() { new_id() } else { piece.id.clone() };
-            self.create_time = Some(piece.create_time.unwrap_or_else(time::now));
+            self.id = if chunk.id.is_empty() { new_id() } else { chunk.id.clone() };
+            self.create_time = Some(chunk.create_time.unwrap_or_else(time::now));
         }
-        if piece.id != self.id {
-            piece.id.clone_from(&self.id);
+        if chunk.id != self.id {
+            chunk.id.clone_from(&self.id);
         }
-        piece.create_time = self.create_time;
-        if piece.model != self.model {
-            piece.model.clone_from(&self.model);
+        chunk.create_time = self.create_time;
+        if chunk.model != self.model {
+            chunk.model.clone_from(&self.model);
         }
     }
 
-    /// Returns the usage piece after the end of the stream.
+    /// Returns the usage chunk after the end of the stream.
     fn usage_piece(&mut self) -> Option<ChatChunk> {
-        let Usage::AtEnd { piece, .. } = &mut self.usage else { return None };
-        let mut piece = piece.take()?;
-        self.normalize(&mut piece);
+        let Usage::AtEnd { chunk, .. } = &mut self.usage else { return None };
+        let mut chunk = chunk.take()?;
+        self.normalize(&mut chunk);
         // Not every stream may be polled again after its end.
-        self.pieces = empty().boxed();
-        Some(ChatChunk::Full(piece))
+        self.chunks = empty().boxed();
+        Some(ChatChunk::Full(chunk))
     }
 }
 
@@ -107,13 +107,13 @@ impl Stream for Normalized {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            return Poll::Ready(match ready!(this.pieces.as_mut().poll_next(cx)) {
-                Some(Ok(ChatChunk::Full(piece))) => {
-                    let Some(mut piece) = this.usage.extract(piece) else { continue };
-                    this.normalize(&mut piece);
-                    Some(Ok(ChatChunk::Full(piece)))
+            return Poll::Ready(match ready!(this.chunks.as_mut().poll_next(cx)) {
+                Some(Ok(ChatChunk::Full(chunk))) => {
+                    let Some(mut chunk) = this.usage.extract(chunk) else { continue };
+                    this.normalize(&mut chunk);
+                    Some(Ok(ChatChunk::Full(chunk)))
                 }
-                // The piece that it repeats with another text is already normalised.
+                // The chunk that it repeats with another text is already normalised.
                 Some(Ok(text @ ChatChunk::Text(_))) => Some(Ok(text)),
                 Some(Err(error)) => Some(Err(failed(error))),
                 None => this.usage_piece().map(Ok),

@@ -1,7 +1,7 @@
 //! HTTP clients that apply an [`AddressPolicy`].
 //!
 //! An address in the URL itself must be checked by the caller, with [`AddressPolicy::check`], before each request: it is not
-//! resolved. Names are checked here, by the very addresses that are connected to, so a second answer of the name server
+//! resolved. Names are checked here, by the very addresses that are connected to, so a second response of the name server
 //! (DNS rebinding) cannot lead elsewhere.
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};

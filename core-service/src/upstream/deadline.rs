@@ -20,6 +20,6 @@ pub(crate) fn within<T>(
     until: Instant,
     work: impl Future<Output = T>,
 ) -> impl Future<Output = Result<T, ProviderError>> {
-    let timed_out = |_| ProviderError::Timeout("the upstream did not answer in time".to_owned());
+    let timed_out = |_| ProviderError::Timeout("the upstream did not respond in time".to_owned());
     timeout_at(until, work).map(move |result| result.map_err(timed_out))
 }

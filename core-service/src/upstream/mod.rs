@@ -2,7 +2,7 @@
 //! limit and retry policy. Knows nothing of chat, images or videos.
 //!
 //! The HTTP/1.1 client is written here instead of taken from a library, because a streamed token has to cost little. A
-//! pooled client runs a task per connection, which costs a channel send and a wake-up per piece; hyper's connection polled
+//! pooled client runs a task per connection, which costs a channel send and a wake-up per chunk; hyper's connection polled
 //! by its reader was still half of the cost of a streamed token, because every body chunk is an allocation and passes
 //! through a channel, and every idle connection keeps a buffer of 8 KiB or more. Reading all responses of a thread from
 //! one buffer took another third off the CPU time per stream (`docs/PERFORMANCE.md`, `docs/DESIGN.md`). What is needed is

@@ -114,8 +114,8 @@ mod tests {
         pb::CreateVideoRequest { prompt: "a boat".to_owned(), ..pb::CreateVideoRequest::default() }
     }
 
-    fn refused_field<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
-        match answer {
+    fn refused_field<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+        match result {
             Err(Error::InvalidField { field, .. }) => field,
             other => panic!("{other:?}"),
         }

@@ -71,10 +71,10 @@ async fn stream_completion(
         reply.into_inner().into_chunks()
     };
     // The call is the beginning of the stream, so that heartbeats are sent while the first token is awaited.
-    let pieces = async move { chat.stream_chat(call).await }.map_ok(into_chunks).try_flatten_stream();
+    let chunks = async move { chat.stream_chat(call).await }.map_ok(into_chunks).try_flatten_stream();
     let heartbeat = app.runtime().settings.heartbeat;
-    let pieces = sse::peek_first_item(pieces.boxed(), heartbeat).await?;
-    let mut response = sse::response(pieces, stream::ChunkEncoder::new(include_usage), heartbeat);
+    let chunks = sse::peek_first_item(chunks.boxed(), heartbeat).await?;
+    let mut response = sse::response(chunks, stream::ChunkEncoder::new(include_usage), heartbeat);
     // Missing if the call took longer than the heartbeat: the response head does not wait for it.
     if let Some(headers) = headers.get() {
         response.headers_mut().extend(headers.clone());

@@ -11,7 +11,7 @@ use crate::{
     sse::{Event, EventEncoder},
 };
 
-/// Encodes each piece as a `chat.completion.chunk`.
+/// Encodes each chunk as a `chat.completion.chunk`.
 ///
 /// OpenAI's chat streams consist of `data:` lines alone: no event has a name, not even an error, and `[DONE]` ends the
 /// stream.
@@ -31,9 +31,9 @@ impl ChunkEncoder {
 impl EventEncoder for ChunkEncoder {
     type Item = ChatChunk;
 
-    fn encode(&mut self, piece: ChatChunk, out: &mut BytesMut) -> ControlFlow<()> {
+    fn encode(&mut self, chunk: ChatChunk, out: &mut BytesMut) -> ControlFlow<()> {
         self.json.clear();
-        self.writer.write(&mut self.json, piece);
+        self.writer.write(&mut self.json, chunk);
         Event { name: None, id: None, data: &self.json }.write(out);
         ControlFlow::Continue(())
     }

@@ -112,9 +112,9 @@ macro_rules! forward {
     };
 }
 
-fn fold(pieces: impl Stream<Item = Result<pb::StreamChatResponse, Status>> + Send + 'static) -> ChatStream {
+fn fold(chunks: impl Stream<Item = Result<pb::StreamChatResponse, Status>> + Send + 'static) -> ChatStream {
     let mut fold = DeltaEncoder::default();
-    ChatStream::new(pieces.map(move |piece| piece.map(|piece| fold.encode(piece))))
+    ChatStream::new(chunks.map(move |chunk| chunk.map(|chunk| fold.encode(chunk))))
 }
 
 forward!(ChatService by ChatServiceClient {

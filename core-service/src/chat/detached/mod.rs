@@ -22,7 +22,7 @@ use super::routing::RoutingContext;
 use crate::on_disconnect::OnDisconnect;
 use crate::{call::Chunks, error::ProviderError};
 
-/// How many pieces are buffered for a connected client that reads slowly, before the upstream is slowed down.
+/// How many chunks are buffered for a connected client that reads slowly, before the upstream is slowed down.
 const BUFFERED_PIECES: usize = 16;
 
 /// Runs calls that may continue after their client disconnects. Cheap to clone.
@@ -74,31 +74,31 @@ impl DetachedCalls {
         let (started_sender, started) = oneshot::channel();
         let (sender, receiver) = mpsc::channel(BUFFERED_PIECES);
         let client = self.spawn(on_disconnect, routing.clone(), async move {
-            let mut pieces = match start.await {
-                Ok(pieces) => pieces,
+            let mut chunks = match start.await {
+                Ok(chunks) => chunks,
                 Err(error) => {
                     let _ = started_sender.send(Err(error));
                     return;
                 }
             };
             let _ = started_sender.send(Ok(()));
-            while let Some(piece) = pieces.next().await {
+            while let Some(chunk) = chunks.next().await {
                 // Fails at once after the client has disconnected; the rest is read and discarded.
-                let _ = sender.send(Some(piece)).await;
+                let _ = sender.send(Some(chunk)).await;
             }
             let _ = sender.send(None).await;
         });
         started.await.unwrap_or_else(|_| Err(task_ended()))?;
-        let pieces = stream::unfold(Some((receiver, client)), |state| async {
+        let chunks = stream::unfold(Some((receiver, client)), |state| async {
             let (mut receiver, client) = state?;
             match receiver.recv().await {
-                Some(Some(piece)) => Some((piece, Some((receiver, client)))),
+                Some(Some(chunk)) => Some((chunk, Some((receiver, client)))),
                 Some(None) => None,
                 // The task panicked: the response must not look complete.
                 None => Some((Err(task_ended()), None)),
             }
         });
-        Ok(pieces.boxed())
+        Ok(chunks.boxed())
     }
 
     /// Spawns the work. Dropping the guard tells the task that the client has disconnected.

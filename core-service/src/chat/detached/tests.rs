@@ -94,8 +94,8 @@ async fn finish_cancels_calls_at_its_deadline() {
 async fn stream_reaches_a_connected_client_and_is_read_to_its_end_after_a_disconnect() {
     let (detached, routing) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
     routing.set_in_progress(true);
-    let pieces = || async { Ok(stream::iter((0..100).map(Ok)).boxed()) };
-    let all: Vec<_> = detached.stream(OnDisconnect::Continue, &routing, pieces()).await.unwrap().collect().await;
+    let chunks = || async { Ok(stream::iter((0..100).map(Ok)).boxed()) };
+    let all: Vec<_> = detached.stream(OnDisconnect::Continue, &routing, chunks()).await.unwrap().collect().await;
     assert_eq!(all, (0..100).map(Ok).collect::<Vec<_>>());
 
     let read = Arc::<AtomicBool>::default();
@@ -107,11 +107,11 @@ async fn stream_reaches_a_connected_client_and_is_read_to_its_end_after_a_discon
         });
         Ok(stream::iter((0..100).map(Ok)).chain(rest).boxed())
     };
-    let mut pieces = detached.stream(OnDisconnect::Continue, &routing, long).await.unwrap();
-    assert_eq!(pieces.next().await, Some(Ok(0)));
+    let mut chunks = detached.stream(OnDisconnect::Continue, &routing, long).await.unwrap();
+    assert_eq!(chunks.next().await, Some(Ok(0)));
     advance(MINUTE).await;
     assert!(!read.load(Ordering::Relaxed), "a slow reader slows the upstream down");
-    drop(pieces);
+    drop(chunks);
     detached.finish(Instant::now() + MINUTE).await;
     assert!(read.load(Ordering::Relaxed));
 }
@@ -120,8 +120,8 @@ async fn stream_reaches_a_connected_client_and_is_read_to_its_end_after_a_discon
 async fn panic_of_the_task_is_a_failure_of_the_call() {
     let (detached, routing) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
     let panicking = async { Ok(stream::iter([1, 2]).map(|number| Ok(1 / (2 - number))).boxed()) };
-    let pieces: Vec<_> = detached.stream(OnDisconnect::Continue, &routing, panicking).await.unwrap().collect().await;
-    assert_eq!(pieces, [Ok(1), Err(task_ended())]);
+    let chunks: Vec<_> = detached.stream(OnDisconnect::Continue, &routing, panicking).await.unwrap().collect().await;
+    assert_eq!(chunks, [Ok(1), Err(task_ended())]);
     let panicking = async { if BUFFERED_PIECES > 0 { panic!("expected by the test") } else { Ok(()) } };
     assert_eq!(detached.complete(OnDisconnect::Continue, &routing, panicking).await, Err(task_ended()));
 }

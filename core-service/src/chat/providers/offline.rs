@@ -51,8 +51,8 @@ impl OfflineChat {
         served.chain(own).chain(faults).collect()
     }
 
-    /// Makes the whole answer. The engine is pure computation, kept off the async threads.
-    async fn answer(request: pb::ChatRequest) -> Result<Completion, ProviderError> {
+    /// Generates the complete response, on a blocking thread because it is pure computation.
+    async fn generate(request: pb::ChatRequest) -> Result<Completion, ProviderError> {
         let work = tokio::task::spawn_blocking(move || complete(&translate(request)?).map_err(|error| refused(&error)));
         work.await.map_err(|error| ProviderError::Broken(format!("the offline engine broke: {error}")))?
     }
@@ -69,7 +69,7 @@ impl ChatProvider for OfflineChat {
             return Err(error);
         }
         let Completion { choices, prompt_tokens, completion_tokens } =
-            within(call.context.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
+            within(call.context.deadline, Self::generate(Arc::unwrap_or_clone(call.request))).await??;
         Ok(pb::CreateChatResponse {
             create_time: Some(time::now()),
             choices: choices.into_iter().zip(0..).map(|(choice, index)| complete_choice(choice, index)).collect(),
@@ -87,24 +87,24 @@ impl ChatProvider for OfflineChat {
         if let Some(fault) = fault {
             within(call.context.deadline, fault.before_first_event()).await??;
         }
-        let answer = within(call.context.deadline, Self::answer(Arc::unwrap_or_clone(call.request))).await??;
-        let usage = usage(answer.prompt_tokens, answer.completion_tokens);
-        let mut pieces: Vec<_> =
-            answer.choices.into_iter().zip(0..).flat_map(|(choice, index)| pieces(choice, index)).collect();
+        let completion = within(call.context.deadline, Self::generate(Arc::unwrap_or_clone(call.request))).await??;
+        let usage = usage(completion.prompt_tokens, completion.completion_tokens);
+        let mut chunks: Vec<_> =
+            completion.choices.into_iter().zip(0..).flat_map(|(choice, index)| chunks(choice, index)).collect();
         if options.and_then(|options| options.include_usage).unwrap_or_default() {
-            pieces.push(pb::StreamChatResponse { usage: Some(usage), ..pb::StreamChatResponse::default() });
+            chunks.push(pb::StreamChatResponse { usage: Some(usage), ..pb::StreamChatResponse::default() });
         }
-        let mut pieces: Vec<_> = pieces.into_iter().map(|piece| Ok(piece.into())).collect();
+        let mut chunks: Vec<_> = chunks.into_iter().map(|chunk| Ok(chunk.into())).collect();
         if let Some(error) = fault.and_then(Fault::error) {
-            pieces.truncate(Fault::CUT_AFTER);
-            pieces.push(Err(error));
+            chunks.truncate(Fault::CUT_AFTER);
+            chunks.push(Err(error));
         }
         let (interval, deadline) = (self.token_interval, call.context.deadline);
-        let delayed = stream::iter(pieces).enumerate().then(move |(index, piece)| async move {
+        let delayed = stream::iter(chunks).enumerate().then(move |(index, chunk)| async move {
             if index > 0 && !interval.is_zero() {
                 within(deadline, tokio::time::sleep(interval)).await?;
             }
-            piece
+            chunk
         });
         Ok(delayed.boxed())
     }
@@ -165,8 +165,8 @@ fn complete_choice(choice: Choice, index: u32) -> pb::ChatChoice {
     }
 }
 
-/// Returns the streamed pieces of one choice: role, text or tool calls, finish reason.
-fn pieces(choice: Choice, index: u32) -> Vec<pb::StreamChatResponse> {
+/// Returns the streamed chunks of one choice: role, text or tool calls, finish reason.
+fn chunks(choice: Choice, index: u32) -> Vec<pb::StreamChatResponse> {
     let first = if choice.tool_calls.is_empty() { Some(String::new()) } else { None };
     let mut deltas =
         vec![pb::ChatDelta { role: Some("assistant".to_owned()), content: first, ..pb::ChatDelta::default() }];

@@ -1,8 +1,8 @@
 //! Routing of one model name to several upstreams: a chat provider around chat providers.
 //!
 //! A call goes to an available target of the lowest priority, chosen by the session id or else by the policy. Until the
-//! first piece of the response has reached the caller, a failure that is safe to retry sends the call to the next target,
-//! and, when all were tried, after a delay to the same targets again, within the caller's deadline. After the first piece
+//! first chunk of the response has reached the caller, a failure that is safe to retry sends the call to the next target,
+//! and, when all were tried, after a delay to the same targets again, within the caller's deadline. After the first chunk
 //! there are no retries.
 
 pub mod policy;
@@ -143,7 +143,7 @@ struct RoutedCall {
 /// A streamed response that reports its result to the circuit breaker. Its places are freed when it ends, even if its
 /// reader keeps it.
 struct ObservedStream {
-    pieces: Chunks<ChatChunk>,
+    chunks: Chunks<ChatChunk>,
     /// `None` after the end.
     call: Option<RoutedCall>,
 }
@@ -152,7 +152,7 @@ impl Stream for ObservedStream {
     type Item = Result<ChatChunk, ProviderError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = ready!(self.pieces.as_mut().poll_next(cx));
+        let next = ready!(self.chunks.as_mut().poll_next(cx));
         match &next {
             Some(Ok(_)) => {}
             Some(Err(error)) => {
@@ -188,9 +188,9 @@ impl ChatProvider for Routed {
             let options = options.clone();
             async move { provider.stream(call, options).await }
         };
-        let (pieces, mut call) = self.route(call, send).await?;
+        let (chunks, mut call) = self.route(call, send).await?;
         call.target.response_started(&mut call.admitted);
-        Ok(ObservedStream { pieces, call: Some(call) }.boxed())
+        Ok(ObservedStream { chunks, call: Some(call) }.boxed())
     }
 
     fn targets(&self) -> Vec<pb::model::Target> {

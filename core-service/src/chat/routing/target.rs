@@ -81,7 +81,7 @@ impl Target {
         total.into_iter().chain(caller).min()
     }
 
-    /// Records the first piece of a streamed response.
+    /// Records the first chunk of a streamed response.
     pub(super) fn response_started(&self, call: &mut AdmittedCall) {
         call.started();
         let measured = u64::try_from(call.started_at().elapsed().as_micros()).unwrap_or(u64::MAX).max(1);

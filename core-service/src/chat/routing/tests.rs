@@ -20,7 +20,7 @@ struct Scripted {
     calls: Mutex<Vec<String>>,
     /// Never responds.
     hangs: bool,
-    /// Streams end without an error after their first piece.
+    /// Streams end without an error after their first chunk.
     streams_complete: bool,
 }
 
@@ -213,8 +213,8 @@ async fn streams_that_break_in_the_middle_open_the_breaker() {
     for (provider, opens) in [(&breaking, true), (&complete, false)] {
         let routed = routed(vec![target("a", provider)]);
         for _ in 0..BREAKER.failures {
-            let pieces: Vec<_> = routed.stream(call(), None).await.unwrap().collect().await;
-            assert!(pieces[0].is_ok());
+            let chunks: Vec<_> = routed.stream(call(), None).await.unwrap().collect().await;
+            assert!(chunks[0].is_ok());
         }
         assert_eq!(matches!(routed.targets[0].state(), BreakerState::Open { .. }), opens);
     }
@@ -285,8 +285,8 @@ async fn calls_of_a_session_go_to_one_target_and_sessions_spread() {
 async fn stream_that_has_started_is_not_retried() {
     let (a, b) = (Scripted::failing([]), Scripted::failing([]));
     let routed = routed(vec![target("a", &a), Target { priority: 1, ..target("b", &b) }]);
-    let pieces: Vec<_> = routed.stream(call(), None).await.unwrap().collect().await;
-    assert_eq!(pieces, [Ok(pb::StreamChatResponse::default().into()), Err(broken())]);
+    let chunks: Vec<_> = routed.stream(call(), None).await.unwrap().collect().await;
+    assert_eq!(chunks, [Ok(pb::StreamChatResponse::default().into()), Err(broken())]);
     assert!(b.calls().is_empty());
 }
 

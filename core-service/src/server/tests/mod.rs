@@ -197,12 +197,12 @@ async fn a_stream_in_flight_after_the_drain_ends_with_shutting_down() {
     .await;
     let mut chat = ChatServiceClient::new(server.channel().await);
     let request = pb::StreamChatRequest { chat: Some(chat_request("", "Hello")), ..Default::default() };
-    let mut pieces = chat.stream_chat(request).await.unwrap().into_inner();
-    assert!(pieces.message().await.unwrap().is_some());
+    let mut chunks = chat.stream_chat(request).await.unwrap().into_inner();
+    assert!(chunks.message().await.unwrap().is_some());
     server.stop().await;
     let status = loop {
-        match pieces.message().await {
-            Ok(piece) => assert!(piece.is_some(), "the stream ended without an error"),
+        match chunks.message().await {
+            Ok(chunk) => assert!(chunk.is_some(), "the stream ended without an error"),
             Err(status) => break status,
         }
     };

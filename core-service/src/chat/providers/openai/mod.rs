@@ -58,10 +58,10 @@ impl OpenAiChat {
     /// Returns a complete response of a model that only streams.
     async fn complete_by_stream(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let options = pb::StreamOptions { include_usage: Some(true), ..pb::StreamOptions::default() };
-        let mut pieces = self.stream(call, Some(options)).await?;
+        let mut chunks = self.stream(call, Some(options)).await?;
         let (mut unfold, mut together) = (DeltaDecoder::default(), ResponseAssembler::default());
-        while let Some(piece) = pieces.try_next().await? {
-            together.push(unfold.decode(piece));
+        while let Some(chunk) = chunks.try_next().await? {
+            together.push(unfold.decode(chunk));
         }
         Ok(together.finish())
     }
@@ -100,8 +100,8 @@ impl ChatProvider for OpenAiChat {
             }
             // Some upstreams refuse with status 200 and a JSON body; servers that cannot stream send a complete response.
             let body = [start, self.upstream.body(reply, until).await?.into()].concat();
-            let pieces = non_streaming::read_in_pieces(&body).map_err(|error| self.upstream.redacted(error))?;
-            Ok(iter(pieces.map(Ok)).boxed())
+            let chunks = non_streaming::read_in_pieces(&body).map_err(|error| self.upstream.redacted(error))?;
+            Ok(iter(chunks.map(Ok)).boxed())
         };
         within(until, started).await?
     }

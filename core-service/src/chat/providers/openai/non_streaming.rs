@@ -49,14 +49,14 @@ fn has_content(message: &pb::ChatMessage) -> bool {
     has_text || !message.tool_calls.is_empty() || texts.into_iter().flatten().any(|text| !text.is_empty())
 }
 
-/// Reads a complete response that arrived in place of a stream, and returns it as the pieces of that stream.
+/// Reads a complete response that arrived in place of a stream, and returns it as the chunks of that stream.
 pub(super) fn read_in_pieces(body: &[u8]) -> Result<impl Iterator<Item = ChatChunk> + Send + use<>, ProviderError> {
-    let pieces = split_response(read(body)?).ok_or_else(|| {
+    let chunks = split_response(read(body)?).ok_or_else(|| {
         ProviderError::Unreadable(
             "the upstream's non-streaming response contains members that a stream cannot carry".to_owned(),
         )
     })?;
-    Ok(pieces.into_iter().map(ChatChunk::from))
+    Ok(chunks.into_iter().map(ChatChunk::from))
 }
 
 /// Returns the first bytes of a body, without leading blank lines; nothing if the content type is `text/event-stream`.

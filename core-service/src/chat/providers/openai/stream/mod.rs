@@ -1,4 +1,4 @@
-//! Streamed responses: event stream in, pieces out.
+//! Streamed responses: event stream in, chunks out.
 //!
 //! The event reader (`openai_dialect::events`) is written here and not taken from a library, because upstreams deviate:
 //! events cut anywhere, CR and CRLF line ends, `error:` fields, a last event without an end, lines without an end. And a
@@ -32,13 +32,13 @@ pub(super) struct StreamedResponse {
     reply: Reply,
     events: EventReader,
     decoder: Decoder,
-    /// The first piece, which is read before the stream is returned.
+    /// The first chunk, which is read before the stream is returned.
     first: Option<ChatChunk>,
     deadline: Option<Instant>,
     /// When bytes of the response arrived last, be they a comment that only keeps the connection alive.
     last_read: Instant,
-    /// Fires at the end of the idle timeout or at the deadline. Reset only when it fires, not with every piece: a reset
-    /// costs as much as a piece.
+    /// Fires at the end of the idle timeout or at the deadline. Reset only when it fires, not with every chunk: a reset
+    /// costs as much as a chunk.
     timer: Pin<Box<Sleep>>,
     /// The task that the timer wakes.
     timer_waker: Option<Waker>,
@@ -46,7 +46,7 @@ pub(super) struct StreamedResponse {
 }
 
 impl StreamedResponse {
-    /// Reads the response up to its first piece, so that a failure before it is returned here; the caller limits the time
+    /// Reads the response up to its first chunk, so that a failure before it is returned here; the caller limits the time
     /// for that. `start` are the bytes of the body that were read before.
     pub(super) async fn start(
         upstream: Upstream,
@@ -70,7 +70,7 @@ impl StreamedResponse {
             ended: false,
         };
         match poll_fn(|cx| response.poll_piece(cx)).await {
-            Ok(Some(piece)) => response.first = Some(piece),
+            Ok(Some(chunk)) => response.first = Some(chunk),
             Ok(None) => response.ended = true,
             Err(error) => return Err(response.upstream.redacted(error)),
         }
@@ -89,7 +89,7 @@ impl StreamedResponse {
         loop {
             while let Some(event) = self.events.next_event()? {
                 match self.decoder.decode(&event)? {
-                    Decoded::Piece(piece) => return Poll::Ready(Ok(Some(piece))),
+                    Decoded::Chunk(chunk) => return Poll::Ready(Ok(Some(chunk))),
                     Decoded::Nothing => {}
                     Decoded::Done => {
                         self.reply.finish();
@@ -111,7 +111,7 @@ impl StreamedResponse {
                         None => Decoded::Done,
                     };
                     return Poll::Ready(match last {
-                        Decoded::Piece(piece) => Ok(Some(piece)),
+                        Decoded::Chunk(chunk) => Ok(Some(chunk)),
                         Decoded::Nothing | Decoded::Done => self.end(),
                     });
                 }
@@ -180,10 +180,10 @@ fn incomplete() -> ProviderError {
     ProviderError::Broken("the upstream's stream ended before the response was complete".to_owned())
 }
 
-/// Decodes events to pieces, and keeps what later events depend on.
+/// Decodes events to chunks, and keeps what later events depend on.
 #[derive(Default)]
 struct Decoder {
-    chunks: ChunkReader,
+    reader: ChunkReader,
     calls: ToolCallIndexer,
     choices: Choices,
     /// A text or a tool call was received.
@@ -200,7 +200,7 @@ struct Choices {
 }
 
 impl Choices {
-    /// Records a piece of a choice. Clients get at most 128 choices; those of an upstream that sends more share the last bit.
+    /// Records a chunk of a choice. Clients get at most 128 choices; those of an upstream that sends more share the last bit.
     fn record(&mut self, index: u32, finished: bool) {
         let choice = 1 << index.min(u128::BITS - 1);
         self.started |= choice;
@@ -216,7 +216,7 @@ impl Choices {
 
 /// A decoded event.
 enum Decoded {
-    Piece(ChatChunk),
+    Chunk(ChatChunk),
     Nothing,
     Done,
 }
@@ -233,15 +233,15 @@ impl Decoder {
         if data.starts_with(b"[DONE]") {
             return Ok(Decoded::Done);
         }
-        let event = self.chunks.read(data).map_err(|error| {
+        let event = self.reader.read(data).map_err(|error| {
             ProviderError::Unreadable(format!(
                 "an event of the upstream's stream is not a chat completion chunk: {error}"
             ))
         })?;
         match event {
-            ChunkEvent::Chunk(ChatChunk::Full(mut piece)) => {
-                self.calls.assign(&mut piece);
-                for choice in &piece.choices {
+            ChunkEvent::Chunk(ChatChunk::Full(mut chunk)) => {
+                self.calls.assign(&mut chunk);
+                for choice in &chunk.choices {
                     let reason = choice.finish_reason.as_deref().unwrap_or_default();
                     if let Some(error) = failure_of_finish_reason(reason) {
                         return Err(error);
@@ -249,15 +249,15 @@ impl Decoder {
                     self.choices.record(choice.index, !reason.is_empty());
                     self.has_content |= choice.delta.as_ref().is_some_and(has_content);
                 }
-                if let Some(usage) = &piece.usage {
+                if let Some(usage) = &chunk.usage {
                     self.no_tokens = usage.completion_tokens == 0;
                 }
-                Ok(Decoded::Piece(ChatChunk::Full(piece)))
+                Ok(Decoded::Chunk(ChatChunk::Full(chunk)))
             }
-            // Repeats the previous piece with another text: no tool call, no finish reason, no usage.
+            // Repeats the previous chunk with another text: no tool call, no finish reason, no usage.
             ChunkEvent::Chunk(text @ ChatChunk::Text(_)) => {
                 self.has_content = true;
-                Ok(Decoded::Piece(text))
+                Ok(Decoded::Chunk(text))
             }
             ChunkEvent::Error(error) => Err(failure_in_reply(&error)),
         }

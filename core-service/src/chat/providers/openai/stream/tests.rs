@@ -48,16 +48,16 @@ async fn start(events: &str) -> (TcpStream, Chunks<ChatChunk>) {
         stream.write_all(format!("{HEAD}{events}").as_bytes()).await.unwrap();
         stream
     };
-    let (upstream, pieces) = tokio::join!(serve, provider.stream(call, None));
-    (upstream, pieces.unwrap())
+    let (upstream, chunks) = tokio::join!(serve, provider.stream(call, None));
+    (upstream, chunks.unwrap())
 }
 
 /// Returns the failure of a stream that is closed after these events.
 async fn failure_at_end(events: &[String]) -> Option<ProviderError> {
-    let (upstream, mut pieces) = start(&events.concat()).await;
+    let (upstream, mut chunks) = start(&events.concat()).await;
     drop(upstream);
-    while let Some(piece) = pieces.next().await {
-        if let Err(error) = piece {
+    while let Some(chunk) = chunks.next().await {
+        if let Err(error) = chunk {
             return Some(error);
         }
     }
@@ -72,7 +72,7 @@ async fn stream_is_complete_if_every_started_choice_has_a_finish_reason() {
     let complete = [
         vec![zero.clone(), stop(0)],
         vec![zero.clone(), one.clone(), stop(1), stop(0)],
-        // A piece after the finish reason does not reopen the choice: OpenRouter sends the usage in one.
+        // A chunk after the finish reason does not reopen the choice: OpenRouter sends the usage in one.
         vec![zero.clone(), stop(0), zero.clone(), done.clone()],
         vec![event(200, ""), stop(127)],
     ];
@@ -93,21 +93,21 @@ async fn stream_is_complete_if_every_started_choice_has_a_finish_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn comments_extend_the_idle_timeout() {
-    let (mut upstream, mut pieces) = start(&event(0, "")).await;
-    assert!(pieces.next().await.unwrap().is_ok());
+    let (mut upstream, mut chunks) = start(&event(0, "")).await;
+    assert!(chunks.next().await.unwrap().is_ok());
     for _ in 0..4 {
         advance(MINUTE * 3 / 4).await;
         upstream.write_all(b": keep-alive\n\n").await.unwrap();
-        assert!(futures_util::poll!(pieces.next()).is_pending());
+        assert!(futures_util::poll!(chunks.next()).is_pending());
     }
     let idle_since = Instant::now();
-    assert_eq!(pieces.next().await.unwrap().unwrap_err(), timed_out());
+    assert_eq!(chunks.next().await.unwrap().unwrap_err(), timed_out());
     assert!(idle_since.elapsed() >= MINUTE, "{:?}", idle_since.elapsed());
 }
 
 /// Polls the stream once with a task budget for this many reads, none or one.
 async fn poll_with_budget(
-    pieces: &mut Chunks<ChatChunk>,
+    chunks: &mut Chunks<ChatChunk>,
     reads: usize,
 ) -> Poll<Option<Result<ChatChunk, ProviderError>>> {
     poll_fn(|cx| {
@@ -121,35 +121,35 @@ async fn poll_with_budget(
         if let Some(step) = last.filter(|_| reads == 0) {
             step.made_progress();
         }
-        Poll::Ready(pieces.as_mut().poll_next(cx))
+        Poll::Ready(chunks.as_mut().poll_next(cx))
     })
     .await
 }
 
 #[tokio::test(start_paused = true)]
 async fn first_poll_with_an_exhausted_budget_still_arms_the_timer() {
-    let (_upstream, mut pieces) = start(&event(0, "")).await;
-    assert!(pieces.next().await.unwrap().is_ok());
-    assert!(poll_with_budget(&mut pieces, 0).await.is_pending());
+    let (_upstream, mut chunks) = start(&event(0, "")).await;
+    assert!(chunks.next().await.unwrap().is_ok());
+    assert!(poll_with_budget(&mut chunks, 0).await.is_pending());
     // The wake-up of another timer, for example of a short timeout, would hide a missing wake-up of the stream's own timer.
     let idle_since = Instant::now();
-    assert_eq!(timeout(MINUTE * 2, pieces.next()).await.unwrap().unwrap().unwrap_err(), timed_out());
+    assert_eq!(timeout(MINUTE * 2, chunks.next()).await.unwrap().unwrap().unwrap_err(), timed_out());
     assert!(idle_since.elapsed() < MINUTE * 2, "{:?}", idle_since.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn deadline_ends_a_stream_whose_upstream_sends_only_blank_lines_without_pause() {
-    let (mut upstream, mut pieces) = start(&event(0, "")).await;
-    assert!(pieces.next().await.unwrap().is_ok());
+    let (mut upstream, mut chunks) = start(&event(0, "")).await;
+    assert!(chunks.next().await.unwrap().is_ok());
     let flood = vec![b'\n'; 128 << 10];
     upstream.write_all(&flood).await.unwrap();
     for _ in 0..4 {
-        assert!(poll_with_budget(&mut pieces, 1).await.is_pending());
+        assert!(poll_with_budget(&mut chunks, 1).await.is_pending());
         upstream.write_all(&flood[..64 << 10]).await.unwrap();
         advance(MINUTE * 3 / 4).await;
     }
     advance(MINUTE * 3 / 4 * 3).await;
-    let Poll::Ready(Some(Err(error))) = poll_with_budget(&mut pieces, 1).await else {
+    let Poll::Ready(Some(Err(error))) = poll_with_budget(&mut chunks, 1).await else {
         panic!("the stream continues after its deadline")
     };
     assert_eq!(error, timed_out());
