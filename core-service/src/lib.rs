@@ -3,7 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`chat`], [`image`], [`video`] | the services: provider trait, providers, gRPC service; video also the jobs |
-//! | [`catalog`], [`model`] | the mapping of public model names to providers, and its gRPC service |
+//! | [`models`], [`catalog`] | the models of one modality and of all, and their gRPC service |
 //! | [`media`] | stored files |
 //! | [`keys`], [`context`], [`idempotency`] | the caller, the context and the identity of a call |
 //! | [`upstream`] | the HTTP client of all providers |
@@ -29,7 +29,7 @@ pub mod image;
 pub mod keys;
 pub mod live;
 pub mod media;
-pub mod model;
+pub mod models;
 pub mod on_disconnect;
 pub mod server;
 pub mod size;

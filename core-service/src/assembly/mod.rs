@@ -13,12 +13,12 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    catalog::{Catalog, Models},
-    chat::{self, detached::DetachedCalls, grpc::ChatGrpc},
+    catalog::{Catalog, grpc::ModelGrpc},
+    chat::{self, ChatProvider, detached::DetachedCalls, grpc::ChatGrpc},
     config::{self, FixedSetting, Grpc, SettingError, Settings},
     database::{self, Database},
     error::Error,
-    image::{self, grpc::ImageGrpc},
+    image::{self, ImageProvider, grpc::ImageGrpc},
     keys::Keys,
     live::Live,
     media::{
@@ -30,10 +30,10 @@ use crate::{
         input::InputSettings,
         sweeper::{RetentionPolicy, Sweeper, SweeperHandle},
     },
-    model::ModelGrpc,
+    models::Models,
     upstream::SetupError,
     video::{
-        self,
+        self, VideoProvider,
         grpc::VideoGrpc,
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
@@ -51,7 +51,7 @@ pub struct Core {
     settings: Settings,
     services: Services,
     keys: Keys,
-    catalog: Live<Catalog>,
+    catalog: Catalog,
     cors_allow_origins: Live<Vec<String>>,
     reload: Mutex<()>,
     media_store: MediaStore,
@@ -123,20 +123,21 @@ impl Core {
         let queue = Arc::new(SqliteStore::new(database.clone()));
         let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs));
         let background = TaskTracker::new();
-        let catalog = Live::new(catalog(settings, &settings.media, &media_store, &background)?);
+        let all = all_models(settings, &settings.media, &media_store, &background)?;
+        let catalog = Catalog::new(all.chat, all.image, all.video);
         let detached = DetachedCalls::on(Handle::current());
-        let chat = ChatGrpc::new(catalog.clone(), settings.chat.on_disconnect, detached.clone());
+        let chat = ChatGrpc::new(catalog.chat.clone(), settings.chat.on_disconnect, detached.clone());
         let image =
-            ImageGrpc::new(catalog.clone(), media_store.clone(), inputs.clone(), settings.image.idempotency_ttl);
+            ImageGrpc::new(catalog.image.clone(), media_store.clone(), inputs.clone(), settings.image.idempotency_ttl);
         let services = Services {
             chat: Arc::new(chat.with_keys(keys.clone())),
             image: Arc::new(image.with_keys(keys.clone()).with_max_message_bytes(settings.grpc.max_message_bytes)),
-            video: Arc::new(VideoGrpc::new(catalog.clone(), jobs.clone(), inputs).with_keys(keys.clone())),
+            video: Arc::new(VideoGrpc::new(catalog.video.clone(), jobs.clone(), inputs).with_keys(keys.clone())),
             model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
             media: Arc::new(MediaGrpc::new(media_store.clone())),
         };
         let sweeper = Sweeper::new(media_store.clone(), retention, Arc::new(jobs.clone())).start();
-        let runner = Runner::start(queue, jobs, catalog.clone());
+        let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {
             settings: settings.clone(),
             services,
@@ -157,7 +158,7 @@ impl Core {
     /// Applies the [reloadable settings](config::RELOADABLE) and returns the fixed ones that differ from those at start, which
     /// require a restart.
     ///
-    /// Replaces API keys, catalog and CORS origins. Calls in flight continue with the old catalog; calls that start later use
+    /// Replaces API keys, models and CORS origins. Calls in flight continue with the old models; calls that start later use
     /// the new one. All providers are created again, with new connections and closed circuit breakers. Video jobs find their
     /// provider by its id; without a provider of that id they fail.
     ///
@@ -165,11 +166,11 @@ impl Core {
     /// As for [`Core::open`]; all settings then stay as they were.
     pub fn reload(&self, settings: &Settings) -> Result<Vec<FixedSetting>, OpenError> {
         settings.validate()?;
-        // Serializes reloads, so that keys and catalog always come from the same settings.
+        // Serializes reloads, so that keys and models always come from the same settings.
         let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
-        let catalog = catalog(settings, &self.settings.media, &self.media_store, &self.background)?;
+        let all = all_models(settings, &self.settings.media, &self.media_store, &self.background)?;
         self.keys.replace(&settings.keys)?;
-        self.catalog.store(catalog);
+        self.catalog.replace(all.chat, all.image, all.video);
         self.cors_allow_origins.store(settings.grpc.cors_allow_origins.clone());
         Ok(FixedSetting::changed(&self.settings, settings))
     }
@@ -217,19 +218,27 @@ impl Core {
     }
 }
 
+/// The models of all modalities.
+struct AllModels {
+    chat: Models<dyn ChatProvider>,
+    image: Models<dyn ImageProvider>,
+    video: Models<dyn VideoProvider>,
+}
+
 /// Creates all providers. `media` are the settings at start, because they are fixed.
-fn catalog(
+fn all_models(
     settings: &Settings,
     media: &config::Media,
     media_store: &MediaStore,
     background: &TaskTracker,
-) -> Result<Catalog, OpenError> {
+) -> Result<AllModels, OpenError> {
     let images = image::providers::assembly::entries(&settings.image, downloads(media)?, background.clone())?;
-    Ok(Catalog::new(
-        Models::new(chat::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,
-        Models::new(images).map_err(OpenError::DuplicateModel)?,
-        Models::new(video::assembly::entries(&settings.video, media_store)).map_err(OpenError::DuplicateModel)?,
-    ))
+    let videos = video::assembly::entries(&settings.video, media_store);
+    Ok(AllModels {
+        chat: Models::new(chat::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,
+        image: Models::new(images).map_err(OpenError::DuplicateModel)?,
+        video: Models::new(videos).map_err(OpenError::DuplicateModel)?,
+    })
 }
 
 fn downloads(settings: &config::Media) -> Result<Downloader, Error> {

@@ -95,6 +95,6 @@ async fn a_failed_reload_changes_nothing() {
     duplicate.keys.clear();
     assert!(matches!(core.reload(&duplicate), Err(OpenError::DuplicateModel(name)) if name == "offline-chat"));
     assert_eq!(list_models(&core, "wrong").await, Err(Code::Unauthenticated));
-    assert_eq!(core.catalog.load().chat.find("").unwrap().id, OLD_MODEL);
+    assert_eq!(core.catalog.chat.load().find("").unwrap().id, OLD_MODEL);
     core.close().await;
 }

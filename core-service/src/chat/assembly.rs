@@ -11,8 +11,8 @@ use super::{
     },
 };
 use crate::{
-    catalog::Entry,
     config::{self, Chat, Settings},
+    models::Entry,
     upstream::{BreakerSettings, Gate, Limits, RetrySettings, SetupError},
 };
 

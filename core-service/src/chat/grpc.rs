@@ -20,19 +20,19 @@ use super::{
 };
 use crate::{
     call::Call,
-    catalog::{Catalog, Entry},
     check,
     context::RequestContext,
     error::{Error, ProviderError},
     keys::{Caller, Keys},
     live::Live,
+    models::{Entry, Models},
     on_disconnect::OnDisconnect,
 };
 
 /// Implements [`ChatService`] over the models of a catalog.
 #[derive(Debug, Clone)]
 pub struct ChatGrpc {
-    catalog: Live<Catalog>,
+    models: Live<Models<dyn ChatProvider>>,
     on_disconnect: OnDisconnect,
     detached: DetachedCalls,
     keys: Keys,
@@ -41,8 +41,8 @@ pub struct ChatGrpc {
 impl ChatGrpc {
     /// Creates the service without authentication. `on_disconnect` applies to calls that neither set it themselves nor have
     /// a key that does; `detached` runs the calls that may continue after the client disconnects.
-    pub fn new(catalog: Live<Catalog>, on_disconnect: OnDisconnect, detached: DetachedCalls) -> Self {
-        Self { catalog, on_disconnect, detached, keys: Keys::default() }
+    pub fn new(models: Live<Models<dyn ChatProvider>>, on_disconnect: OnDisconnect, detached: DetachedCalls) -> Self {
+        Self { models, on_disconnect, detached, keys: Keys::default() }
     }
 
     /// Requires one of these keys, if there are any.
@@ -65,7 +65,7 @@ impl ChatGrpc {
     ) -> Result<(Arc<Entry<dyn ChatProvider>>, ChatCall), Error> {
         let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;
-        let entry = self.catalog.load().chat.find(&chat.model)?;
+        let entry = self.models.load().find(&chat.model)?;
         let call = Call { model: entry.upstream.clone(), request: Arc::new(chat), context };
         Ok((entry, call))
     }

@@ -1,7 +1,7 @@
 //! The models of the video panel.
 
 use super::{provider::VideoProvider, providers};
-use crate::{catalog::Entry, config, media::MediaStore};
+use crate::{config, media::MediaStore, models::Entry};
 
 /// Returns the entries of the configured provider. Service types without a provider are refused by the validation of the
 /// settings.

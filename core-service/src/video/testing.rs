@@ -24,11 +24,11 @@ use super::{
 };
 use crate::{
     call::{Call, Chunks},
-    catalog::{Catalog, Entry, Models},
     context::RequestContext,
     error::ProviderError,
     live::Live,
     media::MediaStore,
+    models::{Entry, Models},
 };
 
 /// The response to one provider call.
@@ -182,7 +182,7 @@ pub(crate) struct Harness {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) jobs: Jobs,
     pub(crate) provider: Arc<FakeProvider>,
-    pub(crate) catalog: Live<Catalog>,
+    pub(crate) models: Live<Models<dyn VideoProvider>>,
     pub(crate) directory: TempDir,
 }
 
@@ -197,11 +197,11 @@ impl Harness {
         let media_store = MediaStore::for_test(directory.path());
         let provider = Arc::new(provider);
         let jobs = Jobs::new(queue.clone(), media_store, settings);
-        Self { queue, jobs, catalog: catalog(&provider), provider, directory }
+        Self { queue, jobs, models: models(&provider), provider, directory }
     }
 
     pub(crate) fn start(&self) -> RunnerHandle {
-        Runner::start(self.queue.clone(), self.jobs.clone(), self.catalog.clone())
+        Runner::start(self.queue.clone(), self.jobs.clone(), self.models.clone())
     }
 
     pub(crate) async fn create(&self) -> JobId {
@@ -236,7 +236,7 @@ impl Harness {
     }
 }
 
-pub(crate) fn catalog(provider: &Arc<FakeProvider>) -> Live<Catalog> {
+pub(crate) fn models(provider: &Arc<FakeProvider>) -> Live<Models<dyn VideoProvider>> {
     let entry = Entry::<dyn VideoProvider> {
         id: "fake-video".to_owned(),
         upstream: "upstream-name".to_owned(),
@@ -247,8 +247,7 @@ pub(crate) fn catalog(provider: &Arc<FakeProvider>) -> Live<Catalog> {
         hidden: false,
         provider: Arc::<FakeProvider>::clone(provider),
     };
-    let video = Models::new(vec![entry]).unwrap();
-    Live::new(Catalog::new(Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap(), video))
+    Live::new(Models::new(vec![entry]).unwrap())
 }
 
 pub(crate) async fn follow(jobs: &Jobs, id: &JobId) -> Vec<Job> {

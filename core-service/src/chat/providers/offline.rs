@@ -12,7 +12,7 @@ use triptych_proto::{
 };
 
 use super::super::{ChatCall, ChatProvider};
-use crate::{call::Chunks, catalog::Entry, error::ProviderError, fault_injection::Fault};
+use crate::{call::Chunks, error::ProviderError, fault_injection::Fault, models::Entry};
 
 /// The engine's model name.
 pub const MODEL: &str = "offline-chat";

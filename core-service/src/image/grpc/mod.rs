@@ -21,19 +21,20 @@ use self::{
     response::SharedItem,
 };
 use super::{
+    ImageProvider,
     resize::{ImageResizer, Target},
     spec::{Background, ImageSpec},
     validate::{self, Validated},
 };
 use crate::{
     call::Call,
-    catalog::Catalog,
     context::{RequestContext, before_deadline},
     error::Error,
     idempotency::{Idempotency, single_flight::SingleFlight},
     keys::Keys,
     live::Live,
     media::{InputPicture, Inputs, MediaStore},
+    models::Models,
 };
 
 /// How many input images of one request are fetched and decoded concurrently.
@@ -42,7 +43,7 @@ const INPUTS_AT_ONCE: usize = 4;
 /// Implementation of [`ImageService`]. Clones share the state.
 #[derive(Debug, Clone)]
 pub struct ImageGrpc {
-    catalog: Live<Catalog>,
+    models: Live<Models<dyn ImageProvider>>,
     media_store: MediaStore,
     inputs: Inputs,
     resizer: ImageResizer,
@@ -53,11 +54,16 @@ pub struct ImageGrpc {
 }
 
 impl ImageGrpc {
-    /// Creates a service for the image models of a catalog. Images that are delivered as links are kept in `media_store`. A
+    /// Creates a service for these models. Images that are delivered as links are kept in `media_store`. A
     /// repeated request gets the response of the first one until `idempotency_ttl` after its end; zero disables this.
-    pub fn new(catalog: Live<Catalog>, media_store: MediaStore, inputs: Inputs, idempotency_ttl: Duration) -> Self {
+    pub fn new(
+        models: Live<Models<dyn ImageProvider>>,
+        media_store: MediaStore,
+        inputs: Inputs,
+        idempotency_ttl: Duration,
+    ) -> Self {
         Self {
-            catalog,
+            models,
             media_store,
             inputs,
             resizer: ImageResizer::new(),
@@ -94,7 +100,7 @@ impl ImageGrpc {
         partial_images: u32,
     ) -> Result<Generation, Error> {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
-        let entry = self.catalog.load().image.find(&image.model)?;
+        let entry = self.models.load().find(&image.model)?;
         let Validated { spec, pictures, mask, delivery, keep_original } = validate::request(image, partial_images)?;
         validate::edits(&entry.id, entry.provider.edits(&entry.upstream), pictures.len(), mask.is_some())?;
         let target = Target {

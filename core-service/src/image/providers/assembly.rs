@@ -8,10 +8,10 @@ use super::{
     common::context::ProviderContext, dashscope, doubao, midjourney, nano_banana, offline::OfflineImage, openai,
 };
 use crate::{
-    catalog::Entry,
     config::{self, GuardSettings, ImageServiceType},
     image::{ImageProvider, guarded::Guarded},
     media::Downloader,
+    models::Entry,
     upstream::{Gate, Limits, SetupError},
 };
 

@@ -17,7 +17,6 @@ use super::{
     validate, view,
 };
 use crate::{
-    catalog::{Catalog, Entry},
     check,
     context::RequestContext,
     error::{Error, ProviderError},
@@ -25,15 +24,16 @@ use crate::{
     keys::Keys,
     live::Live,
     media::{Inputs, MediaKey, MediaStore, MediaType},
+    models::{Entry, Models},
 };
 
 /// The maximum size of a reference image that a remix copies, in bytes; a create accepts no larger one.
 const MAX_REFERENCE_BYTES: u64 = 64 << 20;
 
-/// Implements [`VideoService`] over a catalog and the jobs. Clones share everything.
+/// Implements [`VideoService`] over the video models and the jobs. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct VideoGrpc {
-    catalog: Live<Catalog>,
+    models: Live<Models<dyn VideoProvider>>,
     jobs: Jobs,
     inputs: Inputs,
     media_store: MediaStore,
@@ -41,10 +41,10 @@ pub struct VideoGrpc {
 }
 
 impl VideoGrpc {
-    /// Serves the video models of this catalog. A [`Runner`](super::runner::Runner) over the same jobs moves them.
-    pub fn new(catalog: Live<Catalog>, jobs: Jobs, inputs: Inputs) -> Self {
+    /// Serves these models. A [`Runner`](super::runner::Runner) over the same jobs moves them.
+    pub fn new(models: Live<Models<dyn VideoProvider>>, jobs: Jobs, inputs: Inputs) -> Self {
         let media_store = jobs.media_store.clone();
-        Self { catalog, jobs, inputs, media_store, keys: Keys::default() }
+        Self { models, jobs, inputs, media_store, keys: Keys::default() }
     }
 
     /// Requires one of these keys.
@@ -63,7 +63,7 @@ impl VideoGrpc {
         if let Some(existing) = self.find(call.as_ref()).await? {
             return Ok(existing);
         }
-        let entry = self.catalog.load().video.find(&request.model)?;
+        let entry = self.models.load().find(&request.model)?;
         let (mut parameters, input_reference) = validate::create(request)?;
         let id = JobId::new();
         if let Some(input) = input_reference {
@@ -92,7 +92,7 @@ impl VideoGrpc {
         if source.state.phase() != Phase::Succeeded {
             return Err(not_ready(&source));
         }
-        let entry = self.catalog.load().video.find(&source.request.model)?;
+        let entry = self.models.load().find(&source.request.model)?;
         require(&entry, "remix", "remix")?;
         let id = JobId::new();
         let reference = match source.request.parameters.reference.as_deref() {

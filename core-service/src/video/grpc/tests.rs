@@ -26,7 +26,7 @@ struct Service {
 fn service(provider: FakeProvider) -> Service {
     let harness = Harness::new(provider);
     let inputs = Inputs::new(harness.jobs.media_store.clone(), InputSettings::default()).unwrap();
-    let grpc = VideoGrpc::new(harness.catalog.clone(), harness.jobs.clone(), inputs);
+    let grpc = VideoGrpc::new(harness.models.clone(), harness.jobs.clone(), inputs);
     Service { runner: harness.start(), harness, grpc }
 }
 

@@ -22,7 +22,11 @@ use super::{
     jobs::JobSettings,
     store::{ChangeKind, Changes, JobQueue, StoreError, WorkerId},
 };
-use crate::{catalog::Catalog, live::Live, video::jobs::Jobs};
+use crate::{
+    live::Live,
+    models::Models,
+    video::{VideoProvider, jobs::Jobs},
+};
 
 /// The longest time between two claims, for jobs that another node took and then lost.
 const MAX_IDLE: Duration = Duration::from_secs(5);
@@ -54,9 +58,9 @@ pub struct RunnerHandle {
 
 impl Runner {
     /// Starts to claim and move jobs, including those of a previous process. `jobs` are the jobs of the same store.
-    pub fn start(queue: Arc<dyn JobQueue>, jobs: Jobs, catalog: Live<Catalog>) -> RunnerHandle {
+    pub fn start(queue: Arc<dyn JobQueue>, jobs: Jobs, models: Live<Models<dyn VideoProvider>>) -> RunnerHandle {
         let (stop, interrupt) = (CancellationToken::new(), CancellationToken::new());
-        let worker = Worker { queue, jobs, catalog, id: WorkerId::new(), interrupt: interrupt.clone() };
+        let worker = Worker { queue, jobs, models, id: WorkerId::new(), interrupt: interrupt.clone() };
         let runner = Self { worker: Arc::new(worker), stop: stop.clone() };
         RunnerHandle { stop, interrupt, task: Some(tokio::spawn(runner.run())) }
     }

@@ -130,7 +130,7 @@ impl Step {
     }
 
     pub(super) fn provider(&self) -> Option<Arc<dyn VideoProvider>> {
-        self.worker.catalog.load().video.provider(&self.claim.job.request.provider_id).cloned()
+        self.worker.models.load().provider(&self.claim.job.request.provider_id).cloned()
     }
 
     pub(super) fn now(&self) -> Timestamp {

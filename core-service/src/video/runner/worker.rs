@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog::Catalog,
     live::Live,
+    models::Models,
     video::{
+        VideoProvider,
         jobs::Jobs,
         store::{JobQueue, WorkerId},
     },
@@ -18,7 +19,7 @@ use crate::{
 pub(super) struct Worker {
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) jobs: Jobs,
-    pub(super) catalog: Live<Catalog>,
+    pub(super) models: Live<Models<dyn VideoProvider>>,
     pub(super) id: WorkerId,
     /// Interrupts the steps in progress.
     pub(super) interrupt: CancellationToken,

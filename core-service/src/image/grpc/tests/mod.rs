@@ -19,11 +19,11 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     call::Chunks,
-    catalog::{Entry, Models},
     error::ProviderError,
     image::{Edits, ImageEvent, ImageProvider, Usage, providers::offline::OfflineImage},
     live::Live,
     media::{MediaKey, input::InputSettings},
+    models::{Entry, Models},
 };
 
 /// Yields a list of events, then hangs or ends.
@@ -67,12 +67,11 @@ fn service(entries: Vec<Entry<dyn ImageProvider>>) -> TestService {
     let directory = tempfile::tempdir().unwrap();
     let media_store = MediaStore::for_test(directory.path());
     let inputs = Inputs::new(media_store.clone(), InputSettings::default()).unwrap();
-    let (chat, video) = (Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap());
-    let catalog = Catalog::new(chat, Models::new(entries).unwrap(), video);
+    let models = Live::new(Models::new(entries).unwrap());
     TestService {
         _directory: directory,
         media_store: media_store.clone(),
-        service: ImageGrpc::new(Live::new(catalog), media_store, inputs, Duration::from_mins(10)),
+        service: ImageGrpc::new(models, media_store, inputs, Duration::from_mins(10)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use crate::{catalog::Entry, image::ImageProvider, media::Downloader, upstream::Limits};
+use crate::{image::ImageProvider, media::Downloader, models::Entry, upstream::Limits};
 
 /// Settings and resources shared by all image providers.
 #[derive(Debug)]

@@ -31,12 +31,12 @@ use super::common::{
 };
 use crate::{
     call::{Call, Chunks},
-    catalog::Entry,
     config::DashscopeImages,
     context::RequestContext,
     error::ProviderError,
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
     media::TrustedOrigin,
+    models::Entry,
     upstream::{Auth, SetupError, Upstream, until},
 };
 

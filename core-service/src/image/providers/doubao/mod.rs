@@ -26,11 +26,11 @@ use super::common::{
 };
 use crate::{
     call::{Call, Chunks},
-    catalog::Entry,
     config::{Doubao, SeedreamFamily},
     error::ProviderError,
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
     media::TrustedOrigin,
+    models::Entry,
     upstream::{Auth, Reply, SetupError, Upstream, until},
 };
 

@@ -27,11 +27,11 @@ use super::common::{
 };
 use crate::{
     call::{Call, Chunks},
-    catalog::Entry,
     config::{MidjourneyImages, MidjourneySingles},
     error::ProviderError,
     image::{Edits, ImageEvent, ImageProvider, spec::ImageSpec},
     media::TrustedOrigin,
+    models::Entry,
     upstream::{Auth, SetupError, Upstream, until},
 };
 

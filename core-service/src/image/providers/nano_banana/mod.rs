@@ -18,10 +18,10 @@ use self::{
 use super::common::context::{self, ProviderContext};
 use crate::{
     call::{Call, Chunks},
-    catalog::Entry,
     config::NanoBanana as Config,
     error::ProviderError,
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
+    models::Entry,
     upstream::{Auth, SetupError, Upstream},
 };
 

@@ -21,7 +21,6 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
     call::{Call, Chunks},
-    catalog::Entry,
     error::ProviderError,
     fault_injection::Fault,
     image::{
@@ -29,6 +28,7 @@ use crate::{
         spec::{Background, Encoding, ImageSpec, MAX_PIXELS, Quality, SIDES},
     },
     media::InputPicture,
+    models::Entry,
     size::Size,
 };
 

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 
 use super::*;
 use crate::context::RequestContext;
-use crate::{catalog::Models, media::MediaType};
+use crate::{media::MediaType, models::Models};
 
 fn spec(size: Option<Size>) -> ImageSpec {
     ImageSpec { prompt: "a lighthouse at dusk".to_owned(), size, ..super::super::common::testing::spec() }

@@ -28,12 +28,12 @@ use super::common::{
 };
 use crate::{
     call::{Call, Chunks},
-    catalog::Entry,
     config::{OpenaiFamily, OpenaiImages},
     context::RequestContext,
     error::ProviderError,
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
     media::TrustedOrigin,
+    models::Entry,
     upstream::{Auth, Reply, SetupError, Upstream, failure_of, until},
 };
 

@@ -13,11 +13,11 @@ use offline_video::{STILLS_MEDIA_TYPE, VIDEO_MEDIA_TYPE};
 use self::{renders::Renders, task::OfflineTask};
 use crate::{
     call::{Call, Chunks},
-    catalog::Entry,
     context::RequestContext,
     error::ProviderError,
     fault_injection::Fault,
     media::MediaStore,
+    models::Entry,
     video::provider::{Clip, ClipFile, Progress, RenderRequest, UpstreamTask, Variant, VideoProvider},
 };
 

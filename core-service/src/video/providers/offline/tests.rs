@@ -4,10 +4,10 @@ use futures_util::TryStreamExt;
 
 use super::*;
 use crate::{
-    catalog::{Catalog, Models},
     context::RequestContext,
     database::Database,
     live::Live,
+    models::Models,
     video::{
         job::{Job, JobId, JobRequest},
         jobs::{JobSettings, Jobs},
@@ -110,10 +110,9 @@ struct Service {
 async fn service(directory: &Path, settings: JobSettings) -> Service {
     let store = Arc::new(SqliteStore::new(Database::open(&directory.join("jobs.db")).await.unwrap()));
     let media_store = MediaStore::for_test(directory);
-    let video = Models::new(entries(&media_store)).unwrap();
-    let catalog = Catalog::new(Models::new(Vec::new()).unwrap(), Models::new(Vec::new()).unwrap(), video);
+    let models = Live::new(Models::new(entries(&media_store)).unwrap());
     let jobs = Jobs::new(store.clone(), media_store, settings);
-    Service { _runner: Runner::start(store, jobs.clone(), Live::new(catalog)), jobs }
+    Service { _runner: Runner::start(store, jobs.clone(), models), jobs }
 }
 
 fn job_request(model: &str, seconds: u32) -> JobRequest {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::*;
 use crate::{
-    catalog::Models,
     database::Database,
+    models::Models,
     video::{
         provider::UpstreamTask,
         store::{WorkerId, sqlite::SqliteStore},
@@ -182,8 +182,7 @@ async fn provider_missing_after_a_restart_fails_the_job() {
     before.provider.called("poll", 1).await;
     drop(runner);
     let mut after = harness(directory.path(), FakeProvider::default()).await;
-    let (chat, image, video) = (Models::new(Vec::new()), Models::new(Vec::new()), Models::new(Vec::new()));
-    after.catalog = Live::new(Catalog::new(chat.unwrap(), image.unwrap(), video.unwrap()));
+    after.models = Live::new(Models::new(Vec::new()).unwrap());
     let _runner = after.start();
     assert_eq!(failure(&after.outcome(&id).await).0, "provider_gone");
 }

@@ -6,7 +6,6 @@ mod progress;
 
 use super::*;
 use crate::{
-    catalog::Catalog,
     context::RequestContext,
     error::ProviderError,
     live::Live,

@@ -4,18 +4,19 @@ use async_trait::async_trait;
 use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, model_service_server::ModelService};
 
-use crate::{catalog::Catalog, error::Error, keys::Keys, live::Live};
+use super::Catalog;
+use crate::{error::Error, keys::Keys};
 
 /// Implements [`ModelService`].
 #[derive(Debug, Clone)]
 pub struct ModelGrpc {
-    catalog: Live<Catalog>,
+    catalog: Catalog,
     keys: Keys,
 }
 
 impl ModelGrpc {
     /// Creates the service, without authentication.
-    pub fn new(catalog: Live<Catalog>) -> Self {
+    pub fn new(catalog: Catalog) -> Self {
         Self { catalog, keys: Keys::default() }
     }
 
@@ -55,7 +56,7 @@ impl ModelService for ModelGrpc {
             let message = "must be MODALITY_CHAT, MODALITY_IMAGE, MODALITY_VIDEO or MODALITY_UNSPECIFIED";
             Error::invalid("modality", message)
         })?;
-        Ok(Response::new(page(self.catalog.load().models(modality), page_size, &page_token)?))
+        Ok(Response::new(page(self.catalog.models(modality), page_size, &page_token)?))
     }
 
     async fn get_model(&self, request: Request<pb::GetModelRequest>) -> Result<Response<pb::GetModelResponse>, Status> {
@@ -64,6 +65,6 @@ impl ModelService for ModelGrpc {
         if id.is_empty() {
             return Err(Error::invalid("id", "is required: the name of a model").into());
         }
-        Ok(Response::new(pb::GetModelResponse { model: Some(self.catalog.load().model(&id)?) }))
+        Ok(Response::new(pb::GetModelResponse { model: Some(self.catalog.model(&id)?) }))
     }
 }

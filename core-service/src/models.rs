@@ -1,87 +1,16 @@
-//! The model catalog: maps public model names to providers and to the providers' own names of the models.
+//! The served models of one modality: public names, and the provider and its own name behind each.
 
 use std::{fmt, sync::Arc};
 
-use triptych_proto::{
-    time::{self, Timestamp},
-    v1 as pb,
-};
+use triptych_proto::{time::Timestamp, v1 as pb};
 
-use crate::{chat::ChatProvider, error::Error, image::ImageProvider, video::VideoProvider};
+use crate::error::Error;
 
 /// The Jaro-Winkler similarity, 0 to 1, from which on a name is suggested.
 const MIN_SIMILARITY: f64 = 0.82;
 
 /// How many names are suggested at most.
 const MAX_SUGGESTIONS: usize = 3;
-
-/// All served models. Immutable: a configuration reload builds a new catalog.
-#[derive(Debug)]
-pub struct Catalog {
-    /// The chat models.
-    pub chat: Models<dyn ChatProvider>,
-    /// The image models.
-    pub image: Models<dyn ImageProvider>,
-    /// The video models.
-    pub video: Models<dyn VideoProvider>,
-    create_time: Timestamp,
-}
-
-impl Catalog {
-    /// Creates a catalog. The current time is the creation time of all its models.
-    pub fn new(
-        chat: Models<dyn ChatProvider>,
-        image: Models<dyn ImageProvider>,
-        video: Models<dyn VideoProvider>,
-    ) -> Self {
-        Self { chat, image, video, create_time: time::now() }
-    }
-
-    /// Returns the listed models of a modality, or of all: chat, image, video, each with its default first.
-    pub fn models(&self, modality: pb::Modality) -> Vec<pb::Model> {
-        let chat = || self.chat_models(false);
-        let image = || self.image_models(false);
-        let video = || self.video_models(false);
-        match modality {
-            pb::Modality::Chat => chat().collect(),
-            pb::Modality::Image => image().collect(),
-            pb::Modality::Video => video().collect(),
-            pb::Modality::Unspecified => chat().chain(image()).chain(video()).collect(),
-        }
-    }
-
-    /// Returns the model with this name or alias, also if it is hidden.
-    pub fn model(&self, name: &str) -> Result<pb::Model, Error> {
-        let mut all = self.chat_models(true).chain(self.image_models(true)).chain(self.video_models(true));
-        let found = all.find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
-        found.ok_or_else(|| {
-            let names = self.chat.names().chain(self.image.names()).chain(self.video.names());
-            Error::ModelNotFound { model: name.to_owned(), similar: similar_names(name, names) }
-        })
-    }
-
-    fn chat_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
-        let models = self.chat.models(pb::Modality::Chat, self.create_time, hidden);
-        models.map(|(entry, model)| with_health(model, entry.provider.targets()))
-    }
-
-    fn image_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
-        let models = self.image.models(pb::Modality::Image, self.create_time, hidden);
-        models.map(|(entry, model)| with_health(model, entry.provider.targets()))
-    }
-
-    fn video_models(&self, hidden: bool) -> impl Iterator<Item = pb::Model> {
-        let models = self.video.models(pb::Modality::Video, self.create_time, hidden);
-        models.map(|(entry, model)| with_health(model, entry.provider.targets()))
-    }
-}
-
-/// Returns a model with the health of its targets. It is healthy unless the breakers of all targets are open.
-fn with_health(model: pb::Model, targets: Vec<pb::model::Target>) -> pb::Model {
-    let is_open = |target: &pb::model::Target| target.state() == pb::model::target::State::Open;
-    let healthy = targets.is_empty() || !targets.iter().all(is_open);
-    pb::Model { healthy, targets, ..model }
-}
 
 /// The models of one modality. The first is the default.
 pub struct Models<P: ?Sized> {
@@ -147,11 +76,13 @@ impl<P: ?Sized> Models<P> {
         &self.entries
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
+    /// Returns the names and aliases of all listed models.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().filter(|entry| !entry.hidden).flat_map(|entry| entry.names())
     }
 
-    fn models(
+    /// Returns the models with the fields that do not depend on health, the default first; the hidden ones only if `hidden`.
+    pub(crate) fn describe(
         &self,
         modality: pb::Modality,
         create_time: Timestamp,
@@ -194,7 +125,7 @@ impl<P: ?Sized> fmt::Debug for Entry<P> {
 }
 
 /// Returns the names that are most similar to `name`, the most similar first.
-fn similar_names<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn similar_names<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut ranked: Vec<_> = names
         .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known))
         .filter(|&(similarity, _)| similarity >= MIN_SIMILARITY)

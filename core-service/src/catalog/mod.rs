@@ -1,0 +1,93 @@
+//! The model catalog: the served models of all modalities.
+
+pub mod grpc;
+
+use triptych_proto::{
+    time::{self, Timestamp},
+    v1 as pb,
+};
+
+use crate::{
+    chat::ChatProvider,
+    error::Error,
+    image::ImageProvider,
+    live::Live,
+    models::{Models, similar_names},
+    video::VideoProvider,
+};
+
+/// All served models. Clones share them: [`replace`](Self::replace) takes effect in every clone and every service.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    /// The chat models.
+    pub chat: Live<Models<dyn ChatProvider>>,
+    /// The image models.
+    pub image: Live<Models<dyn ImageProvider>>,
+    /// The video models.
+    pub video: Live<Models<dyn VideoProvider>>,
+    create_time: Timestamp,
+}
+
+impl Catalog {
+    /// Creates a catalog. The current time is the creation time of all its models.
+    pub fn new(
+        chat: Models<dyn ChatProvider>,
+        image: Models<dyn ImageProvider>,
+        video: Models<dyn VideoProvider>,
+    ) -> Self {
+        Self { chat: Live::new(chat), image: Live::new(image), video: Live::new(video), create_time: time::now() }
+    }
+
+    /// Replaces the models. Calls in flight keep those that they have found.
+    pub fn replace(
+        &self,
+        chat: Models<dyn ChatProvider>,
+        image: Models<dyn ImageProvider>,
+        video: Models<dyn VideoProvider>,
+    ) {
+        self.chat.store(chat);
+        self.image.store(image);
+        self.video.store(video);
+    }
+
+    /// Returns the listed models of a modality, or of all: chat, image, video, each with its default first.
+    pub fn models(&self, modality: pb::Modality) -> Vec<pb::Model> {
+        self.describe(modality, false)
+    }
+
+    /// Returns the model with this name or alias, also if it is hidden.
+    pub fn model(&self, name: &str) -> Result<pb::Model, Error> {
+        let mut all = self.describe(pb::Modality::Unspecified, true).into_iter();
+        let found = all.find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
+        found.ok_or_else(|| {
+            let (chat, image, video) = (self.chat.load(), self.image.load(), self.video.load());
+            let names = chat.names().chain(image.names()).chain(video.names());
+            Error::ModelNotFound { model: name.to_owned(), similar: similar_names(name, names) }
+        })
+    }
+
+    fn describe(&self, modality: pb::Modality, hidden: bool) -> Vec<pb::Model> {
+        let mut described = Vec::new();
+        /// Appends the models of one modality. A macro because the provider traits have no common supertrait.
+        macro_rules! append {
+            ($models:expr, $modality:expr) => {
+                if modality == $modality || modality == pb::Modality::Unspecified {
+                    let models = $models.load();
+                    let models = models.describe($modality, self.create_time, hidden);
+                    described.extend(models.map(|(entry, model)| with_health(model, entry.provider.targets())));
+                }
+            };
+        }
+        append!(self.chat, pb::Modality::Chat);
+        append!(self.image, pb::Modality::Image);
+        append!(self.video, pb::Modality::Video);
+        described
+    }
+}
+
+/// Returns a model with the health of its targets. It is healthy unless the breakers of all targets are open.
+fn with_health(model: pb::Model, targets: Vec<pb::model::Target>) -> pb::Model {
+    let is_open = |target: &pb::model::Target| target.state() == pb::model::target::State::Open;
+    let healthy = targets.is_empty() || !targets.iter().all(is_open);
+    pb::Model { healthy, targets, ..model }
+}
