@@ -9,7 +9,6 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use core_service::{
     call::Chunks,
-    catalog::{Catalog, Entry, Models},
     chat::{
         ChatCall, ChatProvider,
         detached::DetachedCalls,
@@ -20,8 +19,9 @@ use core_service::{
     error::ProviderError,
     keys::Keys,
     live::Live,
+    models::{Entry, Models},
     on_disconnect::OnDisconnect,
-    upstream::{BreakerSettings, Gate, RetrySettings},
+    upstream::{BreakerSettings, ConcurrencyLimit, RetrySettings},
 };
 use divan::{Bencher, black_box, counter::ItemsCount};
 use futures_util::{StreamExt, stream};
@@ -107,11 +107,11 @@ fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
         reply: read_response(REPLY.as_bytes()).unwrap().response,
         chunk: read_chunk(CHUNK.as_bytes()).unwrap().response,
     });
-    let open = || Arc::new(Gate::new(0, 0));
+    let open = || Arc::new(ConcurrencyLimit::new(0, 0));
     let breaker = BreakerSettings { failures: 5, cooldown: Duration::from_secs(15) };
     let retry = RetrySettings { retries: 2, retry_unsafe: false };
     let mut target = Target::new("upstream", "upstream", prepared.clone(), open(), breaker);
-    target.total = Some(Duration::from_hours(1));
+    target.total_timeout = Some(Duration::from_hours(1));
     let provider =
         if routed { Arc::new(Routed::new(vec![target], Arc::new(Weighted), retry, open())) } else { prepared };
     let request = read_request(REQUEST.as_bytes()).unwrap().chat;
@@ -125,11 +125,10 @@ fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
         hidden: false,
         provider,
     };
-    let catalog =
-        Catalog::new(Models::new(vec![entry]).unwrap(), Models::new(vec![]).unwrap(), Models::new(vec![]).unwrap());
+    let models = Live::new(Models::new(vec![entry]).unwrap());
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let detached = DetachedCalls::on(runtime.handle().clone());
-    let service = ChatGrpc::new(Live::new(catalog), OnDisconnect::Cancel, detached);
+    let service = ChatGrpc::new(models, OnDisconnect::Cancel, detached);
     (runtime, Arc::new(service), request)
 }
 

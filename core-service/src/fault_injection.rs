@@ -1,4 +1,4 @@
-//! Fault injection: models of the offline engines that fail in a defined way, so that clients can test their error handling.
+//! Fault injection: models of the built-in engines that fail in a defined way, so that clients can test their error handling.
 //!
 //! The name of such a model is the name of its engine, `-fault-` and a suffix, for example `offline-chat-fault-429`.
 //!

@@ -94,7 +94,7 @@ impl LimitedBody {
         Self { body, limits, start: Instant::now(), received: 0 }
     }
 
-    /// Returns the next piece, `None` at the end.
+    /// Returns the next chunk, `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, GatewayError> {
         let extra = Duration::from_secs(self.received as u64 / BYTES_PER_EXTRA_SECOND);
         let data = match timeout_at(self.start + self.limits.timeout + extra, self.body.frame()).await {
@@ -112,7 +112,7 @@ impl LimitedBody {
     }
 }
 
-/// Joins pieces. Most bodies are a single piece, which is returned without a copy.
+/// Joins chunks. Most bodies are a single chunk, which is returned without a copy.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     first: Bytes,
@@ -121,21 +121,21 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Creates a collector for about `capacity` bytes, which are allocated with the second piece.
+    /// Creates a collector for about `capacity` bytes, which are allocated with the second chunk.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self { capacity, ..Self::default() }
     }
 
-    pub(crate) fn push(&mut self, piece: Bytes) {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
         if self.first.is_empty() && self.joined.is_empty() {
-            self.first = piece;
+            self.first = chunk;
             return;
         }
         if self.joined.is_empty() {
-            self.joined.reserve(self.capacity.max(self.first.len() + piece.len()));
+            self.joined.reserve(self.capacity.max(self.first.len() + chunk.len()));
             self.joined.extend_from_slice(&self.first);
         }
-        self.joined.extend_from_slice(&piece);
+        self.joined.extend_from_slice(&chunk);
     }
 
     pub(crate) fn into_bytes(self) -> Bytes {
@@ -181,9 +181,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn body_in_several_pieces_is_joined() {
-        let pieces = ["{\"a\":", "1", "}"].map(|piece| Ok::<_, std::io::Error>(Bytes::from(piece)));
-        let body = Body::from_stream(stream::iter(pieces));
+    async fn body_in_several_chunks_is_joined() {
+        let chunks = ["{\"a\":", "1", "}"].map(|chunk| Ok::<_, std::io::Error>(Bytes::from(chunk)));
+        let body = Body::from_stream(stream::iter(chunks));
         assert_eq!(read(&HeaderMap::new(), body, LIMITS).await.unwrap(), "{\"a\":1}");
     }
 

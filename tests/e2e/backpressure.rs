@@ -9,7 +9,7 @@ use triptych_proto::v1::{self as pb, chat_message::Content};
 use crate::{
     fake_upstream::{ByteCounter, Reply, content_event, finish_event},
     responses::{Events, event_data},
-    test_server::{chat_body, over_both_hops, within_timeout},
+    test_server::{chat_body, with_local_and_remote_core, within_timeout},
 };
 
 /// Length of the content of one chunk of the flood.
@@ -46,7 +46,7 @@ async fn wait_until_stalled(counter: &ByteCounter) -> usize {
 #[tokio::test]
 async fn client_that_stops_reading_stalls_the_upstream_until_it_disconnects() {
     let chunk = content_event(&"x".repeat(CHUNK_BYTES));
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let counter = ByteCounter::default();
         server.upstream.enqueue(Reply::stream().flood(&chunk, TOTAL_BYTES, &counter));
         let mut events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await);
@@ -81,7 +81,7 @@ async fn client_that_stops_reading_stalls_the_upstream_until_it_disconnects() {
 #[tokio::test]
 async fn unread_chunks_of_slow_clients_do_not_close_the_connection_to_the_core() {
     let chunk = content_event("x");
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let core = CoreServices::connect(&format!("http://{}", server.grpc), ConnectOptions::default()).unwrap();
         let mut responses = Vec::new();
         for _ in 0..4 {
@@ -107,7 +107,7 @@ async fn unread_chunks_of_slow_clients_do_not_close_the_connection_to_the_core()
 #[tokio::test]
 async fn chunk_larger_than_every_buffer_arrives_complete() {
     let large = "é".repeat(3 << 19);
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let reply =
             || Reply::stream().send(&content_event(&large)).send(&finish_event("stop")).send("data: [DONE]\n\n");
         server.upstream.enqueue(reply());
@@ -131,7 +131,7 @@ async fn chunk_larger_than_every_buffer_arrives_complete() {
 
 #[tokio::test]
 async fn grpc_cancel_before_the_response_closes_the_upstream_connection() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let mut client = server.chat_client().await;
         let unary_request = pb::CreateChatRequest { chat: grpc_stream_request().chat, ..Default::default() };
         server.upstream.enqueue(Reply::no_response());

@@ -10,8 +10,10 @@ use triptych_proto::v1 as pb;
 
 use crate::{
     chat::setup::{COMPLETION, grpc_chat_request},
-    fake_upstream::{Gate, Reply, content_event, finish_event},
-    test_server::{MODEL, TestServer, over_both_hops, over_both_hops_with, within_timeout},
+    fake_upstream::{Latch, Reply, content_event, finish_event},
+    test_server::{
+        MODEL, TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings, within_timeout,
+    },
 };
 
 const BINARY: &str = "application/grpc-web+proto";
@@ -86,13 +88,15 @@ fn frames(response: Response) -> Frames {
 
 #[tokio::test]
 async fn binary_client_receives_unary_and_streamed_responses() {
-    over_both_hops(async |server| assert_responses(server, BINARY, |frame| frame).await).await;
+    with_local_and_remote_core(async |server| assert_responses(server, BINARY, |frame| frame).await).await;
 }
 
 #[tokio::test]
 async fn base64_client_receives_unary_and_streamed_responses() {
-    over_both_hops(async |server| assert_responses(server, TEXT, |frame| STANDARD.encode(frame).into_bytes()).await)
-        .await;
+    with_local_and_remote_core(async |server| {
+        assert_responses(server, TEXT, |frame| STANDARD.encode(frame).into_bytes()).await
+    })
+    .await;
 }
 
 async fn assert_responses(server: &TestServer, content_type: &str, write: fn(Vec<u8>) -> Vec<u8>) {
@@ -106,7 +110,7 @@ async fn assert_responses(server: &TestServer, content_type: &str, write: fn(Vec
     assert!(response.next().await.is_none());
     server.upstream.received().await;
 
-    let gate = Gate::new();
+    let gate = Latch::new();
     server.upstream.enqueue(Reply::stream().send(&content_event("a")).wait_for(&gate).send(&finish_event("stop")));
     let request = pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() };
     let mut response = frames(fetch_as(content_type, server, "StreamChat", write(frame(&request))).await);
@@ -121,7 +125,7 @@ async fn assert_responses(server: &TestServer, content_type: &str, write: fn(Vec
 
 #[tokio::test]
 async fn client_disconnect_closes_the_upstream_connection_and_errors_carry_details() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(Reply::stream().send(&content_event("a")).stall());
         let request = pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() };
         let mut response = frames(fetch(server, "StreamChat", &request).await);
@@ -148,8 +152,8 @@ async fn cross_origin_calls_are_allowed_for_configured_origins_only() {
         let response = within_timeout("a response", request.send()).await.unwrap();
         response.headers().get("access-control-allow-origin").cloned()
     };
-    over_both_hops(async |server| assert_eq!(preflight(server).await, None)).await;
-    over_both_hops_with(
+    with_local_and_remote_core(async |server| assert_eq!(preflight(server).await, None)).await;
+    with_local_and_remote_core_and_settings(
         |settings, _| settings.grpc.cors_allow_origins = vec!["https://a.test".to_owned()],
         async |server| assert_eq!(preflight(server).await, Some("https://a.test".parse().unwrap())),
     )

@@ -4,9 +4,9 @@ use reqwest::{Client, Method, RequestBuilder, Version};
 use serde_json::json;
 
 use crate::{
-    fake_upstream::{Gate, Reply, content_event, finish_event},
+    fake_upstream::{Latch, Reply, content_event, finish_event},
     responses::Events,
-    test_server::{TestServer, chat_body, over_both_hops, within_timeout},
+    test_server::{TestServer, chat_body, with_local_and_remote_core, within_timeout},
 };
 
 fn request(client: &Client, server: &TestServer, stream: bool) -> RequestBuilder {
@@ -26,9 +26,9 @@ async fn begin_stream(client: &Client, server: &TestServer, reply: Reply) -> Eve
 
 #[tokio::test]
 async fn stream_reset_closes_the_upstream_connection_and_no_other_call() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let client = Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
-        let gate = Gate::new();
+        let gate = Latch::new();
         let waiting = Reply::stream()
             .send(&content_event("a"))
             .wait_for(&gate)

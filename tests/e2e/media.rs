@@ -11,7 +11,7 @@ use triptych_proto::v1 as pb;
 
 use crate::{
     responses::{Events, error_body, event_data},
-    test_server::{TestServer, over_both_hops_with, within_timeout},
+    test_server::{TestServer, with_local_and_remote_core_and_settings, within_timeout},
 };
 
 const KEY: &[u8] = b"link signed_links key";
@@ -54,7 +54,7 @@ async fn generate_video(server: &TestServer) -> Value {
 
 #[tokio::test]
 async fn signed_links_are_served_and_unsigned_ones_return_403() {
-    over_both_hops_with(signed_links(Duration::from_hours(1)), async |server| {
+    with_local_and_remote_core_and_settings(signed_links(Duration::from_hours(1)), async |server| {
         let video = generate_video(server).await;
         let links = ["video_url", "thumbnail_url", "spritesheet_url"].map(|name| path(server, &video[name]));
         for link in links.into_iter().chain([generate_image(server).await]) {
@@ -93,7 +93,7 @@ async fn signed_links_are_served_and_unsigned_ones_return_403() {
 
 #[tokio::test]
 async fn expired_link_returns_410() {
-    over_both_hops_with(signed_links(Duration::from_secs(1)), async |server| {
+    with_local_and_remote_core_and_settings(signed_links(Duration::from_secs(1)), async |server| {
         let live = path(server, &generate_video(server).await["video_url"]);
         let key = live["/media/".len()..].split('?').next().unwrap();
         // Signed for the first hour of 1970.
@@ -106,7 +106,7 @@ async fn expired_link_returns_410() {
 
 #[tokio::test]
 async fn own_signed_link_is_accepted_as_an_edit_input() {
-    over_both_hops_with(signed_links(Duration::from_hours(1)), async |server| {
+    with_local_and_remote_core_and_settings(signed_links(Duration::from_hours(1)), async |server| {
         let link = generate_image(server).await;
         let edit = |link: &str| json!({"prompt": "in snow", "images": [{"image_url": server.url(link)}]});
         let edited = post(server, "/v1/images/edits", &edit(&link)).await;
@@ -132,7 +132,7 @@ fn rotated_jpeg() -> Vec<u8> {
 
 #[tokio::test]
 async fn exif_orientation_is_applied_before_an_edit() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |_, _| (),
         async |server| {
             let photo = format!("data:image/jpeg;base64,{}", STANDARD.encode(rotated_jpeg()));
@@ -148,7 +148,7 @@ async fn exif_orientation_is_applied_before_an_edit() {
 
 #[tokio::test]
 async fn url_with_a_private_address_is_rejected_over_rest_and_grpc() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |_, _| (),
         async |server| {
             for address in [
@@ -198,7 +198,7 @@ async fn unused_file_is_deleted_after_the_retention_period() {
             file.set_modified(SystemTime::now() - idle).unwrap();
         }
     };
-    over_both_hops_with(prepare, async |server| {
+    with_local_and_remote_core_and_settings(prepare, async |server| {
         within_timeout("the first sweep", async {
             while server.media_dir().join("old.png").exists() {
                 tokio::task::yield_now().await;
@@ -215,7 +215,7 @@ async fn unused_file_is_deleted_after_the_retention_period() {
 #[tokio::test]
 async fn range_at_the_end_of_a_large_file_is_served() {
     const SIZE: u64 = 1 << 33;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |_, _| (),
         async |server| {
             // A sparse file, which takes no space on the disk.

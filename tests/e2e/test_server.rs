@@ -21,7 +21,7 @@ use triptych_proto::v1::{
 
 use crate::fake_upstream::FakeUpstream;
 
-/// The model that the scripted upstream responses for.
+/// The model that the fake upstream serves.
 pub(crate) const MODEL: &str = "scripted-1";
 /// Longest wait for anything that must happen. Far more than a busy machine needs, so reaching it is a failure.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -29,11 +29,11 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// How the gateway reaches the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hop {
+pub(crate) enum CoreLocation {
     /// By virtual calls.
     InProcess,
     /// By gRPC over a socket.
-    Network,
+    Remote,
 }
 
 /// A running core and gateway with the fake upstream behind them.
@@ -48,32 +48,32 @@ pub(crate) struct TestServer {
     data: TempDir,
 }
 
-/// Runs a test over each hop on fresh servers, and asserts that these shut down in order.
-pub(crate) async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
-    over_both_hops_with(|_, _| (), test).await;
+/// Runs a test against a gateway with the core in its process and against one with a remote core, each on fresh servers.
+pub(crate) async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(|_, _| (), test).await;
 }
 
-/// Runs a test over each hop with adjusted settings.
-pub(crate) async fn over_both_hops_with(
+/// As [`with_local_and_remote_core`], with adjusted settings.
+pub(crate) async fn with_local_and_remote_core_and_settings(
     adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),
     test: impl AsyncFn(&TestServer),
 ) {
-    for hop in [Hop::InProcess, Hop::Network] {
-        eprintln!("over {hop:?}");
-        let server = TestServer::start(hop, &adjust).await;
+    for location in [CoreLocation::InProcess, CoreLocation::Remote] {
+        eprintln!("over {location:?}");
+        let server = TestServer::start(location, &adjust).await;
         test(&server).await;
         server.upstream.assert_no_request().await;
         server.stop().await;
     }
 }
 
-/// The outcome of something that must come within_timeout.
+/// Awaits work; panics if it does not finish within [`TIMEOUT`].
 pub(crate) async fn within_timeout<T>(expected: &str, work: impl Future<Output = T>) -> T {
     timeout(TIMEOUT, work).await.unwrap_or_else(|_| panic!("timed out: waited for {expected}"))
 }
 
 impl TestServer {
-    async fn start(hop: Hop, adjust: &impl Fn(&mut Settings, &mut rest_gateway::Settings)) -> Self {
+    async fn start(location: CoreLocation, adjust: &impl Fn(&mut Settings, &mut rest_gateway::Settings)) -> Self {
         // Fails from the second test of the process on.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let data = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ impl TestServer {
         settings.offline.chat_tokens_per_second = 0;
         // As many as the executable has on a small machine. Over the network the test's own runtime serves.
         let mut gateway = rest_gateway::Settings::default();
-        if hop == Hop::InProcess {
+        if location == CoreLocation::InProcess {
             gateway.server.threads = ConnectionThreads::PerThread(const { NonZeroUsize::new(2).unwrap() });
         }
         adjust(&mut settings, &mut gateway);
@@ -98,9 +98,9 @@ impl TestServer {
         let core = Arc::new(Core::open(&settings).await.unwrap());
         let (rest, grpc) = (bind_free_port().await, bind_free_port().await);
         let (rest_address, grpc_address) = (rest.local_addr().unwrap(), grpc.local_addr().unwrap());
-        let core_services = match hop {
-            Hop::InProcess => in_process_services(&core),
-            Hop::Network => {
+        let core_services = match location {
+            CoreLocation::InProcess => in_process_services(&core),
+            CoreLocation::Remote => {
                 CoreServices::connect(&format!("http://{grpc_address}"), ConnectOptions::default()).unwrap()
             }
         };

@@ -12,7 +12,7 @@ use crate::{
     chat::setup::grpc_chat_request,
     fake_upstream::{ByteCounter, Reply, content_event},
     responses::{Events, error_body, event_data},
-    test_server::{TestServer, chat_body, over_both_hops_with, within_timeout},
+    test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 
 /// Long enough for a first chunk on a busy machine, where one is needed before the timeout.
@@ -93,7 +93,7 @@ async fn stalled_upstream_times_out() {
         vec![("comments after an event", true, flood(first_chunk()))],
     );
     for (set_timeout, rows) in [first_byte, idle, total] {
-        let hops = over_both_hops_with(
+        let hops = with_local_and_remote_core_and_settings(
             |settings, _| set_timeout(settings),
             async |server| {
                 for (case, stream, reply) in &rows {
@@ -110,7 +110,7 @@ async fn connect_timeout_returns_upstream_unavailable() {
     // Accepts TCP connections and never begins a TLS handshake.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("https://{}/v1", silent.local_addr().unwrap());
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             settings.chat.base_url = Some(base.parse().unwrap());
             settings.chat.connect_timeout = TIMEOUT;
@@ -131,12 +131,12 @@ async fn endless_blank_lines_do_not_evade_the_timeouts() {
     let flood =
         || Reply::stream().send(&content_event("a")).flood(&"\n".repeat(64 << 10), ENDLESS, &ByteCounter::default());
     let total = |settings: &mut Settings| settings.chat.total_timeout = TIMEOUT * 3;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| total(settings),
         async |server| assert_eq!(error_codes(server, true, &flood(), true).await, ["upstream_timeout"; 2]),
     )
     .await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |_, _| (),
         async |server| {
             server.upstream.enqueue(flood());

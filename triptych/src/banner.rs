@@ -1,4 +1,4 @@
-//! The start-up text: the configured providers, the addresses, and example commands.
+//! The start-up banner: the configured providers, the addresses, and example commands.
 
 use std::{
     fmt::{self, Display, Formatter},
@@ -9,7 +9,7 @@ use core_service::config::{Image, ImageServiceType, Key};
 
 use crate::config::Config;
 
-/// The start-up text.
+/// The start-up banner.
 #[derive(Debug)]
 pub(crate) struct Banner<'a> {
     pub(crate) config: &'a Config,
@@ -147,9 +147,9 @@ pub(crate) fn write_providers(f: &mut impl fmt::Write, config: &Config) -> fmt::
     write_image_providers(f, &core.image)?;
     writeln!(f, "  video  offline: built-in mock engine (VIDEO_SERVICE_TYPE; this version has no other provider)")?;
     if offline_video::ENCODER_HAS_ASSEMBLY {
-        writeln!(f, "         encoder built with assembler code")
+        writeln!(f, "         encoder built with assembly code")
     } else {
-        writeln!(f, "         slow encoder, built without assembler code; install nasm and build again")
+        writeln!(f, "         slow encoder, built without assembly code; install nasm and build again")
     }
 }
 
@@ -161,13 +161,13 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
     };
     let Image { openai, doubao, nano_banana, midjourney, dashscope, .. } = image;
     let connected = [
-        openai.is_connected().then(|| {
+        openai.is_configured().then(|| {
             let address = openai.base_url.as_ref().map_or("OpenAI", |url| url.as_str());
             line(Openai, address, &openai.models)
         }),
-        dashscope.is_connected().then(|| line(Dashscope, "DashScope", &dashscope.models)),
-        doubao.is_connected().then(|| line(Doubao, "Volcengine Ark", &doubao.models)),
-        nano_banana.is_connected().then(|| line(NanoBanana, "Gemini", &nano_banana.models)),
+        dashscope.is_configured().then(|| line(Dashscope, "DashScope", &dashscope.models)),
+        doubao.is_configured().then(|| line(Doubao, "Volcengine Ark", &doubao.models)),
+        nano_banana.is_configured().then(|| line(NanoBanana, "Gemini", &nano_banana.models)),
         midjourney.base_url.as_ref().map(|url| line(Midjourney, url.as_str(), &midjourney.models)),
     ];
     let offline = match image.service_type {

@@ -1,4 +1,4 @@
-//! Logging to standard error. Standard output has the start-up text only.
+//! Logging to standard error. Standard output has the start-up banner only.
 
 use tracing_subscriber::{fmt, layer::SubscriberExt, util::SubscriberInitExt};
 

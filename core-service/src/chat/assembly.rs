@@ -13,44 +13,44 @@ use super::{
 use crate::{
     config::{self, Chat, Settings},
     models::Entry,
-    upstream::{BreakerSettings, Gate, Limits, RetrySettings, SetupError},
+    upstream::{BreakerSettings, ConcurrencyLimit, Limits, RetrySettings, SetupError},
 };
 
-/// Model names that existing programs use by default. Only the offline engine serves them: at a connected upstream they may
+/// Model names that existing programs use by default. Only the built-in engine serves them: at an upstream they may
 /// stand for other models, and cost money.
 const DEFAULT_NAMES: [&str; 4] = ["gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo"];
 
-/// An upstream, set up once for all of its models.
-struct Peer<'a> {
+/// The client of an upstream, shared by all of its models.
+struct UpstreamClient<'a> {
     upstream: &'a config::Upstream,
     provider: Arc<dyn ChatProvider>,
-    gate: Arc<Gate>,
-    total: Option<Duration>,
+    limit: Arc<ConcurrencyLimit>,
+    total_timeout: Option<Duration>,
 }
 
-/// Returns all chat models, the default first: those of the connected upstreams, and the offline engine. The settings must
+/// Returns all chat models, the default first: those of the configured upstreams, and the built-in engine. The settings must
 /// be valid.
 ///
 /// # Errors
 /// An upstream that cannot be set up.
 pub(crate) fn entries(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
     let tokens_per_second = settings.offline.chat_tokens_per_second;
-    let connected = connected(&settings.chat)?;
-    if connected.is_empty() {
+    let configured = upstream_entries(&settings.chat)?;
+    if configured.is_empty() {
         let model = &settings.chat.model;
         let aliases: Vec<_> = DEFAULT_NAMES.into_iter().filter(|name| name != model).collect();
         return Ok(OfflineChat::entries(tokens_per_second, &[(model, &aliases)]));
     }
-    Ok(connected.into_iter().chain(OfflineChat::entries(tokens_per_second, &[])).collect())
+    Ok(configured.into_iter().chain(OfflineChat::entries(tokens_per_second, &[])).collect())
 }
 
-/// Returns the models of the connected upstreams, the default first; none without an upstream.
-fn connected(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
-    let upstreams = chat.connected();
+/// Returns the models of the configured upstreams, the default first; none without an upstream.
+fn upstream_entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
+    let upstreams = chat.configured_upstreams();
     if upstreams.is_empty() {
         return Ok(Vec::new());
     }
-    let mut peers = Vec::with_capacity(upstreams.len());
+    let mut clients = Vec::with_capacity(upstreams.len());
     for upstream in &*upstreams {
         // Validation rejects an upstream without an address.
         let Some(base) = upstream.base_url.clone() else { continue };
@@ -64,14 +64,14 @@ fn connected(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
             Some(dialect) => Arc::new(provider.with_dialect(dialect)),
             None => Arc::new(provider),
         };
-        let total = Some(upstream.total_timeout.unwrap_or(chat.total_timeout)).filter(|total| !total.is_zero());
-        let gate = Arc::new(Gate::new(upstream.max_in_flight, upstream.queue));
-        peers.push(Peer { upstream, provider, gate, total });
+        let total_timeout = Some(upstream.total_timeout.unwrap_or(chat.total_timeout)).filter(|total| !total.is_zero());
+        let limit = Arc::new(ConcurrencyLimit::new(upstream.max_in_flight, upstream.queue));
+        clients.push(UpstreamClient { upstream, provider, limit, total_timeout });
     }
     let config::Routing { policy, retries, retry_unsafe, failures, cooldown, max_in_flight, queue } = chat.routing;
     let breaker = BreakerSettings { failures, cooldown };
     let retry = RetrySettings { retries, retry_unsafe };
-    let total = Arc::new(Gate::new(max_in_flight, queue));
+    let shared_limit = Arc::new(ConcurrencyLimit::new(max_in_flight, queue));
     let rules: HashMap<_, _> = chat.routes.iter().map(|rule| (&rule.model, rule)).collect();
     let mut names = vec![&chat.model];
     for name in upstreams.iter().flat_map(|upstream| &upstream.models) {
@@ -81,10 +81,10 @@ fn connected(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
     }
     let entry = |name: &String| {
         let rule = rules.get(name);
-        let mut targets = targets(name, &peers, breaker);
+        let mut targets = targets(name, &clients, breaker);
         for fallback in rule.iter().flat_map(|rule| &rule.fallbacks) {
             let offset = targets.iter().map(|target| target.priority.saturating_add(1)).max().unwrap_or_default();
-            let mut fallbacks = self::targets(fallback, &peers, breaker);
+            let mut fallbacks = self::targets(fallback, &clients, breaker);
             for target in &mut fallbacks {
                 target.priority = target.priority.saturating_add(offset);
             }
@@ -103,19 +103,19 @@ fn connected(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
             aliases: rule.map(|rule| rule.aliases.clone()).unwrap_or_default(),
             capabilities: &["stream", "tools", "json_schema"],
             hidden: false,
-            provider: Arc::new(Routed::new(targets, policy, retry, total.clone())) as Arc<dyn ChatProvider>,
+            provider: Arc::new(Routed::new(targets, policy, retry, shared_limit.clone())) as Arc<dyn ChatProvider>,
         }
     };
     Ok(names.into_iter().map(entry).collect())
 }
 
 /// Returns the targets of a model, one for each upstream that serves it.
-fn targets(model: &String, peers: &[Peer<'_>], breaker: BreakerSettings) -> Vec<Target> {
-    let serving = peers.iter().filter(|peer| peer.upstream.models.contains(model));
-    let target = |Peer { upstream, provider, gate, total }: &Peer<'_>| {
+fn targets(model: &String, clients: &[UpstreamClient<'_>], breaker: BreakerSettings) -> Vec<Target> {
+    let serving = clients.iter().filter(|client| client.upstream.models.contains(model));
+    let target = |UpstreamClient { upstream, provider, limit, total_timeout }: &UpstreamClient<'_>| {
         let upstream_model = upstream.rename.get(model).unwrap_or(model);
-        let mut target = Target::new(&upstream.name, upstream_model, provider.clone(), gate.clone(), breaker);
-        (target.weight, target.priority, target.total) = (upstream.weight, upstream.priority, *total);
+        let mut target = Target::new(&upstream.name, upstream_model, provider.clone(), limit.clone(), breaker);
+        (target.weight, target.priority, target.total_timeout) = (upstream.weight, upstream.priority, *total_timeout);
         target
     };
     serving.map(target).collect()

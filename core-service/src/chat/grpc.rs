@@ -13,8 +13,8 @@ use triptych_proto::{
 use super::{
     ChatCall, ChatProvider,
     detached::DetachedCalls,
-    normalize::{Normalized, Usage},
-    response::{failed, new_id},
+    normalize::{Normalized, UsageDelivery},
+    response::{new_id, provider_error_status},
     routing::RoutingContext,
     validate,
 };
@@ -116,7 +116,7 @@ impl ChatService for ChatGrpc {
         if let Some(options) = &stream_options {
             check::extra("stream_options.extra_json", &options.extra_json, &["include_usage"])?;
         }
-        let usage = Usage::of(stream_options.as_ref());
+        let usage = UsageDelivery::from_options(stream_options.as_ref());
         let result = match on_disconnect {
             OnDisconnect::Cancel => routing.scope(entry.provider.stream(call, stream_options)).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
@@ -132,7 +132,7 @@ impl ChatService for ChatGrpc {
 
 /// Returns the status of a failure, with the attempts made before it.
 fn failed_with_attempts(routing: &RoutingContext, error: ProviderError) -> Status {
-    let mut status = failed(error);
+    let mut status = provider_error_status(error);
     routing.write_attempts(status.metadata_mut());
     status
 }

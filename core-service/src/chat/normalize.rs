@@ -15,20 +15,20 @@ use triptych_proto::{
     v1 as pb,
 };
 
-use super::response::{failed, new_id};
+use super::response::{new_id, provider_error_status};
 use crate::call::Chunks;
 
 /// A normalised stream.
 pub(super) struct Normalized {
     chunks: Chunks<ChatChunk>,
-    usage: Usage,
+    usage: UsageDelivery,
     id: String,
     create_time: Option<Timestamp>,
     model: String,
 }
 
-/// Where the usage goes. Upstreams send it in a chunk of its own, with the last text, or in every chunk.
-pub(super) enum Usage {
+/// When token usage is sent to the client. Upstreams send it in a chunk of its own, with the last text, or in every chunk.
+pub(super) enum UsageDelivery {
     /// The client did not request it.
     Omitted,
     /// Sent once, after all other chunks.
@@ -36,19 +36,19 @@ pub(super) enum Usage {
         /// The chunk for the end, with the latest usage of the upstream.
         chunk: Option<Box<pb::StreamChatResponse>>,
         /// The client also requested it in every chunk: `continuous_usage_stats`, an extension of vLLM.
-        in_every_piece: bool,
+        in_every_chunk: bool,
     },
 }
 
-impl Usage {
-    /// Returns what the options of a call request.
-    pub(super) fn of(options: Option<&pb::StreamOptions>) -> Self {
+impl UsageDelivery {
+    /// Returns the delivery that the stream options request.
+    pub(super) fn from_options(options: Option<&pb::StreamOptions>) -> Self {
         let Some(options) = options.filter(|options| options.include_usage.unwrap_or_default()) else {
             return Self::Omitted;
         };
         let members = extra_members(&options.extra_json).unwrap_or_default();
-        let in_every_piece = members.iter().any(|(name, value)| name == "continuous_usage_stats" && *value == "true");
-        Self::AtEnd { chunk: None, in_every_piece }
+        let in_every_chunk = members.iter().any(|(name, value)| name == "continuous_usage_stats" && *value == "true");
+        Self::AtEnd { chunk: None, in_every_chunk }
     }
 
     /// Takes the usage out of a chunk. Returns `None` if nothing else was in the chunk.
@@ -61,8 +61,8 @@ impl Usage {
                 *chunk = Some(received);
                 None
             }
-            Self::AtEnd { chunk, in_every_piece } => {
-                let usage = if *in_every_piece { received.usage.clone() } else { received.usage.take() };
+            Self::AtEnd { chunk, in_every_chunk } => {
+                let usage = if *in_every_chunk { received.usage.clone() } else { received.usage.take() };
                 chunk.get_or_insert_default().usage = usage;
                 Some(received)
             }
@@ -72,7 +72,7 @@ impl Usage {
 
 impl Normalized {
     /// Normalises the chunks of a response of the model with this public name.
-    pub(super) fn new(chunks: Chunks<ChatChunk>, model: String, usage: Usage) -> Self {
+    pub(super) fn new(chunks: Chunks<ChatChunk>, model: String, usage: UsageDelivery) -> Self {
         Self { chunks, usage, id: String::new(), create_time: None, model }
     }
 
@@ -91,8 +91,8 @@ impl Normalized {
     }
 
     /// Returns the usage chunk after the end of the stream.
-    fn usage_piece(&mut self) -> Option<ChatChunk> {
-        let Usage::AtEnd { chunk, .. } = &mut self.usage else { return None };
+    fn usage_chunk(&mut self) -> Option<ChatChunk> {
+        let UsageDelivery::AtEnd { chunk, .. } = &mut self.usage else { return None };
         let mut chunk = chunk.take()?;
         self.normalize(&mut chunk);
         // Not every stream may be polled again after its end.
@@ -113,10 +113,10 @@ impl Stream for Normalized {
                     this.normalize(&mut chunk);
                     Some(Ok(ChatChunk::Full(chunk)))
                 }
-                // The chunk that it repeats with another text is already normalised.
+                // `Text` carries only new text; its id, time and model are those of the preceding chunk, which is normalised.
                 Some(Ok(text @ ChatChunk::Text(_))) => Some(Ok(text)),
-                Some(Err(error)) => Some(Err(failed(error))),
-                None => this.usage_piece().map(Ok),
+                Some(Err(error)) => Some(Err(provider_error_status(error))),
+                None => this.usage_chunk().map(Ok),
             });
         }
     }

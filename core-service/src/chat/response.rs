@@ -1,4 +1,4 @@
-//! What non-streaming and streamed responses have in common.
+//! Helpers for non-streaming and streamed responses: completion ids and error statuses.
 
 use tonic::Status;
 
@@ -9,7 +9,7 @@ pub(super) fn new_id() -> String {
     format!("chatcmpl-{}", uuid::Uuid::new_v4().simple())
 }
 
-/// Returns the status of a provider failure.
-pub(super) fn failed(error: ProviderError) -> Status {
+/// Converts a provider error to a gRPC status.
+pub(super) fn provider_error_status(error: ProviderError) -> Status {
     Error::Provider(error).into()
 }

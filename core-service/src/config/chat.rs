@@ -22,7 +22,7 @@ use crate::{dialect::Dialect, on_disconnect::OnDisconnect};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chat {
-    /// The base URL of an OpenAI-compatible upstream. `None`: only the offline engine serves chat.
+    /// The base URL of an OpenAI-compatible upstream. `None`: only the built-in engine serves chat.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
     /// The API key of the upstream; `None` if it requires none.
@@ -53,7 +53,7 @@ pub struct Chat {
     pub upstreams: Vec<Upstream>,
     /// Rules for single models.
     pub routes: Vec<RouteRule>,
-    /// The routing between upstreams.
+    /// Settings of the routing between upstreams.
     pub routing: Routing,
 }
 
@@ -124,13 +124,13 @@ pub enum Policy {
     /// Random, in proportion to the weights.
     #[default]
     Weighted,
-    /// The upstream with the fewest calls in flight.
+    /// The upstream with the fewest calls in flight relative to its weight.
     LeastInFlight,
     /// The upstream with the lowest recent time to first token.
     FirstToken,
 }
 
-/// The routing between upstreams.
+/// Settings of the routing between upstreams.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Routing {
@@ -138,7 +138,7 @@ pub struct Routing {
     pub policy: Policy,
     /// How many retries a call gets after the first attempt at each upstream.
     pub retries: u32,
-    /// Whether calls are also retried after failures that may have executed at the upstream.
+    /// Whether calls that the upstream may already have executed are also retried.
     pub retry_unsafe: bool,
     /// How many consecutive failures open the circuit breaker of a model at an upstream.
     pub failures: u32,
@@ -211,7 +211,7 @@ const ROUTES: &str = "chat.routes";
 
 impl Chat {
     /// Returns the listed upstreams, otherwise the one of `base_url`, otherwise none.
-    pub fn connected(&self) -> Cow<'_, [Upstream]> {
+    pub fn configured_upstreams(&self) -> Cow<'_, [Upstream]> {
         if self.base_url.is_none() || !self.upstreams.is_empty() {
             return Cow::Borrowed(&self.upstreams);
         }
@@ -247,7 +247,7 @@ impl Chat {
         if self.routing.retries > 10 {
             return error("chat.routing.retries", "must be 0 to 10");
         }
-        let connected = self.connected();
+        let connected = self.configured_upstreams();
         if connected.is_empty() {
             if self.routes.is_empty() {
                 return Ok(());

@@ -308,35 +308,35 @@ impl Default for DashscopeImages {
 
 impl OpenaiImages {
     /// Returns whether the provider is enabled.
-    pub fn is_connected(&self) -> bool {
+    pub fn is_configured(&self) -> bool {
         self.base_url.is_some() || self.api_key.is_some()
     }
 }
 
 impl Doubao {
     /// Returns whether the provider is enabled.
-    pub fn is_connected(&self) -> bool {
+    pub fn is_configured(&self) -> bool {
         self.api_key.is_some()
     }
 }
 
 impl NanoBanana {
     /// Returns whether the provider is enabled.
-    pub fn is_connected(&self) -> bool {
+    pub fn is_configured(&self) -> bool {
         self.api_key.is_some()
     }
 }
 
 impl DashscopeImages {
     /// Returns whether the provider is enabled.
-    pub fn is_connected(&self) -> bool {
+    pub fn is_configured(&self) -> bool {
         self.api_key.is_some()
     }
 }
 
 impl MidjourneyImages {
     /// Returns whether the provider is enabled.
-    pub fn is_connected(&self) -> bool {
+    pub fn is_configured(&self) -> bool {
         self.base_url.is_some()
     }
 }
@@ -348,29 +348,29 @@ impl Image {
         let error = |key, message| Err(SettingError::new(key, message));
         let Self { openai, doubao, nano_banana, midjourney, dashscope, .. } = self;
         match self.service_type {
-            ImageServiceType::Openai if !openai.is_connected() => {
+            ImageServiceType::Openai if !openai.is_configured() => {
                 return error(
                     SERVICE_TYPE,
                     "`openai` requires a key in IMAGE_API_KEY (image.openai.api_key), or the URL of an upstream without \
                      keys in IMAGE_BASE_URL (image.openai.base_url)",
                 );
             }
-            ImageServiceType::Doubao if !doubao.is_connected() => {
+            ImageServiceType::Doubao if !doubao.is_configured() => {
                 return error(SERVICE_TYPE, "`doubao` requires a key in ARK_API_KEY (image.doubao.api_key)");
             }
-            ImageServiceType::NanoBanana if !nano_banana.is_connected() => {
+            ImageServiceType::NanoBanana if !nano_banana.is_configured() => {
                 return error(
                     SERVICE_TYPE,
                     "`nano_banana` requires a key in GEMINI_API_KEY (image.nano_banana.api_key)",
                 );
             }
-            ImageServiceType::Midjourney if !midjourney.is_connected() => {
+            ImageServiceType::Midjourney if !midjourney.is_configured() => {
                 return error(
                     SERVICE_TYPE,
                     "`midjourney` requires the URL of a proxy, including /mj, in MJ_BASE_URL (image.midjourney.base_url)",
                 );
             }
-            ImageServiceType::Dashscope if !dashscope.is_connected() => {
+            ImageServiceType::Dashscope if !dashscope.is_configured() => {
                 return error(
                     SERVICE_TYPE,
                     "`dashscope` requires a key in DASHSCOPE_API_KEY (image.dashscope.api_key)",

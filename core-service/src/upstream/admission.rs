@@ -14,7 +14,7 @@ use triptych_proto::v1 as pb;
 
 use super::{
     breaker::{Breaker, BreakerSettings, BreakerState, OpenCause},
-    gate::{Full, Gate, Permit},
+    concurrency_limit::{ConcurrencyLimit, Full, Permit},
 };
 use crate::error::ProviderError;
 
@@ -24,7 +24,7 @@ pub(crate) const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
 /// Admits calls to one target.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    gate: Arc<Gate>,
+    limit: Arc<ConcurrencyLimit>,
     breaker: Breaker,
     in_flight: AtomicUsize,
 }
@@ -42,24 +42,24 @@ pub(crate) struct AdmittedCall {
     _permit: Permit,
 }
 
-/// Acquires a place in `gate` before the deadline.
+/// Acquires a permit of `limit` before the deadline.
 ///
 /// # Errors
 /// [`ProviderError::Overloaded`] if the queue is full; [`ProviderError::Timeout`] at the deadline.
-pub(crate) async fn acquire(gate: &Gate, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
+pub(crate) async fn acquire(limit: &ConcurrencyLimit, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
     let acquired = match deadline {
-        Some(deadline) => timeout_at(deadline, gate.acquire())
+        Some(deadline) => timeout_at(deadline, limit.acquire())
             .await
             .map_err(|_| ProviderError::Timeout("the deadline passed while the call was queued".to_owned()))?,
-        None => gate.acquire().await,
+        None => limit.acquire().await,
     };
     acquired.map_err(|Full| ProviderError::Overloaded { retry_after: RETRY_AFTER_FULL })
 }
 
 impl Admission {
-    /// Creates the admission of one target. Targets of one upstream share its `gate`.
-    pub(crate) fn new(gate: Arc<Gate>, breaker: BreakerSettings) -> Self {
-        Self { gate, breaker: Breaker::new(breaker), in_flight: AtomicUsize::new(0) }
+    /// Creates the admission of one target. Targets of one upstream share its `limit`.
+    pub(crate) fn new(limit: Arc<ConcurrencyLimit>, breaker: BreakerSettings) -> Self {
+        Self { limit, breaker: Breaker::new(breaker), in_flight: AtomicUsize::new(0) }
     }
 
     /// Returns the state of the circuit breaker.
@@ -74,17 +74,17 @@ impl Admission {
 
     /// Returns whether a call would be admitted, after waiting in the queue if necessary.
     pub(crate) fn is_available(&self) -> bool {
-        self.breaker.allows_call() && self.gate.has_room()
+        self.breaker.allows_call() && self.limit.has_room()
     }
 
     /// Returns whether a call would get a place without waiting.
     pub(crate) fn has_permit(&self) -> bool {
-        self.gate.has_permit()
+        self.limit.has_permit()
     }
 
     /// Acquires a place for a call. See [`acquire`].
     pub(crate) async fn acquire(&self, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
-        acquire(&self.gate, deadline).await
+        acquire(&self.limit, deadline).await
     }
 
     /// Starts a call, or returns `None` if the breaker is open; it may have opened while the call was queued. `deadline` is
@@ -220,7 +220,10 @@ mod tests {
     const COOLDOWN: Duration = Duration::from_secs(10);
 
     fn admission() -> Arc<Admission> {
-        Arc::new(Admission::new(Arc::new(Gate::new(0, 0)), BreakerSettings { failures: 1, cooldown: COOLDOWN }))
+        Arc::new(Admission::new(
+            Arc::new(ConcurrencyLimit::new(0, 0)),
+            BreakerSettings { failures: 1, cooldown: COOLDOWN },
+        ))
     }
 
     async fn call(admission: &Arc<Admission>, deadline: Option<Instant>) -> Option<AdmittedCall> {

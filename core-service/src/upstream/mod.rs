@@ -19,19 +19,19 @@
 //! | `pool`, `exchange` | idle connections; one request and its response |
 //! | `failure` | which error a failed response means |
 //! | `client` | the client |
-//! | `breaker`, `gate`, `retry`, `admission` | protection of a target; used by chat routing and by the image and video wrappers |
+//! | `breaker`, `concurrency_limit`, `retry`, `admission` | protection of a target; used by chat routing and by the image and video wrappers |
 
 mod admission;
 mod body;
 mod breaker;
 mod client;
+mod concurrency_limit;
 mod connect;
 mod connection;
 mod deadline;
 mod exchange;
 mod failure;
 mod framing;
-mod gate;
 mod head;
 mod pool;
 mod retry;
@@ -43,15 +43,15 @@ pub(crate) use self::{
     admission::{Admission, AdmittedCall, acquire, rejection},
     body::ConnectionLost,
     client::Upstream,
+    concurrency_limit::Permit,
     deadline::{until, within},
     exchange::Reply,
     failure::{failure_in_reply, failure_of},
-    gate::Permit,
     retry::{RetryScope, delay},
 };
 pub use self::{
     breaker::{BreakerSettings, BreakerState, OpenCause},
-    gate::Gate,
+    concurrency_limit::ConcurrencyLimit,
     retry::RetrySettings,
     settings::{Auth, Limits, SetupError},
 };

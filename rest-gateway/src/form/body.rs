@@ -146,8 +146,8 @@ mod tests {
     use super::*;
     use crate::testing::{CoreStub, app};
 
-    fn upload(pieces: impl futures_util::Stream<Item = &'static str> + Send + 'static) -> Request {
-        let body = Body::from_stream(pieces.map(Ok::<_, std::convert::Infallible>));
+    fn upload(chunks: impl futures_util::Stream<Item = &'static str> + Send + 'static) -> Request {
+        let body = Body::from_stream(chunks.map(Ok::<_, std::convert::Infallible>));
         Request::post("/").header("content-type", "Multipart/Form-Data; boundary=b").body(body).unwrap()
     }
 
@@ -155,8 +155,8 @@ mod tests {
 
     #[tokio::test]
     async fn multipart_field_split_over_many_pieces_is_joined() {
-        let pieces = [HEAD, "one ", "two ", "three\r", "\n--b--\r\n"];
-        let read = FormBody::from_request(upload(stream::iter(pieces)), &app(&CoreStub::default(), 1000)).await;
+        let chunks = [HEAD, "one ", "two ", "three\r", "\n--b--\r\n"];
+        let read = FormBody::from_request(upload(stream::iter(chunks)), &app(&CoreStub::default(), 1000)).await;
         let FormBody::Multipart(fields) = read.unwrap() else { panic!("not multipart") };
         let [(name, Value::File(data))] = fields.as_slice() else { panic!("{fields:?}") };
         assert_eq!((name.as_str(), data.as_ref()), ("image", b"one two three".as_slice()));

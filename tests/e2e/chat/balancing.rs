@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::{
     chat::setup::{COMPLETION, configure_targets, grpc_chat_request},
-    fake_upstream::{FakeUpstream, Gate, Reply, content_event, finish_event},
+    fake_upstream::{FakeUpstream, Latch, Reply, content_event, finish_event},
     responses::Events,
-    test_server::{TestServer, chat_body, over_both_hops_with, within_timeout},
+    test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 
 /// Configures two targets of one priority and the policy that chooses between them.
@@ -24,7 +24,7 @@ fn attempts(response: &reqwest::Response) -> String {
 }
 
 /// Begins a stream that waits behind its first chunk for the gate. Returns it with its attempts, `a=ok` or `b=ok`.
-async fn begin_stream(server: &TestServer, other: &FakeUpstream, gate: &Gate) -> (Events, String) {
+async fn begin_stream(server: &TestServer, other: &FakeUpstream, gate: &Latch) -> (Events, String) {
     for upstream in [&server.upstream, other] {
         upstream.clear_replies();
         upstream.enqueue(Reply::stream().send(&content_event("x")).wait_for(gate).send(&finish_event("stop")));
@@ -45,10 +45,10 @@ async fn take_request(server: &TestServer, other: &FakeUpstream, target: &str) {
 #[tokio::test]
 async fn least_in_flight_policy_chooses_the_idle_target_over_rest_and_grpc() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| configure_equal_targets(settings, &other, Policy::LeastInFlight),
         async |server| {
-            let (first, second) = (Gate::new(), Gate::new());
+            let (first, second) = (Latch::new(), Latch::new());
             let (one, busy) = begin_stream(server, &other, &first).await;
             let idle = if busy == "a=ok" { "b=ok" } else { "a=ok" };
             for _ in 0..8 {
@@ -99,7 +99,7 @@ async fn session_at(server: &TestServer, other: &FakeUpstream, wanted: &str) -> 
 #[tokio::test]
 async fn first_token_policy_prefers_the_faster_target() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| configure_equal_targets(settings, &other, Policy::FirstToken),
         async |server| {
             let (at_a, at_b) = (session_at(server, &other, "a=ok").await, session_at(server, &other, "b=ok").await);
@@ -110,7 +110,7 @@ async fn first_token_policy_prefers_the_faster_target() {
             server.upstream.clear_replies();
             other.clear_replies();
             // `a` gets its request before `b`, and sends its first token after `b` has completed.
-            let gate = Gate::new();
+            let gate = Latch::new();
             server
                 .upstream
                 .enqueue(Reply::stream().wait_for(&gate).send(&content_event("x")).send(&finish_event("stop")));

@@ -13,7 +13,10 @@ use crate::{
     chat::setup::{COMPLETION, FLOOD_BYTES, attempted_targets, configure_targets, grpc_chat_request, long_stream},
     fake_upstream::{ByteCounter, FakeUpstream, Reply, content_event},
     responses::{Events, error_body},
-    test_server::{MODEL, TestServer, chat_body, over_both_hops, over_both_hops_with, within_timeout},
+    test_server::{
+        MODEL, TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_and_settings,
+        within_timeout,
+    },
 };
 
 const HEADER: &str = "x-triptych-on-disconnect";
@@ -97,7 +100,7 @@ async fn in_flight(server: &TestServer) -> Value {
 
 #[tokio::test]
 async fn continue_policy_reads_the_response_to_its_end_and_holds_its_slot_until_then() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, None);
             settings.chat.upstreams[0].max_in_flight = 1;
@@ -119,7 +122,7 @@ async fn continue_policy_reads_the_response_to_its_end_and_holds_its_slot_until_
 
 #[tokio::test]
 async fn client_that_stays_gets_the_same_response_under_every_policy() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for policy in ["cancel", "continue", "5", "5s"] {
             server.upstream.enqueue(Reply::streamed_text(&["a", "b"]));
             let response = within_timeout("a response", rest_request(server, policy, &json!({"stream": true})).send())
@@ -148,7 +151,7 @@ async fn client_that_stays_gets_the_same_response_under_every_policy() {
 
 #[tokio::test]
 async fn cancel_header_overrides_the_configured_continue_policy() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| settings.chat.on_disconnect = OnDisconnect::Continue,
         async |server| {
             let disconnected = async |server: &TestServer| server.upstream.disconnected().await;
@@ -162,7 +165,7 @@ async fn cancel_header_overrides_the_configured_continue_policy() {
 
 #[tokio::test]
 async fn configured_grace_period_applies_to_calls_without_the_header_and_ends_slow_responses() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| settings.chat.on_disconnect = OnDisconnect::Grace(Duration::from_millis(20)),
         async |server| {
             server.upstream.enqueue(Reply::stream().send(&content_event("a")).stall());
@@ -174,7 +177,7 @@ async fn configured_grace_period_applies_to_calls_without_the_header_and_ends_sl
         },
     )
     .await;
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         disconnect_from_streams(server, "60", &long_stream(), async |server| server.upstream.response_read().await)
             .await;
     })
@@ -185,7 +188,7 @@ async fn configured_grace_period_applies_to_calls_without_the_header_and_ends_sl
 async fn shutdown_waits_for_a_response_whose_client_has_disconnected() {
     let other = FakeUpstream::start().await;
     let hops = Cell::new(0);
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| settings.chat.base_url = Some(format!("http://{}/v1", other.address).parse().unwrap()),
         async |server| {
             if hops.replace(hops.get() + 1) > 0 {
@@ -207,7 +210,7 @@ async fn shutdown_waits_for_a_response_whose_client_has_disconnected() {
 
 #[tokio::test]
 async fn unknown_policy_returns_an_invalid_field_error_over_rest_and_grpc() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for stream in [false, true] {
             let response =
                 within_timeout("a response", rest_request(server, "later", &json!({"stream": stream})).send())

@@ -15,7 +15,7 @@ use triptych_proto::v1::{self as pb, chat_message::Content};
 use crate::{
     fake_upstream::Reply,
     responses::{Events, error_body, event_data},
-    test_server::{TestServer, chat_body, over_both_hops_with, within_timeout},
+    test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/chat");
@@ -143,7 +143,7 @@ fn is_stream(path: &str) -> bool {
 async fn every_fixture_gives_the_expected_outcome_over_rest_and_grpc() {
     for (dialect, dashscope) in [(Dialect::Openai, false), (Dialect::Dashscope, true)] {
         let adjust = |settings: &mut core_service::config::Settings, _: &mut _| settings.chat.dialect = Some(dialect);
-        over_both_hops_with(adjust, async |server| {
+        with_local_and_remote_core_and_settings(adjust, async |server| {
             let rows = table().into_iter().filter(|(path, _)| path.starts_with("dashscope/") == dashscope);
             for (path, expected) in rows {
                 server.upstream.enqueue(reply(path));
@@ -177,7 +177,7 @@ async fn dialect_changes_the_request_to_the_upstream() {
         settings.chat.dialect = Some(Dialect::Dashscope);
         "qwen3-8b".clone_into(&mut settings.chat.model);
     };
-    over_both_hops_with(adjust, async |server| {
+    with_local_and_remote_core_and_settings(adjust, async |server| {
         let body =
             |stream: bool| chat_body(&json!({"model": "qwen3-8b", "max_completion_tokens": 5, "stream": stream}));
         server.upstream.enqueue(reply("dashscope/completion.json"));

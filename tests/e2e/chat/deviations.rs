@@ -8,7 +8,7 @@ use crate::{
     fake_upstream::{Reply, content_event, finish_event},
     log_capture::LogCapture,
     responses::{Events, event_data},
-    test_server::{TestServer, chat_body, over_both_hops, within_timeout},
+    test_server::{TestServer, chat_body, with_local_and_remote_core, within_timeout},
 };
 
 /// The API key for the fake upstream.
@@ -28,7 +28,7 @@ async fn streamed(server: &TestServer) -> Vec<pb::StreamChatResponse> {
 #[tokio::test]
 async fn empty_response_without_completion_tokens_is_forwarded_with_a_warning() {
     let (log, _guard) = LogCapture::start();
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let warnings = |log: &LogCapture| log.take().lines().filter(|line| line.contains("WARN")).count();
         for (text, tokens, expected) in [("", 0, 1), ("", 3, 0), ("a", 0, 0)] {
             let usage = json!({"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": 3 + tokens});
@@ -53,7 +53,7 @@ async fn empty_response_without_completion_tokens_is_forwarded_with_a_warning() 
 #[tokio::test]
 async fn upstream_failure_is_logged_without_the_api_key() {
     let (log, _guard) = LogCapture::start();
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let words = format!("no such key: {KEY}");
         let refusal = json!({"error": {"message": words, "type": "t", "code": "invalid_api_key"}}).to_string();
         server.upstream.enqueue(Reply::new(401, &refusal));
@@ -70,7 +70,7 @@ async fn upstream_failure_is_logged_without_the_api_key() {
 #[tokio::test]
 async fn unknown_finish_reason_is_logged_and_forwarded() {
     let (log, _guard) = LogCapture::start();
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let warnings = |log: &LogCapture| log.take().lines().filter(|line| line.contains("finish_reason=")).count();
         for (reason, expected) in [("stop", 0), ("eos_token", 1)] {
             server.upstream.enqueue(Reply::stream().send(&content_event("a")).send(&finish_event(reason)));
@@ -110,7 +110,7 @@ async fn tool_call_without_an_index_gets_one_and_others_keep_theirs() {
     // Without an index, a new id starts the next call, and a chunk without an id continues the last call.
     let expected =
         [(0, "one"), (0, ""), (1, "two"), (1, ""), (5, "six"), (3, "four")].map(|(at, id)| (at, id.to_owned()));
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(reply.clone().send(&finish_event("tool_calls")).send("data: [DONE]\n\n"));
         let chunks = streamed(server).await;
         let calls = chunks.into_iter().flat_map(|chunk| chunk.choices).filter_map(|choice| choice.delta);

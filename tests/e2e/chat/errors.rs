@@ -12,7 +12,10 @@ use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part};
 use crate::{
     fake_upstream::Reply,
     responses::error_body,
-    test_server::{MODEL, TestServer, chat_body, over_both_hops, over_both_hops_with, within_timeout},
+    test_server::{
+        MODEL, TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_and_settings,
+        within_timeout,
+    },
 };
 
 /// Asserts that the server still responds.
@@ -49,7 +52,7 @@ async fn upstream_failure_maps_to_status_code_and_retry_header() {
         (200, r#"{"choices":[]}"#.to_owned(), 500, "upstream_unreadable", None, "no choices"),
         (302, String::new(), 500, "upstream_unreadable", None, "302"),
     ];
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for stream in [false, true] {
             for (status, body, http, code, retry, words) in &rows {
                 server.upstream.enqueue(Reply::new(*status, body));
@@ -75,7 +78,7 @@ async fn upstream_failure_maps_to_status_code_and_retry_header() {
 
 #[tokio::test]
 async fn retry_after_of_the_upstream_is_forwarded() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(Reply::new(429, r#"{"error":{"message":"slow down"}}"#).header("retry-after", "7"));
         let response = server.chat(chat_body(&json!({}))).await;
         server.upstream.received().await;
@@ -88,7 +91,7 @@ async fn retry_after_of_the_upstream_is_forwarded() {
 
 #[tokio::test]
 async fn unreachable_upstream_returns_502_without_its_address() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| settings.chat.base_url = Some("http://127.0.0.1:1/v1".parse().unwrap()),
         async |server| {
             let (status, error) = error_body(server.chat(chat_body(&json!({}))).await).await;
@@ -101,7 +104,7 @@ async fn unreachable_upstream_returns_502_without_its_address() {
 
 #[tokio::test]
 async fn unknown_model_returns_404_and_suggests_a_similar_name() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let (status, error) = error_body(server.chat(chat_body(&json!({"model": "scripted-2"}))).await).await;
         assert_eq!(
             (status.as_u16(), &error["code"], &error["param"]),
@@ -152,7 +155,7 @@ async fn invalid_body_returns_400_with_its_field_and_is_not_forwarded() {
         ("a choice without a function", with(json!({"tool_choice": {"type": "function"}})), Some("tool_choice")),
         ("a format without a schema", with(json!({"response_format": {"type": "json_schema"}})), Some("response_format.json_schema")),
     ];
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let mut failures = vec![];
         for (what, body, param) in &rows {
             let response = server.chat(body.clone()).await;
@@ -177,7 +180,7 @@ async fn unusual_but_unambiguous_body_is_accepted() {
         ("an integer written as a float", chat_body(&json!({"n": 3.0})).into_bytes()),
         ("a byte order mark", [b"\xef\xbb\xbf".as_slice(), chat_body(&json!({})).as_bytes()].concat()),
     ];
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (what, body) in &rows {
             server.upstream.enqueue(Reply::new(200, reply));
             let response = server.chat(body.clone()).await;
@@ -190,7 +193,7 @@ async fn unusual_but_unambiguous_body_is_accepted() {
 
 #[tokio::test]
 async fn body_above_the_limit_returns_413() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |_, gateway| gateway.runtime.body_limit_bytes = 10_000,
         async |server| {
             let (status, error) = error_body(server.chat(vec![b' '; 10_001]).await).await;
@@ -203,7 +206,7 @@ async fn body_above_the_limit_returns_413() {
 
 #[tokio::test]
 async fn incomplete_body_returns_408_after_the_body_timeout() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |_, gateway| gateway.runtime.body_timeout = std::time::Duration::from_millis(100),
         async |server| {
             let mut stream = TcpStream::connect(server.rest).await.unwrap();
@@ -221,7 +224,7 @@ async fn incomplete_body_returns_408_after_the_body_timeout() {
 
 #[tokio::test]
 async fn wrong_method_returns_405_and_unsupported_endpoint_404() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let response = server.request(Method::PUT, "/v1/chat/completions").send().await.unwrap();
         assert_eq!(response.headers()["allow"], "POST");
         assert_eq!(error_body(response).await.0.as_u16(), 405);
@@ -235,7 +238,7 @@ async fn wrong_method_returns_405_and_unsupported_endpoint_404() {
 
 #[tokio::test]
 async fn grpc_error_details_name_the_invalid_field() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let mut client = server.chat_client().await;
         let message = |role: &str| pb::ChatMessage {
             role: role.to_owned(),

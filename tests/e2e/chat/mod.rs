@@ -23,7 +23,7 @@ use crate::{
     chat::setup::grpc_chat_request,
     fake_upstream::{Reply, content_event},
     responses::error_body,
-    test_server::{MODEL, chat_body, over_both_hops, within_timeout},
+    test_server::{MODEL, chat_body, with_local_and_remote_core, within_timeout},
 };
 
 /// A completion with members that are in no OpenAI document, and with numbers that no double holds.
@@ -32,7 +32,7 @@ const COMPLETION_WITH_EXTRAS: &str = r#"{"id":"up-1","object":"chat.completion",
 #[tokio::test]
 async fn request_reaches_the_upstream_with_every_member_unchanged() {
     let sent = r#"{"model":"scripted-1","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"é世\n"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA==","detail":"low","x_crop":[1,2]}},{"type":"x_point_cloud","points":[0.10,1e3]}],"x_mood":null}],"tools":[{"type":"function","function":{"name":"look","description":"d","parameters":{"type":"object","properties":{"zebra":{"type":"integer","maximum":12345678901234567890123},"apple":{"type":"string"}},"required":["zebra"]},"strict":true}}],"temperature":0.7,"seed":-5,"stop":["END"],"logit_bias":{"50256":-100.0},"metadata":{"a":"b"},"top_k":40,"x_huge":1E400,"x_nothing":null,"x_order":{"b":1,"a":2}}"#;
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(Reply::new(200, COMPLETION_WITH_EXTRAS));
         let response = server.chat(sent).await;
         assert_eq!(response.status(), 200);
@@ -58,7 +58,7 @@ async fn request_reaches_the_upstream_with_every_member_unchanged() {
 
 #[tokio::test]
 async fn response_reaches_the_client_with_every_member_unchanged_and_the_public_model_name() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(Reply::new(200, COMPLETION_WITH_EXTRAS));
         let response = server.chat(chat_body(&json!({}))).await;
         assert_eq!(response.headers()["content-type"], "application/json");
@@ -84,7 +84,7 @@ async fn response_reaches_the_client_with_every_member_unchanged_and_the_public_
 
 #[tokio::test]
 async fn request_id_and_idempotency_key_are_forwarded_and_the_api_key_is_not() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(Reply::new(200, COMPLETION_WITH_EXTRAS));
         let request = server.request(reqwest::Method::POST, "/v1/chat/completions");
         let request = request.header("x-request-id", "trace-7").header("idempotency-key", "once").bearer_auth("mine");
@@ -107,7 +107,7 @@ async fn tool_call_and_its_result_make_the_round_trip() {
         {"role": "assistant", "content": null, "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{\"at\": 1.0}"}}]},
         {"role": "tool", "tool_call_id": "call_1", "content": "received"},
     ]);
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(Reply::new(200, tool_call));
         let choice = json!({"type": "function", "function": {"name": "look"}});
         let tools = json!({"tools": [{"type": "function", "function": {"name": "look"}}], "tool_choice": choice, "parallel_tool_calls": false});
@@ -127,7 +127,7 @@ async fn tool_call_and_its_result_make_the_round_trip() {
 
 #[tokio::test]
 async fn client_disconnect_before_the_response_closes_the_upstream_connection() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for stream in [false, true] {
             server.upstream.enqueue(Reply::no_response());
             let body = chat_body(&json!({"stream": stream}));
@@ -144,7 +144,7 @@ async fn client_disconnect_before_the_response_closes_the_upstream_connection() 
 
 #[tokio::test]
 async fn deadline_before_the_response_returns_504_and_closes_the_upstream_connection() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for stream in [false, true] {
             server.upstream.enqueue(Reply::no_response());
             let request = server.request(reqwest::Method::POST, "/v1/chat/completions");
@@ -161,7 +161,7 @@ async fn deadline_before_the_response_returns_504_and_closes_the_upstream_connec
 
 #[tokio::test]
 async fn grpc_unary_and_streaming_calls_return_the_same_text() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let mut client = server.chat_client().await;
         server.upstream.enqueue(Reply::new(200, COMPLETION_WITH_EXTRAS));
         let request = pb::CreateChatRequest { chat: grpc_chat_request().chat, ..pb::CreateChatRequest::default() };
@@ -186,7 +186,7 @@ async fn grpc_unary_and_streaming_calls_return_the_same_text() {
 
 #[tokio::test]
 async fn grpc_cancel_or_deadline_closes_the_upstream_connection() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let mut client = server.chat_client().await;
         let request = || pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() };
         server.upstream.enqueue(Reply::stream().send(&content_event("a")).stall());

@@ -8,9 +8,9 @@ use tonic_types::StatusExt;
 
 use crate::{
     chat::setup::{COMPLETION, attempted_targets, configure_targets, grpc_chat_request},
-    fake_upstream::{Gate, Reply, content_event, finish_event},
+    fake_upstream::{Latch, Reply, content_event, finish_event},
     responses::{Events, error_body},
-    test_server::{TestServer, chat_body, over_both_hops_with, within_timeout},
+    test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 
 /// Returns the error code of a call with a timeout of 1 ms: `overloaded` if the queue is full, else `upstream_timeout`.
@@ -63,13 +63,13 @@ async fn spawn_queued_grpc_call(server: &TestServer, policy: &'static str) -> Jo
 
 #[tokio::test]
 async fn full_queue_returns_429_with_retry_after_and_a_disconnect_leaves_the_queue() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, None);
             (settings.chat.upstreams[0].max_in_flight, settings.chat.upstreams[0].queue) = (1, 1);
         },
         async |server| {
-            let gate = Gate::new();
+            let gate = Latch::new();
             server
                 .upstream
                 .enqueue(Reply::stream().send(&content_event("x")).wait_for(&gate).send(&finish_event("stop")));
@@ -108,13 +108,13 @@ async fn full_queue_returns_429_with_retry_after_and_a_disconnect_leaves_the_que
 
 #[tokio::test]
 async fn queued_call_is_served_when_a_slot_is_released() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, None);
             (settings.chat.upstreams[0].max_in_flight, settings.chat.upstreams[0].queue) = (1, 1);
         },
         async |server| {
-            let gate = Gate::new();
+            let gate = Latch::new();
             server
                 .upstream
                 .enqueue(Reply::stream().send(&content_event("x")).wait_for(&gate).send(&finish_event("stop")));

@@ -7,15 +7,15 @@ use tonic_types::StatusExt;
 
 use crate::{
     chat::setup::{COMPLETION, UNAVAILABLE, attempted_targets, configure_targets, grpc_chat_request},
-    fake_upstream::{FakeUpstream, Gate, Reply, content_event},
+    fake_upstream::{FakeUpstream, Latch, Reply, content_event},
     responses::{Events, error_body},
-    test_server::{MODEL, chat_body, over_both_hops_with, within_timeout},
+    test_server::{MODEL, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 
 #[tokio::test]
 async fn unavailable_target_fails_over_to_the_next_over_rest_and_grpc() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| configure_targets(settings, Some(&other)),
         async |server| {
             server.upstream.enqueue(Reply::new(503, UNAVAILABLE));
@@ -47,7 +47,7 @@ async fn unavailable_target_fails_over_to_the_next_over_rest_and_grpc() {
 #[tokio::test]
 async fn retry_after_header_sets_the_cooldown() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| configure_targets(settings, Some(&other)),
         async |server| {
             server.upstream.enqueue(Reply::new(429, UNAVAILABLE).header("retry-after", "3600"));
@@ -66,7 +66,7 @@ async fn retry_after_header_sets_the_cooldown() {
 #[tokio::test]
 async fn circuit_breaker_closes_after_one_successful_probe() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, Some(&other));
             settings.chat.routing.failures = 1;
@@ -95,7 +95,7 @@ async fn circuit_breaker_closes_after_one_successful_probe() {
 #[tokio::test]
 async fn failure_that_may_have_executed_is_returned_without_a_retry() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| configure_targets(settings, Some(&other)),
         async |server| {
             server.upstream.enqueue(Reply::new(500, UNAVAILABLE));
@@ -113,7 +113,7 @@ async fn failure_that_may_have_executed_is_returned_without_a_retry() {
 #[tokio::test]
 async fn stream_that_fails_after_its_first_chunk_is_not_retried() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, Some(&other));
             settings.chat.routing.retry_unsafe = true;
@@ -132,7 +132,7 @@ async fn stream_that_fails_after_its_first_chunk_is_not_retried() {
 #[tokio::test]
 async fn session_id_keeps_a_session_at_one_target() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, Some(&other));
             settings.chat.upstreams[1].priority = 0;
@@ -157,13 +157,13 @@ async fn session_id_keeps_a_session_at_one_target() {
 
 #[tokio::test]
 async fn call_above_max_in_flight_returns_429_and_a_disconnect_releases_the_slot() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, None);
             settings.chat.upstreams[0].max_in_flight = 1;
         },
         async |server| {
-            let gate = Gate::new();
+            let gate = Latch::new();
             server.upstream.enqueue(Reply::stream().send(&content_event("a")).wait_for(&gate).stall());
             let mut held = Events::new(server.chat(chat_body(&json!({"stream": true}))).await);
             assert!(held.next().await.is_some());

@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use crate::{
-    fake_upstream::{Gate, Reply, content_event, finish_event},
+    fake_upstream::{Latch, Reply, content_event, finish_event},
     responses::{Events, event_data},
-    test_server::{MODEL, chat_body, over_both_hops, within_timeout},
+    test_server::{MODEL, chat_body, with_local_and_remote_core, within_timeout},
 };
 
 #[tokio::test]
 async fn chunk_is_forwarded_at_once_even_if_split_within_a_character() {
-    over_both_hops(async |server| {
-        let (gate, split) = (Gate::new(), content_event("é世"));
+    with_local_and_remote_core(async |server| {
+        let (gate, split) = (Latch::new(), content_event("é世"));
         // All but the text is ASCII, so this position is within the last character of the text.
         let middle = split.find('世').unwrap() + 3;
         let head = &split.as_bytes()[..middle];
@@ -43,7 +43,7 @@ async fn chunks_keep_unknown_members_and_share_id_time_and_model() {
     let first = r#"{"id":"up-9","object":"chat.completion.chunk","created":3,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"","x_d":1E400},"finish_reason":null}],"x_c":{"b":1,"a":2}}"#;
     let second = r#"{"id":"other","object":"chat.completion.chunk","created":4,"model":"n","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]}"#;
     let last = r#"{"id":"up-9","object":"chat.completion.chunk","created":3,"model":"m","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let reply =
             [first, second].iter().fold(Reply::stream(), |reply, data| reply.send(&format!("data: {data}\n\n")));
         server
@@ -82,7 +82,7 @@ async fn failure_within_a_stream_is_its_last_event_without_done() {
         Reply::stream().send(&content_event("a")).send("data: [DONE]\n\n"),
         Reply::stream().send(&content_event("a")).abort(),
     ];
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for reply in &broken {
             server.upstream.enqueue(reply.clone());
             let events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await).read_all().await;
@@ -98,7 +98,7 @@ async fn failure_within_a_stream_is_its_last_event_without_done() {
 
 #[tokio::test]
 async fn connection_loss_after_the_finish_reason_is_no_failure() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(Reply::stream().send(&content_event("a")).send(&finish_event("stop")).abort());
         let events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await).read_all().await;
         server.upstream.received().await;
@@ -109,7 +109,7 @@ async fn connection_loss_after_the_finish_reason_is_no_failure() {
 
 #[tokio::test]
 async fn client_disconnect_within_a_stream_closes_the_upstream_connection() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(Reply::stream().send(&content_event("a")).stall());
         let mut events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await);
         assert!(events.next().await.unwrap().contains("\"a\""));
@@ -122,7 +122,7 @@ async fn client_disconnect_within_a_stream_closes_the_upstream_connection() {
 
 #[tokio::test]
 async fn deadline_within_a_stream_ends_it_with_an_error_event() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(Reply::stream().send(&content_event("a")).stall());
         let request = server.request(reqwest::Method::POST, "/v1/chat/completions");
         // Long enough for the first chunk on a busy machine.

@@ -6,9 +6,12 @@ use triptych_proto::v1 as pb;
 
 use crate::{
     chat::setup::{COMPLETION, configure_targets, grpc_chat_request},
-    fake_upstream::{FakeUpstream, Gate, Reply, content_event, finish_event},
+    fake_upstream::{FakeUpstream, Latch, Reply, content_event, finish_event},
     responses::{Events, error_body, event_data},
-    test_server::{MODEL, TestServer, chat_body, over_both_hops, over_both_hops_with, within_timeout},
+    test_server::{
+        MODEL, TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_and_settings,
+        within_timeout,
+    },
 };
 
 const SLOW_DOWN: &str = r#"{"error":{"message":"slow down","code":429}}"#;
@@ -20,7 +23,7 @@ async fn streamed(server: &TestServer) -> reqwest::Response {
 #[tokio::test]
 async fn stream_only_model_serves_non_streaming_calls() {
     const STREAM_ONLY: &str = "qwq-plus";
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, None);
             settings.chat.upstreams[0].rename = [(MODEL.to_owned(), STREAM_ONLY.to_owned())].into();
@@ -65,8 +68,8 @@ async fn non_streaming_response_is_converted_to_the_requested_stream() {
     let choice = json!({"index": 0, "message": message, "finish_reason": "tool_calls"});
     let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
     let reply = json!({"id": "up-1", "created": 17, "model": "m", "choices": [choice], "usage": usage}).to_string();
-    over_both_hops(async |server| {
-        let gate = Gate::new();
+    with_local_and_remote_core(async |server| {
+        let gate = Latch::new();
         let responses = [
             Reply::new(200, &reply),
             Reply::new(200, "\n\n").wait_for(&gate).send(&format!(" {}", &reply[..20])).send(&reply[20..]),
@@ -109,7 +112,7 @@ async fn non_streaming_response_is_converted_to_the_requested_stream() {
 #[tokio::test]
 async fn error_document_instead_of_a_stream_fails_over_to_the_next_target() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| configure_targets(settings, Some(&other)),
         async |server| {
             server.upstream.enqueue(Reply::new(200, SLOW_DOWN));
@@ -122,7 +125,7 @@ async fn error_document_instead_of_a_stream_fails_over_to_the_next_target() {
         },
     )
     .await;
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue(Reply::new(200, SLOW_DOWN));
         let (status, error) = error_body(streamed(server).await).await;
         assert_eq!((status.as_u16(), &error["code"]), (429, &json!("rate_limit_exceeded")));
@@ -140,10 +143,10 @@ async fn error_document_instead_of_a_stream_fails_over_to_the_next_target() {
 
 #[tokio::test]
 async fn event_stream_is_recognized_whatever_its_content_type() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for name in ["", "text/plain", "application/json", "Text/Event-Stream; charset=utf-8"] {
             for before in ["", "\n\n", ": hello\n\n", "\u{feff}", "event: x\n"] {
-                let gate = Gate::new();
+                let gate = Latch::new();
                 let begun = Reply::file(name, b"").send(before).send(&content_event("a")).wait_for(&gate);
                 server.upstream.enqueue(begun.send(&finish_event("stop")).send("data: [DONE]\n\n"));
                 let mut events = Events::new(streamed(server).await);

@@ -6,9 +6,12 @@ use triptych_proto::v1::{self as pb, model::target::State};
 
 use crate::{
     chat::setup::{COMPLETION, UNAVAILABLE, attempted_targets, configure_targets},
-    fake_upstream::{FakeUpstream, Gate, Reply, content_event, finish_event},
+    fake_upstream::{FakeUpstream, Latch, Reply, content_event, finish_event},
     responses::Events,
-    test_server::{MODEL, TestServer, chat_body, over_both_hops, over_both_hops_with, within_timeout},
+    test_server::{
+        MODEL, TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_and_settings,
+        within_timeout,
+    },
 };
 
 async fn get_text(server: &TestServer, path: &str) -> String {
@@ -24,7 +27,7 @@ async fn get_model(server: &TestServer, name: &str) -> Value {
 #[tokio::test]
 async fn target_state_is_reported_over_rest_and_grpc_and_in_the_metrics() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, Some(&other));
             settings.chat.upstreams[1].weight = 3;
@@ -33,7 +36,7 @@ async fn target_state_is_reported_over_rest_and_grpc_and_in_the_metrics() {
             server.upstream.enqueue(Reply::new(429, UNAVAILABLE).header("retry-after", "3600"));
             other.enqueue(Reply::new(200, COMPLETION));
             assert_eq!(attempted_targets(server).await, "a=rate_limited,b=ok");
-            let gate = Gate::new();
+            let gate = Latch::new();
             other.enqueue(Reply::stream().send(&content_event("x")).wait_for(&gate).send(&finish_event("stop")));
             let mut stream = Events::new(server.chat(chat_body(&json!({"stream": true}))).await);
             assert!(stream.next().await.is_some());
@@ -68,7 +71,7 @@ async fn target_state_is_reported_over_rest_and_grpc_and_in_the_metrics() {
 
 #[tokio::test]
 async fn model_is_unhealthy_when_all_its_targets_are_cooled_down() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| configure_targets(settings, None),
         async |server| {
             assert_eq!(get_model(server, MODEL).await["healthy"], true);
@@ -83,7 +86,7 @@ async fn model_is_unhealthy_when_all_its_targets_are_cooled_down() {
 
 #[tokio::test]
 async fn built_in_model_is_healthy_and_has_no_targets() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for name in ["offline-chat", "offline-image", "offline-video"] {
             let model = get_model(server, name).await;
             assert_eq!((&model["healthy"], model.get("targets")), (&json!(true), None), "{model}");
@@ -94,7 +97,7 @@ async fn built_in_model_is_healthy_and_has_no_targets() {
 
 #[tokio::test]
 async fn model_properties_are_the_same_over_rest_and_grpc() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (query, modality, word) in [
             ("", pb::Modality::Unspecified, None),
             ("?modality=chat", pb::Modality::Chat, Some("chat")),

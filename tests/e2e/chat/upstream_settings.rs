@@ -13,12 +13,12 @@ use crate::{
     chat::setup::{COMPLETION, UNAVAILABLE, attempted_targets, configure_targets, grpc_chat_request},
     fake_upstream::{ByteCounter, FakeUpstream, Reply, content_event},
     responses::{Events, error_body, event_data},
-    test_server::{MODEL, chat_body, over_both_hops_with, within_timeout},
+    test_server::{MODEL, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 
 #[tokio::test]
 async fn single_upstream_is_retried_and_cooled_down() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| settings.chat.routing = Routing { failures: 2, ..Routing::default() },
         async |server| {
             server.upstream.enqueue(Reply::new(503, UNAVAILABLE));
@@ -43,7 +43,7 @@ async fn single_upstream_is_retried_and_cooled_down() {
 
 #[tokio::test]
 async fn broken_streams_open_the_circuit_breaker_and_client_deadlines_do_not() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| settings.chat.routing = Routing { failures: 2, retries: 0, ..Routing::default() },
         async |server| {
             for _ in 0..3 {
@@ -76,7 +76,7 @@ async fn broken_streams_open_the_circuit_breaker_and_client_deadlines_do_not() {
 
 #[tokio::test]
 async fn alias_of_a_single_upstream_is_served() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             let aliases = vec!["gpt-4o-mini".to_owned()];
             settings.chat.routes = vec![RouteRule { model: MODEL.to_owned(), aliases, ..RouteRule::default() }];
@@ -95,7 +95,7 @@ async fn alias_of_a_single_upstream_is_served() {
 #[tokio::test]
 async fn aliases_and_fallbacks_are_served_over_rest_and_grpc() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, Some(&other));
             // `b` serves another model, which is the fallback of the first one.
@@ -143,7 +143,7 @@ async fn aliases_and_fallbacks_are_served_over_rest_and_grpc() {
 #[tokio::test]
 async fn each_upstream_gets_its_own_dialect_and_headers() {
     let other = FakeUpstream::start().await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, Some(&other));
             settings.chat.upstreams[0].dialect = Some(Dialect::Openai);
@@ -173,7 +173,7 @@ async fn each_upstream_gets_its_own_dialect_and_headers() {
 
 #[tokio::test]
 async fn total_timeout_ends_a_call_without_other_timeouts() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| settings.chat.total_timeout = Duration::from_millis(50),
         async |server| {
             server.upstream.enqueue(Reply::no_response());
@@ -184,7 +184,7 @@ async fn total_timeout_ends_a_call_without_other_timeouts() {
         },
     )
     .await;
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| {
             // The timeout of one upstream overrides that of all. Long enough for the first chunk on a busy machine.
             configure_targets(settings, None);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     fake_upstream::Reply,
     responses::{Events, event_data},
-    test_server::{TestServer, chat_body, over_both_hops},
+    test_server::{TestServer, chat_body, with_local_and_remote_core},
 };
 
 /// Returns an event with this choice, or without choices if it is null, and with this usage.
@@ -79,7 +79,7 @@ async fn include_usage_sends_it_once_in_the_last_chunk() {
             event(&finish_choice(), Some(2)),
         ],
     ];
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for events in &streams {
             let mut chunks = usage_of_chunks(server, events, &json!({"include_usage": true})).await;
             assert_eq!(chunks.pop(), Some((false, Some(json!(2)))), "{events:#?}");
@@ -94,7 +94,7 @@ async fn include_usage_sends_it_once_in_the_last_chunk() {
 async fn chunk_without_a_choice_is_dropped_unless_usage_is_requested() {
     let with_finish = [event(&content_choice("a"), None), event(&finish_choice(), Some(2))];
     let separate = [event(&content_choice("a"), None), event(&finish_choice(), None), event(&json!(null), Some(2))];
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for options in [json!(null), json!({}), json!({"include_usage": false})] {
             let chunks = usage_of_chunks(server, &with_finish, &options).await;
             assert_eq!(chunks, [(true, None), (true, Some(json!(2)))], "{options}");
@@ -108,7 +108,7 @@ async fn chunk_without_a_choice_is_dropped_unless_usage_is_requested() {
 async fn continuous_usage_stats_sends_it_in_every_chunk_and_at_the_end() {
     let events = [event(&content_choice("a"), Some(1)), event(&finish_choice(), Some(2))];
     let options = json!({"include_usage": true, "continuous_usage_stats": true});
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let chunks = usage_of_chunks(server, &events, &options).await;
         assert_eq!(chunks, [(true, Some(json!(1))), (true, Some(json!(2))), (false, Some(json!(2)))]);
     })
@@ -118,7 +118,7 @@ async fn continuous_usage_stats_sends_it_in_every_chunk_and_at_the_end() {
 #[tokio::test]
 async fn unknown_members_of_the_usage_chunk_are_kept() {
     let last = r#"data: {"id":"c","created":7,"model":"m","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"cost":0.10},"timings":{"z":1,"a":2}}"#;
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let reply = Reply::stream().send(&event(&content_choice("a"), None)).send(&event(&finish_choice(), None));
         server.upstream.enqueue(reply.send(&format!("{last}\n\ndata: [DONE]\n\n")));
         let options = json!({"stream": true, "stream_options": {"include_usage": true}});

@@ -67,7 +67,7 @@ async fn write_response(stream: &mut TcpStream, reply: Reply, shared: &Shared) -
                     counter.add(chunk.len());
                 }
             }
-            Step::WaitFor(gate) => gate.0.acquire().await.unwrap().forget(),
+            Step::WaitFor(latch) => latch.0.acquire().await.unwrap().forget(),
             Step::Stall => {
                 // A client that stays sends nothing before it has a response, so whatever ends this read is a disconnect.
                 let _ = stream.read(&mut [0; 1]).await;

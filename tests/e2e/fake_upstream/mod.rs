@@ -19,7 +19,7 @@ use tokio::{
     task::JoinSet,
 };
 
-pub(crate) use self::reply::{ByteCounter, Gate, Reply, content_event, finish_event};
+pub(crate) use self::reply::{ByteCounter, Latch, Reply, content_event, finish_event};
 use crate::test_server::within_timeout;
 
 /// A request as it arrived.

@@ -21,8 +21,8 @@ pub(super) enum Step {
     Send(Vec<u8>),
     /// Sends the same packet until `total` bytes are sent or the client disconnects.
     Flood { packet: Vec<u8>, total: usize, counter: ByteCounter },
-    /// Waits until the test opens the gate.
-    WaitFor(Gate),
+    /// Waits until the test opens the latch.
+    WaitFor(Latch),
     /// Sends nothing more, and waits until the client disconnects.
     Stall,
     /// Closes the connection within the body.
@@ -31,9 +31,9 @@ pub(super) enum Step {
 
 /// A point at which the upstream waits for the test.
 #[derive(Debug, Clone)]
-pub(crate) struct Gate(pub(super) Arc<Semaphore>);
+pub(crate) struct Latch(pub(super) Arc<Semaphore>);
 
-impl Gate {
+impl Latch {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Semaphore::new(0)))
     }
@@ -105,8 +105,8 @@ impl Reply {
         self.then(Step::Flood { packet: packet.as_bytes().to_vec(), total, counter: counter.clone() })
     }
 
-    pub(crate) fn wait_for(self, gate: &Gate) -> Self {
-        self.then(Step::WaitFor(gate.clone()))
+    pub(crate) fn wait_for(self, latch: &Latch) -> Self {
+        self.then(Step::WaitFor(latch.clone()))
     }
 
     pub(crate) fn stall(self) -> Self {

@@ -13,9 +13,9 @@ use super::{
     size,
 };
 use crate::{
-    fake_upstream::{Gate, Reply},
+    fake_upstream::{Latch, Reply},
     responses::{Events, error_body, event_data},
-    test_server::{TestServer, over_both_hops_with},
+    test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
 const MODEL: &str = "doubao-seedream-4-0-250828";
@@ -95,8 +95,8 @@ fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.doubao.api_key = Some(PROVIDER.key.into());
 }
 
-async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
-    over_both_hops_with(configure, test).await;
+async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(configure, test).await;
 }
 
 /// Returns the image of `image.json`.
@@ -107,7 +107,7 @@ fn jpeg(server: &TestServer) -> Vec<u8> {
 
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (n, names, expected) in table() {
             let exchanges = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(server, name))).collect();
             PROVIDER.assert_outcome(server, n, &format!("{names:?}"), exchanges, &expected).await;
@@ -140,7 +140,7 @@ async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
         ),
         ("doubao-seedream-3-0-t2i-250415", "1024x1536", json!({"size": "1024x1536", "seed": 7})),
     ];
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (model, requested, expected) in &rows {
             server.upstream.enqueue_at(PATH, fixtures().reply(server, "image.json"));
             let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
@@ -167,7 +167,7 @@ async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
 
 #[tokio::test]
 async fn provider_link_is_downloaded_without_the_key_and_not_returned() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let picture = jpeg(server);
         server.upstream.enqueue_at(PATH, fixtures().reply(server, "link.json"));
         server.upstream.enqueue_at(LINKS[0], Reply::file("application/octet-stream", &picture));
@@ -198,7 +198,7 @@ async fn provider_link_is_downloaded_without_the_key_and_not_returned() {
 #[tokio::test]
 async fn edit_sends_its_images_as_data_urls_and_rejects_a_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue_at(PATH, fixtures().reply(server, "image.json"));
         let mut request = generate_request(MODEL, 1, "auto");
         let image = request.image.as_mut().unwrap();
@@ -234,8 +234,8 @@ fn series_of_two(stream: bool) -> Value {
 
 #[tokio::test]
 async fn images_of_a_series_are_forwarded_one_by_one() {
-    over_both_hops(async |server| {
-        let gate = Gate::new();
+    with_local_and_remote_core(async |server| {
+        let gate = Latch::new();
         let text = fixtures().text(server, "series.sse");
         let split = text.find("/tos/1.jpeg").unwrap();
         let split = split + text[split..].find("\n\n").unwrap() + 2;
@@ -289,7 +289,7 @@ async fn images_of_a_series_are_forwarded_one_by_one() {
 
 #[tokio::test]
 async fn incomplete_series_returns_its_images_and_failures() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (name, expected) in series() {
             for api in ["unary", "streamed"] {
                 let reply = if name.starts_with("series") {
@@ -336,7 +336,7 @@ async fn connection_loss_timeout_and_rate_limit_are_reported() {
         configure(settings, gateway);
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
-    over_both_hops_with(adjust, async |server| {
+    with_local_and_remote_core_and_settings(adjust, async |server| {
         let body_text = fixtures().text(server, "image.json");
         PROVIDER.assert_connection_loss(server, &body_text).await;
         PROVIDER.assert_failure(server, Reply::new(400, "{\"error\":").abort(), 400, "upstream_refused").await;
@@ -349,7 +349,7 @@ async fn connection_loss_timeout_and_rate_limit_are_reported() {
 
 #[tokio::test]
 async fn client_disconnect_closes_the_upstream_connection() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (n, extra) in [(1, json!({})), (2, json!({"sequential_image_generation": "auto"}))] {
             PROVIDER.assert_client_disconnect(server, n, extra).await;
         }

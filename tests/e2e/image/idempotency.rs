@@ -7,11 +7,11 @@ use tonic_types::StatusExt;
 use triptych_proto::v1 as pb;
 
 use super::{
-    openai::{fixture, over_both_hops},
+    openai::{fixture, with_local_and_remote_core},
     provider_case::{GENERATIONS, json_body},
 };
 use crate::{
-    fake_upstream::{Gate, Reply},
+    fake_upstream::{Latch, Reply},
     responses::error_body,
     test_server::{TestServer, within_timeout},
 };
@@ -29,9 +29,9 @@ fn enqueue_image(server: &TestServer) {
 
 #[tokio::test]
 async fn reused_key_returns_the_first_response_and_409_for_another_body() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let key = [("idempotency-key", "k-1")];
-        let gate = Gate::new();
+        let gate = Latch::new();
         let text = fixture(server, "gpt-image.json");
         server.upstream.enqueue_at(GENERATIONS, Reply::new(200, "").wait_for(&gate).send(&text));
         // The second request arrives while the first is in flight, the third after it. The upstream is called once.
@@ -57,8 +57,8 @@ async fn reused_key_returns_the_first_response_and_409_for_another_body() {
 
 #[tokio::test]
 async fn sdk_retry_after_connection_loss_returns_the_first_image() {
-    over_both_hops(async |server| {
-        let gate = Gate::new();
+    with_local_and_remote_core(async |server| {
+        let gate = Latch::new();
         let text = fixture(server, "gpt-image.json");
         server.upstream.enqueue_at(GENERATIONS, Reply::new(200, "").wait_for(&gate).send(&text));
         let first = server.request(Method::POST, GENERATIONS).header("x-stainless-retry-count", "0");
@@ -90,7 +90,7 @@ async fn sdk_retry_after_connection_loss_returns_the_first_image() {
 
 #[tokio::test]
 async fn failure_that_may_be_billed_tells_sdks_not_to_retry() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let unreadable = || Reply::new(200, "{\"data\": 7}");
         for (reply, may_be_billed) in
             [(Reply::new(500, "{}"), true), (unreadable(), true), (Reply::new(503, "{}"), false)]
@@ -113,7 +113,7 @@ async fn failure_that_may_be_billed_tells_sdks_not_to_retry() {
 
 #[tokio::test]
 async fn grpc_idempotency_key_returns_the_first_response_and_replays_streams() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let image = pb::ImageRequest {
             model: "gpt-image-1".to_owned(),
             prompt: "a cat".to_owned(),

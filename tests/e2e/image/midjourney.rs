@@ -20,7 +20,7 @@ use super::{
 use crate::{
     fake_upstream::Reply,
     responses::{Events, error_body, event_data},
-    test_server::{TestServer, over_both_hops_with},
+    test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
 const IMAGINE: &str = "/mj/submit/imagine";
@@ -163,23 +163,23 @@ fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.midjourney.poll_interval = Duration::from_millis(2);
 }
 
-async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
-    over_both_hops_with(configure, test).await;
+async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(configure, test).await;
 }
 
 /// Runs a test with single images cut from the grid.
-async fn over_both_hops_with_cut_singles(test: impl AsyncFn(&TestServer)) {
+async fn with_local_and_remote_core_and_cut_singles(test: impl AsyncFn(&TestServer)) {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
         configure(settings, gateway);
         settings.image.midjourney.singles = MidjourneySingles::Cut;
         "--v 7".clone_into(&mut settings.image.midjourney.parameters);
     };
-    over_both_hops_with(adjust, test).await;
+    with_local_and_remote_core_and_settings(adjust, test).await;
 }
 
 #[tokio::test]
 async fn every_exchange_gives_the_same_outcome_over_rest_and_grpc() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (n, exchanges, expected) in table() {
             PROVIDER
                 .assert_outcome(server, n, &format!("{exchanges:?}"), || replies(server, &exchanges), &expected)
@@ -199,7 +199,7 @@ fn every_fixture_is_tested() {
 
 #[tokio::test]
 async fn request_is_mapped_to_a_prompt_with_parameters_and_image_hints() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let exchanges =
             [(IMAGINE, "submitted.json"), (POLL, "grid.json"), (ACTION, "child-submitted.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
         enqueue(server, &exchanges);
@@ -240,7 +240,7 @@ async fn request_is_mapped_to_a_prompt_with_parameters_and_image_hints() {
 
 #[tokio::test]
 async fn five_images_are_cut_from_two_grids() {
-    over_both_hops_with_cut_singles(async |server| {
+    with_local_and_remote_core_and_cut_singles(async |server| {
         let exchanges = [(IMAGINE, "submitted.json"), (POLL, "grid.json"), (GRID, "grid.png")];
         let both = [exchanges, exchanges].concat();
         enqueue(server, &both);
@@ -264,7 +264,7 @@ async fn five_images_are_cut_from_two_grids() {
 
 #[tokio::test]
 async fn single_with_a_dead_link_is_cut_from_the_grid() {
-    over_both_hops_with_cut_singles(async |server| {
+    with_local_and_remote_core_and_cut_singles(async |server| {
         let exchanges =
             [(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "html-page.json"), (GRID, "grid.png")];
         let dead_link = || replies(server, &exchanges);
@@ -284,7 +284,7 @@ fn event(text: &str) -> Value {
 
 #[tokio::test]
 async fn progress_images_are_forwarded_as_previews_of_each_image() {
-    over_both_hops_with_cut_singles(async |server| {
+    with_local_and_remote_core_and_cut_singles(async |server| {
         let exchanges = [
             (IMAGINE, "submitted.json"),
             (POLL, "waiting.json"),
@@ -335,7 +335,7 @@ async fn progress_images_are_forwarded_as_previews_of_each_image() {
 
 #[tokio::test]
 async fn one_failed_image_does_not_fail_the_others() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let exchanges = [
             (IMAGINE, "submitted.json"),
             (POLL, "grid.json"),
@@ -361,7 +361,7 @@ async fn connection_loss_and_timeout_are_reported_and_the_task_cancelled() {
         settings.image.first_byte_timeout = Duration::from_secs(2);
         settings.image.midjourney.poll_interval = Duration::from_millis(1100);
     };
-    over_both_hops_with(adjust, async |server| {
+    with_local_and_remote_core_and_settings(adjust, async |server| {
         PROVIDER.assert_failure(server, Reply::new(200, "{").abort(), 502, "upstream_unavailable").await;
         PROVIDER.assert_failure(server, Reply::no_response(), 504, "upstream_timeout").await;
         let late = [(IMAGINE, "submitted.json"), (POLL, "running.json"), (CANCEL, "cancel-accepted.json")];
@@ -372,7 +372,7 @@ async fn connection_loss_and_timeout_are_reported_and_the_task_cancelled() {
 
 #[tokio::test]
 async fn full_queue_returns_429_with_retry_after() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let full = reply(server, "queue-full.json");
         PROVIDER.assert_retry_after(server, &vec![full; 5], 1).await;
     })
@@ -381,7 +381,7 @@ async fn full_queue_returns_429_with_retry_after() {
 
 #[tokio::test]
 async fn client_disconnect_cancels_the_task() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue_at(IMAGINE, reply(server, "submitted.json"));
         server.upstream.enqueue_at(POLL, reply(server, "running.json").stall());
         enqueue(server, &[(CANCEL, "cancel-accepted.json")]);

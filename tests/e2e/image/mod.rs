@@ -18,7 +18,7 @@ use triptych_proto::v1 as pb;
 use crate::{
     fake_upstream::Reply,
     responses::{Events, error_body, event_data},
-    test_server::{TestServer, over_both_hops, over_both_hops_with, within_timeout},
+    test_server::{TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings, within_timeout},
 };
 
 /// Sends a generation over REST and returns its response.
@@ -51,7 +51,7 @@ fn image_request(prompt: &str, size: &str) -> pb::ImageRequest {
 
 #[tokio::test]
 async fn same_seed_gives_the_same_image_over_rest_and_grpc() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let body = json!({"prompt": "A lighthouse", "size": "320x200", "seed": 7, "response_format": "b64_json"});
         let rest = generate(server, body).await;
         assert!(rest["created"].is_i64() && rest["data"][0].get("url").is_none(), "{rest}");
@@ -69,7 +69,7 @@ async fn same_seed_gives_the_same_image_over_rest_and_grpc() {
 
 #[tokio::test]
 async fn images_larger_than_the_default_message_limit_are_delivered() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let body = json!({"prompt": "A crowd in the rain", "size": "2048x2048", "quality": "hd", "n": 2, "response_format": "b64_json"});
         let response = generate(server, body).await;
         let pictures = [decoded(&response["data"][0]), decoded(&response["data"][1])];
@@ -82,7 +82,7 @@ async fn images_larger_than_the_default_message_limit_are_delivered() {
 
 #[tokio::test]
 async fn image_link_serves_the_file_ranges_and_not_modified() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let url = generate(server, json!({"prompt": "A pond", "size": "128x128"})).await["data"][0]["url"].clone();
         let path = url.as_str().unwrap().strip_prefix(&server.url("")).unwrap().to_owned();
         let key = path.strip_prefix("/media/").unwrap().to_owned();
@@ -123,7 +123,7 @@ async fn image_link_serves_the_file_ranges_and_not_modified() {
 
 #[tokio::test]
 async fn links_begin_with_the_public_base_url() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |_, gateway| gateway.runtime.public_base_url = Some("https://ai.example.org".to_owned()),
         async |server| {
             let response = generate(server, json!({"prompt": "A pond", "size": "64x64"})).await;
@@ -138,7 +138,7 @@ async fn links_begin_with_the_public_base_url() {
 
 #[tokio::test]
 async fn previews_precede_the_final_image_over_rest_and_grpc() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let body = json!({"prompt": "A harbour", "size": "128x128", "seed": 7, "stream": true, "partial_images": 2});
         let events = Events::new(server.post("/v1/images/generations", &body).await).read_all().await;
         let parsed: Vec<Value> = events.iter().map(|event| event_data(event.split_once('\n').unwrap().1)).collect();
@@ -165,7 +165,7 @@ async fn previews_precede_the_final_image_over_rest_and_grpc() {
 
 #[tokio::test]
 async fn edit_accepts_a_multipart_form() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let body = json!({"prompt": "A barn", "size": "128x96", "response_format": "b64_json"});
         let barn = decoded(&generate(server, body).await["data"][0]);
         let mut form = b"--X\r\ncontent-disposition: form-data; name=\"prompt\"\r\n\r\nin the snow\r\n".to_vec();
@@ -184,7 +184,7 @@ async fn edit_accepts_a_multipart_form() {
 
 #[tokio::test]
 async fn injected_fault_returns_its_own_status_and_code() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (fault, status, code) in [
             ("429", 429, "rate_limit_exceeded"),
             ("500", 502, "upstream_unavailable"),
@@ -200,7 +200,7 @@ async fn injected_fault_returns_its_own_status_and_code() {
 
 #[tokio::test]
 async fn edit_input_url_is_fetched_without_credentials() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, _| settings.media.fetch_private_addresses = true,
         async |server| {
             let picture = generate(server, json!({"prompt": "A barn", "size": "64x48", "response_format": "b64_json"}));

@@ -7,13 +7,13 @@ use super::{
     nano_banana, openai,
     provider_case::{GENERATIONS, json_body},
 };
-use crate::test_server::over_both_hops_with;
+use crate::test_server::with_local_and_remote_core_and_settings;
 
 const GEMINI: &str = "/v1beta/models/gemini-3.1-flash-image:generateContent";
 
 #[tokio::test]
 async fn model_selects_the_provider_and_the_service_type_the_default() {
-    over_both_hops_with(
+    with_local_and_remote_core_and_settings(
         |settings, rest| {
             openai::configure(settings, rest);
             // The last service type that is set is the default.

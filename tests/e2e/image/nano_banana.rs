@@ -12,9 +12,9 @@ use super::{
     size,
 };
 use crate::{
-    fake_upstream::{Gate, Reply},
+    fake_upstream::{Latch, Reply},
     responses::{Events, error_body, event_data},
-    test_server::{TestServer, over_both_hops_with},
+    test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
 const MODEL: &str = "gemini-3.1-flash-image";
@@ -88,13 +88,13 @@ pub(super) fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings)
     settings.image.nano_banana.api_key = Some(PROVIDER.key.into());
 }
 
-async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
-    over_both_hops_with(configure, test).await;
+async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(configure, test).await;
 }
 
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (n, names, expected) in table() {
             let exchanges = || names.iter().map(|name| (PATH.to_owned(), fixtures().reply(server, name))).collect();
             PROVIDER.assert_outcome(server, n, &format!("{names:?}"), exchanges, &expected).await;
@@ -117,7 +117,7 @@ async fn size_is_mapped_to_aspect_ratio_and_tier_and_the_image_resized() {
         ("gemini-3-pro-image", "1024x1024", json!({"aspectRatio": "1:1", "imageSize": "1K"})),
         ("gemini-2.5-flash-image", "1024x1536", json!({"aspectRatio": "2:3"})),
     ];
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (model, requested, expected) in &rows {
             let path = format!("/v1beta/models/{model}:generateContent");
             server.upstream.enqueue_at(&path, fixtures().reply(server, "image.json"));
@@ -152,7 +152,7 @@ async fn retry_unsafe_retries_a_billed_text_response_with_a_firmer_prompt() {
         configure(settings, gateway);
         settings.image.nano_banana.retry_unsafe = true;
     };
-    over_both_hops_with(adjust, async |server| {
+    with_local_and_remote_core_and_settings(adjust, async |server| {
         for (names, expected) in [
             (["text-only.json", "image.json"], succeeds(1, 1209)),
             (["no-image.json", "generation-failed.json"], fails("upstream_unavailable")),
@@ -176,7 +176,7 @@ async fn retry_unsafe_retries_a_billed_text_response_with_a_firmer_prompt() {
 #[tokio::test]
 async fn edit_sends_its_images_before_the_prompt_and_rejects_a_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue_at(PATH, fixtures().reply(server, "edit.json"));
         let mut request = generate_request(MODEL, 1, "auto");
         let image = request.image.as_mut().unwrap();
@@ -215,8 +215,8 @@ async fn streamed(server: &TestServer, reply: Reply) -> Vec<Value> {
 
 #[tokio::test]
 async fn drafts_are_forwarded_as_previews_at_once() {
-    over_both_hops(async |server| {
-        let gate = Gate::new();
+    with_local_and_remote_core(async |server| {
+        let gate = Latch::new();
         let text = fixtures().text(server, "stream.sse");
         let split = text.find("iVBOR").unwrap();
         // The image is sent after the test has received both drafts.
@@ -250,7 +250,7 @@ async fn drafts_are_forwarded_as_previews_at_once() {
 
 #[tokio::test]
 async fn stream_failure_ends_with_an_error_event_unless_the_image_was_received() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (name, code) in [
             ("stream-aborted.sse", "upstream_unavailable"),
             ("stream-error.sse", "upstream_unavailable"),
@@ -277,7 +277,7 @@ async fn connection_loss_timeout_and_rate_limit_are_reported() {
         configure(settings, gateway);
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
-    over_both_hops_with(adjust, async |server| {
+    with_local_and_remote_core_and_settings(adjust, async |server| {
         let body_text = fixtures().text(server, "image.json");
         PROVIDER.assert_connection_loss(server, &body_text).await;
         PROVIDER.assert_timeouts(server, &body_text).await;
@@ -289,5 +289,5 @@ async fn connection_loss_timeout_and_rate_limit_are_reported() {
 
 #[tokio::test]
 async fn client_disconnect_closes_the_upstream_connection() {
-    over_both_hops(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
+    with_local_and_remote_core(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
 }

@@ -14,7 +14,7 @@ use triptych_proto::v1 as pb;
 
 use super::{decoded, size};
 use crate::{
-    fake_upstream::{Gate, Reply},
+    fake_upstream::{Latch, Reply},
     responses::error_body,
     test_server::TestServer,
 };
@@ -187,7 +187,7 @@ impl ProviderCase {
         request.image.as_mut().unwrap().extra_json = extra.to_string();
         let client = server.image_client().await;
         for api in ["REST", "gRPC"] {
-            let gate = Gate::new();
+            let gate = Latch::new();
             server.upstream.enqueue_at(self.path, Reply::stream().send("data: {}\n\n").wait_for(&gate).stall());
             let call = if api == "REST" {
                 spawn_request(server, &body).abort_handle()

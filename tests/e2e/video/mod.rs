@@ -11,7 +11,7 @@ use triptych_proto::v1::{self as pb, download_video_response::Part, video::State
 
 use crate::{
     responses::{Events, error_body, event_data},
-    test_server::{TestServer, over_both_hops, within_timeout},
+    test_server::{TestServer, with_local_and_remote_core, within_timeout},
 };
 
 async fn json_body(response: reqwest::Response) -> Value {
@@ -44,7 +44,7 @@ fn snapshot(event: &str) -> Value {
 
 #[tokio::test]
 async fn video_is_the_same_over_rest_grpc_events_and_downloads() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let created = json_body(server.post("/v1/videos", &small_video("Pan left")).await).await;
         let id = created["id"].as_str().unwrap();
         for member in [
@@ -134,7 +134,7 @@ async fn video_is_the_same_over_rest_grpc_events_and_downloads() {
 
 #[tokio::test]
 async fn create_with_reused_key_returns_the_same_video_and_with_another_body_409() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let post = |body: Value| {
             let request = server.request(Method::POST, "/v1/videos").header("content-type", "application/json");
             request.header("idempotency-key", "once").body(body.to_string()).send()
@@ -161,7 +161,7 @@ async fn create_with_reused_key_returns_the_same_video_and_with_another_body_409
 
 #[tokio::test]
 async fn cancelled_video_is_final_over_rest_grpc_and_events() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let id = create(server, &json!({"prompt": "Waves", "size": "1920x1080", "seconds": 60})).await;
         let path = format!("/v1/videos/{id}");
         let before_completion = server.request(Method::GET, &format!("{path}/content")).send().await.unwrap();
@@ -186,7 +186,7 @@ async fn cancelled_video_is_final_over_rest_grpc_and_events() {
 
 #[tokio::test]
 async fn last_event_id_skips_events_that_were_received() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let id = create(server, &small_video("Clouds")).await;
         wait_until_final(server, &id).await;
         let watch = |last_event_id: &str| {
@@ -203,7 +203,7 @@ async fn last_event_id_skips_events_that_were_received() {
 
 #[tokio::test]
 async fn remix_inherits_the_settings_of_its_source() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let id = create(server, &small_video("Pan left")).await;
         wait_until_final(server, &id).await;
         let remix =
@@ -223,7 +223,7 @@ async fn remix_inherits_the_settings_of_its_source() {
 
 #[tokio::test]
 async fn failed_video_returns_200_with_its_error() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let mut body = small_video("Pan left");
         body["model"] = json!("offline-video-fault-fails");
         let id = create(server, &body).await;
@@ -238,7 +238,7 @@ async fn failed_video_returns_200_with_its_error() {
 
 #[tokio::test]
 async fn client_disconnect_from_a_watch_does_not_cancel_the_video() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let id = create(server, &small_video("Pan left")).await;
         let mut client = server.video_client().await;
         let mut watch = client.watch_video(pb::WatchVideoRequest { id: id.clone() }).await.unwrap().into_inner();

@@ -10,7 +10,7 @@ mod rest;
 use std::path::{Path, PathBuf};
 
 use core_service::{
-    config::{self as core, SettingError},
+    config::{self as core_config, SettingError},
     keys::Keys,
 };
 use rest_gateway::LinkSigner;
@@ -35,7 +35,7 @@ const DEFAULT_FILE: &str = "triptych.toml";
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// The settings of the core.
-    pub(crate) core: core::Settings,
+    pub(crate) core: core_config::Settings,
     /// The settings of `[rest]` that the executable reads.
     pub(crate) rest: Rest,
     /// The settings of the gateway.
@@ -83,7 +83,7 @@ impl Config {
         let rest: Table = rest::NAMES.iter().filter_map(|&key| Some((key.to_owned(), gateway.remove(key)?))).collect();
         let log = take_section(&mut tree, "log");
         let rest: Rest = deserialize(rest, "rest.", &layers)?;
-        let core: core::Settings = deserialize(tree, "", &layers)?;
+        let core: core_config::Settings = deserialize(tree, "", &layers)?;
         let signer = |key: &SecretString| LinkSigner::new(key.expose_secret().as_bytes(), core.media.link_ttl);
         let mut gateway: rest_gateway::Settings = deserialize(gateway, "rest.", &layers)?;
         gateway.runtime.public_base_url.clone_from(&rest.public_base_url);
@@ -97,7 +97,7 @@ impl Config {
     /// Resolves the secrets that are stored in variables of their own, and validates the keys of clients and upstreams.
     fn resolve_secrets(&mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
         for key in self.core.keys.iter_mut().filter(|key| !key.secret_env.is_empty()) {
-            let core::Key { name, secret_env, .. } = &*key;
+            let core_config::Key { name, secret_env, .. } = &*key;
             let error = |message| ConfigError(format!("keys: `{name}` has secret_env = \"{secret_env}\", {message}"));
             if key.secret.is_some() {
                 return Err(error("and also secret; remove one of the two"));
@@ -107,7 +107,7 @@ impl Config {
         let validated = self.core.validate().and_then(|()| Keys::new(&self.core.keys).map(drop));
         validated.map_err(|error| self.setting_error(&error))?;
         for upstream in self.core.chat.upstreams.iter_mut().filter(|upstream| !upstream.api_key_env.is_empty()) {
-            let core::Upstream { name, api_key_env, .. } = &*upstream;
+            let core_config::Upstream { name, api_key_env, .. } = &*upstream;
             let error = |message| {
                 ConfigError(format!("chat.upstreams: `{name}` has api_key_env = \"{api_key_env}\", {message}"))
             };

@@ -1,4 +1,4 @@
-//! Tests of the executable: start-up text, configuration errors, signals, and what survives a restart.
+//! Tests of the executable: start-up banner, configuration errors, signals, and what survives a restart.
 
 mod jobs;
 #[cfg(target_os = "linux")]
@@ -16,7 +16,7 @@ use triptych_process::{TriptychProcess, command};
 async fn start_without_configuration_prints_both_addresses_and_serves() {
     let dir = tempdir().unwrap();
     let server = TriptychProcess::start(dir.path(), &[]);
-    for part in ["chat   offline", "CHAT_BASE_URL", "IMAGE_SERVICE_TYPE", "VIDEO_SERVICE_TYPE", "assembler"] {
+    for part in ["chat   offline", "CHAT_BASE_URL", "IMAGE_SERVICE_TYPE", "VIDEO_SERVICE_TYPE", "assembly"] {
         assert!(server.banner.contains(part), "{part} is missing in {}", server.banner);
     }
     assert!(!server.banner.contains("WARNING"));

@@ -23,7 +23,7 @@ use crate::on_disconnect::OnDisconnect;
 use crate::{call::Chunks, error::ProviderError};
 
 /// How many chunks are buffered for a connected client that reads slowly, before the upstream is slowed down.
-const BUFFERED_PIECES: usize = 16;
+const BUFFERED_CHUNKS: usize = 16;
 
 /// Runs calls that may continue after their client disconnects. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl DetachedCalls {
         start: impl Future<Output = Result<Chunks<T>, ProviderError>> + Send + 'static,
     ) -> Result<Chunks<T>, ProviderError> {
         let (started_sender, started) = oneshot::channel();
-        let (sender, receiver) = mpsc::channel(BUFFERED_PIECES);
+        let (sender, receiver) = mpsc::channel(BUFFERED_CHUNKS);
         let client = self.spawn(on_disconnect, routing.clone(), async move {
             let mut chunks = match start.await {
                 Ok(chunks) => chunks,

@@ -122,6 +122,6 @@ async fn panic_of_the_task_is_a_failure_of_the_call() {
     let panicking = async { Ok(stream::iter([1, 2]).map(|number| Ok(1 / (2 - number))).boxed()) };
     let chunks: Vec<_> = detached.stream(OnDisconnect::Continue, &routing, panicking).await.unwrap().collect().await;
     assert_eq!(chunks, [Ok(1), Err(task_ended())]);
-    let panicking = async { if BUFFERED_PIECES > 0 { panic!("expected by the test") } else { Ok(()) } };
+    let panicking = async { if BUFFERED_CHUNKS > 0 { panic!("expected by the test") } else { Ok(()) } };
     assert_eq!(detached.complete(OnDisconnect::Continue, &routing, panicking).await, Err(task_ended()));
 }

@@ -54,7 +54,7 @@ impl OfflineChat {
     /// Generates the complete response, on a blocking thread because it is pure computation.
     async fn generate(request: pb::ChatRequest) -> Result<Completion, ProviderError> {
         let work = tokio::task::spawn_blocking(move || complete(&translate(request)?).map_err(|error| refused(&error)));
-        work.await.map_err(|error| ProviderError::Broken(format!("the offline engine broke: {error}")))?
+        work.await.map_err(|error| ProviderError::Broken(format!("the built-in engine broke: {error}")))?
     }
 }
 

@@ -11,14 +11,14 @@ use crate::{
 };
 
 /// The attempts of one call. The first attempt at each target is free, because a limit over all of them would end the call
-/// before its fallbacks. Further attempts at the same target, and any attempt after a failure that may have executed the
+/// before its fallbacks. Further attempts at the same target, and any attempt after the upstream may have executed the
 /// request, count against `retries`.
 pub(super) struct Attempts<'a> {
     settings: RetrySettings,
     tried: Vec<Tried<'a>>,
     /// How many of the `retries` are used.
     used: u32,
-    /// The last failure may have executed the request, so that another attempt may execute it twice.
+    /// The upstream may have executed the last attempt, so that another one may execute the request twice.
     may_have_executed: bool,
     /// The failure that the caller gets if no further attempt is possible.
     failure: Option<ProviderError>,

@@ -33,7 +33,7 @@ use super::{ChatCall, ChatProvider};
 use crate::{
     call::{Call, Chunks},
     error::ProviderError,
-    upstream::{AdmittedCall, Gate, Permit, RetryScope, RetrySettings, acquire, rejection},
+    upstream::{AdmittedCall, ConcurrencyLimit, Permit, RetryScope, RetrySettings, acquire, rejection},
 };
 
 /// Routes the calls of one model name to several targets.
@@ -42,13 +42,18 @@ pub struct Routed {
     targets: Vec<Arc<Target>>,
     policy: Arc<dyn Policy>,
     retry: RetrySettings,
-    total: Arc<Gate>,
+    shared_limit: Arc<ConcurrencyLimit>,
 }
 
 impl Routed {
-    /// Creates a router. `total` limits the calls in flight of all model names that share it.
-    pub fn new(targets: Vec<Target>, policy: Arc<dyn Policy>, retry: RetrySettings, total: Arc<Gate>) -> Self {
-        Self { targets: targets.into_iter().map(Arc::new).collect(), policy, retry, total }
+    /// Creates a router. `shared_limit` limits the calls in flight of all model names that share it.
+    pub fn new(
+        targets: Vec<Target>,
+        policy: Arc<dyn Policy>,
+        retry: RetrySettings,
+        shared_limit: Arc<ConcurrencyLimit>,
+    ) -> Self {
+        Self { targets: targets.into_iter().map(Arc::new).collect(), policy, retry, shared_limit }
     }
 
     /// Makes attempts until a response begins, a failure is final, or no attempt is left.
@@ -81,7 +86,7 @@ impl Routed {
                 }
             };
             // After the permit of the target: a call that waits for one target must not block calls to another.
-            let total = acquire(&self.total, deadline).await?;
+            let shared_limit = acquire(&self.shared_limit, deadline).await?;
             let Some(mut admitted) = target.admission.start(permit, deadline) else {
                 attempts.not_admitted(target, None);
                 continue;
@@ -95,7 +100,10 @@ impl Routed {
             match result {
                 Ok(response) => {
                     context.add_attempt(&target.name, None);
-                    return Ok((response, RoutedCall { target: Arc::clone(target), admitted, _total: total }));
+                    return Ok((
+                        response,
+                        RoutedCall { target: Arc::clone(target), admitted, _shared_limit: shared_limit },
+                    ));
                 }
                 Err(error) => {
                     admitted.failed(&error);
@@ -137,7 +145,7 @@ impl Routed {
 struct RoutedCall {
     target: Arc<Target>,
     admitted: AdmittedCall,
-    _total: Permit,
+    _shared_limit: Permit,
 }
 
 /// A streamed response that reports its result to the circuit breaker. Its places are freed when it ends, even if its

@@ -13,16 +13,16 @@ use triptych_proto::v1 as pb;
 
 use crate::{
     chat::ChatProvider,
-    upstream::{Admission, AdmittedCall, BreakerSettings, BreakerState, Gate},
+    upstream::{Admission, AdmittedCall, BreakerSettings, BreakerState, ConcurrencyLimit},
 };
 
-/// The weight of past calls in the moving average of the time to the first token.
+/// Each measurement counts `1 / SMOOTHING` in the moving average of the time to the first token.
 const SMOOTHING: u64 = 8;
 
 /// An upstream model that calls can be routed to.
 #[derive(Debug)]
 pub struct Target {
-    /// The upstream's name, as shown to callers.
+    /// The upstream's name, as shown to clients.
     pub name: String,
     /// The upstream's name of the model.
     pub model: String,
@@ -31,7 +31,7 @@ pub struct Target {
     /// Targets with a lower value are preferred.
     pub priority: u32,
     /// The longest duration of a call, streams to their end included. `None`: no limit.
-    pub total: Option<Duration>,
+    pub total_timeout: Option<Duration>,
     pub(super) provider: Arc<dyn ChatProvider>,
     pub(super) admission: Arc<Admission>,
     /// The moving average of the time to the first token in microseconds; 0: never measured.
@@ -39,12 +39,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// Creates a target of weight 1 and priority 0 without a total timeout. Targets of one upstream share its `gate`.
+    /// Creates a target of weight 1 and priority 0 without a total timeout. Targets of one upstream share its `limit`.
     pub fn new(
         name: impl Into<String>,
         model: impl Into<String>,
         provider: Arc<dyn ChatProvider>,
-        gate: Arc<Gate>,
+        limit: Arc<ConcurrencyLimit>,
         breaker: BreakerSettings,
     ) -> Self {
         Self {
@@ -52,9 +52,9 @@ impl Target {
             model: model.into(),
             weight: 1,
             priority: 0,
-            total: None,
+            total_timeout: None,
             provider,
-            admission: Arc::new(Admission::new(gate, breaker)),
+            admission: Arc::new(Admission::new(limit, breaker)),
             first_token: AtomicU64::new(0),
         }
     }
@@ -75,10 +75,10 @@ impl Target {
         (micros > 0).then(|| Duration::from_micros(micros))
     }
 
-    /// Returns the deadline of a call that starts now: the earlier of the total timeout and the caller's deadline.
-    pub(super) fn deadline(&self, caller: Option<Instant>) -> Option<Instant> {
-        let total = self.total.and_then(|total| Instant::now().checked_add(total));
-        total.into_iter().chain(caller).min()
+    /// Returns the deadline of a call that starts now: the earlier of the total timeout and the client's deadline.
+    pub(super) fn deadline(&self, client_deadline: Option<Instant>) -> Option<Instant> {
+        let total = self.total_timeout.and_then(|total| Instant::now().checked_add(total));
+        total.into_iter().chain(client_deadline).min()
     }
 
     /// Records the first chunk of a streamed response.

@@ -12,7 +12,7 @@ use crate::{
     call::{Call, Chunks},
     config::GuardSettings,
     error::ProviderError,
-    upstream::{Admission, AdmittedCall, Gate, delay},
+    upstream::{Admission, AdmittedCall, ConcurrencyLimit, delay},
 };
 
 /// One model of a connected provider, behind a circuit breaker and a concurrency limit.
@@ -31,15 +31,15 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Wraps one model of a provider. Models that share `gate` share its limit.
+    /// Wraps one model of a provider. Models that share `limit` share its limit.
     pub(crate) fn new(
         inner: Arc<dyn ImageProvider>,
         name: String,
         model: String,
         settings: GuardSettings,
-        gate: Arc<Gate>,
+        limit: Arc<ConcurrencyLimit>,
     ) -> Self {
-        let admission = Arc::new(Admission::new(gate, settings.breaker()));
+        let admission = Arc::new(Admission::new(limit, settings.breaker()));
         Self { inner, admission, retries: settings.retries, name, model }
     }
 }

@@ -51,8 +51,8 @@ impl Scripted {
 }
 
 fn guarded(provider: &Arc<Scripted>, settings: GuardSettings) -> Guarded {
-    let gate = Arc::new(Gate::new(settings.max_in_flight, settings.queue));
-    Guarded::new(provider.clone(), "openai".to_owned(), "gpt-image-1".to_owned(), settings, gate)
+    let limit = Arc::new(ConcurrencyLimit::new(settings.max_in_flight, settings.queue));
+    Guarded::new(provider.clone(), "openai".to_owned(), "gpt-image-1".to_owned(), settings, limit)
 }
 
 fn call(n: u32) -> Call<ImageSpec> {

@@ -12,7 +12,7 @@ use crate::{
     image::{ImageProvider, guarded::Guarded},
     media::Downloader,
     models::Entry,
-    upstream::{Gate, Limits, SetupError},
+    upstream::{ConcurrencyLimit, Limits, SetupError},
 };
 
 /// Model names that existing programs request by default. The default model gets those as aliases that no connected provider
@@ -54,10 +54,10 @@ pub(crate) fn entries(
         (ImageServiceType::NanoBanana, nano_banana::entries(nano_banana, &context)?),
         (ImageServiceType::Midjourney, midjourney::entries(midjourney, &context)?),
     ];
-    let gate = Arc::new(Gate::new(routing.max_in_flight, routing.queue));
+    let limit = Arc::new(ConcurrencyLimit::new(routing.max_in_flight, routing.queue));
     for (_, entries) in providers.iter_mut().filter(|(kind, _)| *kind != ImageServiceType::Offline) {
         for entry in entries {
-            guard(entry, *routing, Arc::clone(&gate));
+            guard(entry, *routing, Arc::clone(&limit));
         }
     }
     providers.sort_by_key(|(kind, _)| kind != service_type);
@@ -71,7 +71,7 @@ pub(crate) fn entries(
 }
 
 /// Puts the model of a connected provider behind a circuit breaker of its own and the concurrency limit of all providers.
-fn guard(entry: &mut Entry<dyn ImageProvider>, settings: GuardSettings, gate: Arc<Gate>) {
+fn guard(entry: &mut Entry<dyn ImageProvider>, settings: GuardSettings, limit: Arc<ConcurrencyLimit>) {
     let inner = Arc::clone(&entry.provider);
-    entry.provider = Arc::new(Guarded::new(inner, entry.provider_id.clone(), entry.upstream.clone(), settings, gate));
+    entry.provider = Arc::new(Guarded::new(inner, entry.provider_id.clone(), entry.upstream.clone(), settings, limit));
 }

@@ -12,7 +12,7 @@ use crate::{
     config::GuardSettings,
     context::RequestContext,
     error::ProviderError,
-    upstream::{Admission, Gate},
+    upstream::{Admission, ConcurrencyLimit},
 };
 
 /// A connected provider behind a circuit breaker and a concurrency limit.
@@ -37,7 +37,7 @@ impl Guarded {
         name: String,
         model: String,
         settings: GuardSettings,
-        gate: Arc<Gate>,
+        gate: Arc<ConcurrencyLimit>,
     ) -> Self {
         Self { inner, admission: Arc::new(Admission::new(gate, settings.breaker())), name, model }
     }

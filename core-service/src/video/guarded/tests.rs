@@ -54,7 +54,7 @@ impl VideoProvider for Scripted {
 
 fn guarded(errors: impl IntoIterator<Item = ProviderError>) -> (Guarded, Arc<Scripted>) {
     let provider = Arc::new(Scripted { errors: Mutex::new(errors.into_iter().collect()), ..Scripted::default() });
-    let gate = Arc::new(Gate::new(SETTINGS.max_in_flight, SETTINGS.queue));
+    let gate = Arc::new(ConcurrencyLimit::new(SETTINGS.max_in_flight, SETTINGS.queue));
     (Guarded::new(provider.clone(), "veo".to_owned(), "veo-3".to_owned(), SETTINGS, gate), provider)
 }
 

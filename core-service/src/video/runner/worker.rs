@@ -1,4 +1,4 @@
-//! What the steps of a runner share.
+//! State shared by the steps of a runner.
 
 use std::sync::Arc;
 

@@ -19,7 +19,7 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
 fn compile(pattern: &str) -> Result<regex::Regex, String> {
     let compiled = RegexBuilder::new(pattern).size_limit(MAX_COMPILED_SIZE).build();
     compiled.map_err(|_| {
-        "`pattern` is too large or uses syntax that the offline engine does not support (look-around, back-references)"
+        "`pattern` is too large or uses syntax that the built-in engine does not support (look-around, back-references)"
             .to_owned()
     })
 }

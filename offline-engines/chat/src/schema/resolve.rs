@@ -208,7 +208,7 @@ pub(crate) fn check_supported(schema: &Value, place: &Place) -> Result<(), Error
         )));
     }
     match UNSUPPORTED.iter().find(|keyword| schema.get(keyword).is_some()) {
-        Some(keyword) => Err(place.error(format!("the keyword `{keyword}` is not supported by the offline engine"))),
+        Some(keyword) => Err(place.error(format!("the keyword `{keyword}` is not supported by the built-in engine"))),
         None => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     fake_upstream::Reply,
-    test_server::{TestServer, over_both_hops_with},
+    test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
 const MODEL: &str = "qwen-image-2.0";
@@ -75,8 +75,8 @@ fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.image.dashscope.api_key = Some(PROVIDER.key.into());
 }
 
-async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
-    over_both_hops_with(configure, test).await;
+async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(configure, test).await;
 }
 
 /// Returns the reply to a request for `path`, and those to its links, of which the first `working_links` succeed.
@@ -96,7 +96,7 @@ fn enqueue_exchange(server: &TestServer, name: &str, working_links: usize) -> Ve
 
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (n, name, working_links, expected) in table() {
             PROVIDER.assert_outcome(server, n, name, || exchanges(server, PATH, name, working_links), &expected).await;
         }
@@ -117,7 +117,7 @@ async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
         ("qwen-image-plus", "1792x1024", json!({"size": "1664*928", "seed": 7})),
         ("wan2.6-t2i", "1024x1024", json!({"size": "1280*1280", "n": 1, "seed": 7})),
     ];
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (model, requested, parameters) in &rows {
             enqueue_exchange(server, "image.json", 1);
             let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
@@ -139,7 +139,7 @@ async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
 
 #[tokio::test]
 async fn images_above_the_limit_of_one_call_are_requested_in_several() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let names = ["image.json", "blocked.400.json", "image.json"];
         let paths = names.into_iter().flat_map(|name| enqueue_exchange(server, name, 1)).collect();
         let body =
@@ -155,7 +155,7 @@ async fn images_above_the_limit_of_one_call_are_requested_in_several() {
 #[tokio::test]
 async fn edit_sends_its_images_before_the_prompt_and_rejects_a_mask() {
     let input = |width| pb::MediaInput { source: Some(pb::media_input::Source::Data(png(width, 8).into())) };
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         enqueue_exchange(server, "image.json", 1);
         let mut request = generate_request(MODEL, 1, "auto");
         request.image.as_mut().unwrap().pictures = vec![input(16), input(9)];
@@ -190,7 +190,7 @@ async fn connection_loss_and_timeout_are_reported() {
         configure(settings, gateway);
         settings.image.first_byte_timeout = std::time::Duration::from_millis(500);
     };
-    over_both_hops_with(adjust, async |server| {
+    with_local_and_remote_core_and_settings(adjust, async |server| {
         let body_text = fixtures().text(server, "image.json");
         PROVIDER.assert_connection_loss(server, &body_text).await;
         PROVIDER.assert_failure(server, Reply::new(429, "{\"code\":").abort(), 429, "rate_limit_exceeded").await;
@@ -201,5 +201,5 @@ async fn connection_loss_and_timeout_are_reported() {
 
 #[tokio::test]
 async fn client_disconnect_closes_the_upstream_connection() {
-    over_both_hops(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
+    with_local_and_remote_core(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
 }

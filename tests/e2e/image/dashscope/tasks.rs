@@ -10,7 +10,7 @@ use super::{super::provider_case::spawn_request, *};
 
 use crate::{
     fake_upstream::Reply,
-    test_server::{TestServer, over_both_hops_with},
+    test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
 /// The path of a request to the upstream, and the fixture it responds with.
@@ -125,7 +125,7 @@ fn replies(server: &TestServer, all: &[Exchange], working_links: usize) -> Vec<(
 
 #[tokio::test]
 async fn every_exchange_gives_the_same_outcome_over_rest_and_grpc() {
-    over_both_hops_with(configure_tasks, async |server| {
+    with_local_and_remote_core_and_settings(configure_tasks, async |server| {
         for (n, exchanges, working_links, expected) in table() {
             let case = format!("{exchanges:?}, {working_links} working links,");
             PROVIDER.assert_outcome(server, n, &case, || replies(server, &exchanges, working_links), &expected).await;
@@ -150,7 +150,7 @@ async fn each_model_gets_its_own_endpoint_and_parameters() {
             json!({"size": "1792x1024", "n": 1, "watermark": false, "negative_prompt": "fog"}),
         ),
     ];
-    over_both_hops_with(configure_tasks, async |server| {
+    with_local_and_remote_core_and_settings(configure_tasks, async |server| {
         for (model, path, input, parameters) in &rows {
             let responses = [(*path, "task-submitted.json"), (POLL, "task-succeeded.json")];
             let paths = enqueue_all(server, replies(server, &responses, 1));
@@ -177,7 +177,7 @@ async fn each_model_gets_its_own_endpoint_and_parameters() {
 
 #[tokio::test]
 async fn edit_task_sends_its_images_beside_the_prompt() {
-    over_both_hops_with(configure_tasks, async |server| {
+    with_local_and_remote_core_and_settings(configure_tasks, async |server| {
         let paths = enqueue_all(
             server,
             replies(server, &[(IMAGE_TO_IMAGE, "task-submitted.json"), (POLL, "task-succeeded.json")], 1),
@@ -203,7 +203,7 @@ async fn timeout_or_client_disconnect_cancels_the_task() {
         settings.image.first_byte_timeout = Duration::from_secs(2);
         settings.image.dashscope.poll_interval = Duration::from_millis(1100);
     };
-    over_both_hops_with(adjust, async |server| {
+    with_local_and_remote_core_and_settings(adjust, async |server| {
         PROVIDER.assert_failure(server, Reply::new(200, "{").abort(), 502, "upstream_unavailable").await;
         PROVIDER.assert_failure(server, Reply::no_response(), 504, "upstream_timeout").await;
         let late = [ACCEPTED, (POLL, "task-pending.json"), (CANCEL, "task-cancel-accepted.json")];
@@ -211,7 +211,7 @@ async fn timeout_or_client_disconnect_cancels_the_task() {
     })
     .await;
 
-    over_both_hops_with(configure_tasks, async |server| {
+    with_local_and_remote_core_and_settings(configure_tasks, async |server| {
         let first = [ACCEPTED, (CANCEL, "task-cancel-accepted.json")];
         let paths = enqueue_all(server, replies(server, &first, 0));
         server.upstream.enqueue_at(POLL, fixtures().reply(server, "task-pending.json").stall());

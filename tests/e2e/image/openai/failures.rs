@@ -6,15 +6,17 @@ use core_service::config::Settings;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{GENERATIONS, PROVIDER, configure, fixture, generate_request, json_body, over_both_hops, reply};
+use super::{
+    GENERATIONS, PROVIDER, configure, fixture, generate_request, json_body, reply, with_local_and_remote_core,
+};
 use crate::{
-    fake_upstream::{Gate, Reply},
-    test_server::{over_both_hops_with, within_timeout},
+    fake_upstream::{Latch, Reply},
+    test_server::{with_local_and_remote_core_and_settings, within_timeout},
 };
 
 #[tokio::test]
 async fn connection_loss_and_rate_limit_are_reported() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         PROVIDER.assert_connection_loss(server, &fixture(server, "gpt-image.json")).await;
         PROVIDER.assert_opens_breaker(server, reply(server, "rate.429.json").header("retry-after", "7"), 7).await;
     })
@@ -27,7 +29,7 @@ async fn stalled_upstream_times_out() {
         configure(settings, gateway);
         settings.image.first_byte_timeout = Duration::from_millis(300);
     };
-    over_both_hops_with(adjust, async |server| {
+    with_local_and_remote_core_and_settings(adjust, async |server| {
         PROVIDER.assert_timeouts(server, &fixture(server, "gpt-image.json")).await;
     })
     .await;
@@ -35,14 +37,14 @@ async fn stalled_upstream_times_out() {
 
 #[tokio::test]
 async fn client_disconnect_closes_the_upstream_connection() {
-    over_both_hops(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
+    with_local_and_remote_core(async |server| PROVIDER.assert_client_disconnect(server, 1, json!({})).await).await;
 }
 
 #[tokio::test]
 async fn rejected_key_does_not_cancel_calls_in_flight() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         // The rejection arrives before the images.
-        let gate = Gate::new();
+        let gate = Latch::new();
         // The upstream has accepted, and bills, these calls before it sends the images.
         let billed = || Reply::new(200, "").wait_for(&gate).send(&fixture(server, "gpt-image.json"));
         for reply in [reply(server, "invalid-key.401.json"), billed(), billed()] {
@@ -68,7 +70,7 @@ async fn rejected_key_does_not_cancel_calls_in_flight() {
 
 #[tokio::test]
 async fn deadline_returns_the_images_that_are_complete() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for api in ["REST", "gRPC"] {
             server.upstream.enqueue_at(GENERATIONS, reply(server, "dall-e-3.json"));
             server.upstream.enqueue_at(GENERATIONS, Reply::no_response());

@@ -9,7 +9,7 @@ use triptych_proto::v1::{self as pb, read_media_response::Part};
 use super::{GENERATIONS, configure, decoded, generate_request, json_body};
 use crate::{
     fake_upstream::Reply,
-    test_server::{TestServer, over_both_hops_with},
+    test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
 const MAX_MESSAGE_BYTES: usize = 512 << 10;
@@ -48,7 +48,7 @@ async fn images_above_the_message_limit_are_returned_by_media_key() {
         configure(settings, gateway);
         settings.grpc.max_message_bytes = MAX_MESSAGE_BYTES;
     };
-    over_both_hops_with(adjust, async |server| {
+    with_local_and_remote_core_and_settings(adjust, async |server| {
         server.upstream.enqueue_at(GENERATIONS, reply.clone());
         let made = server
             .image_client()

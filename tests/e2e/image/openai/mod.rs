@@ -19,7 +19,7 @@ use super::{
 use crate::{
     fake_upstream::{ReceivedRequest, Reply},
     responses::error_body,
-    test_server::{TestServer, over_both_hops_with, within_timeout},
+    test_server::{TestServer, with_local_and_remote_core_and_settings, within_timeout},
 };
 
 const PROVIDER: ProviderCase = ProviderCase { model: "gpt-image-1", path: GENERATIONS, key: "upstream-secret" };
@@ -94,13 +94,13 @@ pub(super) fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings)
         ["gpt-image-1", "gpt-image-2", "dall-e-3", "dall-e-2", "local"].map(String::from).into();
 }
 
-pub(super) async fn over_both_hops(test: impl AsyncFn(&TestServer)) {
-    over_both_hops_with(configure, test).await;
+pub(super) async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(configure, test).await;
 }
 
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (model, n, name, expected) in table() {
             let exchanges = || vec![(GENERATIONS.to_owned(), reply(server, name))];
             ProviderCase { model, ..PROVIDER }.assert_outcome(server, n, name, exchanges, &expected).await;
@@ -141,7 +141,7 @@ async fn each_model_family_gets_its_own_parameters() {
                    "output_format": "jpeg", "output_compression": 80, "seed": 7, "user": "u", "moderation": "low"}),
         ),
     ];
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for (model, expected) in &rows {
             server.upstream.enqueue_at(GENERATIONS, reply(server, "gpt-image.json"));
             let mut request = request.clone();
@@ -202,7 +202,7 @@ fn input(bytes: Vec<u8>) -> pb::MediaInput {
 
 #[tokio::test]
 async fn edit_is_sent_as_a_multipart_form_with_its_images_and_mask() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         server.upstream.enqueue_at(EDITS, reply(server, "gpt-image-edit.json"));
         let mut request = generate_request("gpt-image-1", 1, "400x600");
         let image = request.image.as_mut().unwrap();
@@ -246,7 +246,7 @@ async fn edit_is_sent_as_a_multipart_form_with_its_images_and_mask() {
 
 #[tokio::test]
 async fn images_of_a_one_image_model_are_several_calls_of_which_one_may_fail() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         for name in ["dall-e-3.json", "content-policy.400.json", "dall-e-3.json"] {
             server.upstream.enqueue_at(GENERATIONS, reply(server, name));
         }
@@ -263,7 +263,7 @@ async fn images_of_a_one_image_model_are_several_calls_of_which_one_may_fail() {
 
 #[tokio::test]
 async fn provider_link_is_downloaded_and_not_returned() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let picture = png(256, 256);
         server.upstream.enqueue_at(GENERATIONS, reply(server, "dall-e-2-link.json"));
         server.upstream.enqueue_at("/files/1.png?sig=a%2Fb", Reply::file("application/octet-stream", &picture));
@@ -292,7 +292,7 @@ async fn provider_link_is_downloaded_and_not_returned() {
 
 #[tokio::test]
 async fn connected_provider_is_the_default_and_the_built_in_engine_stays_available() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let models = json_body(server.request(Method::GET, "/v1/models").send().await.unwrap()).await;
         let ids: Vec<_> =
             models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();

@@ -4,9 +4,9 @@ use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
-use super::{EDITS, GENERATIONS, fixture, generate_request, over_both_hops, png, reply};
+use super::{EDITS, GENERATIONS, fixture, generate_request, png, reply, with_local_and_remote_core};
 use crate::{
-    fake_upstream::{Gate, Reply},
+    fake_upstream::{Latch, Reply},
     image::{decoded, size},
     responses::{Events, error_body, event_data},
     test_server::TestServer,
@@ -29,10 +29,10 @@ async fn streamed(server: &TestServer, path: &str, body: &Value) -> Vec<Value> {
 
 #[tokio::test]
 async fn previews_are_forwarded_at_once_over_rest_and_grpc() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let body =
             json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 2});
-        let gate = Gate::new();
+        let gate = Latch::new();
         let text = fixture(server, "stream.sse");
         let split = text.find("event: image_generation.completed").unwrap();
         // The image is sent after the test has received both previews.
@@ -78,7 +78,7 @@ async fn previews_are_forwarded_at_once_over_rest_and_grpc() {
 
 #[tokio::test]
 async fn streamed_edits_and_stream_failures_are_sent_as_events() {
-    over_both_hops(async |server| {
+    with_local_and_remote_core(async |server| {
         let picture = format!("data:image/png;base64,{}", encode_base64(&png(64, 40)));
         let edit = json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 3,
                           "images": [{"image_url": picture}]});

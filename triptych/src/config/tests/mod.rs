@@ -31,7 +31,7 @@ fn load_error(file: &str, dotenv: &[(&str, &str)], environment: &[(&str, &str)])
 #[test]
 fn default_file_equals_the_defaults_of_the_code() {
     let config = load("", &[], &[]).unwrap();
-    assert_eq!(format!("{:?}", config.core), format!("{:?}", core::Settings::default()));
+    assert_eq!(format!("{:?}", config.core), format!("{:?}", core_config::Settings::default()));
     // The only default that depends on the machine.
     let mut gateway = rest_gateway::Settings::default();
     gateway.server.threads = config.gateway.server.threads;
@@ -43,7 +43,7 @@ fn default_file_equals_the_defaults_of_the_code() {
 fn every_core_setting_is_either_reloadable_or_fixed() {
     let config = load("", &[], &[]).unwrap();
     let paths: Vec<_> = config.layers.masked().map(|(path, ..)| path).collect();
-    let fixed: Vec<_> = core::FixedSetting::all().map(core::FixedSetting::key).collect();
+    let fixed: Vec<_> = core_config::FixedSetting::all().map(core_config::FixedSetting::key).collect();
     for key in &fixed {
         assert!(paths.iter().any(|path| path == key), "{key} is not a setting");
     }
@@ -51,7 +51,7 @@ fn every_core_setting_is_either_reloadable_or_fixed() {
         path.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     for path in paths.iter().filter(|path| !is_within(path, "rest") && !is_within(path, "log")) {
-        let is_reloadable = core::RELOADABLE.iter().any(|section| is_within(path, section));
+        let is_reloadable = core_config::RELOADABLE.iter().any(|section| is_within(path, section));
         assert!(is_reloadable || fixed.contains(&path.as_str()), "{path} is in neither table");
     }
 }
@@ -192,7 +192,7 @@ fn an_image_provider_requires_its_key_or_url() {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
     let own = [("IMAGE_SERVICE_TYPE", "doubao"), ("ARK_API_KEY", "k")];
-    assert_eq!(load("", &[], &own).unwrap().core.image.service_type, core::ImageServiceType::Doubao);
+    assert_eq!(load("", &[], &own).unwrap().core.image.service_type, core_config::ImageServiceType::Doubao);
     let message = load_error("", &[], &[("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_API_SECRET", "s")]);
     for part in ["image.service_type = \"midjourney\"", "MJ_BASE_URL"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
@@ -210,7 +210,7 @@ fn an_image_provider_requires_its_key_or_url() {
     assert_eq!(config.core.image.openai.models, ["mine", "other"]);
     let keys = [("ARK_API_KEY", "k1"), ("GEMINI_API_KEY", "k2"), ("MJ_API_SECRET", "k3"), ("DASHSCOPE_API_KEY", "k4")];
     let config = load("", &[], &keys).unwrap();
-    let core::Image { doubao, nano_banana, midjourney, dashscope, .. } = &config.core.image;
+    let core_config::Image { doubao, nano_banana, midjourney, dashscope, .. } = &config.core.image;
     let read = [&doubao.api_key, &nano_banana.api_key, &midjourney.api_secret, &dashscope.api_key];
     assert_eq!(read.map(|key| key.as_ref().unwrap().expose_secret()), ["k1", "k2", "k3", "k4"]);
     let shown = masked(&config);
@@ -281,7 +281,7 @@ fn api_key_env_of_upstreams_is_resolved_and_keys_are_masked() {
 }
 
 #[test]
-fn errors_in_upstreams_and_routes_contain_no_keys() {
+fn invalid_upstream_or_route_is_rejected_without_revealing_keys() {
     let table = [
         ("chat.model = \"fast\"", "chat.model = \"slow\"", "served by none of chat.upstreams"),
         ("name = \"far\"", "name = \"near\"", "name `near` is used twice"),

@@ -1,14 +1,14 @@
-//! The end of a response: finish reasons that are failures, and responses without content.
+//! The end of a response: finish reasons that stand for errors, and responses without content.
 
 use crate::error::ProviderError;
 
 /// Logs a response without content and tokens. LiteLLM sends one if an upstream of its own failed within a stream.
 pub(super) fn warn_of_empty_response() {
-    tracing::warn!("the upstream's response has no content and no tokens: a failure behind it may have been lost");
+    tracing::warn!("the upstream returned neither content nor tokens; it may have failed without reporting an error");
 }
 
-/// Returns the failure of a finish reason that means the upstream gave up: vLLM and SGLang abort, the provider behind
-/// OpenRouter failed, DeepSeek is overloaded.
+/// Returns the error that a finish reason stands for: `abort` (vLLM, SGLang), `error` (the provider behind OpenRouter failed),
+/// `insufficient_system_resource` (DeepSeek is overloaded).
 pub(super) fn failure_of_finish_reason(finish_reason: &str) -> Option<ProviderError> {
     let message = || format!("the upstream ended the response early (finish reason `{finish_reason}`)");
     match finish_reason {

@@ -56,7 +56,7 @@ impl OpenAiChat {
     }
 
     /// Returns a complete response of a model that only streams.
-    async fn complete_by_stream(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
+    async fn complete_via_stream(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let options = pb::StreamOptions { include_usage: Some(true), ..pb::StreamOptions::default() };
         let mut chunks = self.stream(call, Some(options)).await?;
         let (mut unfold, mut together) = (DeltaDecoder::default(), ResponseAssembler::default());
@@ -71,7 +71,7 @@ impl OpenAiChat {
 impl ChatProvider for OpenAiChat {
     async fn complete(&self, mut call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         if self.dialect.only_streams(&call.model) {
-            return self.complete_by_stream(call).await;
+            return self.complete_via_stream(call).await;
         }
         self.dialect.adapt(&call.model, &mut call.request, false);
         let mut body = Vec::with_capacity(1024);
@@ -100,7 +100,7 @@ impl ChatProvider for OpenAiChat {
             }
             // Some upstreams refuse with status 200 and a JSON body; servers that cannot stream send a complete response.
             let body = [start, self.upstream.body(reply, until).await?.into()].concat();
-            let chunks = non_streaming::read_in_pieces(&body).map_err(|error| self.upstream.redacted(error))?;
+            let chunks = non_streaming::read_as_chunks(&body).map_err(|error| self.upstream.redacted(error))?;
             Ok(iter(chunks.map(Ok)).boxed())
         };
         within(until, started).await?

@@ -50,7 +50,7 @@ fn has_content(message: &pb::ChatMessage) -> bool {
 }
 
 /// Reads a complete response that arrived in place of a stream, and returns it as the chunks of that stream.
-pub(super) fn read_in_pieces(body: &[u8]) -> Result<impl Iterator<Item = ChatChunk> + Send + use<>, ProviderError> {
+pub(super) fn read_as_chunks(body: &[u8]) -> Result<impl Iterator<Item = ChatChunk> + Send + use<>, ProviderError> {
     let chunks = split_response(read(body)?).ok_or_else(|| {
         ProviderError::Unreadable(
             "the upstream's non-streaming response contains members that a stream cannot carry".to_owned(),

@@ -1,4 +1,4 @@
-//! What every image provider is constructed with, and the catalog entries of its models.
+//! Shared settings and resources of image providers, and their catalog entries.
 
 use std::sync::Arc;
 

@@ -236,7 +236,7 @@ fn load(bytes: &[u8], size: Size) -> Result<RgbaImage, ProviderError> {
 }
 
 fn broken(error: &dyn std::fmt::Display) -> ProviderError {
-    ProviderError::Broken(format!("the offline engine failed: {error}"))
+    ProviderError::Broken(format!("the built-in engine failed: {error}"))
 }
 
 fn cancelled() -> ProviderError {

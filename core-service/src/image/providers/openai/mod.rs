@@ -55,7 +55,7 @@ pub(crate) fn entries(
     settings: &OpenaiImages,
     context: &ProviderContext,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
-    if !settings.is_connected() {
+    if !settings.is_configured() {
         return Ok(Vec::new());
     }
     let OpenaiImages { base_url, api_key, models, family } = settings;

@@ -69,7 +69,7 @@ impl StreamedResponse {
             timer_waker: None,
             ended: false,
         };
-        match poll_fn(|cx| response.poll_piece(cx)).await {
+        match poll_fn(|cx| response.poll_chunk(cx)).await {
             Ok(Some(chunk)) => response.first = Some(chunk),
             Ok(None) => response.ended = true,
             Err(error) => return Err(response.upstream.redacted(error)),
@@ -85,7 +85,7 @@ impl StreamedResponse {
         self.deadline.map_or(idle, |deadline| deadline.min(idle))
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ChatChunk>, ProviderError>> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ChatChunk>, ProviderError>> {
         loop {
             while let Some(event) = self.events.next_event()? {
                 match self.decoder.decode(&event)? {
@@ -163,7 +163,7 @@ impl Stream for StreamedResponse {
         if this.ended {
             return Poll::Ready(None);
         }
-        let next = match this.poll_piece(cx) {
+        let next = match this.poll_chunk(cx) {
             Poll::Ready(next) => next.map_err(|error| this.upstream.redacted(error)),
             Poll::Pending => Err(ready!(this.poll_timer(cx))),
         };

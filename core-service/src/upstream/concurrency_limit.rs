@@ -7,40 +7,40 @@ use std::sync::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Limits how many calls are in flight, and how many wait for a place.
+/// Limits how many calls are in flight, and how many wait for a permit.
 #[derive(Debug)]
-pub struct Gate {
+pub struct ConcurrencyLimit {
     permits: Arc<Semaphore>,
     max_queued: usize,
     queued: AtomicUsize,
 }
 
-/// A place among the calls in flight; dropping it frees the place.
+/// The right to have a call in flight; dropping it releases it.
 pub(crate) type Permit = OwnedSemaphorePermit;
 
-/// All places are taken and the queue is full.
+/// All permits are in use and the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full;
 
-impl Gate {
-    /// Creates a gate for `max_in_flight` calls, 0 for no limit, with a queue of `max_queued` waiting calls.
+impl ConcurrencyLimit {
+    /// Creates a limit for `max_in_flight` calls, 0 for no limit, with a queue of `max_queued` waiting calls.
     pub fn new(max_in_flight: usize, max_queued: usize) -> Self {
         let permits =
             if max_in_flight == 0 { Semaphore::MAX_PERMITS } else { max_in_flight.min(Semaphore::MAX_PERMITS) };
         Self { permits: Arc::new(Semaphore::new(permits)), max_queued, queued: AtomicUsize::new(0) }
     }
 
-    /// Returns whether a call would get a place without waiting.
+    /// Returns whether a call would get a permit without waiting.
     pub(super) fn has_permit(&self) -> bool {
         self.permits.available_permits() > 0
     }
 
-    /// Returns whether a call would get a place or room in the queue.
+    /// Returns whether a call would get a permit or room in the queue.
     pub(super) fn has_room(&self) -> bool {
         self.has_permit() || self.queued.load(Ordering::Relaxed) < self.max_queued
     }
 
-    /// Acquires a place, in the order of arrival. Dropping the future leaves the queue.
+    /// Acquires a permit, in the order of arrival. Dropping the future leaves the queue.
     ///
     /// # Errors
     /// [`Full`], at once.
@@ -58,10 +58,10 @@ impl Gate {
 struct Queued<'a>(&'a AtomicUsize);
 
 impl<'a> Queued<'a> {
-    fn enter(gate: &'a Gate) -> Result<Self, Full> {
-        let increment = |queued| (queued < gate.max_queued).then_some(queued + 1);
-        gate.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment).map_err(|_| Full)?;
-        Ok(Self(&gate.queued))
+    fn enter(limit: &'a ConcurrencyLimit) -> Result<Self, Full> {
+        let increment = |queued| (queued < limit.max_queued).then_some(queued + 1);
+        limit.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment).map_err(|_| Full)?;
+        Ok(Self(&limit.queued))
     }
 }
 
@@ -79,14 +79,14 @@ mod tests {
 
     #[tokio::test]
     async fn queue_is_bounded_fair_and_left_on_drop() {
-        let gate = Gate::new(1, 2);
-        let permit = gate.acquire().await.unwrap();
-        let (mut dropped, mut first) = (Box::pin(gate.acquire()), Box::pin(gate.acquire()));
+        let limit = ConcurrencyLimit::new(1, 2);
+        let permit = limit.acquire().await.unwrap();
+        let (mut dropped, mut first) = (Box::pin(limit.acquire()), Box::pin(limit.acquire()));
         assert!(poll!(&mut dropped).is_pending() && poll!(&mut first).is_pending());
-        assert!(!gate.has_room() && matches!(gate.acquire().await, Err(Full)));
+        assert!(!limit.has_room() && matches!(limit.acquire().await, Err(Full)));
         drop(dropped);
-        assert!(gate.has_room());
-        let mut second = Box::pin(gate.acquire());
+        assert!(limit.has_room());
+        let mut second = Box::pin(limit.acquire());
         assert!(poll!(&mut second).is_pending());
         drop(permit);
         assert!(poll!(&mut second).is_pending(), "permits are granted in the order of arrival");
@@ -96,8 +96,8 @@ mod tests {
 
     #[tokio::test]
     async fn zero_means_no_limit() {
-        let gate = Gate::new(0, 0);
-        let permits = futures_util::future::join_all((0..10_000).map(|_| gate.acquire())).await;
+        let limit = ConcurrencyLimit::new(0, 0);
+        let permits = futures_util::future::join_all((0..10_000).map(|_| limit.acquire())).await;
         assert!(permits.iter().all(Result::is_ok));
     }
 }
