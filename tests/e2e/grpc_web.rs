@@ -94,7 +94,7 @@ async fn binary_client_receives_unary_and_streamed_responses() {
 #[tokio::test]
 async fn base64_client_receives_unary_and_streamed_responses() {
     with_local_and_remote_core(async |server| {
-        assert_responses(server, TEXT, |frame| STANDARD.encode(frame).into_bytes()).await
+        assert_responses(server, TEXT, |frame| STANDARD.encode(frame).into_bytes()).await;
     })
     .await;
 }
