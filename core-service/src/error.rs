@@ -62,6 +62,12 @@ pub enum Error {
         /// How long the client should wait before a retry.
         retry_after: Duration,
     },
+    /// A limit of the server is reached.
+    #[error("{0}; retry later")]
+    LimitReached(&'static str),
+    /// The request message was not received in time.
+    #[error("timed out waiting for the request message")]
+    RequestTimeout,
     /// The server is shutting down.
     #[error("the server is shutting down; retry the request")]
     ShuttingDown,
@@ -224,7 +230,8 @@ impl Error {
             Self::VideoNotReady { .. } => ErrorReason::VideoNotReady,
             Self::RangeNotSatisfiable { .. } => ErrorReason::RangeNotSatisfiable,
             Self::IdempotencyConflict(_) => ErrorReason::IdempotencyConflict,
-            Self::Overloaded { .. } => ErrorReason::Overloaded,
+            Self::Overloaded { .. } | Self::LimitReached(_) => ErrorReason::Overloaded,
+            Self::RequestTimeout => ErrorReason::RequestTimeout,
             Self::ShuttingDown => ErrorReason::ShuttingDown,
             Self::Storage(_) => ErrorReason::StorageUnavailable,
             Self::Provider(error) => error.reason(),

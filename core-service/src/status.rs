@@ -24,6 +24,9 @@ const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// The delay for a rate limit whose provider requests none.
 const DEFAULT_RATE_LIMIT_DELAY: Duration = Duration::from_secs(1);
 
+/// The delay before a retry after a limit of the server was reached.
+const LIMIT_DELAY: Duration = Duration::from_secs(1);
+
 /// The delay while the server shuts down, after which a retry reaches another instance or a restarted one.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(1);
 
@@ -44,7 +47,7 @@ pub fn code(reason: ErrorReason) -> Code {
         ErrorReason::UpstreamUnavailable | ErrorReason::StorageUnavailable | ErrorReason::ShuttingDown => {
             Code::Unavailable
         }
-        ErrorReason::UpstreamTimeout => Code::DeadlineExceeded,
+        ErrorReason::UpstreamTimeout | ErrorReason::RequestTimeout => Code::DeadlineExceeded,
         ErrorReason::ProviderCredentials
         | ErrorReason::UpstreamUnreadable
         | ErrorReason::Internal
@@ -101,6 +104,8 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
         | Error::Overloaded { .. }
+        | Error::LimitReached(_)
+        | Error::RequestTimeout
         | Error::ShuttingDown
         | Error::Storage(_)
         | Error::Provider(_)
@@ -112,6 +117,7 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
 fn retry_delay(error: &Error) -> Option<Duration> {
     match error {
         Error::Overloaded { retry_after } => Some(*retry_after),
+        Error::LimitReached(_) => Some(LIMIT_DELAY),
         Error::ShuttingDown => Some(SHUTDOWN_DELAY),
         Error::Provider(error) => {
             let default = matches!(error, ProviderError::RateLimited { .. }).then_some(DEFAULT_RATE_LIMIT_DELAY);
@@ -125,6 +131,7 @@ fn retry_delay(error: &Error) -> Option<Duration> {
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
+        | Error::RequestTimeout
         | Error::Storage(_)
         | Error::Internal(_) => None,
     }
@@ -157,6 +164,8 @@ fn log(reason: &str, error: &Error) {
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
         | Error::Overloaded { .. }
+        | Error::LimitReached(_)
+        | Error::RequestTimeout
         | Error::ShuttingDown => {}
     }
 }
@@ -178,6 +187,8 @@ fn client_message(error: &Error, request_id: Option<&str>) -> String {
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
         | Error::Overloaded { .. }
+        | Error::LimitReached(_)
+        | Error::RequestTimeout
         | Error::ShuttingDown
         | Error::Provider(_) => error.to_string(),
     }

@@ -1,31 +1,36 @@
 //! The gateway as the executable uses it.
 
-use std::{future::Future, io};
+use std::{future::Future, time::Duration};
 
 use axum::Router;
-use tokio::net::TcpListener;
+use http_server::{ConnectionThreads, Drain, Listener};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
     app::App,
     core_client::CoreServices,
-    metrics::RequestMetrics,
+    metrics::{self, RequestMetrics},
     routes::{self, ROUTES},
-    server,
-    settings::{RuntimeSettings, ServerSettings, Settings},
+    server::RestApplication,
+    settings::{RuntimeSettings, Settings},
 };
+
+/// Interval of the upkeep of histograms.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// The OpenAI REST API in front of one core. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Gateway {
     app: App,
-    server: ServerSettings,
+    server: http_server::ServerSettings,
+    drain: Duration,
 }
 
 impl Gateway {
     /// Creates a gateway in front of `core`. The first gateway of a process installs its metrics recorder.
     pub fn new(core: CoreServices, settings: Settings) -> Self {
         let metrics = RequestMetrics::new(ROUTES.iter().map(|route| route.path));
-        Self { app: App::new(core, settings.runtime, metrics), server: settings.server }
+        Self { app: App::new(core, settings.runtime, metrics), server: settings.server, drain: settings.drain }
     }
 
     /// Returns the API as a service for any HTTP server.
@@ -38,13 +43,35 @@ impl Gateway {
         self.app.reload(settings);
     }
 
-    /// Serves connections until `stop` resolves, then drains them: see [`ServerSettings`]. Returns when the last
-    /// connection has closed. Dropping the future closes all connections at once.
-    ///
-    /// # Errors
-    /// If the connection threads cannot be started. A failed accept is logged and retried.
-    pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> io::Result<()> {
-        server::serve(listener, self.router(), self.server.clone(), stop).await
+    /// Serves connections on `threads` until `stop` resolves, then lets requests in flight finish within the drain period.
+    /// Returns when the last connection has closed. Dropping the future closes all connections at once.
+    pub async fn serve(
+        &self,
+        listener: impl Listener + 'static,
+        threads: &ConnectionThreads,
+        stop: impl Future<Output = ()>,
+    ) {
+        let drain = Drain::default();
+        let application = RestApplication::new(self.router(), drain.draining.clone());
+        let stop = async {
+            stop.await;
+            Instant::now() + self.drain
+        };
+        let serving = http_server::serve(listener, application, threads, self.server.clone(), drain, stop);
+        tokio::select! {
+            () = serving => {}
+            () = upkeep_metrics() => {}
+        }
+    }
+}
+
+/// Aggregates the samples of histograms; without it the recorder keeps every sample until the next scrape.
+async fn upkeep_metrics() {
+    let mut upkeep = interval(METRICS_UPKEEP);
+    upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        upkeep.tick().await;
+        metrics::prometheus().run_upkeep();
     }
 }
 

@@ -4,7 +4,7 @@
 //! | module | content |
 //! | --- | --- |
 //! | `gateway`, `routes`, `middleware` | the API as one service |
-//! | `server` | connections: threads, timeouts, limits, graceful shutdown |
+//! | `server` | the API as the application of the HTTP server |
 //! | [`core_client`] | the core's services, in this process or over the network |
 //! | `context`, `metadata` | what crosses from a request into calls, and from replies into responses |
 //! | `body`, `json`, `form` | request bodies: bounded, JSON or multipart |
@@ -50,4 +50,4 @@ mod video;
 pub use gateway::Gateway;
 pub use link_signer::LinkSigner;
 pub use routes::{ROUTES, Route};
-pub use settings::{ConnectionThreads, RuntimeSettings, ServerSettings, Settings};
+pub use settings::{RuntimeSettings, Settings};

@@ -1,7 +1,6 @@
 //! Request ids.
 
-use axum::extract::Request;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::headers::X_REQUEST_ID;
 
@@ -11,9 +10,14 @@ pub(crate) struct RequestId(pub(crate) HeaderValue);
 
 impl RequestId {
     /// Returns the client's `x-request-id` if it is 1 to 128 visible ASCII characters, otherwise a new random id.
-    pub(crate) fn of(request: &Request) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let valid = |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
-        Self(request.headers().get(X_REQUEST_ID).filter(valid).cloned().unwrap_or_else(random))
+        headers.get(X_REQUEST_ID).filter(valid).cloned().map_or_else(Self::random, Self)
+    }
+
+    /// Returns a new random id.
+    pub(crate) fn random() -> Self {
+        Self(random())
     }
 }
 

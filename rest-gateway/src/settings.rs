@@ -3,38 +3,23 @@
 //! A configuration file has both kinds in one table, which [`Settings`] deserializes. Durations are written with their
 //! unit, in the grammar of the `humantime` crate: `250ms`, `10s`, `1m 30s`.
 
-use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
+use std::time::Duration;
 
+use http_server::ServerSettings;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::link_signer::LinkSigner;
-
-/// Upper bound of `threads`; a larger number is taken for a typing error.
-const MAX_THREADS: usize = 1024;
 
 /// All settings of the gateway.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "SettingsTable")]
 pub struct Settings {
-    /// Settings that hold until the process ends.
+    /// Settings of the HTTP server, which hold until the process ends.
     pub server: ServerSettings,
+    /// Maximum time that requests in flight may continue after shutdown has begun.
+    pub drain: Duration,
     /// Settings that can change while the gateway runs.
     pub runtime: RuntimeSettings,
-}
-
-/// Settings of the HTTP server, fixed at start.
-#[derive(Debug, Clone)]
-pub struct ServerSettings {
-    /// Where connections are served.
-    pub threads: ConnectionThreads,
-    /// Maximum length of a request head, in bytes.
-    pub head_limit_bytes: usize,
-    /// Maximum time from accepting a connection to the end of its first request head.
-    pub header_timeout: Duration,
-    /// Maximum time that a connection stays idle between requests.
-    pub idle_timeout: Duration,
-    /// Maximum time that calls in flight may continue after shutdown has begun.
-    pub drain: Duration,
 }
 
 /// Settings that can change while the gateway runs. A request uses the values that hold when it needs them.
@@ -58,31 +43,9 @@ pub struct RuntimeSettings {
     pub heartbeat: Duration,
 }
 
-/// The threads that serve connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectionThreads {
-    /// The Tokio runtime that runs the server.
-    Shared,
-    /// This many threads, each with a single-threaded runtime. A connection stays on one of them.
-    PerThread(NonZeroUsize),
-}
-
-impl ConnectionThreads {
-    /// One thread for each CPU available to the process.
-    pub fn per_cpu() -> Self {
-        Self::PerThread(available_parallelism().unwrap_or(NonZeroUsize::MIN))
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         SettingsTable::default().into()
-    }
-}
-
-impl Default for ServerSettings {
-    fn default() -> Self {
-        Settings::default().server
     }
 }
 
@@ -97,14 +60,19 @@ impl Default for RuntimeSettings {
 #[serde(default, deny_unknown_fields)]
 struct SettingsTable {
     public_base_url: Option<String>,
-    #[serde(deserialize_with = "threads")]
-    threads: ConnectionThreads,
     body_limit_bytes: usize,
     head_limit_bytes: usize,
     #[serde(deserialize_with = "positive")]
     header_timeout: Duration,
     #[serde(deserialize_with = "positive")]
     idle_timeout: Duration,
+    #[serde(deserialize_with = "positive")]
+    write_timeout: Duration,
+    #[serde(deserialize_with = "at_least_one")]
+    max_connections: usize,
+    max_connections_per_peer: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    max_requests: usize,
     #[serde(deserialize_with = "positive")]
     body_timeout: Duration,
     #[serde(deserialize_with = "positive")]
@@ -117,13 +85,17 @@ struct SettingsTable {
 
 impl Default for SettingsTable {
     fn default() -> Self {
+        let server = ServerSettings::default();
         Self {
             public_base_url: None,
-            threads: ConnectionThreads::Shared,
             body_limit_bytes: 64 << 20,
-            head_limit_bytes: 64 << 10,
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(75),
+            head_limit_bytes: server.head_limit_bytes,
+            header_timeout: server.header_timeout,
+            idle_timeout: server.idle_timeout,
+            write_timeout: server.write_timeout,
+            max_connections: server.max_connections,
+            max_connections_per_peer: server.max_connections_per_peer,
+            max_requests: server.max_requests,
             body_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
@@ -137,11 +109,14 @@ impl From<SettingsTable> for Settings {
     fn from(table: SettingsTable) -> Self {
         let SettingsTable {
             public_base_url,
-            threads,
             body_limit_bytes,
             head_limit_bytes,
             header_timeout,
             idle_timeout,
+            write_timeout,
+            max_connections,
+            max_connections_per_peer,
+            max_requests,
             body_timeout,
             drain,
             heartbeat,
@@ -149,7 +124,17 @@ impl From<SettingsTable> for Settings {
             cors_allow_origins,
         } = table;
         Self {
-            server: ServerSettings { threads, head_limit_bytes, header_timeout, idle_timeout, drain },
+            server: ServerSettings {
+                head_limit_bytes,
+                header_timeout,
+                idle_timeout,
+                write_timeout,
+                max_connections,
+                max_connections_per_peer,
+                max_requests,
+                ..ServerSettings::default()
+            },
+            drain,
             runtime: RuntimeSettings {
                 public_base_url,
                 trust_forwarded,
@@ -163,13 +148,11 @@ impl From<SettingsTable> for Settings {
     }
 }
 
-/// Parses a number of threads; 0 stands for one per CPU.
-fn threads<'de, D: Deserializer<'de>>(source: D) -> Result<ConnectionThreads, D::Error> {
-    let count = usize::deserialize(source)?;
-    match NonZeroUsize::new(count) {
-        None => Ok(ConnectionThreads::per_cpu()),
-        Some(count) if count.get() <= MAX_THREADS => Ok(ConnectionThreads::PerThread(count)),
-        Some(_) => Err(Error::custom(format!("must be 0 to {MAX_THREADS}"))),
+/// Parses a number of at least 1.
+fn at_least_one<'de, D: Deserializer<'de>>(source: D) -> Result<usize, D::Error> {
+    match usize::deserialize(source)? {
+        0 => Err(Error::custom("must be at least 1")),
+        number => Ok(number),
     }
 }
 
@@ -190,7 +173,7 @@ mod tests {
     fn durations_are_parsed_with_their_unit() {
         let text = r#"{"drain": "2s", "heartbeat": "250ms", "body_timeout": "1m 30s"}"#;
         let parsed: Settings = serde_json::from_str(text).unwrap();
-        assert_eq!(parsed.server.drain, Duration::from_secs(2));
+        assert_eq!(parsed.drain, Duration::from_secs(2));
         assert_eq!(parsed.runtime.heartbeat, Duration::from_millis(250));
         assert_eq!(parsed.runtime.body_timeout, Duration::from_secs(90));
         assert_eq!(parsed.server.header_timeout, ServerSettings::default().header_timeout);
@@ -206,14 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn zero_threads_means_one_per_cpu() {
-        let threads = |count: usize| {
-            let parsed = serde_json::from_str::<Settings>(&format!(r#"{{"threads": {count}}}"#));
-            parsed.map(|settings| settings.server.threads)
-        };
-        assert_eq!(threads(0).unwrap(), ConnectionThreads::per_cpu());
-        assert_eq!(threads(2).unwrap(), ConnectionThreads::PerThread(NonZeroUsize::new(2).unwrap()));
-        assert!(threads(1025).unwrap_err().to_string().contains("must be 0 to 1024"));
-        assert_eq!(ServerSettings::default().threads, ConnectionThreads::Shared);
+    fn limit_of_zero_is_refused() {
+        for name in ["max_connections", "max_requests"] {
+            let error = serde_json::from_str::<Settings>(&format!(r#"{{"{name}": 0}}"#)).unwrap_err().to_string();
+            assert!(error.contains("must be at least 1"), "{error}");
+        }
     }
 }

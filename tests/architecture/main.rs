@@ -14,7 +14,8 @@ use std::{fs, path::Path};
 use source::{contains, production_tokens, read, root, rust_files};
 
 /// The crates of the workspace, and the root file of each.
-const CRATES: [(&str, &str); 8] = [
+const CRATES: [(&str, &str); 9] = [
+    ("http-server", "http-server/src/lib.rs"),
     ("core-service", "core-service/src/lib.rs"),
     ("rest-gateway", "rest-gateway/src/lib.rs"),
     ("openai-dialect", "openai-dialect/src/lib.rs"),

@@ -12,17 +12,15 @@ use crate::{
     fake_upstream::Reply,
     log_capture::LogCapture,
     responses::{Events, error_body},
-    test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
+    test_server::{TestServer, chat_body, with_local_and_remote_core_on_this_thread, within_timeout},
 };
 
 const SECRET_A: &str = "the-secret-of-team-a";
 const SECRET_B: &str = "the-secret-of-team-b";
 
 async fn with_keys(test: impl AsyncFn(&TestServer)) {
-    with_local_and_remote_core_and_settings(
-        |settings, gateway| {
-            // Serves on the test's thread, whose log it captures.
-            gateway.server.threads = rest_gateway::ConnectionThreads::Shared;
+    with_local_and_remote_core_on_this_thread(
+        |settings, _| {
             let key = |name: &str, secret: &str| config::Key {
                 name: name.to_owned(),
                 secret: Some(secret.into()),

@@ -3,9 +3,10 @@
 use std::{future::Future, io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use core_service::{Core, config::Settings};
+use http_server::{ConnectionThreads, ThreadCount};
 use reqwest::{Method, RequestBuilder};
 use rest_gateway::{
-    ConnectionThreads, Gateway,
+    Gateway,
     core_client::{ConnectOptions, CoreServices},
 };
 use serde_json::{Value, json};
@@ -58,9 +59,28 @@ pub(crate) async fn with_local_and_remote_core_and_settings(
     adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),
     test: impl AsyncFn(&TestServer),
 ) {
-    for location in [CoreLocation::InProcess, CoreLocation::Remote] {
-        eprintln!("over {location:?}");
-        let server = TestServer::start(location, &adjust).await;
+    // Both forms: as many threads as the executable has on a small machine, and the runtime of the test.
+    let threads = ThreadCount::Fixed(const { NonZeroUsize::new(2).unwrap() });
+    run(&[(CoreLocation::InProcess, threads), (CoreLocation::Remote, ThreadCount::Shared)], adjust, test).await;
+}
+
+/// As [`with_local_and_remote_core_and_settings`], for tests that capture the log of their thread.
+pub(crate) async fn with_local_and_remote_core_on_this_thread(
+    adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),
+    test: impl AsyncFn(&TestServer),
+) {
+    let shared = [CoreLocation::InProcess, CoreLocation::Remote].map(|location| (location, ThreadCount::Shared));
+    run(&shared, adjust, test).await;
+}
+
+async fn run(
+    forms: &[(CoreLocation, ThreadCount)],
+    adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),
+    test: impl AsyncFn(&TestServer),
+) {
+    for &(location, threads) in forms {
+        eprintln!("over {location:?}, {threads:?}");
+        let server = TestServer::start(location, threads, &adjust).await;
         test(&server).await;
         server.upstream.assert_no_request().await;
         server.stop().await;
@@ -73,7 +93,11 @@ pub(crate) async fn within_timeout<T>(expected: &str, work: impl Future<Output =
 }
 
 impl TestServer {
-    async fn start(location: CoreLocation, adjust: &impl Fn(&mut Settings, &mut rest_gateway::Settings)) -> Self {
+    async fn start(
+        location: CoreLocation,
+        threads: ThreadCount,
+        adjust: &impl Fn(&mut Settings, &mut rest_gateway::Settings),
+    ) -> Self {
         // Fails from the second test of the process on.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let data = tempfile::tempdir().unwrap();
@@ -88,11 +112,7 @@ impl TestServer {
         settings.image.routing.retries = 0;
         settings.image.routing.failures = u32::MAX;
         settings.offline.chat_tokens_per_second = 0;
-        // As many as the executable has on a small machine. Over the network the test's own runtime serves.
         let mut gateway = rest_gateway::Settings::default();
-        if location == CoreLocation::InProcess {
-            gateway.server.threads = ConnectionThreads::PerThread(const { NonZeroUsize::new(2).unwrap() });
-        }
         adjust(&mut settings, &mut gateway);
 
         let core = Arc::new(Core::open(&settings).await.unwrap());
@@ -104,18 +124,19 @@ impl TestServer {
                 CoreServices::connect(&format!("http://{grpc_address}"), ConnectOptions::default()).unwrap()
             }
         };
+        let threads = ConnectionThreads::start(threads).unwrap();
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
         servers.spawn({
-            let stop = stop.clone();
+            let (stop, threads) = (stop.clone(), threads.clone());
             async move {
-                core_service::serve(grpc, &core, stop.cancelled_owned()).await.unwrap();
+                core_service::serve(grpc, &core, &threads, stop.cancelled_owned()).await.unwrap();
                 Arc::into_inner(core).unwrap().close().await;
             }
         });
         let gateway = Gateway::new(core_services, gateway);
         let stopped = stop.clone().cancelled_owned();
-        servers.spawn(async move { gateway.serve(rest, stopped).await.unwrap() });
+        servers.spawn(async move { gateway.serve(rest, &threads, stopped).await });
         // Ignores the proxy settings of the environment that the tests run in.
         let http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
         Self { upstream, rest: rest_address, grpc: grpc_address, http, stop, servers, data }

@@ -7,6 +7,7 @@ use std::{io::Write as _, net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use core_service::Core;
+use http_server::ConnectionThreads;
 use rest_gateway::{
     Gateway,
     core_client::{ConnectOptions, CoreServices},
@@ -33,13 +34,13 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         grpc: Some(grpc.local_addr()?),
     });
     let gateway = Gateway::new(in_process(&core), config.gateway.clone());
-    let (grpc, rest) = tokio::join!(
-        stop_siblings(&stop, core_service::serve(grpc, &core, stop.clone().cancelled_owned())),
-        stop_siblings(&stop, gateway.serve(rest, stop.clone().cancelled_owned())),
+    let threads = start_threads(&config)?;
+    let (grpc, ()) = tokio::join!(
+        stop_siblings(&stop, core_service::serve(grpc, &core, &threads, stop.clone().cancelled_owned())),
+        stop_siblings(&stop, gateway.serve(rest, &threads, stop.clone().cancelled_owned())),
     );
     core.close().await;
-    grpc?;
-    rest.context("the REST server failed")
+    Ok(grpc?)
 }
 
 /// Runs the core alone.
@@ -49,7 +50,7 @@ pub(crate) async fn core(config: Config) -> anyhow::Result<()> {
     let core = open(&config).await?;
     let grpc_address = Some(grpc.local_addr()?);
     print_banner(&Banner { config: &config, core: CoreLocation::InProcess, rest: None, grpc: grpc_address });
-    let served = core_service::serve(grpc, &core, stop.cancelled_owned()).await;
+    let served = core_service::serve(grpc, &core, &start_threads(&config)?, stop.cancelled_owned()).await;
     core.close().await;
     Ok(served?)
 }
@@ -63,8 +64,9 @@ pub(crate) async fn gateway(config: Config, url: &str) -> anyhow::Result<()> {
         .with_context(|| format!("--core {url}: must be a URL, for example http://127.0.0.1:50051"))?;
     let rest_address = Some(rest.local_addr()?);
     print_banner(&Banner { config: &config, core: CoreLocation::Remote(url), rest: rest_address, grpc: None });
-    let served = Gateway::new(core, config.gateway).serve(rest, stop.cancelled_owned()).await;
-    served.context("the REST server failed")
+    let threads = start_threads(&config)?;
+    Gateway::new(core, config.gateway).serve(rest, &threads, stop.cancelled_owned()).await;
+    Ok(())
 }
 
 /// Runs one of several servers. When it ends, for any reason, the others are stopped.
@@ -80,6 +82,11 @@ async fn bind(config: &Config, key: &str, address: SocketAddr) -> anyhow::Result
             format!("cannot listen: {error}; set another address in {}, or port 0 for a free port", variable(key));
         config.layers.config_error(key, &message).into()
     })
+}
+
+/// Starts the threads that serve the connections of both ports.
+fn start_threads(config: &Config) -> anyhow::Result<ConnectionThreads> {
+    ConnectionThreads::start(config.threads.0).context("cannot start the connection threads")
 }
 
 async fn open(config: &Config) -> anyhow::Result<Core> {

@@ -15,12 +15,36 @@ pub struct Grpc {
     pub listen: SocketAddr,
     /// The largest message in either direction, in bytes.
     pub max_message_bytes: usize,
+    /// How many connections the server has at most.
+    pub max_connections: usize,
+    /// How many connections one IPv4 address or IPv6 network of 64 bits has at most. Zero: no limit.
+    pub max_connections_per_peer: usize,
+    /// How many calls are in flight at most, on all connections.
+    pub max_requests: usize,
     /// How many calls one connection may have in flight.
     pub max_concurrent_calls: u32,
     /// Whether the server offers gRPC reflection.
     pub reflection: bool,
     /// The browser origins that may call through gRPC-Web. `*`: all.
     pub cors_allow_origins: Vec<String>,
+    /// How long a client may take from connecting to its first call or HTTP/2 preface.
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    /// How long a connection without calls stays open.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// How long a request message may take to arrive, plus one second for each 64 KiB received.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// How long a client may leave a response unread.
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
+    /// The age, plus or minus 10 %, at which a connection takes no further calls. Zero: no limit.
+    #[serde(with = "humantime_serde")]
+    pub max_connection_age: Duration,
+    /// How long the calls of a connection of that age may continue.
+    #[serde(with = "humantime_serde")]
+    pub max_connection_age_grace: Duration,
     /// How long calls in flight may take to finish during a shutdown.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
@@ -31,9 +55,18 @@ impl Default for Grpc {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             max_message_bytes: 64 << 20,
+            max_connections: 10_000,
+            max_connections_per_peer: 0,
+            max_requests: 10_000,
             max_concurrent_calls: 1024,
             reflection: true,
             cors_allow_origins: Vec::new(),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_mins(5),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_mins(1),
+            max_connection_age: Duration::from_mins(30),
+            max_connection_age_grace: Duration::from_mins(10),
             drain: Duration::from_secs(30),
         }
     }
@@ -46,9 +79,19 @@ impl Grpc {
             let rule = "must be 524288 (512 KiB) to 1073741824 (1 GiB)";
             return Err(SettingError::new("grpc.max_message_bytes", rule));
         }
-        if self.max_concurrent_calls == 0 {
-            return Err(SettingError::new("grpc.max_concurrent_calls", "must be at least 1"));
+        let counts = [
+            ("grpc.max_concurrent_calls", self.max_concurrent_calls as usize),
+            ("grpc.max_connections", self.max_connections),
+            ("grpc.max_requests", self.max_requests),
+        ];
+        if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(SettingError::new(key, "must be at least 1"));
         }
-        Ok(())
+        SettingError::check_nonzero([
+            ("grpc.header_timeout", self.header_timeout),
+            ("grpc.idle_timeout", self.idle_timeout),
+            ("grpc.body_timeout", self.body_timeout),
+            ("grpc.write_timeout", self.write_timeout),
+        ])
     }
 }

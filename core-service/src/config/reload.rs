@@ -32,7 +32,7 @@ macro_rules! fixed {
     };
 }
 
-const FIXED: [(&str, IsEqual); 19] = fixed![
+const FIXED: [(&str, IsEqual); 28] = fixed![
     data_dir,
     chat.on_disconnect,
     image.idempotency_ttl,
@@ -49,7 +49,16 @@ const FIXED: [(&str, IsEqual); 19] = fixed![
     media.quota_bytes,
     grpc.listen,
     grpc.max_message_bytes,
+    grpc.max_connections,
+    grpc.max_connections_per_peer,
+    grpc.max_requests,
     grpc.max_concurrent_calls,
+    grpc.header_timeout,
+    grpc.idle_timeout,
+    grpc.body_timeout,
+    grpc.write_timeout,
+    grpc.max_connection_age,
+    grpc.max_connection_age_grace,
     grpc.reflection,
     grpc.drain,
 ];

@@ -1,21 +1,18 @@
 //! The gRPC server of the core: all services over gRPC and gRPC-Web, health, reflection, and graceful shutdown.
 
+mod application;
 mod call_layer;
 mod compression;
 mod cors;
+mod request_body;
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
-use tokio::net::TcpListener;
-use tonic::{
-    body::Body,
-    codec::CompressionEncoding,
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use http_server::{ConnectionThreads, Drain, Listener, ServerSettings};
+use tonic::{body::Body, codec::CompressionEncoding, service::Routes};
 use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
-use tower::util::MapRequestLayer;
+use tower::{ServiceBuilder, util::MapRequestLayer};
 use triptych_proto::v1::{
     chat_service_server::{self, ChatServiceServer},
     image_service_server::{self, ImageServiceServer},
@@ -24,10 +21,7 @@ use triptych_proto::v1::{
     video_service_server::{self, VideoServiceServer},
 };
 
-use self::{
-    call_layer::{CallLayer, Shutdown},
-    cors::LiveCorsLayer,
-};
+use self::{application::GrpcApplication, call_layer::CallLayer, cors::LiveCorsLayer};
 use crate::{
     assembly::{Core, Services},
     config::Grpc,
@@ -43,66 +37,64 @@ const HEALTH_NAMES: [&str; 6] = [
     media_service_server::SERVICE_NAME,
 ];
 
-/// The interval of TCP and HTTP/2 keepalives on idle connections.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-
-/// The server could not start or failed.
+/// The server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The transport failed.
-    #[error("the gRPC server failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
     /// The descriptors of the contract are invalid.
     #[error("gRPC reflection could not start: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves the core until `stop` resolves, then drains: calls in flight may finish within `grpc.drain`. After that they end
-/// with UNAVAILABLE, reason SHUTTING_DOWN.
+/// Serves the core on `threads` until `stop` resolves, then drains: calls in flight may finish within `grpc.drain`. After that
+/// they end with UNAVAILABLE, reason SHUTTING_DOWN.
 ///
 /// The core itself stays open; see [`Core::close`].
-pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+pub async fn serve(
+    listener: impl Listener + 'static,
+    core: &Core,
+    threads: &ConnectionThreads,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     let settings = core.grpc();
-    let (mut reporter, shutdown) = (HealthReporter::new(), Shutdown::default());
+    let (mut reporter, drain) = (HealthReporter::new(), Drain::default());
     for name in HEALTH_NAMES {
         reporter.set_service_status(name, ServingStatus::Serving).await;
     }
-    let routes = routes(core.services(), settings, &reporter)?;
-    // The builder's nodelay option does not apply to a listener that was bound elsewhere. Without nodelay a call takes 44 ms.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
-    // Boxed because the type with all its layers would make every future around it large.
-    let serving = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .max_concurrent_streams(settings.max_concurrent_calls)
-        .accept_http1(true)
+    let service = ServiceBuilder::new()
         // CORS and gRPC-Web are the outer layers, so that the call layer receives plain gRPC only.
         .layer(LiveCorsLayer::new(core.cors_allow_origins().clone()))
         .layer(GrpcWebLayer::new())
-        .layer(CallLayer::new(shutdown.clone(), core.keys().clone()))
+        .layer(CallLayer::new(drain.clone(), core.keys().clone()))
         .layer(MapRequestLayer::new(compression::mirror_request_encoding::<Body>))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, shutdown.draining.clone().cancelled_owned());
-    let mut serving = Box::pin(serving);
-
-    tokio::select! {
-        result = &mut serving => return Ok(result?),
-        () = stop => {}
-    }
-    for name in HEALTH_NAMES {
-        reporter.set_service_status(name, ServingStatus::NotServing).await;
-        // Ends the streams that watch the name, after they got the new status. They would block the drain forever.
-        reporter.clear_service_status(name).await;
-    }
-    let drain_deadline = core.drain_deadline();
-    shutdown.draining.cancel();
-    if let Ok(result) = tokio::time::timeout_at(drain_deadline, &mut serving).await {
-        return Ok(result?);
-    }
-    tracing::warn!(drain = ?settings.drain, "cut off calls in flight after the drain");
-    shutdown.cut_off.cancel();
-    // A client that does not read its last frames could keep its connection open forever.
-    tokio::time::timeout(Duration::from_secs(1), serving).await.unwrap_or(Ok(()))?;
+        .service(routes(core.services(), settings, &reporter)?.prepare());
+    let stop = async {
+        stop.await;
+        for name in HEALTH_NAMES {
+            reporter.set_service_status(name, ServingStatus::NotServing).await;
+            // Ends the streams that watch the name, after they got the new status. They would block the drain forever.
+            reporter.clear_service_status(name).await;
+        }
+        core.drain_deadline()
+    };
+    let application = GrpcApplication::new(service, settings.body_timeout);
+    // Boxed because the type with all its layers would make every future around it large.
+    Box::pin(http_server::serve(listener, application, threads, server_settings(settings), drain, stop)).await;
     Ok(())
+}
+
+fn server_settings(settings: &Grpc) -> ServerSettings {
+    ServerSettings {
+        header_timeout: settings.header_timeout,
+        idle_timeout: settings.idle_timeout,
+        write_timeout: settings.write_timeout,
+        max_connections: settings.max_connections,
+        max_connections_per_peer: settings.max_connections_per_peer,
+        max_requests: settings.max_requests,
+        max_streams: settings.max_concurrent_calls,
+        max_connection_age: (!settings.max_connection_age.is_zero()).then_some(settings.max_connection_age),
+        max_connection_age_grace: settings.max_connection_age_grace,
+        ..ServerSettings::default()
+    }
 }
 
 fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Result<Routes, ServeError> {

@@ -142,6 +142,19 @@ impl GatewayError {
         error
     }
 
+    /// 429: a limit of the server is reached. Clients retry after a second.
+    pub(crate) fn overloaded(message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message);
+        error.0.retry = Retry::Later;
+        error.0.retry_after = Some(Duration::from_secs(1));
+        error
+    }
+
+    /// 414 or 431: the path or the head of the request is too long.
+    pub(crate) fn head_too_large(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::new(status, "request_head_too_large", message)
+    }
+
     /// 500: a bug. The cause is in the log, under the request id.
     pub fn internal() -> Self {
         let message = "Internal server error; the log has the details under the x-request-id of this response";

@@ -74,6 +74,7 @@ fn row(reason: ErrorReason) -> Row {
         ErrorReason::UpstreamUnavailable => (StatusCode::BAD_GATEWAY, Retry::AsUsual),
         ErrorReason::StorageUnavailable | ErrorReason::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Retry::Later),
         ErrorReason::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, Retry::AsUsual),
+        ErrorReason::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, Retry::AsUsual),
     };
     Row { reason, http, retry }
 }

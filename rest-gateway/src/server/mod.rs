@@ -1,82 +1,76 @@
-//! The HTTP server: HTTP/1.1 and HTTP/2 on one port, with limits, timeouts and graceful shutdown.
+//! The API as the application of an HTTP server.
 
-mod connection;
-mod connection_threads;
-mod shutdown;
-mod socket;
+use std::{convert::Infallible, future::Future};
 
-use std::{future::Future, io, time::Duration};
-
-use axum::Router;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::{
-    net::TcpListener,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+use axum::{
+    Router,
+    body::Body,
+    response::{IntoResponse, Response},
 };
-use tokio_util::task::TaskTracker;
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode};
+use http_server::{Application, Refusal, RequestBody};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
 
-use self::{connection::Connection, connection_threads::ConnectionThreadPool, shutdown::Shutdown};
-use crate::{
-    metrics,
-    settings::{ConnectionThreads, ServerSettings},
-};
+use crate::{error::GatewayError, headers::X_REQUEST_ID, request_id::RequestId};
 
-pub(crate) use self::shutdown::Draining;
+/// A request extension, cancelled when shutdown begins. Handlers of endless streams end them then.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Draining(pub(crate) CancellationToken);
 
-/// Interval of histogram upkeep; without it the recorder keeps every sample until the next scrape.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-/// Delay after a failed accept. The usual cause, too many open files, passes when connections close.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
-
-/// Serves `router` until `stop` resolves; then accepts no more connections, lets calls in flight finish within
-/// [`ServerSettings::drain`], and closes the remaining connections. No task outlives the future, even if it is dropped.
-///
-/// # Errors
-/// If the connection threads cannot be started. A failed accept is logged and retried.
-pub(crate) async fn serve(
-    listener: TcpListener,
+/// The router, with the responses to requests that do not reach it.
+#[derive(Debug, Clone)]
+pub(crate) struct RestApplication {
     router: Router,
-    settings: ServerSettings,
-    stop: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let tracker = TaskTracker::new();
-    let shutdown = Shutdown::default();
-    let graceful = GracefulShutdown::new();
-    let connection = Connection::new(router, &settings, tracker.clone(), shutdown.clone());
-    let _abort_on_drop = shutdown.abort.clone().drop_guard();
-    let threads = match settings.threads {
-        ConnectionThreads::Shared => None,
-        ConnectionThreads::PerThread(count) => Some(ConnectionThreadPool::start(count, &tracker, &connection)?),
-    };
-    let mut upkeep = interval(METRICS_UPKEEP);
-    upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => break,
-            _ = upkeep.tick() => metrics::prometheus().run_upkeep(),
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _peer)) => match &threads {
-                    Some(threads) => threads.dispatch(stream, graceful.watcher()).await?,
-                    None => drop(tracker.spawn(connection.clone().serve(stream, graceful.watcher()))),
-                },
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    sleep(ACCEPT_RETRY_DELAY).await;
-                }
-            },
-        }
+    draining: Draining,
+}
+
+impl RestApplication {
+    pub(crate) fn new(router: Router, draining: CancellationToken) -> Self {
+        Self { router, draining: Draining(draining) }
     }
-    drop(listener);
-    drop(threads);
-    shutdown.draining.0.cancel();
-    tracker.close();
-    if timeout(settings.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!(connections = tracker.len(), "closing connections that did not finish within the drain period");
+}
+
+impl Application for RestApplication {
+    type Body = Body;
+
+    fn handle(&self, request: Request<RequestBody>) -> impl Future<Output = Response> + Send + use<> {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.draining.clone());
+        let mut router = self.router.clone();
+        async move { router.call(request).await.unwrap_or_else(|never: Infallible| match never {}) }
     }
-    shutdown.abort.cancel();
-    tracker.wait().await;
-    Ok(())
+
+    fn refuse(&self, refusal: Refusal, request: &Request<RequestBody>) -> Response {
+        let message = match refusal {
+            Refusal::Connections => "the server has reached its limit of connections (rest.max_connections)",
+            Refusal::ConnectionsOfPeer => {
+                "your address has reached its limit of connections (rest.max_connections_per_peer)"
+            }
+            Refusal::Requests => "the server has reached its limit of requests in flight (rest.max_requests)",
+        };
+        tracing::debug!(?refusal, "request refused");
+        with_id(GatewayError::overloaded(message), RequestId::of(request.headers()).0)
+    }
+
+    fn refuse_head(&self, status: StatusCode) -> http::Response<Bytes> {
+        let error = match status {
+            StatusCode::URI_TOO_LONG => GatewayError::head_too_large(status, "the path of the request is too long"),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                GatewayError::head_too_large(status, "the head of the request is too long (rest.head_limit_bytes)")
+            }
+            _ => GatewayError::invalid_request("the head of the request is not valid HTTP"),
+        };
+        let body = error.to_json();
+        with_id(error, RequestId::random().0).map(|_| body.into())
+    }
+}
+
+fn with_id(error: GatewayError, id: HeaderValue) -> Response {
+    let mut response = error.into_response();
+    response.headers_mut().insert(X_REQUEST_ID, id);
+    response
 }
 
 #[cfg(test)]

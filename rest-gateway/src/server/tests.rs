@@ -1,11 +1,12 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use http_server::{ConnectionThreads, Drain, ServerSettings, ThreadCount};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     sync::oneshot,
     task::JoinHandle,
+    time::Instant,
 };
 
 use super::*;
@@ -14,25 +15,33 @@ use crate::{
     testing::{CoreStub, router},
 };
 
+const SHORT: Duration = Duration::from_millis(100);
+
 struct TestServer {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
-async fn start(extend: impl FnOnce(Router) -> Router, settings: ServerSettings) -> TestServer {
+async fn start(extend: impl FnOnce(Router) -> Router, server: ServerSettings) -> TestServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let runtime = crate::RuntimeSettings { body_timeout: Duration::from_millis(100), ..Settings::default().runtime };
-    let router = extend(router(&CoreStub::default(), Settings { server: settings.clone(), runtime }));
-    let task = tokio::spawn(serve(listener, router, settings, async move { stopped.await.unwrap() }));
+    let runtime = crate::RuntimeSettings { body_timeout: SHORT, ..Settings::default().runtime };
+    let settings = Settings { server, drain: SHORT, runtime };
+    let router = extend(router(&CoreStub::default(), settings.clone()));
+    let drain = Drain::default();
+    let application = RestApplication::new(router, drain.draining.clone());
+    let threads = ConnectionThreads::start(ThreadCount::Shared).unwrap();
+    let task = tokio::spawn(async move {
+        let stop = async { stopped.await.map(|()| Instant::now() + SHORT).unwrap() };
+        http_server::serve(listener, application, &threads, settings.server, drain, stop).await;
+    });
     TestServer { address, stop, task }
 }
 
 fn short_timeouts() -> ServerSettings {
-    let short = Duration::from_millis(100);
-    ServerSettings { header_timeout: short, drain: short, ..ServerSettings::default() }
+    ServerSettings { header_timeout: SHORT, ..ServerSettings::default() }
 }
 
 async fn exchange(address: SocketAddr, sent: &str) -> String {
@@ -49,7 +58,7 @@ async fn server_responds_and_stops() {
     let text = exchange(server.address, "GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("{\"status\":\"ok\"}"), "{text}");
     server.stop.send(()).unwrap();
-    server.task.await.unwrap().unwrap();
+    server.task.await.unwrap();
 }
 
 #[tokio::test]
@@ -106,5 +115,5 @@ async fn call_in_flight_finishes_while_draining_and_a_stuck_one_is_aborted() {
     let ((slow, stuck), ()) = tokio::join!(calls, stop);
     assert!(slow.ends_with("done"), "{slow}");
     assert_eq!(stuck, "");
-    server.task.await.unwrap().unwrap();
+    server.task.await.unwrap();
 }

@@ -8,7 +8,9 @@ use crate::{
     fake_upstream::{Reply, content_event, finish_event},
     log_capture::LogCapture,
     responses::{Events, event_data},
-    test_server::{TestServer, chat_body, with_local_and_remote_core, within_timeout},
+    test_server::{
+        TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_on_this_thread, within_timeout,
+    },
 };
 
 /// The API key for the fake upstream.
@@ -28,70 +30,79 @@ async fn streamed(server: &TestServer) -> Vec<pb::StreamChatResponse> {
 #[tokio::test]
 async fn empty_response_without_completion_tokens_is_forwarded_with_a_warning() {
     let (log, _guard) = LogCapture::start();
-    with_local_and_remote_core(async |server| {
-        let warnings = |log: &LogCapture| log.take().lines().filter(|line| line.contains("WARN")).count();
-        for (text, tokens, expected) in [("", 0, 1), ("", 3, 0), ("a", 0, 0)] {
-            let usage = json!({"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": 3 + tokens});
-            let last = json!({"id": "c", "created": 7, "model": "m", "choices": [], "usage": usage});
-            let stream = Reply::stream().send(&content_event(text)).send(&finish_event("stop"));
-            server.upstream.enqueue(stream.send(&format!("data: {last}\n\ndata: [DONE]\n\n")));
-            streamed(server).await;
-            assert_eq!(warnings(&log), expected, "a stream of {text:?}, {tokens}");
+    with_local_and_remote_core_on_this_thread(
+        |_, _| (),
+        async |server| {
+            let warnings = |log: &LogCapture| log.take().lines().filter(|line| line.contains("WARN")).count();
+            for (text, tokens, expected) in [("", 0, 1), ("", 3, 0), ("a", 0, 0)] {
+                let usage = json!({"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": 3 + tokens});
+                let last = json!({"id": "c", "created": 7, "model": "m", "choices": [], "usage": usage});
+                let stream = Reply::stream().send(&content_event(text)).send(&finish_event("stop"));
+                server.upstream.enqueue(stream.send(&format!("data: {last}\n\ndata: [DONE]\n\n")));
+                streamed(server).await;
+                assert_eq!(warnings(&log), expected, "a stream of {text:?}, {tokens}");
 
-            let message = json!({"role": "assistant", "content": text});
-            let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
-            let reply = json!({"id": "c", "created": 7, "model": "m", "choices": [choice], "usage": usage});
-            server.upstream.enqueue(Reply::new(200, &reply.to_string()));
-            server.chat_client().await.create_chat(grpc_chat_request()).await.unwrap();
-            server.upstream.received().await;
-            assert_eq!(warnings(&log), expected, "a completion of {text:?}, {tokens}");
-        }
-    })
+                let message = json!({"role": "assistant", "content": text});
+                let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+                let reply = json!({"id": "c", "created": 7, "model": "m", "choices": [choice], "usage": usage});
+                server.upstream.enqueue(Reply::new(200, &reply.to_string()));
+                server.chat_client().await.create_chat(grpc_chat_request()).await.unwrap();
+                server.upstream.received().await;
+                assert_eq!(warnings(&log), expected, "a completion of {text:?}, {tokens}");
+            }
+        },
+    )
     .await;
 }
 
 #[tokio::test]
 async fn upstream_failure_is_logged_without_the_api_key() {
     let (log, _guard) = LogCapture::start();
-    with_local_and_remote_core(async |server| {
-        let words = format!("no such key: {KEY}");
-        let refusal = json!({"error": {"message": words, "type": "t", "code": "invalid_api_key"}}).to_string();
-        server.upstream.enqueue(Reply::new(401, &refusal));
-        server.chat_client().await.create_chat(grpc_chat_request()).await.unwrap_err();
-        server.upstream.received().await;
-        let logged = log.take();
-        let line = logged.lines().find(|line| line.contains("ERROR")).unwrap();
-        assert!(line.contains("no such key: ***"), "{line}");
-        assert!(!logged.contains(KEY), "{logged}");
-    })
+    with_local_and_remote_core_on_this_thread(
+        |_, _| (),
+        async |server| {
+            let words = format!("no such key: {KEY}");
+            let refusal = json!({"error": {"message": words, "type": "t", "code": "invalid_api_key"}}).to_string();
+            server.upstream.enqueue(Reply::new(401, &refusal));
+            server.chat_client().await.create_chat(grpc_chat_request()).await.unwrap_err();
+            server.upstream.received().await;
+            let logged = log.take();
+            let line = logged.lines().find(|line| line.contains("ERROR")).unwrap();
+            assert!(line.contains("no such key: ***"), "{line}");
+            assert!(!logged.contains(KEY), "{logged}");
+        },
+    )
     .await;
 }
 
 #[tokio::test]
 async fn unknown_finish_reason_is_logged_and_forwarded() {
     let (log, _guard) = LogCapture::start();
-    with_local_and_remote_core(async |server| {
-        let warnings = |log: &LogCapture| log.take().lines().filter(|line| line.contains("finish_reason=")).count();
-        for (reason, expected) in [("stop", 0), ("eos_token", 1)] {
-            server.upstream.enqueue(Reply::stream().send(&content_event("a")).send(&finish_event(reason)));
-            let last = streamed(server).await.pop().unwrap();
-            assert_eq!(last.choices[0].finish_reason.as_deref(), Some(reason));
-            assert_eq!(warnings(&log), expected, "{reason}");
+    with_local_and_remote_core_on_this_thread(
+        |_, _| (),
+        async |server| {
+            let warnings = |log: &LogCapture| log.take().lines().filter(|line| line.contains("finish_reason=")).count();
+            for (reason, expected) in [("stop", 0), ("eos_token", 1)] {
+                server.upstream.enqueue(Reply::stream().send(&content_event("a")).send(&finish_event(reason)));
+                let last = streamed(server).await.pop().unwrap();
+                assert_eq!(last.choices[0].finish_reason.as_deref(), Some(reason));
+                assert_eq!(warnings(&log), expected, "{reason}");
 
-            let reply = super::setup::COMPLETION
-                .replace(r#""finish_reason":"stop""#, &format!(r#""finish_reason":"{reason}""#));
-            server.upstream.enqueue(Reply::new(200, &reply));
-            let response = server.chat_client().await.create_chat(grpc_chat_request()).await.unwrap().into_inner();
-            server.upstream.received().await;
-            assert_eq!(response.choices[0].finish_reason, reason);
-            let logged = log.take();
-            let line = logged.lines().find(|line| line.contains("finish_reason="));
-            assert_eq!(line.is_some(), expected > 0, "{logged}");
-            if let Some(line) = line {
-                assert!(line.contains("WARN") && line.contains(r#"finish_reason="eos_token""#), "{line}");
+                let reply = super::setup::COMPLETION
+                    .replace(r#""finish_reason":"stop""#, &format!(r#""finish_reason":"{reason}""#));
+                server.upstream.enqueue(Reply::new(200, &reply));
+                let response = server.chat_client().await.create_chat(grpc_chat_request()).await.unwrap().into_inner();
+                server.upstream.received().await;
+                assert_eq!(response.choices[0].finish_reason, reason);
+                let logged = log.take();
+                let line = logged.lines().find(|line| line.contains("finish_reason="));
+                assert_eq!(line.is_some(), expected > 0, "{logged}");
+                if let Some(line) = line {
+                    assert!(line.contains("WARN") && line.contains(r#"finish_reason="eos_token""#), "{line}");
+                }
             }
-        }
-    })
+        },
+    )
     .await;
 }
 

@@ -6,6 +6,7 @@ mod layers;
 mod log;
 mod mask;
 mod rest;
+mod threads;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use core_service::{
 };
 use rest_gateway::LinkSigner;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
 pub(crate) use self::{
@@ -23,6 +24,7 @@ pub(crate) use self::{
     layers::{Layers, variable},
     log::{Log, LogFormat},
     rest::Rest,
+    threads::Threads,
 };
 
 /// The commented defaults, compiled in.
@@ -34,6 +36,8 @@ const DEFAULT_FILE: &str = "triptych.toml";
 /// The configuration of the process.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
+    /// The threads that serve connections.
+    pub(crate) threads: Threads,
     /// The settings of the core.
     pub(crate) core: core_config::Settings,
     /// The settings of `[rest]` that the executable reads.
@@ -44,6 +48,12 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// The origin of each value, for messages.
     pub(crate) layers: Layers,
+}
+
+/// The settings outside of all sections that the executable reads.
+#[derive(Deserialize)]
+struct Process {
+    threads: Threads,
 }
 
 impl Config {
@@ -82,13 +92,15 @@ impl Config {
         let mut gateway = take_section(&mut tree, "rest");
         let rest: Table = rest::NAMES.iter().filter_map(|&key| Some((key.to_owned(), gateway.remove(key)?))).collect();
         let log = take_section(&mut tree, "log");
+        let threads: Table = tree.remove_entry("threads").into_iter().collect();
+        let Process { threads } = deserialize(threads, "", &layers)?;
         let rest: Rest = deserialize(rest, "rest.", &layers)?;
         let core: core_config::Settings = deserialize(tree, "", &layers)?;
         let signer = |key: &SecretString| LinkSigner::new(key.expose_secret().as_bytes(), core.media.link_ttl);
         let mut gateway: rest_gateway::Settings = deserialize(gateway, "rest.", &layers)?;
         gateway.runtime.public_base_url.clone_from(&rest.public_base_url);
         gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
-        let config = Self { rest, gateway, log: deserialize(log, "log.", &layers)?, core, layers };
+        let config = Self { threads, rest, gateway, log: deserialize(log, "log.", &layers)?, core, layers };
         config.core.validate().map_err(|error| config.setting_error(&error))?;
         config.log.parse_filter().map_err(|message| config.layers.config_error("log.filter", &message))?;
         Ok(config)

@@ -10,6 +10,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderValue, Request, Response};
+use http_server::Drain;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
@@ -28,21 +29,12 @@ use crate::{
 /// Wraps the services of the gRPC server in [`CallService`].
 #[derive(Debug, Clone)]
 pub(super) struct CallLayer {
-    shutdown: Shutdown,
+    drain: Drain,
     keys: Keys,
 }
 
-/// The shutdown of the server, in two steps.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Shutdown {
-    /// The server drains. Ends, with SHUTTING_DOWN, streams that only observe: they can last for hours, and clients can
-    /// reconnect without loss.
-    pub(super) draining: CancellationToken,
-    /// The drain is over. Ends all other calls with SHUTTING_DOWN.
-    pub(super) cut_off: CancellationToken,
-}
-
-/// The method whose streams only observe.
+/// The method whose streams only observe: they can last for hours, and clients can reconnect without loss, so that they end
+/// when the drain begins.
 const WATCH_VIDEO: &str = "/triptych.v1.VideoService/WatchVideo";
 
 /// Returns whether a method requires an API key. Media reads do not: the key of the media file grants access.
@@ -51,8 +43,8 @@ fn requires_key(path: &str) -> bool {
 }
 
 impl CallLayer {
-    pub(super) fn new(shutdown: Shutdown, keys: Keys) -> Self {
-        Self { shutdown, keys }
+    pub(super) fn new(drain: Drain, keys: Keys) -> Self {
+        Self { drain, keys }
     }
 }
 
@@ -60,7 +52,7 @@ impl<S> Layer<S> for CallLayer {
     type Service = CallService<S>;
 
     fn layer(&self, inner: S) -> CallService<S> {
-        CallService { inner, shutdown: self.shutdown.clone(), keys: self.keys.clone() }
+        CallService { inner, drain: self.drain.clone(), keys: self.keys.clone() }
     }
 }
 
@@ -68,7 +60,7 @@ impl<S> Layer<S> for CallLayer {
 #[derive(Debug, Clone)]
 pub(super) struct CallService<S> {
     inner: S,
-    shutdown: Shutdown,
+    drain: Drain,
     keys: Keys,
 }
 
@@ -107,7 +99,7 @@ where
 
         // The transport ends a call at its deadline as well, but as CANCELLED. This timer is created first, so it wins.
         let timeout = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
-        let Shutdown { draining, cut_off } = &self.shutdown;
+        let Drain { draining, cut_off } = &self.drain;
         let cut_off = if request.uri().path() == WATCH_VIDEO { draining.clone() } else { cut_off.clone() };
         let handler = catch_unwind(AssertUnwindSafe(|| span.in_scope(|| self.inner.call(request))));
         Box::pin(

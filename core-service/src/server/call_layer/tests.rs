@@ -20,7 +20,7 @@ fn request(headers: &[(&'static str, &str)]) -> Request<Body> {
     request
 }
 
-async fn call<F, R>(shutdown: &Shutdown, request: Request<Body>, handler: F) -> Response<Body>
+async fn call<F, R>(shutdown: &Drain, request: Request<Body>, handler: F) -> Response<Body>
 where
     F: Fn(Request<Body>) -> R + Send,
     R: Future<Output = Response<Body>> + Send + 'static,
@@ -71,7 +71,7 @@ async fn unauthenticated_requests_do_not_reach_the_handler_and_others_carry_thei
         });
         let mut request = request(&[("authorization", authorization)]);
         *request.uri_mut() = path.parse().unwrap();
-        let response = CallLayer::new(Shutdown::default(), keys.clone()).layer(inner).oneshot(request).await.unwrap();
+        let response = CallLayer::new(Drain::default(), keys.clone()).layer(inner).oneshot(request).await.unwrap();
         assert!(response.headers().contains_key(REQUEST_ID));
         let received = received.lock().unwrap().take();
         (received, Status::from_header_map(response.headers()).map(|status| status.code()))
@@ -91,7 +91,7 @@ async fn a_valid_request_id_reaches_the_handler_and_the_response() {
             let received = request.headers()[REQUEST_ID].clone();
             std::future::ready(Response::builder().header("received", received).body(Body::empty()).unwrap())
         };
-        let headers = call(&Shutdown::default(), request(&[(REQUEST_ID, id)]), handler).await.headers().clone();
+        let headers = call(&Drain::default(), request(&[(REQUEST_ID, id)]), handler).await.headers().clone();
         assert_eq!(headers["received"], headers[REQUEST_ID]);
         headers[REQUEST_ID].to_str().unwrap().to_owned()
     };
@@ -104,7 +104,7 @@ async fn a_valid_request_id_reaches_the_handler_and_the_response() {
 #[tokio::test]
 async fn a_panic_in_a_handler_returns_internal_with_the_request_id() {
     let handler = |_| async { panic!("a secret of the handler") };
-    let response = call(&Shutdown::default(), request(&[(REQUEST_ID, "mine")]), handler).await;
+    let response = call(&Drain::default(), request(&[(REQUEST_ID, "mine")]), handler).await;
     assert_eq!(response.headers()[REQUEST_ID], "mine");
     assert_eq!(status(response.headers()), (Code::Internal, Some("INTERNAL".to_owned())));
     let status = Status::from_header_map(response.headers()).unwrap();
@@ -114,7 +114,7 @@ async fn a_panic_in_a_handler_returns_internal_with_the_request_id() {
 #[tokio::test]
 async fn a_panic_in_a_stream_ends_it_with_internal() {
     let handler = |_| std::future::ready(streaming(async { panic!("after the first frame") }));
-    let response = call(&Shutdown::default(), request(&[]), handler).await;
+    let response = call(&Drain::default(), request(&[]), handler).await;
     assert_eq!(final_status(response).await, (Code::Internal, Some("INTERNAL".to_owned())));
 }
 
@@ -122,7 +122,7 @@ async fn a_panic_in_a_stream_ends_it_with_internal() {
 async fn a_call_past_its_deadline_returns_deadline_exceeded_with_a_reason() {
     let start = tokio::time::Instant::now();
     let handler = |_| std::future::pending();
-    let response = call(&Shutdown::default(), request(&[("grpc-timeout", "250m")]), handler).await;
+    let response = call(&Drain::default(), request(&[("grpc-timeout", "250m")]), handler).await;
     assert_eq!(status(response.headers()), (Code::DeadlineExceeded, Some("UPSTREAM_TIMEOUT".to_owned())));
     assert!((250..=252).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
 }
@@ -133,7 +133,7 @@ async fn a_response_within_the_deadline_is_unchanged() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         Response::new(Body::empty())
     };
-    let response = call(&Shutdown::default(), request(&[("grpc-timeout", "250m")]), handler).await;
+    let response = call(&Drain::default(), request(&[("grpc-timeout", "250m")]), handler).await;
     assert!(!response.headers().contains_key("grpc-status"));
 }
 
@@ -143,7 +143,7 @@ fn shutting_down() -> (Code, Option<String>) {
 
 #[tokio::test]
 async fn calls_past_the_cut_off_end_with_shutting_down() {
-    let shutdown = Shutdown::default();
+    let shutdown = Drain::default();
     let handler = |_| std::future::ready(streaming(std::future::pending()));
     let response = call(&shutdown, request(&[]), handler).await;
     shutdown.draining.cancel();
@@ -155,7 +155,7 @@ async fn calls_past_the_cut_off_end_with_shutting_down() {
 
 #[tokio::test]
 async fn watch_streams_end_when_the_drain_starts() {
-    let shutdown = Shutdown::default();
+    let shutdown = Drain::default();
     let mut request = request(&[]);
     *request.uri_mut() = WATCH_VIDEO.parse().unwrap();
     let handler = |_| std::future::ready(streaming(std::future::pending()));

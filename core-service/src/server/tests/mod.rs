@@ -17,7 +17,10 @@ use triptych_proto::v1::{
     self as pb, chat_service_client::ChatServiceClient, model_service_client::ModelServiceClient,
 };
 
-use super::{HEALTH_NAMES, ServeError, TcpListener, serve};
+use http_server::{ConnectionThreads, ThreadCount};
+use tokio::net::TcpListener;
+
+use super::{HEALTH_NAMES, ServeError, serve};
 use crate::{Core, config::Settings, context::REQUEST_ID};
 
 mod compression;
@@ -41,7 +44,8 @@ impl TestServer {
         let (core, stop) = (Core::open(&settings).await.unwrap(), CancellationToken::new());
         let stopped = stop.clone().cancelled_owned();
         let task = tokio::spawn(async move {
-            let result = serve(listener, &core, stopped).await;
+            let threads = ConnectionThreads::start(ThreadCount::Shared).unwrap();
+            let result = serve(listener, &core, &threads, stopped).await;
             core.close().await;
             result
         });

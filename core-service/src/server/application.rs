@@ -1,0 +1,67 @@
+//! The gRPC services as the application of an HTTP server.
+
+use std::{convert::Infallible, future::Future};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_server::{Application, Refusal, RequestBody};
+use tokio::time::Duration;
+use tonic::{Status, body::Body};
+use tower::Service;
+
+use super::request_body::TimedBody;
+use crate::error::Error;
+
+/// The services with all their layers, and the responses to requests that do not reach them.
+#[derive(Debug, Clone)]
+pub(super) struct GrpcApplication<S> {
+    service: S,
+    body_timeout: Duration,
+}
+
+impl<S> GrpcApplication<S> {
+    pub(super) fn new(service: S, body_timeout: Duration) -> Self {
+        Self { service, body_timeout }
+    }
+}
+
+impl<S, F> Application for GrpcApplication<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = F>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+{
+    type Body = Body;
+
+    fn handle(&self, request: Request<RequestBody>) -> impl Future<Output = Response<Body>> + Send + use<S, F> {
+        // Clients of health and reflection keep their request streams open.
+        let is_timed = request.uri().path().starts_with("/triptych.");
+        let body_timeout = self.body_timeout;
+        let request =
+            request.map(|body| if is_timed { Body::new(TimedBody::new(body, body_timeout)) } else { Body::new(body) });
+        let mut service = self.service.clone();
+        async move { service.call(request).await.unwrap_or_else(|never| match never {}) }
+    }
+
+    fn refuse(&self, refusal: Refusal, _request: &Request<RequestBody>) -> Response<Body> {
+        let limit = match refusal {
+            Refusal::Connections => "the server has reached its limit of connections (grpc.max_connections)",
+            Refusal::ConnectionsOfPeer => {
+                "your address has reached its limit of connections (grpc.max_connections_per_peer)"
+            }
+            Refusal::Requests => "the server has reached its limit of calls in flight (grpc.max_requests)",
+        };
+        tracing::debug!(?refusal, "call refused");
+        Status::from(Error::LimitReached(limit)).into_http()
+    }
+
+    fn refuse_head(&self, status: StatusCode) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from_static(b"The head of the request is not valid, or too long.\n"));
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        response
+    }
+}

@@ -1,0 +1,228 @@
+//! One connection, from its first byte to its end.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use http::{HeaderValue, Request, Response, Version, header};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Application, ConnectionThreads, Drain, Listener, ServerSettings,
+    activity::{Activity, Expiry},
+    limits::{ConnectionPermit, Limits},
+    load::ExpectedRequest,
+    request_body::{RequestBody, Rest, Unread, discard},
+    response_body::{InFlight, ResponseBody},
+    socket::Socket,
+    stream::StreamExecutor,
+};
+
+/// Interval and timeout of HTTP/2 keep-alive pings.
+const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(20);
+/// hyper's minimum for the read buffer of HTTP/1.
+const MIN_HTTP1_BUFFER: usize = 8 << 10;
+
+/// What the connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared<A> {
+    pub(crate) application: A,
+    pub(crate) settings: ServerSettings,
+    pub(crate) threads: ConnectionThreads,
+    pub(crate) limits: Arc<Limits>,
+    /// Counts the tasks of connections and streams.
+    pub(crate) tracker: TaskTracker,
+    pub(crate) drain: Drain,
+    /// Closes all connections at once.
+    pub(crate) abort: CancellationToken,
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(crate) struct Connection<A> {
+    pub(crate) shared: Arc<Shared<A>>,
+    pub(crate) permit: ConnectionPermit,
+    pub(crate) thread: usize,
+    pub(crate) expected_request: ExpectedRequest,
+}
+
+impl<A: Application + Unpin> Connection<A> {
+    /// Serves HTTP/1.1 or HTTP/2, whichever the client speaks, until the connection closes.
+    pub(crate) async fn serve<L: Listener>(self, accepted: L::Accepted) {
+        let io = match L::open(accepted).await {
+            Ok(io) => io,
+            Err(error) => return tracing::warn!(%error, "cannot open an accepted connection"),
+        };
+        let shared = Arc::clone(&self.shared);
+        let refused = self.permit.refusal.is_some();
+        let activity = Arc::new(Activity::new());
+        let socket = Socket::new(io, shared.application.clone(), Arc::clone(&activity));
+        let builder = self.builder();
+        let service = service_fn({
+            let (activity, load) = (Arc::clone(&activity), shared.threads.load(self.thread));
+            move |request: Request<Incoming>| {
+                self.expected_request.arrived();
+                let http2 = request.version() == Version::HTTP_2;
+                let load = (!http2).then(|| load.enter());
+                let permit = self.shared.limits.begin();
+                let refusal = self.permit.refusal.or(permit.is_none().then_some(crate::Refusal::Requests));
+                let in_flight = InFlight::new(Arc::clone(&activity), http2, permit, load);
+                let (request, unread) = RequestBody::new(request);
+                let handled = match refusal {
+                    None => Ok(self.shared.application.handle(request)),
+                    Some(refusal) => Err(self.shared.application.refuse(refusal, &request)),
+                };
+                let tracker = self.shared.tracker.clone();
+                async move {
+                    let mut response = match handled {
+                        Ok(handling) => handling.await,
+                        Err(refused) => refused,
+                    };
+                    if let Some(unread) = unread {
+                        finish_request_body(&unread, &mut response, &in_flight, &tracker);
+                    }
+                    Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, in_flight)))
+                }
+            }
+        });
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service).into_owned());
+        let mut aborted = pin!(shared.abort.cancelled());
+        let mut draining = pin!(shared.drain.draining.cancelled());
+        let settings = &shared.settings;
+        let mut lifetime = Lifetime::new(settings);
+        let mut timer = pin!(sleep_until(lifetime.start + settings.header_timeout));
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "connection failed");
+                    }
+                    return Poll::Ready(());
+                }
+                if aborted.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                let end = lifetime.is_open()
+                    && ((refused && activity.had_request()) || draining.as_mut().poll(cx).is_ready());
+                if end {
+                    lifetime.finish(refused.then_some(settings.header_timeout));
+                    connection.as_mut().graceful_shutdown();
+                    continue;
+                }
+                let Some((at, expiry)) = lifetime.expiry(activity.expiry(settings)) else { return Poll::Pending };
+                // A later deadline is set when the timer fires, which saves most of the resets.
+                if at < timer.deadline() || timer.is_elapsed() {
+                    timer.as_mut().reset(at);
+                }
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if Instant::now() < at {
+                    continue;
+                }
+                match expiry {
+                    Expiry::Close => return Poll::Ready(()),
+                    Expiry::Finish => {
+                        lifetime.finish(Some(if activity.is_idle() {
+                            settings.header_timeout
+                        } else {
+                            settings.max_connection_age_grace
+                        }));
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+            }
+        })
+        .await;
+    }
+
+    fn builder(&self) -> auto::Builder<StreamExecutor> {
+        let Shared { settings, threads, tracker, abort, .. } = &*self.shared;
+        let mut builder = auto::Builder::new(StreamExecutor {
+            threads: threads.clone(),
+            thread: self.thread,
+            tracker: tracker.clone(),
+            abort: abort.clone(),
+            write_timeout: settings.write_timeout,
+        });
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            // `Activity` times heads, and the idle time between requests separately.
+            .header_read_timeout(None)
+            .max_buf_size(settings.head_limit_bytes.max(MIN_HTTP1_BUFFER));
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .max_concurrent_streams(settings.max_streams)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(4 << 20)
+            .max_header_list_size(u32::try_from(settings.head_limit_bytes).unwrap_or(u32::MAX));
+        builder
+    }
+}
+
+/// Reads away what the application has left of a request body, or announces that the connection closes.
+fn finish_request_body<B>(unread: &Unread, response: &mut Response<B>, in_flight: &InFlight, tracker: &TaskTracker) {
+    let mut close = || {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        in_flight.linger();
+    };
+    match unread.take() {
+        None => {}
+        Some(Rest::Unsent) => close(),
+        Some(Rest::Short(rest)) => drop(tracker.spawn(discard(rest))),
+        Some(Rest::Long(rest)) => {
+            close();
+            drop(tracker.spawn(discard(rest)));
+        }
+    }
+}
+
+/// How long a connection takes requests, and how long it stays open after that.
+struct Lifetime {
+    start: Instant,
+    /// When its age ends the connection; `None` without a limit, and once it takes no further requests.
+    max_age: Option<Instant>,
+    finishing: bool,
+    close_at: Option<Instant>,
+}
+
+impl Lifetime {
+    fn new(settings: &ServerSettings) -> Self {
+        let start = Instant::now();
+        // Connections that were opened together are not to be closed together.
+        let max_age = settings.max_connection_age.map(|age| start + age.mul_f64(0.9 + 0.2 * fastrand::f64()));
+        Self { start, max_age, finishing: false, close_at: None }
+    }
+
+    fn is_open(&self) -> bool {
+        !self.finishing
+    }
+
+    fn finish(&mut self, close_after: Option<std::time::Duration>) {
+        self.finishing = true;
+        self.max_age = None;
+        self.close_at = close_after.map(|after| Instant::now() + after);
+    }
+
+    /// Returns the next deadline, of the lifetime or of the activity.
+    fn expiry(&self, activity: Option<(Instant, Expiry)>) -> Option<(Instant, Expiry)> {
+        let activity = activity.filter(|&(_, expiry)| expiry == Expiry::Close || !self.finishing);
+        let age = self.max_age.map(|at| (at, Expiry::Finish));
+        let close = self.close_at.map(|at| (at, Expiry::Close));
+        activity.into_iter().chain(age).chain(close).min_by_key(|&(at, _)| at)
+    }
+}

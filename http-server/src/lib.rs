@@ -1,0 +1,31 @@
+//! The connection layer of both ports: HTTP/1.1 and HTTP/2 on one listener, with limits, timeouts and graceful shutdown.
+//!
+//! | module | content |
+//! | --- | --- |
+//! | [`serve`], `connection` | the accept loop; one connection, from its first byte to its end |
+//! | [`Application`], [`Refusal`] | what answers requests, and the requests and connections that are refused |
+//! | [`ConnectionThreads`], `load` | threads with a runtime of their own; the choice between them |
+//! | `activity`, `socket`, `stream` | what is timed: heads, idle connections, clients that stop reading |
+//! | [`RequestBody`], `response_body` | bodies; a body that the application leaves unread is read away |
+//! | [`Listener`] | sources of connections: TCP and Unix sockets |
+
+mod activity;
+mod application;
+mod connection;
+mod limits;
+mod listener;
+mod load;
+mod request_body;
+mod response_body;
+mod server;
+mod settings;
+mod socket;
+mod stream;
+mod threads;
+
+pub use application::{Application, Refusal};
+pub use listener::Listener;
+pub use request_body::RequestBody;
+pub use server::{Drain, serve};
+pub use settings::ServerSettings;
+pub use threads::{ConnectionThreads, ThreadCount};

@@ -1,0 +1,65 @@
+//! Sources of connections.
+
+use std::{future::Future, io, net::IpAddr, time::Duration};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+
+/// Idle time before the first TCP keepalive probe. The kernel closes connections whose peer has vanished.
+const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
+
+/// A source of connections, in the shape of axum's trait of this name. A connection is accepted by one runtime and served
+/// by another, so accepting and opening are two steps; a TLS handshake belongs to the second one.
+pub trait Listener: Send {
+    /// An accepted connection that is registered with no runtime.
+    type Accepted: Send + 'static;
+    /// A connection that can be read and written.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Accepts the next connection and returns the address of its peer, if the peer has one. Dropping the future loses no
+    /// connection.
+    ///
+    /// # Errors
+    /// A failed accept, after which the next one may succeed; or a connection that broke while it was accepted.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Accepted, Option<IpAddr>)>> + Send;
+
+    /// Registers a connection with the runtime of the caller.
+    fn open(accepted: Self::Accepted) -> impl Future<Output = io::Result<Self::Io>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Accepted = std::net::TcpStream;
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(Self::Accepted, Option<IpAddr>)> {
+        let (stream, peer) = TcpListener::accept(self).await?;
+        let stream = stream.into_std()?;
+        // Each event is to be sent at once.
+        let _ = stream.set_nodelay(true);
+        let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE).with_interval(TCP_KEEPALIVE / 4);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+        Ok((stream, Some(peer.ip())))
+    }
+
+    async fn open(accepted: Self::Accepted) -> io::Result<TcpStream> {
+        TcpStream::from_std(accepted)
+    }
+}
+
+#[cfg(unix)]
+impl Listener for tokio::net::UnixListener {
+    type Accepted = std::os::unix::net::UnixStream;
+    type Io = tokio::net::UnixStream;
+
+    async fn accept(&mut self) -> io::Result<(Self::Accepted, Option<IpAddr>)> {
+        let (stream, _) = tokio::net::UnixListener::accept(self).await?;
+        Ok((stream.into_std()?, None))
+    }
+
+    async fn open(accepted: Self::Accepted) -> io::Result<tokio::net::UnixStream> {
+        tokio::net::UnixStream::from_std(accepted)
+    }
+}

@@ -1,0 +1,124 @@
+//! Request bodies. The rest of a body that the application leaves unread is read away, within bounds.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Version, header};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+/// A longer rest of a body is not read to its end: the connection is closed after the response.
+const MAX_DISCARDED: u64 = 16 << 20;
+/// How long the rest of a body is read.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The body of a request, as it arrives.
+#[derive(Debug)]
+pub struct RequestBody {
+    incoming: Option<Incoming>,
+    /// Where an unread rest goes; `None` for empty bodies, and for HTTP/2, where it costs nothing to leave a body unread.
+    unread: Option<Arc<Unread>>,
+}
+
+/// The place of a body that was dropped before its end.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    rest: Mutex<Option<Incoming>>,
+    /// Whether the client waits for `100 Continue` before it sends the body. The first poll of the body sends it.
+    waits: AtomicBool,
+}
+
+/// The unread rest of a request body.
+#[derive(Debug)]
+pub(crate) enum Rest {
+    /// Can be read away, after which the connection serves the next request.
+    Short(Incoming),
+    /// Cannot be read to its end. Reading begins all the same, so that the client gets the response.
+    Long(Incoming),
+    /// The client has not sent it, and will not do so if the connection is closed.
+    Unsent,
+}
+
+impl RequestBody {
+    pub(crate) fn new(request: Request<Incoming>) -> (Request<Self>, Option<Arc<Unread>>) {
+        let has_rest = request.version() < Version::HTTP_2 && !request.body().is_end_stream();
+        let unread = has_rest.then(|| {
+            let expect = request.headers().get(header::EXPECT);
+            let waits = expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+            Arc::new(Unread { rest: Mutex::default(), waits: AtomicBool::new(waits) })
+        });
+        let request = request.map(|incoming| Self { incoming: Some(incoming), unread: unread.clone() });
+        (request, unread)
+    }
+}
+
+impl Unread {
+    /// Returns the rest of the body, if the application has dropped the body before its end.
+    pub(crate) fn take(&self) -> Option<Rest> {
+        let incoming = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(if self.waits.load(Ordering::Relaxed) {
+            Rest::Unsent
+        } else if incoming.size_hint().upper().is_some_and(|length| length <= MAX_DISCARDED) {
+            Rest::Short(incoming)
+        } else {
+            Rest::Long(incoming)
+        })
+    }
+}
+
+/// Reads and discards a body, up to a length and a time.
+pub(crate) async fn discard(mut incoming: Incoming) {
+    let mut discarded = 0;
+    let reading = async {
+        while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
+            discarded += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if discarded > MAX_DISCARDED {
+                return;
+            }
+        }
+    };
+    // Either way the connection closes if the body has not ended.
+    let _ = timeout(DISCARD_TIMEOUT, reading).await;
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(unread) = &self.unread {
+            unread.waits.store(false, Ordering::Relaxed);
+        }
+        match &mut self.incoming {
+            Some(incoming) => Pin::new(incoming).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let (Some(unread), Some(incoming)) = (&self.unread, self.incoming.take())
+            && !incoming.is_end_stream()
+        {
+            *unread.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(incoming);
+        }
+    }
+}

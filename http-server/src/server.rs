@@ -1,0 +1,95 @@
+//! The accept loop.
+
+use std::{
+    future::Future,
+    io::{self, ErrorKind},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Application, ConnectionThreads, Listener, ServerSettings,
+    connection::{Connection, Shared},
+    limits::Limits,
+    load::ExpectedRequest,
+};
+
+/// Delay after a failed accept. The usual cause, too many open files, passes when connections close.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// How long responses that end at the cut-off may take to be sent: a client that does not read could hold them forever.
+const CUT_OFF_GRACE: Duration = Duration::from_secs(1);
+/// How long tasks may take to notice that they are aborted. A task that computes does not notice.
+const ABORT_GRACE: Duration = Duration::from_secs(5);
+
+/// The stages of a shutdown, for the application of a server.
+#[derive(Debug, Clone, Default)]
+pub struct Drain {
+    /// Cancelled when the shutdown begins: no new requests, and endless streams should end.
+    pub draining: CancellationToken,
+    /// Cancelled when the drain is over: all responses should end now.
+    pub cut_off: CancellationToken,
+}
+
+/// Serves connections until `stop` resolves to the end of the drain. Then accepts no more connections, and lets requests in
+/// flight continue until the end of the drain, when it closes the remaining connections. Returns within seconds after that,
+/// whatever peers do. No connection outlives the future, even if it is dropped.
+///
+/// A failed accept is logged and retried.
+pub async fn serve<L, A>(
+    mut listener: L,
+    application: A,
+    threads: &ConnectionThreads,
+    settings: ServerSettings,
+    drain: Drain,
+    stop: impl Future<Output = Instant>,
+) where
+    L: Listener + 'static,
+    A: Application + Unpin,
+{
+    let limits = Arc::new(Limits::new(&settings));
+    let (tracker, abort) = (TaskTracker::new(), CancellationToken::new());
+    let _abort_on_drop = abort.clone().drop_guard();
+    let shared = Arc::new(Shared { application, settings, threads: threads.clone(), limits, tracker, drain, abort });
+    let mut stop = std::pin::pin!(stop);
+    let drain_end = loop {
+        tokio::select! {
+            drain_end = &mut stop => break drain_end,
+            accepted = listener.accept() => match accepted {
+                Ok((accepted, peer)) => {
+                    // Without a permit, the connection is closed.
+                    if let Some(permit) = shared.limits.admit(peer) {
+                        let thread = threads.choose();
+                        let expected_request = ExpectedRequest::new(threads.load(thread));
+                        let connection = Connection { shared: Arc::clone(&shared), permit, thread, expected_request };
+                        threads.spawn(thread, shared.tracker.track_future(connection.serve::<L>(accepted)));
+                    }
+                }
+                Err(error) if concerns_one_connection(&error) => tracing::debug!(%error, "a connection broke"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_RETRY_DELAY).await;
+                }
+            },
+        }
+    };
+    drop(listener);
+    let Shared { tracker, drain, abort, .. } = &*shared;
+    drain.draining.cancel();
+    tracker.close();
+    if timeout_at(drain_end, tracker.wait()).await.is_err() {
+        tracing::warn!(tasks = tracker.len(), "ending requests that did not finish within the drain period");
+        drain.cut_off.cancel();
+        let _ = timeout(CUT_OFF_GRACE, tracker.wait()).await;
+    }
+    abort.cancel();
+    if timeout(ABORT_GRACE, tracker.wait()).await.is_err() {
+        tracing::error!(tasks = tracker.len(), "some connections did not end");
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
+}
