@@ -7,11 +7,13 @@
 //! | [`ConnectionThreads`], `load` | threads with a runtime of their own; the choice between them |
 //! | `activity`, `socket`, `stream` | what is timed: heads, idle connections, clients that stop reading |
 //! | [`RequestBody`], `response_body` | bodies; a body that the application leaves unread is read away |
+//! | [`Drain`] | the stages of a shutdown |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |
 
 mod activity;
 mod application;
 mod connection;
+mod drain;
 mod limits;
 mod listener;
 mod load;
@@ -24,8 +26,9 @@ mod stream;
 mod threads;
 
 pub use application::{Application, Refusal};
+pub use drain::Drain;
 pub use listener::Listener;
 pub use request_body::RequestBody;
-pub use server::{Drain, serve};
+pub use server::serve;
 pub use settings::ServerSettings;
 pub use threads::{ConnectionThreads, ThreadCount};

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Application, ConnectionThreads, Listener, ServerSettings,
+    Application, ConnectionThreads, Drain, Listener, ServerSettings,
     connection::{Connection, Shared},
     limits::Limits,
     load::ExpectedRequest,
@@ -23,15 +23,6 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 const CUT_OFF_GRACE: Duration = Duration::from_secs(1);
 /// How long tasks may take to notice that they are aborted. A task that computes does not notice.
 const ABORT_GRACE: Duration = Duration::from_secs(5);
-
-/// The stages of a shutdown, for the application of a server.
-#[derive(Debug, Clone, Default)]
-pub struct Drain {
-    /// Cancelled when the shutdown begins: no new requests, and endless streams should end.
-    pub draining: CancellationToken,
-    /// Cancelled when the drain is over: all responses should end now.
-    pub cut_off: CancellationToken,
-}
 
 /// Serves connections until `stop` resolves to the end of the drain. Then accepts no more connections, and lets requests in
 /// flight continue until the end of the drain, when it closes the remaining connections. Returns within seconds after that,
