@@ -17,12 +17,16 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import TextIO
+
+from grpc_client import GrpcClient, field
 
 BASELINE = Path(__file__).with_name("instructions.json")
 # Differences between machines, and changes too small to matter.
 TOLERANCE = 0.10
 CALLS = 20
 EVENTS = 100
+PROMPT = "hello there"
 
 MESSAGE = {"role": "assistant", "content": "It is 12 degrees with some rain about: take the umbrella. " * 4}
 REPLY = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop"}]}
@@ -60,34 +64,60 @@ def serve_connection(connection: socket.socket) -> None:
         connection.sendall(response(json.loads(file.read(length)).get("stream", False)))
 
 
-def count(program: str, base: str, stream: bool) -> int:
+class Rest:
+    """Calls the REST API."""
+
+    def __init__(self, ports: dict[str, int], stream: bool) -> None:
+        self.client, self.stream = http.client.HTTPConnection("127.0.0.1", ports["REST"], timeout=120), stream
+        self.body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": PROMPT}]})
+
+    def call(self) -> None:
+        self.client.request("POST", "/v1/chat/completions", self.body, {"content-type": "application/json"})
+        reply = self.client.getresponse()
+        text = reply.read()
+        assert reply.status == 200 and (not self.stream or text.endswith(b"data: [DONE]\n\n")), text
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class Grpc:
+    """Calls the gRPC API."""
+
+    def __init__(self, ports: dict[str, int], stream: bool) -> None:
+        self.client, self.stream = GrpcClient(ports["gRPC"]), stream
+        chat = field(1, "m") + field(2, field(1, "user") + field(2, PROMPT))
+        self.message = field(1, chat)
+
+    def call(self) -> None:
+        method = "StreamChat" if self.stream else "CreateChat"
+        messages = self.client.call(f"/triptych.v1.ChatService/{method}", self.message)
+        assert len(messages) >= (EVENTS if self.stream else 1), messages
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def count(program: str, base: str, api: type[Rest] | type[Grpc], stream: bool) -> int:
     """Returns the instructions of one call."""
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "callgrind"
         settings = {"CHAT_BASE_URL": base, "CHAT_MODEL": "m", "TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
-        settings |= {"TRIPTYCH_REST_THREADS": "1", "TRIPTYCH_LOG_FILTER": "error"}
+        settings |= {"TRIPTYCH_THREADS": "1", "TRIPTYCH_LOG_FILTER": "error"}
         environment = {name: value for name, value in os.environ.items() if "TRIPTYCH" not in name and "PROXY" not in name.upper()}
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", program]
         server = subprocess.Popen(command, cwd=directory, env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
-            port = next(int(line.rsplit(":", 1)[1].split("/")[0]) for line in server.stdout if "REST" in line)
-            client = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-            body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hello there"}]})
-
-            def call():
-                client.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
-                reply = client.getresponse()
-                text = reply.read()
-                assert reply.status == 200 and (not stream or text.endswith(b"data: [DONE]\n\n")), text
+            client = api(ports(server.stdout), stream)
 
             def instrument(switch: str):
                 subprocess.run(["callgrind_control", "-i", switch, str(server.pid)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
             for _ in range(5):
-                call()
+                client.call()
             instrument("on")
             for _ in range(CALLS):
-                call()
+                client.call()
             instrument("off")
             client.close()
             server.terminate()
@@ -99,6 +129,18 @@ def count(program: str, base: str, stream: bool) -> int:
         return int(totals.split()[1]) // CALLS
 
 
+def ports(banner: TextIO) -> dict[str, int]:
+    """Reads the ports of both APIs from the start-up banner."""
+    found: dict[str, int] = {}
+    for line in banner:
+        name = line.split()[0] if line.split() else ""
+        if name in ("REST", "gRPC"):
+            found[name] = int(line.rsplit(":", 1)[1].split("/")[0].split()[0])
+        if len(found) == 2:
+            return found
+    raise SystemExit("the server did not start")
+
+
 def main() -> int:
     if not shutil.which("valgrind"):
         print("valgrind is not installed")
@@ -107,12 +149,17 @@ def main() -> int:
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     program = os.path.abspath(sys.argv[1])
-    counted = {"non-streaming response": count(program, base, False), f"stream of {EVENTS} events": count(program, base, True)}
+    counted = {
+        "non-streaming response": count(program, base, Rest, False),
+        f"stream of {EVENTS} events": count(program, base, Rest, True),
+        "non-streaming response over gRPC": count(program, base, Grpc, False),
+        f"stream of {EVENTS} events over gRPC": count(program, base, Grpc, True),
+    }
     if "--update" in sys.argv:
         BASELINE.write_text(json.dumps(counted, indent=2) + "\n")
     baseline, regression = json.loads(BASELINE.read_text()), False
     for name, instructions in counted.items():
-        change = instructions / baseline[name] - 1
+        change = instructions / baseline.get(name, instructions) - 1
         verdict = "ok" if abs(change) <= TOLERANCE else "REGRESSION" if change > 0 else "improved: --update stores the new count"
         regression |= change > TOLERANCE
         print(f"  {name}: {instructions:,} instructions, {change:+.1%} ({verdict})")
