@@ -11,6 +11,7 @@
 //! 2. Requests are parsed strictly, because the client can correct them. Responses are parsed leniently, because the
 //!    client cannot correct the upstream.
 
+pub mod base64;
 pub mod chat;
 mod json;
 pub mod sse;

@@ -1,5 +1,7 @@
 //! Reading a body in either encoding.
 
+use std::borrow::Cow;
+
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
@@ -12,7 +14,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{fields::Fields, value::Value};
+use super::{
+    fields::{Field, Fields},
+    fold::fold,
+    value::Value,
+};
 use crate::{
     app::App,
     body::{self, Collector},
@@ -39,7 +45,7 @@ impl FormBody {
     /// Splits the body into its fields. Those of a multipart body are moved out: a second call returns none.
     pub(crate) fn fields(&mut self) -> Result<Fields<'_>, GatewayError> {
         match self {
-            Self::Multipart(fields) => Ok(Fields::new(std::mem::take(fields))),
+            Self::Multipart(fields) => Ok(Fields::new(fold(std::mem::take(fields))?)),
             Self::Json(json) => {
                 let object: RawObject<'_> = serde_json::from_slice(json.as_bytes()).map_err(|error| {
                     if error.is_data() {
@@ -48,7 +54,8 @@ impl FormBody {
                         json::syntax_error(&error)
                     }
                 })?;
-                Ok(Fields::new(object.0.into_iter().map(|(name, raw)| (name, Value::Json(raw))).collect()))
+                let field = |(name, raw)| Field { name, values: vec![Value::Json(Cow::Borrowed(raw))], is_list: false };
+                Ok(Fields::new(object.0.into_iter().map(field).collect()))
             }
         }
     }
@@ -80,13 +87,20 @@ async fn multipart(
     let mut fields = Vec::new();
     while let Some(mut field) = multipart.next_field().await.map_err(|error| multipart_error(&error))? {
         let name = field.name().ok_or_else(|| invalid_multipart("a field has no name"))?.to_owned();
-        // Clients send a file name even for files that have none; a field without one is text.
-        let is_file = field.file_name().is_some();
+        // Clients send a file name even for files that have none; a field without one is text. JavaScript sends one for
+        // members that it makes JSON as well.
+        let file_name = field.file_name().map(str::to_owned);
+        let is_json = field.content_type().is_some_and(|kind| kind.essence_str() == "application/json");
         let mut data = Collector::default();
         while let Some(chunk) = field.chunk().await.map_err(|error| multipart_error(&error))? {
             data.push(chunk);
         }
-        fields.push((name, value(is_file, data.into_bytes())));
+        let data = data.into_bytes();
+        // Browsers send a file input without a chosen file like this.
+        if data.is_empty() && file_name.as_deref() == Some("") {
+            continue;
+        }
+        fields.push((name, value(file_name.is_some() && !is_json, data)));
     }
     Ok(fields)
 }

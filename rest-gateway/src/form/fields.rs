@@ -1,16 +1,25 @@
 //! The fields of a request, read one by one.
 
-use super::value::Value;
+use super::value::{Value, to_json};
 use crate::error::GatewayError;
+
+/// One name of a body, with its values.
+#[derive(Debug)]
+pub(super) struct Field<'a> {
+    pub(super) name: String,
+    pub(super) values: Vec<Value<'a>>,
+    /// Whether the values are a list even if there is only one.
+    pub(super) is_list: bool,
+}
 
 /// The fields of a body in their order. Handlers take the known ones out; the rest becomes `extra_json`.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
-    fields: Vec<(String, Value<'a>)>,
+    fields: Vec<Field<'a>>,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(fields: Vec<(String, Value<'a>)>) -> Self {
+    pub(super) fn new(fields: Vec<Field<'a>>) -> Self {
         Self { fields }
     }
 
@@ -19,15 +28,9 @@ impl<'a> Fields<'a> {
         self.take_all(name).pop()
     }
 
-    /// Takes out all fields of this name, also when spelled as a list: `name[]` or `name[0]`.
+    /// Takes out all values of this name, in multipart bodies also those of `name[]` and `name[0]`.
     pub(crate) fn take_all(&mut self, name: &str) -> Vec<Value<'a>> {
-        let matches = |known: &str| {
-            known.strip_prefix(name).is_some_and(|rest| {
-                let index = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-                rest.is_empty() || index.is_some_and(|index| index.bytes().all(|byte| byte.is_ascii_digit()))
-            })
-        };
-        let taken = self.fields.extract_if(.., |(known, _)| matches(known)).map(|(_, value)| value);
+        let taken = self.fields.extract_if(.., |field| field.name == name).flat_map(|field| field.values);
         taken.filter(|value| !matches!(value, Value::Json(raw) if raw.get() == "null")).collect()
     }
 
@@ -60,25 +63,36 @@ impl<'a> Fields<'a> {
         value.map(|value| integer(name, &value)).transpose()
     }
 
-    /// Takes out a boolean field; `false` if absent.
+    /// Takes out a boolean field; `false` if absent. Multipart texts may be in any case, or 1 or 0.
     pub(crate) fn boolean(&mut self, name: &str) -> Result<bool, GatewayError> {
         let Some(value) = self.take(name) else { return Ok(false) };
-        value.text().parse().map_err(|_| invalid(name, &value, "true or false"))
+        match &value {
+            Value::Json(raw) => raw.get().parse().ok(),
+            Value::Text(text) => flag(text.trim_ascii()),
+            Value::File(_) => None,
+        }
+        .ok_or_else(|| invalid(name, &value, "true or false"))
     }
 
     /// Returns the remaining fields as a JSON object, in order and with unchanged values; empty if there are none.
     pub(crate) fn into_extra_json(self) -> Result<String, GatewayError> {
         let mut object = String::new();
-        for (name, value) in self.fields {
+        for Field { name, values, is_list } in self.fields {
             object.push(if object.is_empty() { '{' } else { ',' });
             object.push_str(&to_json(&name));
             object.push(':');
-            match value {
-                Value::Json(raw) => object.push_str(raw.get()),
-                Value::Text(text) => object.push_str(&to_json(&text)),
-                Value::File(_) => {
-                    return Err(GatewayError::invalid(&name, format!("{name}: expected text, not a file")));
+            let is_list = is_list || values.len() != 1;
+            if is_list {
+                object.push('[');
+            }
+            for (index, value) in values.iter().enumerate() {
+                if index > 0 {
+                    object.push(',');
                 }
+                value.write_json(&name, &mut object)?;
+            }
+            if is_list {
+                object.push(']');
             }
         }
         if !object.is_empty() {
@@ -88,8 +102,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn to_json(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// Parses a flag of a form. Python writes `True`, C# `False`, and HTML forms often 1 or 0.
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" => Some(true),
+        "0" => Some(false),
+        _ if text.eq_ignore_ascii_case("true") => Some(true),
+        _ if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
 }
 
 fn integer<T: TryFrom<i64>>(name: &str, value: &Value<'_>) -> Result<T, GatewayError> {
@@ -172,11 +193,50 @@ mod tests {
     #[test]
     fn list_fields_are_taken_in_every_spelling() {
         let file = |data| Value::File(Bytes::from_static(data));
-        let text = Value::Text("x".to_owned());
-        let fields = [("image[]", file(b"1")), ("image", file(b"2")), ("image[7]", file(b"3")), ("image[url]", text)];
+        let fields = [("image[]", file(b"1")), ("image", file(b"2")), ("image[7]", file(b"3"))];
         let mut body = FormBody::Multipart(fields.map(|(name, value)| (name.to_owned(), value)).into());
         let mut fields = body.fields().unwrap();
         assert_eq!(fields.take_all("image").len(), 3);
-        assert_eq!(fields.into_extra_json().unwrap(), r#"{"image[url]":"x"}"#);
+        assert_eq!(fields.into_extra_json().unwrap(), "");
+    }
+
+    fn form(fields: &[(&str, &str)]) -> FormBody {
+        let fields = fields.iter().map(|(name, text)| ((*name).to_owned(), Value::Text((*text).to_owned())));
+        FormBody::Multipart(fields.collect())
+    }
+
+    #[test]
+    fn form_flags_are_accepted_in_every_usual_spelling() {
+        for (text, expected) in [("true", true), ("True", true), ("TRUE", true), ("1", true), (" true ", true)]
+            .into_iter()
+            .chain([("false", false), ("False", false), ("FALSE", false), ("0", false), ("", false)])
+        {
+            assert_eq!(form(&[("stream", text)]).fields().unwrap().boolean("stream").unwrap(), expected, "{text:?}");
+        }
+        for text in ["perhaps", "2", "-1", "01", "truee"] {
+            let error = form(&[("stream", text)]).fields().unwrap().boolean("stream").unwrap_err();
+            assert_eq!((error.status().as_u16(), error.param()), (400, Some("stream")), "{text:?}");
+        }
+        for json in [r#"{"stream":"true"}"#, r#"{"stream":1}"#] {
+            assert!(body(json).fields().unwrap().boolean("stream").is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn known_texts_of_a_form_stay_texts() {
+        for text in ["007", "5.5", "true", "null", "[1]", " x "] {
+            assert_eq!(form(&[("prompt", text)]).fields().unwrap().string("prompt").unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn empty_fields_of_a_form_are_absent() {
+        let mut body = form(&[("n", ""), ("seconds", ""), ("size", ""), ("image", ""), ("list[]", ""), ("other", "")]);
+        let mut fields = body.fields().unwrap();
+        assert_eq!(fields.integer::<u32>("n").unwrap(), None);
+        assert_eq!(fields.integer_or_string::<u32>("seconds").unwrap(), None);
+        assert_eq!(fields.string("size").unwrap(), "");
+        assert_eq!(fields.take_all("image").len(), 0);
+        assert_eq!(fields.into_extra_json().unwrap(), "");
     }
 }

@@ -2,22 +2,13 @@
 
 use std::borrow::Cow;
 
-use base64::{
-    Engine,
-    alphabet::{STANDARD, URL_SAFE},
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use bytes::Bytes;
+use openai_dialect::base64;
 use serde::Deserialize;
 use triptych_proto::v1::{MediaInput, media_input::Source};
 
 use super::value::Value;
 use crate::{error::GatewayError, links::Links};
-
-const LENIENT: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const STANDARD_ENGINE: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
-const URL_SAFE_ENGINE: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
 /// `{"image_url": "..."}`, `{"image_url": {"url": "..."}}` or `{"file_id": "..."}`.
 #[derive(Deserialize)]
@@ -60,7 +51,9 @@ impl Value<'_> {
         let list: Vec<&serde_json::value::RawValue> =
             serde_json::from_str(raw.get()).map_err(|_| invalid_image(field))?;
         let indexed = list.into_iter().enumerate();
-        indexed.map(|(index, raw)| Value::Json(raw).image_input(&format!("{field}[{index}]"), links)).collect()
+        indexed
+            .map(|(index, raw)| Value::Json(Cow::Borrowed(raw)).image_input(&format!("{field}[{index}]"), links))
+            .collect()
     }
 }
 
@@ -96,8 +89,7 @@ fn parse_text(field: &str, text: &str, links: &Links) -> Result<Source, GatewayE
         };
     }
     if starts("data:") {
-        let data = text.split_once(',').filter(|(head, _)| head.to_ascii_lowercase().ends_with(";base64"));
-        return data.and_then(|(_, base64)| decode(base64)).map(Source::Data).ok_or_else(|| invalid_image(field));
+        return decode(text).map(Source::Data).ok_or_else(|| invalid_image(field));
     }
     if starts("{") {
         return parse_object(field, text, links);
@@ -110,13 +102,8 @@ fn parse_text(field: &str, text: &str, links: &Links) -> Result<Source, GatewayE
     if is_key { Ok(Source::MediaKey(text.to_owned())) } else { Err(invalid_image(field)) }
 }
 
-/// Decodes base64 of either alphabet, with or without padding and line breaks. `None` if invalid or empty.
 fn decode(text: &str) -> Option<Bytes> {
-    let has_breaks = memchr::memchr3(b'\n', b'\r', b' ', text.as_bytes()).is_some();
-    let text: Cow<'_, str> =
-        if has_breaks { text.split_ascii_whitespace().collect::<String>().into() } else { Cow::Borrowed(text) };
-    let engine = if memchr::memchr2(b'-', b'_', text.as_bytes()).is_some() { URL_SAFE_ENGINE } else { STANDARD_ENGINE };
-    engine.decode(text.as_bytes()).ok().filter(|bytes| !bytes.is_empty()).map(Bytes::from)
+    base64::decode(text).map(Bytes::from)
 }
 
 fn invalid_image(field: &str) -> GatewayError {
@@ -133,7 +120,7 @@ mod tests {
     fn source(json: &serde_json::Value) -> Result<Source, GatewayError> {
         let raw = RawValue::from_string(json.to_string()).unwrap();
         let links = Links::unsigned("http://gateway.test");
-        Ok(Value::Json(&raw).image_input("input_reference", &links)?.source.unwrap())
+        Ok(Value::Json(Cow::Borrowed(&*raw)).image_input("input_reference", &links)?.source.unwrap())
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod body;
 mod fields;
+mod fold;
 mod image_input;
 mod value;
 

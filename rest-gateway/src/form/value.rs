@@ -1,13 +1,17 @@
 //! The value of a field, in either encoding.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
+
+use crate::error::GatewayError;
 
 /// The value of a field.
 #[derive(Debug, Clone)]
 pub(crate) enum Value<'a> {
     /// A JSON value, not parsed.
-    Json(&'a RawValue),
+    Json(Cow<'a, RawValue>),
     /// A multipart field without a file name.
     Text(String),
     /// A multipart field with a file name, or one that is not UTF-8.
@@ -32,4 +36,43 @@ impl Value<'_> {
             Self::File(_) => "",
         }
     }
+
+    /// Appends the value as JSON. A text is what it spells: a number, a boolean, null, an object, a list, or itself.
+    ///
+    /// # Errors
+    /// 400 for a file. `name` is the name of the field.
+    pub(super) fn write_json(&self, name: &str, out: &mut String) -> Result<(), GatewayError> {
+        match self {
+            Self::Json(raw) => out.push_str(raw.get()),
+            Self::Text(text) => out.push_str(&spelled(text)),
+            Self::File(_) => {
+                return Err(GatewayError::invalid(name, format!("{name}: expected text, not a file")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the JSON value that a text of a form spells. Forms have no types: clients write Python's `True`, C#'s `False`,
+/// and whole objects as JSON.
+fn spelled(text: &str) -> Cow<'_, str> {
+    match text {
+        "null" => return Cow::Borrowed(text),
+        _ if text.eq_ignore_ascii_case("true") => return Cow::Borrowed("true"),
+        _ if text.eq_ignore_ascii_case("false") => return Cow::Borrowed("false"),
+        _ => {}
+    }
+    let trimmed = text.trim_ascii();
+    // A number is taken without spaces around it only: they say that it is a text.
+    let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    let may_be_json = trimmed.starts_with(['{', '[']) || (is_number && trimmed.len() == text.len());
+    match serde_json::from_str::<&RawValue>(trimmed) {
+        Ok(_) if may_be_json => Cow::Borrowed(trimmed),
+        Ok(_) | Err(_) => Cow::Owned(to_json(text)),
+    }
+}
+
+/// Returns a text as a JSON string.
+pub(super) fn to_json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }

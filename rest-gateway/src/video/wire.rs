@@ -6,10 +6,6 @@ use triptych_proto::v1::{self as pb, video::State};
 
 use crate::{error::GatewayError, form::FormBody, links::Links, query::QueryParams};
 
-/// The spellings of `input_reference`, the latter two in multipart bodies, and whether the value is a media key.
-const INPUT_REFERENCES: [(&str, bool); 3] =
-    [("input_reference", false), ("input_reference[image_url]", false), ("input_reference[file_id]", true)];
-
 /// Parses the body of a create request.
 pub(super) fn read(
     body: &mut FormBody,
@@ -17,16 +13,8 @@ pub(super) fn read(
     links: &Links,
 ) -> Result<pb::CreateVideoRequest, GatewayError> {
     let mut fields = body.fields()?;
-    let mut input_reference = None;
-    for (name, is_media_key) in INPUT_REFERENCES {
-        if is_media_key {
-            let key = fields.string(name)?;
-            let source = (!key.is_empty()).then_some(pb::media_input::Source::MediaKey(key));
-            input_reference = source.map(|source| pb::MediaInput { source: Some(source) }).or(input_reference);
-        } else if let Some(value) = fields.take(name) {
-            input_reference = Some(value.image_input("input_reference", links)?);
-        }
-    }
+    let input_reference = fields.take("input_reference");
+    let input_reference = input_reference.map(|value| value.image_input("input_reference", links)).transpose()?;
     Ok(pb::CreateVideoRequest {
         model: fields.string("model")?,
         prompt: fields.string("prompt")?,

@@ -356,3 +356,42 @@ async fn client_disconnect_closes_the_upstream_connection() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn extra_members_of_a_form_reach_the_upstream_with_their_types() {
+    with_local_and_remote_core(async |server| {
+        server.upstream.enqueue_at(PATH, fixtures().reply(server, "image.json"));
+        let mut form = Vec::new();
+        for (name, value) in [
+            ("model", MODEL),
+            ("prompt", "007"),
+            ("stream", "False"),
+            ("seed", ""),
+            ("guidance_scale", "5.5"),
+            ("negative", "True"),
+            ("tools", r#"[{"type":"web_search"}]"#),
+            ("optimize_prompt_options[mode]", "fast"),
+            ("tags[]", "a"),
+            ("ranges[0][from]", "1"),
+        ] {
+            let part = format!("--X\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            form.extend(part.into_bytes());
+        }
+        // A file input of a page without a chosen file, and one with.
+        form.extend(b"--X\r\ncontent-disposition: form-data; name=\"mask\"; filename=\"\"\r\n\r\n\r\n");
+        form.extend(b"--X\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n");
+        form.extend(png(16, 8));
+        form.extend(b"\r\n--X--\r\n");
+        let request =
+            server.request(Method::POST, "/v1/images/edits").header("content-type", "multipart/form-data; boundary=X");
+        let response = request.body(form).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
+        let received = server.upstream.received().await.json();
+        let members = ["prompt", "guidance_scale", "negative", "tools", "optimize_prompt_options", "tags", "ranges"];
+        let sent: Vec<_> = members.iter().map(|name| received[*name].clone()).collect();
+        let tools = json!([{"type": "web_search"}]);
+        let expected = json!(["007", 5.5, true, tools, {"mode": "fast"}, ["a"], [{"from": 1}]]);
+        assert_eq!(Value::Array(sent), expected);
+    })
+    .await;
+}

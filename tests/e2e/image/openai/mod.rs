@@ -1,5 +1,6 @@
 //! OpenAI-compatible images upstreams: requests to the upstream, its responses over REST and gRPC, failures.
 
+mod base64;
 mod failures;
 mod large_responses;
 mod streaming;
