@@ -15,11 +15,12 @@ pub enum Error {
         /// The rule that the value breaks, and how to satisfy it.
         message: String,
     },
-    /// API keys are required, and the call has no valid one.
+    /// API keys are required, and the call has no valid one. Clients recognize OpenAI's words.
     #[error("{}", if *present {
-        "the API key is unknown; check the `Authorization` header"
+        "Incorrect API key provided; check the `Authorization` header"
     } else {
-        "an API key is required; send the header `Authorization: Bearer KEY`"
+        "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth \
+         (i.e. Authorization: Bearer YOUR_KEY)"
     })]
     InvalidApiKey {
         /// Whether the call has a key.

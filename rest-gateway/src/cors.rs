@@ -5,16 +5,24 @@ use http::{HeaderName, HeaderValue, header};
 use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use crate::headers::{OPENAI_POLL_AFTER_MS, RETRY_AFTER_MS, X_REQUEST_ID, X_TRIPTYCH_ATTEMPTS};
+use crate::headers::{
+    OPENAI_POLL_AFTER_MS, RETRY_AFTER_MS, X_ACCEL_BUFFERING, X_REQUEST_ID, X_SHOULD_RETRY, X_TRIPTYCH_ATTEMPTS,
+};
 
-/// Response headers that scripts may read besides the CORS-safelisted ones.
-const EXPOSED: [HeaderName; 7] = [
+/// Every response header that is not CORS-safelisted.
+const EXPOSED: [HeaderName; 13] = [
     X_REQUEST_ID,
     header::RETRY_AFTER,
     RETRY_AFTER_MS,
+    X_SHOULD_RETRY,
     OPENAI_POLL_AFTER_MS,
+    header::ACCEPT_RANGES,
     header::CONTENT_RANGE,
+    header::CONTENT_DISPOSITION,
     header::ETAG,
+    header::ALLOW,
+    header::WWW_AUTHENTICATE,
+    X_ACCEL_BUFFERING,
     X_TRIPTYCH_ATTEMPTS,
 ];
 

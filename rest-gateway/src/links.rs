@@ -3,12 +3,12 @@
 use std::time::SystemTime;
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, HeaderName, header, request::Parts, uri::Authority};
+use http::{HeaderMap, HeaderName, Uri, header, request::Parts, uri::Authority};
 
 use crate::{
     app::App,
     error::GatewayError,
-    headers::{X_FORWARDED_HOST, X_FORWARDED_PROTO},
+    headers::{X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO},
     link_signer::{InvalidLink, LinkSigner},
     settings::RuntimeSettings,
 };
@@ -47,19 +47,26 @@ impl Links {
         Some(verified.transpose().map(|_| key))
     }
 
-    fn of(parts: &Parts, settings: &RuntimeSettings) -> Self {
+    /// Returns host and port of the links.
+    pub(crate) fn authority(&self) -> &str {
+        let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);
+        rest.split_once('/').map_or(rest, |(authority, _)| authority)
+    }
+
+    pub(crate) fn of(uri: &Uri, headers: &HeaderMap, settings: &RuntimeSettings) -> Self {
         let signer = settings.link_signer.clone();
         if let Some(base) = &settings.public_base_url {
             return Self { base: base.trim_end_matches('/').to_owned(), signer };
         }
-        let forwarded = |name| settings.trust_forwarded.then(|| first(&parts.headers, name)).flatten();
+        let forwarded = |name| settings.trust_forwarded.then(|| first(headers, name)).flatten();
         let host = forwarded(X_FORWARDED_HOST)
-            .or_else(|| parts.uri.authority().map(Authority::as_str))
-            .or_else(|| first(&parts.headers, header::HOST));
+            .or_else(|| uri.authority().map(Authority::as_str))
+            .or_else(|| first(headers, header::HOST));
         // `Host` is client input: only a valid authority without user info may enter a link.
         let host = host.filter(|host| host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@')));
         let scheme = forwarded(X_FORWARDED_PROTO).filter(|scheme| *scheme == "https").unwrap_or("http");
-        Self { base: format!("{scheme}://{}", host.unwrap_or("localhost")), signer }
+        let prefix = forwarded(X_FORWARDED_PREFIX).map(|prefix| prefix.trim_end_matches('/')).filter(is_path);
+        Self { base: format!("{scheme}://{}{}", host.unwrap_or("localhost"), prefix.unwrap_or_default()), signer }
     }
 }
 
@@ -68,11 +75,20 @@ fn first(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()?.split(',').next().map(str::trim)
 }
 
+/// Returns whether a forwarded prefix is a plain path: `/team/ai`.
+fn is_path(prefix: &&str) -> bool {
+    let is_segment = |segment: &str| {
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+        !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(valid)
+    };
+    prefix.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment))
+}
+
 impl FromRequestParts<App> for Links {
     type Rejection = GatewayError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, GatewayError> {
-        Ok(Self::of(parts, &app.runtime().settings))
+        Ok(Self::of(&parts.uri, &parts.headers, &app.runtime().settings))
     }
 }
 
@@ -87,7 +103,8 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Links::of(&request.body(()).unwrap().into_parts().0, settings).media("k.png")
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        Links::of(&parts.uri, &parts.headers, settings).media("k.png")
     }
 
     #[test]
@@ -107,6 +124,26 @@ mod tests {
         assert_eq!(link(&RuntimeSettings::default(), "/", &headers), "http://inner/media/k.png");
         let trusting = RuntimeSettings { trust_forwarded: true, ..RuntimeSettings::default() };
         assert_eq!(link(&trusting, "/", &headers), "https://outer/media/k.png");
+    }
+
+    #[test]
+    fn trusted_forwarded_prefix_is_part_of_links() {
+        let trusting = RuntimeSettings { trust_forwarded: true, ..RuntimeSettings::default() };
+        for (prefix, expected) in [
+            ("/ai", "http://a.test/ai/media/k.png"),
+            ("/team/ai/", "http://a.test/team/ai/media/k.png"),
+            ("/outer, /inner", "http://a.test/outer/media/k.png"),
+            ("/", "http://a.test/media/k.png"),
+            ("ai", "http://a.test/media/k.png"),
+            ("//evil.test", "http://a.test/media/k.png"),
+            ("/../x", "http://a.test/media/k.png"),
+            ("/a?b", "http://a.test/media/k.png"),
+            ("@evil.test", "http://a.test/media/k.png"),
+        ] {
+            let headers = [("host", "a.test"), ("x-forwarded-prefix", prefix)];
+            assert_eq!(link(&trusting, "/", &headers), expected, "{prefix}");
+            assert_eq!(link(&RuntimeSettings::default(), "/", &headers), "http://a.test/media/k.png");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::{
 use http::{Method, StatusCode};
 use metrics::{Counter, Gauge, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::Span;
 use triptych_proto::v1 as pb;
 
 use crate::target_state;
@@ -19,8 +20,10 @@ use crate::target_state;
 const DURATION_BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
 /// Statuses with a counter of their own. The last entry, 0, counts all others as `other`.
-const STATUSES: [u16; 21] =
-    [200, 204, 206, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415, 416, 429, 500, 501, 502, 503, 504, 0];
+const STATUSES: [u16; 22] =
+    [200, 204, 206, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415, 416, 429, 499, 500, 501, 502, 503, 504, 0];
+/// Counts requests whose client disconnected before the response head; no response has this status.
+const CLIENT_CLOSED: u16 = 499;
 const METHODS: [&str; 5] = ["GET", "POST", "DELETE", "HEAD", "other"];
 
 static STREAMS_OPEN: LazyLock<Gauge> = LazyLock::new(|| metrics::gauge!("triptych_rest_streams_open"));
@@ -45,7 +48,10 @@ pub(crate) fn prometheus() -> &'static PrometheusHandle {
 }
 
 fn describe() {
-    metrics::describe_counter!("triptych_rest_requests_total", "Responses, by route, method and status.");
+    metrics::describe_counter!(
+        "triptych_rest_requests_total",
+        "Requests, by route, method and status. `client_closed`: the client left before the response head."
+    );
     metrics::describe_histogram!("triptych_rest_request_seconds", "Time to the response head, by route.");
     metrics::describe_gauge!("triptych_rest_requests_in_flight", "Requests whose response head has not been sent.");
     metrics::describe_gauge!("triptych_rest_streams_open", "Open event streams.");
@@ -77,10 +83,16 @@ impl RequestMetrics {
     }
 
     /// Counts a request as in flight until the returned guard is dropped.
-    pub(crate) fn begin(&self, route: &str, method: &Method) -> InFlight<'_> {
+    pub(crate) fn begin(&self, route: &str, method: &Method, span: &Span) -> InFlight<'_> {
         self.in_flight.increment(1.0);
         let method = METHODS.iter().position(|&known| known == method.as_str()).unwrap_or(METHODS.len() - 1);
-        InFlight { route: self.routes.get(route).unwrap_or(&self.other), method, gauge: &self.in_flight }
+        InFlight {
+            route: self.routes.get(route).unwrap_or(&self.other),
+            method,
+            gauge: &self.in_flight,
+            span: span.clone(),
+            answered: false,
+        }
     }
 }
 
@@ -90,10 +102,14 @@ impl RouteMetrics {
         Self { path, seconds, responses: Default::default() }
     }
 
-    fn count(&self, method: usize, status: StatusCode) {
-        let index = STATUSES.iter().position(|&known| known == status.as_u16()).unwrap_or(STATUSES.len() - 1);
+    fn count(&self, method: usize, status: u16) {
+        let index = STATUSES.iter().position(|&known| known == status).unwrap_or(STATUSES.len() - 1);
         let counter = self.responses[method][index].get_or_init(|| {
-            let status = if STATUSES[index] == 0 { "other".to_owned() } else { STATUSES[index].to_string() };
+            let status = match STATUSES[index] {
+                0 => "other".to_owned(),
+                CLIENT_CLOSED => "client_closed".to_owned(),
+                status => status.to_string(),
+            };
             let (route, method) = (self.path, METHODS[method]);
             metrics::counter!("triptych_rest_requests_total", "route" => route, "method" => method, "status" => status)
         });
@@ -113,12 +129,15 @@ pub(crate) struct InFlight<'a> {
     route: &'a RouteMetrics,
     method: usize,
     gauge: &'a Gauge,
+    span: Span,
+    answered: bool,
 }
 
 impl InFlight<'_> {
     /// Records the response and the time to its head.
-    pub(crate) fn finish(self, status: StatusCode, elapsed: Duration) {
-        self.route.count(self.method, status);
+    pub(crate) fn finish(mut self, status: StatusCode, elapsed: Duration) {
+        self.answered = true;
+        self.route.count(self.method, status.as_u16());
         self.route.seconds.record(elapsed);
     }
 }
@@ -126,6 +145,10 @@ impl InFlight<'_> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.gauge.decrement(1.0);
+        if !self.answered {
+            self.route.count(self.method, CLIENT_CLOSED);
+            self.span.in_scope(|| tracing::debug!("client disconnected before the response"));
+        }
     }
 }
 

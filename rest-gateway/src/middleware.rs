@@ -16,6 +16,8 @@ use crate::{
     cors,
     error::{GatewayError, millis},
     headers::X_REQUEST_ID,
+    observed_body::{self, log_panic},
+    origin,
     request_id::RequestId,
 };
 
@@ -34,14 +36,20 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         status = field::Empty,
         ms = field::Empty
     );
-    let in_flight = app.metrics.begin(route, request.method());
+    let in_flight = app.metrics.begin(route, request.method(), &span);
     request.extensions_mut().insert(id.clone());
-    let cors = app.runtime().cors.clone();
-    let handled = cors::run(cors.as_ref(), request, next);
+    let runtime = app.runtime();
+    let (cors, allowed) = (runtime.cors.clone(), origin::check(&request, &runtime.settings));
+    drop(runtime);
+    let handled = async {
+        match allowed {
+            Ok(()) => cors::run(cors.as_ref(), request, next).await,
+            Err(error) => error.into_response(),
+        }
+    };
     let outcome = AssertUnwindSafe(handled).catch_unwind().instrument(span.clone()).await;
     let mut response = outcome.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        span.in_scope(|| tracing::error!(panic = text.unwrap_or("no message"), "handler panicked"));
+        span.in_scope(|| log_panic(&*panic));
         GatewayError::internal().into_response()
     });
     response.headers_mut().insert(X_REQUEST_ID, id.0);
@@ -53,7 +61,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         status if status.is_client_error() => tracing::info!("request refused"),
         _ => tracing::debug!("request answered"),
     });
-    response
+    response.map(|body| observed_body::observe(body, span))
 }
 
 #[cfg(test)]
@@ -100,5 +108,20 @@ mod tests {
         let response = send(&core, get("/v1/models")).await;
         assert_eq!(response.error(), (500, None, "internal".to_owned()));
         assert!(response.header("x-request-id").unwrap().starts_with("req_"));
+    }
+
+    #[tokio::test]
+    async fn client_that_leaves_before_the_response_head_is_counted() {
+        let core = CoreStub::default();
+        let router = crate::testing::router(&core, crate::Settings::default());
+        let endless =
+            axum::body::Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+        let request = Request::post("/v1/videos/{id}/remix".replace("{id}", "video_1")).body(endless).unwrap();
+        let call = tower::ServiceExt::oneshot(router, request);
+        assert!(futures_util::FutureExt::now_or_never(call).is_none(), "the body has not arrived");
+        let text = crate::metrics::prometheus().render();
+        let expected =
+            r#"triptych_rest_requests_total{route="/v1/videos/{id}/remix",method="POST",status="client_closed"} 1"#;
+        assert!(text.contains(expected), "{text}");
     }
 }

@@ -18,7 +18,8 @@ where
     if bytes < MIN_OFFLOAD_BYTES {
         return Ok(work());
     }
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(|error| {
         tracing::error!(%error, "blocking task failed");
         GatewayError::internal()
     })

@@ -1,7 +1,7 @@
-//! The variable segment of a path.
+//! Paths: their variable segment, and their slashes.
 
-use axum::extract::{FromRequestParts, Path};
-use http::request::Parts;
+use axum::extract::{FromRequestParts, Path, Request};
+use http::{Uri, request::Parts, uri::PathAndQuery};
 
 use crate::error::GatewayError;
 
@@ -17,5 +17,74 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
             Ok(Path(id)) => Ok(Self(id)),
             Err(_) => Err(GatewayError::not_found(parts.uri.path())),
         }
+    }
+}
+
+/// Paths whose rest is an identifier, in which every slash counts.
+const IDENTIFIERS: [&str; 2] = ["/v1/models/", "/media/"];
+
+/// Folds doubled slashes of a request's path into one and removes one at its end: base URLs are often configured with a
+/// slash too many. Model ids and media keys are left as they are.
+pub(crate) fn fold_slashes(mut request: Request) -> Request {
+    if let Some(uri) = folded(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn folded(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    if !path.contains("//") && (path.len() == 1 || !path.ends_with('/')) {
+        return None;
+    }
+    let mut folded = String::with_capacity(path.len() + 1);
+    let mut rest = path;
+    while let Some((segment, after)) = rest.trim_start_matches('/').split_once('/') {
+        folded.push('/');
+        folded.push_str(segment);
+        rest = after;
+        if IDENTIFIERS.iter().any(|start| start.strip_suffix('/') == Some(&folded)) {
+            break;
+        }
+    }
+    let last = rest.trim_start_matches('/');
+    let last = last.strip_suffix('/').unwrap_or(last);
+    if !last.is_empty() || folded.is_empty() {
+        folded.push('/');
+        folded.push_str(last);
+    }
+    if let Some(query) = uri.query() {
+        folded.push('?');
+        folded.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = PathAndQuery::try_from(folded).ok();
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slashes_are_folded_outside_identifiers() {
+        for (path, expected) in [
+            ("//v1/chat/completions", "/v1/chat/completions"),
+            ("/v1//chat///completions", "/v1/chat/completions"),
+            ("/v1/chat/completions/", "/v1/chat/completions"),
+            ("/v1/chat/completions//", "/v1/chat/completions"),
+            ("/v1//models/?a=//b/", "/v1/models?a=//b/"),
+            ("//", "/"),
+            ("/v1//models/a//b", "/v1/models/a//b"),
+            ("/v1/models//a//b/", "/v1/models/a//b"),
+            ("/media//a//b", "/media/a//b"),
+            ("http://a.test//v1/models", "http://a.test/v1/models"),
+        ] {
+            assert_eq!(folded(&path.parse().unwrap()).unwrap().to_string(), expected, "{path}");
+        }
+        for path in ["/", "/v1/models", "/v1/models/a/b", "/v1/videos/a%2F%2Fb"] {
+            assert_eq!(folded(&path.parse().unwrap()), None, "{path}");
+        }
+        assert_eq!(folded(&"/v1/models/a//b".parse().unwrap()).unwrap(), "/v1/models/a//b");
     }
 }

@@ -5,10 +5,11 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::{any, get, post},
+    routing::{MethodFilter, any, on},
 };
+use tower::{Layer, util::MapRequestLayer};
 
-use crate::{app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, video};
+use crate::{app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, path, video};
 
 /// One method of one path. `HEAD` works wherever `GET` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,66 +20,58 @@ pub struct Route {
     pub path: &'static str,
 }
 
-const fn route(method: &'static str, path: &'static str) -> Route {
-    Route { method, path }
+/// Declares every route once: [`ROUTES`] and the router are made from the same lines.
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:expr,)*) => {
+        /// Every route. A test compares them with the OpenAPI document, in both directions.
+        pub const ROUTES: &[Route] = &[$(Route { method: stringify!($method), path: $path },)*];
+
+        fn handlers() -> Router<App> {
+            Router::new()$(.route($path, on(MethodFilter::$method, $handler)))*
+        }
+    };
 }
 
-/// Every route. A test compares them with the OpenAPI document, in both directions.
-pub const ROUTES: &[Route] = &[
-    route("POST", "/v1/chat/completions"),
-    route("POST", "/v1/engines/{engine}/chat/completions"),
-    route("GET", "/v1/models"),
-    route("GET", "/v1/models/{*id}"),
-    route("POST", "/v1/images/generations"),
-    route("POST", "/v1/images/edits"),
-    route("POST", "/v1/videos"),
-    route("GET", "/v1/videos"),
-    route("GET", "/v1/videos/{id}"),
-    route("DELETE", "/v1/videos/{id}"),
-    route("POST", "/v1/videos/{id}/cancel"),
-    route("POST", "/v1/videos/{id}/remix"),
-    route("GET", "/v1/videos/{id}/content"),
-    route("GET", "/v1/videos/{id}/events"),
-    route("GET", "/media/{key}"),
-    route("GET", "/healthz"),
-    route("GET", "/readyz"),
-    route("GET", "/metrics"),
-    route("GET", "/openapi.json"),
-];
+routes! {
+    POST "/v1/chat/completions" => chat::completions,
+    POST "/v1/engines/{engine}/chat/completions" => chat::engine_completions,
+    GET "/v1/models" => models::list,
+    GET "/v1/models/{*id}" => models::get,
+    POST "/v1/images/generations" => image::generate,
+    POST "/v1/images/edits" => image::edit,
+    POST "/v1/videos" => video::create,
+    GET "/v1/videos" => video::list,
+    GET "/v1/videos/{id}" => video::get,
+    DELETE "/v1/videos/{id}" => video::delete,
+    POST "/v1/videos/{id}/cancel" => video::cancel,
+    POST "/v1/videos/{id}/remix" => video::remix,
+    GET "/v1/videos/{id}/content" => video::content,
+    GET "/v1/videos/{id}/events" => video::events,
+    GET "/media/{key}" => media::get,
+    GET "/healthz" => health::live,
+    GET "/readyz" => health::ready,
+    GET "/metrics" => health::metrics,
+    GET "/openapi.json" => openapi::get,
+}
 
 /// Endpoints of OpenAI's that would otherwise match `/v1/videos/{id}`.
 const UNSUPPORTED: [&str; 3] = ["/v1/videos/characters", "/v1/videos/edits", "/v1/videos/extensions"];
 
 /// Builds the router.
 pub(crate) fn router(app: App) -> Router {
-    let mut router = Router::new()
-        .route("/v1/chat/completions", post(chat::completions))
-        .route("/v1/engines/{engine}/chat/completions", post(chat::engine_completions))
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{*id}", get(models::get))
-        .route("/v1/images/generations", post(image::generate))
-        .route("/v1/images/edits", post(image::edit))
-        .route("/v1/videos", post(video::create).get(video::list))
-        .route("/v1/videos/{id}", get(video::get).delete(video::delete))
-        .route("/v1/videos/{id}/cancel", post(video::cancel))
-        .route("/v1/videos/{id}/remix", post(video::remix))
-        .route("/v1/videos/{id}/content", get(video::content))
-        .route("/v1/videos/{id}/events", get(video::events))
-        .route("/media/{key}", get(media::get))
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .route("/openapi.json", get(openapi::get));
+    let mut router = handlers();
     for path in UNSUPPORTED {
         router = router.route(path, any(not_found));
     }
-    router
+    let router = router
         .fallback(not_found)
         .method_not_allowed_fallback(async |request: Request| GatewayError::method_not_allowed(request.method()))
         // `body` bounds request bodies.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(app.clone(), middleware::observe))
-        .with_state(app)
+        .with_state(app);
+    // Around the router, because a path is changed before it is matched.
+    Router::new().fallback_service(MapRequestLayer::new(path::fold_slashes).layer(router))
 }
 
 async fn not_found(request: Request) -> Response {
@@ -121,5 +114,21 @@ mod tests {
         let response = send(&CoreStub::default(), request).await;
         assert_eq!(response.error(), (405, None, "method_not_allowed".to_owned()));
         assert_eq!(response.header("allow"), Some("GET,HEAD"));
+    }
+
+    #[tokio::test]
+    async fn doubled_slashes_and_one_at_the_end_are_folded() {
+        for path in ["//v1/models", "/v1//models", "/v1/models/", "//v1///models//", "/v1/models/?modality=chat"] {
+            let response = send(&CoreStub::default(), get(path)).await;
+            assert_eq!((response.status.as_u16(), &response.json()["object"]), (200, &"list".into()), "{path}");
+        }
+        for (path, id) in
+            [("/v1/models/org/m", "org/m"), ("//v1/models//org/m/", "org/m"), ("/v1/models/org//m", "org//m")]
+        {
+            let response = send(&CoreStub::default(), get(path)).await;
+            assert_eq!((response.status.as_u16(), &response.json()["id"]), (200, &id.into()), "{path}");
+        }
+        assert_eq!(send(&CoreStub::default(), get("//media//clip.mp4/")).await.status, 200);
+        assert_eq!(send(&CoreStub::default(), get("//")).await.status, 404);
     }
 }

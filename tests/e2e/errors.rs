@@ -35,6 +35,7 @@ Errors of the gateway, for requests that do not reach the core:
 | `invalid_request` | 400 | a header is invalid, or the body is malformed |
 | `not_found`, `unsupported_endpoint` | 404 | no such endpoint |
 | `link_not_signed` | 403 | media links must be signed, and this one is not signed or was modified |
+| `origin_not_allowed` | 403 | a web page of another origin may not send requests that change state; see `rest.cors_allow_origins` |
 | `link_expired` | 410 | the signature of the link has expired |
 | `method_not_allowed` | 405 | the `Allow` header lists the supported methods |
 | `request_timeout` | 408 | the body did not arrive within `rest.body_timeout` |

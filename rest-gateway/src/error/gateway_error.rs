@@ -90,6 +90,15 @@ impl GatewayError {
         Self::new(StatusCode::FORBIDDEN, "link_not_signed", message)
     }
 
+    /// 403: a request of a web page that may not call the API.
+    pub(crate) fn origin_not_allowed(origin: &str) -> Self {
+        let message = format!(
+            "web pages of {origin} may not send this request; list the page's origin in `rest.cors_allow_origins` \
+             (header Origin)"
+        );
+        Self::new(StatusCode::FORBIDDEN, "origin_not_allowed", message)
+    }
+
     /// 404 outside `/v1`.
     pub fn not_found(path: &str) -> Self {
         let message = format!("path \"{path}\" does not exist; the API begins at /v1 (see /openapi.json)");

@@ -3,11 +3,14 @@
 mod stream;
 mod wire;
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::State,
     response::{IntoResponse, Response},
 };
+use futures_util::{StreamExt, TryFutureExt};
 use http::{HeaderValue, header};
 use tonic::Status;
 use triptych_proto::v1 as pb;
@@ -16,6 +19,10 @@ use crate::{
     app::App, context::RequestContext, download, error::GatewayError, form::FormBody, links::Links,
     metadata::with_metadata, offload, sse,
 };
+
+/// How long the response head of a stream waits, so that the failure of an invalid request has a status of its own. The
+/// first image takes longer.
+const IMMEDIATE_FAILURE: Duration = Duration::from_secs(1);
 
 /// `POST /v1/images/generations`.
 pub(crate) async fn generate(
@@ -54,12 +61,14 @@ async fn create(
         // Events carry the images themselves, never links.
         image.delivery = pb::ImageDelivery::Bytes.into();
         let request = pb::StreamImagesRequest { image: Some(image), idempotency_key, partial_images };
-        let (metadata, events, _) =
-            app.core.image.stream_images(context.call(request)).await.map_err(failed)?.into_parts();
+        let (service, call) = (app.core.image.clone(), context.call(request));
+        // The call is the beginning of the stream: the response head does not wait for it either.
+        let events = async move { service.stream_images(call).await }.map_ok(tonic::Response::into_inner);
         let heartbeat = app.runtime().settings.heartbeat;
-        let events = sse::peek_first_item(events, heartbeat).await.map_err(failed)?;
+        let events = events.try_flatten_stream().boxed();
+        let events = sse::peek_first_item(events, heartbeat.min(IMMEDIATE_FAILURE)).await.map_err(failed)?;
         let events = stream::encode_offloaded(events, echo, endpoint, links);
-        return Ok(with_metadata(sse::response(events, stream::ImageEventEncoder, heartbeat), &metadata));
+        return Ok(sse::response(events, stream::ImageEventEncoder, heartbeat));
     }
     let wants_bytes = image.delivery() == pb::ImageDelivery::Bytes;
     let request = pb::GenerateImagesRequest { image: Some(image), idempotency_key };

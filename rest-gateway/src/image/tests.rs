@@ -18,7 +18,7 @@ async fn generation_request_is_answered_with_an_absolute_link() {
     let request = json!({"prompt": "a cat", "n": 1, "size": "256x256"});
     let response = send(&core, post(GENERATIONS, &request)).await;
     let expected = json!({
-        "created": 1_700_000_000,
+        "created": 1_700_000_000, "model": "offline-image",
         "data": [{"url": "http://gateway.test/media/p.png"}],
         "output_format": "png",
         "size": "64x32",
@@ -46,7 +46,7 @@ async fn every_field_reaches_the_core_and_unknown_ones_become_extra_json() {
     let picture = json!({"b64_json": "iVBORw==", "original_url": "http://gateway.test/media/original.png"});
     let data = vec![picture; 2];
     let expected = json!({
-        "created": 1_700_000_000, "data": data, "background": "opaque", "output_format": "png", "quality": "high",
+        "created": 1_700_000_000, "model": "offline-image", "data": data, "background": "opaque", "output_format": "png", "quality": "high",
         "size": "64x32",
     });
     assert_eq!(response.json(), expected);
@@ -238,4 +238,23 @@ async fn images_returned_as_media_keys_are_read_and_embedded() {
     core.reply_with_media_key("gone.png");
     let item = json!({"url": "http://gateway.test/media/gone.png"});
     assert_eq!(send(&core, post(GENERATIONS, &request)).await.json()["data"], json!([item, item]));
+}
+
+#[tokio::test]
+async fn gpt_image_models_return_bytes_unless_a_link_is_requested() {
+    for (model, format, has_bytes) in [
+        ("gpt-image-1", None, true),
+        ("gpt-image-1-mini", None, true),
+        ("openai/GPT-Image-2", None, true),
+        ("chatgpt-image-latest", None, true),
+        ("gpt-image-1", Some("url"), false),
+        ("gpt-image-1", Some("b64_json"), true),
+        ("dall-e-3", None, false),
+        ("gpt-5", None, false),
+    ] {
+        let request = json!({"model": model, "prompt": "p", "n": 1, "response_format": format});
+        let response = send(&CoreStub::default(), post(GENERATIONS, &request)).await.json();
+        let item = &response["data"][0];
+        assert_eq!((item["b64_json"].is_string(), item["url"].is_string()), (has_bytes, !has_bytes), "{request}");
+    }
 }

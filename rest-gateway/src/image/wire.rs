@@ -34,8 +34,10 @@ pub(super) fn read(body: &mut FormBody, endpoint: Endpoint, links: &Links) -> Re
     };
     let stream = fields.boolean("stream")?;
     let partial_images = fields.integer("partial_images")?.unwrap_or_default();
+    let model = fields.string("model")?;
+    let delivery = delivery(&fields.string("response_format")?, &model)?.into();
     let image = pb::ImageRequest {
-        model: fields.string("model")?,
+        model,
         prompt: fields.string("prompt")?,
         n: fields.integer("n")?,
         size: fields.string("size")?,
@@ -48,7 +50,7 @@ pub(super) fn read(body: &mut FormBody, endpoint: Endpoint, links: &Links) -> Re
         user: fields.string("user")?,
         pictures,
         mask,
-        delivery: delivery(&fields.string("response_format")?)?.into(),
+        delivery,
         keep_original: fields.boolean("keep_original")?,
         extra_json: fields.into_extra_json()?,
     };
@@ -73,8 +75,12 @@ fn image_inputs(
     Ok((pictures, mask))
 }
 
-fn delivery(word: &str) -> Result<pb::ImageDelivery, GatewayError> {
+/// Parses `response_format`. OpenAI's GPT image models have no such parameter and always return bytes, which their clients
+/// decode without looking.
+fn delivery(word: &str, model: &str) -> Result<pb::ImageDelivery, GatewayError> {
+    let name = model.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     match word {
+        "" if name.starts_with("gpt-image-") || name.starts_with("chatgpt-image-") => Ok(pb::ImageDelivery::Bytes),
         "" | "url" => Ok(pb::ImageDelivery::Link),
         "b64_json" => Ok(pb::ImageDelivery::Bytes),
         _ => Err(GatewayError::invalid(
@@ -111,6 +117,8 @@ impl ResponseEcho {
 #[derive(Serialize)]
 struct Images<'a> {
     created: i64,
+    /// An extension of OpenAI's API.
+    model: &'a str,
     data: Vec<Item<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     background: Option<&'a str>,
@@ -181,13 +189,14 @@ impl From<pb::ImageUsage> for Usage {
 
 /// Serializes a response.
 pub(super) fn write(reply: &pb::GenerateImagesResponse, echo: &ResponseEcho, links: &Links) -> Vec<u8> {
-    let pb::GenerateImagesResponse { create_time, model: _, pictures, usage, failures } = reply;
+    let pb::GenerateImagesResponse { create_time, model, pictures, usage, failures } = reply;
     let first = pictures.first();
     let failures: Vec<_> = failures.iter().map(Failure::from).collect();
     // OpenAI's response enums have no `auto`.
     let known = |word: &'static str| (word != "auto").then_some(word);
     let images = Images {
         created: unix_seconds(*create_time),
+        model,
         data: pictures.iter().map(|picture| item(picture, links)).collect(),
         background: known(echo.background),
         output_format: first.map(format),

@@ -17,7 +17,7 @@ use crate::{
 };
 
 async fn create(server: &TestServer, headers: &[(&str, &str)], prompt: &str) -> Response {
-    let body = json!({"model": "gpt-image-1", "prompt": prompt, "size": "64x64"});
+    let body = json!({"model": "gpt-image-1", "prompt": prompt, "size": "64x64", "response_format": "url"});
     let request = server.request(Method::POST, GENERATIONS).header("content-type", "application/json");
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     within_timeout("a response", request.body(body.to_string()).send()).await.unwrap()
@@ -62,8 +62,8 @@ async fn sdk_retry_after_connection_loss_returns_the_first_image() {
         let text = fixture(server, "gpt-image.json");
         server.upstream.enqueue_at(GENERATIONS, Reply::new(200, "").wait_for(&gate).send(&text));
         let first = server.request(Method::POST, GENERATIONS).header("x-stainless-retry-count", "0");
-        let body = json!({"model": "gpt-image-1", "prompt": "a cat", "size": "64x64"}).to_string();
-        let first = tokio::spawn(first.header("content-type", "application/json").body(body).send());
+        let body = json!({"model": "gpt-image-1", "prompt": "a cat", "size": "64x64", "response_format": "url"});
+        let first = tokio::spawn(first.header("content-type", "application/json").body(body.to_string()).send());
         server.upstream.received().await;
         first.abort();
         let _ = first.await;

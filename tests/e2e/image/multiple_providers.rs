@@ -31,7 +31,7 @@ async fn model_selects_the_provider_and_the_service_type_the_default() {
                     GENERATIONS => openai::reply(server, "gpt-image.json"),
                     _ => nano_banana::fixtures().reply(server, "image.json"),
                 };
-                let mut body = json!({"prompt": "a boat", "size": "64x64"});
+                let mut body = json!({"prompt": "a boat", "size": "64x64", "response_format": "url"});
                 if let Some(model) = model {
                     body["model"] = json!(model);
                 }

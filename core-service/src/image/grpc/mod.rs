@@ -4,11 +4,11 @@ mod generation;
 mod outcomes;
 mod response;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{
-    FutureExt, StreamExt, TryStreamExt,
+    FutureExt, StreamExt, TryFutureExt, TryStreamExt,
     stream::{self, BoxStream},
 };
 use prost::Message;
@@ -34,11 +34,18 @@ use crate::{
     keys::Keys,
     live::Live,
     media::{InputPicture, Inputs, MediaStore},
-    models::Models,
+    models::{Entry, Models},
 };
 
 /// How many input images of one request are fetched and decoded concurrently.
 const INPUTS_AT_ONCE: usize = 4;
+
+/// A valid request for an existing model.
+#[derive(Clone)]
+struct Admitted {
+    entry: Arc<Entry<dyn ImageProvider>>,
+    request: Validated,
+}
 
 /// Implementation of [`ImageService`]. Clones share the state.
 #[derive(Debug, Clone)]
@@ -92,17 +99,19 @@ impl ImageGrpc {
         self.single_flight.close().await;
     }
 
-    /// Validates a request, resolves its input images and starts the generation.
-    async fn start(
-        &self,
-        context: RequestContext,
-        image: Option<pb::ImageRequest>,
-        partial_images: u32,
-    ) -> Result<Generation, Error> {
+    /// Validates a request and finds its model.
+    fn admit(&self, image: Option<pb::ImageRequest>, partial_images: u32) -> Result<Admitted, Error> {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
         let entry = self.models.load().find(&image.model)?;
-        let Validated { spec, pictures, mask, delivery, keep_original } = validate::request(image, partial_images)?;
+        let request = validate::request(image, partial_images)?;
+        let Validated { pictures, mask, .. } = &request;
         validate::edits(&entry.id, entry.provider.edits(&entry.upstream), pictures.len(), mask.is_some())?;
+        Ok(Admitted { entry, request })
+    }
+
+    /// Resolves the input images of a request and starts the generation.
+    async fn start(&self, context: RequestContext, admitted: Admitted) -> Result<Generation, Error> {
+        let Admitted { entry, request: Validated { spec, pictures, mask, delivery, keep_original } } = admitted;
         let target = Target {
             size: spec.size,
             encoding: spec.format,
@@ -151,24 +160,21 @@ impl ImageGrpc {
     }
 
     /// Generates all images of a request and returns them in one response.
-    async fn generate(
-        &self,
-        context: RequestContext,
-        request: pb::GenerateImagesRequest,
-    ) -> Result<pb::GenerateImagesResponse, Error> {
-        let pb::GenerateImagesRequest { image, idempotency_key: _ } = request;
+    async fn generate(&self, context: RequestContext, admitted: Admitted) -> Result<pb::GenerateImagesResponse, Error> {
         let response_deadline = context.deadline.map(response_deadline);
-        let generation = self.start(context, image, 0).await?;
+        let generation = self.start(context, admitted).await?;
         Generation { bytes_left: self.max_image_bytes, ..generation }.unary(response_deadline).await
     }
 
-    async fn start_stream(
+    /// Returns the messages of a request. The stream begins before the generation does.
+    fn streamed(
         &self,
         context: RequestContext,
-        request: pb::StreamImagesRequest,
-    ) -> Result<Generation, Error> {
-        let pb::StreamImagesRequest { image, idempotency_key: _, partial_images } = request;
-        self.start(context, image, partial_images).await
+        admitted: Admitted,
+    ) -> BoxStream<'static, Result<pb::StreamImagesResponse, Error>> {
+        let service = self.clone();
+        let start = async move { service.start(context, admitted).await.map(Generation::streamed) };
+        start.try_flatten_stream().boxed()
     }
 
     /// Returns the shared response to a repeatable request, or `None` if the request is not repeatable. `work` is executed
@@ -178,7 +184,7 @@ impl ImageGrpc {
         context: &RequestContext,
         method: &'static str,
         request: &R,
-        work: impl FnOnce(RequestContext, R) -> BoxStream<'static, Result<SharedItem, Error>>,
+        work: impl FnOnce(RequestContext) -> BoxStream<'static, Result<SharedItem, Error>>,
     ) -> Result<Option<BoxStream<'static, Result<SharedItem, Error>>>, Error> {
         if !self.single_flight.is_enabled() {
             return Ok(None);
@@ -192,7 +198,7 @@ impl ImageGrpc {
             self.single_flight.forget(&cached);
         }
         let context = RequestContext { deadline: None, ..context.clone() };
-        let items = self.single_flight.join_or_start(call, || work(context, request.clone()))?;
+        let items = self.single_flight.join_or_start(call, || work(context))?;
         let items = stream::try_unfold(items, move |mut items| async move {
             let next = before_deadline(deadline, async { items.try_next().await }).await?;
             Ok(next.map(|item| (item, items)))
@@ -220,13 +226,15 @@ impl ImageService for ImageGrpc {
     ) -> Result<Response<pb::GenerateImagesResponse>, Status> {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
-        let work = |context: RequestContext, request| {
+        let admitted = self.admit(request.image.clone(), 0)?;
+        let shared = admitted.clone();
+        let work = |context: RequestContext| {
             let service = self.clone();
-            let response = async move { service.generate(context, request).await.map(SharedItem::Unary) };
+            let response = async move { service.generate(context, shared).await.map(SharedItem::Unary) };
             response.into_stream().boxed()
         };
         let Some(mut items) = self.shared(&context, "GenerateImages", &request, work).await? else {
-            return Ok(Response::new(self.generate(context, request).await?));
+            return Ok(Response::new(self.generate(context, admitted).await?));
         };
         match items.try_next().await? {
             Some(SharedItem::Unary(response)) => Ok(Response::new(response)),
@@ -244,20 +252,13 @@ impl ImageService for ImageGrpc {
     ) -> Result<Response<Self::StreamImagesStream>, Status> {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
-        let work = |context: RequestContext, request| {
-            let service = self.clone();
-            let messages = async move { Ok::<_, Error>(service.start_stream(context, request).await?.streamed()) };
-            messages.into_stream().try_flatten().map_ok(SharedItem::Streamed).boxed()
-        };
+        let admitted = self.admit(request.image.clone(), request.partial_images)?;
+        let shared = admitted.clone();
+        let work = |context: RequestContext| self.streamed(context, shared).map_ok(SharedItem::Streamed).boxed();
+        // Only what is known without waiting is the status of the call: clients get the metadata of the stream at once.
         let Some(items) = self.shared(&context, "StreamImages", &request, work).await? else {
-            let generation = self.start_stream(context, request).await?;
-            return Ok(Response::new(generation.streamed().map_err(Status::from).boxed()));
+            return Ok(Response::new(self.streamed(context, admitted).map_err(Status::from).boxed()));
         };
-        let mut items = items.peekable();
-        // An error before the first message is the status of the call, not an item of the stream.
-        if let Some(Err(error)) = std::pin::Pin::new(&mut items).next_if(Result::is_err).await {
-            return Err(error.into());
-        }
         let messages = items.map(|item| match item {
             Ok(SharedItem::Streamed(message)) => Ok(message),
             Ok(SharedItem::Unary(_)) => Err(Error::Internal("a shared stream has a unary response".to_owned()).into()),

@@ -42,7 +42,7 @@ const MEMBERS: &[&str] = &[
 ];
 
 /// A validated request whose input images are still to be resolved.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Validated {
     /// Without input images and mask.
     pub(super) spec: ImageSpec,

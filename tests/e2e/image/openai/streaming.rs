@@ -1,6 +1,10 @@
 //! Previews, and streams that fail.
 
+use std::time::Duration;
+
+use core_service::config::Settings;
 use futures_util::TryStreamExt;
+use reqwest::Method;
 use serde_json::{Value, json};
 use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
@@ -9,7 +13,7 @@ use crate::{
     fake_upstream::{Latch, Reply},
     image::{decoded, size},
     responses::{Events, error_body, event_data},
-    test_server::TestServer,
+    test_server::{TestServer, with_local_and_remote_core_and_settings, within_timeout},
 };
 
 /// Streams a request over REST, asserts the size of every image, and returns the events without the images.
@@ -113,4 +117,31 @@ async fn streamed_edits_and_stream_failures_are_sent_as_events() {
 
 fn encode_base64(bytes: &[u8]) -> String {
     base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
+}
+
+#[tokio::test]
+async fn response_head_and_heartbeats_do_not_wait_for_the_first_image() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        super::configure(settings, gateway);
+        gateway.runtime.heartbeat = Duration::from_millis(50);
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        let body = json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true});
+        for header in [None, Some(("idempotency-key", "k-1")), Some(("x-stainless-retry-count", "0"))] {
+            let gate = Latch::new();
+            let reply = Reply::stream().wait_for(&gate).send(&fixture(server, "stream.sse"));
+            server.upstream.enqueue_at(GENERATIONS, reply);
+            let request = server.request(Method::POST, GENERATIONS).header("content-type", "application/json");
+            let request = header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+            let mut response = within_timeout("the head", request.body(body.to_string()).send()).await.unwrap();
+            assert_eq!(response.headers()["content-type"], "text/event-stream");
+            let first = within_timeout("a heartbeat", response.chunk()).await.unwrap().unwrap();
+            assert!(first.starts_with(b": keep-alive"), "{first:?} {header:?}");
+            gate.open();
+            let rest = within_timeout("the stream", response.text()).await.unwrap();
+            assert!(rest.contains("image_generation.completed"), "{rest:.200} {header:?}");
+            server.upstream.received().await;
+        }
+    })
+    .await;
 }

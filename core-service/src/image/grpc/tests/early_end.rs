@@ -102,3 +102,44 @@ async fn fault_models_return_their_faults() {
     assert_eq!(call("offline-image-fault-slow").await.unwrap().pictures.len(), 1);
     assert_eq!(started.elapsed().as_secs(), 10);
 }
+
+/// A provider whose generation never begins.
+#[derive(Debug)]
+struct Stalled;
+
+#[async_trait]
+impl ImageProvider for Stalled {
+    async fn generate(&self, _: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+        std::future::pending().await
+    }
+
+    fn edits(&self, _: &str) -> Edits {
+        Edits::NONE
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_is_returned_before_the_provider_answers() {
+    let mut entries = OfflineImage::entries();
+    entries.truncate(1);
+    entries[0].provider = Arc::new(Stalled);
+    let test = service(entries);
+    for idempotency_key in ["", "k"] {
+        let request = |image| pb::StreamImagesRequest {
+            image: Some(image),
+            idempotency_key: idempotency_key.to_owned(),
+            partial_images: 0,
+        };
+        let call = test.service.stream_images(Request::new(request(small())));
+        let mut events = tokio::time::timeout(Duration::from_secs(1), call).await.unwrap().unwrap().into_inner();
+        assert!(tokio::time::timeout(Duration::from_mins(1), events.next()).await.is_err());
+        // What is known without waiting is the status of the call.
+        let invalid = request(pb::ImageRequest { size: "100x".to_owned(), ..small() });
+        assert_eq!(
+            test.service.stream_images(Request::new(invalid)).await.err().unwrap().code(),
+            Code::InvalidArgument
+        );
+        let unknown = request(pb::ImageRequest { model: "no-such-model".to_owned(), ..small() });
+        assert_eq!(test.service.stream_images(Request::new(unknown)).await.err().unwrap().code(), Code::NotFound);
+    }
+}

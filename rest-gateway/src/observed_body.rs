@@ -1,0 +1,119 @@
+//! The response body of a request, as the middleware returns it.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::{BoxError, body::Body};
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tracing::Span;
+
+/// A streamed body that is polled and dropped within the span of its request, so that its log lines carry the request id.
+/// A panic in it ends the response with an error.
+struct ObservedBody {
+    /// `None` after a panic: a body that panicked must not be polled again.
+    inner: Option<Body>,
+    span: Span,
+}
+
+/// Wraps a body. One of a known length has all its bytes already, and is returned as it is.
+pub(crate) fn observe(body: Body, span: Span) -> Body {
+    if body.size_hint().exact().is_some() { body } else { Body::new(ObservedBody { inner: Some(body), span }) }
+}
+
+/// Logs a panic within the current span.
+pub(crate) fn log_panic(panic: &(dyn Any + Send)) {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("no message"), "handler panicked");
+}
+
+impl HttpBody for ObservedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let _entered = this.span.enter();
+        match catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(context))) {
+            Ok(frame) => frame.map_err(Into::into),
+            Err(panic) => {
+                log_panic(&*panic);
+                this.inner = None;
+                Poll::Ready(Some(Err("the response ended because of an internal error".into())))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
+    }
+}
+
+impl Drop for ObservedBody {
+    fn drop(&mut self) {
+        let _entered = self.span.enter();
+        self.inner = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use futures_util::stream;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    /// Sets its flag when dropped.
+    struct DropFlag(Arc<AtomicBool>);
+
+    impl Drop for DropFlag {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn panic_of_a_body_ends_it_with_an_error_and_drops_it() {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let guard = DropFlag(dropped.clone());
+        let chunks = stream::unfold((0, guard), async |(sent, guard)| {
+            assert!(sent == 0, "a body that panics");
+            Some((Ok::<_, BoxError>(Bytes::from_static(b"one")), (sent + 1, guard)))
+        });
+        let mut body = observe(Body::from_stream(chunks), Span::none());
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+        assert!(body.frame().await.unwrap().is_err());
+        assert!(dropped.load(Ordering::Relaxed), "what the body held is released");
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn body_is_polled_and_dropped_within_the_span_of_its_request() {
+        let subscriber = tracing_subscriber::registry();
+        let _default = tracing::subscriber::set_default(subscriber);
+        let span = tracing::info_span!("request");
+        let id = span.id();
+        let seen = id.clone();
+        let chunks = stream::once(async move {
+            assert_eq!(Span::current().id(), seen);
+            Ok::<_, BoxError>(Bytes::from_static(b"one"))
+        });
+        let body = observe(Body::from_stream(chunks), span);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "one");
+        assert_eq!(Span::current().id(), None);
+    }
+}
