@@ -35,6 +35,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(cli.config.as_deref())?;
     let role = cli.role.unwrap_or_default();
     if let Role::Check = role {
+        if let Some(line) = config.ignored() {
+            eprintln!("triptych: {line}");
+        }
         return check::print(&config);
     }
     // Before the first TLS client is created: rustls selects no provider by itself if dependencies enable several.
@@ -42,6 +45,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         anyhow::bail!("another TLS provider is already installed");
     }
     telemetry::start(&config.log)?;
+    if let Some(line) = config.ignored() {
+        tracing::info!("{line}");
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let result = runtime.block_on(async {

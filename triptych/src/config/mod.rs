@@ -6,6 +6,8 @@ mod layers;
 mod log;
 mod mask;
 mod rest;
+mod service_links;
+mod text;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,7 @@ pub(crate) use self::{
     error::ConfigError,
     layers::{Layers, variable},
     log::{Log, LogFormat},
+    mask::without_query,
     rest::Rest,
 };
 
@@ -94,6 +97,14 @@ impl Config {
         Ok(config)
     }
 
+    /// Returns a line for the operator if environment variables with the prefix of the settings were ignored.
+    pub(crate) fn ignored(&self) -> Option<String> {
+        let names = self.layers.service_links();
+        (!names.is_empty()).then(|| {
+            format!("ignored environment variables that describe services and are not settings: {}", names.join(", "))
+        })
+    }
+
     /// Resolves the secrets that are stored in variables of their own, and validates the keys of clients and upstreams.
     fn resolve_secrets(&mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
         for key in self.core.keys.iter_mut().filter(|key| !key.secret_env.is_empty()) {
@@ -134,7 +145,7 @@ fn resolve(lookup: impl Fn(&str) -> Option<String>, variable: &str) -> Result<Se
 }
 
 fn read(path: PathBuf) -> Result<(PathBuf, String), ConfigError> {
-    let text = std::fs::read_to_string(&path);
+    let text = text::read(&path);
     text.map_err(|error| ConfigError(format!("{}: {error}", path.display()))).map(|text| (path, text))
 }
 

@@ -107,6 +107,17 @@ fn check_shows_what_would_run_and_hides_the_key() {
 }
 
 #[test]
+fn check_reports_ignored_service_links_on_standard_error() {
+    let dir = tempdir().unwrap();
+    let links = [("TRIPTYCH_PORT", "tcp://10.0.0.1:8000"), ("TRIPTYCH_GRPC_SERVICE_HOST", "10.0.0.2")];
+    let output = command(dir.path(), &links).arg("check").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("TRIPTYCH_PORT") && stderr.contains("TRIPTYCH_GRPC_SERVICE_HOST"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
 fn check_fails_with_the_invalid_setting() {
     let dir = tempdir().unwrap();
     for (variable, value, expected) in [
