@@ -38,6 +38,12 @@ impl Gateway {
         self.app.reload(settings);
     }
 
+    /// From now on, `GET /readyz` responds with 503, so that load balancers stop sending requests before the drain. All else
+    /// is served as before.
+    pub fn set_not_ready(&self) {
+        self.app.set_not_ready();
+    }
+
     /// Serves connections until `stop` resolves, then drains them: see [`ServerSettings`]. Returns when the last
     /// connection has closed. Dropping the future closes all connections at once.
     ///

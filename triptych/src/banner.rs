@@ -5,7 +5,10 @@ use std::{
     net::SocketAddr,
 };
 
-use core_service::config::{Image, ImageServiceType, Key};
+use core_service::{
+    config::{Image, ImageServiceType, Key},
+    database::LostEvents,
+};
 
 use crate::config::{Config, without_query};
 
@@ -18,6 +21,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) rest: Option<SocketAddr>,
     /// The address of the gRPC server, if there is one.
     pub(crate) grpc: Option<SocketAddr>,
+    /// What the job database has lost.
+    pub(crate) lost_events: Option<LostEvents>,
 }
 
 /// The location of the core.
@@ -100,6 +105,9 @@ impl Display for Banner<'_> {
         }
         if self.requires_key() {
             writeln!(f, "  keys   required; clients: {}", client_names(&self.config.core.keys))?;
+        }
+        if let Some(lost) = self.lost_events {
+            writeln!(f, "\n  WARNING: {lost}.")?;
         }
         for (server, address) in self.exposed() {
             let warning = self.exposure_warning();

@@ -13,15 +13,13 @@ use tonic::{
     service::Routes,
     transport::{Server, server::TcpIncoming},
 };
-use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
+use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
 use tower::util::MapRequestLayer;
 use triptych_proto::v1::{
-    chat_service_server::{self, ChatServiceServer},
-    image_service_server::{self, ImageServiceServer},
-    media_service_server::{self, MediaServiceServer},
-    model_service_server::{self, ModelServiceServer},
-    video_service_server::{self, VideoServiceServer},
+    chat_service_server::ChatServiceServer, image_service_server::ImageServiceServer,
+    media_service_server::MediaServiceServer, model_service_server::ModelServiceServer,
+    video_service_server::VideoServiceServer,
 };
 
 use self::{
@@ -31,17 +29,8 @@ use self::{
 use crate::{
     assembly::{Core, Services},
     config::Grpc,
+    health::HealthGrpc,
 };
-
-/// The names that the health service knows. The empty name stands for the whole server.
-const HEALTH_NAMES: [&str; 6] = [
-    "",
-    chat_service_server::SERVICE_NAME,
-    image_service_server::SERVICE_NAME,
-    video_service_server::SERVICE_NAME,
-    model_service_server::SERVICE_NAME,
-    media_service_server::SERVICE_NAME,
-];
 
 /// The interval of TCP and HTTP/2 keepalives on idle connections.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -63,11 +52,8 @@ pub enum ServeError {
 /// The core itself stays open; see [`Core::close`].
 pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     let settings = core.grpc();
-    let (mut reporter, shutdown) = (HealthReporter::new(), Shutdown::default());
-    for name in HEALTH_NAMES {
-        reporter.set_service_status(name, ServingStatus::Serving).await;
-    }
-    let routes = routes(core.services(), settings, &reporter)?;
+    let shutdown = Shutdown::default();
+    let routes = routes(core.services(), settings, core.health_service())?;
     // The builder's nodelay option does not apply to a listener that was bound elsewhere. Without nodelay a call takes 44 ms.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
     // Boxed because the type with all its layers would make every future around it large.
@@ -88,11 +74,8 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
         result = &mut serving => return Ok(result?),
         () = stop => {}
     }
-    for name in HEALTH_NAMES {
-        reporter.set_service_status(name, ServingStatus::NotServing).await;
-        // Ends the streams that watch the name, after they got the new status. They would block the drain forever.
-        reporter.clear_service_status(name).await;
-    }
+    core.health().set_not_ready().await;
+    core.health().end_watches().await;
     let drain_deadline = core.drain_deadline();
     shutdown.draining.cancel();
     if let Ok(result) = tokio::time::timeout_at(drain_deadline, &mut serving).await {
@@ -105,7 +88,7 @@ pub async fn serve(listener: TcpListener, core: &Core, stop: impl Future<Output 
     Ok(())
 }
 
-fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Result<Routes, ServeError> {
+fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Routes, ServeError> {
     /// Applies the common limits and encodings. A macro because the generated types share no trait.
     macro_rules! service {
         ($server:ident, $service:expr) => {
@@ -116,7 +99,6 @@ fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Re
                 .send_compressed(CompressionEncoding::Gzip)
         };
     }
-    let health = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
     let mut routes = Routes::builder();
     routes
         .add_service(HealthServer::new(health))

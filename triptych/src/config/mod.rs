@@ -9,7 +9,10 @@ mod rest;
 mod service_links;
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use core_service::{
     config::{self as core_config, SettingError},
@@ -17,7 +20,7 @@ use core_service::{
 };
 use rest_gateway::LinkSigner;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
 pub(crate) use self::{
@@ -34,6 +37,15 @@ pub(crate) const DEFAULTS: &str = include_str!("../../config.default.toml");
 /// The configuration file that is read if no other one is given.
 const DEFAULT_FILE: &str = "triptych.toml";
 
+/// The setting outside of sections that the executable reads; the core reads the others.
+const SHUTDOWN_DELAY: &str = "shutdown_delay";
+
+#[derive(Deserialize)]
+struct Executable {
+    #[serde(with = "humantime_serde")]
+    shutdown_delay: Duration,
+}
+
 /// The configuration of the process.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -45,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) gateway: rest_gateway::Settings,
     /// The settings of logging.
     pub(crate) log: Log,
+    /// How long the process serves on, but reports that it is not ready, before it drains.
+    pub(crate) shutdown_delay: Duration,
     /// The origin of each value, for messages.
     pub(crate) layers: Layers,
 }
@@ -85,13 +99,16 @@ impl Config {
         let mut gateway = take_section(&mut tree, "rest");
         let rest: Table = rest::NAMES.iter().filter_map(|&key| Some((key.to_owned(), gateway.remove(key)?))).collect();
         let log = take_section(&mut tree, "log");
+        let executable: Table =
+            [SHUTDOWN_DELAY].iter().filter_map(|&key| Some((key.to_owned(), tree.remove(key)?))).collect();
+        let Executable { shutdown_delay } = deserialize(executable, "", &layers)?;
         let rest: Rest = deserialize(rest, "rest.", &layers)?;
         let core: core_config::Settings = deserialize(tree, "", &layers)?;
         let signer = |key: &SecretString| LinkSigner::new(key.expose_secret().as_bytes(), core.media.link_ttl);
         let mut gateway: rest_gateway::Settings = deserialize(gateway, "rest.", &layers)?;
         gateway.runtime.public_base_url.clone_from(&rest.public_base_url);
         gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
-        let config = Self { rest, gateway, log: deserialize(log, "log.", &layers)?, core, layers };
+        let config = Self { rest, gateway, log: deserialize(log, "log.", &layers)?, core, shutdown_delay, layers };
         config.core.validate().map_err(|error| config.setting_error(&error))?;
         config.log.parse_filter().map_err(|message| config.layers.config_error("log.filter", &message))?;
         Ok(config)

@@ -4,6 +4,10 @@ mod jobs;
 #[cfg(target_os = "linux")]
 mod memory;
 mod proxy;
+#[cfg(unix)]
+mod signals;
+#[cfg(unix)]
+mod stores;
 mod triptych_process;
 
 use std::{io::Read as _, net::TcpListener};
