@@ -88,9 +88,9 @@ pub(crate) async fn core(process: Process) -> anyhow::Result<()> {
         not_ready.cancelled().await;
         core.set_not_ready().await;
     };
-    let served = beside(server, shutdown, reload::run(reloads, &config, file, Some(&core), None)).await;
+    let result = beside(server, shutdown, reload::run(reloads, &config, file, Some(&core), None)).await;
     core.close().await;
-    Ok(served?)
+    Ok(result?)
 }
 
 /// Runs the gateway alone, in front of the core at `url`.
@@ -112,8 +112,8 @@ pub(crate) async fn gateway(process: Process, url: &str) -> anyhow::Result<()> {
         not_ready.cancelled().await;
         gateway.set_not_ready();
     };
-    let served = beside(server, shutdown, reload::run(reloads, &config, file, None, Some(&gateway))).await;
-    served.context("the REST server failed")
+    let result = beside(server, shutdown, reload::run(reloads, &config, file, None, Some(&gateway))).await;
+    result.context("the REST server failed")
 }
 
 /// Runs the servers to their end, and beside them the work that the signals request.

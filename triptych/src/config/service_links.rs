@@ -27,7 +27,7 @@ pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     };
     match *parts {
         [protocol, port, "PORT", _] if numbered(protocol, port, "PORT") => is_url(value),
-        [part, protocol, port, before] if numbered(protocol, port, before) => match part {
+        [suffix, protocol, port, before] if numbered(protocol, port, before) => match suffix {
             "PROTO" => is_protocol(value),
             "PORT" => is_port(value),
             "ADDR" => is_address(value),
