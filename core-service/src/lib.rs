@@ -10,6 +10,7 @@
 //! | [`database`] | the SQLite database |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
 //! | [`config`], [`live`] | the settings, and values that change while the core runs |
+//! | [`health`] | the health of each service |
 //! | [`server`] | the gRPC server |
 
 mod backoff;
@@ -24,6 +25,7 @@ pub mod dialect;
 mod digest;
 pub mod error;
 mod fault_injection;
+pub mod health;
 pub mod idempotency;
 pub mod image;
 pub mod keys;

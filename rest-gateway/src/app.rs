@@ -1,6 +1,12 @@
 //! State that all handlers share.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use tower_http::cors::CorsLayer;
@@ -16,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) core: CoreServices,
     pub(crate) metrics: RequestMetrics,
     runtime: ArcSwap<Runtime>,
+    is_shutting_down: AtomicBool,
 }
 
 /// One version of the runtime settings, with the values derived from them.
@@ -35,7 +42,7 @@ impl Runtime {
 impl App {
     pub(crate) fn new(core: CoreServices, runtime: RuntimeSettings, metrics: RequestMetrics) -> Self {
         let runtime = ArcSwap::from_pointee(Runtime::new(runtime));
-        Self(Arc::new(Shared { core, metrics, runtime }))
+        Self(Arc::new(Shared { core, metrics, runtime, is_shutting_down: AtomicBool::new(false) }))
     }
 }
 
@@ -49,6 +56,16 @@ impl Shared {
     pub(crate) fn body_limits(&self) -> BodyLimits {
         let runtime = self.runtime();
         BodyLimits { bytes: runtime.settings.body_limit_bytes, timeout: runtime.settings.body_timeout }
+    }
+
+    /// Returns whether a shutdown has begun.
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.is_shutting_down.load(Ordering::Relaxed)
+    }
+
+    /// Records that a shutdown has begun.
+    pub(crate) fn set_not_ready(&self) {
+        self.is_shutting_down.store(true, Ordering::Relaxed);
     }
 
     /// Replaces the runtime settings.

@@ -43,6 +43,12 @@ impl Gateway {
         self.app.reload(settings);
     }
 
+    /// From now on, `GET /readyz` responds with 503, so that load balancers stop sending requests before the drain. All else
+    /// is served as before.
+    pub fn set_not_ready(&self) {
+        self.app.set_not_ready();
+    }
+
     /// Serves connections on `threads` until `stop` resolves, then lets requests in flight finish within the drain period.
     /// Returns when the last connection has closed. Dropping the future closes all connections at once.
     pub async fn serve(

@@ -10,7 +10,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use tokio::time::timeout;
-use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 use triptych_proto::v1 as pb;
 
 use crate::{app::App, context::RequestContext, metrics};
@@ -23,18 +23,24 @@ pub(crate) async fn live() -> Json<serde_json::Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// `GET /readyz`: the core responds as well.
+/// `GET /readyz`: the core serves, its stores included, and no shutdown has begun.
 pub(crate) async fn ready(State(app): State<App>, context: RequestContext) -> Response {
-    let call = context.call(pb::ListModelsRequest::default());
-    let message = match timeout(CORE_TIMEOUT, app.core.model.list_models(call)).await {
-        Ok(Ok(_)) => return Json(json!({"status": "ok"})).into_response(),
-        // Probes send no API key, and a core that requires one is ready.
-        Ok(Err(status)) if status.code() == Code::Unauthenticated => {
-            return Json(json!({"status": "ok"})).into_response();
+    if app.is_shutting_down() {
+        return unavailable("the gateway is shutting down");
+    }
+    // The empty name stands for the whole core.
+    let call = context.call(HealthCheckRequest { service: String::new() });
+    match timeout(CORE_TIMEOUT, app.core.health.check(call)).await {
+        Ok(Ok(health)) if health.get_ref().status() == ServingStatus::Serving => {
+            Json(json!({"status": "ok"})).into_response()
         }
-        Ok(Err(status)) => format!("the core responds {:?}", status.code()),
-        Err(_elapsed) => format!("the core has not responded within {CORE_TIMEOUT:?}"),
-    };
+        Ok(Ok(_)) => unavailable("the core cannot use its stores, or is shutting down"),
+        Ok(Err(status)) => unavailable(&format!("the core responds {:?}", status.code())),
+        Err(_elapsed) => unavailable(&format!("the core has not responded within {CORE_TIMEOUT:?}")),
+    }
+}
+
+fn unavailable(message: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unavailable", "message": message}))).into_response()
 }
 
@@ -54,19 +60,36 @@ pub(crate) async fn metrics(State(app): State<App>, context: RequestContext) -> 
 mod tests {
     use serde_json::json;
 
-    use crate::testing::{CoreStub, get, send};
+    use crate::{
+        Gateway, Settings,
+        testing::{CoreStub, get, send, send_to},
+    };
 
     #[tokio::test]
     async fn healthz_ignores_the_core_and_readyz_requires_it() {
         let core = CoreStub::default();
-        assert_eq!(send(&core, get("/readyz")).await.json(), json!({"status": "ok"}));
-        core.fail_every_call("INVALID_API_KEY", tonic::Code::Unauthenticated, None);
         assert_eq!(send(&core, get("/readyz")).await.json(), json!({"status": "ok"}));
         core.fail_every_call("SHUTTING_DOWN", tonic::Code::Unavailable, None);
         assert_eq!(send(&core, get("/healthz")).await.json(), json!({"status": "ok"}));
         let response = send(&core, get("/readyz")).await;
         let unavailable = json!({"status": "unavailable", "message": "the core responds Unavailable"});
         assert_eq!((response.status.as_u16(), response.json()), (503, unavailable));
+    }
+
+    #[tokio::test]
+    async fn readyz_is_503_if_the_core_is_not_serving_or_a_shutdown_has_begun() {
+        let core = CoreStub::default();
+        let gateway = Gateway::new(core.services(), Settings::default());
+        assert_eq!(send_to(gateway.router(), get("/readyz")).await.status, 200);
+        gateway.set_not_ready();
+        let response = send_to(gateway.router(), get("/readyz")).await;
+        assert_eq!(
+            (response.status.as_u16(), &response.json()["message"]),
+            (503, &json!("the gateway is shutting down"))
+        );
+        assert_eq!(send_to(gateway.router(), get("/v1/models")).await.status, 200);
+        core.set_not_serving();
+        assert_eq!(send(&core, get("/readyz")).await.status, 503);
     }
 
     #[tokio::test]

@@ -227,5 +227,6 @@ fn in_process_services(core: &Core) -> CoreServices {
         video: services.video.clone(),
         model: services.model.clone(),
         media: services.media.clone(),
+        health: Arc::new(core.health_service()),
     }
 }

@@ -5,9 +5,12 @@ use std::{
     net::SocketAddr,
 };
 
-use core_service::config::{Image, ImageServiceType, Key};
+use core_service::{
+    config::{Image, ImageServiceType, Key},
+    database::LostEvents,
+};
 
-use crate::config::Config;
+use crate::config::{Config, without_query};
 
 /// The start-up banner.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) rest: Option<SocketAddr>,
     /// The address of the gRPC server, if there is one.
     pub(crate) grpc: Option<SocketAddr>,
+    /// What the job database has lost.
+    pub(crate) lost_events: Option<LostEvents>,
 }
 
 /// The location of the core.
@@ -101,6 +106,9 @@ impl Display for Banner<'_> {
         if self.requires_key() {
             writeln!(f, "  keys   required; clients: {}", client_names(&self.config.core.keys))?;
         }
+        if let Some(lost) = self.lost_events {
+            writeln!(f, "\n  WARNING: {lost}.")?;
+        }
         for (server, address) in self.exposed() {
             let warning = self.exposure_warning();
             writeln!(f, "\n  WARNING: {server} listens on {address}, which other machines can reach, and {warning}.")?;
@@ -132,10 +140,11 @@ pub(crate) fn write_providers(f: &mut impl fmt::Write, config: &Config) -> fmt::
     if !core.chat.upstreams.is_empty() {
         writeln!(f, "  chat   routed, default model {}; offline-chat is the built-in mock engine", core.chat.model)?;
         for upstream in &core.chat.upstreams {
-            let url = upstream.base_url.as_ref().map_or("", |url| url.as_str());
+            let url = upstream.base_url.as_ref().map_or_else(String::new, |url| without_query(url.as_str()));
             writeln!(f, "         {} at {url} serves {}", upstream.name, upstream.models.join(", "))?;
         }
     } else if let Some(url) = &core.chat.base_url {
+        let url = without_query(url.as_str());
         writeln!(f, "  chat   connected to {url} as {}; offline-chat is the built-in mock engine", core.chat.model)?;
         if core.chat.api_key.is_none() {
             writeln!(f, "         without an API key; set one with CHAT_API_KEY")?;
@@ -162,13 +171,14 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
     let Image { openai, doubao, nano_banana, midjourney, dashscope, .. } = image;
     let connected = [
         openai.is_configured().then(|| {
-            let address = openai.base_url.as_ref().map_or("OpenAI", |url| url.as_str());
-            line(Openai, address, &openai.models)
+            let address =
+                openai.base_url.as_ref().map_or_else(|| "OpenAI".to_owned(), |url| without_query(url.as_str()));
+            line(Openai, &address, &openai.models)
         }),
         dashscope.is_configured().then(|| line(Dashscope, "DashScope", &dashscope.models)),
         doubao.is_configured().then(|| line(Doubao, "Volcengine Ark", &doubao.models)),
         nano_banana.is_configured().then(|| line(NanoBanana, "Gemini", &nano_banana.models)),
-        midjourney.base_url.as_ref().map(|url| line(Midjourney, url.as_str(), &midjourney.models)),
+        midjourney.base_url.as_ref().map(|url| line(Midjourney, &without_query(url.as_str()), &midjourney.models)),
     ];
     let offline = match image.service_type {
         Offline => "offline: built-in mock engine; select another provider with IMAGE_SERVICE_TYPE",

@@ -4,11 +4,13 @@ mod banner;
 mod check;
 mod cli;
 mod config;
+mod output;
+mod reload;
 mod roles;
 mod signals;
 mod telemetry;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -16,39 +18,77 @@ use clap::Parser as _;
 use crate::{
     cli::{Cli, Role},
     config::Config,
+    output::Output,
+    roles::Process,
 };
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long the process waits at its end for the rest of its output to be read.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    if let Some(Role::Check) = cli.role {
+        return match check(&cli) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("triptych: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let Ok((stdout, stderr)) = streams() else { return ExitCode::FAILURE };
+    let exit = match run(cli, &stdout, &stderr) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("triptych: {error:#}");
+            stderr.send(format!("triptych: {error:#}\n").as_bytes());
             ExitCode::FAILURE
         }
+    };
+    let dropped = stderr.dropped();
+    if dropped > 0 {
+        stderr.send(format!("triptych: dropped {dropped} log lines, because standard error was not read\n").as_bytes());
     }
+    stdout.flush(FLUSH_TIMEOUT);
+    stderr.flush(FLUSH_TIMEOUT);
+    exit
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+/// Starts the threads that write to standard output and standard error.
+fn streams() -> std::io::Result<(Output, Output)> {
+    Ok((Output::start("stdout", std::io::stdout())?, Output::start("stderr", std::io::stderr())?))
+}
+
+fn check(cli: &Cli) -> anyhow::Result<()> {
     let config = Config::load(cli.config.as_deref())?;
-    let role = cli.role.unwrap_or_default();
-    if let Role::Check = role {
-        return check::print(&config);
+    if let Some(line) = config.ignored() {
+        eprintln!("triptych: {line}");
     }
+    check::print(&config)
+}
+
+fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
+    let config = Config::load(cli.config.as_deref())?;
     // Before the first TLS client is created: rustls selects no provider by itself if dependencies enable several.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         anyhow::bail!("another TLS provider is already installed");
     }
-    telemetry::start(&config.log)?;
+    telemetry::start(&config.log, stderr)?;
+    if let Some(line) = config.ignored() {
+        tracing::info!("{line}");
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let process = Process { config, file: cli.config, stdout: stdout.clone() };
     let result = runtime.block_on(async {
-        match role {
-            Role::Serve => roles::serve(config).await,
-            Role::Core => roles::core(config).await,
-            Role::Gateway(gateway) => roles::gateway(config, &gateway.core).await,
+        // Ends with the runtime.
+        tokio::spawn(telemetry::report_dropped_lines(stderr.clone()));
+        match cli.role.unwrap_or_default() {
+            Role::Serve => roles::serve(process).await,
+            Role::Core => roles::core(process).await,
+            Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
             Role::Check => Ok(()),
         }
     });

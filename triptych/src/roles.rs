@@ -3,7 +3,7 @@
 //! Each role binds its addresses first, so that an address in use fails immediately, then opens the core, prints the start-up
 //! text, serves, drains and closes.
 
-use std::{io::Write as _, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, pin::pin, sync::Arc};
 
 use anyhow::Context as _;
 use core_service::Core;
@@ -18,55 +18,119 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     banner::{Banner, CoreLocation},
     config::{Config, variable},
-    signals,
+    output::Output,
+    reload,
+    signals::{self, Requests},
 };
 
+/// What every role needs.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) config: Config,
+    /// The configuration file of the command line, which a reload reads again.
+    pub(crate) file: Option<PathBuf>,
+    /// Where the start-up banner is written.
+    pub(crate) stdout: Output,
+}
+
 /// Runs the core and the gateway in one process.
-pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
-    let stop = signals::stop()?;
+pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
+    let Process { config, file, stdout } = process;
+    let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
     let rest = bind(&config, "rest.listen", config.rest.listen).await?;
     let grpc = bind(&config, "grpc.listen", config.core.grpc.listen).await?;
     let core = open(&config).await?;
-    print_banner(&Banner {
+    let banner = Banner {
         config: &config,
         core: CoreLocation::InProcess,
         rest: Some(rest.local_addr()?),
         grpc: Some(grpc.local_addr()?),
-    });
+        lost_events: core.lost_events(),
+    };
+    print_banner(&stdout, &banner);
     let gateway = Gateway::new(in_process(&core), config.gateway.clone());
     let threads = start_threads(&config)?;
-    let (grpc, ()) = tokio::join!(
-        stop_siblings(&stop, core_service::serve(grpc, &core, &threads, stop.clone().cancelled_owned())),
-        stop_siblings(&stop, gateway.serve(rest, &threads, stop.clone().cancelled_owned())),
-    );
+    let servers = async {
+        tokio::join!(
+            stop_siblings(&stop, core_service::serve(grpc, &core, &threads, stop.clone().cancelled_owned())),
+            stop_siblings(&stop, gateway.serve(rest, &threads, stop.clone().cancelled_owned())),
+        )
+    };
+    let shutdown = async {
+        not_ready.cancelled().await;
+        gateway.set_not_ready();
+        core.set_not_ready().await;
+    };
+    let reload = reload::run(reloads, &config, file, Some(&core), Some(&gateway));
+    let (grpc, ()) = beside(servers, shutdown, reload).await;
     core.close().await;
     Ok(grpc?)
 }
 
 /// Runs the core alone.
-pub(crate) async fn core(config: Config) -> anyhow::Result<()> {
-    let stop = signals::stop()?;
+pub(crate) async fn core(process: Process) -> anyhow::Result<()> {
+    let Process { config, file, stdout } = process;
+    let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
     let grpc = bind(&config, "grpc.listen", config.core.grpc.listen).await?;
     let core = open(&config).await?;
     let grpc_address = Some(grpc.local_addr()?);
-    print_banner(&Banner { config: &config, core: CoreLocation::InProcess, rest: None, grpc: grpc_address });
-    let served = core_service::serve(grpc, &core, &start_threads(&config)?, stop.cancelled_owned()).await;
+    print_banner(
+        &stdout,
+        &Banner {
+            config: &config,
+            core: CoreLocation::InProcess,
+            rest: None,
+            grpc: grpc_address,
+            lost_events: core.lost_events(),
+        },
+    );
+    let threads = start_threads(&config)?;
+    let server = core_service::serve(grpc, &core, &threads, stop.cancelled_owned());
+    let shutdown = async {
+        not_ready.cancelled().await;
+        core.set_not_ready().await;
+    };
+    let result = beside(server, shutdown, reload::run(reloads, &config, file, Some(&core), None)).await;
     core.close().await;
-    Ok(served?)
+    Ok(result?)
 }
 
 /// Runs the gateway alone, in front of the core at `url`.
-pub(crate) async fn gateway(config: Config, url: &str) -> anyhow::Result<()> {
-    let stop = signals::stop()?;
+pub(crate) async fn gateway(process: Process, url: &str) -> anyhow::Result<()> {
+    let Process { config, file, stdout } = process;
+    let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
     let rest = bind(&config, "rest.listen", config.rest.listen).await?;
     let options = ConnectOptions { max_message_bytes: config.core.grpc.max_message_bytes, ..ConnectOptions::default() };
     let core = CoreServices::connect(url, options)
         .with_context(|| format!("--core {url}: must be a URL, for example http://127.0.0.1:50051"))?;
     let rest_address = Some(rest.local_addr()?);
-    print_banner(&Banner { config: &config, core: CoreLocation::Remote(url), rest: rest_address, grpc: None });
+    print_banner(
+        &stdout,
+        &Banner { config: &config, core: CoreLocation::Remote(url), rest: rest_address, grpc: None, lost_events: None },
+    );
+    let gateway = Gateway::new(core, config.gateway.clone());
     let threads = start_threads(&config)?;
-    Gateway::new(core, config.gateway).serve(rest, &threads, stop.cancelled_owned()).await;
+    let server = gateway.serve(rest, &threads, stop.cancelled_owned());
+    let shutdown = async {
+        not_ready.cancelled().await;
+        gateway.set_not_ready();
+    };
+    beside(server, shutdown, reload::run(reloads, &config, file, None, Some(&gateway))).await;
     Ok(())
+}
+
+/// Runs the servers to their end, and beside them the work that the signals request.
+async fn beside<T>(
+    servers: impl Future<Output = T>,
+    shutdown: impl Future<Output = ()>,
+    reload: impl Future<Output = ()>,
+) -> T {
+    let mut servers = pin!(servers);
+    tokio::select! {
+        served = &mut servers => return served,
+        ((), ()) = async { tokio::join!(shutdown, reload) } => {}
+    }
+    servers.await
 }
 
 /// Runs one of several servers. When it ends, for any reason, the others are stopped.
@@ -102,13 +166,12 @@ fn in_process(core: &Core) -> CoreServices {
         video: Arc::clone(&services.video) as _,
         model: Arc::clone(&services.model) as _,
         media: Arc::clone(&services.media) as _,
+        health: Arc::new(core.health_service()),
     }
 }
 
-fn print_banner(banner: &Banner<'_>) {
-    // A closed standard output does not prevent serving.
-    let _ = write!(std::io::stdout().lock(), "{banner}");
-    let _ = std::io::stdout().flush();
+fn print_banner(stdout: &Output, banner: &Banner<'_>) {
+    stdout.send(banner.to_string().as_bytes());
     for (server, address) in banner.exposed() {
         tracing::warn!(
             "{server} listens on {address}, which other machines can reach, and {}",

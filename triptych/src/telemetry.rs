@@ -1,22 +1,54 @@
 //! Logging to standard error. Standard output has the start-up banner only.
 
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
 use tracing_subscriber::{fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Log, LogFormat},
+    output::Output,
+};
 
-/// Installs the global subscriber. Must be called once per process.
-pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
+/// The interval at which dropped log lines are reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Installs the global subscriber and the panic hook, both writing to `output`. Must be called once per process.
+pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<()> {
     let filter = log.parse_filter().map_err(anyhow::Error::msg)?;
     let registry = tracing_subscriber::registry().with(filter);
+    let output = output.clone();
+    let writer = move || output.clone();
     match log.format {
         LogFormat::Text => {
             // No colour codes in files and log collectors.
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false)).try_init()?;
+            registry.with(fmt::layer().with_writer(writer).with_ansi(colour).with_target(false)).try_init()?;
         }
         LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()?;
+            registry.with(fmt::layer().json().flatten_event(true).with_writer(writer)).try_init()?;
         }
     }
+    // The default hook writes to standard error itself, which blocks if nobody reads it.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(backtrace = %std::backtrace::Backtrace::capture(), "{panic}");
+    }));
     Ok(())
+}
+
+/// Reports dropped log lines, in the log and as `triptych_log_lines_dropped_total`. Runs until it is dropped.
+pub(crate) async fn report_dropped_lines(output: Output) {
+    let metric = metrics::counter!("triptych_log_lines_dropped_total");
+    let mut ticks = interval(REPORT_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reported = 0;
+    loop {
+        ticks.tick().await;
+        let dropped = output.dropped();
+        metric.absolute(dropped);
+        if dropped > reported {
+            tracing::warn!(dropped, "log lines were dropped because standard error was not read fast enough");
+            reported = dropped;
+        }
+    }
 }

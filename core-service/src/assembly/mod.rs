@@ -16,8 +16,9 @@ use crate::{
     catalog::{Catalog, grpc::ModelGrpc},
     chat::{self, ChatProvider, detached::DetachedCalls, grpc::ChatGrpc},
     config::{self, FixedSetting, Grpc, SettingError, Settings},
-    database::{self, Database},
+    database::{self, Database, LostEvents},
     error::Error,
+    health::{Health, HealthGrpc},
     image::{self, ImageProvider, grpc::ImageGrpc},
     keys::Keys,
     live::Live,
@@ -53,6 +54,8 @@ pub struct Core {
     keys: Keys,
     catalog: Catalog,
     cors_allow_origins: Live<Vec<String>>,
+    health: Health,
+    lost_events: Option<LostEvents>,
     reload: Mutex<()>,
     media_store: MediaStore,
     drain_deadline: OnceLock<Instant>,
@@ -118,6 +121,10 @@ impl Core {
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
         let retention = retention(&settings.media);
         let database = Database::open(&dir.join("jobs.sqlite")).await?;
+        let lost_events = database.lost_events().await.map_err(database::OpenError::Connect)?;
+        if let Some(lost) = lost_events {
+            tracing::error!("{lost}");
+        }
         let media_store = MediaStore::local(&dir.join("media"), database.clone()).await?;
         let inputs = Inputs::new(media_store.clone(), inputs(&settings.media))?;
         let queue = Arc::new(SqliteStore::new(database.clone()));
@@ -137,6 +144,7 @@ impl Core {
             media: Arc::new(MediaGrpc::new(media_store.clone())),
         };
         let sweeper = Sweeper::new(media_store.clone(), retention, Arc::new(jobs.clone())).start();
+        let health = Health::start(database.clone(), media_store.clone(), &background).await;
         let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {
             settings: settings.clone(),
@@ -144,6 +152,8 @@ impl Core {
             keys,
             catalog,
             cors_allow_origins: Live::new(settings.grpc.cors_allow_origins.clone()),
+            health,
+            lost_events,
             reload: Mutex::default(),
             media_store,
             drain_deadline: OnceLock::new(),
@@ -180,6 +190,27 @@ impl Core {
         &self.services
     }
 
+    /// Returns what the job database had lost when it was opened.
+    pub fn lost_events(&self) -> Option<LostEvents> {
+        self.lost_events
+    }
+
+    /// Returns the gRPC health service.
+    pub fn health_service(&self) -> HealthGrpc {
+        self.health.service()
+    }
+
+    /// Reports all services as not serving from now on, so that load balancers stop sending calls before the drain. Calls are
+    /// served as before.
+    pub async fn set_not_ready(&self) {
+        self.health.set_not_ready().await;
+    }
+
+    /// Returns the health that the server reports.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
     /// Returns the API keys that the core accepts.
     pub fn keys(&self) -> &Keys {
         &self.keys
@@ -205,6 +236,7 @@ impl Core {
     /// The services must not be called after this.
     pub async fn close(self) {
         let drain_deadline = self.drain_deadline();
+        self.set_not_ready().await;
         let Self { services, detached, background, runner, sweeper, database, .. } = self;
         let images = async {
             services.image.close().await;

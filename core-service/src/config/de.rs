@@ -32,6 +32,9 @@ pub(super) fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     if !url.username().is_empty() || url.password().is_some() {
         return Err(D::Error::custom("must not contain a user name or password; set the key in api_key"));
     }
+    if url.fragment().is_some() {
+        return Err(D::Error::custom("must not contain a fragment (`#`), which is never sent"));
+    }
     Ok(Some(url))
 }
 

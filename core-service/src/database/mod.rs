@@ -2,9 +2,11 @@
 //!
 //! Intended for one process at a time. Several processes on one machine work; a network file system does not.
 
+mod file;
 mod migrations;
+mod sequence;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     SqlitePool,
@@ -12,6 +14,9 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::time::{Instant, sleep};
+
+pub use self::sequence::LostEvents;
+use self::{file::OpenFile, sequence::SequenceFile};
 
 /// The number of read connections. In WAL mode they read while the one write connection writes.
 const READERS: u32 = 4;
@@ -27,6 +32,8 @@ pub struct Database {
     // One connection: writers queue for it in order instead of failing with SQLITE_BUSY.
     writer: SqlitePool,
     readers: SqlitePool,
+    file: Arc<OpenFile>,
+    sequence: Arc<SequenceFile>,
 }
 
 /// Opening the database failed.
@@ -56,7 +63,9 @@ impl Database {
         migrations::run(&writer).await?;
         let options = options.pragma("query_only", "ON");
         let readers = connect(SqlitePoolOptions::new().max_connections(READERS), &options).await?;
-        Ok(Self { writer, readers })
+        let sequence = Arc::new(SequenceFile::beside(file));
+        let file = OpenFile::at(file).await.map_err(sqlx::Error::Io)?;
+        Ok(Self { writer, readers, file: Arc::new(file), sequence })
     }
 
     /// Returns the pool for statements that write. It has one connection.
@@ -69,8 +78,35 @@ impl Database {
         &self.readers
     }
 
+    /// Returns an error if the file was removed or replaced since it was opened. SQLite does not notice, and what it writes
+    /// would be lost when the process ends.
+    pub(crate) async fn check_file(&self) -> Result<(), sqlx::Error> {
+        self.file.check().await.map_err(sqlx::Error::Io)
+    }
+
+    /// Returns an error if jobs cannot be stored or read.
+    pub(crate) async fn probe_jobs(&self) -> Result<(), sqlx::Error> {
+        self.check_file().await?;
+        sqlx::query("SELECT 1 FROM video_jobs LIMIT 1").fetch_optional(self.readers()).await?;
+        Ok(())
+    }
+
+    /// Returns the job events that were stored once and are missing now.
+    pub(crate) async fn lost_events(&self) -> Result<Option<LostEvents>, sqlx::Error> {
+        self.sequence.lost_events(self.readers()).await
+    }
+
+    /// Records which job events are stored, so that the next process notices if they are lost.
+    pub(crate) async fn save_sequence(&self) -> Result<(), sqlx::Error> {
+        self.check_file().await?;
+        self.sequence.save(self.readers()).await
+    }
+
     /// Waits for statements in progress and closes the file.
     pub async fn close(&self) {
+        if let Err(error) = self.save_sequence().await {
+            tracing::warn!("the number of the latest job event cannot be saved: {error}");
+        }
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -97,6 +133,28 @@ fn is_busy(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn events_that_are_missing_after_a_restart_are_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("jobs.sqlite");
+        let database = Database::open(&file).await.unwrap();
+        assert_eq!(database.lost_events().await.unwrap(), None);
+        let query = "INSERT INTO sqlite_sequence (name, seq) VALUES ('job_events', 7)";
+        sqlx::query(query).execute(database.writer()).await.unwrap();
+        database.close().await;
+        let database = Database::open(&file).await.unwrap();
+        assert_eq!(database.lost_events().await.unwrap(), None);
+        database.close().await;
+
+        std::fs::remove_file(&file).unwrap();
+        let database = Database::open(&file).await.unwrap();
+        assert_eq!(database.lost_events().await.unwrap(), Some(LostEvents { expected: 7, found: 0 }));
+        // What was reported once is accepted.
+        database.save_sequence().await.unwrap();
+        database.close().await;
+        assert_eq!(Database::open(&file).await.unwrap().lost_events().await.unwrap(), None);
+    }
 
     #[tokio::test]
     async fn opening_a_file_of_a_later_version_fails() {

@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod input;
 pub mod key;
 pub mod picture;
+pub(crate) mod pixels;
 pub mod store;
 pub mod sweeper;
 #[cfg(test)]

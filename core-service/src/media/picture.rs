@@ -10,7 +10,7 @@ use image::{
     metadata::Orientation,
 };
 
-use super::key::MediaType;
+use super::{key::MediaType, pixels};
 use crate::size::Size;
 
 /// Memory that a decoder may take in addition to the pixels.
@@ -21,6 +21,9 @@ const MAX_BYTES_PER_PIXEL: u64 = 8;
 
 /// The quality of a JPEG that was turned and is encoded again; the loss is not visible.
 const TURNED_JPEG_QUALITY: u8 = 95;
+
+/// Where an ICC profile names the colour space it applies to (ICC.1:2022, 7.2).
+const ICC_COLOUR_SPACE: std::ops::Range<usize> = 16..20;
 
 const NOT_A_PICTURE: &str = "is not a PNG, JPEG or WebP picture";
 
@@ -46,13 +49,15 @@ impl InputPicture {
     }
 }
 
-/// Detects the format of a picture by its first bytes, and reads its size from its header. Does not decode it.
+/// Detects the format of a picture by its first bytes, and reads its size from its header: that of the upright picture. Does
+/// not decode it.
 ///
 /// # Errors
 /// The reason, to follow the name of the field.
 pub fn probe(bytes: &[u8], max_pixels: u64) -> Result<(MediaType, Size), String> {
     let (format, _) = detect(bytes).ok_or(NOT_A_PICTURE)?;
-    let (width, height) = reader(bytes, max_pixels)?.into_dimensions().map_err(|error| decode_error(&error))?;
+    let header = pixels::read_header(reader(bytes, max_pixels)?).map_err(|error| decode_error(&error))?;
+    let Size { width, height } = header.size;
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
         return Err("has no pixels".to_owned());
@@ -75,10 +80,13 @@ pub fn decode_upright(bytes: Bytes, max_pixels: u64) -> Result<InputPicture, Str
         return Err("cannot be decoded: it is truncated".to_owned());
     }
     let mut decoder = reader(&bytes, max_pixels)?.into_decoder().map_err(|error| decode_error(&error))?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = pixels::orientation(&mut decoder);
     // Without its profile, a picture in another colour space would change its colours.
     let profile = decoder.icc_profile().ok().flatten();
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| decode_error(&error))?;
+    // The inks of a CMYK picture are decoded to RGB, to which their profile does not apply.
+    let space: &[u8] = if picture.color().has_color() { b"RGB " } else { b"GRAY" };
+    let profile = profile.filter(|profile| profile.get(ICC_COLOUR_SPACE) == Some(space));
     let has_alpha = picture.color().has_alpha();
     let bytes = if orientation == Orientation::NoTransforms {
         bytes

@@ -10,32 +10,21 @@ use std::future::Future;
 
 use http_server::{ConnectionThreads, Drain, Listener, ServerSettings};
 use tonic::{body::Body, codec::CompressionEncoding, service::Routes};
-use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthReporter};
+use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
 use tower::{ServiceBuilder, util::MapRequestLayer};
 use triptych_proto::v1::{
-    chat_service_server::{self, ChatServiceServer},
-    image_service_server::{self, ImageServiceServer},
-    media_service_server::{self, MediaServiceServer},
-    model_service_server::{self, ModelServiceServer},
-    video_service_server::{self, VideoServiceServer},
+    chat_service_server::ChatServiceServer, image_service_server::ImageServiceServer,
+    media_service_server::MediaServiceServer, model_service_server::ModelServiceServer,
+    video_service_server::VideoServiceServer,
 };
 
 use self::{application::GrpcApplication, call_layer::CallLayer, cors::LiveCorsLayer};
 use crate::{
     assembly::{Core, Services},
     config::Grpc,
+    health::HealthGrpc,
 };
-
-/// The names that the health service knows. The empty name stands for the whole server.
-const HEALTH_NAMES: [&str; 6] = [
-    "",
-    chat_service_server::SERVICE_NAME,
-    image_service_server::SERVICE_NAME,
-    video_service_server::SERVICE_NAME,
-    model_service_server::SERVICE_NAME,
-    media_service_server::SERVICE_NAME,
-];
 
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -56,24 +45,18 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let settings = core.grpc();
-    let (mut reporter, drain) = (HealthReporter::new(), Drain::default());
-    for name in HEALTH_NAMES {
-        reporter.set_service_status(name, ServingStatus::Serving).await;
-    }
+    let drain = Drain::default();
     let service = ServiceBuilder::new()
         // CORS and gRPC-Web are the outer layers, so that the call layer receives plain gRPC only.
         .layer(LiveCorsLayer::new(core.cors_allow_origins().clone()))
         .layer(GrpcWebLayer::new())
         .layer(CallLayer::new(drain.clone(), core.keys().clone()))
         .layer(MapRequestLayer::new(compression::mirror_request_encoding::<Body>))
-        .service(routes(core.services(), settings, &reporter)?.prepare());
+        .service(routes(core.services(), settings, core.health_service())?.prepare());
     let stop = async {
         stop.await;
-        for name in HEALTH_NAMES {
-            reporter.set_service_status(name, ServingStatus::NotServing).await;
-            // Ends the streams that watch the name, after they got the new status. They would block the drain forever.
-            reporter.clear_service_status(name).await;
-        }
+        core.health().set_not_ready().await;
+        core.health().end_watches().await;
         core.drain_deadline()
     };
     let application = GrpcApplication::new(service, settings.body_timeout);
@@ -97,7 +80,7 @@ fn server_settings(settings: &Grpc) -> ServerSettings {
     }
 }
 
-fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Result<Routes, ServeError> {
+fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Routes, ServeError> {
     /// Applies the common limits and encodings. A macro because the generated types share no trait.
     macro_rules! service {
         ($server:ident, $service:expr) => {
@@ -108,7 +91,6 @@ fn routes(services: &Services, settings: &Grpc, reporter: &HealthReporter) -> Re
                 .send_compressed(CompressionEncoding::Gzip)
         };
     }
-    let health = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
     let mut routes = Routes::builder();
     routes
         .add_service(HealthServer::new(health))

@@ -7,6 +7,7 @@ use tonic::{
     Request, Response, Status, async_trait,
     transport::{Channel, Endpoint, Error},
 };
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient, health_server::Health};
 use triptych_proto::{
     chat_stream::{ChatStream, DeltaEncoder},
     v1::{
@@ -68,7 +69,8 @@ impl CoreServices {
             image: remote.clone(),
             video: remote.clone(),
             model: remote.clone(),
-            media: remote,
+            media: remote.clone(),
+            health: remote,
         })
     }
 }
@@ -110,6 +112,19 @@ macro_rules! forward {
             )*
         }
     };
+}
+
+#[async_trait]
+impl Health for RemoteCore {
+    type WatchStream = ReplyStream<HealthCheckResponse>;
+
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        HealthClient::new(self.channel.clone()).check(request).await
+    }
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Ok(HealthClient::new(self.channel.clone()).watch(request).await?.map(StreamExt::boxed))
+    }
 }
 
 fn fold(chunks: impl Stream<Item = Result<pb::StreamChatResponse, Status>> + Send + 'static) -> ChatStream {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
 use tonic::Status;
+use tonic_health::pb::{HealthCheckResponse, health_server::Health};
 use triptych_proto::{
     chat_stream::ChatStream,
     v1::{
@@ -33,6 +34,8 @@ pub struct CoreServices {
     pub model: Arc<dyn ModelService>,
     /// Stored media.
     pub media: Arc<dyn MediaService<ReadMediaStream = ReplyStream<pb::ReadMediaResponse>>>,
+    /// The health of the core.
+    pub health: Arc<dyn Health<WatchStream = ReplyStream<HealthCheckResponse>>>,
 }
 
 impl std::fmt::Debug for CoreServices {

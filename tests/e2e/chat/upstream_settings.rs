@@ -42,6 +42,32 @@ async fn single_upstream_is_retried_and_cooled_down() {
 }
 
 #[tokio::test]
+async fn query_of_the_base_url_is_sent_with_chat_and_image_requests() {
+    with_local_and_remote_core_and_settings(
+        |settings, _| {
+            let base = settings.chat.base_url.as_mut().unwrap();
+            base.set_path("/openai/deployments/gpt");
+            base.set_query(Some("api-version=2024-10-21"));
+            settings.image.openai.base_url.clone_from(&settings.chat.base_url);
+            settings.image.openai.models = vec!["paint".to_owned()];
+        },
+        async |server| {
+            for members in [json!({}), json!({"stream": true})] {
+                server.upstream.enqueue(Reply::new(200, COMPLETION));
+                server.chat(chat_body(&members)).await;
+                let path = server.upstream.received().await.path;
+                assert_eq!(path, "/openai/deployments/gpt/chat/completions?api-version=2024-10-21");
+            }
+            server.upstream.enqueue(Reply::new(400, UNAVAILABLE));
+            server.post("/v1/images/generations", &json!({"model": "paint", "prompt": "x"})).await;
+            let path = server.upstream.received().await.path;
+            assert_eq!(path, "/openai/deployments/gpt/images/generations?api-version=2024-10-21");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn broken_streams_open_the_circuit_breaker_and_client_deadlines_do_not() {
     with_local_and_remote_core_and_settings(
         |settings, _| settings.chat.routing = Routing { failures: 2, retries: 0, ..Routing::default() },

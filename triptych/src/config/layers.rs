@@ -11,7 +11,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use super::{error::ConfigError, mask::mask};
+use super::{error::ConfigError, mask::mask, service_links::is_service_link};
 
 /// Short names of variables, beside the systematic ones. A name can stand for several settings, for example if services share
 /// the key of a provider.
@@ -70,6 +70,7 @@ impl fmt::Display for Origin {
 pub(crate) struct Layers {
     tree: Table,
     origins: BTreeMap<String, Origin>,
+    service_links: Vec<String>,
 }
 
 impl fmt::Debug for Layers {
@@ -88,7 +89,7 @@ impl Layers {
     ) -> Result<Self, ConfigError> {
         let tree = parse(Path::new("config.default.toml"), defaults)?;
         let origins = leaves(&tree).into_iter().map(|(path, _)| (path, Origin::Default)).collect();
-        let mut layers = Self { tree, origins };
+        let mut layers = Self { tree, origins, service_links: Vec::new() };
         if let Some((path, text)) = file {
             let tree = parse(&path, &text)?;
             layers.apply_file(&path, &tree)?;
@@ -101,6 +102,11 @@ impl Layers {
     /// Returns the settings as a tree.
     pub(crate) fn tree(&self) -> &Table {
         &self.tree
+    }
+
+    /// Returns the names of the environment variables that were ignored because they are service links.
+    pub(crate) fn service_links(&self) -> &[String] {
+        &self.service_links
     }
 
     /// Returns every setting: path, value with masked secrets, origin.
@@ -155,6 +161,10 @@ impl Layers {
             let short = SHORT_NAMES.map(|(name, keys)| (name.to_owned(), keys.iter().map(|&key| key.into()).collect()));
             let known: BTreeMap<_, Vec<String>> = known.chain(short).collect();
             let Some(keys) = known.get(&name) else {
+                if matches!(origin, Origin::Environment(_)) && is_service_link(&name, &text) {
+                    self.service_links.push(name);
+                    continue;
+                }
                 let suggestion = suggestion(&name, known.keys().map(String::as_str).chain([CONFIG_FILE]));
                 return Err(ConfigError(format!("{origin}: unknown setting{suggestion}")));
             };
@@ -248,7 +258,7 @@ fn parse_as(like: &Value, text: &str) -> Option<Value> {
         Value::String(_) => Value::String(text.to_owned()),
         Value::Integer(_) => Value::Integer(text.parse().ok()?),
         Value::Float(_) => Value::Float(text.parse().ok()?),
-        Value::Boolean(_) => Value::Boolean(text.parse().ok()?),
+        Value::Boolean(_) => Value::Boolean(text.to_lowercase().parse().ok()?),
         Value::Array(_) => text.split(',').map(|part| Value::String(part.trim().to_owned())).collect::<Vec<_>>().into(),
         Value::Datetime(_) | Value::Table(_) => return None,
     })

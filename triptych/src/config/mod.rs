@@ -6,9 +6,14 @@ mod layers;
 mod log;
 mod mask;
 mod rest;
+mod service_links;
+mod text;
 mod threads;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use core_service::{
     config::{self as core_config, SettingError},
@@ -23,6 +28,7 @@ pub(crate) use self::{
     error::ConfigError,
     layers::{Layers, variable},
     log::{Log, LogFormat},
+    mask::without_query,
     rest::Rest,
     threads::Threads,
 };
@@ -32,6 +38,16 @@ pub(crate) const DEFAULTS: &str = include_str!("../../config.default.toml");
 
 /// The configuration file that is read if no other one is given.
 const DEFAULT_FILE: &str = "triptych.toml";
+
+/// The settings outside of sections that the executable reads; the core reads the others.
+const EXECUTABLE: [&str; 2] = ["shutdown_delay", "threads"];
+
+#[derive(Deserialize)]
+struct Executable {
+    threads: Threads,
+    #[serde(with = "humantime_serde")]
+    shutdown_delay: Duration,
+}
 
 /// The configuration of the process.
 #[derive(Debug, Clone)]
@@ -46,14 +62,10 @@ pub(crate) struct Config {
     pub(crate) gateway: rest_gateway::Settings,
     /// The settings of logging.
     pub(crate) log: Log,
+    /// How long the process serves on, but reports that it is not ready, before it drains.
+    pub(crate) shutdown_delay: Duration,
     /// The origin of each value, for messages.
     pub(crate) layers: Layers,
-}
-
-/// The settings outside of all sections that the executable reads.
-#[derive(Deserialize)]
-struct Process {
-    threads: Threads,
 }
 
 impl Config {
@@ -92,18 +104,28 @@ impl Config {
         let mut gateway = take_section(&mut tree, "rest");
         let rest: Table = rest::NAMES.iter().filter_map(|&key| Some((key.to_owned(), gateway.remove(key)?))).collect();
         let log = take_section(&mut tree, "log");
-        let threads: Table = tree.remove_entry("threads").into_iter().collect();
-        let Process { threads } = deserialize(threads, "", &layers)?;
+        let executable: Table =
+            EXECUTABLE.iter().filter_map(|&key| Some((key.to_owned(), tree.remove(key)?))).collect();
+        let Executable { shutdown_delay, threads } = deserialize(executable, "", &layers)?;
         let rest: Rest = deserialize(rest, "rest.", &layers)?;
         let core: core_config::Settings = deserialize(tree, "", &layers)?;
         let signer = |key: &SecretString| LinkSigner::new(key.expose_secret().as_bytes(), core.media.link_ttl);
         let mut gateway: rest_gateway::Settings = deserialize(gateway, "rest.", &layers)?;
         gateway.runtime.public_base_url.clone_from(&rest.public_base_url);
         gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
-        let config = Self { threads, rest, gateway, log: deserialize(log, "log.", &layers)?, core, layers };
+        let log = deserialize(log, "log.", &layers)?;
+        let config = Self { threads, core, rest, gateway, log, shutdown_delay, layers };
         config.core.validate().map_err(|error| config.setting_error(&error))?;
         config.log.parse_filter().map_err(|message| config.layers.config_error("log.filter", &message))?;
         Ok(config)
+    }
+
+    /// Returns a line for the operator if environment variables with the prefix of the settings were ignored.
+    pub(crate) fn ignored(&self) -> Option<String> {
+        let names = self.layers.service_links();
+        (!names.is_empty()).then(|| {
+            format!("ignored environment variables that describe services and are not settings: {}", names.join(", "))
+        })
     }
 
     /// Resolves the secrets that are stored in variables of their own, and validates the keys of clients and upstreams.
@@ -146,7 +168,7 @@ fn resolve(lookup: impl Fn(&str) -> Option<String>, variable: &str) -> Result<Se
 }
 
 fn read(path: PathBuf) -> Result<(PathBuf, String), ConfigError> {
-    let text = std::fs::read_to_string(&path);
+    let text = text::read(&path);
     text.map_err(|error| ConfigError(format!("{}: {error}", path.display()))).map(|text| (path, text))
 }
 

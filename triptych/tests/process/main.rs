@@ -4,6 +4,10 @@ mod jobs;
 #[cfg(target_os = "linux")]
 mod memory;
 mod proxy;
+#[cfg(unix)]
+mod signals;
+#[cfg(unix)]
+mod stores;
 mod triptych_process;
 
 use std::{io::Read as _, net::TcpListener};
@@ -104,6 +108,17 @@ fn check_shows_what_would_run_and_hides_the_key() {
     }
     assert!(!text.contains("sk-secret") && text.contains("connected to https://api.example.com/v1 as from-process"));
     assert!(!dir.path().join("data").exists(), "the check created files");
+}
+
+#[test]
+fn check_reports_ignored_service_links_on_standard_error() {
+    let dir = tempdir().unwrap();
+    let links = [("TRIPTYCH_PORT", "tcp://10.0.0.1:8000"), ("TRIPTYCH_GRPC_SERVICE_HOST", "10.0.0.2")];
+    let output = command(dir.path(), &links).arg("check").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("TRIPTYCH_PORT") && stderr.contains("TRIPTYCH_GRPC_SERVICE_HOST"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]

@@ -142,3 +142,19 @@ fn read_to_end(mut stream: TcpStream) -> String {
     stream.read_to_string(&mut response).unwrap();
     response
 }
+
+/// Waits until a process exits whose output is not read.
+#[cfg(unix)]
+pub(crate) fn wait_for_exit_of(child: &mut Child) -> ExitStatus {
+    let give_up = std::time::Instant::now() + TIMEOUT;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if std::time::Instant::now() > give_up {
+            child.kill().unwrap();
+            panic!("the process did not exit");
+        }
+        std::thread::yield_now();
+    }
+}

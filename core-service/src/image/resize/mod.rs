@@ -8,7 +8,7 @@ use std::{io::Cursor, sync::Arc, thread::available_parallelism};
 use bytes::Bytes;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
 use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits,
+    DynamicImage, ExtendedColorType, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits,
     codecs::{
         jpeg::JpegEncoder,
         png::{CompressionType, FilterType as PngFilter, PngEncoder},
@@ -18,7 +18,11 @@ use image::{
 use tokio::sync::Semaphore;
 
 use super::spec::Encoding;
-use crate::{error::ProviderError, media::MediaType, size::Size};
+use crate::{
+    error::ProviderError,
+    media::{MediaType, pixels},
+    size::Size,
+};
 
 /// The maximum number of pixels that are decoded; upstreams return up to 19 million.
 const MAX_PIXELS: u64 = 64 << 20;
@@ -49,7 +53,8 @@ pub(super) struct Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Resized {
     pub(super) image: EncodedImage,
-    /// The unconverted image, if requested. A GIF is converted to PNG, as the media store has no GIF files.
+    /// The unconverted image, if requested. A GIF is converted to PNG, as the media store has no GIF files, and so is an
+    /// image that its EXIF metadata rotates.
     pub(super) original: Option<EncodedImage>,
 }
 
@@ -104,8 +109,11 @@ struct Header {
     format: ImageFormat,
     /// The media type under which the image is stored; `None` if it must be converted first.
     media_type: Option<MediaType>,
+    /// The size of the upright image.
     size: Size,
     has_alpha: bool,
+    /// Whether the image needs no rotation by its EXIF metadata, which not every reader applies.
+    is_upright: bool,
 }
 
 impl Header {
@@ -113,29 +121,30 @@ impl Header {
         let detected = image::guess_format(data).ok();
         let known = FORMATS.into_iter().find(|(format, _)| detected == Some(*format));
         let (format, media_type) = known.ok_or_else(|| unreadable("is not a PNG, JPEG, WebP or GIF image"))?;
-        let decoder = reader(data, format).into_decoder().map_err(|error| invalid(&error))?;
-        let (width, height) = decoder.dimensions();
+        let pixels::Header { size, has_alpha, is_upright } =
+            pixels::read_header(reader(data, format)).map_err(|error| invalid(&error))?;
+        let Size { width, height } = size;
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 || pixels > MAX_PIXELS {
             return Err(unreadable(&format!("has {width}x{height} pixels; supported are 1 to {MAX_PIXELS} in all")));
         }
-        Ok(Self { format, media_type, size: Size::new(width, height), has_alpha: decoder.color_type().has_alpha() })
+        Ok(Self { format, media_type, size, has_alpha, is_upright })
     }
 
     /// Returns the media type if the image matches the target without conversion.
     fn media_type_if_matching(self, target: Target) -> Option<MediaType> {
         let media_type = self.media_type.filter(|media_type| *media_type == media_type_of(target.encoding))?;
         let size_matches = target.size.is_none_or(|size| size == self.size);
-        (size_matches && !(target.opaque && self.has_alpha)).then_some(media_type)
+        (size_matches && self.is_upright && !(target.opaque && self.has_alpha)).then_some(media_type)
     }
 }
 
 fn convert(data: Bytes, header: Header, target: Target) -> Result<Resized, ProviderError> {
-    let picture = reader(&data, header.format).decode().map_err(|error| invalid(&error))?;
+    let picture = pixels::decode_upright(reader(&data, header.format)).map_err(|error| invalid(&error))?;
     let original = match header.media_type {
         _ if !target.keep_original => None,
-        Some(media_type) => Some(EncodedImage { data, media_type, size: header.size }),
-        None => Some(encode(&picture, header.size, Encoding::Png)?),
+        Some(media_type) if header.is_upright => Some(EncodedImage { data, media_type, size: header.size }),
+        Some(_) | None => Some(encode(&picture, header.size, Encoding::Png)?),
     };
     // The resizer and all encoders support these two layouts.
     let picture: DynamicImage =
@@ -143,7 +152,7 @@ fn convert(data: Bytes, header: Header, target: Target) -> Result<Resized, Provi
     let size = target.size.unwrap_or(header.size);
     let picture = if size == header.size { picture } else { scale_to_cover(&picture, size)? };
     let opaque = target.opaque || matches!(target.encoding, Encoding::Jpeg { .. });
-    let picture = if opaque && picture.color().has_alpha() { blend_with_white(&picture).into() } else { picture };
+    let picture = if opaque && picture.color().has_alpha() { pixels::flatten(picture).into() } else { picture };
     Ok(Resized { image: encode(&picture, size, target.encoding)?, original })
 }
 
@@ -168,18 +177,6 @@ fn scale_to_cover(picture: &DynamicImage, size: Size) -> Result<DynamicImage, Pr
         image::RgbImage::from_raw(size.width, size.height, pixels).map(DynamicImage::from)
     };
     scaled.ok_or_else(|| failed(&"unexpected number of pixels"))
-}
-
-fn blend_with_white(picture: &DynamicImage) -> image::RgbImage {
-    let picture = picture.to_rgba8();
-    let mut opaque = image::RgbImage::new(picture.width(), picture.height());
-    for (target, source) in opaque.pixels_mut().zip(picture.pixels()) {
-        let [channels @ .., alpha] = source.0.map(u16::from);
-        // A weighted mean of two bytes is at most 255.
-        target.0 =
-            channels.map(|channel| u8::try_from((channel * alpha + 255 * (255 - alpha) + 127) / 255).unwrap_or(255));
-    }
-    opaque
 }
 
 fn encode(picture: &DynamicImage, size: Size, encoding: Encoding) -> Result<EncodedImage, ProviderError> {

@@ -75,6 +75,36 @@ async fn matching_image_is_passed_through_unchanged() {
 }
 
 #[tokio::test]
+async fn exif_orientation_is_applied_before_the_size_is_read() {
+    for format in [MediaType::Png, MediaType::Jpeg, MediaType::Webp] {
+        let encoding = match format {
+            MediaType::Jpeg => Encoding::Jpeg { quality: 95 },
+            MediaType::Webp => Encoding::Webp { quality: 100 },
+            MediaType::Png | MediaType::Mp4 => Encoding::Png,
+        };
+        // The stored pixels are 40x20; upright, red is at the top.
+        let data = crate::media::picture::tests::with_orientation(format, 6);
+        for (size, target) in
+            [((20, 40), None), ((20, 40), Some(Size::new(20, 40))), ((10, 20), Some(Size::new(10, 20)))]
+        {
+            let target = Target { size: target, encoding, opaque: false, keep_original: true };
+            let Resized { image, original } = resize(&data, target).await.unwrap();
+            for (image, size) in [(image, size), (original.unwrap(), (20, 40))] {
+                let pixels = decoded(&image);
+                assert_eq!(pixels.dimensions(), size, "{format}");
+                assert!(pixels.get_pixel(size.0 / 2, 1)[0] > 200, "{format} {size:?}");
+                // No reader turns it once more.
+                assert_eq!(Header::read(&image.data).unwrap().size, image.size);
+            }
+        }
+        // An upright image in the requested format is passed through.
+        let upright = crate::media::picture::tests::with_orientation(format, 1);
+        let target = Target { size: Some(Size::new(40, 20)), encoding, opaque: false, keep_original: false };
+        assert_eq!(resize(&upright, target).await.unwrap().image.data, upright);
+    }
+}
+
+#[tokio::test]
 async fn overlap_is_cropped_evenly_and_nothing_is_distorted() {
     // Three squares side by side: cropping to a square leaves the middle one.
     let thirds = RgbaImage::from_fn(300, 100, |x, _| match x / 100 {

@@ -103,6 +103,13 @@ impl MediaIndex {
         Self { database }
     }
 
+    /// Returns an error if the index cannot be used.
+    pub(super) async fn probe(&self) -> Result<(), Error> {
+        run(self.database.check_file()).await?;
+        run(sqlx::query("SELECT 1 FROM media LIMIT 1").fetch_optional(self.database.readers())).await?;
+        Ok(())
+    }
+
     /// Returns the entry of a file, if there is one.
     pub(super) async fn find(&self, key: &MediaKey) -> Result<Option<Entry>, Error> {
         let query = sqlx::query("SELECT state, size_bytes, pinned_until FROM media WHERE key = $1").bind(key.as_str());
@@ -175,6 +182,7 @@ impl MediaIndex {
 
     /// Registers an upload, before its object is written. `None` while another process removes an object of this key.
     pub(super) async fn begin_upload(&self, key: &MediaKey, now: SystemTime) -> Result<Option<UploadId>, Error> {
+        run(self.database.check_file()).await?;
         let id = UploadId(Uuid::now_v7().simple().to_string());
         let begin = async {
             let mut transaction = self.database.writer().begin().await?;

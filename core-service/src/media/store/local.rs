@@ -28,7 +28,19 @@ pub(super) async fn open(directory: &Directory) -> Result<(LocalFileSystem, Stag
 #[derive(Debug, Clone)]
 pub(super) struct StagingFiles(Arc<Directory>);
 
+/// How many bytes a probe writes: more than a file system stores beside its metadata.
+const PROBE_BYTES: usize = 4096;
+
 impl StagingFiles {
+    /// Writes and removes a small file, without flushing it. Fails if the directory was removed or the disk is full.
+    pub(super) async fn probe(&self) -> Result<(), Error> {
+        // Not a key, so no caller can read it.
+        let path = self.0.join(format!("#probe-{}", std::process::id()));
+        let written = tokio::fs::write(&path, [0; PROBE_BYTES]).await;
+        let removed = tokio::fs::remove_file(&path).await;
+        written.and(removed).map_err(|error| Error::Storage(format!("media directory {}: {error}", self.0.display())))
+    }
+
     /// Removes the staging files of a key. An upload of this key in progress fails.
     pub(super) async fn remove(&self, key: &MediaKey) -> Result<(), Error> {
         for number in 1..=MAX_STAGING_NUMBER {

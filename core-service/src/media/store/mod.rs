@@ -79,6 +79,15 @@ impl MediaStore {
         Ok(Self { staging_files: Some(staging_files), ..store })
     }
 
+    /// Returns an error if files cannot be stored.
+    pub(crate) async fn probe(&self) -> Result<(), Error> {
+        self.index.probe().await?;
+        match &self.staging_files {
+            Some(files) => files.probe().await,
+            None => Ok(()),
+        }
+    }
+
     /// Fills a new index with the objects that an earlier version stored. Objects whose names are not keys are ignored.
     async fn import(&self) -> Result<(), Error> {
         if self.index.is_imported().await? {

@@ -20,7 +20,8 @@ use triptych_proto::v1::{
 use http_server::{ConnectionThreads, ThreadCount};
 use tokio::net::TcpListener;
 
-use super::{HEALTH_NAMES, ServeError, serve};
+use super::{ServeError, serve};
+use crate::health::NAMES;
 use crate::{Core, config::Settings, context::REQUEST_ID};
 
 mod compression;
@@ -180,11 +181,11 @@ async fn an_exceeded_deadline_has_a_reason() {
 async fn health_reports_every_service_and_changes_before_the_server_stops() {
     let server = TestServer::start(|_| {}).await;
     let mut health = HealthClient::new(server.channel().await);
-    for name in HEALTH_NAMES {
+    for name in NAMES.map(|(name, _)| name) {
         let request = HealthCheckRequest { service: name.to_owned() };
         assert_eq!(health.check(request).await.unwrap().into_inner().status(), ServingStatus::Serving, "{name}");
     }
-    let request = HealthCheckRequest { service: HEALTH_NAMES[1].to_owned() };
+    let request = HealthCheckRequest { service: NAMES[1].0.to_owned() };
     let mut updates = health.watch(request).await.unwrap().into_inner();
     assert_eq!(updates.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     // The watch stream does not block the drain, which would take 30 seconds.

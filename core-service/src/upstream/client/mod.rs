@@ -54,9 +54,20 @@ struct Host {
     base: Url,
     /// What request paths are appended to: the path of `base`, or all of `base` where a proxy has to read it.
     prefix: String,
+    /// The query of `base`, which follows every request path; may contain a key.
+    query: Option<String>,
     /// Headers of every request.
     headers: HeaderMap,
     key: Option<SecretString>,
+}
+
+impl Host {
+    /// Returns the target of a request for `path`, which may contain a query.
+    fn target(&self, path: &str) -> String {
+        let query = self.query.as_deref();
+        let separator = query.map_or("", |_| if path.contains('?') { "&" } else { "?" });
+        [&self.prefix, path, separator, query.unwrap_or_default()].concat()
+    }
 }
 
 impl std::fmt::Debug for Upstream {
@@ -66,7 +77,8 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// Creates a client. Request paths such as `chat/completions` are appended to `base`.
+    /// Creates a client. Request paths such as `chat/completions` are appended to the path of `base`, and its query, such as
+    /// `api-version=1`, to every request.
     ///
     /// # Errors
     /// A key or an address that HTTP cannot carry; an unusable proxy or TLS configuration. Connects to nothing.
@@ -74,6 +86,8 @@ impl Upstream {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
+        let query = base.query().filter(|query| !query.is_empty()).map(str::to_owned);
+        base.set_query(None);
         let uri = |text: &str| Uri::try_from(text).map_err(|_| SetupError::Address(base.clone()));
         let absolute = uri(&base[..url::Position::AfterPath])?;
         let connector = Connector::new(uri(&base[..url::Position::BeforePath])?)?;
@@ -96,7 +110,7 @@ impl Upstream {
             headers.insert(name, value);
         }
         let prefix = if connector.is_forward_proxy() { absolute.to_string() } else { absolute.path().to_owned() };
-        let host = Host { connector, pool: Arc::default(), base, prefix, headers, key };
+        let host = Host { connector, pool: Arc::default(), base, prefix, query, headers, key };
         Ok(Self { host: Arc::new(host), limits, quota_is_rate_limit: false })
     }
 
@@ -162,7 +176,7 @@ impl Upstream {
         let lost = || ProviderError::Broken(ConnectionLost.to_string());
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = Uri::try_from([&self.host.prefix, path].concat()).map_err(|_| unreachable())?;
+        *request.uri_mut() = Uri::try_from(self.host.target(path)).map_err(|_| unreachable())?;
         request.headers_mut().clone_from(&self.host.headers);
         request.headers_mut().extend(headers);
         let sending = async {

@@ -41,6 +41,23 @@ async fn read_request(stream: &mut TcpStream) -> String {
     String::from_utf8(all).unwrap()
 }
 
+#[test]
+fn query_of_the_base_url_follows_every_path() {
+    for (base, path, target) in [
+        ("http://a.example/v1?api-version=1", "chat", "/v1/chat?api-version=1"),
+        ("http://a.example/v1/?a=b%20c&d", "chat", "/v1/chat?a=b%20c&d"),
+        ("http://a.example?a=b", "chat", "/chat?a=b"),
+        ("http://a.example/v1?a=b", "x?alt=sse", "/v1/x?alt=sse&a=b"),
+        ("http://a.example/v1?", "chat", "/v1/chat"),
+        ("http://a.example/v1", "x?alt=sse", "/v1/x?alt=sse"),
+    ] {
+        let limits = Limits { connect: MINUTE, first_byte: MINUTE, idle: MINUTE };
+        let upstream = Upstream::new(Url::parse(base).unwrap(), Auth::None, limits).unwrap();
+        assert_eq!(upstream.host.target(path), target, "{base}");
+        assert!(!format!("{upstream:?}").contains('?'));
+    }
+}
+
 /// Serves one connection per script: one response text per request, in packets separated by `|`, then closes. Returns the
 /// results of as many calls.
 async fn results(scripts: &'static [&'static [&'static str]]) -> Vec<Result<(u16, String), ProviderError>> {

@@ -54,6 +54,7 @@ impl JobStore for SqliteStore {
 
     async fn insert(&self, job: &Job, call: Option<&Idempotency>) -> Result<Inserted, StoreError> {
         let now = self.now();
+        self.database.check_file().await?;
         // The pool has one writer, so nothing comes between the look-up of the key and the insert.
         let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
         if let Some(call) = call

@@ -1,6 +1,7 @@
 //! A stub of the core: it records each call and replies with fixed values or with what the test has set.
 
 mod chat;
+mod health;
 mod image;
 mod media;
 mod model;
@@ -42,12 +43,20 @@ struct State {
     attempts: Option<&'static str>,
     panics: bool,
     has_routed_model: bool,
+    is_not_serving: bool,
 }
 
 impl CoreStub {
     pub(crate) fn services(&self) -> CoreServices {
         let stub = Arc::new(self.clone());
-        CoreServices { chat: stub.clone(), image: stub.clone(), video: stub.clone(), model: stub.clone(), media: stub }
+        CoreServices {
+            chat: stub.clone(),
+            image: stub.clone(),
+            video: stub.clone(),
+            model: stub.clone(),
+            media: stub.clone(),
+            health: stub,
+        }
     }
 
     /// Adds the services to a gRPC server.
@@ -62,6 +71,11 @@ impl CoreStub {
 
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.0.lock().unwrap())
+    }
+
+    /// From now on, the core reports that it is not serving.
+    pub(crate) fn set_not_serving(&self) {
+        self.with(|state| state.is_not_serving = true);
     }
 
     /// From now on, every call fails.

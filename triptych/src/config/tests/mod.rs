@@ -1,7 +1,5 @@
 //! All layers are passed as values: no test changes the environment or the working directory of the process.
 
-use std::time::Duration;
-
 use core_service::dialect::Dialect;
 use secrecy::ExposeSecret as _;
 
@@ -50,7 +48,8 @@ fn every_core_setting_is_either_reloadable_or_fixed() {
     let is_within = |path: &str, section: &str| {
         path.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    for path in paths.iter().filter(|path| !["rest", "log", "threads"].iter().any(|section| is_within(path, section))) {
+    let is_core = |path: &str| !["rest", "log"].iter().chain(&EXECUTABLE).any(|section| is_within(path, section));
+    for path in paths.iter().filter(|path| is_core(path)) {
         let is_reloadable = core_config::RELOADABLE.iter().any(|section| is_within(path, section));
         assert!(is_reloadable || fixed.contains(&path.as_str()), "{path} is in neither table");
     }
@@ -106,6 +105,49 @@ fn values_of_every_type_are_read_from_variables() {
     assert_eq!(config.gateway.runtime.public_base_url.as_deref(), Some("https://media.example.com"));
     assert_eq!(config.gateway.runtime.cors_allow_origins, ["https://a.example", "https://b.example"]);
     assert_eq!(config.log.format, LogFormat::Json);
+}
+
+#[test]
+fn service_links_are_ignored_in_the_environment_only_and_never_hide_a_setting() {
+    let link = [("TRIPTYCH_PORT", "tcp://10.0.0.1:8000"), ("TRIPTYCH_REST_SERVICE_HOST", "10.0.0.1")];
+    let config = load("", &[], &link).unwrap();
+    assert!(config.ignored().unwrap().ends_with(": TRIPTYCH_PORT, TRIPTYCH_REST_SERVICE_HOST"));
+    assert!(load("", &[], &[]).unwrap().ignored().is_none());
+    assert!(load_error("", &link, &[]).contains("TRIPTYCH_PORT in .env: unknown setting"));
+    assert!(load_error("", &[], &[("TRIPTYCH_REST_PORT", "8000")]).contains("unknown setting"));
+    let config = load("", &[], &[("TRIPTYCH_IMAGE_SERVICE_TYPE", "offline")]).unwrap();
+    assert!(config.ignored().is_none());
+}
+
+#[test]
+fn files_with_a_byte_order_mark_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(".env");
+    std::fs::write(&path, "\u{feff}CHAT_MODEL=m\r\nCHAT_API_KEY=sk-a$USER-1\r\n").unwrap();
+    assert_eq!(dotenv::read(&path).unwrap(), variables(&[("CHAT_MODEL", "m"), ("CHAT_API_KEY", "sk-a$USER-1")]));
+    let path = dir.path().join("triptych.toml");
+    std::fs::write(&path, "\u{feff}[chat]\r\nmodel = 'm'\r\n").unwrap();
+    let (_, text) = read(path.clone()).unwrap();
+    assert_eq!(load(&text, &[], &[]).unwrap().core.chat.model, "m");
+    std::fs::write(&path, b"\xff\xfea\0").unwrap();
+    assert!(read(path).unwrap_err().to_string().ends_with("must be UTF-8; save the file in that encoding"));
+    assert_eq!(dotenv::read(&dir.path().join("missing")).unwrap(), []);
+}
+
+#[test]
+fn query_of_a_base_url_is_kept_and_not_displayed() {
+    let url = "https://a.example/v1?api-version=1&key=sk-secret";
+    let upstream = format!("[[chat.upstreams]]\nname = 'a'\nbase_url = '{url}'\nmodels = ['m']\n[chat]\nmodel = 'm'");
+    for config in [load("", &[], &[("CHAT_BASE_URL", url)]), load(&upstream, &[], &[])] {
+        let config = config.unwrap();
+        let core = config.core.chat.configured_upstreams();
+        assert_eq!(core[0].base_url.as_ref().unwrap().as_str(), url);
+        let mut shown = masked(&config);
+        crate::banner::write_providers(&mut shown, &config).unwrap();
+        assert!(shown.contains("https://a.example/v1?(hidden)") && !shown.contains("sk-secret"), "{shown}");
+    }
+    let message = load_error("", &[], &[("CHAT_BASE_URL", "https://a.example/v1#part")]);
+    assert!(message.contains("must not contain a fragment"), "{message}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
-use crate::error::ProviderError;
+use crate::{error::ProviderError, media::pixels};
 
 /// The memory limit of the decoder; the largest grids have 16 million pixels.
 const MAX_MEMORY: u64 = 512 << 20;
@@ -19,7 +19,7 @@ pub(super) fn decode_grid(grid: &[u8]) -> Result<DynamicImage, ProviderError> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_MEMORY);
     reader.limits(limits);
-    let grid = reader.decode().map_err(|error| unreadable(&error))?;
+    let grid = pixels::decode_upright(reader).map_err(|error| unreadable(&error))?;
     if grid.width().min(grid.height()) < 2 {
         return Err(unreadable(&"it has less than 2x2 pixels"));
     }

@@ -27,7 +27,7 @@ use crate::{
         Edits, ImageEvent, ImageProvider,
         spec::{Background, Encoding, ImageSpec, MAX_PIXELS, Quality, SIDES},
     },
-    media::InputPicture,
+    media::{InputPicture, pixels},
     models::Entry,
     size::Size,
 };
@@ -221,7 +221,7 @@ fn scaled_to_limits(Size { width, height }: Size) -> Size {
 
 /// Decodes an input image and scales it down so that it just covers `size`: sixteen of the largest would exhaust the memory.
 fn load(bytes: &[u8], size: Size) -> Result<RgbaImage, ProviderError> {
-    let picture = image::load_from_memory(bytes).map_err(|error| broken(&error))?.into_rgba8();
+    let picture = pixels::decode(bytes).map_err(|error| broken(&error))?.into_rgba8();
     let original = Size::new(picture.width(), picture.height());
     let (width, height) = (u64::from(original.width), u64::from(original.height));
     // The scale that covers `size` is `cover / area`; the engine does the exact fit.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use image::{DynamicImage, RgbImage};
+use image::RgbImage;
 use offline_image::{ImageRequest, Quality};
 use offline_video::{RenderError, Rendered};
 use tokio::{
@@ -24,7 +24,7 @@ use super::task::OfflineTask;
 use crate::{
     error::{Error, ProviderError},
     fault_injection::Fault,
-    media::MediaStore,
+    media::{MediaStore, pixels},
     video::provider::Variant,
 };
 
@@ -246,7 +246,7 @@ fn decode(bytes: &Bytes) -> Result<RgbImage, ProviderError> {
         message: format!("the reference image cannot be decoded: {error}"),
         field: Some("input_reference".to_owned()),
     };
-    image::load_from_memory(bytes).map(DynamicImage::into_rgb8).map_err(refused)
+    pixels::decode(bytes).map(pixels::flatten).map_err(refused)
 }
 
 /// Generates an image of the prompt, over which the camera moves; `None` if the render was stopped.
@@ -262,7 +262,7 @@ fn generate_image(task: &OfflineTask, observer: &RenderObserver<'_>) -> Option<R
     };
     // Without the caption, which would move with the camera and leave the frame.
     let image = offline_image::paint_without_caption(&request, observer).ok()?;
-    Some(DynamicImage::ImageRgba8(image).into_rgb8())
+    Some(pixels::flatten(image.into()))
 }
 
 /// Reports progress of the engines, and cancels them.

@@ -74,6 +74,26 @@ async fn render_is_fetched_forgotten_and_identical_in_another_process() {
 }
 
 #[tokio::test]
+async fn transparent_parts_of_a_reference_image_are_white() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path());
+    let store = MediaStore::for_test(directory.path());
+    for (alpha, expected) in [(0, [255, 255, 255]), (128, [255, 127, 127]), (255, [255, 0, 0])] {
+        let mut png = std::io::Cursor::new(Vec::new());
+        let image = image::RgbaImage::from_pixel(128, 72, image::Rgba([255, 0, 0, alpha]));
+        image.write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let reference = store.put_content(png.into_inner().into(), crate::media::MediaType::Png).await.unwrap();
+        let mut call = call(MODEL, &format!("alpha-{alpha}"), 1);
+        call.request.parameters.reference = Some(reference.key);
+        let task = engine.submit(call).await.unwrap();
+        let Progress::Ready(clip) = finished(&engine, &task).await else { panic!("not ready") };
+        let still = fetched(&engine, &clip.files[1]).await;
+        let pixel = image::load_from_memory(&still).unwrap().into_rgb8().get_pixel(64, 36).0;
+        assert!(pixel.iter().zip(expected).all(|(a, b)| a.abs_diff(b) < 12), "{alpha}: {pixel:?}");
+    }
+}
+
+#[tokio::test]
 async fn cancelled_render_stops_and_frees_its_permit() {
     let directory = tempfile::tempdir().unwrap();
     let engine = engine(directory.path());

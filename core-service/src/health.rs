@@ -1,0 +1,227 @@
+//! Health: whether each service can serve, by the state of the stores it needs; the gRPC health service.
+//!
+//! A task probes the stores at intervals, so that a health call costs nothing and never waits for a store.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream::BoxStream};
+use tokio::{
+    sync::Mutex,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Request, Response, Status};
+use tonic_health::{
+    ServingStatus,
+    pb::{HealthCheckRequest, HealthCheckResponse, health_server::Health as HealthProtocol},
+    server::{HealthReporter, HealthService},
+};
+use triptych_proto::v1::{
+    chat_service_server, image_service_server, media_service_server, model_service_server, video_service_server,
+};
+
+use crate::{database::Database, media::MediaStore};
+
+/// The interval between two probes.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The maximum duration of a probe. A store that takes longer counts as unavailable.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a service needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Needs {
+    Nothing,
+    Media,
+    JobsAndMedia,
+}
+
+/// The names that the health service knows. The empty name stands for the whole server.
+pub(crate) const NAMES: [(&str, Needs); 6] = [
+    ("", Needs::JobsAndMedia),
+    (chat_service_server::SERVICE_NAME, Needs::Nothing),
+    (image_service_server::SERVICE_NAME, Needs::Media),
+    (video_service_server::SERVICE_NAME, Needs::JobsAndMedia),
+    (model_service_server::SERVICE_NAME, Needs::Nothing),
+    (media_service_server::SERVICE_NAME, Needs::Media),
+];
+
+/// The state of the stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stores {
+    jobs: bool,
+    media: bool,
+}
+
+impl Stores {
+    fn satisfy(self, needs: Needs) -> ServingStatus {
+        let is_serving = match needs {
+            Needs::Nothing => true,
+            Needs::Media => self.media,
+            Needs::JobsAndMedia => self.jobs && self.media,
+        };
+        if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing }
+    }
+}
+
+/// The health of a core. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Health {
+    reporter: HealthReporter,
+    /// Whether a shutdown has begun, after which the state of the stores is not reported any more.
+    is_shutting_down: Arc<Mutex<bool>>,
+    stop: CancellationToken,
+}
+
+impl Health {
+    /// Reports all services as serving, and starts to probe the stores.
+    pub(crate) async fn start(database: Database, media_store: MediaStore, tasks: &TaskTracker) -> Self {
+        let health =
+            Self { reporter: HealthReporter::new(), is_shutting_down: Arc::default(), stop: CancellationToken::new() };
+        health.report(Stores { jobs: true, media: true }).await;
+        let probing = health.clone();
+        tasks.spawn(async move {
+            probing.stop.run_until_cancelled(probing.probe_forever(&database, &media_store)).await;
+        });
+        health
+    }
+
+    /// Returns the gRPC health service.
+    pub(crate) fn service(&self) -> HealthGrpc {
+        HealthGrpc(Arc::new(HealthService::from_health_reporter(self.reporter.clone())))
+    }
+
+    /// Reports all services as not serving, finally.
+    pub(crate) async fn set_not_ready(&self) {
+        self.stop.cancel();
+        *self.is_shutting_down.lock().await = true;
+        for (name, _) in NAMES {
+            self.reporter.set_service_status(name, ServingStatus::NotServing).await;
+        }
+    }
+
+    /// Ends the streams that watch a name, after they got the last status. They would block the drain forever.
+    pub(crate) async fn end_watches(&self) {
+        for (name, _) in NAMES {
+            self.reporter.clone().clear_service_status(name).await;
+        }
+    }
+
+    async fn probe_forever(&self, database: &Database, media_store: &MediaStore) {
+        let mut ticks = interval(PROBE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known = Stores { jobs: true, media: true };
+        loop {
+            ticks.tick().await;
+            let (jobs, media) = tokio::join!(
+                timeout(PROBE_TIMEOUT, database.probe_jobs()),
+                timeout(PROBE_TIMEOUT, media_store.probe()),
+            );
+            let jobs = jobs.map_err(|_| "no response".to_owned()).and_then(|probe| probe.map_err(|e| e.to_string()));
+            let media = media.map_err(|_| "no response".to_owned()).and_then(|probe| probe.map_err(|e| e.to_string()));
+            for (store, was_available, state) in [("job", known.jobs, &jobs), ("media", known.media, &media)] {
+                match state {
+                    Err(error) if was_available => tracing::error!("the {store} store is unavailable: {error}"),
+                    Ok(()) if !was_available => tracing::info!("the {store} store is available again"),
+                    Ok(()) | Err(_) => {}
+                }
+            }
+            if jobs.is_ok()
+                && let Err(error) = database.save_sequence().await
+            {
+                tracing::debug!("the number of the latest job event cannot be saved: {error}");
+            }
+            known = Stores { jobs: jobs.is_ok(), media: media.is_ok() };
+            self.report(known).await;
+        }
+    }
+
+    async fn report(&self, stores: Stores) {
+        // Held during the report, so that it cannot overwrite that of a shutdown.
+        let is_shutting_down = self.is_shutting_down.lock().await;
+        if *is_shutting_down {
+            return;
+        }
+        for (name, needs) in NAMES {
+            self.reporter.set_service_status(name, stores.satisfy(needs)).await;
+        }
+    }
+}
+
+/// The gRPC health service of a core. Clones share it.
+#[derive(Debug, Clone)]
+pub struct HealthGrpc(Arc<HealthService>);
+
+#[tonic::async_trait]
+impl HealthProtocol for HealthGrpc {
+    type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
+
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        self.0.check(request).await
+    }
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Ok(self.0.watch(request).await?.map(StreamExt::boxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn status(health: &Health, service: &str) -> ServingStatus {
+        let request = Request::new(HealthCheckRequest { service: service.to_owned() });
+        match health.service().check(request).await.unwrap().into_inner().status {
+            1 => ServingStatus::Serving,
+            _ => ServingStatus::NotServing,
+        }
+    }
+
+    #[tokio::test]
+    async fn each_service_is_reported_by_the_stores_it_needs() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
+        let media = MediaStore::local(&directory.path().join("media"), database.clone()).await.unwrap();
+        assert_eq!(database.probe_jobs().await.map_err(|e| e.to_string()), Ok(()));
+        assert_eq!(media.probe().await, Ok(()));
+        sqlx::query("DROP TABLE job_events").execute(database.writer()).await.unwrap();
+        sqlx::query("DROP TABLE video_jobs").execute(database.writer()).await.unwrap();
+        assert!(database.probe_jobs().await.is_err());
+        assert_eq!(media.probe().await, Ok(()));
+
+        let health = Health::start(database.clone(), media.clone(), &TaskTracker::new()).await;
+        health.report(Stores { jobs: false, media: true }).await;
+        for (name, expected) in [
+            ("", ServingStatus::NotServing),
+            ("triptych.v1.ChatService", ServingStatus::Serving),
+            ("triptych.v1.ImageService", ServingStatus::Serving),
+            ("triptych.v1.VideoService", ServingStatus::NotServing),
+            ("triptych.v1.ModelService", ServingStatus::Serving),
+            ("triptych.v1.MediaService", ServingStatus::Serving),
+        ] {
+            assert_eq!(status(&health, name).await, expected, "{name}");
+        }
+        health.set_not_ready().await;
+        health.report(Stores { jobs: true, media: true }).await;
+        assert_eq!(status(&health, "triptych.v1.ChatService").await, ServingStatus::NotServing);
+    }
+
+    #[tokio::test]
+    async fn removed_data_directory_makes_both_stores_unavailable() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let database = Database::open(&data.join("jobs.sqlite")).await.unwrap();
+        let media = MediaStore::local(&data.join("media"), database.clone()).await.unwrap();
+        std::fs::remove_dir_all(&data).unwrap();
+        assert!(database.probe_jobs().await.unwrap_err().to_string().contains("removed or replaced"));
+        assert!(media.probe().await.is_err());
+        let key = crate::media::MediaKey::parse("a.png").unwrap();
+        assert!(matches!(media.put(&key, vec![0; 4]).await, Err(crate::error::Error::Storage(_))));
+        assert!(!data.exists(), "nothing is written beside the database that was removed");
+        // A new file at the same path is not the database that is open.
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("jobs.sqlite"), "").unwrap();
+        assert!(database.check_file().await.is_err());
+    }
+}

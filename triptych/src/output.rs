@@ -1,0 +1,156 @@
+//! Writing to standard output and standard error without ever waiting for whoever reads them.
+//!
+//! A pipe that is not read fills up, and the next write to it blocks. A thread per stream does the writing; lines that
+//! exceed its queue are dropped and counted.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    time::Duration,
+};
+
+/// The most lines that wait to be written.
+const MAX_LINES: usize = 8192;
+/// The most bytes that wait to be written.
+const MAX_BYTES: usize = 4 << 20;
+
+/// A stream that is written to by a thread of its own. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    queue: SyncSender<Entry>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    bytes: AtomicUsize,
+    dropped: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Text(Vec<u8>),
+    /// Dropped when everything before it has been written.
+    Flush(#[expect(dead_code, reason = "its drop is the message")] SyncSender<()>),
+}
+
+impl Output {
+    /// Starts the thread that writes to `stream`. It ends with the process.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub(crate) fn start(name: &str, stream: impl Write + Send + 'static) -> io::Result<Self> {
+        let (queue, entries) = sync_channel(MAX_LINES);
+        let shared = Arc::new(Shared::default());
+        let state = Arc::clone(&shared);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || write_all(stream, &entries, &state))?;
+        Ok(Self { queue, shared })
+    }
+
+    /// Enqueues a text, or drops it if too much is waiting. Never blocks.
+    pub(crate) fn send(&self, text: &[u8]) {
+        let waiting = self.shared.bytes.fetch_add(text.len(), Ordering::Relaxed);
+        if waiting + text.len() > MAX_BYTES || self.queue.try_send(Entry::Text(text.to_vec())).is_err() {
+            self.shared.bytes.fetch_sub(text.len(), Ordering::Relaxed);
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until everything sent before has been written, but at most for `limit`.
+    pub(crate) fn flush(&self, limit: Duration) {
+        let (written, wait) = sync_channel(0);
+        if self.queue.try_send(Entry::Flush(written)).is_ok() {
+            // Either result means that there is nothing more to wait for.
+            let _ = wait.recv_timeout(limit);
+        }
+    }
+
+    /// Returns how many texts were dropped since the start.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+}
+
+fn write_all(mut stream: impl Write, entries: &Receiver<Entry>, shared: &Shared) {
+    for entry in entries {
+        if let Entry::Text(text) = entry {
+            // A closed stream does not prevent serving.
+            let _ = stream.write_all(&text).and_then(|()| stream.flush());
+            shared.bytes.fetch_sub(text.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.send(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc::channel};
+
+    use super::*;
+
+    /// A stream whose writes wait until the test allows them.
+    struct Gate {
+        open: Receiver<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Gate {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            let _ = self.open.recv();
+            self.written.lock().unwrap().extend(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_not_read_drops_lines_by_number_and_by_bytes_and_blocks_nobody() {
+        for (line, lines) in [(&b"x\n"[..], MAX_LINES + 100), (&vec![b'x'; 1 << 20], 20)] {
+            let (open, gate) = channel();
+            let written = Arc::<Mutex<Vec<u8>>>::default();
+            let output = Output::start("test", Gate { open: gate, written: Arc::clone(&written) }).unwrap();
+            for _ in 0..lines {
+                output.send(line);
+            }
+            output.flush(Duration::ZERO);
+            let dropped = output.dropped();
+            // One line may be with the thread already.
+            assert!(dropped >= 99 || dropped >= 15, "{dropped}");
+            drop(open);
+            output.flush(Duration::from_mins(1));
+            let kept = lines - usize::try_from(dropped).unwrap();
+            assert_eq!(written.lock().unwrap().len(), kept * line.len());
+        }
+    }
+
+    #[test]
+    fn flush_waits_for_everything_that_was_sent() {
+        let (open, gate) = channel();
+        drop(open);
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let output = Output::start("test", Gate { open: gate, written: Arc::clone(&written) }).unwrap();
+        for _ in 0..100 {
+            output.send(b"line\n");
+        }
+        output.flush(Duration::from_mins(1));
+        assert_eq!(written.lock().unwrap().len(), 500);
+        assert_eq!(output.dropped(), 0);
+    }
+}

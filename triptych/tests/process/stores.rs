@@ -1,0 +1,39 @@
+//! Stores that are lost while the process runs, or between two processes.
+
+use tempfile::tempdir;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+
+use crate::triptych_process::TriptychProcess;
+
+const CREATE: &str = r#"{"prompt": "a boat", "size": "128x72", "seconds": "1"}"#;
+
+#[tokio::test]
+async fn removed_data_directory_fails_creates_and_readiness_but_not_chat() {
+    let dir = tempdir().unwrap();
+    let server = TriptychProcess::start(dir.path(), &[]);
+    let mut health = HealthClient::new(server.channel().await);
+    let request = |service: &str| HealthCheckRequest { service: format!("triptych.v1.{service}") };
+    let mut updates = health.watch(request("VideoService")).await.unwrap().into_inner();
+    assert_eq!(updates.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    std::fs::remove_dir_all(dir.path().join("data")).unwrap();
+    let response = server.post("/v1/videos", CREATE);
+    assert!(response.starts_with("HTTP/1.1 503 ") && response.contains("storage_unavailable"), "{response}");
+    assert_eq!(updates.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert_eq!(health.check(request("ChatService")).await.unwrap().into_inner().status(), ServingStatus::Serving);
+    assert!(server.get("/readyz").starts_with("HTTP/1.1 503 "));
+    let body = r#"{"model": "offline-chat", "messages": [{"role": "user", "content": "Hello"}]}"#;
+    assert!(server.post("/v1/chat/completions", body).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn lost_database_is_reported_in_banner_and_log() {
+    let dir = tempdir().unwrap();
+    let mut server = TriptychProcess::start(dir.path(), &[]);
+    assert!(server.post("/v1/videos", CREATE).starts_with("HTTP/1.1 200 "));
+    server.signal("TERM");
+    assert_eq!(server.wait_for_exit().code(), Some(0));
+    std::fs::remove_file(dir.path().join("data/jobs.sqlite")).unwrap();
+    let server = TriptychProcess::start(dir.path(), &[]);
+    server.wait_for_log("newest jobs are missing");
+    assert!(server.banner.contains("WARNING: the job database ends at event 0"), "{}", server.banner);
+}
