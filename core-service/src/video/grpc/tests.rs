@@ -76,8 +76,12 @@ impl Service {
     }
 
     async fn remix(&self, id: &str, prompt: &str, key: &str) -> Result<pb::Video, Status> {
-        let request =
-            pb::RemixVideoRequest { id: id.to_owned(), prompt: prompt.to_owned(), idempotency_key: key.to_owned() };
+        let request = pb::RemixVideoRequest {
+            id: id.to_owned(),
+            prompt: prompt.to_owned(),
+            idempotency_key: key.to_owned(),
+            extra_json: String::new(),
+        };
         Ok(self.grpc.remix_video(Request::new(request)).await?.into_inner().video.unwrap())
     }
 
@@ -214,7 +218,8 @@ async fn pages_list_every_video_once_while_new_ones_are_created() {
     made.reverse();
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
-        let request = pb::ListVideosRequest { page_size: Some(2), page_token: after, order: 0 };
+        let request =
+            pb::ListVideosRequest { page_size: Some(2), page_token: after, ..pb::ListVideosRequest::default() };
         let page = service.grpc.list_videos(Request::new(request)).await.unwrap().into_inner();
         service.create(self::request()).await.unwrap();
         seen.extend(page.videos.into_iter().map(|video| video.id));
@@ -264,8 +269,11 @@ async fn sdk_retry_of_a_remix_returns_the_job_of_the_first_attempt() {
     let source = service.create(request()).await.unwrap().id;
     service.watch(&source).await;
     let remix = async |retries: u32| {
-        let message =
-            pb::RemixVideoRequest { id: source.clone(), prompt: "a train".to_owned(), idempotency_key: String::new() };
+        let message = pb::RemixVideoRequest {
+            id: source.clone(),
+            prompt: "a train".to_owned(),
+            ..pb::RemixVideoRequest::default()
+        };
         let mut request = Request::new(message);
         request.metadata_mut().insert("x-stainless-retry-count", retries.into());
         service.grpc.remix_video(request).await.unwrap().into_inner().video.unwrap().id

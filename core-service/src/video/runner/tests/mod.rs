@@ -3,11 +3,13 @@
 mod crash;
 mod endings;
 mod progress;
+mod slots;
 
 use super::*;
 use crate::{
     context::RequestContext,
     error::ProviderError,
+    keys::Owners,
     live::Live,
     video::{
         job::{Job, JobId},
