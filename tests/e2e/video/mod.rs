@@ -1,5 +1,7 @@
 //! Video jobs over REST and gRPC: the life cycle, events, idempotency, cancellation, remix.
 
+mod owners;
+
 use std::time::Duration;
 
 use futures_util::StreamExt;
