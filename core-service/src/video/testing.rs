@@ -156,6 +156,9 @@ impl VideoProvider for FakeProvider {
         if let Some(reference) = &call.request.reference {
             self.record(format!("reference of {} bytes", reference.image.len()));
         }
+        if !call.request.parameters.extra_json.is_empty() {
+            self.record(format!("extra members {}", call.request.parameters.extra_json));
+        }
         self.record(format!("submit {}", call.context.idempotency_key));
         let default = Reply::Return(Ok(UpstreamTask(format!("task of {}", call.context.idempotency_key))));
         let task = next(&self.submits).unwrap_or(default).resolve().await?;

@@ -197,6 +197,27 @@ async fn remix_keeps_the_parameters_and_requires_a_finished_video() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn remix_keeps_the_unknown_members_of_its_source_unless_it_replaces_them() {
+    let service = service(FakeProvider::default());
+    let extra_json = r#"{"guidance":5.5,"style":"noir"}"#.to_owned();
+    let source = service.create(pb::CreateVideoRequest { extra_json, ..request() }).await.unwrap();
+    service.watch(&source.id).await;
+    let remix = async |extra_json: &str| {
+        let (id, extra_json) = (source.id.clone(), extra_json.to_owned());
+        let request = pb::RemixVideoRequest { id, prompt: "p".to_owned(), extra_json, ..Default::default() };
+        let remix = service.grpc.remix_video(Request::new(request)).await.map(Response::into_inner);
+        service.watch(&remix?.video.unwrap().id).await;
+        Ok::<_, Status>(service.harness.provider.calls.borrow().clone())
+    };
+    let members = |calls: &[String]| calls.iter().rfind(|call| call.starts_with("extra")).unwrap().clone();
+    let calls = remix("").await.unwrap();
+    assert_eq!(members(&calls), r#"extra members {"guidance":5.5,"style":"noir"}"#);
+    let calls = remix(r#"{"style":"western"}"#).await.unwrap();
+    assert_eq!(members(&calls), r#"extra members {"guidance":5.5,"style":"western"}"#);
+    assert_eq!(violation(&remix(r#"{"size":"64x64"}"#).await.unwrap_err()).1, "extra_json");
+}
+
+#[tokio::test(start_paused = true)]
 async fn cancelled_video_has_an_error_and_no_content() {
     let service = service(FakeProvider::default().with_polls([working(30), Reply::Hang]));
     let id = service.create(request()).await.unwrap().id;

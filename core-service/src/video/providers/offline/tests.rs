@@ -55,6 +55,24 @@ async fn fetched(engine: &OfflineVideo, file: &ClipFile) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn slots_are_limited_and_given_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path());
+    let slots: Vec<_> = std::iter::from_fn(|| engine.reserve()).take(1000).collect();
+    assert!((1..1000).contains(&slots.len()) && !engine.has_free_slot());
+    drop(slots);
+    assert!(engine.has_free_slot());
+    // A render holds its slot until it ends.
+    let slots: Vec<_> = std::iter::from_fn(|| engine.reserve()).take(1000).collect();
+    let mut call = call(MODEL, "held", 1);
+    call.request.slot = slots.into_iter().next().unwrap();
+    let task = engine.submit(call).await.unwrap();
+    let mut render = engine.renders.start(OfflineTask::parse(&task.0).unwrap(), Slot::default());
+    render.wait().await;
+    assert!(engine.has_free_slot() && matches!(render.outcome(), Some(Ok(_))));
+}
+
+#[tokio::test]
 async fn render_is_fetched_forgotten_and_identical_in_another_process() {
     let directory = tempfile::tempdir().unwrap();
     let engine = engine(directory.path());

@@ -4,6 +4,7 @@ mod crash;
 mod endings;
 mod progress;
 mod slots;
+mod unreadable;
 
 use super::*;
 use crate::{
