@@ -191,7 +191,7 @@ fn client_message(error: &Error, request_id: Option<&str>) -> String {
             format!("Internal server error{}", suffix.unwrap_or_default())
         }
         Error::VideoUnreadable { id, .. } => {
-            format!("the stored video `{id}` cannot be read; the log has the details. Deleting it is possible")
+            format!("the stored video `{id}` cannot be read and can only be deleted; the log has the details")
         }
         Error::InvalidField { .. }
         | Error::InvalidApiKey { .. }
