@@ -69,6 +69,27 @@ pub enum Error {
     /// The request message was not received in time.
     #[error("timed out waiting for the request message")]
     RequestTimeout,
+    /// As many video jobs are queued as a setting allows.
+    #[error(
+        "{limit} videos are queued, the most that the setting `{setting}` allows; retry when some of them have started"
+    )]
+    QueueFull {
+        /// The path of the setting.
+        setting: &'static str,
+        /// Its value.
+        limit: u32,
+    },
+    /// The caller may not do this.
+    #[error("{0}")]
+    PermissionDenied(String),
+    /// The row of a video cannot be read. The cause is logged; clients get the id.
+    #[error("the stored video `{id}` cannot be read: {why}")]
+    VideoUnreadable {
+        /// The id of the video.
+        id: String,
+        /// What is wrong with the row.
+        why: String,
+    },
     /// The server is shutting down.
     #[error("the server is shutting down; retry the request")]
     ShuttingDown,
@@ -231,12 +252,13 @@ impl Error {
             Self::VideoNotReady { .. } => ErrorReason::VideoNotReady,
             Self::RangeNotSatisfiable { .. } => ErrorReason::RangeNotSatisfiable,
             Self::IdempotencyConflict(_) => ErrorReason::IdempotencyConflict,
-            Self::Overloaded { .. } | Self::LimitReached(_) => ErrorReason::Overloaded,
+            Self::Overloaded { .. } | Self::LimitReached(_) | Self::QueueFull { .. } => ErrorReason::Overloaded,
             Self::RequestTimeout => ErrorReason::RequestTimeout,
+            Self::PermissionDenied(_) => ErrorReason::PermissionDenied,
             Self::ShuttingDown => ErrorReason::ShuttingDown,
             Self::Storage(_) => ErrorReason::StorageUnavailable,
             Self::Provider(error) => error.reason(),
-            Self::Internal(_) => ErrorReason::Internal,
+            Self::VideoUnreadable { .. } | Self::Internal(_) => ErrorReason::Internal,
         }
     }
 }

@@ -27,6 +27,9 @@ const DEFAULT_RATE_LIMIT_DELAY: Duration = Duration::from_secs(1);
 /// The delay before a retry after a limit of the server was reached.
 const LIMIT_DELAY: Duration = Duration::from_secs(1);
 
+/// The delay while too many videos are queued.
+const QUEUE_FULL_DELAY: Duration = Duration::from_secs(10);
+
 /// The delay while the server shuts down, after which a retry reaches another instance or a restarted one.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(1);
 
@@ -38,7 +41,7 @@ pub fn code(reason: ErrorReason) -> Code {
         }
         ErrorReason::VideoNotReady => Code::FailedPrecondition,
         ErrorReason::InvalidApiKey => Code::Unauthenticated,
-        ErrorReason::ModelNotAllowed => Code::PermissionDenied,
+        ErrorReason::ModelNotAllowed | ErrorReason::PermissionDenied => Code::PermissionDenied,
         ErrorReason::ModelNotFound | ErrorReason::VideoNotFound | ErrorReason::MediaNotFound => Code::NotFound,
         ErrorReason::RangeNotSatisfiable => Code::OutOfRange,
         ErrorReason::IdempotencyConflict => Code::AlreadyExists,
@@ -106,6 +109,9 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
         | Error::Overloaded { .. }
         | Error::LimitReached(_)
         | Error::RequestTimeout
+        | Error::QueueFull { .. }
+        | Error::PermissionDenied(_)
+        | Error::VideoUnreadable { .. }
         | Error::ShuttingDown
         | Error::Storage(_)
         | Error::Provider(_)
@@ -118,6 +124,7 @@ fn retry_delay(error: &Error) -> Option<Duration> {
     match error {
         Error::Overloaded { retry_after } => Some(*retry_after),
         Error::LimitReached(_) => Some(LIMIT_DELAY),
+        Error::QueueFull { .. } => Some(QUEUE_FULL_DELAY),
         Error::ShuttingDown => Some(SHUTDOWN_DELAY),
         Error::Provider(error) => {
             let default = matches!(error, ProviderError::RateLimited { .. }).then_some(DEFAULT_RATE_LIMIT_DELAY);
@@ -132,6 +139,8 @@ fn retry_delay(error: &Error) -> Option<Duration> {
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
         | Error::RequestTimeout
+        | Error::PermissionDenied(_)
+        | Error::VideoUnreadable { .. }
         | Error::Storage(_)
         | Error::Internal(_) => None,
     }
@@ -141,6 +150,7 @@ fn retry_delay(error: &Error) -> Option<Duration> {
 fn log(reason: &str, error: &Error) {
     match error {
         Error::Storage(message) | Error::Internal(message) => tracing::error!(reason, "{message}"),
+        Error::VideoUnreadable { id, .. } => tracing::error!(reason, job.id = id, "{error}"),
         Error::Provider(error) => match error {
             // Only the operator can correct it.
             ProviderError::Credentials(_) => tracing::error!(reason, %error, "provider rejected the credentials"),
@@ -166,6 +176,8 @@ fn log(reason: &str, error: &Error) {
         | Error::Overloaded { .. }
         | Error::LimitReached(_)
         | Error::RequestTimeout
+        | Error::QueueFull { .. }
+        | Error::PermissionDenied(_)
         | Error::ShuttingDown => {}
     }
 }
@@ -178,6 +190,9 @@ fn client_message(error: &Error, request_id: Option<&str>) -> String {
             let suffix = request_id.map(|id| format!(" (request id {id})"));
             format!("Internal server error{}", suffix.unwrap_or_default())
         }
+        Error::VideoUnreadable { id, .. } => {
+            format!("the stored video `{id}` cannot be read and can only be deleted; the log has the details")
+        }
         Error::InvalidField { .. }
         | Error::InvalidApiKey { .. }
         | Error::ModelNotFound { .. }
@@ -189,6 +204,8 @@ fn client_message(error: &Error, request_id: Option<&str>) -> String {
         | Error::Overloaded { .. }
         | Error::LimitReached(_)
         | Error::RequestTimeout
+        | Error::QueueFull { .. }
+        | Error::PermissionDenied(_)
         | Error::ShuttingDown
         | Error::Provider(_) => error.to_string(),
     }
@@ -210,6 +227,9 @@ mod tests {
         let rate_limited = ProviderError::RateLimited { message: String::new(), retry_after: None };
         assert_eq!(pushback(rate_limited).as_deref(), Some("1000"));
         assert_eq!(pushback(Error::ShuttingDown).as_deref(), Some("1000"));
+        let full = Error::QueueFull { setting: "jobs.max_queued", limit: 5 };
+        assert!(Status::from(full.clone()).message().contains("jobs.max_queued"));
+        assert_eq!(pushback(full).as_deref(), Some("10000"));
     }
 
     #[test]

@@ -126,9 +126,10 @@ impl Display for Banner<'_> {
     }
 }
 
-/// Returns the names of the clients with API keys, each once.
+/// Returns the names of the clients with API keys, each once, and which of them are administrators.
 fn client_names(keys: &[Key]) -> String {
-    let mut names: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+    let name = |key: &Key| if key.admin { format!("{} (admin)", key.name) } else { key.name.clone() };
+    let mut names: Vec<_> = keys.iter().map(name).collect();
     names.sort_unstable();
     names.dedup();
     names.join(", ")

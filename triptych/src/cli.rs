@@ -59,7 +59,7 @@ Environment variables (also read from ./.env):
   PUBLIC_BASE_URL                              the base URL of media links, if there is a proxy in front
   TRIPTYCH_REST_LISTEN, TRIPTYCH_GRPC_LISTEN   the addresses to listen on; port 0 selects a free port
   TRIPTYCH_DATA_DIR                            the directory of jobs and media
-  TRIPTYCH_KEYS                                the API keys of clients, as name:secret, separated by commas
+  TRIPTYCH_KEYS                                the API keys of clients, as name:secret (name+admin:secret), separated by commas
   TRIPTYCH_LOG_FILTER, TRIPTYCH_LOG_FORMAT     the log filter and format (text, json)
   TRIPTYCH_<SECTION>_<KEY>                     any other setting of the configuration file
 

@@ -38,7 +38,7 @@ use crate::{
         grpc::VideoGrpc,
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
-        store::sqlite::SqliteStore,
+        store::{QueueLimits, sqlite::SqliteStore},
     },
 };
 
@@ -293,9 +293,11 @@ fn retention(settings: &config::Media) -> RetentionPolicy {
 }
 
 fn jobs(settings: &config::Jobs) -> JobSettings {
-    let config::Jobs { workers, lease, deadline, retention, max_file_bytes } = *settings;
+    let config::Jobs { workers, lease, deadline, retention, max_file_bytes, max_queued_per_owner, max_queued } =
+        *settings;
     let retention = (!retention.is_zero()).then_some(retention);
-    JobSettings { workers, lease, deadline, retention, max_file_bytes }
+    let queue_limits = QueueLimits { per_owner: max_queued_per_owner, total: max_queued };
+    JobSettings { workers, lease, deadline, retention, max_file_bytes, queue_limits }
 }
 
 #[cfg(test)]

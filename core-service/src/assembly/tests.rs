@@ -1,6 +1,9 @@
 use futures_util::StreamExt as _;
 use tonic::{Code, Request, Status};
-use triptych_proto::v1::{self as pb, chat_service_server::ChatService as _, model_service_server::ModelService as _};
+use triptych_proto::v1::{
+    self as pb, chat_service_server::ChatService as _, model_service_server::ModelService as _,
+    video_service_server::VideoService as _,
+};
 
 use super::*;
 
@@ -96,5 +99,56 @@ async fn a_failed_reload_changes_nothing() {
     assert!(matches!(core.reload(&duplicate), Err(OpenError::DuplicateModel(name)) if name == "offline-chat"));
     assert_eq!(list_models(&core, "wrong").await, Err(Code::Unauthenticated));
     assert_eq!(core.catalog.chat.load().find("").unwrap().id, OLD_MODEL);
+    core.close().await;
+}
+
+fn with_secret<T>(secret: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {secret}").parse().unwrap());
+    request
+}
+
+/// Creates a video and returns its id.
+async fn create_video(core: &Core, secret: &str) -> String {
+    let request = pb::CreateVideoRequest {
+        prompt: "a boat".to_owned(),
+        size: "64x64".to_owned(),
+        duration_seconds: Some(1),
+        ..pb::CreateVideoRequest::default()
+    };
+    let created = core.services().video.create_video(with_secret(secret, request)).await.unwrap();
+    created.into_inner().video.unwrap().id
+}
+
+/// Returns the ids and owners of all videos that the caller may see, or of those of one owner.
+async fn list_videos(core: &Core, secret: &str, owner: Option<&str>) -> Vec<(String, Option<String>)> {
+    let request = pb::ListVideosRequest { owner: owner.map(str::to_owned), ..pb::ListVideosRequest::default() };
+    let listed = core.services().video.list_videos(with_secret(secret, request)).await.unwrap().into_inner();
+    listed.videos.into_iter().map(|video| (video.id, video.owner)).collect()
+}
+
+#[tokio::test]
+async fn videos_from_before_keys_belong_to_administrators_and_without_keys_all_are_reachable() {
+    let (user, admin) = ("0123456789abcdef", "fedcba9876543210");
+    let (_dir, mut settings, core) = open(|_| {}).await;
+    let before = create_video(&core, "anything").await;
+    settings.keys = vec![key("user", user), config::Key { admin: true, ..key("root", admin) }];
+    core.reload(&settings).unwrap();
+    let after = create_video(&core, user).await;
+
+    let owned = |id: &str, owner: &str| (id.to_owned(), Some(owner.to_owned()));
+    assert_eq!(list_videos(&core, user, None).await, [(after.clone(), None)]);
+    assert_eq!(list_videos(&core, admin, None).await, [owned(&after, "user"), owned(&before, "")]);
+    assert_eq!(list_videos(&core, admin, Some("")).await, [owned(&before, "")]);
+    let get = pb::GetVideoRequest { id: before.clone() };
+    let hidden = core.services().video.get_video(with_secret(user, get.clone())).await.unwrap_err();
+    assert_eq!(hidden.code(), Code::NotFound);
+    assert!(core.services().video.get_video(with_secret(admin, get)).await.is_ok());
+
+    settings.keys = Vec::new();
+    core.reload(&settings).unwrap();
+    assert_eq!(list_videos(&core, "anything", None).await, [(after.clone(), None), (before, None)]);
+    let delete = with_secret("anything", pb::DeleteVideoRequest { id: after });
+    assert!(core.services().video.delete_video(delete).await.is_ok());
     core.close().await;
 }

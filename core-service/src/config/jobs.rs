@@ -15,7 +15,7 @@ pub struct Jobs {
     /// How long a worker owns a job without renewing its lease. After a crash, jobs wait this long for another worker.
     #[serde(with = "humantime_serde")]
     pub lease: Duration,
-    /// How long a job may take from its creation before it fails.
+    /// How long a job may take before it fails, from its first submission to the provider.
     #[serde(with = "humantime_serde")]
     pub deadline: Duration,
     /// How long finished jobs and their files are kept. Zero: forever.
@@ -23,6 +23,10 @@ pub struct Jobs {
     pub retention: Duration,
     /// The largest file that is copied from a provider, in bytes.
     pub max_file_bytes: u64,
+    /// How many jobs of one owner may be queued, at least 1. Further ones are refused.
+    pub max_queued_per_owner: u32,
+    /// How many jobs may be queued, at least 1. Further ones are refused.
+    pub max_queued: u32,
 }
 
 impl Default for Jobs {
@@ -33,6 +37,8 @@ impl Default for Jobs {
             deadline: Duration::from_mins(30),
             retention: Duration::ZERO,
             max_file_bytes: 2 << 30,
+            max_queued_per_owner: 1000,
+            max_queued: 10_000,
         }
     }
 }
@@ -46,6 +52,13 @@ impl Jobs {
         }
         if !(1..=256).contains(&self.workers) {
             return Err(SettingError::new("jobs.workers", "must be 1 to 256"));
+        }
+        for (key, limit) in
+            [("jobs.max_queued_per_owner", self.max_queued_per_owner), ("jobs.max_queued", self.max_queued)]
+        {
+            if limit == 0 {
+                return Err(SettingError::new(key, "must be at least 1"));
+            }
         }
         Ok(())
     }

@@ -14,7 +14,8 @@ use crate::{
     on_disconnect::OnDisconnect,
 };
 
-/// One API key. Written as a section with these members, or as the text `name:secret`.
+/// One API key. Written as a section with these members, or as the text `name:secret`, for an administrator
+/// `name+admin:secret`.
 #[derive(Clone, Default)]
 pub struct Key {
     /// The name of the client in logs: 1 to 64 letters, digits, `.`, `_`, `-`. Keys with the same name belong to one
@@ -28,14 +29,20 @@ pub struct Key {
     pub sha256: Option<Sha256Digest>,
     /// What happens to the client's calls when the client disconnects. `None`: `chat.on_disconnect` applies.
     pub on_disconnect: Option<OnDisconnect>,
+    /// Whether the client may use the videos and stored files of all owners.
+    pub admin: bool,
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, on_disconnect, .. } = self;
-        f.debug_struct("Key").field("name", name).field("on_disconnect", on_disconnect).finish_non_exhaustive()
+        let Self { name, on_disconnect, admin, .. } = self;
+        let mut text = f.debug_struct("Key");
+        text.field("name", name).field("on_disconnect", on_disconnect).field("admin", admin).finish_non_exhaustive()
     }
 }
+
+/// Follows the name of an administrator in the text form. No name contains it.
+const ADMIN_SUFFIX: &str = "+admin";
 
 /// A shorter secret could be guessed.
 const MIN_SECRET_LENGTH: usize = 16;
@@ -89,6 +96,8 @@ struct KeySection {
     sha256: Option<Sha256Digest>,
     #[serde(default)]
     on_disconnect: Option<OnDisconnect>,
+    #[serde(default)]
+    admin: bool,
 }
 
 struct KeyVisitor;
@@ -104,13 +113,14 @@ impl<'de> Visitor<'de> for KeyVisitor {
         // The error does not repeat the text: it may be a secret without a name.
         let (name, text) = text.split_once(':').ok_or_else(|| E::custom("must be `name:secret`"))?;
         let secret = secret(serde::de::value::StrDeserializer::new(text))?;
-        Ok(Key { name: name.to_owned(), secret, ..Key::default() })
+        let (name, admin) = name.strip_suffix(ADMIN_SUFFIX).map_or((name, false), |name| (name, true));
+        Ok(Key { name: name.to_owned(), secret, admin, ..Key::default() })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Key, A::Error> {
-        let KeySection { name, secret, secret_env, sha256, on_disconnect } =
+        let KeySection { name, secret, secret_env, sha256, on_disconnect, admin } =
             KeySection::deserialize(MapAccessDeserializer::new(members))?;
-        Ok(Key { name, secret, secret_env, sha256, on_disconnect })
+        Ok(Key { name, secret, secret_env, sha256, on_disconnect, admin })
     }
 }
 
@@ -149,6 +159,12 @@ mod tests {
         assert_eq!(section.digest(), hashed.digest());
         assert_eq!(text.digest(), hashed.digest());
         assert_eq!(section.on_disconnect, Some(OnDisconnect::Grace(std::time::Duration::from_secs(10))));
+        assert!(!section.admin && !text.admin);
+        for admin in [r#"{"name": "a", "secret": "0123456789abcdef", "admin": true}"#, r#""a+admin:0123456789abcdef""#]
+        {
+            let admin = parse(admin).unwrap();
+            assert_eq!((admin.name.as_str(), admin.admin), ("a", true));
+        }
         let unresolved = parse(r#"{"name": "a", "secret_env": "A_KEY"}"#).unwrap();
         assert!(unresolved.digest().is_err());
     }
@@ -160,6 +176,9 @@ mod tests {
             (r#""a:0123456789""#, "`a` must have a secret of 16 to 512 characters"),
             (r#"":0123456789abcdef""#, "must have a name"),
             (r#""a b:0123456789abcdef""#, "must have a name"),
+            (r#""+admin:0123456789abcdef""#, "must have a name"),
+            (r#""a+root:0123456789abcdef""#, "must have a name"),
+            (r#"{"name": "a+admin", "secret": "0123456789abcdef"}"#, "must have a name"),
             (r#""a:""#, "`a` must have one of"),
             (r#"{"name": "a"}"#, "`a` must have one of"),
             (r#"{"name": "a", "secret_env": "A", "sha256": "00"}"#, "64 hexadecimal digits"),

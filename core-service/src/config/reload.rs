@@ -32,7 +32,7 @@ macro_rules! fixed {
     };
 }
 
-const FIXED: [(&str, IsEqual); 28] = fixed![
+const FIXED: [(&str, IsEqual); 30] = fixed![
     data_dir,
     chat.on_disconnect,
     image.idempotency_ttl,
@@ -41,6 +41,8 @@ const FIXED: [(&str, IsEqual); 28] = fixed![
     jobs.deadline,
     jobs.retention,
     jobs.max_file_bytes,
+    jobs.max_queued_per_owner,
+    jobs.max_queued,
     media.fetch_private_addresses,
     media.max_input_bytes,
     media.max_pixels,

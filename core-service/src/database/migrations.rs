@@ -7,20 +7,27 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
     (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
     (3, "media", include_str!("../../migrations/sqlite/0003_media.sql")),
+    (4, "owners of media, order of claims", include_str!("../../migrations/sqlite/0004_owners.sql")),
 ];
 
-/// Applies the missing migrations.
-pub(super) async fn run(writer: &SqlitePool) -> Result<(), MigrateError> {
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
+/// Applies those of these migrations that are missing.
+pub(super) async fn run(
+    writer: &SqlitePool,
+    migrations: &[(i64, &'static str, &'static str)],
+) -> Result<(), MigrateError> {
+    let migrations: Vec<_> = migrations
+        .iter()
+        .map(|&(version, name, sql)| {
+            Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        })
+        .collect();
     // sqlx takes no lock for SQLite. IMMEDIATE takes the write lock: if two processes open a new file at the same time, the
     // second waits and finds the migrations applied. The migrations run in savepoints of this transaction.
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    Migrator::with_migrations(migrations.into()).run(&mut *transaction).await?;
+    Migrator::with_migrations(migrations).run(&mut *transaction).await?;
     Ok(transaction.commit().await?)
 }

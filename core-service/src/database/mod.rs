@@ -60,7 +60,7 @@ impl Database {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
         let writer = connect(SqlitePoolOptions::new().max_connections(1), &options).await?;
-        migrations::run(&writer).await?;
+        migrations::run(&writer, &migrations::MIGRATIONS).await?;
         let options = options.pragma("query_only", "ON");
         let readers = connect(SqlitePoolOptions::new().max_connections(READERS), &options).await?;
         let sequence = Arc::new(SequenceFile::beside(file));
@@ -183,6 +183,49 @@ mod tests {
         let jobs: i64 =
             sqlx::query_scalar("SELECT COUNT(*) FROM video_jobs").fetch_one(database.readers()).await.unwrap();
         assert_eq!(jobs, 1);
+    }
+
+    #[tokio::test]
+    async fn migration_to_owners_keeps_jobs_and_media_and_moves_extra_members() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("jobs.db");
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        migrations::run(&pool, &migrations::MIGRATIONS[..3]).await.unwrap();
+        let id = |last: char| format!("video_{}{last}", "0".repeat(31));
+        let request =
+            |name: &str| format!(r#"{{"{name}":"p","seed":-9223372036854775808,"extra_json":"{{\"a\":1E400}}"}}"#);
+        let rows = [
+            (id('1'), "alice", request("provider_id")),
+            (id('2'), "", request("provider")),
+            (id('3'), "alice", "no JSON".to_owned()),
+        ];
+        for (id, owner, request) in rows {
+            let insert = "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, \
+                          deadline_at, attempt, deleted) VALUES ($1, $2, 1, 'queued', '{}', $3, '{}', 0, 0, 0, 0)";
+            sqlx::query(insert).bind(&id).bind(owner).bind(request).execute(&pool).await.unwrap();
+            let insert = "INSERT INTO media (key, state, size_bytes, created_at, last_used_at) \
+                          VALUES ($1 || '-thumbnail.webp', 'ready', 1, 0, 0)";
+            sqlx::query(insert).bind(&id).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+        let database = Database::open(&file).await.unwrap();
+        let jobs = "SELECT id, owner, provider_id, request, extra_json FROM video_jobs ORDER BY id";
+        let jobs: Vec<(String, String, String, String, String)> =
+            sqlx::query_as(jobs).fetch_all(database.readers()).await.unwrap();
+        let migrated = |last, owner: &str, provider: &str, request: &str, extra_json: &str| {
+            (id(last), owner.to_owned(), provider.to_owned(), request.to_owned(), extra_json.to_owned())
+        };
+        let expected = [
+            migrated('1', "alice", "p", r#"{"provider_id":"p","seed":-9223372036854775808}"#, r#"{"a":1E400}"#),
+            migrated('2', "", "p", r#"{"provider":"p","seed":-9223372036854775808}"#, r#"{"a":1E400}"#),
+            migrated('3', "alice", "", "no JSON", ""),
+        ];
+        assert_eq!(jobs, expected);
+        let owners = "SELECT key, owner FROM media_owners ORDER BY key";
+        let owners: Vec<(String, String)> = sqlx::query_as(owners).fetch_all(database.readers()).await.unwrap();
+        let owned = |last| (format!("{}-thumbnail.webp", id(last)), "alice".to_owned());
+        assert_eq!(owners, [owned('1'), owned('3')]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

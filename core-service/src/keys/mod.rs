@@ -32,6 +32,7 @@ pub struct Caller(Option<Arc<KeyInfo>>);
 struct KeyInfo {
     name: String,
     on_disconnect: Option<OnDisconnect>,
+    admin: bool,
 }
 
 /// The owner of jobs, media and idempotency keys: the name of the caller's API key, or the empty name where no key is
@@ -48,6 +49,31 @@ impl Owner {
     /// Returns the name; empty for the anonymous owner.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Whose jobs and media files a call may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Owners {
+    /// Everybody's: the caller is an administrator, or no keys are configured.
+    #[default]
+    All,
+    /// Those of one owner. All others do not exist for the call.
+    Only(Owner),
+}
+
+impl Owners {
+    /// Returns whether the owner is one of them.
+    pub fn include(&self, owner: &Owner) -> bool {
+        self.only().is_none_or(|only| only == owner)
+    }
+
+    /// Returns the only owner, if there is one.
+    pub fn only(&self) -> Option<&Owner> {
+        match self {
+            Self::All => None,
+            Self::Only(owner) => Some(owner),
+        }
     }
 }
 
@@ -97,7 +123,7 @@ impl Keys {
 fn callers(settings: &[config::Key]) -> Result<HashMap<Sha256Digest, Caller>, SettingError> {
     let mut callers = HashMap::with_capacity(settings.len());
     for key in settings {
-        let info = KeyInfo { name: key.name.clone(), on_disconnect: key.on_disconnect };
+        let info = KeyInfo { name: key.name.clone(), on_disconnect: key.on_disconnect, admin: key.admin };
         if callers.insert(key.digest()?, Caller(Some(Arc::new(info)))).is_some() {
             return Err(key.error("has the secret of another key"));
         }
@@ -108,7 +134,7 @@ fn callers(settings: &[config::Key]) -> Result<HashMap<Sha256Digest, Caller>, Se
 impl Caller {
     /// Returns a caller with this name and no settings of its own; the empty name is the anonymous caller.
     pub(crate) fn named(name: &str) -> Self {
-        let info = KeyInfo { name: name.to_owned(), on_disconnect: None };
+        let info = KeyInfo { name: name.to_owned(), on_disconnect: None, admin: false };
         Self((!name.is_empty()).then(|| Arc::new(info)))
     }
 
@@ -120,6 +146,19 @@ impl Caller {
     /// Returns the owner of what this caller creates.
     pub fn owner(&self) -> Owner {
         self.name().map(Owner::new).unwrap_or_default()
+    }
+
+    /// Returns whose jobs and media files the caller may use: its own; an administrator and the anonymous caller everybody's.
+    pub fn owners(&self) -> Owners {
+        match &self.0 {
+            Some(key) if !key.admin => Owners::Only(Owner::new(&key.name)),
+            Some(_) | None => Owners::All,
+        }
+    }
+
+    /// Returns whether the caller has the key of an administrator.
+    pub fn is_admin(&self) -> bool {
+        self.0.as_ref().is_some_and(|key| key.admin)
     }
 
     /// Returns what happens to the caller's calls after a disconnect, if the key sets it.

@@ -80,3 +80,19 @@ fn replaced_keys_apply_to_all_clones_and_invalid_ones_change_nothing() {
     assert!(keys.replace(&[config::Key { name: "three".to_owned(), ..config::Key::default() }]).is_err());
     assert_eq!(clone.caller(&with_authorization("Bearer fedcba9876543210")).unwrap().name(), Some("two"));
 }
+
+#[test]
+fn a_key_gives_access_to_its_own_owner_and_an_administrator_to_all() {
+    let admin = config::Key { admin: true, ..key("root", "fedcba9876543210") };
+    let keys = Keys::new(&[key("one", SECRET), admin]).unwrap();
+    let caller = keys.caller(&with_authorization("Bearer 0123456789abcdef")).unwrap();
+    assert_eq!((caller.owners(), caller.is_admin()), (Owners::Only(Owner::new("one")), false));
+    let owners = caller.owners();
+    assert!(
+        owners.include(&Owner::new("one")) && !owners.include(&Owner::new("on")) && !owners.include(&Owner::default())
+    );
+    let caller = keys.caller(&with_authorization("Bearer fedcba9876543210")).unwrap();
+    assert_eq!((caller.owner(), caller.owners(), caller.is_admin()), (Owner::new("root"), Owners::All, true));
+    // Without keys, jobs from the time with keys stay reachable.
+    assert_eq!((Caller::default().owners(), Caller::default().is_admin()), (Owners::All, false));
+}

@@ -12,7 +12,7 @@ use super::{
     picture::{self, InputPicture},
     store::MediaStore,
 };
-use crate::error::Error;
+use crate::{error::Error, keys::Owners};
 
 /// The limits of input pictures.
 #[derive(Debug, Clone, Copy)]
@@ -52,11 +52,12 @@ impl Inputs {
         Ok(Self { media_store, fetcher, settings, decoders: Arc::new(Semaphore::new(cores)) })
     }
 
-    /// Resolves an input to a PNG, JPEG or WebP picture that is complete, upright and within the limits.
+    /// Resolves an input to a PNG, JPEG or WebP picture that is complete, upright and within the limits. Stored files of other
+    /// owners do not exist.
     ///
     /// # Errors
     /// [`Error::InvalidField`] naming `field` for everything that the client can correct; [`Error::Storage`].
-    pub async fn resolve(&self, field: &str, input: pb::MediaInput) -> Result<InputPicture, Error> {
+    pub async fn resolve(&self, field: &str, input: pb::MediaInput, owners: &Owners) -> Result<InputPicture, Error> {
         let max = self.settings.max_bytes;
         let bytes = match input.source {
             Some(Source::Data(bytes)) if bytes.len() as u64 > max => {
@@ -64,15 +65,20 @@ impl Inputs {
             }
             Some(Source::Data(bytes)) => bytes,
             Some(Source::Url(url)) => self.fetcher.fetch(field, &url).await?,
-            Some(Source::MediaKey(key)) => self.stored(field, &key).await?,
+            Some(Source::MediaKey(key)) => self.stored(field, &key, owners).await?,
             None => return Err(Error::invalid(field, "must have data, url or media_key")),
         };
         self.check(field, bytes).await
     }
 
-    async fn stored(&self, field: &str, key: &str) -> Result<Bytes, Error> {
+    async fn stored(&self, field: &str, key: &str, owners: &Owners) -> Result<Bytes, Error> {
         let not_found = || Error::invalid(field, "media_key is not the key of a stored file");
         let key = MediaKey::parse(key).ok_or_else(not_found)?;
+        if let Owners::Only(owner) = owners
+            && !self.media_store.belongs_to(&key, owner).await?
+        {
+            return Err(not_found());
+        }
         let read = self.media_store.bytes(&key, self.settings.max_bytes).await;
         read.map_err(|error| {
             if matches!(error, Error::MediaNotFound(_)) {
@@ -108,6 +114,7 @@ impl Inputs {
 mod tests {
     use super::*;
     use crate::{
+        keys::Owner,
         media::{MediaType, picture::tests as pictures},
         size::Size,
     };
@@ -129,20 +136,51 @@ mod tests {
         let bytes = pictures::encoded(MediaType::Jpeg, 40, 30);
         let (format, size) = (MediaType::Jpeg, Size::new(40, 30));
         let expected = InputPicture { bytes: bytes.clone(), format, size, has_alpha: false };
-        assert_eq!(inputs.resolve("mask", input(Source::Data(bytes.clone()))).await, Ok(expected.clone()));
+        assert_eq!(
+            inputs.resolve("mask", input(Source::Data(bytes.clone())), &Owners::All).await,
+            Ok(expected.clone())
+        );
         let media = inputs.media_store.put_content(bytes, MediaType::Jpeg).await.unwrap();
-        assert_eq!(inputs.resolve("mask", input(Source::MediaKey(media.key))).await, Ok(expected));
+        assert_eq!(inputs.resolve("mask", input(Source::MediaKey(media.key)), &Owners::All).await, Ok(expected));
+    }
+
+    #[tokio::test]
+    async fn stored_file_of_another_owner_is_refused_as_if_it_did_not_exist() {
+        let (_directory, inputs) = inputs();
+        let (alice, bob) = (Owner::new("alice"), Owner::new("bob"));
+        let bytes = pictures::encoded(MediaType::Png, 40, 30);
+        let put = async |owner: &Owner| {
+            let owned = inputs.media_store.owned_by(owner);
+            owned.put_content(bytes.clone(), MediaType::Png).await.unwrap().key
+        };
+        let resolve = async |key: &str, owners: &Owners| {
+            inputs.resolve("mask", input(Source::MediaKey(key.to_owned())), owners).await
+        };
+        let only = |owner: &Owner| Owners::Only(owner.clone());
+        let anonymous = put(&Owner::default()).await;
+        let never = resolve("missing.png", &only(&bob)).await.unwrap_err();
+        assert_eq!(resolve(&anonymous, &only(&bob)).await, Err(never.clone()));
+        let key = put(&alice).await;
+        assert_eq!(resolve(&key, &only(&bob)).await, Err(never.clone()));
+        assert!(resolve(&key, &only(&alice)).await.is_ok() && resolve(&key, &Owners::All).await.is_ok());
+        // The same content has the same key, and then belongs to both.
+        assert_eq!(put(&bob).await, key);
+        assert!(resolve(&key, &only(&bob)).await.is_ok() && resolve(&key, &only(&alice)).await.is_ok());
+        // A file that is removed and stored again belongs to whoever stores it again.
+        inputs.media_store.remove(&MediaKey::parse(&key).unwrap()).await.unwrap();
+        put(&alice).await;
+        assert_eq!(resolve(&key, &only(&bob)).await, Err(never));
     }
 
     #[tokio::test]
     async fn picture_with_exif_orientation_is_turned_upright() {
         let (_directory, inputs) = inputs();
         let rotated = pictures::with_orientation(MediaType::Jpeg, 6);
-        let picture = inputs.resolve("image", input(Source::Data(rotated.clone()))).await.unwrap();
+        let picture = inputs.resolve("image", input(Source::Data(rotated.clone())), &Owners::All).await.unwrap();
         assert_eq!((picture.format, picture.size), (MediaType::Jpeg, Size::new(20, 40)));
         assert_eq!(picture::probe(&picture.bytes, 10_000), Ok((MediaType::Jpeg, Size::new(20, 40))));
         let stored = inputs.media_store.put_content(rotated, MediaType::Jpeg).await.unwrap();
-        assert_eq!(inputs.resolve("image", input(Source::MediaKey(stored.key))).await, Ok(picture));
+        assert_eq!(inputs.resolve("image", input(Source::MediaKey(stored.key)), &Owners::All).await, Ok(picture));
     }
 
     #[tokio::test]
@@ -168,13 +206,15 @@ mod tests {
             (Source::Url("http://127.0.0.1/a.png".to_owned()), "not public"),
         ];
         for (source, expected) in cases {
-            let Err(Error::InvalidField { field, message }) = inputs.resolve("pictures[3]", input(source)).await else {
+            let Err(Error::InvalidField { field, message }) =
+                inputs.resolve("pictures[3]", input(source), &Owners::All).await
+            else {
                 panic!("{expected}: was accepted");
             };
             assert_eq!(field, "pictures[3]");
             assert!(message.contains(expected), "{expected}: {message}");
         }
-        let nothing = inputs.resolve("mask", pb::MediaInput { source: None }).await;
+        let nothing = inputs.resolve("mask", pb::MediaInput { source: None }, &Owners::All).await;
         assert!(matches!(nothing, Err(Error::InvalidField { field, .. }) if field == "mask"));
     }
 }

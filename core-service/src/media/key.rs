@@ -25,6 +25,9 @@ pub enum MediaType {
 impl MediaType {
     const ALL: [Self; 4] = [Self::Png, Self::Jpeg, Self::Webp, Self::Mp4];
 
+    /// The types of pictures.
+    pub const PICTURES: [Self; 3] = [Self::Png, Self::Jpeg, Self::Webp];
+
     /// Parses a MIME type; ignores parameters and case. Returns `None` for types that are not stored.
     pub fn from_mime(mime: &str) -> Option<Self> {
         let essence = mime.split(';').next().unwrap_or_default().trim();

@@ -25,6 +25,12 @@ pub(crate) fn media_key(job_id: &str, variant: Variant, media_type: &str) -> Res
     MediaKey::parse(&text).ok_or_else(|| Error::Internal(format!("job id `{job_id}` cannot be part of a media key")))
 }
 
+/// Returns the key of a job's own copy of its reference image.
+pub(super) fn reference_key(id: &JobId, kind: MediaType) -> Result<MediaKey, Error> {
+    let text = format!("{id}-reference.{}", kind.extension());
+    MediaKey::parse(&text).ok_or_else(|| Error::Internal(format!("`{text}` is not a media key")))
+}
+
 /// Returns the id of the job that a file belongs to, if its key has the form of a job's file: also `video_1-reference.png`.
 pub(super) fn job_id(key: &MediaKey) -> Option<JobId> {
     key.as_str().split(['-', '.']).next().and_then(JobId::parse)

@@ -131,7 +131,7 @@ pub struct Job {
     pub completed_at: Option<Timestamp>,
     /// When it is removed with its media. `None`: never.
     pub expires_at: Option<Timestamp>,
-    /// When it fails unless it is final by then.
+    /// When it fails unless it is final by then. Set again at the first submission: waiting in the queue does not count.
     pub deadline_at: Timestamp,
     /// When the next step is due. `None`: never.
     pub due_at: Option<Timestamp>,

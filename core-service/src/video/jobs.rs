@@ -6,15 +6,16 @@ use futures_util::{Stream, stream};
 use tokio::time::timeout;
 
 use super::{
-    files::media_key,
+    files::{media_key, reference_key},
     job::{Job, JobId, JobKey, JobOrigin, JobRequest},
     provider::Variant,
-    store::{Inserted, JobChanges, JobStore, Page, StoreError},
+    store::{Inserted, JobChanges, JobStore, Page, QueueLimits, StoreError},
 };
 use crate::{
     context::RequestContext,
     error::Error,
     idempotency::{Idempotency, Key, SDK_WINDOW},
+    keys::Owners,
     media::{MediaKey, MediaStore, MediaType},
 };
 
@@ -31,12 +32,14 @@ pub struct JobSettings {
     pub workers: usize,
     /// How long the job of a dead worker waits for the next one.
     pub lease: Duration,
-    /// How long a job may take in total.
+    /// How long a job may take, from its first submission.
     pub deadline: Duration,
     /// How long a final job and its media are kept. `None`: until they are deleted.
     pub retention: Option<Duration>,
     /// The maximum size of a file from a provider, in bytes.
     pub max_file_bytes: u64,
+    /// How many jobs may be queued.
+    pub queue_limits: QueueLimits,
 }
 
 impl Default for JobSettings {
@@ -47,6 +50,7 @@ impl Default for JobSettings {
             deadline: Duration::from_mins(30),
             retention: None,
             max_file_bytes: 2 << 30,
+            queue_limits: QueueLimits::default(),
         }
     }
 }
@@ -69,7 +73,7 @@ impl Jobs {
     /// that were stored for the new id are removed.
     ///
     /// # Errors
-    /// [`Error::IdempotencyConflict`].
+    /// [`Error::IdempotencyConflict`]; [`Error::QueueFull`].
     pub async fn create(
         &self,
         id: JobId,
@@ -88,7 +92,7 @@ impl Jobs {
                 Key::Content(_) => Some(now.after(SDK_WINDOW)),
             },
         });
-        match self.store.insert(&job, call).await {
+        match self.store.insert(&job, call, self.settings.queue_limits).await {
             Ok(Inserted::New) => {
                 tracing::info!(job.id = %job.id, model.name = job.request.model, "created a video job");
                 Ok(job)
@@ -112,13 +116,13 @@ impl Jobs {
         Ok(self.store.find(call).await?)
     }
 
-    /// Returns the current snapshot of the job with this id.
+    /// Returns the current snapshot of the job with this id. As in all methods, jobs of other owners do not exist.
     ///
     /// # Errors
-    /// [`Error::VideoNotFound`], also for text that is not an id.
-    pub async fn get(&self, id: &str) -> Result<Job, Error> {
+    /// [`Error::VideoNotFound`], also for text that is not an id; [`Error::VideoUnreadable`].
+    pub async fn get(&self, id: &str, owners: &Owners) -> Result<Job, Error> {
         let found = match JobId::parse(id) {
-            Some(id) => self.store.get(&id).await?,
+            Some(id) => self.store.get(&id, owners).await?,
             None => None,
         };
         found.ok_or_else(|| not_found(id))
@@ -135,9 +139,9 @@ impl Jobs {
     }
 
     /// Cancels a job. A final job is returned unchanged.
-    pub async fn cancel(&self, id: &str) -> Result<Job, Error> {
+    pub async fn cancel(&self, id: &str, owners: &Owners) -> Result<Job, Error> {
         loop {
-            let job = self.get(id).await?;
+            let job = self.get(id, owners).await?;
             let Ok(next) = job.cancelled(self.store.now(), self.settings.retention) else { return Ok(job) };
             if self.amend(&job, &next).await? {
                 tracing::info!(job.id = %next.id, "cancelled a video job");
@@ -146,10 +150,14 @@ impl Jobs {
         }
     }
 
-    /// Deletes a job and its files. A job in progress is cancelled first.
-    pub async fn delete(&self, id: &str) -> Result<JobId, Error> {
+    /// Deletes a job and its files. A job in progress is cancelled first. Also deletes a job whose row cannot be read; a render
+    /// in progress is then left to the provider.
+    pub async fn delete(&self, id: &str, owners: &Owners) -> Result<JobId, Error> {
         loop {
-            let job = self.get(id).await?;
+            let job = match self.get(id, owners).await {
+                Err(error @ Error::VideoUnreadable { .. }) => return self.delete_unreadable(id, owners, error).await,
+                found => found?,
+            };
             let next = job.tombstoned(self.store.now(), self.settings.retention);
             if self.amend(&job, &next).await? {
                 tracing::info!(job.id = %next.id, job.state = %job.state.phase(), "deleted a video job");
@@ -160,11 +168,29 @@ impl Jobs {
         }
     }
 
+    async fn delete_unreadable(&self, id: &str, owners: &Owners, error: Error) -> Result<JobId, Error> {
+        let id = JobId::parse(id).ok_or_else(|| not_found(id))?;
+        if !self.store.remove_unreadable(&id, owners).await? {
+            return Err(not_found(id.as_str()));
+        }
+        tracing::warn!(job.id = %id, "deleted a job: {error}");
+        if let Err(error) = self.remove_unreadable_files(&id).await {
+            // The row is gone, so the sweeper may remove them.
+            tracing::warn!(job.id = %id, "the files of a job could not be removed: {error}");
+        }
+        Ok(id)
+    }
+
     /// Streams the current snapshot, then every change up to the final one. Changes in quick succession may be merged.
-    pub async fn watch(&self, id: &str) -> Result<impl Stream<Item = Result<Job, Error>> + Send + 'static, Error> {
+    pub async fn watch(
+        &self,
+        id: &str,
+        owners: &Owners,
+    ) -> Result<impl Stream<Item = Result<Job, Error>> + Send + 'static + use<>, Error> {
         let changes = self.store.changes_of(&JobId::parse(id).ok_or_else(|| not_found(id))?);
-        let current = self.get(id).await?;
-        let watcher = Watcher { jobs: self.clone(), id: current.id.clone(), changes, seen: 0, current: Some(current) };
+        let current = self.get(id, owners).await?;
+        let (jobs, owners, id) = (self.clone(), owners.clone(), current.id.clone());
+        let watcher = Watcher { jobs, owners, id, changes, seen: 0, current: Some(current) };
         Ok(stream::try_unfold(Some(watcher), |watcher| async {
             let Some(mut watcher) = watcher else { return Ok(None) };
             let job = watcher.next().await?;
@@ -190,14 +216,28 @@ impl Jobs {
 
     /// Removes every file that the job can have, whatever its state: the keys are derived from its id alone.
     pub(crate) async fn remove_files(&self, job: &Job, with_reference: bool) -> Result<(), Error> {
-        for variant in Variant::ALL {
-            for kind in [MediaType::Mp4, MediaType::Jpeg, MediaType::Webp, MediaType::Png] {
-                self.media_store.remove(&media_key(job.id.as_str(), variant, kind.as_str())?).await?;
-            }
-        }
+        self.remove_variants(&job.id).await?;
         let reference = job.request.parameters.reference.as_deref();
         if let Some(key) = reference.filter(|_| with_reference).and_then(MediaKey::parse) {
             self.media_store.remove(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// As [`remove_files`](Self::remove_files), without knowing which reference image the job had.
+    async fn remove_unreadable_files(&self, id: &JobId) -> Result<(), Error> {
+        self.remove_variants(id).await?;
+        for kind in MediaType::PICTURES {
+            self.media_store.remove(&reference_key(id, kind)?).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_variants(&self, id: &JobId) -> Result<(), Error> {
+        for variant in Variant::ALL {
+            for kind in [MediaType::Mp4].into_iter().chain(MediaType::PICTURES) {
+                self.media_store.remove(&media_key(id.as_str(), variant, kind.as_str())?).await?;
+            }
         }
         Ok(())
     }
@@ -211,6 +251,7 @@ fn not_found(id: &str) -> Error {
 /// One subscriber of one job.
 struct Watcher {
     jobs: Jobs,
+    owners: Owners,
     id: JobId,
     changes: JobChanges,
     /// The newest revision that was returned.
@@ -226,7 +267,7 @@ impl Watcher {
                 Some(job) => job,
                 None => match timeout(REREAD_INTERVAL, self.changes.next()).await {
                     Ok(change) => Job::clone(&change.job),
-                    Err(_) => self.jobs.get(self.id.as_str()).await?,
+                    Err(_) => self.jobs.get(self.id.as_str(), &self.owners).await?,
                 },
             };
             if job.revision > self.seen {

@@ -28,4 +28,4 @@ pub mod time;
 mod validate;
 mod view;
 
-pub use provider::{Clip, ClipFile, Progress, Reference, RenderRequest, UpstreamTask, Variant, VideoProvider};
+pub use provider::{Clip, ClipFile, Progress, Reference, RenderRequest, Slot, UpstreamTask, Variant, VideoProvider};

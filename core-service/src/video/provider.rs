@@ -1,10 +1,11 @@
 //! The provider trait of the video panel and the types that cross it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 use triptych_proto::v1 as pb;
 
 use super::parameters::VideoParameters;
@@ -24,6 +25,16 @@ pub trait VideoProvider: fmt::Debug + Send + Sync {
     /// Whether two submissions under one idempotency key start one render. Only with such a provider is a submission
     /// repeated after a crash hid the response to the first one.
     fn repeatable(&self) -> bool;
+
+    /// Whether another render can start now. Jobs stay queued while there is no free slot.
+    fn has_free_slot(&self) -> bool {
+        true
+    }
+
+    /// Reserves a slot for one render; `None` if none is free.
+    fn reserve(&self) -> Option<Slot> {
+        Some(Slot::default())
+    }
 
     /// Starts a render. The idempotency key of the context is the id of the job.
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError>;
@@ -50,6 +61,26 @@ pub struct RenderRequest {
     pub parameters: VideoParameters,
     /// The image to start from.
     pub reference: Option<Reference>,
+    /// The slot that was reserved for the render.
+    pub slot: Slot,
+}
+
+/// The right to one of a limited number of renders in progress. Dropping the last clone gives it back. The default is of a
+/// provider without such a limit, or not reserved.
+#[derive(Debug, Clone, Default)]
+pub struct Slot(Option<Arc<OwnedSemaphorePermit>>);
+
+impl Slot {
+    /// Whether it was reserved.
+    pub fn is_reserved(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl From<OwnedSemaphorePermit> for Slot {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        Self(Some(Arc::new(permit)))
+    }
 }
 
 /// The image that a video starts from.

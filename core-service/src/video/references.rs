@@ -14,7 +14,7 @@ impl MediaReferences for Jobs {
     /// Whether the key belongs to a job that exists, in whatever state: `video_1.mp4`, `video_1-reference.png`.
     async fn is_referenced(&self, key: &MediaKey) -> Result<bool, Error> {
         match files::job_id(key) {
-            Some(id) => Ok(self.store.get(&id).await?.is_some()),
+            Some(id) => Ok(self.store.contains(&id).await?),
             None => Ok(false),
         }
     }
@@ -31,6 +31,7 @@ mod tests {
 
     use crate::{
         context::RequestContext,
+        keys::Owners,
         media::{
             MediaKey,
             sweeper::{RetentionPolicy, Sweeper},
@@ -68,7 +69,7 @@ mod tests {
         assert_eq!(swept.removed, 3);
         assert_eq!(harness.files(), [format!("{queued}-reference.png"), format!("{queued}.mp4")]);
 
-        harness.jobs.delete(queued.as_str()).await.unwrap();
+        harness.jobs.delete(queued.as_str(), &Owners::All).await.unwrap();
         assert_eq!(harness.files(), Vec::<String>::new());
     }
 }

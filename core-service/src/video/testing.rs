@@ -10,13 +10,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     job::{Job, JobId, JobRequest},
     jobs::{JobSettings, Jobs},
     parameters::VideoParameters,
-    provider::{Clip, ClipFile, Progress, RenderRequest, UpstreamTask, Variant, VideoProvider},
+    provider::{Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoProvider},
     runner::{Runner, RunnerHandle},
     state::Phase,
     store::{JobQueue, memory::MemoryStore},
@@ -26,6 +26,7 @@ use crate::{
     call::{Call, Chunks},
     context::RequestContext,
     error::ProviderError,
+    keys::Owners,
     live::Live,
     media::MediaStore,
     models::{Entry, Models},
@@ -65,6 +66,9 @@ pub(crate) struct FakeProvider {
     pub(crate) fetches: Mutex<VecDeque<Reply<Bytes>>>,
     /// The calls so far, one line each.
     pub(crate) calls: watch::Sender<Vec<String>>,
+    /// Limits the renders in progress; a slot is held until the video is fetched or the render cancelled.
+    pub(crate) slots: Option<Arc<Semaphore>>,
+    pub(crate) held: Mutex<VecDeque<Slot>>,
     /// Read at each submission, to log what is committed by then.
     pub(crate) store: Option<Arc<dyn JobQueue>>,
 }
@@ -77,6 +81,8 @@ impl Default for FakeProvider {
             polls: Mutex::default(),
             fetches: Mutex::default(),
             calls: watch::channel(Vec::new()).0,
+            slots: None,
+            held: Mutex::default(),
             store: None,
         }
     }
@@ -97,6 +103,10 @@ impl FakeProvider {
 
     pub(crate) fn repeatable(self) -> Self {
         Self { repeatable: true, ..self }
+    }
+
+    pub(crate) fn with_slots(self, slots: usize) -> Self {
+        Self { slots: Some(Arc::new(Semaphore::new(slots))), ..self }
     }
 
     pub(crate) fn count(&self, prefix: &str) -> usize {
@@ -124,17 +134,36 @@ impl VideoProvider for FakeProvider {
         self.repeatable
     }
 
-    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+    fn has_free_slot(&self) -> bool {
+        self.slots.as_ref().is_none_or(|slots| slots.available_permits() > 0)
+    }
+
+    fn reserve(&self) -> Option<Slot> {
+        match &self.slots {
+            Some(slots) => Arc::clone(slots).try_acquire_owned().ok().map(Slot::from),
+            None => Some(Slot::default()),
+        }
+    }
+
+    async fn submit(&self, mut call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let slot = std::mem::take(&mut call.request.slot);
+        assert_eq!(slot.is_reserved(), self.slots.is_some());
         if let Some(store) = &self.store {
-            let job = store.get(&JobId::parse(&call.context.idempotency_key).unwrap()).await.unwrap().unwrap();
+            let job =
+                store.get(&JobId::parse(&call.context.idempotency_key).unwrap(), &Owners::All).await.unwrap().unwrap();
             self.record(format!("committed {} {}", job.state.phase(), job.attempt));
         }
         if let Some(reference) = &call.request.reference {
             self.record(format!("reference of {} bytes", reference.image.len()));
         }
+        if !call.request.parameters.extra_json.is_empty() {
+            self.record(format!("extra members {}", call.request.parameters.extra_json));
+        }
         self.record(format!("submit {}", call.context.idempotency_key));
         let default = Reply::Return(Ok(UpstreamTask(format!("task of {}", call.context.idempotency_key))));
-        next(&self.submits).unwrap_or(default).resolve().await
+        let task = next(&self.submits).unwrap_or(default).resolve().await?;
+        self.held.lock().unwrap().push_back(slot);
+        Ok(task)
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
@@ -145,6 +174,9 @@ impl VideoProvider for FakeProvider {
 
     async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
         self.record(format!("fetch {}", file.location));
+        if file.variant == Variant::Video {
+            self.held.lock().unwrap().pop_front();
+        }
         let bytes =
             next(&self.fetches).unwrap_or(Reply::Return(Ok(Bytes::from(file.location.clone())))).resolve().await?;
         Ok(stream::iter([Ok(bytes)]).boxed())
@@ -152,6 +184,7 @@ impl VideoProvider for FakeProvider {
 
     async fn cancel(&self, task: &UpstreamTask, _: &RequestContext) -> Result<(), ProviderError> {
         self.record(format!("cancel {}", task.0));
+        self.held.lock().unwrap().pop_front();
         Ok(())
     }
 }
@@ -219,7 +252,7 @@ impl Harness {
 
     /// Waits until the job is in this state.
     pub(crate) async fn until(&self, id: &JobId, phase: Phase) -> Job {
-        let mut snapshots = std::pin::pin!(self.jobs.watch(id.as_str()).await.unwrap());
+        let mut snapshots = std::pin::pin!(self.jobs.watch(id.as_str(), &Owners::All).await.unwrap());
         loop {
             let job = snapshots.next().await.unwrap().unwrap();
             if job.state.phase() == phase {
@@ -251,7 +284,7 @@ pub(crate) fn models(provider: &Arc<FakeProvider>) -> Live<Models<dyn VideoProvi
 }
 
 pub(crate) async fn follow(jobs: &Jobs, id: &JobId) -> Vec<Job> {
-    let snapshots = jobs.watch(id.as_str()).await.unwrap();
+    let snapshots = jobs.watch(id.as_str(), &Owners::All).await.unwrap();
     snapshots.map(Result::unwrap).collect().await
 }
 

@@ -1,9 +1,15 @@
 //! Validation of video requests, the same for both APIs.
 
+use openai_dialect::extra_members;
 use triptych_proto::v1 as pb;
 
 use super::{job::JobId, parameters::VideoParameters, provider::Variant, store::Page};
-use crate::{check, error::Error, size::Size};
+use crate::{
+    check,
+    error::Error,
+    keys::{Caller, Owner, Owners},
+    size::Size,
+};
 
 /// The minimum of either side, in pixels.
 const MIN_SIDE: u32 = 64;
@@ -19,6 +25,8 @@ const SECONDS: std::ops::RangeInclusive<u32> = 1..=60;
 const DEFAULT_SECONDS: u32 = 5;
 /// The maximum and the default page size.
 const PAGE: (u32, u32) = (100, 20);
+/// The maximum length of each text that is stored with a job and has no other limit, in bytes.
+const MAX_STORED_BYTES: usize = 64 << 10;
 /// Members with a field of their own, as both APIs spell them.
 const MEMBERS: &[&str] = &["model", "prompt", "input_reference", "size", "seconds", "duration_seconds", "seed", "user"];
 
@@ -37,10 +45,53 @@ pub(super) fn create(request: pb::CreateVideoRequest) -> Result<(VideoParameters
         extra_json,
     } = request;
     check::prompt(&prompt)?;
-    check::extra("extra_json", &extra_json, MEMBERS)?;
+    extra(&extra_json)?;
+    stored("user", "has", &user)?;
     let Size { width, height } = size(&size_text)?;
     let seconds = seconds(duration_seconds)?;
     Ok((VideoParameters { prompt, width, height, seconds, seed, reference: None, user, extra_json }, input_reference))
+}
+
+/// Validates the members without a field of their own.
+fn extra(extra_json: &str) -> Result<(), Error> {
+    stored("extra_json", "the members without a field of their own have", extra_json)?;
+    check::extra("extra_json", extra_json, MEMBERS)
+}
+
+fn stored(field: &str, subject: &str, text: &str) -> Result<(), Error> {
+    if text.len() <= MAX_STORED_BYTES {
+        return Ok(());
+    }
+    Err(Error::invalid(field, format!("{subject} {} bytes; at most {MAX_STORED_BYTES} are accepted", text.len())))
+}
+
+/// Validates the `extra_json` of a remix and returns it with those members of the source that it does not replace.
+pub(super) fn remix_extra(source: &str, extra_json: &str) -> Result<String, Error> {
+    extra(extra_json)?;
+    let (Some(inherited), Some(own)) = (extra_members(source), extra_members(extra_json)) else {
+        return Ok(if extra_json.is_empty() { source } else { extra_json }.to_owned());
+    };
+    let inherited = inherited.into_iter().filter(|(name, _)| own.iter().all(|(other, _)| other != name)).collect();
+    let members: Vec<_> = [inherited, own].concat();
+    let members: Vec<_> =
+        members.into_iter().map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name))).collect();
+    let merged = format!("{{{}}}", members.join(","));
+    extra(&merged)?;
+    Ok(merged)
+}
+
+/// Returns whose jobs a list has.
+///
+/// # Errors
+/// [`Error::PermissionDenied`] for an owner whose jobs the caller may not see.
+pub(super) fn owners(requested: Option<&str>, caller: &Caller) -> Result<Owners, Error> {
+    let Some(requested) = requested.map(Owner::new) else { return Ok(caller.owners()) };
+    if !caller.owners().include(&requested) {
+        let message =
+            "owner: an API key sees its own videos only; leave the owner out, or use the key of an administrator";
+        return Err(Error::PermissionDenied(message.to_owned()));
+    }
+    Ok(Owners::Only(requested))
 }
 
 fn size(text: &str) -> Result<Size, Error> {
@@ -75,8 +126,9 @@ fn seconds(seconds: Option<u32>) -> Result<u32, Error> {
 }
 
 /// Parses a page request.
-pub(super) fn page(request: &pb::ListVideosRequest) -> Result<Page, Error> {
-    let pb::ListVideosRequest { page_size, page_token, order } = request;
+pub(super) fn page(request: &pb::ListVideosRequest, caller: &Caller) -> Result<Page, Error> {
+    let pb::ListVideosRequest { page_size, page_token, order, owner } = request;
+    let owners = owners(owner.as_deref(), caller)?;
     let (max, default) = PAGE;
     let limit = page_size.unwrap_or(default);
     if limit > max {
@@ -93,7 +145,7 @@ pub(super) fn page(request: &pb::ListVideosRequest) -> Result<Page, Error> {
         Ok(pb::VideoOrder::OldestFirst) => true,
         Err(_) => return Err(Error::invalid("order", "must be NEWEST_FIRST or OLDEST_FIRST")),
     };
-    Ok(Page { limit, after, oldest_first, owner: None })
+    Ok(Page { limit, after, oldest_first, owners })
 }
 
 /// Parses the variant of a download.
@@ -148,6 +200,53 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_are_stored_with_a_job_are_bounded() {
+        let extra = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
+        let create =
+            |extra_json: String, user: String| create(pb::CreateVideoRequest { extra_json, user, ..request() });
+        assert!(create(extra(MAX_STORED_BYTES), "x".repeat(MAX_STORED_BYTES)).is_ok());
+        let error = create(extra(MAX_STORED_BYTES + 1), String::new()).unwrap_err();
+        assert!(error.to_string().contains("65537 bytes; at most 65536"), "{error}");
+        assert_eq!(refused_field(Err::<(), _>(error)), "extra_json");
+        assert_eq!(refused_field(create(String::new(), "x".repeat(MAX_STORED_BYTES + 1))), "user");
+        // Of a remix, together with the inherited ones.
+        let half = |name: &str| format!(r#"{{"{name}":"{}"}}"#, "x".repeat(MAX_STORED_BYTES / 2));
+        assert_eq!(refused_field(remix_extra(&half("a"), &half("b"))), "extra_json");
+        assert!(remix_extra(&half("a"), &half("a")).is_ok());
+    }
+
+    #[test]
+    fn remix_inherits_the_members_that_it_does_not_replace() {
+        for (source, own, merged) in [
+            ("", "", ""),
+            (r#"{"a":1}"#, "", r#"{"a":1}"#),
+            ("", r#"{"b":2}"#, r#"{"b":2}"#),
+            (
+                r#"{"a":1E400,"b":[1, 2],"a\"":3}"#,
+                r#"{"b":{"c" : 0},"d":null}"#,
+                r#"{"a":1E400,"a\"":3,"b":{"c" : 0},"d":null}"#,
+            ),
+        ] {
+            assert_eq!(remix_extra(source, own).unwrap(), merged, "{source} {own}");
+        }
+        assert_eq!(refused_field(remix_extra("", "[]")), "extra_json");
+        assert_eq!(refused_field(remix_extra("", r#"{"seconds":3}"#)), "extra_json");
+    }
+
+    #[test]
+    fn only_administrators_and_the_anonymous_caller_choose_an_owner() {
+        let one = Caller::named("one");
+        let only = |name: &str| Ok(Owners::Only(Owner::new(name)));
+        assert_eq!(owners(None, &one), only("one"));
+        assert_eq!(owners(Some("one"), &one), only("one"));
+        for other in ["two", ""] {
+            assert!(matches!(owners(Some(other), &one), Err(Error::PermissionDenied(_))), "{other}");
+        }
+        assert_eq!(owners(None, &Caller::default()), Ok(Owners::All));
+        assert_eq!(owners(Some("two"), &Caller::default()), only("two"));
+    }
+
+    #[test]
     fn sizes_are_even_within_bounds_and_at_most_4k() {
         for fine in ["64x64", "1280x720", "720x1280", "1792x1024", "3840x2160", "2160x3840"] {
             assert_eq!(size(fine).unwrap().to_string(), fine);
@@ -161,7 +260,8 @@ mod tests {
     #[test]
     fn page_size_token_and_order_are_validated() {
         let page = |limit, after: &str, order| {
-            page(&pb::ListVideosRequest { page_size: limit, page_token: after.to_owned(), order })
+            let request = pb::ListVideosRequest { page_size: limit, page_token: after.to_owned(), order, owner: None };
+            page(&request, &Caller::default())
         };
         assert_eq!(page(None, "", 0).unwrap(), Page { limit: 20, ..Page::default() });
         assert_eq!(page(Some(0), "", 2).unwrap(), Page { oldest_first: true, ..Page::default() });

@@ -19,8 +19,8 @@ const MARGIN: Duration = Duration::from_millis(100);
 const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
 /// Returns the snapshot of a job at `now`. `queue_position` is the number of jobs queued before it, if known.
-pub(super) fn video(job: &Job, queue_position: Option<u32>, now: Timestamp) -> pb::Video {
-    let Job { id, request, state, revision, created_at, completed_at, expires_at, due_at, .. } = job;
+pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, now: Timestamp) -> pb::Video {
+    let Job { id, owner, request, state, revision, created_at, completed_at, expires_at, due_at, .. } = job;
     pb::Video {
         id: id.to_string(),
         model: request.model.clone(),
@@ -39,6 +39,7 @@ pub(super) fn video(job: &Job, queue_position: Option<u32>, now: Timestamp) -> p
         media: media(state),
         poll_after: (!state.is_final()).then(|| poll_after(*due_at, now)),
         revision: *revision,
+        owner: with_owner.then(|| owner.as_str().to_owned()),
     }
 }
 

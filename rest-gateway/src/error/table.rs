@@ -57,7 +57,7 @@ fn row(reason: ErrorReason) -> Row {
         | ErrorReason::ContentPolicyViolation
         | ErrorReason::VideoNotReady => (StatusCode::BAD_REQUEST, Retry::AsUsual),
         ErrorReason::InvalidApiKey => (StatusCode::UNAUTHORIZED, Retry::AsUsual),
-        ErrorReason::ModelNotAllowed => (StatusCode::FORBIDDEN, Retry::AsUsual),
+        ErrorReason::ModelNotAllowed | ErrorReason::PermissionDenied => (StatusCode::FORBIDDEN, Retry::AsUsual),
         ErrorReason::ModelNotFound | ErrorReason::VideoNotFound | ErrorReason::MediaNotFound => {
             (StatusCode::NOT_FOUND, Retry::AsUsual)
         }

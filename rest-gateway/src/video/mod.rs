@@ -100,10 +100,8 @@ pub(crate) async fn remix(
     PathId(id): PathId,
     mut body: FormBody,
 ) -> Result<Response, GatewayError> {
-    let prompt = body.fields()?.string("prompt")?;
-    let idempotency_key = context.idempotency_key().to_owned();
-    let call = context.call(pb::RemixVideoRequest { id, prompt, idempotency_key });
-    let (metadata, reply, _) = app.core.video.remix_video(call).await?.into_parts();
+    let request = wire::read_remix(id, &mut body, context.idempotency_key().to_owned())?;
+    let (metadata, reply, _) = app.core.video.remix_video(context.call(request)).await?.into_parts();
     snapshot(reply.video, &metadata, &links)
 }
 

@@ -160,7 +160,7 @@ async fn list_has_first_id_last_id_and_has_more() {
     let order = pb::VideoOrder::OldestFirst.into();
     assert_eq!(
         core.list_videos_request(),
-        pb::ListVideosRequest { page_size: Some(2), page_token: "video_7".to_owned(), order }
+        pb::ListVideosRequest { page_size: Some(2), page_token: "video_7".to_owned(), order, owner: None }
     );
 }
 
@@ -182,9 +182,32 @@ async fn cancel_delete_and_remix_have_the_responses_of_openai() {
     assert_eq!(response.json(), json!({"id": "video_1", "object": "video.deleted", "deleted": true}));
     let response = send(&core, post("/v1/videos/video_1/remix", &json!({"prompt": "a cat"}))).await;
     assert_eq!(response.json(), document(&json!({"remixed_from_video_id": "video_1"})));
-    let expected =
-        pb::RemixVideoRequest { id: "video_1".to_owned(), prompt: "a cat".to_owned(), idempotency_key: String::new() };
+    let expected = pb::RemixVideoRequest {
+        id: "video_1".to_owned(),
+        prompt: "a cat".to_owned(),
+        ..pb::RemixVideoRequest::default()
+    };
     assert_eq!(core.remix_video_request(), expected);
+}
+
+#[tokio::test]
+async fn remix_passes_unknown_members_on_and_ignores_those_that_it_inherits() {
+    let core = CoreStub::default();
+    let body = json!({"prompt": "a cat", "guidance": 5.5, "seconds": 9, "model": "m", "seed": null});
+    assert_eq!(send(&core, post("/v1/videos/video_1/remix", &body)).await.status, 200);
+    assert_eq!(core.remix_video_request().extra_json, r#"{"guidance":5.5}"#);
+}
+
+#[tokio::test]
+async fn owner_is_a_filter_of_lists_and_a_member_where_the_core_tells_it() {
+    let core = CoreStub::default();
+    core.set_snapshots(vec![pb::Video { owner: Some("team-a".to_owned()), ..succeeded() }]);
+    let listed = send(&core, get("/v1/videos?owner=team-a")).await.json();
+    assert_eq!(core.list_videos_request().owner.as_deref(), Some("team-a"));
+    assert_eq!(listed["data"][0]["owner"], "team-a");
+    assert_eq!(send(&core, get("/v1/videos/video_1")).await.json()["owner"], "team-a");
+    send(&core, get("/v1/videos?owner=")).await;
+    assert_eq!(core.list_videos_request().owner.as_deref(), Some(""));
 }
 
 #[tokio::test]

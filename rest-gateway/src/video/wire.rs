@@ -6,6 +6,9 @@ use triptych_proto::v1::{self as pb, video::State};
 
 use crate::{error::GatewayError, form::FormBody, links::Links, query::QueryParams};
 
+/// Members of a create that a remix takes from its source. Clients that send them anyway are served as before.
+const INHERITED: [&str; 7] = ["model", "input_reference", "size", "seconds", "duration_seconds", "seed", "user"];
+
 /// Parses the body of a create request.
 pub(super) fn read(
     body: &mut FormBody,
@@ -28,6 +31,21 @@ pub(super) fn read(
     })
 }
 
+/// Parses the body of a remix request of the video `id`.
+pub(super) fn read_remix(
+    id: String,
+    body: &mut FormBody,
+    idempotency_key: String,
+) -> Result<pb::RemixVideoRequest, GatewayError> {
+    let mut fields = body.fields()?;
+    let prompt = fields.string("prompt")?;
+    // The contract has no fields for them: a remix has those of its source.
+    for name in INHERITED {
+        fields.take(name);
+    }
+    Ok(pb::RemixVideoRequest { id, prompt, idempotency_key, extra_json: fields.into_extra_json()? })
+}
+
 /// Parses the query of a list request.
 pub(super) fn read_list(query: &QueryParams) -> Result<pb::ListVideosRequest, GatewayError> {
     let limit = match query.get("limit") {
@@ -48,7 +66,8 @@ pub(super) fn read_list(query: &QueryParams) -> Result<pb::ListVideosRequest, Ga
         }
     };
     let after = query.get("after").unwrap_or_default().to_owned();
-    Ok(pb::ListVideosRequest { page_size: limit, page_token: after, order: order.into() })
+    let owner = query.get("owner").map(str::to_owned);
+    Ok(pb::ListVideosRequest { page_size: limit, page_token: after, order: order.into(), owner })
 }
 
 /// A video. The first thirteen members are OpenAI's and always present.
@@ -70,6 +89,8 @@ pub(super) struct Video<'a> {
     error: Option<Failure<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_position: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     video_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +125,7 @@ impl<'a> Video<'a> {
             media,
             poll_after: _,
             revision: _,
+            owner,
         } = video;
         let status = status(video.state());
         let link = |variant| {
@@ -126,6 +148,7 @@ impl<'a> Video<'a> {
             remixed_from_video_id: (!remixed_from_video_id.is_empty()).then_some(remixed_from_video_id),
             error: failure(video.state(), error.as_ref()),
             queue_position: *queue_position,
+            owner: owner.as_deref(),
             video_url: link(pb::VideoVariant::Video),
             thumbnail_url: link(pb::VideoVariant::Thumbnail),
             spritesheet_url: link(pb::VideoVariant::Spritesheet),

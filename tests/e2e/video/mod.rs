@@ -1,5 +1,7 @@
 //! Video jobs over REST and gRPC: the life cycle, events, idempotency, cancellation, remix.
 
+mod owners;
+
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -219,6 +221,42 @@ async fn remix_inherits_the_settings_of_its_source() {
         assert_eq!((&listed["data"][0]["id"], &listed["has_more"]), (&json!(id), &json!(false)));
     })
     .await;
+}
+
+#[tokio::test]
+async fn video_without_a_free_slot_of_the_engine_is_queued() {
+    with_local_and_remote_core(async |server| {
+        let slots = std::thread::available_parallelism().map_or(1, usize::from).div_euclid(2).max(1);
+        let long = json!({"prompt": "Waves", "size": "1920x1080", "seconds": 60});
+        let mut running = Vec::new();
+        for _ in 0..slots {
+            running.push(create(server, &long).await);
+        }
+        let waiting = create(server, &small_video("Pan left")).await;
+        for id in &running {
+            wait_until_rendering(server, id).await;
+        }
+        let path = format!("/v1/videos/{waiting}");
+        let snapshot = json_body(server.request(Method::GET, &path).send().await.unwrap()).await;
+        assert_eq!((&snapshot["status"], &snapshot["queue_position"]), (&json!("queued"), &json!(0)));
+        for id in running {
+            server.request(Method::POST, &format!("/v1/videos/{id}/cancel")).send().await.unwrap();
+        }
+        assert_eq!(wait_until_final(server, &waiting).await["status"], "completed");
+    })
+    .await;
+}
+
+/// Waits until the provider renders the video.
+async fn wait_until_rendering(server: &TestServer, id: &str) {
+    let request = pb::WatchVideoRequest { id: id.to_owned() };
+    let mut watch = server.video_client().await.watch_video(request).await.unwrap().into_inner();
+    loop {
+        let snapshot = within_timeout("a snapshot", watch.next()).await.unwrap().unwrap();
+        if snapshot.video.unwrap().state() == State::Rendering {
+            return;
+        }
+    }
 }
 
 #[tokio::test]

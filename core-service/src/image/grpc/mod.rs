@@ -31,7 +31,7 @@ use crate::{
     context::{RequestContext, before_deadline},
     error::Error,
     idempotency::{Idempotency, single_flight::SingleFlight},
-    keys::Keys,
+    keys::{Keys, Owners},
     live::Live,
     media::{InputPicture, Inputs, MediaStore},
     models::{Entry, Models},
@@ -119,8 +119,9 @@ impl ImageGrpc {
             keep_original,
         };
         let (outcomes, deadline) = (Outcomes::new(spec.n), context.deadline);
+        let media_store = self.media_store.owned_by(&context.caller.owner());
         let events = before_deadline(deadline, async {
-            let request = self.with_inputs(spec, pictures, mask).await?;
+            let request = self.with_inputs(spec, pictures, mask, &context.caller.owners()).await?;
             let call = Call { model: entry.upstream.clone(), request, context };
             Ok(entry.provider.generate(call).await?)
         });
@@ -134,7 +135,7 @@ impl ImageGrpc {
             deadline,
             bytes_left: usize::MAX,
             resizer: self.resizer.clone(),
-            media_store: self.media_store.clone(),
+            media_store,
         })
     }
 
@@ -144,14 +145,15 @@ impl ImageGrpc {
         mut spec: ImageSpec,
         pictures: Vec<pb::MediaInput>,
         mask: Option<pb::MediaInput>,
+        owners: &Owners,
     ) -> Result<ImageSpec, Error> {
         let inputs = &self.inputs;
         let pictures = stream::iter(pictures)
             .enumerate()
-            .map(|(place, input)| async move { inputs.resolve(&format!("pictures[{place}]"), input).await });
+            .map(|(place, input)| async move { inputs.resolve(&format!("pictures[{place}]"), input, owners).await });
         let pictures: Vec<InputPicture> = pictures.buffered(INPUTS_AT_ONCE).try_collect().await?;
         if let (Some(mask), Some(first)) = (mask, pictures.first()) {
-            let mask = inputs.resolve("mask", mask).await?;
+            let mask = inputs.resolve("mask", mask, owners).await?;
             validate::mask(&mask, first)?;
             spec.mask = Some(mask);
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use crate::{database::Database, error::Error, media::key::MediaKey};
+use crate::{database::Database, error::Error, keys::Owner, media::key::MediaKey};
 
 /// How long one pin protects a file from the sweepers of all processes.
 pub(super) const PIN: Duration = Duration::from_mins(10);
@@ -31,6 +31,10 @@ pub(super) const REMOVAL_LEASE: Duration = Duration::from_mins(1);
 
 /// The most keys that one statement names. SQLite takes 32766 parameters.
 const KEYS_PER_STATEMENT: usize = 1000;
+
+/// Adds an owner of a file in the index. The anonymous owner has no rows: without keys everybody may use everything.
+const ADD_OWNER: &str = "INSERT INTO media_owners (key, owner) SELECT key, $2 FROM media WHERE key = $1 \
+     ON CONFLICT (key, owner) DO NOTHING";
 
 /// The state of an indexed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,11 +222,12 @@ impl MediaIndex {
         Ok(())
     }
 
-    /// Records that the object is stored, and pins it for [`REUSE_WINDOW`].
+    /// Records that the object is stored by this owner, and pins it for [`REUSE_WINDOW`].
     pub(super) async fn finish_upload(
         &self,
         id: &UploadId,
         key: &MediaKey,
+        owner: &Owner,
         size_bytes: u64,
         now: SystemTime,
     ) -> Result<(), Error> {
@@ -242,9 +247,31 @@ impl MediaIndex {
             .execute(&mut *transaction)
             .await?;
             sqlx::query("DELETE FROM media_uploads WHERE id = $1").bind(&id.0).execute(&mut *transaction).await?;
+            if !owner.as_str().is_empty() {
+                let add = sqlx::query(ADD_OWNER).bind(key.as_str()).bind(owner.as_str());
+                add.execute(&mut *transaction).await?;
+            }
             transaction.commit().await
         };
         run(finish).await
+    }
+
+    /// Records that a stored file also belongs to this owner.
+    pub(super) async fn add_owner(&self, key: &MediaKey, owner: &Owner) -> Result<(), Error> {
+        if owner.as_str().is_empty() || self.has_owner(key, owner).await? {
+            return Ok(());
+        }
+        let query = sqlx::query(ADD_OWNER).bind(key.as_str()).bind(owner.as_str());
+        run(query.execute(self.database.writer())).await?;
+        Ok(())
+    }
+
+    /// Returns whether the file belongs to this owner.
+    pub(super) async fn has_owner(&self, key: &MediaKey, owner: &Owner) -> Result<bool, Error> {
+        let query = sqlx::query_scalar("SELECT COUNT(*) FROM media_owners WHERE key = $1 AND owner = $2");
+        let query = query.bind(key.as_str()).bind(owner.as_str());
+        let count: i64 = run(query.fetch_one(self.database.readers())).await?;
+        Ok(count > 0)
     }
 
     /// Forgets an upload that failed and left nothing behind.

@@ -32,7 +32,7 @@ use self::{
     upload::Upload,
 };
 use super::key::{MediaKey, MediaType};
-use crate::{database::Database, error::Error};
+use crate::{database::Database, error::Error, keys::Owner};
 
 /// The most bytes that are hashed on the async thread: hashing them takes less time than waking a blocking thread.
 const MAX_INLINE_HASH_BYTES: usize = 64 * 1024;
@@ -52,6 +52,8 @@ pub struct MediaStore {
     pins: Pins,
     /// `None` for object stores, where a lifecycle rule of the bucket removes the parts of interrupted uploads.
     staging_files: Option<StagingFiles>,
+    /// Whose the files are that are stored through this handle.
+    owner: Owner,
 }
 
 impl MediaStore {
@@ -64,7 +66,7 @@ impl MediaStore {
     pub async fn open(objects: Arc<dyn ObjectStore>, database: Database) -> Result<Self, Error> {
         let index = MediaIndex::new(database);
         let (leases, pins) = (Leases::default(), Pins::new(index.clone()));
-        let store = Self { objects, index, leases, pins, staging_files: None };
+        let store = Self { objects, index, leases, pins, staging_files: None, owner: Owner::default() };
         store.import().await?;
         Ok(store)
     }
@@ -111,12 +113,26 @@ impl MediaStore {
         self.index.finish_import(SystemTime::now()).await
     }
 
+    /// Returns a handle to the same store; files that are stored through it belong to this owner.
+    #[must_use]
+    pub fn owned_by(&self, owner: &Owner) -> Self {
+        Self { owner: owner.clone(), ..self.clone() }
+    }
+
+    /// Returns whether this owner has stored the file. Several owners can have stored the same content.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn belongs_to(&self, key: &MediaKey, owner: &Owner) -> Result<bool, Error> {
+        self.index.has_owner(key, owner).await
+    }
+
     /// Stores `bytes` under `key`. If the key exists, its file is replaced in one step.
     ///
     /// # Errors
     /// [`Error::Storage`].
     pub async fn put(&self, key: &MediaKey, bytes: impl Into<PutPayload>) -> Result<pb::Media, Error> {
-        let upload = Upload::begin(&self.index, key).await?;
+        let upload = Upload::begin(&self.index, key, &self.owner).await?;
         let size = upload.write(&*self.objects, bytes.into()).await?;
         Ok(description(key, size))
     }
@@ -141,7 +157,10 @@ impl MediaStore {
         if self.index.pin_if_ready(&key, size, SystemTime::now()).await? {
             // The object could have been changed or removed by another program, which the index does not show.
             match self.objects.head(&object_path(&key)).await {
-                Ok(object) if object.size == size => return Ok(description(&key, size)),
+                Ok(object) if object.size == size => {
+                    self.index.add_owner(&key, &self.owner).await?;
+                    return Ok(description(&key, size));
+                }
                 Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(object_error(&key, &error)),
             }
@@ -163,7 +182,7 @@ impl MediaStore {
     where
         Error: From<E>,
     {
-        let upload = Upload::begin(&self.index, key).await?;
+        let upload = Upload::begin(&self.index, key, &self.owner).await?;
         let size = upload.write_stream(&*self.objects, chunks, limit).await?;
         Ok(description(key, size))
     }

@@ -185,7 +185,8 @@ async fn killed_upload_is_cleaned_up_when_its_lease_has_expired() {
     media_store.put(&old, Bytes::from_static(b"old")).await.unwrap();
     for key in [&old, &new, &stored] {
         // The process ends here: dropping the upload changes nothing.
-        drop(Upload::begin(&media_store.index, key).await.unwrap());
+        let owner = Owner::default();
+        drop(Upload::begin(&media_store.index, key, &owner).await.unwrap());
     }
     let media = directory.path().join("media");
     for name in ["old.mp4#1", "new.mp4#1", "new.mp4#3"] {
@@ -209,7 +210,8 @@ async fn upload_is_registered_while_it_is_in_progress_and_protects_the_file_it_r
     media_store.put(&key, pattern(5)).await.unwrap();
     media_store.set_last_used(&key, SystemTime::UNIX_EPOCH).await;
     let unused = candidate(&media_store, &key).await;
-    let upload = Upload::begin(&media_store.index, &key).await.unwrap();
+    let owner = Owner::default();
+    let upload = Upload::begin(&media_store.index, &key, &owner).await.unwrap();
     assert_eq!(media_store.index.dump().await, ["a.mp4 ready 5", "upload a.mp4"]);
     assert_eq!(media_store.remove_if_unused(&unused, SystemTime::now()).await, Ok(false));
     upload.write(&*media_store.objects, pattern(7).into()).await.unwrap();

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, ProviderError},
+    keys::Owner,
     media::key::MediaKey,
 };
 
@@ -30,16 +31,17 @@ const REMOVAL_POLL: Duration = Duration::from_millis(20);
 pub(super) struct Upload<'a> {
     index: &'a MediaIndex,
     key: &'a MediaKey,
+    owner: &'a Owner,
     id: UploadId,
     renewed: Instant,
 }
 
 impl<'a> Upload<'a> {
     /// Registers the upload. Waits while an object of this key is being removed: that removal could take the new object.
-    pub(super) async fn begin(index: &'a MediaIndex, key: &'a MediaKey) -> Result<Self, Error> {
+    pub(super) async fn begin(index: &'a MediaIndex, key: &'a MediaKey, owner: &'a Owner) -> Result<Self, Error> {
         loop {
             if let Some(id) = index.begin_upload(key, SystemTime::now()).await? {
-                return Ok(Self { index, key, id, renewed: Instant::now() });
+                return Ok(Self { index, key, owner, id, renewed: Instant::now() });
             }
             sleep(REMOVAL_POLL).await;
         }
@@ -116,7 +118,7 @@ impl<'a> Upload<'a> {
     }
 
     async fn finish(self, size: u64) -> Result<u64, Error> {
-        self.index.finish_upload(&self.id, self.key, size, SystemTime::now()).await?;
+        self.index.finish_upload(&self.id, self.key, self.owner, size, SystemTime::now()).await?;
         Ok(size)
     }
 }

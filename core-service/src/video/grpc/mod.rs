@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, download_video_response::Part, video_service_server::VideoService};
 
 use super::{
+    files::reference_key,
     job::{Job, JobId, JobRequest},
     jobs::Jobs,
     parameters::VideoParameters,
@@ -21,7 +22,7 @@ use crate::{
     context::RequestContext,
     error::{Error, ProviderError},
     idempotency::Idempotency,
-    keys::Keys,
+    keys::{Caller, Keys},
     live::Live,
     media::{Inputs, MediaKey, MediaStore, MediaType},
     models::{Entry, Models},
@@ -68,8 +69,8 @@ impl VideoGrpc {
         let id = JobId::new();
         if let Some(input) = input_reference {
             require(&entry, "input_reference", "start from an image")?;
-            let image = self.inputs.resolve("input_reference", input).await?;
-            parameters.reference = Some(self.store_reference(&id, image.bytes, image.format).await?);
+            let image = self.inputs.resolve("input_reference", input, &context.caller.owners()).await?;
+            parameters.reference = Some(self.store_reference(context, &id, image.bytes, image.format).await?);
         }
         let request = JobRequest {
             provider_id: entry.provider_id.clone(),
@@ -86,12 +87,13 @@ impl VideoGrpc {
         if let Some(existing) = self.find(call.as_ref()).await? {
             return Ok(existing);
         }
-        let pb::RemixVideoRequest { id, prompt, idempotency_key: _ } = request;
+        let pb::RemixVideoRequest { id, prompt, idempotency_key: _, extra_json } = request;
         check::prompt(&prompt)?;
-        let source = self.jobs.get(&id).await?;
+        let source = self.jobs.get(&id, &context.caller.owners()).await?;
         if source.state.phase() != Phase::Succeeded {
             return Err(not_ready(&source));
         }
+        let extra_json = validate::remix_extra(&source.request.parameters.extra_json, &extra_json)?;
         let entry = self.models.load().find(&source.request.model)?;
         require(&entry, "remix", "remix")?;
         let id = JobId::new();
@@ -101,13 +103,13 @@ impl VideoGrpc {
                 // A copy, because either job may be deleted first.
                 let key = MediaKey::from_request(key)?;
                 let image = self.media_store.bytes(&key, MAX_REFERENCE_BYTES).await?;
-                Some(self.store_reference(&id, image, key.media_type()).await?)
+                Some(self.store_reference(context, &id, image, key.media_type()).await?)
             }
         };
         let request = JobRequest {
             provider_id: entry.provider_id.clone(),
             upstream: entry.upstream.clone(),
-            parameters: VideoParameters { prompt, reference, ..source.request.parameters },
+            parameters: VideoParameters { prompt, reference, extra_json, ..source.request.parameters },
             remixed_from: Some(source.id),
             model: source.request.model,
         };
@@ -122,13 +124,18 @@ impl VideoGrpc {
     }
 
     /// Stores the job's own copy of its reference image, before the job that names it.
-    async fn store_reference(&self, id: &JobId, image: bytes::Bytes, kind: MediaType) -> Result<String, Error> {
-        let text = format!("{id}-reference.{}", kind.extension());
-        let key = MediaKey::parse(&text).ok_or_else(|| Error::Internal(format!("`{text}` is not a media key")))?;
-        Ok(self.media_store.put(&key, image).await?.key)
+    async fn store_reference(
+        &self,
+        context: &RequestContext,
+        id: &JobId,
+        image: bytes::Bytes,
+        kind: MediaType,
+    ) -> Result<String, Error> {
+        let media_store = self.media_store.owned_by(&context.caller.owner());
+        Ok(media_store.put(&reference_key(id, kind)?, image).await?.key)
     }
 
-    async fn view(&self, job: &Job) -> Result<pb::Video, Error> {
+    async fn view(&self, job: &Job, caller: &Caller) -> Result<pb::Video, Error> {
         let queue_position = match job.state.phase() {
             Phase::Queued => Some(self.jobs.queue_position(&job.id).await?),
             Phase::Submitting
@@ -138,7 +145,7 @@ impl VideoGrpc {
             | Phase::Failed
             | Phase::Cancelled => None,
         };
-        Ok(view::video(job, queue_position, self.jobs.store.now()))
+        Ok(view::video(job, queue_position, caller.is_admin(), self.jobs.store.now()))
     }
 }
 
@@ -172,14 +179,17 @@ impl VideoService for VideoGrpc {
         let context = self.context(&request, &request.get_ref().idempotency_key)?;
         let video = context.within(async {
             let job = self.create(&context, request.into_inner()).await?;
-            self.view(&job).await
+            self.view(&job, &context.caller).await
         });
         Ok(Response::new(pb::CreateVideoResponse { video: Some(video.await?) }))
     }
 
     async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
         let context = self.context(&request, "")?;
-        let video = context.within(async { self.view(&self.jobs.get(&request.get_ref().id).await?).await });
+        let video = context.within(async {
+            let job = self.jobs.get(&request.get_ref().id, &context.caller.owners()).await?;
+            self.view(&job, &context.caller).await
+        });
         Ok(Response::new(pb::GetVideoResponse { video: Some(video.await?) }))
     }
 
@@ -188,7 +198,7 @@ impl VideoService for VideoGrpc {
         request: Request<pb::ListVideosRequest>,
     ) -> Result<Response<pb::ListVideosResponse>, Status> {
         let context = self.context(&request, "")?;
-        let mut page = validate::page(request.get_ref())?;
+        let mut page = validate::page(request.get_ref(), &context.caller)?;
         let limit = page.limit as usize;
         // One more than requested tells whether there is another page.
         page.limit += 1;
@@ -196,7 +206,7 @@ impl VideoService for VideoGrpc {
             let jobs = self.jobs.list(&page).await?;
             let mut videos = Vec::with_capacity(limit);
             for job in jobs.iter().take(limit) {
-                videos.push(self.view(job).await?);
+                videos.push(self.view(job, &context.caller).await?);
             }
             let last = videos.last().filter(|_| jobs.len() > limit);
             let next_page_token = last.map(|video: &pb::Video| video.id.clone()).unwrap_or_default();
@@ -212,12 +222,12 @@ impl VideoService for VideoGrpc {
         request: Request<pb::WatchVideoRequest>,
     ) -> Result<Response<Self::WatchVideoStream>, Status> {
         let context = self.context(&request, "")?;
-        let snapshots = context.within(self.jobs.watch(&request.get_ref().id)).await?;
+        let snapshots = context.within(self.jobs.watch(&request.get_ref().id, &context.caller.owners())).await?;
         let snapshots = context.within_stream(snapshots);
-        let service = self.clone();
+        let (service, caller) = (self.clone(), context.caller);
         let messages = snapshots.then(move |job| {
-            let service = service.clone();
-            async move { Ok(pb::WatchVideoResponse { video: Some(service.view(&job?).await?) }) }
+            let (service, caller) = (service.clone(), caller.clone());
+            async move { Ok(pb::WatchVideoResponse { video: Some(service.view(&job?, &caller).await?) }) }
         });
         Ok(Response::new(messages.boxed()))
     }
@@ -232,7 +242,7 @@ impl VideoService for VideoGrpc {
         let pb::DownloadVideoRequest { id, variant, offset, length } = request.into_inner();
         let variant = validate::variant(variant)?;
         let opened = context.within(async {
-            let job = self.jobs.get(&id).await?;
+            let job = self.jobs.get(&id, &context.caller.owners()).await?;
             let JobState::Succeeded { media, .. } = &job.state else { return Err(not_ready(&job)) };
             let Some(file) = media.iter().find(|file| file.variant == variant) else {
                 return Err(Error::invalid("variant", format!("this video has no {}", variant.as_str())));
@@ -252,7 +262,10 @@ impl VideoService for VideoGrpc {
         request: Request<pb::CancelVideoRequest>,
     ) -> Result<Response<pb::CancelVideoResponse>, Status> {
         let context = self.context(&request, "")?;
-        let video = context.within(async { self.view(&self.jobs.cancel(&request.get_ref().id).await?).await });
+        let video = context.within(async {
+            let job = self.jobs.cancel(&request.get_ref().id, &context.caller.owners()).await?;
+            self.view(&job, &context.caller).await
+        });
         Ok(Response::new(pb::CancelVideoResponse { video: Some(video.await?) }))
     }
 
@@ -261,7 +274,7 @@ impl VideoService for VideoGrpc {
         request: Request<pb::DeleteVideoRequest>,
     ) -> Result<Response<pb::DeleteVideoResponse>, Status> {
         let context = self.context(&request, "")?;
-        let id = context.within(self.jobs.delete(&request.get_ref().id)).await?;
+        let id = context.within(self.jobs.delete(&request.get_ref().id, &context.caller.owners())).await?;
         Ok(Response::new(pb::DeleteVideoResponse { id: id.to_string() }))
     }
 
@@ -272,7 +285,7 @@ impl VideoService for VideoGrpc {
         let context = self.context(&request, &request.get_ref().idempotency_key)?;
         let video = context.within(async {
             let job = self.remix(&context, request.into_inner()).await?;
-            self.view(&job).await
+            self.view(&job, &context.caller).await
         });
         Ok(Response::new(pb::RemixVideoResponse { video: Some(video.await?) }))
     }

@@ -76,8 +76,12 @@ impl Service {
     }
 
     async fn remix(&self, id: &str, prompt: &str, key: &str) -> Result<pb::Video, Status> {
-        let request =
-            pb::RemixVideoRequest { id: id.to_owned(), prompt: prompt.to_owned(), idempotency_key: key.to_owned() };
+        let request = pb::RemixVideoRequest {
+            id: id.to_owned(),
+            prompt: prompt.to_owned(),
+            idempotency_key: key.to_owned(),
+            extra_json: String::new(),
+        };
         Ok(self.grpc.remix_video(Request::new(request)).await?.into_inner().video.unwrap())
     }
 
@@ -193,6 +197,27 @@ async fn remix_keeps_the_parameters_and_requires_a_finished_video() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn remix_keeps_the_unknown_members_of_its_source_unless_it_replaces_them() {
+    let service = service(FakeProvider::default());
+    let extra_json = r#"{"guidance":5.5,"style":"noir"}"#.to_owned();
+    let source = service.create(pb::CreateVideoRequest { extra_json, ..request() }).await.unwrap();
+    service.watch(&source.id).await;
+    let remix = async |extra_json: &str| {
+        let (id, extra_json) = (source.id.clone(), extra_json.to_owned());
+        let request = pb::RemixVideoRequest { id, prompt: "p".to_owned(), extra_json, ..Default::default() };
+        let remix = service.grpc.remix_video(Request::new(request)).await.map(Response::into_inner);
+        service.watch(&remix?.video.unwrap().id).await;
+        Ok::<_, Status>(service.harness.provider.calls.borrow().clone())
+    };
+    let members = |calls: &[String]| calls.iter().rfind(|call| call.starts_with("extra")).unwrap().clone();
+    let calls = remix("").await.unwrap();
+    assert_eq!(members(&calls), r#"extra members {"guidance":5.5,"style":"noir"}"#);
+    let calls = remix(r#"{"style":"western"}"#).await.unwrap();
+    assert_eq!(members(&calls), r#"extra members {"guidance":5.5,"style":"western"}"#);
+    assert_eq!(violation(&remix(r#"{"size":"64x64"}"#).await.unwrap_err()).1, "extra_json");
+}
+
+#[tokio::test(start_paused = true)]
 async fn cancelled_video_has_an_error_and_no_content() {
     let service = service(FakeProvider::default().with_polls([working(30), Reply::Hang]));
     let id = service.create(request()).await.unwrap().id;
@@ -214,7 +239,8 @@ async fn pages_list_every_video_once_while_new_ones_are_created() {
     made.reverse();
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
-        let request = pb::ListVideosRequest { page_size: Some(2), page_token: after, order: 0 };
+        let request =
+            pb::ListVideosRequest { page_size: Some(2), page_token: after, ..pb::ListVideosRequest::default() };
         let page = service.grpc.list_videos(Request::new(request)).await.unwrap().into_inner();
         service.create(self::request()).await.unwrap();
         seen.extend(page.videos.into_iter().map(|video| video.id));
@@ -264,8 +290,11 @@ async fn sdk_retry_of_a_remix_returns_the_job_of_the_first_attempt() {
     let source = service.create(request()).await.unwrap().id;
     service.watch(&source).await;
     let remix = async |retries: u32| {
-        let message =
-            pb::RemixVideoRequest { id: source.clone(), prompt: "a train".to_owned(), idempotency_key: String::new() };
+        let message = pb::RemixVideoRequest {
+            id: source.clone(),
+            prompt: "a train".to_owned(),
+            ..pb::RemixVideoRequest::default()
+        };
         let mut request = Request::new(message);
         request.metadata_mut().insert("x-stainless-retry-count", retries.into());
         service.grpc.remix_video(request).await.unwrap().into_inner().video.unwrap().id

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use triptych_proto::v1 as pb;
 
-use super::provider::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoProvider};
+use super::provider::{ClipFile, Progress, RenderRequest, Slot, UpstreamTask, VideoProvider};
 use crate::{
     call::{Call, Chunks},
     config::GuardSettings,
@@ -55,6 +55,14 @@ impl Guarded {
 impl VideoProvider for Guarded {
     fn repeatable(&self) -> bool {
         self.inner.repeatable()
+    }
+
+    fn has_free_slot(&self) -> bool {
+        self.inner.has_free_slot()
+    }
+
+    fn reserve(&self) -> Option<Slot> {
+        self.inner.reserve()
     }
 
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {

@@ -34,6 +34,9 @@ const MAX_IDLE: Duration = Duration::from_secs(5);
 /// The shortest time between two claims: a job that another node has just claimed must not cause a busy loop.
 const MIN_IDLE: Duration = Duration::from_millis(10);
 
+/// The interval at which a provider without a free slot is checked.
+const SLOT_INTERVAL: Duration = Duration::from_millis(250);
+
 /// How long the runner waits after a failure of the database.
 const FAILURE_DELAY: Duration = Duration::from_secs(1);
 
@@ -88,15 +91,21 @@ impl Runner {
         let Worker { queue, jobs, id, .. } = &*self.worker;
         let JobSettings { workers, lease, .. } = jobs.settings;
         while steps.len() < workers.max(1) && !self.stop.is_cancelled() {
-            match queue.claim(id, lease).await {
-                Ok(Some(claim)) => {
-                    steps.spawn(step::run(Arc::clone(&self.worker), claim));
-                }
+            let closed = self.worker.closed_providers();
+            match queue.claim(id, lease, &closed).await {
+                Ok(Some(claim)) => match self.worker.reserve(&claim.job) {
+                    Some(slot) => {
+                        steps.spawn(step::run(Arc::clone(&self.worker), claim, slot));
+                    }
+                    // Its provider is closed from now on.
+                    None => step::release(&**queue, &claim).await,
+                },
                 Ok(None) => {
-                    let due = queue.next_due().await.ok().flatten();
-                    return due.map_or(MAX_IDLE, |due| due.since(queue.now()).clamp(MIN_IDLE, MAX_IDLE));
+                    let due = queue.next_due(&closed).await.ok().flatten();
+                    let max = if closed.is_empty() { MAX_IDLE } else { SLOT_INTERVAL };
+                    return due.map_or(max, |due| due.since(queue.now()).clamp(MIN_IDLE, max));
                 }
-                // Its lease keeps it from being claimed again for a while.
+                // It is not claimed again for a while.
                 Err(error @ StoreError::Corrupt { .. }) => tracing::error!("{error}"),
                 Err(error) => {
                     tracing::error!("no jobs can be claimed: {error}");

@@ -13,10 +13,11 @@ use crate::{
     call::Call,
     context::RequestContext,
     error::{Error, ProviderError},
+    keys::Owners,
     media::{MediaKey, MediaType},
     video::{
         files::media_key,
-        provider::{Clip, ClipFile, Progress, Reference, RenderRequest, UpstreamTask, Variant, VideoProvider},
+        provider::{Clip, ClipFile, Progress, Reference, RenderRequest, Slot, UpstreamTask, Variant, VideoProvider},
         state::{Event, StoredFile},
         store::Lease,
     },
@@ -36,7 +37,7 @@ const MAX_REFERENCE_BYTES: u64 = 64 << 20;
 
 impl Step {
     pub(super) async fn submit(&mut self, provider: &dyn VideoProvider) -> Result<Next, StepError> {
-        let request = match self.render_request().await {
+        let mut request = match self.render_request().await {
             Ok(request) => request,
             Err(Error::MediaNotFound(key)) => {
                 return self.give_up("media_not_found", format!("the reference image `{key}` no longer exists")).await;
@@ -48,6 +49,7 @@ impl Step {
         submitting.attempt += 1;
         self.commit(submitting, Lease::Kept).await?;
 
+        request.slot = std::mem::take(&mut self.slot);
         let model = self.claim.job.request.upstream.clone();
         let call = Call { model, request, context: self.call_context() };
         // Never interrupted: only the response tells whether there is a render, and which.
@@ -85,7 +87,7 @@ impl Step {
 
     /// Stops a render whose job was cancelled or deleted during the submission: no row has its task.
     async fn stop_unrecorded_render(&self, provider: &dyn VideoProvider, task: &UpstreamTask) {
-        let ended = match self.worker.queue.get(&self.claim.job.id).await {
+        let ended = match self.worker.queue.get(&self.claim.job.id, &Owners::All).await {
             Ok(job) => job.is_none_or(|job| job.state.is_final()),
             Err(_) => false,
         };
@@ -206,7 +208,8 @@ impl Step {
             .await
             .unwrap_or_else(|_| Err(timed_out()))?;
         let chunks = chunks.timeout(PROVIDER_TIMEOUT).map(|chunk| chunk.unwrap_or_else(|_| Err(timed_out())));
-        let media = jobs.media_store.put_stream(&key, chunks, jobs.settings.max_file_bytes).await?;
+        let media_store = jobs.media_store.owned_by(&self.claim.job.owner);
+        let media = media_store.put_stream(&key, chunks, jobs.settings.max_file_bytes).await?;
         Ok(StoredFile {
             variant: file.variant,
             key: media.key,
@@ -226,7 +229,7 @@ impl Step {
             }
             None => None,
         };
-        Ok(RenderRequest { parameters, reference })
+        Ok(RenderRequest { parameters, reference, slot: Slot::default() })
     }
 
     /// Returns the context of a provider call that starts now.

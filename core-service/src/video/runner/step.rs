@@ -12,9 +12,9 @@ use crate::{
     error::ProviderError,
     video::{
         job::Job,
-        provider::{UpstreamTask, VideoProvider},
+        provider::{Slot, UpstreamTask, VideoProvider},
         state::{Event, JobState},
-        store::{ChangeKind, Claim, JobChanges, Lease, StoreError},
+        store::{ChangeKind, Claim, JobChanges, JobQueue, Lease, StoreError},
         time::Timestamp,
     },
 };
@@ -34,6 +34,8 @@ pub(super) struct Step {
     pub(super) claim: Claim,
     /// The job was amended by a caller, or the runner is stopping.
     pub(super) interrupted: CancellationToken,
+    /// The reserved slot of the render to start.
+    pub(super) slot: Slot,
 }
 
 /// Why a lease ends early.
@@ -56,13 +58,13 @@ pub(super) enum Next {
 }
 
 /// Runs the steps of a claimed job. Whatever happens in a step, a panic included, ends here.
-pub(super) async fn run(worker: Arc<Worker>, claim: Claim) {
+pub(super) async fn run(worker: Arc<Worker>, claim: Claim, slot: Slot) {
     let interrupted = worker.interrupt.child_token();
     let changes = worker.queue.changes_of(&claim.job.id);
     let Job { id, state, attempt, .. } = &claim.job;
     let span = tracing::info_span!("video job", job.id = %id, job.state = %state.phase(), attempt);
     let amended = interrupt_when_amended(changes, interrupted.clone());
-    let mut step = Step { worker, claim, interrupted };
+    let mut step = Step { worker, claim, interrupted, slot };
     let work = async {
         tokio::select! {
             () = step.guarded() => {}
@@ -103,7 +105,14 @@ impl Step {
     }
 
     async fn next(&mut self) -> Result<Next, StepError> {
-        let (job, now) = (&self.claim.job, self.now());
+        let now = self.now();
+        let deadline = self.worker.jobs.settings.deadline;
+        let job = &mut self.claim.job;
+        if job.state == JobState::Queued && job.attempt == 0 {
+            // The wait for a worker and a slot does not count.
+            job.deadline_at = now.after(deadline);
+        }
+        let job = &self.claim.job;
         if job.deleted || job.state.is_final() && job.expires_at.is_some_and(|expires| expires <= now) {
             return self.purge().await;
         }
@@ -111,7 +120,7 @@ impl Step {
             return self.clean_up().await;
         }
         if job.deadline_at <= now {
-            let allowed = job.deadline_at.since(job.created_at).as_secs();
+            let allowed = deadline.as_secs();
             return self
                 .give_up("deadline_exceeded", format!("the video was not finished within {allowed} seconds"))
                 .await;
@@ -277,9 +286,7 @@ impl Step {
     }
 
     pub(super) async fn release(&self) {
-        if let Err(error) = self.worker.queue.release(&self.claim).await {
-            tracing::warn!("a lease is left to expire: {error}");
-        }
+        release(&*self.worker.queue, &self.claim).await;
     }
 
     /// Counts a panic as a failure. During a submission, the next attempt finds `Submitting` and treats it as a crash.
@@ -299,13 +306,21 @@ impl Step {
     }
 }
 
+/// Ends a lease.
+pub(super) async fn release(queue: &dyn JobQueue, claim: &Claim) {
+    if let Err(error) = queue.release(claim).await {
+        tracing::warn!("a lease is left to expire: {error}");
+    }
+}
+
 impl From<StoreError> for StepError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Stale => Self::Stale,
-            error @ (StoreError::KeyConflict(_) | StoreError::Unavailable(_) | StoreError::Corrupt { .. }) => {
-                Self::Store(error)
-            }
+            error @ (StoreError::KeyConflict(_)
+            | StoreError::QueueFull { .. }
+            | StoreError::Unavailable(_)
+            | StoreError::Corrupt { .. }) => Self::Store(error),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! State shared by the steps of a runner.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
@@ -8,8 +8,10 @@ use crate::{
     live::Live,
     models::Models,
     video::{
-        VideoProvider,
+        Slot, VideoProvider,
+        job::Job,
         jobs::Jobs,
+        state::JobState,
         store::{JobQueue, WorkerId},
     },
 };
@@ -23,4 +25,21 @@ pub(super) struct Worker {
     pub(super) id: WorkerId,
     /// Interrupts the steps in progress.
     pub(super) interrupt: CancellationToken,
+}
+
+impl Worker {
+    /// Returns the ids of the providers without a free slot. Their queued jobs stay queued.
+    pub(super) fn closed_providers(&self) -> Vec<String> {
+        let models = self.models.load();
+        let closed = models.entries().iter().filter(|entry| !entry.provider.has_free_slot());
+        closed.map(|entry| entry.provider_id.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Reserves what the next step of a job needs: for a queued job a slot of its provider. `None` if none is free.
+    pub(super) fn reserve(&self, job: &Job) -> Option<Slot> {
+        match self.models.load().provider(&job.request.provider_id) {
+            Some(provider) if job.state == JobState::Queued => provider.reserve(),
+            Some(_) | None => Some(Slot::default()),
+        }
+    }
 }

@@ -9,11 +9,12 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page, StoreError,
-    WorkerId, changes::ChangeFeed, match_key,
+    ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page, QueueLimits,
+    StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     idempotency::Idempotency,
+    keys::{Owner, Owners},
     video::{
         job::{Job, JobId},
         state::Phase,
@@ -28,6 +29,7 @@ pub struct MemoryStore {
     rows: Arc<Mutex<BTreeMap<JobId, Row>>>,
     clock: Clock,
     feed: ChangeFeed,
+    turns: Turns,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl MemoryStore {
     /// Returns a store over the same jobs that publishes its changes to its own subscribers, like another node.
     #[cfg(test)]
     pub(crate) fn other_node(&self) -> Self {
-        Self { rows: Arc::clone(&self.rows), clock: self.clock.clone(), feed: ChangeFeed::default() }
+        Self { rows: Arc::clone(&self.rows), clock: self.clock.clone(), ..Self::default() }
     }
 
     #[cfg(test)]
@@ -77,6 +79,24 @@ impl Row {
         self.job = Job { key, ..next };
     }
 
+    fn is_queued(&self) -> bool {
+        self.job.state.phase() == Phase::Queued
+    }
+
+    fn is_claimable(&self, closed: &[String]) -> bool {
+        !self.is_queued() || !closed.contains(&self.job.request.provider_id)
+    }
+
+    /// Returns the place of a due job in the order of claims.
+    fn turn(&self, queued_first: bool, last: &Owner) -> (bool, bool, String, Option<Timestamp>) {
+        let Job { owner, due_at, .. } = &self.job;
+        if self.is_queued() {
+            (!queued_first, owner.as_str() <= last.as_str(), owner.as_str().to_owned(), *due_at)
+        } else {
+            (queued_first, false, String::new(), *due_at)
+        }
+    }
+
     fn has_key(&self, call: &Idempotency) -> bool {
         let key = self.job.key.as_ref();
         self.job.owner == call.scope.owner && key.is_some_and(|key| key.key == call.scope.key)
@@ -97,17 +117,22 @@ impl JobStore for MemoryStore {
         self.feed.subscribe_to(id)
     }
 
-    async fn insert(&self, job: &Job, call: Option<&Idempotency>) -> Result<Inserted, StoreError> {
+    async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: QueueLimits) -> Result<Inserted, StoreError> {
         let now = self.now();
         let mut rows = self.rows();
         if let Some(call) = call
             && let Some(row) = rows.values_mut().find(|row| row.has_key(call))
         {
-            match match_key(&row.job, call, now)? {
+            match match_key(row.job.key.as_ref(), call, now)? {
                 KeyMatch::Repetition => return Ok(Inserted::Existing(Box::new(row.job.clone()))),
                 KeyMatch::Free => row.job.key = None,
             }
         }
+        let queued = |owner: Option<&Owner>| {
+            let jobs = rows.values().map(|row| &row.job).filter(|job| job.state.phase() == Phase::Queued);
+            jobs.filter(|job| owner.is_none_or(|owner| job.owner == *owner)).count() as u64
+        };
+        limits.check(queued(Some(&job.owner)), queued(None))?;
         let events = JobEvent::of(None, job, now).into_iter().collect();
         rows.insert(job.id.clone(), Row { job: job.clone(), events, lease_until: NO_LEASE, fence: 0 });
         drop(rows);
@@ -115,31 +140,40 @@ impl JobStore for MemoryStore {
         Ok(Inserted::New)
     }
 
-    async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
-        Ok(self.rows().get(id).map(|row| &row.job).filter(|job| !job.deleted).cloned())
+    async fn get(&self, id: &JobId, owners: &Owners) -> Result<Option<Job>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.get(id).map(|row| &row.job).filter(|job| !job.deleted && owners.include(&job.owner)).cloned())
+    }
+
+    async fn contains(&self, id: &JobId) -> Result<bool, StoreError> {
+        Ok(self.rows().get(id).is_some_and(|row| !row.job.deleted))
     }
 
     async fn find(&self, call: &Idempotency) -> Result<Option<Job>, StoreError> {
         let rows = self.rows();
         let Some(row) = rows.values().find(|row| row.has_key(call)) else { return Ok(None) };
-        Ok(match match_key(&row.job, call, self.now())? {
+        Ok(match match_key(row.job.key.as_ref(), call, self.now())? {
             KeyMatch::Repetition => Some(row.job.clone()),
             KeyMatch::Free => None,
         })
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError> {
-        let Page { limit, after, oldest_first, owner } = page;
+        let Page { limit, after, oldest_first, owners } = page;
         let rows = self.rows();
-        let visible = |job: &&Job| !job.deleted && owner.as_ref().is_none_or(|owner| job.owner == *owner);
+        let visible = |job: &&Job| !job.deleted && owners.include(&job.owner);
         let limit = *limit as usize;
-        Ok(if *oldest_first {
+        let mut jobs: Vec<Job> = if *oldest_first {
             let behind = |job: &&Job| after.as_ref().is_none_or(|after| job.id > *after);
             rows.values().map(|row| &row.job).filter(visible).filter(behind).take(limit).cloned().collect()
         } else {
             let behind = |job: &&Job| after.as_ref().is_none_or(|after| job.id < *after);
             rows.values().rev().map(|row| &row.job).filter(visible).filter(behind).take(limit).cloned().collect()
-        })
+        };
+        for job in &mut jobs {
+            job.request.parameters.extra_json.clear();
+        }
+        Ok(jobs)
     }
 
     async fn queue_position(&self, id: &JobId) -> Result<u32, StoreError> {
@@ -158,6 +192,11 @@ impl JobStore for MemoryStore {
         Ok(())
     }
 
+    async fn remove_unreadable(&self, _: &JobId, _: &Owners) -> Result<bool, StoreError> {
+        // All jobs in memory can be read.
+        Ok(false)
+    }
+
     async fn events(&self, id: &JobId) -> Result<Vec<JobEvent>, StoreError> {
         Ok(self.rows().get(id).map(|row| row.events.clone()).unwrap_or_default())
     }
@@ -165,20 +204,27 @@ impl JobStore for MemoryStore {
 
 #[async_trait]
 impl JobQueue for MemoryStore {
-    async fn claim(&self, _: &WorkerId, lease: Duration) -> Result<Option<Claim>, StoreError> {
+    async fn claim(&self, _: &WorkerId, lease: Duration, closed: &[String]) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
+        let (queued_first, last) = (self.turns.queued_first(), self.turns.last_owner());
         let mut rows = self.rows();
-        let free =
-            rows.values_mut().filter(|row| row.job.due_at.is_some_and(|due| due <= now) && row.lease_until <= now);
-        Ok(free.min_by_key(|row| row.job.due_at).map(|row| {
+        let free = rows.values_mut().filter(|row| {
+            row.job.due_at.is_some_and(|due| due <= now) && row.lease_until <= now && row.is_claimable(closed)
+        });
+        Ok(free.min_by_key(|row| row.turn(queued_first, &last)).map(|row| {
             row.fence += 1;
             row.lease_until = now.after(lease);
+            if row.is_queued() {
+                self.turns.claimed(&row.job.owner);
+            }
             Claim { job: row.job.clone(), fence: row.fence }
         }))
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.rows().values().filter_map(|row| row.job.due_at.map(|due| due.max(row.lease_until))).min())
+    async fn next_due(&self, closed: &[String]) -> Result<Option<Timestamp>, StoreError> {
+        let rows = self.rows();
+        let claimable = rows.values().filter(|row| row.is_claimable(closed));
+        Ok(claimable.filter_map(|row| row.job.due_at.map(|due| due.max(row.lease_until))).min())
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {

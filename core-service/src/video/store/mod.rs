@@ -11,8 +11,8 @@ mod changes;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod memory;
-mod row;
 pub mod sqlite;
+mod turns;
 
 use std::{fmt, time::Duration};
 
@@ -21,10 +21,14 @@ use uuid::Uuid;
 
 pub use self::changes::{Change, ChangeKind, Changes, JobChanges};
 use super::{
-    job::{Job, JobId},
+    job::{Job, JobId, JobKey},
     time::Timestamp,
 };
-use crate::{error::Error, idempotency::Idempotency, keys::Owner};
+use crate::{
+    error::Error,
+    idempotency::Idempotency,
+    keys::{Owner, Owners},
+};
 
 /// A store of jobs, as callers use it. Every implementation passes the conformance suite.
 #[async_trait]
@@ -39,14 +43,20 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     fn changes_of(&self, id: &JobId) -> JobChanges;
 
     /// Inserts a new job. Once this returns, the job survives a crash and a power failure. With `call`, the job takes the
-    /// idempotency key, unless the call is a repetition.
+    /// idempotency key, unless the call is a repetition. The limits are checked in the transaction of the insert.
     ///
     /// # Errors
-    /// `KeyConflict`, if the key was used with a different request.
-    async fn insert(&self, job: &Job, call: Option<&Idempotency>) -> Result<Inserted, StoreError>;
+    /// `KeyConflict`, if the key was used with a different request; `QueueFull` beyond a limit.
+    async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: QueueLimits) -> Result<Inserted, StoreError>;
 
-    /// Returns the job, unless it is deleted.
-    async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
+    /// Returns the job, unless it is deleted or belongs to none of these owners.
+    ///
+    /// # Errors
+    /// `Corrupt`, if its row cannot be read.
+    async fn get(&self, id: &JobId, owners: &Owners) -> Result<Option<Job>, StoreError>;
+
+    /// Returns whether the job exists and is not deleted, also if its row cannot be read.
+    async fn contains(&self, id: &JobId) -> Result<bool, StoreError>;
 
     /// Returns the job that the call repeats, if any.
     ///
@@ -54,7 +64,8 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// `KeyConflict`, if the key was used with a different request.
     async fn find(&self, call: &Idempotency) -> Result<Option<Job>, StoreError>;
 
-    /// Returns one page of jobs by creation time, without deleted ones.
+    /// Returns one page of jobs by creation time, without deleted ones, and without the `extra_json` of their requests. Rows
+    /// that cannot be read are logged and left out.
     async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError>;
 
     /// Returns the number of queued jobs that were created before this one.
@@ -66,6 +77,10 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// `Stale`, if the job has changed since `before` was read; then nothing is written.
     async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError>;
 
+    /// Removes the row of a job that [`get`](Self::get) reports as `Corrupt`, with its outbox rows. Returns whether there was
+    /// one.
+    async fn remove_unreadable(&self, id: &JobId, owners: &Owners) -> Result<bool, StoreError>;
+
     /// Returns the outbox rows of a job, oldest first.
     async fn events(&self, id: &JobId) -> Result<Vec<JobEvent>, StoreError>;
 }
@@ -73,11 +88,16 @@ pub trait JobStore: fmt::Debug + Send + Sync {
 /// The queue of due jobs, as the runner uses it.
 #[async_trait]
 pub trait JobQueue: JobStore {
-    /// Leases the job that has been due longest and has no lease. Deleted jobs are returned too, to be purged.
-    async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, StoreError>;
+    /// Leases a due job without a lease. Jobs in progress and queued jobs take turns; of the former, the one that has been
+    /// due longest is next. Owners take turns with their queued jobs, each with the one that has been due longest. Queued
+    /// jobs of `closed` providers are left alone. Deleted jobs are returned too, to be purged.
+    ///
+    /// # Errors
+    /// `Corrupt`, if the row cannot be read; it is not claimed again for some minutes.
+    async fn claim(&self, worker: &WorkerId, lease: Duration, closed: &[String]) -> Result<Option<Claim>, StoreError>;
 
     /// Returns when the next job can be claimed, which may be in the past. `None`: no job has a next step.
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+    async fn next_due(&self, closed: &[String]) -> Result<Option<Timestamp>, StoreError>;
 
     /// Writes the claimed job as `next`, and ends the lease or keeps it for another step.
     ///
@@ -108,6 +128,34 @@ pub enum Inserted {
     New,
     /// The call repeats an earlier one; this is its job.
     Existing(Box<Job>),
+}
+
+/// The most jobs that may be queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Of one owner.
+    pub per_owner: u32,
+    /// Of all owners together.
+    pub total: u32,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self { per_owner: 1000, total: 10_000 }
+    }
+}
+
+impl QueueLimits {
+    /// Checks whether one more job may be queued besides these.
+    fn check(self, of_owner: u64, of_all: u64) -> Result<(), StoreError> {
+        if of_owner >= u64::from(self.per_owner) {
+            return Err(StoreError::QueueFull { setting: "jobs.max_queued_per_owner", limit: self.per_owner });
+        }
+        if of_all >= u64::from(self.total) {
+            return Err(StoreError::QueueFull { setting: "jobs.max_queued", limit: self.total });
+        }
+        Ok(())
+    }
 }
 
 /// Whether a commit ends the lease.
@@ -159,8 +207,8 @@ pub struct Page {
     pub after: Option<JobId>,
     /// Oldest first instead of newest first.
     pub oldest_first: bool,
-    /// Only the jobs of this owner.
-    pub owner: Option<Owner>,
+    /// Whose jobs.
+    pub owners: Owners,
 }
 
 /// An outbox row: a change of state that was committed.
@@ -203,6 +251,14 @@ pub enum StoreError {
     /// The idempotency key was used with a different request.
     #[error("the idempotency key `{0}` was used before with a different request")]
     KeyConflict(String),
+    /// As many jobs are queued as the setting allows.
+    #[error("{limit} jobs are queued, the most that {setting} allows")]
+    QueueFull {
+        /// The path of the setting.
+        setting: &'static str,
+        /// Its value.
+        limit: u32,
+    },
     /// The database failed.
     #[error("the job database failed: {0}")]
     Unavailable(String),
@@ -220,8 +276,10 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::KeyConflict(key) => Self::IdempotencyConflict(key),
+            StoreError::QueueFull { setting, limit } => Self::QueueFull { setting, limit },
+            StoreError::Corrupt { id, why } => Self::VideoUnreadable { id, why },
             error @ StoreError::Unavailable(_) => Self::Storage(error.to_string()),
-            error @ (StoreError::Stale | StoreError::Corrupt { .. }) => Self::Internal(error.to_string()),
+            error @ StoreError::Stale => Self::Internal(error.to_string()),
         }
     }
 }
@@ -235,8 +293,8 @@ enum KeyMatch {
 }
 
 /// Compares the key of a stored job with a call in the same scope.
-fn match_key(job: &Job, call: &Idempotency, now: Timestamp) -> Result<KeyMatch, StoreError> {
-    let Some(key) = &job.key else { return Ok(KeyMatch::Free) };
+fn match_key(key: Option<&JobKey>, call: &Idempotency, now: Timestamp) -> Result<KeyMatch, StoreError> {
+    let Some(key) = key else { return Ok(KeyMatch::Free) };
     let expired = key.expires_at.is_some_and(|expires_at| expires_at <= now);
     if expired || !call.repeated {
         return Ok(KeyMatch::Free);

@@ -18,7 +18,7 @@ use crate::{
     fault_injection::Fault,
     media::MediaStore,
     models::Entry,
-    video::provider::{Clip, ClipFile, Progress, RenderRequest, UpstreamTask, Variant, VideoProvider},
+    video::provider::{Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoProvider},
 };
 
 mod renders;
@@ -68,7 +68,16 @@ impl VideoProvider for OfflineVideo {
         true
     }
 
-    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+    fn has_free_slot(&self) -> bool {
+        self.renders.has_free_slot()
+    }
+
+    fn reserve(&self) -> Option<Slot> {
+        self.renders.reserve()
+    }
+
+    async fn submit(&self, mut call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let slot = std::mem::take(&mut call.request.slot);
         let task = OfflineTask::new(call);
         task.validate()?;
         let error = match task.fault {
@@ -83,7 +92,7 @@ impl VideoProvider for OfflineVideo {
         error.map_or(Ok(()), Err)?;
         let text = task.to_json()?;
         if task.fault != Some(Fault::RenderStuck) {
-            self.renders.start(task);
+            self.renders.start(task, slot);
         }
         Ok(UpstreamTask(text))
     }
@@ -94,7 +103,7 @@ impl VideoProvider for OfflineVideo {
         if task.fault == Some(Fault::RenderStuck) {
             return Ok(Progress::Working { percent: Some(Fault::RENDER_STUCK_AT), poll_after: POLL_INTERVAL * 5 });
         }
-        let render = self.renders.start(task);
+        let render = self.renders.start(task, Slot::default());
         match render.outcome() {
             None => Ok(Progress::Working { percent: Some(render.percent()), poll_after: POLL_INTERVAL }),
             Some(Err(error)) => Ok(Progress::Failed(error)),

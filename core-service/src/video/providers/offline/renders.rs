@@ -25,7 +25,7 @@ use crate::{
     error::{Error, ProviderError},
     fault_injection::Fault,
     media::{MediaStore, pixels},
-    video::provider::Variant,
+    video::provider::{Slot, Variant},
 };
 
 /// The encoder uses two threads, so a render takes this many cores.
@@ -119,8 +119,18 @@ impl Renders {
         *count
     }
 
-    /// Returns the render of this task, and starts it unless it was started before.
-    pub(super) fn start(&self, task: OfflineTask) -> Render {
+    pub(super) fn has_free_slot(&self) -> bool {
+        self.permits.available_permits() > 0
+    }
+
+    /// Reserves the slot of one render, if one is free.
+    pub(super) fn reserve(&self) -> Option<Slot> {
+        Arc::clone(&self.permits).try_acquire_owned().ok().map(Slot::from)
+    }
+
+    /// Returns the render of this task, and starts it unless it was started before. Without a reserved slot, as after a
+    /// restart, it waits for one.
+    pub(super) fn start(&self, task: OfflineTask, slot: Slot) -> Render {
         let mut state = self.state();
         if let Some(entry) = state.renders.get(&task.id) {
             return entry.render.clone();
@@ -133,7 +143,7 @@ impl Renders {
             Entry { render: render.clone(), unfetched: Variant::ALL.to_vec(), _stop: stop.clone().drop_guard() };
         state.submissions.remove(&task.id);
         state.renders.insert(task.id.clone(), entry);
-        let work = work(self.media_store.clone(), Arc::clone(&self.permits), task, percent, stop.clone());
+        let work = work(self.media_store.clone(), Arc::clone(&self.permits), slot, task, percent, stop.clone());
         tokio::spawn(async move {
             tokio::select! {
                 outcome = work => {
@@ -148,7 +158,7 @@ impl Renders {
     /// Returns one file of the render, after it has ended. The render is forgotten with its last file.
     pub(super) async fn file(&self, task: OfflineTask, variant: Variant) -> Result<Bytes, ProviderError> {
         let id = task.id.clone();
-        let mut render = self.start(task);
+        let mut render = self.start(task, Slot::default());
         let ended = render.outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
         let cancelled = || ProviderError::unavailable("the render was cancelled".to_owned());
         let files = ended.map_err(|_| cancelled())?.ok_or_else(cancelled)??;
@@ -183,16 +193,20 @@ impl Renders {
     }
 }
 
-/// Waits for a permit, then renders. Dropping the future stops the thread as well, through `stop`.
+/// Waits for a slot unless one is reserved, then renders. Dropping the future stops the thread as well, through `stop`.
 async fn work(
     media_store: MediaStore,
     permits: Arc<Semaphore>,
+    slot: Slot,
     task: OfflineTask,
     percent: Arc<AtomicU8>,
     stop: CancellationToken,
 ) -> Outcome {
-    let Ok(permit) = permits.acquire_owned().await else {
-        return Err(ProviderError::unavailable("the built-in engine is shutting down".to_owned()));
+    let slot = if slot.is_reserved() {
+        slot
+    } else {
+        let closed = |_| ProviderError::unavailable("the built-in engine is shutting down".to_owned());
+        permits.acquire_owned().await.map_err(closed)?.into()
     };
     let reference = match task.reference() {
         None => None,
@@ -209,7 +223,7 @@ async fn work(
     };
     let rendered = tokio::task::spawn_blocking(move || {
         // Held by the thread that renders, not by the future that waits for it.
-        let _permit = permit;
+        let _slot = slot;
         render(&task, reference.as_ref(), &percent, &stop)
     });
     rendered

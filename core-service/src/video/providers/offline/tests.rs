@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     context::RequestContext,
     database::Database,
+    keys::Owners,
     live::Live,
     models::Models,
     video::{
@@ -34,7 +35,7 @@ fn call(model: &str, id: &str, seconds: u32) -> Call<RenderRequest> {
         user: String::new(),
         extra_json: String::new(),
     };
-    let request = RenderRequest { parameters, reference: None };
+    let request = RenderRequest { parameters, reference: None, slot: Slot::default() };
     let context =
         RequestContext { request_id: id.to_owned(), idempotency_key: id.to_owned(), ..RequestContext::default() };
     Call { model: model.to_owned(), request, context }
@@ -42,7 +43,7 @@ fn call(model: &str, id: &str, seconds: u32) -> Call<RenderRequest> {
 
 /// Waits for the render itself rather than polling on a timer.
 async fn finished(engine: &OfflineVideo, task: &UpstreamTask) -> Progress {
-    let mut render = engine.renders.start(OfflineTask::parse(&task.0).unwrap());
+    let mut render = engine.renders.start(OfflineTask::parse(&task.0).unwrap(), Slot::default());
     render.wait().await;
     engine.poll(task, &RequestContext::default()).await.unwrap()
 }
@@ -51,6 +52,24 @@ async fn fetched(engine: &OfflineVideo, file: &ClipFile) -> Vec<u8> {
     let chunks: Vec<Bytes> = engine.fetch(file, &RequestContext::default()).await.unwrap().try_collect().await.unwrap();
     assert!(chunks.iter().all(|chunk| chunk.len() <= CHUNK_BYTES));
     chunks.concat()
+}
+
+#[tokio::test]
+async fn slots_are_limited_and_given_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path());
+    let slots: Vec<_> = std::iter::from_fn(|| engine.reserve()).take(1000).collect();
+    assert!((1..1000).contains(&slots.len()) && !engine.has_free_slot());
+    drop(slots);
+    assert!(engine.has_free_slot());
+    // A render holds its slot until it ends.
+    let slots: Vec<_> = std::iter::from_fn(|| engine.reserve()).take(1000).collect();
+    let mut call = call(MODEL, "held", 1);
+    call.request.slot = slots.into_iter().next().unwrap();
+    let task = engine.submit(call).await.unwrap();
+    let mut render = engine.renders.start(OfflineTask::parse(&task.0).unwrap(), Slot::default());
+    render.wait().await;
+    assert!(engine.has_free_slot() && matches!(render.outcome(), Some(Ok(_))));
 }
 
 #[tokio::test]
@@ -188,7 +207,7 @@ async fn render_of_a_crashed_process_is_finished_by_the_next_one() {
     let id =
         before.jobs.create(JobId::new(), job_request(MODEL, 20), &RequestContext::default(), None).await.unwrap().id;
     {
-        let mut snapshots = std::pin::pin!(before.jobs.watch(id.as_str()).await.unwrap());
+        let mut snapshots = std::pin::pin!(before.jobs.watch(id.as_str(), &Owners::All).await.unwrap());
         while snapshots.try_next().await.unwrap().unwrap().state.phase() != Phase::Rendering {}
     }
     drop(before);

@@ -97,7 +97,7 @@ async fn crash_after_a_cancellation_still_stops_the_render() {
     let runner = before.start();
     before.provider.called("poll", 1).await;
     drop(runner);
-    before.jobs.cancel(id.as_str()).await.unwrap();
+    before.jobs.cancel(id.as_str(), &Owners::All).await.unwrap();
     let after = harness(directory.path(), FakeProvider::default()).await;
     let _runner = after.start();
     after.provider.called(&format!("cancel task of {id}"), 1).await;
@@ -138,7 +138,7 @@ async fn heartbeat_extends_the_lease_of_a_long_step() {
     let worker = WorkerId::new();
     let start = Clock::system().now();
     while Clock::system().now().since(start) < 3 * LEASE {
-        let claim = one.queue.claim(&worker, LEASE).await.unwrap();
+        let claim = one.queue.claim(&worker, LEASE, &[]).await.unwrap();
         assert_eq!(claim, None);
     }
     go.send(true).unwrap();
@@ -153,7 +153,7 @@ async fn stopped_runner_releases_its_leases() {
     let runner = before.start();
     before.provider.called("poll", 2).await;
     runner.stop(Duration::ZERO).await;
-    let claim = before.queue.claim(&WorkerId::new(), LEASE).await.unwrap();
+    let claim = before.queue.claim(&WorkerId::new(), LEASE, &[]).await.unwrap();
     assert_eq!(claim.map(|claim| claim.job.id), Some(id));
 }
 
@@ -169,7 +169,7 @@ async fn stopped_runner_finishes_its_steps_and_claims_no_more() {
     let stopping = tokio::spawn(runner.stop(Duration::from_secs(30)));
     go.send(true).unwrap();
     stopping.await.unwrap();
-    assert_eq!(before.jobs.get(id.as_str()).await.unwrap().state.phase(), Phase::Rendering);
+    assert_eq!(before.jobs.get(id.as_str(), &Owners::All).await.unwrap().state.phase(), Phase::Rendering);
     assert_eq!(before.provider.count("poll"), 0);
 }
 

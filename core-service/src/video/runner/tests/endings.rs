@@ -139,11 +139,11 @@ async fn cancellation_during_a_render_takes_effect_at_once_and_stops_the_render(
     let id = harness.create().await;
     let _runner = harness.start();
     harness.provider.called("poll", 2).await;
-    let cancelled = harness.jobs.cancel(id.as_str()).await.unwrap();
+    let cancelled = harness.jobs.cancel(id.as_str(), &Owners::All).await.unwrap();
     assert_eq!(cancelled.state, JobState::Cancelled { percent: 20 });
     harness.provider.called(&format!("cancel task of {id}"), 1).await;
     assert_eq!(
-        harness.jobs.cancel(id.as_str()).await.unwrap().state,
+        harness.jobs.cancel(id.as_str(), &Owners::All).await.unwrap().state,
         cancelled.state,
         "a second cancel changes nothing"
     );
@@ -159,7 +159,7 @@ async fn cancellation_during_a_submission_stops_the_accepted_render() {
     let id = harness.create().await;
     let _runner = harness.start();
     harness.provider.called("submit", 1).await;
-    harness.jobs.cancel(id.as_str()).await.unwrap();
+    harness.jobs.cancel(id.as_str(), &Owners::All).await.unwrap();
     go.send(true).unwrap();
     harness.provider.called("cancel late", 1).await;
     assert_eq!(harness.outcome(&id).await.state.phase(), Phase::Cancelled);
@@ -171,7 +171,7 @@ async fn cancellation_of_a_final_job_changes_nothing() {
     let id = harness.create().await;
     let _runner = harness.start();
     let finished = harness.outcome(&id).await;
-    assert_eq!(harness.jobs.cancel(id.as_str()).await.unwrap(), finished);
+    assert_eq!(harness.jobs.cancel(id.as_str(), &Owners::All).await.unwrap(), finished);
     assert_eq!(harness.files().len(), 2);
 }
 
@@ -184,13 +184,13 @@ async fn deletion_stops_the_render_and_removes_the_files() {
         let id = harness.create().await;
         let runner = harness.start();
         harness.provider.called(if copying { "fetch" } else { "poll" }, 2).await;
-        harness.jobs.delete(id.as_str()).await.unwrap();
-        assert!(harness.jobs.get(id.as_str()).await.is_err());
-        assert!(harness.jobs.delete(id.as_str()).await.is_err(), "it is already deleted");
+        harness.jobs.delete(id.as_str(), &Owners::All).await.unwrap();
+        assert!(harness.jobs.get(id.as_str(), &Owners::All).await.is_err());
+        assert!(harness.jobs.delete(id.as_str(), &Owners::All).await.is_err(), "it is already deleted");
         harness.provider.called(&format!("cancel task of {id}"), 1).await;
         runner.stop(Duration::from_secs(5)).await;
         assert_eq!(harness.files(), [""; 0]);
-        assert_eq!(harness.queue.next_due().await.unwrap(), None, "the row is removed");
+        assert_eq!(harness.queue.next_due(&[]).await.unwrap(), None, "the row is removed");
     }
 }
 
@@ -204,9 +204,9 @@ async fn expired_job_is_removed_with_its_files() {
     let job = harness.outcome(&id).await;
     assert_eq!(job.expires_at.unwrap().since(job.completed_at.unwrap()), Duration::from_hours(24));
     tokio::time::sleep(Duration::from_hours(23)).await;
-    assert_eq!((harness.jobs.get(id.as_str()).await.unwrap(), harness.files().len()), (job, 2));
+    assert_eq!((harness.jobs.get(id.as_str(), &Owners::All).await.unwrap(), harness.files().len()), (job, 2));
     tokio::time::sleep(Duration::from_hours(2)).await;
-    assert!(harness.jobs.get(id.as_str()).await.is_err());
+    assert!(harness.jobs.get(id.as_str(), &Owners::All).await.is_err());
     runner.stop(Duration::from_secs(5)).await;
     assert_eq!(harness.files(), [""; 0]);
 }

@@ -3,11 +3,14 @@
 mod crash;
 mod endings;
 mod progress;
+mod slots;
+mod unreadable;
 
 use super::*;
 use crate::{
     context::RequestContext,
     error::ProviderError,
+    keys::Owners,
     live::Live,
     video::{
         job::{Job, JobId},

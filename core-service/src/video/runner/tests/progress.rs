@@ -130,10 +130,10 @@ async fn watcher_sees_changes_of_another_node() {
     let other_node = Arc::new(store.other_node());
     let harness = Harness::over(Arc::new(store), FakeProvider::default(), JobSettings::default());
     let id = harness.create().await;
-    let mut snapshots = std::pin::pin!(harness.jobs.watch(id.as_str()).await.unwrap());
+    let mut snapshots = std::pin::pin!(harness.jobs.watch(id.as_str(), &Owners::All).await.unwrap());
     snapshots.next().await.unwrap().unwrap();
     let other = Jobs::new(other_node, harness.jobs.media_store.clone(), harness.jobs.settings.clone());
-    other.cancel(id.as_str()).await.unwrap();
+    other.cancel(id.as_str(), &Owners::All).await.unwrap();
     assert_eq!(snapshots.next().await.unwrap().unwrap().state.phase(), Phase::Cancelled);
     assert!(snapshots.next().await.is_none());
 }

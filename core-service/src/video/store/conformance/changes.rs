@@ -8,7 +8,7 @@ pub(super) async fn a_commit_writes_everything_and_ends_the_lease_on_request(sto
     let mut next = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
     next.attempt = 1;
     let claim = store.commit(&claim, next.clone(), Lease::Kept).await.unwrap();
-    assert_eq!(store.get(&next.id).await.unwrap().as_ref(), Some(&next));
+    assert_eq!(store.get(&next.id, &Owners::All).await.unwrap().as_ref(), Some(&next));
     assert_eq!(try_claim(&store).await, None);
     let next = next.after(Event::Accepted(UpstreamTask("t".to_owned())), NOW).unwrap();
     store.commit(&claim, next.clone(), Lease::Ended).await.unwrap();
@@ -22,7 +22,7 @@ pub(super) async fn a_commit_under_a_lost_lease_is_refused(store: Store) {
     let owner = claimed(&store).await;
     let next = frozen.job.after(Event::SubmissionStarted, NOW).unwrap();
     assert_eq!(store.commit(&frozen, next.clone(), Lease::Ended).await, Err(StoreError::Stale));
-    assert_eq!(store.get(&next.id).await.unwrap().as_ref(), Some(&frozen.job));
+    assert_eq!(store.get(&next.id, &Owners::All).await.unwrap().as_ref(), Some(&frozen.job));
     store.commit(&owner, next, Lease::Ended).await.unwrap();
 }
 
@@ -33,7 +33,7 @@ pub(super) async fn a_commit_after_an_amendment_is_refused(store: Store) {
     store.amend(&claim.job, &cancelled).await.unwrap();
     let next = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
     assert_eq!(store.commit(&claim, next, Lease::Kept).await, Err(StoreError::Stale));
-    assert_eq!(store.get(&claim.job.id).await.unwrap(), Some(cancelled));
+    assert_eq!(store.get(&claim.job.id, &Owners::All).await.unwrap(), Some(cancelled));
     // The lease is still valid and can be released.
     store.release(&claim).await.unwrap();
 }

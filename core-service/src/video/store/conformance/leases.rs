@@ -62,15 +62,15 @@ pub(super) async fn a_job_that_is_not_due_is_not_claimed(store: Store) {
 }
 
 pub(super) async fn next_due_considers_leases(store: Store) {
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(&[]).await.unwrap(), None);
     insert(&store, job().with_due(None)).await;
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(&[]).await.unwrap(), None);
     insert(&store, job().with_due(Some(NOW.after(2 * LEASE)))).await;
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW.after(2 * LEASE)));
+    assert_eq!(store.next_due(&[]).await.unwrap(), Some(NOW.after(2 * LEASE)));
     insert(&store, job()).await;
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW));
+    assert_eq!(store.next_due(&[]).await.unwrap(), Some(NOW));
     claimed(&store).await;
-    assert_eq!(store.next_due().await.unwrap(), Some(NOW.after(LEASE)));
+    assert_eq!(store.next_due(&[]).await.unwrap(), Some(NOW.after(LEASE)));
 }
 
 pub(super) async fn a_lost_lease_can_neither_renew_nor_purge(store: Store) {
@@ -90,5 +90,5 @@ pub(super) async fn a_purged_job_is_gone(store: Store) {
     store.purge(&claimed(&store).await).await.unwrap();
     store.set(NOW.after(DEADLINE));
     assert_eq!(try_claim(&store).await, None);
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due(&[]).await.unwrap(), None);
 }

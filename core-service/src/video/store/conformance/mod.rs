@@ -3,6 +3,7 @@
 mod changes;
 mod keys;
 mod leases;
+mod queue;
 mod reads;
 
 use std::{
@@ -17,12 +18,13 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
-    ChangeKind, Claim, Inserted, JobQueue, Lease, Page, StoreError, WorkerId, memory::MemoryStore, sqlite::SqliteStore,
+    ChangeKind, Claim, Inserted, JobQueue, Lease, Page, QueueLimits, StoreError, WorkerId, memory::MemoryStore,
+    sqlite::SqliteStore,
 };
 use crate::{
     context::RequestContext,
     idempotency::{Idempotency, Key, SDK_WINDOW},
-    keys::{Caller, Owner},
+    keys::{Caller, Owner, Owners},
     video::{
         job::{Job, JobId, JobKey, JobOrigin, JobRequest},
         parameters::VideoParameters,
@@ -34,6 +36,7 @@ use crate::{
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const LEASE: Duration = Duration::from_secs(10);
+const LIMITS: QueueLimits = QueueLimits { per_owner: 100, total: 1000 };
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Runs each function over each store, on an empty store.
@@ -71,9 +74,17 @@ conformance! {
     reads::pages_are_consecutive_in_both_orders,
     reads::a_page_continues_after_a_job_that_no_longer_exists,
     reads::a_list_can_be_restricted_to_an_owner,
+    reads::jobs_of_other_owners_do_not_exist,
+    reads::a_list_has_no_extra_members,
     reads::the_queue_position_counts_earlier_queued_jobs,
     leases::concurrent_workers_claim_different_jobs,
     leases::the_job_that_is_due_longest_is_claimed_first,
+    queue::queued_jobs_are_limited_per_owner_and_in_total,
+    queue::concurrent_inserts_do_not_exceed_the_limit,
+    queue::a_repeated_call_succeeds_beyond_the_limit,
+    queue::owners_take_turns_however_many_jobs_each_has_queued,
+    queue::jobs_in_progress_and_queued_jobs_take_turns,
+    queue::queued_jobs_of_closed_providers_are_neither_claimed_nor_due,
     leases::a_claimed_job_cannot_be_claimed_until_its_lease_expires,
     leases::a_renewed_lease_expires_later,
     leases::a_released_job_can_be_claimed_at_once,
@@ -163,16 +174,16 @@ fn keyed(call: &Idempotency) -> Job {
 }
 
 async fn insert(store: &Store, job: Job) -> Job {
-    assert_eq!(store.insert(&job, None).await.unwrap(), Inserted::New);
+    assert_eq!(store.insert(&job, None, LIMITS).await.unwrap(), Inserted::New);
     job
 }
 
 async fn insert_call(store: &Store, call: &Idempotency) -> Result<Inserted, StoreError> {
-    store.insert(&keyed(call), Some(call)).await
+    store.insert(&keyed(call), Some(call), LIMITS).await
 }
 
 async fn try_claim(store: &Store) -> Option<Claim> {
-    store.claim(&WorkerId::new(), LEASE).await.unwrap()
+    store.claim(&WorkerId::new(), LEASE, &[]).await.unwrap()
 }
 
 async fn claimed(store: &Store) -> Claim {
@@ -180,6 +191,6 @@ async fn claimed(store: &Store) -> Claim {
 }
 
 async fn listed(store: &Store, limit: u32, after: Option<&JobId>, oldest_first: bool) -> Vec<JobId> {
-    let page = Page { limit, after: after.cloned(), oldest_first, owner: None };
+    let page = Page { limit, after: after.cloned(), oldest_first, owners: Owners::All };
     store.list(&page).await.unwrap().into_iter().map(|job| job.id).collect()
 }

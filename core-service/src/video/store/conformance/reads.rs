@@ -12,12 +12,12 @@ pub(super) async fn a_job_is_read_as_it_was_written(store: Store) {
     all.abandoned = Some(UpstreamTask("a".to_owned()));
     all.attempt = 3;
     all.revision = 7;
-    assert_eq!(store.insert(&all, Some(&call)).await.unwrap(), Inserted::New);
+    assert_eq!(store.insert(&all, Some(&call), LIMITS).await.unwrap(), Inserted::New);
     let bare = insert(&store, job()).await;
-    assert_eq!(store.get(&all.id).await.unwrap().as_ref(), Some(&all));
-    assert_eq!(store.get(&bare.id).await.unwrap(), Some(bare));
+    assert_eq!(store.get(&all.id, &Owners::All).await.unwrap().as_ref(), Some(&all));
+    assert_eq!(store.get(&bare.id, &Owners::All).await.unwrap(), Some(bare));
     assert_eq!(store.find(&call).await.unwrap(), Some(all));
-    assert_eq!(store.get(&JobId::new()).await.unwrap(), None);
+    assert_eq!(store.get(&JobId::new(), &Owners::All).await.unwrap(), None);
 }
 
 pub(super) async fn pages_are_consecutive_in_both_orders(store: Store) {
@@ -45,7 +45,7 @@ pub(super) async fn a_page_continues_after_a_job_that_no_longer_exists(store: St
 pub(super) async fn a_list_can_be_restricted_to_an_owner(store: Store) {
     let (one, two) = (insert(&store, job_of("alice")).await, insert(&store, job_of("alice")).await);
     insert(&store, job_of("bob")).await;
-    let page = |oldest_first, after| Page { limit: 9, after, oldest_first, owner: Some(Owner::new("alice")) };
+    let page = |oldest_first, after| Page { limit: 9, after, oldest_first, owners: Owners::Only(Owner::new("alice")) };
     let list = async |page| -> Vec<JobId> {
         let jobs: Vec<Job> = store.list(&page).await.unwrap();
         jobs.into_iter().map(|job| job.id).collect()
@@ -60,4 +60,23 @@ pub(super) async fn the_queue_position_counts_earlier_queued_jobs(store: Store) 
     store.amend(&a, &a.cancelled(NOW, None).unwrap()).await.unwrap();
     assert_eq!(store.queue_position(&c.id).await.unwrap(), 1);
     assert_eq!(store.queue_position(&b.id).await.unwrap(), 0);
+}
+
+pub(super) async fn jobs_of_other_owners_do_not_exist(store: Store) {
+    let (alice, anonymous) = (insert(&store, job_of("alice")).await, insert(&store, job()).await);
+    let only = |owner| Owners::Only(Owner::new(owner));
+    assert_eq!(store.get(&alice.id, &only("alice")).await.unwrap().as_ref(), Some(&alice));
+    for other in ["bob", "alic", "Alice", ""] {
+        assert_eq!(store.get(&alice.id, &only(other)).await.unwrap(), None, "{other}");
+    }
+    assert_eq!(store.get(&anonymous.id, &only("alice")).await.unwrap(), None);
+    assert_eq!(store.get(&anonymous.id, &only("")).await.unwrap(), Some(anonymous));
+    assert!(store.contains(&alice.id).await.unwrap() && !store.contains(&JobId::new()).await.unwrap());
+}
+
+pub(super) async fn a_list_has_no_extra_members(store: Store) {
+    let mut inserted = insert(&store, job()).await;
+    assert!(!inserted.request.parameters.extra_json.is_empty());
+    inserted.request.parameters.extra_json.clear();
+    assert_eq!(store.list(&Page { limit: 1, ..Page::default() }).await.unwrap(), [inserted]);
 }

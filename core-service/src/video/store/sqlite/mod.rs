@@ -1,17 +1,26 @@
 //! Jobs in the core's SQLite database.
 
+mod claims;
+mod row;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{SqliteConnection, sqlite::SqliteArguments};
+use futures_util::TryStreamExt;
+use sqlx::{
+    QueryBuilder, Sqlite, SqliteConnection,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 
+use self::claims::Select;
 use super::{
-    ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page, StoreError,
-    WorkerId, changes::ChangeFeed, match_key, row,
+    ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page, QueueLimits,
+    StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     database::Database,
     idempotency::Idempotency,
+    keys::Owners,
     video::{
         job::{Job, JobId},
         state::Phase,
@@ -19,12 +28,16 @@ use crate::{
     },
 };
 
+/// How long a row that cannot be read is not claimed again. A later version may be able to read it.
+const UNREADABLE_DELAY: Duration = Duration::from_mins(10);
+
 /// A store in the core's SQLite database. Clones share it.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     database: Database,
     clock: Clock,
     feed: ChangeFeed,
+    turns: Turns,
 }
 
 impl SqliteStore {
@@ -34,7 +47,7 @@ impl SqliteStore {
     }
 
     pub(crate) fn with_clock(database: Database, clock: Clock) -> Self {
-        Self { database, clock, feed: ChangeFeed::default() }
+        Self { database, clock, feed: ChangeFeed::default(), turns: Turns::default() }
     }
 }
 
@@ -52,65 +65,75 @@ impl JobStore for SqliteStore {
         self.feed.subscribe_to(id)
     }
 
-    async fn insert(&self, job: &Job, call: Option<&Idempotency>) -> Result<Inserted, StoreError> {
+    async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: QueueLimits) -> Result<Inserted, StoreError> {
         let now = self.now();
         self.database.check_file().await?;
-        // The pool has one writer, so nothing comes between the look-up of the key and the insert.
+        // The pool has one writer, so nothing comes between the look-up of the key, the count and the insert.
         let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
         if let Some(call) = call
             && let Some(known) = by_key(&mut transaction, call).await?
         {
-            match match_key(&known, call, now)? {
-                KeyMatch::Repetition => return Ok(Inserted::Existing(Box::new(known))),
+            match match_key(row::key(&known).as_ref(), call, now)? {
+                KeyMatch::Repetition => return Ok(Inserted::Existing(Box::new(row::job(&known)?))),
                 KeyMatch::Free => {
                     let free = "UPDATE video_jobs SET idempotency_key = NULL, fingerprint = NULL, key_expires_at = NULL \
                                 WHERE id = $1";
-                    sqlx::query(free).bind(known.id.as_str()).execute(&mut *transaction).await?;
+                    sqlx::query(free).bind(row::raw_id(&known)).execute(&mut *transaction).await?;
                 }
             }
         }
-        row::bind(sqlx::query(row::INSERT), job)?.execute(&mut *transaction).await?;
+        check_limits(&mut transaction, job, limits).await?;
+        row::bind_new(sqlx::query(row::INSERT), job)?.execute(&mut *transaction).await?;
         record(&mut transaction, JobEvent::of(None, job, now)).await?;
         transaction.commit().await?;
         self.feed.publish(job, ChangeKind::Created);
         Ok(Inserted::New)
     }
 
-    async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
-        let query = sqlx::query("SELECT * FROM video_jobs WHERE id = $1 AND deleted = 0").bind(id.as_str());
+    async fn get(&self, id: &JobId, owners: &Owners) -> Result<Option<Job>, StoreError> {
+        let query =
+            sqlx::query("SELECT * FROM video_jobs WHERE id = $1 AND deleted = 0 AND ($2 IS NULL OR owner = $2)");
+        let query = query.bind(id.as_str()).bind(owners.only().map(|owner| owner.as_str().to_owned()));
         query.fetch_optional(self.database.readers()).await?.as_ref().map(row::job).transpose()
+    }
+
+    async fn contains(&self, id: &JobId) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar("SELECT COUNT(*) FROM video_jobs WHERE id = $1 AND deleted = 0");
+        let count: i64 = query.bind(id.as_str()).fetch_one(self.database.readers()).await?;
+        Ok(count > 0)
     }
 
     async fn find(&self, call: &Idempotency) -> Result<Option<Job>, StoreError> {
         let mut connection = self.database.readers().acquire().await?;
         let Some(known) = by_key(&mut connection, call).await? else { return Ok(None) };
-        Ok(match match_key(&known, call, self.now())? {
-            KeyMatch::Repetition => Some(known),
+        Ok(match match_key(row::key(&known).as_ref(), call, self.now())? {
+            KeyMatch::Repetition => Some(row::job(&known)?),
             KeyMatch::Free => None,
         })
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError> {
-        let Page { limit, after, oldest_first, owner } = page;
+        let Page { limit, after, oldest_first, owners } = page;
         // Ids sort by creation time. `video_` sorts before and `video~` after every id.
-        let (sql, start) = match (oldest_first, owner) {
-            (true, None) => ("SELECT * FROM video_jobs WHERE deleted = 0 AND id > $1 ORDER BY id LIMIT $2", "video_"),
-            (false, None) => {
-                ("SELECT * FROM video_jobs WHERE deleted = 0 AND id < $1 ORDER BY id DESC LIMIT $2", "video~")
-            }
-            (true, Some(_)) => {
-                ("SELECT * FROM video_jobs WHERE owner = $3 AND deleted = 0 AND id > $1 ORDER BY id LIMIT $2", "video_")
-            }
-            (false, Some(_)) => (
-                "SELECT * FROM video_jobs WHERE owner = $3 AND deleted = 0 AND id < $1 ORDER BY id DESC LIMIT $2",
-                "video~",
-            ),
-        };
-        let mut query = sqlx::query(sql).bind(after.as_ref().map_or(start, JobId::as_str)).bind(i64::from(*limit));
-        if let Some(owner) = owner {
-            query = query.bind(owner.as_str());
+        let (compare, order, start) = if *oldest_first { (">", "ASC", "video_") } else { ("<", "DESC", "video~") };
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+        query.push(row::LISTED).push(" FROM video_jobs WHERE deleted = 0 AND id ").push(compare);
+        query.push_bind(after.as_ref().map_or(start, JobId::as_str));
+        if let Some(owner) = owners.only() {
+            query.push(" AND owner = ").push_bind(owner.as_str());
         }
-        query.fetch_all(self.database.readers()).await?.iter().map(row::job).collect()
+        query.push(" ORDER BY id ").push(order);
+        // Without LIMIT, because rows that cannot be read do not count. Dropping the rows ends the statement.
+        let mut rows = query.build().fetch(self.database.readers());
+        let mut jobs = Vec::new();
+        while jobs.len() < *limit as usize {
+            let Some(row) = rows.try_next().await? else { break };
+            match row::job(&row) {
+                Ok(job) => jobs.push(job),
+                Err(error) => tracing::error!(job.id = row::raw_id(&row), "a job was left out of a list: {error}"),
+            }
+        }
+        Ok(jobs)
     }
 
     async fn queue_position(&self, id: &JobId) -> Result<u32, StoreError> {
@@ -126,6 +149,12 @@ impl JobStore for SqliteStore {
         Ok(())
     }
 
+    async fn remove_unreadable(&self, id: &JobId, owners: &Owners) -> Result<bool, StoreError> {
+        let query = sqlx::query("DELETE FROM video_jobs WHERE id = $1 AND deleted = 0 AND ($2 IS NULL OR owner = $2)");
+        let query = query.bind(id.as_str()).bind(owners.only().map(|owner| owner.as_str().to_owned()));
+        Ok(query.execute(self.database.writer()).await?.rows_affected() > 0)
+    }
+
     async fn events(&self, id: &JobId) -> Result<Vec<JobEvent>, StoreError> {
         let query = sqlx::query("SELECT * FROM job_events WHERE job_id = $1 ORDER BY sequence").bind(id.as_str());
         query.fetch_all(self.database.readers()).await?.iter().map(row::event).collect()
@@ -134,24 +163,40 @@ impl JobStore for SqliteStore {
 
 #[async_trait]
 impl JobQueue for SqliteStore {
-    async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, StoreError> {
+    async fn claim(&self, worker: &WorkerId, lease: Duration, closed: &[String]) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
-        // PostgreSQL adds FOR UPDATE SKIP LOCKED to the inner query.
-        let query = sqlx::query(
-            "UPDATE video_jobs SET lease_owner = $1, lease_until = $2, fence = fence + 1 WHERE id = \
-             (SELECT id FROM video_jobs WHERE due_at <= $3 AND lease_until <= $3 ORDER BY due_at, id LIMIT 1) \
-             RETURNING *",
-        );
-        let query = query.bind(worker.as_str()).bind(now.after(lease).0).bind(now.0);
-        query.fetch_optional(self.database.writer()).await?.as_ref().map(row::claim).transpose()
+        let (last, closed) = (self.turns.last_owner(), closed_list(closed));
+        let (after, before) = ((Select::QueuedAfter, last.as_str()), (Select::QueuedUpTo, last.as_str()));
+        let progressing = (Select::InProgress, "");
+        let order = if self.turns.queued_first() { [after, before, progressing] } else { [progressing, after, before] };
+        for (select, owner) in order {
+            let query =
+                sqlx::query(select.claim_statement()).bind(worker.as_str()).bind(now.after(lease).0).bind(now.0);
+            let query = match select {
+                Select::InProgress => query,
+                Select::QueuedAfter | Select::QueuedUpTo => query.bind(owner).bind(&closed),
+            };
+            let Some(row) = query.fetch_optional(self.database.writer()).await? else { continue };
+            let claim = row::claim(&row);
+            match (&claim, select) {
+                (Ok(claim), Select::QueuedAfter | Select::QueuedUpTo) => self.turns.claimed(&claim.job.owner),
+                (Ok(_), Select::InProgress) => {}
+                (Err(_), _) => self.postpone(&row, now).await?,
+            }
+            return claim.map(Some);
+        }
+        Ok(None)
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, closed: &[String]) -> Result<Option<Timestamp>, StoreError> {
         let query = sqlx::query_scalar(
-            "SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM video_jobs \
-             WHERE due_at IS NOT NULL",
+            "SELECT MIN(due) FROM (\
+             SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) AS due FROM video_jobs \
+             WHERE due_at IS NOT NULL AND phase <> 'queued' UNION ALL \
+             SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) AS due FROM video_jobs \
+             WHERE due_at IS NOT NULL AND phase = 'queued' AND provider_id NOT IN (SELECT value FROM json_each($1)))",
         );
-        let due: Option<i64> = query.fetch_one(self.database.readers()).await?;
+        let due: Option<i64> = query.bind(closed_list(closed)).fetch_one(self.database.readers()).await?;
         Ok(due.map(Timestamp))
     }
 
@@ -186,7 +231,19 @@ impl JobQueue for SqliteStore {
     }
 }
 
+/// Returns a list of provider ids as one parameter.
+fn closed_list(closed: &[String]) -> String {
+    serde_json::Value::from(closed.to_vec()).to_string()
+}
+
 impl SqliteStore {
+    /// Keeps a row that cannot be read from being claimed for a while.
+    async fn postpone(&self, row: &SqliteRow, now: Timestamp) -> Result<(), StoreError> {
+        let query = sqlx::query("UPDATE video_jobs SET lease_until = $1 WHERE id = $2");
+        query.bind(now.after(UNREADABLE_DELAY).0).bind(row::raw_id(row)).execute(self.database.writer()).await?;
+        Ok(())
+    }
+
     /// Runs a statement that must change exactly one row, and records the event in the same transaction.
     async fn write(
         &self,
@@ -209,11 +266,21 @@ fn changed(result: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
     if result.rows_affected() == 0 { Err(StoreError::Stale) } else { Ok(()) }
 }
 
-/// Returns the job under the key of this call.
-async fn by_key(connection: &mut SqliteConnection, call: &Idempotency) -> Result<Option<Job>, StoreError> {
+/// Fails if no further job of this owner may be queued.
+async fn check_limits(connection: &mut SqliteConnection, job: &Job, limits: QueueLimits) -> Result<(), StoreError> {
+    let query = sqlx::query_as(
+        "SELECT (SELECT COUNT(*) FROM video_jobs WHERE due_at IS NOT NULL AND phase = 'queued' AND owner = $1), \
+         (SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued')",
+    );
+    let (of_owner, of_all): (i64, i64) = query.bind(job.owner.as_str()).fetch_one(connection).await?;
+    limits.check(of_owner.cast_unsigned(), of_all.cast_unsigned())
+}
+
+/// Returns the row of the job under the key of this call.
+async fn by_key(connection: &mut SqliteConnection, call: &Idempotency) -> Result<Option<SqliteRow>, StoreError> {
     let query = sqlx::query("SELECT * FROM video_jobs WHERE owner = $1 AND idempotency_key = $2");
     let query = query.bind(call.scope.owner.as_str()).bind(call.scope.key.to_column());
-    query.fetch_optional(connection).await?.as_ref().map(row::job).transpose()
+    Ok(query.fetch_optional(connection).await?)
 }
 
 /// Writes an outbox row.
@@ -236,17 +303,4 @@ impl From<sqlx::Error> for StoreError {
 const _: () = assert!(matches!(Phase::Queued.as_str().as_bytes(), b"queued"));
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn claim_uses_the_covering_index_and_does_not_sort() {
-        let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(&directory.path().join("jobs.db")).await.unwrap();
-        let plan = "EXPLAIN QUERY PLAN SELECT id FROM video_jobs WHERE due_at <= 1 AND lease_until <= 1 \
-                    ORDER BY due_at, id LIMIT 1";
-        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(database.writer()).await.unwrap();
-        assert!(plan.iter().any(|step| step.3.contains("USING COVERING INDEX video_jobs_due")), "{plan:?}");
-        assert_eq!(plan.len(), 1, "the plan has a sort step: {plan:?}");
-    }
-}
+mod tests;

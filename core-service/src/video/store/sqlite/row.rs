@@ -1,19 +1,21 @@
 //! The columns of a job.
 
+use std::error::Error;
+
 use sqlx::{
     Row, Sqlite,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
 
-use super::{Claim, JobEvent, StoreError};
 use crate::{
     idempotency::{Fingerprint, Key},
     keys::Owner,
     video::{
-        job::{Job, JobId, JobKey},
+        job::{Job, JobId, JobKey, JobRequest},
         provider::UpstreamTask,
         state::JobState,
+        store::{Claim, JobEvent, StoreError},
         time::Timestamp,
     },
 };
@@ -23,8 +25,13 @@ type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 /// Inserts a job.
 pub(super) const INSERT: &str = "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, \
-     completed_at, expires_at, deadline_at, due_at, attempt, abandoned, deleted, idempotency_key, fingerprint, key_expires_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+     completed_at, expires_at, deadline_at, due_at, attempt, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, \
+     extra_json, provider_id) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
+
+/// The columns of a job in a list.
+pub(super) const LISTED: &str = "id, owner, revision, state, request, origin, created_at, completed_at, expires_at, \
+     deadline_at, due_at, attempt, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, '' AS extra_json";
 
 /// Changes a job that has revision `$19`. Owner, request, origin and creation time never change. The key is only ever
 /// removed: between the read and this write a later call may have taken it over.
@@ -38,6 +45,12 @@ pub(super) const COMMIT: &str = "UPDATE video_jobs SET revision = $3, phase = $4
      idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END, \
      lease_until = CASE WHEN $21 = 1 THEN lease_until ELSE 0 END \
      WHERE id = $1 AND revision = $19 AND fence = $20";
+
+/// Binds all parameters of [`INSERT`].
+pub(super) fn bind_new<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError> {
+    let JobRequest { provider_id, parameters, .. } = &job.request;
+    Ok(bind(query, job)?.bind(parameters.extra_json.clone()).bind(provider_id.clone()))
+}
 
 /// Binds `$1` to `$18`.
 pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError> {
@@ -82,40 +95,58 @@ pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>,
 }
 
 /// Reads the job in a row.
+///
+/// # Errors
+/// `Corrupt`, naming the id, whatever is wrong with the row: one such row must not fail what concerns other jobs.
 pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
-    let id: String = row.try_get("id")?;
-    let corrupt = |why: String| StoreError::Corrupt { id: id.clone(), why };
+    decode(row).map_err(|why| StoreError::Corrupt { id: raw_id(row), why: why.to_string() })
+}
+
+/// Returns the id in a row as it is stored; empty if it is no text.
+pub(super) fn raw_id(row: &SqliteRow) -> String {
+    row.try_get("id").unwrap_or_default()
+}
+
+fn decode(row: &SqliteRow) -> Result<Job, Box<dyn Error + Send + Sync>> {
     let optional = |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp));
+    let mut request: JobRequest =
+        serde_json::from_str(row.try_get("request")?).map_err(|why| format!("request: {why}"))?;
+    let extra_json: String = row.try_get("extra_json")?;
+    if !extra_json.is_empty() {
+        request.parameters.extra_json = extra_json;
+    }
     Ok(Job {
+        id: JobId::parse(row.try_get("id")?).ok_or("the id is not a job id")?,
         owner: Owner::new(row.try_get("owner")?),
-        request: serde_json::from_str(row.try_get("request")?).map_err(|why| corrupt(format!("request: {why}")))?,
-        origin: serde_json::from_str(row.try_get("origin")?).map_err(|why| corrupt(format!("origin: {why}")))?,
-        state: JobState::from_json(row.try_get("state")?).map_err(|why| corrupt(format!("state: {why}")))?,
-        revision: unsigned(row, "revision")?,
+        request,
+        origin: serde_json::from_str(row.try_get("origin")?).map_err(|why| format!("origin: {why}"))?,
+        state: JobState::from_json(row.try_get("state")?).map_err(|why| format!("state: {why}"))?,
+        revision: u64::try_from(row.try_get::<i64, _>("revision")?)?,
         created_at: Timestamp(row.try_get("created_at")?),
         completed_at: optional("completed_at")?,
         expires_at: optional("expires_at")?,
         deadline_at: Timestamp(row.try_get("deadline_at")?),
         due_at: optional("due_at")?,
-        attempt: u32::try_from(row.try_get::<i64, _>("attempt")?).map_err(|why| corrupt(why.to_string()))?,
+        attempt: u32::try_from(row.try_get::<i64, _>("attempt")?)?,
         abandoned: row.try_get::<Option<String>, _>("abandoned")?.map(UpstreamTask),
         deleted: row.try_get::<i64, _>("deleted")? != 0,
-        key: key(row)?,
-        id: JobId::parse(&id).ok_or_else(|| corrupt("the id is not a job id".to_owned()))?,
+        key: key(row),
     })
 }
 
 /// Reads the idempotency key in a row. A key that cannot be read can never be repeated, which loses no job.
-fn key(row: &SqliteRow) -> Result<Option<JobKey>, StoreError> {
-    let key = row.try_get::<Option<&str>, _>("idempotency_key")?.and_then(Key::from_column);
-    let fingerprint = row.try_get::<Option<&str>, _>("fingerprint")?.and_then(Fingerprint::from_hex);
-    let expires_at = row.try_get::<Option<i64>, _>("key_expires_at")?.map(Timestamp);
-    Ok(key.zip(fingerprint).map(|(key, fingerprint)| JobKey { key, fingerprint, expires_at }))
+pub(super) fn key(row: &SqliteRow) -> Option<JobKey> {
+    let key = row.try_get::<Option<&str>, _>("idempotency_key").ok().flatten().and_then(Key::from_column)?;
+    let fingerprint = row.try_get::<Option<&str>, _>("fingerprint").ok().flatten().and_then(Fingerprint::from_hex)?;
+    let expires_at = row.try_get::<Option<i64>, _>("key_expires_at").ok().flatten().map(Timestamp);
+    Some(JobKey { key, fingerprint, expires_at })
 }
 
 /// Reads the claim in a row that was just updated.
 pub(super) fn claim(row: &SqliteRow) -> Result<Claim, StoreError> {
-    Ok(Claim { job: job(row)?, fence: row.try_get("fence")? })
+    let job = job(row)?;
+    let corrupt = |why: sqlx::Error| StoreError::Corrupt { id: job.id.to_string(), why: why.to_string() };
+    Ok(Claim { fence: row.try_get("fence").map_err(corrupt)?, job })
 }
 
 /// Reads an outbox row.

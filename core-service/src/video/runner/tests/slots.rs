@@ -1,0 +1,58 @@
+//! Providers with a limited number of renders in progress.
+
+use super::*;
+use crate::{
+    keys::Caller,
+    video::{store::memory::MemoryStore, time::Clock},
+};
+
+async fn create_for(harness: &Harness, owner: &str) -> JobId {
+    let context = RequestContext { caller: Caller::named(owner), ..RequestContext::default() };
+    harness.jobs.create(JobId::new(), request(), &context, None).await.unwrap().id
+}
+
+#[tokio::test(start_paused = true)]
+async fn job_without_a_free_slot_stays_queued_and_its_wait_does_not_count() {
+    let provider = FakeProvider::default().with_slots(1).with_polls([Reply::Hang]);
+    let settings = JobSettings { deadline: Duration::from_secs(100), ..JobSettings::default() };
+    let harness = Harness::over(Arc::new(MemoryStore::new(Clock::tokio())), provider, settings);
+    let (first, second) = (harness.create().await, harness.create().await);
+    let start = tokio::time::Instant::now();
+    let _runner = harness.start();
+    harness.provider.called("poll", 1).await;
+    let waiting = harness.jobs.get(second.as_str(), &Owners::All).await.unwrap();
+    assert_eq!((waiting.state, waiting.revision, waiting.attempt), (JobState::Queued, 1, 0));
+    assert_eq!(failure(&harness.outcome(&first).await).0, "deadline_exceeded");
+    assert!(start.elapsed() >= harness.jobs.settings.deadline, "{:?}", start.elapsed());
+    assert_eq!(harness.outcome(&second).await.state.phase(), Phase::Succeeded);
+    assert_eq!(harness.provider.count("submit"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn queued_jobs_of_one_owner_do_not_keep_another_owner_from_the_next_slot() {
+    let provider = FakeProvider::default().with_slots(1);
+    let harness = Harness::new(provider);
+    let mut of_alice = Vec::new();
+    for _ in 0..50 {
+        of_alice.push(create_for(&harness, "alice").await);
+    }
+    let of_bob = create_for(&harness, "bob").await;
+    let _runner = harness.start();
+    for id in of_alice.iter().chain([&of_bob]) {
+        assert_eq!(harness.outcome(id).await.state.phase(), Phase::Succeeded);
+    }
+    let calls = harness.provider.calls.borrow().clone();
+    let submits: Vec<_> = calls.iter().filter_map(|call| call.strip_prefix("submit ")).collect();
+    assert_eq!(submits.len(), 51);
+    assert!(submits[..2].contains(&of_bob.as_str()), "{submits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rejected_submission_gives_its_slot_back() {
+    let provider = FakeProvider::default().with_slots(1).with_submits([unavailable()]);
+    let harness = Harness::new(provider);
+    let id = harness.create().await;
+    let _runner = harness.start();
+    assert_eq!(harness.outcome(&id).await.state.phase(), Phase::Succeeded);
+    assert_eq!(harness.provider.count("submit"), 2);
+}

@@ -1,0 +1,113 @@
+//! The queue: its limits, and the order of claims.
+
+use super::*;
+
+const TWO_AND_THREE: QueueLimits = QueueLimits { per_owner: 2, total: 3 };
+
+async fn try_insert(store: &Store, owner: &str, limits: QueueLimits) -> Result<Inserted, StoreError> {
+    store.insert(&job_of(owner), None, limits).await
+}
+
+fn full(setting: &'static str, limit: u32) -> Result<Inserted, StoreError> {
+    Err(StoreError::QueueFull { setting, limit })
+}
+
+/// Inserts jobs of this owner, the first one due longest, and returns their ids.
+async fn queue(store: &Store, owner: &str, count: i64) -> Vec<JobId> {
+    let mut ids = Vec::new();
+    for place in 0..count {
+        let job = job_of(owner).with_due(Some(Timestamp(NOW.0 - count + place)));
+        ids.push(insert(store, job).await.id);
+    }
+    ids
+}
+
+/// Moves a queued job to the next state and ends its lease.
+async fn submit(store: &Store, claim: &Claim) {
+    let next = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
+    store.commit(claim, next, Lease::Ended).await.unwrap();
+}
+
+pub(super) async fn queued_jobs_are_limited_per_owner_and_in_total(store: Store) {
+    for owner in ["alice", "bob", "alice"] {
+        assert_eq!(try_insert(&store, owner, TWO_AND_THREE).await, Ok(Inserted::New));
+    }
+    assert_eq!(try_insert(&store, "alice", TWO_AND_THREE).await, full("jobs.max_queued_per_owner", 2));
+    assert_eq!(try_insert(&store, "carol", TWO_AND_THREE).await, full("jobs.max_queued", 3));
+    assert_eq!(listed(&store, 9, None, true).await.len(), 3);
+    // A job that has started, or was deleted, counts no longer.
+    let started = claimed(&store).await;
+    submit(&store, &started).await;
+    assert_eq!(try_insert(&store, "carol", TWO_AND_THREE).await, Ok(Inserted::New));
+    let page = Page { limit: 1, owners: Owners::Only(Owner::new("bob")), ..Page::default() };
+    let bob = store.list(&page).await.unwrap().remove(0);
+    store.amend(&bob, &bob.tombstoned(NOW, None)).await.unwrap();
+    assert_eq!(try_insert(&store, "carol", TWO_AND_THREE).await, Ok(Inserted::New));
+}
+
+pub(super) async fn concurrent_inserts_do_not_exceed_the_limit(store: Store) {
+    let inserts = (0..8).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { try_insert(&store, "alice", TWO_AND_THREE).await.is_ok() })
+    });
+    let inserted = futures_util::future::join_all(inserts).await.into_iter().filter(|won| *won.as_ref().unwrap());
+    assert_eq!(inserted.count(), 2);
+}
+
+pub(super) async fn a_repeated_call_succeeds_beyond_the_limit(store: Store) {
+    let (call, limits) = (call("alice", None, "body"), QueueLimits { per_owner: 1, total: 1 });
+    let first = keyed(&call);
+    assert_eq!(store.insert(&first, Some(&call), limits).await, Ok(Inserted::New));
+    let again = store.insert(&keyed(&call), Some(&call), limits).await;
+    assert_eq!(again, Ok(Inserted::Existing(Box::new(first))));
+}
+
+pub(super) async fn owners_take_turns_however_many_jobs_each_has_queued(store: Store) {
+    let alice = queue(&store, "alice", 20).await;
+    let carol = queue(&store, "carol", 2).await;
+    let bob = queue(&store, "bob", 1).await;
+    let mut claims = Vec::new();
+    for _ in 0..7 {
+        claims.push(claimed(&store).await.job.id);
+    }
+    let expected = [&alice[0], &bob[0], &carol[0], &alice[1], &carol[1], &alice[2], &alice[3]];
+    assert_eq!(claims.iter().collect::<Vec<_>>(), expected);
+    // A later job of another owner is next.
+    let bob = queue(&store, "bob", 1).await;
+    assert_eq!(claimed(&store).await.job.id, bob[0]);
+}
+
+pub(super) async fn jobs_in_progress_and_queued_jobs_take_turns(store: Store) {
+    queue(&store, "alice", 4).await;
+    for _ in 0..4 {
+        submit(&store, &claimed(&store).await).await;
+    }
+    queue(&store, "bob", 4).await;
+    let mut queued = 0;
+    for _ in 0..4 {
+        queued += u32::from(claimed(&store).await.job.state == JobState::Queued);
+    }
+    assert_eq!(queued, 2);
+    for _ in 0..4 {
+        claimed(&store).await;
+    }
+    assert_eq!(try_claim(&store).await, None);
+}
+
+pub(super) async fn queued_jobs_of_closed_providers_are_neither_claimed_nor_due(store: Store) {
+    let mut other = job();
+    other.request.provider_id = "other".to_owned();
+    let (waiting, other) = (insert(&store, job()).await, insert(&store, other).await);
+    let closed = ["offline".to_owned(), "third".to_owned()];
+    let claim = async |closed: &[String]| store.claim(&WorkerId::new(), LEASE, closed).await.unwrap();
+    let claimed = claim(&closed).await.unwrap();
+    assert_eq!(claimed.job.id, other.id);
+    assert_eq!(claim(&closed).await, None);
+    assert_eq!(store.next_due(&closed).await.unwrap(), Some(NOW.after(LEASE)), "the end of the lease of the other");
+    assert_eq!(store.next_due(&[]).await.unwrap(), Some(NOW));
+    let claimed = claim(&[]).await.unwrap();
+    assert_eq!(claimed.job.id, waiting.id);
+    // The steps of a started job need no slot.
+    submit(&store, &claimed).await;
+    assert_eq!(claim(&closed).await.unwrap().job.id, waiting.id);
+}

@@ -1,0 +1,164 @@
+use super::*;
+use crate::{
+    context::RequestContext,
+    keys::{Caller, Owner},
+    video::{
+        job::{JobKey, JobRequest},
+        store::QueueLimits,
+        testing::request,
+    },
+};
+
+const LEASE: Duration = Duration::from_secs(10);
+
+async fn open(directory: &tempfile::TempDir) -> SqliteStore {
+    SqliteStore::new(Database::open(&directory.path().join("jobs.db")).await.unwrap())
+}
+
+async fn insert(store: &SqliteStore, owner: &str, call: Option<&Idempotency>) -> Job {
+    let mut job = Job::new(JobId::new(), Owner::new(owner), request(), store.now(), LEASE);
+    job.key = call.map(|call| JobKey { key: call.scope.key.clone(), fingerprint: call.fingerprint, expires_at: None });
+    assert_eq!(store.insert(&job, call, QueueLimits::default()).await, Ok(Inserted::New));
+    job
+}
+
+/// The ways in which a row can be unreadable.
+const DAMAGES: [&str; 9] = [
+    "request = '{'",
+    "request = '{}'",
+    "request = x'ff00'",
+    "origin = ''",
+    "state = '{\"version\":99,\"phase\":\"queued\"}'",
+    "revision = -1",
+    "attempt = 'many'",
+    "created_at = 'yesterday'",
+    "extra_json = x'ff'",
+];
+
+async fn damage(store: &SqliteStore, id: &JobId, damage: &str) {
+    let update = sqlx::AssertSqlSafe(format!("UPDATE video_jobs SET {damage} WHERE id = $1"));
+    sqlx::query(update).bind(id.as_str()).execute(store.database.writer()).await.unwrap();
+}
+
+async fn claim(store: &SqliteStore) -> Result<Option<Claim>, StoreError> {
+    store.claim(&WorkerId::new(), LEASE, &[]).await
+}
+
+#[tokio::test]
+async fn unreadable_rows_are_left_out_of_lists_and_do_not_shorten_pages() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    let mut readable = Vec::new();
+    // A list does not read the column of the last damage.
+    for damaged in &DAMAGES[..DAMAGES.len() - 1] {
+        readable.push(insert(&store, "alice", None).await.id);
+        damage(&store, &insert(&store, "alice", None).await.id, damaged).await;
+    }
+    for oldest_first in [true, false] {
+        for owners in [Owners::All, Owners::Only(Owner::new("alice"))] {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let page = Page { limit: 2, after, oldest_first, owners: owners.clone() };
+                let ids: Vec<_> = store.list(&page).await.unwrap().into_iter().map(|job| job.id).collect();
+                if ids.len() < 2 {
+                    seen.extend(ids);
+                    break;
+                }
+                after = ids.last().cloned();
+                seen.extend(ids);
+            }
+            seen.sort();
+            assert_eq!(seen, readable);
+        }
+    }
+}
+
+#[tokio::test]
+async fn unreadable_row_is_reported_to_its_owner_and_can_be_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    let (alice, bob) = (Owners::Only(Owner::new("alice")), Owners::Only(Owner::new("bob")));
+    for damaged in DAMAGES {
+        let id = insert(&store, "alice", None).await.id;
+        damage(&store, &id, damaged).await;
+        let Err(StoreError::Corrupt { id: named, .. }) = store.get(&id, &alice).await else { panic!("{damaged}") };
+        assert_eq!(named, id.as_str());
+        assert_eq!(store.get(&id, &bob).await, Ok(None), "{damaged}");
+        assert!(store.contains(&id).await.unwrap(), "its files are kept");
+        assert!(!store.remove_unreadable(&id, &bob).await.unwrap());
+        assert!(store.remove_unreadable(&id, &alice).await.unwrap());
+        assert_eq!(store.get(&id, &alice).await, Ok(None));
+        assert!(!store.contains(&id).await.unwrap() && store.events(&id).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn unreadable_rows_do_not_keep_other_jobs_from_being_claimed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    for damaged in DAMAGES {
+        damage(&store, &insert(&store, "", None).await.id, damaged).await;
+    }
+    let id = insert(&store, "", None).await.id;
+    let mut unreadable = 0;
+    let claimed = loop {
+        match claim(&store).await {
+            Err(StoreError::Corrupt { .. }) => unreadable += 1,
+            claimed => break claimed.unwrap().unwrap(),
+        }
+    };
+    assert_eq!((claimed.job.id, unreadable), (id, DAMAGES.len()));
+    assert_eq!(claim(&store).await, Ok(None));
+    assert!(store.next_due(&[]).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn key_of_an_unreadable_row_is_free_for_a_new_attempt_of_an_sdk() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    let attempt = async |retries| {
+        let context =
+            RequestContext { caller: Caller::named("a"), sdk_retries: Some(retries), ..RequestContext::default() };
+        Idempotency::of(&context, "CreateVideo", &"body".to_owned()).await.unwrap()
+    };
+    let first = insert(&store, "a", Some(&attempt(0).await)).await.id;
+    damage(&store, &first, "state = ''").await;
+    assert!(matches!(store.find(&attempt(1).await).await, Err(StoreError::Corrupt { .. })));
+    let second = insert(&store, "a", Some(&attempt(0).await)).await;
+    assert_eq!(store.find(&attempt(1).await).await, Ok(Some(second)));
+}
+
+#[tokio::test]
+async fn request_document_in_the_database_has_no_extra_members() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    let mut job = Job::new(JobId::new(), Owner::default(), request(), store.now(), LEASE);
+    job.request.parameters.extra_json = r#"{"a":1E400}"#.to_owned();
+    store.insert(&job, None, QueueLimits::default()).await.unwrap();
+    let row = "SELECT request, extra_json, provider_id FROM video_jobs";
+    let (request, extra_json, provider_id): (String, String, String) =
+        sqlx::query_as(row).fetch_one(store.database.readers()).await.unwrap();
+    assert!(!request.contains("1E400") && !request.contains("extra_json"), "{request}");
+    assert_eq!((extra_json.as_str(), provider_id.as_str()), (r#"{"a":1E400}"#, "fake"));
+    let read: JobRequest = serde_json::from_str(&request).unwrap();
+    assert_eq!(read.model, job.request.model);
+}
+
+#[tokio::test]
+async fn claims_use_covering_indexes_and_do_not_sort() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(&directory.path().join("jobs.db")).await.unwrap();
+    for (select, index) in [
+        (Select::InProgress, "video_jobs_due"),
+        (Select::QueuedAfter, "video_jobs_waiting"),
+        (Select::QueuedUpTo, "video_jobs_waiting"),
+    ] {
+        let (_, inner) = select.claim_statement().split_once("(SELECT").unwrap();
+        let inner = inner.strip_suffix(") RETURNING *").unwrap();
+        let inner = inner.replace("$3", "1").replace("$4", "'a'").replace("$5", "'[]'");
+        let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN SELECT{inner}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(database.writer()).await.unwrap();
+        assert!(plan[0].3.contains(&format!("USING COVERING INDEX {index}")), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.3.contains("TEMP B-TREE FOR ORDER BY")), "{plan:?}");
+    }
+}
