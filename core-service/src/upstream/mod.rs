@@ -46,7 +46,7 @@ pub(crate) use self::{
     concurrency_limit::Permit,
     deadline::{until, within},
     exchange::Reply,
-    failure::{failure_in_reply, failure_of},
+    failure::{failure_in_reply, failure_of, reported_failure_in_reply, reported_failure_of},
     retry::{RetryScope, delay},
 };
 pub use self::{

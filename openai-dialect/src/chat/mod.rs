@@ -1,6 +1,7 @@
 //! Chat completions: request, response and streamed chunk, each read and written.
 
 mod assemble;
+mod choice_index;
 mod chunk;
 mod content;
 mod content_part;
