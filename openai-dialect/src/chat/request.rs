@@ -31,36 +31,6 @@ pub enum Streaming<'a> {
     Yes(Option<&'a pb::StreamOptions>),
 }
 
-/// The names of the request members that have a field; `extra_json` must not repeat them with a value.
-pub const REQUEST_MEMBERS: &[&str] = &[
-    "model",
-    "messages",
-    "stream",
-    "stream_options",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "response_format",
-    "n",
-    "max_completion_tokens",
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "seed",
-    "stop",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-    "modalities",
-    "reasoning_effort",
-    "service_tier",
-    "user",
-    "metadata",
-    "store",
-];
-
 /// Parses the body of a request. A member whose value its field cannot represent is kept in `extra_json`.
 pub fn read_request(text: &[u8]) -> Result<Request, ReadError> {
     read_request_object(text)

@@ -294,7 +294,7 @@ fn truncated(mut message: String) -> String {
 async fn read_up_to(mut reply: Reply, max: usize) -> Result<Bytes, ConnectionLost> {
     let mut body = Vec::new();
     // Decompressed data may be many times longer than what has arrived.
-    let mut append = |body: &mut Vec<u8>, data: &[u8]| {
+    let append = |body: &mut Vec<u8>, data: &[u8]| {
         body.extend_from_slice(&data[..data.len().min(max.saturating_sub(body.len()))]);
     };
     while body.len() < max && poll_fn(|cx| reply.poll_body(cx, |data| append(&mut body, data))).await? {}

@@ -34,7 +34,7 @@ use crate::{
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
     media::TrustedOrigin,
     models::Entry,
-    upstream::{Auth, Reply, SetupError, Upstream, reported_failure_of, until},
+    upstream::{Auth, Reply, SetupError, Upstream, failure_of, until},
 };
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
@@ -80,7 +80,7 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
 }
 
 fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    reported_failure_of(status, headers, body, false)
+    failure_of(status, headers, body, false)
 }
 
 #[async_trait]

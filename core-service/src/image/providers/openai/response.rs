@@ -10,7 +10,7 @@ use super::super::common::{
     decode::base64_image,
     image_list::{self, ImageList, ImageWire, UpstreamImage, UsageWire, non_null},
 };
-use crate::{error::ProviderError, image::Usage, upstream::reported_failure_in_reply};
+use crate::{error::ProviderError, image::Usage, upstream::failure_in_reply};
 
 /// An event of a streamed response.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ struct EventWire<'a> {
 
 /// Parses a non-streaming response.
 pub(super) fn parse(body: &[u8]) -> Result<ImageList, ProviderError> {
-    image_list::parse(body, reported_failure_in_reply)
+    image_list::parse(body, failure_in_reply)
 }
 
 /// Parses the data of one stream event.
@@ -56,10 +56,10 @@ pub(super) fn parse_event(data: &[u8]) -> Result<StreamEvent, ProviderError> {
     let EventWire { kind, partial_image_index, usage, b64_json, url, revised_prompt, error } =
         serde_json::from_slice(data).map_err(|error| invalid(&error))?;
     if let Some(error) = non_null(error) {
-        return Err(reported_failure_in_reply(error));
+        return Err(failure_in_reply(error));
     }
     match kind.as_deref().unwrap_or_default() {
-        "error" => Err(reported_failure_in_reply(&String::from_utf8_lossy(data))),
+        "error" => Err(failure_in_reply(&String::from_utf8_lossy(data))),
         kind if kind.ends_with(".partial_image") => {
             let encoded = b64_json.ok_or_else(|| invalid(&"a preview without an image"))?;
             Ok(StreamEvent::Preview {
@@ -68,7 +68,7 @@ pub(super) fn parse_event(data: &[u8]) -> Result<StreamEvent, ProviderError> {
             })
         }
         kind if kind.ends_with(".completed") => {
-            let image = ImageWire { b64_json, url, revised_prompt, error }.into_image(reported_failure_in_reply);
+            let image = ImageWire { b64_json, url, revised_prompt, error }.into_image(failure_in_reply);
             Ok(StreamEvent::Finished { image, usage: usage.and_then(UsageWire::into_usage) })
         }
         _ => Ok(StreamEvent::Unknown),
