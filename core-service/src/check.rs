@@ -25,11 +25,21 @@ pub(crate) fn prompt(prompt: &str) -> Result<(), Error> {
 /// Validates an `extra_json`: empty, or a JSON object without a second value for one of `members`, which have fields in the
 /// contract. Values that a field cannot represent are allowed: null, the empty list and the empty object.
 pub(crate) fn extra(field: &str, extra_json: &str, members: &[&str]) -> Result<(), Error> {
+    extra_without(field, extra_json, |name| members.contains(&name))
+}
+
+/// Validates an `extra_json` like [`extra`]. Each member is given with whether its field is set; a field that is not set may
+/// have its member here, for a value that it cannot represent.
+pub(crate) fn extra_beside(field: &str, extra_json: &str, members: &[(&str, bool)]) -> Result<(), Error> {
+    extra_without(field, extra_json, |name| members.contains(&(name, true)))
+}
+
+fn extra_without(field: &str, extra_json: &str, has_field: impl Fn(&str) -> bool) -> Result<(), Error> {
     if extra_json.is_empty() {
         return Ok(());
     }
     let extras = extra_members(extra_json).ok_or_else(|| Error::invalid(field, "must be a JSON object or empty"))?;
-    let repeats = |name: &str, value: &str| members.contains(&name) && !matches!(value, "null" | "[]" | "{}");
+    let repeats = |name: &str, value: &str| has_field(name) && !matches!(value, "null" | "[]" | "{}");
     match extras.iter().find(|(name, value)| repeats(name, value)) {
         Some((name, _)) => {
             Err(Error::invalid(field, format!("must not contain `{name}`; set the field `{name}` instead")))

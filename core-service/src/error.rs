@@ -1,6 +1,6 @@
 //! The errors of the core and of its providers, as data. `status` maps them to gRPC statuses.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use triptych_proto::v1::ErrorReason;
 
@@ -27,7 +27,7 @@ pub enum Error {
         present: bool,
     },
     /// The model does not exist.
-    #[error("model `{model}` does not exist; {}", suggestion(similar))]
+    #[error("model `{}` does not exist; {}", echo(model), suggestion(similar))]
     ModelNotFound {
         /// The requested name.
         model: String,
@@ -35,10 +35,10 @@ pub enum Error {
         similar: Vec<String>,
     },
     /// No video has this id.
-    #[error("video `{0}` does not exist or was deleted")]
+    #[error("video `{}` does not exist or was deleted", echo(.0))]
     VideoNotFound(String),
     /// No media file has this key.
-    #[error("media file `{0}` does not exist or was removed")]
+    #[error("media file `{}` does not exist or was removed", echo(.0))]
     MediaNotFound(String),
     /// The files of the video do not exist yet, or never will.
     #[error("video `{id}` is not ready: {why}")]
@@ -55,7 +55,7 @@ pub enum Error {
         size: u64,
     },
     /// An idempotency key was used before with a different request.
-    #[error("idempotency key `{0}` was used before with a different request; send a new key")]
+    #[error("idempotency key `{}` was used before with a different request; send a new key", echo(.0))]
     IdempotencyConflict(String),
     /// The core has reached a configured or built-in limit.
     #[error("too many requests are in flight; retry later")]
@@ -158,6 +158,33 @@ pub enum ProviderError {
     /// The provider's response cannot be interpreted. The provider may have executed the request.
     #[error("{0}")]
     Unreadable(String),
+    /// One of the other failures, with the members of the provider's error.
+    #[error("{error}")]
+    Reported {
+        /// The failure.
+        error: Box<ProviderError>,
+        /// The members.
+        details: Box<UpstreamDetails>,
+    },
+}
+
+/// What an upstream's error says besides its message, as the upstream spells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpstreamDetails {
+    /// `code`, for example `context_length_exceeded`. Empty without one.
+    pub code: String,
+    /// `type`. Empty without one.
+    pub kind: String,
+    /// `param`. Empty without one.
+    pub param: String,
+    /// All further members, as the text of a JSON object. Empty without any.
+    pub members_json: String,
+}
+
+impl UpstreamDetails {
+    fn is_empty(&self) -> bool {
+        [&self.code, &self.kind, &self.param, &self.members_json].into_iter().all(String::is_empty)
+    }
 }
 
 impl ProviderError {
@@ -166,9 +193,35 @@ impl ProviderError {
         Self::Unavailable { message: message.into(), retry_after: None }
     }
 
+    /// Adds the members of the provider's error, unless there are none or they concern the operator only.
+    #[must_use]
+    pub fn with_details(self, details: UpstreamDetails) -> Self {
+        if details.is_empty() || matches!(self, Self::Credentials(_)) {
+            return self;
+        }
+        Self::Reported { error: Box::new(self), details: Box::new(details) }
+    }
+
+    /// Returns the failure without the members of the provider's error.
+    pub fn failure(&self) -> &Self {
+        if let Self::Reported { error, .. } = self { error.failure() } else { self }
+    }
+
+    /// Removes the members of the provider's error.
+    #[must_use]
+    pub fn into_failure(self) -> Self {
+        if let Self::Reported { error, .. } = self { error.into_failure() } else { self }
+    }
+
+    /// Returns the members of the provider's error, if it has any.
+    pub fn details(&self) -> Option<&UpstreamDetails> {
+        if let Self::Reported { details, .. } = self { Some(details) } else { None }
+    }
+
     /// Returns the requested delay before a retry, if any.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::Reported { error, .. } => error.retry_after(),
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
             Self::Overloaded { retry_after } => Some(*retry_after),
             Self::Refused { .. }
@@ -185,6 +238,7 @@ impl ProviderError {
     /// Returns whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
+            Self::Reported { error, .. } => error.is_transient(),
             Self::RateLimited { .. }
             | Self::Overloaded { .. }
             | Self::Timeout(_)
@@ -207,6 +261,7 @@ impl ProviderError {
     /// Returns whether the provider may have executed, and billed, the failed request.
     pub fn may_have_executed(&self) -> bool {
         match self {
+            Self::Reported { error, .. } => error.may_have_executed(),
             Self::Timeout(_) | Self::Broken(_) | Self::Unreadable(_) => true,
             Self::Refused { .. }
             | Self::ContentPolicy(_)
@@ -222,6 +277,7 @@ impl ProviderError {
     /// Returns the reason in the contract.
     pub fn reason(&self) -> ErrorReason {
         match self {
+            Self::Reported { error, .. } => error.reason(),
             Self::Refused { .. } => ErrorReason::UpstreamRefused,
             Self::ContentPolicy(_) => ErrorReason::ContentPolicyViolation,
             Self::RateLimited { .. } => ErrorReason::RateLimitExceeded,
@@ -260,6 +316,17 @@ impl Error {
             Self::Provider(error) => error.reason(),
             Self::VideoUnreadable { .. } | Self::Internal(_) => ErrorReason::Internal,
         }
+    }
+}
+
+/// The number of characters after which text from a caller is cut in messages.
+const MAX_ECHO: usize = 100;
+
+/// Returns text from a caller for a message: cut after 100 characters.
+pub(crate) fn echo(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_ECHO) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }
 

@@ -9,7 +9,7 @@ use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
 use triptych_proto::v1::ErrorReason;
 
-use crate::error::{Error, ProviderError};
+use crate::error::{Error, ProviderError, UpstreamDetails};
 
 /// The domain of every `google.rpc.ErrorInfo` from the core.
 pub const DOMAIN: &str = "triptych";
@@ -17,6 +17,23 @@ pub const DOMAIN: &str = "triptych";
 /// The key in the metadata of an `ErrorInfo` whose value `true` says that the upstream may have executed, and billed, the
 /// request.
 pub const MAY_HAVE_EXECUTED: &str = "may_have_executed";
+
+/// The keys in the metadata of an `ErrorInfo` for the members of an upstream's error: `code`, `type`, `param`, and all
+/// further ones as the text of a JSON object.
+pub const UPSTREAM_CODE: &str = "upstream_code";
+/// See [`UPSTREAM_CODE`].
+pub const UPSTREAM_TYPE: &str = "upstream_type";
+/// See [`UPSTREAM_CODE`].
+pub const UPSTREAM_PARAM: &str = "upstream_param";
+/// See [`UPSTREAM_CODE`].
+pub const UPSTREAM_MEMBERS: &str = "upstream_members";
+
+/// The longest encoded message and details of a status, in bytes. grpc-java accepts 8 KiB of headers by default, and
+/// replaces a status that is longer by one of its own.
+const MAX_ENCODED: usize = 6 << 10;
+
+/// The lengths in bytes to which texts are cut, one after the other, until a status is short enough.
+const LIMITS: [usize; 5] = [1500, 750, 400, 200, 100];
 
 /// The trailer with the delay before a retry in milliseconds; a negative value forbids retries (gRFC A6, "Pushback").
 const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -76,17 +93,26 @@ fn status(error: &Error, request_id: Option<&str>) -> Status {
     let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
     log(name, error);
     let may_have_executed = matches!(error, Error::Provider(error) if error.may_have_executed());
-    let metadata: HashMap<_, _> =
-        may_have_executed.then(|| (MAY_HAVE_EXECUTED.to_owned(), "true".to_owned())).into_iter().collect();
-    let mut details = ErrorDetails::with_error_info(name, DOMAIN, metadata);
-    if let Some((field, message)) = field_violation(error) {
-        details.add_bad_request_violation(field, message);
-    }
     let delay = retry_delay(error);
-    if delay.is_some() {
-        details.set_retry_info(delay);
+    let message = client_message(error, request_id);
+    let with_limit = |limit: Option<usize>| {
+        let cut = |text: &str| cut(text, limit);
+        let mut details = ErrorDetails::with_error_info(name, DOMAIN, metadata(error, may_have_executed, limit));
+        if let Some((field, message)) = field_violation(error) {
+            details.add_bad_request_violation(cut(field), cut(&message));
+        }
+        if delay.is_some() {
+            details.set_retry_info(delay);
+        }
+        Status::with_error_details(code(reason), cut(&message), details)
+    };
+    let mut status = with_limit(None);
+    for limit in LIMITS {
+        if encoded_length(&status) <= MAX_ENCODED {
+            break;
+        }
+        status = with_limit(Some(limit));
     }
-    let mut status = Status::with_error_details(code(reason), client_message(error, request_id), details);
     let delay = delay.map(|delay| i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
     if let Some(pushback) = if may_have_executed { Some(-1) } else { delay } {
         status.metadata_mut().insert(RETRY_PUSHBACK, MetadataValue::from(pushback));
@@ -94,9 +120,52 @@ fn status(error: &Error, request_id: Option<&str>) -> Status {
     status
 }
 
+/// Returns the metadata of the `ErrorInfo`. With a limit, each text is cut to it, and the further members are left out.
+fn metadata(error: &Error, may_have_executed: bool, limit: Option<usize>) -> HashMap<String, String> {
+    let mut metadata = HashMap::new();
+    if may_have_executed {
+        metadata.insert(MAY_HAVE_EXECUTED.to_owned(), "true".to_owned());
+    }
+    if let Error::Provider(error) = error
+        && let Some(UpstreamDetails { code, kind, param, members_json }) = error.details()
+    {
+        let members = if limit.is_none() { members_json } else { "" };
+        for (key, text) in [
+            (UPSTREAM_CODE, code.as_str()),
+            (UPSTREAM_TYPE, kind),
+            (UPSTREAM_PARAM, param),
+            (UPSTREAM_MEMBERS, members),
+        ] {
+            if !text.is_empty() {
+                metadata.insert(key.to_owned(), cut(text, limit));
+            }
+        }
+    }
+    metadata
+}
+
+/// Cuts a text to `limit` bytes.
+fn cut(text: &str, limit: Option<usize>) -> String {
+    match limit {
+        Some(limit) if text.len() > limit => format!("{}…", &text[..text.floor_char_boundary(limit)]),
+        Some(_) | None => text.to_owned(),
+    }
+}
+
+/// Returns the length of the trailers that the message and the details of a status become.
+fn encoded_length(status: &Status) -> usize {
+    // RFC 3986 escapes in `grpc-message`, base64 in `grpc-status-details-bin`.
+    let escaped = |byte: u8| if (b' '..=b'~').contains(&byte) && !b" \"#%<>`?{}".contains(&byte) { 1 } else { 3 };
+    status.message().bytes().map(escaped).sum::<usize>() + status.details().len().div_ceil(3) * 4
+}
+
 /// Returns the invalid field and the message about it.
 fn field_violation(error: &Error) -> Option<(&str, String)> {
     match error {
+        Error::Provider(ProviderError::Reported { error, .. }) => {
+            let ProviderError::Refused { field: Some(field), message } = error.failure() else { return None };
+            Some((field, message.clone()))
+        }
         Error::InvalidField { field, message }
         | Error::Provider(ProviderError::Refused { field: Some(field), message }) => Some((field, message.clone())),
         Error::ModelNotFound { .. } => Some(("model", error.to_string())),
@@ -127,7 +196,8 @@ fn retry_delay(error: &Error) -> Option<Duration> {
         Error::QueueFull { .. } => Some(QUEUE_FULL_DELAY),
         Error::ShuttingDown => Some(SHUTDOWN_DELAY),
         Error::Provider(error) => {
-            let default = matches!(error, ProviderError::RateLimited { .. }).then_some(DEFAULT_RATE_LIMIT_DELAY);
+            let default =
+                matches!(error.failure(), ProviderError::RateLimited { .. }).then_some(DEFAULT_RATE_LIMIT_DELAY);
             error.retry_after().or(default)
         }
         Error::InvalidField { .. }
@@ -151,12 +221,13 @@ fn log(reason: &str, error: &Error) {
     match error {
         Error::Storage(message) | Error::Internal(message) => tracing::error!(reason, "{message}"),
         Error::VideoUnreadable { id, .. } => tracing::error!(reason, job.id = id, "{error}"),
-        Error::Provider(error) => match error {
+        Error::Provider(error) => match error.failure() {
             // Only the operator can correct it.
             ProviderError::Credentials(_) => tracing::error!(reason, %error, "provider rejected the credentials"),
             ProviderError::Unreadable(_) => tracing::warn!(reason, %error, "provider response cannot be interpreted"),
             ProviderError::Overloaded { .. } => {}
             ProviderError::Refused { .. }
+            | ProviderError::Reported { .. }
             | ProviderError::ContentPolicy(_)
             | ProviderError::RateLimited { .. }
             | ProviderError::NotSupported(_)
@@ -245,6 +316,51 @@ mod tests {
         for error in [Error::Storage(String::new()), Error::invalid("n", "must be 1"), unreachable.into()] {
             assert_eq!(pushback(error), None);
         }
+    }
+
+    #[test]
+    fn encoded_status_is_at_most_6_kib() {
+        let words = "请求的内容过长".repeat(1000);
+        let details = UpstreamDetails {
+            code: words.clone(),
+            kind: words.clone(),
+            param: words.clone(),
+            members_json: format!("{{\"a\":\"{words}\"}}"),
+        };
+        let refused = ProviderError::Refused { message: words.clone(), field: Some(words.clone()) };
+        for error in [
+            Error::invalid(words.clone(), words.clone()),
+            Error::ModelNotFound { model: words.clone(), similar: vec![words.clone(); 3] },
+            refused.with_details(details).into(),
+        ] {
+            let status = Status::from(error);
+            assert!(encoded_length(&status) <= MAX_ENCODED, "{}", encoded_length(&status));
+            assert!(status.message().len() > 90);
+            assert!(status.get_error_details().error_info().is_some());
+        }
+        let model = "名".repeat(3000);
+        let status = Status::from(Error::ModelNotFound { model, similar: Vec::new() });
+        assert!(status.message().starts_with(&format!("model `{}…`", "名".repeat(100))), "{}", status.message());
+    }
+
+    #[test]
+    fn members_of_an_upstream_error_are_metadata() {
+        let details = UpstreamDetails {
+            code: "context_length_exceeded".to_owned(),
+            param: "messages".to_owned(),
+            members_json: r#"{"n_ctx":8192}"#.to_owned(),
+            ..UpstreamDetails::default()
+        };
+        let refused = ProviderError::Refused { message: "too long".to_owned(), field: None };
+        let status = Status::from(Error::from(refused.with_details(details)));
+        let info = status.get_error_details().error_info().cloned().unwrap();
+        assert_eq!(info.reason, "UPSTREAM_REFUSED");
+        let expected = [
+            (UPSTREAM_CODE, "context_length_exceeded"),
+            (UPSTREAM_PARAM, "messages"),
+            (UPSTREAM_MEMBERS, r#"{"n_ctx":8192}"#),
+        ];
+        assert_eq!(info.metadata, expected.map(|(key, text)| (key.to_owned(), text.to_owned())).into());
     }
 
     #[test]

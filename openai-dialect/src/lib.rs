@@ -8,12 +8,14 @@
 //! 1. A member is stored in its field if the field can represent the value. Every other member, for example a vendor
 //!    extension or an explicit `null`, is stored in the `extra_json` of its level as raw text and written back byte for
 //!    byte and in order.
-//! 2. Requests are parsed strictly, because the client can correct them. Responses are parsed leniently, because the
-//!    client cannot correct the upstream.
+//! 2. A known member with a value that its field cannot represent is stored in `extra_json` as well: in a request, because
+//!    the upstream judges it, and in a response, because the client cannot correct the upstream. Only the members without
+//!    which a document means nothing (`messages`, `choices`) must have their type. Responses may also deviate from JSON:
+//!    see [`sanitized`]. Documents are read strictly first, so that those without deviations are read once.
 
 pub mod base64;
 pub mod chat;
 mod json;
 pub mod sse;
 
-pub use json::{ReadError, extra_members};
+pub use json::{ReadError, extra_members, sanitized};

@@ -66,6 +66,7 @@ impl ChatGrpc {
         let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;
         let entry = self.models.load().find(&chat.model)?;
+        entry.provider.check(&chat)?;
         let call = Call { model: entry.upstream.clone(), request: Arc::new(chat), context };
         Ok((entry, call))
     }
@@ -114,7 +115,11 @@ impl ChatService for ChatGrpc {
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
         let (entry, call) = self.admit(chat, context)?;
         if let Some(options) = &stream_options {
-            check::extra("stream_options.extra_json", &options.extra_json, &["include_usage"])?;
+            check::extra_beside(
+                "stream_options.extra_json",
+                &options.extra_json,
+                &[("include_usage", options.include_usage.is_some())],
+            )?;
         }
         let usage = UsageDelivery::from_options(stream_options.as_ref());
         let result = match on_disconnect {

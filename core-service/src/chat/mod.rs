@@ -17,7 +17,7 @@ use triptych_proto::{chat_stream::ChatChunk, v1 as pb};
 
 use crate::{
     call::{Call, Chunks},
-    error::ProviderError,
+    error::{Error, ProviderError},
 };
 
 /// A chat call. Its request is shared, so that a call can be sent several times without a copy.
@@ -26,6 +26,14 @@ pub type ChatCall = Call<Arc<pb::ChatRequest>>;
 /// A provider of chat completions.
 #[async_trait]
 pub trait ChatProvider: std::fmt::Debug + Send + Sync {
+    /// Validates a request before it is admitted. Upstreams judge their requests themselves.
+    ///
+    /// # Errors
+    /// [`Error::InvalidField`] for the first invalid field.
+    fn check(&self, _chat: &pb::ChatRequest) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Returns a complete response. Dropping the future cancels the call at the upstream.
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError>;
 

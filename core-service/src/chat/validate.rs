@@ -1,14 +1,12 @@
 //! Validates chat requests of both APIs before they are sent anywhere.
+//!
+//! Only what no upstream could judge is rejected here: a request that JSON cannot represent, and one whose `extra_json`
+//! contradicts its fields. Everything else is left to the provider: see [`ChatProvider::check`](super::ChatProvider::check).
 
-use openai_dialect::{chat::REQUEST_MEMBERS, extra_members};
+use openai_dialect::extra_members;
 use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, tool_choice::Choice};
 
 use crate::{check, error::Error};
-
-/// The most choices of one call.
-const MAX_N: u32 = 128;
-/// The most stop sequences; OpenAI accepts four, local servers more.
-const MAX_STOP: usize = 16;
 
 /// Validates a request; field paths in errors are relative to [`pb::ChatRequest`].
 ///
@@ -24,26 +22,63 @@ pub(super) fn check(chat: &pb::ChatRequest) -> Result<(), Error> {
     for (index, tool) in chat.tools.iter().enumerate() {
         check_tool(tool).map_err(|error| within(&format!("tools[{index}]"), error))?;
     }
-    check_choice(chat)?;
-    check_format(chat.response_format.as_ref())?;
-    in_range("n", chat.n, 1, MAX_N)?;
-    in_range("max_completion_tokens", chat.max_completion_tokens, 1, u64::from(u32::MAX))?;
-    in_range("max_tokens", chat.max_tokens, 1, u64::from(u32::MAX))?;
-    in_range("temperature", chat.temperature, 0.0, 2.0)?;
-    in_range("top_p", chat.top_p, 0.0, 1.0)?;
-    in_range("presence_penalty", chat.presence_penalty, -2.0, 2.0)?;
-    in_range("frequency_penalty", chat.frequency_penalty, -2.0, 2.0)?;
-    in_range("top_logprobs", chat.top_logprobs, 0, 20)?;
-    for bias in chat.logit_bias.values() {
-        in_range("logit_bias", Some(*bias), -100.0, 100.0)?;
+    match chat.tool_choice.as_ref().map(|choice| &choice.choice) {
+        Some(None) => return Err(Error::invalid("tool_choice", "must be `none`, `auto`, `required` or a function")),
+        Some(Some(Choice::OtherJson(json))) if extra_members(json).is_none() => {
+            return Err(Error::invalid("tool_choice.other_json", "must be a JSON object"));
+        }
+        Some(Some(_)) | None => {}
     }
-    if chat.stop.len() > MAX_STOP {
-        return Err(Error::invalid(
-            "stop",
-            format!("must contain at most {MAX_STOP} sequences, not {}", chat.stop.len()),
-        ));
+    if let Some(format) = &chat.response_format {
+        let set = [("type", !format.r#type.is_empty()), ("json_schema", format.json_schema.is_some())];
+        check::extra_beside("response_format.extra_json", &format.extra_json, &set)?;
+        check_schema("response_format.json_schema.schema_json", format.json_schema.as_ref().map(|s| &s.schema_json))?;
     }
-    check::extra("extra_json", &chat.extra_json, REQUEST_MEMBERS)
+    let numbers = [
+        ("temperature", chat.temperature),
+        ("top_p", chat.top_p),
+        ("presence_penalty", chat.presence_penalty),
+        ("frequency_penalty", chat.frequency_penalty),
+    ];
+    let biases = chat.logit_bias.values().map(|bias| ("logit_bias", Some(*bias)));
+    for (field, number) in numbers.into_iter().chain(biases) {
+        if let Some(number) = number.filter(|number| !number.is_finite()) {
+            return Err(Error::invalid(field, format!("must be a finite number, not {number}")));
+        }
+    }
+    check::extra_beside("extra_json", &chat.extra_json, &set_members(chat))
+}
+
+/// Returns the members that have fields, and whether the request has the field.
+fn set_members(chat: &pb::ChatRequest) -> [(&'static str, bool); 26] {
+    [
+        ("model", true),
+        ("messages", true),
+        ("stream", true),
+        ("stream_options", true),
+        ("tools", !chat.tools.is_empty()),
+        ("tool_choice", chat.tool_choice.is_some()),
+        ("parallel_tool_calls", chat.parallel_tool_calls.is_some()),
+        ("response_format", chat.response_format.is_some()),
+        ("n", chat.n.is_some()),
+        ("max_completion_tokens", chat.max_completion_tokens.is_some()),
+        ("max_tokens", chat.max_tokens.is_some()),
+        ("temperature", chat.temperature.is_some()),
+        ("top_p", chat.top_p.is_some()),
+        ("presence_penalty", chat.presence_penalty.is_some()),
+        ("frequency_penalty", chat.frequency_penalty.is_some()),
+        ("seed", chat.seed.is_some()),
+        ("stop", !chat.stop.is_empty()),
+        ("logprobs", chat.logprobs.is_some()),
+        ("top_logprobs", chat.top_logprobs.is_some()),
+        ("logit_bias", !chat.logit_bias.is_empty()),
+        ("modalities", !chat.modalities.is_empty()),
+        ("reasoning_effort", chat.reasoning_effort.is_some()),
+        ("service_tier", chat.service_tier.is_some()),
+        ("user", chat.user.is_some()),
+        ("metadata", !chat.metadata.is_empty()),
+        ("store", chat.store.is_some()),
+    ]
 }
 
 fn check_message(message: &pb::ChatMessage) -> Result<(), Error> {
@@ -53,24 +88,25 @@ fn check_message(message: &pb::ChatMessage) -> Result<(), Error> {
             "is required: for example `system`, `developer`, `user`, `assistant` or `tool`",
         ));
     }
-    let is_empty = message.content.is_none() && message.refusal.is_none();
-    if is_empty && matches!(message.role.as_str(), "user" | "system" | "developer") {
-        return Err(Error::invalid("content", format!("is required with role `{}`", message.role)));
-    }
     if let Some(Content::Parts(parts)) = &message.content {
         for (index, part) in parts.parts.iter().enumerate() {
             check_part(part).map_err(|error| within(&format!("content[{index}]"), error))?;
         }
     }
-    check::extra("extra_json", &message.extra_json, &["role", "content", "name", "tool_calls", "tool_call_id"])
+    let set = [
+        ("role", true),
+        ("content", message.content.is_some()),
+        ("name", message.name.is_some()),
+        ("tool_calls", !message.tool_calls.is_empty()),
+        ("tool_call_id", message.tool_call_id.is_some()),
+        ("refusal", message.refusal.is_some()),
+    ];
+    check::extra_beside("extra_json", &message.extra_json, &set)
 }
 
 fn check_part(part: &pb::ContentPart) -> Result<(), Error> {
     match &part.part {
         None => return Err(Error::invalid("part", "is required")),
-        Some(Part::ImageUrl(image)) if image.url.is_empty() => {
-            return Err(Error::invalid("image_url.url", "is required: an http(s) address or a data: URL"));
-        }
         Some(Part::OtherJson(json)) if extra_members(json).is_none() => {
             return Err(Error::invalid("other_json", "must be a JSON object"));
         }
@@ -83,88 +119,30 @@ fn check_part(part: &pb::ContentPart) -> Result<(), Error> {
         }
         Some(_) => {}
     }
-    check::extra("extra_json", &part.extra_json, &["type"])
+    check::extra_beside("extra_json", &part.extra_json, &[("type", true)])
 }
 
 fn check_tool(tool: &pb::Tool) -> Result<(), Error> {
-    match (tool.r#type.as_str(), &tool.function) {
-        ("", _) => return Err(Error::invalid("type", "is required, for example `function`")),
-        ("function", None) => return Err(Error::invalid("function", "is required with type `function`")),
-        (_, Some(function)) => {
-            if function.name.is_empty() {
-                return Err(Error::invalid("function.name", "is required"));
-            }
-            let schema = &function.parameters_json;
-            if !schema.is_empty() && extra_members(schema).is_none() {
-                return Err(Error::invalid(
-                    "function.parameters_json",
-                    "must be a JSON Schema in the form of a JSON object",
-                ));
-            }
-            check::extra("function.extra_json", &function.extra_json, &["name", "parameters"])?;
-        }
-        (_, None) => {}
+    if let Some(function) = &tool.function {
+        check_schema("function.parameters_json", Some(&function.parameters_json))?;
+        let set = [("name", true), ("parameters", !function.parameters_json.is_empty())];
+        check::extra_beside("function.extra_json", &function.extra_json, &set)?;
     }
-    check::extra("extra_json", &tool.extra_json, &["type", "function"])
+    let set = [("type", !tool.r#type.is_empty()), ("function", tool.function.is_some())];
+    check::extra_beside("extra_json", &tool.extra_json, &set)
 }
 
-fn check_choice(chat: &pb::ChatRequest) -> Result<(), Error> {
-    let Some(choice) = &chat.tool_choice else { return Ok(()) };
-    match &choice.choice {
-        None => Err(Error::invalid("tool_choice", "must be `none`, `auto`, `required` or a function")),
-        Some(Choice::Mode(mode)) => match mode.as_str() {
-            "required" if chat.tools.is_empty() => {
-                Err(Error::invalid("tool_choice", "must not be `required` without `tools`"))
-            }
-            "none" | "auto" | "required" => Ok(()),
-            _ => Err(Error::invalid("tool_choice", "must be `none`, `auto`, `required` or a function")),
-        },
-        Some(Choice::FunctionName(name)) => {
-            let is_known = chat.tools.iter().any(|tool| tool.function.as_ref().is_some_and(|f| f.name == *name));
-            let message = || format!("must name a function in `tools`, not `{name}`");
-            if is_known { Ok(()) } else { Err(Error::invalid("tool_choice", message())) }
+fn check_schema(field: &str, schema: Option<&String>) -> Result<(), Error> {
+    match schema {
+        Some(schema) if !schema.is_empty() && extra_members(schema).is_none() => {
+            Err(Error::invalid(field, "must be a JSON Schema in the form of a JSON object"))
         }
-        Some(Choice::OtherJson(json)) if extra_members(json).is_none() => {
-            Err(Error::invalid("tool_choice.other_json", "must be a JSON object"))
-        }
-        Some(Choice::OtherJson(_)) => Ok(()),
-    }
-}
-
-fn check_format(format: Option<&pb::ResponseFormat>) -> Result<(), Error> {
-    let Some(format) = format else { return Ok(()) };
-    match (format.r#type.as_str(), &format.json_schema) {
-        ("", _) => Err(Error::invalid("response_format.type", "must be `text`, `json_object` or `json_schema`")),
-        ("json_schema", None) => {
-            Err(Error::invalid("response_format.json_schema", "is required with type `json_schema`"))
-        }
-        ("json_schema", Some(schema)) if schema.name.is_empty() => {
-            Err(Error::invalid("response_format.json_schema.name", "is required"))
-        }
-        ("json_schema", Some(schema)) if extra_members(&schema.schema_json).is_none() => Err(Error::invalid(
-            "response_format.json_schema.schema",
-            "is required: a JSON Schema in the form of a JSON object",
-        )),
-        _ => check::extra("response_format.extra_json", &format.extra_json, &["type", "json_schema"]),
-    }
-}
-
-fn in_range<T: PartialOrd + Copy + std::fmt::Display>(
-    field: &str,
-    value: Option<T>,
-    min: T,
-    max: T,
-) -> Result<(), Error> {
-    match value {
-        // Not the negated condition: NaN must be rejected, too.
-        Some(value) if value >= min && value <= max => Ok(()),
-        Some(value) => Err(Error::invalid(field, format!("must be from {min} to {max}, not {value}"))),
-        None => Ok(()),
+        Some(_) | None => Ok(()),
     }
 }
 
 /// Prefixes the field path of an error with `parent`.
-fn within(parent: &str, error: Error) -> Error {
+pub(super) fn within(parent: &str, error: Error) -> Error {
     if let Error::InvalidField { field, message } = error {
         return Error::InvalidField { field: format!("{parent}.{field}"), message };
     }

@@ -122,7 +122,7 @@ impl Admission {
 
     /// Records a failure; returns whether it says anything about the health of the target.
     fn record_failure(&self, probe: bool, error: &ProviderError, deadline: Option<Instant>) -> bool {
-        match error {
+        match error.failure() {
             // The target is healthy: it read the request and judged it.
             ProviderError::Refused { .. } | ProviderError::ContentPolicy(_) | ProviderError::NotSupported(_) => {
                 self.breaker.record_success(probe);
@@ -137,6 +137,7 @@ impl Admission {
             | ProviderError::Timeout(_)
             | ProviderError::Unreachable(_)
             | ProviderError::Broken(_)
+            | ProviderError::Reported { .. }
             | ProviderError::Unreadable(_) => self.breaker.record_failure(probe, None),
         }
         true

@@ -17,6 +17,7 @@ use super::{
     body::{Body, ConnectionLost},
     connect::Io,
     connection::{BUFFER, Connection},
+    decompress::Decompressor,
     framing::Malformed,
     head::{Head, keep_alive_timeout, read_head, write_head},
     pool::{Pool, Pooled},
@@ -70,7 +71,8 @@ pub(super) async fn send(
         connection.set_keep_alive(timeout);
     }
     let body = Body::new(connection, head.framing, keep_alive, early);
-    Ok(Reply { status: head.status, headers: head.headers, body: Some(body), pool })
+    let decompressor = Decompressor::of(&head.headers).map(Box::new);
+    Ok(Reply { status: head.status, headers: head.headers, body: Some(body), decompressor, pool })
 }
 
 /// A request that is being written.
@@ -137,6 +139,8 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     /// `None` after the end of the body.
     body: Option<Body>,
+    /// For a compressed body, until its end.
+    decompressor: Option<Box<Decompressor>>,
     pool: Arc<Pool>,
 }
 
@@ -153,8 +157,38 @@ impl Reply {
     pub(crate) fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
-        read: impl FnMut(&[u8]),
+        mut read: impl FnMut(&[u8]),
     ) -> Poll<Result<bool, ConnectionLost>> {
+        let Some(mut decompressor) = self.decompressor.take() else { return self.poll_raw(cx, read) };
+        loop {
+            let mut lent = Ok(false);
+            let more = self.poll_raw(cx, |data| {
+                if let Ok(any) = &lent {
+                    let any = *any;
+                    lent = decompressor.push(data, &mut read).map(|more| any || more);
+                }
+            });
+            match more {
+                Poll::Ready(Ok(true)) => match lent {
+                    // A part of the input need not complete a part of the output.
+                    Ok(false) => continue,
+                    Ok(true) => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                },
+                Poll::Ready(Ok(false)) => return Poll::Ready(decompressor.finish(read)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.decompressor = Some(decompressor);
+                    return Poll::Pending;
+                }
+            }
+            self.decompressor = Some(decompressor);
+            return Poll::Ready(Ok(true));
+        }
+    }
+
+    /// Lends the data as they were sent. See [`poll_body`](Self::poll_body).
+    fn poll_raw(&mut self, cx: &mut Context<'_>, read: impl FnMut(&[u8])) -> Poll<Result<bool, ConnectionLost>> {
         let Some(body) = &mut self.body else { return Poll::Ready(Ok(false)) };
         let more = ready!(body.poll_data(cx, read));
         if let Ok(false) = more

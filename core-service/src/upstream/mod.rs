@@ -16,6 +16,7 @@
 //! | `settings`, `deadline` | timeouts, credentials, set-up errors; the earlier of two time limits |
 //! | `framing`, `head` | the HTTP/1.1 wire format (RFC 9112) |
 //! | `connect`, `connection`, `body` | sockets, TLS and proxies; one connection; one response body on it |
+//! | `decompress` | gzip and deflate, for servers that compress unasked |
 //! | `pool`, `exchange` | idle connections; one request and its response |
 //! | `failure` | which error a failed response means |
 //! | `client` | the client |
@@ -29,6 +30,7 @@ mod concurrency_limit;
 mod connect;
 mod connection;
 mod deadline;
+mod decompress;
 mod exchange;
 mod failure;
 mod framing;
@@ -46,7 +48,7 @@ pub(crate) use self::{
     concurrency_limit::Permit,
     deadline::{until, within},
     exchange::Reply,
-    failure::{failure_in_reply, failure_of},
+    failure::{failure_in_reply, failure_of, reported_failure_in_reply},
     retry::{RetryScope, delay},
 };
 pub use self::{

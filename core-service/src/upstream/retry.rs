@@ -36,7 +36,7 @@ pub(crate) enum RetryScope {
 impl RetrySettings {
     /// Returns where a call with this failure may be retried.
     pub(crate) fn scope(self, error: &ProviderError) -> RetryScope {
-        match error {
+        match error.failure() {
             ProviderError::RateLimited { .. } | ProviderError::Unreachable(_) | ProviderError::Unavailable { .. } => {
                 RetryScope::AnyTarget
             }
@@ -48,6 +48,7 @@ impl RetrySettings {
             | ProviderError::Broken(_)
             | ProviderError::Refused { .. }
             | ProviderError::ContentPolicy(_)
+            | ProviderError::Reported { .. }
             | ProviderError::Unreadable(_) => RetryScope::Never,
         }
     }

@@ -4,6 +4,8 @@ use serde::de::MapAccess;
 use triptych_proto::{time::unix_seconds, v1 as pb};
 
 use super::{
+    choice_index::{number_choices, read_index},
+    content::read_delta_content,
     error::{read_error, unwrapped_error},
     logprobs::write_logprobs,
     reasoning::{read_reasoning, read_reasoning_details, remove_null_duplicate},
@@ -11,7 +13,8 @@ use super::{
 };
 use crate::json::{
     error::ReadError,
-    object::{Member, Object, read_object},
+    extra::has_member,
+    object::{Member, Object, read_exact_object, read_response_object},
     value::UnixSeconds,
     write::{Write, write_object},
 };
@@ -28,19 +31,24 @@ pub struct UpstreamChunk {
 
 /// Parses the data of one event.
 pub fn read_chunk(text: &[u8]) -> Result<UpstreamChunk, ReadError> {
-    read_object(text)
+    read_response_object(text)
+}
+
+/// Parses the data of one event without tolerance: `None` if a member has an unexpected value.
+pub(super) fn read_exact_chunk(text: &[u8]) -> Option<UpstreamChunk> {
+    read_exact_object(text)
 }
 
 impl Object for UpstreamChunk {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let response = &mut self.response;
         match member.name() {
-            "id" => member.read_nullable_into(&mut response.id),
+            "id" => member.read_text_into(&mut response.id),
             "object" => member.skip(),
-            "created" => member.read_nullable_into(&mut UnixSeconds(&mut response.create_time)),
-            "model" => member.read_nullable_into(&mut response.model),
-            "choices" => member.read_nullable_into(&mut response.choices),
-            "usage" => member.read_nullable_into(&mut response.usage),
+            "created" => member.read_or_skip(&mut UnixSeconds(&mut response.create_time)),
+            "model" => member.read_or_skip(&mut response.model),
+            "choices" => member.read_required_into(&mut response.choices),
+            "usage" => member.read_or_keep(&mut response.usage, &mut response.extra_json),
             "system_fingerprint" => member.read_into(&mut response.system_fingerprint, &mut response.extra_json),
             "service_tier" => member.read_into(&mut response.service_tier, &mut response.extra_json),
             "error" => read_error(member, &mut self.error),
@@ -50,6 +58,7 @@ impl Object for UpstreamChunk {
 
     fn finish(&mut self) -> Result<(), &'static str> {
         let Self { response, error } = self;
+        number_choices(response.choices.iter_mut().map(|choice| &mut choice.index));
         if error.is_none() && response.choices.is_empty() && response.usage.is_none() {
             *error = unwrapped_error(&response.extra_json);
         }
@@ -60,10 +69,10 @@ impl Object for UpstreamChunk {
 impl Object for pb::ChatChunkChoice {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "index" => member.read_nullable_into(&mut self.index),
-            "delta" => member.read_nullable_into(&mut self.delta),
-            "finish_reason" => member.read_nullable_into(&mut self.finish_reason),
-            "logprobs" => member.read_nullable_into(&mut self.logprobs),
+            "index" => read_index(member, &mut self.index),
+            "delta" => member.read_required_into(&mut self.delta),
+            "finish_reason" => member.read_text_into(&mut self.finish_reason),
+            "logprobs" => member.read_or_keep(&mut self.logprobs, &mut self.extra_json),
             _ => member.keep_in(&mut self.extra_json),
         }
     }
@@ -73,7 +82,7 @@ impl Object for pb::ChatDelta {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
             "role" => member.read_into(&mut self.role, &mut self.extra_json),
-            "content" => member.read_into(&mut self.content, &mut self.extra_json),
+            "content" => read_delta_content(member, self),
             "refusal" => member.read_into(&mut self.refusal, &mut self.extra_json),
             "reasoning_content" => member.read_into(&mut self.reasoning_content, &mut self.extra_json),
             "reasoning" => read_reasoning(member, &mut self.reasoning_content, &mut self.extra_json),
@@ -104,7 +113,7 @@ pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, null_us
         o.array("choices", choices);
         match usage {
             Some(usage) => o.value("usage", usage),
-            None if null_usage => o.raw("usage", "null"),
+            None if null_usage && !has_member(extra_json, "usage") => o.raw("usage", "null"),
             None => {}
         }
         o.optional("system_fingerprint", system_fingerprint.as_ref());
@@ -119,7 +128,7 @@ impl Write for pb::ChatChunkChoice {
         write_object(out, |o| {
             o.scalar("index", index);
             o.value("delta", delta.as_ref().unwrap_or(&pb::ChatDelta::default()));
-            write_logprobs(o, logprobs.as_ref());
+            write_logprobs(o, logprobs.as_ref(), extra_json);
             o.nullable("finish_reason", finish_reason.as_ref());
             o.extra(extra_json);
         });

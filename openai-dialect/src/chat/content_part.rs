@@ -1,36 +1,54 @@
 //! Content parts: text, refusal, image, audio, file, or any other type as raw text.
 
-use serde::de::MapAccess;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess};
 use triptych_proto::v1::{self as pb, content_part::Part};
 
 use crate::json::{
     extra::remove_member,
     field::Field,
-    object::{JsonObject, Member, Object},
+    mode::Mode,
+    object::{Member, Object, ObjectSeed},
+    raw::ValidatedRaw,
+    value::Value,
     write::{Write, write_object, write_scalar},
 };
+
+/// A part, or the text of one that has an unexpected form. Such a part is kept as raw text in lenient mode.
+pub(super) struct PartOrJson(pub(super) pb::ContentPart);
+
+impl Value for PartOrJson {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, mode: Mode) -> Result<Self, D::Error> {
+        if mode == Mode::Strict {
+            return PartReader::read(deserializer, mode).map(|reader| Self(reader.part));
+        }
+        let raw = ValidatedRaw(|raw| if raw.starts_with('{') { Ok(()) } else { Err("expected an object") })
+            .deserialize(deserializer)?;
+        let reader = ObjectSeed(Mode::Lenient, PhantomData::<PartReader>)
+            .deserialize(&mut serde_json::Deserializer::from_str(raw));
+        Ok(Self(reader.map_or_else(
+            |_| pb::ContentPart { part: Some(Part::OtherJson(raw.to_owned())), extra_json: String::new() },
+            |reader| reader.part,
+        )))
+    }
+}
 
 /// Reads a content part. The member with its value has the name that `type` states; `type` usually comes first, but need
 /// not.
 #[derive(Default)]
-pub(super) struct PartReader {
+struct PartReader {
     part_type: String,
     part: pb::ContentPart,
-}
-
-impl PartReader {
-    pub(super) fn into_part(self) -> pb::ContentPart {
-        self.part
-    }
 }
 
 impl Object for PartReader {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let Self { part_type, part: pb::ContentPart { part, extra_json } } = self;
         match member.name() {
-            "type" => member.read_nullable_into(part_type),
+            "type" => member.read_required_into(part_type),
             name if name == part_type && is_known(name) => {
-                member.read_nullable_into(&mut PartValue { part_type, part })
+                member.read_required_into(&mut PartValue { part_type, part })
             }
             // A vendor extension, or the value of a part whose `type` follows: `finish` moves the latter to its field.
             _ => member.keep_in(extra_json),
@@ -73,22 +91,22 @@ struct PartValue<'a> {
 }
 
 impl Field for PartValue<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
-        fn read<'de, T, A>(map: &mut A, part: fn(T) -> Part) -> Result<Option<Part>, A::Error>
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+        fn read<'de, T, A>(map: &mut A, mode: Mode, part: fn(T) -> Part) -> Result<Option<Part>, A::Error>
         where
             Option<T>: Field + Default,
             A: MapAccess<'de>,
         {
             let mut value = None::<T>;
-            value.read_from(map)?;
+            value.read_from(map, mode)?;
             Ok(value.map(part))
         }
         *self.part = match self.part_type {
-            "text" => read(map, Part::Text)?,
-            "refusal" => read(map, Part::Refusal)?,
-            "image_url" => read(map, Part::ImageUrl)?,
-            "input_audio" => read(map, Part::InputAudio)?,
-            _ => read(map, Part::File)?,
+            "text" => read(map, mode, Part::Text)?,
+            "refusal" => read(map, mode, Part::Refusal)?,
+            "image_url" => read(map, mode, Part::ImageUrl)?,
+            "input_audio" => read(map, mode, Part::InputAudio)?,
+            _ => read(map, mode, Part::File)?,
         };
         Ok(None)
     }
@@ -97,7 +115,8 @@ impl Field for PartValue<'_> {
 /// Removes the value of a part from `extra`, where it is if it came before `type`.
 fn remove_value(part_type: &str, extra: &mut String) -> Option<Part> {
     fn read_object<T: Object>(raw: &str) -> Option<T> {
-        serde_json::from_str::<JsonObject<T>>(raw).ok().map(|JsonObject(object)| object)
+        let mut deserializer = serde_json::Deserializer::from_str(raw);
+        ObjectSeed(Mode::Strict, PhantomData).deserialize(&mut deserializer).ok()
     }
     let raw = remove_member(extra, part_type)?;
     match part_type {
@@ -159,7 +178,7 @@ impl Write for pb::ContentPart {
 impl Object for pb::ImagePart {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "url" => member.read_nullable_into(&mut self.url),
+            "url" => member.read_required_into(&mut self.url),
             "detail" => member.read_into(&mut self.detail, &mut self.extra_json),
             _ => member.keep_in(&mut self.extra_json),
         }
@@ -180,8 +199,8 @@ impl Write for pb::ImagePart {
 impl Object for pb::AudioPart {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "data" => member.read_nullable_into(&mut self.data),
-            "format" => member.read_nullable_into(&mut self.format),
+            "data" => member.read_required_into(&mut self.data),
+            "format" => member.read_required_into(&mut self.format),
             _ => member.keep_in(&mut self.extra_json),
         }
     }

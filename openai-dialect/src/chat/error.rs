@@ -4,13 +4,13 @@ use serde::de::MapAccess;
 
 use crate::json::{extra::extra_members, object::Member};
 
-/// Reads the `error` member as raw text; `null` means no error.
+/// Reads the `error` member as raw text. `null` and empty values mean no error.
 pub(super) fn read_error<'de, A: MapAccess<'de>>(
     member: Member<'_, 'de, A>,
     error: &mut Option<String>,
 ) -> Result<(), A::Error> {
     let raw = member.raw_value(|_| Ok(()))?;
-    if raw != "null" {
+    if !matches!(raw, "null" | "false" | "0" | "\"\"" | "{}" | "[]") {
         *error = Some(raw.to_owned());
     }
     Ok(())

@@ -11,13 +11,11 @@ pub(super) fn read_json_schema<'de, A: MapAccess<'de>>(
     extra: &mut String,
 ) -> Result<(), A::Error> {
     let name = member.name().to_owned();
-    let raw = member.raw_value(|raw| match raw.as_bytes().first() {
-        Some(b'n' | b'{') => Ok(()),
-        _ => Err("expected a JSON Schema object"),
-    })?;
-    match raw {
-        "null" => append_member(extra, &name, raw),
-        schema => schema.clone_into(field),
+    let raw = member.raw_value(|_| Ok(()))?;
+    if raw.starts_with('{') {
+        raw.clone_into(field);
+    } else {
+        append_member(extra, &name, raw);
     }
     Ok(())
 }

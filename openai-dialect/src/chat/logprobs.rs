@@ -4,7 +4,9 @@ use serde::de::MapAccess;
 use triptych_proto::v1 as pb;
 
 use crate::json::{
+    extra::has_member,
     field::Field,
+    mode::Mode,
     object::{Member, Object},
     write::{ObjectWriter, Write, write_object},
 };
@@ -13,10 +15,11 @@ use crate::json::{
 /// upstreams: clients expect a number, and 0 would mean certainty.
 const OMITTED: f64 = -9999.0;
 
-/// Writes `logprobs`, which every choice has, as `null` if there are none.
-pub(super) fn write_logprobs(o: &mut ObjectWriter<'_>, logprobs: Option<&pb::Logprobs>) {
+/// Writes `logprobs`, which every choice has, as `null` if there are none, also not in `extra_json`.
+pub(super) fn write_logprobs(o: &mut ObjectWriter<'_>, logprobs: Option<&pb::Logprobs>, extra_json: &str) {
     match logprobs {
         Some(logprobs) => o.value("logprobs", logprobs),
+        None if has_member(extra_json, "logprobs") => {}
         None => o.raw("logprobs", "null"),
     }
 }
@@ -46,9 +49,9 @@ impl Write for pb::Logprobs {
 struct LogprobField<'a>(&'a mut f64);
 
 impl Field for LogprobField<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
         let mut logprob = None::<f64>;
-        logprob.read_from(map)?;
+        logprob.read_from(map, mode)?;
         *self.0 = logprob.unwrap_or(OMITTED);
         Ok(None)
     }
@@ -57,8 +60,8 @@ impl Field for LogprobField<'_> {
 impl Object for pb::TokenLogprob {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "token" => member.read_nullable_into(&mut self.token),
-            "logprob" => member.read_nullable_into(&mut LogprobField(&mut self.logprob)),
+            "token" => member.read_required_into(&mut self.token),
+            "logprob" => member.read_required_into(&mut LogprobField(&mut self.logprob)),
             "bytes" => member.read_into(&mut self.bytes, &mut self.extra_json),
             "top_logprobs" => member.read_into(&mut self.top_logprobs, &mut self.extra_json),
             _ => member.keep_in(&mut self.extra_json),

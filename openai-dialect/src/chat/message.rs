@@ -4,10 +4,11 @@ use serde::de::MapAccess;
 use triptych_proto::v1 as pb;
 
 use super::{
-    content::ContentField,
+    content::{ContentField, read_response_content},
     reasoning::{read_reasoning, read_reasoning_details, remove_null_duplicate},
 };
 use crate::json::{
+    extra::has_member,
     object::{Member, Object},
     write::{ObjectWriter, Write, write_object},
 };
@@ -15,7 +16,7 @@ use crate::json::{
 impl Object for pb::ChatMessage {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "role" => member.read_nullable_into(&mut self.role),
+            "role" => member.read_required_into(&mut self.role),
             "content" => member.read_into(&mut ContentField(&mut self.content), &mut self.extra_json),
             "name" => member.read_into(&mut self.name, &mut self.extra_json),
             "tool_calls" => member.read_into(&mut self.tool_calls, &mut self.extra_json),
@@ -48,8 +49,9 @@ impl Object for ResponseMessage {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let message = &mut self.0;
         match member.name() {
-            "content" => member.read_nullable_into(&mut ContentField(&mut message.content)),
-            "refusal" => member.read_nullable_into(&mut message.refusal),
+            "role" => member.read_or_skip(&mut message.role),
+            "content" => read_response_content(member, message),
+            "refusal" => member.read_or_keep(&mut message.refusal, &mut message.extra_json),
             "reasoning" => read_reasoning(member, &mut message.reasoning_content, &mut message.extra_json),
             "reasoning_details" => {
                 read_reasoning_details(member, &mut message.reasoning_content, &mut message.extra_json)
@@ -69,9 +71,12 @@ pub(super) fn write_response_message(o: &mut ObjectWriter<'_>, message: &pb::Cha
     o.scalar("role", if message.role.is_empty() { "assistant" } else { &message.role });
     match &message.content {
         Some(content) => o.value("content", content),
+        None if has_member(&message.extra_json, "content") => {}
         None => o.raw("content", "null"),
     }
-    o.nullable("refusal", message.refusal.as_ref());
+    if message.refusal.is_some() || !has_member(&message.extra_json, "refusal") {
+        o.nullable("refusal", message.refusal.as_ref());
+    }
     write_common_members(o, message);
 }
 

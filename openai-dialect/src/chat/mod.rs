@@ -1,6 +1,7 @@
 //! Chat completions: request, response and streamed chunk, each read and written.
 
 mod assemble;
+mod choice_index;
 mod chunk;
 mod content;
 mod content_part;
@@ -21,7 +22,7 @@ mod usage;
 
 pub use assemble::ResponseAssembler;
 pub use chunk::{UpstreamChunk, read_chunk, write_chunk};
-pub use request::{REQUEST_MEMBERS, Request, Streaming, read_request, write_request};
+pub use request::{Request, Streaming, read_request, write_request};
 pub use response::{UpstreamResponse, read_response, write_response};
 pub use split::split_response;
 pub use stream::{ChunkEvent, ChunkReader, ChunkWriter};

@@ -6,7 +6,7 @@ use triptych_proto::v1 as pb;
 use super::tools::read_tool_choice;
 use crate::json::{
     error::ReadError,
-    object::{Member, Object, read_object},
+    object::{Member, Object, read_request_object},
     value::OneOrMany,
     write::{Write, write_object},
 };
@@ -31,39 +31,9 @@ pub enum Streaming<'a> {
     Yes(Option<&'a pb::StreamOptions>),
 }
 
-/// The names of the request members that have a field; `extra_json` must not repeat them with a value.
-pub const REQUEST_MEMBERS: &[&str] = &[
-    "model",
-    "messages",
-    "stream",
-    "stream_options",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "response_format",
-    "n",
-    "max_completion_tokens",
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "seed",
-    "stop",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-    "modalities",
-    "reasoning_effort",
-    "service_tier",
-    "user",
-    "metadata",
-    "store",
-];
-
-/// Parses the body of a request.
+/// Parses the body of a request. A member whose value its field cannot represent is kept in `extra_json`.
 pub fn read_request(text: &[u8]) -> Result<Request, ReadError> {
-    read_object(text)
+    read_request_object(text)
 }
 
 impl Object for Request {
@@ -71,10 +41,10 @@ impl Object for Request {
         let chat = &mut self.chat;
         let extra = &mut chat.extra_json;
         match member.name() {
-            "model" => member.read_nullable_into(&mut chat.model),
-            "messages" => member.read_nullable_into(&mut chat.messages),
-            "stream" => member.read_nullable_into(&mut self.stream),
-            "stream_options" => member.read_nullable_into(&mut self.stream_options),
+            "model" => member.read_required_into(&mut chat.model),
+            "messages" => member.read_required_into(&mut chat.messages),
+            "stream" => member.read_required_into(&mut self.stream),
+            "stream_options" => member.read_required_into(&mut self.stream_options),
             "tools" => member.read_into(&mut chat.tools, extra),
             "tool_choice" => read_tool_choice(member, &mut chat.tool_choice, extra),
             "parallel_tool_calls" => member.read_into(&mut chat.parallel_tool_calls, extra),

@@ -1,9 +1,12 @@
 //! A complete response, `chat.completion`.
 
+use std::marker::PhantomData;
+
 use serde::de::MapAccess;
 use triptych_proto::{time::unix_seconds, v1 as pb};
 
 use super::{
+    choice_index::{number_choices, read_index},
     error::{read_error, unwrapped_error},
     logprobs::write_logprobs,
     message::{ResponseMessage, write_response_message},
@@ -11,8 +14,9 @@ use super::{
 use crate::json::{
     error::ReadError,
     field::Field,
-    object::{JsonObject, Member, Object, read_object},
-    value::{JsonArray, UnixSeconds},
+    mode::Mode,
+    object::{Member, Object, ObjectSeed, read_response_object},
+    value::{ArraySeed, Nullable, UnixSeconds},
     write::{Write, write_object},
 };
 
@@ -27,19 +31,19 @@ pub struct UpstreamResponse {
 
 /// Parses the body of an upstream's response.
 pub fn read_response(text: &[u8]) -> Result<UpstreamResponse, ReadError> {
-    read_object(text)
+    read_response_object(text)
 }
 
 impl Object for UpstreamResponse {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let response = &mut self.response;
         match member.name() {
-            "id" => member.read_nullable_into(&mut response.id),
+            "id" => member.read_text_into(&mut response.id),
             "object" => member.skip(),
-            "created" => member.read_nullable_into(&mut UnixSeconds(&mut response.create_time)),
-            "model" => member.read_nullable_into(&mut response.model),
-            "choices" => member.read_nullable_into(&mut ChoicesField(&mut response.choices)),
-            "usage" => member.read_nullable_into(&mut response.usage),
+            "created" => member.read_or_skip(&mut UnixSeconds(&mut response.create_time)),
+            "model" => member.read_or_skip(&mut response.model),
+            "choices" => member.read_required_into(&mut ChoicesField(&mut response.choices)),
+            "usage" => member.read_or_keep(&mut response.usage, &mut response.extra_json),
             "system_fingerprint" => member.read_into(&mut response.system_fingerprint, &mut response.extra_json),
             "service_tier" => member.read_into(&mut response.service_tier, &mut response.extra_json),
             "error" => read_error(member, &mut self.error),
@@ -49,6 +53,7 @@ impl Object for UpstreamResponse {
 
     fn finish(&mut self) -> Result<(), &'static str> {
         let Self { response, error } = self;
+        number_choices(response.choices.iter_mut().map(|choice| &mut choice.index));
         if error.is_none() && response.choices.is_empty() {
             *error = unwrapped_error(&response.extra_json);
         }
@@ -60,8 +65,8 @@ impl Object for UpstreamResponse {
 struct ChoicesField<'a>(&'a mut Vec<pb::ChatChoice>);
 
 impl Field for ChoicesField<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
-        if let Some(JsonArray(choices)) = map.next_value::<Option<JsonArray<ResponseChoice>>>()? {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+        if let Some(choices) = map.next_value_seed(Nullable(ArraySeed(mode, PhantomData)))? {
             *self.0 = choices.into_iter().map(|ResponseChoice(choice)| choice).collect();
         }
         Ok(None)
@@ -76,10 +81,10 @@ impl Object for ResponseChoice {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let choice = &mut self.0;
         match member.name() {
-            "index" => member.read_nullable_into(&mut choice.index),
-            "message" => member.read_nullable_into(&mut MessageField(&mut choice.message)),
-            "finish_reason" => member.read_nullable_into(&mut choice.finish_reason),
-            "logprobs" => member.read_nullable_into(&mut choice.logprobs),
+            "index" => read_index(member, &mut choice.index),
+            "message" => member.read_required_into(&mut MessageField(&mut choice.message)),
+            "finish_reason" => member.read_text_into(&mut choice.finish_reason),
+            "logprobs" => member.read_or_keep(&mut choice.logprobs, &mut choice.extra_json),
             _ => member.keep_in(&mut choice.extra_json),
         }
     }
@@ -89,8 +94,8 @@ impl Object for ResponseChoice {
 struct MessageField<'a>(&'a mut Option<pb::ChatMessage>);
 
 impl Field for MessageField<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
-        if let Some(JsonObject(ResponseMessage(message))) = map.next_value()? {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+        if let Some(ResponseMessage(message)) = map.next_value_seed(Nullable(ObjectSeed(mode, PhantomData)))? {
             *self.0 = Some(message);
         }
         Ok(None)
@@ -120,7 +125,7 @@ impl Write for pb::ChatChoice {
         write_object(out, |o| {
             o.scalar("index", index);
             o.object("message", |o| write_response_message(o, message.as_ref().unwrap_or(&pb::ChatMessage::default())));
-            write_logprobs(o, logprobs.as_ref());
+            write_logprobs(o, logprobs.as_ref(), extra_json);
             o.scalar("finish_reason", finish_reason);
             o.extra(extra_json);
         });

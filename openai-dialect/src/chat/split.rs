@@ -136,8 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn content_parts_cannot_be_split() {
+    fn text_of_content_parts_is_one_chunk() {
         let message = json!({"role": "assistant", "content": [{"type": "text", "text": "Hi"}]});
-        assert_eq!(chunks(&json!({"choices": [{"index": 0, "message": message}]})), None);
+        let chunks = chunks(&json!({"choices": [{"index": 0, "message": message}]})).unwrap();
+        assert_eq!(chunks[0]["choices"][0]["delta"]["content"], "Hi");
     }
 }

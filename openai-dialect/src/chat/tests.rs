@@ -1,7 +1,7 @@
 //! Round trips of requests, responses and chunks, as documented by OpenAI and as sent by other upstreams.
 
 use serde_json::{Value, json};
-use triptych_proto::time::unix_seconds;
+use triptych_proto::{time::unix_seconds, v1 as pb};
 
 use super::*;
 
@@ -80,23 +80,139 @@ fn integers_with_zero_fraction_and_single_stop_strings_are_accepted() {
 }
 
 #[test]
-fn type_errors_carry_the_path_of_the_member() {
+fn type_errors_of_required_members_carry_their_path() {
     let cases = [
         (r#"{"messages":"x"}"#, "messages"),
         (r#"{"messages":[{"role":7}]}"#, "messages[0].role"),
-        (r#"{"messages":[{"role":"user","content":[{"type":"text","text":5}]}]}"#, "messages[0].content[0].text"),
-        (r#"{"messages":[{"role":"user","content":[{"type":"text"}]}]}"#, "messages[0].content[0]"),
-        (r#"{"max_tokens":1000000000000000000000000000000}"#, "max_tokens"),
-        (r#"{"n":-1}"#, "n"),
-        (r#"{"temperature":"hot"}"#, "temperature"),
-        (r#"{"tool_choice":5}"#, "tool_choice"),
+        (r#"{"model":7}"#, "model"),
         (r#"{"stream":"yes"}"#, "stream"),
-        (r#"{"stop":[1]}"#, "stop[0]"),
+        (r#"{"messages":[3]}"#, "messages[0]"),
     ];
     for (text, path) in cases {
         let error = read_request(text.as_bytes()).expect_err(text);
         assert_eq!(error.path, path, "{text}: {error}");
     }
+}
+
+#[test]
+fn request_members_with_unexpected_values_are_preserved() {
+    let messages = |content: Value| json!([{"role": "user", "content": content}]);
+    for members in [
+        json!({"max_tokens": -1}),
+        json!({"max_tokens": "5", "n": 1.5, "temperature": "hot", "stop": [1], "seed": "x", "logit_bias": [1]}),
+        json!({"tool_choice": "any"}),
+        json!({"tool_choice": 5}),
+        json!({"tools": [{"function": {"name": "f"}}]}),
+        json!({"tools": [{"type": 7, "function": {"name": 3}}]}),
+        json!({"tools": {"type": "function"}}),
+        json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": true}}]}),
+        json!({"response_format": {"type": "json_object", "schema": {"type": "object"}}}),
+        json!({"response_format": {"type": "json_schema", "schema": {"type": "object"}}}),
+        json!({"response_format": {"schema": {}}}),
+        json!({"response_format": "json"}),
+        json!({"response_format": {"type": "json_schema", "json_schema": {"name": 3, "schema": []}}}),
+        json!({"modalities": "text", "metadata": {"a": 1}, "logprobs": 5, "store": "no", "user": 7}),
+        json!({"messages": messages(json!([{"type": "image_url", "image_url": "https://x/a.png"}]))}),
+        json!({"messages": messages(json!([{"type": "input_audio", "input_audio": "AAAA"}, {"type": "text", "text": 5}]))}),
+        json!({"messages": messages(json!([{"type": "text"}, {"text": "no type"}]))}),
+        json!({"messages": messages(json!(["text"]))}),
+        json!({"messages": messages(json!({"text": "x"}))}),
+        json!({"messages": [{"role": "assistant", "content": 7, "refusal": 1, "name": 2, "tool_calls": "x"}]}),
+        json!({"messages": [{"role": "assistant", "tool_calls": [{"id": 7, "type": 8, "function": {"name": "f", "arguments": "{}"}}]}]}),
+    ] {
+        let mut document = json!({"model": "m", "messages": messages(json!("x"))});
+        document.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        assert_eq!(request_round_trip(&document), document);
+    }
+}
+
+#[test]
+fn arguments_that_are_an_object_become_their_text() {
+    let call = r#"{"id":"a","type":"function","function":{"name":"f","arguments":{"b": 1, "a": [2]}}}"#;
+    let text = r#"{"b": 1, "a": [2]}"#;
+    let request = format!(r#"{{"messages":[{{"role":"assistant","tool_calls":[{call}]}}]}}"#);
+    let message = read_request(request.as_bytes()).unwrap().chat.messages.remove(0);
+    assert_eq!(message.tool_calls[0].function.as_ref().unwrap().arguments, text);
+    let response = format!(r#"{{"choices":[{{"message":{{"tool_calls":[{call}]}}}}]}}"#);
+    let response = read_response(response.as_bytes()).unwrap().response;
+    let message = response.choices[0].message.as_ref().unwrap();
+    assert_eq!(message.tool_calls[0].function.as_ref().unwrap().arguments, text);
+    let chunk = format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{call}]}}}}]}}"#);
+    let chunk = read_chunk(chunk.as_bytes()).unwrap().response;
+    let delta = chunk.choices[0].delta.as_ref().unwrap();
+    assert_eq!(delta.tool_calls[0].function.as_ref().unwrap().arguments.as_deref(), Some(text));
+}
+
+#[test]
+fn response_members_with_unexpected_values_do_not_fail_the_response() {
+    let with = |members: Value, choice: Value, message: Value| {
+        let merge = |mut one: Value, two: &Value| {
+            one.as_object_mut().unwrap().extend(two.as_object().unwrap().clone());
+            one
+        };
+        let message = merge(json!({"role": "assistant", "content": "Hi", "refusal": null}), &message);
+        let choice = merge(json!({"index": 0, "logprobs": null, "finish_reason": "stop"}), &choice);
+        let choice = merge(choice, &json!({"message": message}));
+        merge(
+            json!({"id": "c", "object": "chat.completion", "created": 7, "model": "m", "choices": [choice]}),
+            &members,
+        )
+    };
+    let none = || json!({});
+    for (members, choice, message) in [
+        (json!({"usage": {"prompt_tokens": 1, "completion_tokens": -35, "total_tokens": 2}}), none(), none()),
+        (json!({"usage": "none", "service_tier": 7, "system_fingerprint": {}, "x": 1}), none(), none()),
+        (none(), json!({"logprobs": "none", "index": 0}), none()),
+        (none(), json!({"logprobs": [-0.5]}), none()),
+        (none(), none(), json!({"refusal": false, "annotations": "x", "name": 3, "reasoning_content": ["a"]})),
+        (none(), none(), json!({"tool_calls": [{"id": "a", "type": 7, "function": {"name": "f", "arguments": "{}"}}]})),
+    ] {
+        let document = with(members, choice, message);
+        assert_eq!(response_round_trip(&document), document);
+    }
+    let odd = with(
+        json!({"id": 7, "created": "now", "model": 3}),
+        json!({"index": "0", "finish_reason": 2}),
+        json!({"role": 1}),
+    );
+    let written = response_round_trip(&odd);
+    assert_eq!((&written["id"], &written["created"], &written["model"]), (&json!("7"), &json!(0), &json!("")));
+    let choice = &written["choices"][0];
+    assert_eq!(
+        (&choice["index"], &choice["finish_reason"], &choice["message"]["role"]),
+        (&json!(0), &json!("2"), &json!("assistant"))
+    );
+    for unusable in [r#"{"choices":7}"#, r#"{"choices":[7]}"#, r#"{"choices":[{"message":7}]}"#, "[]", "null"] {
+        assert!(read_response(unusable.as_bytes()).is_err(), "{unusable}");
+    }
+}
+
+#[test]
+fn text_parts_of_a_response_are_joined_and_other_parts_are_kept() {
+    let content = r#"[{"type":"thinking","thinking":[{"type":"text","text":"Hm"}]},{"type":"text","text":"He"},{"type":"text","text":"llo"}]"#;
+    let response = format!(r#"{{"choices":[{{"message":{{"content":{content}}}}}]}}"#);
+    let response = read_response(response.as_bytes()).unwrap().response;
+    let message = response.choices[0].message.clone().unwrap();
+    assert_eq!(message.content, Some(pb::chat_message::Content::Text("Hello".to_owned())));
+    assert_eq!(message.reasoning_content.as_deref(), Some("Hm"));
+    assert!(message.extra_json.starts_with(r#"{"content_parts":[{"type":"thinking","#), "{}", message.extra_json);
+    let chunk = format!(r#"{{"choices":[{{"delta":{{"content":{content}}}}}]}}"#);
+    let delta = read_chunk(chunk.as_bytes()).unwrap().response.choices[0].delta.clone().unwrap();
+    assert_eq!((delta.content.as_deref(), delta.reasoning_content.as_deref()), (Some("Hello"), Some("Hm")));
+    assert_eq!(delta.extra_json, message.extra_json);
+}
+
+#[test]
+fn response_that_is_not_quite_json_is_read() {
+    let text = "\u{feff}{\"choices\":[{\"message\":{\"content\":\"cut \\ud83d\"},\"logprobs\":{\"content\":[{\"token\":\"a\",\"logprob\":-Infinity}]}}],\"x\":NaN}";
+    let response = read_response(text.as_bytes()).unwrap().response;
+    let choice = &response.choices[0];
+    assert_eq!(
+        choice.message.as_ref().unwrap().content,
+        Some(pb::chat_message::Content::Text("cut \u{fffd}".to_owned()))
+    );
+    assert!((choice.logprobs.as_ref().unwrap().content[0].logprob + 9999.0).abs() < f64::EPSILON);
+    assert_eq!(response.extra_json, r#"{"x":null}"#);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use triptych_proto::v1 as pb;
 
 use super::tool_call_index::NO_INDEX;
 use crate::json::{
+    extra::has_member,
+    mode::Mode,
     object::{Member, Object},
     write::{Write, write_object},
 };
@@ -12,8 +14,8 @@ use crate::json::{
 impl Object for pb::ToolCall {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "id" => member.read_nullable_into(&mut self.id),
-            "type" => member.read_nullable_into(&mut self.r#type),
+            "id" => member.read_or_keep(&mut self.id, &mut self.extra_json),
+            "type" => member.read_or_keep(&mut self.r#type, &mut self.extra_json),
             "function" => member.read_into(&mut self.function, &mut self.extra_json),
             _ => member.keep_in(&mut self.extra_json),
         }
@@ -21,7 +23,7 @@ impl Object for pb::ToolCall {
 
     fn finish(&mut self) -> Result<(), &'static str> {
         // Some upstreams omit it; clients rely on it.
-        if self.r#type.is_empty() && self.function.is_some() {
+        if self.r#type.is_empty() && self.function.is_some() && !has_member(&self.extra_json, "type") {
             "function".clone_into(&mut self.r#type);
         }
         Ok(())
@@ -32,8 +34,12 @@ impl Write for pb::ToolCall {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { id, r#type, function, extra_json } = self;
         write_object(out, |o| {
-            o.scalar("id", id);
-            o.scalar("type", r#type);
+            if !id.is_empty() || !has_member(extra_json, "id") {
+                o.scalar("id", id);
+            }
+            if !r#type.is_empty() || !has_member(extra_json, "type") {
+                o.scalar("type", r#type);
+            }
             o.optional_value("function", function.as_ref());
             o.extra(extra_json);
         });
@@ -43,8 +49,9 @@ impl Write for pb::ToolCall {
 impl Object for pb::FunctionCall {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "name" => member.read_nullable_into(&mut self.name),
-            "arguments" => member.read_nullable_into(&mut self.arguments),
+            "name" => member.read_text_into(&mut self.name),
+            // Some upstreams send an object.
+            "arguments" => member.read_text_into(&mut self.arguments),
             _ => member.keep_in(&mut self.extra_json),
         }
     }
@@ -78,7 +85,7 @@ impl Object for ToolCallDeltaReader {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         let Self { index, call } = self;
         match member.name() {
-            "index" => member.read_nullable_into(index),
+            "index" => member.read_or_skip(index),
             "id" => member.read_into(&mut call.id, &mut call.extra_json),
             "type" => member.read_into(&mut call.r#type, &mut call.extra_json),
             "function" => member.read_into(&mut call.function, &mut call.extra_json),
@@ -118,9 +125,21 @@ impl Object for pb::FunctionCallDelta {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
             "name" => member.read_into(&mut self.name, &mut self.extra_json),
-            "arguments" => member.read_into(&mut self.arguments, &mut self.extra_json),
+            "arguments" => read_arguments_delta(member, &mut self.arguments, &mut self.extra_json),
             _ => member.keep_in(&mut self.extra_json),
         }
+    }
+}
+
+/// Reads the arguments of a delta: a string, or an object, which becomes its JSON text.
+fn read_arguments_delta<'de, A: MapAccess<'de>>(
+    member: Member<'_, 'de, A>,
+    arguments: &mut Option<String>,
+    extra: &mut String,
+) -> Result<(), A::Error> {
+    match member.mode() {
+        Mode::Strict => member.read_into(arguments, extra),
+        Mode::Lenient => member.read_text_into(arguments),
     }
 }
 

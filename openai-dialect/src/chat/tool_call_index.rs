@@ -1,8 +1,9 @@
-//! Assigns indexes to streamed tool calls of upstreams that omit them.
+//! Assigns indexes to streamed tool calls of upstreams that omit them or label all calls with the same one.
 //!
 //! Clients concatenate the deltas of a call by its index. Some upstreams omit it, for example Gemini's OpenAI-compatible
-//! endpoint; without an index, the arguments of several calls would be concatenated into one invalid text. An index that
-//! is present is kept regardless of the id, because some upstreams send a new id with every delta.
+//! endpoint, and some send index 0 for each of several parallel calls; the arguments of several calls would be concatenated
+//! into one invalid text. A new id together with a function name therefore begins a new call. A new id alone does not,
+//! because some upstreams send a new id with every delta.
 
 use triptych_proto::v1 as pb;
 
@@ -26,10 +27,14 @@ struct Choice {
     count: u32,
     /// Known call ids and their indexes.
     ids: Vec<(String, u32)>,
+    /// The index that the upstream gives to the last call, and ours, where they differ.
+    renumbered: Option<(u32, u32)>,
+    /// Indexes of the calls that have an id and a function name.
+    begun: Vec<u32>,
 }
 
 impl ToolCallIndexer {
-    /// Replaces every [`NO_INDEX`] in a chunk.
+    /// Replaces every [`NO_INDEX`], and every index of a call that begins although another call has that index.
     ///
     /// A delta with a known id continues that call. A delta with a new id, or with a function name and no id, starts the
     /// next call. Any other delta continues the last call.
@@ -45,7 +50,7 @@ impl ToolCallIndexer {
 
     fn choice(&mut self, index: u32) -> &mut Choice {
         let position = self.0.iter().position(|choice| choice.index == index).unwrap_or_else(|| {
-            self.0.push(Choice { index, last: 0, count: 0, ids: Vec::new() });
+            self.0.push(Choice { index, last: 0, count: 0, ids: Vec::new(), renumbered: None, begun: Vec::new() });
             self.0.len() - 1
         });
         &mut self.0[position]
@@ -56,10 +61,22 @@ impl Choice {
     fn assign(&mut self, call: &mut pb::ToolCallDelta) {
         let id = call.id.as_deref().filter(|id| !id.is_empty());
         let known = id.and_then(|id| Some(self.ids.iter().find(|(other, _)| other == id)?.1));
+        let name = call.function.as_ref().and_then(|function| function.name.as_deref());
+        let has_name = name.is_some_and(|name| !name.is_empty());
+        let begins = id.is_some() && known.is_none() && has_name;
         if call.index == NO_INDEX {
-            let name = call.function.as_ref().and_then(|function| function.name.as_ref());
-            let starts_call = id.is_some() || name.is_some_and(|name| !name.is_empty()) || self.count == 0;
+            let starts_call = id.is_some() || has_name || self.count == 0;
             call.index = known.unwrap_or(if starts_call { self.count } else { self.last });
+        } else if begins && self.begun.contains(&call.index) {
+            self.renumbered = Some((call.index, self.count));
+            call.index = self.count;
+        } else if let Some((theirs, ours)) = self.renumbered
+            && theirs == call.index
+        {
+            call.index = known.unwrap_or(ours);
+        }
+        if begins && self.begun.len() < MAX_IDS {
+            self.begun.push(call.index);
         }
         self.last = call.index;
         self.count = self.count.max(call.index.saturating_add(1));
@@ -91,6 +108,23 @@ mod tests {
         let deltas =
             [r#"[{"index":1,"id":"a"},{"index":0,"id":"b"}]"#, r#"[{"index":1,"id":"c"}]"#, r#"[{"index":7}]"#];
         assert_eq!(indexes(&deltas), [vec![1, 0], vec![1], vec![7]]);
+    }
+
+    #[test]
+    fn new_id_with_a_function_name_begins_a_call_even_if_its_index_is_taken() {
+        let begin = |id: &str| format!(r#"{{"index":0,"id":"{id}","function":{{"name":"f","arguments":"{{"}}}}"#);
+        let more = r#"{"index":0,"function":{"arguments":"}"}}"#;
+        let deltas = [
+            format!("[{}]", begin("a")),
+            format!("[{more}]"),
+            format!("[{},{more}]", begin("b")),
+            format!("[{}]", begin("c")),
+            format!("[{more}]"),
+        ];
+        assert_eq!(indexes(&deltas.each_ref().map(String::as_str)), [vec![0], vec![0], vec![1, 1], vec![2], vec![2]]);
+        // The same id again, and a new id without a name, continue the call.
+        let deltas = [format!("[{}]", begin("a")), format!("[{}]", begin("a")), r#"[{"index":0,"id":"b"}]"#.to_owned()];
+        assert_eq!(indexes(&deltas.each_ref().map(String::as_str)), [[0], [0], [0]]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::json::{
 impl Object for pb::Tool {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "type" => member.read_nullable_into(&mut self.r#type),
+            "type" => member.read_or_keep(&mut self.r#type, &mut self.extra_json),
             "function" => member.read_into(&mut self.function, &mut self.extra_json),
             _ => member.keep_in(&mut self.extra_json),
         }
@@ -24,7 +24,9 @@ impl Write for pb::Tool {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { r#type, function, extra_json } = self;
         write_object(out, |o| {
-            o.scalar("type", r#type);
+            if !r#type.is_empty() {
+                o.scalar("type", r#type);
+            }
             o.optional_value("function", function.as_ref());
             o.extra(extra_json);
         });
@@ -34,7 +36,7 @@ impl Write for pb::Tool {
 impl Object for pb::FunctionTool {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "name" => member.read_nullable_into(&mut self.name),
+            "name" => member.read_required_into(&mut self.name),
             "description" => member.read_into(&mut self.description, &mut self.extra_json),
             "parameters" => read_json_schema(member, &mut self.parameters_json, &mut self.extra_json),
             "strict" => member.read_into(&mut self.strict, &mut self.extra_json),
@@ -77,20 +79,17 @@ pub(super) fn read_tool_choice<'de, A: MapAccess<'de>>(
         name: String,
     }
 
-    let raw = member.raw_value(|raw| match raw.as_bytes().first() {
-        Some(b'n' | b'"' | b'{') => Ok(()),
-        _ => Err("expected `none`, `auto`, `required` or an object"),
-    })?;
+    let raw = member.raw_value(|_| Ok(()))?;
     let choice = match raw.as_bytes().first() {
-        Some(b'n') => {
-            append_member(extra, "tool_choice", raw);
-            return Ok(());
-        }
         Some(b'"') => Choice::Mode(serde_json::from_str(raw).map_err(A::Error::custom)?),
-        _ => match serde_json::from_str(raw) {
+        Some(b'{') => match serde_json::from_str(raw) {
             Ok(Named { r#type, function }) if r#type == "function" => Choice::FunctionName(function.name),
             Ok(_) | Err(_) => Choice::OtherJson(raw.to_owned()),
         },
+        _ => {
+            append_member(extra, "tool_choice", raw);
+            return Ok(());
+        }
     };
     *field = Some(pb::ToolChoice { choice: Some(choice) });
     Ok(())

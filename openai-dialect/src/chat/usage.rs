@@ -11,9 +11,9 @@ use crate::json::{
 impl Object for pb::Usage {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
-            "prompt_tokens" => member.read_nullable_into(&mut self.prompt_tokens),
-            "completion_tokens" => member.read_nullable_into(&mut self.completion_tokens),
-            "total_tokens" => member.read_nullable_into(&mut self.total_tokens),
+            "prompt_tokens" => member.read_required_into(&mut self.prompt_tokens),
+            "completion_tokens" => member.read_required_into(&mut self.completion_tokens),
+            "total_tokens" => member.read_required_into(&mut self.total_tokens),
             "prompt_tokens_details" => member.read_into(&mut self.prompt_tokens_details, &mut self.extra_json),
             "completion_tokens_details" => member.read_into(&mut self.completion_tokens_details, &mut self.extra_json),
             _ => member.keep_in(&mut self.extra_json),

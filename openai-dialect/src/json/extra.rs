@@ -41,6 +41,14 @@ pub(crate) fn remove_member(extra: &mut String, name: &str) -> Option<String> {
     removed
 }
 
+/// Returns whether an `extra_json` has a member called `name`.
+pub(crate) fn has_member(extra: &str, name: &str) -> bool {
+    // Fast path: most objects have no extra members, and none of the names contains escapes.
+    !extra.is_empty()
+        && extra.contains(name)
+        && extra_members(extra).is_some_and(|members| members.iter().any(|(other, _)| other == name))
+}
+
 /// Returns the members of an `extra_json`, each as its name and the text of its value, in order and with duplicates.
 ///
 /// Returns `None` if `text` is not a JSON object.

@@ -3,10 +3,14 @@
 pub(crate) mod error;
 pub(crate) mod extra;
 pub(crate) mod field;
+pub(crate) mod mode;
 pub(crate) mod object;
-mod raw;
+mod one_value;
+pub(crate) mod raw;
+pub(crate) mod sanitize;
 pub(crate) mod value;
 pub(crate) mod write;
 
 pub use error::ReadError;
 pub use extra::extra_members;
+pub use sanitize::sanitized;

@@ -2,9 +2,12 @@
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
-use super::{error::ReadError, extra::append_member, field::Field, raw::ValidatedRaw};
+use super::{
+    error::ReadError, extra::append_member, field::Field, mode::Mode, one_value::OneValue, raw::ValidatedRaw,
+    sanitize::sanitized,
+};
 
 /// A type that is represented by a JSON object.
 pub(crate) trait Object: Default {
@@ -21,6 +24,7 @@ pub(crate) trait Object: Default {
 pub(crate) struct Member<'m, 'de, A> {
     name: &'m str,
     map: &'m mut A,
+    mode: Mode,
     lifetime: PhantomData<&'de ()>,
 }
 
@@ -29,17 +33,61 @@ impl<'de, A: MapAccess<'de>> Member<'_, 'de, A> {
         self.name
     }
 
-    /// Reads the value into `field`. A value that the field cannot represent (`null`, `[]`, `{}`) is appended to `extra`.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Reads the value into `field`. A value that the field cannot represent (`null`, `[]`, `{}`, in lenient mode also one
+    /// of another type) is appended to `extra`.
     pub(crate) fn read_into(self, field: &mut impl Field, extra: &mut String) -> Result<(), A::Error> {
-        if let Some(json) = field.read_from(self.map)? {
-            append_member(extra, self.name, json);
+        let name = self.name;
+        if let Some(json) = self.read(field)? {
+            append_member(extra, name, json);
         }
         Ok(())
     }
 
-    /// Reads the value into `field`; `null` leaves the field unchanged. For members that the writer always writes.
-    pub(crate) fn read_nullable_into(self, field: &mut impl Field) -> Result<(), A::Error> {
-        field.read_from(self.map).map(drop)
+    /// Reads the value into `field`; `null` leaves the field unchanged. A value of another type is appended to `extra` in
+    /// lenient mode. For members that the writer always writes.
+    pub(crate) fn read_or_keep(self, field: &mut impl Field, extra: &mut String) -> Result<(), A::Error> {
+        let name = self.name;
+        match self.read(field)? {
+            None | Some("null" | "[]" | "{}") => {}
+            Some(json) => append_member(extra, name, json),
+        }
+        Ok(())
+    }
+
+    /// Reads the value into `field`; `null` leaves the field unchanged, and so does a value of another type in lenient mode.
+    pub(crate) fn read_or_skip(self, field: &mut impl Field) -> Result<(), A::Error> {
+        self.read(field).map(drop)
+    }
+
+    /// Reads the value into `field`; `null` leaves the field unchanged. A value of another type is an error in both modes:
+    /// without this member, the object around it is not represented by its message.
+    pub(crate) fn read_required_into(self, field: &mut impl Field) -> Result<(), A::Error> {
+        field.read_from(self.map, self.mode).map(drop)
+    }
+
+    /// Reads a string into `field`; `null` leaves the field unchanged. In lenient mode, a value of another type becomes its
+    /// JSON text.
+    pub(crate) fn read_text_into(self, field: &mut impl TextValue) -> Result<(), A::Error> {
+        if let Some(json) = self.read(field)?
+            && json != "null"
+        {
+            field.set_text(json.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads the value into `field`, or returns its text if the field cannot represent it.
+    fn read(self, field: &mut impl Field) -> Result<Option<&'de str>, A::Error> {
+        let mode = self.mode;
+        if mode == Mode::Strict {
+            return field.read_from(self.map, mode);
+        }
+        let raw = self.raw_value(|_| Ok(()))?;
+        Ok(field.read_from(&mut OneValue(raw), mode).unwrap_or(Some(raw)))
     }
 
     /// Appends the member to `extra` as raw text.
@@ -61,31 +109,51 @@ impl<'de, A: MapAccess<'de>> Member<'_, 'de, A> {
     }
 }
 
-/// Implements [`Deserialize`] for an [`Object`].
-pub(crate) struct JsonObject<T>(pub(crate) T);
+/// A field for a string.
+pub(crate) trait TextValue: Field {
+    fn set_text(&mut self, text: String);
+}
 
-impl<'de, T: Object> Deserialize<'de> for JsonObject<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor<T>(PhantomData<T>);
+impl TextValue for String {
+    fn set_text(&mut self, text: String) {
+        *self = text;
+    }
+}
+
+impl TextValue for Option<String> {
+    fn set_text(&mut self, text: String) {
+        *self = Some(text);
+    }
+}
+
+/// Reads an [`Object`].
+pub(crate) struct ObjectSeed<T>(pub(crate) Mode, pub(crate) PhantomData<T>);
+
+impl<'de, T: Object> DeserializeSeed<'de> for ObjectSeed<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        struct ObjectVisitor<T>(Mode, PhantomData<T>);
 
         impl<'de, T: Object> Visitor<'de> for ObjectVisitor<T> {
-            type Value = JsonObject<T>;
+            type Value = T;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
                 let mut object = T::default();
                 while let Some(Name(name)) = map.next_key()? {
-                    object.read_member(Member { name: &name, map: &mut map, lifetime: PhantomData })?;
+                    let member = Member { name: &name, map: &mut map, mode: self.0, lifetime: PhantomData };
+                    object.read_member(member)?;
                 }
                 object.finish().map_err(de::Error::custom)?;
-                Ok(JsonObject(object))
+                Ok(object)
             }
         }
 
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+        deserializer.deserialize_map(ObjectVisitor(self.0, self.1))
     }
 }
 
@@ -116,24 +184,56 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
-/// Reads a document that is one JSON object.
+/// Reads a request: a document that is one JSON object.
 ///
-/// On a type error the document is read a second time to find the path of the member, so that valid documents do not
-/// pay for path tracking.
-pub(crate) fn read_object<T: Object>(text: &[u8]) -> Result<T, ReadError> {
-    match serde_json::from_slice::<JsonObject<T>>(text) {
-        Ok(JsonObject(object)) => Ok(object),
-        Err(error) if error.is_data() => {
-            let mut deserializer = serde_json::Deserializer::from_slice(text);
-            let path = match serde_path_to_error::deserialize::<_, JsonObject<T>>(&mut deserializer) {
-                Ok(_) => String::new(),
-                Err(error) => error.path().to_string(),
-            };
-            let path = if path == "." { String::new() } else { path };
-            Err(ReadError { path, message: without_position(&error) })
-        }
-        Err(error) => Err(ReadError { path: String::new(), message: format!("is not valid JSON: {error}") }),
+/// A member of an unexpected type is kept as raw text, because the upstream may know it. Only a document without its
+/// required members is an error, which has the path of the member. Documents without such members are read once.
+pub(crate) fn read_request_object<T: Object>(text: &[u8]) -> Result<T, ReadError> {
+    match read_strictly(text) {
+        Ok(object) => Ok(object),
+        Err(error) if error.is_data() => read_leniently(text),
+        Err(error) => Err(syntax_error(&error)),
     }
+}
+
+/// Reads a response of an upstream: a document that is one JSON object.
+///
+/// Like [`read_request_object`], and in addition tolerates what is not quite JSON: see [`sanitized`].
+pub(crate) fn read_response_object<T: Object>(text: &[u8]) -> Result<T, ReadError> {
+    read_strictly(text).or_else(|_| read_leniently(sanitized(text).as_bytes()))
+}
+
+/// Reads a document that is one JSON object whose known members have the expected types; `None` for any other text.
+pub(crate) fn read_exact_object<T: Object>(text: &[u8]) -> Option<T> {
+    read_strictly(text).ok()
+}
+
+fn read_strictly<T: Object>(text: &[u8]) -> serde_json::Result<T> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let object = ObjectSeed(Mode::Strict, PhantomData).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(object)
+}
+
+fn read_leniently<T: Object>(text: &[u8]) -> Result<T, ReadError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
+    let read = ObjectSeed(Mode::Lenient, PhantomData).deserialize(tracked);
+    let error = match read.and_then(|object| deserializer.end().map(|()| object)) {
+        Ok(object) => return Ok(object),
+        Err(error) => error,
+    };
+    if !error.is_data() {
+        return Err(syntax_error(&error));
+    }
+    let path = track.path().to_string();
+    let path = if path == "." { String::new() } else { path };
+    Err(ReadError { path, message: without_position(&error) })
+}
+
+fn syntax_error(error: &serde_json::Error) -> ReadError {
+    ReadError { path: String::new(), message: format!("is not valid JSON: {error}") }
 }
 
 /// Returns the error message without line and column, which the path replaces.

@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 128;
 /// Reads a value as raw text and validates it with the function.
 ///
 /// Validation is part of deserialization so that its error gets the path of the value.
-pub(super) struct ValidatedRaw(pub(super) fn(&str) -> Result<(), &'static str>);
+pub(crate) struct ValidatedRaw(pub(crate) fn(&str) -> Result<(), &'static str>);
 
 impl<'de> DeserializeSeed<'de> for ValidatedRaw {
     type Value = &'de str;

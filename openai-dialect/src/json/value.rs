@@ -2,39 +2,40 @@
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use triptych_proto::time::{Timestamp, from_unix_seconds};
 
 use super::{
     field::Field,
-    object::{JsonObject, Object},
+    mode::Mode,
+    object::{Object, ObjectSeed},
 };
 
 /// A type that can be read from a JSON value.
 pub(crate) trait Value: Sized {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, mode: Mode) -> Result<Self, D::Error>;
 }
 
 impl<T: Object> Value for T {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        JsonObject::deserialize(deserializer).map(|JsonObject(object)| object)
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, mode: Mode) -> Result<Self, D::Error> {
+        ObjectSeed(mode, PhantomData).deserialize(deserializer)
     }
 }
 
 impl Value for String {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: Mode) -> Result<Self, D::Error> {
         String::deserialize(deserializer)
     }
 }
 
 impl Value for bool {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: Mode) -> Result<Self, D::Error> {
         bool::deserialize(deserializer)
     }
 }
 
 impl Value for f64 {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, _: Mode) -> Result<Self, D::Error> {
         f64::deserialize(deserializer)
     }
 }
@@ -43,7 +44,7 @@ impl Value for f64 {
 macro_rules! impl_value_for_integer {
     ($($number:ty),*) => {$(
         impl Value for $number {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D, _: Mode) -> Result<Self, D::Error> {
                 struct IntegerVisitor;
 
                 impl Visitor<'_> for IntegerVisitor {
@@ -85,7 +86,7 @@ pub(crate) struct UnixSeconds<'a>(pub(crate) &'a mut Option<Timestamp>);
 
 impl Field for UnixSeconds<'_> {
     #[expect(clippy::cast_possible_truncation, reason = "the fraction is truncated on purpose; the cast saturates")]
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, _: Mode) -> Result<Option<&'static str>, A::Error> {
         struct Number(i64);
 
         impl<'de> Deserialize<'de> for Number {
@@ -102,19 +103,54 @@ impl Field for UnixSeconds<'_> {
     }
 }
 
-/// Implements [`Deserialize`] for a [`Value`].
-struct JsonValue<T>(T);
+/// Reads a [`Value`].
+struct ValueSeed<T>(Mode, PhantomData<T>);
 
-impl<'de, T: Value> Deserialize<'de> for JsonValue<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::read(deserializer).map(JsonValue)
+impl<'de, T: Value> DeserializeSeed<'de> for ValueSeed<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        T::read(deserializer, self.0)
+    }
+}
+
+/// Reads `null` as `None`, and any other value with the seed.
+pub(crate) struct Nullable<S>(pub(crate) S);
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Nullable<S> {
+    type Value = Option<S::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        struct NullableVisitor<S>(S);
+
+        impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for NullableVisitor<S> {
+            type Value = Option<S::Value>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(None)
+            }
+
+            fn visit_none<E>(self) -> Result<Self::Value, E> {
+                Ok(None)
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+                self.0.deserialize(deserializer).map(Some)
+            }
+        }
+
+        deserializer.deserialize_option(NullableVisitor(self.0))
     }
 }
 
 impl<T: Value> Field for T {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
-        Ok(match map.next_value::<Option<JsonValue<T>>>()? {
-            Some(JsonValue(value)) => {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+        Ok(match map.next_value_seed(Nullable(ValueSeed(mode, PhantomData)))? {
+            Some(value) => {
                 *self = value;
                 None
             }
@@ -124,9 +160,9 @@ impl<T: Value> Field for T {
 }
 
 impl<T: Value> Field for Option<T> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
-        Ok(match map.next_value::<Option<JsonValue<T>>>()? {
-            Some(JsonValue(value)) => {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+        Ok(match map.next_value_seed(Nullable(ValueSeed(mode, PhantomData)))? {
+            Some(value) => {
                 *self = Some(value);
                 None
             }
@@ -136,10 +172,10 @@ impl<T: Value> Field for Option<T> {
 }
 
 impl<T: Value> Field for Vec<T> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
-        Ok(match map.next_value::<Option<JsonArray<T>>>()? {
-            Some(JsonArray(values)) if values.is_empty() => Some("[]"),
-            Some(JsonArray(values)) => {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+        Ok(match map.next_value_seed(Nullable(ArraySeed(mode, PhantomData)))? {
+            Some(values) if values.is_empty() => Some("[]"),
+            Some(values) => {
                 *self = values;
                 None
             }
@@ -149,11 +185,11 @@ impl<T: Value> Field for Vec<T> {
 }
 
 impl<T: Value> Field for BTreeMap<String, T> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
-        Ok(match map.next_value::<Option<BTreeMap<String, JsonValue<T>>>>()? {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+        Ok(match map.next_value_seed(Nullable(MapSeed(mode, PhantomData)))? {
             Some(values) if values.is_empty() => Some("{}"),
             Some(values) => {
-                *self = values.into_iter().map(|(name, JsonValue(value))| (name, value)).collect();
+                *self = values;
                 None
             }
             None => Some("null"),
@@ -162,29 +198,56 @@ impl<T: Value> Field for BTreeMap<String, T> {
 }
 
 /// Reads an array of values.
-pub(crate) struct JsonArray<T>(pub(crate) Vec<T>);
+pub(crate) struct ArraySeed<T>(pub(crate) Mode, pub(crate) PhantomData<T>);
 
-impl<'de, T: Value> Deserialize<'de> for JsonArray<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ArrayVisitor<T>(PhantomData<T>);
+impl<'de, T: Value> DeserializeSeed<'de> for ArraySeed<T> {
+    type Value = Vec<T>;
 
-        impl<'de, T: Value> Visitor<'de> for ArrayVisitor<T> {
-            type Value = JsonArray<T>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array")
-            }
+impl<'de, T: Value> Visitor<'de> for ArraySeed<T> {
+    type Value = Vec<T>;
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut values = Vec::new();
-                while let Some(JsonValue(value)) = seq.next_element()? {
-                    values.push(value);
-                }
-                Ok(JsonArray(values))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element_seed(ValueSeed(self.0, PhantomData))? {
+            values.push(value);
         }
+        Ok(values)
+    }
+}
 
-        deserializer.deserialize_seq(ArrayVisitor(PhantomData))
+/// Reads an object as a map.
+struct MapSeed<T>(Mode, PhantomData<T>);
+
+impl<'de, T: Value> DeserializeSeed<'de> for MapSeed<T> {
+    type Value = BTreeMap<String, T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Value> Visitor<'de> for MapSeed<T> {
+    type Value = BTreeMap<String, T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = BTreeMap::new();
+        while let Some(name) = map.next_key()? {
+            values.insert(name, map.next_value_seed(ValueSeed(self.0, PhantomData))?);
+        }
+        Ok(values)
     }
 }
 
@@ -192,7 +255,7 @@ impl<'de, T: Value> Deserialize<'de> for JsonArray<T> {
 pub(crate) struct OneOrMany<'a>(pub(crate) &'a mut Vec<String>);
 
 impl Field for OneOrMany<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, _: Mode) -> Result<Option<&'static str>, A::Error> {
         struct OneOrManyValue(Vec<String>);
 
         impl<'de> Deserialize<'de> for OneOrManyValue {

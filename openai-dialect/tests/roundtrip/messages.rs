@@ -125,7 +125,9 @@ proptest! {
     ) {
         let mut response = base.response;
         if let Some(choice) = response.choices.first_mut() {
-            choice.message = Some(message);
+            // The texts of parts are joined.
+            let content = message.content.clone().filter(|content| matches!(content, Content::Text(_)));
+            choice.message = Some(pb::ChatMessage { content, ..message });
         }
         let mut out = Vec::new();
         write_response(&mut out, &response);

@@ -67,6 +67,14 @@ fn tool_call() -> JsonStrategy {
     .boxed()
 }
 
+/// The members of a message of a response, whose content is a text: of parts, the texts are joined.
+fn response_message_members() -> Vec<(&'static str, JsonStrategy)> {
+    let mut members = message_members();
+    members.retain(|(name, _)| *name != "content");
+    members.push(("content", text()));
+    members
+}
+
 fn message_members() -> Vec<(&'static str, JsonStrategy)> {
     vec![
         ("content", prop_oneof![text(), array(part())].boxed()),
@@ -189,8 +197,10 @@ fn envelope(object_type: &'static [&'static str], choices: JsonStrategy) -> Json
 
 /// Generates a complete response.
 pub(crate) fn response() -> JsonStrategy {
-    let message =
-        object(vec![("role", one_of(&["assistant"]))], [message_members(), vec![("reasoning", text())]].concat());
+    let message = object(
+        vec![("role", one_of(&["assistant"]))],
+        [response_message_members(), vec![("reasoning", text())]].concat(),
+    );
     let choice = object(
         vec![("index", scalar::<u32>()), ("message", message), ("finish_reason", text())],
         vec![("logprobs", logprobs()), ("stop_reason", anything())],

@@ -20,6 +20,10 @@ pub struct GatewayError(pub(super) Box<ErrorBody>);
 pub(super) struct ErrorBody {
     pub(super) status: StatusCode,
     pub(super) code: Cow<'static, str>,
+    /// The upstream's own `type`, in place of the one that follows from the status.
+    pub(super) kind: Option<String>,
+    /// Further members of the upstream's error.
+    pub(super) members: serde_json::Map<String, serde_json::Value>,
     pub(super) param: Option<String>,
     pub(super) message: String,
     pub(super) retry: Retry,
@@ -52,6 +56,8 @@ struct Members<'a> {
     r#type: &'a str,
     param: Option<&'a str>,
     code: &'a str,
+    #[serde(flatten)]
+    further: &'a serde_json::Map<String, serde_json::Value>,
 }
 
 impl GatewayError {
@@ -59,6 +65,8 @@ impl GatewayError {
         Self(Box::new(ErrorBody {
             status,
             code: Cow::Borrowed(code),
+            kind: None,
+            members: serde_json::Map::new(),
             param: None,
             message: message.into(),
             retry: Retry::AsUsual,
@@ -203,11 +211,12 @@ impl GatewayError {
         let body = &*self.0;
         let error = Members {
             message: &body.message,
-            r#type: error_type(body.status),
+            r#type: body.kind.as_deref().unwrap_or_else(|| error_type(body.status)),
             param: body.param.as_deref(),
             code: &body.code,
+            further: &body.members,
         };
-        // Strings only: serialization cannot fail.
+        // JSON values only: serialization cannot fail.
         serde_json::to_vec(&Envelope { error }).unwrap_or_default()
     }
 }

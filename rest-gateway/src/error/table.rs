@@ -18,6 +18,11 @@ use crate::metadata;
 const DOMAIN: &str = "triptych";
 /// `ErrorInfo` metadata key: the upstream may have executed the request in spite of the error.
 const MAY_HAVE_EXECUTED: &str = "may_have_executed";
+/// `ErrorInfo` metadata keys: the members of the upstream's error.
+const UPSTREAM_CODE: &str = "upstream_code";
+const UPSTREAM_TYPE: &str = "upstream_type";
+const UPSTREAM_PARAM: &str = "upstream_param";
+const UPSTREAM_MEMBERS: &str = "upstream_members";
 /// Bounds of `Retry-After`. OpenAI's Node client ignores delays beyond a minute and its Python client gives up on them;
 /// within less than a second an overload does not clear.
 const RETRY_AFTER: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
@@ -123,11 +128,21 @@ impl From<Status> for GatewayError {
         };
         let requested = details.retry_info().and_then(|info| info.retry_delay);
         let retry_after = requested.or((row.retry == Retry::Later).then_some(*RETRY_AFTER.start()));
+        let upstream = |key: &str| info.and_then(|info| info.metadata.get(key)).filter(|text| !text.is_empty());
+        // Clients react to the upstream's own words, for example `context_length_exceeded`. A number only repeats the status.
+        let upstream_code = upstream(UPSTREAM_CODE).filter(|code| code.parse::<f64>().is_err());
+        let members = upstream(UPSTREAM_MEMBERS).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         Self(Box::new(ErrorBody {
             status: row.http,
-            // A reason that only a newer gateway knows still reaches the client.
-            code: info.map_or_else(|| Cow::from(row.code()), |info| Cow::from(info.reason.to_ascii_lowercase())),
-            param,
+            code: match (upstream_code, info) {
+                (Some(code), _) => Cow::from(code.clone()),
+                // A reason that only a newer gateway knows still reaches the client.
+                (None, Some(info)) => Cow::from(info.reason.to_ascii_lowercase()),
+                (None, None) => Cow::from(row.code()),
+            },
+            kind: upstream(UPSTREAM_TYPE).cloned(),
+            members,
+            param: param.or_else(|| upstream(UPSTREAM_PARAM).cloned()),
             message,
             retry: row.retry,
             retry_after: retry_after.map(|delay| delay.clamp(*RETRY_AFTER.start(), *RETRY_AFTER.end())),

@@ -123,7 +123,14 @@ async fn unknown_model_returns_404_and_suggests_a_similar_name() {
 #[tokio::test]
 async fn invalid_body_returns_400_with_its_field_and_is_not_forwarded() {
     let deep = format!(r#"{{"model":"m","messages":[],"x":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
-    let with = |members: Value| chat_body(&members).into_bytes();
+    // The built-in engine judges what other upstreams get as it is.
+    let with = |members: Value| {
+        let mut body: Value = serde_json::from_str(&chat_body(&members)).unwrap();
+        if members.get("model").is_none() {
+            body["model"] = json!("offline-chat");
+        }
+        body.to_string().into_bytes()
+    };
     let turn = |message: Value| with(json!({"messages": [message]}));
     let rows: Vec<(&str, Vec<u8>, Option<&str>)> = vec![
         ("an empty body", vec![], None),
@@ -147,9 +154,15 @@ async fn invalid_body_returns_400_with_its_field_and_is_not_forwarded() {
         ("a huge n", with(json!({"n": 1000})), Some("n")),
         ("a fractional n", with(json!({"n": 1.5})), Some("n")),
         ("a negative max_tokens", with(json!({"max_tokens": -1})), Some("max_tokens")),
-        ("a huge max_tokens", br#"{"model":"scripted-1","messages":[{"role":"user","content":"a"}],"max_tokens":1000000000000000000000000000000}"#.to_vec(), Some("max_tokens")),
+        ("a huge max_tokens", br#"{"model":"offline-chat","messages":[{"role":"user","content":"a"}],"max_tokens":1000000000000000000000000000000}"#.to_vec(), Some("max_tokens")),
         ("a temperature above 2", with(json!({"temperature": 3})), Some("temperature")),
         ("a temperature of a wrong type", with(json!({"temperature": "warm"})), Some("temperature")),
+        ("an unknown role", turn(json!({"role": "usr", "content": "a"})), Some("messages[0].role")),
+        ("log probabilities", with(json!({"logprobs": true})), Some("logprobs")),
+        ("an unknown tool choice", with(json!({"tool_choice": "any"})), Some("tool_choice")),
+        ("a tool without a type", with(json!({"tools": [{"function": {"name": "f"}}]})), Some("tools[0].type")),
+        ("an unknown format", with(json!({"response_format": {"type": "xml"}})), Some("response_format.type")),
+        ("an image that is a string", turn(json!({"role": "user", "content": [{"type": "image_url", "image_url": "https://x"}]})), Some("messages[0].content[0].image_url")),
         ("a stream of a wrong type", with(json!({"stream": "yes"})), Some("stream")),
         ("a tool without a function", with(json!({"tools": [{"type": "function"}]})), Some("tools[0].function")),
         ("a choice without a function", with(json!({"tool_choice": {"type": "function"}})), Some("tool_choice")),
@@ -254,7 +267,13 @@ async fn grpc_error_details_name_the_invalid_field() {
             (pb::CreateChatRequest::default(), "chat"),
             (request_with(|chat| chat.messages.clear()), "messages"),
             (request_with(|chat| chat.messages[0].role.clear()), "messages[0].role"),
-            (request_with(|chat| chat.n = Some(1_000_000)), "n"),
+            (
+                request_with(|chat| {
+                    "offline-chat".clone_into(&mut chat.model);
+                    chat.n = Some(1_000_000);
+                }),
+                "n",
+            ),
             (request_with(|chat| chat.temperature = Some(f64::NAN)), "temperature"),
             (request_with(|chat| chat.extra_json = "[]".to_owned()), "extra_json"),
             (request_with(|chat| chat.extra_json = r#"{"messages":[1]}"#.to_owned()), "extra_json"),

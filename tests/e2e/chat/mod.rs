@@ -5,6 +5,7 @@ mod client_disconnect;
 mod compatibility;
 mod deviations;
 mod errors;
+mod leniency;
 mod queue;
 mod routing;
 pub(crate) mod setup;

@@ -99,6 +99,7 @@ impl RoutingContext {
 
 fn result_name(error: &ProviderError) -> &'static str {
     match error {
+        ProviderError::Reported { error, .. } => result_name(error),
         ProviderError::Refused { .. } => "refused",
         ProviderError::ContentPolicy(_) => "content_policy",
         ProviderError::RateLimited { .. } => "rate_limited",

@@ -68,6 +68,7 @@ impl ImageCall {
 /// Returns whether the calls for the other images would fail with the same error.
 fn fails_all(error: &ProviderError) -> bool {
     match error {
+        ProviderError::Reported { error, .. } => fails_all(error),
         ProviderError::Refused { .. }
         | ProviderError::Credentials(_)
         | ProviderError::NotSupported(_)

@@ -51,7 +51,9 @@ impl ImageProvider for Guarded {
         let events = match self.inner.generate(call.clone()).await {
             Ok(events) => events,
             // Refused here, before the upstream was called: says nothing about its health.
-            Err(error @ (ProviderError::Refused { .. } | ProviderError::NotSupported(_))) => return Err(error),
+            Err(error) if matches!(error.failure(), ProviderError::Refused { .. } | ProviderError::NotSupported(_)) => {
+                return Err(error);
+            }
             Err(error) => stream::iter([Err(error)]).boxed(),
         };
         let request = Request {

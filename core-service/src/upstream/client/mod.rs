@@ -15,14 +15,14 @@ use super::{
     connection::Connection,
     deadline::within,
     exchange::{self, Reply, SendError},
-    failure::failure_of,
+    failure::reported_failure_of,
     pool::Pool,
     settings::{Auth, Limits, SetupError},
 };
 use crate::{
     call::Call,
     context::{REQUEST_ID, TRACEPARENT, TRACESTATE},
-    error::ProviderError,
+    error::{ProviderError, UpstreamDetails},
 };
 
 /// The longest response body that is read at once, in bytes.
@@ -96,6 +96,8 @@ impl Upstream {
         headers.insert(header::HOST, HeaderValue::try_from(host).map_err(|_| SetupError::Address(base.clone()))?);
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        // Without it, RFC 9110 allows any coding. What an upstream compresses all the same is decompressed.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(authorization) = connector.proxy_authorization() {
             headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
         }
@@ -155,7 +157,7 @@ impl Upstream {
         let (status, headers) = (reply.status, reply.headers.clone());
         let until = until.min(Instant::now() + ERROR_BODY_TIMEOUT);
         let body = within(until, read_up_to(reply, MAX_ERROR_BODY)).await.ok().and_then(Result::ok).unwrap_or_default();
-        Err(self.redacted(failure_of(status, &headers, &body, self.quota_is_rate_limit)))
+        Err(self.redacted(reported_failure_of(status, &headers, &body, self.quota_is_rate_limit)))
     }
 
     /// Sends a request and returns the response once its head has arrived, whatever its status. `path` is appended to the
@@ -234,6 +236,16 @@ impl Upstream {
             None => truncated(text),
         };
         match error {
+            ProviderError::Reported { error, details } => {
+                let UpstreamDetails { code, kind, param, members_json } = *details;
+                let details = UpstreamDetails {
+                    code: clean(code),
+                    kind: clean(kind),
+                    param: clean(param),
+                    members_json: key.map_or_else(|| members_json.clone(), |key| members_json.replace(key, "***")),
+                };
+                ProviderError::Reported { error: Box::new(self.redacted(*error)), details: Box::new(details) }
+            }
             ProviderError::Refused { message, field } => ProviderError::Refused { message: clean(message), field },
             ProviderError::RateLimited { message, retry_after } => {
                 ProviderError::RateLimited { message: clean(message), retry_after }
@@ -295,7 +307,11 @@ fn truncated(mut message: String) -> String {
 /// Reads a body to its end, or the first `max` bytes of it.
 async fn read_up_to(mut reply: Reply, max: usize) -> Result<Bytes, ConnectionLost> {
     let mut body = Vec::new();
-    while body.len() < max && poll_fn(|cx| reply.poll_body(cx, |data| body.extend_from_slice(data))).await? {}
+    // Decompressed data may be many times longer than what has arrived.
+    let append = |body: &mut Vec<u8>, data: &[u8]| {
+        body.extend_from_slice(&data[..data.len().min(max.saturating_sub(body.len()))]);
+    };
+    while body.len() < max && poll_fn(|cx| reply.poll_body(cx, |data| append(&mut body, data))).await? {}
     body.truncate(max);
     Ok(body.into())
 }

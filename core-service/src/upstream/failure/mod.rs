@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, value::RawValue};
 
-use crate::error::ProviderError;
+use self::words::status_of_word;
+use crate::error::{ProviderError, UpstreamDetails};
+
+mod words;
 
 /// The longest `Retry-After` that is honoured; longer ones are cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
@@ -16,13 +19,35 @@ struct ErrorBody {
     message: String,
     kind: String,
     code: String,
+    /// A word or number of the error's status, if it has one.
+    status: String,
     param: Option<String>,
     retry_after: Option<Duration>,
+    /// The members other than these, as the text of a JSON object.
+    members_json: String,
+}
+
+/// The longest text of further members that is passed on, in bytes.
+const MAX_MEMBERS: usize = 1024;
+
+/// Returns [`reported_failure_of`] without the members of the upstream's error.
+pub(crate) fn failure_of(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    quota_is_rate_limit: bool,
+) -> ProviderError {
+    reported_failure_of(status, headers, body, quota_is_rate_limit).into_failure()
+}
+
+/// Returns [`reported_failure_in_reply`] without the members of the upstream's error.
+pub(crate) fn failure_in_reply(error: &str) -> ProviderError {
+    reported_failure_in_reply(error).into_failure()
 }
 
 /// Returns the failure that a response with an error status describes. With `quota_is_rate_limit`, `insufficient_quota` with
 /// status 429 is a rate limit; at other upstreams it is an empty account.
-pub(crate) fn failure_of(
+pub(crate) fn reported_failure_of(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
@@ -43,9 +68,10 @@ pub(crate) fn failure_of(
 }
 
 /// Returns the failure that an `error` member in a successful response or in a stream describes.
-pub(crate) fn failure_in_reply(error: &str) -> ProviderError {
+pub(crate) fn reported_failure_in_reply(error: &str) -> ProviderError {
     // Old llama.cpp servers write `error:` fields with and without JSON.
-    let error = match serde_json::from_str::<&RawValue>(error) {
+    let repaired = openai_dialect::sanitized(error.as_bytes());
+    let error = match serde_json::from_str::<&RawValue>(&repaired) {
         Ok(error) => read(format!("{{\"error\":{error}}}").as_bytes()),
         Err(_) => read(error.as_bytes()),
     };
@@ -54,13 +80,36 @@ pub(crate) fn failure_in_reply(error: &str) -> ProviderError {
     } else {
         error.message.clone()
     };
-    // Many upstreams repeat the status as the code.
-    let status = error.code.parse().unwrap_or(500);
+    let status = error.status();
     let retry_after = error.retry_after.map(|wait| wait.min(MAX_RETRY_AFTER));
     classify(status, message, error, retry_after)
 }
 
+impl ErrorBody {
+    /// Returns the HTTP status that fits the error: the number that it has as its code or status, else the status for a known
+    /// word in its code, status or type, else 500.
+    fn status(&self) -> u16 {
+        let members = [&self.code, &self.status, &self.kind];
+        let numbers = members.into_iter().filter_map(|text| text.parse().ok());
+        let number = numbers.into_iter().find(|number| (400..600).contains(number));
+        number.or_else(|| members.into_iter().find_map(|word| status_of_word(word))).unwrap_or(500)
+    }
+}
+
+/// Returns the failure with the upstream's own words for it, where the caller can do something with them.
 fn classify(status: u16, message: String, error: ErrorBody, retry_after: Option<Duration>) -> ProviderError {
+    let details = UpstreamDetails {
+        code: error.code.clone(),
+        kind: error.kind.clone(),
+        param: error.param.clone().unwrap_or_default(),
+        members_json: error.members_json.clone(),
+    };
+    let failure = failure_with_status(status, message, error, retry_after);
+    // The operator chose model and address.
+    if matches!(status, 404 | 405) { failure } else { failure.with_details(details) }
+}
+
+fn failure_with_status(status: u16, message: String, error: ErrorBody, retry_after: Option<Duration>) -> ProviderError {
     let ErrorBody { kind, code, param, .. } = error;
     let is = |word: &str| code.eq_ignore_ascii_case(word) || kind.eq_ignore_ascii_case(word);
     if ["content_policy_violation", "content_filter", "data_inspection_failed", "moderation_blocked"]
@@ -92,8 +141,9 @@ fn classify(status: u16, message: String, error: ErrorBody, retry_after: Option<
 
 fn read(body: &[u8]) -> ErrorBody {
     let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    let Ok(value) = serde_json::from_str::<Value>(text) else {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let value = serde_json::from_str::<Value>(text);
+    let Ok(value) = value.or_else(|_| serde_json::from_str(&openai_dialect::sanitized(text.as_bytes()))) else {
         // An HTML page of a proxy is not passed on to the caller.
         let message = if text.starts_with('<') { "" } else { text };
         return ErrorBody { message: message.to_owned(), ..ErrorBody::default() };
@@ -129,9 +179,31 @@ fn error_body(error: &Value) -> ErrorBody {
             either("type", "error_type")
         },
         code: text("code"),
+        status: either("status", "status_code"),
+        members_json: further_members(error),
         param: Some(text("param")).filter(|param| !param.is_empty()),
         retry_after: retry_delay(&error["details"]),
     }
+}
+
+/// Returns the members of an error that have no field of their own, as JSON text.
+fn further_members(error: &Value) -> String {
+    const KNOWN: [&str; 6] = ["message", "error_message", "type", "error_type", "code", "param"];
+    let members = error
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, value)| !KNOWN.contains(&name.as_str()) && !value.is_null() && *name != "object");
+    let mut further = serde_json::Map::new();
+    let mut length = 2;
+    for (name, value) in members {
+        length += name.len() + value.to_string().len() + 4;
+        if length > MAX_MEMBERS {
+            break;
+        }
+        further.insert(name.clone(), value.clone());
+    }
+    if further.is_empty() { String::new() } else { Value::Object(further).to_string() }
 }
 
 /// Returns the delay of a `google.rpc.RetryInfo` in JSON (`34.4s`), which Gemini sends in place of a `Retry-After` header.

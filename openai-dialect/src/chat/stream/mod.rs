@@ -5,6 +5,7 @@
 //!
 //! [`ChatChunk::Text`]: triptych_proto::chat_stream::ChatChunk::Text
 
+mod halves;
 mod reader;
 mod template;
 mod writer;

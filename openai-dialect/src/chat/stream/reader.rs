@@ -2,9 +2,9 @@
 
 use triptych_proto::chat_stream::{ChatChunk, TextField};
 
-use super::template::EventTemplate;
+use super::{halves::Halves, template::EventTemplate};
 use crate::{
-    chat::chunk::{UpstreamChunk, read_chunk},
+    chat::chunk::{UpstreamChunk, read_chunk, read_exact_chunk},
     json::error::ReadError,
 };
 
@@ -17,13 +17,15 @@ pub enum ChunkEvent {
     Error(String),
 }
 
-/// Reads the events of one stream, with the same result as [`read_chunk`] for each of them.
+/// Reads the events of one stream, with the same result as [`read_chunk`] for each of them, except that characters which
+/// were cut between two events are joined.
 #[derive(Debug, Default)]
 pub struct ChunkReader {
     template: Option<EventTemplate>,
     /// Whether the last chunk has the form of `template`, so that a [`ChatChunk::Text`] may follow.
     last_matched: bool,
     budget: LearningBudget,
+    halves: Halves,
 }
 
 /// Limits how often a template is learned, which costs about as much as reading two chunks. Without the limit, a stream
@@ -57,7 +59,8 @@ impl LearningBudget {
 impl ChunkReader {
     /// Parses the data of the next event.
     pub fn read(&mut self, data: &[u8]) -> Result<ChunkEvent, ReadError> {
-        if let Some(template) = &self.template
+        if self.halves.is_empty()
+            && let Some(template) = &self.template
             && let Some(text) = template.match_text(data)
         {
             self.budget.earn();
@@ -66,9 +69,15 @@ impl ChunkReader {
             return Ok(ChunkEvent::Chunk(chunk));
         }
         self.last_matched = false;
-        let UpstreamChunk { response, error } = read_chunk(data)?;
+        let exact = read_exact_chunk(data);
+        let is_exact = exact.is_some();
+        let UpstreamChunk { mut response, error } = exact.map_or_else(|| read_chunk(data), Ok)?;
         if let Some(error) = error {
             return Ok(ChunkEvent::Error(error));
+        }
+        if !is_exact || !self.halves.is_empty() {
+            self.halves.complete(data, &mut response);
+            return Ok(ChunkEvent::Chunk(response.into()));
         }
         if let Some(field) = TextField::find(&response)
             && self.budget.spend()

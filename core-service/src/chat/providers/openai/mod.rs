@@ -15,7 +15,7 @@ use triptych_proto::{
 };
 use url::Url;
 
-use self::stream::StreamedResponse;
+use self::{non_streaming::without_byte_order_mark, stream::StreamedResponse};
 use super::super::{ChatCall, ChatProvider};
 use crate::dialect::Dialect;
 use crate::{
@@ -78,8 +78,16 @@ impl ChatProvider for OpenAiChat {
         write_request(&mut body, &call.model, &call.request, Streaming::No);
         let until = until(self.upstream.limits.first_byte, call.context.deadline);
         let reply = self.upstream.post_json(PATH, &call, body, until).await?;
+        let is_event_stream = non_streaming::is_event_stream(&reply.headers);
         let body = self.upstream.body(reply, until).await?;
-        non_streaming::read(&body).map_err(|error| self.upstream.redacted(error))
+        let body = without_byte_order_mark(&body);
+        // Upstreams that only stream answer with events, some of them labelled as JSON.
+        let read = if is_event_stream && !non_streaming::is_document(body) || non_streaming::starts_with_event(body) {
+            stream::assemble(body)
+        } else {
+            non_streaming::read(body)
+        };
+        read.map_err(|error| self.upstream.redacted(error))
     }
 
     async fn stream(

@@ -10,7 +10,7 @@ use triptych_proto::{
 use super::finish::{failure_of_finish_reason, warn_of_empty_response};
 use crate::{
     error::ProviderError,
-    upstream::{Reply, failure_in_reply},
+    upstream::{Reply, reported_failure_in_reply},
 };
 
 /// Reads a complete response.
@@ -20,10 +20,15 @@ pub(super) fn read(body: &[u8]) -> Result<pb::CreateChatResponse, ProviderError>
         ProviderError::Unreadable(format!("the upstream's response is not a chat completion: {error}"))
     })?;
     if let Some(error) = reply.error {
-        return Err(failure_in_reply(&error));
+        return Err(reported_failure_in_reply(&error));
     }
     match reply.response.choices.iter().find_map(|choice| failure_of_finish_reason(&choice.finish_reason)) {
         Some(error) => Err(error),
+        None if reply.response.choices.iter().all(|choice| choice.message.is_none())
+            && !reply.response.choices.is_empty() =>
+        {
+            Err(ProviderError::Unreadable("the upstream's response has no message".to_owned()))
+        }
         None if reply.response.choices.is_empty() => {
             Err(ProviderError::Unreadable("the upstream's response has no choices".to_owned()))
         }
@@ -59,7 +64,18 @@ pub(super) fn read_as_chunks(body: &[u8]) -> Result<impl Iterator<Item = ChatChu
     Ok(chunks.into_iter().map(ChatChunk::from))
 }
 
-/// Returns the first bytes of a body, without leading blank lines; nothing if the content type is `text/event-stream`.
+/// Removes a byte order mark and blank lines from the start of a body.
+pub(super) fn without_byte_order_mark(body: &[u8]) -> &[u8] {
+    let body = body.trim_ascii_start();
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start()
+}
+
+/// Returns whether a body begins like an event stream: with the name of a field or with a comment.
+pub(super) fn starts_with_event(body: &[u8]) -> bool {
+    [b"data:".as_slice(), b"event:", b"id:", b"retry:", b":"].iter().any(|start| body.starts_with(start))
+}
+
+/// Returns the first bytes of a body, without byte order mark and leading blank lines; nothing if the content type is `text/event-stream`.
 pub(super) async fn read_start(reply: &mut Reply) -> Vec<u8> {
     let mut start = Vec::new();
     if is_event_stream(&reply.headers) {
@@ -69,7 +85,7 @@ pub(super) async fn read_start(reply: &mut Reply) -> Vec<u8> {
     while start.is_empty()
         && let Ok(Some(bytes)) = reply.chunk().await
     {
-        start.extend_from_slice(bytes.trim_ascii_start());
+        start.extend_from_slice(without_byte_order_mark(&bytes));
     }
     start
 }
@@ -80,7 +96,7 @@ pub(super) fn is_document(start: &[u8]) -> bool {
     matches!(start.first(), Some(b'{' | b'[' | b'<'))
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     const STREAM: &[u8] = b"text/event-stream";
     let name = headers.get(header::CONTENT_TYPE).and_then(|name| name.as_bytes().get(..STREAM.len()));
     name.is_some_and(|name| name.eq_ignore_ascii_case(STREAM))

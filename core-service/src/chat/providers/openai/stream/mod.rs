@@ -12,17 +12,20 @@ use std::{
 };
 
 use futures_util::Stream;
-use openai_dialect::chat::{ChunkEvent, ChunkReader, ToolCallIndexer};
+use openai_dialect::chat::{ChunkEvent, ChunkReader, ResponseAssembler, ToolCallIndexer};
 use tokio::{
     task::coop::unconstrained,
     time::{Instant, Sleep, sleep_until},
 };
-use triptych_proto::{chat_stream::ChatChunk, v1 as pb};
+use triptych_proto::{
+    chat_stream::{ChatChunk, DeltaDecoder},
+    v1 as pb,
+};
 
 use super::finish::{failure_of_finish_reason, warn_of_empty_response};
 use crate::{
     error::ProviderError,
-    upstream::{ConnectionLost, Event, EventReader, Reply, Upstream, failure_in_reply},
+    upstream::{ConnectionLost, Event, EventReader, Reply, Upstream, reported_failure_in_reply},
 };
 
 /// A streamed response. Ends after its first error. Dropping it closes the connection, which cancels the request at the
@@ -123,13 +126,7 @@ impl StreamedResponse {
     /// Returns the result of the end of the stream: a success only if every choice has a finish reason, because upstreams
     /// that die just close the connection.
     fn end(&self) -> Result<Option<ChatChunk>, ProviderError> {
-        if !self.decoder.choices.are_finished() {
-            return Err(incomplete());
-        }
-        if self.decoder.no_tokens && !self.decoder.has_content {
-            warn_of_empty_response();
-        }
-        Ok(None)
+        self.decoder.end().map(|()| None)
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<ProviderError> {
@@ -172,6 +169,26 @@ impl Stream for StreamedResponse {
     }
 }
 
+/// Assembles the complete response from an event stream that arrived although none was requested.
+pub(super) fn assemble(body: &[u8]) -> Result<pb::CreateChatResponse, ProviderError> {
+    let mut events = EventReader::default();
+    events.push(body);
+    let (mut decoder, mut unfold, mut response) =
+        (Decoder::default(), DeltaDecoder::default(), ResponseAssembler::default());
+    let mut at_end = false;
+    loop {
+        let event = if at_end { events.finish()? } else { events.next_event()? };
+        match event.map(|event| decoder.decode(&event)).transpose()? {
+            Some(Decoded::Chunk(chunk)) => response.push(unfold.decode(chunk)),
+            Some(Decoded::Nothing) => {}
+            None if !at_end => at_end = true,
+            Some(Decoded::Done) | None => break,
+        }
+    }
+    decoder.end()?;
+    Ok(response.finish())
+}
+
 fn timed_out() -> ProviderError {
     ProviderError::Timeout("the upstream's stream exceeded its idle timeout or the deadline of the call".to_owned())
 }
@@ -190,6 +207,8 @@ struct Decoder {
     has_content: bool,
     /// The latest usage has zero completion tokens.
     no_tokens: bool,
+    /// Why the first event that is not a chunk was skipped.
+    stray: Option<String>,
 }
 
 /// Which choices have started and which have a finish reason, one bit per index.
@@ -222,10 +241,25 @@ enum Decoded {
 }
 
 impl Decoder {
+    /// Returns the result of the end of the stream. See [`StreamedResponse::end`].
+    fn end(&self) -> Result<(), ProviderError> {
+        if !self.choices.are_finished() {
+            return Err(match &self.stray {
+                // Not a stream of chunks at all.
+                Some(message) if self.choices.started == 0 => ProviderError::Unreadable(message.clone()),
+                Some(_) | None => incomplete(),
+            });
+        }
+        if self.no_tokens && !self.has_content {
+            warn_of_empty_response();
+        }
+        Ok(())
+    }
+
     fn decode(&mut self, event: &Event<'_>) -> Result<Decoded, ProviderError> {
         let data = match event {
             Event::Data(data) => data.trim_ascii(),
-            Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
+            Event::Error(error) => return Err(reported_failure_in_reply(&String::from_utf8_lossy(error))),
         };
         if data.is_empty() {
             return Ok(Decoded::Nothing);
@@ -233,11 +267,21 @@ impl Decoder {
         if data.starts_with(b"[DONE]") {
             return Ok(Decoded::Done);
         }
-        let event = self.reader.read(data).map_err(|error| {
-            ProviderError::Unreadable(format!(
-                "an event of the upstream's stream is not a chat completion chunk: {error}"
-            ))
-        })?;
+        let event = match self.reader.read(data) {
+            Ok(event) => event,
+            Err(error) => {
+                let message = format!("an event of the upstream's stream is not a chat completion chunk: {error}");
+                // A stray line of text loses nothing of the response; a damaged chunk does.
+                if data.trim_ascii_start().starts_with(b"{") {
+                    return Err(ProviderError::Unreadable(message));
+                }
+                if self.stray.is_none() {
+                    tracing::warn!("{message}");
+                    self.stray = Some(message);
+                }
+                return Ok(Decoded::Nothing);
+            }
+        };
         match event {
             ChunkEvent::Chunk(ChatChunk::Full(mut chunk)) => {
                 self.calls.assign(&mut chunk);
@@ -259,7 +303,7 @@ impl Decoder {
                 self.has_content = true;
                 Ok(Decoded::Chunk(text))
             }
-            ChunkEvent::Error(error) => Err(failure_in_reply(&error)),
+            ChunkEvent::Error(error) => Err(reported_failure_in_reply(&error)),
         }
     }
 }

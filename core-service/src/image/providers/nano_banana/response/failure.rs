@@ -65,6 +65,7 @@ fn refine(rough: ProviderError, error: &ErrorWire) -> ProviderError {
         // A quota of zero: waiting does not help.
         ProviderError::RateLimited { message, .. } if error.has_zero_quota() => ProviderError::Credentials(message),
         ProviderError::RateLimited { .. }
+        | ProviderError::Reported { .. }
         | ProviderError::ContentPolicy(_)
         | ProviderError::Overloaded { .. }
         | ProviderError::Credentials(_)

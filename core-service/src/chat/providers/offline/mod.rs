@@ -1,5 +1,7 @@
 //! The built-in chat engine as a provider.
 
+mod validate;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -12,7 +14,12 @@ use triptych_proto::{
 };
 
 use super::super::{ChatCall, ChatProvider};
-use crate::{call::Chunks, error::ProviderError, fault_injection::Fault, models::Entry};
+use crate::{
+    call::Chunks,
+    error::{Error, ProviderError},
+    fault_injection::Fault,
+    models::Entry,
+};
 
 /// The engine's model name.
 pub const MODEL: &str = "offline-chat";
@@ -60,6 +67,10 @@ impl OfflineChat {
 
 #[async_trait]
 impl ChatProvider for OfflineChat {
+    fn check(&self, chat: &pb::ChatRequest) -> Result<(), Error> {
+        validate::check(chat)
+    }
+
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let fault = Fault::of(&call.model);
         if let Some(fault) = fault {
