@@ -195,7 +195,7 @@ impl ProviderError {
 
     /// Adds the members of the provider's error, unless there are none or they concern the operator only.
     #[must_use]
-    pub fn with_details(self, details: UpstreamDetails) -> Self {
+    pub fn with_upstream_details(self, details: UpstreamDetails) -> Self {
         if details.is_empty() || matches!(self, Self::Credentials(_)) {
             return self;
         }

@@ -331,7 +331,7 @@ mod tests {
         for error in [
             Error::invalid(words.clone(), words.clone()),
             Error::ModelNotFound { model: words.clone(), similar: vec![words.clone(); 3] },
-            refused.with_details(details).into(),
+            refused.with_upstream_details(details).into(),
         ] {
             let status = Status::from(error);
             assert!(encoded_length(&status) <= MAX_ENCODED, "{}", encoded_length(&status));
@@ -352,7 +352,7 @@ mod tests {
             ..UpstreamDetails::default()
         };
         let refused = ProviderError::Refused { message: "too long".to_owned(), field: None };
-        let status = Status::from(Error::from(refused.with_details(details)));
+        let status = Status::from(Error::from(refused.with_upstream_details(details)));
         let info = status.get_error_details().error_info().cloned().unwrap();
         assert_eq!(info.reason, "UPSTREAM_REFUSED");
         let expected = [

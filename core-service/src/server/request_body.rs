@@ -13,6 +13,8 @@ use tonic::Status;
 
 use crate::error::Error;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// The time limit grows by one second for each of these received, so that slow clients pass and stalled ones do not.
 const BYTES_PER_EXTRA_SECOND: u64 = 64 << 10;
 
@@ -43,21 +45,22 @@ impl<B> TimedBody<B> {
 impl<B> Body for TimedBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<BoxError>,
 {
     type Data = Bytes;
-    type Error = Status;
+    /// A [`Status`] for the timeout, which tonic returns to the client as it is.
+    type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending if self.poll_timeout(cx).is_ready() => {
-                return Poll::Ready(Some(Err(Error::RequestTimeout.into())));
+                return Poll::Ready(Some(Err(Status::from(Error::RequestTimeout).into())));
             }
             Poll::Pending => return Poll::Pending,
         };
         let Some(frame) = frame else { return Poll::Ready(None) };
-        let frame = frame.map_err(|error| Status::from_error(error.into()))?;
+        let frame = frame.map_err(Into::into)?;
         self.received += frame.data_ref().map_or(0, |data| data.len() as u64);
         Poll::Ready(Some(Ok(frame)))
     }
@@ -88,7 +91,7 @@ mod tests {
         let body = StreamBody::new(frames.chain(stream::pending()));
         let mut body = TimedBody::new(body, Duration::from_secs(30));
         assert!(body.frame().await.unwrap().is_ok());
-        let error = body.frame().await.unwrap().unwrap_err();
+        let error = body.frame().await.unwrap().unwrap_err().downcast::<Status>().unwrap();
         assert_eq!((error.code(), start.elapsed().as_secs()), (Code::DeadlineExceeded, 32));
     }
 }

@@ -75,7 +75,7 @@ async fn failure_within_a_stream_is_its_last_event_without_done() {
     let broken = [
         Reply::stream().send(&content_event("a")).send(&format!("data: {{\"error\":{error}}}\n\n")).stall(),
         Reply::stream().send(&content_event("a")).send(&format!("error: {error}\n\n")).stall(),
-        Reply::stream().send(&content_event("a")).send("data: this is no JSON\n\n").stall(),
+        Reply::stream().send(&content_event("a")).send("data: {\"choices\": [\n\n").stall(),
         Reply::stream().send(&content_event("a")).send(&finish_event("abort")).stall(),
         // No finish reason: a clean end, an end with [DONE], and an aborted connection.
         Reply::stream().send(&content_event("a")),

@@ -106,7 +106,7 @@ fn classify(status: u16, message: String, error: ErrorBody, retry_after: Option<
     };
     let failure = failure_with_status(status, message, error, retry_after);
     // The operator chose model and address.
-    if matches!(status, 404 | 405) { failure } else { failure.with_details(details) }
+    if matches!(status, 404 | 405) { failure } else { failure.with_upstream_details(details) }
 }
 
 fn failure_with_status(status: u16, message: String, error: ErrorBody, retry_after: Option<Duration>) -> ProviderError {

@@ -149,7 +149,7 @@ impl Drop for TaskPoller {
 /// executed and billed, so the request must not be retried elsewhere.
 fn after_submission(error: ProviderError) -> ProviderError {
     match error {
-        ProviderError::Reported { error, details } => after_submission(*error).with_details(*details),
+        ProviderError::Reported { error, details } => after_submission(*error).with_upstream_details(*details),
         ProviderError::Unreachable(message)
         | ProviderError::Unavailable { message, .. }
         | ProviderError::RateLimited { message, .. }
