@@ -1,6 +1,11 @@
 //! Intersects two schemas.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
+
+/// The names of JSON types.
+const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
 
 /// Keyword of the result whose value names a keyword that could not be merged. The writer reports it as an error.
 pub(crate) const CONFLICT: &str = "\u{0}conflict";
@@ -28,7 +33,10 @@ fn objects(left: &Map<String, Value>, right: &Map<String, Value>) -> Map<String,
             "properties" => properties(&ours, theirs),
             "required" => union(&ours, theirs),
             "type" => shared_types(&ours, theirs),
-            "enum" => Value::Array(items(&ours).iter().filter(|item| items(theirs).contains(item)).cloned().collect()),
+            "enum" => {
+                let theirs: HashSet<_> = items(theirs).iter().collect();
+                Value::Array(items(&ours).iter().filter(|item| theirs.contains(item)).cloned().collect())
+            }
             "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties" => {
                 stricter(&ours, theirs, f64::gt)
             }
@@ -96,9 +104,9 @@ fn properties(left: &Value, right: &Value) -> Value {
 }
 
 fn union(left: &Value, right: &Value) -> Value {
-    let mut merged = items(left).to_vec();
-    merged.extend(items(right).iter().filter(|item| !items(left).contains(item)).cloned());
-    Value::Array(merged)
+    let known: HashSet<_> = items(left).iter().collect();
+    let added = items(right).iter().filter(|item| !known.contains(item));
+    Value::Array(items(left).iter().chain(added).cloned().collect())
 }
 
 /// Returns the types allowed by both sides. `integer` is a subset of `number`; all other types are disjoint.
@@ -106,7 +114,14 @@ fn shared_types(left: &Value, right: &Value) -> Value {
     let names = |types: &Value| match types {
         Value::String(name) => vec![name.clone()],
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            items(types).iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            let mut names = Vec::new();
+            for name in items(types).iter().filter_map(Value::as_str).filter(|name| TYPES.contains(name)) {
+                // At most seven different names, so that long lists take linear time.
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
+            names
         }
     };
     let (left, right) = (names(left), names(right));

@@ -10,6 +10,12 @@ use super::{format, pattern};
 /// Returns whether the value satisfies all keywords for scalars. Containers are checked against `type`, `enum` and `const`
 /// only, so callers must pass no container whose other keywords matter.
 pub(crate) fn is_valid(schema: &Value, value: &Value) -> bool {
+    (schema.get("enum").is_none() || list(schema, "enum").contains(value)) && is_valid_member(schema, value)
+}
+
+/// Returns whether a member of the schema's `enum` satisfies the other keywords. Does not search the `enum`, so that checking
+/// all of its members takes linear time.
+pub(crate) fn is_valid_member(schema: &Value, value: &Value) -> bool {
     let type_matches = match schema.get("type") {
         Some(Value::String(name)) => has_type(value, name),
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).any(|name| has_type(value, name)),
@@ -17,7 +23,6 @@ pub(crate) fn is_valid(schema: &Value, value: &Value) -> bool {
     };
     type_matches
         && schema.get("const").is_none_or(|fixed| fixed == value)
-        && (schema.get("enum").is_none() || list(schema, "enum").contains(value))
         && match value {
             Value::Number(number) => is_valid_number(schema, number),
             Value::String(text) => is_valid_string(schema, text),

@@ -127,7 +127,7 @@ impl<'a> Writer<'a> {
 
     fn enum_member(&mut self, schema: &Value, members: &Value, place: &Place) -> Result<Value, Error> {
         let members = members.as_array().map_or(&[][..], Vec::as_slice);
-        let fitting: Vec<&Value> = members.iter().filter(|member| validate::is_valid(schema, member)).collect();
+        let fitting: Vec<&Value> = members.iter().filter(|member| validate::is_valid_member(schema, member)).collect();
         if fitting.is_empty() {
             return Err(place.error("no value of `enum` satisfies the rest of the schema"));
         }
