@@ -7,11 +7,13 @@
 //! | `server` | the API as the application of the HTTP server |
 //! | [`core_client`] | the core's services, in this process or over the network |
 //! | `context`, `metadata` | what crosses from a request into calls, and from replies into responses |
+//! | `authentication` | API keys are checked before a body is read |
 //! | `body`, `json`, `form` | request bodies: bounded, JSON or multipart |
 //! | [`error`], `sse`, `download` | error responses, event streams, files |
 //! | `chat`, `image`, `video`, `models`, `media`, `health`, `openapi` | handlers |
 
 mod app;
+mod authentication;
 mod body;
 mod chat;
 mod context;

@@ -3,6 +3,10 @@
 use core_service::{config, on_disconnect::OnDisconnect};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 use triptych_proto::v1 as pb;
@@ -211,6 +215,32 @@ async fn idempotency_keys_are_scoped_to_the_api_key() {
         assert_eq!(create(SECRET_A, "a tree").await.0, 409);
         let (status, second) = create(SECRET_B, "a tree").await;
         assert!(status == 200 && second != first, "{second}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn request_without_a_valid_key_is_answered_401_before_its_body_arrives() {
+    with_keys(async |server| {
+        for (path, content_type) in [
+            ("/v1/chat/completions", "application/json"),
+            ("/v1/images/edits", "multipart/form-data; boundary=X"),
+            ("/v1/videos", "application/json"),
+        ] {
+            for (length, encoding) in
+                [("content-length: 50000000", ""), ("transfer-encoding: chunked", "content-encoding: gzip\r\n")]
+            {
+                let mut stream = TcpStream::connect(server.rest).await.unwrap();
+                let head = format!(
+                    "POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer wrong\r\ncontent-type: {content_type}\r\n\
+                     {encoding}{length}\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).await.unwrap();
+                let mut received = [0; 12];
+                within_timeout("the response", stream.read_exact(&mut received)).await.unwrap();
+                assert_eq!(&received, b"HTTP/1.1 401", "{path}");
+            }
+        }
     })
     .await;
 }

@@ -227,6 +227,10 @@ fn in_process_services(core: &Core) -> CoreServices {
         video: services.video.clone(),
         model: services.model.clone(),
         media: services.media.clone(),
+        key_check: Some(Arc::new({
+            let keys = core.keys().clone();
+            move |metadata| keys.check(metadata)
+        })),
         health: Arc::new(core.health_service()),
     }
 }

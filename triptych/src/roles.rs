@@ -10,7 +10,7 @@ use core_service::Core;
 use http_server::ConnectionThreads;
 use rest_gateway::{
     Gateway,
-    core_client::{ConnectOptions, CoreServices},
+    core_client::{ConnectOptions, CoreServices, KeyCheck},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -166,8 +166,14 @@ fn in_process(core: &Core) -> CoreServices {
         video: Arc::clone(&services.video) as _,
         model: Arc::clone(&services.model) as _,
         media: Arc::clone(&services.media) as _,
+        key_check: Some(key_check(core)),
         health: Arc::new(core.health_service()),
     }
+}
+
+fn key_check(core: &Core) -> KeyCheck {
+    let keys = core.keys().clone();
+    Arc::new(move |metadata| keys.check(metadata))
 }
 
 fn print_banner(stdout: &Output, banner: &Banner<'_>) {

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use tonic::{Request, metadata::MetadataMap};
+use tonic::{Request, Status, metadata::MetadataMap};
 use tracing::Span;
 
 use crate::{
@@ -103,6 +103,14 @@ impl Keys {
         // The gRPC server authenticates before it reads the message and attaches the caller to the request.
         let authenticated = request.extensions().get::<Caller>();
         authenticated.map_or_else(|| self.authenticate(request.metadata()), |caller| Ok(caller.clone()))
+    }
+
+    /// Checks the `authorization` metadata of a request whose message has not been read.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED if keys are required and there is no valid one.
+    pub fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        Ok(self.authenticate(metadata).map(drop)?)
     }
 
     /// Authenticates the caller by the `authorization` metadata.

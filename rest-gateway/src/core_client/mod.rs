@@ -8,5 +8,5 @@ mod services;
 
 pub use self::{
     remote::ConnectOptions,
-    services::{CoreServices, ReplyStream},
+    services::{CoreServices, KeyCheck, ReplyStream},
 };

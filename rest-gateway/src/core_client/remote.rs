@@ -70,6 +70,7 @@ impl CoreServices {
             video: remote.clone(),
             model: remote.clone(),
             media: remote.clone(),
+            key_check: None,
             health: remote,
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
-use tonic::Status;
+use tonic::{Status, metadata::MetadataMap};
 use tonic_health::pb::{HealthCheckResponse, health_server::Health};
 use triptych_proto::{
     chat_stream::ChatStream,
@@ -15,6 +15,9 @@ use triptych_proto::{
 
 /// The messages of a server-streaming call. Dropping the stream cancels the call.
 pub type ReplyStream<T> = BoxStream<'static, Result<T, Status>>;
+
+/// Fails for request metadata whose API key the core does not accept.
+pub type KeyCheck = Arc<dyn Fn(&MetadataMap) -> Result<(), Status> + Send + Sync>;
 
 /// All services of a core, in this process or over the network. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ pub struct CoreServices {
     pub model: Arc<dyn ModelService>,
     /// Stored media.
     pub media: Arc<dyn MediaService<ReadMediaStream = ReplyStream<pb::ReadMediaResponse>>>,
+    /// Checks API keys without a call, for a core in this process. `None`: a call to the core does.
+    pub key_check: Option<KeyCheck>,
     /// The health of the core.
     pub health: Arc<dyn Health<WatchStream = ReplyStream<HealthCheckResponse>>>,
 }

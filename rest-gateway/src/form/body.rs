@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     app::App,
+    authentication,
     body::{self, Collector},
     error::GatewayError,
     json::{self, JsonBody},
@@ -82,6 +83,7 @@ async fn multipart(
     app: &App,
 ) -> Result<Vec<(String, Value<'static>)>, GatewayError> {
     let boundary = multer::parse_boundary(content_type).map_err(|error| multipart_error(&error))?;
+    authentication::check(headers, app).await?;
     let stream = body::stream(headers, body, app.body_limits()).await?;
     let mut multipart = multer::Multipart::new(stream, boundary);
     let mut fields = Vec::new();

@@ -9,7 +9,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, header};
 
-use crate::{app::App, body, error::GatewayError, offload};
+use crate::{app::App, authentication, body, error::GatewayError, offload};
 
 /// Content types accepted as JSON, besides those ending in `+json`. Clients often send a wrong one: none at all,
 /// `text/plain`, or what `curl -d` sends by default.
@@ -30,6 +30,7 @@ impl JsonBody {
                 "header Content-Type \"{content_type}\": expected application/json"
             )));
         }
+        authentication::check(headers, app).await?;
         let bytes = body::read(headers, body, app.body_limits()).await?;
         offload::run(bytes.len(), move || Self::check(bytes)).await?
     }

@@ -55,6 +55,7 @@ impl CoreStub {
             video: stub.clone(),
             model: stub.clone(),
             media: stub.clone(),
+            key_check: None,
             health: stub,
         }
     }

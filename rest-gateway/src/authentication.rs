@@ -1,0 +1,39 @@
+//! API keys are checked before a body is read, so that clients without one cannot fill the memory.
+
+use http::{HeaderMap, header};
+use tonic::{Code, metadata::MetadataMap};
+use triptych_proto::v1 as pb;
+
+use crate::{app::App, error::GatewayError};
+
+/// Up to this length, a body is read before a remote core is called, which then checks the key with the call itself.
+const MAX_UNCHECKED_BYTES: u64 = 64 << 10;
+
+/// Checks the API key of a request whose body has not been read. The call to the core checks it again.
+///
+/// # Errors
+/// 401.
+pub(crate) async fn check(headers: &HeaderMap, app: &App) -> Result<(), GatewayError> {
+    let mut metadata = MetadataMap::new();
+    if let Some(authorization) = headers.get(header::AUTHORIZATION) {
+        metadata.as_mut().insert(header::AUTHORIZATION, authorization.clone());
+    }
+    if let Some(check) = &app.core.key_check {
+        return check(&metadata).map_err(GatewayError::from);
+    }
+    if is_short(headers) {
+        return Ok(());
+    }
+    let request = pb::ListModelsRequest { page_size: 1, ..pb::ListModelsRequest::default() };
+    let call = tonic::Request::from_parts(metadata, tonic::Extensions::default(), request);
+    match app.core.model.list_models(call).await {
+        Err(status) if status.code() == Code::Unauthenticated => Err(status.into()),
+        // The call for which the body is read reports any other failure.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn is_short(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    !headers.contains_key(header::CONTENT_ENCODING) && length.is_some_and(|length| length <= MAX_UNCHECKED_BYTES)
+}
