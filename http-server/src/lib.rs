@@ -7,6 +7,7 @@
 //! | [`ConnectionThreads`], `load` | threads with a runtime of their own; the choice between them |
 //! | `activity`, `socket`, `stream` | what is timed: heads, idle connections, clients that stop reading |
 //! | [`RequestBody`], `response_body` | bodies; a body that the application leaves unread is read away |
+//! | [`MemoryBudget`] | a bound on the memory of requests together |
 //! | [`Drain`] | the stages of a shutdown |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |
 
@@ -17,6 +18,7 @@ mod drain;
 mod limits;
 mod listener;
 mod load;
+mod memory_budget;
 mod request_body;
 mod response_body;
 mod server;
@@ -28,6 +30,7 @@ mod threads;
 pub use application::{Application, Refusal};
 pub use drain::Drain;
 pub use listener::Listener;
+pub use memory_budget::{MemoryBudget, Reservation};
 pub use request_body::RequestBody;
 pub use server::serve;
 pub use settings::ServerSettings;

@@ -9,9 +9,14 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use http::Extensions;
+use http_server::MemoryBudget;
 use tower_http::cors::CorsLayer;
 
-use crate::{body::BodyLimits, core_client::CoreServices, cors, metrics::RequestMetrics, settings::RuntimeSettings};
+use crate::{
+    body::BodyLimits, core_client::CoreServices, cors, metrics::RequestMetrics, request_memory::RequestMemory,
+    settings::RuntimeSettings,
+};
 
 /// The core, the settings and the metrics. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -21,6 +26,7 @@ pub(crate) struct App(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) core: CoreServices,
     pub(crate) metrics: RequestMetrics,
+    pub(crate) body_memory: MemoryBudget,
     runtime: ArcSwap<Runtime>,
     is_shutting_down: AtomicBool,
 }
@@ -40,9 +46,14 @@ impl Runtime {
 }
 
 impl App {
-    pub(crate) fn new(core: CoreServices, runtime: RuntimeSettings, metrics: RequestMetrics) -> Self {
+    pub(crate) fn new(
+        core: CoreServices,
+        runtime: RuntimeSettings,
+        metrics: RequestMetrics,
+        body_memory: MemoryBudget,
+    ) -> Self {
         let runtime = ArcSwap::from_pointee(Runtime::new(runtime));
-        Self(Arc::new(Shared { core, metrics, runtime, is_shutting_down: AtomicBool::new(false) }))
+        Self(Arc::new(Shared { core, metrics, body_memory, runtime, is_shutting_down: AtomicBool::new(false) }))
     }
 }
 
@@ -52,10 +63,14 @@ impl Shared {
         self.runtime.load()
     }
 
-    /// Returns the bounds of request bodies that hold now.
-    pub(crate) fn body_limits(&self) -> BodyLimits {
+    /// Returns the bounds of the body of a request with these extensions.
+    pub(crate) fn body_limits(&self, extensions: &Extensions) -> BodyLimits {
         let runtime = self.runtime();
-        BodyLimits { bytes: runtime.settings.body_limit_bytes, timeout: runtime.settings.body_timeout }
+        BodyLimits {
+            bytes: runtime.settings.body_limit_bytes,
+            timeout: runtime.settings.body_timeout,
+            memory: RequestMemory::of(extensions, &self.body_memory),
+        }
     }
 
     /// Returns whether a shutdown has begun.

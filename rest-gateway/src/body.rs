@@ -10,28 +10,33 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::time::{Duration, Instant, timeout_at};
 
-use crate::{error::GatewayError, offload};
+use crate::{error::GatewayError, offload, request_memory::RequestMemory};
 
 /// The time limit grows by one second for each of these received, so that slow clients pass and stalled ones do not.
 const BYTES_PER_EXTRA_SECOND: u64 = 64 << 10;
 
+/// Length of the chunks in which a body is decompressed.
+const INFLATED_CHUNK: usize = 64 << 10;
+
 /// Bounds of a request body.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct BodyLimits {
     /// Maximum length, before and after decompression, in bytes.
     pub(crate) bytes: usize,
     /// Maximum time for receiving the body.
     pub(crate) timeout: Duration,
+    /// Memory that the bodies of all requests share.
+    pub(crate) memory: RequestMemory,
 }
 
 /// Reads a whole body, decompressed.
 ///
 /// # Errors
-/// 400 (broken body), 408 (timeout), 413 (too long), 415 (unknown `Content-Encoding`).
+/// 400 (broken body), 408 (timeout), 413 (too long), 429 (memory of all bodies), 415 (unknown `Content-Encoding`).
 pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: BodyLimits) -> Result<Bytes, GatewayError> {
-    let head = Head::of(headers, limits)?;
+    let head = Head::of(headers, limits.bytes)?;
     let mut bytes = Collector::with_capacity(head.content_length.unwrap_or_default());
-    let mut body = LimitedBody::new(body, limits);
+    let mut body = LimitedBody::new(body, limits.clone());
     while let Some(data) = body.next().await? {
         bytes.push(data);
     }
@@ -45,7 +50,7 @@ pub(crate) async fn stream(
     body: Body,
     limits: BodyLimits,
 ) -> Result<impl Stream<Item = Result<Bytes, GatewayError>> + Send + 'static, GatewayError> {
-    if Head::of(headers, limits)?.gzip {
+    if Head::of(headers, limits.bytes)?.gzip {
         let bytes = read(headers, body, limits).await?;
         return Ok(stream::once(async { Ok(bytes) }).left_stream());
     }
@@ -62,7 +67,7 @@ struct Head {
 }
 
 impl Head {
-    fn of(headers: &HeaderMap, limits: BodyLimits) -> Result<Self, GatewayError> {
+    fn of(headers: &HeaderMap, limit: usize) -> Result<Self, GatewayError> {
         let encoding = headers.get(header::CONTENT_ENCODING).map_or(Ok(""), |value| value.to_str());
         let gzip = match encoding.unwrap_or("?").trim().to_ascii_lowercase().as_str() {
             "" | "identity" => false,
@@ -74,8 +79,8 @@ impl Head {
         let content_length =
             headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         // Refused before the body is read: a client that sent `Expect: 100-continue` is spared the upload.
-        if content_length.is_some_and(|length| length > limits.bytes) {
-            return Err(GatewayError::too_large(limits.bytes));
+        if content_length.is_some_and(|length| length > limit) {
+            return Err(GatewayError::too_large(limit));
         }
         Ok(Self { gzip, content_length })
     }
@@ -104,6 +109,7 @@ impl LimitedBody {
             Ok(Some(Err(_))) => return Err(GatewayError::invalid_request("the request body is incomplete")),
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         };
+        self.limits.memory.grow(data.len())?;
         self.received += data.len();
         if self.received > self.limits.bytes {
             return Err(GatewayError::too_large(self.limits.bytes));
@@ -147,17 +153,26 @@ async fn decompress(gzip: bool, bytes: Bytes, limits: BodyLimits) -> Result<Byte
     if !gzip {
         return Ok(bytes);
     }
-    offload::run(bytes.len(), move || inflate(&bytes, limits.bytes)).await?
+    offload::run(bytes.len(), move || inflate(&bytes, &limits)).await?
 }
 
-/// Decompresses at most `limit` bytes: a short body can expand to gigabytes.
-fn inflate(bytes: &[u8], limit: usize) -> Result<Bytes, GatewayError> {
-    let mut plain = Vec::new();
-    let mut decoder = MultiGzDecoder::new(bytes).take(limit as u64 + 1);
-    decoder
-        .read_to_end(&mut plain)
-        .map_err(|error| GatewayError::invalid_request(format!("the request body is not valid gzip: {error}")))?;
-    if plain.len() > limit { Err(GatewayError::too_large(limit)) } else { Ok(Bytes::from(plain)) }
+/// Decompresses within the limits: a short body can expand to gigabytes.
+fn inflate(bytes: &[u8], limits: &BodyLimits) -> Result<Bytes, GatewayError> {
+    let (mut plain, mut chunk) = (Vec::new(), vec![0; INFLATED_CHUNK]);
+    let mut decoder = MultiGzDecoder::new(bytes);
+    loop {
+        let read = decoder
+            .read(&mut chunk)
+            .map_err(|error| GatewayError::invalid_request(format!("the request body is not valid gzip: {error}")))?;
+        if read == 0 {
+            return Ok(Bytes::from(plain));
+        }
+        if plain.len() + read > limits.bytes {
+            return Err(GatewayError::too_large(limits.bytes));
+        }
+        limits.memory.grow(read)?;
+        plain.extend_from_slice(&chunk[..read]);
+    }
 }
 
 #[cfg(test)]
@@ -165,10 +180,17 @@ mod tests {
     use std::io::Write;
 
     use http::HeaderValue;
+    use http_server::MemoryBudget;
 
     use super::*;
 
-    const LIMITS: BodyLimits = BodyLimits { bytes: 1000, timeout: Duration::from_secs(30) };
+    fn limits() -> BodyLimits {
+        limits_of(&MemoryBudget::new(1 << 20))
+    }
+
+    fn limits_of(budget: &MemoryBudget) -> BodyLimits {
+        BodyLimits { bytes: 1000, timeout: Duration::from_secs(30), memory: RequestMemory::new(budget) }
+    }
 
     fn compress(plain: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -184,39 +206,54 @@ mod tests {
     async fn body_in_several_chunks_is_joined() {
         let chunks = ["{\"a\":", "1", "}"].map(|chunk| Ok::<_, std::io::Error>(Bytes::from(chunk)));
         let body = Body::from_stream(stream::iter(chunks));
-        assert_eq!(read(&HeaderMap::new(), body, LIMITS).await.unwrap(), "{\"a\":1}");
+        assert_eq!(read(&HeaderMap::new(), body, limits()).await.unwrap(), "{\"a\":1}");
     }
 
     #[tokio::test]
     async fn body_over_the_limit_is_refused_with_and_without_content_length() {
         let declared = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(1001))]);
-        let error = read(&declared, Body::empty(), LIMITS).await.unwrap_err();
+        let error = read(&declared, Body::empty(), limits()).await.unwrap_err();
         assert_eq!((error.status().as_u16(), error.code()), (413, "request_too_large"));
-        let error = read(&HeaderMap::new(), Body::from(vec![b' '; 1001]), LIMITS).await.unwrap_err();
+        let error = read(&HeaderMap::new(), Body::from(vec![b' '; 1001]), limits()).await.unwrap_err();
         assert_eq!(error.status().as_u16(), 413);
     }
 
     #[tokio::test]
     async fn gzip_body_is_decompressed_up_to_the_limit() {
-        let body = read(&gzip(), Body::from(compress(b"{}")), LIMITS).await.unwrap();
+        let body = read(&gzip(), Body::from(compress(b"{}")), limits()).await.unwrap();
         assert_eq!(body, "{}");
         let bomb = Body::from(compress(&vec![0; 1 << 20]));
-        assert_eq!(read(&gzip(), bomb, LIMITS).await.unwrap_err().status().as_u16(), 413);
-        let error = read(&gzip(), Body::from("not gzip"), LIMITS).await.unwrap_err();
+        assert_eq!(read(&gzip(), bomb, limits()).await.unwrap_err().status().as_u16(), 413);
+        let error = read(&gzip(), Body::from("not gzip"), limits()).await.unwrap_err();
         assert_eq!(error.status().as_u16(), 400);
     }
 
     #[tokio::test]
     async fn unknown_content_encoding_is_answered_415() {
         let brotli = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static("br"))]);
-        let error = read(&brotli, Body::from("{}"), LIMITS).await.unwrap_err();
+        let error = read(&brotli, Body::from("{}"), limits()).await.unwrap_err();
         assert_eq!(error.status().as_u16(), 415);
     }
 
     #[tokio::test(start_paused = true)]
     async fn stalled_body_is_answered_408() {
         let half = stream::iter([Ok::<_, std::io::Error>(Bytes::from("{\"a\""))]).chain(stream::pending());
-        let error = read(&HeaderMap::new(), Body::from_stream(half), LIMITS).await.unwrap_err();
+        let error = read(&HeaderMap::new(), Body::from_stream(half), limits()).await.unwrap_err();
         assert_eq!((error.status().as_u16(), error.code()), (408, "request_timeout"));
+    }
+
+    #[tokio::test]
+    async fn bodies_beyond_the_shared_memory_are_answered_429_until_others_are_released() {
+        let budget = MemoryBudget::new(2 << 10);
+        let full = || Body::from(vec![b' '; 1000]);
+        let (first, second, third) = (limits_of(&budget), limits_of(&budget), limits_of(&budget));
+        assert!(read(&HeaderMap::new(), full(), first.clone()).await.is_ok());
+        // A small gzip body that expands.
+        assert!(read(&gzip(), Body::from(compress(&[b' '; 900])), second.clone()).await.is_ok());
+        let error = read(&HeaderMap::new(), full(), third).await.unwrap_err();
+        assert_eq!((error.status().as_u16(), error.code()), (429, "overloaded"));
+        assert!(error.message().contains("rest.body_memory_bytes"), "{error}");
+        drop(first);
+        assert!(read(&HeaderMap::new(), full(), limits_of(&budget)).await.is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use axum::Router;
-use http_server::{ConnectionThreads, Drain, Listener};
+use http_server::{ConnectionThreads, Drain, Listener, MemoryBudget};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
@@ -30,7 +30,12 @@ impl Gateway {
     /// Creates a gateway in front of `core`. The first gateway of a process installs its metrics recorder.
     pub fn new(core: CoreServices, settings: Settings) -> Self {
         let metrics = RequestMetrics::new(ROUTES.iter().map(|route| route.path));
-        Self { app: App::new(core, settings.runtime, metrics), server: settings.server, drain: settings.drain }
+        let body_memory = MemoryBudget::new(settings.body_memory_bytes);
+        Self {
+            app: App::new(core, settings.runtime, metrics, body_memory),
+            server: settings.server,
+            drain: settings.drain,
+        }
     }
 
     /// Returns the API as a service for any HTTP server.

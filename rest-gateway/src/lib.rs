@@ -42,6 +42,7 @@ mod path;
 mod query;
 mod ranges;
 mod request_id;
+mod request_memory;
 mod routes;
 mod server;
 mod settings;

@@ -19,6 +19,7 @@ use crate::{
     observed_body::{self, log_panic},
     origin,
     request_id::RequestId,
+    request_memory::RequestMemory,
 };
 
 pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -38,6 +39,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     );
     let in_flight = app.metrics.begin(route, request.method(), &span);
     request.extensions_mut().insert(id.clone());
+    let body_memory = RequestMemory::attach(&mut request, &app.body_memory);
     let runtime = app.runtime();
     let (cors, allowed) = (runtime.cors.clone(), origin::check(&request, &runtime.settings));
     drop(runtime);
@@ -48,6 +50,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         }
     };
     let outcome = AssertUnwindSafe(handled).catch_unwind().instrument(span.clone()).await;
+    drop(body_memory);
     let mut response = outcome.unwrap_or_else(|panic| {
         span.in_scope(|| log_panic(&*panic));
         GatewayError::internal().into_response()

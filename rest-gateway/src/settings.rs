@@ -18,6 +18,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Maximum time that requests in flight may continue after shutdown has begun.
     pub drain: Duration,
+    /// Maximum memory for the bodies of all requests in flight, also decompressed, in bytes.
+    pub body_memory_bytes: usize,
     /// Settings that can change while the gateway runs.
     pub runtime: RuntimeSettings,
 }
@@ -61,6 +63,7 @@ impl Default for RuntimeSettings {
 struct SettingsTable {
     public_base_url: Option<String>,
     body_limit_bytes: usize,
+    body_memory_bytes: usize,
     head_limit_bytes: usize,
     #[serde(deserialize_with = "positive")]
     header_timeout: Duration,
@@ -89,6 +92,7 @@ impl Default for SettingsTable {
         Self {
             public_base_url: None,
             body_limit_bytes: 64 << 20,
+            body_memory_bytes: 512 << 20,
             head_limit_bytes: server.head_limit_bytes,
             header_timeout: server.header_timeout,
             idle_timeout: server.idle_timeout,
@@ -110,6 +114,7 @@ impl From<SettingsTable> for Settings {
         let SettingsTable {
             public_base_url,
             body_limit_bytes,
+            body_memory_bytes,
             head_limit_bytes,
             header_timeout,
             idle_timeout,
@@ -135,6 +140,7 @@ impl From<SettingsTable> for Settings {
                 ..ServerSettings::default()
             },
             drain,
+            body_memory_bytes,
             runtime: RuntimeSettings {
                 public_base_url,
                 trust_forwarded,

@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{header, request::Parts};
 use serde::{
     Deserialize,
     de::{Deserializer, MapAccess, Visitor},
@@ -69,8 +69,8 @@ impl FromRequest<App> for FormBody {
         let (parts, body) = request.into_parts();
         let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         match content_type.filter(|value| value.trim().to_ascii_lowercase().starts_with("multipart/form-data")) {
-            Some(content_type) => multipart(content_type, &parts.headers, body, app).await.map(Self::Multipart),
-            None => JsonBody::read(&parts.headers, body, app).await.map(Self::Json),
+            Some(content_type) => multipart(content_type, &parts, body, app).await.map(Self::Multipart),
+            None => JsonBody::read(&parts, body, app).await.map(Self::Json),
         }
     }
 }
@@ -78,13 +78,13 @@ impl FromRequest<App> for FormBody {
 /// Reads a multipart body field by field while it arrives.
 async fn multipart(
     content_type: &str,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Body,
     app: &App,
 ) -> Result<Vec<(String, Value<'static>)>, GatewayError> {
     let boundary = multer::parse_boundary(content_type).map_err(|error| multipart_error(&error))?;
-    authentication::check(headers, app).await?;
-    let stream = body::stream(headers, body, app.body_limits()).await?;
+    authentication::check(&parts.headers, app).await?;
+    let stream = body::stream(&parts.headers, body, app.body_limits(&parts.extensions)).await?;
     let mut multipart = multer::Multipart::new(stream, boundary);
     let mut fields = Vec::new();
     while let Some(mut field) = multipart.next_field().await.map_err(|error| multipart_error(&error))? {

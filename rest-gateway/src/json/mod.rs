@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{header, request::Parts};
 
 use crate::{app::App, authentication, body, error::GatewayError, offload};
 
@@ -22,7 +22,8 @@ pub(crate) struct JsonBody(Bytes);
 
 impl JsonBody {
     /// Reads and checks a body.
-    pub(crate) async fn read(headers: &HeaderMap, body: Body, app: &App) -> Result<Self, GatewayError> {
+    pub(crate) async fn read(parts: &Parts, body: Body, app: &App) -> Result<Self, GatewayError> {
+        let headers = &parts.headers;
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if !ACCEPTED.contains(&content_type.as_str()) && !content_type.ends_with("+json") {
@@ -31,7 +32,7 @@ impl JsonBody {
             )));
         }
         authentication::check(headers, app).await?;
-        let bytes = body::read(headers, body, app.body_limits()).await?;
+        let bytes = body::read(headers, body, app.body_limits(&parts.extensions)).await?;
         offload::run(bytes.len(), move || Self::check(bytes)).await?
     }
 
@@ -55,7 +56,7 @@ impl FromRequest<App> for JsonBody {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, GatewayError> {
         let (parts, body) = request.into_parts();
-        Self::read(&parts.headers, body, app).await
+        Self::read(&parts, body, app).await
     }
 }
 

@@ -28,7 +28,7 @@ async fn start(extend: impl FnOnce(Router) -> Router, server: ServerSettings) ->
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let runtime = crate::RuntimeSettings { body_timeout: SHORT, ..Settings::default().runtime };
-    let settings = Settings { server, drain: SHORT, runtime };
+    let settings = Settings { server, drain: SHORT, runtime, ..Settings::default() };
     let router = extend(router(&CoreStub::default(), settings.clone()));
     let drain = Drain::default();
     let application = RestApplication::new(router, drain.draining.clone());

@@ -6,6 +6,7 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
+use http_server::MemoryBudget;
 use tower::ServiceExt;
 
 pub(crate) use self::core_stub::{CoreStub, clip, running, succeeded};
@@ -46,7 +47,7 @@ impl TestResponse {
 /// Returns handler state with this body limit.
 pub(crate) fn app(core: &CoreStub, body_limit_bytes: usize) -> App {
     let runtime = RuntimeSettings { body_limit_bytes, ..RuntimeSettings::default() };
-    App::new(core.services(), runtime, RequestMetrics::new(std::iter::empty()))
+    App::new(core.services(), runtime, RequestMetrics::new(std::iter::empty()), MemoryBudget::new(1 << 20))
 }
 
 /// Returns the router of a gateway in front of `core`.
