@@ -30,6 +30,12 @@ fn normalized_request(mut document: Json) -> Json {
     if let Some(stop @ Json::Text(_)) = document.get_mut("stop") {
         *stop = Json::Array(vec![stop.clone()]);
     }
+    // An empty name is no name.
+    if let Some(format @ Json::Object(_)) = document.get_mut("response_format")
+        && let Some(schema @ Json::Object(_)) = format.get_mut("json_schema")
+    {
+        schema.drop_where("name", |name| *name == Json::text(""));
+    }
     document.sorted()
 }
 
