@@ -62,7 +62,7 @@ pass "reused idempotency key returns the same video"
 
 [[ $(curl -sS "$TRIPTYCH_REST/healthz" | member status) == ok ]] || fail "not healthy"
 curl -sS --fail-with-body "$TRIPTYCH_REST/readyz" >/dev/null
-curl -sS --fail-with-body "$TRIPTYCH_REST/metrics" | grep -q '^# TYPE ' || fail "no metrics"
+curl -sS --fail-with-body "$TRIPTYCH_REST/metrics" >metrics && grep -q "^# TYPE " metrics || fail "no metrics"
 [[ $(curl -sS "$TRIPTYCH_REST/openapi.json" | member openapi) == 3.1* ]] || fail "no OpenAPI document"
 curl -sS --fail-with-body "$TRIPTYCH_REST/v1/models" | member data 0 id >/dev/null
 pass "health, metrics, OpenAPI document and models are served"
