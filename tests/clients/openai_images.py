@@ -177,6 +177,9 @@ def check_triptych(base):
         assert size_of(response.data[0].b64_json) == (320, 200), name
     response = client.images.generate(model="gpt-image-two.json", prompt="x", n=2, size="1024x1024")
     assert len(response.data) == 2 and response.usage.total_tokens == 1084, response
+    # As from OpenAI, these models return no links unless links are requested.
+    assert size_of(response.data[0].b64_json) == (1024, 1024) and response.data[0].url is None, response
+    response = client.images.generate(model="gpt-image-two.json", prompt="x", n=2, size="1024x1024", response_format="url")
     with urllib.request.urlopen(response.data[0].url) as download:
         assert Image.open(download).size == (1024, 1024)
     response = client.images.generate(model="one-failed.json", prompt="x", n=2, size="64x64")
