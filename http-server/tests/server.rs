@@ -344,6 +344,22 @@ async fn connection_of_the_maximum_age_finishes_its_request_and_takes_no_other()
     assert!(response.ends_with("done"), "{response}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn client_that_closes_its_sending_half_counts_as_disconnected() {
+    let server = start(ServerSettings::default()).await;
+    let mut stream = server.connect().await;
+    stream.write_all(head("GET", "/wait", "").as_bytes()).await.unwrap();
+    server.application.entered.notified().await;
+    stream.shutdown().await.unwrap();
+    assert_eq!(read_to_end(stream).await, "");
+    // The request has been dropped: another one waits for the notification.
+    let mut other = server.connect().await;
+    other.write_all(head("GET", "/wait", "").as_bytes()).await.unwrap();
+    server.application.entered.notified().await;
+    server.application.proceed.notify_one();
+    assert!(read_response(&mut other).await.ends_with("done"));
+}
+
 #[cfg(unix)]
 #[tokio::test(start_paused = true)]
 async fn unix_socket_is_served_like_tcp() {
