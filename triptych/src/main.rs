@@ -4,6 +4,7 @@ mod banner;
 mod check;
 mod cli;
 mod config;
+mod open_files;
 mod output;
 mod reload;
 mod roles;
@@ -70,6 +71,7 @@ fn check(cli: &Cli) -> anyhow::Result<()> {
 }
 
 fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
+    open_files::raise_limit();
     let config = Config::load(cli.config.as_deref())?;
     // Before the first TLS client is created: rustls selects no provider by itself if dependencies enable several.
     if rustls::crypto::ring::default_provider().install_default().is_err() {

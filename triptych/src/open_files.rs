@@ -1,0 +1,28 @@
+//! The limit of open files, which also bounds connections.
+
+/// Raises the limit of open files as far as the operating system allows: many systems start processes with a limit of 1,024
+/// for the sake of old programs, and a connection needs one or two files. A failure leaves the limit as it is.
+#[cfg(unix)]
+pub(crate) fn raise_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    // macOS reports no maximum, but refuses to remove the limit.
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+}
+
+#[cfg(not(unix))]
+pub(crate) fn raise_limit() {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    #[test]
+    fn soft_limit_of_open_files_is_raised_to_the_hard_limit() {
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(256), ..limit }).unwrap();
+        super::raise_limit();
+        assert_eq!(getrlimit(Resource::Nofile).current, limit.maximum);
+    }
+}
