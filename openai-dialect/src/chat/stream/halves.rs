@@ -37,6 +37,8 @@ impl Halves {
         let marked = marked.map_or_else(|_| chunk.clone(), |read| read.response);
         for (choice, marked) in chunk.choices.iter_mut().zip(marked.choices) {
             let (index, ended) = (choice.index, choice.finish_reason.is_some());
+            // The half that a choice without a delta ends may need one.
+            let had_delta = choice.delta.is_some();
             let delta = choice.delta.get_or_insert_default();
             let marked = marked.delta.unwrap_or_default();
             self.text((index, Text::Content), &mut delta.content, marked.content, ended);
@@ -47,6 +49,9 @@ impl Halves {
                     let id = (index, Text::Arguments(call.index));
                     self.text(id, &mut function.arguments, marked.arguments, ended);
                 }
+            }
+            if !had_delta && *delta == pb::ChatDelta::default() {
+                choice.delta = None;
             }
         }
     }
