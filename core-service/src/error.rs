@@ -168,7 +168,7 @@ pub enum ProviderError {
     },
 }
 
-/// What an upstream's error says besides its message, as the upstream spells it.
+/// The members of an upstream's error other than its message, unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpstreamDetails {
     /// `code`, for example `context_length_exceeded`. Empty without one.

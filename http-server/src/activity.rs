@@ -1,4 +1,4 @@
-//! What a connection is doing, as far as its timeouts depend on it.
+//! The state of a connection that its timeouts depend on.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -30,7 +30,7 @@ pub(crate) struct Activity {
     lingering_since: Moment,
 }
 
-/// What happens when a timeout expires.
+/// The action when a timeout expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expiry {
     /// The connection is closed.
@@ -113,7 +113,7 @@ impl Activity {
         self.had_request.load(Relaxed)
     }
 
-    /// Returns when the next timeout expires, and what happens then; `None` while nothing is timed.
+    /// Returns the next deadline and its action; `None` while no timeout applies.
     pub(crate) fn expiry(&self, settings: &ServerSettings) -> Option<(Instant, Expiry)> {
         let at = |moment: &Moment, timeout| moment.get(self.start).map(|since| since + timeout);
         let write = at(&self.write_blocked_since, settings.write_timeout);

@@ -1,4 +1,4 @@
-//! What a server serves.
+//! The handler of a server's requests.
 
 use std::future::Future;
 

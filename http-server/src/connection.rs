@@ -33,7 +33,7 @@ const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(20);
 /// hyper's minimum for the read buffer of HTTP/1.
 const MIN_HTTP1_BUFFER: usize = 8 << 10;
 
-/// What the connections of a server share.
+/// State shared by the connections of a server.
 #[derive(Debug)]
 pub(crate) struct Shared<A> {
     pub(crate) application: A,
@@ -174,7 +174,7 @@ impl<A: Application + Unpin> Connection<A> {
     }
 }
 
-/// Reads away what the application has left of a request body, or announces that the connection closes.
+/// Discards the rest of a request body that the application has not read, or announces that the connection closes.
 fn finish_request_body<B>(unread: &Unread, response: &mut Response<B>, in_flight: &InFlight, tracker: &TaskTracker) {
     let mut close = || {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -3,10 +3,10 @@
 //! | module | content |
 //! | --- | --- |
 //! | [`serve`], `connection` | the accept loop; one connection, from its first byte to its end |
-//! | [`Application`], [`Refusal`] | what answers requests, and the requests and connections that are refused |
+//! | [`Application`], [`Refusal`] | the handler of requests; limits that refuse requests and connections |
 //! | [`ConnectionThreads`], `load` | threads with a runtime of their own; the choice between them |
-//! | `activity`, `socket`, `stream` | what is timed: heads, idle connections, clients that stop reading |
-//! | [`RequestBody`], `response_body` | bodies; a body that the application leaves unread is read away |
+//! | `activity`, `socket`, `stream` | timeouts: request heads, idle connections, clients that stop reading |
+//! | [`RequestBody`], `response_body` | bodies; unread request bodies are discarded within limits |
 //! | [`MemoryBudget`] | a bound on the memory of requests together |
 //! | [`Drain`] | the stages of a shutdown |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |

@@ -33,7 +33,7 @@ impl MemoryBudget {
 
 impl Reservation {
     /// Adds bytes to the reservation. Returns whether the budget has room for them; otherwise nothing changes. Does not wait:
-    /// two requests that wait for more, each with a part of the budget, could wait for ever.
+    /// two requests that each hold a part of the budget and wait for more would deadlock.
     pub fn try_grow(&mut self, bytes: usize) -> bool {
         let total = self.bytes.saturating_add(bytes);
         let reserved = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);

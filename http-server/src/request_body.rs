@@ -1,4 +1,4 @@
-//! Request bodies. The rest of a body that the application leaves unread is read away, within bounds.
+//! Request bodies. The rest of a body that the application does not read is discarded, within limits.
 
 use std::{
     pin::Pin,
@@ -40,7 +40,7 @@ pub(crate) struct Unread {
 /// The unread rest of a request body.
 #[derive(Debug)]
 pub(crate) enum Rest {
-    /// Can be read away, after which the connection serves the next request.
+    /// Can be discarded, after which the connection serves the next request.
     Short(Incoming),
     /// Cannot be read to its end. Reading begins all the same, so that the client gets the response.
     Long(Incoming),

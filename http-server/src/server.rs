@@ -26,7 +26,7 @@ const ABORT_GRACE: Duration = Duration::from_secs(5);
 
 /// Serves connections until `stop` resolves to the end of the drain. Then accepts no more connections, and lets requests in
 /// flight continue until the end of the drain, when it closes the remaining connections. Returns within seconds after that,
-/// whatever peers do. No connection outlives the future, even if it is dropped.
+/// even if clients stall. No connection outlives the future, even if it is dropped.
 ///
 /// A failed accept is logged and retried.
 pub async fn serve<L, A>(

@@ -219,7 +219,7 @@ async fn client_that_does_not_read_is_disconnected_after_the_write_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unread_body_is_read_away_and_the_connection_serves_the_next_request() {
+async fn unread_body_is_discarded_and_the_connection_serves_the_next_request() {
     let server = start(ServerSettings::default()).await;
     for path in ["/none", "/"] {
         let mut stream = server.connect().await;
@@ -235,7 +235,7 @@ async fn unread_body_is_read_away_and_the_connection_serves_the_next_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn response_to_a_body_that_is_too_long_to_be_read_away_arrives_and_announces_the_close() {
+async fn response_to_a_body_that_is_too_long_to_discard_arrives_and_announces_the_close() {
     let server = start(ServerSettings::default()).await;
     let mut stream = server.connect().await;
     let declared = format!("content-length: {}\r\n", 1_u64 << 40);

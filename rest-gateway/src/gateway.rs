@@ -48,8 +48,8 @@ impl Gateway {
         self.app.reload(settings);
     }
 
-    /// From now on, `GET /readyz` responds with 503, so that load balancers stop sending requests before the drain. All else
-    /// is served as before.
+    /// Makes `GET /readyz` respond with 503, so that load balancers stop sending requests before the drain. All other requests
+    /// are served as before.
     pub fn set_not_ready(&self) {
         self.app.set_not_ready();
     }

@@ -29,7 +29,7 @@ pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<()> {
             registry.with(fmt::layer().json().flatten_event(true).with_writer(writer)).try_init()?;
         }
     }
-    // The default hook writes to standard error itself, which blocks if nobody reads it.
+    // The default hook writes to standard error itself, which blocks while a pipe is full.
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(backtrace = %std::backtrace::Backtrace::capture(), "{panic}");
     }));

@@ -1,6 +1,6 @@
 //! Validates chat requests of both APIs before they are sent anywhere.
 //!
-//! Only what no upstream could judge is rejected here: a request that JSON cannot represent, and one whose `extra_json`
+//! Rejects only requests that no upstream could judge: a request that JSON cannot represent, and one whose `extra_json`
 //! contradicts its fields. Everything else is left to the provider: see [`ChatProvider::check`](super::ChatProvider::check).
 
 use openai_dialect::extra_members;

@@ -1,4 +1,4 @@
-//! The file of an open database, which somebody may remove or replace.
+//! Detection of a database file that was removed or replaced while it is open.
 
 use std::{
     io,

@@ -52,10 +52,10 @@ impl Owner {
     }
 }
 
-/// Whose jobs and media files a call may use.
+/// The owners whose jobs and media files a call may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Owners {
-    /// Everybody's: the caller is an administrator, or no keys are configured.
+    /// All: the caller is an administrator, or no keys are configured.
     #[default]
     All,
     /// Those of one owner. All others do not exist for the call.
@@ -156,7 +156,8 @@ impl Caller {
         self.name().map(Owner::new).unwrap_or_default()
     }
 
-    /// Returns whose jobs and media files the caller may use: its own; an administrator and the anonymous caller everybody's.
+    /// Returns the owners whose jobs and media files the caller may use: all for an administrator and for the anonymous
+    /// caller, otherwise the caller itself.
     pub fn owners(&self) -> Owners {
         match &self.0 {
             Some(key) if !key.admin => Owners::Only(Owner::new(&key.name)),

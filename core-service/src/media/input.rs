@@ -166,7 +166,7 @@ mod tests {
         // The same content has the same key, and then belongs to both.
         assert_eq!(put(&bob).await, key);
         assert!(resolve(&key, &only(&bob)).await.is_ok() && resolve(&key, &only(&alice)).await.is_ok());
-        // A file that is removed and stored again belongs to whoever stores it again.
+        // Removing a file removes its owners.
         inputs.media_store.remove(&MediaKey::parse(&key).unwrap()).await.unwrap();
         put(&alice).await;
         assert_eq!(resolve(&key, &only(&bob)).await, Err(never));

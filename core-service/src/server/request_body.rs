@@ -1,4 +1,4 @@
-//! Request bodies with a time limit: a client cannot hold a call, and the part of its message that has arrived, for ever.
+//! Request bodies with a time limit, so that a client cannot hold a call and a partial message indefinitely.
 
 use std::{
     future::Future,

@@ -63,7 +63,7 @@ fn spelled(text: &str) -> Cow<'_, str> {
         _ => {}
     }
     let trimmed = text.trim_ascii();
-    // A number is taken without spaces around it only: they say that it is a text.
+    // Spaces around a number mark a text.
     let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     let may_be_json = trimmed.starts_with(['{', '[']) || (is_number && trimmed.len() == text.len());
     match serde_json::from_str::<&RawValue>(trimmed) {

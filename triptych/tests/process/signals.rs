@@ -1,4 +1,4 @@
-//! Signals: reload, and readiness before the drain; output that nobody reads.
+//! Signals: reload, and readiness before the drain; a full output pipe.
 
 #![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
 
@@ -38,7 +38,7 @@ fn get(address: SocketAddr, path: &str) -> String {
 }
 
 #[test]
-fn server_serves_and_ends_although_nobody_reads_its_output() {
+fn server_with_full_output_pipes_serves_and_shuts_down() {
     let dir = tempdir().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ((_stdout_reader, stdout), (_stderr_reader, stderr)) = (full_pipe(), full_pipe());

@@ -146,7 +146,7 @@ impl Default for QueueLimits {
 }
 
 impl QueueLimits {
-    /// Checks whether one more job may be queued besides these.
+    /// Returns an error if an owner with this many queued jobs, or all owners together, may not queue another one.
     fn check(self, of_owner: u64, of_all: u64) -> Result<(), StoreError> {
         if of_owner >= u64::from(self.per_owner) {
             return Err(StoreError::QueueFull { setting: "jobs.max_queued_per_owner", limit: self.per_owner });

@@ -74,7 +74,7 @@ impl CoreStub {
         change(&mut self.0.lock().unwrap())
     }
 
-    /// From now on, the core reports that it is not serving.
+    /// Sets the health status of the core to NOT_SERVING.
     pub(crate) fn set_not_serving(&self) {
         self.with(|state| state.is_not_serving = true);
     }

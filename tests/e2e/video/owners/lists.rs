@@ -1,4 +1,4 @@
-//! Lists, and what administrators may do.
+//! Lists by owner, and the rights of administrators.
 
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode};
@@ -28,7 +28,7 @@ async fn list_has_the_videos_of_the_caller_and_its_page_tokens_tell_nothing() {
         };
         let all = pb::ListVideosRequest::default();
         assert_eq!(page_of(&mut client, BOB, all.clone()).await.unwrap(), [(of_bob.clone(), None)]);
-        // A token is a position in time, whoever's id it is, and whether it exists.
+        // A token is a position in time: the id of any owner, existing or not, works and reveals nothing.
         assert_eq!(listed(server, ALICE, &format!("?after={of_bob}")).await, std::slice::from_ref(&first));
         assert_eq!(listed(server, BOB, &format!("?after={last}")).await, std::slice::from_ref(&of_bob));
         assert_eq!(listed(server, BOB, &format!("?after={first}")).await, Vec::<String>::new());
@@ -41,8 +41,8 @@ async fn list_has_the_videos_of_the_caller_and_its_page_tokens_tell_nothing() {
         let owned = |id: &String, owner: &str| (id.clone(), Some(owner.to_owned()));
         assert_eq!(everything, [owned(&last, "alice"), owned(&of_bob, "bob"), owned(&first, "alice")]);
         assert_eq!(listed(server, ADMIN, "?owner=alice").await, [last.clone(), first.clone()]);
-        for nobodys in ["?owner=nobody", "?owner=", "?owner=root"] {
-            assert_eq!(listed(server, ADMIN, nobodys).await, Vec::<String>::new());
+        for no_jobs in ["?owner=nobody", "?owner=", "?owner=root"] {
+            assert_eq!(listed(server, ADMIN, no_jobs).await, Vec::<String>::new());
         }
         for owner in ["bob", "nobody", "root", ""] {
             let path = format!("/v1/videos?owner={owner}");
