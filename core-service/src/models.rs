@@ -107,6 +107,26 @@ impl<P: ?Sized> Models<P> {
 }
 
 impl<P: ?Sized> Entry<P> {
+    /// Returns a model of a built-in engine.
+    pub(crate) fn built_in(
+        id: &str,
+        aliases: &[&str],
+        hidden: bool,
+        capabilities: &'static [&'static str],
+        provider: Arc<P>,
+    ) -> Self {
+        Self {
+            id: id.to_owned(),
+            upstream: id.to_owned(),
+            owned_by: "offline".to_owned(),
+            provider_id: "offline".to_owned(),
+            aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+            capabilities,
+            hidden,
+            provider,
+        }
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.id.as_str()).chain(self.aliases.iter().map(String::as_str))
     }

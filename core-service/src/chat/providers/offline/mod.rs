@@ -42,15 +42,14 @@ impl OfflineChat {
     /// models.
     pub fn entries(tokens_per_second: u32, names: &[(&str, &[&str])]) -> Vec<Entry<dyn ChatProvider>> {
         let engine = Arc::new(Self::new(tokens_per_second));
-        let entry = |id: &str, aliases: &[&str], hidden| Entry {
-            id: id.to_owned(),
-            upstream: id.to_owned(),
-            owned_by: "offline".to_owned(),
-            provider_id: "offline".to_owned(),
-            aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
-            capabilities: &["stream", "tools", "json_schema"],
-            hidden,
-            provider: engine.clone() as Arc<dyn ChatProvider>,
+        let entry = |id: &str, aliases: &[&str], hidden| {
+            Entry::built_in(
+                id,
+                aliases,
+                hidden,
+                &["stream", "tools", "json_schema"],
+                engine.clone() as Arc<dyn ChatProvider>,
+            )
         };
         let served = names.iter().map(|(id, aliases)| entry(id, aliases, false));
         let own = std::iter::once(entry(MODEL, &[], false));

@@ -58,15 +58,9 @@ impl OfflineImage {
     /// Returns the entry of the engine, followed by hidden entries for fault injection.
     pub fn entries() -> Vec<Entry<dyn ImageProvider>> {
         let provider = Arc::new(Self::new());
-        let entry = |id: &str, hidden| Entry {
-            id: id.to_owned(),
-            upstream: id.to_owned(),
-            owned_by: "offline".to_owned(),
-            provider_id: "offline".to_owned(),
-            aliases: Vec::new(),
-            capabilities: &["edit", "preview"],
-            hidden,
-            provider: provider.clone() as Arc<dyn ImageProvider>,
+        let entry = |id: &str, hidden| {
+            let provider = provider.clone() as Arc<dyn ImageProvider>;
+            Entry::built_in(id, &[], hidden, &["edit", "preview"], provider)
         };
         let faults = Fault::IMAGE.iter().map(|fault| entry(&fault.model(MODEL), true));
         std::iter::once(entry(MODEL, false)).chain(faults).collect()

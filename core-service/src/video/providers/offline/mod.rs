@@ -48,15 +48,14 @@ pub struct OfflineVideo {
 /// `media_store`.
 pub fn entries(media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
     let provider = Arc::new(OfflineVideo { renders: Renders::new(media_store.clone()) });
-    let entry = |id: &str, aliases: &[&str], hidden| Entry {
-        id: id.to_owned(),
-        upstream: id.to_owned(),
-        owned_by: "offline".to_owned(),
-        provider_id: "offline".to_owned(),
-        aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
-        capabilities: &["input_reference", "remix"],
-        hidden,
-        provider: Arc::clone(&provider) as Arc<dyn VideoProvider>,
+    let entry = |id: &str, aliases: &[&str], hidden| {
+        Entry::built_in(
+            id,
+            aliases,
+            hidden,
+            &["input_reference", "remix"],
+            Arc::clone(&provider) as Arc<dyn VideoProvider>,
+        )
     };
     let faults = Fault::VIDEO.iter().map(|fault| entry(&fault.model(MODEL), &[], true));
     std::iter::once(entry(MODEL, &ALIASES, false)).chain(faults).collect()
