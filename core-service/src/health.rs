@@ -28,7 +28,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum duration of a probe. A store that takes longer counts as unavailable.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a service needs.
+/// The stores that a service needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Needs {
     Nothing,
@@ -91,7 +91,7 @@ impl Health {
         HealthGrpc(Arc::new(HealthService::from_health_reporter(self.reporter.clone())))
     }
 
-    /// Reports all services as not serving, finally.
+    /// Reports all services as not serving. Later probes do not change this.
     pub(crate) async fn set_not_ready(&self) {
         self.stop.cancel();
         *self.is_shutting_down.lock().await = true;
@@ -100,7 +100,7 @@ impl Health {
         }
     }
 
-    /// Ends the streams that watch a name, after they got the last status. They would block the drain forever.
+    /// Ends the streams that watch a name, after they got the last status. Otherwise they would keep the drain waiting until its deadline.
     pub(crate) async fn end_watches(&self) {
         for (name, _) in NAMES {
             self.reporter.clone().clear_service_status(name).await;
@@ -126,13 +126,17 @@ impl Health {
                     Ok(()) | Err(_) => {}
                 }
             }
-            if jobs.is_ok()
-                && let Err(error) = database.save_sequence().await
+            let stores = Stores { jobs: jobs.is_ok(), media: media.is_ok() };
+            // Every report is sent to all watchers, even without a change.
+            if stores != known {
+                self.report(stores).await;
+            }
+            known = stores;
+            if stores.jobs
+                && let Ok(Err(error)) = timeout(PROBE_TIMEOUT, database.save_sequence()).await
             {
                 tracing::debug!("the number of the latest job event cannot be saved: {error}");
             }
-            known = Stores { jobs: jobs.is_ok(), media: media.is_ok() };
-            self.report(known).await;
         }
     }
 
@@ -190,16 +194,17 @@ mod tests {
         assert_eq!(media.probe().await, Ok(()));
 
         let health = Health::start(database.clone(), media.clone(), &TaskTracker::new()).await;
-        health.report(Stores { jobs: false, media: true }).await;
-        for (name, expected) in [
-            ("", ServingStatus::NotServing),
-            ("triptych.v1.ChatService", ServingStatus::Serving),
-            ("triptych.v1.ImageService", ServingStatus::Serving),
-            ("triptych.v1.VideoService", ServingStatus::NotServing),
-            ("triptych.v1.ModelService", ServingStatus::Serving),
-            ("triptych.v1.MediaService", ServingStatus::Serving),
+        // Ends the probes, so that they do not report.
+        health.stop.cancel();
+        for (stores, expected) in [
+            (Stores { jobs: false, media: true }, [false, true, true, false, true, true]),
+            (Stores { jobs: true, media: false }, [false, true, false, false, true, false]),
         ] {
-            assert_eq!(status(&health, name).await, expected, "{name}");
+            health.report(stores).await;
+            for ((name, _), is_serving) in NAMES.into_iter().zip(expected) {
+                let is_reported_serving = status(&health, name).await == ServingStatus::Serving;
+                assert_eq!(is_reported_serving, is_serving, "{name} {stores:?}");
+            }
         }
         health.set_not_ready().await;
         health.report(Stores { jobs: true, media: true }).await;

@@ -190,7 +190,7 @@ impl Core {
         &self.services
     }
 
-    /// Returns what the job database had lost when it was opened.
+    /// Returns the job events that were missing when the database was opened, if any.
     pub fn lost_events(&self) -> Option<LostEvents> {
         self.lost_events
     }
@@ -200,8 +200,8 @@ impl Core {
         self.health.service()
     }
 
-    /// Reports all services as not serving from now on, so that load balancers stop sending calls before the drain. Calls are
-    /// served as before.
+    /// Reports all services as not serving, so that load balancers stop sending calls before the drain. Calls are still
+    /// served.
     pub async fn set_not_ready(&self) {
         self.health.set_not_ready().await;
     }

@@ -84,7 +84,7 @@ impl Database {
         self.file.check().await.map_err(sqlx::Error::Io)
     }
 
-    /// Returns an error if jobs cannot be stored or read.
+    /// Returns an error if jobs cannot be read, or if the database file was removed or replaced. Does not write.
     pub(crate) async fn probe_jobs(&self) -> Result<(), sqlx::Error> {
         self.check_file().await?;
         sqlx::query("SELECT 1 FROM video_jobs LIMIT 1").fetch_optional(self.readers()).await?;

@@ -40,7 +40,7 @@ impl SequenceFile {
         Self { path: database.with_extension("sequence"), saved: AtomicI64::new(UNSAVED) }
     }
 
-    /// Compares the database with the file. A missing or unreadable file means nothing.
+    /// Compares the database with the file. Returns `None` if the file is missing or unreadable.
     pub(super) async fn lost_events(&self, database: &SqlitePool) -> Result<Option<LostEvents>, sqlx::Error> {
         let found = latest(database).await?;
         let text = tokio::fs::read_to_string(&self.path).await.unwrap_or_default();
@@ -51,12 +51,14 @@ impl SequenceFile {
     /// Writes the number of the latest event, if it has changed.
     pub(super) async fn save(&self, database: &SqlitePool) -> Result<(), sqlx::Error> {
         let latest = latest(database).await?;
-        if self.saved.swap(latest, Ordering::Relaxed) == latest {
+        if self.saved.load(Ordering::Relaxed) == latest {
             return Ok(());
         }
         let staging = self.path.with_extension("sequence~");
         tokio::fs::write(&staging, latest.to_string()).await.map_err(sqlx::Error::Io)?;
-        tokio::fs::rename(&staging, &self.path).await.map_err(sqlx::Error::Io)
+        tokio::fs::rename(&staging, &self.path).await.map_err(sqlx::Error::Io)?;
+        self.saved.store(latest, Ordering::Relaxed);
+        Ok(())
     }
 }
 

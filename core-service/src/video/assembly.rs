@@ -1,4 +1,4 @@
-//! The models of the video panel.
+//! Entries of the configured video models.
 
 use super::{provider::VideoProvider, providers};
 use crate::{config, media::MediaStore, models::Entry};

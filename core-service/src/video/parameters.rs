@@ -22,9 +22,9 @@ pub struct VideoParameters {
     /// An opaque identifier of the end user; may be empty.
     #[serde(default)]
     pub user: String,
-    /// Request members without a field of their own: the text of a JSON object, or empty. Stored beside this document, so
-    /// that lists do not read it; documents from before contain it.
-    #[serde(default, skip_serializing)]
+    /// Request members without a field of their own: the text of a JSON object, or empty. Stored in a column of its own, so
+    /// that lists do not read it.
+    #[serde(skip)]
     pub extra_json: String,
 }
 

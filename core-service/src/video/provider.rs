@@ -1,4 +1,4 @@
-//! The provider trait of the video panel and the types that cross it.
+//! The trait of video providers, and its parameter and result types.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ pub trait VideoProvider: fmt::Debug + Send + Sync {
     /// repeated after a crash hid the response to the first one.
     fn repeatable(&self) -> bool;
 
-    /// Whether another render can start now. Jobs stay queued while there is no free slot.
+    /// Returns whether another render can start now. Jobs stay queued while there is no free slot.
     fn has_free_slot(&self) -> bool {
         true
     }
@@ -65,13 +65,13 @@ pub struct RenderRequest {
     pub slot: Slot,
 }
 
-/// The right to one of a limited number of renders in progress. Dropping the last clone gives it back. The default is of a
-/// provider without such a limit, or not reserved.
+/// The right to one of a limited number of renders in progress. Dropping the last clone releases it. The default
+/// holds no slot: the provider has no limit, or acquires the slot itself.
 #[derive(Debug, Clone, Default)]
 pub struct Slot(Option<Arc<OwnedSemaphorePermit>>);
 
 impl Slot {
-    /// Whether it was reserved.
+    /// Returns whether a slot is held.
     pub fn is_reserved(&self) -> bool {
         self.0.is_some()
     }

@@ -1,5 +1,7 @@
 //! Validation of video requests, the same for both APIs.
 
+use std::collections::HashSet;
+
 use openai_dialect::extra_members;
 use triptych_proto::v1 as pb;
 
@@ -71,16 +73,16 @@ pub(super) fn remix_extra(source: &str, extra_json: &str) -> Result<String, Erro
     let (Some(inherited), Some(own)) = (extra_members(source), extra_members(extra_json)) else {
         return Ok(if extra_json.is_empty() { source } else { extra_json }.to_owned());
     };
-    let inherited = inherited.into_iter().filter(|(name, _)| own.iter().all(|(other, _)| other != name)).collect();
-    let members: Vec<_> = [inherited, own].concat();
+    let replaced: HashSet<&str> = own.iter().map(|(name, _)| name.as_str()).collect();
+    let kept = inherited.iter().filter(|(name, _)| !replaced.contains(name.as_str()));
     let members: Vec<_> =
-        members.into_iter().map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name))).collect();
+        kept.chain(&own).map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name.as_str()))).collect();
     let merged = format!("{{{}}}", members.join(","));
     extra(&merged)?;
     Ok(merged)
 }
 
-/// Returns whose jobs a list has.
+/// Returns the owners whose jobs a list contains.
 ///
 /// # Errors
 /// [`Error::PermissionDenied`] for an owner whose jobs the caller may not see.

@@ -28,7 +28,7 @@ pub(super) async fn open(directory: &Directory) -> Result<(LocalFileSystem, Stag
 #[derive(Debug, Clone)]
 pub(super) struct StagingFiles(Arc<Directory>);
 
-/// How many bytes a probe writes: more than a file system stores beside its metadata.
+/// The size of the file that a probe writes. Some file systems store smaller files in their metadata, even on a full disk.
 const PROBE_BYTES: usize = 4096;
 
 impl StagingFiles {

@@ -52,7 +52,7 @@ pub struct MediaStore {
     pins: Pins,
     /// `None` for object stores, where a lifecycle rule of the bucket removes the parts of interrupted uploads.
     staging_files: Option<StagingFiles>,
-    /// Whose the files are that are stored through this handle.
+    /// The owner of the files that are stored through this handle.
     owner: Owner,
 }
 

@@ -1,4 +1,4 @@
-//! The gRPC service of the video panel.
+//! The gRPC service for videos.
 
 use async_trait::async_trait;
 use futures_util::{

@@ -91,18 +91,18 @@ impl Runner {
         let Worker { queue, jobs, id, .. } = &*self.worker;
         let JobSettings { workers, lease, .. } = jobs.settings;
         while steps.len() < workers.max(1) && !self.stop.is_cancelled() {
-            let closed = self.worker.closed_providers();
-            match queue.claim(id, lease, &closed).await {
+            let busy = self.worker.busy_providers();
+            match queue.claim(id, lease, &busy).await {
                 Ok(Some(claim)) => match self.worker.reserve(&claim.job) {
                     Some(slot) => {
                         steps.spawn(step::run(Arc::clone(&self.worker), claim, slot));
                     }
-                    // Its provider is closed from now on.
+                    // The last slot was taken since the check; the next claim leaves this provider out.
                     None => step::release(&**queue, &claim).await,
                 },
                 Ok(None) => {
-                    let due = queue.next_due(&closed).await.ok().flatten();
-                    let max = if closed.is_empty() { MAX_IDLE } else { SLOT_INTERVAL };
+                    let due = queue.next_due(&busy).await.ok().flatten();
+                    let max = if busy.is_empty() { MAX_IDLE } else { SLOT_INTERVAL };
                     return due.map_or(max, |due| due.since(queue.now()).clamp(MIN_IDLE, max));
                 }
                 // It is not claimed again for a while.

@@ -29,10 +29,10 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Returns the ids of the providers without a free slot. Their queued jobs stay queued.
-    pub(super) fn closed_providers(&self) -> Vec<String> {
+    pub(super) fn busy_providers(&self) -> Vec<String> {
         let models = self.models.load();
-        let closed = models.entries().iter().filter(|entry| !entry.provider.has_free_slot());
-        closed.map(|entry| entry.provider_id.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+        let busy = models.entries().iter().filter(|entry| !entry.provider.has_free_slot());
+        busy.map(|entry| entry.provider_id.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Reserves what the next step of a job needs: for a queued job a slot of its provider. `None` if none is free.

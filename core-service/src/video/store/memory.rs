@@ -83,8 +83,8 @@ impl Row {
         self.job.state.phase() == Phase::Queued
     }
 
-    fn is_claimable(&self, closed: &[String]) -> bool {
-        !self.is_queued() || !closed.contains(&self.job.request.provider_id)
+    fn is_claimable(&self, busy: &[String]) -> bool {
+        !self.is_queued() || !busy.contains(&self.job.request.provider_id)
     }
 
     /// Returns the place of a due job in the order of claims.
@@ -204,12 +204,12 @@ impl JobStore for MemoryStore {
 
 #[async_trait]
 impl JobQueue for MemoryStore {
-    async fn claim(&self, _: &WorkerId, lease: Duration, closed: &[String]) -> Result<Option<Claim>, StoreError> {
+    async fn claim(&self, _: &WorkerId, lease: Duration, busy: &[String]) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
         let (queued_first, last) = (self.turns.queued_first(), self.turns.last_owner());
         let mut rows = self.rows();
         let free = rows.values_mut().filter(|row| {
-            row.job.due_at.is_some_and(|due| due <= now) && row.lease_until <= now && row.is_claimable(closed)
+            row.job.due_at.is_some_and(|due| due <= now) && row.lease_until <= now && row.is_claimable(busy)
         });
         Ok(free.min_by_key(|row| row.turn(queued_first, &last)).map(|row| {
             row.fence += 1;
@@ -221,9 +221,9 @@ impl JobQueue for MemoryStore {
         }))
     }
 
-    async fn next_due(&self, closed: &[String]) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, busy: &[String]) -> Result<Option<Timestamp>, StoreError> {
         let rows = self.rows();
-        let claimable = rows.values().filter(|row| row.is_claimable(closed));
+        let claimable = rows.values().filter(|row| row.is_claimable(busy));
         Ok(claimable.filter_map(|row| row.job.due_at.map(|due| due.max(row.lease_until))).min())
     }
 

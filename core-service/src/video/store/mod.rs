@@ -90,14 +90,14 @@ pub trait JobStore: fmt::Debug + Send + Sync {
 pub trait JobQueue: JobStore {
     /// Leases a due job without a lease. Jobs in progress and queued jobs take turns; of the former, the one that has been
     /// due longest is next. Owners take turns with their queued jobs, each with the one that has been due longest. Queued
-    /// jobs of `closed` providers are left alone. Deleted jobs are returned too, to be purged.
+    /// jobs of the providers in `busy` (ids), which have no free slot, are not claimed. Deleted jobs are returned too, to be purged.
     ///
     /// # Errors
     /// `Corrupt`, if the row cannot be read; it is not claimed again for some minutes.
-    async fn claim(&self, worker: &WorkerId, lease: Duration, closed: &[String]) -> Result<Option<Claim>, StoreError>;
+    async fn claim(&self, worker: &WorkerId, lease: Duration, busy: &[String]) -> Result<Option<Claim>, StoreError>;
 
     /// Returns when the next job can be claimed, which may be in the past. `None`: no job has a next step.
-    async fn next_due(&self, closed: &[String]) -> Result<Option<Timestamp>, StoreError>;
+    async fn next_due(&self, busy: &[String]) -> Result<Option<Timestamp>, StoreError>;
 
     /// Writes the claimed job as `next`, and ends the lease or keeps it for another step.
     ///
@@ -207,7 +207,7 @@ pub struct Page {
     pub after: Option<JobId>,
     /// Oldest first instead of newest first.
     pub oldest_first: bool,
-    /// Whose jobs.
+    /// The owners of the listed jobs.
     pub owners: Owners,
 }
 

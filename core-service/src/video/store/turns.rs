@@ -1,11 +1,11 @@
-//! The order of claims: jobs in progress and queued jobs take turns, and so do the owners of queued jobs. So neither the
-//! queued jobs of one owner, however many, nor the polls of a thousand renders keep another owner's job waiting.
+//! Round-robin order of claims: between jobs in progress and queued jobs, and between the owners of queued jobs. Neither
+//! many queued jobs of one owner nor many polls of renders can starve the queued jobs of another owner.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::keys::Owner;
 
-/// Whose turn it is in this process. Clones share it. It need not survive a restart.
+/// The round-robin position of this process. Clones share it. It is not stored.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turns(Arc<Mutex<State>>);
 

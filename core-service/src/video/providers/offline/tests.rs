@@ -55,7 +55,7 @@ async fn fetched(engine: &OfflineVideo, file: &ClipFile) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn slots_are_limited_and_given_back() {
+async fn slots_are_limited_and_held_until_the_render_ends() {
     let directory = tempfile::tempdir().unwrap();
     let engine = engine(directory.path());
     let slots: Vec<_> = std::iter::from_fn(|| engine.reserve()).take(1000).collect();
@@ -63,10 +63,11 @@ async fn slots_are_limited_and_given_back() {
     drop(slots);
     assert!(engine.has_free_slot());
     // A render holds its slot until it ends.
-    let slots: Vec<_> = std::iter::from_fn(|| engine.reserve()).take(1000).collect();
+    let mut slots: Vec<_> = std::iter::from_fn(|| engine.reserve()).take(1000).collect();
     let mut call = call(MODEL, "held", 1);
-    call.request.slot = slots.into_iter().next().unwrap();
+    call.request.slot = slots.pop().unwrap();
     let task = engine.submit(call).await.unwrap();
+    assert!(!engine.has_free_slot(), "the render and `slots` hold all slots");
     let mut render = engine.renders.start(OfflineTask::parse(&task.0).unwrap(), Slot::default());
     render.wait().await;
     assert!(engine.has_free_slot() && matches!(render.outcome(), Some(Ok(_))));

@@ -84,7 +84,7 @@ conformance! {
     queue::a_repeated_call_succeeds_beyond_the_limit,
     queue::owners_take_turns_however_many_jobs_each_has_queued,
     queue::jobs_in_progress_and_queued_jobs_take_turns,
-    queue::queued_jobs_of_closed_providers_are_neither_claimed_nor_due,
+    queue::queued_jobs_of_busy_providers_are_neither_claimed_nor_due,
     leases::a_claimed_job_cannot_be_claimed_until_its_lease_expires,
     leases::a_renewed_lease_expires_later,
     leases::a_released_job_can_be_claimed_at_once,

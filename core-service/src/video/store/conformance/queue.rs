@@ -94,20 +94,20 @@ pub(super) async fn jobs_in_progress_and_queued_jobs_take_turns(store: Store) {
     assert_eq!(try_claim(&store).await, None);
 }
 
-pub(super) async fn queued_jobs_of_closed_providers_are_neither_claimed_nor_due(store: Store) {
+pub(super) async fn queued_jobs_of_busy_providers_are_neither_claimed_nor_due(store: Store) {
     let mut other = job();
     other.request.provider_id = "other".to_owned();
     let (waiting, other) = (insert(&store, job()).await, insert(&store, other).await);
-    let closed = ["offline".to_owned(), "third".to_owned()];
-    let claim = async |closed: &[String]| store.claim(&WorkerId::new(), LEASE, closed).await.unwrap();
-    let claimed = claim(&closed).await.unwrap();
+    let busy = ["offline".to_owned(), "third".to_owned()];
+    let claim = async |busy: &[String]| store.claim(&WorkerId::new(), LEASE, busy).await.unwrap();
+    let claimed = claim(&busy).await.unwrap();
     assert_eq!(claimed.job.id, other.id);
-    assert_eq!(claim(&closed).await, None);
-    assert_eq!(store.next_due(&closed).await.unwrap(), Some(NOW.after(LEASE)), "the end of the lease of the other");
+    assert_eq!(claim(&busy).await, None);
+    assert_eq!(store.next_due(&busy).await.unwrap(), Some(NOW.after(LEASE)), "the end of the lease of the other");
     assert_eq!(store.next_due(&[]).await.unwrap(), Some(NOW));
     let claimed = claim(&[]).await.unwrap();
     assert_eq!(claimed.job.id, waiting.id);
     // The steps of a started job need no slot.
     submit(&store, &claimed).await;
-    assert_eq!(claim(&closed).await.unwrap().job.id, waiting.id);
+    assert_eq!(claim(&busy).await.unwrap().job.id, waiting.id);
 }

@@ -163,9 +163,9 @@ impl JobStore for SqliteStore {
 
 #[async_trait]
 impl JobQueue for SqliteStore {
-    async fn claim(&self, worker: &WorkerId, lease: Duration, closed: &[String]) -> Result<Option<Claim>, StoreError> {
+    async fn claim(&self, worker: &WorkerId, lease: Duration, busy: &[String]) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
-        let (last, closed) = (self.turns.last_owner(), closed_list(closed));
+        let (last, busy) = (self.turns.last_owner(), id_list(busy));
         let (after, before) = ((Select::QueuedAfter, last.as_str()), (Select::QueuedUpTo, last.as_str()));
         let progressing = (Select::InProgress, "");
         let order = if self.turns.queued_first() { [after, before, progressing] } else { [progressing, after, before] };
@@ -174,7 +174,7 @@ impl JobQueue for SqliteStore {
                 sqlx::query(select.claim_statement()).bind(worker.as_str()).bind(now.after(lease).0).bind(now.0);
             let query = match select {
                 Select::InProgress => query,
-                Select::QueuedAfter | Select::QueuedUpTo => query.bind(owner).bind(&closed),
+                Select::QueuedAfter | Select::QueuedUpTo => query.bind(owner).bind(&busy),
             };
             let Some(row) = query.fetch_optional(self.database.writer()).await? else { continue };
             let claim = row::claim(&row);
@@ -188,7 +188,7 @@ impl JobQueue for SqliteStore {
         Ok(None)
     }
 
-    async fn next_due(&self, closed: &[String]) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, busy: &[String]) -> Result<Option<Timestamp>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT MIN(due) FROM (\
              SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) AS due FROM video_jobs \
@@ -196,7 +196,7 @@ impl JobQueue for SqliteStore {
              SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) AS due FROM video_jobs \
              WHERE due_at IS NOT NULL AND phase = 'queued' AND provider_id NOT IN (SELECT value FROM json_each($1)))",
         );
-        let due: Option<i64> = query.bind(closed_list(closed)).fetch_one(self.database.readers()).await?;
+        let due: Option<i64> = query.bind(id_list(busy)).fetch_one(self.database.readers()).await?;
         Ok(due.map(Timestamp))
     }
 
@@ -232,8 +232,8 @@ impl JobQueue for SqliteStore {
 }
 
 /// Returns a list of provider ids as one parameter.
-fn closed_list(closed: &[String]) -> String {
-    serde_json::Value::from(closed.to_vec()).to_string()
+fn id_list(busy: &[String]) -> String {
+    serde_json::Value::from(busy.to_vec()).to_string()
 }
 
 impl SqliteStore {

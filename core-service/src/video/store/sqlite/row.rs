@@ -97,7 +97,7 @@ pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>,
 /// Reads the job in a row.
 ///
 /// # Errors
-/// `Corrupt`, naming the id, whatever is wrong with the row: one such row must not fail what concerns other jobs.
+/// `Corrupt` with the id for every decoding error, so that callers can skip the row: it must not fail calls for other jobs.
 pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
     decode(row).map_err(|why| StoreError::Corrupt { id: raw_id(row), why: why.to_string() })
 }
@@ -111,10 +111,7 @@ fn decode(row: &SqliteRow) -> Result<Job, Box<dyn Error + Send + Sync>> {
     let optional = |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp));
     let mut request: JobRequest =
         serde_json::from_str(row.try_get("request")?).map_err(|why| format!("request: {why}"))?;
-    let extra_json: String = row.try_get("extra_json")?;
-    if !extra_json.is_empty() {
-        request.parameters.extra_json = extra_json;
-    }
+    request.parameters.extra_json = row.try_get("extra_json")?;
     Ok(Job {
         id: JobId::parse(row.try_get("id")?).ok_or("the id is not a job id")?,
         owner: Owner::new(row.try_get("owner")?),
