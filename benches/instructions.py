@@ -159,7 +159,7 @@ def main() -> int:
         BASELINE.write_text(json.dumps(counted, indent=2) + "\n")
     baseline, regression = json.loads(BASELINE.read_text()), False
     for name, instructions in counted.items():
-        change = instructions / baseline.get(name, instructions) - 1
+        change = instructions / baseline[name] - 1
         verdict = "ok" if abs(change) <= TOLERANCE else "REGRESSION" if change > 0 else "improved: --update stores the new count"
         regression |= change > TOLERANCE
         print(f"  {name}: {instructions:,} instructions, {change:+.1%} ({verdict})")

@@ -1,7 +1,13 @@
 //! The state of a connection that its timeouts depend on.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
     time::Duration,
 };
 
@@ -23,11 +29,29 @@ pub(crate) struct Activity {
     http2: AtomicBool,
     had_request: AtomicBool,
     in_flight: AtomicUsize,
+    discarding: AtomicUsize,
     idle_since: Moment,
     head_since: Moment,
     write_blocked_since: Moment,
     lingers: AtomicBool,
     lingering_since: Moment,
+}
+
+/// The rest of a request body is being discarded, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Discarding(Arc<Activity>);
+
+impl Discarding {
+    pub(crate) fn new(activity: Arc<Activity>) -> Self {
+        activity.discarding.fetch_add(1, Relaxed);
+        Self(activity)
+    }
+}
+
+impl Drop for Discarding {
+    fn drop(&mut self) {
+        self.0.discarding.fetch_sub(1, Relaxed);
+    }
 }
 
 /// The action when a timeout expires.
@@ -46,6 +70,7 @@ impl Activity {
             http2: AtomicBool::new(false),
             had_request: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
+            discarding: AtomicUsize::new(0),
             idle_since: Moment::default(),
             head_since: Moment::default(),
             write_blocked_since: Moment::default(),
@@ -62,18 +87,20 @@ impl Activity {
     }
 
     pub(crate) fn request_ended(&self) {
-        if self.in_flight.fetch_sub(1, Relaxed) == 1 {
-            self.idle_since.set(self.start);
-        }
+        // Before the count, which the task of the connection may read on another thread in between.
+        self.idle_since.set(self.start);
+        self.in_flight.fetch_sub(1, Release);
     }
 
     /// Records bytes from the client. The first bytes decide the protocol; an HTTP/2 client may wait with its first request.
     pub(crate) fn bytes_read(&self, bytes: &[u8]) {
-        if !self.had_request() && !self.http2.load(Relaxed) && bytes.starts_with(HTTP2_PREFACE) {
+        // The first read sets `head_since`, below.
+        if !self.had_request() && !self.head_since.is_set() && bytes.starts_with(HTTP2_PREFACE) {
             self.http2.store(true, Relaxed);
             self.idle_since.set(self.start);
         }
-        if self.in_flight.load(Relaxed) == 0 && !self.head_since.is_set() {
+        // The rest of a body is no head.
+        if self.is_idle() && self.discarding.load(Relaxed) == 0 && !self.head_since.is_set() {
             self.head_since.set(self.start);
         }
     }
@@ -87,6 +114,7 @@ impl Activity {
     pub(crate) fn bytes_written(&self) {
         if self.write_blocked_since.is_set() {
             self.write_blocked_since.clear();
+            self.idle_since.set(self.start);
         }
     }
 
@@ -105,8 +133,9 @@ impl Activity {
         }
     }
 
+    /// Returns whether no request is in flight and no write is blocked: hyper drops a body before its last chunk is sent.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.load(Relaxed) == 0
+        self.in_flight.load(Acquire) == 0 && !self.write_blocked_since.is_set()
     }
 
     pub(crate) fn had_request(&self) -> bool {

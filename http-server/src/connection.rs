@@ -67,7 +67,9 @@ impl<A: Application + Unpin> Connection<A> {
         let refused = self.permit.refusal.is_some();
         let activity = Arc::new(Activity::new());
         let socket = Socket::new(io, shared.application.clone(), Arc::clone(&activity));
-        let builder = self.builder();
+        // Children, whose locks are not shared with the other connections.
+        let (abort, draining) = (shared.abort.child_token(), shared.drain.draining.child_token());
+        let builder = self.builder(&abort);
         let service = service_fn({
             let (activity, load) = (Arc::clone(&activity), shared.threads.load(self.thread));
             move |request: Request<Incoming>| {
@@ -96,10 +98,10 @@ impl<A: Application + Unpin> Connection<A> {
             }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service).into_owned());
-        let mut aborted = pin!(shared.abort.cancelled());
-        let mut draining = pin!(shared.drain.draining.cancelled());
+        let mut aborted = pin!(abort.cancelled());
+        let mut draining = pin!(draining.cancelled());
         let settings = &shared.settings;
-        let mut lifetime = Lifetime::new(settings);
+        let mut lifetime = Lifetime::new(settings, refused);
         let mut timer = pin!(sleep_until(lifetime.start + settings.header_timeout));
         poll_fn(|cx| {
             loop {
@@ -133,11 +135,8 @@ impl<A: Application + Unpin> Connection<A> {
                 match expiry {
                     Expiry::Close => return Poll::Ready(()),
                     Expiry::Finish => {
-                        lifetime.finish(Some(if activity.is_idle() {
-                            settings.header_timeout
-                        } else {
-                            settings.max_connection_age_grace
-                        }));
+                        // An idle connection may have requests on their way, and unsent bytes.
+                        lifetime.finish(Some(settings.max_connection_age_grace.max(settings.header_timeout)));
                         connection.as_mut().graceful_shutdown();
                     }
                 }
@@ -146,8 +145,8 @@ impl<A: Application + Unpin> Connection<A> {
         .await;
     }
 
-    fn builder(&self) -> auto::Builder<StreamExecutor> {
-        let Shared { settings, threads, tracker, abort, .. } = &*self.shared;
+    fn builder(&self, abort: &CancellationToken) -> auto::Builder<StreamExecutor> {
+        let Shared { settings, threads, tracker, .. } = &*self.shared;
         let mut builder = auto::Builder::new(StreamExecutor {
             threads: threads.clone(),
             thread: self.thread,
@@ -183,10 +182,10 @@ fn finish_request_body<B>(unread: &Unread, response: &mut Response<B>, in_flight
     match unread.take() {
         None => {}
         Some(Rest::Unsent) => close(),
-        Some(Rest::Short(rest)) => drop(tracker.spawn(discard(rest))),
+        Some(Rest::Short(rest)) => drop(tracker.spawn(discard(rest, in_flight.discarding()))),
         Some(Rest::Long(rest)) => {
             close();
-            drop(tracker.spawn(discard(rest)));
+            drop(tracker.spawn(discard(rest, in_flight.discarding())));
         }
     }
 }
@@ -201,11 +200,13 @@ struct Lifetime {
 }
 
 impl Lifetime {
-    fn new(settings: &ServerSettings) -> Self {
+    fn new(settings: &ServerSettings, refused: bool) -> Self {
         let start = Instant::now();
         // Connections that were opened together are not to be closed together.
         let max_age = settings.max_connection_age.map(|age| start + age.mul_f64(0.9 + 0.2 * fastrand::f64()));
-        Self { start, max_age, finishing: false, close_at: None }
+        // A refused connection exists for its refusal only.
+        let close_at = refused.then(|| start + settings.header_timeout);
+        Self { start, max_age, finishing: false, close_at }
     }
 
     fn is_open(&self) -> bool {

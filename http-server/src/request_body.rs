@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -15,6 +15,8 @@ use http::{Request, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::timeout;
+
+use crate::activity::Discarding;
 
 /// A longer rest of a body is not read to its end: the connection is closed after the response.
 const MAX_DISCARDED: u64 = 16 << 20;
@@ -29,7 +31,7 @@ pub struct RequestBody {
     unread: Option<Arc<Unread>>,
 }
 
-/// The place of a body that was dropped before its end.
+/// Receives a request body that the application drops before its end.
 #[derive(Debug)]
 pub(crate) struct Unread {
     rest: Mutex<Option<Incoming>>,
@@ -76,7 +78,7 @@ impl Unread {
 }
 
 /// Reads and discards a body, up to a length and a time.
-pub(crate) async fn discard(mut incoming: Incoming) {
+pub(crate) async fn discard(mut incoming: Incoming, _discarding: Discarding) {
     let mut discarded = 0;
     let reading = async {
         while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
@@ -98,10 +100,13 @@ impl Body for RequestBody {
         if let Some(unread) = &self.unread {
             unread.waits.store(false, Ordering::Relaxed);
         }
-        match &mut self.incoming {
-            Some(incoming) => Pin::new(incoming).poll_frame(cx),
-            None => Poll::Ready(None),
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(incoming).poll_frame(cx));
+        // hyper does not report the end of a chunked body in `is_end_stream`.
+        if !matches!(frame, Some(Ok(_))) {
+            self.incoming = None;
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

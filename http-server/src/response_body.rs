@@ -9,7 +9,7 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    activity::Activity,
+    activity::{Activity, Discarding},
     limits::RequestPermit,
     load::LoadGuard,
     stream::{self, BodyPoll},
@@ -34,12 +34,15 @@ impl InFlight {
         activity.request_started(http2);
         Self { activity, _permit: permit, _load: load }
     }
-}
 
-impl InFlight {
     /// Lets the connection linger when it closes.
     pub(crate) fn linger(&self) {
         self.activity.linger();
+    }
+
+    /// Marks that the rest of the request body is being discarded.
+    pub(crate) fn discarding(&self) -> Discarding {
+        Discarding::new(Arc::clone(&self.activity))
     }
 }
 

@@ -12,7 +12,8 @@ pub struct ServerSettings {
     /// Maximum time that a connection stays open without a request.
     pub idle_timeout: Duration,
     /// Maximum time that a client may leave a response unread: without taking a byte from the socket, or without opening the
-    /// window of its HTTP/2 stream.
+    /// window of its HTTP/2 stream. Does not limit the last chunk of a stream, which the HTTP/2 library holds until the
+    /// connection closes.
     pub write_timeout: Duration,
     /// Maximum number of connections.
     pub max_connections: usize,
@@ -25,7 +26,7 @@ pub struct ServerSettings {
     /// The age, plus or minus 10 %, from which on a connection takes no further requests, so that clients behind a layer-4
     /// balancer connect again. `None`: no limit.
     pub max_connection_age: Option<Duration>,
-    /// How long the requests of a connection of that age may continue.
+    /// How long the requests of a connection that takes no further ones may continue.
     pub max_connection_age_grace: Duration,
 }
 

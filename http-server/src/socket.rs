@@ -30,6 +30,8 @@ pub(crate) struct Socket<I, A> {
     /// What remains of the response that replaces one of hyper's own.
     replacement: Bytes,
     discarded: usize,
+    /// Whether the next write begins a response: hyper has flushed everything, and no request is in flight.
+    at_boundary: bool,
 }
 
 impl<I, A: Application> Socket<I, A>
@@ -37,13 +39,17 @@ where
     I: AsyncRead + AsyncWrite + Unpin,
 {
     pub(crate) fn new(io: I, application: A, activity: Arc<Activity>) -> Self {
-        Self { io, application, activity, replacement: Bytes::new(), discarded: 0 }
+        Self { io, application, activity, replacement: Bytes::new(), discarded: 0, at_boundary: true }
     }
 
     /// Writes the replacement, if `bytes` are a response of hyper's own: hyper answers a head that it cannot parse by itself,
     /// without a body.
     fn poll_replace(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
         if self.replacement.is_empty() {
+            // Bytes of a body may look like such a response.
+            if !std::mem::take(&mut self.at_boundary) {
+                return Poll::Ready(Ok(false));
+            }
             let Some(status) = own_status(bytes) else { return Poll::Ready(Ok(false)) };
             self.replacement = serialize(&self.application.refuse_head(status));
             self.activity.linger();
@@ -129,6 +135,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, A: Application + Unpin> AsyncWrite for S
         let mut length = 0;
         for part in parts {
             let Some(buffer) = joined.get_mut(length..length + part.len()) else {
+                self.at_boundary = false;
                 let written = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
                 return self.record(written);
             };
@@ -143,7 +150,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin, A: Application + Unpin> AsyncWrite for S
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.at_boundary = self.activity.is_idle();
+        Poll::Ready(Ok(()))
     }
 
     /// Closes the sending half. If the client may still be sending, then reads until it stops.

@@ -32,7 +32,7 @@ pub(crate) fn record(poll: BodyPoll) {
     LAST_POLL.set(poll);
 }
 
-/// Runs the tasks of the streams of one connection.
+/// The executor of the streams of one HTTP/2 connection.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamExecutor {
     pub(crate) threads: ConnectionThreads,
@@ -52,6 +52,8 @@ where
         let thread = self.threads.choose_for_stream(self.thread);
         let load = self.threads.load(thread).enter();
         let (abort, write_timeout) = (self.abort.clone(), self.write_timeout);
+        // Boxed: the future has several kilobytes, and each wrapper below would copy it.
+        let stream = Box::pin(stream);
         let task = async move {
             let _load = load;
             abort.run_until_cancelled_owned(until_stalled(stream, write_timeout)).await;

@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::load::{self, Load};
 
-/// Where connections are served.
+/// The number of connection threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThreadCount {
     /// On the Tokio runtime of the caller, without threads of their own.

@@ -25,6 +25,12 @@ use tokio::{
     time::Instant,
 };
 
+/// Longer than the buffers of a socket.
+const LARGE: usize = 32 << 20;
+
+/// A body that looks like a response of hyper's own.
+const FORGED: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+
 /// Answers by the path: `/` and unknown paths without reading the body, `/echo` with the body, `/stuck` never, `/wait` after
 /// a notification, `/endless` with a body that always has another chunk, `/panic` with a body that panics.
 #[derive(Clone, Default)]
@@ -35,6 +41,11 @@ struct TestApplication {
 
 enum TestBody {
     Text(Option<Bytes>),
+    /// Not ready at first, so that the head is sent alone.
+    AfterHead {
+        is_head_sent: bool,
+        text: Option<Bytes>,
+    },
     Endless,
     Panics,
 }
@@ -43,17 +54,28 @@ impl Body for TestBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(match &mut *self {
-            Self::Text(text) => text.take().map(|text| Ok(Frame::data(text))),
+            Self::AfterHead { is_head_sent: is_head_sent @ false, .. } => {
+                *is_head_sent = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Self::Text(text) | Self::AfterHead { text, .. } => text.take().map(|text| Ok(Frame::data(text))),
             Self::Endless => Some(Ok(Frame::data(Bytes::from_static(&[0; 16 << 10])))),
             Self::Panics => panic!("scripted"),
         })
     }
 
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Text(None) | Self::AfterHead { text: None, .. })
+    }
+
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Self::Text(text) | Self::AfterHead { text, .. } => {
+                SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
+            }
             Self::Endless | Self::Panics => SizeHint::default(),
         }
     }
@@ -85,6 +107,8 @@ impl Application for TestApplication {
                     text(200, "done")
                 }
                 "/endless" => Response::new(TestBody::Endless),
+                "/large" => text(200, vec![b'x'; LARGE]),
+                "/forged" => Response::new(TestBody::AfterHead { is_head_sent: false, text: Some(FORGED.into()) }),
                 "/panic" => Response::new(TestBody::Panics),
                 _ => text(404, "not found"),
             }
@@ -228,9 +252,53 @@ async fn unread_body_is_discarded_and_the_connection_serves_the_next_request() {
         let response = read_response(&mut stream).await;
         assert!(!response.contains("connection: close"), "{response}");
         stream.write_all(&body).await.unwrap();
+        // Longer than the header timeout: the rest of the body is no head.
+        tokio::time::sleep(Duration::from_secs(30)).await;
         stream.write_all(head("POST", "/echo", "content-length: 2\r\n").as_bytes()).await.unwrap();
         stream.write_all(b"hi").await.unwrap();
         assert!(read_response(&mut stream).await.ends_with("hi"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_serves_the_next_request_after_a_chunked_body() {
+    let server = start(ServerSettings::default()).await;
+    let mut stream = server.connect().await;
+    for _ in 0..2 {
+        let sent = head("POST", "/echo", "transfer-encoding: chunked\r\n") + "2\r\nhi\r\n0\r\n\r\n";
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let response = read_response(&mut stream).await;
+        assert!(response.ends_with("hi") && !response.contains("connection: close"), "{response}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_reader_receives_a_response_that_takes_longer_than_the_idle_timeout() {
+    let settings = ServerSettings { max_connection_age: Some(Duration::from_secs(30)), ..ServerSettings::default() };
+    for settings in [ServerSettings::default(), settings] {
+        let server = start(settings).await;
+        let mut stream = server.connect().await;
+        stream.write_all(head("GET", "/large", "connection: close\r\n").as_bytes()).await.unwrap();
+        let (mut received, mut buffer) = (0, vec![0; 256 << 10]);
+        loop {
+            // 256 KiB a second: two minutes in all.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            match stream.read(&mut buffer).await.unwrap() {
+                0 => break,
+                read => received += read,
+            }
+        }
+        assert!(received > LARGE, "{received}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn body_that_looks_like_a_response_of_the_http_library_is_sent_unchanged() {
+    let server = start(ServerSettings::default()).await;
+    let mut stream = server.connect().await;
+    for _ in 0..2 {
+        stream.write_all(head("GET", "/forged", "").as_bytes()).await.unwrap();
+        assert!(read_response(&mut stream).await.ends_with(FORGED));
     }
 }
 

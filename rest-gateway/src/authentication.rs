@@ -1,20 +1,28 @@
 //! API keys are checked before a body is read, so that clients without one cannot fill the memory.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, header, request::Parts};
+use tokio::time::{Duration, timeout};
 use tonic::{Code, metadata::MetadataMap};
 use triptych_proto::v1 as pb;
 
-use crate::{app::App, error::GatewayError};
+use crate::{app::App, error::GatewayError, headers::X_REQUEST_ID, request_id::RequestId};
 
 /// Up to this length, a body is read before a remote core is called, which then checks the key with the call itself.
 const MAX_UNCHECKED_BYTES: u64 = 64 << 10;
+
+/// Maximum time of the check by a remote core.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Checks the API key of a request whose body has not been read. The call to the core checks it again.
 ///
 /// # Errors
 /// 401.
-pub(crate) async fn check(headers: &HeaderMap, app: &App) -> Result<(), GatewayError> {
+pub(crate) async fn check(parts: &Parts, app: &App) -> Result<(), GatewayError> {
+    let headers = &parts.headers;
     let mut metadata = MetadataMap::new();
+    if let Some(RequestId(id)) = parts.extensions.get() {
+        metadata.as_mut().insert(X_REQUEST_ID, id.clone());
+    }
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
         metadata.as_mut().insert(header::AUTHORIZATION, authorization.clone());
     }
@@ -26,10 +34,10 @@ pub(crate) async fn check(headers: &HeaderMap, app: &App) -> Result<(), GatewayE
     }
     let request = pb::ListModelsRequest { page_size: 1, ..pb::ListModelsRequest::default() };
     let call = tonic::Request::from_parts(metadata, tonic::Extensions::default(), request);
-    match app.core.model.list_models(call).await {
-        Err(status) if status.code() == Code::Unauthenticated => Err(status.into()),
+    match timeout(CHECK_TIMEOUT, app.core.model.list_models(call)).await {
+        Ok(Err(status)) if status.code() == Code::Unauthenticated => Err(status.into()),
         // The call for which the body is read reports any other failure.
-        Ok(_) | Err(_) => Ok(()),
+        Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
     }
 }
 

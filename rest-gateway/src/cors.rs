@@ -10,7 +10,7 @@ use crate::headers::{
 };
 
 /// Every response header that is not CORS-safelisted.
-const EXPOSED: [HeaderName; 13] = [
+const EXPOSED: [HeaderName; 14] = [
     X_REQUEST_ID,
     header::RETRY_AFTER,
     RETRY_AFTER_MS,
@@ -22,6 +22,7 @@ const EXPOSED: [HeaderName; 13] = [
     header::ETAG,
     header::ALLOW,
     header::WWW_AUTHENTICATE,
+    header::X_CONTENT_TYPE_OPTIONS,
     X_ACCEL_BUFFERING,
     X_TRIPTYCH_ATTEMPTS,
 ];

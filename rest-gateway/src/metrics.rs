@@ -50,7 +50,7 @@ pub(crate) fn prometheus() -> &'static PrometheusHandle {
 fn describe() {
     metrics::describe_counter!(
         "triptych_rest_requests_total",
-        "Requests, by route, method and status. `client_closed`: the client left before the response head."
+        "Requests, by route, method and status. `client_closed`: the client disconnected before the response head."
     );
     metrics::describe_histogram!("triptych_rest_request_seconds", "Time to the response head, by route.");
     metrics::describe_gauge!("triptych_rest_requests_in_flight", "Requests whose response head has not been sent.");

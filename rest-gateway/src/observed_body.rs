@@ -68,12 +68,13 @@ impl Drop for ObservedBody {
 #[cfg(test)]
 mod tests {
     use std::sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     };
 
-    use futures_util::stream;
+    use futures_util::{StreamExt, stream};
     use http_body_util::BodyExt;
+    use tracing::Id;
 
     use super::*;
 
@@ -101,19 +102,32 @@ mod tests {
         assert!(body.frame().await.is_none());
     }
 
+    /// Records the span in which it is dropped.
+    struct SpanAtDrop(Arc<Mutex<Option<Id>>>);
+
+    impl Drop for SpanAtDrop {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() = Span::current().id();
+        }
+    }
+
     #[tokio::test]
     async fn body_is_polled_and_dropped_within_the_span_of_its_request() {
         let subscriber = tracing_subscriber::registry();
         let _default = tracing::subscriber::set_default(subscriber);
         let span = tracing::info_span!("request");
-        let id = span.id();
-        let seen = id.clone();
-        let chunks = stream::once(async move {
+        let (id, dropped_in) = (span.id(), Arc::<Mutex<Option<Id>>>::default());
+        let (seen, guard) = (id.clone(), SpanAtDrop(dropped_in.clone()));
+        let first = stream::once(async move {
             assert_eq!(Span::current().id(), seen);
             Ok::<_, BoxError>(Bytes::from_static(b"one"))
         });
-        let body = observe(Body::from_stream(chunks), span);
-        assert_eq!(body.collect().await.unwrap().to_bytes(), "one");
+        let chunks = first.chain(stream::pending()).inspect(move |_| _ = &guard);
+        let mut body = observe(Body::from_stream(chunks), span);
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
         assert_eq!(Span::current().id(), None);
+        drop(body);
+        assert!(id.is_some());
+        assert_eq!(*dropped_in.lock().unwrap(), id);
     }
 }

@@ -15,11 +15,15 @@ pub(crate) fn check(request: &Request, settings: &RuntimeSettings) -> Result<(),
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
+    let site = request.headers().get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
+    // Scripts cannot set this header. A proxy may have changed `Host`, so that `Origin` alone does not show it.
+    if site == Some(b"same-origin".as_slice()) {
+        return Ok(());
+    }
     let mut origins = request.headers().get_all(header::ORIGIN).iter().peekable();
     let allowed = &settings.cors_allow_origins;
     if origins.peek().is_none() {
         // `same-site` is another origin as well, for example another port of this machine.
-        let site = request.headers().get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
         let is_foreign =
             matches!(site, Some(b"cross-site" | b"same-site")) && !allowed.iter().any(|origin| origin == "*");
         return if is_foreign { Err(GatewayError::origin_not_allowed("another origin")) } else { Ok(()) };
@@ -98,6 +102,7 @@ mod tests {
             (RuntimeSettings::default(), &[][..]),
             (RuntimeSettings::default(), &[("sec-fetch-site", "same-origin")]),
             (RuntimeSettings::default(), &[("sec-fetch-site", "none")]),
+            (RuntimeSettings::default(), &[("origin", "https://proxy.test"), ("sec-fetch-site", "same-origin")]),
             (RuntimeSettings::default(), &[("origin", "http://gateway.test")]),
             (RuntimeSettings::default(), &[("origin", "https://GATEWAY.test:443")]),
             (listed("https://a.test"), &[("origin", "https://a.test"), ("sec-fetch-site", "cross-site")]),

@@ -24,7 +24,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
 const IDENTIFIERS: [&str; 2] = ["/v1/models/", "/media/"];
 
 /// Folds doubled slashes of a request's path into one and removes one at its end: base URLs are often configured with a
-/// slash too many. Model ids and media keys are left as they are.
+/// slash too many. Doubled slashes within model ids and media keys are kept.
 pub(crate) fn fold_slashes(mut request: Request) -> Request {
     if let Some(uri) = folded(request.uri()) {
         *request.uri_mut() = uri;

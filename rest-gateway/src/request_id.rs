@@ -17,12 +17,8 @@ impl RequestId {
 
     /// Returns a new random id.
     pub(crate) fn random() -> Self {
-        Self(random())
+        let mut text = *b"req_00000000000000000000000000000000";
+        uuid::Uuid::new_v4().simple().encode_lower(&mut text[4..]);
+        Self(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("req_")))
     }
-}
-
-fn random() -> HeaderValue {
-    let mut text = *b"req_00000000000000000000000000000000";
-    uuid::Uuid::new_v4().simple().encode_lower(&mut text[4..]);
-    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("req_"))
 }

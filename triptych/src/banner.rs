@@ -10,7 +10,7 @@ use core_service::{
     database::LostEvents,
 };
 
-use crate::config::{Config, without_query};
+use crate::config::{Config, hide_query};
 
 /// The start-up banner.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Banner<'a> {
     pub(crate) rest: Option<SocketAddr>,
     /// The address of the gRPC server, if there is one.
     pub(crate) grpc: Option<SocketAddr>,
-    /// What the job database has lost.
+    /// The events that the job database has lost since its last use.
     pub(crate) lost_events: Option<LostEvents>,
 }
 
@@ -141,11 +141,11 @@ pub(crate) fn write_providers(f: &mut impl fmt::Write, config: &Config) -> fmt::
     if !core.chat.upstreams.is_empty() {
         writeln!(f, "  chat   routed, default model {}; offline-chat is the built-in mock engine", core.chat.model)?;
         for upstream in &core.chat.upstreams {
-            let url = upstream.base_url.as_ref().map_or_else(String::new, |url| without_query(url.as_str()));
+            let url = upstream.base_url.as_ref().map_or_else(String::new, |url| hide_query(url.as_str()));
             writeln!(f, "         {} at {url} serves {}", upstream.name, upstream.models.join(", "))?;
         }
     } else if let Some(url) = &core.chat.base_url {
-        let url = without_query(url.as_str());
+        let url = hide_query(url.as_str());
         writeln!(f, "  chat   connected to {url} as {}; offline-chat is the built-in mock engine", core.chat.model)?;
         if core.chat.api_key.is_none() {
             writeln!(f, "         without an API key; set one with CHAT_API_KEY")?;
@@ -172,14 +172,13 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
     let Image { openai, doubao, nano_banana, midjourney, dashscope, .. } = image;
     let connected = [
         openai.is_configured().then(|| {
-            let address =
-                openai.base_url.as_ref().map_or_else(|| "OpenAI".to_owned(), |url| without_query(url.as_str()));
+            let address = openai.base_url.as_ref().map_or_else(|| "OpenAI".to_owned(), |url| hide_query(url.as_str()));
             line(Openai, &address, &openai.models)
         }),
         dashscope.is_configured().then(|| line(Dashscope, "DashScope", &dashscope.models)),
         doubao.is_configured().then(|| line(Doubao, "Volcengine Ark", &doubao.models)),
         nano_banana.is_configured().then(|| line(NanoBanana, "Gemini", &nano_banana.models)),
-        midjourney.base_url.as_ref().map(|url| line(Midjourney, &without_query(url.as_str()), &midjourney.models)),
+        midjourney.base_url.as_ref().map(|url| line(Midjourney, &hide_query(url.as_str()), &midjourney.models)),
     ];
     let offline = match image.service_type {
         Offline => "offline: built-in mock engine; select another provider with IMAGE_SERVICE_TYPE",

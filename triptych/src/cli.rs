@@ -63,7 +63,7 @@ Environment variables (also read from ./.env):
   TRIPTYCH_LOG_FILTER, TRIPTYCH_LOG_FORMAT     the log filter and format (text, json)
   TRIPTYCH_<SECTION>_<KEY>                     any other setting of the configuration file
 
-SIGHUP reloads the configuration. SIGTERM and SIGINT shut down gracefully.
+SIGHUP reloads the configuration. SIGTERM, SIGINT and SIGQUIT shut down gracefully.
 
 Exit status: 0 after a graceful shutdown, 1 after an error, 2 for an invalid command line, 130 after a second signal
 during the shutdown.";

@@ -40,7 +40,13 @@ fn main() -> ExitCode {
             }
         };
     }
-    let Ok((stdout, stderr)) = streams() else { return ExitCode::FAILURE };
+    let (stdout, stderr) = match streams() {
+        Ok(streams) => streams,
+        Err(error) => {
+            eprintln!("triptych: cannot start the output threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let exit = match run(cli, &stdout, &stderr) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

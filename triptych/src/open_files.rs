@@ -1,14 +1,20 @@
 //! The limit of open files, which also bounds connections.
 
+#[cfg(unix)]
+const MACOS_MAX: u64 = 10_240;
+
 /// Raises the limit of open files as far as the operating system allows: many systems start processes with a limit of 1,024
 /// for the sake of old programs, and a connection needs one or two files. A failure leaves the limit as it is.
 #[cfg(unix)]
 pub(crate) fn raise_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let limit = getrlimit(Resource::Nofile);
-    // macOS reports no maximum, but refuses to remove the limit.
-    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+    let set = |current| setrlimit(Resource::Nofile, Rlimit { current, ..limit });
+    if set(limit.maximum).is_err() && limit.current.is_some_and(|current| current < MACOS_MAX) {
+        // macOS reports no maximum, but refuses more than its OPEN_MAX.
+        let _ = set(Some(MACOS_MAX));
+    }
 }
 
 #[cfg(not(unix))]

@@ -53,9 +53,13 @@ fn apply(
         config.gateway.runtime.link_signer.clone_from(&running.gateway.runtime.link_signer);
         gateway.reload(config.gateway.runtime.clone());
         fixed.extend((config.rest.listen != running.rest.listen).then_some("rest.listen"));
-        let server = |config: &Config| format!("{:?}", config.gateway.server);
+        let server = |config: &Config| {
+            let rest_gateway::Settings { server, drain, body_memory_bytes, runtime: _ } = &config.gateway;
+            format!("{server:?} {drain:?} {body_memory_bytes}")
+        };
         fixed.extend((server(&config) != server(running)).then_some("the server settings of [rest]"));
     }
+    fixed.extend((config.threads != running.threads).then_some("threads"));
     fixed.extend((config.shutdown_delay != running.shutdown_delay).then_some("shutdown_delay"));
     fixed.extend((format!("{:?}", config.log) != format!("{:?}", running.log)).then_some("[log]"));
     Ok(fixed)

@@ -1,7 +1,7 @@
 //! The roles of the process: core and gateway together, the core alone, the gateway alone.
 //!
 //! Each role binds its addresses first, so that an address in use fails immediately, then opens the core, prints the start-up
-//! text, serves, drains and closes.
+//! banner, serves, drains and closes.
 
 use std::{net::SocketAddr, path::PathBuf, pin::pin, sync::Arc};
 
@@ -23,7 +23,7 @@ use crate::{
     signals::{self, Requests},
 };
 
-/// What every role needs.
+/// The configuration and the standard output of the process.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) config: Config,
@@ -39,6 +39,7 @@ pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
     let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
     let rest = bind(&config, "rest.listen", config.rest.listen).await?;
     let grpc = bind(&config, "grpc.listen", config.core.grpc.listen).await?;
+    let threads = start_threads(&config)?;
     let core = open(&config).await?;
     let banner = Banner {
         config: &config,
@@ -49,7 +50,6 @@ pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
     };
     print_banner(&stdout, &banner);
     let gateway = Gateway::new(in_process(&core), config.gateway.clone());
-    let threads = start_threads(&config)?;
     let servers = async {
         tokio::join!(
             stop_siblings(&stop, core_service::serve(grpc, &core, &threads, stop.clone().cancelled_owned())),
@@ -62,7 +62,7 @@ pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
         core.set_not_ready().await;
     };
     let reload = reload::run(reloads, &config, file, Some(&core), Some(&gateway));
-    let (grpc, ()) = beside(servers, shutdown, reload).await;
+    let (grpc, ()) = run_with_signal_tasks(servers, shutdown, reload).await;
     core.close().await;
     Ok(grpc?)
 }
@@ -72,6 +72,7 @@ pub(crate) async fn core(process: Process) -> anyhow::Result<()> {
     let Process { config, file, stdout } = process;
     let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
     let grpc = bind(&config, "grpc.listen", config.core.grpc.listen).await?;
+    let threads = start_threads(&config)?;
     let core = open(&config).await?;
     let grpc_address = Some(grpc.local_addr()?);
     print_banner(
@@ -84,13 +85,12 @@ pub(crate) async fn core(process: Process) -> anyhow::Result<()> {
             lost_events: core.lost_events(),
         },
     );
-    let threads = start_threads(&config)?;
     let server = core_service::serve(grpc, &core, &threads, stop.cancelled_owned());
     let shutdown = async {
         not_ready.cancelled().await;
         core.set_not_ready().await;
     };
-    let result = beside(server, shutdown, reload::run(reloads, &config, file, Some(&core), None)).await;
+    let result = run_with_signal_tasks(server, shutdown, reload::run(reloads, &config, file, Some(&core), None)).await;
     core.close().await;
     Ok(result?)
 }
@@ -101,6 +101,7 @@ pub(crate) async fn gateway(process: Process, url: &str) -> anyhow::Result<()> {
     let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
     let rest = bind(&config, "rest.listen", config.rest.listen).await?;
     let options = ConnectOptions { max_message_bytes: config.core.grpc.max_message_bytes, ..ConnectOptions::default() };
+    let threads = start_threads(&config)?;
     let core = CoreServices::connect(url, options)
         .with_context(|| format!("--core {url}: must be a URL, for example http://127.0.0.1:50051"))?;
     let rest_address = Some(rest.local_addr()?);
@@ -109,18 +110,17 @@ pub(crate) async fn gateway(process: Process, url: &str) -> anyhow::Result<()> {
         &Banner { config: &config, core: CoreLocation::Remote(url), rest: rest_address, grpc: None, lost_events: None },
     );
     let gateway = Gateway::new(core, config.gateway.clone());
-    let threads = start_threads(&config)?;
     let server = gateway.serve(rest, &threads, stop.cancelled_owned());
     let shutdown = async {
         not_ready.cancelled().await;
         gateway.set_not_ready();
     };
-    beside(server, shutdown, reload::run(reloads, &config, file, None, Some(&gateway))).await;
+    run_with_signal_tasks(server, shutdown, reload::run(reloads, &config, file, None, Some(&gateway))).await;
     Ok(())
 }
 
-/// Runs the servers to their end, and beside them the work that the signals request.
-async fn beside<T>(
+/// Runs the servers to their end, and meanwhile the shutdown and reload tasks.
+async fn run_with_signal_tasks<T>(
     servers: impl Future<Output = T>,
     shutdown: impl Future<Output = ()>,
     reload: impl Future<Output = ()>,

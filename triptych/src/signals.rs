@@ -1,4 +1,4 @@
-//! Signals: SIGINT, SIGTERM and SIGQUIT start a graceful shutdown, the second one exits immediately; SIGHUP reloads the
+//! Signals: SIGINT, SIGTERM and SIGQUIT start a graceful shutdown, a second one of them exits immediately; SIGHUP reloads the
 //! configuration.
 
 use std::{io, time::Duration};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 /// The exit status after a second signal.
 const EXIT_SECOND_SIGNAL: i32 = 130;
 
-/// What the signals have requested.
+/// The requests that signals make.
 #[derive(Debug)]
 pub(crate) struct Requests {
     /// Cancelled when the process must report that it is not ready, but serve on.
@@ -20,7 +20,7 @@ pub(crate) struct Requests {
     pub(crate) reloads: mpsc::Receiver<()>,
 }
 
-/// Handles signals from now on. The drain begins `shutdown_delay` after the first signal that ends the process.
+/// Installs the signal handlers. The drain begins `shutdown_delay` after the first signal that ends the process.
 pub(crate) fn handle(shutdown_delay: Duration) -> io::Result<Requests> {
     let (not_ready, stop) = (CancellationToken::new(), CancellationToken::new());
     let (reload, reloads) = mpsc::channel(1);
@@ -61,7 +61,7 @@ struct Signals {
     terminate: tokio::signal::unix::Signal,
     quit: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
-    /// What SIGHUP means.
+    /// The meaning of SIGHUP.
     on_hangup: Signal,
 }
 

@@ -1,6 +1,9 @@
 //! Logging to standard error. Standard output has the start-up banner only.
 
-use std::time::Duration;
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    time::Duration,
+};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tracing_subscriber::{fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -31,21 +34,26 @@ pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<()> {
     }
     // The default hook writes to standard error itself, which blocks while a pipe is full.
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(backtrace = %std::backtrace::Backtrace::capture(), "{panic}");
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            tracing::error!(%backtrace, "{panic}");
+        } else {
+            tracing::error!("{panic}");
+        }
     }));
     Ok(())
 }
 
 /// Reports dropped log lines, in the log and as `triptych_log_lines_dropped_total`. Runs until it is dropped.
 pub(crate) async fn report_dropped_lines(output: Output) {
-    let metric = metrics::counter!("triptych_log_lines_dropped_total");
     let mut ticks = interval(REPORT_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reported = 0;
     loop {
         ticks.tick().await;
         let dropped = output.dropped();
-        metric.absolute(dropped);
+        // Looked up each time: a handle from before the gateway installs the recorder would never count.
+        metrics::counter!("triptych_log_lines_dropped_total").absolute(dropped);
         if dropped > reported {
             tracing::warn!(dropped, "log lines were dropped because standard error was not read fast enough");
             reported = dropped;

@@ -37,8 +37,8 @@ where
     type Body = Body;
 
     fn handle(&self, request: Request<RequestBody>) -> impl Future<Output = Response<Body>> + Send + use<S, F> {
-        // Clients of health and reflection keep their request streams open.
-        let is_timed = request.uri().path().starts_with("/triptych.");
+        // Clients of reflection keep their request streams open.
+        let is_timed = !request.uri().path().starts_with("/grpc.reflection.");
         let body_timeout = self.body_timeout;
         let request =
             request.map(|body| if is_timed { Body::new(TimedBody::new(body, body_timeout)) } else { Body::new(body) });

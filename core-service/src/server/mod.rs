@@ -26,6 +26,9 @@ use crate::{
     health::HealthGrpc,
 };
 
+/// The largest message to a service that requires no API key, in bytes.
+const MAX_PUBLIC_MESSAGE_BYTES: usize = 64 << 10;
+
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -93,12 +96,12 @@ fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Ro
     }
     let mut routes = Routes::builder();
     routes
-        .add_service(HealthServer::new(health))
+        .add_service(HealthServer::new(health).max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES))
         .add_service(service!(ChatServiceServer, services.chat))
         .add_service(service!(ImageServiceServer, services.image))
         .add_service(service!(VideoServiceServer, services.video))
         .add_service(service!(ModelServiceServer, services.model))
-        .add_service(service!(MediaServiceServer, services.media));
+        .add_service(service!(MediaServiceServer, services.media).max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES));
     if settings.reflection {
         let builder = || {
             tonic_reflection::server::Builder::configure()
@@ -107,7 +110,9 @@ fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Ro
                 // With these, grpcurl prints error details as text.
                 .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
-        routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?);
+        routes
+            .add_service(builder().build_v1()?.max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES))
+            .add_service(builder().build_v1alpha()?.max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES));
     }
     Ok(routes.routes())
 }

@@ -136,7 +136,7 @@ impl From<Status> for GatewayError {
             status: row.http,
             code: match (upstream_code, info) {
                 (Some(code), _) => Cow::from(code.clone()),
-                // A reason that only a newer gateway knows still reaches the client.
+                // A reason of a newer core, which this gateway does not know, still reaches the client.
                 (None, Some(info)) => Cow::from(info.reason.to_ascii_lowercase()),
                 (None, None) => Cow::from(row.code()),
             },

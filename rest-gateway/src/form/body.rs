@@ -83,7 +83,7 @@ async fn multipart(
     app: &App,
 ) -> Result<Vec<(String, Value<'static>)>, GatewayError> {
     let boundary = multer::parse_boundary(content_type).map_err(|error| multipart_error(&error))?;
-    authentication::check(&parts.headers, app).await?;
+    authentication::check(parts, app).await?;
     let stream = body::stream(&parts.headers, body, app.body_limits(&parts.extensions)).await?;
     let mut multipart = multer::Multipart::new(stream, boundary);
     let mut fields = Vec::new();
@@ -170,7 +170,7 @@ mod tests {
     const HEAD: &str = "--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\n";
 
     #[tokio::test]
-    async fn multipart_field_split_over_many_pieces_is_joined() {
+    async fn multipart_field_split_over_many_chunks_is_joined() {
         let chunks = [HEAD, "one ", "two ", "three\r", "\n--b--\r\n"];
         let read = FormBody::from_request(upload(stream::iter(chunks)), &app(&CoreStub::default(), 1000)).await;
         let FormBody::Multipart(fields) = read.unwrap() else { panic!("not multipart") };

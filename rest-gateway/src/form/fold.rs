@@ -27,7 +27,7 @@ enum Segment<'a> {
     Append,
 }
 
-/// What the fields at or below one name hold.
+/// The values of the fields at or below one name.
 #[derive(Debug, Default)]
 struct Node {
     /// Values at exactly this name.

@@ -37,14 +37,15 @@ impl Value<'_> {
         }
     }
 
-    /// Appends the value as JSON. A text is what it spells: a number, a boolean, null, an object, a list, or itself.
+    /// Appends the value as JSON. A text that is a JSON number, boolean, null,
+    /// object or list is written as that value, any other as a string.
     ///
     /// # Errors
     /// 400 for a file. `name` is the name of the field.
     pub(super) fn write_json(&self, name: &str, out: &mut String) -> Result<(), GatewayError> {
         match self {
             Self::Json(raw) => out.push_str(raw.get()),
-            Self::Text(text) => out.push_str(&spelled(text)),
+            Self::Text(text) => out.push_str(&text_as_json(text)),
             Self::File(_) => {
                 return Err(GatewayError::invalid(name, format!("{name}: expected text, not a file")));
             }
@@ -53,9 +54,9 @@ impl Value<'_> {
     }
 }
 
-/// Returns the JSON value that a text of a form spells. Forms have no types: clients write Python's `True`, C#'s `False`,
+/// Returns the JSON value of a text field of a form. Forms have no types: clients write Python's `True`, C#'s `False`,
 /// and whole objects as JSON.
-fn spelled(text: &str) -> Cow<'_, str> {
+fn text_as_json(text: &str) -> Cow<'_, str> {
     match text {
         "null" => return Cow::Borrowed(text),
         _ if text.eq_ignore_ascii_case("true") => return Cow::Borrowed("true"),

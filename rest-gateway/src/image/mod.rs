@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::State,
+    extract::{Extension, State},
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, TryFutureExt};
@@ -17,7 +17,7 @@ use triptych_proto::v1 as pb;
 
 use crate::{
     app::App, context::RequestContext, download, error::GatewayError, form::FormBody, links::Links,
-    metadata::with_metadata, offload, sse,
+    metadata::with_metadata, offload, request_memory::RequestMemory, sse,
 };
 
 /// How long the response head of a stream waits, so that the failure of an invalid request has a status of its own. The
@@ -29,9 +29,10 @@ pub(crate) async fn generate(
     State(app): State<App>,
     context: RequestContext,
     links: Links,
+    Extension(memory): Extension<RequestMemory>,
     body: FormBody,
 ) -> Result<Response, GatewayError> {
-    create(app, context, links, body, wire::Endpoint::Generations).await
+    create(app, context, links, memory, body, wire::Endpoint::Generations).await
 }
 
 /// `POST /v1/images/edits`.
@@ -39,15 +40,17 @@ pub(crate) async fn edit(
     State(app): State<App>,
     context: RequestContext,
     links: Links,
+    Extension(memory): Extension<RequestMemory>,
     body: FormBody,
 ) -> Result<Response, GatewayError> {
-    create(app, context, links, body, wire::Endpoint::Edits).await
+    create(app, context, links, memory, body, wire::Endpoint::Edits).await
 }
 
 async fn create(
     app: App,
     context: RequestContext,
     links: Links,
+    memory: RequestMemory,
     mut body: FormBody,
     endpoint: wire::Endpoint,
 ) -> Result<Response, GatewayError> {
@@ -65,7 +68,8 @@ async fn create(
         // The call is the beginning of the stream: the response head does not wait for it either.
         let events = async move { service.stream_images(call).await }.map_ok(tonic::Response::into_inner);
         let heartbeat = app.runtime().settings.heartbeat;
-        let events = events.try_flatten_stream().boxed();
+        // The core keeps the input images until the call ends.
+        let events = events.try_flatten_stream().inspect(move |_| _ = &memory).boxed();
         let events = sse::peek_first_item(events, heartbeat.min(IMMEDIATE_FAILURE)).await.map_err(failed)?;
         let events = stream::encode_offloaded(events, echo, endpoint, links);
         return Ok(sse::response(events, stream::ImageEventEncoder, heartbeat));

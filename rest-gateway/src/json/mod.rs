@@ -31,7 +31,7 @@ impl JsonBody {
                 "header Content-Type \"{content_type}\": expected application/json"
             )));
         }
-        authentication::check(headers, app).await?;
+        authentication::check(parts, app).await?;
         let bytes = body::read(headers, body, app.body_limits(&parts.extensions)).await?;
         offload::run(bytes.len(), move || Self::check(bytes)).await?
     }

@@ -14,7 +14,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
     parse(&text).map_err(|message| ConfigError(format!("{}: {message}", path.display())))
 }
 
-/// Parses lines of the form `NAME=value`. A line may begin with `export`, and `#` begins a comment at the start of a line
+/// Parses lines of the form `NAME=value`. A line may begin with `export`, and `#` begins a comment at the start of a line, of a value
 /// or after a space.
 ///
 /// # Errors

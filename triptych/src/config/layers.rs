@@ -136,6 +136,9 @@ impl Layers {
                 let suggestion = suggestion(&key, self.origins.keys().map(String::as_str));
                 return Err(error(format!("unknown setting{suggestion}")));
             };
+            // A word or a number, which variables set as a text.
+            let count = value.as_integer().filter(|_| key == "threads").map(|count| Value::String(count.to_string()));
+            let value = count.as_ref().unwrap_or(value);
             if !current.same_type(value) {
                 return Err(error(format!("must be {}, for example {key} = {current}", type_name(current))));
             }

@@ -8,7 +8,7 @@ const SECRET_NAMES: [&str; 7] = ["api_key", "api_secret", "headers", "signing_ke
 const MASK: &str = "(hidden)";
 
 /// Returns the value of a setting as text, without secrets. Texts with `@` are masked as well: a URL may contain a password.
-/// The query of a URL may contain a key, and is cut off.
+/// The query of a URL may contain a key, and is hidden.
 pub(super) fn mask(key: &str, value: &Value) -> String {
     match value {
         // Texts in a secret list are secrets; sections mask their own members.
@@ -18,7 +18,7 @@ pub(super) fn mask(key: &str, value: &Value) -> String {
         }
         Value::Array(_) | Value::Table(_) => masked(value).to_string(),
         Value::String(text) if !text.is_empty() && (is_secret(key) || text.contains('@')) => MASK.to_owned(),
-        Value::String(text) if text.contains("://") => Value::String(without_query(text)).to_string(),
+        Value::String(text) if text.contains("://") => Value::String(hide_query(text)).to_string(),
         Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
             value.to_string()
         }
@@ -37,15 +37,15 @@ fn masked(value: &Value) -> Value {
             Value::Table(section.iter().map(member).collect())
         }
         Value::String(text) if text.contains('@') => hidden(),
-        Value::String(text) if text.contains("://") => Value::String(without_query(text)),
+        Value::String(text) if text.contains("://") => Value::String(hide_query(text)),
         Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
             value.clone()
         }
     }
 }
 
-/// Returns a URL without its query.
-pub(crate) fn without_query(url: &str) -> String {
+/// Replaces the query of a URL by `(hidden)`.
+pub(crate) fn hide_query(url: &str) -> String {
     url.split_once('?').map_or_else(|| url.to_owned(), |(url, _)| format!("{url}?{MASK}"))
 }
 

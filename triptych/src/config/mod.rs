@@ -28,7 +28,7 @@ pub(crate) use self::{
     error::ConfigError,
     layers::{Layers, variable},
     log::{Log, LogFormat},
-    mask::without_query,
+    mask::hide_query,
     rest::Rest,
     threads::Threads,
 };
@@ -111,6 +111,9 @@ impl Config {
         let core: core_config::Settings = deserialize(tree, "", &layers)?;
         let signer = |key: &SecretString| LinkSigner::new(key.expose_secret().as_bytes(), core.media.link_ttl);
         let mut gateway: rest_gateway::Settings = deserialize(gateway, "rest.", &layers)?;
+        if gateway.body_memory_bytes < gateway.runtime.body_limit_bytes {
+            return Err(layers.config_error("rest.body_memory_bytes", "must be at least rest.body_limit_bytes"));
+        }
         gateway.runtime.public_base_url.clone_from(&rest.public_base_url);
         gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
         let log = deserialize(log, "log.", &layers)?;

@@ -79,7 +79,7 @@ impl CoreStub {
         self.with(|state| state.is_not_serving = true);
     }
 
-    /// From now on, every call fails.
+    /// Makes every later call fail.
     pub(crate) fn fail_every_call(&self, reason: &str, code: tonic::Code, field: Option<&str>) {
         self.with(|state| state.failure = Some(failure(reason, code, field)));
     }
@@ -99,7 +99,7 @@ impl CoreStub {
         self.with(|state| state.media_key = Some(key));
     }
 
-    /// From now on, replies and failures carry this `x-triptych-attempts`.
+    /// Adds this `x-triptych-attempts` to later replies and failures.
     pub(crate) fn set_attempts(&self, attempts: &'static str) {
         self.with(|state| state.attempts = Some(attempts));
     }
@@ -108,7 +108,7 @@ impl CoreStub {
         self.with(|state| state.panics = true);
     }
 
-    /// From now on, the model list has a model `routed` with one target.
+    /// Adds to the model list a model `routed` with one target.
     pub(crate) fn serve_routed_model(&self) {
         self.with(|state| state.has_routed_model = true);
     }

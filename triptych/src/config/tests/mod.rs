@@ -349,3 +349,18 @@ fn invalid_upstream_or_route_is_rejected_without_revealing_keys() {
     let both = load_error(TWO_UPSTREAMS, &[], &[("CHAT_BASE_URL", "http://127.0.0.1:3/v1")]);
     assert!(both.contains("remove one of the two"), "{both}");
 }
+
+#[test]
+fn number_of_threads_is_read_from_file_and_variable() {
+    let threads = |file: &str, environment: &[(&str, &str)]| load(file, &[], environment).unwrap().threads.0;
+    assert_eq!(threads("threads = 2", &[]), ThreadCount::Fixed(2.try_into().unwrap()));
+    assert_eq!(threads("threads = 'shared'", &[]), ThreadCount::Shared);
+    assert_eq!(threads("threads = 2", &[("TRIPTYCH_THREADS", "shared")]), ThreadCount::Shared);
+    assert!(load_error("threads = 0", &[], &[]).contains("1 to 1024"));
+}
+
+#[test]
+fn memory_of_all_bodies_below_that_of_one_is_refused() {
+    let message = load_error("[rest]\nbody_memory_bytes = 1000", &[], &[]);
+    assert!(message.contains("must be at least rest.body_limit_bytes"), "{message}");
+}
