@@ -15,7 +15,7 @@ pub enum Error {
         /// The rule that the value breaks, and how to satisfy it.
         message: String,
     },
-    /// API keys are required, and the call has no valid one. Clients recognize OpenAI's words.
+    /// API keys are required, and the call has no valid one. The messages are those of OpenAI's API, which clients match.
     #[error("{}", if *present {
         "Incorrect API key provided; check the `Authorization` header"
     } else {
@@ -171,11 +171,11 @@ pub enum ProviderError {
 /// The members of an upstream's error other than its message, unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpstreamDetails {
-    /// `code`, for example `context_length_exceeded`. Empty without one.
+    /// The member `code`, for example `context_length_exceeded`; empty if absent.
     pub code: String,
-    /// `type`. Empty without one.
+    /// The member `type`; empty if absent.
     pub kind: String,
-    /// `param`. Empty without one.
+    /// The member `param`; empty if absent.
     pub param: String,
     /// All further members, as the text of a JSON object. Empty without any.
     pub members_json: String,

@@ -9,8 +9,9 @@
 //!    extension or an explicit `null`, is stored in the `extra_json` of its level as raw text and written back byte for
 //!    byte and in order.
 //! 2. A known member with a value that its field cannot represent is stored in `extra_json` as well: in a request, because
-//!    the upstream judges it, and in a response, because the client cannot correct the upstream. Only the members without
-//!    which a document means nothing (`messages`, `choices`) must have their type. Responses may also deviate from JSON:
+//!    the upstream judges it, and in a response, because the client cannot correct the upstream. Only required members must
+//!    have their type: `model`, `messages`, `role`, `stream` and `stream_options` of a request, `choices` and `message` of a
+//!    response. Responses may also deviate from JSON:
 //!    see [`sanitized`]. Documents are read strictly first, so that those without deviations are read once.
 
 pub mod base64;

@@ -18,9 +18,10 @@ failed REST call has OpenAI's error body:
 {\"error\": {\"message\": \"must be from 1 to 128, not 0\", \"type\": \"invalid_request_error\", \"param\": \"n\", \"code\": \"invalid_field\"}}
 ```
 
-Where the upstream's error has a `code`, `type` or `param` of its own, a REST call has those, and all further members of the
-error; a gRPC call has them in the metadata of the `ErrorInfo`: `upstream_code`, `upstream_type`, `upstream_param`, and the
-others as JSON in `upstream_members`. Errors that only the operator can correct have none. Message and details of a gRPC
+If the error of a chat upstream has a `code` that is not a number, a `type` or a `param`, the REST error has them, and its
+further members up to 1 KiB; over gRPC the `ErrorInfo` metadata has them as `upstream_code`, `upstream_type`, `upstream_param`,
+and the others as JSON in `upstream_members`. They are omitted for rejected credentials, 404 and 405, which only the operator
+can correct. Message and details of a gRPC
 status are cut to 6 KiB in total.
 
 Otherwise `code` is the reason in lower case, `param` the invalid member. Official clients retry 408, 409, 429 and 5xx. Where a retry

@@ -26,7 +26,8 @@ pub type ChatCall = Call<Arc<pb::ChatRequest>>;
 /// A provider of chat completions.
 #[async_trait]
 pub trait ChatProvider: std::fmt::Debug + Send + Sync {
-    /// Validates a request before it is admitted. Upstreams judge their requests themselves.
+    /// Validates a request before it is admitted. The default accepts every request: upstreams validate
+    /// requests themselves.
     ///
     /// # Errors
     /// [`Error::InvalidField`] for the first invalid field.

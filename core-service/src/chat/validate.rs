@@ -1,7 +1,7 @@
 //! Validates chat requests of both APIs before they are sent anywhere.
 //!
-//! Rejects only requests that no upstream could judge: a request that JSON cannot represent, and one whose `extra_json`
-//! contradicts its fields. Everything else is left to the provider: see [`ChatProvider::check`](super::ChatProvider::check).
+//! Rejects requests that JSON cannot represent, and requests whose `extra_json` is not a JSON object or repeats a field.
+//! Everything else is validated by the provider: see [`ChatProvider::check`](super::ChatProvider::check).
 
 use openai_dialect::extra_members;
 use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, tool_choice::Choice};
@@ -17,10 +17,10 @@ pub(super) fn check(chat: &pb::ChatRequest) -> Result<(), Error> {
         return Err(Error::invalid("messages", "must contain at least one message"));
     }
     for (index, message) in chat.messages.iter().enumerate() {
-        check_message(message).map_err(|error| within(&format!("messages[{index}]"), error))?;
+        check_message(message).map_err(|error| prefix_field(&format!("messages[{index}]"), error))?;
     }
     for (index, tool) in chat.tools.iter().enumerate() {
-        check_tool(tool).map_err(|error| within(&format!("tools[{index}]"), error))?;
+        check_tool(tool).map_err(|error| prefix_field(&format!("tools[{index}]"), error))?;
     }
     match chat.tool_choice.as_ref().map(|choice| &choice.choice) {
         Some(None) => return Err(Error::invalid("tool_choice", "must be `none`, `auto`, `required` or a function")),
@@ -32,6 +32,15 @@ pub(super) fn check(chat: &pb::ChatRequest) -> Result<(), Error> {
     if let Some(format) = &chat.response_format {
         let set = [("type", !format.r#type.is_empty()), ("json_schema", format.json_schema.is_some())];
         check::extra_beside("response_format.extra_json", &format.extra_json, &set)?;
+        if let Some(schema) = &format.json_schema {
+            let set = [
+                ("name", !schema.name.is_empty()),
+                ("description", schema.description.is_some()),
+                ("schema", !schema.schema_json.is_empty()),
+                ("strict", schema.strict.is_some()),
+            ];
+            check::extra_beside("response_format.json_schema.extra_json", &schema.extra_json, &set)?;
+        }
         check_schema("response_format.json_schema.schema_json", format.json_schema.as_ref().map(|s| &s.schema_json))?;
     }
     let numbers = [
@@ -90,8 +99,11 @@ fn check_message(message: &pb::ChatMessage) -> Result<(), Error> {
     }
     if let Some(Content::Parts(parts)) = &message.content {
         for (index, part) in parts.parts.iter().enumerate() {
-            check_part(part).map_err(|error| within(&format!("content[{index}]"), error))?;
+            check_part(part).map_err(|error| prefix_field(&format!("content[{index}]"), error))?;
         }
+    }
+    for (index, call) in message.tool_calls.iter().enumerate() {
+        check_tool_call(call).map_err(|error| prefix_field(&format!("tool_calls[{index}]"), error))?;
     }
     let set = [
         ("role", true),
@@ -100,6 +112,7 @@ fn check_message(message: &pb::ChatMessage) -> Result<(), Error> {
         ("tool_calls", !message.tool_calls.is_empty()),
         ("tool_call_id", message.tool_call_id.is_some()),
         ("refusal", message.refusal.is_some()),
+        ("reasoning_content", message.reasoning_content.is_some()),
     ];
     check::extra_beside("extra_json", &message.extra_json, &set)
 }
@@ -117,15 +130,45 @@ fn check_part(part: &pb::ContentPart) -> Result<(), Error> {
                 "must be empty with `other_json`, which contains all members of the part",
             ));
         }
+        Some(Part::ImageUrl(image)) => {
+            let set = [("url", !image.url.is_empty()), ("detail", image.detail.is_some())];
+            check::extra_beside("image_url.extra_json", &image.extra_json, &set)?;
+        }
+        Some(Part::InputAudio(audio)) => {
+            let set = [("data", !audio.data.is_empty()), ("format", !audio.format.is_empty())];
+            check::extra_beside("input_audio.extra_json", &audio.extra_json, &set)?;
+        }
+        Some(Part::File(file)) => {
+            let set = [
+                ("file_data", file.file_data.is_some()),
+                ("file_id", file.file_id.is_some()),
+                ("filename", file.filename.is_some()),
+            ];
+            check::extra_beside("file.extra_json", &file.extra_json, &set)?;
+        }
         Some(_) => {}
     }
     check::extra_beside("extra_json", &part.extra_json, &[("type", true)])
 }
 
+fn check_tool_call(call: &pb::ToolCall) -> Result<(), Error> {
+    if let Some(function) = &call.function {
+        let set = [("name", !function.name.is_empty()), ("arguments", !function.arguments.is_empty())];
+        check::extra_beside("function.extra_json", &function.extra_json, &set)?;
+    }
+    let set = [("id", !call.id.is_empty()), ("type", !call.r#type.is_empty()), ("function", call.function.is_some())];
+    check::extra_beside("extra_json", &call.extra_json, &set)
+}
+
 fn check_tool(tool: &pb::Tool) -> Result<(), Error> {
     if let Some(function) = &tool.function {
         check_schema("function.parameters_json", Some(&function.parameters_json))?;
-        let set = [("name", true), ("parameters", !function.parameters_json.is_empty())];
+        let set = [
+            ("name", true),
+            ("description", function.description.is_some()),
+            ("parameters", !function.parameters_json.is_empty()),
+            ("strict", function.strict.is_some()),
+        ];
         check::extra_beside("function.extra_json", &function.extra_json, &set)?;
     }
     let set = [("type", !tool.r#type.is_empty()), ("function", tool.function.is_some())];
@@ -142,7 +185,7 @@ fn check_schema(field: &str, schema: Option<&String>) -> Result<(), Error> {
 }
 
 /// Prefixes the field path of an error with `parent`.
-pub(super) fn within(parent: &str, error: Error) -> Error {
+pub(super) fn prefix_field(parent: &str, error: Error) -> Error {
     if let Error::InvalidField { field, message } = error {
         return Error::InvalidField { field: format!("{parent}.{field}"), message };
     }

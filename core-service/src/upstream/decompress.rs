@@ -1,8 +1,8 @@
-//! Decompresses response bodies. No request offers a compression; some servers compress all the same.
+//! Decompresses response bodies. Requests accept `identity` only, but some servers compress anyway.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
-use flate2::write::{DeflateDecoder, GzDecoder, ZlibDecoder};
+use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 
 use super::body::ConnectionLost;
@@ -10,9 +10,16 @@ use super::body::ConnectionLost;
 /// How much of the input is decompressed at once, in bytes. It may become about 1000 times as long.
 const STEP: usize = 4 << 10;
 
+/// The first byte of the gzip format.
+const GZIP_MAGIC: u8 = 0x1f;
+
 /// The decoder of one body.
 pub(super) enum Decompressor {
-    Gzip(GzDecoder<Vec<u8>>),
+    /// `gzip`, before its first byte.
+    GzipStart,
+    Gzip(MultiGzDecoder<Vec<u8>>),
+    /// A body that is labelled as gzip but is not compressed.
+    Identity,
     /// `deflate`, whose first byte tells the zlib format from the raw format that some servers send.
     Deflate,
     Zlib(ZlibDecoder<Vec<u8>>),
@@ -24,7 +31,7 @@ impl Decompressor {
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let coding = headers.get(header::CONTENT_ENCODING)?.to_str().ok()?.trim();
         if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
-            Some(Self::Gzip(GzDecoder::new(Vec::new())))
+            Some(Self::GzipStart)
         } else {
             coding.eq_ignore_ascii_case("deflate").then_some(Self::Deflate)
         }
@@ -34,6 +41,18 @@ impl Decompressor {
     pub(super) fn push(&mut self, data: &[u8], mut read: impl FnMut(&[u8])) -> Result<bool, ConnectionLost> {
         let mut any = false;
         for step in data.chunks(STEP) {
+            if matches!(self, Self::GzipStart) {
+                *self = if step.first() == Some(&GZIP_MAGIC) {
+                    Self::Gzip(MultiGzDecoder::new(Vec::new()))
+                } else {
+                    Self::Identity
+                };
+            }
+            if matches!(self, Self::Identity) {
+                read(step);
+                any = true;
+                continue;
+            }
             if matches!(self, Self::Deflate) {
                 // The compression method 8 of the zlib format.
                 *self = if step.first().is_some_and(|byte| byte & 0x0f == 8) {
@@ -46,8 +65,11 @@ impl Decompressor {
                 Self::Gzip(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
                 Self::Zlib(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
                 Self::Raw(decoder) => decoder.write_all(step).and_then(|()| decoder.flush()),
-                Self::Deflate => Ok(()),
+                Self::GzipStart | Self::Identity | Self::Deflate => Ok(()),
             };
+            // Bytes after the end of the compressed data are ignored.
+            let written =
+                written.or_else(|error| if error.kind() == ErrorKind::WriteZero { Ok(()) } else { Err(error) });
             written.map_err(|error| {
                 tracing::debug!(%error, "the upstream's compressed response is damaged");
                 ConnectionLost
@@ -66,7 +88,7 @@ impl Decompressor {
             Self::Gzip(decoder) => decoder.try_finish(),
             Self::Zlib(decoder) => decoder.try_finish(),
             Self::Raw(decoder) => decoder.try_finish(),
-            Self::Deflate => Ok(()),
+            Self::GzipStart | Self::Identity | Self::Deflate => Ok(()),
         };
         let any = self.lend(&mut read);
         finished.map(|()| any).map_err(|_| ConnectionLost)
@@ -77,14 +99,14 @@ impl Decompressor {
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Zlib(decoder) => decoder.get_mut(),
             Self::Raw(decoder) => decoder.get_mut(),
-            Self::Deflate => return false,
+            Self::GzipStart | Self::Identity | Self::Deflate => return false,
         };
         if out.is_empty() {
             return false;
         }
         read(out);
         out.clear();
-        // What a highly compressed part has become is not kept.
+        // Releases the buffer of a highly compressed part.
         out.shrink_to(64 << 10);
         true
     }
@@ -126,6 +148,23 @@ mod tests {
             }
             assert!(decompress(coding, &data[..data.len() / 2], 7).is_err(), "{coding} cut");
         }
-        assert!(decompress("gzip", b"not compressed", 7).is_err());
+        assert_eq!(decompress("gzip", b"not compressed", 7).unwrap(), b"not compressed");
+    }
+
+    #[test]
+    fn several_gzip_members_and_trailing_bytes_are_accepted() {
+        let gzip = |text: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        };
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(b"ab").unwrap();
+        let zlib = [zlib.finish().unwrap(), b"\n".to_vec()].concat();
+        for (coding, data) in [("gzip", [gzip(b"a"), gzip(b"b")].concat()), ("deflate", zlib)] {
+            for packet in [1, 7, 4096] {
+                assert_eq!(decompress(coding, &data, packet).unwrap(), b"ab", "{coding} in packets of {packet}");
+            }
+        }
     }
 }

@@ -173,7 +173,11 @@ impl Reply {
                     // A part of the input need not complete a part of the output.
                     Ok(false) => continue,
                     Ok(true) => {}
-                    Err(error) => return Poll::Ready(Err(error)),
+                    Err(error) => {
+                        // The rest cannot be decompressed. Closes the connection.
+                        self.body = None;
+                        return Poll::Ready(Err(error));
+                    }
                 },
                 Poll::Ready(Ok(false)) => return Poll::Ready(decompressor.finish(read)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

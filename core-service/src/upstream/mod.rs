@@ -16,7 +16,7 @@
 //! | `settings`, `deadline` | timeouts, credentials, set-up errors; the earlier of two time limits |
 //! | `framing`, `head` | the HTTP/1.1 wire format (RFC 9112) |
 //! | `connect`, `connection`, `body` | sockets, TLS and proxies; one connection; one response body on it |
-//! | `decompress` | gzip and deflate, for servers that compress unasked |
+//! | `decompress` | gzip and deflate, for servers that ignore `accept-encoding: identity` |
 //! | `pool`, `exchange` | idle connections; one request and its response |
 //! | `failure` | which error a failed response means |
 //! | `client` | the client |

@@ -14,7 +14,7 @@ use super::{
 use crate::json::{
     error::ReadError,
     extra::has_member,
-    object::{Member, Object, read_exact_object, read_response_object},
+    object::{Member, Object, read_exact_object, read_lenient_response, read_response_object},
     value::UnixSeconds,
     write::{Write, write_object},
 };
@@ -37,6 +37,11 @@ pub fn read_chunk(text: &[u8]) -> Result<UpstreamChunk, ReadError> {
 /// Parses the data of one event without tolerance: `None` if a member has an unexpected value.
 pub(super) fn read_exact_chunk(text: &[u8]) -> Option<UpstreamChunk> {
     read_exact_object(text)
+}
+
+/// Parses the data of one event that [`read_exact_chunk`] cannot read.
+pub(super) fn read_lenient_chunk(text: &[u8]) -> Result<UpstreamChunk, ReadError> {
+    read_lenient_response(text)
 }
 
 impl Object for UpstreamChunk {

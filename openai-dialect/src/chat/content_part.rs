@@ -15,7 +15,7 @@ use crate::json::{
     write::{Write, write_object, write_scalar},
 };
 
-/// A part, or the text of one that has an unexpected form. Such a part is kept as raw text in lenient mode.
+/// A content part. In lenient mode, an object of an unexpected form is kept as raw JSON.
 pub(super) struct PartOrJson(pub(super) pb::ContentPart);
 
 impl Value for PartOrJson {

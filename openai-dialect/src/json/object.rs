@@ -200,7 +200,12 @@ pub(crate) fn read_request_object<T: Object>(text: &[u8]) -> Result<T, ReadError
 ///
 /// Like [`read_request_object`], and in addition tolerates what is not quite JSON: see [`sanitized`].
 pub(crate) fn read_response_object<T: Object>(text: &[u8]) -> Result<T, ReadError> {
-    read_strictly(text).or_else(|_| read_leniently(sanitized(text).as_bytes()))
+    read_strictly(text).or_else(|_| read_lenient_response(text))
+}
+
+/// Reads a document that [`read_exact_object`] cannot read.
+pub(crate) fn read_lenient_response<T: Object>(text: &[u8]) -> Result<T, ReadError> {
+    read_leniently(sanitized(text).as_bytes())
 }
 
 /// Reads a document that is one JSON object whose known members have the expected types; `None` for any other text.

@@ -123,7 +123,7 @@ async fn unknown_model_returns_404_and_suggests_a_similar_name() {
 #[tokio::test]
 async fn invalid_body_returns_400_with_its_field_and_is_not_forwarded() {
     let deep = format!(r#"{{"model":"m","messages":[],"x":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
-    // The built-in engine judges what other upstreams get as it is.
+    // Only the built-in engine validates these members.
     let with = |members: Value| {
         let mut body: Value = serde_json::from_str(&chat_body(&members)).unwrap();
         if members.get("model").is_none() {
@@ -249,6 +249,9 @@ async fn wrong_method_returns_405_and_unsupported_endpoint_404() {
     .await;
 }
 
+/// Would end the object around it, if it were written without validation.
+const INJECTED: &str = r#"{"x":1}],"model":"other","y":[{"z":1}"#;
+
 #[tokio::test]
 async fn grpc_error_details_name_the_invalid_field() {
     with_local_and_remote_core(async |server| {
@@ -284,6 +287,37 @@ async fn grpc_error_details_name_the_invalid_field() {
                     chat.messages[0].content = Some(Content::Parts(pb::ContentParts { parts }));
                 }),
                 "messages[0].content[0].extra_json",
+            ),
+            (
+                request_with(|chat| {
+                    chat.messages[0].tool_calls =
+                        vec![pb::ToolCall { extra_json: INJECTED.to_owned(), ..pb::ToolCall::default() }];
+                }),
+                "messages[0].tool_calls[0].extra_json",
+            ),
+            (
+                request_with(|chat| {
+                    let function = pb::FunctionCall { extra_json: INJECTED.to_owned(), ..pb::FunctionCall::default() };
+                    chat.messages[0].tool_calls =
+                        vec![pb::ToolCall { function: Some(function), ..pb::ToolCall::default() }];
+                }),
+                "messages[0].tool_calls[0].function.extra_json",
+            ),
+            (
+                request_with(|chat| {
+                    let image = pb::ImagePart { extra_json: INJECTED.to_owned(), ..pb::ImagePart::default() };
+                    let part = pb::ContentPart { part: Some(Part::ImageUrl(image)), ..pb::ContentPart::default() };
+                    chat.messages[0].content = Some(Content::Parts(pb::ContentParts { parts: vec![part] }));
+                }),
+                "messages[0].content[0].image_url.extra_json",
+            ),
+            (
+                request_with(|chat| {
+                    let schema = pb::JsonSchemaFormat { extra_json: INJECTED.to_owned(), ..Default::default() };
+                    chat.response_format =
+                        Some(pb::ResponseFormat { json_schema: Some(schema), ..pb::ResponseFormat::default() });
+                }),
+                "response_format.json_schema.extra_json",
             ),
         ];
         for (invalid, field) in rows {

@@ -1,4 +1,4 @@
-//! Deviations of upstreams and requests that only the upstream can judge: nothing fails that need not fail.
+//! Tolerated deviations in upstream responses, and request members that are forwarded without validation.
 
 use std::io::Write as _;
 

@@ -229,10 +229,9 @@ impl ImageService for ImageGrpc {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
         let admitted = self.admit(request.image.clone(), 0)?;
-        let shared = admitted.clone();
         let work = |context: RequestContext| {
-            let service = self.clone();
-            let response = async move { service.generate(context, shared).await.map(SharedItem::Unary) };
+            let (service, admitted) = (self.clone(), admitted.clone());
+            let response = async move { service.generate(context, admitted).await.map(SharedItem::Unary) };
             response.into_stream().boxed()
         };
         let Some(mut items) = self.shared(&context, "GenerateImages", &request, work).await? else {
@@ -255,9 +254,10 @@ impl ImageService for ImageGrpc {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
         let admitted = self.admit(request.image.clone(), request.partial_images)?;
-        let shared = admitted.clone();
-        let work = |context: RequestContext| self.streamed(context, shared).map_ok(SharedItem::Streamed).boxed();
-        // Only what is known without waiting is the status of the call: clients get the metadata of the stream at once.
+        let work =
+            |context: RequestContext| self.streamed(context, admitted.clone()).map_ok(SharedItem::Streamed).boxed();
+        // Validation errors are the status of the call; later errors are items of the stream, so that clients get its metadata at
+        // once.
         let Some(items) = self.shared(&context, "StreamImages", &request, work).await? else {
             return Ok(Response::new(self.streamed(context, admitted).map_err(Status::from).boxed()));
         };

@@ -96,7 +96,7 @@ impl Upstream {
         headers.insert(header::HOST, HeaderValue::try_from(host).map_err(|_| SetupError::Address(base.clone()))?);
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        // Without it, RFC 9110 allows any coding. What an upstream compresses all the same is decompressed.
+        // Without it, RFC 9110 allows any coding. Responses that are compressed anyway are decompressed.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(authorization) = connector.proxy_authorization() {
             headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
@@ -231,10 +231,9 @@ impl Upstream {
     /// message after [`MAX_MESSAGE`] bytes.
     pub(crate) fn redacted(&self, error: ProviderError) -> ProviderError {
         let key = self.host.key.as_ref().map(ExposeSecret::expose_secret).filter(|key| key.len() >= MIN_REDACTED_KEY);
-        let clean = |text: String| match key {
-            Some(key) => truncated(text.replace(key, "***")),
-            None => truncated(text),
-        };
+        let query = self.host.query.as_deref().filter(|query| query.len() >= MIN_REDACTED_KEY);
+        let redact = |text: String| key.into_iter().chain(query).fold(text, |text, secret| text.replace(secret, "***"));
+        let clean = |text: String| truncated(redact(text));
         match error {
             ProviderError::Reported { error, details } => {
                 let UpstreamDetails { code, kind, param, members_json } = *details;
@@ -242,7 +241,7 @@ impl Upstream {
                     code: clean(code),
                     kind: clean(kind),
                     param: clean(param),
-                    members_json: key.map_or_else(|| members_json.clone(), |key| members_json.replace(key, "***")),
+                    members_json: redact(members_json),
                 };
                 ProviderError::Reported { error: Box::new(self.redacted(*error)), details: Box::new(details) }
             }
@@ -309,10 +308,9 @@ async fn read_up_to(mut reply: Reply, max: usize) -> Result<Bytes, ConnectionLos
     let mut body = Vec::new();
     // Decompressed data may be many times longer than what has arrived.
     let append = |body: &mut Vec<u8>, data: &[u8]| {
-        body.extend_from_slice(&data[..data.len().min(max.saturating_sub(body.len()))]);
+        body.extend_from_slice(&data[..data.len().min(max - body.len())]);
     };
     while body.len() < max && poll_fn(|cx| reply.poll_body(cx, |data| append(&mut body, data))).await? {}
-    body.truncate(max);
     Ok(body.into())
 }
 

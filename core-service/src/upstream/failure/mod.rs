@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, value::RawValue};
 
-use self::words::status_of_word;
+use self::error_codes::status_of_error_code;
 use crate::error::{ProviderError, UpstreamDetails};
 
-mod words;
+mod error_codes;
 
 /// The longest `Retry-After` that is honoured; longer ones are cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
@@ -22,6 +22,8 @@ struct ErrorBody {
     /// A word or number of the error's status, if it has one.
     status: String,
     param: Option<String>,
+    /// Whether the error lists reasons of a moderation. OpenRouter's differs from a rejected key in nothing else.
+    is_moderation: bool,
     retry_after: Option<Duration>,
     /// The members other than these, as the text of a JSON object.
     members_json: String,
@@ -92,11 +94,11 @@ impl ErrorBody {
         let members = [&self.code, &self.status, &self.kind];
         let numbers = members.into_iter().filter_map(|text| text.parse().ok());
         let number = numbers.into_iter().find(|number| (400..600).contains(number));
-        number.or_else(|| members.into_iter().find_map(|word| status_of_word(word))).unwrap_or(500)
+        number.or_else(|| members.into_iter().find_map(|word| status_of_error_code(word))).unwrap_or(500)
     }
 }
 
-/// Returns the failure with the upstream's own words for it, where the caller can do something with them.
+/// Returns the failure, with the members of the upstream's error unless only the operator can correct it.
 fn classify(status: u16, message: String, error: ErrorBody, retry_after: Option<Duration>) -> ProviderError {
     let details = UpstreamDetails {
         code: error.code.clone(),
@@ -110,12 +112,10 @@ fn classify(status: u16, message: String, error: ErrorBody, retry_after: Option<
 }
 
 fn failure_with_status(status: u16, message: String, error: ErrorBody, retry_after: Option<Duration>) -> ProviderError {
-    let ErrorBody { kind, code, param, .. } = error;
+    let ErrorBody { kind, code, param, is_moderation, .. } = error;
     let is = |word: &str| code.eq_ignore_ascii_case(word) || kind.eq_ignore_ascii_case(word);
-    if ["content_policy_violation", "content_filter", "data_inspection_failed", "moderation_blocked"]
-        .into_iter()
-        .any(is)
-    {
+    let is_policy = ["content_policy_violation", "content_filter", "data_inspection_failed", "moderation_blocked"];
+    if is_moderation || is_policy.into_iter().any(is) {
         return ProviderError::ContentPolicy(message);
     }
     // Waiting does not help an empty account, although it comes with status 429.
@@ -172,12 +172,8 @@ fn error_body(error: &Value) -> ErrorBody {
         |name: &str, other: &str| Some(text(name)).filter(|text| !text.is_empty()).unwrap_or_else(|| text(other));
     ErrorBody {
         message: either("message", "error_message"),
-        // A moderation refusal of OpenRouter differs from a rejected key only in its list of reasons.
-        kind: if error["metadata"]["reasons"].is_array() {
-            "moderation_blocked".to_owned()
-        } else {
-            either("type", "error_type")
-        },
+        kind: either("type", "error_type"),
+        is_moderation: error["metadata"]["reasons"].is_array(),
         code: text("code"),
         status: either("status", "status_code"),
         members_json: further_members(error),
@@ -197,11 +193,11 @@ fn further_members(error: &Value) -> String {
     let mut further = serde_json::Map::new();
     let mut length = 2;
     for (name, value) in members {
-        length += name.len() + value.to_string().len() + 4;
-        if length > MAX_MEMBERS {
-            break;
+        let added = name.len() + value.to_string().len() + 4;
+        if length + added <= MAX_MEMBERS {
+            length += added;
+            further.insert(name.clone(), value.clone());
         }
-        further.insert(name.clone(), value.clone());
     }
     if further.is_empty() { String::new() } else { Value::Object(further).to_string() }
 }

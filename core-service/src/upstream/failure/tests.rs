@@ -89,3 +89,24 @@ fn error_in_a_successful_response_is_classified_by_its_code() {
     let bare = r#"{"error_type":"x","error_message":"gone"}"#;
     assert_eq!(failure_in_reply(bare), ProviderError::Broken("gone".into()));
 }
+
+fn details(body: &str) -> UpstreamDetails {
+    let status = StatusCode::from_u16(403).unwrap();
+    let reported = reported_failure_of(status, &HeaderMap::new(), body.as_bytes(), false);
+    assert!(matches!(reported.failure(), ProviderError::ContentPolicy(_)), "{reported:?}");
+    reported.details().cloned().unwrap_or_default()
+}
+
+#[test]
+fn moderation_refusal_keeps_the_type_of_the_upstream() {
+    let body = r#"{"error":{"message":"no","type":"x","metadata":{"reasons":["violence"]}}}"#;
+    assert_eq!(details(body).kind, "x");
+    assert_eq!(details(&body.replace(r#""type":"x","#, "")).kind, "");
+}
+
+#[test]
+fn member_that_is_too_long_does_not_drop_the_members_after_it() {
+    let long = "x".repeat(MAX_MEMBERS);
+    let body = format!(r#"{{"error":{{"message":"no","code":"content_filter","a":"{long}","b":1}}}}"#);
+    assert_eq!(details(&body).members_json, r#"{"b":1}"#);
+}

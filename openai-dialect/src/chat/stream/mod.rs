@@ -5,8 +5,8 @@
 //!
 //! [`ChatChunk::Text`]: triptych_proto::chat_stream::ChatChunk::Text
 
-mod halves;
 mod reader;
+mod surrogates;
 mod template;
 mod writer;
 

@@ -2,9 +2,9 @@
 
 use triptych_proto::chat_stream::{ChatChunk, TextField};
 
-use super::{halves::Halves, template::EventTemplate};
+use super::{surrogates::PendingSurrogates, template::EventTemplate};
 use crate::{
-    chat::chunk::{UpstreamChunk, read_chunk, read_exact_chunk},
+    chat::chunk::{UpstreamChunk, read_exact_chunk, read_lenient_chunk},
     json::error::ReadError,
 };
 
@@ -17,7 +17,7 @@ pub enum ChunkEvent {
     Error(String),
 }
 
-/// Reads the events of one stream, with the same result as [`read_chunk`] for each of them, except that characters which
+/// Reads the events of one stream, with the same result as [`read_chunk`](crate::chat::read_chunk) for each of them, except that characters which
 /// were cut between two events are joined.
 #[derive(Debug, Default)]
 pub struct ChunkReader {
@@ -25,7 +25,7 @@ pub struct ChunkReader {
     /// Whether the last chunk has the form of `template`, so that a [`ChatChunk::Text`] may follow.
     last_matched: bool,
     budget: LearningBudget,
-    halves: Halves,
+    halves: PendingSurrogates,
 }
 
 /// Limits how often a template is learned, which costs about as much as reading two chunks. Without the limit, a stream
@@ -71,12 +71,16 @@ impl ChunkReader {
         self.last_matched = false;
         let exact = read_exact_chunk(data);
         let is_exact = exact.is_some();
-        let UpstreamChunk { mut response, error } = exact.map_or_else(|| read_chunk(data), Ok)?;
+        let UpstreamChunk { mut response, error } = exact.map_or_else(|| read_lenient_chunk(data), Ok)?;
         if let Some(error) = error {
             return Ok(ChunkEvent::Error(error));
         }
-        if !is_exact || !self.halves.is_empty() {
+        // Only an escape can be half of a surrogate pair.
+        let may_be_cut = || data.windows(3).any(|escape| escape.eq_ignore_ascii_case(b"\\ud"));
+        if !self.halves.is_empty() || (!is_exact && may_be_cut()) {
             self.halves.complete(data, &mut response);
+        }
+        if !is_exact {
             return Ok(ChunkEvent::Chunk(response.into()));
         }
         if let Some(field) = TextField::find(&response)

@@ -127,6 +127,18 @@ fn characters_cut_between_chunks_are_joined() {
 }
 
 #[test]
+fn empty_finish_reason_is_no_end_for_a_cut_character() {
+    let mut decoder = DeltaDecoder::default();
+    let mut reader = ChunkReader::default();
+    let texts = [r#""a\ud83d""#, r#""\ude00""#].map(|text| {
+        let event = event(text).replace(r#""finish_reason":null"#, r#""finish_reason":"""#);
+        let Ok(ChunkEvent::Chunk(chunk)) = reader.read(event.as_bytes()) else { panic!("{event}") };
+        decoder.decode(chunk).choices[0].delta.clone().unwrap().content.unwrap_or_default()
+    });
+    assert_eq!(texts, ["a", "\u{1f600}"]);
+}
+
+#[test]
 fn arguments_cut_between_chunks_are_joined() {
     let mut reader = ChunkReader::default();
     let texts = [r#""{\ud83d""#, r#""\ude00}""#].map(|arguments| {

@@ -5,7 +5,7 @@
 use openai_dialect::extra_members;
 use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, tool_choice::Choice};
 
-use super::super::super::validate::within;
+use crate::chat::validate::prefix_field;
 use crate::error::{Error, echo};
 
 /// The most choices of one call.
@@ -45,11 +45,11 @@ const MEMBERS: [(&str, &str); 22] = [
 /// [`Error::InvalidField`] for the first invalid field.
 pub(super) fn check(chat: &pb::ChatRequest) -> Result<(), Error> {
     for (index, message) in chat.messages.iter().enumerate() {
-        check_message(message).map_err(|error| within(&format!("messages[{index}]"), error))?;
+        check_message(message).map_err(|error| prefix_field(&format!("messages[{index}]"), error))?;
     }
     check_types(&chat.extra_json, &MEMBERS)?;
     for (index, tool) in chat.tools.iter().enumerate() {
-        check_tool(tool).map_err(|error| within(&format!("tools[{index}]"), error))?;
+        check_tool(tool).map_err(|error| prefix_field(&format!("tools[{index}]"), error))?;
     }
     check_choice(chat)?;
     check_format(chat.response_format.as_ref())?;
@@ -86,7 +86,9 @@ pub(super) fn check(chat: &pb::ChatRequest) -> Result<(), Error> {
 fn check_types(extra_json: &str, members: &[(&str, &str)]) -> Result<(), Error> {
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if let Some((field, expected)) = members.iter().find(|(known, _)| *known == name)
-            && !matches!(value, "null" | "[]" | "{}")
+            && value != "null"
+            && !(value == "[]" && expected.contains("list of"))
+            && !(value == "{}" && expected.starts_with("an object"))
         {
             return Err(Error::invalid(*field, format!("must be {expected}, not {}", echo(value))));
         }
@@ -118,12 +120,13 @@ fn check_message(message: &pb::ChatMessage) -> Result<(), Error> {
     }
     if let Some(Content::Parts(parts)) = &message.content {
         for (index, part) in parts.parts.iter().enumerate() {
-            check_part(part).map_err(|error| within(&format!("content[{index}]"), error))?;
+            check_part(part).map_err(|error| prefix_field(&format!("content[{index}]"), error))?;
         }
     }
     for (index, call) in message.tool_calls.iter().enumerate() {
         let members = [("id", "a string"), ("type", "a string"), ("function", "an object with a `name`")];
-        check_types(&call.extra_json, &members).map_err(|error| within(&format!("tool_calls[{index}]"), error))?;
+        check_types(&call.extra_json, &members)
+            .map_err(|error| prefix_field(&format!("tool_calls[{index}]"), error))?;
     }
     Ok(())
 }
@@ -134,7 +137,7 @@ fn check_part(part: &pb::ContentPart) -> Result<(), Error> {
             Err(Error::invalid("image_url.url", "is required: an http(s) address or a data: URL"))
         }
         Some(Part::ImageUrl(image)) => {
-            check_types(&image.extra_json, &[("detail", "a string")]).map_err(|error| within("image_url", error))
+            check_types(&image.extra_json, &[("detail", "a string")]).map_err(|error| prefix_field("image_url", error))
         }
         Some(Part::OtherJson(json)) => check_other_part(json),
         Some(_) | None => Ok(()),
@@ -168,7 +171,7 @@ fn check_tool(tool: &pb::Tool) -> Result<(), Error> {
                 &function.extra_json,
                 &[("description", "a string"), ("parameters", "a JSON Schema object"), ("strict", "true or false")],
             )
-            .map_err(|error| within("function", error))?;
+            .map_err(|error| prefix_field("function", error))?;
             if function.name.is_empty() {
                 return Err(Error::invalid("function.name", "is required"));
             }
@@ -207,7 +210,7 @@ fn check_choice(chat: &pb::ChatRequest) -> Result<(), Error> {
 fn check_format(format: Option<&pb::ResponseFormat>) -> Result<(), Error> {
     let Some(format) = format else { return Ok(()) };
     check_types(&format.extra_json, &[("type", "a string"), ("json_schema", "an object with `name` and `schema`")])
-        .map_err(|error| within("response_format", error))?;
+        .map_err(|error| prefix_field("response_format", error))?;
     match (format.r#type.as_str(), &format.json_schema) {
         ("json_schema", None) => {
             Err(Error::invalid("response_format.json_schema", "is required with type `json_schema`"))

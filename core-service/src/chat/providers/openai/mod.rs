@@ -77,12 +77,13 @@ impl ChatProvider for OpenAiChat {
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::No);
         let until = until(self.upstream.limits.first_byte, call.context.deadline);
-        let reply = self.upstream.post_json(PATH, &call, body, until).await?;
-        let is_event_stream = non_streaming::is_event_stream(&reply.headers);
+        let mut reply = self.upstream.post_json(PATH, &call, body, until).await?;
+        let headers = std::mem::take(&mut reply.headers);
         let body = self.upstream.body(reply, until).await?;
         let body = without_byte_order_mark(&body);
         // Upstreams that only stream answer with events, some of them labelled as JSON.
-        let read = if is_event_stream && !non_streaming::is_document(body) || non_streaming::starts_with_event(body) {
+        let has_events = || non_streaming::is_event_stream(&headers) || non_streaming::starts_with_event(body);
+        let read = if !non_streaming::is_document(body) && has_events() {
             stream::assemble(body)
         } else {
             non_streaming::read(body)

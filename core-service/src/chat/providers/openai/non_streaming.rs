@@ -24,13 +24,11 @@ pub(super) fn read(body: &[u8]) -> Result<pb::CreateChatResponse, ProviderError>
     }
     match reply.response.choices.iter().find_map(|choice| failure_of_finish_reason(&choice.finish_reason)) {
         Some(error) => Err(error),
-        None if reply.response.choices.iter().all(|choice| choice.message.is_none())
-            && !reply.response.choices.is_empty() =>
-        {
-            Err(ProviderError::Unreadable("the upstream's response has no message".to_owned()))
-        }
         None if reply.response.choices.is_empty() => {
             Err(ProviderError::Unreadable("the upstream's response has no choices".to_owned()))
+        }
+        None if reply.response.choices.iter().all(|choice| choice.message.is_none()) => {
+            Err(ProviderError::Unreadable("the upstream's response has no message".to_owned()))
         }
         None => {
             let no_tokens = reply.response.usage.as_ref().is_some_and(|usage| usage.completion_tokens == 0);

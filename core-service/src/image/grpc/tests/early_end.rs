@@ -133,7 +133,7 @@ async fn stream_is_returned_before_the_provider_answers() {
         let call = test.service.stream_images(Request::new(request(small())));
         let mut events = tokio::time::timeout(Duration::from_secs(1), call).await.unwrap().unwrap().into_inner();
         assert!(tokio::time::timeout(Duration::from_mins(1), events.next()).await.is_err());
-        // What is known without waiting is the status of the call.
+        // Validation errors are the status of the call.
         let invalid = request(pb::ImageRequest { size: "100x".to_owned(), ..small() });
         assert_eq!(
             test.service.stream_images(Request::new(invalid)).await.err().unwrap().code(),

@@ -1,6 +1,6 @@
 //! Streamed responses: event stream in, chunks out.
 //!
-//! The event reader (`openai_dialect::events`) is written here and not taken from a library, because upstreams deviate:
+//! The event reader (`openai_dialect::sse`) is written here and not taken from a library, because upstreams deviate:
 //! events cut anywhere, CR and CRLF line ends, `error:` fields, a last event without an end, lines without an end. And a
 //! stream that was cut must differ from one that is complete: without a finish reason for every choice, an end is a failure
 //! (`docs/DESIGN.md`).
@@ -271,8 +271,8 @@ impl Decoder {
             Ok(event) => event,
             Err(error) => {
                 let message = format!("an event of the upstream's stream is not a chat completion chunk: {error}");
-                // A stray line of text loses nothing of the response; a damaged chunk does.
-                if data.trim_ascii_start().starts_with(b"{") {
+                // Skipping a line of text loses no content; skipping a damaged chunk would.
+                if data.starts_with(b"{") {
                     return Err(ProviderError::Unreadable(message));
                 }
                 if self.stray.is_none() {

@@ -22,9 +22,9 @@ enum Text {
 
 /// First halves whose second half has not arrived.
 #[derive(Debug, Default)]
-pub(super) struct Halves(Vec<(TextId, u32)>);
+pub(super) struct PendingSurrogates(Vec<(TextId, u32)>);
 
-impl Halves {
+impl PendingSurrogates {
     /// Returns whether no text is cut within a character.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -36,7 +36,8 @@ impl Halves {
         let marked = read_chunk(with_marked_halves(data).as_bytes());
         let marked = marked.map_or_else(|_| chunk.clone(), |read| read.response);
         for (choice, marked) in chunk.choices.iter_mut().zip(marked.choices) {
-            let (index, ended) = (choice.index, choice.finish_reason.is_some());
+            let (index, ended) =
+                (choice.index, choice.finish_reason.as_deref().is_some_and(|reason| !reason.is_empty()));
             // The half that a choice without a delta ends may need one.
             let had_delta = choice.delta.is_some();
             let delta = choice.delta.get_or_insert_default();

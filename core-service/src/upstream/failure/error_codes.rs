@@ -1,7 +1,7 @@
-//! Words by which upstreams name the kind of an error, and the HTTP status that fits each.
+//! Maps error codes of upstreams to HTTP statuses.
 
 /// Returns the status for a `code`, `status` or `type` of an error; `None` for an unknown word.
-pub(super) fn status_of_word(word: &str) -> Option<u16> {
+pub(super) fn status_of_error_code(word: &str) -> Option<u16> {
     // `Throttling.RateQuota`, `rate_limit_error`, `RateLimitError` and `RATE-LIMIT` differ in spelling only.
     let word = word.split('.').next().unwrap_or_default();
     let word: String = word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
@@ -29,8 +29,7 @@ pub(super) fn status_of_word(word: &str) -> Option<u16> {
         | "outofrange"
         | "validation"
         | "unprocessableentity"
-        | "value"
-        | "type" => 400,
+        | "value" => 400,
         "invalidapikey" | "incorrectapikey" | "authentication" | "unauthenticated" | "unauthorized" => 401,
         "permission" | "permissiondenied" | "accessdenied" | "forbidden" => 403,
         "notfound" | "modelnotfound" | "unknownmodel" => 404,
@@ -56,7 +55,7 @@ pub(super) fn status_of_word(word: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::status_of_word;
+    use super::status_of_error_code;
 
     #[test]
     fn words_are_known_in_every_spelling() {
@@ -76,7 +75,7 @@ mod tests {
             ("", None),
             ("x", None),
         ] {
-            assert_eq!(status_of_word(word), status, "{word}");
+            assert_eq!(status_of_error_code(word), status, "{word}");
         }
     }
 }
