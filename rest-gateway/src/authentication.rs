@@ -1,6 +1,6 @@
 //! API keys are checked before a body is read, so that clients without one cannot fill the memory.
 
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, HeaderValue, header, request::Parts};
 use tokio::time::{Duration, timeout};
 use tonic::{Code, metadata::MetadataMap};
 use triptych_proto::v1 as pb;
@@ -18,19 +18,19 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// 401.
 pub(crate) async fn check(parts: &Parts, app: &App) -> Result<(), GatewayError> {
-    let headers = &parts.headers;
+    let authorization = parts.headers.get(header::AUTHORIZATION);
+    if let Some(check) = &app.core.key_check {
+        return check(authorization.map(HeaderValue::as_bytes)).map_err(GatewayError::from);
+    }
+    if is_short(&parts.headers) {
+        return Ok(());
+    }
     let mut metadata = MetadataMap::new();
     if let Some(RequestId(id)) = parts.extensions.get() {
         metadata.as_mut().insert(X_REQUEST_ID, id.clone());
     }
-    if let Some(authorization) = headers.get(header::AUTHORIZATION) {
+    if let Some(authorization) = authorization {
         metadata.as_mut().insert(header::AUTHORIZATION, authorization.clone());
-    }
-    if let Some(check) = &app.core.key_check {
-        return check(&metadata).map_err(GatewayError::from);
-    }
-    if is_short(headers) {
-        return Ok(());
     }
     let request = pb::ListModelsRequest { page_size: 1, ..pb::ListModelsRequest::default() };
     let call = tonic::Request::from_parts(metadata, tonic::Extensions::default(), request);

@@ -63,7 +63,7 @@ impl Gateway {
         stop: impl Future<Output = ()>,
     ) {
         let drain = Drain::default();
-        let application = RestApplication::new(self.router(), drain.draining.clone());
+        let application = RestApplication::new(routes::folded(self.app.clone()), drain.draining.clone());
         let stop = async {
             stop.await;
             Instant::now() + self.drain

@@ -43,12 +43,13 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     let runtime = app.runtime();
     let (cors, allowed) = (runtime.cors.clone(), origin::check(&request, &runtime.settings));
     drop(runtime);
-    let handled = async {
+    // Boxed: the wrappers below would copy it several times.
+    let handled = Box::pin(async {
         match allowed {
             Ok(()) => cors::run(cors.as_ref(), request, next).await,
             Err(error) => error.into_response(),
         }
-    };
+    });
     let outcome = AssertUnwindSafe(handled).catch_unwind().instrument(span.clone()).await;
     drop(body_memory);
     let mut response = outcome.unwrap_or_else(|panic| {

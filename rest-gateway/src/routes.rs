@@ -57,21 +57,25 @@ routes! {
 /// Endpoints of OpenAI's that would otherwise match `/v1/videos/{id}`.
 const UNSUPPORTED: [&str; 3] = ["/v1/videos/characters", "/v1/videos/edits", "/v1/videos/extensions"];
 
-/// Builds the router.
+/// Builds the router for any HTTP server.
 pub(crate) fn router(app: App) -> Router {
+    // Around the router, because a path is changed before it is matched.
+    Router::new().fallback_service(MapRequestLayer::new(path::fold_slashes).layer(folded(app)))
+}
+
+/// Builds the router for requests whose slashes are folded already, which saves the second router.
+pub(crate) fn folded(app: App) -> Router {
     let mut router = handlers();
     for path in UNSUPPORTED {
         router = router.route(path, any(not_found));
     }
-    let router = router
+    router
         .fallback(not_found)
         .method_not_allowed_fallback(async |request: Request| GatewayError::method_not_allowed(request.method()))
         // `body` bounds request bodies.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(app.clone(), middleware::observe))
-        .with_state(app);
-    // Around the router, because a path is changed before it is matched.
-    Router::new().fallback_service(MapRequestLayer::new(path::fold_slashes).layer(router))
+        .with_state(app)
 }
 
 async fn not_found(request: Request) -> Response {

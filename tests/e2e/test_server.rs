@@ -229,7 +229,7 @@ fn in_process_services(core: &Core) -> CoreServices {
         media: services.media.clone(),
         key_check: Some(Arc::new({
             let keys = core.keys().clone();
-            move |metadata| keys.check(metadata)
+            move |authorization| keys.check(authorization)
         })),
         health: Arc::new(core.health_service()),
     }

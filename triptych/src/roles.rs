@@ -173,7 +173,7 @@ fn in_process(core: &Core) -> CoreServices {
 
 fn key_check(core: &Core) -> KeyCheck {
     let keys = core.keys().clone();
-    Arc::new(move |metadata| keys.check(metadata))
+    Arc::new(move |authorization| keys.check(authorization))
 }
 
 fn print_banner(stdout: &Output, banner: &Banner<'_>) {

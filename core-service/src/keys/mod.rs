@@ -6,7 +6,10 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use tonic::{Request, Status, metadata::MetadataMap};
+use tonic::{
+    Request, Status,
+    metadata::{AsciiMetadataValue, MetadataMap},
+};
 use tracing::Span;
 
 use crate::{
@@ -105,21 +108,25 @@ impl Keys {
         authenticated.map_or_else(|| self.authenticate(request.metadata()), |caller| Ok(caller.clone()))
     }
 
-    /// Checks the `authorization` metadata of a request whose message has not been read.
+    /// Checks the value of the `authorization` header of a request whose message has not been read.
     ///
     /// # Errors
     /// UNAUTHENTICATED if keys are required and there is no valid one.
-    pub fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
-        Ok(self.authenticate(metadata).map(drop)?)
+    pub fn check(&self, authorization: Option<&[u8]>) -> Result<(), Status> {
+        Ok(self.find(authorization).map(drop)?)
     }
 
     /// Authenticates the caller by the `authorization` metadata.
     pub(crate) fn authenticate(&self, metadata: &MetadataMap) -> Result<Caller, Error> {
+        self.find(metadata.get("authorization").map(AsciiMetadataValue::as_bytes))
+    }
+
+    fn find(&self, authorization: Option<&[u8]>) -> Result<Caller, Error> {
         let callers = self.0.load();
         if callers.is_empty() {
             return Ok(Caller::default());
         }
-        let secret = metadata.get("authorization").and_then(|value| bearer(value.as_bytes()));
+        let secret = authorization.and_then(bearer);
         let secret = secret.ok_or(Error::InvalidApiKey { present: false })?;
         let known = (secret.len() <= MAX_SECRET_LENGTH).then(|| callers.get(&sha256(secret))).flatten();
         let caller = known.ok_or(Error::InvalidApiKey { present: true })?;

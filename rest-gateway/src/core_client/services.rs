@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
-use tonic::{Status, metadata::MetadataMap};
+use tonic::Status;
 use tonic_health::pb::{HealthCheckResponse, health_server::Health};
 use triptych_proto::{
     chat_stream::ChatStream,
@@ -16,8 +16,8 @@ use triptych_proto::{
 /// The messages of a server-streaming call. Dropping the stream cancels the call.
 pub type ReplyStream<T> = BoxStream<'static, Result<T, Status>>;
 
-/// Fails for request metadata whose API key the core does not accept.
-pub type KeyCheck = Arc<dyn Fn(&MetadataMap) -> Result<(), Status> + Send + Sync>;
+/// Fails if the core does not accept the API key in the value of an `authorization` header.
+pub type KeyCheck = Arc<dyn Fn(Option<&[u8]>) -> Result<(), Status> + Send + Sync>;
 
 /// All services of a core, in this process or over the network. Cheap to clone.
 #[derive(Clone)]

@@ -51,9 +51,7 @@ impl ImageProvider for Guarded {
         let events = match self.inner.generate(call.clone()).await {
             Ok(events) => events,
             // Refused here, before the upstream was called: says nothing about its health.
-            Err(error) if matches!(error.failure(), ProviderError::Refused { .. } | ProviderError::NotSupported(_)) => {
-                return Err(error);
-            }
+            Err(error @ (ProviderError::Refused { .. } | ProviderError::NotSupported(_))) => return Err(error),
             Err(error) => stream::iter([Err(error)]).boxed(),
         };
         let request = Request {

@@ -131,7 +131,7 @@ impl Step {
     pub(super) async fn poll(&mut self, provider: &dyn VideoProvider, task: &UpstreamTask) -> Result<Next, StepError> {
         let context = self.call_context();
         let polled = self.bounded(provider.poll(task, &context)).await?;
-        match polled.map_err(ProviderError::into_failure) {
+        match polled {
             Ok(Progress::Working { percent, poll_after }) => {
                 let mut next = match percent {
                     Some(percent) => self.after(Event::Progressed(percent))?,
