@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure fails the test")]
 
+mod http2;
+
 use std::{
     convert::Infallible,
     future::Future,

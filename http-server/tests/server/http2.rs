@@ -1,0 +1,77 @@
+//! HTTP/2 streams, with a client that decides what it reads.
+
+use bytes::Bytes;
+use h2::client::{self, ResponseFuture, SendRequest};
+use http::Request;
+use http_server::ServerSettings;
+use tokio::time::Instant;
+
+use super::{Duration, TestServer, start};
+
+async fn connect(server: &TestServer) -> SendRequest<Bytes> {
+    // A stream that is not read must not use up the window of the connection.
+    let builder = client::Builder::new().initial_connection_window_size(1 << 20).clone();
+    let (client, connection) = builder.handshake(server.connect().await).await.unwrap();
+    tokio::spawn(async move {
+        // The server may close the connection.
+        let _ = connection.await;
+    });
+    client
+}
+
+async fn get(client: &mut SendRequest<Bytes>, path: &str) -> ResponseFuture {
+    let request = Request::get(format!("http://a{path}")).body(()).unwrap();
+    std::future::poll_fn(|cx| client.poll_ready(cx)).await.unwrap();
+    client.send_request(request, true).unwrap().0
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_whose_window_stays_closed_is_reset_after_the_write_timeout_and_others_go_on() {
+    let server = start(ServerSettings { max_requests: 2, ..ServerSettings::default() }).await;
+    let mut client = connect(&server).await;
+    let mut unread = get(&mut client, "/endless").await.await.unwrap().into_body();
+    let start = Instant::now();
+    // The window is full after some chunks, and never opened again.
+    let error = loop {
+        match unread.data().await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break error,
+            None => panic!("the body is endless"),
+        }
+    };
+    assert!(error.is_reset(), "{error}");
+    assert_eq!(start.elapsed().as_secs(), ServerSettings::default().write_timeout.as_secs());
+    for _ in 0..3 {
+        let response = get(&mut client, "/").await.await.unwrap();
+        assert_eq!(response.status(), 200, "the permit of the stream is free again");
+        let mut body = response.into_body();
+        while body.data().await.is_some() {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_ends_streams_that_nothing_else_ends() {
+    let server = start(ServerSettings::default()).await;
+    let mut client = connect(&server).await;
+    let stuck = get(&mut client, "/stuck").await;
+    let waiting = get(&mut client, "/wait").await;
+    server.application.entered.notified().await;
+    let start = Instant::now();
+    server.stop.send(Duration::from_secs(20)).unwrap();
+    server.application.proceed.notify_one();
+    assert_eq!(waiting.await.unwrap().status(), 200, "a request in flight finishes");
+    assert!(stuck.await.is_err());
+    server.task.await.unwrap();
+    assert!((20..=22).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_beyond_the_limit_of_requests_is_refused_and_the_connection_stays() {
+    let server = start(ServerSettings { max_requests: 1, ..ServerSettings::default() }).await;
+    let mut client = connect(&server).await;
+    let waiting = get(&mut client, "/wait").await;
+    server.application.entered.notified().await;
+    assert_eq!(get(&mut client, "/").await.await.unwrap().status(), 429);
+    server.application.proceed.notify_one();
+    assert_eq!(waiting.await.unwrap().status(), 200);
+}
