@@ -3,7 +3,6 @@
 use std::{
     mem,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
 use super::{
@@ -28,7 +27,8 @@ pub(crate) struct ConnectionLost;
 
 impl Body {
     /// Creates the body that follows a head; `early` are the bytes that arrived behind the head.
-    pub(super) fn new(connection: Connection, framing: Framing, keep_alive: bool, early: Vec<u8>) -> Self {
+    pub(super) fn new(mut connection: Connection, framing: Framing, keep_alive: bool, early: Vec<u8>) -> Self {
+        connection.last_was_chunked = matches!(framing, Framing::Chunked(_));
         Self { connection, framing, keep_alive, early }
     }
 
@@ -57,9 +57,8 @@ impl Body {
         Poll::Ready(lent.map_err(|Malformed| ConnectionLost))
     }
 
-    /// Returns [`Connection::idle_timeout`].
-    pub(super) fn idle_timeout(&self) -> Duration {
-        self.connection.idle_timeout
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Returns whether the end of the body has arrived and no data before it.

@@ -41,12 +41,14 @@ pub(super) struct Connection {
     pub(super) io: TokioIo<Io>,
     /// How long the connection may stay idle in the pool.
     pub(super) idle_timeout: Duration,
+    /// Whether the body of the last response was chunked.
+    pub(super) last_was_chunked: bool,
 }
 
 impl Connection {
     pub(super) fn new(io: Io) -> Self {
         let idle_timeout = if matches!(io, Io::Https(_)) { IDLE_TIMEOUT_TLS } else { IDLE_TIMEOUT_PLAIN };
-        Self { io: TokioIo::new(io), idle_timeout }
+        Self { io: TokioIo::new(io), idle_timeout, last_was_chunked: false }
     }
 
     /// Adopts the timeout that the upstream announced in `Keep-Alive`.

@@ -4,7 +4,10 @@
 //! runtime each, so a call takes a connection of its own runtime only.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -20,17 +23,41 @@ use super::{body::Body, connection::Connection};
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// The most connections that are kept.
 const MAX_CONNECTIONS: usize = 1024;
+/// How long a connection must stay open before it is reused, as long as the upstream has not shown that it keeps
+/// connections open. llama.cpp closes every connection right after a streamed response, although it announces
+/// `Keep-Alive`: a request that is sent in that moment is lost.
+pub(super) const PROBATION: Duration = Duration::from_millis(100);
 
 /// The idle connections of one upstream.
-#[derive(Default)]
 pub(super) struct Pool {
     entries: Mutex<Vec<Entry>>,
     sweeper: OnceLock<AbortOnDropHandle<()>>,
+    keeps_open: KeepsOpen,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        let keeps_open = KeepsOpen { after_length: AtomicBool::new(true), after_chunks: AtomicBool::new(false) };
+        Self { entries: Mutex::default(), sweeper: OnceLock::new(), keeps_open }
+    }
+}
+
+/// Whether the upstream keeps connections open after a response, by the framing of its body.
+struct KeepsOpen {
+    after_length: AtomicBool,
+    after_chunks: AtomicBool,
+}
+
+impl KeepsOpen {
+    fn after(&self, chunked: bool) -> &AtomicBool {
+        if chunked { &self.after_chunks } else { &self.after_length }
+    }
 }
 
 struct Entry {
     pooled: Pooled,
     runtime: Id,
+    usable_at: Instant,
     expires_at: Instant,
 }
 
@@ -59,10 +86,10 @@ impl Pooled {
         connection.is_reusable().then_some(connection)
     }
 
-    fn idle_timeout(&self) -> Duration {
+    fn connection(&self) -> &Connection {
         match self {
-            Self::Idle(connection) => connection.idle_timeout,
-            Self::Ending(body) => body.idle_timeout(),
+            Self::Idle(connection) => connection,
+            Self::Ending(body) => body.connection(),
         }
     }
 }
@@ -74,12 +101,13 @@ impl Pool {
         let now = Instant::now();
         loop {
             let mut entries = self.lock();
-            let index = entries.iter().rposition(|entry| entry.runtime == runtime)?;
+            let index = entries.iter().rposition(|entry| entry.runtime == runtime && entry.usable_at <= now)?;
             let Entry { pooled, expires_at, .. } = entries.remove(index);
             drop(entries);
             if now < expires_at
                 && let Some(connection) = pooled.into_reusable()
             {
+                self.keeps_open.after(connection.last_was_chunked).store(true, Relaxed);
                 return Some(connection);
             }
         }
@@ -87,13 +115,24 @@ impl Pool {
 
     /// Keeps a connection for the next call. Must be called on the runtime the connection was opened on.
     pub(super) fn put(self: &Arc<Self>, pooled: Pooled) {
-        let expires_at = Instant::now() + pooled.idle_timeout();
+        let connection = pooled.connection();
+        let now = Instant::now();
+        let expires_at = now + connection.idle_timeout;
+        let keeps_open = self.keeps_open.after(connection.last_was_chunked).load(Relaxed);
+        let usable_at = if keeps_open { now } else { now + PROBATION };
         let mut entries = self.lock();
         if entries.len() < MAX_CONNECTIONS {
-            entries.push(Entry { pooled, runtime: Handle::current().id(), expires_at });
+            entries.push(Entry { pooled, runtime: Handle::current().id(), usable_at, expires_at });
         }
         drop(entries);
         self.sweeper.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(sweep(Arc::downgrade(self)))));
+    }
+
+    /// Records that a connection broke when it was reused. Connections must stay open for [`PROBATION`] again before they
+    /// are reused.
+    pub(super) fn report_broken_reuse(&self) {
+        self.keeps_open.after_length.store(false, Relaxed);
+        self.keeps_open.after_chunks.store(false, Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {

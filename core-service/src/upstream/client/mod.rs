@@ -188,7 +188,10 @@ impl Upstream {
                 match exchange::send(pooled, &request, self.host.pool.clone()).await {
                     Ok(reply) => return Ok(reply),
                     Err(SendError::NotSent) => {}
-                    Err(SendError::ConnectionLost) => return Err(lost()),
+                    Err(SendError::ConnectionLost) => {
+                        self.host.pool.report_broken_reuse();
+                        return Err(lost());
+                    }
                 }
             }
             let connection = self.connect().await.ok_or_else(unreachable)?;

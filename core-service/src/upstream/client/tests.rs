@@ -4,9 +4,10 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::oneshot,
+    time,
 };
 
-use super::*;
+use super::{super::pool::PROBATION, *};
 use crate::context::{RequestContext, TraceContext};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -82,10 +83,18 @@ async fn results(scripts: &'static [&'static [&'static str]]) -> Vec<Result<(u16
         let mut results = Vec::new();
         for _ in 0..calls {
             results.push(send_and_read(&upstream).await);
+            end_of_probation().await;
         }
         results
     };
     tokio::join!(serve, call).1
+}
+
+/// Moves the clock to the time when a connection in the pool can be reused.
+async fn end_of_probation() {
+    time::pause();
+    time::advance(PROBATION).await;
+    time::resume();
 }
 
 /// Successful results with these bodies.
@@ -268,6 +277,42 @@ async fn pooled_connection_closed_unnoticed_by_the_runtime_is_not_used() {
     let (_, two) =
         call_on_new_connection(&listener, &upstream, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo").await.unwrap();
     assert_eq!(two, "two");
+}
+
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+
+#[tokio::test]
+async fn connection_is_reused_after_chunks_only_once_the_upstream_has_kept_one_open() {
+    let listener = listener().await;
+    let upstream = upstream(&listener);
+    let (mut first, _) = call_on_new_connection(&listener, &upstream, CHUNKED).await.unwrap();
+    // The upstream may be about to close the first connection.
+    let (second, _) = call_on_new_connection(&listener, &upstream, CHUNKED).await.unwrap();
+    end_of_probation().await;
+    drop(second);
+    for _ in 0..2 {
+        let serve = async {
+            read_request(&mut first).await;
+            first.write_all(CHUNKED.as_bytes()).await.unwrap();
+        };
+        let (result, ()) = tokio::join!(send_and_read(&upstream), serve);
+        assert_eq!(result, Ok((200, "{}".to_owned())));
+    }
+}
+
+#[tokio::test]
+async fn connection_broken_at_its_reuse_starts_the_probation_of_others_again() {
+    let listener = listener().await;
+    let upstream = upstream(&listener);
+    let with_length = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+    let (mut first, _) = call_on_new_connection(&listener, &upstream, with_length).await.unwrap();
+    let close = async {
+        read_request(&mut first).await;
+        drop(first);
+    };
+    assert_eq!(tokio::join!(send_and_read(&upstream), close).0, Err(lost()));
+    let _second = call_on_new_connection(&listener, &upstream, with_length).await.unwrap();
+    let _third = call_on_new_connection(&listener, &upstream, with_length).await.unwrap();
 }
 
 #[tokio::test]
