@@ -30,6 +30,9 @@ use crate::{
 
 /// Interval and timeout of HTTP/2 keep-alive pings.
 const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(20);
+/// How long an idle HTTP/2 connection that takes no further requests stays open for requests on their way. hyper waits for the
+/// answer to a ping before it closes such a connection, which a client that has stopped never sends.
+const FINISH_IDLE: std::time::Duration = std::time::Duration::from_secs(1);
 /// hyper's minimum for the read buffer of HTTP/1.
 const MIN_HTTP1_BUFFER: usize = 8 << 10;
 
@@ -121,7 +124,7 @@ impl<A: Application + Unpin> Connection<A> {
                     connection.as_mut().graceful_shutdown();
                     continue;
                 }
-                let Some((at, expiry)) = lifetime.expiry(activity.expiry(settings)) else { return Poll::Pending };
+                let Some((at, expiry)) = lifetime.expiry(&activity, settings) else { return Poll::Pending };
                 // A later deadline is set when the timer fires, which saves most of the resets.
                 if at < timer.deadline() || timer.is_elapsed() {
                     timer.as_mut().reset(at);
@@ -195,7 +198,8 @@ struct Lifetime {
     start: Instant,
     /// When its age ends the connection; `None` without a limit, and once it takes no further requests.
     max_age: Option<Instant>,
-    finishing: bool,
+    /// Since when the connection takes no further requests.
+    finishing_since: Option<Instant>,
     close_at: Option<Instant>,
 }
 
@@ -206,22 +210,29 @@ impl Lifetime {
         let max_age = settings.max_connection_age.map(|age| start + age.mul_f64(0.9 + 0.2 * fastrand::f64()));
         // A refused connection exists for its refusal only.
         let close_at = refused.then(|| start + settings.header_timeout);
-        Self { start, max_age, finishing: false, close_at }
+        Self { start, max_age, finishing_since: None, close_at }
     }
 
     fn is_open(&self) -> bool {
-        !self.finishing
+        self.finishing_since.is_none()
     }
 
     fn finish(&mut self, close_after: Option<std::time::Duration>) {
-        self.finishing = true;
+        let now = Instant::now();
+        self.finishing_since = Some(now);
         self.max_age = None;
-        self.close_at = close_after.map(|after| Instant::now() + after);
+        self.close_at = close_after.map(|after| now + after);
     }
 
     /// Returns the next deadline, of the lifetime or of the activity.
-    fn expiry(&self, activity: Option<(Instant, Expiry)>) -> Option<(Instant, Expiry)> {
-        let activity = activity.filter(|&(_, expiry)| expiry == Expiry::Close || !self.finishing);
+    fn expiry(&self, activity: &Activity, settings: &ServerSettings) -> Option<(Instant, Expiry)> {
+        let activity = activity.expiry(settings).map(|(at, expiry)| match (expiry, self.finishing_since) {
+            (Expiry::Finish, Some(finishing_since)) => {
+                let idle_since = at.checked_sub(settings.idle_timeout).unwrap_or(finishing_since);
+                (idle_since.max(finishing_since) + FINISH_IDLE, Expiry::Close)
+            }
+            _ => (at, expiry),
+        });
         let age = self.max_age.map(|at| (at, Expiry::Finish));
         let close = self.close_at.map(|at| (at, Expiry::Close));
         activity.into_iter().chain(age).chain(close).min_by_key(|&(at, _)| at)

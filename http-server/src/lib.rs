@@ -7,12 +7,13 @@
 //! | [`ConnectionThreads`], `load` | threads with a runtime of their own; the choice between them |
 //! | `activity`, `socket`, `stream` | timeouts: request heads, idle connections, clients that stop reading |
 //! | [`RequestBody`], `response_body` | bodies; unread request bodies are discarded within limits |
-//! | [`MemoryBudget`] | a bound on the memory of requests together |
+//! | [`MemoryBudget`], [`BlockingPool`] | bounds on the memory and the blocking threads of requests together |
 //! | [`Drain`] | the stages of a shutdown |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |
 
 mod activity;
 mod application;
+mod blocking_pool;
 mod connection;
 mod drain;
 mod limits;
@@ -28,6 +29,7 @@ mod stream;
 mod threads;
 
 pub use application::{Application, Refusal};
+pub use blocking_pool::BlockingPool;
 pub use drain::Drain;
 pub use listener::Listener;
 pub use memory_budget::{MemoryBudget, Reservation};

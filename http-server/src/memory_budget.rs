@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The unit of the budget, in bytes: a semaphore counts to four billion.
@@ -9,7 +10,11 @@ const UNIT: usize = 1 << 10;
 
 /// A number of bytes that requests share. Clones share the budget.
 #[derive(Debug, Clone)]
-pub struct MemoryBudget(Arc<Semaphore>);
+pub struct MemoryBudget {
+    free: Arc<Semaphore>,
+    /// The whole budget, in units.
+    units: usize,
+}
 
 /// A part of a budget, returned when it is dropped.
 #[derive(Debug)]
@@ -22,12 +27,29 @@ pub struct Reservation {
 impl MemoryBudget {
     /// Creates a budget of this many bytes, rounded down to KiB.
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))))
+        // A reservation is one `u32` of permits.
+        let units = (bytes / UNIT).min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
+        Self { free: Arc::new(Semaphore::new(units)), units }
     }
 
     /// Returns a reservation of no bytes.
     pub fn reservation(&self) -> Reservation {
         Reservation { budget: self.clone(), permit: None, bytes: 0 }
+    }
+
+    /// Returns whether nothing is reserved.
+    pub fn is_unused(&self) -> bool {
+        self.free.available_permits() == self.units
+    }
+
+    /// Waits until these bytes are free, in the order of the calls, and reserves them; at most the whole budget. Must not be
+    /// called while a reservation of the same budget is held: two such requests would wait for each other.
+    pub async fn reserve(&self, bytes: usize) -> Reservation {
+        let bytes = bytes.min(self.units * UNIT);
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        // Never closed, so that a permit is always obtained.
+        let permit = Arc::clone(&self.free).acquire_many_owned(units).await.ok();
+        Reservation { budget: self.clone(), permit, bytes }
     }
 }
 
@@ -39,7 +61,7 @@ impl Reservation {
         let reserved = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let Ok(missing) = u32::try_from(total.div_ceil(UNIT) - reserved) else { return false };
         if missing > 0 {
-            let Ok(permit) = Arc::clone(&self.budget.0).try_acquire_many_owned(missing) else { return false };
+            let Ok(permit) = Arc::clone(&self.budget.free).try_acquire_many_owned(missing) else { return false };
             match &mut self.permit {
                 Some(reserved) => reserved.merge(permit),
                 None => self.permit = Some(permit),
@@ -47,6 +69,32 @@ impl Reservation {
         }
         self.bytes = total;
         true
+    }
+
+    /// Moves up to this many bytes of the reservation into one of their own, rounded up to KiB.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        let reserved = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let permit = self.permit.as_mut().and_then(|permit| permit.split(bytes.div_ceil(UNIT).min(reserved)));
+        self.bytes -= bytes;
+        Self { budget: self.budget.clone(), permit, bytes }
+    }
+
+    /// Returns the same bytes, with which the reservation is dropped: after the last clone of them.
+    pub fn attach(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Reserved { bytes, _reservation: self })
+    }
+}
+
+struct Reserved {
+    bytes: Bytes,
+    _reservation: Reservation,
+}
+
+impl AsRef<[u8]> for Reserved {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -68,6 +116,37 @@ mod tests {
         drop(second);
         assert!(first.try_grow(2000));
         drop(first);
+        assert!(budget.reservation().try_grow(10 << 10));
+    }
+
+    #[tokio::test]
+    async fn reserve_waits_for_its_turn_and_takes_at_most_the_whole_budget() {
+        let budget = MemoryBudget::new(10 << 10);
+        let first = budget.reserve(4 << 10).await;
+        let mut large = Box::pin(budget.reserve(usize::MAX));
+        assert!(futures_util::poll!(large.as_mut()).is_pending());
+        let mut small = Box::pin(budget.reserve(1));
+        assert!(futures_util::poll!(small.as_mut()).is_pending(), "the large reservation comes first");
+        drop(first);
+        let large = large.await;
+        assert!(futures_util::poll!(small.as_mut()).is_pending());
+        drop(large);
+        small.await;
+    }
+
+    #[tokio::test]
+    async fn attached_reservation_lives_as_long_as_the_bytes() {
+        let budget = MemoryBudget::new(10 << 10);
+        let mut whole = budget.reserve(10 << 10).await;
+        let bytes = whole.split(3000).attach(Bytes::from_static(b"abc"));
+        drop(whole);
+        assert!(!budget.reservation().try_grow(8 << 10), "3 KiB are attached");
+        let rest = bytes.slice(1..);
+        drop(bytes);
+        assert!(budget.reservation().try_grow(7 << 10));
+        assert!(!budget.reservation().try_grow(8 << 10));
+        assert_eq!(rest, "bc");
+        drop(rest);
         assert!(budget.reservation().try_grow(10 << 10));
     }
 }

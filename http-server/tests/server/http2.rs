@@ -6,6 +6,8 @@ use http::Request;
 use http_server::ServerSettings;
 use tokio::time::Instant;
 
+use tokio::io::AsyncWriteExt;
+
 use super::{Duration, TestServer, start};
 
 async fn connect(server: &TestServer) -> SendRequest<Bytes> {
@@ -63,6 +65,20 @@ async fn drain_ends_streams_that_nothing_else_ends() {
     assert!(stuck.await.is_err());
     server.task.await.unwrap();
     assert!((20..=22).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_does_not_wait_for_an_idle_client_that_answers_no_ping() {
+    let server = start(ServerSettings::default()).await;
+    let mut client = server.connect().await;
+    // The preface, and empty settings. The call after them shows that the server has read them.
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut other = connect(&server).await;
+    assert_eq!(get(&mut other, "/").await.await.unwrap().status(), 200);
+    let start = Instant::now();
+    server.stop.send(Duration::from_secs(20)).unwrap();
+    server.task.await.unwrap();
+    assert!(start.elapsed() <= Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
