@@ -10,7 +10,7 @@ use crate::fingerprint::fingerprint;
 use crate::language::Language;
 use crate::request::{Format, Request};
 use crate::rng::Rng;
-use crate::schema::{self, Fill};
+use crate::schema::{self, Fill, Steps};
 use crate::{prose, tokens, tools};
 
 const SCHEMA_FIELD: &str = "response_format.json_schema.schema";
@@ -25,6 +25,17 @@ const SCHEMA_FIELD: &str = "response_format.json_schema.schema";
 /// Returns an error for a schema that no document can satisfy or that uses an unsupported keyword, and for a
 /// `tool_choice` that matches no tool.
 pub fn complete(request: &Request) -> Result<Completion, Error> {
+    complete_unless(request, &|| false)
+}
+
+/// Completes the conversation, but stops with an error soon after `cancelled` returns true, which is called often. See
+/// [`complete`].
+///
+/// # Errors
+///
+/// Those of [`complete`], and an error after the cancellation.
+pub fn complete_unless(request: &Request, cancelled: &dyn Fn() -> bool) -> Result<Completion, Error> {
+    let steps = Steps::new(cancelled);
     let conversation = Conversation::of(request);
     let entities = Entities::extract(conversation.last);
     let mut seeds = Rng::new(fingerprint(request));
@@ -38,9 +49,9 @@ pub fn complete(request: &Request) -> Result<Completion, Error> {
     for index in 0..request.n.max(1) {
         let mut rng = Rng::new(seeds.next());
         let (choice, used) = if let Some(tool) = tool {
-            tools::call(request, tool, &entities, &mut rng)?
+            tools::call(request, tool, &entities, &mut rng, &steps)?
         } else {
-            let content = content(request, &conversation, &entities, (start, index as usize), &mut rng)?;
+            let content = content(request, &conversation, &entities, (start, index as usize), &mut rng, &steps)?;
             apply_limits(&content, request)
         };
         completion.completion_tokens += used;
@@ -55,12 +66,13 @@ fn content(
     entities: &Entities,
     (start, index): (usize, usize),
     rng: &mut Rng,
+    steps: &Steps<'_>,
 ) -> Result<String, Error> {
     Ok(match &request.format {
         Format::Text => prose::compose(conversation, start, index, rng),
         Format::JsonObject => json_object(conversation, index).to_string(),
         Format::JsonSchema(schema) => {
-            let document = schema::document(schema, SCHEMA_FIELD, entities, Fill::AllMembers, rng)?;
+            let document = schema::document(schema, SCHEMA_FIELD, entities, Fill::AllMembers, rng, steps)?;
             document.to_string()
         }
     })

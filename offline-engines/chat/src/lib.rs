@@ -36,7 +36,7 @@ mod tools;
 mod words;
 
 pub use completion::{Choice, Completion, FinishReason, ToolCall};
-pub use engine::complete;
+pub use engine::{complete, complete_unless};
 pub use error::Error;
 pub use request::{Format, PastCall, Request, Role, Tool, ToolChoice, Turn};
 pub use tokens::count_tokens;

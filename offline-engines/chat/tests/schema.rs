@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the calling test")]
 
-use offline_chat::{Error, FinishReason, Format, Request, Turn, complete};
+use offline_chat::{Error, FinishReason, Format, Request, Turn, complete, complete_unless};
 use serde_json::{Map, Value, json};
 
 const QUESTIONS: [&str; 3] =
@@ -233,4 +233,28 @@ fn long_enums_and_lists_of_names_take_linear_time() {
     let required = json!({"allOf": [{"required": names}, {"required": names, "minProperties": 1}], "type": "object"});
     // More members than a document may have.
     assert!(document(&required, "", 0).is_err());
+}
+
+#[test]
+fn schema_of_too_many_steps_and_a_cancelled_request_are_errors() {
+    let words: Vec<_> = (0..2_000).map(|number| format!("word {number}")).collect();
+    let item = json!({"anyOf": [{"enum": words}]});
+    let schema = json!({"type": "array", "items": item, "minItems": 2000});
+    let error = document(&schema, "", 0).unwrap_err();
+    assert!(error.message.contains("too complex"), "{error}");
+    // References to overlapping parts.
+    let mut nested = json!({"type": "string"});
+    for _ in 0..50 {
+        nested = json!({"type": "object", "properties": {"a": nested, "b": {"enum": words[..200]}}});
+    }
+    let refs: Vec<_> =
+        (0..50).map(|depth| json!({"$ref": format!("#/$defs/n{}", "/properties/a".repeat(depth))})).collect();
+    let schema =
+        json!({"$defs": {"n": nested}, "type": "object", "properties": {"x": {"anyOf": refs}}, "required": ["x"]});
+    assert!(document(&schema, "", 0).is_ok());
+
+    let request = Request { format: Format::JsonSchema(schema), ..Request::default() };
+    let calls = std::cell::Cell::new(0);
+    let cancelled = || calls.replace(calls.get() + 1) == 3;
+    assert!(complete_unless(&request, &cancelled).unwrap_err().message.contains("cancelled"));
 }

@@ -1,5 +1,7 @@
 //! Objects and arrays.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::fill::Fill;
@@ -17,6 +19,7 @@ impl Writer<'_> {
     /// Writes an object: required members, the optional ones that [`Fill`] selects, and enough to reach `minProperties`.
     pub(super) fn object(&mut self, schema: &Value, place: &Place) -> Result<Value, Error> {
         let required: Vec<&str> = list(schema, "required").iter().filter_map(Value::as_str).collect();
+        let is_required: HashSet<&str> = required.iter().copied().collect();
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
         let others = schema.get("additionalProperties").unwrap_or(&Value::Bool(true));
@@ -29,7 +32,7 @@ impl Writer<'_> {
         let mut optional_left = max.saturating_sub(required.len());
         let required_only = self.required_only(place);
         for (name, member) in properties {
-            let is_required = required.contains(&name.as_str());
+            let is_required = is_required.contains(name.as_str());
             let is_selected = optional_left > 0
                 && self.resolver.min_depth(member).is_some()
                 && match self.fill {

@@ -12,6 +12,7 @@ mod number;
 mod pattern;
 mod place;
 mod resolve;
+mod steps;
 mod string;
 mod suggestions;
 mod validate;
@@ -26,6 +27,7 @@ use place::Place;
 use writer::Writer;
 
 pub(crate) use fill::Fill;
+pub(crate) use steps::Steps;
 
 /// Generates a document for `schema`. `field` is the path of the schema in the request, for error messages.
 pub(crate) fn document(
@@ -34,6 +36,7 @@ pub(crate) fn document(
     entities: &Entities,
     fill: Fill,
     rng: &mut Rng,
+    steps: &Steps<'_>,
 ) -> Result<Value, Error> {
-    Writer::new(schema, field, entities, fill, rng)?.write(schema, &Place::root(field))
+    Writer::new(schema, field, entities, fill, rng, steps)?.write(schema, &Place::root(field))
 }

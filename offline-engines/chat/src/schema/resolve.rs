@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::limits::MAX_DEPTH;
 use super::merge;
 use super::place::Place;
+use super::steps::Steps;
 use crate::error::Error;
 
 /// Maximum number of different references in one schema.
@@ -36,7 +37,7 @@ pub(crate) struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    pub(crate) fn new(root: &'a Value, field: &str) -> Result<Self, Error> {
+    pub(crate) fn new(root: &'a Value, field: &str, steps: &Steps<'_>) -> Result<Self, Error> {
         let mut refs = BTreeSet::new();
         collect_refs(root, 0, &mut refs);
         if refs.len() > MAX_REFS {
@@ -53,6 +54,9 @@ impl<'a> Resolver<'a> {
         // Each iteration determines one more level. Definitions still missing after `MAX_DEPTH` iterations are deeper than
         // a document may be.
         for _ in 0..MAX_DEPTH {
+            for (_, target) in &targets {
+                steps.visit(target).map_err(|reason| Error::new(field, reason))?;
+            }
             let found: BTreeMap<_, _> = targets
                 .iter()
                 .filter_map(|(reference, target)| Some((*reference, resolver.min_depth(target)?)))

@@ -6,6 +6,7 @@ use super::fill::Fill;
 use super::limits::{MAX_DEPTH, MAX_VALUES, OPTIONAL_DEPTH, OPTIONAL_REPEATS};
 use super::place::Place;
 use super::resolve::{self, Resolver};
+use super::steps::Steps;
 use super::suggestions::Suggestions;
 use super::{merge, number, string, validate};
 use crate::entities::Entities;
@@ -19,6 +20,7 @@ pub(crate) struct Writer<'a> {
     pub(super) suggestions: Suggestions<'a>,
     pub(super) fill: Fill,
     rng: &'a mut Rng,
+    steps: &'a Steps<'a>,
     /// Index of the array item being written; placeholder values differ by it.
     pub(super) item_index: usize,
     pub(super) values_left: u32,
@@ -33,12 +35,14 @@ impl<'a> Writer<'a> {
         entities: &'a Entities,
         fill: Fill,
         rng: &'a mut Rng,
+        steps: &'a Steps<'a>,
     ) -> Result<Self, Error> {
         Ok(Self {
-            resolver: Resolver::new(schema, field)?,
+            resolver: Resolver::new(schema, field, steps)?,
             suggestions: Suggestions::new(entities, fill),
             fill,
             rng,
+            steps,
             item_index: 0,
             values_left: MAX_VALUES,
             open_refs: Vec::new(),
@@ -56,7 +60,10 @@ impl<'a> Writer<'a> {
         }
         let open = self.open_refs.len();
         let flat = self.resolver.flatten(schema, place, &mut self.open_refs);
-        let written = flat.and_then(|flat| self.write_flat(&flat, place));
+        let written = flat.and_then(|flat| {
+            self.steps.visit(&flat).map_err(|reason| place.error(reason))?;
+            self.write_flat(&flat, place)
+        });
         self.open_refs.truncate(open);
         written
     }

@@ -1,0 +1,52 @@
+//! A bound on the work for the schemas of one request.
+
+use std::{cell::Cell, fmt};
+
+use serde_json::Value;
+
+/// Maximum number of schema values that are visited.
+const MAX_STEPS: u64 = 2_000_000;
+
+/// The steps that are left for the schemas of one request, and whether the client still waits.
+pub(crate) struct Steps<'a> {
+    left: Cell<u64>,
+    cancelled: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Steps<'a> {
+    /// `cancelled` is called often and must be cheap.
+    pub(crate) fn new(cancelled: &'a dyn Fn() -> bool) -> Self {
+        Self { left: Cell::new(MAX_STEPS), cancelled }
+    }
+
+    /// Takes one step for each value in the schema.
+    ///
+    /// # Errors
+    /// The reason why generation must stop.
+    pub(super) fn visit(&self, schema: &Value) -> Result<(), &'static str> {
+        if (self.cancelled)() {
+            return Err("the request was cancelled");
+        }
+        let mut left = self.left.get();
+        let is_within = take(schema, &mut left);
+        self.left.set(left);
+        if is_within { Ok(()) } else { Err("the schema is too complex") }
+    }
+}
+
+impl fmt::Debug for Steps<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Steps").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+/// Takes one step for each value, up to `left`; returns whether there were enough.
+fn take(value: &Value, left: &mut u64) -> bool {
+    let Some(rest) = left.checked_sub(1) else { return false };
+    *left = rest;
+    match value {
+        Value::Array(items) => items.iter().all(|item| take(item, left)),
+        Value::Object(members) => members.values().all(|member| take(member, left)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
