@@ -1,10 +1,13 @@
 //! A video job: the request, its state, and when it is due for the next step.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use super::{
     parameters::VideoParameters,
@@ -18,16 +21,24 @@ use crate::{
     keys::{Caller, Owner},
 };
 
-/// The id of a job: opaque to callers, sortable by creation time.
+/// The id of a job: opaque to callers, sortable by creation time, and not guessable: the media files of a job are named by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(String);
 
 impl JobId {
     const PREFIX: &'static str = "video_";
 
-    /// Creates an id that is greater than every id created in this process before.
+    /// Creates an id: the time in units of 1/4096 ms, and 62 random bits.
     pub fn new() -> Self {
-        Self(format!("{}{}", Self::PREFIX, Uuid::now_v7().simple()))
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(now.as_millis()).unwrap_or_default();
+        let fraction = (u64::from(now.subsec_nanos() % 1_000_000) << 12) / 1_000_000;
+        // The second half of a version 4 id is random but for the bits of the variant, which are at the same place here.
+        let mut rest = [0; 10];
+        rest[..2].copy_from_slice(&fraction.to_be_bytes()[6..]);
+        rest[2..].copy_from_slice(&Uuid::new_v4().into_bytes()[8..]);
+        let uuid = Builder::from_unix_timestamp_millis(millis, &rest).into_uuid();
+        Self(format!("{}{}", Self::PREFIX, uuid.simple()))
     }
 
     /// Parses an id in exactly the form that [`new`](Self::new) creates; `None` for any other text.
@@ -239,9 +250,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_in_creation_order() {
+    fn ids_start_with_the_time_and_end_with_62_random_bits() {
         let ids: Vec<_> = (0..1000).map(|_| JobId::new()).collect();
-        assert!(ids.is_sorted() && ids.windows(2).all(|pair| pair[0] != pair[1]));
+        let numbers = ids.iter().map(|id| u128::from_str_radix(&id.as_str()[JobId::PREFIX.len()..], 16).unwrap());
+        let (times, rest): (Vec<_>, Vec<_>) = numbers.map(|number| (number >> 64, number & ((1 << 62) - 1))).unzip();
+        assert!(times.is_sorted(), "{ids:?}");
+        let (ones, zeros) = rest.iter().fold((0, 0), |(ones, zeros), bits| (ones | bits, zeros | !bits));
+        assert_eq!((ones, zeros & ((1 << 62) - 1)), ((1 << 62) - 1, (1 << 62) - 1), "a bit never changes");
     }
 
     #[test]
