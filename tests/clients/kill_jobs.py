@@ -1,0 +1,150 @@
+"""Creates video jobs while Triptych is killed and restarted, and checks that none is lost, doubled or damaged.
+
+    kill_jobs.py PATH_OF_TRIPTYCH [JOBS] [KILLS] [SHORTEST] [LONGEST]
+
+Starts Triptych on free ports with a temporary data directory. Several clients create JOBS (1389) short clips, each with an
+Idempotency-Key, and repeat a create until it is answered. Meanwhile Triptych gets KILLS (70) times a SIGKILL and is started
+again; each process lives SHORTEST (2) to LONGEST (5) seconds. Needs the standard library only.
+"""
+
+import http.client
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from itertools import count
+
+CLIENTS = 8
+# The seconds after the last create in which all jobs must end.
+JOBS_TIMEOUT = 1800
+outcomes, faults = Counter(), []
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def mp4_fault(data: bytes) -> str | None:
+    """Walks the boxes of an MP4 file. Returns what is wrong with them."""
+    names, at = [], 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        names.append(data[at + 4 : at + 8])
+        at += max(size, 8)
+    complete = at == len(data) and names[:1] == [b"ftyp"] and {b"moov", b"mdat"} <= set(names)
+    return None if complete else f"{len(data)} bytes, boxes {names[:5]}, which end at {at}"
+
+
+class Server:
+    """A Triptych process that can be killed and started again on the same data directory and port."""
+
+    def __init__(self, program: str, directory: str):
+        self.port, self.program, self.log = free_port(), program, open(os.path.join(directory, "log"), "ab")
+        variables = {"TRIPTYCH_REST_LISTEN": f"127.0.0.1:{self.port}", "TRIPTYCH_GRPC_LISTEN": f"127.0.0.1:{free_port()}"}
+        self.environment = os.environ | variables | {"TRIPTYCH_DATA_DIR": "data", "TRIPTYCH_JOBS_LEASE": "2s"}
+        self.directory, self.ended_by_itself = directory, 0
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen([self.program], env=self.environment, cwd=self.directory, stdout=self.log, stderr=self.log)
+
+    def kill_and_start(self) -> None:
+        self.ended_by_itself += self.process.poll() is not None
+        self.process.kill()
+        self.process.wait()
+        self.start()
+
+    def call(self, method: str, path: str, body: dict | None = None, key: str | None = None) -> tuple[int, bytes]:
+        """Sends a request until it has a response other than 429 and 503. `outcomes` counts the failed attempts."""
+        headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
+        for _ in range(1000):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            try:
+                connection.request(method, path, json.dumps(body) if body else None, headers)
+                response = connection.getresponse()
+                data = response.read()
+                if response.status not in (429, 503):
+                    return response.status, data
+                outcomes[f"status {response.status}"] += 1
+            except (OSError, http.client.HTTPException) as error:
+                outcomes[type(error).__name__] += 1
+            finally:
+                connection.close()
+            time.sleep(random.uniform(0.02, 0.2))
+        sys.exit(f"no response to {method} {path}: {dict(outcomes)}")
+
+
+def create(server: Server, number: int, ids: dict[int, str]) -> None:
+    size, seconds = random.Random(number).choice([("64x64", "1"), ("128x72", "1"), ("320x180", "1")])
+    body = {"prompt": f"clip {number}, pan left", "size": size, "seconds": seconds}
+    status, data = server.call("POST", "/v1/videos", body, f"kill-{number}")
+    if status != 200:
+        faults.append(f"create {number}: {status} {data[:200]!r}")
+    elif ids.setdefault(number, id := json.loads(data)["id"]) != id:
+        faults.append(f"create {number} returned {ids[number]}, its repetition {id}")
+
+
+def list_all(server: Server) -> list[dict]:
+    jobs, after = [], ""
+    while True:
+        page = json.loads(server.call("GET", f"/v1/videos?limit=100&order=asc{after}")[1])
+        jobs += page["data"]
+        if not page["has_more"]:
+            return jobs
+        after = f"&after={jobs[-1]['id']}"
+
+
+def main(program: str, jobs: int = 1389, kills: int = 70, shortest: int = 2, longest: int = 5) -> None:
+    directory = tempfile.mkdtemp(prefix="kill-jobs-")
+    server, numbers, ids = Server(os.path.abspath(program), directory), count(), {}
+    pause = CLIENTS * kills * (shortest + longest) / 2 / jobs
+
+    def client() -> None:
+        while (number := next(numbers)) < jobs:
+            create(server, number, ids)
+            if ids and random.random() < 0.2:
+                create(server, random.choice(list(ids)), ids)
+            time.sleep(random.uniform(0, 2 * pause))
+
+    clients = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    for thread in clients:
+        thread.start()
+    for _ in range(kills):
+        time.sleep(random.uniform(shortest, longest))
+        server.kill_and_start()
+    for thread in clients:
+        thread.join()
+    started = time.monotonic()
+    while time.monotonic() - started < JOBS_TIMEOUT and any(job["status"] in ("queued", "in_progress") for job in list_all(server)):
+        time.sleep(1)
+    for number in list(ids):
+        create(server, number, ids)
+    listed = {job["id"]: job for job in list_all(server)}
+    doubled = [prompt for prompt, uses in Counter(job["prompt"] for job in listed.values()).items() if uses > 1]
+    lost = [id for id in ids.values() if id not in listed or server.call("GET", f"/v1/videos/{id}")[0] != 200]
+    incomplete = {id: (job["status"], job["error"]) for id, job in listed.items() if job["status"] != "completed"}
+    files = {id: server.call("GET", f"/v1/videos/{id}/content") for id in listed if id not in incomplete}
+    damaged = {id: (status, mp4_fault(data)) for id, (status, data) in files.items() if status != 200 or mp4_fault(data)}
+    server.process.terminate()
+    code = server.process.wait(60)
+    print(f"{kills} kills, {server.ended_by_itself} unexpected ends, failed attempts of the clients: {dict(outcomes)}")
+    counts = {"created": ids, "listed": listed, "lost": lost, "doubled": doubled, "not completed": incomplete, "damaged": damaged}
+    print(", ".join(f"{len(these)} {name}" for name, these in counts.items()), "and exit code", code)
+    for fault in [*faults, *lost, *doubled, *incomplete.items(), *damaged.items()][:20]:
+        print("  ", fault)
+    if faults or lost or doubled or incomplete or damaged or code or server.ended_by_itself or not len(ids) == len(listed) == jobs:
+        sys.exit(f"failed; log and data are in {directory}")
+    shutil.rmtree(directory)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))
