@@ -1,11 +1,15 @@
 //! SHA-256 digests and hexadecimal text.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
+use http_server::BlockingPool;
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 digest.
 pub(crate) type Sha256Digest = [u8; 32];
+
+/// The threads that compute the digests of long inputs.
+pub(crate) static THREADS: LazyLock<BlockingPool> = LazyLock::new(BlockingPool::per_cpu);
 
 /// Returns the SHA-256 digest of `bytes`.
 pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {

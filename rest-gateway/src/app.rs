@@ -11,6 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::Extensions;
 use http_server::MemoryBudget;
+use tokio::runtime::Handle;
 use tower_http::cors::CorsLayer;
 
 use crate::{
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) core: CoreServices,
     pub(crate) metrics: RequestMetrics,
     pub(crate) body_memory: MemoryBudget,
+    /// A runtime for work that would delay the other connections of a thread.
+    pub(crate) background: Handle,
     runtime: ArcSwap<Runtime>,
     is_shutting_down: AtomicBool,
 }
@@ -46,6 +49,7 @@ impl Runtime {
 }
 
 impl App {
+    /// Must be called within the runtime for background work.
     pub(crate) fn new(
         core: CoreServices,
         runtime: RuntimeSettings,
@@ -53,7 +57,9 @@ impl App {
         body_memory: MemoryBudget,
     ) -> Self {
         let runtime = ArcSwap::from_pointee(Runtime::new(runtime));
-        Self(Arc::new(Shared { core, metrics, body_memory, runtime, is_shutting_down: AtomicBool::new(false) }))
+        let background = Handle::current();
+        let is_shutting_down = AtomicBool::new(false);
+        Self(Arc::new(Shared { core, metrics, body_memory, background, runtime, is_shutting_down }))
     }
 }
 

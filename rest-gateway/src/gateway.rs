@@ -27,7 +27,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Creates a gateway in front of `core`. The first gateway of a process installs its metrics recorder.
+    /// Creates a gateway in front of `core`. The first gateway of a process installs its metrics recorder. Must be called within
+    /// a Tokio runtime, which does the work that would delay the connections of a thread.
     pub fn new(core: CoreServices, settings: Settings) -> Self {
         let metrics = RequestMetrics::new(ROUTES.iter().map(|route| route.path));
         let body_memory = MemoryBudget::new(settings.body_memory_bytes);

@@ -1,9 +1,17 @@
 //! Moves CPU-heavy work off the threads that serve connections.
 
-use crate::error::GatewayError;
+use std::sync::LazyLock;
+
+use http_server::BlockingPool;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument, Span};
+
+use crate::{app::App, error::GatewayError};
 
 /// Inputs below this length are processed in place: a blocking task would cost more than the work.
 const MIN_OFFLOAD_BYTES: usize = 64 << 10;
+
+static THREADS: LazyLock<BlockingPool> = LazyLock::new(BlockingPool::per_cpu);
 
 /// Runs `work` on a blocking thread if its input, `bytes` long, is large. Dropping the future discards the result; the
 /// work itself runs to its end.
@@ -18,9 +26,28 @@ where
     if bytes < MIN_OFFLOAD_BYTES {
         return Ok(work());
     }
-    let span = tracing::Span::current();
-    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(|error| {
+    THREADS.run(work).await.map_err(|error| {
         tracing::error!(%error, "blocking task failed");
         GatewayError::internal()
     })
+}
+
+/// Runs `work`, which reads a body of at most `bytes`, on the runtime that serves no connections if the body is large or of
+/// unknown length. Dropping the future ends the work.
+///
+/// # Errors
+/// Those of the work; 500 if it panics.
+pub(crate) async fn spawn<T, F>(app: &App, bytes: Option<u64>, work: F) -> Result<T, GatewayError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, GatewayError>> + Send + 'static,
+{
+    if bytes.is_some_and(|bytes| bytes < MIN_OFFLOAD_BYTES as u64) {
+        return work.await;
+    }
+    let task = app.background.spawn(work.instrument(Span::current()));
+    AbortOnDropHandle::new(task).await.map_err(|error| {
+        tracing::error!(%error, "task failed");
+        GatewayError::internal()
+    })?
 }

@@ -23,7 +23,7 @@ use crate::{
     keys::Keys,
     live::Live,
     media::{
-        Downloader, Inputs, MediaStore,
+        Downloader, Inputs, MediaStore, PictureBudget,
         address_policy::AddressPolicy,
         download::DownloadSettings,
         fetch::FetchSettings,
@@ -58,6 +58,7 @@ pub struct Core {
     lost_events: Option<LostEvents>,
     reload: Mutex<()>,
     media_store: MediaStore,
+    picture_budget: PictureBudget,
     drain_deadline: OnceLock<Instant>,
     detached: DetachedCalls,
     background: TaskTracker,
@@ -126,16 +127,22 @@ impl Core {
             tracing::error!("{lost}");
         }
         let media_store = MediaStore::local(&dir.join("media"), database.clone()).await?;
-        let inputs = Inputs::new(media_store.clone(), inputs(&settings.media))?;
+        let picture_budget = PictureBudget::new(&settings.media);
+        let inputs = Inputs::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
         let queue = Arc::new(SqliteStore::new(database.clone()));
         let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs));
         let background = TaskTracker::new();
-        let all = all_models(settings, &settings.media, &media_store, &background)?;
+        let all = all_models(settings, &settings.media, &media_store, &picture_budget, &background)?;
         let catalog = Catalog::new(all.chat, all.image, all.video);
         let detached = DetachedCalls::on(Handle::current());
         let chat = ChatGrpc::new(catalog.chat.clone(), settings.chat.on_disconnect, detached.clone());
-        let image =
-            ImageGrpc::new(catalog.image.clone(), media_store.clone(), inputs.clone(), settings.image.idempotency_ttl);
+        let image = ImageGrpc::new(
+            catalog.image.clone(),
+            media_store.clone(),
+            inputs.clone(),
+            picture_budget.clone(),
+            settings.image.idempotency_ttl,
+        );
         let services = Services {
             chat: Arc::new(chat.with_keys(keys.clone())),
             image: Arc::new(image.with_keys(keys.clone()).with_max_message_bytes(settings.grpc.max_message_bytes)),
@@ -156,6 +163,7 @@ impl Core {
             lost_events,
             reload: Mutex::default(),
             media_store,
+            picture_budget,
             drain_deadline: OnceLock::new(),
             detached,
             background,
@@ -178,7 +186,8 @@ impl Core {
         settings.validate()?;
         // Serializes reloads, so that keys and models always come from the same settings.
         let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = all_models(settings, &self.settings.media, &self.media_store, &self.background)?;
+        let all =
+            all_models(settings, &self.settings.media, &self.media_store, &self.picture_budget, &self.background)?;
         self.keys.replace(&settings.keys)?;
         self.catalog.replace(all.chat, all.image, all.video);
         self.cors_allow_origins.store(settings.grpc.cors_allow_origins.clone());
@@ -262,9 +271,15 @@ fn all_models(
     settings: &Settings,
     media: &config::Media,
     media_store: &MediaStore,
+    picture_budget: &PictureBudget,
     background: &TaskTracker,
 ) -> Result<AllModels, OpenError> {
-    let images = image::providers::assembly::entries(&settings.image, downloads(media)?, background.clone())?;
+    let images = image::providers::assembly::entries(
+        &settings.image,
+        downloads(media)?,
+        picture_budget.clone(),
+        background.clone(),
+    )?;
     let videos = video::assembly::entries(&settings.video, media_store);
     Ok(AllModels {
         chat: Models::new(chat::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,

@@ -15,6 +15,8 @@ pub struct Grpc {
     pub listen: SocketAddr,
     /// The largest message in either direction, in bytes.
     pub max_message_bytes: usize,
+    /// The memory for the request messages of all calls in flight, in bytes. Further calls are refused.
+    pub body_memory_bytes: usize,
     /// How many connections the server has at most.
     pub max_connections: usize,
     /// How many connections one IPv4 address or IPv6 network of 64 bits has at most. Zero: no limit.
@@ -55,6 +57,7 @@ impl Default for Grpc {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             max_message_bytes: 64 << 20,
+            body_memory_bytes: 512 << 20,
             max_connections: 10_000,
             max_connections_per_peer: 0,
             max_requests: 10_000,
@@ -78,6 +81,9 @@ impl Grpc {
         if !(512 << 10..=1 << 30).contains(&self.max_message_bytes) {
             let rule = "must be 524288 (512 KiB) to 1073741824 (1 GiB)";
             return Err(SettingError::new("grpc.max_message_bytes", rule));
+        }
+        if self.body_memory_bytes < self.max_message_bytes {
+            return Err(SettingError::new("grpc.body_memory_bytes", "must be at least grpc.max_message_bytes"));
         }
         let counts = [
             ("grpc.max_concurrent_calls", self.max_concurrent_calls as usize),

@@ -17,6 +17,13 @@ pub struct Media {
     pub max_input_bytes: u64,
     /// The largest input picture, in pixels.
     pub max_pixels: u64,
+    /// The memory for fetched input pictures of all requests in flight, in bytes. Further ones are refused.
+    pub input_memory_bytes: usize,
+    /// The memory for pixels that are decoded, scaled or generated, in bytes. Further work waits.
+    pub pixel_memory_bytes: usize,
+    /// The memory for the pictures of all image responses, in bytes: two for each pixel that is requested, and five where the
+    /// response contains the pictures. Further requests wait.
+    pub response_memory_bytes: usize,
     /// The key with which the gateway signs links. `None`: links are not signed, and a media key alone grants access.
     #[serde(deserialize_with = "secret")]
     pub signing_key: Option<SecretString>,
@@ -36,6 +43,9 @@ impl Default for Media {
             fetch_private_addresses: false,
             max_input_bytes: 20 << 20,
             max_pixels: 50_000_000,
+            input_memory_bytes: 512 << 20,
+            pixel_memory_bytes: 512 << 20,
+            response_memory_bytes: 1 << 30,
             signing_key: None,
             link_ttl: Duration::from_hours(24),
             retention: Duration::ZERO,
@@ -50,6 +60,9 @@ const MIN_SIGNING_KEY_LENGTH: usize = 16;
 /// The interval between two sweeps. With a shorter retention a file could be removed before its link is followed.
 const MIN_RETENTION: Duration = Duration::from_mins(1);
 
+/// A smaller budget could not hold one of the largest pictures.
+const MIN_MEMORY_BYTES: usize = 64 << 20;
+
 /// A smaller quota could not hold the pictures of one response.
 const MIN_QUOTA_BYTES: u64 = 64 << 20;
 
@@ -61,6 +74,17 @@ impl Media {
         }
         if self.max_pixels == 0 {
             return error("media.max_pixels", "must be at least 1");
+        }
+        let budgets = [
+            ("media.input_memory_bytes", self.input_memory_bytes),
+            ("media.pixel_memory_bytes", self.pixel_memory_bytes),
+            ("media.response_memory_bytes", self.response_memory_bytes),
+        ];
+        if let Some((key, _)) = budgets.iter().find(|(_, bytes)| *bytes < MIN_MEMORY_BYTES) {
+            return error(key, "must be at least 67108864 (64 MiB)");
+        }
+        if u64::try_from(self.input_memory_bytes).is_ok_and(|bytes| bytes < self.max_input_bytes) {
+            return error("media.input_memory_bytes", "must be at least media.max_input_bytes");
         }
         if self.signing_key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_SIGNING_KEY_LENGTH) {
             let rule = "must have at least 16 characters; `openssl rand -hex 32` generates a suitable one";

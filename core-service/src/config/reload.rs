@@ -32,7 +32,7 @@ macro_rules! fixed {
     };
 }
 
-const FIXED: [(&str, IsEqual); 30] = fixed![
+const FIXED: [(&str, IsEqual); 34] = fixed![
     data_dir,
     chat.on_disconnect,
     image.idempotency_ttl,
@@ -46,11 +46,15 @@ const FIXED: [(&str, IsEqual); 30] = fixed![
     media.fetch_private_addresses,
     media.max_input_bytes,
     media.max_pixels,
+    media.input_memory_bytes,
+    media.pixel_memory_bytes,
+    media.response_memory_bytes,
     media.link_ttl,
     media.retention,
     media.quota_bytes,
     grpc.listen,
     grpc.max_message_bytes,
+    grpc.body_memory_bytes,
     grpc.max_connections,
     grpc.max_connections_per_peer,
     grpc.max_requests,

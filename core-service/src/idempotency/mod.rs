@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     context::RequestContext,
-    digest::{Hex, parse_hex},
+    digest::{self, Hex, parse_hex},
     keys::Owner,
 };
 
@@ -112,7 +112,7 @@ impl Fingerprint {
             return Self::hash(method, request);
         }
         let request = request.clone();
-        let hashed = tokio::task::spawn_blocking(move || Self::hash(method, &request)).await;
+        let hashed = digest::THREADS.run(move || Self::hash(method, &request)).await;
         // The runtime is shutting down: a random fingerprint equals no other.
         hashed.unwrap_or_else(|_| Self(Sha256::digest(Uuid::new_v4()).into()))
     }

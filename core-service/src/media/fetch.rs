@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{
     address_policy::{AddressPolicy, NOT_PUBLIC},
+    budget::InputReservation,
     client,
 };
 use crate::error::Error;
@@ -53,51 +54,70 @@ impl Fetcher {
         Ok(Self { client, settings })
     }
 
-    /// Fetches the body of the response to a GET request.
+    /// Fetches the body of the response to a GET request into reserved memory.
     ///
     /// # Errors
-    /// [`Error::InvalidField`] naming `field` for every failure, because the client chose the URL.
-    pub async fn fetch(&self, field: &str, url: &str) -> Result<Bytes, Error> {
-        let body = tokio::time::timeout(self.settings.timeout, self.follow_redirects(url)).await;
-        let body = body.unwrap_or_else(|_| Err(format!("took longer than {:?} to respond", self.settings.timeout)));
-        body.map_err(|reason| Error::invalid(field, format!("the URL {reason}")))
+    /// Those of the reservation; [`Error::InvalidField`] naming `field` for every other failure, because the client chose the
+    /// URL.
+    pub(crate) async fn fetch(&self, field: &str, url: &str, memory: InputReservation) -> Result<Bytes, Error> {
+        let body = tokio::time::timeout(self.settings.timeout, self.follow_redirects(url, memory)).await;
+        let body =
+            body.unwrap_or_else(|_| Err(format!("took longer than {:?} to respond", self.settings.timeout).into()));
+        body.map_err(|failure| match failure {
+            Failure::Url(reason) => Error::invalid(field, format!("the URL {reason}")),
+            Failure::Memory(error) => error,
+        })
     }
 
-    async fn follow_redirects(&self, url: &str) -> Result<Bytes, String> {
+    async fn follow_redirects(&self, url: &str, memory: InputReservation) -> Result<Bytes, Failure> {
         let mut url = Url::parse(url).map_err(|error| format!("is invalid: {error}"))?;
         for _ in 0..=MAX_REDIRECTS {
             self.settings.address_policy.check(&url)?;
             let response = self.client.get(url.clone()).send().await.map_err(|error| failure(&error))?;
             let status = response.status();
             if status.is_success() {
-                return self.read_body(response).await;
+                return self.read_body(response, memory).await;
             }
             let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             url = match location {
                 Some(location) if status.is_redirection() => {
                     url.join(location).map_err(|error| format!("redirects to an invalid URL: {error}"))?
                 }
-                Some(_) | None => return Err(format!("responded with status {}", status.as_u16())),
+                Some(_) | None => return Err(format!("responded with status {}", status.as_u16()).into()),
             };
         }
-        Err(format!("redirects more than {MAX_REDIRECTS} times"))
+        Err(format!("redirects more than {MAX_REDIRECTS} times").into())
     }
 
-    async fn read_body(&self, mut response: Response) -> Result<Bytes, String> {
+    async fn read_body(&self, mut response: Response, mut memory: InputReservation) -> Result<Bytes, Failure> {
         let max = self.settings.max_bytes;
         let too_large = || format!("leads to more than {max} bytes");
         if response.content_length().is_some_and(|length| length > max) {
-            return Err(too_large());
+            return Err(too_large().into());
         }
         // Not allocated by Content-Length, which the server could set to any value.
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
             if body.len() as u64 + chunk.len() as u64 > max {
-                return Err(too_large());
+                return Err(too_large().into());
             }
+            memory.grow(chunk.len()).map_err(Failure::Memory)?;
             body.extend_from_slice(&chunk);
         }
-        Ok(body.freeze())
+        Ok(memory.attach(body.freeze()))
+    }
+}
+
+/// Why a picture was not fetched.
+enum Failure {
+    /// The reason, to follow the words "the URL".
+    Url(String),
+    Memory(Error),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::Url(reason)
     }
 }
 
@@ -117,10 +137,15 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::media::PictureBudget;
     use crate::media::testing::{LOOPBACK, ok, redirect, serve};
 
     fn fetcher(address_policy: AddressPolicy) -> Fetcher {
         Fetcher::new(FetchSettings { address_policy, max_bytes: 1000, ..FetchSettings::default() }).unwrap()
+    }
+
+    fn memory() -> InputReservation {
+        PictureBudget::default().input()
     }
 
     /// A fetcher that may connect to the test server only.
@@ -129,7 +154,7 @@ mod tests {
     }
 
     async fn rejection(fetcher: &Fetcher, url: &str) -> String {
-        match fetcher.fetch("pictures[0]", url).await {
+        match fetcher.fetch("pictures[0]", url, memory()).await {
             Err(Error::InvalidField { field, message }) if field == "pictures[0]" => message,
             other => panic!("{url}: {other:?}"),
         }
@@ -145,7 +170,7 @@ mod tests {
         })
         .await;
         let fetcher = loopback_only();
-        assert_eq!(fetcher.fetch("f", &format!("{url}/a")).await.unwrap(), "the body");
+        assert_eq!(fetcher.fetch("f", &format!("{url}/a"), memory()).await.unwrap(), "the body");
         assert!(rejection(&fetcher, &format!("{url}/x")).await.contains("404"));
     }
 
@@ -181,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn open_policy_permits_private_addresses() {
         let url = serve(|_| ok(b"private")).await;
-        assert_eq!(fetcher(AddressPolicy::OPEN).fetch("f", &url).await.unwrap(), "private");
+        assert_eq!(fetcher(AddressPolicy::OPEN).fetch("f", &url, memory()).await.unwrap(), "private");
     }
 
     #[tokio::test]
@@ -193,7 +218,7 @@ mod tests {
         })
         .await;
         let fetcher = loopback_only();
-        assert_eq!(fetcher.fetch("f", &format!("{url}/fits")).await.unwrap().len(), 1000);
+        assert_eq!(fetcher.fetch("f", &format!("{url}/fits"), memory()).await.unwrap().len(), 1000);
         for path in ["with_length", "without_length"] {
             assert!(rejection(&fetcher, &format!("{url}/{path}")).await.contains("more than 1000 bytes"), "{path}");
         }

@@ -1,12 +1,10 @@
 //! Input pictures: resolves the `MediaInput` of a request to a checked picture.
 
-use std::{sync::Arc, thread::available_parallelism};
-
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use triptych_proto::v1::{self as pb, media_input::Source};
 
 use super::{
+    budget::PictureBudget,
     fetch::{FetchSettings, Fetcher},
     key::MediaKey,
     picture::{self, InputPicture},
@@ -31,14 +29,13 @@ impl Default for InputSettings {
     }
 }
 
-/// Resolves the input pictures of requests. Clones share the HTTP client and the decoders.
+/// Resolves the input pictures of requests. Clones share the HTTP client.
 #[derive(Debug, Clone)]
 pub struct Inputs {
     media_store: MediaStore,
     fetcher: Fetcher,
     settings: InputSettings,
-    /// One permit per CPU core: each decoder can need hundreds of megabytes.
-    decoders: Arc<Semaphore>,
+    budget: PictureBudget,
 }
 
 impl Inputs {
@@ -46,17 +43,17 @@ impl Inputs {
     ///
     /// # Errors
     /// [`Error::Internal`] if no HTTP client can be built.
-    pub fn new(media_store: MediaStore, settings: InputSettings) -> Result<Self, Error> {
+    pub fn new(media_store: MediaStore, settings: InputSettings, budget: PictureBudget) -> Result<Self, Error> {
         let fetcher = Fetcher::new(FetchSettings { max_bytes: settings.max_bytes, ..settings.fetch })?;
-        let cores = available_parallelism().map_or(1, Into::into);
-        Ok(Self { media_store, fetcher, settings, decoders: Arc::new(Semaphore::new(cores)) })
+        Ok(Self { media_store, fetcher, settings, budget })
     }
 
     /// Resolves an input to a PNG, JPEG or WebP picture that is complete, upright and within the limits. Stored files of other
     /// owners do not exist.
     ///
     /// # Errors
-    /// [`Error::InvalidField`] naming `field` for everything that the client can correct; [`Error::Storage`].
+    /// [`Error::InvalidField`] naming `field` for everything that the client can correct; [`Error::LimitReached`] if the inputs
+    /// of all requests take too much memory; [`Error::Storage`].
     pub async fn resolve(&self, field: &str, input: pb::MediaInput, owners: &Owners) -> Result<InputPicture, Error> {
         let max = self.settings.max_bytes;
         let bytes = match input.source {
@@ -64,7 +61,7 @@ impl Inputs {
                 return Err(Error::invalid(field, format!("has {} bytes; at most {max} are accepted", bytes.len())));
             }
             Some(Source::Data(bytes)) => bytes,
-            Some(Source::Url(url)) => self.fetcher.fetch(field, &url).await?,
+            Some(Source::Url(url)) => self.fetcher.fetch(field, &url, self.budget.input()).await?,
             Some(Source::MediaKey(key)) => self.stored(field, &key, owners).await?,
             None => return Err(Error::invalid(field, "must have data, url or media_key")),
         };
@@ -80,7 +77,7 @@ impl Inputs {
             return Err(not_found());
         }
         let read = self.media_store.bytes(&key, self.settings.max_bytes).await;
-        read.map_err(|error| {
+        let bytes = read.map_err(|error| {
             if matches!(error, Error::MediaNotFound(_)) {
                 not_found()
             } else if let Error::InvalidField { message, .. } = error {
@@ -88,25 +85,32 @@ impl Inputs {
             } else {
                 error
             }
-        })
+        })?;
+        self.reserved(bytes)
+    }
+
+    fn reserved(&self, bytes: Bytes) -> Result<Bytes, Error> {
+        let mut memory = self.budget.input();
+        memory.grow(bytes.len())?;
+        Ok(memory.attach(bytes))
     }
 
     async fn check(&self, field: &str, bytes: Bytes) -> Result<InputPicture, Error> {
         let max = self.settings.max_pixels;
-        picture::probe(&bytes, max).map_err(|reason| Error::invalid(field, reason))?;
-        let permit = Arc::clone(&self.decoders).acquire_owned().await;
-        let permit = permit.map_err(|_| Error::ShuttingDown)?;
-        let upright = tokio::task::spawn_blocking(move || {
-            // Held until decoding ends, even if the request is cancelled before.
-            let _permit = permit;
-            picture::decode_upright(bytes, max)
-        });
-        let upright = upright.await.unwrap_or_else(|error| {
+        let (_, size) = picture::probe(&bytes, max).map_err(|reason| Error::invalid(field, reason))?;
+        let source = bytes.clone();
+        let upright = self.budget.conversion().run(size.pixels(), move || picture::decode_upright(bytes, max)).await;
+        let upright = upright.unwrap_or_else(|error| {
             // A defect of the decoder, which only this picture triggers.
             tracing::error!("decoding an input picture: {error}");
             Err("cannot be decoded".to_owned())
         });
-        upright.map_err(|reason| Error::invalid(field, reason))
+        let picture = upright.map_err(|reason| Error::invalid(field, reason))?;
+        if picture.bytes.as_ptr() == source.as_ptr() {
+            return Ok(picture);
+        }
+        // Encoded again after it was rotated.
+        Ok(InputPicture { bytes: self.reserved(picture.bytes)?, ..picture })
     }
 }
 
@@ -114,6 +118,7 @@ impl Inputs {
 mod tests {
     use super::*;
     use crate::{
+        config,
         keys::Owner,
         media::{MediaType, picture::tests as pictures},
         size::Size,
@@ -123,7 +128,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let media_store = MediaStore::for_test(directory.path());
         let settings = InputSettings { max_bytes: 100_000, max_pixels: 10_000, ..InputSettings::default() };
-        (directory, Inputs::new(media_store, settings).unwrap())
+        (directory, Inputs::new(media_store, settings, PictureBudget::default()).unwrap())
     }
 
     fn input(source: Source) -> pb::MediaInput {
@@ -170,6 +175,23 @@ mod tests {
         inputs.media_store.remove(&MediaKey::parse(&key).unwrap()).await.unwrap();
         put(&alice).await;
         assert_eq!(resolve(&key, &only(&bob)).await, Err(never));
+    }
+
+    #[tokio::test]
+    async fn inputs_beyond_their_memory_are_refused_until_others_are_dropped() {
+        let (_directory, mut inputs) = inputs();
+        let settings = config::Media { input_memory_bytes: 6 << 10, ..config::Media::default() };
+        inputs.budget = PictureBudget::new(&settings);
+        let bytes = pictures::encoded(MediaType::Jpeg, 64, 64);
+        assert!((3 << 10..6 << 10).contains(&bytes.len()), "{}", bytes.len());
+        let key = inputs.media_store.put_content(bytes, MediaType::Jpeg).await.unwrap().key;
+        let resolve = async || inputs.resolve("image", input(Source::MediaKey(key.clone())), &Owners::All).await;
+        let first = resolve().await.unwrap();
+        assert!(
+            matches!(resolve().await, Err(Error::LimitReached(limit)) if limit.contains("media.input_memory_bytes"))
+        );
+        drop(first);
+        resolve().await.unwrap();
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //! providers.
 
 pub mod address_policy;
+pub mod budget;
 mod client;
 pub mod download;
 pub mod fetch;
@@ -15,6 +16,7 @@ pub mod sweeper;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use budget::PictureBudget;
 pub use download::{DownloadedPicture, Downloader, TrustedOrigin};
 pub use input::Inputs;
 pub use key::{MediaKey, MediaType};

@@ -58,7 +58,7 @@ pub fn probe(bytes: &[u8], max_pixels: u64) -> Result<(MediaType, Size), String>
     let (format, _) = detect(bytes).ok_or(NOT_A_PICTURE)?;
     let header = pixels::read_header(reader(bytes, max_pixels)?).map_err(|error| decode_error(&error))?;
     let Size { width, height } = header.size;
-    let pixels = u64::from(width) * u64::from(height);
+    let pixels = header.size.pixels();
     if pixels == 0 {
         return Err("has no pixels".to_owned());
     }

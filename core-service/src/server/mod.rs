@@ -4,11 +4,13 @@ mod application;
 mod call_layer;
 mod compression;
 mod cors;
+mod message_memory;
+mod messages;
 mod request_body;
 
 use std::future::Future;
 
-use http_server::{ConnectionThreads, Drain, Listener, ServerSettings};
+use http_server::{ConnectionThreads, Drain, Listener, MemoryBudget, ServerSettings};
 use tonic::{body::Body, codec::CompressionEncoding, service::Routes};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
@@ -19,7 +21,9 @@ use triptych_proto::v1::{
     video_service_server::VideoServiceServer,
 };
 
-use self::{application::GrpcApplication, call_layer::CallLayer, cors::LiveCorsLayer};
+use self::{
+    application::GrpcApplication, call_layer::CallLayer, cors::LiveCorsLayer, message_memory::MessageMemoryLayer,
+};
 use crate::{
     assembly::{Core, Services},
     config::Grpc,
@@ -54,6 +58,8 @@ pub async fn serve(
         .layer(LiveCorsLayer::new(core.cors_allow_origins().clone()))
         .layer(GrpcWebLayer::new())
         .layer(CallLayer::new(drain.clone(), core.keys().clone()))
+        // After the call layer, so that only clients with a key reserve memory.
+        .layer(MessageMemoryLayer::new(MemoryBudget::new(settings.body_memory_bytes), settings.max_message_bytes))
         .layer(MapRequestLayer::new(compression::mirror_request_encoding::<Body>))
         .service(routes(core.services(), settings, core.health_service())?.prepare());
     let stop = async {

@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{header, request::Parts};
+use http_body::Body as _;
 use serde::{
     Deserialize,
     de::{Deserializer, MapAccess, Visitor},
@@ -25,6 +26,7 @@ use crate::{
     body::{self, Collector},
     error::GatewayError,
     json::{self, JsonBody},
+    offload,
 };
 
 /// A body in either encoding, read to its end.
@@ -82,10 +84,14 @@ async fn multipart(
     body: Body,
     app: &App,
 ) -> Result<Vec<(String, Value<'static>)>, GatewayError> {
+    let body_length = body.size_hint().upper();
     let boundary = multer::parse_boundary(content_type).map_err(|error| multipart_error(&error))?;
     authentication::check(parts, app).await?;
     let stream = body::stream(&parts.headers, body, app.body_limits(&parts.extensions)).await?;
-    let mut multipart = multer::Multipart::new(stream, boundary);
+    offload::spawn(app, body_length, read_fields(multer::Multipart::new(stream, boundary))).await
+}
+
+async fn read_fields(mut multipart: multer::Multipart<'static>) -> Result<Vec<(String, Value<'static>)>, GatewayError> {
     let mut fields = Vec::new();
     while let Some(mut field) = multipart.next_field().await.map_err(|error| multipart_error(&error))? {
         let name = field.name().ok_or_else(|| invalid_multipart("a field has no name"))?.to_owned();

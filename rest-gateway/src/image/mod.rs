@@ -10,6 +10,7 @@ use axum::{
     extract::{Extension, State},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use futures_util::{StreamExt, TryFutureExt};
 use http::{HeaderValue, header};
 use tonic::Status;
@@ -84,9 +85,24 @@ async fn create(
         }
     }
     let bytes = reply.pictures.iter().map(|picture| picture.data.len()).sum();
-    let json = offload::run(bytes, move || wire::write(&reply, &echo, &links)).await?;
+    let json = offload::run(bytes, move || {
+        let json = wire::write(&reply, &echo, &links).into();
+        Bytes::from_owner(ImageResponse { json, _pictures: reply.pictures })
+    });
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Ok(with_metadata((content_type, Body::from(json)).into_response(), &metadata))
+    Ok(with_metadata((content_type, Body::from(json.await?)).into_response(), &metadata))
+}
+
+/// A response that is being sent. The pictures hold the memory that the core has reserved for them and for their base64.
+struct ImageResponse {
+    json: Bytes,
+    _pictures: Vec<pb::Picture>,
+}
+
+impl AsRef<[u8]> for ImageResponse {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
 }
 
 /// Converts an error of an image call. OpenAI's clients retry twice without asking, which could be billed three times.

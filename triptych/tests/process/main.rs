@@ -3,6 +3,8 @@
 mod jobs;
 #[cfg(target_os = "linux")]
 mod memory;
+#[cfg(target_os = "linux")]
+mod memory_limit;
 mod proxy;
 #[cfg(unix)]
 mod signals;

@@ -105,6 +105,13 @@ impl TriptychProcess {
         (read("VmRSS:"), read("VmHWM:"))
     }
 
+    /// Limits the memory that the process can allocate, in bytes. It aborts if it needs more.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn limit_memory(&self, bytes: u64) {
+        let (pid, limit) = (self.child.id().to_string(), format!("--data={bytes}"));
+        assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
+    }
+
     /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let line = format!("kill -{name} {}", self.child.id());

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{Stream, TryStreamExt, stream};
+use http_server::Reservation;
 use tokio::time::Instant;
 use triptych_proto::{
     time,
@@ -17,13 +18,35 @@ use crate::{
     image::{
         ImageEvent,
         resize::{ImageResizer, Resized, Target},
+        spec::ImageSpec,
         validate::Delivery,
     },
     media::MediaStore,
+    size::Size,
 };
 
 /// The upper limit of the safety margin before a deadline; see [`response_deadline`].
 const MAX_MARGIN: Duration = Duration::from_secs(1);
+
+/// The size of an image for which the request has none, in pixels.
+const DEFAULT_PIXELS: u64 = 4 << 20;
+/// The encoded size of an image, in bytes for each pixel: that of a photograph as PNG.
+const BYTES_PER_PIXEL: u64 = 2;
+
+/// Returns the memory that the images of a response are expected to take, in bytes.
+pub(super) fn response_bytes(spec: &ImageSpec, delivery: Delivery) -> u64 {
+    let image = spec.size.map_or(DEFAULT_PIXELS, Size::pixels) * BYTES_PER_PIXEL;
+    let image = match delivery {
+        Delivery::Link => image,
+        Delivery::Bytes => delivered_bytes(image),
+    };
+    image * u64::from(spec.n)
+}
+
+/// Returns the memory of an image that is delivered as bytes: itself, and once more as base64 in the response.
+fn delivered_bytes(bytes: u64) -> u64 {
+    bytes + bytes * 4 / 3
+}
 
 /// A running generation.
 pub(super) struct Generation {
@@ -36,6 +59,8 @@ pub(super) struct Generation {
     pub(super) deadline: Option<Instant>,
     /// How many more bytes of images fit into the message.
     pub(super) bytes_left: usize,
+    /// The memory of the images, from the call of the provider to the end of the response.
+    pub(super) memory: Reservation,
     pub(super) resizer: ImageResizer,
     pub(super) media_store: MediaStore,
 }
@@ -140,7 +165,8 @@ impl Generation {
             && let Some(bytes_left) = self.bytes_left.checked_sub(data.len())
         {
             self.bytes_left = bytes_left;
-            return Ok(picture);
+            let memory = self.memory.split(usize::try_from(delivered_bytes(data.len() as u64)).unwrap_or(usize::MAX));
+            return Ok(pb::Picture { data: memory.attach(data), ..picture });
         }
         let media_key = self.media_store.put_content(data, media_type).await?.key;
         Ok(pb::Picture { data: bytes::Bytes::new(), media_key, ..picture })

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, image_service_server::ImageService};
 
 use self::{
-    generation::{Generation, response_deadline},
+    generation::{Generation, response_bytes, response_deadline},
     outcomes::Outcomes,
     response::SharedItem,
 };
@@ -33,7 +33,7 @@ use crate::{
     idempotency::{Idempotency, single_flight::SingleFlight},
     keys::{Keys, Owners},
     live::Live,
-    media::{InputPicture, Inputs, MediaStore},
+    media::{InputPicture, Inputs, MediaStore, PictureBudget},
     models::{Entry, Models},
 };
 
@@ -53,6 +53,7 @@ pub struct ImageGrpc {
     models: Live<Models<dyn ImageProvider>>,
     media_store: MediaStore,
     inputs: Inputs,
+    budget: PictureBudget,
     resizer: ImageResizer,
     single_flight: SingleFlight<SharedItem>,
     keys: Keys,
@@ -67,13 +68,15 @@ impl ImageGrpc {
         models: Live<Models<dyn ImageProvider>>,
         media_store: MediaStore,
         inputs: Inputs,
+        budget: PictureBudget,
         idempotency_ttl: Duration,
     ) -> Self {
         Self {
             models,
             media_store,
             inputs,
-            resizer: ImageResizer::new(),
+            resizer: ImageResizer::new(budget.clone()),
+            budget,
             single_flight: SingleFlight::new(idempotency_ttl, SharedItem::bytes),
             keys: Keys::default(),
             max_image_bytes: usize::MAX,
@@ -122,10 +125,12 @@ impl ImageGrpc {
         let media_store = self.media_store.owned_by(&context.caller.owner());
         let events = before_deadline(deadline, async {
             let request = self.with_inputs(spec, pictures, mask, &context.caller.owners()).await?;
+            // Before the provider is called: images that may have been billed are never refused.
+            let memory = self.budget.response(response_bytes(&request, delivery)).await;
             let call = Call { model: entry.upstream.clone(), request, context };
-            Ok(entry.provider.generate(call).await?)
+            Ok((entry.provider.generate(call).await?, memory))
         });
-        let events = events.await?;
+        let (events, memory) = events.await?;
         Ok(Generation {
             events,
             outcomes,
@@ -134,6 +139,7 @@ impl ImageGrpc {
             delivery,
             deadline,
             bytes_left: usize::MAX,
+            memory,
             resizer: self.resizer.clone(),
             media_store,
         })

@@ -29,7 +29,7 @@ pub fn closest<T: Copy>(
     let distance = |size: Size| (Ratio::of(size).log() - Ratio::of(requested).log()).abs();
     let best = eligible.iter().map(|&(_, size)| distance(size)).fold(f64::INFINITY, f64::min);
     let close = eligible.into_iter().filter(|&(_, size)| distance(size) <= best + SAME_RATIO);
-    let area = |&(_, size): &(T, Size)| u64::from(size.width) * u64::from(size.height);
+    let area = |&(_, size): &(T, Size)| size.pixels();
     // Both return the first of equal candidates, so that the order of the list decides.
     let chosen = if covers { close.min_by_key(area) } else { close.min_by_key(|row| std::cmp::Reverse(area(row))) };
     chosen.map(|(candidate, _)| candidate)
@@ -109,7 +109,7 @@ impl Window {
             rounded((steps * step).clamp(f64::from(self.side.0), f64::from(self.side.1)))
         };
         let grown = Size::new(stepped(width * scale, true), stepped(height * scale, true));
-        if u64::from(grown.width) * u64::from(grown.height) <= self.area.1 {
+        if grown.pixels() <= self.area.1 {
             return grown;
         }
         Size::new(stepped(width * scale, false), stepped(height * scale, false))

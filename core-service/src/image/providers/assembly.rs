@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::{self, GuardSettings, ImageServiceType},
     image::{ImageProvider, guarded::Guarded},
-    media::Downloader,
+    media::{Downloader, PictureBudget},
     models::Entry,
     upstream::{ConcurrencyLimit, Limits, SetupError},
 };
@@ -27,6 +27,7 @@ const WELL_KNOWN_MODELS: [&str; 6] =
 pub(crate) fn entries(
     settings: &config::Image,
     downloads: Downloader,
+    budget: PictureBudget,
     background: TaskTracker,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
     let config::Image {
@@ -47,7 +48,7 @@ pub(crate) fn entries(
     let context = ProviderContext { limits, calls_at_once: *calls_at_once, downloads, background };
     // A provider that is not connected has no entries.
     let mut providers = [
-        (ImageServiceType::Offline, OfflineImage::entries()),
+        (ImageServiceType::Offline, OfflineImage::entries(budget)),
         (ImageServiceType::Openai, openai::entries(openai, &context)?),
         (ImageServiceType::Doubao, doubao::entries(doubao, &context)?),
         (ImageServiceType::Dashscope, dashscope::entries(dashscope, &context)?),

@@ -1,9 +1,9 @@
 //! Conversion of an upstream's image to the requested size and format.
 //!
 //! An image is scaled until it covers the size, and the overlap is cropped evenly. An image that already matches is passed
-//! through unchanged. Decoding, scaling and encoding run on blocking threads, at most one image per core at a time.
+//! through unchanged.
 
-use std::{io::Cursor, sync::Arc, thread::available_parallelism};
+use std::io::Cursor;
 
 use bytes::Bytes;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
@@ -15,12 +15,11 @@ use image::{
         webp::WebPEncoder,
     },
 };
-use tokio::sync::Semaphore;
 
 use super::spec::Encoding;
 use crate::{
     error::ProviderError,
-    media::{MediaType, pixels},
+    media::{MediaType, PictureBudget, pixels},
     size::Size,
 };
 
@@ -66,16 +65,15 @@ pub(super) struct EncodedImage {
     pub(super) size: Size,
 }
 
-/// Converts images. Clones share the concurrency limit.
+/// Converts images on blocking threads, within a budget.
 #[derive(Debug, Clone)]
 pub(super) struct ImageResizer {
-    permits: Arc<Semaphore>,
+    budget: PictureBudget,
 }
 
 impl ImageResizer {
-    pub(super) fn new() -> Self {
-        let cores = available_parallelism().map_or(1, Into::into);
-        Self { permits: Arc::new(Semaphore::new(cores)) }
+    pub(super) fn new(budget: PictureBudget) -> Self {
+        Self { budget }
     }
 
     /// Converts an image.
@@ -88,14 +86,9 @@ impl ImageResizer {
             let image = EncodedImage { data, media_type, size: header.size };
             return Ok(Resized { original: target.keep_original.then(|| image.clone()), image });
         }
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| ProviderError::Broken("the service is shutting down".to_owned()))?;
-        let work = tokio::task::spawn_blocking(move || {
-            // Held until the work ends, even if the caller has been dropped.
-            let _permit = permit;
-            convert(data, header, target)
-        });
-        work.await.unwrap_or_else(|error| {
+        let pixels = header.size.pixels() + target.size.map_or(0, Size::pixels);
+        let converted = self.budget.conversion().run(pixels, move || convert(data, header, target)).await;
+        converted.unwrap_or_else(|error| {
             // A panic in a decoder fails this image only.
             tracing::error!(%error, "converting an image panicked or was aborted");
             Err(unreadable("could not be decoded"))
@@ -124,7 +117,7 @@ impl Header {
         let pixels::Header { size, has_alpha, is_upright } =
             pixels::read_header(reader(data, format)).map_err(|error| invalid(&error))?;
         let Size { width, height } = size;
-        let pixels = u64::from(width) * u64::from(height);
+        let pixels = size.pixels();
         if pixels == 0 || pixels > MAX_PIXELS {
             return Err(unreadable(&format!("has {width}x{height} pixels; supported are 1 to {MAX_PIXELS} in all")));
         }

@@ -28,7 +28,7 @@ fn file(picture: &RgbaImage, format: ImageFormat) -> Bytes {
 }
 
 async fn resize(data: &Bytes, target: Target) -> Result<Resized, ProviderError> {
-    ImageResizer::new().resize(data.clone(), target).await
+    ImageResizer::new(PictureBudget::default()).resize(data.clone(), target).await
 }
 
 fn decoded(picture: &EncodedImage) -> RgbaImage {

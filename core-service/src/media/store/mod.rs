@@ -32,7 +32,7 @@ use self::{
     upload::Upload,
 };
 use super::key::{MediaKey, MediaType};
-use crate::{database::Database, error::Error, keys::Owner};
+use crate::{database::Database, digest, error::Error, keys::Owner};
 
 /// The most bytes that are hashed on the async thread: hashing them takes less time than waking a blocking thread.
 const MAX_INLINE_HASH_BYTES: usize = 64 * 1024;
@@ -146,7 +146,8 @@ impl MediaStore {
             MediaKey::from_content(&bytes, media_type)
         } else {
             let bytes = bytes.clone();
-            tokio::task::spawn_blocking(move || MediaKey::from_content(&bytes, media_type))
+            digest::THREADS
+                .run(move || MediaKey::from_content(&bytes, media_type))
                 .await
                 .map_err(|error| Error::Internal(format!("the task that hashes a file failed: {error}")))?
         };

@@ -9,7 +9,7 @@ use triptych_proto::v1::video::State;
 
 use super::*;
 use crate::{
-    media::input::InputSettings,
+    media::{PictureBudget, input::InputSettings},
     video::{
         runner::RunnerHandle,
         testing::{FakeProvider, Harness, Reply, working},
@@ -25,7 +25,8 @@ struct Service {
 
 fn service(provider: FakeProvider) -> Service {
     let harness = Harness::new(provider);
-    let inputs = Inputs::new(harness.jobs.media_store.clone(), InputSettings::default()).unwrap();
+    let inputs =
+        Inputs::new(harness.jobs.media_store.clone(), InputSettings::default(), PictureBudget::default()).unwrap();
     let grpc = VideoGrpc::new(harness.models.clone(), harness.jobs.clone(), inputs);
     Service { runner: harness.start(), harness, grpc }
 }

@@ -6,7 +6,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
-use offline_chat::{Choice, Completion, FinishReason, Format, PastCall, Role, Tool, ToolChoice, Turn, complete};
+use http_server::BlockingPool;
+use offline_chat::{Choice, Completion, FinishReason, Format, PastCall, Role, Tool, ToolChoice, Turn, complete_unless};
+use tokio_util::sync::CancellationToken;
 use triptych_proto::{
     chat_stream::ChatChunk,
     time,
@@ -29,13 +31,14 @@ pub const MODEL: &str = "offline-chat";
 pub struct OfflineChat {
     /// The delay between two tokens of a stream; zero: none.
     token_interval: Duration,
+    threads: BlockingPool,
 }
 
 impl OfflineChat {
     /// Creates the engine. `tokens_per_second` is the rate of streams; 0: without delays.
     pub fn new(tokens_per_second: u32) -> Self {
         let token_interval = Duration::from_secs(1).checked_div(tokens_per_second).unwrap_or_default();
-        Self { token_interval }
+        Self { token_interval, threads: BlockingPool::per_cpu() }
     }
 
     /// Returns the models of the engine: `names` with their aliases, the default first, then [`MODEL`] and the hidden fault
@@ -57,10 +60,17 @@ impl OfflineChat {
         served.chain(own).chain(faults).collect()
     }
 
-    /// Generates the complete response, on a blocking thread because it is pure computation.
-    async fn generate(request: pb::ChatRequest) -> Result<Completion, ProviderError> {
-        let work = tokio::task::spawn_blocking(move || complete(&translate(request)?).map_err(|error| refused(&error)));
-        work.await.map_err(|error| ProviderError::Broken(format!("the built-in engine broke: {error}")))?
+    /// Generates the complete response, on a blocking thread because it is pure computation. Stops soon after the future is
+    /// dropped.
+    async fn generate(&self, request: pb::ChatRequest) -> Result<Completion, ProviderError> {
+        let stop = CancellationToken::new();
+        let _stop = stop.clone().drop_guard();
+        let work =
+            move || complete_unless(&translate(request)?, &|| stop.is_cancelled()).map_err(|error| refused(&error));
+        self.threads
+            .run(work)
+            .await
+            .map_err(|error| ProviderError::Broken(format!("the built-in engine broke: {error}")))?
     }
 }
 
@@ -79,7 +89,7 @@ impl ChatProvider for OfflineChat {
             return Err(error);
         }
         let Completion { choices, prompt_tokens, completion_tokens } =
-            within(call.context.deadline, Self::generate(Arc::unwrap_or_clone(call.request))).await??;
+            within(call.context.deadline, self.generate(Arc::unwrap_or_clone(call.request))).await??;
         Ok(pb::CreateChatResponse {
             create_time: Some(time::now()),
             choices: choices.into_iter().zip(0..).map(|(choice, index)| complete_choice(choice, index)).collect(),
@@ -97,7 +107,7 @@ impl ChatProvider for OfflineChat {
         if let Some(fault) = fault {
             within(call.context.deadline, fault.before_first_event()).await??;
         }
-        let completion = within(call.context.deadline, Self::generate(Arc::unwrap_or_clone(call.request))).await??;
+        let completion = within(call.context.deadline, self.generate(Arc::unwrap_or_clone(call.request))).await??;
         let usage = usage(completion.prompt_tokens, completion.completion_tokens);
         let mut chunks: Vec<_> =
             completion.choices.into_iter().zip(0..).flat_map(|(choice, index)| chunks(choice, index)).collect();

@@ -120,7 +120,7 @@ impl ImageProvider for Stalled {
 
 #[tokio::test(start_paused = true)]
 async fn stream_is_returned_before_the_provider_answers() {
-    let mut entries = OfflineImage::entries();
+    let mut entries = OfflineImage::entries(PictureBudget::default());
     entries.truncate(1);
     entries[0].provider = Arc::new(Stalled);
     let test = service(entries);

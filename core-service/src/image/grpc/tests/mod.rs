@@ -19,6 +19,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     call::Chunks,
+    config,
     error::ProviderError,
     image::{Edits, ImageEvent, ImageProvider, Usage, providers::offline::OfflineImage},
     live::Live,
@@ -64,19 +65,23 @@ struct TestService {
 }
 
 fn service(entries: Vec<Entry<dyn ImageProvider>>) -> TestService {
+    service_with_budget(entries, PictureBudget::default())
+}
+
+fn service_with_budget(entries: Vec<Entry<dyn ImageProvider>>, budget: PictureBudget) -> TestService {
     let directory = tempfile::tempdir().unwrap();
     let media_store = MediaStore::for_test(directory.path());
-    let inputs = Inputs::new(media_store.clone(), InputSettings::default()).unwrap();
+    let inputs = Inputs::new(media_store.clone(), InputSettings::default(), budget.clone()).unwrap();
     let models = Live::new(Models::new(entries).unwrap());
     TestService {
         _directory: directory,
         media_store: media_store.clone(),
-        service: ImageGrpc::new(models, media_store, inputs, Duration::from_mins(10)),
+        service: ImageGrpc::new(models, media_store, inputs, budget, Duration::from_mins(10)),
     }
 }
 
 fn offline() -> TestService {
-    service(OfflineImage::entries())
+    service(OfflineImage::entries(PictureBudget::default()))
 }
 
 fn scripted(events: Vec<ImageEvent>, hangs: bool) -> (TestService, watch::Receiver<bool>) {
@@ -280,4 +285,24 @@ async fn invalid_preview_is_skipped_and_invalid_image_fails() {
 async fn image_with_unexpected_index_is_an_error() {
     let (test, _) = scripted(vec![finished(1)], false);
     assert_eq!(test.generate(small()).await.unwrap_err().code(), Code::Internal);
+}
+
+#[tokio::test]
+async fn request_waits_for_the_memory_of_earlier_responses() {
+    // Room for the images of one request, which are held as long as its response.
+    let media = config::Media { response_memory_bytes: 4 << 20, ..config::Media::default() };
+    let budget = PictureBudget::new(&media);
+    let test = service_with_budget(OfflineImage::entries(budget.clone()), budget.clone());
+    let image = pb::ImageRequest { size: "1024x1024".to_owned(), ..small() };
+    let first = test.generate(image.clone()).await.unwrap();
+    let held = first.pictures[0].data.len() as u64 * 7 / 3;
+    assert!(held < 4 << 20);
+    let mut second = Box::pin(test.generate(image));
+    for _ in 0..20 {
+        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert!(budget.generation().is_idle(), "the provider is called without memory for its images");
+    drop(first);
+    assert_eq!(second.await.unwrap().pictures.len(), 1);
 }

@@ -165,7 +165,7 @@ impl NativeParams {
         let tier = if high { tier.and_then(|tier| family.tier_for_high_quality(tier)).or(tier) } else { tier };
         let pixels = format.map_or(0, |(_, lowest, size)| {
             let factor = if lowest == tier { 1 } else { 4 };
-            u64::from(size.width) * u64::from(size.height) * factor
+            size.pixels() * factor
         });
         let has_previews = family != Family::Flash25 && pixels <= MAX_STREAMED_PIXELS;
         let previews = if has_previews { spec.partial_images } else { 0 };

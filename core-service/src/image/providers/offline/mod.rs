@@ -1,11 +1,8 @@
 //! The provider of the built-in mock engine, and fault injection by model name.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    thread::available_parallelism,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use async_trait::async_trait;
@@ -13,10 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use image::{RgbaImage, imageops};
 use offline_image::{Format, ImageRequest, Observer, edit, encode, paint};
-use tokio::sync::{
-    Semaphore,
-    mpsc::{self, Sender},
-};
+use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
@@ -27,7 +21,7 @@ use crate::{
         Edits, ImageEvent, ImageProvider,
         spec::{Background, Encoding, ImageSpec, MAX_PIXELS, Quality, SIDES},
     },
-    media::{InputPicture, pixels},
+    media::{InputPicture, PictureBudget, pixels},
     models::Entry,
     size::Size,
 };
@@ -41,23 +35,21 @@ const DEFAULT_SIZE: Size = Size::new(1024, 1024);
 /// The capacity of the event channel: the events of one image, three previews and the final one.
 const EVENTS: usize = 4;
 
-/// The provider of the built-in engine. Clones share the concurrency limit.
+/// The provider of the built-in engine, which generates within a budget.
 #[derive(Debug, Clone)]
 pub struct OfflineImage {
-    /// At most one image per core is generated at a time.
-    permits: Arc<Semaphore>,
+    budget: PictureBudget,
 }
 
 impl OfflineImage {
-    /// Creates a provider that uses all cores.
-    pub fn new() -> Self {
-        let cores = available_parallelism().map_or(1, Into::into);
-        Self { permits: Arc::new(Semaphore::new(cores)) }
+    /// Creates a provider.
+    pub fn new(budget: PictureBudget) -> Self {
+        Self { budget }
     }
 
     /// Returns the entry of the engine, followed by hidden entries for fault injection.
-    pub fn entries() -> Vec<Entry<dyn ImageProvider>> {
-        let provider = Arc::new(Self::new());
+    pub fn entries(budget: PictureBudget) -> Vec<Entry<dyn ImageProvider>> {
+        let provider = Arc::new(Self::new(budget));
         let entry = |id: &str, hidden| {
             let provider = provider.clone() as Arc<dyn ImageProvider>;
             Entry::built_in(id, &[], hidden, &["edit", "preview"], provider)
@@ -70,28 +62,22 @@ impl OfflineImage {
     async fn run(self, spec: ImageSpec, events: Sender<Result<ImageEvent, ProviderError>>) {
         let spec = Arc::new(spec);
         for index in 0..spec.n {
-            let permit = tokio::select! {
-                permit = Arc::clone(&self.permits).acquire_owned() => permit,
+            let size = output_size(&spec);
+            // Input images are decoded one after the other and scaled to cover the output.
+            let largest_input = spec.pictures.iter().map(|picture| picture.size.pixels()).max().unwrap_or_default();
+            let pixels = size.pixels() * (1 + spec.pictures.len() as u64) + largest_input;
+            let (spec, sender) = (Arc::clone(&spec), events.clone());
+            let generated = self.budget.generation().run(pixels, move || generate(&spec, size, index, &sender));
+            // A generation that has started ends by itself when the channel is closed.
+            let picture = tokio::select! {
+                picture = generated => picture.unwrap_or_else(|error| Err(broken(&error))),
                 () = events.closed() => return,
             };
-            let (spec, sender) = (Arc::clone(&spec), events.clone());
-            let picture = tokio::task::spawn_blocking(move || {
-                // Held by the blocking thread, which outlives this task if it is dropped.
-                let _permit = permit;
-                generate(&spec, index, &sender)
-            });
-            let picture = picture.await.unwrap_or_else(|error| Err(broken(&error)));
             let failed = picture.is_err();
             if events.send(picture).await.is_err() || failed {
                 return;
             }
         }
-    }
-}
-
-impl Default for OfflineImage {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -112,14 +98,19 @@ impl ImageProvider for OfflineImage {
     }
 }
 
+/// Returns the size of the images of a request.
+fn output_size(spec: &ImageSpec) -> Size {
+    let first = spec.pictures.first().map(|picture| valid_size(picture.size));
+    spec.size.or(first).unwrap_or(DEFAULT_SIZE)
+}
+
 /// Generates and encodes one image. Blocks for up to seconds.
 fn generate(
     spec: &ImageSpec,
+    size: Size,
     index: u32,
     events: &Sender<Result<ImageEvent, ProviderError>>,
 ) -> Result<ImageEvent, ProviderError> {
-    let first = spec.pictures.first().map(|picture| valid_size(picture.size));
-    let size = spec.size.or(first).unwrap_or(DEFAULT_SIZE);
     let brief = ImageRequest {
         prompt: spec.prompt.clone(),
         width: size.width,

@@ -37,18 +37,18 @@ fn dimensions(picture: &Bytes) -> (u32, u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dropped_stream_releases_its_permit_early() {
-    let engine = OfflineImage { permits: Arc::new(Semaphore::new(1)) };
+async fn dropped_stream_releases_its_memory_early() {
+    let engine = OfflineImage::new(PictureBudget::default());
     // Takes minutes unless cancelled.
     let endless = ImageSpec { n: 10, quality: Quality::High, ..spec(Some(Size::new(4096, 4096))) };
     let first = engine.generate(call(endless.clone())).await.unwrap();
     let waiting = engine.generate(call(endless)).await.unwrap();
-    while engine.permits.available_permits() > 0 {
+    while engine.budget.generation().is_idle() {
         tokio::task::yield_now().await;
     }
     drop((first, waiting));
     let begun = std::time::Instant::now();
-    let free = tokio::time::timeout(Duration::from_secs(20), engine.permits.acquire()).await;
+    let free = tokio::time::timeout(Duration::from_secs(20), engine.budget.generation().run(u64::MAX, || ())).await;
     assert!(free.is_ok(), "still running after {:?}", begun.elapsed());
 }
 
@@ -57,19 +57,20 @@ fn generation_stops_when_the_receiver_is_dropped() {
     let (sender, receiver) = mpsc::channel(EVENTS);
     let plain = spec(Some(Size::new(64, 64)));
     let edit = ImageSpec { pictures: vec![png(64, 64)], ..plain.clone() };
-    assert!(super::generate(&plain, 0, &sender).is_ok() && super::generate(&edit, 0, &sender).is_ok());
+    let generate = |spec: &ImageSpec| super::generate(spec, output_size(spec), 0, &sender);
+    assert!(generate(&plain).is_ok() && generate(&edit).is_ok());
     drop(receiver);
-    assert_eq!(super::generate(&plain, 0, &sender).err(), Some(cancelled()));
-    assert_eq!(super::generate(&edit, 0, &sender).err(), Some(cancelled()));
+    assert_eq!(generate(&plain).err(), Some(cancelled()));
+    assert_eq!(generate(&edit).err(), Some(cancelled()));
 }
 
 #[tokio::test]
 async fn slow_receiver_gets_every_image() {
-    let engine = OfflineImage::new();
+    let engine = OfflineImage::new(PictureBudget::default());
     let busy = ImageSpec { n: 3, partial_images: 3, ..spec(Some(Size::new(32, 32))) };
     let mut events = engine.generate(call(busy)).await.unwrap();
     // Waits until the channel is full or the engine is idle, before the first event is received.
-    while engine.permits.available_permits() < available_parallelism().unwrap().get() {
+    while !engine.budget.generation().is_idle() {
         tokio::task::yield_now().await;
     }
     let mut finished = Vec::new();
@@ -83,7 +84,7 @@ async fn slow_receiver_gets_every_image() {
 
 #[tokio::test]
 async fn equal_seeds_generate_equal_images() {
-    let engine = OfflineImage::new();
+    let engine = OfflineImage::new(PictureBudget::default());
     let seeded = |seed, n| ImageSpec { n, seed, ..spec(Some(Size::new(40, 40))) };
     let pair = generate(&engine, seeded(Some(7), 2)).await;
     assert_eq!(generate(&engine, seeded(Some(7), 1)).await, pair[..1]);
@@ -94,7 +95,7 @@ async fn equal_seeds_generate_equal_images() {
 
 #[tokio::test]
 async fn edit_without_size_keeps_the_input_size_within_the_limits() {
-    let engine = OfflineImage::new();
+    let engine = OfflineImage::new(PictureBudget::default());
     for (from, expected) in
         [((50, 70), (50, 70)), ((8, 20), (16, 20)), ((5000, 50), (5000, 50)), ((16_384, 64), (12_288, 48))]
     {
@@ -107,7 +108,7 @@ async fn edit_without_size_keeps_the_input_size_within_the_limits() {
 
 #[tokio::test]
 async fn longest_sides_work_in_every_format() {
-    let engine = OfflineImage::new();
+    let engine = OfflineImage::new(PictureBudget::default());
     for format in [Encoding::Png, Encoding::Jpeg { quality: 50 }, Encoding::Webp { quality: 50 }] {
         for (width, height) in [(12_288, 16), (16, 12_288)] {
             let long = ImageSpec { quality: Quality::Low, format, ..spec(Some(Size::new(width, height))) };
@@ -134,7 +135,7 @@ fn large_inputs_are_scaled_down_to_the_covering_size() {
 
 #[test]
 fn engine_is_listed_and_fault_models_are_hidden() {
-    let models = Models::new(OfflineImage::entries()).unwrap();
+    let models = Models::new(OfflineImage::entries(PictureBudget::default())).unwrap();
     let listed: Vec<_> = models.entries().iter().filter(|entry| !entry.hidden).map(|entry| &entry.id).collect();
     assert_eq!(listed, [MODEL]);
     assert_eq!(models.find("").unwrap().id, MODEL);

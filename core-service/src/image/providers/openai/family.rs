@@ -123,7 +123,7 @@ impl NativeParams {
             return Err(ProviderError::Refused { message, field: Some("background".to_owned()) });
         }
         let size = spec.size.and_then(|requested| family.native(requested));
-        let area = size.map_or(0, |size| u64::from(size.width) * u64::from(size.height));
+        let area = size.map_or(0, Size::pixels);
         let streams = !dall_e && area <= MAX_PREVIEW_PIXELS;
         let previews = if streams { spec.partial_images } else { 0 };
         // An image that is converted afterwards is requested in a lossless format.

@@ -1,0 +1,116 @@
+//! Bounds, in sum, on the memory and the threads that pictures need.
+
+use bytes::Bytes;
+use http_server::{BlockingPool, MemoryBudget, Reservation};
+use tokio::task::JoinError;
+
+use crate::{config, error::Error};
+
+/// Bytes of memory for each pixel of work: four channels of 8 bits, and as much again for the result.
+const BYTES_PER_PIXEL: u64 = 8;
+
+/// The memory and threads that pictures share. Clones share them.
+#[derive(Debug, Clone)]
+pub struct PictureBudget {
+    inputs: MemoryBudget,
+    responses: MemoryBudget,
+    conversion: PixelWork,
+    generation: PixelWork,
+}
+
+impl PictureBudget {
+    /// Creates a budget with these sizes.
+    pub fn new(settings: &config::Media) -> Self {
+        let config::Media { input_memory_bytes, pixel_memory_bytes, response_memory_bytes, .. } = *settings;
+        Self {
+            inputs: MemoryBudget::new(input_memory_bytes),
+            responses: MemoryBudget::new(response_memory_bytes),
+            conversion: PixelWork::new(pixel_memory_bytes),
+            generation: PixelWork::new(pixel_memory_bytes),
+        }
+    }
+
+    /// Returns an empty reservation for an input picture.
+    pub(crate) fn input(&self) -> InputReservation {
+        InputReservation(self.inputs.reservation())
+    }
+
+    /// Waits for memory for the pictures of a response.
+    pub(crate) async fn response(&self, bytes: u64) -> Reservation {
+        self.responses.reserve(usize::try_from(bytes).unwrap_or(usize::MAX)).await
+    }
+
+    /// Decoding and scaling, of input pictures and of upstreams' pictures.
+    pub(crate) fn conversion(&self) -> &PixelWork {
+        &self.conversion
+    }
+
+    /// Generation by the built-in engine, for which conversions do not wait.
+    pub(crate) fn generation(&self) -> &PixelWork {
+        &self.generation
+    }
+}
+
+/// Memory for pixels, and one thread for each CPU. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct PixelWork {
+    threads: BlockingPool,
+    memory: MemoryBudget,
+}
+
+impl PixelWork {
+    fn new(bytes: usize) -> Self {
+        Self { threads: BlockingPool::per_cpu(), memory: MemoryBudget::new(bytes) }
+    }
+
+    /// Returns whether no work is running.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.memory.is_unused()
+    }
+
+    /// Runs work on this many pixels on a blocking thread, once memory and a thread are free. Work that has not started does
+    /// not start if the future is dropped; work that has started runs to its end.
+    ///
+    /// # Errors
+    /// If the work panics, or the runtime shuts down before it starts.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        pixels: u64,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let bytes = usize::try_from(pixels.saturating_mul(BYTES_PER_PIXEL)).unwrap_or(usize::MAX);
+        let memory = self.memory.reserve(bytes).await;
+        let work = move || {
+            let _memory = memory;
+            work()
+        };
+        self.threads.run(work).await
+    }
+}
+
+impl Default for PictureBudget {
+    fn default() -> Self {
+        Self::new(&config::Media::default())
+    }
+}
+
+/// The memory of one input picture, which grows while the picture arrives.
+#[derive(Debug)]
+pub(crate) struct InputReservation(Reservation);
+
+impl InputReservation {
+    /// Reserves more bytes.
+    ///
+    /// # Errors
+    /// [`Error::LimitReached`] if the input pictures of all requests would exceed their memory.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Error> {
+        let limit = "the server has reached its limit of memory for input pictures (media.input_memory_bytes)";
+        self.0.try_grow(bytes).then_some(()).ok_or(Error::LimitReached(limit))
+    }
+
+    /// Returns the same bytes, with which the reservation is dropped.
+    pub(crate) fn attach(self, bytes: Bytes) -> Bytes {
+        self.0.attach(bytes)
+    }
+}

@@ -1,0 +1,154 @@
+//! Decompresses the messages of a gRPC request body.
+
+use std::io::{ErrorKind, Read};
+
+use flate2::read::MultiGzDecoder;
+use tonic::Status;
+
+/// The length of a message prefix: a flag, and the length of the message as a big-endian `u32`.
+const PREFIX: usize = 5;
+/// How much a decompressed message grows at once, in bytes.
+const STEP: usize = 64 << 10;
+
+/// The messages of one request body with `grpc-encoding: gzip`.
+#[derive(Debug)]
+pub(super) struct Messages {
+    /// The longest message, also decompressed, in bytes.
+    max: usize,
+    /// The part of the next message that has arrived, with its prefix.
+    partial: Vec<u8>,
+}
+
+impl Messages {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, partial: Vec::new() }
+    }
+
+    /// Takes the next bytes of the body and returns the messages that they complete, uncompressed, with prefixes. `grow`
+    /// reserves memory before it is allocated for decompressed bytes.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED for a message that is too long; INVALID_ARGUMENT for one that is not gzip; the errors of `grow`.
+    pub(super) fn push(
+        &mut self,
+        data: &[u8],
+        grow: &mut dyn FnMut(usize) -> Result<(), Status>,
+    ) -> Result<Vec<u8>, Status> {
+        self.partial.extend_from_slice(data);
+        let (mut taken, mut complete) = (0, Vec::new());
+        while let Some(([flag, length @ ..], rest)) = self.partial[taken..].split_first_chunk::<PREFIX>() {
+            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+            if length > self.max {
+                return Err(self.too_long());
+            }
+            let Some(message) = rest.get(..length) else { break };
+            if *flag == 1 {
+                let message = self.decompress(message, grow)?;
+                append(&mut complete, 0, &message);
+            } else {
+                append(&mut complete, *flag, message);
+            }
+            taken += PREFIX + length;
+        }
+        self.partial.drain(..taken);
+        Ok(complete)
+    }
+
+    fn decompress(&self, message: &[u8], grow: &mut dyn FnMut(usize) -> Result<(), Status>) -> Result<Vec<u8>, Status> {
+        let mut decoder = MultiGzDecoder::new(message);
+        let mut plain = Vec::new();
+        loop {
+            let length = plain.len();
+            if length > self.max {
+                return Err(self.too_long());
+            }
+            grow(STEP)?;
+            plain.resize(length + STEP, 0);
+            let read = loop {
+                match decoder.read(&mut plain[length..]) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    read => break read,
+                }
+            };
+            let read = read.map_err(|error| Status::invalid_argument(format!("the message is not gzip: {error}")))?;
+            plain.truncate(length + read);
+            if read == 0 {
+                return Ok(plain);
+            }
+        }
+    }
+
+    fn too_long(&self) -> Status {
+        let max = self.max;
+        Status::resource_exhausted(format!("the message has more than {max} bytes (grpc.max_message_bytes)"))
+    }
+}
+
+fn append(out: &mut Vec<u8>, flag: u8, message: &[u8]) {
+    out.push(flag);
+    out.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(message);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+    use tonic::Code;
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn framed(messages: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (flag, message) in messages {
+            append(&mut body, *flag, message);
+        }
+        body
+    }
+
+    #[test]
+    fn messages_are_decompressed_wherever_the_body_is_cut() {
+        let text = b"hello ".repeat(40_000);
+        let body = framed(&[(1, &gzip(&text)), (0, b"plain"), (1, &gzip(b""))]);
+        for size in [1, 4, 5, 7, 100, body.len()] {
+            let (mut messages, mut all, mut reserved) = (Messages::new(1 << 20), Vec::new(), 0);
+            for data in body.chunks(size) {
+                all.extend(
+                    messages
+                        .push(data, &mut |bytes| {
+                            reserved += bytes;
+                            Ok(())
+                        })
+                        .unwrap(),
+                );
+            }
+            assert!(all == framed(&[(0, &text), (0, b"plain"), (0, b"")]), "in packets of {size}");
+            assert!(reserved >= text.len());
+        }
+    }
+
+    #[test]
+    fn long_compressed_message_stops_at_the_limit_and_at_the_budget() {
+        let body = framed(&[(1, &gzip(&vec![0; 8 << 20]))]);
+        let mut reserved = 0;
+        let refused = Messages::new(1 << 20).push(&body, &mut |bytes| {
+            reserved += bytes;
+            Ok(())
+        });
+        assert_eq!(refused.unwrap_err().code(), Code::ResourceExhausted);
+        assert!(reserved <= (1 << 20) + 2 * STEP, "{reserved}");
+        let no_memory = Messages::new(64 << 20).push(&body, &mut |_| Err(Status::resource_exhausted("no memory")));
+        assert_eq!(no_memory.unwrap_err().message(), "no memory");
+        let announced = Messages::new(1000).push(&[1, 0, 1, 0, 0], &mut |_| Ok(()));
+        assert_eq!(announced.unwrap_err().code(), Code::ResourceExhausted);
+        let invalid = Messages::new(1000).push(&framed(&[(1, b"not gzip")]), &mut |_| Ok(()));
+        assert_eq!(invalid.unwrap_err().code(), Code::InvalidArgument);
+    }
+}
