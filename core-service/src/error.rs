@@ -207,10 +207,13 @@ impl ProviderError {
         if let Self::Reported { error, .. } = self { error.failure() } else { self }
     }
 
-    /// Removes the members of the provider's error.
+    /// Replaces the failure and keeps the members of the provider's error.
     #[must_use]
-    pub fn into_failure(self) -> Self {
-        if let Self::Reported { error, .. } = self { error.into_failure() } else { self }
+    pub fn map_failure(self, replace: impl FnOnce(Self) -> Self) -> Self {
+        if let Self::Reported { error, details } = self {
+            return error.map_failure(replace).with_upstream_details(*details);
+        }
+        replace(self)
     }
 
     /// Returns the members of the provider's error, if it has any.
