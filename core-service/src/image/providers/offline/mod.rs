@@ -1,5 +1,7 @@
 //! The provider of the built-in mock engine, and fault injection by model name.
 
+mod usage;
+
 use std::{
     sync::{
         Arc,
@@ -24,7 +26,7 @@ use crate::{
     error::ProviderError,
     fault_injection::Fault,
     image::{
-        Edits, ImageEvent, ImageProvider,
+        Edits, ImageEvent, ImageProvider, Usage,
         spec::{Background, Encoding, ImageSpec, MAX_PIXELS, Quality, SIDES},
     },
     media::{InputPicture, pixels},
@@ -38,8 +40,8 @@ pub const MODEL: &str = "offline-image";
 /// The size of images if the request has none.
 const DEFAULT_SIZE: Size = Size::new(1024, 1024);
 
-/// The capacity of the event channel: the events of one image, three previews and the final one.
-const EVENTS: usize = 4;
+/// The capacity of the event channel: the events of one image, three previews, the usage and the final one.
+const EVENTS: usize = 5;
 
 /// The provider of the built-in engine. Clones share the concurrency limit.
 #[derive(Debug, Clone)]
@@ -80,9 +82,17 @@ impl OfflineImage {
                 let _permit = permit;
                 generate(&spec, index, &sender)
             });
-            let picture = picture.await.unwrap_or_else(|error| Err(broken(&error)));
-            let failed = picture.is_err();
-            if events.send(picture).await.is_err() || failed {
+            let last = match picture.await.unwrap_or_else(|error| Err(broken(&error))) {
+                Ok((usage, finished)) => {
+                    if events.send(Ok(ImageEvent::Usage(usage))).await.is_err() {
+                        return;
+                    }
+                    Ok(finished)
+                }
+                Err(error) => Err(error),
+            };
+            let failed = last.is_err();
+            if events.send(last).await.is_err() || failed {
                 return;
             }
         }
@@ -112,12 +122,12 @@ impl ImageProvider for OfflineImage {
     }
 }
 
-/// Generates and encodes one image. Blocks for up to seconds.
+/// Generates and encodes one image; returns its usage and final event. Blocks for up to seconds.
 fn generate(
     spec: &ImageSpec,
     index: u32,
     events: &Sender<Result<ImageEvent, ProviderError>>,
-) -> Result<ImageEvent, ProviderError> {
+) -> Result<(Usage, ImageEvent), ProviderError> {
     let first = spec.pictures.first().map(|picture| valid_size(picture.size));
     let size = spec.size.or(first).unwrap_or(DEFAULT_SIZE);
     let brief = ImageRequest {
@@ -148,7 +158,8 @@ fn generate(
     };
     let picture = picture.map_err(|_| cancelled())?;
     let picture = encode_as(&picture, spec.format)?;
-    Ok(ImageEvent::Finished { index, picture, revised_prompt: String::new() })
+    let finished = ImageEvent::Finished { index, picture, revised_prompt: String::new() };
+    Ok((usage::usage(spec, index, size), finished))
 }
 
 /// Receives the engine's previews and reports a cancellation to it.
