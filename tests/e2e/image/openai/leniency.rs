@@ -74,7 +74,8 @@ async fn upstream_error_reaches_the_client_with_its_members_whatever_its_status(
     with_local_and_remote_core(async |server| {
         let event = Reply::stream().send(&format!("data: {error}\n\n"));
         // More refusals than failures that open a circuit breaker.
-        for reply in [Reply::new(200, &error.to_string()), Reply::new(400, &error.to_string()), event].repeat(3) {
+        let replies = [Reply::new(200, &error.to_string()), Reply::new(400, &error.to_string()), event];
+        for reply in std::iter::repeat_n(replies, 3).flatten() {
             server.upstream.enqueue_at(GENERATIONS, reply);
             let (status, refused) = error_body(server.post(GENERATIONS, &body(true)).await).await;
             server.upstream.received().await;
