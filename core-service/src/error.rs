@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use triptych_proto::v1::ErrorReason;
+use triptych_proto::v1::{ErrorReason, Modality};
 
 /// The reason why a call failed. Each variant has a row in `docs/ERRORS.md`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,13 +26,15 @@ pub enum Error {
         /// Whether the call has a key.
         present: bool,
     },
-    /// The model does not exist.
-    #[error("model `{}` does not exist; {}", echo(model), suggestion(similar))]
+    /// The model does not exist, or not in the modality of the call.
+    #[error("model `{}` {}", echo(model), served_at(*modality).unwrap_or_else(|| suggestion(similar)))]
     ModelNotFound {
         /// The requested name.
         model: String,
         /// Names of served models that are similar, the most similar first.
         similar: Vec<String>,
+        /// The modality that has the model; unspecified if none has.
+        modality: Modality,
     },
     /// No video has this id.
     #[error("video `{}` does not exist or was deleted", echo(.0))]
@@ -207,10 +209,13 @@ impl ProviderError {
         if let Self::Reported { error, .. } = self { error.failure() } else { self }
     }
 
-    /// Removes the members of the provider's error.
+    /// Replaces the failure and keeps the members of the provider's error.
     #[must_use]
-    pub fn into_failure(self) -> Self {
-        if let Self::Reported { error, .. } = self { error.into_failure() } else { self }
+    pub fn map_failure(self, replace: impl FnOnce(Self) -> Self) -> Self {
+        if let Self::Reported { error, details } = self {
+            return error.map_failure(replace).with_upstream_details(*details);
+        }
+        replace(self)
     }
 
     /// Returns the members of the provider's error, if it has any.
@@ -330,11 +335,24 @@ pub(crate) fn echo(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the end of a [`Error::ModelNotFound`] message.
+/// Returns the end of a [`Error::ModelNotFound`] message for a model that another modality has.
+fn served_at(modality: Modality) -> Option<String> {
+    let (kind, service) = match modality {
+        Modality::Unspecified => return None,
+        Modality::Chat => ("a chat model; it is served at POST /v1/chat/completions", "ChatService"),
+        Modality::Image => {
+            ("an image model; it is served at POST /v1/images/generations and /v1/images/edits", "ImageService")
+        }
+        Modality::Video => ("a video model; it is served at POST /v1/videos", "VideoService"),
+    };
+    Some(format!("is {kind} ({service} over gRPC)"))
+}
+
+/// Returns the end of a [`Error::ModelNotFound`] message for an unknown model.
 fn suggestion(similar: &[String]) -> String {
     if similar.is_empty() {
-        return "GET /v1/models (ModelService.ListModels) lists the models".to_owned();
+        return "does not exist; GET /v1/models (ModelService.ListModels) lists the models".to_owned();
     }
     let names: Vec<_> = similar.iter().map(|name| format!("`{name}`")).collect();
-    format!("did you mean {}?", names.join(" or "))
+    format!("does not exist; did you mean {}?", names.join(" or "))
 }

@@ -1,6 +1,6 @@
 //! The served models of one modality: public names, and the provider and its own name behind each.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use triptych_proto::{time::Timestamp, v1 as pb};
 
@@ -15,6 +15,8 @@ const MAX_SUGGESTIONS: usize = 3;
 /// The models of one modality. The first is the default.
 pub struct Models<P: ?Sized> {
     entries: Vec<Arc<Entry<P>>>,
+    /// The names of the other modalities' models.
+    elsewhere: HashMap<String, pb::Modality>,
 }
 
 /// One served model.
@@ -49,7 +51,15 @@ impl<P: ?Sized> Models<P> {
                 return Err(name.to_owned());
             }
         }
-        Ok(Self { entries: entries.into_iter().map(Arc::new).collect() })
+        Ok(Self { entries: entries.into_iter().map(Arc::new).collect(), elsewhere: HashMap::new() })
+    }
+
+    /// Adds the names of another modality's models, so that the error for such a name says where the model is served.
+    #[must_use]
+    pub(crate) fn with_others<Q: ?Sized>(mut self, modality: pb::Modality, others: &Models<Q>) -> Self {
+        let names = others.entries.iter().flat_map(|entry| entry.names());
+        self.elsewhere.extend(names.map(|name| (name.to_owned(), modality)));
+        self
     }
 
     /// Returns the model with this name or alias; the default for the empty name.
@@ -61,9 +71,11 @@ impl<P: ?Sized> Models<P> {
             "" => self.entries.first(),
             name => self.entries.iter().find(|entry| entry.names().any(|known| known == name)),
         };
-        found
-            .cloned()
-            .ok_or_else(|| Error::ModelNotFound { model: name.to_owned(), similar: similar_names(name, self.names()) })
+        found.cloned().ok_or_else(|| Error::ModelNotFound {
+            model: name.to_owned(),
+            similar: similar_names(name, self.names()),
+            modality: self.elsewhere.get(name).copied().unwrap_or_default(),
+        })
     }
 
     /// Returns the provider with this id, for work that outlives the call that created it.

@@ -284,6 +284,8 @@ fn client_message(error: &Error, request_id: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use triptych_proto::v1::Modality;
+
     use super::*;
 
     fn pushback(error: impl Into<Error>) -> Option<String> {
@@ -330,7 +332,11 @@ mod tests {
         let refused = ProviderError::Refused { message: words.clone(), field: Some(words.clone()) };
         for error in [
             Error::invalid(words.clone(), words.clone()),
-            Error::ModelNotFound { model: words.clone(), similar: vec![words.clone(); 3] },
+            Error::ModelNotFound {
+                model: words.clone(),
+                similar: vec![words.clone(); 3],
+                modality: Modality::Unspecified,
+            },
             refused.with_upstream_details(details).into(),
         ] {
             let status = Status::from(error);
@@ -339,7 +345,7 @@ mod tests {
             assert!(status.get_error_details().error_info().is_some());
         }
         let model = "名".repeat(3000);
-        let status = Status::from(Error::ModelNotFound { model, similar: Vec::new() });
+        let status = Status::from(Error::ModelNotFound { model, similar: Vec::new(), modality: Modality::Chat });
         assert!(status.message().starts_with(&format!("model `{}…`", "名".repeat(100))), "{}", status.message());
     }
 

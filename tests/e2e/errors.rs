@@ -18,7 +18,7 @@ failed REST call has OpenAI's error body:
 {\"error\": {\"message\": \"must be from 1 to 128, not 0\", \"type\": \"invalid_request_error\", \"param\": \"n\", \"code\": \"invalid_field\"}}
 ```
 
-If the error of a chat upstream has a `code` that is not a number, a `type` or a `param`, the REST error has them, and its
+If the error of a chat or image upstream has a `code` that is not a number, a `type` or a `param`, the REST error has them, and its
 further members up to 1 KiB; over gRPC the `ErrorInfo` metadata has them as `upstream_code`, `upstream_type`, `upstream_param`,
 and the others as JSON in `upstream_members`. They are omitted for rejected credentials, 404 and 405, which only the operator
 can correct. Message and details of a gRPC

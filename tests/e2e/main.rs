@@ -13,6 +13,7 @@ mod http2;
 mod image;
 mod log_capture;
 mod media;
+mod models;
 mod responses;
 mod test_server;
 mod timeouts;

@@ -35,6 +35,7 @@ impl Catalog {
         image: Models<dyn ImageProvider>,
         video: Models<dyn VideoProvider>,
     ) -> Self {
+        let (chat, image, video) = linked(chat, image, video);
         Self { chat: Live::new(chat), image: Live::new(image), video: Live::new(video), create_time: time::now() }
     }
 
@@ -45,6 +46,7 @@ impl Catalog {
         image: Models<dyn ImageProvider>,
         video: Models<dyn VideoProvider>,
     ) {
+        let (chat, image, video) = linked(chat, image, video);
         self.chat.store(chat);
         self.image.store(image);
         self.video.store(video);
@@ -62,7 +64,11 @@ impl Catalog {
         found.ok_or_else(|| {
             let (chat, image, video) = (self.chat.load(), self.image.load(), self.video.load());
             let names = chat.names().chain(image.names()).chain(video.names());
-            Error::ModelNotFound { model: name.to_owned(), similar: similar_names(name, names) }
+            Error::ModelNotFound {
+                model: name.to_owned(),
+                similar: similar_names(name, names),
+                modality: pb::Modality::Unspecified,
+            }
         })
     }
 
@@ -83,6 +89,21 @@ impl Catalog {
         append!(self.video, pb::Modality::Video);
         described
     }
+}
+
+type AllModels = (Models<dyn ChatProvider>, Models<dyn ImageProvider>, Models<dyn VideoProvider>);
+
+/// Adds to the models of each modality the names of the others'.
+fn linked(
+    chat: Models<dyn ChatProvider>,
+    image: Models<dyn ImageProvider>,
+    video: Models<dyn VideoProvider>,
+) -> AllModels {
+    use pb::Modality::{Chat, Image, Video};
+    let chat = chat.with_others(Image, &image).with_others(Video, &video);
+    let image = image.with_others(Chat, &chat).with_others(Video, &video);
+    let video = video.with_others(Chat, &chat).with_others(Image, &image);
+    (chat, image, video)
 }
 
 /// Returns a model with the health of its targets. It is healthy unless the breakers of all targets are open.

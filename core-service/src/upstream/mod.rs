@@ -48,7 +48,7 @@ pub(crate) use self::{
     concurrency_limit::Permit,
     deadline::{until, within},
     exchange::Reply,
-    failure::{failure_in_reply, failure_of, reported_failure_in_reply},
+    failure::{refined_failure_in_reply, refined_failure_of, reported_failure_in_reply, reported_failure_of},
     retry::{RetryScope, delay},
 };
 pub use self::{

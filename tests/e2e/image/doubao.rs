@@ -76,10 +76,10 @@ fn series() -> Vec<(&'static str, Outcome)> {
         ("series-failed.sse", partly("upstream_unavailable", 0)),
         ("series-aborted.sse", partly("upstream_unavailable", 0)),
         ("series-error.sse", partly("upstream_unavailable", 0)),
-        ("series-blocked.sse", fails("content_policy_violation")),
+        ("series-blocked.sse", fails("InputTextSensitiveContentDetected")),
         // A proxy that does not support streaming sends one JSON document.
         ("image.json", partly("upstream_refused", 4254)),
-        ("prompt.400.json", fails("content_policy_violation")),
+        ("prompt.400.json", fails("InputTextSensitiveContentDetected")),
     ]
 }
 

@@ -221,3 +221,20 @@ async fn edit_input_url_is_fetched_without_credentials() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn built_in_engine_reports_model_and_usage() {
+    with_local_and_remote_core(async |server| {
+        let response = generate(server, json!({"prompt": "a pond", "size": "64x64", "n": 2, "quality": "low"})).await;
+        let usage = json!({"input_tokens": 2, "output_tokens": 4, "total_tokens": 6,
+            "input_tokens_details": {"text_tokens": 2, "image_tokens": 0}});
+        assert_eq!((&response["usage"], &response["model"]), (&usage, &json!("offline-image")));
+        let image = Some(image_request("a pond", "64x64"));
+        let request = pb::GenerateImagesRequest { image, ..pb::GenerateImagesRequest::default() };
+        let response = server.image_client().await.generate_images(request).await.unwrap().into_inner();
+        let usage = response.usage.unwrap();
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.total_tokens), (2, 5, 7));
+        assert_eq!(response.model, "offline-image");
+    })
+    .await;
+}

@@ -87,16 +87,15 @@ impl ProviderCase {
         exchanges: impl Fn() -> Vec<(String, Reply)>,
         expected: &Outcome,
     ) {
-        for api in ["REST", "gRPC"] {
-            let paths = enqueue_all(server, exchanges());
-            let outcome = if api == "REST" {
-                over_rest(server, self.model, n, self.key).await
-            } else {
-                over_grpc(server, self.model, n).await
-            };
-            assert_eq!(outcome, *expected, "{case} over {api}");
-            assert_requests(server, paths).await;
-        }
+        let paths = enqueue_all(server, exchanges());
+        let (over_grpc, upstream_code) = with_upstream_code(server, self.model, n).await;
+        assert_eq!(over_grpc, *expected, "{case} over gRPC");
+        assert_requests(server, paths).await;
+        let paths = enqueue_all(server, exchanges());
+        let error = upstream_code.unwrap_or(expected.error.clone());
+        let expected = Outcome { error, ..expected.clone() };
+        assert_eq!(over_rest(server, self.model, n, self.key).await, expected, "{case} over REST");
+        assert_requests(server, paths).await;
     }
 
     /// Asserts the failure of a request whose only upstream call gets this reply.
@@ -113,12 +112,13 @@ impl ProviderCase {
         code: &str,
     ) {
         let paths = enqueue_all(server, [exchanges, exchanges].concat());
-        let over_rest = async {
-            let (got, error) = error_body(server.post(GENERATIONS, &self.body()).await).await;
-            assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
-        };
-        let over_grpc = async { assert_eq!(over_grpc(server, self.model, 1).await, fails(code), "over gRPC") };
-        tokio::join!(over_rest, over_grpc);
+        let body = self.body();
+        let over_rest = async { error_body(server.post(GENERATIONS, &body).await).await };
+        let ((got, error), (over_grpc, upstream_code)) =
+            tokio::join!(over_rest, with_upstream_code(server, self.model, 1));
+        assert_eq!(over_grpc, fails(code), "over gRPC");
+        let code = upstream_code.unwrap_or(code.to_owned());
+        assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, &*code), "{error}");
         assert_requests(server, paths).await;
     }
 
@@ -277,18 +277,24 @@ pub(super) async fn over_rest(server: &TestServer, model: &str, n: u32, key: &st
     }
 }
 
-/// Requests images of 320x200 over gRPC.
-pub(super) async fn over_grpc(server: &TestServer, model: &str, n: u32) -> Outcome {
+/// Requests images of 320x200 over gRPC. Also returns the `code` of the upstream's error, which the REST error has in place of
+/// the reason, unless it is a number.
+async fn with_upstream_code(server: &TestServer, model: &str, n: u32) -> (Outcome, Option<String>) {
     let response = match server.image_client().await.generate_images(generate_request(model, n, "320x200")).await {
         Ok(response) => response.into_inner(),
-        Err(status) => return fails(&status.get_error_details().error_info().unwrap().reason.to_lowercase()),
+        Err(status) => {
+            let info = status.get_error_details().error_info().cloned().unwrap();
+            let code = info.metadata.get("upstream_code").filter(|code| code.parse::<f64>().is_err());
+            return (fails(&info.reason.to_lowercase()), code.cloned());
+        }
     };
     assert!(response.pictures.iter().all(|picture| size(&picture.data) == (320, 200)), "not of the requested size");
-    Outcome {
+    let outcome = Outcome {
         images: response.pictures.len(),
         failures: response.failures.into_iter().map(|failure| failure.code).collect(),
         revised: response.pictures[0].revised_prompt.clone(),
         tokens: response.usage.map_or(0, |usage| usage.total_tokens),
         error: String::new(),
-    }
+    };
+    (outcome, None)
 }

@@ -27,25 +27,16 @@ struct ErrorBody {
     retry_after: Option<Duration>,
     /// The members other than these, as the text of a JSON object.
     members_json: String,
+    /// The error object; null if there is none.
+    object: Value,
 }
 
 /// The longest text of further members that is passed on, in bytes.
 const MAX_MEMBERS: usize = 1024;
 
-/// Returns [`reported_failure_of`] without the members of the upstream's error.
-pub(crate) fn failure_of(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-    quota_is_rate_limit: bool,
-) -> ProviderError {
-    reported_failure_of(status, headers, body, quota_is_rate_limit).into_failure()
-}
-
-/// Returns [`reported_failure_in_reply`] without the members of the upstream's error.
-pub(crate) fn failure_in_reply(error: &str) -> ProviderError {
-    reported_failure_in_reply(error).into_failure()
-}
+/// Replaces the failure that the status of an error means by the one that the error's members mean. The first argument is the
+/// error object; null if the upstream sent none.
+pub(crate) type Refine = fn(&Value, ProviderError) -> ProviderError;
 
 /// Returns the failure that a response with an error status describes. With `quota_is_rate_limit`, `insufficient_quota` with
 /// status 429 is a rate limit; at other upstreams it is an empty account.
@@ -60,17 +51,37 @@ pub(crate) fn reported_failure_of(
         error.kind.clear();
         error.code.clear();
     }
+    failure_of_response(status, headers, error, by_status)
+}
+
+/// Returns the failure that a response with an error status describes, refined by the provider's own error codes.
+pub(crate) fn refined_failure_of(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    refine: Refine,
+) -> ProviderError {
+    failure_of_response(status, headers, read(body), refine)
+}
+
+fn failure_of_response(status: StatusCode, headers: &HeaderMap, error: ErrorBody, refine: Refine) -> ProviderError {
     let message = if error.message.is_empty() {
         format!("the upstream responded with status {}", status.as_u16())
     } else {
         error.message.clone()
     };
     let retry_after = retry_after(headers).or(error.retry_after).map(|wait| wait.min(MAX_RETRY_AFTER));
-    classify(status.as_u16(), message, error, retry_after)
+    classify(status.as_u16(), message, error, retry_after, refine)
 }
 
 /// Returns the failure that an `error` member in a successful response or in a stream describes.
 pub(crate) fn reported_failure_in_reply(error: &str) -> ProviderError {
+    refined_failure_in_reply(error, by_status)
+}
+
+/// Returns the failure that an `error` member in a successful response or in a stream describes, refined by the provider's own
+/// error codes.
+pub(crate) fn refined_failure_in_reply(error: &str, refine: Refine) -> ProviderError {
     // Old llama.cpp servers write `error:` fields with and without JSON.
     let repaired = openai_dialect::sanitized(error.as_bytes());
     let error = match serde_json::from_str::<&RawValue>(&repaired) {
@@ -84,7 +95,11 @@ pub(crate) fn reported_failure_in_reply(error: &str) -> ProviderError {
     };
     let status = error.status();
     let retry_after = error.retry_after.map(|wait| wait.min(MAX_RETRY_AFTER));
-    classify(status, message, error, retry_after)
+    classify(status, message, error, retry_after, refine)
+}
+
+fn by_status(_: &Value, failure: ProviderError) -> ProviderError {
+    failure
 }
 
 impl ErrorBody {
@@ -99,16 +114,27 @@ impl ErrorBody {
 }
 
 /// Returns the failure, with the members of the upstream's error unless only the operator can correct it.
-fn classify(status: u16, message: String, error: ErrorBody, retry_after: Option<Duration>) -> ProviderError {
+fn classify(
+    status: u16,
+    message: String,
+    mut error: ErrorBody,
+    retry_after: Option<Duration>,
+    refine: Refine,
+) -> ProviderError {
+    let object = std::mem::take(&mut error.object);
     let details = UpstreamDetails {
         code: error.code.clone(),
         kind: error.kind.clone(),
         param: error.param.clone().unwrap_or_default(),
         members_json: error.members_json.clone(),
     };
-    let failure = failure_with_status(status, message, error, retry_after);
+    let mut failure = refine(&object, failure_with_status(status, message, error, retry_after));
+    if let ProviderError::RateLimited { retry_after: delay, .. } = &mut failure {
+        *delay = delay.or(retry_after);
+    }
     // The operator chose model and address.
-    if matches!(status, 404 | 405) { failure } else { failure.with_upstream_details(details) }
+    let is_setup = matches!(status, 404 | 405) && matches!(failure, ProviderError::Unavailable { .. });
+    if is_setup { failure } else { failure.with_upstream_details(details) }
 }
 
 fn failure_with_status(status: u16, message: String, error: ErrorBody, retry_after: Option<Duration>) -> ProviderError {
@@ -179,6 +205,7 @@ fn error_body(error: &Value) -> ErrorBody {
         members_json: further_members(error),
         param: Some(text("param")).filter(|param| !param.is_empty()),
         retry_after: retry_delay(&error["details"]),
+        object: error.clone(),
     }
 }
 

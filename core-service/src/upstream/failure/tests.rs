@@ -1,7 +1,16 @@
 use super::*;
 
+fn failure_of(status: u16, headers: &HeaderMap, body: &str, quota_is_rate_limit: bool) -> ProviderError {
+    let status = StatusCode::from_u16(status).unwrap();
+    reported_failure_of(status, headers, body.as_bytes(), quota_is_rate_limit).failure().clone()
+}
+
 fn failure(status: u16, body: &str) -> ProviderError {
-    failure_of(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes(), false)
+    failure_of(status, &HeaderMap::new(), body, false)
+}
+
+fn failure_in_reply(error: &str) -> ProviderError {
+    reported_failure_in_reply(error).failure().clone()
 }
 
 #[test]
@@ -33,7 +42,7 @@ fn insufficient_quota_is_a_credentials_failure_unless_it_means_a_rate_limit() {
     let body = r#"{"error":{"message":"pay","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
     assert_eq!(failure(429, body), ProviderError::Credentials("pay".into()));
     // Upstreams whose quota is the number of tokens per minute.
-    let limited = failure_of(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body.as_bytes(), true);
+    let limited = failure_of(429, &HeaderMap::new(), body, true);
     assert_eq!(limited, ProviderError::RateLimited { message: "pay".into(), retry_after: None });
 }
 
@@ -59,7 +68,7 @@ fn retry_after_is_read_from_milliseconds_seconds_and_dates() {
 fn retry_after_applies_to_429_402_and_503_and_is_capped() {
     let after = |status: u16, seconds: &str, body: &str| {
         let headers = HeaderMap::from_iter([(header::RETRY_AFTER, seconds.parse().unwrap())]);
-        failure_of(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes(), false)
+        failure_of(status, &headers, body, false)
     };
     let message = || "m".to_owned();
     let limited =
@@ -109,4 +118,22 @@ fn member_that_is_too_long_does_not_drop_the_members_after_it() {
     let long = "x".repeat(MAX_MEMBERS);
     let body = format!(r#"{{"error":{{"message":"no","code":"content_filter","a":"{long}","b":1}}}}"#);
     assert_eq!(details(&body).members_json, r#"{"b":1}"#);
+}
+
+#[test]
+fn refined_failure_keeps_the_members_and_the_delay() {
+    let refine = |error: &Value, failure: ProviderError| match error["code"].as_str() {
+        Some("Slow.Down") => ProviderError::RateLimited { message: "slow".into(), retry_after: None },
+        Some("Bad.Words") => ProviderError::ContentPolicy("words".into()),
+        _ => failure,
+    };
+    let headers = HeaderMap::from_iter([(header::RETRY_AFTER, "7".parse().unwrap())]);
+    let refined = |code: &str| {
+        let body = format!(r#"{{"code":"{code}","message":"m","request_id":"1"}}"#);
+        refined_failure_of(StatusCode::FORBIDDEN, &headers, body.as_bytes(), refine)
+    };
+    assert_eq!(refined("Slow.Down").retry_after(), Some(Duration::from_secs(7)));
+    let details = refined("Bad.Words").details().cloned().unwrap();
+    assert_eq!((&*details.code, &*details.members_json), ("Bad.Words", r#"{"request_id":"1"}"#));
+    assert_eq!(refined("Other"), ProviderError::Credentials("m".into()));
 }

@@ -3,6 +3,7 @@
 mod base64;
 mod failures;
 mod large_responses;
+mod leniency;
 mod streaming;
 
 use std::collections::BTreeSet;

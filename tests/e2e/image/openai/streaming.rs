@@ -94,8 +94,7 @@ async fn streamed_edits_and_stream_failures_are_sent_as_events() {
 
         let body =
             json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true, "partial_images": 1});
-        for (name, code) in
-            [("stream-aborted.sse", "upstream_unavailable"), ("stream-error.sse", "content_policy_violation")]
+        for (name, code) in [("stream-aborted.sse", "upstream_unavailable"), ("stream-error.sse", "moderation_blocked")]
         {
             server.upstream.enqueue_at(GENERATIONS, Reply::stream().send(&fixture(server, name)));
             let events = streamed(server, GENERATIONS, &body).await;

@@ -9,13 +9,14 @@ use tokio::time::Instant;
 use super::decode::offload;
 use crate::{
     error::ProviderError,
-    upstream::{Event, EventReader, Limits, Reply, failure_in_reply, until, within},
+    upstream::{Event, EventReader, Limits, Reply, reported_failure_in_reply, until, within},
 };
 
 /// Returns whether a response is an event stream.
 pub(in crate::image::providers) fn is_event_stream(reply: &Reply) -> bool {
     let content_type = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|content_type| content_type.trim_start().starts_with("text/event-stream"))
+    content_type
+        .is_some_and(|content_type| content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
 }
 
 /// A streamed response. Dropping it closes the connection, which cancels the work at the upstream.
@@ -27,24 +28,41 @@ pub(in crate::image::providers) struct EventStream {
     /// `limits.idle`.
     idle_timeout: Duration,
     deadline: Option<Instant>,
+    /// The first event that could not be interpreted.
+    unreadable: Option<ProviderError>,
 }
 
 impl EventStream {
     pub(in crate::image::providers) fn new(reply: Reply, limits: Limits, deadline: Option<Instant>) -> Self {
-        Self { reply, reader: EventReader::default(), limits, idle_timeout: limits.first_byte, deadline }
+        Self {
+            reply,
+            reader: EventReader::default(),
+            limits,
+            idle_timeout: limits.first_byte,
+            deadline,
+            unreadable: None,
+        }
     }
 
-    /// Returns the next event, parsed, and whether the stream ended with it.
+    /// Returns the next event, parsed, and whether the stream ended with it. An event that cannot be interpreted is skipped:
+    /// the finished image may follow.
     ///
     /// A broken connection counts as the end: it does no harm if the last event was the final one, which the caller knows.
     /// Without a last event the end is `T::default()`.
+    ///
+    /// # Errors
+    /// An error that the upstream reports; at the end, [`ProviderError::Unreadable`] if an event was skipped.
     pub(in crate::image::providers) async fn next<T: Default + Send + 'static>(
         &mut self,
         parse: fn(&[u8]) -> Result<T, ProviderError>,
     ) -> Result<(T, bool), ProviderError> {
         loop {
             if let Some(event) = self.reader.next_event()? {
-                return Ok((parse_event(&event, parse).await?, false));
+                match parse_event(&event, parse).await {
+                    Err(ProviderError::Unreadable(message)) => skip(&mut self.unreadable, message),
+                    event => return Ok((event?, false)),
+                }
+                continue;
             }
             let until = until(self.idle_timeout, self.deadline);
             if let Ok(Some(bytes)) = within(until, self.reply.chunk()).await? {
@@ -52,11 +70,20 @@ impl EventStream {
                 self.idle_timeout = self.limits.idle;
                 continue;
             }
-            return Ok(match self.reader.finish()? {
-                Some(event) => (parse_event(&event, parse).await?, true),
-                None => (T::default(), true),
-            });
+            let last = match self.reader.finish()? {
+                Some(event) => parse_event(&event, parse).await?,
+                None => return self.unreadable.take().map_or_else(|| Ok((T::default(), true)), Err),
+            };
+            return Ok((last, true));
         }
+    }
+}
+
+/// Logs an event that cannot be interpreted, and keeps the first one.
+fn skip(first: &mut Option<ProviderError>, message: String) {
+    if first.is_none() {
+        tracing::warn!("skipped an event of an image stream: {message}");
+        *first = Some(ProviderError::Unreadable(message));
     }
 }
 
@@ -67,7 +94,7 @@ async fn parse_event<T: Default + Send + 'static>(
 ) -> Result<T, ProviderError> {
     let data = match event {
         Event::Data(data) => data.trim_ascii(),
-        Event::Error(error) => return Err(failure_in_reply(&String::from_utf8_lossy(error))),
+        Event::Error(error) => return Err(reported_failure_in_reply(&String::from_utf8_lossy(error))),
     };
     if data.is_empty() {
         return Ok(T::default());

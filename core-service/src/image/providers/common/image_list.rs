@@ -2,13 +2,12 @@
 //!
 //! Wire format: `{"data":[{"b64_json"|"url", "revised_prompt"}], "usage":{..}}`, with an `error` on either level.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::decode::base64_image;
+use super::{
+    decode::base64_image,
+    members::{Members, read_object},
+};
 use crate::{error::ProviderError, image::Usage};
 
 /// An image in an upstream's response.
@@ -37,87 +36,143 @@ pub(in crate::image::providers) struct ImageList {
 /// Maps the JSON text of an `error` within a successful response to a provider error.
 pub(in crate::image::providers) type MapError = fn(&str) -> ProviderError;
 
-#[derive(Deserialize)]
-struct ListWire<'a> {
-    #[serde(borrow)]
-    data: Option<Vec<ImageWire<'a>>>,
-    usage: Option<UsageWire>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-pub(in crate::image::providers) struct ImageWire<'a> {
-    #[serde(borrow)]
-    pub(in crate::image::providers) b64_json: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(in crate::image::providers) url: Option<Cow<'a, str>>,
-    pub(in crate::image::providers) revised_prompt: Option<String>,
-    #[serde(borrow)]
-    pub(in crate::image::providers) error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(in crate::image::providers) struct UsageWire {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    total_tokens: Option<u64>,
-    input_tokens_details: Option<DetailsWire>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct DetailsWire {
-    image_tokens: Option<u64>,
-}
-
 /// Parses a non-streaming response.
 ///
 /// # Errors
-/// [`ProviderError::Unreadable`] if it is not a list of images; the mapped `error` if it has one and no images.
+/// [`ProviderError::Unreadable`] if it is not a JSON object; the error that it reports if it has no image.
 pub(in crate::image::providers) fn parse(body: &[u8], map_error: MapError) -> Result<ImageList, ProviderError> {
-    let ListWire { data, usage, error } = serde_json::from_slice(body.trim_ascii()).map_err(|error| {
-        ProviderError::Unreadable(format!("the upstream's response is not a list of images: {error}"))
-    })?;
-    let images: Vec<_> = data.unwrap_or_default().into_iter().map(|image| image.into_image(map_error)).collect();
-    match non_null(error) {
-        Some(error) if images.is_empty() => Err(map_error(error)),
-        Some(_) | None => Ok(ImageList { images, usage: usage.and_then(UsageWire::into_usage) }),
-    }
-}
-
-/// Returns the text of an `error` member unless it is null.
-pub(in crate::image::providers) fn non_null(error: Option<&RawValue>) -> Option<&str> {
-    error.map(RawValue::get).filter(|error| *error != "null")
-}
-
-impl ImageWire<'_> {
-    pub(in crate::image::providers) fn into_image(self, map_error: MapError) -> UpstreamImage {
-        let Self { b64_json, url, revised_prompt, error } = self;
-        let source = match (b64_json, url, non_null(error)) {
-            (Some(encoded), ..) if !encoded.is_empty() => base64_image(&encoded).map(ImageSource::Bytes),
-            (_, Some(url), _) if url.starts_with("data:") => base64_image(&url).map(ImageSource::Bytes),
-            (_, Some(url), _) if !url.is_empty() => Ok(ImageSource::Link(url.into_owned())),
-            (.., Some(error)) => Err(map_error(error)),
-            (.., None) => {
-                Err(ProviderError::Unreadable("the upstream's response lacks the bytes or link of an image".to_owned()))
+    read_object(body, |members| {
+        let images: Vec<_> = members.objects("data").iter().map(|item| image(item, map_error)).collect();
+        if !images.iter().any(|image| image.source.is_ok()) {
+            if let Some(error) = members.error() {
+                return Err(map_error(error));
             }
-        };
-        UpstreamImage { source, revised_prompt: revised_prompt.unwrap_or_default() }
+            let is_error = ["message", "error_message", "detail"].into_iter().any(|name| members.raw(name).is_some());
+            if images.is_empty() && is_error {
+                return Err(map_error(&String::from_utf8_lossy(body)));
+            }
+        }
+        Ok(ImageList { images, usage: usage(&members.object("usage")) })
+    })?
+}
+
+/// Returns the image of a list's item, or of a stream event.
+pub(in crate::image::providers) fn image(members: &Members<'_>, map_error: MapError) -> UpstreamImage {
+    UpstreamImage { source: source(members, map_error), revised_prompt: revised_prompt(members) }
+}
+
+fn source(members: &Members<'_>, map_error: MapError) -> Result<ImageSource, ProviderError> {
+    let decoded = members.string("b64_json").map(|encoded| base64_image(&encoded));
+    if let Some(Ok(bytes)) = decoded {
+        return Ok(ImageSource::Bytes(bytes));
+    }
+    match (members.string("url"), decoded, members.error()) {
+        (Some(url), ..) if url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) => {
+            base64_image(&url).map(ImageSource::Bytes)
+        }
+        (Some(url), ..) => Ok(ImageSource::Link(url.into_owned())),
+        (None, Some(invalid), _) => invalid.map(ImageSource::Bytes),
+        (None, None, Some(error)) => Err(map_error(error)),
+        (None, None, None) => {
+            Err(ProviderError::Unreadable("the upstream's response lacks the bytes or link of an image".to_owned()))
+        }
     }
 }
 
-impl UsageWire {
-    /// Returns the usage; missing counts are derived, as some upstreams report only part of them.
-    pub(in crate::image::providers) fn into_usage(self) -> Option<Usage> {
-        let Self { input_tokens, output_tokens, total_tokens, input_tokens_details } = self;
-        input_tokens.or(output_tokens).or(total_tokens)?;
-        let reported_input = input_tokens.unwrap_or_default();
-        let total = total_tokens.unwrap_or(reported_input.saturating_add(output_tokens.unwrap_or_default()));
-        let output = output_tokens.unwrap_or(total.saturating_sub(reported_input));
-        let input = input_tokens.unwrap_or(total.saturating_sub(output));
-        let input_images = input_tokens_details.unwrap_or_default().image_tokens.unwrap_or_default();
-        Some(Usage { input, input_images, output, total })
+fn revised_prompt(members: &Members<'_>) -> String {
+    members.text("revised_prompt").unwrap_or_default().into_owned()
+}
+
+/// Drops failed images while there are more than `n` in all: the request is fulfilled without them.
+pub(in crate::image::providers) fn drop_surplus_failures(images: &mut Vec<UpstreamImage>, n: usize) {
+    let mut surplus = images.len().saturating_sub(n);
+    images.retain(|image| {
+        let is_kept = surplus == 0 || image.source.is_ok();
+        surplus -= usize::from(!is_kept);
+        is_kept
+    });
+}
+
+/// Returns the token usage; missing counts are derived, as some upstreams report only part of them.
+pub(in crate::image::providers) fn usage(members: &Members<'_>) -> Option<Usage> {
+    let [input, output, total] = ["input_tokens", "output_tokens", "total_tokens"].map(|name| members.number(name));
+    input.or(output).or(total)?;
+    let reported_input = input.unwrap_or_default();
+    let total = total.unwrap_or(reported_input.saturating_add(output.unwrap_or_default()));
+    let output = output.unwrap_or(total.saturating_sub(reported_input));
+    let input = input.unwrap_or(total.saturating_sub(output));
+    let input_images = members.object("input_tokens_details").number("image_tokens").unwrap_or_default();
+    Some(Usage { input, input_images, output, total })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::reported_failure_in_reply;
+
+    fn list(body: &str) -> Result<ImageList, ProviderError> {
+        parse(body.as_bytes(), reported_failure_in_reply)
+    }
+
+    #[test]
+    fn unexpected_values_beside_an_image_do_not_fail_it() {
+        for members in [
+            r#""created":"now","usage":7"#,
+            r#""created":null,"usage":null,"error":null"#,
+            r#""usage":{"input_tokens":-1,"output_tokens":"x","total_tokens":[]},"size":{},"seed":"7""#,
+            r#""usage":[1],"output_format":"tiff","quality":7,"error":{}"#,
+            r#""error":{"message":"late"},"created":-Infinity"#,
+        ] {
+            for item in [
+                r#""revised_prompt":{},"error":"odd""#,
+                r#""revised_prompt":null,"url":7,"size":[1]"#,
+                r#""revised_prompt":["x"],"error":null,"error":null"#,
+            ] {
+                let list = list(&format!("\u{feff}{{{members},\"data\":[{{\"b64_json\":\"YQ==\",{item}}}]}}")).unwrap();
+                let expected = [UpstreamImage {
+                    source: Ok(ImageSource::Bytes(Bytes::from_static(b"a"))),
+                    revised_prompt: String::new(),
+                }];
+                assert_eq!((list.usage, list.images.as_slice()), (None, expected.as_slice()), "{members} {item}");
+            }
+        }
+        let revised = list(r#"{"data":{"b64_json":"YQ==","revised_prompt":7}}"#).unwrap();
+        assert_eq!(revised.images[0].revised_prompt, "7");
+    }
+
+    #[test]
+    fn usable_counts_of_a_usage_are_kept() {
+        let usage = |usage: &str| list(&format!(r#"{{"data":[],"usage":{usage}}}"#)).unwrap().usage;
+        let expected = Usage { input: 10, input_images: 4, output: 5, total: 15 };
+        let details = r#""input_tokens_details":{"image_tokens":4,"text_tokens":"x"}"#;
+        for counts in [
+            r#""input_tokens":10,"output_tokens":5.0,"total_tokens":-1"#,
+            r#""input_tokens":"10","output_tokens":null,"total_tokens":15"#,
+        ] {
+            assert_eq!(usage(&format!("{{{counts},{details}}}")), Some(expected), "{counts}");
+        }
+    }
+
+    #[test]
+    fn failed_images_are_dropped_while_there_are_more_than_requested() {
+        let body = r#"{"data":[null,{"b64_json":"?"},{"b64_json":"?","url":"https://x.example/1"},{"b64_json":"YQ"}]}"#;
+        for (n, left) in [(1, vec![true, true]), (3, vec![false, true, true]), (4, vec![false, false, true, true])] {
+            let mut images = list(body).unwrap().images;
+            drop_surplus_failures(&mut images, n);
+            assert_eq!(images.iter().map(|image| image.source.is_ok()).collect::<Vec<_>>(), left);
+        }
+    }
+
+    #[test]
+    fn response_without_an_image_fails_with_the_error_that_it_reports() {
+        for body in [
+            r#"{"error":{"message":"no","code":"invalid_prompt"}}"#,
+            r#"{"data":[{"revised_prompt":"x"}],"error":{"message":"no","code":"invalid_prompt"}}"#,
+            r#"{"message":"no","code":"invalid_prompt","data":null}"#,
+        ] {
+            let error = list(body).unwrap_err();
+            assert!(matches!(error.failure(), ProviderError::Refused { message, .. } if message == "no"), "{error:?}");
+            assert_eq!(error.details().unwrap().code, "invalid_prompt");
+        }
     }
 }

@@ -52,6 +52,28 @@ pub(in crate::image::providers) enum Progress {
     Failed(ProviderError),
 }
 
+/// The state of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::image::providers) enum TaskState {
+    /// Queued or running, and every unknown state.
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl TaskState {
+    /// Returns the state that a word means, in any case.
+    pub(in crate::image::providers) fn of(word: &str) -> Self {
+        match word.trim().to_ascii_uppercase().as_str() {
+            "SUCCESS" | "SUCCEEDED" | "COMPLETED" => Self::Succeeded,
+            "FAILURE" | "FAILED" | "ERROR" => Self::Failed,
+            "CANCEL" | "CANCELED" | "CANCELLED" => Self::Cancelled,
+            _ => Self::Running,
+        }
+    }
+}
+
 impl TaskClient {
     /// Returns a poller for a submitted task.
     pub(in crate::image::providers) fn poller(&self, id: String) -> TaskPoller {
@@ -106,8 +128,10 @@ impl TaskPoller {
                         Progress::Running | Progress::Succeeded => Ok((status, self.is_over)),
                     };
                 }
-                Err(error @ (ProviderError::Credentials(_) | ProviderError::NotSupported(_))) => return Err(error),
                 Err(error) => {
+                    if matches!(error.failure(), ProviderError::Credentials(_) | ProviderError::NotSupported(_)) {
+                        return Err(error);
+                    }
                     self.failed_polls += 1;
                     tracing::debug!(task = self.id, %error, failed_polls = self.failed_polls, "polling a task failed");
                     if self.failed_polls > MAX_FAILED_POLLS {
@@ -148,18 +172,37 @@ impl Drop for TaskPoller {
 /// Converts a polling error to one that does not imply that the upstream rejected the submission: the task may have been
 /// executed and billed, so the request must not be retried elsewhere.
 fn after_submission(error: ProviderError) -> ProviderError {
-    match error {
-        ProviderError::Reported { error, details } => after_submission(*error).with_upstream_details(*details),
+    error.map_failure(|failure| match failure {
         ProviderError::Unreachable(message)
         | ProviderError::Unavailable { message, .. }
         | ProviderError::RateLimited { message, .. }
         | ProviderError::Refused { message, .. } => ProviderError::Broken(message),
-        ProviderError::Overloaded { .. }
+        ProviderError::Reported { .. }
+        | ProviderError::Overloaded { .. }
         | ProviderError::ContentPolicy(_)
         | ProviderError::Credentials(_)
         | ProviderError::NotSupported(_)
         | ProviderError::Timeout(_)
         | ProviderError::Broken(_)
-        | ProviderError::Unreadable(_) => error,
+        | ProviderError::Unreadable(_) => failure,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_is_read_in_every_spelling() {
+        for (words, state) in [
+            (["SUCCESS", "succeeded", " Completed "], TaskState::Succeeded),
+            (["FAILURE", "Failed", "error"], TaskState::Failed),
+            (["CANCEL", "canceled", "Cancelled"], TaskState::Cancelled),
+            (["", "IN_PROGRESS", "something new"], TaskState::Running),
+        ] {
+            for word in words {
+                assert_eq!(TaskState::of(word), state, "{word}");
+            }
+        }
     }
 }

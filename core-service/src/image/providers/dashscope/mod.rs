@@ -25,7 +25,7 @@ use super::common::{
     context::{self, ProviderContext},
     decode::offload,
     fetch::ImageFetcher,
-    image_list::UpstreamImage,
+    image_list::{UpstreamImage, drop_surplus_failures},
     request::{JSON, headers, post},
     tasks::TaskClient,
 };
@@ -110,7 +110,9 @@ impl QwenImages {
         n: u32,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
         let events = async move {
-            let images = self.images(call, params, first, n).await.map_err(|error| self.upstream.redacted(error))?;
+            let images = self.images(call, params, first, n).await;
+            let mut images = images.map_err(|error| self.upstream.redacted(error))?;
+            drop_surplus_failures(&mut images, n as usize);
             let events = (first..first + n).zip(images).map(move |(index, image)| {
                 let fetcher = self.fetcher.clone();
                 async move { Ok(fetcher.event(index, image).await) }

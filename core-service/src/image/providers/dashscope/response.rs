@@ -1,92 +1,73 @@
 //! DashScope's responses: links to images, the status of tasks, and errors with or without an error status.
 
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::super::common::{
     image_list::{ImageSource, UpstreamImage},
-    tasks::{Progress, TaskStatus},
+    members::{Members, read_object},
+    tasks::{Progress, TaskState, TaskStatus},
 };
 use crate::{
     error::ProviderError,
-    upstream::{failure_in_reply, failure_of},
+    upstream::{refined_failure_in_reply, refined_failure_of},
 };
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ResponseWire {
-    output: Option<Output>,
-    #[serde(flatten)]
-    failure: FailureWire,
-}
-
 /// The output of a synchronous call, or the status of a task.
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Debug)]
 pub(super) struct Output {
-    task_id: Option<String>,
-    task_status: Option<String>,
-    choices: Vec<ChoiceWire>,
-    results: Vec<ResultWire>,
-    #[serde(flatten)]
-    failure: FailureWire,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ChoiceWire {
-    message: MessageWire,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct MessageWire {
-    content: Vec<PartWire>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PartWire {
-    image: Option<String>,
-    text: Option<String>,
-}
-
-/// An image of the older models, or its error; others may have succeeded.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ResultWire {
-    url: Option<String>,
-    orig_prompt: Option<String>,
-    actual_prompt: Option<String>,
-    #[serde(flatten)]
-    failure: FailureWire,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct FailureWire {
-    code: Option<String>,
-    message: Option<String>,
+    /// Empty if the response has none.
+    task_id: String,
+    task_status: String,
+    images: Vec<UpstreamImage>,
+    /// The text in place of images.
+    text: String,
+    error: Option<ProviderError>,
 }
 
 /// Parses the response to a synchronous call; returns at least one image.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<UpstreamImage>, ProviderError> {
-    let ResponseWire { output, failure } = parse_wire(body)?;
-    match (output, failure.to_error()) {
-        (Some(output), None) => output.images(),
-        (output, Some(failure)) => output.map_or(Err(failure.clone()), |output| output.images().map_err(|_| failure)),
-        (None, None) => Err(no_image()),
-    }
+    read_object(body, |response| output(&response).images())?
 }
 
 /// Parses the response to a submission; returns the id of the task.
 pub(super) fn task_id(body: &[u8]) -> Result<String, ProviderError> {
-    let ResponseWire { output, failure } = parse_wire(body)?;
-    let Output { task_id, failure: nested, .. } = output.unwrap_or_default();
+    let Output { task_id, error, .. } = read_object(body, |response| output(&response))?;
     let missing = || ProviderError::Unreadable("the upstream accepted a task without returning its id".to_owned());
-    task_id
-        .filter(|id| !id.is_empty())
-        .ok_or_else(|| failure.to_error().or_else(|| nested.to_error()).unwrap_or_else(missing))
+    if task_id.is_empty() { Err(error.unwrap_or_else(missing)) } else { Ok(task_id) }
+}
+
+fn output(response: &Members<'_>) -> Output {
+    let output = response.object("output");
+    let contents = output.objects("choices").into_iter().map(|choice| choice.object("message"));
+    let (mut images, mut words) = (Vec::new(), String::new());
+    for message in contents {
+        words.extend(message.string("content"));
+        for part in message.objects("content") {
+            let link = part.string("image").map(|link| ImageSource::Link(link.into_owned()));
+            images.extend(link.map(|link| UpstreamImage { source: Ok(link), revised_prompt: String::new() }));
+            words.extend(part.string("text"));
+        }
+    }
+    images.extend(output.objects("results").iter().map(image_of_result));
+    let word = |name: &str| output.text(name).unwrap_or_default().into_owned();
+    Output {
+        task_id: word("task_id"),
+        task_status: word("task_status"),
+        images,
+        text: words,
+        error: error(response).or_else(|| error(&output)),
+    }
+}
+
+/// Returns an image of the older models, or its error; others may have succeeded.
+fn image_of_result(result: &Members<'_>) -> UpstreamImage {
+    let link = result.string("url").ok_or_else(|| error(result).unwrap_or_else(no_image));
+    let revised = result.text("actual_prompt").filter(|prompt| Some(prompt) != result.text("orig_prompt").as_ref());
+    UpstreamImage {
+        source: link.map(|link| ImageSource::Link(link.into_owned())),
+        revised_prompt: revised.unwrap_or_default().into_owned(),
+    }
 }
 
 impl TaskStatus for Output {
@@ -94,26 +75,26 @@ impl TaskStatus for Output {
         if !status.is_success() {
             return Err(failure(status, headers, body));
         }
-        let ResponseWire { output, failure } = parse_wire(body)?;
+        let output = read_object(body, |response| output(&response))?;
         // UNKNOWN is not an error yet: it is reported for expired tasks, and for tasks that were submitted a moment ago.
-        let known = output.filter(|output| !matches!(output.task_status.as_deref(), None | Some("UNKNOWN")));
-        match failure.to_error() {
-            Some(failure) if known.is_none() => Err(failure),
-            Some(_) | None => Ok(known),
+        let is_known = !output.task_status.is_empty() && !output.task_status.eq_ignore_ascii_case("UNKNOWN");
+        match output.error {
+            Some(error) if !is_known => Err(error),
+            Some(_) | None => Ok(is_known.then_some(output)),
         }
     }
 
     fn progress(&self) -> Progress {
-        match self.task_status.as_deref().unwrap_or_default() {
-            "SUCCEEDED" => Progress::Succeeded,
-            "CANCELED" => Progress::Failed(ProviderError::Broken("the upstream's task was cancelled".to_owned())),
-            "FAILED" => Progress::Failed(
-                self.failure
-                    .to_error()
-                    .unwrap_or_else(|| ProviderError::Broken("the upstream's task failed without an error".to_owned())),
-            ),
-            // PENDING, RUNNING, SUSPENDED, and states unknown to this version.
-            _ => Progress::Running,
+        match TaskState::of(&self.task_status) {
+            TaskState::Succeeded => Progress::Succeeded,
+            TaskState::Cancelled => {
+                Progress::Failed(ProviderError::Broken("the upstream's task was cancelled".to_owned()))
+            }
+            TaskState::Failed => {
+                let unknown = || ProviderError::Broken("the upstream's task failed without an error".to_owned());
+                Progress::Failed(self.error.clone().unwrap_or_else(unknown))
+            }
+            TaskState::Running => Progress::Running,
         }
     }
 }
@@ -121,61 +102,41 @@ impl TaskStatus for Output {
 impl Output {
     /// Returns the images, at least one. A response with text only is a refusal.
     pub(super) fn images(self) -> Result<Vec<UpstreamImage>, ProviderError> {
-        let parts: Vec<_> = self.choices.into_iter().flat_map(|choice| choice.message.content).collect();
-        let links = parts.iter().filter_map(|part| part.image.clone()).filter(|link| !link.is_empty());
-        let images =
-            links.map(|link| UpstreamImage { source: Ok(ImageSource::Link(link)), revised_prompt: String::new() });
-        let images: Vec<_> = images.chain(self.results.into_iter().map(ResultWire::into_image)).collect();
-        if !images.is_empty() {
-            return Ok(images);
+        let Self { images, text, error, .. } = self;
+        let has_image = images.iter().any(|image| image.source.is_ok());
+        match (error, text.trim()) {
+            (Some(error), _) if !has_image => Err(error),
+            _ if !images.is_empty() => Ok(images),
+            (_, "") => Err(no_image()),
+            (_, text) => Err(ProviderError::Refused { message: text.to_owned(), field: None }),
         }
-        let text: Vec<_> = parts.into_iter().filter_map(|part| part.text).collect();
-        Err(match text.concat().trim() {
-            "" => no_image(),
-            text => ProviderError::Refused { message: text.to_owned(), field: None },
-        })
     }
 }
 
-impl ResultWire {
-    fn into_image(self) -> UpstreamImage {
-        let Self { url, orig_prompt, actual_prompt, failure } = self;
-        let link = url.filter(|link| !link.is_empty()).ok_or_else(|| failure.to_error().unwrap_or_else(no_image));
-        let revised = actual_prompt.filter(|prompt| Some(prompt) != orig_prompt.as_ref());
-        UpstreamImage { source: link.map(ImageSource::Link), revised_prompt: revised.unwrap_or_default() }
+/// Returns the error that an object reports, if any.
+fn error(members: &Members<'_>) -> Option<ProviderError> {
+    let code = members.text("code")?;
+    let message = members.text("message").unwrap_or_else(|| code.clone());
+    let mut error = json!({"code": code, "message": message});
+    if let Some(id) = members.text("request_id") {
+        error["request_id"] = id.into();
     }
-}
-
-impl FailureWire {
-    /// Returns the error, if there is one.
-    fn to_error(&self) -> Option<ProviderError> {
-        let code = self.code.as_deref().filter(|code| !code.is_empty())?;
-        let message = self.message.as_deref().filter(|message| !message.is_empty()).unwrap_or(code);
-        let unknown = || failure_in_reply(&serde_json::json!({"code": code, "message": message}).to_string());
-        Some(by_code(code, message).unwrap_or_else(unknown))
-    }
-}
-
-fn parse_wire(body: &[u8]) -> Result<ResponseWire, ProviderError> {
-    serde_json::from_slice(body.trim_ascii())
-        .map_err(|error| ProviderError::Unreadable(format!("the upstream sent an invalid response: {error}")))
+    Some(refined_failure_in_reply(&error.to_string(), refine))
 }
 
 fn no_image() -> ProviderError {
     ProviderError::Unreadable("the upstream's response has no image".to_owned())
 }
 
-/// Maps an error response to a provider error. The error code is more specific than the status, but only the headers have the
-/// time to retry after.
+/// Maps an error response to a provider error.
 pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    let by_status = failure_of(status, headers, body, false);
-    let FailureWire { code, message } = serde_json::from_slice(body).unwrap_or_default();
-    match (by_code(&code.unwrap_or_default(), &message.unwrap_or_default()), by_status) {
-        (Some(ProviderError::RateLimited { message, .. }), ProviderError::RateLimited { retry_after, .. }) => {
-            ProviderError::RateLimited { message, retry_after }
-        }
-        (by_code, by_status) => by_code.unwrap_or(by_status),
-    }
+    refined_failure_of(status, headers, body, refine)
+}
+
+/// Replaces the failure by status: the error code is more specific.
+fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
+    let text = |name: &str| error[name].as_str().unwrap_or_default();
+    by_code(text("code"), text("message")).unwrap_or(by_status)
 }
 
 /// Maps an error by its code; `None` for unknown codes. Codes have the form `FAMILY.DETAIL`.

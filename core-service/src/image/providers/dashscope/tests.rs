@@ -124,7 +124,7 @@ fn error_codes_map_to_provider_errors() {
     for (status, code, expected) in table {
         let body = json!({"code": code, "message": "words", "request_id": "1"}).to_string();
         let error = failure(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes());
-        assert!(expected(&error) && error.to_string().contains("words"), "{status} {code}: {error:?}");
+        assert!(expected(error.failure()) && error.to_string().contains("words"), "{status} {code}: {error:?}");
     }
 }
 
@@ -167,6 +167,11 @@ fn older_models_have_a_prompt_instead_of_messages() {
     assert_eq!(path(Family::Wan25Edit, &with), "image2image/image-synthesis");
 }
 
+/// Returns the error without the members of the upstream's error.
+fn failure_of<T>(result: Result<T, ProviderError>) -> ProviderError {
+    result.map(drop).unwrap_err().failure().clone()
+}
+
 fn linked(link: &str, revised: &str) -> UpstreamImage {
     UpstreamImage { source: Ok(ImageSource::Link(link.to_owned())), revised_prompt: revised.to_owned() }
 }
@@ -184,9 +189,10 @@ fn response_has_links_or_an_error() {
     assert_eq!(parse(&response(&json!([{"text": "no"}]))), Err(refused));
     assert!(matches!(parse(&response(&json!([]))), Err(ProviderError::Unreadable(_))));
     let blocked = parse(&json!({"code": "DataInspectionFailed", "message": "no", "request_id": "1"}));
-    assert_eq!(blocked, Err(ProviderError::ContentPolicy("no".into())));
+    assert_eq!(blocked.as_ref().unwrap_err().details().unwrap().code, "DataInspectionFailed");
+    assert_eq!(failure_of(blocked), ProviderError::ContentPolicy("no".into()));
     let unknown = parse(&json!({"code": "SomethingNew", "message": "no"}));
-    assert_eq!(unknown, Err(ProviderError::Broken("no".into())));
+    assert_eq!(failure_of(unknown), ProviderError::Broken("no".into()));
 }
 
 #[test]
@@ -197,7 +203,7 @@ fn submission_returns_the_task_id_or_an_error() {
         "t-1"
     );
     let limited = ProviderError::RateLimited { message: "slower".into(), retry_after: None };
-    assert_eq!(task_id_of(&json!({"code": "Throttling.RateQuota", "message": "slower"})), Err(limited));
+    assert_eq!(failure_of(task_id_of(&json!({"code": "Throttling.RateQuota", "message": "slower"}))), limited);
     assert!(matches!(task_id_of(&json!({"request_id": "1"})), Err(ProviderError::Unreadable(_))));
     assert!(matches!(task_id(b"<html>"), Err(ProviderError::Unreadable(_))));
 }
@@ -214,14 +220,15 @@ fn unknown_task_states_count_as_running() {
     }
     assert_eq!(progress(&json!({"task_status": "SUCCEEDED"})), Progress::Succeeded);
     let failed = json!({"task_status": "FAILED", "code": "DataInspectionFailed", "message": "no"});
-    assert_eq!(progress(&failed), Progress::Failed(ProviderError::ContentPolicy("no".into())));
+    let Progress::Failed(error) = progress(&failed) else { panic!() };
+    assert_eq!(*error.failure(), ProviderError::ContentPolicy("no".into()));
     for over in [json!({"task_status": "FAILED"}), json!({"task_status": "CANCELED"})] {
         assert!(matches!(progress(&over), Progress::Failed(ProviderError::Broken(_))), "{over}");
     }
     // Expired, of another region, or submitted just now: polled again a few times.
     assert!(poll(200, &json!({"output": {"task_id": "1", "task_status": "UNKNOWN"}})).unwrap().is_none());
     let limited = poll(429, &json!({"code": "Throttling", "message": "slower"}));
-    assert!(matches!(limited, Err(ProviderError::RateLimited { .. })));
+    assert!(matches!(failure_of(limited), ProviderError::RateLimited { .. }));
 }
 
 #[test]
@@ -234,10 +241,26 @@ fn each_image_of_a_task_has_a_link_or_an_error() {
     ]}});
     let mut images = poll(200, &output).unwrap().unwrap().images().unwrap();
     assert!(matches!(images.pop().unwrap().source, Err(ProviderError::Unreadable(_))));
-    let expected = [
-        linked("https://x.example/1", "a small boat"),
-        linked("https://x.example/2", ""),
-        UpstreamImage { source: Err(ProviderError::Timeout("late".into())), revised_prompt: String::new() },
-    ];
-    assert_eq!(images, expected);
+    assert_eq!(failure_of(images.pop().unwrap().source), ProviderError::Timeout("late".into()));
+    assert_eq!(images, [linked("https://x.example/1", "a small boat"), linked("https://x.example/2", "")]);
+}
+
+#[test]
+fn unexpected_values_beside_an_image_do_not_fail_it() {
+    let link = "https://x.example/1";
+    let parts = json!([{"image": 7, "text": [1]}, 7, null, {"image": link, "text": {}}]);
+    for output in [
+        json!({"choices": [{"message": {"content": parts, "role": 7}, "finish_reason": {}}, 7, null], "results": "x"}),
+        json!({"choices": {"message": {"content": {"image": link}}}, "task_id": 7, "task_status": []}),
+        json!({"choices": null, "results": [{"url": link, "actual_prompt": {}, "code": null}]}),
+    ] {
+        let response = json!({"output": output, "usage": "none", "code": {}, "message": 7});
+        let images = parse(response.to_string().as_bytes()).unwrap();
+        assert_eq!(images[0], linked(link, ""), "{response}");
+    }
+    let task =
+        json!({"output": {"task_status": "Succeeded", "task_id": 17, "progress": "45%", "results": [{"url": link}]}});
+    let task = poll(200, &task).unwrap().unwrap();
+    assert_eq!((task.progress(), task.images().unwrap()), (Progress::Succeeded, vec![linked(link, "")]));
+    assert_eq!(task_id(br#"{"output":{"task_id":17}}"#).as_deref(), Ok("17"));
 }

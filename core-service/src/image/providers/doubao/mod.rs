@@ -21,7 +21,7 @@ use super::common::{
     decode::offload,
     event_stream::is_event_stream,
     fetch::ImageFetcher,
-    image_list::ImageList,
+    image_list::{ImageList, drop_surplus_failures},
     request::{JSON, headers, post},
 };
 use crate::{
@@ -101,7 +101,7 @@ impl Seedream {
         let events = async move {
             let until = until(self.upstream.limits.first_byte, call.context.deadline);
             let reply = self.send(&call, &params, index, until).await?;
-            let ImageList { images, usage } = self.image_list(reply, until).await?;
+            let ImageList { images, usage } = self.image_list(reply, until, 1).await?;
             // Further images would be layers of the first one, which the contract does not have.
             let image = images.into_iter().next();
             let image =
@@ -128,7 +128,7 @@ impl Seedream {
                 return Ok::<_, ProviderError>(series.events().boxed());
             }
             // Some gateways in front of Ark do not stream.
-            let ImageList { images, usage } = self.image_list(reply, until).await?;
+            let ImageList { images, usage } = self.image_list(reply, until, n).await?;
             let count = images.len();
             let images = (0..n).zip(images.into_iter().map(Some).chain(std::iter::repeat_with(|| None)));
             let events = stream::iter(images.collect::<Vec<_>>()).then(move |(index, image)| {
@@ -165,8 +165,12 @@ impl Seedream {
         post(&self.upstream, "images/generations", headers, body.into(), until, response::failure).await
     }
 
-    async fn image_list(&self, reply: Reply, until: Instant) -> Result<ImageList, ProviderError> {
+    /// Reads a non-streaming response to a request for `n` images.
+    async fn image_list(&self, reply: Reply, until: Instant, n: u32) -> Result<ImageList, ProviderError> {
         let body = self.upstream.body(reply, until).await?;
-        offload(move || response::parse(&body)).await.map_err(|error| self.upstream.redacted(error))
+        let list = offload(move || response::parse(&body)).await;
+        let mut list = list.map_err(|error| self.upstream.redacted(error))?;
+        drop_surplus_failures(&mut list.images, n as usize);
+        Ok(list)
     }
 }

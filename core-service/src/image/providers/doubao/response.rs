@@ -1,16 +1,16 @@
 //! Ark's responses: images, stream events and errors, which it reports in several places.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
-use super::super::common::image_list::{self, ImageList, ImageWire, UpstreamImage, UsageWire, non_null};
+use super::super::common::{
+    image_list::{self, ImageList, UpstreamImage},
+    members::read_object,
+};
 use crate::{
     error::ProviderError,
     image::Usage,
-    upstream::{failure_in_reply, failure_of},
+    upstream::{refined_failure_in_reply, refined_failure_of},
 };
 
 /// An event of a streamed series.
@@ -18,8 +18,8 @@ use crate::{
 pub(super) enum SeriesEvent {
     /// An image is finished or has failed.
     Image {
-        /// The index of the image, from 0.
-        index: u32,
+        /// The index of the image, from 0, if the event has one.
+        index: Option<usize>,
         image: UpstreamImage,
     },
     /// The series is complete.
@@ -29,36 +29,6 @@ pub(super) enum SeriesEvent {
     Unknown,
 }
 
-#[derive(Deserialize)]
-struct EventWire<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Option<Cow<'a, str>>,
-    image_index: Option<u32>,
-    #[serde(borrow)]
-    b64_json: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    url: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    usage: Option<UsageWire>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ErrorWire {
-    code: String,
-    message: String,
-    param: Option<String>,
-    /// The name of the HTTP status, for example `BadRequest`.
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-#[derive(Deserialize)]
-struct FailureWire {
-    error: ErrorWire,
-}
-
 /// Parses a non-streaming response.
 pub(super) fn parse(body: &[u8]) -> Result<ImageList, ProviderError> {
     image_list::parse(body, embedded_error)
@@ -66,51 +36,42 @@ pub(super) fn parse(body: &[u8]) -> Result<ImageList, ProviderError> {
 
 /// Parses the data of one stream event.
 pub(super) fn parse_event(data: &[u8]) -> Result<SeriesEvent, ProviderError> {
-    let EventWire { kind, image_index, b64_json, url, error, usage } = serde_json::from_slice(data)
-        .map_err(|error| ProviderError::Unreadable(format!("the upstream sent an invalid stream event: {error}")))?;
-    let index = image_index.unwrap_or_default();
-    match kind.as_deref().unwrap_or_default() {
+    read_object(data, |members| match members.text("type").as_deref().unwrap_or_default() {
         kind if kind.ends_with(".partial_succeeded") || kind.ends_with(".partial_failed") => {
-            let image = ImageWire { b64_json, url, revised_prompt: None, error };
-            Ok(SeriesEvent::Image { index, image: image.into_image(embedded_error) })
+            let index = members.number("image_index").and_then(|index| index.try_into().ok());
+            Ok(SeriesEvent::Image { index, image: image_list::image(&members, embedded_error) })
         }
         kind if kind.ends_with(".completed") => {
-            Ok(SeriesEvent::Completed { usage: usage.and_then(UsageWire::into_usage) })
+            Ok(SeriesEvent::Completed { usage: image_list::usage(&members.object("usage")) })
         }
-        _ => match non_null(error) {
-            Some(error) => Err(embedded_error(error)),
-            None => Ok(SeriesEvent::Unknown),
-        },
-    }
+        _ => members.error().map_or(Ok(SeriesEvent::Unknown), |error| Err(embedded_error(error))),
+    })?
 }
 
 /// Maps an error response to a provider error.
 pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    // The error code is often more specific than the status, but only the headers have the time to retry after.
-    let by_status = failure_of(status, headers, body, false);
-    let Ok(FailureWire { error }) = serde_json::from_slice(body) else { return by_status };
-    match (by_code(error), by_status) {
-        (Some(ProviderError::RateLimited { message, .. }), ProviderError::RateLimited { retry_after, .. }) => {
-            ProviderError::RateLimited { message, retry_after }
-        }
-        (by_code, by_status) => by_code.unwrap_or(by_status),
-    }
+    refined_failure_of(status, headers, body, refine)
 }
 
 /// Maps an `error` within a successful response to a provider error.
 fn embedded_error(error: &str) -> ProviderError {
-    let wire = serde_json::from_str(error).ok();
-    wire.and_then(by_code).unwrap_or_else(|| failure_in_reply(error))
+    refined_failure_in_reply(error, refine)
+}
+
+/// Replaces the failure by status: the error code is often more specific.
+fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
+    by_code(error).unwrap_or(by_status)
 }
 
 /// Maps an error by its code, or by its type if the code is unknown; `None` if both are unknown.
 ///
 /// Codes have the form `FAMILY.DETAIL`. Ark keeps adding details to the families, so the mapping uses the family and common
 /// parts of the names.
-fn by_code(error: ErrorWire) -> Option<ProviderError> {
-    let ErrorWire { code, message, param, kind } = error;
-    let message = if message.is_empty() { code.clone() } else { message };
-    let (family, detail) = code.split_once('.').unwrap_or((&code, ""));
+fn by_code(error: &Value) -> Option<ProviderError> {
+    let text = |name: &str| error[name].as_str().unwrap_or_default();
+    let code = text("code");
+    let message = Some(text("message")).filter(|message| !message.is_empty()).unwrap_or(code).to_owned();
+    let (family, detail) = code.split_once('.').unwrap_or((code, ""));
     if ["Sensitive", "RiskDetection", "PolicyViolation"].iter().any(|part| code.contains(part)) {
         return Some(ProviderError::ContentPolicy(message));
     }
@@ -119,7 +80,7 @@ fn by_code(error: ErrorWire) -> Option<ProviderError> {
     }
     // `InvalidParameter.size` names a request member, `InvalidParameter.OversizedImage` does not.
     let member = Some(detail).filter(|detail| detail.starts_with(|first: char| first.is_ascii_lowercase()));
-    let field = param.filter(|param| !param.is_empty()).or_else(|| member.map(str::to_owned));
+    let field = Some(text("param")).filter(|param| !param.is_empty()).or(member).map(str::to_owned);
     let kind = match family {
         "InvalidParameter" | "MissingParameter" => "BadRequest",
         "AuthenticationError" | "AccessDenied" | "OperationDenied" => "Unauthorized",
@@ -130,7 +91,8 @@ fn by_code(error: ErrorWire) -> Option<ProviderError> {
         "QuotaExceeded" | "ServerOverloaded" | "RequestBurstTooFast" => "TooManyRequests",
         // With the second one the content check itself failed; the content was not rejected.
         "InternalServiceError" | "ContentSecurityDetectionError" => "InternalServerError",
-        _ => &kind,
+        // The name of the HTTP status, for example `BadRequest`.
+        _ => text("type"),
     };
     Some(match kind {
         "BadRequest" => ProviderError::Refused { message, field },

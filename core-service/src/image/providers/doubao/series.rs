@@ -69,12 +69,13 @@ impl Series {
                 return self.last.take().map(|last| vec![last]).ok_or(error);
             }
         };
+        let index = index.or_else(|| self.received.iter().position(|received| !received)).unwrap_or(usize::MAX);
         // Ignores images that were not requested or have arrived before.
-        match usize::try_from(index).ok().and_then(|index| self.received.get_mut(index)) {
+        match self.received.get_mut(index) {
             Some(received @ false) => *received = true,
             Some(true) | None => return Ok(Vec::new()),
         }
-        let event = self.fetcher.event(index, image).await;
+        let event = self.fetcher.event(u32::try_from(index).unwrap_or(u32::MAX), image).await;
         if self.received.contains(&false) {
             return Ok(vec![event]);
         }

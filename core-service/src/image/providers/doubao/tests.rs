@@ -168,14 +168,19 @@ fn error_codes_map_to_provider_errors() {
     for (status, code, expected) in table {
         let body = json!({"error": {"code": code, "message": "words"}}).to_string();
         let error = failure(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes());
-        assert!(expected(&error) && error.to_string().contains("words"), "{status} {code}: {error:?}");
+        assert!(expected(error.failure()) && error.to_string().contains("words"), "{status} {code}: {error:?}");
     }
     let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, "9".parse().unwrap())]);
     let body =
         br#"{"error":{"code":"RateLimitExceeded.EndpointRPMExceeded","message":"slow","type":"TooManyRequests"}}"#;
     let paced = failure(StatusCode::TOO_MANY_REQUESTS, &headers, body);
     let expected = ProviderError::RateLimited { message: "slow".into(), retry_after: Some(Duration::from_secs(9)) };
-    assert_eq!(paced, expected);
+    assert_eq!(failure_of(Err::<(), _>(paced)), expected);
+}
+
+/// Returns the error without the members of the upstream's error.
+fn failure_of<T>(result: Result<T, ProviderError>) -> ProviderError {
+    result.map(drop).unwrap_err().failure().clone()
 }
 
 fn image(source: Result<ImageSource, ProviderError>) -> UpstreamImage {
@@ -187,14 +192,16 @@ fn response_has_images_failures_and_usage() {
     let response = br#"{"model":"m","created":1,"data":[{"b64_json":"AQID","size":"1x1"},{"url":"https://x.example/1"},
         {"error":{"code":"OutputImageSensitiveContentDetected","message":"withheld"}},{"size":"1x1"}],
         "usage":{"generated_images":2,"output_tokens":10,"total_tokens":12}}"#;
-    let list = parse(response).unwrap();
+    let mut list = parse(response).unwrap();
     assert_eq!(list.images[0], image(Ok(ImageSource::Bytes(vec![1, 2, 3].into()))));
     assert_eq!(list.images[1], image(Ok(ImageSource::Link("https://x.example/1".into()))));
-    assert_eq!(list.images[2], image(Err(ProviderError::ContentPolicy("withheld".into()))));
-    assert!(matches!(list.images[3].source, Err(ProviderError::Unreadable(_))));
+    assert!(matches!(list.images.pop().unwrap().source, Err(ProviderError::Unreadable(_))));
+    let withheld = list.images.pop().unwrap().source.unwrap_err();
+    assert_eq!(withheld.details().unwrap().code, "OutputImageSensitiveContentDetected");
+    assert_eq!(*withheld.failure(), ProviderError::ContentPolicy("withheld".into()));
     assert_eq!(list.usage, Some(Usage { input: 2, input_images: 0, output: 10, total: 12 }));
-    let failed = parse(br#"{"error":{"code":"InternalServiceError","message":"oops"}}"#).unwrap_err();
-    assert_eq!(failed, ProviderError::Broken("oops".into()));
+    let failed = parse(br#"{"error":{"code":"InternalServiceError","message":"oops"}}"#);
+    assert_eq!(failure_of(failed), ProviderError::Broken("oops".into()));
     assert!(matches!(parse(b"<html>"), Err(ProviderError::Unreadable(_))));
 }
 
@@ -204,12 +211,17 @@ fn stream_events_report_each_image() {
     let finished = event(r#"{"type":"image_generation.partial_succeeded","image_index":2,"b64_json":"AQID"}"#);
     assert_eq!(
         finished,
-        Ok(SeriesEvent::Image { index: 2, image: image(Ok(ImageSource::Bytes(vec![1, 2, 3].into()))) })
+        Ok(SeriesEvent::Image { index: Some(2), image: image(Ok(ImageSource::Bytes(vec![1, 2, 3].into()))) })
     );
     let failed = event(
         r#"{"type":"image_generation.partial_failed","image_index":1,"error":{"code":"InternalServiceError","message":"o"}}"#,
     );
-    assert_eq!(failed, Ok(SeriesEvent::Image { index: 1, image: image(Err(ProviderError::Broken("o".into()))) }));
+    let Ok(SeriesEvent::Image { index: Some(1), image: UpstreamImage { source, .. } }) = failed else { panic!() };
+    assert_eq!(failure_of(source), ProviderError::Broken("o".into()));
+    let odd = event(
+        r#"{"type":"image_generation.partial_succeeded","image_index":"x","url":"https://x.example/1","size":{}}"#,
+    );
+    assert!(matches!(odd, Ok(SeriesEvent::Image { index: None, image }) if image.source.is_ok()));
     let usage = Some(Usage { input: 0, input_images: 0, output: 4, total: 4 });
     assert_eq!(
         event(r#"{"type":"image_generation.completed","usage":{"total_tokens":4}}"#),
@@ -217,5 +229,5 @@ fn stream_events_report_each_image() {
     );
     assert_eq!(event(r#"{"type":"image_generation.started"}"#), Ok(SeriesEvent::Unknown));
     let policy = event(r#"{"error":{"code":"InputTextSensitiveContentDetected","message":"no"}}"#);
-    assert_eq!(policy, Err(ProviderError::ContentPolicy("no".into())));
+    assert_eq!(failure_of(policy), ProviderError::ContentPolicy("no".into()));
 }

@@ -145,7 +145,11 @@ impl Grid {
             (None, MidjourneySingles::Cut) => return self.crop(position, grid).await,
         };
         match single {
-            Err(error @ (ProviderError::ContentPolicy(_) | ProviderError::Credentials(_))) => Err(error),
+            Err(error)
+                if matches!(error.failure(), ProviderError::ContentPolicy(_) | ProviderError::Credentials(_)) =>
+            {
+                Err(error)
+            }
             // The grid was billed and has the same image.
             Err(error) => {
                 tracing::info!(%error, "could not obtain a single image; cropping the grid");

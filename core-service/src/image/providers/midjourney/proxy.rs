@@ -34,7 +34,7 @@ impl Proxy {
                 Err(error) => error,
             };
             let next_attempt = Instant::now() + wait;
-            if !matches!(error, ProviderError::RateLimited { .. }) {
+            if !matches!(error.failure(), ProviderError::RateLimited { .. }) {
                 return Err(client.upstream.redacted(error));
             }
             if retries == MAX_RETRIES || next_attempt >= client.until {
@@ -58,8 +58,10 @@ impl Proxy {
 
 /// Adds a time to retry after to a rate limit without one.
 fn with_retry_after(error: ProviderError, wait: Duration) -> ProviderError {
-    if let ProviderError::RateLimited { message, retry_after } = error {
-        return ProviderError::RateLimited { message, retry_after: retry_after.or(Some(wait)) };
-    }
-    error
+    error.map_failure(|failure| {
+        if let ProviderError::RateLimited { message, retry_after } = failure {
+            return ProviderError::RateLimited { message, retry_after: retry_after.or(Some(wait)) };
+        }
+        failure
+    })
 }

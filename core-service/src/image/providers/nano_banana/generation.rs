@@ -149,7 +149,7 @@ impl OpenResponse {
                 if self.content.has_image() || self.content.is_finished() {
                     return Ok(None);
                 }
-                return Err(truncated());
+                return Err(self.content.unreadable().unwrap_or_else(truncated));
             };
             match within(until(self.idle_timeout, deadline), reply.chunk()).await {
                 Ok(Ok(Some(bytes))) => {

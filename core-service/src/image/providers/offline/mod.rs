@@ -1,5 +1,7 @@
 //! The provider of the built-in mock engine, and fault injection by model name.
 
+mod usage;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
@@ -18,7 +20,7 @@ use crate::{
     error::ProviderError,
     fault_injection::Fault,
     image::{
-        Edits, ImageEvent, ImageProvider,
+        Edits, ImageEvent, ImageProvider, Usage,
         spec::{Background, Encoding, ImageSpec, MAX_PIXELS, Quality, SIDES},
     },
     media::{InputPicture, PictureBudget, pixels},
@@ -32,8 +34,8 @@ pub const MODEL: &str = "offline-image";
 /// The size of images if the request has none.
 const DEFAULT_SIZE: Size = Size::new(1024, 1024);
 
-/// The capacity of the event channel: the events of one image, three previews and the final one.
-const EVENTS: usize = 4;
+/// The capacity of the event channel: the events of one image, three previews, the usage and the final one.
+const EVENTS: usize = 5;
 
 /// The provider of the built-in engine, which generates within a budget.
 #[derive(Debug, Clone)]
@@ -69,12 +71,21 @@ impl OfflineImage {
             let (spec, sender) = (Arc::clone(&spec), events.clone());
             let generated = self.budget.generation().run(pixels, move || generate(&spec, size, index, &sender));
             // A generation that has started ends by itself when the channel is closed.
-            let picture = tokio::select! {
-                picture = generated => picture.unwrap_or_else(|error| Err(broken(&error))),
+            let generated = tokio::select! {
+                generated = generated => generated.unwrap_or_else(|error| Err(broken(&error))),
                 () = events.closed() => return,
             };
-            let failed = picture.is_err();
-            if events.send(picture).await.is_err() || failed {
+            let failed = generated.is_err();
+            let finished = match generated {
+                Ok((usage, finished)) => {
+                    if events.send(Ok(ImageEvent::Usage(usage))).await.is_err() {
+                        return;
+                    }
+                    Ok(finished)
+                }
+                Err(error) => Err(error),
+            };
+            if events.send(finished).await.is_err() || failed {
                 return;
             }
         }
@@ -104,13 +115,13 @@ fn output_size(spec: &ImageSpec) -> Size {
     spec.size.or(first).unwrap_or(DEFAULT_SIZE)
 }
 
-/// Generates and encodes one image. Blocks for up to seconds.
+/// Generates and encodes one image; returns its usage and final event. Blocks for up to seconds.
 fn generate(
     spec: &ImageSpec,
     size: Size,
     index: u32,
     events: &Sender<Result<ImageEvent, ProviderError>>,
-) -> Result<ImageEvent, ProviderError> {
+) -> Result<(Usage, ImageEvent), ProviderError> {
     let brief = ImageRequest {
         prompt: spec.prompt.clone(),
         width: size.width,
@@ -139,7 +150,8 @@ fn generate(
     };
     let picture = picture.map_err(|_| cancelled())?;
     let picture = encode_as(&picture, spec.format)?;
-    Ok(ImageEvent::Finished { index, picture, revised_prompt: String::new() })
+    let finished = ImageEvent::Finished { index, picture, revised_prompt: String::new() };
+    Ok((usage::usage(spec, index, size), finished))
 }
 
 /// Receives the engine's previews and reports a cancellation to it.

@@ -143,3 +143,24 @@ fn engine_is_listed_and_fault_models_are_hidden() {
         assert!(models.find(&format!("offline-image-fault-{fault}")).unwrap().hidden);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usage_counts_prompt_and_input_images_once_and_every_image() {
+    let usage = async |spec: ImageSpec| {
+        let events: Vec<_> = OfflineImage::new(PictureBudget::default())
+            .generate(call(spec))
+            .await
+            .unwrap()
+            .try_collect()
+            .await
+            .unwrap();
+        let usage = |event: &ImageEvent| if let ImageEvent::Usage(usage) = event { Some(*usage) } else { None };
+        events.iter().filter_map(usage).collect::<Vec<_>>()
+    };
+    let small = spec(Some(Size::new(64, 64)));
+    let first = Usage { input: 5, input_images: 0, output: 5, total: 10 };
+    assert_eq!(usage(small.clone()).await, [first]);
+    let edit = ImageSpec { n: 2, quality: Quality::High, pictures: vec![png(600, 64)], ..small };
+    let first = Usage { input: 328, input_images: 323, output: 17, total: 345 };
+    assert_eq!(usage(edit).await, [first, Usage { input: 0, input_images: 0, output: 17, total: 17 }]);
+}

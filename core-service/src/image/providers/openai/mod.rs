@@ -23,7 +23,7 @@ use super::common::{
     decode::offload,
     event_stream::{self, EventStream, is_event_stream},
     fetch::ImageFetcher,
-    image_list::ImageList,
+    image_list::{ImageList, drop_surplus_failures},
     request::{headers, post},
 };
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
     media::TrustedOrigin,
     models::Entry,
-    upstream::{Auth, Reply, SetupError, Upstream, failure_of, until},
+    upstream::{Auth, Reply, SetupError, Upstream, reported_failure_of, until},
 };
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
@@ -80,7 +80,7 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
 }
 
 fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    failure_of(status, headers, body, false)
+    reported_failure_of(status, headers, body, false)
 }
 
 #[async_trait]
@@ -160,7 +160,8 @@ impl OpenAiImages {
     ) -> Result<Vec<ImageEvent>, ProviderError> {
         let body = self.upstream.body(reply, until).await?;
         let list = offload(move || response::parse(&body)).await;
-        let ImageList { images, usage } = list.map_err(|error| self.upstream.redacted(error))?;
+        let ImageList { mut images, usage } = list.map_err(|error| self.upstream.redacted(error))?;
+        drop_surplus_failures(&mut images, n as usize);
         if images.is_empty() {
             return Err(ProviderError::Unreadable("the upstream's response has no images".to_owned()));
         }

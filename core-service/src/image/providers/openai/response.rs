@@ -1,19 +1,16 @@
 //! Responses of OpenAI-compatible upstreams: lists of images and stream events.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::super::common::{
     decode::base64_image,
-    image_list::{self, ImageList, ImageWire, UpstreamImage, UsageWire, non_null},
+    image_list::{self, ImageList, UpstreamImage},
+    members::read_object,
 };
-use crate::{error::ProviderError, image::Usage, upstream::failure_in_reply};
+use crate::{error::ProviderError, image::Usage, upstream::reported_failure_in_reply};
 
 /// An event of a streamed response.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) enum StreamEvent {
     Preview {
         partial: u32,
@@ -23,54 +20,83 @@ pub(super) enum StreamEvent {
         image: UpstreamImage,
         usage: Option<Usage>,
     },
-    /// An unknown event, which is ignored.
+    /// An event without an image, which is ignored.
     #[default]
     Unknown,
 }
 
-#[derive(Deserialize)]
-struct EventWire<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Cow<'a, str>>,
-    partial_image_index: Option<u32>,
-    usage: Option<UsageWire>,
-    #[serde(borrow)]
-    b64_json: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    url: Option<Cow<'a, str>>,
-    revised_prompt: Option<String>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
 /// Parses a non-streaming response.
 pub(super) fn parse(body: &[u8]) -> Result<ImageList, ProviderError> {
-    image_list::parse(body, failure_in_reply)
+    image_list::parse(body, reported_failure_in_reply)
 }
 
-/// Parses the data of one stream event.
+/// Parses the data of one stream event. A preview that cannot be decoded is ignored: the finished image follows.
 pub(super) fn parse_event(data: &[u8]) -> Result<StreamEvent, ProviderError> {
-    let invalid = |error: &dyn std::fmt::Display| {
-        ProviderError::Unreadable(format!("the upstream sent an invalid stream event: {error}"))
-    };
-    let EventWire { kind, partial_image_index, usage, b64_json, url, revised_prompt, error } =
-        serde_json::from_slice(data).map_err(|error| invalid(&error))?;
-    if let Some(error) = non_null(error) {
-        return Err(failure_in_reply(error));
+    read_object(data, |members| {
+        let kind = members.text("type");
+        let has_image = ["b64_json", "url"].into_iter().any(|name| members.raw(name).is_some());
+        if let Some(error) = members.error().filter(|_| !has_image) {
+            return Err(reported_failure_in_reply(error));
+        }
+        let is_preview = match kind.as_deref() {
+            Some(kind) if kind.ends_with(".partial_image") => true,
+            Some(kind) if kind.ends_with(".completed") => false,
+            Some("error") => return Err(reported_failure_in_reply(&String::from_utf8_lossy(data))),
+            None if has_image => members.raw("partial_image_index").is_some(),
+            Some(_) | None => return Ok(StreamEvent::Unknown),
+        };
+        if !is_preview {
+            let image = image_list::image(&members, reported_failure_in_reply);
+            return Ok(StreamEvent::Finished { image, usage: image_list::usage(&members.object("usage")) });
+        }
+        let picture = members.string("b64_json").and_then(|encoded| base64_image(&encoded).ok());
+        let partial = members.number("partial_image_index").unwrap_or_default().try_into().unwrap_or_default();
+        Ok(picture.map_or(StreamEvent::Unknown, |picture| StreamEvent::Preview { partial, picture }))
+    })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unexpected_values_beside_an_image_do_not_fail_an_event() {
+        for members in [
+            r#""type":"image_generation.completed","usage":"none","created_at":"now""#,
+            r#""type":"image_generation.completed","error":{"message":"late"},"revised_prompt":[]"#,
+            r#""type":7,"type":null,"usage":{"total_tokens":-9},"size":{}"#,
+        ] {
+            let event = parse_event(format!("{{{members},\"b64_json\":\"YQ==\"}}").as_bytes()).unwrap();
+            assert!(
+                matches!(&event, StreamEvent::Finished { image, usage: None } if image.source.is_ok()),
+                "{members}: {event:?}"
+            );
+        }
+        for (index, partial) in [("\"2\"", 2), ("-1", 0), ("{}", 0), ("1e12", 0)] {
+            let event =
+                format!(r#"{{"type":"image_edit.partial_image","b64_json":"YQ","partial_image_index":{index}}}"#);
+            let picture = Bytes::from_static(b"a");
+            assert_eq!(parse_event(event.as_bytes()), Ok(StreamEvent::Preview { partial, picture }), "{index}");
+        }
+        for invalid in [r#""b64_json":"?""#, r#""b64_json":7"#, r#""b64_json":null"#] {
+            let event = format!(r#"{{"type":"image_generation.partial_image",{invalid}}}"#);
+            assert_eq!(parse_event(event.as_bytes()), Ok(StreamEvent::Unknown), "{invalid}");
+        }
     }
-    match kind.as_deref().unwrap_or_default() {
-        "error" => Err(failure_in_reply(&String::from_utf8_lossy(data))),
-        kind if kind.ends_with(".partial_image") => {
-            let encoded = b64_json.ok_or_else(|| invalid(&"a preview without an image"))?;
-            Ok(StreamEvent::Preview {
-                partial: partial_image_index.unwrap_or_default(),
-                picture: base64_image(&encoded)?,
-            })
+
+    #[test]
+    fn error_event_is_reported_with_its_members() {
+        let error = r#""code":"invalid_prompt","message":"no","param":"prompt""#;
+        for event in [
+            format!(r#"{{"type":"error","error":{{{error}}}}}"#),
+            format!(r#"{{"type":"error",{error}}}"#),
+            format!(r#"{{"error":{{{error}}}}}"#),
+            format!(r#"{{"type":"image_generation.completed","b64_json":"","error":{{{error}}}}}"#),
+        ] {
+            let error = parse_event(event.as_bytes()).unwrap_err();
+            assert!(matches!(error.failure(), ProviderError::Refused { .. }), "{event}: {error:?}");
+            let details = error.details().unwrap();
+            assert_eq!((&*details.code, &*details.param), ("invalid_prompt", "prompt"), "{event}");
         }
-        kind if kind.ends_with(".completed") => {
-            let image = ImageWire { b64_json, url, revised_prompt, error }.into_image(failure_in_reply);
-            Ok(StreamEvent::Finished { image, usage: usage.and_then(UsageWire::into_usage) })
-        }
-        _ => Ok(StreamEvent::Unknown),
     }
 }

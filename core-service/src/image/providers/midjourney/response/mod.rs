@@ -1,82 +1,74 @@
 //! Responses of proxies: result codes in successful responses, tasks with an open set of states, and errors as text only.
 
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
-use super::super::common::tasks::{Progress, TaskStatus};
-use crate::{error::ProviderError, upstream::failure_of};
+use super::super::common::{
+    members::{Members, object, read_object, text},
+    tasks::{Progress, TaskState, TaskStatus},
+};
+use crate::{
+    error::ProviderError,
+    upstream::{refined_failure_of, reported_failure_of},
+};
 
-/// The response to a submission.
-#[derive(Deserialize)]
-struct SubmissionWire {
-    code: Option<i64>,
-    description: Option<String>,
-    result: Option<Value>,
-    properties: Option<Value>,
-}
-
-/// The status of a task.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+/// The status of a task. Texts are empty where the response lacks them.
+#[derive(Debug, Default)]
 pub(super) struct Task {
-    status: Option<String>,
-    image_url: Option<String>,
-    image_urls: Option<Vec<LinkWire>>,
-    buttons: Option<Vec<ButtonWire>>,
-    fail_reason: Option<String>,
-    prompt_en: Option<String>,
-    properties: Option<Value>,
+    status: String,
+    image_url: String,
+    image_urls: Vec<String>,
+    buttons: Vec<Button>,
+    fail_reason: String,
+    prompt_en: String,
+    final_prompt: String,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum LinkWire {
-    Bare(String),
-    Object { url: Option<String> },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ButtonWire {
-    custom_id: Option<String>,
-    label: Option<String>,
+#[derive(Debug)]
+struct Button {
+    custom_id: String,
+    label: String,
 }
 
 /// Parses the response to a submission; returns the id of the task.
 pub(super) fn task_id(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<String, ProviderError> {
-    let wire = serde_json::from_slice::<SubmissionWire>(body.trim_ascii()).ok();
-    let Some(SubmissionWire { code: Some(code), description, result, properties }) = wire else {
-        return Err(if status.is_success() {
-            ProviderError::Unreadable("the proxy sent an invalid response".to_owned())
-        } else {
-            failure_of(status, headers, body, false)
-        });
-    };
-    let message = description.filter(|text| !text.trim().is_empty());
-    let message = message.unwrap_or_else(|| format!("the proxy returned code {code}"));
-    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        return Err(ProviderError::Credentials(message));
-    }
+    let read =
+        |response: Members<'_>| (response.number("code"), response.text("result").map(std::borrow::Cow::into_owned));
+    let (code, result) = read_object(body, read).unwrap_or_default();
+    let is_rejected = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     match code {
         // Submitted; queued; exists already or awaits a confirmation.
-        1 | 22 | 21 => match result {
-            Some(Value::String(id)) if !id.is_empty() => Ok(id),
-            Some(Value::Number(id)) => Ok(id.to_string()),
-            _ => Err(ProviderError::Unreadable("the proxy accepted a task without returning its id".to_owned())),
-        },
-        23 | 30 => Err(ProviderError::RateLimited { message, retry_after: None }),
+        Some(1 | 22 | 21) if !is_rejected => result
+            .ok_or_else(|| ProviderError::Unreadable("the proxy accepted a task without returning its id".to_owned())),
+        None if status.is_success() => Err(ProviderError::Unreadable("the proxy sent an invalid response".to_owned())),
+        Some(_) | None => Err(refined_failure_of(status, headers, body, refine)),
+    }
+}
+
+/// Replaces the failure by status: a submission has a result code.
+fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
+    let code = error["code"].as_u64().or_else(|| error["code"].as_str()?.parse().ok());
+    let Some(code) = code else { return by_status };
+    let message = error["description"].as_str().filter(|text| !text.trim().is_empty());
+    let message = message.map_or_else(|| format!("the proxy returned code {code}"), str::to_owned);
+    if matches!(by_status, ProviderError::Credentials(_)) {
+        return ProviderError::Credentials(message);
+    }
+    match code {
+        23 | 30 => ProviderError::RateLimited { message, retry_after: None },
         24 => {
-            let banned = properties.as_ref().and_then(|properties| properties["bannedWord"].as_str());
-            Err(ProviderError::ContentPolicy(banned.map_or(message.clone(), |word| format!("{message}: {word}"))))
+            let banned = error["properties"]["bannedWord"].as_str();
+            ProviderError::ContentPolicy(banned.map_or(message.clone(), |word| format!("{message}: {word}")))
         }
-        4 => Err(match classify(&message) {
+        4 => match classify(&message) {
             Some(error @ (ProviderError::Credentials(_) | ProviderError::ContentPolicy(_))) => error,
             Some(_) | None => ProviderError::Refused { message, field: None },
-        }),
-        _ if status == StatusCode::TOO_MANY_REQUESTS => Err(ProviderError::RateLimited { message, retry_after: None }),
+        },
+        _ if matches!(by_status, ProviderError::RateLimited { .. }) => {
+            ProviderError::RateLimited { message, retry_after: None }
+        }
         // No task was started. Some proxies report a full queue with a generic code.
-        _ => Err(classify(&message).unwrap_or(ProviderError::unavailable(message))),
+        _ => classify(&message).unwrap_or(ProviderError::unavailable(message)),
     }
 }
 
@@ -105,69 +97,85 @@ impl TaskStatus for Task {
         let body = body.trim_ascii();
         match status {
             StatusCode::NO_CONTENT | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Ok(None),
-            status if !status.is_success() => Err(failure_of(status, headers, body, false)),
+            status if !status.is_success() => Err(reported_failure_of(status, headers, body, false)),
             _ if body.is_empty() || body == b"null" => Ok(None),
-            _ => serde_json::from_slice(body)
-                .map(Some)
-                .map_err(|error| ProviderError::Unreadable(format!("the proxy sent an invalid task: {error}"))),
+            _ => read_object(body, |members| Some(Self::new(&members))),
         }
     }
 
     fn progress(&self) -> Progress {
-        match self.status.as_deref().unwrap_or_default() {
-            "SUCCESS" => Progress::Succeeded,
-            "CANCEL" => Progress::Failed(ProviderError::Broken("the proxy's task was cancelled".to_owned())),
-            "FAILURE" => {
-                let reason = self.fail_reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+        match TaskState::of(&self.status) {
+            TaskState::Succeeded => Progress::Succeeded,
+            TaskState::Cancelled => {
+                Progress::Failed(ProviderError::Broken("the proxy's task was cancelled".to_owned()))
+            }
+            TaskState::Failed => {
+                let reason = Some(self.fail_reason.trim()).filter(|reason| !reason.is_empty());
                 let reason = reason.unwrap_or("the proxy's task failed without a reason");
                 Progress::Failed(classify(reason).unwrap_or_else(|| ProviderError::Broken(reason.to_owned())))
             }
-            _ => Progress::Running,
+            TaskState::Running => Progress::Running,
         }
     }
 }
 
 impl Task {
+    fn new(members: &Members<'_>) -> Self {
+        let owned = |members: &Members<'_>, name: &str| members.text(name).unwrap_or_default().into_owned();
+
+        let button =
+            |button: &Members<'_>| Button { custom_id: owned(button, "customId"), label: owned(button, "label") };
+        Self {
+            status: owned(members, "status"),
+            image_url: members.string("imageUrl").unwrap_or_default().into_owned(),
+            image_urls: members.list("imageUrls").into_iter().filter_map(link).collect(),
+            buttons: members.objects("buttons").iter().map(button).collect(),
+            fail_reason: owned(members, "failReason"),
+            prompt_en: owned(members, "promptEn"),
+            final_prompt: owned(&members.object("properties"), "finalPrompt"),
+        }
+    }
+
     /// Returns whether the task waits for the confirmation of a modal dialog.
     pub(super) fn awaits_confirmation(&self) -> bool {
-        self.status.as_deref() == Some("MODAL")
+        self.status.trim().eq_ignore_ascii_case("MODAL")
     }
 
     /// Returns the link to the image or, while the task is running, to its preview.
     pub(super) fn link(&self) -> Option<&str> {
-        self.image_url.as_deref().filter(|link| !link.is_empty())
+        Some(self.image_url.as_str()).filter(|link| !link.is_empty())
     }
 
     /// Returns the links to the four images of a grid, if the proxy has split it.
     pub(super) fn single_links(&self) -> Option<[&str; 4]> {
-        let links = self.image_urls.iter().flatten().filter_map(|link| match link {
-            LinkWire::Bare(url) => Some(url.as_str()),
-            LinkWire::Object { url } => url.as_deref(),
-        });
-        let links: Vec<_> = links.filter(|link| !link.is_empty()).collect();
+        let links: Vec<_> = self.image_urls.iter().map(String::as_str).filter(|link| !link.is_empty()).collect();
         links.try_into().ok()
     }
 
     /// Returns the id of the button that extracts the image at a position, from 0.
     pub(super) fn upscale_button(&self, position: u32) -> Option<&str> {
         let (prefix, label) = (format!("MJ::JOB::upsample::{}::", position + 1), format!("U{}", position + 1));
-        let has_prefix = |button: &&ButtonWire| button.custom_id.as_ref().is_some_and(|id| id.starts_with(&prefix));
-        let mut buttons = self.buttons.iter().flatten();
-        let found = buttons.clone().find(has_prefix).or_else(|| buttons.find(|it| it.label.as_deref() == Some(&label)));
-        found?.custom_id.as_deref()
+        let mut buttons = self.buttons.iter().filter(|button| !button.custom_id.is_empty());
+        let found = buttons.clone().find(|button| button.custom_id.starts_with(&prefix));
+        found.or_else(|| buttons.find(|button| button.label == label)).map(|button| button.custom_id.as_str())
     }
 
     /// Returns whether the task has buttons. Proxies of the first generation have none.
     pub(super) fn has_buttons(&self) -> bool {
-        self.buttons.as_ref().is_some_and(|buttons| !buttons.is_empty())
+        !self.buttons.is_empty()
     }
 
     /// Returns the prompt that the bot finally used if its text differs from `sent`.
     pub(super) fn revised_prompt(&self, sent: &str) -> Option<String> {
-        let last = self.properties.as_ref().and_then(|properties| properties["finalPrompt"].as_str());
-        let last = without_links(last.or(self.prompt_en.as_deref())?);
+        let last = if self.final_prompt.is_empty() { &self.prompt_en } else { &self.final_prompt };
+        let last = without_links(last);
         Some(last).filter(|last| !last.is_empty() && *last != without_links(sent))
     }
+}
+
+/// Returns a link: a string, or the `url` of an object.
+fn link(value: &RawValue) -> Option<String> {
+    text(value).or_else(|| object(value).string("url")).map(String::from)
 }
 
 /// Removes links from a prompt. Proxies prepend the URLs of the uploaded input images, and Discord replaces every URL by

@@ -1,7 +1,8 @@
 use super::*;
 
 fn submission(status: u16, body: &str) -> Result<String, ProviderError> {
-    task_id(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+    let id = task_id(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes());
+    id.map_err(|error| error.failure().clone())
 }
 
 fn parse(body: &str) -> Task {
@@ -135,11 +136,37 @@ fn revised_prompt_has_no_links() {
         ("<https://s.mj.run/Xy1>海边的船 http://s.mj.run/Xy2", Some("海边的船")),
         ("<https://s.mj.run/Xy1", None),
         ("http and <b> a > c", Some("http and <b> a > c")),
-        ("", None),
     ] {
         assert_eq!(last(prompt).as_deref(), expected, "{prompt}");
     }
     let link = "https://cdn.discordapp.com/attachments/1/2/3.png";
     let english = |prompt: &str| revised(serde_json::json!({"promptEn": format!("{link} {prompt}"), "properties": ""}));
     assert_eq!((english("a boat --ar 8:5"), english("a ship")), (None, Some("a ship".to_owned())));
+}
+
+#[test]
+fn unexpected_values_beside_an_image_do_not_fail_a_task() {
+    let task = parse(
+        r#"{"status":"Success","progress":"45%","imageUrl":"https://x.example/1","imageUrls":[7,null,{}],"buttons":"none",
+        "failReason":{},"promptEn":7,"properties":"x","id":17,"submitTime":"now"}"#,
+    );
+    assert_eq!((task.progress(), task.link()), (Progress::Succeeded, Some("https://x.example/1")));
+    assert_eq!((task.single_links(), task.has_buttons()), (None, false));
+    for progress in ["45", "\"45%\"", "\"45\"", "-1", "null", "{}"] {
+        let task = parse(&format!(r#"{{"status":"in_progress","progress":{progress}}}"#));
+        assert_eq!(task.progress(), Progress::Running, "{progress}");
+    }
+    let buttons = r#"{"buttons":[7,{"customId":7,"label":{}},{"customId":"MJ::JOB::upsample::1::5f0c","label":7}]}"#;
+    assert_eq!(parse(buttons).upscale_button(0), Some("MJ::JOB::upsample::1::5f0c"));
+    assert!(parse(r#"{"status":"modal"}"#).awaits_confirmation());
+    assert_eq!(submission(200, r#"{"code":"1","description":{},"result":17}"#).as_deref(), Ok("17"));
+}
+
+#[test]
+fn refused_submission_keeps_the_members_of_the_proxy() {
+    let body = br#"{"code":24,"description":"banned","properties":{"bannedWord":"blood"}}"#;
+    let error = task_id(StatusCode::OK, &HeaderMap::new(), body).unwrap_err();
+    let details = error.details().unwrap();
+    assert_eq!((error.to_string().as_str(), details.code.as_str()), ("banned: blood", "24"));
+    assert!(details.members_json.contains(r#""bannedWord":"blood""#), "{details:?}");
 }

@@ -1,35 +1,12 @@
 //! Mapping of Gemini's errors: the status gives the rough kind, the details the exact one.
 
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
-use crate::{error::ProviderError, upstream::failure_of};
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ErrorWire {
-    code: Option<u16>,
-    status: Option<String>,
-    message: Option<String>,
-    details: Vec<DetailWire>,
-}
-
-/// The members of the `google.rpc` details that are used here.
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct DetailWire {
-    /// Member of `ErrorInfo`.
-    reason: Option<String>,
-    /// Member of `BadRequest`.
-    field_violations: Vec<ViolationWire>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ViolationWire {
-    field: Option<String>,
-}
+use crate::{
+    error::ProviderError,
+    upstream::{refined_failure_in_reply, refined_failure_of},
+};
 
 /// Maps an error response to a provider error.
 pub(in crate::image::providers::nano_banana) fn failure(
@@ -37,33 +14,21 @@ pub(in crate::image::providers::nano_banana) fn failure(
     headers: &HeaderMap,
     body: &[u8],
 ) -> ProviderError {
-    #[derive(Deserialize)]
-    struct Wire<'a> {
-        #[serde(borrow)]
-        error: &'a RawValue,
-    }
-    // Streams and some gateways wrap the error in an array.
-    let body = body.trim_ascii();
-    let object = body.strip_prefix(b"[").and_then(|body| body.strip_suffix(b"]")).unwrap_or(body);
-    let error = serde_json::from_slice::<Wire<'_>>(object).ok().map(|wire| wire.error.get());
-    let error = error.and_then(|error| serde_json::from_str(error).ok()).unwrap_or_default();
-    refine(failure_of(status, headers, object, false), &error)
+    refined_failure_of(status, headers, body, refine)
 }
 
 /// Maps an `error` within a successful response or a stream to a provider error.
 pub(super) fn embedded_error(error: &str) -> ProviderError {
-    let code = serde_json::from_str::<ErrorWire>(error).ok().and_then(|error| error.code);
-    let status = code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    failure(status, &HeaderMap::new(), format!("{{\"error\":{error}}}").as_bytes())
+    refined_failure_in_reply(error, refine)
 }
 
-fn refine(rough: ProviderError, error: &ErrorWire) -> ProviderError {
+fn refine(error: &Value, rough: ProviderError) -> ProviderError {
     match rough {
         // An invalid API key has status 400, like an invalid field.
-        ProviderError::Refused { message, .. } if error.is_account_error() => ProviderError::Credentials(message),
-        ProviderError::Refused { message, .. } => ProviderError::Refused { message, field: error.field() },
+        ProviderError::Refused { message, .. } if is_account_error(error) => ProviderError::Credentials(message),
+        ProviderError::Refused { message, .. } => ProviderError::Refused { message, field: field(error) },
         // A quota of zero: waiting does not help.
-        ProviderError::RateLimited { message, .. } if error.has_zero_quota() => ProviderError::Credentials(message),
+        ProviderError::RateLimited { message, .. } if has_zero_quota(&message) => ProviderError::Credentials(message),
         ProviderError::RateLimited { .. }
         | ProviderError::Reported { .. }
         | ProviderError::ContentPolicy(_)
@@ -78,27 +43,31 @@ fn refine(rough: ProviderError, error: &ErrorWire) -> ProviderError {
     }
 }
 
-impl ErrorWire {
-    fn is_account_error(&self) -> bool {
-        let reason = |detail: &DetailWire| detail.reason.as_ref().is_some_and(|reason| reason.starts_with("API_KEY_"));
-        // FAILED_PRECONDITION: billing is disabled, or the region is not supported.
-        self.status.as_deref() == Some("FAILED_PRECONDITION") || self.details.iter().any(reason)
-    }
+/// Returns the items of `google.rpc` details.
+fn details(error: &Value) -> impl Iterator<Item = &Value> {
+    error["details"].as_array().into_iter().flatten()
+}
 
-    fn has_zero_quota(&self) -> bool {
-        let text = self.message.as_deref().unwrap_or_default();
-        let mut limits = text.split("limit: ").skip(1);
-        limits.any(|limit| limit.starts_with('0') && !limit[1..].starts_with(|next: char| next.is_ascii_digit()))
-    }
+fn is_account_error(error: &Value) -> bool {
+    // `reason` is a member of `ErrorInfo`.
+    let is_key = |detail: &Value| detail["reason"].as_str().is_some_and(|reason| reason.starts_with("API_KEY_"));
+    // FAILED_PRECONDITION: billing is disabled, or the region is not supported.
+    error["status"] == "FAILED_PRECONDITION" || details(error).any(is_key)
+}
 
-    /// Returns the client's field that corresponds to the rejected field of the API, if it is known.
-    fn field(&self) -> Option<String> {
-        let violations = self.details.iter().flat_map(|detail| &detail.field_violations);
-        let named: Vec<_> = violations.filter_map(|violation| violation.field.as_deref()).collect();
-        let fields = [("image_config", "size"), ("imageConfig", "size"), ("seed", "seed"), ("contents", "prompt")];
-        let known = fields.into_iter().find(|(native, _)| named.iter().any(|field| field.contains(native)));
-        known.map(|(_, field)| field.to_owned())
-    }
+fn has_zero_quota(message: &str) -> bool {
+    let mut limits = message.split("limit: ").skip(1);
+    limits.any(|limit| limit.starts_with('0') && !limit[1..].starts_with(|next: char| next.is_ascii_digit()))
+}
+
+/// Returns the client's field that corresponds to the rejected field of the API, if it is known.
+fn field(error: &Value) -> Option<String> {
+    // `fieldViolations` is a member of `BadRequest`.
+    let violations = details(error).filter_map(|detail| detail["fieldViolations"].as_array()).flatten();
+    let named: Vec<_> = violations.filter_map(|violation| violation["field"].as_str()).collect();
+    let fields = [("image_config", "size"), ("imageConfig", "size"), ("seed", "seed"), ("contents", "prompt")];
+    let known = fields.into_iter().find(|(native, _)| named.iter().any(|field| field.contains(native)));
+    known.map(|(_, field)| field.to_owned())
 }
 
 #[cfg(test)]
@@ -108,7 +77,7 @@ mod tests {
     use super::*;
 
     fn failed(status: u16, body: &str) -> ProviderError {
-        failure(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+        failure(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes()).failure().clone()
     }
 
     #[test]
@@ -123,7 +92,7 @@ mod tests {
         assert_eq!(failed(429, body), expected);
         assert_eq!(failed(429, &format!("[{body}]")), expected);
         let error = body.strip_prefix(r#"{"error":"#).unwrap().strip_suffix('}').unwrap();
-        assert_eq!(embedded_error(error), expected);
+        assert_eq!(*embedded_error(error).failure(), expected);
     }
 
     #[test]

@@ -2,14 +2,13 @@
 
 pub(super) mod failure;
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use self::failure::embedded_error;
-use super::super::common::decode::base64_image;
+use super::super::common::{
+    decode::base64_image,
+    members::{Members, read_objects},
+};
 use crate::{error::ProviderError, image::Usage};
 
 /// The content of a response received so far.
@@ -23,6 +22,8 @@ pub(super) struct PartialResponse {
     /// Why the prompt was blocked.
     block_message: Option<String>,
     usage: Option<Usage>,
+    /// The first part that could not be interpreted.
+    unreadable: Option<ProviderError>,
 }
 
 /// The result of a complete response.
@@ -38,125 +39,78 @@ pub(super) enum Completion {
     Final(ProviderError),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ResponseWire<'a> {
-    #[serde(borrow)]
-    candidates: Option<Vec<CandidateWire<'a>>>,
-    prompt_feedback: Option<FeedbackWire>,
-    usage_metadata: Option<UsageWire>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CandidateWire<'a> {
-    #[serde(borrow)]
-    content: Option<ContentWire<'a>>,
-    finish_reason: Option<String>,
-    finish_message: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ContentWire<'a> {
-    #[serde(borrow)]
-    parts: Option<Vec<PartWire<'a>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PartWire<'a> {
-    text: Option<String>,
-    thought: Option<bool>,
-    #[serde(borrow, alias = "inline_data")]
-    inline_data: Option<InlineWire<'a>>,
-}
-
-#[derive(Deserialize)]
-struct InlineWire<'a> {
-    #[serde(borrow)]
-    data: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FeedbackWire {
-    block_reason: Option<String>,
-    block_reason_message: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UsageWire {
-    prompt_token_count: Option<u64>,
-    candidates_token_count: Option<u64>,
-    thoughts_token_count: Option<u64>,
-    total_token_count: Option<u64>,
-    prompt_tokens_details: Option<Vec<DetailWire>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DetailWire {
-    modality: Option<String>,
-    token_count: Option<u64>,
-}
-
 impl PartialResponse {
-    /// Adds a part, which is the whole body or the data of one event, and returns its drafts.
+    /// Adds a part, which is the whole body or the data of one event, and returns its drafts. A part that cannot be
+    /// interpreted is skipped: the image may be in another one.
     ///
     /// # Errors
-    /// The error that the part reports; [`ProviderError::Unreadable`] if it is invalid.
+    /// The error that the part reports, unless the image has arrived.
     pub(super) fn push(&mut self, data: &[u8]) -> Result<Vec<Bytes>, ProviderError> {
-        let data = data.trim_ascii();
-        let invalid = |error| ProviderError::Unreadable(format!("the upstream sent an invalid response: {error}"));
-        // Some gateways return a stream as one JSON array.
-        let parts: Vec<ResponseWire<'_>> = if data.starts_with(b"[") {
-            serde_json::from_slice(data).map_err(invalid)?
-        } else {
-            vec![serde_json::from_slice(data).map_err(invalid)?]
-        };
         let mut drafts = Vec::new();
-        for ResponseWire { candidates, prompt_feedback, usage_metadata, error } in parts {
-            if let Some(error) = error.filter(|error| error.get() != "null") {
-                return Err(embedded_error(error.get()));
+        // Some gateways return a stream as one JSON array.
+        let read = read_objects(data, |parts| {
+            for part in parts {
+                self.push_response(&part, &mut drafts)?;
             }
-            if let Some(FeedbackWire { block_reason: Some(reason), block_reason_message }) = prompt_feedback {
-                self.block_message = Some(
-                    block_reason_message
-                        .filter(|text| !text.is_empty())
-                        .unwrap_or_else(|| format!("the provider blocked the prompt: {reason}")),
-                );
-            }
-            // Counts are cumulative: the last one applies.
-            self.usage = usage_metadata.map(UsageWire::into_usage).or(self.usage);
-            // The request asks for one candidate.
-            let Some(candidate) = candidates.into_iter().flatten().next() else { continue };
-            self.finish_reason = candidate.finish_reason.or(self.finish_reason.take());
-            self.finish_message = candidate.finish_message.or(self.finish_message.take());
-            for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
-                drafts.extend(self.push_part(part)?);
-            }
+            Ok::<_, ProviderError>(())
+        });
+        match read {
+            Ok(pushed) => pushed?,
+            Err(unreadable) => self.skip(unreadable),
         }
         Ok(drafts)
     }
 
+    fn push_response(&mut self, response: &Members<'_>, drafts: &mut Vec<Bytes>) -> Result<(), ProviderError> {
+        let feedback = response.object("promptFeedback");
+        if let Some(reason) = feedback.text("blockReason") {
+            let message = feedback.text("blockReasonMessage").map(String::from);
+            self.block_message = Some(message.unwrap_or_else(|| format!("the provider blocked the prompt: {reason}")));
+        }
+        // Counts are cumulative: the last one applies.
+        self.usage = usage(&response.object("usageMetadata")).or(self.usage);
+        for candidate in response.objects("candidates") {
+            self.finish_reason = candidate.text("finishReason").map(String::from).or(self.finish_reason.take());
+            self.finish_message = candidate.text("finishMessage").map(String::from).or(self.finish_message.take());
+            for part in candidate.object("content").objects("parts") {
+                drafts.extend(self.push_part(&part));
+            }
+        }
+        match response.error() {
+            Some(error) if self.picture.is_none() => Err(embedded_error(error)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Adds one part of the content. Returns its image if it is a draft, which is an image among the thoughts.
-    fn push_part(&mut self, part: PartWire<'_>) -> Result<Option<Bytes>, ProviderError> {
-        let PartWire { text, thought, inline_data } = part;
-        let is_thought = thought.unwrap_or(false);
-        if let Some(text) = text.filter(|_| !is_thought) {
+    fn push_part(&mut self, part: &Members<'_>) -> Option<Bytes> {
+        let is_thought = part.is_true("thought");
+        if let Some(text) = part.string("text").filter(|_| !is_thought) {
             self.text.push_str(&text);
         }
-        let Some(data) = inline_data.and_then(|inline| inline.data) else { return Ok(None) };
+        let inline = |name| part.object(name).string("data");
+        let picture = match base64_image(&inline("inlineData").or_else(|| inline("inline_data"))?) {
+            Ok(picture) => picture,
+            Err(invalid) => {
+                self.skip(invalid);
+                return None;
+            }
+        };
         if is_thought {
-            return base64_image(&data).map(Some);
+            return Some(picture);
         }
-        if self.picture.is_none() {
-            self.picture = Some(base64_image(&data)?);
-        }
-        Ok(None)
+        self.picture.get_or_insert(picture);
+        None
+    }
+
+    fn skip(&mut self, unreadable: ProviderError) {
+        tracing::debug!(error = %unreadable, "skipped a part of a response");
+        self.unreadable.get_or_insert(unreadable);
+    }
+
+    /// Returns the error for a response without image and finish reason.
+    pub(super) fn unreadable(&self) -> Option<ProviderError> {
+        self.unreadable.clone()
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
@@ -175,7 +129,7 @@ impl PartialResponse {
 
     /// Returns the result of the complete response.
     pub(super) fn completion(self) -> Completion {
-        let Self { picture, text, finish_reason, finish_message, block_message, usage: _ } = self;
+        let Self { picture, text, finish_reason, finish_message, block_message, usage: _, unreadable } = self;
         let text = text.trim();
         if let Some(picture) = picture {
             return Completion::Image { picture, text: text.to_owned() };
@@ -184,14 +138,19 @@ impl PartialResponse {
             return Completion::Final(ProviderError::ContentPolicy(message));
         }
         let Some(reason) = finish_reason else {
-            return Completion::Final(ProviderError::Unreadable("the upstream's response has no image".to_owned()));
+            let no_image = || ProviderError::Unreadable("the upstream's response has no image".to_owned());
+            return Completion::Final(unreadable.unwrap_or_else(no_image));
         };
         // The model's own message, if any, is more specific than the reason.
         let message =
             finish_message.filter(|text| !text.is_empty()).or_else(|| (!text.is_empty()).then(|| text.to_owned()));
-        let message_or = |default: String| message.unwrap_or(default);
+        let message_or = |default: String| message.clone().unwrap_or(default);
         match reason.as_str() {
             "STOP" | "NO_IMAGE" => {
+                // The image itself, unless the model wrote a text in its place.
+                if let (Some(unreadable), None) = (unreadable, &message) {
+                    return Completion::Final(unreadable);
+                }
                 let message =
                     message_or("the model returned no image; ask for an image explicitly in the prompt".to_owned());
                 Completion::Retryable(ProviderError::Refused { message, field: None })
@@ -233,27 +192,18 @@ impl PartialResponse {
     }
 }
 
-impl UsageWire {
-    fn into_usage(self) -> Usage {
-        let Self {
-            prompt_token_count,
-            candidates_token_count,
-            thoughts_token_count,
-            total_token_count,
-            prompt_tokens_details,
-        } = self;
-        let input = prompt_token_count.unwrap_or_default();
-        let output =
-            candidates_token_count.unwrap_or_default().saturating_add(thoughts_token_count.unwrap_or_default());
-        let details = prompt_tokens_details.into_iter().flatten();
-        let pictures = details.filter(|detail| detail.modality.as_deref() == Some("IMAGE"));
-        Usage {
-            input,
-            input_images: pictures.filter_map(|detail| detail.token_count).sum(),
-            output,
-            total: total_token_count.unwrap_or(input.saturating_add(output)),
-        }
-    }
+/// Returns the token usage; `None` without any count.
+fn usage(members: &Members<'_>) -> Option<Usage> {
+    let [input, candidates, thoughts, total] =
+        ["promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount"]
+            .map(|name| members.number(name));
+    input.or(candidates).or(thoughts).or(total)?;
+    let input = input.unwrap_or_default();
+    let output = candidates.unwrap_or_default().saturating_add(thoughts.unwrap_or_default());
+    let details = members.objects("promptTokensDetails");
+    let pictures = details.iter().filter(|detail| detail.text("modality").as_deref() == Some("IMAGE"));
+    let input_images = pictures.filter_map(|detail| detail.number("tokenCount")).fold(0, u64::saturating_add);
+    Some(Usage { input, input_images, output, total: total.unwrap_or(input.saturating_add(output)) })
 }
 
 #[cfg(test)]

@@ -114,9 +114,33 @@ fn invalid_response_is_unreadable_and_embedded_error_is_mapped() {
         "{\"candidates\":7}",
         "[1]",
         r#"{"candidates":[{"content":{"parts":[{"inlineData":{"data":"?"}}]}}]}"#,
+        r#"{"candidates":[{"finishReason":"STOP","content":{"parts":[{"inlineData":{"data":"?"}}]}}]}"#,
     ] {
-        assert!(matches!(parse(&[text]), Err(ProviderError::Unreadable(_))), "{text}");
+        let parsed = parse(&[text]);
+        assert!(matches!(parsed, Ok((Completion::Final(ProviderError::Unreadable(_)), 0, None))), "{text}: {parsed:?}");
     }
     let error = r#"[{"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}]"#;
-    assert_eq!(parse(&[error]), Err(ProviderError::unavailable("overloaded".to_owned())));
+    let error = parse(&[error]).unwrap_err();
+    assert_eq!(*error.failure(), ProviderError::unavailable("overloaded".to_owned()));
+    assert_eq!(error.details().unwrap().members_json, r#"{"status":"UNAVAILABLE"}"#);
+}
+
+#[test]
+fn unexpected_values_beside_an_image_do_not_fail_it() {
+    let image = r#"{"inlineData":{"mimeType":7,"data":"Mg=="},"thought":null,"text":7}"#;
+    for response in [
+        format!(r#"{{"candidates":[{{"content":{{"parts":[7,null,{{"text":{{}}}},{image}]}},"finishReason":7}}]}}"#),
+        format!("\u{feff}{{\"candidates\":[null,{{\"content\":{{\"parts\":{image}}}}}],\"usageMetadata\":7}}"),
+        format!(
+            r#"{{"candidates":{{"content":{{"parts":[{{"inlineData":{{"data":"?"}}}},{image}]}}}},"promptFeedback":"x",
+                "usageMetadata":{{"promptTokenCount":-1,"candidatesTokenCount":"x","totalTokenCount":null}},
+                "error":{{"message":"late"}}}}"#
+        ),
+    ] {
+        let expected = Completion::Image { picture: Bytes::from_static(b"2"), text: String::new() };
+        assert_eq!(parse(&[&response]), Ok((expected, 0, None)), "{response}");
+    }
+    let whole = format!(r#"{{"candidates":[{{"content":{{"parts":[{image}]}}}}]}}"#);
+    let draft = r#"{"candidates":[{"content":{"parts":[{"thought":"true","inlineData":{"data":"?"}}]}}]}"#;
+    assert!(matches!(parse(&["hello", draft, &whole, "{"]), Ok((Completion::Image { .. }, 0, _))));
 }

@@ -1,0 +1,40 @@
+//! The token usage of the built-in engine: deterministic, of the magnitude of OpenAI's GPT image models.
+
+use crate::{
+    image::{
+        Usage,
+        spec::{ImageSpec, Quality},
+    },
+    size::Size,
+};
+
+/// The tokens of an input image, and of each of its tiles.
+const PER_INPUT: u64 = 65;
+const PER_TILE: u64 = 129;
+/// The side of a tile in pixels.
+const TILE: u32 = 512;
+
+/// The pixels to which the tokens of a quality apply.
+const PIXELS: u64 = 1024 * 1024;
+
+/// Returns the usage of the image with this index. Prompt and input images count once, with the first image. Blocks for some
+/// ten milliseconds at its first call.
+pub(super) fn usage(spec: &ImageSpec, index: u32, size: Size) -> Usage {
+    let (text, input_images) = if index == 0 {
+        (offline_chat::count_tokens(&spec.prompt), spec.pictures.iter().map(|picture| input(picture.size)).sum())
+    } else {
+        (0, 0)
+    };
+    let per_image = match spec.quality {
+        Quality::Low => 272,
+        Quality::Auto | Quality::Standard | Quality::Medium => 1056,
+        Quality::High | Quality::Hd | Quality::Xhigh | Quality::Max => 4160,
+    };
+    let output = (size.pixels() * per_image).div_ceil(PIXELS);
+    let input = text + input_images;
+    Usage { input, input_images, output, total: input + output }
+}
+
+fn input(size: Size) -> u64 {
+    PER_INPUT + PER_TILE * u64::from(size.width.div_ceil(TILE)) * u64::from(size.height.div_ceil(TILE))
+}
