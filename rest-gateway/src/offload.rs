@@ -3,10 +3,11 @@
 use std::sync::LazyLock;
 
 use http_server::BlockingPool;
+use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, Span};
 
-use crate::{app::App, error::GatewayError};
+use crate::error::GatewayError;
 
 /// Inputs below this length are processed in place: a blocking task would cost more than the work.
 const MIN_OFFLOAD_BYTES: usize = 64 << 10;
@@ -32,12 +33,12 @@ where
     })
 }
 
-/// Runs `work`, which reads a body of at most `bytes`, on the runtime that serves no connections if the body is large or of
-/// unknown length. Dropping the future ends the work.
+/// Runs `work`, which reads a body of at most `bytes`, on another runtime than that of the connection if the body is large or
+/// of unknown length. Dropping the future ends the work.
 ///
 /// # Errors
 /// Those of the work; 500 if it panics.
-pub(crate) async fn spawn<T, F>(app: &App, bytes: Option<u64>, work: F) -> Result<T, GatewayError>
+pub(crate) async fn spawn<T, F>(runtime: &Handle, bytes: Option<u64>, work: F) -> Result<T, GatewayError>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, GatewayError>> + Send + 'static,
@@ -45,7 +46,7 @@ where
     if bytes.is_some_and(|bytes| bytes < MIN_OFFLOAD_BYTES as u64) {
         return work.await;
     }
-    let task = app.background.spawn(work.instrument(Span::current()));
+    let task = runtime.spawn(work.instrument(Span::current()));
     AbortOnDropHandle::new(task).await.map_err(|error| {
         tracing::error!(%error, "task failed");
         GatewayError::internal()

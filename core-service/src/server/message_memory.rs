@@ -84,12 +84,12 @@ where
 struct Memory(Arc<Mutex<Reservation>>);
 
 impl Memory {
-    fn grow(&self, bytes: usize) -> Result<(), Status> {
+    fn grow(&self, bytes: usize) -> Result<(), Error> {
         if self.0.lock().unwrap_or_else(PoisonError::into_inner).try_grow(bytes) {
             return Ok(());
         }
         let limit = "the server has reached its limit of memory for request messages (grpc.body_memory_bytes)";
-        Err(Error::LimitReached(limit).into())
+        Err(Error::LimitReached(limit))
     }
 }
 
@@ -102,7 +102,7 @@ struct ReservedBody {
 }
 
 impl ReservedBody {
-    fn received(&mut self, data: Bytes) -> Result<Bytes, Status> {
+    fn received(&mut self, data: Bytes) -> Result<Bytes, Error> {
         self.memory.grow(data.len())?;
         let Self { memory, messages, .. } = self;
         match messages {
@@ -120,7 +120,7 @@ impl HttpBody for ReservedBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
         let frame = frame.map_err(BoxError::from).and_then(|frame| match frame.into_data() {
-            Ok(data) => Ok(Frame::data(self.received(data)?)),
+            Ok(data) => Ok(Frame::data(self.received(data).map_err(Status::from)?)),
             Err(trailers) => Ok(trailers),
         });
         Poll::Ready(Some(frame))

@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, Read};
 
+use crate::error::Error;
 use flate2::read::MultiGzDecoder;
-use tonic::Status;
 
 /// The length of a message prefix: a flag, and the length of the message as a big-endian `u32`.
 const PREFIX: usize = 5;
@@ -28,12 +28,12 @@ impl Messages {
     /// reserves memory before it is allocated for decompressed bytes.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED for a message that is too long; INVALID_ARGUMENT for one that is not gzip; the errors of `grow`.
+    /// [`Error::InvalidField`] for a message that is too long or not gzip; the errors of `grow`.
     pub(super) fn push(
         &mut self,
         data: &[u8],
-        grow: &mut dyn FnMut(usize) -> Result<(), Status>,
-    ) -> Result<Vec<u8>, Status> {
+        grow: &mut dyn FnMut(usize) -> Result<(), Error>,
+    ) -> Result<Vec<u8>, Error> {
         self.partial.extend_from_slice(data);
         let (mut taken, mut complete) = (0, Vec::new());
         while let Some(([flag, length @ ..], rest)) = self.partial[taken..].split_first_chunk::<PREFIX>() {
@@ -54,7 +54,7 @@ impl Messages {
         Ok(complete)
     }
 
-    fn decompress(&self, message: &[u8], grow: &mut dyn FnMut(usize) -> Result<(), Status>) -> Result<Vec<u8>, Status> {
+    fn decompress(&self, message: &[u8], grow: &mut dyn FnMut(usize) -> Result<(), Error>) -> Result<Vec<u8>, Error> {
         let mut decoder = MultiGzDecoder::new(message);
         let mut plain = Vec::new();
         loop {
@@ -70,7 +70,7 @@ impl Messages {
                     read => break read,
                 }
             };
-            let read = read.map_err(|error| Status::invalid_argument(format!("the message is not gzip: {error}")))?;
+            let read = read.map_err(|error| Error::invalid("message", format!("is not valid gzip: {error}")))?;
             plain.truncate(length + read);
             if read == 0 {
                 return Ok(plain);
@@ -78,9 +78,9 @@ impl Messages {
         }
     }
 
-    fn too_long(&self) -> Status {
+    fn too_long(&self) -> Error {
         let max = self.max;
-        Status::resource_exhausted(format!("the message has more than {max} bytes (grpc.max_message_bytes)"))
+        Error::invalid("message", format!("has more than {max} bytes, decompressed (grpc.max_message_bytes)"))
     }
 }
 
@@ -94,10 +94,8 @@ fn append(out: &mut Vec<u8>, flag: u8, message: &[u8]) {
 mod tests {
     use std::io::Write;
 
-    use flate2::{Compression, write::GzEncoder};
-    use tonic::Code;
-
     use super::*;
+    use flate2::{Compression, write::GzEncoder};
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -142,13 +140,13 @@ mod tests {
             reserved += bytes;
             Ok(())
         });
-        assert_eq!(refused.unwrap_err().code(), Code::ResourceExhausted);
+        assert!(refused.unwrap_err().to_string().contains("1048576"));
         assert!(reserved <= (1 << 20) + 2 * STEP, "{reserved}");
-        let no_memory = Messages::new(64 << 20).push(&body, &mut |_| Err(Status::resource_exhausted("no memory")));
-        assert_eq!(no_memory.unwrap_err().message(), "no memory");
+        let no_memory = Messages::new(64 << 20).push(&body, &mut |_| Err(Error::LimitReached("no memory")));
+        assert_eq!(no_memory, Err(Error::LimitReached("no memory")));
         let announced = Messages::new(1000).push(&[1, 0, 1, 0, 0], &mut |_| Ok(()));
-        assert_eq!(announced.unwrap_err().code(), Code::ResourceExhausted);
+        assert!(announced.unwrap_err().to_string().contains("1000 bytes"));
         let invalid = Messages::new(1000).push(&framed(&[(1, b"not gzip")]), &mut |_| Ok(()));
-        assert_eq!(invalid.unwrap_err().code(), Code::InvalidArgument);
+        assert!(invalid.unwrap_err().to_string().contains("gzip"));
     }
 }

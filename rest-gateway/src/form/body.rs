@@ -88,7 +88,7 @@ async fn multipart(
     let boundary = multer::parse_boundary(content_type).map_err(|error| multipart_error(&error))?;
     authentication::check(parts, app).await?;
     let stream = body::stream(&parts.headers, body, app.body_limits(&parts.extensions)).await?;
-    offload::spawn(app, body_length, read_fields(multer::Multipart::new(stream, boundary))).await
+    offload::spawn(&app.background, body_length, read_fields(multer::Multipart::new(stream, boundary))).await
 }
 
 async fn read_fields(mut multipart: multer::Multipart<'static>) -> Result<Vec<(String, Value<'static>)>, GatewayError> {

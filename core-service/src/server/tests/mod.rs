@@ -133,7 +133,7 @@ async fn messages_are_accepted_up_to_the_limit_measured_after_decompression() {
     let accepted = chat.create_chat(request(5 << 20)).await.unwrap_err();
     assert_eq!(reason(&accepted), (Code::ResourceExhausted, "RATE_LIMIT_EXCEEDED".to_owned()));
     let rejected = chat.create_chat(request(7 << 20)).await.unwrap_err();
-    assert_eq!(rejected.code(), Code::ResourceExhausted);
+    assert_eq!(rejected.code(), Code::InvalidArgument);
     assert!(rejected.message().contains("6291456"), "{rejected}");
     server.stop().await;
 }
