@@ -2,6 +2,7 @@
 
 mod application;
 mod call_layer;
+mod chat;
 mod compression;
 mod cors;
 mod request_body;
@@ -19,9 +20,10 @@ use triptych_proto::v1::{
     video_service_server::VideoServiceServer,
 };
 
-use self::{application::GrpcApplication, call_layer::CallLayer, cors::LiveCorsLayer};
+use self::{application::GrpcApplication, call_layer::CallLayer, chat::ChatRoutes, cors::LiveCorsLayer};
 use crate::{
     assembly::{Core, Services},
+    chat::grpc::ChatGrpc,
     config::Grpc,
     health::HealthGrpc,
 };
@@ -55,7 +57,7 @@ pub async fn serve(
         .layer(GrpcWebLayer::new())
         .layer(CallLayer::new(drain.clone(), core.keys().clone()))
         .layer(MapRequestLayer::new(compression::mirror_request_encoding::<Body>))
-        .service(routes(core.services(), settings, core.health_service())?.prepare());
+        .service(routes(core.services(), settings, core.health_service())?);
     let stop = async {
         stop.await;
         core.health().set_not_ready().await;
@@ -83,7 +85,7 @@ fn server_settings(settings: &Grpc) -> ServerSettings {
     }
 }
 
-fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Routes, ServeError> {
+fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<ChatRoutes<ChatGrpc>, ServeError> {
     /// Applies the common limits and encodings. A macro because the generated types share no trait.
     macro_rules! service {
         ($server:ident, $service:expr) => {
@@ -97,7 +99,6 @@ fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Ro
     let mut routes = Routes::builder();
     routes
         .add_service(HealthServer::new(health).max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES))
-        .add_service(service!(ChatServiceServer, services.chat))
         .add_service(service!(ImageServiceServer, services.image))
         .add_service(service!(VideoServiceServer, services.video))
         .add_service(service!(ModelServiceServer, services.model))
@@ -114,7 +115,8 @@ fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Ro
             .add_service(builder().build_v1()?.max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES))
             .add_service(builder().build_v1alpha()?.max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES));
     }
-    Ok(routes.routes())
+    let chat = service!(ChatServiceServer, services.chat);
+    Ok(ChatRoutes::new(services.chat.clone(), chat, settings.max_message_bytes, routes.routes().prepare()))
 }
 
 #[cfg(test)]
