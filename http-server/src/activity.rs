@@ -138,6 +138,10 @@ impl Activity {
         self.in_flight.load(Acquire) == 0 && !self.write_blocked_since.is_set()
     }
 
+    pub(crate) fn is_http2(&self) -> bool {
+        self.http2.load(Relaxed)
+    }
+
     pub(crate) fn had_request(&self) -> bool {
         self.had_request.load(Relaxed)
     }
@@ -154,11 +158,11 @@ impl Activity {
         if !self.is_idle() {
             return None;
         }
-        if !self.had_request() && !self.http2.load(Relaxed) {
+        if !self.had_request() && !self.is_http2() {
             return Some((self.start + settings.header_timeout, Expiry::Close));
         }
         // Between the requests of an HTTP/2 connection there are other frames, such as pings.
-        if !self.http2.load(Relaxed)
+        if !self.is_http2()
             && let Some(since) = self.head_since.get(self.start)
         {
             return Some((since + settings.header_timeout, Expiry::Close));

@@ -100,7 +100,7 @@ impl<A: Application + Unpin> Connection<A> {
                 }
             }
         });
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service).into_owned());
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket.clone()), service).into_owned());
         let mut aborted = pin!(abort.cancelled());
         let mut draining = pin!(draining.cancelled());
         let settings = &shared.settings;
@@ -108,10 +108,16 @@ impl<A: Application + Unpin> Connection<A> {
         let mut timer = pin!(sleep_until(lifetime.start + settings.header_timeout));
         poll_fn(|cx| {
             loop {
-                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                let ended = connection.as_mut().poll(cx);
+                let sent = socket.poll_send(cx);
+                if let Poll::Ready(ended) = ended {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "connection failed");
                     }
+                    return Poll::Ready(());
+                }
+                if let Poll::Ready(Err(error)) = sent {
+                    tracing::debug!(%error, "connection failed");
                     return Poll::Ready(());
                 }
                 if aborted.as_mut().poll(cx).is_ready() {

@@ -5,7 +5,7 @@ use std::{
     io::{self, IoSlice},
     mem::MaybeUninit,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -15,15 +15,26 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{Application, activity::Activity};
 
-/// Vectored writes up to this length are joined. A chunk with one event is some 300 bytes, in three slices: its length, the
+/// Vectored writes of HTTP/1.1 up to this length are joined. A chunk with one event is some 300 bytes, in three slices: its length, the
 /// event, and a line break.
 const MAX_JOINED: usize = 1024;
+
+/// How many bytes of an HTTP/2 connection are collected before they are written: the frames of a burst of 100 chat events.
+const MAX_COLLECTED: usize = 32 << 10;
+/// A longer buffer of collected bytes is freed once it is empty, so that idle connections stay small.
+const MAX_KEPT_BUFFER: usize = 4 << 10;
 
 /// How much a closing connection reads and discards.
 const MAX_LINGER_BYTES: usize = 64 << 20;
 
-/// Records the activity of a connection, joins short writes, gives hyper's own responses a body, and lingers at the end.
-pub(crate) struct Socket<I, A> {
+/// Records the activity of a connection, joins writes, gives hyper's own responses a body, and lingers at the end.
+///
+/// Of HTTP/2, hyper writes and flushes nearly every frame on its own, so that a response would be two or three packets. Its
+/// frames are therefore collected, until the task of the connection has polled hyper and calls [`poll_send`](Self::poll_send).
+pub(crate) struct Socket<I, A>(Arc<Mutex<State<I, A>>>);
+
+/// The state of a socket. Only the task of its connection locks it.
+struct State<I, A> {
     io: I,
     application: A,
     activity: Arc<Activity>,
@@ -32,6 +43,20 @@ pub(crate) struct Socket<I, A> {
     discarded: usize,
     /// Whether the next write begins a response: hyper has flushed everything, and no request is in flight.
     at_boundary: bool,
+    /// The collected bytes of an HTTP/2 connection.
+    collected: BytesMut,
+}
+
+impl<I, A> Clone for Socket<I, A> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<I, A> Socket<I, A> {
+    fn lock(&self) -> MutexGuard<'_, State<I, A>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<I, A: Application> Socket<I, A>
@@ -39,7 +64,55 @@ where
     I: AsyncRead + AsyncWrite + Unpin,
 {
     pub(crate) fn new(io: I, application: A, activity: Arc<Activity>) -> Self {
-        Self { io, application, activity, replacement: Bytes::new(), discarded: 0, at_boundary: true }
+        Self(Arc::new(Mutex::new(State {
+            io,
+            application,
+            activity,
+            replacement: Bytes::new(),
+            discarded: 0,
+            at_boundary: true,
+            collected: BytesMut::new(),
+        })))
+    }
+
+    /// Writes the collected bytes of an HTTP/2 connection.
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.lock().poll_send(cx)
+    }
+}
+
+impl<I, A: Application> State<I, A>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.collected.is_empty() {
+            let written = Pin::new(&mut self.io).poll_write(cx, &self.collected);
+            match ready!(self.record(written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.collected.advance(written),
+            }
+            if self.collected.is_empty() && self.collected.capacity() > MAX_KEPT_BUFFER {
+                self.collected = BytesMut::new();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Collects bytes of an HTTP/2 connection. Larger writes are not copied.
+    fn poll_collect(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        if self.collected.len() + length > MAX_COLLECTED {
+            ready!(self.poll_send(cx))?;
+        }
+        if length > MAX_COLLECTED {
+            let written = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
+            return self.record(written);
+        }
+        for part in parts {
+            self.collected.extend_from_slice(part);
+        }
+        Poll::Ready(Ok(length))
     }
 
     /// Writes the replacement, if `bytes` are a response of hyper's own: hyper answers a head that it cannot parse by itself,
@@ -62,6 +135,15 @@ where
             self.replacement.advance(written);
         }
         Poll::Ready(Ok(true))
+    }
+
+    /// Writes bytes of an HTTP/1.1 connection.
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if ready!(self.poll_replace(cx, bytes))? {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.record(written)
     }
 
     fn record<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -104,70 +186,79 @@ fn serialize(response: &Response<Bytes>) -> Bytes {
     bytes.freeze()
 }
 
-impl<I: AsyncRead + Unpin, A: Unpin> AsyncRead for Socket<I, A> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+impl<I: AsyncRead + Unpin, A> AsyncRead for Socket<I, A> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let state = &mut *self.lock();
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        ready!(Pin::new(&mut state.io).poll_read(cx, buffer))?;
         let read = &buffer.filled()[before..];
         if !read.is_empty() {
-            self.activity.bytes_read(read);
+            state.activity.bytes_read(read);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin, A: Application + Unpin> AsyncWrite for Socket<I, A> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if ready!(self.poll_replace(cx, bytes))? {
-            return Poll::Ready(Ok(bytes.len()));
+impl<I: AsyncRead + AsyncWrite + Unpin, A: Application> AsyncWrite for Socket<I, A> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let state = &mut *self.lock();
+        if state.activity.is_http2() {
+            return state.poll_collect(cx, &[IoSlice::new(bytes)]);
         }
-        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.record(written)
+        state.poll_write(cx, bytes)
     }
 
-    /// Joins the slices of a short write: copying a few hundred bytes costs less than a `writev`.
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let state = &mut *self.lock();
+        if state.activity.is_http2() {
+            return state.poll_collect(cx, parts);
+        }
+        // Copying a few hundred bytes costs less than a `writev`.
         let mut joined = [0; MAX_JOINED];
         let mut length = 0;
         for part in parts {
             let Some(buffer) = joined.get_mut(length..length + part.len()) else {
-                self.at_boundary = false;
-                let written = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
-                return self.record(written);
+                state.at_boundary = false;
+                let written = Pin::new(&mut state.io).poll_write_vectored(cx, parts);
+                return state.record(written);
             };
             buffer.copy_from_slice(part);
             length += part.len();
         }
-        self.poll_write(cx, &joined[..length])
+        state.poll_write(cx, &joined[..length])
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-        self.at_boundary = self.activity.is_idle();
+    /// Leaves the collected bytes to [`poll_send`](Self::poll_send).
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let state = &mut *self.lock();
+        ready!(Pin::new(&mut state.io).poll_flush(cx))?;
+        state.at_boundary = state.activity.is_idle();
         Poll::Ready(Ok(()))
     }
 
     /// Closes the sending half. If the client may still be sending, then reads until it stops.
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-        if !self.activity.lingers() {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let state = &mut *self.lock();
+        ready!(state.poll_send(cx))?;
+        ready!(Pin::new(&mut state.io).poll_shutdown(cx))?;
+        if !state.activity.lingers() {
             return Poll::Ready(Ok(()));
         }
         // Ends by its timeout at the latest.
-        self.activity.lingering();
+        state.activity.lingering();
         let mut storage = [MaybeUninit::uninit(); 4096];
-        while self.discarded < MAX_LINGER_BYTES {
+        while state.discarded < MAX_LINGER_BYTES {
             let mut buffer = ReadBuf::uninit(&mut storage);
-            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => self.discarded += buffer.filled().len(),
+            match ready!(Pin::new(&mut state.io).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => state.discarded += buffer.filled().len(),
                 Ok(()) | Err(_) => break,
             }
         }

@@ -2,6 +2,7 @@
 
 mod application;
 mod call_layer;
+mod chat;
 mod compression;
 mod cors;
 mod message_memory;
@@ -22,10 +23,12 @@ use triptych_proto::v1::{
 };
 
 use self::{
-    application::GrpcApplication, call_layer::CallLayer, cors::LiveCorsLayer, message_memory::MessageMemoryLayer,
+    application::GrpcApplication, call_layer::CallLayer, chat::ChatRoutes, cors::LiveCorsLayer,
+    message_memory::MessageMemoryLayer,
 };
 use crate::{
     assembly::{Core, Services},
+    chat::grpc::ChatGrpc,
     config::Grpc,
     health::HealthGrpc,
 };
@@ -61,7 +64,7 @@ pub async fn serve(
         // After the call layer, so that only clients with a key reserve memory.
         .layer(MessageMemoryLayer::new(MemoryBudget::new(settings.body_memory_bytes), settings.max_message_bytes))
         .layer(MapRequestLayer::new(compression::mirror_request_encoding::<Body>))
-        .service(routes(core.services(), settings, core.health_service())?.prepare());
+        .service(routes(core.services(), settings, core.health_service())?);
     let stop = async {
         stop.await;
         core.health().set_not_ready().await;
@@ -89,7 +92,7 @@ fn server_settings(settings: &Grpc) -> ServerSettings {
     }
 }
 
-fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Routes, ServeError> {
+fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<ChatRoutes<ChatGrpc>, ServeError> {
     /// Applies the common limits and encodings. A macro because the generated types share no trait.
     macro_rules! service {
         ($server:ident, $service:expr) => {
@@ -103,7 +106,6 @@ fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Ro
     let mut routes = Routes::builder();
     routes
         .add_service(HealthServer::new(health).max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES))
-        .add_service(service!(ChatServiceServer, services.chat))
         .add_service(service!(ImageServiceServer, services.image))
         .add_service(service!(VideoServiceServer, services.video))
         .add_service(service!(ModelServiceServer, services.model))
@@ -120,7 +122,8 @@ fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Ro
             .add_service(builder().build_v1()?.max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES))
             .add_service(builder().build_v1alpha()?.max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES));
     }
-    Ok(routes.routes())
+    let chat = service!(ChatServiceServer, services.chat);
+    Ok(ChatRoutes::new(services.chat.clone(), chat, settings.max_message_bytes, routes.routes().prepare()))
 }
 
 #[cfg(test)]

@@ -3,17 +3,27 @@
 use bytes::Bytes;
 use h2::client::{self, ResponseFuture, SendRequest};
 use http::Request;
-use http_server::ServerSettings;
-use tokio::time::Instant;
+use http_server::{ConnectionThreads, Drain, ServerSettings, ThreadCount, serve};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, duplex},
+    sync::mpsc,
+    time::Instant,
+};
 
-use tokio::io::AsyncWriteExt;
-
-use super::{Duration, TestServer, start};
+use super::{
+    Duration, TestApplication, TestServer,
+    recorded::{Recorded, RecordedListener},
+    start,
+};
 
 async fn connect(server: &TestServer) -> SendRequest<Bytes> {
+    handshake(server.connect().await).await
+}
+
+async fn handshake(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> SendRequest<Bytes> {
     // A stream that is not read must not use up the window of the connection.
     let builder = client::Builder::new().initial_connection_window_size(1 << 20).clone();
-    let (client, connection) = builder.handshake(server.connect().await).await.unwrap();
+    let (client, connection) = builder.handshake(io).await.unwrap();
     tokio::spawn(async move {
         // The server may close the connection.
         let _ = connection.await;
@@ -90,4 +100,29 @@ async fn stream_beyond_the_limit_of_requests_is_refused_and_the_connection_stays
     assert_eq!(get(&mut client, "/").await.await.unwrap().status(), 429);
     server.application.proceed.notify_one();
     assert_eq!(waiting.await.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_with_trailers_is_one_write() {
+    let (accept, accepted) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let (application, settings) = (TestApplication::default(), ServerSettings::default());
+        let threads = ConnectionThreads::start(ThreadCount::Shared).unwrap();
+        let listener = RecordedListener(accepted);
+        serve(listener, application, &threads, settings, Drain::default(), std::future::pending()).await;
+    });
+    let (client, server) = duplex(64 << 10);
+    let (server, writes) = Recorded::new(server);
+    accept.send(server).ok().unwrap();
+    let mut client = handshake(client).await;
+    for _ in 0..2 {
+        // After the settings of the connection.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        writes.lock().unwrap().clear();
+        let mut body = get(&mut client, "/trailers").await.await.unwrap().into_body();
+        assert_eq!(body.data().await.unwrap().unwrap().len(), 1024);
+        assert!(body.trailers().await.unwrap().is_some());
+    }
+    let writes = writes.lock().unwrap();
+    assert!(matches!(&**writes, [length] if *length > 1024), "{writes:?}");
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure fails the test")]
 
 mod http2;
+mod recorded;
 
 use std::{
     convert::Infallible,
@@ -15,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_server::{Application, ConnectionThreads, Drain, Refusal, RequestBody, ServerSettings, ThreadCount, serve};
@@ -34,7 +35,8 @@ const LARGE: usize = 32 << 20;
 const FORGED: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
 
 /// Answers by the path: `/` and unknown paths without reading the body, `/echo` with the body, `/stuck` never, `/wait` after
-/// a notification, `/endless` with a body that always has another chunk, `/panic` with a body that panics.
+/// a notification, `/endless` with a body that always has another chunk, `/panic` with a body that panics, `/trailers` with
+/// 1 KiB and trailers.
 #[derive(Clone, Default)]
 struct TestApplication {
     entered: Arc<Notify>,
@@ -50,6 +52,9 @@ enum TestBody {
     },
     Endless,
     Panics,
+    WithTrailers {
+        is_data_sent: bool,
+    },
 }
 
 impl Body for TestBody {
@@ -66,6 +71,11 @@ impl Body for TestBody {
             Self::Text(text) | Self::AfterHead { text, .. } => text.take().map(|text| Ok(Frame::data(text))),
             Self::Endless => Some(Ok(Frame::data(Bytes::from_static(&[0; 16 << 10])))),
             Self::Panics => panic!("scripted"),
+            Self::WithTrailers { is_data_sent: is_data_sent @ false } => {
+                *is_data_sent = true;
+                Some(Ok(Frame::data(Bytes::from_static(&[0; 1024]))))
+            }
+            Self::WithTrailers { .. } => Some(Ok(Frame::trailers(HeaderMap::new()))),
         })
     }
 
@@ -78,7 +88,7 @@ impl Body for TestBody {
             Self::Text(text) | Self::AfterHead { text, .. } => {
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
             }
-            Self::Endless | Self::Panics => SizeHint::default(),
+            Self::Endless | Self::Panics | Self::WithTrailers { .. } => SizeHint::default(),
         }
     }
 }
@@ -111,6 +121,7 @@ impl Application for TestApplication {
                 "/endless" => Response::new(TestBody::Endless),
                 "/large" => text(200, vec![b'x'; LARGE]),
                 "/forged" => Response::new(TestBody::AfterHead { is_head_sent: false, text: Some(FORGED.into()) }),
+                "/trailers" => Response::new(TestBody::WithTrailers { is_data_sent: false }),
                 "/panic" => Response::new(TestBody::Panics),
                 _ => text(404, "not found"),
             }

@@ -5,6 +5,8 @@
 //! [`Stream`] it yields the complete messages that the generated service trait requires, and
 //! [`ChatStream::into_chunks`] returns the delta-encoded chunks.
 
+mod codec;
+
 use std::{
     mem,
     pin::Pin,
@@ -16,6 +18,7 @@ use tonic::{
     codegen::{BoxStream, tokio_stream::Stream},
 };
 
+pub use self::codec::{ChunkEncoder, StreamChatCodec};
 use crate::v1 as pb;
 
 /// One chunk of a streamed chat response, complete or relative to the chunk before it.
