@@ -8,6 +8,7 @@
 //! | `activity`, `socket`, `stream` | timeouts: request heads, idle connections, clients that stop reading |
 //! | [`RequestBody`], `response_body` | bodies; unread request bodies are discarded within limits |
 //! | [`MemoryBudget`], [`BlockingPool`] | bounds on the memory and the blocking threads of requests together |
+//! | [`foreign_origin`] | requests of web pages of other origins |
 //! | [`Drain`] | the stages of a shutdown |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |
 
@@ -20,6 +21,7 @@ mod limits;
 mod listener;
 mod load;
 mod memory_budget;
+mod origin;
 mod request_body;
 mod response_body;
 mod server;
@@ -33,6 +35,7 @@ pub use blocking_pool::BlockingPool;
 pub use drain::Drain;
 pub use listener::Listener;
 pub use memory_budget::{MemoryBudget, Reservation};
+pub use origin::foreign_origin;
 pub use request_body::RequestBody;
 pub use server::serve;
 pub use settings::ServerSettings;

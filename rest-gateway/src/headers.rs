@@ -17,9 +17,6 @@ pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forw
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The path under which a reverse proxy serves the gateway.
 pub(crate) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-/// How a page's origin relates to the target of its request, set by browsers.
-pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
 /// Delay before a retry, in milliseconds. OpenAI's clients prefer it to `Retry-After`.
 pub(crate) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// `false` stops the automatic retries of OpenAI's clients, whatever the status.

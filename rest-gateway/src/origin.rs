@@ -1,13 +1,13 @@
-//! Requests of web pages. A page that a user opens can send requests to any address that the user's browser reaches, among
-//! them a gateway on the same machine, without a preflight and without reading the response.
+//! Requests of web pages: those of other origins may not change state.
 
 use axum::extract::Request;
-use http::{Method, header};
+use http::Method;
+use http_server::foreign_origin;
 
-use crate::{error::GatewayError, headers::SEC_FETCH_SITE, links::Links, settings::RuntimeSettings};
+use crate::{error::GatewayError, links::Links, settings::RuntimeSettings};
 
 /// Checks that a request which may change state is not from a page of another origin, unless that origin is listed in
-/// `cors_allow_origins`. Clients other than browsers send no `Origin`.
+/// `cors_allow_origins`.
 ///
 /// # Errors
 /// 403.
@@ -15,40 +15,11 @@ pub(crate) fn check(request: &Request, settings: &RuntimeSettings) -> Result<(),
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
-    let site = request.headers().get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
-    // Scripts cannot set this header. A proxy may have changed `Host`, so that `Origin` alone does not show it.
-    if site == Some(b"same-origin".as_slice()) {
-        return Ok(());
+    let own_authority = || Links::of(request.uri(), request.headers(), settings).authority().to_owned();
+    match foreign_origin(request.headers(), &settings.cors_allow_origins, own_authority) {
+        None => Ok(()),
+        Some(origin) => Err(GatewayError::origin_not_allowed(&origin)),
     }
-    let mut origins = request.headers().get_all(header::ORIGIN).iter().peekable();
-    let allowed = &settings.cors_allow_origins;
-    if origins.peek().is_none() {
-        // `same-site` is another origin as well, for example another port of this machine.
-        let is_foreign =
-            matches!(site, Some(b"cross-site" | b"same-site")) && !allowed.iter().any(|origin| origin == "*");
-        return if is_foreign { Err(GatewayError::origin_not_allowed("another origin")) } else { Ok(()) };
-    }
-    let links = Links::of(request.uri(), request.headers(), settings);
-    for origin in origins {
-        let origin = origin.to_str().unwrap_or("null");
-        let is_listed = allowed.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
-        if !is_listed && !is_own(origin, links.authority()) {
-            return Err(GatewayError::origin_not_allowed(&format!("origin \"{origin:.100}\"")));
-        }
-    }
-    Ok(())
-}
-
-/// Returns whether an origin is this gateway. Schemes are not compared: a proxy in front may have terminated TLS.
-fn is_own(origin: &str, authority: &str) -> bool {
-    let Some((scheme, host)) = origin.split_once("://") else { return false };
-    let default_port = match scheme {
-        "http" => ":80",
-        "https" => ":443",
-        _ => return false,
-    };
-    let without_port = |host: &str| host.strip_suffix(default_port).unwrap_or(host).to_ascii_lowercase();
-    without_port(host) == without_port(authority)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod compression;
 mod cors;
 mod message_memory;
 mod messages;
+mod origin;
 mod request_body;
 
 use std::future::Future;
@@ -24,7 +25,7 @@ use triptych_proto::v1::{
 
 use self::{
     application::GrpcApplication, call_layer::CallLayer, chat::ChatRoutes, cors::LiveCorsLayer,
-    message_memory::MessageMemoryLayer,
+    message_memory::MessageMemoryLayer, origin::OriginLayer,
 };
 use crate::{
     assembly::{Core, Services},
@@ -59,6 +60,7 @@ pub async fn serve(
     let service = ServiceBuilder::new()
         // CORS and gRPC-Web are the outer layers, so that the call layer receives plain gRPC only.
         .layer(LiveCorsLayer::new(core.cors_allow_origins().clone()))
+        .layer(OriginLayer::new(core.cors_allow_origins().clone()))
         .layer(GrpcWebLayer::new())
         .layer(CallLayer::new(drain.clone(), core.keys().clone()))
         // After the call layer, so that only clients with a key reserve memory.
