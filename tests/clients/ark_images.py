@@ -81,9 +81,9 @@ def check_triptych(rest, received, known):
     assert status == 200 and [failure["code"] for failure in response["failures"]] == ["content_policy_violation"], response
     assert set(received[-1][2]) <= known, set(received[-1][2]) - known
     for name, expected in [
-        ("withheld.json", (400, "content_policy_violation")), ("size.400.json", (400, "upstream_refused")),
+        ("withheld.json", (400, "OutputImageSensitiveContentDetected")), ("size.400.json", (400, "InvalidParameter")),
         ("invalid-key.401.json", (500, "provider_credentials")), ("overdue.403.json", (500, "provider_credentials")),
-        ("rate.429.json", (429, "rate_limit_exceeded")), ("internal-error.500.json", (502, "upstream_unavailable")),
+        ("rate.429.json", (429, "RateLimitExceeded.EndpointRPMExceeded")), ("internal-error.500.json", (502, "InternalServiceError")),
         ("html-page.json", (500, "upstream_unreadable")),
     ]:
         status, response = generate_images(rest, model=name, prompt="a boat")

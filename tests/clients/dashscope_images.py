@@ -143,13 +143,13 @@ def check_triptych(rest, received, call, task):
     status, response = generate_images(rest, model=WAN + "task-one-image-failed.json", prompt="a boat", n=2, size="64x64")
     assert (status, response["failures"][0]["code"]) == (200, "content_policy_violation"), response
     for name, expected in [
-        ("blocked.400.json", (400, "content_policy_violation")), ("blocked-in-success.json", (400, "content_policy_violation")),
-        ("size.400.json", (400, "upstream_refused")), ("arrears.400.json", (500, "provider_credentials")),
-        ("invalid-key.401.json", (500, "provider_credentials")), ("rate.429.json", (429, "rate_limit_exceeded")),
-        ("unavailable.503.json", (502, "upstream_unavailable")), ("html-page.json", (500, "upstream_unreadable")),
-        (WAN + "task-blocked.json", (400, "content_policy_violation")), (WAN + "task-size.json", (400, "upstream_refused")),
-        (WAN + "task-timeout.json", (504, "upstream_timeout")), (WAN + "task-cancelled.json", (502, "upstream_unavailable")),
-        (WAN + "task-without-id.json", (500, "upstream_unreadable")), (WAN + "rate.429.json", (429, "rate_limit_exceeded")),
+        ("blocked.400.json", (400, "DataInspectionFailed")), ("blocked-in-success.json", (400, "DataInspectionFailed")),
+        ("size.400.json", (400, "InvalidParameter")), ("arrears.400.json", (500, "provider_credentials")),
+        ("invalid-key.401.json", (500, "provider_credentials")), ("rate.429.json", (429, "Throttling.RateQuota")),
+        ("unavailable.503.json", (502, "ModelUnavailable")), ("html-page.json", (500, "upstream_unreadable")),
+        (WAN + "task-blocked.json", (400, "DataInspectionFailed")), (WAN + "task-size.json", (400, "InvalidParameter")),
+        (WAN + "task-timeout.json", (504, "InternalError.Timeout")), (WAN + "task-cancelled.json", (502, "upstream_unavailable")),
+        (WAN + "task-without-id.json", (500, "upstream_unreadable")), (WAN + "rate.429.json", (429, "Throttling.RateQuota")),
         (WAN + "async-not-allowed.403.json", (500, "provider_credentials")),
     ]:
         status, response = generate_images(rest, model=name, prompt="a boat")

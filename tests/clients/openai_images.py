@@ -191,8 +191,8 @@ def check_triptych(base):
     for event, kind in zip(events, [ImageGenPartialImageEvent] * 2 + [ImageGenCompletedEvent], strict=True):
         assert type(event) is kind and size_of(event.b64_json) == (320, 200), event
     check_failures(client, {
-        "moderation.400.json": (openai.BadRequestError, "content_policy_violation"),
-        "size.400.json": (openai.BadRequestError, "upstream_refused"),
+        "moderation.400.json": (openai.BadRequestError, "moderation_blocked"),
+        "size.400.json": (openai.BadRequestError, "invalid_value"),
         "invalid-key.401.json": (openai.InternalServerError, "provider_credentials"),
         "rate.429.json": (openai.RateLimitError, "rate_limit_exceeded"),
         "internal-error.500.json": (openai.InternalServerError, "upstream_unavailable"),
