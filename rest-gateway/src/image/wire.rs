@@ -1,7 +1,7 @@
 //! OpenAI's image JSON, converted from and to the contract.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::Serialize;
+use base64::{display::Base64Display, engine::general_purpose::STANDARD};
+use serde::{Serialize, Serializer};
 use triptych_proto::{time::unix_seconds, v1 as pb};
 
 use crate::{
@@ -139,7 +139,7 @@ struct Images<'a> {
 #[derive(Serialize)]
 struct Item<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    b64_json: Option<String>,
+    b64_json: Option<Base64<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -187,6 +187,9 @@ impl From<pb::ImageUsage> for Usage {
     }
 }
 
+/// The expected length of an image's other members.
+const ITEM_BYTES: usize = 1 << 10;
+
 /// Serializes a response.
 pub(super) fn write(reply: &pb::GenerateImagesResponse, echo: &ResponseEcho, links: &Links) -> Vec<u8> {
     let pb::GenerateImagesResponse { create_time, model, pictures, usage, failures } = reply;
@@ -205,15 +208,28 @@ pub(super) fn write(reply: &pb::GenerateImagesResponse, echo: &ResponseEcho, lin
         usage: usage.map(Usage::from),
         failures: &failures,
     };
+    // Of the length of the images in base64, so that the buffer is never copied to a larger one.
+    let length: usize = pictures.iter().map(|picture| picture.data.len().div_ceil(3) * 4 + ITEM_BYTES).sum();
+    let mut json = Vec::with_capacity(length + ITEM_BYTES);
     // Strings and numbers only: serialization cannot fail.
-    serde_json::to_vec(&images).unwrap_or_default()
+    let _ = serde_json::to_writer(&mut json, &images);
+    json
+}
+
+/// An image that is written as base64, without a copy of its own.
+struct Base64<'a>(&'a [u8]);
+
+impl Serialize for Base64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
+    }
 }
 
 fn item<'a>(picture: &'a pb::Picture, links: &Links) -> Item<'a> {
     let pb::Picture { data, media_key, media_type: _, width: _, height: _, revised_prompt, original_media_key: _ } =
         picture;
     let url = (!media_key.is_empty()).then(|| links.media(media_key));
-    let b64_json = url.is_none().then(|| STANDARD.encode(data));
+    let b64_json = url.is_none().then_some(Base64(data));
     Item { b64_json, url, revised_prompt, original_url: original_url(picture, links) }
 }
 
