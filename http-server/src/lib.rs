@@ -8,7 +8,7 @@
 //! | `activity`, `socket`, `stream` | timeouts: request heads, idle connections, clients that stop reading |
 //! | [`RequestBody`], `response_body` | bodies; unread request bodies are discarded within limits |
 //! | [`MemoryBudget`], [`BlockingPool`] | bounds on the memory and the blocking threads of requests together |
-//! | [`Drain`] | the stages of a shutdown |
+//! | [`Drain`], `signal` | the stages of a shutdown; how connections watch for them |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |
 
 mod activity;
@@ -24,6 +24,7 @@ mod request_body;
 mod response_body;
 mod server;
 mod settings;
+mod signal;
 mod socket;
 mod stream;
 mod threads;
