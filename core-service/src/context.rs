@@ -9,10 +9,11 @@ use futures_util::{
     Stream, StreamExt,
     stream::{self, BoxStream},
 };
+use http::HeaderName;
 use tokio::time::{Instant, timeout_at};
 use tonic::{
     Request,
-    metadata::{Ascii, MetadataMap, MetadataValue},
+    metadata::{Ascii, KeyAndValueRef, MetadataMap, MetadataValue},
 };
 
 use crate::{
@@ -22,6 +23,10 @@ use crate::{
 
 /// The metadata key, and HTTP header, of the request id.
 pub const REQUEST_ID: &str = "x-request-id";
+/// [`REQUEST_ID`], parsed.
+pub(crate) const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static(REQUEST_ID);
+/// The metadata key of the deadline, defined by gRPC.
+const TIMEOUT: &str = "grpc-timeout";
 /// The header in which official OpenAI SDKs count the retries of a request, from 0.
 const RETRY_COUNT: &str = "x-stainless-retry-count";
 /// The metadata key, and HTTP header, of the W3C trace context.
@@ -63,17 +68,14 @@ impl RequestContext {
     pub fn new<T>(request: &Request<T>, keys: &Keys, idempotency_key: &str) -> Result<Self, Error> {
         let caller = keys.caller(request)?;
         check_idempotency_key(idempotency_key)?;
-        let metadata = request.metadata();
+        let metadata = KnownMetadata::of(request.metadata());
         Ok(Self {
-            request_id: request_id(metadata),
-            deadline: deadline(metadata),
+            request_id: metadata.request_id(),
+            deadline: metadata.deadline(),
             caller,
             idempotency_key: idempotency_key.to_owned(),
-            sdk_retries: metadata.get(RETRY_COUNT).and_then(|value| value.to_str().ok()?.parse().ok()),
-            trace: TraceContext {
-                parent: metadata.get(TRACEPARENT).cloned(),
-                state: metadata.get(TRACESTATE).cloned(),
-            },
+            sdk_retries: metadata.sdk_retries.and_then(|value| value.to_str().ok()?.parse().ok()),
+            trace: TraceContext { parent: metadata.trace_parent.cloned(), state: metadata.trace_state.cloned() },
         })
     }
 
@@ -122,20 +124,53 @@ fn deadline_exceeded() -> Error {
     ProviderError::Timeout("the deadline of the call was exceeded".to_owned()).into()
 }
 
-/// Returns the caller's request id if it is 1 to 128 graphic ASCII characters, otherwise a new one.
-pub fn request_id(metadata: &MetadataMap) -> String {
-    metadata
-        .get(REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
-        .map_or_else(|| format!("req_{}", uuid::Uuid::new_v4().simple()), str::to_owned)
+/// The metadata of every call that the core reads. Found in one pass, which costs less than a look-up of each key.
+#[derive(Debug, Default)]
+pub(crate) struct KnownMetadata<'a> {
+    request_id: Option<&'a MetadataValue<Ascii>>,
+    timeout: Option<&'a MetadataValue<Ascii>>,
+    sdk_retries: Option<&'a MetadataValue<Ascii>>,
+    trace_parent: Option<&'a MetadataValue<Ascii>>,
+    trace_state: Option<&'a MetadataValue<Ascii>>,
 }
 
-/// Returns the deadline of the `grpc-timeout` metadata.
-///
-/// Parsed here rather than in the transport, so that it applies to calls within the process as well.
-pub fn deadline(metadata: &MetadataMap) -> Option<Instant> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+impl<'a> KnownMetadata<'a> {
+    pub(crate) fn of(metadata: &'a MetadataMap) -> Self {
+        let mut known = Self::default();
+        for entry in metadata.iter() {
+            let KeyAndValueRef::Ascii(key, value) = entry else { continue };
+            let field = match key.as_str() {
+                REQUEST_ID => &mut known.request_id,
+                TIMEOUT => &mut known.timeout,
+                RETRY_COUNT => &mut known.sdk_retries,
+                TRACEPARENT => &mut known.trace_parent,
+                TRACESTATE => &mut known.trace_state,
+                _ => continue,
+            };
+            // The first of several values.
+            field.get_or_insert(value);
+        }
+        known
+    }
+
+    /// Returns the caller's request id if it is 1 to 128 graphic ASCII characters, otherwise a new one.
+    pub(crate) fn request_id(&self) -> String {
+        self.request_id
+            .and_then(|value| value.to_str().ok())
+            .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
+            .map_or_else(|| format!("req_{}", uuid::Uuid::new_v4().simple()), str::to_owned)
+    }
+
+    /// Returns the deadline of the `grpc-timeout` metadata.
+    ///
+    /// Parsed here rather than in the transport, so that it applies to calls within the process as well.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        deadline(self.timeout?)
+    }
+}
+
+fn deadline(timeout: &MetadataValue<Ascii>) -> Option<Instant> {
+    let text = timeout.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
     let timeout = match unit {

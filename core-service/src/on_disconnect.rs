@@ -2,6 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
+use http::HeaderName;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tonic::metadata::MetadataMap;
 
@@ -34,7 +35,8 @@ impl OnDisconnect {
     /// # Errors
     /// [`Error::InvalidField`] for a value that is not an [`OnDisconnect`].
     pub fn of(metadata: &MetadataMap, default: Self) -> Result<Self, Error> {
-        let Some(value) = metadata.get(ON_DISCONNECT) else { return Ok(default) };
+        const NAME: HeaderName = HeaderName::from_static(ON_DISCONNECT);
+        let Some(value) = metadata.as_ref().get(NAME) else { return Ok(default) };
         let parsed = value.to_str().map_err(|_| ParseError).and_then(str::parse);
         parsed.map_err(|error| Error::invalid(ON_DISCONNECT, error.to_string()))
     }

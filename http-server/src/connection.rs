@@ -24,6 +24,7 @@ use crate::{
     load::ExpectedRequest,
     request_body::{RequestBody, Rest, Unread, discard},
     response_body::{InFlight, ResponseBody},
+    signal::Signal,
     socket::Socket,
     stream::StreamExecutor,
 };
@@ -72,6 +73,7 @@ impl<A: Application + Unpin> Connection<A> {
         let socket = Socket::new(io, shared.application.clone(), Arc::clone(&activity));
         // Children, whose locks are not shared with the other connections.
         let (abort, draining) = (shared.abort.child_token(), shared.drain.draining.child_token());
+        let (mut aborted, mut draining) = (Signal::new(abort.clone()), Signal::new(draining));
         let builder = self.builder(&abort);
         let service = service_fn({
             let (activity, load) = (Arc::clone(&activity), shared.threads.load(self.thread));
@@ -101,8 +103,6 @@ impl<A: Application + Unpin> Connection<A> {
             }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(socket.clone()), service).into_owned());
-        let mut aborted = pin!(abort.cancelled());
-        let mut draining = pin!(draining.cancelled());
         let settings = &shared.settings;
         let mut lifetime = Lifetime::new(settings, refused);
         let mut timer = pin!(sleep_until(lifetime.start + settings.header_timeout));
@@ -120,11 +120,10 @@ impl<A: Application + Unpin> Connection<A> {
                     tracing::debug!(%error, "connection failed");
                     return Poll::Ready(());
                 }
-                if aborted.as_mut().poll(cx).is_ready() {
+                if aborted.poll(cx) {
                     return Poll::Ready(());
                 }
-                let end = lifetime.is_open()
-                    && ((refused && activity.had_request()) || draining.as_mut().poll(cx).is_ready());
+                let end = lifetime.is_open() && ((refused && activity.had_request()) || draining.poll(cx));
                 if end {
                     lifetime.finish(refused.then_some(settings.header_timeout));
                     connection.as_mut().graceful_shutdown();

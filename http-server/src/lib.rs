@@ -9,7 +9,7 @@
 //! | [`RequestBody`], `response_body` | bodies; unread request bodies are discarded within limits |
 //! | [`MemoryBudget`], [`BlockingPool`] | bounds on the memory and the blocking threads of requests together |
 //! | [`foreign_origin`] | requests of web pages of other origins |
-//! | [`Drain`] | the stages of a shutdown |
+//! | [`Drain`], `signal` | the stages of a shutdown; how connections watch for them |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |
 
 mod activity;
@@ -26,6 +26,7 @@ mod request_body;
 mod response_body;
 mod server;
 mod settings;
+mod signal;
 mod socket;
 mod stream;
 mod threads;

@@ -56,24 +56,26 @@ where
         let stream = Box::pin(stream);
         let task = async move {
             let _load = load;
-            abort.run_until_cancelled_owned(until_stalled(stream, write_timeout)).await;
+            until_ended(stream, write_timeout, &abort).await;
         };
         self.threads.spawn(thread, self.tracker.track_future(task));
     }
 }
 
-/// Runs a stream until it ends, or until the client has left the response unread for `write_timeout`. Dropping the stream
-/// resets it.
+/// Runs a stream until it ends, until its connection is aborted, or until the client has left the response unread for
+/// `write_timeout`. Dropping the stream resets it.
+///
+/// The abort drops the connection, for whose end hyper waits in each stream, so that the stream need not wait for the abort.
 ///
 /// If the task waits after the body returned a frame, it waits for the client to open the window of the stream: for
 /// anything else it would have polled the body again.
-async fn until_stalled(stream: impl Future, write_timeout: Duration) {
+async fn until_ended(stream: impl Future, write_timeout: Duration, abort: &CancellationToken) {
     let mut stream = pin!(stream);
     let mut stalled = None;
     let mut timer = pin!(None);
     poll_fn(|cx| {
         LAST_POLL.set(BodyPoll::None);
-        if stream.as_mut().poll(cx).is_ready() {
+        if abort.is_cancelled() || stream.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         match LAST_POLL.get() {
@@ -115,7 +117,7 @@ mod tests {
             }
             std::future::pending::<()>().await;
         };
-        timeout(10 * WRITE_TIMEOUT, until_stalled(stream, WRITE_TIMEOUT)).await.ok()
+        timeout(10 * WRITE_TIMEOUT, until_ended(stream, WRITE_TIMEOUT, &CancellationToken::new())).await.ok()
     }
 
     #[tokio::test(start_paused = true)]

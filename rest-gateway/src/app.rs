@@ -12,16 +12,24 @@ use arc_swap::ArcSwap;
 use http::Extensions;
 use http_server::MemoryBudget;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
 use crate::{
     body::BodyLimits, core_client::CoreServices, cors, metrics::RequestMetrics, request_memory::RequestMemory,
-    settings::RuntimeSettings,
+    request_state::RequestState, settings::RuntimeSettings,
 };
 
 /// The core, the settings and the metrics. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct App(Arc<Shared>);
+pub(crate) struct App(Arc<Served>);
+
+/// The state as one server uses it.
+#[derive(Debug)]
+struct Served {
+    shared: Arc<Shared>,
+    draining: CancellationToken,
+}
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -59,7 +67,18 @@ impl App {
         let runtime = ArcSwap::from_pointee(Runtime::new(runtime));
         let background = Handle::current();
         let is_shutting_down = AtomicBool::new(false);
-        Self(Arc::new(Shared { core, metrics, body_memory, background, runtime, is_shutting_down }))
+        let shared = Arc::new(Shared { core, metrics, body_memory, background, runtime, is_shutting_down });
+        Self(Arc::new(Served { shared, draining: CancellationToken::new() }))
+    }
+
+    /// Returns the same state for a server that cancels `draining` when its drain begins.
+    pub(crate) fn served_until(&self, draining: CancellationToken) -> Self {
+        Self(Arc::new(Served { shared: self.0.shared.clone(), draining }))
+    }
+
+    /// Returns the token that is cancelled when the drain begins. Handlers of endless streams end them then.
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.0.draining
     }
 }
 
@@ -75,7 +94,10 @@ impl Shared {
         BodyLimits {
             bytes: runtime.settings.body_limit_bytes,
             timeout: runtime.settings.body_timeout,
-            memory: RequestMemory::of(extensions, &self.body_memory),
+            memory: match extensions.get() {
+                Some(RequestState { memory, .. }) => memory.clone(),
+                None => RequestMemory::new(&self.body_memory),
+            },
         }
     }
 
@@ -99,6 +121,6 @@ impl Deref for App {
     type Target = Shared;
 
     fn deref(&self) -> &Shared {
-        &self.0
+        &self.0.shared
     }
 }

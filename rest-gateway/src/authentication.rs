@@ -5,7 +5,7 @@ use tokio::time::{Duration, timeout};
 use tonic::{Code, metadata::MetadataMap};
 use triptych_proto::v1 as pb;
 
-use crate::{app::App, error::GatewayError, headers::X_REQUEST_ID, request_id::RequestId};
+use crate::{app::App, error::GatewayError, headers::X_REQUEST_ID, request_state::RequestState};
 
 /// Up to this length, a body is read before a remote core is called, which then checks the key with the call itself.
 const MAX_UNCHECKED_BYTES: u64 = 64 << 10;
@@ -26,7 +26,7 @@ pub(crate) async fn check(parts: &Parts, app: &App) -> Result<(), GatewayError> 
         return Ok(());
     }
     let mut metadata = MetadataMap::new();
-    if let Some(RequestId(id)) = parts.extensions.get() {
+    if let Some(RequestState { id, .. }) = parts.extensions.get() {
         metadata.as_mut().insert(X_REQUEST_ID, id.clone());
     }
     if let Some(authorization) = authorization {

@@ -1,12 +1,13 @@
 //! Request bodies: bounded in length and time, decompressed if the client compressed them.
 
-use std::io::Read;
+use std::{future::poll_fn, io::Read, pin::Pin, task::Poll};
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, header};
+use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt;
 use tokio::time::{Duration, Instant, timeout_at};
 
@@ -101,13 +102,23 @@ impl LimitedBody {
 
     /// Returns the next chunk, `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, GatewayError> {
-        let extra = Duration::from_secs(self.received as u64 / BYTES_PER_EXTRA_SECOND);
-        let data = match timeout_at(self.start + self.limits.timeout + extra, self.body.frame()).await {
-            Err(_elapsed) => return Err(GatewayError::body_timeout()),
-            Ok(None) => return Ok(None),
+        if self.body.is_end_stream() {
+            return Ok(None);
+        }
+        let first = if self.received == 0 { first_frame(&mut self.body).await } else { Poll::Pending };
+        let frame = match first {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let extra = Duration::from_secs(self.received as u64 / BYTES_PER_EXTRA_SECOND);
+                let frame = timeout_at(self.start + self.limits.timeout + extra, self.body.frame()).await;
+                frame.map_err(|_elapsed| GatewayError::body_timeout())?
+            }
+        };
+        let data = match frame {
+            None => return Ok(None),
             // The connection is broken, so that the response is unlikely to arrive.
-            Ok(Some(Err(_))) => return Err(GatewayError::invalid_request("the request body is incomplete")),
-            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Some(Err(_)) => return Err(GatewayError::invalid_request("the request body is incomplete")),
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
         self.limits.memory.grow(data.len())?;
         self.received += data.len();
@@ -116,6 +127,24 @@ impl LimitedBody {
         }
         Ok(Some(data))
     }
+}
+
+/// Returns the first frame of a body, or `Pending` if it has not arrived yet.
+///
+/// hyper passes on a body that has arrived with its head when the request is polled for the second time. A timer for the
+/// time in between would cost more than reading the body.
+async fn first_frame(body: &mut Body) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    let mut is_second = false;
+    poll_fn(|cx| {
+        let frame = Pin::new(&mut *body).poll_frame(cx);
+        if frame.is_pending() && !is_second {
+            is_second = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(frame)
+    })
+    .await
 }
 
 /// Joins chunks. Most bodies are a single chunk, which is returned without a copy.

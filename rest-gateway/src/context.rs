@@ -7,7 +7,7 @@ use tonic::metadata::MetadataMap;
 use crate::{
     error::GatewayError,
     headers::{FORWARDED_TO_CORE, GRPC_TIMEOUT, IDEMPOTENCY_KEY, X_REQUEST_ID, X_REQUEST_TIMEOUT_MS},
-    request_id::RequestId,
+    request_state::RequestState,
 };
 
 const MAX_TIMEOUT_MS: u64 = 86_400_000;
@@ -24,7 +24,12 @@ impl RequestContext {
     /// Wraps a message in a call that carries the context as metadata. The idempotency key is not in it: it is a field
     /// of the messages that take one.
     pub(crate) fn call<T>(&self, message: T) -> tonic::Request<T> {
-        let metadata = MetadataMap::from_headers(self.metadata.clone());
+        self.clone().into_call(message)
+    }
+
+    /// Wraps the message of the last call. See [`call`](Self::call).
+    pub(crate) fn into_call<T>(self, message: T) -> tonic::Request<T> {
+        let metadata = MetadataMap::from_headers(self.metadata);
         tonic::Request::from_parts(metadata, tonic::Extensions::default(), message)
     }
 
@@ -35,18 +40,25 @@ impl RequestContext {
 
     fn of(parts: &Parts) -> Result<Self, GatewayError> {
         let mut metadata = HeaderMap::with_capacity(FORWARDED_TO_CORE.len() + 2);
-        if let Some(RequestId(id)) = parts.extensions.get() {
+        if let Some(RequestState { id, .. }) = parts.extensions.get() {
             metadata.insert(X_REQUEST_ID, id.clone());
         }
-        for name in FORWARDED_TO_CORE {
-            if let Some(value) = parts.headers.get(&name) {
-                metadata.insert(name, value.clone());
+        let (mut timeout, mut idempotency_key) = (None, None);
+        // One pass over the few headers costs less than a look-up of each name.
+        for (name, value) in &parts.headers {
+            if FORWARDED_TO_CORE.contains(name) {
+                // The first of several values.
+                metadata.entry(name).or_insert_with(|| value.clone());
+            } else if name == X_REQUEST_TIMEOUT_MS {
+                timeout.get_or_insert(value);
+            } else if name == IDEMPOTENCY_KEY {
+                idempotency_key.get_or_insert(value);
             }
         }
-        if let Some(timeout) = parts.headers.get(X_REQUEST_TIMEOUT_MS) {
+        if let Some(timeout) = timeout {
             metadata.insert(GRPC_TIMEOUT, grpc_timeout(timeout)?);
         }
-        let idempotency_key = match parts.headers.get(IDEMPOTENCY_KEY).map(HeaderValue::to_str) {
+        let idempotency_key = match idempotency_key.map(HeaderValue::to_str) {
             None => String::new(),
             Some(Ok(key)) => key.to_owned(),
             Some(Err(_)) => {
@@ -81,14 +93,19 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
 
 #[cfg(test)]
 mod tests {
+    use http_server::MemoryBudget;
+
     use super::*;
     use crate::{
+        request_memory::RequestMemory,
         routes::ROUTES,
         testing::{CoreStub, request_for, send},
     };
 
     fn context(headers: &[(&str, &str)]) -> Result<RequestContext, GatewayError> {
-        let mut request = http::Request::builder().extension(RequestId(HeaderValue::from_static("req_1")));
+        let memory = RequestMemory::new(&MemoryBudget::new(0));
+        let state = RequestState { id: HeaderValue::from_static("req_1"), memory };
+        let mut request = http::Request::builder().extension(state);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -64,7 +64,8 @@ impl Gateway {
         stop: impl Future<Output = ()>,
     ) {
         let drain = Drain::default();
-        let application = RestApplication::new(routes::folded(self.app.clone()), drain.draining.clone());
+        let app = self.app.served_until(drain.draining.clone());
+        let application = RestApplication::new(routes::folded(app));
         let stop = async {
             stop.await;
             Instant::now() + self.drain

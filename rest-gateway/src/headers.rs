@@ -30,7 +30,7 @@ pub(crate) const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-acce
 pub(crate) const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
 /// Request headers that every call to the core carries unchanged, as metadata.
-pub(crate) const FORWARDED_TO_CORE: [HeaderName; 6] = [
+pub(crate) static FORWARDED_TO_CORE: [HeaderName; 6] = [
     header::AUTHORIZATION,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
@@ -41,4 +41,4 @@ pub(crate) const FORWARDED_TO_CORE: [HeaderName; 6] = [
 ];
 
 /// Response metadata of the core, of success and error alike, that becomes a response header of the same name.
-pub(crate) const FORWARDED_FROM_CORE: [HeaderName; 1] = [X_TRIPTYCH_ATTEMPTS];
+pub(crate) static FORWARDED_FROM_CORE: [HeaderName; 1] = [X_TRIPTYCH_ATTEMPTS];

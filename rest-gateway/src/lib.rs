@@ -43,6 +43,7 @@ mod query;
 mod ranges;
 mod request_id;
 mod request_memory;
+mod request_state;
 mod routes;
 mod server;
 mod settings;

@@ -23,8 +23,8 @@ fn copy(metadata: &MetadataMap, headers: &mut HeaderMap) {
     if metadata.is_empty() {
         return;
     }
-    for name in FORWARDED_FROM_CORE {
-        if let Some(value) = metadata.as_ref().get(&name) {
+    for name in &FORWARDED_FROM_CORE {
+        if let Some(value) = metadata.as_ref().get(name) {
             headers.insert(name, value.clone());
         }
     }

@@ -3,7 +3,6 @@
 //! Each route keeps the handles of its metrics: recording a request is a few atomic additions and no lookup by name.
 
 use std::{
-    collections::HashMap,
     sync::{LazyLock, OnceLock},
     time::Duration,
 };
@@ -60,7 +59,7 @@ fn describe() {
 /// The request metrics of all routes.
 #[derive(Debug)]
 pub(crate) struct RequestMetrics {
-    routes: HashMap<&'static str, RouteMetrics>,
+    routes: Vec<RouteMetrics>,
     other: RouteMetrics,
     in_flight: Gauge,
 }
@@ -75,8 +74,14 @@ impl RequestMetrics {
     /// Creates the metrics of these routes and installs the recorder.
     pub(crate) fn new(paths: impl Iterator<Item = &'static str>) -> Self {
         prometheus();
+        let mut routes = Vec::<RouteMetrics>::new();
+        for path in paths {
+            if routes.iter().all(|route| route.path != path) {
+                routes.push(RouteMetrics::new(path));
+            }
+        }
         Self {
-            routes: paths.map(|path| (path, RouteMetrics::new(path))).collect(),
+            routes,
             other: RouteMetrics::new("other"),
             in_flight: metrics::gauge!("triptych_rest_requests_in_flight"),
         }
@@ -87,7 +92,8 @@ impl RequestMetrics {
         self.in_flight.increment(1.0);
         let method = METHODS.iter().position(|&known| known == method.as_str()).unwrap_or(METHODS.len() - 1);
         InFlight {
-            route: self.routes.get(route).unwrap_or(&self.other),
+            // Comparing a few paths costs less than hashing one.
+            route: self.routes.iter().find(|known| known.path == route).unwrap_or(&self.other),
             method,
             gauge: &self.in_flight,
             span: span.clone(),

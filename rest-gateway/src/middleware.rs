@@ -20,16 +20,17 @@ use crate::{
     origin,
     request_id::RequestId,
     request_memory::RequestMemory,
+    request_state::RequestState,
 };
 
 pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let id = RequestId::of(request.headers());
+    let RequestId(id) = RequestId::of(request.headers());
     let path = request.extensions().get::<MatchedPath>().cloned();
     let route = path.as_ref().map_or("other", MatchedPath::as_str);
     let span = tracing::info_span!(
         "request",
-        request.id = id.0.to_str().unwrap_or_default(),
+        request.id = id.to_str().unwrap_or_default(),
         method = %request.method(),
         path = route,
         // Recorded by the core, which alone knows the names of API keys, if it runs in this process.
@@ -38,8 +39,8 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         ms = field::Empty
     );
     let in_flight = app.metrics.begin(route, request.method(), &span);
-    request.extensions_mut().insert(id.clone());
-    let body_memory = RequestMemory::attach(&mut request, &app.body_memory);
+    let body_memory = RequestMemory::new(&app.body_memory);
+    request.extensions_mut().insert(RequestState { id: id.clone(), memory: body_memory.clone() });
     let runtime = app.runtime();
     let (cors, allowed) = (runtime.cors.clone(), origin::check(&request, &runtime.settings));
     drop(runtime);
@@ -56,7 +57,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         span.in_scope(|| log_panic(&*panic));
         GatewayError::internal().into_response()
     });
-    response.headers_mut().insert(X_REQUEST_ID, id.0);
+    response.headers_mut().insert(X_REQUEST_ID, id);
     in_flight.finish(response.status(), start.elapsed());
     span.record("status", response.status().as_u16());
     span.record("ms", millis(start.elapsed()));

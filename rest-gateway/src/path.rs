@@ -34,7 +34,8 @@ pub(crate) fn fold_slashes(mut request: Request) -> Request {
 
 fn folded(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    if !path.contains("//") && (path.len() == 1 || !path.ends_with('/')) {
+    let is_doubled = path.as_bytes().windows(2).any(|pair| pair == b"//");
+    if !is_doubled && (path.len() == 1 || !path.ends_with('/')) {
         return None;
     }
     let mut folded = String::with_capacity(path.len() + 1);

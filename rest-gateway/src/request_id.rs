@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::headers::X_REQUEST_ID;
 
-/// The id of a request, an extension of every request that reaches a handler.
+/// The id of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) HeaderValue);
 

@@ -2,32 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::Request;
-use http::Extensions;
 use http_server::{MemoryBudget, Reservation};
 
 use crate::error::GatewayError;
 
-/// The memory of the body of one request, also decompressed: an extension of the request, reserved until the request has been
-/// handled. Clones share it.
+/// The memory of the body of one request, also decompressed, reserved until the request has been handled. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestMemory(Arc<Mutex<Reservation>>);
 
 impl RequestMemory {
     pub(crate) fn new(budget: &MemoryBudget) -> Self {
         Self(Arc::new(Mutex::new(budget.reservation())))
-    }
-
-    /// Adds a reservation of no bytes to a request. The returned clone keeps what is reserved until it is dropped.
-    pub(crate) fn attach(request: &mut Request, budget: &MemoryBudget) -> Self {
-        let memory = Self::new(budget);
-        request.extensions_mut().insert(memory.clone());
-        memory
-    }
-
-    /// Returns the memory of a request; one of its own for a request without the extension.
-    pub(crate) fn of(extensions: &Extensions, budget: &MemoryBudget) -> Self {
-        extensions.get().cloned().unwrap_or_else(|| Self::new(budget))
     }
 
     /// Reserves memory.

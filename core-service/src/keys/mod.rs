@@ -6,10 +6,8 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use tonic::{
-    Request, Status,
-    metadata::{AsciiMetadataValue, MetadataMap},
-};
+use http::{HeaderValue, header::AUTHORIZATION};
+use tonic::{Request, Status, metadata::MetadataMap};
 use tracing::Span;
 
 use crate::{
@@ -118,7 +116,7 @@ impl Keys {
 
     /// Authenticates the caller by the `authorization` metadata.
     pub(crate) fn authenticate(&self, metadata: &MetadataMap) -> Result<Caller, Error> {
-        self.find(metadata.get("authorization").map(AsciiMetadataValue::as_bytes))
+        self.find(metadata.as_ref().get(AUTHORIZATION).map(HeaderValue::as_bytes))
     }
 
     fn find(&self, authorization: Option<&[u8]>) -> Result<Caller, Error> {

@@ -4,12 +4,12 @@ use std::{convert::Infallible, future::Future};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_server::{Application, Refusal, RequestBody};
+use http_server::{Application, MemoryBudget, Refusal, RequestBody};
 use tokio::time::Duration;
 use tonic::{Status, body::Body};
 use tower::Service;
 
-use super::request_body::TimedBody;
+use super::{message_memory::MessageMemory, request_body::LimitedBody};
 use crate::error::Error;
 
 /// The services with all their layers, and the responses to requests that do not reach them.
@@ -17,11 +17,12 @@ use crate::error::Error;
 pub(super) struct GrpcApplication<S> {
     service: S,
     body_timeout: Duration,
+    body_memory: MemoryBudget,
 }
 
 impl<S> GrpcApplication<S> {
-    pub(super) fn new(service: S, body_timeout: Duration) -> Self {
-        Self { service, body_timeout }
+    pub(super) fn new(service: S, body_timeout: Duration, body_memory: MemoryBudget) -> Self {
+        Self { service, body_timeout, body_memory }
     }
 }
 
@@ -37,13 +38,20 @@ where
     type Body = Body;
 
     fn handle(&self, request: Request<RequestBody>) -> impl Future<Output = Response<Body>> + Send + use<S, F> {
-        // Clients of reflection keep their request streams open.
-        let is_timed = !request.uri().path().starts_with("/grpc.reflection.");
-        let body_timeout = self.body_timeout;
-        let request =
-            request.map(|body| if is_timed { Body::new(TimedBody::new(body, body_timeout)) } else { Body::new(body) });
+        // Clients of reflection keep their request streams of small messages open.
+        let is_limited = !request.uri().path().starts_with("/grpc.reflection.");
+        // Reserved until the response begins.
+        let memory = is_limited.then(|| MessageMemory::new(&self.body_memory));
+        let request = request.map(|body| match &memory {
+            Some(memory) => Body::new(LimitedBody::new(body, self.body_timeout, memory.clone())),
+            None => Body::new(body),
+        });
         let mut service = self.service.clone();
-        async move { service.call(request).await.unwrap_or_else(|never| match never {}) }
+        async move {
+            let response = service.call(request).await.unwrap_or_else(|never| match never {});
+            drop(memory);
+            response
+        }
     }
 
     fn refuse(&self, refusal: Refusal, _request: &Request<RequestBody>) -> Response<Body> {

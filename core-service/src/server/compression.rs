@@ -9,10 +9,14 @@ use http::{HeaderName, Request};
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
+/// Returns whether the messages of a request are compressed.
+pub(super) fn is_compressed<B>(request: &Request<B>) -> bool {
+    request.headers().get(ENCODING).is_some_and(|encoding| encoding == "gzip")
+}
+
 /// Removes `grpc-accept-encoding` unless the response should be compressed.
 pub(super) fn mirror_request_encoding<B>(mut request: Request<B>) -> Request<B> {
-    let is_compressed = request.headers().get(ENCODING).is_some_and(|encoding| encoding == "gzip");
-    if !(is_compressed && returns_text(request.uri().path())) {
+    if !(is_compressed(&request) && returns_text(request.uri().path())) {
         request.headers_mut().remove(ACCEPT_ENCODING);
     }
     request

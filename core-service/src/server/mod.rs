@@ -5,6 +5,7 @@ mod call_layer;
 mod chat;
 mod compression;
 mod cors;
+mod decompression;
 mod message_memory;
 mod messages;
 mod origin;
@@ -25,7 +26,7 @@ use triptych_proto::v1::{
 
 use self::{
     application::GrpcApplication, call_layer::CallLayer, chat::ChatRoutes, cors::LiveCorsLayer,
-    message_memory::MessageMemoryLayer, origin::OriginLayer,
+    decompression::DecompressionLayer, origin::OriginLayer,
 };
 use crate::{
     assembly::{Core, Services},
@@ -57,14 +58,14 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let settings = core.grpc();
     let drain = Drain::default();
+    let budget = MemoryBudget::new(settings.body_memory_bytes);
     let service = ServiceBuilder::new()
         // CORS and gRPC-Web are the outer layers, so that the call layer receives plain gRPC only.
         .layer(LiveCorsLayer::new(core.cors_allow_origins().clone()))
         .layer(OriginLayer::new(core.cors_allow_origins().clone()))
         .layer(GrpcWebLayer::new())
         .layer(CallLayer::new(drain.clone(), core.keys().clone()))
-        // After the call layer, so that only clients with a key reserve memory.
-        .layer(MessageMemoryLayer::new(MemoryBudget::new(settings.body_memory_bytes), settings.max_message_bytes))
+        .layer(DecompressionLayer::new(budget.clone(), settings.max_message_bytes))
         .layer(MapRequestLayer::new(compression::mirror_request_encoding::<Body>))
         .service(routes(core.services(), settings, core.health_service())?);
     let stop = async {
@@ -73,7 +74,7 @@ pub async fn serve(
         core.health().end_watches().await;
         core.drain_deadline()
     };
-    let application = GrpcApplication::new(service, settings.body_timeout);
+    let application = GrpcApplication::new(service, settings.body_timeout, budget);
     // Boxed because the type with all its layers would make every future around it large.
     Box::pin(http_server::serve(listener, application, threads, server_settings(settings), drain, stop)).await;
     Ok(())

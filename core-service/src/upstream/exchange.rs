@@ -32,14 +32,15 @@ pub(super) enum SendError {
     ConnectionLost,
 }
 
-/// Sends a request and waits for the head of its response. Where the response arrives before the request is completely
+/// Sends a request with the `common` headers of every request and waits for the head of its response. Where the response arrives before the request is completely
 /// sent, the rest of the request is not sent, and the connection is not reused.
 pub(super) async fn send(
     mut connection: Connection,
+    common: &HeaderMap,
     request: &Request<Bytes>,
     pool: Arc<Pool>,
 ) -> Result<Reply, SendError> {
-    let head = write_head(request);
+    let head = write_head(common, request);
     let mut outgoing = Outgoing { parts: [&head, request.body()], sent: 0, finished: false };
     let mut incoming = Incoming::default();
     let (head, early) = poll_fn(|cx| {

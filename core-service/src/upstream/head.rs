@@ -1,9 +1,9 @@
 //! Writes request heads and reads response heads (RFC 9112, sections 2 to 6).
 
-use std::time::Duration;
+use std::{mem::MaybeUninit, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header, uri::PathAndQuery};
 
 use super::framing::{Framing, Malformed};
 
@@ -20,12 +20,24 @@ pub(super) struct Head {
     pub(super) keep_alive: bool,
 }
 
-/// Returns the head of a request: request line and headers, `content-length` included.
-pub(super) fn write_head(request: &Request<Bytes>) -> Vec<u8> {
+/// Returns the head of a request: request line and headers, `content-length` included. The headers of the request replace
+/// those of the same name in `common`, the headers of every request.
+pub(super) fn write_head(common: &HeaderMap, request: &Request<Bytes>) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
-    let target = request.uri().to_string();
-    for part in [request.method().as_str(), " ", &target, " HTTP/1.1\r\n"] {
-        head.extend_from_slice(part.as_bytes());
+    let uri = request.uri();
+    head.extend_from_slice(request.method().as_str().as_bytes());
+    head.push(b' ');
+    if let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) {
+        for part in [scheme, "://", authority.as_str()] {
+            head.extend_from_slice(part.as_bytes());
+        }
+    }
+    head.extend_from_slice(uri.path_and_query().map_or("/", PathAndQuery::as_str).as_bytes());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    for (name, value) in common {
+        if !request.headers().contains_key(name) {
+            write_header(&mut head, name.as_str(), value.as_bytes());
+        }
     }
     for (name, value) in request.headers() {
         write_header(&mut head, name.as_str(), value.as_bytes());
@@ -48,9 +60,11 @@ fn write_header(head: &mut Vec<u8>, name: &str, value: &[u8]) {
 pub(super) fn read_head(method: &Method, bytes: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
     let mut start = 0;
     loop {
-        let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut lines);
-        let httparse::Status::Complete(length) = response.parse(&bytes[start..]).map_err(|_| Malformed)? else {
+        let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parser = httparse::ParserConfig::default();
+        let parsed = parser.parse_response_with_uninit_headers(&mut response, &bytes[start..], &mut lines);
+        let httparse::Status::Complete(length) = parsed.map_err(|_| Malformed)? else {
             return Ok(None);
         };
         start += length;
@@ -112,7 +126,8 @@ fn keep_alive(version: Option<u8>, headers: &HeaderMap) -> bool {
 
 /// Returns how long the upstream keeps an idle connection, if it announces that: `Keep-Alive: timeout=5, max=100`.
 pub(super) fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get("keep-alive")?.to_str().ok()?;
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    let value = headers.get(KEEP_ALIVE)?.to_str().ok()?;
     let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
     seconds.parse().ok().map(Duration::from_secs)
 }
@@ -129,8 +144,9 @@ mod tests {
     fn request_head_has_target_headers_and_content_length() {
         let request = |method, body: &'static str| {
             let uri = if body.is_empty() { "/v1/tasks?a=b" } else { "http://a.example:8/v1/chat" };
-            let request = Request::builder().method(method).uri(uri).header("Host", "a.example:8");
-            String::from_utf8(write_head(&request.body(Bytes::from(body)).unwrap())).unwrap()
+            let common = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("a.example:8"))]);
+            let request = Request::builder().method(method).uri(uri).body(Bytes::from(body)).unwrap();
+            String::from_utf8(write_head(&common, &request)).unwrap()
         };
         assert_eq!(request(Method::GET, ""), "GET /v1/tasks?a=b HTTP/1.1\r\nhost: a.example:8\r\n\r\n");
         assert_eq!(
@@ -138,6 +154,18 @@ mod tests {
             "POST http://a.example:8/v1/chat HTTP/1.1\r\nhost: a.example:8\r\ncontent-length: 2\r\n\r\n"
         );
         assert!(request(Method::POST, "").ends_with("\r\ncontent-length: 0\r\n\r\n"));
+    }
+
+    #[test]
+    fn headers_of_a_request_replace_the_common_ones() {
+        let common = [(header::ACCEPT, "*/*"), (header::HOST, "a"), (header::ACCEPT, "a/b")];
+        let mut headers = HeaderMap::new();
+        for (name, value) in common {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let request = Request::get("/").header(header::HOST, "b").body(Bytes::new()).unwrap();
+        let head = String::from_utf8(write_head(&headers, &request)).unwrap();
+        assert_eq!(head, "GET / HTTP/1.1\r\naccept: */*\r\naccept: a/b\r\nhost: b\r\n\r\n");
     }
 
     #[test]

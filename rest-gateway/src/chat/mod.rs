@@ -26,7 +26,7 @@ pub(crate) async fn completions(
     context: RequestContext,
     body: JsonBody,
 ) -> Result<Response, GatewayError> {
-    complete(&app, &context, wire::read(&body)?).await
+    complete(&app, context, wire::read(&body)?).await
 }
 
 /// `POST /v1/engines/{engine}/chat/completions`, the endpoint of SDKs before 1.0 for requests that name an `engine`.
@@ -38,28 +38,28 @@ pub(crate) async fn engine_completions(
 ) -> Result<Response, GatewayError> {
     let mut request = wire::read(&body)?;
     request.chat.model = engine;
-    complete(&app, &context, request).await
+    complete(&app, context, request).await
 }
 
-async fn complete(app: &App, context: &RequestContext, request: Request) -> Result<Response, GatewayError> {
+async fn complete(app: &App, context: RequestContext, request: Request) -> Result<Response, GatewayError> {
     let Request { chat, stream, stream_options } = request;
     let idempotency_key = context.idempotency_key().to_owned();
     if stream {
         let request = pb::StreamChatRequest { chat: Some(chat), idempotency_key, stream_options };
         return stream_completion(app, context, request).await;
     }
-    let call = context.call(pb::CreateChatRequest { chat: Some(chat), idempotency_key });
+    let call = context.into_call(pb::CreateChatRequest { chat: Some(chat), idempotency_key });
     let (metadata, reply, _) = app.core.chat.create_chat(call).await?.into_parts();
     Ok(with_metadata(wire::response(&reply), &metadata))
 }
 
 async fn stream_completion(
     app: &App,
-    context: &RequestContext,
+    context: RequestContext,
     request: pb::StreamChatRequest,
 ) -> Result<Response, GatewayError> {
     let include_usage = request.stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or_default();
-    let call = context.call(request);
+    let call = context.into_call(request);
     let chat = app.core.chat.clone();
     let headers = Arc::new(OnceLock::new());
     let received_headers = headers.clone();

@@ -1,6 +1,6 @@
 //! OpenAI's chat JSON, which the crate `openai-dialect` reads and writes.
 
-use axum::response::{IntoResponse, Response};
+use axum::{body::Body, response::Response};
 use http::{HeaderValue, header};
 use openai_dialect::chat::{Request, read_request, write_response};
 use triptych_proto::v1 as pb;
@@ -22,5 +22,7 @@ pub(super) fn read(body: &JsonBody) -> Result<Request, GatewayError> {
 pub(super) fn response(reply: &pb::CreateChatResponse) -> Response {
     let mut body = Vec::with_capacity(REPLY_CAPACITY);
     write_response(&mut body, reply);
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }

@@ -18,7 +18,7 @@ use triptych_proto::v1 as pb;
 
 use crate::{
     app::App, context::RequestContext, download, error::GatewayError, form::FormBody, links::Links,
-    metadata::with_metadata, offload, request_memory::RequestMemory, sse,
+    metadata::with_metadata, offload, request_memory::RequestMemory, request_state::RequestState, sse,
 };
 
 /// How long the response head of a stream waits, so that the failure of an invalid request has a status of its own. The
@@ -30,10 +30,10 @@ pub(crate) async fn generate(
     State(app): State<App>,
     context: RequestContext,
     links: Links,
-    Extension(memory): Extension<RequestMemory>,
+    Extension(state): Extension<RequestState>,
     body: FormBody,
 ) -> Result<Response, GatewayError> {
-    create(app, context, links, memory, body, wire::Endpoint::Generations).await
+    create(app, context, links, state.memory, body, wire::Endpoint::Generations).await
 }
 
 /// `POST /v1/images/edits`.
@@ -41,10 +41,10 @@ pub(crate) async fn edit(
     State(app): State<App>,
     context: RequestContext,
     links: Links,
-    Extension(memory): Extension<RequestMemory>,
+    Extension(state): Extension<RequestState>,
     body: FormBody,
 ) -> Result<Response, GatewayError> {
-    create(app, context, links, memory, body, wire::Endpoint::Edits).await
+    create(app, context, links, state.memory, body, wire::Endpoint::Edits).await
 }
 
 async fn create(

@@ -25,8 +25,8 @@ impl JsonBody {
     pub(crate) async fn read(parts: &Parts, body: Body, app: &App) -> Result<Self, GatewayError> {
         let headers = &parts.headers;
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if !ACCEPTED.contains(&content_type.as_str()) && !content_type.ends_with("+json") {
+        let content_type = content_type.split(';').next().unwrap_or_default().trim();
+        if !is_accepted(content_type) {
             return Err(GatewayError::unsupported_media_type(format!(
                 "header Content-Type \"{content_type}\": expected application/json"
             )));
@@ -58,6 +58,12 @@ impl FromRequest<App> for JsonBody {
         let (parts, body) = request.into_parts();
         Self::read(&parts, body, app).await
     }
+}
+
+fn is_accepted(content_type: &str) -> bool {
+    let suffix = content_type.len().checked_sub("+json".len()).and_then(|start| content_type.get(start..));
+    ACCEPTED.iter().any(|accepted| accepted.eq_ignore_ascii_case(content_type))
+        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
 }
 
 /// Converts a syntax error, whose message names line and column.

@@ -10,25 +10,19 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};
 use http_server::{Application, Refusal, RequestBody};
-use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::{error::GatewayError, headers::X_REQUEST_ID, path, request_id::RequestId};
-
-/// A request extension, cancelled when shutdown begins. Handlers of endless streams end them then.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Draining(pub(crate) CancellationToken);
 
 /// A router of [`folded`](crate::routes::folded) paths, with the responses to requests that do not reach it.
 #[derive(Debug, Clone)]
 pub(crate) struct RestApplication {
     router: Router,
-    draining: Draining,
 }
 
 impl RestApplication {
-    pub(crate) fn new(router: Router, draining: CancellationToken) -> Self {
-        Self { router, draining: Draining(draining) }
+    pub(crate) fn new(router: Router) -> Self {
+        Self { router }
     }
 }
 
@@ -36,8 +30,7 @@ impl Application for RestApplication {
     type Body = Body;
 
     fn handle(&self, request: Request<RequestBody>) -> impl Future<Output = Response> + Send + use<> {
-        let mut request = path::fold_slashes(request.map(Body::new));
-        request.extensions_mut().insert(self.draining.clone());
+        let request = path::fold_slashes(request.map(Body::new));
         let mut router = self.router.clone();
         async move { router.call(request).await.unwrap_or_else(|never: Infallible| match never {}) }
     }

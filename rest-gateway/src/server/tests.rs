@@ -31,7 +31,7 @@ async fn start(extend: impl FnOnce(Router) -> Router, server: ServerSettings) ->
     let settings = Settings { server, drain: SHORT, runtime, ..Settings::default() };
     let router = extend(router(&CoreStub::default(), settings.clone()));
     let drain = Drain::default();
-    let application = RestApplication::new(router, drain.draining.clone());
+    let application = RestApplication::new(router);
     let threads = ConnectionThreads::start(ThreadCount::Shared).unwrap();
     let task = tokio::spawn(async move {
         let stop = async { stopped.await.map(|()| Instant::now() + SHORT).unwrap() };

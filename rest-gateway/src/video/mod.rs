@@ -4,7 +4,7 @@ mod stream;
 mod wire;
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -26,7 +26,6 @@ use crate::{
     offload,
     path::PathId,
     query::QueryParams,
-    server::Draining,
     sse,
 };
 
@@ -127,7 +126,6 @@ pub(crate) async fn events(
     State(app): State<App>,
     context: RequestContext,
     links: Links,
-    draining: Option<Extension<Draining>>,
     headers: HeaderMap,
     PathId(id): PathId,
 ) -> Result<Response, GatewayError> {
@@ -145,8 +143,7 @@ pub(crate) async fn events(
         return Ok(with_metadata(StatusCode::NO_CONTENT.into_response(), &metadata));
     }
     // A video may take longer than the drain period, and clients reconnect to another gateway.
-    let Extension(Draining(draining)) = draining.unwrap_or_default();
-    let snapshots = snapshots.take_until(draining.cancelled_owned());
+    let snapshots = snapshots.take_until(app.draining().clone().cancelled_owned());
     let encoder = stream::SnapshotEncoder { links, last_seen };
     Ok(with_metadata(sse::response(snapshots, encoder, heartbeat), &metadata))
 }

@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use http::HeaderName;
 use tonic::metadata::{MetadataMap, MetadataValue};
 
 use crate::error::ProviderError;
@@ -41,7 +42,8 @@ struct Inner {
 impl RoutingContext {
     /// Creates the context of a call with this metadata. A session id of invalid length is ignored.
     pub fn of(metadata: &MetadataMap) -> Self {
-        let session = metadata.get(SESSION).and_then(|value| value.to_str().ok());
+        const NAME: HeaderName = HeaderName::from_static(SESSION);
+        let session = metadata.as_ref().get(NAME).and_then(|value| value.to_str().ok());
         let session = session.filter(|id| (1..=256).contains(&id.len())).unwrap_or_default();
         Self(Arc::new(Inner { session: session.to_owned(), ..Inner::default() }))
     }
@@ -54,8 +56,8 @@ impl RoutingContext {
     /// Adds [`ATTEMPTS`] to the metadata of a response; nothing for a call that was not routed.
     pub fn write_attempts(&self, metadata: &mut MetadataMap) {
         let attempts = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(value) = MetadataValue::try_from(attempts.as_str())
-            && !attempts.is_empty()
+        if !attempts.is_empty()
+            && let Ok(value) = MetadataValue::try_from(attempts.as_str())
         {
             metadata.insert(ATTEMPTS, value);
         }

@@ -20,13 +20,20 @@ use crate::error::Error;
 pub(super) struct CallBody {
     /// `None` after this type ended the body: a body that panicked must not be polled again.
     inner: Option<Body>,
-    cut_off: Pin<Box<WaitForCancellationFutureOwned>>,
+    cut_off: CancellationToken,
+    /// Waits for `cut_off`. Set with the first wait: a complete response has none.
+    waiting: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     record: CallRecord,
 }
 
 impl CallBody {
     pub(super) fn new(inner: Body, cut_off: CancellationToken, record: CallRecord) -> Self {
-        Self { inner: Some(inner), cut_off: Box::pin(cut_off.cancelled_owned()), record }
+        Self { inner: Some(inner), cut_off, waiting: None, record }
+    }
+
+    fn poll_cut_off(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let cut_off = &self.cut_off;
+        self.waiting.get_or_insert_with(|| Box::pin(cut_off.clone().cancelled_owned())).as_mut().poll(context)
     }
 
     /// Ends the body with trailers of this status.
@@ -46,9 +53,7 @@ impl HttpBody for CallBody {
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         let poll = || this.record.span().in_scope(|| Pin::new(inner).poll_frame(context));
         let frame = match catch_unwind(AssertUnwindSafe(poll)) {
-            Ok(Poll::Pending) if this.cut_off.as_mut().poll(context).is_ready() => {
-                this.end(&Error::ShuttingDown.into())
-            }
+            Ok(Poll::Pending) if this.poll_cut_off(context).is_ready() => this.end(&Error::ShuttingDown.into()),
             Ok(frame) => frame,
             Err(panic) => this.end(&this.record.panicked(&*panic)),
         };

@@ -21,7 +21,7 @@ use self::{
     record::{CallRecord, grpc_code},
 };
 use crate::{
-    context::{self, REQUEST_ID},
+    context::{KnownMetadata, REQUEST_ID_HEADER},
     error::{Error, ProviderError},
     keys::Keys,
 };
@@ -79,8 +79,8 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
-        let id = context::request_id(&metadata);
-        let deadline = context::deadline(&metadata);
+        let known = KnownMetadata::of(&metadata);
+        let (id, deadline) = (known.request_id(), known.deadline());
         // `request_id` returns graphic ASCII only, so the fallback is never used.
         let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
         let method = request.uri().path().trim_start_matches('/');
@@ -95,7 +95,7 @@ where
         }
         *request.headers_mut() = metadata.into_headers();
         // The services read the id from the metadata, as they do for calls within the process.
-        request.headers_mut().insert(REQUEST_ID, header.clone());
+        request.headers_mut().insert(REQUEST_ID_HEADER, header.clone());
 
         // The transport ends a call at its deadline as well, but as CANCELLED. This timer is created first, so it wins.
         let timeout = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
@@ -124,7 +124,7 @@ where
                     () = timeout => return Ok(record.fail(deadline_exceeded())),
                     () = cut_off.cancelled() => return Ok(record.fail(Error::ShuttingDown.into())),
                 };
-                response.headers_mut().insert(REQUEST_ID, header);
+                response.headers_mut().insert(REQUEST_ID_HEADER, header);
                 Ok(observe(response, cut_off, record))
             }
             .instrument(span),

@@ -2,11 +2,13 @@
 
 use std::{any::Any, time::Instant};
 
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tonic::{Code, Status, body::Body};
 use tracing::Span;
 
-use crate::{context::REQUEST_ID, error::Error};
+use crate::{context::REQUEST_ID_HEADER, error::Error};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Logs the end of a call once: with its status, or as CANCELLED when it is dropped before its end.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl CallRecord {
     pub(super) fn fail(mut self, status: Status) -> Response<Body> {
         self.log(status.code());
         let mut response = status.into_http();
-        response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
+        response.headers_mut().insert(REQUEST_ID_HEADER, self.request_id.clone());
         response
     }
 
@@ -66,5 +68,5 @@ impl Drop for CallRecord {
 
 /// Returns the gRPC code in these headers or trailers.
 pub(super) fn grpc_code(headers: &HeaderMap) -> Option<Code> {
-    headers.get("grpc-status").map(|value| Code::from_bytes(value.as_bytes()))
+    headers.get(GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }

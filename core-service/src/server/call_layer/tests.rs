@@ -10,7 +10,7 @@ use tonic_types::StatusExt as _;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::keys::Caller;
+use crate::{context::REQUEST_ID, keys::Caller};
 
 fn request(headers: &[(&'static str, &str)]) -> Request<Body> {
     let mut request = Request::new(Body::empty());

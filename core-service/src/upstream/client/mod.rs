@@ -1,6 +1,6 @@
 //! The client of one upstream.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     call::Call,
-    context::{REQUEST_ID, TRACEPARENT, TRACESTATE},
+    context::{REQUEST_ID_HEADER, TRACEPARENT, TRACESTATE},
     error::{ProviderError, UpstreamDetails},
 };
 
@@ -179,13 +179,13 @@ impl Upstream {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = Uri::try_from(self.host.target(path)).map_err(|_| unreachable())?;
-        request.headers_mut().clone_from(&self.host.headers);
-        request.headers_mut().extend(headers);
-        let sending = async {
+        *request.headers_mut() = headers;
+        // Pinned here, because `within` would copy it several times.
+        let sending = pin!(async {
             // The upstream may close a pooled connection at the moment of its use. As long as nothing was written, the
             // next connection takes the request.
             while let Some(pooled) = self.host.pool.take() {
-                match exchange::send(pooled, &request, self.host.pool.clone()).await {
+                match exchange::send(pooled, &self.host.headers, &request, self.host.pool.clone()).await {
                     Ok(reply) => return Ok(reply),
                     Err(SendError::NotSent) => {}
                     Err(SendError::ConnectionLost) => {
@@ -194,12 +194,14 @@ impl Upstream {
                     }
                 }
             }
-            let connection = self.connect().await.ok_or_else(unreachable)?;
-            exchange::send(connection, &request, self.host.pool.clone()).await.map_err(|error| match error {
+            // Boxed: rare, and of several kilobytes, which every future around it would copy.
+            let connection = Box::pin(self.connect()).await.ok_or_else(unreachable)?;
+            let sent = exchange::send(connection, &self.host.headers, &request, self.host.pool.clone()).await;
+            sent.map_err(|error| match error {
                 SendError::NotSent => unreachable(),
                 SendError::ConnectionLost => lost(),
             })
-        };
+        });
         within(until, sending).await?
     }
 
@@ -221,7 +223,7 @@ impl Upstream {
 
     /// Reads the body of a response to its end.
     pub(crate) async fn body(&self, reply: Reply, until: Instant) -> Result<Bytes, ProviderError> {
-        match within(until, read_up_to(reply, MAX_BODY)).await? {
+        match within(until, pin!(read_up_to(reply, MAX_BODY))).await? {
             Ok(body) if body.len() >= MAX_BODY => {
                 Err(ProviderError::Unreadable(format!("the upstream's response is longer than {MAX_BODY} bytes")))
             }
@@ -281,7 +283,7 @@ fn call_headers<R>(call: &Call<R>, content_type: HeaderValue) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(header::CONTENT_TYPE, content_type);
     if let Ok(id) = HeaderValue::try_from(&context.request_id) {
-        headers.insert(REQUEST_ID, id);
+        headers.insert(REQUEST_ID_HEADER, id);
     }
     if !context.idempotency_key.is_empty()
         && let Ok(key) = HeaderValue::try_from(&context.idempotency_key)

@@ -4,6 +4,8 @@ mod finish;
 mod non_streaming;
 mod stream;
 
+use std::pin::pin;
+
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream::iter};
 use http::HeaderMap;
@@ -101,7 +103,7 @@ impl ChatProvider for OpenAiChat {
         write_request(&mut body, &call.model, &call.request, Streaming::Yes(options.as_ref()));
         let until = until(self.upstream.limits.first_byte, call.context.deadline);
         let mut reply = self.upstream.post_json(PATH, &call, body, until).await?;
-        let started = async {
+        let started = pin!(async {
             let start = non_streaming::read_start(&mut reply).await;
             if !non_streaming::is_document(&start) {
                 let upstream = self.upstream.clone();
@@ -111,7 +113,7 @@ impl ChatProvider for OpenAiChat {
             let body = [start, self.upstream.body(reply, until).await?.into()].concat();
             let chunks = non_streaming::read_as_chunks(&body).map_err(|error| self.upstream.redacted(error))?;
             Ok(iter(chunks.map(Ok)).boxed())
-        };
+        });
         within(until, started).await?
     }
 }
