@@ -28,6 +28,7 @@ mod fault_injection;
 pub mod health;
 pub mod idempotency;
 pub mod image;
+mod json;
 pub mod keys;
 pub mod live;
 pub mod media;

@@ -3,13 +3,11 @@
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::super::common::{
-    image_list::{self, ImageList, UpstreamImage},
-    members::read_object,
-};
+use super::super::common::image_list::{self, ImageList, UpstreamImage};
 use crate::{
     error::ProviderError,
     image::Usage,
+    json::members::read_object,
     upstream::{refined_failure_in_reply, refined_failure_of},
 };
 
