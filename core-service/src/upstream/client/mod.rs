@@ -262,6 +262,7 @@ impl Upstream {
                 ProviderError::Unavailable { message: clean(message), retry_after }
             }
             ProviderError::Broken(text) => ProviderError::Broken(clean(text)),
+            ProviderError::LinkExpired(text) => ProviderError::LinkExpired(clean(text)),
             ProviderError::Unreadable(text) => ProviderError::Unreadable(clean(text)),
         }
     }
