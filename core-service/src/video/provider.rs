@@ -113,7 +113,7 @@ pub enum Progress {
     Ready(Clip),
     /// Ended without a result.
     Failed(ProviderError),
-    /// Cancelled or deleted at the provider, by someone else.
+    /// Cancelled or deleted at the provider, but not through this service.
     Cancelled,
     /// The provider does not know the render, or not yet.
     Missing,

@@ -1,5 +1,6 @@
 //! The OpenAI videos API, and the servers that copy it.
 
+mod location;
 mod request;
 mod response;
 
@@ -9,9 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use url::Url;
 
+use self::location::Location;
 use super::common::{
     context::{self, ProviderContext},
     exchange::{Response, exchange, path_segment},
@@ -43,15 +44,6 @@ pub struct OpenAiVideos {
     query: String,
     poll_interval: Duration,
     max_file_bytes: u64,
-}
-
-/// Where a finished video is, as it is stored with the job.
-#[derive(Debug, Serialize, Deserialize)]
-struct Location {
-    id: String,
-    /// The link in the video object, for servers without `/content`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    url: Option<String>,
 }
 
 /// Returns the entries of the configured models, the default first; none without a URL and a key.
@@ -108,10 +100,7 @@ impl VideoProvider for OpenAiVideos {
     }
 
     async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
-        let location = serde_json::from_str(&file.location);
-        let Location { id, url } = location.map_err(|error| {
-            ProviderError::Unreadable(format!("the stored location of the video is invalid: {error}"))
-        })?;
+        let Location { id, url } = Location::parse(&file.location)?;
         // Without `variant`: one of these servers reads it as a number, and finds nothing for `video`.
         let content = format!("{}/content{}", path(&id), self.query);
         let result = self.downloads.clip(&content, &self.origin, self.max_file_bytes).await;

@@ -9,7 +9,8 @@ use crate::{
     video::{RenderRequest, parameters::VideoParameters},
 };
 
-/// Encodes a request. Members without a field of their own follow as text parts; those of the API that are set here win.
+/// Encodes a request. Members without a field of their own follow as text parts; validation keeps them from repeating the
+/// others.
 pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<Content, ProviderError> {
     let RenderRequest { parameters, reference, slot: _ } = request;
     // The API has no member for the end user, and OpenAI's refuses unknown ones.

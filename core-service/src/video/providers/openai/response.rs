@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::{
     super::common::{exchange::Response, outcome::final_refusal},
-    Location,
+    location::Location,
 };
 use crate::{
     error::ProviderError,
@@ -107,8 +107,7 @@ fn link(members: &Members<'_>) -> Option<String> {
 }
 
 fn clip(id: &str, url: Option<String>) -> Result<Clip, ProviderError> {
-    let location = serde_json::to_string(&Location { id: id.to_owned(), url });
-    let location = location.map_err(|error| ProviderError::Unreadable(error.to_string()))?;
+    let location = Location { id: id.to_owned(), url }.to_text()?;
     let video = ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location };
     Ok(Clip { files: vec![video] })
 }

@@ -23,7 +23,7 @@ const SEEDS: i64 = 1 << 32;
 const MAX_IDENTIFIER: usize = 64;
 
 /// Members that clients cannot set: what is rendered and for how long, and an address that Ark would call.
-const RESERVED: [&str; 5] = ["content", "frames", "callback_url", "draft_task", "service_url"];
+const RESERVED: [&str; 3] = ["content", "frames", "callback_url"];
 
 /// Encodes a request.
 ///
