@@ -160,6 +160,9 @@ pub enum ProviderError {
     /// The provider's response cannot be interpreted. The provider may have executed the request.
     #[error("{0}")]
     Unreadable(String),
+    /// A link to a finished result is no longer valid. The provider has executed the request and may return a new link.
+    #[error("{0}")]
+    LinkExpired(String),
     /// One of the other failures, with the members of the provider's error.
     #[error("{error}")]
     Reported {
@@ -236,6 +239,7 @@ impl ProviderError {
             | Self::Timeout(_)
             | Self::Unreachable(_)
             | Self::Broken(_)
+            | Self::LinkExpired(_)
             | Self::Unreadable(_) => None,
         }
     }
@@ -254,6 +258,7 @@ impl ProviderError {
             | Self::ContentPolicy(_)
             | Self::Credentials(_)
             | Self::NotSupported(_)
+            | Self::LinkExpired(_)
             | Self::Unreadable(_) => false,
         }
     }
@@ -267,7 +272,7 @@ impl ProviderError {
     pub fn may_have_executed(&self) -> bool {
         match self {
             Self::Reported { error, .. } => error.may_have_executed(),
-            Self::Timeout(_) | Self::Broken(_) | Self::Unreadable(_) => true,
+            Self::Timeout(_) | Self::Broken(_) | Self::LinkExpired(_) | Self::Unreadable(_) => true,
             Self::Refused { .. }
             | Self::ContentPolicy(_)
             | Self::RateLimited { .. }
@@ -291,7 +296,7 @@ impl ProviderError {
             Self::NotSupported(_) => ErrorReason::NotSupported,
             Self::Timeout(_) => ErrorReason::UpstreamTimeout,
             Self::Unreachable(_) | Self::Unavailable { .. } | Self::Broken(_) => ErrorReason::UpstreamUnavailable,
-            Self::Unreadable(_) => ErrorReason::UpstreamUnreadable,
+            Self::LinkExpired(_) | Self::Unreadable(_) => ErrorReason::UpstreamUnreadable,
         }
     }
 }

@@ -13,6 +13,7 @@
 //! | [`health`] | the health of each service |
 //! | [`server`] | the gRPC server |
 
+mod ark_errors;
 mod backoff;
 pub mod call;
 pub mod catalog;
@@ -28,10 +29,12 @@ mod fault_injection;
 pub mod health;
 pub mod idempotency;
 pub mod image;
+mod json;
 pub mod keys;
 pub mod live;
 pub mod media;
 pub mod models;
+mod offload;
 pub mod on_disconnect;
 pub mod server;
 pub mod size;

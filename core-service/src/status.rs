@@ -234,6 +234,7 @@ fn log(reason: &str, error: &Error) {
             | ProviderError::Timeout(_)
             | ProviderError::Unreachable(_)
             | ProviderError::Unavailable { .. }
+            | ProviderError::LinkExpired(_)
             | ProviderError::Broken(_) => tracing::info!(reason, %error, "provider call failed"),
         },
         Error::InvalidField { .. }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use core_service::{
-    config::{Image, ImageServiceType, Key},
+    config::{Image, ImageServiceType, Key, Video, VideoServiceType},
     database::LostEvents,
 };
 
@@ -155,7 +155,7 @@ pub(crate) fn write_providers(f: &mut impl fmt::Write, config: &Config) -> fmt::
         writeln!(f, "         connect an upstream with CHAT_BASE_URL, CHAT_API_KEY and CHAT_MODEL")?;
     }
     write_image_providers(f, &core.image)?;
-    writeln!(f, "  video  offline: built-in mock engine (VIDEO_SERVICE_TYPE; this version has no other provider)")?;
+    write_video_providers(f, &core.video)?;
     if offline_video::ENCODER_HAS_ASSEMBLY {
         writeln!(f, "         encoder built with assembly code")
     } else {
@@ -184,11 +184,44 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
         Offline => "offline: built-in mock engine; select another provider with IMAGE_SERVICE_TYPE",
         Doubao | NanoBanana | Midjourney | Openai | Dashscope => "offline-image is the built-in mock engine",
     };
-    let mut lines: Vec<_> =
-        [(Offline, offline.to_owned())].into_iter().chain(connected.into_iter().flatten()).collect();
-    lines.sort_by_key(|(service_type, _)| *service_type != image.service_type);
+    let lines = [(Offline, offline.to_owned())].into_iter().chain(connected.into_iter().flatten());
+    write_lines(f, "image", &image.service_type, lines)
+}
+
+/// Writes the video providers, the default first.
+fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result {
+    use VideoServiceType::{Offline, Openai, Seedance};
+    let Video { service_type, openai, seedance, .. } = video;
+    let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
+        (service_type, format!("connected to {address} for {}", models.join(", ")))
+    };
+    let connected = [
+        openai.is_configured().then(|| {
+            let address = openai.base_url.as_ref().map_or_else(|| "OpenAI".to_owned(), |url| hide_query(url.as_str()));
+            line(Openai, &address, &openai.models)
+        }),
+        seedance.is_configured().then(|| line(Seedance, "Volcengine Ark", &seedance.models)),
+    ];
+    let offline = if *service_type == Offline {
+        "offline: built-in mock engine; select another provider with VIDEO_SERVICE_TYPE"
+    } else {
+        "offline-video is the built-in mock engine"
+    };
+    let lines = [(Offline, offline.to_owned())].into_iter().chain(connected.into_iter().flatten());
+    write_lines(f, "video", service_type, lines)
+}
+
+/// Writes the lines of the providers of one modality, that of the default first.
+fn write_lines<T: PartialEq>(
+    f: &mut impl fmt::Write,
+    modality: &str,
+    default: &T,
+    lines: impl Iterator<Item = (T, String)>,
+) -> fmt::Result {
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort_by_key(|(service_type, _)| service_type != default);
     for (position, (_, line)) in lines.iter().enumerate() {
-        writeln!(f, "  {:<6} {line}", if position == 0 { "image" } else { "" })?;
+        writeln!(f, "  {:<6} {line}", if position == 0 { modality } else { "" })?;
     }
     Ok(())
 }

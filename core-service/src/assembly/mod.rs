@@ -91,7 +91,7 @@ pub enum OpenError {
     /// Two models have the same public name.
     #[error(
         "two models have the name `{0}`; rename one of them in chat.model, chat.models, chat.routes, or models in a section \
-         of image"
+         of image or video"
     )]
     DuplicateModel(String),
     /// The data directory cannot be created.
@@ -132,7 +132,7 @@ impl Core {
         let queue = Arc::new(SqliteStore::new(database.clone()));
         let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs));
         let background = TaskTracker::new();
-        let all = all_models(settings, &settings.media, &media_store, &picture_budget, &background)?;
+        let all = all_models(settings, settings, &media_store, &picture_budget, &background)?;
         let catalog = Catalog::new(all.chat, all.image, all.video);
         let detached = DetachedCalls::on(Handle::current());
         let chat = ChatGrpc::new(catalog.chat.clone(), settings.chat.on_disconnect, detached.clone());
@@ -186,8 +186,7 @@ impl Core {
         settings.validate()?;
         // Serializes reloads, so that keys and models always come from the same settings.
         let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
-        let all =
-            all_models(settings, &self.settings.media, &self.media_store, &self.picture_budget, &self.background)?;
+        let all = all_models(settings, &self.settings, &self.media_store, &self.picture_budget, &self.background)?;
         self.keys.replace(&settings.keys)?;
         self.catalog.replace(all.chat, all.image, all.video);
         self.cors_allow_origins.store(settings.grpc.cors_allow_origins.clone());
@@ -266,21 +265,23 @@ struct AllModels {
     video: Models<dyn VideoProvider>,
 }
 
-/// Creates all providers. `media` are the settings at start, because they are fixed.
+/// Creates all providers. `fixed` are the settings at start, which apply to what a reload does not change.
 fn all_models(
     settings: &Settings,
-    media: &config::Media,
+    fixed: &Settings,
     media_store: &MediaStore,
     picture_budget: &PictureBudget,
     background: &TaskTracker,
 ) -> Result<AllModels, OpenError> {
+    let downloads = downloads(&fixed.media)?;
     let images = image::providers::assembly::entries(
         &settings.image,
-        downloads(media)?,
+        downloads.clone(),
         picture_budget.clone(),
         background.clone(),
     )?;
-    let videos = video::assembly::entries(&settings.video, media_store);
+    let videos =
+        video::providers::assembly::entries(&settings.video, media_store, downloads, fixed.jobs.max_file_bytes)?;
     Ok(AllModels {
         chat: Models::new(chat::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,
         image: Models::new(images).map_err(OpenError::DuplicateModel)?,

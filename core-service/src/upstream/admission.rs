@@ -138,6 +138,7 @@ impl Admission {
             | ProviderError::Unreachable(_)
             | ProviderError::Broken(_)
             | ProviderError::Reported { .. }
+            | ProviderError::LinkExpired(_)
             | ProviderError::Unreadable(_) => self.breaker.record_failure(probe, None),
         }
         true

@@ -44,11 +44,13 @@ pub(crate) use openai_dialect::sse::{Event, EventReader};
 pub(crate) use self::{
     admission::{Admission, AdmittedCall, acquire, rejection},
     body::ConnectionLost,
-    client::Upstream,
+    client::{Upstream, context_headers},
     concurrency_limit::Permit,
     deadline::{until, within},
     exchange::Reply,
-    failure::{refined_failure_in_reply, refined_failure_of, reported_failure_in_reply, reported_failure_of},
+    failure::{
+        refined_failure_in_reply, refined_failure_of, reported_failure_in_reply, reported_failure_of, retry_after,
+    },
     retry::{RetryScope, delay},
 };
 pub use self::{

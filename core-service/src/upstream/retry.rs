@@ -49,6 +49,7 @@ impl RetrySettings {
             | ProviderError::Refused { .. }
             | ProviderError::ContentPolicy(_)
             | ProviderError::Reported { .. }
+            | ProviderError::LinkExpired(_)
             | ProviderError::Unreadable(_) => RetryScope::Never,
         }
     }

@@ -199,10 +199,10 @@ impl Job {
     pub fn after(&self, event: Event, now: Timestamp) -> Result<Self, IllegalMove> {
         let state = self.state.clone().apply(event)?;
         let mut next = self.clone();
-        if state != self.state {
+        if !state.looks_like(&self.state) {
             next.revision += 1;
-            next.state = state;
         }
+        next.state = state;
         if next.state.is_final() {
             next.completed_at = Some(now);
         }

@@ -9,7 +9,6 @@
 //! | [`jobs`] | what callers do with jobs: create, read, watch, cancel, delete |
 //! | [`grpc`] | the gRPC service |
 
-pub mod assembly;
 mod files;
 pub mod grpc;
 pub mod guarded;

@@ -43,6 +43,9 @@ pub trait VideoProvider: fmt::Debug + Send + Sync {
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError>;
 
     /// Streams the bytes of one finished file.
+    ///
+    /// # Errors
+    /// [`ProviderError::LinkExpired`] if the location is no longer valid; another poll may return a new one.
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError>;
 
     /// Returns the health of the upstream; empty for a provider without one.
@@ -110,6 +113,10 @@ pub enum Progress {
     Ready(Clip),
     /// Ended without a result.
     Failed(ProviderError),
+    /// Cancelled or deleted at the provider, but not through this service.
+    Cancelled,
+    /// The provider does not know the render, or not yet.
+    Missing,
 }
 
 /// The result of a render at the provider.

@@ -26,6 +26,9 @@ pub enum JobState {
         task: UpstreamTask,
         /// 0 to 99.
         percent: u8,
+        /// How many polls in a row found no such render at the provider.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        missing: u32,
     },
     /// The result is being copied into the media store.
     Storing {
@@ -33,6 +36,9 @@ pub enum JobState {
         task: UpstreamTask,
         /// The result at the provider.
         clip: Clip,
+        /// How often the provider was polled again for new links.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        renewals: u32,
     },
     /// Finished; final.
     Succeeded {
@@ -84,7 +90,9 @@ pub enum Event {
     Accepted(UpstreamTask),
     /// The provider reported progress, in percent.
     Progressed(u8),
-    /// The provider finished the render.
+    /// The provider does not know the render.
+    Missed,
+    /// The provider finished the render, or returned new links to its result.
     Rendered(Clip),
     /// The result is in the media store.
     Stored(Vec<StoredFile>),
@@ -107,11 +115,17 @@ impl JobState {
         match (self, event) {
             (S::Queued | S::Submitting, E::SubmissionStarted) => Ok(S::Submitting),
             (S::Submitting, E::SubmissionRejected) => Ok(S::Queued),
-            (S::Submitting, E::Accepted(task)) => Ok(S::Rendering { task, percent: 0 }),
-            (S::Rendering { task, percent }, E::Progressed(to)) => {
-                Ok(S::Rendering { task, percent: percent.max(to.min(ALMOST_DONE)) })
+            (S::Submitting, E::Accepted(task)) => Ok(S::Rendering { task, percent: 0, missing: 0 }),
+            (S::Rendering { task, percent, .. }, E::Progressed(to)) => {
+                Ok(S::Rendering { task, percent: percent.max(to.min(ALMOST_DONE)), missing: 0 })
             }
-            (S::Rendering { task, .. }, E::Rendered(clip)) => Ok(S::Storing { task, clip }),
+            (S::Rendering { task, percent, missing }, E::Missed) => {
+                Ok(S::Rendering { task, percent, missing: missing.saturating_add(1) })
+            }
+            (S::Rendering { task, .. }, E::Rendered(clip)) => Ok(S::Storing { task, clip, renewals: 0 }),
+            (S::Storing { task, renewals, .. }, E::Rendered(clip)) => {
+                Ok(S::Storing { task, clip, renewals: renewals.saturating_add(1) })
+            }
             (S::Storing { task, .. }, E::Stored(media)) => Ok(S::Succeeded { media, task: Some(task) }),
             (S::Queued | S::Submitting | S::Rendering { .. } | S::Storing { .. }, E::Failed { code, message }) => {
                 Ok(S::Failed { percent: reached, code, message })
@@ -119,12 +133,15 @@ impl JobState {
             (S::Queued | S::Submitting | S::Rendering { .. } | S::Storing { .. }, E::Cancelled) => {
                 Ok(S::Cancelled { percent: reached })
             }
-            (S::Queued, E::SubmissionRejected | E::Accepted(_) | E::Progressed(_) | E::Rendered(_) | E::Stored(_))
-            | (S::Submitting, E::Progressed(_) | E::Rendered(_) | E::Stored(_))
+            (
+                S::Queued,
+                E::SubmissionRejected | E::Accepted(_) | E::Progressed(_) | E::Missed | E::Rendered(_) | E::Stored(_),
+            )
+            | (S::Submitting, E::Progressed(_) | E::Missed | E::Rendered(_) | E::Stored(_))
             | (S::Rendering { .. }, E::SubmissionStarted | E::SubmissionRejected | E::Accepted(_) | E::Stored(_))
             | (
                 S::Storing { .. },
-                E::SubmissionStarted | E::SubmissionRejected | E::Accepted(_) | E::Progressed(_) | E::Rendered(_),
+                E::SubmissionStarted | E::SubmissionRejected | E::Accepted(_) | E::Progressed(_) | E::Missed,
             )
             | (
                 S::Succeeded { .. } | S::Failed { .. } | S::Cancelled { .. },
@@ -132,6 +149,7 @@ impl JobState {
                 | E::SubmissionRejected
                 | E::Accepted(_)
                 | E::Progressed(_)
+                | E::Missed
                 | E::Rendered(_)
                 | E::Stored(_)
                 | E::Failed { .. }
@@ -202,10 +220,20 @@ impl JobState {
         }
     }
 
+    /// Whether callers see the same in both states.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        (self.phase(), self.percent()) == (other.phase(), other.percent())
+    }
+
     /// Whether the state is final.
     pub fn is_final(&self) -> bool {
         matches!(self.phase(), Phase::Succeeded | Phase::Failed | Phase::Cancelled)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A stored job state cannot be read or written.
@@ -283,20 +311,21 @@ mod tests {
         [
             JobState::Queued,
             JobState::Submitting,
-            JobState::Rendering { task: task(), percent: 40 },
-            JobState::Storing { task: task(), clip: clip() },
+            JobState::Rendering { task: task(), percent: 40, missing: 2 },
+            JobState::Storing { task: task(), clip: clip(), renewals: 1 },
             JobState::Succeeded { media: Vec::new(), task: Some(task()) },
             JobState::Failed { percent: 40, code: "c".to_owned(), message: "m".to_owned() },
             JobState::Cancelled { percent: 40 },
         ]
     }
 
-    fn events() -> [Event; 8] {
+    fn events() -> [Event; 9] {
         [
             Event::SubmissionStarted,
             Event::SubmissionRejected,
             Event::Accepted(task()),
             Event::Progressed(70),
+            Event::Missed,
             Event::Rendered(clip()),
             Event::Stored(Vec::new()),
             Event::Failed { code: "x".to_owned(), message: "y".to_owned() },
@@ -306,15 +335,15 @@ mod tests {
 
     #[test]
     fn every_pair_of_state_and_event_has_the_transition_of_the_table() {
-        // Columns: submission started, submission rejected, accepted, progressed, rendered, stored, failed, cancelled.
+        // Columns: submission started, submission rejected, accepted, progressed, missed, rendered, stored, failed, cancelled.
         let table = [
-            ["submitting 0", "-", "-", "-", "-", "-", "failed 0", "cancelled 0"],
-            ["submitting 0", "queued 0", "rendering 0", "-", "-", "-", "failed 0", "cancelled 0"],
-            ["-", "-", "-", "rendering 70", "storing 99", "-", "failed 40", "cancelled 40"],
-            ["-", "-", "-", "-", "-", "succeeded 100", "failed 99", "cancelled 99"],
-            ["-"; 8],
-            ["-"; 8],
-            ["-"; 8],
+            ["submitting 0", "-", "-", "-", "-", "-", "-", "failed 0", "cancelled 0"],
+            ["submitting 0", "queued 0", "rendering 0", "-", "-", "-", "-", "failed 0", "cancelled 0"],
+            ["-", "-", "-", "rendering 70", "rendering 40", "storing 99", "-", "failed 40", "cancelled 40"],
+            ["-", "-", "-", "-", "-", "storing 99", "succeeded 100", "failed 99", "cancelled 99"],
+            ["-"; 9],
+            ["-"; 9],
+            ["-"; 9],
         ];
         for (state, row) in states().into_iter().zip(table) {
             for (event, expected) in events().into_iter().zip(row) {
@@ -328,13 +357,27 @@ mod tests {
 
     #[test]
     fn progress_never_decreases_and_stays_below_100_until_everything_is_stored() {
-        let mut state = JobState::Rendering { task: task(), percent: 0 };
+        let mut state = JobState::Rendering { task: task(), percent: 0, missing: 0 };
         let mut progress = Vec::new();
         for percent in [10, 5, 60, 0, 100, 255, 30] {
             state = state.apply(Event::Progressed(percent)).unwrap();
             progress.push(state.percent());
         }
         assert_eq!(progress, [10, 10, 60, 60, 99, 99, 99]);
+    }
+
+    #[test]
+    fn missed_polls_are_counted_until_the_next_progress_and_renewals_for_good() {
+        let missing = |state: &JobState| if let JobState::Rendering { missing, .. } = state { *missing } else { 99 };
+        let mut state = JobState::Rendering { task: task(), percent: 5, missing: 0 };
+        let mut counts = Vec::new();
+        for event in [Event::Missed, Event::Missed, Event::Progressed(0), Event::Missed] {
+            state = state.apply(event).unwrap();
+            counts.push((missing(&state), state.percent()));
+        }
+        assert_eq!(counts, [(1, 5), (2, 5), (0, 5), (1, 5)]);
+        let state = state.apply(Event::Rendered(clip())).unwrap().apply(Event::Rendered(clip())).unwrap();
+        assert!(matches!(state, JobState::Storing { renewals: 1, .. }), "{state:?}");
     }
 
     #[test]
@@ -360,7 +403,7 @@ mod tests {
         let old = r#"{"phase":"succeeded","media":[]}"#;
         assert_eq!(JobState::from_json(old).unwrap(), JobState::Succeeded { media: Vec::new(), task: None });
         let old = r#"{"phase":"rendering","task":"t","percent":40}"#;
-        assert_eq!(JobState::from_json(old).unwrap(), JobState::Rendering { task: task(), percent: 40 });
+        assert_eq!(JobState::from_json(old).unwrap(), JobState::Rendering { task: task(), percent: 40, missing: 0 });
     }
 
     #[test]

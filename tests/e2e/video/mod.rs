@@ -1,6 +1,10 @@
 //! Video jobs over REST and gRPC: the life cycle, events, idempotency, cancellation, remix.
 
+mod multiple_providers;
+mod openai;
 mod owners;
+mod provider_case;
+mod seedance;
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use super::{error::ConfigError, mask::mask, service_links::is_service_link};
 
 /// Short names of variables, beside the systematic ones. A name can stand for several settings, for example if services share
 /// the key of a provider.
-const SHORT_NAMES: [(&str, &[&str]); 14] = [
+const SHORT_NAMES: [(&str, &[&str]); 17] = [
     ("CHAT_BASE_URL", &["chat.base_url"]),
     ("CHAT_API_KEY", &["chat.api_key"]),
     ("CHAT_MODEL", &["chat.model"]),
@@ -23,12 +23,15 @@ const SHORT_NAMES: [(&str, &[&str]); 14] = [
     ("IMAGE_BASE_URL", &["image.openai.base_url"]),
     ("IMAGE_API_KEY", &["image.openai.api_key"]),
     ("IMAGE_MODELS", &["image.openai.models"]),
-    ("ARK_API_KEY", &["image.doubao.api_key"]),
+    ("ARK_API_KEY", &["image.doubao.api_key", "video.seedance.api_key"]),
     ("GEMINI_API_KEY", &["image.nano_banana.api_key"]),
     ("MJ_BASE_URL", &["image.midjourney.base_url"]),
     ("MJ_API_SECRET", &["image.midjourney.api_secret"]),
     ("DASHSCOPE_API_KEY", &["image.dashscope.api_key"]),
     ("VIDEO_SERVICE_TYPE", &["video.service_type"]),
+    ("VIDEO_BASE_URL", &["video.openai.base_url"]),
+    ("VIDEO_API_KEY", &["video.openai.api_key"]),
+    ("VIDEO_MODELS", &["video.openai.models"]),
     ("PUBLIC_BASE_URL", &["rest.public_base_url"]),
 ];
 

@@ -112,6 +112,7 @@ fn result_name(error: &ProviderError) -> &'static str {
         ProviderError::Unreachable(_) => "unreachable",
         ProviderError::Unavailable { .. } => "unavailable",
         ProviderError::Broken(_) => "broken",
+        ProviderError::LinkExpired(_) => "link_expired",
         ProviderError::Unreadable(_) => "unreadable",
     }
 }

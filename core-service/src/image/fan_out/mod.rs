@@ -80,6 +80,7 @@ fn fails_all(error: &ProviderError) -> bool {
         | ProviderError::Unreachable(_)
         | ProviderError::Unavailable { .. }
         | ProviderError::Broken(_)
+        | ProviderError::LinkExpired(_)
         | ProviderError::Unreadable(_) => false,
     }
 }

@@ -106,6 +106,7 @@ fn check_status(response: Response, with_key: bool) -> Result<Response, Provider
     match status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
         StatusCode::UNAUTHORIZED if with_key => Err(ProviderError::Credentials(message)),
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => Err(ProviderError::LinkExpired(message)),
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
             Err(ProviderError::Broken(message))
         }

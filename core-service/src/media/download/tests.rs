@@ -299,14 +299,15 @@ async fn status_determines_the_error_and_no_error_is_safe_to_retry() {
     .await;
     let origin = origin(&url);
     let keyless = TrustedOrigin::new(Url::parse(&url).unwrap());
-    let kind = |error: &ProviderError| (error.reason(), error.is_transient());
+    let kind = |error: &ProviderError| std::mem::discriminant(error);
     let broken = kind(&ProviderError::Broken(String::new()));
     let dead = kind(&ProviderError::Unreadable(String::new()));
+    let expired = kind(&ProviderError::LinkExpired(String::new()));
     for (status, expected) in [
         ("/401", kind(&ProviderError::Credentials(String::new()))),
-        ("/403", dead),
-        ("/404", dead),
-        ("/410", dead),
+        ("/403", expired),
+        ("/404", expired),
+        ("/410", expired),
         ("/204", dead),
         ("/304", dead),
         ("/429", broken),

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     call::Call,
-    context::{REQUEST_ID_HEADER, TRACEPARENT, TRACESTATE},
+    context::{REQUEST_ID_HEADER, RequestContext, TRACEPARENT, TRACESTATE},
     error::{ProviderError, UpstreamDetails},
 };
 
@@ -264,6 +264,7 @@ impl Upstream {
                 ProviderError::Unavailable { message: clean(message), retry_after }
             }
             ProviderError::Broken(text) => ProviderError::Broken(clean(text)),
+            ProviderError::LinkExpired(text) => ProviderError::LinkExpired(clean(text)),
             ProviderError::Unreadable(text) => ProviderError::Unreadable(clean(text)),
         }
     }
@@ -277,11 +278,16 @@ impl From<EventTooLong> for ProviderError {
 
 /// Returns the headers that a call adds to its upstream request.
 fn call_headers<R>(call: &Call<R>, content_type: HeaderValue) -> HeaderMap {
-    let context = &call.context;
+    let mut headers = context_headers(&call.context);
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers
+}
+
+/// Returns the headers for the context of a call: request id, idempotency key and trace context.
+pub(crate) fn context_headers(context: &RequestContext) -> HeaderMap {
     let trace = [(TRACEPARENT, &context.trace.parent), (TRACESTATE, &context.trace.state)];
     // Up to six headers fit without a second allocation.
     let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(header::CONTENT_TYPE, content_type);
     if let Ok(id) = HeaderValue::try_from(&context.request_id) {
         headers.insert(REQUEST_ID_HEADER, id);
     }

@@ -236,7 +236,7 @@ fn retry_delay(details: &Value) -> Option<Duration> {
 }
 
 /// Returns the delay of `retry-after-ms`, else of `retry-after` in seconds or as an HTTP date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds = |text: &str| text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let milliseconds = text("retry-after-ms").and_then(seconds).map(|parsed| parsed / 1000);

@@ -1,3 +1,7 @@
-//! Who makes clips: one provider a module.
+//! The video providers.
 
+pub(crate) mod assembly;
+mod common;
 pub mod offline;
+pub mod openai;
+pub mod seedance;

@@ -23,8 +23,8 @@ pub(super) fn back_off(failures: u32) -> Duration {
     BACK_OFF.delay(failures)
 }
 
-/// Returns the delay after a rejected submission: the provider's own, otherwise the usual back-off.
-pub(super) fn after_rejection(retry_after: Option<Duration>, failures: u32) -> Duration {
+/// Returns the delay after a failed call: the one that the provider requested, otherwise the usual back-off.
+pub(super) fn after_failure(retry_after: Option<Duration>, failures: u32) -> Duration {
     retry_after.map_or_else(|| back_off(failures), |delay| delay.max(POLL_INTERVAL.0))
 }
 
@@ -37,6 +37,6 @@ mod tests {
         assert_eq!(poll_interval(Duration::ZERO), POLL_INTERVAL.0);
         assert_eq!(poll_interval(Duration::from_secs(7)), Duration::from_secs(7));
         assert_eq!(poll_interval(Duration::MAX), POLL_INTERVAL.1);
-        assert_eq!(after_rejection(Some(Duration::from_secs(7)), 1), Duration::from_secs(7));
+        assert_eq!(after_failure(Some(Duration::from_secs(7)), 1), Duration::from_secs(7));
     }
 }

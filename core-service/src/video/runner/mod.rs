@@ -1,9 +1,12 @@
 //! Drives stored jobs to a final state. A job moves only under a lease, and each move is one compare-and-set, so a node
 //! that dies costs a lease period and never a second render.
 
+mod copy;
 mod delays;
-mod provider_steps;
+mod poll;
+mod provider_call;
 mod step;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod worker;

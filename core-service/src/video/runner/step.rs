@@ -133,7 +133,7 @@ impl Step {
             JobState::Queued => self.submit(&*provider).await,
             JobState::Submitting => self.resubmit(&*provider).await,
             JobState::Rendering { task, .. } => self.poll(&*provider, &task).await,
-            JobState::Storing { clip, .. } => self.copy(&*provider, &clip).await,
+            JobState::Storing { task, clip, renewals } => self.copy(&*provider, &task, &clip, renewals).await,
             JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Cancelled { .. } => self.clean_up().await,
         }
     }
@@ -181,10 +181,19 @@ impl Step {
 
     /// Schedules a retry of the step, as long as the deadline allows.
     pub(super) async fn retry_later(&mut self, why: &(dyn Display + Sync)) -> Result<Next, StepError> {
+        self.retry_after(why, None).await
+    }
+
+    /// As [`retry_later`](Self::retry_later), after the delay that the provider requested, if any.
+    pub(super) async fn retry_after(
+        &mut self,
+        why: &(dyn Display + Sync),
+        requested: Option<Duration>,
+    ) -> Result<Next, StepError> {
         let mut next = self.claim.job.clone();
         next.attempt += 1;
         tracing::warn!(failures = next.attempt, "a step failed and will be retried: {why}");
-        let delay = delays::back_off(next.attempt);
+        let delay = delays::after_failure(requested, next.attempt);
         self.yield_for(next, delay).await
     }
 

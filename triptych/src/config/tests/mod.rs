@@ -260,6 +260,57 @@ fn an_image_provider_requires_its_key_or_url() {
 }
 
 #[test]
+fn a_video_provider_requires_its_key_or_url() {
+    for (service_type, variables) in
+        [("openai", &["VIDEO_API_KEY", "VIDEO_BASE_URL"][..]), ("seedance", &["ARK_API_KEY"])]
+    {
+        let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", service_type)]);
+        assert!(message.contains(&format!("video.service_type = \"{service_type}\"")), "{message}");
+        for variable in variables {
+            assert!(message.contains(variable), "`{message}` lacks `{variable}`");
+            let set = [("VIDEO_SERVICE_TYPE", service_type), (variable, "http://127.0.0.1:1/v1")];
+            assert!(load("", &[], &set).is_ok(), "{variable}");
+        }
+    }
+    for name in ["kling", "wan", "minimax", "gemini", "veo", "runway", "fal", "midjourney"] {
+        let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", name)]);
+        assert!(message.contains(&format!("`{name}` is not available in this version")), "{message}");
+    }
+    let variables =
+        [("ARK_API_KEY", "k1"), ("VIDEO_API_KEY", "k2"), ("VIDEO_MODELS", "mine, other"), ("IMAGE_API_KEY", "k3")];
+    let config = load("", &[], &variables).unwrap();
+    let core_config::Video { openai, seedance, .. } = &config.core.video;
+    let read =
+        [&config.core.image.doubao.api_key, &seedance.api_key, &openai.api_key, &config.core.image.openai.api_key];
+    assert_eq!(read.map(|key| key.as_ref().unwrap().expose_secret()), ["k1", "k1", "k2", "k3"]);
+    assert_eq!(openai.models, ["mine", "other"]);
+    let mut shown = masked(&config);
+    assert!(shown.contains("video.openai.api_key = (hidden)"), "{shown}");
+    crate::banner::write_providers(&mut shown, &config).unwrap();
+    let lines = [
+        "  video  offline: built-in mock engine; select another provider with VIDEO_SERVICE_TYPE",
+        "         connected to OpenAI for mine, other",
+        "         connected to Volcengine Ark for doubao-seedance-1-5-pro-251215, ",
+    ];
+    assert!(lines.iter().all(|line| shown.contains(line)), "{shown}");
+}
+
+#[test]
+fn an_invalid_video_setting_is_rejected() {
+    for (file, expected) in [
+        ("[video.openai]\npoll_interval = '99ms'", "at least 100ms"),
+        ("[video.seedance]\npoll_interval = '0s'", "at least 100ms"),
+        ("[video.seedance]\nmax_resolution = '8k'", "`1080p`"),
+        ("[video.seedance]\nmodels = []", "at least one name"),
+        ("[video]\nidle_timeout = '0s'", "greater than zero"),
+        ("[video.routing]\nfailures = 0", "at least 1"),
+    ] {
+        let message = load_error(file, &[], &[]);
+        assert!(message.contains(expected) && message.contains("video."), "`{message}` lacks `{expected}`");
+    }
+}
+
+#[test]
 fn the_config_file_variable_of_the_process_overrides_dotenv() {
     let file = |environment, dotenv| layers::config_file(&variables(environment), &variables(dotenv));
     assert_eq!(file(&[], &[]), None);

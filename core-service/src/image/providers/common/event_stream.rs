@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::header;
 use tokio::time::Instant;
 
-use super::decode::offload;
 use crate::{
     error::ProviderError,
+    offload::offload,
     upstream::{Event, EventReader, Limits, Reply, reported_failure_in_reply, until, within},
 };
 

@@ -4,11 +4,12 @@
 
 use bytes::Bytes;
 
-use super::{
-    decode::base64_image,
-    members::{Members, read_object},
+use super::decode::base64_image;
+use crate::{
+    error::ProviderError,
+    image::Usage,
+    json::members::{Members, read_object},
 };
-use crate::{error::ProviderError, image::Usage};
 
 /// An image in an upstream's response.
 #[derive(Debug, PartialEq)]

@@ -5,8 +5,6 @@ pub(super) mod decode;
 pub(super) mod event_stream;
 pub(super) mod fetch;
 pub(super) mod image_list;
-pub(super) mod json;
-pub(super) mod members;
 pub(super) mod request;
 pub(super) mod tasks;
 #[cfg(test)]

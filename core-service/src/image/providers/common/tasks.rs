@@ -184,6 +184,7 @@ fn after_submission(error: ProviderError) -> ProviderError {
         | ProviderError::NotSupported(_)
         | ProviderError::Timeout(_)
         | ProviderError::Broken(_)
+        | ProviderError::LinkExpired(_)
         | ProviderError::Unreadable(_) => failure,
     })
 }

@@ -23,7 +23,6 @@ use self::{
 };
 use super::common::{
     context::{self, ProviderContext},
-    decode::offload,
     fetch::ImageFetcher,
     image_list::{UpstreamImage, drop_surplus_failures},
     request::{JSON, headers, post},
@@ -37,6 +36,7 @@ use crate::{
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
     media::TrustedOrigin,
     models::Entry,
+    offload::offload,
     upstream::{Auth, SetupError, Upstream, until},
 };
 

@@ -3,13 +3,11 @@
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
 
-use super::{
-    super::common::json::JsonObject,
-    family::{ApiMode, Family},
-};
+use super::family::{ApiMode, Family};
 use crate::{
     error::ProviderError,
     image::spec::{Background, ImageSpec},
+    json::JsonObject,
     media::InputPicture,
     size::Size,
 };

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::super::common::{
     image_list::{ImageSource, UpstreamImage},
-    members::{Members, read_object},
     tasks::{Progress, TaskState, TaskStatus},
 };
 use crate::{
     error::ProviderError,
+    json::members::{Members, read_object},
     upstream::{refined_failure_in_reply, refined_failure_of},
 };
 

@@ -18,7 +18,6 @@ use url::Url;
 use self::{family::Family, request::NativeParams, series::Series};
 use super::common::{
     context::{self, ProviderContext},
-    decode::offload,
     event_stream::is_event_stream,
     fetch::ImageFetcher,
     image_list::{ImageList, drop_surplus_failures},
@@ -31,6 +30,7 @@ use crate::{
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
     media::TrustedOrigin,
     models::Entry,
+    offload::offload,
     upstream::{Auth, Reply, SetupError, Upstream, until},
 };
 

@@ -3,10 +3,11 @@
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
 
-use super::{super::common::json::JsonObject, family::Family};
+use super::family::Family;
 use crate::{
     error::ProviderError,
     image::spec::{Background, Encoding, ImageSpec, Quality},
+    json::JsonObject,
     media::MediaType,
     size::Size,
 };

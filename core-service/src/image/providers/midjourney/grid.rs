@@ -20,7 +20,7 @@ use tokio::{
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{
-    super::common::{decode::offload, fetch::ImageFetcher, tasks::TaskPoller},
+    super::common::{fetch::ImageFetcher, tasks::TaskPoller},
     prompt,
     proxy::Proxy,
     quadrant::{decode_grid, quadrant},
@@ -30,6 +30,7 @@ use crate::{
     config::MidjourneySingles,
     error::ProviderError,
     image::{ImageEvent, spec::ImageSpec},
+    offload::offload,
 };
 
 /// The timeout of downloading a preview, which delays the next poll.

@@ -2,7 +2,7 @@
 
 use openai_dialect::extra_members;
 
-use super::super::common::json::JsonObject;
+use crate::json::JsonObject;
 use crate::{
     error::ProviderError,
     image::{

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::{
     super::common::{
-        decode::offload,
         event_stream::{is_event_stream, truncated},
         request::{JSON, headers, post},
     },
@@ -20,6 +19,7 @@ use crate::{
     call::Call,
     error::ProviderError,
     image::{ImageEvent, spec::ImageSpec},
+    offload::offload,
     upstream::{Event, EventReader, Reply, Upstream, until, within},
 };
 

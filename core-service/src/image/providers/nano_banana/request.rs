@@ -4,8 +4,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use openai_dialect::extra_members;
 use serde_json::json;
 
-use super::{super::common::json::JsonObject, family::NativeParams};
-use crate::image::spec::{ImageSpec, Style};
+use super::family::NativeParams;
+use crate::{
+    image::spec::{ImageSpec, Style},
+    json::JsonObject,
+};
 
 /// Added to the prompt after a response with text only.
 const RETRY_INSTRUCTION: &str = "Answer with exactly one picture, not with words.";

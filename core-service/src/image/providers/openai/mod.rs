@@ -20,7 +20,6 @@ use self::{
 };
 use super::common::{
     context::{self, ProviderContext},
-    decode::offload,
     event_stream::{self, EventStream, is_event_stream},
     fetch::ImageFetcher,
     image_list::{ImageList, drop_surplus_failures},
@@ -34,6 +33,7 @@ use crate::{
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
     media::TrustedOrigin,
     models::Entry,
+    offload::offload,
     upstream::{Auth, Reply, SetupError, Upstream, reported_failure_of, until},
 };
 

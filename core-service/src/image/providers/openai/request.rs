@@ -6,12 +6,13 @@ use openai_dialect::extra_members;
 use serde_json::Value;
 
 use super::{
-    super::common::{json::JsonObject, request::JSON},
+    super::common::request::JSON,
     family::{Family, NativeParams},
 };
 use crate::{
     error::ProviderError,
     image::spec::{Background, Encoding, ImageSpec},
+    json::JsonObject,
     media::InputPicture,
 };
 

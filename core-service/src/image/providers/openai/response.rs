@@ -5,9 +5,8 @@ use bytes::Bytes;
 use super::super::common::{
     decode::base64_image,
     image_list::{self, ImageList, UpstreamImage},
-    members::read_object,
 };
-use crate::{error::ProviderError, image::Usage, upstream::reported_failure_in_reply};
+use crate::{error::ProviderError, image::Usage, json::members::read_object, upstream::reported_failure_in_reply};
 
 /// An event of a streamed response.
 #[derive(Debug, Default, PartialEq)]

@@ -29,9 +29,6 @@ mod tests;
 /// The engine's model name.
 pub const MODEL: &str = "offline-video";
 
-/// Names that existing programs use. Responses name the engine itself.
-const ALIASES: [&str; 2] = ["sora-2", "sora-2-pro"];
-
 /// The recommended poll interval.
 const POLL_INTERVAL: Duration = Duration::from_millis(400);
 
@@ -48,17 +45,11 @@ pub struct OfflineVideo {
 /// `media_store`.
 pub fn entries(media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
     let provider = Arc::new(OfflineVideo { renders: Renders::new(media_store.clone()) });
-    let entry = |id: &str, aliases: &[&str], hidden| {
-        Entry::built_in(
-            id,
-            aliases,
-            hidden,
-            &["input_reference", "remix"],
-            Arc::clone(&provider) as Arc<dyn VideoProvider>,
-        )
+    let entry = |id: &str, hidden| {
+        Entry::built_in(id, &[], hidden, &["input_reference", "remix"], Arc::clone(&provider) as Arc<dyn VideoProvider>)
     };
-    let faults = Fault::VIDEO.iter().map(|fault| entry(&fault.model(MODEL), &[], true));
-    std::iter::once(entry(MODEL, &ALIASES, false)).chain(faults).collect()
+    let faults = Fault::VIDEO.iter().map(|fault| entry(&fault.model(MODEL), true));
+    std::iter::once(entry(MODEL, false)).chain(faults).collect()
 }
 
 #[async_trait]

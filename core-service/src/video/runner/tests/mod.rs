@@ -5,6 +5,7 @@ mod endings;
 mod progress;
 mod slots;
 mod unreadable;
+mod upstream_answers;
 
 use super::*;
 use crate::{

@@ -6,7 +6,7 @@ pub(super) async fn a_job_is_read_as_it_was_written(store: Store) {
     let call = call("alice", None, "body");
     let mut all = keyed(&call);
     all.origin = JobOrigin { request_id: "req_1".to_owned(), traceparent: Some("t".to_owned()), tracestate: None };
-    all.state = JobState::Rendering { task: UpstreamTask("t\"\\ü".to_owned()), percent: 40 };
+    all.state = JobState::Rendering { task: UpstreamTask("t\"\\ü".to_owned()), percent: 40, missing: 0 };
     all.completed_at = Some(NOW.after(LEASE));
     all.expires_at = Some(NOW.after(DEADLINE));
     all.abandoned = Some(UpstreamTask("a".to_owned()));

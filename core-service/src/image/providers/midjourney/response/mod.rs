@@ -3,12 +3,10 @@
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, value::RawValue};
 
-use super::super::common::{
-    members::{Members, object, read_object, text},
-    tasks::{Progress, TaskState, TaskStatus},
-};
+use super::super::common::tasks::{Progress, TaskState, TaskStatus};
 use crate::{
     error::ProviderError,
+    json::members::{Members, object, read_object, text},
     upstream::{refined_failure_of, reported_failure_of},
 };
 

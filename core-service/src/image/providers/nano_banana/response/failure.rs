@@ -39,6 +39,7 @@ fn refine(error: &Value, rough: ProviderError) -> ProviderError {
         | ProviderError::Unreachable(_)
         | ProviderError::Unavailable { .. }
         | ProviderError::Broken(_)
+        | ProviderError::LinkExpired(_)
         | ProviderError::Unreadable(_) => rough,
     }
 }

@@ -5,11 +5,12 @@ pub(super) mod failure;
 use bytes::Bytes;
 
 use self::failure::embedded_error;
-use super::super::common::{
-    decode::base64_image,
-    members::{Members, read_objects},
+use super::super::common::decode::base64_image;
+use crate::{
+    error::ProviderError,
+    image::Usage,
+    json::members::{Members, read_objects},
 };
-use crate::{error::ProviderError, image::Usage};
 
 /// The content of a response received so far.
 #[derive(Debug, Default)]

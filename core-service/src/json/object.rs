@@ -7,23 +7,23 @@ use serde_json::Value;
 /// Members keep their order and values are kept as text, so that numbers from a client's `extra_json` keep their spelling.
 /// Names are unique: with a repeated member some servers read the first value and some the last.
 #[derive(Debug, Default)]
-pub(in crate::image::providers) struct JsonObject(Vec<(String, String)>);
+pub(crate) struct JsonObject(Vec<(String, String)>);
 
 impl JsonObject {
     /// Adds a member; has no effect if the name exists.
-    pub(in crate::image::providers) fn add(&mut self, name: &str, value: impl Into<Value>) {
+    pub(crate) fn add(&mut self, name: &str, value: impl Into<Value>) {
         self.add_raw(name, value.into().to_string());
     }
 
     /// Adds a member whose value is JSON text; has no effect if the name exists.
-    pub(in crate::image::providers) fn add_raw(&mut self, name: &str, value: impl Into<String>) {
+    pub(crate) fn add_raw(&mut self, name: &str, value: impl Into<String>) {
         if !self.contains(name) {
             self.0.push((name.to_owned(), value.into()));
         }
     }
 
     /// Sets a member whose value is JSON text: replaces the one with that name, if any, and moves it to the end.
-    pub(in crate::image::providers) fn set_raw(&mut self, name: &str, value: impl Into<String>) {
+    pub(crate) fn set_raw(&mut self, name: &str, value: impl Into<String>) {
         self.0.retain(|(known, _)| known != name);
         self.0.push((name.to_owned(), value.into()));
     }
@@ -32,12 +32,12 @@ impl JsonObject {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    pub(in crate::image::providers) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Returns the members and their values as JSON text.
-    pub(in crate::image::providers) fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }

@@ -12,17 +12,14 @@ use crate::error::ProviderError;
 /// The members of a JSON object, with their values as JSON text. The last one of repeated members applies.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub(in crate::image::providers) struct Members<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
+pub(crate) struct Members<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 /// Parses a JSON object, and passes its members to `read`. Tolerates a byte order mark, and repairs invalid Unicode and
 /// numbers that JSON does not have.
 ///
 /// # Errors
 /// [`ProviderError::Unreadable`] if the text is not a JSON object.
-pub(in crate::image::providers) fn read_object<T>(
-    text: &[u8],
-    read: impl FnOnce(Members<'_>) -> T,
-) -> Result<T, ProviderError> {
+pub(crate) fn read_object<T>(text: &[u8], read: impl FnOnce(Members<'_>) -> T) -> Result<T, ProviderError> {
     let text = without_byte_order_mark(text);
     match serde_json::from_slice(text) {
         Ok(members) => Ok(read(members)),
@@ -31,10 +28,7 @@ pub(in crate::image::providers) fn read_object<T>(
 }
 
 /// Parses a list of JSON objects, or a single one; see [`read_object`].
-pub(in crate::image::providers) fn read_objects<T>(
-    text: &[u8],
-    read: impl FnOnce(Vec<Members<'_>>) -> T,
-) -> Result<T, ProviderError> {
+pub(crate) fn read_objects<T>(text: &[u8], read: impl FnOnce(Vec<Members<'_>>) -> T) -> Result<T, ProviderError> {
     let text = without_byte_order_mark(text);
     if !text.starts_with(b"[") {
         return read_object(text, |members| read(vec![members]));
@@ -56,7 +50,7 @@ fn unreadable(error: &serde_json::Error) -> ProviderError {
 
 /// Returns the objects of a list. A single object counts as a list of one; an item of another type as an object without
 /// members.
-pub(in crate::image::providers) fn objects(value: &RawValue) -> Vec<Members<'_>> {
+pub(crate) fn objects(value: &RawValue) -> Vec<Members<'_>> {
     match value.get().as_bytes().first() {
         Some(b'{') => vec![object(value)],
         _ => serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default().into_iter().map(object).collect(),
@@ -64,12 +58,12 @@ pub(in crate::image::providers) fn objects(value: &RawValue) -> Vec<Members<'_>>
 }
 
 /// Returns the members of an object; none of another value.
-pub(in crate::image::providers) fn object(value: &RawValue) -> Members<'_> {
+pub(crate) fn object(value: &RawValue) -> Members<'_> {
     serde_json::from_str(value.get()).unwrap_or_default()
 }
 
 /// Returns a string, or a number as its text.
-pub(in crate::image::providers) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -87,29 +81,29 @@ pub(in crate::image::providers) fn text(value: &RawValue) -> Option<Cow<'_, str>
 
 impl<'a> Members<'a> {
     /// Returns a value as JSON text. A null, and an empty string, object or list count as absent.
-    pub(in crate::image::providers) fn raw(&self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         let value = *self.0.get(name)?;
         (!matches!(value.get(), "null" | "\"\"" | "{}" | "[]")).then_some(value)
     }
 
     /// Returns the JSON text of an `error` member that reports an error.
-    pub(in crate::image::providers) fn error(&self) -> Option<&'a str> {
+    pub(crate) fn error(&self) -> Option<&'a str> {
         self.raw("error").map(RawValue::get).filter(|error| !matches!(*error, "false" | "0"))
     }
 
     /// Returns a string that is not empty, or a number as its text.
-    pub(in crate::image::providers) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.raw(name).and_then(text)
     }
 
     /// Returns a string that is not empty.
-    pub(in crate::image::providers) fn string(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub(crate) fn string(&self, name: &str) -> Option<Cow<'a, str>> {
         self.raw(name).filter(|value| value.get().starts_with('"')).and_then(text)
     }
 
     /// Returns a number that is not negative, also if it is written as a string. A fraction is dropped.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in the range of the target type")]
-    pub(in crate::image::providers) fn number(&self, name: &str) -> Option<u64> {
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
         let text = self.text(name)?;
         let text = text.trim();
         let in_range = |number: &f64| (0.0..1e15).contains(number);
@@ -117,23 +111,23 @@ impl<'a> Members<'a> {
     }
 
     /// Returns whether a value is true, also if it is written as a string or a number.
-    pub(in crate::image::providers) fn is_true(&self, name: &str) -> bool {
+    pub(crate) fn is_true(&self, name: &str) -> bool {
         let value = self.raw(name).map(|value| value.get().trim_matches('"'));
         value.is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
     }
 
     /// Returns the members of an object.
-    pub(in crate::image::providers) fn object(&self, name: &str) -> Members<'a> {
+    pub(crate) fn object(&self, name: &str) -> Members<'a> {
         self.raw(name).map(object).unwrap_or_default()
     }
 
     /// Returns the objects of a list; see [`objects`].
-    pub(in crate::image::providers) fn objects(&self, name: &str) -> Vec<Members<'a>> {
+    pub(crate) fn objects(&self, name: &str) -> Vec<Members<'a>> {
         self.raw(name).map(objects).unwrap_or_default()
     }
 
     /// Returns the values of a list.
-    pub(in crate::image::providers) fn list(&self, name: &str) -> Vec<&'a RawValue> {
+    pub(crate) fn list(&self, name: &str) -> Vec<&'a RawValue> {
         self.raw(name).and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default()
     }
 }

@@ -1,0 +1,85 @@
+//! One request to an upstream and its complete response, whatever its status.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use crate::{
+    context::RequestContext,
+    error::ProviderError,
+    upstream::{Upstream, context_headers, until},
+};
+
+/// A request body and its content type.
+#[derive(Debug)]
+pub(in crate::video::providers) struct Content {
+    pub(in crate::video::providers) content_type: HeaderValue,
+    pub(in crate::video::providers) body: Bytes,
+}
+
+/// A complete response.
+#[derive(Debug)]
+pub(in crate::video::providers) struct Response {
+    pub(in crate::video::providers) status: StatusCode,
+    pub(in crate::video::providers) headers: HeaderMap,
+    pub(in crate::video::providers) body: Bytes,
+}
+
+/// Sends a request and reads the response to its end. Request id, idempotency key and trace context travel as headers.
+///
+/// # Errors
+/// Those of [`Upstream::send`] and [`Upstream::body`]; no status is an error.
+pub(in crate::video::providers) async fn exchange(
+    upstream: &Upstream,
+    method: Method,
+    path: &str,
+    message: Option<Content>,
+    context: &RequestContext,
+) -> Result<Response, ProviderError> {
+    let mut headers = context_headers(context);
+    let body = message.map_or_else(Bytes::new, |Content { content_type, body }| {
+        headers.insert(header::CONTENT_TYPE, content_type);
+        body
+    });
+    let head_deadline = until(upstream.limits.first_byte, context.deadline);
+    let reply = upstream.send(method, path, headers, body, head_deadline).await?;
+    let (status, headers) = (reply.status, reply.headers.clone());
+    let body = upstream.body(reply, until(upstream.limits.idle, context.deadline)).await?;
+    Ok(Response { status, headers, body })
+}
+
+/// Encodes an id of the upstream as one segment of a path.
+pub(in crate::video::providers) fn path_segment(id: &str) -> String {
+    let mut segment = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        // Dots alone would be a relative segment.
+        let is_plain =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || byte == b'.' && id.len() > 2;
+        if is_plain {
+            segment.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(segment, "%{byte:02X}");
+        }
+    }
+    segment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_segment;
+
+    #[test]
+    fn id_is_one_segment_whatever_it_contains() {
+        for (id, segment) in [
+            ("video_6a1f", "video_6a1f"),
+            ("cgt-2026.1~x", "cgt-2026.1~x"),
+            ("a/b?c#d%20", "a%2Fb%3Fc%23d%2520"),
+            ("..", "%2E%2E"),
+            ("ü", "%C3%BC"),
+        ] {
+            assert_eq!(path_segment(id), segment);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Parts shared by the video providers.
+
+pub(super) mod context;
+pub(super) mod exchange;
+pub(super) mod form;
+pub(super) mod outcome;

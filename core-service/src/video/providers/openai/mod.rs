@@ -1,0 +1,132 @@
+//! The OpenAI videos API, and the servers that copy it.
+
+mod location;
+mod request;
+mod response;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use self::location::Location;
+use super::common::{
+    context::{self, ProviderContext},
+    exchange::{Response, exchange, path_segment},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::OpenaiVideos,
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, TrustedOrigin},
+    models::Entry,
+    upstream::{Auth, SetupError, Upstream, reported_failure_of},
+    video::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoProvider},
+};
+
+const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "openai";
+
+/// An OpenAI-compatible videos upstream.
+#[derive(Debug)]
+pub struct OpenAiVideos {
+    upstream: Upstream,
+    downloads: Downloader,
+    /// The upstream's own origin and the key for it. Its path ends with a slash, so that links are relative to it.
+    origin: TrustedOrigin,
+    /// The query of the base URL with its question mark; empty without one.
+    query: String,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without a URL and a key.
+pub(crate) fn entries(
+    settings: &OpenaiVideos,
+    context: &ProviderContext,
+) -> Result<Vec<Entry<dyn VideoProvider>>, SetupError> {
+    if !settings.is_configured() {
+        return Ok(Vec::new());
+    }
+    let OpenaiVideos { base_url, api_key, models, poll_interval } = settings;
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let query = base.query().map_or_else(String::new, |query| format!("?{query}"));
+    let mut origin = base.clone();
+    origin.set_query(None);
+    origin.set_path(&format!("{}/", base.path().trim_end_matches('/')));
+    let origin = match api_key.as_ref().map(bearer) {
+        None => TrustedOrigin::new(origin),
+        Some(value) => TrustedOrigin::new(origin).with_key(header::AUTHORIZATION, value?),
+    };
+    let auth = api_key.clone().map_or(Auth::None, Auth::Bearer);
+    let provider = OpenAiVideos {
+        upstream: Upstream::new(base, auth, context.limits)?,
+        downloads: context.downloads.clone(),
+        origin,
+        query,
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context::entries(models, PROVIDER_ID, provider))
+}
+
+fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
+    HeaderValue::try_from(format!("Bearer {}", key.expose_secret())).map_err(|_| SetupError::Key)
+}
+
+#[async_trait]
+impl VideoProvider for OpenAiVideos {
+    /// No server is known to read an idempotency key.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let form = request::encode(&call.model, &call.request)?;
+        let response = exchange(&self.upstream, Method::POST, "videos", Some(form), &call.context).await?;
+        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let response = exchange(&self.upstream, Method::GET, &path(&task.0), None, context).await?;
+        let polled = response::polled(&response, &task.0, self.poll_interval);
+        redacted(&self.upstream, polled)
+    }
+
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        let Location { id, url } = Location::parse(&file.location)?;
+        // Without `variant`: one of these servers reads it as a number, and finds nothing for `video`.
+        let content = format!("{}/content{}", path(&id), self.query);
+        let result = self.downloads.clip(&content, &self.origin, self.max_file_bytes).await;
+        match (result, url) {
+            (Err(error), Some(url)) if !error.is_transient() => {
+                tracing::debug!(%error, "the upstream returned no content; following the link in its video object");
+                self.downloads.clip(&url, &self.origin, self.max_file_bytes).await
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<(), ProviderError> {
+        let Response { status, headers, body } =
+            exchange(&self.upstream, Method::DELETE, &path(&task.0), None, context).await?;
+        match status {
+            status if status.is_success() => Ok(()),
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT | StatusCode::GONE => {
+                tracing::info!(task = task.0, status = status.as_u16(), "the upstream did not stop a render");
+                Ok(())
+            }
+            status => Err(self.upstream.redacted(reported_failure_of(status, &headers, &body, false))),
+        }
+    }
+}
+
+fn path(id: &str) -> String {
+    format!("videos/{}", path_segment(id))
+}

@@ -1,0 +1,198 @@
+//! Video objects and errors of the OpenAI videos API and of the servers that copy it.
+//!
+//! A video object may come with any status: some servers report a failed render as 500.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::{HeaderMap, StatusCode};
+
+use super::{
+    super::common::{exchange::Response, outcome::final_refusal},
+    location::Location,
+};
+use crate::{
+    error::ProviderError,
+    json::members::{Members, read_object, text},
+    upstream::{reported_failure_in_reply, reported_failure_of, retry_after},
+    video::{Clip, ClipFile, Progress, Variant},
+};
+
+/// The delay before the next poll that the upstream recommends, in milliseconds.
+const POLL_AFTER: &str = "openai-poll-after-ms";
+
+/// A video object.
+#[derive(Debug)]
+struct Video {
+    id: String,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Queued or in progress, and every unknown state: the one that ends the render will be a known one.
+    Working {
+        percent: Option<u8>,
+    },
+    Completed {
+        url: Option<String>,
+    },
+    Failed(ProviderError),
+    Cancelled,
+}
+
+/// Returns the id of the render that a response to a submission reports.
+pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+    let Response { status, headers, body } = response;
+    match video(body) {
+        Some(Video { state: State::Failed(error), .. }) => return Err(certain(error)),
+        Some(Video { id, .. }) => return Ok(id),
+        None => {}
+    }
+    if !status.is_success() {
+        let error = reported_failure_of(*status, headers, body, false);
+        return Err(if is_setup_failure(*status) { final_refusal(error) } else { error });
+    }
+    Err(embedded_error(body)
+        .unwrap_or_else(|| ProviderError::Unreadable("the upstream's response has no id of a video".to_owned())))
+}
+
+/// Returns the progress of the render `id` that a response to a poll reports.
+pub(super) fn polled(response: &Response, id: &str, interval: Duration) -> Result<Progress, ProviderError> {
+    let Response { status, headers, body } = response;
+    if let Some(Video { state, .. }) = video(body) {
+        return Ok(match state {
+            State::Working { percent } => Progress::Working { percent, poll_after: poll_after(headers, interval) },
+            State::Completed { url } => Progress::Ready(clip(id, url)?),
+            State::Failed(error) => Progress::Failed(error),
+            State::Cancelled => Progress::Cancelled,
+        });
+    }
+    match *status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Progress::Missing),
+        status if !status.is_success() => Err(reported_failure_of(status, headers, body, false)),
+        _ => Err(embedded_error(body)
+            .unwrap_or_else(|| ProviderError::Unreadable("the upstream's response is not a video object".to_owned()))),
+    }
+}
+
+/// Parses a video object; `None` if the body is something else.
+fn video(body: &[u8]) -> Option<Video> {
+    let parsed = read_object(body, |members| {
+        let (id, status) = (members.text("id")?, members.string("status")?);
+        let is_error = members.string("object").is_some_and(|object| object == "error");
+        (!is_error).then(|| Video { id: id.into_owned(), state: state(&status, &members) })
+    });
+    parsed.ok().flatten()
+}
+
+fn state(status: &str, members: &Members<'_>) -> State {
+    match status.trim().to_ascii_lowercase().as_str() {
+        "completed" | "succeeded" | "success" => State::Completed { url: link(members) },
+        "failed" | "error" => State::Failed(members.error().map_or_else(
+            || ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned()),
+            reported_failure_in_reply,
+        )),
+        "expired" => State::Failed(ProviderError::Timeout("the render expired at the upstream".to_owned())),
+        "cancelled" | "canceled" | "deleted" => State::Cancelled,
+        _ => State::Working {
+            percent: members.number("progress").map(|percent| u8::try_from(percent.min(99)).unwrap_or(99)),
+        },
+    }
+}
+
+/// Returns the link to the finished video, if the object has one.
+fn link(members: &Members<'_>) -> Option<String> {
+    let first = || members.list("urls").first().and_then(|url| text(url));
+    members.string("url").or_else(first).map(Cow::into_owned)
+}
+
+fn clip(id: &str, url: Option<String>) -> Result<Clip, ProviderError> {
+    let location = Location { id: id.to_owned(), url }.to_text()?;
+    let video = ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location };
+    Ok(Clip { files: vec![video] })
+}
+
+fn poll_after(headers: &HeaderMap, interval: Duration) -> Duration {
+    let recommended = headers.get(POLL_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    recommended.map(Duration::from_millis).or_else(|| retry_after(headers)).unwrap_or(interval)
+}
+
+/// Returns the error in a successful response.
+fn embedded_error(body: &[u8]) -> Option<ProviderError> {
+    read_object(body, |members| members.error().map(reported_failure_in_reply)).ok().flatten()
+}
+
+/// Whether only the operator can correct the failure: the base URL or the model is wrong.
+fn is_setup_failure(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// Turns the failure of a render that the upstream reports in the response to its submission into one with a known outcome.
+fn certain(error: ProviderError) -> ProviderError {
+    let message = error.to_string();
+    error.map_failure(|failure| {
+        if failure.may_have_executed() { ProviderError::Refused { message, field: None } } else { failure }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, body: &str) -> Response {
+        let status = StatusCode::from_u16(status).unwrap();
+        Response { status, headers: HeaderMap::new(), body: body.to_owned().into() }
+    }
+
+    fn poll(status: u16, body: &str) -> Result<Progress, ProviderError> {
+        polled(&response(status, body), "v", Duration::from_secs(2))
+    }
+
+    #[test]
+    fn video_object_is_read_from_any_status() {
+        let failed = r#"{"id":"v","status":"failed","error":{"code":400,"message":"too long"}}"#;
+        let Ok(Progress::Failed(error)) = poll(500, failed) else { panic!() };
+        assert!(
+            matches!(error.failure(), ProviderError::Refused { message, .. } if message == "too long"),
+            "{error:?}"
+        );
+        for body in [r#"{"id":"v","status":"failed","error":{"message":"m"}}"#, r#"{"id":"v","status":"failed"}"#] {
+            assert!(matches!(poll(200, body), Ok(Progress::Failed(error)) if error.reason() as i32 != 0));
+        }
+    }
+
+    #[test]
+    fn unknown_states_are_work_in_progress() {
+        for (status, percent) in
+            [("queued", "0"), ("in_progress", "41.5"), ("processing", "\"41\""), ("warming", "180")]
+        {
+            let body = format!(r#"{{"id":"v","status":"{status}","progress":{percent}}}"#);
+            let Ok(Progress::Working { percent: Some(read), poll_after }) = poll(200, &body) else { panic!("{body}") };
+            assert!(read <= 99 && poll_after == Duration::from_secs(2), "{body}: {read}");
+        }
+        for status in ["cancelled", "canceled", "deleted"] {
+            assert_eq!(poll(200, &format!(r#"{{"id":"v","status":"{status}"}}"#)), Ok(Progress::Cancelled));
+        }
+    }
+
+    #[test]
+    fn not_found_without_a_video_object_is_missing() {
+        let flat = r#"{"object":"error","message":"no such video","type":"404","param":null,"code":404}"#;
+        for body in [flat, r#"{"detail":"Video not found"}"#, r#"{"error":{"message":"m"}}"#, "<html>"] {
+            assert_eq!(poll(404, body), Ok(Progress::Missing), "{body}");
+        }
+    }
+
+    #[test]
+    fn poll_delay_is_read_from_the_headers() {
+        let mut response = response(200, r#"{"id":"v","status":"queued"}"#);
+        response.headers.insert("retry-after", "7".parse().unwrap());
+        let delay = |response: &Response| match polled(response, "v", Duration::from_secs(2)) {
+            Ok(Progress::Working { poll_after, .. }) => poll_after,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(delay(&response), Duration::from_secs(7));
+        response.headers.insert(POLL_AFTER, "1500".parse().unwrap());
+        assert_eq!(delay(&response), Duration::from_millis(1500));
+    }
+}

@@ -1,0 +1,112 @@
+//! Volcengine Ark's Seedance: one task per video.
+
+mod family;
+mod prompt;
+mod request;
+mod response;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode};
+use url::Url;
+
+use super::common::{
+    context::{self, ProviderContext},
+    exchange::{Content, exchange, path_segment},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::{Seedance, SeedanceResolution},
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, TrustedOrigin},
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoProvider},
+};
+
+const DEFAULT_BASE_URL: &str = "https://ark.cn-beijing.volces.com/api/v3";
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "seedance";
+const TASKS: &str = "contents/generations/tasks";
+
+/// Seedance through Ark's API.
+#[derive(Debug)]
+pub struct SeedanceVideos {
+    upstream: Upstream,
+    downloads: Downloader,
+    /// Without the API key: links are signed already, and the object store rejects two credentials.
+    origin: TrustedOrigin,
+    max_resolution: SeedanceResolution,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without an API key.
+pub(crate) fn entries(
+    settings: &Seedance,
+    context: &ProviderContext,
+) -> Result<Vec<Entry<dyn VideoProvider>>, SetupError> {
+    let Seedance { base_url, api_key, models, max_resolution, poll_interval } = settings;
+    let Some(api_key) = api_key else { return Ok(Vec::new()) };
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let provider = SeedanceVideos {
+        upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?,
+        downloads: context.downloads.clone(),
+        origin: TrustedOrigin::new(base),
+        max_resolution: *max_resolution,
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context::entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for SeedanceVideos {
+    /// Ark has no idempotency key.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model, request, context } = call;
+        let limit = self.max_resolution;
+        // A reference image has up to 20 MiB.
+        let body = offload(move || request::encode(&model, &request, limit)).await?;
+        let content = Content { content_type: HeaderValue::from_static("application/json"), body: body.into() };
+        let response = exchange(&self.upstream, Method::POST, TASKS, Some(content), &context).await?;
+        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let response = exchange(&self.upstream, Method::GET, &path(task), None, context).await?;
+        let polled = response::polled(&response, self.poll_interval);
+        redacted(&self.upstream, polled)
+    }
+
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    }
+
+    /// Stops a queued task, and removes the record of a finished one. A running task runs on and is billed.
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<(), ProviderError> {
+        let response = exchange(&self.upstream, Method::DELETE, &path(task), None, context).await?;
+        match response.status {
+            status if status.is_success() => Ok(()),
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND | StatusCode::GONE => {
+                let error = self.upstream.redacted(response::failure(&response));
+                tracing::info!(task = task.0, "the upstream did not stop a render, which may be billed: {error}");
+                Ok(())
+            }
+            _ => Err(self.upstream.redacted(response::failure(&response))),
+        }
+    }
+}
+
+fn path(task: &UpstreamTask) -> String {
+    format!("{TASKS}/{}", path_segment(&task.0))
+}

@@ -1,0 +1,108 @@
+//! The poll of a render, and what its result means for the job.
+
+use super::{
+    delays,
+    step::{Next, Step, StepError},
+};
+use crate::{
+    error::ProviderError,
+    video::{
+        provider::{Clip, Progress, UpstreamTask, Variant, VideoProvider},
+        state::{Event, JobState},
+        store::Lease,
+    },
+};
+
+/// How many polls in a row must find no such render before the job fails. Some servers do not find a new render for a moment,
+/// and nodes of a cluster may disagree.
+const MAX_MISSING: u32 = 3;
+
+impl Step {
+    pub(super) async fn poll(&mut self, provider: &dyn VideoProvider, task: &UpstreamTask) -> Result<Next, StepError> {
+        let context = self.call_context();
+        match self.bounded(provider.poll(task, &context)).await? {
+            Ok(Progress::Working { percent, poll_after }) => {
+                // Also without a percentage: it ends a series of missed polls.
+                let mut next = self.after(Event::Progressed(percent.unwrap_or(0)))?;
+                next.attempt = 0;
+                self.yield_for(next, delays::poll_interval(poll_after)).await
+            }
+            Ok(Progress::Ready(clip)) => self.rendered(clip).await,
+            Ok(Progress::Missing) => self.missed().await,
+            Ok(Progress::Cancelled) => self.cancelled_upstream().await,
+            Ok(Progress::Failed(error)) => self.fail_with(&error).await,
+            Err(error) => self.poll_failed(&error).await,
+        }
+    }
+
+    /// Polls again while the result is being copied, because a link to it is no longer valid.
+    pub(super) async fn renew_links(
+        &mut self,
+        provider: &dyn VideoProvider,
+        task: &UpstreamTask,
+    ) -> Result<Next, StepError> {
+        let context = self.call_context();
+        match self.bounded(provider.poll(task, &context)).await? {
+            Ok(Progress::Ready(clip)) => self.rendered(clip).await,
+            Ok(Progress::Missing) => self.lost_upstream().await,
+            Ok(Progress::Cancelled) => self.cancelled_upstream().await,
+            Ok(Progress::Failed(error)) => self.fail_with(&error).await,
+            Ok(Progress::Working { .. }) => self.retry_later(&"the provider renders a finished video again").await,
+            Err(error) => self.poll_failed(&error).await,
+        }
+    }
+
+    async fn rendered(&mut self, clip: Clip) -> Result<Next, StepError> {
+        if clip.files.iter().filter(|file| file.variant == Variant::Video).count() != 1 {
+            let error = ProviderError::Unreadable("the provider finished without a video".to_owned());
+            return self.fail_with(&error).await;
+        }
+        let mut next = self.after(Event::Rendered(clip))?;
+        next.attempt = 0;
+        self.commit(next, Lease::Kept).await?;
+        Ok(Next::Continue)
+    }
+
+    /// Counts a poll that found no such render; fails the job at the last of a series.
+    async fn missed(&mut self) -> Result<Next, StepError> {
+        let mut next = self.after(Event::Missed)?;
+        if matches!(next.state, JobState::Rendering { missing, .. } if missing >= MAX_MISSING) {
+            return self.lost_upstream().await;
+        }
+        next.attempt += 1;
+        tracing::warn!("the provider does not know the render; it will be polled again");
+        let delay = delays::back_off(next.attempt);
+        self.yield_for(next, delay).await
+    }
+
+    async fn lost_upstream(&mut self) -> Result<Next, StepError> {
+        let message =
+            "the provider no longer knows the render; it may have been restarted, or the render was deleted there";
+        self.fail("upstream_lost", message.to_owned(), None).await
+    }
+
+    async fn cancelled_upstream(&mut self) -> Result<Next, StepError> {
+        self.fail("upstream_cancelled", "the render was cancelled at the provider".to_owned(), None).await
+    }
+
+    /// Fails the job over a refusal, and retries any other failure.
+    async fn poll_failed(&mut self, error: &ProviderError) -> Result<Next, StepError> {
+        match error.failure() {
+            ProviderError::Refused { .. } | ProviderError::ContentPolicy(_) | ProviderError::NotSupported(_) => {
+                self.fail_with(error).await
+            }
+            // A paid render is not given up over an error that may be temporary: credentials can be renewed, and an
+            // unreadable response may be a status that is new.
+            ProviderError::RateLimited { .. }
+            | ProviderError::Credentials(_)
+            | ProviderError::Timeout(_)
+            | ProviderError::Unreachable(_)
+            | ProviderError::Unavailable { .. }
+            | ProviderError::Overloaded { .. }
+            | ProviderError::Broken(_)
+            | ProviderError::Reported { .. }
+            | ProviderError::LinkExpired(_)
+            | ProviderError::Unreadable(_) => self.retry_after(error, error.retry_after()).await,
+        }
+    }
+}

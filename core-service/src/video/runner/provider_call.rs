@@ -1,0 +1,33 @@
+//! The limits of one call to a provider.
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::{Instant, timeout};
+
+use super::step::{Step, StepError};
+use crate::{context::RequestContext, error::ProviderError};
+
+/// How long a provider may take to respond to a submission or a poll, and between two chunks of a file.
+pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_mins(2);
+
+impl Step {
+    /// Returns the context of a provider call that starts now.
+    pub(super) fn call_context(&self) -> RequestContext {
+        self.claim.job.context(Some(Instant::now() + PROVIDER_TIMEOUT))
+    }
+
+    /// Runs a provider call that may be dropped at any time.
+    pub(super) async fn bounded<T>(
+        &self,
+        call: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<Result<T, ProviderError>, StepError> {
+        tokio::select! {
+            result = timeout(PROVIDER_TIMEOUT, call) => Ok(result.unwrap_or_else(|_| Err(timed_out()))),
+            () = self.interrupted.cancelled() => Err(StepError::Interrupted),
+        }
+    }
+}
+
+pub(super) fn timed_out() -> ProviderError {
+    ProviderError::Timeout(format!("the provider did not respond within {} seconds", PROVIDER_TIMEOUT.as_secs()))
+}

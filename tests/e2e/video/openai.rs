@@ -1,0 +1,251 @@
+//! The OpenAI videos API and the servers that copy it: requests to the upstream, its responses over REST and gRPC.
+
+use core_service::config::{Settings, VideoServiceType};
+use reqwest::Method;
+use serde_json::json;
+use triptych_proto::v1 as pb;
+
+use super::{
+    create,
+    provider_case::{
+        CLIP,
+        Call::{self, Cancel, Create, File, Poll},
+        MP4, ProviderCase, request_line,
+    },
+    wait_until_final, wait_until_rendering,
+};
+use crate::{
+    fake_upstream::{FakeUpstream, ReceivedRequest, Reply},
+    test_server::{TestServer, with_local_and_remote_core_and_settings},
+};
+
+const PROVIDER: ProviderCase = ProviderCase {
+    provider: "openai",
+    model: "sora-2",
+    key: "sk-video-secret",
+    tasks: "/v1/videos",
+    file: |id| format!("/v1/videos/{id}/content"),
+};
+
+/// Calls of one job with the responses to them, and the end of the job.
+type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
+
+const QUEUED: (Call, &str) = (Create, "queued.json");
+const COMPLETED: (Call, &str) = (Poll, "completed.json");
+const LOST: (Call, &str) = (Poll, "not-found.404.json");
+const LOST_IN_DETAIL: (Call, &str) = (Poll, "not-found-detail.404.json");
+
+const TABLE: [Row; 30] = [
+    (&[QUEUED, (Poll, "in-progress.json"), COMPLETED, (File, MP4)], Ok(())),
+    (&[QUEUED, (Poll, "processing.json"), (Poll, "unknown-state.json"), COMPLETED, (File, MP4)], Ok(())),
+    (&[(Create, "rate.429.json"), QUEUED, COMPLETED, (File, MP4)], Ok(())),
+    (&[(Create, "overloaded.503.json"), QUEUED, COMPLETED, (File, MP4)], Ok(())),
+    (&[QUEUED, (Poll, "rate.429.json"), COMPLETED, (File, MP4)], Ok(())),
+    (&[QUEUED, (Poll, "html-page.502.html"), COMPLETED, (File, MP4)], Ok(())),
+    (&[QUEUED, LOST, LOST_IN_DETAIL, COMPLETED, (File, MP4)], Ok(())),
+    (&[QUEUED, LOST, LOST_IN_DETAIL, LOST], Err("upstream_lost")),
+    (&[QUEUED, COMPLETED, (File, "not-found.404.json"), COMPLETED, (File, MP4)], Ok(())),
+    (
+        &[
+            QUEUED,
+            COMPLETED,
+            (File, "not-found.404.json"),
+            COMPLETED,
+            (File, "not-found.404.json"),
+            (Cancel, "deletion.json"),
+        ],
+        Err("upstream_unreadable"),
+    ),
+    (&[(Create, "blocked.400.json")], Err("content_policy_violation")),
+    (&[QUEUED, (Poll, "failed-moderation.json")], Err("content_policy_violation")),
+    (&[QUEUED, (Poll, "blocked.400.json")], Err("content_policy_violation")),
+    (&[QUEUED, (Poll, "failed-without-code.json")], Err("upstream_unavailable")),
+    (&[QUEUED, (Poll, "failed-without-error.json")], Err("upstream_unavailable")),
+    (&[QUEUED, (Poll, "failed.500.json")], Err("upstream_unavailable")),
+    (&[QUEUED, (Poll, "failed-invalid.400.json")], Err("upstream_refused")),
+    (&[(Create, "failed.500.json")], Err("upstream_refused")),
+    (&[QUEUED, (Poll, "expired.json")], Err("upstream_timeout")),
+    (&[QUEUED, (Poll, "cancelled.json")], Err("upstream_cancelled")),
+    (&[QUEUED, (Poll, "deleted.json")], Err("upstream_cancelled")),
+    (&[(Create, "size.400.json")], Err("upstream_refused")),
+    (&[(Create, "flat.400.json")], Err("upstream_refused")),
+    (&[(Create, "detail.422.json")], Err("upstream_refused")),
+    (&[(Create, "error-in-success.json")], Err("upstream_refused")),
+    (&[(Create, "model.404.json")], Err("upstream_refused")),
+    (&[(Create, "invalid-key.401.json")], Err("provider_credentials")),
+    (&[(Create, "quota.429.json")], Err("provider_credentials")),
+    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
+    (&[(Create, "html-page.502.html")], Err("outcome_unknown")),
+];
+
+fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+    settings.video.service_type = VideoServiceType::Openai;
+    settings.video.routing.failures = u32::MAX;
+    settings.video.openai.base_url = settings.chat.base_url.clone();
+    settings.video.openai.api_key = Some(PROVIDER.key.into());
+    settings.video.openai.poll_interval = std::time::Duration::from_millis(100);
+}
+
+async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(configure, test).await;
+}
+
+#[tokio::test]
+async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
+    with_local_and_remote_core(async |server| {
+        for (exchanges, expected) in TABLE {
+            for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
+                assert_eq!(request.header("authorization"), Some("bearer sk-video-secret"), "{}", request.head);
+            }
+        }
+    })
+    .await;
+}
+
+#[test]
+fn every_fixture_is_tested() {
+    let table = TABLE.iter().flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
+    let others = ["completed-with-url.json", "completed-with-urls.json", "conflict.409.json"];
+    PROVIDER.fixtures().assert_all_used(table.chain(others));
+}
+
+/// Enqueues the responses of a render that succeeds.
+fn enqueue_success(server: &TestServer) {
+    for (call, fixture) in [QUEUED, COMPLETED, (File, MP4)] {
+        PROVIDER.enqueue(server, "task-1", call, fixture);
+    }
+}
+
+async fn received(server: &TestServer, count: usize) -> Vec<ReceivedRequest> {
+    let mut requests = Vec::new();
+    for _ in 0..count {
+        requests.push(server.upstream.received().await);
+    }
+    requests
+}
+
+/// Returns the text of a part of a multipart form.
+fn part<'a>(form: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = form.split_once(&format!("form-data; name=\"{name}\"\r\n\r\n"))?;
+    Some(rest.split_once("\r\n--")?.0)
+}
+
+#[tokio::test]
+async fn request_is_a_form_with_text_parts_and_the_reference_as_a_file() {
+    with_local_and_remote_core(async |server| {
+        enqueue_success(server);
+        let mut picture = std::io::Cursor::new(Vec::new());
+        image::RgbImage::new(64, 36).write_to(&mut picture, image::ImageFormat::Png).unwrap();
+        let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, picture.get_ref());
+        let body = json!({"model": "sora-2", "prompt": "a \"boat\"\r\nat dusk", "size": "1280x720", "seconds": 8, "seed": 7,
+            "user": "u-1", "input_reference": encoded, "negative_prompt": "rain", "fps": 24, "extra_params": {"a": [1]}});
+        let id = create(server, &body).await;
+        assert_eq!(wait_until_final(server, &id).await["status"], "completed");
+        let requests = received(server, 3).await;
+        let lines: Vec<_> = requests.iter().map(request_line).collect();
+        assert_eq!(lines, ["post /v1/videos", "get /v1/videos/task-1", "get /v1/videos/task-1/content"]);
+        let head = &requests[0];
+        assert!(head.header("content-type").unwrap().starts_with("multipart/form-data; boundary="), "{}", head.head);
+        assert_eq!(head.header("idempotency-key"), Some(id.as_str()));
+        let form = String::from_utf8_lossy(&head.body);
+        for (name, value) in [
+            ("model", "sora-2"),
+            ("prompt", "a \"boat\"\r\nat dusk"),
+            ("size", "1280x720"),
+            ("seconds", "8"),
+            ("seed", "7"),
+            ("negative_prompt", "rain"),
+            ("fps", "24"),
+            ("extra_params", "{\"a\":[1]}"),
+        ] {
+            assert_eq!(part(&form, name), Some(value), "{name} in {form}");
+        }
+        assert_eq!(part(&form, "user"), None);
+        let file = "name=\"input_reference\"; filename=\"reference.png\"\r\ncontent-type: image/png\r\n\r\n";
+        let start = form.find(file).unwrap_or_else(|| panic!("no file in {form}"));
+        let bytes = &head.body[start + file.len()..];
+        // Lossy text has other lengths behind the first invalid byte, and the file is the last part.
+        assert!(bytes.starts_with(picture.get_ref()), "not the picture");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connection_lost_during_the_submission_leads_to_no_second_one() {
+    with_local_and_remote_core(async |server| {
+        for reply in [Reply::new(200, "{\"id\":").abort(), Reply::new(200, "").abort()] {
+            server.upstream.enqueue_at(PROVIDER.tasks, reply);
+            let id = create(server, &PROVIDER.body()).await;
+            let video = wait_until_final(server, &id).await;
+            assert_eq!(video["error"]["code"], "outcome_unknown", "{video}");
+            assert_eq!(request_line(&server.upstream.received().await), "post /v1/videos");
+            server.upstream.assert_no_request().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn link_in_the_video_object_is_followed_without_content_and_without_the_key_elsewhere() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        settings.media.fetch_private_addresses = true;
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        let storage = FakeUpstream::start().await;
+        for (fixture, is_elsewhere) in [("completed-with-url.json", true), ("completed-with-urls.json", false)] {
+            PROVIDER.enqueue(server, "task-1", Create, "queued.json");
+            let completed = json!({"id": "task-1", "status": "completed", "url": storage.url("/files/task-1.mp4")});
+            if is_elsewhere {
+                server.upstream.enqueue_at("/v1/videos/task-1", Reply::new(200, &completed.to_string()));
+                storage.enqueue_at("/files/task-1.mp4", Reply::file("video/mp4", &CLIP));
+            } else {
+                PROVIDER.enqueue(server, "task-1", Poll, fixture);
+                server.upstream.enqueue_at("/files/task-1.mp4", Reply::file("video/mp4", &CLIP));
+            }
+            PROVIDER.enqueue(server, "task-1", File, "not-found.404.json");
+            let id = create(server, &PROVIDER.body()).await;
+            assert_eq!(wait_until_final(server, &id).await["status"], "completed");
+            let file = if is_elsewhere {
+                received(server, 3).await;
+                storage.received().await
+            } else {
+                received(server, 4).await.pop().unwrap()
+            };
+            assert_eq!(file.path, "/files/task-1.mp4");
+            assert_eq!(file.header("authorization").is_none(), is_elsewhere);
+        }
+        for (call, fixture) in [QUEUED, (Poll, "completed-with-url.json"), (File, "not-found.404.json")] {
+            PROVIDER.enqueue(server, "task-2", call, fixture);
+        }
+        server.upstream.enqueue_at("/files/task-2.mp4", Reply::file("video/mp4", &CLIP));
+        let id = create(server, &PROVIDER.body()).await;
+        assert_eq!(wait_until_final(server, &id).await["status"], "completed");
+        received(server, 4).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cancelled_job_stops_the_render_also_if_the_upstream_is_stopping_it_already() {
+    with_local_and_remote_core(async |server| {
+        let mut client = server.video_client().await;
+        for reply in ["deletion.json", "conflict.409.json", "not-found.404.json"] {
+            PROVIDER.enqueue(server, "task-1", Create, "queued.json");
+            // The next poll is far away.
+            let working = PROVIDER.fixtures().reply(server, "in-progress.json", "task-1");
+            server.upstream.enqueue_at("/v1/videos/task-1", working.header("openai-poll-after-ms", "60000"));
+            let id = create(server, &PROVIDER.body()).await;
+            wait_until_rendering(server, &id).await;
+            let lines: Vec<_> = received(server, 2).await.iter().map(request_line).collect();
+            assert_eq!(lines, ["post /v1/videos", "get /v1/videos/task-1"]);
+            PROVIDER.enqueue(server, "task-1", Cancel, reply);
+            client.cancel_video(pb::CancelVideoRequest { id: id.clone() }).await.unwrap();
+            assert_eq!(request_line(&server.upstream.received().await), "delete /v1/videos/task-1");
+            let polled = server.request(Method::GET, &format!("/v1/videos/{id}")).send().await.unwrap();
+            let video: serde_json::Value = serde_json::from_str(&polled.text().await.unwrap()).unwrap();
+            assert_eq!(video["error"]["code"], "cancelled");
+        }
+    })
+    .await;
+}

@@ -1,0 +1,184 @@
+//! Test cases that every video provider has in common: one job over each API, and the requests that the upstream receives.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use futures_util::StreamExt;
+use reqwest::Method;
+use serde_json::{Value, json};
+use triptych_proto::v1::{self as pb, download_video_response::Part, video::State};
+
+use super::{create, wait_until_final};
+use crate::{
+    fake_upstream::{ReceivedRequest, Reply},
+    test_server::{TestServer, within_timeout},
+};
+
+/// A small MP4 file, the result of every render.
+pub(super) static CLIP: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    struct Silent;
+    impl offline_video::Observer for Silent {
+        fn frames(&self, _: u32, _: u32) {}
+
+        fn cancelled(&self) -> bool {
+            false
+        }
+    }
+    let picture = image::RgbImage::from_pixel(64, 64, image::Rgb([40, 90, 160]));
+    let shot = offline_video::Shot {
+        picture: &picture,
+        prompt: "",
+        width: 64,
+        height: 64,
+        seconds: 1,
+        fps: offline_video::FrameRate::default(),
+        seed: 1,
+    };
+    offline_video::render(&shot, &Silent).unwrap().mp4
+});
+
+/// A request that the upstream receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    Create,
+    Poll,
+    /// The download of the result.
+    File,
+    Cancel,
+}
+
+/// The response to a [`Call::File`] with the result.
+pub(super) const MP4: &str = "";
+
+/// The responses of a provider's upstream, one file each.
+#[derive(Debug)]
+pub(super) struct Fixtures(PathBuf);
+
+impl Fixtures {
+    pub(super) fn new(provider: &str) -> Self {
+        Self(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/video").join(provider))
+    }
+
+    /// Returns a response with the status in its file name, such as `rate.429.json`; the default is 200. `UPSTREAM` stands for
+    /// the fake upstream's URL, `TASK_ID` for the id of the render.
+    pub(super) fn reply(&self, server: &TestServer, name: &str, id: &str) -> Reply {
+        let text = std::fs::read_to_string(self.0.join(name)).unwrap();
+        let status = name.rsplit('.').nth(1).and_then(|status| status.parse().ok()).unwrap_or(200);
+        Reply::new(status, &text.replace("UPSTREAM", &server.upstream.url("")).replace("TASK_ID", id))
+    }
+
+    /// Asserts that these are all fixtures.
+    pub(super) fn assert_all_used<'a>(&self, used: impl Iterator<Item = &'a str>) {
+        let files = std::fs::read_dir(&self.0).unwrap();
+        let names: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        let used: BTreeSet<_> = used.chain(["README.md"]).filter(|name| *name != MP4).map(str::to_owned).collect();
+        assert_eq!(names, used);
+    }
+}
+
+/// The paths of a provider's API.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ProviderCase {
+    pub(super) provider: &'static str,
+    pub(super) model: &'static str,
+    /// The API key for the upstream.
+    pub(super) key: &'static str,
+    pub(super) tasks: &'static str,
+    pub(super) file: fn(&str) -> String,
+}
+
+impl ProviderCase {
+    pub(super) fn fixtures(&self) -> Fixtures {
+        Fixtures::new(self.provider)
+    }
+
+    /// Enqueues the response to a call about the render `id`, and returns the request: `GET /path`.
+    pub(super) fn enqueue(&self, server: &TestServer, id: &str, call: Call, fixture: &str) -> String {
+        let (method, path) = match call {
+            Call::Create => ("post", self.tasks.to_owned()),
+            Call::Poll => ("get", format!("{}/{id}", self.tasks)),
+            Call::File => ("get", (self.file)(id)),
+            Call::Cancel => ("delete", format!("{}/{id}", self.tasks)),
+        };
+        let reply =
+            if fixture == MP4 { Reply::file("video/mp4", &CLIP) } else { self.fixtures().reply(server, fixture, id) };
+        server.upstream.enqueue_at(&path, reply);
+        format!("{method} {path}")
+    }
+
+    /// Creates one job over REST and one over gRPC, whose upstream calls get these responses, and asserts how both end. The
+    /// upstream must receive exactly these requests. Returns them.
+    pub(super) async fn assert_outcome(
+        &self,
+        server: &TestServer,
+        exchanges: &[(Call, &str)],
+        expected: Result<(), &str>,
+    ) -> Vec<ReceivedRequest> {
+        let requests = |id| exchanges.iter().map(move |(call, fixture)| self.enqueue(server, id, *call, fixture));
+        let mut paths: Vec<_> = requests("task-1").chain(requests("task-2")).collect();
+        let (over_rest, over_grpc) = tokio::join!(self.over_rest(server), self.over_grpc(server));
+        let expected = expected.map_err(str::to_owned);
+        assert_eq!((&over_rest, &over_grpc), (&expected, &expected), "{exchanges:?} over REST and gRPC");
+        let mut received = Vec::new();
+        for _ in &paths {
+            received.push(server.upstream.received().await);
+        }
+        let mut received_paths: Vec<_> = received.iter().map(request_line).collect();
+        received_paths.sort();
+        paths.sort();
+        assert_eq!(received_paths, paths, "{exchanges:?}");
+        received
+    }
+
+    pub(super) fn body(&self) -> Value {
+        json!({"model": self.model, "prompt": "a boat", "size": "1280x720", "seconds": 4})
+    }
+
+    async fn over_rest(&self, server: &TestServer) -> Result<(), String> {
+        let id = create(server, &self.body()).await;
+        let video = wait_until_final(server, &id).await;
+        if video["status"] != "completed" {
+            let error = &video["error"];
+            assert!(!error.to_string().contains(self.key), "{error}");
+            return Err(error["code"].as_str().unwrap().to_owned());
+        }
+        let content = server.request(Method::GET, &format!("/v1/videos/{id}/content")).send().await.unwrap();
+        assert_eq!(content.headers()["content-type"], "video/mp4");
+        assert!(content.bytes().await.unwrap() == *CLIP, "not the file of the upstream");
+        Ok(())
+    }
+
+    async fn over_grpc(&self, server: &TestServer) -> Result<(), String> {
+        let mut client = server.video_client().await;
+        let request = pb::CreateVideoRequest {
+            model: self.model.to_owned(),
+            prompt: "a boat".to_owned(),
+            size: "1280x720".to_owned(),
+            duration_seconds: Some(4),
+            ..pb::CreateVideoRequest::default()
+        };
+        let id = client.create_video(request).await.unwrap().into_inner().video.unwrap().id;
+        let watch = client.watch_video(pb::WatchVideoRequest { id: id.clone() }).await.unwrap().into_inner();
+        let snapshots: Vec<_> = within_timeout("the video", watch.collect()).await;
+        let last = snapshots.into_iter().next_back().unwrap().unwrap().video.unwrap();
+        if last.state() != State::Succeeded {
+            return Err(last.error.unwrap().code);
+        }
+        let request = pb::DownloadVideoRequest { id, ..pb::DownloadVideoRequest::default() };
+        let parts = client.download_video(request).await.unwrap().into_inner();
+        let bytes = parts.filter_map(async |part| match part.unwrap().part {
+            Some(Part::Data(data)) => Some(data),
+            Some(Part::Media(_)) | None => None,
+        });
+        assert!(bytes.collect::<Vec<_>>().await.concat() == *CLIP, "not the file of the upstream");
+        Ok(())
+    }
+}
+
+/// Returns the method, in lower case, and the path of a request.
+pub(super) fn request_line(request: &ReceivedRequest) -> String {
+    format!("{} {}", request.head.split(' ').next().unwrap(), request.path)
+}

@@ -1,0 +1,216 @@
+//! Seedance models of Volcengine Ark: requests to the upstream, its responses over REST and gRPC.
+
+use std::time::Duration;
+
+use core_service::config::{Settings, VideoServiceType};
+use reqwest::Method;
+use serde_json::{Value, json};
+use triptych_proto::v1 as pb;
+
+use super::{
+    create,
+    provider_case::{
+        CLIP,
+        Call::{self, Cancel, Create, File, Poll},
+        MP4, ProviderCase, request_line,
+    },
+    wait_until_final, wait_until_rendering,
+};
+use crate::{
+    fake_upstream::{FakeUpstream, Reply},
+    test_server::{TestServer, with_local_and_remote_core_and_settings},
+};
+
+const TASKS: &str = "/api/v3/contents/generations/tasks";
+const PROVIDER: ProviderCase = ProviderCase {
+    provider: "seedance",
+    model: "doubao-seedance-1-5-pro-251215",
+    key: "ark-video-secret",
+    tasks: TASKS,
+    file: |id| format!("/tos/{id}.mp4?X-Tos-Expires=86400&X-Tos-Signature=a%2Fb"),
+};
+
+/// Calls of one job with the responses to them, and the end of the job.
+type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
+
+const CREATED: (Call, &str) = (Create, "created.json");
+const SUCCEEDED: (Call, &str) = (Poll, "succeeded.json");
+const LOST: (Call, &str) = (Poll, "task.404.json");
+const DEAD_LINK: (Call, &str) = (File, "denied-link.403.xml");
+
+const TABLE: [Row; 30] = [
+    (&[CREATED, (Poll, "queued.json"), (Poll, "running.json"), SUCCEEDED, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "unknown-state.json"), SUCCEEDED, (File, MP4)], Ok(())),
+    (&[(Create, "rate.429.json"), CREATED, SUCCEEDED, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "rate.429.json"), SUCCEEDED, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "internal.500.json"), SUCCEEDED, (File, MP4)], Ok(())),
+    (&[CREATED, LOST, LOST, SUCCEEDED, (File, MP4)], Ok(())),
+    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
+    (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, (File, MP4)], Ok(())),
+    (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, DEAD_LINK, (Cancel, "deleted.json")], Err("upstream_unreadable")),
+    (&[CREATED, (Poll, "succeeded-without-video.json")], Err("upstream_unreadable")),
+    (&[CREATED, (Poll, "failed-output.json")], Err("content_policy_violation")),
+    (&[CREATED, (Poll, "failed-audio.json")], Err("content_policy_violation")),
+    (&[CREATED, (Poll, "failed-internal.json")], Err("upstream_unavailable")),
+    (&[CREATED, (Poll, "failed-without-error.json")], Err("upstream_unavailable")),
+    (&[CREATED, (Poll, "failed-constraint.json")], Err("upstream_refused")),
+    (&[CREATED, (Poll, "expired.json")], Err("upstream_timeout")),
+    (&[CREATED, (Poll, "cancelled.json")], Err("upstream_cancelled")),
+    (&[(Create, "prompt.400.json")], Err("content_policy_violation")),
+    (&[(Create, "person.400.json")], Err("content_policy_violation")),
+    (&[(Create, "error-in-success.json")], Err("content_policy_violation")),
+    (&[(Create, "resolution.400.json")], Err("upstream_refused")),
+    (&[(Create, "model.404.json")], Err("upstream_refused")),
+    (&[(Create, "invalid-key.401.json")], Err("provider_credentials")),
+    (&[(Create, "overdue.403.json")], Err("provider_credentials")),
+    (&[(Create, "service-overdue.403.json")], Err("provider_credentials")),
+    (&[(Create, "quota.429.json")], Err("provider_credentials")),
+    (&[(Create, "limit.429.json")], Err("provider_credentials")),
+    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
+    (&[(Create, "internal.500.json")], Err("outcome_unknown")),
+    (&[CREATED, (Poll, "prompt.400.json")], Err("content_policy_violation")),
+];
+
+fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+    settings.video.service_type = VideoServiceType::Seedance;
+    settings.video.routing.failures = u32::MAX;
+    let mut base = settings.chat.base_url.clone().unwrap();
+    base.set_path("/api/v3");
+    settings.video.seedance.base_url = Some(base);
+    settings.video.seedance.api_key = Some(PROVIDER.key.into());
+    settings.video.seedance.poll_interval = Duration::from_millis(100);
+}
+
+async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(configure, test).await;
+}
+
+#[tokio::test]
+async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
+    with_local_and_remote_core(async |server| {
+        for (exchanges, expected) in TABLE {
+            for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
+                let is_link = request.path.starts_with("/tos/");
+                let key = (!is_link).then_some("bearer ark-video-secret");
+                assert_eq!(request.header("authorization"), key, "{}", request.head);
+            }
+        }
+    })
+    .await;
+}
+
+#[test]
+fn every_fixture_is_tested() {
+    let table = TABLE.iter().flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
+    PROVIDER.fixtures().assert_all_used(table.chain(["running.409.json"]));
+}
+
+/// Creates a video that succeeds, and returns the body of the submission.
+async fn submitted(server: &TestServer, body: &Value) -> Value {
+    for (call, fixture) in [CREATED, SUCCEEDED, (File, MP4)] {
+        PROVIDER.enqueue(server, "task-1", call, fixture);
+    }
+    let id = create(server, body).await;
+    assert_eq!(wait_until_final(server, &id).await["status"], "completed");
+    let submission = server.upstream.received().await;
+    assert_eq!(submission.header("content-type"), Some("application/json"));
+    for _ in 0..2 {
+        server.upstream.received().await;
+    }
+    submission.json()
+}
+
+#[tokio::test]
+async fn request_has_the_nearest_output_and_no_flags_of_the_prompt() {
+    with_local_and_remote_core(async |server| {
+        let body = json!({"model": PROVIDER.model, "prompt": "a boat --rs 1080p --dur 12 at dusk", "size": "854x480",
+            "seconds": 1, "seed": 7, "user": "u-1", "generate_audio": false, "resolution": "4k"});
+        let expected = json!({"model": PROVIDER.model, "content": [{"type": "text", "text": "a boat at dusk"}],
+            "resolution": "480p", "ratio": "16:9", "duration": 4, "seed": 7, "watermark": false,
+            "safety_identifier": "u-1", "generate_audio": false});
+        assert_eq!(submitted(server, &body).await, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reference_is_the_first_frame_and_chooses_the_ratio() {
+    with_local_and_remote_core(async |server| {
+        let mut picture = std::io::Cursor::new(Vec::new());
+        image::RgbImage::new(320, 180).write_to(&mut picture, image::ImageFormat::Png).unwrap();
+        let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, picture.get_ref());
+        let body = json!({"prompt": "a boat", "size": "1080x1920", "seconds": 5, "input_reference": encoded});
+        let submission = submitted(server, &body).await;
+        let url = format!("data:image/png;base64,{encoded}");
+        let frame = json!({"type": "image_url", "image_url": {"url": url}, "role": "first_frame"});
+        assert_eq!(submission["content"][1], frame);
+        assert_eq!((&submission["ratio"], &submission["resolution"]), (&json!("adaptive"), &json!("1080p")));
+        assert_eq!((&submission["model"], &submission["duration"]), (&json!(PROVIDER.model), &json!(5)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connection_lost_during_the_submission_leads_to_no_second_one() {
+    with_local_and_remote_core(async |server| {
+        server.upstream.enqueue_at(TASKS, Reply::new(200, "{\"id\":").abort());
+        let id = create(server, &PROVIDER.body()).await;
+        assert_eq!(wait_until_final(server, &id).await["error"]["code"], "outcome_unknown");
+        assert_eq!(request_line(&server.upstream.received().await), format!("post {TASKS}"));
+        server.upstream.assert_no_request().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn link_to_another_origin_gets_no_key() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        settings.media.fetch_private_addresses = true;
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        let storage = FakeUpstream::start().await;
+        storage.enqueue(Reply::file("video/mp4", &CLIP));
+        PROVIDER.enqueue(server, "task-1", Create, "created.json");
+        let task =
+            json!({"id": "task-1", "status": "succeeded", "content": {"video_url": storage.url("/clip.mp4?sig=1")}});
+        server.upstream.enqueue_at(&format!("{TASKS}/task-1"), Reply::new(200, &task.to_string()));
+        let id = create(server, &PROVIDER.body()).await;
+        assert_eq!(wait_until_final(server, &id).await["status"], "completed");
+        let file = storage.received().await;
+        assert_eq!((file.path.as_str(), file.header("authorization")), ("/clip.mp4?sig=1", None));
+        for _ in 0..2 {
+            server.upstream.received().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cancelled_job_is_final_although_a_running_task_cannot_be_cancelled() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        // The second poll is far away.
+        settings.video.seedance.poll_interval = Duration::from_mins(1);
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        let mut client = server.video_client().await;
+        for (state, reply) in [("queued.json", "deleted.json"), ("running.json", "running.409.json")] {
+            PROVIDER.enqueue(server, "task-1", Create, "created.json");
+            PROVIDER.enqueue(server, "task-1", Poll, state);
+            let id = create(server, &PROVIDER.body()).await;
+            wait_until_rendering(server, &id).await;
+            for _ in 0..2 {
+                server.upstream.received().await;
+            }
+            PROVIDER.enqueue(server, "task-1", Cancel, reply);
+            let cancelled = server.request(Method::POST, &format!("/v1/videos/{id}/cancel")).send().await.unwrap();
+            assert_eq!(cancelled.status(), 200);
+            assert_eq!(request_line(&server.upstream.received().await), format!("delete {TASKS}/task-1"));
+            let request = pb::GetVideoRequest { id };
+            let video = client.get_video(request).await.unwrap().into_inner().video.unwrap();
+            assert_eq!(video.state(), pb::video::State::Cancelled);
+        }
+    })
+    .await;
+}
