@@ -4,7 +4,7 @@ use futures_util::stream::BoxStream;
 
 use crate::{context::RequestContext, error::ProviderError};
 
-/// A stream of results from a provider. Dropping it cancels the provider's work.
+/// A stream of results from a provider. Dropping it closes the upstream request.
 pub type Chunks<T> = BoxStream<'static, Result<T, ProviderError>>;
 
 /// One call to a provider. Dropping the future or the stream that the provider returns cancels the call.

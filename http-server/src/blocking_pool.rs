@@ -6,20 +6,22 @@ use tokio::{
     sync::Semaphore,
     task::{JoinError, spawn_blocking},
 };
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Span;
 
-/// A share of the runtime's blocking threads for work of one purpose, so that work of another purpose never waits for it.
-/// Clones share the threads.
+/// A limit on the blocking threads of the runtime that work of one purpose occupies, so that work of other purposes, file
+/// operations among them, does not wait for it. The limits in sum must stay below the threads of the runtime, by default 512.
+/// Clones share the limit.
 #[derive(Debug, Clone)]
 pub struct BlockingPool(Arc<Semaphore>);
 
 impl BlockingPool {
-    /// Creates a pool of this many threads.
+    /// Creates a pool that runs at most this much work at once. Starts no threads.
     pub fn new(threads: NonZeroUsize) -> Self {
         Self(Arc::new(Semaphore::new(threads.get())))
     }
 
-    /// Creates a pool of one thread for each CPU available to the process: for computation.
+    /// Creates a pool that runs one piece of work for each CPU available to the process: for computation.
     pub fn per_cpu() -> Self {
         Self::new(available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
@@ -37,7 +39,8 @@ impl BlockingPool {
             let _permit = permit;
             span.in_scope(work)
         });
-        work.await
+        // Work that waits for a thread does not start after the future is dropped.
+        AbortOnDropHandle::new(work).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The unit of the budget, in bytes: a semaphore counts to four billion.
+/// The unit of the budget, in bytes. Permits are acquired by a `u32`, which in bytes would limit a reservation to 4 GiB.
 const UNIT: usize = 1 << 10;
 
 /// A number of bytes that requests share. Clones share the budget.
@@ -25,7 +25,7 @@ pub struct Reservation {
 }
 
 impl MemoryBudget {
-    /// Creates a budget of this many bytes, rounded down to KiB.
+    /// Creates a budget of this many bytes, rounded down to KiB, at most 4 TiB.
     pub fn new(bytes: usize) -> Self {
         // A reservation is one `u32` of permits.
         let units = (bytes / UNIT).min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
@@ -42,8 +42,9 @@ impl MemoryBudget {
         self.free.available_permits() == self.units
     }
 
-    /// Waits until these bytes are free, in the order of the calls, and reserves them; at most the whole budget. Must not be
-    /// called while a reservation of the same budget is held: two such requests would wait for each other.
+    /// Waits in FIFO order until these bytes are free, and reserves them. More than the whole budget reserves the whole budget,
+    /// so that large work runs alone. Dropping the future gives up its place. Must not be called while a reservation of the
+    /// same budget is held: two such requests would wait for each other.
     pub async fn reserve(&self, bytes: usize) -> Reservation {
         let bytes = bytes.min(self.units * UNIT);
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
@@ -59,7 +60,7 @@ impl Reservation {
     pub fn try_grow(&mut self, bytes: usize) -> bool {
         let total = self.bytes.saturating_add(bytes);
         let reserved = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let Ok(missing) = u32::try_from(total.div_ceil(UNIT) - reserved) else { return false };
+        let Ok(missing) = u32::try_from(total.div_ceil(UNIT).saturating_sub(reserved)) else { return false };
         if missing > 0 {
             let Ok(permit) = Arc::clone(&self.budget.free).try_acquire_many_owned(missing) else { return false };
             match &mut self.permit {
@@ -71,17 +72,17 @@ impl Reservation {
         true
     }
 
-    /// Moves up to this many bytes of the reservation into one of their own, rounded up to KiB.
+    /// Moves up to this many bytes of the reservation into one of their own. Both are rounded down to KiB.
     #[must_use]
     pub fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
         let reserved = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let permit = self.permit.as_mut().and_then(|permit| permit.split(bytes.div_ceil(UNIT).min(reserved)));
+        let permit = self.permit.as_mut().and_then(|permit| permit.split((bytes / UNIT).min(reserved)));
         self.bytes -= bytes;
         Self { budget: self.budget.clone(), permit, bytes }
     }
 
-    /// Returns the same bytes, with which the reservation is dropped: after the last clone of them.
+    /// Returns the bytes with the reservation attached, which is released when the last clone or slice of them is dropped.
     pub fn attach(self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Reserved { bytes, _reservation: self })
     }
@@ -138,7 +139,7 @@ mod tests {
     async fn attached_reservation_lives_as_long_as_the_bytes() {
         let budget = MemoryBudget::new(10 << 10);
         let mut whole = budget.reserve(10 << 10).await;
-        let bytes = whole.split(3000).attach(Bytes::from_static(b"abc"));
+        let bytes = whole.split(3 << 10).attach(Bytes::from_static(b"abc"));
         drop(whole);
         assert!(!budget.reservation().try_grow(8 << 10), "3 KiB are attached");
         let rest = bytes.slice(1..);

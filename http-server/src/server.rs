@@ -26,7 +26,7 @@ const ABORT_GRACE: Duration = Duration::from_secs(5);
 
 /// Serves connections until `stop` resolves to the end of the drain. Then accepts no more connections, and lets requests in
 /// flight continue until the end of the drain, when it closes the remaining connections. Returns within seconds after that,
-/// even if clients stall. No connection outlives the future, even if it is dropped.
+/// even if clients stall. If the future is dropped, all connections are aborted, but not awaited.
 ///
 /// A failed accept is logged and retried.
 pub async fn serve<L, A>(
@@ -58,7 +58,7 @@ pub async fn serve<L, A>(
                         threads.spawn(thread, shared.tracker.track_future(connection.serve::<L>(accepted)));
                     }
                 }
-                Err(error) if concerns_one_connection(&error) => tracing::debug!(%error, "a connection broke"),
+                Err(error) if concerns_one_connection(&error) => tracing::debug!(%error, "a connection failed before it was accepted"),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_RETRY_DELAY).await;

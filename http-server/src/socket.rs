@@ -15,22 +15,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{Application, activity::Activity};
 
-/// Vectored writes of HTTP/1.1 up to this length are joined. A chunk with one event is some 300 bytes, in three slices: its length, the
-/// event, and a line break.
+/// Vectored writes of HTTP/1.1 up to this length in bytes are joined. A chunk with one event is some 300 bytes, in three
+/// slices: its length, the event, and a line break.
 const MAX_JOINED: usize = 1024;
 
-/// How many bytes of an HTTP/2 connection are collected before they are written: the frames of a burst of 100 chat events.
+/// How many bytes of an HTTP/2 connection are buffered before they are written: the frames of a burst of 100 chat events.
 const MAX_COLLECTED: usize = 32 << 10;
-/// A longer buffer of collected bytes is freed once it is empty, so that idle connections stay small.
+/// A buffer with a larger capacity is freed once it is empty, so that idle connections stay small.
 const MAX_KEPT_BUFFER: usize = 4 << 10;
 
-/// How much a closing connection reads and discards.
+/// How many bytes a closing connection reads and discards.
 const MAX_LINGER_BYTES: usize = 64 << 20;
 
 /// Records the activity of a connection, joins writes, gives hyper's own responses a body, and lingers at the end.
 ///
-/// Of HTTP/2, hyper writes and flushes nearly every frame on its own, so that a response would be two or three packets. Its
-/// frames are therefore collected, until the task of the connection has polled hyper and calls [`poll_send`](Self::poll_send).
+/// hyper writes and flushes nearly every HTTP/2 frame separately, which costs two or three packets for a response. Frames are
+/// therefore buffered until the task of the connection has polled hyper and calls [`poll_send`](Self::poll_send).
 pub(crate) struct Socket<I, A>(Arc<Mutex<State<I, A>>>);
 
 /// The state of a socket. Only the task of its connection locks it.
@@ -43,7 +43,7 @@ struct State<I, A> {
     discarded: usize,
     /// Whether the next write begins a response: hyper has flushed everything, and no request is in flight.
     at_boundary: bool,
-    /// The collected bytes of an HTTP/2 connection.
+    /// The buffered bytes of an HTTP/2 connection.
     collected: BytesMut,
 }
 
@@ -128,11 +128,11 @@ where
             self.activity.linger();
         }
         while !self.replacement.is_empty() {
-            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.replacement))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            let written = Pin::new(&mut self.io).poll_write(cx, &self.replacement);
+            match ready!(self.record(written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.replacement.advance(written),
             }
-            self.replacement.advance(written);
         }
         Poll::Ready(Ok(true))
     }
@@ -149,7 +149,8 @@ where
     fn record<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match &written {
             Poll::Pending => self.activity.write_blocked(),
-            Poll::Ready(_) => self.activity.bytes_written(),
+            Poll::Ready(Ok(_)) => self.activity.bytes_written(),
+            Poll::Ready(Err(_)) => {}
         }
         written
     }

@@ -27,12 +27,14 @@ impl ModelGrpc {
     }
 }
 
-/// Returns the page after the model named by `page_token`.
+/// Returns the page after the model `page_token`, or the first one if it is empty. A `page_size` of 0 returns all remaining
+/// models.
 fn page(mut models: Vec<pb::Model>, page_size: u32, page_token: &str) -> Result<pb::ListModelsResponse, Error> {
     if !page_token.is_empty() {
         let last = models.iter().position(|model| model.id == page_token);
-        let last =
-            last.ok_or_else(|| Error::invalid("page_token", "must be the `next_page_token` of the previous page"))?;
+        let last = last.ok_or_else(|| {
+            Error::invalid("page_token", "is not valid, or its model was removed; list again without page_token")
+        })?;
         models.drain(..=last);
     }
     let page_size = page_size as usize;

@@ -1,4 +1,4 @@
-//! The error of a setting that was read but has an unusable value.
+//! The error of an invalid setting.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    /// Returns the error of the setting `key`.
+    /// Creates an error of the setting `key`.
     pub(crate) fn new(key: &'static str, message: impl Into<String>) -> Self {
         Self { key, message: message.into() }
     }

@@ -1,10 +1,10 @@
-//! The protection of connected providers.
+//! Retries, circuit breaker and concurrency limit of connected providers.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// Settings of the protection of a provider: retries, circuit breaker, concurrency limit. The defaults equal those of
+/// Retries and circuit breaker of each model, and a concurrency limit of all models together. The defaults equal those of
 /// `chat.routing`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -13,12 +13,12 @@ pub struct GuardSettings {
     pub retries: u32,
     /// Consecutive failures that open the circuit breaker of a model, at least 1.
     pub failures: u32,
-    /// How long the breaker stays open before a probe.
+    /// How long the breaker stays open before it becomes half-open.
     #[serde(with = "humantime_serde")]
     pub cooldown: Duration,
     /// Calls in flight; 0: no limit.
     pub max_in_flight: usize,
-    /// Calls that may wait for one of these places.
+    /// Calls that may wait when `max_in_flight` is reached; further ones are refused.
     pub queue: usize,
 }
 

@@ -19,7 +19,8 @@ pub struct Media {
     pub max_pixels: u64,
     /// The memory for fetched input pictures of all requests in flight, in bytes. Further ones are refused.
     pub input_memory_bytes: usize,
-    /// The memory for pixels that are decoded, scaled or generated, in bytes. Further work waits.
+    /// The memory for pixels, in bytes: once for those that are decoded and scaled, and once for those that the built-in
+    /// engine generates. Further work waits.
     pub pixel_memory_bytes: usize,
     /// The memory for the pictures of all image responses, in bytes: two for each pixel that is requested, and five where the
     /// response contains the pictures. Further requests wait.

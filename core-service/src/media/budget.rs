@@ -25,6 +25,7 @@ impl PictureBudget {
         Self {
             inputs: MemoryBudget::new(input_memory_bytes),
             responses: MemoryBudget::new(response_memory_bytes),
+            // Each has the whole amount, so that conversions do not wait for the built-in engine.
             conversion: PixelWork::new(pixel_memory_bytes),
             generation: PixelWork::new(pixel_memory_bytes),
         }
@@ -109,7 +110,7 @@ impl InputReservation {
         self.0.try_grow(bytes).then_some(()).ok_or(Error::LimitReached(limit))
     }
 
-    /// Returns the same bytes, with which the reservation is dropped.
+    /// Returns the bytes with the reservation attached, which is released when the last clone or slice of them is dropped.
     pub(crate) fn attach(self, bytes: Bytes) -> Bytes {
         self.0.attach(bytes)
     }

@@ -88,7 +88,10 @@ impl HttpBody for DecompressedBody {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+            let ended = self.messages.finish().map_err(|error| Status::from(error).into());
+            return Poll::Ready(ended.err().map(Err));
+        };
         let Self { memory, messages, .. } = &mut *self;
         let frame = frame.map_err(BoxError::from).and_then(|frame| match frame.into_data() {
             Ok(data) => {

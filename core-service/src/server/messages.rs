@@ -7,6 +7,8 @@ use flate2::read::MultiGzDecoder;
 
 /// The length of a message prefix: a flag, and the length of the message as a big-endian `u32`.
 const PREFIX: usize = 5;
+/// The flag of a compressed message.
+const COMPRESSED: u8 = 1;
 /// How much a decompressed message grows at once, in bytes.
 const STEP: usize = 64 << 10;
 
@@ -42,9 +44,8 @@ impl Messages {
                 return Err(self.too_long());
             }
             let Some(message) = rest.get(..length) else { break };
-            if *flag == 1 {
-                let message = self.decompress(message, grow)?;
-                append(&mut complete, 0, &message);
+            if *flag == COMPRESSED {
+                self.decompress(message, &mut complete, grow)?;
             } else {
                 append(&mut complete, *flag, message);
             }
@@ -54,33 +55,54 @@ impl Messages {
         Ok(complete)
     }
 
-    fn decompress(&self, message: &[u8], grow: &mut dyn FnMut(usize) -> Result<(), Error>) -> Result<Vec<u8>, Error> {
+    /// Checks that the body has not ended within a message.
+    ///
+    /// # Errors
+    /// [`Error::InvalidField`].
+    pub(super) fn finish(&self) -> Result<(), Error> {
+        let is_complete = self.partial.is_empty();
+        is_complete.then_some(()).ok_or_else(|| Error::invalid("message", "is incomplete: the request body has ended"))
+    }
+
+    /// Appends the decompressed message with its prefix to `out`.
+    fn decompress(
+        &self,
+        message: &[u8],
+        out: &mut Vec<u8>,
+        grow: &mut dyn FnMut(usize) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let start = out.len();
+        append(out, 0, &[]);
+        let first = out.len();
+        let mut filled = first;
+        // A read ends at every member of the gzip format, so that many reads may fill one step.
         let mut decoder = MultiGzDecoder::new(message);
-        let mut plain = Vec::new();
         loop {
-            let length = plain.len();
-            if length > self.max {
+            if filled == out.len() {
+                grow(STEP)?;
+                out.resize(filled + STEP, 0);
+            }
+            let read = match decoder.read(&mut out[filled..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.map_err(|error| Error::invalid("message", format!("is not valid gzip: {error}")))?,
+            };
+            filled += read;
+            if filled - first > self.max {
                 return Err(self.too_long());
             }
-            grow(STEP)?;
-            plain.resize(length + STEP, 0);
-            let read = loop {
-                match decoder.read(&mut plain[length..]) {
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    read => break read,
-                }
-            };
-            let read = read.map_err(|error| Error::invalid("message", format!("is not valid gzip: {error}")))?;
-            plain.truncate(length + read);
             if read == 0 {
-                return Ok(plain);
+                break;
             }
         }
+        out.truncate(filled);
+        let length = u32::try_from(filled - first).unwrap_or(u32::MAX);
+        out[start + 1..first].copy_from_slice(&length.to_be_bytes());
+        Ok(())
     }
 
     fn too_long(&self) -> Error {
         let max = self.max;
-        Error::invalid("message", format!("has more than {max} bytes, decompressed (grpc.max_message_bytes)"))
+        Error::invalid("message", format!("is longer than {max} bytes (grpc.max_message_bytes)"))
     }
 }
 
@@ -129,7 +151,22 @@ mod tests {
             }
             assert!(all == framed(&[(0, &text), (0, b"plain"), (0, b"")]), "in packets of {size}");
             assert!(reserved >= text.len());
+            messages.finish().unwrap();
         }
+        let mut cut = Messages::new(1 << 20);
+        cut.push(&body[..body.len() - 1], &mut |_| Ok(())).unwrap();
+        assert!(cut.finish().unwrap_err().to_string().contains("incomplete"));
+    }
+
+    #[test]
+    fn message_of_many_gzip_members_reserves_its_length_once() {
+        let body = framed(&[(1, &gzip(b"a").repeat(10_000))]);
+        let mut reserved = 0;
+        let message = Messages::new(1 << 20).push(&body, &mut |bytes| {
+            reserved += bytes;
+            Ok(())
+        });
+        assert_eq!((message.unwrap().len(), reserved), (PREFIX + 10_000, STEP));
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Step {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
             Ok(Progress::Working { percent, poll_after }) => {
-                // Also without a percentage: it ends a series of missed polls.
+                // Also without a percentage: it resets the count of missing polls.
                 let mut next = self.after(Event::Progressed(percent.unwrap_or(0)))?;
                 next.attempt = 0;
                 self.yield_for(next, delays::poll_interval(poll_after)).await
@@ -44,6 +44,9 @@ impl Step {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
             Ok(Progress::Ready(clip)) => self.rendered(clip).await,
+            Ok(Progress::Missing) if self.claim.job.attempt + 1 < MAX_MISSING => {
+                self.retry_later(&"the provider does not know the finished render").await
+            }
             Ok(Progress::Missing) => self.lost_upstream().await,
             Ok(Progress::Cancelled) => self.cancelled_upstream().await,
             Ok(Progress::Failed(error)) => self.fail_with(&error).await,
@@ -53,8 +56,9 @@ impl Step {
     }
 
     async fn rendered(&mut self, clip: Clip) -> Result<Next, StepError> {
-        if clip.files.iter().filter(|file| file.variant == Variant::Video).count() != 1 {
-            let error = ProviderError::Unreadable("the provider finished without a video".to_owned());
+        let videos = clip.files.iter().filter(|file| file.variant == Variant::Video).count();
+        if videos != 1 {
+            let error = ProviderError::Unreadable(format!("the provider finished with {videos} videos instead of one"));
             return self.fail_with(&error).await;
         }
         let mut next = self.after(Event::Rendered(clip))?;
@@ -85,7 +89,7 @@ impl Step {
         self.fail("upstream_cancelled", "the render was cancelled at the provider".to_owned(), None).await
     }
 
-    /// Fails the job over a refusal, and retries any other failure.
+    /// Fails the job if the provider refuses it, and retries after any other failure.
     async fn poll_failed(&mut self, error: &ProviderError) -> Result<Next, StepError> {
         match error.failure() {
             ProviderError::Refused { .. } | ProviderError::ContentPolicy(_) | ProviderError::NotSupported(_) => {

@@ -26,7 +26,8 @@ pub(in crate::video::providers) struct Response {
     pub(in crate::video::providers) body: Bytes,
 }
 
-/// Sends a request and reads the response to its end. Request id, idempotency key and trace context travel as headers.
+/// Sends a request and reads the response to its end: the head within `limits.first_byte`, the whole body within `limits.idle`,
+/// both before the deadline of the context. Sends the request id, idempotency key and trace context as headers.
 ///
 /// # Errors
 /// Those of [`Upstream::send`] and [`Upstream::body`]; no status is an error.

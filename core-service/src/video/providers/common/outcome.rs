@@ -2,7 +2,8 @@
 
 use crate::{error::ProviderError, upstream::Upstream, video::Progress};
 
-/// Turns a failure that only the operator can correct, such as an unknown model, into one that no job repeats.
+/// Turns [`ProviderError::Unavailable`] into [`ProviderError::Refused`], so that the job is not retried: for failures that only
+/// the operator can correct, such as an unknown model.
 pub(in crate::video::providers) fn final_refusal(error: ProviderError) -> ProviderError {
     let message = error.to_string();
     error.map_failure(|failure| {
@@ -14,7 +15,7 @@ pub(in crate::video::providers) fn final_refusal(error: ProviderError) -> Provid
     })
 }
 
-/// Makes the messages of a poll's result fit for callers: see [`Upstream::redacted`].
+/// Removes secrets from the messages of a poll's result, and truncates them: see [`Upstream::redacted`].
 pub(in crate::video::providers) fn redacted(
     upstream: &Upstream,
     polled: Result<Progress, ProviderError>,

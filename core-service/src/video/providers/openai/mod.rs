@@ -46,7 +46,7 @@ pub struct OpenAiVideos {
     max_file_bytes: u64,
 }
 
-/// Returns the entries of the configured models, the default first; none without a URL and a key.
+/// Returns the entries of the configured models, the default first; none unless a base URL or a key is set.
 pub(crate) fn entries(
     settings: &OpenaiVideos,
     context: &ProviderContext,

@@ -1,6 +1,6 @@
 //! Video objects and errors of the OpenAI videos API and of the servers that copy it.
 //!
-//! A video object may come with any status: some servers report a failed render as 500.
+//! A failed video object may come with an error status: some servers report a failed render as 500.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -24,12 +24,14 @@ const POLL_AFTER: &str = "openai-poll-after-ms";
 #[derive(Debug)]
 struct Video {
     id: String,
+    /// Whether the object says that it is a video.
+    is_declared: bool,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Queued or in progress, and every unknown state: the one that ends the render will be a known one.
+    /// Queued, in progress, or unknown. A final state that is unknown is polled until the deadline of the job.
     Working {
         percent: Option<u8>,
     },
@@ -44,22 +46,29 @@ enum State {
 pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
     let Response { status, headers, body } = response;
     match video(body) {
-        Some(Video { state: State::Failed(error), .. }) => return Err(certain(error)),
-        Some(Video { id, .. }) => return Ok(id),
-        None => {}
+        Some(Video { is_declared, state: State::Failed(error), .. }) if status.is_success() || is_declared => {
+            return Err(with_known_outcome(error));
+        }
+        Some(Video { id, .. }) if status.is_success() => return Ok(id),
+        Some(_) | None => {}
     }
     if !status.is_success() {
         let error = reported_failure_of(*status, headers, body, false);
         return Err(if is_setup_failure(*status) { final_refusal(error) } else { error });
     }
-    Err(embedded_error(body)
-        .unwrap_or_else(|| ProviderError::Unreadable("the upstream's response has no id of a video".to_owned())))
+    Err(embedded_error(body).unwrap_or_else(|| {
+        ProviderError::Unreadable("the upstream's response is not a video object with id and status".to_owned())
+    }))
 }
 
 /// Returns the progress of the render `id` that a response to a poll reports.
 pub(super) fn polled(response: &Response, id: &str, interval: Duration) -> Result<Progress, ProviderError> {
     let Response { status, headers, body } = response;
-    if let Some(Video { state, .. }) = video(body) {
+    // Proxies also answer with errors that have an id and a status.
+    let is_answer = |video: &Video| {
+        status.is_success() || (video.is_declared || video.id == id) && !matches!(video.state, State::Working { .. })
+    };
+    if let Some(Video { state, .. }) = video(body).filter(is_answer) {
         return Ok(match state {
             State::Working { percent } => Progress::Working { percent, poll_after: poll_after(headers, interval) },
             State::Completed { url } => Progress::Ready(clip(id, url)?),
@@ -79,8 +88,9 @@ pub(super) fn polled(response: &Response, id: &str, interval: Duration) -> Resul
 fn video(body: &[u8]) -> Option<Video> {
     let parsed = read_object(body, |members| {
         let (id, status) = (members.text("id")?, members.string("status")?);
-        let is_error = members.string("object").is_some_and(|object| object == "error");
-        (!is_error).then(|| Video { id: id.into_owned(), state: state(&status, &members) })
+        let object = members.string("object").unwrap_or_default();
+        let is_declared = object == "video";
+        (object != "error").then(|| Video { id: id.into_owned(), is_declared, state: state(&status, &members) })
     });
     parsed.ok().flatten()
 }
@@ -127,8 +137,8 @@ fn is_setup_failure(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Turns the failure of a render that the upstream reports in the response to its submission into one with a known outcome.
-fn certain(error: ProviderError) -> ProviderError {
+/// Makes a failure final: the upstream reports that the render failed, so that the outcome of its submission is known.
+fn with_known_outcome(error: ProviderError) -> ProviderError {
     let message = error.to_string();
     error.map_failure(|failure| {
         if failure.may_have_executed() { ProviderError::Refused { message, field: None } } else { failure }
@@ -159,6 +169,22 @@ mod tests {
         for body in [r#"{"id":"v","status":"failed","error":{"message":"m"}}"#, r#"{"id":"v","status":"failed"}"#] {
             assert!(matches!(poll(200, body), Ok(Progress::Failed(error)) if error.reason() as i32 != 0));
         }
+    }
+
+    #[test]
+    fn error_of_a_proxy_with_id_and_status_is_no_video_object() {
+        for body in [r#"{"id":"req_1","status":"unavailable"}"#, r#"{"id":"req_1","status":"error"}"#] {
+            assert!(
+                matches!(submitted(&response(503, body)), Err(error) if error.reason() == reason_of(503)),
+                "{body}"
+            );
+            assert!(matches!(poll(503, body), Err(error) if error.reason() == reason_of(503)), "{body}");
+        }
+    }
+
+    /// Returns the reason of a response with this status and no explanation.
+    fn reason_of(status: u16) -> triptych_proto::v1::ErrorReason {
+        reported_failure_of(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), b"{}", false).reason()
     }
 
     #[test]

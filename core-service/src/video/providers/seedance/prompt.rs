@@ -1,4 +1,5 @@
-//! The text of the prompt without flags: Ark reads `--resolution 1080p` and the like in it, which would change the cost.
+//! The text of the prompt without flags: Ark reads `--resolution 1080p` and the like in the prompts of older samples, so that a
+//! client could change the cost of a video.
 
 /// The flags that Ark reads, short and long.
 const FLAGS: [&str; 15] = [
@@ -19,7 +20,8 @@ const FLAGS: [&str; 15] = [
     "draft",
 ];
 
-/// Removes the flags and their values. A prompt without flags is returned unchanged.
+/// Removes the flags and their values. A prompt without flags is returned unchanged; in others, runs of whitespace become one
+/// space, and nothing may be left.
 pub(super) fn without_flags(prompt: &str) -> String {
     if !prompt.split_whitespace().any(|word| flag(word).is_some()) {
         return prompt.to_owned();
@@ -31,7 +33,7 @@ pub(super) fn without_flags(prompt: &str) -> String {
             None => kept.push(word),
             Some(has_value) => {
                 if !has_value {
-                    // A value never starts like a flag.
+                    // Ark reads the next word as the value. A value never starts like a flag.
                     words.next_if(|value| !value.starts_with("--"));
                 }
             }

@@ -97,11 +97,19 @@ async fn expired_link_is_renewed_by_one_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn render_that_is_missing_while_its_link_is_renewed_is_lost() {
-    let ready = Reply::Return(Ok(Progress::Ready(crate::video::testing::clip())));
-    let provider = FakeProvider::default().with_polls([ready, missing()]).with_fetches([expired()]);
-    let harness = Harness::new(provider);
-    let id = harness.create().await;
-    let _runner = harness.start();
-    assert_eq!(failure(&harness.outcome(&id).await).0, "upstream_lost");
+async fn render_that_is_missing_three_times_while_its_link_is_renewed_is_lost() {
+    let ready = || Reply::Return(Ok(Progress::Ready(crate::video::testing::clip())));
+    for missed in [1, 2, 3] {
+        let polls = std::iter::once(ready()).chain((0..missed).map(|_| missing())).chain([ready()]);
+        let fetches = (0..missed).map(|_| expired());
+        let harness = Harness::new(FakeProvider::default().with_polls(polls).with_fetches(fetches));
+        let id = harness.create().await;
+        let _runner = harness.start();
+        let job = harness.outcome(&id).await;
+        if missed < 3 {
+            assert_eq!(job.state.phase(), Phase::Succeeded, "{missed}");
+        } else {
+            assert_eq!(failure(&job).0, "upstream_lost");
+        }
+    }
 }
