@@ -119,6 +119,25 @@ impl<P: ?Sized> Models<P> {
 }
 
 impl<P: ?Sized> Entry<P> {
+    /// Returns a model of a connected provider, under the upstream's name of it.
+    pub(crate) fn connected(
+        name: &str,
+        provider_id: &str,
+        capabilities: &'static [&'static str],
+        provider: Arc<P>,
+    ) -> Self {
+        Self {
+            id: name.to_owned(),
+            upstream: name.to_owned(),
+            owned_by: provider_id.to_owned(),
+            provider_id: provider_id.to_owned(),
+            aliases: Vec::new(),
+            capabilities,
+            hidden: false,
+            provider,
+        }
+    }
+
     /// Returns a model of a built-in engine.
     pub(crate) fn built_in(
         id: &str,

@@ -28,15 +28,5 @@ pub(in crate::image::providers) fn entries(
     provider: impl ImageProvider + 'static,
 ) -> Vec<Entry<dyn ImageProvider>> {
     let provider: Arc<dyn ImageProvider> = Arc::new(provider);
-    let entry = |name: &String| Entry {
-        id: name.clone(),
-        upstream: name.clone(),
-        owned_by: owned_by.to_owned(),
-        provider_id: owned_by.to_owned(),
-        aliases: Vec::new(),
-        capabilities: capabilities(name),
-        hidden: false,
-        provider: Arc::clone(&provider),
-    };
-    names.iter().map(entry).collect()
+    names.iter().map(|name| Entry::connected(name, owned_by, capabilities(name), Arc::clone(&provider))).collect()
 }

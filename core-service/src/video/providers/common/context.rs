@@ -23,15 +23,6 @@ pub(in crate::video::providers) fn entries(
     provider: impl VideoProvider + 'static,
 ) -> Vec<Entry<dyn VideoProvider>> {
     let provider: Arc<dyn VideoProvider> = Arc::new(provider);
-    let entry = |name: &String| Entry {
-        id: name.clone(),
-        upstream: name.clone(),
-        owned_by: id.to_owned(),
-        provider_id: id.to_owned(),
-        aliases: Vec::new(),
-        capabilities: &["input_reference", "remix"],
-        hidden: false,
-        provider: Arc::clone(&provider),
-    };
-    names.iter().map(entry).collect()
+    let capabilities = &["input_reference", "remix"];
+    names.iter().map(|name| Entry::connected(name, id, capabilities, Arc::clone(&provider))).collect()
 }

@@ -24,7 +24,7 @@ const POLL_AFTER: &str = "openai-poll-after-ms";
 #[derive(Debug)]
 struct Video {
     id: String,
-    /// Whether the object says that it is a video.
+    /// Whether the member `object` is `"video"`.
     is_declared: bool,
     state: State,
 }
