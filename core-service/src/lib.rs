@@ -33,6 +33,7 @@ mod json;
 pub mod keys;
 pub mod live;
 pub mod media;
+pub mod model_facts;
 pub mod models;
 mod offload;
 pub mod on_disconnect;

@@ -32,7 +32,7 @@ pub struct Entry<P: ?Sized> {
     /// Further public names.
     pub aliases: Vec<String>,
     /// The values of `Model.capabilities`.
-    pub capabilities: &'static [&'static str],
+    pub capabilities: Vec<&'static str>,
     /// Whether the model is served but neither listed nor suggested, as those of fault injection are.
     pub hidden: bool,
     /// The provider that serves the model.
@@ -112,6 +112,7 @@ impl<P: ?Sized> Models<P> {
                 capabilities: entry.capabilities.iter().map(|&word| word.to_owned()).collect(),
                 healthy: false,
                 targets: Vec::new(),
+                video: None,
             };
             (&**entry, model)
         })
@@ -123,7 +124,7 @@ impl<P: ?Sized> Entry<P> {
     pub(crate) fn connected(
         name: &str,
         provider_id: &str,
-        capabilities: &'static [&'static str],
+        capabilities: impl Into<Vec<&'static str>>,
         provider: Arc<P>,
     ) -> Self {
         Self {
@@ -132,7 +133,7 @@ impl<P: ?Sized> Entry<P> {
             owned_by: provider_id.to_owned(),
             provider_id: provider_id.to_owned(),
             aliases: Vec::new(),
-            capabilities,
+            capabilities: capabilities.into(),
             hidden: false,
             provider,
         }
@@ -143,7 +144,7 @@ impl<P: ?Sized> Entry<P> {
         id: &str,
         aliases: &[&str],
         hidden: bool,
-        capabilities: &'static [&'static str],
+        capabilities: impl Into<Vec<&'static str>>,
         provider: Arc<P>,
     ) -> Self {
         Self {
@@ -152,7 +153,7 @@ impl<P: ?Sized> Entry<P> {
             owned_by: "offline".to_owned(),
             provider_id: "offline".to_owned(),
             aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
-            capabilities,
+            capabilities: capabilities.into(),
             hidden,
             provider,
         }

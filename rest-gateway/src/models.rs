@@ -47,8 +47,18 @@ struct Target {
 impl From<pb::Model> for Model {
     fn from(model: pb::Model) -> Self {
         let modality = modality(model.modality());
-        let pb::Model { id, modality: _, owned_by, create_time, default, aliases, capabilities, healthy, targets } =
-            model;
+        let pb::Model {
+            id,
+            modality: _,
+            owned_by,
+            create_time,
+            default,
+            aliases,
+            capabilities,
+            healthy,
+            targets,
+            video: _,
+        } = model;
         let targets = targets.into_iter().map(Target::from).collect();
         Self {
             id,

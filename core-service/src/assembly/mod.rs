@@ -34,7 +34,7 @@ use crate::{
     models::Models,
     upstream::SetupError,
     video::{
-        self, VideoProvider,
+        self, VideoModel,
         grpc::VideoGrpc,
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
@@ -262,7 +262,7 @@ impl Core {
 struct AllModels {
     chat: Models<dyn ChatProvider>,
     image: Models<dyn ImageProvider>,
-    video: Models<dyn VideoProvider>,
+    video: Models<VideoModel>,
 }
 
 /// Creates all providers. `fixed` are the settings at start, which apply to what a reload does not change.

@@ -13,7 +13,7 @@ use crate::{
     image::ImageProvider,
     live::Live,
     models::{Models, similar_names},
-    video::VideoProvider,
+    video::VideoModel,
 };
 
 /// All served models. Clones share them: [`replace`](Self::replace) takes effect in every clone and every service.
@@ -24,28 +24,19 @@ pub struct Catalog {
     /// The image models.
     pub image: Live<Models<dyn ImageProvider>>,
     /// The video models.
-    pub video: Live<Models<dyn VideoProvider>>,
+    pub video: Live<Models<VideoModel>>,
     create_time: Timestamp,
 }
 
 impl Catalog {
     /// Creates a catalog. The current time is the creation time of all its models.
-    pub fn new(
-        chat: Models<dyn ChatProvider>,
-        image: Models<dyn ImageProvider>,
-        video: Models<dyn VideoProvider>,
-    ) -> Self {
+    pub fn new(chat: Models<dyn ChatProvider>, image: Models<dyn ImageProvider>, video: Models<VideoModel>) -> Self {
         let (chat, image, video) = linked(chat, image, video);
         Self { chat: Live::new(chat), image: Live::new(image), video: Live::new(video), create_time: time::now() }
     }
 
     /// Replaces the models. Calls in flight keep those that they have found.
-    pub fn replace(
-        &self,
-        chat: Models<dyn ChatProvider>,
-        image: Models<dyn ImageProvider>,
-        video: Models<dyn VideoProvider>,
-    ) {
+    pub fn replace(&self, chat: Models<dyn ChatProvider>, image: Models<dyn ImageProvider>, video: Models<VideoModel>) {
         let (chat, image, video) = linked(chat, image, video);
         self.chat.store(chat);
         self.image.store(image);
@@ -74,31 +65,33 @@ impl Catalog {
 
     fn describe(&self, modality: pb::Modality, hidden: bool) -> Vec<pb::Model> {
         let mut described = Vec::new();
-        /// Appends the models of one modality. A macro because the provider traits have no common supertrait.
-        macro_rules! append {
-            ($models:expr, $modality:expr) => {
-                if modality == $modality || modality == pb::Modality::Unspecified {
-                    let models = $models.load();
-                    let models = models.describe($modality, self.create_time, hidden);
-                    described.extend(models.map(|(entry, model)| with_health(model, entry.provider.targets())));
-                }
-            };
+        let is_requested = |one| modality == one || modality == pb::Modality::Unspecified;
+        if is_requested(pb::Modality::Chat) {
+            let models = self.chat.load();
+            let models = models.describe(pb::Modality::Chat, self.create_time, hidden);
+            described.extend(models.map(|(entry, model)| with_health(model, entry.provider.targets())));
         }
-        append!(self.chat, pb::Modality::Chat);
-        append!(self.image, pb::Modality::Image);
-        append!(self.video, pb::Modality::Video);
+        if is_requested(pb::Modality::Image) {
+            let models = self.image.load();
+            let models = models.describe(pb::Modality::Image, self.create_time, hidden);
+            described.extend(models.map(|(entry, model)| with_health(model, entry.provider.targets())));
+        }
+        if is_requested(pb::Modality::Video) {
+            let models = self.video.load();
+            let models = models.describe(pb::Modality::Video, self.create_time, hidden);
+            described.extend(models.map(|(entry, model)| {
+                let VideoModel { provider, facts, .. } = &*entry.provider;
+                with_health(pb::Model { video: Some(facts.into()), ..model }, provider.targets())
+            }));
+        }
         described
     }
 }
 
-type AllModels = (Models<dyn ChatProvider>, Models<dyn ImageProvider>, Models<dyn VideoProvider>);
+type AllModels = (Models<dyn ChatProvider>, Models<dyn ImageProvider>, Models<VideoModel>);
 
 /// Adds to the models of each modality the names of the others'.
-fn linked(
-    chat: Models<dyn ChatProvider>,
-    image: Models<dyn ImageProvider>,
-    video: Models<dyn VideoProvider>,
-) -> AllModels {
+fn linked(chat: Models<dyn ChatProvider>, image: Models<dyn ImageProvider>, video: Models<VideoModel>) -> AllModels {
     use pb::Modality::{Chat, Image, Video};
     let chat = chat.with_others(Image, &image).with_others(Video, &video);
     let image = image.with_others(Chat, &chat).with_others(Video, &video);

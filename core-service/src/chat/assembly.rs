@@ -101,7 +101,7 @@ fn upstream_entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupEr
             owned_by: "upstream".to_owned(),
             provider_id: "upstream".to_owned(),
             aliases: rule.map(|rule| rule.aliases.clone()).unwrap_or_default(),
-            capabilities: &["stream", "tools", "json_schema"],
+            capabilities: vec!["stream", "tools", "json_schema"],
             hidden: false,
             provider: Arc::new(Routed::new(targets, policy, retry, shared_limit.clone())) as Arc<dyn ChatProvider>,
         }

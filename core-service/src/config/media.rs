@@ -7,6 +7,10 @@ use serde::Deserialize;
 
 use super::{de::secret, error::SettingError};
 
+/// The highest value of [`Media::max_input_bytes`]. Jobs are created under one limit and may run under a lower one, so their
+/// inputs are read up to this one.
+pub const MAX_INPUT_BYTES: u64 = 256 << 20;
+
 /// Input pictures, stored files and links to them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -70,7 +74,7 @@ const MIN_QUOTA_BYTES: u64 = 64 << 20;
 impl Media {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message| Err(SettingError::new(key, message));
-        if !(64..=256 << 20).contains(&self.max_input_bytes) {
+        if !(64..=MAX_INPUT_BYTES).contains(&self.max_input_bytes) {
             return error("media.max_input_bytes", "must be 64 to 268435456 (256 MiB)");
         }
         if self.max_pixels == 0 {

@@ -32,7 +32,7 @@ pub use self::{
     },
     jobs::Jobs,
     keys::Key,
-    media::Media,
+    media::{MAX_INPUT_BYTES, Media},
     offline::Offline,
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,

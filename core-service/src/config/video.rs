@@ -11,6 +11,7 @@ use super::{
     error::SettingError,
     guard::GuardSettings,
 };
+use crate::model_facts::{FactsTable, fit::FitPolicy};
 
 /// The video service.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,6 +28,10 @@ pub struct Video {
     /// The timeout for the rest of a response. Does not apply to the finished video.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
+    /// What happens to parameters that a model does not accept, unless the request decides it.
+    pub fit_policy: FitPolicy,
+    /// What models accept and return, before the compiled-in facts.
+    pub model_facts: FactsTable,
     /// Circuit breaker and concurrency limit of the connected providers.
     pub routing: VideoRouting,
     /// An OpenAI-compatible upstream.
@@ -115,8 +120,8 @@ pub struct Seedance {
     pub poll_interval: Duration,
 }
 
-/// A resolution of Seedance, in ascending order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+/// A resolution of Seedance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum SeedanceResolution {
     /// About 0.4 megapixels.
     #[serde(rename = "480p")]
@@ -132,6 +137,18 @@ pub enum SeedanceResolution {
     Uhd,
 }
 
+impl SeedanceResolution {
+    /// Returns the name in Ark's API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::P480 => "480p",
+            Self::P720 => "720p",
+            Self::P1080 => "1080p",
+            Self::Uhd => "4k",
+        }
+    }
+}
+
 impl Default for Video {
     fn default() -> Self {
         Self {
@@ -139,6 +156,8 @@ impl Default for Video {
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_mins(1),
             idle_timeout: Duration::from_secs(30),
+            fit_policy: FitPolicy::default(),
+            model_facts: FactsTable::default(),
             routing: VideoRouting::default(),
             openai: OpenaiVideos::default(),
             seedance: Seedance::default(),

@@ -6,7 +6,7 @@ use triptych_proto::v1::{self as pb, media_input::Source};
 use super::{
     budget::PictureBudget,
     fetch::{FetchSettings, Fetcher},
-    key::MediaKey,
+    key::{MediaKey, MediaType},
     picture::{self, InputPicture},
     store::MediaStore,
 };
@@ -68,6 +68,34 @@ impl Inputs {
         self.check(field, bytes).await
     }
 
+    /// Resolves an input to a video or sound file of one of these types. URLs are not fetched.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve); a URL is an [`Error::InvalidField`].
+    pub async fn resolve_recording(
+        &self,
+        field: &str,
+        input: pb::MediaInput,
+        types: &[MediaType],
+        owners: &Owners,
+    ) -> Result<(MediaType, Bytes), Error> {
+        let max = self.settings.max_bytes;
+        let bytes = match input.source {
+            Some(Source::Data(bytes)) if bytes.len() as u64 > max => {
+                return Err(Error::invalid(field, format!("has {} bytes; at most {max} are accepted", bytes.len())));
+            }
+            Some(Source::Data(bytes)) => bytes,
+            Some(Source::MediaKey(key)) => self.stored(field, &key, owners).await?,
+            Some(Source::Url(_)) | None => return Err(Error::invalid(field, "must have data or media_key")),
+        };
+        let found = MediaType::of_recording(&bytes).filter(|found| types.contains(found));
+        let found = found.ok_or_else(|| {
+            let names: Vec<_> = types.iter().map(|kind| kind.as_str()).collect();
+            Error::invalid(field, format!("is not a file of one of the types {}", names.join(", ")))
+        })?;
+        Ok((found, bytes))
+    }
+
     async fn stored(&self, field: &str, key: &str, owners: &Owners) -> Result<Bytes, Error> {
         let not_found = || Error::invalid(field, "media_key is not the key of a stored file");
         let key = MediaKey::parse(key).ok_or_else(not_found)?;
@@ -117,12 +145,7 @@ impl Inputs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config,
-        keys::Owner,
-        media::{MediaType, picture::tests as pictures},
-        size::Size,
-    };
+    use crate::{config, keys::Owner, media::picture::tests as pictures, size::Size};
 
     fn inputs() -> (tempfile::TempDir, Inputs) {
         let directory = tempfile::tempdir().unwrap();

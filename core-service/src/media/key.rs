@@ -20,10 +20,14 @@ pub enum MediaType {
     Webp,
     /// `video/mp4`.
     Mp4,
+    /// `audio/mpeg`.
+    Mp3,
+    /// `audio/wav`.
+    Wav,
 }
 
 impl MediaType {
-    const ALL: [Self; 4] = [Self::Png, Self::Jpeg, Self::Webp, Self::Mp4];
+    const ALL: [Self; 6] = [Self::Png, Self::Jpeg, Self::Webp, Self::Mp4, Self::Mp3, Self::Wav];
 
     /// The types of pictures.
     pub const PICTURES: [Self; 3] = [Self::Png, Self::Jpeg, Self::Webp];
@@ -41,6 +45,21 @@ impl MediaType {
             Self::Jpeg => "image/jpeg",
             Self::Webp => "image/webp",
             Self::Mp4 => "video/mp4",
+            Self::Mp3 => "audio/mpeg",
+            Self::Wav => "audio/wav",
+        }
+    }
+
+    /// Returns the type of a video or sound by its first bytes; `None` for all others.
+    pub fn of_recording(bytes: &[u8]) -> Option<Self> {
+        let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic));
+        // The second one: the sync word of an MPEG frame, layer III.
+        let is_mp3 = at(0, b"ID3") || matches!(bytes, [0xff, second, ..] if second & 0xe6 == 0xe2);
+        match () {
+            () if at(4, b"ftyp") => Some(Self::Mp4),
+            () if at(0, b"RIFF") && at(8, b"WAVE") => Some(Self::Wav),
+            () if is_mp3 => Some(Self::Mp3),
+            () => None,
         }
     }
 
@@ -51,6 +70,8 @@ impl MediaType {
             Self::Jpeg => "jpg",
             Self::Webp => "webp",
             Self::Mp4 => "mp4",
+            Self::Mp3 => "mp3",
+            Self::Wav => "wav",
         }
     }
 }
@@ -69,7 +90,8 @@ pub struct MediaKey {
 }
 
 impl MediaKey {
-    /// Parses a key: 1 to 100 of `a-z 0-9 _ -`, the first of them a letter or digit, then `.png`, `.jpg`, `.webp` or `.mp4`.
+    /// Parses a key: 1 to 100 of `a-z 0-9 _ -`, the first of them a letter or digit, then a dot and the
+    /// extension of a [`MediaType`].
     pub fn parse(text: &str) -> Option<Self> {
         let (stem, extension) = text.split_once('.')?;
         let media_type = MediaType::ALL.into_iter().find(|kind| kind.extension() == extension)?;

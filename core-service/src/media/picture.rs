@@ -108,7 +108,9 @@ fn encode(picture: &DynamicImage, format: MediaType, profile: Option<Vec<u8>>) -
     match format {
         MediaType::Jpeg => write(picture, JpegEncoder::new_with_quality(&mut out, TURNED_JPEG_QUALITY), profile)?,
         MediaType::Webp => write(picture, WebPEncoder::new_lossless(&mut out), profile)?,
-        MediaType::Png | MediaType::Mp4 => write(picture, PngEncoder::new(&mut out), profile)?,
+        MediaType::Png | MediaType::Mp4 | MediaType::Mp3 | MediaType::Wav => {
+            write(picture, PngEncoder::new(&mut out), profile)?
+        }
     }
     Ok(out.into())
 }
@@ -174,7 +176,7 @@ pub(crate) mod tests {
             MediaType::Webp => {
                 codecs::webp::WebPEncoder::new_lossless(&mut out).write_image(&pixels, width, height, rgb)
             }
-            MediaType::Mp4 => panic!("not a picture"),
+            MediaType::Mp4 | MediaType::Mp3 | MediaType::Wav => panic!("not a picture"),
         }
         .unwrap();
         out.into()
@@ -251,7 +253,7 @@ pub(crate) mod tests {
                 encoder.set_exif_metadata(exif(orientation)).unwrap();
                 encoder.write_image(&pixels, 40, 20, rgb)
             }
-            MediaType::Mp4 => panic!("not a picture"),
+            MediaType::Mp4 | MediaType::Mp3 | MediaType::Wav => panic!("not a picture"),
         }
         .unwrap();
         out.into()

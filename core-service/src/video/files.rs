@@ -25,13 +25,13 @@ pub(crate) fn media_key(job_id: &str, variant: Variant, media_type: &str) -> Res
     MediaKey::parse(&text).ok_or_else(|| Error::Internal(format!("job id `{job_id}` cannot be part of a media key")))
 }
 
-/// Returns the key of a job's own copy of its reference image.
-pub(super) fn reference_key(id: &JobId, kind: MediaType) -> Result<MediaKey, Error> {
-    let text = format!("{id}-reference.{}", kind.extension());
+/// Returns the key of a job's own copy of an input. `index` is its position in the request.
+pub(super) fn input_key(id: &JobId, index: usize, kind: MediaType) -> Result<MediaKey, Error> {
+    let text = format!("{id}-input-{index}.{}", kind.extension());
     MediaKey::parse(&text).ok_or_else(|| Error::Internal(format!("`{text}` is not a media key")))
 }
 
-/// Returns the id of the job that a file belongs to, if its key has the form of a job's file: also `video_1-reference.png`.
+/// Returns the id of the job that a file belongs to, if its key has the form of a job's file: also `video_1-input-0.png`.
 pub(super) fn job_id(key: &MediaKey) -> Option<JobId> {
     key.as_str().split(['-', '.']).next().and_then(JobId::parse)
 }
@@ -57,8 +57,8 @@ mod tests {
             let key = media_key(id.as_str(), variant, "image/png").unwrap();
             assert_eq!(job_id(&key), Some(id.clone()));
         }
-        let reference = MediaKey::parse(&format!("{id}-reference.png")).unwrap();
-        assert_eq!(job_id(&reference), Some(id));
+        let input = input_key(&id, 12, MediaType::Wav).unwrap();
+        assert_eq!(job_id(&input), Some(id));
         assert_eq!(job_id(&MediaKey::parse("picture.png").unwrap()), None);
     }
 }

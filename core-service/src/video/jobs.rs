@@ -6,7 +6,7 @@ use futures_util::{Stream, stream};
 use tokio::time::timeout;
 
 use super::{
-    files::{media_key, reference_key},
+    files::media_key,
     job::{Job, JobId, JobKey, JobOrigin, JobRequest},
     provider::Variant,
     store::{Inserted, JobChanges, JobStore, Page, QueueLimits, StoreError},
@@ -174,8 +174,8 @@ impl Jobs {
             return Err(not_found(id.as_str()));
         }
         tracing::warn!(job.id = %id, "deleted a job: {error}");
-        if let Err(error) = self.remove_unreadable_files(&id).await {
-            // The row is gone, so the sweeper may remove them.
+        if let Err(error) = self.remove_variants(&id).await {
+            // The row is gone, so the sweeper may remove them. It also removes the inputs, which only the row names.
             tracing::warn!(job.id = %id, "the files of a job could not be removed: {error}");
         }
         Ok(id)
@@ -215,20 +215,11 @@ impl Jobs {
     }
 
     /// Removes every file that the job can have, whatever its state: the keys are derived from its id alone.
-    pub(crate) async fn remove_files(&self, job: &Job, with_reference: bool) -> Result<(), Error> {
+    pub(crate) async fn remove_files(&self, job: &Job, with_inputs: bool) -> Result<(), Error> {
         self.remove_variants(&job.id).await?;
-        let reference = job.request.parameters.reference.as_deref();
-        if let Some(key) = reference.filter(|_| with_reference).and_then(MediaKey::parse) {
+        let inputs = job.request.parameters.input_keys().filter(|_| with_inputs);
+        for key in inputs.filter_map(MediaKey::parse) {
             self.media_store.remove(&key).await?;
-        }
-        Ok(())
-    }
-
-    /// As [`remove_files`](Self::remove_files), without knowing which reference image the job had.
-    async fn remove_unreadable_files(&self, id: &JobId) -> Result<(), Error> {
-        self.remove_variants(id).await?;
-        for kind in MediaType::PICTURES {
-            self.media_store.remove(&reference_key(id, kind)?).await?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! | module | content |
 //! | --- | --- |
 //! | [`provider`] | the provider trait; [`providers`] are its implementations |
+//! | [`inputs`] | the input files of a video |
 //! | [`state`] | the job state machine: pure, no I/O, no clock |
 //! | [`job`], [`store`] | a job and where it is stored |
 //! | [`runner`] | claims jobs under leases and drives them to a final state |
@@ -12,6 +13,7 @@
 mod files;
 pub mod grpc;
 pub mod guarded;
+pub mod inputs;
 pub mod job;
 pub mod jobs;
 pub mod parameters;
@@ -27,4 +29,4 @@ pub mod time;
 mod validate;
 mod view;
 
-pub use provider::{Clip, ClipFile, Progress, Reference, RenderRequest, Slot, UpstreamTask, Variant, VideoProvider};
+pub use provider::{Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoModel, VideoProvider};

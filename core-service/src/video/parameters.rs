@@ -2,26 +2,51 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::size::Size;
+use super::inputs::{self, InputRole, StoredInput};
+use crate::{model_facts::fit::Adjustment, size::Size};
 
-/// The validated parameters of a video.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The validated parameters of a video, as the model gets them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoParameters {
     /// The prompt; never blank.
     pub prompt: String,
-    /// Width in pixels; even.
+    /// Width in pixels; even, unless the model has another size only.
     pub width: u32,
-    /// Height in pixels; even.
+    /// Height in pixels; even, unless the model has another size only.
     pub height: u32,
     /// Duration in seconds.
     pub seconds: u32,
     /// The seed for reproducible results.
     pub seed: Option<i64>,
-    /// The key of this job's own copy of the reference image.
-    pub reference: Option<String>,
+    /// The inputs. Files are this job's own copies.
+    #[serde(
+        default,
+        alias = "reference",
+        deserialize_with = "inputs::deserialize",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub inputs: Vec<StoredInput>,
     /// An opaque identifier of the end user; may be empty.
     #[serde(default)]
     pub user: String,
+    /// The resolution in the terms of the model; empty for models with sizes in pixels.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub resolution: String,
+    /// The aspect ratio in the terms of the model; empty for models with sizes in pixels.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub aspect_ratio: String,
+    /// Whether there shall be a sound track. `None`: the default of the model, or the model has no choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate_audio: Option<bool>,
+    /// What must not be shown; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub negative_prompt: String,
+    /// The URL that is called when the job ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+    /// The parameters that differ from the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adjustments: Vec<Adjustment>,
     /// Request members without a field of their own: the text of a JSON object, or empty. Stored in a column of its own, so
     /// that lists do not read it.
     #[serde(skip)]
@@ -32,5 +57,15 @@ impl VideoParameters {
     /// Returns the size in pixels.
     pub fn size(&self) -> Size {
         Size::new(self.width, self.height)
+    }
+
+    /// Returns the keys of the job's own copies of its inputs.
+    pub fn input_keys(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().filter_map(StoredInput::key)
+    }
+
+    /// Returns whether there is an input for the role.
+    pub fn has_input(&self, role: InputRole) -> bool {
+        self.inputs.iter().any(|input| input.role == role)
     }
 }

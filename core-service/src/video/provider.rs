@@ -8,13 +8,36 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use triptych_proto::v1 as pb;
 
-use super::parameters::VideoParameters;
+use super::{
+    inputs::{InputRole, RenderInput},
+    parameters::VideoParameters,
+};
 use crate::{
     call::{Call, Chunks},
     context::RequestContext,
     error::ProviderError,
-    media::MediaKey,
+    model_facts::{ModelFacts, fit::FitPolicy},
 };
+
+/// A served model: its provider, and what is known of it.
+#[derive(Debug)]
+pub struct VideoModel {
+    /// The provider.
+    pub provider: Arc<dyn VideoProvider>,
+    /// What the model accepts and returns.
+    pub facts: ModelFacts,
+    /// What happens to parameters that the model does not accept, unless the request decides it.
+    pub fit_policy: FitPolicy,
+}
+
+impl VideoModel {
+    /// Returns the model without the sizes above a resolution.
+    #[must_use]
+    pub fn limited_to(&self, resolution: &str) -> Self {
+        let facts = ModelFacts { outputs: self.facts.outputs.clone().up_to(resolution), ..self.facts.clone() };
+        Self { provider: Arc::clone(&self.provider), facts, fit_policy: self.fit_policy }
+    }
+}
 
 /// A provider of videos.
 ///
@@ -57,13 +80,13 @@ pub trait VideoProvider: fmt::Debug + Send + Sync {
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<(), ProviderError>;
 }
 
-/// What to render: the validated parameters of a job and the bytes of its reference image.
+/// What to render: the validated parameters of a job and the contents of its inputs.
 #[derive(Debug, Clone)]
 pub struct RenderRequest {
-    /// The parameters.
+    /// The parameters, as the facts of the model allow them.
     pub parameters: VideoParameters,
-    /// The image to start from.
-    pub reference: Option<Reference>,
+    /// The inputs, in the order of the request.
+    pub inputs: Vec<RenderInput>,
     /// The slot that was reserved for the render.
     pub slot: Slot,
 }
@@ -86,13 +109,11 @@ impl From<OwnedSemaphorePermit> for Slot {
     }
 }
 
-/// The image that a video starts from.
-#[derive(Debug, Clone)]
-pub struct Reference {
-    /// The key in the media store. The file is kept as long as the job.
-    pub key: MediaKey,
-    /// The encoded image.
-    pub image: Bytes,
+impl RenderRequest {
+    /// Returns the first input for a role.
+    pub fn input(&self, role: InputRole) -> Option<&RenderInput> {
+        self.inputs.iter().find(|input| input.role == role)
+    }
 }
 
 /// A render at a provider, in whatever text the provider needs to find it again.

@@ -11,7 +11,7 @@ use crate::{
 
 #[async_trait]
 impl MediaReferences for Jobs {
-    /// Whether the key belongs to a job that exists, in whatever state: `video_1.mp4`, `video_1-reference.png`.
+    /// Whether the key belongs to a job that exists, in whatever state: `video_1.mp4`, `video_1-input-0.png`.
     async fn is_referenced(&self, key: &MediaKey) -> Result<bool, Error> {
         match files::job_id(key) {
             Some(id) => Ok(self.store.contains(&id).await?),
@@ -37,6 +37,7 @@ mod tests {
             sweeper::{RetentionPolicy, Sweeper},
         },
         video::{
+            inputs::{InputRole, InputSource, StoredInput},
             job::JobId,
             testing::{FakeProvider, Harness, request},
         },
@@ -53,12 +54,13 @@ mod tests {
         let harness = Harness::new(FakeProvider::default());
         let (queued, never_created) = (JobId::new(), JobId::new());
         for id in [&queued, &never_created] {
-            put(&harness, &format!("{id}-reference.png")).await;
+            put(&harness, &format!("{id}-input-0.png")).await;
             put(&harness, &format!("{id}.mp4")).await;
         }
         put(&harness, "picture.png").await;
         let mut request = request();
-        request.parameters.reference = Some(format!("{queued}-reference.png"));
+        let source = InputSource::Stored(format!("{queued}-input-0.png"));
+        request.parameters.inputs = vec![StoredInput { role: InputRole::FirstFrame, source }];
         harness.jobs.create(queued.clone(), request, &RequestContext::default(), None).await.unwrap();
 
         let policy = RetentionPolicy { retention: Some(HOUR), quota_bytes: Some(1) };
@@ -67,7 +69,7 @@ mod tests {
         assert_eq!(sweeper.sweep(SystemTime::now()).await.unwrap().removed, 0);
         let swept = sweeper.sweep(SystemTime::now() + 2 * HOUR).await.unwrap();
         assert_eq!(swept.removed, 3);
-        assert_eq!(harness.files(), [format!("{queued}-reference.png"), format!("{queued}.mp4")]);
+        assert_eq!(harness.files(), [format!("{queued}-input-0.png"), format!("{queued}.mp4")]);
 
         harness.jobs.delete(queued.as_str(), &Owners::All).await.unwrap();
         assert_eq!(harness.files(), Vec::<String>::new());

@@ -16,7 +16,7 @@ use super::{
     job::{Job, JobId, JobRequest},
     jobs::{JobSettings, Jobs},
     parameters::VideoParameters,
-    provider::{Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoProvider},
+    provider::{Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoModel, VideoProvider},
     runner::{Runner, RunnerHandle},
     state::Phase,
     store::{JobQueue, memory::MemoryStore},
@@ -29,6 +29,7 @@ use crate::{
     keys::Owners,
     live::Live,
     media::MediaStore,
+    model_facts::{ModelFacts, fit::FitPolicy},
     models::{Entry, Models},
 };
 
@@ -153,8 +154,8 @@ impl VideoProvider for FakeProvider {
                 store.get(&JobId::parse(&call.context.idempotency_key).unwrap(), &Owners::All).await.unwrap().unwrap();
             self.record(format!("committed {} {}", job.state.phase(), job.attempt));
         }
-        if let Some(reference) = &call.request.reference {
-            self.record(format!("reference of {} bytes", reference.image.len()));
+        for input in &call.request.inputs {
+            self.record(format!("{:?} of {} bytes", input.role, input.len()));
         }
         if !call.request.parameters.extra_json.is_empty() {
             self.record(format!("extra members {}", call.request.parameters.extra_json));
@@ -215,7 +216,7 @@ pub(crate) struct Harness {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) jobs: Jobs,
     pub(crate) provider: Arc<FakeProvider>,
-    pub(crate) models: Live<Models<dyn VideoProvider>>,
+    pub(crate) models: Live<Models<VideoModel>>,
     pub(crate) directory: TempDir,
 }
 
@@ -269,16 +270,20 @@ impl Harness {
     }
 }
 
-pub(crate) fn models(provider: &Arc<FakeProvider>) -> Live<Models<dyn VideoProvider>> {
-    let entry = Entry::<dyn VideoProvider> {
+pub(crate) fn models(provider: &Arc<FakeProvider>) -> Live<Models<VideoModel>> {
+    let entry = Entry::<VideoModel> {
         id: "fake-video".to_owned(),
         upstream: "upstream-name".to_owned(),
         owned_by: "fake".to_owned(),
         provider_id: "fake".to_owned(),
         aliases: Vec::new(),
-        capabilities: &["input_reference", "remix"],
+        capabilities: Vec::new(),
         hidden: false,
-        provider: Arc::<FakeProvider>::clone(provider),
+        provider: Arc::new(VideoModel {
+            provider: Arc::<FakeProvider>::clone(provider),
+            facts: ModelFacts::unknown(),
+            fit_policy: FitPolicy::default(),
+        }),
     };
     Live::new(Models::new(vec![entry]).unwrap())
 }
@@ -298,10 +303,7 @@ pub(crate) fn request() -> JobRequest {
             width: 320,
             height: 180,
             seconds: 1,
-            seed: None,
-            reference: None,
-            user: String::new(),
-            extra_json: String::new(),
+            ..VideoParameters::default()
         },
         remixed_from: None,
     }

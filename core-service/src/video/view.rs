@@ -10,6 +10,7 @@ use super::{
     state::{JobState, Phase},
     time::Timestamp,
 };
+use crate::model_facts::fit::Adjustment;
 
 /// The recommended client poll comes this much after the runner's own poll, whose result it would otherwise just miss.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -40,7 +41,16 @@ pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, no
         poll_after: (!state.is_final()).then(|| poll_after(*due_at, now)),
         revision: *revision,
         owner: with_owner.then(|| owner.as_str().to_owned()),
+        resolution: request.parameters.resolution.clone(),
+        aspect_ratio: request.parameters.aspect_ratio.clone(),
+        generate_audio: request.parameters.generate_audio,
+        adjustments: request.parameters.adjustments.iter().map(adjustment).collect(),
     }
+}
+
+fn adjustment(adjustment: &Adjustment) -> pb::VideoAdjustment {
+    let Adjustment { field, requested, used } = adjustment.clone();
+    pb::VideoAdjustment { field, requested, used }
 }
 
 fn contract_state(phase: Phase) -> State {

@@ -28,6 +28,7 @@ pub(super) fn read(
         user: fields.string("user")?,
         idempotency_key,
         extra_json: fields.into_extra_json()?,
+        ..pb::CreateVideoRequest::default()
     })
 }
 
@@ -126,6 +127,10 @@ impl<'a> Video<'a> {
             poll_after: _,
             revision: _,
             owner,
+            resolution: _,
+            aspect_ratio: _,
+            generate_audio: _,
+            adjustments: _,
         } = video;
         let status = status(video.state());
         let link = |variant| {

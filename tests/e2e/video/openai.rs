@@ -132,12 +132,17 @@ fn part<'a>(form: &'a str, name: &str) -> Option<&'a str> {
 
 #[tokio::test]
 async fn request_is_a_form_with_text_parts_and_the_reference_as_a_file() {
-    with_local_and_remote_core(async |server| {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        // Of a model that the facts do not name, nothing is left out.
+        settings.video.openai.models = vec!["my-video-model".to_owned()];
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
         enqueue_success(server);
         let mut picture = std::io::Cursor::new(Vec::new());
         image::RgbImage::new(64, 36).write_to(&mut picture, image::ImageFormat::Png).unwrap();
         let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, picture.get_ref());
-        let body = json!({"model": "sora-2", "prompt": "a \"boat\"\r\nat dusk", "size": "1280x720", "seconds": 8, "seed": 7,
+        let body = json!({"model": "my-video-model", "prompt": "a \"boat\"\r\nat dusk", "size": "1280x720", "seconds": 8, "seed": 7,
             "user": "u-1", "input_reference": encoded, "negative_prompt": "rain", "fps": 24, "extra_params": {"a": [1]}});
         let id = create(server, &body).await;
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
@@ -149,7 +154,7 @@ async fn request_is_a_form_with_text_parts_and_the_reference_as_a_file() {
         assert_eq!(head.header("idempotency-key"), Some(id.as_str()));
         let form = String::from_utf8_lossy(&head.body);
         for (name, value) in [
-            ("model", "sora-2"),
+            ("model", "my-video-model"),
             ("prompt", "a \"boat\"\r\nat dusk"),
             ("size", "1280x720"),
             ("seconds", "8"),

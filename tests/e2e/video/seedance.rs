@@ -124,10 +124,10 @@ async fn submitted(server: &TestServer, body: &Value) -> Value {
 async fn request_has_the_nearest_output_and_no_flags_of_the_prompt() {
     with_local_and_remote_core(async |server| {
         let body = json!({"model": PROVIDER.model, "prompt": "a boat --rs 1080p --dur 12 at dusk", "size": "854x480",
-            "seconds": 1, "seed": 7, "user": "u-1", "generate_audio": false, "resolution": "4k"});
+            "seconds": 1, "seed": 7, "user": "u-1", "camera_fixed": true});
         let expected = json!({"model": PROVIDER.model, "content": [{"type": "text", "text": "a boat at dusk"}],
             "resolution": "480p", "ratio": "16:9", "duration": 4, "seed": 7, "watermark": false,
-            "safety_identifier": "u-1", "generate_audio": false});
+            "safety_identifier": "u-1", "camera_fixed": true});
         assert_eq!(submitted(server, &body).await, expected);
     })
     .await;

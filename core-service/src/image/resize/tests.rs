@@ -80,7 +80,7 @@ async fn exif_orientation_is_applied_before_the_size_is_read() {
         let encoding = match format {
             MediaType::Jpeg => Encoding::Jpeg { quality: 95 },
             MediaType::Webp => Encoding::Webp { quality: 100 },
-            MediaType::Png | MediaType::Mp4 => Encoding::Png,
+            MediaType::Png | MediaType::Mp4 | MediaType::Mp3 | MediaType::Wav => Encoding::Png,
         };
         // The stored pixels are 40x20; upright, red is at the top.
         let data = crate::media::picture::tests::with_orientation(format, 6);

@@ -1,5 +1,7 @@
 //! The gRPC service for videos.
 
+mod create;
+
 use async_trait::async_trait;
 use futures_util::{
     StreamExt,
@@ -9,32 +11,25 @@ use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, download_video_response::Part, video_service_server::VideoService};
 
 use super::{
-    files::reference_key,
-    job::{Job, JobId, JobRequest},
+    job::Job,
     jobs::Jobs,
-    parameters::VideoParameters,
-    provider::VideoProvider,
+    provider::VideoModel,
     state::{JobState, Phase},
     validate, view,
 };
 use crate::{
-    check,
     context::RequestContext,
-    error::{Error, ProviderError},
-    idempotency::Idempotency,
+    error::Error,
     keys::{Caller, Keys},
     live::Live,
-    media::{Inputs, MediaKey, MediaStore, MediaType},
-    models::{Entry, Models},
+    media::{Inputs, MediaKey, MediaStore},
+    models::Models,
 };
-
-/// The maximum size of a reference image that a remix copies, in bytes; a create accepts no larger one.
-const MAX_REFERENCE_BYTES: u64 = 64 << 20;
 
 /// Implements [`VideoService`] over the video models and the jobs. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct VideoGrpc {
-    models: Live<Models<dyn VideoProvider>>,
+    models: Live<Models<VideoModel>>,
     jobs: Jobs,
     inputs: Inputs,
     media_store: MediaStore,
@@ -43,7 +38,7 @@ pub struct VideoGrpc {
 
 impl VideoGrpc {
     /// Serves these models. A [`Runner`](super::runner::Runner) over the same jobs moves them.
-    pub fn new(models: Live<Models<dyn VideoProvider>>, jobs: Jobs, inputs: Inputs) -> Self {
+    pub fn new(models: Live<Models<VideoModel>>, jobs: Jobs, inputs: Inputs) -> Self {
         let media_store = jobs.media_store.clone();
         Self { models, jobs, inputs, media_store, keys: Keys::default() }
     }
@@ -58,83 +53,6 @@ impl VideoGrpc {
         RequestContext::new(request, &self.keys, idempotency_key)
     }
 
-    async fn create(&self, context: &RequestContext, request: pb::CreateVideoRequest) -> Result<Job, Error> {
-        let call = Idempotency::of(context, "CreateVideo", &request).await;
-        // Before everything else: a repeated create must succeed even if the URL of its image is dead by now.
-        if let Some(existing) = self.find(call.as_ref()).await? {
-            return Ok(existing);
-        }
-        let entry = self.models.load().find(&request.model)?;
-        let (mut parameters, input_reference) = validate::create(request)?;
-        let id = JobId::new();
-        if let Some(input) = input_reference {
-            require(&entry, "input_reference", "start from an image")?;
-            let image = self.inputs.resolve("input_reference", input, &context.caller.owners()).await?;
-            parameters.reference = Some(self.store_reference(context, &id, image.bytes, image.format).await?);
-        }
-        let request = JobRequest {
-            provider_id: entry.provider_id.clone(),
-            model: entry.id.clone(),
-            upstream: entry.upstream.clone(),
-            parameters,
-            remixed_from: None,
-        };
-        self.jobs.create(id, request, context, call.as_ref()).await
-    }
-
-    async fn remix(&self, context: &RequestContext, request: pb::RemixVideoRequest) -> Result<Job, Error> {
-        let call = Idempotency::of(context, "RemixVideo", &request).await;
-        if let Some(existing) = self.find(call.as_ref()).await? {
-            return Ok(existing);
-        }
-        let pb::RemixVideoRequest { id, prompt, idempotency_key: _, extra_json } = request;
-        check::prompt(&prompt)?;
-        let source = self.jobs.get(&id, &context.caller.owners()).await?;
-        if source.state.phase() != Phase::Succeeded {
-            return Err(not_ready(&source));
-        }
-        let extra_json = validate::remix_extra(&source.request.parameters.extra_json, &extra_json)?;
-        let entry = self.models.load().find(&source.request.model)?;
-        require(&entry, "remix", "remix")?;
-        let id = JobId::new();
-        let reference = match source.request.parameters.reference.as_deref() {
-            None => None,
-            Some(key) => {
-                // A copy, because either job may be deleted first.
-                let key = MediaKey::from_request(key)?;
-                let image = self.media_store.bytes(&key, MAX_REFERENCE_BYTES).await?;
-                Some(self.store_reference(context, &id, image, key.media_type()).await?)
-            }
-        };
-        let request = JobRequest {
-            provider_id: entry.provider_id.clone(),
-            upstream: entry.upstream.clone(),
-            parameters: VideoParameters { prompt, reference, extra_json, ..source.request.parameters },
-            remixed_from: Some(source.id),
-            model: source.request.model,
-        };
-        self.jobs.create(id, request, context, call.as_ref()).await
-    }
-
-    async fn find(&self, call: Option<&Idempotency>) -> Result<Option<Job>, Error> {
-        match call {
-            Some(call) => self.jobs.find(call).await,
-            None => Ok(None),
-        }
-    }
-
-    /// Stores the job's own copy of its reference image, before the job that names it.
-    async fn store_reference(
-        &self,
-        context: &RequestContext,
-        id: &JobId,
-        image: bytes::Bytes,
-        kind: MediaType,
-    ) -> Result<String, Error> {
-        let media_store = self.media_store.owned_by(&context.caller.owner());
-        Ok(media_store.put(&reference_key(id, kind)?, image).await?.key)
-    }
-
     async fn view(&self, job: &Job, caller: &Caller) -> Result<pb::Video, Error> {
         let queue_position = match job.state.phase() {
             Phase::Queued => Some(self.jobs.queue_position(&job.id).await?),
@@ -147,14 +65,6 @@ impl VideoGrpc {
         };
         Ok(view::video(job, queue_position, caller.is_admin(), self.jobs.store.now()))
     }
-}
-
-/// Fails unless the model has the capability.
-fn require(entry: &Entry<dyn VideoProvider>, capability: &str, action: &str) -> Result<(), Error> {
-    if entry.capabilities.contains(&capability) {
-        return Ok(());
-    }
-    Err(ProviderError::NotSupported(format!("the model `{}` cannot {action}", entry.id)).into())
 }
 
 fn not_ready(job: &Job) -> Error {

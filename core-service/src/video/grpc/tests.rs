@@ -11,6 +11,7 @@ use super::*;
 use crate::{
     media::{PictureBudget, input::InputSettings},
     video::{
+        job::JobId,
         runner::RunnerHandle,
         testing::{FakeProvider, Harness, Reply, working},
     },
@@ -154,14 +155,14 @@ async fn reference_image_is_validated_at_creation_and_sent_to_the_provider() {
     }
     let id = service.create(with(image())).await.unwrap().id;
     service.watch(&id).await;
-    assert!(service.harness.files().contains(&format!("{id}-reference.png")));
+    assert!(service.harness.files().contains(&format!("{id}-input-0.png")));
     let calls = service.harness.provider.calls.borrow().clone();
-    assert!(calls.contains(&format!("reference of {} bytes", image().len())), "{calls:?}");
+    assert!(calls.contains(&format!("FirstFrame of {} bytes", image().len())), "{calls:?}");
 
     let remixed = service.remix(&id, "the same boat at night", "").await.unwrap();
     service.delete(&id).await.unwrap();
     assert_eq!(service.watch(&remixed.id).await.last().unwrap().state(), State::Succeeded);
-    assert!(service.harness.files().contains(&format!("{}-reference.png", remixed.id)), "the remix has its own copy");
+    assert!(service.harness.files().contains(&format!("{}-input-0.png", remixed.id)), "the remix has its own copy");
     service.runner.stop(Duration::from_secs(5)).await;
     assert!(!service.harness.files().iter().any(|name| name.contains(&id)));
 }

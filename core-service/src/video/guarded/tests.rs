@@ -60,7 +60,7 @@ fn guarded(errors: impl IntoIterator<Item = ProviderError>) -> (Guarded, Arc<Scr
 
 fn call(prompt: &str) -> Call<RenderRequest> {
     let parameters = VideoParameters { prompt: prompt.to_owned(), ..request().parameters };
-    let request = RenderRequest { parameters, reference: None, slot: Slot::default() };
+    let request = RenderRequest { parameters, inputs: Vec::new(), slot: Slot::default() };
     Call { model: "veo-3".to_owned(), request, context: RequestContext::default() }
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{common::context::ProviderContext, offline, openai, seedance};
 use crate::{
-    config::{self, GuardSettings, VideoServiceType},
+    config::{self, VideoServiceType},
     media::{Downloader, MediaStore},
     models::Entry,
     upstream::{ConcurrencyLimit, Limits, SetupError},
-    video::{VideoProvider, guarded::Guarded},
+    video::VideoModel,
 };
 
 /// Model names that existing programs request by default. The default model gets those as aliases that no connected provider
@@ -25,21 +25,34 @@ pub(crate) fn entries(
     media_store: &MediaStore,
     downloads: Downloader,
     max_file_bytes: u64,
-) -> Result<Vec<Entry<dyn VideoProvider>>, SetupError> {
-    let config::Video { service_type, connect_timeout, first_byte_timeout, idle_timeout, routing, openai, seedance } =
-        settings;
-    let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
-    let context = ProviderContext { limits, downloads, max_file_bytes };
+) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let config::Video {
+        service_type,
+        connect_timeout,
+        first_byte_timeout,
+        idle_timeout,
+        routing,
+        model_facts,
+        fit_policy,
+        openai,
+        seedance,
+        ..
+    } = settings;
+    let context = ProviderContext {
+        limits: Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout },
+        downloads,
+        max_file_bytes,
+        facts: model_facts.clone(),
+        fit_policy: *fit_policy,
+        guard: (*routing).into(),
+        submissions: Arc::new(ConcurrencyLimit::new(routing.max_in_flight, routing.queue)),
+    };
     // A provider that is not connected has no entries.
     let mut providers = [
-        (VideoServiceType::Offline, offline::entries(media_store)),
+        (VideoServiceType::Offline, offline::entries(media_store, &context.facts, context.fit_policy)),
         (VideoServiceType::Openai, openai::entries(openai, &context)?),
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),
     ];
-    let limit = Arc::new(ConcurrencyLimit::new(routing.max_in_flight, routing.queue));
-    for (_, entries) in providers.iter_mut().filter(|(kind, _)| *kind != VideoServiceType::Offline) {
-        guard(entries, (*routing).into(), &limit);
-    }
     providers.sort_by_key(|(kind, _)| kind != service_type);
     let mut entries: Vec<_> = providers.into_iter().flat_map(|(_, entries)| entries).collect();
     let unserved = WELL_KNOWN_MODELS.iter().filter(|name| !entries.iter().any(|entry| entry.id == **name));
@@ -48,14 +61,4 @@ pub(crate) fn entries(
         default.aliases.extend(unserved);
     }
     Ok(entries)
-}
-
-/// Puts the models of a connected provider behind one circuit breaker and the concurrency limit of all providers.
-fn guard(entries: &mut [Entry<dyn VideoProvider>], settings: GuardSettings, limit: &Arc<ConcurrencyLimit>) {
-    let Some(first) = entries.first() else { return };
-    let (inner, name, model) = (Arc::clone(&first.provider), first.provider_id.clone(), first.upstream.clone());
-    let guarded = Guarded::new(inner, name, model, settings, Arc::clone(limit));
-    for entry in entries {
-        entry.provider = Arc::new(guarded.for_model(entry.upstream.clone()));
-    }
 }

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     live::Live,
     models::Models,
-    video::{VideoProvider, jobs::Jobs},
+    video::{VideoModel, jobs::Jobs},
 };
 
 /// The longest time between two claims, for jobs that another node took and then lost.
@@ -64,7 +64,7 @@ pub struct RunnerHandle {
 
 impl Runner {
     /// Starts to claim and move jobs, including those of a previous process. `jobs` are the jobs of the same store.
-    pub fn start(queue: Arc<dyn JobQueue>, jobs: Jobs, models: Live<Models<dyn VideoProvider>>) -> RunnerHandle {
+    pub fn start(queue: Arc<dyn JobQueue>, jobs: Jobs, models: Live<Models<VideoModel>>) -> RunnerHandle {
         let (stop, interrupt) = (CancellationToken::new(), CancellationToken::new());
         let worker = Worker { queue, jobs, models, id: WorkerId::new(), interrupt: interrupt.clone() };
         let runner = Self { worker: Arc::new(worker), stop: stop.clone() };

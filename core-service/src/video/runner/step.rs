@@ -139,7 +139,8 @@ impl Step {
     }
 
     pub(super) fn provider(&self) -> Option<Arc<dyn VideoProvider>> {
-        self.worker.models.load().provider(&self.claim.job.request.provider_id).cloned()
+        let models = self.worker.models.load();
+        models.provider(&self.claim.job.request.provider_id).map(|model| Arc::clone(&model.provider))
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -9,11 +9,13 @@ use super::{
 };
 use crate::{
     call::Call,
+    config::MAX_INPUT_BYTES,
     error::{Error, ProviderError},
     keys::Owners,
     media::MediaKey,
     video::{
-        provider::{Reference, RenderRequest, Slot, UpstreamTask, VideoProvider},
+        inputs::{InputContent, InputSource, RenderInput, StoredInput},
+        provider::{RenderRequest, Slot, UpstreamTask, VideoProvider},
         state::Event,
         store::Lease,
     },
@@ -25,15 +27,12 @@ const MAX_SUBMISSIONS: u32 = 10;
 /// How often the provider is asked to stop a render that it accepted after the job had ended.
 const LATE_CANCEL_ATTEMPTS: u32 = 3;
 
-/// The maximum size of a reference image, in bytes; larger ones are refused at creation.
-const MAX_REFERENCE_BYTES: u64 = 64 << 20;
-
 impl Step {
     pub(super) async fn submit(&mut self, provider: &dyn VideoProvider) -> Result<Next, StepError> {
         let mut request = match self.render_request().await {
             Ok(request) => request,
             Err(Error::MediaNotFound(key)) => {
-                return self.give_up("media_not_found", format!("the reference image `{key}` no longer exists")).await;
+                return self.give_up("media_not_found", format!("the input `{key}` no longer exists")).await;
             }
             Err(error) => return self.retry_later(&error).await,
         };
@@ -121,14 +120,19 @@ impl Step {
 
     async fn render_request(&self) -> Result<RenderRequest, Error> {
         let parameters = self.claim.job.request.parameters.clone();
-        let reference = match &parameters.reference {
-            Some(key) => {
-                let key = MediaKey::from_request(key)?;
-                let image = self.worker.jobs.media_store.bytes(&key, MAX_REFERENCE_BYTES).await?;
-                Some(Reference { key, image })
-            }
-            None => None,
-        };
-        Ok(RenderRequest { parameters, reference, slot: Slot::default() })
+        let mut inputs = Vec::with_capacity(parameters.inputs.len());
+        for StoredInput { role, source } in &parameters.inputs {
+            let content = match source {
+                InputSource::Link(url) => InputContent::Link(url.clone()),
+                InputSource::Stored(key) => {
+                    let key = MediaKey::from_request(key)?;
+                    // Creation has checked the size against the limit of that time.
+                    let bytes = self.worker.jobs.media_store.bytes(&key, MAX_INPUT_BYTES).await?;
+                    InputContent::File { media_type: key.media_type(), bytes, link: None }
+                }
+            };
+            inputs.push(RenderInput { role: *role, content });
+        }
+        Ok(RenderRequest { parameters, inputs, slot: Slot::default() })
     }
 }

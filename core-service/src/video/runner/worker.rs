@@ -8,7 +8,7 @@ use crate::{
     live::Live,
     models::Models,
     video::{
-        Slot, VideoProvider,
+        Slot, VideoModel,
         job::Job,
         jobs::Jobs,
         state::JobState,
@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct Worker {
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) jobs: Jobs,
-    pub(super) models: Live<Models<dyn VideoProvider>>,
+    pub(super) models: Live<Models<VideoModel>>,
     pub(super) id: WorkerId,
     /// Interrupts the steps in progress.
     pub(super) interrupt: CancellationToken,
@@ -31,14 +31,14 @@ impl Worker {
     /// Returns the ids of the providers without a free slot. Their queued jobs stay queued.
     pub(super) fn busy_providers(&self) -> Vec<String> {
         let models = self.models.load();
-        let busy = models.entries().iter().filter(|entry| !entry.provider.has_free_slot());
+        let busy = models.entries().iter().filter(|entry| !entry.provider.provider.has_free_slot());
         busy.map(|entry| entry.provider_id.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Reserves what the next step of a job needs: for a queued job a slot of its provider. `None` if none is free.
     pub(super) fn reserve(&self, job: &Job) -> Option<Slot> {
         match self.models.load().provider(&job.request.provider_id) {
-            Some(provider) if job.state == JobState::Queued => provider.reserve(),
+            Some(model) if job.state == JobState::Queued => model.provider.reserve(),
             Some(_) | None => Some(Slot::default()),
         }
     }

@@ -49,5 +49,6 @@ fn model(id: &str) -> pb::Model {
         capabilities: vec!["edit".to_owned()],
         healthy: true,
         targets: if id == "routed" { vec![target] } else { Vec::new() },
+        video: None,
     }
 }

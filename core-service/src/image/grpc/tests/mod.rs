@@ -100,7 +100,7 @@ fn scripted_results(
         owned_by: "script".to_owned(),
         provider_id: "script".to_owned(),
         aliases: Vec::new(),
-        capabilities: &[],
+        capabilities: Vec::new(),
         hidden: false,
         provider: Arc::new(Scripted { events, hangs, dropped }) as Arc<dyn ImageProvider>,
     };

@@ -2,7 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::{media::Downloader, models::Entry, upstream::Limits, video::VideoProvider};
+use crate::{
+    config::GuardSettings,
+    media::Downloader,
+    model_facts::{FactsTable, fit::FitPolicy},
+    models::Entry,
+    upstream::{ConcurrencyLimit, Limits},
+    video::{VideoModel, VideoProvider, guarded::Guarded},
+};
 
 /// Settings and resources shared by all video providers.
 #[derive(Debug)]
@@ -13,16 +20,35 @@ pub(crate) struct ProviderContext {
     pub(crate) downloads: Downloader,
     /// The maximum size of a finished video, in bytes.
     pub(crate) max_file_bytes: u64,
+    /// What the models accept and return.
+    pub(crate) facts: FactsTable,
+    /// What happens to parameters that a model does not accept.
+    pub(crate) fit_policy: FitPolicy,
+    /// The circuit breaker of each provider.
+    pub(crate) guard: GuardSettings,
+    /// The concurrency limit of all providers together.
+    pub(crate) submissions: Arc<ConcurrencyLimit>,
 }
 
-/// Returns the catalog entries of a provider's models. `names` are the upstream's names of the models. Jobs store `id`, so
-/// it never changes.
-pub(in crate::video::providers) fn entries(
-    names: &[String],
-    id: &str,
-    provider: impl VideoProvider + 'static,
-) -> Vec<Entry<dyn VideoProvider>> {
-    let provider: Arc<dyn VideoProvider> = Arc::new(provider);
-    let capabilities = &["input_reference", "remix"];
-    names.iter().map(|name| Entry::connected(name, id, capabilities, Arc::clone(&provider))).collect()
+impl ProviderContext {
+    /// Returns the catalog entries of a provider's models, behind one circuit breaker and the concurrency limit. `names` are
+    /// the upstream's names of the models, the default first. Jobs store `id`, so it never changes.
+    pub(in crate::video::providers) fn entries(
+        &self,
+        names: &[String],
+        id: &str,
+        provider: impl VideoProvider + 'static,
+    ) -> Vec<Entry<VideoModel>> {
+        let Some(first) = names.first() else { return Vec::new() };
+        let limit = Arc::clone(&self.submissions);
+        let guarded = Guarded::new(Arc::new(provider), id.to_owned(), first.clone(), self.guard, limit);
+        let entry = |name: &String| {
+            let facts = self.facts.find(id, name);
+            let capabilities = facts.capabilities();
+            let provider = Arc::new(guarded.for_model(name.clone()));
+            let model = VideoModel { provider, facts, fit_policy: self.fit_policy };
+            Entry::connected(name, id, capabilities, Arc::new(model))
+        };
+        names.iter().map(entry).collect()
+    }
 }

@@ -17,8 +17,11 @@ use crate::{
     error::ProviderError,
     fault_injection::Fault,
     media::MediaStore,
+    model_facts::{FactsTable, fit::FitPolicy},
     models::Entry,
-    video::provider::{Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoProvider},
+    video::provider::{
+        Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoModel, VideoProvider,
+    },
 };
 
 mod renders;
@@ -41,12 +44,14 @@ pub struct OfflineVideo {
     renders: Renders,
 }
 
-/// Returns the entry of the engine, followed by the hidden entries of the faults. Reference images are read from
-/// `media_store`.
-pub fn entries(media_store: &MediaStore) -> Vec<Entry<dyn VideoProvider>> {
+/// Returns the entry of the engine, followed by the hidden entries of the faults. Input images are read from `media_store`.
+pub fn entries(media_store: &MediaStore, facts: &FactsTable, fit_policy: FitPolicy) -> Vec<Entry<VideoModel>> {
     let provider = Arc::new(OfflineVideo { renders: Renders::new(media_store.clone()) });
+    let facts = facts.find("offline", MODEL);
     let entry = |id: &str, hidden| {
-        Entry::built_in(id, &[], hidden, &["input_reference", "remix"], Arc::clone(&provider) as Arc<dyn VideoProvider>)
+        let provider = Arc::clone(&provider) as Arc<dyn VideoProvider>;
+        let model = VideoModel { provider, facts: facts.clone(), fit_policy };
+        Entry::built_in(id, &[], hidden, facts.capabilities(), Arc::new(model))
     };
     let faults = Fault::VIDEO.iter().map(|fault| entry(&fault.model(MODEL), true));
     std::iter::once(entry(MODEL, false)).chain(faults).collect()

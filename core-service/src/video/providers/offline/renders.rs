@@ -22,6 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::task::OfflineTask;
 use crate::{
+    config::MAX_INPUT_BYTES,
     error::{Error, ProviderError},
     fault_injection::Fault,
     media::{MediaStore, pixels},
@@ -30,9 +31,6 @@ use crate::{
 
 /// The encoder uses two threads, so a render takes this many cores.
 const CORES_PER_RENDER: usize = 2;
-
-/// The maximum size of a reference image, in bytes; larger ones are refused at creation.
-const MAX_REFERENCE_BYTES: u64 = 64 << 20;
 
 /// The size of a generated image relative to the frame, in eighths: larger, so that zooming in shows detail.
 const OVERSIZE_EIGHTHS: u32 = 10;
@@ -208,10 +206,10 @@ async fn work(
         let closed = |_| ProviderError::unavailable("the built-in engine is shutting down".to_owned());
         permits.acquire_owned().await.map_err(closed)?.into()
     };
-    let reference = match task.reference() {
+    let reference = match task.first_frame() {
         None => None,
         Some(key) => loop {
-            match media_store.bytes(&key, MAX_REFERENCE_BYTES).await {
+            match media_store.bytes(&key, MAX_INPUT_BYTES).await {
                 Ok(bytes) => break Some(bytes),
                 Err(Error::Storage(why)) => {
                     tracing::warn!("the reference image of a render cannot be read, retrying: {why}");

@@ -9,7 +9,11 @@ use crate::{
     error::ProviderError,
     fault_injection::Fault,
     media::MediaKey,
-    video::{parameters::VideoParameters, provider::RenderRequest},
+    video::{
+        inputs::{InputRole, StoredInput},
+        parameters::VideoParameters,
+        provider::RenderRequest,
+    },
 };
 
 /// Everything that a render depends on.
@@ -61,8 +65,10 @@ impl OfflineTask {
         }
     }
 
-    pub(super) fn reference(&self) -> Option<MediaKey> {
-        self.parameters.reference.as_deref().and_then(MediaKey::parse)
+    /// Returns the key of the image to start from.
+    pub(super) fn first_frame(&self) -> Option<MediaKey> {
+        let first = self.parameters.inputs.iter().find(|input| input.role == InputRole::FirstFrame);
+        first.and_then(StoredInput::key).and_then(MediaKey::parse)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     live::Live,
     models::Models,
     video::{
+        inputs::{InputRole, InputSource, StoredInput},
         job::{Job, JobId, JobRequest},
         jobs::{JobSettings, Jobs},
         parameters::VideoParameters,
@@ -31,11 +32,9 @@ fn call(model: &str, id: &str, seconds: u32) -> Call<RenderRequest> {
         height: 72,
         seconds,
         seed: Some(1),
-        reference: None,
-        user: String::new(),
-        extra_json: String::new(),
+        ..VideoParameters::default()
     };
-    let request = RenderRequest { parameters, reference: None, slot: Slot::default() };
+    let request = RenderRequest { parameters, inputs: Vec::new(), slot: Slot::default() };
     let context =
         RequestContext { request_id: id.to_owned(), idempotency_key: id.to_owned(), ..RequestContext::default() };
     Call { model: model.to_owned(), request, context }
@@ -104,7 +103,8 @@ async fn transparent_parts_of_a_reference_image_are_white() {
         image.write_to(&mut png, image::ImageFormat::Png).unwrap();
         let reference = store.put_content(png.into_inner().into(), crate::media::MediaType::Png).await.unwrap();
         let mut call = call(MODEL, &format!("alpha-{alpha}"), 1);
-        call.request.parameters.reference = Some(reference.key);
+        let source = InputSource::Stored(reference.key);
+        call.request.parameters.inputs = vec![StoredInput { role: InputRole::FirstFrame, source }];
         let task = engine.submit(call).await.unwrap();
         let Progress::Ready(clip) = finished(&engine, &task).await else { panic!("not ready") };
         let still = fetched(&engine, &clip.files[1]).await;
@@ -150,7 +150,7 @@ struct Service {
 async fn service(directory: &Path, settings: JobSettings) -> Service {
     let store = Arc::new(SqliteStore::new(Database::open(&directory.join("jobs.db")).await.unwrap()));
     let media_store = MediaStore::for_test(directory);
-    let models = Live::new(Models::new(entries(&media_store)).unwrap());
+    let models = Live::new(Models::new(entries(&media_store, &FactsTable::default(), FitPolicy::Nearest)).unwrap());
     let jobs = Jobs::new(store.clone(), media_store, settings);
     Service { _runner: Runner::start(store, jobs.clone(), models), jobs }
 }

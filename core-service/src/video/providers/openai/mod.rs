@@ -14,7 +14,7 @@ use url::Url;
 
 use self::location::Location;
 use super::common::{
-    context::{self, ProviderContext},
+    context::ProviderContext,
     exchange::{Response, exchange, path_segment},
     outcome::redacted,
 };
@@ -26,7 +26,7 @@ use crate::{
     media::{Downloader, TrustedOrigin},
     models::Entry,
     upstream::{Auth, SetupError, Upstream, reported_failure_of},
-    video::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoProvider},
+    video::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
 };
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
@@ -50,7 +50,7 @@ pub struct OpenAiVideos {
 pub(crate) fn entries(
     settings: &OpenaiVideos,
     context: &ProviderContext,
-) -> Result<Vec<Entry<dyn VideoProvider>>, SetupError> {
+) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     if !settings.is_configured() {
         return Ok(Vec::new());
     }
@@ -73,7 +73,7 @@ pub(crate) fn entries(
         poll_interval: *poll_interval,
         max_file_bytes: context.max_file_bytes,
     };
-    Ok(context::entries(models, PROVIDER_ID, provider))
+    Ok(context.entries(models, PROVIDER_ID, provider))
 }
 
 fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {

@@ -6,23 +6,34 @@ use serde_json::Value;
 use super::super::common::{exchange::Content, form::Form};
 use crate::{
     error::ProviderError,
-    video::{RenderRequest, parameters::VideoParameters},
+    video::{
+        RenderRequest,
+        inputs::{InputRole, RenderInput},
+        parameters::VideoParameters,
+    },
 };
 
 /// Encodes a request. Members without a field of their own follow as text parts; validation keeps them from repeating the
 /// others.
 pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<Content, ProviderError> {
-    let RenderRequest { parameters, reference, slot: _ } = request;
+    let VideoParameters { prompt, seconds, seed, negative_prompt, generate_audio, extra_json, .. } =
+        &request.parameters;
     // The API has no member for the end user, and OpenAI's refuses unknown ones.
-    let VideoParameters { prompt, seconds, seed, user: _, extra_json, .. } = parameters;
-    let capacity = reference.as_ref().map_or(0, |reference| reference.image.len()) + prompt.len() + 4096;
+    let first_frame = request.input(InputRole::FirstFrame);
+    let capacity = first_frame.map_or(0, RenderInput::len) + prompt.len() + 4096;
     let mut form = Form::with_capacity(capacity);
     form.text("model", model);
     form.text("prompt", prompt);
     form.text("seconds", &seconds.to_string());
-    form.text("size", &parameters.size().to_string());
+    form.text("size", &request.parameters.size().to_string());
     if let Some(seed) = seed {
         form.text("seed", &seed.to_string());
+    }
+    if let Some(generate_audio) = generate_audio {
+        form.text("generate_audio", &generate_audio.to_string());
+    }
+    if !negative_prompt.is_empty() {
+        form.text("negative_prompt", negative_prompt);
     }
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         match serde_json::from_str(value) {
@@ -31,11 +42,11 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<Content, Pr
             Ok(_) | Err(_) => form.text(&name, value),
         }
     }
-    if let Some(reference) = reference {
-        let media_type = reference.key.media_type();
+    if let Some(first_frame) = first_frame {
+        let (media_type, image) = first_frame.file()?;
         // Several servers determine the type by the extension.
         let file_name = format!("reference.{}", media_type.extension());
-        form.file("input_reference", &file_name, media_type.as_str(), &reference.image);
+        form.file("input_reference", &file_name, media_type.as_str(), image);
     }
     form.finish()
 }

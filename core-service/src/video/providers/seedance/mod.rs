@@ -1,11 +1,10 @@
 //! Volcengine Ark's Seedance: one task per video.
 
-mod family;
 mod prompt;
 mod request;
 mod response;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,20 +12,20 @@ use http::{HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::common::{
-    context::{self, ProviderContext},
+    context::ProviderContext,
     exchange::{Content, exchange, path_segment},
     outcome::redacted,
 };
 use crate::{
     call::{Call, Chunks},
-    config::{Seedance, SeedanceResolution},
+    config::Seedance,
     context::RequestContext,
     error::ProviderError,
     media::{Downloader, TrustedOrigin},
     models::Entry,
     offload::offload,
     upstream::{Auth, SetupError, Upstream},
-    video::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoProvider},
+    video::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
 };
 
 const DEFAULT_BASE_URL: &str = "https://ark.cn-beijing.volces.com/api/v3";
@@ -41,16 +40,12 @@ pub struct SeedanceVideos {
     downloads: Downloader,
     /// Without the API key: links are signed already, and the object store rejects two credentials.
     origin: TrustedOrigin,
-    max_resolution: SeedanceResolution,
     poll_interval: Duration,
     max_file_bytes: u64,
 }
 
 /// Returns the entries of the configured models, the default first; none without an API key.
-pub(crate) fn entries(
-    settings: &Seedance,
-    context: &ProviderContext,
-) -> Result<Vec<Entry<dyn VideoProvider>>, SetupError> {
+pub(crate) fn entries(settings: &Seedance, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Seedance { base_url, api_key, models, max_resolution, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
@@ -58,11 +53,14 @@ pub(crate) fn entries(
         upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?,
         downloads: context.downloads.clone(),
         origin: TrustedOrigin::new(base),
-        max_resolution: *max_resolution,
         poll_interval: *poll_interval,
         max_file_bytes: context.max_file_bytes,
     };
-    Ok(context::entries(models, PROVIDER_ID, provider))
+    let mut entries = context.entries(models, PROVIDER_ID, provider);
+    for entry in &mut entries {
+        entry.provider = Arc::new(entry.provider.limited_to(max_resolution.as_str()));
+    }
+    Ok(entries)
 }
 
 #[async_trait]
@@ -74,9 +72,8 @@ impl VideoProvider for SeedanceVideos {
 
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
-        let limit = self.max_resolution;
-        // A reference image has up to 20 MiB.
-        let body = offload(move || request::encode(&model, &request, limit)).await?;
+        // An input image has up to 20 MiB.
+        let body = offload(move || request::encode(&model, &request)).await?;
         let content = Content { content_type: HeaderValue::from_static("application/json"), body: body.into() };
         let response = exchange(&self.upstream, Method::POST, TASKS, Some(content), &context).await?;
         response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))

@@ -1,19 +1,18 @@
 //! The request body of a task.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
 
-use super::{
-    family::{Family, Output},
-    prompt::without_flags,
-};
+use super::prompt::without_flags;
 use crate::{
-    config::SeedanceResolution,
     digest::{Hex, sha256},
     error::ProviderError,
     json::JsonObject,
-    video::{Reference, RenderRequest, parameters::VideoParameters},
+    video::{
+        RenderRequest,
+        inputs::{InputRole, RenderInput},
+        parameters::VideoParameters,
+    },
 };
 
 /// The number of seeds.
@@ -28,28 +27,33 @@ const RESERVED: [&str; 3] = ["content", "frames", "callback_url"];
 /// Encodes a request.
 ///
 /// # Errors
-/// [`ProviderError::Refused`] if the prompt consists of flags.
-pub(super) fn encode(model: &str, request: &RenderRequest, limit: SeedanceResolution) -> Result<String, ProviderError> {
-    let RenderRequest { parameters, reference, slot: _ } = request;
-    let VideoParameters { prompt, seconds, seed, user, extra_json, .. } = parameters;
+/// [`ProviderError::Refused`] if the prompt consists of flags; [`ProviderError::NotSupported`] if an input must be a URL and is
+/// a file.
+pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<String, ProviderError> {
+    let VideoParameters { prompt, seconds, seed, user, resolution, aspect_ratio, generate_audio, extra_json, .. } =
+        &request.parameters;
     let text = without_flags(prompt);
     if text.is_empty() {
         let message = "prompt: consists of flags such as `--rs`, which are not accepted; describe the video".to_owned();
         return Err(ProviderError::Refused { message, field: Some("prompt".to_owned()) });
     }
-    let family = Family::of(model);
-    let Output { resolution, ratio } = family.output(parameters.size(), limit);
     let mut content = vec![json!({"type": "text", "text": text})];
-    content.extend(reference.as_ref().map(first_frame));
+    for input in &request.inputs {
+        content.push(part(input)?);
+    }
+    let has_frames = request.parameters.has_input(InputRole::FirstFrame);
     let mut members = JsonObject::default();
     members.add("model", model);
     members.add("content", Value::Array(content));
-    members.add("resolution", name(resolution));
+    members.add("resolution", resolution.as_str());
     // With a first frame, newer models reject every other ratio.
-    members.add("ratio", if reference.is_some() { "adaptive" } else { ratio });
-    members.add("duration", family.seconds(*seconds));
+    members.add("ratio", if has_frames { "adaptive" } else { aspect_ratio.as_str() });
+    members.add("duration", *seconds);
     if let Some(seed) = seed {
         members.add("seed", seed.rem_euclid(SEEDS));
+    }
+    if let Some(generate_audio) = generate_audio {
+        members.add("generate_audio", *generate_audio);
     }
     members.add("watermark", false);
     if !user.is_empty() {
@@ -63,18 +67,16 @@ pub(super) fn encode(model: &str, request: &RenderRequest, limit: SeedanceResolu
     Ok(members.to_string())
 }
 
-fn first_frame(reference: &Reference) -> Value {
-    let url = format!("data:{};base64,{}", reference.key.media_type().as_str(), STANDARD.encode(&reference.image));
-    json!({"type": "image_url", "image_url": {"url": url}, "role": "first_frame"})
-}
-
-fn name(resolution: SeedanceResolution) -> &'static str {
-    match resolution {
-        SeedanceResolution::P480 => "480p",
-        SeedanceResolution::P720 => "720p",
-        SeedanceResolution::P1080 => "1080p",
-        SeedanceResolution::Uhd => "4k",
-    }
+/// Returns the part of the content for an input. Videos and sounds are accepted by URL only.
+fn part(input: &RenderInput) -> Result<Value, ProviderError> {
+    let (kind, role, url) = match input.role {
+        InputRole::FirstFrame => ("image_url", "first_frame", input.url()),
+        InputRole::LastFrame => ("image_url", "last_frame", input.url()),
+        InputRole::Image => ("image_url", "reference_image", input.url()),
+        InputRole::Video | InputRole::Source => ("video_url", "reference_video", input.fetchable_url()?),
+        InputRole::Sound => ("audio_url", "reference_audio", input.fetchable_url()?),
+    };
+    Ok(json!({"type": kind, kind: {"url": url}, "role": role}))
 }
 
 /// Returns the identifier of an end user; the digest of one that is too long.
@@ -89,21 +91,22 @@ mod tests {
 
     fn encoded(change: impl FnOnce(&mut VideoParameters)) -> Value {
         let mut parameters = testing::request().parameters;
+        parameters.resolution = "480p".to_owned();
+        parameters.aspect_ratio = "16:9".to_owned();
         change(&mut parameters);
-        let request = RenderRequest { parameters, reference: None, slot: Slot::default() };
-        let body = encode("doubao-seedance-1-5-pro-251215", &request, SeedanceResolution::P1080).unwrap();
-        serde_json::from_str(&body).unwrap()
+        let request = RenderRequest { parameters, inputs: Vec::new(), slot: Slot::default() };
+        serde_json::from_str(&encode("doubao-seedance-1-5-pro-251215", &request).unwrap()).unwrap()
     }
 
     #[test]
     fn members_of_the_client_do_not_replace_those_of_the_request() {
         let body = encoded(|parameters| {
-            parameters.extra_json = r#"{"generate_audio":false,"resolution":"4k","duration":-1,"watermark":true,
+            parameters.extra_json = r#"{"camera_fixed":true,"resolution":"4k","duration":-1,"watermark":true,
                                         "callback_url":"http://x","frames":289,"content":[]}"#
                 .to_owned();
         });
         let expected = json!({"model": "doubao-seedance-1-5-pro-251215", "content": [{"type": "text", "text": "a boat"}],
-            "resolution": "480p", "ratio": "16:9", "duration": 4, "watermark": false, "generate_audio": false});
+            "resolution": "480p", "ratio": "16:9", "duration": 1, "watermark": false, "camera_fixed": true});
         assert_eq!(body, expected);
     }
 

@@ -26,6 +26,7 @@ use crate::{
     idempotency::{Idempotency, Key, SDK_WINDOW},
     keys::{Caller, Owner, Owners},
     video::{
+        inputs::{InputRole, InputSource, StoredInput},
         job::{Job, JobId, JobKey, JobOrigin, JobRequest},
         parameters::VideoParameters,
         provider::UpstreamTask,
@@ -137,9 +138,10 @@ fn request() -> JobRequest {
             height: 180,
             seconds: 2,
             seed: Some(i64::MIN),
-            reference: Some("a.png".to_owned()),
+            inputs: vec![StoredInput { role: InputRole::LastFrame, source: InputSource::Stored("a.png".to_owned()) }],
             user: "u".to_owned(),
             extra_json: r#"{"n":1E400}"#.to_owned(),
+            ..VideoParameters::default()
         },
         remixed_from: Some(JobId::new()),
     }

@@ -1,15 +1,16 @@
-//! Validation of video requests, the same for both APIs.
+//! Validation of the parameters of a new video, except for what depends on its model.
 
 use std::collections::HashSet;
 
 use openai_dialect::extra_members;
 use triptych_proto::v1 as pb;
+use url::Url;
 
-use super::{job::JobId, parameters::VideoParameters, provider::Variant, store::Page};
+use super::inputs::{self, RequestedInput};
 use crate::{
     check,
     error::Error,
-    keys::{Caller, Owner, Owners},
+    model_facts::fit::{FitPolicy, Wanted},
     size::Size,
 };
 
@@ -19,22 +20,49 @@ const MIN_SIDE: u32 = 64;
 const MAX_LONG_SIDE: u32 = 3840;
 /// The maximum of the shorter side, in pixels.
 const MAX_SHORT_SIDE: u32 = 2160;
-/// The default size.
-const DEFAULT_SIZE: Size = Size::new(1920, 1080);
 /// The accepted durations, in seconds.
 const SECONDS: std::ops::RangeInclusive<u32> = 1..=60;
-/// The default duration, in seconds.
-const DEFAULT_SECONDS: u32 = 5;
-/// The maximum and the default page size.
-const PAGE: (u32, u32) = (100, 20);
 /// The maximum length of each text that is stored with a job and has no other limit, in bytes.
 const MAX_STORED_BYTES: usize = 64 << 10;
 /// Members with a field of their own, as both APIs spell them.
-const MEMBERS: &[&str] = &["model", "prompt", "input_reference", "size", "seconds", "duration_seconds", "seed", "user"];
+const MEMBERS: [&str; 17] = [
+    "model",
+    "prompt",
+    "input_reference",
+    "frame_images",
+    "input_references",
+    "size",
+    "resolution",
+    "aspect_ratio",
+    "seconds",
+    "duration",
+    "duration_seconds",
+    "generate_audio",
+    "negative_prompt",
+    "seed",
+    "user",
+    "callback_url",
+    "fit_policy",
+];
+/// The maximum length of a callback URL, in bytes.
+const MAX_URL_BYTES: usize = 2048;
 
-/// Validates a create request, except for its model and its idempotency key. Returns the parameters and the reference image,
-/// which is yet to be fetched.
-pub(super) fn create(request: pb::CreateVideoRequest) -> Result<(VideoParameters, Option<pb::MediaInput>), Error> {
+/// A create request, validated as far as that does not depend on the model.
+#[derive(Debug)]
+pub(in crate::video) struct NewVideo {
+    pub(in crate::video) prompt: String,
+    pub(in crate::video) user: String,
+    pub(in crate::video) extra_json: String,
+    pub(in crate::video) callback_url: Option<String>,
+    /// The parameters that are fitted to the model; without the size of its frames, which are yet to be read.
+    pub(in crate::video) wanted: Wanted,
+    /// `None`: the policy of the operator.
+    pub(in crate::video) fit_policy: Option<FitPolicy>,
+    pub(in crate::video) inputs: Vec<RequestedInput>,
+}
+
+/// Validates a create request, except for its model and its idempotency key.
+pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVideo, Error> {
     let pb::CreateVideoRequest {
         model: _,
         prompt,
@@ -44,20 +72,67 @@ pub(super) fn create(request: pb::CreateVideoRequest) -> Result<(VideoParameters
         seed,
         user,
         idempotency_key: _,
+        frame_images,
+        input_references,
+        aspect_ratio,
+        resolution,
+        generate_audio,
+        negative_prompt,
+        callback_url,
+        fit_policy: policy,
         extra_json,
     } = request;
     check::prompt(&prompt)?;
     extra(&extra_json)?;
     stored("user", "has", &user)?;
-    let Size { width, height } = size(&size_text)?;
-    let seconds = seconds(duration_seconds)?;
-    Ok((VideoParameters { prompt, width, height, seconds, seed, reference: None, user, extra_json }, input_reference))
+    stored("negative_prompt", "has", &negative_prompt)?;
+    let size = size(&size_text)?;
+    let text = |text: String| (!text.is_empty()).then_some(text);
+    let (aspect_ratio, resolution) = (text(aspect_ratio), text(resolution));
+    if size.is_some() && (aspect_ratio.is_some() || resolution.is_some()) {
+        let message = "cannot be combined with resolution and aspect_ratio; leave out one or the other";
+        return Err(Error::invalid("size", message));
+    }
+    let wanted = Wanted {
+        size,
+        aspect_ratio,
+        resolution,
+        seconds: duration_seconds.map(seconds).transpose()?,
+        generate_audio,
+        seed,
+        negative_prompt,
+        frame: None,
+    };
+    let inputs = inputs::read(input_reference, frame_images, input_references)?;
+    let (callback_url, fit_policy) = (callback(callback_url)?, fit_policy(policy)?);
+    Ok(NewVideo { prompt, user, extra_json, callback_url, wanted, fit_policy, inputs })
+}
+
+fn callback(url: String) -> Result<Option<String>, Error> {
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    if url.len() > MAX_URL_BYTES || Url::parse(&url).ok().filter(is_http).is_none() {
+        let message = format!("must be an http or https URL of at most {MAX_URL_BYTES} bytes");
+        return Err(Error::invalid("callback_url", message));
+    }
+    Ok(Some(url))
+}
+
+fn fit_policy(value: i32) -> Result<Option<FitPolicy>, Error> {
+    match pb::FitPolicy::try_from(value) {
+        Ok(pb::FitPolicy::Unspecified) => Ok(None),
+        Ok(pb::FitPolicy::Nearest) => Ok(Some(FitPolicy::Nearest)),
+        Ok(pb::FitPolicy::Strict) => Ok(Some(FitPolicy::Strict)),
+        Err(_) => Err(Error::invalid("fit_policy", "must be NEAREST or STRICT")),
+    }
 }
 
 /// Validates the members without a field of their own.
 fn extra(extra_json: &str) -> Result<(), Error> {
     stored("extra_json", "the members without a field of their own have", extra_json)?;
-    check::extra("extra_json", extra_json, MEMBERS)
+    check::extra("extra_json", extra_json, &MEMBERS)
 }
 
 fn stored(field: &str, subject: &str, text: &str) -> Result<(), Error> {
@@ -68,7 +143,7 @@ fn stored(field: &str, subject: &str, text: &str) -> Result<(), Error> {
 }
 
 /// Validates the `extra_json` of a remix and returns it with those members of the source that it does not replace.
-pub(super) fn remix_extra(source: &str, extra_json: &str) -> Result<String, Error> {
+pub(in crate::video) fn remix_extra(source: &str, extra_json: &str) -> Result<String, Error> {
     extra(extra_json)?;
     let (Some(inherited), Some(own)) = (extra_members(source), extra_members(extra_json)) else {
         return Ok(if extra_json.is_empty() { source } else { extra_json }.to_owned());
@@ -82,23 +157,9 @@ pub(super) fn remix_extra(source: &str, extra_json: &str) -> Result<String, Erro
     Ok(merged)
 }
 
-/// Returns the owners whose jobs a list contains.
-///
-/// # Errors
-/// [`Error::PermissionDenied`] for an owner whose jobs the caller may not see.
-pub(super) fn owners(requested: Option<&str>, caller: &Caller) -> Result<Owners, Error> {
-    let Some(requested) = requested.map(Owner::new) else { return Ok(caller.owners()) };
-    if !caller.owners().include(&requested) {
-        let message =
-            "owner: an API key sees its own videos only; leave the owner out, or use the key of an administrator";
-        return Err(Error::PermissionDenied(message.to_owned()));
-    }
-    Ok(Owners::Only(requested))
-}
-
-fn size(text: &str) -> Result<Size, Error> {
+fn size(text: &str) -> Result<Option<Size>, Error> {
     if text.is_empty() {
-        return Ok(DEFAULT_SIZE);
+        return Ok(None);
     }
     let supported = |size: &Size| {
         let Size { width, height } = *size;
@@ -107,7 +168,7 @@ fn size(text: &str) -> Result<Size, Error> {
             && width.max(height) <= MAX_LONG_SIDE
             && width.min(height) <= MAX_SHORT_SIDE
     };
-    text.parse().ok().filter(supported).ok_or_else(|| {
+    text.parse().ok().filter(supported).map(Some).ok_or_else(|| {
         Error::invalid(
             "size",
             format!(
@@ -118,8 +179,7 @@ fn size(text: &str) -> Result<Size, Error> {
     })
 }
 
-fn seconds(seconds: Option<u32>) -> Result<u32, Error> {
-    let seconds = seconds.unwrap_or(DEFAULT_SECONDS);
+fn seconds(seconds: u32) -> Result<u32, Error> {
     if SECONDS.contains(&seconds) {
         return Ok(seconds);
     }
@@ -127,59 +187,19 @@ fn seconds(seconds: Option<u32>) -> Result<u32, Error> {
     Err(Error::invalid("duration_seconds", message))
 }
 
-/// Parses a page request.
-pub(super) fn page(request: &pb::ListVideosRequest, caller: &Caller) -> Result<Page, Error> {
-    let pb::ListVideosRequest { page_size, page_token, order, owner } = request;
-    let owners = owners(owner.as_deref(), caller)?;
-    let (max, default) = PAGE;
-    let limit = page_size.unwrap_or(default);
-    if limit > max {
-        return Err(Error::invalid("page_size", format!("must be from 0 to {max}, not {limit}")));
-    }
-    let after = match page_token.as_str() {
-        "" => None,
-        id => Some(JobId::parse(id).ok_or_else(|| {
-            Error::invalid("page_token", "must be the `next_page_token` of the previous page, or the id of a video")
-        })?),
-    };
-    let oldest_first = match pb::VideoOrder::try_from(*order) {
-        Ok(pb::VideoOrder::Unspecified | pb::VideoOrder::NewestFirst) => false,
-        Ok(pb::VideoOrder::OldestFirst) => true,
-        Err(_) => return Err(Error::invalid("order", "must be NEWEST_FIRST or OLDEST_FIRST")),
-    };
-    Ok(Page { limit, after, oldest_first, owners })
-}
-
-/// Parses the variant of a download.
-pub(super) fn variant(value: i32) -> Result<Variant, Error> {
-    match pb::VideoVariant::try_from(value) {
-        Ok(pb::VideoVariant::Unspecified | pb::VideoVariant::Video) => Ok(Variant::Video),
-        Ok(pb::VideoVariant::Thumbnail) => Ok(Variant::Thumbnail),
-        Ok(pb::VideoVariant::Spritesheet) => Ok(Variant::Spritesheet),
-        Err(_) => Err(Error::invalid("variant", "must be VIDEO, THUMBNAIL or SPRITESHEET")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tests::refused_field, *};
 
     fn request() -> pb::CreateVideoRequest {
         pb::CreateVideoRequest { prompt: "a boat".to_owned(), ..pb::CreateVideoRequest::default() }
     }
 
-    fn refused_field<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
-        match result {
-            Err(Error::InvalidField { field, .. }) => field,
-            other => panic!("{other:?}"),
-        }
-    }
-
     #[test]
     fn absent_fields_have_defaults() {
-        let (parameters, reference) = create(request()).unwrap();
-        assert_eq!((parameters.size(), parameters.seconds), (DEFAULT_SIZE, 5));
-        assert!(reference.is_none());
+        let NewVideo { wanted, inputs, callback_url, fit_policy, .. } = create(request()).unwrap();
+        assert_eq!(wanted, Wanted::default());
+        assert!(inputs.is_empty() && callback_url.is_none() && fit_policy.is_none());
     }
 
     #[test]
@@ -199,6 +219,26 @@ mod tests {
         let mut longest = request();
         longest.prompt = "字".repeat(32_000);
         assert!(create(longest).is_ok());
+    }
+
+    #[test]
+    fn size_excludes_resolution_and_aspect_ratio() {
+        let with = |resolution: &str, aspect_ratio: &str| {
+            let (size, resolution) = ("1280x720".to_owned(), resolution.to_owned());
+            create(pb::CreateVideoRequest { size, resolution, aspect_ratio: aspect_ratio.to_owned(), ..request() })
+        };
+        assert!(with("", "").is_ok());
+        assert_eq!(refused_field(with("720p", "")), "size");
+        assert_eq!(refused_field(with("", "16:9")), "size");
+    }
+
+    #[test]
+    fn callback_is_an_http_url() {
+        let with = |url: &str| create(pb::CreateVideoRequest { callback_url: url.to_owned(), ..request() });
+        assert_eq!(with("https://a.test/hook").unwrap().callback_url.as_deref(), Some("https://a.test/hook"));
+        for wrong in ["a.test", "ftp://a.test", "http://", &format!("https://a.test/{}", "x".repeat(2048))] {
+            assert_eq!(refused_field(with(wrong)), "callback_url", "{wrong}");
+        }
     }
 
     #[test]
@@ -236,39 +276,13 @@ mod tests {
     }
 
     #[test]
-    fn only_administrators_and_the_anonymous_caller_choose_an_owner() {
-        let one = Caller::named("one");
-        let only = |name: &str| Ok(Owners::Only(Owner::new(name)));
-        assert_eq!(owners(None, &one), only("one"));
-        assert_eq!(owners(Some("one"), &one), only("one"));
-        for other in ["two", ""] {
-            assert!(matches!(owners(Some(other), &one), Err(Error::PermissionDenied(_))), "{other}");
-        }
-        assert_eq!(owners(None, &Caller::default()), Ok(Owners::All));
-        assert_eq!(owners(Some("two"), &Caller::default()), only("two"));
-    }
-
-    #[test]
     fn sizes_are_even_within_bounds_and_at_most_4k() {
         for fine in ["64x64", "1280x720", "720x1280", "1792x1024", "3840x2160", "2160x3840"] {
-            assert_eq!(size(fine).unwrap().to_string(), fine);
+            assert_eq!(size(fine).unwrap().unwrap().to_string(), fine);
         }
         for wrong in ["1280x721", "62x64", "3842x64", "2400x2400", "0x0", "1280", "1280X720", "-2x4", "auto", "1e3x64"]
         {
             assert_eq!(refused_field(size(wrong)), "size", "{wrong}");
         }
-    }
-
-    #[test]
-    fn page_size_token_and_order_are_validated() {
-        let page = |limit, after: &str, order| {
-            let request = pb::ListVideosRequest { page_size: limit, page_token: after.to_owned(), order, owner: None };
-            page(&request, &Caller::default())
-        };
-        assert_eq!(page(None, "", 0).unwrap(), Page { limit: 20, ..Page::default() });
-        assert_eq!(page(Some(0), "", 2).unwrap(), Page { oldest_first: true, ..Page::default() });
-        assert_eq!(refused_field(page(Some(101), "", 0)), "page_size");
-        assert_eq!(refused_field(page(None, "video_1", 0)), "page_token");
-        assert_eq!(refused_field(page(None, "", 3)), "order");
     }
 }

@@ -1,0 +1,72 @@
+//! The facts of a model in the form of the contract.
+
+use triptych_proto::v1::{self as pb, video_capabilities as capabilities};
+
+use super::{Audio, InputFacts, ModelFacts, Output, Outputs, output::lines};
+
+impl From<&ModelFacts> for pb::VideoCapabilities {
+    fn from(facts: &ModelFacts) -> Self {
+        let ModelFacts {
+            outputs,
+            default_resolution: _,
+            seconds,
+            seconds_of_resolution,
+            seconds_with_frames: _,
+            frames_per_second,
+            inputs,
+            audio,
+            seed,
+            negative_prompt,
+            edit,
+            extend,
+            deprecated,
+        } = facts;
+        let InputFacts { required, first_frame, last_frame, images, videos, sounds, .. } = *inputs;
+        let outputs = match outputs {
+            Outputs::Any => &[],
+            Outputs::Listed(outputs) => outputs.as_slice(),
+        };
+        let mut durations: Vec<_> =
+            seconds_of_resolution.values().chain([seconds]).flat_map(super::Durations::values).collect();
+        durations.sort_unstable();
+        durations.dedup();
+        let mut resolutions = distinct(outputs, |output| output.resolution.clone());
+        resolutions.sort_by_key(|resolution| lines(resolution));
+        Self {
+            sizes: distinct(outputs, |output| output.size.to_string()),
+            resolutions,
+            aspect_ratios: distinct(outputs, |output| output.aspect_ratio.clone()),
+            durations,
+            frames_per_second: *frames_per_second,
+            input_required: required,
+            first_frame,
+            last_frame,
+            max_reference_images: images,
+            max_reference_videos: videos,
+            max_reference_sounds: sounds,
+            audio: match audio {
+                Audio::Never => capabilities::Audio::Never,
+                Audio::DefaultOn => capabilities::Audio::DefaultOn,
+                Audio::DefaultOff => capabilities::Audio::DefaultOff,
+                Audio::Always => capabilities::Audio::Always,
+            }
+            .into(),
+            seed: *seed,
+            negative_prompt: *negative_prompt,
+            edit: *edit,
+            extend: *extend,
+            deprecation_date: deprecated.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Returns the different texts in the order of the outputs, without empty ones.
+fn distinct(outputs: &[Output], text: impl Fn(&Output) -> String) -> Vec<String> {
+    let mut found = Vec::new();
+    for text in outputs.iter().map(text) {
+        if !text.is_empty() && !found.contains(&text) {
+            found.push(text);
+        }
+    }
+    found
+}

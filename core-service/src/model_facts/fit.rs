@@ -1,0 +1,429 @@
+//! The parameters that a model gets for a request: the requested ones where it accepts them, otherwise the nearest.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Audio, ModelFacts, Output, Outputs,
+    output::{lines, ratio},
+};
+use crate::{error::Error, size::Size};
+
+/// The duration of requests without one, in seconds.
+const DEFAULT_SECONDS: u32 = 5;
+
+/// The size of requests without size, resolution and aspect ratio.
+const DEFAULT_SIZE: Size = Size::new(1920, 1080);
+
+/// The maximum sides of a size that is derived from resolution and aspect ratio: the longer and the shorter one, in pixels.
+const MAX_SIDES: (u32, u32) = (3840, 2160);
+
+/// The relative difference of sides up to which two sizes are the same: 1080p has 1088 lines with some models.
+const TOLERANCE: f64 = 0.04;
+
+/// What happens to parameters that a model does not accept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FitPolicy {
+    /// The nearest value is taken.
+    #[default]
+    Nearest,
+    /// The request is refused.
+    Strict,
+}
+
+/// The parameters of a request that depend on the model.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    /// The size in pixels; excludes the next two.
+    pub size: Option<Size>,
+    /// The aspect ratio.
+    pub aspect_ratio: Option<String>,
+    /// The resolution.
+    pub resolution: Option<String>,
+    /// The duration in seconds.
+    pub seconds: Option<u32>,
+    /// Whether there shall be a sound track.
+    pub generate_audio: Option<bool>,
+    /// The seed.
+    pub seed: Option<i64>,
+    /// What must not be shown; may be empty.
+    pub negative_prompt: String,
+    /// The size of the first or last frame, which is the default of the aspect ratio.
+    pub frame: Option<Size>,
+}
+
+/// The parameters that a model gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fitted {
+    /// The size in pixels.
+    pub size: Size,
+    /// The resolution, as the provider spells it; empty for models with sizes in pixels.
+    pub resolution: String,
+    /// The aspect ratio, as the provider spells it; empty for models with sizes in pixels.
+    pub aspect_ratio: String,
+    /// The duration in seconds.
+    pub seconds: u32,
+    /// Whether there shall be a sound track. `None`: the default of the model, or the model has no choice.
+    pub generate_audio: Option<bool>,
+    /// The seed.
+    pub seed: Option<i64>,
+    /// What must not be shown; may be empty.
+    pub negative_prompt: String,
+    /// The parameters that differ from the request.
+    pub adjustments: Vec<Adjustment>,
+}
+
+/// A parameter that differs from the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjustment {
+    /// The field of the contract.
+    pub field: String,
+    /// The requested value.
+    pub requested: String,
+    /// The value that the model gets; empty if the field was left out.
+    pub used: String,
+}
+
+/// Fits a request to a model. `model` is its public name, for messages.
+///
+/// # Errors
+/// [`Error::InvalidField`] for text that is neither a resolution nor an aspect ratio, and with [`FitPolicy::Strict`] for the
+/// first parameter that would be adjusted.
+pub fn fit(facts: &ModelFacts, model: &str, wanted: Wanted, policy: FitPolicy) -> Result<Fitted, Error> {
+    let mut adjustments = Adjustments { model, policy, list: Vec::new() };
+    let target = Target::new(facts, &wanted)?;
+    let Output { resolution, aspect_ratio, size } = match &facts.outputs {
+        Outputs::Any => target.any_size(&wanted),
+        Outputs::Listed(outputs) => target.nearest(facts, outputs),
+    };
+    if let Some(requested) = wanted.size.filter(|requested| !is_same_size(*requested, size)) {
+        adjustments.add("size", requested.to_string(), size.to_string())?;
+    }
+    if let (Outputs::Listed(_), Some(requested)) = (&facts.outputs, &wanted.resolution)
+        && lines(requested) != output_lines(&resolution, size)
+    {
+        let used = if resolution.is_empty() { size.to_string() } else { resolution.clone() };
+        adjustments.add("resolution", requested.clone(), used)?;
+    }
+    if let (Outputs::Listed(_), Some(requested)) = (&facts.outputs, target.requested_ratio)
+        && distance(requested, shape(&aspect_ratio, size)) > TOLERANCE
+    {
+        let used = if aspect_ratio.is_empty() { size.to_string() } else { aspect_ratio.clone() };
+        adjustments.add("aspect_ratio", wanted.aspect_ratio.clone().unwrap_or_default(), used)?;
+    }
+    let seconds = facts.durations(&resolution, target.with_frames).nearest(target.seconds);
+    if let Some(requested) = wanted.seconds.filter(|requested| *requested != seconds) {
+        adjustments.add("duration_seconds", requested.to_string(), seconds.to_string())?;
+    }
+    let generate_audio = match (facts.audio, wanted.generate_audio) {
+        (Audio::DefaultOn | Audio::DefaultOff, choice) => choice,
+        (Audio::Never, Some(true)) | (Audio::Always, Some(false)) => {
+            let used = facts.audio == Audio::Always;
+            adjustments.add("generate_audio", (!used).to_string(), used.to_string())?;
+            None
+        }
+        (Audio::Never | Audio::Always, _) => None,
+    };
+    let seed = wanted.seed.filter(|_| facts.seed);
+    if let (Some(requested), None) = (wanted.seed, seed) {
+        adjustments.add("seed", requested.to_string(), String::new())?;
+    }
+    let mut negative_prompt = wanted.negative_prompt;
+    if !negative_prompt.is_empty() && !facts.negative_prompt {
+        adjustments.add("negative_prompt", std::mem::take(&mut negative_prompt), String::new())?;
+    }
+    let adjustments = adjustments.list;
+    Ok(Fitted { size, resolution, aspect_ratio, seconds, generate_audio, seed, negative_prompt, adjustments })
+}
+
+/// The adjustments so far; with [`FitPolicy::Strict`] the first one is an error.
+struct Adjustments<'a> {
+    model: &'a str,
+    policy: FitPolicy,
+    list: Vec<Adjustment>,
+}
+
+impl Adjustments<'_> {
+    fn add(&mut self, field: &str, requested: String, used: String) -> Result<(), Error> {
+        match self.policy {
+            FitPolicy::Nearest => {
+                self.list.push(Adjustment { field: field.to_owned(), requested, used });
+                Ok(())
+            }
+            FitPolicy::Strict if used.is_empty() => {
+                Err(Error::invalid(field, format!("the model `{}` has no such parameter; leave it out", self.model)))
+            }
+            FitPolicy::Strict => {
+                let message =
+                    format!("the model `{}` cannot do \"{requested}\"; the nearest is \"{used}\"", self.model);
+                Err(Error::invalid(field, message))
+            }
+        }
+    }
+}
+
+/// What the output shall be close to.
+struct Target {
+    /// Width divided by height.
+    ratio: f64,
+    /// The aspect ratio of the request, if it has one.
+    requested_ratio: Option<f64>,
+    extent: Extent,
+    seconds: u32,
+    /// Whether the request names the duration: it then matters more than the size, because it decides the price.
+    is_duration_requested: bool,
+    with_frames: bool,
+}
+
+enum Extent {
+    Pixels(f64),
+    Lines(u32),
+}
+
+impl Target {
+    fn new(facts: &ModelFacts, wanted: &Wanted) -> Result<Self, Error> {
+        // The words of the providers for the aspect ratio of the input.
+        let named = wanted.aspect_ratio.as_deref().filter(|name| !matches!(*name, "adaptive" | "auto" | ""));
+        let parse = |text: &str| {
+            let message = format!("aspect_ratio \"{text}\": expected WIDTH:HEIGHT, for example \"16:9\"");
+            ratio(text).ok_or_else(|| Error::invalid("aspect_ratio", message))
+        };
+        let requested_ratio = named.map(parse).transpose()?;
+        let of_input = wanted.size.or(wanted.frame).map(|size| shape("", size));
+        let ratio = requested_ratio.or(of_input).unwrap_or_else(|| shape("", DEFAULT_SIZE));
+        let default = facts.default_resolution.as_deref();
+        let extent = match (wanted.size, wanted.resolution.as_deref(), default.and_then(lines)) {
+            (Some(size), _, _) => Extent::Pixels(area(size)),
+            (None, Some(text), _) => {
+                let message = format!("resolution \"{text}\": expected for example \"720p\", \"1080p\" or \"4k\"");
+                Extent::Lines(lines(text).ok_or_else(|| Error::invalid("resolution", message))?)
+            }
+            (None, None, Some(lines)) => Extent::Lines(lines),
+            (None, None, None) => Extent::Pixels(area(DEFAULT_SIZE)),
+        };
+        Ok(Self {
+            ratio,
+            requested_ratio,
+            extent,
+            seconds: wanted.seconds.unwrap_or(DEFAULT_SECONDS),
+            is_duration_requested: wanted.seconds.is_some(),
+            with_frames: wanted.frame.is_some(),
+        })
+    }
+
+    /// Returns the output of a model that accepts every size.
+    fn any_size(&self, wanted: &Wanted) -> Output {
+        let size = wanted.size.unwrap_or_else(|| match self.extent {
+            Extent::Pixels(_) if self.requested_ratio.is_none() && wanted.frame.is_none() => DEFAULT_SIZE,
+            Extent::Pixels(_) => size_with(self.ratio, DEFAULT_SIZE.height),
+            Extent::Lines(lines) => size_with(self.ratio, lines),
+        });
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Output { resolution: text(&wanted.resolution), aspect_ratio: text(&wanted.aspect_ratio), size }
+    }
+
+    /// Returns the nearest of the listed outputs: first by a requested duration, then by ratio, extent and duration.
+    fn nearest(&self, facts: &ModelFacts, outputs: &[Output]) -> Output {
+        let cost = |output: &&Output| {
+            let durations = facts.durations(&output.resolution, self.with_frames);
+            let seconds = f64::from(durations.nearest(self.seconds).abs_diff(self.seconds));
+            let requested = if self.is_duration_requested { seconds } else { 0.0 };
+            let ratio = distance(self.ratio, shape(&output.aspect_ratio, output.size));
+            let extent = match self.extent {
+                Extent::Pixels(pixels) => distance(pixels, area(output.size)),
+                Extent::Lines(lines) => {
+                    let own = output_lines(&output.resolution, output.size).unwrap_or(lines);
+                    distance(f64::from(lines), f64::from(own))
+                }
+            };
+            [requested, ratio, extent, seconds]
+        };
+        let compare = |a: &[f64; 4], b: &[f64; 4]| {
+            let differing = a.iter().zip(b).map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne());
+            differing.unwrap_or(std::cmp::Ordering::Equal)
+        };
+        let nearest = outputs.iter().min_by(|a, b| compare(&cost(a), &cost(b)));
+        // A list is never empty.
+        nearest.cloned().unwrap_or_else(|| Output {
+            resolution: String::new(),
+            aspect_ratio: String::new(),
+            size: DEFAULT_SIZE,
+        })
+    }
+}
+
+/// Returns the size with this shape and number of lines of the shorter side, even and within the maximum.
+fn size_with(ratio: f64, lines: u32) -> Size {
+    let (max_long, max_short) = MAX_SIDES;
+    let long_ratio = ratio.max(1.0 / ratio).min(f64::from(max_long) / 64.0);
+    let lines = f64::from(lines.clamp(64, max_short)).min(f64::from(max_long) / long_ratio).max(64.0);
+    let even = |side: f64| {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 64 to 3840")]
+        let half = (side / 2.0).round() as u32;
+        half * 2
+    };
+    let (short, long) = (even(lines), even(lines * long_ratio));
+    if ratio >= 1.0 { Size::new(long, short) } else { Size::new(short, long) }
+}
+
+/// Returns the number of lines of an output.
+fn output_lines(resolution: &str, size: Size) -> Option<u32> {
+    lines(resolution).or(Some(size.width.min(size.height)))
+}
+
+/// Returns width divided by height, by the named aspect ratio if there is one.
+fn shape(aspect_ratio: &str, size: Size) -> f64 {
+    ratio(aspect_ratio).unwrap_or_else(|| f64::from(size.width) / f64::from(size.height))
+}
+
+fn area(size: Size) -> f64 {
+    f64::from(size.width) * f64::from(size.height)
+}
+
+fn is_same_size(a: Size, b: Size) -> bool {
+    let close = |a: u32, b: u32| distance(f64::from(a), f64::from(b)) <= TOLERANCE;
+    close(a.width, b.width) && close(a.height, b.height)
+}
+
+/// Returns the distance of two quantities on a logarithmic scale.
+fn distance(a: f64, b: f64) -> f64 {
+    (a / b).ln().abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model_facts::{Durations, FactsTable};
+
+    fn fitted(provider: &str, model: &str, wanted: Wanted) -> Fitted {
+        fit(&FactsTable::default().find(provider, model), model, wanted, FitPolicy::Nearest).unwrap()
+    }
+
+    fn of_size(size: &str) -> Wanted {
+        Wanted { size: Some(size.parse().unwrap()), ..Wanted::default() }
+    }
+
+    #[test]
+    fn nearest_ratio_and_resolution_of_a_size_are_chosen_within_the_family() {
+        for (model, size, expected) in [
+            ("doubao-seedance-1-5-pro-251215", "1920x1080", "1080p 16:9"),
+            ("doubao-seedance-1-0-lite-i2v-250428", "1920x1080", "720p 16:9"),
+            ("doubao-seedance-1-0-pro-250528", "3840x2160", "1080p 16:9"),
+            ("doubao-seedance-2-0-260128", "3840x2160", "4k 16:9"),
+            ("doubao-seedance-2-0-fast-260128", "3840x2160", "720p 16:9"),
+            ("dreamina-seedance-2.0-260128", "720x1280", "720p 9:16"),
+            ("doubao-seedance-2-5-260628", "854x480", "480p 16:9"),
+            ("ep-20261127", "1024x1024", "720p 1:1"),
+            ("ep-20261127", "768x1024", "720p 3:4"),
+            ("ep-20261127", "3840x1644", "720p 21:9"),
+            ("ep-20261127", "64x64", "480p 1:1"),
+        ] {
+            let Fitted { resolution, aspect_ratio, .. } = fitted("seedance", model, of_size(size));
+            assert_eq!(format!("{resolution} {aspect_ratio}"), expected, "{model} {size}");
+        }
+        let Fitted { size, adjustments, .. } = fitted("openai", "sora-2", of_size("1920x1080"));
+        assert_eq!(size, Size::new(1280, 720));
+        let adjusted =
+            Adjustment { field: "size".to_owned(), requested: "1920x1080".to_owned(), used: "1280x720".to_owned() };
+        assert_eq!(adjustments, [adjusted]);
+    }
+
+    #[test]
+    fn sizes_that_differ_by_a_few_lines_are_no_adjustment() {
+        for (model, size) in [("doubao-seedance-1-5-pro", "1920x1080"), ("doubao-seedance-2-0", "854x480")] {
+            assert_eq!(fitted("seedance", model, of_size(size)).adjustments, [], "{model} {size}");
+        }
+    }
+
+    #[test]
+    fn names_of_resolution_and_ratio_are_taken_as_the_model_spells_them() {
+        let wanted = |resolution: &str, ratio: &str| Wanted {
+            resolution: Some(resolution.to_owned()),
+            aspect_ratio: Some(ratio.to_owned()),
+            ..Wanted::default()
+        };
+        let model = "doubao-seedance-2-0-260128";
+        let found = fitted("seedance", model, wanted("720P", "9:16"));
+        assert_eq!((found.resolution.as_str(), found.aspect_ratio.as_str()), ("720p", "9:16"));
+        assert_eq!((found.size, found.adjustments.len()), (Size::new(720, 1280), 0));
+        let found = fitted("seedance", model, wanted("2k", "2:3"));
+        let fields: Vec<_> = found.adjustments.iter().map(|one| (one.field.as_str(), one.used.as_str())).collect();
+        assert_eq!(fields, [("resolution", "1080p"), ("aspect_ratio", "3:4")]);
+        // The ratio of the first frame, if the request has none.
+        let framed = Wanted { frame: Some(Size::new(700, 720)), ..Wanted::default() };
+        assert_eq!(fitted("seedance", model, framed).aspect_ratio, "1:1");
+        let any = fitted("offline", "x", wanted("720p", "9:16"));
+        assert_eq!((any.size, any.adjustments.len()), (Size::new(720, 1280), 0));
+    }
+
+    #[test]
+    fn requested_duration_matters_more_than_the_resolution() {
+        let outputs = r#"{"720p": {"16:9": "1280x720"}, "1080p": {"16:9": "1920x1080"}}"#;
+        let facts = ModelFacts {
+            outputs: serde_json::from_str(outputs).unwrap(),
+            seconds: Durations::Values(vec![4, 6, 8]),
+            seconds_of_resolution: [("1080p".to_owned(), Durations::Values(vec![8]))].into(),
+            ..ModelFacts::unknown()
+        };
+        let run = |wanted| {
+            let Fitted { resolution, seconds, .. } = fit(&facts, "m", wanted, FitPolicy::Nearest).unwrap();
+            (resolution, seconds)
+        };
+        assert_eq!(run(Wanted { seconds: Some(5), ..of_size("1920x1080") }), ("720p".to_owned(), 6));
+        assert_eq!(run(Wanted { seconds: Some(8), ..of_size("1920x1080") }), ("1080p".to_owned(), 8));
+        assert_eq!(run(of_size("1920x1080")), ("1080p".to_owned(), 8));
+    }
+
+    #[test]
+    fn parameters_that_a_model_lacks_are_left_out() {
+        let facts = ModelFacts { seed: false, negative_prompt: false, audio: Audio::Never, ..ModelFacts::unknown() };
+        let wanted = Wanted {
+            seed: Some(7),
+            negative_prompt: "people".to_owned(),
+            generate_audio: Some(true),
+            ..Wanted::default()
+        };
+        let found = fit(&facts, "m", wanted, FitPolicy::Nearest).unwrap();
+        assert_eq!((found.seed, found.negative_prompt.as_str(), found.generate_audio), (None, "", None));
+        let fields: Vec<_> = found.adjustments.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(fields, ["generate_audio", "seed", "negative_prompt"]);
+    }
+
+    #[test]
+    fn strict_policy_refuses_and_names_the_nearest_value() {
+        let facts = FactsTable::default().find("openai", "sora-2");
+        for (wanted, field, nearest) in [
+            (of_size("1920x1080"), "size", "1280x720"),
+            (Wanted { seconds: Some(5), ..Wanted::default() }, "duration_seconds", "\"4\""),
+            (Wanted { seed: Some(1), ..Wanted::default() }, "seed", "leave it out"),
+            (Wanted { generate_audio: Some(false), ..Wanted::default() }, "generate_audio", "\"true\""),
+        ] {
+            let error = fit(&facts, "sora-2", wanted, FitPolicy::Strict).unwrap_err();
+            let Error::InvalidField { field: found, message } = &error else { panic!("{error:?}") };
+            assert!(found == field && message.contains(nearest), "{message}");
+        }
+        assert!(fit(&facts, "sora-2", Wanted::default(), FitPolicy::Strict).is_ok());
+    }
+
+    #[test]
+    fn text_that_is_no_resolution_or_ratio_is_refused() {
+        let wrong = |wanted| match fit(&ModelFacts::unknown(), "m", wanted, FitPolicy::Nearest) {
+            Err(Error::InvalidField { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wrong(Wanted { resolution: Some("best".to_owned()), ..Wanted::default() }), "resolution");
+        assert_eq!(wrong(Wanted { aspect_ratio: Some("wide".to_owned()), ..Wanted::default() }), "aspect_ratio");
+    }
+
+    #[test]
+    fn derived_sizes_are_even_and_within_bounds() {
+        for (ratio, lines, expected) in [
+            (16.0 / 9.0, 720, "1280x720"),
+            (9.0 / 16.0, 480, "480x854"),
+            (100.0, 2160, "3840x64"),
+            (1.0, 9999, "2160x2160"),
+        ] {
+            assert_eq!(size_with(ratio, lines).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What video models accept and return, as data: a table per provider, which the settings can extend.
+//!
+//! Validation, the choice of the nearest values ([`fit`]), the catalog and the provider adapters read the same facts. An
+//! adapter sends what [`fit`] chose and has no limits of its own.
+
+mod contract;
+mod durations;
+pub mod fit;
+mod output;
+mod table;
+
+use serde::Deserialize;
+
+pub use self::{
+    durations::Durations,
+    output::{Output, Outputs},
+    table::{FactsTable, TableError},
+};
+
+/// What one model accepts and returns.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFacts {
+    /// The sizes; as one of `any`, a list of pixel sizes, or a table of resolutions and aspect ratios.
+    #[serde(default)]
+    pub outputs: Outputs,
+    /// The resolution of requests without size and resolution. `None`: the one nearest to 1920x1080.
+    #[serde(default)]
+    pub default_resolution: Option<String>,
+    /// The durations in seconds.
+    #[serde(default)]
+    pub seconds: Durations,
+    /// The durations of resolutions that have fewer of them.
+    #[serde(default)]
+    pub seconds_of_resolution: std::collections::BTreeMap<String, Durations>,
+    /// The durations with a first or last frame, if they are fewer.
+    #[serde(default)]
+    pub seconds_with_frames: Option<Durations>,
+    /// The frame rate, if it is known.
+    #[serde(default)]
+    pub frames_per_second: Option<u32>,
+    /// The accepted inputs.
+    #[serde(default)]
+    pub inputs: InputFacts,
+    /// Whether videos have a sound track.
+    #[serde(default)]
+    pub audio: Audio,
+    /// Whether a seed is accepted.
+    #[serde(default)]
+    pub seed: bool,
+    /// Whether a negative prompt is accepted.
+    #[serde(default)]
+    pub negative_prompt: bool,
+    /// Whether a video can be edited.
+    #[serde(default)]
+    pub edit: bool,
+    /// Whether a video can be extended.
+    #[serde(default)]
+    pub extend: bool,
+    /// The day after which the provider no longer serves the model, as `YYYY-MM-DD`.
+    #[serde(default)]
+    pub deprecated: Option<String>,
+}
+
+/// The inputs that a model accepts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InputFacts {
+    /// Whether a prompt alone is not enough.
+    pub required: bool,
+    /// Whether an image can be the first frame.
+    pub first_frame: bool,
+    /// Whether an image can be the last frame.
+    pub last_frame: bool,
+    /// Whether a last frame is accepted without a first one.
+    pub last_frame_alone: bool,
+    /// The maximum number of reference images.
+    pub images: u32,
+    /// The maximum number of reference videos.
+    pub videos: u32,
+    /// The maximum number of reference sounds.
+    pub sounds: u32,
+    /// Whether reference sounds are accepted without another reference.
+    pub sounds_alone: bool,
+}
+
+/// The sound track of a model's videos.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audio {
+    /// There is none.
+    #[default]
+    Never,
+    /// The request chooses; the default is with sound.
+    DefaultOn,
+    /// The request chooses; the default is without sound.
+    DefaultOff,
+    /// There always is one.
+    Always,
+}
+
+impl ModelFacts {
+    /// Returns the facts of a model of which nothing is known: it gets every parameter as it is, and the provider decides.
+    pub fn unknown() -> Self {
+        Self {
+            outputs: Outputs::Any,
+            default_resolution: None,
+            seconds: Durations::default(),
+            seconds_of_resolution: std::collections::BTreeMap::new(),
+            seconds_with_frames: None,
+            frames_per_second: None,
+            inputs: InputFacts { first_frame: true, ..InputFacts::default() },
+            audio: Audio::DefaultOn,
+            seed: true,
+            negative_prompt: true,
+            edit: false,
+            extend: false,
+            deprecated: None,
+        }
+    }
+
+    /// Returns the values of `Model.capabilities`.
+    pub fn capabilities(&self) -> Vec<&'static str> {
+        let InputFacts { first_frame, last_frame, images, videos, sounds, .. } = self.inputs;
+        let references = images > 0 || videos > 0 || sounds > 0;
+        [
+            ("input_reference", first_frame || images > 0),
+            ("last_frame", last_frame),
+            ("references", references),
+            ("audio", self.audio != Audio::Never),
+            ("remix", true),
+            ("edit", self.edit),
+            ("extend", self.extend),
+        ]
+        .into_iter()
+        .filter_map(|(name, has)| has.then_some(name))
+        .collect()
+    }
+
+    /// Returns the durations at a resolution, with or without frame images.
+    pub fn durations(&self, resolution: &str, with_frames: bool) -> &Durations {
+        let with_frames = self.seconds_with_frames.as_ref().filter(|_| with_frames);
+        self.seconds_of_resolution.get(resolution).or(with_frames).unwrap_or(&self.seconds)
+    }
+}

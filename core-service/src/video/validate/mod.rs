@@ -1,0 +1,103 @@
+//! Validation of video requests, the same for both APIs.
+
+mod create;
+mod inputs;
+
+use triptych_proto::v1 as pb;
+
+pub(super) use self::{
+    create::{NewVideo, create, remix_extra},
+    inputs::{RequestedInput, check as inputs, is_provider_uri},
+};
+use super::{job::JobId, provider::Variant, store::Page};
+use crate::{
+    error::Error,
+    keys::{Caller, Owner, Owners},
+};
+
+/// The maximum and the default page size.
+const PAGE: (u32, u32) = (100, 20);
+/// Returns the owners whose jobs a list contains.
+///
+/// # Errors
+/// [`Error::PermissionDenied`] for an owner whose jobs the caller may not see.
+pub(super) fn owners(requested: Option<&str>, caller: &Caller) -> Result<Owners, Error> {
+    let Some(requested) = requested.map(Owner::new) else { return Ok(caller.owners()) };
+    if !caller.owners().include(&requested) {
+        let message =
+            "owner: an API key sees its own videos only; leave the owner out, or use the key of an administrator";
+        return Err(Error::PermissionDenied(message.to_owned()));
+    }
+    Ok(Owners::Only(requested))
+}
+
+/// Parses a page request.
+pub(super) fn page(request: &pb::ListVideosRequest, caller: &Caller) -> Result<Page, Error> {
+    let pb::ListVideosRequest { page_size, page_token, order, owner } = request;
+    let owners = owners(owner.as_deref(), caller)?;
+    let (max, default) = PAGE;
+    let limit = page_size.unwrap_or(default);
+    if limit > max {
+        return Err(Error::invalid("page_size", format!("must be from 0 to {max}, not {limit}")));
+    }
+    let after = match page_token.as_str() {
+        "" => None,
+        id => Some(JobId::parse(id).ok_or_else(|| {
+            Error::invalid("page_token", "must be the `next_page_token` of the previous page, or the id of a video")
+        })?),
+    };
+    let oldest_first = match pb::VideoOrder::try_from(*order) {
+        Ok(pb::VideoOrder::Unspecified | pb::VideoOrder::NewestFirst) => false,
+        Ok(pb::VideoOrder::OldestFirst) => true,
+        Err(_) => return Err(Error::invalid("order", "must be NEWEST_FIRST or OLDEST_FIRST")),
+    };
+    Ok(Page { limit, after, oldest_first, owners })
+}
+
+/// Parses the variant of a download.
+pub(super) fn variant(value: i32) -> Result<Variant, Error> {
+    match pb::VideoVariant::try_from(value) {
+        Ok(pb::VideoVariant::Unspecified | pb::VideoVariant::Video) => Ok(Variant::Video),
+        Ok(pb::VideoVariant::Thumbnail) => Ok(Variant::Thumbnail),
+        Ok(pb::VideoVariant::Spritesheet) => Ok(Variant::Spritesheet),
+        Err(_) => Err(Error::invalid("variant", "must be VIDEO, THUMBNAIL or SPRITESHEET")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn refused_field<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+        match result {
+            Err(Error::InvalidField { field, .. }) => field,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_administrators_and_the_anonymous_caller_choose_an_owner() {
+        let one = Caller::named("one");
+        let only = |name: &str| Ok(Owners::Only(Owner::new(name)));
+        assert_eq!(owners(None, &one), only("one"));
+        assert_eq!(owners(Some("one"), &one), only("one"));
+        for other in ["two", ""] {
+            assert!(matches!(owners(Some(other), &one), Err(Error::PermissionDenied(_))), "{other}");
+        }
+        assert_eq!(owners(None, &Caller::default()), Ok(Owners::All));
+        assert_eq!(owners(Some("two"), &Caller::default()), only("two"));
+    }
+
+    #[test]
+    fn page_size_token_and_order_are_validated() {
+        let page = |limit, after: &str, order| {
+            let request = pb::ListVideosRequest { page_size: limit, page_token: after.to_owned(), order, owner: None };
+            page(&request, &Caller::default())
+        };
+        assert_eq!(page(None, "", 0).unwrap(), Page { limit: 20, ..Page::default() });
+        assert_eq!(page(Some(0), "", 2).unwrap(), Page { oldest_first: true, ..Page::default() });
+        assert_eq!(refused_field(page(Some(101), "", 0)), "page_size");
+        assert_eq!(refused_field(page(None, "video_1", 0)), "page_token");
+        assert_eq!(refused_field(page(None, "", 3)), "order");
+    }
+}
