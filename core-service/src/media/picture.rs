@@ -109,7 +109,7 @@ fn encode(picture: &DynamicImage, format: MediaType, profile: Option<Vec<u8>>) -
         MediaType::Jpeg => write(picture, JpegEncoder::new_with_quality(&mut out, TURNED_JPEG_QUALITY), profile)?,
         MediaType::Webp => write(picture, WebPEncoder::new_lossless(&mut out), profile)?,
         MediaType::Png | MediaType::Mp4 | MediaType::Mp3 | MediaType::Wav => {
-            write(picture, PngEncoder::new(&mut out), profile)?
+            write(picture, PngEncoder::new(&mut out), profile)?;
         }
     }
     Ok(out.into())

@@ -46,12 +46,11 @@ impl Outputs {
 pub(super) fn lines(resolution: &str) -> Option<u32> {
     let name = resolution.trim().to_ascii_lowercase();
     match name.as_str() {
-        "1k" => return Some(1080),
         "2k" => return Some(1440),
         "4k" | "uhd" => return Some(2160),
         "sd" => return Some(480),
         "hd" => return Some(720),
-        "fhd" => return Some(1080),
+        "fhd" | "1k" => return Some(1080),
         _ => {}
     }
     name.strip_suffix('p').unwrap_or(&name).parse().ok()

@@ -97,7 +97,7 @@ pub enum InputContent {
 
 impl RenderInput {
     /// Returns the length of the file, or of the URL, in bytes.
-    pub fn len(&self) -> usize {
+    pub fn size_bytes(&self) -> usize {
         match &self.content {
             InputContent::File { bytes, .. } => bytes.len(),
             InputContent::Link(url) => url.len(),

@@ -29,4 +29,7 @@ pub mod time;
 mod validate;
 mod view;
 
-pub use provider::{Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoModel, VideoProvider};
+pub use provider::{
+    Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, Variant,
+    VideoModel, VideoProvider,
+};

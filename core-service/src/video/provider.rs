@@ -77,7 +77,47 @@ pub trait VideoProvider: fmt::Debug + Send + Sync {
     }
 
     /// Stops a render, as far as the provider can. Unknown and finished tasks are no error.
-    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<(), ProviderError>;
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError>;
+
+    /// Searches for the render of a submission whose response was lost.
+    async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
+        let _ = (lost, context);
+        Ok(Search::Unsupported)
+    }
+}
+
+/// Whether a render was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancellation {
+    /// It was stopped, or had ended before.
+    Stopped,
+    /// The provider cannot stop it: it runs on and may be billed.
+    RunsOn,
+}
+
+/// A submission whose outcome is unknown.
+#[derive(Debug, Clone)]
+pub struct LostSubmission {
+    /// The id of the job, which was the idempotency key of the submission. Providers that store a text of the client with a
+    /// render got it as a mark.
+    pub mark: String,
+    /// The provider's name of the model.
+    pub model: String,
+    /// The parameters.
+    pub parameters: VideoParameters,
+    /// When the submission began, in seconds since 1970.
+    pub submitted_at: u64,
+}
+
+/// The result of a search for a lost submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Search {
+    /// The submission started this render.
+    Found(UpstreamTask),
+    /// The provider lists all of its renders by a mark, and has none with this one.
+    Absent,
+    /// The provider has no list, or nothing in it that tells whose render it is.
+    Unsupported,
 }
 
 /// What to render: the validated parameters of a job and the contents of its inputs.

@@ -16,7 +16,9 @@ use super::{
     job::{Job, JobId, JobRequest},
     jobs::{JobSettings, Jobs},
     parameters::VideoParameters,
-    provider::{Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoModel, VideoProvider},
+    provider::{
+        Cancellation, Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoModel, VideoProvider,
+    },
     runner::{Runner, RunnerHandle},
     state::Phase,
     store::{JobQueue, memory::MemoryStore},
@@ -155,7 +157,7 @@ impl VideoProvider for FakeProvider {
             self.record(format!("committed {} {}", job.state.phase(), job.attempt));
         }
         for input in &call.request.inputs {
-            self.record(format!("{:?} of {} bytes", input.role, input.len()));
+            self.record(format!("{:?} of {} bytes", input.role, input.size_bytes()));
         }
         if !call.request.parameters.extra_json.is_empty() {
             self.record(format!("extra members {}", call.request.parameters.extra_json));
@@ -183,10 +185,10 @@ impl VideoProvider for FakeProvider {
         Ok(stream::iter([Ok(bytes)]).boxed())
     }
 
-    async fn cancel(&self, task: &UpstreamTask, _: &RequestContext) -> Result<(), ProviderError> {
+    async fn cancel(&self, task: &UpstreamTask, _: &RequestContext) -> Result<Cancellation, ProviderError> {
         self.record(format!("cancel {}", task.0));
         self.held.lock().unwrap().pop_front();
-        Ok(())
+        Ok(Cancellation::Stopped)
     }
 }
 

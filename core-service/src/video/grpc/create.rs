@@ -131,7 +131,7 @@ impl VideoGrpc {
         let mut resolved = Vec::with_capacity(inputs.len());
         for RequestedInput { role, field, input } in inputs {
             let is_image = matches!(role, InputRole::FirstFrame | InputRole::LastFrame | InputRole::Image);
-            let content = match input.source {
+            let read = match input.source {
                 Some(Source::Url(url)) if !is_image || validate::is_provider_uri(&url) => ResolvedContent::Link(url),
                 _ if is_image => {
                     let image = self.inputs.resolve(&field, input, &owners).await?;
@@ -143,7 +143,7 @@ impl VideoGrpc {
                     ResolvedContent::File { media_type, bytes, size: None }
                 }
             };
-            resolved.push(ResolvedInput { role, content });
+            resolved.push(ResolvedInput { role, content: read });
         }
         Ok(resolved)
     }

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use triptych_proto::v1 as pb;
 
-use super::provider::{ClipFile, Progress, RenderRequest, Slot, UpstreamTask, VideoProvider};
+use super::provider::{
+    Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, VideoProvider,
+};
 use crate::{
     call::{Call, Chunks},
     config::GuardSettings,
@@ -92,8 +94,12 @@ impl VideoProvider for Guarded {
         self.inner.fetch(file, context).await
     }
 
-    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<(), ProviderError> {
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         self.inner.cancel(task, context).await
+    }
+
+    async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
+        self.inner.find(lost, context).await
     }
 
     fn targets(&self) -> Vec<pb::model::Target> {

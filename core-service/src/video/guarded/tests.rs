@@ -47,8 +47,8 @@ impl VideoProvider for Scripted {
         Ok(stream::empty().boxed())
     }
 
-    async fn cancel(&self, _: &UpstreamTask, _: &RequestContext) -> Result<(), ProviderError> {
-        Ok(())
+    async fn cancel(&self, _: &UpstreamTask, _: &RequestContext) -> Result<Cancellation, ProviderError> {
+        Ok(Cancellation::Stopped)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     error::ProviderError,
     video::{
         job::Job,
-        provider::{Slot, UpstreamTask, VideoProvider},
+        provider::{Cancellation, Slot, UpstreamTask, VideoProvider},
         state::{Event, JobState},
         store::{ChangeKind, Claim, JobChanges, JobQueue, Lease, StoreError},
         time::Timestamp,
@@ -274,7 +274,11 @@ impl Step {
         let context = self.call_context();
         let cancelled = self.bounded(provider.cancel(&task, &context)).await?;
         match cancelled {
-            Ok(()) => Ok(None),
+            Ok(Cancellation::Stopped) => Ok(None),
+            Ok(Cancellation::RunsOn) => {
+                tracing::warn!("the provider does not stop an abandoned render, which may be billed");
+                Ok(None)
+            }
             Err(error) if error.is_transient() && self.claim.job.attempt + 1 < CANCEL_ATTEMPTS => {
                 self.clean_up_later(&error).await.map(Some)
             }

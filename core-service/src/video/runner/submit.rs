@@ -15,7 +15,7 @@ use crate::{
     media::MediaKey,
     video::{
         inputs::{InputContent, InputSource, RenderInput, StoredInput},
-        provider::{RenderRequest, Slot, UpstreamTask, VideoProvider},
+        provider::{Cancellation, RenderRequest, Slot, UpstreamTask, VideoProvider},
         state::Event,
         store::Lease,
     },
@@ -91,7 +91,7 @@ impl Step {
         for failures in 1..=LATE_CANCEL_ATTEMPTS {
             match timeout(PROVIDER_TIMEOUT, provider.cancel(task, &context)).await.unwrap_or_else(|_| Err(timed_out()))
             {
-                Ok(()) => return,
+                Ok(Cancellation::Stopped | Cancellation::RunsOn) => return,
                 Err(error) => tracing::warn!(failures, "an abandoned render could not be stopped: {error}"),
             }
             sleep(delays::back_off(failures)).await;

@@ -112,8 +112,8 @@ fn callback(url: String) -> Result<Option<String>, Error> {
     if url.is_empty() {
         return Ok(None);
     }
-    let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-    if url.len() > MAX_URL_BYTES || Url::parse(&url).ok().filter(is_http).is_none() {
+    let is_http = Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if url.len() > MAX_URL_BYTES || !is_http {
         let message = format!("must be an http or https URL of at most {MAX_URL_BYTES} bytes");
         return Err(Error::invalid("callback_url", message));
     }

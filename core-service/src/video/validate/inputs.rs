@@ -87,8 +87,8 @@ pub(super) fn read(
 
 /// Checks a URL that is passed to a provider as it is.
 fn check_link(field: &str, url: &str) -> Result<(), Error> {
-    let is_url = |url: &Url| matches!(url.scheme(), "http" | "https" | "asset" | "oss") && url.has_host();
-    if url.len() <= MAX_URL_BYTES && Url::parse(url).ok().filter(is_url).is_some() {
+    let is_known = |url: Url| matches!(url.scheme(), "http" | "https" | "asset" | "oss") && url.has_host();
+    if url.len() <= MAX_URL_BYTES && Url::parse(url).is_ok_and(is_known) {
         return Ok(());
     }
     Err(Error::invalid(field, format!("must be an http, https, asset or oss URL of at most {MAX_URL_BYTES} bytes")))
@@ -140,16 +140,16 @@ mod tests {
     use super::{super::tests::refused_field, *};
     use crate::model_facts::FactsTable;
 
-    fn url(url: &str) -> Option<pb::MediaInput> {
-        Some(pb::MediaInput { source: Some(Source::Url(url.to_owned())) })
+    fn input(url: &str) -> pb::MediaInput {
+        pb::MediaInput { source: Some(Source::Url(url.to_owned())) }
     }
 
     fn frame(position: Position) -> pb::VideoFrame {
-        pb::VideoFrame { image: url("https://a.test/p.png"), position: position.into() }
+        pb::VideoFrame { image: Some(input("https://a.test/p.png")), position: position.into() }
     }
 
     fn reference(kind: Kind, link: &str) -> pb::VideoReference {
-        pb::VideoReference { media: url(link), kind: kind.into() }
+        pb::VideoReference { media: Some(input(link)), kind: kind.into() }
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
     fn contradicting_inputs_are_refused() {
         let first = || frame(Position::First);
         assert_eq!(refused_field(read(None, vec![first(), first()], Vec::new())), "frame_images[1]");
-        assert_eq!(refused_field(read(url("http://a/b"), vec![first()], Vec::new())), "frame_images[0]");
+        assert_eq!(refused_field(read(Some(input("http://a/b")), vec![first()], Vec::new())), "frame_images[0]");
         let image = reference(Kind::Image, "http://a/b");
         assert_eq!(refused_field(read(None, vec![first()], vec![image])), "input_references");
         let empty = pb::VideoFrame { image: None, position: 0 };

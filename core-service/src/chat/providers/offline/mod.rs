@@ -50,7 +50,7 @@ impl OfflineChat {
                 id,
                 aliases,
                 hidden,
-                &["stream", "tools", "json_schema"],
+                ["stream", "tools", "json_schema"],
                 engine.clone() as Arc<dyn ChatProvider>,
             )
         };

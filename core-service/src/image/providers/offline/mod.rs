@@ -54,7 +54,7 @@ impl OfflineImage {
         let provider = Arc::new(Self::new(budget));
         let entry = |id: &str, hidden| {
             let provider = provider.clone() as Arc<dyn ImageProvider>;
-            Entry::built_in(id, &[], hidden, &["edit", "preview"], provider)
+            Entry::built_in(id, &[], hidden, ["edit", "preview"], provider)
         };
         let faults = Fault::IMAGE.iter().map(|fault| entry(&fault.model(MODEL), true));
         std::iter::once(entry(MODEL, false)).chain(faults).collect()

@@ -20,7 +20,7 @@ use crate::{
     model_facts::{FactsTable, fit::FitPolicy},
     models::Entry,
     video::provider::{
-        Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoModel, VideoProvider,
+        Cancellation, Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoModel, VideoProvider,
     },
 };
 
@@ -128,12 +128,12 @@ impl VideoProvider for OfflineVideo {
         Ok(stream::iter(chunks(bytes)).map(Ok).boxed())
     }
 
-    async fn cancel(&self, task: &UpstreamTask, _: &RequestContext) -> Result<(), ProviderError> {
+    async fn cancel(&self, task: &UpstreamTask, _: &RequestContext) -> Result<Cancellation, ProviderError> {
         // A task that cannot be parsed was never started.
         if let Ok(task) = OfflineTask::parse(&task.0) {
             self.renders.cancel(&task.id);
         }
-        Ok(())
+        Ok(Cancellation::Stopped)
     }
 }
 

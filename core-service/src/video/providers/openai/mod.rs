@@ -26,7 +26,7 @@ use crate::{
     media::{Downloader, TrustedOrigin},
     models::Entry,
     upstream::{Auth, SetupError, Upstream, reported_failure_of},
-    video::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
 };
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
@@ -113,14 +113,15 @@ impl VideoProvider for OpenAiVideos {
         }
     }
 
-    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<(), ProviderError> {
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         let Response { status, headers, body } =
             exchange(&self.upstream, Method::DELETE, &path(&task.0), None, context).await?;
         match status {
-            status if status.is_success() => Ok(()),
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT | StatusCode::GONE => {
-                tracing::info!(task = task.0, status = status.as_u16(), "the upstream did not stop a render");
-                Ok(())
+            status if status.is_success() => Ok(Cancellation::Stopped),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT => {
+                tracing::info!(task = task.0, status = status.as_u16(), "the upstream does not stop a render");
+                Ok(Cancellation::RunsOn)
             }
             status => Err(self.upstream.redacted(reported_failure_of(status, &headers, &body, false))),
         }

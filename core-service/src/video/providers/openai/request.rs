@@ -20,7 +20,7 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<Content, Pr
         &request.parameters;
     // The API has no member for the end user, and OpenAI's refuses unknown ones.
     let first_frame = request.input(InputRole::FirstFrame);
-    let capacity = first_frame.map_or(0, RenderInput::len) + prompt.len() + 4096;
+    let capacity = first_frame.map_or(0, RenderInput::size_bytes) + prompt.len() + 4096;
     let mut form = Form::with_capacity(capacity);
     form.text("model", model);
     form.text("prompt", prompt);

@@ -25,7 +25,7 @@ use crate::{
     models::Entry,
     offload::offload,
     upstream::{Auth, SetupError, Upstream},
-    video::{ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
 };
 
 const DEFAULT_BASE_URL: &str = "https://ark.cn-beijing.volces.com/api/v3";
@@ -90,14 +90,15 @@ impl VideoProvider for SeedanceVideos {
     }
 
     /// Stops a queued task, and removes the record of a finished one. A running task runs on and is billed.
-    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<(), ProviderError> {
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         let response = exchange(&self.upstream, Method::DELETE, &path(task), None, context).await?;
         match response.status {
-            status if status.is_success() => Ok(()),
-            StatusCode::CONFLICT | StatusCode::NOT_FOUND | StatusCode::GONE => {
+            status if status.is_success() => Ok(Cancellation::Stopped),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
+            StatusCode::CONFLICT => {
                 let error = self.upstream.redacted(response::failure(&response));
-                tracing::info!(task = task.0, "the upstream did not stop a render, which may be billed: {error}");
-                Ok(())
+                tracing::info!(task = task.0, "the upstream does not stop a render: {error}");
+                Ok(Cancellation::RunsOn)
             }
             _ => Err(self.upstream.redacted(response::failure(&response))),
         }

@@ -1,16 +1,18 @@
-//! The settings of the video service and its providers.
+//! The settings of the video service; those of each provider are in a file of their own.
+
+mod check;
+mod openai;
+mod seedance;
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde::Deserialize;
-use url::Url;
 
-use super::{
-    de::{base_url, secret},
-    error::SettingError,
-    guard::GuardSettings,
+pub use self::{
+    openai::OpenaiVideos,
+    seedance::{Seedance, SeedanceResolution},
 };
+use super::{error::SettingError, guard::GuardSettings};
 use crate::model_facts::{FactsTable, fit::FitPolicy};
 
 /// The video service.
@@ -84,71 +86,6 @@ pub struct VideoRouting {
     pub queue: usize,
 }
 
-/// An OpenAI-compatible videos upstream. Enabled by a URL or a key.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OpenaiVideos {
-    /// The base URL, including `/v1`. `None`: the OpenAI API.
-    #[serde(deserialize_with = "base_url")]
-    pub base_url: Option<Url>,
-    /// The API key; `None` if the upstream requires none.
-    #[serde(deserialize_with = "secret")]
-    pub api_key: Option<SecretString>,
-    /// The models of the upstream, the default first.
-    pub models: Vec<String>,
-    /// The interval between two polls of a render, unless the upstream recommends another.
-    #[serde(with = "humantime_serde")]
-    pub poll_interval: Duration,
-}
-
-/// Seedance of Volcengine Ark. Enabled by a key.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Seedance {
-    /// The base URL, including `/api/v3`.
-    #[serde(deserialize_with = "base_url")]
-    pub base_url: Option<Url>,
-    /// The API key.
-    #[serde(deserialize_with = "secret")]
-    pub api_key: Option<SecretString>,
-    /// The models, the default first.
-    pub models: Vec<String>,
-    /// The highest resolution that the account may use; models may have less.
-    pub max_resolution: SeedanceResolution,
-    /// The interval between two polls of a render.
-    #[serde(with = "humantime_serde")]
-    pub poll_interval: Duration,
-}
-
-/// A resolution of Seedance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum SeedanceResolution {
-    /// About 0.4 megapixels.
-    #[serde(rename = "480p")]
-    P480,
-    /// About 0.9 megapixels.
-    #[serde(rename = "720p")]
-    P720,
-    /// About 2 megapixels.
-    #[serde(rename = "1080p")]
-    P1080,
-    /// About 8 megapixels.
-    #[serde(rename = "4k")]
-    Uhd,
-}
-
-impl SeedanceResolution {
-    /// Returns the name in Ark's API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::P480 => "480p",
-            Self::P720 => "720p",
-            Self::P1080 => "1080p",
-            Self::Uhd => "4k",
-        }
-    }
-}
-
 impl Default for Video {
     fn default() -> Self {
         Self {
@@ -179,46 +116,6 @@ impl From<VideoRouting> for GuardSettings {
     }
 }
 
-impl Default for OpenaiVideos {
-    fn default() -> Self {
-        let models = ["sora-2", "sora-2-pro"].map(str::to_owned).into();
-        Self { base_url: None, api_key: None, models, poll_interval: Duration::from_secs(2) }
-    }
-}
-
-impl Default for Seedance {
-    fn default() -> Self {
-        let models = [
-            "doubao-seedance-1-5-pro-251215",
-            "doubao-seedance-2-0-260128",
-            "doubao-seedance-2-0-fast-260128",
-            "doubao-seedance-2-5-260628",
-            "doubao-seedance-1-0-pro-250528",
-        ];
-        Self {
-            base_url: Url::parse("https://ark.cn-beijing.volces.com/api/v3").ok(),
-            api_key: None,
-            models: models.map(str::to_owned).into(),
-            max_resolution: SeedanceResolution::P1080,
-            poll_interval: Duration::from_secs(5),
-        }
-    }
-}
-
-impl OpenaiVideos {
-    /// Returns whether the provider is enabled.
-    pub fn is_configured(&self) -> bool {
-        self.base_url.is_some() || self.api_key.is_some()
-    }
-}
-
-impl Seedance {
-    /// Returns whether the provider is enabled.
-    pub fn is_configured(&self) -> bool {
-        self.api_key.is_some()
-    }
-}
-
 impl VideoServiceType {
     /// Returns the name of a provider that this version does not have.
     fn unavailable(self) -> Option<&'static str> {
@@ -236,10 +133,8 @@ impl VideoServiceType {
     }
 }
 
+/// The path of [`Video::service_type`].
 const SERVICE_TYPE: &str = "video.service_type";
-
-/// The shortest accepted poll interval.
-const MIN_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
@@ -249,34 +144,13 @@ impl Video {
             let message = format!("`{name}` is not available in this version; set `offline`, `openai` or `seedance`");
             return error(SERVICE_TYPE, &message);
         }
-        if self.service_type == VideoServiceType::Openai && !openai.is_configured() {
-            return error(
-                SERVICE_TYPE,
-                "`openai` requires a key in VIDEO_API_KEY (video.openai.api_key), or the URL of an upstream without keys \
-                 in VIDEO_BASE_URL (video.openai.base_url)",
-            );
-        }
-        if self.service_type == VideoServiceType::Seedance && !seedance.is_configured() {
-            return error(SERVICE_TYPE, "`seedance` requires a key in ARK_API_KEY (video.seedance.api_key)");
-        }
-        for (key, models) in [("video.openai.models", &openai.models), ("video.seedance.models", &seedance.models)] {
-            if models.is_empty() || models.iter().any(|model| model.trim().is_empty()) {
-                return error(key, "must be a list of at least one name, none of them empty");
-            }
-        }
+        openai.validate(self.service_type)?;
+        seedance.validate(self.service_type)?;
         SettingError::check_nonzero([
             ("video.connect_timeout", self.connect_timeout),
             ("video.first_byte_timeout", self.first_byte_timeout),
             ("video.idle_timeout", self.idle_timeout),
         ])?;
-        for (key, interval) in [
-            ("video.openai.poll_interval", openai.poll_interval),
-            ("video.seedance.poll_interval", seedance.poll_interval),
-        ] {
-            if interval < MIN_POLL_INTERVAL {
-                return error(key, "must be at least 100ms");
-            }
-        }
         if self.routing.failures == 0 {
             return error("video.routing.failures", "must be at least 1");
         }
