@@ -1,5 +1,7 @@
 //! The poll of a render, and what its result means for the job.
 
+use std::time::Duration;
+
 use super::{
     delays,
     step::{Next, Step, StepError},
@@ -22,9 +24,8 @@ impl Step {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
             Ok(Progress::Working { percent, poll_after }) => {
-                // Also without a percentage: it resets the count of missing polls.
-                let mut next = self.after(Event::Progressed(percent.unwrap_or(0)))?;
-                next.attempt = 0;
+                let mut next = self.after(Event::Progressed(percent.unwrap_or_else(|| self.estimated_percent())))?;
+                next.failures = 0;
                 self.yield_for(next, delays::poll_interval(poll_after)).await
             }
             Ok(Progress::Ready(clip)) => self.rendered(clip).await,
@@ -44,7 +45,7 @@ impl Step {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
             Ok(Progress::Ready(clip)) => self.rendered(clip).await,
-            Ok(Progress::Missing) if self.claim.job.attempt + 1 < MAX_MISSING => {
+            Ok(Progress::Missing) if self.claim.job.failures + 1 < MAX_MISSING => {
                 self.retry_later(&"the provider does not know the finished render").await
             }
             Ok(Progress::Missing) => self.lost_upstream().await,
@@ -55,14 +56,31 @@ impl Step {
         }
     }
 
+    /// Returns the progress of a render whose provider reports none.
+    fn estimated_percent(&self) -> u8 {
+        let elapsed = self.render_time().unwrap_or_default();
+        self.worker.render_times.percent(&self.claim.job.request, elapsed)
+    }
+
+    /// Returns the time since the provider accepted the submission; `None` if it is not known, or the render has ended.
+    fn render_time(&self) -> Option<Duration> {
+        match self.claim.job.state {
+            JobState::Rendering { since: Some(since), .. } => Some(self.now().since(since)),
+            _ => None,
+        }
+    }
+
     async fn rendered(&mut self, clip: Clip) -> Result<Next, StepError> {
         let videos = clip.files.iter().filter(|file| file.variant == Variant::Video).count();
         if videos != 1 {
             let error = ProviderError::Unreadable(format!("the provider finished with {videos} videos instead of one"));
             return self.fail_with(&error).await;
         }
+        if let Some(took) = self.render_time() {
+            self.worker.render_times.record(&self.claim.job.request, took);
+        }
         let mut next = self.after(Event::Rendered(clip))?;
-        next.attempt = 0;
+        next.failures = 0;
         self.commit(next, Lease::Kept).await?;
         Ok(Next::Continue)
     }
@@ -73,9 +91,9 @@ impl Step {
         if matches!(next.state, JobState::Rendering { missing, .. } if missing >= MAX_MISSING) {
             return self.lost_upstream().await;
         }
-        next.attempt += 1;
+        next.failures += 1;
         tracing::warn!("the provider does not know the render; it will be polled again");
-        let delay = delays::back_off(next.attempt);
+        let delay = delays::back_off(next.failures);
         self.yield_for(next, delay).await
     }
 

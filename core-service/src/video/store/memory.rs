@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page, QueueLimits,
-    StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
+    BusyProviders, ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease,
+    Page, QueueLimits, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     idempotency::Idempotency,
@@ -83,8 +83,9 @@ impl Row {
         self.job.state.phase() == Phase::Queued
     }
 
-    fn is_claimable(&self, busy: &[String]) -> bool {
-        !self.is_queued() || !busy.contains(&self.job.request.provider_id)
+    fn is_claimable(&self, busy: &BusyProviders) -> bool {
+        let busy = if self.is_queued() { &busy.submissions } else { &busy.steps };
+        !busy.contains(&self.job.request.provider_id)
     }
 
     /// Returns the place of a due job in the order of claims.
@@ -204,7 +205,7 @@ impl JobStore for MemoryStore {
 
 #[async_trait]
 impl JobQueue for MemoryStore {
-    async fn claim(&self, _: &WorkerId, lease: Duration, busy: &[String]) -> Result<Option<Claim>, StoreError> {
+    async fn claim(&self, _: &WorkerId, lease: Duration, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
         let (queued_first, last) = (self.turns.queued_first(), self.turns.last_owner());
         let mut rows = self.rows();
@@ -221,10 +222,14 @@ impl JobQueue for MemoryStore {
         }))
     }
 
-    async fn next_due(&self, busy: &[String]) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError> {
         let rows = self.rows();
         let claimable = rows.values().filter(|row| row.is_claimable(busy));
         Ok(claimable.filter_map(|row| row.job.due_at.map(|due| due.max(row.lease_until))).min())
+    }
+
+    async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
+        Ok(self.rows().get(id).map(|row| row.job.clone()))
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {

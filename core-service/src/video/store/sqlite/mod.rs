@@ -14,8 +14,8 @@ use sqlx::{
 
 use self::claims::Select;
 use super::{
-    ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page, QueueLimits,
-    StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
+    BusyProviders, ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease,
+    Page, QueueLimits, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     database::Database,
@@ -163,9 +163,15 @@ impl JobStore for SqliteStore {
 
 #[async_trait]
 impl JobQueue for SqliteStore {
-    async fn claim(&self, worker: &WorkerId, lease: Duration, busy: &[String]) -> Result<Option<Claim>, StoreError> {
+    async fn claim(
+        &self,
+        worker: &WorkerId,
+        lease: Duration,
+        busy: &BusyProviders,
+    ) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
-        let (last, busy) = (self.turns.last_owner(), id_list(busy));
+        let last = self.turns.last_owner();
+        let (submissions, steps) = (id_list(&busy.submissions), id_list(&busy.steps));
         let (after, before) = ((Select::QueuedAfter, last.as_str()), (Select::QueuedUpTo, last.as_str()));
         let progressing = (Select::InProgress, "");
         let order = if self.turns.queued_first() { [after, before, progressing] } else { [progressing, after, before] };
@@ -173,8 +179,8 @@ impl JobQueue for SqliteStore {
             let query =
                 sqlx::query(select.claim_statement()).bind(worker.as_str()).bind(now.after(lease).0).bind(now.0);
             let query = match select {
-                Select::InProgress => query,
-                Select::QueuedAfter | Select::QueuedUpTo => query.bind(owner).bind(&busy),
+                Select::InProgress => query.bind(&steps),
+                Select::QueuedAfter | Select::QueuedUpTo => query.bind(&submissions).bind(owner),
             };
             let Some(row) = query.fetch_optional(self.database.writer()).await? else { continue };
             let claim = row::claim(&row);
@@ -188,16 +194,26 @@ impl JobQueue for SqliteStore {
         Ok(None)
     }
 
-    async fn next_due(&self, busy: &[String]) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT MIN(due) FROM (\
              SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) AS due FROM video_jobs \
-             WHERE due_at IS NOT NULL AND phase <> 'queued' UNION ALL \
+             WHERE due_at IS NOT NULL AND phase <> 'queued' AND provider_id NOT IN (SELECT value FROM json_each($2)) \
+             UNION ALL \
              SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) AS due FROM video_jobs \
              WHERE due_at IS NOT NULL AND phase = 'queued' AND provider_id NOT IN (SELECT value FROM json_each($1)))",
         );
-        let due: Option<i64> = query.bind(id_list(busy)).fetch_one(self.database.readers()).await?;
+        let due: Option<i64> = query
+            .bind(id_list(&busy.submissions))
+            .bind(id_list(&busy.steps))
+            .fetch_one(self.database.readers())
+            .await?;
         Ok(due.map(Timestamp))
+    }
+
+    async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
+        let query = sqlx::query("SELECT * FROM video_jobs WHERE id = $1").bind(id.as_str());
+        query.fetch_optional(self.database.readers()).await?.as_ref().map(row::job).transpose()
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
@@ -232,8 +248,8 @@ impl JobQueue for SqliteStore {
 }
 
 /// Returns a list of provider ids as one parameter.
-fn id_list(busy: &[String]) -> String {
-    serde_json::Value::from(busy.to_vec()).to_string()
+fn id_list(ids: &[String]) -> String {
+    serde_json::Value::from(ids.to_vec()).to_string()
 }
 
 impl SqliteStore {
