@@ -64,7 +64,7 @@ pub(crate) struct FakeProvider {
     pub(crate) submits: Mutex<VecDeque<Reply<UpstreamTask>>>,
     pub(crate) polls: Mutex<VecDeque<Reply<Progress>>>,
     pub(crate) fetches: Mutex<VecDeque<Reply<Bytes>>>,
-    /// The calls so far, one line each.
+    /// The calls so far, one line each, for example `poll TASK`.
     pub(crate) calls: watch::Sender<Vec<String>>,
     /// Limits the renders in progress; a slot is held until the video is fetched or the render cancelled.
     pub(crate) slots: Option<Arc<Semaphore>>,
@@ -109,12 +109,13 @@ impl FakeProvider {
         Self { slots: Some(Arc::new(Semaphore::new(slots))), ..self }
     }
 
-    pub(crate) fn count(&self, prefix: &str) -> usize {
+    /// Returns the number of calls so far with this prefix.
+    pub(crate) fn call_count(&self, prefix: &str) -> usize {
         self.calls.borrow().iter().filter(|call| call.starts_with(prefix)).count()
     }
 
-    /// Waits until there were so many calls with this prefix.
-    pub(crate) async fn called(&self, prefix: &str, times: usize) {
+    /// Waits until at least `times` calls with this prefix have been recorded.
+    pub(crate) async fn wait_for_calls(&self, prefix: &str, times: usize) {
         let enough = |calls: &Vec<String>| calls.iter().filter(|call| call.starts_with(prefix)).count() >= times;
         self.calls.subscribe().wait_for(enough).await.unwrap();
     }
@@ -124,7 +125,7 @@ impl FakeProvider {
     }
 }
 
-fn next<T>(replies: &Mutex<VecDeque<Reply<T>>>) -> Option<Reply<T>> {
+fn pop_reply<T>(replies: &Mutex<VecDeque<Reply<T>>>) -> Option<Reply<T>> {
     replies.lock().unwrap().pop_front()
 }
 
@@ -161,7 +162,7 @@ impl VideoProvider for FakeProvider {
         }
         self.record(format!("submit {}", call.context.idempotency_key));
         let default = Reply::Return(Ok(UpstreamTask(format!("task of {}", call.context.idempotency_key))));
-        let task = next(&self.submits).unwrap_or(default).resolve().await?;
+        let task = pop_reply(&self.submits).unwrap_or(default).resolve().await?;
         self.held.lock().unwrap().push_back(slot);
         Ok(task)
     }
@@ -169,7 +170,7 @@ impl VideoProvider for FakeProvider {
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         self.record(format!("poll {}", task.0));
         self.record(format!("context {} {}", context.request_id, context.caller.owner().as_str()));
-        next(&self.polls).unwrap_or(Reply::Return(Ok(Progress::Ready(clip())))).resolve().await
+        pop_reply(&self.polls).unwrap_or(Reply::Return(Ok(Progress::Ready(clip())))).resolve().await
     }
 
     async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
@@ -178,7 +179,7 @@ impl VideoProvider for FakeProvider {
             self.held.lock().unwrap().pop_front();
         }
         let bytes =
-            next(&self.fetches).unwrap_or(Reply::Return(Ok(Bytes::from(file.location.clone())))).resolve().await?;
+            pop_reply(&self.fetches).unwrap_or(Reply::Return(Ok(Bytes::from(file.location.clone())))).resolve().await?;
         Ok(stream::iter([Ok(bytes)]).boxed())
     }
 
@@ -210,7 +211,7 @@ pub(crate) fn unavailable<T>() -> Reply<T> {
     fails(ProviderError::unavailable("unavailable".to_owned()))
 }
 
-/// Everything that a job needs to run.
+/// A job queue, a fake provider and a media store in a temporary directory, for a runner that a test starts and stops.
 pub(crate) struct Harness {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) jobs: Jobs,
@@ -222,10 +223,11 @@ pub(crate) struct Harness {
 impl Harness {
     /// Creates a harness over a store in memory, on tokio's clock.
     pub(crate) fn new(provider: FakeProvider) -> Self {
-        Self::over(Arc::new(MemoryStore::new(Clock::tokio())), provider, JobSettings::default())
+        Self::with_store(Arc::new(MemoryStore::new(Clock::tokio())), provider, JobSettings::default())
     }
 
-    pub(crate) fn over(queue: Arc<dyn JobQueue>, provider: FakeProvider, settings: JobSettings) -> Self {
+    /// Creates a harness with this store and these settings, and an empty media directory.
+    pub(crate) fn with_store(queue: Arc<dyn JobQueue>, provider: FakeProvider, settings: JobSettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let media_store = MediaStore::for_test(directory.path());
         let provider = Arc::new(provider);
@@ -233,25 +235,28 @@ impl Harness {
         Self { queue, jobs, models: models(&provider), provider, directory }
     }
 
+    /// Starts a runner. It stops when the handle is dropped, without the completion of its steps.
     pub(crate) fn start(&self) -> RunnerHandle {
         Runner::start(self.queue.clone(), self.jobs.clone(), self.models.clone())
     }
 
+    /// Creates a job with `request()`.
     pub(crate) async fn create(&self) -> JobId {
         self.jobs.create(JobId::new(), request(), &RequestContext::default(), None).await.unwrap().id
     }
 
-    /// Returns all snapshots up to the final one.
+    /// Waits for the final state and returns all snapshots from now up to the final one.
     pub(crate) async fn follow(&self, id: &JobId) -> Vec<Job> {
         follow(&self.jobs, id).await
     }
 
+    /// Waits for the final state and returns the job in it.
     pub(crate) async fn outcome(&self, id: &JobId) -> Job {
         self.follow(id).await.pop().unwrap()
     }
 
-    /// Waits until the job is in this state.
-    pub(crate) async fn until(&self, id: &JobId, phase: Phase) -> Job {
+    /// Waits until the job is in this phase and returns it.
+    pub(crate) async fn wait_for_phase(&self, id: &JobId, phase: Phase) -> Job {
         let mut snapshots = std::pin::pin!(self.jobs.watch(id.as_str(), &Owners::All).await.unwrap());
         loop {
             let job = snapshots.next().await.unwrap().unwrap();
@@ -261,6 +266,7 @@ impl Harness {
         }
     }
 
+    /// Returns the names of the stored media files, sorted.
     pub(crate) fn files(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.directory.path().join("media")).unwrap();
         let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
