@@ -67,7 +67,7 @@ impl ChatGrpc {
         validate::check(&chat)?;
         let entry = self.models.load().find(&chat.model)?;
         entry.provider.check(&chat)?;
-        let call = Call { model: entry.upstream.clone(), request: Arc::new(chat), context };
+        let call = Call { model: entry.upstream_model.clone(), request: Arc::new(chat), context };
         Ok((entry, call))
     }
 }

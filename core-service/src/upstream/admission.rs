@@ -224,7 +224,7 @@ mod tests {
     fn admission() -> Arc<Admission> {
         Arc::new(Admission::new(
             Arc::new(ConcurrencyLimit::new(0, 0)),
-            BreakerSettings { failures: 1, cooldown: COOLDOWN },
+            BreakerSettings { failure_threshold: 1, cooldown: COOLDOWN },
         ))
     }
 

@@ -278,7 +278,7 @@ impl Harness {
 pub(crate) fn models(provider: &Arc<FakeProvider>) -> Live<Models<dyn VideoProvider>> {
     let entry = Entry::<dyn VideoProvider> {
         id: "fake-video".to_owned(),
-        upstream: "upstream-name".to_owned(),
+        upstream_model: "upstream-name".to_owned(),
         owned_by: "fake".to_owned(),
         provider_id: "fake".to_owned(),
         aliases: Vec::new(),
@@ -298,7 +298,7 @@ pub(crate) fn request() -> JobRequest {
     JobRequest {
         provider_id: "fake".to_owned(),
         model: "fake-video".to_owned(),
-        upstream: "upstream-name".to_owned(),
+        upstream_model: "upstream-name".to_owned(),
         parameters: VideoParameters {
             prompt: "a boat".to_owned(),
             width: 320,

@@ -108,7 +108,7 @@ impl ImageGrpc {
         let entry = self.models.load().find(&image.model)?;
         let request = validate::request(image, partial_images)?;
         let Validated { pictures, mask, .. } = &request;
-        validate::edits(&entry.id, entry.provider.edits(&entry.upstream), pictures.len(), mask.is_some())?;
+        validate::edits(&entry.id, entry.provider.edits(&entry.upstream_model), pictures.len(), mask.is_some())?;
         Ok(Admitted { entry, request })
     }
 
@@ -127,7 +127,7 @@ impl ImageGrpc {
             let request = self.with_inputs(spec, pictures, mask, &context.caller.owners()).await?;
             // Before the provider is called: images that may have been billed are never refused.
             let memory = self.budget.response(response_bytes(&request, delivery)).await;
-            let call = Call { model: entry.upstream.clone(), request, context };
+            let call = Call { model: entry.upstream_model.clone(), request, context };
             Ok((entry.provider.generate(call).await?, memory))
         });
         let (events, memory) = events.await?;

@@ -75,7 +75,7 @@ impl VideoGrpc {
         let request = JobRequest {
             provider_id: entry.provider_id.clone(),
             model: entry.id.clone(),
-            upstream: entry.upstream.clone(),
+            upstream_model: entry.upstream_model.clone(),
             parameters,
             remixed_from: None,
         };
@@ -108,7 +108,7 @@ impl VideoGrpc {
         };
         let request = JobRequest {
             provider_id: entry.provider_id.clone(),
-            upstream: entry.upstream.clone(),
+            upstream_model: entry.upstream_model.clone(),
             parameters: VideoParameters { prompt, reference, extra_json, ..source.request.parameters },
             remixed_from: Some(source.id),
             model: source.request.model,

@@ -53,9 +53,9 @@ pub(crate) fn entries(
 /// Puts the models of a connected provider behind one circuit breaker and the concurrency limit of all providers.
 fn guard(entries: &mut [Entry<dyn VideoProvider>], settings: GuardSettings, limit: &Arc<ConcurrencyLimit>) {
     let Some(first) = entries.first() else { return };
-    let (inner, name, model) = (Arc::clone(&first.provider), first.provider_id.clone(), first.upstream.clone());
+    let (inner, name, model) = (Arc::clone(&first.provider), first.provider_id.clone(), first.upstream_model.clone());
     let guarded = Guarded::new(inner, name, model, settings, Arc::clone(limit));
     for entry in entries {
-        entry.provider = Arc::new(guarded.for_model(entry.upstream.clone()));
+        entry.provider = Arc::new(guarded.for_model(entry.upstream_model.clone()));
     }
 }

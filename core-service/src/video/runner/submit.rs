@@ -43,7 +43,7 @@ impl Step {
         self.commit(submitting, Lease::Kept).await?;
 
         request.slot = std::mem::take(&mut self.slot);
-        let model = self.claim.job.request.upstream.clone();
+        let model = self.claim.job.request.upstream_model.clone();
         let call = Call { model, request, context: self.call_context() };
         // Never interrupted: only the response tells whether there is a render, and which.
         let submitted = timeout(PROVIDER_TIMEOUT, provider.submit(call)).await.unwrap_or_else(|_| Err(timed_out()));

@@ -130,7 +130,7 @@ fn request() -> JobRequest {
     JobRequest {
         provider_id: "offline".to_owned(),
         model: "offline-video".to_owned(),
-        upstream: "camera".to_owned(),
+        upstream_model: "camera".to_owned(),
         parameters: VideoParameters {
             prompt: "一只猫 'quoted'; DROP TABLE".to_owned(),
             width: 320,
