@@ -21,8 +21,7 @@ impl SettingError {
     /// Requires that no duration is zero.
     ///
     /// # Errors
-    ///
-    /// An error of the first setting with a duration of zero.
+    /// Names the first setting whose duration is zero.
     pub(super) fn require_nonzero<const N: usize>(durations: [(&'static str, Duration); N]) -> Result<(), Self> {
         match durations.iter().find(|(_, duration)| duration.is_zero()) {
             Some((key, _)) => Err(Self::new(key, "must be greater than zero, for example \"30s\"")),
