@@ -1,7 +1,7 @@
 //! A fake provider that follows the script of a test, and a harness around it.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -60,15 +60,18 @@ impl<T> Reply<T> {
 /// Returns its scripted replies in order. Afterwards it accepts, is ready at the first poll and returns its files.
 #[derive(Debug)]
 pub(crate) struct FakeProvider {
+    /// Whether a submission can be repeated under the same idempotency key.
     pub(crate) repeatable: bool,
     pub(crate) submits: Mutex<VecDeque<Reply<UpstreamTask>>>,
     pub(crate) polls: Mutex<VecDeque<Reply<Progress>>>,
     pub(crate) fetches: Mutex<VecDeque<Reply<Bytes>>>,
     /// The calls so far, one line each, for example `poll TASK`.
     pub(crate) calls: watch::Sender<Vec<String>>,
-    /// Limits the renders in progress; a slot is held until the video is fetched or the render cancelled.
+    /// Limits the renders in progress. `None`: without a limit, and submissions come without a slot.
     pub(crate) slots: Option<Arc<Semaphore>>,
-    pub(crate) held: Mutex<VecDeque<Slot>>,
+    /// The slots of the renders in progress, by the id of their task. A render releases its slot when a poll reports its end,
+    /// or when it is cancelled.
+    pub(crate) slots_by_task: Mutex<HashMap<String, Slot>>,
     /// Read at each submission, to log what is committed by then.
     pub(crate) store: Option<Arc<dyn JobQueue>>,
 }
@@ -82,7 +85,7 @@ impl Default for FakeProvider {
             fetches: Mutex::default(),
             calls: watch::channel(Vec::new()).0,
             slots: None,
-            held: Mutex::default(),
+            slots_by_task: Mutex::default(),
             store: None,
         }
     }
@@ -105,6 +108,7 @@ impl FakeProvider {
         Self { repeatable: true, ..self }
     }
 
+    /// Limits the renders in progress to so many.
     pub(crate) fn with_slots(self, slots: usize) -> Self {
         Self { slots: Some(Arc::new(Semaphore::new(slots))), ..self }
     }
@@ -118,6 +122,10 @@ impl FakeProvider {
     pub(crate) async fn wait_for_calls(&self, prefix: &str, times: usize) {
         let enough = |calls: &Vec<String>| calls.iter().filter(|call| call.starts_with(prefix)).count() >= times;
         self.calls.subscribe().wait_for(enough).await.unwrap();
+    }
+
+    fn release_slot(&self, task: &UpstreamTask) {
+        self.slots_by_task.lock().unwrap().remove(&task.0);
     }
 
     fn record(&self, call: String) {
@@ -163,21 +171,22 @@ impl VideoProvider for FakeProvider {
         self.record(format!("submit {}", call.context.idempotency_key));
         let default = Reply::Return(Ok(UpstreamTask(format!("task of {}", call.context.idempotency_key))));
         let task = pop_reply(&self.submits).unwrap_or(default).resolve().await?;
-        self.held.lock().unwrap().push_back(slot);
+        self.slots_by_task.lock().unwrap().insert(task.0.clone(), slot);
         Ok(task)
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         self.record(format!("poll {}", task.0));
         self.record(format!("context {} {}", context.request_id, context.caller.owner().as_str()));
-        pop_reply(&self.polls).unwrap_or(Reply::Return(Ok(Progress::Ready(clip())))).resolve().await
+        let polled = pop_reply(&self.polls).unwrap_or(Reply::Return(Ok(Progress::Ready(clip())))).resolve().await;
+        if matches!(polled, Ok(Progress::Ready(_) | Progress::Failed(_) | Progress::Cancelled)) {
+            self.release_slot(task);
+        }
+        polled
     }
 
     async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
         self.record(format!("fetch {}", file.location));
-        if file.variant == Variant::Video {
-            self.held.lock().unwrap().pop_front();
-        }
         let bytes =
             pop_reply(&self.fetches).unwrap_or(Reply::Return(Ok(Bytes::from(file.location.clone())))).resolve().await?;
         Ok(stream::iter([Ok(bytes)]).boxed())
@@ -185,7 +194,7 @@ impl VideoProvider for FakeProvider {
 
     async fn cancel(&self, task: &UpstreamTask, _: &RequestContext) -> Result<(), ProviderError> {
         self.record(format!("cancel {}", task.0));
-        self.held.lock().unwrap().pop_front();
+        self.release_slot(task);
         Ok(())
     }
 }
