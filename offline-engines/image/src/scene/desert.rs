@@ -12,7 +12,7 @@ use crate::random::Rng;
 use crate::setting::{Placement, Setting};
 
 pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
-    let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
+    let height = canvas.h();
     let horizon = height * 0.56;
     sky::paint(canvas, setting, horizon);
     let mut rng = setting.rng.fork("desert");
@@ -26,10 +26,10 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     }
     if has_road {
         road(canvas, setting, &mut rng);
-        return Placement { foot: (width * 0.5, height * 0.88), size: unit * 0.36 };
+        return Placement::new(canvas, (0.5, 0.88), 0.36);
     }
     cacti(canvas, setting, &mut rng);
-    Placement { foot: (width * 0.5, height * 0.93), size: unit * 0.38 }
+    Placement::new(canvas, (0.5, 0.93), 0.38)
 }
 
 /// Returns the colour of sand.

@@ -50,7 +50,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         }
     }
     ferns(canvas, setting);
-    Placement { foot: (width * 0.5, height * 0.93), size: unit * 0.36 }
+    Placement::new(canvas, (0.5, 0.93), 0.36)
 }
 
 fn shafts(canvas: &mut Canvas<'_>, setting: &Setting) {

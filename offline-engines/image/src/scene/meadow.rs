@@ -44,7 +44,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         grasses(canvas, setting, &mut rng);
         blossoms(canvas, setting, &mut rng);
     }
-    Placement { foot: (canvas.w() * 0.5, height * 0.9), size: unit * 0.42 }
+    Placement::new(canvas, (0.5, 0.9), 0.42)
 }
 
 fn grove(canvas: &mut Canvas<'_>, line: &Outline, size: f32, colour: Rgb, rng: &mut Rng) {

@@ -13,11 +13,11 @@ use crate::random::Rng;
 use crate::setting::{Placement, Setting};
 
 pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
-    let (unit, height) = (canvas.unit(), canvas.h());
+    let height = canvas.h();
     let horizon = height * 0.68;
     sky::paint(canvas, setting, horizon);
     ranges(canvas, setting, (height * 0.58, height * 0.99), 5);
-    Placement { foot: (canvas.w() * 0.5, height * 0.93), size: unit * 0.4 }
+    Placement::new(canvas, (0.5, 0.93), 0.4)
 }
 
 pub(super) fn lake(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
@@ -27,7 +27,7 @@ pub(super) fn lake(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     ranges(canvas, setting, (height * 0.45, shore + unit * 0.015), 4);
     water::paint(canvas, setting, shore, 0.25);
     banks(canvas, setting);
-    Placement { foot: (canvas.w() * 0.52, height * 0.9), size: unit * 0.36 }
+    Placement::new(canvas, (0.52, 0.9), 0.36)
 }
 
 /// Draws `count` ranges between two y coordinates; the nearest ones are wooded.

@@ -113,7 +113,7 @@ pub(super) fn lunar(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         ground(canvas, setting, (height * (0.66 + 0.09 * layer as f32), layer as f32 / 2.0), &mut rng);
     }
     craters(canvas, &mut rng);
-    Placement { foot: (width * 0.5, height * 0.88), size: unit * 0.42 }
+    Placement::new(canvas, (0.5, 0.88), 0.42)
 }
 
 fn ground(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), rng: &mut Rng) {
