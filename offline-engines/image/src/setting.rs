@@ -43,7 +43,7 @@ impl Setting {
         let mut choice = rng.fork("setting");
         let scene = scene_for(&prompt, &mut choice);
         let time = time_for(&prompt, scene, &mut choice);
-        let mut palette = Palette::of(&prompt, time, &mut choice);
+        let mut palette = Palette::new(&prompt, time, &mut choice);
         if matches!(scene, Scene::Lunar | Scene::Space) && !prompt.has_style(Style::Ink) {
             // No atmosphere: objects are lit by almost white light, against a black sky.
             palette.light = hex(0xf6f4f2);

@@ -44,7 +44,7 @@ impl Application for RestApplication {
             Refusal::Requests => "the server has reached its limit of requests in flight (rest.max_requests)",
         };
         tracing::debug!(?refusal, "request refused");
-        with_id(GatewayError::overloaded(message), RequestId::of(request.headers()).0)
+        with_id(GatewayError::overloaded(message), RequestId::from_headers(request.headers()).0)
     }
 
     fn refuse_head(&self, status: StatusCode) -> http::Response<Bytes> {

@@ -97,7 +97,7 @@ async fn complete(routed: &Routed, call: ChatCall, session: &str) -> (Result<(),
     if !session.is_empty() {
         metadata.insert(SESSION, session.parse().unwrap());
     }
-    let context = RoutingContext::of(&metadata);
+    let context = RoutingContext::from_metadata(&metadata);
     let result = context.scope(routed.complete(call)).await.map(|_| ());
     let mut written = tonic::metadata::MetadataMap::new();
     context.write_attempts(&mut written);

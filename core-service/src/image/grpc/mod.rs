@@ -197,7 +197,7 @@ impl ImageGrpc {
         if !self.single_flight.is_enabled() {
             return Ok(None);
         }
-        let Some(call) = Idempotency::of(context, method, request).await else { return Ok(None) };
+        let Some(call) = Idempotency::from_request(context, method, request).await else { return Ok(None) };
         let deadline = context.deadline;
         if let Some(cached) = self.single_flight.cached(&call)
             && !self.has_media_of(cached.items()).await

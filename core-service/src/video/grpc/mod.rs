@@ -59,7 +59,7 @@ impl VideoGrpc {
     }
 
     async fn create(&self, context: &RequestContext, request: pb::CreateVideoRequest) -> Result<Job, Error> {
-        let call = Idempotency::of(context, "CreateVideo", &request).await;
+        let call = Idempotency::from_request(context, "CreateVideo", &request).await;
         // Before everything else: a repeated create must succeed even if the URL of its image is dead by now.
         if let Some(existing) = self.find(call.as_ref()).await? {
             return Ok(existing);
@@ -83,7 +83,7 @@ impl VideoGrpc {
     }
 
     async fn remix(&self, context: &RequestContext, request: pb::RemixVideoRequest) -> Result<Job, Error> {
-        let call = Idempotency::of(context, "RemixVideo", &request).await;
+        let call = Idempotency::from_request(context, "RemixVideo", &request).await;
         if let Some(existing) = self.find(call.as_ref()).await? {
             return Ok(existing);
         }

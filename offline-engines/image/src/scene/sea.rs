@@ -41,7 +41,7 @@ fn isles(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
     let mut rng = setting.rng.fork("isles");
     for depth in [0.05, 0.2] {
         let (seed, shift) = (rng.seed(), rng.range(0.0, 40.0));
-        let line = Outline::of(canvas, |u| {
+        let line = Outline::from_fn(canvas, |u| {
             let rise = smooth(0.5, 0.85, noise::rolling(seed, u * 1.1 + shift, 2)) * 0.6;
             horizon + unit * 0.004 - unit * 0.2 * rise * noise::rolling(seed ^ 1, u * 7.0 + shift, 5)
         });
@@ -59,7 +59,7 @@ fn headland(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let octaves = canvas.octaves(5);
     // In units from the vertical centre line, as `u` is; `out` is the distance from it towards the edge of the canvas.
     let middle = side * width / unit * 0.2;
-    let line = Outline::of(canvas, |u| {
+    let line = Outline::from_fn(canvas, |u| {
         let out = (u - middle) * side;
         let hill = smooth(-0.34, -0.05, out) * (1.0 - 0.25 * smooth(0.15, 0.6, out));
         let crag = (noise::craggy(seed, u * 5.0, octaves) - 0.5) * smooth(0.0, 0.3, (out + 0.02).abs() * 2.0);
@@ -92,10 +92,10 @@ fn beach(canvas: &mut Canvas<'_>, setting: &Setting) {
     let foam = palette.lit(hex(0xffffff)).to(palette.haze, 0.2);
     let wet = palette.land(hex(0xb59a78), 0.85);
     let dry = palette.land(hex(0xecd6a8), 0.8);
-    let line = Outline::of(canvas, edge);
+    let line = Outline::from_fn(canvas, edge);
     // The distance of a crest from the waterline, in units, and the opacity of its foam.
     for (lift, opacity) in [(0.055, 0.4), (0.024, 0.65)] {
-        let crest = Outline::of(canvas, |u| {
+        let crest = Outline::from_fn(canvas, |u| {
             edge(u) - unit * lift + unit * 0.018 * (noise::rolling(seed ^ 3, u * 5.0, 4) - 0.5)
         });
         canvas.shade((height * 0.6) as usize..canvas.height, |x, y| {

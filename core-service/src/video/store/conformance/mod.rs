@@ -161,7 +161,7 @@ fn call(owner: &str, sdk_retries: Option<u32>, body: &str) -> Idempotency {
         sdk_retries,
         ..RequestContext::default()
     };
-    Idempotency::of(&context, "CreateVideo", &body.to_owned()).now_or_never().flatten().unwrap()
+    Idempotency::from_request(&context, "CreateVideo", &body.to_owned()).now_or_never().flatten().unwrap()
 }
 
 fn keyed(call: &Idempotency) -> Job {

@@ -84,7 +84,7 @@ impl JobStore for SqliteStore {
         }
         check_limits(&mut transaction, job, limits).await?;
         row::bind_new(sqlx::query(row::INSERT), job)?.execute(&mut *transaction).await?;
-        record(&mut transaction, JobEvent::of(None, job, now)).await?;
+        record(&mut transaction, JobEvent::from_change(None, job, now)).await?;
         transaction.commit().await?;
         self.feed.publish(job, ChangeKind::Created);
         Ok(Inserted::New)
@@ -144,7 +144,7 @@ impl JobStore for SqliteStore {
 
     async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError> {
         let query = row::bind(sqlx::query(row::AMEND), next)?.bind(row::integer(before.revision));
-        self.write(query, JobEvent::of(Some(before), next, self.now())).await?;
+        self.write(query, JobEvent::from_change(Some(before), next, self.now())).await?;
         self.feed.publish(next, ChangeKind::Amended);
         Ok(())
     }
@@ -203,7 +203,7 @@ impl JobQueue for SqliteStore {
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
         let query = row::bind(sqlx::query(row::COMMIT), &next)?.bind(row::integer(claim.job.revision));
         let query = query.bind(claim.fence).bind(i64::from(then == Lease::Kept));
-        self.write(query, JobEvent::of(Some(&claim.job), &next, self.now())).await?;
+        self.write(query, JobEvent::from_change(Some(&claim.job), &next, self.now())).await?;
         if next.revision != claim.job.revision {
             self.feed.publish(&next, ChangeKind::Moved);
         }

@@ -119,7 +119,7 @@ async fn key_of_an_unreadable_row_is_free_for_a_new_attempt_of_an_sdk() {
     let attempt = async |retries| {
         let context =
             RequestContext { caller: Caller::named("a"), sdk_retries: Some(retries), ..RequestContext::default() };
-        Idempotency::of(&context, "CreateVideo", &"body".to_owned()).await.unwrap()
+        Idempotency::from_request(&context, "CreateVideo", &"body".to_owned()).await.unwrap()
     };
     let first = insert(&store, "a", Some(&attempt(0).await)).await.id;
     damage(&store, &first, "state = ''").await;
