@@ -79,7 +79,7 @@ impl<A: Application + Unpin> Connection<A> {
         let service = service_fn({
             let (activity, load) = (Arc::clone(&activity), shared.threads.load(self.thread));
             move |request: Request<Incoming>| {
-                self.expected_request.arrived();
+                self.expected_request.end();
                 let http2 = request.version() == Version::HTTP_2;
                 let load = (!http2).then(|| load.enter());
                 let permit = self.shared.limits.begin();

@@ -35,7 +35,7 @@ impl Catalog {
         image: Models<dyn ImageProvider>,
         video: Models<dyn VideoProvider>,
     ) -> Self {
-        let (chat, image, video) = linked(chat, image, video);
+        let (chat, image, video) = link_names(chat, image, video);
         Self { chat: Live::new(chat), image: Live::new(image), video: Live::new(video), create_time: time::now() }
     }
 
@@ -46,7 +46,7 @@ impl Catalog {
         image: Models<dyn ImageProvider>,
         video: Models<dyn VideoProvider>,
     ) {
-        let (chat, image, video) = linked(chat, image, video);
+        let (chat, image, video) = link_names(chat, image, video);
         self.chat.store(chat);
         self.image.store(image);
         self.video.store(video);
@@ -94,7 +94,7 @@ impl Catalog {
 type AllModels = (Models<dyn ChatProvider>, Models<dyn ImageProvider>, Models<dyn VideoProvider>);
 
 /// Adds to the models of each modality the names of the others'.
-fn linked(
+fn link_names(
     chat: Models<dyn ChatProvider>,
     image: Models<dyn ImageProvider>,
     video: Models<dyn VideoProvider>,

@@ -14,7 +14,7 @@ use tower::Service;
 
 use crate::{error::GatewayError, headers::X_REQUEST_ID, path, request_id::RequestId};
 
-/// A router of [`folded`](crate::routes::folded) paths, with the responses to requests that do not reach it.
+/// A [router for folded paths](crate::routes::router_for_folded_paths), with the responses to requests that do not reach it.
 #[derive(Debug, Clone)]
 pub(crate) struct RestApplication {
     router: Router,

@@ -201,7 +201,7 @@ async fn timeout_at_the_client_deadline_does_not_open_the_breaker() {
         let admission = &routed.targets[0].admission;
         let permit = admission.acquire(None).await.unwrap();
         let mut call = admission.start(permit, Some(Instant::now())).unwrap();
-        call.failed(&ProviderError::Timeout("too late".to_owned()));
+        call.record_failure(&ProviderError::Timeout("too late".to_owned()));
     }
     assert_eq!(routed.targets[0].state(), BreakerState::Closed);
 }

@@ -175,13 +175,13 @@ impl ImageGrpc {
     }
 
     /// Returns the messages of a request. The stream begins before the generation does.
-    fn streamed(
+    fn stream(
         &self,
         context: RequestContext,
         admitted: Admitted,
     ) -> BoxStream<'static, Result<pb::StreamImagesResponse, Error>> {
         let service = self.clone();
-        let start = async move { service.start(context, admitted).await.map(Generation::streamed) };
+        let start = async move { service.start(context, admitted).await.map(Generation::into_stream) };
         start.try_flatten_stream().boxed()
     }
 
@@ -261,11 +261,11 @@ impl ImageService for ImageGrpc {
         let request = request.into_inner();
         let admitted = self.admit(request.image.clone(), request.partial_images)?;
         let work =
-            |context: RequestContext| self.streamed(context, admitted.clone()).map_ok(SharedItem::Streamed).boxed();
+            |context: RequestContext| self.stream(context, admitted.clone()).map_ok(SharedItem::Streamed).boxed();
         // Validation errors are the status of the call; later errors are items of the stream, so that clients get its metadata at
         // once.
         let Some(items) = self.shared(&context, "StreamImages", &request, work).await? else {
-            return Ok(Response::new(self.streamed(context, admitted).map_err(Status::from).boxed()));
+            return Ok(Response::new(self.stream(context, admitted).map_err(Status::from).boxed()));
         };
         let messages = items.map(|item| match item {
             Ok(SharedItem::Streamed(message)) => Ok(message),

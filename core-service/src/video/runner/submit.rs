@@ -48,8 +48,8 @@ impl Step {
         // Never interrupted: only the response tells whether there is a render, and which.
         let submitted = timeout(PROVIDER_TIMEOUT, provider.submit(call)).await.unwrap_or_else(|_| Err(timed_out()));
         match submitted {
-            Ok(task) => self.accepted(provider, task).await,
-            Err(error) => self.rejected(provider, error).await,
+            Ok(task) => self.commit_accepted(provider, task).await,
+            Err(error) => self.retry_or_fail(provider, error).await,
         }
     }
 
@@ -68,7 +68,8 @@ impl Step {
         self.submit(provider).await
     }
 
-    async fn accepted(&mut self, provider: &dyn VideoProvider, task: UpstreamTask) -> Result<Next, StepError> {
+    /// Commits the task of an accepted submission. Stops its render if the job has ended in the meantime.
+    async fn commit_accepted(&mut self, provider: &dyn VideoProvider, task: UpstreamTask) -> Result<Next, StepError> {
         let mut next = self.after(Event::Accepted(task.clone()))?;
         next.attempt = 0;
         let ended = self.yield_for(next, delays::FIRST_POLL).await;
@@ -99,7 +100,8 @@ impl Step {
         }
     }
 
-    async fn rejected(&mut self, provider: &dyn VideoProvider, error: ProviderError) -> Result<Next, StepError> {
+    /// Retries a rejected submission later if that cannot start a second render, otherwise fails the job.
+    async fn retry_or_fail(&mut self, provider: &dyn VideoProvider, error: ProviderError) -> Result<Next, StepError> {
         let attempt = self.claim.job.attempt;
         // A repeatable provider starts no second render under the same key, whatever happened to the first request.
         let safe = error.is_safe_to_retry() || error.is_transient() && provider.repeatable();

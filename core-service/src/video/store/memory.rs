@@ -215,7 +215,7 @@ impl JobQueue for MemoryStore {
             row.fence += 1;
             row.lease_until = now.after(lease);
             if row.is_queued() {
-                self.turns.claimed(&row.job.owner);
+                self.turns.record_claim(&row.job.owner);
             }
             Claim { job: row.job.clone(), fence: row.fence }
         }))

@@ -186,11 +186,11 @@ async fn try_claim(store: &Store) -> Option<Claim> {
     store.claim(&WorkerId::new(), LEASE, &[]).await.unwrap()
 }
 
-async fn claimed(store: &Store) -> Claim {
+async fn claim_next(store: &Store) -> Claim {
     try_claim(store).await.unwrap()
 }
 
-async fn listed(store: &Store, limit: u32, after: Option<&JobId>, oldest_first: bool) -> Vec<JobId> {
+async fn list_ids(store: &Store, limit: u32, after: Option<&JobId>, oldest_first: bool) -> Vec<JobId> {
     let page = Page { limit, after: after.cloned(), oldest_first, owners: Owners::All };
     store.list(&page).await.unwrap().into_iter().map(|job| job.id).collect()
 }

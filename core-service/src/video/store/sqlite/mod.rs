@@ -179,7 +179,7 @@ impl JobQueue for SqliteStore {
             let Some(row) = query.fetch_optional(self.database.writer()).await? else { continue };
             let claim = row::claim(&row);
             match (&claim, select) {
-                (Ok(claim), Select::QueuedAfter | Select::QueuedUpTo) => self.turns.claimed(&claim.job.owner),
+                (Ok(claim), Select::QueuedAfter | Select::QueuedUpTo) => self.turns.record_claim(&claim.job.owner),
                 (Ok(_), Select::InProgress) => {}
                 (Err(_), _) => self.postpone(&row, now).await?,
             }
@@ -252,17 +252,17 @@ impl SqliteStore {
     ) -> Result<(), StoreError> {
         // Most commits only report progress: one statement is a transaction of its own.
         if event.is_none() {
-            return changed(&query.execute(self.database.writer()).await?);
+            return require_change(&query.execute(self.database.writer()).await?);
         }
         let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
-        changed(&query.execute(&mut *transaction).await?)?;
+        require_change(&query.execute(&mut *transaction).await?)?;
         record(&mut transaction, event).await?;
         Ok(transaction.commit().await?)
     }
 }
 
-/// Fails unless a row was changed.
-fn changed(result: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
+/// Requires that a row was changed; otherwise the caller's state is stale.
+fn require_change(result: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
     if result.rows_affected() == 0 { Err(StoreError::Stale) } else { Ok(()) }
 }
 
