@@ -78,8 +78,9 @@ pub struct JobRequest {
     pub provider_id: String,
     /// The public model name.
     pub model: String,
-    /// The upstream's name of the model.
-    pub upstream: String,
+    /// The upstream's name of the model. Stored as `upstream`.
+    #[serde(rename = "upstream")]
+    pub upstream_model: String,
     /// The parameters.
     #[serde(flatten)]
     pub parameters: VideoParameters,
@@ -299,6 +300,7 @@ mod tests {
                       "seed":null,"reference":null,"user":"","extra_json":"","remixed_from":null}"#;
         let request: JobRequest = serde_json::from_str(old).unwrap();
         assert_eq!((request.provider_id.as_str(), request.parameters.seconds), ("offline", 2));
+        assert_eq!(request.upstream_model, "u");
     }
 
     #[test]

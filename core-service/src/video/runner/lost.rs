@@ -29,7 +29,7 @@ impl Step {
         match self.bounded(provider.find(&lost, &context)).await? {
             Ok(Search::Found(task)) => {
                 tracing::info!(task = task.0, "found the render of a submission whose response was lost");
-                self.accept(task).await
+                self.commit_accepted(task).await
             }
             Ok(Search::Absent) => self.absent(why).await,
             Ok(Search::Unsupported) => self.outcome_unknown(why).await,
@@ -101,7 +101,7 @@ impl Step {
         let Timestamp(millis) = since.unwrap_or(*created_at);
         LostSubmission {
             mark: id.to_string(),
-            model: request.upstream.clone(),
+            model: request.upstream_model.clone(),
             parameters: request.parameters.clone(),
             submitted_at: u64::try_from(millis / 1000).unwrap_or_default(),
         }

@@ -28,8 +28,8 @@ impl Step {
                 next.failures = 0;
                 self.yield_for(next, delays::poll_interval(poll_after)).await
             }
-            Ok(Progress::Ready(clip)) => self.rendered(clip).await,
-            Ok(Progress::Missing) => self.missed().await,
+            Ok(Progress::Ready(clip)) => self.commit_rendered(clip).await,
+            Ok(Progress::Missing) => self.count_missed_poll().await,
             Ok(Progress::Cancelled) => self.cancelled_upstream().await,
             Ok(Progress::Failed(error)) => self.fail_with(&error).await,
             Err(error) => self.poll_failed(&error).await,
@@ -44,7 +44,7 @@ impl Step {
     ) -> Result<Next, StepError> {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
-            Ok(Progress::Ready(clip)) => self.rendered(clip).await,
+            Ok(Progress::Ready(clip)) => self.commit_rendered(clip).await,
             Ok(Progress::Missing) if self.claim.job.failures + 1 < MAX_MISSING => {
                 self.retry_later(&"the provider does not know the finished render").await
             }
@@ -70,7 +70,8 @@ impl Step {
         }
     }
 
-    async fn rendered(&mut self, clip: Clip) -> Result<Next, StepError> {
+    /// Commits the finished render, so that its files are copied next. Fails the job unless the render has exactly one video.
+    async fn commit_rendered(&mut self, clip: Clip) -> Result<Next, StepError> {
         let videos = clip.files.iter().filter(|file| file.variant == Variant::Video).count();
         if videos != 1 {
             let error = ProviderError::Unreadable(format!("the provider finished with {videos} videos instead of one"));
@@ -86,7 +87,7 @@ impl Step {
     }
 
     /// Counts a poll that found no such render; fails the job at the last of a series.
-    async fn missed(&mut self) -> Result<Next, StepError> {
+    async fn count_missed_poll(&mut self) -> Result<Next, StepError> {
         let mut next = self.after(Event::Missed)?;
         if matches!(next.state, JobState::Rendering { missing, .. } if missing >= MAX_MISSING) {
             return self.lost_upstream().await;

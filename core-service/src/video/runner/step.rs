@@ -74,7 +74,7 @@ pub(super) async fn run(worker: Arc<Worker>, claim: Claim, reservation: Reservat
     let mut step = Step { worker, claim, interrupted, slot, unrecorded: None };
     let work = async {
         tokio::select! {
-            () = step.guarded() => {}
+            () = step.run_with_heartbeat() => {}
             () = amended => {}
         }
     };
@@ -91,7 +91,8 @@ async fn interrupt_when_amended(mut changes: JobChanges, interrupted: Cancellati
 }
 
 impl Step {
-    async fn guarded(&mut self) {
+    /// Runs the steps of the job while a heartbeat extends the lease. Handles panics and logs failures of the store.
+    async fn run_with_heartbeat(&mut self) {
         let heartbeat = heartbeat(Arc::clone(&self.worker), self.claim.clone());
         let ended = tokio::select! {
             ended = AssertUnwindSafe(self.steps()).catch_unwind() => ended,
@@ -105,7 +106,7 @@ impl Step {
             Ok(Ok(())) => {}
             Ok(Err(StepError::Stale | StepError::Interrupted)) => self.release().await,
             Ok(Err(StepError::Store(error))) => tracing::error!("a step was not completed: {error}"),
-            Err(_) => self.panicked().await,
+            Err(_) => self.handle_panic().await,
         }
     }
 
@@ -330,7 +331,7 @@ impl Step {
     }
 
     /// Counts a panic as a failure. During a submission, the next attempt finds `Submitting` and treats it as a crash.
-    async fn panicked(&mut self) {
+    async fn handle_panic(&mut self) {
         tracing::error!("a step panicked");
         let job = &self.claim.job;
         let ended = if job.state.is_final() {

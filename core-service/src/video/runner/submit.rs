@@ -42,13 +42,13 @@ impl Step {
         self.commit(submitting, Lease::Kept).await?;
 
         request.slot = std::mem::take(&mut self.slot);
-        let model = self.claim.job.request.upstream.clone();
+        let model = self.claim.job.request.upstream_model.clone();
         let call = Call { model, request, context: self.call_context() };
         // Never interrupted: only the response tells whether there is a render, and which.
         let submitted = timeout(PROVIDER_TIMEOUT, provider.submit(call)).await.unwrap_or_else(|_| Err(timed_out()));
         match submitted {
-            Ok(task) => self.accept(task).await,
-            Err(error) => self.reject(provider, error).await,
+            Ok(task) => self.commit_accepted(task).await,
+            Err(error) => self.retry_or_fail(provider, error).await,
         }
     }
 
@@ -65,7 +65,7 @@ impl Step {
     }
 
     /// Commits the render that the provider started. Until then the step remembers it: see [`Step::record`].
-    pub(super) async fn accept(&mut self, task: UpstreamTask) -> Result<Next, StepError> {
+    pub(super) async fn commit_accepted(&mut self, task: UpstreamTask) -> Result<Next, StepError> {
         tracing::info!(task = task.0, "the provider accepted a submission");
         self.unrecorded = Some(task.clone());
         let mut next = self.after(Event::Accepted(task, self.now()))?;
@@ -75,7 +75,9 @@ impl Step {
         Ok(next)
     }
 
-    async fn reject(&mut self, provider: &dyn VideoProvider, error: ProviderError) -> Result<Next, StepError> {
+    /// Retries a rejected submission later if that cannot start a second render, searches for its render if the outcome is
+    /// unknown, and otherwise fails the job.
+    async fn retry_or_fail(&mut self, provider: &dyn VideoProvider, error: ProviderError) -> Result<Next, StepError> {
         let submissions = self.claim.job.submissions;
         // A repeatable provider starts no second render under the same key, whatever happened to the first request.
         let safe = error.is_safe_to_retry() || error.is_transient() && provider.repeatable();

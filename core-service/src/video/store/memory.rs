@@ -73,7 +73,7 @@ impl MemoryStore {
 
 impl Row {
     fn write(&mut self, next: Job, now: Timestamp) {
-        self.events.extend(JobEvent::of(Some(&self.job), &next, now));
+        self.events.extend(JobEvent::from_change(Some(&self.job), &next, now));
         // The key is only ever removed: between the read and this write a later call may have taken it over.
         let key = next.key.as_ref().and(self.job.key.take());
         self.job = Job { key, ..next };
@@ -134,7 +134,7 @@ impl JobStore for MemoryStore {
             jobs.filter(|job| owner.is_none_or(|owner| job.owner == *owner)).count() as u64
         };
         limits.check(queued(Some(&job.owner)), queued(None))?;
-        let events = JobEvent::of(None, job, now).into_iter().collect();
+        let events = JobEvent::from_change(None, job, now).into_iter().collect();
         rows.insert(job.id.clone(), Row { job: job.clone(), events, lease_until: NO_LEASE, fence: 0 });
         drop(rows);
         self.feed.publish(job, ChangeKind::Created);
@@ -216,7 +216,7 @@ impl JobQueue for MemoryStore {
             row.fence += 1;
             row.lease_until = now.after(lease);
             if row.is_queued() {
-                self.turns.claimed(&row.job.owner);
+                self.turns.record_claim(&row.job.owner);
             }
             Claim { job: row.job.clone(), fence: row.fence }
         }))

@@ -246,7 +246,7 @@ pub struct JobEvent {
 impl JobEvent {
     /// Returns the event of the change from `before` to `next`; `None` if the state is the same. `before` is `None` for a
     /// new job.
-    fn of(before: Option<&Job>, next: &Job, now: Timestamp) -> Option<Self> {
+    fn from_change(before: Option<&Job>, next: &Job, now: Timestamp) -> Option<Self> {
         let kind = |job: &Job| if job.deleted { "deleted" } else { job.state.phase().as_str() };
         let changed = before.is_none_or(|before| kind(before) != kind(next));
         changed.then(|| Self {

@@ -84,7 +84,7 @@ impl JobStore for SqliteStore {
         }
         check_limits(&mut transaction, job, limits).await?;
         row::bind_new(sqlx::query(row::INSERT), job)?.execute(&mut *transaction).await?;
-        record(&mut transaction, JobEvent::of(None, job, now)).await?;
+        record(&mut transaction, JobEvent::from_change(None, job, now)).await?;
         transaction.commit().await?;
         self.feed.publish(job, ChangeKind::Created);
         Ok(Inserted::New)
@@ -144,7 +144,7 @@ impl JobStore for SqliteStore {
 
     async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError> {
         let query = row::bind(sqlx::query(row::AMEND), next)?.bind(row::integer(before.revision));
-        self.write(query, JobEvent::of(Some(before), next, self.now())).await?;
+        self.write(query, JobEvent::from_change(Some(before), next, self.now())).await?;
         self.feed.publish(next, ChangeKind::Amended);
         Ok(())
     }
@@ -185,7 +185,7 @@ impl JobQueue for SqliteStore {
             let Some(row) = query.fetch_optional(self.database.writer()).await? else { continue };
             let claim = row::claim(&row);
             match (&claim, select) {
-                (Ok(claim), Select::QueuedAfter | Select::QueuedUpTo) => self.turns.claimed(&claim.job.owner),
+                (Ok(claim), Select::QueuedAfter | Select::QueuedUpTo) => self.turns.record_claim(&claim.job.owner),
                 (Ok(_), Select::InProgress) => {}
                 (Err(_), _) => self.postpone(&row, now).await?,
             }
@@ -219,7 +219,7 @@ impl JobQueue for SqliteStore {
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
         let query = row::bind(sqlx::query(row::COMMIT), &next)?.bind(row::integer(claim.job.revision));
         let query = query.bind(claim.fence).bind(i64::from(then == Lease::Kept));
-        self.write(query, JobEvent::of(Some(&claim.job), &next, self.now())).await?;
+        self.write(query, JobEvent::from_change(Some(&claim.job), &next, self.now())).await?;
         if next.revision != claim.job.revision {
             self.feed.publish(&next, ChangeKind::Moved);
         }
@@ -268,17 +268,17 @@ impl SqliteStore {
     ) -> Result<(), StoreError> {
         // Most commits only report progress: one statement is a transaction of its own.
         if event.is_none() {
-            return changed(&query.execute(self.database.writer()).await?);
+            return require_change(&query.execute(self.database.writer()).await?);
         }
         let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
-        changed(&query.execute(&mut *transaction).await?)?;
+        require_change(&query.execute(&mut *transaction).await?)?;
         record(&mut transaction, event).await?;
         Ok(transaction.commit().await?)
     }
 }
 
-/// Fails unless a row was changed.
-fn changed(result: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
+/// Requires that a row was changed; otherwise the caller's state is stale.
+fn require_change(result: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
     if result.rows_affected() == 0 { Err(StoreError::Stale) } else { Ok(()) }
 }
 
