@@ -46,14 +46,16 @@ impl<'a> Fields<'a> {
         for value in self.take_all(name) {
             match value {
                 Value::Json(Cow::Borrowed(raw)) if raw.get().starts_with('[') => {
-                    let elements: Vec<&RawValue> = elements(name, raw.get())?;
+                    let elements: Vec<&RawValue> = parse_elements(name, raw.get())?;
                     list.extend(elements.into_iter().map(|element| Value::Json(Cow::Borrowed(element))));
                 }
-                Value::Json(raw) if raw.get().starts_with('[') => list.extend(owned_elements(name, raw.get())?),
+                Value::Json(raw) if raw.get().starts_with('[') => list.extend(parse_owned_elements(name, raw.get())?),
                 Value::Json(raw) if !raw.get().starts_with(['{', '"']) => {
                     return Err(invalid(name, &Value::Json(raw), "a list"));
                 }
-                Value::Text(text) if text.trim_ascii().starts_with('[') => list.extend(owned_elements(name, &text)?),
+                Value::Text(text) if text.trim_ascii().starts_with('[') => {
+                    list.extend(parse_owned_elements(name, &text)?);
+                }
                 value @ (Value::Json(_) | Value::Text(_) | Value::File(_)) => list.push(value),
             }
         }
@@ -133,12 +135,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn elements<'a, T: Deserialize<'a>>(name: &str, json: &'a str) -> Result<Vec<T>, GatewayError> {
+fn parse_elements<'a, T: Deserialize<'a>>(name: &str, json: &'a str) -> Result<Vec<T>, GatewayError> {
     serde_json::from_str(json).map_err(|_| GatewayError::invalid(name, format!("{name}: expected a list in JSON")))
 }
 
-fn owned_elements<'a>(name: &str, json: &str) -> Result<impl Iterator<Item = Value<'a>>, GatewayError> {
-    let elements: Vec<Box<RawValue>> = elements(name, json)?;
+fn parse_owned_elements<'a>(name: &str, json: &str) -> Result<impl Iterator<Item = Value<'a>>, GatewayError> {
+    let elements: Vec<Box<RawValue>> = parse_elements(name, json)?;
     Ok(elements.into_iter().map(|element| Value::Json(Cow::Owned(element))))
 }
 

@@ -62,7 +62,7 @@ impl Value<'_> {
 }
 
 /// Converts the URL member of an object, `"..."` or `{"url": "..."}`, to an input.
-pub(crate) fn url_input(
+pub(crate) fn parse_url_input(
     field: &str,
     kind: MediaKind,
     url: &RawValue,

@@ -117,7 +117,7 @@ fn known<T>(list: Vec<T>) -> Option<Vec<T>> {
 
 impl VideoModel {
     /// `None` for models of another modality.
-    fn of(model: pb::Model) -> Option<Self> {
+    fn from_model(model: pb::Model) -> Option<Self> {
         if model.modality() != pb::Modality::Video {
             return None;
         }
@@ -139,6 +139,7 @@ impl VideoModel {
 pub(crate) async fn list(State(app): State<App>, context: RequestContext) -> Result<Response, GatewayError> {
     let request = pb::ListModelsRequest { modality: pb::Modality::Video.into(), ..Default::default() };
     let (metadata, reply, _) = app.core.model.list_models(context.call(request)).await?.into_parts();
-    let list = VideoModelList { object: "list", data: reply.models.into_iter().filter_map(VideoModel::of).collect() };
+    let list =
+        VideoModelList { object: "list", data: reply.models.into_iter().filter_map(VideoModel::from_model).collect() };
     Ok(with_metadata(Json(list).into_response(), &metadata))
 }

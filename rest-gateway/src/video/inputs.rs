@@ -9,7 +9,7 @@ use triptych_proto::v1::{self as pb, MediaInput, media_input::Source, video_fram
 
 use crate::{
     error::GatewayError,
-    form::{MediaKind, Value, url_input},
+    form::{MediaKind, Value, parse_url_input},
     links::Links,
 };
 
@@ -38,7 +38,7 @@ const KINDS: [(&str, Kind, MediaKind); 3] = [
 ];
 
 /// Converts `frame_images`. An entry without a `frame_type`, and an image without an object around it, is the first frame.
-pub(super) fn frames(values: Vec<Value<'_>>, links: &Links) -> Result<Vec<pb::VideoFrame>, GatewayError> {
+pub(super) fn read_frames(values: Vec<Value<'_>>, links: &Links) -> Result<Vec<pb::VideoFrame>, GatewayError> {
     let frame = |(index, value): (usize, Value<'_>)| {
         let field = format!("frame_images[{index}]");
         let Some(object) = value.object() else {
@@ -65,7 +65,7 @@ pub(super) fn frames(values: Vec<Value<'_>>, links: &Links) -> Result<Vec<pb::Vi
 }
 
 /// Converts `input_references`. A reference without an object around it is an image.
-pub(super) fn references(values: Vec<Value<'_>>, links: &Links) -> Result<Vec<pb::VideoReference>, GatewayError> {
+pub(super) fn read_references(values: Vec<Value<'_>>, links: &Links) -> Result<Vec<pb::VideoReference>, GatewayError> {
     let reference = |(index, value): (usize, Value<'_>)| {
         let field = format!("input_references[{index}]");
         let (kind, media) = match value.object() {
@@ -100,7 +100,7 @@ impl<'a> Entry<'a> {
         let mut given = KINDS.into_iter().zip(urls).filter_map(|(kind, url)| Some((kind, url?)));
         match (given.next(), given.next(), self.file_id) {
             (Some(((_, kind, media_kind), url)), None, None) if named.is_none_or(|named| named.1 == kind) => {
-                Ok((kind, url_input(field, media_kind, url, links)?))
+                Ok((kind, parse_url_input(field, media_kind, url, links)?))
             }
             (None, None, Some(id)) => {
                 let kind = named.map_or(Kind::Image, |(_, kind, _)| kind);

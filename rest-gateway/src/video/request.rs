@@ -45,24 +45,24 @@ pub(super) fn read(
         prompt: fields.string("prompt")?,
         input_reference,
         size: fields.string("size")?,
-        duration_seconds: duration(&mut fields)?,
+        duration_seconds: read_duration(&mut fields)?,
         seed: fields.integer("seed")?,
         user: fields.string("user")?,
         idempotency_key,
-        frame_images: inputs::frames(fields.take_list("frame_images")?, links)?,
-        input_references: inputs::references(fields.take_list("input_references")?, links)?,
+        frame_images: inputs::read_frames(fields.take_list("frame_images")?, links)?,
+        input_references: inputs::read_references(fields.take_list("input_references")?, links)?,
         aspect_ratio: fields.string("aspect_ratio")?,
         resolution: fields.string("resolution")?,
         generate_audio: fields.optional_boolean("generate_audio")?,
         negative_prompt: fields.string("negative_prompt")?,
         callback_url: fields.string("callback_url")?,
-        fit_policy: fit_policy(&fields.string("fit_policy")?)?.into(),
+        fit_policy: parse_fit_policy(&fields.string("fit_policy")?)?.into(),
         extra_json: fields.into_extra_json()?,
     })
 }
 
 /// Takes out the duration, which OpenAI calls `seconds`, and other APIs `duration`.
-fn duration(fields: &mut Fields<'_>) -> Result<Option<u32>, GatewayError> {
+fn read_duration(fields: &mut Fields<'_>) -> Result<Option<u32>, GatewayError> {
     let (seconds, duration) = (fields.integer_or_string("seconds")?, fields.integer_or_string("duration")?);
     match (seconds, duration) {
         (Some(seconds), Some(duration)) if seconds != duration => {
@@ -73,7 +73,7 @@ fn duration(fields: &mut Fields<'_>) -> Result<Option<u32>, GatewayError> {
     }
 }
 
-fn fit_policy(word: &str) -> Result<pb::FitPolicy, GatewayError> {
+fn parse_fit_policy(word: &str) -> Result<pb::FitPolicy, GatewayError> {
     match word {
         "" => Ok(pb::FitPolicy::Unspecified),
         "nearest" => Ok(pb::FitPolicy::Nearest),

@@ -60,7 +60,7 @@ struct Adjustment<'a> {
 }
 
 impl<'a> Video<'a> {
-    pub(super) fn of(video: &'a pb::Video, links: &Links) -> Self {
+    pub(super) fn new(video: &'a pb::Video, links: &Links) -> Self {
         let pb::Video {
             id,
             model,
@@ -108,7 +108,7 @@ impl<'a> Video<'a> {
             resolution,
             aspect_ratio,
             generate_audio: *generate_audio,
-            adjustments: adjustments.iter().map(Adjustment::of).collect(),
+            adjustments: adjustments.iter().map(Adjustment::new).collect(),
             queue_position: *queue_position,
             owner: owner.as_deref(),
             video_url: link(pb::VideoVariant::Video),
@@ -119,7 +119,7 @@ impl<'a> Video<'a> {
 }
 
 impl<'a> Adjustment<'a> {
-    fn of(adjustment: &'a pb::VideoAdjustment) -> Self {
+    fn new(adjustment: &'a pb::VideoAdjustment) -> Self {
         let pb::VideoAdjustment { field, requested, used } = adjustment;
         let field = to_json_path(field).unwrap_or_default();
         Self { field, requested, used: (!used.is_empty()).then_some(used) }
@@ -170,11 +170,11 @@ pub(super) struct VideoList<'a> {
 }
 
 impl<'a> VideoList<'a> {
-    pub(super) fn of(reply: &'a pb::ListVideosResponse, links: &Links) -> Self {
+    pub(super) fn new(reply: &'a pb::ListVideosResponse, links: &Links) -> Self {
         let pb::ListVideosResponse { videos, next_page_token } = reply;
         Self {
             object: "list",
-            data: videos.iter().map(|video| Video::of(video, links)).collect(),
+            data: videos.iter().map(|video| Video::new(video, links)).collect(),
             first_id: videos.first().map(|video| video.id.as_str()),
             last_id: videos.last().map(|video| video.id.as_str()),
             has_more: !next_page_token.is_empty(),

@@ -104,15 +104,15 @@ impl Default for Video {
 
 impl Default for VideoRouting {
     fn default() -> Self {
-        let GuardSettings { failures, cooldown, max_in_flight, queue, .. } = GuardSettings::default();
-        Self { failures, cooldown, max_in_flight, queue }
+        let GuardSettings { failure_threshold, cooldown, max_in_flight, queue_limit, .. } = GuardSettings::default();
+        Self { failures: failure_threshold, cooldown, max_in_flight, queue: queue_limit }
     }
 }
 
 impl From<VideoRouting> for GuardSettings {
     fn from(settings: VideoRouting) -> Self {
         let VideoRouting { failures, cooldown, max_in_flight, queue } = settings;
-        Self { retries: 0, failures, cooldown, max_in_flight, queue }
+        Self { retries: 0, failure_threshold: failures, cooldown, max_in_flight, queue_limit: queue }
     }
 }
 
@@ -146,7 +146,7 @@ impl Video {
         }
         openai.validate(self.service_type)?;
         seedance.validate(self.service_type)?;
-        SettingError::check_nonzero([
+        SettingError::require_nonzero([
             ("video.connect_timeout", self.connect_timeout),
             ("video.first_byte_timeout", self.first_byte_timeout),
             ("video.idle_timeout", self.idle_timeout),
