@@ -149,6 +149,20 @@ async fn multipart_has_the_same_members() {
         assert_eq!((request.generate_audio, request.duration_seconds), (Some(true), Some(8)));
         assert_eq!(request.extra_json, "", "{fields:?}");
     }
+    // OpenAI's Python SDK sends all values of a member before those of the next one.
+    let core = CoreStub::default();
+    let columns = [
+        ("prompt", None, "p"),
+        ("frame_images[][type]", None, "image_url"),
+        ("frame_images[][type]", None, "image_url"),
+        ("frame_images[][image_url][url]", None, "asset://1"),
+        ("frame_images[][image_url][url]", None, "asset://2"),
+        ("frame_images[][frame_type]", None, "first_frame"),
+        ("frame_images[][frame_type]", None, "last_frame"),
+    ];
+    assert_eq!(send(&core, form(&columns)).await.status, 200);
+    let expected = [(Position::First, url("asset://1")), (Position::Last, url("asset://2"))];
+    assert_eq!(frames(&core.create_video_request()), expected);
     let core = CoreStub::default();
     let files = [("input_references[]", Some("1.png"), "a"), ("input_references[]", Some("2.png"), "a")];
     let fields: Vec<_> = [("prompt", None, "p")].into_iter().chain(files).collect();
