@@ -212,12 +212,12 @@ impl VideoProvider for FakeProvider {
     async fn cancel(&self, task: &UpstreamTask, _: &RequestContext) -> Result<Cancellation, ProviderError> {
         self.record(format!("cancel {}", task.0));
         self.release_slot(task);
-        next(&self.cancellations).unwrap_or(Reply::Return(Ok(Cancellation::Stopped))).resolve().await
+        pop_reply(&self.cancellations).unwrap_or(Reply::Return(Ok(Cancellation::Stopped))).resolve().await
     }
 
     async fn find(&self, lost: &LostSubmission, _: &RequestContext) -> Result<Search, ProviderError> {
         self.record(format!("find {}", lost.mark));
-        next(&self.searches).unwrap_or(Reply::Return(Ok(Search::Unsupported))).resolve().await
+        pop_reply(&self.searches).unwrap_or(Reply::Return(Ok(Search::Unsupported))).resolve().await
     }
 }
 

@@ -3,14 +3,17 @@
 mod check;
 mod openai;
 mod seedance;
+mod service_type;
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use self::service_type::SERVICE_TYPE;
 pub use self::{
     openai::OpenaiVideos,
     seedance::{Seedance, SeedanceResolution},
+    service_type::VideoServiceType,
 };
 use super::{error::SettingError, guard::GuardSettings};
 use crate::model_facts::{FactsTable, fit::FitPolicy};
@@ -40,35 +43,6 @@ pub struct Video {
     pub openai: OpenaiVideos,
     /// Seedance of Volcengine Ark.
     pub seedance: Seedance,
-}
-
-/// A video provider.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VideoServiceType {
-    /// The built-in engine.
-    #[default]
-    Offline,
-    /// An OpenAI-compatible upstream.
-    Openai,
-    /// Doubao Seedance.
-    Seedance,
-    /// Kling.
-    Kling,
-    /// Wan.
-    Wan,
-    /// MiniMax.
-    Minimax,
-    /// Video models of Gemini.
-    Gemini,
-    /// Google's Veo.
-    Veo,
-    /// Runway.
-    Runway,
-    /// fal.
-    Fal,
-    /// A Midjourney proxy.
-    Midjourney,
 }
 
 /// Protection of the connected providers. Only submissions count; they are never repeated here.
@@ -115,26 +89,6 @@ impl From<VideoRouting> for GuardSettings {
         Self { retries: 0, failure_threshold: failures, cooldown, max_in_flight, queue_limit: queue }
     }
 }
-
-impl VideoServiceType {
-    /// Returns the name of a provider that this version does not have.
-    fn unavailable(self) -> Option<&'static str> {
-        match self {
-            Self::Offline | Self::Openai | Self::Seedance => None,
-            Self::Kling => Some("kling"),
-            Self::Wan => Some("wan"),
-            Self::Minimax => Some("minimax"),
-            Self::Gemini => Some("gemini"),
-            Self::Veo => Some("veo"),
-            Self::Runway => Some("runway"),
-            Self::Fal => Some("fal"),
-            Self::Midjourney => Some("midjourney"),
-        }
-    }
-}
-
-/// The path of [`Video::service_type`].
-const SERVICE_TYPE: &str = "video.service_type";
 
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
-use crate::{call::Chunks, error::Error, error::ProviderError};
+use crate::{
+    call::Chunks,
+    error::{Error, ProviderError},
+};
 
 /// The time over which the rate is measured. Only the time that the stream takes counts, not that of the media store.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -35,7 +38,7 @@ impl Measured {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let start = Instant::now();
-            let next = timeout(WINDOW - self.waited, self.chunks.next()).await;
+            let next = timeout(WINDOW.saturating_sub(self.waited), self.chunks.next()).await;
             self.waited += start.elapsed();
             let ended = self.waited >= WINDOW || next.is_err();
             let chunk = next.ok().map(Option::transpose).transpose()?;

@@ -27,6 +27,7 @@ impl Step {
         let lost = self.lost_submission();
         let context = self.call_context();
         match self.bounded(provider.find(&lost, &context)).await? {
+            Ok(Search::Found(task)) if self.is_of_another_job(&task).await? => self.outcome_unknown(why).await,
             Ok(Search::Found(task)) => {
                 tracing::info!(task = task.0, "found the render of a submission whose response was lost");
                 self.commit_accepted(task).await
@@ -77,6 +78,7 @@ impl Step {
         let lost = self.lost_submission();
         let context = self.call_context();
         match self.bounded(provider.find(&lost, &context)).await? {
+            Ok(Search::Found(task)) if self.is_of_another_job(&task).await? => Ok(Resolution::Ended { billed: true }),
             Ok(Search::Found(task)) => {
                 let next = self.claim.job.with_abandoned(task, self.now());
                 self.commit(next, Lease::Kept).await?;
@@ -92,13 +94,15 @@ impl Step {
         }
     }
 
+    /// Returns whether the render belongs to another job: a search without a mark can find that of an equal request.
+    async fn is_of_another_job(&self, task: &UpstreamTask) -> Result<bool, StepError> {
+        let Job { id, request, .. } = &self.claim.job;
+        Ok(self.worker.queue.has_render(&request.provider_id, task, id).await?)
+    }
+
     fn lost_submission(&self) -> LostSubmission {
         let Job { id, request, state, created_at, .. } = &self.claim.job;
-        let since = match state {
-            JobState::Submitting { since, .. } => *since,
-            state => state.unresolved_submission(),
-        };
-        let Timestamp(millis) = since.unwrap_or(*created_at);
+        let Timestamp(millis) = state.submission().unwrap_or(*created_at);
         LostSubmission {
             mark: id.to_string(),
             model: request.upstream_model.clone(),
@@ -146,9 +150,15 @@ impl Step {
             JobState::Cancelled { .. } | JobState::Failed { .. } if job.abandoned.is_none() => {
                 job.with_abandoned(task.clone(), now)
             }
-            state if state.active_task() == Some(task) => return Ok(()),
-            state => {
-                tracing::error!(task = task.0, "a render was accepted, but its job is {}", state.phase());
+            state @ (JobState::Queued
+            | JobState::Rendering { .. }
+            | JobState::Storing { .. }
+            | JobState::Succeeded { .. }
+            | JobState::Failed { .. }
+            | JobState::Cancelled { .. }) => {
+                if state.task() != Some(task) {
+                    tracing::error!(task = task.0, "a render was accepted, but its job is {}", state.phase());
+                }
                 return Ok(());
             }
         };

@@ -64,10 +64,8 @@ impl Step {
 
     /// Returns the time since the provider accepted the submission; `None` if it is not known, or the render has ended.
     fn render_time(&self) -> Option<Duration> {
-        match self.claim.job.state {
-            JobState::Rendering { since: Some(since), .. } => Some(self.now().since(since)),
-            _ => None,
-        }
+        let JobState::Rendering { since, .. } = self.claim.job.state else { return None };
+        since.map(|since| self.now().since(since))
     }
 
     /// Commits the finished render, so that its files are copied next. Fails the job unless the render has exactly one video.

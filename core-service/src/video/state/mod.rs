@@ -242,6 +242,16 @@ impl JobState {
         }
     }
 
+    /// Returns the render at the provider, also that of a finished job.
+    pub fn task(&self) -> Option<&UpstreamTask> {
+        if let Self::Succeeded { task, .. } = self { task.as_ref() } else { self.active_task() }
+    }
+
+    /// Returns when the submission began, as long as its outcome is not known.
+    pub fn submission(&self) -> Option<Timestamp> {
+        if let Self::Submitting { since, .. } = self { *since } else { self.unresolved_submission() }
+    }
+
     /// Returns when the submission of a cancelled job began, while it is not known whether it started a render.
     pub fn unresolved_submission(&self) -> Option<Timestamp> {
         match self {
@@ -258,11 +268,10 @@ impl JobState {
     /// Returns the state of a cancelled job whose clean-up has ended. The others are returned unchanged.
     #[must_use]
     pub fn cleaned_up(self, billed: bool) -> Self {
-        match self {
-            Self::Cancelled { percent, may_be_billed, .. } => {
-                Self::Cancelled { percent, submission: None, may_be_billed: may_be_billed || billed }
-            }
-            state => state,
+        if let Self::Cancelled { percent, may_be_billed, .. } = self {
+            Self::Cancelled { percent, submission: None, may_be_billed: may_be_billed || billed }
+        } else {
+            self
         }
     }
 

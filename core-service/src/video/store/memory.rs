@@ -17,6 +17,7 @@ use crate::{
     keys::{Owner, Owners},
     video::{
         job::{Job, JobId},
+        provider::UpstreamTask,
         state::Phase,
         time::{Clock, Timestamp},
     },
@@ -230,6 +231,11 @@ impl JobQueue for MemoryStore {
 
     async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
         Ok(self.rows().get(id).map(|row| row.job.clone()))
+    }
+
+    async fn has_render(&self, provider_id: &str, task: &UpstreamTask, id: &JobId) -> Result<bool, StoreError> {
+        let is_other = |job: &Job| job.id != *id && job.request.provider_id == provider_id;
+        Ok(self.rows().values().any(|row| is_other(&row.job) && row.job.state.task() == Some(task)))
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {

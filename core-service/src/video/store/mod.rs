@@ -22,6 +22,7 @@ use uuid::Uuid;
 pub use self::changes::{Change, ChangeKind, Changes, JobChanges};
 use super::{
     job::{Job, JobId, JobKey},
+    provider::UpstreamTask,
     time::Timestamp,
 };
 use crate::{
@@ -106,6 +107,9 @@ pub trait JobQueue: JobStore {
 
     /// Returns the job, also if it is deleted.
     async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Returns whether another job than `id` has this render of the provider.
+    async fn has_render(&self, provider_id: &str, task: &UpstreamTask, id: &JobId) -> Result<bool, StoreError>;
 
     /// Writes the claimed job as `next`, and ends the lease or keeps it for another step.
     ///

@@ -55,3 +55,15 @@ async fn outcome_is_unknown_if_no_search_succeeds_until_the_deadline() {
     let (harness, job) = run_job(FakeProvider::default().with_submits([timed_out()]).with_searches(searches)).await;
     assert_eq!((failure(&job).0, harness.provider.call_count("submit")), ("outcome_unknown", 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn render_of_another_job_is_not_taken_for_that_of_a_lost_submission() {
+    let twin = Reply::Return(Ok(UpstreamTask("twin".to_owned())));
+    let provider = FakeProvider::default().with_submits([twin, timed_out()]).with_searches([found("twin")]);
+    let harness = Harness::new(provider);
+    let _runner = harness.start();
+    let first = harness.create().await;
+    assert_eq!(harness.outcome(&first).await.state.phase(), Phase::Succeeded);
+    let second = harness.create().await;
+    assert_eq!(failure(&harness.outcome(&second).await).0, "outcome_unknown");
+}

@@ -77,6 +77,7 @@ conformance! {
     reads::a_list_can_be_restricted_to_an_owner,
     reads::jobs_of_other_owners_do_not_exist,
     reads::a_list_has_no_extra_members,
+    reads::a_render_is_found_at_the_other_jobs_of_its_provider,
     reads::the_queue_position_counts_earlier_queued_jobs,
     leases::concurrent_workers_claim_different_jobs,
     leases::the_job_that_is_due_longest_is_claimed_first,

@@ -118,7 +118,7 @@ pub(super) async fn no_job_of_a_provider_without_a_free_worker_is_claimed(store:
     other.request.provider_id = "other".to_owned();
     let (stalled, other) = (insert(&store, job()).await, insert(&store, other).await);
     for _ in 0..2 {
-        submit(&store, &claimed(&store).await).await;
+        submit(&store, &claim_next(&store).await).await;
     }
     let busy = vec!["offline".to_owned()];
     let busy = BusyProviders { submissions: busy.clone(), steps: busy };

@@ -82,3 +82,17 @@ pub(super) async fn a_list_has_no_extra_members(store: Store) {
     inserted.request.parameters.extra_json.clear();
     assert_eq!(store.list(&Page { limit: 1, ..Page::default() }).await.unwrap(), [inserted]);
 }
+
+pub(super) async fn a_render_is_found_at_the_other_jobs_of_its_provider(store: Store) {
+    let mut job = job();
+    let task = UpstreamTask("t\"\\ü".to_owned());
+    job.state = JobState::Succeeded { media: Vec::new(), task: Some(task.clone()) };
+    insert(&store, job.clone()).await;
+    let has =
+        async |provider: &str, task: &UpstreamTask, id: &JobId| store.has_render(provider, task, id).await.unwrap();
+    let other = JobId::new();
+    assert!(has("offline", &task, &other).await);
+    assert!(!has("offline", &task, &job.id).await);
+    assert!(!has("elsewhere", &task, &other).await);
+    assert!(!has("offline", &UpstreamTask("u".to_owned()), &other).await);
+}

@@ -23,6 +23,7 @@ use crate::{
     keys::Owners,
     video::{
         job::{Job, JobId},
+        provider::UpstreamTask,
         state::Phase,
         time::{Clock, Timestamp},
     },
@@ -214,6 +215,17 @@ impl JobQueue for SqliteStore {
     async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
         let query = sqlx::query("SELECT * FROM video_jobs WHERE id = $1").bind(id.as_str());
         query.fetch_optional(self.database.readers()).await?.as_ref().map(row::job).transpose()
+    }
+
+    async fn has_render(&self, provider_id: &str, task: &UpstreamTask, id: &JobId) -> Result<bool, StoreError> {
+        // Rare, so that it needs no index: only for a search that found a render without a mark.
+        let query = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM video_jobs WHERE provider_id = $1 AND id <> $2 AND \
+             CASE WHEN json_valid(state) THEN json_extract(state, '$.task') END = $3",
+        );
+        let count: i64 =
+            query.bind(provider_id).bind(id.as_str()).bind(&task.0).fetch_one(self.database.readers()).await?;
+        Ok(count > 0)
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
