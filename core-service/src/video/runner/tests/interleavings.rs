@@ -4,7 +4,7 @@
 //! steps of a runner are modelled after `submit.rs`, `lost.rs`, `poll.rs`, `copy.rs` and `step.rs`, each provider call and each
 //! write being a step of its own. A lease expires when its runner is dead or frozen, which the model allows at any time.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use super::*;
 use crate::{
@@ -62,6 +62,8 @@ struct World {
     can_crash: bool,
     /// How often a lease may still expire under a living runner.
     freezes: u32,
+    /// How often a request or its response may still be lost.
+    losses: u32,
     searchable: Searchable,
 }
 
@@ -82,6 +84,7 @@ impl World {
             can_cancel: true,
             can_crash: true,
             freezes: 1,
+            losses: 2,
             searchable,
         }
     }
@@ -104,6 +107,28 @@ impl World {
         self
     }
 
+    /// Returns the state after a refused write: the runner releases its lease, if it still has one.
+    fn refused(&self, index: usize, fence: u32, runner: Runner) -> Self {
+        Self { leased: self.leased && self.fence != fence, ..self.with_runner(index, runner) }
+    }
+
+    fn with_lost_request(&self) -> Option<Self> {
+        (self.losses > 0).then(|| Self { request: None, losses: self.losses - 1, ..self.clone() })
+    }
+
+    /// Returns the state as text, in which fences and revisions only tell whether they are the newest: both grow without end.
+    fn key(&self) -> String {
+        let mut world = self.clone();
+        for runner in &mut world.runners {
+            if let Runner::Leasing(job, fence) | Runner::Waiting(job, fence) | Runner::Accepted(job, fence) = runner {
+                *fence = u32::from(*fence == self.fence);
+                job.revision = u64::from(job.revision == self.job.revision);
+            }
+        }
+        (world.fence, world.job.revision) = (1, 1);
+        format!("{world:?}")
+    }
+
     /// Returns every state that can follow.
     fn successors(&self) -> Vec<Self> {
         let mut next = Vec::new();
@@ -120,14 +145,16 @@ impl World {
                 let processed = Some(Request::Processed(runner));
                 next.push(Self { request: processed, renders: self.renders + 1, ..self.clone() });
                 // Lost on the way. The provider call of a living runner then ends with an error.
-                next.push(Self { request: None, ..self.clone() });
+                next.extend(self.with_lost_request());
             }
             Some(Request::Processed(runner)) => {
                 if let Runner::Waiting(job, fence) = &self.runners[runner] {
                     let answered = self.with_runner(runner, Runner::Accepted(job.clone(), *fence));
                     next.push(Self { request: None, ..answered });
+                    next.extend(self.with_lost_request());
+                } else {
+                    next.push(Self { request: None, ..self.clone() });
                 }
-                next.push(Self { request: None, ..self.clone() });
             }
             None => {}
         }
@@ -160,7 +187,7 @@ impl World {
             Runner::Accepted(job, fence) => {
                 let accepted = job.after(Event::Accepted(task(), NOW), NOW).unwrap();
                 let committed = self.commit(job, *fence, accepted).map(|world| world.released(index));
-                vec![committed.unwrap_or_else(|| self.with_runner(index, Runner::Recording))]
+                vec![committed.unwrap_or_else(|| self.refused(index, *fence, Runner::Recording))]
             }
             Runner::Recording => {
                 let recorded = match &self.job.state {
@@ -177,7 +204,7 @@ impl World {
 
     /// Returns what follows the step of a runner that holds the lease.
     fn step(&self, index: usize, job: &Job, fence: u32) -> Vec<Self> {
-        let lost = || vec![self.with_runner(index, Runner::Idle)];
+        let lost = || vec![self.refused(index, fence, Runner::Idle)];
         let write = |next: Job| self.commit(job, fence, next).map_or_else(lost, |world| vec![world.released(index)]);
         match &job.state {
             JobState::Queued => {
@@ -197,7 +224,7 @@ impl World {
 
     /// Returns what follows the search for the render of a lost submission.
     fn search(&self, index: usize, job: &Job, fence: u32) -> Vec<Self> {
-        let lost = || vec![self.with_runner(index, Runner::Idle)];
+        let lost = || vec![self.refused(index, fence, Runner::Idle)];
         let next = match self.searchable {
             Searchable::ByMark if self.renders > 0 => {
                 return vec![self.with_runner(index, Runner::Accepted(Box::new(job.clone()), fence))];
@@ -214,7 +241,7 @@ impl World {
     }
 
     fn clean_up(&self, index: usize, job: &Job, fence: u32) -> Vec<Self> {
-        let lost = || vec![self.with_runner(index, Runner::Idle)];
+        let lost = || vec![self.refused(index, fence, Runner::Idle)];
         let mut world = self.clone();
         let next = if job.abandoned.is_some() {
             world.stopped = true;
@@ -264,7 +291,7 @@ impl World {
 
 /// Explores every reachable state, and returns how many there are.
 fn explore(start: World) -> usize {
-    let mut seen = BTreeSet::from([format!("{start:?}")]);
+    let mut seen = HashSet::from([start.key()]);
     let mut open = VecDeque::from([start]);
     while let Some(world) = open.pop_front() {
         let successors = world.successors();
@@ -273,7 +300,7 @@ fn explore(start: World) -> usize {
         }
         for next in successors {
             next.assert_laws(&world);
-            if seen.insert(format!("{next:?}")) {
+            if seen.insert(next.key()) {
                 open.push_back(next);
             }
         }
