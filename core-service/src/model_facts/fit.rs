@@ -92,20 +92,21 @@ pub struct Adjustment {
 pub fn fit(facts: &ModelFacts, model: &str, wanted: Wanted, policy: FitPolicy) -> Result<Fitted, Error> {
     let mut adjustments = Adjustments { model, policy, list: Vec::new() };
     let target = Target::new(facts, &wanted)?;
-    let Output { resolution, aspect_ratio, size } = match &facts.outputs {
+    let outputs = facts.outputs(target.with_frames);
+    let Output { resolution, aspect_ratio, size } = match outputs {
         Outputs::Any => target.any_size(&wanted),
         Outputs::Listed(outputs) => target.nearest(facts, outputs),
     };
     if let Some(requested) = wanted.size.filter(|requested| !is_same_size(*requested, size)) {
         adjustments.add("size", requested.to_string(), size.to_string())?;
     }
-    if let (Outputs::Listed(_), Some(requested)) = (&facts.outputs, &wanted.resolution)
+    if let (Outputs::Listed(_), Some(requested)) = (outputs, &wanted.resolution)
         && lines(requested) != output_lines(&resolution, size)
     {
         let used = if resolution.is_empty() { size.to_string() } else { resolution.clone() };
         adjustments.add("resolution", requested.clone(), used)?;
     }
-    if let (Outputs::Listed(_), Some(requested)) = (&facts.outputs, target.requested_ratio)
+    if let (Outputs::Listed(_), Some(requested)) = (outputs, target.requested_ratio)
         && distance(requested, shape(&aspect_ratio, size)) > TOLERANCE
     {
         let used = if aspect_ratio.is_empty() { size.to_string() } else { aspect_ratio.clone() };

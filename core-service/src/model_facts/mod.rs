@@ -24,6 +24,9 @@ pub struct ModelFacts {
     /// The sizes; as one of `any`, a list of pixel sizes, or a table of resolutions and aspect ratios.
     #[serde(default)]
     pub outputs: Outputs,
+    /// The sizes with a first or last frame, if they are others.
+    #[serde(default)]
+    pub outputs_with_frames: Option<Outputs>,
     /// The resolution of requests without size and resolution. `None`: the one nearest to 1920x1080.
     #[serde(default)]
     pub default_resolution: Option<String>,
@@ -104,6 +107,7 @@ impl ModelFacts {
     pub fn unknown() -> Self {
         Self {
             outputs: Outputs::Any,
+            outputs_with_frames: None,
             default_resolution: None,
             seconds: Durations::default(),
             seconds_of_resolution: std::collections::BTreeMap::new(),
@@ -135,6 +139,11 @@ impl ModelFacts {
         .into_iter()
         .filter_map(|(name, has)| has.then_some(name))
         .collect()
+    }
+
+    /// Returns the sizes, with or without frame images.
+    pub fn outputs(&self, with_frames: bool) -> &Outputs {
+        self.outputs_with_frames.as_ref().filter(|_| with_frames).unwrap_or(&self.outputs)
     }
 
     /// Returns the durations at a resolution, with or without frame images.

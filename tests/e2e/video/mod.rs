@@ -4,6 +4,7 @@ mod multiple_providers;
 mod openai;
 mod owners;
 mod provider_case;
+mod runway;
 mod seedance;
 
 use std::time::Duration;

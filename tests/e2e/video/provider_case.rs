@@ -86,7 +86,13 @@ pub(super) struct ProviderCase {
     pub(super) model: &'static str,
     /// The API key for the upstream.
     pub(super) key: &'static str,
+    /// The path of submissions.
     pub(super) tasks: &'static str,
+    /// The path of polls of a render.
+    pub(super) poll: fn(&str) -> String,
+    /// Method and path of the cancellation of a render.
+    pub(super) cancel: (&'static str, fn(&str) -> String),
+    /// The path of the finished video.
     pub(super) file: fn(&str) -> String,
 }
 
@@ -99,9 +105,9 @@ impl ProviderCase {
     pub(super) fn enqueue(&self, server: &TestServer, id: &str, call: Call, fixture: &str) -> String {
         let (method, path) = match call {
             Call::Create => ("post", self.tasks.to_owned()),
-            Call::Poll => ("get", format!("{}/{id}", self.tasks)),
+            Call::Poll => ("get", (self.poll)(id)),
             Call::File => ("get", (self.file)(id)),
-            Call::Cancel => ("delete", format!("{}/{id}", self.tasks)),
+            Call::Cancel => (self.cancel.0, (self.cancel.1)(id)),
         };
         let reply =
             if fixture == MP4 { Reply::file("video/mp4", &CLIP) } else { self.fixtures().reply(server, fixture, id) };

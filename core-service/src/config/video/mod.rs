@@ -2,6 +2,7 @@
 
 mod check;
 mod openai;
+mod runway;
 mod seedance;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 pub use self::{
     openai::OpenaiVideos,
+    runway::Runway,
     seedance::{Seedance, SeedanceResolution},
 };
 use super::{error::SettingError, guard::GuardSettings};
@@ -38,6 +40,8 @@ pub struct Video {
     pub routing: VideoRouting,
     /// An OpenAI-compatible upstream.
     pub openai: OpenaiVideos,
+    /// Runway.
+    pub runway: Runway,
     /// Seedance of Volcengine Ark.
     pub seedance: Seedance,
 }
@@ -97,6 +101,7 @@ impl Default for Video {
             model_facts: FactsTable::default(),
             routing: VideoRouting::default(),
             openai: OpenaiVideos::default(),
+            runway: Runway::default(),
             seedance: Seedance::default(),
         }
     }
@@ -120,13 +125,12 @@ impl VideoServiceType {
     /// Returns the name of a provider that this version does not have.
     fn unavailable(self) -> Option<&'static str> {
         match self {
-            Self::Offline | Self::Openai | Self::Seedance => None,
+            Self::Offline | Self::Openai | Self::Runway | Self::Seedance => None,
             Self::Kling => Some("kling"),
             Self::Wan => Some("wan"),
             Self::Minimax => Some("minimax"),
             Self::Gemini => Some("gemini"),
             Self::Veo => Some("veo"),
-            Self::Runway => Some("runway"),
             Self::Fal => Some("fal"),
             Self::Midjourney => Some("midjourney"),
         }
@@ -139,12 +143,15 @@ const SERVICE_TYPE: &str = "video.service_type";
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message: &str| Err(SettingError::new(key, message));
-        let Self { openai, seedance, .. } = self;
+        let Self { openai, runway, seedance, .. } = self;
         if let Some(name) = self.service_type.unavailable() {
-            let message = format!("`{name}` is not available in this version; set `offline`, `openai` or `seedance`");
+            let message = format!(
+                "`{name}` is not available in this version; set one that is, for example `offline`, `openai` or `seedance`"
+            );
             return error(SERVICE_TYPE, &message);
         }
         openai.validate(self.service_type)?;
+        runway.validate(self.service_type)?;
         seedance.validate(self.service_type)?;
         SettingError::check_nonzero([
             ("video.connect_timeout", self.connect_timeout),

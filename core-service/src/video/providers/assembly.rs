@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{common::context::ProviderContext, offline, openai, seedance};
+use super::{common::context::ProviderContext, offline, openai, runway, seedance};
 use crate::{
     config::{self, VideoServiceType},
     media::{Downloader, MediaStore},
@@ -35,6 +35,7 @@ pub(crate) fn entries(
         model_facts,
         fit_policy,
         openai,
+        runway,
         seedance,
         ..
     } = settings;
@@ -51,6 +52,7 @@ pub(crate) fn entries(
     let mut providers = [
         (VideoServiceType::Offline, offline::entries(media_store, &context.facts, context.fit_policy)),
         (VideoServiceType::Openai, openai::entries(openai, &context)?),
+        (VideoServiceType::Runway, runway::entries(runway, &context)?),
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),
     ];
     providers.sort_by_key(|(kind, _)| kind != service_type);

@@ -4,4 +4,5 @@ pub(crate) mod assembly;
 mod common;
 pub mod offline;
 pub mod openai;
+pub mod runway;
 pub mod seedance;

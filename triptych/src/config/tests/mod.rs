@@ -261,9 +261,11 @@ fn an_image_provider_requires_its_key_or_url() {
 
 #[test]
 fn a_video_provider_requires_its_key_or_url() {
-    for (service_type, variables) in
-        [("openai", &["VIDEO_API_KEY", "VIDEO_BASE_URL"][..]), ("seedance", &["ARK_API_KEY"])]
-    {
+    for (service_type, variables) in [
+        ("openai", &["VIDEO_API_KEY", "VIDEO_BASE_URL"][..]),
+        ("runway", &["RUNWAYML_API_SECRET"]),
+        ("seedance", &["ARK_API_KEY"]),
+    ] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", service_type)]);
         assert!(message.contains(&format!("video.service_type = \"{service_type}\"")), "{message}");
         for variable in variables {
@@ -272,7 +274,7 @@ fn a_video_provider_requires_its_key_or_url() {
             assert!(load("", &[], &set).is_ok(), "{variable}");
         }
     }
-    for name in ["kling", "wan", "minimax", "gemini", "veo", "runway", "fal", "midjourney"] {
+    for name in ["kling", "wan", "minimax", "gemini", "veo", "fal", "midjourney"] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", name)]);
         assert!(message.contains(&format!("`{name}` is not available in this version")), "{message}");
     }
@@ -299,6 +301,7 @@ fn a_video_provider_requires_its_key_or_url() {
 fn an_invalid_video_setting_is_rejected() {
     for (file, expected) in [
         ("[video.openai]\npoll_interval = '99ms'", "at least 100ms"),
+        ("[video.runway]\nmodels = ['gen4.5', ' ']", "none of them empty"),
         ("[video.seedance]\npoll_interval = '0s'", "at least 100ms"),
         ("[video.seedance]\nmax_resolution = '8k'", "`1080p`"),
         ("[video.seedance]\nmodels = []", "at least one name"),

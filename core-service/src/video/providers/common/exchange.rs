@@ -18,6 +18,13 @@ pub(in crate::video::providers) struct Content {
     pub(in crate::video::providers) body: Bytes,
 }
 
+impl Content {
+    /// Returns a JSON body.
+    pub(in crate::video::providers) fn json(body: impl Into<Bytes>) -> Self {
+        Self { content_type: HeaderValue::from_static("application/json"), body: body.into() }
+    }
+}
+
 /// A complete response.
 #[derive(Debug)]
 pub(in crate::video::providers) struct Response {
