@@ -26,6 +26,7 @@ pub mod dialect;
 mod digest;
 pub mod error;
 mod fault_injection;
+mod google_errors;
 pub mod health;
 pub mod idempotency;
 pub mod image;

@@ -36,5 +36,5 @@ pub use self::{
     offline::Offline,
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
-    video::{OpenaiVideos, Runway, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType},
+    video::{GeminiVideos, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType},
 };

@@ -8,7 +8,8 @@ use toml::{Table, Value};
 use super::ModelFacts;
 
 /// The compiled-in files.
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
+    include_str!("tables/gemini.toml"),
     include_str!("tables/offline.toml"),
     include_str!("tables/openai.toml"),
     include_str!("tables/runway.toml"),

@@ -24,7 +24,7 @@ const SHORT_NAMES: [(&str, &[&str]); 18] = [
     ("IMAGE_API_KEY", &["image.openai.api_key"]),
     ("IMAGE_MODELS", &["image.openai.models"]),
     ("ARK_API_KEY", &["image.doubao.api_key", "video.seedance.api_key"]),
-    ("GEMINI_API_KEY", &["image.nano_banana.api_key"]),
+    ("GEMINI_API_KEY", &["image.nano_banana.api_key", "video.gemini.api_key"]),
     ("MJ_BASE_URL", &["image.midjourney.base_url"]),
     ("MJ_API_SECRET", &["image.midjourney.api_secret"]),
     ("DASHSCOPE_API_KEY", &["image.dashscope.api_key"]),

@@ -1,6 +1,7 @@
 //! The settings of the video service; those of each provider are in a file of their own.
 
 mod check;
+mod gemini;
 mod openai;
 mod runway;
 mod seedance;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use self::{
+    gemini::GeminiVideos,
     openai::OpenaiVideos,
     runway::Runway,
     seedance::{Seedance, SeedanceResolution},
@@ -38,6 +40,8 @@ pub struct Video {
     pub model_facts: FactsTable,
     /// Circuit breaker and concurrency limit of the connected providers.
     pub routing: VideoRouting,
+    /// Google's video models on the Gemini API.
+    pub gemini: GeminiVideos,
     /// An OpenAI-compatible upstream.
     pub openai: OpenaiVideos,
     /// Runway.
@@ -63,10 +67,9 @@ pub enum VideoServiceType {
     Wan,
     /// MiniMax.
     Minimax,
-    /// Video models of Gemini.
+    /// Google's video models: Gemini Omni and Veo.
+    #[serde(alias = "veo")]
     Gemini,
-    /// Google's Veo.
-    Veo,
     /// Runway.
     Runway,
     /// fal.
@@ -100,6 +103,7 @@ impl Default for Video {
             fit_policy: FitPolicy::default(),
             model_facts: FactsTable::default(),
             routing: VideoRouting::default(),
+            gemini: GeminiVideos::default(),
             openai: OpenaiVideos::default(),
             runway: Runway::default(),
             seedance: Seedance::default(),
@@ -125,12 +129,10 @@ impl VideoServiceType {
     /// Returns the name of a provider that this version does not have.
     fn unavailable(self) -> Option<&'static str> {
         match self {
-            Self::Offline | Self::Openai | Self::Runway | Self::Seedance => None,
+            Self::Gemini | Self::Offline | Self::Openai | Self::Runway | Self::Seedance => None,
             Self::Kling => Some("kling"),
             Self::Wan => Some("wan"),
             Self::Minimax => Some("minimax"),
-            Self::Gemini => Some("gemini"),
-            Self::Veo => Some("veo"),
             Self::Fal => Some("fal"),
             Self::Midjourney => Some("midjourney"),
         }
@@ -143,13 +145,14 @@ const SERVICE_TYPE: &str = "video.service_type";
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message: &str| Err(SettingError::new(key, message));
-        let Self { openai, runway, seedance, .. } = self;
+        let Self { gemini, openai, runway, seedance, .. } = self;
         if let Some(name) = self.service_type.unavailable() {
             let message = format!(
                 "`{name}` is not available in this version; set one that is, for example `offline`, `openai` or `seedance`"
             );
             return error(SERVICE_TYPE, &message);
         }
+        gemini.validate(self.service_type)?;
         openai.validate(self.service_type)?;
         runway.validate(self.service_type)?;
         seedance.validate(self.service_type)?;

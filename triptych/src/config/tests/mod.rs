@@ -263,6 +263,7 @@ fn an_image_provider_requires_its_key_or_url() {
 fn a_video_provider_requires_its_key_or_url() {
     for (service_type, variables) in [
         ("openai", &["VIDEO_API_KEY", "VIDEO_BASE_URL"][..]),
+        ("gemini", &["GEMINI_API_KEY"]),
         ("runway", &["RUNWAYML_API_SECRET"]),
         ("seedance", &["ARK_API_KEY"]),
     ] {
@@ -274,10 +275,12 @@ fn a_video_provider_requires_its_key_or_url() {
             assert!(load("", &[], &set).is_ok(), "{variable}");
         }
     }
-    for name in ["kling", "wan", "minimax", "gemini", "veo", "fal", "midjourney"] {
+    for name in ["kling", "wan", "minimax", "fal", "midjourney"] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", name)]);
         assert!(message.contains(&format!("`{name}` is not available in this version")), "{message}");
     }
+    let veo = load("", &[], &[("VIDEO_SERVICE_TYPE", "veo"), ("GEMINI_API_KEY", "k")]).unwrap();
+    assert_eq!(veo.core.video.service_type, core_config::VideoServiceType::Gemini);
     let variables =
         [("ARK_API_KEY", "k1"), ("VIDEO_API_KEY", "k2"), ("VIDEO_MODELS", "mine, other"), ("IMAGE_API_KEY", "k3")];
     let config = load("", &[], &variables).unwrap();
