@@ -36,5 +36,7 @@ pub use self::{
     offline::Offline,
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
-    video::{GeminiVideos, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType},
+    video::{
+        Fal, GeminiVideos, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType,
+    },
 };

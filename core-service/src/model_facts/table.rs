@@ -8,7 +8,8 @@ use toml::{Table, Value};
 use super::ModelFacts;
 
 /// The compiled-in files.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
+    include_str!("tables/fal.toml"),
     include_str!("tables/gemini.toml"),
     include_str!("tables/offline.toml"),
     include_str!("tables/openai.toml"),

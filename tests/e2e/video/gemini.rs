@@ -26,17 +26,18 @@ const OMNI: ProviderCase = ProviderCase {
     model: "gemini-omni-1.2-flash",
     key: "gemini-video-secret",
     tasks: "/v1beta/interactions",
-    poll: |id| format!("/v1beta/interactions/{id}"),
-    cancel: ("post", |id| format!("/v1beta/interactions/{id}/cancel")),
     file: |id| format!("/v1beta/files/{id}?alt=media"),
+    route: |call, id| (call == Cancel).then(|| ("post", format!("/v1beta/interactions/{id}/cancel"))),
 };
 
 /// Without cancellation: it sends no request.
 const VEO: ProviderCase = ProviderCase {
     model: "veo-3.1-fast-generate-001",
     tasks: "/v1beta/models/veo-3.1-fast-generate-001:predictLongRunning",
-    poll: |id| format!("/v1beta/models/veo-3.1-fast-generate-001/operations/{id}"),
     file: |id| format!("/v1beta/files/{id}:download?alt=media"),
+    route: |call, id| {
+        (call == Poll).then(|| ("get", format!("/v1beta/models/veo-3.1-fast-generate-001/operations/{id}")))
+    },
     ..OMNI
 };
 
@@ -234,7 +235,7 @@ async fn link_to_another_origin_gets_no_key() {
         let sample = json!({"video": {"uri": storage.url("/clip.mp4?X-Goog-Signature=1")}});
         let response = json!({"generateVideoResponse": {"generatedSamples": [sample]}});
         let done = json!({"name": "task-1", "done": true, "response": response});
-        server.upstream.enqueue_at(&(VEO.poll)("task-1"), Reply::new(200, &done.to_string()));
+        server.upstream.enqueue_at(&VEO.line(Poll, "task-1").1, Reply::new(200, &done.to_string()));
         let id = create(server, &VEO.body()).await;
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
         let file = storage.received().await;

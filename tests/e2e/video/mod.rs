@@ -1,5 +1,6 @@
 //! Video jobs over REST and gRPC: the life cycle, events, idempotency, cancellation, remix.
 
+mod fal;
 mod gemini;
 mod multiple_providers;
 mod openai;

@@ -24,9 +24,8 @@ const PROVIDER: ProviderCase = ProviderCase {
     model: "sora-2",
     key: "sk-video-secret",
     tasks: "/v1/videos",
-    poll: |id| format!("/v1/videos/{id}"),
-    cancel: ("delete", |id| format!("/v1/videos/{id}")),
     file: |id| format!("/v1/videos/{id}/content"),
+    route: |_, _| None,
 };
 
 /// Calls of one job with the responses to them, and the end of the job.

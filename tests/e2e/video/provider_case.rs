@@ -48,6 +48,8 @@ pub(super) enum Call {
     /// The download of the result.
     File,
     Cancel,
+    /// A request for the result, at providers whose polls do not return it.
+    Result,
 }
 
 /// The response to a [`Call::File`] with the result.
@@ -86,14 +88,11 @@ pub(super) struct ProviderCase {
     pub(super) model: &'static str,
     /// The API key for the upstream.
     pub(super) key: &'static str,
-    /// The path of submissions.
+    /// The path of submissions; that of a render, with its id behind it, for polls and cancellations.
     pub(super) tasks: &'static str,
-    /// The path of polls of a render.
-    pub(super) poll: fn(&str) -> String,
-    /// Method and path of the cancellation of a render.
-    pub(super) cancel: (&'static str, fn(&str) -> String),
-    /// The path of the finished video.
     pub(super) file: fn(&str) -> String,
+    /// Method and path of the requests that have others than these.
+    pub(super) route: fn(Call, &str) -> Option<(&'static str, String)>,
 }
 
 impl ProviderCase {
@@ -103,16 +102,21 @@ impl ProviderCase {
 
     /// Enqueues the response to a call about the render `id`, and returns the request: `GET /path`.
     pub(super) fn enqueue(&self, server: &TestServer, id: &str, call: Call, fixture: &str) -> String {
-        let (method, path) = match call {
-            Call::Create => ("post", self.tasks.to_owned()),
-            Call::Poll => ("get", (self.poll)(id)),
-            Call::File => ("get", (self.file)(id)),
-            Call::Cancel => (self.cancel.0, (self.cancel.1)(id)),
-        };
+        let (method, path) = self.line(call, id);
         let reply =
             if fixture == MP4 { Reply::file("video/mp4", &CLIP) } else { self.fixtures().reply(server, fixture, id) };
         server.upstream.enqueue_at(&path, reply);
         format!("{method} {path}")
+    }
+
+    /// Returns method and path of a request about the render `id`.
+    pub(super) fn line(&self, call: Call, id: &str) -> (&'static str, String) {
+        (self.route)(call, id).unwrap_or_else(|| match call {
+            Call::Create => ("post", self.tasks.to_owned()),
+            Call::Poll | Call::Result => ("get", format!("{}/{id}", self.tasks)),
+            Call::File => ("get", (self.file)(id)),
+            Call::Cancel => ("delete", format!("{}/{id}", self.tasks)),
+        })
     }
 
     /// Creates one job over REST and one over gRPC, whose upstream calls get these responses, and asserts how both end. The

@@ -27,9 +27,12 @@ const PROVIDER: ProviderCase = ProviderCase {
     model: "gen4.5",
     key: "key_runway_secret",
     tasks: TASKS,
-    poll: |id| format!("/v1/tasks/{id}"),
-    cancel: ("delete", |id| format!("/v1/tasks/{id}")),
     file: |id| format!("/output/{id}.mp4?_jwt=e30.sig"),
+    route: |call, id| match call {
+        Poll => Some(("get", format!("/v1/tasks/{id}"))),
+        Cancel => Some(("delete", format!("/v1/tasks/{id}"))),
+        Create | File | Call::Result => None,
+    },
 };
 
 /// Calls of one job with the responses to them, and the end of the job.

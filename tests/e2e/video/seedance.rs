@@ -27,9 +27,8 @@ const PROVIDER: ProviderCase = ProviderCase {
     model: "doubao-seedance-1-5-pro-251215",
     key: "ark-video-secret",
     tasks: TASKS,
-    poll: |id| format!("{TASKS}/{id}"),
-    cancel: ("delete", |id| format!("{TASKS}/{id}")),
     file: |id| format!("/tos/{id}.mp4?X-Tos-Expires=86400&X-Tos-Signature=a%2Fb"),
+    route: |_, _| None,
 };
 
 /// Calls of one job with the responses to them, and the end of the job.

@@ -1,6 +1,7 @@
 //! The settings of the video service; those of each provider are in a file of their own.
 
 mod check;
+mod fal;
 mod gemini;
 mod openai;
 mod runway;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use self::{
+    fal::Fal,
     gemini::GeminiVideos,
     openai::OpenaiVideos,
     runway::Runway,
@@ -40,6 +42,8 @@ pub struct Video {
     pub model_facts: FactsTable,
     /// Circuit breaker and concurrency limit of the connected providers.
     pub routing: VideoRouting,
+    /// fal.
+    pub fal: Fal,
     /// Google's video models on the Gemini API.
     pub gemini: GeminiVideos,
     /// An OpenAI-compatible upstream.
@@ -103,6 +107,7 @@ impl Default for Video {
             fit_policy: FitPolicy::default(),
             model_facts: FactsTable::default(),
             routing: VideoRouting::default(),
+            fal: Fal::default(),
             gemini: GeminiVideos::default(),
             openai: OpenaiVideos::default(),
             runway: Runway::default(),
@@ -129,11 +134,10 @@ impl VideoServiceType {
     /// Returns the name of a provider that this version does not have.
     fn unavailable(self) -> Option<&'static str> {
         match self {
-            Self::Gemini | Self::Offline | Self::Openai | Self::Runway | Self::Seedance => None,
+            Self::Fal | Self::Gemini | Self::Offline | Self::Openai | Self::Runway | Self::Seedance => None,
             Self::Kling => Some("kling"),
             Self::Wan => Some("wan"),
             Self::Minimax => Some("minimax"),
-            Self::Fal => Some("fal"),
             Self::Midjourney => Some("midjourney"),
         }
     }
@@ -145,13 +149,14 @@ const SERVICE_TYPE: &str = "video.service_type";
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message: &str| Err(SettingError::new(key, message));
-        let Self { gemini, openai, runway, seedance, .. } = self;
+        let Self { fal, gemini, openai, runway, seedance, .. } = self;
         if let Some(name) = self.service_type.unavailable() {
             let message = format!(
                 "`{name}` is not available in this version; set one that is, for example `offline`, `openai` or `seedance`"
             );
             return error(SERVICE_TYPE, &message);
         }
+        fal.validate(self.service_type)?;
         gemini.validate(self.service_type)?;
         openai.validate(self.service_type)?;
         runway.validate(self.service_type)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{common::context::ProviderContext, gemini, offline, openai, runway, seedance};
+use super::{common::context::ProviderContext, fal, gemini, offline, openai, runway, seedance};
 use crate::{
     config::{self, VideoServiceType},
     media::{Downloader, MediaStore},
@@ -34,6 +34,7 @@ pub(crate) fn entries(
         routing,
         model_facts,
         fit_policy,
+        fal,
         gemini,
         openai,
         runway,
@@ -52,6 +53,7 @@ pub(crate) fn entries(
     // A provider that is not connected has no entries.
     let mut providers = [
         (VideoServiceType::Offline, offline::entries(media_store, &context.facts, context.fit_policy)),
+        (VideoServiceType::Fal, fal::entries(fal, &context)?),
         (VideoServiceType::Gemini, gemini::entries(gemini, &context)?),
         (VideoServiceType::Openai, openai::entries(openai, &context)?),
         (VideoServiceType::Runway, runway::entries(runway, &context)?),

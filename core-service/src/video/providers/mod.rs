@@ -2,6 +2,7 @@
 
 pub(crate) mod assembly;
 mod common;
+pub mod fal;
 pub mod gemini;
 pub mod offline;
 pub mod openai;

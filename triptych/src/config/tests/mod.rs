@@ -263,6 +263,7 @@ fn an_image_provider_requires_its_key_or_url() {
 fn a_video_provider_requires_its_key_or_url() {
     for (service_type, variables) in [
         ("openai", &["VIDEO_API_KEY", "VIDEO_BASE_URL"][..]),
+        ("fal", &["FAL_KEY"]),
         ("gemini", &["GEMINI_API_KEY"]),
         ("runway", &["RUNWAYML_API_SECRET"]),
         ("seedance", &["ARK_API_KEY"]),
@@ -275,7 +276,7 @@ fn a_video_provider_requires_its_key_or_url() {
             assert!(load("", &[], &set).is_ok(), "{variable}");
         }
     }
-    for name in ["kling", "wan", "minimax", "fal", "midjourney"] {
+    for name in ["kling", "wan", "minimax", "midjourney"] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", name)]);
         assert!(message.contains(&format!("`{name}` is not available in this version")), "{message}");
     }
