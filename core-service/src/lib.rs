@@ -34,6 +34,7 @@ mod json;
 pub mod keys;
 pub mod live;
 pub mod media;
+mod midjourney_errors;
 pub mod model_facts;
 pub mod models;
 mod offload;

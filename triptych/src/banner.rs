@@ -190,8 +190,8 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
 
 /// Writes the video providers, the default first.
 fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result {
-    use VideoServiceType::{Fal, Gemini, Offline, Openai, Runway, Seedance};
-    let Video { service_type, fal, gemini, openai, runway, seedance, .. } = video;
+    use VideoServiceType::{Fal, Gemini, Midjourney, Offline, Openai, Runway, Seedance};
+    let Video { service_type, fal, gemini, midjourney, openai, runway, seedance, .. } = video;
     let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
         (service_type, format!("connected to {address} for {}", models.join(", ")))
     };
@@ -202,6 +202,7 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
         }),
         fal.is_configured().then(|| line(Fal, "fal", &fal.models)),
         gemini.is_configured().then(|| line(Gemini, "the Gemini API", &gemini.models)),
+        midjourney.base_url.as_ref().map(|url| line(Midjourney, &hide_query(url.as_str()), &midjourney.models)),
         runway.is_configured().then(|| line(Runway, "Runway", &runway.models)),
         seedance.is_configured().then(|| line(Seedance, "Volcengine Ark", &seedance.models)),
     ];

@@ -37,6 +37,7 @@ pub use self::{
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
     video::{
-        Fal, GeminiVideos, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType,
+        Fal, GeminiVideos, MidjourneyVideos, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video, VideoRouting,
+        VideoServiceType,
     },
 };

@@ -8,9 +8,10 @@ use toml::{Table, Value};
 use super::ModelFacts;
 
 /// The compiled-in files.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     include_str!("tables/fal.toml"),
     include_str!("tables/gemini.toml"),
+    include_str!("tables/midjourney.toml"),
     include_str!("tables/offline.toml"),
     include_str!("tables/openai.toml"),
     include_str!("tables/runway.toml"),

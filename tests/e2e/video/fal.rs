@@ -34,6 +34,7 @@ const PROVIDER: ProviderCase = ProviderCase {
         Cancel => Some(("put", format!("{APPLICATION}/requests/{id}/cancel"))),
         Create | File => None,
     },
+    needs_frame: false,
 };
 
 /// Calls of one job with the responses to them, and the end of the job.

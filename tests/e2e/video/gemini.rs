@@ -28,6 +28,7 @@ const OMNI: ProviderCase = ProviderCase {
     tasks: "/v1beta/interactions",
     file: |id| format!("/v1beta/files/{id}?alt=media"),
     route: |call, id| (call == Cancel).then(|| ("post", format!("/v1beta/interactions/{id}/cancel"))),
+    needs_frame: false,
 };
 
 /// Without cancellation: it sends no request.

@@ -2,6 +2,7 @@
 
 mod fal;
 mod gemini;
+mod midjourney;
 mod multiple_providers;
 mod openai;
 mod owners;

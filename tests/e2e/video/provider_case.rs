@@ -6,10 +6,11 @@ use std::{
     sync::LazyLock,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
-use triptych_proto::v1::{self as pb, download_video_response::Part, video::State};
+use triptych_proto::v1::{self as pb, download_video_response::Part, media_input::Source, video::State};
 
 use super::{create, wait_until_final};
 use crate::{
@@ -38,6 +39,13 @@ pub(super) static CLIP: LazyLock<Vec<u8>> = LazyLock::new(|| {
         seed: 1,
     };
     offline_video::render(&shot, &Silent).unwrap().mp4
+});
+
+/// A small PNG file, the first frame of videos that require one.
+pub(super) static FRAME: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut file = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(320, 180).write_to(&mut file, image::ImageFormat::Png).unwrap();
+    file.into_inner()
 });
 
 /// A request that the upstream receives.
@@ -93,6 +101,8 @@ pub(super) struct ProviderCase {
     pub(super) file: fn(&str) -> String,
     /// Method and path of the requests that have others than these.
     pub(super) route: fn(Call, &str) -> Option<(&'static str, String)>,
+    /// Whether the model requires a first frame.
+    pub(super) needs_frame: bool,
 }
 
 impl ProviderCase {
@@ -144,7 +154,11 @@ impl ProviderCase {
     }
 
     pub(super) fn body(&self) -> Value {
-        json!({"model": self.model, "prompt": "a boat", "size": "1280x720", "seconds": 4})
+        let mut body = json!({"model": self.model, "prompt": "a boat", "size": "1280x720", "seconds": 4});
+        if self.needs_frame {
+            body["input_reference"] = json!(STANDARD.encode(&*FRAME));
+        }
+        body
     }
 
     async fn over_rest(&self, server: &TestServer) -> Result<(), String> {
@@ -168,6 +182,9 @@ impl ProviderCase {
             prompt: "a boat".to_owned(),
             size: "1280x720".to_owned(),
             duration_seconds: Some(4),
+            input_reference: self
+                .needs_frame
+                .then(|| pb::MediaInput { source: Some(Source::Data(FRAME.clone().into())) }),
             ..pb::CreateVideoRequest::default()
         };
         let id = client.create_video(request).await.unwrap().into_inner().video.unwrap().id;

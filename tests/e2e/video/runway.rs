@@ -33,6 +33,7 @@ const PROVIDER: ProviderCase = ProviderCase {
         Cancel => Some(("delete", format!("/v1/tasks/{id}"))),
         Create | File | Call::Result => None,
     },
+    needs_frame: false,
 };
 
 /// Calls of one job with the responses to them, and the end of the job.

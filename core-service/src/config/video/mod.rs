@@ -3,6 +3,7 @@
 mod check;
 mod fal;
 mod gemini;
+mod midjourney;
 mod openai;
 mod runway;
 mod seedance;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 pub use self::{
     fal::Fal,
     gemini::GeminiVideos,
+    midjourney::MidjourneyVideos,
     openai::OpenaiVideos,
     runway::Runway,
     seedance::{Seedance, SeedanceResolution},
@@ -46,6 +48,8 @@ pub struct Video {
     pub fal: Fal,
     /// Google's video models on the Gemini API.
     pub gemini: GeminiVideos,
+    /// A Midjourney proxy.
+    pub midjourney: MidjourneyVideos,
     /// An OpenAI-compatible upstream.
     pub openai: OpenaiVideos,
     /// Runway.
@@ -109,6 +113,7 @@ impl Default for Video {
             routing: VideoRouting::default(),
             fal: Fal::default(),
             gemini: GeminiVideos::default(),
+            midjourney: MidjourneyVideos::default(),
             openai: OpenaiVideos::default(),
             runway: Runway::default(),
             seedance: Seedance::default(),
@@ -134,11 +139,16 @@ impl VideoServiceType {
     /// Returns the name of a provider that this version does not have.
     fn unavailable(self) -> Option<&'static str> {
         match self {
-            Self::Fal | Self::Gemini | Self::Offline | Self::Openai | Self::Runway | Self::Seedance => None,
+            Self::Fal
+            | Self::Gemini
+            | Self::Midjourney
+            | Self::Offline
+            | Self::Openai
+            | Self::Runway
+            | Self::Seedance => None,
             Self::Kling => Some("kling"),
             Self::Wan => Some("wan"),
             Self::Minimax => Some("minimax"),
-            Self::Midjourney => Some("midjourney"),
         }
     }
 }
@@ -149,7 +159,7 @@ const SERVICE_TYPE: &str = "video.service_type";
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message: &str| Err(SettingError::new(key, message));
-        let Self { fal, gemini, openai, runway, seedance, .. } = self;
+        let Self { fal, gemini, midjourney, openai, runway, seedance, .. } = self;
         if let Some(name) = self.service_type.unavailable() {
             let message = format!(
                 "`{name}` is not available in this version; set one that is, for example `offline`, `openai` or `seedance`"
@@ -158,6 +168,7 @@ impl Video {
         }
         fal.validate(self.service_type)?;
         gemini.validate(self.service_type)?;
+        midjourney.validate(self.service_type)?;
         openai.validate(self.service_type)?;
         runway.validate(self.service_type)?;
         seedance.validate(self.service_type)?;

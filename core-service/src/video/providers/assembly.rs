@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{common::context::ProviderContext, fal, gemini, offline, openai, runway, seedance};
+use super::{common::context::ProviderContext, fal, gemini, midjourney, offline, openai, runway, seedance};
 use crate::{
     config::{self, VideoServiceType},
     media::{Downloader, MediaStore},
@@ -36,6 +36,7 @@ pub(crate) fn entries(
         fit_policy,
         fal,
         gemini,
+        midjourney,
         openai,
         runway,
         seedance,
@@ -55,6 +56,7 @@ pub(crate) fn entries(
         (VideoServiceType::Offline, offline::entries(media_store, &context.facts, context.fit_policy)),
         (VideoServiceType::Fal, fal::entries(fal, &context)?),
         (VideoServiceType::Gemini, gemini::entries(gemini, &context)?),
+        (VideoServiceType::Midjourney, midjourney::entries(midjourney, &context)?),
         (VideoServiceType::Openai, openai::entries(openai, &context)?),
         (VideoServiceType::Runway, runway::entries(runway, &context)?),
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),

@@ -4,6 +4,7 @@ pub(crate) mod assembly;
 mod common;
 pub mod fal;
 pub mod gemini;
+pub mod midjourney;
 pub mod offline;
 pub mod openai;
 pub mod runway;
