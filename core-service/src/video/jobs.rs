@@ -28,7 +28,8 @@ const REPEATED_ID: usize = 64;
 /// How jobs are run.
 #[derive(Debug, Clone)]
 pub struct JobSettings {
-    /// The maximum number of concurrent steps. A job occupies a worker only while it is submitted, polled or copied.
+    /// The maximum number of concurrent steps for the jobs of one provider, half of them submissions. A job occupies a worker
+    /// only while it is submitted, polled or copied.
     pub workers: usize,
     /// How long the job of a dead worker waits for the next one.
     pub lease: Duration,
@@ -102,7 +103,11 @@ impl Jobs {
                 Ok(*existing)
             }
             Err(error) => {
-                self.remove_files_or_warn(&job).await;
+                // After other errors the row may exist: an answer of the database may be lost, too. The sweeper removes the
+                // files if it does not.
+                if matches!(error, StoreError::KeyConflict(_) | StoreError::QueueFull { .. }) {
+                    self.remove_files_or_warn(&job).await;
+                }
                 Err(error.into())
             }
         }

@@ -81,11 +81,13 @@ pub(super) fn description(state: &JobState) -> &'static str {
 fn error(state: &JobState) -> Option<pb::VideoError> {
     match state {
         JobState::Failed { code, message, .. } => Some(pb::VideoError { code: code.clone(), message: message.clone() }),
-        JobState::Cancelled { .. } => {
-            Some(pb::VideoError { code: "cancelled".to_owned(), message: "the video was cancelled".to_owned() })
+        JobState::Cancelled { may_be_billed, .. } => {
+            let billed = "; the provider could not stop the render and may bill it";
+            let message = format!("the video was cancelled{}", if *may_be_billed { billed } else { "" });
+            Some(pb::VideoError { code: "cancelled".to_owned(), message })
         }
         JobState::Queued
-        | JobState::Submitting
+        | JobState::Submitting { .. }
         | JobState::Rendering { .. }
         | JobState::Storing { .. }
         | JobState::Succeeded { .. } => None,

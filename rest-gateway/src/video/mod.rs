@@ -64,7 +64,7 @@ pub(crate) async fn list(
 ) -> Result<Response, GatewayError> {
     let request = wire::read_list(&query)?;
     let (metadata, reply, _) = app.core.video.list_videos(context.call(request)).await?.into_parts();
-    Ok(with_metadata(Json(wire::VideoList::of(&reply, &links)).into_response(), &metadata))
+    Ok(with_metadata(Json(wire::VideoList::new(&reply, &links)).into_response(), &metadata))
 }
 
 /// `POST /v1/videos/{id}/cancel`.
@@ -151,7 +151,7 @@ pub(crate) async fn events(
 /// Returns a response with a video and, while the job runs, the delay before the next poll.
 fn snapshot(video: Option<pb::Video>, metadata: &MetadataMap, links: &Links) -> Result<Response, GatewayError> {
     let video = video.ok_or_else(GatewayError::internal)?;
-    let mut response = Json(wire::Video::of(&video, links)).into_response();
+    let mut response = Json(wire::Video::new(&video, links)).into_response();
     if let Some(delay) = video.poll_after {
         let millis = delay.seconds.saturating_mul(1000).saturating_add(i64::from(delay.nanos) / 1_000_000);
         response.headers_mut().insert(OPENAI_POLL_AFTER_MS, HeaderValue::from(millis.max(1)));

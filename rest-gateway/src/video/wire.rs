@@ -107,7 +107,7 @@ struct Failure<'a> {
 }
 
 impl<'a> Video<'a> {
-    pub(super) fn of(video: &'a pb::Video, links: &Links) -> Self {
+    pub(super) fn new(video: &'a pb::Video, links: &Links) -> Self {
         let pb::Video {
             id,
             model,
@@ -205,11 +205,11 @@ pub(super) struct VideoList<'a> {
 }
 
 impl<'a> VideoList<'a> {
-    pub(super) fn of(reply: &'a pb::ListVideosResponse, links: &Links) -> Self {
+    pub(super) fn new(reply: &'a pb::ListVideosResponse, links: &Links) -> Self {
         let pb::ListVideosResponse { videos, next_page_token } = reply;
         Self {
             object: "list",
-            data: videos.iter().map(|video| Video::of(video, links)).collect(),
+            data: videos.iter().map(|video| Video::new(video, links)).collect(),
             first_id: videos.first().map(|video| video.id.as_str()),
             last_id: videos.last().map(|video| video.id.as_str()),
             has_more: !next_page_token.is_empty(),

@@ -7,11 +7,13 @@ mod midjourney;
 mod openai;
 mod runway;
 mod seedance;
+mod service_type;
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use self::service_type::SERVICE_TYPE;
 pub use self::{
     fal::Fal,
     gemini::GeminiVideos,
@@ -19,6 +21,7 @@ pub use self::{
     openai::OpenaiVideos,
     runway::Runway,
     seedance::{Seedance, SeedanceResolution},
+    service_type::VideoServiceType,
 };
 use super::{error::SettingError, guard::GuardSettings};
 use crate::model_facts::{FactsTable, fit::FitPolicy};
@@ -58,34 +61,6 @@ pub struct Video {
     pub seedance: Seedance,
 }
 
-/// A video provider.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VideoServiceType {
-    /// The built-in engine.
-    #[default]
-    Offline,
-    /// An OpenAI-compatible upstream.
-    Openai,
-    /// Doubao Seedance.
-    Seedance,
-    /// Kling.
-    Kling,
-    /// Wan.
-    Wan,
-    /// MiniMax.
-    Minimax,
-    /// Google's video models: Gemini Omni and Veo.
-    #[serde(alias = "veo")]
-    Gemini,
-    /// Runway.
-    Runway,
-    /// fal.
-    Fal,
-    /// A Midjourney proxy.
-    Midjourney,
-}
-
 /// Protection of the connected providers. Only submissions count; they are never repeated here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -123,38 +98,17 @@ impl Default for Video {
 
 impl Default for VideoRouting {
     fn default() -> Self {
-        let GuardSettings { failures, cooldown, max_in_flight, queue, .. } = GuardSettings::default();
-        Self { failures, cooldown, max_in_flight, queue }
+        let GuardSettings { failure_threshold, cooldown, max_in_flight, queue_limit, .. } = GuardSettings::default();
+        Self { failures: failure_threshold, cooldown, max_in_flight, queue: queue_limit }
     }
 }
 
 impl From<VideoRouting> for GuardSettings {
     fn from(settings: VideoRouting) -> Self {
         let VideoRouting { failures, cooldown, max_in_flight, queue } = settings;
-        Self { retries: 0, failures, cooldown, max_in_flight, queue }
+        Self { retries: 0, failure_threshold: failures, cooldown, max_in_flight, queue_limit: queue }
     }
 }
-
-impl VideoServiceType {
-    /// Returns the name of a provider that this version does not have.
-    fn unavailable(self) -> Option<&'static str> {
-        match self {
-            Self::Fal
-            | Self::Gemini
-            | Self::Midjourney
-            | Self::Offline
-            | Self::Openai
-            | Self::Runway
-            | Self::Seedance => None,
-            Self::Kling => Some("kling"),
-            Self::Wan => Some("wan"),
-            Self::Minimax => Some("minimax"),
-        }
-    }
-}
-
-/// The path of [`Video::service_type`].
-const SERVICE_TYPE: &str = "video.service_type";
 
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
@@ -172,7 +126,7 @@ impl Video {
         openai.validate(self.service_type)?;
         runway.validate(self.service_type)?;
         seedance.validate(self.service_type)?;
-        SettingError::check_nonzero([
+        SettingError::require_nonzero([
             ("video.connect_timeout", self.connect_timeout),
             ("video.first_byte_timeout", self.first_byte_timeout),
             ("video.idle_timeout", self.idle_timeout),

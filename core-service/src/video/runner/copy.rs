@@ -1,9 +1,9 @@
 //! The copy of a finished video from its provider into the media store.
 
 use tokio::time::timeout;
-use tokio_stream::StreamExt;
 
 use super::{
+    floor_rate::with_floor_rate,
     provider_call::{PROVIDER_TIMEOUT, timed_out},
     step::{Next, Step, StepError},
 };
@@ -30,9 +30,14 @@ impl Step {
         renewals: u32,
     ) -> Result<Next, StepError> {
         let interrupted = self.interrupted.clone();
+        let remaining = self.claim.job.deadline_at.since(self.now());
         let copied = tokio::select! {
-            copied = self.files(provider, clip) => copied,
+            copied = timeout(remaining, self.files(provider, clip)) => copied,
             () = interrupted.cancelled() => return Err(StepError::Interrupted),
+        };
+        // The next step, which is due at the deadline, fails the job.
+        let Ok(copied) = copied else {
+            return self.retry_later(&"the copy has not ended by the deadline of the job").await;
         };
         match copied {
             Ok(media) => {
@@ -70,7 +75,7 @@ impl Step {
         let chunks = timeout(PROVIDER_TIMEOUT, provider.fetch(file, &self.call_context()))
             .await
             .unwrap_or_else(|_| Err(timed_out()))?;
-        let chunks = chunks.timeout(PROVIDER_TIMEOUT).map(|chunk| chunk.unwrap_or_else(|_| Err(timed_out())));
+        let chunks = with_floor_rate(chunks);
         let media_store = jobs.media_store.owned_by(&self.claim.job.owner);
         let media = media_store.put_stream(&key, chunks, jobs.settings.max_file_bytes).await?;
         Ok(StoredFile {
