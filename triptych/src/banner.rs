@@ -190,8 +190,8 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
 
 /// Writes the video providers, the default first.
 fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result {
-    use VideoServiceType::{Offline, Openai, Seedance};
-    let Video { service_type, openai, seedance, .. } = video;
+    use VideoServiceType::{Kling, Offline, Openai, Seedance, Wan};
+    let Video { service_type, openai, seedance, kling, wan, .. } = video;
     let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
         (service_type, format!("connected to {address} for {}", models.join(", ")))
     };
@@ -201,6 +201,8 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
             line(Openai, &address, &openai.models)
         }),
         seedance.is_configured().then(|| line(Seedance, "Volcengine Ark", &seedance.models)),
+        kling.is_configured().then(|| line(Kling, "Kling", &kling.models)),
+        wan.is_configured().then(|| line(Wan, "DashScope", &wan.models)),
     ];
     let offline = if *service_type == Offline {
         "offline: built-in mock engine; select another provider with VIDEO_SERVICE_TYPE"

@@ -36,5 +36,5 @@ pub use self::{
     offline::Offline,
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
-    video::{OpenaiVideos, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType},
+    video::{Kling, OpenaiVideos, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType, Wan},
 };

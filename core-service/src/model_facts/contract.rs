@@ -7,8 +7,13 @@ use super::{Audio, InputFacts, ModelFacts, Output, Outputs, output::lines};
 impl From<&ModelFacts> for pb::VideoCapabilities {
     fn from(facts: &ModelFacts) -> Self {
         let ModelFacts {
+            api: _,
+            upstream_names: _,
             outputs,
             default_resolution: _,
+            resolutions_with_last_frame: _,
+            resolutions_with_audio: _,
+            aspect_ratio_with_frames: _,
             seconds,
             seconds_of_resolution,
             seconds_with_frames: _,

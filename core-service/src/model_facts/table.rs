@@ -8,8 +8,13 @@ use toml::{Table, Value};
 use super::ModelFacts;
 
 /// The compiled-in files.
-const FILES: [&str; 3] =
-    [include_str!("tables/offline.toml"), include_str!("tables/openai.toml"), include_str!("tables/seedance.toml")];
+const FILES: [&str; 5] = [
+    include_str!("tables/kling.toml"),
+    include_str!("tables/offline.toml"),
+    include_str!("tables/openai.toml"),
+    include_str!("tables/seedance.toml"),
+    include_str!("tables/wan.toml"),
+];
 
 /// A compiled-in file: it is checked by a test, so an invalid one has no entries.
 static BUILT_IN: LazyLock<Vec<Entry>> = LazyLock::new(|| {

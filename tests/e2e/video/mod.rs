@@ -1,10 +1,13 @@
 //! Video jobs over REST and gRPC: the life cycle, events, idempotency, cancellation, remix.
 
+mod kling;
 mod multiple_providers;
 mod openai;
 mod owners;
 mod provider_case;
+mod provider_faults;
 mod seedance;
+mod wan;
 
 use std::time::Duration;
 

@@ -86,8 +86,11 @@ pub(super) struct ProviderCase {
     pub(super) model: &'static str,
     /// The API key for the upstream.
     pub(super) key: &'static str,
+    /// The path of submissions; that of a render, with its id behind it, for polls and cancellations.
     pub(super) tasks: &'static str,
     pub(super) file: fn(&str) -> String,
+    /// Method and path of the requests that have others than these.
+    pub(super) route: fn(Call, &str) -> Option<(&'static str, String)>,
 }
 
 impl ProviderCase {
@@ -97,16 +100,21 @@ impl ProviderCase {
 
     /// Enqueues the response to a call about the render `id`, and returns the request: `GET /path`.
     pub(super) fn enqueue(&self, server: &TestServer, id: &str, call: Call, fixture: &str) -> String {
-        let (method, path) = match call {
-            Call::Create => ("post", self.tasks.to_owned()),
-            Call::Poll => ("get", format!("{}/{id}", self.tasks)),
-            Call::File => ("get", (self.file)(id)),
-            Call::Cancel => ("delete", format!("{}/{id}", self.tasks)),
-        };
+        let (method, path) = self.line(call, id);
         let reply =
             if fixture == MP4 { Reply::file("video/mp4", &CLIP) } else { self.fixtures().reply(server, fixture, id) };
         server.upstream.enqueue_at(&path, reply);
         format!("{method} {path}")
+    }
+
+    /// Returns method and path of a request about the render `id`.
+    pub(super) fn line(&self, call: Call, id: &str) -> (&'static str, String) {
+        (self.route)(call, id).unwrap_or_else(|| match call {
+            Call::Create => ("post", self.tasks.to_owned()),
+            Call::Poll => ("get", format!("{}/{id}", self.tasks)),
+            Call::File => ("get", (self.file)(id)),
+            Call::Cancel => ("delete", format!("{}/{id}", self.tasks)),
+        })
     }
 
     /// Creates one job over REST and one over gRPC, whose upstream calls get these responses, and asserts how both end. The

@@ -1,16 +1,20 @@
 //! The settings of the video service; those of each provider are in a file of their own.
 
 mod check;
+mod kling;
 mod openai;
 mod seedance;
+mod wan;
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
 pub use self::{
+    kling::Kling,
     openai::OpenaiVideos,
     seedance::{Seedance, SeedanceResolution},
+    wan::Wan,
 };
 use super::{error::SettingError, guard::GuardSettings};
 use crate::model_facts::{FactsTable, fit::FitPolicy};
@@ -40,6 +44,10 @@ pub struct Video {
     pub openai: OpenaiVideos,
     /// Seedance of Volcengine Ark.
     pub seedance: Seedance,
+    /// Kling.
+    pub kling: Kling,
+    /// Wan and the other video models of DashScope.
+    pub wan: Wan,
 }
 
 /// A video provider.
@@ -98,6 +106,8 @@ impl Default for Video {
             routing: VideoRouting::default(),
             openai: OpenaiVideos::default(),
             seedance: Seedance::default(),
+            kling: Kling::default(),
+            wan: Wan::default(),
         }
     }
 }
@@ -120,9 +130,7 @@ impl VideoServiceType {
     /// Returns the name of a provider that this version does not have.
     fn unavailable(self) -> Option<&'static str> {
         match self {
-            Self::Offline | Self::Openai | Self::Seedance => None,
-            Self::Kling => Some("kling"),
-            Self::Wan => Some("wan"),
+            Self::Offline | Self::Openai | Self::Seedance | Self::Kling | Self::Wan => None,
             Self::Minimax => Some("minimax"),
             Self::Gemini => Some("gemini"),
             Self::Veo => Some("veo"),
@@ -139,13 +147,17 @@ const SERVICE_TYPE: &str = "video.service_type";
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message: &str| Err(SettingError::new(key, message));
-        let Self { openai, seedance, .. } = self;
+        let Self { openai, seedance, kling, wan, .. } = self;
         if let Some(name) = self.service_type.unavailable() {
-            let message = format!("`{name}` is not available in this version; set `offline`, `openai` or `seedance`");
+            let message = format!(
+                "`{name}` is not available in this version; set `offline`, `openai`, `seedance`, `kling` or `wan`"
+            );
             return error(SERVICE_TYPE, &message);
         }
         openai.validate(self.service_type)?;
         seedance.validate(self.service_type)?;
+        kling.validate(self.service_type)?;
+        wan.validate(self.service_type)?;
         SettingError::check_nonzero([
             ("video.connect_timeout", self.connect_timeout),
             ("video.first_byte_timeout", self.first_byte_timeout),

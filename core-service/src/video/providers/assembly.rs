@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{common::context::ProviderContext, offline, openai, seedance};
+use super::{common::context::ProviderContext, kling, offline, openai, seedance, wan};
 use crate::{
     config::{self, VideoServiceType},
     media::{Downloader, MediaStore},
@@ -36,6 +36,8 @@ pub(crate) fn entries(
         fit_policy,
         openai,
         seedance,
+        kling,
+        wan,
         ..
     } = settings;
     let context = ProviderContext {
@@ -52,6 +54,8 @@ pub(crate) fn entries(
         (VideoServiceType::Offline, offline::entries(media_store, &context.facts, context.fit_policy)),
         (VideoServiceType::Openai, openai::entries(openai, &context)?),
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),
+        (VideoServiceType::Kling, kling::entries(kling, &context)?),
+        (VideoServiceType::Wan, wan::entries(wan, &context)?),
     ];
     providers.sort_by_key(|(kind, _)| kind != service_type);
     let mut entries: Vec<_> = providers.into_iter().flat_map(|(_, entries)| entries).collect();

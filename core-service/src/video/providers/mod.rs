@@ -2,6 +2,8 @@
 
 pub(crate) mod assembly;
 mod common;
+pub mod kling;
 pub mod offline;
 pub mod openai;
 pub mod seedance;
+pub mod wan;

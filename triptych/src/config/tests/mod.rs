@@ -261,9 +261,12 @@ fn an_image_provider_requires_its_key_or_url() {
 
 #[test]
 fn a_video_provider_requires_its_key_or_url() {
-    for (service_type, variables) in
-        [("openai", &["VIDEO_API_KEY", "VIDEO_BASE_URL"][..]), ("seedance", &["ARK_API_KEY"])]
-    {
+    for (service_type, variables) in [
+        ("openai", &["VIDEO_API_KEY", "VIDEO_BASE_URL"][..]),
+        ("seedance", &["ARK_API_KEY"]),
+        ("kling", &["KLING_API_KEY"]),
+        ("wan", &["DASHSCOPE_API_KEY"]),
+    ] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", service_type)]);
         assert!(message.contains(&format!("video.service_type = \"{service_type}\"")), "{message}");
         for variable in variables {
@@ -272,7 +275,7 @@ fn a_video_provider_requires_its_key_or_url() {
             assert!(load("", &[], &set).is_ok(), "{variable}");
         }
     }
-    for name in ["kling", "wan", "minimax", "gemini", "veo", "runway", "fal", "midjourney"] {
+    for name in ["minimax", "gemini", "veo", "runway", "fal", "midjourney"] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", name)]);
         assert!(message.contains(&format!("`{name}` is not available in this version")), "{message}");
     }
@@ -302,6 +305,8 @@ fn an_invalid_video_setting_is_rejected() {
         ("[video.seedance]\npoll_interval = '0s'", "at least 100ms"),
         ("[video.seedance]\nmax_resolution = '8k'", "`1080p`"),
         ("[video.seedance]\nmodels = []", "at least one name"),
+        ("[video.kling]\naccess_key = 'a'", "KLING_SECRET_KEY"),
+        ("[video.kling]\nsecret_key = 'a'", "KLING_ACCESS_KEY"),
         ("[video]\nidle_timeout = '0s'", "greater than zero"),
         ("[video.routing]\nfailures = 0", "at least 1"),
     ] {

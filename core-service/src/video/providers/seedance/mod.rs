@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use url::Url;
 
 use super::common::{
@@ -74,8 +74,7 @@ impl VideoProvider for SeedanceVideos {
         let Call { model, request, context } = call;
         // An input image has up to 20 MiB.
         let body = offload(move || request::encode(&model, &request)).await?;
-        let content = Content { content_type: HeaderValue::from_static("application/json"), body: body.into() };
-        let response = exchange(&self.upstream, Method::POST, TASKS, Some(content), &context).await?;
+        let response = exchange(&self.upstream, Method::POST, TASKS, Some(Content::json(body)), &context).await?;
         response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 
