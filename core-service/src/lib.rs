@@ -21,6 +21,7 @@ pub mod chat;
 mod check;
 pub mod config;
 pub mod context;
+mod dashscope_errors;
 pub mod database;
 pub mod dialect;
 mod digest;

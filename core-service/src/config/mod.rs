@@ -37,7 +37,7 @@ pub use self::{
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
     video::{
-        Fal, GeminiVideos, MidjourneyVideos, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video, VideoRouting,
-        VideoServiceType,
+        Fal, GeminiVideos, Kling, MidjourneyVideos, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video,
+        VideoRouting, VideoServiceType, Wan,
     },
 };

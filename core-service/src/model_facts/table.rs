@@ -8,14 +8,16 @@ use toml::{Table, Value};
 use super::ModelFacts;
 
 /// The compiled-in files.
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     include_str!("tables/fal.toml"),
     include_str!("tables/gemini.toml"),
+    include_str!("tables/kling.toml"),
     include_str!("tables/midjourney.toml"),
     include_str!("tables/offline.toml"),
     include_str!("tables/openai.toml"),
     include_str!("tables/runway.toml"),
     include_str!("tables/seedance.toml"),
+    include_str!("tables/wan.toml"),
 ];
 
 /// A compiled-in file: it is checked by a test, so an invalid one has no entries.

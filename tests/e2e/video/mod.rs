@@ -2,13 +2,16 @@
 
 mod fal;
 mod gemini;
+mod kling;
 mod midjourney;
 mod multiple_providers;
 mod openai;
 mod owners;
 mod provider_case;
+mod provider_faults;
 mod runway;
 mod seedance;
+mod wan;
 
 use std::time::Duration;
 

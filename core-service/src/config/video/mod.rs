@@ -3,11 +3,13 @@
 mod check;
 mod fal;
 mod gemini;
+mod kling;
 mod midjourney;
 mod openai;
 mod runway;
 mod seedance;
 mod service_type;
+mod wan;
 
 use std::time::Duration;
 
@@ -17,11 +19,13 @@ use self::service_type::SERVICE_TYPE;
 pub use self::{
     fal::Fal,
     gemini::GeminiVideos,
+    kling::Kling,
     midjourney::MidjourneyVideos,
     openai::OpenaiVideos,
     runway::Runway,
     seedance::{Seedance, SeedanceResolution},
     service_type::VideoServiceType,
+    wan::Wan,
 };
 use super::{error::SettingError, guard::GuardSettings};
 use crate::model_facts::{FactsTable, fit::FitPolicy};
@@ -59,6 +63,10 @@ pub struct Video {
     pub runway: Runway,
     /// Seedance of Volcengine Ark.
     pub seedance: Seedance,
+    /// Kling.
+    pub kling: Kling,
+    /// Wan and the other video models of DashScope.
+    pub wan: Wan,
 }
 
 /// Protection of the connected providers. Only submissions count; they are never repeated here.
@@ -92,6 +100,8 @@ impl Default for Video {
             openai: OpenaiVideos::default(),
             runway: Runway::default(),
             seedance: Seedance::default(),
+            kling: Kling::default(),
+            wan: Wan::default(),
         }
     }
 }
@@ -113,7 +123,7 @@ impl From<VideoRouting> for GuardSettings {
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message: &str| Err(SettingError::new(key, message));
-        let Self { fal, gemini, midjourney, openai, runway, seedance, .. } = self;
+        let Self { fal, gemini, kling, midjourney, openai, runway, seedance, wan, .. } = self;
         if let Some(name) = self.service_type.unavailable() {
             let message = format!(
                 "`{name}` is not available in this version; set one that is, for example `offline`, `openai` or `seedance`"
@@ -126,6 +136,8 @@ impl Video {
         openai.validate(self.service_type)?;
         runway.validate(self.service_type)?;
         seedance.validate(self.service_type)?;
+        kling.validate(self.service_type)?;
+        wan.validate(self.service_type)?;
         SettingError::require_nonzero([
             ("video.connect_timeout", self.connect_timeout),
             ("video.first_byte_timeout", self.first_byte_timeout),

@@ -39,13 +39,13 @@ impl VideoServiceType {
         match self {
             Self::Fal
             | Self::Gemini
+            | Self::Kling
             | Self::Midjourney
             | Self::Offline
             | Self::Openai
             | Self::Runway
-            | Self::Seedance => None,
-            Self::Kling => Some("kling"),
-            Self::Wan => Some("wan"),
+            | Self::Seedance
+            | Self::Wan => None,
             Self::Minimax => Some("minimax"),
         }
     }

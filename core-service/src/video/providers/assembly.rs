@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{common::context::ProviderContext, fal, gemini, midjourney, offline, openai, runway, seedance};
+use super::{common::context::ProviderContext, fal, gemini, kling, midjourney, offline, openai, runway, seedance, wan};
 use crate::{
     config::{self, VideoServiceType},
     media::{Downloader, MediaStore},
@@ -40,6 +40,8 @@ pub(crate) fn entries(
         openai,
         runway,
         seedance,
+        kling,
+        wan,
         ..
     } = settings;
     let context = ProviderContext {
@@ -60,6 +62,8 @@ pub(crate) fn entries(
         (VideoServiceType::Openai, openai::entries(openai, &context)?),
         (VideoServiceType::Runway, runway::entries(runway, &context)?),
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),
+        (VideoServiceType::Kling, kling::entries(kling, &context)?),
+        (VideoServiceType::Wan, wan::entries(wan, &context)?),
     ];
     providers.sort_by_key(|(kind, _)| kind != service_type);
     let mut entries: Vec<_> = providers.into_iter().flat_map(|(_, entries)| entries).collect();

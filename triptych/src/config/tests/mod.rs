@@ -268,6 +268,8 @@ fn a_video_provider_requires_its_key_or_url() {
         ("midjourney", &["MJ_BASE_URL"]),
         ("runway", &["RUNWAYML_API_SECRET"]),
         ("seedance", &["ARK_API_KEY"]),
+        ("kling", &["KLING_API_KEY"]),
+        ("wan", &["DASHSCOPE_API_KEY"]),
     ] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", service_type)]);
         assert!(message.contains(&format!("video.service_type = \"{service_type}\"")), "{message}");
@@ -277,7 +279,7 @@ fn a_video_provider_requires_its_key_or_url() {
             assert!(load("", &[], &set).is_ok(), "{variable}");
         }
     }
-    for name in ["kling", "wan", "minimax"] {
+    for name in ["minimax"] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", name)]);
         assert!(message.contains(&format!("`{name}` is not available in this version")), "{message}");
     }
@@ -310,6 +312,8 @@ fn an_invalid_video_setting_is_rejected() {
         ("[video.seedance]\npoll_interval = '0s'", "at least 100ms"),
         ("[video.seedance]\nmax_resolution = '8k'", "`1080p`"),
         ("[video.seedance]\nmodels = []", "at least one name"),
+        ("[video.kling]\naccess_key = 'a'", "KLING_SECRET_KEY"),
+        ("[video.kling]\nsecret_key = 'a'", "KLING_ACCESS_KEY"),
         ("[video]\nidle_timeout = '0s'", "greater than zero"),
         ("[video.routing]\nfailures = 0", "at least 1"),
     ] {

@@ -45,7 +45,20 @@ pub(in crate::video::providers) async fn exchange(
     message: Option<Content>,
     context: &RequestContext,
 ) -> Result<Response, ProviderError> {
+    exchange_with_headers(upstream, method, path, message, HeaderMap::new(), context).await
+}
+
+/// Sends a request with further headers; see [`exchange`].
+pub(in crate::video::providers) async fn exchange_with_headers(
+    upstream: &Upstream,
+    method: Method,
+    path: &str,
+    message: Option<Content>,
+    further: HeaderMap,
+    context: &RequestContext,
+) -> Result<Response, ProviderError> {
     let mut headers = context_headers(context);
+    headers.extend(further);
     let body = message.map_or_else(Bytes::new, |Content { content_type, body }| {
         headers.insert(header::CONTENT_TYPE, content_type);
         body
