@@ -6,7 +6,11 @@ use serde_json::Value;
 use crate::{
     json::JsonObject,
     model_facts::{DurationForm, MemberNames},
-    video::{RenderRequest, inputs::InputRole, parameters::VideoParameters},
+    video::{
+        RenderRequest,
+        inputs::{InputRole, RenderInput},
+        parameters::VideoParameters,
+    },
 };
 
 /// The number of seeds.
@@ -61,7 +65,7 @@ pub(super) fn encode(names: &MemberNames, request: &RenderRequest) -> String {
 
 /// Adds the inputs; files as data URLs.
 fn add_inputs(members: &mut JsonObject, names: &MemberNames, request: &RenderRequest) {
-    let urls = |role: InputRole| request.inputs.iter().filter(move |input| input.role == role).map(|input| input.url());
+    let urls = |role: InputRole| request.inputs.iter().filter(move |input| input.role == role).map(RenderInput::url);
     for (name, role) in [
         (&names.first_frame, InputRole::FirstFrame),
         (&names.last_frame, InputRole::LastFrame),
@@ -90,7 +94,7 @@ mod tests {
         model_facts::FactsTable,
         video::{
             Slot,
-            inputs::{InputContent, InputSource, RenderInput, StoredInput},
+            inputs::{InputContent, InputSource, StoredInput},
             testing,
         },
     };

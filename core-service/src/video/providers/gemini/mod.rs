@@ -86,8 +86,8 @@ impl VideoProvider for GeminiVideos {
         let is_veo = veo::is_veo(&model);
         let path = if is_veo { veo::path(&model) } else { interactions::PATH.to_owned() };
         // An input image has up to 20 MiB.
-        let encode = if is_veo { veo::encode } else { interactions::encode };
-        let body = offload(move || encode(&model, &request)).await?;
+        let encode = move || if is_veo { veo::encode(&request) } else { Ok(interactions::encode(&model, &request)) };
+        let body = offload(encode).await?;
         let response = exchange(&self.upstream, Method::POST, &path, Some(Content::json(body)), &context).await?;
         let submitted = if is_veo { veo::submitted(&response) } else { interactions::submitted(&response) };
         submitted.map(UpstreamTask).map_err(|error| self.upstream.redacted(error))

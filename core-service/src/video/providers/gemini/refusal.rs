@@ -26,9 +26,13 @@ pub(super) fn is_policy(text: &str) -> bool {
 
 /// Replaces the failure by status: refused content has the status of an invalid request.
 pub(super) fn refine(error: ProviderError) -> ProviderError {
-    error.map_failure(|failure| match failure {
-        ProviderError::Refused { message, .. } if is_policy(&message) => ProviderError::ContentPolicy(message),
-        other => other,
+    error.map_failure(|failure| {
+        if let ProviderError::Refused { message, .. } = &failure
+            && is_policy(message)
+        {
+            return ProviderError::ContentPolicy(message.clone());
+        }
+        failure
     })
 }
 

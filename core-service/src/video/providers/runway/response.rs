@@ -47,12 +47,12 @@ pub(super) fn failure(response: &Response) -> ProviderError {
 
 /// Replaces the failure by status: an empty account has status 400, and no code.
 fn refine(_: &Value, by_status: ProviderError) -> ProviderError {
-    match by_status {
-        ProviderError::Refused { message, .. } if message.to_ascii_lowercase().contains("enough credits") => {
-            ProviderError::Credentials(message)
-        }
-        other => other,
+    if let ProviderError::Refused { message, .. } = &by_status
+        && message.to_ascii_lowercase().contains("enough credits")
+    {
+        return ProviderError::Credentials(message.clone());
     }
+    by_status
 }
 
 fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, ProviderError> {

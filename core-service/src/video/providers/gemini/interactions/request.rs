@@ -5,7 +5,6 @@ use openai_dialect::extra_members;
 use serde_json::{Value, json};
 
 use crate::{
-    error::ProviderError,
     json::JsonObject,
     video::{
         RenderRequest,
@@ -20,10 +19,7 @@ const RESERVED: [&str; 8] =
     ["agent", "input", "response_format", "response_modalities", "store", "stream", "tools", "webhook_config"];
 
 /// Encodes a request.
-///
-/// # Errors
-/// None; the signature is that of Veo's.
-pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> Result<String, ProviderError> {
+pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> String {
     let VideoParameters { prompt, seconds, seed, resolution, aspect_ratio, extra_json, .. } = &request.parameters;
     let mut input = vec![json!({"type": "text", "text": prompt})];
     // The first of two images is the first frame.
@@ -58,7 +54,7 @@ pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> Result<S
             members.add_raw(&name, value);
         }
     }
-    Ok(members.to_string())
+    members.to_string()
 }
 
 /// Returns the API's name for what is to be done with the inputs.
@@ -105,7 +101,7 @@ mod tests {
             content: InputContent::Link((*url).to_owned()),
         };
         let request = RenderRequest { parameters, inputs: inputs.iter().map(input).collect(), slot: Slot::default() };
-        serde_json::from_str(&encode("m", &request).unwrap()).unwrap()
+        serde_json::from_str(&encode("m", &request)).unwrap()
     }
 
     #[test]

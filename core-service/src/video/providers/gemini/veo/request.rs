@@ -17,7 +17,7 @@ const RESERVED: [&str; 4] = ["sampleCount", "storageUri", "outputGcsUri", "pubsu
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`] if an input is a link.
-pub(in super::super) fn encode(_: &str, request: &RenderRequest) -> Result<String, ProviderError> {
+pub(in super::super) fn encode(request: &RenderRequest) -> Result<String, ProviderError> {
     let VideoParameters { prompt, seconds, seed, resolution, aspect_ratio, negative_prompt, extra_json, .. } =
         &request.parameters;
     let mut instance = JsonObject::default();
@@ -73,7 +73,7 @@ mod tests {
         parameters.negative_prompt = "rain".to_owned();
         parameters.extra_json = r#"{"personGeneration":"allow_adult","sampleCount":4,"durationSeconds":8}"#.to_owned();
         let inputs = vec![RenderInput { role: InputRole::FirstFrame, content }];
-        let body = encode("veo-3", &RenderRequest { parameters, inputs, slot: Slot::default() })?;
+        let body = encode(&RenderRequest { parameters, inputs, slot: Slot::default() })?;
         Ok(serde_json::from_str(&body).unwrap())
     }
 
