@@ -371,6 +371,19 @@ mod tests {
     }
 
     #[test]
+    fn sizes_with_frames_can_be_others_than_those_without() {
+        let size = |has_frames: bool| {
+            let frame = has_frames.then_some(Size::new(512, 512));
+            let ratio = Some("1:1".to_owned());
+            fitted("runway", "gen4.5", Wanted { frame, has_frames, aspect_ratio: ratio, ..Wanted::default() }).size
+        };
+        assert_eq!((size(true), size(false)), (Size::new(960, 960), Size::new(1280, 720)));
+        let limited = FactsTable::default().find("runway", "happyhorse_1_0");
+        assert!(matches!(limited.outputs(true), Outputs::Listed(outputs) if outputs[0].resolution == "720p"));
+        assert!(matches!(limited.outputs(false), Outputs::Listed(outputs) if outputs[0].resolution.is_empty()));
+    }
+
+    #[test]
     fn requested_duration_matters_more_than_the_resolution() {
         let outputs = r#"{"720p": {"16:9": "1280x720"}, "1080p": {"16:9": "1920x1080"}}"#;
         let facts = ModelFacts {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use core_service::config::{Settings, VideoServiceType};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use triptych_proto::v1 as pb;
 
 use super::{
@@ -18,11 +18,13 @@ use super::{
     wait_until_final, wait_until_rendering,
 };
 use crate::{
-    fake_upstream::{FakeUpstream, Reply},
+    fake_upstream::{FakeUpstream, Latch, Reply},
     test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
 const SUBMISSIONS: &str = "/mj/submit/video";
+/// The search for a lost submission.
+const SEARCH: &str = "/mj/task/list";
 const PROVIDER: ProviderCase = ProviderCase {
     provider: "midjourney",
     model: "midjourney-video",
@@ -44,7 +46,7 @@ const ACCEPTED: (Call, &str) = (Create, "accepted.json");
 const SUCCESS: (Call, &str) = (Poll, "success.json");
 const DEAD_LINK: (Call, &str) = (File, "denied-link.403.xml");
 
-const TABLE: [Row; 29] = [
+const TABLE: [Row; 28] = [
     (&[ACCEPTED, (Poll, "not-started.json"), (Poll, "in-progress.json"), SUCCESS, (File, MP4)], Ok(())),
     (&[(Create, "waiting.json"), (Poll, "unknown-state.json"), SUCCESS, (File, MP4)], Ok(())),
     (&[ACCEPTED, (Poll, "success-without-list.json"), (File, MP4)], Ok(())),
@@ -76,7 +78,6 @@ const TABLE: [Row; 29] = [
     (&[(Create, "secret.401.json")], Err("provider_credentials")),
     (&[(Create, "no-id.json")], Err("upstream_unreadable")),
     (&[(Create, "empty.json")], Err("upstream_unreadable")),
-    (&[(Create, "internal.500.json")], Err("outcome_unknown")),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
@@ -146,14 +147,45 @@ async fn request_without_an_image_is_refused() {
     .await;
 }
 
+/// Creates a video whose submission gets this reply once the search for it has a list with this task of the job.
+async fn create_and_lose_response(server: &TestServer, reply: Reply, task: impl Fn(&str) -> Value) -> Value {
+    let latch = Latch::new();
+    server.upstream.enqueue_at(SUBMISSIONS, reply.wait_for(&latch).abort());
+    let id = create(server, &PROVIDER.body()).await;
+    server.upstream.enqueue_at(SEARCH, Reply::new(200, &json!([task(&id)]).to_string()));
+    latch.open();
+    let video = wait_until_final(server, &id).await;
+    assert_eq!(server.upstream.received().await.json()["state"], id);
+    assert_eq!(request_line(&server.upstream.received().await), format!("get {SEARCH}"));
+    video
+}
+
 #[tokio::test]
-async fn connection_lost_during_the_submission_leads_to_no_second_one() {
+async fn job_continues_with_the_task_of_a_submission_whose_response_was_lost() {
     with_local_and_remote_core(async |server| {
-        server.upstream.enqueue_at(SUBMISSIONS, Reply::new(200, "{\"id\":").abort());
-        let id = create(server, &PROVIDER.body()).await;
-        assert_eq!(wait_until_final(server, &id).await["error"]["code"], "outcome_unknown");
-        assert_eq!(request_line(&server.upstream.received().await), format!("post {SUBMISSIONS}"));
+        for (call, fixture) in [SUCCESS, (File, MP4)] {
+            PROVIDER.enqueue(server, "task-1", call, fixture);
+        }
+        let task = |mark: &str| json!({"id": "task-1", "action": "VIDEO", "status": "SUBMITTED", "state": mark});
+        let video = create_and_lose_response(server, Reply::new(200, "{\"code\":"), task).await;
+        assert_eq!(video["status"], "completed", "{video}");
+        for _ in 0..2 {
+            server.upstream.received().await;
+        }
         server.upstream.assert_no_request().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn outcome_is_unknown_if_the_list_has_no_task_with_the_mark() {
+    with_local_and_remote_core(async |server| {
+        let other = |_: &str| json!({"id": "task-2", "action": "VIDEO", "status": "SUBMITTED", "state": "video_0"});
+        for reply in [Reply::new(200, ""), PROVIDER.fixtures().reply(server, "internal.500.json", "task-1")] {
+            let video = create_and_lose_response(server, reply, other).await;
+            assert_eq!(video["error"]["code"], "outcome_unknown", "{video}");
+            server.upstream.assert_no_request().await;
+        }
     })
     .await;
 }
