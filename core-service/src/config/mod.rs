@@ -38,6 +38,6 @@ pub use self::{
     settings::Settings,
     video::{
         Fal, GeminiVideos, Kling, MidjourneyVideos, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video,
-        VideoRouting, VideoServiceType, Wan,
+        VideoRouting, VideoServiceType, Wan, Xai,
     },
 };

@@ -12,6 +12,7 @@ mod provider_faults;
 mod runway;
 mod seedance;
 mod wan;
+mod xai;
 
 use std::time::Duration;
 

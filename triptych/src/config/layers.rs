@@ -15,7 +15,7 @@ use super::{error::ConfigError, mask::mask, service_links::is_service_link};
 
 /// Short names of variables, beside the systematic ones. A name can stand for several settings, for example if services share
 /// the key of a provider.
-const SHORT_NAMES: [(&str, &[&str]); 22] = [
+const SHORT_NAMES: [(&str, &[&str]); 23] = [
     ("CHAT_BASE_URL", &["chat.base_url"]),
     ("CHAT_API_KEY", &["chat.api_key"]),
     ("CHAT_MODEL", &["chat.model"]),
@@ -36,6 +36,7 @@ const SHORT_NAMES: [(&str, &[&str]); 22] = [
     ("VIDEO_API_KEY", &["video.openai.api_key"]),
     ("VIDEO_MODELS", &["video.openai.models"]),
     ("FAL_KEY", &["video.fal.api_key"]),
+    ("XAI_API_KEY", &["video.xai.api_key"]),
     ("RUNWAYML_API_SECRET", &["video.runway.api_key"]),
     ("PUBLIC_BASE_URL", &["rest.public_base_url"]),
 ];

@@ -10,6 +10,7 @@ mod runway;
 mod seedance;
 mod service_type;
 mod wan;
+mod xai;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub use self::{
     seedance::{Seedance, SeedanceResolution},
     service_type::VideoServiceType,
     wan::Wan,
+    xai::Xai,
 };
 use super::{error::SettingError, guard::GuardSettings};
 use crate::model_facts::{FactsTable, fit::FitPolicy};
@@ -67,6 +69,8 @@ pub struct Video {
     pub kling: Kling,
     /// Wan and the other video models of DashScope.
     pub wan: Wan,
+    /// xAI.
+    pub xai: Xai,
 }
 
 /// Protection of the connected providers. Only submissions count; they are never repeated here.
@@ -102,6 +106,7 @@ impl Default for Video {
             seedance: Seedance::default(),
             kling: Kling::default(),
             wan: Wan::default(),
+            xai: Xai::default(),
         }
     }
 }
@@ -123,7 +128,7 @@ impl From<VideoRouting> for GuardSettings {
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message: &str| Err(SettingError::new(key, message));
-        let Self { fal, gemini, kling, midjourney, openai, runway, seedance, wan, .. } = self;
+        let Self { fal, gemini, kling, midjourney, openai, runway, seedance, wan, xai, .. } = self;
         if let Some(name) = self.service_type.unavailable() {
             let message = format!(
                 "`{name}` is not available in this version; set one that is, for example `offline`, `openai` or `seedance`"
@@ -138,6 +143,7 @@ impl Video {
         seedance.validate(self.service_type)?;
         kling.validate(self.service_type)?;
         wan.validate(self.service_type)?;
+        xai.validate(self.service_type)?;
         SettingError::require_nonzero([
             ("video.connect_timeout", self.connect_timeout),
             ("video.first_byte_timeout", self.first_byte_timeout),

@@ -31,6 +31,8 @@ pub enum VideoServiceType {
     Fal,
     /// A Midjourney proxy.
     Midjourney,
+    /// xAI.
+    Xai,
 }
 
 impl VideoServiceType {
@@ -45,7 +47,8 @@ impl VideoServiceType {
             | Self::Openai
             | Self::Runway
             | Self::Seedance
-            | Self::Wan => None,
+            | Self::Wan
+            | Self::Xai => None,
             Self::Minimax => Some("minimax"),
         }
     }

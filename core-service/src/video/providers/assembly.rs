@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{common::context::ProviderContext, fal, gemini, kling, midjourney, offline, openai, runway, seedance, wan};
+use super::{
+    common::context::ProviderContext, fal, gemini, kling, midjourney, offline, openai, runway, seedance, wan, xai,
+};
 use crate::{
     config::{self, VideoServiceType},
     media::{Downloader, MediaStore},
@@ -42,6 +44,7 @@ pub(crate) fn entries(
         seedance,
         kling,
         wan,
+        xai,
         ..
     } = settings;
     let context = ProviderContext {
@@ -64,6 +67,7 @@ pub(crate) fn entries(
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),
         (VideoServiceType::Kling, kling::entries(kling, &context)?),
         (VideoServiceType::Wan, wan::entries(wan, &context)?),
+        (VideoServiceType::Xai, xai::entries(xai, &context)?),
     ];
     providers.sort_by_key(|(kind, _)| kind != service_type);
     let mut entries: Vec<_> = providers.into_iter().flat_map(|(_, entries)| entries).collect();

@@ -11,3 +11,4 @@ pub mod openai;
 pub mod runway;
 pub mod seedance;
 pub mod wan;
+pub mod xai;

@@ -270,6 +270,7 @@ fn a_video_provider_requires_its_key_or_url() {
         ("seedance", &["ARK_API_KEY"]),
         ("kling", &["KLING_API_KEY"]),
         ("wan", &["DASHSCOPE_API_KEY"]),
+        ("xai", &["XAI_API_KEY"]),
     ] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", service_type)]);
         assert!(message.contains(&format!("video.service_type = \"{service_type}\"")), "{message}");
