@@ -11,6 +11,7 @@ mod provider_case;
 mod provider_faults;
 mod runway;
 mod seedance;
+mod vocabulary;
 mod wan;
 mod xai;
 
