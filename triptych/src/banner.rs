@@ -190,8 +190,8 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
 
 /// Writes the video providers, the default first.
 fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result {
-    use VideoServiceType::{Offline, Openai, Seedance};
-    let Video { service_type, openai, seedance, .. } = video;
+    use VideoServiceType::{Fal, Gemini, Kling, Midjourney, Offline, Openai, Runway, Seedance, Wan, Xai};
+    let Video { service_type, fal, gemini, kling, midjourney, openai, runway, seedance, wan, xai, .. } = video;
     let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
         (service_type, format!("connected to {address} for {}", models.join(", ")))
     };
@@ -200,7 +200,14 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
             let address = openai.base_url.as_ref().map_or_else(|| "OpenAI".to_owned(), |url| hide_query(url.as_str()));
             line(Openai, &address, &openai.models)
         }),
+        fal.is_configured().then(|| line(Fal, "fal", &fal.models)),
+        gemini.is_configured().then(|| line(Gemini, "the Gemini API", &gemini.models)),
+        midjourney.base_url.as_ref().map(|url| line(Midjourney, &hide_query(url.as_str()), &midjourney.models)),
+        runway.is_configured().then(|| line(Runway, "Runway", &runway.models)),
         seedance.is_configured().then(|| line(Seedance, "Volcengine Ark", &seedance.models)),
+        kling.is_configured().then(|| line(Kling, "Kling", &kling.models)),
+        wan.is_configured().then(|| line(Wan, "DashScope", &wan.models)),
+        xai.is_configured().then(|| line(Xai, "xAI", &xai.models)),
     ];
     let offline = if *service_type == Offline {
         "offline: built-in mock engine; select another provider with VIDEO_SERVICE_TYPE"

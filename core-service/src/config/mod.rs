@@ -36,5 +36,8 @@ pub use self::{
     offline::Offline,
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
-    video::{OpenaiVideos, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType},
+    video::{
+        Fal, GeminiVideos, Kling, MidjourneyVideos, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video,
+        VideoRouting, VideoServiceType, Wan, Xai,
+    },
 };

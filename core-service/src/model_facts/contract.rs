@@ -7,8 +7,15 @@ use super::{Audio, InputFacts, ModelFacts, Output, Outputs, output::lines};
 impl From<&ModelFacts> for pb::VideoCapabilities {
     fn from(facts: &ModelFacts) -> Self {
         let ModelFacts {
+            api: _,
+            upstream_names: _,
+            members: _,
             outputs,
+            outputs_with_frames,
             default_resolution: _,
+            resolutions_with_last_frame: _,
+            resolutions_with_audio: _,
+            aspect_ratio_with_frames: _,
             seconds,
             seconds_of_resolution,
             seconds_with_frames: _,
@@ -22,10 +29,13 @@ impl From<&ModelFacts> for pb::VideoCapabilities {
             deprecated,
         } = facts;
         let InputFacts { required, first_frame, last_frame, images, videos, sounds, .. } = *inputs;
-        let outputs = match outputs {
-            Outputs::Any => &[],
-            Outputs::Listed(outputs) => outputs.as_slice(),
+        let listed = |outputs: &Outputs| match outputs {
+            Outputs::Any => Vec::new(),
+            Outputs::Listed(outputs) => outputs.clone(),
         };
+        let outputs: Vec<_> =
+            [Some(outputs), outputs_with_frames.as_ref()].into_iter().flatten().flat_map(listed).collect();
+        let outputs = outputs.as_slice();
         let mut durations: Vec<_> =
             seconds_of_resolution.values().chain([seconds]).flat_map(super::Durations::values).collect();
         durations.sort_unstable();

@@ -50,6 +50,10 @@ pub struct Wanted {
     pub negative_prompt: String,
     /// The size of the first or last frame, which is the default of the aspect ratio.
     pub frame: Option<Size>,
+    /// Whether there is a first or last frame.
+    pub has_frames: bool,
+    /// Whether there is a last frame.
+    pub has_last_frame: bool,
 }
 
 /// The parameters that a model gets.
@@ -92,20 +96,21 @@ pub struct Adjustment {
 pub fn fit(facts: &ModelFacts, model: &str, wanted: Wanted, policy: FitPolicy) -> Result<Fitted, Error> {
     let mut adjustments = Adjustments { model, policy, list: Vec::new() };
     let target = Target::new(facts, &wanted)?;
-    let Output { resolution, aspect_ratio, size } = match &facts.outputs {
+    let outputs = facts.outputs(target.with_frames);
+    let Output { resolution, aspect_ratio, size } = match outputs {
         Outputs::Any => target.any_size(&wanted),
         Outputs::Listed(outputs) => target.nearest(facts, outputs),
     };
     if let Some(requested) = wanted.size.filter(|requested| !is_same_size(*requested, size)) {
         adjustments.add("size", requested.to_string(), size.to_string())?;
     }
-    if let (Outputs::Listed(_), Some(requested)) = (&facts.outputs, &wanted.resolution)
+    if let (Outputs::Listed(_), Some(requested)) = (outputs, &wanted.resolution)
         && lines(requested) != output_lines(&resolution, size)
     {
         let used = if resolution.is_empty() { size.to_string() } else { resolution.clone() };
         adjustments.add("resolution", requested.clone(), used)?;
     }
-    if let (Outputs::Listed(_), Some(requested)) = (&facts.outputs, target.requested_ratio)
+    if let (Outputs::Listed(_), Some(requested)) = (outputs, target.requested_ratio)
         && distance(requested, shape(&aspect_ratio, size)) > TOLERANCE
     {
         let used = if aspect_ratio.is_empty() { size.to_string() } else { aspect_ratio.clone() };
@@ -173,6 +178,8 @@ struct Target {
     /// Whether the request names the duration: it then matters more than the size, because it decides the price.
     is_duration_requested: bool,
     with_frames: bool,
+    with_last_frame: bool,
+    with_audio: bool,
 }
 
 enum Extent {
@@ -207,7 +214,9 @@ impl Target {
             extent,
             seconds: wanted.seconds.unwrap_or(DEFAULT_SECONDS),
             is_duration_requested: wanted.seconds.is_some(),
-            with_frames: wanted.frame.is_some(),
+            with_frames: wanted.has_frames,
+            with_last_frame: wanted.has_last_frame,
+            with_audio: wanted.generate_audio == Some(true),
         })
     }
 
@@ -242,9 +251,14 @@ impl Target {
             let differing = a.iter().zip(b).map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne());
             differing.unwrap_or(std::cmp::Ordering::Equal)
         };
-        let nearest = outputs.iter().min_by(|a, b| compare(&cost(a), &cost(b)));
-        // A list is never empty.
-        nearest.cloned().unwrap_or_else(|| Output {
+        let is_among = |list: &[String], output: &Output| list.is_empty() || list.contains(&output.resolution);
+        let allowed = |output: &&Output| {
+            (!self.with_last_frame || is_among(&facts.resolutions_with_last_frame, output))
+                && (!self.with_audio || is_among(&facts.resolutions_with_audio, output))
+        };
+        let nearest = outputs.iter().filter(allowed).min_by(|a, b| compare(&cost(a), &cost(b)));
+        // A list is never empty, and neither is what it has for a last frame or with sound.
+        nearest.or(outputs.first()).cloned().unwrap_or_else(|| Output {
             resolution: String::new(),
             aspect_ratio: String::new(),
             size: DEFAULT_SIZE,
@@ -357,6 +371,19 @@ mod tests {
     }
 
     #[test]
+    fn sizes_with_frames_can_be_others_than_those_without() {
+        let size = |has_frames: bool| {
+            let frame = has_frames.then_some(Size::new(512, 512));
+            let ratio = Some("1:1".to_owned());
+            fitted("runway", "gen4.5", Wanted { frame, has_frames, aspect_ratio: ratio, ..Wanted::default() }).size
+        };
+        assert_eq!((size(true), size(false)), (Size::new(960, 960), Size::new(1280, 720)));
+        let limited = FactsTable::default().find("runway", "happyhorse_1_0");
+        assert!(matches!(limited.outputs(true), Outputs::Listed(outputs) if outputs[0].resolution == "720p"));
+        assert!(matches!(limited.outputs(false), Outputs::Listed(outputs) if outputs[0].resolution.is_empty()));
+    }
+
+    #[test]
     fn requested_duration_matters_more_than_the_resolution() {
         let outputs = r#"{"720p": {"16:9": "1280x720"}, "1080p": {"16:9": "1920x1080"}}"#;
         let facts = ModelFacts {
@@ -372,6 +399,22 @@ mod tests {
         assert_eq!(run(Wanted { seconds: Some(5), ..of_size("1920x1080") }), ("720p".to_owned(), 6));
         assert_eq!(run(Wanted { seconds: Some(8), ..of_size("1920x1080") }), ("1080p".to_owned(), 8));
         assert_eq!(run(of_size("1920x1080")), ("1080p".to_owned(), 8));
+    }
+
+    #[test]
+    fn last_frame_and_sound_are_available_at_some_resolutions_only() {
+        let outputs = r#"{"720p": {"16:9": "1280x720"}, "1080p": {"16:9": "1920x1080"}}"#;
+        let facts = ModelFacts {
+            outputs: serde_json::from_str(outputs).unwrap(),
+            resolutions_with_last_frame: vec!["1080p".to_owned()],
+            resolutions_with_audio: vec!["1080p".to_owned()],
+            ..ModelFacts::unknown()
+        };
+        let run = |wanted| fit(&facts, "m", wanted, FitPolicy::Nearest).unwrap().resolution;
+        assert_eq!(run(of_size("1280x720")), "720p");
+        assert_eq!(run(Wanted { generate_audio: Some(false), ..of_size("1280x720") }), "720p");
+        assert_eq!(run(Wanted { generate_audio: Some(true), ..of_size("1280x720") }), "1080p");
+        assert_eq!(run(Wanted { has_frames: true, has_last_frame: true, ..of_size("1280x720") }), "1080p");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod contract;
 mod durations;
 pub mod fit;
+mod members;
 mod output;
 mod table;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub use self::{
     durations::Durations,
+    members::{DurationForm, MemberNames},
     output::{Output, Outputs},
     table::{FactsTable, TableError},
 };
@@ -21,12 +23,33 @@ pub use self::{
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFacts {
+    /// Which of the provider's APIs serves the model, as its adapter names them; empty: the usual one.
+    #[serde(default)]
+    pub api: String,
+    /// The provider's names of a model that is several at the provider.
+    #[serde(default)]
+    pub upstream_names: UpstreamNames,
+    /// How the provider spells members that its models do not share.
+    #[serde(default)]
+    pub members: MemberNames,
     /// The sizes; as one of `any`, a list of pixel sizes, or a table of resolutions and aspect ratios.
     #[serde(default)]
     pub outputs: Outputs,
+    /// The sizes with a first or last frame, if they are others.
+    #[serde(default)]
+    pub outputs_with_frames: Option<Outputs>,
     /// The resolution of requests without size and resolution. `None`: the one nearest to 1920x1080.
     #[serde(default)]
     pub default_resolution: Option<String>,
+    /// The resolutions with a last frame, if they are fewer.
+    #[serde(default)]
+    pub resolutions_with_last_frame: Vec<String>,
+    /// The resolutions with a sound track that the request chose, if they are fewer.
+    #[serde(default)]
+    pub resolutions_with_audio: Vec<String>,
+    /// The provider's word for the aspect ratio of the frames, if it has to be sent with them.
+    #[serde(default)]
+    pub aspect_ratio_with_frames: Option<String>,
     /// The durations in seconds.
     #[serde(default)]
     pub seconds: Durations,
@@ -60,6 +83,18 @@ pub struct ModelFacts {
     /// The day after which the provider no longer serves the model, as `YYYY-MM-DD`.
     #[serde(default)]
     pub deprecated: Option<String>,
+}
+
+/// The provider's names of a model that is a different one at the provider for each kind of input. `None`: the configured name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamNames {
+    /// The one for a prompt alone.
+    pub text: Option<String>,
+    /// The one for a first or last frame.
+    pub frames: Option<String>,
+    /// The one for references.
+    pub references: Option<String>,
 }
 
 /// The inputs that a model accepts.
@@ -103,8 +138,15 @@ impl ModelFacts {
     /// Returns the facts of a model of which nothing is known: it gets every parameter as it is, and the provider decides.
     pub fn unknown() -> Self {
         Self {
+            api: String::new(),
+            upstream_names: UpstreamNames::default(),
+            members: MemberNames::default(),
             outputs: Outputs::Any,
+            outputs_with_frames: None,
             default_resolution: None,
+            resolutions_with_last_frame: Vec::new(),
+            resolutions_with_audio: Vec::new(),
+            aspect_ratio_with_frames: None,
             seconds: Durations::default(),
             seconds_of_resolution: std::collections::BTreeMap::new(),
             seconds_with_frames: None,
@@ -135,6 +177,22 @@ impl ModelFacts {
         .into_iter()
         .filter_map(|(name, has)| has.then_some(name))
         .collect()
+    }
+
+    /// Returns the sizes, with or without frame images.
+    pub fn outputs(&self, with_frames: bool) -> &Outputs {
+        self.outputs_with_frames.as_ref().filter(|_| with_frames).unwrap_or(&self.outputs)
+    }
+
+    /// Returns the provider's name of the model for a request with such inputs. `configured` is the name in the settings.
+    pub fn upstream_name<'a>(&'a self, configured: &'a str, has_frames: bool, has_references: bool) -> &'a str {
+        let UpstreamNames { text, frames, references } = &self.upstream_names;
+        let name = match (has_references, has_frames) {
+            (true, _) => references,
+            (false, true) => frames,
+            (false, false) => text,
+        };
+        name.as_deref().unwrap_or(configured)
     }
 
     /// Returns the durations at a resolution, with or without frame images.

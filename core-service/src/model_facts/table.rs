@@ -8,8 +8,18 @@ use toml::{Table, Value};
 use super::ModelFacts;
 
 /// The compiled-in files.
-const FILES: [&str; 3] =
-    [include_str!("tables/offline.toml"), include_str!("tables/openai.toml"), include_str!("tables/seedance.toml")];
+const FILES: [&str; 10] = [
+    include_str!("tables/fal.toml"),
+    include_str!("tables/gemini.toml"),
+    include_str!("tables/kling.toml"),
+    include_str!("tables/midjourney.toml"),
+    include_str!("tables/offline.toml"),
+    include_str!("tables/openai.toml"),
+    include_str!("tables/runway.toml"),
+    include_str!("tables/seedance.toml"),
+    include_str!("tables/wan.toml"),
+    include_str!("tables/xai.toml"),
+];
 
 /// A compiled-in file: it is checked by a test, so an invalid one has no entries.
 static BUILT_IN: LazyLock<Vec<Entry>> = LazyLock::new(|| {
@@ -84,9 +94,10 @@ fn entry(mut model: Table, provider: Option<&str>, outputs: &Table) -> Result<En
     let names: Vec<String> = take(&mut model, "names")?.ok_or_else(|| required("names"))?;
     let own: Option<String> = take(&mut model, "provider")?;
     let provider = own.or_else(|| provider.map(str::to_owned)).ok_or_else(|| required("provider"))?;
-    if let Some(shared) = model.get("outputs").and_then(Value::as_str).and_then(|name| outputs.get(name)) {
-        let shared = shared.clone();
-        model.insert("outputs".to_owned(), shared);
+    for member in ["outputs", "outputs_with_frames"] {
+        if let Some(shared) = model.get(member).and_then(Value::as_str).and_then(|name| outputs.get(name)) {
+            model.insert(member.to_owned(), shared.clone());
+        }
     }
     let facts = model.try_into().map_err(|error| TableError(format!("{provider}, {names:?}: {error}")))?;
     Ok(Entry { provider, names: names.iter().map(|name| normalized(name)).collect(), facts })

@@ -64,6 +64,16 @@ impl VideoParameters {
         self.inputs.iter().filter_map(StoredInput::key)
     }
 
+    /// Returns whether there is a first or last frame.
+    pub fn has_frames(&self) -> bool {
+        self.has_input(InputRole::FirstFrame) || self.has_input(InputRole::LastFrame)
+    }
+
+    /// Returns whether there is a reference.
+    pub fn has_references(&self) -> bool {
+        [InputRole::Image, InputRole::Video, InputRole::Sound].into_iter().any(|role| self.has_input(role))
+    }
+
     /// Returns whether there is an input for the role.
     pub fn has_input(&self, role: InputRole) -> bool {
         self.inputs.iter().any(|input| input.role == role)

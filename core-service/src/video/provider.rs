@@ -34,7 +34,9 @@ impl VideoModel {
     /// Returns the model without the sizes above a resolution.
     #[must_use]
     pub fn limited_to(&self, resolution: &str) -> Self {
-        let facts = ModelFacts { outputs: self.facts.outputs.clone().up_to(resolution), ..self.facts.clone() };
+        let outputs = self.facts.outputs.clone().up_to(resolution);
+        let outputs_with_frames = self.facts.outputs_with_frames.clone().map(|outputs| outputs.up_to(resolution));
+        let facts = ModelFacts { outputs, outputs_with_frames, ..self.facts.clone() };
         Self { provider: Arc::clone(&self.provider), facts, fit_policy: self.fit_policy }
     }
 }

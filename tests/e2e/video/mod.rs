@@ -1,11 +1,19 @@
 //! Video jobs over REST and gRPC: the life cycle, events, idempotency, cancellation, remix.
 
+mod fal;
+mod gemini;
+mod kling;
+mod midjourney;
 mod multiple_providers;
 mod openai;
 mod owners;
 mod provider_case;
+mod provider_faults;
+mod runway;
 mod seedance;
 mod vocabulary;
+mod wan;
+mod xai;
 
 use std::time::Duration;
 

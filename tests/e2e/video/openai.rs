@@ -25,6 +25,8 @@ const PROVIDER: ProviderCase = ProviderCase {
     key: "sk-video-secret",
     tasks: "/v1/videos",
     file: |id| format!("/v1/videos/{id}/content"),
+    route: |_, _| None,
+    needs_frame: false,
 };
 
 /// Calls of one job with the responses to them, and the end of the job.

@@ -6,10 +6,11 @@ use std::{
     sync::LazyLock,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
-use triptych_proto::v1::{self as pb, download_video_response::Part, video::State};
+use triptych_proto::v1::{self as pb, download_video_response::Part, media_input::Source, video::State};
 
 use super::{create, wait_until_final};
 use crate::{
@@ -40,6 +41,13 @@ pub(super) static CLIP: LazyLock<Vec<u8>> = LazyLock::new(|| {
     offline_video::render(&shot, &Silent).unwrap().mp4
 });
 
+/// A small PNG file, the first frame of videos that require one.
+pub(super) static FRAME: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut file = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(320, 180).write_to(&mut file, image::ImageFormat::Png).unwrap();
+    file.into_inner()
+});
+
 /// A request that the upstream receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
@@ -48,6 +56,8 @@ pub(super) enum Call {
     /// The download of the result.
     File,
     Cancel,
+    /// A request for the result, at providers whose polls do not return it.
+    Result,
 }
 
 /// The response to a [`Call::File`] with the result.
@@ -86,8 +96,13 @@ pub(super) struct ProviderCase {
     pub(super) model: &'static str,
     /// The API key for the upstream.
     pub(super) key: &'static str,
+    /// The path of submissions; that of a render, with its id behind it, for polls and cancellations.
     pub(super) tasks: &'static str,
     pub(super) file: fn(&str) -> String,
+    /// Method and path of the requests that have others than these.
+    pub(super) route: fn(Call, &str) -> Option<(&'static str, String)>,
+    /// Whether the model requires a first frame.
+    pub(super) needs_frame: bool,
 }
 
 impl ProviderCase {
@@ -97,16 +112,21 @@ impl ProviderCase {
 
     /// Enqueues the response to a call about the render `id`, and returns the request: `GET /path`.
     pub(super) fn enqueue(&self, server: &TestServer, id: &str, call: Call, fixture: &str) -> String {
-        let (method, path) = match call {
-            Call::Create => ("post", self.tasks.to_owned()),
-            Call::Poll => ("get", format!("{}/{id}", self.tasks)),
-            Call::File => ("get", (self.file)(id)),
-            Call::Cancel => ("delete", format!("{}/{id}", self.tasks)),
-        };
+        let (method, path) = self.line(call, id);
         let reply =
             if fixture == MP4 { Reply::file("video/mp4", &CLIP) } else { self.fixtures().reply(server, fixture, id) };
         server.upstream.enqueue_at(&path, reply);
         format!("{method} {path}")
+    }
+
+    /// Returns method and path of a request about the render `id`.
+    pub(super) fn line(&self, call: Call, id: &str) -> (&'static str, String) {
+        (self.route)(call, id).unwrap_or_else(|| match call {
+            Call::Create => ("post", self.tasks.to_owned()),
+            Call::Poll | Call::Result => ("get", format!("{}/{id}", self.tasks)),
+            Call::File => ("get", (self.file)(id)),
+            Call::Cancel => ("delete", format!("{}/{id}", self.tasks)),
+        })
     }
 
     /// Creates one job over REST and one over gRPC, whose upstream calls get these responses, and asserts how both end. The
@@ -134,7 +154,11 @@ impl ProviderCase {
     }
 
     pub(super) fn body(&self) -> Value {
-        json!({"model": self.model, "prompt": "a boat", "size": "1280x720", "seconds": 4})
+        let mut body = json!({"model": self.model, "prompt": "a boat", "size": "1280x720", "seconds": 4});
+        if self.needs_frame {
+            body["input_reference"] = json!(STANDARD.encode(&*FRAME));
+        }
+        body
     }
 
     async fn over_rest(&self, server: &TestServer) -> Result<(), String> {
@@ -158,6 +182,9 @@ impl ProviderCase {
             prompt: "a boat".to_owned(),
             size: "1280x720".to_owned(),
             duration_seconds: Some(4),
+            input_reference: self
+                .needs_frame
+                .then(|| pb::MediaInput { source: Some(Source::Data(FRAME.clone().into())) }),
             ..pb::CreateVideoRequest::default()
         };
         let id = client.create_video(request).await.unwrap().into_inner().video.unwrap().id;

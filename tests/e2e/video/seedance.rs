@@ -30,6 +30,8 @@ const PROVIDER: ProviderCase = ProviderCase {
     key: "ark-video-secret",
     tasks: TASKS,
     file: |id| format!("/tos/{id}.mp4?X-Tos-Expires=86400&X-Tos-Signature=a%2Fb"),
+    route: |_, _| None,
+    needs_frame: false,
 };
 
 /// Calls of one job with the responses to them, and the end of the job.

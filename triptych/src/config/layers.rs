@@ -15,7 +15,7 @@ use super::{error::ConfigError, mask::mask, service_links::is_service_link};
 
 /// Short names of variables, beside the systematic ones. A name can stand for several settings, for example if services share
 /// the key of a provider.
-const SHORT_NAMES: [(&str, &[&str]); 17] = [
+const SHORT_NAMES: [(&str, &[&str]); 23] = [
     ("CHAT_BASE_URL", &["chat.base_url"]),
     ("CHAT_API_KEY", &["chat.api_key"]),
     ("CHAT_MODEL", &["chat.model"]),
@@ -24,14 +24,20 @@ const SHORT_NAMES: [(&str, &[&str]); 17] = [
     ("IMAGE_API_KEY", &["image.openai.api_key"]),
     ("IMAGE_MODELS", &["image.openai.models"]),
     ("ARK_API_KEY", &["image.doubao.api_key", "video.seedance.api_key"]),
-    ("GEMINI_API_KEY", &["image.nano_banana.api_key"]),
-    ("MJ_BASE_URL", &["image.midjourney.base_url"]),
-    ("MJ_API_SECRET", &["image.midjourney.api_secret"]),
-    ("DASHSCOPE_API_KEY", &["image.dashscope.api_key"]),
+    ("GEMINI_API_KEY", &["image.nano_banana.api_key", "video.gemini.api_key"]),
+    ("MJ_BASE_URL", &["image.midjourney.base_url", "video.midjourney.base_url"]),
+    ("MJ_API_SECRET", &["image.midjourney.api_secret", "video.midjourney.api_secret"]),
+    ("DASHSCOPE_API_KEY", &["image.dashscope.api_key", "video.wan.api_key"]),
+    ("KLING_API_KEY", &["video.kling.api_key"]),
+    ("KLING_ACCESS_KEY", &["video.kling.access_key"]),
+    ("KLING_SECRET_KEY", &["video.kling.secret_key"]),
     ("VIDEO_SERVICE_TYPE", &["video.service_type"]),
     ("VIDEO_BASE_URL", &["video.openai.base_url"]),
     ("VIDEO_API_KEY", &["video.openai.api_key"]),
     ("VIDEO_MODELS", &["video.openai.models"]),
+    ("FAL_KEY", &["video.fal.api_key"]),
+    ("XAI_API_KEY", &["video.xai.api_key"]),
+    ("RUNWAYML_API_SECRET", &["video.runway.api_key"]),
     ("PUBLIC_BASE_URL", &["rest.public_base_url"]),
 ];
 

@@ -1,9 +1,16 @@
 //! The settings of the video service; those of each provider are in a file of their own.
 
 mod check;
+mod fal;
+mod gemini;
+mod kling;
+mod midjourney;
 mod openai;
+mod runway;
 mod seedance;
 mod service_type;
+mod wan;
+mod xai;
 
 use std::time::Duration;
 
@@ -11,9 +18,16 @@ use serde::Deserialize;
 
 use self::service_type::SERVICE_TYPE;
 pub use self::{
+    fal::Fal,
+    gemini::GeminiVideos,
+    kling::Kling,
+    midjourney::MidjourneyVideos,
     openai::OpenaiVideos,
+    runway::Runway,
     seedance::{Seedance, SeedanceResolution},
     service_type::VideoServiceType,
+    wan::Wan,
+    xai::Xai,
 };
 use super::{error::SettingError, guard::GuardSettings};
 use crate::model_facts::{FactsTable, fit::FitPolicy};
@@ -39,10 +53,24 @@ pub struct Video {
     pub model_facts: FactsTable,
     /// Circuit breaker and concurrency limit of the connected providers.
     pub routing: VideoRouting,
+    /// fal.
+    pub fal: Fal,
+    /// Google's video models on the Gemini API.
+    pub gemini: GeminiVideos,
+    /// A Midjourney proxy.
+    pub midjourney: MidjourneyVideos,
     /// An OpenAI-compatible upstream.
     pub openai: OpenaiVideos,
+    /// Runway.
+    pub runway: Runway,
     /// Seedance of Volcengine Ark.
     pub seedance: Seedance,
+    /// Kling.
+    pub kling: Kling,
+    /// Wan and the other video models of DashScope.
+    pub wan: Wan,
+    /// xAI.
+    pub xai: Xai,
 }
 
 /// Protection of the connected providers. Only submissions count; they are never repeated here.
@@ -70,8 +98,15 @@ impl Default for Video {
             fit_policy: FitPolicy::default(),
             model_facts: FactsTable::default(),
             routing: VideoRouting::default(),
+            fal: Fal::default(),
+            gemini: GeminiVideos::default(),
+            midjourney: MidjourneyVideos::default(),
             openai: OpenaiVideos::default(),
+            runway: Runway::default(),
             seedance: Seedance::default(),
+            kling: Kling::default(),
+            wan: Wan::default(),
+            xai: Xai::default(),
         }
     }
 }
@@ -93,13 +128,22 @@ impl From<VideoRouting> for GuardSettings {
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message: &str| Err(SettingError::new(key, message));
-        let Self { openai, seedance, .. } = self;
+        let Self { fal, gemini, kling, midjourney, openai, runway, seedance, wan, xai, .. } = self;
         if let Some(name) = self.service_type.unavailable() {
-            let message = format!("`{name}` is not available in this version; set `offline`, `openai` or `seedance`");
+            let message = format!(
+                "`{name}` is not available in this version; set one that is, for example `offline`, `openai` or `seedance`"
+            );
             return error(SERVICE_TYPE, &message);
         }
+        fal.validate(self.service_type)?;
+        gemini.validate(self.service_type)?;
+        midjourney.validate(self.service_type)?;
         openai.validate(self.service_type)?;
+        runway.validate(self.service_type)?;
         seedance.validate(self.service_type)?;
+        kling.validate(self.service_type)?;
+        wan.validate(self.service_type)?;
+        xai.validate(self.service_type)?;
         SettingError::require_nonzero([
             ("video.connect_timeout", self.connect_timeout),
             ("video.first_byte_timeout", self.first_byte_timeout),

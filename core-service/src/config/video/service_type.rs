@@ -22,31 +22,34 @@ pub enum VideoServiceType {
     Wan,
     /// MiniMax.
     Minimax,
-    /// Video models of Gemini.
+    /// Google's video models: Gemini Omni and Veo.
+    #[serde(alias = "veo")]
     Gemini,
-    /// Google's Veo.
-    Veo,
     /// Runway.
     Runway,
     /// fal.
     Fal,
     /// A Midjourney proxy.
     Midjourney,
+    /// xAI.
+    Xai,
 }
 
 impl VideoServiceType {
     /// Returns the name of a provider that this version does not have.
     pub(super) fn unavailable(self) -> Option<&'static str> {
         match self {
-            Self::Offline | Self::Openai | Self::Seedance => None,
-            Self::Kling => Some("kling"),
-            Self::Wan => Some("wan"),
+            Self::Fal
+            | Self::Gemini
+            | Self::Kling
+            | Self::Midjourney
+            | Self::Offline
+            | Self::Openai
+            | Self::Runway
+            | Self::Seedance
+            | Self::Wan
+            | Self::Xai => None,
             Self::Minimax => Some("minimax"),
-            Self::Gemini => Some("gemini"),
-            Self::Veo => Some("veo"),
-            Self::Runway => Some("runway"),
-            Self::Fal => Some("fal"),
-            Self::Midjourney => Some("midjourney"),
         }
     }
 }

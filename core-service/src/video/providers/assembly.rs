@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{common::context::ProviderContext, offline, openai, seedance};
+use super::{
+    common::context::ProviderContext, fal, gemini, kling, midjourney, offline, openai, runway, seedance, wan, xai,
+};
 use crate::{
     config::{self, VideoServiceType},
     media::{Downloader, MediaStore},
@@ -34,8 +36,15 @@ pub(crate) fn entries(
         routing,
         model_facts,
         fit_policy,
+        fal,
+        gemini,
+        midjourney,
         openai,
+        runway,
         seedance,
+        kling,
+        wan,
+        xai,
         ..
     } = settings;
     let context = ProviderContext {
@@ -50,8 +59,15 @@ pub(crate) fn entries(
     // A provider that is not connected has no entries.
     let mut providers = [
         (VideoServiceType::Offline, offline::entries(media_store, &context.facts, context.fit_policy)),
+        (VideoServiceType::Fal, fal::entries(fal, &context)?),
+        (VideoServiceType::Gemini, gemini::entries(gemini, &context)?),
+        (VideoServiceType::Midjourney, midjourney::entries(midjourney, &context)?),
         (VideoServiceType::Openai, openai::entries(openai, &context)?),
+        (VideoServiceType::Runway, runway::entries(runway, &context)?),
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),
+        (VideoServiceType::Kling, kling::entries(kling, &context)?),
+        (VideoServiceType::Wan, wan::entries(wan, &context)?),
+        (VideoServiceType::Xai, xai::entries(xai, &context)?),
     ];
     providers.sort_by_key(|(kind, _)| kind != service_type);
     let mut entries: Vec<_> = providers.into_iter().flat_map(|(_, entries)| entries).collect();

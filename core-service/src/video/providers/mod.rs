@@ -2,6 +2,13 @@
 
 pub(crate) mod assembly;
 mod common;
+pub mod fal;
+pub mod gemini;
+pub mod kling;
+pub mod midjourney;
 pub mod offline;
 pub mod openai;
+pub mod runway;
 pub mod seedance;
+pub mod wan;
+pub mod xai;

@@ -12,6 +12,7 @@ use crate::{
     error::Error,
     model_facts::fit::{FitPolicy, Wanted},
     size::Size,
+    video::inputs::InputRole,
 };
 
 /// The minimum of either side, in pixels.
@@ -93,6 +94,8 @@ pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVid
         let message = "cannot be combined with resolution and aspect_ratio; leave out one or the other";
         return Err(Error::invalid("size", message));
     }
+    let inputs = inputs::read(input_reference, frame_images, input_references)?;
+    let has = |roles: &[InputRole]| inputs.iter().any(|input| roles.contains(&input.role));
     let wanted = Wanted {
         size,
         aspect_ratio,
@@ -102,8 +105,9 @@ pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVid
         seed,
         negative_prompt,
         frame: None,
+        has_frames: has(&[InputRole::FirstFrame, InputRole::LastFrame]),
+        has_last_frame: has(&[InputRole::LastFrame]),
     };
-    let inputs = inputs::read(input_reference, frame_images, input_references)?;
     let (callback_url, fit_policy) = (callback(callback_url)?, fit_policy(policy)?);
     Ok(NewVideo { prompt, user, extra_json, callback_url, wanted, fit_policy, inputs })
 }

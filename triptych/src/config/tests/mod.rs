@@ -261,9 +261,17 @@ fn an_image_provider_requires_its_key_or_url() {
 
 #[test]
 fn a_video_provider_requires_its_key_or_url() {
-    for (service_type, variables) in
-        [("openai", &["VIDEO_API_KEY", "VIDEO_BASE_URL"][..]), ("seedance", &["ARK_API_KEY"])]
-    {
+    for (service_type, variables) in [
+        ("openai", &["VIDEO_API_KEY", "VIDEO_BASE_URL"][..]),
+        ("fal", &["FAL_KEY"]),
+        ("gemini", &["GEMINI_API_KEY"]),
+        ("midjourney", &["MJ_BASE_URL"]),
+        ("runway", &["RUNWAYML_API_SECRET"]),
+        ("seedance", &["ARK_API_KEY"]),
+        ("kling", &["KLING_API_KEY"]),
+        ("wan", &["DASHSCOPE_API_KEY"]),
+        ("xai", &["XAI_API_KEY"]),
+    ] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", service_type)]);
         assert!(message.contains(&format!("video.service_type = \"{service_type}\"")), "{message}");
         for variable in variables {
@@ -272,10 +280,12 @@ fn a_video_provider_requires_its_key_or_url() {
             assert!(load("", &[], &set).is_ok(), "{variable}");
         }
     }
-    for name in ["kling", "wan", "minimax", "gemini", "veo", "runway", "fal", "midjourney"] {
+    for name in ["minimax"] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", name)]);
         assert!(message.contains(&format!("`{name}` is not available in this version")), "{message}");
     }
+    let veo = load("", &[], &[("VIDEO_SERVICE_TYPE", "veo"), ("GEMINI_API_KEY", "k")]).unwrap();
+    assert_eq!(veo.core.video.service_type, core_config::VideoServiceType::Gemini);
     let variables =
         [("ARK_API_KEY", "k1"), ("VIDEO_API_KEY", "k2"), ("VIDEO_MODELS", "mine, other"), ("IMAGE_API_KEY", "k3")];
     let config = load("", &[], &variables).unwrap();
@@ -299,9 +309,12 @@ fn a_video_provider_requires_its_key_or_url() {
 fn an_invalid_video_setting_is_rejected() {
     for (file, expected) in [
         ("[video.openai]\npoll_interval = '99ms'", "at least 100ms"),
+        ("[video.runway]\nmodels = ['gen4.5', ' ']", "none of them empty"),
         ("[video.seedance]\npoll_interval = '0s'", "at least 100ms"),
         ("[video.seedance]\nmax_resolution = '8k'", "`1080p`"),
         ("[video.seedance]\nmodels = []", "at least one name"),
+        ("[video.kling]\naccess_key = 'a'", "KLING_SECRET_KEY"),
+        ("[video.kling]\nsecret_key = 'a'", "KLING_ACCESS_KEY"),
         ("[video]\nidle_timeout = '0s'", "greater than zero"),
         ("[video.routing]\nfailures = 0", "at least 1"),
     ] {

@@ -1,16 +1,16 @@
 //! DashScope's responses: links to images, the status of tasks, and errors with or without an error status.
 
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
 
 use super::super::common::{
     image_list::{ImageSource, UpstreamImage},
     tasks::{Progress, TaskState, TaskStatus},
 };
 use crate::{
+    dashscope_errors::{self, error_of},
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::{refined_failure_in_reply, refined_failure_of},
+    upstream::refined_failure_of,
 };
 
 /// The output of a synchronous call, or the status of a task.
@@ -56,13 +56,13 @@ fn output(response: &Members<'_>) -> Output {
         task_status: word("task_status"),
         images,
         text: words,
-        error: error(response).or_else(|| error(&output)),
+        error: error_of(response).or_else(|| error_of(&output)),
     }
 }
 
 /// Returns an image of the older models, or its error; others may have succeeded.
 fn image_of_result(result: &Members<'_>) -> UpstreamImage {
-    let link = result.string("url").ok_or_else(|| error(result).unwrap_or_else(no_image));
+    let link = result.string("url").ok_or_else(|| error_of(result).unwrap_or_else(no_image));
     let revised = result.text("actual_prompt").filter(|prompt| Some(prompt) != result.text("orig_prompt").as_ref());
     UpstreamImage {
         source: link.map(|link| ImageSource::Link(link.into_owned())),
@@ -113,46 +113,11 @@ impl Output {
     }
 }
 
-/// Returns the error that an object reports, if any.
-fn error(members: &Members<'_>) -> Option<ProviderError> {
-    let code = members.text("code")?;
-    let message = members.text("message").unwrap_or_else(|| code.clone());
-    let mut error = json!({"code": code, "message": message});
-    if let Some(id) = members.text("request_id") {
-        error["request_id"] = id.into();
-    }
-    Some(refined_failure_in_reply(&error.to_string(), refine))
-}
-
 fn no_image() -> ProviderError {
     ProviderError::Unreadable("the upstream's response has no image".to_owned())
 }
 
 /// Maps an error response to a provider error.
 pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    refined_failure_of(status, headers, body, refine)
-}
-
-/// Replaces the failure by status: the error code is more specific.
-fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
-    let text = |name: &str| error[name].as_str().unwrap_or_default();
-    by_code(text("code"), text("message")).unwrap_or(by_status)
-}
-
-/// Maps an error by its code; `None` for unknown codes. Codes have the form `FAMILY.DETAIL`.
-fn by_code(code: &str, message: &str) -> Option<ProviderError> {
-    let message = message.to_owned();
-    let family = code.split('.').next().unwrap_or(code);
-    Some(match family {
-        "DataInspectionFailed" | "IPInfringementSuspect" => ProviderError::ContentPolicy(message),
-        "InvalidApiKey" | "AccessDenied" | "Arrearage" | "AllocationQuota" => ProviderError::Credentials(message),
-        "Throttling" => ProviderError::RateLimited { message, retry_after: None },
-        // A configuration error of the operator: the model is wrong.
-        "ModelNotFound" | "ModelUnavailable" => ProviderError::unavailable(message),
-        "InvalidParameter" | "InvalidURL" | "BadRequest" => ProviderError::Refused { message, field: None },
-        "InternalError" if code.ends_with("Timeout") => ProviderError::Timeout(message),
-        "RequestTimeOut" => ProviderError::Timeout(message),
-        "InternalError" => ProviderError::Broken(message),
-        _ => return None,
-    })
+    refined_failure_of(status, headers, body, dashscope_errors::refine)
 }

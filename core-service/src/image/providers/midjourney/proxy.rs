@@ -6,11 +6,8 @@ use bytes::Bytes;
 use http::Method;
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    super::common::tasks::{TaskClient, TaskPoller},
-    response,
-};
-use crate::error::ProviderError;
+use super::super::common::tasks::{TaskClient, TaskPoller};
+use crate::{error::ProviderError, midjourney_errors::task_id};
 
 /// How often a submission is retried while the queue is full. The wait doubles each time.
 const MAX_RETRIES: u32 = 4;
@@ -52,7 +49,7 @@ impl Proxy {
         let reply = upstream.send(Method::POST, path, headers.clone(), body, *until).await?;
         let (status, headers) = (reply.status, reply.headers.clone());
         let body = upstream.body(reply, *until).await?;
-        response::task_id(status, &headers, &body)
+        task_id(status, &headers, &body)
     }
 }
 

@@ -13,11 +13,12 @@ use super::{
     },
     family::NativeParams,
     request,
-    response::{Completion, PartialResponse, failure::failure},
+    response::{Completion, PartialResponse},
 };
 use crate::{
     call::Call,
     error::ProviderError,
+    google_errors::failure,
     image::{ImageEvent, spec::ImageSpec},
     offload::offload,
     upstream::{Event, EventReader, Reply, Upstream, until, within},

@@ -18,6 +18,13 @@ pub(in crate::video::providers) struct Content {
     pub(in crate::video::providers) body: Bytes,
 }
 
+impl Content {
+    /// Returns a JSON body.
+    pub(in crate::video::providers) fn json(body: impl Into<Bytes>) -> Self {
+        Self { content_type: HeaderValue::from_static("application/json"), body: body.into() }
+    }
+}
+
 /// A complete response.
 #[derive(Debug)]
 pub(in crate::video::providers) struct Response {
@@ -38,7 +45,20 @@ pub(in crate::video::providers) async fn exchange(
     message: Option<Content>,
     context: &RequestContext,
 ) -> Result<Response, ProviderError> {
+    exchange_with_headers(upstream, method, path, message, HeaderMap::new(), context).await
+}
+
+/// Sends a request with further headers; see [`exchange`].
+pub(in crate::video::providers) async fn exchange_with_headers(
+    upstream: &Upstream,
+    method: Method,
+    path: &str,
+    message: Option<Content>,
+    further: HeaderMap,
+    context: &RequestContext,
+) -> Result<Response, ProviderError> {
     let mut headers = context_headers(context);
+    headers.extend(further);
     let body = message.map_or_else(Bytes::new, |Content { content_type, body }| {
         headers.insert(header::CONTENT_TYPE, content_type);
         body

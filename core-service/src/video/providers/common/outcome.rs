@@ -26,3 +26,11 @@ pub(in crate::video::providers) fn redacted(
         Err(error) => Err(upstream.redacted(error)),
     }
 }
+
+/// Returns the percentage that a fraction from 0 to 1 means, at most 99; `None` if the text is not a fraction.
+pub(in crate::video::providers) fn percent_of_fraction(fraction: &str) -> Option<u8> {
+    let fraction = fraction.trim().parse::<f64>().ok().filter(|fraction| (0.0..=1.0).contains(fraction))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 99")]
+    let percent = (fraction * 100.0).min(99.0) as u8;
+    Some(percent)
+}

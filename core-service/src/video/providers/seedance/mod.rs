@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use url::Url;
 
 use self::search::Page;
@@ -80,8 +80,7 @@ impl VideoProvider for SeedanceVideos {
         // An input image has up to 20 MiB.
         let mark = context.idempotency_key.clone();
         let body = offload(move || request::encode(&model, &request, &mark)).await?;
-        let content = Content { content_type: HeaderValue::from_static("application/json"), body: body.into() };
-        let response = exchange(&self.upstream, Method::POST, TASKS, Some(content), &context).await?;
+        let response = exchange(&self.upstream, Method::POST, TASKS, Some(Content::json(body)), &context).await?;
         response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 

@@ -1,13 +1,14 @@
 //! Responses of proxies: result codes in successful responses, tasks with an open set of states, and errors as text only.
 
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::super::common::tasks::{Progress, TaskState, TaskStatus};
 use crate::{
     error::ProviderError,
     json::members::{Members, object, read_object, text},
-    upstream::{refined_failure_of, reported_failure_of},
+    midjourney_errors::classify,
+    upstream::reported_failure_of,
 };
 
 /// The status of a task. Texts are empty where the response lacks them.
@@ -26,68 +27,6 @@ pub(super) struct Task {
 struct Button {
     custom_id: String,
     label: String,
-}
-
-/// Parses the response to a submission; returns the id of the task.
-pub(super) fn task_id(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<String, ProviderError> {
-    let read =
-        |response: Members<'_>| (response.number("code"), response.text("result").map(std::borrow::Cow::into_owned));
-    let (code, result) = read_object(body, read).unwrap_or_default();
-    let is_rejected = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    match code {
-        // Submitted; queued; exists already or awaits a confirmation.
-        Some(1 | 22 | 21) if !is_rejected => result
-            .ok_or_else(|| ProviderError::Unreadable("the proxy accepted a task without returning its id".to_owned())),
-        None if status.is_success() => Err(ProviderError::Unreadable("the proxy sent an invalid response".to_owned())),
-        Some(_) | None => Err(refined_failure_of(status, headers, body, refine)),
-    }
-}
-
-/// Replaces the failure by status: a submission has a result code.
-fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
-    let code = error["code"].as_u64().or_else(|| error["code"].as_str()?.parse().ok());
-    let Some(code) = code else { return by_status };
-    let message = error["description"].as_str().filter(|text| !text.trim().is_empty());
-    let message = message.map_or_else(|| format!("the proxy returned code {code}"), str::to_owned);
-    if matches!(by_status, ProviderError::Credentials(_)) {
-        return ProviderError::Credentials(message);
-    }
-    match code {
-        23 | 30 => ProviderError::RateLimited { message, retry_after: None },
-        24 => {
-            let banned = error["properties"]["bannedWord"].as_str();
-            ProviderError::ContentPolicy(banned.map_or(message.clone(), |word| format!("{message}: {word}")))
-        }
-        4 => match classify(&message) {
-            Some(error @ (ProviderError::Credentials(_) | ProviderError::ContentPolicy(_))) => error,
-            Some(_) | None => ProviderError::Refused { message, field: None },
-        },
-        _ if matches!(by_status, ProviderError::RateLimited { .. }) => {
-            ProviderError::RateLimited { message, retry_after: None }
-        }
-        // No task was started. Some proxies report a full queue with a generic code.
-        _ => classify(&message).unwrap_or(ProviderError::unavailable(message)),
-    }
-}
-
-/// Maps an error text to a provider error by its keywords; `None` without a known one.
-fn classify(reason: &str) -> Option<ProviderError> {
-    let text = reason.to_lowercase();
-    let has = |keywords: &[&str]| keywords.iter().any(|keyword| text.contains(keyword));
-    let reason = reason.to_owned();
-    if has(&["subscription", "blocked account", "account is blocked", "payment", "quota", "余额", "额度"]) {
-        Some(ProviderError::Credentials(reason))
-    } else if has(&["banned", "moderat", "blocked", "敏感", "违规", "content policy"]) {
-        Some(ProviderError::ContentPolicy(reason))
-    } else if has(&["invalid parameter", "invalid link"]) {
-        Some(ProviderError::Refused { message: reason, field: None })
-    } else if has(&["timeout", "timed out", "超时"]) {
-        Some(ProviderError::Timeout(reason))
-    } else if has(&["queue", "busy", "limit", "concurrent", "队列", "已满"]) {
-        Some(ProviderError::RateLimited { message: reason, retry_after: None })
-    } else {
-        None
-    }
 }
 
 impl TaskStatus for Task {

@@ -1,58 +1,7 @@
 use super::*;
 
-fn submission(status: u16, body: &str) -> Result<String, ProviderError> {
-    let id = task_id(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes());
-    id.map_err(|error| error.failure().clone())
-}
-
 fn parse(body: &str) -> Task {
     Task::parse(StatusCode::OK, &HeaderMap::new(), body.as_bytes()).unwrap().unwrap()
-}
-
-fn limited(message: &str) -> ProviderError {
-    ProviderError::RateLimited { message: message.to_owned(), retry_after: None }
-}
-
-#[test]
-fn code_of_a_submission_takes_precedence_over_its_status() {
-    for body in [
-        r#"{"code":1,"description":"ok","result":"17953501234567891234","properties":{}}"#,
-        r#"{"code":22,"description":"1 before you","result":"17953501234567891234","properties":{"numberOfQueues":1}}"#,
-        r#"{"code":21,"description":"there already","result":17953501234567891234}"#,
-    ] {
-        assert_eq!(submission(200, body).as_deref(), Ok("17953501234567891234"), "{body}");
-    }
-    let text = str::to_owned;
-    let refused = ProviderError::Refused { message: text("no prompt"), field: None };
-    for (status, body, expected) in [
-        (200, r#"{"code":23,"description":"full"}"#, limited("full")),
-        (429, r#"{"code":30,"description":"saturated"}"#, limited("saturated")),
-        (200, r#"{"code":9,"description":"The queue is full"}"#, limited("The queue is full")),
-        (200, r#"{"code":9,"description":"broke"}"#, ProviderError::unavailable(text("broke"))),
-        (404, r#"{"code":3,"description":"no account"}"#, ProviderError::unavailable(text("no account"))),
-        (200, r#"{"code":4,"description":"no prompt"}"#, refused.clone()),
-        (400, r#"{"code":4,"description":"no prompt","type":"upstream_error"}"#, refused),
-        (400, r#"{"code":4,"description":"quota_not_enough"}"#, ProviderError::Credentials(text("quota_not_enough"))),
-        (
-            200,
-            r#"{"code":24,"description":"bad","properties":{"bannedWord":"x"}}"#,
-            ProviderError::ContentPolicy(text("bad: x")),
-        ),
-        (401, r#"{"code":1,"description":"who?"}"#, ProviderError::Credentials(text("who?"))),
-        (200, r#"{"code":5}"#, ProviderError::unavailable(text("the proxy returned code 5"))),
-    ] {
-        assert_eq!(submission(status, body), Err(expected), "{body}");
-    }
-}
-
-#[test]
-fn submission_without_code_is_mapped_by_its_status() {
-    assert!(matches!(submission(401, ""), Err(ProviderError::Credentials(_))));
-    assert_eq!(submission(403, "forbidden"), Err(ProviderError::Credentials("forbidden".to_owned())));
-    assert!(matches!(submission(502, "<html>"), Err(ProviderError::Broken(_))));
-    for body in ["", "<html>", "{}", r#"{"code":1}"#, r#"{"code":1,"result":""}"#, r#"{"code":1,"result":[]}"#] {
-        assert!(matches!(submission(200, body), Err(ProviderError::Unreadable(_))), "{body}");
-    }
 }
 
 #[test]
@@ -159,14 +108,4 @@ fn unexpected_values_beside_an_image_do_not_fail_a_task() {
     let buttons = r#"{"buttons":[7,{"customId":7,"label":{}},{"customId":"MJ::JOB::upsample::1::5f0c","label":7}]}"#;
     assert_eq!(parse(buttons).upscale_button(0), Some("MJ::JOB::upsample::1::5f0c"));
     assert!(parse(r#"{"status":"modal"}"#).awaits_confirmation());
-    assert_eq!(submission(200, r#"{"code":"1","description":{},"result":17}"#).as_deref(), Ok("17"));
-}
-
-#[test]
-fn refused_submission_keeps_the_members_of_the_proxy() {
-    let body = br#"{"code":24,"description":"banned","properties":{"bannedWord":"blood"}}"#;
-    let error = task_id(StatusCode::OK, &HeaderMap::new(), body).unwrap_err();
-    let details = error.details().unwrap();
-    assert_eq!((error.to_string().as_str(), details.code.as_str()), ("banned: blood", "24"));
-    assert!(details.members_json.contains(r#""bannedWord":"blood""#), "{details:?}");
 }

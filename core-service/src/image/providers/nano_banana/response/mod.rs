@@ -1,13 +1,11 @@
 //! Gemini's responses: an image among drafts and text, or one of many reasons for its absence.
 
-pub(super) mod failure;
-
 use bytes::Bytes;
 
-use self::failure::embedded_error;
 use super::super::common::decode::base64_image;
 use crate::{
     error::ProviderError,
+    google_errors::embedded_error,
     image::Usage,
     json::members::{Members, read_objects},
 };

@@ -1,4 +1,4 @@
-//! Mapping of Gemini's errors: the status gives the rough kind, the details the exact one.
+//! The errors of Gemini's API, which its image and video models share: the status gives the rough kind, the details the exact one.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -9,16 +9,12 @@ use crate::{
 };
 
 /// Maps an error response to a provider error.
-pub(in crate::image::providers::nano_banana) fn failure(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> ProviderError {
+pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
     refined_failure_of(status, headers, body, refine)
 }
 
 /// Maps an `error` within a successful response or a stream to a provider error.
-pub(super) fn embedded_error(error: &str) -> ProviderError {
+pub(crate) fn embedded_error(error: &str) -> ProviderError {
     refined_failure_in_reply(error, refine)
 }
 
@@ -66,7 +62,16 @@ fn field(error: &Value) -> Option<String> {
     // `fieldViolations` is a member of `BadRequest`.
     let violations = details(error).filter_map(|detail| detail["fieldViolations"].as_array()).flatten();
     let named: Vec<_> = violations.filter_map(|violation| violation["field"].as_str()).collect();
-    let fields = [("image_config", "size"), ("imageConfig", "size"), ("seed", "seed"), ("contents", "prompt")];
+    let fields = [
+        ("image_config", "size"),
+        ("imageConfig", "size"),
+        ("aspect", "aspect_ratio"),
+        ("resolution", "resolution"),
+        ("duration", "seconds"),
+        ("seed", "seed"),
+        ("contents", "prompt"),
+        ("prompt", "prompt"),
+    ];
     let known = fields.into_iter().find(|(native, _)| named.iter().any(|field| field.contains(native)));
     known.map(|(_, field)| field.to_owned())
 }

@@ -1,0 +1,50 @@
+//! The names of request members, for providers whose models do not share them.
+
+use serde::Deserialize;
+
+/// How the members of a model's request are spelled.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemberNames {
+    /// The first frame.
+    pub first_frame: String,
+    /// The last frame.
+    pub last_frame: String,
+    /// The reference images.
+    pub images: String,
+    /// The reference videos.
+    pub videos: String,
+    /// The reference sounds.
+    pub sounds: String,
+    /// The video to edit or to extend.
+    pub source: String,
+    /// The form of the duration.
+    pub seconds: DurationForm,
+}
+
+/// The form of a duration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DurationForm {
+    /// `5`.
+    #[default]
+    Number,
+    /// `"5"`.
+    Text,
+    /// `"5s"`.
+    TextWithUnit,
+}
+
+impl Default for MemberNames {
+    fn default() -> Self {
+        Self {
+            first_frame: "image_url".to_owned(),
+            last_frame: "end_image_url".to_owned(),
+            images: "image_urls".to_owned(),
+            videos: "video_urls".to_owned(),
+            sounds: "audio_urls".to_owned(),
+            source: "video_url".to_owned(),
+            seconds: DurationForm::default(),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! fal's queue: a request to a model's endpoint, whose failure only its result tells.
+
+mod request;
+mod response;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use url::Url;
+
+use super::common::{
+    context::ProviderContext,
+    exchange::{Content, exchange, path_segment},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::Fal,
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, TrustedOrigin},
+    model_facts::FactsTable,
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+};
+
+const DEFAULT_BASE_URL: &str = "https://queue.fal.run";
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "fal";
+
+/// fal's queue.
+#[derive(Debug)]
+pub struct FalVideos {
+    upstream: Upstream,
+    downloads: Downloader,
+    /// Without the API key: results are public files of another host.
+    origin: TrustedOrigin,
+    facts: FactsTable,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without an API key.
+pub(crate) fn entries(settings: &Fal, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let Fal { base_url, api_key, models, poll_interval } = settings;
+    let Some(api_key) = api_key else { return Ok(Vec::new()) };
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let provider = FalVideos {
+        upstream: Upstream::new(base.clone(), Auth::Scheme("Key", api_key.clone()), context.limits)?,
+        downloads: context.downloads.clone(),
+        origin: TrustedOrigin::new(base),
+        facts: context.facts.clone(),
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context.entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for FalVideos {
+    /// The queue has no idempotency key.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model, request, context } = call;
+        let facts = self.facts.find(PROVIDER_ID, &model);
+        let parameters = &request.parameters;
+        let endpoint = facts.upstream_name(&model, parameters.has_frames(), parameters.has_references()).to_owned();
+        // An input image has up to 20 MiB.
+        let body = offload(move || Ok(request::encode(&facts.members, &request))).await?;
+        let content = Some(Content::json(body));
+        let response = exchange(&self.upstream, Method::POST, &path(&endpoint), content, &context).await?;
+        let id = response::submitted(&response).map_err(|error| self.upstream.redacted(error))?;
+        Ok(UpstreamTask(format!("{}/requests/{id}", application(&endpoint))))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let task = path(&task.0);
+        let response = exchange(&self.upstream, Method::GET, &format!("{task}/status"), None, context).await?;
+        let status = redacted(&self.upstream, response::polled(&response, self.poll_interval))?;
+        // A finished request has succeeded or failed; the status is the same.
+        let Progress::Ready(_) = status else { return Ok(status) };
+        let response = exchange(&self.upstream, Method::GET, &task, None, context).await?;
+        redacted(&self.upstream, response::result(&response))
+    }
+
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    }
+
+    /// Removes a request from the queue, or asks a running one to stop.
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
+        let path = format!("{}/cancel", path(&task.0));
+        let response = exchange(&self.upstream, Method::PUT, &path, None, context).await?;
+        match response.status {
+            status if status.is_success() => Ok(Cancellation::Stopped),
+            // With 400, it is finished already.
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
+            _ => Err(self.upstream.redacted(response::failure(&response))),
+        }
+    }
+}
+
+/// Returns the path of an endpoint or of a request: its segments.
+fn path(name: &str) -> String {
+    let segments: Vec<_> = name.trim_matches('/').split('/').map(path_segment).collect();
+    segments.join("/")
+}
+
+/// Returns the application of an endpoint, below which its requests are: owner and alias.
+fn application(endpoint: &str) -> String {
+    let segments: Vec<_> = endpoint.trim_matches('/').split('/').take(2).collect();
+    segments.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_below_owner_and_alias_of_their_endpoint() {
+        assert_eq!(application("fal-ai/veo3.1/fast/image-to-video"), "fal-ai/veo3.1");
+        assert_eq!(application("/owner/app"), "owner/app");
+        assert_eq!(path("fal-ai/veo3.1/requests/a?b"), "fal-ai/veo3.1/requests/a%3Fb");
+    }
+}

@@ -1,0 +1,17 @@
+//! Gemini Omni: a video is an interaction in the background.
+
+mod request;
+mod response;
+
+pub(super) use self::{
+    request::encode,
+    response::{polled, submitted},
+};
+
+/// The path of all interactions.
+pub(super) const PATH: &str = "interactions";
+
+/// Returns whether a task is an interaction: its text is the path.
+pub(super) fn is_interaction(task: &str) -> bool {
+    task.strip_prefix(PATH).is_some_and(|id| id.starts_with('/'))
+}

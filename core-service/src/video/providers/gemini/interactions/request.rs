@@ -1,0 +1,127 @@
+//! The request body of an interaction.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use openai_dialect::extra_members;
+use serde_json::{Value, json};
+
+use crate::{
+    json::JsonObject,
+    video::{
+        RenderRequest,
+        inputs::{InputContent, InputRole, RenderInput},
+        parameters::VideoParameters,
+    },
+};
+
+/// Members that clients cannot set: those that make the interaction something else than one video, and an address that the API
+/// would call.
+const RESERVED: [&str; 8] =
+    ["agent", "input", "response_format", "response_modalities", "store", "stream", "tools", "webhook_config"];
+
+/// Encodes a request.
+pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> String {
+    let VideoParameters { prompt, seconds, seed, resolution, aspect_ratio, extra_json, .. } = &request.parameters;
+    let mut input = vec![json!({"type": "text", "text": prompt})];
+    // The first of two images is the first frame.
+    let order = |input: &&RenderInput| input.role == InputRole::LastFrame;
+    let mut inputs: Vec<_> = request.inputs.iter().collect();
+    inputs.sort_by_key(order);
+    input.extend(inputs.into_iter().map(part));
+    // Above about 4 MB, results are refused unless they are files of the API.
+    let mut format = JsonObject::default();
+    format.add("type", "video");
+    if !aspect_ratio.is_empty() {
+        format.add("aspect_ratio", aspect_ratio.as_str());
+    }
+    if !resolution.is_empty() {
+        format.add("resolution", resolution.as_str());
+    }
+    format.add("duration", format!("{seconds}s"));
+    format.add("delivery", "uri");
+    let mut config = JsonObject::default();
+    if let Some(seed) = seed {
+        config.add("seed", *seed);
+    }
+    config.add("video_config", json!({"task": task(request)}));
+    let mut members = JsonObject::default();
+    members.add("model", model);
+    members.add("background", true);
+    members.add("input", Value::Array(input));
+    members.add_raw("response_format", format.to_string());
+    members.add_raw("generation_config", config.to_string());
+    for (name, value) in extra_members(extra_json).unwrap_or_default() {
+        if !RESERVED.contains(&name.as_str()) {
+            members.add_raw(&name, value);
+        }
+    }
+    members.to_string()
+}
+
+/// Returns the API's name for what is to be done with the inputs.
+fn task(request: &RenderRequest) -> &'static str {
+    let has = |role| request.input(role).is_some();
+    if has(InputRole::Source) {
+        "edit"
+    } else if has(InputRole::FirstFrame) || has(InputRole::LastFrame) {
+        "image_to_video"
+    } else if request.inputs.is_empty() {
+        "text_to_video"
+    } else {
+        "reference_to_video"
+    }
+}
+
+/// Returns the part of the input for a file or a link.
+fn part(input: &RenderInput) -> Value {
+    let kind = match input.role {
+        InputRole::FirstFrame | InputRole::LastFrame | InputRole::Image => "image",
+        InputRole::Video | InputRole::Source => "video",
+        InputRole::Sound => "audio",
+    };
+    match &input.content {
+        InputContent::File { media_type, bytes, .. } => {
+            json!({"type": kind, "data": STANDARD.encode(bytes), "mime_type": media_type.as_str()})
+        }
+        InputContent::Link(uri) => json!({"type": kind, "uri": uri}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::video::{Slot, testing};
+
+    fn encoded(inputs: &[(InputRole, &str)], extra_json: &str) -> Value {
+        let mut parameters = testing::request().parameters;
+        (parameters.resolution, parameters.aspect_ratio, parameters.seconds) =
+            ("720p".to_owned(), "16:9".to_owned(), 5);
+        parameters.extra_json = extra_json.to_owned();
+        let input = |(role, url): &(InputRole, &str)| RenderInput {
+            role: *role,
+            content: InputContent::Link((*url).to_owned()),
+        };
+        let request = RenderRequest { parameters, inputs: inputs.iter().map(input).collect(), slot: Slot::default() };
+        serde_json::from_str(&encode("m", &request)).unwrap()
+    }
+
+    #[test]
+    fn interaction_runs_in_the_background_and_delivers_a_uri() {
+        let body = encoded(&[], r#"{"system_instruction":"s","stream":true,"background":false,"webhook_config":{}}"#);
+        let expected = json!({"model": "m", "background": true, "input": [{"type": "text", "text": "a boat"}],
+            "response_format": {"type": "video", "aspect_ratio": "16:9", "resolution": "720p", "duration": "5s",
+                "delivery": "uri"},
+            "generation_config": {"video_config": {"task": "text_to_video"}}, "system_instruction": "s"});
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn inputs_decide_the_task_and_the_last_frame_follows_the_first() {
+        let task = |body: &Value| body["generation_config"]["video_config"]["task"].as_str().unwrap().to_owned();
+        let body = encoded(&[(InputRole::LastFrame, "l"), (InputRole::FirstFrame, "f")], "");
+        assert_eq!(task(&body), "image_to_video");
+        assert_eq!([&body["input"][1]["uri"], &body["input"][2]["uri"]], ["f", "l"]);
+        let body = encoded(&[(InputRole::Image, "i"), (InputRole::Video, "v")], "");
+        assert_eq!(task(&body), "reference_to_video");
+        assert_eq!(body["input"][2], json!({"type": "video", "uri": "v"}));
+    }
+}

@@ -1,0 +1,157 @@
+//! Google's video models on the Gemini API: Gemini Omni as background interactions, Veo as long-running operations.
+
+mod interactions;
+mod location;
+mod refusal;
+mod veo;
+mod video_object;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use self::location::Location;
+use super::common::{
+    context::ProviderContext,
+    exchange::{Content, Response, exchange, path_segment},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::GeminiVideos as Config,
+    context::RequestContext,
+    error::ProviderError,
+    google_errors,
+    media::{Downloader, TrustedOrigin},
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+};
+
+const DEFAULT_BASE_URL: &str = "https://generativelanguage.googleapis.com/v1beta";
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "gemini";
+const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
+/// The Gemini API.
+#[derive(Debug)]
+pub struct GeminiVideos {
+    upstream: Upstream,
+    downloads: Downloader,
+    /// The API's own origin and the key for it, which its files require. Its path ends with a slash, so that links are relative
+    /// to it.
+    origin: TrustedOrigin,
+    /// The URL of `origin`.
+    base: Url,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without an API key.
+pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let Config { base_url, api_key, models, poll_interval } = settings;
+    let Some(api_key) = api_key else { return Ok(Vec::new()) };
+    let url = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let mut base = url.clone();
+    base.set_query(None);
+    base.set_path(&format!("{}/", url.path().trim_end_matches('/')));
+    let key = HeaderValue::try_from(api_key.expose_secret()).map_err(|_| SetupError::Key)?;
+    let provider = GeminiVideos {
+        // In a header rather than in the query, as URLs are logged.
+        upstream: Upstream::new(url, Auth::Header(API_KEY, api_key.clone()), context.limits)?,
+        downloads: context.downloads.clone(),
+        origin: TrustedOrigin::new(base.clone()).with_key(API_KEY, key),
+        base,
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context.entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for GeminiVideos {
+    /// The API has no idempotency key.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model, request, context } = call;
+        let is_veo = veo::is_veo(&model);
+        let path = if is_veo { veo::path(&model) } else { interactions::PATH.to_owned() };
+        // An input image has up to 20 MiB.
+        let encode = move || if is_veo { veo::encode(&request) } else { Ok(interactions::encode(&model, &request)) };
+        let body = offload(encode).await?;
+        let response = exchange(&self.upstream, Method::POST, &path, Some(Content::json(body)), &context).await?;
+        let submitted = if is_veo { veo::submitted(&response) } else { interactions::submitted(&response) };
+        submitted.map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let response = exchange(&self.upstream, Method::GET, &path(&task.0), None, context).await?;
+        // The body may contain the whole video.
+        let (task, interval) = (task.0.clone(), self.poll_interval);
+        let polled = offload(move || {
+            if interactions::is_interaction(&task) {
+                interactions::polled(&response, &task, interval)
+            } else {
+                veo::polled(&response, &task, interval)
+            }
+        });
+        redacted(&self.upstream, polled.await)
+    }
+
+    async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        match Location::parse(&file.location)? {
+            Location::Uri(uri) => {
+                let link = location::download_link(&self.base, &uri);
+                self.downloads.clip(&link, &self.origin, self.max_file_bytes).await
+            }
+            Location::Inline(task) => {
+                let response = exchange(&self.upstream, Method::GET, &path(&task), None, context).await?;
+                if !response.status.is_success() {
+                    return Err(self.upstream.redacted(failure(&response)));
+                }
+                let bytes = offload(move || video_object::inline_file(&response.body)).await?;
+                Ok(stream::once(std::future::ready(Ok(bytes))).boxed())
+            }
+        }
+    }
+
+    /// Stops an interaction. An operation of Veo runs on and is billed.
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
+        if !interactions::is_interaction(&task.0) {
+            return Ok(Cancellation::RunsOn);
+        }
+        let path = format!("{}/cancel", path(&task.0));
+        let response = exchange(&self.upstream, Method::POST, &path, Some(Content::json("{}")), context).await?;
+        match response.status {
+            status if status.is_success() => Ok(Cancellation::Stopped),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
+            // It cannot be cancelled in its state.
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
+                let error = self.upstream.redacted(failure(&response));
+                tracing::info!(task = task.0, "the upstream does not stop a render: {error}");
+                Ok(Cancellation::RunsOn)
+            }
+            _ => Err(self.upstream.redacted(failure(&response))),
+        }
+    }
+}
+
+/// Returns the path of a task: the segments of its text.
+fn path(task: &str) -> String {
+    let segments: Vec<_> = task.split('/').map(path_segment).collect();
+    segments.join("/")
+}
+
+/// Returns the failure that a response with an error status describes.
+fn failure(response: &Response) -> ProviderError {
+    refusal::refine(google_errors::failure(response.status, &response.headers, &response.body))
+}

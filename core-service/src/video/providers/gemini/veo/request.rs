@@ -1,0 +1,91 @@
+//! The request body of an operation.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use openai_dialect::extra_members;
+use serde_json::json;
+
+use crate::{
+    error::ProviderError,
+    json::JsonObject,
+    video::{RenderRequest, inputs::InputRole, parameters::VideoParameters},
+};
+
+/// Parameters that clients cannot set: the number of videos, and a place for them that the gateway cannot read.
+const RESERVED: [&str; 4] = ["sampleCount", "storageUri", "outputGcsUri", "pubsubTopic"];
+
+/// Encodes a request. Members without a field of their own are parameters.
+///
+/// # Errors
+/// [`ProviderError::NotSupported`] if an input is a link.
+pub(in super::super) fn encode(request: &RenderRequest) -> Result<String, ProviderError> {
+    let VideoParameters { prompt, seconds, seed, resolution, aspect_ratio, negative_prompt, extra_json, .. } =
+        &request.parameters;
+    let mut instance = JsonObject::default();
+    instance.add("prompt", prompt.as_str());
+    for (name, role) in [("image", InputRole::FirstFrame), ("lastFrame", InputRole::LastFrame)] {
+        if let Some(input) = request.input(role) {
+            let (media_type, bytes) = input.file()?;
+            let image = json!({"bytesBase64Encoded": STANDARD.encode(bytes), "mimeType": media_type.as_str()});
+            instance.add(name, image);
+        }
+    }
+    let mut parameters = JsonObject::default();
+    if !aspect_ratio.is_empty() {
+        parameters.add("aspectRatio", aspect_ratio.as_str());
+    }
+    if !resolution.is_empty() {
+        parameters.add("resolution", resolution.as_str());
+    }
+    parameters.add("durationSeconds", *seconds);
+    if let Some(seed) = seed {
+        parameters.add("seed", *seed);
+    }
+    if !negative_prompt.is_empty() {
+        parameters.add("negativePrompt", negative_prompt.as_str());
+    }
+    for (name, value) in extra_members(extra_json).unwrap_or_default() {
+        if !RESERVED.contains(&name.as_str()) {
+            parameters.add_raw(&name, value);
+        }
+    }
+    Ok(format!(r#"{{"instances":[{instance}],"parameters":{parameters}}}"#))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{
+        media::MediaType,
+        video::{
+            Slot,
+            inputs::{InputContent, RenderInput},
+            testing,
+        },
+    };
+
+    fn encoded(content: InputContent) -> Result<Value, ProviderError> {
+        let mut parameters = testing::request().parameters;
+        (parameters.resolution, parameters.aspect_ratio, parameters.seconds) =
+            ("720p".to_owned(), "9:16".to_owned(), 6);
+        parameters.negative_prompt = "rain".to_owned();
+        parameters.extra_json = r#"{"personGeneration":"allow_adult","sampleCount":4,"durationSeconds":8}"#.to_owned();
+        let inputs = vec![RenderInput { role: InputRole::FirstFrame, content }];
+        let body = encode(&RenderRequest { parameters, inputs, slot: Slot::default() })?;
+        Ok(serde_json::from_str(&body).unwrap())
+    }
+
+    #[test]
+    fn frames_are_sent_as_base64_and_further_members_as_parameters() {
+        let file = InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a"), link: None };
+        let image = json!({"bytesBase64Encoded": "YQ==", "mimeType": "image/png"});
+        let expected = json!({"instances": [{"prompt": "a boat", "image": image}],
+            "parameters": {"aspectRatio": "9:16", "resolution": "720p", "durationSeconds": 6, "negativePrompt": "rain",
+                "personGeneration": "allow_adult"}});
+        assert_eq!(encoded(file), Ok(expected));
+        let link = InputContent::Link("asset://a".to_owned());
+        assert!(matches!(encoded(link), Err(ProviderError::NotSupported(_))));
+    }
+}

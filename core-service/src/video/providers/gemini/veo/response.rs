@@ -1,0 +1,71 @@
+//! Operations: running, with videos, with videos that were filtered out, or failed.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::super::{
+    super::common::{exchange::Response, outcome::final_refusal},
+    failure, refusal, video_object,
+};
+use crate::{
+    error::ProviderError,
+    json::members::{Members, read_object, text},
+    upstream::retry_after,
+    video::{Clip, Progress},
+};
+
+/// Returns the task that a response to a submission reports: the name of the operation, which is its path.
+pub(in super::super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+    if !response.status.is_success() {
+        let error = failure(response);
+        // Only the operator can correct a model, and no repetition does.
+        return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
+    }
+    read_object(&response.body, |members| {
+        if let Some(error) = members.raw("error") {
+            return Err(final_refusal(refusal::embedded_error(error)));
+        }
+        let name = members.string("name").map(|name| name.trim_matches('/').to_owned());
+        name.filter(|name| !name.is_empty())
+            .ok_or_else(|| ProviderError::Unreadable("the upstream's response has no name of an operation".to_owned()))
+    })?
+}
+
+/// Returns the progress of the operation `task` that a response to a poll reports.
+pub(in super::super) fn polled(response: &Response, task: &str, interval: Duration) -> Result<Progress, ProviderError> {
+    match response.status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
+        status if !status.is_success() => return Err(failure(response)),
+        _ => {}
+    }
+    let poll_after = retry_after(&response.headers).unwrap_or(interval);
+    read_object(&response.body, |members| progress(&members, task, poll_after))?
+}
+
+fn progress(members: &Members<'_>, task: &str, poll_after: Duration) -> Result<Progress, ProviderError> {
+    // A running operation has no `done`.
+    if !members.is_true("done") {
+        return Ok(Progress::Working { percent: None, poll_after });
+    }
+    if let Some(error) = members.raw("error") {
+        return Ok(Progress::Failed(refusal::embedded_error(error)));
+    }
+    if let Some(clip) = video_object::clip(members, task)? {
+        return Ok(Progress::Ready(clip));
+    }
+    let response = members.object("response");
+    let filtered = [response.object("generateVideoResponse"), response];
+    Ok(match filtered.iter().find_map(filter_reasons) {
+        Some(reasons) => Progress::Failed(ProviderError::ContentPolicy(reasons)),
+        None => Progress::Ready(Clip { files: Vec::new() }),
+    })
+}
+
+/// Returns why all videos were filtered out; `None` if none was.
+fn filter_reasons(response: &Members<'_>) -> Option<String> {
+    let reasons: Vec<_> = response.list("raiMediaFilteredReasons").into_iter().filter_map(text).collect();
+    let is_filtered = !reasons.is_empty() || response.number("raiMediaFilteredCount").is_some_and(|count| count > 0);
+    let without = || "the provider withheld the video, and gave no reason".to_owned();
+    is_filtered.then(|| if reasons.is_empty() { without() } else { reasons.join("; ") })
+}

@@ -1,0 +1,153 @@
+//! Kling: one task per video, at an endpoint for each kind of request.
+
+mod credentials;
+mod endpoint;
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use url::Url;
+
+use self::{
+    credentials::KeyPair,
+    endpoint::{Endpoint, task_path},
+    response::Page,
+};
+use super::common::{
+    context::ProviderContext,
+    exchange::{Content, Response, exchange_with_headers},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::Kling,
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, TrustedOrigin},
+    model_facts::FactsTable,
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{
+        Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
+        VideoProvider, time::Clock,
+    },
+};
+
+const DEFAULT_BASE_URL: &str = "https://api-singapore.klingai.com";
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "kling";
+/// The longest page of a list of tasks.
+const PAGE_LENGTH: usize = 500;
+/// How many pages are searched for a lost submission.
+const MAX_PAGES: usize = 10;
+
+/// Kling's API.
+#[derive(Debug)]
+pub struct KlingVideos {
+    upstream: Upstream,
+    /// Of an account without an API key.
+    key_pair: Option<KeyPair>,
+    downloads: Downloader,
+    /// Without the API key: links are signed already.
+    origin: TrustedOrigin,
+    facts: FactsTable,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without keys.
+pub(crate) fn entries(settings: &Kling, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let Kling { base_url, api_key, access_key, secret_key, models, poll_interval } = settings;
+    let (auth, key_pair) = match (api_key, access_key, secret_key) {
+        (Some(api_key), _, _) => (Auth::Bearer(api_key.clone()), None),
+        (None, Some(access_key), Some(secret_key)) => {
+            (Auth::None, Some(KeyPair::new(access_key.clone(), secret_key.clone(), Clock::system())))
+        }
+        (None, _, _) => return Ok(Vec::new()),
+    };
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let provider = KlingVideos {
+        upstream: Upstream::new(base.clone(), auth, context.limits)?,
+        key_pair,
+        downloads: context.downloads.clone(),
+        origin: TrustedOrigin::new(base),
+        facts: context.facts.clone(),
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context.entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for KlingVideos {
+    /// `external_task_id` is unique in an account, but it is not known that a second submission with the same one is refused.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model, request, context } = call;
+        let endpoint = Endpoint::of(&self.facts.find(PROVIDER_ID, &model), &request.parameters);
+        let mark = context.idempotency_key.clone();
+        // An input image has up to 20 MiB.
+        let body = offload(move || request::encode(&model, endpoint, &request, &mark)).await?;
+        let response = self.exchange(Method::POST, &endpoint.path(), Some(Content::json(body)), &context).await?;
+        let submitted = response::submitted(&response);
+        submitted.map(|id| endpoint.task(&id)).map_err(|error| self.upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let response = self.exchange(Method::GET, &task_path(task)?, None, context).await?;
+        redacted(&self.upstream, response::polled(&response, self.poll_interval))
+    }
+
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    }
+
+    /// Kling stops no task.
+    async fn cancel(&self, _: &UpstreamTask, _: &RequestContext) -> Result<Cancellation, ProviderError> {
+        Ok(Cancellation::RunsOn)
+    }
+
+    async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
+        let endpoint = Endpoint::of(&self.facts.find(PROVIDER_ID, &lost.model), &lost.parameters);
+        for number in 1..=MAX_PAGES {
+            let path = format!("{}?pageNum={number}&pageSize={PAGE_LENGTH}", endpoint.path());
+            let response = self.exchange(Method::GET, &path, None, context).await?;
+            let page = response::listed(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
+            match page {
+                Page { found: Some(id), .. } => return Ok(Search::Found(endpoint.task(&id))),
+                // Also if pages are shorter than requested, the list ends with an empty one.
+                Page { length: 0, .. } => return Ok(Search::Absent),
+                Page { .. } => {}
+            }
+        }
+        Ok(Search::Unsupported)
+    }
+}
+
+impl KlingVideos {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        content: Option<Content>,
+        context: &RequestContext,
+    ) -> Result<Response, ProviderError> {
+        let token = self.key_pair.as_ref().map(KeyPair::token).transpose()?;
+        let headers = token.as_ref().map_or_else(|| Ok(HeaderMap::new()), |token| token.headers())?;
+        let mut response = exchange_with_headers(&self.upstream, method, path, content, headers, context).await?;
+        if let Some(body) = token.and_then(|token| token.removed_from(&response.body)) {
+            response.body = body.into();
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,132 @@
+//! Kling's tasks and errors: every response has a code, and zero is success.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::super::common::exchange::Response;
+use crate::{
+    error::ProviderError,
+    json::members::{Members, read_object},
+    upstream::{refined_failure_in_reply, refined_failure_of, retry_after},
+    video::{Clip, ClipFile, Progress, Variant},
+};
+
+/// The code for a model or a task that does not exist.
+const NOT_FOUND: u64 = 1203;
+
+/// Parts of the messages of failed tasks whose content was refused. Failed tasks have no code.
+const REFUSALS: [&str; 3] = ["risk control", "sensitive", "content policy"];
+
+/// One page of a list of tasks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    /// The id of the task with the mark.
+    pub(super) found: Option<String>,
+    /// The number of tasks.
+    pub(super) length: usize,
+}
+
+/// Returns the id of the task that a response to a submission reports.
+pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+    read(response, |members| {
+        let id = members.object("data").text("task_id").map(Cow::into_owned);
+        id.ok_or_else(|| ProviderError::Unreadable("the upstream's response has no id of a task".to_owned()))
+    })
+}
+
+/// Returns the progress of the task that a response to a poll reports.
+pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+    let is_unknown = |members: Members<'_>| members.number("code") == Some(NOT_FOUND);
+    let is_gone = matches!(response.status, StatusCode::NOT_FOUND | StatusCode::GONE);
+    if is_gone || read_object(&response.body, is_unknown).unwrap_or(false) {
+        return Ok(Progress::Missing);
+    }
+    let poll_after = retry_after(&response.headers).unwrap_or(interval);
+    read(response, |members| progress(&members.object("data"), poll_after))
+}
+
+/// Returns the task with a mark in a page of a list.
+pub(super) fn listed(response: &Response, mark: &str) -> Result<Page, ProviderError> {
+    read(response, |members| {
+        let tasks = members.objects("data");
+        let is_marked = |task: &&Members<'_>| {
+            task.object("task_info").text("external_task_id").or_else(|| task.text("external_task_id")).as_deref()
+                == Some(mark)
+        };
+        let found = tasks.iter().find(is_marked).and_then(|task| task.text("task_id").map(Cow::into_owned));
+        Ok(Page { found, length: tasks.len() })
+    })
+}
+
+/// Reads a successful response.
+fn read<T>(
+    response: &Response,
+    read: impl FnOnce(&Members<'_>) -> Result<T, ProviderError>,
+) -> Result<T, ProviderError> {
+    let Response { status, headers, body } = response;
+    if !status.is_success() {
+        return Err(refined_failure_of(*status, headers, body, refine));
+    }
+    read_object(body, |members| match members.number("code") {
+        None | Some(0) => read(&members),
+        Some(_) => Err(refined_failure_in_reply(&String::from_utf8_lossy(body), refine)),
+    })?
+}
+
+fn progress(task: &Members<'_>, poll_after: Duration) -> Result<Progress, ProviderError> {
+    let Some(status) = task.string("task_status") else {
+        return Err(ProviderError::Unreadable("the upstream's response is not a task".to_owned()));
+    };
+    Ok(match status.trim().to_ascii_lowercase().as_str() {
+        "succeed" | "succeeded" => Progress::Ready(clip(task)),
+        "failed" => Progress::Failed(failure(task)),
+        "canceled" | "cancelled" => Progress::Cancelled,
+        // Also an unknown state: the one that ends the render will be a known one. There is no percentage.
+        _ => Progress::Working { percent: None, poll_after },
+    })
+}
+
+fn failure(task: &Members<'_>) -> ProviderError {
+    let Some(message) = task.string("task_status_msg") else {
+        return ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned());
+    };
+    let lower = message.to_lowercase();
+    if REFUSALS.iter().any(|part| lower.contains(part)) {
+        ProviderError::ContentPolicy(message.into_owned())
+    } else {
+        ProviderError::Broken(message.into_owned())
+    }
+}
+
+/// Returns the result of a task; without a link it has no files.
+fn clip(task: &Members<'_>) -> Clip {
+    let videos = task.object("task_result").objects("videos");
+    let url = videos.first().and_then(|video| video.string("url"));
+    let file = |url: Cow<'_, str>| ClipFile {
+        variant: Variant::Video,
+        media_type: "video/mp4".to_owned(),
+        location: url.into_owned(),
+    };
+    Clip { files: url.map(file).into_iter().collect() }
+}
+
+/// Replaces the failure by status: the code decides, because the statuses of some codes differ between Kling's own pages.
+fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
+    let Some(code) = error["code"].as_u64().or_else(|| error["code"].as_str()?.parse().ok()) else { return by_status };
+    let message = by_status.to_string();
+    match code {
+        // Also an account without money or resource packs, with status 429; and an address that is not on the account's list.
+        1000..=1004 | 1100..=1103 | 1304 => ProviderError::Credentials(message),
+        1300 | 1301 => ProviderError::ContentPolicy(message),
+        // The second one ends when another task does.
+        1302 | 1303 => ProviderError::RateLimited { message, retry_after: by_status.retry_after() },
+        // Also an unknown model, which only the operator can correct.
+        1200..=1203 => ProviderError::Refused { message, field: None },
+        5000 => ProviderError::Broken(message),
+        5001 => ProviderError::Unavailable { message, retry_after: by_status.retry_after() },
+        5002 => ProviderError::Timeout(message),
+        _ => by_status,
+    }
+}

@@ -1,0 +1,115 @@
+//! Midjourney's videos through midjourney-proxy and compatible servers: a task animates a first frame.
+
+mod request;
+mod response;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
+use secrecy::ExposeSecret;
+
+use super::common::{
+    context::ProviderContext,
+    exchange::{Content, exchange, path_segment},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::MidjourneyVideos as Config,
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, TrustedOrigin},
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{
+        Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
+        VideoProvider,
+    },
+};
+
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "midjourney";
+const API_SECRET: HeaderName = HeaderName::from_static("mj-api-secret");
+
+/// A Midjourney proxy.
+#[derive(Debug)]
+pub struct MidjourneyVideos {
+    upstream: Upstream,
+    downloads: Downloader,
+    /// The proxy's own origin and the secret for it.
+    origin: TrustedOrigin,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without an address.
+pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let Config { base_url, api_secret, models, poll_interval } = settings;
+    let Some(base) = base_url.clone() else { return Ok(Vec::new()) };
+    let origin = TrustedOrigin::new(base.clone());
+    let origin = match api_secret {
+        None => origin,
+        Some(secret) => {
+            origin.with_key(API_SECRET, HeaderValue::try_from(secret.expose_secret()).map_err(|_| SetupError::Key)?)
+        }
+    };
+    // Without an `Authorization` header: some proxies would take it for the secret.
+    let auth = api_secret.clone().map_or(Auth::None, |secret| Auth::Header(API_SECRET, secret));
+    let provider = MidjourneyVideos {
+        upstream: Upstream::new(base, auth, context.limits)?,
+        downloads: context.downloads.clone(),
+        origin,
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context.entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for MidjourneyVideos {
+    /// A repeated submission is another task.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model: _, request, context } = call;
+        let mark = context.idempotency_key.clone();
+        // An input image has up to 20 MiB.
+        let body = offload(move || request::encode(&request, &mark)).await?;
+        let response =
+            exchange(&self.upstream, Method::POST, "submit/video", Some(Content::json(body)), &context).await?;
+        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let response = exchange(&self.upstream, Method::GET, &path(task, "fetch"), None, context).await?;
+        let polled = response::polled(&response, self.poll_interval);
+        redacted(&self.upstream, polled)
+    }
+
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    }
+
+    /// Stops a task, if the proxy can do that.
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
+        let content = Some(Content::json("{}"));
+        let response = exchange(&self.upstream, Method::POST, &path(task, "cancel"), content, context).await?;
+        response::cancelled(&response).map_err(|error| self.upstream.redacted(error))
+    }
+
+    /// Looks for the mark among the newest tasks. A list without it proves nothing, because older tasks are not in it.
+    async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
+        let response = exchange(&self.upstream, Method::GET, "task/list", None, context).await?;
+        let found = response::find(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
+        Ok(found.map_or(Search::Unsupported, |id| Search::Found(UpstreamTask(id))))
+    }
+}
+
+fn path(task: &UpstreamTask, call: &str) -> String {
+    format!("task/{}/{call}", path_segment(&task.0))
+}

@@ -1,0 +1,83 @@
+//! The request body of `submit/video`.
+
+use openai_dialect::extra_members;
+
+use crate::{
+    error::ProviderError,
+    json::JsonObject,
+    video::{RenderRequest, inputs::InputRole, parameters::VideoParameters},
+};
+
+/// Members that clients cannot set: the inputs, the mark, the number of videos, and an address that the proxy would call. Proxies
+/// in Go and C# ignore the case of names.
+const RESERVED: [&str; 9] =
+    ["prompt", "image", "endimage", "state", "videotype", "batchsize", "notifyhook", "action", "taskid"];
+
+/// The type of video for a resolution.
+const VIDEO_TYPES: [(&str, &str); 2] = [("480p", "vid_1.1_i2v_480"), ("720p", "vid_1.1_i2v_720")];
+
+/// Encodes a request. `mark` is returned with the task.
+///
+/// # Errors
+/// [`ProviderError::Refused`] without a first frame.
+pub(super) fn encode(request: &RenderRequest, mark: &str) -> Result<String, ProviderError> {
+    let VideoParameters { prompt, resolution, extra_json, .. } = &request.parameters;
+    let Some(first_frame) = request.input(InputRole::FirstFrame) else {
+        let message = "this model animates an image; send one as `input_reference`".to_owned();
+        return Err(ProviderError::Refused { message, field: Some("input_reference".to_owned()) });
+    };
+    let mut members = JsonObject::default();
+    // Line breaks end the prompt of the bot.
+    members.add("prompt", prompt.split_whitespace().collect::<Vec<_>>().join(" "));
+    members.add("image", first_frame.url());
+    if let Some(last_frame) = request.input(InputRole::LastFrame) {
+        members.add("endImage", last_frame.url());
+    }
+    if let Some((_, video_type)) = VIDEO_TYPES.iter().find(|(name, _)| name == resolution) {
+        members.add("videoType", *video_type);
+    }
+    members.add("batchSize", 1);
+    members.add("state", mark);
+    for (name, value) in extra_members(extra_json).unwrap_or_default() {
+        if !RESERVED.contains(&name.to_lowercase().as_str()) {
+            members.add_raw(&name, value);
+        }
+    }
+    // A default of the gateway, which clients can change.
+    members.add("motion", "low");
+    Ok(members.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::video::{
+        Slot,
+        inputs::{InputContent, RenderInput},
+        testing,
+    };
+
+    fn encoded(roles: &[InputRole], extra_json: &str) -> Result<Value, ProviderError> {
+        let mut parameters = testing::request().parameters;
+        (parameters.resolution, parameters.prompt) = ("720p".to_owned(), "a boat\n at dusk".to_owned());
+        parameters.extra_json = extra_json.to_owned();
+        let content = || InputContent::Link("https://a.test/i.png".to_owned());
+        let inputs = roles.iter().map(|role| RenderInput { role: *role, content: content() }).collect();
+        let body = encode(&RenderRequest { parameters, inputs, slot: Slot::default() }, "video_1")?;
+        Ok(serde_json::from_str(&body).unwrap())
+    }
+
+    #[test]
+    fn frames_mark_and_type_are_sent_and_cannot_be_replaced() {
+        let extra =
+            r#"{"motion":"high","loop":true,"NotifyHook":"http://10.0.0.1","STATE":"x","batchSize":4,"image":"y"}"#;
+        let expected = json!({"prompt": "a boat at dusk", "image": "https://a.test/i.png",
+            "endImage": "https://a.test/i.png", "videoType": "vid_1.1_i2v_720", "batchSize": 1, "state": "video_1",
+            "motion": "high", "loop": true});
+        assert_eq!(encoded(&[InputRole::FirstFrame, InputRole::LastFrame], extra), Ok(expected));
+        assert_eq!(encoded(&[InputRole::FirstFrame], "").unwrap()["motion"], "low");
+        assert!(matches!(encoded(&[], ""), Err(ProviderError::Refused { .. })));
+    }
+}

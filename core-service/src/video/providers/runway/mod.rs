@@ -1,0 +1,103 @@
+//! Runway's API: one task per video, for Runway's own models and those of others.
+
+mod request;
+mod response;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use super::common::{
+    context::ProviderContext,
+    exchange::{Content, exchange, path_segment},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::Runway,
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, TrustedOrigin},
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+};
+
+const DEFAULT_BASE_URL: &str = "https://api.dev.runwayml.com/v1";
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "runway";
+/// The version of the API that requests and responses here have.
+const VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-runway-version"), HeaderValue::from_static("2024-11-06"));
+
+/// Runway's API.
+#[derive(Debug)]
+pub struct RunwayVideos {
+    upstream: Upstream,
+    downloads: Downloader,
+    /// Without the API key: links are signed.
+    origin: TrustedOrigin,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without an API key.
+pub(crate) fn entries(settings: &Runway, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let Runway { base_url, api_key, models, poll_interval } = settings;
+    let Some(api_key) = api_key else { return Ok(Vec::new()) };
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let upstream = Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?;
+    let provider = RunwayVideos {
+        upstream: upstream.with_headers(&HeaderMap::from_iter([VERSION])),
+        downloads: context.downloads.clone(),
+        origin: TrustedOrigin::new(base),
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context.entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for RunwayVideos {
+    /// Runway documents no idempotency key.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model, request, context } = call;
+        let path = request::endpoint(&request);
+        // An input image has up to 20 MiB.
+        let body = offload(move || Ok(request::encode(&model, &request))).await?;
+        let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
+        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let response = exchange(&self.upstream, Method::GET, &path(task), None, context).await?;
+        let polled = response::polled(&response, self.poll_interval);
+        redacted(&self.upstream, polled)
+    }
+
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    }
+
+    /// Stops a task that waits or runs, and deletes a finished one.
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
+        let response = exchange(&self.upstream, Method::DELETE, &path(task), None, context).await?;
+        match response.status {
+            status if status.is_success() => Ok(Cancellation::Stopped),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
+            _ => Err(self.upstream.redacted(response::failure(&response))),
+        }
+    }
+}
+
+fn path(task: &UpstreamTask) -> String {
+    format!("tasks/{}", path_segment(&task.0))
+}

@@ -1,0 +1,166 @@
+//! The endpoint and the request body of a task.
+
+use openai_dialect::extra_members;
+use serde_json::{Value, json};
+
+use crate::{
+    json::JsonObject,
+    video::{
+        RenderRequest,
+        inputs::{InputRole, RenderInput},
+        parameters::VideoParameters,
+    },
+};
+
+/// The number of seeds.
+const SEEDS: i64 = 1 << 32;
+
+/// Members that clients cannot set: the inputs, and formats of the result other than MP4.
+const RESERVED: [&str; 8] = [
+    "promptImage",
+    "promptVideo",
+    "videoUri",
+    "references",
+    "referenceVideos",
+    "referenceAudio",
+    "outputFormat",
+    "proresProfile",
+];
+
+/// Returns the path of the endpoint for a request.
+pub(super) fn endpoint(request: &RenderRequest) -> &'static str {
+    let has = |role| request.input(role).is_some();
+    if has(InputRole::Source) {
+        "video_to_video"
+    } else if has(InputRole::FirstFrame) || has(InputRole::LastFrame) {
+        "image_to_video"
+    } else {
+        "text_to_video"
+    }
+}
+
+/// Encodes a request. Runway refuses members that the model does not have.
+pub(super) fn encode(model: &str, request: &RenderRequest) -> String {
+    let VideoParameters { prompt, seconds, seed, resolution, generate_audio, negative_prompt, extra_json, .. } =
+        &request.parameters;
+    let mut members = JsonObject::default();
+    members.add("model", model);
+    members.add("promptText", prompt.as_str());
+    members.add("duration", *seconds);
+    add_output(&mut members, request);
+    if !resolution.is_empty() {
+        members.add("resolution", resolution.as_str());
+    }
+    if let Some(seed) = seed {
+        members.add("seed", seed.rem_euclid(SEEDS));
+    }
+    if let Some(generate_audio) = generate_audio {
+        members.add("audio", *generate_audio);
+    }
+    if !negative_prompt.is_empty() {
+        members.add("negativePrompt", negative_prompt.as_str());
+    }
+    add_inputs(&mut members, &request.inputs);
+    for (name, value) in extra_members(extra_json).unwrap_or_default() {
+        if !RESERVED.contains(&name.as_str()) {
+            members.add_raw(&name, value);
+        }
+    }
+    members.to_string()
+}
+
+/// Adds `ratio`: a size in pixels for models without resolutions, otherwise an aspect ratio, which a first frame replaces.
+fn add_output(members: &mut JsonObject, request: &RenderRequest) {
+    let VideoParameters { width, height, resolution, aspect_ratio, .. } = &request.parameters;
+    if resolution.is_empty() {
+        members.add("ratio", format!("{width}:{height}"));
+    } else if endpoint(request) != "image_to_video" && !aspect_ratio.is_empty() {
+        members.add("ratio", aspect_ratio.as_str());
+    }
+}
+
+fn add_inputs(members: &mut JsonObject, inputs: &[RenderInput]) {
+    let list = |role: InputRole, entry: fn(String) -> Value| -> Vec<Value> {
+        inputs.iter().filter(|input| input.role == role).map(|input| entry(input.url())).collect()
+    };
+    let mut frames = list(InputRole::FirstFrame, |uri| json!({"uri": uri, "position": "first"}));
+    frames.extend(list(InputRole::LastFrame, |uri| json!({"uri": uri, "position": "last"})));
+    for (name, entries) in [
+        ("promptImage", frames),
+        ("references", list(InputRole::Image, |uri| json!({"uri": uri}))),
+        ("referenceVideos", list(InputRole::Video, |uri| json!({"type": "video", "uri": uri}))),
+        ("referenceAudio", list(InputRole::Sound, |uri| json!({"type": "audio", "uri": uri}))),
+    ] {
+        if !entries.is_empty() {
+            members.add(name, entries);
+        }
+    }
+    if let Some(source) = inputs.iter().find(|input| input.role == InputRole::Source) {
+        members.add("promptVideo", source.url());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::video::{Slot, inputs::InputContent, testing};
+
+    fn encoded(inputs: &[(InputRole, &str)], change: impl FnOnce(&mut VideoParameters)) -> (&'static str, Value) {
+        let mut parameters = testing::request().parameters;
+        (parameters.width, parameters.height, parameters.seconds) = (1280, 720, 5);
+        change(&mut parameters);
+        let input = |(role, url): &(InputRole, &str)| RenderInput {
+            role: *role,
+            content: InputContent::Link((*url).to_owned()),
+        };
+        let request = RenderRequest { parameters, inputs: inputs.iter().map(input).collect(), slot: Slot::default() };
+        (endpoint(&request), serde_json::from_str(&encode("m", &request)).unwrap())
+    }
+
+    #[test]
+    fn text_alone_is_sent_with_the_size_as_ratio() {
+        let (path, body) = encoded(&[], |parameters| {
+            parameters.seed = Some(-1);
+            parameters.generate_audio = Some(false);
+            parameters.negative_prompt = "rain".to_owned();
+            parameters.extra_json =
+                r#"{"contentModeration":{"publicFigureThreshold":"low"},"ratio":"1:1","outputFormat":"prores"}"#
+                    .to_owned();
+        });
+        let expected = json!({"model": "m", "promptText": "a boat", "duration": 5, "ratio": "1280:720",
+            "seed": 4_294_967_295_i64, "audio": false, "negativePrompt": "rain",
+            "contentModeration": {"publicFigureThreshold": "low"}});
+        assert_eq!((path, body), ("text_to_video", expected));
+    }
+
+    #[test]
+    fn frames_and_references_have_members_of_their_own() {
+        let frames = [(InputRole::LastFrame, "https://a.test/l"), (InputRole::FirstFrame, "https://a.test/f")];
+        let (path, body) = encoded(&frames, |_| {});
+        let first = json!({"uri": "https://a.test/f", "position": "first"});
+        let last = json!({"uri": "https://a.test/l", "position": "last"});
+        assert_eq!((path, &body["promptImage"]), ("image_to_video", &json!([first, last])));
+        let references = [
+            (InputRole::Image, "https://a.test/i"),
+            (InputRole::Video, "https://a.test/v"),
+            (InputRole::Sound, "https://a.test/s"),
+        ];
+        let (path, body) = encoded(&references, |_| {});
+        assert_eq!((path, &body["references"]), ("text_to_video", &json!([{"uri": "https://a.test/i"}])));
+        assert_eq!(body["referenceVideos"], json!([{"type": "video", "uri": "https://a.test/v"}]));
+        assert_eq!(body["referenceAudio"], json!([{"type": "audio", "uri": "https://a.test/s"}]));
+        let (path, body) = encoded(&[(InputRole::Source, "https://a.test/v")], |_| {});
+        assert_eq!((path, &body["promptVideo"]), ("video_to_video", &json!("https://a.test/v")));
+    }
+
+    #[test]
+    fn models_with_resolutions_get_an_aspect_ratio_unless_there_is_a_frame() {
+        let resolution = |parameters: &mut VideoParameters| {
+            (parameters.resolution, parameters.aspect_ratio) = ("720p".to_owned(), "16:9".to_owned());
+        };
+        let (_, body) = encoded(&[], resolution);
+        assert_eq!((&body["ratio"], &body["resolution"]), (&json!("16:9"), &json!("720p")));
+        let (_, body) = encoded(&[(InputRole::FirstFrame, "https://a.test/f")], resolution);
+        assert_eq!((body.get("ratio"), &body["resolution"]), (None, &json!("720p")));
+    }
+}

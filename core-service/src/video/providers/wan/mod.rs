@@ -1,0 +1,149 @@
+//! Wan and the other video models of DashScope: one asynchronous task per video.
+
+mod request;
+mod response;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use super::common::{
+    context::ProviderContext,
+    exchange::{Content, Response, exchange, exchange_with_headers, path_segment},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::Wan,
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, TrustedOrigin},
+    model_facts::FactsTable,
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{
+        Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
+        VideoProvider,
+    },
+};
+
+const DEFAULT_BASE_URL: &str = "https://dashscope.aliyuncs.com";
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "wan";
+const SERVICES: &str = "api/v1/services/aigc";
+const TASKS: &str = "api/v1/tasks";
+/// The header that turns a request into an asynchronous task.
+const ASYNC: HeaderName = HeaderName::from_static("x-dashscope-async");
+/// The header that permits inputs in DashScope's own store.
+const RESOLVE_OSS: HeaderName = HeaderName::from_static("x-dashscope-ossresourceresolve");
+const ENABLE: HeaderValue = HeaderValue::from_static("enable");
+
+/// Wan through DashScope's API.
+#[derive(Debug)]
+pub struct WanVideos {
+    upstream: Upstream,
+    downloads: Downloader,
+    /// Without the API key: links are signed already, and the object store rejects two credentials.
+    origin: TrustedOrigin,
+    facts: FactsTable,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without an API key.
+pub(crate) fn entries(settings: &Wan, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let Wan { base_url, api_key, models, poll_interval } = settings;
+    let Some(api_key) = api_key else { return Ok(Vec::new()) };
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let provider = WanVideos {
+        upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?,
+        downloads: context.downloads.clone(),
+        origin: TrustedOrigin::new(base),
+        facts: context.facts.clone(),
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context.entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for WanVideos {
+    /// DashScope has no idempotency key.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model, request, context } = call;
+        let facts = self.facts.find(PROVIDER_ID, &model);
+        let path = format!("{SERVICES}/{}", request::path(&facts));
+        let mut headers = HeaderMap::from_iter([(ASYNC, ENABLE)]);
+        if request::has_oss_input(&request) {
+            headers.insert(RESOLVE_OSS, ENABLE);
+        }
+        // An input image has up to 20 MiB.
+        let body = offload(move || request::encode(&model, &facts, &request)).await?;
+        let content = Some(Content::json(body));
+        let response = exchange_with_headers(&self.upstream, Method::POST, &path, content, headers, &context).await?;
+        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let response = self.get(&path(&task.0), context).await?;
+        redacted(&self.upstream, response::polled(&response, self.poll_interval))
+    }
+
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    }
+
+    /// Stops a pending task. A running one runs on and is billed.
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
+        let path = format!("{}/cancel", path(&task.0));
+        let response = exchange(&self.upstream, Method::POST, &path, None, context).await?;
+        match response.status {
+            status if status.is_success() => Ok(Cancellation::Stopped),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
+                let error = self.upstream.redacted(response::failure(&response));
+                tracing::info!(task = task.0, "the upstream does not stop a render: {error}");
+                Ok(Cancellation::RunsOn)
+            }
+            _ => Err(self.upstream.redacted(response::failure(&response))),
+        }
+    }
+
+    async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
+        let LostSubmission { model, parameters, submitted_at, .. } = lost;
+        let facts = self.facts.find(PROVIDER_ID, model);
+        let name = facts.upstream_name(model, parameters.has_frames(), parameters.has_references());
+        let list = self.get(&format!("{TASKS}?{}", search::query(name, *submitted_at)), context).await?;
+        let (ids, has_more) = response::listed(&list).map_err(|error| self.upstream.redacted(error))?;
+        if has_more {
+            return Ok(Search::Unsupported);
+        }
+        let mut tasks = Vec::with_capacity(ids.len());
+        for id in ids {
+            let prompt = response::prompt(&self.get(&path(&id), context).await?);
+            tasks.push((id, prompt));
+        }
+        Ok(search::search(lost, tasks))
+    }
+}
+
+impl WanVideos {
+    async fn get(&self, path: &str, context: &RequestContext) -> Result<Response, ProviderError> {
+        exchange(&self.upstream, Method::GET, path, None, context).await
+    }
+}
+
+fn path(id: &str) -> String {
+    format!("{TASKS}/{}", path_segment(id))
+}

@@ -1,0 +1,166 @@
+//! The request body of a task: input and parameters, in the form of the model's API.
+
+use openai_dialect::extra_members;
+use serde_json::{Value, json};
+
+use crate::{
+    error::ProviderError,
+    json::JsonObject,
+    model_facts::ModelFacts,
+    video::{
+        RenderRequest,
+        inputs::{InputContent, InputRole, RenderInput},
+        parameters::VideoParameters,
+    },
+};
+
+/// The number of seeds.
+const SEEDS: i64 = 1 << 31;
+
+/// Members that clients cannot set: what is rendered, and how many videos.
+const RESERVED: [&str; 7] =
+    ["n", "media", "img_url", "first_frame_url", "last_frame_url", "reference_urls", "reference_url"];
+
+/// Members of clients that belong to the input; all others are parameters.
+const INPUT_MEMBERS: [&str; 6] = ["audio_url", "element_list", "multi_prompt", "multi_shot", "function", "template"];
+
+/// The scheme of files in DashScope's own store.
+const OSS: &str = "oss://";
+
+/// The form of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Api {
+    /// From 2.7 on: all inputs in one list, resolution and aspect ratio.
+    Media,
+    /// Up to 2.6: an image, reference URLs or a sound, and a size in pixels unless there is an image.
+    Wan2,
+    /// First and last frame, at a path of its own.
+    Keyframes,
+    /// Kling's models.
+    Kling,
+}
+
+impl Api {
+    fn of(facts: &ModelFacts) -> Self {
+        match facts.api.as_str() {
+            "wan2" => Self::Wan2,
+            "keyframes" => Self::Keyframes,
+            "kling" => Self::Kling,
+            _ => Self::Media,
+        }
+    }
+}
+
+/// Returns the path of submissions, below the path of all services.
+pub(super) fn path(facts: &ModelFacts) -> &'static str {
+    match Api::of(facts) {
+        Api::Media | Api::Wan2 | Api::Kling => "video-generation/video-synthesis",
+        Api::Keyframes => "image2video/video-synthesis",
+    }
+}
+
+/// Returns whether an input is in DashScope's own store, which has to be announced in a header.
+pub(super) fn has_oss_input(request: &RenderRequest) -> bool {
+    let is_oss = |input: &RenderInput| matches!(&input.content, InputContent::Link(url) if url.starts_with(OSS));
+    request.inputs.iter().any(is_oss)
+}
+
+/// Encodes a request.
+///
+/// # Errors
+/// [`ProviderError::NotSupported`] if an input must be a URL and is a file.
+pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -> Result<String, ProviderError> {
+    let VideoParameters { prompt, seed, seconds, negative_prompt, generate_audio, extra_json, .. } =
+        &request.parameters;
+    let api = Api::of(facts);
+    let mut input = JsonObject::default();
+    input.add("prompt", prompt.as_str());
+    if !negative_prompt.is_empty() {
+        input.add("negative_prompt", negative_prompt.as_str());
+    }
+    add_inputs(&mut input, api, &request.inputs)?;
+    let mut parameters = JsonObject::default();
+    add_size(&mut parameters, api, facts, &request.parameters);
+    parameters.add("duration", *seconds);
+    if let Some(generate_audio) = generate_audio {
+        parameters.add("audio", *generate_audio);
+    }
+    if let Some(seed) = seed {
+        parameters.add("seed", seed.rem_euclid(SEEDS));
+    }
+    for (member, value) in extra_members(extra_json).unwrap_or_default() {
+        if RESERVED.contains(&member.as_str()) {
+            continue;
+        }
+        // The shots of Kling's models are described in the input.
+        let is_input = INPUT_MEMBERS.contains(&member.as_str()) || api == Api::Kling && member == "shot_type";
+        if is_input { input.add_raw(&member, value) } else { parameters.add_raw(&member, value) }
+    }
+    // Some models add one by default.
+    parameters.add("watermark", false);
+    let upstream = facts.upstream_name(model, request.parameters.has_frames(), request.parameters.has_references());
+    let model = Value::from(upstream);
+    Ok(format!(r#"{{"model":{model},"input":{input},"parameters":{parameters}}}"#))
+}
+
+fn add_inputs(input: &mut JsonObject, api: Api, inputs: &[RenderInput]) -> Result<(), ProviderError> {
+    if matches!(api, Api::Media | Api::Kling) {
+        let media: Result<Vec<_>, _> = inputs.iter().map(|input| medium(api, input)).collect();
+        let media = media?;
+        if !media.is_empty() {
+            input.add("media", media);
+        }
+        return Ok(());
+    }
+    let mut references = Vec::new();
+    for given in inputs {
+        match (given.role, api) {
+            (InputRole::FirstFrame, Api::Keyframes) => input.add("first_frame_url", given.url()),
+            (InputRole::FirstFrame, _) => input.add("img_url", given.url()),
+            (InputRole::LastFrame, _) => input.add("last_frame_url", given.url()),
+            (InputRole::Sound, _) => input.add("audio_url", given.fetchable_url()?),
+            (InputRole::Image, _) => references.push(given.url()),
+            (InputRole::Video | InputRole::Source, _) => references.push(given.fetchable_url()?),
+        }
+    }
+    if !references.is_empty() {
+        input.add("reference_urls", references);
+    }
+    Ok(())
+}
+
+/// Returns an entry of the list of media. Videos and sounds are accepted by URL only.
+fn medium(api: Api, input: &RenderInput) -> Result<Value, ProviderError> {
+    let is_kling = api == Api::Kling;
+    let (kind, url) = match input.role {
+        InputRole::FirstFrame => ("first_frame", input.url()),
+        InputRole::LastFrame => ("last_frame", input.url()),
+        InputRole::Image => (if is_kling { "refer" } else { "reference_image" }, input.url()),
+        InputRole::Video => (if is_kling { "feature" } else { "reference_video" }, input.fetchable_url()?),
+        InputRole::Sound => ("reference_audio", input.fetchable_url()?),
+        InputRole::Source => (if is_kling { "base" } else { "video" }, input.fetchable_url()?),
+    };
+    Ok(json!({"type": kind, "url": url}))
+}
+
+/// Adds what the size of the video is chosen by. Frames decide the aspect ratio.
+fn add_size(parameters: &mut JsonObject, api: Api, facts: &ModelFacts, request: &VideoParameters) {
+    let VideoParameters { width, height, resolution, aspect_ratio, .. } = request;
+    let has_frames = request.has_frames();
+    match api {
+        Api::Wan2 if !has_frames => {
+            parameters.add("size", format!("{width}*{height}"));
+            return;
+        }
+        // The quality that the resolution stands for.
+        Api::Kling => parameters.add("mode", if resolution.starts_with("720") { "std" } else { "pro" }),
+        Api::Media | Api::Wan2 | Api::Keyframes if !resolution.is_empty() => {
+            parameters.add("resolution", resolution.as_str());
+        }
+        Api::Media | Api::Wan2 | Api::Keyframes => {}
+    }
+    let ratio = if has_frames { facts.aspect_ratio_with_frames.as_deref() } else { Some(aspect_ratio.as_str()) };
+    if let Some(ratio) = ratio.filter(|ratio| !ratio.is_empty()) {
+        parameters.add(if api == Api::Kling { "aspect_ratio" } else { "ratio" }, ratio);
+    }
+}

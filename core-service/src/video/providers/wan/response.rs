@@ -1,0 +1,103 @@
+//! DashScope's tasks.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::StatusCode;
+
+use super::super::common::{exchange::Response, outcome::final_refusal};
+use crate::{
+    dashscope_errors::{self, error_of},
+    error::ProviderError,
+    json::members::{Members, read_object},
+    upstream::{refined_failure_of, retry_after},
+    video::{Clip, ClipFile, Progress, Variant},
+};
+
+/// The state of tasks that DashScope does not know: older than a day, of another region, or submitted a moment ago.
+const UNKNOWN: &str = "unknown";
+
+/// Returns the id of the task that a response to a submission reports.
+pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+    let Response { status, body, .. } = response;
+    if !status.is_success() {
+        let error = failure(response);
+        // Only the operator can correct a model, and no repetition does.
+        return Err(if status.is_client_error() { final_refusal(error) } else { error });
+    }
+    read_object(body, |members| {
+        let output = members.object("output");
+        if let Some(id) = output.text("task_id") {
+            return Ok(id.into_owned());
+        }
+        let missing = || ProviderError::Unreadable("the upstream's response has no id of a task".to_owned());
+        Err(error_of(&members).or_else(|| error_of(&output)).map_or_else(missing, final_refusal))
+    })?
+}
+
+/// Returns the progress of the task that a response to a poll reports.
+pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+    let Response { status, headers, body } = response;
+    match *status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
+        status if !status.is_success() => return Err(failure(response)),
+        _ => {}
+    }
+    let poll_after = retry_after(headers).unwrap_or(interval);
+    read_object(body, |members| progress(&members, poll_after))?
+}
+
+/// Returns the failure that a response with an error status describes.
+pub(super) fn failure(response: &Response) -> ProviderError {
+    let Response { status, headers, body } = response;
+    refined_failure_of(*status, headers, body, dashscope_errors::refine)
+}
+
+fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, ProviderError> {
+    let output = members.object("output");
+    let error = || error_of(&output).or_else(|| error_of(members));
+    let Some(status) = output.string("task_status") else {
+        let unreadable = || ProviderError::Unreadable("the upstream's response is not a task".to_owned());
+        return Err(error().unwrap_or_else(unreadable));
+    };
+    Ok(match status.trim().to_ascii_lowercase().as_str() {
+        "succeeded" => Progress::Ready(clip(&output)),
+        "failed" => Progress::Failed(error().unwrap_or_else(|| {
+            ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned())
+        })),
+        "canceled" | "cancelled" => Progress::Cancelled,
+        UNKNOWN => Progress::Missing,
+        // Also a new state: the one that ends the render will be a known one. There is no percentage.
+        _ => Progress::Working { percent: None, poll_after },
+    })
+}
+
+/// Returns the result of a task; without a link it has no files.
+fn clip(output: &Members<'_>) -> Clip {
+    let url = output.string("video_url").or_else(|| output.object("results").string("video_url"));
+    let file = |url: Cow<'_, str>| ClipFile {
+        variant: Variant::Video,
+        media_type: "video/mp4".to_owned(),
+        location: url.into_owned(),
+    };
+    Clip { files: url.map(file).into_iter().collect() }
+}
+
+/// Returns the ids of a list of tasks, and whether the list has more pages.
+pub(super) fn listed(response: &Response) -> Result<(Vec<String>, bool), ProviderError> {
+    if !response.status.is_success() {
+        return Err(failure(response));
+    }
+    read_object(&response.body, |members| {
+        if let Some(error) = error_of(&members) {
+            return Err(error);
+        }
+        let ids = members.objects("data").iter().filter_map(|task| task.text("task_id").map(Cow::into_owned)).collect();
+        Ok((ids, members.number("total_page").is_some_and(|pages| pages > 1)))
+    })?
+}
+
+/// Returns the prompt of a task, if it is reported: DashScope does so once the task has ended.
+pub(super) fn prompt(response: &Response) -> Option<String> {
+    let prompt = |members: Members<'_>| members.object("output").string("orig_prompt").map(Cow::into_owned);
+    read_object(&response.body, prompt).ok().flatten()
+}

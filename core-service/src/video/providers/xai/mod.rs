@@ -1,0 +1,90 @@
+//! xAI's Grok Imagine: one request per video, which cannot be cancelled.
+
+mod request;
+mod response;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+use url::Url;
+
+use super::common::{
+    context::ProviderContext,
+    exchange::{Content, exchange, path_segment},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::Xai,
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, TrustedOrigin},
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+};
+
+const DEFAULT_BASE_URL: &str = "https://api.x.ai/v1";
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "xai";
+
+/// xAI's videos API.
+#[derive(Debug)]
+pub struct XaiVideos {
+    upstream: Upstream,
+    downloads: Downloader,
+    /// Without the API key: results are files of another host.
+    origin: TrustedOrigin,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without an API key.
+pub(crate) fn entries(settings: &Xai, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let Xai { base_url, api_key, models, poll_interval } = settings;
+    let Some(api_key) = api_key else { return Ok(Vec::new()) };
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let provider = XaiVideos {
+        upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?,
+        downloads: context.downloads.clone(),
+        origin: TrustedOrigin::new(base),
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context.entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for XaiVideos {
+    /// xAI documents no idempotency key.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model, request, context } = call;
+        let path = request::endpoint(&request);
+        // An input image has up to 20 MiB.
+        let body = offload(move || Ok(request::encode(&model, &request))).await?;
+        let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
+        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let path = format!("videos/{}", path_segment(&task.0));
+        let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
+        redacted(&self.upstream, response::polled(&response, self.poll_interval))
+    }
+
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    }
+
+    /// The API has no cancellation.
+    async fn cancel(&self, _: &UpstreamTask, _: &RequestContext) -> Result<Cancellation, ProviderError> {
+        Ok(Cancellation::RunsOn)
+    }
+}

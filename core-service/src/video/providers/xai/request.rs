@@ -1,0 +1,93 @@
+//! The endpoint and the request body of a video.
+
+use openai_dialect::extra_members;
+use serde_json::{Value, json};
+
+use crate::{
+    json::JsonObject,
+    video::{RenderRequest, inputs::InputRole, parameters::VideoParameters},
+};
+
+/// Members that clients cannot set: the inputs, and where the API puts the result.
+const RESERVED: [&str; 4] = ["image", "reference_images", "video", "output"];
+
+/// Returns the path of the endpoint for a request.
+pub(super) fn endpoint(request: &RenderRequest) -> &'static str {
+    if request.input(InputRole::Source).is_some() { "videos/edits" } else { "videos/generations" }
+}
+
+/// Encodes a request.
+pub(super) fn encode(model: &str, request: &RenderRequest) -> String {
+    let VideoParameters { prompt, seconds, user, resolution, aspect_ratio, extra_json, .. } = &request.parameters;
+    let mut members = JsonObject::default();
+    members.add("model", model);
+    members.add("prompt", prompt.as_str());
+    let url = |role| request.input(role).map(|input| json!({"url": input.url()}));
+    if let Some(source) = url(InputRole::Source) {
+        // An edited video keeps its length and size.
+        members.add("video", source);
+    } else {
+        members.add("duration", *seconds);
+        if !resolution.is_empty() {
+            members.add("resolution", resolution.as_str());
+        }
+        // A first frame has a ratio of its own.
+        if !aspect_ratio.is_empty() && !request.parameters.has_frames() {
+            members.add("aspect_ratio", aspect_ratio.as_str());
+        }
+    }
+    if let Some(image) = url(InputRole::FirstFrame) {
+        members.add("image", image);
+    }
+    let references = request.inputs.iter().filter(|input| input.role == InputRole::Image);
+    let references: Vec<Value> = references.map(|input| json!({"url": input.url()})).collect();
+    if !references.is_empty() {
+        members.add("reference_images", references);
+    }
+    if !user.is_empty() {
+        members.add("user", user.as_str());
+    }
+    for (name, value) in extra_members(extra_json).unwrap_or_default() {
+        if !RESERVED.contains(&name.as_str()) {
+            members.add_raw(&name, value);
+        }
+    }
+    members.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::video::{
+        Slot,
+        inputs::{InputContent, InputSource, RenderInput, StoredInput},
+        testing,
+    };
+
+    fn encoded(roles: &[InputRole]) -> (&'static str, Value) {
+        let mut parameters = testing::request().parameters;
+        (parameters.resolution, parameters.aspect_ratio, parameters.seconds) =
+            ("720p".to_owned(), "16:9".to_owned(), 5);
+        parameters.extra_json = r#"{"duration":15,"output":{"upload_url":"http://10.0.0.1"}}"#.to_owned();
+        let source = || InputSource::Link("https://a.test/x".to_owned());
+        parameters.inputs = roles.iter().map(|role| StoredInput { role: *role, source: source() }).collect();
+        let content = || InputContent::Link("https://a.test/x".to_owned());
+        let inputs = roles.iter().map(|role| RenderInput { role: *role, content: content() }).collect();
+        let request = RenderRequest { parameters, inputs, slot: Slot::default() };
+        (endpoint(&request), serde_json::from_str(&encode("m", &request)).unwrap())
+    }
+
+    #[test]
+    fn inputs_have_members_of_their_own() {
+        let expected =
+            json!({"model": "m", "prompt": "a boat", "duration": 5, "resolution": "720p", "aspect_ratio": "16:9"});
+        assert_eq!(encoded(&[]), ("videos/generations", expected));
+        let file = json!({"url": "https://a.test/x"});
+        let expected = json!({"model": "m", "prompt": "a boat", "duration": 5, "resolution": "720p", "image": file});
+        assert_eq!(encoded(&[InputRole::FirstFrame]), ("videos/generations", expected));
+        let (_, body) = encoded(&[InputRole::Image, InputRole::Image]);
+        assert_eq!(body["reference_images"], json!([file, file]));
+        let (path, body) = encoded(&[InputRole::Source]);
+        assert_eq!((path, &body["video"], body.get("resolution")), ("videos/edits", &file, None));
+    }
+}

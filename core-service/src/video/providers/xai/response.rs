@@ -1,0 +1,104 @@
+//! xAI's requests and errors.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::super::common::{exchange::Response, outcome::final_refusal};
+use crate::{
+    error::ProviderError,
+    json::members::{Members, read_object},
+    upstream::{refined_failure_in_reply, refined_failure_of, retry_after},
+    video::{Clip, ClipFile, Progress, Variant},
+};
+
+/// Returns the id of the request that a response to a submission reports.
+pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+    if !response.status.is_success() {
+        let error = failure(response);
+        // Only the operator can correct a model, and no repetition does.
+        return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
+    }
+    read_object(&response.body, |members| {
+        if let Some(error) = members.error() {
+            return Err(final_refusal(refined_failure_in_reply(error, refine)));
+        }
+        let id = members.text("request_id").map(Cow::into_owned);
+        id.ok_or_else(|| ProviderError::Unreadable("the upstream's response has no id of a request".to_owned()))
+    })?
+}
+
+/// Returns the progress of the request that a response to a poll reports. While it is pending, the status is 202.
+pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+    let Response { status, headers, body } = response;
+    let poll_after = retry_after(headers).unwrap_or(interval);
+    match *status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Progress::Missing),
+        StatusCode::ACCEPTED => {
+            let percent = read_object(body, |members| percent(&members)).ok().flatten();
+            Ok(Progress::Working { percent, poll_after })
+        }
+        status if !status.is_success() => Err(failure(response)),
+        _ => read_object(body, |members| progress(&members, poll_after))?,
+    }
+}
+
+/// Returns the failure that a response with an error status describes.
+fn failure(response: &Response) -> ProviderError {
+    refined_failure_of(response.status, &response.headers, &response.body, refine)
+}
+
+/// Replaces the failure by status: refused content and an incorrect key have the status of an invalid request.
+fn refine(_: &Value, by_status: ProviderError) -> ProviderError {
+    match &by_status {
+        ProviderError::Refused { message, .. } if message.contains("API key") => {
+            ProviderError::Credentials(message.clone())
+        }
+        ProviderError::Refused { message, .. } | ProviderError::Broken(message) if is_policy(message) => {
+            ProviderError::ContentPolicy(message.clone())
+        }
+        _ => by_status,
+    }
+}
+
+fn is_policy(message: &str) -> bool {
+    let message = message.to_lowercase();
+    ["moderation", "content policy", "usage guidelines", "safety"].iter().any(|part| message.contains(part))
+}
+
+fn percent(members: &Members<'_>) -> Option<u8> {
+    members.number("progress").map(|percent| u8::try_from(percent.min(99)).unwrap_or(99))
+}
+
+fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, ProviderError> {
+    let video = members.object("video");
+    let status = members.string("status").unwrap_or_default();
+    Ok(match status.trim().to_ascii_lowercase().as_str() {
+        "done" if video.raw("respect_moderation").is_some_and(|value| value.get() == "false") => {
+            let message = "the provider withheld the video, because it does not respect its moderation".to_owned();
+            Progress::Failed(ProviderError::ContentPolicy(message))
+        }
+        "done" => Progress::Ready(clip(&video)),
+        // Some responses have the finished video alone.
+        "" if video.string("url").is_some() => Progress::Ready(clip(&video)),
+        "" => return Err(ProviderError::Unreadable("the upstream's response is not a request".to_owned())),
+        "failed" => Progress::Failed(members.error().map_or_else(
+            || ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned()),
+            |error| refined_failure_in_reply(error, refine),
+        )),
+        "expired" => Progress::Failed(ProviderError::Timeout("the render expired at the upstream".to_owned())),
+        // Also an unknown state: the one that ends the render will be a known one.
+        _ => Progress::Working { percent: percent(members), poll_after },
+    })
+}
+
+/// Returns the result of a request; without a link it has no files.
+fn clip(video: &Members<'_>) -> Clip {
+    let file = video.string("url").map(|url| ClipFile {
+        variant: Variant::Video,
+        media_type: "video/mp4".to_owned(),
+        location: url.into_owned(),
+    });
+    Clip { files: file.into_iter().collect() }
+}

@@ -1,0 +1,225 @@
+//! Kling: requests to the upstream, its responses over REST and gRPC.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use core_service::config::{Settings, VideoServiceType};
+use serde_json::{Value, json};
+use triptych_proto::v1::{self as pb, video_frame::Position, video_reference::Kind};
+
+use super::{
+    create,
+    provider_case::{
+        Call::{self, Create, File, Poll},
+        MP4, ProviderCase,
+    },
+    provider_faults::{
+        assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_not_repeated, frame,
+        reference, submission_of,
+    },
+    wait_until_final,
+};
+use crate::test_server::{TestServer, with_local_and_remote_core_and_settings};
+
+const PROVIDER: ProviderCase = ProviderCase {
+    provider: "kling",
+    model: "kling-v3",
+    key: "api-key-kling-secret",
+    tasks: "/v1/videos/text2video",
+    file: |id| format!("/cdn/{id}.mp4?x-kcdn-pid=1"),
+    route: |_, _| None,
+    needs_frame: false,
+};
+const FROM_IMAGE: ProviderCase = ProviderCase { tasks: "/v1/videos/image2video", ..PROVIDER };
+const OMNI: ProviderCase = ProviderCase { tasks: "/v1/videos/omni-video", ..PROVIDER };
+
+/// Calls of one job with the responses to them, and the end of the job.
+type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
+
+const CREATED: (Call, &str) = (Create, "created.json");
+const SUCCEED: (Call, &str) = (Poll, "succeed.json");
+const LOST: (Call, &str) = (Poll, "task.404.json");
+const LOST_IN_SUCCESS: (Call, &str) = (Poll, "task-in-success.json");
+const DEAD_LINK: (Call, &str) = (File, "denied-link.403.txt");
+
+const TABLE: [Row; 30] = [
+    (&[CREATED, (Poll, "processing.json"), SUCCEED, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "new-state.json"), SUCCEED, (File, MP4)], Ok(())),
+    (&[(Create, "rate.429.json"), CREATED, SUCCEED, (File, MP4)], Ok(())),
+    (&[(Create, "parallel.429.json"), CREATED, SUCCEED, (File, MP4)], Ok(())),
+    (&[(Create, "maintenance.503.json"), CREATED, SUCCEED, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "rate.429.json"), SUCCEED, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "internal.500.json"), SUCCEED, (File, MP4)], Ok(())),
+    (&[CREATED, LOST, LOST_IN_SUCCESS, SUCCEED, (File, MP4)], Ok(())),
+    (&[CREATED, LOST, LOST_IN_SUCCESS, LOST], Err("upstream_lost")),
+    (&[CREATED, SUCCEED, DEAD_LINK, SUCCEED, (File, MP4)], Ok(())),
+    (&[CREATED, SUCCEED, DEAD_LINK, SUCCEED, DEAD_LINK], Err("upstream_unreadable")),
+    (&[CREATED, (Poll, "succeed-without-video.json")], Err("upstream_unreadable")),
+    (&[CREATED, (Poll, "failed-risk-control.json")], Err("content_policy_violation")),
+    (&[CREATED, (Poll, "content.400.json")], Err("content_policy_violation")),
+    (&[CREATED, (Poll, "content-in-success.json")], Err("content_policy_violation")),
+    (&[(Create, "policy.400.json")], Err("content_policy_violation")),
+    (&[(Create, "content.400.json")], Err("content_policy_violation")),
+    (&[(Create, "content-in-success.json")], Err("content_policy_violation")),
+    (&[CREATED, (Poll, "failed.json")], Err("upstream_unavailable")),
+    (&[CREATED, (Poll, "failed-without-message.json")], Err("upstream_unavailable")),
+    (&[(Create, "parameter.400.json")], Err("upstream_refused")),
+    (&[(Create, "model.404.json")], Err("upstream_refused")),
+    (&[(Create, "invalid-key.401.json")], Err("provider_credentials")),
+    (&[(Create, "arrears.429.json")], Err("provider_credentials")),
+    (&[(Create, "resource-pack.429.json")], Err("provider_credentials")),
+    (&[(Create, "no-right.403.json")], Err("provider_credentials")),
+    (&[(Create, "address.429.json")], Err("provider_credentials")),
+    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
+    (&[(Create, "internal.500.json")], Err("outcome_unknown")),
+    (&[CREATED, (Poll, "invalid-key.401.json"), SUCCEED, (File, MP4)], Ok(())),
+];
+
+fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+    settings.video.service_type = VideoServiceType::Kling;
+    settings.video.routing.failures = u32::MAX;
+    let mut base = settings.chat.base_url.clone().unwrap();
+    base.set_path("/");
+    settings.video.kling.base_url = Some(base);
+    settings.video.kling.api_key = Some(PROVIDER.key.into());
+    settings.video.kling.poll_interval = Duration::from_millis(100);
+}
+
+async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(configure, test).await;
+}
+
+#[tokio::test]
+async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
+    with_local_and_remote_core(async |server| {
+        for (exchanges, expected) in TABLE {
+            for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
+                let is_link = request.path.starts_with("/cdn/");
+                let key = (!is_link).then_some("bearer api-key-kling-secret");
+                assert_eq!(request.header("authorization"), key, "{}", request.head);
+            }
+        }
+    })
+    .await;
+}
+
+#[test]
+fn every_fixture_is_tested() {
+    let table = TABLE.iter().flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
+    PROVIDER.fixtures().assert_all_used(table);
+}
+
+#[tokio::test]
+async fn inputs_decide_the_endpoint_and_the_job_is_the_mark() {
+    with_local_and_remote_core(async |server| {
+        let responses = ["created.json", "succeed.json"];
+        let request = pb::CreateVideoRequest {
+            model: "kling-v2-6".to_owned(),
+            frame_images: vec![frame(Position::First, "asset://a"), frame(Position::Last, "asset://b")],
+            resolution: "720p".to_owned(),
+            duration_seconds: Some(6),
+            negative_prompt: "rain".to_owned(),
+            ..pb::CreateVideoRequest::default()
+        };
+        let mut body = submission_of(&FROM_IMAGE, server, responses, request).await;
+        let mark = body.as_object_mut().unwrap().remove("external_task_id").unwrap();
+        assert!(mark.as_str().unwrap().starts_with("video_"), "{mark}");
+        // A last frame is available in the mode `pro` only.
+        let expected = json!({"model_name": "kling-v2-6", "prompt": "a boat", "negative_prompt": "rain", "mode": "pro",
+            "duration": "5", "image": "asset://a", "image_tail": "asset://b"});
+        assert_eq!(body, expected);
+
+        let request = pb::CreateVideoRequest {
+            model: "kling-v3-omni".to_owned(),
+            input_references: vec![reference(Kind::Image, "asset://a"), reference(Kind::Video, "https://a.test/v.mp4")],
+            aspect_ratio: "9:16".to_owned(),
+            generate_audio: Some(false),
+            ..pb::CreateVideoRequest::default()
+        };
+        let mut body = submission_of(&OMNI, server, responses, request).await;
+        body.as_object_mut().unwrap().remove("external_task_id");
+        let expected = json!({"model_name": "kling-v3-omni", "prompt": "a boat", "mode": "pro", "duration": "5",
+            "aspect_ratio": "9:16", "sound": "off", "image_list": [{"image_url": "asset://a"}],
+            "video_list": [{"video_url": "https://a.test/v.mp4", "refer_type": "feature"}]});
+        assert_eq!(body, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pair_of_keys_signs_a_token_that_is_in_no_message() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        let kling = &mut settings.video.kling;
+        (kling.api_key, kling.access_key, kling.secret_key) = (None, Some("access".into()), Some("secret".into()));
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        PROVIDER.enqueue(server, "task-1", Create, "created.json");
+        PROVIDER.enqueue(server, "task-1", Poll, "content.400.json");
+        let id = create(server, &PROVIDER.body()).await;
+        assert_eq!(wait_until_final(server, &id).await["error"]["code"], "content_policy_violation");
+        for _ in 0..2 {
+            let request = server.upstream.received().await;
+            // Headers are recorded in lower case, which leaves the structure of a token.
+            let token = request.header("authorization").unwrap().strip_prefix("bearer ").unwrap();
+            let parts: Vec<_> = token.split('.').collect();
+            assert_eq!(parts.len(), 3, "{token}");
+            let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#).to_lowercase();
+            assert_eq!(parts[0], header);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connection_lost_during_the_submission_leads_to_no_second_one() {
+    with_local_and_remote_core(async |server| assert_lost_submission_is_not_repeated(&PROVIDER, server).await).await;
+}
+
+#[tokio::test]
+async fn key_is_not_sent_to_a_link_of_another_origin() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        settings.media.fetch_private_addresses = true;
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        let finished = |link: &str| -> Value {
+            json!({"code": 0, "data": {"task_id": "task-1", "task_status": "succeed",
+                "task_result": {"videos": [{"id": "v", "url": link, "duration": "5"}]}}})
+        };
+        assert_foreign_link_gets_no_key(&PROVIDER, server, "created.json", finished).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cancelled_job_is_final_although_no_task_can_be_cancelled() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        // The second poll is far away.
+        settings.video.kling.poll_interval = Duration::from_mins(1);
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        assert_cancelled_job_is_final(&PROVIDER, server, "created.json", "processing.json", &[]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn delay_that_the_upstream_requests_is_observed() {
+    with_local_and_remote_core(async |server| {
+        let limited = PROVIDER.fixtures().reply(server, "rate.429.json", "task-1").header("retry-after", "1");
+        server.upstream.enqueue_at(PROVIDER.tasks, limited);
+        for (call, fixture) in [CREATED, SUCCEED, (File, MP4)] {
+            PROVIDER.enqueue(server, "task-1", call, fixture);
+        }
+        let begin = std::time::Instant::now();
+        let id = create(server, &PROVIDER.body()).await;
+        assert_eq!(wait_until_final(server, &id).await["status"], "completed");
+        assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
+        for _ in 0..4 {
+            server.upstream.received().await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,192 @@
+//! xAI's Grok Imagine: requests to the upstream, its responses over REST and gRPC.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use core_service::config::{Settings, VideoServiceType};
+use reqwest::Method;
+use serde_json::json;
+
+use super::{
+    create, json_body,
+    provider_case::{
+        CLIP,
+        Call::{self, Create, File, Poll},
+        FRAME, MP4, ProviderCase, request_line,
+    },
+    wait_until_final, wait_until_rendering,
+};
+use crate::{
+    fake_upstream::{FakeUpstream, Reply},
+    test_server::{TestServer, with_local_and_remote_core_and_settings},
+};
+
+const GENERATIONS: &str = "/v1/videos/generations";
+const PROVIDER: ProviderCase = ProviderCase {
+    provider: "xai",
+    model: "grok-imagine-video-1.5",
+    key: "xai-video-secret",
+    tasks: GENERATIONS,
+    file: |id| format!("/xai-video/{id}.mp4"),
+    // Without cancellation: it sends no request.
+    route: |call, id| (call == Poll).then(|| ("get", format!("/v1/videos/{id}"))),
+    needs_frame: false,
+};
+
+/// Calls of one job with the responses to them, and the end of the job.
+type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
+
+const CREATED: (Call, &str) = (Create, "created.json");
+const DONE: (Call, &str) = (Poll, "done.json");
+const LOST: (Call, &str) = (Poll, "request.404.json");
+const DEAD_LINK: (Call, &str) = (File, "denied-link.403.xml");
+
+const TABLE: [Row; 27] = [
+    (&[CREATED, (Poll, "pending.202.json"), (Poll, "progress.202.json"), DONE, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "unknown-state.json"), (Poll, "done-without-status.json"), (File, MP4)], Ok(())),
+    (&[(Create, "rate.429.json"), CREATED, DONE, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "rate.429.json"), DONE, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "internal.500.json"), DONE, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "no-status.json"), DONE, (File, MP4)], Ok(())),
+    (&[CREATED, LOST, LOST, DONE, (File, MP4)], Ok(())),
+    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
+    (&[CREATED, DONE, DEAD_LINK, DONE, (File, MP4)], Ok(())),
+    (&[CREATED, DONE, DEAD_LINK, DONE, DEAD_LINK], Err("upstream_unreadable")),
+    (&[CREATED, (Poll, "done-without-video.json")], Err("upstream_unreadable")),
+    (&[CREATED, (Poll, "done-moderated.json")], Err("content_policy_violation")),
+    (&[CREATED, (Poll, "failed-moderation.json")], Err("content_policy_violation")),
+    (&[CREATED, (Poll, "failed.json")], Err("upstream_unavailable")),
+    (&[CREATED, (Poll, "failed-without-error.json")], Err("upstream_unavailable")),
+    (&[CREATED, (Poll, "expired.json")], Err("upstream_timeout")),
+    (&[CREATED, (Poll, "key.401.json"), DONE, (File, MP4)], Ok(())),
+    (&[(Create, "moderation.400.json")], Err("content_policy_violation")),
+    (&[(Create, "error-in-success.json")], Err("content_policy_violation")),
+    (&[(Create, "argument.400.json")], Err("upstream_refused")),
+    (&[(Create, "model.404.json")], Err("upstream_refused")),
+    (&[(Create, "key.400.json")], Err("provider_credentials")),
+    (&[(Create, "key.401.json")], Err("provider_credentials")),
+    (&[(Create, "credits.403.json")], Err("provider_credentials")),
+    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
+    (&[(Create, "internal.500.json")], Err("outcome_unknown")),
+    (&[CREATED, (Poll, "moderation.400.json")], Err("content_policy_violation")),
+];
+
+fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+    settings.video.service_type = VideoServiceType::Xai;
+    settings.video.routing.failures = u32::MAX;
+    settings.video.xai.base_url = settings.chat.base_url.clone();
+    settings.video.xai.api_key = Some(PROVIDER.key.into());
+    settings.video.xai.poll_interval = Duration::from_millis(100);
+}
+
+async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(configure, test).await;
+}
+
+#[tokio::test]
+async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
+    with_local_and_remote_core(async |server| {
+        for (exchanges, expected) in TABLE {
+            for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
+                let key = (!request.path.starts_with("/xai-video/")).then_some("bearer xai-video-secret");
+                assert_eq!(request.header("authorization"), key, "{}", request.head);
+            }
+        }
+    })
+    .await;
+}
+
+#[test]
+fn every_fixture_is_tested() {
+    let table = TABLE.iter().flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
+    PROVIDER.fixtures().assert_all_used(table);
+}
+
+#[tokio::test]
+async fn request_has_the_nearest_size_and_the_frame_as_a_data_url() {
+    with_local_and_remote_core(async |server| {
+        let image = format!("data:image/png;base64,{}", STANDARD.encode(&*FRAME));
+        let text = json!({"prompt": "a boat", "size": "1920x1080", "seconds": 30, "seed": 7, "user": "u-1"});
+        let framed = json!({"prompt": "a boat", "input_reference": image, "seconds": 5});
+        for (body, expected) in [
+            (
+                text,
+                json!({"model": PROVIDER.model, "prompt": "a boat", "duration": 15, "resolution": "1080p",
+                "aspect_ratio": "16:9", "user": "u-1"}),
+            ),
+            (
+                framed,
+                json!({"model": PROVIDER.model, "prompt": "a boat", "duration": 5, "resolution": "720p",
+                "image": {"url": image}}),
+            ),
+        ] {
+            for (call, fixture) in [CREATED, DONE, (File, MP4)] {
+                PROVIDER.enqueue(server, "task-1", call, fixture);
+            }
+            let id = create(server, &body).await;
+            assert_eq!(wait_until_final(server, &id).await["status"], "completed");
+            assert_eq!(server.upstream.received().await.json(), expected);
+            for _ in 0..2 {
+                server.upstream.received().await;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connection_lost_during_the_submission_leads_to_no_second_one() {
+    with_local_and_remote_core(async |server| {
+        server.upstream.enqueue_at(GENERATIONS, Reply::new(200, "{\"id\":").abort());
+        let id = create(server, &PROVIDER.body()).await;
+        assert_eq!(wait_until_final(server, &id).await["error"]["code"], "outcome_unknown");
+        assert_eq!(request_line(&server.upstream.received().await), format!("post {GENERATIONS}"));
+        server.upstream.assert_no_request().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn link_to_another_origin_gets_no_key() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        settings.media.fetch_private_addresses = true;
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        let storage = FakeUpstream::start().await;
+        storage.enqueue(Reply::file("video/mp4", &CLIP));
+        PROVIDER.enqueue(server, "task-1", Create, "created.json");
+        let done = json!({"status": "done", "video": {"url": storage.url("/clip.mp4?_jwt=1")}});
+        server.upstream.enqueue_at("/v1/videos/task-1", Reply::new(200, &done.to_string()));
+        let id = create(server, &PROVIDER.body()).await;
+        assert_eq!(wait_until_final(server, &id).await["status"], "completed");
+        let file = storage.received().await;
+        assert_eq!((file.path.as_str(), file.header("authorization")), ("/clip.mp4?_jwt=1", None));
+        for _ in 0..2 {
+            server.upstream.received().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cancelled_job_is_final_and_the_render_runs_on() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        // The second poll is far away.
+        settings.video.xai.poll_interval = Duration::from_mins(1);
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        PROVIDER.enqueue(server, "task-1", Create, "created.json");
+        PROVIDER.enqueue(server, "task-1", Poll, "pending.202.json");
+        let id = create(server, &PROVIDER.body()).await;
+        wait_until_rendering(server, &id).await;
+        for _ in 0..2 {
+            server.upstream.received().await;
+        }
+        let cancelled = server.request(Method::POST, &format!("/v1/videos/{id}/cancel")).send().await.unwrap();
+        assert_eq!(json_body(cancelled).await["error"]["code"], "cancelled");
+        server.upstream.assert_no_request().await;
+    })
+    .await;
+}
