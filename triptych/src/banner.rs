@@ -190,8 +190,8 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
 
 /// Writes the video providers, the default first.
 fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result {
-    use VideoServiceType::{Kling, Offline, Openai, Seedance, Wan};
-    let Video { service_type, openai, seedance, kling, wan, .. } = video;
+    use VideoServiceType::{Kling, Minimax, Offline, Openai, Seedance, Vidu, Wan};
+    let Video { service_type, openai, seedance, kling, minimax, vidu, wan, .. } = video;
     let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
         (service_type, format!("connected to {address} for {}", models.join(", ")))
     };
@@ -202,6 +202,8 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
         }),
         seedance.is_configured().then(|| line(Seedance, "Volcengine Ark", &seedance.models)),
         kling.is_configured().then(|| line(Kling, "Kling", &kling.models)),
+        minimax.is_configured().then(|| line(Minimax, "MiniMax", &minimax.models)),
+        vidu.is_configured().then(|| line(Vidu, "Vidu", &vidu.models)),
         wan.is_configured().then(|| line(Wan, "DashScope", &wan.models)),
     ];
     let offline = if *service_type == Offline {

@@ -36,5 +36,7 @@ pub use self::{
     offline::Offline,
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
-    video::{Kling, OpenaiVideos, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType, Wan},
+    video::{
+        Kling, Minimax, OpenaiVideos, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType, Vidu, Wan,
+    },
 };

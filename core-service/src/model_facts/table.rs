@@ -8,11 +8,13 @@ use toml::{Table, Value};
 use super::ModelFacts;
 
 /// The compiled-in files.
-const FILES: [&str; 5] = [
+const FILES: [&str; 7] = [
     include_str!("tables/kling.toml"),
+    include_str!("tables/minimax.toml"),
     include_str!("tables/offline.toml"),
     include_str!("tables/openai.toml"),
     include_str!("tables/seedance.toml"),
+    include_str!("tables/vidu.toml"),
     include_str!("tables/wan.toml"),
 ];
 

@@ -28,6 +28,8 @@ pub enum Auth {
     None,
     /// By `Authorization: Bearer`.
     Bearer(SecretString),
+    /// By `Authorization` with another scheme.
+    Scheme(&'static str, SecretString),
     /// By the named header.
     Header(HeaderName, SecretString),
 }

@@ -1,12 +1,14 @@
 //! Video jobs over REST and gRPC: the life cycle, events, idempotency, cancellation, remix.
 
 mod kling;
+mod minimax;
 mod multiple_providers;
 mod openai;
 mod owners;
 mod provider_case;
 mod provider_faults;
 mod seedance;
+mod vidu;
 mod wan;
 
 use std::time::Duration;

@@ -45,6 +45,8 @@ pub(super) static CLIP: LazyLock<Vec<u8>> = LazyLock::new(|| {
 pub(super) enum Call {
     Create,
     Poll,
+    /// The request for the link to the result, where it is one of its own.
+    Link,
     /// The download of the result.
     File,
     Cancel,
@@ -112,6 +114,7 @@ impl ProviderCase {
         (self.route)(call, id).unwrap_or_else(|| match call {
             Call::Create => ("post", self.tasks.to_owned()),
             Call::Poll => ("get", format!("{}/{id}", self.tasks)),
+            Call::Link => panic!("no request for a link at {}", self.provider),
             Call::File => ("get", (self.file)(id)),
             Call::Cancel => ("delete", format!("{}/{id}", self.tasks)),
         })

@@ -8,7 +8,7 @@ use triptych_proto::v1::{self as pb, video_frame::Position, video_reference::Kin
 
 use super::{
     provider_case::{
-        Call::{self, Cancel, Create, File, Poll},
+        Call::{self, Cancel, Create, File, Link, Poll},
         MP4, ProviderCase,
     },
     provider_faults::{
@@ -27,7 +27,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     route: |call, id| match call {
         Poll => Some(("get", format!("/api/v1/tasks/{id}"))),
         Cancel => Some(("post", format!("/api/v1/tasks/{id}/cancel"))),
-        Create | File => None,
+        Create | Link | File => None,
     },
 };
 

@@ -2,8 +2,10 @@
 
 mod check;
 mod kling;
+mod minimax;
 mod openai;
 mod seedance;
+mod vidu;
 mod wan;
 
 use std::time::Duration;
@@ -12,8 +14,10 @@ use serde::Deserialize;
 
 pub use self::{
     kling::Kling,
+    minimax::Minimax,
     openai::OpenaiVideos,
     seedance::{Seedance, SeedanceResolution},
+    vidu::Vidu,
     wan::Wan,
 };
 use super::{error::SettingError, guard::GuardSettings};
@@ -46,6 +50,10 @@ pub struct Video {
     pub seedance: Seedance,
     /// Kling.
     pub kling: Kling,
+    /// MiniMax.
+    pub minimax: Minimax,
+    /// Vidu.
+    pub vidu: Vidu,
     /// Wan and the other video models of DashScope.
     pub wan: Wan,
 }
@@ -67,6 +75,8 @@ pub enum VideoServiceType {
     Wan,
     /// MiniMax.
     Minimax,
+    /// Vidu.
+    Vidu,
     /// Video models of Gemini.
     Gemini,
     /// Google's Veo.
@@ -107,6 +117,8 @@ impl Default for Video {
             openai: OpenaiVideos::default(),
             seedance: Seedance::default(),
             kling: Kling::default(),
+            minimax: Minimax::default(),
+            vidu: Vidu::default(),
             wan: Wan::default(),
         }
     }
@@ -130,8 +142,9 @@ impl VideoServiceType {
     /// Returns the name of a provider that this version does not have.
     fn unavailable(self) -> Option<&'static str> {
         match self {
-            Self::Offline | Self::Openai | Self::Seedance | Self::Kling | Self::Wan => None,
-            Self::Minimax => Some("minimax"),
+            Self::Offline | Self::Openai | Self::Seedance | Self::Kling | Self::Wan | Self::Minimax | Self::Vidu => {
+                None
+            }
             Self::Gemini => Some("gemini"),
             Self::Veo => Some("veo"),
             Self::Runway => Some("runway"),
@@ -147,16 +160,18 @@ const SERVICE_TYPE: &str = "video.service_type";
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message: &str| Err(SettingError::new(key, message));
-        let Self { openai, seedance, kling, wan, .. } = self;
+        let Self { openai, seedance, kling, minimax, vidu, wan, .. } = self;
         if let Some(name) = self.service_type.unavailable() {
             let message = format!(
-                "`{name}` is not available in this version; set `offline`, `openai`, `seedance`, `kling` or `wan`"
+                "`{name}` is not available in this version; set `offline`, `openai`, `seedance`, `kling`, `minimax`, `vidu` or `wan`"
             );
             return error(SERVICE_TYPE, &message);
         }
         openai.validate(self.service_type)?;
         seedance.validate(self.service_type)?;
         kling.validate(self.service_type)?;
+        minimax.validate(self.service_type)?;
+        vidu.validate(self.service_type)?;
         wan.validate(self.service_type)?;
         SettingError::check_nonzero([
             ("video.connect_timeout", self.connect_timeout),

@@ -104,6 +104,9 @@ impl Upstream {
         let (name, value, key) = match auth {
             Auth::None => (header::AUTHORIZATION, None, None),
             Auth::Bearer(key) => (header::AUTHORIZATION, Some(format!("Bearer {}", key.expose_secret())), Some(key)),
+            Auth::Scheme(scheme, key) => {
+                (header::AUTHORIZATION, Some(format!("{scheme} {}", key.expose_secret())), Some(key))
+            }
             Auth::Header(name, key) => (name, Some(key.expose_secret().to_owned()), Some(key)),
         };
         if let Some(value) = value {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{common::context::ProviderContext, kling, offline, openai, seedance, wan};
+use super::{common::context::ProviderContext, kling, minimax, offline, openai, seedance, vidu, wan};
 use crate::{
     config::{self, VideoServiceType},
     media::{Downloader, MediaStore},
@@ -37,6 +37,8 @@ pub(crate) fn entries(
         openai,
         seedance,
         kling,
+        minimax,
+        vidu,
         wan,
         ..
     } = settings;
@@ -55,6 +57,8 @@ pub(crate) fn entries(
         (VideoServiceType::Openai, openai::entries(openai, &context)?),
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),
         (VideoServiceType::Kling, kling::entries(kling, &context)?),
+        (VideoServiceType::Minimax, minimax::entries(minimax, &context)?),
+        (VideoServiceType::Vidu, vidu::entries(vidu, &context)?),
         (VideoServiceType::Wan, wan::entries(wan, &context)?),
     ];
     providers.sort_by_key(|(kind, _)| kind != service_type);

@@ -3,7 +3,9 @@
 pub(crate) mod assembly;
 mod common;
 pub mod kling;
+pub mod minimax;
 pub mod offline;
 pub mod openai;
 pub mod seedance;
+pub mod vidu;
 pub mod wan;

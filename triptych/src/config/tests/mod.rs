@@ -265,6 +265,8 @@ fn a_video_provider_requires_its_key_or_url() {
         ("openai", &["VIDEO_API_KEY", "VIDEO_BASE_URL"][..]),
         ("seedance", &["ARK_API_KEY"]),
         ("kling", &["KLING_API_KEY"]),
+        ("minimax", &["MINIMAX_API_KEY"]),
+        ("vidu", &["VIDU_API_KEY"]),
         ("wan", &["DASHSCOPE_API_KEY"]),
     ] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", service_type)]);
@@ -275,7 +277,7 @@ fn a_video_provider_requires_its_key_or_url() {
             assert!(load("", &[], &set).is_ok(), "{variable}");
         }
     }
-    for name in ["minimax", "gemini", "veo", "runway", "fal", "midjourney"] {
+    for name in ["gemini", "veo", "runway", "fal", "midjourney"] {
         let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", name)]);
         assert!(message.contains(&format!("`{name}` is not available in this version")), "{message}");
     }

@@ -124,8 +124,8 @@ impl VideoProvider for WanVideos {
         let LostSubmission { model, parameters, submitted_at, .. } = lost;
         let facts = self.facts.find(PROVIDER_ID, model);
         let name = facts.upstream_name(model, parameters.has_frames(), parameters.has_references());
-        let list = self.get(&format!("{TASKS}?{}", search::query(name, *submitted_at)), context).await?;
-        let (ids, has_more) = response::listed(&list).map_err(|error| self.upstream.redacted(error))?;
+        let response = self.get(&format!("{TASKS}?{}", search::query(name, *submitted_at)), context).await?;
+        let (ids, has_more) = response::listed(&response).map_err(|error| self.upstream.redacted(error))?;
         if has_more {
             return Ok(Search::Unsupported);
         }
