@@ -108,7 +108,7 @@ fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
         chunk: read_chunk(CHUNK.as_bytes()).unwrap().response,
     });
     let open = || Arc::new(ConcurrencyLimit::new(0, 0));
-    let breaker = BreakerSettings { failures: 5, cooldown: Duration::from_secs(15) };
+    let breaker = BreakerSettings { failure_threshold: 5, cooldown: Duration::from_secs(15) };
     let retry = RetrySettings { retries: 2, retry_unsafe: false };
     let mut target = Target::new("upstream", "upstream", prepared.clone(), open(), breaker);
     target.total_timeout = Some(Duration::from_hours(1));
@@ -117,11 +117,11 @@ fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
     let request = read_request(REQUEST.as_bytes()).unwrap().chat;
     let entry = Entry {
         id: request.model.clone(),
-        upstream: "upstream".to_owned(),
+        upstream_model: "upstream".to_owned(),
         owned_by: "bench".to_owned(),
         provider_id: "bench".to_owned(),
         aliases: Vec::new(),
-        capabilities: &[],
+        capabilities: Vec::new(),
         hidden: false,
         provider,
     };

@@ -68,7 +68,7 @@ impl RequestContext {
     pub fn new<T>(request: &Request<T>, keys: &Keys, idempotency_key: &str) -> Result<Self, Error> {
         let caller = keys.caller(request)?;
         check_idempotency_key(idempotency_key)?;
-        let metadata = KnownMetadata::of(request.metadata());
+        let metadata = KnownMetadata::from_metadata(request.metadata());
         Ok(Self {
             request_id: metadata.request_id(),
             deadline: metadata.deadline(),
@@ -135,7 +135,7 @@ pub(crate) struct KnownMetadata<'a> {
 }
 
 impl<'a> KnownMetadata<'a> {
-    pub(crate) fn of(metadata: &'a MetadataMap) -> Self {
+    pub(crate) fn from_metadata(metadata: &'a MetadataMap) -> Self {
         let mut known = Self::default();
         for entry in metadata.iter() {
             let KeyAndValueRef::Ascii(key, value) = entry else { continue };

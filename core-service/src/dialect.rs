@@ -23,7 +23,7 @@ pub enum Dialect {
 
 impl Dialect {
     /// Returns the dialect of an address, by the hosts of the services and by Ollama's default port.
-    pub fn of(base: &Url) -> Self {
+    pub fn from_base_url(base: &Url) -> Self {
         let host = base.host_str().unwrap_or_default();
         if host.starts_with("dashscope") && host.ends_with(".aliyuncs.com") {
             Self::Dashscope
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn address_determines_the_dialect() {
-        let of = |base: &str| Dialect::of(&base.parse().unwrap());
+        let of = |base: &str| Dialect::from_base_url(&base.parse().unwrap());
         assert_eq!(of("https://dashscope.aliyuncs.com/compatible-mode/v1"), Dialect::Dashscope);
         assert_eq!(of("https://dashscope-intl.aliyuncs.com/compatible-mode/v1"), Dialect::Dashscope);
         assert_eq!(of("https://dashscope.aliyuncs.com.example.com/v1"), Dialect::Openai);

@@ -24,7 +24,7 @@ pub struct Entry<P: ?Sized> {
     /// The public name.
     pub id: String,
     /// The provider's name of the model.
-    pub upstream: String,
+    pub upstream_model: String,
     /// The name of the provider for clients: `offline`, or the vendor.
     pub owned_by: String,
     /// The id of the configured provider. Jobs store it, so it must stay the same across restarts.
@@ -129,7 +129,7 @@ impl<P: ?Sized> Entry<P> {
     ) -> Self {
         Self {
             id: name.to_owned(),
-            upstream: name.to_owned(),
+            upstream_model: name.to_owned(),
             owned_by: provider_id.to_owned(),
             provider_id: provider_id.to_owned(),
             aliases: Vec::new(),
@@ -149,7 +149,7 @@ impl<P: ?Sized> Entry<P> {
     ) -> Self {
         Self {
             id: id.to_owned(),
-            upstream: id.to_owned(),
+            upstream_model: id.to_owned(),
             owned_by: "offline".to_owned(),
             provider_id: "offline".to_owned(),
             aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
@@ -172,7 +172,7 @@ impl<P: ?Sized> fmt::Debug for Models<P> {
 
 impl<P: ?Sized> fmt::Debug for Entry<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} at {})", self.id, self.upstream, self.owned_by)
+        write!(f, "{} ({} at {})", self.id, self.upstream_model, self.owned_by)
     }
 }
 

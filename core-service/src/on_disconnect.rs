@@ -34,7 +34,7 @@ impl OnDisconnect {
     ///
     /// # Errors
     /// [`Error::InvalidField`] for a value that is not an [`OnDisconnect`].
-    pub fn of(metadata: &MetadataMap, default: Self) -> Result<Self, Error> {
+    pub fn from_metadata(metadata: &MetadataMap, default: Self) -> Result<Self, Error> {
         const NAME: HeaderName = HeaderName::from_static(ON_DISCONNECT);
         let Some(value) = metadata.as_ref().get(NAME) else { return Ok(default) };
         let parsed = value.to_str().map_err(|_| ParseError).and_then(str::parse);
@@ -85,11 +85,11 @@ mod tests {
     #[test]
     fn metadata_overrides_the_default_and_an_invalid_value_names_its_field() {
         let mut metadata = MetadataMap::new();
-        assert_eq!(OnDisconnect::of(&metadata, OnDisconnect::Continue), Ok(OnDisconnect::Continue));
+        assert_eq!(OnDisconnect::from_metadata(&metadata, OnDisconnect::Continue), Ok(OnDisconnect::Continue));
         metadata.insert(ON_DISCONNECT, "cancel".parse().unwrap());
-        assert_eq!(OnDisconnect::of(&metadata, OnDisconnect::Continue), Ok(OnDisconnect::Cancel));
+        assert_eq!(OnDisconnect::from_metadata(&metadata, OnDisconnect::Continue), Ok(OnDisconnect::Cancel));
         metadata.insert(ON_DISCONNECT, "later".parse().unwrap());
-        let refused = OnDisconnect::of(&metadata, OnDisconnect::Continue).unwrap_err();
+        let refused = OnDisconnect::from_metadata(&metadata, OnDisconnect::Continue).unwrap_err();
         assert!(matches!(refused, Error::InvalidField { ref field, .. } if field == ON_DISCONNECT), "{refused:?}");
     }
 }

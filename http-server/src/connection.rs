@@ -20,11 +20,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Application, ConnectionThreads, Drain, Listener, ServerSettings,
     activity::{Activity, Expiry},
+    cancellation_watcher::CancellationWatcher,
     limits::{ConnectionPermit, Limits},
     load::ExpectedRequest,
     request_body::{RequestBody, Rest, Unread, discard},
     response_body::{InFlight, ResponseBody},
-    signal::Signal,
     socket::Socket,
     stream::StreamExecutor,
 };
@@ -73,12 +73,13 @@ impl<A: Application + Unpin> Connection<A> {
         let socket = Socket::new(io, shared.application.clone(), Arc::clone(&activity));
         // Children, whose locks are not shared with the other connections.
         let (abort, draining) = (shared.abort.child_token(), shared.drain.draining.child_token());
-        let (mut aborted, mut draining) = (Signal::new(abort.clone()), Signal::new(draining));
+        let mut abort_watcher = CancellationWatcher::new(abort.clone());
+        let mut drain_watcher = CancellationWatcher::new(draining);
         let builder = self.builder(&abort);
         let service = service_fn({
             let (activity, load) = (Arc::clone(&activity), shared.threads.load(self.thread));
             move |request: Request<Incoming>| {
-                self.expected_request.arrived();
+                self.expected_request.end();
                 let http2 = request.version() == Version::HTTP_2;
                 let load = (!http2).then(|| load.enter());
                 let permit = self.shared.limits.begin();
@@ -120,10 +121,11 @@ impl<A: Application + Unpin> Connection<A> {
                     tracing::debug!(%error, "connection failed");
                     return Poll::Ready(());
                 }
-                if aborted.poll(cx) {
+                if abort_watcher.poll_cancelled(cx).is_ready() {
                     return Poll::Ready(());
                 }
-                let end = lifetime.is_open() && ((refused && activity.had_request()) || draining.poll(cx));
+                let end = lifetime.is_open()
+                    && ((refused && activity.had_request()) || drain_watcher.poll_cancelled(cx).is_ready());
                 if end {
                     lifetime.finish(refused.then_some(settings.header_timeout));
                     connection.as_mut().graceful_shutdown();

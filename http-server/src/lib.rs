@@ -9,12 +9,13 @@
 //! | [`RequestBody`], `response_body` | bodies; unread request bodies are discarded within limits |
 //! | [`MemoryBudget`], [`BlockingPool`] | bounds on the memory and the blocking threads of requests together |
 //! | [`foreign_origin`] | requests of web pages of other origins |
-//! | [`Drain`], `signal` | the stages of a shutdown; how connections watch for them |
+//! | [`Drain`], `cancellation_watcher` | the stages of a shutdown; how connections watch for them |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |
 
 mod activity;
 mod application;
 mod blocking_pool;
+mod cancellation_watcher;
 mod connection;
 mod drain;
 mod limits;
@@ -26,7 +27,6 @@ mod request_body;
 mod response_body;
 mod server;
 mod settings;
-mod signal;
 mod socket;
 mod stream;
 mod threads;

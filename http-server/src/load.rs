@@ -48,7 +48,7 @@ impl ExpectedRequest {
     }
 
     /// Ends the expectation. Later calls do nothing.
-    pub(crate) fn arrived(&self) {
+    pub(crate) fn end(&self) {
         if self.expected.load(Ordering::Relaxed) && self.expected.swap(false, Ordering::Relaxed) {
             self.load.0.fetch_sub(1, Ordering::Relaxed);
         }
@@ -57,7 +57,7 @@ impl ExpectedRequest {
 
 impl Drop for ExpectedRequest {
     fn drop(&mut self) {
-        self.arrived();
+        self.end();
     }
 }
 
@@ -114,9 +114,9 @@ mod tests {
         let load = Load::default();
         let (first, second) = (ExpectedRequest::new(load.clone()), ExpectedRequest::new(load.clone()));
         assert_eq!(load.get(), 2);
-        first.arrived();
+        first.end();
         let request = load.enter();
-        first.arrived();
+        first.end();
         drop(second);
         assert_eq!(load.get(), 1);
         drop((first, request));

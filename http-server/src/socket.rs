@@ -123,8 +123,8 @@ where
             if !std::mem::take(&mut self.at_boundary) {
                 return Poll::Ready(Ok(false));
             }
-            let Some(status) = own_status(bytes) else { return Poll::Ready(Ok(false)) };
-            self.replacement = serialize(&self.application.refuse_head(status));
+            let Some((status, date)) = parse_own_response(bytes) else { return Poll::Ready(Ok(false)) };
+            self.replacement = serialize(&self.application.refuse_head(status), date);
             self.activity.linger();
         }
         while !self.replacement.is_empty() {
@@ -156,9 +156,9 @@ where
     }
 }
 
-/// Returns the status if these bytes are a response of hyper's own: nothing but a head with these three headers. Responses of
-/// the application have a body.
-fn own_status(bytes: &[u8]) -> Option<StatusCode> {
+/// Returns the status and the `date` if these bytes are a response of hyper's own: nothing but a head with no other headers
+/// than these three. Responses of the application have a body.
+fn parse_own_response(bytes: &[u8]) -> Option<(StatusCode, Option<&str>)> {
     let rest = bytes.strip_prefix(b"HTTP/1.1 4").or_else(|| bytes.strip_prefix(b"HTTP/1.0 4"))?;
     let status = match rest.get(..2)? {
         b"00" => StatusCode::BAD_REQUEST,
@@ -166,18 +166,26 @@ fn own_status(bytes: &[u8]) -> Option<StatusCode> {
         b"31" => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         _ => return None,
     };
-    let mut lines = std::str::from_utf8(rest).ok()?.strip_suffix("\r\n\r\n")?.split("\r\n").skip(1);
-    let is_own = |line: &str| {
-        line == "content-length: 0" || ["connection: ", "date: "].iter().any(|name| line.starts_with(name))
-    };
-    lines.all(is_own).then_some(status)
+    let mut date = None;
+    for line in std::str::from_utf8(rest).ok()?.strip_suffix("\r\n\r\n")?.split("\r\n").skip(1) {
+        match line.split_once(": ")? {
+            ("content-length", "0") | ("connection", _) => {}
+            ("date", value) => date = Some(value),
+            _ => return None,
+        }
+    }
+    Some((status, date))
 }
 
-fn serialize(response: &Response<Bytes>) -> Bytes {
+/// Serializes a response in HTTP/1.1, with the `date` that RFC 9110, section 6.6.1 requires of an origin server.
+fn serialize(response: &Response<Bytes>, date: Option<&str>) -> Bytes {
     let mut head = String::new();
     // Writing to a string cannot fail.
     let _ = write!(head, "HTTP/1.1 {}\r\nconnection: close\r\n", response.status());
     let _ = write!(head, "content-length: {}\r\n", response.body().len());
+    if let Some(date) = date {
+        let _ = write!(head, "date: {date}\r\n");
+    }
     for (name, value) in response.headers() {
         let _ = write!(head, "{name}: {}\r\n", value.to_str().unwrap_or_default());
     }

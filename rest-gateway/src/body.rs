@@ -35,7 +35,7 @@ pub(crate) struct BodyLimits {
 /// # Errors
 /// 400 (broken body), 408 (timeout), 413 (too long), 429 (memory of all bodies), 415 (unknown `Content-Encoding`).
 pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: BodyLimits) -> Result<Bytes, GatewayError> {
-    let head = Head::of(headers, limits.bytes)?;
+    let head = Head::from_headers(headers, limits.bytes)?;
     let mut bytes = Collector::with_capacity(head.content_length.unwrap_or_default());
     let mut body = LimitedBody::new(body, limits.clone());
     while let Some(data) = body.next().await? {
@@ -51,7 +51,7 @@ pub(crate) async fn stream(
     body: Body,
     limits: BodyLimits,
 ) -> Result<impl Stream<Item = Result<Bytes, GatewayError>> + Send + 'static, GatewayError> {
-    if Head::of(headers, limits.bytes)?.gzip {
+    if Head::from_headers(headers, limits.bytes)?.gzip {
         let bytes = read(headers, body, limits).await?;
         return Ok(stream::once(async { Ok(bytes) }).left_stream());
     }
@@ -68,7 +68,7 @@ struct Head {
 }
 
 impl Head {
-    fn of(headers: &HeaderMap, limit: usize) -> Result<Self, GatewayError> {
+    fn from_headers(headers: &HeaderMap, limit: usize) -> Result<Self, GatewayError> {
         let encoding = headers.get(header::CONTENT_ENCODING).map_or(Ok(""), |value| value.to_str());
         let gzip = match encoding.unwrap_or("?").trim().to_ascii_lowercase().as_str() {
             "" | "identity" => false,

@@ -38,7 +38,7 @@ impl RequestContext {
         &self.idempotency_key
     }
 
-    fn of(parts: &Parts) -> Result<Self, GatewayError> {
+    fn from_parts(parts: &Parts) -> Result<Self, GatewayError> {
         let mut metadata = HeaderMap::with_capacity(FORWARDED_TO_CORE.len() + 2);
         if let Some(RequestState { id, .. }) = parts.extensions.get() {
             metadata.insert(X_REQUEST_ID, id.clone());
@@ -87,7 +87,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
     type Rejection = GatewayError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, GatewayError> {
-        Self::of(parts)
+        Self::from_parts(parts)
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        RequestContext::of(&request.body(()).unwrap().into_parts().0)
+        RequestContext::from_parts(&request.body(()).unwrap().into_parts().0)
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Gateway {
     ) {
         let drain = Drain::default();
         let app = self.app.served_until(drain.draining.clone());
-        let application = RestApplication::new(routes::folded(app));
+        let application = RestApplication::new(routes::router_for_folded_paths(app));
         let stop = async {
             stop.await;
             Instant::now() + self.drain

@@ -53,7 +53,7 @@ impl Links {
         rest.split_once('/').map_or(rest, |(authority, _)| authority)
     }
 
-    pub(crate) fn of(uri: &Uri, headers: &HeaderMap, settings: &RuntimeSettings) -> Self {
+    pub(crate) fn new(uri: &Uri, headers: &HeaderMap, settings: &RuntimeSettings) -> Self {
         let signer = settings.link_signer.clone();
         if let Some(base) = &settings.public_base_url {
             return Self { base: base.trim_end_matches('/').to_owned(), signer };
@@ -88,7 +88,7 @@ impl FromRequestParts<App> for Links {
     type Rejection = GatewayError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, GatewayError> {
-        Ok(Self::of(&parts.uri, &parts.headers, &app.runtime().settings))
+        Ok(Self::new(&parts.uri, &parts.headers, &app.runtime().settings))
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Links::of(&parts.uri, &parts.headers, settings).media("k.png")
+        Links::new(&parts.uri, &parts.headers, settings).media("k.png")
     }
 
     #[test]

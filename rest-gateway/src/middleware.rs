@@ -25,7 +25,7 @@ use crate::{
 
 pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let RequestId(id) = RequestId::of(request.headers());
+    let RequestId(id) = RequestId::from_headers(request.headers());
     let path = request.extensions().get::<MatchedPath>().cloned();
     let route = path.as_ref().map_or("other", MatchedPath::as_str);
     let span = tracing::info_span!(

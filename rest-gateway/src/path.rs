@@ -26,13 +26,13 @@ const IDENTIFIERS: [&str; 2] = ["/v1/models/", "/media/"];
 /// Folds doubled slashes of a request's path into one and removes one at its end: base URLs are often configured with a
 /// slash too many. Doubled slashes within model ids and media keys are kept.
 pub(crate) fn fold_slashes(mut request: Request) -> Request {
-    if let Some(uri) = folded(request.uri()) {
+    if let Some(uri) = fold(request.uri()) {
         *request.uri_mut() = uri;
     }
     request
 }
 
-fn folded(uri: &Uri) -> Option<Uri> {
+fn fold(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let is_doubled = path.as_bytes().windows(2).any(|pair| pair == b"//");
     if !is_doubled && (path.len() == 1 || !path.ends_with('/')) {
@@ -81,11 +81,11 @@ mod tests {
             ("/media//a//b", "/media/a//b"),
             ("http://a.test//v1/models", "http://a.test/v1/models"),
         ] {
-            assert_eq!(folded(&path.parse().unwrap()).unwrap().to_string(), expected, "{path}");
+            assert_eq!(fold(&path.parse().unwrap()).unwrap().to_string(), expected, "{path}");
         }
         for path in ["/", "/v1/models", "/v1/models/a/b", "/v1/videos/a%2F%2Fb"] {
-            assert_eq!(folded(&path.parse().unwrap()), None, "{path}");
+            assert_eq!(fold(&path.parse().unwrap()), None, "{path}");
         }
-        assert_eq!(folded(&"/v1/models/a//b".parse().unwrap()).unwrap(), "/v1/models/a//b");
+        assert_eq!(fold(&"/v1/models/a//b".parse().unwrap()).unwrap(), "/v1/models/a//b");
     }
 }

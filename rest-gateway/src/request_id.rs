@@ -10,7 +10,7 @@ pub(crate) struct RequestId(pub(crate) HeaderValue);
 
 impl RequestId {
     /// Returns the client's `x-request-id` if it is 1 to 128 visible ASCII characters, otherwise a new random id.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let valid = |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
         headers.get(X_REQUEST_ID).filter(valid).cloned().map_or_else(Self::random, Self)
     }

@@ -41,6 +41,7 @@ routes! {
     POST "/v1/images/edits" => image::edit,
     POST "/v1/videos" => video::create,
     GET "/v1/videos" => video::list,
+    GET "/v1/videos/models" => models::video::list,
     GET "/v1/videos/{id}" => video::get,
     DELETE "/v1/videos/{id}" => video::delete,
     POST "/v1/videos/{id}/cancel" => video::cancel,
@@ -60,11 +61,11 @@ const UNSUPPORTED: [&str; 3] = ["/v1/videos/characters", "/v1/videos/edits", "/v
 /// Builds the router for any HTTP server.
 pub(crate) fn router(app: App) -> Router {
     // Around the router, because a path is changed before it is matched.
-    Router::new().fallback_service(MapRequestLayer::new(path::fold_slashes).layer(folded(app)))
+    Router::new().fallback_service(MapRequestLayer::new(path::fold_slashes).layer(router_for_folded_paths(app)))
 }
 
 /// Builds the router for requests whose slashes are folded already, which saves the second router.
-pub(crate) fn folded(app: App) -> Router {
+pub(crate) fn router_for_folded_paths(app: App) -> Router {
     let mut router = handlers();
     for path in UNSUPPORTED {
         router = router.route(path, any(not_found));

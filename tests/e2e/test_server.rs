@@ -108,9 +108,9 @@ impl TestServer {
         MODEL.clone_into(&mut settings.chat.model);
         // Every enqueued reply is for one attempt, and failures must not open the circuit breaker.
         settings.chat.routing.retries = 0;
-        settings.chat.routing.failures = u32::MAX;
+        settings.chat.routing.failure_threshold = u32::MAX;
         settings.image.routing.retries = 0;
-        settings.image.routing.failures = u32::MAX;
+        settings.image.routing.failure_threshold = u32::MAX;
         settings.offline.chat_tokens_per_second = 0;
         let mut gateway = rest_gateway::Settings::default();
         adjust(&mut settings, &mut gateway);

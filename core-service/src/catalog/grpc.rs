@@ -1,4 +1,4 @@
-//! The gRPC service of the model catalog.
+//! The gRPC service of the model catalog: reads only, over the models that are configured at the time of the call.
 
 use async_trait::async_trait;
 use tonic::{Request, Response, Status};
@@ -7,7 +7,10 @@ use triptych_proto::v1::{self as pb, model_service_server::ModelService};
 use super::Catalog;
 use crate::{error::Error, keys::Keys};
 
-/// Implements [`ModelService`].
+/// The gRPC service `triptych.v1.ModelService`: lists the served models, and returns one by its name or alias.
+///
+/// Each call reads the current catalog: it sees models that [`Catalog::replace`] has set, and the present health of the
+/// targets. Clones share the catalog and the keys.
 #[derive(Debug, Clone)]
 pub struct ModelGrpc {
     catalog: Catalog,
@@ -15,12 +18,13 @@ pub struct ModelGrpc {
 }
 
 impl ModelGrpc {
-    /// Creates the service, without authentication.
+    /// Creates the service over this catalog. Every caller is allowed until [`with_keys`](Self::with_keys) sets keys.
     pub fn new(catalog: Catalog) -> Self {
         Self { catalog, keys: Keys::default() }
     }
 
-    /// Requires one of these API keys.
+    /// Requires one of these API keys from every call; others fail with UNAUTHENTICATED. An empty set allows every
+    /// caller. All callers see the same models.
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Self {
         Self { keys, ..self }
@@ -28,7 +32,10 @@ impl ModelGrpc {
 }
 
 /// Returns the page after the model `page_token`, or the first one if it is empty. A `page_size` of 0 returns all remaining
-/// models.
+/// models. The token is the id of the last model of the previous page, and is valid as long as that model is listed.
+///
+/// # Errors
+/// `page_token` is not the id of a model in `models`.
 fn page(mut models: Vec<pb::Model>, page_size: u32, page_token: &str) -> Result<pb::ListModelsResponse, Error> {
     if !page_token.is_empty() {
         let last = models.iter().position(|model| model.id == page_token);

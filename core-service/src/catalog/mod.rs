@@ -31,13 +31,13 @@ pub struct Catalog {
 impl Catalog {
     /// Creates a catalog. The current time is the creation time of all its models.
     pub fn new(chat: Models<dyn ChatProvider>, image: Models<dyn ImageProvider>, video: Models<VideoModel>) -> Self {
-        let (chat, image, video) = linked(chat, image, video);
+        let (chat, image, video) = link_names(chat, image, video);
         Self { chat: Live::new(chat), image: Live::new(image), video: Live::new(video), create_time: time::now() }
     }
 
     /// Replaces the models. Calls in flight keep those that they have found.
     pub fn replace(&self, chat: Models<dyn ChatProvider>, image: Models<dyn ImageProvider>, video: Models<VideoModel>) {
-        let (chat, image, video) = linked(chat, image, video);
+        let (chat, image, video) = link_names(chat, image, video);
         self.chat.store(chat);
         self.image.store(image);
         self.video.store(video);
@@ -91,7 +91,11 @@ impl Catalog {
 type AllModels = (Models<dyn ChatProvider>, Models<dyn ImageProvider>, Models<VideoModel>);
 
 /// Adds to the models of each modality the names of the others'.
-fn linked(chat: Models<dyn ChatProvider>, image: Models<dyn ImageProvider>, video: Models<VideoModel>) -> AllModels {
+fn link_names(
+    chat: Models<dyn ChatProvider>,
+    image: Models<dyn ImageProvider>,
+    video: Models<VideoModel>,
+) -> AllModels {
     use pb::Modality::{Chat, Image, Video};
     let chat = chat.with_others(Image, &image).with_others(Video, &video);
     let image = image.with_others(Chat, &chat).with_others(Video, &video);

@@ -65,13 +65,14 @@ fn upstream_entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupEr
             None => Arc::new(provider),
         };
         let total_timeout = Some(upstream.total_timeout.unwrap_or(chat.total_timeout)).filter(|total| !total.is_zero());
-        let limit = Arc::new(ConcurrencyLimit::new(upstream.max_in_flight, upstream.queue));
+        let limit = Arc::new(ConcurrencyLimit::new(upstream.max_in_flight, upstream.queue_limit));
         clients.push(UpstreamClient { upstream, provider, limit, total_timeout });
     }
-    let config::Routing { policy, retries, retry_unsafe, failures, cooldown, max_in_flight, queue } = chat.routing;
-    let breaker = BreakerSettings { failures, cooldown };
+    let config::Routing { policy, retries, retry_unsafe, failure_threshold, cooldown, max_in_flight, queue_limit } =
+        chat.routing;
+    let breaker = BreakerSettings { failure_threshold, cooldown };
     let retry = RetrySettings { retries, retry_unsafe };
-    let shared_limit = Arc::new(ConcurrencyLimit::new(max_in_flight, queue));
+    let shared_limit = Arc::new(ConcurrencyLimit::new(max_in_flight, queue_limit));
     let rules: HashMap<_, _> = chat.routes.iter().map(|rule| (&rule.model, rule)).collect();
     let mut names = vec![&chat.model];
     for name in upstreams.iter().flat_map(|upstream| &upstream.models) {
@@ -97,7 +98,7 @@ fn upstream_entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupEr
         };
         Entry {
             id: name.clone(),
-            upstream: name.clone(),
+            upstream_model: name.clone(),
             owned_by: "upstream".to_owned(),
             provider_id: "upstream".to_owned(),
             aliases: rule.map(|rule| rule.aliases.clone()).unwrap_or_default(),

@@ -54,7 +54,7 @@ impl ChatGrpc {
     /// Returns what happens to a call when its client disconnects: as the call says, else as the caller's key says, else as
     /// configured.
     fn on_disconnect(&self, metadata: &MetadataMap, caller: &Caller) -> Result<OnDisconnect, Error> {
-        OnDisconnect::of(metadata, caller.on_disconnect().unwrap_or(self.on_disconnect))
+        OnDisconnect::from_metadata(metadata, caller.on_disconnect().unwrap_or(self.on_disconnect))
     }
 
     /// Validates a request and finds its model.
@@ -67,7 +67,7 @@ impl ChatGrpc {
         validate::check(&chat)?;
         let entry = self.models.load().find(&chat.model)?;
         entry.provider.check(&chat)?;
-        let call = Call { model: entry.upstream.clone(), request: Arc::new(chat), context };
+        let call = Call { model: entry.upstream_model.clone(), request: Arc::new(chat), context };
         Ok((entry, call))
     }
 }
@@ -80,7 +80,7 @@ impl ChatService for ChatGrpc {
     ) -> Result<Response<pb::CreateChatResponse>, Status> {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let (metadata, _, pb::CreateChatRequest { chat, idempotency_key: _ }) = request.into_parts();
-        let routing = RoutingContext::of(&metadata);
+        let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
         let (entry, call) = self.admit(chat, context)?;
         let result = match on_disconnect {
@@ -111,7 +111,7 @@ impl ChatService for ChatGrpc {
     ) -> Result<Response<Self::StreamChatStream>, Status> {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let (metadata, _, pb::StreamChatRequest { chat, idempotency_key: _, stream_options }) = request.into_parts();
-        let routing = RoutingContext::of(&metadata);
+        let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
         let (entry, call) = self.admit(chat, context)?;
         if let Some(options) = &stream_options {

@@ -88,7 +88,8 @@ pub struct Upstream {
     /// How many calls may be in flight. 0: no limit.
     pub max_in_flight: usize,
     /// How many calls may wait for one of the `max_in_flight` places.
-    pub queue: usize,
+    #[serde(rename = "queue")]
+    pub queue_limit: usize,
     /// The timeout for connecting. `None`: `chat.connect_timeout`.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Option<Duration>,
@@ -141,14 +142,16 @@ pub struct Routing {
     /// Whether calls that the upstream may already have executed are also retried.
     pub retry_unsafe: bool,
     /// How many consecutive failures open the circuit breaker of a model at an upstream.
-    pub failures: u32,
+    #[serde(rename = "failures")]
+    pub failure_threshold: u32,
     /// How long the circuit breaker stays open.
     #[serde(with = "humantime_serde")]
     pub cooldown: Duration,
     /// How many calls may be in flight over all upstreams. 0: no limit.
     pub max_in_flight: usize,
     /// How many calls may wait for one of the `max_in_flight` places.
-    pub queue: usize,
+    #[serde(rename = "queue")]
+    pub queue_limit: usize,
 }
 
 impl Default for Chat {
@@ -185,7 +188,7 @@ impl Default for Upstream {
             weight: 1,
             priority: 0,
             max_in_flight: 0,
-            queue: 0,
+            queue_limit: 0,
             connect_timeout: None,
             first_byte_timeout: None,
             idle_timeout: None,
@@ -196,8 +199,17 @@ impl Default for Upstream {
 
 impl Default for Routing {
     fn default() -> Self {
-        let GuardSettings { retries, failures, cooldown, max_in_flight, queue } = GuardSettings::default();
-        Self { policy: Policy::Weighted, retries, retry_unsafe: false, failures, cooldown, max_in_flight, queue }
+        let GuardSettings { retries, failure_threshold, cooldown, max_in_flight, queue_limit } =
+            GuardSettings::default();
+        Self {
+            policy: Policy::Weighted,
+            retries,
+            retry_unsafe: false,
+            failure_threshold,
+            cooldown,
+            max_in_flight,
+            queue_limit,
+        }
     }
 }
 
@@ -227,7 +239,7 @@ impl Chat {
 
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message| Err(SettingError::new(key, message));
-        SettingError::check_nonzero([
+        SettingError::require_nonzero([
             ("chat.connect_timeout", self.connect_timeout),
             ("chat.first_byte_timeout", self.first_byte_timeout),
             ("chat.idle_timeout", self.idle_timeout),
@@ -241,7 +253,7 @@ impl Chat {
         if self.base_url.is_none() && !self.models.is_empty() {
             return error(MODELS, "requires an upstream; set chat.base_url");
         }
-        if self.routing.failures == 0 {
+        if self.routing.failure_threshold == 0 {
             return error("chat.routing.failures", "must be at least 1");
         }
         if self.routing.retries > 10 {

@@ -18,8 +18,11 @@ impl SettingError {
         Self { key, message: message.into() }
     }
 
-    /// Returns an error for the first of these durations that is zero.
-    pub(super) fn check_nonzero<const N: usize>(durations: [(&'static str, Duration); N]) -> Result<(), Self> {
+    /// Requires that no duration is zero.
+    ///
+    /// # Errors
+    /// Names the first setting whose duration is zero.
+    pub(super) fn require_nonzero<const N: usize>(durations: [(&'static str, Duration); N]) -> Result<(), Self> {
         match durations.iter().find(|(_, duration)| duration.is_zero()) {
             Some((key, _)) => Err(Self::new(key, "must be greater than zero, for example \"30s\"")),
             None => Ok(()),

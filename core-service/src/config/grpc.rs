@@ -93,7 +93,7 @@ impl Grpc {
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(SettingError::new(key, "must be at least 1"));
         }
-        SettingError::check_nonzero([
+        SettingError::require_nonzero([
             ("grpc.header_timeout", self.header_timeout),
             ("grpc.idle_timeout", self.idle_timeout),
             ("grpc.body_timeout", self.body_timeout),

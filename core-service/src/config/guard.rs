@@ -11,19 +11,21 @@ use serde::Deserialize;
 pub struct GuardSettings {
     /// Attempts beyond the first, after failures that are safe to retry.
     pub retries: u32,
-    /// Consecutive failures that open the circuit breaker of a model, at least 1.
-    pub failures: u32,
+    /// Consecutive failures that open the circuit breaker of a model, at least 1. In the configuration: `failures`.
+    #[serde(rename = "failures")]
+    pub failure_threshold: u32,
     /// How long the breaker stays open before it becomes half-open.
     #[serde(with = "humantime_serde")]
     pub cooldown: Duration,
     /// Calls in flight; 0: no limit.
     pub max_in_flight: usize,
-    /// Calls that may wait when `max_in_flight` is reached; further ones are refused.
-    pub queue: usize,
+    /// Calls that may wait when `max_in_flight` is reached; further ones are refused. In the configuration: `queue`.
+    #[serde(rename = "queue")]
+    pub queue_limit: usize,
 }
 
 impl Default for GuardSettings {
     fn default() -> Self {
-        Self { retries: 2, failures: 5, cooldown: Duration::from_secs(15), max_in_flight: 0, queue: 0 }
+        Self { retries: 2, failure_threshold: 5, cooldown: Duration::from_secs(15), max_in_flight: 0, queue_limit: 0 }
     }
 }

@@ -398,14 +398,14 @@ impl Image {
         if dashscope.tasks.iter().any(has_inner_star) {
             return error("image.dashscope.tasks", "must be a list of names; `*` is allowed at the end of a name only");
         }
-        SettingError::check_nonzero([
+        SettingError::require_nonzero([
             ("image.connect_timeout", self.connect_timeout),
             ("image.first_byte_timeout", self.first_byte_timeout),
             ("image.idle_timeout", self.idle_timeout),
             ("image.midjourney.poll_interval", midjourney.poll_interval),
             ("image.dashscope.poll_interval", dashscope.poll_interval),
         ])?;
-        if self.routing.failures == 0 {
+        if self.routing.failure_threshold == 0 {
             return error("image.routing.failures", "must be at least 1");
         }
         if self.routing.retries > 10 {

@@ -45,7 +45,7 @@ impl Default for Jobs {
 
 impl Jobs {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
-        SettingError::check_nonzero([("jobs.deadline", self.deadline)])?;
+        SettingError::require_nonzero([("jobs.deadline", self.deadline)])?;
         // On a busy machine a shorter lease could expire between two heartbeats.
         if self.lease < Duration::from_secs(1) {
             return Err(SettingError::new("jobs.lease", "must be at least 1s"));

@@ -61,7 +61,7 @@ pub struct Fingerprint([u8; 32]);
 impl Idempotency {
     /// Returns the identity of a call of `method`, or `None` if it is not repeatable. Large requests are hashed on a blocking
     /// thread.
-    pub async fn of<R>(context: &RequestContext, method: &'static str, request: &R) -> Option<Self>
+    pub async fn from_request<R>(context: &RequestContext, method: &'static str, request: &R) -> Option<Self>
     where
         R: Message + Clone + 'static,
     {
@@ -71,7 +71,7 @@ impl Idempotency {
             Some(retries) => retries > 0,
             None => return None,
         };
-        let fingerprint = Fingerprint::of(method, request).await;
+        let fingerprint = Fingerprint::from_request(method, request).await;
         let key = if explicit { Key::Explicit(context.idempotency_key.clone()) } else { Key::Content(fingerprint) };
         Some(Self { scope: Scope { owner: context.caller.owner(), key }, fingerprint, repeated })
     }
@@ -107,7 +107,7 @@ impl Key {
 }
 
 impl Fingerprint {
-    async fn of<R: Message + Clone + 'static>(method: &'static str, request: &R) -> Self {
+    async fn from_request<R: Message + Clone + 'static>(method: &'static str, request: &R) -> Self {
         if request.encoded_len() <= HASHED_INLINE {
             return Self::hash(method, request);
         }
@@ -153,16 +153,16 @@ mod tests {
     async fn fingerprints_differ_by_method_and_content_at_any_length() {
         for length in [10, 2 * HASHED_INLINE] {
             let text = "x".repeat(length);
-            let one = Fingerprint::of("a", &text).await;
-            assert_eq!(Fingerprint::of("a", &text).await, one);
-            assert_ne!(Fingerprint::of("b", &text).await, one);
-            assert_ne!(Fingerprint::of("a", &(text + "y")).await, one);
+            let one = Fingerprint::from_request("a", &text).await;
+            assert_eq!(Fingerprint::from_request("a", &text).await, one);
+            assert_ne!(Fingerprint::from_request("b", &text).await, one);
+            assert_ne!(Fingerprint::from_request("a", &(text + "y")).await, one);
         }
     }
 
     #[tokio::test]
     async fn only_keyed_calls_and_sdk_calls_are_repeatable() {
-        let of = async |key, retries| Idempotency::of(&context(key, retries), "a", &String::new()).await;
+        let of = async |key, retries| Idempotency::from_request(&context(key, retries), "a", &String::new()).await;
         assert_eq!(of("", None).await, None);
         assert!(of("k", None).await.unwrap().repeated);
         assert!(!of("", Some(0)).await.unwrap().repeated);
@@ -171,9 +171,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_scope_separates_owners_and_ignores_the_secret() {
-        let one = Idempotency::of(&context("k", None), "a", &String::new()).await.unwrap();
+        let one = Idempotency::from_request(&context("k", None), "a", &String::new()).await.unwrap();
         let other = RequestContext { caller: Caller::named("b"), ..context("k", None) };
-        let other = Idempotency::of(&other, "a", &String::new()).await.unwrap();
+        let other = Idempotency::from_request(&other, "a", &String::new()).await.unwrap();
         assert_ne!(one.scope, other.scope);
         assert_eq!(one.fingerprint, other.fingerprint);
         assert_eq!(one.fingerprint.to_hex().len(), 64);

@@ -62,7 +62,7 @@ impl Inputs {
             }
             Some(Source::Data(bytes)) => bytes,
             Some(Source::Url(url)) => self.fetcher.fetch(field, &url, self.budget.input()).await?,
-            Some(Source::MediaKey(key)) => self.stored(field, &key, owners).await?,
+            Some(Source::MediaKey(key)) => self.read_stored(field, &key, owners).await?,
             None => return Err(Error::invalid(field, "must have data, url or media_key")),
         };
         self.check(field, bytes).await
@@ -85,7 +85,7 @@ impl Inputs {
                 return Err(Error::invalid(field, format!("has {} bytes; at most {max} are accepted", bytes.len())));
             }
             Some(Source::Data(bytes)) => bytes,
-            Some(Source::MediaKey(key)) => self.stored(field, &key, owners).await?,
+            Some(Source::MediaKey(key)) => self.read_stored(field, &key, owners).await?,
             Some(Source::Url(_)) | None => return Err(Error::invalid(field, "must have data or media_key")),
         };
         let found = MediaType::of_recording(&bytes).filter(|found| types.contains(found));
@@ -96,7 +96,7 @@ impl Inputs {
         Ok((found, bytes))
     }
 
-    async fn stored(&self, field: &str, key: &str, owners: &Owners) -> Result<Bytes, Error> {
+    async fn read_stored(&self, field: &str, key: &str, owners: &Owners) -> Result<Bytes, Error> {
         let not_found = || Error::invalid(field, "media_key is not the key of a stored file");
         let key = MediaKey::parse(key).ok_or_else(not_found)?;
         if let Owners::Only(owner) = owners
@@ -114,10 +114,10 @@ impl Inputs {
                 error
             }
         })?;
-        self.reserved(bytes)
+        self.reserve(bytes)
     }
 
-    fn reserved(&self, bytes: Bytes) -> Result<Bytes, Error> {
+    fn reserve(&self, bytes: Bytes) -> Result<Bytes, Error> {
         let mut memory = self.budget.input();
         memory.grow(bytes.len())?;
         Ok(memory.attach(bytes))
@@ -138,7 +138,7 @@ impl Inputs {
             return Ok(picture);
         }
         // Encoded again after it was rotated.
-        Ok(InputPicture { bytes: self.reserved(picture.bytes)?, ..picture })
+        Ok(InputPicture { bytes: self.reserve(picture.bytes)?, ..picture })
     }
 }
 

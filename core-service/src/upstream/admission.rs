@@ -187,19 +187,19 @@ impl AdmittedCall {
     }
 
     /// Records the first part of a streamed response.
-    pub(crate) fn started(&mut self) {
+    pub(crate) fn record_start(&mut self) {
         self.admission.breaker.record_start(self.probe);
         self.probe = false;
     }
 
     /// Records a complete response.
-    pub(crate) fn succeeded(&mut self) {
+    pub(crate) fn record_success(&mut self) {
         self.admission.breaker.record_success(self.probe);
         self.probe = false;
     }
 
     /// Records a failure, before or within the response.
-    pub(crate) fn failed(&mut self, error: &ProviderError) {
+    pub(crate) fn record_failure(&mut self, error: &ProviderError) {
         if self.admission.record_failure(self.probe, error, self.deadline) {
             self.probe = false;
         }
@@ -224,7 +224,7 @@ mod tests {
     fn admission() -> Arc<Admission> {
         Arc::new(Admission::new(
             Arc::new(ConcurrencyLimit::new(0, 0)),
-            BreakerSettings { failures: 1, cooldown: COOLDOWN },
+            BreakerSettings { failure_threshold: 1, cooldown: COOLDOWN },
         ))
     }
 
@@ -236,18 +236,18 @@ mod tests {
     async fn refusals_deadlines_and_dropped_calls_do_not_open_the_breaker() {
         let admission = admission();
         let timeout = ProviderError::Timeout(String::new());
-        call(&admission, None).await.unwrap().failed(&ProviderError::ContentPolicy(String::new()));
-        call(&admission, Some(Instant::now())).await.unwrap().failed(&timeout);
+        call(&admission, None).await.unwrap().record_failure(&ProviderError::ContentPolicy(String::new()));
+        call(&admission, Some(Instant::now())).await.unwrap().record_failure(&timeout);
         drop(call(&admission, None).await.unwrap());
         assert_eq!((admission.state(), admission.in_flight()), (BreakerState::Closed, 0));
-        call(&admission, None).await.unwrap().failed(&timeout);
+        call(&admission, None).await.unwrap().record_failure(&timeout);
         assert!(matches!(admission.state(), BreakerState::Open { .. }));
     }
 
     #[tokio::test(start_paused = true)]
     async fn dropped_probe_is_released() {
         let admission = admission();
-        call(&admission, None).await.unwrap().failed(&ProviderError::Broken(String::new()));
+        call(&admission, None).await.unwrap().record_failure(&ProviderError::Broken(String::new()));
         assert!(call(&admission, None).await.is_none());
         assert_eq!(admission.admit(None).await.unwrap_err().retry_after(), Some(COOLDOWN));
         tokio::time::advance(COOLDOWN).await;

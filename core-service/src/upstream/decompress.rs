@@ -28,7 +28,7 @@ pub(super) enum Decompressor {
 
 impl Decompressor {
     /// Returns the decoder for a response with these headers; `None` if it is not compressed, or in an unknown way.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let coding = headers.get(header::CONTENT_ENCODING)?.to_str().ok()?.trim();
         if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
             Some(Self::GzipStart)
@@ -123,7 +123,7 @@ mod tests {
 
     fn decompress(coding: &'static str, data: &[u8], packet: usize) -> Result<Vec<u8>, ConnectionLost> {
         let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, http::HeaderValue::from_static(coding))]);
-        let (mut decoder, mut out) = (Decompressor::of(&headers).unwrap(), Vec::new());
+        let (mut decoder, mut out) = (Decompressor::from_headers(&headers).unwrap(), Vec::new());
         for packet in data.chunks(packet) {
             decoder.push(packet, |data| out.extend_from_slice(data))?;
         }

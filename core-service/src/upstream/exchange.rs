@@ -72,7 +72,7 @@ pub(super) async fn send(
         connection.set_keep_alive(timeout);
     }
     let body = Body::new(connection, head.framing, keep_alive, early);
-    let decompressor = Decompressor::of(&head.headers).map(Box::new);
+    let decompressor = Decompressor::from_headers(&head.headers).map(Box::new);
     Ok(Reply { status: head.status, headers: head.headers, body: Some(body), decompressor, pool })
 }
 

@@ -52,8 +52,8 @@ pub enum SetupError {
 }
 
 impl GuardSettings {
-    /// Returns the part of the circuit breaker.
+    /// Returns the settings of the circuit breaker.
     pub fn breaker(&self) -> BreakerSettings {
-        BreakerSettings { failures: self.failures, cooldown: self.cooldown }
+        BreakerSettings { failure_threshold: self.failure_threshold, cooldown: self.cooldown }
     }
 }

@@ -21,6 +21,10 @@ use crate::{
     keys::{Caller, Owner},
 };
 
+/// How long after its begin a submission can still receive a response: the timeout of the provider call, and a margin for a
+/// slow database.
+pub(super) const SUBMISSION_TIME: Duration = Duration::from_secs(150);
+
 /// The id of a job: opaque to callers, sortable by creation time, and not guessable: the media files of a job are named by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(String);
@@ -74,8 +78,9 @@ pub struct JobRequest {
     pub provider_id: String,
     /// The public model name.
     pub model: String,
-    /// The upstream's name of the model.
-    pub upstream: String,
+    /// The upstream's name of the model. Stored as `upstream`.
+    #[serde(rename = "upstream")]
+    pub upstream_model: String,
     /// The parameters.
     #[serde(flatten)]
     pub parameters: VideoParameters,
@@ -146,9 +151,10 @@ pub struct Job {
     pub deadline_at: Timestamp,
     /// When the next step is due. `None`: never.
     pub due_at: Option<Timestamp>,
-    /// Until the provider accepts the job: the number of submissions. Afterwards: the consecutive failures of the current
-    /// step.
-    pub attempt: u32,
+    /// The number of submissions so far.
+    pub submissions: u32,
+    /// The consecutive failures of the current step; of a final job, those of its clean-up.
+    pub failures: u32,
     /// A render that is no longer needed and still has to be stopped at the provider.
     pub abandoned: Option<UpstreamTask>,
     /// A tombstone: deleted by its caller, invisible, and kept only until provider and media store are cleaned up.
@@ -172,7 +178,8 @@ impl Job {
             expires_at: None,
             deadline_at: now.after(deadline),
             due_at: Some(now),
-            attempt: 0,
+            submissions: 0,
+            failures: 0,
             abandoned: None,
             deleted: false,
             key: None,
@@ -223,6 +230,7 @@ impl Job {
     pub fn cancelled(&self, now: Timestamp, retention: Option<Duration>) -> Result<Self, IllegalMove> {
         let mut next = self.after(Event::Cancelled, now)?;
         next.abandoned = self.state.active_task().cloned();
+        next.failures = 0;
         next.expires_at = retention.map(|kept| now.after(kept));
         next.due_at = next.due_when_final();
         Ok(next)
@@ -239,9 +247,22 @@ impl Job {
         next
     }
 
-    /// Returns when a final job is due: at once while a render has to be stopped, otherwise when it expires.
+    /// Returns when a final job is due: at once while a render has to be stopped; when the response to its submission can no
+    /// longer arrive; otherwise when it expires.
     pub fn due_when_final(&self) -> Option<Timestamp> {
-        if self.abandoned.is_some() { self.completed_at } else { self.expires_at }
+        match self.state.unresolved_submission() {
+            _ if self.abandoned.is_some() => self.completed_at,
+            Some(since) => Some(since.after(SUBMISSION_TIME)),
+            None => self.expires_at,
+        }
+    }
+
+    /// Returns the final job with a render that a submission started after all, due at once so that the render is stopped.
+    #[must_use]
+    pub fn with_abandoned(&self, task: UpstreamTask, now: Timestamp) -> Self {
+        let revision = self.revision + 1;
+        let state = self.state.clone().cleaned_up(false);
+        Self { abandoned: Some(task), due_at: Some(now), revision, failures: 0, state, ..self.clone() }
     }
 }
 
@@ -279,6 +300,7 @@ mod tests {
                       "seed":null,"reference":null,"user":"","extra_json":"","remixed_from":null}"#;
         let request: JobRequest = serde_json::from_str(old).unwrap();
         assert_eq!((request.provider_id.as_str(), request.parameters.seconds), ("offline", 2));
+        assert_eq!(request.upstream_model, "u");
     }
 
     #[test]

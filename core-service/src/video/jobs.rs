@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     idempotency::{Idempotency, Key, SDK_WINDOW},
     keys::Owners,
-    media::{MediaKey, MediaStore, MediaType},
+    media::{MediaKey, MediaStore, MediaType, clip::ClipInspector},
 };
 
 /// The interval at which a watched job is re-read, for changes that another node made.
@@ -28,7 +28,8 @@ const REPEATED_ID: usize = 64;
 /// How jobs are run.
 #[derive(Debug, Clone)]
 pub struct JobSettings {
-    /// The maximum number of concurrent steps. A job occupies a worker only while it is submitted, polled or copied.
+    /// The maximum number of concurrent steps for the jobs of one provider, half of them submissions. A job occupies a worker
+    /// only while it is submitted, polled or copied.
     pub workers: usize,
     /// How long the job of a dead worker waits for the next one.
     pub lease: Duration,
@@ -61,12 +62,20 @@ pub struct Jobs {
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) media_store: MediaStore,
     pub(crate) settings: JobSettings,
+    /// Reads the files of finished videos.
+    pub(crate) inspector: Option<ClipInspector>,
 }
 
 impl Jobs {
     /// Returns the jobs in this store, their files in this media store.
     pub fn new(store: Arc<dyn JobStore>, media_store: MediaStore, settings: JobSettings) -> Self {
-        Self { store, media_store, settings }
+        Self { store, media_store, settings, inspector: None }
+    }
+
+    /// Tells size and duration of finished videos from their files, and makes the stills that a provider does not return.
+    #[must_use]
+    pub fn with_inspector(self, inspector: ClipInspector) -> Self {
+        Self { inspector: Some(inspector), ..self }
     }
 
     /// Creates a job; once this returns, it survives a crash. A repeated call returns the job of the first one, and the files
@@ -102,7 +111,11 @@ impl Jobs {
                 Ok(*existing)
             }
             Err(error) => {
-                self.remove_files_or_warn(&job).await;
+                // After other errors the row may exist: an answer of the database may be lost, too. The sweeper removes the
+                // files if it does not.
+                if matches!(error, StoreError::KeyConflict(_) | StoreError::QueueFull { .. }) {
+                    self.remove_files_or_warn(&job).await;
+                }
                 Err(error.into())
             }
         }

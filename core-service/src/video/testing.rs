@@ -1,7 +1,7 @@
 //! A fake provider that follows the script of a test, and a harness around it.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -17,7 +17,8 @@ use super::{
     jobs::{JobSettings, Jobs},
     parameters::VideoParameters,
     provider::{
-        Cancellation, Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoModel, VideoProvider,
+        Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, Variant,
+        VideoModel, VideoProvider,
     },
     runner::{Runner, RunnerHandle},
     state::Phase,
@@ -60,18 +61,24 @@ impl<T> Reply<T> {
     }
 }
 
-/// Returns its scripted replies in order. Afterwards it accepts, is ready at the first poll and returns its files.
+/// Returns its scripted replies in order. Afterwards it accepts, is ready at the first poll, returns its files, and cannot
+/// search.
 #[derive(Debug)]
 pub(crate) struct FakeProvider {
+    /// Whether a submission can be repeated under the same idempotency key.
     pub(crate) repeatable: bool,
     pub(crate) submits: Mutex<VecDeque<Reply<UpstreamTask>>>,
     pub(crate) polls: Mutex<VecDeque<Reply<Progress>>>,
     pub(crate) fetches: Mutex<VecDeque<Reply<Bytes>>>,
-    /// The calls so far, one line each.
+    pub(crate) searches: Mutex<VecDeque<Reply<Search>>>,
+    pub(crate) cancellations: Mutex<VecDeque<Reply<Cancellation>>>,
+    /// The calls so far, one line each, for example `poll TASK`.
     pub(crate) calls: watch::Sender<Vec<String>>,
-    /// Limits the renders in progress; a slot is held until the video is fetched or the render cancelled.
+    /// Limits the renders in progress. `None`: without a limit, and submissions come without a slot.
     pub(crate) slots: Option<Arc<Semaphore>>,
-    pub(crate) held: Mutex<VecDeque<Slot>>,
+    /// The slots of the renders in progress, by the id of their task. A render releases its slot when a poll reports its end,
+    /// or when it is cancelled.
+    pub(crate) slots_by_task: Mutex<HashMap<String, Slot>>,
     /// Read at each submission, to log what is committed by then.
     pub(crate) store: Option<Arc<dyn JobQueue>>,
 }
@@ -83,9 +90,11 @@ impl Default for FakeProvider {
             submits: Mutex::default(),
             polls: Mutex::default(),
             fetches: Mutex::default(),
+            searches: Mutex::default(),
+            cancellations: Mutex::default(),
             calls: watch::channel(Vec::new()).0,
             slots: None,
-            held: Mutex::default(),
+            slots_by_task: Mutex::default(),
             store: None,
         }
     }
@@ -104,22 +113,36 @@ impl FakeProvider {
         Self { fetches: Mutex::new(replies.into_iter().collect()), ..self }
     }
 
+    pub(crate) fn with_searches(self, replies: impl IntoIterator<Item = Reply<Search>>) -> Self {
+        Self { searches: Mutex::new(replies.into_iter().collect()), ..self }
+    }
+
+    pub(crate) fn with_cancellations(self, replies: impl IntoIterator<Item = Reply<Cancellation>>) -> Self {
+        Self { cancellations: Mutex::new(replies.into_iter().collect()), ..self }
+    }
+
     pub(crate) fn repeatable(self) -> Self {
         Self { repeatable: true, ..self }
     }
 
+    /// Limits the renders in progress to so many.
     pub(crate) fn with_slots(self, slots: usize) -> Self {
         Self { slots: Some(Arc::new(Semaphore::new(slots))), ..self }
     }
 
-    pub(crate) fn count(&self, prefix: &str) -> usize {
+    /// Returns the number of calls so far with this prefix.
+    pub(crate) fn call_count(&self, prefix: &str) -> usize {
         self.calls.borrow().iter().filter(|call| call.starts_with(prefix)).count()
     }
 
-    /// Waits until there were so many calls with this prefix.
-    pub(crate) async fn called(&self, prefix: &str, times: usize) {
+    /// Waits until at least `times` calls with this prefix have been recorded.
+    pub(crate) async fn wait_for_calls(&self, prefix: &str, times: usize) {
         let enough = |calls: &Vec<String>| calls.iter().filter(|call| call.starts_with(prefix)).count() >= times;
         self.calls.subscribe().wait_for(enough).await.unwrap();
+    }
+
+    fn release_slot(&self, task: &UpstreamTask) {
+        self.slots_by_task.lock().unwrap().remove(&task.0);
     }
 
     fn record(&self, call: String) {
@@ -127,7 +150,7 @@ impl FakeProvider {
     }
 }
 
-fn next<T>(replies: &Mutex<VecDeque<Reply<T>>>) -> Option<Reply<T>> {
+fn pop_reply<T>(replies: &Mutex<VecDeque<Reply<T>>>) -> Option<Reply<T>> {
     replies.lock().unwrap().pop_front()
 }
 
@@ -154,7 +177,7 @@ impl VideoProvider for FakeProvider {
         if let Some(store) = &self.store {
             let job =
                 store.get(&JobId::parse(&call.context.idempotency_key).unwrap(), &Owners::All).await.unwrap().unwrap();
-            self.record(format!("committed {} {}", job.state.phase(), job.attempt));
+            self.record(format!("committed {} {}", job.state.phase(), job.submissions));
         }
         for input in &call.request.inputs {
             self.record(format!("{:?} of {} bytes", input.role, input.size_bytes()));
@@ -164,31 +187,37 @@ impl VideoProvider for FakeProvider {
         }
         self.record(format!("submit {}", call.context.idempotency_key));
         let default = Reply::Return(Ok(UpstreamTask(format!("task of {}", call.context.idempotency_key))));
-        let task = next(&self.submits).unwrap_or(default).resolve().await?;
-        self.held.lock().unwrap().push_back(slot);
+        let task = pop_reply(&self.submits).unwrap_or(default).resolve().await?;
+        self.slots_by_task.lock().unwrap().insert(task.0.clone(), slot);
         Ok(task)
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         self.record(format!("poll {}", task.0));
         self.record(format!("context {} {}", context.request_id, context.caller.owner().as_str()));
-        next(&self.polls).unwrap_or(Reply::Return(Ok(Progress::Ready(clip())))).resolve().await
+        let polled = pop_reply(&self.polls).unwrap_or(Reply::Return(Ok(Progress::Ready(clip())))).resolve().await;
+        if matches!(polled, Ok(Progress::Ready(_) | Progress::Failed(_) | Progress::Cancelled)) {
+            self.release_slot(task);
+        }
+        polled
     }
 
     async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
         self.record(format!("fetch {}", file.location));
-        if file.variant == Variant::Video {
-            self.held.lock().unwrap().pop_front();
-        }
         let bytes =
-            next(&self.fetches).unwrap_or(Reply::Return(Ok(Bytes::from(file.location.clone())))).resolve().await?;
+            pop_reply(&self.fetches).unwrap_or(Reply::Return(Ok(Bytes::from(file.location.clone())))).resolve().await?;
         Ok(stream::iter([Ok(bytes)]).boxed())
     }
 
     async fn cancel(&self, task: &UpstreamTask, _: &RequestContext) -> Result<Cancellation, ProviderError> {
         self.record(format!("cancel {}", task.0));
-        self.held.lock().unwrap().pop_front();
-        Ok(Cancellation::Stopped)
+        self.release_slot(task);
+        pop_reply(&self.cancellations).unwrap_or(Reply::Return(Ok(Cancellation::Stopped))).resolve().await
+    }
+
+    async fn find(&self, lost: &LostSubmission, _: &RequestContext) -> Result<Search, ProviderError> {
+        self.record(format!("find {}", lost.mark));
+        pop_reply(&self.searches).unwrap_or(Reply::Return(Ok(Search::Unsupported))).resolve().await
     }
 }
 
@@ -213,7 +242,7 @@ pub(crate) fn unavailable<T>() -> Reply<T> {
     fails(ProviderError::unavailable("unavailable".to_owned()))
 }
 
-/// Everything that a job needs to run.
+/// A job queue, a fake provider and a media store in a temporary directory, for a runner that a test starts and stops.
 pub(crate) struct Harness {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) jobs: Jobs,
@@ -225,10 +254,11 @@ pub(crate) struct Harness {
 impl Harness {
     /// Creates a harness over a store in memory, on tokio's clock.
     pub(crate) fn new(provider: FakeProvider) -> Self {
-        Self::over(Arc::new(MemoryStore::new(Clock::tokio())), provider, JobSettings::default())
+        Self::with_store(Arc::new(MemoryStore::new(Clock::tokio())), provider, JobSettings::default())
     }
 
-    pub(crate) fn over(queue: Arc<dyn JobQueue>, provider: FakeProvider, settings: JobSettings) -> Self {
+    /// Creates a harness with this store and these settings, and an empty media directory.
+    pub(crate) fn with_store(queue: Arc<dyn JobQueue>, provider: FakeProvider, settings: JobSettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let media_store = MediaStore::for_test(directory.path());
         let provider = Arc::new(provider);
@@ -236,25 +266,28 @@ impl Harness {
         Self { queue, jobs, models: models(&provider), provider, directory }
     }
 
+    /// Starts a runner. It stops when the handle is dropped, without the completion of its steps.
     pub(crate) fn start(&self) -> RunnerHandle {
         Runner::start(self.queue.clone(), self.jobs.clone(), self.models.clone())
     }
 
+    /// Creates a job with `request()`.
     pub(crate) async fn create(&self) -> JobId {
         self.jobs.create(JobId::new(), request(), &RequestContext::default(), None).await.unwrap().id
     }
 
-    /// Returns all snapshots up to the final one.
+    /// Waits for the final state and returns all snapshots from now up to the final one.
     pub(crate) async fn follow(&self, id: &JobId) -> Vec<Job> {
         follow(&self.jobs, id).await
     }
 
+    /// Waits for the final state and returns the job in it.
     pub(crate) async fn outcome(&self, id: &JobId) -> Job {
         self.follow(id).await.pop().unwrap()
     }
 
-    /// Waits until the job is in this state.
-    pub(crate) async fn until(&self, id: &JobId, phase: Phase) -> Job {
+    /// Waits until the job is in this phase and returns it.
+    pub(crate) async fn wait_for_phase(&self, id: &JobId, phase: Phase) -> Job {
         let mut snapshots = std::pin::pin!(self.jobs.watch(id.as_str(), &Owners::All).await.unwrap());
         loop {
             let job = snapshots.next().await.unwrap().unwrap();
@@ -264,6 +297,7 @@ impl Harness {
         }
     }
 
+    /// Returns the names of the stored media files, sorted.
     pub(crate) fn files(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.directory.path().join("media")).unwrap();
         let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
@@ -272,10 +306,11 @@ impl Harness {
     }
 }
 
-pub(crate) fn models(provider: &Arc<FakeProvider>) -> Live<Models<VideoModel>> {
-    let entry = Entry::<VideoModel> {
-        id: "fake-video".to_owned(),
-        upstream: "upstream-name".to_owned(),
+/// Returns the catalog entry of a model of this provider.
+pub(crate) fn entry(name: &str, provider: &Arc<FakeProvider>) -> Entry<VideoModel> {
+    Entry {
+        id: name.to_owned(),
+        upstream_model: "upstream-name".to_owned(),
         owned_by: "fake".to_owned(),
         provider_id: "fake".to_owned(),
         aliases: Vec::new(),
@@ -286,8 +321,11 @@ pub(crate) fn models(provider: &Arc<FakeProvider>) -> Live<Models<VideoModel>> {
             facts: ModelFacts::unknown(),
             fit_policy: FitPolicy::default(),
         }),
-    };
-    Live::new(Models::new(vec![entry]).unwrap())
+    }
+}
+
+pub(crate) fn models(provider: &Arc<FakeProvider>) -> Live<Models<VideoModel>> {
+    Live::new(Models::new(vec![entry("fake-video", provider)]).unwrap())
 }
 
 pub(crate) async fn follow(jobs: &Jobs, id: &JobId) -> Vec<Job> {
@@ -299,7 +337,7 @@ pub(crate) fn request() -> JobRequest {
     JobRequest {
         provider_id: "fake".to_owned(),
         model: "fake-video".to_owned(),
-        upstream: "upstream-name".to_owned(),
+        upstream_model: "upstream-name".to_owned(),
         parameters: VideoParameters {
             prompt: "a boat".to_owned(),
             width: 320,

@@ -1,5 +1,7 @@
 //! HTTP/2 streams, with a client that decides what it reads.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use h2::client::{self, ResponseFuture, SendRequest};
 use http::Request;
@@ -11,9 +13,8 @@ use tokio::{
 };
 
 use super::{
-    Duration, TestApplication, TestServer,
     recorded::{Recorded, RecordedListener},
-    start,
+    test_server::{TestApplication, TestServer, start},
 };
 
 async fn connect(server: &TestServer) -> SendRequest<Bytes> {

@@ -22,7 +22,7 @@ pub(crate) struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    pub(crate) fn of(request: &'a Request) -> Self {
+    pub(crate) fn from_request(request: &'a Request) -> Self {
         let user_turns: Vec<_> = request.turns.iter().filter(|turn| turn.role == Role::User).collect();
         let last_turn = user_turns.last().copied();
         let last = last_turn.map_or("", |turn| turn.text.trim());

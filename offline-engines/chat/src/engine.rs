@@ -36,7 +36,7 @@ pub fn complete(request: &Request) -> Result<Completion, Error> {
 /// Those of [`complete`], and an error after the cancellation.
 pub fn complete_unless(request: &Request, cancelled: &dyn Fn() -> bool) -> Result<Completion, Error> {
     let steps = Steps::new(cancelled);
-    let conversation = Conversation::of(request);
+    let conversation = Conversation::from_request(request);
     let entities = Entities::extract(conversation.last);
     let mut seeds = Rng::new(fingerprint(request));
     // All choices start at the same offset into the phrase tables and add their index to it, so that they differ by

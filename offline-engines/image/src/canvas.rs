@@ -183,8 +183,8 @@ impl<'w> Canvas<'w> {
         run_bands(bands, threads, (self.observer, &self.cancelled), |(index, rows)| {
             let first = top + index * BAND_ROWS;
             let block = [left, first, right, (first + BAND_ROWS).min(bottom)];
-            let cover = Coverage::of(path, block);
-            let stencil = inside.map(|inside| Coverage::of(inside, block));
+            let cover = Coverage::from_path(path, block);
+            let stencil = inside.map(|inside| Coverage::from_path(inside, block));
             for (offset, row) in rows.chunks_exact_mut(width * 4).enumerate() {
                 let y = first + offset;
                 let stencil = stencil.as_ref().map(|stencil| stencil.row(y));

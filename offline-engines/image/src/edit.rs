@@ -46,7 +46,7 @@ pub fn edit(
         let fresh = pipeline::paint_without_caption(request, observer)?;
         return Ok(repaint(base, &fresh, &fitted_mask));
     }
-    let setting = Setting::of(&request.prompt, request.combined_seed());
+    let setting = Setting::from_prompt(&request.prompt, request.combined_seed());
     let base = if usable.len() == 1 { fit(first, size) } else { compose(&usable, size) };
     if observer.cancelled() {
         return Err(Cancelled);
@@ -135,7 +135,7 @@ fn restyle(
     });
     let wet = [Weather::Rain, Weather::Snow, Weather::Fog, Weather::Storm];
     if subject::has_figure(&setting.prompt) {
-        let placement = Placement { foot: (canvas.w() * 0.72, canvas.h() * 0.93), size: canvas.unit() * 0.36 };
+        let placement = Placement::new(&canvas, (0.72, 0.93), 0.36);
         subject::paint_all(&mut canvas, setting, placement);
     }
     if wet.iter().any(|weather| setting.prompt.has_weather(*weather)) {

@@ -162,7 +162,7 @@ const INK: Palette = palette(
 
 impl Palette {
     /// Selects a palette and adjusts it to the prompt.
-    pub(crate) fn of(prompt: &ParsedPrompt, time: Time, rng: &mut Rng) -> Self {
+    pub(crate) fn new(prompt: &ParsedPrompt, time: Time, rng: &mut Rng) -> Self {
         let choice = rng.next_u64() as usize;
         let by_time = match time {
             Time::Dawn => DAWN[choice % DAWN.len()],

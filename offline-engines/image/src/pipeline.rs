@@ -44,7 +44,7 @@ pub fn paint(request: &ImageRequest, observer: &dyn Observer) -> Result<RgbaImag
 /// Returns [`Cancelled`] once the observer cancels.
 pub fn paint_without_caption(request: &ImageRequest, observer: &dyn Observer) -> Result<RgbaImage, Cancelled> {
     let (width, height) = (request.width.max(1), request.height.max(1));
-    let setting = Setting::of(&request.prompt, request.combined_seed());
+    let setting = Setting::from_prompt(&request.prompt, request.combined_seed());
     if setting.prompt.has_style(Style::Pixel) {
         let small = at_size(request, &setting, style::pixel::grid(width, height), observer)?;
         return Ok(style::pixel::enlarge(&small, width, height));

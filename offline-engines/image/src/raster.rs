@@ -14,7 +14,7 @@ pub(crate) struct Coverage {
 
 impl Coverage {
     /// Computes the coverage of the pixels from (left, top) to (right, bottom), exclusive.
-    pub(crate) fn of(path: &Path, [left, top, right, bottom]: [usize; 4]) -> Self {
+    pub(crate) fn from_path(path: &Path, [left, top, right, bottom]: [usize; 4]) -> Self {
         let (width, height) = (right - left, bottom - top);
         // Two additional cells per row receive the contributions beyond the right edge.
         let mut cover = Self { cells: vec![0.0; (width + 2) * height], left, top, width, height };
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn coverage_equals_the_area_of_a_triangle() {
         let path = Path::polygon(&[(0.5, 0.25), (7.5, 0.25), (3.5, 7.75)]);
-        let cover = Coverage::of(&path, [0, 0, 8, 8]);
+        let cover = Coverage::from_path(&path, [0, 0, 8, 8]);
         let sum: f32 = (0..8).flat_map(|y| cover.row(y).to_vec()).sum();
         assert!((sum - 7.0 * 7.5 / 2.0).abs() < 0.01, "{sum}");
     }
@@ -107,6 +107,6 @@ mod tests {
     fn overlapping_polygons_are_not_counted_twice() {
         let path = Path::polygon(&[(0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (0.0, 4.0)]);
         let both = path.clone().and(path);
-        assert!(Coverage::of(&both, [0, 0, 4, 4]).row(2).iter().all(|&cell| (cell - 1.0).abs() < 1e-4));
+        assert!(Coverage::from_path(&both, [0, 0, 4, 4]).row(2).iter().all(|&cell| (cell - 1.0).abs() < 1e-4));
     }
 }

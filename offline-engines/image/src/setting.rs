@@ -1,5 +1,6 @@
 //! Scene, time of day, palette and light, derived from a prompt.
 
+use crate::canvas::Canvas;
 use crate::colour::hex;
 use crate::palette::Palette;
 use crate::path::Point;
@@ -27,14 +28,22 @@ pub(crate) struct Placement {
     pub(crate) size: f32,
 }
 
+impl Placement {
+    /// Places a subject on the canvas. `foot` is in fractions of its width and height, `size` in fractions of its shorter side.
+    pub(crate) fn new(canvas: &Canvas<'_>, foot: Point, size: f32) -> Self {
+        Self { foot: (canvas.w() * foot.0, canvas.h() * foot.1), size: canvas.unit() * size }
+    }
+}
+
 impl Setting {
-    pub(crate) fn of(text: &str, seed: u64) -> Self {
+    /// Parses the prompt and derives all that it leaves open from the seed.
+    pub(crate) fn from_prompt(text: &str, seed: u64) -> Self {
         let prompt = ParsedPrompt::parse(text);
         let rng = Rng::new(seed);
         let mut choice = rng.fork("setting");
         let scene = scene_for(&prompt, &mut choice);
         let time = time_for(&prompt, scene, &mut choice);
-        let mut palette = Palette::of(&prompt, time, &mut choice);
+        let mut palette = Palette::new(&prompt, time, &mut choice);
         if matches!(scene, Scene::Lunar | Scene::Space) && !prompt.has_style(Style::Ink) {
             // No atmosphere: objects are lit by almost white light, against a black sky.
             palette.light = hex(0xf6f4f2);

@@ -60,7 +60,7 @@ async fn create(
     let (parameters, links) = offload::run(length, read).await??;
     let wire::ImageParameters { mut image, stream, partial_images } = parameters;
     let idempotency_key = context.idempotency_key().to_owned();
-    let echo = wire::ResponseEcho::of(&image);
+    let echo = wire::ResponseEcho::new(&image);
     if stream {
         // Events carry the images themselves, never links.
         image.delivery = pb::ImageDelivery::Bytes.into();

@@ -98,7 +98,7 @@ pub(super) struct ResponseEcho {
 }
 
 impl ResponseEcho {
-    pub(super) fn of(request: &pb::ImageRequest) -> Self {
+    pub(super) fn new(request: &pb::ImageRequest) -> Self {
         let quality = match request.quality.as_str() {
             "low" => "low",
             "medium" | "standard" => "medium",

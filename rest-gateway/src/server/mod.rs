@@ -14,7 +14,7 @@ use tower::Service;
 
 use crate::{error::GatewayError, headers::X_REQUEST_ID, path, request_id::RequestId};
 
-/// A router of [`folded`](crate::routes::folded) paths, with the responses to requests that do not reach it.
+/// A [router for folded paths](crate::routes::router_for_folded_paths), with the responses to requests that do not reach it.
 #[derive(Debug, Clone)]
 pub(crate) struct RestApplication {
     router: Router,
@@ -44,7 +44,7 @@ impl Application for RestApplication {
             Refusal::Requests => "the server has reached its limit of requests in flight (rest.max_requests)",
         };
         tracing::debug!(?refusal, "request refused");
-        with_id(GatewayError::overloaded(message), RequestId::of(request.headers()).0)
+        with_id(GatewayError::overloaded(message), RequestId::from_headers(request.headers()).0)
     }
 
     fn refuse_head(&self, status: StatusCode) -> http::Response<Bytes> {

@@ -66,7 +66,7 @@ async fn full_queue_returns_429_with_retry_after_and_a_disconnect_leaves_the_que
     with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, None);
-            (settings.chat.upstreams[0].max_in_flight, settings.chat.upstreams[0].queue) = (1, 1);
+            (settings.chat.upstreams[0].max_in_flight, settings.chat.upstreams[0].queue_limit) = (1, 1);
         },
         async |server| {
             let gate = Latch::new();
@@ -111,7 +111,7 @@ async fn queued_call_is_served_when_a_slot_is_released() {
     with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, None);
-            (settings.chat.upstreams[0].max_in_flight, settings.chat.upstreams[0].queue) = (1, 1);
+            (settings.chat.upstreams[0].max_in_flight, settings.chat.upstreams[0].queue_limit) = (1, 1);
         },
         async |server| {
             let gate = Latch::new();

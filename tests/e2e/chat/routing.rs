@@ -69,7 +69,7 @@ async fn circuit_breaker_closes_after_one_successful_probe() {
     with_local_and_remote_core_and_settings(
         |settings, _| {
             configure_targets(settings, Some(&other));
-            settings.chat.routing.failures = 1;
+            settings.chat.routing.failure_threshold = 1;
             // So short that the next call is already the probe.
             settings.chat.routing.cooldown = Duration::from_nanos(1);
         },

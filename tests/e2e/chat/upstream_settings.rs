@@ -19,7 +19,7 @@ use crate::{
 #[tokio::test]
 async fn single_upstream_is_retried_and_cooled_down() {
     with_local_and_remote_core_and_settings(
-        |settings, _| settings.chat.routing = Routing { failures: 2, ..Routing::default() },
+        |settings, _| settings.chat.routing = Routing { failure_threshold: 2, ..Routing::default() },
         async |server| {
             server.upstream.enqueue(Reply::new(503, UNAVAILABLE));
             server.upstream.enqueue(Reply::new(200, COMPLETION));
@@ -70,7 +70,7 @@ async fn query_of_the_base_url_is_sent_with_chat_and_image_requests() {
 #[tokio::test]
 async fn broken_streams_open_the_circuit_breaker_and_client_deadlines_do_not() {
     with_local_and_remote_core_and_settings(
-        |settings, _| settings.chat.routing = Routing { failures: 2, retries: 0, ..Routing::default() },
+        |settings, _| settings.chat.routing = Routing { failure_threshold: 2, retries: 0, ..Routing::default() },
         async |server| {
             for _ in 0..3 {
                 server.upstream.enqueue(Reply::no_response());

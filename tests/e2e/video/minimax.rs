@@ -174,7 +174,11 @@ async fn inputs_and_parameters_reach_the_upstream() {
 
 #[tokio::test]
 async fn connection_lost_during_the_submission_leads_to_no_second_one() {
-    with_local_and_remote_core(async |server| assert_lost_submission_is_not_repeated(&PROVIDER, server).await).await;
+    let search = None;
+    with_local_and_remote_core(async |server| {
+        assert_lost_submission_is_not_repeated(&PROVIDER, server, search).await;
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod provider_case;
 mod provider_faults;
 mod seedance;
 mod vidu;
+mod vocabulary;
 mod wan;
 
 use std::time::Duration;

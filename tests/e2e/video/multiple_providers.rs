@@ -75,8 +75,11 @@ async fn models_of_all_providers_are_listed_with_their_health() {
             }
             // One failure opens the circuit breaker, which all models of a provider share.
             server.upstream.enqueue_at("/v1/videos", Reply::new(500, "{}"));
+            server.upstream.enqueue_at("/v1/videos?order=desc&limit=100", Reply::new(404, "{}"));
             fails_with(server, "mine", "outcome_unknown").await;
-            server.upstream.received().await;
+            for _ in 0..2 {
+                server.upstream.received().await;
+            }
             let listed = models().await;
             let healthy = ["mine", "sora-2-pro", SEEDANCE].map(|id| named(&listed, id)["healthy"].clone());
             assert_eq!(healthy, [json!(false), json!(false), json!(true)]);

@@ -36,7 +36,7 @@ const COMPLETED: (Call, &str) = (Poll, "completed.json");
 const LOST: (Call, &str) = (Poll, "not-found.404.json");
 const LOST_IN_DETAIL: (Call, &str) = (Poll, "not-found-detail.404.json");
 
-const TABLE: [Row; 30] = [
+const TABLE: [Row; 29] = [
     (&[QUEUED, (Poll, "in-progress.json"), COMPLETED, (File, MP4)], Ok(())),
     (&[QUEUED, (Poll, "processing.json"), (Poll, "unknown-state.json"), COMPLETED, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), QUEUED, COMPLETED, (File, MP4)], Ok(())),
@@ -76,7 +76,6 @@ const TABLE: [Row; 30] = [
     (&[(Create, "invalid-key.401.json")], Err("provider_credentials")),
     (&[(Create, "quota.429.json")], Err("provider_credentials")),
     (&[(Create, "no-id.json")], Err("upstream_unreadable")),
-    (&[(Create, "html-page.502.html")], Err("outcome_unknown")),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
@@ -106,7 +105,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 #[test]
 fn every_fixture_is_tested() {
     let table = TABLE.iter().flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
-    let others = ["completed-with-url.json", "completed-with-urls.json", "conflict.409.json"];
+    let others = ["completed-with-url.json", "completed-with-urls.json", "conflict.409.json", "html-page.502.html"];
     PROVIDER.fixtures().assert_all_used(table.chain(others));
 }
 
@@ -176,15 +175,44 @@ async fn request_is_a_form_with_text_parts_and_the_reference_as_a_file() {
     .await;
 }
 
+/// The search for a lost submission.
+const SEARCH: &str = "/v1/videos?order=desc&limit=100";
+
 #[tokio::test]
-async fn connection_lost_during_the_submission_leads_to_no_second_one() {
+async fn job_continues_with_the_only_new_video_of_its_prompt_after_a_lost_response() {
     with_local_and_remote_core(async |server| {
-        for reply in [Reply::new(200, "{\"id\":").abort(), Reply::new(200, "").abort()] {
+        server.upstream.enqueue_at(PROVIDER.tasks, Reply::new(200, "{\"id\":").abort());
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let video =
+            json!({"id": "task-1", "object": "video", "model": PROVIDER.model, "prompt": "a boat", "created_at": now});
+        server.upstream.enqueue_at(SEARCH, Reply::new(200, &json!({"object": "list", "data": [video]}).to_string()));
+        for (call, fixture) in [COMPLETED, (File, MP4)] {
+            PROVIDER.enqueue(server, "task-1", call, fixture);
+        }
+        let id = create(server, &PROVIDER.body()).await;
+        let video = wait_until_final(server, &id).await;
+        assert_eq!(video["status"], "completed", "{video}");
+        let lines: Vec<_> = received(server, 4).await.iter().map(request_line).collect();
+        let searched = format!("get {SEARCH}");
+        assert_eq!(lines[..2], ["post /v1/videos", searched.as_str()]);
+        server.upstream.assert_no_request().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn submission_without_a_response_is_not_repeated_if_the_list_does_not_tell_its_outcome() {
+    with_local_and_remote_core(async |server| {
+        let lost = || Reply::new(200, "").abort();
+        let failed = || PROVIDER.fixtures().reply(server, "html-page.502.html", "");
+        for (reply, list) in [(lost(), "{\"data\": []}"), (failed(), "{}")] {
             server.upstream.enqueue_at(PROVIDER.tasks, reply);
+            server.upstream.enqueue_at(SEARCH, Reply::new(200, list));
             let id = create(server, &PROVIDER.body()).await;
             let video = wait_until_final(server, &id).await;
             assert_eq!(video["error"]["code"], "outcome_unknown", "{video}");
-            assert_eq!(request_line(&server.upstream.received().await), "post /v1/videos");
+            let lines: Vec<_> = received(server, 2).await.iter().map(request_line).collect();
+            assert_eq!(lines, ["post /v1/videos".to_owned(), format!("get {SEARCH}")]);
             server.upstream.assert_no_request().await;
         }
     })

@@ -17,11 +17,13 @@ use super::{
     wait_until_final, wait_until_rendering,
 };
 use crate::{
-    fake_upstream::{FakeUpstream, Reply},
+    fake_upstream::{FakeUpstream, Latch, Reply},
     test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
 const TASKS: &str = "/api/v3/contents/generations/tasks";
+/// The search for a lost submission.
+const SEARCH: &str = "/api/v3/contents/generations/tasks?page_num=1&page_size=100";
 const PROVIDER: ProviderCase = ProviderCase {
     provider: "seedance",
     model: "doubao-seedance-1-5-pro-251215",
@@ -39,7 +41,7 @@ const SUCCEEDED: (Call, &str) = (Poll, "succeeded.json");
 const LOST: (Call, &str) = (Poll, "task.404.json");
 const DEAD_LINK: (Call, &str) = (File, "denied-link.403.xml");
 
-const TABLE: [Row; 30] = [
+const TABLE: [Row; 29] = [
     (&[CREATED, (Poll, "queued.json"), (Poll, "running.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "unknown-state.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), CREATED, SUCCEEDED, (File, MP4)], Ok(())),
@@ -68,11 +70,10 @@ const TABLE: [Row; 30] = [
     (&[(Create, "quota.429.json")], Err("provider_credentials")),
     (&[(Create, "limit.429.json")], Err("provider_credentials")),
     (&[(Create, "no-id.json")], Err("upstream_unreadable")),
-    (&[(Create, "internal.500.json")], Err("outcome_unknown")),
     (&[CREATED, (Poll, "prompt.400.json")], Err("content_policy_violation")),
 ];
 
-fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+pub(super) fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Seedance;
     settings.video.routing.failures = u32::MAX;
     let mut base = settings.chat.base_url.clone().unwrap();
@@ -103,11 +104,11 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 #[test]
 fn every_fixture_is_tested() {
     let table = TABLE.iter().flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
-    PROVIDER.fixtures().assert_all_used(table.chain(["running.409.json"]));
+    PROVIDER.fixtures().assert_all_used(table.chain(["running.409.json", "internal.500.json"]));
 }
 
 /// Creates a video that succeeds, and returns the body of the submission.
-async fn submitted(server: &TestServer, body: &Value) -> Value {
+pub(super) async fn submitted(server: &TestServer, body: &Value) -> Value {
     for (call, fixture) in [CREATED, SUCCEEDED, (File, MP4)] {
         PROVIDER.enqueue(server, "task-1", call, fixture);
     }
@@ -151,13 +152,48 @@ async fn reference_is_the_first_frame_and_chooses_the_ratio() {
     .await;
 }
 
+/// Creates a video whose submission gets this reply once the search for it has a list with this task of the job.
+async fn create_and_lose_response(server: &TestServer, reply: Reply, task: impl Fn(&str) -> Value) -> Value {
+    let latch = Latch::new();
+    server.upstream.enqueue_at(TASKS, reply.wait_for(&latch).abort());
+    let id = create(server, &PROVIDER.body()).await;
+    server.upstream.enqueue_at(SEARCH, Reply::new(200, &json!({"total": 1, "items": [task(&id)]}).to_string()));
+    latch.open();
+    let video = wait_until_final(server, &id).await;
+    let submission = server.upstream.received().await;
+    assert_eq!(request_line(&submission), format!("post {TASKS}"));
+    assert_eq!(submission.json()["safety_identifier"], id);
+    assert_eq!(request_line(&server.upstream.received().await), format!("get {SEARCH}"));
+    video
+}
+
 #[tokio::test]
-async fn connection_lost_during_the_submission_leads_to_no_second_one() {
+async fn job_continues_with_the_task_of_a_submission_whose_response_was_lost() {
     with_local_and_remote_core(async |server| {
-        server.upstream.enqueue_at(TASKS, Reply::new(200, "{\"id\":").abort());
-        let id = create(server, &PROVIDER.body()).await;
+        for (call, fixture) in [SUCCEEDED, (File, MP4)] {
+            PROVIDER.enqueue(server, "task-1", call, fixture);
+        }
+        let task = |mark: &str| json!({"id": "task-1", "status": "running", "safety_identifier": mark});
+        let video = create_and_lose_response(server, Reply::new(200, "{\"id\":"), task).await;
+        assert_eq!(video["status"], "completed", "{video}");
+        for path in [format!("{TASKS}/task-1"), (PROVIDER.file)("task-1")] {
+            assert_eq!(request_line(&server.upstream.received().await), format!("get {path}"));
+        }
+        server.upstream.assert_no_request().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn outcome_of_a_failed_submission_is_unknown_if_the_list_cannot_tell() {
+    with_local_and_remote_core(async |server| {
+        PROVIDER.enqueue(server, "task-1", Create, "internal.500.json");
+        // With the identifier of an end user, there is no mark to search for.
+        let mut body = PROVIDER.body();
+        body["user"] = json!("u-1");
+        let id = create(server, &body).await;
         assert_eq!(wait_until_final(server, &id).await["error"]["code"], "outcome_unknown");
-        assert_eq!(request_line(&server.upstream.received().await), format!("post {TASKS}"));
+        server.upstream.received().await;
         server.upstream.assert_no_request().await;
     })
     .await;

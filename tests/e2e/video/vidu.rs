@@ -12,8 +12,8 @@ use super::{
         MP4, ProviderCase,
     },
     provider_faults::{
-        assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_not_repeated, frame,
-        submission_of,
+        assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_found_by_its_mark,
+        assert_lost_submission_is_not_repeated, frame, submission_of,
     },
 };
 use crate::test_server::{TestServer, with_local_and_remote_core_and_settings};
@@ -40,7 +40,7 @@ const SUCCESS: (Call, &str) = (Poll, "success.json");
 const LOST: (Call, &str) = (Poll, "task.404.json");
 const DEAD_LINK: (Call, &str) = (File, "denied-link.403.xml");
 
-const TABLE: [Row; 25] = [
+const TABLE: [Row; 24] = [
     (&[CREATED, (Poll, "queueing.json"), (Poll, "processing.json"), SUCCESS, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "new-state.json"), SUCCESS, (File, MP4)], Ok(())),
     (&[(Create, "quota.429.json"), CREATED, SUCCESS, (File, MP4)], Ok(())),
@@ -65,7 +65,6 @@ const TABLE: [Row; 25] = [
     (&[(Create, "credits.400.json")], Err("provider_credentials")),
     (&[(Create, "unauthorized.401.json")], Err("provider_credentials")),
     (&[(Create, "no-id.json")], Err("upstream_unreadable")),
-    (&[(Create, "internal.500.json")], Err("outcome_unknown")),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
@@ -125,7 +124,20 @@ async fn inputs_decide_the_path_and_the_job_is_the_mark() {
 
 #[tokio::test]
 async fn connection_lost_during_the_submission_leads_to_no_second_one() {
-    with_local_and_remote_core(async |server| assert_lost_submission_is_not_repeated(&PROVIDER, server).await).await;
+    let search = Some(("/ent/v2/tasks?created_at.from=", r#"{"tasks":[]}"#));
+    with_local_and_remote_core(async |server| {
+        assert_lost_submission_is_not_repeated(&PROVIDER, server, search).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn job_continues_with_the_task_of_a_submission_whose_response_was_lost() {
+    with_local_and_remote_core(async |server| {
+        let list = |mark: &str| json!({"tasks": [{"id": "task-1", "state": "processing", "payload": mark}]});
+        assert_lost_submission_is_found_by_its_mark(&PROVIDER, server, "success.json", list).await;
+    })
+    .await;
 }
 
 #[tokio::test]

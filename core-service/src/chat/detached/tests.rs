@@ -35,7 +35,8 @@ fn work(
 
 /// Disconnects at once. Returns whether the work completed, and after how long `finish` with this timeout returned.
 async fn disconnect(on_disconnect: OnDisconnect, in_progress: bool, timeout: Duration) -> (bool, Duration) {
-    let (detached, routing) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
+    let (detached, routing) =
+        (DetachedCalls::on(Handle::current()), RoutingContext::from_metadata(&MetadataMap::new()));
     let completed = Arc::<AtomicBool>::default();
     let work = work(&routing, in_progress, &completed);
     let mut call = Box::pin(detached.complete(on_disconnect, &routing, work));
@@ -64,7 +65,8 @@ async fn call_without_a_request_at_an_upstream_ends_with_its_client() {
 
 #[tokio::test(start_paused = true)]
 async fn grace_period_also_ends_work_that_is_always_ready() {
-    let (detached, routing) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
+    let (detached, routing) =
+        (DetachedCalls::on(Handle::current()), RoutingContext::from_metadata(&MetadataMap::new()));
     routing.set_in_progress(true);
     let flood = poll_fn(|cx| {
         while let Poll::Ready(step) = poll_proceed(cx) {
@@ -92,7 +94,8 @@ async fn finish_cancels_calls_at_its_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn stream_reaches_a_connected_client_and_is_read_to_its_end_after_a_disconnect() {
-    let (detached, routing) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
+    let (detached, routing) =
+        (DetachedCalls::on(Handle::current()), RoutingContext::from_metadata(&MetadataMap::new()));
     routing.set_in_progress(true);
     let chunks = || async { Ok(stream::iter((0..100).map(Ok)).boxed()) };
     let all: Vec<_> = detached.stream(OnDisconnect::Continue, &routing, chunks()).await.unwrap().collect().await;
@@ -118,7 +121,8 @@ async fn stream_reaches_a_connected_client_and_is_read_to_its_end_after_a_discon
 
 #[tokio::test]
 async fn panic_of_the_task_is_a_failure_of_the_call() {
-    let (detached, routing) = (DetachedCalls::on(Handle::current()), RoutingContext::of(&MetadataMap::new()));
+    let (detached, routing) =
+        (DetachedCalls::on(Handle::current()), RoutingContext::from_metadata(&MetadataMap::new()));
     let panicking = async { Ok(stream::iter([1, 2]).map(|number| Ok(1 / (2 - number))).boxed()) };
     let chunks: Vec<_> = detached.stream(OnDisconnect::Continue, &routing, panicking).await.unwrap().collect().await;
     assert_eq!(chunks, [Ok(1), Err(task_ended())]);

@@ -62,7 +62,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Records a failed attempt; returns where the call may be retried.
-    pub(super) fn failed(&mut self, target: &'a Arc<Target>, error: &ProviderError) -> RetryScope {
+    pub(super) fn record_failure(&mut self, target: &'a Arc<Target>, error: &ProviderError) -> RetryScope {
         let scope = self.settings.scope(error);
         let tried = self.tried(target);
         tried.failures += 1;
@@ -74,7 +74,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Records that the target did not admit the call, and the reason if it is one for the caller.
-    pub(super) fn not_admitted(&mut self, target: &'a Arc<Target>, error: Option<&ProviderError>) {
+    pub(super) fn record_rejection(&mut self, target: &'a Arc<Target>, error: Option<&ProviderError>) {
         self.tried(target).retry_at = None;
         if let Some(error) = error {
             self.keep_failure(error);

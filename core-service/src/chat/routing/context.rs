@@ -41,7 +41,7 @@ struct Inner {
 
 impl RoutingContext {
     /// Creates the context of a call with this metadata. A session id of invalid length is ignored.
-    pub fn of(metadata: &MetadataMap) -> Self {
+    pub fn from_metadata(metadata: &MetadataMap) -> Self {
         const NAME: HeaderName = HeaderName::from_static(SESSION);
         let session = metadata.as_ref().get(NAME).and_then(|value| value.to_str().ok());
         let session = session.filter(|id| (1..=256).contains(&id.len())).unwrap_or_default();

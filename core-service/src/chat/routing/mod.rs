@@ -81,14 +81,14 @@ impl Routed {
                 Ok(permit) => permit,
                 Err(error @ ProviderError::Timeout(_)) => return Err(error),
                 Err(error) => {
-                    attempts.not_admitted(target, Some(&error));
+                    attempts.record_rejection(target, Some(&error));
                     continue;
                 }
             };
             // After the permit of the target: a call that waits for one target must not block calls to another.
             let shared_limit = acquire(&self.shared_limit, deadline).await?;
             let Some(mut admitted) = target.admission.start(permit, deadline) else {
-                attempts.not_admitted(target, None);
+                attempts.record_rejection(target, None);
                 continue;
             };
             attempts.start(target);
@@ -106,11 +106,11 @@ impl Routed {
                     ));
                 }
                 Err(error) => {
-                    admitted.failed(&error);
+                    admitted.record_failure(&error);
                     context.add_attempt(&target.name, Some(&error));
                     tracing::info!(target.name, %error, "an attempt at a target failed");
                     let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-                    let scope = attempts.failed(target, &error);
+                    let scope = attempts.record_failure(target, &error);
                     if scope == RetryScope::Never || is_late || context.is_disconnected() {
                         return Err(error);
                     }
@@ -165,12 +165,12 @@ impl Stream for ObservedStream {
             Some(Ok(_)) => {}
             Some(Err(error)) => {
                 if let Some(mut call) = self.call.take() {
-                    call.admitted.failed(error);
+                    call.admitted.record_failure(error);
                 }
             }
             None => {
                 if let Some(mut call) = self.call.take() {
-                    call.admitted.succeeded();
+                    call.admitted.record_success();
                 }
             }
         }
@@ -183,7 +183,7 @@ impl ChatProvider for Routed {
     async fn complete(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let sent = self.route(call, |provider, call| async move { provider.complete(call).await });
         let (response, mut call) = sent.await?;
-        call.admitted.succeeded();
+        call.admitted.record_success();
         Ok(response)
     }
 

@@ -83,7 +83,7 @@ impl Target {
 
     /// Records the first chunk of a streamed response.
     pub(super) fn response_started(&self, call: &mut AdmittedCall) {
-        call.started();
+        call.record_start();
         let measured = u64::try_from(call.started_at().elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
         let average =
             |old: u64| Some(if old == 0 { measured } else { old - old / SMOOTHING + measured / SMOOTHING }.max(1));

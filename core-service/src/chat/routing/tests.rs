@@ -72,7 +72,7 @@ fn limited(seconds: Option<u64>) -> ProviderError {
     ProviderError::RateLimited { message: "rate limited".to_owned(), retry_after: seconds.map(Duration::from_secs) }
 }
 
-const BREAKER: BreakerSettings = BreakerSettings { failures: 3, cooldown: Duration::from_secs(10) };
+const BREAKER: BreakerSettings = BreakerSettings { failure_threshold: 3, cooldown: Duration::from_secs(10) };
 
 fn target(name: &str, provider: &Arc<Scripted>) -> Target {
     Target::new(name, format!("model-of-{name}"), provider.clone(), Arc::new(ConcurrencyLimit::new(0, 0)), BREAKER)
@@ -97,7 +97,7 @@ async fn complete(routed: &Routed, call: ChatCall, session: &str) -> (Result<(),
     if !session.is_empty() {
         metadata.insert(SESSION, session.parse().unwrap());
     }
-    let context = RoutingContext::of(&metadata);
+    let context = RoutingContext::from_metadata(&metadata);
     let result = context.scope(routed.complete(call)).await.map(|_| ());
     let mut written = tonic::metadata::MetadataMap::new();
     context.write_attempts(&mut written);
@@ -197,11 +197,11 @@ async fn rejected_credentials_of_one_target_do_not_hide_another_that_recovers() 
 async fn timeout_at_the_client_deadline_does_not_open_the_breaker() {
     let slow = Arc::new(Scripted { hangs: true, ..Scripted::default() });
     let routed = routed(vec![target("a", &slow)]);
-    for _ in 0..2 * BREAKER.failures {
+    for _ in 0..2 * BREAKER.failure_threshold {
         let admission = &routed.targets[0].admission;
         let permit = admission.acquire(None).await.unwrap();
         let mut call = admission.start(permit, Some(Instant::now())).unwrap();
-        call.failed(&ProviderError::Timeout("too late".to_owned()));
+        call.record_failure(&ProviderError::Timeout("too late".to_owned()));
     }
     assert_eq!(routed.targets[0].state(), BreakerState::Closed);
 }
@@ -212,7 +212,7 @@ async fn streams_that_break_in_the_middle_open_the_breaker() {
         (Scripted::failing([]), Arc::new(Scripted { streams_complete: true, ..Scripted::default() }));
     for (provider, opens) in [(&breaking, true), (&complete, false)] {
         let routed = routed(vec![target("a", provider)]);
-        for _ in 0..BREAKER.failures {
+        for _ in 0..BREAKER.failure_threshold {
             let chunks: Vec<_> = routed.stream(call(), None).await.unwrap().collect().await;
             assert!(chunks[0].is_ok());
         }

@@ -5,6 +5,7 @@ mod kling;
 mod minimax;
 mod openai;
 mod seedance;
+mod service_type;
 mod vidu;
 mod wan;
 
@@ -12,11 +13,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use self::service_type::SERVICE_TYPE;
 pub use self::{
     kling::Kling,
     minimax::Minimax,
     openai::OpenaiVideos,
     seedance::{Seedance, SeedanceResolution},
+    service_type::VideoServiceType,
     vidu::Vidu,
     wan::Wan,
 };
@@ -58,37 +61,6 @@ pub struct Video {
     pub wan: Wan,
 }
 
-/// A video provider.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VideoServiceType {
-    /// The built-in engine.
-    #[default]
-    Offline,
-    /// An OpenAI-compatible upstream.
-    Openai,
-    /// Doubao Seedance.
-    Seedance,
-    /// Kling.
-    Kling,
-    /// Wan.
-    Wan,
-    /// MiniMax.
-    Minimax,
-    /// Vidu.
-    Vidu,
-    /// Video models of Gemini.
-    Gemini,
-    /// Google's Veo.
-    Veo,
-    /// Runway.
-    Runway,
-    /// fal.
-    Fal,
-    /// A Midjourney proxy.
-    Midjourney,
-}
-
 /// Protection of the connected providers. Only submissions count; they are never repeated here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -126,36 +98,17 @@ impl Default for Video {
 
 impl Default for VideoRouting {
     fn default() -> Self {
-        let GuardSettings { failures, cooldown, max_in_flight, queue, .. } = GuardSettings::default();
-        Self { failures, cooldown, max_in_flight, queue }
+        let GuardSettings { failure_threshold, cooldown, max_in_flight, queue_limit, .. } = GuardSettings::default();
+        Self { failures: failure_threshold, cooldown, max_in_flight, queue: queue_limit }
     }
 }
 
 impl From<VideoRouting> for GuardSettings {
     fn from(settings: VideoRouting) -> Self {
         let VideoRouting { failures, cooldown, max_in_flight, queue } = settings;
-        Self { retries: 0, failures, cooldown, max_in_flight, queue }
+        Self { retries: 0, failure_threshold: failures, cooldown, max_in_flight, queue_limit: queue }
     }
 }
-
-impl VideoServiceType {
-    /// Returns the name of a provider that this version does not have.
-    fn unavailable(self) -> Option<&'static str> {
-        match self {
-            Self::Offline | Self::Openai | Self::Seedance | Self::Kling | Self::Wan | Self::Minimax | Self::Vidu => {
-                None
-            }
-            Self::Gemini => Some("gemini"),
-            Self::Veo => Some("veo"),
-            Self::Runway => Some("runway"),
-            Self::Fal => Some("fal"),
-            Self::Midjourney => Some("midjourney"),
-        }
-    }
-}
-
-/// The path of [`Video::service_type`].
-const SERVICE_TYPE: &str = "video.service_type";
 
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
@@ -173,7 +126,7 @@ impl Video {
         minimax.validate(self.service_type)?;
         vidu.validate(self.service_type)?;
         wan.validate(self.service_type)?;
-        SettingError::check_nonzero([
+        SettingError::require_nonzero([
             ("video.connect_timeout", self.connect_timeout),
             ("video.first_byte_timeout", self.first_byte_timeout),
             ("video.idle_timeout", self.idle_timeout),

@@ -24,7 +24,9 @@ fn call(caller: &str, retries: Option<u32>, key: &str, body: &str) -> Option<Ide
         sdk_retries: retries,
         ..RequestContext::default()
     };
-    Idempotency::of(&context, "Test", &body.to_owned()).now_or_never().expect("short requests are hashed inline")
+    Idempotency::from_request(&context, "Test", &body.to_owned())
+        .now_or_never()
+        .expect("short requests are hashed inline")
 }
 
 /// Joins or starts a flight. Returns the feed of its work if it was started.

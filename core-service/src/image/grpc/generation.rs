@@ -100,7 +100,7 @@ impl Generation {
     }
 
     /// Returns the messages of a streamed response. An error is the last item and cancels the provider's work.
-    pub(super) fn streamed(self) -> impl Stream<Item = Result<pb::StreamImagesResponse, Error>> + Send + 'static {
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<pb::StreamImagesResponse, Error>> + Send + 'static {
         let events = stream::try_unfold(StreamState::Generating(Box::new(self)), |state| async move {
             before_deadline(state.deadline(), state.next()).await
         });
@@ -136,16 +136,16 @@ impl Generation {
                         Ok(resized) => resized,
                         // The other images may be valid.
                         Err(error) => {
-                            self.outcomes.failed(index, error)?;
+                            self.outcomes.record_failed(index, error)?;
                             continue;
                         }
                     };
                     let picture = Some(self.deliver(resized, revised_prompt).await?);
-                    self.outcomes.finished(index)?;
+                    self.outcomes.record_finished(index)?;
                     let finished = pb::ImageFinished { picture_index: index, picture, create_time, usage: None };
                     return Ok(Some(Event::Finished(finished)));
                 }
-                ImageEvent::Failed { index, error } => self.outcomes.failed(index, error)?,
+                ImageEvent::Failed { index, error } => self.outcomes.record_failed(index, error)?,
                 ImageEvent::Usage(usage) => self.outcomes.add_usage(usage),
             }
         }

@@ -108,7 +108,7 @@ impl ImageGrpc {
         let entry = self.models.load().find(&image.model)?;
         let request = validate::request(image, partial_images)?;
         let Validated { pictures, mask, .. } = &request;
-        validate::edits(&entry.id, entry.provider.edits(&entry.upstream), pictures.len(), mask.is_some())?;
+        validate::edits(&entry.id, entry.provider.edits(&entry.upstream_model), pictures.len(), mask.is_some())?;
         Ok(Admitted { entry, request })
     }
 
@@ -127,7 +127,7 @@ impl ImageGrpc {
             let request = self.with_inputs(spec, pictures, mask, &context.caller.owners()).await?;
             // Before the provider is called: images that may have been billed are never refused.
             let memory = self.budget.response(response_bytes(&request, delivery)).await;
-            let call = Call { model: entry.upstream.clone(), request, context };
+            let call = Call { model: entry.upstream_model.clone(), request, context };
             Ok((entry.provider.generate(call).await?, memory))
         });
         let (events, memory) = events.await?;
@@ -175,13 +175,13 @@ impl ImageGrpc {
     }
 
     /// Returns the messages of a request. The stream begins before the generation does.
-    fn streamed(
+    fn stream(
         &self,
         context: RequestContext,
         admitted: Admitted,
     ) -> BoxStream<'static, Result<pb::StreamImagesResponse, Error>> {
         let service = self.clone();
-        let start = async move { service.start(context, admitted).await.map(Generation::streamed) };
+        let start = async move { service.start(context, admitted).await.map(Generation::into_stream) };
         start.try_flatten_stream().boxed()
     }
 
@@ -197,7 +197,7 @@ impl ImageGrpc {
         if !self.single_flight.is_enabled() {
             return Ok(None);
         }
-        let Some(call) = Idempotency::of(context, method, request).await else { return Ok(None) };
+        let Some(call) = Idempotency::from_request(context, method, request).await else { return Ok(None) };
         let deadline = context.deadline;
         if let Some(cached) = self.single_flight.cached(&call)
             && !self.has_media_of(cached.items()).await
@@ -261,11 +261,11 @@ impl ImageService for ImageGrpc {
         let request = request.into_inner();
         let admitted = self.admit(request.image.clone(), request.partial_images)?;
         let work =
-            |context: RequestContext| self.streamed(context, admitted.clone()).map_ok(SharedItem::Streamed).boxed();
+            |context: RequestContext| self.stream(context, admitted.clone()).map_ok(SharedItem::Streamed).boxed();
         // Validation errors are the status of the call; later errors are items of the stream, so that clients get its metadata at
         // once.
         let Some(items) = self.shared(&context, "StreamImages", &request, work).await? else {
-            return Ok(Response::new(self.streamed(context, admitted).map_err(Status::from).boxed()));
+            return Ok(Response::new(self.stream(context, admitted).map_err(Status::from).boxed()));
         };
         let messages = items.map(|item| match item {
             Ok(SharedItem::Streamed(message)) => Ok(message),

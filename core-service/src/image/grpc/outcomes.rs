@@ -32,12 +32,20 @@ impl Outcomes {
         self.pending(index).map(drop)
     }
 
-    pub(super) fn finished(&mut self, index: u32) -> Result<(), Error> {
+    /// Records that an image has been delivered.
+    ///
+    /// # Errors
+    /// The index is not valid, or the image not pending.
+    pub(super) fn record_finished(&mut self, index: u32) -> Result<(), Error> {
         *self.pending(index)? = Outcome::Finished;
         Ok(())
     }
 
-    pub(super) fn failed(&mut self, index: u32, error: ProviderError) -> Result<(), Error> {
+    /// Records that an image has failed.
+    ///
+    /// # Errors
+    /// As for [`record_finished`](Self::record_finished).
+    pub(super) fn record_failed(&mut self, index: u32, error: ProviderError) -> Result<(), Error> {
         *self.pending(index)? = Outcome::Failed(error);
         Ok(())
     }
@@ -121,9 +129,9 @@ mod tests {
     #[test]
     fn partial_success_lists_the_failures() {
         let mut outcomes = Outcomes::new(4);
-        outcomes.finished(2).unwrap();
-        outcomes.failed(0, policy()).unwrap();
-        outcomes.finished(3).unwrap();
+        outcomes.record_finished(2).unwrap();
+        outcomes.record_failed(0, policy()).unwrap();
+        outcomes.record_finished(3).unwrap();
         assert!(outcomes.has_pending());
         let failures = outcomes.into_failures(Some(ProviderError::Timeout("late".to_owned()))).unwrap();
         let failures: Vec<_> =
@@ -134,8 +142,8 @@ mod tests {
     #[test]
     fn without_a_finished_image_the_first_failure_is_the_error() {
         let mut outcomes = Outcomes::new(2);
-        outcomes.failed(1, policy()).unwrap();
-        outcomes.failed(0, ProviderError::Timeout("late".to_owned())).unwrap();
+        outcomes.record_failed(1, policy()).unwrap();
+        outcomes.record_failed(0, ProviderError::Timeout("late".to_owned())).unwrap();
         assert!(!outcomes.has_pending());
         assert_eq!(outcomes.into_failures(None), Err(ProviderError::Timeout("late".to_owned()).into()));
         assert!(matches!(Outcomes::new(1).into_failures(None), Err(Error::Provider(ProviderError::Unreadable(_)))));
@@ -145,11 +153,11 @@ mod tests {
     #[test]
     fn unexpected_and_repeated_indices_are_unreadable() {
         let mut outcomes = Outcomes::new(2);
-        assert!(outcomes.finished(2).is_err() && outcomes.check_pending(u32::MAX).is_err());
-        outcomes.finished(0).unwrap();
+        assert!(outcomes.record_finished(2).is_err() && outcomes.check_pending(u32::MAX).is_err());
+        outcomes.record_finished(0).unwrap();
         assert!(
-            outcomes.finished(0).is_err()
-                && outcomes.failed(0, policy()).is_err()
+            outcomes.record_finished(0).is_err()
+                && outcomes.record_failed(0, policy()).is_err()
                 && outcomes.check_pending(0).is_err()
         );
     }

@@ -117,7 +117,7 @@ impl Request {
                 }
                 Some(Err(error)) if self.may_retry(&error) => error,
                 Some(Err(error)) => {
-                    self.admitted.failed(&error);
+                    self.admitted.record_failure(&error);
                     return Some(Err(error));
                 }
                 Some(Ok(event)) => {
@@ -148,7 +148,7 @@ impl Request {
     /// # Errors
     /// The failure `error` itself, if its delay is too long, the deadline too near, or the breaker open by then.
     async fn retry(&mut self, error: ProviderError) -> Result<(), ProviderError> {
-        self.admitted.failed(&error);
+        self.admitted.record_failure(&error);
         self.failures += 1;
         let deadline = self.call.context.deadline;
         let is_in_time = |wait: &_| deadline.is_none_or(|deadline| Instant::now() + *wait < deadline);
@@ -178,7 +178,7 @@ impl Request {
             }
         }
         if !self.started && self.picture_failure.is_none() {
-            self.admitted.started();
+            self.admitted.record_start();
         }
         self.started = true;
         if self.settled == self.call.request.n {
@@ -190,8 +190,8 @@ impl Request {
     /// delay.
     fn record_end(&mut self) {
         match &self.picture_failure {
-            Some(error) if !self.finished || error.retry_after().is_some() => self.admitted.failed(error),
-            Some(_) | None => self.admitted.succeeded(),
+            Some(error) if !self.finished || error.retry_after().is_some() => self.admitted.record_failure(error),
+            Some(_) | None => self.admitted.record_success(),
         }
     }
 }

@@ -11,8 +11,13 @@ use crate::{
     image::spec::{Background, Encoding, Quality},
 };
 
-const SETTINGS: GuardSettings =
-    GuardSettings { retries: 2, failures: 3, cooldown: Duration::from_secs(10), max_in_flight: 0, queue: 0 };
+const SETTINGS: GuardSettings = GuardSettings {
+    retries: 2,
+    failure_threshold: 3,
+    cooldown: Duration::from_secs(10),
+    max_in_flight: 0,
+    queue_limit: 0,
+};
 
 type Events = Vec<Result<ImageEvent, ProviderError>>;
 
@@ -51,7 +56,7 @@ impl Scripted {
 }
 
 fn guarded(provider: &Arc<Scripted>, settings: GuardSettings) -> Guarded {
-    let limit = Arc::new(ConcurrencyLimit::new(settings.max_in_flight, settings.queue));
+    let limit = Arc::new(ConcurrencyLimit::new(settings.max_in_flight, settings.queue_limit));
     Guarded::new(provider.clone(), "openai".to_owned(), "gpt-image-1".to_owned(), settings, limit)
 }
 
@@ -133,7 +138,7 @@ async fn safe_failures_are_retried_before_the_first_event_only() {
 #[tokio::test(start_paused = true)]
 async fn retries_end_with_their_number_and_before_the_deadline() {
     let provider = Scripted::new((0..9).map(|_| vec![Err(unavailable())]));
-    let settings = GuardSettings { failures: 9, ..SETTINGS };
+    let settings = GuardSettings { failure_threshold: 9, ..SETTINGS };
     assert_eq!(generate(&guarded(&provider, settings), call(1)).await, Err(unavailable()));
     assert_eq!(provider.requests(), 3);
     let provider = Scripted::new([vec![Err(limited(3))]]);
@@ -168,13 +173,13 @@ async fn refusals_finished_pictures_and_disconnects_keep_the_breaker_closed() {
     let refused = || ProviderError::ContentPolicy("no".to_owned());
     let partly = || vec![Ok(finished(0)), Ok(ImageEvent::Failed { index: 1, error: broken() })];
     let provider = Scripted::new([vec![Err(refused())], partly(), partly(), vec![Err(refused())]]);
-    let guarded_once = guarded(&provider, GuardSettings { failures: 1, ..SETTINGS });
+    let guarded_once = guarded(&provider, GuardSettings { failure_threshold: 1, ..SETTINGS });
     for (n, result) in [(1, Err(refused())), (2, Err(broken())), (2, Err(broken())), (1, Err(refused()))] {
         assert_eq!(generate(&guarded_once, call(n)).await, result);
         assert_eq!(state(&guarded_once), pb::model::target::State::Closed);
     }
     let hanging = Arc::new(Scripted { hangs: true, ..Scripted::default() });
-    let guarded_once = guarded(&hanging, GuardSettings { failures: 1, ..SETTINGS });
+    let guarded_once = guarded(&hanging, GuardSettings { failure_threshold: 1, ..SETTINGS });
     let mut events = guarded_once.generate(call(1)).await.unwrap();
     assert!(futures_util::poll!(events.next()).is_pending());
     assert_eq!(guarded_once.targets()[0].in_flight, 1);

@@ -26,7 +26,7 @@ pub fn closest<T: Copy>(
         rated.partition(|(_, size)| size.width >= requested.width && size.height >= requested.height);
     let covers = !covering.is_empty();
     let eligible = if covers { covering } else { others };
-    let distance = |size: Size| (Ratio::of(size).log() - Ratio::of(requested).log()).abs();
+    let distance = |size: Size| (Ratio::from_size(size).log() - Ratio::from_size(requested).log()).abs();
     let best = eligible.iter().map(|&(_, size)| distance(size)).fold(f64::INFINITY, f64::min);
     let close = eligible.into_iter().filter(|&(_, size)| distance(size) <= best + SAME_RATIO);
     let area = |&(_, size): &(T, Size)| size.pixels();
@@ -51,7 +51,7 @@ impl Ratio {
     }
 
     /// Returns the exact ratio of a size, in lowest terms.
-    pub fn of(size: Size) -> Self {
+    pub fn from_size(size: Size) -> Self {
         let (mut a, mut b) = (size.width.max(1), size.height.max(1));
         while b != 0 {
             (a, b) = (b, a % b);
@@ -61,7 +61,7 @@ impl Ratio {
 
     /// Returns the candidate closest to the ratio of a size, the first of equal ones. `None` without candidates.
     pub fn nearest(requested: Size, candidates: impl IntoIterator<Item = Self>) -> Option<Self> {
-        let requested = Self::of(requested).log();
+        let requested = Self::from_size(requested).log();
         candidates.into_iter().min_by(|a, b| (a.log() - requested).abs().total_cmp(&(b.log() - requested).abs()))
     }
 

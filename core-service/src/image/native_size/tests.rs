@@ -58,7 +58,7 @@ fn ratio_is_reduced_and_nearest_treats_wide_and_tall_alike() {
         ("1023x1024", "1023:1024", "1:1"),
     ] {
         let known = [(1, 1), (2, 3), (3, 2), (9, 16), (16, 9), (21, 9)].map(|(w, h)| Ratio::new(w, h));
-        assert_eq!(Ratio::of(size(requested)).to_string(), exact);
+        assert_eq!(Ratio::from_size(size(requested)).to_string(), exact);
         assert_eq!(Ratio::nearest(size(requested), known).unwrap().to_string(), nearest, "{requested}");
     }
 }

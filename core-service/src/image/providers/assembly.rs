@@ -55,7 +55,7 @@ pub(crate) fn entries(
         (ImageServiceType::NanoBanana, nano_banana::entries(nano_banana, &context)?),
         (ImageServiceType::Midjourney, midjourney::entries(midjourney, &context)?),
     ];
-    let limit = Arc::new(ConcurrencyLimit::new(routing.max_in_flight, routing.queue));
+    let limit = Arc::new(ConcurrencyLimit::new(routing.max_in_flight, routing.queue_limit));
     for (_, entries) in providers.iter_mut().filter(|(kind, _)| *kind != ImageServiceType::Offline) {
         for entry in entries {
             guard(entry, *routing, Arc::clone(&limit));
@@ -74,5 +74,6 @@ pub(crate) fn entries(
 /// Puts the model of a connected provider behind a circuit breaker of its own and the concurrency limit of all providers.
 fn guard(entry: &mut Entry<dyn ImageProvider>, settings: GuardSettings, limit: Arc<ConcurrencyLimit>) {
     let inner = Arc::clone(&entry.provider);
-    entry.provider = Arc::new(Guarded::new(inner, entry.provider_id.clone(), entry.upstream.clone(), settings, limit));
+    entry.provider =
+        Arc::new(Guarded::new(inner, entry.provider_id.clone(), entry.upstream_model.clone(), settings, limit));
 }

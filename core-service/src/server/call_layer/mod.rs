@@ -79,7 +79,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
-        let known = KnownMetadata::of(&metadata);
+        let known = KnownMetadata::from_metadata(&metadata);
         let (id, deadline) = (known.request_id(), known.deadline());
         // `request_id` returns graphic ASCII only, so the fallback is never used.
         let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));

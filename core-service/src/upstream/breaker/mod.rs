@@ -15,7 +15,7 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerSettings {
     /// Consecutive failures that open it, at least 1.
-    pub failures: u32,
+    pub failure_threshold: u32,
     /// How long it stays open before a probe.
     pub cooldown: Duration,
 }
@@ -145,7 +145,7 @@ impl Breaker {
             retry_after
         } else {
             inner.failures = inner.failures.saturating_add(1);
-            if !probe && (inner.cooldown.is_some() || inner.failures < self.settings.failures) {
+            if !probe && (inner.cooldown.is_some() || inner.failures < self.settings.failure_threshold) {
                 return;
             }
             self.settings.cooldown

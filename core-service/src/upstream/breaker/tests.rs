@@ -5,7 +5,7 @@ use super::*;
 const COOLDOWN: Duration = Duration::from_secs(10);
 
 fn breaker() -> Breaker {
-    Breaker::new(BreakerSettings { failures: 3, cooldown: COOLDOWN })
+    Breaker::new(BreakerSettings { failure_threshold: 3, cooldown: COOLDOWN })
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,7 +40,7 @@ enum ResolvedContent {
 
 impl VideoGrpc {
     pub(super) async fn create(&self, context: &RequestContext, request: pb::CreateVideoRequest) -> Result<Job, Error> {
-        let call = Idempotency::of(context, "CreateVideo", &request).await;
+        let call = Idempotency::from_request(context, "CreateVideo", &request).await;
         // Before everything else: a repeated create must succeed even if the URL of its image is dead by now.
         if let Some(existing) = self.find(call.as_ref()).await? {
             return Ok(existing);
@@ -75,7 +75,7 @@ impl VideoGrpc {
         let request = JobRequest {
             provider_id: entry.provider_id.clone(),
             model: entry.id.clone(),
-            upstream: entry.upstream.clone(),
+            upstream_model: entry.upstream_model.clone(),
             parameters,
             remixed_from: None,
         };
@@ -83,7 +83,7 @@ impl VideoGrpc {
     }
 
     pub(super) async fn remix(&self, context: &RequestContext, request: pb::RemixVideoRequest) -> Result<Job, Error> {
-        let call = Idempotency::of(context, "RemixVideo", &request).await;
+        let call = Idempotency::from_request(context, "RemixVideo", &request).await;
         if let Some(existing) = self.find(call.as_ref()).await? {
             return Ok(existing);
         }
@@ -99,7 +99,7 @@ impl VideoGrpc {
         let inputs = self.copy_inputs(context, &id, &source.request.parameters.inputs).await?;
         let request = JobRequest {
             provider_id: entry.provider_id.clone(),
-            upstream: entry.upstream.clone(),
+            upstream_model: entry.upstream_model.clone(),
             parameters: VideoParameters {
                 prompt,
                 inputs,

@@ -72,7 +72,7 @@ fn not_ready(job: &Job) -> Error {
         JobState::Failed { message, .. } => format!("it failed: {message}"),
         JobState::Cancelled { .. } => "it was cancelled".to_owned(),
         state @ (JobState::Queued
-        | JobState::Submitting
+        | JobState::Submitting { .. }
         | JobState::Rendering { .. }
         | JobState::Storing { .. }
         | JobState::Succeeded { .. }) => format!("it is {}", view::description(state)),

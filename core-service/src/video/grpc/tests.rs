@@ -223,7 +223,7 @@ async fn remix_keeps_the_unknown_members_of_its_source_unless_it_replaces_them()
 async fn cancelled_video_has_an_error_and_no_content() {
     let service = service(FakeProvider::default().with_polls([working(30), Reply::Hang]));
     let id = service.create(request()).await.unwrap().id;
-    service.harness.provider.called("poll", 2).await;
+    service.harness.provider.wait_for_calls("poll", 2).await;
     let cancel = Request::new(pb::CancelVideoRequest { id: id.clone() });
     let video = service.grpc.cancel_video(cancel).await.unwrap().into_inner().video.unwrap();
     assert_eq!((video.state(), video.progress_percent), (State::Cancelled, 30));

@@ -71,8 +71,8 @@ impl VideoProvider for Guarded {
         let mut admitted = self.admission.admit(call.context.deadline).await?;
         let result = self.inner.submit(call).await;
         match &result {
-            Ok(_) => admitted.succeeded(),
-            Err(error) => admitted.failed(error),
+            Ok(_) => admitted.record_success(),
+            Err(error) => admitted.record_failure(error),
         }
         result
     }

@@ -9,8 +9,13 @@ use crate::{
     video::{parameters::VideoParameters, testing::request},
 };
 
-const SETTINGS: GuardSettings =
-    GuardSettings { retries: 2, failures: 2, cooldown: Duration::from_secs(10), max_in_flight: 1, queue: 0 };
+const SETTINGS: GuardSettings = GuardSettings {
+    retries: 2,
+    failure_threshold: 2,
+    cooldown: Duration::from_secs(10),
+    max_in_flight: 1,
+    queue_limit: 0,
+};
 
 /// Fails submissions and polls with these errors in order, then succeeds.
 #[derive(Debug, Default)]
@@ -54,7 +59,7 @@ impl VideoProvider for Scripted {
 
 fn guarded(errors: impl IntoIterator<Item = ProviderError>) -> (Guarded, Arc<Scripted>) {
     let provider = Arc::new(Scripted { errors: Mutex::new(errors.into_iter().collect()), ..Scripted::default() });
-    let gate = Arc::new(ConcurrencyLimit::new(SETTINGS.max_in_flight, SETTINGS.queue));
+    let gate = Arc::new(ConcurrencyLimit::new(SETTINGS.max_in_flight, SETTINGS.queue_limit));
     (Guarded::new(provider.clone(), "veo".to_owned(), "veo-3".to_owned(), SETTINGS, gate), provider)
 }
 

@@ -3,6 +3,10 @@
 
 mod copy;
 mod delays;
+mod estimate;
+mod floor_rate;
+mod load;
+mod lost;
 mod poll;
 mod provider_call;
 mod step;
@@ -20,11 +24,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::worker::Worker;
-use super::{
-    jobs::JobSettings,
-    store::{ChangeKind, Changes, JobQueue, StoreError, WorkerId},
-};
+use self::{estimate::RenderTimes, load::Load, worker::Worker};
+use super::store::{BusyProviders, ChangeKind, Changes, JobQueue, StoreError, WorkerId};
 use crate::{
     live::Live,
     models::Models,
@@ -66,7 +67,15 @@ impl Runner {
     /// Starts to claim and move jobs, including those of a previous process. `jobs` are the jobs of the same store.
     pub fn start(queue: Arc<dyn JobQueue>, jobs: Jobs, models: Live<Models<VideoModel>>) -> RunnerHandle {
         let (stop, interrupt) = (CancellationToken::new(), CancellationToken::new());
-        let worker = Worker { queue, jobs, models, id: WorkerId::new(), interrupt: interrupt.clone() };
+        let worker = Worker {
+            queue,
+            jobs,
+            models,
+            id: WorkerId::new(),
+            interrupt: interrupt.clone(),
+            load: Load::default(),
+            render_times: RenderTimes::default(),
+        };
         let runner = Self { worker: Arc::new(worker), stop: stop.clone() };
         RunnerHandle { stop, interrupt, task: Some(tokio::spawn(runner.run())) }
     }
@@ -92,20 +101,21 @@ impl Runner {
     /// Claims jobs while there are free workers. Returns how long no further job will be due.
     async fn fill(&self, steps: &mut JoinSet<()>) -> Duration {
         let Worker { queue, jobs, id, .. } = &*self.worker;
-        let JobSettings { workers, lease, .. } = jobs.settings;
-        while steps.len() < workers.max(1) && !self.stop.is_cancelled() {
+        let lease = jobs.settings.lease;
+        // Bounded by the workers of each provider, whose further jobs are not claimed.
+        while !self.stop.is_cancelled() {
             let busy = self.worker.busy_providers();
             match queue.claim(id, lease, &busy).await {
                 Ok(Some(claim)) => match self.worker.reserve(&claim.job) {
-                    Some(slot) => {
-                        steps.spawn(step::run(Arc::clone(&self.worker), claim, slot));
+                    Some(reservation) => {
+                        steps.spawn(step::run(Arc::clone(&self.worker), claim, reservation));
                     }
                     // The last slot was taken since the check; the next claim leaves this provider out.
                     None => step::release(&**queue, &claim).await,
                 },
                 Ok(None) => {
                     let due = queue.next_due(&busy).await.ok().flatten();
-                    let max = if busy.is_empty() { MAX_IDLE } else { SLOT_INTERVAL };
+                    let max = if busy == BusyProviders::default() { MAX_IDLE } else { SLOT_INTERVAL };
                     return due.map_or(max, |due| due.since(queue.now()).clamp(MIN_IDLE, max));
                 }
                 // It is not claimed again for a while.

@@ -1,5 +1,7 @@
 //! The poll of a render, and what its result means for the job.
 
+use std::time::Duration;
+
 use super::{
     delays,
     step::{Next, Step, StepError},
@@ -22,13 +24,12 @@ impl Step {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
             Ok(Progress::Working { percent, poll_after }) => {
-                // Also without a percentage: it resets the count of missing polls.
-                let mut next = self.after(Event::Progressed(percent.unwrap_or(0)))?;
-                next.attempt = 0;
+                let mut next = self.after(Event::Progressed(percent.unwrap_or_else(|| self.estimated_percent())))?;
+                next.failures = 0;
                 self.yield_for(next, delays::poll_interval(poll_after)).await
             }
-            Ok(Progress::Ready(clip)) => self.rendered(clip).await,
-            Ok(Progress::Missing) => self.missed().await,
+            Ok(Progress::Ready(clip)) => self.commit_rendered(clip).await,
+            Ok(Progress::Missing) => self.count_missed_poll().await,
             Ok(Progress::Cancelled) => self.cancelled_upstream().await,
             Ok(Progress::Failed(error)) => self.fail_with(&error).await,
             Err(error) => self.poll_failed(&error).await,
@@ -43,8 +44,8 @@ impl Step {
     ) -> Result<Next, StepError> {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
-            Ok(Progress::Ready(clip)) => self.rendered(clip).await,
-            Ok(Progress::Missing) if self.claim.job.attempt + 1 < MAX_MISSING => {
+            Ok(Progress::Ready(clip)) => self.commit_rendered(clip).await,
+            Ok(Progress::Missing) if self.claim.job.failures + 1 < MAX_MISSING => {
                 self.retry_later(&"the provider does not know the finished render").await
             }
             Ok(Progress::Missing) => self.lost_upstream().await,
@@ -55,27 +56,43 @@ impl Step {
         }
     }
 
-    async fn rendered(&mut self, clip: Clip) -> Result<Next, StepError> {
+    /// Returns the progress of a render whose provider reports none.
+    fn estimated_percent(&self) -> u8 {
+        let elapsed = self.render_time().unwrap_or_default();
+        self.worker.render_times.percent(&self.claim.job.request, elapsed)
+    }
+
+    /// Returns the time since the provider accepted the submission; `None` if it is not known, or the render has ended.
+    fn render_time(&self) -> Option<Duration> {
+        let JobState::Rendering { since, .. } = self.claim.job.state else { return None };
+        since.map(|since| self.now().since(since))
+    }
+
+    /// Commits the finished render, so that its files are copied next. Fails the job unless the render has exactly one video.
+    async fn commit_rendered(&mut self, clip: Clip) -> Result<Next, StepError> {
         let videos = clip.files.iter().filter(|file| file.variant == Variant::Video).count();
         if videos != 1 {
             let error = ProviderError::Unreadable(format!("the provider finished with {videos} videos instead of one"));
             return self.fail_with(&error).await;
         }
+        if let Some(took) = self.render_time() {
+            self.worker.render_times.record(&self.claim.job.request, took);
+        }
         let mut next = self.after(Event::Rendered(clip))?;
-        next.attempt = 0;
+        next.failures = 0;
         self.commit(next, Lease::Kept).await?;
         Ok(Next::Continue)
     }
 
     /// Counts a poll that found no such render; fails the job at the last of a series.
-    async fn missed(&mut self) -> Result<Next, StepError> {
+    async fn count_missed_poll(&mut self) -> Result<Next, StepError> {
         let mut next = self.after(Event::Missed)?;
         if matches!(next.state, JobState::Rendering { missing, .. } if missing >= MAX_MISSING) {
             return self.lost_upstream().await;
         }
-        next.attempt += 1;
+        next.failures += 1;
         tracing::warn!("the provider does not know the render; it will be polled again");
-        let delay = delays::back_off(next.attempt);
+        let delay = delays::back_off(next.failures);
         self.yield_for(next, delay).await
     }
 

@@ -7,7 +7,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{delays, worker::Worker};
+use super::{
+    delays,
+    worker::{Reservation, Worker},
+};
 use crate::{
     error::ProviderError,
     video::{
@@ -18,6 +21,9 @@ use crate::{
         time::Timestamp,
     },
 };
+
+/// The maximum number of submissions of a job.
+pub(super) const MAX_SUBMISSIONS: u32 = 10;
 
 /// How often a step may panic before the job fails.
 const MAX_PANICS: u32 = 5;
@@ -36,6 +42,8 @@ pub(super) struct Step {
     pub(super) interrupted: CancellationToken,
     /// The reserved slot of the render to start.
     pub(super) slot: Slot,
+    /// A render that the provider accepted, until it is committed. Without it the render would be lost.
+    pub(super) unrecorded: Option<UpstreamTask>,
 }
 
 /// Why a lease ends early.
@@ -57,17 +65,29 @@ pub(super) enum Next {
     Yield,
 }
 
+/// What is known of the renders of a final job.
+pub(super) enum Resolution {
+    /// Not everything yet: this follows.
+    Later(Next),
+    /// Everything that can be known.
+    Ended {
+        /// Whether there may be a render, which is billed.
+        billed: bool,
+    },
+}
+
 /// Runs the steps of a claimed job. Whatever happens in a step, a panic included, ends here.
-pub(super) async fn run(worker: Arc<Worker>, claim: Claim, slot: Slot) {
+pub(super) async fn run(worker: Arc<Worker>, claim: Claim, reservation: Reservation) {
+    let Reservation { slot, active: _active } = reservation;
     let interrupted = worker.interrupt.child_token();
     let changes = worker.queue.changes_of(&claim.job.id);
-    let Job { id, state, attempt, .. } = &claim.job;
-    let span = tracing::info_span!("video job", job.id = %id, job.state = %state.phase(), attempt);
+    let Job { id, state, submissions, failures, .. } = &claim.job;
+    let span = tracing::info_span!("video job", job.id = %id, job.state = %state.phase(), submissions, failures);
     let amended = interrupt_when_amended(changes, interrupted.clone());
-    let mut step = Step { worker, claim, interrupted, slot };
+    let mut step = Step { worker, claim, interrupted, slot, unrecorded: None };
     let work = async {
         tokio::select! {
-            () = step.guarded() => {}
+            () = step.run_with_heartbeat() => {}
             () = amended => {}
         }
     };
@@ -84,18 +104,22 @@ async fn interrupt_when_amended(mut changes: JobChanges, interrupted: Cancellati
 }
 
 impl Step {
-    async fn guarded(&mut self) {
+    /// Runs the steps of the job while a heartbeat extends the lease. Handles panics and logs failures of the store.
+    async fn run_with_heartbeat(&mut self) {
         let heartbeat = heartbeat(Arc::clone(&self.worker), self.claim.clone());
         let ended = tokio::select! {
             ended = AssertUnwindSafe(self.steps()).catch_unwind() => ended,
             // Without its lease a step must not continue: another worker may already have the job.
             lost = heartbeat => Ok(Err(lost)),
         };
+        if let Some(task) = self.unrecorded.take() {
+            self.record(&task).await;
+        }
         match ended {
             Ok(Ok(())) => {}
             Ok(Err(StepError::Stale | StepError::Interrupted)) => self.release().await,
             Ok(Err(StepError::Store(error))) => tracing::error!("a step was not completed: {error}"),
-            Err(_) => self.panicked().await,
+            Err(_) => self.handle_panic().await,
         }
     }
 
@@ -108,7 +132,7 @@ impl Step {
         let now = self.now();
         let deadline = self.worker.jobs.settings.deadline;
         let job = &mut self.claim.job;
-        if job.state == JobState::Queued && job.attempt == 0 {
+        if job.state == JobState::Queued && job.submissions == 0 {
             // The wait for a worker and a slot does not count.
             job.deadline_at = now.after(deadline);
         }
@@ -118,6 +142,9 @@ impl Step {
         }
         if job.state.is_final() {
             return self.clean_up().await;
+        }
+        if job.deadline_at <= now && matches!(job.state, JobState::Submitting { .. }) {
+            return self.outcome_unknown("the outcome of the submission could not be determined in time").await;
         }
         if job.deadline_at <= now {
             let allowed = deadline.as_secs();
@@ -131,7 +158,7 @@ impl Step {
         };
         match job.state.clone() {
             JobState::Queued => self.submit(&*provider).await,
-            JobState::Submitting => self.resubmit(&*provider).await,
+            JobState::Submitting { .. } => self.resubmit(&*provider).await,
             JobState::Rendering { task, .. } => self.poll(&*provider, &task).await,
             JobState::Storing { task, clip, renewals } => self.copy(&*provider, &task, &clip, renewals).await,
             JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Cancelled { .. } => self.clean_up().await,
@@ -192,9 +219,9 @@ impl Step {
         requested: Option<Duration>,
     ) -> Result<Next, StepError> {
         let mut next = self.claim.job.clone();
-        next.attempt += 1;
-        tracing::warn!(failures = next.attempt, "a step failed and will be retried: {why}");
-        let delay = delays::after_failure(requested, next.attempt);
+        next.failures += 1;
+        tracing::warn!(failures = next.failures, "a step failed and will be retried: {why}");
+        let delay = delays::after_failure(requested, next.failures);
         self.yield_for(next, delay).await
     }
 
@@ -227,7 +254,7 @@ impl Step {
 
     /// Commits a final state.
     pub(super) async fn finish(&mut self, mut next: Job) -> Result<Next, StepError> {
-        next.attempt = 0;
+        next.failures = 0;
         next.expires_at = self.worker.jobs.settings.retention.map(|kept| self.now().after(kept));
         next.due_at = next.due_when_final();
         let must_clean_up = next.abandoned.is_some();
@@ -237,15 +264,20 @@ impl Step {
 
     /// Stops the abandoned render of a final job and removes partial files.
     async fn clean_up(&mut self) -> Result<Next, StepError> {
-        if let Some(later) = self.stop_abandoned_render().await? {
-            return Ok(later);
-        }
+        let billed = match self.stop_renders().await? {
+            Resolution::Later(next) => return Ok(next),
+            Resolution::Ended { billed } => billed,
+        };
         if !matches!(self.claim.job.state, JobState::Succeeded { .. })
             && let Err(error) = self.worker.jobs.remove_files(&self.claim.job, false).await
         {
             return self.clean_up_later(&error).await;
         }
-        let mut next = Job { abandoned: None, attempt: 0, ..self.claim.job.clone() };
+        let job = self.claim.job.clone();
+        let state = job.state.clone().cleaned_up(billed);
+        // Callers see that the render may be billed.
+        let revision = job.revision + u64::from(billed && state != job.state);
+        let mut next = Job { abandoned: None, failures: 0, state, revision, ..job };
         next.due_at = next.due_when_final();
         self.commit(next, Lease::Ended).await?;
         Ok(Next::Yield)
@@ -258,8 +290,8 @@ impl Step {
             let next = self.claim.job.tombstoned(self.now(), None);
             self.commit(next, Lease::Kept).await?;
         }
-        if let Some(later) = self.stop_abandoned_render().await? {
-            return Ok(later);
+        if let Resolution::Later(next) = self.stop_renders().await? {
+            return Ok(next);
         }
         if let Err(error) = self.worker.jobs.remove_files(&self.claim.job, true).await {
             return self.clean_up_later(&error).await;
@@ -268,33 +300,41 @@ impl Step {
         Ok(Next::Yield)
     }
 
-    /// Asks the provider to stop the abandoned render. `None`: done, or not possible.
-    async fn stop_abandoned_render(&mut self) -> Result<Option<Next>, StepError> {
-        let (Some(task), Some(provider)) = (self.claim.job.abandoned.clone(), self.provider()) else { return Ok(None) };
+    /// Stops the abandoned render of a final job, also one that its submission may have started.
+    async fn stop_renders(&mut self) -> Result<Resolution, StepError> {
+        let Some(task) = self.claim.job.abandoned.clone() else {
+            return match self.claim.job.state.unresolved_submission() {
+                Some(since) => self.resolve_submission(since).await,
+                None => Ok(Resolution::Ended { billed: false }),
+            };
+        };
+        let Some(provider) = self.provider() else { return Ok(Resolution::Ended { billed: true }) };
         let context = self.call_context();
-        let cancelled = self.bounded(provider.cancel(&task, &context)).await?;
-        match cancelled {
-            Ok(Cancellation::Stopped) => Ok(None),
+        match self.bounded(provider.cancel(&task, &context)).await? {
+            Ok(Cancellation::Stopped) => Ok(Resolution::Ended { billed: false }),
             Ok(Cancellation::RunsOn) => {
-                tracing::warn!("the provider does not stop an abandoned render, which may be billed");
-                Ok(None)
+                tracing::warn!(task = task.0, "the provider does not stop an abandoned render, which may be billed");
+                Ok(Resolution::Ended { billed: true })
             }
-            Err(error) if error.is_transient() && self.claim.job.attempt + 1 < CANCEL_ATTEMPTS => {
-                self.clean_up_later(&error).await.map(Some)
-            }
+            Err(error) if self.may_retry_clean_up(&error) => Ok(Resolution::Later(self.clean_up_later(&error).await?)),
             Err(error) => {
-                tracing::warn!("an abandoned render could not be stopped: {error}");
-                Ok(None)
+                tracing::warn!(task = task.0, "an abandoned render could not be stopped: {error}");
+                Ok(Resolution::Ended { billed: true })
             }
         }
     }
 
+    /// Returns whether a call about an abandoned render is repeated after this error.
+    pub(super) fn may_retry_clean_up(&self, error: &ProviderError) -> bool {
+        error.is_transient() && self.claim.job.failures + 1 < CANCEL_ATTEMPTS
+    }
+
     /// As [`retry_later`](Self::retry_later), for final jobs, whose deadline no longer matters.
-    async fn clean_up_later(&mut self, why: &(dyn Display + Sync)) -> Result<Next, StepError> {
+    pub(super) async fn clean_up_later(&mut self, why: &(dyn Display + Sync)) -> Result<Next, StepError> {
         let mut next = self.claim.job.clone();
-        next.attempt += 1;
-        tracing::warn!(failures = next.attempt, "the clean-up failed and will be retried: {why}");
-        next.due_at = Some(self.now().after(delays::back_off(next.attempt)));
+        next.failures += 1;
+        tracing::warn!(failures = next.failures, "the clean-up failed and will be retried: {why}");
+        next.due_at = Some(self.now().after(delays::back_off(next.failures)));
         self.commit(next, Lease::Ended).await?;
         Ok(Next::Yield)
     }
@@ -304,12 +344,12 @@ impl Step {
     }
 
     /// Counts a panic as a failure. During a submission, the next attempt finds `Submitting` and treats it as a crash.
-    async fn panicked(&mut self) {
+    async fn handle_panic(&mut self) {
         tracing::error!("a step panicked");
         let job = &self.claim.job;
         let ended = if job.state.is_final() {
             self.clean_up_later(&"a panic").await
-        } else if job.attempt >= MAX_PANICS {
+        } else if job.failures >= MAX_PANICS {
             self.give_up("internal", "Internal server error; the log has the details".to_owned()).await
         } else {
             self.retry_later(&"a panic").await

@@ -1,31 +1,27 @@
 //! The submission of a job to its provider, which is the only step that can be billed.
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::{
     delays,
     provider_call::{PROVIDER_TIMEOUT, timed_out},
-    step::{Next, Step, StepError},
+    step::{MAX_SUBMISSIONS, Next, Step, StepError},
 };
 use crate::{
     call::Call,
     config::MAX_INPUT_BYTES,
     error::{Error, ProviderError},
-    keys::Owners,
     media::MediaKey,
     video::{
         inputs::{InputContent, InputSource, RenderInput, StoredInput},
-        provider::{Cancellation, RenderRequest, Slot, UpstreamTask, VideoProvider},
+        provider::{RenderRequest, Slot, UpstreamTask, VideoProvider},
         state::Event,
         store::Lease,
     },
 };
 
-/// The maximum number of submissions of a job.
-const MAX_SUBMISSIONS: u32 = 10;
-
-/// How often the provider is asked to stop a render that it accepted after the job had ended.
-const LATE_CANCEL_ATTEMPTS: u32 = 3;
+/// Why the outcome of a submission is not known after a crash.
+const INTERRUPTED: &str = "the service stopped during the submission to the provider";
 
 impl Step {
     pub(super) async fn submit(&mut self, provider: &dyn VideoProvider) -> Result<Next, StepError> {
@@ -36,84 +32,62 @@ impl Step {
             }
             Err(error) => return self.retry_later(&error).await,
         };
-        let mut submitting = self.after(Event::SubmissionStarted)?;
+        let mut submitting = self.after(Event::SubmissionStarted(self.now()))?;
         // Counted before the request is sent: after a crash during the submission, this must not look like a first attempt.
-        submitting.attempt += 1;
+        submitting.submissions += 1;
+        submitting.failures = 0;
         self.commit(submitting, Lease::Kept).await?;
 
         request.slot = std::mem::take(&mut self.slot);
-        let model = self.claim.job.request.upstream.clone();
+        let model = self.claim.job.request.upstream_model.clone();
         let call = Call { model, request, context: self.call_context() };
         // Never interrupted: only the response tells whether there is a render, and which.
         let submitted = timeout(PROVIDER_TIMEOUT, provider.submit(call)).await.unwrap_or_else(|_| Err(timed_out()));
         match submitted {
-            Ok(task) => self.accepted(provider, task).await,
-            Err(error) => self.rejected(provider, error).await,
+            Ok(task) => self.commit_accepted(task).await,
+            Err(error) => self.retry_or_fail(provider, error).await,
         }
     }
 
     /// Continues a job whose submission was interrupted by a crash: its outcome was never committed.
     pub(super) async fn resubmit(&mut self, provider: &dyn VideoProvider) -> Result<Next, StepError> {
         if !provider.repeatable() {
-            let message = "the service stopped during the submission to the provider; whether there is a render is unknown, \
-                           and a second submission could be billed twice";
-            return self.fail("outcome_unknown", message.to_owned(), None).await;
+            return self.search(provider, INTERRUPTED).await;
         }
-        if self.claim.job.attempt >= MAX_SUBMISSIONS {
-            let message = "the service stopped during each submission to the provider";
-            return self.fail("outcome_unknown", message.to_owned(), None).await;
+        if self.claim.job.submissions >= MAX_SUBMISSIONS {
+            return self.outcome_unknown("the service stopped during each submission to the provider").await;
         }
         tracing::info!("submitting again under the same idempotency key");
         self.submit(provider).await
     }
 
-    async fn accepted(&mut self, provider: &dyn VideoProvider, task: UpstreamTask) -> Result<Next, StepError> {
-        let mut next = self.after(Event::Accepted(task.clone()))?;
-        next.attempt = 0;
-        let ended = self.yield_for(next, delays::FIRST_POLL).await;
-        if let Err(StepError::Stale) = ended {
-            self.stop_unrecorded_render(provider, &task).await;
-        }
-        ended
+    /// Commits the render that the provider started. Until then the step remembers it: see [`Step::record`].
+    pub(super) async fn commit_accepted(&mut self, task: UpstreamTask) -> Result<Next, StepError> {
+        tracing::info!(task = task.0, "the provider accepted a submission");
+        self.unrecorded = Some(task.clone());
+        let mut next = self.after(Event::Accepted(task, self.now()))?;
+        next.failures = 0;
+        let next = self.yield_for(next, delays::FIRST_POLL).await?;
+        self.unrecorded = None;
+        Ok(next)
     }
 
-    /// Stops a render whose job was cancelled or deleted during the submission: no row has its task.
-    async fn stop_unrecorded_render(&self, provider: &dyn VideoProvider, task: &UpstreamTask) {
-        let ended = match self.worker.queue.get(&self.claim.job.id, &Owners::All).await {
-            Ok(job) => job.is_none_or(|job| job.state.is_final()),
-            Err(_) => false,
-        };
-        // Otherwise another worker has the job, and may have been given the same render.
-        if !ended {
-            return;
-        }
-        let context = self.call_context();
-        for failures in 1..=LATE_CANCEL_ATTEMPTS {
-            match timeout(PROVIDER_TIMEOUT, provider.cancel(task, &context)).await.unwrap_or_else(|_| Err(timed_out()))
-            {
-                Ok(Cancellation::Stopped | Cancellation::RunsOn) => return,
-                Err(error) => tracing::warn!(failures, "an abandoned render could not be stopped: {error}"),
-            }
-            sleep(delays::back_off(failures)).await;
-        }
-    }
-
-    async fn rejected(&mut self, provider: &dyn VideoProvider, error: ProviderError) -> Result<Next, StepError> {
-        let attempt = self.claim.job.attempt;
+    /// Retries a rejected submission later if that cannot start a second render, searches for its render if the outcome is
+    /// unknown, and otherwise fails the job.
+    async fn retry_or_fail(&mut self, provider: &dyn VideoProvider, error: ProviderError) -> Result<Next, StepError> {
+        let submissions = self.claim.job.submissions;
         // A repeatable provider starts no second render under the same key, whatever happened to the first request.
         let safe = error.is_safe_to_retry() || error.is_transient() && provider.repeatable();
         // The delay of our own limit is too short for the number of submissions.
         let requested = error.retry_after().filter(|_| !matches!(error.failure(), ProviderError::Overloaded { .. }));
-        let delay = safe.then(|| delays::after_failure(requested, attempt));
-        if let Some(delay) = delay.filter(|_| attempt < MAX_SUBMISSIONS) {
-            tracing::warn!(attempt, "the submission was rejected and will be retried: {error}");
+        let delay = safe.then(|| delays::after_failure(requested, submissions));
+        if let Some(delay) = delay.filter(|_| submissions < MAX_SUBMISSIONS) {
+            tracing::warn!(submissions, "the submission was rejected and will be retried: {error}");
             let next = self.after(Event::SubmissionRejected)?;
             return self.yield_for(next, delay).await;
         }
         if let ProviderError::Timeout(cause) | ProviderError::Broken(cause) = error.failure() {
-            let message =
-                format!("{cause}; whether there is a render is unknown, and a second submission could be billed twice");
-            return self.fail("outcome_unknown", message, None).await;
+            return self.search(provider, cause).await;
         }
         self.fail_with(&error).await
     }
@@ -128,7 +102,7 @@ impl Step {
                     let key = MediaKey::from_request(key)?;
                     // Creation has checked the size against the limit of that time.
                     let bytes = self.worker.jobs.media_store.bytes(&key, MAX_INPUT_BYTES).await?;
-                    InputContent::File { media_type: key.media_type(), bytes, link: None }
+                    InputContent::File { media_type: key.media_type(), bytes }
                 }
             };
             inputs.push(RenderInput { role: *role, content });

@@ -4,6 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
+use super::{
+    estimate::RenderTimes,
+    load::{ActiveStep, Load},
+};
 use crate::{
     live::Live,
     models::Models,
@@ -12,7 +16,7 @@ use crate::{
         job::Job,
         jobs::Jobs,
         state::JobState,
-        store::{JobQueue, WorkerId},
+        store::{BusyProviders, JobQueue, WorkerId},
     },
 };
 
@@ -25,21 +29,44 @@ pub(super) struct Worker {
     pub(super) id: WorkerId,
     /// Interrupts the steps in progress.
     pub(super) interrupt: CancellationToken,
+    /// The steps in progress.
+    pub(super) load: Load,
+    pub(super) render_times: RenderTimes,
+}
+
+/// What a step of a job needs before it can start.
+pub(super) struct Reservation {
+    /// The slot of the render to start.
+    pub(super) slot: Slot,
+    /// Counts the step as in progress.
+    pub(super) active: ActiveStep,
 }
 
 impl Worker {
-    /// Returns the ids of the providers without a free slot. Their queued jobs stay queued.
-    pub(super) fn busy_providers(&self) -> Vec<String> {
+    /// Returns the providers whose jobs have to wait: those with as many steps in progress as there are workers, and, for
+    /// queued jobs, those without a free slot or with half as many submissions in progress. Submissions that stall leave
+    /// workers for the polls of the same provider.
+    pub(super) fn busy_providers(&self) -> BusyProviders {
+        let workers = self.jobs.settings.workers.max(1);
+        let steps = self.load.with_steps(workers);
         let models = self.models.load();
-        let busy = models.entries().iter().filter(|entry| !entry.provider.provider.has_free_slot());
-        busy.map(|entry| entry.provider_id.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+        let without_slot = models.entries().iter().filter(|entry| !entry.provider.provider.has_free_slot());
+        let submissions: BTreeSet<_> = without_slot
+            .map(|entry| entry.provider_id.clone())
+            .chain(self.load.with_submissions((workers / 2).max(1)))
+            .chain(steps.iter().cloned())
+            .collect();
+        BusyProviders { submissions: submissions.into_iter().collect(), steps }
     }
 
     /// Reserves what the next step of a job needs: for a queued job a slot of its provider. `None` if none is free.
-    pub(super) fn reserve(&self, job: &Job) -> Option<Slot> {
-        match self.models.load().provider(&job.request.provider_id) {
-            Some(model) if job.state == JobState::Queued => model.provider.reserve(),
-            Some(_) | None => Some(Slot::default()),
-        }
+    pub(super) fn reserve(&self, job: &Job) -> Option<Reservation> {
+        let is_submission = job.state == JobState::Queued;
+        let provider_id = &job.request.provider_id;
+        let slot = match self.models.load().provider(provider_id) {
+            Some(model) if is_submission => model.provider.reserve()?,
+            Some(_) | None => Slot::default(),
+        };
+        Some(Reservation { slot, active: self.load.begin(provider_id, is_submission) })
     }
 }

@@ -9,14 +9,15 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page, QueueLimits,
-    StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
+    BusyProviders, ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease,
+    Page, QueueLimits, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     idempotency::Idempotency,
     keys::{Owner, Owners},
     video::{
         job::{Job, JobId},
+        provider::UpstreamTask,
         state::Phase,
         time::{Clock, Timestamp},
     },
@@ -73,7 +74,7 @@ impl MemoryStore {
 
 impl Row {
     fn write(&mut self, next: Job, now: Timestamp) {
-        self.events.extend(JobEvent::of(Some(&self.job), &next, now));
+        self.events.extend(JobEvent::from_change(Some(&self.job), &next, now));
         // The key is only ever removed: between the read and this write a later call may have taken it over.
         let key = next.key.as_ref().and(self.job.key.take());
         self.job = Job { key, ..next };
@@ -83,8 +84,9 @@ impl Row {
         self.job.state.phase() == Phase::Queued
     }
 
-    fn is_claimable(&self, busy: &[String]) -> bool {
-        !self.is_queued() || !busy.contains(&self.job.request.provider_id)
+    fn is_claimable(&self, busy: &BusyProviders) -> bool {
+        let busy = if self.is_queued() { &busy.submissions } else { &busy.steps };
+        !busy.contains(&self.job.request.provider_id)
     }
 
     /// Returns the place of a due job in the order of claims.
@@ -133,7 +135,7 @@ impl JobStore for MemoryStore {
             jobs.filter(|job| owner.is_none_or(|owner| job.owner == *owner)).count() as u64
         };
         limits.check(queued(Some(&job.owner)), queued(None))?;
-        let events = JobEvent::of(None, job, now).into_iter().collect();
+        let events = JobEvent::from_change(None, job, now).into_iter().collect();
         rows.insert(job.id.clone(), Row { job: job.clone(), events, lease_until: NO_LEASE, fence: 0 });
         drop(rows);
         self.feed.publish(job, ChangeKind::Created);
@@ -204,7 +206,7 @@ impl JobStore for MemoryStore {
 
 #[async_trait]
 impl JobQueue for MemoryStore {
-    async fn claim(&self, _: &WorkerId, lease: Duration, busy: &[String]) -> Result<Option<Claim>, StoreError> {
+    async fn claim(&self, _: &WorkerId, lease: Duration, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
         let (queued_first, last) = (self.turns.queued_first(), self.turns.last_owner());
         let mut rows = self.rows();
@@ -215,16 +217,25 @@ impl JobQueue for MemoryStore {
             row.fence += 1;
             row.lease_until = now.after(lease);
             if row.is_queued() {
-                self.turns.claimed(&row.job.owner);
+                self.turns.record_claim(&row.job.owner);
             }
             Claim { job: row.job.clone(), fence: row.fence }
         }))
     }
 
-    async fn next_due(&self, busy: &[String]) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError> {
         let rows = self.rows();
         let claimable = rows.values().filter(|row| row.is_claimable(busy));
         Ok(claimable.filter_map(|row| row.job.due_at.map(|due| due.max(row.lease_until))).min())
+    }
+
+    async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
+        Ok(self.rows().get(id).map(|row| row.job.clone()))
+    }
+
+    async fn has_render(&self, provider_id: &str, task: &UpstreamTask, id: &JobId) -> Result<bool, StoreError> {
+        let is_other = |job: &Job| job.id != *id && job.request.provider_id == provider_id;
+        Ok(self.rows().values().any(|row| is_other(&row.job) && row.job.state.task() == Some(task)))
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {

@@ -22,6 +22,7 @@ use uuid::Uuid;
 pub use self::changes::{Change, ChangeKind, Changes, JobChanges};
 use super::{
     job::{Job, JobId, JobKey},
+    provider::UpstreamTask,
     time::Timestamp,
 };
 use crate::{
@@ -89,15 +90,26 @@ pub trait JobStore: fmt::Debug + Send + Sync {
 #[async_trait]
 pub trait JobQueue: JobStore {
     /// Leases a due job without a lease. Jobs in progress and queued jobs take turns; of the former, the one that has been
-    /// due longest is next. Owners take turns with their queued jobs, each with the one that has been due longest. Queued
-    /// jobs of the providers in `busy` (ids), which have no free slot, are not claimed. Deleted jobs are returned too, to be purged.
+    /// due longest is next. Owners take turns with their queued jobs, each with the one that has been due longest. The
+    /// jobs of busy providers are left out. Deleted jobs are returned too, to be purged.
     ///
     /// # Errors
     /// `Corrupt`, if the row cannot be read; it is not claimed again for some minutes.
-    async fn claim(&self, worker: &WorkerId, lease: Duration, busy: &[String]) -> Result<Option<Claim>, StoreError>;
+    async fn claim(
+        &self,
+        worker: &WorkerId,
+        lease: Duration,
+        busy: &BusyProviders,
+    ) -> Result<Option<Claim>, StoreError>;
 
     /// Returns when the next job can be claimed, which may be in the past. `None`: no job has a next step.
-    async fn next_due(&self, busy: &[String]) -> Result<Option<Timestamp>, StoreError>;
+    async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Returns the job, also if it is deleted.
+    async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Returns whether another job than `id` has this render of the provider.
+    async fn has_render(&self, provider_id: &str, task: &UpstreamTask, id: &JobId) -> Result<bool, StoreError>;
 
     /// Writes the claimed job as `next`, and ends the lease or keeps it for another step.
     ///
@@ -119,6 +131,15 @@ pub trait JobQueue: JobStore {
     /// # Errors
     /// `Stale`, if the lease was lost.
     async fn purge(&self, claim: &Claim) -> Result<(), StoreError>;
+}
+
+/// The providers whose jobs are not claimed now, by id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BusyProviders {
+    /// Those that take no further submission now: their queued jobs wait. Includes `steps`.
+    pub submissions: Vec<String>,
+    /// Those whose workers are all busy: their jobs wait, whatever their state.
+    pub steps: Vec<String>,
 }
 
 /// The result of an insert.
@@ -229,7 +250,7 @@ pub struct JobEvent {
 impl JobEvent {
     /// Returns the event of the change from `before` to `next`; `None` if the state is the same. `before` is `None` for a
     /// new job.
-    fn of(before: Option<&Job>, next: &Job, now: Timestamp) -> Option<Self> {
+    fn from_change(before: Option<&Job>, next: &Job, now: Timestamp) -> Option<Self> {
         let kind = |job: &Job| if job.deleted { "deleted" } else { job.state.phase().as_str() };
         let changed = before.is_none_or(|before| kind(before) != kind(next));
         changed.then(|| Self {

@@ -30,7 +30,7 @@ impl Turns {
     }
 
     /// Records that a queued job of this owner was claimed.
-    pub(super) fn claimed(&self, owner: &Owner) {
+    pub(super) fn record_claim(&self, owner: &Owner) {
         self.state().last = owner.clone();
     }
 

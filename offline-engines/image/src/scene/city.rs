@@ -29,7 +29,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         traffic(canvas, &mut rng);
     }
     water::paint(canvas, setting, quay, 0.12);
-    Placement { foot: (width * 0.5, height * 0.96), size: unit * 0.36 }
+    Placement::new(canvas, (0.5, 0.96), 0.36)
 }
 
 /// A row of buildings.

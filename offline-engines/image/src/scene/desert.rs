@@ -12,7 +12,7 @@ use crate::random::Rng;
 use crate::setting::{Placement, Setting};
 
 pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
-    let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
+    let height = canvas.h();
     let horizon = height * 0.56;
     sky::paint(canvas, setting, horizon);
     let mut rng = setting.rng.fork("desert");
@@ -26,10 +26,10 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     }
     if has_road {
         road(canvas, setting, &mut rng);
-        return Placement { foot: (width * 0.5, height * 0.88), size: unit * 0.36 };
+        return Placement::new(canvas, (0.5, 0.88), 0.36);
     }
     cacti(canvas, setting, &mut rng);
-    Placement { foot: (width * 0.5, height * 0.93), size: unit * 0.38 }
+    Placement::new(canvas, (0.5, 0.93), 0.38)
 }
 
 /// Returns the colour of sand.
@@ -49,7 +49,7 @@ fn mesas(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32, rng: &mut Rng
     let unit = canvas.unit();
     for depth in [0.05, 0.2] {
         let (seed, shift) = (rng.seed(), rng.range(0.0, 50.0));
-        let line = Outline::of(canvas, |u| {
+        let line = Outline::from_fn(canvas, |u| {
             // Steps instead of slopes give flat tops.
             let step = smooth(0.52, 0.57, noise::line(seed, u * 2.1 + shift))
                 + 0.5 * smooth(0.7, 0.74, noise::line(seed, u * 2.1 + shift));
@@ -71,7 +71,7 @@ fn dune(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), r
     let octaves = canvas.octaves(3);
     let swell = unit * (0.07 + 0.12 * depth);
     let pitch = 1.7 - 0.7 * depth;
-    let line = Outline::of(canvas, |u| {
+    let line = Outline::from_fn(canvas, |u| {
         let crest =
             noise::craggy(seed, u * pitch + shift, 1) * 0.75 + noise::rolling(seed ^ 2, u * pitch + shift, 2) * 0.25;
         base - swell * (crest - 0.45)
@@ -123,7 +123,7 @@ fn road(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
         x += unit * 0.24;
     }
     canvas.fill(&dashes, &Paint::Flat((stripe, 0.9)));
-    let verge = Outline::of(canvas, |u| bottom - unit * 0.012 * noise::rolling(seed, u * 8.0, 4));
+    let verge = Outline::from_fn(canvas, |u| bottom - unit * 0.012 * noise::rolling(seed, u * 8.0, 4));
     let near = sand(setting, 1.0);
     verge.fill(canvas, |x, y, below| {
         let grain = noise::cloudy(seed, x / unit * 24.0, y / unit * 60.0, 4) - 0.5;

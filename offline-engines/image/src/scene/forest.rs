@@ -21,7 +21,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         let depth = layer as f32 / (layers - 1) as f32;
         let base = height * (0.6 + 0.33 * depth);
         let seed = rng.seed();
-        let line = Outline::of(canvas, |u| base - unit * 0.07 * (noise::rolling(seed, u * 1.7 + 30.0, 3) - 0.5));
+        let line = Outline::from_fn(canvas, |u| base - unit * 0.07 * (noise::rolling(seed, u * 1.7 + 30.0, 3) - 0.5));
         let size = unit * (0.13 + 0.3 * depth);
         let material = hex(0x3f7f5c).to(hex(0x173d2c), depth);
         let material = if setting.is_snowy() { material.to(hex(0xd5e2ec), 0.5) } else { material };
@@ -50,7 +50,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         }
     }
     ferns(canvas, setting);
-    Placement { foot: (width * 0.5, height * 0.93), size: unit * 0.36 }
+    Placement::new(canvas, (0.5, 0.93), 0.36)
 }
 
 fn shafts(canvas: &mut Canvas<'_>, setting: &Setting) {

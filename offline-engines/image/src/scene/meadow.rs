@@ -25,8 +25,9 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         let base = horizon + (height - horizon) * (depth.powf(1.5) * 0.62) - unit * 0.01;
         let (seed, rough) = (rng.seed(), rng.seed());
         let swell = unit * (0.09 + 0.03 * depth);
-        let line =
-            Outline::of(canvas, |u| base - swell * (noise::rolling(seed, u * (1.5 - depth * 0.6) + 50.0, 3) - 0.4));
+        let line = Outline::from_fn(canvas, |u| {
+            base - swell * (noise::rolling(seed, u * (1.5 - depth * 0.6) + 50.0, 3) - 0.4)
+        });
         if layer > 0 && layer < layers - 1 && !setting.is_minimal() {
             let crowns = palette.land(hex(0x2f6b3c), depth * 0.9);
             grove(canvas, &line, unit * (0.025 + 0.04 * depth), crowns, &mut rng);
@@ -44,7 +45,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         grasses(canvas, setting, &mut rng);
         blossoms(canvas, setting, &mut rng);
     }
-    Placement { foot: (canvas.w() * 0.5, height * 0.9), size: unit * 0.42 }
+    Placement::new(canvas, (0.5, 0.9), 0.42)
 }
 
 fn grove(canvas: &mut Canvas<'_>, line: &Outline, size: f32, colour: Rgb, rng: &mut Rng) {

@@ -1,4 +1,8 @@
 //! Backgrounds. Each scene covers the whole canvas and returns the position for a subject.
+//!
+//! Positions and lengths are in pixels, y points down. In all scenes `width` and `height` are those of the canvas, and `unit`
+//! is its shorter side: `height * 0.56` is 56 % of the way down, `unit * 0.02` is 2 % of the shorter side. `u` and `v` are
+//! distances in units, `u` from the vertical centre line: coordinates of noise, whose factors are its cells per unit.
 
 mod abstracts;
 mod city;

@@ -13,11 +13,11 @@ use crate::random::Rng;
 use crate::setting::{Placement, Setting};
 
 pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
-    let (unit, height) = (canvas.unit(), canvas.h());
+    let height = canvas.h();
     let horizon = height * 0.68;
     sky::paint(canvas, setting, horizon);
     ranges(canvas, setting, (height * 0.58, height * 0.99), 5);
-    Placement { foot: (canvas.w() * 0.5, height * 0.93), size: unit * 0.4 }
+    Placement::new(canvas, (0.5, 0.93), 0.4)
 }
 
 pub(super) fn lake(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
@@ -27,7 +27,7 @@ pub(super) fn lake(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     ranges(canvas, setting, (height * 0.45, shore + unit * 0.015), 4);
     water::paint(canvas, setting, shore, 0.25);
     banks(canvas, setting);
-    Placement { foot: (canvas.w() * 0.52, height * 0.9), size: unit * 0.36 }
+    Placement::new(canvas, (0.52, 0.9), 0.36)
 }
 
 /// Draws `count` ranges between two y coordinates; the nearest ones are wooded.
@@ -39,7 +39,7 @@ pub(super) fn ranges(canvas: &mut Canvas<'_>, setting: &Setting, (far, near): (f
         .map(|layer| {
             let depth = layer as f32 / (count - 1) as f32;
             let tall = unit * (0.27 - 0.13 * depth) * if setting.is_ink() { 1.3 } else { 1.0 };
-            Range::of(canvas, (far + (near - far) * depth.powf(1.2), tall, depth), &mut rng)
+            Range::new(canvas, (far + (near - far) * depth.powf(1.2), tall, depth), &mut rng)
         })
         .collect();
     for (index, range) in layers.iter().enumerate() {
@@ -59,12 +59,12 @@ struct Range {
 }
 
 impl Range {
-    fn of(canvas: &Canvas<'_>, (base, tall, depth): (f32, f32, f32), rng: &mut Rng) -> Self {
+    fn new(canvas: &Canvas<'_>, (base, tall, depth): (f32, f32, f32), rng: &mut Rng) -> Self {
         let (seed, rough, shift) = (rng.seed(), rng.seed(), rng.range(0.0, 60.0));
         let octaves = canvas.octaves(6);
         let rocky = depth < 0.6;
         let steep = 1.35 + depth * 0.9;
-        let line = Outline::of(canvas, |u| {
+        let line = Outline::from_fn(canvas, |u| {
             let crag = noise::craggy(seed, u * steep + shift, octaves);
             let roll = noise::rolling(seed, u * steep * 1.2 + shift, octaves.saturating_sub(2));
             base - tall * if rocky { (crag - 0.35) * 1.6 } else { (roll - 0.4) * 1.3 }
@@ -137,7 +137,7 @@ fn banks(canvas: &mut Canvas<'_>, setting: &Setting) {
     let colour = setting.palette.land(hex(0x2d4a36), 1.0).darker(0.25);
     let seed = rng.seed();
     let side = -setting.light_side();
-    let line = Outline::of(canvas, |u| {
+    let line = Outline::from_fn(canvas, |u| {
         let far = (u * side * unit / width + 0.5).clamp(0.0, 1.0);
         height * (1.03 - 0.13 * smooth(0.45, 1.0, far)) - unit * 0.02 * noise::rolling(seed, u * 6.0, 4)
     });

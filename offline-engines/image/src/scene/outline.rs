@@ -9,7 +9,7 @@ pub(super) struct Outline(pub(super) Vec<f32>);
 
 impl Outline {
     /// Creates an outline from a function of the horizontal distance to the centre, in units of the canvas.
-    pub(super) fn of(canvas: &Canvas<'_>, height: impl Fn(f32) -> f32) -> Self {
+    pub(super) fn from_fn(canvas: &Canvas<'_>, height: impl Fn(f32) -> f32) -> Self {
         let (unit, middle) = (canvas.unit(), canvas.w() * 0.5);
         Self((0..canvas.width).map(|x| height((x as f32 + 0.5 - middle) / unit)).collect())
     }

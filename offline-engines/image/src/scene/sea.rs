@@ -8,29 +8,40 @@ use crate::noise;
 use crate::prompt::Subject;
 use crate::setting::{Placement, Setting};
 
+/// The horizon, as a fraction of the height.
+const HORIZON: f32 = 0.55;
+/// The mean waterline of the beach, as a fraction of the height.
+const WATERLINE: f32 = 0.86;
+/// The roughness of the water, from 0 (a mirror) to 1 (open sea).
+const ROUGHNESS: f32 = 0.8;
+/// The size of subjects, as a fraction of the shorter side of the canvas.
+const SUBJECT_SIZE: f32 = 0.4;
+/// The height of the headland without its crags, in units.
+const HEADLAND_HEIGHT: f32 = 0.34;
+
 pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
-    let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
-    let horizon = height * 0.55;
+    let horizon = canvas.h() * HORIZON;
     sky::paint(canvas, setting, horizon);
     isles(canvas, setting, horizon);
-    water::paint(canvas, setting, horizon, 0.8);
+    water::paint(canvas, setting, horizon, ROUGHNESS);
     let buildings = [Subject::Lighthouse, Subject::Castle, Subject::House, Subject::Pagoda];
     if buildings.iter().any(|subject| setting.prompt.has_subject(*subject)) {
         return headland(canvas, setting);
     }
     if setting.prompt.has_subject(Subject::Boat) {
-        return Placement { foot: (width * 0.5, height * 0.74), size: unit * 0.4 };
+        return Placement::new(canvas, (0.5, 0.74), SUBJECT_SIZE);
     }
     beach(canvas, setting);
-    Placement { foot: (width * 0.5, height * 0.93), size: unit * 0.4 }
+    Placement::new(canvas, (0.5, 0.93), SUBJECT_SIZE)
 }
 
+/// Draws two ranges of isles on the horizon, the more distant one first.
 fn isles(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
     let unit = canvas.unit();
     let mut rng = setting.rng.fork("isles");
     for depth in [0.05, 0.2] {
         let (seed, shift) = (rng.seed(), rng.range(0.0, 40.0));
-        let line = Outline::of(canvas, |u| {
+        let line = Outline::from_fn(canvas, |u| {
             let rise = smooth(0.5, 0.85, noise::rolling(seed, u * 1.1 + shift, 2)) * 0.6;
             horizon + unit * 0.004 - unit * 0.2 * rise * noise::rolling(seed ^ 1, u * 7.0 + shift, 5)
         });
@@ -39,18 +50,20 @@ fn isles(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
     }
 }
 
+/// Draws a headland that rises from the bottom of the canvas, opposite the light, and returns a position on its top.
 fn headland(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let mut rng = setting.rng.fork("headland");
     let (seed, rough) = (rng.seed(), rng.seed());
     let side = -setting.light_side();
     let octaves = canvas.octaves(5);
+    // In units from the vertical centre line, as `u` is; `out` is the distance from it towards the edge of the canvas.
     let middle = side * width / unit * 0.2;
-    let line = Outline::of(canvas, |u| {
+    let line = Outline::from_fn(canvas, |u| {
         let out = (u - middle) * side;
         let hill = smooth(-0.34, -0.05, out) * (1.0 - 0.25 * smooth(0.15, 0.6, out));
         let crag = (noise::craggy(seed, u * 5.0, octaves) - 0.5) * smooth(0.0, 0.3, (out + 0.02).abs() * 2.0);
-        height * 1.02 - unit * (0.34 * hill + 0.09 * crag * hill.max(0.15))
+        height * 1.02 - unit * (HEADLAND_HEIGHT * hill + 0.09 * crag * hill.max(0.15))
     });
     let palette = setting.palette;
     let rock = palette.land(hex(0x6b6a62), 0.9);
@@ -64,9 +77,10 @@ fn headland(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         rock.to(grass, turf * 0.85).to(foam, spray)
     });
     let x = width * 0.5 + middle * unit;
-    Placement { foot: (x, line.at(x) + unit * 0.012), size: unit * 0.4 }
+    Placement { foot: (x, line.at(x) + unit * 0.012), size: unit * SUBJECT_SIZE }
 }
 
+/// Draws a beach along the bottom of the canvas, with two crests of foam before it.
 fn beach(canvas: &mut Canvas<'_>, setting: &Setting) {
     let (unit, height) = (canvas.unit(), canvas.h());
     let mut rng = setting.rng.fork("beach");
@@ -74,19 +88,20 @@ fn beach(canvas: &mut Canvas<'_>, setting: &Setting) {
     let tilt = rng.sign() * 0.05;
     let octaves = canvas.octaves(4);
     let palette = setting.palette;
-    let edge = |u: f32| height * 0.86 - unit * (tilt * u + 0.05 * (noise::rolling(seed, u * 1.8 + 20.0, 3) - 0.5));
+    let edge = |u: f32| height * WATERLINE - unit * (tilt * u + 0.05 * (noise::rolling(seed, u * 1.8 + 20.0, 3) - 0.5));
     let foam = palette.lit(hex(0xffffff)).to(palette.haze, 0.2);
     let wet = palette.land(hex(0xb59a78), 0.85);
     let dry = palette.land(hex(0xecd6a8), 0.8);
-    let line = Outline::of(canvas, edge);
-    for (lift, strength) in [(0.055, 0.4), (0.024, 0.65)] {
-        let crest = Outline::of(canvas, |u| {
+    let line = Outline::from_fn(canvas, edge);
+    // The distance of a crest from the waterline, in units, and the opacity of its foam.
+    for (lift, opacity) in [(0.055, 0.4), (0.024, 0.65)] {
+        let crest = Outline::from_fn(canvas, |u| {
             edge(u) - unit * lift + unit * 0.018 * (noise::rolling(seed ^ 3, u * 5.0, 4) - 0.5)
         });
         canvas.shade((height * 0.6) as usize..canvas.height, |x, y| {
             let off = (y - crest.at(x)) / (unit * 0.011);
             let lace = noise::cloudy(rough, x / unit * 40.0, y / unit * 90.0, octaves);
-            (foam, (-off * off).exp() * strength * smooth(0.3, 0.6, lace))
+            (foam, (-off * off).exp() * opacity * smooth(0.3, 0.6, lace))
         });
     }
     line.fill(canvas, |x, y, below| {

@@ -113,14 +113,14 @@ pub(super) fn lunar(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         ground(canvas, setting, (height * (0.66 + 0.09 * layer as f32), layer as f32 / 2.0), &mut rng);
     }
     craters(canvas, &mut rng);
-    Placement { foot: (width * 0.5, height * 0.88), size: unit * 0.42 }
+    Placement::new(canvas, (0.5, 0.88), 0.42)
 }
 
 fn ground(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), rng: &mut Rng) {
     let unit = canvas.unit();
     let (seed, rough) = (rng.seed(), rng.seed());
     let octaves = canvas.octaves(5);
-    let line = Outline::of(canvas, |u| {
+    let line = Outline::from_fn(canvas, |u| {
         base - unit * 0.09 * (1.0 - 0.5 * depth) * (noise::rolling(seed, u * 1.6 + 20.0, octaves) - 0.5)
     });
     let material = hex(0x6f7078).to(hex(0xa9a7a4), depth);

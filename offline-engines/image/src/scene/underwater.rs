@@ -32,7 +32,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         (gradient(&waters, y / height + drift * 0.14).to(waters[0], ray * 0.34 + surface * 0.5), 1.0)
     });
     for depth in [0.0_f32, 0.5, 1.0] {
-        let line = Outline::of(canvas, |u| {
+        let line = Outline::from_fn(canvas, |u| {
             height * (0.86 + 0.06 * depth)
                 - unit * 0.09 * (noise::rolling(seed ^ 8, u * (2.0 - depth * 0.7) + depth * 20.0 + 9.0, octaves) - 0.4)
         });

@@ -96,7 +96,7 @@ fn scripted_results(
     let (dropped, was_dropped) = watch::channel(false);
     let entry = Entry {
         id: "scripted".to_owned(),
-        upstream: "scripted".to_owned(),
+        upstream_model: "scripted".to_owned(),
         owned_by: "script".to_owned(),
         provider_id: "script".to_owned(),
         aliases: Vec::new(),

@@ -46,7 +46,7 @@ pub(super) fn prompt(spec: &ImageSpec, group: u32, parameters: &str) -> Result<S
         }
     };
     if let Some(size) = spec.size {
-        add(&["--ar", "--aspect"], format!("--ar {}", Ratio::of(size)));
+        add(&["--ar", "--aspect"], format!("--ar {}", Ratio::from_size(size)));
     }
     if let Some(seed) = spec.seed {
         match seed.checked_add(i64::from(group)).map(u32::try_from) {

@@ -30,7 +30,7 @@ fn link(role: InputRole, url: &str) -> RenderInput {
 
 fn image(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
-    RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
+    RenderInput { role, content: InputContent::File { media_type, bytes } }
 }
 
 fn encode(
@@ -174,7 +174,9 @@ fn task_with_the_mark_is_found_in_a_list() {
     assert_eq!(listed(&list(&tasks), "video_1"), Ok(found));
     assert_eq!(listed(&list(&tasks[..1]), "video_1"), Ok(Page { found: None, length: 1 }));
     assert_eq!(listed(&list(&[]), "video_1"), Ok(Page { found: None, length: 0 }));
-    assert!(listed(&reply(200, r#"{"code":1002,"message":"m"}"#), "video_1").is_err());
+    for other in [r#"{"code":1002,"message":"m"}"#, "{}"] {
+        assert!(listed(&reply(200, other), "video_1").is_err(), "{other}");
+    }
 }
 
 async fn searched(bodies: &[&str]) -> (Result<Search, ProviderError>, Vec<String>) {

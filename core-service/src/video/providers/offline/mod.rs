@@ -20,7 +20,8 @@ use crate::{
     model_facts::{FactsTable, fit::FitPolicy},
     models::Entry,
     video::provider::{
-        Cancellation, Clip, ClipFile, Progress, RenderRequest, Slot, UpstreamTask, Variant, VideoModel, VideoProvider,
+        Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, Variant,
+        VideoModel, VideoProvider,
     },
 };
 
@@ -134,6 +135,13 @@ impl VideoProvider for OfflineVideo {
             self.renders.cancel(&task.id);
         }
         Ok(Cancellation::Stopped)
+    }
+
+    /// A task is everything that its render depends on, so the render of any submission is known.
+    async fn find(&self, lost: &LostSubmission, _: &RequestContext) -> Result<Search, ProviderError> {
+        let (id, fault, parameters) = (lost.mark.clone(), Fault::of(&lost.model), lost.parameters.clone());
+        let task = OfflineTask { id, fault, parameters }.to_json()?;
+        Ok(Search::Found(UpstreamTask(task)))
     }
 }
 

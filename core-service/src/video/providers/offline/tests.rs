@@ -160,7 +160,7 @@ fn job_request(model: &str, seconds: u32) -> JobRequest {
     JobRequest {
         provider_id: name("offline"),
         model: name(model),
-        upstream: name(model),
+        upstream_model: name(model),
         parameters: VideoParameters { seconds, width: 128, height: 72, ..request().parameters },
         ..request()
     }

@@ -3,6 +3,7 @@
 mod location;
 mod request;
 mod response;
+mod search;
 
 use std::time::Duration;
 
@@ -26,7 +27,10 @@ use crate::{
     media::{Downloader, TrustedOrigin},
     models::Entry,
     upstream::{Auth, SetupError, Upstream, reported_failure_of},
-    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+    video::{
+        Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
+        VideoProvider,
+    },
 };
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
@@ -125,6 +129,14 @@ impl VideoProvider for OpenAiVideos {
             }
             status => Err(self.upstream.redacted(reported_failure_of(status, &headers, &body, false))),
         }
+    }
+
+    /// Looks for the only new video of the list with the same prompt and model. The API has no field for a mark.
+    async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
+        let separator = if self.query.is_empty() { '?' } else { '&' };
+        let path = format!("videos{}{separator}order=desc&limit=100", self.query);
+        let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
+        search::found(&response, lost).map_err(|error| self.upstream.redacted(error))
     }
 }
 

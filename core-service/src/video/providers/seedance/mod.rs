@@ -3,6 +3,7 @@
 mod prompt;
 mod request;
 mod response;
+mod search;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use url::Url;
 
+use self::search::Page;
 use super::common::{
     context::ProviderContext,
     exchange::{Content, exchange, path_segment},
@@ -25,7 +27,10 @@ use crate::{
     models::Entry,
     offload::offload,
     upstream::{Auth, SetupError, Upstream},
-    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+    video::{
+        Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
+        VideoProvider,
+    },
 };
 
 const DEFAULT_BASE_URL: &str = "https://ark.cn-beijing.volces.com/api/v3";
@@ -73,7 +78,8 @@ impl VideoProvider for SeedanceVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
         // An input image has up to 20 MiB.
-        let body = offload(move || request::encode(&model, &request)).await?;
+        let mark = context.idempotency_key.clone();
+        let body = offload(move || request::encode(&model, &request, &mark)).await?;
         let response = exchange(&self.upstream, Method::POST, TASKS, Some(Content::json(body)), &context).await?;
         response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
@@ -100,6 +106,24 @@ impl VideoProvider for SeedanceVideos {
                 Ok(Cancellation::RunsOn)
             }
             _ => Err(self.upstream.redacted(response::failure(&response))),
+        }
+    }
+
+    /// Looks for the mark of the job in the list of tasks. A task with the identifier of an end user has none.
+    async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
+        if !lost.parameters.user.is_empty() {
+            return Ok(Search::Unsupported);
+        }
+        let mut page = 1;
+        loop {
+            let path = format!("{TASKS}?page_num={page}&page_size={}", search::PAGE_SIZE);
+            let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
+            match search::page(&response, lost).map_err(|error| self.upstream.redacted(error))? {
+                Page::Found(task) => return Ok(Search::Found(UpstreamTask(task))),
+                Page::Last => return Ok(Search::Absent),
+                Page::More if page == search::MAX_PAGES => return Ok(Search::Unsupported),
+                Page::More => page += 1,
+            }
         }
     }
 }

@@ -24,12 +24,12 @@ const MAX_IDENTIFIER: usize = 64;
 /// Members that clients cannot set: what is rendered and for how long, and an address that Ark would call.
 const RESERVED: [&str; 3] = ["content", "frames", "callback_url"];
 
-/// Encodes a request.
+/// Encodes a request. `mark` is the id of the job.
 ///
 /// # Errors
 /// [`ProviderError::Refused`] if the prompt consists of flags; [`ProviderError::NotSupported`] if an input must be a URL and is
 /// a file.
-pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<String, ProviderError> {
+pub(super) fn encode(model: &str, request: &RenderRequest, mark: &str) -> Result<String, ProviderError> {
     let VideoParameters { prompt, seconds, seed, user, resolution, aspect_ratio, generate_audio, extra_json, .. } =
         &request.parameters;
     let text = without_flags(prompt);
@@ -56,9 +56,7 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<String, Pro
         members.add("generate_audio", *generate_audio);
     }
     members.add("watermark", false);
-    if !user.is_empty() {
-        members.add("safety_identifier", identifier(user));
-    }
+    members.add("safety_identifier", identifier(user, mark));
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             members.add_raw(&name, value);
@@ -79,9 +77,14 @@ fn part(input: &RenderInput) -> Result<Value, ProviderError> {
     Ok(json!({"type": kind, kind: {"url": url}, "role": role}))
 }
 
-/// Returns the identifier of an end user; the digest of one that is too long.
-fn identifier(user: &str) -> String {
-    if user.len() <= MAX_IDENTIFIER { user.to_owned() } else { Hex(&sha256(user.as_bytes())).to_string() }
+/// Returns the identifier of an end user, or the digest of one that is too long. Without one, the field has the mark of the
+/// job, because Ark returns it in lists, and has no other field by which a task can be found.
+pub(super) fn identifier(user: &str, mark: &str) -> String {
+    match user.len() {
+        0 => mark.to_owned(),
+        1..=MAX_IDENTIFIER => user.to_owned(),
+        _ => Hex(&sha256(user.as_bytes())).to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +98,7 @@ mod tests {
         parameters.aspect_ratio = "16:9".to_owned();
         change(&mut parameters);
         let request = RenderRequest { parameters, inputs: Vec::new(), slot: Slot::default() };
-        serde_json::from_str(&encode("doubao-seedance-1-5-pro-251215", &request).unwrap()).unwrap()
+        serde_json::from_str(&encode("doubao-seedance-1-5-pro-251215", &request, "video_1").unwrap()).unwrap()
     }
 
     #[test]
@@ -106,7 +109,7 @@ mod tests {
                 .to_owned();
         });
         let expected = json!({"model": "doubao-seedance-1-5-pro-251215", "content": [{"type": "text", "text": "a boat"}],
-            "resolution": "480p", "ratio": "16:9", "duration": 1, "watermark": false, "camera_fixed": true});
+            "resolution": "480p", "ratio": "16:9", "duration": 1, "watermark": false, "safety_identifier": "video_1", "camera_fixed": true});
         assert_eq!(body, expected);
     }
 

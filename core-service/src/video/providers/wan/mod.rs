@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
+use self::search::Candidate;
 use super::common::{
     context::ProviderContext,
     exchange::{Content, Response, exchange, exchange_with_headers, path_segment},
@@ -131,10 +132,11 @@ impl VideoProvider for WanVideos {
         }
         let mut tasks = Vec::with_capacity(ids.len());
         for id in ids {
-            let prompt = response::prompt(&self.get(&path(&id), context).await?);
-            tasks.push((id, prompt));
+            let task = self.get(&path(&id), context).await?;
+            let has_ended = !matches!(response::polled(&task, self.poll_interval), Ok(Progress::Working { .. }));
+            tasks.push(Candidate { id, prompt: response::prompt(&task), has_ended });
         }
-        Ok(search::search(lost, tasks))
+        search::search(lost, tasks)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     super::common::{exchange::Response, testing},
     PROVIDER_ID, entries, request,
     response::{self, polled, submitted},
-    search::{query, search},
+    search::{Candidate, query, search},
 };
 use crate::{
     config::Wan,
@@ -29,7 +29,7 @@ fn link(role: InputRole, url: &str) -> RenderInput {
 
 fn image(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
-    RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
+    RenderInput { role, content: InputContent::File { media_type, bytes } }
 }
 
 fn request(inputs: Vec<RenderInput>, change: impl FnOnce(&mut VideoParameters)) -> RenderRequest {
@@ -212,16 +212,22 @@ fn search_covers_the_time_of_the_submission_in_beijing() {
 }
 
 #[test]
-fn only_task_with_the_prompt_is_found() {
-    let task = |id: &str, prompt: Option<&str>| (id.to_owned(), prompt.map(str::to_owned));
-    let (mine, other) = (task("1", Some("a boat")), task("2", Some("a ship")));
+fn only_task_with_the_prompt_is_found_once_all_have_ended() {
+    let task = |id: &str, prompt: Option<&str>| Candidate {
+        id: id.to_owned(),
+        prompt: prompt.map(str::to_owned),
+        has_ended: true,
+    };
+    let (mine, other, failed) = (task("1", Some("a boat")), task("2", Some("a ship")), task("3", None));
     let found = Search::Found(UpstreamTask("1".to_owned()));
-    assert_eq!(search(&lost(), vec![other.clone(), mine.clone()]), found);
+    assert_eq!(search(&lost(), vec![other.clone(), mine.clone()]), Ok(found));
     for tasks in
-        [vec![], vec![other], vec![mine.clone(), mine.clone()], vec![mine, task("3", None)], vec![task("3", None)]]
+        [vec![], vec![other], vec![mine.clone(), mine.clone()], vec![mine.clone(), failed.clone()], vec![failed]]
     {
-        assert_eq!(search(&lost(), tasks.clone()), Search::Unsupported, "{tasks:?}");
+        assert_eq!(search(&lost(), tasks.clone()), Ok(Search::Unsupported), "{tasks:?}");
     }
+    let running = Candidate { has_ended: false, ..task("3", None) };
+    assert!(matches!(search(&lost(), vec![mine, running]), Err(error) if error.is_safe_to_retry()));
 }
 
 #[test]

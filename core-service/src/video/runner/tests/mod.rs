@@ -1,11 +1,13 @@
 //! The guarantees of the job state machine and its runner.
 
+mod cancellation;
 mod crash;
 mod endings;
+mod lost;
 mod progress;
+mod provider_errors;
 mod slots;
 mod unreadable;
-mod upstream_answers;
 
 use super::*;
 use crate::{
@@ -21,6 +23,16 @@ use crate::{
     },
 };
 
+/// Runs one job with this provider to its final state, and returns the job in it.
+async fn run_job(provider: FakeProvider) -> (Harness, Job) {
+    let harness = Harness::new(provider);
+    let id = harness.create().await;
+    let _runner = harness.start();
+    let job = harness.outcome(&id).await;
+    (harness, job)
+}
+
+/// Returns the error code and message of a failed job.
 fn failure(job: &Job) -> (&str, &str) {
     let JobState::Failed { code, message, .. } = &job.state else { panic!("not failed: {:?}", job.state) };
     (code, message)

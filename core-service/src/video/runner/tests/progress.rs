@@ -1,4 +1,4 @@
-//! From the request to the stored video.
+//! Jobs that succeed, from the creation to the stored video.
 
 use futures_util::StreamExt;
 
@@ -14,28 +14,31 @@ async fn job_succeeds_and_progress_never_decreases() {
     let polls = [working(0), working(40), working(10), working(100), working(60)];
     let harness = Harness::new(FakeProvider::default().with_polls(polls));
     let id = harness.create().await;
-    let runner = harness.start();
+    let _runner = harness.start();
     let snapshots = harness.follow(&id).await;
     let percents: Vec<_> = snapshots.iter().map(|job| job.state.percent()).collect();
     assert!(percents.is_sorted(), "{percents:?}");
     assert!(snapshots.windows(2).all(|pair| pair[0].revision < pair[1].revision));
-    let JobState::Succeeded { media, task } = &snapshots.last().unwrap().state else { panic!("{snapshots:?}") };
+    assert_eq!(snapshots.last().unwrap().state.phase(), Phase::Succeeded);
+    let count = |call| harness.provider.call_count(call);
+    assert_eq!((count("submit"), count("poll"), count("cancel")), (1, 6, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn succeeded_job_has_its_files_and_the_task_of_the_provider_and_is_not_due() {
+    let (harness, job) = run_job(FakeProvider::default()).await;
+    let JobState::Succeeded { media, task, .. } = &job.state else { panic!("{job:?}") };
     assert_eq!(media.len(), 2);
-    assert_eq!(task.as_ref().unwrap().0, format!("task of {id}"), "the task is kept");
-    assert_eq!(harness.files(), [format!("{id}-thumbnail.jpg"), format!("{id}.mp4")]);
-    assert_eq!(
-        (harness.provider.count("submit"), harness.provider.count("poll"), harness.provider.count("cancel")),
-        (1, 6, 0)
-    );
-    assert_eq!(snapshots.last().unwrap().due_at, None);
-    runner.stop(Duration::ZERO).await;
+    assert_eq!(task.as_ref().unwrap().0, format!("task of {}", job.id));
+    assert_eq!(harness.files(), [format!("{}-thumbnail.jpg", job.id), format!("{}.mp4", job.id)]);
+    assert_eq!(job.due_at, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn submission_is_committed_before_the_request_is_sent() {
     let store: Arc<dyn crate::video::store::JobQueue> = Arc::new(MemoryStore::new(Clock::tokio()));
     let provider = FakeProvider { store: Some(Arc::clone(&store)), ..FakeProvider::default() };
-    let harness = Harness::over(store, provider, JobSettings::default());
+    let harness = Harness::with_store(store, provider, JobSettings::default());
     let id = harness.create().await;
     let _runner = harness.start();
     harness.outcome(&id).await;
@@ -48,8 +51,8 @@ async fn job_succeeds_only_after_its_files_are_stored() {
     let harness = Harness::new(FakeProvider::default().with_fetches([Reply::Gated(gate, "clip".into())]));
     let id = harness.create().await;
     let _runner = harness.start();
-    harness.provider.called("fetch", 1).await;
-    assert_eq!(harness.until(&id, Phase::Storing).await.state.percent(), 99);
+    harness.provider.wait_for_calls("fetch", 1).await;
+    assert_eq!(harness.wait_for_phase(&id, Phase::Storing).await.state.percent(), 99);
     go.send(true).unwrap();
     harness.outcome(&id).await;
     let key = MediaKey::parse(&format!("{id}.mp4")).unwrap();
@@ -87,7 +90,7 @@ async fn job_created_while_the_runner_is_idle_is_claimed_at_once() {
     tokio::time::advance(Duration::from_secs(1)).await;
     let start = tokio::time::Instant::now();
     harness.create().await;
-    harness.provider.called("submit", 1).await;
+    harness.provider.wait_for_calls("submit", 1).await;
     assert!(start.elapsed() < Duration::from_millis(10), "{:?}", start.elapsed());
 }
 
@@ -98,16 +101,16 @@ async fn concurrent_steps_are_limited_by_the_workers() {
         harness.create().await;
     }
     let _runner = harness.start();
-    harness.provider.called("submit", harness.jobs.settings.workers).await;
+    harness.provider.wait_for_calls("submit", harness.jobs.settings.workers).await;
     tokio::time::advance(Duration::from_secs(20)).await;
-    assert_eq!(harness.provider.count("submit"), harness.jobs.settings.workers);
+    assert_eq!(harness.provider.call_count("submit"), harness.jobs.settings.workers);
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_watcher_receives_the_final_state_and_unsubscribes() {
     let store = Arc::new(MemoryStore::new(Clock::tokio()));
     let provider = FakeProvider::default().with_polls((1..90).map(working));
-    let harness = Harness::over(store.clone(), provider, JobSettings::default());
+    let harness = Harness::with_store(store.clone(), provider, JobSettings::default());
     let id = harness.create().await;
     let watchers: Vec<_> = (0..5)
         .map(|_| {
@@ -128,7 +131,7 @@ async fn every_watcher_receives_the_final_state_and_unsubscribes() {
 async fn watcher_sees_changes_of_another_node() {
     let store = MemoryStore::new(Clock::tokio());
     let other_node = Arc::new(store.other_node());
-    let harness = Harness::over(Arc::new(store), FakeProvider::default(), JobSettings::default());
+    let harness = Harness::with_store(Arc::new(store), FakeProvider::default(), JobSettings::default());
     let id = harness.create().await;
     let mut snapshots = std::pin::pin!(harness.jobs.watch(id.as_str(), &Owners::All).await.unwrap());
     snapshots.next().await.unwrap().unwrap();
@@ -143,13 +146,13 @@ async fn repeated_create_renders_once() {
     let harness = Harness::new(FakeProvider::default());
     let _runner = harness.start();
     let context = RequestContext { idempotency_key: "k".to_owned(), ..RequestContext::default() };
-    let call = Idempotency::of(&context, "CreateVideo", &String::new()).await;
+    let call = Idempotency::from_request(&context, "CreateVideo", &String::new()).await;
     let first = harness.jobs.create(JobId::new(), request(), &context, call.as_ref()).await.unwrap();
     harness.outcome(&first.id).await;
     let again = harness.jobs.create(JobId::new(), request(), &context, call.as_ref()).await.unwrap();
     assert_eq!((again.id, again.state.phase()), (first.id, Phase::Succeeded));
     assert_eq!(harness.files().len(), 2, "the files of the first job stay");
-    assert_eq!(harness.provider.count("submit"), 1);
+    assert_eq!(harness.provider.call_count("submit"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,5 +163,5 @@ async fn provider_calls_carry_the_context_of_the_create() {
     let job = harness.jobs.create(JobId::new(), request(), &context, None).await.unwrap();
     let _runner = harness.start();
     harness.outcome(&job.id).await;
-    assert_eq!(harness.provider.count("context req_1 alice"), 1);
+    assert_eq!(harness.provider.call_count("context req_1 alice"), 1);
 }

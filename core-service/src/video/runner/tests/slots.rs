@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
     keys::Caller,
-    video::{store::memory::MemoryStore, time::Clock},
+    models::{Entry, Models},
+    video::{VideoModel, job::JobRequest, store::memory::MemoryStore, time::Clock},
 };
 
 async fn create_for(harness: &Harness, owner: &str) -> JobId {
@@ -12,20 +13,20 @@ async fn create_for(harness: &Harness, owner: &str) -> JobId {
 }
 
 #[tokio::test(start_paused = true)]
-async fn job_without_a_free_slot_stays_queued_and_its_wait_does_not_count() {
+async fn job_without_a_free_slot_stays_queued_and_its_deadline_starts_with_the_slot() {
     let provider = FakeProvider::default().with_slots(1).with_polls([Reply::Hang]);
     let settings = JobSettings { deadline: Duration::from_secs(100), ..JobSettings::default() };
-    let harness = Harness::over(Arc::new(MemoryStore::new(Clock::tokio())), provider, settings);
+    let harness = Harness::with_store(Arc::new(MemoryStore::new(Clock::tokio())), provider, settings);
     let (first, second) = (harness.create().await, harness.create().await);
     let start = tokio::time::Instant::now();
     let _runner = harness.start();
-    harness.provider.called("poll", 1).await;
+    harness.provider.wait_for_calls("poll", 1).await;
     let waiting = harness.jobs.get(second.as_str(), &Owners::All).await.unwrap();
-    assert_eq!((waiting.state, waiting.revision, waiting.attempt), (JobState::Queued, 1, 0));
+    assert_eq!((waiting.state, waiting.revision, waiting.submissions), (JobState::Queued, 1, 0));
     assert_eq!(failure(&harness.outcome(&first).await).0, "deadline_exceeded");
     assert!(start.elapsed() >= harness.jobs.settings.deadline, "{:?}", start.elapsed());
     assert_eq!(harness.outcome(&second).await.state.phase(), Phase::Succeeded);
-    assert_eq!(harness.provider.count("submit"), 2);
+    assert_eq!(harness.provider.call_count("submit"), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,11 +49,40 @@ async fn queued_jobs_of_one_owner_do_not_keep_another_owner_from_the_next_slot()
 }
 
 #[tokio::test(start_paused = true)]
-async fn rejected_submission_gives_its_slot_back() {
+async fn failed_submission_releases_its_slot() {
     let provider = FakeProvider::default().with_slots(1).with_submits([unavailable()]);
     let harness = Harness::new(provider);
     let id = harness.create().await;
     let _runner = harness.start();
     assert_eq!(harness.outcome(&id).await.state.phase(), Phase::Succeeded);
-    assert_eq!(harness.provider.count("submit"), 2);
+    assert_eq!(harness.provider.call_count("submit"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stalled_submissions_of_one_provider_delay_neither_its_polls_nor_other_providers() {
+    let (stalled, other) = (Arc::new(FakeProvider::default()), Arc::new(FakeProvider::default()));
+    let harness = Harness::new(FakeProvider::default());
+    let entry = |name: &str, provider: &Arc<FakeProvider>| Entry::<VideoModel> {
+        provider_id: name.to_owned(),
+        ..crate::video::testing::entry(name, provider)
+    };
+    let models = Live::new(Models::new(vec![entry("stalled", &stalled), entry("other", &other)]).unwrap());
+    let harness = Harness { models, ..harness };
+    let create = async |provider: &str| {
+        let request = JobRequest { provider_id: provider.to_owned(), ..request() };
+        harness.jobs.create(JobId::new(), request, &RequestContext::default(), None).await.unwrap().id
+    };
+    let rendering = create("stalled").await;
+    let _runner = harness.start();
+    stalled.polls.lock().unwrap().extend((0..9).map(|_| working(10)));
+    stalled.wait_for_calls("poll", 1).await;
+    stalled.submits.lock().unwrap().extend((0..50).map(|_| Reply::Hang));
+    for _ in 0..50 {
+        create("stalled").await;
+    }
+    stalled.wait_for_calls("submit", 5).await;
+    let last = create("other").await;
+    assert_eq!(harness.outcome(&last).await.state.phase(), Phase::Succeeded);
+    assert_eq!(harness.outcome(&rendering).await.state.phase(), Phase::Succeeded);
+    assert_eq!(stalled.call_count("submit"), 1 + JobSettings::default().workers / 2);
 }

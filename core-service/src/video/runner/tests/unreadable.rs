@@ -12,7 +12,7 @@ use crate::{
     keys::Owner,
     media::{
         MediaKey,
-        sweeper::{RetentionPolicy, Sweeper},
+        sweeper::{MediaReferences, RetentionPolicy, Sweeper},
     },
     video::store::{Page, sqlite::SqliteStore},
 };
@@ -20,11 +20,11 @@ use crate::{
 async fn harness(directory: &tempfile::TempDir) -> (Harness, Database) {
     let database = Database::open(&directory.path().join("jobs.db")).await.unwrap();
     let store = Arc::new(SqliteStore::new(database.clone()));
-    (Harness::over(store, FakeProvider::default(), JobSettings::default()), database)
+    (Harness::with_store(store, FakeProvider::default(), JobSettings::default()), database)
 }
 
 /// Creates a job of this owner with a reference image, and damages its row.
-async fn unreadable(harness: &Harness, database: &Database, owner: &str) -> JobId {
+async fn create_unreadable(harness: &Harness, database: &Database, owner: &str) -> JobId {
     let caller = crate::keys::Caller::named(owner);
     let context = RequestContext { caller, ..RequestContext::default() };
     let id = harness.jobs.create(JobId::new(), request(), &context, None).await.unwrap().id;
@@ -36,11 +36,11 @@ async fn unreadable(harness: &Harness, database: &Database, owner: &str) -> JobI
 }
 
 #[tokio::test]
-async fn runner_continues_with_other_jobs() {
+async fn runner_and_list_skip_unreadable_jobs() {
     let directory = tempfile::tempdir().unwrap();
     let (harness, database) = harness(&directory).await;
     for _ in 0..10 {
-        unreadable(&harness, &database, "").await;
+        create_unreadable(&harness, &database, "").await;
     }
     let id = harness.create().await;
     let _runner = harness.start();
@@ -50,12 +50,11 @@ async fn runner_continues_with_other_jobs() {
 }
 
 #[tokio::test]
-async fn unreadable_job_is_an_error_that_names_it_and_only_its_owner_deletes_it() {
+async fn operations_on_an_unreadable_job_return_an_internal_error_with_its_id() {
     let directory = tempfile::tempdir().unwrap();
     let (harness, database) = harness(&directory).await;
-    let id = unreadable(&harness, &database, "alice").await;
-    let (alice, bob) = (Owners::Only(Owner::new("alice")), Owners::Only(Owner::new("bob")));
-    let unknown = |id: &JobId| Error::VideoNotFound(id.to_string());
+    let id = create_unreadable(&harness, &database, "alice").await;
+    let alice = Owners::Only(Owner::new("alice"));
     for error in [
         harness.jobs.get(id.as_str(), &alice).await.unwrap_err(),
         harness.jobs.cancel(id.as_str(), &Owners::All).await.unwrap_err(),
@@ -65,19 +64,30 @@ async fn unreadable_job_is_an_error_that_names_it_and_only_its_owner_deletes_it(
         assert_eq!(status.code(), Code::Internal);
         assert!(status.message().contains(id.as_str()) && !status.message().contains("damaged"), "{status:?}");
     }
-    assert_eq!(harness.jobs.get(id.as_str(), &bob).await, Err(unknown(&id)));
-    assert_eq!(harness.jobs.delete(id.as_str(), &bob).await, Err(unknown(&id)));
+}
+
+#[tokio::test]
+async fn only_its_owner_can_delete_an_unreadable_job() {
+    let directory = tempfile::tempdir().unwrap();
+    let (harness, database) = harness(&directory).await;
+    let id = create_unreadable(&harness, &database, "alice").await;
+    let (alice, bob) = (Owners::Only(Owner::new("alice")), Owners::Only(Owner::new("bob")));
+    let not_found = Error::VideoNotFound(id.to_string());
+    assert_eq!(harness.jobs.get(id.as_str(), &bob).await, Err(not_found.clone()));
+    assert_eq!(harness.jobs.delete(id.as_str(), &bob).await, Err(not_found.clone()));
     assert_eq!(harness.files().len(), 1);
     assert_eq!(harness.jobs.delete(id.as_str(), &alice).await, Ok(id.clone()));
-    assert_eq!(harness.jobs.delete(id.as_str(), &alice).await, Err(unknown(&id)));
-    assert_eq!(harness.files(), Vec::<String>::new());
+    assert_eq!(harness.jobs.delete(id.as_str(), &alice).await, Err(not_found));
+    // Only the row named its inputs. They are no longer referenced, so the sweeper removes them.
+    let input = MediaKey::parse(&harness.files()[0]).unwrap();
+    assert_eq!(harness.jobs.is_referenced(&input).await, Ok(false));
 }
 
 #[tokio::test]
 async fn sweeper_keeps_the_files_of_an_unreadable_job_and_removes_others() {
     let directory = tempfile::tempdir().unwrap();
     let (harness, database) = harness(&directory).await;
-    let id = unreadable(&harness, &database, "").await;
+    let id = create_unreadable(&harness, &database, "").await;
     let other = MediaKey::parse("picture.png").unwrap();
     harness.jobs.media_store.put(&other, Bytes::from_static(b"bytes")).await.unwrap();
     let policy = RetentionPolicy { retention: Some(Duration::from_mins(1)), quota_bytes: None };

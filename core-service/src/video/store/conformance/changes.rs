@@ -4,23 +4,23 @@ use super::*;
 
 pub(super) async fn a_commit_writes_everything_and_ends_the_lease_on_request(store: Store) {
     insert(&store, job()).await;
-    let claim = claimed(&store).await;
-    let mut next = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
-    next.attempt = 1;
+    let claim = claim_next(&store).await;
+    let mut next = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
+    next.submissions = 1;
     let claim = store.commit(&claim, next.clone(), Lease::Kept).await.unwrap();
     assert_eq!(store.get(&next.id, &Owners::All).await.unwrap().as_ref(), Some(&next));
     assert_eq!(try_claim(&store).await, None);
-    let next = next.after(Event::Accepted(UpstreamTask("t".to_owned())), NOW).unwrap();
+    let next = next.after(Event::Accepted(UpstreamTask("t".to_owned()), NOW), NOW).unwrap();
     store.commit(&claim, next.clone(), Lease::Ended).await.unwrap();
-    assert_eq!(claimed(&store).await.job, next);
+    assert_eq!(claim_next(&store).await.job, next);
 }
 
 pub(super) async fn a_commit_under_a_lost_lease_is_refused(store: Store) {
     insert(&store, job()).await;
-    let frozen = claimed(&store).await;
+    let frozen = claim_next(&store).await;
     store.set(NOW.after(LEASE));
-    let owner = claimed(&store).await;
-    let next = frozen.job.after(Event::SubmissionStarted, NOW).unwrap();
+    let owner = claim_next(&store).await;
+    let next = frozen.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
     assert_eq!(store.commit(&frozen, next.clone(), Lease::Ended).await, Err(StoreError::Stale));
     assert_eq!(store.get(&next.id, &Owners::All).await.unwrap().as_ref(), Some(&frozen.job));
     store.commit(&owner, next, Lease::Ended).await.unwrap();
@@ -28,10 +28,10 @@ pub(super) async fn a_commit_under_a_lost_lease_is_refused(store: Store) {
 
 pub(super) async fn a_commit_after_an_amendment_is_refused(store: Store) {
     insert(&store, job()).await;
-    let claim = claimed(&store).await;
+    let claim = claim_next(&store).await;
     let cancelled = claim.job.cancelled(NOW, None).unwrap();
     store.amend(&claim.job, &cancelled).await.unwrap();
-    let next = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
+    let next = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
     assert_eq!(store.commit(&claim, next, Lease::Kept).await, Err(StoreError::Stale));
     assert_eq!(store.get(&claim.job.id, &Owners::All).await.unwrap(), Some(cancelled));
     // The lease is still valid and can be released.
@@ -40,8 +40,8 @@ pub(super) async fn a_commit_after_an_amendment_is_refused(store: Store) {
 
 pub(super) async fn an_amendment_of_an_outdated_job_is_refused(store: Store) {
     let read = insert(&store, job()).await;
-    let claim = claimed(&store).await;
-    store.commit(&claim, read.after(Event::SubmissionStarted, NOW).unwrap(), Lease::Ended).await.unwrap();
+    let claim = claim_next(&store).await;
+    store.commit(&claim, read.after(Event::SubmissionStarted(NOW), NOW).unwrap(), Lease::Ended).await.unwrap();
     assert_eq!(store.amend(&read, &read.cancelled(NOW, None).unwrap()).await, Err(StoreError::Stale));
     let unknown = job();
     assert_eq!(store.amend(&unknown, &unknown.cancelled(NOW, None).unwrap()).await, Err(StoreError::Stale));
@@ -49,10 +49,10 @@ pub(super) async fn an_amendment_of_an_outdated_job_is_refused(store: Store) {
 
 pub(super) async fn every_change_of_state_has_its_event(store: Store) {
     let job = insert(&store, job_of("alice")).await;
-    let claim = claimed(&store).await;
-    let submitting = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
+    let claim = claim_next(&store).await;
+    let submitting = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
     let claim = store.commit(&claim, submitting, Lease::Kept).await.unwrap();
-    let rendering = claim.job.after(Event::Accepted(UpstreamTask("t".to_owned())), NOW).unwrap();
+    let rendering = claim.job.after(Event::Accepted(UpstreamTask("t".to_owned()), NOW), NOW).unwrap();
     let claim = store.commit(&claim, rendering, Lease::Kept).await.unwrap();
     let progressed = claim.job.after(Event::Progressed(40), NOW).unwrap();
     store.commit(&claim, progressed.clone(), Lease::Kept).await.unwrap();
@@ -67,7 +67,7 @@ pub(super) async fn every_change_of_state_has_its_event(store: Store) {
     assert_eq!(seen, [("queued", 1), ("submitting", 2), ("rendering", 3), ("cancelled", 5), ("deleted", 6)]);
     assert!(events.iter().all(|event| event.owner == Owner::new("alice") && event.created_at == NOW));
     store.set(NOW.after(LEASE));
-    store.purge(&claimed(&store).await).await.unwrap();
+    store.purge(&claim_next(&store).await).await.unwrap();
     assert_eq!(store.events(&job.id).await.unwrap(), []);
 }
 
@@ -75,8 +75,8 @@ pub(super) async fn changes_are_published_after_they_are_committed(store: Store)
     let mut all = store.changes();
     let job = insert(&store, job()).await;
     let mut of_job = store.changes_of(&job.id);
-    let claim = claimed(&store).await;
-    let next = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
+    let claim = claim_next(&store).await;
+    let next = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
     let claim = store.commit(&claim, next.clone(), Lease::Kept).await.unwrap();
     // The due time is no change that a caller can see.
     store.commit(&claim, next.with_due(None), Lease::Ended).await.unwrap();

@@ -7,7 +7,7 @@ pub(super) async fn a_repeated_call_returns_the_job_of_the_first(store: Store) {
     let first = keyed(&call);
     assert_eq!(store.insert(&first, Some(&call), LIMITS).await.unwrap(), Inserted::New);
     assert_eq!(insert_call(&store, &call).await.unwrap(), Inserted::Existing(Box::new(first.clone())));
-    assert_eq!(listed(&store, 10, None, true).await, [first.id]);
+    assert_eq!(list_ids(&store, 10, None, true).await, [first.id]);
 }
 
 pub(super) async fn another_request_under_the_same_key_conflicts(store: Store) {
@@ -24,7 +24,7 @@ pub(super) async fn of_concurrent_inserts_under_one_key_one_wins(store: Store) {
         tokio::spawn(async move { insert_call(&store, &call("", None, "body")).await.unwrap() == Inserted::New })
     });
     let won = futures_util::future::join_all(inserts).await.into_iter().filter(|won| *won.as_ref().unwrap()).count();
-    assert_eq!((won, listed(&store, 10, None, true).await.len()), (1, 1));
+    assert_eq!((won, list_ids(&store, 10, None, true).await.len()), (1, 1));
 }
 
 pub(super) async fn keys_of_different_owners_do_not_collide(store: Store) {
@@ -38,12 +38,12 @@ pub(super) async fn an_sdk_call_without_a_key_takes_the_content_key_over(store: 
     assert_eq!(insert_call(&store, &attempt(0)).await, Ok(Inserted::New));
     assert!(matches!(insert_call(&store, &attempt(1)).await, Ok(Inserted::Existing(_))));
     assert_eq!(insert_call(&store, &attempt(0)).await, Ok(Inserted::New));
-    let newest = listed(&store, 1, None, false).await.remove(0);
+    let newest = list_ids(&store, 1, None, false).await.remove(0);
     let Ok(Inserted::Existing(found)) = insert_call(&store, &attempt(1)).await else { panic!("a third job") };
     assert_eq!(found.id, newest);
     // The job that lost its key can still be changed.
-    let first = claimed(&store).await;
-    let next = first.job.after(Event::SubmissionStarted, NOW).unwrap();
+    let first = claim_next(&store).await;
+    let next = first.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
     store.commit(&first, next, Lease::Kept).await.unwrap();
     let Ok(Inserted::Existing(found)) = insert_call(&store, &attempt(1)).await else { panic!("a third job") };
     assert_eq!(found.id, newest);
@@ -66,7 +66,7 @@ pub(super) async fn a_deleted_job_frees_its_key_and_is_visible_only_to_the_next_
     store.amend(&first, &tombstone).await.unwrap();
     assert_eq!(store.get(&first.id, &Owners::All).await.unwrap(), None);
     assert_eq!(store.find(&call).await.unwrap(), None);
-    assert_eq!(listed(&store, 10, None, true).await, []);
-    assert_eq!(claimed(&store).await.job, tombstone);
+    assert_eq!(list_ids(&store, 10, None, true).await, []);
+    assert_eq!(claim_next(&store).await.job, tombstone);
     assert_eq!(insert_call(&store, &super::call("", None, "other")).await, Ok(Inserted::New));
 }

@@ -21,24 +21,24 @@ pub(super) async fn the_job_that_is_due_longest_is_claimed_first(store: Store) {
     let mut early = job();
     early.due_at = Some(Timestamp(NOW.0 - 1));
     let early = insert(&store, early).await;
-    assert_eq!(claimed(&store).await.job.id, early.id);
-    assert_eq!(claimed(&store).await.job.id, late.id);
+    assert_eq!(claim_next(&store).await.job.id, early.id);
+    assert_eq!(claim_next(&store).await.job.id, late.id);
 }
 
 pub(super) async fn a_claimed_job_cannot_be_claimed_until_its_lease_expires(store: Store) {
     insert(&store, job()).await;
-    let first = claimed(&store).await;
+    let first = claim_next(&store).await;
     store.set(Timestamp(NOW.after(LEASE).0 - 1));
     assert_eq!(try_claim(&store).await, None);
     store.set(NOW.after(LEASE));
-    let second = claimed(&store).await;
+    let second = claim_next(&store).await;
     assert_eq!(second.job, first.job);
     assert!(second.fence > first.fence);
 }
 
 pub(super) async fn a_renewed_lease_expires_later(store: Store) {
     insert(&store, job()).await;
-    let first = claimed(&store).await;
+    let first = claim_next(&store).await;
     store.set(NOW.after(LEASE / 2));
     store.renew(&first, LEASE).await.unwrap();
     store.set(NOW.after(LEASE));
@@ -49,8 +49,8 @@ pub(super) async fn a_renewed_lease_expires_later(store: Store) {
 
 pub(super) async fn a_released_job_can_be_claimed_at_once(store: Store) {
     insert(&store, job()).await;
-    store.release(&claimed(&store).await).await.unwrap();
-    claimed(&store).await;
+    store.release(&claim_next(&store).await).await.unwrap();
+    claim_next(&store).await;
 }
 
 pub(super) async fn a_job_that_is_not_due_is_not_claimed(store: Store) {
@@ -62,22 +62,22 @@ pub(super) async fn a_job_that_is_not_due_is_not_claimed(store: Store) {
 }
 
 pub(super) async fn next_due_considers_leases(store: Store) {
-    assert_eq!(store.next_due(&[]).await.unwrap(), None);
+    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), None);
     insert(&store, job().with_due(None)).await;
-    assert_eq!(store.next_due(&[]).await.unwrap(), None);
+    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), None);
     insert(&store, job().with_due(Some(NOW.after(2 * LEASE)))).await;
-    assert_eq!(store.next_due(&[]).await.unwrap(), Some(NOW.after(2 * LEASE)));
+    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), Some(NOW.after(2 * LEASE)));
     insert(&store, job()).await;
-    assert_eq!(store.next_due(&[]).await.unwrap(), Some(NOW));
-    claimed(&store).await;
-    assert_eq!(store.next_due(&[]).await.unwrap(), Some(NOW.after(LEASE)));
+    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), Some(NOW));
+    claim_next(&store).await;
+    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), Some(NOW.after(LEASE)));
 }
 
 pub(super) async fn a_lost_lease_can_neither_renew_nor_purge(store: Store) {
     insert(&store, job()).await;
-    let frozen = claimed(&store).await;
+    let frozen = claim_next(&store).await;
     store.set(NOW.after(LEASE));
-    claimed(&store).await;
+    claim_next(&store).await;
     assert_eq!(store.renew(&frozen, LEASE).await, Err(StoreError::Stale));
     assert_eq!(store.purge(&frozen).await, Err(StoreError::Stale));
     store.release(&frozen).await.unwrap();
@@ -87,8 +87,8 @@ pub(super) async fn a_lost_lease_can_neither_renew_nor_purge(store: Store) {
 pub(super) async fn a_purged_job_is_gone(store: Store) {
     let job = insert(&store, job()).await;
     store.amend(&job, &job.tombstoned(NOW, None)).await.unwrap();
-    store.purge(&claimed(&store).await).await.unwrap();
+    store.purge(&claim_next(&store).await).await.unwrap();
     store.set(NOW.after(DEADLINE));
     assert_eq!(try_claim(&store).await, None);
-    assert_eq!(store.next_due(&[]).await.unwrap(), None);
+    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), None);
 }

@@ -18,8 +18,8 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
-    ChangeKind, Claim, Inserted, JobQueue, Lease, Page, QueueLimits, StoreError, WorkerId, memory::MemoryStore,
-    sqlite::SqliteStore,
+    BusyProviders, ChangeKind, Claim, Inserted, JobQueue, Lease, Page, QueueLimits, StoreError, WorkerId,
+    memory::MemoryStore, sqlite::SqliteStore,
 };
 use crate::{
     context::RequestContext,
@@ -77,6 +77,7 @@ conformance! {
     reads::a_list_can_be_restricted_to_an_owner,
     reads::jobs_of_other_owners_do_not_exist,
     reads::a_list_has_no_extra_members,
+    reads::a_render_is_found_at_the_other_jobs_of_its_provider,
     reads::the_queue_position_counts_earlier_queued_jobs,
     leases::concurrent_workers_claim_different_jobs,
     leases::the_job_that_is_due_longest_is_claimed_first,
@@ -86,6 +87,7 @@ conformance! {
     queue::owners_take_turns_however_many_jobs_each_has_queued,
     queue::jobs_in_progress_and_queued_jobs_take_turns,
     queue::queued_jobs_of_busy_providers_are_neither_claimed_nor_due,
+    queue::no_job_of_a_provider_without_a_free_worker_is_claimed,
     leases::a_claimed_job_cannot_be_claimed_until_its_lease_expires,
     leases::a_renewed_lease_expires_later,
     leases::a_released_job_can_be_claimed_at_once,
@@ -131,7 +133,7 @@ fn request() -> JobRequest {
     JobRequest {
         provider_id: "offline".to_owned(),
         model: "offline-video".to_owned(),
-        upstream: "camera".to_owned(),
+        upstream_model: "camera".to_owned(),
         parameters: VideoParameters {
             prompt: "一只猫 'quoted'; DROP TABLE".to_owned(),
             width: 320,
@@ -163,7 +165,7 @@ fn call(owner: &str, sdk_retries: Option<u32>, body: &str) -> Idempotency {
         sdk_retries,
         ..RequestContext::default()
     };
-    Idempotency::of(&context, "CreateVideo", &body.to_owned()).now_or_never().flatten().unwrap()
+    Idempotency::from_request(&context, "CreateVideo", &body.to_owned()).now_or_never().flatten().unwrap()
 }
 
 fn keyed(call: &Idempotency) -> Job {
@@ -185,14 +187,14 @@ async fn insert_call(store: &Store, call: &Idempotency) -> Result<Inserted, Stor
 }
 
 async fn try_claim(store: &Store) -> Option<Claim> {
-    store.claim(&WorkerId::new(), LEASE, &[]).await.unwrap()
+    store.claim(&WorkerId::new(), LEASE, &BusyProviders::default()).await.unwrap()
 }
 
-async fn claimed(store: &Store) -> Claim {
+async fn claim_next(store: &Store) -> Claim {
     try_claim(store).await.unwrap()
 }
 
-async fn listed(store: &Store, limit: u32, after: Option<&JobId>, oldest_first: bool) -> Vec<JobId> {
+async fn list_ids(store: &Store, limit: u32, after: Option<&JobId>, oldest_first: bool) -> Vec<JobId> {
     let page = Page { limit, after: after.cloned(), oldest_first, owners: Owners::All };
     store.list(&page).await.unwrap().into_iter().map(|job| job.id).collect()
 }

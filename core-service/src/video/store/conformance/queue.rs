@@ -24,7 +24,7 @@ async fn queue(store: &Store, owner: &str, count: i64) -> Vec<JobId> {
 
 /// Moves a queued job to the next state and ends its lease.
 async fn submit(store: &Store, claim: &Claim) {
-    let next = claim.job.after(Event::SubmissionStarted, NOW).unwrap();
+    let next = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
     store.commit(claim, next, Lease::Ended).await.unwrap();
 }
 
@@ -34,9 +34,9 @@ pub(super) async fn queued_jobs_are_limited_per_owner_and_in_total(store: Store)
     }
     assert_eq!(try_insert(&store, "alice", TWO_AND_THREE).await, full("jobs.max_queued_per_owner", 2));
     assert_eq!(try_insert(&store, "carol", TWO_AND_THREE).await, full("jobs.max_queued", 3));
-    assert_eq!(listed(&store, 9, None, true).await.len(), 3);
+    assert_eq!(list_ids(&store, 9, None, true).await.len(), 3);
     // A job that has started, or was deleted, counts no longer.
-    let started = claimed(&store).await;
+    let started = claim_next(&store).await;
     submit(&store, &started).await;
     assert_eq!(try_insert(&store, "carol", TWO_AND_THREE).await, Ok(Inserted::New));
     let page = Page { limit: 1, owners: Owners::Only(Owner::new("bob")), ..Page::default() };
@@ -68,28 +68,28 @@ pub(super) async fn owners_take_turns_however_many_jobs_each_has_queued(store: S
     let bob = queue(&store, "bob", 1).await;
     let mut claims = Vec::new();
     for _ in 0..7 {
-        claims.push(claimed(&store).await.job.id);
+        claims.push(claim_next(&store).await.job.id);
     }
     let expected = [&alice[0], &bob[0], &carol[0], &alice[1], &carol[1], &alice[2], &alice[3]];
     assert_eq!(claims.iter().collect::<Vec<_>>(), expected);
     // A later job of another owner is next.
     let bob = queue(&store, "bob", 1).await;
-    assert_eq!(claimed(&store).await.job.id, bob[0]);
+    assert_eq!(claim_next(&store).await.job.id, bob[0]);
 }
 
 pub(super) async fn jobs_in_progress_and_queued_jobs_take_turns(store: Store) {
     queue(&store, "alice", 4).await;
     for _ in 0..4 {
-        submit(&store, &claimed(&store).await).await;
+        submit(&store, &claim_next(&store).await).await;
     }
     queue(&store, "bob", 4).await;
     let mut queued = 0;
     for _ in 0..4 {
-        queued += u32::from(claimed(&store).await.job.state == JobState::Queued);
+        queued += u32::from(claim_next(&store).await.job.state == JobState::Queued);
     }
     assert_eq!(queued, 2);
     for _ in 0..4 {
-        claimed(&store).await;
+        claim_next(&store).await;
     }
     assert_eq!(try_claim(&store).await, None);
 }
@@ -98,16 +98,33 @@ pub(super) async fn queued_jobs_of_busy_providers_are_neither_claimed_nor_due(st
     let mut other = job();
     other.request.provider_id = "other".to_owned();
     let (waiting, other) = (insert(&store, job()).await, insert(&store, other).await);
-    let busy = ["offline".to_owned(), "third".to_owned()];
-    let claim = async |busy: &[String]| store.claim(&WorkerId::new(), LEASE, busy).await.unwrap();
+    let busy = BusyProviders { submissions: vec!["offline".to_owned(), "third".to_owned()], steps: Vec::new() };
+    let none = BusyProviders::default();
+    let claim = async |busy: &BusyProviders| store.claim(&WorkerId::new(), LEASE, busy).await.unwrap();
     let claimed = claim(&busy).await.unwrap();
     assert_eq!(claimed.job.id, other.id);
     assert_eq!(claim(&busy).await, None);
     assert_eq!(store.next_due(&busy).await.unwrap(), Some(NOW.after(LEASE)), "the end of the lease of the other");
-    assert_eq!(store.next_due(&[]).await.unwrap(), Some(NOW));
-    let claimed = claim(&[]).await.unwrap();
+    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), Some(NOW));
+    let claimed = claim(&none).await.unwrap();
     assert_eq!(claimed.job.id, waiting.id);
     // The steps of a started job need no slot.
     submit(&store, &claimed).await;
     assert_eq!(claim(&busy).await.unwrap().job.id, waiting.id);
+}
+
+pub(super) async fn no_job_of_a_provider_without_a_free_worker_is_claimed(store: Store) {
+    let mut other = job();
+    other.request.provider_id = "other".to_owned();
+    let (stalled, other) = (insert(&store, job()).await, insert(&store, other).await);
+    for _ in 0..2 {
+        submit(&store, &claim_next(&store).await).await;
+    }
+    let busy = vec!["offline".to_owned()];
+    let busy = BusyProviders { submissions: busy.clone(), steps: busy };
+    let claim = async |busy: &BusyProviders| store.claim(&WorkerId::new(), LEASE, busy).await.unwrap();
+    assert_eq!(claim(&busy).await.unwrap().job.id, other.id);
+    assert_eq!(claim(&busy).await, None);
+    assert_eq!(store.next_due(&busy).await.unwrap(), Some(NOW.after(LEASE)), "the end of the lease of the other");
+    assert_eq!(claim(&BusyProviders::default()).await.unwrap().job.id, stalled.id);
 }

@@ -6,11 +6,13 @@ pub(super) async fn a_job_is_read_as_it_was_written(store: Store) {
     let call = call("alice", None, "body");
     let mut all = keyed(&call);
     all.origin = JobOrigin { request_id: "req_1".to_owned(), traceparent: Some("t".to_owned()), tracestate: None };
-    all.state = JobState::Rendering { task: UpstreamTask("t\"\\ü".to_owned()), percent: 40, missing: 0 };
+    all.state =
+        JobState::Rendering { task: UpstreamTask("t\"\\ü".to_owned()), percent: 40, missing: 0, since: Some(NOW) };
     all.completed_at = Some(NOW.after(LEASE));
     all.expires_at = Some(NOW.after(DEADLINE));
     all.abandoned = Some(UpstreamTask("a".to_owned()));
-    all.attempt = 3;
+    all.submissions = 2;
+    all.failures = 3;
     all.revision = 7;
     assert_eq!(store.insert(&all, Some(&call), LIMITS).await.unwrap(), Inserted::New);
     let bare = insert(&store, job()).await;
@@ -25,21 +27,21 @@ pub(super) async fn pages_are_consecutive_in_both_orders(store: Store) {
     for _ in 0..5 {
         ids.push(insert(&store, job()).await.id);
     }
-    assert_eq!(listed(&store, 2, None, true).await, ids[..2]);
-    assert_eq!(listed(&store, 2, Some(&ids[1]), true).await, ids[2..4]);
-    assert_eq!(listed(&store, 2, Some(&ids[3]), true).await, ids[4..]);
+    assert_eq!(list_ids(&store, 2, None, true).await, ids[..2]);
+    assert_eq!(list_ids(&store, 2, Some(&ids[1]), true).await, ids[2..4]);
+    assert_eq!(list_ids(&store, 2, Some(&ids[3]), true).await, ids[4..]);
     // Jobs created meanwhile shift no page.
     let newest = insert(&store, job()).await.id;
-    assert_eq!(listed(&store, 3, Some(&ids[4]), false).await, [ids[3].clone(), ids[2].clone(), ids[1].clone()]);
-    assert_eq!(listed(&store, 1, None, false).await, [newest]);
-    assert_eq!(listed(&store, 0, None, false).await, []);
+    assert_eq!(list_ids(&store, 3, Some(&ids[4]), false).await, [ids[3].clone(), ids[2].clone(), ids[1].clone()]);
+    assert_eq!(list_ids(&store, 1, None, false).await, [newest]);
+    assert_eq!(list_ids(&store, 0, None, false).await, []);
 }
 
 pub(super) async fn a_page_continues_after_a_job_that_no_longer_exists(store: Store) {
     let (first, gone) = (insert(&store, job()).await, JobId::new());
     let last = insert(&store, job()).await;
-    assert_eq!(listed(&store, 5, Some(&gone), true).await, [last.id]);
-    assert_eq!(listed(&store, 5, Some(&gone), false).await, [first.id]);
+    assert_eq!(list_ids(&store, 5, Some(&gone), true).await, [last.id]);
+    assert_eq!(list_ids(&store, 5, Some(&gone), false).await, [first.id]);
 }
 
 pub(super) async fn a_list_can_be_restricted_to_an_owner(store: Store) {
@@ -79,4 +81,18 @@ pub(super) async fn a_list_has_no_extra_members(store: Store) {
     assert!(!inserted.request.parameters.extra_json.is_empty());
     inserted.request.parameters.extra_json.clear();
     assert_eq!(store.list(&Page { limit: 1, ..Page::default() }).await.unwrap(), [inserted]);
+}
+
+pub(super) async fn a_render_is_found_at_the_other_jobs_of_its_provider(store: Store) {
+    let mut job = job();
+    let task = UpstreamTask("t\"\\ü".to_owned());
+    job.state = JobState::Succeeded { media: Vec::new(), task: Some(task.clone()), content: None };
+    insert(&store, job.clone()).await;
+    let has =
+        async |provider: &str, task: &UpstreamTask, id: &JobId| store.has_render(provider, task, id).await.unwrap();
+    let other = JobId::new();
+    assert!(has("offline", &task, &other).await);
+    assert!(!has("offline", &task, &job.id).await);
+    assert!(!has("elsewhere", &task, &other).await);
+    assert!(!has("offline", &UpstreamTask("u".to_owned()), &other).await);
 }

@@ -3,11 +3,11 @@
 /// Which due jobs a claim considers.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Select {
-    /// Jobs that are not queued.
+    /// Jobs that are not queued, `$4` being the providers to leave out.
     InProgress,
-    /// Queued jobs of the owners after `$4`, by name.
+    /// Queued jobs of the owners after `$5`, by name, `$4` being the providers to leave out.
     QueuedAfter,
-    /// Queued jobs of the owners up to `$4`.
+    /// Queued jobs of the owners up to `$5`.
     QueuedUpTo,
 }
 
@@ -30,13 +30,16 @@ impl Select {
     /// Returns the statement that claims one of them.
     pub(super) const fn claim_statement(self) -> &'static str {
         match self {
-            Self::InProgress => claim_statement!("phase <> 'queued'", "due_at, id"),
+            Self::InProgress => claim_statement!(
+                "phase <> 'queued' AND provider_id NOT IN (SELECT value FROM json_each($4))",
+                "due_at, id"
+            ),
             Self::QueuedAfter => claim_statement!(
-                "phase = 'queued' AND owner > $4 AND provider_id NOT IN (SELECT value FROM json_each($5))",
+                "phase = 'queued' AND owner > $5 AND provider_id NOT IN (SELECT value FROM json_each($4))",
                 "owner, due_at, id"
             ),
             Self::QueuedUpTo => claim_statement!(
-                "phase = 'queued' AND owner <= $4 AND provider_id NOT IN (SELECT value FROM json_each($5))",
+                "phase = 'queued' AND owner <= $5 AND provider_id NOT IN (SELECT value FROM json_each($4))",
                 "owner, due_at, id"
             ),
         }

@@ -14,8 +14,8 @@ use sqlx::{
 
 use self::claims::Select;
 use super::{
-    ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page, QueueLimits,
-    StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
+    BusyProviders, ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease,
+    Page, QueueLimits, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     database::Database,
@@ -23,6 +23,7 @@ use crate::{
     keys::Owners,
     video::{
         job::{Job, JobId},
+        provider::UpstreamTask,
         state::Phase,
         time::{Clock, Timestamp},
     },
@@ -84,7 +85,7 @@ impl JobStore for SqliteStore {
         }
         check_limits(&mut transaction, job, limits).await?;
         row::bind_new(sqlx::query(row::INSERT), job)?.execute(&mut *transaction).await?;
-        record(&mut transaction, JobEvent::of(None, job, now)).await?;
+        record(&mut transaction, JobEvent::from_change(None, job, now)).await?;
         transaction.commit().await?;
         self.feed.publish(job, ChangeKind::Created);
         Ok(Inserted::New)
@@ -144,7 +145,7 @@ impl JobStore for SqliteStore {
 
     async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError> {
         let query = row::bind(sqlx::query(row::AMEND), next)?.bind(row::integer(before.revision));
-        self.write(query, JobEvent::of(Some(before), next, self.now())).await?;
+        self.write(query, JobEvent::from_change(Some(before), next, self.now())).await?;
         self.feed.publish(next, ChangeKind::Amended);
         Ok(())
     }
@@ -163,9 +164,15 @@ impl JobStore for SqliteStore {
 
 #[async_trait]
 impl JobQueue for SqliteStore {
-    async fn claim(&self, worker: &WorkerId, lease: Duration, busy: &[String]) -> Result<Option<Claim>, StoreError> {
+    async fn claim(
+        &self,
+        worker: &WorkerId,
+        lease: Duration,
+        busy: &BusyProviders,
+    ) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
-        let (last, busy) = (self.turns.last_owner(), id_list(busy));
+        let last = self.turns.last_owner();
+        let (submissions, steps) = (id_list(&busy.submissions), id_list(&busy.steps));
         let (after, before) = ((Select::QueuedAfter, last.as_str()), (Select::QueuedUpTo, last.as_str()));
         let progressing = (Select::InProgress, "");
         let order = if self.turns.queued_first() { [after, before, progressing] } else { [progressing, after, before] };
@@ -173,13 +180,13 @@ impl JobQueue for SqliteStore {
             let query =
                 sqlx::query(select.claim_statement()).bind(worker.as_str()).bind(now.after(lease).0).bind(now.0);
             let query = match select {
-                Select::InProgress => query,
-                Select::QueuedAfter | Select::QueuedUpTo => query.bind(owner).bind(&busy),
+                Select::InProgress => query.bind(&steps),
+                Select::QueuedAfter | Select::QueuedUpTo => query.bind(&submissions).bind(owner),
             };
             let Some(row) = query.fetch_optional(self.database.writer()).await? else { continue };
             let claim = row::claim(&row);
             match (&claim, select) {
-                (Ok(claim), Select::QueuedAfter | Select::QueuedUpTo) => self.turns.claimed(&claim.job.owner),
+                (Ok(claim), Select::QueuedAfter | Select::QueuedUpTo) => self.turns.record_claim(&claim.job.owner),
                 (Ok(_), Select::InProgress) => {}
                 (Err(_), _) => self.postpone(&row, now).await?,
             }
@@ -188,22 +195,43 @@ impl JobQueue for SqliteStore {
         Ok(None)
     }
 
-    async fn next_due(&self, busy: &[String]) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT MIN(due) FROM (\
              SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) AS due FROM video_jobs \
-             WHERE due_at IS NOT NULL AND phase <> 'queued' UNION ALL \
+             WHERE due_at IS NOT NULL AND phase <> 'queued' AND provider_id NOT IN (SELECT value FROM json_each($2)) \
+             UNION ALL \
              SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) AS due FROM video_jobs \
              WHERE due_at IS NOT NULL AND phase = 'queued' AND provider_id NOT IN (SELECT value FROM json_each($1)))",
         );
-        let due: Option<i64> = query.bind(id_list(busy)).fetch_one(self.database.readers()).await?;
+        let due: Option<i64> = query
+            .bind(id_list(&busy.submissions))
+            .bind(id_list(&busy.steps))
+            .fetch_one(self.database.readers())
+            .await?;
         Ok(due.map(Timestamp))
+    }
+
+    async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
+        let query = sqlx::query("SELECT * FROM video_jobs WHERE id = $1").bind(id.as_str());
+        query.fetch_optional(self.database.readers()).await?.as_ref().map(row::job).transpose()
+    }
+
+    async fn has_render(&self, provider_id: &str, task: &UpstreamTask, id: &JobId) -> Result<bool, StoreError> {
+        // Rare, so that it needs no index: only for a search that found a render without a mark.
+        let query = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM video_jobs WHERE provider_id = $1 AND id <> $2 AND \
+             CASE WHEN json_valid(state) THEN json_extract(state, '$.task') END = $3",
+        );
+        let count: i64 =
+            query.bind(provider_id).bind(id.as_str()).bind(&task.0).fetch_one(self.database.readers()).await?;
+        Ok(count > 0)
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
         let query = row::bind(sqlx::query(row::COMMIT), &next)?.bind(row::integer(claim.job.revision));
         let query = query.bind(claim.fence).bind(i64::from(then == Lease::Kept));
-        self.write(query, JobEvent::of(Some(&claim.job), &next, self.now())).await?;
+        self.write(query, JobEvent::from_change(Some(&claim.job), &next, self.now())).await?;
         if next.revision != claim.job.revision {
             self.feed.publish(&next, ChangeKind::Moved);
         }
@@ -232,8 +260,8 @@ impl JobQueue for SqliteStore {
 }
 
 /// Returns a list of provider ids as one parameter.
-fn id_list(busy: &[String]) -> String {
-    serde_json::Value::from(busy.to_vec()).to_string()
+fn id_list(ids: &[String]) -> String {
+    serde_json::Value::from(ids.to_vec()).to_string()
 }
 
 impl SqliteStore {
@@ -252,17 +280,17 @@ impl SqliteStore {
     ) -> Result<(), StoreError> {
         // Most commits only report progress: one statement is a transaction of its own.
         if event.is_none() {
-            return changed(&query.execute(self.database.writer()).await?);
+            return require_change(&query.execute(self.database.writer()).await?);
         }
         let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
-        changed(&query.execute(&mut *transaction).await?)?;
+        require_change(&query.execute(&mut *transaction).await?)?;
         record(&mut transaction, event).await?;
         Ok(transaction.commit().await?)
     }
 }
 
-/// Fails unless a row was changed.
-fn changed(result: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
+/// Requires that a row was changed; otherwise the caller's state is stale.
+fn require_change(result: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
     if result.rows_affected() == 0 { Err(StoreError::Stale) } else { Ok(()) }
 }
 

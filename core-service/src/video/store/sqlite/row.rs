@@ -25,26 +25,26 @@ type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 /// Inserts a job.
 pub(super) const INSERT: &str = "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, \
-     completed_at, expires_at, deadline_at, due_at, attempt, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, \
-     extra_json, provider_id) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
+     completed_at, expires_at, deadline_at, due_at, failures, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, \
+     submissions, extra_json, provider_id) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
 
 /// The columns of a job in a list.
 pub(super) const LISTED: &str = "id, owner, revision, state, request, origin, created_at, completed_at, expires_at, \
-     deadline_at, due_at, attempt, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, '' AS extra_json";
+     deadline_at, due_at, failures, submissions, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, '' AS extra_json";
 
-/// Changes a job that has revision `$19`. Owner, request, origin and creation time never change. The key is only ever
+/// Changes a job that has revision `$20`. Owner, request, origin and creation time never change. The key is only ever
 /// removed: between the read and this write a later call may have taken it over.
 pub(super) const AMEND: &str = "UPDATE video_jobs SET revision = $3, phase = $4, state = $5, completed_at = $9, \
-     expires_at = $10, deadline_at = $11, due_at = $12, attempt = $13, abandoned = $14, deleted = $15, \
-     idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END WHERE id = $1 AND revision = $19";
+     expires_at = $10, deadline_at = $11, due_at = $12, failures = $13, submissions = $19, abandoned = $14, deleted = $15, \
+     idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END WHERE id = $1 AND revision = $20";
 
-/// As [`AMEND`], under the lease with fence `$20`, which ends unless `$21` is 1.
+/// As [`AMEND`], under the lease with fence `$21`, which ends unless `$22` is 1.
 pub(super) const COMMIT: &str = "UPDATE video_jobs SET revision = $3, phase = $4, state = $5, completed_at = $9, \
-     expires_at = $10, deadline_at = $11, due_at = $12, attempt = $13, abandoned = $14, deleted = $15, \
+     expires_at = $10, deadline_at = $11, due_at = $12, failures = $13, submissions = $19, abandoned = $14, deleted = $15, \
      idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END, \
-     lease_until = CASE WHEN $21 = 1 THEN lease_until ELSE 0 END \
-     WHERE id = $1 AND revision = $19 AND fence = $20";
+     lease_until = CASE WHEN $22 = 1 THEN lease_until ELSE 0 END \
+     WHERE id = $1 AND revision = $20 AND fence = $21";
 
 /// Binds all parameters of [`INSERT`].
 pub(super) fn bind_new<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError> {
@@ -52,7 +52,7 @@ pub(super) fn bind_new<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<
     Ok(bind(query, job)?.bind(parameters.extra_json.clone()).bind(provider_id.clone()))
 }
 
-/// Binds `$1` to `$18`.
+/// Binds `$1` to `$19`.
 pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError> {
     // Destructured, so that a new field stops the build here.
     let Job {
@@ -67,7 +67,8 @@ pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>,
         expires_at,
         deadline_at,
         due_at,
-        attempt,
+        submissions,
+        failures,
         abandoned,
         deleted,
         key,
@@ -86,12 +87,13 @@ pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>,
         .bind(expires_at.map(|at| at.0))
         .bind(deadline_at.0)
         .bind(due_at.map(|at| at.0))
-        .bind(i64::from(*attempt))
+        .bind(i64::from(*failures))
         .bind(abandoned.as_ref().map(|task| task.0.clone()))
         .bind(i64::from(*deleted))
         .bind(key.as_ref().map(|key| key.key.to_column()))
         .bind(key.as_ref().map(|key| key.fingerprint.to_hex()))
-        .bind(key.as_ref().and_then(|key| key.expires_at).map(|at| at.0)))
+        .bind(key.as_ref().and_then(|key| key.expires_at).map(|at| at.0))
+        .bind(i64::from(*submissions)))
 }
 
 /// Reads the job in a row.
@@ -124,7 +126,8 @@ fn decode(row: &SqliteRow) -> Result<Job, Box<dyn Error + Send + Sync>> {
         expires_at: optional("expires_at")?,
         deadline_at: Timestamp(row.try_get("deadline_at")?),
         due_at: optional("due_at")?,
-        attempt: u32::try_from(row.try_get::<i64, _>("attempt")?)?,
+        submissions: u32::try_from(row.try_get::<i64, _>("submissions")?)?,
+        failures: u32::try_from(row.try_get::<i64, _>("failures")?)?,
         abandoned: row.try_get::<Option<String>, _>("abandoned")?.map(UpstreamTask),
         deleted: row.try_get::<i64, _>("deleted")? != 0,
         key: key(row),

@@ -30,7 +30,7 @@ const DAMAGES: [&str; 9] = [
     "origin = ''",
     "state = '{\"version\":99,\"phase\":\"queued\"}'",
     "revision = -1",
-    "attempt = 'many'",
+    "failures = 'many'",
     "created_at = 'yesterday'",
     "extra_json = x'ff'",
 ];
@@ -41,7 +41,7 @@ async fn damage(store: &SqliteStore, id: &JobId, damage: &str) {
 }
 
 async fn claim(store: &SqliteStore) -> Result<Option<Claim>, StoreError> {
-    store.claim(&WorkerId::new(), LEASE, &[]).await
+    store.claim(&WorkerId::new(), LEASE, &BusyProviders::default()).await
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn unreadable_rows_do_not_keep_other_jobs_from_being_claimed() {
     };
     assert_eq!((claimed.job.id, unreadable), (id, DAMAGES.len()));
     assert_eq!(claim(&store).await, Ok(None));
-    assert!(store.next_due(&[]).await.unwrap().is_some());
+    assert!(store.next_due(&BusyProviders::default()).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn key_of_an_unreadable_row_is_free_for_a_new_attempt_of_an_sdk() {
     let attempt = async |retries| {
         let context =
             RequestContext { caller: Caller::named("a"), sdk_retries: Some(retries), ..RequestContext::default() };
-        Idempotency::of(&context, "CreateVideo", &"body".to_owned()).await.unwrap()
+        Idempotency::from_request(&context, "CreateVideo", &"body".to_owned()).await.unwrap()
     };
     let first = insert(&store, "a", Some(&attempt(0).await)).await.id;
     damage(&store, &first, "state = ''").await;

@@ -1,0 +1,50 @@
+//! The end of connections: by the drain, and by the client.
+
+use std::time::Duration;
+
+use http_server::ServerSettings;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::Instant,
+};
+
+use super::test_server::{head, read_response, read_to_end, start};
+
+#[tokio::test(start_paused = true)]
+async fn drain_ends_on_time_with_peers_that_hold_everything() {
+    let server = start(ServerSettings::default()).await;
+    let (mut silent, mut half, mut stuck, mut unread) =
+        (server.connect().await, server.connect().await, server.connect().await, server.connect().await);
+    half.write_all(b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nx").await.unwrap();
+    stuck.write_all(head("GET", "/stuck", "").as_bytes()).await.unwrap();
+    unread.write_all(head("GET", "/endless", "").as_bytes()).await.unwrap();
+    unread.readable().await.unwrap();
+    let mut waiting = server.connect().await;
+    waiting.write_all(head("GET", "/wait", "").as_bytes()).await.unwrap();
+    server.application.entered.notified().await;
+    let start = Instant::now();
+    server.stop.send(Duration::from_secs(20)).unwrap();
+    server.application.proceed.notify_one();
+    assert!(read_to_end(waiting).await.ends_with("done"), "a request in flight finishes");
+    server.task.await.unwrap();
+    assert!((20..=22).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    for stream in [&mut silent, &mut half, &mut stuck] {
+        assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_closes_its_sending_half_counts_as_disconnected() {
+    let server = start(ServerSettings::default()).await;
+    let mut stream = server.connect().await;
+    stream.write_all(head("GET", "/wait", "").as_bytes()).await.unwrap();
+    server.application.entered.notified().await;
+    stream.shutdown().await.unwrap();
+    assert_eq!(read_to_end(stream).await, "");
+    // The request has been dropped: another one waits for the notification.
+    let mut other = server.connect().await;
+    other.write_all(head("GET", "/wait", "").as_bytes()).await.unwrap();
+    server.application.entered.notified().await;
+    server.application.proceed.notify_one();
+    assert!(read_response(&mut other).await.ends_with("done"));
+}
