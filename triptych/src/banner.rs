@@ -190,8 +190,24 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
 
 /// Writes the video providers, the default first.
 fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result {
-    use VideoServiceType::{Fal, Gemini, Kling, Midjourney, Offline, Openai, Runway, Seedance, Wan, Xai};
-    let Video { service_type, fal, gemini, kling, midjourney, openai, runway, seedance, wan, xai, .. } = video;
+    use VideoServiceType::{
+        Fal, Gemini, Kling, Midjourney, Minimax, Offline, Openai, Runway, Seedance, Vidu, Wan, Xai,
+    };
+    let Video {
+        service_type,
+        fal,
+        gemini,
+        kling,
+        midjourney,
+        minimax,
+        openai,
+        runway,
+        seedance,
+        vidu,
+        wan,
+        xai,
+        ..
+    } = video;
     let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
         (service_type, format!("connected to {address} for {}", models.join(", ")))
     };
@@ -206,6 +222,8 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
         runway.is_configured().then(|| line(Runway, "Runway", &runway.models)),
         seedance.is_configured().then(|| line(Seedance, "Volcengine Ark", &seedance.models)),
         kling.is_configured().then(|| line(Kling, "Kling", &kling.models)),
+        minimax.is_configured().then(|| line(Minimax, "MiniMax", &minimax.models)),
+        vidu.is_configured().then(|| line(Vidu, "Vidu", &vidu.models)),
         wan.is_configured().then(|| line(Wan, "DashScope", &wan.models)),
         xai.is_configured().then(|| line(Xai, "xAI", &xai.models)),
     ];

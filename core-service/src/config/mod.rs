@@ -37,7 +37,7 @@ pub use self::{
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
     video::{
-        Fal, GeminiVideos, Kling, MidjourneyVideos, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video,
-        VideoRouting, VideoServiceType, Wan, Xai,
+        Fal, GeminiVideos, Kling, MidjourneyVideos, Minimax, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video,
+        VideoRouting, VideoServiceType, Vidu, Wan, Xai,
     },
 };

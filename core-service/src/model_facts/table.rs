@@ -8,15 +8,17 @@ use toml::{Table, Value};
 use super::ModelFacts;
 
 /// The compiled-in files.
-const FILES: [&str; 10] = [
+const FILES: [&str; 12] = [
     include_str!("tables/fal.toml"),
     include_str!("tables/gemini.toml"),
     include_str!("tables/kling.toml"),
     include_str!("tables/midjourney.toml"),
+    include_str!("tables/minimax.toml"),
     include_str!("tables/offline.toml"),
     include_str!("tables/openai.toml"),
     include_str!("tables/runway.toml"),
     include_str!("tables/seedance.toml"),
+    include_str!("tables/vidu.toml"),
     include_str!("tables/wan.toml"),
     include_str!("tables/xai.toml"),
 ];

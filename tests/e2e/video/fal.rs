@@ -30,7 +30,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     file: |id| format!("/files/{id}.mp4"),
     route: |call, id| match call {
         Poll => Some(("get", format!("{APPLICATION}/requests/{id}/status"))),
-        Call::Result => Some(("get", format!("{APPLICATION}/requests/{id}"))),
+        Call::Link => Some(("get", format!("{APPLICATION}/requests/{id}"))),
         Cancel => Some(("put", format!("{APPLICATION}/requests/{id}/cancel"))),
         Create | File => None,
     },
@@ -42,7 +42,7 @@ type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const CREATED: (Call, &str) = (Create, "created.json");
 const COMPLETED: (Call, &str) = (Poll, "completed.json");
-const RESULT: (Call, &str) = (Call::Result, "result.json");
+const RESULT: (Call, &str) = (Call::Link, "result.json");
 const LOST: (Call, &str) = (Poll, "request.404.json");
 const DEAD_LINK: (Call, &str) = (File, "denied-link.403.xml");
 
@@ -52,8 +52,8 @@ const TABLE: [Row; 32] = [
     (&[(Create, "rate.429.json"), CREATED, COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "rate.429.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "gateway.502.html"), COMPLETED, RESULT, (File, MP4)], Ok(())),
-    (&[CREATED, COMPLETED, (Call::Result, "gateway.502.html"), COMPLETED, RESULT, (File, MP4)], Ok(())),
-    (&[CREATED, COMPLETED, (Call::Result, "invalid-key.401.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
+    (&[CREATED, COMPLETED, (Call::Link, "gateway.502.html"), COMPLETED, RESULT, (File, MP4)], Ok(())),
+    (&[CREATED, COMPLETED, (Call::Link, "invalid-key.401.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "no-status.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
@@ -62,15 +62,15 @@ const TABLE: [Row; 32] = [
         &[CREATED, COMPLETED, RESULT, DEAD_LINK, COMPLETED, RESULT, DEAD_LINK, (Cancel, "already-completed.400.json")],
         Err("upstream_unreadable"),
     ),
-    (&[CREATED, COMPLETED, (Call::Result, "result-without-video.json")], Err("upstream_unreadable")),
-    (&[CREATED, COMPLETED, (Call::Result, "policy.422.json")], Err("content_policy_violation")),
-    (&[CREATED, COMPLETED, (Call::Result, "policy-list.422.json")], Err("content_policy_violation")),
-    (&[CREATED, COMPLETED, (Call::Result, "no-media.422.json")], Err("upstream_refused")),
-    (&[CREATED, COMPLETED, (Call::Result, "duration.422.json")], Err("upstream_refused")),
-    (&[CREATED, COMPLETED, (Call::Result, "text.400.json")], Err("upstream_refused")),
-    (&[CREATED, COMPLETED, (Call::Result, "model-error.500.json")], Err("upstream_unavailable")),
-    (&[CREATED, COMPLETED, (Call::Result, "downstream.502.json")], Err("upstream_unavailable")),
-    (&[CREATED, COMPLETED, (Call::Result, "timeout.504.json")], Err("upstream_timeout")),
+    (&[CREATED, COMPLETED, (Call::Link, "result-without-video.json")], Err("upstream_unreadable")),
+    (&[CREATED, COMPLETED, (Call::Link, "policy.422.json")], Err("content_policy_violation")),
+    (&[CREATED, COMPLETED, (Call::Link, "policy-list.422.json")], Err("content_policy_violation")),
+    (&[CREATED, COMPLETED, (Call::Link, "no-media.422.json")], Err("upstream_refused")),
+    (&[CREATED, COMPLETED, (Call::Link, "duration.422.json")], Err("upstream_refused")),
+    (&[CREATED, COMPLETED, (Call::Link, "text.400.json")], Err("upstream_refused")),
+    (&[CREATED, COMPLETED, (Call::Link, "model-error.500.json")], Err("upstream_unavailable")),
+    (&[CREATED, COMPLETED, (Call::Link, "downstream.502.json")], Err("upstream_unavailable")),
+    (&[CREATED, COMPLETED, (Call::Link, "timeout.504.json")], Err("upstream_timeout")),
     (&[CREATED, (Poll, "cancelled.json")], Err("upstream_cancelled")),
     (&[(Create, "policy.422.json")], Err("content_policy_violation")),
     (&[(Create, "policy-list.422.json")], Err("content_policy_violation")),
@@ -196,7 +196,7 @@ async fn link_to_another_origin_gets_no_key() {
         PROVIDER.enqueue(server, "task-1", Create, "created.json");
         PROVIDER.enqueue(server, "task-1", Poll, "completed.json");
         let result = json!({"video": {"url": storage.url("/clip.mp4?sig=1")}});
-        server.upstream.enqueue_at(&PROVIDER.line(Call::Result, "task-1").1, Reply::new(200, &result.to_string()));
+        server.upstream.enqueue_at(&PROVIDER.line(Call::Link, "task-1").1, Reply::new(200, &result.to_string()));
         let id = create(server, &PROVIDER.body()).await;
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
         let file = storage.received().await;

@@ -14,8 +14,8 @@ use super::{
         MP4, ProviderCase,
     },
     provider_faults::{
-        assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_not_repeated, frame,
-        reference, submission_of,
+        assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_found_by_its_mark,
+        assert_lost_submission_is_not_repeated, frame, reference, submission_of,
     },
     wait_until_final,
 };
@@ -42,7 +42,7 @@ const LOST: (Call, &str) = (Poll, "task.404.json");
 const LOST_IN_SUCCESS: (Call, &str) = (Poll, "task-in-success.json");
 const DEAD_LINK: (Call, &str) = (File, "denied-link.403.txt");
 
-const TABLE: [Row; 30] = [
+const TABLE: [Row; 29] = [
     (&[CREATED, (Poll, "processing.json"), SUCCEED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "new-state.json"), SUCCEED, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), CREATED, SUCCEED, (File, MP4)], Ok(())),
@@ -71,7 +71,6 @@ const TABLE: [Row; 30] = [
     (&[(Create, "no-right.403.json")], Err("provider_credentials")),
     (&[(Create, "address.429.json")], Err("provider_credentials")),
     (&[(Create, "no-id.json")], Err("upstream_unreadable")),
-    (&[(Create, "internal.500.json")], Err("outcome_unknown")),
     (&[CREATED, (Poll, "invalid-key.401.json"), SUCCEED, (File, MP4)], Ok(())),
 ];
 
@@ -173,7 +172,20 @@ async fn pair_of_keys_signs_a_token_that_is_in_no_message() {
 
 #[tokio::test]
 async fn connection_lost_during_the_submission_leads_to_no_second_one() {
-    with_local_and_remote_core(async |server| assert_lost_submission_is_not_repeated(&PROVIDER, server).await).await;
+    let search = Some(("/v1/videos/text2video?pageNum=1", "{}"));
+    with_local_and_remote_core(async |server| {
+        assert_lost_submission_is_not_repeated(&PROVIDER, server, search).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn job_continues_with_the_task_of_a_submission_whose_response_was_lost() {
+    with_local_and_remote_core(async |server| {
+        let list = |mark: &str| json!({"code": 0, "data": [{"task_id": "task-1", "task_status": "processing", "task_info": {"external_task_id": mark}}]});
+        assert_lost_submission_is_found_by_its_mark(&PROVIDER, server, "succeed.json", list).await;
+    })
+    .await;
 }
 
 #[tokio::test]

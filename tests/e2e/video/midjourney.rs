@@ -34,7 +34,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     route: |call, id| match call {
         Poll => Some(("get", format!("/mj/task/{id}/fetch"))),
         Cancel => Some(("post", format!("/mj/task/{id}/cancel"))),
-        Create | File | Call::Result => None,
+        Create | File | Call::Link => None,
     },
     needs_frame: true,
 };

@@ -53,11 +53,11 @@ pub(super) static FRAME: LazyLock<Vec<u8>> = LazyLock::new(|| {
 pub(super) enum Call {
     Create,
     Poll,
+    /// The request for the link to the result, where it is one of its own.
+    Link,
     /// The download of the result.
     File,
     Cancel,
-    /// A request for the result, at providers whose polls do not return it.
-    Result,
 }
 
 /// The response to a [`Call::File`] with the result.
@@ -123,7 +123,8 @@ impl ProviderCase {
     pub(super) fn line(&self, call: Call, id: &str) -> (&'static str, String) {
         (self.route)(call, id).unwrap_or_else(|| match call {
             Call::Create => ("post", self.tasks.to_owned()),
-            Call::Poll | Call::Result => ("get", format!("{}/{id}", self.tasks)),
+            Call::Poll => ("get", format!("{}/{id}", self.tasks)),
+            Call::Link => panic!("no request for a link at {}", self.provider),
             Call::File => ("get", (self.file)(id)),
             Call::Cancel => ("delete", format!("{}/{id}", self.tasks)),
         })

@@ -14,20 +14,58 @@ use super::{
     wait_until_final, wait_until_rendering,
 };
 use crate::{
-    fake_upstream::{FakeUpstream, Reply},
+    fake_upstream::{FakeUpstream, Latch, Reply},
     test_server::TestServer,
 };
 
-/// Asserts that a submission whose connection is lost is not repeated, and leads to an unknown outcome.
-pub(super) async fn assert_lost_submission_is_not_repeated(case: &ProviderCase, server: &TestServer) {
+/// Asserts that a submission whose connection is lost is not repeated, and leads to an unknown outcome. `search` is the beginning
+/// of the path of the search that follows, and the response to it, which does not tell the outcome.
+pub(super) async fn assert_lost_submission_is_not_repeated(
+    case: &ProviderCase,
+    server: &TestServer,
+    search: Option<(&str, &str)>,
+) {
     for reply in [Reply::new(200, "{\"data\":").abort(), Reply::new(200, "").abort()] {
         server.upstream.enqueue_at(case.tasks, reply);
+        if let Some((_, list)) = search {
+            server.upstream.enqueue(Reply::new(200, list));
+        }
         let id = create(server, &case.body()).await;
         let video = wait_until_final(server, &id).await;
         assert_eq!(video["error"]["code"], "outcome_unknown", "{video}");
         assert_eq!(request_line(&server.upstream.received().await), format!("post {}", case.tasks));
+        if let Some((path, _)) = search {
+            let line = request_line(&server.upstream.received().await);
+            assert!(line.starts_with(&format!("get {path}")), "{line}");
+        }
         server.upstream.assert_no_request().await;
     }
+}
+
+/// Asserts that a job continues with the render of a submission whose response was lost. `list` returns the response to the
+/// search, in which the render `task-1` has the id of the job as its mark.
+pub(super) async fn assert_lost_submission_is_found_by_its_mark(
+    case: &ProviderCase,
+    server: &TestServer,
+    succeeded: &str,
+    list: impl Fn(&str) -> Value,
+) {
+    let latch = Latch::new();
+    server.upstream.enqueue_at(case.tasks, Reply::new(200, "{").wait_for(&latch).abort());
+    let id = create(server, &case.body()).await;
+    server.upstream.enqueue(Reply::new(200, &list(&id).to_string()));
+    let expected =
+        [(Poll, succeeded), (File, MP4)].map(|(call, fixture)| case.enqueue(server, "task-1", call, fixture));
+    latch.open();
+    let video = wait_until_final(server, &id).await;
+    assert_eq!(video["status"], "completed", "{video}");
+    for _ in 0..2 {
+        server.upstream.received().await;
+    }
+    for expected in expected {
+        assert_eq!(request_line(&server.upstream.received().await), expected);
+    }
+    server.upstream.assert_no_request().await;
 }
 
 /// Asserts that a cancelled job is final, and that the upstream gets the request to cancel its render, however it responds.

@@ -31,7 +31,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     route: |call, id| match call {
         Poll => Some(("get", format!("/v1/tasks/{id}"))),
         Cancel => Some(("delete", format!("/v1/tasks/{id}"))),
-        Create | File | Call::Result => None,
+        Create | File | Call::Link => None,
     },
     needs_frame: false,
 };

@@ -15,7 +15,7 @@ use super::{error::ConfigError, mask::mask, service_links::is_service_link};
 
 /// Short names of variables, beside the systematic ones. A name can stand for several settings, for example if services share
 /// the key of a provider.
-const SHORT_NAMES: [(&str, &[&str]); 23] = [
+const SHORT_NAMES: [(&str, &[&str]); 25] = [
     ("CHAT_BASE_URL", &["chat.base_url"]),
     ("CHAT_API_KEY", &["chat.api_key"]),
     ("CHAT_MODEL", &["chat.model"]),
@@ -31,6 +31,8 @@ const SHORT_NAMES: [(&str, &[&str]); 23] = [
     ("KLING_API_KEY", &["video.kling.api_key"]),
     ("KLING_ACCESS_KEY", &["video.kling.access_key"]),
     ("KLING_SECRET_KEY", &["video.kling.secret_key"]),
+    ("MINIMAX_API_KEY", &["video.minimax.api_key"]),
+    ("VIDU_API_KEY", &["video.vidu.api_key"]),
     ("VIDEO_SERVICE_TYPE", &["video.service_type"]),
     ("VIDEO_BASE_URL", &["video.openai.base_url"]),
     ("VIDEO_API_KEY", &["video.openai.api_key"]),

@@ -5,10 +5,12 @@ mod fal;
 mod gemini;
 mod kling;
 mod midjourney;
+mod minimax;
 mod openai;
 mod runway;
 mod seedance;
 mod service_type;
+mod vidu;
 mod wan;
 mod xai;
 
@@ -16,16 +18,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use self::service_type::SERVICE_TYPE;
 pub use self::{
     fal::Fal,
     gemini::GeminiVideos,
     kling::Kling,
     midjourney::MidjourneyVideos,
+    minimax::Minimax,
     openai::OpenaiVideos,
     runway::Runway,
     seedance::{Seedance, SeedanceResolution},
     service_type::VideoServiceType,
+    vidu::Vidu,
     wan::Wan,
     xai::Xai,
 };
@@ -67,6 +70,10 @@ pub struct Video {
     pub seedance: Seedance,
     /// Kling.
     pub kling: Kling,
+    /// MiniMax.
+    pub minimax: Minimax,
+    /// Vidu.
+    pub vidu: Vidu,
     /// Wan and the other video models of DashScope.
     pub wan: Wan,
     /// xAI.
@@ -105,6 +112,8 @@ impl Default for Video {
             runway: Runway::default(),
             seedance: Seedance::default(),
             kling: Kling::default(),
+            minimax: Minimax::default(),
+            vidu: Vidu::default(),
             wan: Wan::default(),
             xai: Xai::default(),
         }
@@ -127,14 +136,7 @@ impl From<VideoRouting> for GuardSettings {
 
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
-        let error = |key, message: &str| Err(SettingError::new(key, message));
-        let Self { fal, gemini, kling, midjourney, openai, runway, seedance, wan, xai, .. } = self;
-        if let Some(name) = self.service_type.unavailable() {
-            let message = format!(
-                "`{name}` is not available in this version; set one that is, for example `offline`, `openai` or `seedance`"
-            );
-            return error(SERVICE_TYPE, &message);
-        }
+        let Self { fal, gemini, kling, midjourney, minimax, openai, runway, seedance, vidu, wan, xai, .. } = self;
         fal.validate(self.service_type)?;
         gemini.validate(self.service_type)?;
         midjourney.validate(self.service_type)?;
@@ -142,6 +144,8 @@ impl Video {
         runway.validate(self.service_type)?;
         seedance.validate(self.service_type)?;
         kling.validate(self.service_type)?;
+        minimax.validate(self.service_type)?;
+        vidu.validate(self.service_type)?;
         wan.validate(self.service_type)?;
         xai.validate(self.service_type)?;
         SettingError::require_nonzero([
@@ -150,7 +154,7 @@ impl Video {
             ("video.idle_timeout", self.idle_timeout),
         ])?;
         if self.routing.failures == 0 {
-            return error("video.routing.failures", "must be at least 1");
+            return Err(SettingError::new("video.routing.failures", "must be at least 1"));
         }
         Ok(())
     }

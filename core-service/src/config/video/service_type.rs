@@ -22,6 +22,8 @@ pub enum VideoServiceType {
     Wan,
     /// MiniMax.
     Minimax,
+    /// Vidu.
+    Vidu,
     /// Google's video models: Gemini Omni and Veo.
     #[serde(alias = "veo")]
     Gemini,
@@ -33,23 +35,4 @@ pub enum VideoServiceType {
     Midjourney,
     /// xAI.
     Xai,
-}
-
-impl VideoServiceType {
-    /// Returns the name of a provider that this version does not have.
-    pub(super) fn unavailable(self) -> Option<&'static str> {
-        match self {
-            Self::Fal
-            | Self::Gemini
-            | Self::Kling
-            | Self::Midjourney
-            | Self::Offline
-            | Self::Openai
-            | Self::Runway
-            | Self::Seedance
-            | Self::Wan
-            | Self::Xai => None,
-            Self::Minimax => Some("minimax"),
-        }
-    }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    common::context::ProviderContext, fal, gemini, kling, midjourney, offline, openai, runway, seedance, wan, xai,
+    common::context::ProviderContext, fal, gemini, kling, midjourney, minimax, offline, openai, runway, seedance, vidu, wan,
+    xai,
 };
 use crate::{
     config::{self, VideoServiceType},
@@ -43,6 +44,8 @@ pub(crate) fn entries(
         runway,
         seedance,
         kling,
+        minimax,
+        vidu,
         wan,
         xai,
         ..
@@ -66,6 +69,8 @@ pub(crate) fn entries(
         (VideoServiceType::Runway, runway::entries(runway, &context)?),
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),
         (VideoServiceType::Kling, kling::entries(kling, &context)?),
+        (VideoServiceType::Minimax, minimax::entries(minimax, &context)?),
+        (VideoServiceType::Vidu, vidu::entries(vidu, &context)?),
         (VideoServiceType::Wan, wan::entries(wan, &context)?),
         (VideoServiceType::Xai, xai::entries(xai, &context)?),
     ];

@@ -4,3 +4,5 @@ pub(super) mod context;
 pub(super) mod exchange;
 pub(super) mod form;
 pub(super) mod outcome;
+#[cfg(test)]
+pub(super) mod testing;

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::Method;
 use url::Url;
 
 use self::{
-    credentials::KeyPair,
+    credentials::{KeyPair, Token},
     endpoint::{Endpoint, task_path},
     response::Page,
 };
@@ -139,12 +139,12 @@ impl KlingVideos {
         &self,
         method: Method,
         path: &str,
-        content: Option<Content>,
+        message: Option<Content>,
         context: &RequestContext,
     ) -> Result<Response, ProviderError> {
         let token = self.key_pair.as_ref().map(KeyPair::token).transpose()?;
-        let headers = token.as_ref().map_or_else(|| Ok(HeaderMap::new()), |token| token.headers())?;
-        let mut response = exchange_with_headers(&self.upstream, method, path, content, headers, context).await?;
+        let headers = token.as_ref().map(Token::headers).transpose()?.unwrap_or_default();
+        let mut response = exchange_with_headers(&self.upstream, method, path, message, headers, context).await?;
         if let Some(body) = token.and_then(|token| token.removed_from(&response.body)) {
             response.body = body.into();
         }

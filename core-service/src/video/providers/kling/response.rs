@@ -50,6 +50,10 @@ pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress
 /// Returns the task with a mark in a page of a list.
 pub(super) fn listed(response: &Response, mark: &str) -> Result<Page, ProviderError> {
     read(response, |members| {
+        // The end of the list must not be taken from a response that is none.
+        if members.number("code").is_none() {
+            return Err(ProviderError::Unreadable("the upstream's response is not a list of tasks".to_owned()));
+        }
         let tasks = members.objects("data");
         let is_marked = |task: &&Members<'_>| {
             task.object("task_info").text("external_task_id").or_else(|| task.text("external_task_id")).as_deref()

@@ -5,18 +5,19 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    super::common::exchange::Response,
+    super::common::{exchange::Response, testing::search},
     PROVIDER_ID,
     endpoint::{Endpoint, task_path},
-    request,
+    entries, request,
     response::{Page, listed, polled, submitted},
 };
 use crate::{
+    config::Kling,
     error::ProviderError,
     media::MediaType,
     model_facts::FactsTable,
     video::{
-        Clip, Progress, RenderRequest, Slot, UpstreamTask,
+        Clip, Progress, RenderRequest, Search, Slot, UpstreamTask,
         inputs::{InputContent, InputRole, InputSource, RenderInput, StoredInput},
         parameters::VideoParameters,
         testing,
@@ -29,7 +30,7 @@ fn link(role: InputRole, url: &str) -> RenderInput {
 
 fn image(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
-    RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
+    RenderInput { role, content: InputContent::File { media_type, bytes } }
 }
 
 fn encode(
@@ -173,5 +174,29 @@ fn task_with_the_mark_is_found_in_a_list() {
     assert_eq!(listed(&list(&tasks), "video_1"), Ok(found));
     assert_eq!(listed(&list(&tasks[..1]), "video_1"), Ok(Page { found: None, length: 1 }));
     assert_eq!(listed(&list(&[]), "video_1"), Ok(Page { found: None, length: 0 }));
-    assert!(listed(&reply(200, r#"{"code":1002,"message":"m"}"#), "video_1").is_err());
+    for other in [r#"{"code":1002,"message":"m"}"#, "{}"] {
+        assert!(listed(&reply(200, other), "video_1").is_err(), "{other}");
+    }
+}
+
+async fn searched(bodies: &[&str]) -> (Result<Search, ProviderError>, Vec<String>) {
+    let entries = |address, context: &_| {
+        let settings = Kling { base_url: Some(address), api_key: Some("key".into()), ..Kling::default() };
+        entries(&settings, context)
+    };
+    search("kling-v3", bodies, entries).await
+}
+
+#[tokio::test]
+async fn lost_submission_is_searched_to_the_end_of_the_list() {
+    let other = r#"{"code":0,"data":[{"task_id":"1","task_info":{"external_task_id":"video_0"}}]}"#;
+    let mine = r#"{"code":0,"data":[{"task_id":"2","task_info":{"external_task_id":"video_1"}}]}"#;
+    let page = |number: u32| format!("/v1/videos/text2video?pageNum={number}&pageSize=500");
+    let found = Search::Found(UpstreamTask("text2video/2".to_owned()));
+    assert_eq!(searched(&[other, mine]).await, (Ok(found), vec![page(1), page(2)]));
+    let empty = r#"{"code":0,"data":[]}"#;
+    assert_eq!(searched(&[other, empty]).await, (Ok(Search::Absent), vec![page(1), page(2)]));
+    assert_eq!(searched(&[other; 10]).await.0, Ok(Search::Unsupported));
+    let (failed, _) = searched(&[r#"{"code":1302,"message":"too fast"}"#]).await;
+    assert!(matches!(failed, Err(error) if error.is_safe_to_retry()));
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
+use self::search::Candidate;
 use super::common::{
     context::ProviderContext,
     exchange::{Content, Response, exchange, exchange_with_headers, path_segment},
@@ -124,17 +125,18 @@ impl VideoProvider for WanVideos {
         let LostSubmission { model, parameters, submitted_at, .. } = lost;
         let facts = self.facts.find(PROVIDER_ID, model);
         let name = facts.upstream_name(model, parameters.has_frames(), parameters.has_references());
-        let list = self.get(&format!("{TASKS}?{}", search::query(name, *submitted_at)), context).await?;
-        let (ids, has_more) = response::listed(&list).map_err(|error| self.upstream.redacted(error))?;
+        let response = self.get(&format!("{TASKS}?{}", search::query(name, *submitted_at)), context).await?;
+        let (ids, has_more) = response::listed(&response).map_err(|error| self.upstream.redacted(error))?;
         if has_more {
             return Ok(Search::Unsupported);
         }
         let mut tasks = Vec::with_capacity(ids.len());
         for id in ids {
-            let prompt = response::prompt(&self.get(&path(&id), context).await?);
-            tasks.push((id, prompt));
+            let task = self.get(&path(&id), context).await?;
+            let has_ended = !matches!(response::polled(&task, self.poll_interval), Ok(Progress::Working { .. }));
+            tasks.push(Candidate { id, prompt: response::prompt(&task), has_ended });
         }
-        Ok(search::search(lost, tasks))
+        search::search(lost, tasks)
     }
 }
 

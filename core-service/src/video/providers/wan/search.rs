@@ -3,12 +3,17 @@
 
 use std::time::Duration;
 
-use crate::video::{LostSubmission, Search, UpstreamTask, time::Timestamp};
+use crate::{
+    error::ProviderError,
+    video::{LostSubmission, Search, UpstreamTask, time::Timestamp},
+};
 
 /// How far the clocks may differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(30);
 /// How long after its beginning a submission can have reached DashScope.
 const LONGEST_SUBMISSION: Duration = Duration::from_mins(2);
+/// The interval between two searches.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(20);
 /// The offset of DashScope's times, which are those of Beijing.
 const TIME_ZONE: Duration = Duration::from_hours(8);
 
@@ -20,15 +25,30 @@ pub(super) fn query(model: &str, submitted_at: u64) -> String {
     format!("model_name={model}&start_time={from}&end_time={to}&page_no=1&page_size=50")
 }
 
-/// Returns the task of the lost submission: the only one with its prompt. `tasks` are all that come into question, with their
-/// prompts; a task without one could be it as well.
-pub(super) fn search(lost: &LostSubmission, tasks: Vec<(String, Option<String>)>) -> Search {
-    let mut candidates =
-        tasks.into_iter().filter(|(_, prompt)| prompt.as_ref().is_none_or(|prompt| *prompt == lost.parameters.prompt));
-    match (candidates.next(), candidates.next()) {
-        (Some((id, Some(_))), None) => Search::Found(UpstreamTask(id)),
-        _ => Search::Unsupported,
+/// A task that the lost submission may have created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) id: String,
+    /// The prompt, which DashScope reports once the task has ended.
+    pub(super) prompt: Option<String>,
+    pub(super) has_ended: bool,
+}
+
+/// Returns the task of the lost submission: the only one with its prompt among all that come into question.
+///
+/// # Errors
+/// [`ProviderError::Unavailable`] while one of them has not ended.
+pub(super) fn search(lost: &LostSubmission, candidates: Vec<Candidate>) -> Result<Search, ProviderError> {
+    if candidates.iter().any(|task| !task.has_ended) {
+        let message = "the upstream reports the prompt of a task once it has ended".to_owned();
+        return Err(ProviderError::Unavailable { message, retry_after: Some(SEARCH_INTERVAL) });
     }
+    let is_possible = |task: &Candidate| task.prompt.as_ref().is_none_or(|prompt| *prompt == lost.parameters.prompt);
+    let mut possible = candidates.into_iter().filter(is_possible);
+    Ok(match (possible.next(), possible.next()) {
+        (Some(Candidate { id, prompt: Some(_), .. }), None) => Search::Found(UpstreamTask(id)),
+        _ => Search::Unsupported,
+    })
 }
 
 /// Returns a time since 1970 as `YYYYMMDDhhmmss`.

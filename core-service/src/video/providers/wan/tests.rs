@@ -5,12 +5,13 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    super::common::exchange::Response,
-    PROVIDER_ID, request,
+    super::common::{exchange::Response, testing},
+    PROVIDER_ID, entries, request,
     response::{self, polled, submitted},
-    search::{query, search},
+    search::{Candidate, query, search},
 };
 use crate::{
+    config::Wan,
     error::ProviderError,
     media::MediaType,
     model_facts::FactsTable,
@@ -18,7 +19,7 @@ use crate::{
         Clip, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask,
         inputs::{InputContent, InputRole, InputSource, RenderInput, StoredInput},
         parameters::VideoParameters,
-        testing,
+        testing::request as job_request,
     },
 };
 
@@ -28,7 +29,7 @@ fn link(role: InputRole, url: &str) -> RenderInput {
 
 fn image(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
-    RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
+    RenderInput { role, content: InputContent::File { media_type, bytes } }
 }
 
 fn request(inputs: Vec<RenderInput>, change: impl FnOnce(&mut VideoParameters)) -> RenderRequest {
@@ -42,7 +43,7 @@ fn request(inputs: Vec<RenderInput>, change: impl FnOnce(&mut VideoParameters)) 
             .iter()
             .map(|input| StoredInput { role: input.role, source: InputSource::Link(String::new()) })
             .collect(),
-        ..testing::request().parameters
+        ..job_request().parameters
     };
     change(&mut parameters);
     RenderRequest { parameters, inputs, slot: Slot::default() }
@@ -211,16 +212,22 @@ fn search_covers_the_time_of_the_submission_in_beijing() {
 }
 
 #[test]
-fn only_task_with_the_prompt_is_found() {
-    let task = |id: &str, prompt: Option<&str>| (id.to_owned(), prompt.map(str::to_owned));
-    let (mine, other) = (task("1", Some("a boat")), task("2", Some("a ship")));
+fn only_task_with_the_prompt_is_found_once_all_have_ended() {
+    let task = |id: &str, prompt: Option<&str>| Candidate {
+        id: id.to_owned(),
+        prompt: prompt.map(str::to_owned),
+        has_ended: true,
+    };
+    let (mine, other, failed) = (task("1", Some("a boat")), task("2", Some("a ship")), task("3", None));
     let found = Search::Found(UpstreamTask("1".to_owned()));
-    assert_eq!(search(&lost(), vec![other.clone(), mine.clone()]), found);
+    assert_eq!(search(&lost(), vec![other.clone(), mine.clone()]), Ok(found));
     for tasks in
-        [vec![], vec![other], vec![mine.clone(), mine.clone()], vec![mine, task("3", None)], vec![task("3", None)]]
+        [vec![], vec![other], vec![mine.clone(), mine.clone()], vec![mine.clone(), failed.clone()], vec![failed]]
     {
-        assert_eq!(search(&lost(), tasks.clone()), Search::Unsupported, "{tasks:?}");
+        assert_eq!(search(&lost(), tasks.clone()), Ok(Search::Unsupported), "{tasks:?}");
     }
+    let running = Candidate { has_ended: false, ..task("3", None) };
+    assert!(matches!(search(&lost(), vec![mine, running]), Err(error) if error.is_safe_to_retry()));
 }
 
 #[test]
@@ -230,4 +237,19 @@ fn list_and_prompt_of_tasks_are_read() {
     assert_eq!(response::listed(&reply(200, r#"{"data":[],"total_page":2}"#)), Ok((Vec::new(), true)));
     assert!(response::listed(&reply(401, r#"{"code":"InvalidApiKey","message":"m"}"#)).is_err());
     assert_eq!(response::prompt(&reply(200, r#"{"output":{"orig_prompt":"a boat"}}"#)).as_deref(), Some("a boat"));
+}
+
+#[tokio::test]
+async fn lost_submission_is_found_by_the_prompt_of_a_listed_task() {
+    let entries = |address, context: &_| {
+        let settings = Wan { base_url: Some(address), api_key: Some("key".into()), ..Wan::default() };
+        entries(&settings, context)
+    };
+    let list = r#"{"total_page":1,"data":[{"task_id":"1"},{"task_id":"2"}]}"#;
+    let task = |prompt: &str| json!({"output": {"task_status": "SUCCEEDED", "orig_prompt": prompt}}).to_string();
+    let bodies = [list, &task("a ship"), &task("a boat")];
+    let (found, paths) = testing::search("wan2.6", &bodies, entries).await;
+    assert_eq!(found, Ok(Search::Found(UpstreamTask("2".to_owned()))));
+    assert!(paths[0].starts_with("/api/v1/tasks?model_name=wan2.6-t2v&start_time=20261122182930&"), "{paths:?}");
+    assert_eq!(paths[1..], ["/api/v1/tasks/1", "/api/v1/tasks/2"]);
 }

@@ -1,0 +1,58 @@
+//! The settings of Vidu.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::{SERVICE_TYPE, VideoServiceType, check};
+use crate::config::{
+    de::{base_url, secret},
+    error::SettingError,
+};
+
+/// Vidu. Enabled by a key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Vidu {
+    /// The base URL without a path.
+    #[serde(deserialize_with = "base_url")]
+    pub base_url: Option<Url>,
+    /// The API key.
+    #[serde(deserialize_with = "secret")]
+    pub api_key: Option<SecretString>,
+    /// The models, the default first.
+    pub models: Vec<String>,
+    /// The interval between two polls of a render.
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
+}
+
+impl Default for Vidu {
+    fn default() -> Self {
+        let models = ["viduq3-pro", "viduq3-turbo", "viduq2"];
+        Self {
+            base_url: Url::parse("https://api.vidu.com").ok(),
+            api_key: None,
+            models: models.map(str::to_owned).into(),
+            poll_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Vidu {
+    /// Returns whether the provider is enabled.
+    pub fn is_configured(&self) -> bool {
+        self.api_key.is_some()
+    }
+
+    pub(super) fn validate(&self, service_type: VideoServiceType) -> Result<(), SettingError> {
+        if service_type == VideoServiceType::Vidu && !self.is_configured() {
+            let message = "`vidu` requires a key in VIDU_API_KEY (video.vidu.api_key)";
+            return Err(SettingError::new(SERVICE_TYPE, message));
+        }
+        check::models("video.vidu.models", &self.models)?;
+        check::poll_interval("video.vidu.poll_interval", self.poll_interval)
+    }
+}

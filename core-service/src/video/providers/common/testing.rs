@@ -1,0 +1,80 @@
+//! A scripted upstream for unit tests of providers, over TCP.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+};
+use url::Url;
+
+use super::context::ProviderContext;
+use crate::{
+    config::GuardSettings,
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, download::DownloadSettings},
+    model_facts::{FactsTable, fit::FitPolicy},
+    models::Entry,
+    upstream::{ConcurrencyLimit, Limits, SetupError},
+    video::{LostSubmission, Search, VideoModel, parameters::VideoParameters},
+};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Searches for a lost submission of a model for `a boat`, whose mark is `video_1`, at an upstream that answers the requests of the
+/// search with these bodies. Returns the result and the paths of the requests. `entries` returns the entries of the provider at
+/// an address.
+pub(in crate::video::providers) async fn search(
+    model: &str,
+    bodies: &[&str],
+    entries: impl FnOnce(Url, &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError>,
+) -> (Result<Search, ProviderError>, Vec<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let entries = entries(address, &context()).unwrap();
+    let server = serve(listener, bodies.iter().map(|body| (*body).to_owned()).collect());
+    let lost = LostSubmission {
+        mark: "video_1".to_owned(),
+        model: model.to_owned(),
+        parameters: VideoParameters { prompt: "a boat".to_owned(), ..VideoParameters::default() },
+        // 2026-11-22 10:30:00 UTC.
+        submitted_at: 1_795_343_400,
+    };
+    let provider = Arc::clone(&entries[0].provider.provider);
+    let found = provider.find(&lost, &RequestContext::default()).await;
+    (found, server.await.unwrap())
+}
+
+fn context() -> ProviderContext {
+    ProviderContext {
+        limits: Limits { connect: MINUTE, first_byte: MINUTE, idle: MINUTE },
+        downloads: Downloader::new(DownloadSettings::default()).unwrap(),
+        max_file_bytes: 1 << 20,
+        facts: FactsTable::default(),
+        fit_policy: FitPolicy::default(),
+        guard: GuardSettings::default(),
+        submissions: Arc::new(ConcurrencyLimit::new(0, 0)),
+    }
+}
+
+/// Answers one request without a body with each of these bodies, and returns the paths of the requests.
+fn serve(listener: TcpListener, bodies: Vec<String>) -> JoinHandle<Vec<String>> {
+    tokio::spawn(async move {
+        let mut paths = Vec::new();
+        for body in bodies {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "the request is incomplete");
+            }
+            let text = String::from_utf8(request).unwrap();
+            paths.push(text.split(' ').nth(1).unwrap().to_owned());
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        }
+        paths
+    })
+}

@@ -1,0 +1,86 @@
+//! MiniMax's error codes, which both versions of the API share.
+
+use serde_json::{Value, json};
+
+use super::super::common::exchange::Response;
+use crate::{
+    error::ProviderError,
+    json::members::Members,
+    upstream::{refined_failure_in_reply, refined_failure_of},
+};
+
+/// Returns the failure that a response with an error status describes.
+pub(super) fn failure(response: &Response) -> ProviderError {
+    let Response { status, headers, body } = response;
+    refined_failure_of(*status, headers, body, refine)
+}
+
+/// Returns the error that the second version reports in an object.
+pub(super) fn error_of(members: &Members<'_>) -> Option<ProviderError> {
+    members.error().map(|error| refined_failure_in_reply(error, refine))
+}
+
+/// Returns the error that the first version reports in the status of a response, whose HTTP status is 200.
+pub(super) fn error_in_status(members: &Members<'_>) -> Option<ProviderError> {
+    let status = members.object("base_resp");
+    let code = status.number("status_code").filter(|code| *code != 0)?;
+    let message = status.text("status_msg").unwrap_or_else(|| code.to_string().into());
+    Some(refined_failure_in_reply(&json!({"code": code, "message": message}).to_string(), refine))
+}
+
+/// Replaces the failure by status: the code is more specific.
+fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
+    let message = by_status.to_string();
+    match code(error).unwrap_or_default() {
+        1002 | 1039 | 1041 => ProviderError::RateLimited { message, retry_after: by_status.retry_after() },
+        // Also an account without money, or one that has not proved its identity.
+        1004 | 1008 | 2038 | 2049 | 2056 => ProviderError::Credentials(message),
+        1026 | 1027 => ProviderError::ContentPolicy(message),
+        1001 => ProviderError::Timeout(message),
+        2013 => ProviderError::Refused { message, field: None },
+        _ if error["type"] == "insufficient_balance_error" => ProviderError::Credentials(message),
+        _ => by_status,
+    }
+}
+
+/// Returns the code of an error, which may be at the end of its message only: `insufficient balance (1008)`.
+fn code(error: &Value) -> Option<u64> {
+    let own = error["code"].as_u64().or_else(|| error["code"].as_str()?.trim().parse().ok());
+    own.or_else(|| {
+        let (_, end) = error["message"].as_str()?.trim_end().strip_suffix(')')?.rsplit_once('(')?;
+        end.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refined(error: &Value) -> ProviderError {
+        refine(error, ProviderError::Broken("words".to_owned()))
+    }
+
+    #[test]
+    fn codes_are_numbers_texts_or_ends_of_messages() {
+        for error in [
+            json!({"code": 1026}),
+            json!({"code": "1026"}),
+            json!({"type": "bad_request_error", "message": "input new_sensitive (1026)"}),
+        ] {
+            assert_eq!(refined(&error), ProviderError::ContentPolicy("words".to_owned()), "{error}");
+        }
+        for error in
+            [json!({}), json!({"code": 9999}), json!({"message": "failed (twice)"}), json!({"message": "(1026) a"})]
+        {
+            assert_eq!(refined(&error), ProviderError::Broken("words".to_owned()), "{error}");
+        }
+    }
+
+    #[test]
+    fn account_without_money_is_not_a_rate_limit() {
+        for error in [json!({"code": 1008}), json!({"type": "insufficient_balance_error"}), json!({"code": 2049})] {
+            assert!(matches!(refined(&error), ProviderError::Credentials(_)), "{error}");
+        }
+        assert!(matches!(refined(&json!({"code": 1002})), ProviderError::RateLimited { .. }));
+    }
+}

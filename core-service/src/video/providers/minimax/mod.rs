@@ -1,0 +1,112 @@
+//! MiniMax: one task per video, in both versions of the API.
+
+mod api;
+mod errors;
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+use url::Url;
+
+use self::api::{Api, file_path};
+use super::common::{
+    context::ProviderContext,
+    exchange::{Content, exchange, path_segment},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::Minimax,
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, TrustedOrigin},
+    model_facts::FactsTable,
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+};
+
+const DEFAULT_BASE_URL: &str = "https://api.minimax.io";
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "minimax";
+
+/// MiniMax's API.
+#[derive(Debug)]
+pub struct MinimaxVideos {
+    upstream: Upstream,
+    downloads: Downloader,
+    /// Without the API key: links are signed already.
+    origin: TrustedOrigin,
+    facts: FactsTable,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without an API key.
+pub(crate) fn entries(settings: &Minimax, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let Minimax { base_url, api_key, models, poll_interval } = settings;
+    let Some(api_key) = api_key else { return Ok(Vec::new()) };
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let provider = MinimaxVideos {
+        upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?,
+        downloads: context.downloads.clone(),
+        origin: TrustedOrigin::new(base),
+        facts: context.facts.clone(),
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context.entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for MinimaxVideos {
+    /// MiniMax has no idempotency key, and no mark in its list.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model, request, context } = call;
+        let api = Api::of(&self.facts.find(PROVIDER_ID, &model));
+        // An input image has up to 20 MiB.
+        let body = offload(move || request::encode(&model, api, &request)).await?;
+        let content = Some(Content::json(body));
+        let response = exchange(&self.upstream, Method::POST, &api.path(), content, &context).await?;
+        response::submitted(&response).map(|id| api.task(&id)).map_err(|error| self.upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let (api, id) = Api::of_task(task)?;
+        let response = exchange(&self.upstream, Method::GET, &api.poll_path(id), None, context).await?;
+        redacted(&self.upstream, response::polled(api, &response, self.poll_interval))
+    }
+
+    async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        let link = match response::file_id(&file.location) {
+            None => file.location.clone(),
+            Some(id) => {
+                let response = exchange(&self.upstream, Method::GET, &file_path(id), None, context).await?;
+                response::link(&response).map_err(|error| self.upstream.redacted(error))?
+            }
+        };
+        self.downloads.clip(&link, &self.origin, self.max_file_bytes).await
+    }
+
+    /// Stops a queued task of the second version; no others can be stopped.
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
+        let (api, id) = Api::of_task(task)?;
+        if api == Api::V1 {
+            return Ok(Cancellation::RunsOn);
+        }
+        let path = format!("{}/{}", api.path(), path_segment(id));
+        let response = exchange(&self.upstream, Method::DELETE, &path, None, context).await?;
+        response::cancelled(&response).map_err(|error| self.upstream.redacted(error))
+    }
+}

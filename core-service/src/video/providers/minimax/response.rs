@@ -1,0 +1,136 @@
+//! MiniMax's tasks, in the forms of both versions of the API.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::StatusCode;
+
+use super::{
+    super::common::{exchange::Response, outcome::final_refusal},
+    api::Api,
+    errors::{error_in_status, error_of, failure},
+};
+use crate::{
+    error::ProviderError,
+    json::members::{Members, read_object},
+    upstream::retry_after,
+    video::{Cancellation, Clip, ClipFile, Progress, Variant},
+};
+
+/// The beginning of the location of a result that is a file; the id follows.
+const FILE: &str = "file:";
+
+/// The message of the second version about a task that does not exist, with status 500.
+const NO_RECORD: &str = "record not found";
+
+/// Returns the id of the task that a response to a submission reports.
+pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+    let Response { status, body, .. } = response;
+    if !status.is_success() {
+        let error = failure(response);
+        // Only the operator can correct a model, and no repetition does.
+        return Err(if status.is_client_error() { final_refusal(error) } else { error });
+    }
+    read_object(body, |members| {
+        if let Some(error) = error_in_status(&members).or_else(|| error_of(&members)) {
+            return Err(error);
+        }
+        let id = members.text("task_id").map(Cow::into_owned);
+        id.ok_or_else(|| ProviderError::Unreadable("the upstream's response has no id of a task".to_owned()))
+    })?
+}
+
+/// Returns the progress of the task that a response to a poll reports.
+pub(super) fn polled(api: Api, response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+    if is_missing(response) {
+        return Ok(Progress::Missing);
+    }
+    if !response.status.is_success() {
+        return Err(failure(response));
+    }
+    let poll_after = retry_after(&response.headers).unwrap_or(interval);
+    read_object(&response.body, |members| {
+        let task = match api {
+            Api::V1 => members,
+            Api::V2 => members.object("task"),
+        };
+        progress(api, &task, poll_after).unwrap_or_else(|| {
+            let error = error_in_status(&task);
+            Err(error.unwrap_or_else(|| ProviderError::Unreadable("the upstream's response is not a task".to_owned())))
+        })
+    })?
+}
+
+/// Returns the result of a cancellation that the second version responds to.
+pub(super) fn cancelled(response: &Response) -> Result<Cancellation, ProviderError> {
+    let runs_on = |members: Members<'_>| {
+        let status = members.string("status").unwrap_or_default().to_ascii_lowercase();
+        matches!(status.as_str(), "running" | "processing")
+    };
+    match response.status {
+        status if status.is_success() && read_object(&response.body, runs_on).unwrap_or(false) => {
+            Ok(Cancellation::RunsOn)
+        }
+        status if status.is_success() || is_missing(response) => Ok(Cancellation::Stopped),
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok(Cancellation::RunsOn),
+        _ => Err(failure(response)),
+    }
+}
+
+/// Returns the link that a response about a file reports.
+pub(super) fn link(response: &Response) -> Result<String, ProviderError> {
+    if matches!(response.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        return Err(ProviderError::LinkExpired("the upstream does not know the file".to_owned()));
+    }
+    if !response.status.is_success() {
+        return Err(failure(response));
+    }
+    read_object(&response.body, |members| {
+        let link = members.object("file").string("download_url").map(Cow::into_owned);
+        let missing = || ProviderError::Unreadable("the upstream's response has no link to the file".to_owned());
+        link.ok_or_else(|| error_in_status(&members).unwrap_or_else(missing))
+    })?
+}
+
+/// Returns the id of the file that a location names; `None` for a link.
+pub(super) fn file_id(location: &str) -> Option<&str> {
+    location.strip_prefix(FILE)
+}
+
+/// Whether the response reports that there is no such task.
+fn is_missing(response: &Response) -> bool {
+    let has_no_record = || {
+        let message = read_object(&response.body, |members| {
+            members.object("error").string("message").map(|message| message.to_ascii_lowercase())
+        });
+        message.ok().flatten().is_some_and(|message| message.contains(NO_RECORD))
+    };
+    matches!(response.status, StatusCode::NOT_FOUND | StatusCode::GONE)
+        || response.status.is_server_error() && has_no_record()
+}
+
+/// Returns the progress of a task; `None` without a state.
+fn progress(api: Api, task: &Members<'_>, poll_after: Duration) -> Option<Result<Progress, ProviderError>> {
+    let status = task.string("status")?;
+    let failure = || {
+        let unknown = || ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned());
+        error_of(task).or_else(|| error_in_status(task)).unwrap_or_else(unknown)
+    };
+    Some(Ok(match status.trim().to_ascii_lowercase().as_str() {
+        "success" | "succeeded" => Progress::Ready(clip(api, task)),
+        "fail" | "failed" => Progress::Failed(failure()),
+        "cancelled" | "canceled" => Progress::Cancelled,
+        "expired" => Progress::Failed(ProviderError::Timeout("the render expired at the upstream".to_owned())),
+        // Also an unknown state: the one that ends the render will be a known one. There is no percentage.
+        _ => Progress::Working { percent: None, poll_after },
+    }))
+}
+
+/// Returns the result of a task; without a link or a file it has no files.
+fn clip(api: Api, task: &Members<'_>) -> Clip {
+    let location = match api {
+        Api::V1 => task.text("file_id").map(|id| format!("{FILE}{id}")),
+        Api::V2 => task.object("content").string("url").map(Cow::into_owned),
+    };
+    let file = |location| ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location };
+    Clip { files: location.map(file).into_iter().collect() }
+}

@@ -1,0 +1,124 @@
+//! Vidu: one task per video.
+
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde_json::json;
+use url::Url;
+
+use super::common::{
+    context::ProviderContext,
+    exchange::{Content, exchange, path_segment},
+    outcome::redacted,
+};
+use crate::{
+    call::{Call, Chunks},
+    config::Vidu,
+    context::RequestContext,
+    error::ProviderError,
+    media::{Downloader, TrustedOrigin},
+    model_facts::FactsTable,
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{
+        Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
+        VideoProvider, time::Timestamp,
+    },
+};
+
+const DEFAULT_BASE_URL: &str = "https://api.vidu.com";
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "vidu";
+const TASKS: &str = "ent/v2/tasks";
+/// How far the clocks may differ.
+const CLOCK_SKEW: Duration = Duration::from_mins(1);
+
+/// Vidu's API.
+#[derive(Debug)]
+pub struct ViduVideos {
+    upstream: Upstream,
+    downloads: Downloader,
+    /// Without the API key: links are signed already.
+    origin: TrustedOrigin,
+    facts: FactsTable,
+    poll_interval: Duration,
+    max_file_bytes: u64,
+}
+
+/// Returns the entries of the configured models, the default first; none without an API key.
+pub(crate) fn entries(settings: &Vidu, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let Vidu { base_url, api_key, models, poll_interval } = settings;
+    let Some(api_key) = api_key else { return Ok(Vec::new()) };
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let provider = ViduVideos {
+        upstream: Upstream::new(base.clone(), Auth::Scheme("Token", api_key.clone()), context.limits)?,
+        downloads: context.downloads.clone(),
+        origin: TrustedOrigin::new(base),
+        facts: context.facts.clone(),
+        poll_interval: *poll_interval,
+        max_file_bytes: context.max_file_bytes,
+    };
+    Ok(context.entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for ViduVideos {
+    /// Vidu has no idempotency key.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model, request, context } = call;
+        let facts = self.facts.find(PROVIDER_ID, &model);
+        let path = request::path(&request.parameters);
+        let mark = context.idempotency_key.clone();
+        // An input image has up to 20 MiB.
+        let body = offload(move || request::encode(&model, &facts, &request, &mark)).await?;
+        let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
+        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let path = format!("{TASKS}/{}/creations", path_segment(&task.0));
+        let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
+        redacted(&self.upstream, response::polled(&response, self.poll_interval))
+    }
+
+    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    }
+
+    /// Stops a task that waits. One that is scheduled runs on and is billed.
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
+        let path = format!("{TASKS}/{}/cancel", path_segment(&task.0));
+        let message = Content::json(json!({"id": task.0}).to_string());
+        let response = exchange(&self.upstream, Method::POST, &path, Some(message), context).await?;
+        match response.status {
+            status if status.is_success() => Ok(Cancellation::Stopped),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok(Cancellation::RunsOn),
+            _ => Err(self.upstream.redacted(response::failure(&response))),
+        }
+    }
+
+    /// The list is not known to be complete, so a task that is not in it may exist.
+    async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
+        let begin = Timestamp(0).after(Duration::from_secs(lost.submitted_at).saturating_sub(CLOCK_SKEW));
+        // In RFC 3339.
+        let from = prost_types::Timestamp::from(begin).to_string();
+        let from: String = url::form_urlencoded::byte_serialize(from.as_bytes()).collect();
+        let path = format!("{TASKS}?created_at.from={from}&pager.page=0&pager.pagesz=100");
+        let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
+        let found = response::listed(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
+        Ok(found.map_or(Search::Unsupported, |id| Search::Found(UpstreamTask(id))))
+    }
+}

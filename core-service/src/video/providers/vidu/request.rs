@@ -1,0 +1,86 @@
+//! The request body of a task, and the path that its inputs decide.
+
+use openai_dialect::extra_members;
+
+use crate::{
+    error::ProviderError,
+    json::JsonObject,
+    model_facts::ModelFacts,
+    video::{
+        RenderRequest,
+        inputs::{InputRole, RenderInput},
+        parameters::VideoParameters,
+    },
+};
+
+/// The number of seeds.
+const SEEDS: i64 = 1 << 31;
+
+/// Members that clients cannot set: what is rendered, and the mark by which a lost submission is found.
+const RESERVED: [&str; 4] = ["images", "videos", "subjects", "payload"];
+
+/// Returns the path of submissions.
+pub(super) fn path(parameters: &VideoParameters) -> &'static str {
+    match (parameters.has_references(), parameters.has_input(InputRole::LastFrame), parameters.has_frames()) {
+        (true, _, _) => "ent/v2/reference2video",
+        (false, true, _) => "ent/v2/start-end2video",
+        (false, false, true) => "ent/v2/img2video",
+        (false, false, false) => "ent/v2/text2video",
+    }
+}
+
+/// Encodes a request. `mark` identifies the task in lists.
+///
+/// # Errors
+/// [`ProviderError::NotSupported`] if there is an input that is not an image.
+pub(super) fn encode(
+    model: &str,
+    facts: &ModelFacts,
+    request: &RenderRequest,
+    mark: &str,
+) -> Result<String, ProviderError> {
+    let VideoParameters { prompt, seconds, seed, resolution, aspect_ratio, generate_audio, extra_json, .. } =
+        &request.parameters;
+    let (has_frames, has_references) = (request.parameters.has_frames(), request.parameters.has_references());
+    let mut members = JsonObject::default();
+    members.add("model", facts.upstream_name(model, has_frames, has_references));
+    let images = images(&request.inputs)?;
+    if !images.is_empty() {
+        members.add("images", images);
+    }
+    members.add("prompt", prompt.as_str());
+    members.add("duration", *seconds);
+    if !resolution.is_empty() {
+        members.add("resolution", resolution.as_str());
+    }
+    // Frames have their own.
+    if !has_frames && !aspect_ratio.is_empty() {
+        members.add("aspect_ratio", aspect_ratio.as_str());
+    }
+    if let Some(generate_audio) = generate_audio {
+        members.add("audio", *generate_audio);
+    }
+    if let Some(seed) = seed {
+        members.add("seed", seed.rem_euclid(SEEDS));
+    }
+    members.add("payload", mark);
+    for (name, value) in extra_members(extra_json).unwrap_or_default() {
+        if !RESERVED.contains(&name.as_str()) {
+            members.add_raw(&name, value);
+        }
+    }
+    Ok(members.to_string())
+}
+
+/// Returns the images, the first frame before the last one.
+fn images(inputs: &[RenderInput]) -> Result<Vec<String>, ProviderError> {
+    let mut images: Vec<&RenderInput> = inputs.iter().collect();
+    images.sort_by_key(|input| input.role == InputRole::LastFrame);
+    let image = |input: &RenderInput| match input.role {
+        InputRole::FirstFrame | InputRole::LastFrame | InputRole::Image => Ok(input.url()),
+        InputRole::Video | InputRole::Sound | InputRole::Source => {
+            Err(ProviderError::NotSupported("Vidu accepts images only".to_owned()))
+        }
+    };
+    images.into_iter().map(image).collect()
+}

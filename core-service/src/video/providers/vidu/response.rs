@@ -1,0 +1,124 @@
+//! Vidu's tasks and errors.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::super::common::exchange::Response;
+use crate::{
+    error::ProviderError,
+    json::members::{Members, read_object},
+    upstream::{refined_failure_in_reply, refined_failure_of, retry_after},
+    video::{Clip, ClipFile, Progress, Variant},
+};
+
+/// The reason of a failed task that was cancelled.
+const CANCELLED: &str = "UserCancelled";
+
+/// Returns the id of the task that a response to a submission reports.
+pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+    if !response.status.is_success() {
+        return Err(failure(response));
+    }
+    read_object(&response.body, |members| {
+        let unreadable = || ProviderError::Unreadable("the upstream's response has no id of a task".to_owned());
+        match (members.text("task_id"), error_of(&members)) {
+            (_, Some(error)) => Err(error),
+            (Some(id), None) => Ok(id.into_owned()),
+            (None, None) => Err(unreadable()),
+        }
+    })?
+}
+
+/// Returns the progress of the task that a response to a poll reports.
+pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+    match response.status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
+        status if !status.is_success() => return Err(failure(response)),
+        _ => {}
+    }
+    let poll_after = retry_after(&response.headers).unwrap_or(interval);
+    read_object(&response.body, |members| progress(&members, poll_after))?
+}
+
+/// Returns the id of the task with a mark in a list.
+pub(super) fn listed(response: &Response, mark: &str) -> Result<Option<String>, ProviderError> {
+    if !response.status.is_success() {
+        return Err(failure(response));
+    }
+    read_object(&response.body, |members| {
+        let tasks = members.objects("tasks");
+        let marked = tasks.iter().find(|task| task.string("payload").as_deref() == Some(mark));
+        marked.and_then(|task| task.text("id").or_else(|| task.text("task_id"))).map(Cow::into_owned)
+    })
+}
+
+/// Returns the failure that a response with an error status describes.
+pub(super) fn failure(response: &Response) -> ProviderError {
+    let Response { status, headers, body } = response;
+    refined_failure_of(*status, headers, body, refine)
+}
+
+fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, ProviderError> {
+    let Some(state) = members.string("state") else {
+        let unreadable = || ProviderError::Unreadable("the upstream's response is not a task".to_owned());
+        return Err(error_of(members).unwrap_or_else(unreadable));
+    };
+    Ok(match state.trim().to_ascii_lowercase().as_str() {
+        "success" | "succeeded" => Progress::Ready(clip(members)),
+        "failed" if members.string("err_code").as_deref() == Some(CANCELLED) => Progress::Cancelled,
+        "failed" => Progress::Failed(error_of(members).unwrap_or_else(no_reason)),
+        "canceled" | "cancelled" => Progress::Cancelled,
+        // Also an unknown state: the one that ends the render will be a known one. There is no percentage.
+        _ => Progress::Working { percent: None, poll_after },
+    })
+}
+
+/// Returns the result of a task; without a link it has no files.
+fn clip(members: &Members<'_>) -> Clip {
+    let creations = members.objects("creations");
+    let url = creations.first().and_then(|creation| creation.string("url"));
+    let file = |url: Cow<'_, str>| ClipFile {
+        variant: Variant::Video,
+        media_type: "video/mp4".to_owned(),
+        location: url.into_owned(),
+    };
+    Clip { files: url.map(file).into_iter().collect() }
+}
+
+fn no_reason() -> ProviderError {
+    ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned())
+}
+
+/// Returns the error that an object in a successful response reports: that of a task, or that of a call.
+fn error_of(members: &Members<'_>) -> Option<ProviderError> {
+    let state = members.string("state");
+    let is_failed = state.is_some_and(|state| state.eq_ignore_ascii_case("failed"));
+    let reason = members.string("err_code").or_else(|| members.string("reason"));
+    let Some(reason) = reason else { return is_failed.then(no_reason) };
+    let message = members.string("message").unwrap_or_else(|| reason.clone());
+    Some(refined_failure_in_reply(&json!({"reason": reason, "message": message}).to_string(), refine))
+}
+
+/// Replaces the failure by status: the reason is more specific.
+fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
+    let message = by_status.to_string();
+    match error["reason"].as_str().unwrap_or_default() {
+        "AuditSubmitIllegal" => ProviderError::ContentPolicy(message),
+        reason if reason.ends_with("PolicyViolation") => ProviderError::ContentPolicy(message),
+        // Also an account without credits, with status 400.
+        "CreditInsufficient" | "Unauthorized" | "Forbidden" => ProviderError::Credentials(message),
+        // The first one ends when another task does.
+        "QuotaExceeded" | "TooManyRequests" | "SystemThrottling" | "OperationInProcess" => {
+            ProviderError::RateLimited { message, retry_after: by_status.retry_after() }
+        }
+        // Also a model that is unknown, which only the operator can correct.
+        "BadRequest" | "ModelUnavailable" | "NotFound" => ProviderError::Refused { message, field: None },
+        reason if reason.starts_with("Field") || reason.starts_with("Image") => {
+            ProviderError::Refused { message, field: None }
+        }
+        "InternalServiceFailure" => ProviderError::Broken(message),
+        _ => by_status,
+    }
+}

@@ -1,0 +1,169 @@
+//! Vidu: requests to the upstream, its responses over REST and gRPC.
+
+use std::time::Duration;
+
+use core_service::config::{Settings, VideoServiceType};
+use serde_json::json;
+use triptych_proto::v1::{self as pb, video_frame::Position};
+
+use super::{
+    provider_case::{
+        Call::{self, Cancel, Create, File, Link, Poll},
+        MP4, ProviderCase,
+    },
+    provider_faults::{
+        assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_found_by_its_mark,
+        assert_lost_submission_is_not_repeated, frame, submission_of,
+    },
+};
+use crate::test_server::{TestServer, with_local_and_remote_core_and_settings};
+
+const PROVIDER: ProviderCase = ProviderCase {
+    provider: "vidu",
+    model: "viduq3-pro",
+    key: "vda_secret",
+    tasks: "/ent/v2/text2video",
+    file: |id| format!("/s3/{id}.mp4?X-Amz-Expires=86400"),
+    route: |call, id| match call {
+        Poll => Some(("get", format!("/ent/v2/tasks/{id}/creations"))),
+        Cancel => Some(("post", format!("/ent/v2/tasks/{id}/cancel"))),
+        Create | Link | File => None,
+    },
+};
+const FROM_FRAMES: ProviderCase = ProviderCase { tasks: "/ent/v2/start-end2video", ..PROVIDER };
+
+/// Calls of one job with the responses to them, and the end of the job.
+type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
+
+const CREATED: (Call, &str) = (Create, "created.json");
+const SUCCESS: (Call, &str) = (Poll, "success.json");
+const LOST: (Call, &str) = (Poll, "task.404.json");
+const DEAD_LINK: (Call, &str) = (File, "denied-link.403.xml");
+
+const TABLE: [Row; 24] = [
+    (&[CREATED, (Poll, "queueing.json"), (Poll, "processing.json"), SUCCESS, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "new-state.json"), SUCCESS, (File, MP4)], Ok(())),
+    (&[(Create, "quota.429.json"), CREATED, SUCCESS, (File, MP4)], Ok(())),
+    (&[(Create, "throttling.429.json"), CREATED, SUCCESS, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "throttling.429.json"), SUCCESS, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "internal.500.json"), SUCCESS, (File, MP4)], Ok(())),
+    (&[CREATED, (Poll, "unauthorized.401.json"), SUCCESS, (File, MP4)], Ok(())),
+    (&[CREATED, LOST, LOST, SUCCESS, (File, MP4)], Ok(())),
+    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
+    (&[CREATED, SUCCESS, DEAD_LINK, SUCCESS, (File, MP4)], Ok(())),
+    (&[CREATED, SUCCESS, DEAD_LINK, SUCCESS, DEAD_LINK, (Cancel, "scheduled.400.json")], Err("upstream_unreadable")),
+    (&[CREATED, (Poll, "success-without-video.json")], Err("upstream_unreadable")),
+    (&[CREATED, (Poll, "failed-output.json")], Err("content_policy_violation")),
+    (&[CREATED, (Poll, "failed-internal.json")], Err("upstream_unavailable")),
+    (&[CREATED, (Poll, "failed-without-code.json")], Err("upstream_unavailable")),
+    (&[CREATED, (Poll, "cancelled.json")], Err("upstream_cancelled")),
+    (&[(Create, "failed-on-submission.json")], Err("content_policy_violation")),
+    (&[(Create, "audit.400.json")], Err("content_policy_violation")),
+    (&[(Create, "prompt.400.json")], Err("content_policy_violation")),
+    (&[(Create, "field.400.json")], Err("upstream_refused")),
+    (&[(Create, "model.400.json")], Err("upstream_refused")),
+    (&[(Create, "credits.400.json")], Err("provider_credentials")),
+    (&[(Create, "unauthorized.401.json")], Err("provider_credentials")),
+    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
+];
+
+fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+    settings.video.service_type = VideoServiceType::Vidu;
+    settings.video.routing.failures = u32::MAX;
+    let mut base = settings.chat.base_url.clone().unwrap();
+    base.set_path("/");
+    settings.video.vidu.base_url = Some(base);
+    settings.video.vidu.api_key = Some(PROVIDER.key.into());
+    settings.video.vidu.poll_interval = Duration::from_millis(100);
+}
+
+async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
+    with_local_and_remote_core_and_settings(configure, test).await;
+}
+
+#[tokio::test]
+async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
+    with_local_and_remote_core(async |server| {
+        for (exchanges, expected) in TABLE {
+            for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
+                let is_link = request.path.starts_with("/s3/");
+                let key = (!is_link).then_some("token vda_secret");
+                assert_eq!(request.header("authorization"), key, "{}", request.head);
+            }
+        }
+    })
+    .await;
+}
+
+#[test]
+fn every_fixture_is_tested() {
+    let table = TABLE.iter().flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
+    PROVIDER.fixtures().assert_all_used(table.chain(["deleted.json"]));
+}
+
+#[tokio::test]
+async fn inputs_decide_the_path_and_the_job_is_the_mark() {
+    with_local_and_remote_core(async |server| {
+        let request = pb::CreateVideoRequest {
+            model: "viduq2".to_owned(),
+            frame_images: vec![frame(Position::First, "asset://a"), frame(Position::Last, "asset://b")],
+            resolution: "1080p".to_owned(),
+            duration_seconds: Some(20),
+            seed: Some(7),
+            ..pb::CreateVideoRequest::default()
+        };
+        let mut body = submission_of(&FROM_FRAMES, server, ["created.json", "success.json"], request).await;
+        let mark = body.as_object_mut().unwrap().remove("payload").unwrap();
+        assert!(mark.as_str().unwrap().starts_with("video_"), "{mark}");
+        let expected = json!({"model": "viduq2-pro", "prompt": "a boat", "images": ["asset://a", "asset://b"],
+            "duration": 8, "resolution": "1080p", "seed": 7});
+        assert_eq!(body, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connection_lost_during_the_submission_leads_to_no_second_one() {
+    let search = Some(("/ent/v2/tasks?created_at.from=", r#"{"tasks":[]}"#));
+    with_local_and_remote_core(async |server| {
+        assert_lost_submission_is_not_repeated(&PROVIDER, server, search).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn job_continues_with_the_task_of_a_submission_whose_response_was_lost() {
+    with_local_and_remote_core(async |server| {
+        let list = |mark: &str| json!({"tasks": [{"id": "task-1", "state": "processing", "payload": mark}]});
+        assert_lost_submission_is_found_by_its_mark(&PROVIDER, server, "success.json", list).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn key_is_not_sent_to_a_link_of_another_origin() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        settings.media.fetch_private_addresses = true;
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        let finished =
+            |link: &str| json!({"state": "success", "err_code": "", "creations": [{"id": "c", "url": link}]});
+        assert_foreign_link_gets_no_key(&PROVIDER, server, "created.json", finished).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cancelled_job_is_final_although_a_scheduled_task_cannot_be_cancelled() {
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        // The second poll is far away.
+        settings.video.vidu.poll_interval = Duration::from_mins(1);
+    };
+    with_local_and_remote_core_and_settings(adjust, async |server| {
+        let replies = ["deleted.json", "scheduled.400.json", "task.404.json"];
+        assert_cancelled_job_is_final(&PROVIDER, server, "created.json", "processing.json", &replies).await;
+    })
+    .await;
+}
