@@ -234,7 +234,8 @@ impl ImageService for ImageGrpc {
     ) -> Result<Response<pb::GenerateImagesResponse>, Status> {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
-        let admitted = self.admit(request.image.clone(), 0)?;
+        let pb::GenerateImagesRequest { image, idempotency_key: _ } = request.clone();
+        let admitted = self.admit(image, 0)?;
         let work = |context: RequestContext| {
             let (service, admitted) = (self.clone(), admitted.clone());
             let response = async move { service.generate(context, admitted).await.map(SharedItem::Unary) };
@@ -259,7 +260,8 @@ impl ImageService for ImageGrpc {
     ) -> Result<Response<Self::StreamImagesStream>, Status> {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
-        let admitted = self.admit(request.image.clone(), request.partial_images)?;
+        let pb::StreamImagesRequest { image, idempotency_key: _, partial_images } = request.clone();
+        let admitted = self.admit(image, partial_images)?;
         let work =
             |context: RequestContext| self.stream(context, admitted.clone()).map_ok(SharedItem::Streamed).boxed();
         // Validation errors are the status of the call; later errors are items of the stream, so that clients get its metadata at

@@ -96,8 +96,9 @@ impl VideoService for VideoGrpc {
 
     async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
         let context = self.context(&request, "")?;
+        let pb::GetVideoRequest { id } = request.into_inner();
         let video = context.within(async {
-            let job = self.jobs.get(&request.get_ref().id, &context.caller.owners()).await?;
+            let job = self.jobs.get(&id, &context.caller.owners()).await?;
             self.view(&job, &context.caller).await
         });
         Ok(Response::new(pb::GetVideoResponse { video: Some(video.await?) }))
@@ -132,7 +133,8 @@ impl VideoService for VideoGrpc {
         request: Request<pb::WatchVideoRequest>,
     ) -> Result<Response<Self::WatchVideoStream>, Status> {
         let context = self.context(&request, "")?;
-        let snapshots = context.within(self.jobs.watch(&request.get_ref().id, &context.caller.owners())).await?;
+        let pb::WatchVideoRequest { id } = request.into_inner();
+        let snapshots = context.within(self.jobs.watch(&id, &context.caller.owners())).await?;
         let snapshots = context.within_stream(snapshots);
         let (service, caller) = (self.clone(), context.caller);
         let messages = snapshots.then(move |job| {
@@ -172,8 +174,9 @@ impl VideoService for VideoGrpc {
         request: Request<pb::CancelVideoRequest>,
     ) -> Result<Response<pb::CancelVideoResponse>, Status> {
         let context = self.context(&request, "")?;
+        let pb::CancelVideoRequest { id } = request.into_inner();
         let video = context.within(async {
-            let job = self.jobs.cancel(&request.get_ref().id, &context.caller.owners()).await?;
+            let job = self.jobs.cancel(&id, &context.caller.owners()).await?;
             self.view(&job, &context.caller).await
         });
         Ok(Response::new(pb::CancelVideoResponse { video: Some(video.await?) }))
@@ -184,7 +187,8 @@ impl VideoService for VideoGrpc {
         request: Request<pb::DeleteVideoRequest>,
     ) -> Result<Response<pb::DeleteVideoResponse>, Status> {
         let context = self.context(&request, "")?;
-        let id = context.within(self.jobs.delete(&request.get_ref().id, &context.caller.owners())).await?;
+        let pb::DeleteVideoRequest { id } = request.into_inner();
+        let id = context.within(self.jobs.delete(&id, &context.caller.owners())).await?;
         Ok(Response::new(pb::DeleteVideoResponse { id: id.to_string() }))
     }
 
