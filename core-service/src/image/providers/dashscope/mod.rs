@@ -103,12 +103,13 @@ impl ImageProvider for QwenImages {
 impl QwenImages {
     /// Returns the events of one request for `n` images, the first of which has the index `first`.
     fn request(
-        self,
+        mut self,
         call: Arc<Call<ImageParameters>>,
         native: NativeParams,
         first: u32,
         n: u32,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
+        self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
             let images = self.images(call, native, first, n).await;
             let mut images = images.map_err(|error| self.upstream.redacted(error))?;

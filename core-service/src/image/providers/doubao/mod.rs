@@ -93,11 +93,12 @@ impl ImageProvider for Seedream {
 impl Seedream {
     /// Returns the events of the call for one image.
     fn single(
-        self,
+        mut self,
         call: Arc<Call<ImageParameters>>,
         native: NativeParams,
         index: u32,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
+        self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
             let until = until(self.upstream.limits.first_byte, call.context.deadline);
             let reply = self.send(&call, &native, index, until).await?;
@@ -114,10 +115,11 @@ impl Seedream {
 
     /// Returns the events of one streamed call for all images.
     fn series(
-        self,
+        mut self,
         call: Arc<Call<ImageParameters>>,
         native: NativeParams,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
+        self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
             let until = until(self.upstream.limits.first_byte, call.context.deadline);
             let reply = self.send(&call, &native, 0, until).await?;

@@ -103,7 +103,7 @@ impl ImageProvider for Midjourney {
                 images,
                 prompt: prompt::prompt(&parameters, group, &self.prompt_parameters)?,
                 singles: self.singles,
-                fetcher: self.fetcher.clone(),
+                fetcher: self.fetcher.for_call(&context),
             })
         };
         let grids: Vec<_> =

@@ -113,12 +113,13 @@ impl ImageProvider for OpenAiImages {
 impl OpenAiImages {
     /// Returns the events of one call for `n` images, the first of which has the index `first`.
     fn call(
-        self,
+        mut self,
         call: Arc<Call<ImageParameters>>,
         native: NativeParams,
         first: u32,
         n: u32,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
+        self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
             let until = until(self.upstream.limits.first_byte, call.context.deadline);
             let request = request::encode(&call.model, &call.request, native, n)?;
