@@ -70,7 +70,7 @@ impl ImageProvider for Guarded {
         let events = stream::unfold(Some(request), |request| async move {
             let mut request = request?;
             let event = request.next().await?;
-            // Dropped after an error, which frees its place.
+            // Dropped after an error, which releases its permit.
             let request = event.is_ok().then_some(request);
             Some((event, request))
         });
@@ -125,7 +125,7 @@ impl Request {
                     return Some(Ok(event));
                 }
                 None => {
-                    // The provider broke its promise of one result per picture; its stream counts as complete.
+                    // The provider ended the stream without a result for each image; this counts as a complete stream.
                     if self.settled < self.call.request.n {
                         self.record_end();
                     }

@@ -28,6 +28,8 @@ enum InputForm {
 }
 
 impl NativeParams {
+    /// Derives the parameters of a request.
+    ///
     /// # Errors
     /// For requests that the family does not support and Triptych cannot emulate.
     pub(super) fn new(family: Family, mode: ApiMode, parameters: &ImageParameters) -> Result<Self, ProviderError> {

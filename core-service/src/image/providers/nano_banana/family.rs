@@ -133,6 +133,8 @@ impl Family {
 }
 
 impl NativeParams {
+    /// Derives the parameters of a request.
+    ///
     /// # Errors
     /// For requests that no model of the family supports and Triptych cannot emulate.
     pub(super) fn new(family: Family, parameters: &ImageParameters) -> Result<Self, ProviderError> {

@@ -114,6 +114,8 @@ impl Family {
 }
 
 impl NativeParams {
+    /// Derives the parameters of a request.
+    ///
     /// # Errors
     /// For requests that the family does not support and Triptych cannot emulate.
     pub(super) fn new(family: Family, parameters: &ImageParameters) -> Result<Self, ProviderError> {
