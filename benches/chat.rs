@@ -121,7 +121,7 @@ fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
         owned_by: "bench".to_owned(),
         provider_id: "bench".to_owned(),
         aliases: Vec::new(),
-        capabilities: &[],
+        capabilities: Vec::new(),
         hidden: false,
         provider,
     };

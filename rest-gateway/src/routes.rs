@@ -41,6 +41,7 @@ routes! {
     POST "/v1/images/edits" => image::edit,
     POST "/v1/videos" => video::create,
     GET "/v1/videos" => video::list,
+    GET "/v1/videos/models" => models::video::list,
     GET "/v1/videos/{id}" => video::get,
     DELETE "/v1/videos/{id}" => video::delete,
     POST "/v1/videos/{id}/cancel" => video::cancel,

@@ -47,10 +47,11 @@ def mp4_fault(data: bytes) -> str | None:
 class Server:
     """A Triptych process that can be killed and started again on the same data directory and port."""
 
-    def __init__(self, program: str, directory: str):
+    def __init__(self, program: str, directory: str, settings: dict[str, str] | None = None):
         self.port, self.program, self.log = free_port(), program, open(os.path.join(directory, "log"), "ab")
         variables = {"TRIPTYCH_REST_LISTEN": f"127.0.0.1:{self.port}", "TRIPTYCH_GRPC_LISTEN": f"127.0.0.1:{free_port()}"}
-        self.environment = os.environ | variables | {"TRIPTYCH_DATA_DIR": "data", "TRIPTYCH_JOBS_LEASE": "2s"}
+        variables |= {"TRIPTYCH_DATA_DIR": "data", "TRIPTYCH_JOBS_LEASE": "2s"} | (settings or {})
+        self.environment = os.environ | variables
         self.directory, self.ended_by_itself = directory, 0
         self.start()
 

@@ -156,6 +156,20 @@ const tests = {
     assert.equal((await waitUntilFinal(created.id)).status, "completed");
   },
 
+  async "video frames and further parameters are sent beside the SDK's"() {
+    const { data } = await client.images.generate({ prompt: "A pond", size: "256x256", response_format: "b64_json" });
+    const image_url = { url: `data:image/png;base64,${data[0].b64_json}` };
+    const first = { type: "image_url", image_url, frame_type: "first_frame" };
+    const further = { resolution: "144p", aspect_ratio: "9:16", duration: 1 };
+    const created = await client.videos.create({ prompt: "Pan right", frame_images: [first], ...further });
+    const video = await waitUntilFinal(created.id);
+    assert.deepEqual([video.status, video.size, video.seconds], ["completed", "144x256", "1"]);
+    // The built-in engine has no last frame.
+    const frame_images = [first, { ...first, frame_type: "last_frame" }];
+    const both = () => client.videos.create({ prompt: "Pan right", frame_images, ...further });
+    await assertFails(BadRequestError, 400, both, { param: "frame_images[1]" });
+  },
+
   async "models are listed and retrieved"() {
     const models = [];
     for await (const found of client.models.list()) models.push(found.id);

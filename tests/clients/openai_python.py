@@ -246,6 +246,25 @@ def test_video_reference_is_optional_and_may_be_a_nameless_file():
     assert_fails(openai.BadRequestError, 400, lambda: client.videos.create(prompt="x", input_reference=b"not a picture", **SMALL), param="input_reference")
 
 
+def test_video_frames_and_further_parameters_are_sent_beside_the_sdk():
+    def frame(end):
+        url = f"data:image/png;base64,{base64.b64encode(sample_png()).decode()}"
+        return {"type": "image_url", "image_url": {"url": url}, "frame_type": end}
+
+    def create(**members):
+        return client.videos.create_and_poll(prompt="Waves", extra_body={"resolution": "144p", "duration": 1, **members})
+
+    video = create(frame_images=[frame("first_frame")], aspect_ratio="9:16", seed=7)
+    assert (video.status, video.size, video.seconds, video.aspect_ratio) == ("completed", "144x256", "1", "9:16"), video
+    # The built-in engine has no last frame and no sound.
+    both = {"frame_images": [frame("first_frame"), frame("last_frame")]}
+    assert_fails(openai.BadRequestError, 400, lambda: create(**both), param="frame_images[1]")
+    assert_fails(openai.BadRequestError, 400, lambda: create(**{"frame_images": json.dumps(both["frame_images"])}), param="frame_images[1]")
+    assert_fails(openai.BadRequestError, 400, lambda: create(generate_audio=True, fit_policy="strict"), param="generate_audio")
+    nearest = create(generate_audio=True)
+    assert nearest.adjustments == [{"field": "generate_audio", "requested": "true", "used": "false"}], nearest
+
+
 def test_poll_response_has_a_poll_interval():
     raw = client.videos.with_raw_response.create(prompt="Clouds", size="1280x720", seconds="4")
     poll = client.videos.with_raw_response.retrieve(raw.parse().id)

@@ -25,6 +25,7 @@ use crate::{
     media::{
         Downloader, Inputs, MediaStore, PictureBudget,
         address_policy::AddressPolicy,
+        clip::ClipInspector,
         download::DownloadSettings,
         fetch::FetchSettings,
         grpc::MediaGrpc,
@@ -130,7 +131,8 @@ impl Core {
         let picture_budget = PictureBudget::new(&settings.media);
         let inputs = Inputs::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
         let queue = Arc::new(SqliteStore::new(database.clone()));
-        let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs));
+        let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs))
+            .with_inspector(ClipInspector::new(media_store.clone(), picture_budget.clone()));
         let background = TaskTracker::new();
         let all = all_models(settings, settings, &media_store, &picture_budget, &background)?;
         let catalog = Catalog::new(all.chat, all.image, all.video);

@@ -4,6 +4,7 @@
 pub mod address_policy;
 pub mod budget;
 mod client;
+pub mod clip;
 pub mod download;
 pub mod fetch;
 pub mod grpc;

@@ -88,8 +88,6 @@ pub enum InputContent {
         media_type: MediaType,
         /// The bytes.
         bytes: Bytes,
-        /// A link to the file that the provider can follow. `None`: this service has no public URL.
-        link: Option<String>,
     },
     /// A URL of the client, or of the provider's own file store.
     Link(String),
@@ -107,7 +105,7 @@ impl RenderInput {
     /// Returns the URL of a link, or a data URL with the bytes.
     pub fn url(&self) -> String {
         match &self.content {
-            InputContent::File { media_type, bytes, .. } => {
+            InputContent::File { media_type, bytes } => {
                 format!("data:{};base64,{}", media_type.as_str(), STANDARD.encode(bytes))
             }
             InputContent::Link(url) => url.clone(),
@@ -125,13 +123,12 @@ impl RenderInput {
     /// Returns a URL that the provider can fetch, for providers that accept nothing else.
     ///
     /// # Errors
-    /// [`ProviderError::NotSupported`] if the input is a file, and this service has no public URL.
+    /// [`ProviderError::NotSupported`] if the input is a file.
     pub fn fetchable_url(&self) -> Result<String, ProviderError> {
         match &self.content {
-            InputContent::Link(url) | InputContent::File { link: Some(url), .. } => Ok(url.clone()),
-            InputContent::File { link: None, .. } => {
-                let message = "the provider fetches this input by URL: send a public URL instead of the file, or let the \
-                               operator set PUBLIC_BASE_URL";
+            InputContent::Link(url) => Ok(url.clone()),
+            InputContent::File { .. } => {
+                let message = "the provider fetches this input by URL: send a public URL instead of the file";
                 Err(ProviderError::NotSupported(message.to_owned()))
             }
         }
@@ -143,7 +140,7 @@ impl RenderInput {
     /// [`ProviderError::NotSupported`] if the input is a URL.
     pub fn file(&self) -> Result<(MediaType, &Bytes), ProviderError> {
         match &self.content {
-            InputContent::File { media_type, bytes, .. } => Ok((*media_type, bytes)),
+            InputContent::File { media_type, bytes } => Ok((*media_type, bytes)),
             InputContent::Link(_) => {
                 let message = "the provider accepts the file itself, not a URL; send it as base64 or as a file";
                 Err(ProviderError::NotSupported(message.to_owned()))
@@ -175,17 +172,13 @@ mod tests {
 
     #[test]
     fn forms_of_an_input_for_providers() {
-        let file = |link| RenderInput {
-            role: InputRole::FirstFrame,
-            content: InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a"), link },
-        };
-        let public = file(Some("https://gateway.test/media/a.png".to_owned()));
+        let content = InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a") };
+        let file = RenderInput { role: InputRole::FirstFrame, content };
         let link = RenderInput { role: InputRole::Sound, content: InputContent::Link("asset://voice".to_owned()) };
-        assert_eq!((public.url().as_str(), link.url().as_str()), ("data:image/png;base64,YQ==", "asset://voice"));
-        assert_eq!((public.url_or_base64().as_str(), link.url_or_base64().as_str()), ("YQ==", "asset://voice"));
-        assert_eq!(public.fetchable_url(), Ok("https://gateway.test/media/a.png".to_owned()));
+        assert_eq!((file.url().as_str(), link.url().as_str()), ("data:image/png;base64,YQ==", "asset://voice"));
+        assert_eq!((file.url_or_base64().as_str(), link.url_or_base64().as_str()), ("YQ==", "asset://voice"));
         assert_eq!(link.fetchable_url(), Ok("asset://voice".to_owned()));
-        assert!(matches!(file(None).fetchable_url(), Err(ProviderError::NotSupported(_))));
-        assert!(public.file().is_ok() && link.file().is_err());
+        assert!(matches!(file.fetchable_url(), Err(ProviderError::NotSupported(_))));
+        assert!(file.file().is_ok() && link.file().is_err());
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     idempotency::{Idempotency, Key, SDK_WINDOW},
     keys::Owners,
-    media::{MediaKey, MediaStore, MediaType},
+    media::{MediaKey, MediaStore, MediaType, clip::ClipInspector},
 };
 
 /// The interval at which a watched job is re-read, for changes that another node made.
@@ -62,12 +62,20 @@ pub struct Jobs {
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) media_store: MediaStore,
     pub(crate) settings: JobSettings,
+    /// Reads the files of finished videos.
+    pub(crate) inspector: Option<ClipInspector>,
 }
 
 impl Jobs {
     /// Returns the jobs in this store, their files in this media store.
     pub fn new(store: Arc<dyn JobStore>, media_store: MediaStore, settings: JobSettings) -> Self {
-        Self { store, media_store, settings }
+        Self { store, media_store, settings, inspector: None }
+    }
+
+    /// Tells size and duration of finished videos from their files, and makes the stills that a provider does not return.
+    #[must_use]
+    pub fn with_inspector(self, inspector: ClipInspector) -> Self {
+        Self { inspector: Some(inspector), ..self }
     }
 
     /// Creates a job; once this returns, it survives a crash. A repeated call returns the job of the first one, and the files

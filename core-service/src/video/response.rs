@@ -7,10 +7,10 @@ use triptych_proto::v1::{self as pb, video::State};
 use super::{
     job::Job,
     provider::Variant,
-    state::{JobState, Phase},
+    state::{JobState, Phase, VideoContent},
     time::Timestamp,
 };
-use crate::model_facts::fit::Adjustment;
+use crate::{model_facts::fit::Adjustment, size::Size};
 
 /// The recommended client poll comes this much after the runner's own poll, whose result it would otherwise just miss.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -22,6 +22,14 @@ const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duratio
 /// Returns the snapshot of a job at `now`. `queue_position` is the number of jobs queued before it, if known.
 pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, now: Timestamp) -> pb::Video {
     let Job { id, owner, request, state, revision, created_at, completed_at, expires_at, due_at, .. } = job;
+    // Of a finished video, what its file has.
+    let (size, duration_seconds, generate_audio) = if let JobState::Succeeded { content: Some(content), .. } = state {
+        let VideoContent { width, height, duration_millis, has_audio } = *content;
+        let seconds = u32::try_from((duration_millis + 500) / 1000).unwrap_or(u32::MAX).max(1);
+        (Size::new(width, height), seconds, Some(has_audio))
+    } else {
+        (request.parameters.size(), request.parameters.seconds, request.parameters.generate_audio)
+    };
     pb::Video {
         id: id.to_string(),
         model: request.model.clone(),
@@ -32,8 +40,8 @@ pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, no
         complete_time: completed_at.map(Into::into),
         expire_time: expires_at.map(Into::into),
         prompt: request.parameters.prompt.clone(),
-        size: request.parameters.size().to_string(),
-        duration_seconds: request.parameters.seconds,
+        size: size.to_string(),
+        duration_seconds,
         remixed_from_video_id: request.remixed_from.as_ref().map(ToString::to_string).unwrap_or_default(),
         error: error(state),
         queue_position: queue_position.filter(|_| state.phase() == Phase::Queued),
@@ -43,7 +51,7 @@ pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, no
         owner: with_owner.then(|| owner.as_str().to_owned()),
         resolution: request.parameters.resolution.clone(),
         aspect_ratio: request.parameters.aspect_ratio.clone(),
-        generate_audio: request.parameters.generate_audio,
+        generate_audio,
         adjustments: request.parameters.adjustments.iter().map(adjustment).collect(),
     }
 }

@@ -4,11 +4,11 @@ mod gateway_error;
 mod param;
 mod table;
 
+pub(crate) use self::{gateway_error::millis, param::to_json_path};
 pub use self::{
     gateway_error::{GatewayError, Retry},
     table::{Row, table},
 };
-pub(crate) use gateway_error::millis;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 /// Converts a field path of the contract to the path that the client wrote: `parts[1].text` of a message becomes
 /// `content[1].text`. `None` if the path names nothing that the client wrote.
-pub(super) fn to_json_path(field: &str) -> Option<String> {
+pub(crate) fn to_json_path(field: &str) -> Option<String> {
     let mut path: Vec<String> = Vec::new();
     for (place, segment) in field.split('.').enumerate() {
         let (name, index) = segment.find('[').map_or((segment, ""), |at| segment.split_at(at));
@@ -16,10 +16,14 @@ pub(super) fn to_json_path(field: &str) -> Option<String> {
             "chat" | "image" if place == 0 && index.is_empty() && field.contains('.') => continue,
             // Variants of the contract's `oneof`s: the client wrote only the member around them.
             "data" | "url" | "media_key" | "source"
-                if within("image") || within("input_reference") || within("mask") =>
+                if ["image", "mask", "input_reference", "frame_images", "input_references"].into_iter().any(within) =>
             {
                 continue;
             }
+            "image" if within("frame_images") => continue,
+            "position" if within("frame_images") => "frame_type",
+            "media" if within("input_references") => continue,
+            "kind" if within("input_references") => "type",
             "mode" if within("tool_choice") => continue,
             "function_name" if within("tool_choice") => "function.name",
             "extra_json" | "other_json" => continue,
@@ -68,6 +72,13 @@ mod tests {
             ("pictures", Some("image")),
             ("image.pictures[1].data", Some("image[1]")),
             ("input_reference.url", Some("input_reference")),
+            ("frame_images", Some("frame_images")),
+            ("frame_images[1].image", Some("frame_images[1]")),
+            ("frame_images[1].image.url", Some("frame_images[1]")),
+            ("frame_images[0].position", Some("frame_images[0].frame_type")),
+            ("input_references[0].media", Some("input_references[0]")),
+            ("input_references[0].media.media_key", Some("input_references[0]")),
+            ("input_references[2].kind", Some("input_references[2].type")),
             ("delivery", Some("response_format")),
             ("extra_json", None),
             ("", None),

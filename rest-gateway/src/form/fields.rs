@@ -1,5 +1,10 @@
 //! The fields of a request, read one by one.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::value::{Value, to_json};
 use crate::error::GatewayError;
 
@@ -34,6 +39,29 @@ impl<'a> Fields<'a> {
         taken.filter(|value| !matches!(value, Value::Json(raw) if raw.get() == "null")).collect()
     }
 
+    /// Takes out the elements of a list field, which may also be a single object or text. Multipart texts may be a list in
+    /// JSON.
+    pub(crate) fn take_list(&mut self, name: &str) -> Result<Vec<Value<'a>>, GatewayError> {
+        let mut list = Vec::new();
+        for value in self.take_all(name) {
+            match value {
+                Value::Json(Cow::Borrowed(raw)) if raw.get().starts_with('[') => {
+                    let elements: Vec<&RawValue> = parse_elements(name, raw.get())?;
+                    list.extend(elements.into_iter().map(|element| Value::Json(Cow::Borrowed(element))));
+                }
+                Value::Json(raw) if raw.get().starts_with('[') => list.extend(parse_owned_elements(name, raw.get())?),
+                Value::Json(raw) if !raw.get().starts_with(['{', '"']) => {
+                    return Err(invalid(name, &Value::Json(raw), "a list"));
+                }
+                Value::Text(text) if text.trim_ascii().starts_with('[') => {
+                    list.extend(parse_owned_elements(name, &text)?);
+                }
+                value @ (Value::Json(_) | Value::Text(_) | Value::File(_)) => list.push(value),
+            }
+        }
+        Ok(list)
+    }
+
     /// Takes out a string field; empty if absent.
     pub(crate) fn string(&mut self, name: &str) -> Result<String, GatewayError> {
         let Some(value) = self.take(name) else { return Ok(String::new()) };
@@ -65,13 +93,18 @@ impl<'a> Fields<'a> {
 
     /// Takes out a boolean field; `false` if absent. Multipart texts may be in any case, or 1 or 0.
     pub(crate) fn boolean(&mut self, name: &str) -> Result<bool, GatewayError> {
-        let Some(value) = self.take(name) else { return Ok(false) };
-        match &value {
+        Ok(self.optional_boolean(name)?.unwrap_or_default())
+    }
+
+    /// Takes out a boolean field whose absence has a meaning of its own.
+    pub(crate) fn optional_boolean(&mut self, name: &str) -> Result<Option<bool>, GatewayError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let flag = match &value {
             Value::Json(raw) => raw.get().parse().ok(),
             Value::Text(text) => flag(text.trim_ascii()),
             Value::File(_) => None,
-        }
-        .ok_or_else(|| invalid(name, &value, "true or false"))
+        };
+        flag.map(Some).ok_or_else(|| invalid(name, &value, "true or false"))
     }
 
     /// Returns the remaining fields as a JSON object, in order and with unchanged values; empty if there are none.
@@ -100,6 +133,15 @@ impl<'a> Fields<'a> {
         }
         Ok(object)
     }
+}
+
+fn parse_elements<'a, T: Deserialize<'a>>(name: &str, json: &'a str) -> Result<Vec<T>, GatewayError> {
+    serde_json::from_str(json).map_err(|_| GatewayError::invalid(name, format!("{name}: expected a list in JSON")))
+}
+
+fn parse_owned_elements<'a>(name: &str, json: &str) -> Result<impl Iterator<Item = Value<'a>>, GatewayError> {
+    let elements: Vec<Box<RawValue>> = parse_elements(name, json)?;
+    Ok(elements.into_iter().map(|element| Value::Json(Cow::Owned(element))))
 }
 
 /// Parses a flag of a form. Python writes `True`, C# `False`, and HTML forms often 1 or 0.
@@ -219,6 +261,29 @@ mod tests {
         }
         for json in [r#"{"stream":"true"}"#, r#"{"stream":1}"#] {
             assert!(body(json).fields().unwrap().boolean("stream").is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn list_has_the_same_elements_in_every_spelling() {
+        let list = |mut body: FormBody| {
+            let elements = body.fields().unwrap().take_list("list")?;
+            Ok::<_, GatewayError>(elements.iter().map(|element| element.text().to_owned()).collect::<Vec<_>>())
+        };
+        let (object, text) = (r#"{"a":1}"#, r#""b""#);
+        for both in [
+            body(format!(r#"{{"list": [{object}, {text}]}}"#)),
+            form(&[("list", &format!(" [{object}, {text}]"))]),
+            form(&[("list[0]", object), ("list[1]", text)]),
+        ] {
+            assert_eq!(list(both).unwrap(), [object, text]);
+        }
+        for one in [body(format!(r#"{{"list": {object}}}"#)), form(&[("list[a]", "1")]), form(&[("list", object)])] {
+            assert_eq!(list(one).unwrap(), [object]);
+        }
+        assert_eq!(list(body(r#"{"list": null}"#)).unwrap(), [""; 0]);
+        for wrong in [body(r#"{"list": 7}"#), body(r#"{"list": true}"#), form(&[("list", "[1")])] {
+            assert_eq!(list(wrong).unwrap_err().param(), Some("list"));
         }
     }
 

@@ -3,7 +3,12 @@
 mod body;
 mod fields;
 mod fold;
-mod image_input;
+mod media_input;
 mod value;
 
-pub(crate) use self::{body::FormBody, fields::Fields};
+pub(crate) use self::{
+    body::FormBody,
+    fields::Fields,
+    media_input::{MediaKind, parse_url_input},
+    value::Value,
+};

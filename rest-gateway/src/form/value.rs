@@ -37,6 +37,11 @@ impl Value<'_> {
         }
     }
 
+    /// Returns the JSON text of an object, which in multipart may be a plain text.
+    pub(crate) fn object(&self) -> Option<&str> {
+        Some(self.text().trim_ascii()).filter(|text| text.starts_with('{'))
+    }
+
     /// Appends the value as JSON. A text that is a JSON number, boolean, null,
     /// object or list is written as that value, any other as a string.
     ///

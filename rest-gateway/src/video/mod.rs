@@ -1,7 +1,9 @@
 //! `/v1/videos`: video jobs, their events and their files.
 
+mod inputs;
+mod request;
+mod response;
 mod stream;
-mod wire;
 
 use axum::{
     Json,
@@ -38,7 +40,7 @@ pub(crate) async fn create(
 ) -> Result<Response, GatewayError> {
     let length = body.len();
     let idempotency_key = context.idempotency_key().to_owned();
-    let read = move || wire::read(&mut body, idempotency_key, &links).map(|request| (request, links));
+    let read = move || request::read(&mut body, idempotency_key, &links).map(|request| (request, links));
     let (request, links) = offload::run(length, read).await??;
     let (metadata, reply, _) = app.core.video.create_video(context.call(request)).await?.into_parts();
     snapshot(reply.video, &metadata, &links)
@@ -62,9 +64,9 @@ pub(crate) async fn list(
     links: Links,
     query: QueryParams,
 ) -> Result<Response, GatewayError> {
-    let request = wire::read_list(&query)?;
+    let request = request::read_list(&query)?;
     let (metadata, reply, _) = app.core.video.list_videos(context.call(request)).await?.into_parts();
-    Ok(with_metadata(Json(wire::VideoList::new(&reply, &links)).into_response(), &metadata))
+    Ok(with_metadata(Json(response::VideoList::new(&reply, &links)).into_response(), &metadata))
 }
 
 /// `POST /v1/videos/{id}/cancel`.
@@ -99,7 +101,7 @@ pub(crate) async fn remix(
     PathId(id): PathId,
     mut body: FormBody,
 ) -> Result<Response, GatewayError> {
-    let request = wire::read_remix(id, &mut body, context.idempotency_key().to_owned())?;
+    let request = request::read_remix(id, &mut body, context.idempotency_key().to_owned())?;
     let (metadata, reply, _) = app.core.video.remix_video(context.call(request)).await?.into_parts();
     snapshot(reply.video, &metadata, &links)
 }
@@ -113,7 +115,7 @@ pub(crate) async fn content(
     query: QueryParams,
     PathId(id): PathId,
 ) -> Result<Response, GatewayError> {
-    let variant = wire::read_variant(query.get("variant").unwrap_or_default())?;
+    let variant = request::read_variant(query.get("variant").unwrap_or_default())?;
     let file_stem = download::is_safe_file_stem(&id).then(|| id.clone());
     // `no-cache`: caches must not serve a deleted video. Revalidation with the ETag costs no download.
     let options = FileOptions { cache_control: HeaderValue::from_static("private, no-cache"), file_stem };
@@ -136,7 +138,7 @@ pub(crate) async fn events(
     let mut snapshots = sse::peek_first_item(snapshots, heartbeat).await?;
     let first = std::pin::Pin::new(&mut snapshots).peek().now_or_never().flatten();
     if let Some(Ok(pb::WatchVideoResponse { video: Some(video) })) = first
-        && wire::is_final(video)
+        && response::is_final(video)
         && last_seen == Some(video.revision)
     {
         // Browsers reconnect after the end of a stream; 204 makes them stop.
@@ -151,7 +153,7 @@ pub(crate) async fn events(
 /// Returns a response with a video and, while the job runs, the delay before the next poll.
 fn snapshot(video: Option<pb::Video>, metadata: &MetadataMap, links: &Links) -> Result<Response, GatewayError> {
     let video = video.ok_or_else(GatewayError::internal)?;
-    let mut response = Json(wire::Video::new(&video, links)).into_response();
+    let mut response = Json(response::Video::new(&video, links)).into_response();
     if let Some(delay) = video.poll_after {
         let millis = delay.seconds.saturating_mul(1000).saturating_add(i64::from(delay.nanos) / 1_000_000);
         response.headers_mut().insert(OPENAI_POLL_AFTER_MS, HeaderValue::from(millis.max(1)));

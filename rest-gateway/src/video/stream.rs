@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use bytes::BytesMut;
 use triptych_proto::v1 as pb;
 
-use super::wire;
+use super::response;
 use crate::{
     links::Links,
     sse::{Event, EventEncoder},
@@ -26,9 +26,9 @@ impl EventEncoder for SnapshotEncoder {
         let video = snapshot.video.unwrap_or_default();
         if self.last_seen != Some(video.revision) {
             // Strings and numbers only: serialization cannot fail.
-            let json = serde_json::to_vec(&wire::Video::new(&video, &self.links)).unwrap_or_default();
+            let json = serde_json::to_vec(&response::Video::new(&video, &self.links)).unwrap_or_default();
             Event { name: None, id: Some(video.revision), data: &json }.write(out);
         }
-        if wire::is_final(&video) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if response::is_final(&video) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

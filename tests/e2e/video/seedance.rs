@@ -72,7 +72,7 @@ const TABLE: [Row; 29] = [
     (&[CREATED, (Poll, "prompt.400.json")], Err("content_policy_violation")),
 ];
 
-fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
+pub(super) fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Seedance;
     settings.video.routing.failures = u32::MAX;
     let mut base = settings.chat.base_url.clone().unwrap();
@@ -107,7 +107,7 @@ fn every_fixture_is_tested() {
 }
 
 /// Creates a video that succeeds, and returns the body of the submission.
-async fn submitted(server: &TestServer, body: &Value) -> Value {
+pub(super) async fn submitted(server: &TestServer, body: &Value) -> Value {
     for (call, fixture) in [CREATED, SUCCEEDED, (File, MP4)] {
         PROVIDER.enqueue(server, "task-1", call, fixture);
     }

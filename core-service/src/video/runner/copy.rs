@@ -1,6 +1,7 @@
 //! The copy of a finished video from its provider into the media store.
 
 use tokio::time::timeout;
+use triptych_proto::v1 as pb;
 
 use super::{
     floor_rate::with_floor_rate,
@@ -9,11 +10,15 @@ use super::{
 };
 use crate::{
     error::{Error, ProviderError},
-    media::MediaType,
+    media::{
+        MediaKey, MediaType,
+        clip::{ClipInfo, ClipInspector, Stills},
+    },
+    size::Size,
     video::{
         files::media_key,
         provider::{Clip, ClipFile, UpstreamTask, Variant, VideoProvider},
-        state::{Event, StoredFile},
+        state::{Event, StoredFile, VideoContent},
     },
 };
 
@@ -40,8 +45,8 @@ impl Step {
             return self.retry_later(&"the copy has not ended by the deadline of the job").await;
         };
         match copied {
-            Ok(media) => {
-                let next = self.after(Event::Stored(media))?;
+            Ok((media, content)) => {
+                let next = self.after(Event::Stored(media, content))?;
                 tracing::info!("a video job succeeded");
                 self.finish(next).await
             }
@@ -56,13 +61,51 @@ impl Step {
         }
     }
 
-    /// Copies all files. The keys are derived from the job's id, so a repetition overwrites the same files.
-    async fn files(&self, provider: &dyn VideoProvider, clip: &Clip) -> Result<Vec<StoredFile>, Error> {
+    /// Copies all files, reads the video, and makes the stills that the provider did not return. The keys are derived from the
+    /// job's id, so a repetition overwrites the same files.
+    async fn files(
+        &self,
+        provider: &dyn VideoProvider,
+        clip: &Clip,
+    ) -> Result<(Vec<StoredFile>, Option<VideoContent>), Error> {
         let mut stored = Vec::with_capacity(clip.files.len());
         for file in &clip.files {
             stored.push(self.file(provider, file).await?);
         }
-        Ok(stored)
+        let Some(inspector) = &self.worker.jobs.inspector else { return Ok((stored, None)) };
+        let Some(info) = inspector.inspect(&self.media_key(Variant::Video, MediaType::Mp4)?).await else {
+            return Ok((stored, None));
+        };
+        let has = |variant| stored.iter().any(|file| file.variant == variant);
+        if !has(Variant::Thumbnail) || !has(Variant::Spritesheet) {
+            self.add_stills(inspector, info.size, &mut stored).await?;
+        }
+        let ClipInfo { size, duration, has_audio } = info;
+        let duration_millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Ok((stored, Some(VideoContent { width: size.width, height: size.height, duration_millis, has_audio })))
+    }
+
+    async fn add_stills(
+        &self,
+        inspector: &ClipInspector,
+        size: Size,
+        stored: &mut Vec<StoredFile>,
+    ) -> Result<(), Error> {
+        let video = self.media_key(Variant::Video, MediaType::Mp4)?;
+        let Some(Stills { thumbnail, spritesheet }) = inspector.stills(&video, size).await else { return Ok(()) };
+        for (variant, bytes) in [(Variant::Thumbnail, thumbnail), (Variant::Spritesheet, spritesheet)] {
+            if stored.iter().any(|file| file.variant == variant) {
+                continue;
+            }
+            let media_store = self.worker.jobs.media_store.owned_by(&self.claim.job.owner);
+            let media = media_store.put(&self.media_key(variant, MediaType::Jpeg)?, bytes).await?;
+            stored.push(stored_file(variant, media));
+        }
+        Ok(())
+    }
+
+    fn media_key(&self, variant: Variant, kind: MediaType) -> Result<MediaKey, Error> {
+        media_key(self.claim.job.id.as_str(), variant, kind.as_str())
     }
 
     async fn file(&self, provider: &dyn VideoProvider, file: &ClipFile) -> Result<StoredFile, Error> {
@@ -78,12 +121,11 @@ impl Step {
         let chunks = with_floor_rate(chunks);
         let media_store = jobs.media_store.owned_by(&self.claim.job.owner);
         let media = media_store.put_stream(&key, chunks, jobs.settings.max_file_bytes).await?;
-        Ok(StoredFile {
-            variant: file.variant,
-            key: media.key,
-            media_type: media.media_type,
-            size_bytes: media.size_bytes,
-            etag: media.etag,
-        })
+        Ok(stored_file(file.variant, media))
     }
+}
+
+fn stored_file(variant: Variant, media: pb::Media) -> StoredFile {
+    let pb::Media { key, media_type, size_bytes, etag } = media;
+    StoredFile { variant, key, media_type, size_bytes, etag }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::step::{Next, Step, StepError};
+use super::step::{MAX_SUBMISSIONS, Next, Resolution, Step, StepError};
 use crate::{
     error::ProviderError,
     video::{
@@ -51,7 +51,7 @@ impl Step {
         if !is_certain {
             return self.yield_for(next, SEARCH_INTERVAL).await;
         }
-        if next.submissions >= super::submit::MAX_SUBMISSIONS {
+        if next.submissions >= MAX_SUBMISSIONS {
             return self.outcome_unknown(why).await;
         }
         tracing::warn!("the provider has no render of a lost submission, which is sent again");
@@ -164,15 +164,4 @@ impl Step {
         };
         queue.amend(&job, &next).await
     }
-}
-
-/// What is known of the submission of a cancelled job.
-pub(super) enum Resolution {
-    /// Not everything yet: this follows.
-    Later(Next),
-    /// Everything that can be known.
-    Ended {
-        /// Whether there may be a render, which is billed.
-        billed: bool,
-    },
 }

@@ -9,7 +9,6 @@ use tracing::Instrument;
 
 use super::{
     delays,
-    lost::Resolution,
     worker::{Reservation, Worker},
 };
 use crate::{
@@ -22,6 +21,9 @@ use crate::{
         time::Timestamp,
     },
 };
+
+/// The maximum number of submissions of a job.
+pub(super) const MAX_SUBMISSIONS: u32 = 10;
 
 /// A panic fails the job after this number of consecutive failures.
 const MAX_PANICS: u32 = 5;
@@ -61,6 +63,17 @@ pub(super) enum Next {
     Continue,
     /// Nothing: the lease has ended.
     Yield,
+}
+
+/// What is known of the renders of a final job.
+pub(super) enum Resolution {
+    /// Not everything yet: this follows.
+    Later(Next),
+    /// Everything that can be known.
+    Ended {
+        /// Whether there may be a render, which is billed.
+        billed: bool,
+    },
 }
 
 /// Runs the steps of a claimed job. Whatever happens in a step, a panic included, ends here.

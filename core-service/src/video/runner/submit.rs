@@ -5,7 +5,7 @@ use tokio::time::timeout;
 use super::{
     delays,
     provider_call::{PROVIDER_TIMEOUT, timed_out},
-    step::{Next, Step, StepError},
+    step::{MAX_SUBMISSIONS, Next, Step, StepError},
 };
 use crate::{
     call::Call,
@@ -19,9 +19,6 @@ use crate::{
         store::Lease,
     },
 };
-
-/// The maximum number of submissions of a job.
-pub(super) const MAX_SUBMISSIONS: u32 = 10;
 
 /// The cause of an unknown outcome after a crash, as the error message has it.
 const INTERRUPTED: &str = "the service stopped during the submission to the provider";
@@ -105,7 +102,7 @@ impl Step {
                     let key = MediaKey::from_request(key)?;
                     // `media.max_input_bytes` was checked when the job was created, and may be lower now.
                     let bytes = self.worker.jobs.media_store.bytes(&key, MAX_INPUT_BYTES).await?;
-                    InputContent::File { media_type: key.media_type(), bytes, link: None }
+                    InputContent::File { media_type: key.media_type(), bytes }
                 }
             };
             inputs.push(RenderInput { role: *role, content });

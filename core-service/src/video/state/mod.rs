@@ -60,6 +60,9 @@ pub enum JobState {
         /// The render at the provider, for a native remix or extension. `None` in jobs from before it was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         task: Option<UpstreamTask>,
+        /// What the video file contains. `None` if it could not be read, or in jobs from before it was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<VideoContent>,
     },
     /// Ended without a result; final.
     Failed {
@@ -98,6 +101,19 @@ pub struct StoredFile {
     pub etag: String,
 }
 
+/// What the file of a finished video contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoContent {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// The duration in milliseconds.
+    pub duration_millis: u64,
+    /// Whether there is a sound track.
+    pub has_audio: bool,
+}
+
 /// An event in the life of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -116,7 +132,7 @@ pub enum Event {
     /// The provider finished the render, or returned new links to its result.
     Rendered(Clip),
     /// The result is in the media store.
-    Stored(Vec<StoredFile>),
+    Stored(Vec<StoredFile>, Option<VideoContent>),
     /// The job cannot continue.
     Failed {
         /// A machine-readable reason in lower case.
@@ -154,7 +170,9 @@ impl JobState {
             (S::Storing { task, renewals, .. }, E::Rendered(clip)) => {
                 Ok(S::Storing { task, clip, renewals: renewals.saturating_add(1) })
             }
-            (S::Storing { task, .. }, E::Stored(media)) => Ok(S::Succeeded { media, task: Some(task) }),
+            (S::Storing { task, .. }, E::Stored(media, content)) => {
+                Ok(S::Succeeded { media, task: Some(task), content })
+            }
             (
                 S::Queued | S::Submitting { .. } | S::Rendering { .. } | S::Storing { .. },
                 E::Failed { code, message },
@@ -173,12 +191,12 @@ impl JobState {
                 | E::Progressed(_)
                 | E::Missed
                 | E::Rendered(_)
-                | E::Stored(_),
+                | E::Stored(..),
             )
-            | (S::Submitting { .. }, E::Progressed(_) | E::Missed | E::Rendered(_) | E::Stored(_))
+            | (S::Submitting { .. }, E::Progressed(_) | E::Missed | E::Rendered(_) | E::Stored(..))
             | (
                 S::Rendering { .. },
-                E::SubmissionStarted(_) | E::SubmissionRejected | E::NotFound | E::Accepted(..) | E::Stored(_),
+                E::SubmissionStarted(_) | E::SubmissionRejected | E::NotFound | E::Accepted(..) | E::Stored(..),
             )
             | (
                 S::Storing { .. },
@@ -198,7 +216,7 @@ impl JobState {
                 | E::Progressed(_)
                 | E::Missed
                 | E::Rendered(_)
-                | E::Stored(_)
+                | E::Stored(..)
                 | E::Failed { .. }
                 | E::Cancelled,
             ) => Err(IllegalMove { from }),

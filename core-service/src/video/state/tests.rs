@@ -16,7 +16,7 @@ fn states() -> [JobState; 7] {
         JobState::Submitting { since: Some(NOW), searches: 1 },
         JobState::Rendering { task: task(), percent: 40, missing: 2, since: Some(NOW) },
         JobState::Storing { task: task(), clip: clip(), renewals: 1 },
-        JobState::Succeeded { media: Vec::new(), task: Some(task()) },
+        JobState::Succeeded { media: Vec::new(), task: Some(task()), content: None },
         JobState::Failed { percent: 40, code: "c".to_owned(), message: "m".to_owned() },
         JobState::Cancelled { percent: 40, submission: Some(NOW), may_be_billed: true },
     ]
@@ -31,7 +31,7 @@ fn events() -> [Event; 10] {
         Event::Progressed(70),
         Event::Missed,
         Event::Rendered(clip()),
-        Event::Stored(Vec::new()),
+        Event::Stored(Vec::new(), None),
         Event::Failed { code: "x".to_owned(), message: "y".to_owned() },
         Event::Cancelled,
     ]
@@ -106,7 +106,7 @@ fn a_state_survives_serialization() {
 #[test]
 fn a_document_without_a_version_is_readable() {
     let old = r#"{"phase":"succeeded","media":[]}"#;
-    assert_eq!(JobState::from_json(old).unwrap(), JobState::Succeeded { media: Vec::new(), task: None });
+    assert_eq!(JobState::from_json(old).unwrap(), JobState::Succeeded { media: Vec::new(), task: None, content: None });
     let old = r#"{"version":1,"phase":"submitting"}"#;
     assert_eq!(JobState::from_json(old).unwrap(), JobState::Submitting { since: None, searches: 0 });
     let old = r#"{"version":1,"phase":"cancelled","percent":7}"#;

@@ -1,4 +1,4 @@
-//! The catalog: `org/m`, and `routed` on request.
+//! The catalog: the image model `org/m`, `routed` on request, and the video model `clips` in lists of videos.
 
 use tonic::{Request, Response, Status};
 use triptych_proto::{
@@ -19,7 +19,8 @@ impl ModelService for CoreStub {
             state.modality = modality;
             state.has_routed_model
         });
-        let ids = [Some("org/m"), has_routed_model.then_some("routed")];
+        let is_video_list = modality == i32::from(pb::Modality::Video);
+        let ids = [Some("org/m"), has_routed_model.then_some("routed"), is_video_list.then_some("clips")];
         let models = ids.into_iter().flatten().map(model).collect();
         Ok(self.reply(pb::ListModelsResponse { models, next_page_token: String::new() }))
     }
@@ -39,9 +40,10 @@ fn model(id: &str) -> pb::Model {
         weight: 3,
         priority: 1,
     };
+    let is_video = id == "clips";
     pb::Model {
         id: id.to_owned(),
-        modality: pb::Modality::Image.into(),
+        modality: if is_video { pb::Modality::Video } else { pb::Modality::Image }.into(),
         owned_by: "offline".to_owned(),
         create_time: Some(from_unix_seconds(7)),
         default: true,
@@ -49,6 +51,21 @@ fn model(id: &str) -> pb::Model {
         capabilities: vec!["edit".to_owned()],
         healthy: true,
         targets: if id == "routed" { vec![target] } else { Vec::new() },
-        video: None,
+        video: is_video.then(capabilities),
+    }
+}
+
+fn capabilities() -> pb::VideoCapabilities {
+    pb::VideoCapabilities {
+        resolutions: vec!["480p".to_owned(), "720p".to_owned()],
+        aspect_ratios: vec!["16:9".to_owned()],
+        durations: vec![4, 8],
+        first_frame: true,
+        last_frame: true,
+        max_reference_images: 9,
+        audio: pb::video_capabilities::Audio::DefaultOn.into(),
+        seed: true,
+        deprecation_date: "2027-01-31".to_owned(),
+        ..pb::VideoCapabilities::default()
     }
 }

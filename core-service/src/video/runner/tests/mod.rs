@@ -3,6 +3,7 @@
 mod cancellation;
 mod crash;
 mod endings;
+mod interleavings;
 mod lost;
 mod progress;
 mod provider_errors;

@@ -27,7 +27,7 @@ async fn job_succeeds_and_progress_never_decreases() {
 #[tokio::test(start_paused = true)]
 async fn succeeded_job_has_its_files_and_the_task_of_the_provider_and_is_not_due() {
     let (harness, job) = run_job(FakeProvider::default()).await;
-    let JobState::Succeeded { media, task } = &job.state else { panic!("{job:?}") };
+    let JobState::Succeeded { media, task, .. } = &job.state else { panic!("{job:?}") };
     assert_eq!(media.len(), 2);
     assert_eq!(task.as_ref().unwrap().0, format!("task of {}", job.id));
     assert_eq!(harness.files(), [format!("{}-thumbnail.jpg", job.id), format!("{}.mp4", job.id)]);

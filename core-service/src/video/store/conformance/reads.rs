@@ -86,7 +86,7 @@ pub(super) async fn a_list_has_no_extra_members(store: Store) {
 pub(super) async fn a_render_is_found_at_the_other_jobs_of_its_provider(store: Store) {
     let mut job = job();
     let task = UpstreamTask("t\"\\ü".to_owned());
-    job.state = JobState::Succeeded { media: Vec::new(), task: Some(task.clone()) };
+    job.state = JobState::Succeeded { media: Vec::new(), task: Some(task.clone()), content: None };
     insert(&store, job.clone()).await;
     let has =
         async |provider: &str, task: &UpstreamTask, id: &JobId| store.has_render(provider, task, id).await.unwrap();

@@ -1,75 +1,10 @@
-//! OpenAI's video JSON, converted from and to the contract.
+//! Videos as JSON.
 
 use prost_types::Timestamp;
 use serde::Serialize;
 use triptych_proto::v1::{self as pb, video::State};
 
-use crate::{error::GatewayError, form::FormBody, links::Links, query::QueryParams};
-
-/// Members of a create that a remix takes from its source. Clients that send them anyway are served as before.
-const INHERITED: [&str; 7] = ["model", "input_reference", "size", "seconds", "duration_seconds", "seed", "user"];
-
-/// Parses the body of a create request.
-pub(super) fn read(
-    body: &mut FormBody,
-    idempotency_key: String,
-    links: &Links,
-) -> Result<pb::CreateVideoRequest, GatewayError> {
-    let mut fields = body.fields()?;
-    let input_reference = fields.take("input_reference");
-    let input_reference = input_reference.map(|value| value.image_input("input_reference", links)).transpose()?;
-    Ok(pb::CreateVideoRequest {
-        model: fields.string("model")?,
-        prompt: fields.string("prompt")?,
-        input_reference,
-        size: fields.string("size")?,
-        duration_seconds: fields.integer_or_string("seconds")?,
-        seed: fields.integer("seed")?,
-        user: fields.string("user")?,
-        idempotency_key,
-        extra_json: fields.into_extra_json()?,
-        ..pb::CreateVideoRequest::default()
-    })
-}
-
-/// Parses the body of a remix request of the video `id`.
-pub(super) fn read_remix(
-    id: String,
-    body: &mut FormBody,
-    idempotency_key: String,
-) -> Result<pb::RemixVideoRequest, GatewayError> {
-    let mut fields = body.fields()?;
-    let prompt = fields.string("prompt")?;
-    // The contract has no fields for them: a remix has those of its source.
-    for name in INHERITED {
-        fields.take(name);
-    }
-    Ok(pb::RemixVideoRequest { id, prompt, idempotency_key, extra_json: fields.into_extra_json()? })
-}
-
-/// Parses the query of a list request.
-pub(super) fn read_list(query: &QueryParams) -> Result<pb::ListVideosRequest, GatewayError> {
-    let limit = match query.get("limit") {
-        None => None,
-        Some(text) => {
-            let limit = text.parse().ok().filter(|limit| *limit <= 100);
-            Some(limit.ok_or_else(|| {
-                GatewayError::invalid("limit", format!("limit \"{text}\": expected an integer, 0 to 100"))
-            })?)
-        }
-    };
-    let order = match query.get("order") {
-        None | Some("desc") => pb::VideoOrder::NewestFirst,
-        Some("asc") => pb::VideoOrder::OldestFirst,
-        Some(word) => {
-            let message = format!("order \"{word}\": expected `asc` or `desc`");
-            return Err(GatewayError::invalid("order", message));
-        }
-    };
-    let after = query.get("after").unwrap_or_default().to_owned();
-    let owner = query.get("owner").map(str::to_owned);
-    Ok(pb::ListVideosRequest { page_size: limit, page_token: after, order: order.into(), owner })
-}
+use crate::{error::to_json_path, links::Links};
 
 /// A video. The first thirteen members are OpenAI's and always present.
 #[derive(Debug, Serialize)]
@@ -88,6 +23,14 @@ pub(super) struct Video<'a> {
     seconds: String,
     remixed_from_video_id: Option<&'a str>,
     error: Option<Failure<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    resolution: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    aspect_ratio: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generate_audio: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    adjustments: Vec<Adjustment<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_position: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +47,16 @@ pub(super) struct Video<'a> {
 struct Failure<'a> {
     code: &'a str,
     message: &'a str,
+}
+
+/// A parameter that the model does not accept as requested.
+#[derive(Debug, Serialize)]
+struct Adjustment<'a> {
+    /// The member of the request.
+    field: String,
+    requested: &'a str,
+    /// Null if the model has no such parameter.
+    used: Option<&'a str>,
 }
 
 impl<'a> Video<'a> {
@@ -127,10 +80,10 @@ impl<'a> Video<'a> {
             poll_after: _,
             revision: _,
             owner,
-            resolution: _,
-            aspect_ratio: _,
-            generate_audio: _,
-            adjustments: _,
+            resolution,
+            aspect_ratio,
+            generate_audio,
+            adjustments,
         } = video;
         let status = status(video.state());
         let link = |variant| {
@@ -152,12 +105,24 @@ impl<'a> Video<'a> {
             seconds: duration_seconds.to_string(),
             remixed_from_video_id: (!remixed_from_video_id.is_empty()).then_some(remixed_from_video_id),
             error: failure(video.state(), error.as_ref()),
+            resolution,
+            aspect_ratio,
+            generate_audio: *generate_audio,
+            adjustments: adjustments.iter().map(Adjustment::new).collect(),
             queue_position: *queue_position,
             owner: owner.as_deref(),
             video_url: link(pb::VideoVariant::Video),
             thumbnail_url: link(pb::VideoVariant::Thumbnail),
             spritesheet_url: link(pb::VideoVariant::Spritesheet),
         }
+    }
+}
+
+impl<'a> Adjustment<'a> {
+    fn new(adjustment: &'a pb::VideoAdjustment) -> Self {
+        let pb::VideoAdjustment { field, requested, used } = adjustment;
+        let field = to_json_path(field).unwrap_or_default();
+        Self { field, requested, used: (!used.is_empty()).then_some(used) }
     }
 }
 
@@ -214,18 +179,5 @@ impl<'a> VideoList<'a> {
             last_id: videos.last().map(|video| video.id.as_str()),
             has_more: !next_page_token.is_empty(),
         }
-    }
-}
-
-/// Parses the `variant` parameter of a download; the default is the video itself.
-pub(super) fn read_variant(word: &str) -> Result<pb::VideoVariant, GatewayError> {
-    match word {
-        "" | "video" => Ok(pb::VideoVariant::Video),
-        "thumbnail" => Ok(pb::VideoVariant::Thumbnail),
-        "spritesheet" => Ok(pb::VideoVariant::Spritesheet),
-        _ => Err(GatewayError::invalid(
-            "variant",
-            format!("variant \"{word}\": expected `video`, `thumbnail` or `spritesheet`"),
-        )),
     }
 }

@@ -1,41 +1,46 @@
-//! Image inputs, in every form that clients send them.
+//! Images, videos and sounds in requests, in every form that clients send them.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use openai_dialect::base64;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use triptych_proto::v1::{MediaInput, media_input::Source};
 
 use super::value::Value;
 use crate::{error::GatewayError, links::Links};
 
+/// The schemes of URIs that only the provider of a video model understands.
+const PROVIDER_SCHEMES: [&str; 2] = ["asset://", "oss://"];
+
+/// What an input is, for error messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MediaKind {
+    Image,
+    Video,
+    Sound,
+}
+
 /// `{"image_url": "..."}`, `{"image_url": {"url": "..."}}` or `{"file_id": "..."}`.
 #[derive(Deserialize)]
 struct Reference<'a> {
     #[serde(borrow, default)]
-    image_url: Option<ImageUrl<'a>>,
+    image_url: Option<&'a RawValue>,
     #[serde(borrow, default)]
     file_id: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ImageUrl<'a> {
-    Plain(#[serde(borrow)] Cow<'a, str>),
-    Nested { url: String },
 }
 
 impl Value<'_> {
     /// Converts the value to an image input. `field` is its path in the client's spelling, for error messages.
     pub(crate) fn image_input(self, field: &str, links: &Links) -> Result<MediaInput, GatewayError> {
         let source = match self {
-            Self::File(bytes) if bytes.is_empty() => return Err(invalid_image(field)),
+            Self::File(bytes) if bytes.is_empty() => return Err(invalid(field, MediaKind::Image)),
             Self::File(bytes) => Source::Data(bytes),
             Self::Text(text) => parse_text(field, &text, links)?,
             Self::Json(raw) if raw.get().starts_with('{') => parse_object(field, raw.get(), links)?,
             Self::Json(raw) => {
-                let text = json_string(raw.get()).ok_or_else(|| invalid_image(field))?;
+                let text = json_string(raw.get()).ok_or_else(|| invalid(field, MediaKind::Image))?;
                 parse_text(field, &text, links)?
             }
         };
@@ -48,13 +53,36 @@ impl Value<'_> {
         if !raw.get().starts_with('[') {
             return Ok(vec![self.image_input(field, links)?]);
         }
-        let list: Vec<&serde_json::value::RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| invalid_image(field))?;
+        let list: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| invalid(field, MediaKind::Image))?;
         let indexed = list.into_iter().enumerate();
         indexed
             .map(|(index, raw)| Value::Json(Cow::Borrowed(raw)).image_input(&format!("{field}[{index}]"), links))
             .collect()
     }
+}
+
+/// Converts the URL member of an object, `"..."` or `{"url": "..."}`, to an input.
+pub(crate) fn parse_url_input(
+    field: &str,
+    kind: MediaKind,
+    url: &RawValue,
+    links: &Links,
+) -> Result<MediaInput, GatewayError> {
+    let text = url_text(url.get()).ok_or_else(|| invalid(field, kind))?;
+    Ok(MediaInput { source: Some(parse_source(field, kind, &text, links)?) })
+}
+
+/// Returns the text of `"..."` or `{"url": "..."}`.
+fn url_text(json: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Nested<'a> {
+        #[serde(borrow)]
+        url: Cow<'a, str>,
+    }
+    if json.starts_with('{') {
+        return serde_json::from_str::<Nested<'_>>(json).map(|nested| nested.url).ok();
+    }
+    json_string(json)
 }
 
 /// Parses a JSON string; only one with escapes is copied.
@@ -63,10 +91,12 @@ fn json_string(json: &str) -> Option<Cow<'_, str>> {
 }
 
 fn parse_object(field: &str, json: &str, links: &Links) -> Result<Source, GatewayError> {
-    let reference: Reference<'_> = serde_json::from_str(json).map_err(|_| invalid_image(field))?;
+    let reference: Reference<'_> = serde_json::from_str(json).map_err(|_| invalid(field, MediaKind::Image))?;
     match reference {
-        Reference { image_url: Some(ImageUrl::Plain(url)), file_id: None } => parse_text(field, &url, links),
-        Reference { image_url: Some(ImageUrl::Nested { url }), file_id: None } => parse_text(field, &url, links),
+        Reference { image_url: Some(url), file_id: None } => {
+            let text = url_text(url.get()).ok_or_else(|| invalid(field, MediaKind::Image))?;
+            parse_source(field, MediaKind::Image, &text, links)
+        }
         Reference { image_url: None, file_id: Some(id) } => Ok(Source::MediaKey(id.into_owned())),
         Reference { image_url: Some(_), file_id: Some(_) } | Reference { image_url: None, file_id: None } => {
             Err(GatewayError::invalid(field, format!("{field}: expected either `image_url` or `file_id`")))
@@ -74,8 +104,17 @@ fn parse_object(field: &str, json: &str, links: &Links) -> Result<Source, Gatewa
     }
 }
 
-/// Parses a string: a URL, a JSON object, base64, or a media key.
+/// Parses an image, or an object with one as text.
 fn parse_text(field: &str, text: &str, links: &Links) -> Result<Source, GatewayError> {
+    let text = text.trim();
+    if text.starts_with('{') {
+        parse_object(field, text, links)
+    } else {
+        parse_source(field, MediaKind::Image, text, links)
+    }
+}
+
+fn parse_source(field: &str, kind: MediaKind, text: &str, links: &Links) -> Result<Source, GatewayError> {
     let text = text.trim();
     let starts = |with: &str| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     if starts("http://") || starts("https://") {
@@ -88,26 +127,31 @@ fn parse_text(field: &str, text: &str, links: &Links) -> Result<Source, GatewayE
             None => Ok(Source::Url(text.to_owned())),
         };
     }
-    if starts("data:") {
-        return decode(text).map(Source::Data).ok_or_else(|| invalid_image(field));
+    if PROVIDER_SCHEMES.iter().any(|scheme| text.starts_with(scheme)) {
+        return Ok(Source::Url(text.to_owned()));
     }
-    if starts("{") {
-        return parse_object(field, text, links);
+    if starts("data:") {
+        return decode(text).map(Source::Data).ok_or_else(|| invalid(field, kind));
     }
     if let Some(bytes) = decode(text) {
         return Ok(Source::Data(bytes));
     }
     // A media key contains a dot, which is in neither base64 alphabet.
     let is_key = text.len() <= 128 && text.contains('.') && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_key { Ok(Source::MediaKey(text.to_owned())) } else { Err(invalid_image(field)) }
+    if is_key { Ok(Source::MediaKey(text.to_owned())) } else { Err(invalid(field, kind)) }
 }
 
 fn decode(text: &str) -> Option<Bytes> {
     base64::decode(text).map(Bytes::from)
 }
 
-fn invalid_image(field: &str) -> GatewayError {
-    let expected = "an image as base64, as a base64 data: URL, as an http(s) URL, or the id of a stored image";
+fn invalid(field: &str, kind: MediaKind) -> GatewayError {
+    let (one, stored) = match kind {
+        MediaKind::Image => ("an image", "image"),
+        MediaKind::Video => ("a video", "video"),
+        MediaKind::Sound => ("a sound", "sound"),
+    };
+    let expected = format!("{one} as base64, as a base64 data: URL, as an http(s) URL, or the id of a stored {stored}");
     GatewayError::invalid(field, format!("{field}: expected {expected}"))
 }
 
@@ -147,6 +191,8 @@ mod tests {
             (json!({"file_id": "p.png"}), key()),
             (json!("p.png"), key()),
             (json!("http://gateway.test/media/p.png"), key()),
+            (json!("asset://face.png"), Source::Url("asset://face.png".to_owned())),
+            (json!({"image_url": "oss://b/p.png"}), Source::Url("oss://b/p.png".to_owned())),
             (json!({"image_url": "data:image/png;base64,YQ=="}), Source::Data(Bytes::from_static(b"a"))),
         ] {
             assert_eq!(source(&json).unwrap(), expected, "{json}");

@@ -2,6 +2,9 @@
 //!
 //! `a[b]` is a member, `a[]` and `a[0]` are elements, and both nest: `a[0][b][]`. OpenAI's SDKs spell objects and lists
 //! like this. A repeated name is a list as well.
+//!
+//! The objects of a list `a[]` come in two orders: JavaScript sends one object after the other, Python all values of the first
+//! member, then all of the second. The second order does not tell which objects have a member that not all have.
 
 use std::{
     borrow::Cow,
@@ -34,6 +37,7 @@ struct Node {
     values: Vec<Value<'static>>,
     /// Elements without an index.
     appended: Vec<Self>,
+    columns: Columns,
     /// Elements with an index. Gaps are closed.
     indexed: BTreeMap<u64, Self>,
     members: Vec<(String, Self)>,
@@ -80,6 +84,32 @@ fn split(name: &str) -> (&str, Vec<Segment<'_>>) {
     (root, path)
 }
 
+/// How the values of elements without an index are ordered.
+#[derive(Debug, Default)]
+struct Columns {
+    /// Whether the values of one member come after those of another, so that the n-th value belongs to the n-th element.
+    by_column: bool,
+    /// The number of values for each path within an element.
+    lengths: HashMap<String, usize>,
+    /// Whether a path has a list within the elements, which the order does not separate.
+    has_list: bool,
+}
+
+impl Columns {
+    /// Counts a value, and returns how many there were for its path.
+    fn count(&mut self, path: &[Segment<'_>]) -> usize {
+        self.has_list |= path.contains(&Segment::Append);
+        let length = self.lengths.entry(format!("{path:?}")).or_default();
+        *length += 1;
+        *length - 1
+    }
+
+    /// Returns whether it is unknown to which element a value belongs.
+    fn is_ambiguous(&self, elements: usize) -> bool {
+        self.by_column && (self.has_list || self.lengths.values().any(|length| *length != elements))
+    }
+}
+
 impl Node {
     fn member(&mut self, name: &str) -> &mut Self {
         let next = self.members.len();
@@ -96,16 +126,33 @@ impl Node {
             Segment::Member(name) => self.member(name),
             Segment::Index(index) => self.indexed.entry(index).or_default(),
             Segment::Append => {
-                // `a[][b]` continues the last element until a member is repeated.
-                let continues = self.appended.last().is_some_and(|last| !rest.is_empty() && !last.has(rest));
-                if !continues {
+                let place = self.place_of_appended(rest);
+                if place >= self.appended.len() {
                     self.appended.push(Self::default());
                 }
-                let last = self.appended.len() - 1;
-                &mut self.appended[last]
+                let place = place.min(self.appended.len() - 1);
+                &mut self.appended[place]
             }
         };
         child.insert(rest, value);
+    }
+
+    /// Returns the place of the element that the next value with this path belongs to. `a[][b]` continues the last element
+    /// until a member is repeated. If it is repeated at once, the order is by columns.
+    fn place_of_appended(&mut self, path: &[Segment<'_>]) -> usize {
+        if path.is_empty() {
+            return self.appended.len();
+        }
+        let earlier = self.columns.count(path);
+        if self.columns.by_column {
+            return earlier;
+        }
+        let Some(last) = self.appended.last() else { return 0 };
+        if !last.has(path) {
+            return self.appended.len() - 1;
+        }
+        self.columns.by_column = self.appended.len() == 1 && self.columns.lengths.len() == 1;
+        self.appended.len()
     }
 
     fn has(&self, path: &[Segment<'_>]) -> bool {
@@ -121,10 +168,20 @@ impl Node {
         !self.appended.is_empty() || !self.indexed.is_empty()
     }
 
-    /// Returns the elements of a list. Repeated names without brackets come first.
-    fn into_elements(self) -> impl Iterator<Item = Self> {
+    /// Returns the elements of a list. Repeated names without brackets come first. `name` is that of the field.
+    ///
+    /// # Errors
+    /// 400 if it is unknown to which element a value belongs.
+    fn into_elements(self, name: &str) -> Result<impl Iterator<Item = Self>, GatewayError> {
+        if self.columns.is_ambiguous(self.appended.len()) {
+            let message = format!(
+                "{name}: the elements have different members, and `[]` does not tell which has which; number the elements, \
+                 `{name}[0]`, or send the list as JSON text in one field `{name}`"
+            );
+            return Err(GatewayError::invalid(name, message));
+        }
         let values = self.values.into_iter().map(|value| Self { values: vec![value], ..Self::default() });
-        values.chain(self.appended).chain(self.indexed.into_values())
+        Ok(values.chain(self.appended).chain(self.indexed.into_values()))
     }
 
     fn into_field(self, name: String) -> Result<Field<'static>, GatewayError> {
@@ -136,7 +193,7 @@ impl Node {
             return Ok(Field { name, values: vec![value], is_list: false });
         }
         let mut values = Vec::new();
-        for mut element in self.into_elements() {
+        for mut element in self.into_elements(&name)? {
             let is_plain = element.members.is_empty() && !element.is_list();
             match element.values.pop() {
                 Some(value) if is_plain && element.values.is_empty() => values.push(value),
@@ -177,7 +234,7 @@ impl Node {
             return self.values.iter().try_for_each(|value| value.write_json(name, out));
         }
         out.push('[');
-        for (index, element) in self.into_elements().enumerate() {
+        for (index, element) in self.into_elements(name)?.enumerate() {
             if index > 0 {
                 out.push(',');
             }
@@ -189,93 +246,4 @@ impl Node {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use serde_json::json;
-
-    use super::{super::fields::Fields, *};
-
-    fn extra(fields: &[(&str, &str)]) -> Result<serde_json::Value, GatewayError> {
-        let parts = fields.iter().map(|(name, text)| ((*name).to_owned(), Value::Text((*text).to_owned())));
-        let extra = Fields::new(fold(parts.collect())?).into_extra_json()?;
-        Ok(serde_json::from_str(&extra).unwrap())
-    }
-
-    #[test]
-    fn brackets_fold_into_objects_and_lists() {
-        for (fields, expected) in [
-            (&[("a[b]", "1"), ("a[c][d]", "x")][..], json!({"a": {"b": 1, "c": {"d": "x"}}})),
-            (&[("a[]", "1"), ("a[]", "x")], json!({"a": [1, "x"]})),
-            (&[("a[]", "1")], json!({"a": [1]})),
-            (&[("a", "1"), ("a", "2")], json!({"a": [1, 2]})),
-            (&[("a[10]", "c"), ("a[2]", "b"), ("a[0]", "a")], json!({"a": ["a", "b", "c"]})),
-            (&[("a[0][b]", "1"), ("a[0][c]", "2"), ("a[1][b]", "3")], json!({"a": [{"b": 1, "c": 2}, {"b": 3}]})),
-            (&[("a[][b]", "1"), ("a[][c]", "2"), ("a[][b]", "3")], json!({"a": [{"b": 1, "c": 2}, {"b": 3}]})),
-            (&[("a[][b][]", "1"), ("a[][b][]", "2")], json!({"a": [{"b": [1, 2]}]})),
-            (&[("a[][]", "1")], json!({"a": [[1]]})),
-            (&[("a[b]", "{\"c\": [1]}")], json!({"a": {"b": {"c": [1]}}})),
-            (
-                &[("a[007]", "x"), ("b[-1]", "y"), ("c[+1]", "z")],
-                json!({"a": ["x"], "b": {"-1": "y"}, "c": {"+1": "z"}}),
-            ),
-            (
-                &[("a[b", "1"), ("[b]", "2"), ("a]", "3"), ("a[b]c", "4")],
-                json!({"a[b": 1, "[b]": 2, "a]": 3, "a[b]c": 4}),
-            ),
-        ] {
-            assert_eq!(extra(fields).unwrap(), expected, "{fields:?}");
-        }
-        let deep = format!("a{}", "[b]".repeat(MAX_DEPTH + 1));
-        assert_eq!(extra(&[(&deep, "1")]).unwrap(), json!({deep: 1}));
-    }
-
-    #[test]
-    fn text_is_the_json_value_that_it_spells() {
-        for (text, expected) in [
-            ("5.5", json!(5.5)),
-            ("-3", json!(-3)),
-            ("1e3", json!(1e3)),
-            ("True", json!(true)),
-            ("FALSE", json!(false)),
-            ("null", json!(null)),
-            (r#"[{"type":"web_search"}]"#, json!([{"type": "web_search"}])),
-            (r#" {"a": 1} "#, json!({"a": 1})),
-            ("007", json!("007")),
-            ("+5", json!("+5")),
-            (".5", json!(".5")),
-            ("5.", json!("5.")),
-            ("NaN", json!("NaN")),
-            ("Infinity", json!("Infinity")),
-            ("0x10", json!("0x10")),
-            ("1 2", json!("1 2")),
-            ("{a", json!("{a")),
-            ("[sic] a text", json!("[sic] a text")),
-            ("\"quoted\"", json!("\"quoted\"")),
-            ("text", json!("text")),
-        ] {
-            assert_eq!(extra(&[("a", text)]).unwrap(), json!({"a": expected}), "{text}");
-        }
-    }
-
-    #[test]
-    fn numbers_keep_their_spelling() {
-        let parts = vec![("a".to_owned(), Value::Text("12345678901234567890123.10".to_owned()))];
-        let extra = Fields::new(fold(parts).unwrap()).into_extra_json().unwrap();
-        assert_eq!(extra, r#"{"a":12345678901234567890123.10}"#);
-    }
-
-    #[test]
-    fn contradictory_names_and_files_in_objects_are_refused() {
-        for fields in [[("a", "1"), ("a[b]", "2")], [("a[]", "1"), ("a[b]", "2")], [("a[c]", "1"), ("a[c][b]", "2")]] {
-            assert_eq!(extra(&fields).unwrap_err().param(), Some("a"), "{fields:?}");
-        }
-        let file = Value::File(Bytes::from_static(b"\xff"));
-        assert_eq!(fold(vec![("a[b]".to_owned(), file)]).unwrap_err().param(), Some("a"));
-    }
-
-    #[test]
-    fn list_of_many_members_is_folded_in_linear_time() {
-        let parts = (0..200_000).map(|index| (format!("a[m{index}]"), Value::Text("1".to_owned())));
-        assert_eq!(fold(parts.collect()).unwrap().len(), 1);
-    }
-}
+mod tests;

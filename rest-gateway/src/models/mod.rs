@@ -1,4 +1,7 @@
-//! `GET /v1/models`: OpenAI's list of models, extended with modality, capabilities, aliases, health and targets.
+//! `GET /v1/models`: OpenAI's list of models, extended with modality, capabilities, aliases, health, targets and what video
+//! models accept.
+
+pub(crate) mod video;
 
 use axum::{
     Json,
@@ -8,6 +11,7 @@ use axum::{
 use serde::Serialize;
 use triptych_proto::{time::unix_seconds, v1 as pb};
 
+use self::video::VideoCapabilities;
 use crate::{
     app::App, context::RequestContext, error::GatewayError, metadata::with_metadata, path::PathId, query::QueryParams,
     target_state,
@@ -32,6 +36,8 @@ struct Model {
     healthy: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     targets: Vec<Target>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video: Option<VideoCapabilities>,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,7 +63,7 @@ impl From<pb::Model> for Model {
             capabilities,
             healthy,
             targets,
-            video: _,
+            video,
         } = model;
         let targets = targets.into_iter().map(Target::from).collect();
         Self {
@@ -71,6 +77,7 @@ impl From<pb::Model> for Model {
             capabilities,
             healthy,
             targets,
+            video: video.map(VideoCapabilities::from),
         }
     }
 }
@@ -126,62 +133,4 @@ pub(crate) async fn get(
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::testing::{CoreStub, get, send};
-
-    fn model() -> Value {
-        json!({"id": "org/m", "object": "model", "created": 7, "owned_by": "offline", "modality": "image", "default": true,
-               "aliases": ["alias"], "capabilities": ["edit"], "healthy": true})
-    }
-
-    #[tokio::test]
-    async fn list_has_the_form_of_openai() {
-        let response = send(&CoreStub::default(), get("/v1/models")).await;
-        assert_eq!((response.status.as_u16(), response.json()), (200, json!({"object": "list", "data": [model()]})));
-    }
-
-    #[tokio::test]
-    async fn modality_parameter_filters_the_list() {
-        let core = CoreStub::default();
-        for (query, modality) in [
-            ("", pb::Modality::Unspecified),
-            ("?other=1", pb::Modality::Unspecified),
-            ("?modality=chat", pb::Modality::Chat),
-            ("?modality=chat&modality=image", pb::Modality::Image),
-            ("?modality=video", pb::Modality::Video),
-        ] {
-            assert_eq!(send(&core, get(&format!("/v1/models{query}"))).await.status, 200, "{query}");
-            assert_eq!(core.requested_modality(), modality, "{query}");
-        }
-        for wrong in ["", "images", "unknown", "MODALITY_CHAT"] {
-            let response = send(&core, get(&format!("/v1/models?modality={wrong}"))).await;
-            assert_eq!(response.error(), (400, Some("modality".to_owned()), "invalid_field".to_owned()), "{wrong}");
-        }
-    }
-
-    #[tokio::test]
-    async fn id_with_a_slash_is_accepted_plain_and_encoded() {
-        for path in ["/v1/models/org/m", "/v1/models/org%2Fm"] {
-            let response = send(&CoreStub::default(), get(path)).await;
-            assert_eq!((response.status.as_u16(), response.json()), (200, model()), "{path}");
-        }
-    }
-
-    #[tokio::test]
-    async fn routed_model_lists_its_targets() {
-        let target = json!({"name": "near", "upstream_model": "theirs", "state": "half_open", "in_flight": 2, "weight": 3, "priority": 1});
-        let model = send(&CoreStub::default(), get("/v1/models/routed")).await.json();
-        assert_eq!((&model["healthy"], &model["targets"]), (&json!(true), &json!([target])));
-    }
-
-    #[tokio::test]
-    async fn unknown_model_is_answered_404_with_param_model() {
-        let core = CoreStub::default();
-        core.fail_every_call("MODEL_NOT_FOUND", tonic::Code::NotFound, Some("model"));
-        let response = send(&core, get("/v1/models/none")).await;
-        assert_eq!(response.error(), (404, Some("model".to_owned()), "model_not_found".to_owned()));
-    }
-}
+mod tests;

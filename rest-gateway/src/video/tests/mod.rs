@@ -1,3 +1,5 @@
+mod vocabulary;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request};
@@ -193,7 +195,9 @@ async fn cancel_delete_and_remix_have_the_responses_of_openai() {
 #[tokio::test]
 async fn remix_passes_unknown_members_on_and_ignores_those_that_it_inherits() {
     let core = CoreStub::default();
-    let body = json!({"prompt": "a cat", "guidance": 5.5, "seconds": 9, "model": "m", "seed": null});
+    let body = json!({"prompt": "a cat", "guidance": 5.5, "seconds": 9, "duration": 8, "model": "m", "seed": null,
+        "frame_images": 7, "input_references": [{}], "resolution": "720p", "aspect_ratio": "1:1", "generate_audio": true,
+        "negative_prompt": "people", "callback_url": "https://a.test", "fit_policy": "strict"});
     assert_eq!(send(&core, post("/v1/videos/video_1/remix", &body)).await.status, 200);
     assert_eq!(core.remix_video_request().extra_json, r#"{"guidance":5.5}"#);
 }

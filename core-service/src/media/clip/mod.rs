@@ -1,0 +1,114 @@
+//! What a stored MP4 file contains: its size, duration and sound track, and stills of its frames.
+//!
+//! The files come from providers. Everything here is best effort: a file that cannot be read keeps what its job knows already.
+
+mod check;
+mod reader;
+mod stills;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use re_mp4::{Mp4, Track, TrackKind};
+use tokio::runtime::Handle;
+
+use self::reader::StoredFile;
+use super::{MediaKey, MediaStore, PictureBudget};
+use crate::size::Size;
+
+/// Frames that are decoded at once for stills, in the estimate of memory: the decoder's references, and the stills.
+const FRAMES_IN_MEMORY: u64 = 8;
+
+/// What a video file contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClipInfo {
+    /// The size of the frames in pixels.
+    pub size: Size,
+    /// The duration.
+    pub duration: Duration,
+    /// Whether there is a sound track.
+    pub has_audio: bool,
+}
+
+/// JPEG files made from the frames of a video.
+#[derive(Debug, Clone)]
+pub struct Stills {
+    /// The first frame, at most 512 pixels wide.
+    pub thumbnail: Bytes,
+    /// A grid of evenly spaced frames.
+    pub spritesheet: Bytes,
+}
+
+/// Reads stored video files. Clones share the store and the budget.
+#[derive(Debug, Clone)]
+pub struct ClipInspector {
+    media_store: MediaStore,
+    budget: PictureBudget,
+}
+
+impl ClipInspector {
+    /// Returns an inspector of the files in this store.
+    pub fn new(media_store: MediaStore, budget: PictureBudget) -> Self {
+        Self { media_store, budget }
+    }
+
+    /// Returns what the file contains; `None`, with a line in the log, if it cannot be read.
+    pub async fn inspect(&self, key: &MediaKey) -> Option<ClipInfo> {
+        let info = self.on_thread(key, 0, |file| info(&parse(file)?)).await;
+        info.inspect_err(|why| tracing::warn!(media.key = key.as_str(), "a video file cannot be inspected: {why}")).ok()
+    }
+
+    /// Makes stills of the file, whose frames have this size; `None` if it is not H.264, or cannot be decoded.
+    pub async fn stills(&self, key: &MediaKey, size: Size) -> Option<Stills> {
+        let pixels = size.pixels().saturating_mul(FRAMES_IN_MEMORY);
+        let made = self.on_thread(key, pixels, stills::make).await;
+        made.inspect_err(|why| tracing::info!(media.key = key.as_str(), "no stills of a video: {why}")).ok()
+    }
+
+    /// Runs `work` on a blocking thread. The parser panics on some invalid files.
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        key: &MediaKey,
+        pixels: u64,
+        work: impl FnOnce(StoredFile) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let file = StoredFile::open(self.media_store.clone(), key.clone(), Handle::current()).await?;
+        let work =
+            move || catch_unwind(AssertUnwindSafe(|| work(file))).unwrap_or_else(|_| Err("it is invalid".to_owned()));
+        self.budget.conversion().run(pixels, work).await.map_err(|error| error.to_string())?
+    }
+}
+
+/// Parses the boxes of a file.
+fn parse(mut file: StoredFile) -> Result<Mp4, String> {
+    check::sample_counts(&mut file)?;
+    let size = file.size();
+    Mp4::read(file, size).map_err(|error| error.to_string())
+}
+
+fn info(mp4: &Mp4) -> Result<ClipInfo, String> {
+    let video = video_track(mp4)?;
+    let has_audio = mp4.tracks().values().any(|track| track.kind == Some(TrackKind::Audio));
+    let size = Size::new(video.width.into(), video.height.into());
+    // Fragmented files have no duration in the header.
+    let last = video.samples.last();
+    let end = last.map_or(0, |sample| sample.composition_timestamp.max(0).unsigned_abs() + sample.duration);
+    let units = video.duration.max(end);
+    if size.pixels() == 0 || video.timescale == 0 || units == 0 {
+        return Err("it has no size or no duration".to_owned());
+    }
+    let millis = u128::from(units) * 1000 / u128::from(video.timescale);
+    let duration = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+    Ok(ClipInfo { size, duration, has_audio })
+}
+
+fn video_track(mp4: &Mp4) -> Result<&Track, String> {
+    let track = mp4.tracks().values().find(|track| track.kind == Some(TrackKind::Video));
+    track.ok_or_else(|| "it has no video track".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

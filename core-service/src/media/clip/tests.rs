@@ -1,0 +1,80 @@
+use std::sync::LazyLock;
+
+use super::*;
+
+struct Silent;
+
+impl offline_video::Observer for Silent {
+    fn frames(&self, _: u32, _: u32) {}
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Two seconds of 640x360, the camera moving from black to white.
+static CLIP: LazyLock<Bytes> = LazyLock::new(|| {
+    let picture = image::RgbImage::from_fn(1280, 360, |x, _| image::Rgb([u8::try_from(x / 5).unwrap_or(255); 3]));
+    let shot = offline_video::Shot {
+        picture: &picture,
+        prompt: "pan right",
+        width: 640,
+        height: 360,
+        seconds: 2,
+        fps: offline_video::FrameRate::default(),
+        seed: 1,
+    };
+    offline_video::render(&shot, &Silent).unwrap().mp4.into()
+});
+
+async fn inspector(bytes: impl Into<Bytes>) -> (tempfile::TempDir, ClipInspector, MediaKey) {
+    let directory = tempfile::tempdir().unwrap();
+    let media_store = MediaStore::for_test(directory.path());
+    let key = MediaKey::parse("video_1.mp4").unwrap();
+    media_store.put(&key, bytes.into()).await.unwrap();
+    (directory, ClipInspector::new(media_store, PictureBudget::default()), key)
+}
+
+#[tokio::test]
+async fn size_duration_and_sound_are_read_from_the_file() {
+    let (_directory, inspector, key) = inspector(CLIP.clone()).await;
+    let info = inspector.inspect(&key).await.unwrap();
+    assert_eq!((info.size, info.has_audio), (Size::new(640, 360), false));
+    assert_eq!(info.duration.as_millis().div_ceil(100), 20, "{info:?}");
+}
+
+#[tokio::test]
+async fn stills_show_the_frames_in_order() {
+    let (_directory, inspector, key) = inspector(CLIP.clone()).await;
+    let Stills { thumbnail, spritesheet } = inspector.stills(&key, Size::new(640, 360)).await.unwrap();
+    let thumbnail = image::load_from_memory(&thumbnail).unwrap();
+    assert_eq!((thumbnail.width(), thumbnail.height()), (512, 288));
+    let sheet = image::load_from_memory(&spritesheet).unwrap().into_luma8();
+    assert_eq!(sheet.dimensions(), (960, 540));
+    let tile = |column: u32, row: u32| sheet.get_pixel(column * 240 + 120, row * 135 + 67).0[0];
+    let levels: Vec<_> =
+        (0..4).flat_map(|row| (0..4).map(move |column| (column, row))).map(|(c, r)| tile(c, r)).collect();
+    assert!(levels.is_sorted() && levels[15] > levels[0] + 10, "{levels:?}");
+}
+
+#[tokio::test]
+async fn invalid_files_have_no_info_and_no_stills() {
+    let claim = |name: &[u8; 4], offset: usize| {
+        let mut bytes = CLIP.to_vec();
+        let at = bytes.windows(4).position(|window| window == name).unwrap() + offset;
+        bytes[at..at + 4].copy_from_slice(&u32::MAX.to_be_bytes());
+        bytes
+    };
+    let cases = [
+        Vec::new(),
+        b"\0\0\0\x18ftypmp42".to_vec(),
+        CLIP[..CLIP.len() / 2].to_vec(),
+        claim(b"stsz", 12),
+        claim(b"stco", 8),
+    ];
+    for (index, bytes) in cases.into_iter().enumerate() {
+        let (_directory, inspector, key) = inspector(bytes).await;
+        assert_eq!(inspector.inspect(&key).await, None, "case {index}");
+        assert!(inspector.stills(&key, Size::new(640, 360)).await.is_none(), "case {index}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Video requests in JSON, multipart and queries, converted to the contract.
+
+use triptych_proto::v1 as pb;
+
+use super::inputs;
+use crate::{
+    error::GatewayError,
+    form::{Fields, FormBody},
+    links::Links,
+    query::QueryParams,
+};
+
+/// Members of a create that a remix takes from its source or does not have. Clients that send them anyway are served as
+/// before.
+const NOT_OF_A_REMIX: [&str; 16] = [
+    "model",
+    "input_reference",
+    "frame_images",
+    "input_references",
+    "size",
+    "resolution",
+    "aspect_ratio",
+    "seconds",
+    "duration",
+    "duration_seconds",
+    "generate_audio",
+    "negative_prompt",
+    "seed",
+    "user",
+    "callback_url",
+    "fit_policy",
+];
+
+/// Parses the body of a create request.
+pub(super) fn read(
+    body: &mut FormBody,
+    idempotency_key: String,
+    links: &Links,
+) -> Result<pb::CreateVideoRequest, GatewayError> {
+    let mut fields = body.fields()?;
+    let input_reference = fields.take("input_reference");
+    let input_reference = input_reference.map(|value| value.image_input("input_reference", links)).transpose()?;
+    Ok(pb::CreateVideoRequest {
+        model: fields.string("model")?,
+        prompt: fields.string("prompt")?,
+        input_reference,
+        size: fields.string("size")?,
+        duration_seconds: read_duration(&mut fields)?,
+        seed: fields.integer("seed")?,
+        user: fields.string("user")?,
+        idempotency_key,
+        frame_images: inputs::read_frames(fields.take_list("frame_images")?, links)?,
+        input_references: inputs::read_references(fields.take_list("input_references")?, links)?,
+        aspect_ratio: fields.string("aspect_ratio")?,
+        resolution: fields.string("resolution")?,
+        generate_audio: fields.optional_boolean("generate_audio")?,
+        negative_prompt: fields.string("negative_prompt")?,
+        callback_url: fields.string("callback_url")?,
+        fit_policy: parse_fit_policy(&fields.string("fit_policy")?)?.into(),
+        extra_json: fields.into_extra_json()?,
+    })
+}
+
+/// Takes out the duration, which OpenAI calls `seconds`, and other APIs `duration`.
+fn read_duration(fields: &mut Fields<'_>) -> Result<Option<u32>, GatewayError> {
+    let (seconds, duration) = (fields.integer_or_string("seconds")?, fields.integer_or_string("duration")?);
+    match (seconds, duration) {
+        (Some(seconds), Some(duration)) if seconds != duration => {
+            let message = format!("duration {duration}: `seconds` is {seconds}; send one of the two, or equal values");
+            Err(GatewayError::invalid("duration", message))
+        }
+        (seconds, duration) => Ok(seconds.or(duration)),
+    }
+}
+
+fn parse_fit_policy(word: &str) -> Result<pb::FitPolicy, GatewayError> {
+    match word {
+        "" => Ok(pb::FitPolicy::Unspecified),
+        "nearest" => Ok(pb::FitPolicy::Nearest),
+        "strict" => Ok(pb::FitPolicy::Strict),
+        _ => {
+            let message = format!("fit_policy \"{word}\": expected `nearest` or `strict`");
+            Err(GatewayError::invalid("fit_policy", message))
+        }
+    }
+}
+
+/// Parses the body of a remix request of the video `id`.
+pub(super) fn read_remix(
+    id: String,
+    body: &mut FormBody,
+    idempotency_key: String,
+) -> Result<pb::RemixVideoRequest, GatewayError> {
+    let mut fields = body.fields()?;
+    let prompt = fields.string("prompt")?;
+    // The contract has no fields for them: a remix has those of its source.
+    for name in NOT_OF_A_REMIX {
+        fields.take(name);
+    }
+    Ok(pb::RemixVideoRequest { id, prompt, idempotency_key, extra_json: fields.into_extra_json()? })
+}
+
+/// Parses the query of a list request.
+pub(super) fn read_list(query: &QueryParams) -> Result<pb::ListVideosRequest, GatewayError> {
+    let limit = match query.get("limit") {
+        None => None,
+        Some(text) => {
+            let limit = text.parse().ok().filter(|limit| *limit <= 100);
+            Some(limit.ok_or_else(|| {
+                GatewayError::invalid("limit", format!("limit \"{text}\": expected an integer, 0 to 100"))
+            })?)
+        }
+    };
+    let order = match query.get("order") {
+        None | Some("desc") => pb::VideoOrder::NewestFirst,
+        Some("asc") => pb::VideoOrder::OldestFirst,
+        Some(word) => {
+            let message = format!("order \"{word}\": expected `asc` or `desc`");
+            return Err(GatewayError::invalid("order", message));
+        }
+    };
+    let after = query.get("after").unwrap_or_default().to_owned();
+    let owner = query.get("owner").map(str::to_owned);
+    Ok(pb::ListVideosRequest { page_size: limit, page_token: after, order: order.into(), owner })
+}
+
+/// Parses the `variant` parameter of a download; the default is the video itself.
+pub(super) fn read_variant(word: &str) -> Result<pb::VideoVariant, GatewayError> {
+    match word {
+        "" | "video" => Ok(pb::VideoVariant::Video),
+        "thumbnail" => Ok(pb::VideoVariant::Thumbnail),
+        "spritesheet" => Ok(pb::VideoVariant::Spritesheet),
+        _ => Err(GatewayError::invalid(
+            "variant",
+            format!("variant \"{word}\": expected `video`, `thumbnail` or `spritesheet`"),
+        )),
+    }
+}
