@@ -9,7 +9,7 @@ use futures_util::{
     Stream, StreamExt,
     stream::{self, BoxStream},
 };
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use tonic::{
     Request,
@@ -30,9 +30,9 @@ const TIMEOUT: &str = "grpc-timeout";
 /// The header in which official OpenAI SDKs count the retries of a request, from 0.
 const RETRY_COUNT: &str = "x-stainless-retry-count";
 /// The metadata key, and HTTP header, of the W3C trace context.
-pub(crate) const TRACEPARENT: &str = "traceparent";
+const TRACEPARENT: &str = "traceparent";
 /// The metadata key, and HTTP header, of the vendor part of the W3C trace context.
-pub(crate) const TRACESTATE: &str = "tracestate";
+const TRACESTATE: &str = "tracestate";
 
 /// The context of one call. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +77,22 @@ impl RequestContext {
             sdk_retries: metadata.sdk_retries.and_then(|value| value.to_str().ok()?.parse().ok()),
             trace: TraceContext { parent: metadata.trace_parent.cloned(), state: metadata.trace_state.cloned() },
         })
+    }
+
+    /// Returns the HTTP headers by which an upstream recognizes the call: request id and W3C trace context.
+    pub(crate) fn trace_headers(&self) -> HeaderMap {
+        // Up to six headers fit without a second allocation.
+        let mut headers = HeaderMap::with_capacity(4);
+        if let Ok(id) = HeaderValue::try_from(&self.request_id) {
+            headers.insert(REQUEST_ID_HEADER, id);
+        }
+        for (name, value) in [(TRACEPARENT, &self.trace.parent), (TRACESTATE, &self.trace.state)] {
+            if let Some(value) = value.as_ref().and_then(|value| HeaderValue::from_bytes(value.as_encoded_bytes()).ok())
+            {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        headers
     }
 
     /// Runs the work of a call until its deadline, which drops the work.

@@ -11,7 +11,7 @@
 //! | `cut` | chat | a stream that breaks after a few chunks; a non-streaming call fails |
 //! | `fails` | video | the render fails at 60 % |
 //! | `stuck` | video | the render stays at 42 %, until the deadline of the job |
-//! | `expired` | video | the finished files cannot be fetched |
+//! | `expired` | video | the links to the finished files have expired, the renewed ones too |
 
 use std::time::Duration;
 
@@ -121,10 +121,9 @@ impl Fault {
                 let message = format!("fault injection: render failed at {} %", Self::RENDER_FAILS_AT);
                 ProviderError::unavailable(message)
             }
-            Self::LinkExpired => ProviderError::Refused {
-                message: "fault injection: the link to the file has expired".to_owned(),
-                field: None,
-            },
+            Self::LinkExpired => {
+                ProviderError::LinkExpired("fault injection: the link to the file has expired".to_owned())
+            }
             Self::Slow | Self::RenderStuck => return None,
         })
     }

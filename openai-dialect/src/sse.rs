@@ -7,6 +7,10 @@
 //! - The last event may lack the empty line that ends it.
 //! - Old llama.cpp servers report failures in a field named `error`.
 //!
+//! Written here rather than taken from a crate for two reasons: it must accept the deviations above, and the fastest library
+//! reader that was measured (`sseer` 0.3.1) takes 0.24 µs per event, while a chunk whose text alone is new passes through core
+//! and gateway in 0.05 to 0.07 µs. This reader returns data borrowed from its buffer. See `docs/DESIGN.md`.
+//!
 //! Once all complete events have been returned, only the bytes of the incomplete one stay in memory, 16 MiB at most per
 //! line and per event.
 

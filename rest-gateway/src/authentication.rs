@@ -16,7 +16,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Checks the API key of a request whose body has not been read. The call to the core checks it again.
 ///
 /// # Errors
-/// 401.
+/// 401 `invalid_api_key`.
 pub(crate) async fn check(parts: &Parts, app: &App) -> Result<(), GatewayError> {
     let authorization = parts.headers.get(header::AUTHORIZATION);
     if let Some(check) = &app.core.key_check {

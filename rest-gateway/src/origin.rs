@@ -10,7 +10,7 @@ use crate::{error::GatewayError, links::Links, settings::RuntimeSettings};
 /// `cors_allow_origins`.
 ///
 /// # Errors
-/// 403.
+/// 403 `origin_not_allowed`.
 pub(crate) fn check(request: &Request, settings: &RuntimeSettings) -> Result<(), GatewayError> {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());

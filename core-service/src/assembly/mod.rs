@@ -285,7 +285,7 @@ fn all_models(
     let videos =
         video::providers::assembly::entries(&settings.video, media_store, downloads, fixed.jobs.max_file_bytes)?;
     Ok(AllModels {
-        chat: Models::new(chat::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,
+        chat: Models::new(chat::providers::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,
         image: Models::new(images).map_err(OpenError::DuplicateModel)?,
         video: Models::new(videos).map_err(OpenError::DuplicateModel)?,
     })

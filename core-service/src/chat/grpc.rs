@@ -20,7 +20,6 @@ use super::{
 };
 use crate::{
     call::Call,
-    check,
     context::RequestContext,
     error::{Error, ProviderError},
     keys::{Caller, Keys},
@@ -115,11 +114,7 @@ impl ChatService for ChatGrpc {
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
         let (entry, call) = self.admit(chat, context)?;
         if let Some(options) = &stream_options {
-            check::extra_beside(
-                "stream_options.extra_json",
-                &options.extra_json,
-                &[("include_usage", options.include_usage.is_some())],
-            )?;
+            validate::check_stream_options(options).map_err(|error| validate::prefix_field("stream_options", error))?;
         }
         let usage = UsageDelivery::from_options(stream_options.as_ref());
         let result = match on_disconnect {

@@ -1,4 +1,4 @@
-//! Helpers for non-streaming and streamed responses: completion ids and error statuses.
+//! Completion ids and error statuses of responses.
 
 use tonic::Status;
 

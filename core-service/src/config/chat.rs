@@ -87,7 +87,7 @@ pub struct Upstream {
     pub priority: u32,
     /// How many calls may be in flight. 0: no limit.
     pub max_in_flight: usize,
-    /// How many calls may wait for one of the `max_in_flight` places.
+    /// How many calls may wait for one of the `max_in_flight` permits.
     #[serde(rename = "queue")]
     pub queue_limit: usize,
     /// The timeout for connecting. `None`: `chat.connect_timeout`.
@@ -149,7 +149,7 @@ pub struct Routing {
     pub cooldown: Duration,
     /// How many calls may be in flight over all upstreams. 0: no limit.
     pub max_in_flight: usize,
-    /// How many calls may wait for one of the `max_in_flight` places.
+    /// How many calls may wait for one of the `max_in_flight` permits.
     #[serde(rename = "queue")]
     pub queue_limit: usize,
 }

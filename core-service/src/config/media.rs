@@ -17,14 +17,15 @@ pub const MAX_INPUT_BYTES: u64 = 256 << 20;
 pub struct Media {
     /// Whether picture URLs in requests may point into private networks.
     pub fetch_private_addresses: bool,
-    /// The largest input picture, in bytes.
+    /// The maximum size of an input picture, in bytes.
     pub max_input_bytes: u64,
-    /// The largest input picture, in pixels.
+    /// The maximum size of an input picture, in pixels.
     pub max_pixels: u64,
-    /// The memory for fetched input pictures of all requests in flight, in bytes. Further ones are refused.
+    /// The maximum memory for fetched input pictures of all requests in flight, in bytes. A request that needs more is
+    /// refused.
     pub input_memory_bytes: usize,
-    /// The memory for pixels, in bytes: once for those that are decoded and scaled, and once for those that the built-in
-    /// engine generates. Further work waits.
+    /// The maximum memory for pixels, in bytes. Applies separately to decoding and scaling, and to the generation by the
+    /// built-in engine. Work that needs more waits.
     pub pixel_memory_bytes: usize,
     /// The memory for the pictures of all image responses, in bytes: two for each pixel that is requested, and five where the
     /// response contains the pictures. Further requests wait.
@@ -59,7 +60,7 @@ impl Default for Media {
     }
 }
 
-/// A shorter signing key could be guessed.
+/// The minimum length of the signing key, in bytes: a shorter key could be guessed.
 const MIN_SIGNING_KEY_LENGTH: usize = 16;
 
 /// The interval between two sweeps. With a shorter retention a file could be removed before its link is followed.

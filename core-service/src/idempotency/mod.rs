@@ -1,8 +1,9 @@
 //! Idempotent calls: one scope and one fingerprint for all three services.
 //!
 //! A call is repeatable if it carries an idempotency key or comes from an official OpenAI SDK, which retries silently and
-//! counts its retries in a header. Each service implements the repetition itself: chat passes the key on to the upstream,
-//! images share the first call's response in memory ([`single_flight`]), videos find the first call's job in the database.
+//! counts its retries in a header. The services respond to a repeated call differently: chat passes the key on to the
+//! upstream, images share the first call's response in memory ([`single_flight`]), videos find the first call's job in the
+//! database.
 
 pub mod single_flight;
 
@@ -27,19 +28,19 @@ const HASHED_INLINE: usize = 1 << 20;
 /// The identity of a repeatable call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// Where the call is looked up.
+    /// The namespace and name of the call.
     pub scope: Scope,
-    /// Distinguishes different requests with the same key.
+    /// Identifies the content: a key that is reused for a different request is an error.
     pub fingerprint: Fingerprint,
     /// Whether the call may be a repetition. `false` only for the first attempt of an SDK call without a key: it starts new
     /// work even if an equal request was sent before.
     pub repeated: bool,
 }
 
-/// The namespace and name under which a call is looked up: keys of different owners never meet.
+/// The namespace and name under which a call is looked up. Equal keys of different owners are different scopes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
-    /// Whose key it is.
+    /// The owner of the key.
     pub owner: Owner,
     /// The caller's key, or the content of a call without one.
     pub key: Key,
@@ -162,11 +163,12 @@ mod tests {
 
     #[tokio::test]
     async fn only_keyed_calls_and_sdk_calls_are_repeatable() {
-        let of = async |key, retries| Idempotency::from_request(&context(key, retries), "a", &String::new()).await;
-        assert_eq!(of("", None).await, None);
-        assert!(of("k", None).await.unwrap().repeated);
-        assert!(!of("", Some(0)).await.unwrap().repeated);
-        assert!(of("", Some(1)).await.unwrap().repeated);
+        let identity =
+            async |key, retries| Idempotency::from_request(&context(key, retries), "a", &String::new()).await;
+        assert_eq!(identity("", None).await, None);
+        assert!(identity("k", None).await.unwrap().repeated);
+        assert!(!identity("", Some(0)).await.unwrap().repeated);
+        assert!(identity("", Some(1)).await.unwrap().repeated);
     }
 
     #[tokio::test]

@@ -42,7 +42,7 @@ impl AddressPolicy {
         if permitted { Ok(()) } else { Err(NOT_PUBLIC.to_owned()) }
     }
 
-    /// Whether this address may be connected to.
+    /// Returns whether this address may be connected to.
     pub fn permits(self, address: IpAddr) -> bool {
         (self.permitted)(address)
     }
@@ -57,7 +57,7 @@ impl AddressPolicy {
 /// The error message for an address that is not permitted; follows the name of the URL.
 pub const NOT_PUBLIC: &str = "leads to an address that is not public";
 
-/// Whether an address belongs to the public internet.
+/// Returns whether an address belongs to the public internet.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),

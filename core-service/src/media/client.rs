@@ -27,7 +27,7 @@ pub(super) fn unrestricted(connect_timeout: Duration) -> Result<Client, reqwest:
     build(|| builder(connect_timeout))
 }
 
-/// Whether an [`unrestricted`] client sends requests for this URL to a proxy, which then resolves the name.
+/// Returns whether an [`unrestricted`] client sends requests for this URL to a proxy, which then resolves the name.
 pub(super) fn uses_proxy(proxies: &Matcher, url: &Url) -> bool {
     let proxy = url.as_str().parse::<Uri>().ok().and_then(|uri| proxies.intercept(&uri));
     proxy.is_some_and(|proxy| matches!(proxy.uri().scheme_str(), Some("http" | "https")))
@@ -54,7 +54,7 @@ fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, reqwest::Error> 
     })
 }
 
-/// Whether a request failed because its host name has no permitted address.
+/// Returns whether a request failed because its host name has no permitted address.
 pub(super) fn is_not_public(error: &reqwest::Error) -> bool {
     let mut cause: Option<&dyn StdError> = Some(error);
     while let Some(inner) = cause {

@@ -134,7 +134,7 @@ fn detect(bytes: &[u8]) -> Option<(MediaType, ImageFormat)> {
     }
 }
 
-/// Whether an end-of-image marker follows the first scan. One before it belongs to a thumbnail in the metadata.
+/// Returns whether an end-of-image marker follows the first scan. One before it belongs to a thumbnail in the metadata.
 fn has_jpeg_end(bytes: &[u8]) -> bool {
     let mut rest = bytes.get(2..).unwrap_or_default();
     loop {

@@ -77,12 +77,12 @@ impl Admission {
         self.breaker.allows_call() && self.limit.has_room()
     }
 
-    /// Returns whether a call would get a place without waiting.
+    /// Returns whether a call would get a permit without waiting.
     pub(crate) fn has_permit(&self) -> bool {
         self.limit.has_permit()
     }
 
-    /// Acquires a place for a call. See [`acquire`].
+    /// Acquires a permit for a call. See [`acquire`].
     pub(crate) async fn acquire(&self, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
         acquire(&self.limit, deadline).await
     }
@@ -100,7 +100,7 @@ impl Admission {
     ///
     /// # Errors
     /// As [`acquire`]; while the breaker is open, [`ProviderError::Unavailable`] or [`ProviderError::RateLimited`] with the
-    /// rest of the cool-down.
+    /// rest of the cooldown.
     pub(crate) async fn admit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<AdmittedCall, ProviderError> {
         // Checked before the queue as well: a call to a failing target must not wait.
         if !self.breaker.allows_call() {
@@ -176,7 +176,7 @@ pub(crate) fn rejection(states: impl IntoIterator<Item = BreakerState>) -> Provi
         let message = "the upstreams of this model have reached their rate limits".to_owned();
         return ProviderError::RateLimited { message, retry_after };
     }
-    let message = "the upstreams of this model are failing; no call is sent until their cool-down ends".to_owned();
+    let message = "the upstreams of this model are failing; no call is sent until their cooldown ends".to_owned();
     ProviderError::Unavailable { message, retry_after }
 }
 

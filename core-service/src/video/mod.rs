@@ -20,6 +20,7 @@ pub mod parameters;
 pub mod provider;
 pub mod providers;
 mod references;
+mod response;
 pub mod runner;
 pub mod state;
 pub mod store;
@@ -27,7 +28,6 @@ pub mod store;
 pub(crate) mod testing;
 pub mod time;
 mod validate;
-mod view;
 
 pub use provider::{
     Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, Variant,

@@ -47,7 +47,7 @@ impl VideoModel {
 /// [`UpstreamTask`] and [`Clip`], which are stored with the job.
 #[async_trait]
 pub trait VideoProvider: fmt::Debug + Send + Sync {
-    /// Whether two submissions under one idempotency key start one render. Only with such a provider is a submission
+    /// Returns whether two submissions under one idempotency key start one render. Only with such a provider is a submission
     /// repeated after a crash hid the response to the first one.
     fn repeatable(&self) -> bool;
 

@@ -11,7 +11,7 @@ use crate::{
 
 #[async_trait]
 impl MediaReferences for Jobs {
-    /// Whether the key belongs to a job that exists, in whatever state: `video_1.mp4`, `video_1-input-0.png`.
+    /// Returns whether the key belongs to a job that exists, in whatever state: `video_1.mp4`, `video_1-input-0.png`.
     async fn is_referenced(&self, key: &MediaKey) -> Result<bool, Error> {
         match files::job_id(key) {
             Some(id) => Ok(self.store.contains(&id).await?),

@@ -85,6 +85,7 @@ fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
     f64::from(u32::try_from(sum).unwrap()) / f64::from(u32::try_from(a.len()).unwrap())
 }
 
+/// Returns whether the colours differ by less than the error of the lossy encoding.
 fn close(found: Rgb<u8>, expected: [u8; 3]) -> bool {
     found.0.iter().zip(expected).all(|(found, expected)| found.abs_diff(expected) < 14)
 }
@@ -110,7 +111,7 @@ fn frame_rate_of_24_yields_24_frames_per_second() {
     let mp4 = Mp4::parse(&clip.mp4);
     assert_eq!(mp4.durations, [(72, 3750)]);
     assert_eq!(mp4.milliseconds, 3000);
-    // The second encoder starts in the middle with a keyframe; keyframes are at most one second apart.
+    // Two encoders share the frames: the second one starts at frame 37 with a keyframe. Keyframes are at most one second apart.
     assert_eq!(mp4.keyframes, [1, 25, 37, 61]);
 }
 
@@ -175,6 +176,7 @@ fn file_size_of_noise_is_below_four_times_the_target() {
         }))
     });
     let clip = rendered(&Shot { width: 640, height: 360, seconds: 2, ..shot(&noise, "fast pan left") });
+    // In bytes: an eighth of a bit per pixel, 30 frames per second, 2 seconds.
     let target = 640 * 360 / 8 * 30 * 2 / 8;
     assert!(clip.mp4.len() < 4 * target, "{} for {target}", clip.mp4.len());
     let simple = rendered(&Shot { width: 640, height: 360, seconds: 2, ..shot(&picture(640, 360), "fast pan left") });

@@ -122,7 +122,7 @@ impl GatewayError {
         Self::new(StatusCode::NOT_FOUND, "unsupported_endpoint", message)
     }
 
-    /// 405. The router adds the `Allow` header.
+    /// 405: the endpoint does not support the method. The router adds the `Allow` header.
     pub fn method_not_allowed(method: &http::Method) -> Self {
         let message = format!("method {method} is not allowed here; the Allow header lists the allowed methods");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
@@ -138,13 +138,13 @@ impl GatewayError {
         Self::new(StatusCode::GONE, "link_expired", message)
     }
 
-    /// 413.
+    /// 413: the request body is longer than the limit.
     pub fn too_large(limit_bytes: usize) -> Self {
         let message = format!("the request body exceeds the limit of {limit_bytes} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
     }
 
-    /// 415.
+    /// 415: the content type of the request body is not supported.
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }

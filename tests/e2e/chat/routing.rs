@@ -1,4 +1,4 @@
-//! Routing of one model to several upstreams: fail-over, cool-down, circuit breaker, session affinity.
+//! Routing of one model to several upstreams: fail-over, cooldown, circuit breaker, session affinity.
 
 use std::time::Duration;
 

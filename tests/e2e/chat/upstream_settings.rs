@@ -32,7 +32,7 @@ async fn single_upstream_is_retried_and_cooled_down() {
             assert_eq!(response.headers()["x-triptych-attempts"], "upstream=rate_limited");
             assert_eq!(error_body(response).await.0.as_u16(), 429);
             server.upstream.received().await;
-            // The cool-down of its Retry-After is not over.
+            // The cooldown of its Retry-After is not over.
             let response = server.chat(chat_body(&json!({}))).await;
             assert!(response.headers().get("x-triptych-attempts").is_none(), "{response:?}");
             assert_eq!(error_body(response).await.1["code"], "rate_limit_exceeded");

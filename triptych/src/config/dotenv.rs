@@ -18,7 +18,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
 /// or after a space.
 ///
 /// # Errors
-/// A message with the number of the line and, if it has one, the name: the rest may be a key.
+/// A message with the number of the line and the name of the variable, but without the value, which may be a key.
 fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut variables = Vec::new();
     let mut rest = text;
@@ -32,7 +32,7 @@ fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
             continue;
         }
         let line = 1 + text[..text.len() - rest.len()].matches('\n').count();
-        let expected = |name: &str| format!("line {line}: cannot parse the value of `{name}`; expected NAME=value");
+        let invalid = |name: &str| format!("line {line}: cannot parse the value of `{name}`; put it in single quotes");
         let (mut name, mut after) = split_name(rest);
         if name == "export" && !after.starts_with('=') {
             (name, after) = split_name(after);
@@ -40,14 +40,14 @@ fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
         let value = after.strip_prefix('=').filter(|_| is_name(name));
         let value = value.ok_or_else(|| format!("line {line}: expected NAME=value"))?;
         let mut chars = value.trim_start_matches([' ', '\t']).chars().peekable();
-        let value = parse_value(&mut chars).ok_or_else(|| expected(name))?;
+        let value = parse_value(&mut chars).ok_or_else(|| invalid(name))?;
         variables.push((name.to_owned(), value));
         let unread: usize = chars.map(char::len_utf8).sum();
         rest = &rest[rest.len() - unread..];
     }
 }
 
-/// Splits the characters that names consist of from the start, with the blanks after them.
+/// Returns the name at the start of the text, and the text after it without leading blanks.
 fn split_name(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')).unwrap_or(text.len());
     (&text[..end], text[end..].trim_start_matches([' ', '\t']))
@@ -57,7 +57,9 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
-/// Reads a value and the rest of its line. Nothing is special within single quotes; within double quotes and outside of
+/// Reads a value and the rest of its line. Returns `None` for an unclosed quote, an unknown escape or text after the value.
+///
+/// Nothing is special within single quotes; within double quotes and outside of
 /// quotes a backslash escapes `\`, `'`, `"`, `$`, a space, and `n` for a line break. Quotes may span lines.
 fn parse_value(chars: &mut Peekable<Chars<'_>>) -> Option<String> {
     let mut value = String::new();
@@ -154,9 +156,9 @@ mod tests {
             ("CHAT-KEY=sk-secret", "line 1: expected NAME=value"),
             ("=sk-secret", "line 1: expected NAME=value"),
             ("export", "line 1: expected NAME=value"),
-            ("\n\nKEY=sk-secret b", "line 3: cannot parse the value of `KEY`; expected NAME=value"),
-            ("KEY='sk-secret", "line 1: cannot parse the value of `KEY`; expected NAME=value"),
-            ("KEY=sk-secret\\t", "line 1: cannot parse the value of `KEY`; expected NAME=value"),
+            ("\n\nKEY=sk-secret b", "line 3: cannot parse the value of `KEY`; put it in single quotes"),
+            ("KEY='sk-secret", "line 1: cannot parse the value of `KEY`; put it in single quotes"),
+            ("KEY=sk-secret\\t", "line 1: cannot parse the value of `KEY`; put it in single quotes"),
         ] {
             assert_eq!(parse(text), Err(expected.to_owned()));
         }

@@ -22,6 +22,7 @@ use triptych_process::{TriptychProcess, command};
 async fn start_without_configuration_prints_both_addresses_and_serves() {
     let dir = tempdir().unwrap();
     let server = TriptychProcess::start(dir.path(), &[]);
+    // "assembly" is part of both possible lines about the video encoder.
     for part in ["chat   offline", "CHAT_BASE_URL", "IMAGE_SERVICE_TYPE", "VIDEO_SERVICE_TYPE", "assembly"] {
         assert!(server.banner.contains(part), "{part} is missing in {}", server.banner);
     }
@@ -112,6 +113,7 @@ fn check_shows_what_would_run_and_hides_the_key() {
     assert!(!dir.path().join("data").exists(), "the check created files");
 }
 
+/// Service links are the variables that Kubernetes sets for each service of a namespace, here for one named `triptych`.
 #[test]
 fn check_reports_ignored_service_links_on_standard_error() {
     let dir = tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Chat providers.
+//! The chat providers.
 
+pub(crate) mod assembly;
 pub mod offline;
 pub mod openai;

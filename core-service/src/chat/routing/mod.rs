@@ -141,14 +141,14 @@ impl Routed {
     }
 }
 
-/// A call that a target is serving; dropping it frees its places.
+/// A call that a target is serving; dropping it releases its permits.
 struct RoutedCall {
     target: Arc<Target>,
     admitted: AdmittedCall,
     _shared_limit: Permit,
 }
 
-/// A streamed response that reports its result to the circuit breaker. Its places are freed when it ends, even if its
+/// A streamed response that reports its result to the circuit breaker. Its permits are released when it ends, even if its
 /// reader keeps it.
 struct ObservedStream {
     chunks: Chunks<ChatChunk>,

@@ -91,7 +91,7 @@ pub struct VideoRouting {
     pub cooldown: Duration,
     /// Submissions in flight over all connected providers; 0: no limit.
     pub max_in_flight: usize,
-    /// Submissions that may wait for one of these places.
+    /// Submissions that may wait for a permit.
     pub queue: usize,
 }
 

@@ -10,15 +10,16 @@ use triptych_proto::{
     v1::{self as pb, stream_images_response::Event},
 };
 
-use super::{outcomes::Outcomes, response};
+use super::outcomes::Outcomes;
 use crate::{
     call::Chunks,
     context::before_deadline,
     error::Error,
     image::{
         ImageEvent,
+        parameters::ImageParameters,
         resize::{ImageResizer, Resized, Target},
-        spec::ImageSpec,
+        response,
         validate::Delivery,
     },
     media::MediaStore,
@@ -34,13 +35,13 @@ const DEFAULT_PIXELS: u64 = 4 << 20;
 const BYTES_PER_PIXEL: u64 = 2;
 
 /// Returns the memory that the images of a response are expected to take, in bytes.
-pub(super) fn response_bytes(spec: &ImageSpec, delivery: Delivery) -> u64 {
-    let image = spec.size.map_or(DEFAULT_PIXELS, Size::pixels) * BYTES_PER_PIXEL;
+pub(super) fn response_bytes(parameters: &ImageParameters, delivery: Delivery) -> u64 {
+    let image = parameters.size.map_or(DEFAULT_PIXELS, Size::pixels) * BYTES_PER_PIXEL;
     let image = match delivery {
         Delivery::Link => image,
         Delivery::Bytes => delivered_bytes(image),
     };
-    image * u64::from(spec.n)
+    image * u64::from(parameters.n)
 }
 
 /// Returns the memory of an image that is delivered as bytes: itself, and once more as base64 in the response.

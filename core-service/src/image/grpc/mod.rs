@@ -2,7 +2,6 @@
 
 mod generation;
 mod outcomes;
-mod response;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,12 +17,12 @@ use triptych_proto::v1::{self as pb, image_service_server::ImageService};
 use self::{
     generation::{Generation, response_bytes, response_deadline},
     outcomes::Outcomes,
-    response::SharedItem,
 };
 use super::{
     ImageProvider,
+    parameters::{Background, ImageParameters},
     resize::{ImageResizer, Target},
-    spec::{Background, ImageSpec},
+    response::SharedItem,
     validate::{self, Validated},
 };
 use crate::{
@@ -114,17 +113,17 @@ impl ImageGrpc {
 
     /// Resolves the input images of a request and starts the generation.
     async fn start(&self, context: RequestContext, admitted: Admitted) -> Result<Generation, Error> {
-        let Admitted { entry, request: Validated { spec, pictures, mask, delivery, keep_original } } = admitted;
+        let Admitted { entry, request: Validated { parameters, pictures, mask, delivery, keep_original } } = admitted;
         let target = Target {
-            size: spec.size,
-            encoding: spec.format,
-            opaque: spec.background == Background::Opaque,
+            size: parameters.size,
+            encoding: parameters.format,
+            opaque: parameters.background == Background::Opaque,
             keep_original,
         };
-        let (outcomes, deadline) = (Outcomes::new(spec.n), context.deadline);
+        let (outcomes, deadline) = (Outcomes::new(parameters.n), context.deadline);
         let media_store = self.media_store.owned_by(&context.caller.owner());
         let events = before_deadline(deadline, async {
-            let request = self.with_inputs(spec, pictures, mask, &context.caller.owners()).await?;
+            let request = self.with_inputs(parameters, pictures, mask, &context.caller.owners()).await?;
             // Before the provider is called: images that may have been billed are never refused.
             let memory = self.budget.response(response_bytes(&request, delivery)).await;
             let call = Call { model: entry.upstream_model.clone(), request, context };
@@ -148,11 +147,11 @@ impl ImageGrpc {
     /// Fetches and checks the input images and the mask.
     async fn with_inputs(
         &self,
-        mut spec: ImageSpec,
+        mut parameters: ImageParameters,
         pictures: Vec<pb::MediaInput>,
         mask: Option<pb::MediaInput>,
         owners: &Owners,
-    ) -> Result<ImageSpec, Error> {
+    ) -> Result<ImageParameters, Error> {
         let inputs = &self.inputs;
         let pictures = stream::iter(pictures)
             .enumerate()
@@ -161,10 +160,10 @@ impl ImageGrpc {
         if let (Some(mask), Some(first)) = (mask, pictures.first()) {
             let mask = inputs.resolve("mask", mask, owners).await?;
             validate::mask(&mask, first)?;
-            spec.mask = Some(mask);
+            parameters.mask = Some(mask);
         }
-        spec.pictures = pictures;
-        Ok(spec)
+        parameters.pictures = pictures;
+        Ok(parameters)
     }
 
     /// Generates all images of a request and returns them in one response.
@@ -234,7 +233,8 @@ impl ImageService for ImageGrpc {
     ) -> Result<Response<pb::GenerateImagesResponse>, Status> {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
-        let admitted = self.admit(request.image.clone(), 0)?;
+        let pb::GenerateImagesRequest { image, idempotency_key: _ } = request.clone();
+        let admitted = self.admit(image, 0)?;
         let work = |context: RequestContext| {
             let (service, admitted) = (self.clone(), admitted.clone());
             let response = async move { service.generate(context, admitted).await.map(SharedItem::Unary) };
@@ -259,7 +259,8 @@ impl ImageService for ImageGrpc {
     ) -> Result<Response<Self::StreamImagesStream>, Status> {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
-        let admitted = self.admit(request.image.clone(), request.partial_images)?;
+        let pb::StreamImagesRequest { image, idempotency_key: _, partial_images } = request.clone();
+        let admitted = self.admit(image, partial_images)?;
         let work =
             |context: RequestContext| self.stream(context, admitted.clone()).map_ok(SharedItem::Streamed).boxed();
         // Validation errors are the status of the call; later errors are items of the stream, so that clients get its metadata at

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 use triptych_proto::v1 as pb;
 
-use super::{Edits, ImageEvent, ImageProvider, spec::ImageSpec};
+use super::{Edits, ImageEvent, ImageProvider, parameters::ImageParameters};
 use crate::{
     call::{Call, Chunks},
     config::GuardSettings,
@@ -46,7 +46,7 @@ impl Guarded {
 
 #[async_trait]
 impl ImageProvider for Guarded {
-    async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+    async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let admitted = self.admission.admit(call.context.deadline).await?;
         let events = match self.inner.generate(call.clone()).await {
             Ok(events) => events,
@@ -70,7 +70,7 @@ impl ImageProvider for Guarded {
         let events = stream::unfold(Some(request), |request| async move {
             let mut request = request?;
             let event = request.next().await?;
-            // Dropped after an error, which frees its place.
+            // Dropped after an error, which releases its permit.
             let request = event.is_ok().then_some(request);
             Some((event, request))
         });
@@ -91,7 +91,7 @@ struct Request {
     inner: Arc<dyn ImageProvider>,
     admission: Arc<Admission>,
     retries: u32,
-    call: Call<ImageSpec>,
+    call: Call<ImageParameters>,
     events: Chunks<ImageEvent>,
     admitted: AdmittedCall,
     /// Failed attempts.
@@ -125,7 +125,7 @@ impl Request {
                     return Some(Ok(event));
                 }
                 None => {
-                    // The provider broke its promise of one result per picture; its stream counts as complete.
+                    // The provider ended the stream without a result for each image; this counts as a complete stream.
                     if self.settled < self.call.request.n {
                         self.record_end();
                     }

@@ -8,7 +8,7 @@ use tokio::time::advance;
 use super::*;
 use crate::{
     context::RequestContext,
-    image::spec::{Background, Encoding, Quality},
+    image::parameters::{Background, Encoding, Quality},
 };
 
 const SETTINGS: GuardSettings = GuardSettings {
@@ -31,7 +31,7 @@ struct Scripted {
 
 #[async_trait]
 impl ImageProvider for Scripted {
-    async fn generate(&self, _: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+    async fn generate(&self, _: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         *self.requests.lock().unwrap() += 1;
         if self.hangs {
             return Ok(stream::pending().boxed());
@@ -60,8 +60,8 @@ fn guarded(provider: &Arc<Scripted>, settings: GuardSettings) -> Guarded {
     Guarded::new(provider.clone(), "openai".to_owned(), "gpt-image-1".to_owned(), settings, limit)
 }
 
-fn call(n: u32) -> Call<ImageSpec> {
-    let request = ImageSpec {
+fn call(n: u32) -> Call<ImageParameters> {
+    let request = ImageParameters {
         prompt: "x".to_owned(),
         n,
         size: None,
@@ -96,7 +96,7 @@ fn limited(seconds: u64) -> ProviderError {
 }
 
 /// Reads a response as the gRPC service does: not beyond its last picture. Returns its failure.
-async fn generate(guarded: &Guarded, call: Call<ImageSpec>) -> Result<(), ProviderError> {
+async fn generate(guarded: &Guarded, call: Call<ImageParameters>) -> Result<(), ProviderError> {
     let n = call.request.n as usize;
     let events = guarded.generate(call).await?;
     let settled = events.filter(|event| {

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use super::{
-    common::context::ProviderContext, dashscope, doubao, midjourney, nano_banana, offline::OfflineImage, openai,
-};
+use super::{common::context::ProviderContext, dashscope, doubao, midjourney, nano_banana, offline, openai};
 use crate::{
     config::{self, GuardSettings, ImageServiceType},
     image::{ImageProvider, guarded::Guarded},
@@ -48,7 +46,7 @@ pub(crate) fn entries(
     let context = ProviderContext { limits, calls_at_once: *calls_at_once, downloads, background };
     // A provider that is not connected has no entries.
     let mut providers = [
-        (ImageServiceType::Offline, OfflineImage::entries(budget)),
+        (ImageServiceType::Offline, offline::entries(budget)),
         (ImageServiceType::Openai, openai::entries(openai, &context)?),
         (ImageServiceType::Doubao, doubao::entries(doubao, &context)?),
         (ImageServiceType::Dashscope, dashscope::entries(dashscope, &context)?),

@@ -16,7 +16,7 @@ use image::{
     },
 };
 
-use super::spec::Encoding;
+use super::parameters::Encoding;
 use crate::{
     error::ProviderError,
     media::{MediaType, PictureBudget, pixels},

@@ -4,7 +4,7 @@ use triptych_proto::v1 as pb;
 
 use super::{
     Edits,
-    spec::{Background, Encoding, ImageSpec, MAX_PIXELS, Quality, SIDES, Style},
+    parameters::{Background, Encoding, ImageParameters, MAX_PIXELS, Quality, SIDES, Style},
 };
 use crate::{
     check,
@@ -45,7 +45,7 @@ const MEMBERS: &[&str] = &[
 #[derive(Debug, Clone)]
 pub(super) struct Validated {
     /// Without input images and mask.
-    pub(super) spec: ImageSpec,
+    pub(super) parameters: ImageParameters,
     pub(super) pictures: Vec<pb::MediaInput>,
     pub(super) mask: Option<pb::MediaInput>,
     pub(super) delivery: Delivery,
@@ -106,7 +106,7 @@ pub(super) fn request(image: pb::ImageRequest, partial_images: u32) -> Result<Va
     };
     check::extra("extra_json", &extra_json, MEMBERS)?;
     let format = parse_format(&output_format, output_compression)?;
-    let spec = ImageSpec {
+    let parameters = ImageParameters {
         n,
         size: parse_size(&size)?,
         quality: parse_quality(&quality)?,
@@ -121,7 +121,7 @@ pub(super) fn request(image: pb::ImageRequest, partial_images: u32) -> Result<Va
         format,
         extra_json,
     };
-    Ok(Validated { spec, pictures, mask, delivery, keep_original })
+    Ok(Validated { parameters, pictures, mask, delivery, keep_original })
 }
 
 /// Checks that a model supports the edit that a request asks for.

@@ -17,8 +17,11 @@ fn rejected(image: pb::ImageRequest) -> (String, String) {
 fn a_prompt_alone_gets_the_defaults() {
     let validated = super::request(minimal(), 0).unwrap();
     assert_eq!(validated.delivery, Delivery::Link);
-    assert_eq!((validated.spec.n, validated.spec.size, validated.spec.format), (1, None, Encoding::Png));
-    assert_eq!((validated.spec.quality, validated.spec.background), (Quality::Auto, Background::Auto));
+    assert_eq!(
+        (validated.parameters.n, validated.parameters.size, validated.parameters.format),
+        (1, None, Encoding::Png)
+    );
+    assert_eq!((validated.parameters.quality, validated.parameters.background), (Quality::Auto, Background::Auto));
 }
 
 #[test]
@@ -82,7 +85,7 @@ fn size_errors_state_value_and_rule() {
 fn largest_native_sizes_of_all_providers_are_accepted() {
     for size in ["4096x4096", "5404x3040", "5504x3072", "3392x5056", "6336x2688", "12288x1536", "1536x12288"] {
         let image = pb::ImageRequest { size: size.to_owned(), ..minimal() };
-        assert_eq!(super::request(image, 0).unwrap().spec.size, size.parse().ok(), "{size}");
+        assert_eq!(super::request(image, 0).unwrap().parameters.size, size.parse().ok(), "{size}");
     }
 }
 
@@ -104,15 +107,15 @@ fn request_with_every_field_is_accepted() {
         mask: Some(pb::MediaInput::default()),
         ..minimal()
     };
-    let Validated { spec, pictures, mask, delivery, keep_original } = super::request(full, 3).unwrap();
+    let Validated { parameters, pictures, mask, delivery, keep_original } = super::request(full, 3).unwrap();
     assert_eq!(
-        (spec.size, spec.quality, spec.background),
+        (parameters.size, parameters.quality, parameters.background),
         (Some(Size::new(4096, 16)), Quality::Xhigh, Background::Transparent)
     );
     assert_eq!((pictures.len(), mask.is_some(), delivery, keep_original), (16, true, Delivery::Bytes, true));
-    assert_eq!((spec.style, spec.format), (Some(Style::Natural), Encoding::Webp { quality: 0 }));
+    assert_eq!((parameters.style, parameters.format), (Some(Style::Natural), Encoding::Webp { quality: 0 }));
     let jpeg = pb::ImageRequest { output_format: "jpeg".to_owned(), output_compression: Some(0), ..minimal() };
-    assert_eq!(super::request(jpeg, 0).unwrap().spec.format, Encoding::Jpeg { quality: 0 });
+    assert_eq!(super::request(jpeg, 0).unwrap().parameters.format, Encoding::Jpeg { quality: 0 });
 }
 
 #[test]

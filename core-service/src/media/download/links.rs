@@ -50,9 +50,10 @@ impl LinkClient {
         &self.shared.settings
     }
 
-    /// Requests a link, or the part of it from a byte on if its validator still matches. Follows redirects.
+    /// Requests the file behind a link, and follows redirects. With `part`, requests the bytes from an offset to the end, if
+    /// the file still has this validator; otherwise the response is the complete file.
     ///
-    /// The first step to an untrusted origin ends the trust for good, even if a later redirect leads back.
+    /// After a redirect to an untrusted origin no later URL is trusted, even one within the trusted origin.
     pub(super) async fn get(
         &self,
         link: &str,
@@ -66,6 +67,9 @@ impl LinkClient {
             trusted &= origin.contains(&url);
             let key = origin.key().filter(|_| trusted);
             let mut request = self.client(&url, trusted).map_err(|reason| unreadable(&reason))?.get(url.clone());
+            if trusted {
+                request = request.headers(origin.trace().clone());
+            }
             if let Some((name, value)) = key {
                 request = request.header(name, value);
             }

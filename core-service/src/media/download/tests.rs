@@ -16,6 +16,7 @@ use url::Url;
 use super::*;
 use crate::{
     config,
+    context::RequestContext,
     media::{
         address_policy::{AddressPolicy, NOT_PUBLIC},
         picture::tests::{encoded, png_bomb},
@@ -99,7 +100,7 @@ async fn picture_type_is_detected_and_relative_link_is_resolved_against_the_api(
 }
 
 #[tokio::test]
-async fn key_is_sent_to_the_trusted_origin_only() {
+async fn key_and_request_id_are_sent_to_the_trusted_origin_only() {
     let picture = encoded(MediaType::Png, 8, 8);
     let body = picture.clone();
     let (cdn, cdn_received) = recording(move |_| ok(&body)).await;
@@ -115,14 +116,17 @@ async fn key_is_sent_to_the_trusted_origin_only() {
         ..settings()
     })
     .unwrap();
-    let origin = origin(&api);
+    let context = RequestContext { request_id: "req_1".to_owned(), ..RequestContext::default() };
+    let origin = origin(&api).for_call(&context);
     for link in ["/same", "/other", &cdn] {
         assert_eq!(downloader.picture(link, &origin).await.unwrap().bytes, picture, "{link}");
     }
     let key = Some("Bearer sk-secret");
     assert!(api_received.lock().unwrap().iter().all(|request| request.header("authorization") == key));
+    assert!(api_received.lock().unwrap().iter().all(|request| request.header("x-request-id") == Some("req_1")));
     assert_eq!(api_received.lock().unwrap().len(), 3);
     assert!(cdn_received.lock().unwrap().iter().all(|request| request.header("authorization").is_none()));
+    assert!(cdn_received.lock().unwrap().iter().all(|request| request.header("x-request-id").is_none()));
     assert_eq!(cdn_received.lock().unwrap().len(), 2);
     assert!(!format!("{origin:?}").contains("sk-secret"));
 }

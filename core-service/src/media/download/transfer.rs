@@ -89,7 +89,7 @@ impl Transfer {
         Ok(body.freeze())
     }
 
-    /// Whether the transfer was interrupted once.
+    /// Returns whether the transfer was interrupted once.
     pub(super) fn was_resumed(&self) -> bool {
         self.resumed
     }

@@ -39,7 +39,7 @@ impl Leases {
         Lease { leases: self.clone(), key: key.clone() }
     }
 
-    /// Whether the file is in use.
+    /// Returns whether the file is in use.
     pub(super) fn is_in_use(&self, key: &MediaKey) -> bool {
         self.lock().get(key).is_some_and(|readers| !readers.have_expired())
     }

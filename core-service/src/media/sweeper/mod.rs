@@ -58,7 +58,7 @@ impl RetentionPolicy {
 /// An owner of media files, for example the video jobs, whose references keep files from being removed.
 #[async_trait]
 pub trait MediaReferences: fmt::Debug + Send + Sync {
-    /// Whether the file is referenced, and so must stay even if it is not used.
+    /// Returns whether the file is referenced, and so must stay even if it is not used.
     ///
     /// # Errors
     /// [`Error::Storage`] if no reference can be read at the moment; any other error if those to this file cannot.

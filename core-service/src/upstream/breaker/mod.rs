@@ -27,7 +27,7 @@ pub enum BreakerState {
     Closed,
     /// No call passes.
     Open {
-        /// When the cool-down ends.
+        /// When the cooldown ends.
         until: Instant,
         /// Why it opened.
         cause: OpenCause,
@@ -39,9 +39,9 @@ pub enum BreakerState {
 /// Why a breaker opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenCause {
-    /// Consecutive failures. After the cool-down a probe decides.
+    /// Consecutive failures. After the cooldown a probe decides.
     Failures,
-    /// Rate limits. The target works, so the breaker closes when the cool-down ends.
+    /// Rate limits. The target works, so the breaker closes when the cooldown ends.
     RateLimit,
     /// The target announced with `Retry-After` for how long it is unavailable. The breaker closes when that time ends.
     Unavailable,
@@ -151,7 +151,7 @@ impl Breaker {
             self.settings.cooldown
         };
         let until = Instant::now() + pause;
-        // A late failure neither shortens a cool-down nor ends the probe of another call.
+        // A late failure neither shortens a cooldown nor ends the probe of another call.
         let (until, probing) = match &inner.cooldown {
             Some(cooldown) if !probe => (cooldown.until.max(until), cooldown.probing),
             Some(_) | None => (until, false),

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use openai_dialect::sse::EventTooLong;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     call::Call,
-    context::{REQUEST_ID_HEADER, RequestContext, TRACEPARENT, TRACESTATE},
+    context::RequestContext,
     error::{ProviderError, UpstreamDetails},
 };
 
@@ -288,23 +288,11 @@ fn call_headers<R>(call: &Call<R>, content_type: HeaderValue) -> HeaderMap {
 
 /// Returns the headers for the context of a call: request id, idempotency key and trace context.
 pub(crate) fn context_headers(context: &RequestContext) -> HeaderMap {
-    let trace = [(TRACEPARENT, &context.trace.parent), (TRACESTATE, &context.trace.state)];
-    // Up to six headers fit without a second allocation.
-    let mut headers = HeaderMap::with_capacity(4);
-    if let Ok(id) = HeaderValue::try_from(&context.request_id) {
-        headers.insert(REQUEST_ID_HEADER, id);
-    }
+    let mut headers = context.trace_headers();
     if !context.idempotency_key.is_empty()
         && let Ok(key) = HeaderValue::try_from(&context.idempotency_key)
     {
         headers.insert("idempotency-key", key);
-    }
-    for (name, value) in trace {
-        if let Some(value) = value
-            && let Ok(value) = HeaderValue::from_bytes(value.as_encoded_bytes())
-        {
-            headers.insert(HeaderName::from_static(name), value);
-        }
     }
     headers
 }

@@ -14,8 +14,9 @@ use super::{
     job::Job,
     jobs::Jobs,
     provider::VideoModel,
+    response,
     state::{JobState, Phase},
-    validate, view,
+    validate,
 };
 use crate::{
     context::RequestContext,
@@ -53,7 +54,7 @@ impl VideoGrpc {
         RequestContext::new(request, &self.keys, idempotency_key)
     }
 
-    async fn view(&self, job: &Job, caller: &Caller) -> Result<pb::Video, Error> {
+    async fn video(&self, job: &Job, caller: &Caller) -> Result<pb::Video, Error> {
         let queue_position = match job.state.phase() {
             Phase::Queued => Some(self.jobs.queue_position(&job.id).await?),
             Phase::Submitting
@@ -63,7 +64,7 @@ impl VideoGrpc {
             | Phase::Failed
             | Phase::Cancelled => None,
         };
-        Ok(view::video(job, queue_position, caller.is_admin(), self.jobs.store.now()))
+        Ok(response::video(job, queue_position, caller.is_admin(), self.jobs.store.now()))
     }
 }
 
@@ -75,7 +76,7 @@ fn not_ready(job: &Job) -> Error {
         | JobState::Submitting { .. }
         | JobState::Rendering { .. }
         | JobState::Storing { .. }
-        | JobState::Succeeded { .. }) => format!("it is {}", view::description(state)),
+        | JobState::Succeeded { .. }) => format!("it is {}", response::description(state)),
     };
     Error::VideoNotReady { id: job.id.to_string(), why }
 }
@@ -89,16 +90,17 @@ impl VideoService for VideoGrpc {
         let context = self.context(&request, &request.get_ref().idempotency_key)?;
         let video = context.within(async {
             let job = self.create(&context, request.into_inner()).await?;
-            self.view(&job, &context.caller).await
+            self.video(&job, &context.caller).await
         });
         Ok(Response::new(pb::CreateVideoResponse { video: Some(video.await?) }))
     }
 
     async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
         let context = self.context(&request, "")?;
+        let pb::GetVideoRequest { id } = request.into_inner();
         let video = context.within(async {
-            let job = self.jobs.get(&request.get_ref().id, &context.caller.owners()).await?;
-            self.view(&job, &context.caller).await
+            let job = self.jobs.get(&id, &context.caller.owners()).await?;
+            self.video(&job, &context.caller).await
         });
         Ok(Response::new(pb::GetVideoResponse { video: Some(video.await?) }))
     }
@@ -116,7 +118,7 @@ impl VideoService for VideoGrpc {
             let jobs = self.jobs.list(&page).await?;
             let mut videos = Vec::with_capacity(limit);
             for job in jobs.iter().take(limit) {
-                videos.push(self.view(job, &context.caller).await?);
+                videos.push(self.video(job, &context.caller).await?);
             }
             let last = videos.last().filter(|_| jobs.len() > limit);
             let next_page_token = last.map(|video: &pb::Video| video.id.clone()).unwrap_or_default();
@@ -132,12 +134,13 @@ impl VideoService for VideoGrpc {
         request: Request<pb::WatchVideoRequest>,
     ) -> Result<Response<Self::WatchVideoStream>, Status> {
         let context = self.context(&request, "")?;
-        let snapshots = context.within(self.jobs.watch(&request.get_ref().id, &context.caller.owners())).await?;
+        let pb::WatchVideoRequest { id } = request.into_inner();
+        let snapshots = context.within(self.jobs.watch(&id, &context.caller.owners())).await?;
         let snapshots = context.within_stream(snapshots);
         let (service, caller) = (self.clone(), context.caller);
         let messages = snapshots.then(move |job| {
             let (service, caller) = (service.clone(), caller.clone());
-            async move { Ok(pb::WatchVideoResponse { video: Some(service.view(&job?, &caller).await?) }) }
+            async move { Ok(pb::WatchVideoResponse { video: Some(service.video(&job?, &caller).await?) }) }
         });
         Ok(Response::new(messages.boxed()))
     }
@@ -172,9 +175,10 @@ impl VideoService for VideoGrpc {
         request: Request<pb::CancelVideoRequest>,
     ) -> Result<Response<pb::CancelVideoResponse>, Status> {
         let context = self.context(&request, "")?;
+        let pb::CancelVideoRequest { id } = request.into_inner();
         let video = context.within(async {
-            let job = self.jobs.cancel(&request.get_ref().id, &context.caller.owners()).await?;
-            self.view(&job, &context.caller).await
+            let job = self.jobs.cancel(&id, &context.caller.owners()).await?;
+            self.video(&job, &context.caller).await
         });
         Ok(Response::new(pb::CancelVideoResponse { video: Some(video.await?) }))
     }
@@ -184,7 +188,8 @@ impl VideoService for VideoGrpc {
         request: Request<pb::DeleteVideoRequest>,
     ) -> Result<Response<pb::DeleteVideoResponse>, Status> {
         let context = self.context(&request, "")?;
-        let id = context.within(self.jobs.delete(&request.get_ref().id, &context.caller.owners())).await?;
+        let pb::DeleteVideoRequest { id } = request.into_inner();
+        let id = context.within(self.jobs.delete(&id, &context.caller.owners())).await?;
         Ok(Response::new(pb::DeleteVideoResponse { id: id.to_string() }))
     }
 
@@ -195,7 +200,7 @@ impl VideoService for VideoGrpc {
         let context = self.context(&request, &request.get_ref().idempotency_key)?;
         let video = context.within(async {
             let job = self.remix(&context, request.into_inner()).await?;
-            self.view(&job, &context.caller).await
+            self.video(&job, &context.caller).await
         });
         Ok(Response::new(pb::RemixVideoResponse { video: Some(video.await?) }))
     }

@@ -33,15 +33,15 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// Wraps a provider and the first of its models. Providers that share `gate` share its limit.
+    /// Wraps a provider and the first of its models. Providers that share `limit` share its limit.
     pub fn new(
         inner: Arc<dyn VideoProvider>,
         name: String,
         model: String,
         settings: GuardSettings,
-        gate: Arc<ConcurrencyLimit>,
+        limit: Arc<ConcurrencyLimit>,
     ) -> Self {
-        Self { inner, admission: Arc::new(Admission::new(gate, settings.breaker())), name, model }
+        Self { inner, admission: Arc::new(Admission::new(limit, settings.breaker())), name, model }
     }
 
     /// Returns the wrapper for another model of the same provider. All models share one breaker, because a job finds its

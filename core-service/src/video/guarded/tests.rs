@@ -59,8 +59,8 @@ impl VideoProvider for Scripted {
 
 fn guarded(errors: impl IntoIterator<Item = ProviderError>) -> (Guarded, Arc<Scripted>) {
     let provider = Arc::new(Scripted { errors: Mutex::new(errors.into_iter().collect()), ..Scripted::default() });
-    let gate = Arc::new(ConcurrencyLimit::new(SETTINGS.max_in_flight, SETTINGS.queue_limit));
-    (Guarded::new(provider.clone(), "veo".to_owned(), "veo-3".to_owned(), SETTINGS, gate), provider)
+    let limit = Arc::new(ConcurrencyLimit::new(SETTINGS.max_in_flight, SETTINGS.queue_limit));
+    (Guarded::new(provider.clone(), "veo".to_owned(), "veo-3".to_owned(), SETTINGS, limit), provider)
 }
 
 fn call(prompt: &str) -> Call<RenderRequest> {

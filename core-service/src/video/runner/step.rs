@@ -25,10 +25,10 @@ use crate::{
 /// The maximum number of submissions of a job.
 pub(super) const MAX_SUBMISSIONS: u32 = 10;
 
-/// How often a step may panic before the job fails.
+/// A panic fails the job after this number of consecutive failures.
 const MAX_PANICS: u32 = 5;
 
-/// How often the provider is asked to stop an abandoned render.
+/// The maximum number of requests to the provider to stop an abandoned render.
 const CANCEL_ATTEMPTS: u32 = 8;
 
 /// How often a commit is attempted before the database counts as unavailable. A task id that is not committed is lost.

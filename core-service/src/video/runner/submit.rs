@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Why the outcome of a submission is not known after a crash.
+/// The cause of an unknown outcome after a crash, as the error message has it.
 const INTERRUPTED: &str = "the service stopped during the submission to the provider";
 
 impl Step {
@@ -41,7 +41,7 @@ impl Step {
         request.slot = std::mem::take(&mut self.slot);
         let model = self.claim.job.request.upstream_model.clone();
         let call = Call { model, request, context: self.call_context() };
-        // Never interrupted: only the response tells whether there is a render, and which.
+        // Never interrupted: only the response has the id of the render.
         let submitted = timeout(PROVIDER_TIMEOUT, provider.submit(call)).await.unwrap_or_else(|_| Err(timed_out()));
         match submitted {
             Ok(task) => self.commit_accepted(task).await,
@@ -61,7 +61,7 @@ impl Step {
         self.submit(provider).await
     }
 
-    /// Commits the render that the provider started. Until then the step remembers it: see [`Step::record`].
+    /// Commits the render that the provider started. Until the commit has succeeded, the step keeps its id: see [`Step::record`].
     pub(super) async fn commit_accepted(&mut self, task: UpstreamTask) -> Result<Next, StepError> {
         tracing::info!(task = task.0, "the provider accepted a submission");
         self.unrecorded = Some(task.clone());
@@ -76,9 +76,9 @@ impl Step {
     /// unknown, and otherwise fails the job.
     async fn retry_or_fail(&mut self, provider: &dyn VideoProvider, error: ProviderError) -> Result<Next, StepError> {
         let submissions = self.claim.job.submissions;
-        // A repeatable provider starts no second render under the same key, whatever happened to the first request.
+        // A repeatable provider does not start a second render under the same key, even if it received the first request.
         let safe = error.is_safe_to_retry() || error.is_transient() && provider.repeatable();
-        // The delay of our own limit is too short for the number of submissions.
+        // The delay that the concurrency limit recommends is short: ten submissions would be used up within seconds.
         let requested = error.retry_after().filter(|_| !matches!(error.failure(), ProviderError::Overloaded { .. }));
         let delay = safe.then(|| delays::after_failure(requested, submissions));
         if let Some(delay) = delay.filter(|_| submissions < MAX_SUBMISSIONS) {
@@ -100,7 +100,7 @@ impl Step {
                 InputSource::Link(url) => InputContent::Link(url.clone()),
                 InputSource::Stored(key) => {
                     let key = MediaKey::from_request(key)?;
-                    // Creation has checked the size against the limit of that time.
+                    // `media.max_input_bytes` was checked when the job was created, and may be lower now.
                     let bytes = self.worker.jobs.media_store.bytes(&key, MAX_INPUT_BYTES).await?;
                     InputContent::File { media_type: key.media_type(), bytes }
                 }

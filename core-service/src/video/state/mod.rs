@@ -293,12 +293,12 @@ impl JobState {
         }
     }
 
-    /// Whether callers see the same in both states.
+    /// Returns whether callers see the same in both states.
     pub fn looks_like(&self, other: &Self) -> bool {
         (self.phase(), self.percent()) == (other.phase(), other.percent())
     }
 
-    /// Whether the state is final.
+    /// Returns whether the state is final.
     pub fn is_final(&self) -> bool {
         matches!(self.phase(), Phase::Succeeded | Phase::Failed | Phase::Cancelled)
     }

@@ -29,9 +29,9 @@ pub struct Change {
 pub enum ChangeKind {
     /// The job was created.
     Created,
-    /// The holder of the lease moved it.
+    /// The holder of the lease committed a new state.
     Moved,
-    /// A caller cancelled or deleted it; the lease of its step is worthless from now on.
+    /// A caller cancelled or deleted it, which invalidates the lease of a running step.
     Amended,
 }
 

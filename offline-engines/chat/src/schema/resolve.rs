@@ -37,6 +37,10 @@ pub(crate) struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
+    /// Resolves all references of a schema. `field` is its path in the request, for error messages.
+    ///
+    /// # Errors
+    /// Too many references, one that does not resolve, or a schema that no finite document satisfies.
     pub(crate) fn new(root: &'a Value, field: &str, steps: &Steps<'_>) -> Result<Self, Error> {
         let mut refs = BTreeSet::new();
         collect_refs(root, 0, &mut refs);
@@ -125,7 +129,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Follows `$ref` and merges `allOf` until neither is left. Appends the references it followed to `open`.
+    /// Returns the schema without `$ref` and `allOf`: follows the references and merges the combined schemas. Appends the
+    /// followed references to `open`.
     pub(crate) fn flatten<'s>(
         &self,
         schema: &'s Value,
@@ -136,7 +141,7 @@ impl<'a> Resolver<'a> {
         'a: 's,
     {
         let mut schema = schema;
-        // A bare reference, by far the most frequent kind, is followed without copying its target.
+        // A schema with nothing but a reference, the most frequent case, is followed without copying its target.
         while let Some(reference) = bare_reference(schema).filter(|_| open.len() < 2 * MAX_DEPTH) {
             schema = resolve_pointer(self.root, reference)
                 .ok_or_else(|| place.error(format!("`$ref` `{reference}` does not resolve")))?;
@@ -203,7 +208,7 @@ pub(crate) fn list<'s>(schema: &'s Value, keyword: &str) -> &'s [Value] {
     schema.get(keyword).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Returns an error if the schema uses an unsupported keyword.
+/// Checks that the schema has no unsupported keyword, and that merging `allOf` left no conflict.
 pub(crate) fn check_supported(schema: &Value, place: &Place) -> Result<(), Error> {
     if let Some(keyword) = schema.get(merge::CONFLICT) {
         return Err(place.error(format!(

@@ -15,9 +15,9 @@ use triptych_proto::{
     v1::{self as pb, chat_message::Content, content_part::Part, tool_choice},
 };
 
-use super::super::{ChatCall, ChatProvider};
 use crate::{
     call::Chunks,
+    chat::{ChatCall, ChatProvider},
     error::{Error, ProviderError},
     fault_injection::Fault,
     models::Entry,
@@ -41,25 +41,6 @@ impl OfflineChat {
         Self { token_interval, threads: BlockingPool::per_cpu() }
     }
 
-    /// Returns the models of the engine: `names` with their aliases, the default first, then [`MODEL`] and the hidden fault
-    /// models.
-    pub fn entries(tokens_per_second: u32, names: &[(&str, &[&str])]) -> Vec<Entry<dyn ChatProvider>> {
-        let engine = Arc::new(Self::new(tokens_per_second));
-        let entry = |id: &str, aliases: &[&str], hidden| {
-            Entry::built_in(
-                id,
-                aliases,
-                hidden,
-                ["stream", "tools", "json_schema"],
-                engine.clone() as Arc<dyn ChatProvider>,
-            )
-        };
-        let served = names.iter().map(|(id, aliases)| entry(id, aliases, false));
-        let own = std::iter::once(entry(MODEL, &[], false));
-        let faults = Fault::CHAT.iter().map(|fault| entry(&fault.model(MODEL), &[], true));
-        served.chain(own).chain(faults).collect()
-    }
-
     /// Generates the complete response, on a blocking thread because it is pure computation. Stops soon after the future is
     /// dropped.
     async fn generate(&self, request: pb::ChatRequest) -> Result<Completion, ProviderError> {
@@ -72,6 +53,25 @@ impl OfflineChat {
             .await
             .map_err(|error| ProviderError::Broken(format!("the built-in engine broke: {error}")))?
     }
+}
+
+/// Returns the models of the engine: `names` with their aliases, the default first, then [`MODEL`] and the hidden fault
+/// models.
+pub fn entries(tokens_per_second: u32, names: &[(&str, &[&str])]) -> Vec<Entry<dyn ChatProvider>> {
+    let engine = Arc::new(OfflineChat::new(tokens_per_second));
+    let entry = |id: &str, aliases: &[&str], hidden| {
+        Entry::built_in(
+            id,
+            aliases,
+            hidden,
+            ["stream", "tools", "json_schema"],
+            engine.clone() as Arc<dyn ChatProvider>,
+        )
+    };
+    let served = names.iter().map(|(id, aliases)| entry(id, aliases, false));
+    let own = std::iter::once(entry(MODEL, &[], false));
+    let faults = Fault::CHAT.iter().map(|fault| entry(&fault.model(MODEL), &[], true));
+    served.chain(own).chain(faults).collect()
 }
 
 #[async_trait]

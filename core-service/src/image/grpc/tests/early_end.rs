@@ -109,7 +109,7 @@ struct Stalled;
 
 #[async_trait]
 impl ImageProvider for Stalled {
-    async fn generate(&self, _: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+    async fn generate(&self, _: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         std::future::pending().await
     }
 
@@ -120,7 +120,7 @@ impl ImageProvider for Stalled {
 
 #[tokio::test(start_paused = true)]
 async fn stream_is_returned_before_the_provider_answers() {
-    let mut entries = OfflineImage::entries(PictureBudget::default());
+    let mut entries = offline::entries(PictureBudget::default());
     entries.truncate(1);
     entries[0].provider = Arc::new(Stalled);
     let test = service(entries);

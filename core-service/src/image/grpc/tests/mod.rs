@@ -21,7 +21,7 @@ use crate::{
     call::Chunks,
     config,
     error::ProviderError,
-    image::{Edits, ImageEvent, ImageProvider, Usage, providers::offline::OfflineImage},
+    image::{Edits, ImageEvent, ImageProvider, Usage, providers::offline},
     live::Live,
     media::{MediaKey, input::InputSettings},
     models::{Entry, Models},
@@ -46,7 +46,7 @@ impl Drop for DropGuard {
 
 #[async_trait]
 impl ImageProvider for Scripted {
-    async fn generate(&self, _: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+    async fn generate(&self, _: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let guard = DropGuard(self.dropped.clone());
         let events = stream::iter(self.events.clone());
         let end = if self.hangs { stream::pending().left_stream() } else { stream::empty().right_stream() };
@@ -81,7 +81,7 @@ fn service_with_budget(entries: Vec<Entry<dyn ImageProvider>>, budget: PictureBu
 }
 
 fn offline() -> TestService {
-    service(OfflineImage::entries(PictureBudget::default()))
+    service(offline::entries(PictureBudget::default()))
 }
 
 fn scripted(events: Vec<ImageEvent>, hangs: bool) -> (TestService, watch::Receiver<bool>) {
@@ -292,7 +292,7 @@ async fn request_waits_for_the_memory_of_earlier_responses() {
     // Room for the images of one request, which are held as long as its response.
     let media = config::Media { response_memory_bytes: 4 << 20, ..config::Media::default() };
     let budget = PictureBudget::new(&media);
-    let test = service_with_budget(OfflineImage::entries(budget.clone()), budget.clone());
+    let test = service_with_budget(offline::entries(budget.clone()), budget.clone());
     let image = pb::ImageRequest { size: "1024x1024".to_owned(), ..small() };
     let first = test.generate(image.clone()).await.unwrap();
     let held = first.pictures[0].data.len() as u64 * 7 / 3;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::image_list::{ImageSource, UpstreamImage};
 use crate::{
+    context::RequestContext,
     error::ProviderError,
     image::ImageEvent,
     media::{Downloader, TrustedOrigin},
@@ -22,6 +23,12 @@ pub(in crate::image::providers) struct ImageFetcher {
 impl ImageFetcher {
     pub(in crate::image::providers) fn new(upstream: Upstream, downloads: Downloader, origin: TrustedOrigin) -> Self {
         Self { upstream, downloads, origin }
+    }
+
+    /// Returns the fetcher for one call: the upstream gets the request id and the trace context with downloads from its own
+    /// origin.
+    pub(in crate::image::providers) fn for_call(&self, context: &RequestContext) -> Self {
+        Self { origin: self.origin.for_call(context), ..self.clone() }
     }
 
     /// Returns the final event of the image with this index. A link is downloaded.

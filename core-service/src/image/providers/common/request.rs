@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 
 use crate::{
-    context::{REQUEST_ID, RequestContext},
+    context::RequestContext,
     error::ProviderError,
     upstream::{Reply, Upstream},
 };
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub(in crate::image::providers) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How long the body of an error response may take; without it the status alone determines the error.
@@ -24,16 +22,8 @@ pub(in crate::image::providers) type MapFailure = fn(StatusCode, &HeaderMap, &[u
 
 /// Returns the headers of an upstream request: content type, request id and W3C trace context.
 pub(in crate::image::providers) fn headers(context: &RequestContext, content_type: HeaderValue) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(4);
+    let mut headers = context.trace_headers();
     headers.insert(header::CONTENT_TYPE, content_type);
-    if let Ok(id) = HeaderValue::try_from(&context.request_id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    for (name, value) in [(TRACEPARENT, &context.trace.parent), (TRACESTATE, &context.trace.state)] {
-        if let Some(value) = value.as_ref().and_then(|value| HeaderValue::from_bytes(value.as_encoded_bytes()).ok()) {
-            headers.insert(name, value);
-        }
-    }
     headers
 }
 

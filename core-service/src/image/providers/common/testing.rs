@@ -1,10 +1,10 @@
 //! Fixtures for the tests of providers.
 
-use crate::image::spec::{Background, Encoding, ImageSpec, Quality};
+use crate::image::parameters::{Background, Encoding, ImageParameters, Quality};
 
 /// Returns a request for one image with default parameters.
-pub(in crate::image::providers) fn spec() -> ImageSpec {
-    ImageSpec {
+pub(in crate::image::providers) fn parameters() -> ImageParameters {
+    ImageParameters {
         prompt: "a boat".to_owned(),
         n: 1,
         size: None,

@@ -33,7 +33,7 @@ use crate::{
     config::DashscopeImages,
     context::RequestContext,
     error::ProviderError,
-    image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
+    image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, parameters::ImageParameters},
     media::TrustedOrigin,
     models::Entry,
     offload::offload,
@@ -83,15 +83,15 @@ pub(crate) fn entries(
 
 #[async_trait]
 impl ImageProvider for QwenImages {
-    async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+    async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let family = Family::of(&call.model);
-        let params = NativeParams::new(family, ApiMode::of(&call.model, &self.task_models), &call.request)?;
+        let native = NativeParams::new(family, ApiMode::of(&call.model, &self.task_models), &call.request)?;
         let n = call.request.n;
         let (provider, call) = (self.clone(), Arc::new(call));
         if n <= family.images_per_request() {
-            return Ok(provider.request(call, params, 0, n).boxed());
+            return Ok(provider.request(call, native, 0, n).boxed());
         }
-        let single = move |index| provider.clone().request(Arc::clone(&call), params, index, 1);
+        let single = move |index| provider.clone().request(Arc::clone(&call), native, index, 1);
         Ok(fan_out(n, self.calls_at_once, single))
     }
 
@@ -103,14 +103,15 @@ impl ImageProvider for QwenImages {
 impl QwenImages {
     /// Returns the events of one request for `n` images, the first of which has the index `first`.
     fn request(
-        self,
-        call: Arc<Call<ImageSpec>>,
-        params: NativeParams,
+        mut self,
+        call: Arc<Call<ImageParameters>>,
+        native: NativeParams,
         first: u32,
         n: u32,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
+        self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
-            let images = self.images(call, params, first, n).await;
+            let images = self.images(call, native, first, n).await;
             let mut images = images.map_err(|error| self.upstream.redacted(error))?;
             drop_surplus_failures(&mut images, n as usize);
             let events = (first..first + n).zip(images).map(move |(index, image)| {
@@ -125,17 +126,17 @@ impl QwenImages {
     /// Sends one request and returns its images; waits for the task in [`ApiMode::Async`].
     async fn images(
         &self,
-        call: Arc<Call<ImageSpec>>,
-        params: NativeParams,
+        call: Arc<Call<ImageParameters>>,
+        native: NativeParams,
         first: u32,
         n: u32,
     ) -> Result<Vec<UpstreamImage>, ProviderError> {
         let until = until(self.upstream.limits.first_byte, call.context.deadline);
         let shared_call = Arc::clone(&call);
         // Input images have dozens of megabytes.
-        let body = offload(move || Ok(request::body(&shared_call.model, &shared_call.request, params, first, n)));
-        let body = self.send(&call.context, params, body.await?.into(), until).await?;
-        if params.mode == ApiMode::Sync {
+        let body = offload(move || Ok(request::body(&shared_call.model, &shared_call.request, native, first, n)));
+        let body = self.send(&call.context, native, body.await?.into(), until).await?;
+        if native.mode == ApiMode::Sync {
             return response::parse(&body);
         }
         let tasks = TaskClient {
@@ -159,15 +160,15 @@ impl QwenImages {
     async fn send(
         &self,
         context: &RequestContext,
-        params: NativeParams,
+        native: NativeParams,
         body: Bytes,
         until: Instant,
     ) -> Result<Bytes, ProviderError> {
         let mut headers = headers(context, JSON);
-        if params.mode == ApiMode::Async {
+        if native.mode == ApiMode::Async {
             headers.insert(ASYNC, HeaderValue::from_static("enable"));
         }
-        let path = format!("{SERVICES}/{}", params.path());
+        let path = format!("{SERVICES}/{}", native.path());
         let reply = post(&self.upstream, &path, headers, body, until, response::failure).await?;
         self.upstream.body(reply, until).await
     }

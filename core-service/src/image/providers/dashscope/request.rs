@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::family::{ApiMode, Family};
 use crate::{
     error::ProviderError,
-    image::spec::{Background, ImageSpec},
+    image::parameters::{Background, ImageParameters},
     json::JsonObject,
     media::InputPicture,
     size::Size,
@@ -28,20 +28,22 @@ enum InputForm {
 }
 
 impl NativeParams {
+    /// Derives the parameters of a request.
+    ///
     /// # Errors
     /// For requests that the family does not support and Triptych cannot emulate.
-    pub(super) fn new(family: Family, mode: ApiMode, spec: &ImageSpec) -> Result<Self, ProviderError> {
-        if spec.background == Background::Transparent {
+    pub(super) fn new(family: Family, mode: ApiMode, parameters: &ImageParameters) -> Result<Self, ProviderError> {
+        if parameters.background == Background::Transparent {
             let message = "this model does not support transparent backgrounds".to_owned();
             return Err(ProviderError::Refused { message, field: Some("background".to_owned()) });
         }
-        if family.edits_only() && spec.pictures.is_empty() {
+        if family.edits_only() && parameters.pictures.is_empty() {
             return Err(ProviderError::NotSupported("this model requires an input image".to_owned()));
         }
         // High quality: twice the size, which is scaled down afterwards.
-        let factor = if family == Family::Qwen2 && spec.quality.is_high() { 2 } else { 1 };
+        let factor = if family == Family::Qwen2 && parameters.quality.is_high() { 2 } else { 1 };
         let scaled = |requested: Size| Size::new(requested.width * factor, requested.height * factor);
-        Ok(Self { family, mode, size: spec.size.and_then(|requested| family.native(scaled(requested))) })
+        Ok(Self { family, mode, size: parameters.size.and_then(|requested| family.native(scaled(requested))) })
     }
 
     /// Returns the path of the request below `api/v1/services/aigc`.
@@ -64,12 +66,12 @@ impl NativeParams {
 }
 
 /// Returns the body of a request for `n` images, the first of which has the index `first`.
-pub(super) fn body(model: &str, spec: &ImageSpec, params: NativeParams, first: u32, n: u32) -> Vec<u8> {
-    let (NativeParams { family, size, .. }, (_, form)) = (params, params.endpoint());
-    let style = spec.style.map(|style| format!("\n\nStyle: {}", style.as_str())).unwrap_or_default();
-    let prompt = [spec.prompt.as_str(), &style].concat();
+pub(super) fn body(model: &str, parameters: &ImageParameters, native: NativeParams, first: u32, n: u32) -> Vec<u8> {
+    let (NativeParams { family, size, .. }, (_, form)) = (native, native.endpoint());
+    let style = parameters.style.map(|style| format!("\n\nStyle: {}", style.as_str())).unwrap_or_default();
+    let prompt = [parameters.prompt.as_str(), &style].concat();
     let mut input = JsonObject::default();
-    let pictures = spec.pictures.iter().map(InputPicture::data_url);
+    let pictures = parameters.pictures.iter().map(InputPicture::data_url);
     match form {
         InputForm::Messages => {
             let pictures = pictures.map(|picture| json!({"image": picture}));
@@ -85,29 +87,29 @@ pub(super) fn body(model: &str, spec: &ImageSpec, params: NativeParams, first: u
         }
     }
 
-    let mut parameters = JsonObject::default();
+    let mut members = JsonObject::default();
     if let Some(size) = size {
-        parameters.add("size", format!("{}*{}", size.width, size.height));
+        members.add("size", format!("{}*{}", size.width, size.height));
     }
     if family.images_per_request() > 1 {
-        parameters.add("n", n);
+        members.add("n", n);
     }
-    if let Some(seed) = spec.seed {
+    if let Some(seed) = parameters.seed {
         // DashScope's seeds have 31 bits.
-        parameters.add("seed", seed.wrapping_add(first.into()) & i64::from(i32::MAX));
+        members.add("seed", seed.wrapping_add(first.into()) & i64::from(i32::MAX));
     }
-    let extra = extra_members(&spec.extra_json).unwrap_or_default();
+    let extra = extra_members(&parameters.extra_json).unwrap_or_default();
     // Without this member DashScope adds a watermark; the client may ask for one.
     if family != Family::Wanx1 && !extra.iter().any(|(name, _)| name == "watermark") {
-        parameters.add("watermark", false);
+        members.add("watermark", false);
     }
     for (name, value) in extra {
         if name == "negative_prompt" && form == InputForm::Prompt {
             input.add_raw(&name, value);
         } else if name != "n" {
-            parameters.add_raw(&name, value);
+            members.add_raw(&name, value);
         }
     }
     let model = Value::from(model);
-    format!(r#"{{"model":{model},"input":{input},"parameters":{parameters}}}"#).into()
+    format!(r#"{{"model":{model},"input":{input},"parameters":{members}}}"#).into()
 }

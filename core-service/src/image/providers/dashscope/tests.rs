@@ -5,7 +5,7 @@ use super::{
     super::common::{
         image_list::{ImageSource, UpstreamImage},
         tasks::{Progress, TaskStatus},
-        testing::spec as default_spec,
+        testing::parameters as default_parameters,
     },
     family::{ApiMode, Family},
     request::{self, NativeParams},
@@ -14,22 +14,22 @@ use super::{
 use crate::{
     config::DashscopeImages,
     error::ProviderError,
-    image::spec::{Background, ImageSpec, Quality, Style},
+    image::parameters::{Background, ImageParameters, Quality, Style},
     media::{InputPicture, MediaType},
     size::Size,
 };
 
-fn spec() -> ImageSpec {
-    ImageSpec { size: Some(Size::new(1024, 1024)), user: "me".to_owned(), ..default_spec() }
+fn parameters() -> ImageParameters {
+    ImageParameters { size: Some(Size::new(1024, 1024)), user: "me".to_owned(), ..default_parameters() }
 }
 
-fn body_in_mode(family: Family, mode: ApiMode, spec: &ImageSpec, first: u32, n: u32) -> Value {
-    let params = NativeParams::new(family, mode, spec).unwrap();
-    serde_json::from_slice(&request::body("m", spec, params, first, n)).unwrap()
+fn body_in_mode(family: Family, mode: ApiMode, parameters: &ImageParameters, first: u32, n: u32) -> Value {
+    let native = NativeParams::new(family, mode, parameters).unwrap();
+    serde_json::from_slice(&request::body("m", parameters, native, first, n)).unwrap()
 }
 
-fn body(family: Family, spec: &ImageSpec, first: u32, n: u32) -> Value {
-    body_in_mode(family, ApiMode::Sync, spec, first, n)
+fn body(family: Family, parameters: &ImageParameters, first: u32, n: u32) -> Value {
+    body_in_mode(family, ApiMode::Sync, parameters, first, n)
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn native_size_is_valid_for_the_family_and_covers_the_requested_one() {
 
 #[test]
 fn request_fields_become_parameters() {
-    let mut seeded = spec();
+    let mut seeded = parameters();
     (seeded.seed, seeded.style) = (Some(i64::MAX), Some(Style::Vivid));
     seeded.extra_json = r#"{"negative_prompt":"fog","prompt_extend":false,"size":"1*1"}"#.to_owned();
     let expected = json!({
@@ -81,9 +81,10 @@ fn request_fields_become_parameters() {
         "parameters": {"size": "1024*1024", "n": 2, "seed": 0, "watermark": false, "negative_prompt": "fog", "prompt_extend": false},
     });
     assert_eq!(body(Family::Qwen2, &seeded, 1, 2), expected);
-    let first = body(Family::Qwen1, &ImageSpec { extra_json: r#"{"watermark":true}"#.to_owned(), ..spec() }, 0, 1);
+    let first =
+        body(Family::Qwen1, &ImageParameters { extra_json: r#"{"watermark":true}"#.to_owned(), ..parameters() }, 0, 1);
     assert_eq!(first["parameters"], json!({"size": "1328*1328", "watermark": true}));
-    let high = body(Family::Qwen2, &ImageSpec { quality: Quality::Hd, ..spec() }, 0, 1);
+    let high = body(Family::Qwen2, &ImageParameters { quality: Quality::Hd, ..parameters() }, 0, 1);
     assert_eq!(high["parameters"]["size"], "2048*2048");
 }
 
@@ -91,14 +92,20 @@ fn request_fields_become_parameters() {
 fn input_images_precede_the_prompt() {
     let picture =
         InputPicture { bytes: vec![1, 2, 3].into(), format: MediaType::Webp, size: Size::new(8, 8), has_alpha: true };
-    let edit = body(Family::QwenEdit, &ImageSpec { pictures: vec![picture], ..spec() }, 0, 1);
+    let edit = body(Family::QwenEdit, &ImageParameters { pictures: vec![picture], ..parameters() }, 0, 1);
     let expected = json!([{"image": "data:image/webp;base64,AQID"}, {"text": "a boat"}]);
     assert_eq!((&edit["input"]["messages"][0]["content"], edit["parameters"].get("size")), (&expected, None));
     for family in [Family::QwenEdit, Family::Wan25Edit] {
-        assert!(matches!(NativeParams::new(family, ApiMode::Async, &spec()), Err(ProviderError::NotSupported(_))));
+        assert!(matches!(
+            NativeParams::new(family, ApiMode::Async, &parameters()),
+            Err(ProviderError::NotSupported(_))
+        ));
     }
-    let clear =
-        NativeParams::new(Family::Qwen2, ApiMode::Sync, &ImageSpec { background: Background::Transparent, ..spec() });
+    let clear = NativeParams::new(
+        Family::Qwen2,
+        ApiMode::Sync,
+        &ImageParameters { background: Background::Transparent, ..parameters() },
+    );
     assert!(matches!(clear, Err(ProviderError::Refused { field: Some(field), .. }) if field == "background"));
 }
 
@@ -149,7 +156,7 @@ fn older_models_have_a_prompt_instead_of_messages() {
     let picture =
         InputPicture { bytes: vec![1, 2, 3].into(), format: MediaType::Webp, size: Size::new(8, 8), has_alpha: true };
     let extra_json = r#"{"negative_prompt":"fog","prompt_extend":false}"#.to_owned();
-    let with = ImageSpec { pictures: vec![picture], extra_json, ..spec() };
+    let with = ImageParameters { pictures: vec![picture], extra_json, ..parameters() };
     let edit = body_in_mode(Family::Wan25Edit, ApiMode::Async, &with, 0, 2);
     let expected = json!({
         "model": "m",
@@ -157,13 +164,14 @@ fn older_models_have_a_prompt_instead_of_messages() {
         "parameters": {"size": "1024*1024", "n": 2, "watermark": false, "prompt_extend": false},
     });
     assert_eq!(edit, expected);
-    let first = body_in_mode(Family::Wanx1, ApiMode::Async, &spec(), 0, 1);
+    let first = body_in_mode(Family::Wanx1, ApiMode::Async, &parameters(), 0, 1);
     assert_eq!(first["parameters"], json!({"size": "1024*1024", "n": 1}), "without watermark");
-    let newer = body_in_mode(Family::Wan, ApiMode::Async, &spec(), 0, 1);
+    let newer = body_in_mode(Family::Wan, ApiMode::Async, &parameters(), 0, 1);
     assert_eq!(newer["input"]["messages"][0]["content"], json!([{"text": "a boat"}]));
-    let path = |family, spec: &ImageSpec| NativeParams::new(family, ApiMode::Async, spec).unwrap().path();
-    assert_eq!(path(Family::Wan, &spec()), "image-generation/generation");
-    assert_eq!(path(Family::Qwen1, &spec()), "text2image/image-synthesis");
+    let path =
+        |family, parameters: &ImageParameters| NativeParams::new(family, ApiMode::Async, parameters).unwrap().path();
+    assert_eq!(path(Family::Wan, &parameters()), "image-generation/generation");
+    assert_eq!(path(Family::Qwen1, &parameters()), "text2image/image-synthesis");
     assert_eq!(path(Family::Wan25Edit, &with), "image2image/image-synthesis");
 }
 

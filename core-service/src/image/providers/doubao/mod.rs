@@ -27,7 +27,7 @@ use crate::{
     call::{Call, Chunks},
     config::{Doubao, SeedreamFamily},
     error::ProviderError,
-    image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
+    image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, parameters::ImageParameters},
     media::TrustedOrigin,
     models::Entry,
     offload::offload,
@@ -70,18 +70,18 @@ pub(crate) fn entries(
 
 #[async_trait]
 impl ImageProvider for Seedream {
-    async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
-        let params = NativeParams::new(Family::of(&call.model, self.family), &call.request)?;
+    async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
+        let native = NativeParams::new(Family::of(&call.model, self.family), &call.request)?;
         let n = call.request.n;
         let (provider, call) = (self.clone(), Arc::new(call));
-        if params.series {
-            return Ok(provider.series(call, params).boxed());
+        if native.series {
+            return Ok(provider.series(call, native).boxed());
         }
         if n == 1 {
-            return Ok(provider.single(call, params, 0).boxed());
+            return Ok(provider.single(call, native, 0).boxed());
         }
         Ok(fan_out(n, self.calls_at_once, move |index| {
-            provider.clone().single(Arc::clone(&call), params.clone(), index)
+            provider.clone().single(Arc::clone(&call), native.clone(), index)
         }))
     }
 
@@ -93,14 +93,15 @@ impl ImageProvider for Seedream {
 impl Seedream {
     /// Returns the events of the call for one image.
     fn single(
-        self,
-        call: Arc<Call<ImageSpec>>,
-        params: NativeParams,
+        mut self,
+        call: Arc<Call<ImageParameters>>,
+        native: NativeParams,
         index: u32,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
+        self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
             let until = until(self.upstream.limits.first_byte, call.context.deadline);
-            let reply = self.send(&call, &params, index, until).await?;
+            let reply = self.send(&call, &native, index, until).await?;
             let ImageList { images, usage } = self.image_list(reply, until, 1).await?;
             // Further images would be layers of the first one, which the contract does not have.
             let image = images.into_iter().next();
@@ -114,13 +115,14 @@ impl Seedream {
 
     /// Returns the events of one streamed call for all images.
     fn series(
-        self,
-        call: Arc<Call<ImageSpec>>,
-        params: NativeParams,
+        mut self,
+        call: Arc<Call<ImageParameters>>,
+        native: NativeParams,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
+        self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
             let until = until(self.upstream.limits.first_byte, call.context.deadline);
-            let reply = self.send(&call, &params, 0, until).await?;
+            let reply = self.send(&call, &native, 0, until).await?;
             let n = call.request.n;
             if is_event_stream(&reply) {
                 let (upstream, deadline) = (self.upstream.clone(), call.context.deadline);
@@ -148,15 +150,15 @@ impl Seedream {
     /// Sends the request and returns the response once its headers have arrived.
     async fn send(
         &self,
-        call: &Arc<Call<ImageSpec>>,
-        params: &NativeParams,
+        call: &Arc<Call<ImageParameters>>,
+        native: &NativeParams,
         index: u32,
         until: Instant,
     ) -> Result<Reply, ProviderError> {
-        let (shared_call, params, watermark) = (Arc::clone(call), params.clone(), self.watermark);
+        let (shared_call, native, watermark) = (Arc::clone(call), native.clone(), self.watermark);
         // Input images have up to hundreds of megabytes.
         let body =
-            offload(move || Ok(request::body(&shared_call.model, &shared_call.request, &params, index, watermark)));
+            offload(move || Ok(request::body(&shared_call.model, &shared_call.request, &native, index, watermark)));
         let body = body.await?;
         let mut headers = headers(&call.context, JSON);
         if let Ok(id) = HeaderValue::try_from(&call.context.request_id) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::family::Family;
 use crate::{
     error::ProviderError,
-    image::spec::{Background, Encoding, ImageSpec, Quality},
+    image::parameters::{Background, Encoding, ImageParameters, Quality},
     json::JsonObject,
     media::MediaType,
     size::Size,
@@ -28,29 +28,34 @@ pub(super) struct NativeParams {
 }
 
 impl NativeParams {
+    /// Derives the parameters of a request.
+    ///
     /// # Errors
     /// For requests that the family does not support and Triptych cannot emulate.
-    pub(super) fn new(family: Family, spec: &ImageSpec) -> Result<Self, ProviderError> {
+    pub(super) fn new(family: Family, parameters: &ImageParameters) -> Result<Self, ProviderError> {
         let refused = |field: &str, message: &str| {
             Err(ProviderError::Refused { message: message.to_owned(), field: Some(field.to_owned()) })
         };
-        if spec.background == Background::Transparent {
+        if parameters.background == Background::Transparent {
             return refused("background", "this model does not support transparent backgrounds");
         }
-        if family == Family::Seededit3 && spec.pictures.is_empty() {
+        if family == Family::Seededit3 && parameters.pictures.is_empty() {
             return Err(ProviderError::NotSupported("this model requires an input image".to_owned()));
         }
-        if family.is_third() && spec.pictures.iter().any(|picture| picture.format == MediaType::Webp) {
+        if family.is_third() && parameters.pictures.iter().any(|picture| picture.format == MediaType::Webp) {
             return refused("image", "this model accepts PNG and JPEG input images only");
         }
-        let extra = extra_members(&spec.extra_json).unwrap_or_default();
+        let extra = extra_members(&parameters.extra_json).unwrap_or_default();
         let series = !family.is_third() && extra.iter().any(|(name, value)| name == SERIES && *value == "\"auto\"");
         // An edit without a size keeps the size of its first input image, as far as the family supports it.
-        let first = spec.pictures.first().map(|picture| picture.size);
-        let native = spec.size.or(first).and_then(|requested| family.native(size_for_quality(requested, spec.quality)));
-        let is_exact = spec.size.is_none() || native == spec.size;
+        let first = parameters.pictures.first().map(|picture| picture.size);
+        let native = parameters
+            .size
+            .or(first)
+            .and_then(|requested| family.native(size_for_quality(requested, parameters.quality)));
+        let is_exact = parameters.size.is_none() || native == parameters.size;
         // An image that is converted afterwards is requested in a lossless format.
-        let jpeg = is_exact && matches!(spec.format, Encoding::Jpeg { .. });
+        let jpeg = is_exact && matches!(parameters.format, Encoding::Jpeg { .. });
         let format = family.has_output_format().then_some(if jpeg { "jpeg" } else { "png" });
         let size =
             if family == Family::Seededit3 { Some("adaptive".to_owned()) } else { native.map(|s| s.to_string()) };
@@ -64,12 +69,18 @@ fn size_for_quality(requested: Size, quality: Quality) -> Size {
 }
 
 /// Returns the body of the call for the image with this index, or for all images of a series.
-pub(super) fn body(model: &str, spec: &ImageSpec, params: &NativeParams, index: u32, watermark: bool) -> Vec<u8> {
-    let NativeParams { family, size, format, series } = params;
+pub(super) fn body(
+    model: &str,
+    parameters: &ImageParameters,
+    native: &NativeParams,
+    index: u32,
+    watermark: bool,
+) -> Vec<u8> {
+    let NativeParams { family, size, format, series } = native;
     let mut body = JsonObject::default();
     body.add("model", model);
-    body.add("prompt", prompt(spec, *series));
-    let mut pictures: Vec<_> = spec.pictures.iter().map(|picture| Value::from(picture.data_url())).collect();
+    body.add("prompt", prompt(parameters, *series));
+    let mut pictures: Vec<_> = parameters.pictures.iter().map(|picture| Value::from(picture.data_url())).collect();
     match (pictures.pop(), pictures.is_empty()) {
         (None, _) => {}
         (Some(only), true) => body.add("image", only),
@@ -84,14 +95,14 @@ pub(super) fn body(model: &str, spec: &ImageSpec, params: &NativeParams, index: 
     if let Some(format) = format {
         body.add("output_format", *format);
     }
-    if let (true, Some(seed)) = (family.is_third(), spec.seed) {
+    if let (true, Some(seed)) = (family.is_third(), parameters.seed) {
         // Ark's seeds have 31 bits.
         body.add("seed", seed.wrapping_add(index.into()) & i64::from(i32::MAX));
     }
     body.add("watermark", watermark);
     if *series {
         body.add(SERIES, "auto");
-        body.add("sequential_image_generation_options", json!({"max_images": spec.n}));
+        body.add("sequential_image_generation_options", json!({"max_images": parameters.n}));
         body.add("stream", true);
         // As base64, the largest images would exceed the maximum size of an event.
         body.add("response_format", "url");
@@ -101,20 +112,20 @@ pub(super) fn body(model: &str, spec: &ImageSpec, params: &NativeParams, index: 
         }
         body.add("response_format", "b64_json");
     }
-    for (name, value) in extra_members(&spec.extra_json).unwrap_or_default() {
+    for (name, value) in extra_members(&parameters.extra_json).unwrap_or_default() {
         if name != "stream" && name != "n" {
             body.add_raw(&name, value);
         }
     }
-    if (*family, spec.quality) == (Family::Seedream4, Quality::Low) {
+    if (*family, parameters.quality) == (Family::Seedream4, Quality::Low) {
         body.add("optimize_prompt_options", json!({"mode": "fast"}));
     }
     body.to_string().into_bytes()
 }
 
 /// Returns the prompt with the style and the number of images of a series, for which Ark has no members.
-fn prompt(spec: &ImageSpec, series: bool) -> String {
-    let style = spec.style.map(|style| format!("\n\nStyle: {}", style.as_str()));
-    let number = (series && spec.n > 1).then(|| format!("\n\nA series of {} pictures", spec.n));
-    [spec.prompt.as_str(), &style.unwrap_or_default(), &number.unwrap_or_default()].concat()
+fn prompt(parameters: &ImageParameters, series: bool) -> String {
+    let style = parameters.style.map(|style| format!("\n\nStyle: {}", style.as_str()));
+    let number = (series && parameters.n > 1).then(|| format!("\n\nA series of {} pictures", parameters.n));
+    [parameters.prompt.as_str(), &style.unwrap_or_default(), &number.unwrap_or_default()].concat()
 }

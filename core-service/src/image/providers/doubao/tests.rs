@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     super::common::{
         image_list::{ImageSource, UpstreamImage},
-        testing::spec as default_spec,
+        testing::parameters as default_parameters,
     },
     family::Family,
     request::{self, NativeParams},
@@ -17,23 +17,23 @@ use crate::{
     error::ProviderError,
     image::{
         Usage,
-        spec::{Background, Encoding, ImageSpec, Quality, Style},
+        parameters::{Background, Encoding, ImageParameters, Quality, Style},
     },
     media::{InputPicture, MediaType},
     size::Size,
 };
 
-fn spec() -> ImageSpec {
-    ImageSpec { size: Some(Size::new(1024, 1024)), user: "me".to_owned(), ..default_spec() }
+fn parameters() -> ImageParameters {
+    ImageParameters { size: Some(Size::new(1024, 1024)), user: "me".to_owned(), ..default_parameters() }
 }
 
 fn input(format: MediaType) -> InputPicture {
     InputPicture { bytes: vec![1, 2, 3].into(), format, size: Size::new(1600, 900), has_alpha: false }
 }
 
-fn body(family: Family, spec: &ImageSpec, index: u32) -> Value {
-    let params = NativeParams::new(family, spec).unwrap();
-    serde_json::from_slice(&request::body("m", spec, &params, index, false)).unwrap()
+fn body(family: Family, parameters: &ImageParameters, index: u32) -> Value {
+    let native = NativeParams::new(family, parameters).unwrap();
+    serde_json::from_slice(&request::body("m", parameters, &native, index, false)).unwrap()
 }
 
 #[test]
@@ -74,67 +74,74 @@ fn native_size_is_valid_for_the_family_and_covers_the_requested_one() {
 
 #[test]
 fn parameters_become_the_members_of_the_family() {
-    let mut spec = spec();
-    (spec.seed, spec.style) = (Some(i64::MAX), Some(Style::Natural));
-    spec.extra_json = r#"{"guidance_scale":3.5,"watermark":true,"stream":true,"model":"other"}"#.to_owned();
-    let third = body(Family::Seedream3, &spec, 1);
+    let mut parameters = parameters();
+    (parameters.seed, parameters.style) = (Some(i64::MAX), Some(Style::Natural));
+    parameters.extra_json = r#"{"guidance_scale":3.5,"watermark":true,"stream":true,"model":"other"}"#.to_owned();
+    let third = body(Family::Seedream3, &parameters, 1);
     let expected = json!({
         "model": "m", "prompt": "a boat\n\nStyle: natural", "size": "1024x1024", "seed": 0, "watermark": false,
         "response_format": "b64_json", "guidance_scale": 3.5,
     });
     assert_eq!(third, expected);
 
-    spec.extra_json = r#"{"tools":[{"type":"web_search"}]}"#.to_owned();
-    (spec.format, spec.size, spec.style) = (Encoding::Jpeg { quality: 90 }, Some(Size::new(2048, 2048)), None);
+    parameters.extra_json = r#"{"tools":[{"type":"web_search"}]}"#.to_owned();
+    (parameters.format, parameters.size, parameters.style) =
+        (Encoding::Jpeg { quality: 90 }, Some(Size::new(2048, 2048)), None);
     let expected = json!({
         "model": "m", "prompt": "a boat", "size": "2048x2048", "output_format": "jpeg", "watermark": false,
         "sequential_image_generation": "disabled", "response_format": "b64_json", "tools": [{"type": "web_search"}],
     });
-    assert_eq!(body(Family::Seedream5, &spec, 0), expected);
+    assert_eq!(body(Family::Seedream5, &parameters, 0), expected);
 
-    (spec.quality, spec.size) = (Quality::Low, None);
-    let low = body(Family::Seedream4, &spec, 0);
+    (parameters.quality, parameters.size) = (Quality::Low, None);
+    let low = body(Family::Seedream4, &parameters, 0);
     assert_eq!((low.get("size"), &low["optimize_prompt_options"]), (None, &json!({"mode": "fast"})));
-    (spec.quality, spec.size) = (Quality::Hd, Some(Size::new(1024, 1024)));
-    assert_eq!(body(Family::Seedream4, &spec, 0)["size"], "2048x2048");
+    (parameters.quality, parameters.size) = (Quality::Hd, Some(Size::new(1024, 1024)));
+    assert_eq!(body(Family::Seedream4, &parameters, 0)["size"], "2048x2048");
 }
 
 #[test]
 fn input_images_become_data_urls_and_determine_the_default_size() {
-    let mut spec = spec();
-    (spec.size, spec.pictures) = (None, vec![input(MediaType::Jpeg)]);
-    let one = body(Family::Seedream45, &spec, 0);
+    let mut parameters = parameters();
+    (parameters.size, parameters.pictures) = (None, vec![input(MediaType::Jpeg)]);
+    let one = body(Family::Seedream45, &parameters, 0);
     assert_eq!((&one["image"], &one["size"]), (&json!("data:image/jpeg;base64,AQID"), &json!("2600x1463")));
-    assert_eq!(body(Family::Seededit3, &spec, 0)["size"], "adaptive");
-    spec.pictures.push(input(MediaType::Webp));
-    let two = body(Family::Seedream4, &spec, 0);
+    assert_eq!(body(Family::Seededit3, &parameters, 0)["size"], "adaptive");
+    parameters.pictures.push(input(MediaType::Webp));
+    let two = body(Family::Seedream4, &parameters, 0);
     assert_eq!(two["image"], json!(["data:image/jpeg;base64,AQID", "data:image/webp;base64,AQID"]));
 }
 
 #[test]
 fn unsupported_parameters_are_rejected_with_their_field() {
-    let refused = |family, spec: &ImageSpec| match NativeParams::new(family, spec) {
+    let refused = |family, parameters: &ImageParameters| match NativeParams::new(family, parameters) {
         Err(ProviderError::Refused { field, .. }) => field.unwrap_or_default(),
         Err(ProviderError::NotSupported(_)) => "not supported".to_owned(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(refused(Family::Seedream4, &ImageSpec { background: Background::Transparent, ..spec() }), "background");
-    assert_eq!(refused(Family::Seededit3, &spec()), "not supported");
-    assert_eq!(refused(Family::Seededit3, &ImageSpec { pictures: vec![input(MediaType::Webp)], ..spec() }), "image");
+    assert_eq!(
+        refused(Family::Seedream4, &ImageParameters { background: Background::Transparent, ..parameters() }),
+        "background"
+    );
+    assert_eq!(refused(Family::Seededit3, &parameters()), "not supported");
+    assert_eq!(
+        refused(Family::Seededit3, &ImageParameters { pictures: vec![input(MediaType::Webp)], ..parameters() }),
+        "image"
+    );
 }
 
 #[test]
 fn series_is_one_streamed_call_with_the_number_in_the_prompt() {
     let extra_json = r#"{"sequential_image_generation":"auto","sequential_image_generation_options":{"max_images":9}}"#;
-    let spec = ImageSpec { n: 3, extra_json: extra_json.to_owned(), ..spec() };
-    let series = body(Family::Seedream45, &spec, 0);
+    let parameters = ImageParameters { n: 3, extra_json: extra_json.to_owned(), ..parameters() };
+    let series = body(Family::Seedream45, &parameters, 0);
     let expected = json!({
         "model": "m", "prompt": "a boat\n\nA series of 3 pictures", "size": "1920x1920", "watermark": false,
         "sequential_image_generation": "auto", "sequential_image_generation_options": {"max_images": 3},
         "stream": true, "response_format": "url",
     });
     assert_eq!(series, expected);
-    assert!(!NativeParams::new(Family::Seedream3, &spec).unwrap().series);
+    assert!(!NativeParams::new(Family::Seedream3, &parameters).unwrap().series);
 }
 
 #[test]

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     config::MidjourneySingles,
     error::ProviderError,
-    image::{ImageEvent, spec::ImageSpec},
+    image::{ImageEvent, parameters::ImageParameters},
     offload::offload,
 };
 
@@ -41,7 +41,7 @@ pub(super) const IMAGES_PER_GRID: u32 = 4;
 /// A grid to generate and the images to extract from it.
 pub(super) struct Grid {
     pub(super) proxy: Proxy,
-    pub(super) spec: Arc<ImageSpec>,
+    pub(super) parameters: Arc<ImageParameters>,
     /// The indices of the request's images that come from this grid, up to four.
     pub(super) images: Range<u32>,
     pub(super) prompt: String,
@@ -83,8 +83,8 @@ impl Grid {
 
     /// Submits the grid and waits for it; sends previews.
     async fn generate(&self, sender: &UnboundedSender<ImageEvent>) -> Result<FinishedGrid, ProviderError> {
-        let (spec, prompt) = (Arc::clone(&self.spec), self.prompt.clone());
-        let body = offload(move || Ok(prompt::imagine_body(&spec, &prompt))).await?;
+        let (parameters, prompt) = (Arc::clone(&self.parameters), self.prompt.clone());
+        let body = offload(move || Ok(prompt::imagine_body(&parameters, &prompt))).await?;
         let mut poller = self.proxy.submit("submit/imagine", body).await?;
         let (mut last_preview, mut partial, mut is_confirmed) = (String::new(), 0, false);
         loop {
@@ -96,7 +96,7 @@ impl Grid {
                 is_confirmed = true;
                 self.confirm(&poller).await?;
             }
-            if partial < self.spec.partial_images
+            if partial < self.parameters.partial_images
                 && let Some(link) = task.link().filter(|link| *link != last_preview)
             {
                 link.clone_into(&mut last_preview);

@@ -29,7 +29,7 @@ use crate::{
     call::{Call, Chunks},
     config::{MidjourneyImages, MidjourneySingles},
     error::ProviderError,
-    image::{Edits, ImageEvent, ImageProvider, spec::ImageSpec},
+    image::{Edits, ImageEvent, ImageProvider, parameters::ImageParameters},
     media::TrustedOrigin,
     models::Entry,
     upstream::{Auth, SetupError, Upstream, until},
@@ -43,7 +43,7 @@ pub struct Midjourney {
     upstream: Upstream,
     fetcher: ImageFetcher,
     /// Prompt parameters set by the operator.
-    parameters: String,
+    prompt_parameters: String,
     singles: MidjourneySingles,
     poll_interval: Duration,
     grids_at_once: usize,
@@ -55,7 +55,8 @@ pub(crate) fn entries(
     settings: &MidjourneyImages,
     context: &ProviderContext,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
-    let MidjourneyImages { base_url, api_secret, models, parameters, singles, poll_interval } = settings;
+    let MidjourneyImages { base_url, api_secret, models, parameters: prompt_parameters, singles, poll_interval } =
+        settings;
     let Some(base) = base_url.clone() else { return Ok(Vec::new()) };
     let origin = TrustedOrigin::new(base.clone());
     let origin = match api_secret {
@@ -70,7 +71,7 @@ pub(crate) fn entries(
     let provider = Midjourney {
         fetcher: ImageFetcher::new(upstream.clone(), context.downloads.clone(), origin),
         upstream,
-        parameters: parameters.clone(),
+        prompt_parameters: prompt_parameters.clone(),
         singles: *singles,
         poll_interval: *poll_interval,
         grids_at_once: context.calls_at_once,
@@ -81,7 +82,7 @@ pub(crate) fn entries(
 
 #[async_trait]
 impl ImageProvider for Midjourney {
-    async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+    async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let Call { request, context, model: _ } = call;
         let until = until(self.upstream.limits.first_byte, context.deadline);
         let proxy = Proxy(TaskClient {
@@ -93,19 +94,20 @@ impl ImageProvider for Midjourney {
             until,
             background: self.background.clone(),
         });
-        let spec = Arc::new(request);
+        let parameters = Arc::new(request);
         let grid = |group: u32| {
-            let images = group * IMAGES_PER_GRID..spec.n.min((group + 1) * IMAGES_PER_GRID);
+            let images = group * IMAGES_PER_GRID..parameters.n.min((group + 1) * IMAGES_PER_GRID);
             Ok(Grid {
                 proxy: proxy.clone(),
-                spec: Arc::clone(&spec),
+                parameters: Arc::clone(&parameters),
                 images,
-                prompt: prompt::prompt(&spec, group, &self.parameters)?,
+                prompt: prompt::prompt(&parameters, group, &self.prompt_parameters)?,
                 singles: self.singles,
-                fetcher: self.fetcher.clone(),
+                fetcher: self.fetcher.for_call(&context),
             })
         };
-        let grids: Vec<_> = (0..spec.n.div_ceil(IMAGES_PER_GRID)).map(grid).collect::<Result<_, ProviderError>>()?;
+        let grids: Vec<_> =
+            (0..parameters.n.div_ceil(IMAGES_PER_GRID)).map(grid).collect::<Result<_, ProviderError>>()?;
         let events = stream::iter(grids).map(|grid| grid.events().boxed());
         Ok(events.flatten_unordered(self.grids_at_once.max(1)).map(Ok).into_stream().boxed())
     }

@@ -7,7 +7,7 @@ use crate::{
     error::ProviderError,
     image::{
         native_size::Ratio,
-        spec::{Background, ImageSpec, Style},
+        parameters::{Background, ImageParameters, Style},
     },
     media::InputPicture,
 };
@@ -24,20 +24,24 @@ fn is_equivalent(name: &str, member: &str) -> bool {
     name.to_lowercase() == member.to_lowercase()
 }
 
-/// Returns the prompt of a grid; `group` is its index in the request. `parameters` are set by the operator.
+/// Returns the prompt of a grid; `group` is its index in the request. `configured` are the parameters set by the operator.
 ///
 /// # Errors
 /// For requests that Midjourney does not support and Triptych cannot emulate.
-pub(super) fn prompt(spec: &ImageSpec, group: u32, parameters: &str) -> Result<String, ProviderError> {
+pub(super) fn prompt(parameters: &ImageParameters, group: u32, configured: &str) -> Result<String, ProviderError> {
     let refused = |field: &str, message: String| Err(ProviderError::Refused { message, field: Some(field.into()) });
-    if spec.background == Background::Transparent {
+    if parameters.background == Background::Transparent {
         return refused("background", "this model does not support transparent backgrounds".to_owned());
     }
     // Server-side request forgery: the proxy would post to any address in its network that a client names.
-    if extra_members(&spec.extra_json).unwrap_or_default().iter().any(|(name, _)| is_equivalent(name, NOTIFY_HOOK)) {
+    if extra_members(&parameters.extra_json)
+        .unwrap_or_default()
+        .iter()
+        .any(|(name, _)| is_equivalent(name, NOTIFY_HOOK))
+    {
         return refused(NOTIFY_HOOK, "must not be set: Triptych polls the tasks itself".to_owned());
     }
-    let mut prompt = spec.prompt.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut prompt = parameters.prompt.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut add = |names: &[&str], parameter: String| {
         // The bot rejects a repeated parameter; one in the client's prompt takes precedence.
         if !prompt.split(' ').any(|word| names.contains(&word)) {
@@ -45,10 +49,10 @@ pub(super) fn prompt(spec: &ImageSpec, group: u32, parameters: &str) -> Result<S
             prompt.push_str(&parameter);
         }
     };
-    if let Some(size) = spec.size {
+    if let Some(size) = parameters.size {
         add(&["--ar", "--aspect"], format!("--ar {}", Ratio::from_size(size)));
     }
-    if let Some(seed) = spec.seed {
+    if let Some(seed) = parameters.seed {
         match seed.checked_add(i64::from(group)).map(u32::try_from) {
             Some(Ok(seed)) => add(&["--seed"], format!("--seed {seed}")),
             Some(Err(_)) | None => {
@@ -56,10 +60,10 @@ pub(super) fn prompt(spec: &ImageSpec, group: u32, parameters: &str) -> Result<S
             }
         }
     }
-    if spec.style == Some(Style::Natural) {
+    if parameters.style == Some(Style::Natural) {
         add(&["--style", "--raw"], "--style raw".to_owned());
     }
-    for parameter in split_parameters(parameters) {
+    for parameter in split_parameters(configured) {
         let name = parameter.split(' ').next().unwrap_or_default().to_owned();
         add(&[&name], parameter);
     }
@@ -67,9 +71,9 @@ pub(super) fn prompt(spec: &ImageSpec, group: u32, parameters: &str) -> Result<S
 }
 
 /// Splits `--v 7 --no cats, dogs` into `--v 7` and `--no cats, dogs`.
-fn split_parameters(parameters: &str) -> Vec<String> {
+fn split_parameters(text: &str) -> Vec<String> {
     let mut split: Vec<String> = Vec::new();
-    for word in parameters.split_whitespace() {
+    for word in text.split_whitespace() {
         match split.last_mut() {
             Some(last) if !word.starts_with("--") => {
                 last.push(' ');
@@ -82,16 +86,16 @@ fn split_parameters(parameters: &str) -> Vec<String> {
 }
 
 /// Returns the body of `submit/imagine`.
-pub(super) fn imagine_body(spec: &ImageSpec, prompt: &str) -> String {
-    let pictures: Vec<_> = spec.pictures.iter().map(InputPicture::data_url).collect();
+pub(super) fn imagine_body(parameters: &ImageParameters, prompt: &str) -> String {
+    let pictures: Vec<_> = parameters.pictures.iter().map(InputPicture::data_url).collect();
     let mut body = JsonObject::default();
     body.add("prompt", prompt);
     body.add("base64Array", pictures);
-    if !spec.user.is_empty() && spec.user.len() <= MAX_STATE_BYTES {
-        body.add("state", spec.user.as_str());
+    if !parameters.user.is_empty() && parameters.user.len() <= MAX_STATE_BYTES {
+        body.add("state", parameters.user.as_str());
     }
     // As text: task ids in a filter have more digits than a double.
-    for (name, value) in extra_members(&spec.extra_json).unwrap_or_default() {
+    for (name, value) in extra_members(&parameters.extra_json).unwrap_or_default() {
         if !RESERVED.iter().any(|reserved| is_equivalent(&name, reserved)) {
             body.add_raw(&name, value);
         }
@@ -102,41 +106,41 @@ pub(super) fn imagine_body(spec: &ImageSpec, prompt: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{image::providers::common::testing::spec, size::Size};
+    use crate::{image::providers::common::testing::parameters, size::Size};
     use serde_json::{Value, json};
 
     #[test]
     fn request_fields_become_parameters_unless_the_prompt_has_them() {
         let size = Some(Size::new(1792, 1024));
-        let base = |prompt: &str| ImageSpec { prompt: prompt.to_owned(), size, ..spec() };
-        for (prompted, parameters, expected) in [
+        let base = |prompt: &str| ImageParameters { prompt: prompt.to_owned(), size, ..parameters() };
+        for (prompted, configured, expected) in [
             ("a boat", "", "a boat --ar 7:4"),
             ("a\n boat\t", "--v 7", "a boat --ar 7:4 --v 7"),
             ("a boat --ar 1:1", "--v 7 --no cats, dogs", "a boat --ar 1:1 --v 7 --no cats, dogs"),
             ("a boat --aspect 1:1 --v 6", "--v 7 --tile", "a boat --aspect 1:1 --v 6 --tile"),
             ("a--ar boat", "", "a--ar boat --ar 7:4"),
         ] {
-            assert_eq!(prompt(&base(prompted), 0, parameters), Ok(expected.to_owned()));
+            assert_eq!(prompt(&base(prompted), 0, configured), Ok(expected.to_owned()));
         }
-        let natural = ImageSpec { size: None, seed: Some(7), style: Some(Style::Natural), ..spec() };
+        let natural = ImageParameters { size: None, seed: Some(7), style: Some(Style::Natural), ..parameters() };
         assert_eq!(prompt(&natural, 2, ""), Ok("a boat --seed 9 --style raw".to_owned()));
     }
 
     #[test]
     fn unsupported_parameters_are_rejected_with_their_field() {
-        let field = |spec: &ImageSpec| match prompt(spec, 0, "") {
+        let field = |parameters: &ImageParameters| match prompt(parameters, 0, "") {
             Err(ProviderError::Refused { field, .. }) => field,
             other => panic!("{other:?}"),
         };
-        let clear = ImageSpec { background: Background::Transparent, ..spec() };
+        let clear = ImageParameters { background: Background::Transparent, ..parameters() };
         assert_eq!(field(&clear).as_deref(), Some("background"));
         for seed in [-1, 1 << 32, i64::MAX] {
-            assert_eq!(field(&ImageSpec { seed: Some(seed), ..spec() }).as_deref(), Some("seed"));
+            assert_eq!(field(&ImageParameters { seed: Some(seed), ..parameters() }).as_deref(), Some("seed"));
         }
         // The third one has the Kelvin sign for a K: Go treats them as equal.
         for hook in ["notifyHook", "NOTIFYHOOK", "notifyHoo\u{212a}", "notify\\u0048ook"] {
             let extra_json = format!(r#"{{"botType":"MID_JOURNEY","{hook}":"http://10.0.0.1/"}}"#);
-            assert_eq!(field(&ImageSpec { extra_json, ..spec() }).as_deref(), Some("notifyHook"), "{hook}");
+            assert_eq!(field(&ImageParameters { extra_json, ..parameters() }).as_deref(), Some("notifyHook"), "{hook}");
         }
     }
 
@@ -144,8 +148,8 @@ mod tests {
     fn extra_members_are_passed_on_unchanged() {
         let extra_json =
             r#"{"botType":"NIJI_JOURNEY","accountFilter":{"id":17953501234567891234},"prompt":"x","Prompt":"y"}"#;
-        let spec = ImageSpec { user: "u-1".to_owned(), extra_json: extra_json.to_owned(), ..spec() };
-        let body = imagine_body(&spec, "a boat");
+        let parameters = ImageParameters { user: "u-1".to_owned(), extra_json: extra_json.to_owned(), ..parameters() };
+        let body = imagine_body(&parameters, "a boat");
         let expected = r#","botType":"NIJI_JOURNEY","accountFilter":{"id":17953501234567891234}}"#;
         assert!(body.ends_with(expected), "{body}");
         let body: Value = serde_json::from_str(&body).unwrap();

@@ -5,7 +5,7 @@ use crate::{
     image::{
         Edits,
         native_size::{Ratio, closest},
-        spec::{Background, ImageSpec},
+        parameters::{Background, ImageParameters},
     },
     size::Size,
 };
@@ -133,30 +133,32 @@ impl Family {
 }
 
 impl NativeParams {
+    /// Derives the parameters of a request.
+    ///
     /// # Errors
     /// For requests that no model of the family supports and Triptych cannot emulate.
-    pub(super) fn new(family: Family, spec: &ImageSpec) -> Result<Self, ProviderError> {
+    pub(super) fn new(family: Family, parameters: &ImageParameters) -> Result<Self, ProviderError> {
         let refused = |field: &str, message: String| Err(ProviderError::Refused { message, field: Some(field.into()) });
-        if spec.background == Background::Transparent {
+        if parameters.background == Background::Transparent {
             return refused("background", "this model does not support transparent backgrounds".to_owned());
         }
         // The images have consecutive seeds.
-        let last = |seed: i64| seed.checked_add(i64::from(spec.n)).and_then(|end| i32::try_from(end - 1).ok());
-        if let Some(seed) = spec.seed
+        let last = |seed: i64| seed.checked_add(i64::from(parameters.n)).and_then(|end| i32::try_from(end - 1).ok());
+        if let Some(seed) = parameters.seed
             && (i32::try_from(seed).is_err() || last(seed).is_none())
         {
             return refused(
                 "seed",
                 format!(
                     "seed {seed} for {} images: seeds must be from {} to {} for this model",
-                    spec.n,
+                    parameters.n,
                     i32::MIN,
                     i32::MAX
                 ),
             );
         }
-        let format = spec.size.and_then(|requested| closest(requested, family.formats(), |(_, _, size)| size));
-        let high = spec.quality.is_high();
+        let format = parameters.size.and_then(|requested| closest(requested, family.formats(), |(_, _, size)| size));
+        let high = parameters.quality.is_high();
         let tier = match format {
             Some((_, tier, _)) => tier,
             // The model's default is 1K; a tier is sent only if it differs.
@@ -168,7 +170,7 @@ impl NativeParams {
             size.pixels() * factor
         });
         let has_previews = family != Family::Flash25 && pixels <= MAX_STREAMED_PIXELS;
-        let previews = if has_previews { spec.partial_images } else { 0 };
+        let previews = if has_previews { parameters.partial_images } else { 0 };
         Ok(Self { ratio: format.map(|(ratio, _, _)| ratio), tier, previews })
     }
 }
@@ -198,10 +200,10 @@ impl Tier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{providers::common::testing::spec, spec::Quality};
+    use crate::image::{parameters::Quality, providers::common::testing::parameters};
 
-    fn sized(size: &str, quality: Quality) -> ImageSpec {
-        ImageSpec { size: size.parse().ok(), quality, ..spec() }
+    fn sized(size: &str, quality: Quality) -> ImageParameters {
+        ImageParameters { size: size.parse().ok(), quality, ..parameters() }
     }
 
     #[test]
@@ -217,9 +219,9 @@ mod tests {
             ("some/other-model", "512x512", "1:1 1K"), ("google/gemini-2.5-flash-image", "512x512", "1:1"),
         ];
         for (model, size, expected) in table {
-            let params = NativeParams::new(Family::of(model), &sized(size, Quality::Auto)).unwrap();
-            let tier = params.tier.map_or_else(String::new, |tier| format!(" {}", tier.as_str()));
-            assert_eq!(format!("{}{tier}", params.ratio.unwrap()), expected, "{model} for {size}");
+            let native = NativeParams::new(Family::of(model), &sized(size, Quality::Auto)).unwrap();
+            let tier = native.tier.map_or_else(String::new, |tier| format!(" {}", tier.as_str()));
+            assert_eq!(format!("{}{tier}", native.ratio.unwrap()), expected, "{model} for {size}");
         }
     }
 
@@ -245,8 +247,8 @@ mod tests {
     #[test]
     fn previews_are_requested_if_supported_and_small_enough_for_an_event() {
         let previews = |model: &str, size: &str| {
-            let spec = ImageSpec { partial_images: 2, ..sized(size, Quality::Auto) };
-            NativeParams::new(Family::of(model), &spec).unwrap().previews
+            let parameters = ImageParameters { partial_images: 2, ..sized(size, Quality::Auto) };
+            NativeParams::new(Family::of(model), &parameters).unwrap().previews
         };
         assert_eq!(previews("gemini-3-pro-image", "1024x1024"), 2);
         assert_eq!(previews("gemini-3-pro-image", "2048x2048"), 2);
@@ -256,15 +258,15 @@ mod tests {
 
     #[test]
     fn unsupported_parameters_are_rejected_with_their_field() {
-        let clear = ImageSpec { background: Background::Transparent, ..sized("auto", Quality::Auto) };
-        let seeded = |seed: i64, n: u32| ImageSpec { seed: Some(seed), n, ..sized("auto", Quality::Auto) };
-        let field = |spec: &ImageSpec| match NativeParams::new(Family::Pro3, spec) {
+        let clear = ImageParameters { background: Background::Transparent, ..sized("auto", Quality::Auto) };
+        let seeded = |seed: i64, n: u32| ImageParameters { seed: Some(seed), n, ..sized("auto", Quality::Auto) };
+        let field = |parameters: &ImageParameters| match NativeParams::new(Family::Pro3, parameters) {
             Err(ProviderError::Refused { field, .. }) => field,
             other => panic!("{other:?}"),
         };
         assert_eq!(field(&clear).as_deref(), Some("background"));
-        for spec in [seeded(1 << 31, 1), seeded(i64::MAX, 2), seeded(i64::from(i32::MAX), 2)] {
-            assert_eq!(field(&spec).as_deref(), Some("seed"));
+        for parameters in [seeded(1 << 31, 1), seeded(i64::MAX, 2), seeded(i64::from(i32::MAX), 2)] {
+            assert_eq!(field(&parameters).as_deref(), Some("seed"));
         }
         assert!(NativeParams::new(Family::Pro3, &seeded(i64::from(i32::MAX) - 1, 2)).is_ok());
     }

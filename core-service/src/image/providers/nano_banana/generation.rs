@@ -19,7 +19,7 @@ use crate::{
     call::Call,
     error::ProviderError,
     google_errors::failure,
-    image::{ImageEvent, spec::ImageSpec},
+    image::{ImageEvent, parameters::ImageParameters},
     offload::offload,
     upstream::{Event, EventReader, Reply, Upstream, until, within},
 };
@@ -32,8 +32,8 @@ const MAX_ATTEMPTS: u32 = 2;
 pub(super) struct Generation {
     upstream: Upstream,
     retry_unsafe: bool,
-    call: Arc<Call<ImageSpec>>,
-    params: NativeParams,
+    call: Arc<Call<ImageParameters>>,
+    native: NativeParams,
     index: u32,
     /// Requests sent so far.
     attempts: u32,
@@ -59,11 +59,11 @@ impl Generation {
     pub(super) fn new(
         upstream: Upstream,
         retry_unsafe: bool,
-        call: Arc<Call<ImageSpec>>,
-        params: NativeParams,
+        call: Arc<Call<ImageParameters>>,
+        native: NativeParams,
         index: u32,
     ) -> Self {
-        Self { upstream, retry_unsafe, call, params, index, attempts: 0, previews: 0, response: None }
+        Self { upstream, retry_unsafe, call, native, index, attempts: 0, previews: 0, response: None }
     }
 
     pub(super) fn events(self) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
@@ -82,13 +82,13 @@ impl Generation {
             self.response = Some(self.send().await?);
             return Ok((Vec::new(), Some(self)));
         };
-        let Self { index, params, .. } = self;
+        let Self { index, native, .. } = self;
         if let Some(part) = response.next_part(&self.upstream, self.call.context.deadline).await? {
             let mut content = std::mem::take(&mut response.content);
             let (content, drafts) = offload(move || content.push(&part).map(|drafts| (content, drafts))).await?;
             response.content = content;
             self.response = Some(response);
-            let partials = self.previews..params.previews;
+            let partials = self.previews..native.previews;
             let previews =
                 partials.zip(drafts).map(|(partial, picture)| ImageEvent::Preview { index, partial, picture });
             let previews: Vec<_> = previews.collect();
@@ -113,14 +113,14 @@ impl Generation {
     }
 
     async fn send(&mut self) -> Result<OpenResponse, ProviderError> {
-        let Self { upstream, call, params, index, attempts, .. } = self;
+        let Self { upstream, call, native, index, attempts, .. } = self;
         let until = until(upstream.limits.first_byte, call.context.deadline);
-        let (params, index, is_retry) = (*params, *index, *attempts > 0);
+        let (native, index, is_retry) = (*native, *index, *attempts > 0);
         *attempts += 1;
-        let method = if params.previews > 0 { "streamGenerateContent?alt=sse" } else { "generateContent" };
+        let method = if native.previews > 0 { "streamGenerateContent?alt=sse" } else { "generateContent" };
         let path = format!("models/{}:{method}", call.model);
         let shared_call = Arc::clone(call);
-        let body = offload(move || Ok(request::body(&shared_call.request, params, index, is_retry))).await?;
+        let body = offload(move || Ok(request::body(&shared_call.request, native, index, is_retry))).await?;
         let reply = post(upstream, &path, headers(&call.context, JSON), body.into(), until, failure).await?;
         let events = is_event_stream(&reply).then(EventReader::default);
         let idle_timeout = upstream.limits.first_byte;

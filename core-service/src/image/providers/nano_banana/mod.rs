@@ -20,7 +20,7 @@ use crate::{
     call::{Call, Chunks},
     config::NanoBanana as Config,
     error::ProviderError,
-    image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
+    image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, parameters::ImageParameters},
     models::Entry,
     upstream::{Auth, SetupError, Upstream},
 };
@@ -53,12 +53,12 @@ pub(crate) fn entries(
 
 #[async_trait]
 impl ImageProvider for NanoBanana {
-    async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
-        let params = NativeParams::new(Family::of(&call.model), &call.request)?;
+    async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
+        let native = NativeParams::new(Family::of(&call.model), &call.request)?;
         let (provider, n, call) = (self.clone(), call.request.n, Arc::new(call));
         let single = move |index| {
             let upstream = provider.upstream.clone();
-            Generation::new(upstream, provider.retry_unsafe, Arc::clone(&call), params, index).events()
+            Generation::new(upstream, provider.retry_unsafe, Arc::clone(&call), native, index).events()
         };
         Ok(fan_out(n, self.calls_at_once, single))
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::family::NativeParams;
 use crate::{
-    image::spec::{ImageSpec, Style},
+    image::parameters::{ImageParameters, Style},
     json::JsonObject,
 };
 
@@ -18,25 +18,25 @@ const CONFIG: &str = "generationConfig";
 const CONFIG_ALIAS: &str = "generation_config";
 
 /// Returns the request body for the image with this index.
-pub(super) fn body(spec: &ImageSpec, params: NativeParams, index: u32, is_retry: bool) -> Vec<u8> {
-    let encoded = spec.pictures.iter().map(|picture| picture.bytes.len() / 3 * 4 + 100).sum::<usize>();
-    let mut contents = String::with_capacity(encoded + spec.prompt.len() + 1024);
+pub(super) fn body(parameters: &ImageParameters, native: NativeParams, index: u32, is_retry: bool) -> Vec<u8> {
+    let encoded = parameters.pictures.iter().map(|picture| picture.bytes.len() / 3 * 4 + 100).sum::<usize>();
+    let mut contents = String::with_capacity(encoded + parameters.prompt.len() + 1024);
     contents.push_str(r#"[{"role":"user","parts":["#);
-    for picture in &spec.pictures {
+    for picture in &parameters.pictures {
         contents.push_str(r#"{"inlineData":{"mimeType":""#);
         contents.push_str(picture.format.as_str());
         contents.push_str(r#"","data":""#);
         STANDARD.encode_string(&picture.bytes, &mut contents);
         contents.push_str(r#""}},"#);
     }
-    contents.push_str(&json!({ "text": prompt(spec, is_retry) }).to_string());
+    contents.push_str(&json!({ "text": prompt(parameters, is_retry) }).to_string());
     contents.push_str("]}]");
-    let extra = extra_members(&spec.extra_json).unwrap_or_default();
+    let extra = extra_members(&parameters.extra_json).unwrap_or_default();
     let extra_member = |name: &str| extra.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
     let extra_config = extra_member(CONFIG).or_else(|| extra_member(CONFIG_ALIAS));
     let mut body = JsonObject::default();
     body.add_raw("contents", contents);
-    body.add_raw(CONFIG, config(spec, params, index, extra_config).to_string());
+    body.add_raw(CONFIG, config(parameters, native, index, extra_config).to_string());
     for (name, value) in &extra {
         if name != CONFIG_ALIAS && !DROPPED.contains(&name.as_str()) {
             body.add_raw(name, *value);
@@ -46,9 +46,9 @@ pub(super) fn body(spec: &ImageSpec, params: NativeParams, index: u32, is_retry:
 }
 
 /// Returns the prompt with the style, for which the API has no member.
-fn prompt(spec: &ImageSpec, is_retry: bool) -> String {
-    let mut prompt = spec.prompt.clone();
-    if let Some(style) = spec.style {
+fn prompt(parameters: &ImageParameters, is_retry: bool) -> String {
+    let mut prompt = parameters.prompt.clone();
+    if let Some(style) = parameters.style {
         prompt.push_str(match style {
             Style::Vivid => "\n\nStyle: vivid, dramatic.",
             Style::Natural => "\n\nStyle: natural, plain.",
@@ -62,12 +62,12 @@ fn prompt(spec: &ImageSpec, is_retry: bool) -> String {
 }
 
 /// Returns the generation parameters. Members of `extra` take precedence.
-fn config(spec: &ImageSpec, params: NativeParams, index: u32, extra: Option<&str>) -> JsonObject {
+fn config(parameters: &ImageParameters, native: NativeParams, index: u32, extra: Option<&str>) -> JsonObject {
     let mut image = JsonObject::default();
-    if let Some(ratio) = params.ratio {
+    if let Some(ratio) = native.ratio {
         image.add("aspectRatio", ratio.to_string());
     }
-    if let Some(tier) = params.tier {
+    if let Some(tier) = native.tier {
         image.add("imageSize", tier.as_str());
     }
     let mut config = JsonObject::default();
@@ -75,7 +75,7 @@ fn config(spec: &ImageSpec, params: NativeParams, index: u32, extra: Option<&str
     if !image.is_empty() {
         config.add_raw("imageConfig", image.to_string());
     }
-    if let Some(seed) = spec.seed {
+    if let Some(seed) = parameters.seed {
         // With the same seed all images would be equal.
         config.add("seed", seed.saturating_add(i64::from(index)));
     }
@@ -92,20 +92,20 @@ mod tests {
 
     use super::{super::family::Family, *};
     use crate::{
-        image::providers::common::testing::spec,
+        image::providers::common::testing::parameters,
         media::{InputPicture, MediaType},
         size::Size,
     };
 
-    fn written(spec: &ImageSpec, index: u32, is_retry: bool) -> String {
-        let params = NativeParams::new(Family::Pro3, spec).unwrap();
-        String::from_utf8(body(spec, params, index, is_retry)).unwrap()
+    fn written(parameters: &ImageParameters, index: u32, is_retry: bool) -> String {
+        let native = NativeParams::new(Family::Pro3, parameters).unwrap();
+        String::from_utf8(body(parameters, native, index, is_retry)).unwrap()
     }
 
     #[test]
     fn default_request_has_prompt_and_modality_only() {
         let expected = r#"{"contents":[{"role":"user","parts":[{"text":"a boat"}]}],"generationConfig":{"responseModalities":["IMAGE"]}}"#;
-        assert_eq!(written(&spec(), 0, false), expected);
+        assert_eq!(written(&parameters(), 0, false), expected);
     }
 
     #[test]
@@ -116,14 +116,14 @@ mod tests {
             size: Size::new(9, 9),
             has_alpha: true,
         };
-        let spec = ImageSpec {
+        let parameters = ImageParameters {
             size: Some(Size::new(1792, 1024)),
             style: Some(Style::Natural),
             seed: Some(7),
             pictures: vec![picture],
-            ..spec()
+            ..parameters()
         };
-        let body: Value = serde_json::from_str(&written(&spec, 2, true)).unwrap();
+        let body: Value = serde_json::from_str(&written(&parameters, 2, true)).unwrap();
         let expected = json!({
             "contents": [{"role": "user", "parts": [
                 {"inlineData": {"mimeType": "image/png", "data": "iVBORw=="}},
@@ -140,9 +140,9 @@ mod tests {
     fn extra_members_are_passed_on_and_native_config_takes_precedence() {
         let extra_json = r#"{"safetySettings":[{"threshold":"OFF"}],"moderation":"low","contents":[],
             "generationConfig":{"temperature":1E400,"seed":5}}"#;
-        let spec = ImageSpec { seed: Some(7), extra_json: extra_json.to_owned(), ..spec() };
+        let parameters = ImageParameters { seed: Some(7), extra_json: extra_json.to_owned(), ..parameters() };
         let expected = r#","generationConfig":{"responseModalities":["IMAGE"],"temperature":1E400,"seed":5},"safetySettings":[{"threshold":"OFF"}]}"#;
-        let body = written(&spec, 0, false);
+        let body = written(&parameters, 0, false);
         assert!(body.ends_with(expected), "{body}");
         assert_eq!(body.matches("contents").count(), 1, "{body}");
     }

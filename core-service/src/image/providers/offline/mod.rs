@@ -21,7 +21,7 @@ use crate::{
     fault_injection::Fault,
     image::{
         Edits, ImageEvent, ImageProvider, Usage,
-        spec::{Background, Encoding, ImageSpec, MAX_PIXELS, Quality, SIDES},
+        parameters::{Background, Encoding, ImageParameters, MAX_PIXELS, Quality, SIDES},
     },
     media::{InputPicture, PictureBudget, pixels},
     models::Entry,
@@ -49,27 +49,17 @@ impl OfflineImage {
         Self { budget }
     }
 
-    /// Returns the entry of the engine, followed by hidden entries for fault injection.
-    pub fn entries(budget: PictureBudget) -> Vec<Entry<dyn ImageProvider>> {
-        let provider = Arc::new(Self::new(budget));
-        let entry = |id: &str, hidden| {
-            let provider = provider.clone() as Arc<dyn ImageProvider>;
-            Entry::built_in(id, &[], hidden, ["edit", "preview"], provider)
-        };
-        let faults = Fault::IMAGE.iter().map(|fault| entry(&fault.model(MODEL), true));
-        std::iter::once(entry(MODEL, false)).chain(faults).collect()
-    }
-
     /// Generates the images one after the other. Stops when the receiver is dropped.
-    async fn run(self, spec: ImageSpec, events: Sender<Result<ImageEvent, ProviderError>>) {
-        let spec = Arc::new(spec);
-        for index in 0..spec.n {
-            let size = output_size(&spec);
+    async fn run(self, parameters: ImageParameters, events: Sender<Result<ImageEvent, ProviderError>>) {
+        let parameters = Arc::new(parameters);
+        for index in 0..parameters.n {
+            let size = output_size(&parameters);
             // Input images are decoded one after the other and scaled to cover the output.
-            let largest_input = spec.pictures.iter().map(|picture| picture.size.pixels()).max().unwrap_or_default();
-            let pixels = size.pixels() * (1 + spec.pictures.len() as u64) + largest_input;
-            let (spec, sender) = (Arc::clone(&spec), events.clone());
-            let generated = self.budget.generation().run(pixels, move || generate(&spec, size, index, &sender));
+            let largest_input =
+                parameters.pictures.iter().map(|picture| picture.size.pixels()).max().unwrap_or_default();
+            let pixels = size.pixels() * (1 + parameters.pictures.len() as u64) + largest_input;
+            let (parameters, sender) = (Arc::clone(&parameters), events.clone());
+            let generated = self.budget.generation().run(pixels, move || generate(&parameters, size, index, &sender));
             // A generation that has started ends by itself when the channel is closed.
             let generated = tokio::select! {
                 generated = generated => generated.unwrap_or_else(|error| Err(broken(&error))),
@@ -92,9 +82,20 @@ impl OfflineImage {
     }
 }
 
+/// Returns the entry of the engine, followed by hidden entries for fault injection.
+pub fn entries(budget: PictureBudget) -> Vec<Entry<dyn ImageProvider>> {
+    let provider = Arc::new(OfflineImage::new(budget));
+    let entry = |id: &str, hidden| {
+        let provider = provider.clone() as Arc<dyn ImageProvider>;
+        Entry::built_in(id, &[], hidden, ["edit", "preview"], provider)
+    };
+    let faults = Fault::IMAGE.iter().map(|fault| entry(&fault.model(MODEL), true));
+    std::iter::once(entry(MODEL, false)).chain(faults).collect()
+}
+
 #[async_trait]
 impl ImageProvider for OfflineImage {
-    async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
+    async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         if let Some(fault) = Fault::of(&call.model) {
             fault.before_first_event().await?;
         }
@@ -110,55 +111,55 @@ impl ImageProvider for OfflineImage {
 }
 
 /// Returns the size of the images of a request.
-fn output_size(spec: &ImageSpec) -> Size {
-    let first = spec.pictures.first().map(|picture| valid_size(picture.size));
-    spec.size.or(first).unwrap_or(DEFAULT_SIZE)
+fn output_size(parameters: &ImageParameters) -> Size {
+    let first = parameters.pictures.first().map(|picture| valid_size(picture.size));
+    parameters.size.or(first).unwrap_or(DEFAULT_SIZE)
 }
 
 /// Generates and encodes one image; returns its usage and final event. Blocks for up to seconds.
 fn generate(
-    spec: &ImageSpec,
+    parameters: &ImageParameters,
     size: Size,
     index: u32,
     events: &Sender<Result<ImageEvent, ProviderError>>,
 ) -> Result<(Usage, ImageEvent), ProviderError> {
     let brief = ImageRequest {
-        prompt: spec.prompt.clone(),
+        prompt: parameters.prompt.clone(),
         width: size.width,
         height: size.height,
         // Without a seed the first image equals that of a request for one image.
-        seed: match (spec.seed, index) {
+        seed: match (parameters.seed, index) {
             (None, 0) => None,
             (seed, index) => Some(seed.unwrap_or_default().wrapping_add(index.into())),
         },
-        quality: match spec.quality {
+        quality: match parameters.quality {
             Quality::Low => offline_image::Quality::Low,
             Quality::Auto | Quality::Standard | Quality::Medium => offline_image::Quality::Standard,
             Quality::High | Quality::Hd | Quality::Xhigh | Quality::Max => offline_image::Quality::High,
         },
-        transparent: spec.background == Background::Transparent,
+        transparent: parameters.background == Background::Transparent,
     };
-    let observer = EventObserver { events, spec, index, previews: AtomicU32::new(0) };
-    let picture = if spec.pictures.is_empty() {
+    let observer = EventObserver { events, parameters, index, previews: AtomicU32::new(0) };
+    let picture = if parameters.pictures.is_empty() {
         paint(&brief, &observer)
     } else {
         let load =
             |picture: &InputPicture| if events.is_closed() { Err(cancelled()) } else { load(&picture.bytes, size) };
-        let pictures = spec.pictures.iter().map(load).collect::<Result<Vec<_>, _>>()?;
-        let mask = spec.mask.as_ref().map(load).transpose()?;
+        let pictures = parameters.pictures.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let mask = parameters.mask.as_ref().map(load).transpose()?;
         edit(&brief, &pictures, mask.as_ref(), &observer)
     };
     let picture = picture.map_err(|_| cancelled())?;
-    let picture = encode_as(&picture, spec.format)?;
+    let picture = encode_as(&picture, parameters.format)?;
     let finished = ImageEvent::Finished { index, picture, revised_prompt: String::new() };
-    Ok((usage::usage(spec, index, size), finished))
+    Ok((usage::usage(parameters, index, size), finished))
 }
 
 /// Receives the engine's previews and reports a cancellation to it.
 #[derive(Debug)]
 struct EventObserver<'a> {
     events: &'a Sender<Result<ImageEvent, ProviderError>>,
-    spec: &'a ImageSpec,
+    parameters: &'a ImageParameters,
     index: u32,
     /// Previews sent so far.
     previews: AtomicU32,
@@ -166,13 +167,13 @@ struct EventObserver<'a> {
 
 impl Observer for EventObserver<'_> {
     fn wants_previews(&self) -> u8 {
-        u8::try_from(self.spec.partial_images).unwrap_or(u8::MAX)
+        u8::try_from(self.parameters.partial_images).unwrap_or(u8::MAX)
     }
 
     fn preview(&self, _share_done: f32, picture: &RgbaImage) {
         // A slow receiver misses previews instead of delaying the image.
         let Ok(permit) = self.events.try_reserve() else { return };
-        if let Ok(picture) = encode_as(picture, self.spec.format) {
+        if let Ok(picture) = encode_as(picture, self.parameters.format) {
             let partial = self.previews.fetch_add(1, Ordering::Relaxed);
             permit.send(Ok(ImageEvent::Preview { index: self.index, partial, picture }));
         }

@@ -8,17 +8,17 @@ use super::*;
 use crate::context::RequestContext;
 use crate::{media::MediaType, models::Models};
 
-fn spec(size: Option<Size>) -> ImageSpec {
-    ImageSpec { prompt: "a lighthouse at dusk".to_owned(), size, ..super::super::common::testing::spec() }
+fn parameters(size: Option<Size>) -> ImageParameters {
+    ImageParameters { prompt: "a lighthouse at dusk".to_owned(), size, ..super::super::common::testing::parameters() }
 }
 
-fn call(request: ImageSpec) -> Call<ImageSpec> {
+fn call(request: ImageParameters) -> Call<ImageParameters> {
     let (model, request_id) = (MODEL.to_owned(), "req_test".to_owned());
     Call { model, request, context: RequestContext { request_id, ..RequestContext::default() } }
 }
 
-async fn generate(engine: &OfflineImage, spec: ImageSpec) -> Vec<Bytes> {
-    let events: Vec<_> = engine.generate(call(spec)).await.unwrap().try_collect().await.unwrap();
+async fn generate(engine: &OfflineImage, parameters: ImageParameters) -> Vec<Bytes> {
+    let events: Vec<_> = engine.generate(call(parameters)).await.unwrap().try_collect().await.unwrap();
     let pictures = events.into_iter().filter_map(|event| match event {
         ImageEvent::Finished { picture, .. } => Some(picture),
         ImageEvent::Preview { .. } | ImageEvent::Failed { .. } | ImageEvent::Usage(_) => None,
@@ -40,7 +40,7 @@ fn dimensions(picture: &Bytes) -> (u32, u32) {
 async fn dropped_stream_releases_its_memory_early() {
     let engine = OfflineImage::new(PictureBudget::default());
     // Takes minutes unless cancelled.
-    let endless = ImageSpec { n: 10, quality: Quality::High, ..spec(Some(Size::new(4096, 4096))) };
+    let endless = ImageParameters { n: 10, quality: Quality::High, ..parameters(Some(Size::new(4096, 4096))) };
     let first = engine.generate(call(endless.clone())).await.unwrap();
     let waiting = engine.generate(call(endless)).await.unwrap();
     while engine.budget.generation().is_idle() {
@@ -55,9 +55,9 @@ async fn dropped_stream_releases_its_memory_early() {
 #[test]
 fn generation_stops_when_the_receiver_is_dropped() {
     let (sender, receiver) = mpsc::channel(EVENTS);
-    let plain = spec(Some(Size::new(64, 64)));
-    let edit = ImageSpec { pictures: vec![png(64, 64)], ..plain.clone() };
-    let generate = |spec: &ImageSpec| super::generate(spec, output_size(spec), 0, &sender);
+    let plain = parameters(Some(Size::new(64, 64)));
+    let edit = ImageParameters { pictures: vec![png(64, 64)], ..plain.clone() };
+    let generate = |parameters: &ImageParameters| super::generate(parameters, output_size(parameters), 0, &sender);
     assert!(generate(&plain).is_ok() && generate(&edit).is_ok());
     drop(receiver);
     assert_eq!(generate(&plain).err(), Some(cancelled()));
@@ -67,7 +67,7 @@ fn generation_stops_when_the_receiver_is_dropped() {
 #[tokio::test]
 async fn slow_receiver_gets_every_image() {
     let engine = OfflineImage::new(PictureBudget::default());
-    let busy = ImageSpec { n: 3, partial_images: 3, ..spec(Some(Size::new(32, 32))) };
+    let busy = ImageParameters { n: 3, partial_images: 3, ..parameters(Some(Size::new(32, 32))) };
     let mut events = engine.generate(call(busy)).await.unwrap();
     // Waits until the channel is full or the engine is idle, before the first event is received.
     while !engine.budget.generation().is_idle() {
@@ -85,7 +85,7 @@ async fn slow_receiver_gets_every_image() {
 #[tokio::test]
 async fn equal_seeds_generate_equal_images() {
     let engine = OfflineImage::new(PictureBudget::default());
-    let seeded = |seed, n| ImageSpec { n, seed, ..spec(Some(Size::new(40, 40))) };
+    let seeded = |seed, n| ImageParameters { n, seed, ..parameters(Some(Size::new(40, 40))) };
     let pair = generate(&engine, seeded(Some(7), 2)).await;
     assert_eq!(generate(&engine, seeded(Some(7), 1)).await, pair[..1]);
     assert_eq!(generate(&engine, seeded(Some(8), 1)).await, pair[1..]);
@@ -99,10 +99,10 @@ async fn edit_without_size_keeps_the_input_size_within_the_limits() {
     for (from, expected) in
         [((50, 70), (50, 70)), ((8, 20), (16, 20)), ((5000, 50), (5000, 50)), ((16_384, 64), (12_288, 48))]
     {
-        let edit = ImageSpec { pictures: vec![png(from.0, from.1)], ..spec(None) };
+        let edit = ImageParameters { pictures: vec![png(from.0, from.1)], ..parameters(None) };
         assert_eq!(dimensions(&generate(&engine, edit).await[0]), expected, "{from:?}");
     }
-    let plain = ImageSpec { quality: Quality::Low, ..spec(None) };
+    let plain = ImageParameters { quality: Quality::Low, ..parameters(None) };
     assert_eq!(dimensions(&generate(&engine, plain).await[0]), (DEFAULT_SIZE.width, DEFAULT_SIZE.height));
 }
 
@@ -111,7 +111,7 @@ async fn longest_sides_work_in_every_format() {
     let engine = OfflineImage::new(PictureBudget::default());
     for format in [Encoding::Png, Encoding::Jpeg { quality: 50 }, Encoding::Webp { quality: 50 }] {
         for (width, height) in [(12_288, 16), (16, 12_288)] {
-            let long = ImageSpec { quality: Quality::Low, format, ..spec(Some(Size::new(width, height))) };
+            let long = ImageParameters { quality: Quality::Low, format, ..parameters(Some(Size::new(width, height))) };
             assert_eq!(dimensions(&generate(&engine, long).await[0]), (width, height), "{format:?}");
         }
     }
@@ -135,7 +135,7 @@ fn large_inputs_are_scaled_down_to_the_covering_size() {
 
 #[test]
 fn engine_is_listed_and_fault_models_are_hidden() {
-    let models = Models::new(OfflineImage::entries(PictureBudget::default())).unwrap();
+    let models = Models::new(entries(PictureBudget::default())).unwrap();
     let listed: Vec<_> = models.entries().iter().filter(|entry| !entry.hidden).map(|entry| &entry.id).collect();
     assert_eq!(listed, [MODEL]);
     assert_eq!(models.find("").unwrap().id, MODEL);
@@ -146,9 +146,9 @@ fn engine_is_listed_and_fault_models_are_hidden() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn usage_counts_prompt_and_input_images_once_and_every_image() {
-    let usage = async |spec: ImageSpec| {
+    let usage = async |parameters: ImageParameters| {
         let events: Vec<_> = OfflineImage::new(PictureBudget::default())
-            .generate(call(spec))
+            .generate(call(parameters))
             .await
             .unwrap()
             .try_collect()
@@ -157,10 +157,10 @@ async fn usage_counts_prompt_and_input_images_once_and_every_image() {
         let usage = |event: &ImageEvent| if let ImageEvent::Usage(usage) = event { Some(*usage) } else { None };
         events.iter().filter_map(usage).collect::<Vec<_>>()
     };
-    let small = spec(Some(Size::new(64, 64)));
+    let small = parameters(Some(Size::new(64, 64)));
     let first = Usage { input: 5, input_images: 0, output: 5, total: 10 };
     assert_eq!(usage(small.clone()).await, [first]);
-    let edit = ImageSpec { n: 2, quality: Quality::High, pictures: vec![png(600, 64)], ..small };
+    let edit = ImageParameters { n: 2, quality: Quality::High, pictures: vec![png(600, 64)], ..small };
     let first = Usage { input: 328, input_images: 323, output: 17, total: 345 };
     assert_eq!(usage(edit).await, [first, Usage { input: 0, input_images: 0, output: 17, total: 17 }]);
 }

@@ -3,7 +3,7 @@
 use crate::{
     image::{
         Usage,
-        spec::{ImageSpec, Quality},
+        parameters::{ImageParameters, Quality},
     },
     size::Size,
 };
@@ -19,13 +19,16 @@ const PIXELS: u64 = 1024 * 1024;
 
 /// Returns the usage of the image with this index. Prompt and input images count once, with the first image. Blocks for some
 /// ten milliseconds at its first call.
-pub(super) fn usage(spec: &ImageSpec, index: u32, size: Size) -> Usage {
+pub(super) fn usage(parameters: &ImageParameters, index: u32, size: Size) -> Usage {
     let (text, input_images) = if index == 0 {
-        (offline_chat::count_tokens(&spec.prompt), spec.pictures.iter().map(|picture| input(picture.size)).sum())
+        (
+            offline_chat::count_tokens(&parameters.prompt),
+            parameters.pictures.iter().map(|picture| input(picture.size)).sum(),
+        )
     } else {
         (0, 0)
     };
-    let per_image = match spec.quality {
+    let per_image = match parameters.quality {
         Quality::Low => 272,
         Quality::Auto | Quality::Standard | Quality::Medium => 1056,
         Quality::High | Quality::Hd | Quality::Xhigh | Quality::Max => 4160,

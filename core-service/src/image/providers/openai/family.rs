@@ -6,7 +6,7 @@ use crate::{
     image::{
         Edits,
         native_size::{Window, closest},
-        spec::{Background, Encoding, ImageSpec, Quality},
+        parameters::{Background, Encoding, ImageParameters, Quality},
     },
     size::Size,
 };
@@ -114,20 +114,22 @@ impl Family {
 }
 
 impl NativeParams {
+    /// Derives the parameters of a request.
+    ///
     /// # Errors
     /// For requests that the family does not support and Triptych cannot emulate.
-    pub(super) fn new(family: Family, spec: &ImageSpec) -> Result<Self, ProviderError> {
+    pub(super) fn new(family: Family, parameters: &ImageParameters) -> Result<Self, ProviderError> {
         let dall_e = matches!(family, Family::DallE2 | Family::DallE3);
-        if dall_e && spec.background == Background::Transparent {
+        if dall_e && parameters.background == Background::Transparent {
             let message = "this model does not support transparent backgrounds".to_owned();
             return Err(ProviderError::Refused { message, field: Some("background".to_owned()) });
         }
-        let size = spec.size.and_then(|requested| family.native(requested));
+        let size = parameters.size.and_then(|requested| family.native(requested));
         let area = size.map_or(0, Size::pixels);
         let streams = !dall_e && area <= MAX_PREVIEW_PIXELS;
-        let previews = if streams { spec.partial_images } else { 0 };
+        let previews = if streams { parameters.partial_images } else { 0 };
         // An image that is converted afterwards is requested in a lossless format.
-        let format = if size == spec.size { spec.format } else { Encoding::Png };
+        let format = if size == parameters.size { parameters.format } else { Encoding::Png };
         let format = match family {
             Family::DallE2 | Family::DallE3 => None,
             Family::GptImage1 | Family::GptImage2 => Some(format),

@@ -30,7 +30,7 @@ use crate::{
     config::{OpenaiFamily, OpenaiImages},
     context::RequestContext,
     error::ProviderError,
-    image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, spec::ImageSpec},
+    image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, parameters::ImageParameters},
     media::TrustedOrigin,
     models::Entry,
     offload::offload,
@@ -85,11 +85,11 @@ fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderErro
 
 #[async_trait]
 impl ImageProvider for OpenAiImages {
-    async fn generate(&self, call: Call<ImageSpec>) -> Result<Chunks<ImageEvent>, ProviderError> {
-        let params = NativeParams::new(Family::of(&call.model, self.family), &call.request)?;
+    async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
+        let native = NativeParams::new(Family::of(&call.model, self.family), &call.request)?;
         let n = call.request.n;
-        if !params.one_per_call || n == 1 {
-            return Ok(self.clone().call(Arc::new(call), params, 0, n).boxed());
+        if !native.one_per_call || n == 1 {
+            return Ok(self.clone().call(Arc::new(call), native, 0, n).boxed());
         }
         let (provider, call) = (self.clone(), Arc::new(call));
         let single = move |index| {
@@ -100,7 +100,7 @@ impl ImageProvider for OpenAiImages {
             };
             let context = RequestContext { idempotency_key, ..call.context.clone() };
             let call = Call { context, ..Call::clone(&call) };
-            provider.clone().call(Arc::new(call), params, index, 1)
+            provider.clone().call(Arc::new(call), native, index, 1)
         };
         Ok(fan_out(n, self.calls_at_once, single))
     }
@@ -113,15 +113,16 @@ impl ImageProvider for OpenAiImages {
 impl OpenAiImages {
     /// Returns the events of one call for `n` images, the first of which has the index `first`.
     fn call(
-        self,
-        call: Arc<Call<ImageSpec>>,
-        params: NativeParams,
+        mut self,
+        call: Arc<Call<ImageParameters>>,
+        native: NativeParams,
         first: u32,
         n: u32,
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
+        self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
             let until = until(self.upstream.limits.first_byte, call.context.deadline);
-            let request = request::encode(&call.model, &call.request, params, n)?;
+            let request = request::encode(&call.model, &call.request, native, n)?;
             let reply = self.send(&call.context, request, until).await?;
             let events: Chunks<ImageEvent> = if is_event_stream(&reply) {
                 self.stream_events(reply, &call, first)
@@ -171,7 +172,7 @@ impl OpenAiImages {
     }
 
     /// Returns the previews and the final event of a streamed response.
-    fn stream_events(self, reply: Reply, call: &Call<ImageSpec>, index: u32) -> Chunks<ImageEvent> {
+    fn stream_events(self, reply: Reply, call: &Call<ImageParameters>, index: u32) -> Chunks<ImageEvent> {
         let max_previews = call.request.partial_images;
         let event_stream = EventStream::new(reply, self.upstream.limits, call.context.deadline);
         let events = stream::try_unfold(Some((self, event_stream)), move |state| async move {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::ProviderError,
-    image::spec::{Background, Encoding, ImageSpec},
+    image::parameters::{Background, Encoding, ImageParameters},
     json::JsonObject,
     media::InputPicture,
 };
@@ -27,12 +27,12 @@ pub(super) struct EncodedRequest {
 /// Encodes the request for `n` images.
 pub(super) fn encode(
     model: &str,
-    spec: &ImageSpec,
-    params: NativeParams,
+    parameters: &ImageParameters,
+    native: NativeParams,
     n: u32,
 ) -> Result<EncodedRequest, ProviderError> {
-    let members = members(model, spec, params, n);
-    if spec.pictures.is_empty() {
+    let members = members(model, parameters, native, n);
+    if parameters.pictures.is_empty() {
         let body = members.to_string().into();
         return Ok(EncodedRequest { path: "images/generations", content_type: JSON, body });
     }
@@ -40,33 +40,33 @@ pub(super) fn encode(
     let content_type = HeaderValue::try_from(format!("multipart/form-data; boundary={boundary}"));
     let content_type = content_type
         .map_err(|error| ProviderError::Broken(format!("encoding the multipart request failed: {error}")))?;
-    Ok(EncodedRequest { path: "images/edits", content_type, body: multipart(&boundary, &members, spec).into() })
+    Ok(EncodedRequest { path: "images/edits", content_type, body: multipart(&boundary, &members, parameters).into() })
 }
 
 /// Returns the members of the request.
-fn members(model: &str, spec: &ImageSpec, params: NativeParams, n: u32) -> JsonObject {
-    let NativeParams { family, size, format, previews, one_per_call: _ } = params;
+fn members(model: &str, parameters: &ImageParameters, native: NativeParams, n: u32) -> JsonObject {
+    let NativeParams { family, size, format, previews, one_per_call: _ } = native;
     let mut members = JsonObject::default();
     members.add("model", model);
-    members.add("prompt", spec.prompt.as_str());
+    members.add("prompt", parameters.prompt.as_str());
     if n > 1 {
         members.add("n", n);
     }
     if let Some(size) = size {
         members.add("size", size.to_string());
     }
-    if let Some(quality) = family.quality(spec.quality) {
+    if let Some(quality) = family.quality(parameters.quality) {
         members.add("quality", quality);
     }
     match family {
         Family::DallE2 | Family::DallE3 | Family::Compatible => members.add("response_format", "b64_json"),
         Family::GptImage1 | Family::GptImage2 => {}
     }
-    if let (Family::DallE3 | Family::Compatible, Some(style)) = (family, spec.style) {
+    if let (Family::DallE3 | Family::Compatible, Some(style)) = (family, parameters.style) {
         members.add("style", style.as_str());
     }
-    if spec.background != Background::Auto && !matches!(family, Family::DallE2 | Family::DallE3) {
-        members.add("background", spec.background.as_str());
+    if parameters.background != Background::Auto && !matches!(family, Family::DallE2 | Family::DallE3) {
+        members.add("background", parameters.background.as_str());
     }
     if let Some(format) = format {
         members.add("output_format", format.as_str());
@@ -74,25 +74,26 @@ fn members(model: &str, spec: &ImageSpec, params: NativeParams, n: u32) -> JsonO
             members.add("output_compression", quality);
         }
     }
-    if let (Family::Compatible, Some(seed)) = (family, spec.seed) {
+    if let (Family::Compatible, Some(seed)) = (family, parameters.seed) {
         members.add("seed", seed);
     }
-    if !spec.user.is_empty() {
-        members.add("user", spec.user.as_str());
+    if !parameters.user.is_empty() {
+        members.add("user", parameters.user.as_str());
     }
     if previews > 0 {
         members.add("stream", true);
         members.add("partial_images", previews);
     }
-    for (name, value) in extra_members(&spec.extra_json).unwrap_or_default() {
+    for (name, value) in extra_members(&parameters.extra_json).unwrap_or_default() {
         members.add_raw(&name, value);
     }
     members
 }
 
-fn multipart(boundary: &str, members: &JsonObject, spec: &ImageSpec) -> Vec<u8> {
-    let files = spec.pictures.iter().chain(&spec.mask).map(|picture| picture.bytes.len() + 300).sum::<usize>();
-    let mut form = Vec::with_capacity(files + spec.prompt.len() + 4096);
+fn multipart(boundary: &str, members: &JsonObject, parameters: &ImageParameters) -> Vec<u8> {
+    let files =
+        parameters.pictures.iter().chain(&parameters.mask).map(|picture| picture.bytes.len() + 300).sum::<usize>();
+    let mut form = Vec::with_capacity(files + parameters.prompt.len() + 4096);
     for (name, value) in members.members() {
         let text = match serde_json::from_str(value) {
             Ok(Value::String(text)) => text,
@@ -103,11 +104,11 @@ fn multipart(boundary: &str, members: &JsonObject, spec: &ImageSpec) -> Vec<u8> 
             format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n").bytes(),
         );
     }
-    let name = if spec.pictures.len() == 1 { "image" } else { "image[]" };
-    for (place, picture) in spec.pictures.iter().enumerate() {
+    let name = if parameters.pictures.len() == 1 { "image" } else { "image[]" };
+    for (place, picture) in parameters.pictures.iter().enumerate() {
         file(&mut form, boundary, name, &format!("image-{place}"), picture);
     }
-    if let Some(mask) = &spec.mask {
+    if let Some(mask) = &parameters.mask {
         file(&mut form, boundary, "mask", "mask", mask);
     }
     form.extend(format!("--{boundary}--\r\n").bytes());

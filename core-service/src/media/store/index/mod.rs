@@ -17,17 +17,17 @@ use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 pub(super) use self::{removals::Removal, uploads::UploadId};
 use crate::{database::Database, error::Error, media::key::MediaKey};
 
-/// How long one pin protects a file from the sweepers of all processes.
+/// The duration of a pin, which protects a file from the sweepers of all processes.
 pub(super) const PIN: Duration = Duration::from_mins(10);
 
-/// A use of a file writes its row at most once in this time.
+/// The minimum interval between two writes of a pin: uses of a file within it do not write its row again.
 pub(super) const PIN_INTERVAL: Duration = Duration::from_secs(150);
 
-/// How long a file stays after its last use in any case: players and resumed downloads return for the next range, and a
-/// link that was just handed out has not been followed yet.
+/// The minimum time that a file is kept after its last use: players and resumed downloads request the next range later, and
+/// a link may be followed some time after it was returned.
 pub(in crate::media) const REUSE_WINDOW: Duration = Duration::from_mins(5);
 
-/// How long the removal of one object may take.
+/// The maximum duration of the removal of one object.
 pub(super) const REMOVAL_LEASE: Duration = Duration::from_mins(1);
 
 /// The most keys that one statement names. SQLite takes 32766 parameters.
@@ -53,7 +53,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Whether a use at this time has to be written: less than [`PIN`] minus [`PIN_INTERVAL`] of the pin remains.
+    /// Returns whether a use at `now` must write a new pin: less than [`PIN`] minus [`PIN_INTERVAL`] of the stored one
+    /// remains.
     pub(super) fn needs_pin(&self, now: SystemTime) -> bool {
         self.state == State::Ready && self.pinned_until < millis(now + PIN.saturating_sub(PIN_INTERVAL))
     }
@@ -74,7 +75,7 @@ impl Candidate {
     }
 }
 
-/// A file that was in the object store before the index existed.
+/// A file of the object store that has no index entry, because it was stored before the index existed.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) key: MediaKey,
@@ -122,7 +123,7 @@ impl MediaIndex {
         Ok(())
     }
 
-    /// Whether the files from before the index have been imported.
+    /// Returns whether the files from before the index have been imported.
     pub(super) async fn is_imported(&self) -> Result<bool, Error> {
         let query = sqlx::query_scalar("SELECT COUNT(*) FROM media_imports");
         let count: i64 = run(query.fetch_one(self.database.readers())).await?;
@@ -152,7 +153,8 @@ impl MediaIndex {
         Ok(())
     }
 
-    /// Pins a file of this size, if it is ready. Returns whether it is, and so stays for at least [`REUSE_WINDOW`].
+    /// Pins a file of this size, if it is ready. Returns whether it is ready: then it is kept for at
+    /// least [`REUSE_WINDOW`].
     pub(super) async fn pin_if_ready(&self, key: &MediaKey, size_bytes: u64, now: SystemTime) -> Result<bool, Error> {
         match self.find(key).await? {
             Some(entry) if entry.state == State::Ready && entry.size_bytes == size_bytes => {

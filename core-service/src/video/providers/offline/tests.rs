@@ -187,7 +187,7 @@ async fn each_fault_model_injects_its_fault() {
     assert!(name == "upstream_unavailable" && reached <= 60, "{fails:?}");
     assert_eq!(code(&paced), ("succeeded".to_owned(), 100));
     assert_eq!(code(&refused), ("content_policy_violation".to_owned(), 0));
-    assert_eq!(code(&expired), ("upstream_refused".to_owned(), 99));
+    assert_eq!(code(&expired), ("upstream_unreadable".to_owned(), 99));
 }
 
 #[tokio::test]

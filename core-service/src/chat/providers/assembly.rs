@@ -1,24 +1,24 @@
-//! Builds the chat models of the catalog from the settings.
+//! Assembles the catalog's chat models from the settings.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{
-    ChatProvider,
-    providers::{offline::OfflineChat, openai::OpenAiChat},
-    routing::{
-        Routed, Target,
-        policy::{FirstToken, LeastInFlight, Policy, Weighted},
-    },
-};
+use super::{offline, openai::OpenAiChat};
 use crate::{
+    chat::{
+        ChatProvider,
+        routing::{
+            Routed, Target,
+            policy::{FirstToken, LeastInFlight, Policy, Weighted},
+        },
+    },
     config::{self, Chat, Settings},
     models::Entry,
     upstream::{BreakerSettings, ConcurrencyLimit, Limits, RetrySettings, SetupError},
 };
 
-/// Model names that existing programs use by default. Only the built-in engine serves them: at an upstream they may
+/// Model names that existing programs request by default. Only the built-in engine serves them: at an upstream they may
 /// stand for other models, and cost money.
-const DEFAULT_NAMES: [&str; 4] = ["gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo"];
+const WELL_KNOWN_MODELS: [&str; 4] = ["gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo"];
 
 /// The client of an upstream, shared by all of its models.
 struct UpstreamClient<'a> {
@@ -38,10 +38,10 @@ pub(crate) fn entries(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>
     let configured = upstream_entries(&settings.chat)?;
     if configured.is_empty() {
         let model = &settings.chat.model;
-        let aliases: Vec<_> = DEFAULT_NAMES.into_iter().filter(|name| name != model).collect();
-        return Ok(OfflineChat::entries(tokens_per_second, &[(model, &aliases)]));
+        let aliases: Vec<_> = WELL_KNOWN_MODELS.into_iter().filter(|name| name != model).collect();
+        return Ok(offline::entries(tokens_per_second, &[(model, &aliases)]));
     }
-    Ok(configured.into_iter().chain(OfflineChat::entries(tokens_per_second, &[])).collect())
+    Ok(configured.into_iter().chain(offline::entries(tokens_per_second, &[])).collect())
 }
 
 /// Returns the models of the configured upstreams, the default first; none without an upstream.

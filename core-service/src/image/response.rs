@@ -3,7 +3,8 @@
 use prost::Message;
 use triptych_proto::v1::{self as pb, stream_images_response::Event};
 
-use crate::{image::resize::EncodedImage, media::MediaKey};
+use super::resize::EncodedImage;
+use crate::media::MediaKey;
 
 /// An item of a shared response: both methods share one single flight, so that a key is unique among them.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! The validated parameters of an image request, independent of any provider.
+//! The parameters of an image request, independent of any provider.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ pub(crate) const MAX_PIXELS: u64 = 18 << 20;
 
 /// A validated image request with its input images.
 #[derive(Debug, Clone)]
-pub struct ImageSpec {
+pub struct ImageParameters {
     /// The prompt; never blank.
     pub prompt: String,
     /// The number of images, 1 to 10.
