@@ -18,6 +18,7 @@ mod offline;
 mod reload;
 mod settings;
 mod video;
+mod webhooks;
 
 pub(crate) use self::keys::MAX_SECRET_LENGTH;
 pub use self::{
@@ -37,4 +38,5 @@ pub use self::{
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
     video::{OpenaiVideos, Seedance, SeedanceResolution, Video, VideoRouting, VideoServiceType},
+    webhooks::{ConfiguredEndpoint, WebhookEventType, Webhooks},
 };

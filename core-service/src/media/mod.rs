@@ -3,7 +3,7 @@
 
 pub mod address_policy;
 pub mod budget;
-mod client;
+pub(crate) mod client;
 pub mod download;
 pub mod fetch;
 pub mod grpc;

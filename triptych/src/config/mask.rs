@@ -3,7 +3,17 @@
 use toml::Value;
 
 /// Settings with these names are secret, in every section.
-const SECRET_NAMES: [&str; 7] = ["api_key", "api_secret", "headers", "signing_key", "keys", "secret", "sha256"];
+const SECRET_NAMES: [&str; 9] = [
+    "api_key",
+    "api_secret",
+    "callback_secret",
+    "headers",
+    "keys",
+    "previous_secret",
+    "secret",
+    "sha256",
+    "signing_key",
+];
 
 const MASK: &str = "(hidden)";
 
