@@ -5,6 +5,7 @@ mod openai;
 mod owners;
 mod provider_case;
 mod seedance;
+mod webhooks;
 
 use std::time::Duration;
 
