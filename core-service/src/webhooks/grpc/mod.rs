@@ -101,18 +101,15 @@ impl WebhookGrpc {
     async fn redeliver(&self, request: pb::RedeliverWebhookRequest, owners: &Owners) -> Result<Delivery, Error> {
         let pb::RedeliverWebhookRequest { id, endpoint_id } = request;
         let store = &self.registry.store;
-        let find = async || -> Result<Delivery, Error> {
-            let found = store.delivery(&id, owners).await?;
-            let found = found.filter(|found| endpoint_id.is_empty() || found.endpoint_id == endpoint_id);
-            found.ok_or_else(|| Error::WebhookDeliveryNotFound(id.clone()))
-        };
-        let delivery = find().await?;
-        if let Err(reason) = self.registry.target(&delivery).await? {
+        let not_found = || Error::WebhookDeliveryNotFound(id.clone());
+        let found = store.delivery(&id, owners).await?;
+        let found = found.filter(|found| endpoint_id.is_empty() || found.endpoint_id == endpoint_id);
+        if let Err(reason) = self.registry.target(&found.ok_or_else(not_found)?).await? {
             return Err(Error::invalid("id", format!("the delivery cannot be sent again: {reason}")));
         }
-        store.redeliver(&id).await?;
+        let delivery = store.redeliver(&id).await?.ok_or_else(not_found)?;
         self.wake.notify_one();
-        find().await
+        Ok(delivery)
     }
 }
 

@@ -88,12 +88,12 @@ impl WebhookStore {
         query.build().fetch_all(self.database.readers()).await?.iter().map(row::delivery).collect()
     }
 
-    /// Makes a delivery due at once. A final one starts its schedule again.
-    pub(crate) async fn redeliver(&self, id: &str) -> Result<(), StoreError> {
+    /// Makes a delivery due at once, and returns it; `None` if it was deleted. A final one starts its schedule again.
+    pub(crate) async fn redeliver(&self, id: &str) -> Result<Option<Delivery>, StoreError> {
         let query = "UPDATE webhook_deliveries SET state = 'pending', due_at = $2, completed_at = NULL, \
-                     attempt = CASE WHEN state = 'pending' THEN attempt ELSE 0 END WHERE id = $1";
-        sqlx::query(query).bind(id).bind(self.now().0).execute(self.database.writer()).await?;
-        Ok(())
+                     attempt = CASE WHEN state = 'pending' THEN attempt ELSE 0 END WHERE id = $1 RETURNING *";
+        let query = sqlx::query(query).bind(id).bind(self.now().0);
+        query.fetch_optional(self.database.writer()).await?.as_ref().map(row::delivery).transpose()
     }
 
     /// Leases the delivery that has been due longest, except those of the lanes in `busy`.
