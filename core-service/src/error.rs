@@ -42,6 +42,12 @@ pub enum Error {
     /// No media file has this key.
     #[error("media file `{}` does not exist or was removed", echo(.0))]
     MediaNotFound(String),
+    /// No webhook endpoint has this id.
+    #[error("webhook endpoint `{}` does not exist or was deleted", echo(.0))]
+    WebhookEndpointNotFound(String),
+    /// No webhook delivery has this id.
+    #[error("webhook delivery `{}` does not exist or was removed", echo(.0))]
+    WebhookDeliveryNotFound(String),
     /// The files of the video do not exist yet, or never will.
     #[error("video `{id}` is not ready: {why}")]
     VideoNotReady {
@@ -315,6 +321,8 @@ impl Error {
             Self::ModelNotFound { .. } => ErrorReason::ModelNotFound,
             Self::VideoNotFound(_) => ErrorReason::VideoNotFound,
             Self::MediaNotFound(_) => ErrorReason::MediaNotFound,
+            Self::WebhookEndpointNotFound(_) => ErrorReason::WebhookEndpointNotFound,
+            Self::WebhookDeliveryNotFound(_) => ErrorReason::WebhookDeliveryNotFound,
             Self::VideoNotReady { .. } => ErrorReason::VideoNotReady,
             Self::RangeNotSatisfiable { .. } => ErrorReason::RangeNotSatisfiable,
             Self::IdempotencyConflict(_) => ErrorReason::IdempotencyConflict,

@@ -18,6 +18,7 @@ use tonic_health::{
 };
 use triptych_proto::v1::{
     chat_service_server, image_service_server, media_service_server, model_service_server, video_service_server,
+    webhook_service_server,
 };
 
 use crate::{database::Database, media::MediaStore};
@@ -32,16 +33,18 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Needs {
     Nothing,
+    Jobs,
     Media,
     JobsAndMedia,
 }
 
 /// The names that the health service knows. The empty name stands for the whole server.
-pub(crate) const NAMES: [(&str, Needs); 6] = [
+pub(crate) const NAMES: [(&str, Needs); 7] = [
     ("", Needs::JobsAndMedia),
     (chat_service_server::SERVICE_NAME, Needs::Nothing),
     (image_service_server::SERVICE_NAME, Needs::Media),
     (video_service_server::SERVICE_NAME, Needs::JobsAndMedia),
+    (webhook_service_server::SERVICE_NAME, Needs::Jobs),
     (model_service_server::SERVICE_NAME, Needs::Nothing),
     (media_service_server::SERVICE_NAME, Needs::Media),
 ];
@@ -57,6 +60,7 @@ impl Stores {
     fn satisfy(self, needs: Needs) -> ServingStatus {
         let is_serving = match needs {
             Needs::Nothing => true,
+            Needs::Jobs => self.jobs,
             Needs::Media => self.media,
             Needs::JobsAndMedia => self.jobs && self.media,
         };
@@ -197,8 +201,8 @@ mod tests {
         // Ends the probes, so that they do not report.
         health.stop.cancel();
         for (stores, expected) in [
-            (Stores { jobs: false, media: true }, [false, true, true, false, true, true]),
-            (Stores { jobs: true, media: false }, [false, true, false, false, true, false]),
+            (Stores { jobs: false, media: true }, [false, true, true, false, false, true, true]),
+            (Stores { jobs: true, media: false }, [false, true, false, false, true, true, false]),
         ] {
             health.report(stores).await;
             for ((name, _), is_serving) in NAMES.into_iter().zip(expected) {

@@ -45,6 +45,8 @@ pub mod size;
 pub mod status;
 pub mod upstream;
 pub mod video;
+mod webhook_secret;
+pub mod webhooks;
 
 mod assembly;
 

@@ -59,7 +59,11 @@ pub fn code(reason: ErrorReason) -> Code {
         ErrorReason::VideoNotReady => Code::FailedPrecondition,
         ErrorReason::InvalidApiKey => Code::Unauthenticated,
         ErrorReason::ModelNotAllowed | ErrorReason::PermissionDenied => Code::PermissionDenied,
-        ErrorReason::ModelNotFound | ErrorReason::VideoNotFound | ErrorReason::MediaNotFound => Code::NotFound,
+        ErrorReason::ModelNotFound
+        | ErrorReason::VideoNotFound
+        | ErrorReason::MediaNotFound
+        | ErrorReason::WebhookEndpointNotFound
+        | ErrorReason::WebhookDeliveryNotFound => Code::NotFound,
         ErrorReason::RangeNotSatisfiable => Code::OutOfRange,
         ErrorReason::IdempotencyConflict => Code::AlreadyExists,
         ErrorReason::Overloaded | ErrorReason::RateLimitExceeded => Code::ResourceExhausted,
@@ -172,6 +176,8 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
         Error::InvalidApiKey { .. }
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
+        | Error::WebhookEndpointNotFound(_)
+        | Error::WebhookDeliveryNotFound(_)
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
@@ -205,6 +211,8 @@ fn retry_delay(error: &Error) -> Option<Duration> {
         | Error::ModelNotFound { .. }
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
+        | Error::WebhookEndpointNotFound(_)
+        | Error::WebhookDeliveryNotFound(_)
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
@@ -242,6 +250,8 @@ fn log(reason: &str, error: &Error) {
         | Error::ModelNotFound { .. }
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
+        | Error::WebhookEndpointNotFound(_)
+        | Error::WebhookDeliveryNotFound(_)
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
@@ -270,6 +280,8 @@ fn client_message(error: &Error, request_id: Option<&str>) -> String {
         | Error::ModelNotFound { .. }
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
+        | Error::WebhookEndpointNotFound(_)
+        | Error::WebhookDeliveryNotFound(_)
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)

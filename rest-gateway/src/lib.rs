@@ -10,7 +10,7 @@
 //! | `authentication` | API keys are checked before a body is read |
 //! | `body`, `json`, `form` | request bodies: bounded, JSON or multipart |
 //! | [`error`], `sse`, `download` | error responses, event streams, files |
-//! | `chat`, `image`, `video`, `models`, `media`, `health`, `openapi` | handlers |
+//! | `chat`, `image`, `video`, `webhooks`, `models`, `media`, `health`, `openapi` | handlers |
 
 mod app;
 mod authentication;
@@ -52,6 +52,7 @@ mod target_state;
 #[cfg(test)]
 mod testing;
 mod video;
+mod webhooks;
 
 pub use gateway::Gateway;
 pub use link_signer::LinkSigner;

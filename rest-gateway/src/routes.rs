@@ -9,7 +9,9 @@ use axum::{
 };
 use tower::{Layer, util::MapRequestLayer};
 
-use crate::{app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, path, video};
+use crate::{
+    app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, path, video, webhooks,
+};
 
 /// One method of one path. `HEAD` works wherever `GET` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,17 @@ routes! {
     POST "/v1/videos/{id}/remix" => video::remix,
     GET "/v1/videos/{id}/content" => video::content,
     GET "/v1/videos/{id}/events" => video::events,
+    GET "/v1/videos/{id}/deliveries" => webhooks::deliveries_of_video,
+    GET "/v1/webhook_event_types" => webhooks::event_types,
+    POST "/v1/webhook_endpoints" => webhooks::create,
+    GET "/v1/webhook_endpoints" => webhooks::list,
+    GET "/v1/webhook_endpoints/{id}" => webhooks::get,
+    POST "/v1/webhook_endpoints/{id}" => webhooks::update,
+    DELETE "/v1/webhook_endpoints/{id}" => webhooks::delete,
+    POST "/v1/webhook_endpoints/{id}/rotate_secret" => webhooks::rotate_secret,
+    POST "/v1/webhook_endpoints/{id}/test" => webhooks::test,
+    GET "/v1/webhook_endpoints/{id}/deliveries" => webhooks::deliveries,
+    POST "/v1/webhook_endpoints/{id}/deliveries/{delivery_id}/redeliver" => webhooks::redeliver,
     GET "/media/{key}" => media::get,
     GET "/healthz" => health::live,
     GET "/readyz" => health::ready,

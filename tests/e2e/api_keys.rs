@@ -63,7 +63,12 @@ async fn every_endpoint_requires_a_key_except_operations_and_media() {
     with_keys(async |server| {
         let protected = rest_gateway::ROUTES.iter().filter(|route| route.path.starts_with("/v1/"));
         for route in protected {
-            let path = route.path.replace("{*id}", "m").replace("{id}", "v").replace("{engine}", "m");
+            let path = route
+                .path
+                .replace("{*id}", "m")
+                .replace("{id}", "v")
+                .replace("{delivery_id}", "d")
+                .replace("{engine}", "m");
             let request = || {
                 let request = server.request(route.method.parse().unwrap(), &path);
                 if path == "/v1/images/edits" {

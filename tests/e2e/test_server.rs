@@ -17,7 +17,7 @@ use tonic::transport::{Channel, Endpoint};
 use triptych_proto::v1::{
     chat_service_client::ChatServiceClient, image_service_client::ImageServiceClient,
     media_service_client::MediaServiceClient, model_service_client::ModelServiceClient,
-    video_service_client::VideoServiceClient,
+    video_service_client::VideoServiceClient, webhook_service_client::WebhookServiceClient,
 };
 
 use crate::fake_upstream::FakeUpstream;
@@ -200,6 +200,10 @@ impl TestServer {
         VideoServiceClient::new(self.channel().await)
     }
 
+    pub(crate) async fn webhook_client(&self) -> WebhookServiceClient<Channel> {
+        WebhookServiceClient::new(self.channel().await)
+    }
+
     pub(crate) async fn media_client(&self) -> MediaServiceClient<Channel> {
         MediaServiceClient::new(self.channel().await)
     }
@@ -225,6 +229,7 @@ fn in_process_services(core: &Core) -> CoreServices {
         chat: services.chat.clone(),
         image: services.image.clone(),
         video: services.video.clone(),
+        webhook: services.webhook.clone(),
         model: services.model.clone(),
         media: services.media.clone(),
         key_check: Some(Arc::new({

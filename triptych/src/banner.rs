@@ -194,19 +194,7 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
         Fal, Gemini, Kling, Midjourney, Minimax, Offline, Openai, Runway, Seedance, Vidu, Wan, Xai,
     };
     let Video {
-        service_type,
-        fal,
-        gemini,
-        kling,
-        midjourney,
-        minimax,
-        openai,
-        runway,
-        seedance,
-        vidu,
-        wan,
-        xai,
-        ..
+        service_type, fal, gemini, kling, midjourney, minimax, openai, runway, seedance, vidu, wan, xai, ..
     } = video;
     let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
         (service_type, format!("connected to {address} for {}", models.join(", ")))

@@ -164,6 +164,7 @@ fn in_process(core: &Core) -> CoreServices {
         chat: Arc::clone(&services.chat) as _,
         image: Arc::clone(&services.image) as _,
         video: Arc::clone(&services.video) as _,
+        webhook: Arc::clone(&services.webhook) as _,
         model: Arc::clone(&services.model) as _,
         media: Arc::clone(&services.media) as _,
         key_check: Some(key_check(core)),

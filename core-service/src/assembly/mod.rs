@@ -8,6 +8,7 @@ use std::{
 
 use tokio::{
     runtime::Handle,
+    sync::Notify,
     time::{Instant, timeout},
 };
 use tokio_util::task::TaskTracker;
@@ -36,10 +37,19 @@ use crate::{
     upstream::SetupError,
     video::{
         self, VideoModel,
+        callback::CallbackRule,
         grpc::VideoGrpc,
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
         store::{QueueLimits, sqlite::SqliteStore},
+    },
+    webhooks::{
+        attempts::Attempts,
+        dispatcher::{Dispatcher, DispatcherHandle},
+        grpc::WebhookGrpc,
+        registry::Registry,
+        sender::Sender,
+        store::WebhookStore,
     },
 };
 
@@ -55,6 +65,7 @@ pub struct Core {
     keys: Keys,
     catalog: Catalog,
     cors_allow_origins: Live<Vec<String>>,
+    webhook_settings: Live<config::Webhooks>,
     health: Health,
     lost_events: Option<LostEvents>,
     reload: Mutex<()>,
@@ -64,6 +75,7 @@ pub struct Core {
     detached: DetachedCalls,
     background: TaskTracker,
     runner: RunnerHandle,
+    dispatcher: DispatcherHandle,
     sweeper: SweeperHandle,
     database: Database,
 }
@@ -77,6 +89,8 @@ pub struct Services {
     pub image: Arc<ImageGrpc>,
     /// The video service.
     pub video: Arc<VideoGrpc>,
+    /// The webhook service.
+    pub webhook: Arc<WebhookGrpc>,
     /// The model service.
     pub model: Arc<ModelGrpc>,
     /// The media service.
@@ -145,10 +159,15 @@ impl Core {
             picture_budget.clone(),
             settings.image.idempotency_ttl,
         );
+        let webhook_settings = Live::new(settings.webhooks.clone());
+        let (webhook, dispatcher) = webhooks(&settings.webhooks, &webhook_settings, &database, &jobs)?;
+        let callback_rule = CallbackRule::new(address_policy(&settings.webhooks), webhook_settings.clone());
+        let video = VideoGrpc::new(catalog.video.clone(), jobs.clone(), inputs).with_callbacks(callback_rule);
         let services = Services {
             chat: Arc::new(chat.with_keys(keys.clone())),
             image: Arc::new(image.with_keys(keys.clone()).with_max_message_bytes(settings.grpc.max_message_bytes)),
-            video: Arc::new(VideoGrpc::new(catalog.video.clone(), jobs.clone(), inputs).with_keys(keys.clone())),
+            video: Arc::new(video.with_keys(keys.clone())),
+            webhook: Arc::new(webhook.with_keys(keys.clone())),
             model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
             media: Arc::new(MediaGrpc::new(media_store.clone())),
         };
@@ -161,6 +180,7 @@ impl Core {
             keys,
             catalog,
             cors_allow_origins: Live::new(settings.grpc.cors_allow_origins.clone()),
+            webhook_settings,
             health,
             lost_events,
             reload: Mutex::default(),
@@ -170,6 +190,7 @@ impl Core {
             detached,
             background,
             runner,
+            dispatcher,
             sweeper,
             database,
         })
@@ -178,7 +199,7 @@ impl Core {
     /// Applies the [reloadable settings](config::RELOADABLE) and returns the fixed ones that differ from those at start, which
     /// require a restart.
     ///
-    /// Replaces API keys, models and CORS origins. Calls in flight continue with the old models; calls that start later use
+    /// Replaces API keys, models, the settings of webhooks and CORS origins. Calls in flight continue with the old models; calls that start later use
     /// the new one. All providers are created again, with new connections and closed circuit breakers. Video jobs find their
     /// provider by its id; without a provider of that id they fail.
     ///
@@ -191,6 +212,7 @@ impl Core {
         let all = all_models(settings, &self.settings, &self.media_store, &self.picture_budget, &self.background)?;
         self.keys.replace(&settings.keys)?;
         self.catalog.replace(all.chat, all.image, all.video);
+        self.webhook_settings.store(settings.webhooks.clone());
         self.cors_allow_origins.store(settings.grpc.cors_allow_origins.clone());
         Ok(FixedSetting::changed(&self.settings, settings))
     }
@@ -247,14 +269,15 @@ impl Core {
     pub async fn close(self) {
         let drain_deadline = self.drain_deadline();
         self.set_not_ready().await;
-        let Self { services, detached, background, runner, sweeper, database, .. } = self;
+        let Self { services, detached, background, runner, dispatcher, sweeper, database, .. } = self;
         let images = async {
             services.image.close().await;
             background.close();
             // Unsent cancellations are dropped after the grace period.
             let _ = timeout(CLOSE_GRACE, background.wait()).await;
         };
-        tokio::join!(images, detached.finish(drain_deadline), runner.stop(CLOSE_GRACE), sweeper.stop());
+        let webhooks = dispatcher.stop(CLOSE_GRACE);
+        tokio::join!(images, detached.finish(drain_deadline), runner.stop(CLOSE_GRACE), webhooks, sweeper.stop());
         drop(services);
         database.close().await;
     }
@@ -300,6 +323,25 @@ fn inputs(settings: &config::Media) -> InputSettings {
     let address_policy = if fetch_private_addresses { AddressPolicy::OPEN } else { AddressPolicy::PUBLIC };
     let fetch = FetchSettings { address_policy, ..FetchSettings::default() };
     InputSettings { max_bytes: max_input_bytes, max_pixels, fetch }
+}
+
+/// Creates the webhook service and starts the dispatcher. `live` are the settings that a reload replaces.
+fn webhooks(
+    settings: &config::Webhooks,
+    live: &Live<config::Webhooks>,
+    database: &Database,
+    jobs: &Jobs,
+) -> Result<(WebhookGrpc, DispatcherHandle), Error> {
+    let address_policy = address_policy(settings);
+    let registry = Registry::new(WebhookStore::new(database.clone()), live.clone());
+    let attempts = Attempts::new(registry, Sender::new(address_policy)?);
+    let wake = Arc::new(Notify::new());
+    let dispatcher = Dispatcher::start(attempts.clone(), &*jobs.store, settings.max_in_flight, wake.clone());
+    Ok((WebhookGrpc::new(attempts, jobs.clone(), address_policy, wake), dispatcher))
+}
+
+fn address_policy(settings: &config::Webhooks) -> AddressPolicy {
+    if settings.allow_private_addresses { AddressPolicy::OPEN } else { AddressPolicy::PUBLIC_ANY_PORT }
 }
 
 fn retention(settings: &config::Media) -> RetentionPolicy {

@@ -18,6 +18,7 @@ mod offline;
 mod reload;
 mod settings;
 mod video;
+mod webhooks;
 
 pub(crate) use self::keys::MAX_SECRET_LENGTH;
 pub use self::{
@@ -40,4 +41,5 @@ pub use self::{
         Fal, GeminiVideos, Kling, MidjourneyVideos, Minimax, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video,
         VideoRouting, VideoServiceType, Vidu, Wan, Xai,
     },
+    webhooks::{ConfiguredEndpoint, WebhookEventType, Webhooks},
 };

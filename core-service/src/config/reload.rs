@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::settings::Settings;
 
 /// The sections and settings that `Core::reload` applies, except for the fixed settings within them.
-pub const RELOADABLE: [&str; 6] = ["keys", "chat", "image", "video", "offline", "grpc.cors_allow_origins"];
+pub const RELOADABLE: [&str; 7] = ["keys", "chat", "image", "video", "webhooks", "offline", "grpc.cors_allow_origins"];
 
 /// A setting that takes effect at the next start only. Displays its path, for example `grpc.listen`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ macro_rules! fixed {
     };
 }
 
-const FIXED: [(&str, IsEqual); 34] = fixed![
+const FIXED: [(&str, IsEqual); 36] = fixed![
     data_dir,
     chat.on_disconnect,
     image.idempotency_ttl,
@@ -43,6 +43,8 @@ const FIXED: [(&str, IsEqual); 34] = fixed![
     jobs.max_file_bytes,
     jobs.max_queued_per_owner,
     jobs.max_queued,
+    webhooks.allow_private_addresses,
+    webhooks.max_in_flight,
     media.fetch_private_addresses,
     media.max_input_bytes,
     media.max_pixels,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     chat::Chat, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, media::Media, offline::Offline,
-    video::Video,
+    video::Video, webhooks::Webhooks,
 };
 
 /// All settings of the core.
@@ -27,6 +27,8 @@ pub struct Settings {
     pub offline: Offline,
     /// Video jobs.
     pub jobs: Jobs,
+    /// Webhooks.
+    pub webhooks: Webhooks,
     /// Input pictures, stored files and links to them.
     pub media: Media,
     /// The gRPC server.
@@ -43,6 +45,7 @@ impl Default for Settings {
             video: Video::default(),
             offline: Offline::default(),
             jobs: Jobs::default(),
+            webhooks: Webhooks::default(),
             media: Media::default(),
             grpc: Grpc::default(),
         }
@@ -63,6 +66,7 @@ impl Settings {
             video,
             offline: Offline { chat_tokens_per_second: _ },
             jobs,
+            webhooks,
             media,
             grpc,
         } = self;
@@ -74,6 +78,7 @@ impl Settings {
         image.validate()?;
         video.validate()?;
         jobs.validate()?;
+        webhooks.validate()?;
         media.validate()?;
         grpc.validate()
     }

@@ -18,7 +18,7 @@ use url::Url;
 use super::address_policy::{AddressPolicy, NOT_PUBLIC};
 
 /// Builds a client for untrusted URLs. It uses no proxy, because the proxy would resolve the names.
-pub(super) fn restricted(policy: AddressPolicy, connect_timeout: Duration) -> Result<Client, reqwest::Error> {
+pub(crate) fn restricted(policy: AddressPolicy, connect_timeout: Duration) -> Result<Client, reqwest::Error> {
     build(|| builder(connect_timeout).no_proxy().dns_resolver(Arc::new(RestrictedResolver(policy))))
 }
 
@@ -55,7 +55,7 @@ fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, reqwest::Error> 
 }
 
 /// Returns whether a request failed because its host name has no permitted address.
-pub(super) fn is_not_public(error: &reqwest::Error) -> bool {
+pub(crate) fn is_not_public(error: &reqwest::Error) -> bool {
     let mut cause: Option<&dyn StdError> = Some(error);
     while let Some(inner) = cause {
         if inner.is::<NotPublic>() {

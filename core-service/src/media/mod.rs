@@ -3,7 +3,7 @@
 
 pub mod address_policy;
 pub mod budget;
-mod client;
+pub(crate) mod client;
 pub mod clip;
 pub mod download;
 pub mod fetch;

@@ -10,21 +10,26 @@ use tokio::{
 /// The address that the server listens on.
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// The head of a request that the server received.
+/// A request that the server received.
 #[derive(Debug, Clone)]
 pub(crate) struct ReceivedRequest(String);
 
 impl ReceivedRequest {
     /// Reads the next request of a connection.
     pub(crate) async fn read(socket: &mut TcpStream) -> Self {
-        let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
-        while !request.ends_with(b"\r\n\r\n") {
+        let (mut request, mut buffer) = (Self(String::new()), [0; 1024]);
+        while !request.is_complete() {
             match socket.read(&mut buffer).await {
-                Ok(length @ 1..) => request.extend_from_slice(&buffer[..length]),
+                Ok(length @ 1..) => request.0.push_str(&String::from_utf8_lossy(&buffer[..length])),
                 Ok(0) | Err(_) => break,
             }
         }
-        Self(String::from_utf8_lossy(&request).into_owned())
+        request
+    }
+
+    fn is_complete(&self) -> bool {
+        let length = self.header("content-length").map_or(0, |length| length.parse().unwrap());
+        self.0.split_once("\r\n\r\n").is_some_and(|(_, body)| body.len() >= length)
     }
 
     /// Returns the path with its query.

@@ -10,6 +10,7 @@
 //! | [`jobs`] | what callers do with jobs: create, read, watch, cancel, delete |
 //! | [`grpc`] | the gRPC service |
 
+pub mod callback;
 mod files;
 pub mod grpc;
 pub mod guarded;

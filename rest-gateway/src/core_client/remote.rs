@@ -16,6 +16,7 @@ use triptych_proto::{
         media_service_client::MediaServiceClient, media_service_server::MediaService,
         model_service_client::ModelServiceClient, model_service_server::ModelService,
         video_service_client::VideoServiceClient, video_service_server::VideoService,
+        webhook_service_client::WebhookServiceClient, webhook_service_server::WebhookService,
     },
 };
 
@@ -68,6 +69,7 @@ impl CoreServices {
             chat: remote.clone(),
             image: remote.clone(),
             video: remote.clone(),
+            webhook: remote.clone(),
             model: remote.clone(),
             media: remote.clone(),
             key_check: None,
@@ -152,6 +154,19 @@ forward!(VideoService by VideoServiceClient {
     unary remix_video(RemixVideoRequest) -> RemixVideoResponse;
     stream WatchVideoStream: watch_video(WatchVideoRequest) -> ReplyStream<pb::WatchVideoResponse> = StreamExt::boxed;
     stream DownloadVideoStream: download_video(DownloadVideoRequest) -> ReplyStream<pb::DownloadVideoResponse> = StreamExt::boxed;
+});
+
+forward!(WebhookService by WebhookServiceClient {
+    unary create_webhook_endpoint(CreateWebhookEndpointRequest) -> CreateWebhookEndpointResponse;
+    unary get_webhook_endpoint(GetWebhookEndpointRequest) -> GetWebhookEndpointResponse;
+    unary list_webhook_endpoints(ListWebhookEndpointsRequest) -> ListWebhookEndpointsResponse;
+    unary update_webhook_endpoint(UpdateWebhookEndpointRequest) -> UpdateWebhookEndpointResponse;
+    unary delete_webhook_endpoint(DeleteWebhookEndpointRequest) -> DeleteWebhookEndpointResponse;
+    unary rotate_webhook_secret(RotateWebhookSecretRequest) -> RotateWebhookSecretResponse;
+    unary test_webhook_endpoint(TestWebhookEndpointRequest) -> TestWebhookEndpointResponse;
+    unary list_webhook_deliveries(ListWebhookDeliveriesRequest) -> ListWebhookDeliveriesResponse;
+    unary list_webhook_event_types(ListWebhookEventTypesRequest) -> ListWebhookEventTypesResponse;
+    unary redeliver_webhook(RedeliverWebhookRequest) -> RedeliverWebhookResponse;
 });
 
 forward!(ModelService by ModelServiceClient {

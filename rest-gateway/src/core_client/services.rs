@@ -10,6 +10,7 @@ use triptych_proto::{
     v1::{
         self as pb, chat_service_server::ChatService, image_service_server::ImageService,
         media_service_server::MediaService, model_service_server::ModelService, video_service_server::VideoService,
+        webhook_service_server::WebhookService,
     },
 };
 
@@ -33,6 +34,8 @@ pub struct CoreServices {
                 DownloadVideoStream = ReplyStream<pb::DownloadVideoResponse>,
             >,
     >,
+    /// Webhooks.
+    pub webhook: Arc<dyn WebhookService>,
     /// The model catalog.
     pub model: Arc<dyn ModelService>,
     /// Stored media.

@@ -117,7 +117,7 @@ impl GatewayError {
     pub fn unsupported_endpoint(path: &str) -> Self {
         let message = format!(
             "endpoint \"{path}\" is not supported; supported below /v1: chat/completions, models, images/generations, \
-             images/edits, videos (see /openapi.json)"
+             images/edits, videos, webhook_endpoints (see /openapi.json)"
         );
         Self::new(StatusCode::NOT_FOUND, "unsupported_endpoint", message)
     }

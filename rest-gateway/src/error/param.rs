@@ -36,6 +36,7 @@ pub(crate) fn to_json_path(field: &str) -> Option<String> {
             }
             "parts" => "content",
             "duration_seconds" => "seconds",
+            "overlap" => "overlap_seconds",
             "page_size" => "limit",
             "page_token" => "after",
             "pictures" => "image",
@@ -67,6 +68,7 @@ mod tests {
             ("tool_choice.mode", Some("tool_choice")),
             ("tool_choice.function_name", Some("tool_choice.function.name")),
             ("duration_seconds", Some("seconds")),
+            ("overlap", Some("overlap_seconds")),
             ("page_size", Some("limit")),
             ("page_token", Some("after")),
             ("pictures", Some("image")),

@@ -63,9 +63,11 @@ fn row(reason: ErrorReason) -> Row {
         | ErrorReason::VideoNotReady => (StatusCode::BAD_REQUEST, Retry::AsUsual),
         ErrorReason::InvalidApiKey => (StatusCode::UNAUTHORIZED, Retry::AsUsual),
         ErrorReason::ModelNotAllowed | ErrorReason::PermissionDenied => (StatusCode::FORBIDDEN, Retry::AsUsual),
-        ErrorReason::ModelNotFound | ErrorReason::VideoNotFound | ErrorReason::MediaNotFound => {
-            (StatusCode::NOT_FOUND, Retry::AsUsual)
-        }
+        ErrorReason::ModelNotFound
+        | ErrorReason::VideoNotFound
+        | ErrorReason::MediaNotFound
+        | ErrorReason::WebhookEndpointNotFound
+        | ErrorReason::WebhookDeliveryNotFound => (StatusCode::NOT_FOUND, Retry::AsUsual),
         // OpenAI's clients retry every 409, and a retry of this one fails again.
         ErrorReason::IdempotencyConflict => (StatusCode::CONFLICT, Retry::Never),
         ErrorReason::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, Retry::AsUsual),

@@ -25,6 +25,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     tasks: "/v2/video_generation",
     file: |id| format!("/cdn/{id}.mp4?Expires=1795436000"),
     route: |call, id| (call == Poll).then(|| ("get", format!("/v2/query/video_generation/{id}"))),
+    needs_frame: false,
 };
 
 const FIRST_VERSION: ProviderCase = ProviderCase {

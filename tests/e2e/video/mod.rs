@@ -15,6 +15,7 @@ mod seedance;
 mod vidu;
 mod vocabulary;
 mod wan;
+mod webhooks;
 mod xai;
 
 use std::time::Duration;

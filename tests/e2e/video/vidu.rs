@@ -29,6 +29,7 @@ const PROVIDER: ProviderCase = ProviderCase {
         Cancel => Some(("post", format!("/ent/v2/tasks/{id}/cancel"))),
         Create | Link | File => None,
     },
+    needs_frame: false,
 };
 const FROM_FRAMES: ProviderCase = ProviderCase { tasks: "/ent/v2/start-end2video", ..PROVIDER };
 

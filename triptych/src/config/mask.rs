@@ -3,8 +3,19 @@
 use toml::Value;
 
 /// Settings with these names are secret, in every section.
-const SECRET_NAMES: [&str; 9] =
-    ["api_key", "api_secret", "access_key", "secret_key", "headers", "signing_key", "keys", "secret", "sha256"];
+const SECRET_NAMES: [&str; 11] = [
+    "access_key",
+    "api_key",
+    "api_secret",
+    "callback_secret",
+    "headers",
+    "keys",
+    "previous_secret",
+    "secret",
+    "secret_key",
+    "sha256",
+    "signing_key",
+];
 
 const MASK: &str = "(hidden)";
 

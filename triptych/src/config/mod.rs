@@ -141,6 +141,17 @@ impl Config {
             }
             key.secret = Some(resolve(&lookup, secret_env).map_err(error)?);
         }
+        for endpoint in self.core.webhooks.endpoints.iter_mut().filter(|endpoint| !endpoint.secret_env.is_empty()) {
+            let core_config::ConfiguredEndpoint { url, secret_env, .. } = &*endpoint;
+            let url = url.as_ref().map(|url| hide_query(url.as_str())).unwrap_or_default();
+            let error = |message| {
+                ConfigError(format!("webhooks.endpoints: `{url}` has secret_env = \"{secret_env}\", {message}"))
+            };
+            if endpoint.secret.is_some() {
+                return Err(error("and also secret; remove one of the two"));
+            }
+            endpoint.secret = Some(resolve(&lookup, secret_env).map_err(error)?);
+        }
         let validated = self.core.validate().and_then(|()| Keys::new(&self.core.keys).map(drop));
         validated.map_err(|error| self.setting_error(&error))?;
         for upstream in self.core.chat.upstreams.iter_mut().filter(|upstream| !upstream.api_key_env.is_empty()) {

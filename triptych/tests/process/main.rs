@@ -11,6 +11,7 @@ mod signals;
 #[cfg(unix)]
 mod stores;
 mod triptych_process;
+mod webhooks;
 
 use std::{io::Read as _, net::TcpListener};
 

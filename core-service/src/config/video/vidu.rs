@@ -6,7 +6,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::{SERVICE_TYPE, VideoServiceType, check};
+use super::{
+    check,
+    service_type::{SERVICE_TYPE, VideoServiceType},
+};
 use crate::config::{
     de::{base_url, secret},
     error::SettingError,

@@ -49,6 +49,7 @@ impl VideoGrpc {
         let model = &entry.provider;
         let NewVideo { prompt, user, extra_json, callback_url, mut wanted, fit_policy, inputs } =
             validate::create(request)?;
+        callback_url.as_deref().map_or(Ok(()), |url| self.callbacks.check(url))?;
         validate::inputs(&model.facts, &entry.id, &inputs)?;
         let inputs = self.resolve(context, inputs).await?;
         wanted.frame = inputs.iter().find_map(ResolvedInput::frame_size);

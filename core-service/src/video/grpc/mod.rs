@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, download_video_response::Part, video_service_server::VideoService};
 
 use super::{
+    callback::CallbackRule,
     job::Job,
     jobs::Jobs,
     provider::VideoModel,
@@ -34,6 +35,7 @@ pub struct VideoGrpc {
     jobs: Jobs,
     inputs: Inputs,
     media_store: MediaStore,
+    callbacks: CallbackRule,
     keys: Keys,
 }
 
@@ -41,7 +43,13 @@ impl VideoGrpc {
     /// Serves these models. A [`Runner`](super::runner::Runner) over the same jobs moves them.
     pub fn new(models: Live<Models<VideoModel>>, jobs: Jobs, inputs: Inputs) -> Self {
         let media_store = jobs.media_store.clone();
-        Self { models, jobs, inputs, media_store, keys: Keys::default() }
+        Self { models, jobs, inputs, media_store, callbacks: CallbackRule::default(), keys: Keys::default() }
+    }
+
+    /// Accepts a `callback_url` that this rule permits. Otherwise none is accepted.
+    #[must_use]
+    pub fn with_callbacks(self, callbacks: CallbackRule) -> Self {
+        Self { callbacks, ..self }
     }
 
     /// Requires one of these keys.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    common::context::ProviderContext, fal, gemini, kling, midjourney, minimax, offline, openai, runway, seedance, vidu, wan,
-    xai,
+    common::context::ProviderContext, fal, gemini, kling, midjourney, minimax, offline, openai, runway, seedance, vidu,
+    wan, xai,
 };
 use crate::{
     config::{self, VideoServiceType},

@@ -4,8 +4,8 @@
 //! claim: a worker that lost its lease, frozen or slow, can no longer write. The *revision* grows with every change: a
 //! cancellation between a read and a write is not overwritten.
 //!
-//! Every change of state writes an outbox row ([`JobEvent`]) in the same transaction. A later release delivers webhooks from
-//! it. The rows of a job are removed with the job, so the outbox is bounded by the jobs.
+//! Every change of state writes an outbox row ([`JobEvent`]) in the same transaction. Webhooks are
+//! delivered from it. The rows of a job are removed with the job, so the outbox is bounded by the jobs.
 
 mod changes;
 #[cfg(test)]

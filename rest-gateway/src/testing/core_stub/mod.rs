@@ -6,6 +6,7 @@ mod image;
 mod media;
 mod model;
 mod video;
+mod webhook;
 
 use std::sync::{Arc, Mutex};
 
@@ -31,6 +32,8 @@ struct State {
     create_video: Option<pb::CreateVideoRequest>,
     remix_video: Option<pb::RemixVideoRequest>,
     list_videos: Option<pb::ListVideosRequest>,
+    /// The debug text of the last webhook request.
+    webhook_request: String,
     idempotency_key: String,
     modality: i32,
     snapshots: Vec<pb::Video>,
@@ -53,6 +56,7 @@ impl CoreStub {
             chat: stub.clone(),
             image: stub.clone(),
             video: stub.clone(),
+            webhook: stub.clone(),
             model: stub.clone(),
             media: stub.clone(),
             key_check: None,
@@ -66,6 +70,7 @@ impl CoreStub {
             .add_service(pb::chat_service_server::ChatServiceServer::new(self.clone()))
             .add_service(pb::image_service_server::ImageServiceServer::new(self.clone()))
             .add_service(pb::video_service_server::VideoServiceServer::new(self.clone()))
+            .add_service(pb::webhook_service_server::WebhookServiceServer::new(self.clone()))
             .add_service(pb::model_service_server::ModelServiceServer::new(self.clone()))
             .add_service(pb::media_service_server::MediaServiceServer::new(self.clone()))
     }
@@ -132,6 +137,10 @@ impl CoreStub {
 
     pub(crate) fn list_videos_request(&self) -> pb::ListVideosRequest {
         self.with(|state| state.list_videos.clone()).expect("no ListVideos was received")
+    }
+
+    pub(crate) fn webhook_request(&self) -> String {
+        self.with(|state| state.webhook_request.clone())
     }
 
     pub(crate) fn requested_modality(&self) -> pb::Modality {

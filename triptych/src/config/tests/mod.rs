@@ -8,6 +8,7 @@ use http_server::ThreadCount;
 use super::*;
 
 mod keys;
+mod webhooks;
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()

@@ -1,0 +1,31 @@
+//! Webhooks: signed HTTP requests that tell receivers how video jobs ended.
+//!
+//! The outbox of the job store (`job_events`) has a row for each change of a job's state, written in the transaction of the
+//! change. The dispatcher turns the rows of final states into deliveries, one per event and endpoint, and sends these until
+//! the receiver has accepted them or the schedule has ended. A delivery is claimed under a lease, so one whose process was
+//! killed is sent again: at least once, always with the same id.
+//!
+//! | module | content |
+//! | --- | --- |
+//! | [`event`], [`endpoint`], [`delivery`] | what is sent, to whom, and how it went |
+//! | [`signature`] | signatures of the Standard Webhooks specification |
+//! | [`store`] | endpoints, deliveries and the position in the outbox |
+//! | [`registry`] | the endpoints of the configuration and those of the store as one |
+//! | [`sender`] | one HTTP request, under the address policy |
+//! | [`attempts`] | one attempt of a delivery, and what follows from its result |
+//! | [`dispatcher`] | the background task |
+//! | [`grpc`] | the gRPC service |
+
+pub mod attempts;
+pub mod delivery;
+pub mod dispatcher;
+pub mod endpoint;
+pub mod event;
+pub mod grpc;
+pub mod registry;
+mod schedule;
+pub mod sender;
+pub mod signature;
+pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;

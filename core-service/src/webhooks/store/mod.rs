@@ -1,0 +1,63 @@
+//! Endpoints, deliveries and the position in the outbox, in the core's SQLite database.
+
+mod deliveries;
+mod endpoints;
+mod outbox;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error as StdError;
+
+pub(crate) use self::deliveries::{Claim, DeliveryFilter, Recorded};
+use crate::{
+    database::Database,
+    error::Error,
+    video::time::{Clock, Timestamp},
+};
+
+/// The store of webhooks. Clones share it.
+#[derive(Debug, Clone)]
+pub struct WebhookStore {
+    database: Database,
+    clock: Clock,
+}
+
+/// An operation of the store failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the webhook database failed: {0}")]
+pub struct StoreError(#[from] sqlx::Error);
+
+impl StoreError {
+    /// Returns the error of a row that cannot be read.
+    fn corrupt(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(sqlx::Error::Decode(why.into()))
+    }
+
+    /// Returns whether the cause is a row that cannot be read.
+    fn is_corrupt(&self) -> bool {
+        matches!(self.0, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}
+
+impl WebhookStore {
+    /// Returns the store in this database, on the clock of this machine.
+    pub fn new(database: Database) -> Self {
+        Self::with_clock(database, Clock::system())
+    }
+
+    pub(crate) fn with_clock(database: Database, clock: Clock) -> Self {
+        Self { database, clock }
+    }
+
+    /// Returns the current time of the store. All its timestamps come from this clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,92 @@
+//! Turns the rows of the outbox into deliveries.
+
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use super::{StoreError, WebhookStore, deliveries, endpoints, row};
+use crate::{
+    keys::Owner,
+    video::{state::Phase, time::Timestamp},
+    webhooks::{
+        delivery::Delivery,
+        endpoint::Endpoint,
+        event::{self, Event},
+    },
+};
+
+/// The most events of one transaction, so that it does not delay the writes of jobs for long.
+const BATCH: u32 = 100;
+
+/// The events after the last one that was turned into deliveries. A job that was deleted meanwhile has no events.
+const SELECT: &str = "SELECT event.sequence, event.job_id, event.owner, event.revision, event.kind, event.created_at, \
+     CASE WHEN json_valid(job.request) THEN json_extract(job.request, '$.callback_url') END AS callback_url \
+     FROM job_events AS event JOIN video_jobs AS job ON job.id = event.job_id \
+     WHERE event.sequence > (SELECT sequence FROM webhook_outbox) AND event.kind IN ('succeeded', 'failed') \
+     ORDER BY event.sequence LIMIT $1";
+
+/// The names of the states in the statement.
+const _: () = assert!(
+    matches!(Phase::Succeeded.as_str().as_bytes(), b"succeeded")
+        && matches!(Phase::Failed.as_str().as_bytes(), b"failed")
+);
+
+impl WebhookStore {
+    /// Creates the deliveries of new events: to these endpoints of the configuration, to those of the owner of the job, and
+    /// to the `callback_url` of the job. Returns whether there may be further events.
+    ///
+    /// Deliveries and the position in the outbox are one transaction, so an event has its deliveries exactly once. SQLite
+    /// commits events in the order of their numbers, so none appears behind the position.
+    pub(crate) async fn fan_out(&self, configured: &[Endpoint]) -> Result<bool, StoreError> {
+        // Almost always there is none, and reading does not delay writers.
+        if sqlx::query(SELECT).bind(1).fetch_optional(self.database.readers()).await?.is_none() {
+            return Ok(false);
+        }
+        let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
+        let events = sqlx::query(SELECT).bind(BATCH).fetch_all(&mut *transaction).await?;
+        for event in &events {
+            match self.deliver(&mut transaction, event, configured).await {
+                // One unreadable row must not stop all webhooks.
+                Err(error) if error.is_corrupt() => {
+                    let id: &str = event.try_get("job_id").unwrap_or_default();
+                    tracing::error!(job.id = id, "the end of a video was not turned into webhooks: {error}");
+                }
+                delivered => delivered?,
+            }
+            let query = sqlx::query("UPDATE webhook_outbox SET sequence = $1");
+            query.bind(event.try_get::<i64, _>("sequence")?).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(events.len() == BATCH as usize)
+    }
+
+    /// Creates the deliveries of one event.
+    async fn deliver(
+        &self,
+        connection: &mut SqliteConnection,
+        event: &SqliteRow,
+        configured: &[Endpoint],
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let Some(event_type) = event::type_of(event.try_get("kind")?) else { return Ok(()) };
+        let owner = Owner::new(event.try_get("owner")?);
+        let callback_url: Option<String> = event.try_get("callback_url")?;
+        let created_at = Timestamp(event.try_get("created_at")?);
+        let event = Event::of_job(event.try_get("job_id")?, event.try_get("revision")?, event_type, created_at);
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{} WHERE endpoint.owner = $1 AND endpoint.created_at <= $2",
+            endpoints::SELECT
+        )));
+        let rows = query.bind(owner.as_str()).bind(created_at.0).fetch_all(&mut *connection).await?;
+        let of_owner = rows.iter().map(|found| row::endpoint(found, now)).collect::<Result<Vec<_>, _>>()?;
+        for endpoint in configured.iter().chain(&of_owner) {
+            if endpoint.is_enabled() && endpoint.event_types.contains(&event_type) {
+                let delivery = Delivery::to_endpoint(event.clone(), endpoint, now);
+                deliveries::insert(connection, &delivery).await?;
+            }
+        }
+        if let Some(url) = callback_url {
+            let delivery = Delivery::to_callback(event, url, owner, now);
+            deliveries::insert(connection, &delivery).await?;
+        }
+        Ok(())
+    }
+}

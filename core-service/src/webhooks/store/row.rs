@@ -1,0 +1,86 @@
+//! The columns of endpoints and deliveries.
+
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use super::StoreError;
+use crate::{
+    config::WebhookEventType,
+    keys::Owner,
+    video::time::Timestamp,
+    webhook_secret::WebhookSecret,
+    webhooks::{
+        delivery::{Delivery, DeliveryState},
+        endpoint::{Endpoint, EndpointState},
+        event::Event,
+    },
+};
+
+/// Reads an endpoint with its state. The previous secret is left out once its time has passed.
+pub(super) fn endpoint(row: &SqliteRow, now: Timestamp) -> Result<Endpoint, StoreError> {
+    let secret = |text: &str| WebhookSecret::parse(text).ok_or_else(|| StoreError::corrupt("the secret is invalid"));
+    let mut secrets = vec![secret(row.try_get("secret")?)?];
+    let until = optional_time(row, "previous_secret_until")?.filter(|until| *until > now);
+    if until.is_some() {
+        secrets.push(secret(row.try_get("previous_secret")?)?);
+    }
+    Ok(Endpoint {
+        id: row.try_get("id")?,
+        owner: Some(Owner::new(row.try_get("owner")?)),
+        url: row.try_get("url")?,
+        event_types: event_types(row.try_get("event_types")?),
+        name: row.try_get("name")?,
+        secrets,
+        previous_secret_until: until,
+        created_at: optional_time(row, "created_at")?,
+        state: endpoint_state(row)?,
+    })
+}
+
+/// Reads the state of an endpoint, whose columns are NULL if it has none.
+pub(super) fn endpoint_state(row: &SqliteRow) -> Result<EndpointState, StoreError> {
+    Ok(EndpointState {
+        failing_since: optional_time(row, "failing_since")?,
+        disabled_reason: row.try_get("disabled_reason")?,
+    })
+}
+
+/// Returns the column of a list of event types.
+pub(super) fn event_types_column(event_types: &[WebhookEventType]) -> String {
+    event_types.iter().map(|event_type| event_type.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// Reads a list of event types. Those of a later version are left out.
+fn event_types(column: &str) -> Vec<WebhookEventType> {
+    column.split(',').filter_map(WebhookEventType::parse).collect()
+}
+
+/// Reads a delivery.
+pub(super) fn delivery(row: &SqliteRow) -> Result<Delivery, StoreError> {
+    let event_type = WebhookEventType::parse(row.try_get("event_type")?);
+    let state = DeliveryState::parse(row.try_get("state")?);
+    let attempts = serde_json::from_str(row.try_get("attempts")?).map_err(StoreError::corrupt)?;
+    Ok(Delivery {
+        id: row.try_get("id")?,
+        event: Event {
+            id: row.try_get("event_id")?,
+            event_type: event_type.ok_or_else(|| StoreError::corrupt("the event type is unknown"))?,
+            created_at: Timestamp(row.try_get("event_created_at")?),
+            video_id: row.try_get("video_id")?,
+        },
+        endpoint_id: row.try_get("endpoint_id")?,
+        owner: row.try_get::<Option<&str>, _>("owner")?.map(Owner::new),
+        url: row.try_get("url")?,
+        lane: row.try_get("lane")?,
+        is_test: row.try_get::<i64, _>("is_test")? != 0,
+        state: state.ok_or_else(|| StoreError::corrupt("the state is unknown"))?,
+        attempt: row.try_get("attempt")?,
+        attempts,
+        due_at: optional_time(row, "due_at")?,
+        created_at: Timestamp(row.try_get("created_at")?),
+        completed_at: optional_time(row, "completed_at")?,
+    })
+}
+
+fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
+}
