@@ -116,9 +116,9 @@ pub(crate) fn failure() -> Vec<JobEvent> {
 
 /// The events of a job that succeeds.
 pub(crate) fn success() -> Vec<JobEvent> {
-    let accepted = JobEvent::Accepted(UpstreamTask("task".to_owned()), Timestamp(0));
+    let accepted = JobEvent::Accepted(UpstreamTask("task".to_owned()), NOW);
     vec![
-        JobEvent::SubmissionStarted(Timestamp(0)),
+        JobEvent::SubmissionStarted(NOW),
         accepted,
         JobEvent::Rendered(clip()),
         JobEvent::Stored(Vec::new(), None),
