@@ -97,8 +97,8 @@ impl VideoProvider for MidjourneyVideos {
 
     /// Stops a task, if the proxy can do that.
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
-        let content = Some(Content::json("{}"));
-        let response = exchange(&self.upstream, Method::POST, &path(task, "cancel"), content, context).await?;
+        let empty = Some(Content::json("{}"));
+        let response = exchange(&self.upstream, Method::POST, &path(task, "cancel"), empty, context).await?;
         response::cancelled(&response).map_err(|error| self.upstream.redacted(error))
     }
 
