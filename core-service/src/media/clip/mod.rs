@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use re_mp4::{Mp4, Track, TrackKind};
+use re_mp4::{Mp4, TrackKind};
 use tokio::runtime::Handle;
 
-use self::reader::StoredFile;
+pub use self::stills::Stills;
+use self::{reader::StoredFile, stills::video_track};
 use super::{MediaKey, MediaStore, PictureBudget};
 use crate::size::Size;
 
@@ -31,15 +31,6 @@ pub struct ClipInfo {
     pub duration: Duration,
     /// Whether there is a sound track.
     pub has_audio: bool,
-}
-
-/// JPEG files made from the frames of a video.
-#[derive(Debug, Clone)]
-pub struct Stills {
-    /// The first frame, at most 512 pixels wide.
-    pub thumbnail: Bytes,
-    /// A grid of evenly spaced frames.
-    pub spritesheet: Bytes,
 }
 
 /// Reads stored video files. Clones share the store and the budget.
@@ -103,11 +94,6 @@ fn info(mp4: &Mp4) -> Result<ClipInfo, String> {
     let millis = u128::from(units) * 1000 / u128::from(video.timescale);
     let duration = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
     Ok(ClipInfo { size, duration, has_audio })
-}
-
-fn video_track(mp4: &Mp4) -> Result<&Track, String> {
-    let track = mp4.tracks().values().find(|track| track.kind == Some(TrackKind::Video));
-    track.ok_or_else(|| "it has no video track".to_owned())
 }
 
 #[cfg(test)]

@@ -2,15 +2,16 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
+use bytes::Bytes;
 use image::{GenericImage, RgbImage, codecs::jpeg::JpegEncoder, imageops};
 use offline_video::{SHEET_COLUMNS, SHEET_ROWS, THUMBNAIL_WIDTH, TILE_SIDE};
 use openh264::{
     decoder::{DecodedYUV, Decoder},
     formats::YUVSource,
 };
-use re_mp4::{Mp4, Sample, StsdBoxContent};
+use re_mp4::{Mp4, Sample, StsdBoxContent, Track, TrackKind};
 
-use super::{Stills, check, reader::StoredFile, video_track};
+use super::{check, reader::StoredFile};
 
 /// The most frames that are decoded for a spritesheet. Longer videos get tiles of their beginning only.
 const MAX_FRAMES: usize = 2_000;
@@ -20,6 +21,21 @@ const MAX_SAMPLE_BYTES: u64 = 32 << 20;
 
 /// JPEG quality.
 const QUALITY: u8 = 85;
+
+/// JPEG files made from the frames of a video.
+#[derive(Debug, Clone)]
+pub struct Stills {
+    /// The first frame, at most 512 pixels wide.
+    pub thumbnail: Bytes,
+    /// A grid of evenly spaced frames.
+    pub spritesheet: Bytes,
+}
+
+/// Returns the first video track.
+pub(super) fn video_track(mp4: &Mp4) -> Result<&Track, String> {
+    let track = mp4.tracks().values().find(|track| track.kind == Some(TrackKind::Video));
+    track.ok_or_else(|| "it has no video track".to_owned())
+}
 
 /// Decodes the file and makes its stills.
 pub(super) fn make(mut file: StoredFile) -> Result<Stills, String> {

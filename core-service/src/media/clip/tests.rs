@@ -1,5 +1,7 @@
 use std::sync::LazyLock;
 
+use bytes::Bytes;
+
 use super::*;
 
 struct Silent;
