@@ -94,8 +94,9 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
         // Ends with the runtime.
         tokio::spawn(telemetry::report_dropped_lines(stderr.clone()));
         match cli.role.unwrap_or_default() {
-            Role::Serve => roles::serve(process).await,
-            Role::Core => roles::core(process).await,
+            // Boxed: the settings make the futures large.
+            Role::Serve => Box::pin(roles::serve(process)).await,
+            Role::Core => Box::pin(roles::core(process)).await,
             Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
             Role::Check => Ok(()),
         }
