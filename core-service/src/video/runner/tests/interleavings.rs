@@ -190,12 +190,13 @@ impl World {
                 vec![committed.unwrap_or_else(|| self.refused(index, *fence, Runner::Recording))]
             }
             Runner::Recording => {
-                let recorded = match &self.job.state {
-                    JobState::Submitting { .. } => self.job.after(Event::Accepted(task(), NOW), NOW).unwrap(),
-                    JobState::Cancelled { .. } | JobState::Failed { .. } if self.job.abandoned.is_none() => {
-                        self.job.with_abandoned(task(), NOW)
-                    }
-                    _ => self.job.clone(),
+                let has_ended = matches!(self.job.state, JobState::Cancelled { .. } | JobState::Failed { .. });
+                let recorded = if matches!(self.job.state, JobState::Submitting { .. }) {
+                    self.job.after(Event::Accepted(task(), NOW), NOW).unwrap()
+                } else if has_ended && self.job.abandoned.is_none() {
+                    self.job.with_abandoned(task(), NOW)
+                } else {
+                    self.job.clone()
                 };
                 vec![Self { job: recorded, ..self.with_runner(index, Runner::Idle) }]
             }
@@ -283,7 +284,7 @@ impl World {
             JobState::Succeeded { .. } => true,
             JobState::Failed { code, .. } => code == "outcome_unknown",
             JobState::Cancelled { may_be_billed, .. } => *may_be_billed,
-            _ => false,
+            JobState::Queued | JobState::Submitting { .. } | JobState::Rendering { .. } | JobState::Storing { .. } => false,
         };
         assert!(self.renders == 0 || self.stopped || told, "a render was lost: {self:#?}");
     }
