@@ -18,7 +18,7 @@ use url::Url;
 use self::location::Location;
 use super::common::{
     context::ProviderContext,
-    exchange::{Content, Response, exchange, path_segment},
+    exchange::{Content, exchange, path_segment},
     outcome::redacted,
 };
 use crate::{
@@ -26,7 +26,6 @@ use crate::{
     config::GeminiVideos as Config,
     context::RequestContext,
     error::ProviderError,
-    google_errors,
     media::{Downloader, TrustedOrigin},
     models::Entry,
     offload::offload,
@@ -116,7 +115,7 @@ impl VideoProvider for GeminiVideos {
             Location::Inline(task) => {
                 let response = exchange(&self.upstream, Method::GET, &path(&task), None, context).await?;
                 if !response.status.is_success() {
-                    return Err(self.upstream.redacted(failure(&response)));
+                    return Err(self.upstream.redacted(refusal::failure(&response)));
                 }
                 let bytes = offload(move || video_object::inline_file(&response.body)).await?;
                 Ok(stream::once(std::future::ready(Ok(bytes))).boxed())
@@ -136,11 +135,11 @@ impl VideoProvider for GeminiVideos {
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
             // It cannot be cancelled in its state.
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
-                let error = self.upstream.redacted(failure(&response));
+                let error = self.upstream.redacted(refusal::failure(&response));
                 tracing::info!(task = task.0, "the upstream does not stop a render: {error}");
                 Ok(Cancellation::RunsOn)
             }
-            _ => Err(self.upstream.redacted(failure(&response))),
+            _ => Err(self.upstream.redacted(refusal::failure(&response))),
         }
     }
 }
@@ -149,9 +148,4 @@ impl VideoProvider for GeminiVideos {
 fn path(task: &str) -> String {
     let segments: Vec<_> = task.split('/').map(path_segment).collect();
     segments.join("/")
-}
-
-/// Returns the failure that a response with an error status describes.
-fn failure(response: &Response) -> ProviderError {
-    refusal::refine(google_errors::failure(response.status, &response.headers, &response.body))
 }

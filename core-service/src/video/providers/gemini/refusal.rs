@@ -3,6 +3,7 @@
 use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
+use super::super::common::exchange::Response;
 use crate::{error::ProviderError, google_errors, json::members::object};
 
 /// Parts of the messages and codes with which content is refused, in lower case.
@@ -24,8 +25,13 @@ pub(super) fn is_policy(text: &str) -> bool {
     POLICY.iter().any(|part| text.contains(part))
 }
 
+/// Returns the failure that a response with an error status describes.
+pub(super) fn failure(response: &Response) -> ProviderError {
+    refine(google_errors::failure(response.status, &response.headers, &response.body))
+}
+
 /// Replaces the failure by status: refused content has the status of an invalid request.
-pub(super) fn refine(error: ProviderError) -> ProviderError {
+fn refine(error: ProviderError) -> ProviderError {
     error.map_failure(|failure| {
         if let ProviderError::Refused { message, .. } = &failure
             && is_policy(message)

@@ -6,7 +6,8 @@ use http::StatusCode;
 
 use super::super::{
     super::common::{exchange::Response, outcome::final_refusal},
-    failure, refusal, video_object,
+    refusal::{self, failure},
+    video_object,
 };
 use crate::{
     error::ProviderError,
