@@ -117,12 +117,7 @@ pub(crate) fn failure() -> Vec<JobEvent> {
 /// The events of a job that succeeds.
 pub(crate) fn success() -> Vec<JobEvent> {
     let accepted = JobEvent::Accepted(UpstreamTask("task".to_owned()), NOW);
-    vec![
-        JobEvent::SubmissionStarted(NOW),
-        accepted,
-        JobEvent::Rendered(clip()),
-        JobEvent::Stored(Vec::new(), None),
-    ]
+    vec![JobEvent::SubmissionStarted(NOW), accepted, JobEvent::Rendered(clip()), JobEvent::Stored(Vec::new(), None)]
 }
 
 /// A receiver that responds with scripted statuses, then with 200, and logs the ids of the events.

@@ -51,14 +51,15 @@ fn failure(response: &Response) -> ProviderError {
 
 /// Replaces the failure by status: refused content and an incorrect key have the status of an invalid request.
 fn refine(_: &Value, by_status: ProviderError) -> ProviderError {
-    match &by_status {
-        ProviderError::Refused { message, .. } if message.contains("API key") => {
-            ProviderError::Credentials(message.clone())
-        }
-        ProviderError::Refused { message, .. } | ProviderError::Broken(message) if is_policy(message) => {
-            ProviderError::ContentPolicy(message.clone())
-        }
-        _ => by_status,
+    let (ProviderError::Refused { message, .. } | ProviderError::Broken(message)) = &by_status else {
+        return by_status;
+    };
+    if is_policy(message) {
+        ProviderError::ContentPolicy(message.clone())
+    } else if message.contains("API key") {
+        ProviderError::Credentials(message.clone())
+    } else {
+        by_status
     }
 }
 

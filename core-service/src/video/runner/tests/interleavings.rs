@@ -284,7 +284,9 @@ impl World {
             JobState::Succeeded { .. } => true,
             JobState::Failed { code, .. } => code == "outcome_unknown",
             JobState::Cancelled { may_be_billed, .. } => *may_be_billed,
-            JobState::Queued | JobState::Submitting { .. } | JobState::Rendering { .. } | JobState::Storing { .. } => false,
+            JobState::Queued | JobState::Submitting { .. } | JobState::Rendering { .. } | JobState::Storing { .. } => {
+                false
+            }
         };
         assert!(self.renders == 0 || self.stopped || told, "a render was lost: {self:#?}");
     }
