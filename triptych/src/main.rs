@@ -94,9 +94,9 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
         // Ends with the runtime.
         tokio::spawn(telemetry::report_dropped_lines(stderr.clone()));
         match cli.role.unwrap_or_default() {
-            // Boxed because it holds the core and the gateway.
+            // Boxed because they hold the core, with the settings of all providers.
             Role::Serve => Box::pin(roles::serve(process)).await,
-            Role::Core => roles::core(process).await,
+            Role::Core => Box::pin(roles::core(process)).await,
             Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
             Role::Check => Ok(()),
         }
