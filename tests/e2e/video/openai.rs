@@ -153,6 +153,9 @@ async fn request_is_a_form_with_text_parts_and_the_reference_as_a_file() {
         let head = &requests[0];
         assert!(head.header("content-type").unwrap().starts_with("multipart/form-data; boundary="), "{}", head.head);
         assert_eq!(head.header("idempotency-key"), Some(id.as_str()));
+        // Of the call that created the job, also with the download from the upstream's own origin.
+        let request_ids: Vec<_> = requests.iter().map(|request| request.header("x-request-id").unwrap()).collect();
+        assert!(request_ids.iter().all(|request_id| *request_id == request_ids[0]), "{request_ids:?}");
         let form = String::from_utf8_lossy(&head.body);
         for (name, value) in [
             ("model", "my-video-model"),

@@ -106,7 +106,8 @@ async fn nearest_values_are_taken_and_named_in_the_response() {
         ]);
         assert_eq!(video["adjustments"], expected);
         let members = ["resolution", "aspect_ratio", "seconds", "size"].map(|member| &video[member]);
-        assert_eq!(members, [&json!("1080p"), &json!("3:4"), &json!("12"), &json!("1248x1664")]);
+        // Duration and size are those of the file.
+        assert_eq!(members, [&json!("1080p"), &json!("3:4"), &json!("1"), &json!("64x64")]);
 
         let request = pb::GetVideoRequest { id: video["id"].as_str().unwrap().to_owned() };
         let over_grpc = server.video_client().await.get_video(request).await.unwrap().into_inner().video.unwrap();

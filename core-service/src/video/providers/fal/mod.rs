@@ -90,8 +90,8 @@ impl VideoProvider for FalVideos {
         redacted(&self.upstream, response::result(&response))
     }
 
-    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
-        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin.for_call(context), self.max_file_bytes).await
     }
 
     /// Removes a request from the queue, or asks a running one to stop.

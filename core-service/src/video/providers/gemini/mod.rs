@@ -110,7 +110,7 @@ impl VideoProvider for GeminiVideos {
         match Location::parse(&file.location)? {
             Location::Uri(uri) => {
                 let link = location::download_link(&self.base, &uri);
-                self.downloads.clip(&link, &self.origin, self.max_file_bytes).await
+                self.downloads.clip(&link, &self.origin.for_call(context), self.max_file_bytes).await
             }
             Location::Inline(task) => {
                 let response = exchange(&self.upstream, Method::GET, &path(&task), None, context).await?;

@@ -108,8 +108,8 @@ impl VideoProvider for KlingVideos {
         redacted(&self.upstream, response::polled(&response, self.poll_interval))
     }
 
-    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
-        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin.for_call(context), self.max_file_bytes).await
     }
 
     /// Kling stops no task.

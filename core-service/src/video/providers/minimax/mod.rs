@@ -96,7 +96,7 @@ impl VideoProvider for MinimaxVideos {
                 response::link(&response).map_err(|error| self.upstream.redacted(error))?
             }
         };
-        self.downloads.clip(&link, &self.origin, self.max_file_bytes).await
+        self.downloads.clip(&link, &self.origin.for_call(context), self.max_file_bytes).await
     }
 
     /// Stops a queued task of the second version; no others can be stopped.

@@ -103,15 +103,15 @@ impl VideoProvider for OpenAiVideos {
         redacted(&self.upstream, polled)
     }
 
-    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+    async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
         let Location { id, url } = Location::parse(&file.location)?;
         // Without `variant`: one of these servers reads it as a number, and finds nothing for `video`.
         let content = format!("{}/content{}", path(&id), self.query);
-        let result = self.downloads.clip(&content, &self.origin, self.max_file_bytes).await;
+        let result = self.downloads.clip(&content, &self.origin.for_call(context), self.max_file_bytes).await;
         match (result, url) {
             (Err(error), Some(url)) if !error.is_transient() => {
                 tracing::debug!(%error, "the upstream returned no content; following the link in its video object");
-                self.downloads.clip(&url, &self.origin, self.max_file_bytes).await
+                self.downloads.clip(&url, &self.origin.for_call(context), self.max_file_bytes).await
             }
             (result, _) => result,
         }

@@ -132,7 +132,7 @@ fn embedded_error(body: &[u8]) -> Option<ProviderError> {
     read_object(body, |members| members.error().map(reported_failure_in_reply)).ok().flatten()
 }
 
-/// Whether only the operator can correct the failure: the base URL or the model is wrong.
+/// Returns whether only the operator can correct the failure: the base URL or the model is wrong.
 fn is_setup_failure(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }

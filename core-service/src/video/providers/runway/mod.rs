@@ -83,8 +83,8 @@ impl VideoProvider for RunwayVideos {
         redacted(&self.upstream, polled)
     }
 
-    async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
-        self.downloads.clip(&file.location, &self.origin, self.max_file_bytes).await
+    async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        self.downloads.clip(&file.location, &self.origin.for_call(context), self.max_file_bytes).await
     }
 
     /// Stops a task that waits or runs, and deletes a finished one.
