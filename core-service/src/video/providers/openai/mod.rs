@@ -106,8 +106,8 @@ impl VideoProvider for OpenAiVideos {
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
         let Location { id, url } = Location::parse(&file.location)?;
         // Without `variant`: one of these servers reads it as a number, and finds nothing for `video`.
-        let content = format!("{}/content{}", path(&id), self.query);
-        let result = self.downloads.clip(&content, &self.origin.for_call(context), self.max_file_bytes).await;
+        let relative = format!("{}/content{}", path(&id), self.query);
+        let result = self.downloads.clip(&relative, &self.origin.for_call(context), self.max_file_bytes).await;
         match (result, url) {
             (Err(error), Some(url)) if !error.is_transient() => {
                 tracing::debug!(%error, "the upstream returned no content; following the link in its video object");
