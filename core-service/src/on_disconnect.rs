@@ -1,4 +1,4 @@
-//! What happens to a call when its client disconnects.
+//! The client disconnect policy.
 
 use std::{str::FromStr, time::Duration};
 
@@ -24,7 +24,7 @@ pub enum OnDisconnect {
     Grace(Duration),
 }
 
-/// A text that is not an [`OnDisconnect`].
+/// The error for text that is not a valid [`OnDisconnect`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be `cancel`, `continue` or a duration from 1 s to 24 h, for example `10` (seconds) or `10s`")]
 pub struct ParseError;

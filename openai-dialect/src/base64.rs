@@ -1,4 +1,4 @@
-//! Base64 as clients and upstreams write it.
+//! Lenient base64 decoding.
 
 use std::borrow::Cow;
 

@@ -25,7 +25,7 @@ class Upstream:
 
     def __init__(self, clip: bytes, faults: dict[str, float], render_seconds=(0.2, 1.5)):
         self.clip, self.faults, self.render_seconds = clip, faults, render_seconds
-        self.renders, self.injected, self.cancelled = {}, Counter(), set()
+        self.renders, self.injected, self.cancelled, self.missed = {}, Counter(), set(), Counter()
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
@@ -43,6 +43,12 @@ class Upstream:
         fails = random.random() < self.faults.get(fault, 0)
         self.injected[fault] += fails
         return fails
+
+    def _misses(self, id: str) -> bool:
+        """Whether a poll shall not find the render, which happens at most twice in a row."""
+        misses = self.missed[id] < 2 and self._fails("missing")
+        self.missed[id] = self.missed[id] + 1 if misses else 0
+        return misses
 
     def _submit(self, fields: dict[str, str]) -> dict:
         with self.lock:
@@ -83,7 +89,7 @@ class Upstream:
                         newest = list(upstream.renders.values())[::-1][:limit]
                     return self.send(200, {"object": "list", "data": [upstream._view(render) for render in newest]})
                 render = upstream.renders.get(id)
-                if not render or upstream._fails("missing"):
+                if not render or not rest and upstream._misses(id):
                     return self.send(404, {"error": {"message": "no such video", "code": "not_found"}})
                 if rest:
                     clip, cut = upstream.clip, upstream._fails("cut")

@@ -4,8 +4,9 @@
 
 Several clients create JOBS (600) videos, each with its own prompt and an Idempotency-Key. The upstream (fake_video_upstream.py)
 loses responses, fails, limits and forgets; meanwhile Triptych gets KILLS (200) times a SIGKILL at a random moment, and each
-process lives SHORTEST (500) to LONGEST (2500) milliseconds. In the end each prompt has exactly one render at the upstream, and
-each job has the whole file. Needs the standard library only.
+process lives SHORTEST (500) to LONGEST (2500) milliseconds. In the end each prompt has at most one render at the upstream, and
+each job with a render has the whole file. A job without one may have failed with `outcome_unknown`: it was killed before its
+submission left, and this upstream cannot tell that there is none. Needs the standard library only.
 """
 
 import json
@@ -77,15 +78,18 @@ def main(program: str, jobs: int = 600, kills: int = 200, shortest: int = 500, l
     listed = {job["id"]: job for job in list_all(server)}
     lost = [id for id in ids.values() if id not in listed]
     incomplete = {id: (job["status"], job["error"]) for id, job in listed.items() if job["status"] != "completed"}
-    unequal = [id for id in listed if id not in incomplete and server.call("GET", f"/v1/videos/{id}/content")[1] != upstream.clip]
     prompts = upstream.prompts()
+    is_unknown = lambda job: (job["error"] or {}).get("code") == "outcome_unknown" and not prompts[job["prompt"]]
+    unknown = [id for id in incomplete if is_unknown(listed[id])]
+    incomplete = {id: end for id, end in incomplete.items() if id not in unknown}
+    unequal = [id for id in listed if id not in {*incomplete, *unknown} and server.call("GET", f"/v1/videos/{id}/content")[1] != upstream.clip]
     paid_twice = [prompt for prompt, renders in prompts.items() if renders > 1]
-    unpaid = [job["prompt"] for id, job in listed.items() if id not in incomplete and not prompts[job["prompt"]]]
+    unpaid = [job["prompt"] for id, job in listed.items() if id not in {*incomplete, *unknown} and not prompts[job["prompt"]]]
     server.process.terminate()
     code = server.process.wait(60)
     print(f"{kills} kills, {server.ended_by_itself} unexpected ends; injected faults: {dict(upstream.injected)}")
     counts = {"created": ids, "renders": upstream.renders, "lost": lost, "paid twice": paid_twice, "not completed": incomplete}
-    counts |= {"damaged": unequal, "without a render": unpaid}
+    counts |= {"damaged": unequal, "without a render": unpaid, "unknown and without a render": unknown}
     print(", ".join(f"{len(these)} {name}" for name, these in counts.items()), "and exit code", code)
     failures = [*faults, *lost, *paid_twice, *incomplete.items(), *unequal, *unpaid]
     for failure in failures[:20]:

@@ -1,4 +1,4 @@
-//! Input pictures: resolves the `MediaInput` of a request to a checked picture.
+//! Resolves the input media of requests: pictures, videos and sounds.
 
 use bytes::Bytes;
 use triptych_proto::v1::{self as pb, media_input::Source};
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::{error::Error, keys::Owners};
 
-/// The limits of input pictures.
+/// The limits of input media.
 #[derive(Debug, Clone, Copy)]
 pub struct InputSettings {
-    /// The most bytes of an encoded picture. Replaces `fetch.max_bytes`.
+    /// The maximum size of an encoded file, in bytes. Overrides `fetch.max_bytes`.
     pub max_bytes: u64,
-    /// The most pixels of a picture.
+    /// The maximum number of pixels of a picture.
     pub max_pixels: u64,
     /// How pictures are fetched from URLs.
     pub fetch: FetchSettings,
@@ -29,7 +29,7 @@ impl Default for InputSettings {
     }
 }
 
-/// Resolves the input pictures of requests. Clones share the HTTP client.
+/// A resolver for the input media of requests. Clones share the HTTP client and the memory budget.
 #[derive(Debug, Clone)]
 pub struct Inputs {
     media_store: MediaStore,
@@ -48,8 +48,8 @@ impl Inputs {
         Ok(Self { media_store, fetcher, settings, budget })
     }
 
-    /// Resolves an input to a PNG, JPEG or WebP picture that is complete, upright and within the limits. Stored files of other
-    /// owners do not exist.
+    /// Resolves an input to a PNG, JPEG or WebP picture that is complete, upright and within the limits. A stored file that
+    /// belongs to none of `owners` is reported as not found.
     ///
     /// # Errors
     /// [`Error::InvalidField`] naming `field` for everything that the client can correct; [`Error::LimitReached`] if the inputs
@@ -68,7 +68,8 @@ impl Inputs {
         self.check(field, bytes).await
     }
 
-    /// Resolves an input to a video or sound file of one of these types. URLs are not fetched.
+    /// Resolves an input to a video or sound file of one of `types`. The type is detected from the first bytes; the file is not
+    /// decoded. URLs are refused.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve); a URL is an [`Error::InvalidField`].
@@ -129,7 +130,7 @@ impl Inputs {
         let source = bytes.clone();
         let upright = self.budget.conversion().run(size.pixels(), move || picture::decode_upright(bytes, max)).await;
         let upright = upright.unwrap_or_else(|error| {
-            // A defect of the decoder, which only this picture triggers.
+            // The decoder panicked, or the runtime is shutting down.
             tracing::error!("decoding an input picture: {error}");
             Err("cannot be decoded".to_owned())
         });
@@ -137,7 +138,7 @@ impl Inputs {
         if picture.bytes.as_ptr() == source.as_ptr() {
             return Ok(picture);
         }
-        // Encoded again after it was rotated.
+        // A rotated picture was encoded again, into memory that is not reserved yet.
         Ok(InputPicture { bytes: self.reserve(picture.bytes)?, ..picture })
     }
 }

@@ -9,15 +9,15 @@ use flate2::read::MultiGzDecoder;
 const PREFIX: usize = 5;
 /// The flag of a compressed message.
 const COMPRESSED: u8 = 1;
-/// How much a decompressed message grows at once, in bytes.
+/// The increment in which the buffer of a decompressed message grows, in bytes.
 const STEP: usize = 64 << 10;
 
-/// The messages of one request body with `grpc-encoding: gzip`.
+/// A decoder for the messages of one request body with `grpc-encoding: gzip`.
 #[derive(Debug)]
 pub(super) struct Messages {
-    /// The longest message, also decompressed, in bytes.
+    /// The maximum length of a message in bytes, both compressed and decompressed.
     max: usize,
-    /// The part of the next message that has arrived, with its prefix.
+    /// The received bytes of the next, incomplete message, including its prefix.
     partial: Vec<u8>,
 }
 
@@ -55,13 +55,15 @@ impl Messages {
         Ok(complete)
     }
 
-    /// Checks that the body has not ended within a message.
+    /// Checks that the end of the body is the end of a message.
     ///
     /// # Errors
-    /// [`Error::InvalidField`].
+    /// [`Error::InvalidField`] if the last message is incomplete.
     pub(super) fn finish(&self) -> Result<(), Error> {
-        let is_complete = self.partial.is_empty();
-        is_complete.then_some(()).ok_or_else(|| Error::invalid("message", "is incomplete: the request body has ended"))
+        if self.partial.is_empty() {
+            return Ok(());
+        }
+        Err(Error::invalid("message", "is incomplete: the request body has ended"))
     }
 
     /// Appends the decompressed message with its prefix to `out`.

@@ -1,4 +1,4 @@
-//! The settings of fal.
+//! The settings of fal.ai, which hosts video models of many vendors.
 
 use std::time::Duration;
 
@@ -19,13 +19,14 @@ use crate::config::{
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fal {
-    /// The base URL of the queue.
+    /// The base URL of fal's queue API.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
     /// The API key.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
-    /// The endpoints, the default first; a name without a mode stands for those of each kind of input.
+    /// The model endpoints, the default first. A name without a mode, such as `/text-to-video` or `/image-to-video` at its end,
+    /// stands for all its endpoints: the inputs of a request select one.
     pub models: Vec<String>,
     /// The interval between two polls of a render.
     #[serde(with = "humantime_serde")]

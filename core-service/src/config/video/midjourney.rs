@@ -1,4 +1,4 @@
-//! The settings of Midjourney's videos through a proxy.
+//! The settings of Midjourney's videos through a Midjourney proxy: a third-party REST API in front of Midjourney.
 
 use std::time::Duration;
 

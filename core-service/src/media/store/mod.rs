@@ -1,7 +1,10 @@
 //! The media store: files in an object store, and an index of them in the database.
 //!
 //! A file is stored completely or not at all: the object store publishes an object in one step. The object store decides
-//! whether a file exists and how large it is; the index decides how long it stays.
+//! whether a file exists and how large it is; the index decides how long it stays. A file whose removal has begun is not found.
+//!
+//! Two things protect a file in use from sweepers: a *lease*, in memory, from the sweeper of this process; a *pin*, in the
+//! database, from those of all processes.
 
 mod index;
 mod leases;
@@ -13,7 +16,7 @@ mod read;
 mod testing;
 mod upload;
 
-use std::{path::Path as Directory, sync::Arc, time::SystemTime};
+use std::{path::Path, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
@@ -34,7 +37,7 @@ use self::{
 use super::key::{MediaKey, MediaType};
 use crate::{database::Database, digest, error::Error, keys::Owner};
 
-/// The most bytes that are hashed on the async thread: hashing them takes less time than waking a blocking thread.
+/// The maximum size of content that is hashed on the async thread, in bytes, which saves the hand-off to another one.
 const MAX_INLINE_HASH_BYTES: usize = 64 * 1024;
 
 /// How many objects one statement imports.
@@ -50,7 +53,8 @@ pub struct MediaStore {
     index: MediaIndex,
     leases: Leases,
     pins: Pins,
-    /// `None` for object stores, where a lifecycle rule of the bucket removes the parts of interrupted uploads.
+    /// The staging files of a local directory. `None` for a bucket, where a lifecycle rule removes the parts of interrupted
+    /// uploads.
     staging_files: Option<StagingFiles>,
     /// The owner of the files that are stored through this handle.
     owner: Owner,
@@ -75,7 +79,7 @@ impl MediaStore {
     ///
     /// # Errors
     /// [`Error::Storage`] if the directory or the database cannot be used.
-    pub async fn local(directory: &Directory, database: Database) -> Result<Self, Error> {
+    pub async fn local(directory: &Path, database: Database) -> Result<Self, Error> {
         let (objects, staging_files) = local::open(directory).await?;
         let store = Self::open(Arc::new(objects), database).await?;
         Ok(Self { staging_files: Some(staging_files), ..store })
@@ -151,12 +155,12 @@ impl MediaStore {
                 .await
                 .map_err(|error| Error::Internal(format!("the task that hashes a file failed: {error}")))?
         };
-        // The lease keeps the sweeper of this process from removing stored content before its key is returned, the pin
-        // those of all others.
+        // Until the key is returned, the lease keeps the sweeper of this process from removing content that is stored already;
+        // the pin does the same for the sweepers of other processes.
         let _lease = self.leases.acquire(&key);
         let size = bytes.len() as u64;
         if self.index.pin_if_ready(&key, size, SystemTime::now()).await? {
-            // The object could have been changed or removed by another program, which the index does not show.
+            // Another program may have changed or removed the object without updating the index.
             match self.objects.head(&object_path(&key)).await {
                 Ok(object) if object.size == size => {
                     self.index.add_owner(&key, &self.owner).await?;
@@ -169,8 +173,8 @@ impl MediaStore {
         self.put(&key, bytes).await
     }
 
-    /// Stores a stream under `key`, a few megabytes at a time. A stream that fails, is dropped or is longer than `limit`
-    /// bytes stores nothing, and a file that the key had before remains.
+    /// Stores a stream under `key`, a few megabytes at a time. If the stream fails or is longer than `limit` bytes, or if the
+    /// future is dropped, nothing is stored, and a previous file under `key` remains.
     ///
     /// # Errors
     /// The stream's own error; `Unreadable` beyond the limit; [`Error::Storage`].
@@ -301,13 +305,14 @@ impl MediaStore {
 
     async fn clean_up_upload(&self, key: &MediaKey, now: SystemTime) -> Result<(), Error> {
         let removal = self.index.begin_removal_of_pending(key, now).await?;
-        // An upload of a stored key that begins now can lose its staging file. It fails then, and stores nothing.
+        // An upload that starts now for a key that is already stored can lose its staging file. It then fails and stores nothing.
         if let Some(staging_files) = &self.staging_files {
             staging_files.remove(key).await?;
         }
         match removal {
-            // The object may have been stored in the moment before the process ended.
+            // The process may have stored the object just before it was killed.
             Some(removal) => self.finish_removal(removal).await?,
+            // The key was stored before the interrupted upload, which may have replaced its object.
             None => match self.size(key).await {
                 Ok(size) => self.index.set_size(key, size).await?,
                 Err(Error::MediaNotFound(_)) => {}
@@ -317,9 +322,9 @@ impl MediaStore {
         self.index.forget_interrupted_uploads(key, now).await
     }
 
-    /// Removes the object, then its row.
+    /// Deletes the object, then its index entry.
     async fn finish_removal(&self, removal: Removal) -> Result<(), Error> {
-        // Within the lease, so that no upload that begins after it loses its object to this removal.
+        // Must end before the removal lease expires: otherwise it could delete the object of an upload that starts after that.
         let deleted = timeout(REMOVAL_LEASE / 2, self.objects.delete(&object_path(&removal.key))).await;
         match deleted {
             Ok(Ok(()) | Err(object_store::Error::NotFound { .. })) => self.index.finish_removal(&removal).await,
@@ -328,10 +333,10 @@ impl MediaStore {
         }
     }
 
-    /// Keeps a stored file from being removed while the lease lives, and for [`REUSE_WINDOW`] after that.
+    /// Acquires a lease on a stored file, and pins the file for at least [`REUSE_WINDOW`] from now.
     async fn begin_use(&self, key: &MediaKey) -> Result<Lease, Error> {
         let now = SystemTime::now();
-        // Before anything else, so that requests for files that do not exist cost neither memory nor a write.
+        // First, because a request for an unknown key must neither allocate a lease nor write to the index.
         let known = self.index.find(key).await?;
         if known.is_some_and(|entry| entry.state == State::Deleting) {
             return Err(Error::MediaNotFound(key.as_str().to_owned()));
@@ -345,8 +350,8 @@ impl MediaStore {
         if known.is_none_or(|entry| entry.needs_pin(now))
             && let Err(error) = self.pins.pin(key).await
         {
-            // A full disk is no reason to refuse reads.
-            tracing::warn!(media.key = %key, "the use of a file was not recorded: {error}");
+            // Reads succeed even if the pin cannot be written, for example because the disk is full.
+            tracing::warn!(media.key = %key, "pinning a media file failed: {error}");
         }
         Ok(lease)
     }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The cause of an unknown outcome after a crash, as the error message has it.
-const INTERRUPTED: &str = "the service stopped during the submission to the provider";
+const INTERRUPTED: &str = "the connection broke or the service stopped during the submission to the provider";
 
 impl Step {
     pub(super) async fn submit(&mut self, provider: &dyn VideoProvider) -> Result<Next, StepError> {

@@ -1,4 +1,4 @@
-//! The columns of endpoints and deliveries.
+//! Decodes the rows of webhook endpoints and deliveries.
 
 use sqlx::{Row as _, sqlite::SqliteRow};
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Reads an endpoint with its state. The previous secret is left out once its time has passed.
+/// Reads an endpoint with its state. Omits the previous secret if it has expired at `now`.
 pub(super) fn endpoint(row: &SqliteRow, now: Timestamp) -> Result<Endpoint, StoreError> {
     let secret = |text: &str| WebhookSecret::parse(text).ok_or_else(|| StoreError::corrupt("the secret is invalid"));
     let mut secrets = vec![secret(row.try_get("secret")?)?];
@@ -36,7 +36,7 @@ pub(super) fn endpoint(row: &SqliteRow, now: Timestamp) -> Result<Endpoint, Stor
     })
 }
 
-/// Reads the state of an endpoint, whose columns are NULL if it has none.
+/// Reads the state of an endpoint. Without a stored state the join yields NULL columns, and the state is the default.
 pub(super) fn endpoint_state(row: &SqliteRow) -> Result<EndpointState, StoreError> {
     Ok(EndpointState {
         failing_since: optional_time(row, "failing_since")?,
@@ -44,12 +44,12 @@ pub(super) fn endpoint_state(row: &SqliteRow) -> Result<EndpointState, StoreErro
     })
 }
 
-/// Returns the column of a list of event types.
+/// Encodes event types as the comma-separated value of the `event_types` column.
 pub(super) fn event_types_column(event_types: &[WebhookEventType]) -> String {
     event_types.iter().map(|event_type| event_type.as_str()).collect::<Vec<_>>().join(",")
 }
 
-/// Reads a list of event types. Those of a later version are left out.
+/// Decodes the `event_types` column. Skips unknown types, which a later release may have stored before a downgrade.
 fn event_types(column: &str) -> Vec<WebhookEventType> {
     column.split(',').filter_map(WebhookEventType::parse).collect()
 }

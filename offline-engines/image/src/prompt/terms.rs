@@ -1,8 +1,8 @@
-//! The terms that a prompt can contain.
+//! The vocabulary that the engine recognizes in a prompt.
 
 use crate::colour::Rgb;
 
-/// A scene: what the background shows.
+/// The background of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scene {
     Mountains,
@@ -20,7 +20,7 @@ pub(crate) enum Scene {
     Abstract,
 }
 
-/// A figure in the scene.
+/// An object in front of the background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Cat,

@@ -7,7 +7,7 @@ use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
 use crate::{error::ProviderError, media::pixels};
 
-/// The memory limit of the decoder; the largest grids have 16 million pixels.
+/// The memory limit of the decoder in bytes. The largest grids have 16 million pixels: 64 MB as 8-bit RGBA.
 const MAX_MEMORY: u64 = 512 << 20;
 
 /// Decodes a grid.
@@ -21,7 +21,7 @@ pub(super) fn decode_grid(grid: &[u8]) -> Result<DynamicImage, ProviderError> {
     reader.limits(limits);
     let grid = pixels::decode_upright(reader).map_err(|error| unreadable(&error))?;
     if grid.width().min(grid.height()) < 2 {
-        return Err(unreadable(&"it has less than 2x2 pixels"));
+        return Err(unreadable(&"it is smaller than 2x2 pixels"));
     }
     Ok(grid)
 }

@@ -10,9 +10,9 @@ use crate::{
     json::JsonObject,
 };
 
-/// Added to the prompt after a response with text only.
+/// Appended to the prompt of a retry, after a response with text only.
 const RETRY_INSTRUCTION: &str = "Answer with exactly one picture, not with words.";
-/// Members of OpenAI's API that clients send routinely and this API rejects.
+/// Parameters of OpenAI's API that clients often send and Gemini rejects.
 const DROPPED: [&str; 2] = ["moderation", "input_fidelity"];
 const CONFIG: &str = "generationConfig";
 const CONFIG_ALIAS: &str = "generation_config";

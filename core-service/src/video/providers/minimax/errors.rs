@@ -15,12 +15,12 @@ pub(super) fn failure(response: &Response) -> ProviderError {
     refined_failure_of(*status, headers, body, refine)
 }
 
-/// Returns the error that the second version reports in an object.
+/// Returns the error in the `error` member of a v2 response.
 pub(super) fn error_of(members: &Members<'_>) -> Option<ProviderError> {
     members.error().map(|error| refined_failure_in_reply(error, refine))
 }
 
-/// Returns the error that the first version reports in the status of a response, whose HTTP status is 200.
+/// Returns the error in the `base_resp` member of a v1 response. Its HTTP status is 200 even for errors.
 pub(super) fn error_in_status(members: &Members<'_>) -> Option<ProviderError> {
     let status = members.object("base_resp");
     let code = status.number("status_code").filter(|code| *code != 0)?;
@@ -28,12 +28,12 @@ pub(super) fn error_in_status(members: &Members<'_>) -> Option<ProviderError> {
     Some(refined_failure_in_reply(&json!({"code": code, "message": message}).to_string(), refine))
 }
 
-/// Replaces the failure by status: the code is more specific.
+/// Returns the failure for MiniMax's error code, which is more specific than the HTTP status; `by_status` for unknown codes.
 fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
     let message = by_status.to_string();
     match code(error).unwrap_or_default() {
         1002 | 1039 | 1041 => ProviderError::RateLimited { message, retry_after: by_status.retry_after() },
-        // Also an account without money, or one that has not proved its identity.
+        // An invalid key, an empty account, a plan whose quota is used up, or an account that is not verified.
         1004 | 1008 | 2038 | 2049 | 2056 => ProviderError::Credentials(message),
         1026 | 1027 => ProviderError::ContentPolicy(message),
         1001 => ProviderError::Timeout(message),
@@ -43,7 +43,8 @@ fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
     }
 }
 
-/// Returns the code of an error, which may be at the end of its message only: `insufficient balance (1008)`.
+/// Returns the code of an error: its `code` member, or else the number in parentheses at the end of its message, as in
+/// `insufficient balance (1008)`.
 fn code(error: &Value) -> Option<u64> {
     let own = error["code"].as_u64().or_else(|| error["code"].as_str()?.trim().parse().ok());
     own.or_else(|| {
