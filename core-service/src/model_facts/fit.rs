@@ -223,7 +223,7 @@ impl Target {
     /// Returns the output of a model that accepts every size.
     fn any_size(&self, wanted: &Wanted) -> Output {
         let size = wanted.size.unwrap_or_else(|| match self.extent {
-            Extent::Pixels(_) if self.requested_ratio.is_none() && wanted.frame.is_none() => DEFAULT_SIZE,
+            Extent::Pixels(_) if self.requested_ratio.is_none() => DEFAULT_SIZE,
             Extent::Pixels(_) => size_with(self.ratio, DEFAULT_SIZE.height),
             Extent::Lines(lines) => size_with(self.ratio, lines),
         });
@@ -366,6 +366,9 @@ mod tests {
         // The ratio of the first frame, if the request has none.
         let framed = Wanted { frame: Some(Size::new(700, 720)), ..Wanted::default() };
         assert_eq!(fitted("seedance", model, framed).aspect_ratio, "1:1");
+        // Without any of them a model with every size gets the default, also with a frame.
+        let framed = Wanted { frame: Some(Size::new(700, 720)), ..Wanted::default() };
+        assert_eq!(fitted("offline", "x", framed).size, DEFAULT_SIZE);
         let any = fitted("offline", "x", wanted("720p", "9:16"));
         assert_eq!((any.size, any.adjustments.len()), (Size::new(720, 1280), 0));
     }
