@@ -23,7 +23,7 @@ from grpc_client import GrpcClient, field
 
 BASELINE = Path(__file__).with_name("instructions.json")
 # Differences between machines, and changes too small to matter.
-TOLERANCE = 0.10
+TOLERANCE = 0.03
 CALLS = 20
 EVENTS = 100
 PROMPT = "hello there"
