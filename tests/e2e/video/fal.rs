@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use core_service::config::{Settings, VideoServiceType};
-use reqwest::Method;
 use serde_json::{Value, json};
 use triptych_proto::v1::{self as pb, media_input::Source, video_reference::Kind};
 
@@ -12,9 +11,10 @@ use super::{
     provider_case::{
         CLIP,
         Call::{self, Cancel, Create, File, Poll},
-        MP4, ProviderCase, request_line,
+        MP4, ProviderCase,
     },
-    wait_until_final, wait_until_rendering,
+    provider_faults::{assert_cancelled_job_is_final, assert_lost_submission_is_not_repeated},
+    wait_until_final,
 };
 use crate::{
     fake_upstream::{FakeUpstream, Reply},
@@ -175,11 +175,7 @@ async fn inputs_choose_the_endpoint_of_the_model() {
 #[tokio::test]
 async fn connection_lost_during_the_submission_leads_to_no_second_one() {
     with_local_and_remote_core(async |server| {
-        server.upstream.enqueue_at(APPLICATION, Reply::new(200, "{\"id\":").abort());
-        let id = create(server, &PROVIDER.body()).await;
-        assert_eq!(wait_until_final(server, &id).await["error"]["code"], "outcome_unknown");
-        assert_eq!(request_line(&server.upstream.received().await), format!("post {APPLICATION}"));
-        server.upstream.assert_no_request().await;
+        assert_lost_submission_is_not_repeated(&PROVIDER, server, None).await;
     })
     .await;
 }
@@ -216,23 +212,8 @@ async fn cancelled_job_stops_the_request_also_if_it_is_gone_or_finished() {
         settings.video.fal.poll_interval = Duration::from_mins(1);
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
-        let mut client = server.video_client().await;
-        for reply in ["cancellation.202.json", "already-completed.400.json", "request.404.json"] {
-            PROVIDER.enqueue(server, "task-1", Create, "created.json");
-            PROVIDER.enqueue(server, "task-1", Poll, "in-progress.202.json");
-            let id = create(server, &PROVIDER.body()).await;
-            wait_until_rendering(server, &id).await;
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
-            PROVIDER.enqueue(server, "task-1", Cancel, reply);
-            let cancelled = server.request(Method::POST, &format!("/v1/videos/{id}/cancel")).send().await.unwrap();
-            assert_eq!(cancelled.status(), 200);
-            assert_eq!(request_line(&server.upstream.received().await), "put /fal-ai/veo3.1/requests/task-1/cancel");
-            let request = pb::GetVideoRequest { id };
-            let video = client.get_video(request).await.unwrap().into_inner().video.unwrap();
-            assert_eq!(video.state(), pb::video::State::Cancelled);
-        }
+        let replies = ["cancellation.202.json", "already-completed.400.json", "request.404.json"];
+        assert_cancelled_job_is_final(&PROVIDER, server, "created.json", "in-progress.202.json", &replies).await;
     })
     .await;
 }

@@ -4,21 +4,19 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use core_service::config::{Settings, VideoServiceType};
-use reqwest::Method;
 use serde_json::{Value, json};
-use triptych_proto::v1 as pb;
 
 use super::{
     create,
     provider_case::{
-        CLIP,
         Call::{self, Cancel, Create, File, Poll},
         FRAME, MP4, ProviderCase, request_line,
     },
-    wait_until_final, wait_until_rendering,
+    provider_faults::{assert_cancelled_job_is_final, assert_foreign_link_gets_no_key},
+    wait_until_final,
 };
 use crate::{
-    fake_upstream::{FakeUpstream, Latch, Reply},
+    fake_upstream::{Latch, Reply},
     test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
@@ -197,18 +195,8 @@ async fn link_to_another_origin_gets_no_key() {
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
-        let storage = FakeUpstream::start().await;
-        storage.enqueue(Reply::file("video/mp4", &CLIP));
-        PROVIDER.enqueue(server, "task-1", Create, "accepted.json");
-        let task = json!({"id": "task-1", "status": "SUCCESS", "videoUrls": [storage.url("/clip.mp4?ex=1")]});
-        server.upstream.enqueue_at(&PROVIDER.line(Poll, "task-1").1, Reply::new(200, &task.to_string()));
-        let id = create(server, &PROVIDER.body()).await;
-        assert_eq!(wait_until_final(server, &id).await["status"], "completed");
-        let file = storage.received().await;
-        assert_eq!((file.path.as_str(), file.header("mj-api-secret")), ("/clip.mp4?ex=1", None));
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        let finished = |link: &str| json!({"id": "task-1", "status": "SUCCESS", "videoUrls": [link]});
+        assert_foreign_link_gets_no_key(&PROVIDER, server, "accepted.json", finished).await;
     })
     .await;
 }
@@ -221,23 +209,8 @@ async fn cancelled_job_is_final_although_a_proxy_cannot_cancel() {
         settings.video.midjourney.poll_interval = Duration::from_mins(1);
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
-        let mut client = server.video_client().await;
-        for reply in ["cancellation.json", "no-path.404.json"] {
-            PROVIDER.enqueue(server, "task-1", Create, "accepted.json");
-            PROVIDER.enqueue(server, "task-1", Poll, "in-progress.json");
-            let id = create(server, &PROVIDER.body()).await;
-            wait_until_rendering(server, &id).await;
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
-            PROVIDER.enqueue(server, "task-1", Cancel, reply);
-            let cancelled = server.request(Method::POST, &format!("/v1/videos/{id}/cancel")).send().await.unwrap();
-            assert_eq!(cancelled.status(), 200);
-            assert_eq!(request_line(&server.upstream.received().await), "post /mj/task/task-1/cancel");
-            let request = pb::GetVideoRequest { id };
-            let video = client.get_video(request).await.unwrap().into_inner().video.unwrap();
-            assert_eq!(video.state(), pb::video::State::Cancelled);
-        }
+        let replies = ["cancellation.json", "no-path.404.json"];
+        assert_cancelled_job_is_final(&PROVIDER, server, "accepted.json", "in-progress.json", &replies).await;
     })
     .await;
 }

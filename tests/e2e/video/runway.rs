@@ -3,23 +3,21 @@
 use std::time::Duration;
 
 use core_service::config::{Settings, VideoServiceType};
-use reqwest::Method;
 use serde_json::{Value, json};
 use triptych_proto::v1::{self as pb, media_input::Source, video_frame::Position};
 
 use super::{
     create,
     provider_case::{
-        CLIP,
         Call::{self, Cancel, Create, File, Poll},
-        MP4, ProviderCase, request_line,
+        MP4, ProviderCase,
     },
-    wait_until_final, wait_until_rendering,
+    provider_faults::{
+        assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_not_repeated,
+    },
+    wait_until_final,
 };
-use crate::{
-    fake_upstream::{FakeUpstream, Reply},
-    test_server::{TestServer, with_local_and_remote_core_and_settings},
-};
+use crate::test_server::{TestServer, with_local_and_remote_core_and_settings};
 
 const TASKS: &str = "/v1/text_to_video";
 const PROVIDER: ProviderCase = ProviderCase {
@@ -173,11 +171,7 @@ async fn first_and_last_frame_are_sent_to_image_to_video_as_data_urls() {
 #[tokio::test]
 async fn connection_lost_during_the_submission_leads_to_no_second_one() {
     with_local_and_remote_core(async |server| {
-        server.upstream.enqueue_at(TASKS, Reply::new(200, "{\"id\":").abort());
-        let id = create(server, &PROVIDER.body()).await;
-        assert_eq!(wait_until_final(server, &id).await["error"]["code"], "outcome_unknown");
-        assert_eq!(request_line(&server.upstream.received().await), format!("post {TASKS}"));
-        server.upstream.assert_no_request().await;
+        assert_lost_submission_is_not_repeated(&PROVIDER, server, None).await;
     })
     .await;
 }
@@ -189,18 +183,8 @@ async fn link_to_another_origin_gets_no_key() {
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
-        let storage = FakeUpstream::start().await;
-        storage.enqueue(Reply::file("video/mp4", &CLIP));
-        PROVIDER.enqueue(server, "task-1", Create, "created.json");
-        let task = json!({"id": "task-1", "status": "SUCCEEDED", "output": [storage.url("/clip.mp4?_jwt=1")]});
-        server.upstream.enqueue_at("/v1/tasks/task-1", Reply::new(200, &task.to_string()));
-        let id = create(server, &PROVIDER.body()).await;
-        assert_eq!(wait_until_final(server, &id).await["status"], "completed");
-        let file = storage.received().await;
-        assert_eq!((file.path.as_str(), file.header("authorization")), ("/clip.mp4?_jwt=1", None));
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        let finished = |link: &str| json!({"id": "task-1", "status": "SUCCEEDED", "output": [link]});
+        assert_foreign_link_gets_no_key(&PROVIDER, server, "created.json", finished).await;
     })
     .await;
 }
@@ -213,23 +197,8 @@ async fn cancelled_job_stops_the_task_also_if_it_is_gone() {
         settings.video.runway.poll_interval = Duration::from_mins(1);
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
-        let mut client = server.video_client().await;
-        for reply in ["deleted.204.json", "not-found.404.json"] {
-            PROVIDER.enqueue(server, "task-1", Create, "created.json");
-            PROVIDER.enqueue(server, "task-1", Poll, "running.json");
-            let id = create(server, &PROVIDER.body()).await;
-            wait_until_rendering(server, &id).await;
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
-            PROVIDER.enqueue(server, "task-1", Cancel, reply);
-            let cancelled = server.request(Method::POST, &format!("/v1/videos/{id}/cancel")).send().await.unwrap();
-            assert_eq!(cancelled.status(), 200);
-            assert_eq!(request_line(&server.upstream.received().await), "delete /v1/tasks/task-1");
-            let request = pb::GetVideoRequest { id };
-            let video = client.get_video(request).await.unwrap().into_inner().video.unwrap();
-            assert_eq!(video.state(), pb::video::State::Cancelled);
-        }
+        let replies = ["deleted.204.json", "not-found.404.json"];
+        assert_cancelled_job_is_final(&PROVIDER, server, "created.json", "running.json", &replies).await;
     })
     .await;
 }

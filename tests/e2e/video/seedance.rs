@@ -10,14 +10,14 @@ use triptych_proto::v1 as pb;
 use super::{
     create,
     provider_case::{
-        CLIP,
         Call::{self, Cancel, Create, File, Poll},
         MP4, ProviderCase, request_line,
     },
+    provider_faults::assert_foreign_link_gets_no_key,
     wait_until_final, wait_until_rendering,
 };
 use crate::{
-    fake_upstream::{FakeUpstream, Latch, Reply},
+    fake_upstream::{Latch, Reply},
     test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
@@ -207,19 +207,8 @@ async fn link_to_another_origin_gets_no_key() {
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
-        let storage = FakeUpstream::start().await;
-        storage.enqueue(Reply::file("video/mp4", &CLIP));
-        PROVIDER.enqueue(server, "task-1", Create, "created.json");
-        let task =
-            json!({"id": "task-1", "status": "succeeded", "content": {"video_url": storage.url("/clip.mp4?sig=1")}});
-        server.upstream.enqueue_at(&format!("{TASKS}/task-1"), Reply::new(200, &task.to_string()));
-        let id = create(server, &PROVIDER.body()).await;
-        assert_eq!(wait_until_final(server, &id).await["status"], "completed");
-        let file = storage.received().await;
-        assert_eq!((file.path.as_str(), file.header("authorization")), ("/clip.mp4?sig=1", None));
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        let finished = |link: &str| json!({"id": "task-1", "status": "succeeded", "content": {"video_url": link}});
+        assert_foreign_link_gets_no_key(&PROVIDER, server, "created.json", finished).await;
     })
     .await;
 }

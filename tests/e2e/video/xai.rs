@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use core_service::config::{Settings, VideoServiceType};
-use reqwest::Method;
 use serde_json::json;
 
 use super::{
-    create, json_body,
+    create,
     provider_case::{
-        CLIP,
         Call::{self, Create, File, Poll},
-        FRAME, MP4, ProviderCase, request_line,
+        FRAME, MP4, ProviderCase,
     },
-    wait_until_final, wait_until_rendering,
+    provider_faults::{
+        assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_not_repeated,
+    },
+    wait_until_final,
 };
-use crate::{
-    fake_upstream::{FakeUpstream, Reply},
-    test_server::{TestServer, with_local_and_remote_core_and_settings},
-};
+use crate::test_server::{TestServer, with_local_and_remote_core_and_settings};
 
 const GENERATIONS: &str = "/v1/videos/generations";
 const PROVIDER: ProviderCase = ProviderCase {
@@ -137,11 +135,7 @@ async fn request_has_the_nearest_size_and_the_frame_as_a_data_url() {
 #[tokio::test]
 async fn connection_lost_during_the_submission_leads_to_no_second_one() {
     with_local_and_remote_core(async |server| {
-        server.upstream.enqueue_at(GENERATIONS, Reply::new(200, "{\"id\":").abort());
-        let id = create(server, &PROVIDER.body()).await;
-        assert_eq!(wait_until_final(server, &id).await["error"]["code"], "outcome_unknown");
-        assert_eq!(request_line(&server.upstream.received().await), format!("post {GENERATIONS}"));
-        server.upstream.assert_no_request().await;
+        assert_lost_submission_is_not_repeated(&PROVIDER, server, None).await;
     })
     .await;
 }
@@ -153,18 +147,8 @@ async fn link_to_another_origin_gets_no_key() {
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
-        let storage = FakeUpstream::start().await;
-        storage.enqueue(Reply::file("video/mp4", &CLIP));
-        PROVIDER.enqueue(server, "task-1", Create, "created.json");
-        let done = json!({"status": "done", "video": {"url": storage.url("/clip.mp4?_jwt=1")}});
-        server.upstream.enqueue_at("/v1/videos/task-1", Reply::new(200, &done.to_string()));
-        let id = create(server, &PROVIDER.body()).await;
-        assert_eq!(wait_until_final(server, &id).await["status"], "completed");
-        let file = storage.received().await;
-        assert_eq!((file.path.as_str(), file.header("authorization")), ("/clip.mp4?_jwt=1", None));
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        let finished = |link: &str| json!({"status": "done", "video": {"url": link}});
+        assert_foreign_link_gets_no_key(&PROVIDER, server, "created.json", finished).await;
     })
     .await;
 }
@@ -177,16 +161,8 @@ async fn cancelled_job_is_final_and_the_render_runs_on() {
         settings.video.xai.poll_interval = Duration::from_mins(1);
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
-        PROVIDER.enqueue(server, "task-1", Create, "created.json");
-        PROVIDER.enqueue(server, "task-1", Poll, "pending.202.json");
-        let id = create(server, &PROVIDER.body()).await;
-        wait_until_rendering(server, &id).await;
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
-        let cancelled = server.request(Method::POST, &format!("/v1/videos/{id}/cancel")).send().await.unwrap();
-        assert_eq!(json_body(cancelled).await["error"]["code"], "cancelled");
-        server.upstream.assert_no_request().await;
+        let replies = [];
+        assert_cancelled_job_is_final(&PROVIDER, server, "created.json", "pending.202.json", &replies).await;
     })
     .await;
 }
