@@ -280,7 +280,7 @@ impl World {
     /// What holds when nothing can happen any more.
     fn assert_end(&self) {
         assert!(self.is_at_rest(), "the job never ends: {self:#?}");
-        let told = match &self.job.state {
+        let is_reported = match &self.job.state {
             JobState::Succeeded { .. } => true,
             JobState::Failed { code, .. } => code == "outcome_unknown",
             JobState::Cancelled { may_be_billed, .. } => *may_be_billed,
@@ -288,7 +288,7 @@ impl World {
                 false
             }
         };
-        assert!(self.renders == 0 || self.stopped || told, "a render was lost: {self:#?}");
+        assert!(self.renders == 0 || self.stopped || is_reported, "a render was lost: {self:#?}");
     }
 }
 
