@@ -145,7 +145,7 @@ impl Core {
         let picture_budget = PictureBudget::new(&settings.media);
         let inputs = Inputs::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
         let queue = Arc::new(SqliteStore::new(database.clone()));
-        let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs))
+        let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs, &settings.media))
             .with_inspector(ClipInspector::new(media_store.clone(), picture_budget.clone()));
         let background = TaskTracker::new();
         let all = all_models(settings, settings, &media_store, &picture_budget, &background)?;
@@ -352,12 +352,13 @@ fn retention(settings: &config::Media) -> RetentionPolicy {
     }
 }
 
-fn jobs(settings: &config::Jobs) -> JobSettings {
+fn jobs(settings: &config::Jobs, media: &config::Media) -> JobSettings {
     let config::Jobs { workers, lease, deadline, retention, max_file_bytes, max_queued_per_owner, max_queued } =
         *settings;
     let retention = (!retention.is_zero()).then_some(retention);
     let queue_limits = QueueLimits { per_owner: max_queued_per_owner, total: max_queued };
-    JobSettings { workers, lease, deadline, retention, max_file_bytes, queue_limits }
+    let input_memory_bytes = media.input_memory_bytes;
+    JobSettings { workers, lease, deadline, retention, max_file_bytes, input_memory_bytes, queue_limits }
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub struct JobSettings {
     pub retention: Option<Duration>,
     /// The maximum size of a file from a provider, in bytes.
     pub max_file_bytes: u64,
+    /// The memory for the inputs of all submissions in flight, in bytes. Further submissions wait.
+    pub input_memory_bytes: usize,
     /// How many jobs may be queued.
     pub queue_limits: QueueLimits,
 }
@@ -51,6 +53,7 @@ impl Default for JobSettings {
             deadline: Duration::from_mins(30),
             retention: None,
             max_file_bytes: 2 << 30,
+            input_memory_bytes: 512 << 20,
             queue_limits: QueueLimits::default(),
         }
     }

@@ -18,6 +18,7 @@ mod worker;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
+use http_server::MemoryBudget;
 use tokio::{
     task::{JoinError, JoinHandle, JoinSet},
     time::{sleep, timeout},
@@ -67,6 +68,7 @@ impl Runner {
     /// Starts to claim and move jobs, including those of a previous process. `jobs` are the jobs of the same store.
     pub fn start(queue: Arc<dyn JobQueue>, jobs: Jobs, models: Live<Models<VideoModel>>) -> RunnerHandle {
         let (stop, interrupt) = (CancellationToken::new(), CancellationToken::new());
+        let input_memory = MemoryBudget::new(jobs.settings.input_memory_bytes);
         let worker = Worker {
             queue,
             jobs,
@@ -75,6 +77,7 @@ impl Runner {
             interrupt: interrupt.clone(),
             load: Load::default(),
             render_times: RenderTimes::default(),
+            input_memory,
         };
         let runner = Self { worker: Arc::new(worker), stop: stop.clone() };
         RunnerHandle { stop, interrupt, task: Some(tokio::spawn(runner.run())) }

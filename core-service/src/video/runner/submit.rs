@@ -1,5 +1,6 @@
 //! The submission of a job to its provider, which is the only step that can be billed.
 
+use http_server::Reservation;
 use tokio::time::timeout;
 
 use super::{
@@ -14,19 +15,29 @@ use crate::{
     media::MediaKey,
     video::{
         inputs::{InputContent, InputSource, RenderInput, StoredInput},
+        parameters::VideoParameters,
         provider::{RenderRequest, Slot, UpstreamTask, VideoProvider},
         state::Event,
         store::Lease,
     },
 };
 
+/// The copies of an input in memory: the file, its base64 text, and the request body.
+const COPIES: usize = 3;
+
 /// The cause of an unknown outcome after a crash, as the error message has it.
 const INTERRUPTED: &str = "the connection broke or the service stopped during the submission to the provider";
 
 impl Step {
     pub(super) async fn submit(&mut self, provider: &dyn VideoProvider) -> Result<Next, StepError> {
-        let mut request = match self.render_request().await {
-            Ok(request) => request,
+        let interrupted = self.interrupted.clone();
+        let read = tokio::select! {
+            read = self.render_request() => read,
+            () = interrupted.cancelled() => return Err(StepError::Interrupted),
+        };
+        // The memory is released when the provider has the request.
+        let (mut request, _memory) = match read {
+            Ok(read) => read,
             Err(Error::MediaNotFound(key)) => {
                 return self.give_up("media_not_found", format!("the input `{key}` no longer exists")).await;
             }
@@ -92,8 +103,10 @@ impl Step {
         self.fail_with(&error).await
     }
 
-    async fn render_request(&self) -> Result<RenderRequest, Error> {
+    /// Reads the inputs, once there is memory for them.
+    async fn render_request(&self) -> Result<(RenderRequest, Reservation), Error> {
         let parameters = self.claim.job.request.parameters.clone();
+        let memory = self.worker.input_memory.reserve(self.input_memory(&parameters).await?).await;
         let mut inputs = Vec::with_capacity(parameters.inputs.len());
         for StoredInput { role, source } in &parameters.inputs {
             let content = match source {
@@ -107,6 +120,15 @@ impl Step {
             };
             inputs.push(RenderInput { role: *role, content });
         }
-        Ok(RenderRequest { parameters, inputs, slot: Slot::default() })
+        Ok((RenderRequest { parameters, inputs, slot: Slot::default() }, memory))
+    }
+
+    /// Returns the memory that a submission with these inputs needs, in bytes.
+    async fn input_memory(&self, parameters: &VideoParameters) -> Result<usize, Error> {
+        let mut bytes = 0;
+        for key in parameters.input_keys() {
+            bytes += self.worker.jobs.media_store.describe(&MediaKey::from_request(key)?).await?.size_bytes;
+        }
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX).saturating_mul(COPIES))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use http_server::MemoryBudget;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -32,6 +33,8 @@ pub(super) struct Worker {
     /// The steps in progress.
     pub(super) load: Load,
     pub(super) render_times: RenderTimes,
+    /// The memory for the inputs of submissions.
+    pub(super) input_memory: MemoryBudget,
 }
 
 /// What a step of a job needs before it can start.

@@ -3,8 +3,15 @@
 use super::*;
 use crate::{
     keys::Caller,
+    media::MediaKey,
     models::{Entry, Models},
-    video::{VideoModel, job::JobRequest, store::memory::MemoryStore, time::Clock},
+    video::{
+        UpstreamTask, VideoModel,
+        inputs::{InputRole, InputSource, StoredInput},
+        job::JobRequest,
+        store::memory::MemoryStore,
+        time::Clock,
+    },
 };
 
 async fn create_for(harness: &Harness, owner: &str) -> JobId {
@@ -85,4 +92,34 @@ async fn stalled_submissions_of_one_provider_delay_neither_its_polls_nor_other_p
     assert_eq!(harness.outcome(&last).await.state.phase(), Phase::Succeeded);
     assert_eq!(harness.outcome(&rendering).await.state.phase(), Phase::Succeeded);
     assert_eq!(stalled.call_count("submit"), 1 + JobSettings::default().workers / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn submissions_wait_for_memory_for_their_inputs() {
+    let (go, gate) = tokio::sync::watch::channel(false);
+    let first = Reply::Gated(gate, UpstreamTask("first".to_owned()));
+    // Each submission needs three times its input, of which the memory holds one.
+    let settings = JobSettings { input_memory_bytes: 16 << 10, ..JobSettings::default() };
+    let store = Arc::new(MemoryStore::new(Clock::tokio()));
+    let harness = Harness::with_store(store, FakeProvider::default().with_submits([first]), settings);
+    let mut ids = Vec::new();
+    for name in ["one.png", "two.png"] {
+        harness.jobs.media_store.put(&MediaKey::parse(name).unwrap(), vec![0; 4 << 10]).await.unwrap();
+        let mut with_input = request();
+        let source = InputSource::Stored(name.to_owned());
+        with_input.parameters.inputs = vec![StoredInput { role: InputRole::FirstFrame, source }];
+        let job = harness.jobs.create(JobId::new(), with_input, &RequestContext::default(), None).await.unwrap();
+        ids.push(job.id);
+    }
+    let _runner = harness.start();
+    harness.provider.wait_for_calls("submit", 1).await;
+    // A job without inputs needs no memory.
+    let without = harness.create().await;
+    assert_eq!(harness.outcome(&without).await.state.phase(), Phase::Succeeded);
+    assert_eq!(harness.provider.call_count("submit"), 2);
+    go.send(true).unwrap();
+    for id in &ids {
+        assert_eq!(harness.outcome(id).await.state.phase(), Phase::Succeeded);
+    }
+    assert_eq!(harness.provider.call_count("submit"), 3);
 }
