@@ -161,7 +161,7 @@ impl ModelFacts {
         }
     }
 
-    /// Returns the values of `Model.capabilities`.
+    /// Returns the values of `Model.capabilities`. Edits and extensions are none of them: no method offers them yet.
     pub fn capabilities(&self) -> Vec<&'static str> {
         let InputFacts { first_frame, last_frame, images, videos, sounds, .. } = self.inputs;
         let references = images > 0 || videos > 0 || sounds > 0;
@@ -171,8 +171,6 @@ impl ModelFacts {
             ("references", references),
             ("audio", self.audio != Audio::Never),
             ("remix", true),
-            ("edit", self.edit),
-            ("extend", self.extend),
         ]
         .into_iter()
         .filter_map(|(name, has)| has.then_some(name))
