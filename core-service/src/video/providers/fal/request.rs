@@ -39,8 +39,9 @@ pub(super) fn encode(names: &MemberNames, request: &RenderRequest) -> String {
             DurationForm::TextWithUnit => Value::from(format!("{seconds}s")),
         },
     );
-    // A first frame has a ratio of its own; for many models it is then the only one.
-    if !aspect_ratio.is_empty() && !request.parameters.has_frames() {
+    // A first frame has a ratio of its own, as has a video; for many models it is then the only one.
+    let has_ratio = request.parameters.has_frames() || request.input(InputRole::Source).is_some();
+    if !aspect_ratio.is_empty() && !has_ratio {
         members.add("aspect_ratio", aspect_ratio.as_str());
     }
     if !resolution.is_empty() {
