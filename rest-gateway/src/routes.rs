@@ -64,6 +64,7 @@ routes! {
     GET "/v1/webhook_endpoints/{id}/deliveries" => webhooks::deliveries,
     POST "/v1/webhook_endpoints/{id}/deliveries/{delivery_id}/redeliver" => webhooks::redeliver,
     GET "/media/{key}" => media::get,
+    GET "/media/inputs/{token}" => media::get_input,
     GET "/healthz" => health::live,
     GET "/readyz" => health::ready,
     GET "/metrics" => health::metrics,

@@ -4,6 +4,7 @@
 
 mod file;
 mod migrations;
+mod secrets;
 mod sequence;
 
 use std::{path::Path, sync::Arc, time::Duration};

@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn file_is_sent_as_a_part_of_a_form_and_a_link_is_refused() {
         let bytes = Bytes::from_static(b"MP4");
-        let file = InputContent::File { media_type: MediaType::Mp4, bytes };
+        let file = InputContent::File { media_type: MediaType::Mp4, bytes, link: None };
         let body = encode(&request(Operation::Extend, None, Some(file))).unwrap().body;
         let form = String::from_utf8_lossy(&body);
         for part in ["name=\"prompt\"\r\n\r\na boat", "name=\"seconds\"\r\n\r\n8", "name=\"quality\"\r\n\r\nhigh"] {

@@ -76,7 +76,7 @@ impl VideoProvider for RunwayVideos {
         let path = request::endpoint(&request);
         // An input image has up to 20 MiB.
         let facts = self.facts.find(PROVIDER_ID, &model);
-        let body = offload(move || Ok(request::encode(&model, &facts, &request))).await?;
+        let body = offload(move || request::encode(&model, &facts, &request)).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
         response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }

@@ -4,6 +4,7 @@ use openai_dialect::extra_members;
 use serde_json::{Value, json};
 
 use crate::{
+    error::ProviderError,
     json::JsonObject,
     model_facts::ModelFacts,
     video::{
@@ -12,6 +13,9 @@ use crate::{
         parameters::VideoParameters,
     },
 };
+
+/// The longest data URL of a video, in bytes.
+const MAX_DATA_URL: usize = 5_000_000;
 
 /// The `api` of models that are told what a video is for.
 const MODES: &str = "modes";
@@ -44,7 +48,10 @@ pub(super) fn endpoint(request: &RenderRequest) -> &'static str {
 }
 
 /// Encodes a request. Runway refuses members that the model does not have.
-pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -> String {
+///
+/// # Errors
+/// [`ProviderError::NotSupported`] if a video is too long for a data URL, and there is no link to it.
+pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -> Result<String, ProviderError> {
     let VideoParameters {
         prompt,
         operation,
@@ -88,13 +95,13 @@ pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -
     if !negative_prompt.is_empty() {
         members.add("negativePrompt", negative_prompt.as_str());
     }
-    add_inputs(&mut members, facts, &request.inputs);
+    add_inputs(&mut members, facts, &request.inputs)?;
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             members.add_raw(&name, value);
         }
     }
-    members.to_string()
+    Ok(members.to_string())
 }
 
 /// Adds `ratio`: a size in pixels for models without resolutions, otherwise an aspect ratio, which a first frame replaces.
@@ -107,7 +114,7 @@ fn add_output(members: &mut JsonObject, request: &RenderRequest) {
     }
 }
 
-fn add_inputs(members: &mut JsonObject, facts: &ModelFacts, inputs: &[RenderInput]) {
+fn add_inputs(members: &mut JsonObject, facts: &ModelFacts, inputs: &[RenderInput]) -> Result<(), ProviderError> {
     let list = |role: InputRole, entry: fn(String) -> Value| -> Vec<Value> {
         inputs.iter().filter(|input| input.role == role).map(|input| entry(input.url())).collect()
     };
@@ -124,8 +131,9 @@ fn add_inputs(members: &mut JsonObject, facts: &ModelFacts, inputs: &[RenderInpu
         }
     }
     if let Some(source) = inputs.iter().find(|input| input.role == InputRole::Source) {
-        members.add(&facts.members.source, source.url());
+        members.add(&facts.members.source, source.url_within(MAX_DATA_URL)?);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -145,7 +153,7 @@ mod tests {
             content: InputContent::Link((*url).to_owned()),
         };
         let request = RenderRequest { parameters, inputs: inputs.iter().map(input).collect(), slot: Slot::default() };
-        (endpoint(&request), serde_json::from_str(&encode("m", &ModelFacts::unknown(), &request)).unwrap())
+        (endpoint(&request), serde_json::from_str(&encode("m", &ModelFacts::unknown(), &request).unwrap()).unwrap())
     }
 
     #[test]
@@ -158,7 +166,7 @@ mod tests {
             let inputs = vec![RenderInput { role: InputRole::Source, content }];
             let request = RenderRequest { parameters, inputs, slot: Slot::default() };
             assert_eq!(endpoint(&request), "video_to_video");
-            serde_json::from_str::<Value>(&encode(model, &facts, &request)).unwrap()
+            serde_json::from_str::<Value>(&encode(model, &facts, &request).unwrap()).unwrap()
         };
         let expected = json!({"model": "aleph2", "promptText": "a boat", "videoUri": "https://a.test/v"});
         assert_eq!(encoded("aleph2", Operation::Edit), expected);

@@ -159,7 +159,7 @@ mod tests {
     fn extension_has_a_duration_and_the_video_as_input() {
         let mut parameters = testing::request().parameters;
         (parameters.operation, parameters.seconds) = (Operation::Extend, 6);
-        let content = InputContent::File { media_type: MediaType::Mp4, bytes: Bytes::from_static(b"a") };
+        let content = InputContent::File { media_type: MediaType::Mp4, bytes: Bytes::from_static(b"a"), link: None };
         let inputs = vec![RenderInput { role: InputRole::Source, content }];
         let request = RenderRequest { parameters, inputs, slot: Slot::default() };
         let body: Value = serde_json::from_str(&encode("m", &request)).unwrap();

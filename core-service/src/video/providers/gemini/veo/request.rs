@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn frames_are_sent_as_base64_and_further_members_as_parameters() {
-        let file = InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a") };
+        let file = InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a"), link: None };
         let image = json!({"bytesBase64Encoded": "YQ==", "mimeType": "image/png"});
         let expected = json!({"instances": [{"prompt": "a boat", "image": image}],
             "parameters": {"aspectRatio": "9:16", "resolution": "720p", "durationSeconds": 6, "negativePrompt": "rain",
