@@ -19,7 +19,6 @@ pub enum Operation {
 
 impl Operation {
     /// Returns whether a new video is rendered, as in all jobs from before there were other operations.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
     pub fn is_generate(&self) -> bool {
         *self == Self::Generate
     }

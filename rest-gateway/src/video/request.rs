@@ -104,7 +104,7 @@ pub(super) fn read_edit(
     links: &Links,
 ) -> Result<pb::EditVideoRequest, GatewayError> {
     let mut fields = body.fields()?;
-    let video = fields.take(source::FIELD).map(|value| source::read(value, links)).transpose()?;
+    let video = fields.take(source::FIELD).map(|value| source::read(&value, links)).transpose()?;
     ignore(&mut fields, NOT_OF_A_SOURCE.iter().chain(&DURATIONS).chain(&["fit_policy"]));
     Ok(pb::EditVideoRequest {
         model: fields.string("model")?,
@@ -124,7 +124,7 @@ pub(super) fn read_extend(
     links: &Links,
 ) -> Result<pb::ExtendVideoRequest, GatewayError> {
     let mut fields = body.fields()?;
-    let video = fields.take(source::FIELD).map(|value| source::read(value, links)).transpose()?;
+    let video = fields.take(source::FIELD).map(|value| source::read(&value, links)).transpose()?;
     ignore(&mut fields, &NOT_OF_A_SOURCE);
     Ok(pb::ExtendVideoRequest {
         model: fields.string("model")?,

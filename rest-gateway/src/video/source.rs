@@ -33,8 +33,8 @@ struct Reference<'a> {
 }
 
 /// Converts the member.
-pub(super) fn read(value: Value<'_>, links: &Links) -> Result<VideoSource, GatewayError> {
-    let source = match &value {
+pub(super) fn read(value: &Value<'_>, links: &Links) -> Result<VideoSource, GatewayError> {
+    let source = match value {
         Value::File(bytes) if bytes.is_empty() => return Err(invalid()),
         Value::File(bytes) => file(media_input::Source::Data(bytes.clone())),
         Value::Text(text) if !text.trim_ascii().starts_with('{') => read_text(text.trim_ascii(), links)?,
@@ -87,7 +87,7 @@ mod tests {
     fn of_json(json: &serde_json::Value) -> Result<Source, GatewayError> {
         let raw = RawValue::from_string(json.to_string()).unwrap();
         let links = Links::unsigned("http://gateway.test");
-        Ok(read(Value::Json(Cow::Borrowed(&*raw)), &links)?.source.unwrap())
+        Ok(read(&Value::Json(Cow::Borrowed(&*raw)), &links)?.source.unwrap())
     }
 
     #[test]
@@ -109,10 +109,10 @@ mod tests {
             // A form may have the same value as text.
             let text = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
             let links = Links::unsigned("http://gateway.test");
-            assert_eq!(read(Value::Text(text), &links).unwrap().source.unwrap(), expected, "{json}");
+            assert_eq!(read(&Value::Text(text), &links).unwrap().source.unwrap(), expected, "{json}");
         }
         let links = Links::unsigned("http://gateway.test");
-        let part = read(Value::File(Bytes::from_static(b"mp4")), &links).unwrap().source.unwrap();
+        let part = read(&Value::File(Bytes::from_static(b"mp4")), &links).unwrap().source.unwrap();
         assert_eq!(part, file(media_input::Source::Data(Bytes::from_static(b"mp4"))));
     }
 

@@ -45,7 +45,7 @@ impl VideoGrpc {
         let call = Idempotency::from_request(context, "EditVideo", &request).await;
         match self.find(call.as_ref()).await? {
             Some(existing) => Ok(existing),
-            None => self.derive(context, validate::edit(request)?, call.as_ref()).await,
+            None => Box::pin(self.derive(context, validate::edit(request)?, call.as_ref())).await,
         }
     }
 
@@ -53,7 +53,7 @@ impl VideoGrpc {
         let call = Idempotency::from_request(context, "ExtendVideo", &request).await;
         match self.find(call.as_ref()).await? {
             Some(existing) => Ok(existing),
-            None => self.derive(context, validate::extend(request)?, call.as_ref()).await,
+            None => Box::pin(self.derive(context, validate::extend(request)?, call.as_ref())).await,
         }
     }
 
@@ -271,14 +271,12 @@ fn stored_video(job: &Job) -> Option<&StoredFile> {
 fn clip_of(job: &Job) -> SourceClip {
     let parameters = &job.request.parameters;
     let generate_audio = parameters.generate_audio;
-    match &job.state {
-        JobState::Succeeded { content: Some(content), .. } => SourceClip {
-            size: Some(Size::new(content.width, content.height)),
-            seconds: Some(whole_seconds(content.duration_millis.into())),
-            generate_audio,
-        },
-        _ => SourceClip { size: Some(parameters.size()), seconds: Some(parameters.seconds), generate_audio },
+    if let JobState::Succeeded { content: Some(content), .. } = &job.state {
+        let size = Some(Size::new(content.width, content.height));
+        let seconds = Some(whole_seconds(content.duration_millis.into()));
+        return SourceClip { size, seconds, generate_audio };
     }
+    SourceClip { size: Some(parameters.size()), seconds: Some(parameters.seconds), generate_audio }
 }
 
 fn whole_seconds(millis: u128) -> u32 {

@@ -105,8 +105,8 @@ mod tests {
         pb::ExtendVideoRequest { prompt: "it sails on".to_owned(), video, ..pb::ExtendVideoRequest::default() }
     }
 
-    fn file(source: Option<media_input::Source>) -> Option<pb::VideoSource> {
-        Some(pb::VideoSource { source: Some(Source::File(pb::MediaInput { source })) })
+    fn file(source: Option<media_input::Source>) -> pb::VideoSource {
+        pb::VideoSource { source: Some(Source::File(pb::MediaInput { source })) }
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(wrong(&|r| r.callback_url = "a".to_owned()), "callback_url");
         assert_eq!(wrong(&|r| r.extra_json = r#"{"size":"1x1"}"#.to_owned()), "extra_json");
         let link = |url: &str| file(Some(media_input::Source::Url(url.to_owned())));
-        for video in [None, Some(pb::VideoSource::default()), file(None), link("file:///etc/passwd")] {
+        for video in [None, Some(pb::VideoSource::default()), Some(file(None)), Some(link("file:///etc/passwd"))] {
             assert_eq!(wrong(&|r| r.video.clone_from(&video)), "video", "{video:?}");
         }
     }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn source_is_an_id_or_a_file() {
         assert!(matches!(extend(request()).unwrap().source, RequestedSource::Video(id) if id == "video_1"));
-        let video = file(Some(media_input::Source::Url("https://a.test/v.mp4".to_owned())));
+        let video = Some(file(Some(media_input::Source::Url("https://a.test/v.mp4".to_owned()))));
         let request = pb::EditVideoRequest { prompt: "rain".to_owned(), video, ..pb::EditVideoRequest::default() };
         let DerivedVideo { operation, source: RequestedSource::File(input), .. } = edit(request).unwrap() else {
             panic!()

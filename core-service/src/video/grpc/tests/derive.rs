@@ -4,7 +4,6 @@ use triptych_proto::v1::{media_input, video_source};
 
 use super::*;
 use crate::{
-    keys::Owner,
     model_facts::{ModelFacts, SourceFacts},
     models::Models,
     video::{provider::UpstreamTask, testing::entry_with},
@@ -36,13 +35,13 @@ fn service_with(accepted: &SourceFacts) -> Service {
     service
 }
 
-fn by_id(id: &str) -> Option<pb::VideoSource> {
-    Some(pb::VideoSource { source: Some(video_source::Source::Id(id.to_owned())) })
+fn by_id(id: &str) -> pb::VideoSource {
+    pb::VideoSource { source: Some(video_source::Source::Id(id.to_owned())) }
 }
 
-fn given(source: media_input::Source) -> Option<pb::VideoSource> {
+fn given(source: media_input::Source) -> pb::VideoSource {
     let file = pb::MediaInput { source: Some(source) };
-    Some(pb::VideoSource { source: Some(video_source::Source::File(file)) })
+    pb::VideoSource { source: Some(video_source::Source::File(file)) }
 }
 
 impl Service {
@@ -52,14 +51,14 @@ impl Service {
         id
     }
 
-    async fn edit(&self, model: &str, video: Option<pb::VideoSource>) -> Result<pb::Video, Status> {
-        let (model, prompt) = (model.to_owned(), "in the rain".to_owned());
+    async fn edit(&self, model: &str, video: pb::VideoSource) -> Result<pb::Video, Status> {
+        let (model, prompt, video) = (model.to_owned(), "in the rain".to_owned(), Some(video));
         let request = pb::EditVideoRequest { model, prompt, video, ..pb::EditVideoRequest::default() };
         Ok(self.grpc.edit_video(Request::new(request)).await?.into_inner().video.unwrap())
     }
 
-    async fn extend(&self, video: Option<pb::VideoSource>, seconds: u32) -> Result<pb::Video, Status> {
-        let (prompt, duration_seconds) = ("it sails on".to_owned(), Some(seconds));
+    async fn extend(&self, video: pb::VideoSource, seconds: u32) -> Result<pb::Video, Status> {
+        let (prompt, duration_seconds, video) = ("it sails on".to_owned(), Some(seconds), Some(video));
         let idempotency_key = "key".to_owned();
         let request = pb::ExtendVideoRequest { prompt, video, duration_seconds, idempotency_key, ..Default::default() };
         Ok(self.grpc.extend_video(Request::new(request)).await?.into_inner().video.unwrap())
@@ -147,11 +146,9 @@ async fn source_must_be_a_finished_video_of_the_caller() {
     for id in ["video_1", missing.as_str()] {
         assert_eq!(service.edit("", by_id(id)).await.unwrap_err().code(), Code::NotFound, "{id}");
     }
-    let mut foreign = crate::context::RequestContext::default();
-    foreign.caller = crate::keys::Caller::named("alice");
-    assert_eq!(foreign.caller.owner(), Owner::new("alice"));
+    let foreign = RequestContext { caller: Caller::named("alice"), ..RequestContext::default() };
     let id = service.finished().await;
-    let request = pb::EditVideoRequest { prompt: "rain".to_owned(), video: by_id(&id), ..Default::default() };
+    let request = pb::EditVideoRequest { prompt: "rain".to_owned(), video: Some(by_id(&id)), ..Default::default() };
     let error = service.grpc.edit(&foreign, request).await.unwrap_err();
     assert!(matches!(error, Error::VideoNotFound(_)), "{error:?}");
     service.harness.provider.polls.lock().unwrap().push_back(Reply::Hang);

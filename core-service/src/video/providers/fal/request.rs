@@ -92,9 +92,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        model_facts::FactsTable,
+        model_facts::{FactsTable, InputKind},
         video::{
-            Slot,
+            Operation, Slot,
             inputs::{InputContent, InputSource, StoredInput},
             testing,
         },
@@ -134,5 +134,18 @@ mod tests {
             (&json!(["https://a.test/x"]), &json!(["https://a.test/x"]))
         );
         assert_eq!(encoded("unknown/model", &[], |_| {})["duration"], 8);
+    }
+
+    #[test]
+    fn extension_has_an_endpoint_of_its_own_and_no_ratio() {
+        const MODEL: &str = "fal-ai/veo3.1/fast";
+        let extend =
+            |parameters: &mut VideoParameters| (parameters.operation, parameters.seconds) = (Operation::Extend, 7);
+        let body = encoded(MODEL, &[InputRole::Source], extend);
+        let expected =
+            json!({"prompt": "a boat", "duration": "7s", "resolution": "720p", "video_url": "https://a.test/x"});
+        assert_eq!(body, expected);
+        let facts = FactsTable::default().find("fal", MODEL);
+        assert_eq!(facts.upstream_name(MODEL, InputKind::Extend), "fal-ai/veo3.1/fast/extend-video");
     }
 }
