@@ -4,8 +4,10 @@ use openai_dialect::extra_members;
 use serde_json::json;
 
 use super::{
-    super::common::{exchange::Content, form::Form},
-    path as path_of,
+    super::common::{
+        exchange::{Content, path_segment},
+        form::Form,
+    },
     request::add_extra_members,
 };
 use crate::{
@@ -20,7 +22,7 @@ const FILE_NAME: &str = "source.mp4";
 /// Returns the path of a submission.
 pub(super) fn path(parameters: &VideoParameters) -> String {
     match (parameters.operation, &parameters.source) {
-        (Operation::Remix, Some(task)) => format!("{}/remix", path_of(&task.0)),
+        (Operation::Remix, Some(task)) => format!("videos/{}/remix", path_segment(&task.0)),
         (Operation::Edit, _) => "videos/edits".to_owned(),
         (Operation::Extend, _) => "videos/extensions".to_owned(),
         (Operation::Generate | Operation::Remix, _) => "videos".to_owned(),
