@@ -60,6 +60,18 @@ async fn stills_show_the_frames_in_order() {
 }
 
 #[tokio::test]
+async fn first_and_last_frame_are_decoded_at_full_size() {
+    let (_directory, inspector, key) = inspector(CLIP.clone()).await;
+    let mut levels = Vec::new();
+    for end in [End::First, End::Last] {
+        let frame = inspector.frame(&key, end).await.unwrap();
+        assert_eq!(frame.dimensions(), (640, 360));
+        levels.push(frame.get_pixel(320, 180).0[0]);
+    }
+    assert!(levels[1] > levels[0] + 10, "{levels:?}");
+}
+
+#[tokio::test]
 async fn invalid_files_have_no_info_and_no_stills() {
     let claim = |name: &[u8; 4], offset: usize| {
         let mut bytes = CLIP.to_vec();
@@ -78,5 +90,6 @@ async fn invalid_files_have_no_info_and_no_stills() {
         let (_directory, inspector, key) = inspector(bytes).await;
         assert_eq!(inspector.inspect(&key).await, None, "case {index}");
         assert!(inspector.stills(&key, Size::new(640, 360)).await.is_none(), "case {index}");
+        assert!(inspector.frame(&key, End::Last).await.is_err(), "case {index}");
     }
 }

@@ -19,9 +19,12 @@ use crate::{
     media::MediaStore,
     model_facts::{FactsTable, fit::FitPolicy},
     models::Entry,
-    video::provider::{
-        Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, Variant,
-        VideoModel, VideoProvider,
+    video::{
+        inputs::InputRole,
+        provider::{
+            Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, Variant,
+            VideoModel, VideoProvider,
+        },
     },
 };
 
@@ -74,6 +77,8 @@ impl VideoProvider for OfflineVideo {
 
     async fn submit(&self, mut call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let slot = std::mem::take(&mut call.request.slot);
+        // The engine fetches no URL.
+        call.request.input(InputRole::Source).map_or(Ok(()), |source| source.file().map(drop))?;
         let task = OfflineTask::new(call);
         task.validate()?;
         let error = match task.fault {

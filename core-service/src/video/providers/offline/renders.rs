@@ -25,7 +25,7 @@ use crate::{
     config::MAX_INPUT_BYTES,
     error::{Error, ProviderError},
     fault_injection::Fault,
-    media::{MediaStore, pixels},
+    media::{MediaStore, PictureBudget, clip::ClipInspector, pixels},
     video::provider::{Slot, Variant},
 };
 
@@ -206,6 +206,17 @@ async fn work(
         let closed = |_| ProviderError::unavailable("the built-in engine is shutting down".to_owned());
         permits.acquire_owned().await.map_err(closed)?.into()
     };
+    let frame = match task.source() {
+        None => None,
+        Some((key, end)) => {
+            let inspector = ClipInspector::new(media_store.clone(), PictureBudget::default());
+            let refused = |why| ProviderError::Refused {
+                message: format!("video: no frame of it can be read: {why}; send an MP4 file with H.264"),
+                field: Some("video".to_owned()),
+            };
+            Some(inspector.frame(&key, end).await.map_err(refused)?)
+        }
+    };
     let reference = match task.first_frame() {
         None => None,
         Some(key) => loop {
@@ -222,7 +233,7 @@ async fn work(
     let rendered = tokio::task::spawn_blocking(move || {
         // Held by the thread that renders, not by the future that waits for it.
         let _slot = slot;
-        render(&task, reference.as_ref(), &percent, &stop)
+        render(&task, frame, reference.as_ref(), &percent, &stop)
     });
     rendered
         .await
@@ -230,13 +241,20 @@ async fn work(
 }
 
 /// Renders a video. Takes up to minutes, so it must run on a blocking thread.
-fn render(task: &OfflineTask, reference: Option<&Bytes>, percent: &AtomicU8, stop: &CancellationToken) -> Outcome {
+fn render(
+    task: &OfflineTask,
+    frame: Option<RgbImage>,
+    reference: Option<&Bytes>,
+    percent: &AtomicU8,
+    stop: &CancellationToken,
+) -> Outcome {
     let fails_at = (task.fault == Some(Fault::RenderFails)).then_some(Fault::RENDER_FAILS_AT);
     let observer = RenderObserver { percent, stop, fails_at };
     let cancelled = || ProviderError::unavailable("the render was cancelled".to_owned());
-    let image = match reference {
-        Some(bytes) => decode(bytes)?,
-        None => generate_image(task, &observer).ok_or_else(cancelled)?,
+    let image = match (frame, reference) {
+        (Some(frame), _) => frame,
+        (None, Some(bytes)) => decode(bytes)?,
+        (None, None) => generate_image(task, &observer).ok_or_else(cancelled)?,
     };
     match offline_video::render(&task.shot(&image), &observer) {
         Ok(Rendered { mp4, thumbnail, spritesheet, frames: _ }) => {

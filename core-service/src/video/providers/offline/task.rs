@@ -8,8 +8,9 @@ use crate::{
     call::Call,
     error::ProviderError,
     fault_injection::Fault,
-    media::MediaKey,
+    media::{MediaKey, clip::End},
     video::{
+        Operation,
         inputs::{InputRole, StoredInput},
         parameters::VideoParameters,
         provider::RenderRequest,
@@ -63,6 +64,13 @@ impl OfflineTask {
             fps: FrameRate::default(),
             seed: seed.map_or_else(|| hash_word(prompt), i64::cast_unsigned),
         }
+    }
+
+    /// Returns the key of the video to edit or extend, and the end of it whose frame the render starts from.
+    pub(super) fn source(&self) -> Option<(MediaKey, End)> {
+        let end = if self.parameters.operation == Operation::Extend { End::Last } else { End::First };
+        let source = self.parameters.inputs.iter().find(|input| input.role == InputRole::Source);
+        source.and_then(StoredInput::key).and_then(MediaKey::parse).map(|key| (key, end))
     }
 
     /// Returns the key of the image to start from.
