@@ -82,7 +82,7 @@ pub(crate) fn raw(path: &str, content_type: &str, body: impl Into<Body>) -> Requ
 /// Returns a valid request for a route, whose variables name what the stub has.
 pub(crate) fn request_for(method: &str, path: &str) -> Request<Body> {
     let path = path.replace("{id}", "video_1").replace("{*id}", "org/m").replace("{key}", "clip.mp4");
-    let path = path.replace("{delivery_id}", "whd_1");
+    let path = path.replace("{delivery_id}", "whd_1").replace("{token}", "token.mp4");
     let body = r#"{"model":"m","prompt":"p","image":"YQ==","messages":[{"role":"user","content":"hello"}]}"#;
     let request = Request::builder().method(method).uri(path.replace("{engine}", "m"));
     request.header("host", "gateway.test").header("content-type", "application/json").body(Body::from(body)).unwrap()
