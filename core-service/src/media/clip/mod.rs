@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use image::RgbImage;
 use re_mp4::{Mp4, TrackKind};
 use tokio::runtime::Handle;
 
@@ -57,6 +58,14 @@ impl ClipInspector {
         let pixels = size.pixels().saturating_mul(FRAMES_IN_MEMORY);
         let made = self.on_thread(key, pixels, stills::make).await;
         made.inspect_err(|why| tracing::info!(media.key = key.as_str(), "no stills of a video: {why}")).ok()
+    }
+
+    /// Returns the first frame of the file; `None` if it is not H.264, or cannot be decoded.
+    pub async fn first_frame(&self, key: &MediaKey) -> Option<RgbImage> {
+        let size = self.inspect(key).await?.size;
+        let pixels = size.pixels().saturating_mul(FRAMES_IN_MEMORY);
+        let decoded = self.on_thread(key, pixels, stills::first_frame).await;
+        decoded.inspect_err(|why| tracing::info!(media.key = key.as_str(), "no frame of a video: {why}")).ok()
     }
 
     /// Runs `work` on a blocking thread. The parser panics on some invalid files.

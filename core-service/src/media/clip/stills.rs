@@ -1,6 +1,9 @@
 //! The thumbnail and the spritesheet of a video whose provider returns none.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::{
+    io::{Read, Seek, SeekFrom},
+    ops::ControlFlow,
+};
 
 use bytes::Bytes;
 use image::{GenericImage, RgbImage, codecs::jpeg::JpegEncoder, imageops};
@@ -38,7 +41,30 @@ pub(super) fn video_track(mp4: &Mp4) -> Result<&Track, String> {
 }
 
 /// Decodes the file and makes its stills.
-pub(super) fn make(mut file: StoredFile) -> Result<Stills, String> {
+pub(super) fn make(file: StoredFile) -> Result<Stills, String> {
+    let mut sheet = None;
+    decode(file, |frame, frames| {
+        sheet.get_or_insert_with(|| Sheet::new(frames)).add(frame)?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    sheet.ok_or("no frame can be decoded")?.finish()
+}
+
+/// Decodes the first frame.
+pub(super) fn first_frame(file: StoredFile) -> Result<RgbImage, String> {
+    let mut first = None;
+    decode(file, |frame, _| {
+        first = Some(picture(frame)?);
+        Ok(ControlFlow::Break(()))
+    })?;
+    first.ok_or_else(|| "no frame can be decoded".to_owned())
+}
+
+/// Passes the frames to a function, with their number, until it breaks. A frame that cannot be decoded is left out.
+fn decode(
+    mut file: StoredFile,
+    mut use_frame: impl FnMut(&DecodedYUV<'_>, usize) -> Result<ControlFlow<()>, String>,
+) -> Result<(), String> {
     check::sample_counts(&mut file)?;
     let size = file.size();
     let mp4 = Mp4::read(&mut file, size).map_err(|error| error.to_string())?;
@@ -54,17 +80,30 @@ pub(super) fn make(mut file: StoredFile) -> Result<Stills, String> {
     let sets = avc.avcc.sequence_parameter_sets.iter().chain(&avc.avcc.picture_parameter_sets);
     let header: Vec<u8> = sets.flat_map(|set| [&START_CODE, set.bytes.as_slice()].concat()).collect();
     decoder.decode(&header).map_err(|error| error.to_string())?;
-    let mut sheet = Sheet::new(samples.len());
     for sample in samples {
-        // A frame that cannot be decoded leaves out a tile at worst.
-        if let Ok(Some(frame)) = decoder.decode(units.read(sample)?) {
-            sheet.add(&frame)?;
+        if let Ok(Some(frame)) = decoder.decode(units.read(sample)?)
+            && use_frame(&frame, samples.len())?.is_break()
+        {
+            return Ok(());
         }
     }
     if let Ok(frames) = decoder.flush_remaining() {
-        frames.iter().try_for_each(|frame| sheet.add(frame))?;
+        for frame in &frames {
+            if use_frame(frame, samples.len())?.is_break() {
+                return Ok(());
+            }
+        }
     }
-    sheet.finish()
+    Ok(())
+}
+
+/// Converts a frame to pixels.
+fn picture(frame: &DecodedYUV<'_>) -> Result<RgbImage, String> {
+    let (width, height) = frame.dimensions();
+    let mut pixels = vec![0; width * height * 3];
+    frame.write_rgb8(&mut pixels);
+    let side = |pixels: usize| u32::try_from(pixels).map_err(|error| error.to_string());
+    RgbImage::from_raw(side(width)?, side(height)?, pixels).ok_or_else(|| "a frame has no pixels".to_owned())
 }
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
@@ -123,11 +162,7 @@ impl Sheet {
         if self.thumbnail.is_some() && !is_next(self.tiles.len()) {
             return Ok(());
         }
-        let (width, height) = frame.dimensions();
-        let mut pixels = vec![0; width * height * 3];
-        frame.write_rgb8(&mut pixels);
-        let side = |pixels: usize| u32::try_from(pixels).map_err(|error| error.to_string());
-        let picture = RgbImage::from_raw(side(width)?, side(height)?, pixels).ok_or("a frame has no pixels")?;
+        let picture = picture(frame)?;
         if self.thumbnail.is_none() {
             let scale = f64::from(THUMBNAIL_WIDTH) / f64::from(picture.width());
             self.thumbnail = Some(jpeg(&shrink(&picture, scale))?);

@@ -99,8 +99,9 @@ fn check_link(field: &str, url: &str) -> Result<(), Error> {
 /// # Errors
 /// [`Error::InvalidField`] for the first input that the model cannot use.
 pub(in crate::video) fn check(facts: &ModelFacts, model: &str, inputs: &[RequestedInput]) -> Result<(), Error> {
-    let InputFacts { required, first_frame, last_frame, last_frame_alone, images, videos, sounds, sounds_alone } =
-        facts.inputs;
+    let InputFacts {
+        required, first_frame, last_frame, last_frame_alone, images, videos, sounds, sounds_alone, ..
+    } = facts.inputs;
     let count = |role| inputs.iter().filter(|input| input.role == role).count();
     let field = |role: InputRole| inputs.iter().rfind(|input| input.role == role).map(|input| input.field.clone());
     let refuse = |role: InputRole, message: String| {

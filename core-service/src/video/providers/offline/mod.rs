@@ -10,21 +10,26 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use offline_video::{STILLS_MEDIA_TYPE, VIDEO_MEDIA_TYPE};
 
-use self::{renders::Renders, task::OfflineTask};
+use self::{pictures::Pictures, renders::Renders, task::OfflineTask};
 use crate::{
     call::{Call, Chunks},
     context::RequestContext,
     error::ProviderError,
     fault_injection::Fault,
-    media::MediaStore,
+    media::{MediaStore, clip::ClipInspector},
     model_facts::{FactsTable, fit::FitPolicy},
     models::Entry,
-    video::provider::{
-        Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, Variant,
-        VideoModel, VideoProvider,
+    video::{
+        inputs::InputRole,
+        provider::{
+            Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, Variant,
+            VideoModel, VideoProvider,
+        },
     },
 };
 
+mod pictures;
+mod render;
 mod renders;
 mod task;
 #[cfg(test)]
@@ -45,9 +50,16 @@ pub struct OfflineVideo {
     renders: Renders,
 }
 
-/// Returns the entry of the engine, followed by the hidden entries of the faults. Input images are read from `media_store`.
-pub fn entries(media_store: &MediaStore, facts: &FactsTable, fit_policy: FitPolicy) -> Vec<Entry<VideoModel>> {
-    let provider = Arc::new(OfflineVideo { renders: Renders::new(media_store.clone()) });
+/// Returns the entry of the engine, followed by the hidden entries of the faults. Inputs are read from `media_store`, videos by
+/// `clips`.
+pub fn entries(
+    media_store: &MediaStore,
+    clips: &ClipInspector,
+    facts: &FactsTable,
+    fit_policy: FitPolicy,
+) -> Vec<Entry<VideoModel>> {
+    let pictures = Pictures::new(media_store.clone(), clips.clone());
+    let provider = Arc::new(OfflineVideo { renders: Renders::new(pictures) });
     let facts = facts.find("offline", MODEL);
     let entry = |id: &str, hidden| {
         let provider = Arc::clone(&provider) as Arc<dyn VideoProvider>;
@@ -74,6 +86,12 @@ impl VideoProvider for OfflineVideo {
 
     async fn submit(&self, mut call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let slot = std::mem::take(&mut call.request.slot);
+        // The engine fetches no URL. Sounds are not used anyway.
+        call.request
+            .inputs
+            .iter()
+            .filter(|input| input.role != InputRole::Sound)
+            .try_for_each(|input| input.file().map(drop))?;
         let task = OfflineTask::new(call);
         task.validate()?;
         let error = match task.fault {

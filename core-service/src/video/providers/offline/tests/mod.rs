@@ -1,3 +1,7 @@
+//! The built-in engine alone, and under the runner.
+
+mod vocabulary;
+
 use std::path::Path;
 
 use futures_util::TryStreamExt;
@@ -8,9 +12,10 @@ use crate::{
     database::Database,
     keys::Owners,
     live::Live,
+    media::PictureBudget,
     models::Models,
     video::{
-        inputs::{InputRole, InputSource, StoredInput},
+        inputs::{InputContent, InputRole, InputSource, RenderInput, StoredInput},
         job::{Job, JobId, JobRequest},
         jobs::{JobSettings, Jobs},
         parameters::VideoParameters,
@@ -22,7 +27,9 @@ use crate::{
 };
 
 fn engine(directory: &Path) -> OfflineVideo {
-    OfflineVideo { renders: Renders::new(MediaStore::for_test(directory)) }
+    let media_store = MediaStore::for_test(directory);
+    let clips = ClipInspector::new(media_store.clone(), PictureBudget::default());
+    OfflineVideo { renders: Renders::new(Pictures::new(media_store, clips)) }
 }
 
 fn call(model: &str, id: &str, seconds: u32) -> Call<RenderRequest> {
@@ -150,7 +157,9 @@ struct Service {
 async fn service(directory: &Path, settings: JobSettings) -> Service {
     let store = Arc::new(SqliteStore::new(Database::open(&directory.join("jobs.db")).await.unwrap()));
     let media_store = MediaStore::for_test(directory);
-    let models = Live::new(Models::new(entries(&media_store, &FactsTable::default(), FitPolicy::Nearest)).unwrap());
+    let clips = ClipInspector::new(media_store.clone(), PictureBudget::default());
+    let entries = entries(&media_store, &clips, &FactsTable::default(), FitPolicy::Nearest);
+    let models = Live::new(Models::new(entries).unwrap());
     let jobs = Jobs::new(store.clone(), media_store, settings);
     Service { _runner: Runner::start(store, jobs.clone(), models), jobs }
 }

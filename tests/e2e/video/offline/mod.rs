@@ -1,0 +1,3 @@
+//! The built-in engine: the whole vocabulary, and the faults that it injects.
+
+mod vocabulary;
