@@ -1,3 +1,4 @@
 //! The built-in engine: the whole vocabulary, and the faults that it injects.
 
+mod faults;
 mod vocabulary;

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicU8, Ordering},
     },
     thread::available_parallelism,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -23,8 +24,14 @@ use crate::{
     video::provider::{Slot, Variant},
 };
 
+/// The recommended poll interval.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(400);
+
 /// The encoder uses two threads, so a render takes this many cores.
 const CORES_PER_RENDER: usize = 2;
+
+/// How many tasks with a fault are counted. Those that end without a download stay, until all are forgotten.
+const MAX_COUNTED: usize = 10_000;
 
 /// The renders in progress or not fetched yet.
 #[derive(Debug)]
@@ -38,8 +45,16 @@ pub(super) struct Renders {
 #[derive(Debug, Default)]
 struct State {
     renders: HashMap<String, Entry>,
-    /// The number of submissions by key, for the faults that reject the first ones.
-    submissions: HashMap<String, u32>,
+    /// The number of calls of each kind by the id of the task, for the faults of the first ones.
+    calls: HashMap<String, Calls>,
+}
+
+/// The calls about a task so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Calls {
+    pub(super) submissions: u32,
+    pub(super) polls: u32,
+    pub(super) fetches: u32,
 }
 
 /// A render whose files were not all fetched yet.
@@ -84,12 +99,15 @@ impl Renders {
         Self { pictures, permits, state: Mutex::default() }
     }
 
-    /// Counts a submission under this key and returns the count.
-    pub(super) fn count_submission(&self, id: &str) -> u32 {
+    /// Counts a call about a task by `count`, and returns the calls so far.
+    pub(super) fn count_call(&self, id: &str, count: impl FnOnce(&mut Calls)) -> Calls {
         let mut state = self.state();
-        let count = state.submissions.entry(id.to_owned()).or_default();
-        *count += 1;
-        *count
+        if state.calls.len() >= MAX_COUNTED {
+            state.calls.clear();
+        }
+        let calls = state.calls.entry(id.to_owned()).or_default();
+        count(calls);
+        *calls
     }
 
     pub(super) fn has_free_slot(&self) -> bool {
@@ -114,7 +132,6 @@ impl Renders {
         let render = Render { percent: Arc::clone(&percent), outcome };
         let entry =
             Entry { render: render.clone(), unfetched: Variant::ALL.to_vec(), _stop: stop.clone().drop_guard() };
-        state.submissions.remove(&task.id);
         state.renders.insert(task.id.clone(), entry);
         let pictures = self.pictures.clone();
         let work = work(pictures, Arc::clone(&self.permits), slot, task, percent, stop.clone());
@@ -141,6 +158,7 @@ impl Renders {
             entry.unfetched.retain(|unfetched| *unfetched != variant);
             if entry.unfetched.is_empty() {
                 state.renders.remove(&id);
+                state.calls.remove(&id);
             }
         }
         Ok(match variant {
@@ -154,7 +172,7 @@ impl Renders {
     pub(super) fn cancel(&self, id: &str) {
         let mut state = self.state();
         state.renders.remove(id);
-        state.submissions.remove(id);
+        state.calls.remove(id);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
