@@ -26,6 +26,7 @@ pub mod database;
 pub mod dialect;
 mod digest;
 pub mod error;
+mod failpoint;
 mod fault_injection;
 mod google_errors;
 pub mod health;

@@ -60,7 +60,17 @@ impl FromStr for OnDisconnect {
 
 impl<'de> Deserialize<'de> for OnDisconnect {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Value {
+            Seconds(u64),
+            Text(String),
+        }
+        let text = match Value::deserialize(deserializer)? {
+            Value::Seconds(seconds) => seconds.to_string(),
+            Value::Text(text) => text,
+        };
+        text.parse().map_err(D::Error::custom)
     }
 }
 
@@ -74,6 +84,8 @@ mod tests {
         assert_eq!("cancel".parse(), Ok(OnDisconnect::Cancel));
         assert_eq!("continue".parse(), Ok(OnDisconnect::Continue));
         assert_eq!(("10".parse(), "10s".parse()), (Ok(ten), Ok(ten)));
+        assert_eq!(serde_json::from_str::<OnDisconnect>("10").unwrap(), ten);
+        assert_eq!(serde_json::from_str::<OnDisconnect>(r#""10s""#).unwrap(), ten);
         assert_eq!("2m".parse(), Ok(OnDisconnect::Grace(Duration::from_mins(2))));
         for invalid in
             ["", "Cancel", "0", "0s", "500ms", "-1", "1.5", "86401", "25h", "for ever", "99999999999999999999"]

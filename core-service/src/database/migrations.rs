@@ -7,13 +7,14 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-pub(super) const MIGRATIONS: [(i64, &str, &str); 6] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
     (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
     (3, "media", include_str!("../../migrations/sqlite/0003_media.sql")),
     (4, "owners of media, order of claims", include_str!("../../migrations/sqlite/0004_owners.sql")),
     (5, "counters and workers of providers", include_str!("../../migrations/sqlite/0005_queue.sql")),
     (6, "webhooks", include_str!("../../migrations/sqlite/0006_webhooks.sql")),
+    (7, "leases of workers", include_str!("../../migrations/sqlite/0007_workers.sql")),
 ];
 
 /// Applies those of these migrations that are missing.

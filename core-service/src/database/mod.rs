@@ -3,6 +3,7 @@
 //! Intended for one process at a time. Several processes on one machine work; a network file system does not.
 
 mod file;
+mod group_commit;
 mod migrations;
 mod sequence;
 
@@ -15,8 +16,9 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 
+pub(crate) use self::group_commit::Write;
 pub use self::sequence::LostEvents;
-use self::{file::OpenFile, sequence::SequenceFile};
+use self::{file::OpenFile, group_commit::GroupCommit, sequence::SequenceFile};
 
 /// The number of read connections. In WAL mode they read while the one write connection writes.
 const READERS: u32 = 4;
@@ -32,6 +34,7 @@ pub struct Database {
     // One connection: writers queue for it in order instead of failing with SQLITE_BUSY.
     writer: SqlitePool,
     readers: SqlitePool,
+    group_commit: Arc<GroupCommit>,
     file: Arc<OpenFile>,
     sequence: Arc<SequenceFile>,
 }
@@ -65,12 +68,18 @@ impl Database {
         let readers = connect(SqlitePoolOptions::new().max_connections(READERS), &options).await?;
         let sequence = Arc::new(SequenceFile::beside(file));
         let file = OpenFile::at(file).await.map_err(sqlx::Error::Io)?;
-        Ok(Self { writer, readers, file: Arc::new(file), sequence })
+        let group_commit = Arc::new(GroupCommit::start(writer.clone()));
+        Ok(Self { writer, readers, group_commit, file: Arc::new(file), sequence })
     }
 
     /// Returns the pool for statements that write. It has one connection.
     pub(crate) fn writer(&self) -> &SqlitePool {
         &self.writer
+    }
+
+    /// Runs a write in a transaction that it shares with the writes that wait at the same time.
+    pub(crate) async fn write<W: Write>(&self, write: W) -> Result<W::Output, sqlx::Error> {
+        self.group_commit.write(write).await
     }
 
     /// Returns the pool for statements that only read.
@@ -104,6 +113,7 @@ impl Database {
 
     /// Waits for statements in progress and closes the file.
     pub async fn close(&self) {
+        self.group_commit.close().await;
         if let Err(error) = self.save_sequence().await {
             tracing::warn!("the number of the latest job event cannot be saved: {error}");
         }

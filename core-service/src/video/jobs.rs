@@ -14,6 +14,7 @@ use super::{
 use crate::{
     context::RequestContext,
     error::Error,
+    failpoint::Failpoint,
     idempotency::{Idempotency, Key, SDK_WINDOW},
     keys::Owners,
     media::{MediaKey, MediaStore, MediaType, clip::ClipInspector},
@@ -104,8 +105,10 @@ impl Jobs {
                 Key::Content(_) => Some(now.after(SDK_WINDOW)),
             },
         });
+        Failpoint::CreateBeforeCommit.reach();
         match self.store.insert(&job, call, self.settings.queue_limits).await {
             Ok(Inserted::New) => {
+                Failpoint::CreateCommitted.reach();
                 tracing::info!(job.id = %job.id, model.name = job.request.model, "created a video job");
                 Ok(job)
             }
@@ -149,9 +152,9 @@ impl Jobs {
         Ok(self.store.list(page).await?)
     }
 
-    /// Returns the number of jobs queued before this one.
-    pub async fn queue_position(&self, id: &JobId) -> Result<u32, Error> {
-        Ok(self.store.queue_position(id).await?)
+    /// Returns for each of these jobs the number of jobs queued before it.
+    pub async fn queue_positions(&self, ids: &[JobId]) -> Result<Vec<u32>, Error> {
+        Ok(self.store.queue_positions(ids).await?)
     }
 
     /// Cancels a job. A final job is returned unchanged.
@@ -160,6 +163,7 @@ impl Jobs {
             let job = self.get(id, owners).await?;
             let Ok(next) = job.cancelled(self.store.now(), self.settings.retention) else { return Ok(job) };
             if self.amend(&job, &next).await? {
+                Failpoint::CancellationRecorded.reach();
                 tracing::info!(job.id = %next.id, "cancelled a video job");
                 return Ok(next);
             }
@@ -205,8 +209,8 @@ impl Jobs {
     ) -> Result<impl Stream<Item = Result<Job, Error>> + Send + 'static + use<>, Error> {
         let changes = self.store.changes_of(&JobId::parse(id).ok_or_else(|| not_found(id))?);
         let current = self.get(id, owners).await?;
-        let (jobs, owners, id) = (self.clone(), owners.clone(), current.id.clone());
-        let watcher = Watcher { jobs, owners, id, changes, seen: 0, current: Some(current) };
+        let (jobs, owners, newest) = (self.clone(), owners.clone(), Arc::new(current));
+        let watcher = Watcher { jobs, owners, changes, newest, returned: false };
         Ok(stream::try_unfold(Some(watcher), |watcher| async {
             let Some(mut watcher) = watcher else { return Ok(None) };
             let job = watcher.next().await?;
@@ -259,28 +263,40 @@ fn not_found(id: &str) -> Error {
 struct Watcher {
     jobs: Jobs,
     owners: Owners,
-    id: JobId,
     changes: JobChanges,
-    /// The newest revision that was returned.
-    seen: u64,
-    /// A snapshot that was not returned yet.
-    current: Option<Job>,
+    /// The newest snapshot.
+    newest: Arc<Job>,
+    /// Whether it was returned.
+    returned: bool,
 }
 
 impl Watcher {
     async fn next(&mut self) -> Result<Job, Error> {
-        loop {
-            let job = match self.current.take() {
-                Some(job) => job,
-                None => match timeout(REREAD_INTERVAL, self.changes.next()).await {
-                    Ok(change) => Job::clone(&change.job),
-                    Err(_) => self.jobs.get(self.id.as_str(), &self.owners).await?,
-                },
+        while self.returned {
+            let job = match timeout(REREAD_INTERVAL, self.changes.next()).await {
+                Ok(change) => change.job,
+                Err(_) if self.changes.is_reader(REREAD_INTERVAL) => self.read().await?,
+                // Another subscriber reads the job.
+                Err(_) => continue,
             };
-            if job.revision > self.seen {
-                self.seen = job.revision;
-                return Ok(job);
+            if job.revision > self.newest.revision {
+                self.newest = job;
+                self.returned = false;
             }
         }
+        self.returned = true;
+        Ok(Job::clone(&self.newest))
+    }
+
+    /// Reads the job for all of its subscribers. If another node has deleted it, they get its tombstone, as they do here.
+    async fn read(&self) -> Result<Arc<Job>, Error> {
+        let Jobs { store, settings, .. } = &self.jobs;
+        let job = match self.jobs.get(self.newest.id.as_str(), &self.owners).await {
+            Err(Error::VideoNotFound(_)) => self.newest.tombstoned(store.now(), settings.retention),
+            found => found?,
+        };
+        let job = Arc::new(job);
+        self.changes.publish_read(Arc::clone(&job));
+        Ok(job)
     }
 }

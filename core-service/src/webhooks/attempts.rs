@@ -9,7 +9,7 @@ use super::{
     sender::{Outcome, Sender},
     store::{Claim, Recorded},
 };
-use crate::error::Error;
+use crate::{error::Error, failpoint::Failpoint};
 
 /// How much longer than an attempt its lease is.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
@@ -52,6 +52,7 @@ impl Attempts {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let after = Delivery { url, ..delivery }.after(Attempt { start, millis, status, error }, due, now);
         log(&after);
+        Failpoint::WebhookDelivered.reach();
         match store.record(fence, &after).await? {
             Recorded::EndpointDisabled => tracing::error!(
                 webhook.endpoint = after.endpoint_id,

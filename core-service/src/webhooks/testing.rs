@@ -82,12 +82,7 @@ impl Stores {
         request.parameters.callback_url = callback_url.map(str::to_owned);
         let job = Job::new(JobId::new(), Owner::new(owner), request, self.jobs.now(), Duration::from_hours(1));
         assert_eq!(self.jobs.insert(&job, None, QueueLimits::default()).await.unwrap(), Inserted::New);
-        let mut claim = self
-            .jobs
-            .claim(&WorkerId::new(), Duration::from_secs(10), &BusyProviders::default())
-            .await
-            .unwrap()
-            .unwrap();
+        let mut claim = self.jobs.claim(&WorkerId::new(), &BusyProviders::default()).await.unwrap().unwrap();
         for event in events {
             let next = claim.job.after(event, self.jobs.now()).unwrap();
             let next = if next.state.is_final() { Job { due_at: None, ..next } } else { next };

@@ -10,7 +10,7 @@ use crate::fingerprint::fingerprint;
 use crate::language::Language;
 use crate::request::{Format, Request};
 use crate::rng::Rng;
-use crate::schema::{self, Fill, Steps};
+use crate::schema::{self, OptionalMembers, VisitBudget};
 use crate::{prose, tokens, tools};
 
 const SCHEMA_FIELD: &str = "response_format.json_schema.schema";
@@ -35,7 +35,7 @@ pub fn complete(request: &Request) -> Result<Completion, Error> {
 ///
 /// Those of [`complete`], and an error after the cancellation.
 pub fn complete_unless(request: &Request, cancelled: &dyn Fn() -> bool) -> Result<Completion, Error> {
-    let steps = Steps::new(cancelled);
+    let budget = VisitBudget::new(cancelled);
     let conversation = Conversation::from_request(request);
     let entities = Entities::extract(conversation.last);
     let mut seeds = Rng::new(fingerprint(request));
@@ -49,9 +49,9 @@ pub fn complete_unless(request: &Request, cancelled: &dyn Fn() -> bool) -> Resul
     for index in 0..request.n.max(1) {
         let mut rng = Rng::new(seeds.next());
         let (choice, used) = if let Some(tool) = tool {
-            tools::call(request, tool, &entities, &mut rng, &steps)?
+            tools::call(request, tool, &entities, &mut rng, &budget)?
         } else {
-            let content = content(request, &conversation, &entities, (start, index as usize), &mut rng, &steps)?;
+            let content = content(request, &conversation, &entities, (start, index as usize), &mut rng, &budget)?;
             apply_limits(&content, request)
         };
         completion.completion_tokens += used;
@@ -66,13 +66,13 @@ fn content(
     entities: &Entities,
     (start, index): (usize, usize),
     rng: &mut Rng,
-    steps: &Steps<'_>,
+    budget: &VisitBudget<'_>,
 ) -> Result<String, Error> {
     Ok(match &request.format {
         Format::Text => prose::compose(conversation, start, index, rng),
         Format::JsonObject => json_object(conversation, index).to_string(),
         Format::JsonSchema(schema) => {
-            let document = schema::document(schema, SCHEMA_FIELD, entities, Fill::AllMembers, rng, steps)?;
+            let document = schema::document(schema, SCHEMA_FIELD, entities, OptionalMembers::All, rng, budget)?;
             document.to_string()
         }
     })

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::intent::Intent;
 use crate::request::{Request, Tool, ToolChoice};
 use crate::rng::Rng;
-use crate::schema::{self, Fill, Steps};
+use crate::schema::{self, OptionalMembers, VisitBudget};
 use crate::tokens;
 use crate::words::{split_identifier, words};
 
@@ -85,17 +85,17 @@ pub(crate) fn call(
     tool: &Tool,
     entities: &Entities,
     rng: &mut Rng,
-    steps: &Steps<'_>,
+    budget: &VisitBudget<'_>,
 ) -> Result<(Choice, u64), Error> {
     let position = request.tools.iter().position(|other| std::ptr::eq(other, tool)).unwrap_or(0);
     let field = format!("tools[{position}].function.parameters");
     let schema = arguments_schema(&tool.parameters);
 
     let mut documents =
-        vec![schema::document(&schema, &field, entities, Fill::MentionedMembers { skip: 0 }, rng, steps)?];
+        vec![schema::document(&schema, &field, entities, OptionalMembers::Mentioned { skip: 0 }, rng, budget)?];
     if request.parallel_tool_calls {
         for skip in 1..entities.names.len().min(MAX_CALLS) {
-            let next = schema::document(&schema, &field, entities, Fill::MentionedMembers { skip }, rng, steps)?;
+            let next = schema::document(&schema, &field, entities, OptionalMembers::Mentioned { skip }, rng, budget)?;
             // The name does not fit any argument, so a second call would repeat an earlier one.
             if documents.contains(&next) {
                 break;

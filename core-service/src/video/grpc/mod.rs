@@ -63,17 +63,31 @@ impl VideoGrpc {
     }
 
     async fn video(&self, job: &Job, caller: &Caller) -> Result<pb::Video, Error> {
-        let queue_position = match job.state.phase() {
-            Phase::Queued => Some(self.jobs.queue_position(&job.id).await?),
-            Phase::Submitting
-            | Phase::Rendering
-            | Phase::Storing
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Cancelled => None,
-        };
-        Ok(response::video(job, queue_position, caller.is_admin(), self.jobs.store.now()))
+        let queued = std::slice::from_ref(&job.id);
+        let positions = if is_queued(job) { self.jobs.queue_positions(queued).await? } else { Vec::new() };
+        Ok(self.snapshot(job, positions.first().copied(), caller))
     }
+
+    /// Returns the snapshots of a page of jobs. One query finds all positions in the queue.
+    async fn videos(&self, jobs: &[Job], caller: &Caller) -> Result<Vec<pb::Video>, Error> {
+        let queued: Vec<_> = jobs.iter().filter(|job| is_queued(job)).map(|job| job.id.clone()).collect();
+        let mut positions = self.jobs.queue_positions(&queued).await?.into_iter();
+        Ok(jobs
+            .iter()
+            .map(|job| {
+                let position = if is_queued(job) { positions.next() } else { None };
+                self.snapshot(job, position, caller)
+            })
+            .collect())
+    }
+
+    fn snapshot(&self, job: &Job, queue_position: Option<u32>, caller: &Caller) -> pb::Video {
+        response::video(job, queue_position, caller.is_admin(), self.jobs.store.now())
+    }
+}
+
+fn is_queued(job: &Job) -> bool {
+    job.state.phase() == Phase::Queued
 }
 
 fn not_ready(job: &Job) -> Error {
@@ -124,10 +138,7 @@ impl VideoService for VideoGrpc {
         page.limit += 1;
         let response = context.within(async {
             let jobs = self.jobs.list(&page).await?;
-            let mut videos = Vec::with_capacity(limit);
-            for job in jobs.iter().take(limit) {
-                videos.push(self.video(job, &context.caller).await?);
-            }
+            let videos = self.videos(&jobs[..jobs.len().min(limit)], &context.caller).await?;
             let last = videos.last().filter(|_| jobs.len() > limit);
             let next_page_token = last.map(|video: &pb::Video| video.id.clone()).unwrap_or_default();
             Ok::<_, Error>(pb::ListVideosResponse { videos, next_page_token })

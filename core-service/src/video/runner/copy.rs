@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, ProviderError},
+    failpoint::Failpoint,
     media::{
         MediaKey, MediaType,
         clip::{ClipInfo, ClipInspector, Stills},
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// How often a provider is polled for new links to a result.
-const MAX_RENEWALS: u32 = 1;
+const MAX_RENEWALS: u32 = 3;
 
 impl Step {
     /// Copies the result. `renewals` is how often its links have been renewed.
@@ -46,6 +47,7 @@ impl Step {
         };
         match copied {
             Ok((media, content)) => {
+                Failpoint::FilesStored.reach();
                 let next = self.after(Event::Stored(media, content))?;
                 tracing::info!("a video job succeeded");
                 self.finish(next).await
@@ -53,8 +55,12 @@ impl Step {
             Err(Error::Provider(error))
                 if matches!(error.failure(), ProviderError::LinkExpired(_)) && renewals < MAX_RENEWALS =>
             {
+                // A new link may work only after a while, so it is tried more often than the one before.
+                if self.claim.job.failures < renewals {
+                    return self.retry_later(&error).await;
+                }
                 tracing::warn!("the provider will be polled for a new link: {error}");
-                self.renew_links(provider, task).await
+                self.renew_links(provider, task, renewals).await
             }
             Err(Error::Provider(error)) if !error.is_transient() => self.fail_with(&error).await,
             Err(error) => self.retry_later(&error).await,
@@ -72,6 +78,7 @@ impl Step {
         for file in &clip.files {
             stored.push(self.file(provider, file).await?);
         }
+        Failpoint::FilesCopied.reach();
         let Some(inspector) = &self.worker.jobs.inspector else { return Ok((stored, None)) };
         let Some(info) = inspector.inspect(&self.media_key(Variant::Video, MediaType::Mp4)?).await else {
             return Ok((stored, None));

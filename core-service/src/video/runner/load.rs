@@ -14,6 +14,34 @@ pub(super) struct Load(Arc<Mutex<HashMap<String, Steps>>>);
 struct Steps {
     all: usize,
     submissions: usize,
+    /// Polls of parked renders, which are not counted in `all`.
+    polls: usize,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StepKind {
+    /// It submits a queued job.
+    Submission,
+    /// It polls a parked render.
+    Poll,
+    /// Anything else, above all a copy.
+    Other,
+}
+
+impl Steps {
+    /// Counts a step of this kind `by` times more, or less.
+    fn count(&mut self, kind: StepKind, by: isize) {
+        let add = |count: &mut usize| *count = count.saturating_add_signed(by);
+        match kind {
+            StepKind::Poll => add(&mut self.polls),
+            StepKind::Other => add(&mut self.all),
+            StepKind::Submission => {
+                add(&mut self.all);
+                add(&mut self.submissions);
+            }
+        }
+    }
 }
 
 /// A step in progress. Dropping it ends the step.
@@ -21,20 +49,17 @@ struct Steps {
 pub(super) struct ActiveStep {
     load: Load,
     provider_id: String,
-    is_submission: bool,
+    kind: StepKind,
 }
 
 impl Load {
     /// Counts a step until the returned value is dropped.
-    pub(super) fn begin(&self, provider_id: &str, is_submission: bool) -> ActiveStep {
-        let mut counts = self.counts();
-        let steps = counts.entry(provider_id.to_owned()).or_default();
-        steps.all += 1;
-        steps.submissions += usize::from(is_submission);
-        ActiveStep { load: self.clone(), provider_id: provider_id.to_owned(), is_submission }
+    pub(super) fn begin(&self, provider_id: &str, kind: StepKind) -> ActiveStep {
+        self.counts().entry(provider_id.to_owned()).or_default().count(kind, 1);
+        ActiveStep { load: self.clone(), provider_id: provider_id.to_owned(), kind }
     }
 
-    /// Returns the providers with at least so many steps in progress.
+    /// Returns the providers with at least so many steps in progress, polls of parked renders aside.
     pub(super) fn with_steps(&self, at_least: usize) -> Vec<String> {
         self.filter(|steps| steps.all >= at_least)
     }
@@ -42,6 +67,11 @@ impl Load {
     /// Returns the providers with at least so many submissions in progress.
     pub(super) fn with_submissions(&self, at_least: usize) -> Vec<String> {
         self.filter(|steps| steps.submissions >= at_least)
+    }
+
+    /// Returns the providers with at least so many polls of parked renders in progress.
+    pub(super) fn with_polls(&self, at_least: usize) -> Vec<String> {
+        self.filter(|steps| steps.polls >= at_least)
     }
 
     fn filter(&self, is_busy: impl Fn(&Steps) -> bool) -> Vec<String> {
@@ -57,9 +87,8 @@ impl Drop for ActiveStep {
     fn drop(&mut self) {
         let mut counts = self.load.counts();
         let Some(steps) = counts.get_mut(&self.provider_id) else { return };
-        steps.all -= 1;
-        steps.submissions -= usize::from(self.is_submission);
-        if steps.all == 0 {
+        steps.count(self.kind, -1);
+        if steps.all + steps.polls == 0 {
             counts.remove(&self.provider_id);
         }
     }
@@ -72,9 +101,16 @@ mod tests {
     #[test]
     fn provider_is_busy_until_its_steps_are_dropped() {
         let load = Load::default();
-        let steps = [load.begin("a", true), load.begin("a", false), load.begin("b", false)];
-        assert_eq!((load.with_steps(2), load.with_submissions(1)), (vec!["a".to_owned()], vec!["a".to_owned()]));
-        drop(steps);
+        let kinds = [StepKind::Submission, StepKind::Other, StepKind::Poll];
+        let steps = kinds.map(|kind| load.begin("a", kind));
+        let other = load.begin("b", StepKind::Poll);
+        let a = vec!["a".to_owned()];
+        assert_eq!(
+            (load.with_steps(2), load.with_submissions(1), load.with_steps(3)),
+            (a, vec!["a".to_owned()], vec![])
+        );
+        assert_eq!(load.with_polls(1).len(), 2);
+        drop((steps, other));
         assert!(load.counts().is_empty());
     }
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     error::ProviderError,
+    failpoint::Failpoint,
     video::{
         provider::{Clip, Progress, UpstreamTask, Variant, VideoProvider},
         state::{Event, JobState},
@@ -24,9 +25,9 @@ impl Step {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
             Ok(Progress::Working { percent, poll_after }) => {
-                let mut next = self.after(Event::Progressed(percent.unwrap_or_else(|| self.estimated_percent())))?;
-                next.failures = 0;
-                self.yield_for(next, delays::poll_interval(poll_after)).await
+                self.commit_progress(percent.unwrap_or_else(|| self.estimated_percent())).await?;
+                let due = self.now().after(delays::poll_interval(poll_after));
+                Ok(Next::Park(due.min(self.claim.job.deadline_at)))
             }
             Ok(Progress::Ready(clip)) => self.commit_rendered(clip).await,
             Ok(Progress::Missing) => self.count_missed_poll().await,
@@ -36,16 +37,27 @@ impl Step {
         }
     }
 
-    /// Polls again while the result is being copied, because a link to it is no longer valid.
+    /// Commits the progress of the render, unless it is the same as before: most polls write nothing.
+    async fn commit_progress(&mut self, percent: u8) -> Result<(), StepError> {
+        let mut next = self.after(Event::Progressed(percent))?;
+        next.failures = 0;
+        next.due_at = self.claim.job.due_at;
+        if next == self.claim.job { Ok(()) } else { self.commit(next, Lease::Kept).await }
+    }
+
+    /// Polls again while the result is being copied, because a link to it is no longer valid. `renewals` is how often that was
+    /// done before.
     pub(super) async fn renew_links(
         &mut self,
         provider: &dyn VideoProvider,
         task: &UpstreamTask,
+        renewals: u32,
     ) -> Result<Next, StepError> {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
             Ok(Progress::Ready(clip)) => self.commit_rendered(clip).await,
-            Ok(Progress::Missing) if self.claim.job.failures + 1 < MAX_MISSING => {
+            // The failures count the attempts at the last link as well, at most one for each renewal.
+            Ok(Progress::Missing) if self.claim.job.failures + 1 < MAX_MISSING + renewals => {
                 self.retry_later(&"the provider does not know the finished render").await
             }
             Ok(Progress::Missing) => self.lost_upstream().await,
@@ -78,10 +90,11 @@ impl Step {
         if let Some(took) = self.render_time() {
             self.worker.render_times.record(&self.claim.job.request, took);
         }
+        Failpoint::RenderFinished.reach();
         let mut next = self.after(Event::Rendered(clip))?;
         next.failures = 0;
-        self.commit(next, Lease::Kept).await?;
-        Ok(Next::Continue)
+        // The copy takes a worker, which a poll does not have.
+        self.yield_for(next, Duration::ZERO).await
     }
 
     /// Counts a poll that found no such render; fails the job at the last of a series.

@@ -1,6 +1,6 @@
-//! The work under one lease: steps until the job waits, a failure that ends the lease, or an interruption.
+//! The work on a claimed job: steps until the job waits, a failure, or an interruption.
 
-use std::{fmt::Display, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Display, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::time::sleep;
@@ -9,15 +9,17 @@ use tracing::Instrument;
 
 use super::{
     delays,
+    parked::Parked,
     worker::{Reservation, Worker},
 };
 use crate::{
     error::ProviderError,
+    failpoint::Failpoint,
     video::{
-        job::Job,
+        job::{Job, JobId},
         provider::{Cancellation, Slot, UpstreamTask, VideoProvider},
         state::{Event, JobState},
-        store::{ChangeKind, Claim, JobChanges, JobQueue, Lease, StoreError},
+        store::{ChangeKind, Claim, JobChanges, Lease, StoreError, WorkerId},
         time::Timestamp,
     },
 };
@@ -34,7 +36,7 @@ const CANCEL_ATTEMPTS: u32 = 8;
 /// How often a commit is attempted before the database counts as unavailable. A task id that is not committed is lost.
 const COMMIT_ATTEMPTS: u32 = 6;
 
-/// The work under one lease.
+/// The work on a claimed job.
 pub(super) struct Step {
     pub(super) worker: Arc<Worker>,
     pub(super) claim: Claim,
@@ -46,23 +48,43 @@ pub(super) struct Step {
     pub(super) unrecorded: Option<UpstreamTask>,
 }
 
-/// Why a lease ends early.
+/// Why a step ends early.
 #[derive(Debug)]
 pub(super) enum StepError {
     /// The job was amended, or another worker has it.
     Stale,
     /// The step was interrupted.
     Interrupted,
-    /// The database is unavailable. The lease is left to expire, which delays the next attempt.
+    /// The database is unavailable.
     Store(StoreError),
 }
 
 /// What follows a step.
 pub(super) enum Next {
-    /// Another step under the same lease.
+    /// Another step of the same claim.
     Continue,
-    /// Nothing: the lease has ended.
+    /// Nothing: the job was released.
     Yield,
+    /// A poll at this time. The job stays claimed.
+    Park(Timestamp),
+}
+
+/// What remains of a claim after its steps.
+pub(super) enum Rest {
+    /// The job was released.
+    Released,
+    /// The job must be released.
+    Release(Claim),
+    /// The job stays claimed for its next poll.
+    Park(Parked),
+}
+
+/// The end of the steps of a claim.
+pub(super) struct Ended {
+    pub(super) id: JobId,
+    /// The worker that had the job.
+    pub(super) worker: WorkerId,
+    pub(super) rest: Rest,
 }
 
 /// What is known of the renders of a final job.
@@ -76,26 +98,35 @@ pub(super) enum Resolution {
     },
 }
 
-/// Runs the steps of a claimed job. Whatever happens in a step, a panic included, ends here.
-pub(super) async fn run(worker: Arc<Worker>, claim: Claim, reservation: Reservation) {
+/// Runs the steps of a claimed job, as long as the lease of this worker is not lost. Whatever happens in a step, a panic
+/// included, ends here.
+pub(super) async fn run(
+    worker: Arc<Worker>,
+    id: WorkerId,
+    lost: CancellationToken,
+    claim: Claim,
+    reservation: Reservation,
+) -> Ended {
     let Reservation { slot, active: _active } = reservation;
     let interrupted = worker.interrupt.child_token();
     let changes = worker.queue.changes_of(&claim.job.id);
-    let Job { id, state, submissions, failures, .. } = &claim.job;
-    let span = tracing::info_span!("video job", job.id = %id, job.state = %state.phase(), submissions, failures);
+    let Job { id: job_id, state, submissions, failures, .. } = &claim.job;
+    let job_id = job_id.clone();
+    let span = tracing::info_span!("video job", job.id = %job_id, job.state = %state.phase(), submissions, failures);
     let amended = interrupt_when_amended(changes, interrupted.clone());
-    let mut step = Step { worker, claim, interrupted, slot, unrecorded: None };
+    let step = Step { worker, claim, interrupted, slot, unrecorded: None };
     let work = async {
         tokio::select! {
-            () = step.run_with_heartbeat() => {}
-            () = amended => {}
+            rest = step.run_until_lost(lost) => rest,
+            never = amended => match never {},
         }
     };
-    work.instrument(span).await;
+    let rest = work.instrument(span).await;
+    Ended { id: job_id, worker: id, rest }
 }
 
 /// Interrupts the step as soon as a caller cancels or deletes the job. Never returns.
-async fn interrupt_when_amended(mut changes: JobChanges, interrupted: CancellationToken) {
+async fn interrupt_when_amended(mut changes: JobChanges, interrupted: CancellationToken) -> Infallible {
     loop {
         if changes.next().await.kind == ChangeKind::Amended {
             interrupted.cancel();
@@ -104,28 +135,37 @@ async fn interrupt_when_amended(mut changes: JobChanges, interrupted: Cancellati
 }
 
 impl Step {
-    /// Runs the steps of the job while a heartbeat extends the lease. Handles panics and logs failures of the store.
-    async fn run_with_heartbeat(&mut self) {
-        let heartbeat = heartbeat(Arc::clone(&self.worker), self.claim.clone());
+    /// Runs the steps of the job. Handles panics and logs failures of the store.
+    async fn run_until_lost(mut self, lost: CancellationToken) -> Rest {
         let ended = tokio::select! {
             ended = AssertUnwindSafe(self.steps()).catch_unwind() => ended,
-            // Without its lease a step must not continue: another worker may already have the job.
-            lost = heartbeat => Ok(Err(lost)),
+            // Another worker may already have the job.
+            () = lost.cancelled() => Ok(Err(StepError::Stale)),
         };
         if let Some(task) = self.unrecorded.take() {
             self.record(&task).await;
         }
         match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(StepError::Stale | StepError::Interrupted)) => self.release().await,
-            Ok(Err(StepError::Store(error))) => tracing::error!("a step was not completed: {error}"),
+            Ok(Ok(Some(due))) => Rest::Park(Parked { claim: self.claim, due }),
+            Ok(Ok(None)) => Rest::Released,
+            Ok(Err(StepError::Stale | StepError::Interrupted)) => Rest::Release(self.claim),
+            Ok(Err(StepError::Store(error))) => {
+                tracing::error!("a step was not completed: {error}");
+                Rest::Release(self.claim)
+            }
             Err(_) => self.handle_panic().await,
         }
     }
 
-    async fn steps(&mut self) -> Result<(), StepError> {
-        while let Next::Continue = self.next().await? {}
-        Ok(())
+    /// Returns when the next poll is due, if the job stays claimed for it.
+    async fn steps(&mut self) -> Result<Option<Timestamp>, StepError> {
+        loop {
+            match self.next().await? {
+                Next::Continue => {}
+                Next::Yield => return Ok(None),
+                Next::Park(due) => return Ok(Some(due)),
+            }
+        }
     }
 
     async fn next(&mut self) -> Result<Next, StepError> {
@@ -180,7 +220,7 @@ impl Step {
         self.claim.job.after(event, self.now()).map_err(|_| StepError::Stale)
     }
 
-    /// Commits the job, and continues under the same lease or ends it.
+    /// Commits the job, and keeps or releases it.
     pub(super) async fn commit(&mut self, next: Job, then: Lease) -> Result<(), StepError> {
         let mut attempts = 0;
         loop {
@@ -200,7 +240,7 @@ impl Step {
         }
     }
 
-    /// Ends the lease; the job is due again after `delay`, or at its deadline if that is earlier.
+    /// Releases the job, which is due again after `delay`, or at its deadline if that is earlier.
     pub(super) async fn yield_for(&mut self, mut next: Job, delay: Duration) -> Result<Next, StepError> {
         next.due_at = Some(self.now().after(delay).min(next.deadline_at));
         self.commit(next, Lease::Ended).await?;
@@ -259,6 +299,7 @@ impl Step {
         next.due_at = next.due_when_final();
         let must_clean_up = next.abandoned.is_some();
         self.commit(next, if must_clean_up { Lease::Kept } else { Lease::Ended }).await?;
+        Failpoint::JobFinished.reach();
         Ok(if must_clean_up { Next::Continue } else { Next::Yield })
     }
 
@@ -296,6 +337,7 @@ impl Step {
         if let Err(error) = self.worker.jobs.remove_files(&self.claim.job, true).await {
             return self.clean_up_later(&error).await;
         }
+        Failpoint::FilesRemoved.reach();
         self.worker.queue.purge(&self.claim).await.map_err(StepError::from)?;
         Ok(Next::Yield)
     }
@@ -311,7 +353,10 @@ impl Step {
         let Some(provider) = self.provider() else { return Ok(Resolution::Ended { billed: true }) };
         let context = self.call_context();
         match self.bounded(provider.cancel(&task, &context)).await? {
-            Ok(Cancellation::Stopped) => Ok(Resolution::Ended { billed: false }),
+            Ok(Cancellation::Stopped) => {
+                Failpoint::RenderStopped.reach();
+                Ok(Resolution::Ended { billed: false })
+            }
             Ok(Cancellation::RunsOn) => {
                 tracing::warn!(task = task.0, "the provider does not stop an abandoned render, which may be billed");
                 Ok(Resolution::Ended { billed: true })
@@ -339,12 +384,8 @@ impl Step {
         Ok(Next::Yield)
     }
 
-    pub(super) async fn release(&self) {
-        release(&*self.worker.queue, &self.claim).await;
-    }
-
     /// Counts a panic as a failure. During a submission, the next attempt finds `Submitting` and treats it as a crash.
-    async fn handle_panic(&mut self) {
+    async fn handle_panic(mut self) -> Rest {
         tracing::error!("a step panicked");
         let job = &self.claim.job;
         let ended = if job.state.is_final() {
@@ -354,16 +395,7 @@ impl Step {
         } else {
             self.retry_later(&"a panic").await
         };
-        if ended.is_err() {
-            self.release().await;
-        }
-    }
-}
-
-/// Ends a lease.
-pub(super) async fn release(queue: &dyn JobQueue, claim: &Claim) {
-    if let Err(error) = queue.release(claim).await {
-        tracing::warn!("a lease is left to expire: {error}");
+        if ended.is_ok() { Rest::Released } else { Rest::Release(self.claim) }
     }
 }
 
@@ -375,22 +407,6 @@ impl From<StoreError> for StepError {
             | StoreError::QueueFull { .. }
             | StoreError::Unavailable(_)
             | StoreError::Corrupt { .. }) => Self::Store(error),
-        }
-    }
-}
-
-/// Renews the lease three times per lease period. Returns only when the lease is lost.
-async fn heartbeat(worker: Arc<Worker>, claim: Claim) -> StepError {
-    let lease = worker.jobs.settings.lease;
-    let mut held_until = worker.queue.now().after(lease);
-    loop {
-        sleep(lease / 3).await;
-        let now = worker.queue.now();
-        match worker.queue.renew(&claim, lease).await {
-            Ok(()) => held_until = now.after(lease),
-            Err(StoreError::Stale) => return StepError::Stale,
-            Err(error) if held_until <= now => return StepError::Store(error),
-            Err(error) => tracing::warn!("a lease could not be renewed, retrying: {error}"),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     call::Call,
     config::MAX_INPUT_BYTES,
     error::{Error, ProviderError},
+    failpoint::Failpoint,
     media::MediaKey,
     video::{
         inputs::{InputContent, InputSource, RenderInput, StoredInput},
@@ -48,6 +49,7 @@ impl Step {
         submitting.submissions += 1;
         submitting.failures = 0;
         self.commit(submitting, Lease::Kept).await?;
+        Failpoint::SubmissionRecorded.reach();
 
         request.slot = std::mem::take(&mut self.slot);
         let model = self.claim.job.request.upstream_model.clone();
@@ -74,12 +76,14 @@ impl Step {
 
     /// Commits the render that the provider started. Until the commit has succeeded, the step keeps its id: see [`Step::record`].
     pub(super) async fn commit_accepted(&mut self, task: UpstreamTask) -> Result<Next, StepError> {
+        Failpoint::SubmissionAccepted.reach();
         tracing::info!(task = task.0, "the provider accepted a submission");
         self.unrecorded = Some(task.clone());
         let mut next = self.after(Event::Accepted(task, self.now()))?;
         next.failures = 0;
         let next = self.yield_for(next, delays::FIRST_POLL).await?;
         self.unrecorded = None;
+        Failpoint::TaskRecorded.reach();
         Ok(next)
     }
 

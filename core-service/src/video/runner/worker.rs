@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     estimate::RenderTimes,
-    load::{ActiveStep, Load},
+    load::{ActiveStep, Load, StepKind},
 };
 use crate::{
     live::Live,
@@ -17,17 +17,19 @@ use crate::{
         job::Job,
         jobs::Jobs,
         state::JobState,
-        store::{BusyProviders, JobQueue, WorkerId},
+        store::{BusyProviders, JobQueue},
     },
 };
 
-/// The holder of a runner's leases, with everything that a step needs.
+/// How many polls of one provider may be in progress for each worker. A poll is short and needs no memory for files.
+const POLLS_PER_WORKER: usize = 8;
+
+/// Everything that the steps of a runner share.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) jobs: Jobs,
     pub(super) models: Live<Models<VideoModel>>,
-    pub(super) id: WorkerId,
     /// Interrupts the steps in progress.
     pub(super) interrupt: CancellationToken,
     /// The steps in progress.
@@ -70,6 +72,17 @@ impl Worker {
             Some(model) if is_submission => model.provider.reserve()?,
             Some(_) | None => Slot::default(),
         };
-        Some(Reservation { slot, active: self.load.begin(provider_id, is_submission) })
+        let kind = if is_submission { StepKind::Submission } else { StepKind::Other };
+        Some(Reservation { slot, active: self.load.begin(provider_id, kind) })
+    }
+
+    /// Returns the providers that get no further polls of parked renders now.
+    pub(super) fn providers_with_busy_polls(&self) -> Vec<String> {
+        self.load.with_polls(self.jobs.settings.workers.max(1) * POLLS_PER_WORKER)
+    }
+
+    /// Counts a poll of a parked render, which needs no slot.
+    pub(super) fn begin_poll(&self, job: &Job) -> Reservation {
+        Reservation { slot: Slot::default(), active: self.load.begin(&job.request.provider_id, StepKind::Poll) }
     }
 }

@@ -6,9 +6,13 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
 
 use crate::video::job::{Job, JobId};
 
@@ -40,7 +44,15 @@ pub enum ChangeKind {
 pub(super) struct ChangeFeed {
     all: broadcast::Sender<Change>,
     // A std mutex: never held across an await.
-    by_job: Arc<Mutex<HashMap<JobId, watch::Sender<Option<Change>>>>>,
+    by_job: Arc<Mutex<HashMap<JobId, Topic>>>,
+}
+
+/// The subscribers of one job.
+#[derive(Debug)]
+struct Topic {
+    newest: watch::Sender<Option<Change>>,
+    /// When a subscriber last began to read the job from the store.
+    read_at: Instant,
 }
 
 impl Default for ChangeFeed {
@@ -53,17 +65,21 @@ impl ChangeFeed {
     /// Publishes a committed change. Concurrent commits may publish out of order: for one job the newest revision wins.
     pub(super) fn publish(&self, job: &Job, kind: ChangeKind) {
         let change = Change { job: Arc::new(job.clone()), kind };
-        if let Some(sender) = self.by_job().get(&job.id) {
-            sender.send_if_modified(|newest| {
-                let newer = newest.as_ref().is_none_or(|newest| newest.job.revision < job.revision);
-                if newer {
-                    *newest = Some(change.clone());
-                }
-                newer
-            });
-        }
+        self.publish_to_subscribers(change.clone());
         // Fails only without subscribers.
         let _ = self.all.send(change);
+    }
+
+    fn publish_to_subscribers(&self, change: Change) {
+        let by_job = self.by_job();
+        let Some(topic) = by_job.get(&change.job.id) else { return };
+        topic.newest.send_if_modified(|newest| {
+            let newer = newest.as_ref().is_none_or(|newest| newest.job.revision < change.job.revision);
+            if newer {
+                *newest = Some(change);
+            }
+            newer
+        });
     }
 
     /// Subscribes to the changes of all jobs.
@@ -74,11 +90,14 @@ impl ChangeFeed {
     /// Subscribes to the changes of one job.
     pub(super) fn subscribe_to(&self, id: &JobId) -> JobChanges {
         let mut by_job = self.by_job();
-        let sender = by_job.entry(id.clone()).or_insert_with(|| watch::channel(None).0);
-        JobChanges { id: id.clone(), receiver: sender.subscribe(), feed: self.clone() }
+        let topic = by_job.entry(id.clone()).or_insert_with(|| {
+            let (newest, _) = watch::channel(None);
+            Topic { newest, read_at: Instant::now() }
+        });
+        JobChanges { id: id.clone(), receiver: topic.newest.subscribe(), feed: self.clone() }
     }
 
-    fn by_job(&self) -> MutexGuard<'_, HashMap<JobId, watch::Sender<Option<Change>>>> {
+    fn by_job(&self) -> MutexGuard<'_, HashMap<JobId, Topic>> {
         self.by_job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -126,13 +145,30 @@ impl JobChanges {
             }
         }
     }
+
+    /// Returns whether this subscriber is the one that reads the job from the store now. Of all subscribers of a job, one does
+    /// so per interval.
+    pub fn is_reader(&self, interval: Duration) -> bool {
+        let mut by_job = self.feed.by_job();
+        let Some(topic) = by_job.get_mut(&self.id) else { return false };
+        let is_due = topic.read_at.elapsed() >= interval;
+        if is_due {
+            topic.read_at = Instant::now();
+        }
+        is_due
+    }
+
+    /// Publishes what the reader found to all subscribers of the job. An older revision is ignored.
+    pub fn publish_read(&self, job: Arc<Job>) {
+        self.feed.publish_to_subscribers(Change { job, kind: ChangeKind::Moved });
+    }
 }
 
 impl Drop for JobChanges {
     fn drop(&mut self) {
         let mut by_job = self.feed.by_job();
         // This receiver still counts.
-        if by_job.get(&self.id).is_some_and(|sender| sender.receiver_count() <= 1) {
+        if by_job.get(&self.id).is_some_and(|topic| topic.newest.receiver_count() <= 1) {
             by_job.remove(&self.id);
         }
     }

@@ -1,7 +1,7 @@
 //! Jobs in memory, for tests.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::{
     BusyProviders, ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease,
-    Page, QueueLimits, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
+    Page, QueueLimits, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     idempotency::Idempotency,
@@ -28,6 +28,8 @@ use crate::{
 pub struct MemoryStore {
     // A std mutex: never held across an await.
     rows: Arc<Mutex<BTreeMap<JobId, Row>>>,
+    /// The ends of the leases.
+    workers: Arc<Mutex<HashMap<WorkerId, Timestamp>>>,
     clock: Clock,
     feed: ChangeFeed,
     turns: Turns,
@@ -37,11 +39,10 @@ pub struct MemoryStore {
 struct Row {
     job: Job,
     events: Vec<JobEvent>,
-    lease_until: Timestamp,
+    /// The worker that has claimed the job.
+    worker: Option<WorkerId>,
     fence: i64,
 }
-
-const NO_LEASE: Timestamp = Timestamp(0);
 
 impl MemoryStore {
     /// Creates an empty store.
@@ -52,7 +53,8 @@ impl MemoryStore {
     /// Returns a store over the same jobs that publishes its changes to its own subscribers, like another node.
     #[cfg(test)]
     pub(crate) fn other_node(&self) -> Self {
-        Self { rows: Arc::clone(&self.rows), clock: self.clock.clone(), ..Self::default() }
+        let (rows, workers) = (Arc::clone(&self.rows), Arc::clone(&self.workers));
+        Self { rows, workers, clock: self.clock.clone(), ..Self::default() }
     }
 
     #[cfg(test)]
@@ -63,6 +65,25 @@ impl MemoryStore {
     fn rows(&self) -> MutexGuard<'_, BTreeMap<JobId, Row>> {
         // Every change is a single assignment, so a panic elsewhere leaves no half-written row.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn workers(&self) -> MutexGuard<'_, HashMap<WorkerId, Timestamp>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Releases the jobs of workers whose lease has expired. Returns whether there were any.
+    fn release_orphans(&self, workers: &mut HashMap<WorkerId, Timestamp>) -> bool {
+        let now = self.now();
+        let mut has_released = false;
+        workers.retain(|_, until| *until > now);
+        for row in self.rows().values_mut() {
+            if row.worker.as_ref().is_some_and(|worker| !workers.contains_key(worker)) {
+                row.worker = None;
+                row.fence += 1;
+                has_released = true;
+            }
+        }
+        has_released
     }
 
     fn leased<T>(&self, claim: &Claim, write: impl FnOnce(&mut Row) -> T) -> Result<T, StoreError> {
@@ -86,7 +107,7 @@ impl Row {
 
     fn is_claimable(&self, busy: &BusyProviders) -> bool {
         let busy = if self.is_queued() { &busy.submissions } else { &busy.steps };
-        !busy.contains(&self.job.request.provider_id)
+        self.worker.is_none() && !busy.contains(&self.job.request.provider_id)
     }
 
     /// Returns the place of a due job in the order of claims.
@@ -136,7 +157,7 @@ impl JobStore for MemoryStore {
         };
         limits.check(queued(Some(&job.owner)), queued(None))?;
         let events = JobEvent::from_change(None, job, now).into_iter().collect();
-        rows.insert(job.id.clone(), Row { job: job.clone(), events, lease_until: NO_LEASE, fence: 0 });
+        rows.insert(job.id.clone(), Row { job: job.clone(), events, worker: None, fence: 0 });
         drop(rows);
         self.feed.publish(job, ChangeKind::Created);
         Ok(Inserted::New)
@@ -178,10 +199,10 @@ impl JobStore for MemoryStore {
         Ok(jobs)
     }
 
-    async fn queue_position(&self, id: &JobId) -> Result<u32, StoreError> {
+    async fn queue_positions(&self, ids: &[JobId]) -> Result<Vec<u32>, StoreError> {
         let rows = self.rows();
-        let before = rows.range(..id).filter(|(_, row)| row.job.state.phase() == Phase::Queued);
-        Ok(u32::try_from(before.count()).unwrap_or(u32::MAX))
+        let position = |id: &JobId| rows.range(..id).filter(|(_, row)| row.is_queued()).count();
+        Ok(ids.iter().map(|id| u32::try_from(position(id)).unwrap_or(u32::MAX)).collect())
     }
 
     async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError> {
@@ -206,16 +227,38 @@ impl JobStore for MemoryStore {
 
 #[async_trait]
 impl JobQueue for MemoryStore {
-    async fn claim(&self, _: &WorkerId, lease: Duration, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
+    async fn register(&self, worker: &WorkerId, lease: Duration) -> Result<(), StoreError> {
+        let mut workers = self.workers();
+        workers.insert(worker.clone(), self.now().after(lease));
+        self.release_orphans(&mut workers);
+        Ok(())
+    }
+
+    async fn renew(&self, worker: &WorkerId, lease: Duration) -> Result<Renewed, StoreError> {
+        let mut workers = self.workers();
+        *workers.get_mut(worker).ok_or(StoreError::Stale)? = self.now().after(lease);
+        let has_released = self.release_orphans(&mut workers);
+        let rows = self.rows();
+        let claimed = rows.values().filter(|row| row.worker.as_ref() == Some(worker));
+        let final_jobs = claimed.filter(|row| row.job.state.is_final()).map(|row| row.job.id.clone()).collect();
+        Ok(Renewed { final_jobs, has_released })
+    }
+
+    async fn deregister(&self, worker: &WorkerId) -> Result<(), StoreError> {
+        let mut workers = self.workers();
+        workers.remove(worker);
+        self.release_orphans(&mut workers);
+        Ok(())
+    }
+
+    async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
         let (queued_first, last) = (self.turns.queued_first(), self.turns.last_owner());
         let mut rows = self.rows();
-        let free = rows.values_mut().filter(|row| {
-            row.job.due_at.is_some_and(|due| due <= now) && row.lease_until <= now && row.is_claimable(busy)
-        });
-        Ok(free.min_by_key(|row| row.turn(queued_first, &last)).map(|row| {
+        let due = |row: &&mut Row| row.job.due_at.is_some_and(|due| due <= now) && row.is_claimable(busy);
+        Ok(rows.values_mut().filter(due).min_by_key(|row| row.turn(queued_first, &last)).map(|row| {
             row.fence += 1;
-            row.lease_until = now.after(lease);
+            row.worker = Some(worker.clone());
             if row.is_queued() {
                 self.turns.record_claim(&row.job.owner);
             }
@@ -225,8 +268,7 @@ impl JobQueue for MemoryStore {
 
     async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError> {
         let rows = self.rows();
-        let claimable = rows.values().filter(|row| row.is_claimable(busy));
-        Ok(claimable.filter_map(|row| row.job.due_at.map(|due| due.max(row.lease_until))).min())
+        Ok(rows.values().filter(|row| row.is_claimable(busy)).filter_map(|row| row.job.due_at).min())
     }
 
     async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
@@ -246,7 +288,7 @@ impl JobQueue for MemoryStore {
             }
             row.write(next.clone(), now);
             if then == Lease::Ended {
-                row.lease_until = NO_LEASE;
+                row.worker = None;
             }
             Ok(Claim { job: next, fence: claim.fence })
         })??;
@@ -256,13 +298,8 @@ impl JobQueue for MemoryStore {
         Ok(committed)
     }
 
-    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<(), StoreError> {
-        let until = self.now().after(lease);
-        self.leased(claim, |row| row.lease_until = until)
-    }
-
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        match self.leased(claim, |row| row.lease_until = NO_LEASE) {
+        match self.leased(claim, |row| row.worker = None) {
             Ok(()) | Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error),
         }

@@ -1,8 +1,9 @@
 //! Where jobs are stored. A row is the job and its place in the queue at once.
 //!
-//! Callers use [`JobStore`], the runner uses [`JobQueue`]. Two guards make races harmless. The *fence* grows with every
-//! claim: a worker that lost its lease, frozen or slow, can no longer write. The *revision* grows with every change: a
-//! cancellation between a read and a write is not overwritten.
+//! Callers use [`JobStore`], the runner uses [`JobQueue`]. A worker has one lease, which covers every job that it has claimed
+//! and not released. Two guards make races harmless. The *fence* of a job grows with every claim and when the lease of its
+//! worker has expired: a worker that lost its lease, frozen or slow, can no longer write. The *revision* grows with every
+//! change: a cancellation between a read and a write is not overwritten.
 //!
 //! Every change of state writes an outbox row ([`JobEvent`]) in the same transaction. Webhooks are
 //! delivered from it. The rows of a job are removed with the job, so the outbox is bounded by the jobs.
@@ -69,8 +70,8 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// that cannot be read are logged and left out.
     async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError>;
 
-    /// Returns the number of queued jobs that were created before this one.
-    async fn queue_position(&self, id: &JobId) -> Result<u32, StoreError>;
+    /// Returns for each of these jobs the number of queued jobs that were created before it.
+    async fn queue_positions(&self, ids: &[JobId]) -> Result<Vec<u32>, StoreError>;
 
     /// Writes a change that takes precedence over the holder of the lease. `next.revision` is `before.revision + 1`.
     ///
@@ -89,20 +90,27 @@ pub trait JobStore: fmt::Debug + Send + Sync {
 /// The queue of due jobs, as the runner uses it.
 #[async_trait]
 pub trait JobQueue: JobStore {
-    /// Leases a due job without a lease. Jobs in progress and queued jobs take turns; of the former, the one that has been
+    /// Starts the lease of a new worker. Also releases the jobs of workers that no longer have one.
+    async fn register(&self, worker: &WorkerId, lease: Duration) -> Result<(), StoreError>;
+
+    /// Extends the lease of a worker to `lease` from now, and releases the jobs of workers whose lease has expired.
+    ///
+    /// # Errors
+    /// `Stale`, if another worker has released its jobs meanwhile.
+    async fn renew(&self, worker: &WorkerId, lease: Duration) -> Result<Renewed, StoreError>;
+
+    /// Ends the lease of a worker and releases its jobs.
+    async fn deregister(&self, worker: &WorkerId) -> Result<(), StoreError>;
+
+    /// Claims a due job that no worker has. Jobs in progress and queued jobs take turns; of the former, the one that has been
     /// due longest is next. Owners take turns with their queued jobs, each with the one that has been due longest. The
     /// jobs of busy providers are left out. Deleted jobs are returned too, to be purged.
     ///
     /// # Errors
     /// `Corrupt`, if the row cannot be read; it is not claimed again for some minutes.
-    async fn claim(
-        &self,
-        worker: &WorkerId,
-        lease: Duration,
-        busy: &BusyProviders,
-    ) -> Result<Option<Claim>, StoreError>;
+    async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError>;
 
-    /// Returns when the next job can be claimed, which may be in the past. `None`: no job has a next step.
+    /// Returns when the next job that no worker has can be claimed, which may be in the past. `None`: there is none.
     async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError>;
 
     /// Returns the job, also if it is deleted.
@@ -111,19 +119,14 @@ pub trait JobQueue: JobStore {
     /// Returns whether another job than `id` has this render of the provider.
     async fn has_render(&self, provider_id: &str, task: &UpstreamTask, id: &JobId) -> Result<bool, StoreError>;
 
-    /// Writes the claimed job as `next`, and ends the lease or keeps it for another step.
+    /// Writes the claimed job as `next`, and releases it or keeps it for another step. A change from rendering to rendering
+    /// may be lost in a power failure.
     ///
     /// # Errors
     /// `Stale`, if the lease was lost or the job was amended meanwhile; then nothing is written.
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError>;
 
-    /// Extends a lease to `lease` from now.
-    ///
-    /// # Errors
-    /// `Stale`, if the lease was lost.
-    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<(), StoreError>;
-
-    /// Ends a lease without any other change. A lost lease is no error.
+    /// Releases a claimed job without any other change. A lost lease is no error.
     async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
 
     /// Removes a claimed job and its outbox rows.
@@ -140,6 +143,14 @@ pub struct BusyProviders {
     pub submissions: Vec<String>,
     /// Those whose workers are all busy: their jobs wait, whatever their state.
     pub steps: Vec<String>,
+}
+
+impl BusyProviders {
+    /// Returns whether every provider that is busy here is busy there.
+    pub fn is_subset_of(&self, other: &Self) -> bool {
+        let all_in = |ids: &[String], others: &[String]| ids.iter().all(|id| others.contains(id));
+        all_in(&self.submissions, &other.submissions) && all_in(&self.steps, &other.steps)
+    }
 }
 
 /// The result of an insert.
@@ -179,16 +190,16 @@ impl QueueLimits {
     }
 }
 
-/// Whether a commit ends the lease.
+/// Whether the worker keeps the job after a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lease {
-    /// Another step follows at once.
+    /// It keeps the job for another step.
     Kept,
-    /// The job waits until it is due.
+    /// Any worker can claim the job when it is due.
     Ended,
 }
 
-/// The holder of leases: one id per start of a runner.
+/// The holder of a lease. A runner that loses its lease continues as a new worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkerId(String);
 
@@ -210,12 +221,22 @@ impl Default for WorkerId {
     }
 }
 
-/// A leased job as it was read.
+/// What a renewal of a lease has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// The claimed jobs of the worker that are final: those that it moves itself, and those that a caller has cancelled or
+    /// deleted, here or at another node.
+    pub final_jobs: Vec<JobId>,
+    /// Whether jobs of other workers were released.
+    pub has_released: bool,
+}
+
+/// A claimed job as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The job.
     pub job: Job,
-    /// The fencing token of the lease.
+    /// The fencing token of the claim.
     pub fence: i64,
 }
 

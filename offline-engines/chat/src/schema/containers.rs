@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::fill::Fill;
-use super::place::Place;
+use super::optional_members::OptionalMembers;
+use super::position::SchemaPosition;
 use super::resolve::list;
 use super::writer::Writer;
 use crate::error::Error;
@@ -16,8 +16,8 @@ const DEFAULT_ITEMS: u64 = 2;
 const MAX_ITEMS: u64 = 2_000;
 
 impl Writer<'_> {
-    /// Writes an object: required members, the optional ones that [`Fill`] selects, and enough to reach `minProperties`.
-    pub(super) fn object(&mut self, schema: &Value, place: &Place) -> Result<Value, Error> {
+    /// Writes an object: required members, the optional ones that [`OptionalMembers`] selects, and enough to reach `minProperties`.
+    pub(super) fn object(&mut self, schema: &Value, position: &SchemaPosition) -> Result<Value, Error> {
         let required: Vec<&str> = list(schema, "required").iter().filter_map(Value::as_str).collect();
         let is_required: HashSet<&str> = required.iter().copied().collect();
         let empty = Map::new();
@@ -30,19 +30,19 @@ impl Writer<'_> {
 
         let mut members = Map::new();
         let mut optional_left = max.saturating_sub(required.len());
-        let required_only = self.required_only(place);
+        let required_only = self.required_only(position);
         for (name, member) in properties {
             let is_required = is_required.contains(name.as_str());
             let is_selected = optional_left > 0
                 && self.resolver.min_depth(member).is_some()
-                && match self.fill {
-                    Fill::AllMembers => !required_only,
-                    Fill::MentionedMembers { .. } => self.suggestions.has_value(member, name),
+                && match self.optional {
+                    OptionalMembers::All => !required_only,
+                    OptionalMembers::Mentioned { .. } => self.suggestions.has_value(member, name),
                 };
             if !is_required && !is_selected {
                 continue;
             }
-            match self.write(member, &place.member(name)) {
+            match self.write(member, &position.member(name)) {
                 Ok(value) => {
                     optional_left -= usize::from(!is_required);
                     members.insert(name.clone(), value);
@@ -57,16 +57,16 @@ impl Writer<'_> {
                 continue;
             }
             if *others == Value::Bool(false) {
-                return Err(place.error(format!(
+                return Err(position.error(format!(
                     "`required` names `{name}`, which `properties` and `additionalProperties` do not allow"
                 )));
             }
-            let value = self.write(others, &place.member(name))?;
+            let value = self.write(others, &position.member(name))?;
             members.insert(name.to_owned(), value);
         }
-        self.add_members(&mut members, properties, others, min, place)?;
+        self.add_members(&mut members, properties, others, min, position)?;
         if members.len() > max {
-            return Err(place.error("`maxProperties` must not be less than the number of required members"));
+            return Err(position.error("`maxProperties` must not be less than the number of required members"));
         }
         Ok(Value::Object(members))
     }
@@ -78,26 +78,30 @@ impl Writer<'_> {
         properties: &Map<String, Value>,
         others: &Value,
         min: usize,
-        place: &Place,
+        position: &SchemaPosition,
     ) -> Result<(), Error> {
         for (name, member) in properties {
             if members.len() < min && !members.contains_key(name) {
-                let value = self.write(member, &place.member(name))?;
+                let value = self.write(member, &position.member(name))?;
                 members.insert(name.clone(), value);
             }
         }
-        let is_map =
-            properties.is_empty() && others.is_object() && self.fill == Fill::AllMembers && !self.required_only(place);
+        let is_map = properties.is_empty()
+            && others.is_object()
+            && self.optional == OptionalMembers::All
+            && !self.required_only(position);
         let wanted = min.max(usize::from(is_map && members.is_empty()));
         let mut number = 0;
         while members.len() < wanted {
             number += 1;
             if *others == Value::Bool(false) || self.values_left == 0 {
-                return Err(place.error("`minProperties` is greater than the number of members that the schema allows"));
+                return Err(
+                    position.error("`minProperties` is greater than the number of members that the schema allows")
+                );
             }
             let name = format!("key_{number}");
             if !members.contains_key(&name) && !properties.contains_key(&name) {
-                let value = self.write(others, &place.member(&name))?;
+                let value = self.write(others, &position.member(&name))?;
                 members.insert(name, value);
             }
         }
@@ -105,19 +109,19 @@ impl Writer<'_> {
     }
 
     /// Writes an array of a few items, or of as many as `minItems` requires.
-    pub(super) fn array(&mut self, schema: &Value, place: &Place) -> Result<Value, Error> {
+    pub(super) fn array(&mut self, schema: &Value, position: &SchemaPosition) -> Result<Value, Error> {
         let count = |keyword: &str| schema.get(keyword).and_then(Value::as_u64);
         let min = count("minItems").unwrap_or(0);
         if min > MAX_ITEMS {
-            return Err(place.error(format!("`minItems` must be at most {MAX_ITEMS}")));
+            return Err(position.error(format!("`minItems` must be at most {MAX_ITEMS}")));
         }
         let first = list(schema, "prefixItems");
         let rest = schema.get("items").unwrap_or(&Value::Bool(true));
         let infinite = self.resolver.min_depth(rest).is_none();
-        let default = match self.fill {
-            _ if self.required_only(place) => 0,
-            Fill::AllMembers => DEFAULT_ITEMS.max(first.len() as u64),
-            Fill::MentionedMembers { .. } => self.suggestions.item_count(rest, &place.item().name).max(1),
+        let default = match self.optional {
+            _ if self.required_only(position) => 0,
+            OptionalMembers::All => DEFAULT_ITEMS.max(first.len() as u64),
+            OptionalMembers::Mentioned { .. } => self.suggestions.item_count(rest, &position.item().name).max(1),
         };
         let max = count("maxItems").unwrap_or(u64::MAX).min(if infinite { first.len() as u64 } else { u64::MAX });
         let wanted = default.min(max).max(min);
@@ -132,7 +136,7 @@ impl Writer<'_> {
             }
             self.item_index = usize::try_from(attempt).unwrap_or(0);
             let item = first.get(items.len()).unwrap_or(rest);
-            match self.write(item, &place.item()) {
+            match self.write(item, &position.item()) {
                 Ok(value) if unique && items.contains(&value) => {}
                 Ok(value) => items.push(value),
                 Err(error) if (items.len() as u64) < min => {
@@ -144,10 +148,10 @@ impl Writer<'_> {
         }
         self.item_index = outer_index;
         if (items.len() as u64) < min {
-            return Err(place.error("cannot generate as many different items as `minItems` requires"));
+            return Err(position.error("cannot generate as many different items as `minItems` requires"));
         }
         if items.len() as u64 > max {
-            return Err(place.error("`minItems` must not exceed `maxItems`"));
+            return Err(position.error("`minItems` must not exceed `maxItems`"));
         }
         Ok(Value::Array(items))
     }

@@ -4,18 +4,18 @@
 //! cannot be honoured is an error that names its path; no keyword is ignored.
 
 mod containers;
-mod fill;
 mod format;
 mod limits;
 mod merge;
 mod number;
+mod optional_members;
 mod pattern;
-mod place;
+mod position;
 mod resolve;
-mod steps;
 mod string;
 mod suggestions;
 mod validate;
+mod visit_budget;
 mod writer;
 
 use serde_json::Value;
@@ -23,20 +23,20 @@ use serde_json::Value;
 use crate::entities::Entities;
 use crate::error::Error;
 use crate::rng::Rng;
-use place::Place;
+use position::SchemaPosition;
 use writer::Writer;
 
-pub(crate) use fill::Fill;
-pub(crate) use steps::Steps;
+pub(crate) use optional_members::OptionalMembers;
+pub(crate) use visit_budget::VisitBudget;
 
 /// Generates a document for `schema`. `field` is the path of the schema in the request, for error messages.
 pub(crate) fn document(
     schema: &Value,
     field: &str,
     entities: &Entities,
-    fill: Fill,
+    optional: OptionalMembers,
     rng: &mut Rng,
-    steps: &Steps<'_>,
+    budget: &VisitBudget<'_>,
 ) -> Result<Value, Error> {
-    Writer::new(schema, field, entities, fill, rng, steps)?.write(schema, &Place::root(field))
+    Writer::new(schema, field, entities, optional, rng, budget)?.write(schema, &SchemaPosition::root(field))
 }

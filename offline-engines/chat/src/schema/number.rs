@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use super::place::Place;
+use super::position::SchemaPosition;
 use super::validate::{is_multiple, is_valid_number};
 use crate::error::Error;
 use crate::words::split_identifier;
@@ -13,7 +13,7 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 const MAX_TRIES: u32 = 1_000;
 
 /// Writes a number for the schema. `index` is the index of the array item, by which values differ.
-pub(super) fn write(schema: &Value, place: &Place, index: usize, integer: bool) -> Result<Value, Error> {
+pub(super) fn write(schema: &Value, position: &SchemaPosition, index: usize, integer: bool) -> Result<Value, Error> {
     let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
     let step = bound("multipleOf").filter(|step| *step > 0.0);
     // Integers with a fractional `multipleOf` are searched in steps of 1; `fits` then checks the multiple.
@@ -26,7 +26,7 @@ pub(super) fn write(schema: &Value, place: &Place, index: usize, integer: bool) 
     let min = [bound("minimum"), bound("exclusiveMinimum")].into_iter().flatten().reduce(f64::max);
     let max = [bound("maximum"), bound("exclusiveMaximum")].into_iter().flatten().reduce(f64::min);
 
-    let typical = typical_value(&place.name) + f64::from(u32::try_from(index).unwrap_or(0));
+    let typical = typical_value(&position.name) + f64::from(u32::try_from(index).unwrap_or(0));
     let preferred = (typical / grid).round() * grid;
     let fits = |value: f64| -> Option<Value> {
         let number = to_number(value, grid, integer)?;
@@ -58,7 +58,7 @@ pub(super) fn write(schema: &Value, place: &Place, index: usize, integer: bool) 
             bound.as_number().filter(|number| is_valid_number(schema, number) && (!integer || !number.is_f64()))?;
         Some(Value::Number(number.clone()))
     });
-    literal.ok_or_else(|| place.error("no number found within the bounds that is a multiple of `multipleOf`"))
+    literal.ok_or_else(|| position.error("no number found within the bounds that is a multiple of `multipleOf`"))
 }
 
 /// Converts to a JSON number, rounded to the decimals of the step: 3 × 0.1 becomes 0.3.

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::limits::MAX_DEPTH;
 use super::merge;
-use super::place::Place;
-use super::steps::Steps;
+use super::position::SchemaPosition;
+use super::visit_budget::VisitBudget;
 use crate::error::Error;
 
 /// Maximum number of different references in one schema.
@@ -41,7 +41,7 @@ impl<'a> Resolver<'a> {
     ///
     /// # Errors
     /// Too many references, one that does not resolve, or a schema that no finite document satisfies.
-    pub(crate) fn new(root: &'a Value, field: &str, steps: &Steps<'_>) -> Result<Self, Error> {
+    pub(crate) fn new(root: &'a Value, field: &str, budget: &VisitBudget<'_>) -> Result<Self, Error> {
         let mut refs = BTreeSet::new();
         collect_refs(root, 0, &mut refs);
         if refs.len() > MAX_REFS {
@@ -59,7 +59,7 @@ impl<'a> Resolver<'a> {
         // a document may be.
         for _ in 0..MAX_DEPTH {
             for (_, target) in &targets {
-                steps.visit(target).map_err(|reason| Error::new(field, reason))?;
+                budget.visit(target).map_err(|reason| Error::new(field, reason))?;
             }
             let found: BTreeMap<_, _> = targets
                 .iter()
@@ -134,7 +134,7 @@ impl<'a> Resolver<'a> {
     pub(crate) fn flatten<'s>(
         &self,
         schema: &'s Value,
-        place: &Place,
+        position: &SchemaPosition,
         open: &mut Vec<String>,
     ) -> Result<Cow<'s, Value>, Error>
     where
@@ -144,7 +144,7 @@ impl<'a> Resolver<'a> {
         // A schema with nothing but a reference, the most frequent case, is followed without copying its target.
         while let Some(reference) = bare_reference(schema).filter(|_| open.len() < 2 * MAX_DEPTH) {
             schema = resolve_pointer(self.root, reference)
-                .ok_or_else(|| place.error(format!("`$ref` `{reference}` does not resolve")))?;
+                .ok_or_else(|| position.error(format!("`$ref` `{reference}` does not resolve")))?;
             open.push(reference.to_owned());
         }
         let mut flat = Cow::Borrowed(schema);
@@ -157,13 +157,13 @@ impl<'a> Resolver<'a> {
             let mut rest = members.clone();
             let mut parts = match rest.shift_remove("allOf") {
                 Some(Value::Array(parts)) => parts,
-                Some(_) => return Err(place.error("`allOf` must be a list of schemas")),
+                Some(_) => return Err(position.error("`allOf` must be a list of schemas")),
                 None => Vec::new(),
             };
             if let Some(reference) = reference {
                 rest.shift_remove("$ref");
                 let target = resolve_pointer(self.root, &reference)
-                    .ok_or_else(|| place.error(format!("`$ref` `{reference}` does not resolve")))?;
+                    .ok_or_else(|| position.error(format!("`$ref` `{reference}` does not resolve")))?;
                 parts.insert(0, target.clone());
                 open.push(reference);
             }
@@ -173,7 +173,7 @@ impl<'a> Resolver<'a> {
             let merged = parts.iter().fold(Value::Object(rest), |rest, part| merge::intersect(&rest, part));
             flat = Cow::Owned(merged);
         }
-        Err(place.error("`$ref` forms an infinite loop"))
+        Err(position.error("`$ref` forms an infinite loop"))
     }
 }
 
@@ -209,15 +209,17 @@ pub(crate) fn list<'s>(schema: &'s Value, keyword: &str) -> &'s [Value] {
 }
 
 /// Checks that the schema has no unsupported keyword, and that merging `allOf` left no conflict.
-pub(crate) fn check_supported(schema: &Value, place: &Place) -> Result<(), Error> {
+pub(crate) fn check_supported(schema: &Value, position: &SchemaPosition) -> Result<(), Error> {
     if let Some(keyword) = schema.get(merge::CONFLICT) {
-        return Err(place.error(format!(
+        return Err(position.error(format!(
             "the combined schemas have different `{}`, which is not supported",
             keyword.as_str().unwrap_or_default()
         )));
     }
     match UNSUPPORTED.iter().find(|keyword| schema.get(keyword).is_some()) {
-        Some(keyword) => Err(place.error(format!("the keyword `{keyword}` is not supported by the built-in engine"))),
+        Some(keyword) => {
+            Err(position.error(format!("the keyword `{keyword}` is not supported by the built-in engine")))
+        }
         None => Ok(()),
     }
 }

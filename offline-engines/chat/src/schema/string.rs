@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::fill::Fill;
-use super::place::Place;
+use super::optional_members::OptionalMembers;
+use super::position::SchemaPosition;
 use super::{format, pattern, validate};
 use crate::error::Error;
 use crate::rng::Rng;
@@ -31,28 +31,34 @@ const PROSE_NAMES: [&str; 14] = [
 ];
 
 /// Writes a string for the schema. `index` is the index of the array item, by which values differ.
-pub(super) fn write(schema: &Value, place: &Place, index: usize, fill: Fill, rng: &mut Rng) -> Result<Value, Error> {
+pub(super) fn write(
+    schema: &Value,
+    position: &SchemaPosition,
+    index: usize,
+    optional: OptionalMembers,
+    rng: &mut Rng,
+) -> Result<Value, Error> {
     let length = |keyword: &str| schema.get(keyword).and_then(Value::as_u64);
     let (min, max) = (length("minLength").unwrap_or(0), length("maxLength").unwrap_or(MAX_LENGTH));
     if min > MAX_LENGTH {
-        return Err(place.error(format!("`minLength` must be at most {MAX_LENGTH}")));
+        return Err(position.error(format!("`minLength` must be at most {MAX_LENGTH}")));
     }
     if min > max {
-        return Err(place.error("`minLength` must not exceed `maxLength`"));
+        return Err(position.error("`minLength` must not exceed `maxLength`"));
     }
     let format = schema.get("format").and_then(Value::as_str);
     if let Some(text) = format.and_then(|format| format::example(format, index, rng)) {
         return Some(text)
             .filter(|text| validate::is_valid_string(schema, text))
             .map(Value::from)
-            .ok_or_else(|| place.error("no text of this `format` satisfies the length and `pattern`"));
+            .ok_or_else(|| position.error("no text of this `format` satisfies the length and `pattern`"));
     }
     if let Some(wanted) = schema.get("pattern").and_then(Value::as_str) {
         return pattern::example(wanted, min, max.min(MAX_LENGTH), index)
             .map(Value::from)
-            .map_err(|message| place.error(message));
+            .map_err(|message| position.error(message));
     }
-    let mut text = placeholder(&place.name, index, fill);
+    let mut text = placeholder(&position.name, index, optional);
     let count = text.chars().count() as u64;
     if count > max {
         text = text.chars().take(usize::try_from(max).unwrap_or(usize::MAX)).collect();
@@ -65,7 +71,7 @@ pub(super) fn write(schema: &Value, place: &Place, index: usize, fill: Fill, rng
 }
 
 /// Returns a placeholder for a member of which only the name is known. Where prose is expected, it says that it is one.
-pub(super) fn placeholder(name: &str, index: usize, fill: Fill) -> String {
+pub(super) fn placeholder(name: &str, index: usize, optional: OptionalMembers) -> String {
     let name = split_identifier(name);
     let suffix = if index == 0 { String::new() } else { format!(" {}", index + 1) };
     let has = |options: &[&str]| name.split(' ').any(|word| options.contains(&word));
@@ -93,7 +99,7 @@ pub(super) fn placeholder(name: &str, index: usize, fill: Fill) -> String {
     if has(&["color", "colour"]) {
         return ["blue", "green", "amber", "red"][index % 4].to_owned();
     }
-    if fill == Fill::AllMembers && has(&PROSE_NAMES) {
+    if optional == OptionalMembers::All && has(&PROSE_NAMES) {
         return format!("Made up by Triptych's offline engine{suffix}; set CHAT_BASE_URL for a real answer.");
     }
     if name.is_empty() { format!("sample text{suffix}") } else { format!("sample {name}{suffix}") }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fill::Fill;
+use super::optional_members::OptionalMembers;
 use super::resolve::{list, types};
 use super::validate;
 use crate::entities::Entities;
@@ -12,7 +12,7 @@ use crate::words::split_identifier;
 #[derive(Debug)]
 pub(crate) struct Suggestions<'a> {
     entities: &'a Entities,
-    fill: Fill,
+    optional: OptionalMembers,
     /// Numbers of entities already used.
     names: usize,
     numbers: usize,
@@ -101,12 +101,12 @@ const DATE_WORDS: &[&str] = &[
 ];
 
 impl<'a> Suggestions<'a> {
-    pub(crate) const fn new(entities: &'a Entities, fill: Fill) -> Self {
-        let names = match fill {
-            Fill::AllMembers => 0,
-            Fill::MentionedMembers { skip } => skip,
+    pub(crate) const fn new(entities: &'a Entities, optional: OptionalMembers) -> Self {
+        let names = match optional {
+            OptionalMembers::All => 0,
+            OptionalMembers::Mentioned { skip } => skip,
         };
-        Self { entities, fill, names, numbers: 0, quotes: 0 }
+        Self { entities, optional, names, numbers: 0, quotes: 0 }
     }
 
     /// Returns the first value from the text that satisfies the schema, and marks it as used. Without one, returns the
@@ -176,9 +176,9 @@ impl<'a> Suggestions<'a> {
     /// contains no negation.
     pub(crate) fn boolean(&self, name: &str) -> bool {
         let negated = ["no", "not", "without", "don't", "never"].iter().any(|word| self.entities.mentions(word));
-        match self.fill {
-            Fill::AllMembers => true,
-            Fill::MentionedMembers { .. } => self.entities.mentions(&split_identifier(name)) && !negated,
+        match self.optional {
+            OptionalMembers::All => true,
+            OptionalMembers::Mentioned { .. } => self.entities.mentions(&split_identifier(name)) && !negated,
         }
     }
 
@@ -243,12 +243,12 @@ impl<'a> Suggestions<'a> {
                 add(found, Kind::Name(self.names));
             }
         }
-        if (self.fill != Fill::AllMembers || name_contains(name, PEOPLE) || name_contains(name, TEXTS))
+        if (self.optional != OptionalMembers::All || name_contains(name, PEOPLE) || name_contains(name, TEXTS))
             && let Some(text) = entities.quoted.get(self.quotes)
         {
             add(text, Kind::Quote);
         }
-        if matches!(self.fill, Fill::MentionedMembers { .. })
+        if matches!(self.optional, OptionalMembers::Mentioned { .. })
             && (name_contains(name, TEXTS) || name_contains(name, EXPRESSIONS))
             && !entities.text.is_empty()
         {

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::fill::Fill;
 use super::limits::{MAX_DEPTH, MAX_VALUES, OPTIONAL_DEPTH, OPTIONAL_REPEATS};
-use super::place::Place;
+use super::optional_members::OptionalMembers;
+use super::position::SchemaPosition;
 use super::resolve::{self, Resolver};
-use super::steps::Steps;
 use super::suggestions::Suggestions;
+use super::visit_budget::VisitBudget;
 use super::{merge, number, string, validate};
 use crate::entities::Entities;
 use crate::error::Error;
@@ -18,9 +18,9 @@ use crate::rng::Rng;
 pub(crate) struct Writer<'a> {
     pub(super) resolver: Resolver<'a>,
     pub(super) suggestions: Suggestions<'a>,
-    pub(super) fill: Fill,
+    pub(super) optional: OptionalMembers,
     rng: &'a mut Rng,
-    steps: &'a Steps<'a>,
+    budget: &'a VisitBudget<'a>,
     /// Index of the array item being written; placeholder values differ by it.
     pub(super) item_index: usize,
     pub(super) values_left: u32,
@@ -33,84 +33,90 @@ impl<'a> Writer<'a> {
         schema: &'a Value,
         field: &str,
         entities: &'a Entities,
-        fill: Fill,
+        optional: OptionalMembers,
         rng: &'a mut Rng,
-        steps: &'a Steps<'a>,
+        budget: &'a VisitBudget<'a>,
     ) -> Result<Self, Error> {
         Ok(Self {
-            resolver: Resolver::new(schema, field, steps)?,
-            suggestions: Suggestions::new(entities, fill),
-            fill,
+            resolver: Resolver::new(schema, field, budget)?,
+            suggestions: Suggestions::new(entities, optional),
+            optional,
             rng,
-            steps,
+            budget,
             item_index: 0,
             values_left: MAX_VALUES,
             open_refs: Vec::new(),
         })
     }
 
-    /// Writes a value for the schema at `place`.
-    pub(super) fn write(&mut self, schema: &Value, place: &Place) -> Result<Value, Error> {
+    /// Writes a value for the schema at `position`.
+    pub(super) fn write(&mut self, schema: &Value, position: &SchemaPosition) -> Result<Value, Error> {
         self.values_left = self
             .values_left
             .checked_sub(1)
-            .ok_or_else(|| place.error(format!("the document would have more than {MAX_VALUES} values")))?;
-        if place.depth > MAX_DEPTH {
-            return Err(place.error(format!("nested deeper than {MAX_DEPTH} levels")));
+            .ok_or_else(|| position.error(format!("the document would have more than {MAX_VALUES} values")))?;
+        if position.depth > MAX_DEPTH {
+            return Err(position.error(format!("nested deeper than {MAX_DEPTH} levels")));
         }
         let open = self.open_refs.len();
-        let flat = self.resolver.flatten(schema, place, &mut self.open_refs);
+        let flat = self.resolver.flatten(schema, position, &mut self.open_refs);
         let written = flat.and_then(|flat| {
-            self.steps.visit(&flat).map_err(|reason| place.error(reason))?;
-            self.write_flat(&flat, place)
+            self.budget.visit(&flat).map_err(|reason| position.error(reason))?;
+            self.write_flat(&flat, position)
         });
         self.open_refs.truncate(open);
         written
     }
 
     /// Writes a value for a schema without `$ref` and `allOf` at its top level.
-    fn write_flat(&mut self, schema: &Value, place: &Place) -> Result<Value, Error> {
+    fn write_flat(&mut self, schema: &Value, position: &SchemaPosition) -> Result<Value, Error> {
         match schema {
-            Value::Bool(true) => return Ok(string::placeholder(&place.name, self.item_index, self.fill).into()),
+            Value::Bool(true) => return Ok(string::placeholder(&position.name, self.item_index, self.optional).into()),
             Value::Object(_) => {}
-            Value::Bool(false) => return Err(place.error("the schema `false` allows no value")),
+            Value::Bool(false) => return Err(position.error("the schema `false` allows no value")),
             Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return Err(place.error("expected a schema: an object, or `true`"));
+                return Err(position.error("expected a schema: an object, or `true`"));
             }
         }
-        resolve::check_supported(schema, place)?;
+        resolve::check_supported(schema, position)?;
         for keyword in ["anyOf", "oneOf"] {
             if let Some(options) = schema.get(keyword) {
-                return self.alternative(schema, keyword, options, place);
+                return self.alternative(schema, keyword, options, position);
             }
         }
         if let Some(fixed) = schema.get("const") {
             return Some(fixed.clone())
                 .filter(|fixed| validate::is_valid(schema, fixed))
-                .ok_or_else(|| place.error("`const` does not satisfy the rest of the schema"));
+                .ok_or_else(|| position.error("`const` does not satisfy the rest of the schema"));
         }
         if let Some(members) = schema.get("enum") {
-            return self.enum_member(schema, members, place);
+            return self.enum_member(schema, members, position);
         }
-        if let Some(value) = self.suggestions.take(schema, &place.name) {
+        if let Some(value) = self.suggestions.take(schema, &position.name) {
             return Ok(value);
         }
-        self.typed(schema, place)
+        self.typed(schema, position)
     }
 
     /// Writes the first alternative that can be satisfied. Tries `null` last; beyond [`OPTIONAL_DEPTH`] starts with the
     /// alternative whose smallest document is the shallowest.
-    fn alternative(&mut self, schema: &Value, keyword: &str, options: &Value, place: &Place) -> Result<Value, Error> {
+    fn alternative(
+        &mut self,
+        schema: &Value,
+        keyword: &str,
+        options: &Value,
+        position: &SchemaPosition,
+    ) -> Result<Value, Error> {
         let options = options
             .as_array()
             .filter(|options| !options.is_empty())
-            .ok_or_else(|| place.error(format!("`{keyword}` must be a non-empty list of schemas")))?;
+            .ok_or_else(|| position.error(format!("`{keyword}` must be a non-empty list of schemas")))?;
         let mut order: Vec<usize> =
             (0..options.len()).filter(|at| self.resolver.min_depth(&options[*at]).is_some()).collect();
-        if self.required_only(place) {
+        if self.required_only(position) {
             order.sort_by_key(|at| self.resolver.min_depth(&options[*at]));
         } else {
-            let start = if self.fill == Fill::AllMembers { self.rng.below(order.len()) } else { 0 };
+            let start = if self.optional == OptionalMembers::All { self.rng.below(order.len()) } else { 0 };
             order.rotate_left(start);
             order.sort_by_key(|at| options[*at].get("type").and_then(Value::as_str) == Some("null"));
         }
@@ -121,10 +127,10 @@ impl<'a> Writer<'a> {
                 rest.shift_remove(name);
             }
         }
-        let mut last_error = place.error(format!("no alternative of `{keyword}` can be satisfied"));
+        let mut last_error = position.error(format!("no alternative of `{keyword}` can be satisfied"));
         for at in order {
             let merged = merge::intersect(&rest, &options[at]);
-            match self.write(&merged, &place.subschema(&format!("{keyword}[{at}]"))) {
+            match self.write(&merged, &position.subschema(&format!("{keyword}[{at}]"))) {
                 Ok(value) => return Ok(value),
                 Err(error) => last_error = error,
             }
@@ -132,11 +138,11 @@ impl<'a> Writer<'a> {
         Err(last_error)
     }
 
-    fn enum_member(&mut self, schema: &Value, members: &Value, place: &Place) -> Result<Value, Error> {
+    fn enum_member(&mut self, schema: &Value, members: &Value, position: &SchemaPosition) -> Result<Value, Error> {
         let members = members.as_array().map_or(&[][..], Vec::as_slice);
         let fitting: Vec<&Value> = members.iter().filter(|member| validate::is_valid_member(schema, member)).collect();
         if fitting.is_empty() {
-            return Err(place.error("no value of `enum` satisfies the rest of the schema"));
+            return Err(position.error("no value of `enum` satisfies the rest of the schema"));
         }
         if let Some(member) = self.suggestions.mentioned(&fitting) {
             return Ok(member);
@@ -144,13 +150,13 @@ impl<'a> Writer<'a> {
         let default = schema.get("default").filter(|default| fitting.contains(default));
         let non_null: Vec<&Value> = fitting.iter().copied().filter(|member| !member.is_null()).collect();
         let pool = if non_null.is_empty() { &fitting } else { &non_null };
-        let start = if self.fill == Fill::AllMembers { self.rng.below(pool.len()) } else { 0 };
+        let start = if self.optional == OptionalMembers::All { self.rng.below(pool.len()) } else { 0 };
         Ok(default.unwrap_or(pool[(start + self.item_index) % pool.len()]).clone())
     }
 
-    fn typed(&mut self, schema: &Value, place: &Place) -> Result<Value, Error> {
+    fn typed(&mut self, schema: &Value, position: &SchemaPosition) -> Result<Value, Error> {
         let types = resolve::types(schema);
-        let order: Vec<&str> = if self.required_only(place) {
+        let order: Vec<&str> = if self.required_only(position) {
             ["null", "boolean", "integer", "number", "string", "array", "object"]
                 .into_iter()
                 .filter(|name| types.contains(name))
@@ -160,16 +166,16 @@ impl<'a> Writer<'a> {
             let (nulls, rest): (Vec<&str>, Vec<&str>) = types.iter().copied().partition(|name| *name == "null");
             rest.into_iter().chain(nulls).collect()
         };
-        let mut last_error = place.error("`type` must name at least one type");
+        let mut last_error = position.error("`type` must name at least one type");
         for name in order {
             let value = match name {
                 "null" => Ok(Value::Null),
-                "boolean" => Ok(Value::Bool(self.suggestions.boolean(&place.name))),
-                "integer" | "number" => number::write(schema, place, self.item_index, name == "integer"),
-                "string" => string::write(schema, place, self.item_index, self.fill, self.rng),
-                "array" => self.array(schema, place),
-                "object" => self.object(schema, place),
-                unknown => Err(place.error(format!("`type` `{unknown}` is not a JSON Schema type"))),
+                "boolean" => Ok(Value::Bool(self.suggestions.boolean(&position.name))),
+                "integer" | "number" => number::write(schema, position, self.item_index, name == "integer"),
+                "string" => string::write(schema, position, self.item_index, self.optional, self.rng),
+                "array" => self.array(schema, position),
+                "object" => self.object(schema, position),
+                unknown => Err(position.error(format!("`type` `{unknown}` is not a JSON Schema type"))),
             };
             match value {
                 Ok(value) => return Ok(value),
@@ -180,9 +186,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Returns whether only required members may be written from here on.
-    pub(super) fn required_only(&self, place: &Place) -> bool {
+    pub(super) fn required_only(&self, position: &SchemaPosition) -> bool {
         let repeats =
             self.open_refs.last().map_or(0, |last| self.open_refs.iter().filter(|open| *open == last).count());
-        place.depth > OPTIONAL_DEPTH || repeats > OPTIONAL_REPEATS || self.values_left < MAX_VALUES / 2
+        position.depth > OPTIONAL_DEPTH || repeats > OPTIONAL_REPEATS || self.values_left < MAX_VALUES / 2
     }
 }

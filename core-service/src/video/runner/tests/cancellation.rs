@@ -139,7 +139,11 @@ async fn assert_deletion_leaves_nothing(call: &str, provider: FakeProvider) {
     harness.provider.wait_for_calls(&format!("cancel task of {id}"), 1).await;
     runner.stop(Duration::from_secs(5)).await;
     assert_eq!(harness.files(), [""; 0]);
-    assert_eq!(harness.queue.next_due(&BusyProviders::default()).await.unwrap(), None, "the row is removed");
+    assert_eq!(
+        harness.queue.next_due(&crate::video::store::BusyProviders::default()).await.unwrap(),
+        None,
+        "the row is removed"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use crate::{
     models::Models,
     video::{
         provider::UpstreamTask,
-        store::{WorkerId, sqlite::SqliteStore},
+        store::{BusyProviders, WorkerId, sqlite::SqliteStore},
         time::Clock,
     },
 };
@@ -138,7 +138,7 @@ async fn two_runners_submit_each_job_once() {
 }
 
 #[tokio::test]
-async fn heartbeat_extends_the_lease_of_a_long_step() {
+async fn renewal_extends_the_lease_during_a_long_step() {
     let directory = tempfile::tempdir().unwrap();
     let (go, gate) = tokio::sync::watch::channel(false);
     let one =
@@ -146,11 +146,12 @@ async fn heartbeat_extends_the_lease_of_a_long_step() {
     let id = one.create().await;
     let _runner = one.start();
     one.provider.wait_for_calls("fetch", 1).await;
-    let worker = WorkerId::new();
+    let other = WorkerId::new();
+    one.queue.register(&other, LEASE).await.unwrap();
     let start = Clock::system().now();
     while Clock::system().now().since(start) < 3 * LEASE {
-        let claim = one.queue.claim(&worker, LEASE, &BusyProviders::default()).await.unwrap();
-        assert_eq!(claim, None);
+        one.queue.renew(&other, LEASE).await.unwrap();
+        assert_eq!(one.queue.claim(&other, &BusyProviders::default()).await.unwrap(), None);
     }
     go.send(true).unwrap();
     assert_eq!(one.outcome(&id).await.state.phase(), Phase::Succeeded);
@@ -164,7 +165,7 @@ async fn stopped_runner_releases_its_leases() {
     let runner = before.start();
     before.provider.wait_for_calls("poll", 2).await;
     runner.stop(Duration::ZERO).await;
-    let claim = before.queue.claim(&WorkerId::new(), LEASE, &BusyProviders::default()).await.unwrap();
+    let claim = before.queue.claim(&WorkerId::new(), &BusyProviders::default()).await.unwrap();
     assert_eq!(claim.map(|claim| claim.job.id), Some(id));
 }
 

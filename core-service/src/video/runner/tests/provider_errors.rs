@@ -87,10 +87,17 @@ async fn expired_link_is_renewed_by_one_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn renewed_link_that_has_also_expired_fails_the_job() {
-    let (harness, job) = run_job(FakeProvider::default().with_fetches([expired(), expired()])).await;
+async fn renewed_link_that_does_not_work_yet_is_tried_again_and_renewed_again() {
+    let (harness, job) = run_job(FakeProvider::default().with_fetches((0..6).map(|_| expired()))).await;
+    assert_eq!(job.state.phase(), Phase::Succeeded);
+    assert_eq!((harness.provider.call_count("poll"), harness.provider.call_count("fetch video")), (4, 7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_that_are_dead_after_three_renewals_fail_the_job() {
+    let (harness, job) = run_job(FakeProvider::default().with_fetches((0..7).map(|_| expired()))).await;
     assert_eq!(failure(&job), ("upstream_unreadable", "the link responded with status 403"));
-    assert_eq!((harness.provider.call_count("poll"), harness.provider.call_count("fetch")), (2, 2));
+    assert_eq!((harness.provider.call_count("poll"), harness.provider.call_count("fetch")), (4, 7));
 }
 
 /// Returns a provider whose links expire so many times, each time followed by a poll that does not find the render.

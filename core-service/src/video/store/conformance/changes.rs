@@ -17,9 +17,12 @@ pub(super) async fn a_commit_writes_everything_and_ends_the_lease_on_request(sto
 
 pub(super) async fn a_commit_under_a_lost_lease_is_refused(store: Store) {
     insert(&store, job()).await;
+    register(&store, &store.worker).await;
     let frozen = claim_next(&store).await;
     store.set(NOW.after(LEASE));
-    let owner = claim_next(&store).await;
+    let other = WorkerId::new();
+    register(&store, &other).await;
+    let owner = store.claim(&other, &BusyProviders::default()).await.unwrap().unwrap();
     let next = frozen.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
     assert_eq!(store.commit(&frozen, next.clone(), Lease::Ended).await, Err(StoreError::Stale));
     assert_eq!(store.get(&next.id, &Owners::All).await.unwrap().as_ref(), Some(&frozen.job));
@@ -66,7 +69,7 @@ pub(super) async fn every_change_of_state_has_its_event(store: Store) {
     let seen: Vec<_> = events.iter().map(|event| (event.kind.as_str(), event.revision)).collect();
     assert_eq!(seen, [("queued", 1), ("submitting", 2), ("rendering", 3), ("cancelled", 5), ("deleted", 6)]);
     assert!(events.iter().all(|event| event.owner == Owner::new("alice") && event.created_at == NOW));
-    store.set(NOW.after(LEASE));
+    store.release(&claim).await.unwrap();
     store.purge(&claim_next(&store).await).await.unwrap();
     assert_eq!(store.events(&job.id).await.unwrap(), []);
 }

@@ -25,26 +25,63 @@ pub(super) async fn the_job_that_is_due_longest_is_claimed_first(store: Store) {
     assert_eq!(claim_next(&store).await.job.id, late.id);
 }
 
-pub(super) async fn a_claimed_job_cannot_be_claimed_until_its_lease_expires(store: Store) {
+pub(super) async fn a_claimed_job_cannot_be_claimed_until_the_lease_of_its_worker_expires(store: Store) {
     insert(&store, job()).await;
+    register(&store, &store.worker).await;
     let first = claim_next(&store).await;
+    let other = WorkerId::new();
     store.set(Timestamp(NOW.after(LEASE).0 - 1));
+    register(&store, &other).await;
     assert_eq!(try_claim(&store).await, None);
     store.set(NOW.after(LEASE));
-    let second = claim_next(&store).await;
+    assert!(store.renew(&other, LEASE).await.unwrap().has_released);
+    assert!(!store.renew(&other, LEASE).await.unwrap().has_released);
+    let second = store.claim(&other, &BusyProviders::default()).await.unwrap().unwrap();
     assert_eq!(second.job, first.job);
     assert!(second.fence > first.fence);
+    assert_eq!(store.renew(&store.worker, LEASE).await, Err(StoreError::Stale));
 }
 
 pub(super) async fn a_renewed_lease_expires_later(store: Store) {
     insert(&store, job()).await;
-    let first = claim_next(&store).await;
+    register(&store, &store.worker).await;
+    claim_next(&store).await;
     store.set(NOW.after(LEASE / 2));
-    store.renew(&first, LEASE).await.unwrap();
+    assert_eq!(store.renew(&store.worker, LEASE).await, Ok(Renewed::default()));
     store.set(NOW.after(LEASE));
+    register(&store, &WorkerId::new()).await;
     assert_eq!(try_claim(&store).await, None);
     store.set(NOW.after(2 * LEASE));
+    register(&store, &WorkerId::new()).await;
     assert!(try_claim(&store).await.is_some());
+}
+
+pub(super) async fn a_worker_that_ends_its_lease_releases_its_jobs(store: Store) {
+    insert(&store, job()).await;
+    register(&store, &store.worker).await;
+    let claim = claim_next(&store).await;
+    store.deregister(&store.worker).await.unwrap();
+    let next = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
+    assert_eq!(store.commit(&claim, next, Lease::Kept).await, Err(StoreError::Stale), "the lease has ended");
+    let other = WorkerId::new();
+    register(&store, &other).await;
+    assert_eq!(store.claim(&other, &BusyProviders::default()).await.unwrap().unwrap().job, claim.job);
+}
+
+pub(super) async fn a_renewal_returns_the_claimed_jobs_that_are_final(store: Store) {
+    register(&store, &store.worker).await;
+    let (cancelled, deleted) = (insert(&store, job()).await, insert(&store, job()).await);
+    insert(&store, job()).await;
+    for _ in 0..3 {
+        claim_next(&store).await;
+    }
+    insert(&store, job().cancelled(NOW, None).unwrap()).await;
+    assert_eq!(store.renew(&store.worker, LEASE).await, Ok(Renewed::default()));
+    store.amend(&cancelled, &cancelled.cancelled(NOW, None).unwrap()).await.unwrap();
+    store.amend(&deleted, &deleted.tombstoned(NOW, None)).await.unwrap();
+    let mut ids = store.renew(&store.worker, LEASE).await.unwrap().final_jobs;
+    ids.sort();
+    assert_eq!(ids, [cancelled.id, deleted.id]);
 }
 
 pub(super) async fn a_released_job_can_be_claimed_at_once(store: Store) {
@@ -61,27 +98,37 @@ pub(super) async fn a_job_that_is_not_due_is_not_claimed(store: Store) {
     assert!(try_claim(&store).await.is_some());
 }
 
-pub(super) async fn next_due_considers_leases(store: Store) {
-    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), None);
+pub(super) async fn next_due_is_that_of_the_jobs_that_no_worker_has(store: Store) {
+    let next_due = async || store.next_due(&BusyProviders::default()).await.unwrap();
+    assert_eq!(next_due().await, None);
     insert(&store, job().with_due(None)).await;
-    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), None);
+    assert_eq!(next_due().await, None);
     insert(&store, job().with_due(Some(NOW.after(2 * LEASE)))).await;
-    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), Some(NOW.after(2 * LEASE)));
+    assert_eq!(next_due().await, Some(NOW.after(2 * LEASE)));
     insert(&store, job()).await;
-    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), Some(NOW));
-    claim_next(&store).await;
-    assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), Some(NOW.after(LEASE)));
+    assert_eq!(next_due().await, Some(NOW));
+    let claim = claim_next(&store).await;
+    assert_eq!(next_due().await, Some(NOW.after(2 * LEASE)));
+    store.release(&claim).await.unwrap();
+    assert_eq!(next_due().await, Some(NOW));
 }
 
-pub(super) async fn a_lost_lease_can_neither_renew_nor_purge(store: Store) {
+pub(super) async fn a_lost_lease_can_neither_commit_nor_release_nor_purge(store: Store) {
     insert(&store, job()).await;
+    register(&store, &store.worker).await;
     let frozen = claim_next(&store).await;
     store.set(NOW.after(LEASE));
-    claim_next(&store).await;
-    assert_eq!(store.renew(&frozen, LEASE).await, Err(StoreError::Stale));
+    let other = WorkerId::new();
+    register(&store, &other).await;
+    // Not even before another worker has claimed the job.
     assert_eq!(store.purge(&frozen).await, Err(StoreError::Stale));
+    let claim = store.claim(&other, &BusyProviders::default()).await.unwrap().unwrap();
+    assert_eq!(store.purge(&frozen).await, Err(StoreError::Stale));
+    let next = frozen.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
+    assert_eq!(store.commit(&frozen, next, Lease::Ended).await, Err(StoreError::Stale));
     store.release(&frozen).await.unwrap();
     assert_eq!(try_claim(&store).await, None);
+    store.purge(&claim).await.unwrap();
 }
 
 pub(super) async fn a_purged_job_is_gone(store: Store) {

@@ -18,7 +18,7 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
-    BusyProviders, ChangeKind, Claim, Inserted, JobQueue, Lease, Page, QueueLimits, StoreError, WorkerId,
+    BusyProviders, ChangeKind, Claim, Inserted, JobQueue, Lease, Page, QueueLimits, Renewed, StoreError, WorkerId,
     memory::MemoryStore, sqlite::SqliteStore,
 };
 use crate::{
@@ -88,31 +88,34 @@ conformance! {
     queue::jobs_in_progress_and_queued_jobs_take_turns,
     queue::queued_jobs_of_busy_providers_are_neither_claimed_nor_due,
     queue::no_job_of_a_provider_without_a_free_worker_is_claimed,
-    leases::a_claimed_job_cannot_be_claimed_until_its_lease_expires,
+    leases::a_claimed_job_cannot_be_claimed_until_the_lease_of_its_worker_expires,
     leases::a_renewed_lease_expires_later,
+    leases::a_worker_that_ends_its_lease_releases_its_jobs,
+    leases::a_renewal_returns_the_claimed_jobs_that_are_final,
     leases::a_released_job_can_be_claimed_at_once,
     leases::a_job_that_is_not_due_is_not_claimed,
-    leases::next_due_considers_leases,
+    leases::next_due_is_that_of_the_jobs_that_no_worker_has,
     changes::a_commit_writes_everything_and_ends_the_lease_on_request,
     changes::a_commit_under_a_lost_lease_is_refused,
     changes::a_commit_after_an_amendment_is_refused,
     changes::an_amendment_of_an_outdated_job_is_refused,
-    leases::a_lost_lease_can_neither_renew_nor_purge,
+    leases::a_lost_lease_can_neither_commit_nor_release_nor_purge,
     leases::a_purged_job_is_gone,
     changes::every_change_of_state_has_its_event,
     changes::changes_are_published_after_they_are_committed,
 }
 
-/// A store and its clock.
+/// A store, its clock, and a worker.
 #[derive(Clone)]
 struct Store {
     queue: Arc<dyn JobQueue>,
+    worker: WorkerId,
     millis: Arc<AtomicI64>,
 }
 
 impl Store {
     fn new(queue: impl JobQueue + 'static, millis: Arc<AtomicI64>) -> Self {
-        Self { queue: Arc::new(queue), millis }
+        Self { queue: Arc::new(queue), worker: WorkerId::new(), millis }
     }
 
     /// Sets the clock.
@@ -186,8 +189,12 @@ async fn insert_call(store: &Store, call: &Idempotency) -> Result<Inserted, Stor
     store.insert(&keyed(call), Some(call), LIMITS).await
 }
 
+async fn register(store: &Store, worker: &WorkerId) {
+    store.register(worker, LEASE).await.unwrap();
+}
+
 async fn try_claim(store: &Store) -> Option<Claim> {
-    store.claim(&WorkerId::new(), LEASE, &BusyProviders::default()).await.unwrap()
+    store.claim(&store.worker, &BusyProviders::default()).await.unwrap()
 }
 
 async fn claim_next(store: &Store) -> Claim {

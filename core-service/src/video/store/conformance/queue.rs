@@ -100,11 +100,11 @@ pub(super) async fn queued_jobs_of_busy_providers_are_neither_claimed_nor_due(st
     let (waiting, other) = (insert(&store, job()).await, insert(&store, other).await);
     let busy = BusyProviders { submissions: vec!["offline".to_owned(), "third".to_owned()], steps: Vec::new() };
     let none = BusyProviders::default();
-    let claim = async |busy: &BusyProviders| store.claim(&WorkerId::new(), LEASE, busy).await.unwrap();
+    let claim = async |busy: &BusyProviders| store.claim(&store.worker, busy).await.unwrap();
     let claimed = claim(&busy).await.unwrap();
     assert_eq!(claimed.job.id, other.id);
     assert_eq!(claim(&busy).await, None);
-    assert_eq!(store.next_due(&busy).await.unwrap(), Some(NOW.after(LEASE)), "the end of the lease of the other");
+    assert_eq!(store.next_due(&busy).await.unwrap(), None);
     assert_eq!(store.next_due(&BusyProviders::default()).await.unwrap(), Some(NOW));
     let claimed = claim(&none).await.unwrap();
     assert_eq!(claimed.job.id, waiting.id);
@@ -122,9 +122,9 @@ pub(super) async fn no_job_of_a_provider_without_a_free_worker_is_claimed(store:
     }
     let busy = vec!["offline".to_owned()];
     let busy = BusyProviders { submissions: busy.clone(), steps: busy };
-    let claim = async |busy: &BusyProviders| store.claim(&WorkerId::new(), LEASE, busy).await.unwrap();
+    let claim = async |busy: &BusyProviders| store.claim(&store.worker, busy).await.unwrap();
     assert_eq!(claim(&busy).await.unwrap().job.id, other.id);
     assert_eq!(claim(&busy).await, None);
-    assert_eq!(store.next_due(&busy).await.unwrap(), Some(NOW.after(LEASE)), "the end of the lease of the other");
+    assert_eq!(store.next_due(&busy).await.unwrap(), None);
     assert_eq!(claim(&BusyProviders::default()).await.unwrap().job.id, stalled.id);
 }

@@ -58,10 +58,15 @@ pub(super) async fn a_list_can_be_restricted_to_an_owner(store: Store) {
 
 pub(super) async fn the_queue_position_counts_earlier_queued_jobs(store: Store) {
     let (a, b, c) = (insert(&store, job()).await, insert(&store, job()).await, insert(&store, job()).await);
-    assert_eq!(store.queue_position(&c.id).await.unwrap(), 2);
+    let positions = async |ids: &[&JobId]| {
+        let ids: Vec<_> = ids.iter().copied().cloned().collect();
+        store.queue_positions(&ids).await.unwrap()
+    };
+    assert_eq!(positions(&[]).await, Vec::<u32>::new());
+    assert_eq!(positions(&[&c.id, &a.id, &b.id]).await, [2, 0, 1]);
     store.amend(&a, &a.cancelled(NOW, None).unwrap()).await.unwrap();
-    assert_eq!(store.queue_position(&c.id).await.unwrap(), 1);
-    assert_eq!(store.queue_position(&b.id).await.unwrap(), 0);
+    assert_eq!(positions(&[&c.id]).await, [1]);
+    assert_eq!(positions(&[&b.id]).await, [0]);
 }
 
 pub(super) async fn jobs_of_other_owners_do_not_exist(store: Store) {

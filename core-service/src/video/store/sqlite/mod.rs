@@ -1,21 +1,26 @@
 //! Jobs in the core's SQLite database.
 
+mod changes;
 mod claims;
+mod insert;
 mod row;
+mod workers;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use sqlx::{
-    QueryBuilder, Sqlite, SqliteConnection,
-    sqlite::{SqliteArguments, SqliteRow},
-};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use self::claims::Select;
+use self::{
+    changes::{AmendJob, CommitJob, PurgeJob, ReleaseJob},
+    claims::{ClaimJob, id_list},
+    insert::{InsertJob, by_key},
+    workers::{DeregisterWorker, RegisterWorker, RenewLease},
+};
 use super::{
-    BusyProviders, ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease,
-    Page, QueueLimits, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
+    BusyProviders, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page,
+    QueueLimits, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     database::Database,
@@ -24,13 +29,15 @@ use crate::{
     video::{
         job::{Job, JobId},
         provider::UpstreamTask,
-        state::Phase,
         time::{Clock, Timestamp},
     },
 };
 
 /// How long a row that cannot be read is not claimed again. A later version may be able to read it.
 const UNREADABLE_DELAY: Duration = Duration::from_mins(10);
+
+/// How far from the end of the queue a position is counted from there.
+const NEAR_THE_END: i64 = 1000;
 
 /// A store in the core's SQLite database. Clones share it.
 #[derive(Debug, Clone)]
@@ -67,28 +74,9 @@ impl JobStore for SqliteStore {
     }
 
     async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: QueueLimits) -> Result<Inserted, StoreError> {
-        let now = self.now();
         self.database.check_file().await?;
-        // The pool has one writer, so nothing comes between the look-up of the key, the count and the insert.
-        let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
-        if let Some(call) = call
-            && let Some(known) = by_key(&mut transaction, call).await?
-        {
-            match match_key(row::key(&known).as_ref(), call, now)? {
-                KeyMatch::Repetition => return Ok(Inserted::Existing(Box::new(row::job(&known)?))),
-                KeyMatch::Free => {
-                    let free = "UPDATE video_jobs SET idempotency_key = NULL, fingerprint = NULL, key_expires_at = NULL \
-                                WHERE id = $1";
-                    sqlx::query(free).bind(row::raw_id(&known)).execute(&mut *transaction).await?;
-                }
-            }
-        }
-        check_limits(&mut transaction, job, limits).await?;
-        row::bind_new(sqlx::query(row::INSERT), job)?.execute(&mut *transaction).await?;
-        record(&mut transaction, JobEvent::from_change(None, job, now)).await?;
-        transaction.commit().await?;
-        self.feed.publish(job, ChangeKind::Created);
-        Ok(Inserted::New)
+        let (job, call, feed) = (job.clone(), call.cloned(), self.feed.clone());
+        self.database.write(InsertJob { job, call, limits, now: self.now(), feed }).await?
     }
 
     async fn get(&self, id: &JobId, owners: &Owners) -> Result<Option<Job>, StoreError> {
@@ -137,17 +125,22 @@ impl JobStore for SqliteStore {
         Ok(jobs)
     }
 
-    async fn queue_position(&self, id: &JobId) -> Result<u32, StoreError> {
-        let query = sqlx::query_scalar("SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued' AND id < $1");
-        let count: i64 = query.bind(id.as_str()).fetch_one(self.database.readers()).await?;
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    async fn queue_positions(&self, ids: &[JobId]) -> Result<Vec<u32>, StoreError> {
+        let Some(first) = ids.iter().min() else { return Ok(Vec::new()) };
+        let mut connection = self.database.readers().acquire().await?;
+        let before = queue_position(&mut connection, first).await?;
+        let query = sqlx::query_scalar(
+            "SELECT (SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued' AND id >= $1 AND id < value) FROM json_each($2) \
+             ORDER BY key",
+        );
+        let list = serde_json::Value::from(ids.iter().map(JobId::as_str).collect::<Vec<_>>()).to_string();
+        let counts: Vec<i64> = query.bind(first.as_str()).bind(list).fetch_all(&mut *connection).await?;
+        Ok(counts.into_iter().map(|count| u32::try_from(before + count).unwrap_or(u32::MAX)).collect())
     }
 
     async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError> {
-        let query = row::bind(sqlx::query(row::AMEND), next)?.bind(row::integer(before.revision));
-        self.write(query, JobEvent::from_change(Some(before), next, self.now())).await?;
-        self.feed.publish(next, ChangeKind::Amended);
-        Ok(())
+        let (before, next, feed) = (before.clone(), next.clone(), self.feed.clone());
+        self.database.write(AmendJob { before, next, now: self.now(), feed }).await?
     }
 
     async fn remove_unreadable(&self, id: &JobId, owners: &Owners) -> Result<bool, StoreError> {
@@ -164,46 +157,27 @@ impl JobStore for SqliteStore {
 
 #[async_trait]
 impl JobQueue for SqliteStore {
-    async fn claim(
-        &self,
-        worker: &WorkerId,
-        lease: Duration,
-        busy: &BusyProviders,
-    ) -> Result<Option<Claim>, StoreError> {
+    async fn register(&self, worker: &WorkerId, lease: Duration) -> Result<(), StoreError> {
         let now = self.now();
-        let last = self.turns.last_owner();
-        let (submissions, steps) = (id_list(&busy.submissions), id_list(&busy.steps));
-        let (after, before) = ((Select::QueuedAfter, last.as_str()), (Select::QueuedUpTo, last.as_str()));
-        let progressing = (Select::InProgress, "");
-        let order = if self.turns.queued_first() { [after, before, progressing] } else { [progressing, after, before] };
-        for (select, owner) in order {
-            let query =
-                sqlx::query(select.claim_statement()).bind(worker.as_str()).bind(now.after(lease).0).bind(now.0);
-            let query = match select {
-                Select::InProgress => query.bind(&steps),
-                Select::QueuedAfter | Select::QueuedUpTo => query.bind(&submissions).bind(owner),
-            };
-            let Some(row) = query.fetch_optional(self.database.writer()).await? else { continue };
-            let claim = row::claim(&row);
-            match (&claim, select) {
-                (Ok(claim), Select::QueuedAfter | Select::QueuedUpTo) => self.turns.record_claim(&claim.job.owner),
-                (Ok(_), Select::InProgress) => {}
-                (Err(_), _) => self.postpone(&row, now).await?,
-            }
-            return claim.map(Some);
-        }
-        Ok(None)
+        Ok(self.database.write(RegisterWorker { worker: worker.clone(), until: now.after(lease), now }).await?)
+    }
+
+    async fn renew(&self, worker: &WorkerId, lease: Duration) -> Result<Renewed, StoreError> {
+        let now = self.now();
+        self.database.write(RenewLease { worker: worker.clone(), until: now.after(lease), now }).await?
+    }
+
+    async fn deregister(&self, worker: &WorkerId) -> Result<(), StoreError> {
+        Ok(self.database.write(DeregisterWorker { worker: worker.clone() }).await?)
+    }
+
+    async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
+        let (worker, busy, turns) = (worker.clone(), busy.clone(), self.turns.clone());
+        self.database.write(ClaimJob { worker, busy, now: self.now(), turns }).await?
     }
 
     async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError> {
-        let query = sqlx::query_scalar(
-            "SELECT MIN(due) FROM (\
-             SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) AS due FROM video_jobs \
-             WHERE due_at IS NOT NULL AND phase <> 'queued' AND provider_id NOT IN (SELECT value FROM json_each($2)) \
-             UNION ALL \
-             SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) AS due FROM video_jobs \
-             WHERE due_at IS NOT NULL AND phase = 'queued' AND provider_id NOT IN (SELECT value FROM json_each($1)))",
-        );
+        let query = sqlx::query_scalar(claims::NEXT_DUE);
         let due: Option<i64> = query
             .bind(id_list(&busy.submissions))
             .bind(id_list(&busy.steps))
@@ -229,96 +203,34 @@ impl JobQueue for SqliteStore {
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
-        let query = row::bind(sqlx::query(row::COMMIT), &next)?.bind(row::integer(claim.job.revision));
-        let query = query.bind(claim.fence).bind(i64::from(then == Lease::Kept));
-        self.write(query, JobEvent::from_change(Some(&claim.job), &next, self.now())).await?;
-        if next.revision != claim.job.revision {
-            self.feed.publish(&next, ChangeKind::Moved);
-        }
-        Ok(Claim { job: next, fence: claim.fence })
-    }
-
-    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE video_jobs SET lease_until = $1 WHERE id = $2 AND fence = $3");
-        let query = query.bind(self.now().after(lease).0).bind(claim.job.id.as_str()).bind(claim.fence);
-        self.write(query, None).await
+        let committed = Claim { job: next.clone(), fence: claim.fence };
+        let (claim, feed) = (claim.clone(), self.feed.clone());
+        self.database.write(CommitJob { claim, next, then, now: self.now(), feed }).await??;
+        Ok(committed)
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE video_jobs SET lease_until = 0 WHERE id = $1 AND fence = $2");
-        match self.write(query.bind(claim.job.id.as_str()).bind(claim.fence), None).await {
-            Ok(()) | Err(StoreError::Stale) => Ok(()),
-            Err(error) => Err(error),
-        }
+        Ok(self.database.write(ReleaseJob { claim: claim.clone() }).await?)
     }
 
     async fn purge(&self, claim: &Claim) -> Result<(), StoreError> {
-        // The outbox rows go with it, by ON DELETE CASCADE.
-        let query = sqlx::query("DELETE FROM video_jobs WHERE id = $1 AND fence = $2");
-        self.write(query.bind(claim.job.id.as_str()).bind(claim.fence), None).await
+        self.database.write(PurgeJob { claim: claim.clone() }).await?
     }
 }
 
-/// Returns a list of provider ids as one parameter.
-fn id_list(ids: &[String]) -> String {
-    serde_json::Value::from(ids.to_vec()).to_string()
-}
-
-impl SqliteStore {
-    /// Keeps a row that cannot be read from being claimed for a while.
-    async fn postpone(&self, row: &SqliteRow, now: Timestamp) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE video_jobs SET lease_until = $1 WHERE id = $2");
-        query.bind(now.after(UNREADABLE_DELAY).0).bind(row::raw_id(row)).execute(self.database.writer()).await?;
-        Ok(())
-    }
-
-    /// Runs a statement that must change exactly one row, and records the event in the same transaction.
-    async fn write(
-        &self,
-        query: sqlx::query::Query<'_, sqlx::Sqlite, SqliteArguments>,
-        event: Option<JobEvent>,
-    ) -> Result<(), StoreError> {
-        // Most commits only report progress: one statement is a transaction of its own.
-        if event.is_none() {
-            return require_change(&query.execute(self.database.writer()).await?);
-        }
-        let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
-        require_change(&query.execute(&mut *transaction).await?)?;
-        record(&mut transaction, event).await?;
-        Ok(transaction.commit().await?)
-    }
-}
-
-/// Requires that a row was changed; otherwise the caller's state is stale.
-fn require_change(result: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
-    if result.rows_affected() == 0 { Err(StoreError::Stale) } else { Ok(()) }
-}
-
-/// Fails if no further job of this owner may be queued.
-async fn check_limits(connection: &mut SqliteConnection, job: &Job, limits: QueueLimits) -> Result<(), StoreError> {
+/// Returns the number of queued jobs that were created before this one. Counts from the nearer end of the queue, as far as that
+/// is known.
+async fn queue_position(connection: &mut SqliteConnection, id: &JobId) -> Result<i64, StoreError> {
     let query = sqlx::query_as(
-        "SELECT (SELECT COUNT(*) FROM video_jobs WHERE due_at IS NOT NULL AND phase = 'queued' AND owner = $1), \
-         (SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued')",
+        "SELECT COALESCE((SELECT SUM(jobs) FROM video_queue), 0), \
+         (SELECT COUNT(*) FROM (SELECT 1 FROM video_jobs WHERE phase = 'queued' AND id >= $1 LIMIT $2))",
     );
-    let (of_owner, of_all): (i64, i64) = query.bind(job.owner.as_str()).fetch_one(connection).await?;
-    limits.check(of_owner.cast_unsigned(), of_all.cast_unsigned())
-}
-
-/// Returns the row of the job under the key of this call.
-async fn by_key(connection: &mut SqliteConnection, call: &Idempotency) -> Result<Option<SqliteRow>, StoreError> {
-    let query = sqlx::query("SELECT * FROM video_jobs WHERE owner = $1 AND idempotency_key = $2");
-    let query = query.bind(call.scope.owner.as_str()).bind(call.scope.key.to_column());
-    Ok(query.fetch_optional(connection).await?)
-}
-
-/// Writes an outbox row.
-async fn record(connection: &mut SqliteConnection, event: Option<JobEvent>) -> Result<(), StoreError> {
-    let Some(JobEvent { job_id, owner, revision, kind, created_at }) = event else { return Ok(()) };
-    let query =
-        sqlx::query("INSERT INTO job_events (job_id, owner, revision, kind, created_at) VALUES ($1, $2, $3, $4, $5)");
-    let query = query.bind(job_id.as_str()).bind(owner.as_str()).bind(row::integer(revision));
-    query.bind(kind).bind(created_at.0).execute(connection).await?;
-    Ok(())
+    let (all, behind): (i64, i64) = query.bind(id.as_str()).bind(NEAR_THE_END).fetch_one(&mut *connection).await?;
+    if behind < NEAR_THE_END {
+        return Ok(all - behind);
+    }
+    let query = sqlx::query_scalar("SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued' AND id < $1");
+    Ok(query.bind(id.as_str()).fetch_one(connection).await?)
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -326,9 +238,6 @@ impl From<sqlx::Error> for StoreError {
         Self::Unavailable(error.to_string())
     }
 }
-
-/// The name of the state in the index on queued jobs, which SQL spells out.
-const _: () = assert!(matches!(Phase::Queued.as_str().as_bytes(), b"queued"));
 
 #[cfg(test)]
 mod tests;

@@ -39,11 +39,11 @@ pub(super) const AMEND: &str = "UPDATE video_jobs SET revision = $3, phase = $4,
      expires_at = $10, deadline_at = $11, due_at = $12, failures = $13, submissions = $19, abandoned = $14, deleted = $15, \
      idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END WHERE id = $1 AND revision = $20";
 
-/// As [`AMEND`], under the lease with fence `$21`, which ends unless `$22` is 1.
+/// As [`AMEND`], for a claim with fence `$21`, which ends unless `$22` is 1.
 pub(super) const COMMIT: &str = "UPDATE video_jobs SET revision = $3, phase = $4, state = $5, completed_at = $9, \
      expires_at = $10, deadline_at = $11, due_at = $12, failures = $13, submissions = $19, abandoned = $14, deleted = $15, \
      idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END, \
-     lease_until = CASE WHEN $22 = 1 THEN lease_until ELSE 0 END \
+     lease_owner = CASE WHEN $22 = 1 THEN lease_owner ELSE '' END \
      WHERE id = $1 AND revision = $20 AND fence = $21";
 
 /// Binds all parameters of [`INSERT`].

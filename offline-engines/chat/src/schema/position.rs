@@ -2,9 +2,9 @@
 
 use crate::error::Error;
 
-/// The position of the writer in the document and in the schema.
+/// Where a value is, in the document and in the schema.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct SchemaPosition {
     /// The nearest member name, from which the meaning of a value is inferred.
     pub(crate) name: String,
     /// Path of the schema in the request, for error messages.
@@ -13,7 +13,7 @@ pub(crate) struct Place {
     pub(crate) depth: usize,
 }
 
-impl Place {
+impl SchemaPosition {
     pub(crate) fn root(field: &str) -> Self {
         Self { name: String::new(), path: field.to_owned(), depth: 0 }
     }

@@ -4,22 +4,22 @@ use std::{cell::Cell, fmt};
 
 use serde_json::Value;
 
-/// Maximum number of schema values that are visited.
-const MAX_STEPS: u64 = 2_000_000;
+/// The maximum number of schema values that are visited.
+const MAX_VISITS: u64 = 2_000_000;
 
-/// The steps that are left for the schemas of one request, and whether the client still waits.
-pub(crate) struct Steps<'a> {
+/// How many values of the schemas of one request may still be visited, and whether the client still waits.
+pub(crate) struct VisitBudget<'a> {
     left: Cell<u64>,
     cancelled: &'a dyn Fn() -> bool,
 }
 
-impl<'a> Steps<'a> {
+impl<'a> VisitBudget<'a> {
     /// `cancelled` is called often and must be cheap.
     pub(crate) fn new(cancelled: &'a dyn Fn() -> bool) -> Self {
-        Self { left: Cell::new(MAX_STEPS), cancelled }
+        Self { left: Cell::new(MAX_VISITS), cancelled }
     }
 
-    /// Takes one step for each value in the schema.
+    /// Counts the visit of each value in the schema.
     ///
     /// # Errors
     /// The reason why generation must stop.
@@ -34,13 +34,13 @@ impl<'a> Steps<'a> {
     }
 }
 
-impl fmt::Debug for Steps<'_> {
+impl fmt::Debug for VisitBudget<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Steps").field("left", &self.left).finish_non_exhaustive()
+        f.debug_struct("VisitBudget").field("left", &self.left).finish_non_exhaustive()
     }
 }
 
-/// Takes one step for each value, up to `left`; returns whether there were enough.
+/// Takes one from `left` for each value; returns whether there were enough.
 fn take(value: &Value, left: &mut u64) -> bool {
     let Some(rest) = left.checked_sub(1) else { return false };
     *left = rest;

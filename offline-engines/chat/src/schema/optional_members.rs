@@ -2,10 +2,10 @@
 
 /// The policy for optional members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fill {
+pub(crate) enum OptionalMembers {
     /// All of them: for documents.
-    AllMembers,
+    All,
     /// Those for which the text contains a value: for tool arguments. The first `skip` names of the text are reserved for
     /// other calls.
-    MentionedMembers { skip: usize },
+    Mentioned { skip: usize },
 }

@@ -1,0 +1,259 @@
+//! Group commit: writes that wait at the same time share one transaction, and with it one flush to the disk.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The most writes in one transaction.
+const MAX_GROUP: usize = 256;
+
+/// How many writes may wait. Further callers wait for a place.
+const QUEUE: usize = 1024;
+
+/// A write that can share a transaction with others.
+#[async_trait]
+pub(crate) trait Write: Send + 'static {
+    /// The result that the caller gets once the transaction is committed.
+    type Output: Send + 'static;
+
+    /// Whether the result must survive a power failure. A write that need not survives the end of the process all the same.
+    fn must_be_durable(&self) -> bool {
+        true
+    }
+
+    /// Runs the statements. May be called again after a transaction was rolled back.
+    ///
+    /// # Errors
+    /// The database failed; the transaction is rolled back. A refusal is no error but an output, and must have written nothing.
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error>;
+
+    /// Publishes the committed write. Called whether the caller still waits or not.
+    fn committed(&self, output: &Self::Output) {
+        let _ = output;
+    }
+}
+
+/// The task that runs the writes in the order of their arrival.
+#[derive(Debug)]
+pub(super) struct GroupCommit {
+    queue: mpsc::Sender<Box<dyn Member>>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl GroupCommit {
+    /// Starts the task, which takes a connection of this pool for each group. It ends with [`close`](Self::close), or when this
+    /// is dropped.
+    pub(super) fn start(writer: SqlitePool) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let stop = CancellationToken::new();
+        let task = Mutex::new(Some(tokio::spawn(run(writer, waiting, stop.clone()))));
+        Self { queue, stop, task }
+    }
+
+    /// Runs a write and returns its output after the commit. It is run even if the caller stops waiting.
+    pub(super) async fn write<W: Write>(&self, write: W) -> Result<W::Output, sqlx::Error> {
+        let (reply, committed) = oneshot::channel();
+        let member = Box::new(Waiting { write, output: None, reply });
+        self.queue.send(member).await.map_err(|_| sqlx::Error::PoolClosed)?;
+        // Dropped without a reply only if the task has ended.
+        committed.await.unwrap_or(Err(sqlx::Error::PoolClosed))
+    }
+
+    /// Runs the waiting writes, refuses further ones, and waits for the task to end.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(error)) = futures_util::future::OptionFuture::from(task).await
+            && error.is_panic()
+        {
+            tracing::error!("the writer of the database panicked: {error}");
+        }
+    }
+}
+
+async fn run(writer: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn Member>>, stop: CancellationToken) {
+    let mut group = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            received = waiting.recv_many(&mut group, MAX_GROUP) => if received == 0 { return },
+            // What waits already is still received.
+            () = stop.cancelled(), if !waiting.is_closed() => waiting.close(),
+        }
+        if !group.is_empty() {
+            commit(&writer, std::mem::take(&mut group)).await;
+        }
+    }
+}
+
+/// Commits a group in one transaction. If that fails, each write gets a transaction of its own, so that none fails because of
+/// another.
+async fn commit(writer: &SqlitePool, mut group: Vec<Box<dyn Member>>) {
+    let mut connection = match writer.acquire().await {
+        Ok(connection) => connection,
+        Err(error) => {
+            let why = error.to_string();
+            return group.into_iter().for_each(|member| member.finish(Err(sqlx::Error::Protocol(why.clone()))));
+        }
+    };
+    if group.len() > 1 {
+        match transaction(&mut connection, &mut group).await {
+            Ok(()) => return group.into_iter().for_each(|member| member.finish(Ok(()))),
+            Err(error) => {
+                tracing::warn!(writes = group.len(), "a group of writes failed, each is tried on its own: {error}");
+            }
+        }
+    }
+    for mut member in group {
+        let committed = transaction(&mut connection, std::slice::from_mut(&mut member)).await;
+        member.finish(committed);
+    }
+}
+
+async fn transaction(
+    connection: &mut PoolConnection<Sqlite>,
+    group: &mut [Box<dyn Member>],
+) -> Result<(), sqlx::Error> {
+    let durable = group.iter().any(|member| member.must_be_durable());
+    if !durable {
+        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut **connection).await?;
+    }
+    let committed = statements(connection, group).await;
+    if !durable && let Err(error) = sqlx::query("PRAGMA synchronous = FULL").execute(&mut **connection).await {
+        // The next write of this connection must not be less durable than it has to be.
+        connection.close_on_drop();
+        return Err(error);
+    }
+    committed
+}
+
+async fn statements(connection: &mut SqliteConnection, group: &mut [Box<dyn Member>]) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for member in group {
+        member.run(&mut transaction).await?;
+    }
+    transaction.commit().await
+}
+
+/// A write of any kind in the queue.
+#[async_trait]
+trait Member: Send {
+    fn must_be_durable(&self) -> bool;
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error>;
+
+    /// Tells the caller how it ended.
+    fn finish(self: Box<Self>, committed: Result<(), sqlx::Error>);
+}
+
+/// A write, its output until the commit, and the caller that waits for it.
+struct Waiting<W: Write> {
+    write: W,
+    output: Option<W::Output>,
+    reply: oneshot::Sender<Result<W::Output, sqlx::Error>>,
+}
+
+#[async_trait]
+impl<W: Write> Member for Waiting<W> {
+    fn must_be_durable(&self) -> bool {
+        self.write.must_be_durable()
+    }
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        self.output = Some(self.write.run(connection).await?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), sqlx::Error>) {
+        let Self { write, output, reply } = *self;
+        let result = committed.and_then(|()| output.ok_or(sqlx::Error::PoolClosed));
+        if let Ok(output) = &result {
+            write.committed(output);
+        }
+        // The caller may have stopped waiting.
+        let _ = reply.send(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::database::Database;
+
+    /// Inserts a worker with this id. `fails` makes its statement invalid.
+    struct Insert {
+        id: u32,
+        fails: bool,
+    }
+
+    #[async_trait]
+    impl Write for Insert {
+        type Output = u32;
+
+        async fn run(&mut self, connection: &mut SqliteConnection) -> Result<u32, sqlx::Error> {
+            let statement = if self.fails {
+                "INSERT INTO missing_table (id, lease_until) VALUES ($1, 0)"
+            } else {
+                "INSERT INTO video_workers (id, lease_until) VALUES ($1, 0)"
+            };
+            sqlx::query(statement).bind(self.id).execute(connection).await?;
+            Ok(self.id)
+        }
+    }
+
+    async fn open(directory: &tempfile::TempDir) -> Database {
+        Database::open(&directory.path().join("jobs.db")).await.unwrap()
+    }
+
+    async fn count(database: &Database) -> i64 {
+        sqlx::query_scalar("SELECT COUNT(*) FROM video_workers").fetch_one(database.readers()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn waiting_writes_are_committed_together_and_one_that_fails_leaves_the_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = open(&directory).await;
+        // While the connection is taken, all writes wait.
+        let connection = database.writer().acquire().await.unwrap();
+        let writes = join_all((0..50).map(|id| database.write(Insert { id, fails: id == 20 })));
+        let (outputs, ()) = tokio::join!(writes, async { drop(connection) });
+        for (id, output) in (0..50).zip(outputs) {
+            assert_eq!(output.ok(), (id != 20).then_some(id));
+        }
+        assert_eq!(count(&database).await, 49);
+    }
+
+    #[tokio::test]
+    async fn write_is_committed_although_its_caller_stops_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = open(&directory).await;
+        let connection = database.writer().acquire().await.unwrap();
+        {
+            let write = std::pin::pin!(database.write(Insert { id: 1, fails: false }));
+            assert!(futures_util::poll!(write).is_pending());
+        }
+        drop(connection);
+        database.write(Insert { id: 2, fails: false }).await.unwrap();
+        assert_eq!(count(&database).await, 2);
+    }
+
+    #[tokio::test]
+    async fn waiting_writes_are_committed_before_the_database_is_closed_and_later_ones_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = open(&directory).await;
+        let write = database.write(Insert { id: 1, fails: false });
+        let (written, ()) = tokio::join!(write, database.close());
+        assert_eq!(written.unwrap(), 1);
+        assert!(database.write(Insert { id: 2, fails: false }).await.is_err());
+        assert_eq!(count(&open(&directory).await).await, 1);
+    }
+}

@@ -1,0 +1,245 @@
+//! The work under one lease: claims, polls of claimed renders, and the steps of both.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, future, stream};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    FAILURE_DELAY, Runner,
+    lease::WorkerLease,
+    log_panic,
+    parked::{Parked, ParkedRenders},
+    step::{self, Ended, Rest},
+    worker::{Reservation, Worker},
+};
+use crate::video::{
+    job::JobId,
+    store::{BusyProviders, Change, ChangeKind, Changes, Claim, Renewed, StoreError},
+    time::Timestamp,
+};
+
+/// The longest time between two claims, for jobs that other nodes create or release.
+const MAX_IDLE: Duration = Duration::from_secs(5);
+
+/// The shortest wait: a job that another node has just claimed must not cause a busy loop.
+const MIN_IDLE: Duration = Duration::from_millis(10);
+
+/// The interval at which a provider without a free slot is checked.
+const SLOT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How many claims are released at the same time.
+const RELEASES: usize = 64;
+
+/// The state of a runner under one lease.
+pub(super) struct Session<'a> {
+    worker: &'a Arc<Worker>,
+    stop: &'a CancellationToken,
+    lease: WorkerLease,
+    changes: Changes,
+    parked: ParkedRenders,
+    /// The jobs with a step in progress, and whether a caller has amended them since it started.
+    active: HashMap<JobId, bool>,
+    /// Claims to give back. Those that the database does not take are tried again: nobody else can have them while the lease
+    /// lasts.
+    released: Vec<Claim>,
+    /// Set when no job could be claimed.
+    idle: Option<Idle>,
+}
+
+/// No job can be claimed until a time, unless something changes.
+struct Idle {
+    until: Timestamp,
+    busy: BusyProviders,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(runner: &'a Runner, lease: WorkerLease) -> Self {
+        let Runner { worker, stop } = runner;
+        // Subscribed before the first claim: a job that is created in between wakes the runner.
+        let changes = worker.queue.changes();
+        Self {
+            worker,
+            stop,
+            lease,
+            changes,
+            parked: ParkedRenders::default(),
+            active: HashMap::new(),
+            released: Vec::new(),
+            idle: None,
+        }
+    }
+
+    /// Moves jobs until the runner stops or the lease is lost. `steps` may have steps of earlier leases.
+    pub(super) async fn run(mut self, steps: &mut JoinSet<Ended>) {
+        let (stop, lost) = (self.stop.clone(), self.lease.lost.clone());
+        while !stop.is_cancelled() && !lost.is_cancelled() {
+            self.release().await;
+            let idle = if self.released.is_empty() { self.fill(steps).await } else { FAILURE_DELAY };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = lost.cancelled() => {}
+                changed = self.changes.next() => self.handle_changes(changed),
+                renewed = self.lease.renewed() => self.handle_renewal(renewed),
+                Some(ended) = steps.join_next() => self.handle_ended(ended),
+                () = sleep(idle) => {}
+            }
+        }
+        if lost.is_cancelled() {
+            return;
+        }
+        self.released.extend(self.parked.drain());
+        self.release().await;
+        while let Some(ended) = steps.join_next().await {
+            self.handle_ended(ended);
+            self.released.extend(self.parked.drain());
+            self.release().await;
+        }
+        if let Err(error) = self.worker.queue.deregister(&self.lease.worker).await {
+            tracing::warn!("the lease of the runner is left to expire: {error}");
+        }
+    }
+
+    /// Starts steps while there are free workers: due polls and claimed jobs in turn. Returns how long nothing further is due.
+    async fn fill(&mut self, steps: &mut JoinSet<Ended>) -> Duration {
+        loop {
+            let now = self.worker.queue.now();
+            let busy = self.worker.busy_providers();
+            let poll = self.parked.take_due(now, &self.worker.providers_with_busy_polls());
+            let has_poll = poll.is_some();
+            if let Some(claim) = poll {
+                let reservation = self.worker.begin_poll(&claim.job);
+                self.start(steps, claim, reservation);
+            }
+            if self.stop.is_cancelled() || self.lease.lost.is_cancelled() {
+                return Duration::ZERO;
+            }
+            match self.claim(now, busy).await {
+                Ok(Some(claim)) => {
+                    if let Some(reservation) = self.worker.reserve(&claim.job) {
+                        self.start(steps, claim, reservation);
+                    } else {
+                        // The last slot was taken since the check; the next claim leaves this provider out.
+                        self.released.push(claim);
+                        self.release().await;
+                    }
+                }
+                Ok(None) if has_poll => {}
+                Ok(None) => return self.time_to_next(),
+                // It is not claimed again for a while.
+                Err(error @ StoreError::Corrupt { .. }) => tracing::error!("{error}"),
+                Err(error) => {
+                    tracing::error!("no jobs can be claimed: {error}");
+                    return FAILURE_DELAY;
+                }
+            }
+        }
+    }
+
+    /// Claims a job, unless it is known that there is none.
+    async fn claim(&mut self, now: Timestamp, busy: BusyProviders) -> Result<Option<Claim>, StoreError> {
+        if self.idle.as_ref().is_some_and(|idle| now < idle.until && idle.busy.is_subset_of(&busy)) {
+            return Ok(None);
+        }
+        self.idle = None;
+        let queue = &self.worker.queue;
+        if let Some(claim) = queue.claim(&self.lease.worker, &busy).await? {
+            return Ok(Some(claim));
+        }
+        let due = queue.next_due(&busy).await?;
+        let max = if busy == BusyProviders::default() { MAX_IDLE } else { SLOT_INTERVAL };
+        let wait = due.map_or(max, |due| due.since(now).clamp(MIN_IDLE, max));
+        self.idle = Some(Idle { until: now.after(wait), busy });
+        Ok(None)
+    }
+
+    fn time_to_next(&self) -> Duration {
+        let now = self.worker.queue.now();
+        let claim = self.idle.as_ref().map_or(MAX_IDLE, |idle| idle.until.since(now));
+        let poll = self.parked.next_due(&self.worker.providers_with_busy_polls());
+        poll.map_or(claim, |due| due.since(now).min(claim))
+    }
+
+    fn start(&mut self, steps: &mut JoinSet<Ended>, claim: Claim, reservation: Reservation) {
+        self.active.insert(claim.job.id.clone(), false);
+        let (worker, id, lost) = (Arc::clone(self.worker), self.lease.worker.clone(), self.lease.lost.clone());
+        steps.spawn(step::run(worker, id, lost, claim, reservation));
+    }
+
+    /// Keeps a render for its next poll, unless a caller has amended the job during the step.
+    fn handle_ended(&mut self, ended: Result<Ended, JoinError>) {
+        log_panic(&ended);
+        let Ok(Ended { id, worker, rest }) = ended else { return };
+        if worker != self.lease.worker {
+            return;
+        }
+        let amended = self.active.remove(&id).unwrap_or_default();
+        match rest {
+            Rest::Park(parked) if !amended => self.parked.insert(parked),
+            Rest::Park(Parked { claim, .. }) | Rest::Release(claim) => self.released.push(claim),
+            // The job may be due, here as everywhere.
+            Rest::Released => self.idle = None,
+        }
+    }
+
+    /// Handles a change, and those that wait behind it: one claim answers a burst of changes. What steps of this runner
+    /// commit does not count.
+    fn handle_changes(&mut self, first: Option<Change>) {
+        let mut amended = Vec::new();
+        let mut change = Some(first);
+        while let Some(next) = change {
+            match next {
+                Some(next) if next.kind == ChangeKind::Moved => {}
+                Some(next) if next.kind == ChangeKind::Created => self.idle = None,
+                Some(next) => {
+                    self.idle = None;
+                    amended.push(next.job.id.clone());
+                }
+                // Some were missed. The next renewal of the lease tells which claimed jobs are final.
+                None => self.idle = None,
+            }
+            change = self.changes.next().now_or_never();
+        }
+        self.unpark(amended);
+    }
+
+    fn handle_renewal(&mut self, Renewed { final_jobs, has_released }: Renewed) {
+        if has_released {
+            self.idle = None;
+        }
+        self.unpark(final_jobs);
+    }
+
+    /// Releases the parked ones of these jobs, so that the next step reads them again.
+    fn unpark(&mut self, ids: Vec<JobId>) {
+        for id in ids {
+            if let Some(amended) = self.active.get_mut(&id) {
+                *amended = true;
+            }
+            self.released.extend(self.parked.remove(&id));
+        }
+    }
+
+    /// Gives claims back, as far as the database takes them.
+    async fn release(&mut self) {
+        if self.released.is_empty() {
+            return;
+        }
+        let queue = &self.worker.queue;
+        let release = async |claim: Claim| match queue.release(&claim).await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::warn!(job.id = %claim.job.id, "a job could not be released, retrying: {error}");
+                Some(claim)
+            }
+        };
+        let claims = std::mem::take(&mut self.released);
+        let kept = stream::iter(claims).map(release).buffer_unordered(RELEASES).filter_map(future::ready);
+        self.released = kept.collect().await;
+        self.idle = None;
+    }
+}
