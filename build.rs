@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // `bytes::Bytes` instead of `Vec<u8>`: cloning and decoding share the buffer instead of copying images and videos.
         .bytes(".")
         .btree_map(".")
+        .codec_path("crate::codec::MessageCodec")
         .compile_fds(descriptors)?;
     Ok(())
 }

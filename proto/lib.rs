@@ -2,6 +2,7 @@
 //! streams.
 
 pub mod chat_stream;
+pub mod codec;
 pub mod time;
 
 /// Messages, clients and servers of the package `triptych.v1`; the documentation is copied from the `.proto` files.

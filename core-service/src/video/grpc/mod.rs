@@ -63,27 +63,26 @@ impl VideoGrpc {
     }
 
     async fn video(&self, job: &Job, caller: &Caller) -> Result<pb::Video, Error> {
-        let queued = std::slice::from_ref(&job.id);
-        let positions = if is_queued(job) { self.jobs.queue_positions(queued).await? } else { Vec::new() };
-        Ok(self.snapshot(job, positions.first().copied(), caller))
+        snapshot(&self.jobs, job, caller).await
     }
 
     /// Returns the snapshots of a page of jobs. One query finds all positions in the queue.
     async fn videos(&self, jobs: &[Job], caller: &Caller) -> Result<Vec<pb::Video>, Error> {
         let queued: Vec<_> = jobs.iter().filter(|job| is_queued(job)).map(|job| job.id.clone()).collect();
         let mut positions = self.jobs.queue_positions(&queued).await?.into_iter();
-        Ok(jobs
-            .iter()
-            .map(|job| {
-                let position = if is_queued(job) { positions.next() } else { None };
-                self.snapshot(job, position, caller)
-            })
-            .collect())
+        let now = self.jobs.store.now();
+        let snapshot = |job: &Job| {
+            let position = if is_queued(job) { positions.next() } else { None };
+            response::video(job, position, caller.is_admin(), now)
+        };
+        Ok(jobs.iter().map(snapshot).collect())
     }
+}
 
-    fn snapshot(&self, job: &Job, queue_position: Option<u32>, caller: &Caller) -> pb::Video {
-        response::video(job, queue_position, caller.is_admin(), self.jobs.store.now())
-    }
+async fn snapshot(jobs: &Jobs, job: &Job, caller: &Caller) -> Result<pb::Video, Error> {
+    let queued = std::slice::from_ref(&job.id);
+    let positions = if is_queued(job) { jobs.queue_positions(queued).await? } else { Vec::new() };
+    Ok(response::video(job, positions.first().copied(), caller.is_admin(), jobs.store.now()))
 }
 
 fn is_queued(job: &Job) -> bool {
@@ -156,10 +155,11 @@ impl VideoService for VideoGrpc {
         let pb::WatchVideoRequest { id } = request.into_inner();
         let snapshots = context.within(self.jobs.watch(&id, &context.caller.owners())).await?;
         let snapshots = context.within_stream(snapshots);
-        let (service, caller) = (self.clone(), context.caller);
+        let (jobs, caller) = (self.jobs.clone(), context.caller);
         let messages = snapshots.then(move |job| {
-            let (service, caller) = (service.clone(), caller.clone());
-            async move { Ok(pb::WatchVideoResponse { video: Some(service.video(&job?, &caller).await?) }) }
+            let (jobs, caller) = (jobs.clone(), caller.clone());
+            // Boxed, so that a stream without changes does not hold it.
+            Box::pin(async move { Ok(pb::WatchVideoResponse { video: Some(snapshot(&jobs, &job?, &caller).await?) }) })
         });
         Ok(Response::new(messages.boxed()))
     }

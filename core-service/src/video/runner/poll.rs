@@ -10,6 +10,7 @@ use crate::{
     error::ProviderError,
     failpoint::Failpoint,
     video::{
+        job::Job,
         provider::{Clip, Progress, UpstreamTask, Variant, VideoProvider},
         state::{Event, JobState},
         store::Lease,
@@ -38,11 +39,14 @@ impl Step {
     }
 
     /// Commits the progress of the render, unless it is the same as before: most polls write nothing.
-    async fn commit_progress(&mut self, percent: u8) -> Result<(), StepError> {
-        let mut next = self.after(Event::Progressed(percent))?;
+    async fn commit_progress(&mut self, reported: u8) -> Result<(), StepError> {
+        let Job { state, failures, .. } = &self.claim.job;
+        if matches!(state, JobState::Rendering { percent, missing: 0, .. } if *percent >= reported) && *failures == 0 {
+            return Ok(());
+        }
+        let mut next = self.after(Event::Progressed(reported))?;
         next.failures = 0;
-        next.due_at = self.claim.job.due_at;
-        if next == self.claim.job { Ok(()) } else { self.commit(next, Lease::Kept).await }
+        self.commit(next, Lease::Kept).await
     }
 
     /// Polls again while the result is being copied, because a link to it is no longer valid. `renewals` is how often that was

@@ -46,20 +46,21 @@ pub(super) struct Session<'a> {
     lease: WorkerLease,
     changes: Changes,
     parked: ParkedRenders,
-    /// The jobs with a step in progress, and whether a caller has amended them since it started.
-    active: HashMap<JobId, bool>,
+    /// The jobs with a step in progress.
+    active: HashMap<JobId, Active>,
     /// Claims to give back. Those that the database does not take are tried again: nobody else can have them while the lease
     /// lasts.
     released: Vec<Claim>,
-    /// Set when no job could be claimed.
-    idle: Option<Idle>,
+    /// Set when no job could be claimed: until then there will be none, unless something changes.
+    idle_until: Option<Timestamp>,
     clock: ClockWatch,
 }
 
-/// No job can be claimed until a time, unless something changes.
-struct Idle {
-    until: Timestamp,
-    busy: BusyProviders,
+/// A step in progress.
+struct Active {
+    is_poll: bool,
+    /// Whether a caller has amended the job since the step started.
+    amended: bool,
 }
 
 impl<'a> Session<'a> {
@@ -75,7 +76,7 @@ impl<'a> Session<'a> {
             parked: ParkedRenders::default(),
             active: HashMap::new(),
             released: Vec::new(),
-            idle: None,
+            idle_until: None,
             clock: ClockWatch::new(worker.queue.now()),
         }
     }
@@ -122,7 +123,7 @@ impl<'a> Session<'a> {
         if self.clock.was_set_back(now) {
             tracing::warn!("the clock was set back; all unfinished videos are polled now");
             self.parked.make_due(now);
-            self.idle = None;
+            self.idle_until = None;
             self.bound_times(now, now.after(self.worker.jobs.settings.lease)).await;
         }
     }
@@ -137,20 +138,19 @@ impl<'a> Session<'a> {
     async fn fill(&mut self, steps: &mut JoinSet<Ended>) -> Duration {
         loop {
             let now = self.worker.queue.now();
-            let busy = self.worker.busy_providers();
             let poll = self.parked.take_due(now, &self.worker.providers_with_busy_polls());
             let has_poll = poll.is_some();
             if let Some(claim) = poll {
                 let reservation = self.worker.begin_poll(&claim.job);
-                self.start(steps, claim, reservation);
+                self.start(steps, claim, reservation, true);
             }
             if self.stop.is_cancelled() || self.lease.lost.is_cancelled() {
                 return Duration::ZERO;
             }
-            match self.claim(now, busy).await {
+            match self.claim(now).await {
                 Ok(Some(claim)) => {
                     if let Some(reservation) = self.worker.reserve(&claim.job) {
-                        self.start(steps, claim, reservation);
+                        self.start(steps, claim, reservation, false);
                     } else {
                         // The last slot was taken since the check; the next claim leaves this provider out.
                         self.released.push(claim);
@@ -170,11 +170,12 @@ impl<'a> Session<'a> {
     }
 
     /// Claims a job, unless it is known that there is none.
-    async fn claim(&mut self, now: Timestamp, busy: BusyProviders) -> Result<Option<Claim>, StoreError> {
-        if self.idle.as_ref().is_some_and(|idle| now < idle.until && idle.busy.is_subset_of(&busy)) {
+    async fn claim(&mut self, now: Timestamp) -> Result<Option<Claim>, StoreError> {
+        if self.idle_until.is_some_and(|until| now < until) {
             return Ok(None);
         }
-        self.idle = None;
+        let busy = self.worker.busy_providers();
+        self.idle_until = None;
         let queue = &self.worker.queue;
         if let Some(claim) = queue.claim(&self.lease.worker, &busy).await? {
             return Ok(Some(claim));
@@ -182,19 +183,19 @@ impl<'a> Session<'a> {
         let due = queue.next_due(&busy).await?;
         let max = if busy == BusyProviders::default() { MAX_IDLE } else { SLOT_INTERVAL };
         let wait = due.map_or(max, |due| due.since(now).clamp(MIN_IDLE, max));
-        self.idle = Some(Idle { until: now.after(wait), busy });
+        self.idle_until = Some(now.after(wait));
         Ok(None)
     }
 
     fn time_to_next(&self) -> Duration {
         let now = self.worker.queue.now();
-        let claim = self.idle.as_ref().map_or(MAX_IDLE, |idle| idle.until.since(now));
+        let claim = self.idle_until.map_or(MAX_IDLE, |until| until.since(now));
         let poll = self.parked.next_due(&self.worker.providers_with_busy_polls());
         poll.map_or(claim, |due| due.since(now).min(claim))
     }
 
-    fn start(&mut self, steps: &mut JoinSet<Ended>, claim: Claim, reservation: Reservation) {
-        self.active.insert(claim.job.id.clone(), false);
+    fn start(&mut self, steps: &mut JoinSet<Ended>, claim: Claim, reservation: Reservation, is_poll: bool) {
+        self.active.insert(claim.job.id.clone(), Active { is_poll, amended: false });
         let (worker, id, lost) = (Arc::clone(self.worker), self.lease.worker.clone(), self.lease.lost.clone());
         steps.spawn(step::run(worker, id, lost, claim, reservation));
     }
@@ -206,12 +207,16 @@ impl<'a> Session<'a> {
         if worker != self.lease.worker {
             return;
         }
-        let amended = self.active.remove(&id).unwrap_or_default();
+        let Active { is_poll, amended } = self.active.remove(&id).unwrap_or(Active { is_poll: false, amended: false });
+        if !is_poll {
+            // Its worker is free for another job.
+            self.idle_until = None;
+        }
         match rest {
             Rest::Park(parked) if !amended => self.parked.insert(parked),
             Rest::Park(Parked { claim, .. }) | Rest::Release(claim) => self.released.push(claim),
             // The job may be due, here as everywhere.
-            Rest::Released => self.idle = None,
+            Rest::Released => self.idle_until = None,
         }
     }
 
@@ -223,13 +228,13 @@ impl<'a> Session<'a> {
         while let Some(next) = change {
             match next {
                 Some(next) if next.kind == ChangeKind::Moved => {}
-                Some(next) if next.kind == ChangeKind::Created => self.idle = None,
+                Some(next) if next.kind == ChangeKind::Created => self.idle_until = None,
                 Some(next) => {
-                    self.idle = None;
+                    self.idle_until = None;
                     amended.push(next.job.id.clone());
                 }
                 // Some were missed. The next renewal of the lease tells which claimed jobs are final.
-                None => self.idle = None,
+                None => self.idle_until = None,
             }
             change = self.changes.next().now_or_never();
         }
@@ -238,7 +243,7 @@ impl<'a> Session<'a> {
 
     fn handle_renewal(&mut self, Renewed { final_jobs, has_released }: Renewed) {
         if has_released {
-            self.idle = None;
+            self.idle_until = None;
         }
         self.unpark(final_jobs);
     }
@@ -246,8 +251,8 @@ impl<'a> Session<'a> {
     /// Releases the parked ones of these jobs, so that the next step reads them again.
     fn unpark(&mut self, ids: Vec<JobId>) {
         for id in ids {
-            if let Some(amended) = self.active.get_mut(&id) {
-                *amended = true;
+            if let Some(active) = self.active.get_mut(&id) {
+                active.amended = true;
             }
             self.released.extend(self.parked.remove(&id));
         }
@@ -269,6 +274,6 @@ impl<'a> Session<'a> {
         let claims = std::mem::take(&mut self.released);
         let kept = stream::iter(claims).map(release).buffer_unordered(RELEASES).filter_map(future::ready);
         self.released = kept.collect().await;
-        self.idle = None;
+        self.idle_until = None;
     }
 }

@@ -149,14 +149,6 @@ pub struct BusyProviders {
     pub steps: Vec<String>,
 }
 
-impl BusyProviders {
-    /// Returns whether every provider that is busy here is busy there.
-    pub fn is_subset_of(&self, other: &Self) -> bool {
-        let all_in = |ids: &[String], others: &[String]| ids.iter().all(|id| others.contains(id));
-        all_in(&self.submissions, &other.submissions) && all_in(&self.steps, &other.steps)
-    }
-}
-
 /// The result of an insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
