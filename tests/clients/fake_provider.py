@@ -68,6 +68,13 @@ def fake_provider(provider, post_fixture, image=b"", get_fixture=lambda path: No
 @contextmanager
 def start_triptych(program, settings):
     """Starts Triptych on free ports with these environment variables and no others. Yields its REST base URL."""
+    with start_both_apis(program, settings) as (rest, _):
+        yield rest
+
+
+@contextmanager
+def start_both_apis(program, settings):
+    """Does the same, and yields the REST base URL and the address of the gRPC API."""
     with tempfile.TemporaryDirectory() as directory:
         ports = {"TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
         environment = {"PATH": os.environ["PATH"], **ports, **settings}
@@ -76,9 +83,9 @@ def start_triptych(program, settings):
         )
         try:
             lines = iter(process.stdout.readline, "")
-            rest = next(line.split()[1] for line in lines if line.strip().startswith("REST "))
+            named = [next(line.split()[1] for line in lines if line.split()[:1] == [name]) for name in ("REST", "gRPC")]
             threading.Thread(target=process.stdout.read, daemon=True).start()
-            yield rest
+            yield named
         finally:
             process.terminate()
             process.wait(30)

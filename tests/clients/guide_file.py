@@ -5,11 +5,16 @@ import pathlib
 import sys
 
 
-def path():
-    """Returns the path of the guide. Without one the program ends with a message and status 0."""
+def find():
+    """Returns the path of the guide, or None."""
     root = pathlib.Path(__file__).resolve().parents[2]
     path = pathlib.Path(os.environ.get("COMPATIBILITY_GUIDE") or root.parent / "shared/openai-sdk-compatibility-guide.md")
-    if not path.is_file():
-        print(f"SKIPPED: no guide at {path}; COMPATIBILITY_GUIDE sets another path", flush=True)
-        sys.exit(0)
-    return path
+    if path.is_file():
+        return path
+    print(f"SKIPPED: no guide at {path}; COMPATIBILITY_GUIDE sets another path", flush=True)
+    return None
+
+
+def path():
+    """Returns the path of the guide. Without one the program ends with a message and status 0."""
+    return find() or sys.exit(0)

@@ -5,28 +5,14 @@ import socket
 import threading
 
 import grpc
+from by_reflection import Services
 from common import GRPC, check_image, check_video, run_tests
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import message_factory
 from google.rpc import error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection_pb2
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-channel = grpc.insecure_channel(GRPC, options=[("grpc.max_receive_message_length", 64 << 20)])
-database = ProtoReflectionDescriptorDatabase(channel)
-pool = descriptor_pool.DescriptorPool(database)
-
-
-def call(method, members=None, timeout=120, metadata=None, serialized=None, via=None):
-    """Calls `<package>.<service>/<method>` with a request built from the server's descriptors."""
-    service, name = method.split("/")
-    descriptor = pool.FindServiceByName(service).FindMethodByName(name)
-    request = message_factory.GetMessageClass(descriptor.input_type)
-    response = message_factory.GetMessageClass(descriptor.output_type)
-    via = via or channel
-    kind = via.unary_stream if descriptor.server_streaming else via.unary_unary
-    stub = kind(f"/{service}/{name}", request_serializer=lambda bytes_: bytes_, response_deserializer=response.FromString)
-    body = serialized if serialized is not None else request(**(members or {})).SerializeToString()
-    return stub(body, timeout=timeout, metadata=metadata)
+services = Services(GRPC)
+channel, database, pool, call = services.channel, services.database, services.pool, services.call
 
 
 def counting_proxy():

@@ -1,6 +1,7 @@
-//! `/v1/videos`: video jobs, their events and their files.
+//! `/v1/videos`: video jobs, their events and their files; `/api/v1/videos`: the same in the form of OpenRouter.
 
 mod inputs;
+pub(crate) mod openrouter;
 mod request;
 mod response;
 mod stream;
@@ -36,14 +37,25 @@ pub(crate) async fn create(
     State(app): State<App>,
     context: RequestContext,
     links: Links,
-    mut body: FormBody,
+    body: FormBody,
 ) -> Result<Response, GatewayError> {
+    let (video, metadata, links) = submit(&app, &context, links, body).await?;
+    snapshot(video, &metadata, &links)
+}
+
+/// Creates the video that a body describes.
+async fn submit(
+    app: &App,
+    context: &RequestContext,
+    links: Links,
+    mut body: FormBody,
+) -> Result<(Option<pb::Video>, MetadataMap, Links), GatewayError> {
     let length = body.len();
     let idempotency_key = context.idempotency_key().to_owned();
     let read = move || request::read(&mut body, idempotency_key, &links).map(|request| (request, links));
     let (request, links) = offload::run(length, read).await??;
     let (metadata, reply, _) = app.core.video.create_video(context.call(request)).await?.into_parts();
-    snapshot(reply.video, &metadata, &links)
+    Ok((reply.video, metadata, links))
 }
 
 /// `GET /v1/videos/{id}`.

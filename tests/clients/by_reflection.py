@@ -1,0 +1,26 @@
+"""Calls gRPC services whose descriptors come from server reflection, without the proto files."""
+
+import grpc
+from google.protobuf import descriptor_pool, message_factory
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+
+class Services:
+    """The services of the server at an address."""
+
+    def __init__(self, address):
+        self.channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", 64 << 20)])
+        self.database = ProtoReflectionDescriptorDatabase(self.channel)
+        self.pool = descriptor_pool.DescriptorPool(self.database)
+
+    def call(self, method, members=None, timeout=120, metadata=None, serialized=None, via=None):
+        """Calls `<package>.<service>/<method>` with a request built from the server's descriptors."""
+        service, name = method.split("/")
+        descriptor = self.pool.FindServiceByName(service).FindMethodByName(name)
+        request = message_factory.GetMessageClass(descriptor.input_type)
+        response = message_factory.GetMessageClass(descriptor.output_type)
+        via = via or self.channel
+        kind = via.unary_stream if descriptor.server_streaming else via.unary_unary
+        stub = kind(f"/{service}/{name}", request_serializer=lambda bytes_: bytes_, response_deserializer=response.FromString)
+        body = serialized if serialized is not None else request(**(members or {})).SerializeToString()
+        return stub(body, timeout=timeout, metadata=metadata)
