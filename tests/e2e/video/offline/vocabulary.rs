@@ -35,8 +35,8 @@ fn data_url(media_type: &str, bytes: &[u8]) -> Value {
     json!({"url": format!("data:{media_type};base64,{}", STANDARD.encode(bytes))})
 }
 
-fn medium(bytes: Vec<u8>) -> Option<pb::MediaInput> {
-    Some(pb::MediaInput { source: Some(Source::Data(bytes.into())) })
+fn medium(bytes: Vec<u8>) -> pb::MediaInput {
+    pb::MediaInput { source: Some(Source::Data(bytes.into())) }
 }
 
 /// Creates a video over gRPC, waits for its end, and returns it.
@@ -85,7 +85,7 @@ async fn video_moves_from_the_first_frame_to_the_last() {
         let frame = |colour, frame_type| json!({"image_url": data_url("image/png", &picture(colour)), "frame_type": frame_type});
         let frames = json!({"frame_images": [frame(RED, "first_frame"), frame(BLUE, "last_frame")]});
         let over_rest = rendered_over_rest(server, &frames).await["id"].as_str().unwrap().to_owned();
-        let frame = |colour, position: Position| pb::VideoFrame { image: medium(picture(colour)), position: position.into() };
+        let frame = |colour, position: Position| pb::VideoFrame { image: Some(medium(picture(colour))), position: position.into() };
         let frame_images = vec![frame(RED, Position::First), frame(BLUE, Position::Last)];
         let request = pb::CreateVideoRequest { frame_images, ..pb::CreateVideoRequest::default() };
         let over_grpc = rendered_over_grpc(server, request).await.id;
@@ -113,7 +113,7 @@ async fn references_are_shown_and_sounds_are_reported_as_unused() {
         let over_rest = rendered_over_rest(server, &references).await;
         let unused = json!([{"field": "input_references[1]", "requested": "sound", "used": null}]);
         assert_eq!(over_rest["adjustments"], unused);
-        let reference = |bytes, kind: Kind| pb::VideoReference { media: medium(bytes), kind: kind.into() };
+        let reference = |bytes, kind: Kind| pb::VideoReference { media: Some(medium(bytes)), kind: kind.into() };
         let input_references = vec![
             reference(picture(RED), Kind::Image),
             reference(sound(), Kind::Audio),
