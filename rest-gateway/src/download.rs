@@ -23,6 +23,8 @@ use crate::{
 pub(crate) enum FileSource {
     /// A medium, by its key.
     Media(String),
+    /// A medium, by the token of a link that a provider was given.
+    Link(String),
     /// A file of a video.
     Video {
         /// The id of the video.
@@ -114,9 +116,9 @@ fn respond(media: &Media, selection: Selection, body: Body, options: FileOptions
 /// the error that says why.
 async fn describe(app: &App, context: &RequestContext, source: &FileSource) -> Result<Option<Media>, GatewayError> {
     match source.clone() {
-        FileSource::Media(key) => {
-            let reply = app.core.media.get_media(context.call(pb::GetMediaRequest { key })).await?;
-            Ok(reply.into_inner().media)
+        FileSource::Media(key) => describe_media(app, context, pb::GetMediaRequest { key, ..Default::default() }).await,
+        FileSource::Link(link_token) => {
+            describe_media(app, context, pb::GetMediaRequest { link_token, ..Default::default() }).await
         }
         FileSource::Video { id, variant } => {
             let reply = app.core.video.get_video(context.call(pb::GetVideoRequest { id })).await?;
@@ -124,6 +126,14 @@ async fn describe(app: &App, context: &RequestContext, source: &FileSource) -> R
             Ok(files.into_iter().find(|file| file.variant() == variant).and_then(|file| file.media))
         }
     }
+}
+
+async fn describe_media(
+    app: &App,
+    context: &RequestContext,
+    request: pb::GetMediaRequest,
+) -> Result<Option<Media>, GatewayError> {
+    Ok(app.core.media.get_media(context.call(request)).await?.into_inner().media)
 }
 
 /// Reads a whole medium into memory, for responses that embed it.
@@ -149,18 +159,10 @@ async fn open(
 ) -> Result<(Media, ByteStream), GatewayError> {
     match source {
         FileSource::Media(key) => {
-            let call = context.call(pb::ReadMediaRequest { key, offset, length });
-            let mut parts = app.core.media.read_media(call).await?.into_inner();
-            match parts.next().await.transpose()?.and_then(|first| first.part) {
-                Some(MediaPart::Media(media)) => {
-                    let data = |message: pb::ReadMediaResponse| match message.part {
-                        Some(MediaPart::Data(data)) => Some(data),
-                        Some(MediaPart::Media(_)) | None => None,
-                    };
-                    Ok((media, data_stream(parts, data)))
-                }
-                Some(MediaPart::Data(_)) | None => Err(GatewayError::internal()),
-            }
+            open_media(app, context, pb::ReadMediaRequest { key, offset, length, ..Default::default() }).await
+        }
+        FileSource::Link(link_token) => {
+            open_media(app, context, pb::ReadMediaRequest { link_token, offset, length, ..Default::default() }).await
         }
         FileSource::Video { id, variant } => {
             let call = context.call(pb::DownloadVideoRequest { id, variant: variant.into(), offset, length });
@@ -176,6 +178,24 @@ async fn open(
                 Some(VideoPart::Data(_)) | None => Err(GatewayError::internal()),
             }
         }
+    }
+}
+
+async fn open_media(
+    app: &App,
+    context: &RequestContext,
+    request: pb::ReadMediaRequest,
+) -> Result<(Media, ByteStream), GatewayError> {
+    let mut parts = app.core.media.read_media(context.call(request)).await?.into_inner();
+    match parts.next().await.transpose()?.and_then(|first| first.part) {
+        Some(MediaPart::Media(media)) => {
+            let data = |message: pb::ReadMediaResponse| match message.part {
+                Some(MediaPart::Data(data)) => Some(data),
+                Some(MediaPart::Media(_)) | None => None,
+            };
+            Ok((media, data_stream(parts, data)))
+        }
+        Some(MediaPart::Data(_)) | None => Err(GatewayError::internal()),
     }
 }
 

@@ -44,6 +44,8 @@ routes! {
     POST "/v1/videos" => video::create,
     GET "/v1/videos" => video::list,
     GET "/v1/videos/models" => models::video::list,
+    POST "/v1/videos/edits" => video::edit,
+    POST "/v1/videos/extensions" => video::extend,
     GET "/v1/videos/{id}" => video::get,
     DELETE "/v1/videos/{id}" => video::delete,
     POST "/v1/videos/{id}/cancel" => video::cancel,
@@ -66,14 +68,15 @@ routes! {
     GET "/v1/webhook_endpoints/{id}/deliveries" => webhooks::deliveries,
     POST "/v1/webhook_endpoints/{id}/deliveries/{delivery_id}/redeliver" => webhooks::redeliver,
     GET "/media/{key}" => media::get,
+    GET "/media/inputs/{token}" => media::get_input,
     GET "/healthz" => health::live,
     GET "/readyz" => health::ready,
     GET "/metrics" => health::metrics,
     GET "/openapi.json" => openapi::get,
 }
 
-/// Endpoints of OpenAI's that would otherwise match `/v1/videos/{id}`.
-const UNSUPPORTED: [&str; 3] = ["/v1/videos/characters", "/v1/videos/edits", "/v1/videos/extensions"];
+/// An endpoint of OpenAI's that would otherwise match `/v1/videos/{id}`.
+const UNSUPPORTED: &str = "/v1/videos/characters";
 
 /// Builds the router for any HTTP server.
 pub(crate) fn router(app: App) -> Router {
@@ -83,11 +86,8 @@ pub(crate) fn router(app: App) -> Router {
 
 /// Builds the router for requests whose slashes are folded already, which saves the second router.
 pub(crate) fn router_for_folded_paths(app: App) -> Router {
-    let mut router = handlers();
-    for path in UNSUPPORTED {
-        router = router.route(path, any(not_found));
-    }
-    router
+    handlers()
+        .route(UNSUPPORTED, any(not_found))
         .fallback(not_found)
         .method_not_allowed_fallback(async |request: Request| GatewayError::method_not_allowed(request.method()))
         // `body` bounds request bodies.

@@ -150,6 +150,18 @@ const tests = {
     await assertFails(NotFoundError, 404, () => client.videos.retrieve(video.id), { code: "video_not_found" });
   },
 
+  async "video is edited and extended by its id and as a file"() {
+    const created = await client.videos.create({ prompt: "Pan left", ...small });
+    const source = await waitUntilFinal(created.id);
+    const edit = await client.videos.edit({ prompt: "Zoom in", video: { id: source.id } });
+    assert.deepEqual([edit.size, edit.seconds, edit.remixed_from_video_id], ["320x180", "1", null]);
+    const content = await client.videos.downloadContent(source.id);
+    const video = await toFile(Buffer.from(await content.arrayBuffer()), "clip.mp4", { type: "video/mp4" });
+    const extension = await client.videos.extend({ prompt: "Pan right", seconds: "4", video });
+    for (const { id } of [edit, extension]) assert.equal((await waitUntilFinal(id)).status, "completed");
+    await assertFails(NotFoundError, 404, () => client.videos.edit({ prompt: "x", video: { id: "video_unknown" } }), { code: "video_not_found" });
+  },
+
   async "video reference may be a data URL"() {
     const { data } = await client.images.generate({ prompt: "A pond", size: "256x256", response_format: "b64_json" });
     const created = await client.videos.create({ prompt: "Pan right", input_reference: { image_url: `data:image/png;base64,${data[0].b64_json}` }, ...small });

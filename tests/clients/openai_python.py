@@ -239,6 +239,26 @@ def test_video_is_created_downloaded_remixed_listed_and_deleted():
     assert requests.get(video.video_url).status_code == 404
 
 
+def test_video_is_edited_and_extended_by_its_id_and_as_a_file():
+    # The SDK's types have `video={"id": ...}`, but its check for files refuses it before sending.
+    def by_id(path, **members):
+        return client.post(path, body=members, cast_to=type(source))
+
+    source = client.videos.create_and_poll(prompt="Pan left", poll_interval_ms=200, **SMALL)
+    edit = by_id("/videos/edits", prompt="Zoom in", video={"id": source.id})
+    assert (edit.object, edit.model, edit.size, edit.seconds, edit.remixed_from_video_id) == ("video", source.model, "320x180", "1", None), edit
+    data = client.videos.download_content(source.id).read()
+    extension = client.videos.extend(prompt="Pan right", seconds="4", video=("clip.mp4", data, "video/mp4"))
+    assert (extension.size, extension.seconds) == ("320x180", "4"), extension
+    of_file = client.videos.edit(prompt="Zoom out", video=io.BytesIO(data))
+    for video, seconds in ((edit, 1), (extension, 4), (of_file, 1)):
+        assert client.videos.poll(video.id, poll_interval_ms=200).status == "completed"
+        check_video(client.videos.download_content(video.id).read(), (320, 180), seconds)
+    assert_fails(openai.NotFoundError, 404, lambda: by_id("/videos/edits", prompt="x", video={"id": "video_unknown"}), code="video_not_found")
+    assert_fails(openai.BadRequestError, 400, lambda: client.videos.edit(prompt="x", video=("clip.mp4", b"not a video")), param="video")
+    assert_fails(openai.BadRequestError, 400, lambda: by_id("/videos/extensions", prompt="x", seconds="61", video={"id": source.id}), param="seconds")
+
+
 def test_video_reference_is_optional_and_may_be_a_nameless_file():
     plain = client.videos.create_and_poll(prompt="Waves at night", **SMALL)
     nameless = client.videos.create_and_poll(prompt="Waves at night", input_reference=io.BytesIO(sample_png()), **SMALL)

@@ -156,6 +156,10 @@ def test_video_is_watched_downloaded_remixed_and_deleted():
     assert io.BytesIO(b"".join(part.data for part in call_triptych("VideoService/DownloadVideo", {"id": video.id, "variant": "VIDEO_VARIANT_THUMBNAIL"}))).getbuffer().nbytes > 100
     assert_fails(grpc.StatusCode.OUT_OF_RANGE, lambda: call_triptych("VideoService/DownloadVideo", {"id": video.id, "offset": len(data)}), "RANGE_NOT_SATISFIABLE")
 
+    edit = call_triptych("VideoService/EditVideo", {"prompt": "Zoom in", "video": {"id": video.id}}).video
+    extension = call_triptych("VideoService/ExtendVideo", {"prompt": "Zoom in", "video": {"id": video.id}, "duration_seconds": 1}).video
+    for derived in (edit, extension):
+        call_triptych("VideoService/DeleteVideo", {"id": derived.id})
     remix = call_triptych("VideoService/RemixVideo", {"id": video.id, "prompt": "Zoom in"}).video
     assert remix.remixed_from_video_id == video.id
     assert call_triptych("VideoService/CancelVideo", {"id": remix.id}).video.id == remix.id

@@ -24,7 +24,7 @@ use crate::{
     keys::Keys,
     live::Live,
     media::{
-        Downloader, Inputs, MediaStore, PictureBudget,
+        Downloader, Inputs, MediaStore, PictureBudget, ProviderLinks,
         address_policy::AddressPolicy,
         clip::ClipInspector,
         download::DownloadSettings,
@@ -70,6 +70,8 @@ pub struct Core {
     lost_events: Option<LostEvents>,
     reload: Mutex<()>,
     media_store: MediaStore,
+    /// Links to inputs of videos.
+    links: ProviderLinks,
     picture_budget: PictureBudget,
     drain_deadline: OnceLock<Instant>,
     detached: DetachedCalls,
@@ -145,7 +147,9 @@ impl Core {
         let picture_budget = PictureBudget::new(&settings.media);
         let inputs = Inputs::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
         let queue = Arc::new(SqliteStore::new(database.clone()));
+        let links = provider_links(settings, &database).await?;
         let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs, &settings.media))
+            .with_links(links.clone())
             .with_inspector(ClipInspector::new(media_store.clone(), picture_budget.clone()));
         let background = TaskTracker::new();
         let all = all_models(settings, settings, &media_store, &picture_budget, &background)?;
@@ -169,7 +173,7 @@ impl Core {
             video: Arc::new(video.with_keys(keys.clone())),
             webhook: Arc::new(webhook.with_keys(keys.clone())),
             model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
-            media: Arc::new(MediaGrpc::new(media_store.clone())),
+            media: Arc::new(MediaGrpc::new(media_store.clone()).with_links(links.clone())),
         };
         let sweeper = Sweeper::new(media_store.clone(), retention, Arc::new(jobs.clone())).start();
         let health = Health::start(database.clone(), media_store.clone(), &background).await;
@@ -181,6 +185,7 @@ impl Core {
             catalog,
             cors_allow_origins: Live::new(settings.grpc.cors_allow_origins.clone()),
             webhook_settings,
+            links,
             health,
             lost_events,
             reload: Mutex::default(),
@@ -199,7 +204,7 @@ impl Core {
     /// Applies the [reloadable settings](config::RELOADABLE) and returns the fixed ones that differ from those at start, which
     /// require a restart.
     ///
-    /// Replaces API keys, models, the settings of webhooks and CORS origins. Calls in flight continue with the old models; calls that start later use
+    /// Replaces API keys, models, the settings of webhooks, the public base URL and CORS origins. Calls in flight continue with the old models; calls that start later use
     /// the new one. All providers are created again, with new connections and closed circuit breakers. Video jobs find their
     /// provider by its id; without a provider of that id they fail.
     ///
@@ -213,6 +218,7 @@ impl Core {
         self.keys.replace(&settings.keys)?;
         self.catalog.replace(all.chat, all.image, all.video);
         self.webhook_settings.store(settings.webhooks.clone());
+        self.links.set_base(settings.media.public_base_url.as_deref());
         self.cors_allow_origins.store(settings.grpc.cors_allow_origins.clone());
         Ok(FixedSetting::changed(&self.settings, settings))
     }
@@ -318,6 +324,14 @@ fn all_models(
         image: Models::new(images).map_err(OpenError::DuplicateModel)?,
         video: Models::new(videos).map_err(OpenError::DuplicateModel)?,
     })
+}
+
+async fn provider_links(settings: &Settings, database: &Database) -> Result<ProviderLinks, OpenError> {
+    let key = database.secret("provider links").await.map_err(database::OpenError::Connect)?;
+    let config::Media { fetch_private_addresses, public_base_url, .. } = &settings.media;
+    let policy = if *fetch_private_addresses { AddressPolicy::OPEN } else { AddressPolicy::PUBLIC_ANY_PORT };
+    // Providers may fetch an input as long as its job can be in progress.
+    Ok(ProviderLinks::new(key.as_bytes(), public_base_url.as_deref(), policy, settings.jobs.deadline))
 }
 
 fn downloads(settings: &config::Media) -> Result<Downloader, Error> {

@@ -33,6 +33,9 @@ pub struct Media {
     /// The key with which the gateway signs links. `None`: links are not signed, and a media key alone grants access.
     #[serde(deserialize_with = "secret")]
     pub signing_key: Option<SecretString>,
+    /// The base URL at which clients and providers reach the gateway: `PUBLIC_BASE_URL`, which is a setting of the gateway.
+    #[serde(skip)]
+    pub public_base_url: Option<String>,
     /// How long a signed link is valid, at least.
     #[serde(with = "humantime_serde")]
     pub link_ttl: Duration,
@@ -53,6 +56,7 @@ impl Default for Media {
             pixel_memory_bytes: 512 << 20,
             response_memory_bytes: 1 << 30,
             signing_key: None,
+            public_base_url: None,
             link_ttl: Duration::from_hours(24),
             retention: Duration::ZERO,
             quota_bytes: 0,

@@ -7,7 +7,7 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
     (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
     (3, "media", include_str!("../../migrations/sqlite/0003_media.sql")),
@@ -15,6 +15,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "counters and workers of providers", include_str!("../../migrations/sqlite/0005_queue.sql")),
     (6, "webhooks", include_str!("../../migrations/sqlite/0006_webhooks.sql")),
     (7, "leases of workers", include_str!("../../migrations/sqlite/0007_workers.sql")),
+    (8, "secrets", include_str!("../../migrations/sqlite/0008_secrets.sql")),
 ];
 
 /// Applies those of these migrations that are missing.

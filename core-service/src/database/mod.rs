@@ -5,6 +5,7 @@
 mod file;
 mod group_commit;
 mod migrations;
+mod secrets;
 mod sequence;
 
 use std::{path::Path, sync::Arc, time::Duration};

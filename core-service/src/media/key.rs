@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{digest::Hex, error::Error};
 
+/// What the keys of inputs contain, and no others do.
+pub(crate) const INPUT_MARK: &str = "-input-";
+
 /// The most characters before the dot.
 const MAX_STEM_LENGTH: usize = 100;
 
@@ -100,6 +103,11 @@ impl MediaKey {
             && stem.bytes().all(|b| alphanumeric(b) || b == b'_' || b == b'-')
             && stem.bytes().next().is_some_and(alphanumeric);
         valid.then(|| Self { text: text.to_owned(), media_type })
+    }
+
+    /// Returns whether it is the key of a job's own copy of an input: `video_1-input-0.png`. Clients never get such a key.
+    pub fn is_input(&self) -> bool {
+        self.text.contains(INPUT_MARK)
     }
 
     /// Parses a key from a request.

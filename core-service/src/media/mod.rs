@@ -12,6 +12,7 @@ pub mod input;
 pub mod key;
 pub mod picture;
 pub(crate) mod pixels;
+pub mod provider_links;
 pub mod store;
 pub mod sweeper;
 #[cfg(test)]
@@ -22,4 +23,5 @@ pub use download::{DownloadedPicture, Downloader, TrustedOrigin};
 pub use input::Inputs;
 pub use key::{MediaKey, MediaType};
 pub use picture::InputPicture;
+pub use provider_links::ProviderLinks;
 pub use store::MediaStore;

@@ -24,8 +24,10 @@ impl From<&ModelFacts> for pb::VideoCapabilities {
             audio,
             seed,
             negative_prompt,
+            generate: _,
             edit,
             extend,
+            remix: _,
             deprecated,
         } = facts;
         let InputFacts { required, first_frame, last_frame, images, videos, sounds, .. } = *inputs;
@@ -63,9 +65,12 @@ impl From<&ModelFacts> for pb::VideoCapabilities {
             .into(),
             seed: *seed,
             negative_prompt: *negative_prompt,
-            edit: *edit,
-            extend: *extend,
+            edit: edit.is_possible(),
+            extend: extend.is_possible(),
             deprecation_date: deprecated.clone().unwrap_or_default(),
+            edit_file: edit.file,
+            extend_file: extend.file,
+            extend_durations: if extend.is_possible() { extend.seconds.values() } else { Vec::new() },
         }
     }
 }

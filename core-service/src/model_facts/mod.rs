@@ -8,6 +8,7 @@ mod durations;
 pub mod fit;
 mod members;
 mod output;
+mod sources;
 mod table;
 
 use serde::Deserialize;
@@ -16,6 +17,7 @@ pub use self::{
     durations::Durations,
     members::{DurationForm, MemberNames},
     output::{Output, Outputs},
+    sources::SourceFacts,
     table::{FactsTable, TableError},
 };
 
@@ -74,12 +76,18 @@ pub struct ModelFacts {
     /// Whether a negative prompt is accepted.
     #[serde(default)]
     pub negative_prompt: bool,
-    /// Whether a video can be edited.
+    /// Whether the model renders new videos. `false`: it only edits or extends given ones.
+    #[serde(default = "yes")]
+    pub generate: bool,
+    /// The videos that can be edited.
     #[serde(default)]
-    pub edit: bool,
-    /// Whether a video can be extended.
+    pub edit: SourceFacts,
+    /// The videos that can be extended, with the durations by which they can.
     #[serde(default)]
-    pub extend: bool,
+    pub extend: SourceFacts,
+    /// The videos that the provider itself remixes. Others are rendered again with another prompt.
+    #[serde(default)]
+    pub remix: SourceFacts,
     /// The day after which the provider no longer serves the model, as `YYYY-MM-DD`.
     #[serde(default)]
     pub deprecated: Option<String>,
@@ -95,6 +103,25 @@ pub struct UpstreamNames {
     pub frames: Option<String>,
     /// The one for references.
     pub references: Option<String>,
+    /// The one for edits.
+    pub edit: Option<String>,
+    /// The one for extensions.
+    pub extend: Option<String>,
+}
+
+/// What a model gets beside the prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Nothing.
+    Text,
+    /// A first or last frame.
+    Frames,
+    /// References.
+    References,
+    /// A video to edit.
+    Edit,
+    /// A video to extend.
+    Extend,
 }
 
 /// The inputs that a model accepts.
@@ -119,6 +146,10 @@ pub struct InputFacts {
     pub sounds_alone: bool,
     /// Whether reference sounds are accepted but have no effect.
     pub sounds_unused: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The sound track of a model's videos.
@@ -157,13 +188,15 @@ impl ModelFacts {
             audio: Audio::DefaultOn,
             seed: true,
             negative_prompt: true,
-            edit: false,
-            extend: false,
+            generate: true,
+            edit: SourceFacts::default(),
+            extend: SourceFacts::default(),
+            remix: SourceFacts::default(),
             deprecated: None,
         }
     }
 
-    /// Returns the values of `Model.capabilities`. Edits and extensions are none of them: no method offers them yet.
+    /// Returns the values of `Model.capabilities`.
     pub fn capabilities(&self) -> Vec<&'static str> {
         let InputFacts { first_frame, last_frame, images, videos, sounds, .. } = self.inputs;
         let references = images > 0 || videos > 0 || sounds > 0;
@@ -172,7 +205,9 @@ impl ModelFacts {
             ("last_frame", last_frame),
             ("references", references),
             ("audio", self.audio != Audio::Never),
-            ("remix", true),
+            ("remix", self.generate || self.remix.is_possible()),
+            ("edit", self.edit.is_possible()),
+            ("extend", self.extend.is_possible()),
         ]
         .into_iter()
         .filter_map(|(name, has)| has.then_some(name))
@@ -185,12 +220,14 @@ impl ModelFacts {
     }
 
     /// Returns the provider's name of the model for a request with such inputs. `configured` is the name in the settings.
-    pub fn upstream_name<'a>(&'a self, configured: &'a str, has_frames: bool, has_references: bool) -> &'a str {
-        let UpstreamNames { text, frames, references } = &self.upstream_names;
-        let name = match (has_references, has_frames) {
-            (true, _) => references,
-            (false, true) => frames,
-            (false, false) => text,
+    pub fn upstream_name<'a>(&'a self, configured: &'a str, kind: InputKind) -> &'a str {
+        let UpstreamNames { text, frames, references, edit, extend } = &self.upstream_names;
+        let name = match kind {
+            InputKind::Text => text,
+            InputKind::Frames => frames,
+            InputKind::References => references,
+            InputKind::Edit => edit,
+            InputKind::Extend => extend,
         };
         name.as_deref().unwrap_or(configured)
     }

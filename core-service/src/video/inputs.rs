@@ -88,6 +88,8 @@ pub enum InputContent {
         media_type: MediaType,
         /// The bytes.
         bytes: Bytes,
+        /// Where a provider can fetch the file for a while; `None` without a public base URL of this service.
+        link: Option<String>,
     },
     /// A URL of the client, or of the provider's own file store.
     Link(String),
@@ -105,7 +107,7 @@ impl RenderInput {
     /// Returns the URL of a link, or a data URL with the bytes.
     pub fn url(&self) -> String {
         match &self.content {
-            InputContent::File { media_type, bytes } => {
+            InputContent::File { media_type, bytes, .. } => {
                 format!("data:{};base64,{}", media_type.as_str(), STANDARD.encode(bytes))
             }
             InputContent::Link(url) => url.clone(),
@@ -120,18 +122,28 @@ impl RenderInput {
         }
     }
 
-    /// Returns a URL that the provider can fetch, for providers that accept nothing else.
+    /// Returns a URL that the provider can fetch, for providers that accept nothing else: of a file, a link of this service.
     ///
     /// # Errors
-    /// [`ProviderError::NotSupported`] if the input is a file.
+    /// [`ProviderError::NotSupported`] if the input is a file, and there are no links.
     pub fn fetchable_url(&self) -> Result<String, ProviderError> {
         match &self.content {
-            InputContent::Link(url) => Ok(url.clone()),
-            InputContent::File { .. } => {
-                let message = "the provider fetches this input by URL: send a public URL instead of the file";
+            InputContent::Link(url) | InputContent::File { link: Some(url), .. } => Ok(url.clone()),
+            InputContent::File { link: None, .. } => {
+                let message = "the provider fetches this input by URL, and this server has no public address for it: set \
+                               PUBLIC_BASE_URL to one that is reachable from the internet, or send a public URL instead of \
+                               the file";
                 Err(ProviderError::NotSupported(message.to_owned()))
             }
         }
+    }
+
+    /// Returns the URL of a link, a data URL of at most `max` bytes, or a URL that the provider can fetch.
+    ///
+    /// # Errors
+    /// As [`fetchable_url`](Self::fetchable_url).
+    pub fn url_within(&self, max: usize) -> Result<String, ProviderError> {
+        if self.size_bytes() / 3 * 4 <= max { Ok(self.url()) } else { self.fetchable_url() }
     }
 
     /// Returns type and bytes, for providers that accept no URL.
@@ -140,7 +152,7 @@ impl RenderInput {
     /// [`ProviderError::NotSupported`] if the input is a URL.
     pub fn file(&self) -> Result<(MediaType, &Bytes), ProviderError> {
         match &self.content {
-            InputContent::File { media_type, bytes } => Ok((*media_type, bytes)),
+            InputContent::File { media_type, bytes, .. } => Ok((*media_type, bytes)),
             InputContent::Link(_) => {
                 let message = "the provider accepts the file itself, not a URL; send it as base64 or as a file";
                 Err(ProviderError::NotSupported(message.to_owned()))
@@ -172,13 +184,23 @@ mod tests {
 
     #[test]
     fn forms_of_an_input_for_providers() {
-        let content = InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a") };
+        let content = InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a"), link: None };
         let file = RenderInput { role: InputRole::FirstFrame, content };
         let link = RenderInput { role: InputRole::Sound, content: InputContent::Link("asset://voice".to_owned()) };
         assert_eq!((file.url().as_str(), link.url().as_str()), ("data:image/png;base64,YQ==", "asset://voice"));
         assert_eq!((file.url_or_base64().as_str(), link.url_or_base64().as_str()), ("YQ==", "asset://voice"));
         assert_eq!(link.fetchable_url(), Ok("asset://voice".to_owned()));
-        assert!(matches!(file.fetchable_url(), Err(ProviderError::NotSupported(_))));
+        let refused = file.fetchable_url();
+        assert!(
+            matches!(&refused, Err(ProviderError::NotSupported(why)) if why.contains("PUBLIC_BASE_URL")),
+            "{refused:?}"
+        );
+        assert_eq!(file.url_within(4), Ok(file.url()));
+        let url = || "https://a.test/media/inputs/t.mp4".to_owned();
+        let content =
+            InputContent::File { media_type: MediaType::Mp4, bytes: Bytes::from_static(b"abcdef"), link: Some(url()) };
+        let linked = RenderInput { role: InputRole::Source, content };
+        assert_eq!((linked.fetchable_url(), linked.url_within(7)), (Ok(url()), Ok(url())));
         assert!(file.file().is_ok() && link.file().is_err());
     }
 }

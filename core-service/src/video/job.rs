@@ -269,6 +269,7 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::video::Operation;
 
     #[test]
     fn ids_start_with_the_time_and_end_with_62_random_bits() {
@@ -300,7 +301,7 @@ mod tests {
                       "seed":null,"reference":null,"user":"","extra_json":"","remixed_from":null}"#;
         let request: JobRequest = serde_json::from_str(old).unwrap();
         assert_eq!((request.provider_id.as_str(), request.parameters.seconds), ("offline", 2));
-        assert_eq!(request.upstream_model, "u");
+        assert_eq!((request.upstream_model.as_str(), request.parameters.operation), ("u", Operation::Generate));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     failpoint::Failpoint,
     idempotency::{Idempotency, Key, SDK_WINDOW},
     keys::Owners,
-    media::{MediaKey, MediaStore, MediaType, clip::ClipInspector},
+    media::{MediaKey, MediaStore, MediaType, ProviderLinks, clip::ClipInspector},
 };
 
 /// The interval at which a watched job is re-read, for changes that another node made.
@@ -68,12 +68,20 @@ pub struct Jobs {
     pub(crate) settings: JobSettings,
     /// Reads the files of finished videos.
     pub(crate) inspector: Option<ClipInspector>,
+    /// Makes links to inputs, for providers that fetch them.
+    pub(crate) links: Option<ProviderLinks>,
 }
 
 impl Jobs {
     /// Returns the jobs in this store, their files in this media store.
     pub fn new(store: Arc<dyn JobStore>, media_store: MediaStore, settings: JobSettings) -> Self {
-        Self { store, media_store, settings, inspector: None }
+        Self { store, media_store, settings, inspector: None, links: None }
+    }
+
+    /// Gives links to inputs to providers that accept nothing else.
+    #[must_use]
+    pub fn with_links(self, links: ProviderLinks) -> Self {
+        Self { links: Some(links), ..self }
     }
 
     /// Tells size and duration of finished videos from their files, and makes the stills that a provider does not return.

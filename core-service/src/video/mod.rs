@@ -3,7 +3,7 @@
 //! | module | content |
 //! | --- | --- |
 //! | [`provider`] | the provider trait; [`providers`] are its implementations |
-//! | [`inputs`] | the input files of a video |
+//! | [`operation`], [`inputs`] | what is done: generate, edit, extend, remix; the input files of a video |
 //! | [`state`] | the job state machine: pure, no I/O, no clock |
 //! | [`job`], [`store`] | a job and where it is stored |
 //! | [`runner`] | claims jobs under leases and drives them to a final state |
@@ -17,6 +17,7 @@ pub mod guarded;
 pub mod inputs;
 pub mod job;
 pub mod jobs;
+pub mod operation;
 pub mod parameters;
 pub mod provider;
 pub mod providers;
@@ -25,11 +26,13 @@ mod response;
 pub mod runner;
 pub mod state;
 pub mod store;
+pub mod task;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;
 mod validate;
 
+pub use operation::Operation;
 pub use provider::{
     Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, Variant,
     VideoModel, VideoProvider,

@@ -2,8 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::inputs::{self, InputRole, StoredInput};
-use crate::{model_facts::fit::Adjustment, size::Size};
+use super::{
+    inputs::{self, InputRole, StoredInput},
+    operation::Operation,
+    task::UpstreamTask,
+};
+use crate::{
+    model_facts::{InputKind, fit::Adjustment},
+    size::Size,
+};
 
 /// The validated parameters of a video, as the model gets them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +21,7 @@ pub struct VideoParameters {
     pub width: u32,
     /// Height in pixels; even, unless the model has another size only.
     pub height: u32,
-    /// Duration in seconds.
+    /// Duration in seconds; of an extension that of the new part, unless the provider counts the whole video.
     pub seconds: u32,
     /// The seed for reproducible results.
     pub seed: Option<i64>,
@@ -26,6 +33,13 @@ pub struct VideoParameters {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub inputs: Vec<StoredInput>,
+    /// What is done.
+    #[serde(default, skip_serializing_if = "Operation::is_generate")]
+    pub operation: Operation,
+    /// The provider's own render that the operation starts from. `None`: it starts from an input with the role
+    /// [`InputRole::Source`], or a new video is rendered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<UpstreamTask>,
     /// An opaque identifier of the end user; may be empty.
     #[serde(default)]
     pub user: String,
@@ -62,6 +76,17 @@ impl VideoParameters {
     /// Returns the keys of the job's own copies of its inputs.
     pub fn input_keys(&self) -> impl Iterator<Item = &str> {
         self.inputs.iter().filter_map(StoredInput::key)
+    }
+
+    /// Returns what the model gets beside the prompt, which decides its name at some providers.
+    pub fn input_kind(&self) -> InputKind {
+        match self.operation {
+            Operation::Edit => InputKind::Edit,
+            Operation::Extend => InputKind::Extend,
+            Operation::Generate | Operation::Remix if self.has_references() => InputKind::References,
+            Operation::Generate | Operation::Remix if self.has_frames() => InputKind::Frames,
+            Operation::Generate | Operation::Remix => InputKind::Text,
+        }
     }
 
     /// Returns whether there is a first or last frame.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use triptych_proto::v1 as pb;
 
+pub use super::task::UpstreamTask;
 use super::{
     inputs::{InputRole, RenderInput},
     parameters::VideoParameters,
@@ -157,10 +158,6 @@ impl RenderRequest {
         self.inputs.iter().find(|input| input.role == role)
     }
 }
-
-/// A render at a provider, in whatever text the provider needs to find it again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UpstreamTask(pub String);
 
 /// The state of a render.
 #[derive(Debug, Clone, PartialEq, Eq)]

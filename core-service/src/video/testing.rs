@@ -182,6 +182,10 @@ impl VideoProvider for FakeProvider {
         for input in &call.request.inputs {
             self.record(format!("{:?} of {} bytes", input.role, input.size_bytes()));
         }
+        let VideoParameters { operation, source, .. } = &call.request.parameters;
+        if !operation.is_generate() {
+            self.record(format!("{} of {}", operation.verb(), source.as_ref().map_or("a file", |task| &task.0)));
+        }
         if !call.request.parameters.extra_json.is_empty() {
             self.record(format!("extra members {}", call.request.parameters.extra_json));
         }
@@ -308,6 +312,11 @@ impl Harness {
 
 /// Returns the catalog entry of a model of this provider.
 pub(crate) fn entry(name: &str, provider: &Arc<FakeProvider>) -> Entry<VideoModel> {
+    entry_with(name, provider, ModelFacts::unknown())
+}
+
+/// Returns the catalog entry of a model of this provider with these facts.
+pub(crate) fn entry_with(name: &str, provider: &Arc<FakeProvider>, facts: ModelFacts) -> Entry<VideoModel> {
     Entry {
         id: name.to_owned(),
         upstream_model: "upstream-name".to_owned(),
@@ -318,7 +327,7 @@ pub(crate) fn entry(name: &str, provider: &Arc<FakeProvider>) -> Entry<VideoMode
         hidden: false,
         provider: Arc::new(VideoModel {
             provider: Arc::<FakeProvider>::clone(provider),
-            facts: ModelFacts::unknown(),
+            facts,
             fit_policy: FitPolicy::default(),
         }),
     }

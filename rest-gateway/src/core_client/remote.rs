@@ -152,6 +152,8 @@ forward!(VideoService by VideoServiceClient {
     unary cancel_video(CancelVideoRequest) -> CancelVideoResponse;
     unary delete_video(DeleteVideoRequest) -> DeleteVideoResponse;
     unary remix_video(RemixVideoRequest) -> RemixVideoResponse;
+    unary edit_video(EditVideoRequest) -> EditVideoResponse;
+    unary extend_video(ExtendVideoRequest) -> ExtendVideoResponse;
     stream WatchVideoStream: watch_video(WatchVideoRequest) -> ReplyStream<pb::WatchVideoResponse> = StreamExt::boxed;
     stream DownloadVideoStream: download_video(DownloadVideoRequest) -> ReplyStream<pb::DownloadVideoResponse> = StreamExt::boxed;
 });

@@ -72,6 +72,16 @@ pub(crate) fn parse_url_input(
     Ok(MediaInput { source: Some(parse_source(field, kind, &text, links)?) })
 }
 
+/// Converts a text, which is a URL, base64 or a media key, to an input.
+pub(crate) fn parse_text_input(
+    field: &str,
+    kind: MediaKind,
+    text: &str,
+    links: &Links,
+) -> Result<MediaInput, GatewayError> {
+    Ok(MediaInput { source: Some(parse_source(field, kind, text, links)?) })
+}
+
 /// Returns the text of `"..."` or `{"url": "..."}`.
 fn url_text(json: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]

@@ -9,6 +9,6 @@ mod value;
 pub(crate) use self::{
     body::FormBody,
     fields::Fields,
-    media_input::{MediaKind, parse_url_input},
+    media_input::{MediaKind, parse_text_input, parse_url_input},
     value::Value,
 };

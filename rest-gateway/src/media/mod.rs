@@ -1,4 +1,4 @@
-//! `GET /media/{key}`: the target of the links in responses.
+//! `GET /media/{key}`: the target of the links in responses, and `GET /media/inputs/{token}`: that of links for providers.
 
 use std::time::SystemTime;
 
@@ -33,6 +33,18 @@ pub(crate) async fn get(
     let file_stem = key.split('.').next().filter(|stem| download::is_safe_file_stem(stem)).map(str::to_owned);
     let options = FileOptions { cache_control, file_stem };
     download::serve_file(&app, &context, &method, &headers, FileSource::Media(key), options).await
+}
+
+/// `GET /media/inputs/{token}`: an input of a video, for the provider that was given the link. The core verifies the token.
+pub(crate) async fn get_input(
+    State(app): State<App>,
+    context: RequestContext,
+    method: Method,
+    headers: HeaderMap,
+    PathId(token): PathId,
+) -> Result<Response, GatewayError> {
+    let options = FileOptions { cache_control: HeaderValue::from_static("private, no-store"), file_stem: None };
+    download::serve_file(&app, &context, &method, &headers, FileSource::Link(token), options).await
 }
 
 /// Verifies a signed link and returns its `Cache-Control`: `private`, because a shared cache would serve the medium after

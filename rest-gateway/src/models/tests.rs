@@ -63,7 +63,7 @@ fn capabilities() -> Value {
         "supported_durations": [4, 8], "supported_frame_images": ["first_frame", "last_frame"], "generate_audio": true,
         "seed": true, "allowed_passthrough_parameters": [], "audio": "default_on", "negative_prompt": false,
         "input_required": false, "max_reference_images": 9, "max_reference_videos": 0, "max_reference_sounds": 0,
-        "frames_per_second": null, "edit": false, "extend": false, "deprecation_date": "2027-01-31",
+        "frames_per_second": null, "edit": false, "edit_file": false, "extend": false, "extend_file": false, "supported_extension_durations": [], "deprecation_date": "2027-01-31",
     })
 }
 

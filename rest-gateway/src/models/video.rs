@@ -55,7 +55,13 @@ pub(super) struct VideoCapabilities {
     max_reference_sounds: u32,
     frames_per_second: Option<u32>,
     edit: bool,
+    /// Whether files and the videos of other models can be edited.
+    edit_file: bool,
     extend: bool,
+    /// Whether files and the videos of other models can be extended.
+    extend_file: bool,
+    /// Empty without extensions.
+    supported_extension_durations: Vec<u32>,
     deprecation_date: Option<String>,
 }
 
@@ -86,6 +92,9 @@ impl From<pb::VideoCapabilities> for VideoCapabilities {
             edit,
             extend,
             deprecation_date,
+            edit_file,
+            extend_file,
+            extend_durations,
         } = capabilities;
         let frames = [first_frame.then_some("first_frame"), last_frame.then_some("last_frame")];
         Self {
@@ -105,7 +114,10 @@ impl From<pb::VideoCapabilities> for VideoCapabilities {
             max_reference_sounds,
             frames_per_second,
             edit,
+            edit_file,
             extend,
+            extend_file,
+            supported_extension_durations: extend_durations,
             deprecation_date: Some(deprecation_date).filter(|date| !date.is_empty()),
         }
     }

@@ -4,6 +4,7 @@ mod inputs;
 pub(crate) mod openrouter;
 mod request;
 mod response;
+mod source;
 mod stream;
 
 use axum::{
@@ -115,6 +116,36 @@ pub(crate) async fn remix(
 ) -> Result<Response, GatewayError> {
     let request = request::read_remix(id, &mut body, context.idempotency_key().to_owned())?;
     let (metadata, reply, _) = app.core.video.remix_video(context.call(request)).await?.into_parts();
+    snapshot(reply.video, &metadata, &links)
+}
+
+/// `POST /v1/videos/edits`.
+pub(crate) async fn edit(
+    State(app): State<App>,
+    context: RequestContext,
+    links: Links,
+    mut body: FormBody,
+) -> Result<Response, GatewayError> {
+    let length = body.len();
+    let idempotency_key = context.idempotency_key().to_owned();
+    let read = move || request::read_edit(&mut body, idempotency_key, &links).map(|request| (request, links));
+    let (request, links) = offload::run(length, read).await??;
+    let (metadata, reply, _) = app.core.video.edit_video(context.call(request)).await?.into_parts();
+    snapshot(reply.video, &metadata, &links)
+}
+
+/// `POST /v1/videos/extensions`.
+pub(crate) async fn extend(
+    State(app): State<App>,
+    context: RequestContext,
+    links: Links,
+    mut body: FormBody,
+) -> Result<Response, GatewayError> {
+    let length = body.len();
+    let idempotency_key = context.idempotency_key().to_owned();
+    let read = move || request::read_extend(&mut body, idempotency_key, &links).map(|request| (request, links));
+    let (request, links) = offload::run(length, read).await??;
+    let (metadata, reply, _) = app.core.video.extend_video(context.call(request)).await?.into_parts();
     snapshot(reply.video, &metadata, &links)
 }
 

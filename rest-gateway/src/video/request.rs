@@ -2,7 +2,7 @@
 
 use triptych_proto::v1 as pb;
 
-use super::inputs;
+use super::{inputs, source};
 use crate::{
     error::GatewayError,
     form::{Fields, FormBody},
@@ -10,26 +10,25 @@ use crate::{
     query::QueryParams,
 };
 
-/// Members of a create that a remix takes from its source or does not have. Clients that send them anyway are served as
-/// before.
-const NOT_OF_A_REMIX: [&str; 16] = [
-    "model",
+/// Members of a create that remixes, edits and extensions take from their source or do not have. Clients that send them anyway
+/// are served as before.
+const NOT_OF_A_SOURCE: [&str; 9] = [
     "input_reference",
     "frame_images",
     "input_references",
     "size",
     "resolution",
     "aspect_ratio",
-    "seconds",
-    "duration",
-    "duration_seconds",
     "generate_audio",
     "negative_prompt",
     "seed",
-    "user",
-    "callback_url",
-    "fit_policy",
 ];
+
+/// Further members that a remix does not have.
+const NOT_OF_A_REMIX: [&str; 4] = ["model", "user", "callback_url", "fit_policy"];
+
+/// The spellings of a duration, which an edit and a remix do not have.
+const DURATIONS: [&str; 3] = ["seconds", "duration", "duration_seconds"];
 
 /// Parses the body of a create request.
 pub(super) fn read(
@@ -94,10 +93,56 @@ pub(super) fn read_remix(
     let mut fields = body.fields()?;
     let prompt = fields.string("prompt")?;
     // The contract has no fields for them: a remix has those of its source.
-    for name in NOT_OF_A_REMIX {
+    ignore(&mut fields, NOT_OF_A_SOURCE.iter().chain(&NOT_OF_A_REMIX).chain(&DURATIONS));
+    Ok(pb::RemixVideoRequest { id, prompt, idempotency_key, extra_json: fields.into_extra_json()? })
+}
+
+/// Parses the body of an edit request.
+pub(super) fn read_edit(
+    body: &mut FormBody,
+    idempotency_key: String,
+    links: &Links,
+) -> Result<pb::EditVideoRequest, GatewayError> {
+    let mut fields = body.fields()?;
+    let video = fields.take(source::FIELD).map(|value| source::read(&value, links)).transpose()?;
+    ignore(&mut fields, NOT_OF_A_SOURCE.iter().chain(&DURATIONS).chain(&["fit_policy"]));
+    Ok(pb::EditVideoRequest {
+        model: fields.string("model")?,
+        prompt: fields.string("prompt")?,
+        video,
+        idempotency_key,
+        user: fields.string("user")?,
+        callback_url: fields.string("callback_url")?,
+        extra_json: fields.into_extra_json()?,
+    })
+}
+
+/// Parses the body of an extension request.
+pub(super) fn read_extend(
+    body: &mut FormBody,
+    idempotency_key: String,
+    links: &Links,
+) -> Result<pb::ExtendVideoRequest, GatewayError> {
+    let mut fields = body.fields()?;
+    let video = fields.take(source::FIELD).map(|value| source::read(&value, links)).transpose()?;
+    ignore(&mut fields, &NOT_OF_A_SOURCE);
+    Ok(pb::ExtendVideoRequest {
+        model: fields.string("model")?,
+        prompt: fields.string("prompt")?,
+        video,
+        idempotency_key,
+        user: fields.string("user")?,
+        callback_url: fields.string("callback_url")?,
+        duration_seconds: read_duration(&mut fields)?,
+        fit_policy: parse_fit_policy(&fields.string("fit_policy")?)?.into(),
+        extra_json: fields.into_extra_json()?,
+    })
+}
+
+fn ignore<'a>(fields: &mut Fields<'_>, names: impl IntoIterator<Item = &'a &'static str>) {
+    for name in names {
         fields.take(name);
     }
-    Ok(pb::RemixVideoRequest { id, prompt, idempotency_key, extra_json: fields.into_extra_json()? })
 }
 
 /// Parses the query of a list request.

@@ -1,5 +1,6 @@
 //! Video jobs over REST and gRPC: the life cycle, events, idempotency, cancellation, remix.
 
+mod derive;
 mod fal;
 mod gemini;
 mod kling;
@@ -11,6 +12,7 @@ mod openai;
 mod owners;
 mod provider_case;
 mod provider_faults;
+mod provider_links;
 mod runway;
 mod seedance;
 mod vidu;

@@ -108,11 +108,16 @@ fn every_fixture_is_tested() {
     PROVIDER.fixtures().assert_all_used(table.chain(["running.409.json", "internal.500.json"]));
 }
 
+/// Enqueues the responses of a render that succeeds.
+pub(super) fn enqueue_success(server: &TestServer, id: &str) {
+    for (call, fixture) in [CREATED, SUCCEEDED, (File, MP4)] {
+        PROVIDER.enqueue(server, id, call, fixture);
+    }
+}
+
 /// Creates a video that succeeds, and returns the body of the submission.
 pub(super) async fn submitted(server: &TestServer, body: &Value) -> Value {
-    for (call, fixture) in [CREATED, SUCCEEDED, (File, MP4)] {
-        PROVIDER.enqueue(server, "task-1", call, fixture);
-    }
+    enqueue_success(server, "task-1");
     let id = create(server, body).await;
     assert_eq!(wait_until_final(server, &id).await["status"], "completed");
     let submission = server.upstream.received().await;

@@ -108,7 +108,8 @@ impl Config {
             EXECUTABLE.iter().filter_map(|&key| Some((key.to_owned(), tree.remove(key)?))).collect();
         let Executable { shutdown_delay, threads } = deserialize(executable, "", &layers)?;
         let rest: Rest = deserialize(rest, "rest.", &layers)?;
-        let core: core_config::Settings = deserialize(tree, "", &layers)?;
+        let mut core: core_config::Settings = deserialize(tree, "", &layers)?;
+        core.media.public_base_url.clone_from(&rest.public_base_url);
         let signer = |key: &SecretString| LinkSigner::new(key.expose_secret().as_bytes(), core.media.link_ttl);
         let mut gateway: rest_gateway::Settings = deserialize(gateway, "rest.", &layers)?;
         if gateway.body_memory_bytes < gateway.runtime.body_limit_bytes {

@@ -3,6 +3,7 @@
 //! The files come from providers. Everything here is best effort: a file that cannot be read keeps what its job knows already.
 
 mod check;
+mod frames;
 mod reader;
 mod stills;
 
@@ -15,8 +16,8 @@ use image::RgbImage;
 use re_mp4::{Mp4, TrackKind};
 use tokio::runtime::Handle;
 
-pub use self::stills::Stills;
-use self::{reader::StoredFile, stills::video_track};
+pub use self::{frames::End, stills::Stills};
+use self::{frames::video_track, reader::StoredFile};
 use super::{MediaKey, MediaStore, PictureBudget};
 use crate::size::Size;
 
@@ -60,12 +61,14 @@ impl ClipInspector {
         made.inspect_err(|why| tracing::info!(media.key = key.as_str(), "no stills of a video: {why}")).ok()
     }
 
-    /// Returns the first frame of the file; `None` if it is not H.264, or cannot be decoded.
-    pub async fn first_frame(&self, key: &MediaKey) -> Option<RgbImage> {
-        let size = self.inspect(key).await?.size;
-        let pixels = size.pixels().saturating_mul(FRAMES_IN_MEMORY);
-        let decoded = self.on_thread(key, pixels, stills::first_frame).await;
-        decoded.inspect_err(|why| tracing::info!(media.key = key.as_str(), "no frame of a video: {why}")).ok()
+    /// Decodes the first or last frame of the file.
+    ///
+    /// # Errors
+    /// Why the file has none: it is not H.264, or cannot be decoded.
+    pub async fn frame(&self, key: &MediaKey, end: End) -> Result<RgbImage, String> {
+        let info = self.on_thread(key, 0, |file| info(&parse(file)?)).await?;
+        let pixels = info.size.pixels().saturating_mul(FRAMES_IN_MEMORY);
+        self.on_thread(key, pixels, move |file| frames::at_end(file, end)).await
     }
 
     /// Runs `work` on a blocking thread. The parser panics on some invalid files.

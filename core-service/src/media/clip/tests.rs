@@ -67,15 +67,6 @@ async fn silent_sound_track_is_a_sound_track() {
 }
 
 #[tokio::test]
-async fn first_frame_has_the_size_of_the_video() {
-    let (_directory, inspector, key) = inspector(CLIP.clone()).await;
-    let frame = inspector.first_frame(&key).await.unwrap();
-    assert_eq!(frame.dimensions(), (640, 360));
-    // The camera pans from black to white.
-    assert!(frame.get_pixel(10, 180)[0] + 60 < frame.get_pixel(630, 180)[0], "{:?}", frame.get_pixel(630, 180));
-}
-
-#[tokio::test]
 async fn stills_show_the_frames_in_order() {
     let (_directory, inspector, key) = inspector(CLIP.clone()).await;
     let Stills { thumbnail, spritesheet } = inspector.stills(&key, Size::new(640, 360)).await.unwrap();
@@ -87,6 +78,18 @@ async fn stills_show_the_frames_in_order() {
     let levels: Vec<_> =
         (0..4).flat_map(|row| (0..4).map(move |column| (column, row))).map(|(c, r)| tile(c, r)).collect();
     assert!(levels.is_sorted() && levels[15] > levels[0] + 10, "{levels:?}");
+}
+
+#[tokio::test]
+async fn first_and_last_frame_are_decoded_at_full_size() {
+    let (_directory, inspector, key) = inspector(CLIP.clone()).await;
+    let mut levels = Vec::new();
+    for end in [End::First, End::Last] {
+        let frame = inspector.frame(&key, end).await.unwrap();
+        assert_eq!(frame.dimensions(), (640, 360));
+        levels.push(frame.get_pixel(320, 180).0[0]);
+    }
+    assert!(levels[1] > levels[0] + 10, "{levels:?}");
 }
 
 #[tokio::test]
@@ -108,6 +111,6 @@ async fn invalid_files_have_no_info_and_no_stills() {
         let (_directory, inspector, key) = inspector(bytes).await;
         assert_eq!(inspector.inspect(&key).await, None, "case {index}");
         assert!(inspector.stills(&key, Size::new(640, 360)).await.is_none(), "case {index}");
-        assert!(inspector.first_frame(&key).await.is_none(), "case {index}");
+        assert!(inspector.frame(&key, End::Last).await.is_err(), "case {index}");
     }
 }

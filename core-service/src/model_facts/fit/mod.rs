@@ -1,7 +1,10 @@
 //! The parameters that a model gets for a request: the requested ones where it accepts them, otherwise the nearest.
 
+mod source;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::source::{SourceClip, fit_source};
 use super::{
     Audio, ModelFacts, Output, Outputs,
     output::{lines, ratio},

@@ -1,6 +1,8 @@
 //! The gRPC service for videos.
 
 mod create;
+mod derive;
+mod inputs;
 
 use async_trait::async_trait;
 use futures_util::{
@@ -229,6 +231,30 @@ impl VideoService for VideoGrpc {
             self.video(&job, &context.caller).await
         });
         Ok(Response::new(pb::RemixVideoResponse { video: Some(video.await?) }))
+    }
+
+    async fn edit_video(
+        &self,
+        request: Request<pb::EditVideoRequest>,
+    ) -> Result<Response<pb::EditVideoResponse>, Status> {
+        let context = self.context(&request, &request.get_ref().idempotency_key)?;
+        let video = context.within(async {
+            let job = self.edit(&context, request.into_inner()).await?;
+            self.video(&job, &context.caller).await
+        });
+        Ok(Response::new(pb::EditVideoResponse { video: Some(video.await?) }))
+    }
+
+    async fn extend_video(
+        &self,
+        request: Request<pb::ExtendVideoRequest>,
+    ) -> Result<Response<pb::ExtendVideoResponse>, Status> {
+        let context = self.context(&request, &request.get_ref().idempotency_key)?;
+        let video = context.within(async {
+            let job = self.extend(&context, request.into_inner()).await?;
+            self.video(&job, &context.caller).await
+        });
+        Ok(Response::new(pb::ExtendVideoResponse { video: Some(video.await?) }))
     }
 }
 

@@ -143,7 +143,7 @@ impl Step {
             () = lost.cancelled() => Ok(Err(StepError::Stale)),
         };
         if let Some(task) = self.unrecorded.take() {
-            self.record(&task).await;
+            Box::pin(self.record(&task)).await;
         }
         match ended {
             Ok(Ok(Some(due))) => Rest::Park(Parked { claim: self.claim, due }),
@@ -153,7 +153,7 @@ impl Step {
                 tracing::error!("a step was not completed: {error}");
                 Rest::Release(self.claim)
             }
-            Err(_) => self.handle_panic().await,
+            Err(_) => Box::pin(self.handle_panic()).await,
         }
     }
 
@@ -180,10 +180,10 @@ impl Step {
         job.deadline_at = job.deadline_at.min(now.after(deadline));
         let job = &self.claim.job;
         if job.deleted || job.state.is_final() && job.expires_at.is_some_and(|expires| expires <= now) {
-            return self.purge().await;
+            return Box::pin(self.purge()).await;
         }
         if job.state.is_final() {
-            return self.clean_up().await;
+            return Box::pin(self.clean_up()).await;
         }
         if job.deadline_at <= now && matches!(job.state, JobState::Submitting { .. }) {
             return self.outcome_unknown("the outcome of the submission could not be determined in time").await;
@@ -198,12 +198,15 @@ impl Step {
             let id = &job.request.provider_id;
             return self.give_up("provider_gone", format!("the provider `{id}` is no longer configured")).await;
         };
+        // Polls are by far the most frequent steps. Boxed, the others do not make each of them move a large future.
         match job.state.clone() {
-            JobState::Queued => self.submit(&*provider).await,
-            JobState::Submitting { .. } => self.resubmit(&*provider).await,
             JobState::Rendering { task, .. } => self.poll(&*provider, &task).await,
-            JobState::Storing { task, clip, renewals } => self.copy(&*provider, &task, &clip, renewals).await,
-            JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Cancelled { .. } => self.clean_up().await,
+            JobState::Queued => Box::pin(self.submit(&*provider)).await,
+            JobState::Submitting { .. } => Box::pin(self.resubmit(&*provider)).await,
+            JobState::Storing { task, clip, renewals } => Box::pin(self.copy(&*provider, &task, &clip, renewals)).await,
+            JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Cancelled { .. } => {
+                Box::pin(self.clean_up()).await
+            }
         }
     }
 

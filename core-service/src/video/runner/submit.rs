@@ -1,5 +1,7 @@
 //! The submission of a job to its provider, which is the only step that can be billed.
 
+use std::time::SystemTime;
+
 use http_server::Reservation;
 use tokio::time::timeout;
 
@@ -119,7 +121,8 @@ impl Step {
                     let key = MediaKey::from_request(key)?;
                     // `media.max_input_bytes` was checked when the job was created, and may be lower now.
                     let bytes = self.worker.jobs.media_store.bytes(&key, MAX_INPUT_BYTES).await?;
-                    InputContent::File { media_type: key.media_type(), bytes }
+                    let link = self.worker.jobs.links.as_ref().and_then(|links| links.link(&key, SystemTime::now()));
+                    InputContent::File { media_type: key.media_type(), bytes, link }
                 }
             };
             inputs.push(RenderInput { role: *role, content });

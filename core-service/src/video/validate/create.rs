@@ -114,7 +114,7 @@ pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVid
     Ok(NewVideo { prompt, user, extra_json, callback_url, wanted, fit_policy, inputs })
 }
 
-fn callback(url: String) -> Result<Option<String>, Error> {
+pub(super) fn callback(url: String) -> Result<Option<String>, Error> {
     if url.is_empty() {
         return Ok(None);
     }
@@ -126,7 +126,7 @@ fn callback(url: String) -> Result<Option<String>, Error> {
     Ok(Some(url))
 }
 
-fn fit_policy(value: i32) -> Result<Option<FitPolicy>, Error> {
+pub(super) fn fit_policy(value: i32) -> Result<Option<FitPolicy>, Error> {
     match pb::FitPolicy::try_from(value) {
         Ok(pb::FitPolicy::Unspecified) => Ok(None),
         Ok(pb::FitPolicy::Nearest) => Ok(Some(FitPolicy::Nearest)),
@@ -136,12 +136,12 @@ fn fit_policy(value: i32) -> Result<Option<FitPolicy>, Error> {
 }
 
 /// Validates the members without a field of their own.
-fn extra(extra_json: &str) -> Result<(), Error> {
+pub(super) fn extra(extra_json: &str) -> Result<(), Error> {
     stored("extra_json", "the members without a field of their own have", extra_json)?;
     check::extra("extra_json", extra_json, &MEMBERS)
 }
 
-fn stored(field: &str, subject: &str, text: &str) -> Result<(), Error> {
+pub(super) fn stored(field: &str, subject: &str, text: &str) -> Result<(), Error> {
     if text.len() <= MAX_STORED_BYTES {
         return Ok(());
     }
@@ -185,7 +185,7 @@ fn size(text: &str) -> Result<Option<Size>, Error> {
     })
 }
 
-fn seconds(seconds: u32) -> Result<u32, Error> {
+pub(super) fn seconds(seconds: u32) -> Result<u32, Error> {
     if SECONDS.contains(&seconds) {
         return Ok(seconds);
     }

@@ -86,12 +86,24 @@ pub(super) fn read(
 }
 
 /// Checks a URL that is passed to a provider as it is.
-fn check_link(field: &str, url: &str) -> Result<(), Error> {
+pub(super) fn check_link(field: &str, url: &str) -> Result<(), Error> {
     let is_known = |url: Url| matches!(url.scheme(), "http" | "https" | "asset" | "oss") && url.has_host();
     if url.len() <= MAX_URL_BYTES && Url::parse(url).is_ok_and(is_known) {
         return Ok(());
     }
     Err(Error::invalid(field, format!("must be an http, https, asset or oss URL of at most {MAX_URL_BYTES} bytes")))
+}
+
+/// Checks that a model renders new videos. `model` is its public name, for messages.
+///
+/// # Errors
+/// [`Error::InvalidField`] for a model that only edits or extends videos.
+pub(in crate::video) fn generates(facts: &ModelFacts, model: &str) -> Result<(), Error> {
+    if facts.generate {
+        return Ok(());
+    }
+    let message = format!("the model `{model}` renders no new videos; use it to edit or extend a video");
+    Err(Error::invalid("model", message))
 }
 
 /// Checks the inputs against what a model accepts. `model` is its public name, for messages.

@@ -1,13 +1,15 @@
 //! Validation of video requests, the same for both APIs.
 
 mod create;
+mod derived;
 mod inputs;
 
 use triptych_proto::v1 as pb;
 
 pub(super) use self::{
     create::{NewVideo, create, remix_extra},
-    inputs::{RequestedInput, check as inputs, is_provider_uri},
+    derived::{DerivedVideo, RequestedSource, edit, extend},
+    inputs::{RequestedInput, check as inputs, generates, is_provider_uri},
 };
 use super::{job::JobId, provider::Variant, store::Page};
 use crate::{

@@ -31,6 +31,8 @@ struct State {
     image_request: Option<pb::ImageRequest>,
     create_video: Option<pb::CreateVideoRequest>,
     remix_video: Option<pb::RemixVideoRequest>,
+    edit_video: Option<pb::EditVideoRequest>,
+    extend_video: Option<pb::ExtendVideoRequest>,
     list_videos: Option<pb::ListVideosRequest>,
     /// The debug text of the last webhook request.
     webhook_request: String,
@@ -133,6 +135,14 @@ impl CoreStub {
 
     pub(crate) fn remix_video_request(&self) -> pb::RemixVideoRequest {
         self.with(|state| state.remix_video.clone()).expect("no RemixVideo was received")
+    }
+
+    pub(crate) fn edit_video_request(&self) -> pb::EditVideoRequest {
+        self.with(|state| state.edit_video.clone()).expect("no EditVideo was received")
+    }
+
+    pub(crate) fn extend_video_request(&self) -> pb::ExtendVideoRequest {
+        self.with(|state| state.extend_video.clone()).expect("no ExtendVideo was received")
     }
 
     pub(crate) fn list_videos_request(&self) -> pb::ListVideosRequest {

@@ -133,4 +133,21 @@ impl VideoService for CoreStub {
         let video = pb::Video { remixed_from_video_id, ..running(1, 0, pb::video::State::Queued) };
         Ok(self.reply(pb::RemixVideoResponse { video: Some(video) }))
     }
+    async fn edit_video(
+        &self,
+        request: Request<pb::EditVideoRequest>,
+    ) -> Result<Response<pb::EditVideoResponse>, Status> {
+        let message = self.receive(request)?;
+        self.with(|state| state.edit_video = Some(message));
+        Ok(self.reply(pb::EditVideoResponse { video: Some(running(1, 0, pb::video::State::Queued)) }))
+    }
+
+    async fn extend_video(
+        &self,
+        request: Request<pb::ExtendVideoRequest>,
+    ) -> Result<Response<pb::ExtendVideoResponse>, Status> {
+        let message = self.receive(request)?;
+        self.with(|state| state.extend_video = Some(message));
+        Ok(self.reply(pb::ExtendVideoResponse { video: Some(running(1, 0, pb::video::State::Queued)) }))
+    }
 }

@@ -203,6 +203,61 @@ async fn remix_passes_unknown_members_on_and_ignores_those_that_it_inherits() {
 }
 
 #[tokio::test]
+async fn edit_and_extension_name_their_source_and_ignore_what_it_decides() {
+    let core = CoreStub::default();
+    let body = json!({"prompt": "rain", "video": {"id": "video_1"}, "model": "m", "user": "u", "guidance": 5.5, "size": "9x9",
+        "seconds": 9, "seed": 1, "callback_url": "https://a.test"});
+    let response = send(&core, post("/v1/videos/edits", &body)).await;
+    assert_eq!(response.json(), document(&json!({})));
+    let video = Some(pb::VideoSource { source: Some(pb::video_source::Source::Id("video_1".to_owned())) });
+    let expected = pb::EditVideoRequest {
+        model: "m".to_owned(),
+        prompt: "rain".to_owned(),
+        video: video.clone(),
+        user: "u".to_owned(),
+        callback_url: "https://a.test".to_owned(),
+        extra_json: r#"{"guidance":5.5}"#.to_owned(),
+        ..pb::EditVideoRequest::default()
+    };
+    assert_eq!(core.edit_video_request(), expected);
+
+    let body = json!({"prompt": "on", "video": {"id": "video_1"}, "seconds": "8", "fit_policy": "strict"});
+    assert_eq!(send(&core, post("/v1/videos/extensions", &body)).await.status, 200);
+    let expected = pb::ExtendVideoRequest {
+        prompt: "on".to_owned(),
+        video,
+        duration_seconds: Some(8),
+        fit_policy: pb::FitPolicy::Strict.into(),
+        ..pb::ExtendVideoRequest::default()
+    };
+    assert_eq!(core.extend_video_request(), expected);
+    let missing = send(&core, post("/v1/videos/edits", &json!({"prompt": "rain", "video": 7}))).await;
+    assert_eq!(missing.error(), (400, Some("video".to_owned()), "invalid_field".to_owned()));
+}
+
+#[tokio::test]
+async fn form_has_the_source_as_an_id_in_brackets_or_as_a_file() {
+    let core = CoreStub::default();
+    let part = |head: &str, value: &str| format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n");
+    let prompt = part(r#"name="prompt""#, "rain");
+    for (video, expected) in [
+        (part(r#"name="video[id]""#, "video_1"), pb::video_source::Source::Id("video_1".to_owned())),
+        (
+            part(r#"name="video"; filename="v.mp4""#, "mp4"),
+            pb::video_source::Source::File(pb::MediaInput {
+                source: Some(pb::media_input::Source::Data(bytes::Bytes::from_static(b"mp4"))),
+            }),
+        ),
+    ] {
+        let request = http::Request::post("/v1/videos/edits").header("content-type", "multipart/form-data; boundary=b");
+        let request = request.body(axum::body::Body::from(format!("{prompt}{video}--b--\r\n"))).unwrap();
+        assert_eq!(send(&core, request).await.status, 200);
+        let received = core.edit_video_request();
+        assert_eq!((received.prompt.as_str(), received.video.unwrap().source), ("rain", Some(expected)));
+    }
+}
+
+#[tokio::test]
 async fn owner_is_a_filter_of_lists_and_a_member_where_the_core_tells_it() {
     let core = CoreStub::default();
     core.set_snapshots(vec![pb::Video { owner: Some("team-a".to_owned()), ..succeeded() }]);

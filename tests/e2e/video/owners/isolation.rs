@@ -20,6 +20,7 @@ fn observed_status(status: &Status, id: &str) -> String {
 async fn every_endpoint(server: &TestServer, secret: &str, id: &str) -> Vec<Value> {
     let path = |rest: &str| format!("/v1/videos/{id}{rest}");
     let prompt = json!({"prompt": "a tree"});
+    let derived = json!({"prompt": "a tree", "video": {"id": id}});
     let nothing = Value::Null;
     let calls = [
         (Method::GET, path(""), &nothing),
@@ -30,6 +31,8 @@ async fn every_endpoint(server: &TestServer, secret: &str, id: &str) -> Vec<Valu
         (Method::HEAD, path("/content"), &nothing),
         (Method::POST, path("/cancel"), &nothing),
         (Method::POST, path("/remix"), &prompt),
+        (Method::POST, "/v1/videos/edits".to_owned(), &derived),
+        (Method::POST, "/v1/videos/extensions".to_owned(), &derived),
         (Method::DELETE, path(""), &nothing),
     ];
     let mut responses = Vec::new();
@@ -48,7 +51,13 @@ async fn every_method(server: &TestServer, secret: &str, id: &str) -> Vec<String
     let mut client = server.video_client().await;
     let id_of = || id.to_owned();
     let remix = pb::RemixVideoRequest { id: id_of(), prompt: "a tree".to_owned(), ..pb::RemixVideoRequest::default() };
+    let video = || Some(pb::VideoSource { source: Some(pb::video_source::Source::Id(id.to_owned())) });
+    let edit = pb::EditVideoRequest { video: video(), prompt: "a tree".to_owned(), ..pb::EditVideoRequest::default() };
+    let extension =
+        pb::ExtendVideoRequest { video: video(), prompt: "a tree".to_owned(), ..pb::ExtendVideoRequest::default() };
     let mut failures = vec![
+        client.edit_video(grpc(secret, edit)).await.unwrap_err(),
+        client.extend_video(grpc(secret, extension)).await.unwrap_err(),
         client.get_video(grpc(secret, pb::GetVideoRequest { id: id_of() })).await.unwrap_err(),
         client.watch_video(grpc(secret, pb::WatchVideoRequest { id: id_of() })).await.unwrap_err(),
         client.cancel_video(grpc(secret, pb::CancelVideoRequest { id: id_of() })).await.unwrap_err(),
@@ -90,7 +99,7 @@ async fn video_of_another_owner_is_answered_as_an_unknown_id_and_does_not_change
         assert!(before.owner.is_none(), "only administrators see owners");
         // To the owner every call is open.
         let mine = every_endpoint(server, ALICE, &done).await;
-        assert!(mine.iter().take(9).all(|response| response[0] == 200), "{mine:?}");
+        assert!(mine.iter().take(11).all(|response| response[0] == 200), "{mine:?}");
         assert_eq!(every_endpoint(server, ALICE, &done).await[0], unknown.0[0], "it was deleted");
     })
     .await;

@@ -104,6 +104,7 @@ fn values_of_every_type_are_read_from_variables() {
     assert_eq!(config.core.chat.base_url.unwrap().as_str(), "https://api.example.com/v1");
     assert_eq!(config.core.chat.api_key.unwrap().expose_secret(), "sk-1");
     assert_eq!(config.gateway.runtime.public_base_url.as_deref(), Some("https://media.example.com"));
+    assert_eq!(config.core.media.public_base_url, config.gateway.runtime.public_base_url);
     assert_eq!(config.gateway.runtime.cors_allow_origins, ["https://a.example", "https://b.example"]);
     assert_eq!(config.log.format, LogFormat::Json);
 }

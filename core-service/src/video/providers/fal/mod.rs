@@ -70,8 +70,7 @@ impl VideoProvider for FalVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
         let facts = self.facts.find(PROVIDER_ID, &model);
-        let parameters = &request.parameters;
-        let endpoint = facts.upstream_name(&model, parameters.has_frames(), parameters.has_references()).to_owned();
+        let endpoint = facts.upstream_name(&model, request.parameters.input_kind()).to_owned();
         // An input image has up to 20 MiB.
         let body = offload(move || Ok(request::encode(&facts.members, &request))).await?;
         let content = Some(Content::json(body));

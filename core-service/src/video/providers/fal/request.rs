@@ -39,8 +39,9 @@ pub(super) fn encode(names: &MemberNames, request: &RenderRequest) -> String {
             DurationForm::TextWithUnit => Value::from(format!("{seconds}s")),
         },
     );
-    // A first frame has a ratio of its own; for many models it is then the only one.
-    if !aspect_ratio.is_empty() && !request.parameters.has_frames() {
+    // A first frame has a ratio of its own, as has a video; for many models it is then the only one.
+    let has_ratio = request.parameters.has_frames() || request.input(InputRole::Source).is_some();
+    if !aspect_ratio.is_empty() && !has_ratio {
         members.add("aspect_ratio", aspect_ratio.as_str());
     }
     if !resolution.is_empty() {
@@ -91,9 +92,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        model_facts::FactsTable,
+        model_facts::{FactsTable, InputKind},
         video::{
-            Slot,
+            Operation, Slot,
             inputs::{InputContent, InputSource, StoredInput},
             testing,
         },
@@ -133,5 +134,18 @@ mod tests {
             (&json!(["https://a.test/x"]), &json!(["https://a.test/x"]))
         );
         assert_eq!(encoded("unknown/model", &[], |_| {})["duration"], 8);
+    }
+
+    #[test]
+    fn extension_has_an_endpoint_of_its_own_and_no_ratio() {
+        const MODEL: &str = "fal-ai/veo3.1/fast";
+        let extend =
+            |parameters: &mut VideoParameters| (parameters.operation, parameters.seconds) = (Operation::Extend, 7);
+        let body = encoded(MODEL, &[InputRole::Source], extend);
+        let expected =
+            json!({"prompt": "a boat", "duration": "7s", "resolution": "720p", "video_url": "https://a.test/x"});
+        assert_eq!(body, expected);
+        let facts = FactsTable::default().find("fal", MODEL);
+        assert_eq!(facts.upstream_name(MODEL, InputKind::Extend), "fal-ai/veo3.1/fast/extend-video");
     }
 }

@@ -85,8 +85,14 @@ impl VideoProvider for GeminiVideos {
         let is_veo = veo::is_veo(&model);
         let path = if is_veo { veo::path(&model) } else { interactions::PATH.to_owned() };
         // An input image has up to 20 MiB.
-        let encode = move || if is_veo { veo::encode(&request) } else { Ok(interactions::encode(&model, &request)) };
-        let body = offload(encode).await?;
+        let body = match (is_veo, &request.parameters.source) {
+            (true, Some(task)) => {
+                let uri = self.uri_of(task, &context).await?;
+                veo::encode_extension(&request.parameters, &uri)
+            }
+            (true, None) => offload(move || veo::encode(&request)).await?,
+            (false, _) => offload(move || Ok(interactions::encode(&model, &request))).await?,
+        };
         let response = exchange(&self.upstream, Method::POST, &path, Some(Content::json(body)), &context).await?;
         let submitted = if is_veo { veo::submitted(&response) } else { interactions::submitted(&response) };
         submitted.map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
@@ -140,6 +146,26 @@ impl VideoProvider for GeminiVideos {
                 Ok(Cancellation::RunsOn)
             }
             _ => Err(self.upstream.redacted(refusal::failure(&response))),
+        }
+    }
+}
+
+impl GeminiVideos {
+    /// Returns the URI of the video of a finished task, before a submission that names it.
+    async fn uri_of(&self, task: &UpstreamTask, context: &RequestContext) -> Result<String, ProviderError> {
+        let refused = |message: &str| ProviderError::Refused { message: message.to_owned(), field: None };
+        let polled =
+            self.poll(task, context).await.map_err(|error| {
+                let message = error.to_string();
+                // Nothing was submitted yet.
+                error.map_failure(|failure| {
+                    if failure.may_have_executed() { ProviderError::unavailable(message) } else { failure }
+                })
+            });
+        let Progress::Ready(clip) = polled? else { return Err(refused("the provider no longer has the source video")) };
+        match clip.files.first().map(|file| Location::parse(&file.location)).transpose()? {
+            Some(Location::Uri(uri)) => Ok(uri),
+            Some(Location::Inline(_)) | None => Err(refused("the provider has no URI of the source video")),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     error::ProviderError,
     json::JsonObject,
     video::{
-        RenderRequest,
+        Operation, RenderRequest,
         inputs::{InputRole, RenderInput},
         parameters::VideoParameters,
     },
@@ -28,8 +28,17 @@ pub(super) fn encode(
     mark: &str,
 ) -> Result<String, ProviderError> {
     let VideoParameters {
-        prompt, seconds, negative_prompt, aspect_ratio, resolution, generate_audio, extra_json, ..
+        prompt,
+        operation,
+        seconds,
+        negative_prompt,
+        aspect_ratio,
+        resolution,
+        generate_audio,
+        extra_json,
+        ..
     } = &request.parameters;
+    let is_edit = *operation == Operation::Edit;
     let mut members = JsonObject::default();
     // The default is the oldest model.
     members.add("model_name", model);
@@ -40,9 +49,12 @@ pub(super) fn encode(
     if let Some(mode) = mode(resolution) {
         members.add("mode", mode);
     }
-    members.add("duration", seconds.to_string());
-    // Frames have their own.
-    if !request.parameters.has_frames() && !aspect_ratio.is_empty() {
+    // An edited video keeps its own.
+    if !is_edit {
+        members.add("duration", seconds.to_string());
+    }
+    // Frames have their own, and so does a video to edit.
+    if !is_edit && !request.parameters.has_frames() && !aspect_ratio.is_empty() {
         members.add("aspect_ratio", aspect_ratio.as_str());
     }
     if let Some(generate_audio) = generate_audio {

@@ -17,7 +17,7 @@ use crate::{
     media::MediaType,
     model_facts::FactsTable,
     video::{
-        Clip, Progress, RenderRequest, Search, Slot, UpstreamTask,
+        Clip, Operation, Progress, RenderRequest, Search, Slot, UpstreamTask,
         inputs::{InputContent, InputRole, InputSource, RenderInput, StoredInput},
         parameters::VideoParameters,
         testing,
@@ -30,7 +30,7 @@ fn link(role: InputRole, url: &str) -> RenderInput {
 
 fn image(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
-    RenderInput { role, content: InputContent::File { media_type, bytes } }
+    RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
 }
 
 fn encode(
@@ -57,6 +57,15 @@ fn encode(
 fn encoded(model: &str, inputs: Vec<RenderInput>, change: impl FnOnce(&mut VideoParameters)) -> (Endpoint, Value) {
     let (endpoint, body) = encode(model, inputs, change);
     (endpoint, serde_json::from_str(&body.unwrap()).unwrap())
+}
+
+#[test]
+fn video_to_edit_is_the_base_and_keeps_duration_and_ratio() {
+    let source = vec![link(InputRole::Source, "https://a.test/v")];
+    let body = encoded("kling-video-o1", source, |parameters| parameters.operation = Operation::Edit);
+    let expected = json!({"model_name": "kling-video-o1", "prompt": "a boat", "mode": "pro",
+        "video_list": [{"video_url": "https://a.test/v", "refer_type": "base"}], "external_task_id": "video_1"});
+    assert_eq!(body, (Endpoint::Omni, expected));
 }
 
 #[test]

@@ -5,13 +5,13 @@ use openai_dialect::extra_members;
 use crate::{
     error::ProviderError,
     json::JsonObject,
-    video::{RenderRequest, inputs::InputRole, parameters::VideoParameters},
+    video::{Operation, RenderRequest, inputs::InputRole, parameters::VideoParameters},
 };
 
 /// Members that clients cannot set: the inputs, the mark, the number of videos, and an address that the proxy would call. Proxies
 /// in Go and C# ignore the case of names.
-const RESERVED: [&str; 9] =
-    ["prompt", "image", "endimage", "state", "videotype", "batchsize", "notifyhook", "action", "taskid"];
+const RESERVED: [&str; 10] =
+    ["prompt", "image", "endimage", "state", "videotype", "batchsize", "notifyhook", "action", "taskid", "index"];
 
 /// The type of video for a resolution.
 const VIDEO_TYPES: [(&str, &str); 2] = [("480p", "vid_1.1_i2v_480"), ("720p", "vid_1.1_i2v_720")];
@@ -21,15 +21,23 @@ const VIDEO_TYPES: [(&str, &str); 2] = [("480p", "vid_1.1_i2v_480"), ("720p", "v
 /// # Errors
 /// [`ProviderError::Refused`] without a first frame.
 pub(super) fn encode(request: &RenderRequest, mark: &str) -> Result<String, ProviderError> {
-    let VideoParameters { prompt, resolution, extra_json, .. } = &request.parameters;
-    let Some(first_frame) = request.input(InputRole::FirstFrame) else {
-        let message = "this model animates an image; send one as `input_reference`".to_owned();
-        return Err(ProviderError::Refused { message, field: Some("input_reference".to_owned()) });
-    };
+    let VideoParameters { prompt, operation, source, resolution, extra_json, .. } = &request.parameters;
     let mut members = JsonObject::default();
     // Line breaks end the prompt of the bot.
     members.add("prompt", prompt.split_whitespace().collect::<Vec<_>>().join(" "));
-    members.add("image", first_frame.url());
+    match (operation, source, request.input(InputRole::FirstFrame)) {
+        (Operation::Extend, Some(task), _) => {
+            members.add("action", "extend");
+            members.add("taskId", task.0.as_str());
+            // The first of its videos, which is the one that the job has.
+            members.add("index", 0);
+        }
+        (_, _, Some(first_frame)) => members.add("image", first_frame.url()),
+        (_, _, None) => {
+            let message = "this model animates an image; send one as `input_reference`".to_owned();
+            return Err(ProviderError::Refused { message, field: Some("input_reference".to_owned()) });
+        }
+    }
     if let Some(last_frame) = request.input(InputRole::LastFrame) {
         members.add("endImage", last_frame.url());
     }
@@ -54,7 +62,7 @@ mod tests {
 
     use super::*;
     use crate::video::{
-        Slot,
+        Slot, UpstreamTask,
         inputs::{InputContent, RenderInput},
         testing,
     };
@@ -79,5 +87,17 @@ mod tests {
         assert_eq!(encoded(&[InputRole::FirstFrame, InputRole::LastFrame], extra), Ok(expected));
         assert_eq!(encoded(&[InputRole::FirstFrame], "").unwrap()["motion"], "low");
         assert!(matches!(encoded(&[], ""), Err(ProviderError::Refused { .. })));
+    }
+
+    #[test]
+    fn extension_names_the_task_of_its_source() {
+        let mut parameters = testing::request().parameters;
+        (parameters.operation, parameters.source) = (Operation::Extend, Some(UpstreamTask("17".to_owned())));
+        parameters.extra_json = r#"{"index":3,"taskId":"18"}"#.to_owned();
+        let request = RenderRequest { parameters, inputs: Vec::new(), slot: Slot::default() };
+        let body: Value = serde_json::from_str(&encode(&request, "video_1").unwrap()).unwrap();
+        let expected = json!({"prompt": "a boat", "action": "extend", "taskId": "17", "index": 0, "batchSize": 1,
+            "state": "video_1", "motion": "low"});
+        assert_eq!(body, expected);
     }
 }

@@ -31,7 +31,7 @@ fn link(role: InputRole, url: &str) -> RenderInput {
 
 fn image(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
-    RenderInput { role, content: InputContent::File { media_type, bytes } }
+    RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
 }
 
 fn encode(model: &str, inputs: Vec<RenderInput>) -> Result<String, ProviderError> {

@@ -10,7 +10,11 @@ use super::task::{InputPicture, OfflineTask};
 use crate::{
     config::MAX_INPUT_BYTES,
     error::{Error, ProviderError},
-    media::{MediaKey, MediaStore, clip::ClipInspector, pixels},
+    media::{
+        MediaKey, MediaStore,
+        clip::{ClipInspector, End},
+        pixels,
+    },
 };
 
 /// The delay between attempts to read a file from an unavailable media store.
@@ -37,7 +41,7 @@ impl Pictures {
         for input in task.input_pictures() {
             let source = match input {
                 InputPicture::Image(key) => Source::Encoded(self.bytes(&key).await?),
-                InputPicture::Video(key) => Source::Decoded(self.first_frame(&key).await?),
+                InputPicture::Video(key, end) => Source::Decoded(self.frame(&key, end).await?),
             };
             let decoded = tokio::task::spawn_blocking(move || {
                 let picture = source.decode()?;
@@ -60,16 +64,16 @@ impl Pictures {
         }
     }
 
-    async fn first_frame(&self, key: &MediaKey) -> Result<RgbImage, ProviderError> {
+    async fn frame(&self, key: &MediaKey, end: End) -> Result<RgbImage, ProviderError> {
         loop {
-            if let Some(frame) = self.clips.first_frame(key).await {
-                return Ok(frame);
-            }
+            let why = match self.clips.frame(key, end).await {
+                Ok(frame) => return Ok(frame),
+                Err(why) => why,
+            };
             // The inspector does not tell an unavailable store from an unreadable file.
             if unless_unavailable(self.media_store.describe(key).await)?.is_some() {
-                let message = "a reference video cannot be decoded: the built-in engine reads H.264 in MP4 only";
-                let field = Some("input_references".to_owned());
-                return Err(ProviderError::Refused { message: message.to_owned(), field });
+                let message = format!("video: no frame of it can be read: {why}; send an MP4 file with H.264");
+                return Err(ProviderError::Refused { message, field: Some("video".to_owned()) });
             }
             sleep(MEDIA_RETRY_DELAY).await;
         }

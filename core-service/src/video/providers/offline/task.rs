@@ -8,8 +8,8 @@ use crate::{
     call::Call,
     error::ProviderError,
     fault_injection::Fault,
-    media::MediaKey,
-    video::{inputs::InputRole, parameters::VideoParameters, provider::RenderRequest},
+    media::{MediaKey, clip::End},
+    video::{Operation, inputs::InputRole, parameters::VideoParameters, provider::RenderRequest},
 };
 
 /// Everything that a render depends on.
@@ -66,30 +66,38 @@ impl OfflineTask {
 
     /// Returns whether the video starts with an image of the prompt.
     pub(super) fn starts_with_the_prompt(&self) -> bool {
-        !self.parameters.has_input(InputRole::FirstFrame)
+        !self.parameters.has_input(InputRole::FirstFrame) && !self.parameters.has_input(InputRole::Source)
     }
 
-    /// Returns the input pictures in the order in which the video shows them: the first frame, the references in the order of the
-    /// request, the last frame.
+    /// Returns the input pictures in the order in which the video shows them: a frame of the video to edit or extend or the first
+    /// frame, the references in the order of the request, the last frame.
     pub(super) fn input_pictures(&self) -> Vec<InputPicture> {
         let of_roles = |roles: &'static [InputRole]| {
             let inputs = self.parameters.inputs.iter().filter(|input| roles.contains(&input.role));
             inputs.filter_map(|input| {
                 let key = input.key().and_then(MediaKey::parse)?;
-                Some(if input.role == InputRole::Video { InputPicture::Video(key) } else { InputPicture::Image(key) })
+                Some(match input.role {
+                    InputRole::Source if self.parameters.operation == Operation::Extend => {
+                        InputPicture::Video(key, End::Last)
+                    }
+                    InputRole::Source | InputRole::Video => InputPicture::Video(key, End::First),
+                    InputRole::FirstFrame | InputRole::LastFrame | InputRole::Image | InputRole::Sound => {
+                        InputPicture::Image(key)
+                    }
+                })
             })
         };
-        let references = of_roles(&[InputRole::Image, InputRole::Video]);
-        of_roles(&[InputRole::FirstFrame]).chain(references).chain(of_roles(&[InputRole::LastFrame])).collect()
+        let first = of_roles(&[InputRole::Source, InputRole::FirstFrame]);
+        first.chain(of_roles(&[InputRole::Image, InputRole::Video])).chain(of_roles(&[InputRole::LastFrame])).collect()
     }
 }
 
 /// An input of which a video shows a picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum InputPicture {
     Image(MediaKey),
-    /// Its first frame is shown.
-    Video(MediaKey),
+    /// Its first or last frame is shown.
+    Video(MediaKey, End),
 }
 
 /// Hashes a text to the same number on every machine.

@@ -4,6 +4,7 @@ mod location;
 mod request;
 mod response;
 mod search;
+mod source;
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use crate::{
     models::Entry,
     upstream::{Auth, SetupError, Upstream, reported_failure_of},
     video::{
-        Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
+        Cancellation, ClipFile, LostSubmission, Operation, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
         VideoProvider,
     },
 };
@@ -92,8 +93,13 @@ impl VideoProvider for OpenAiVideos {
     }
 
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
-        let form = request::encode(&call.model, &call.request)?;
-        let response = exchange(&self.upstream, Method::POST, "videos", Some(form), &call.context).await?;
+        let Call { model, request, context } = call;
+        let path = source::path(&request.parameters);
+        let content = match request.parameters.operation {
+            Operation::Generate => request::encode(&model, &request)?,
+            Operation::Edit | Operation::Extend | Operation::Remix => source::encode(&request)?,
+        };
+        let response = exchange(&self.upstream, Method::POST, &path, Some(content), &context).await?;
         response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 

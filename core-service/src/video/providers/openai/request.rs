@@ -35,13 +35,7 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<Content, Pr
     if !negative_prompt.is_empty() {
         form.text("negative_prompt", negative_prompt);
     }
-    for (name, value) in extra_members(extra_json).unwrap_or_default() {
-        match serde_json::from_str(value) {
-            Ok(Value::String(text)) => form.text(&name, &text),
-            Ok(Value::Null) => {}
-            Ok(_) | Err(_) => form.text(&name, value),
-        }
-    }
+    add_extra_members(&mut form, extra_json, &[]);
     if let Some(first_frame) = first_frame {
         let (media_type, image) = first_frame.file()?;
         // Several servers determine the type by the extension.
@@ -49,4 +43,16 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<Content, Pr
         form.file("input_reference", &file_name, media_type.as_str(), image);
     }
     form.finish()
+}
+
+/// Adds the members without a field of their own as text parts, except for the reserved ones.
+pub(super) fn add_extra_members(form: &mut Form, extra_json: &str, reserved: &[&str]) {
+    for (name, value) in extra_members(extra_json).unwrap_or_default() {
+        match serde_json::from_str(value) {
+            _ if reserved.contains(&name.as_str()) => {}
+            Ok(Value::String(text)) => form.text(&name, &text),
+            Ok(Value::Null) => {}
+            Ok(_) | Err(_) => form.text(&name, value),
+        }
+    }
 }

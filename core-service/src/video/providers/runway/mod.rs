@@ -21,6 +21,7 @@ use crate::{
     context::RequestContext,
     error::ProviderError,
     media::{Downloader, TrustedOrigin},
+    model_facts::FactsTable,
     models::Entry,
     offload::offload,
     upstream::{Auth, SetupError, Upstream},
@@ -41,6 +42,7 @@ pub struct RunwayVideos {
     downloads: Downloader,
     /// Without the API key: links are signed.
     origin: TrustedOrigin,
+    facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
 }
@@ -55,6 +57,7 @@ pub(crate) fn entries(settings: &Runway, context: &ProviderContext) -> Result<Ve
         upstream: upstream.with_headers(&HeaderMap::from_iter([VERSION])),
         downloads: context.downloads.clone(),
         origin: TrustedOrigin::new(base),
+        facts: context.facts.clone(),
         poll_interval: *poll_interval,
         max_file_bytes: context.max_file_bytes,
     };
@@ -72,7 +75,8 @@ impl VideoProvider for RunwayVideos {
         let Call { model, request, context } = call;
         let path = request::endpoint(&request);
         // An input image has up to 20 MiB.
-        let body = offload(move || Ok(request::encode(&model, &request))).await?;
+        let facts = self.facts.find(PROVIDER_ID, &model);
+        let body = offload(move || request::encode(&model, &facts, &request)).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
         response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }

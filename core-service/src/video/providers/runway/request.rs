@@ -4,13 +4,21 @@ use openai_dialect::extra_members;
 use serde_json::{Value, json};
 
 use crate::{
+    error::ProviderError,
     json::JsonObject,
+    model_facts::ModelFacts,
     video::{
-        RenderRequest,
+        Operation, RenderRequest,
         inputs::{InputRole, RenderInput},
         parameters::VideoParameters,
     },
 };
+
+/// The longest data URL of a video, in bytes.
+const MAX_DATA_URL: usize = 5_000_000;
+
+/// The `api` of models that are told what a video is for.
+const MODES: &str = "modes";
 
 /// The number of seeds.
 const SEEDS: i64 = 1 << 32;
@@ -40,33 +48,60 @@ pub(super) fn endpoint(request: &RenderRequest) -> &'static str {
 }
 
 /// Encodes a request. Runway refuses members that the model does not have.
-pub(super) fn encode(model: &str, request: &RenderRequest) -> String {
-    let VideoParameters { prompt, seconds, seed, resolution, generate_audio, negative_prompt, extra_json, .. } =
-        &request.parameters;
+///
+/// # Errors
+/// [`ProviderError::NotSupported`] if a video is too long for a data URL, and there is no link to it.
+pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -> Result<String, ProviderError> {
+    let VideoParameters {
+        prompt,
+        operation,
+        seconds,
+        seed,
+        resolution,
+        generate_audio,
+        negative_prompt,
+        extra_json,
+        ..
+    } = &request.parameters;
     let mut members = JsonObject::default();
     members.add("model", model);
     members.add("promptText", prompt.as_str());
-    members.add("duration", *seconds);
-    add_output(&mut members, request);
-    if !resolution.is_empty() {
+    match operation {
+        Operation::Edit if facts.api == MODES => {
+            members.add("mode", "edit");
+            members.add("duration", "auto");
+        }
+        // The video keeps its duration and size.
+        Operation::Edit => {}
+        Operation::Extend => {
+            members.add("mode", "extend");
+            members.add("duration", *seconds);
+        }
+        Operation::Generate | Operation::Remix => {
+            members.add("duration", *seconds);
+            add_output(&mut members, request);
+        }
+    }
+    let is_new = request.input(InputRole::Source).is_none();
+    if is_new && !resolution.is_empty() {
         members.add("resolution", resolution.as_str());
     }
     if let Some(seed) = seed {
         members.add("seed", seed.rem_euclid(SEEDS));
     }
-    if let Some(generate_audio) = generate_audio {
-        members.add("audio", *generate_audio);
+    if let Some(generate_audio) = generate_audio.filter(|_| is_new) {
+        members.add("audio", generate_audio);
     }
     if !negative_prompt.is_empty() {
         members.add("negativePrompt", negative_prompt.as_str());
     }
-    add_inputs(&mut members, &request.inputs);
+    add_inputs(&mut members, facts, &request.inputs)?;
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             members.add_raw(&name, value);
         }
     }
-    members.to_string()
+    Ok(members.to_string())
 }
 
 /// Adds `ratio`: a size in pixels for models without resolutions, otherwise an aspect ratio, which a first frame replaces.
@@ -79,7 +114,7 @@ fn add_output(members: &mut JsonObject, request: &RenderRequest) {
     }
 }
 
-fn add_inputs(members: &mut JsonObject, inputs: &[RenderInput]) {
+fn add_inputs(members: &mut JsonObject, facts: &ModelFacts, inputs: &[RenderInput]) -> Result<(), ProviderError> {
     let list = |role: InputRole, entry: fn(String) -> Value| -> Vec<Value> {
         inputs.iter().filter(|input| input.role == role).map(|input| entry(input.url())).collect()
     };
@@ -96,14 +131,18 @@ fn add_inputs(members: &mut JsonObject, inputs: &[RenderInput]) {
         }
     }
     if let Some(source) = inputs.iter().find(|input| input.role == InputRole::Source) {
-        members.add("promptVideo", source.url());
+        members.add(&facts.members.source, source.url_within(MAX_DATA_URL)?);
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::video::{Slot, inputs::InputContent, testing};
+    use crate::{
+        model_facts::FactsTable,
+        video::{Slot, inputs::InputContent, testing},
+    };
 
     fn encoded(inputs: &[(InputRole, &str)], change: impl FnOnce(&mut VideoParameters)) -> (&'static str, Value) {
         let mut parameters = testing::request().parameters;
@@ -114,7 +153,29 @@ mod tests {
             content: InputContent::Link((*url).to_owned()),
         };
         let request = RenderRequest { parameters, inputs: inputs.iter().map(input).collect(), slot: Slot::default() };
-        (endpoint(&request), serde_json::from_str(&encode("m", &request)).unwrap())
+        (endpoint(&request), serde_json::from_str(&encode("m", &ModelFacts::unknown(), &request).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn video_to_edit_or_extend_has_the_name_and_mode_of_the_model() {
+        let encoded = |model: &str, operation| {
+            let facts = FactsTable::default().find("runway", model);
+            let mut parameters = testing::request().parameters;
+            (parameters.operation, parameters.seconds, parameters.generate_audio) = (operation, 6, Some(true));
+            let content = InputContent::Link("https://a.test/v".to_owned());
+            let inputs = vec![RenderInput { role: InputRole::Source, content }];
+            let request = RenderRequest { parameters, inputs, slot: Slot::default() };
+            assert_eq!(endpoint(&request), "video_to_video");
+            serde_json::from_str::<Value>(&encode(model, &facts, &request).unwrap()).unwrap()
+        };
+        let expected = json!({"model": "aleph2", "promptText": "a boat", "videoUri": "https://a.test/v"});
+        assert_eq!(encoded("aleph2", Operation::Edit), expected);
+        let expected = json!({"model": "seedance2_5", "promptText": "a boat", "mode": "edit", "duration": "auto",
+            "promptVideo": "https://a.test/v"});
+        assert_eq!(encoded("seedance2_5", Operation::Edit), expected);
+        let expected = json!({"model": "gemini_omni_flash_1.1", "promptText": "a boat", "mode": "extend", "duration": 6,
+            "videoUri": "https://a.test/v"});
+        assert_eq!(encoded("gemini_omni_flash_1.1", Operation::Extend), expected);
     }
 
     #[test]
@@ -149,8 +210,6 @@ mod tests {
         assert_eq!((path, &body["references"]), ("text_to_video", &json!([{"uri": "https://a.test/i"}])));
         assert_eq!(body["referenceVideos"], json!([{"type": "video", "uri": "https://a.test/v"}]));
         assert_eq!(body["referenceAudio"], json!([{"type": "audio", "uri": "https://a.test/s"}]));
-        let (path, body) = encoded(&[(InputRole::Source, "https://a.test/v")], |_| {});
-        assert_eq!((path, &body["promptVideo"]), ("video_to_video", &json!("https://a.test/v")));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::{
     context::RequestContext,
     error::ProviderError,
     media::{Downloader, TrustedOrigin},
+    model_facts::FactsTable,
     models::Entry,
     offload::offload,
     upstream::{Auth, SetupError, Upstream},
@@ -45,6 +46,7 @@ pub struct SeedanceVideos {
     downloads: Downloader,
     /// Without the API key: links are signed already, and the object store rejects two credentials.
     origin: TrustedOrigin,
+    facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
 }
@@ -58,6 +60,7 @@ pub(crate) fn entries(settings: &Seedance, context: &ProviderContext) -> Result<
         upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?,
         downloads: context.downloads.clone(),
         origin: TrustedOrigin::new(base),
+        facts: context.facts.clone(),
         poll_interval: *poll_interval,
         max_file_bytes: context.max_file_bytes,
     };
@@ -79,7 +82,8 @@ impl VideoProvider for SeedanceVideos {
         let Call { model, request, context } = call;
         // An input image has up to 20 MiB.
         let mark = context.idempotency_key.clone();
-        let body = offload(move || request::encode(&model, &request, &mark)).await?;
+        let facts = self.facts.find(PROVIDER_ID, &model);
+        let body = offload(move || request::encode(&model, &facts, &request, &mark)).await?;
         let response = exchange(&self.upstream, Method::POST, TASKS, Some(Content::json(body)), &context).await?;
         response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }

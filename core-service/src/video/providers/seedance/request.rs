@@ -8,8 +8,9 @@ use crate::{
     digest::{Hex, sha256},
     error::ProviderError,
     json::JsonObject,
+    model_facts::ModelFacts,
     video::{
-        RenderRequest,
+        Operation, RenderRequest,
         inputs::{InputRole, RenderInput},
         parameters::VideoParameters,
     },
@@ -17,6 +18,9 @@ use crate::{
 
 /// The number of seeds.
 const SEEDS: i64 = 1 << 32;
+
+/// The `api` of models that are told what references are for.
+const NAMED_TASKS: &str = "omni";
 
 /// The longest identifier of an end user, in bytes.
 const MAX_IDENTIFIER: usize = 64;
@@ -29,8 +33,13 @@ const RESERVED: [&str; 3] = ["content", "frames", "callback_url"];
 /// # Errors
 /// [`ProviderError::Refused`] if the prompt consists of flags; [`ProviderError::NotSupported`] if an input must be a URL and is
 /// a file.
-pub(super) fn encode(model: &str, request: &RenderRequest, mark: &str) -> Result<String, ProviderError> {
-    let VideoParameters { prompt, seconds, seed, user, resolution, aspect_ratio, generate_audio, extra_json, .. } =
+pub(super) fn encode(
+    model: &str,
+    facts: &ModelFacts,
+    request: &RenderRequest,
+    mark: &str,
+) -> Result<String, ProviderError> {
+    let VideoParameters { prompt, seed, user, resolution, aspect_ratio, generate_audio, extra_json, .. } =
         &request.parameters;
     let text = without_flags(prompt);
     if text.is_empty() {
@@ -41,14 +50,18 @@ pub(super) fn encode(model: &str, request: &RenderRequest, mark: &str) -> Result
     for input in &request.inputs {
         content.push(part(input)?);
     }
+    let is_derived = request.input(InputRole::Source).is_some();
     let has_frames = request.parameters.has_input(InputRole::FirstFrame);
     let mut members = JsonObject::default();
     members.add("model", model);
     members.add("content", Value::Array(content));
     members.add("resolution", resolution.as_str());
-    // With a first frame, newer models reject every other ratio.
-    members.add("ratio", if has_frames { "adaptive" } else { aspect_ratio.as_str() });
-    members.add("duration", *seconds);
+    // With a first frame, or a video to edit or extend, newer models reject every other ratio.
+    members.add("ratio", if has_frames || is_derived { "adaptive" } else { aspect_ratio.as_str() });
+    members.add("duration", duration(&request.parameters));
+    if let Some(task) = task_type(&request.parameters).filter(|_| facts.api == NAMED_TASKS) {
+        members.add("omni_reference_task_type", task);
+    }
     if let Some(seed) = seed {
         members.add("seed", seed.rem_euclid(SEEDS));
     }
@@ -63,6 +76,20 @@ pub(super) fn encode(model: &str, request: &RenderRequest, mark: &str) -> Result
         }
     }
     Ok(members.to_string())
+}
+
+/// Returns the duration. An edited video has that of its source, which Ark determines.
+fn duration(parameters: &VideoParameters) -> i64 {
+    if parameters.operation == Operation::Edit { -1 } else { parameters.seconds.into() }
+}
+
+/// Returns what references are for. Without it, Ark refuses contradicting parameters only while the task runs.
+fn task_type(parameters: &VideoParameters) -> Option<&'static str> {
+    match parameters.operation {
+        Operation::Edit => Some("edit"),
+        Operation::Extend => Some("extend"),
+        Operation::Generate | Operation::Remix => parameters.has_references().then_some("reference"),
+    }
 }
 
 /// Returns the part of the content for an input. Videos and sounds are accepted by URL only.
@@ -90,15 +117,40 @@ pub(super) fn identifier(user: &str, mark: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::video::{Slot, testing};
+    use crate::{
+        model_facts::FactsTable,
+        video::{Slot, inputs::InputContent, testing},
+    };
 
     fn encoded(change: impl FnOnce(&mut VideoParameters)) -> Value {
         let mut parameters = testing::request().parameters;
         parameters.resolution = "480p".to_owned();
         parameters.aspect_ratio = "16:9".to_owned();
         change(&mut parameters);
-        let request = RenderRequest { parameters, inputs: Vec::new(), slot: Slot::default() };
-        serde_json::from_str(&encode("doubao-seedance-1-5-pro-251215", &request, "video_1").unwrap()).unwrap()
+        encoded_for("doubao-seedance-1-5-pro-251215", parameters, Vec::new())
+    }
+
+    fn encoded_for(model: &str, parameters: VideoParameters, inputs: Vec<RenderInput>) -> Value {
+        let facts = FactsTable::default().find("seedance", model);
+        let request = RenderRequest { parameters, inputs, slot: Slot::default() };
+        serde_json::from_str(&encode(model, &facts, &request, "video_1").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn video_to_edit_or_extend_forces_ratio_and_names_the_task() {
+        let encoded = |model: &str, operation| {
+            let content = InputContent::Link("https://a.test/v.mp4".to_owned());
+            let input = RenderInput { role: InputRole::Source, content };
+            let mut parameters = testing::request().parameters;
+            (parameters.operation, parameters.seconds, parameters.aspect_ratio) = (operation, 7, "16:9".to_owned());
+            let body = encoded_for(model, parameters, vec![input]);
+            assert_eq!(body["content"][1]["role"], "reference_video");
+            assert_eq!(body["ratio"], "adaptive");
+            (body["duration"].clone(), body["omni_reference_task_type"].clone())
+        };
+        assert_eq!(encoded("doubao-seedance-2-5-260628", Operation::Edit), (json!(-1), json!("edit")));
+        assert_eq!(encoded("doubao-seedance-2-5-260628", Operation::Extend), (json!(7), json!("extend")));
+        assert_eq!(encoded("doubao-seedance-2-0-260128", Operation::Extend), (json!(7), Value::Null));
     }
 
     #[test]

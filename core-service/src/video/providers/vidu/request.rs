@@ -41,9 +41,9 @@ pub(super) fn encode(
 ) -> Result<String, ProviderError> {
     let VideoParameters { prompt, seconds, seed, resolution, aspect_ratio, generate_audio, extra_json, .. } =
         &request.parameters;
-    let (has_frames, has_references) = (request.parameters.has_frames(), request.parameters.has_references());
+    let has_frames = request.parameters.has_frames();
     let mut members = JsonObject::default();
-    members.add("model", facts.upstream_name(model, has_frames, has_references));
+    members.add("model", facts.upstream_name(model, request.parameters.input_kind()));
     let images = images(&request.inputs)?;
     if !images.is_empty() {
         members.add("images", images);

@@ -124,7 +124,7 @@ impl VideoProvider for WanVideos {
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let LostSubmission { model, parameters, submitted_at, .. } = lost;
         let facts = self.facts.find(PROVIDER_ID, model);
-        let name = facts.upstream_name(model, parameters.has_frames(), parameters.has_references());
+        let name = facts.upstream_name(model, parameters.input_kind());
         let response = self.get(&format!("{TASKS}?{}", search::query(name, *submitted_at)), context).await?;
         let (ids, has_more) = response::listed(&response).map_err(|error| self.upstream.redacted(error))?;
         if has_more {

@@ -8,7 +8,7 @@ use crate::{
     json::JsonObject,
     model_facts::ModelFacts,
     video::{
-        RenderRequest,
+        Operation, RenderRequest,
         inputs::{InputContent, InputRole, RenderInput},
         parameters::VideoParameters,
     },
@@ -70,7 +70,7 @@ pub(super) fn has_oss_input(request: &RenderRequest) -> bool {
 /// # Errors
 /// [`ProviderError::NotSupported`] if an input must be a URL and is a file.
 pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -> Result<String, ProviderError> {
-    let VideoParameters { prompt, seed, seconds, negative_prompt, generate_audio, extra_json, .. } =
+    let VideoParameters { prompt, operation, seed, seconds, negative_prompt, generate_audio, extra_json, .. } =
         &request.parameters;
     let api = Api::of(facts);
     let mut input = JsonObject::default();
@@ -78,10 +78,13 @@ pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -
     if !negative_prompt.is_empty() {
         input.add("negative_prompt", negative_prompt.as_str());
     }
-    add_inputs(&mut input, api, &request.inputs)?;
+    add_inputs(&mut input, api, request)?;
     let mut parameters = JsonObject::default();
     add_size(&mut parameters, api, facts, &request.parameters);
-    parameters.add("duration", *seconds);
+    // An edited video has the duration of its source.
+    if *operation != Operation::Edit {
+        parameters.add("duration", *seconds);
+    }
     if let Some(generate_audio) = generate_audio {
         parameters.add("audio", *generate_audio);
     }
@@ -98,14 +101,15 @@ pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -
     }
     // Some models add one by default.
     parameters.add("watermark", false);
-    let upstream = facts.upstream_name(model, request.parameters.has_frames(), request.parameters.has_references());
+    let upstream = facts.upstream_name(model, request.parameters.input_kind());
     let model = Value::from(upstream);
     Ok(format!(r#"{{"model":{model},"input":{input},"parameters":{parameters}}}"#))
 }
 
-fn add_inputs(input: &mut JsonObject, api: Api, inputs: &[RenderInput]) -> Result<(), ProviderError> {
+fn add_inputs(input: &mut JsonObject, api: Api, request: &RenderRequest) -> Result<(), ProviderError> {
+    let (inputs, operation) = (&request.inputs, request.parameters.operation);
     if matches!(api, Api::Media | Api::Kling) {
-        let media: Result<Vec<_>, _> = inputs.iter().map(|input| medium(api, input)).collect();
+        let media: Result<Vec<_>, _> = inputs.iter().map(|input| medium(api, operation, input)).collect();
         let media = media?;
         if !media.is_empty() {
             input.add("media", media);
@@ -130,7 +134,7 @@ fn add_inputs(input: &mut JsonObject, api: Api, inputs: &[RenderInput]) -> Resul
 }
 
 /// Returns an entry of the list of media. Videos and sounds are accepted by URL only.
-fn medium(api: Api, input: &RenderInput) -> Result<Value, ProviderError> {
+fn medium(api: Api, operation: Operation, input: &RenderInput) -> Result<Value, ProviderError> {
     let is_kling = api == Api::Kling;
     let (kind, url) = match input.role {
         InputRole::FirstFrame => ("first_frame", input.url()),
@@ -138,12 +142,14 @@ fn medium(api: Api, input: &RenderInput) -> Result<Value, ProviderError> {
         InputRole::Image => (if is_kling { "refer" } else { "reference_image" }, input.url()),
         InputRole::Video => (if is_kling { "feature" } else { "reference_video" }, input.fetchable_url()?),
         InputRole::Sound => ("reference_audio", input.fetchable_url()?),
-        InputRole::Source => (if is_kling { "base" } else { "video" }, input.fetchable_url()?),
+        InputRole::Source if is_kling => ("base", input.fetchable_url()?),
+        InputRole::Source if operation == Operation::Extend => ("first_clip", input.fetchable_url()?),
+        InputRole::Source => ("video", input.fetchable_url()?),
     };
     Ok(json!({"type": kind, "url": url}))
 }
 
-/// Adds what the size of the video is chosen by. Frames decide the aspect ratio.
+/// Adds what the size of the video is chosen by. Frames, and a video to edit or extend, decide the aspect ratio.
 fn add_size(parameters: &mut JsonObject, api: Api, facts: &ModelFacts, request: &VideoParameters) {
     let VideoParameters { width, height, resolution, aspect_ratio, .. } = request;
     let has_frames = request.has_frames();
@@ -158,6 +164,9 @@ fn add_size(parameters: &mut JsonObject, api: Api, facts: &ModelFacts, request: 
             parameters.add("resolution", resolution.as_str());
         }
         Api::Media | Api::Wan2 | Api::Keyframes => {}
+    }
+    if request.has_input(InputRole::Source) {
+        return;
     }
     let ratio = if has_frames { facts.aspect_ratio_with_frames.as_deref() } else { Some(aspect_ratio.as_str()) };
     if let Some(ratio) = ratio.filter(|ratio| !ratio.is_empty()) {

@@ -16,7 +16,7 @@ use crate::{
     media::MediaType,
     model_facts::FactsTable,
     video::{
-        Clip, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask,
+        Clip, LostSubmission, Operation, Progress, RenderRequest, Search, Slot, UpstreamTask,
         inputs::{InputContent, InputRole, InputSource, RenderInput, StoredInput},
         parameters::VideoParameters,
         testing::request as job_request,
@@ -29,7 +29,7 @@ fn link(role: InputRole, url: &str) -> RenderInput {
 
 fn image(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
-    RenderInput { role, content: InputContent::File { media_type, bytes } }
+    RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
 }
 
 fn request(inputs: Vec<RenderInput>, change: impl FnOnce(&mut VideoParameters)) -> RenderRequest {
@@ -52,6 +52,25 @@ fn request(inputs: Vec<RenderInput>, change: impl FnOnce(&mut VideoParameters)) 
 fn encoded(model: &str, inputs: Vec<RenderInput>, change: impl FnOnce(&mut VideoParameters)) -> Value {
     let facts = FactsTable::default().find(PROVIDER_ID, model);
     serde_json::from_str(&request::encode(model, &facts, &request(inputs, change)).unwrap()).unwrap()
+}
+
+#[test]
+fn video_to_edit_or_extend_decides_ratio_and_the_model_of_the_family() {
+    let encoded = |model, operation| {
+        let source = vec![link(InputRole::Source, "https://a.test/v")];
+        encoded(model, source, |parameters| (parameters.operation, parameters.seconds) = (operation, 12))
+    };
+    let media = |kind: &str| json!([{"type": kind, "url": "https://a.test/v"}]);
+    let parameters = json!({"resolution": "720P", "watermark": false});
+    let expected = json!({"model": "wan2.7-videoedit", "input": {"prompt": "a boat", "media": media("video")},
+        "parameters": parameters});
+    assert_eq!(encoded("wan2.7", Operation::Edit), expected);
+    assert_eq!(encoded("wan2.7-videoedit", Operation::Edit), expected);
+    let expected = json!({"model": "wan2.7-i2v", "input": {"prompt": "a boat", "media": media("first_clip")},
+        "parameters": {"resolution": "720P", "duration": 12, "watermark": false}});
+    assert_eq!(encoded("wan2.7", Operation::Extend), expected);
+    let kling = encoded("kling/kling-v3-omni-video-generation", Operation::Edit);
+    assert_eq!((&kling["input"]["media"], &kling["parameters"]["aspect_ratio"]), (&media("base"), &Value::Null));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     json::JsonObject,
-    video::{RenderRequest, inputs::InputRole, parameters::VideoParameters},
+    video::{Operation, RenderRequest, inputs::InputRole, parameters::VideoParameters},
 };
 
 /// Members that clients cannot set: the inputs, and where the API puts the result.
@@ -13,19 +13,27 @@ const RESERVED: [&str; 4] = ["image", "reference_images", "video", "output"];
 
 /// Returns the path of the endpoint for a request.
 pub(super) fn endpoint(request: &RenderRequest) -> &'static str {
-    if request.input(InputRole::Source).is_some() { "videos/edits" } else { "videos/generations" }
+    match request.parameters.operation {
+        Operation::Edit => "videos/edits",
+        Operation::Extend => "videos/extensions",
+        Operation::Generate | Operation::Remix => "videos/generations",
+    }
 }
 
 /// Encodes a request.
 pub(super) fn encode(model: &str, request: &RenderRequest) -> String {
-    let VideoParameters { prompt, seconds, user, resolution, aspect_ratio, extra_json, .. } = &request.parameters;
+    let VideoParameters { prompt, operation, seconds, user, resolution, aspect_ratio, extra_json, .. } =
+        &request.parameters;
     let mut members = JsonObject::default();
     members.add("model", model);
     members.add("prompt", prompt.as_str());
     let url = |role| request.input(role).map(|input| json!({"url": input.url()}));
     if let Some(source) = url(InputRole::Source) {
-        // An edited video keeps its length and size.
+        // The video keeps its size, and an edited one its length.
         members.add("video", source);
+        if *operation == Operation::Extend {
+            members.add("duration", *seconds);
+        }
     } else {
         members.add("duration", *seconds);
         if !resolution.is_empty() {
@@ -64,8 +72,9 @@ mod tests {
         testing,
     };
 
-    fn encoded(roles: &[InputRole]) -> (&'static str, Value) {
+    fn encoded(roles: &[InputRole], operation: Operation) -> (&'static str, Value) {
         let mut parameters = testing::request().parameters;
+        parameters.operation = operation;
         (parameters.resolution, parameters.aspect_ratio, parameters.seconds) =
             ("720p".to_owned(), "16:9".to_owned(), 5);
         parameters.extra_json = r#"{"duration":15,"output":{"upload_url":"http://10.0.0.1"}}"#.to_owned();
@@ -81,13 +90,16 @@ mod tests {
     fn inputs_have_members_of_their_own() {
         let expected =
             json!({"model": "m", "prompt": "a boat", "duration": 5, "resolution": "720p", "aspect_ratio": "16:9"});
-        assert_eq!(encoded(&[]), ("videos/generations", expected));
+        let new = Operation::Generate;
+        assert_eq!(encoded(&[], new), ("videos/generations", expected));
         let file = json!({"url": "https://a.test/x"});
         let expected = json!({"model": "m", "prompt": "a boat", "duration": 5, "resolution": "720p", "image": file});
-        assert_eq!(encoded(&[InputRole::FirstFrame]), ("videos/generations", expected));
-        let (_, body) = encoded(&[InputRole::Image, InputRole::Image]);
+        assert_eq!(encoded(&[InputRole::FirstFrame], new), ("videos/generations", expected));
+        let (_, body) = encoded(&[InputRole::Image, InputRole::Image], new);
         assert_eq!(body["reference_images"], json!([file, file]));
-        let (path, body) = encoded(&[InputRole::Source]);
-        assert_eq!((path, &body["video"], body.get("resolution")), ("videos/edits", &file, None));
+        let expected = json!({"model": "m", "prompt": "a boat", "video": file, "duration": 15});
+        assert_eq!(encoded(&[InputRole::Source], Operation::Edit), ("videos/edits", expected));
+        let expected = json!({"model": "m", "prompt": "a boat", "video": file, "duration": 5});
+        assert_eq!(encoded(&[InputRole::Source], Operation::Extend), ("videos/extensions", expected));
     }
 }

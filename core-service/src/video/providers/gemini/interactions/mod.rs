@@ -13,5 +13,10 @@ pub(super) const PATH: &str = "interactions";
 
 /// Returns whether a task is an interaction: its text is the path.
 pub(super) fn is_interaction(task: &str) -> bool {
-    task.strip_prefix(PATH).is_some_and(|id| id.starts_with('/'))
+    interaction_id(task).is_some()
+}
+
+/// Returns the id of a task that is an interaction.
+fn interaction_id(task: &str) -> Option<&str> {
+    task.strip_prefix(PATH)?.strip_prefix('/')
 }

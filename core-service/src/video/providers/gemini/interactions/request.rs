@@ -4,23 +4,34 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
 
+use super::interaction_id;
 use crate::{
     json::JsonObject,
     video::{
-        RenderRequest,
+        Operation, RenderRequest,
         inputs::{InputContent, InputRole, RenderInput},
         parameters::VideoParameters,
     },
 };
 
-/// Members that clients cannot set: those that make the interaction something else than one video, and an address that the API
-/// would call.
-const RESERVED: [&str; 8] =
-    ["agent", "input", "response_format", "response_modalities", "store", "stream", "tools", "webhook_config"];
+/// Members that clients cannot set: those that make the interaction something else than one video, a video that may be another
+/// client's, and an address that the API would call.
+const RESERVED: [&str; 9] = [
+    "agent",
+    "input",
+    "previous_interaction_id",
+    "response_format",
+    "response_modalities",
+    "store",
+    "stream",
+    "tools",
+    "webhook_config",
+];
 
 /// Encodes a request.
 pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> String {
-    let VideoParameters { prompt, seconds, seed, resolution, aspect_ratio, extra_json, .. } = &request.parameters;
+    let VideoParameters { prompt, operation, source, seconds, seed, resolution, aspect_ratio, extra_json, .. } =
+        &request.parameters;
     let mut input = vec![json!({"type": "text", "text": prompt})];
     // The first of two images is the first frame.
     let order = |input: &&RenderInput| input.role == InputRole::LastFrame;
@@ -30,13 +41,17 @@ pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> String {
     // Above about 4 MB, results are refused unless they are files of the API.
     let mut format = JsonObject::default();
     format.add("type", "video");
-    if !aspect_ratio.is_empty() {
+    // An edited video keeps its duration and its size, an extended one its ratio.
+    let (is_edit, is_new) = (*operation == Operation::Edit, !matches!(operation, Operation::Edit | Operation::Extend));
+    if is_new && !aspect_ratio.is_empty() {
         format.add("aspect_ratio", aspect_ratio.as_str());
     }
-    if !resolution.is_empty() {
+    if !is_edit && !resolution.is_empty() {
         format.add("resolution", resolution.as_str());
     }
-    format.add("duration", format!("{seconds}s"));
+    if !is_edit {
+        format.add("duration", format!("{seconds}s"));
+    }
     format.add("delivery", "uri");
     let mut config = JsonObject::default();
     if let Some(seed) = seed {
@@ -46,6 +61,9 @@ pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> String {
     let mut members = JsonObject::default();
     members.add("model", model);
     members.add("background", true);
+    if let Some(id) = source.as_ref().and_then(|task| interaction_id(&task.0)) {
+        members.add("previous_interaction_id", id);
+    }
     members.add("input", Value::Array(input));
     members.add_raw("response_format", format.to_string());
     members.add_raw("generation_config", config.to_string());
@@ -60,9 +78,12 @@ pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> String {
 /// Returns the API's name for what is to be done with the inputs.
 fn task(request: &RenderRequest) -> &'static str {
     let has = |role| request.input(role).is_some();
-    if has(InputRole::Source) {
-        "edit"
-    } else if has(InputRole::FirstFrame) || has(InputRole::LastFrame) {
+    match request.parameters.operation {
+        Operation::Edit => return "edit",
+        Operation::Extend => return "extend",
+        Operation::Generate | Operation::Remix => {}
+    }
+    if has(InputRole::FirstFrame) || has(InputRole::LastFrame) {
         "image_to_video"
     } else if request.inputs.is_empty() {
         "text_to_video"
@@ -88,8 +109,13 @@ fn part(input: &RenderInput) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
-    use crate::video::{Slot, testing};
+    use crate::{
+        media::MediaType,
+        video::{Slot, UpstreamTask, testing},
+    };
 
     fn encoded(inputs: &[(InputRole, &str)], extra_json: &str) -> Value {
         let mut parameters = testing::request().parameters;
@@ -112,6 +138,34 @@ mod tests {
                 "delivery": "uri"},
             "generation_config": {"video_config": {"task": "text_to_video"}}, "system_instruction": "s"});
         assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn edit_continues_the_interaction_of_its_source_without_duration_and_ratio() {
+        let mut parameters = testing::request().parameters;
+        (parameters.resolution, parameters.aspect_ratio) = ("720p".to_owned(), "16:9".to_owned());
+        (parameters.operation, parameters.source) =
+            (Operation::Edit, Some(UpstreamTask("interactions/v1_a".to_owned())));
+        parameters.extra_json = r#"{"previous_interaction_id":"other"}"#.to_owned();
+        let request = RenderRequest { parameters, inputs: Vec::new(), slot: Slot::default() };
+        let body: Value = serde_json::from_str(&encode("m", &request)).unwrap();
+        let expected = json!({"model": "m", "background": true, "previous_interaction_id": "v1_a",
+            "input": [{"type": "text", "text": "a boat"}], "response_format": {"type": "video", "delivery": "uri"},
+            "generation_config": {"video_config": {"task": "edit"}}});
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn extension_has_a_duration_and_the_video_as_input() {
+        let mut parameters = testing::request().parameters;
+        (parameters.operation, parameters.seconds) = (Operation::Extend, 6);
+        let content = InputContent::File { media_type: MediaType::Mp4, bytes: Bytes::from_static(b"a"), link: None };
+        let inputs = vec![RenderInput { role: InputRole::Source, content }];
+        let request = RenderRequest { parameters, inputs, slot: Slot::default() };
+        let body: Value = serde_json::from_str(&encode("m", &request)).unwrap();
+        assert_eq!(body["input"][1], json!({"type": "video", "data": "YQ==", "mime_type": "video/mp4"}));
+        assert_eq!(body["response_format"]["duration"], "6s");
+        assert_eq!(body["generation_config"]["video_config"]["task"], "extend");
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod response;
 use super::super::common::exchange::path_segment;
 
 pub(super) use self::{
-    request::encode,
+    request::{encode, encode_extension},
     response::{polled, submitted},
 };
 

@@ -13,6 +13,21 @@ use crate::{
 /// Parameters that clients cannot set: the number of videos, and a place for them that the gateway cannot read.
 const RESERVED: [&str; 4] = ["sampleCount", "storageUri", "outputGcsUri", "pubsubTopic"];
 
+/// The only resolution of extensions.
+const EXTENSION_RESOLUTION: &str = "720p";
+
+/// Encodes the extension of the video at `uri`, which Veo rendered before. Its duration and its ratio are fixed.
+pub(in super::super) fn encode_extension(parameters: &VideoParameters, uri: &str) -> String {
+    let VideoParameters { prompt, seed, negative_prompt, extra_json, .. } = parameters;
+    let mut instance = JsonObject::default();
+    instance.add("prompt", prompt.as_str());
+    instance.add("video", json!({"uri": uri}));
+    let mut members = JsonObject::default();
+    members.add("resolution", EXTENSION_RESOLUTION);
+    add_options(&mut members, *seed, negative_prompt, extra_json);
+    format!(r#"{{"instances":[{instance}],"parameters":{members}}}"#)
+}
+
 /// Encodes a request. Members without a field of their own are parameters.
 ///
 /// # Errors
@@ -37,18 +52,22 @@ pub(in super::super) fn encode(request: &RenderRequest) -> Result<String, Provid
         parameters.add("resolution", resolution.as_str());
     }
     parameters.add("durationSeconds", *seconds);
+    add_options(&mut parameters, *seed, negative_prompt, extra_json);
+    Ok(format!(r#"{{"instances":[{instance}],"parameters":{parameters}}}"#))
+}
+
+fn add_options(parameters: &mut JsonObject, seed: Option<i64>, negative_prompt: &str, extra_json: &str) {
     if let Some(seed) = seed {
-        parameters.add("seed", *seed);
+        parameters.add("seed", seed);
     }
     if !negative_prompt.is_empty() {
-        parameters.add("negativePrompt", negative_prompt.as_str());
+        parameters.add("negativePrompt", negative_prompt);
     }
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             parameters.add_raw(&name, value);
         }
     }
-    Ok(format!(r#"{{"instances":[{instance}],"parameters":{parameters}}}"#))
 }
 
 #[cfg(test)]
@@ -78,8 +97,16 @@ mod tests {
     }
 
     #[test]
+    fn extension_names_the_earlier_video() {
+        let parameters = VideoParameters { seconds: 7, ..testing::request().parameters };
+        let body: Value = serde_json::from_str(&encode_extension(&parameters, "https://a.test/files/f")).unwrap();
+        let instance = json!({"prompt": "a boat", "video": {"uri": "https://a.test/files/f"}});
+        assert_eq!(body, json!({"instances": [instance], "parameters": {"resolution": "720p"}}));
+    }
+
+    #[test]
     fn frames_are_sent_as_base64_and_further_members_as_parameters() {
-        let file = InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a") };
+        let file = InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a"), link: None };
         let image = json!({"bytesBase64Encoded": "YQ==", "mimeType": "image/png"});
         let expected = json!({"instances": [{"prompt": "a boat", "image": image}],
             "parameters": {"aspectRatio": "9:16", "resolution": "720p", "durationSeconds": 6, "negativePrompt": "rain",

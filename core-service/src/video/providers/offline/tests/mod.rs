@@ -13,9 +13,10 @@ use crate::{
     database::Database,
     keys::Owners,
     live::Live,
-    media::PictureBudget,
+    media::{MediaKey, PictureBudget, clip::End},
     models::Models,
     video::{
+        Operation,
         inputs::{InputContent, InputRole, InputSource, RenderInput, StoredInput},
         job::{Job, JobId, JobRequest},
         jobs::{JobSettings, Jobs},
@@ -203,4 +204,33 @@ async fn render_of_a_crashed_process_is_finished_by_the_next_one() {
     assert!(snapshots.iter().map(|job| job.state.percent()).is_sorted());
     let JobState::Succeeded { media, .. } = &snapshots.last().unwrap().state else { panic!("{:?}", snapshots.last()) };
     assert_eq!(media.iter().map(|file| file.variant).collect::<Vec<_>>(), Variant::ALL);
+}
+
+#[tokio::test]
+async fn extension_starts_from_the_last_frame_of_its_source() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path());
+    let media_store = MediaStore::for_test(directory.path());
+    let inspector = ClipInspector::new(media_store.clone(), PictureBudget::default());
+    let rendered = async |call: Call<RenderRequest>, name: &str| {
+        let task = engine.submit(call).await.unwrap();
+        let Progress::Ready(clip) = finished(&engine, &task).await else { panic!("not ready") };
+        let key = MediaKey::parse(name).unwrap();
+        media_store.put(&key, fetched(&engine, &clip.files[0]).await).await.unwrap();
+        key
+    };
+    let source = rendered(call(MODEL, "source", 1), "source.mp4").await;
+    let mut extension = call(MODEL, "extension", 1);
+    let input = StoredInput { role: InputRole::Source, source: InputSource::Stored(source.as_str().to_owned()) };
+    let parameters = &mut extension.request.parameters;
+    (parameters.operation, parameters.prompt) = (Operation::Extend, "still".to_owned());
+    parameters.inputs = vec![input];
+    let extension = rendered(extension, "extension.mp4").await;
+    let frame = async |key: &MediaKey, end| inspector.frame(key, end).await.unwrap();
+    let [first, last] = [frame(&source, End::First).await, frame(&source, End::Last).await];
+    let start = frame(&extension, End::First).await;
+    let difference = |frame: &image::RgbImage| -> u64 {
+        frame.iter().zip(start.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum()
+    };
+    assert!(difference(&last) * 2 < difference(&first), "{} and {}", difference(&last), difference(&first));
 }

@@ -1,3 +1,5 @@
+mod derive;
+
 use std::time::Duration;
 
 use bytes::Bytes;

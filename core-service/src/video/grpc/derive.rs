@@ -1,0 +1,284 @@
+//! Videos from other videos: `EditVideo`, `ExtendVideo` and `RemixVideo`.
+
+use std::sync::Arc;
+
+use triptych_proto::v1 as pb;
+
+use super::VideoGrpc;
+use crate::{
+    check,
+    config::MAX_INPUT_BYTES,
+    context::RequestContext,
+    error::Error,
+    idempotency::Idempotency,
+    media::MediaKey,
+    model_facts::{
+        ModelFacts, SourceFacts,
+        fit::{Fitted, SourceClip, fit_source},
+    },
+    models::Entry,
+    size::Size,
+    video::{
+        VideoModel,
+        inputs::{InputRole, InputSource, StoredInput},
+        job::{Job, JobId, JobRequest},
+        operation::Operation,
+        parameters::VideoParameters,
+        provider::{UpstreamTask, Variant},
+        state::{JobState, Phase, StoredFile},
+        validate::{self, DerivedVideo, RequestedInput, RequestedSource},
+    },
+};
+
+/// The field with the source.
+const SOURCE: &str = "video";
+
+/// The source of a new job, as its provider gets it.
+struct Source {
+    task: Option<UpstreamTask>,
+    inputs: Vec<StoredInput>,
+    clip: SourceClip,
+}
+
+impl VideoGrpc {
+    pub(super) async fn edit(&self, context: &RequestContext, request: pb::EditVideoRequest) -> Result<Job, Error> {
+        let call = Idempotency::from_request(context, "EditVideo", &request).await;
+        match self.find(call.as_ref()).await? {
+            Some(existing) => Ok(existing),
+            None => Box::pin(self.derive(context, validate::edit(request)?, call.as_ref())).await,
+        }
+    }
+
+    pub(super) async fn extend(&self, context: &RequestContext, request: pb::ExtendVideoRequest) -> Result<Job, Error> {
+        let call = Idempotency::from_request(context, "ExtendVideo", &request).await;
+        match self.find(call.as_ref()).await? {
+            Some(existing) => Ok(existing),
+            None => Box::pin(self.derive(context, validate::extend(request)?, call.as_ref())).await,
+        }
+    }
+
+    async fn derive(
+        &self,
+        context: &RequestContext,
+        request: DerivedVideo,
+        call: Option<&Idempotency>,
+    ) -> Result<Job, Error> {
+        let DerivedVideo { operation, model, prompt, source, user, callback_url, seconds, fit_policy, extra_json } =
+            request;
+        callback_url.as_deref().map_or(Ok(()), |url| self.callbacks.check(url))?;
+        let job = match &source {
+            RequestedSource::Video(id) => Some(self.finished(context, id).await?),
+            RequestedSource::File(_) => None,
+        };
+        let of_source = job.as_ref().map(|job| job.request.model.clone()).unwrap_or_default();
+        let entry = self.models.load().find(if model.is_empty() { &of_source } else { &model })?;
+        let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
+        let id = JobId::new();
+        let Source { task, inputs, clip } = match (job, source) {
+            (Some(job), _) => self.stored_source(context, &id, operation, &entry, &job).await?,
+            (None, RequestedSource::File(input)) => self.given_source(context, &id, operation, &entry, input).await?,
+            (None, RequestedSource::Video(id)) => return Err(Error::VideoNotFound(id)),
+        };
+        let extends = (operation == Operation::Extend).then_some(&facts.extend);
+        let policy = fit_policy.unwrap_or(*default_policy);
+        let fitted = match fit_source(facts, &entry.id, clip, extends, seconds, policy) {
+            Ok(fitted) => fitted,
+            Err(error) => {
+                self.remove_inputs(&inputs).await;
+                return Err(error);
+            }
+        };
+        let Fitted { size, resolution, aspect_ratio, seconds, generate_audio, adjustments, .. } = fitted;
+        let parameters = VideoParameters {
+            prompt,
+            width: size.width,
+            height: size.height,
+            seconds,
+            inputs,
+            operation,
+            source: task,
+            user,
+            resolution,
+            aspect_ratio,
+            generate_audio,
+            callback_url,
+            adjustments,
+            extra_json,
+            ..VideoParameters::default()
+        };
+        self.create_derived(context, id, &entry, parameters, None, call).await
+    }
+
+    pub(super) async fn remix(&self, context: &RequestContext, request: pb::RemixVideoRequest) -> Result<Job, Error> {
+        let call = Idempotency::from_request(context, "RemixVideo", &request).await;
+        if let Some(existing) = self.find(call.as_ref()).await? {
+            return Ok(existing);
+        }
+        let pb::RemixVideoRequest { id, prompt, idempotency_key: _, extra_json } = request;
+        check::prompt(&prompt)?;
+        let source = self.finished(context, &id).await?;
+        let merged = validate::remix_extra(&source.request.parameters.extra_json, &extra_json)?;
+        let entry = self.models.load().find(&source.request.model)?;
+        let id = JobId::new();
+        let task = native_task(&entry, &source, &entry.provider.facts.remix);
+        let mut parameters = VideoParameters {
+            prompt,
+            // It was given for the source.
+            callback_url: None,
+            ..source.request.parameters
+        };
+        if task.is_some() {
+            // The provider has everything else.
+            (parameters.operation, parameters.source) = (Operation::Remix, task);
+            (parameters.inputs, parameters.extra_json) = (Vec::new(), extra_json);
+        } else {
+            parameters.inputs = self.copy_inputs(context, &id, &parameters.inputs).await?;
+            parameters.extra_json = merged;
+        }
+        self.create_derived(context, id, &entry, parameters, Some(source.id), call.as_ref()).await
+    }
+
+    async fn create_derived(
+        &self,
+        context: &RequestContext,
+        id: JobId,
+        entry: &Entry<VideoModel>,
+        parameters: VideoParameters,
+        remixed_from: Option<JobId>,
+        call: Option<&Idempotency>,
+    ) -> Result<Job, Error> {
+        let request = JobRequest {
+            provider_id: entry.provider_id.clone(),
+            model: entry.id.clone(),
+            upstream_model: entry.upstream_model.clone(),
+            parameters,
+            remixed_from,
+        };
+        self.jobs.create(id, request, context, call).await
+    }
+
+    /// Returns a finished job that the caller may see.
+    async fn finished(&self, context: &RequestContext, id: &str) -> Result<Job, Error> {
+        let job = self.jobs.get(id, &context.caller.owners()).await?;
+        if job.state.phase() == Phase::Succeeded { Ok(job) } else { Err(super::not_ready(&job)) }
+    }
+
+    /// Returns the video of a job as a source: the provider's own render, or a copy of the file.
+    async fn stored_source(
+        &self,
+        context: &RequestContext,
+        id: &JobId,
+        operation: Operation,
+        entry: &Arc<Entry<VideoModel>>,
+        job: &Job,
+    ) -> Result<Source, Error> {
+        let accepted = accepted(&entry.provider.facts, operation);
+        let clip = clip_of(job);
+        if let Some(task) = native_task(entry, job, accepted) {
+            return Ok(Source { task: Some(task), inputs: Vec::new(), clip });
+        }
+        if !accepted.file {
+            return Err(self.refusal(operation, entry));
+        }
+        let file = stored_video(job).ok_or_else(|| super::not_ready(job))?;
+        let key = MediaKey::from_request(&file.key)?;
+        if file.size_bytes > MAX_INPUT_BYTES {
+            let message = format!("has {} bytes; at most {MAX_INPUT_BYTES} are accepted", file.size_bytes);
+            return Err(Error::invalid(SOURCE, message));
+        }
+        let stored = StoredInput { role: InputRole::Source, source: InputSource::Stored(key.as_str().to_owned()) };
+        Ok(Source { task: None, inputs: self.copy_inputs(context, id, &[stored]).await?, clip })
+    }
+
+    /// Returns a file of the request as a source.
+    async fn given_source(
+        &self,
+        context: &RequestContext,
+        id: &JobId,
+        operation: Operation,
+        entry: &Arc<Entry<VideoModel>>,
+        input: RequestedInput,
+    ) -> Result<Source, Error> {
+        if !accepted(&entry.provider.facts, operation).file {
+            return Err(self.refusal(operation, entry));
+        }
+        let resolved = self.resolve(context, vec![input]).await?;
+        let inputs = self.store_inputs(context, id, resolved).await?;
+        let key = inputs.iter().find_map(StoredInput::key).and_then(MediaKey::parse);
+        let info = match (&self.jobs.inspector, key) {
+            (Some(inspector), Some(key)) => inspector.inspect(&key).await,
+            _ => None,
+        };
+        let clip = SourceClip {
+            size: info.map(|info| info.size),
+            seconds: info.map(|info| whole_seconds(info.duration.as_millis())),
+            generate_audio: None,
+        };
+        Ok(Source { task: None, inputs, clip })
+    }
+
+    /// Removes the files of a job that is not created. What remains is removed by the sweeper.
+    async fn remove_inputs(&self, inputs: &[StoredInput]) {
+        for key in inputs.iter().filter_map(StoredInput::key).filter_map(MediaKey::parse) {
+            if let Err(error) = self.media_store.remove(&key).await {
+                tracing::warn!("the source of a refused video could not be removed: {error}");
+            }
+        }
+    }
+
+    /// Returns the error for a source that the model does not accept, which names the models that do.
+    fn refusal(&self, operation: Operation, entry: &Entry<VideoModel>) -> Error {
+        let verb = operation.verb();
+        let models = self.models.load();
+        let others = models.entries().iter().filter(|other| !other.hidden);
+        let others = others.filter(|other| accepted(&other.provider.facts, operation).file);
+        let names: Vec<_> = others.map(|other| format!("`{}`", other.id)).collect();
+        let instead = if names.is_empty() {
+            format!("no connected model can {verb} it")
+        } else {
+            format!("models that can {verb} it: {}", names.join(", "))
+        };
+        if accepted(&entry.provider.facts, operation).native {
+            let message = format!("the model `{}` can {verb} only its own videos, by their id; {instead}", entry.id);
+            return Error::invalid(SOURCE, message);
+        }
+        Error::invalid("model", format!("the model `{}` cannot {verb} videos; {instead}", entry.id))
+    }
+}
+
+/// Returns the videos that a model accepts for an operation.
+fn accepted(facts: &ModelFacts, operation: Operation) -> &SourceFacts {
+    match operation {
+        Operation::Extend => &facts.extend,
+        Operation::Remix => &facts.remix,
+        Operation::Edit | Operation::Generate => &facts.edit,
+    }
+}
+
+/// Returns the provider's render of a video, if the same model rendered it and accepts its own renders.
+fn native_task(entry: &Entry<VideoModel>, job: &Job, accepted: &SourceFacts) -> Option<UpstreamTask> {
+    let JobRequest { provider_id, upstream_model, .. } = &job.request;
+    let is_own = *provider_id == entry.provider_id && *upstream_model == entry.upstream_model;
+    job.state.task().filter(|_| is_own && accepted.native).cloned()
+}
+
+fn stored_video(job: &Job) -> Option<&StoredFile> {
+    let JobState::Succeeded { media, .. } = &job.state else { return None };
+    media.iter().find(|file| file.variant == Variant::Video)
+}
+
+/// Returns what is known of the video of a finished job.
+fn clip_of(job: &Job) -> SourceClip {
+    let parameters = &job.request.parameters;
+    let generate_audio = parameters.generate_audio;
+    if let JobState::Succeeded { content: Some(content), .. } = &job.state {
+        let size = Some(Size::new(content.width, content.height));
+        let seconds = Some(whole_seconds(content.duration_millis.into()));
+        return SourceClip { size, seconds, generate_audio };
+    }
+    SourceClip { size: Some(parameters.size()), seconds: Some(parameters.seconds), generate_audio }
+}
+
+fn whole_seconds(millis: u128) -> u32 {
+    u32::try_from((millis + 500) / 1000).unwrap_or(u32::MAX).max(1)
+}

@@ -1,0 +1,169 @@
+//! Edits, extensions and remixes: which source the provider gets, and which requests are refused.
+
+use triptych_proto::v1::{media_input, video_source};
+
+use super::*;
+use crate::{
+    model_facts::{ModelFacts, SourceFacts},
+    models::Models,
+    video::{provider::UpstreamTask, testing::entry_with},
+};
+
+/// An MP4 file without frames, as far as its first bytes tell.
+const MP4: &[u8] = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom";
+
+fn sources(native: bool, file: bool) -> SourceFacts {
+    SourceFacts { native, file, ..SourceFacts::default() }
+}
+
+/// Starts a service whose default model, `fake-video`, accepts these sources for all operations, and whose model `editor` accepts
+/// files for edits.
+fn service_with(accepted: &SourceFacts) -> Service {
+    let service = service(FakeProvider::default());
+    let facts = ModelFacts {
+        edit: accepted.clone(),
+        extend: accepted.clone(),
+        remix: accepted.clone(),
+        ..ModelFacts::unknown()
+    };
+    let editor = ModelFacts { edit: sources(false, true), generate: false, ..ModelFacts::unknown() };
+    let provider = &service.harness.provider;
+    let mut editor = entry_with("editor", provider, editor);
+    "editor-upstream".clone_into(&mut editor.upstream_model);
+    let entries = vec![entry_with("fake-video", provider, facts), editor];
+    service.harness.models.store(Models::new(entries).unwrap());
+    service
+}
+
+fn by_id(id: &str) -> pb::VideoSource {
+    pb::VideoSource { source: Some(video_source::Source::Id(id.to_owned())) }
+}
+
+fn given(source: media_input::Source) -> pb::VideoSource {
+    let file = pb::MediaInput { source: Some(source) };
+    pb::VideoSource { source: Some(video_source::Source::File(file)) }
+}
+
+impl Service {
+    async fn finished(&self) -> String {
+        let id = self.create(request()).await.unwrap().id;
+        self.watch(&id).await;
+        id
+    }
+
+    async fn edit(&self, model: &str, video: pb::VideoSource) -> Result<pb::Video, Status> {
+        let (model, prompt, video) = (model.to_owned(), "in the rain".to_owned(), Some(video));
+        let request = pb::EditVideoRequest { model, prompt, video, ..pb::EditVideoRequest::default() };
+        Ok(self.grpc.edit_video(Request::new(request)).await?.into_inner().video.unwrap())
+    }
+
+    async fn extend(&self, video: pb::VideoSource, seconds: u32) -> Result<pb::Video, Status> {
+        let (prompt, duration_seconds, video) = ("it sails on".to_owned(), Some(seconds), Some(video));
+        let idempotency_key = "key".to_owned();
+        let request = pb::ExtendVideoRequest { prompt, video, duration_seconds, idempotency_key, ..Default::default() };
+        Ok(self.grpc.extend_video(Request::new(request)).await?.into_inner().video.unwrap())
+    }
+
+    /// Waits for the end of a job, and returns what its provider was asked to do, and with which input.
+    async fn submitted(&self, video: &pb::Video) -> Vec<String> {
+        assert_eq!(self.watch(&video.id).await.last().unwrap().state(), State::Succeeded);
+        let calls = self.harness.provider.calls.borrow().clone();
+        let end = calls.iter().position(|call| *call == format!("submit {}", video.id)).unwrap();
+        let start = calls[..end].iter().rposition(|call| call.starts_with("fetch")).map_or(0, |start| start + 1);
+        calls[start..end].to_vec()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_render_of_the_model_is_named_to_the_provider() {
+    let service = service_with(&sources(true, true));
+    let id = service.finished().await;
+    let edit = service.edit("", by_id(&id)).await.unwrap();
+    assert_eq!((edit.model.as_str(), edit.size.as_str(), edit.duration_seconds), ("fake-video", "320x180", 1));
+    assert_eq!(edit.remixed_from_video_id, "");
+    assert_eq!(service.submitted(&edit).await, [format!("edit of task of {id}")]);
+    let extension = service.extend(by_id(&id), 7).await.unwrap();
+    assert_eq!(extension.duration_seconds, 7);
+    assert_eq!(service.submitted(&extension).await, [format!("extend of task of {id}")]);
+    assert_eq!(service.extend(by_id(&id), 7).await.unwrap().id, extension.id, "the same idempotency key");
+    assert_eq!(service.extend(by_id(&id), 8).await.unwrap_err().code(), Code::AlreadyExists);
+    let remix = service.remix(&id, "a train", "").await.unwrap();
+    assert_eq!(remix.remixed_from_video_id, id);
+    assert_eq!(service.submitted(&remix).await, [format!("remix of task of {id}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn file_is_copied_for_another_model_and_outlives_its_source() {
+    let service = service_with(&sources(true, false));
+    let id = service.finished().await;
+    let edit = service.edit("editor", by_id(&id)).await.unwrap();
+    assert_eq!(edit.model, "editor");
+    service.delete(&id).await.unwrap();
+    let length = "video".len();
+    let expected = [format!("Source of {length} bytes"), "edit of a file".to_owned()];
+    assert_eq!(service.submitted(&edit).await, expected);
+    assert!(service.harness.files().contains(&format!("{}-input-0.mp4", edit.id)));
+    let remix = service.remix(&edit.id, "at night", "").await.unwrap();
+    assert_eq!(service.submitted(&remix).await, expected, "a remix repeats the edit of its source");
+}
+
+#[tokio::test(start_paused = true)]
+async fn given_file_is_checked_and_stored_and_a_link_is_passed_on() {
+    let service = service_with(&sources(false, true));
+    let edit = service.edit("", given(media_input::Source::Data(Bytes::from_static(MP4)))).await.unwrap();
+    let expected = [format!("Source of {} bytes", MP4.len()), "edit of a file".to_owned()];
+    assert_eq!(service.submitted(&edit).await, expected);
+    let link = "https://a.test/v.mp4";
+    let extension = service.extend(given(media_input::Source::Url(link.to_owned())), 4).await.unwrap();
+    let expected = [format!("Source of {} bytes", link.len()), "extend of a file".to_owned()];
+    assert_eq!(service.submitted(&extension).await, expected);
+    let wrong = service.edit("", given(media_input::Source::Data(image()))).await.unwrap_err();
+    assert_eq!(violation(&wrong), ("INVALID_FIELD".to_owned(), "video".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusal_names_the_models_that_accept_the_source() {
+    let none = service_with(&SourceFacts::default());
+    let id = none.finished().await;
+    let refused = none.edit("", by_id(&id)).await.unwrap_err();
+    assert_eq!(violation(&refused).1, "model");
+    assert!(refused.message().contains("cannot edit videos; models that can edit it: `editor`"), "{refused}");
+    let refused = none.extend(by_id(&id), 4).await.unwrap_err();
+    assert!(refused.message().contains("no connected model can extend it"), "{refused}");
+
+    let own = service_with(&sources(true, false));
+    let refused = own.edit("", given(media_input::Source::Data(Bytes::from_static(MP4)))).await.unwrap_err();
+    assert_eq!(violation(&refused).1, "video");
+    assert!(refused.message().contains("only its own videos"), "{refused}");
+    let new = own.create(pb::CreateVideoRequest { model: "editor".to_owned(), ..request() }).await.unwrap_err();
+    assert_eq!(violation(&new).1, "model");
+}
+
+#[tokio::test(start_paused = true)]
+async fn source_must_be_a_finished_video_of_the_caller() {
+    let service = service_with(&sources(true, true));
+    let missing = JobId::new();
+    for id in ["video_1", missing.as_str()] {
+        assert_eq!(service.edit("", by_id(id)).await.unwrap_err().code(), Code::NotFound, "{id}");
+    }
+    let foreign = RequestContext { caller: Caller::named("alice"), ..RequestContext::default() };
+    let id = service.finished().await;
+    let request = pb::EditVideoRequest { prompt: "rain".to_owned(), video: Some(by_id(&id)), ..Default::default() };
+    let error = service.grpc.edit(&foreign, request).await.unwrap_err();
+    assert!(matches!(error, Error::VideoNotFound(_)), "{error:?}");
+    service.harness.provider.polls.lock().unwrap().push_back(Reply::Hang);
+    let running = service.create(super::request()).await.unwrap().id;
+    assert_eq!(service.extend(by_id(&running), 4).await.unwrap_err().code(), Code::FailedPrecondition);
+}
+
+#[tokio::test(start_paused = true)]
+async fn source_of_a_job_survives_a_restart() {
+    let service = service_with(&sources(true, true));
+    let id = service.finished().await;
+    let edit = service.edit("", by_id(&id)).await.unwrap();
+    let job = service.harness.jobs.get(&edit.id, &crate::keys::Owners::All).await.unwrap();
+    let text = serde_json::to_string(&job.request).unwrap();
+    let read: crate::video::job::JobRequest = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, job.request);
+    assert_eq!(read.parameters.source, Some(UpstreamTask(format!("task of {id}"))));
+}

@@ -1,0 +1,35 @@
+//! What a job does with its prompt.
+
+use serde::{Deserialize, Serialize};
+
+/// What a job does with its prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Renders a new video.
+    #[default]
+    Generate,
+    /// Changes a video.
+    Edit,
+    /// Continues a video.
+    Extend,
+    /// Varies a render of the provider by the provider's own means.
+    Remix,
+}
+
+impl Operation {
+    /// Returns whether a new video is rendered, as in all jobs from before there were other operations.
+    pub fn is_generate(&self) -> bool {
+        *self == Self::Generate
+    }
+
+    /// Returns the verb for messages: what a model does with a video.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::Edit => "edit",
+            Self::Extend => "extend",
+            Self::Remix => "remix",
+        }
+    }
+}
