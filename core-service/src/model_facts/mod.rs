@@ -147,6 +147,8 @@ pub struct InputFacts {
     pub sounds: u32,
     /// Whether reference sounds are accepted without another reference.
     pub sounds_alone: bool,
+    /// Whether reference sounds are accepted but have no effect.
+    pub sounds_unused: bool,
 }
 
 fn yes() -> bool {

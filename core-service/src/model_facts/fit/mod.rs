@@ -51,6 +51,8 @@ pub struct Wanted {
     pub seed: Option<i64>,
     /// What must not be shown; may be empty.
     pub negative_prompt: String,
+    /// The fields of the reference sounds.
+    pub sounds: Vec<String>,
     /// The size of the first or last frame, which is the default of the aspect ratio.
     pub frame: Option<Size>,
     /// Whether there is a first or last frame.
@@ -141,6 +143,9 @@ pub fn fit(facts: &ModelFacts, model: &str, wanted: Wanted, policy: FitPolicy) -
     let mut negative_prompt = wanted.negative_prompt;
     if !negative_prompt.is_empty() && !facts.negative_prompt {
         adjustments.add("negative_prompt", std::mem::take(&mut negative_prompt), String::new())?;
+    }
+    for field in wanted.sounds.iter().filter(|_| facts.inputs.sounds_unused) {
+        adjustments.add(field, "sound".to_owned(), String::new())?;
     }
     let adjustments = adjustments.list;
     Ok(Fitted { size, resolution, aspect_ratio, seconds, generate_audio, seed, negative_prompt, adjustments })

@@ -165,3 +165,15 @@ fn derived_sizes_are_even_and_within_bounds() {
         assert_eq!(size_with(ratio, lines).to_string(), expected);
     }
 }
+
+#[test]
+fn sounds_without_an_effect_are_adjustments() {
+    let wanted = || Wanted { sounds: vec!["input_references[1]".to_owned()], ..Wanted::default() };
+    let left_out =
+        Adjustment { field: "input_references[1]".to_owned(), requested: "sound".to_owned(), used: String::new() };
+    assert_eq!(fitted("offline", "offline-video", wanted()).adjustments, [left_out]);
+    assert_eq!(fitted("seedance", "seedance-2-0", wanted()).adjustments, []);
+    let facts = FactsTable::default().find("offline", "offline-video");
+    let refused = fit(&facts, "offline-video", wanted(), FitPolicy::Strict).unwrap_err();
+    assert!(matches!(&refused, Error::InvalidField { field, .. } if field == "input_references[1]"), "{refused:?}");
+}

@@ -94,7 +94,9 @@ pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVid
     }
     let inputs = inputs::read(input_reference, frame_images, input_references)?;
     let has = |roles: &[InputRole]| inputs.iter().any(|input| roles.contains(&input.role));
+    let sounds = inputs.iter().filter(|input| input.role == InputRole::Sound).map(|input| input.field.clone());
     let wanted = Wanted {
+        sounds: sounds.collect(),
         size,
         aspect_ratio,
         resolution,
