@@ -34,13 +34,15 @@ fn one_second_of_full_hd(bencher: Bencher<'_, '_>) {
     };
     let picture = image::DynamicImage::ImageRgba8(paint(&request, &()).unwrap()).into_rgb8();
     let shot = Shot {
-        picture: &picture,
+        pictures: std::slice::from_ref(&picture),
+        ends_on_last_picture: false,
         prompt: "slow pan to the right",
         width: 1920,
         height: 1080,
         seconds: 1,
         fps: FrameRate::Fps30,
         seed: 1,
+        audio: false,
     };
     bencher.bench_local(|| render(&shot, &NoProgress).unwrap());
 }

@@ -122,7 +122,7 @@ MIDJOURNEY = {
 XAI = {
     "model": TEXT, "prompt": TEXT, "duration?": range(1, 16), "resolution?": {"480p", "720p", "1080p"},
     "aspect_ratio?": {"16:9", "3:2", "4:3", "1:1", "3:4", "2:3", "9:16"}, "image?": {"url": PICTURE},
-    "reference_images?": [{"url": PICTURE}], "user?": TEXT,
+    "last_frame?": {"url": PICTURE}, "reference_images?": [{"url": PICTURE}], "user?": TEXT,
 }
 VIDU_TEXT = {
     "model": TEXT, "prompt": TEXT, "duration?": range(1, 17), "resolution?": {"540p", "720p", "1080p"},

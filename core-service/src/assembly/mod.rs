@@ -311,8 +311,14 @@ fn all_models(
         picture_budget.clone(),
         background.clone(),
     )?;
-    let videos =
-        video::providers::assembly::entries(&settings.video, media_store, downloads, fixed.jobs.max_file_bytes)?;
+    let clips = ClipInspector::new(media_store.clone(), picture_budget.clone());
+    let videos = video::providers::assembly::entries(
+        &settings.video,
+        media_store,
+        &clips,
+        downloads,
+        fixed.jobs.max_file_bytes,
+    )?;
     Ok(AllModels {
         chat: Models::new(chat::providers::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,
         image: Models::new(images).map_err(OpenError::DuplicateModel)?,

@@ -14,6 +14,7 @@ impl From<&ModelFacts> for pb::VideoCapabilities {
             outputs_with_frames,
             default_resolution: _,
             resolutions_with_last_frame: _,
+            resolutions_with_references: _,
             resolutions_with_audio: _,
             aspect_ratio_with_frames: _,
             seconds,

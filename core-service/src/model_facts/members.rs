@@ -18,6 +18,8 @@ pub struct MemberNames {
     pub sounds: String,
     /// The video to edit or to extend.
     pub source: String,
+    /// Whether a reference video or sound has a member that tells which of the two it is.
+    pub typed_references: bool,
     /// The form of the duration.
     pub seconds: DurationForm,
 }
@@ -44,6 +46,7 @@ impl Default for MemberNames {
             videos: "video_urls".to_owned(),
             sounds: "audio_urls".to_owned(),
             source: "video_url".to_owned(),
+            typed_references: true,
             seconds: DurationForm::default(),
         }
     }

@@ -46,6 +46,9 @@ pub struct ModelFacts {
     /// The resolutions with a last frame, if they are fewer.
     #[serde(default)]
     pub resolutions_with_last_frame: Vec<String>,
+    /// The resolutions with references, if they are fewer.
+    #[serde(default)]
+    pub resolutions_with_references: Vec<String>,
     /// The resolutions with a sound track that the request chose, if they are fewer.
     #[serde(default)]
     pub resolutions_with_audio: Vec<String>,
@@ -144,6 +147,8 @@ pub struct InputFacts {
     pub sounds: u32,
     /// Whether reference sounds are accepted without another reference.
     pub sounds_alone: bool,
+    /// Whether reference sounds are accepted but have no effect.
+    pub sounds_unused: bool,
 }
 
 fn yes() -> bool {
@@ -176,6 +181,7 @@ impl ModelFacts {
             outputs_with_frames: None,
             default_resolution: None,
             resolutions_with_last_frame: Vec::new(),
+            resolutions_with_references: Vec::new(),
             resolutions_with_audio: Vec::new(),
             aspect_ratio_with_frames: None,
             seconds: Durations::default(),

@@ -227,6 +227,17 @@ impl Jobs {
         }))
     }
 
+    /// Records whether the media store had a file of a finished job, so that snapshots have no link to a file that is missing. The
+    /// file may come back, for example when a volume is mounted again.
+    pub(crate) async fn record_file(&self, job: &Job, variant: Variant, missing: bool) -> Result<(), Error> {
+        let state = job.state.clone().with_file_missing(variant, missing);
+        let next = Job { state, revision: job.revision + 1, ..job.clone() };
+        if self.amend(job, &next).await? && missing {
+            tracing::error!(job.id = %job.id, "the {} of a finished video is not in the media store", variant.as_str());
+        }
+        Ok(())
+    }
+
     /// Writes a change; `false` if the job has changed since it was read.
     async fn amend(&self, before: &Job, next: &Job) -> Result<bool, Error> {
         match self.store.amend(before, next).await {

@@ -104,7 +104,7 @@ fn error(state: &JobState) -> Option<pb::VideoError> {
 
 fn media(state: &JobState) -> Vec<pb::VideoMedia> {
     let JobState::Succeeded { media, .. } = state else { return Vec::new() };
-    let files = media.iter().map(|file| pb::VideoMedia {
+    let files = media.iter().filter(|file| !file.missing).map(|file| pb::VideoMedia {
         variant: variant(file.variant).into(),
         media: Some(pb::Media {
             key: file.key.clone(),

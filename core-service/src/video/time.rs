@@ -62,6 +62,12 @@ impl Clock {
         Self(Arc::new(move || start.after(origin.elapsed())))
     }
 
+    /// Returns a clock that this function reads.
+    #[cfg(test)]
+    pub(crate) fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
     /// Returns a clock that a test sets.
     #[cfg(test)]
     pub(crate) fn manual(start: Timestamp) -> (Self, Arc<std::sync::atomic::AtomicI64>) {

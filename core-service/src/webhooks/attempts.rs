@@ -40,7 +40,8 @@ impl Attempts {
         let start = store.now();
         let (url, outcome, repeat) = match self.registry.target(&delivery).await? {
             Ok(Target { url, secrets }) => {
-                let outcome = self.sender.send(&url, &delivery.event, &secrets, start, settings.timeout).await;
+                let Delivery { event, attempt, .. } = &delivery;
+                let outcome = self.sender.send(&url, event, &secrets, start, settings.timeout, *attempt).await;
                 (url, outcome, !delivery.is_test)
             }
             Err(reason) => (delivery.url.clone(), Outcome { error: reason.to_owned(), ..Outcome::default() }, false),

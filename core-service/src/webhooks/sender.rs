@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    fault_injection::ReceiverFault,
     media::{
         address_policy::{AddressPolicy, NOT_PUBLIC},
         client,
@@ -26,6 +27,8 @@ use crate::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+const UNREACHABLE: &str = "the receiver cannot be reached";
 
 /// Sends events. Clones share the client.
 #[derive(Debug, Clone)]
@@ -58,7 +61,8 @@ impl Sender {
         Ok(Self { client, address_policy })
     }
 
-    /// Sends an event. The response must begin within `limit`; its body is not read.
+    /// Sends an event, for the first time or after `earlier` attempts. The response must begin within `limit`; its body is not
+    /// read.
     pub(crate) async fn send(
         &self,
         url: &str,
@@ -66,8 +70,13 @@ impl Sender {
         secrets: &[WebhookSecret],
         now: Timestamp,
         limit: Duration,
+        earlier: u32,
     ) -> Outcome {
         let start = Instant::now();
+        if let Some(fault) = Url::parse(url).ok().as_ref().and_then(ReceiverFault::of) {
+            let unreachable = || Outcome { error: UNREACHABLE.to_owned(), ..Outcome::default() };
+            return fault.status(earlier).map_or_else(unreachable, |status| outcome(status, &HeaderMap::new()));
+        }
         let sent = timeout(limit, self.request(url, event, secrets, now)).await;
         let outcome = sent.unwrap_or_else(|_| Outcome {
             error: format!("the receiver did not respond within {limit:?}"),
@@ -119,8 +128,7 @@ fn failure(error: &reqwest::Error) -> String {
         return format!("the URL {NOT_PUBLIC}");
     }
     tracing::debug!("sending a webhook: {error:?}");
-    let reason =
-        if error.is_connect() { "the receiver cannot be reached" } else { "the receiver sent no complete response" };
+    let reason = if error.is_connect() { UNREACHABLE } else { "the receiver sent no complete response" };
     reason.to_owned()
 }
 
@@ -142,7 +150,7 @@ mod tests {
 
     async fn send(policy: AddressPolicy, url: &str) -> Outcome {
         let sender = Sender::new(policy).unwrap();
-        sender.send(url, &event(), &[WebhookSecret::generate()], NOW, Duration::from_secs(30)).await
+        sender.send(url, &event(), &[WebhookSecret::generate()], NOW, Duration::from_secs(30), 0).await
     }
 
     #[tokio::test]
@@ -159,7 +167,7 @@ mod tests {
         let (event, secret) = (event(), WebhookSecret::generate());
         let secrets = std::slice::from_ref(&secret);
         let sender = Sender::new(AddressPolicy::OPEN).unwrap();
-        let outcome = sender.send(&url, &event, secrets, NOW, Duration::from_secs(30)).await;
+        let outcome = sender.send(&url, &event, secrets, NOW, Duration::from_secs(30), 0).await;
         assert_eq!((outcome.status, outcome.error.as_str()), (Some(204), ""));
         let signature = signatures(secrets, &event.id, 1_800_000_000, &event.body());
         let expected = [event.id, "1800000000".to_owned(), signature, "application/json".to_owned()];
@@ -210,9 +218,22 @@ mod tests {
         let listener = tokio::net::TcpListener::bind((LOOPBACK, 0)).await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let sender = Sender::new(AddressPolicy::OPEN).unwrap();
-        let outcome = sender.send(&url, &event(), &[], NOW, Duration::from_millis(50)).await;
+        let outcome = sender.send(&url, &event(), &[], NOW, Duration::from_millis(50), 0).await;
         assert_eq!((outcome.status, outcome.error.as_str()), (None, "the receiver did not respond within 50ms"));
         drop(listener);
         assert_eq!(send(AddressPolicy::OPEN, &url).await.error, "the receiver cannot be reached");
+    }
+
+    #[tokio::test]
+    async fn injected_fault_decides_the_outcome_without_a_request() {
+        let sender = Sender::new(AddressPolicy::PUBLIC_ANY_PORT).unwrap();
+        for (url, earlier, status, error) in [
+            ("https://webhook-fault-1.invalid/", 0, Some(503), "the receiver responded with status 503"),
+            ("https://webhook-fault-1.invalid/", 1, Some(200), ""),
+            ("https://webhook-fault-down.invalid/", 9, None, UNREACHABLE),
+        ] {
+            let outcome = sender.send(url, &event(), &[], NOW, Duration::from_secs(30), earlier).await;
+            assert_eq!((outcome.status, outcome.error.as_str()), (status, error), "{url}");
+        }
     }
 }

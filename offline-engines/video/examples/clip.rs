@@ -1,5 +1,5 @@
-//! Renders one clip: `clip OUT.mp4 [PROMPT] [WIDTHxHEIGHT] [SECONDS] [PICTURE]`. Without a picture it uses a test card.
-//! Writes the thumbnail and the spritesheet to the same directory.
+//! Renders one clip: `clip OUT.mp4 [PROMPT] [WIDTHxHEIGHT] [SECONDS] [PICTURE]...`. Without a picture it uses a test
+//! card. Of several pictures, the clip ends with the last one. Writes the thumbnail and the spritesheet to the same directory.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -17,18 +17,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let size = arguments.next().unwrap_or_else(|| "1920x1080".into());
     let (width, height) = size.split_once('x').ok_or("size: expected WIDTHxHEIGHT, for example 1280x720")?;
     let seconds = arguments.next().map_or(Ok(5), |seconds| seconds.parse())?;
-    let picture = arguments
-        .next()
-        .map_or_else(|| Ok(test_card()), |path| image::open(path).map(image::DynamicImage::into_rgb8))?;
+    let pictures = arguments.map(|path| image::open(path).map(image::DynamicImage::into_rgb8));
+    let mut pictures: Vec<_> = pictures.collect::<Result<_, _>>()?;
+    if pictures.is_empty() {
+        pictures.push(test_card());
+    }
 
     let shot = Shot {
-        picture: &picture,
+        pictures: &pictures,
+        ends_on_last_picture: pictures.len() > 1,
         prompt: &prompt,
         width: width.parse()?,
         height: height.parse()?,
         seconds,
         fps: FrameRate::default(),
         seed: 1,
+        audio: true,
     };
     let started = Instant::now();
     let clip = render(&shot, &ProgressPrinter(AtomicU32::new(0)))?;

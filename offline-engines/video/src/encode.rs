@@ -16,11 +16,11 @@ use openh264::encoder::{
     RateControlMode, UsageType, VuiConfig,
 };
 
-use crate::camera::CameraPath;
 use crate::error::RenderError;
 use crate::observer::Observer;
 use crate::sample::{Planes, Sampler};
 use crate::shot::Shot;
+use crate::timeline::Timeline;
 
 /// One encoded frame in Annex B format. Keyframes begin with the parameter sets.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,13 +31,13 @@ pub(crate) struct AccessUnit {
 
 /// Encodes the clip. Always in two halves, whatever the number of cores, because the bytes must depend on the shot alone.
 pub(crate) fn encode(
-    picture: &Planes,
-    path: &CameraPath,
+    pictures: &[Planes],
+    timeline: &Timeline,
     shot: &Shot<'_>,
     observer: &dyn Observer,
 ) -> Result<Vec<AccessUnit>, RenderError> {
     let frames = shot.frames();
-    let job = EncodeJob { picture, path, shot, observer, done: Mutex::new(0), failed: AtomicBool::new(false) };
+    let job = EncodeJob { pictures, timeline, shot, observer, done: Mutex::new(0), failed: AtomicBool::new(false) };
     let quantizer = job.choose_quantizer()?;
     let (first, second) = thread::scope(|scope| {
         let second = scope.spawn(|| job.encode(frames / 2..frames, quantizer));
@@ -55,8 +55,8 @@ pub(crate) fn encode(
 
 /// The state shared by both encoding threads.
 struct EncodeJob<'a> {
-    picture: &'a Planes,
-    path: &'a CameraPath,
+    pictures: &'a [Planes],
+    timeline: &'a Timeline,
     shot: &'a Shot<'a>,
     observer: &'a dyn Observer,
     /// Number of encoded frames. Locked during the observer's call, so that reported numbers always increase.
@@ -116,11 +116,11 @@ impl<'a> FrameEncoder<'a> {
 
     /// Draws and encodes a frame. Frames must be passed in order.
     fn next(&mut self, frame: u32) -> Result<AccessUnit, RenderError> {
-        let EncodeJob { picture, path, shot, observer, failed, .. } = self.job;
+        let EncodeJob { pictures, timeline, shot, observer, failed, .. } = self.job;
         if failed.load(Ordering::Relaxed) || observer.cancelled() {
             return Err(RenderError::Cancelled);
         }
-        let drawn = self.sampler.draw(picture, path.at(shot.time_of(frame)))?;
+        let drawn = self.sampler.draw(pictures, timeline.at(shot.time_of(frame)))?;
         let coded = self.encoder.encode(&drawn).map_err(RenderError::encode)?;
         let keyframe = match coded.frame_type() {
             FrameType::IDR => true,

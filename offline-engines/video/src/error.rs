@@ -27,8 +27,8 @@ pub enum RenderError {
         /// Requested duration in seconds.
         seconds: u32,
     },
-    /// The picture has no pixels.
-    #[error("the picture is empty")]
+    /// There is no picture, or one has no pixels.
+    #[error("there is no picture, or one is empty")]
     EmptyPicture,
     /// The codec, the resampler or the muxer failed. This is a defect of the engine, not of the request.
     #[error("the clip could not be encoded: {0}")]

@@ -1,11 +1,12 @@
-//! Mock video engine: the built-in provider for offline use, tests and demos. It moves a virtual camera over one picture
-//! and encodes the result as an H.264 MP4 that browsers can play.
+//! Mock video engine: the built-in provider for offline use, tests and demos. It moves a virtual camera over pictures and
+//! encodes the result as an H.264 MP4 that browsers can play.
 //!
 //! Synchronous and deterministic: the same [`Shot`] yields the same bytes, whatever the number of cores. [`render`] blocks
 //! and uses two threads for the duration of the call, so call it where blocking is allowed. The prompt selects the camera
 //! moves ([`Motion`]); the camera's position is a function of time ([`CameraPath`]). The picture always fills the frame: it
 //! is cropped to the frame's aspect ratio, never stretched or padded.
 
+mod audio;
 mod camera;
 mod encode;
 mod error;
@@ -17,6 +18,7 @@ mod render;
 mod sample;
 mod shot;
 mod stills;
+mod timeline;
 
 pub use camera::{CameraPath, Crop};
 pub use error::RenderError;
@@ -24,6 +26,7 @@ pub use limits::{SECONDS, SIDE, SideLimits};
 pub use motion::{Direction, Motion, Pace};
 pub use observer::Observer;
 pub use render::{Rendered, VIDEO_MEDIA_TYPE, render};
+pub use sample::limit_size;
 pub use shot::{FrameRate, Shot};
 pub use stills::{SHEET_COLUMNS, SHEET_ROWS, STILLS_MEDIA_TYPE, THUMBNAIL_WIDTH, TILE_SIDE};
 

@@ -1,9 +1,10 @@
-//! Muxes access units into an MP4 file.
+//! Muxes access units and silence into an MP4 file.
 
-use muxide::api::{MuxerBuilder, VideoCodec};
+use muxide::api::{AacProfile, AudioCodec, MuxerBuilder, VideoCodec};
 use muxide::codec::common::AnnexBNalIter;
 use muxide::codec::h264::{AvcConfig, extract_avc_config, nal_type};
 
+use crate::audio;
 use crate::encode::AccessUnit;
 use crate::error::RenderError;
 use crate::shot::Shot;
@@ -11,11 +12,12 @@ use crate::shot::Shot;
 /// Writes the access units, one per frame, to an MP4 file whose index precedes the media data.
 pub(crate) fn mp4(units: Vec<AccessUnit>, shot: &Shot<'_>) -> Result<Vec<u8>, RenderError> {
     let fps = f64::from(shot.fps.per_second());
-    let mut muxer = MuxerBuilder::new(Vec::new())
-        .video(VideoCodec::H264, shot.width, shot.height, fps)
-        .with_fast_start(true)
-        .build()
-        .map_err(RenderError::encode)?;
+    let mut muxer =
+        MuxerBuilder::new(Vec::new()).video(VideoCodec::H264, shot.width, shot.height, fps).with_fast_start(true);
+    if shot.audio {
+        muxer = muxer.audio(AudioCodec::Aac(AacProfile::Lc), audio::SAMPLE_RATE, audio::CHANNELS);
+    }
+    let mut muxer = muxer.build().map_err(RenderError::encode)?;
     let mut parameters: Option<AvcConfig> = None;
     for (frame, unit) in (0u32..).zip(units) {
         let mut data = unit.data;
@@ -36,6 +38,12 @@ pub(crate) fn mp4(units: Vec<AccessUnit>, shot: &Shot<'_>) -> Result<Vec<u8>, Re
             }
         }
         muxer.write_video(f64::from(frame) / fps, &data, unit.keyframe).map_err(RenderError::encode)?;
+    }
+    if shot.audio {
+        // The muxer interleaves both tracks by time.
+        for start in audio::frame_starts(shot.seconds) {
+            muxer.write_audio(start, &audio::SILENCE).map_err(RenderError::encode)?;
+        }
     }
     muxer.finish_in_place().map_err(RenderError::encode)?;
     Ok(muxer.into_writer())

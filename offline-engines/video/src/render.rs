@@ -1,10 +1,9 @@
 //! Renders a clip: the entry point.
 
-use crate::camera::CameraPath;
 use crate::error::RenderError;
-use crate::motion::Motion;
 use crate::observer::Observer;
 use crate::shot::Shot;
+use crate::timeline::Timeline;
 use crate::{encode, mux, sample, stills};
 
 /// The media type of [`Rendered::mp4`].
@@ -13,7 +12,7 @@ pub const VIDEO_MEDIA_TYPE: &str = "video/mp4";
 /// A finished clip.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// H.264 High, yuv420p, BT.709 limited range. The index precedes the media data, so that players can start before the
+    /// H.264 High, yuv420p, BT.709 limited range; the sound track, if any, is AAC-LC. The index precedes the media data, so that players can start before the
     /// download is complete.
     pub mp4: Vec<u8>,
     /// The first frame as JPEG, at most [`THUMBNAIL_WIDTH`](crate::THUMBNAIL_WIDTH) pixels wide.
@@ -38,7 +37,7 @@ impl std::fmt::Debug for Rendered {
 
 /// Renders a shot.
 ///
-/// Blocks until the clip is finished, or for at most one frame after cancellation. Allocates a few frames, the picture
+/// Blocks until the clip is finished, or for at most one frame after cancellation. Allocates a few frames, each picture
 /// scaled to at most twice the frame size, and two copies of the encoded bytes (about 1 MB per second of 1920x1080).
 ///
 /// # Errors
@@ -47,17 +46,19 @@ impl std::fmt::Debug for Rendered {
 /// [`RenderError::Encode`] if encoding fails.
 pub fn render(shot: &Shot<'_>, observer: &dyn Observer) -> Result<Rendered, RenderError> {
     shot.validate()?;
-    let picture = sample::limit_size(shot.picture, shot.width, shot.height)?;
-    let motion = Motion::from_prompt(shot.prompt, shot.seed);
-    let path = CameraPath::plan(&motion, picture.dimensions(), (shot.width, shot.height), shot.seconds);
-    let units = encode::encode(&sample::Planes::from_rgb(&picture), &path, shot, observer)?;
+    let pictures = shot.pictures.iter().map(|picture| sample::limit_size(picture, shot.width, shot.height));
+    let pictures: Vec<_> = pictures.collect::<Result<_, _>>()?;
+    let sizes: Vec<_> = pictures.iter().map(|picture| picture.dimensions()).collect();
+    let timeline = Timeline::plan(shot, &sizes);
+    let planes: Vec<_> = pictures.iter().map(|picture| sample::Planes::from_rgb(picture)).collect();
+    let units = encode::encode(&planes, &timeline, shot, observer)?;
     if observer.cancelled() {
         return Err(RenderError::Cancelled);
     }
     Ok(Rendered {
         mp4: mux::mp4(units, shot)?,
-        thumbnail: stills::thumbnail(&picture, &path, shot)?,
-        spritesheet: stills::spritesheet(&picture, &path, shot)?,
+        thumbnail: stills::thumbnail(&pictures, &timeline, shot)?,
+        spritesheet: stills::spritesheet(&pictures, &timeline, shot)?,
         frames: shot.frames(),
     })
 }

@@ -9,13 +9,19 @@ use openh264::formats::YUVSlices;
 
 use crate::camera::Crop;
 use crate::error::RenderError;
+use crate::timeline::FrameContent;
 
 /// Maximum size of the picture in relation to the frame; larger pictures are scaled down first. No move zooms further, so
 /// no visible detail is lost, and the time per frame does not depend on the size of the input.
 const MAX_OVERSIZE: f64 = 2.0;
 
-/// Scales the picture down if it is much larger than the frame.
-pub(crate) fn limit_size(picture: &RgbImage, width: u32, height: u32) -> Result<Cow<'_, RgbImage>, RenderError> {
+/// Scales the picture down if it is much larger than the frame. [`render`](crate::render) does the same; callers with large
+/// pictures save memory.
+///
+/// # Errors
+///
+/// [`RenderError::Encode`] if the resampler fails.
+pub fn limit_size(picture: &RgbImage, width: u32, height: u32) -> Result<Cow<'_, RgbImage>, RenderError> {
     let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
     let scale = MAX_OVERSIZE * (f64::from(width) / w).max(f64::from(height) / h);
     if scale >= 1.0 {
@@ -100,35 +106,50 @@ pub(crate) struct Sampler {
     resizer: Resizer,
     width: u32,
     height: u32,
-    y: Vec<u8>,
-    cb: Vec<u8>,
-    cr: Vec<u8>,
+    frame: [Vec<u8>; 3],
+    /// The picture that fades in. Empty until there is one.
+    next: [Vec<u8>; 3],
 }
 
 impl Sampler {
     /// Creates a sampler. Width and height must be even.
     pub(crate) fn new(width: u32, height: u32) -> Self {
-        let pixels = width as usize * height as usize;
-        Self {
-            resizer: Resizer::new(),
-            width,
-            height,
-            y: vec![0; pixels],
-            cb: vec![0; pixels / 4],
-            cr: vec![0; pixels / 4],
-        }
+        let frame = buffers(width, height);
+        Self { resizer: Resizer::new(), width, height, frame, next: <[Vec<u8>; 3]>::default() }
     }
 
-    /// Draws a part of the picture, scaled to the frame.
-    pub(crate) fn draw(&mut self, picture: &Planes, part: Crop) -> Result<YUVSlices<'_>, RenderError> {
+    /// Draws parts of the pictures, scaled to the frame.
+    pub(crate) fn draw(&mut self, pictures: &[Planes], content: FrameContent) -> Result<YUVSlices<'_>, RenderError> {
+        let FrameContent { view, next } = content;
+        let mut frame = std::mem::take(&mut self.frame);
+        self.draw_part(&pictures[view.picture], view.part, &mut frame)?;
+        if let Some((view, opacity)) = next {
+            let mut next = std::mem::take(&mut self.next);
+            if next[0].is_empty() {
+                next = buffers(self.width, self.height);
+            }
+            self.draw_part(&pictures[view.picture], view.part, &mut next)?;
+            for (below, above) in frame.iter_mut().zip(&next) {
+                blend(below, above, opacity);
+            }
+            self.next = next;
+        }
+        self.frame = frame;
+        let [y, cb, cr] = &self.frame;
+        let (width, height) = (self.width as usize, self.height as usize);
+        Ok(YUVSlices::new((y, cb, cr), (width, height), (width, width / 2, width / 2)))
+    }
+
+    fn draw_part(&mut self, picture: &Planes, part: Crop, target: &mut [Vec<u8>; 3]) -> Result<(), RenderError> {
         let (half_width, half_height) = (self.width / 2, self.height / 2);
         // In H.264 a chroma sample is co-located with the left of its two luma samples, not centred between them.
         let left = (part.left - part.width / f64::from(self.width) / 2.0).max(0.0);
         let chroma_part = Crop { left, ..part };
+        let [y, cb, cr] = target;
         let jobs = [
-            (&picture.y, &mut self.y, part, self.width, self.height),
-            (&picture.cb, &mut self.cb, chroma_part, half_width, half_height),
-            (&picture.cr, &mut self.cr, chroma_part, half_width, half_height),
+            (&picture.y, y, part, self.width, self.height),
+            (&picture.cb, cb, chroma_part, half_width, half_height),
+            (&picture.cr, cr, chroma_part, half_width, half_height),
         ];
         for (from, to, part, width, height) in jobs {
             let source =
@@ -136,8 +157,23 @@ impl Sampler {
             let mut target = Image::from_slice_u8(width, height, to, PixelType::U8).map_err(RenderError::encode)?;
             self.resizer.resize(&source, &mut target, &options(part)).map_err(RenderError::encode)?;
         }
-        let (width, height) = (self.width as usize, self.height as usize);
-        Ok(YUVSlices::new((&self.y, &self.cb, &self.cr), (width, height), (width, width / 2, width / 2)))
+        Ok(())
+    }
+}
+
+/// Returns the planes of a frame: Y, Cb and Cr.
+fn buffers(width: u32, height: u32) -> [Vec<u8>; 3] {
+    let pixels = width as usize * height as usize;
+    [vec![0; pixels], vec![0; pixels / 4], vec![0; pixels / 4]]
+}
+
+/// Draws `above` over `below` with this opacity, 255 being opaque.
+pub(crate) fn blend(below: &mut [u8], above: &[u8], opacity: u8) {
+    let opacity = u16::from(opacity);
+    for (below, above) in below.iter_mut().zip(above) {
+        // A weighted mean of two bytes is at most 255.
+        let mean = (u16::from(*below) * (255 - opacity) + u16::from(*above) * opacity + 127) / 255;
+        *below = mean.to_be_bytes()[1];
     }
 }
 
@@ -147,6 +183,11 @@ mod tests {
     use openh264::formats::YUVSource;
 
     use super::*;
+    use crate::timeline::View;
+
+    fn content(part: Crop) -> FrameContent {
+        FrameContent { view: View { picture: 0, part }, next: None }
+    }
 
     #[test]
     fn primary_colours_have_the_bt709_levels() {
@@ -169,11 +210,11 @@ mod tests {
     #[test]
     fn crop_position_has_subpixel_precision() {
         let ramp = RgbImage::from_fn(256, 64, |x, _| Rgb([u8::try_from(x).unwrap(); 3]));
-        let planes = Planes::from_rgb(&ramp);
+        let planes = [Planes::from_rgb(&ramp)];
         let mut sampler = Sampler::new(64, 64);
         let mut row_sum = |left: f64| {
             let part = Crop { left, top: 0.0, width: 64.0, height: 64.0 };
-            let frame = sampler.draw(&planes, part).unwrap();
+            let frame = sampler.draw(&planes, content(part)).unwrap();
             frame.y()[32 * 64..33 * 64].iter().map(|&luma| u32::from(luma)).sum::<u32>()
         };
         let (first, half, next) = (row_sum(40.0), row_sum(40.5), row_sum(41.0));
@@ -183,11 +224,22 @@ mod tests {
     #[test]
     fn frame_of_a_grey_picture_has_no_border() {
         let grey = RgbImage::from_pixel(37, 91, Rgb([128; 3]));
-        let planes = Planes::from_rgb(&grey);
+        let planes = [Planes::from_rgb(&grey)];
         let mut sampler = Sampler::new(128, 72);
         let part = Crop { left: 0.0, top: 3.3, width: 37.0, height: 37.0 * 72.0 / 128.0 };
-        let frame = sampler.draw(&planes, part).unwrap();
+        let frame = sampler.draw(&planes, content(part)).unwrap();
         assert!(frame.y().iter().all(|&level| level == 126));
         assert!(frame.u().iter().chain(frame.v()).all(|&level| level == 128));
+    }
+
+    #[test]
+    fn fade_is_the_weighted_mean_of_both_pictures() {
+        for (opacity, expected) in
+            [(0, [0, 200, 10]), (51, [40, 180, 10]), (128, [100, 150, 10]), (255, [200, 100, 10])]
+        {
+            let mut mixed = [0, 200, 10];
+            blend(&mut mixed, &[200, 100, 10], opacity);
+            assert!(mixed.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 1), "{opacity}: {mixed:?}");
+        }
     }
 }

@@ -28,8 +28,11 @@ impl FrameRate {
 /// A clip to render.
 #[derive(Debug, Clone, Copy)]
 pub struct Shot<'a> {
-    /// The picture over which the camera moves. Any size and aspect ratio; it is cropped and scaled to the frame.
-    pub picture: &'a RgbImage,
+    /// The pictures over which the camera moves, one after the other, with a cross-fade between two. At least one, of any size and
+    /// aspect ratio: each is cropped and scaled to the frame.
+    pub pictures: &'a [RgbImage],
+    /// Whether the clip ends with the whole last picture, as far as the frame's aspect ratio shows it.
+    pub ends_on_last_picture: bool,
     /// Text that selects the camera moves, in English or Chinese; see [`Motion::from_prompt`](crate::Motion::from_prompt).
     pub prompt: &'a str,
     /// Width of the frame in pixels; see [`SIDE`].
@@ -42,6 +45,8 @@ pub struct Shot<'a> {
     pub fps: FrameRate,
     /// Selects the camera moves if the prompt names none.
     pub seed: u64,
+    /// Whether the clip has a sound track. It is silent.
+    pub audio: bool,
 }
 
 impl Shot<'_> {
@@ -63,7 +68,7 @@ impl Shot<'_> {
         if !SECONDS.contains(&seconds) {
             return Err(RenderError::BadDuration { seconds });
         }
-        if self.picture.is_empty() {
+        if self.pictures.is_empty() || self.pictures.iter().any(|picture| picture.is_empty()) {
             return Err(RenderError::EmptyPicture);
         }
         Ok(())
@@ -84,9 +89,22 @@ impl Shot<'_> {
 mod tests {
     use super::*;
 
+    fn shot(pictures: &[RgbImage]) -> Shot<'_> {
+        Shot {
+            pictures,
+            ends_on_last_picture: false,
+            prompt: "",
+            width: 64,
+            height: 64,
+            seconds: 1,
+            fps: FrameRate::Fps30,
+            seed: 0,
+            audio: false,
+        }
+    }
+
     fn validate(width: u32, height: u32, seconds: u32) -> Result<(), RenderError> {
-        let picture = RgbImage::new(8, 8);
-        Shot { picture: &picture, prompt: "", width, height, seconds, fps: FrameRate::Fps30, seed: 0 }.validate()
+        Shot { width, height, seconds, ..shot(&[RgbImage::new(8, 8)]) }.validate()
     }
 
     #[test]
@@ -114,10 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn empty_picture_is_an_error() {
-        let picture = RgbImage::new(0, 5);
-        let shot =
-            Shot { picture: &picture, prompt: "", width: 64, height: 64, seconds: 1, fps: FrameRate::Fps24, seed: 0 };
-        assert!(matches!(shot.validate(), Err(RenderError::EmptyPicture)));
+    fn empty_or_missing_picture_is_an_error() {
+        for pictures in [vec![], vec![RgbImage::new(0, 5)], vec![RgbImage::new(8, 8), RgbImage::new(5, 0)]] {
+            assert!(matches!(shot(&pictures).validate(), Err(RenderError::EmptyPicture)), "{}", pictures.len());
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! Still images of a clip: the thumbnail and the spritesheet.
 
+use std::borrow::Cow;
+
 use image::codecs::jpeg::JpegEncoder;
 use image::{GenericImage, RgbImage};
 
-use crate::camera::CameraPath;
 use crate::error::RenderError;
-use crate::sample::{round_side, scale_crop};
+use crate::sample::{blend, round_side, scale_crop};
 use crate::shot::Shot;
+use crate::timeline::{FrameContent, Timeline, View};
 
 /// The media type of [`Rendered::thumbnail`](crate::Rendered::thumbnail) and
 /// [`Rendered::spritesheet`](crate::Rendered::spritesheet).
@@ -24,24 +26,41 @@ pub const TILE_SIDE: u32 = 240;
 /// JPEG quality.
 const QUALITY: u8 = 85;
 
+/// The pictures of a clip.
+type Pictures<'a> = [Cow<'a, RgbImage>];
+
 /// Encodes the first frame, which a player shows before playback.
-pub(crate) fn thumbnail(picture: &RgbImage, path: &CameraPath, shot: &Shot<'_>) -> Result<Vec<u8>, RenderError> {
-    let (width, height) = shrink(shot, f64::from(THUMBNAIL_WIDTH) / f64::from(shot.width));
-    jpeg(&scale_crop(picture, path.at(0.0), width, height)?)
+pub(crate) fn thumbnail(pictures: &Pictures<'_>, timeline: &Timeline, shot: &Shot<'_>) -> Result<Vec<u8>, RenderError> {
+    let size = shrink(shot, f64::from(THUMBNAIL_WIDTH) / f64::from(shot.width));
+    jpeg(&frame(pictures, timeline.at(0.0), size)?)
 }
 
 /// Encodes a grid of evenly spaced frames in row-major order.
-pub(crate) fn spritesheet(picture: &RgbImage, path: &CameraPath, shot: &Shot<'_>) -> Result<Vec<u8>, RenderError> {
+pub(crate) fn spritesheet(
+    pictures: &Pictures<'_>,
+    timeline: &Timeline,
+    shot: &Shot<'_>,
+) -> Result<Vec<u8>, RenderError> {
     let (width, height) = shrink(shot, f64::from(TILE_SIDE) / f64::from(shot.width.max(shot.height)));
     let mut sheet = RgbImage::new(width * SHEET_COLUMNS, height * SHEET_ROWS);
     let tiles = SHEET_COLUMNS * SHEET_ROWS;
     for tile in 0..tiles {
-        let frame = tile * (shot.frames() - 1) / (tiles - 1);
-        let small = scale_crop(picture, path.at(shot.time_of(frame)), width, height)?;
+        let at = shot.time_of(tile * (shot.frames() - 1) / (tiles - 1));
+        let small = frame(pictures, timeline.at(at), (width, height))?;
         let (column, row) = (tile % SHEET_COLUMNS, tile / SHEET_COLUMNS);
         sheet.copy_from(&small, column * width, row * height).map_err(RenderError::encode)?;
     }
     jpeg(&sheet)
+}
+
+/// Draws a frame at this size.
+fn frame(pictures: &Pictures<'_>, content: FrameContent, size: (u32, u32)) -> Result<RgbImage, RenderError> {
+    let draw = |view: View| scale_crop(&pictures[view.picture], view.part, size.0, size.1);
+    let mut frame = draw(content.view)?;
+    if let Some((view, opacity)) = content.next {
+        blend(&mut frame, &draw(view)?, opacity);
+    }
+    Ok(frame)
 }
 
 /// Returns the scaled frame size, or the frame size if `scale` is greater than 1.

@@ -18,13 +18,29 @@ pub(crate) struct Mp4 {
     pub(crate) parameters: Vec<u8>,
     /// The access units in Annex B format, one per frame.
     pub(crate) units: Vec<Vec<u8>>,
+    pub(crate) audio: Option<AudioTrack>,
+}
+
+/// The sound track of an MP4 file.
+pub(crate) struct AudioTrack {
+    pub(crate) sample_rate: u32,
+    pub(crate) channels: u16,
+    /// Runs of frames with the same duration, as for the video.
+    pub(crate) durations: Vec<(u32, u32)>,
+    /// The encoded frames.
+    pub(crate) frames: Vec<Vec<u8>>,
 }
 
 impl Mp4 {
     pub(crate) fn parse(file: &[u8]) -> Self {
         let layout = boxes(file).into_iter().map(|(kind, _)| kind).collect();
         let moov = find(file, "moov");
-        let table = ["trak", "mdia", "minf", "stbl"].iter().fold(moov, |inside, kind| find(inside, kind));
+        let tracks = boxes(moov).into_iter().filter(|(kind, _)| kind == "trak");
+        let tables: Vec<_> = tracks
+            .map(|(_, track)| ["mdia", "minf", "stbl"].iter().fold(track, |inside, kind| find(inside, kind)))
+            .collect();
+        assert!(tables.len() <= 2, "a video track, and at most one sound track");
+        let table = tables[0];
         // stsd: 8 bytes of version, flags and entry count, then the sample entry: 8 bytes of box header, 78 bytes of fields.
         let entry = &find(table, "stsd")[16..];
         let half = |at: usize| u16::from_be_bytes([entry[at], entry[at + 1]]);
@@ -33,29 +49,46 @@ impl Mp4 {
         let mut parameters = annex_b(&description[8..sps_end]);
         parameters.extend(annex_b(&description[sps_end + 3..]));
 
-        let sizes: Vec<u32> = numbers(&find(table, "stsz")[12..]);
-        let chunks = numbers(&find(table, "stco")[8..]);
-        assert_eq!(chunks.len(), 1, "all frames are in one chunk");
-        let mut at = chunks[0] as usize;
-        let units = sizes
-            .iter()
-            .map(|&size| {
-                let unit = &file[at..at + size as usize];
-                at += size as usize;
-                start_codes(unit)
-            })
-            .collect();
         Self {
             layout,
             size: (half(24), half(26)),
             profile: description[1],
             milliseconds: numbers(find(moov, "mvhd"))[4] * 1000 / numbers(find(moov, "mvhd"))[3],
-            durations: numbers(&find(table, "stts")[8..]).chunks(2).map(|run| (run[0], run[1])).collect(),
+            durations: durations(table),
             keyframes: numbers(&find(table, "stss")[8..]),
             parameters,
-            units,
+            units: samples(file, table).into_iter().map(start_codes).collect(),
+            audio: tables.get(1).map(|table| audio(file, table)),
         }
     }
+}
+
+fn audio(file: &[u8], table: &[u8]) -> AudioTrack {
+    let entry = find(&find(table, "stsd")[8..], "mp4a");
+    AudioTrack {
+        sample_rate: numbers(&entry[24..])[0] >> 16,
+        channels: u16::from_be_bytes([entry[16], entry[17]]),
+        durations: durations(table),
+        frames: samples(file, table).into_iter().map(<[u8]>::to_vec).collect(),
+    }
+}
+
+fn durations(table: &[u8]) -> Vec<(u32, u32)> {
+    numbers(&find(table, "stts")[8..]).chunks(2).map(|run| (run[0], run[1])).collect()
+}
+
+/// Returns the samples of a track, all of which are in one chunk or each in one of its own.
+fn samples<'a>(file: &'a [u8], table: &[u8]) -> Vec<&'a [u8]> {
+    let sizes: Vec<u32> = numbers(&find(table, "stsz")[12..]);
+    let chunks = numbers(&find(table, "stco")[8..]);
+    assert!(chunks.len() == 1 || chunks.len() == sizes.len(), "{} chunks", chunks.len());
+    let mut end = 0;
+    let sample = |(index, size): (usize, &u32)| {
+        let start = chunks.get(index).map_or(end, |&start| start as usize);
+        end = start + *size as usize;
+        &file[start..end]
+    };
+    sizes.iter().enumerate().map(sample).collect()
 }
 
 /// Returns the type and the content of each box.

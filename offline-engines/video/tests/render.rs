@@ -40,7 +40,17 @@ fn picture(width: u32, height: u32) -> RgbImage {
 }
 
 fn shot<'a>(picture: &'a RgbImage, prompt: &'a str) -> Shot<'a> {
-    Shot { picture, prompt, width: 320, height: 180, seconds: 1, fps: FrameRate::Fps30, seed: 7 }
+    Shot {
+        pictures: std::slice::from_ref(picture),
+        ends_on_last_picture: false,
+        prompt,
+        width: 320,
+        height: 180,
+        seconds: 1,
+        fps: FrameRate::Fps30,
+        seed: 7,
+        audio: false,
+    }
 }
 
 fn rendered(shot: &Shot<'_>) -> Rendered {
@@ -102,6 +112,59 @@ fn mp4_has_a_leading_index_and_the_requested_properties() {
     assert_eq!(mp4.durations, [(60, 3000)]);
     assert_eq!((clip.frames, mp4.units.len()), (60, 60));
     assert_eq!(mp4.keyframes, [1, 31]);
+}
+
+#[test]
+fn audio_adds_a_silent_aac_track_of_the_same_duration() {
+    let picture = picture(400, 300);
+    let clip = rendered(&Shot { seconds: 2, audio: true, ..shot(&picture, "zoom in") });
+    let mp4 = Mp4::parse(&clip.mp4);
+    assert_eq!(mp4.layout, ["ftyp", "moov", "mdat"]);
+    assert_eq!((mp4.milliseconds, mp4.durations.as_slice(), mp4.units.len()), (2000, [(60, 3000)].as_slice(), 60));
+    let audio = mp4.audio.as_ref().unwrap();
+    assert_eq!((audio.sample_rate, audio.channels), (48_000, 2));
+    // 1024 samples each, in units of 1/90000 s.
+    assert_eq!(audio.durations, [(93, 1920)]);
+    assert!(audio.frames.iter().all(|frame| *frame == [0x21, 0, 0, 0, 0, 0x1c]));
+    let silent = Mp4::parse(&rendered(&Shot { seconds: 2, ..shot(&picture, "zoom in") }).mp4);
+    assert!(silent.audio.is_none() && silent.units == mp4.units);
+}
+
+#[test]
+fn clip_starts_with_the_first_picture_and_ends_on_the_whole_last_one() {
+    let first = RgbImage::from_pixel(320, 180, Rgb([200, 40, 40]));
+    let last = picture(640, 360);
+    let expected = picture(320, 180);
+    for (prompt, pictures) in [
+        ("fast pan left, handheld, orbit", vec![first.clone(), last.clone()]),
+        ("", vec![first.clone(), RgbImage::from_pixel(90, 500, Rgb([10, 90, 10])), last.clone()]),
+        ("zoom in", vec![last]),
+    ] {
+        let shot = Shot { pictures: &pictures, ends_on_last_picture: true, seconds: 3, ..shot(&first, prompt) };
+        let decoded = decode(&Mp4::parse(&rendered(&shot).mp4));
+        assert!(difference(&decoded[89], &expected) < 3.0, "{prompt:?}: {}", difference(&decoded[89], &expected));
+        let start = difference(&decoded[0], &first);
+        assert!(pictures.len() == 1 || start < 3.0, "{prompt:?}: {start}");
+        let steps = decoded.windows(2).map(|pair| difference(&pair[0], &pair[1]));
+        let largest = steps.fold(0.0, f64::max);
+        // The pictures differ by about 100.
+        assert!(largest < 20.0, "{prompt:?}: a step of {largest}");
+    }
+}
+
+#[test]
+fn every_picture_is_shown_in_its_turn() {
+    let colours = [[200, 40, 40], [40, 180, 60], [40, 60, 200], [220, 200, 30]];
+    let pictures = colours.map(|colour| RgbImage::from_pixel(200, 200, Rgb(colour)));
+    let clip = rendered(&Shot { pictures: &pictures, seconds: 2, ..shot(&pictures[0], "zoom in") });
+    let decoded = decode(&Mp4::parse(&clip.mp4));
+    let sheet = image::load_from_memory(&clip.spritesheet).unwrap().into_rgb8();
+    for (number, colour) in colours.into_iter().enumerate() {
+        let frame = &decoded[number * 15 + 7];
+        assert!(frame.pixels().all(|&pixel| close(pixel, colour)), "{number}: {:?}", frame.get_pixel(0, 0));
+        let row = u32::try_from(number).unwrap();
+        assert!(close(*sheet.get_pixel(360, row * 135 + 60), colour), "row {row}");
+    }
 }
 
 #[test]

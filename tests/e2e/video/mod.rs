@@ -7,6 +7,7 @@ mod kling;
 mod midjourney;
 mod minimax;
 mod multiple_providers;
+mod offline;
 mod openai;
 mod owners;
 mod provider_case;

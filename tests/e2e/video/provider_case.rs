@@ -30,13 +30,15 @@ pub(super) static CLIP: LazyLock<Vec<u8>> = LazyLock::new(|| {
     }
     let picture = image::RgbImage::from_pixel(64, 64, image::Rgb([40, 90, 160]));
     let shot = offline_video::Shot {
-        picture: &picture,
+        pictures: std::slice::from_ref(&picture),
+        ends_on_last_picture: false,
         prompt: "",
         width: 64,
         height: 64,
         seconds: 1,
         fps: offline_video::FrameRate::default(),
         seed: 1,
+        audio: false,
     };
     offline_video::render(&shot, &Silent).unwrap().mp4
 });

@@ -1,6 +1,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use offline_video::Shot;
 
 use super::*;
 
@@ -14,17 +15,28 @@ impl offline_video::Observer for Silent {
     }
 }
 
+const SHOT: Shot<'static> = Shot {
+    pictures: &[],
+    ends_on_last_picture: false,
+    prompt: "",
+    width: 64,
+    height: 64,
+    seconds: 1,
+    fps: offline_video::FrameRate::Fps30,
+    seed: 1,
+    audio: false,
+};
+
 /// Two seconds of 640x360, the camera moving from black to white.
 static CLIP: LazyLock<Bytes> = LazyLock::new(|| {
     let picture = image::RgbImage::from_fn(1280, 360, |x, _| image::Rgb([u8::try_from(x / 5).unwrap_or(255); 3]));
-    let shot = offline_video::Shot {
-        picture: &picture,
+    let shot = Shot {
+        pictures: std::slice::from_ref(&picture),
         prompt: "pan right",
         width: 640,
         height: 360,
         seconds: 2,
-        fps: offline_video::FrameRate::default(),
-        seed: 1,
+        ..SHOT
     };
     offline_video::render(&shot, &Silent).unwrap().mp4.into()
 });
@@ -43,6 +55,15 @@ async fn size_duration_and_sound_are_read_from_the_file() {
     let info = inspector.inspect(&key).await.unwrap();
     assert_eq!((info.size, info.has_audio), (Size::new(640, 360), false));
     assert_eq!(info.duration.as_millis().div_ceil(100), 20, "{info:?}");
+}
+
+#[tokio::test]
+async fn silent_sound_track_is_a_sound_track() {
+    let picture = image::RgbImage::new(64, 64);
+    let shot = Shot { pictures: std::slice::from_ref(&picture), audio: true, ..SHOT };
+    let (_directory, inspector, key) = inspector(offline_video::render(&shot, &Silent).unwrap().mp4).await;
+    let info = inspector.inspect(&key).await.unwrap();
+    assert_eq!((info.size, info.duration, info.has_audio), (Size::new(64, 64), Duration::from_secs(1), true));
 }
 
 #[tokio::test]

@@ -51,12 +51,16 @@ pub struct Wanted {
     pub seed: Option<i64>,
     /// What must not be shown; may be empty.
     pub negative_prompt: String,
+    /// The fields of the reference sounds.
+    pub sounds: Vec<String>,
     /// The size of the first or last frame, which is the default of the aspect ratio.
     pub frame: Option<Size>,
     /// Whether there is a first or last frame.
     pub has_frames: bool,
     /// Whether there is a last frame.
     pub has_last_frame: bool,
+    /// Whether there are references.
+    pub has_references: bool,
 }
 
 /// The parameters that a model gets.
@@ -140,6 +144,9 @@ pub fn fit(facts: &ModelFacts, model: &str, wanted: Wanted, policy: FitPolicy) -
     if !negative_prompt.is_empty() && !facts.negative_prompt {
         adjustments.add("negative_prompt", std::mem::take(&mut negative_prompt), String::new())?;
     }
+    for field in wanted.sounds.iter().filter(|_| facts.inputs.sounds_unused) {
+        adjustments.add(field, "sound".to_owned(), String::new())?;
+    }
     let adjustments = adjustments.list;
     Ok(Fitted { size, resolution, aspect_ratio, seconds, generate_audio, seed, negative_prompt, adjustments })
 }
@@ -182,6 +189,7 @@ struct Target {
     is_duration_requested: bool,
     with_frames: bool,
     with_last_frame: bool,
+    with_references: bool,
     with_audio: bool,
 }
 
@@ -219,6 +227,7 @@ impl Target {
             is_duration_requested: wanted.seconds.is_some(),
             with_frames: wanted.has_frames,
             with_last_frame: wanted.has_last_frame,
+            with_references: wanted.has_references,
             with_audio: wanted.generate_audio == Some(true),
         })
     }
@@ -257,10 +266,11 @@ impl Target {
         let is_among = |list: &[String], output: &Output| list.is_empty() || list.contains(&output.resolution);
         let allowed = |output: &&Output| {
             (!self.with_last_frame || is_among(&facts.resolutions_with_last_frame, output))
+                && (!self.with_references || is_among(&facts.resolutions_with_references, output))
                 && (!self.with_audio || is_among(&facts.resolutions_with_audio, output))
         };
         let nearest = outputs.iter().filter(allowed).min_by(|a, b| compare(&cost(a), &cost(b)));
-        // A list is never empty, and neither is what it has for a last frame or with sound.
+        // A list is never empty, and neither is what it has for a last frame, for references or with sound.
         nearest.or(outputs.first()).cloned().unwrap_or_else(|| Output {
             resolution: String::new(),
             aspect_ratio: String::new(),

@@ -100,11 +100,12 @@ fn requested_duration_matters_more_than_the_resolution() {
 }
 
 #[test]
-fn last_frame_and_sound_are_available_at_some_resolutions_only() {
+fn last_frame_references_and_sound_are_available_at_some_resolutions_only() {
     let outputs = r#"{"720p": {"16:9": "1280x720"}, "1080p": {"16:9": "1920x1080"}}"#;
     let facts = ModelFacts {
         outputs: serde_json::from_str(outputs).unwrap(),
         resolutions_with_last_frame: vec!["1080p".to_owned()],
+        resolutions_with_references: vec!["1080p".to_owned()],
         resolutions_with_audio: vec!["1080p".to_owned()],
         ..ModelFacts::unknown()
     };
@@ -113,6 +114,7 @@ fn last_frame_and_sound_are_available_at_some_resolutions_only() {
     assert_eq!(run(Wanted { generate_audio: Some(false), ..of_size("1280x720") }), "720p");
     assert_eq!(run(Wanted { generate_audio: Some(true), ..of_size("1280x720") }), "1080p");
     assert_eq!(run(Wanted { has_frames: true, has_last_frame: true, ..of_size("1280x720") }), "1080p");
+    assert_eq!(run(Wanted { has_references: true, ..of_size("1280x720") }), "1080p");
 }
 
 #[test]
@@ -162,4 +164,16 @@ fn derived_sizes_are_even_and_within_bounds() {
     ] {
         assert_eq!(size_with(ratio, lines).to_string(), expected);
     }
+}
+
+#[test]
+fn sounds_without_an_effect_are_adjustments() {
+    let wanted = || Wanted { sounds: vec!["input_references[1]".to_owned()], ..Wanted::default() };
+    let left_out =
+        Adjustment { field: "input_references[1]".to_owned(), requested: "sound".to_owned(), used: String::new() };
+    assert_eq!(fitted("offline", "offline-video", wanted()).adjustments, [left_out]);
+    assert_eq!(fitted("seedance", "seedance-2-0", wanted()).adjustments, []);
+    let facts = FactsTable::default().find("offline", "offline-video");
+    let refused = fit(&facts, "offline-video", wanted(), FitPolicy::Strict).unwrap_err();
+    assert!(matches!(&refused, Error::InvalidField { field, .. } if field == "input_references[1]"), "{refused:?}");
 }

@@ -181,7 +181,14 @@ impl VideoService for VideoGrpc {
             let Some(file) = media.iter().find(|file| file.variant == variant) else {
                 return Err(Error::invalid("variant", format!("this video has no {}", variant.as_str())));
             };
-            self.media_store.read(&MediaKey::from_request(&file.key)?, offset, length).await
+            let opened = self.media_store.read(&MediaKey::from_request(&file.key)?, offset, length).await;
+            let missing = matches!(opened, Err(Error::MediaNotFound(_)));
+            if missing != file.missing
+                && let Err(error) = self.jobs.record_file(&job, variant, missing).await
+            {
+                tracing::warn!(job.id = %job.id, "a missing file of a video was not recorded: {error}");
+            }
+            opened
         });
         let (media, bytes) = opened.await?;
         let parts = stream::iter([Ok(Part::Media(media))]).chain(bytes.map(|bytes| bytes.map(Part::Data)));

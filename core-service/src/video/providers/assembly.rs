@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::{self, VideoServiceType},
-    media::{Downloader, MediaStore},
+    media::{Downloader, MediaStore, clip::ClipInspector},
     models::Entry,
     upstream::{ConcurrencyLimit, Limits, SetupError},
     video::VideoModel,
@@ -26,6 +26,7 @@ const WELL_KNOWN_MODELS: [&str; 2] = ["sora-2", "sora-2-pro"];
 pub(crate) fn entries(
     settings: &config::Video,
     media_store: &MediaStore,
+    clips: &ClipInspector,
     downloads: Downloader,
     max_file_bytes: u64,
 ) -> Result<Vec<Entry<VideoModel>>, SetupError> {
@@ -61,7 +62,7 @@ pub(crate) fn entries(
     };
     // A provider that is not connected has no entries.
     let mut providers = [
-        (VideoServiceType::Offline, offline::entries(media_store, &context.facts, context.fit_policy)),
+        (VideoServiceType::Offline, offline::entries(media_store, clips, &context.facts, context.fit_policy)),
         (VideoServiceType::Fal, fal::entries(fal, &context)?),
         (VideoServiceType::Gemini, gemini::entries(gemini, &context)?),
         (VideoServiceType::Midjourney, midjourney::entries(midjourney, &context)?),

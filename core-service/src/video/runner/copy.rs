@@ -134,5 +134,5 @@ impl Step {
 
 fn stored_file(variant: Variant, media: pb::Media) -> StoredFile {
     let pb::Media { key, media_type, size_bytes, etag } = media;
-    StoredFile { variant, key, media_type, size_bytes, etag }
+    StoredFile { variant, key, media_type, size_bytes, etag, missing: false }
 }

@@ -1,6 +1,7 @@
 //! Drives stored jobs to a final state. A job moves only under the lease of a worker, and each move is one compare-and-set, so a
 //! node that dies costs a lease period and never a second render.
 
+mod clock_watch;
 mod copy;
 mod delays;
 mod estimate;

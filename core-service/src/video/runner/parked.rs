@@ -54,6 +54,15 @@ impl ParkedRenders {
         self.first(busy).map(|(due, _)| due)
     }
 
+    /// Makes every poll due at `now`.
+    pub(super) fn make_due(&mut self, now: Timestamp) {
+        let renders: Vec<_> = self.by_id.drain().map(|(_, parked)| Parked { due: now, ..parked }).collect();
+        self.by_provider.clear();
+        for parked in renders {
+            self.insert(parked);
+        }
+    }
+
     pub(super) fn drain(&mut self) -> Vec<Claim> {
         self.by_provider.clear();
         self.by_id.drain().map(|(_, parked)| parked.claim).collect()

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     FAILURE_DELAY, Runner,
+    clock_watch::ClockWatch,
     lease::WorkerLease,
     log_panic,
     parked::{Parked, ParkedRenders},
@@ -32,6 +33,9 @@ const MIN_IDLE: Duration = Duration::from_millis(10);
 /// The interval at which a provider without a free slot is checked.
 const SLOT_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How many lease periods from now a lease may end. Another process can have a longer period.
+const MAX_LEASES: u32 = 10;
+
 /// How many claims are released at the same time.
 const RELEASES: usize = 64;
 
@@ -49,6 +53,7 @@ pub(super) struct Session<'a> {
     released: Vec<Claim>,
     /// Set when no job could be claimed: until then there will be none, unless something changes.
     idle_until: Option<Timestamp>,
+    clock: ClockWatch,
 }
 
 /// A step in progress.
@@ -72,13 +77,20 @@ impl<'a> Session<'a> {
             active: HashMap::new(),
             released: Vec::new(),
             idle_until: None,
+            clock: ClockWatch::new(worker.queue.now()),
         }
     }
 
     /// Moves jobs until the runner stops or the lease is lost. `steps` may have steps of earlier leases.
     pub(super) async fn run(mut self, steps: &mut JoinSet<Ended>) {
         let (stop, lost) = (self.stop.clone(), self.lease.lost.clone());
+        let now = self.worker.queue.now();
+        // The clock may have been set back while no process ran. No job waits longer than its deadline, and no worker renews its
+        // lease so seldom.
+        let settings = &self.worker.jobs.settings;
+        self.bound_times(now.after(settings.deadline), now.after(settings.lease * MAX_LEASES)).await;
         while !stop.is_cancelled() && !lost.is_cancelled() {
+            self.correct_clock().await;
             self.release().await;
             let idle = if self.released.is_empty() { self.fill(steps).await } else { FAILURE_DELAY };
             tokio::select! {
@@ -102,6 +114,23 @@ impl<'a> Session<'a> {
         }
         if let Err(error) = self.worker.queue.deregister(&self.lease.worker).await {
             tracing::warn!("the lease of the runner is left to expire: {error}");
+        }
+    }
+
+    /// After the clock was set back, everything that waits is due: how long it has waited is no longer known.
+    async fn correct_clock(&mut self) {
+        let now = self.worker.queue.now();
+        if self.clock.was_set_back(now) {
+            tracing::warn!("the clock was set back; all unfinished videos are polled now");
+            self.parked.make_due(now);
+            self.idle_until = None;
+            self.bound_times(now, now.after(self.worker.jobs.settings.lease)).await;
+        }
+    }
+
+    async fn bound_times(&self, latest_due: Timestamp, latest_lease: Timestamp) {
+        if let Err(error) = self.worker.queue.bound_times(latest_due, latest_lease).await {
+            tracing::warn!("due times after a change of the clock were not bounded: {error}");
         }
     }
 

@@ -176,6 +176,8 @@ impl Step {
             // The wait for a worker and a slot does not count.
             job.deadline_at = now.after(deadline);
         }
+        // It is later only if the clock was set back.
+        job.deadline_at = job.deadline_at.min(now.after(deadline));
         let job = &self.claim.job;
         if job.deleted || job.state.is_final() && job.expires_at.is_some_and(|expires| expires <= now) {
             return Box::pin(self.purge()).await;

@@ -99,6 +99,9 @@ pub struct StoredFile {
     pub size_bytes: u64,
     /// A strong entity tag, without quotes.
     pub etag: String,
+    /// Whether the media store did not have the file at the last download.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub missing: bool,
 }
 
 /// What the file of a finished video contains.
@@ -291,6 +294,15 @@ impl JobState {
         } else {
             self
         }
+    }
+
+    /// Returns the state of a finished job after a download of a file, which the media store had or not.
+    #[must_use]
+    pub fn with_file_missing(mut self, variant: Variant, missing: bool) -> Self {
+        if let Self::Succeeded { media, .. } = &mut self {
+            media.iter_mut().filter(|file| file.variant == variant).for_each(|file| file.missing = missing);
+        }
+        self
     }
 
     /// Returns whether callers see the same in both states.

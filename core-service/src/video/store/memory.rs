@@ -251,6 +251,19 @@ impl JobQueue for MemoryStore {
         Ok(())
     }
 
+    async fn bound_times(&self, latest_due: Timestamp, latest_lease: Timestamp) -> Result<(), StoreError> {
+        let now = self.now();
+        for until in self.workers().values_mut() {
+            *until = latest_lease.min(*until);
+        }
+        for Row { job, .. } in self.rows().values_mut() {
+            if job.due_at.is_some_and(|due| due > latest_due) && (!job.state.is_final() || job.abandoned.is_some()) {
+                job.due_at = Some(now);
+            }
+        }
+        Ok(())
+    }
+
     async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
         let (queued_first, last) = (self.turns.queued_first(), self.turns.last_owner());

@@ -102,6 +102,10 @@ pub trait JobQueue: JobStore {
     /// Ends the lease of a worker and releases its jobs.
     async fn deregister(&self, worker: &WorkerId) -> Result<(), StoreError>;
 
+    /// Bounds the times that only a clock which was set back explains: unfinished jobs that are due after `latest_due` are due now,
+    /// and leases that end after `latest_lease` end then.
+    async fn bound_times(&self, latest_due: Timestamp, latest_lease: Timestamp) -> Result<(), StoreError>;
+
     /// Claims a due job that no worker has. Jobs in progress and queued jobs take turns; of the former, the one that has been
     /// due longest is next. Owners take turns with their queued jobs, each with the one that has been due longest. The
     /// jobs of busy providers are left out. Deleted jobs are returned too, to be purged.

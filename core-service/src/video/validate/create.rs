@@ -18,9 +18,7 @@ use crate::{
 /// The minimum of either side, in pixels.
 const MIN_SIDE: u32 = 64;
 /// The maximum of the longer side, in pixels: browsers play no H.264 level beyond 4K.
-const MAX_LONG_SIDE: u32 = 3840;
-/// The maximum of the shorter side, in pixels.
-const MAX_SHORT_SIDE: u32 = 2160;
+const MAX_SIDE: u32 = 3840;
 /// The accepted durations, in seconds.
 const SECONDS: std::ops::RangeInclusive<u32> = 1..=60;
 /// The maximum length of each text that is stored with a job and has no other limit, in bytes.
@@ -96,7 +94,9 @@ pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVid
     }
     let inputs = inputs::read(input_reference, frame_images, input_references)?;
     let has = |roles: &[InputRole]| inputs.iter().any(|input| roles.contains(&input.role));
+    let sounds = inputs.iter().filter(|input| input.role == InputRole::Sound).map(|input| input.field.clone());
     let wanted = Wanted {
+        sounds: sounds.collect(),
         size,
         aspect_ratio,
         resolution,
@@ -107,6 +107,7 @@ pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVid
         frame: None,
         has_frames: has(&[InputRole::FirstFrame, InputRole::LastFrame]),
         has_last_frame: has(&[InputRole::LastFrame]),
+        has_references: has(&[InputRole::Image, InputRole::Video, InputRole::Sound]),
     };
     let (callback_url, fit_policy) = (callback(callback_url)?, fit_policy(policy)?);
     Ok(NewVideo { prompt, user, extra_json, callback_url, wanted, fit_policy, inputs })
@@ -168,16 +169,13 @@ fn size(text: &str) -> Result<Option<Size>, Error> {
     let supported = |size: &Size| {
         let Size { width, height } = *size;
         let even = width.is_multiple_of(2) && height.is_multiple_of(2);
-        even && width.min(height) >= MIN_SIDE
-            && width.max(height) <= MAX_LONG_SIDE
-            && width.min(height) <= MAX_SHORT_SIDE
+        even && width.min(height) >= MIN_SIDE && width.max(height) <= MAX_SIDE
     };
     text.parse().ok().filter(supported).map(Some).ok_or_else(|| {
         Error::invalid(
             "size",
             format!(
-                "must be WIDTHxHEIGHT in pixels, both sides even and at least {MIN_SIDE}, the longer one at most \
-                 {MAX_LONG_SIDE}, the shorter one at most {MAX_SHORT_SIDE}, for example \"1280x720\""
+                "must be WIDTHxHEIGHT in pixels, both sides even and from {MIN_SIDE} to {MAX_SIDE}, for example \"1280x720\""
             ),
         )
     })
@@ -281,11 +279,10 @@ mod tests {
 
     #[test]
     fn sizes_are_even_within_bounds_and_at_most_4k() {
-        for fine in ["64x64", "1280x720", "720x1280", "1792x1024", "3840x2160", "2160x3840"] {
+        for fine in ["64x64", "1280x720", "720x1280", "1792x1024", "3840x2160", "2160x3840", "3840x3840"] {
             assert_eq!(size(fine).unwrap().unwrap().to_string(), fine);
         }
-        for wrong in ["1280x721", "62x64", "3842x64", "2400x2400", "0x0", "1280", "1280X720", "-2x4", "auto", "1e3x64"]
-        {
+        for wrong in ["1280x721", "62x64", "3842x64", "64x3842", "0x0", "1280", "1280X720", "-2x4", "auto", "1e3x64"] {
             assert_eq!(refused_field(size(wrong)), "size", "{wrong}");
         }
     }

@@ -111,8 +111,9 @@ pub(in crate::video) fn generates(facts: &ModelFacts, model: &str) -> Result<(),
 /// # Errors
 /// [`Error::InvalidField`] for the first input that the model cannot use.
 pub(in crate::video) fn check(facts: &ModelFacts, model: &str, inputs: &[RequestedInput]) -> Result<(), Error> {
-    let InputFacts { required, first_frame, last_frame, last_frame_alone, images, videos, sounds, sounds_alone } =
-        facts.inputs;
+    let InputFacts {
+        required, first_frame, last_frame, last_frame_alone, images, videos, sounds, sounds_alone, ..
+    } = facts.inputs;
     let count = |role| inputs.iter().filter(|input| input.role == role).count();
     let field = |role: InputRole| inputs.iter().rfind(|input| input.role == role).map(|input| input.field.clone());
     let refuse = |role: InputRole, message: String| {

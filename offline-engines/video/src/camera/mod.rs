@@ -52,11 +52,11 @@ pub struct CameraPath {
 impl CameraPath {
     /// Plans the path for a picture and a frame of the given sizes, which must not be empty. Moves in longer clips cover a
     /// greater distance, but less than proportionally.
-    pub fn plan(motion: &Motion, picture: (u32, u32), frame: (u32, u32), seconds: u32) -> Self {
+    pub fn plan(motion: &Motion, picture: (u32, u32), frame: (u32, u32), seconds: impl Into<f64>) -> Self {
         let picture = (f64::from(picture.0), f64::from(picture.1));
         let aspect = f64::from(frame.0) / f64::from(frame.1);
         let cover_width = picture.0.min(picture.1 * aspect);
-        let seconds = f64::from(seconds);
+        let seconds = seconds.into();
         let amount = pace_factor(motion.pace) * 1.5 * seconds / (seconds + 2.5);
 
         let travel = (
@@ -90,6 +90,23 @@ impl CameraPath {
             turns: (seconds / ORBIT_SECONDS).round().max(1.0),
             handheld,
         }
+    }
+
+    /// Plans a path that ends with the largest crop in the middle of the picture: as [`plan`](Self::plan), but always moving away
+    /// from the subject, and without sway and shake.
+    pub fn plan_arrival(motion: &Motion, picture: (u32, u32), frame: (u32, u32), seconds: impl Into<f64>) -> Self {
+        let motion = Motion { zoom: Some(Direction::Out), orbit: None, handheld: false, ..*motion };
+        let path = Self::plan(&motion, picture, frame, seconds);
+        let (width, height) = path.picture;
+        let aspect = f64::from(frame.0) / f64::from(frame.1);
+        let (cover_width, cover_height) = (width.min(height * aspect), height.min(width / aspect));
+        let end = Crop {
+            left: (width - cover_width) / 2.0,
+            top: (height - cover_height) / 2.0,
+            width: cover_width,
+            height: cover_height,
+        };
+        Self { end, ..path }
     }
 
     /// Returns the crop at `t`, the elapsed share of the clip (0 to 1, clamped).
@@ -139,7 +156,7 @@ fn sign(direction: Option<Direction>, negative: Direction, positive: Direction) 
 }
 
 /// Perlin's smootherstep: first and second derivative are zero at both ends.
-fn ease(t: f64) -> f64 {
+pub(crate) fn ease(t: f64) -> f64 {
     t * t * t * (t * (t * 6.0 - 15.0) + 10.0)
 }
 

@@ -36,9 +36,11 @@ fn crop_stays_inside_the_picture_and_keeps_the_aspect_ratio() {
     for prompt in PROMPTS {
         for (picture, frame) in SIZES {
             for seconds in [1, 5, 60] {
-                let path = CameraPath::plan(&Motion::from_prompt(prompt, 9), picture, frame, seconds);
+                let motion = Motion::from_prompt(prompt, 9);
+                let path = CameraPath::plan(&motion, picture, frame, seconds);
+                let arrival = CameraPath::plan_arrival(&motion, picture, frame, seconds);
                 let aspect = f64::from(frame.0) / f64::from(frame.1);
-                for crop in steps().map(|t| path.at(t)) {
+                for crop in steps().flat_map(|t| [path.at(t), arrival.at(t)]) {
                     let inside = crop.left >= 0.0
                         && crop.top >= 0.0
                         && crop.left + crop.width <= f64::from(picture.0)

@@ -3,20 +3,24 @@
 //! A task is an `OfflineTask`: everything that the render depends on. The engine is deterministic, so a process that does
 //! not know a task renders it again, and nothing is lost with the process that started it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use offline_video::{STILLS_MEDIA_TYPE, VIDEO_MEDIA_TYPE};
 
-use self::{renders::Renders, task::OfflineTask};
+use self::{
+    pictures::Pictures,
+    renders::{POLL_INTERVAL, Renders},
+    task::OfflineTask,
+};
 use crate::{
     call::{Call, Chunks},
     context::RequestContext,
     error::ProviderError,
     fault_injection::Fault,
-    media::MediaStore,
+    media::{MediaStore, clip::ClipInspector},
     model_facts::{FactsTable, fit::FitPolicy},
     models::Entry,
     video::{
@@ -28,6 +32,9 @@ use crate::{
     },
 };
 
+mod faults;
+mod pictures;
+mod render;
 mod renders;
 mod task;
 #[cfg(test)]
@@ -36,8 +43,8 @@ mod tests;
 /// The engine's model name.
 pub const MODEL: &str = "offline-video";
 
-/// The recommended poll interval.
-const POLL_INTERVAL: Duration = Duration::from_millis(400);
+/// The provider id of the models that lose submissions. Stored with jobs.
+const UNREPEATABLE_ID: &str = "offline-unrepeatable";
 
 /// The size of the chunks of a file, in bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -45,26 +52,43 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// The built-in video engine.
 #[derive(Debug)]
 pub struct OfflineVideo {
-    renders: Renders,
+    renders: Arc<Renders>,
+    repeatable: bool,
 }
 
-/// Returns the entry of the engine, followed by the hidden entries of the faults. Input images are read from `media_store`.
-pub fn entries(media_store: &MediaStore, facts: &FactsTable, fit_policy: FitPolicy) -> Vec<Entry<VideoModel>> {
-    let provider = Arc::new(OfflineVideo { renders: Renders::new(media_store.clone()) });
+/// Returns the entry of the engine, followed by the hidden entries of the faults. Inputs are read from `media_store`, videos by
+/// `clips`.
+pub fn entries(
+    media_store: &MediaStore,
+    clips: &ClipInspector,
+    facts: &FactsTable,
+    fit_policy: FitPolicy,
+) -> Vec<Entry<VideoModel>> {
+    let renders = Arc::new(Renders::new(Pictures::new(media_store.clone(), clips.clone())));
+    let repeatable = Arc::new(OfflineVideo { renders: Arc::clone(&renders), repeatable: true });
+    let unrepeatable = Arc::new(OfflineVideo { renders, repeatable: false });
     let facts = facts.find("offline", MODEL);
-    let entry = |id: &str, hidden| {
-        let provider = Arc::clone(&provider) as Arc<dyn VideoProvider>;
+    let entry = |id: &str, hidden, provider: &Arc<OfflineVideo>| {
+        let provider = Arc::clone(provider) as Arc<dyn VideoProvider>;
         let model = VideoModel { provider, facts: facts.clone(), fit_policy };
         Entry::built_in(id, &[], hidden, facts.capabilities(), Arc::new(model))
     };
-    let faults = Fault::VIDEO.iter().map(|fault| entry(&fault.model(MODEL), true));
-    std::iter::once(entry(MODEL, false)).chain(faults).collect()
+    let faults = Fault::VIDEO.iter().map(|fault| {
+        let id = fault.model(MODEL);
+        // A submission whose response was lost is sent again to a repeatable provider, and otherwise searched for.
+        if fault.loses_submission() {
+            Entry { provider_id: UNREPEATABLE_ID.to_owned(), ..entry(&id, true, &unrepeatable) }
+        } else {
+            entry(&id, true, &repeatable)
+        }
+    });
+    std::iter::once(entry(MODEL, false, &repeatable)).chain(faults).collect()
 }
 
 #[async_trait]
 impl VideoProvider for OfflineVideo {
     fn repeatable(&self) -> bool {
-        true
+        self.repeatable
     }
 
     fn has_free_slot(&self) -> bool {
@@ -77,32 +101,34 @@ impl VideoProvider for OfflineVideo {
 
     async fn submit(&self, mut call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let slot = std::mem::take(&mut call.request.slot);
-        // The engine fetches no URL.
-        call.request.input(InputRole::Source).map_or(Ok(()), |source| source.file().map(drop))?;
+        // The engine fetches no URL. Sounds are not used anyway.
+        call.request
+            .inputs
+            .iter()
+            .filter(|input| input.role != InputRole::Sound)
+            .try_for_each(|input| input.file().map(drop))?;
         let task = OfflineTask::new(call);
         task.validate()?;
-        let error = match task.fault {
-            Some(fault @ Fault::RateLimited)
-                if self.renders.count_submission(&task.id) <= Fault::REJECTED_SUBMISSIONS =>
-            {
-                fault.error()
-            }
-            Some(fault @ Fault::Refused) => fault.error(),
-            Some(_) | None => None,
-        };
-        error.map_or(Ok(()), Err)?;
+        let count = || self.renders.count_call(&task.id, |calls| calls.submissions += 1);
+        let error = task.fault.and_then(|fault| faults::of_submission(fault, count()));
         let text = task.to_json()?;
-        if task.fault != Some(Fault::RenderStuck) {
+        let starts = match task.fault {
+            Some(Fault::RenderStuck | Fault::OutcomeUnknown) => false,
+            Some(Fault::SubmissionLost) | None => true,
+            Some(_) => error.is_none(),
+        };
+        if starts {
             self.renders.start(task, slot);
         }
-        Ok(UpstreamTask(text))
+        error.map_or(Ok(UpstreamTask(text)), Err)
     }
 
     async fn poll(&self, task: &UpstreamTask, _: &RequestContext) -> Result<Progress, ProviderError> {
         let UpstreamTask(text) = task;
         let task = OfflineTask::parse(text)?;
-        if task.fault == Some(Fault::RenderStuck) {
-            return Ok(Progress::Working { percent: Some(Fault::RENDER_STUCK_AT), poll_after: POLL_INTERVAL * 5 });
+        let count = || self.renders.count_call(&task.id, |calls| calls.polls += 1);
+        if let Some(progress) = task.fault.and_then(|fault| faults::of_poll(fault, count())) {
+            return Ok(progress);
         }
         let render = self.renders.start(task, Slot::default());
         match render.outcome() {
@@ -127,8 +153,9 @@ impl VideoProvider for OfflineVideo {
 
     async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
         let task = OfflineTask::parse(&file.location)?;
-        if let Some(error) = task.fault.filter(|fault| *fault == Fault::LinkExpired).and_then(Fault::error) {
-            return Err(error);
+        let count = || self.renders.count_call(&task.id, |calls| calls.fetches += 1);
+        if let Some(response) = task.fault.and_then(|fault| faults::of_fetch(fault, count(), file.variant)) {
+            return response;
         }
         let bytes = self.renders.file(task, file.variant).await?;
         Ok(stream::iter(chunks(bytes)).map(Ok).boxed())
@@ -144,6 +171,9 @@ impl VideoProvider for OfflineVideo {
 
     /// A task is everything that its render depends on, so the render of any submission is known.
     async fn find(&self, lost: &LostSubmission, _: &RequestContext) -> Result<Search, ProviderError> {
+        if Fault::of(&lost.model) == Some(Fault::OutcomeUnknown) {
+            return Ok(Search::Unsupported);
+        }
         let (id, fault, parameters) = (lost.mark.clone(), Fault::of(&lost.model), lost.parameters.clone());
         let task = OfflineTask { id, fault, parameters }.to_json()?;
         Ok(Search::Found(UpstreamTask(task)))

@@ -11,40 +11,32 @@ use std::{
 };
 
 use bytes::Bytes;
-use image::RgbImage;
-use offline_image::{ImageRequest, Quality};
-use offline_video::{RenderError, Rendered};
-use tokio::{
-    sync::{Semaphore, watch},
-    time::sleep,
-};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::task::OfflineTask;
+use super::{
+    pictures::Pictures,
+    render::{Outcome, work},
+    task::OfflineTask,
+};
 use crate::{
-    config::MAX_INPUT_BYTES,
-    error::{Error, ProviderError},
-    fault_injection::Fault,
-    media::{MediaStore, PictureBudget, clip::ClipInspector, pixels},
+    error::ProviderError,
     video::provider::{Slot, Variant},
 };
+
+/// The recommended poll interval.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(400);
 
 /// The encoder uses two threads, so a render takes this many cores.
 const CORES_PER_RENDER: usize = 2;
 
-/// The size of a generated image relative to the frame, in eighths: larger, so that zooming in shows detail.
-const OVERSIZE_EIGHTHS: u32 = 10;
-
-/// The maximum side of a generated image, in pixels.
-const MAX_SIDE: u32 = 4096;
-
-/// The delay between attempts to read an image from an unavailable media store.
-const MEDIA_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How many tasks with a fault are counted. Those that end without a download stay, until all are forgotten.
+const MAX_COUNTED: usize = 10_000;
 
 /// The renders in progress or not fetched yet.
 #[derive(Debug)]
 pub(super) struct Renders {
-    media_store: MediaStore,
+    pictures: Pictures,
     permits: Arc<Semaphore>,
     // A std mutex: no await happens under it.
     state: Mutex<State>,
@@ -53,8 +45,16 @@ pub(super) struct Renders {
 #[derive(Debug, Default)]
 struct State {
     renders: HashMap<String, Entry>,
-    /// The number of submissions by key, for the faults that reject the first ones.
-    submissions: HashMap<String, u32>,
+    /// The number of calls of each kind by the id of the task, for the faults of the first ones.
+    calls: HashMap<String, Calls>,
+}
+
+/// The calls about a task so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Calls {
+    pub(super) submissions: u32,
+    pub(super) polls: u32,
+    pub(super) fetches: u32,
 }
 
 /// A render whose files were not all fetched yet.
@@ -72,16 +72,6 @@ struct Entry {
 pub(super) struct Render {
     percent: Arc<AtomicU8>,
     outcome: watch::Receiver<Option<Outcome>>,
-}
-
-type Outcome = Result<Arc<Files>, ProviderError>;
-
-/// The files of a finished render.
-#[derive(Debug)]
-pub(super) struct Files {
-    mp4: Bytes,
-    thumbnail: Bytes,
-    spritesheet: Bytes,
 }
 
 impl Render {
@@ -103,18 +93,21 @@ impl Render {
 }
 
 impl Renders {
-    pub(super) fn new(media_store: MediaStore) -> Self {
+    pub(super) fn new(pictures: Pictures) -> Self {
         let cores = available_parallelism().map_or(1, Into::into);
         let permits = Arc::new(Semaphore::new((cores / CORES_PER_RENDER).max(1)));
-        Self { media_store, permits, state: Mutex::default() }
+        Self { pictures, permits, state: Mutex::default() }
     }
 
-    /// Counts a submission under this key and returns the count.
-    pub(super) fn count_submission(&self, id: &str) -> u32 {
+    /// Counts a call about a task by `count`, and returns the calls so far.
+    pub(super) fn count_call(&self, id: &str, count: impl FnOnce(&mut Calls)) -> Calls {
         let mut state = self.state();
-        let count = state.submissions.entry(id.to_owned()).or_default();
-        *count += 1;
-        *count
+        if state.calls.len() >= MAX_COUNTED {
+            state.calls.clear();
+        }
+        let calls = state.calls.entry(id.to_owned()).or_default();
+        count(calls);
+        *calls
     }
 
     pub(super) fn has_free_slot(&self) -> bool {
@@ -139,9 +132,9 @@ impl Renders {
         let render = Render { percent: Arc::clone(&percent), outcome };
         let entry =
             Entry { render: render.clone(), unfetched: Variant::ALL.to_vec(), _stop: stop.clone().drop_guard() };
-        state.submissions.remove(&task.id);
         state.renders.insert(task.id.clone(), entry);
-        let work = work(self.media_store.clone(), Arc::clone(&self.permits), slot, task, percent, stop.clone());
+        let pictures = self.pictures.clone();
+        let work = work(pictures, Arc::clone(&self.permits), slot, task, percent, stop.clone());
         tokio::spawn(async move {
             tokio::select! {
                 outcome = work => {
@@ -165,6 +158,7 @@ impl Renders {
             entry.unfetched.retain(|unfetched| *unfetched != variant);
             if entry.unfetched.is_empty() {
                 state.renders.remove(&id);
+                state.calls.remove(&id);
             }
         }
         Ok(match variant {
@@ -178,7 +172,7 @@ impl Renders {
     pub(super) fn cancel(&self, id: &str) {
         let mut state = self.state();
         state.renders.remove(id);
-        state.submissions.remove(id);
+        state.calls.remove(id);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -188,140 +182,5 @@ impl Renders {
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.state().renders.len()
-    }
-}
-
-/// Waits for a slot unless one is reserved, then renders. Dropping the future stops the thread as well, through `stop`.
-async fn work(
-    media_store: MediaStore,
-    permits: Arc<Semaphore>,
-    slot: Slot,
-    task: OfflineTask,
-    percent: Arc<AtomicU8>,
-    stop: CancellationToken,
-) -> Outcome {
-    let slot = if slot.is_reserved() {
-        slot
-    } else {
-        let closed = |_| ProviderError::unavailable("the built-in engine is shutting down".to_owned());
-        permits.acquire_owned().await.map_err(closed)?.into()
-    };
-    let frame = match task.source() {
-        None => None,
-        Some((key, end)) => {
-            let inspector = ClipInspector::new(media_store.clone(), PictureBudget::default());
-            let refused = |why| ProviderError::Refused {
-                message: format!("video: no frame of it can be read: {why}; send an MP4 file with H.264"),
-                field: Some("video".to_owned()),
-            };
-            Some(inspector.frame(&key, end).await.map_err(refused)?)
-        }
-    };
-    let reference = match task.first_frame() {
-        None => None,
-        Some(key) => loop {
-            match media_store.bytes(&key, MAX_INPUT_BYTES).await {
-                Ok(bytes) => break Some(bytes),
-                Err(Error::Storage(why)) => {
-                    tracing::warn!("the reference image of a render cannot be read, retrying: {why}");
-                    sleep(MEDIA_RETRY_DELAY).await;
-                }
-                Err(error) => return Err(ProviderError::Refused { message: error.to_string(), field: None }),
-            }
-        },
-    };
-    let rendered = tokio::task::spawn_blocking(move || {
-        // Held by the thread that renders, not by the future that waits for it.
-        let _slot = slot;
-        render(&task, frame, reference.as_ref(), &percent, &stop)
-    });
-    rendered
-        .await
-        .unwrap_or_else(|error| Err(ProviderError::Unreadable(format!("the built-in engine panicked: {error}"))))
-}
-
-/// Renders a video. Takes up to minutes, so it must run on a blocking thread.
-fn render(
-    task: &OfflineTask,
-    frame: Option<RgbImage>,
-    reference: Option<&Bytes>,
-    percent: &AtomicU8,
-    stop: &CancellationToken,
-) -> Outcome {
-    let fails_at = (task.fault == Some(Fault::RenderFails)).then_some(Fault::RENDER_FAILS_AT);
-    let observer = RenderObserver { percent, stop, fails_at };
-    let cancelled = || ProviderError::unavailable("the render was cancelled".to_owned());
-    let image = match (frame, reference) {
-        (Some(frame), _) => frame,
-        (None, Some(bytes)) => decode(bytes)?,
-        (None, None) => generate_image(task, &observer).ok_or_else(cancelled)?,
-    };
-    match offline_video::render(&task.shot(&image), &observer) {
-        Ok(Rendered { mp4, thumbnail, spritesheet, frames: _ }) => {
-            Ok(Arc::new(Files { mp4: mp4.into(), thumbnail: thumbnail.into(), spritesheet: spritesheet.into() }))
-        }
-        Err(RenderError::Cancelled) if observer.fault_reached() => {
-            Err(task.fault.and_then(Fault::error).unwrap_or_else(cancelled))
-        }
-        Err(RenderError::Cancelled) => Err(cancelled()),
-        Err(error @ (RenderError::BadSize { .. } | RenderError::BadDuration { .. } | RenderError::EmptyPicture)) => {
-            Err(ProviderError::Refused { message: error.to_string(), field: None })
-        }
-        Err(error @ RenderError::Encode(_)) => Err(ProviderError::Unreadable(error.to_string())),
-    }
-}
-
-fn decode(bytes: &Bytes) -> Result<RgbImage, ProviderError> {
-    let refused = |error: image::ImageError| ProviderError::Refused {
-        message: format!("the reference image cannot be decoded: {error}"),
-        field: Some("input_reference".to_owned()),
-    };
-    pixels::decode(bytes).map(pixels::flatten).map_err(refused)
-}
-
-/// Generates an image of the prompt, over which the camera moves; `None` if the render was stopped.
-fn generate_image(task: &OfflineTask, observer: &RenderObserver<'_>) -> Option<RgbImage> {
-    let side = |pixels: u32| (pixels * OVERSIZE_EIGHTHS / 8).min(MAX_SIDE);
-    let request = ImageRequest {
-        prompt: task.parameters.prompt.clone(),
-        width: side(task.parameters.width),
-        height: side(task.parameters.height),
-        seed: task.parameters.seed,
-        quality: Quality::Standard,
-        transparent: false,
-    };
-    // Without the caption, which would move with the camera and leave the frame.
-    let image = offline_image::paint_without_caption(&request, observer).ok()?;
-    Some(pixels::flatten(image.into()))
-}
-
-/// Reports progress of the engines, and cancels them.
-struct RenderObserver<'a> {
-    percent: &'a AtomicU8,
-    stop: &'a CancellationToken,
-    fails_at: Option<u8>,
-}
-
-impl RenderObserver<'_> {
-    fn fault_reached(&self) -> bool {
-        self.fails_at.is_some_and(|share| self.percent.load(Ordering::Relaxed) >= share)
-    }
-}
-
-impl offline_video::Observer for RenderObserver<'_> {
-    fn frames(&self, done: u32, total: u32) {
-        let percent = u8::try_from(u64::from(done) * 100 / u64::from(total.max(1))).unwrap_or(100);
-        // Both encoders report. A render that is to fail at 60 % must not report more.
-        self.percent.fetch_max(percent.min(self.fails_at.unwrap_or(100)), Ordering::Relaxed);
-    }
-
-    fn cancelled(&self) -> bool {
-        self.stop.is_cancelled() || self.fault_reached()
-    }
-}
-
-impl offline_image::Observer for RenderObserver<'_> {
-    fn cancelled(&self) -> bool {
-        self.stop.is_cancelled()
     }
 }

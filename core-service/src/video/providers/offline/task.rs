@@ -9,12 +9,7 @@ use crate::{
     error::ProviderError,
     fault_injection::Fault,
     media::{MediaKey, clip::End},
-    video::{
-        Operation,
-        inputs::{InputRole, StoredInput},
-        parameters::VideoParameters,
-        provider::RenderRequest,
-    },
+    video::{Operation, inputs::InputRole, parameters::VideoParameters, provider::RenderRequest},
 };
 
 /// Everything that a render depends on.
@@ -43,41 +38,66 @@ impl OfflineTask {
         serde_json::to_string(self).map_err(|error| ProviderError::Unreadable(error.to_string()))
     }
 
-    /// Refuses what the encoder would refuse later, after the image was generated.
+    /// Refuses what the encoder would refuse later, after the images were decoded and generated.
     pub(super) fn validate(&self) -> Result<(), ProviderError> {
         let image = image::RgbImage::new(1, 1);
         let refused = |error: offline_video::RenderError| ProviderError::Refused {
             message: error.to_string(),
             field: Some("size".to_owned()),
         };
-        self.shot(&image).validate().map_err(refused)
+        self.shot(std::slice::from_ref(&image)).validate().map_err(refused)
     }
 
-    pub(super) fn shot<'a>(&'a self, image: &'a image::RgbImage) -> Shot<'a> {
-        let VideoParameters { prompt, width, height, seconds, seed, .. } = &self.parameters;
+    /// Returns the shot over these pictures.
+    pub(super) fn shot<'a>(&'a self, pictures: &'a [image::RgbImage]) -> Shot<'a> {
+        let VideoParameters { prompt, width, height, seconds, seed, generate_audio, .. } = &self.parameters;
         Shot {
-            picture: image,
+            pictures,
+            ends_on_last_picture: self.parameters.has_input(InputRole::LastFrame),
             prompt,
             width: *width,
             height: *height,
             seconds: *seconds,
             fps: FrameRate::default(),
             seed: seed.map_or_else(|| hash_word(prompt), i64::cast_unsigned),
+            audio: generate_audio.unwrap_or_default(),
         }
     }
 
-    /// Returns the key of the video to edit or extend, and the end of it whose frame the render starts from.
-    pub(super) fn source(&self) -> Option<(MediaKey, End)> {
-        let end = if self.parameters.operation == Operation::Extend { End::Last } else { End::First };
-        let source = self.parameters.inputs.iter().find(|input| input.role == InputRole::Source);
-        source.and_then(StoredInput::key).and_then(MediaKey::parse).map(|key| (key, end))
+    /// Returns whether the video starts with an image of the prompt.
+    pub(super) fn starts_with_the_prompt(&self) -> bool {
+        !self.parameters.has_input(InputRole::FirstFrame) && !self.parameters.has_input(InputRole::Source)
     }
 
-    /// Returns the key of the image to start from.
-    pub(super) fn first_frame(&self) -> Option<MediaKey> {
-        let first = self.parameters.inputs.iter().find(|input| input.role == InputRole::FirstFrame);
-        first.and_then(StoredInput::key).and_then(MediaKey::parse)
+    /// Returns the input pictures in the order in which the video shows them: a frame of the video to edit or extend or the first
+    /// frame, the references in the order of the request, the last frame.
+    pub(super) fn input_pictures(&self) -> Vec<InputPicture> {
+        let of_roles = |roles: &'static [InputRole]| {
+            let inputs = self.parameters.inputs.iter().filter(|input| roles.contains(&input.role));
+            inputs.filter_map(|input| {
+                let key = input.key().and_then(MediaKey::parse)?;
+                Some(match input.role {
+                    InputRole::Source if self.parameters.operation == Operation::Extend => {
+                        InputPicture::Video(key, End::Last)
+                    }
+                    InputRole::Source | InputRole::Video => InputPicture::Video(key, End::First),
+                    InputRole::FirstFrame | InputRole::LastFrame | InputRole::Image | InputRole::Sound => {
+                        InputPicture::Image(key)
+                    }
+                })
+            })
+        };
+        let first = of_roles(&[InputRole::Source, InputRole::FirstFrame]);
+        first.chain(of_roles(&[InputRole::Image, InputRole::Video])).chain(of_roles(&[InputRole::LastFrame])).collect()
     }
+}
+
+/// An input of which a video shows a picture.
+#[derive(Debug, Clone)]
+pub(super) enum InputPicture {
+    Image(MediaKey),
+    /// Its first or last frame is shown.
+    Video(MediaKey, End),
 }
 
 /// Hashes a text to the same number on every machine.

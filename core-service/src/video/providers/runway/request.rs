@@ -118,13 +118,21 @@ fn add_inputs(members: &mut JsonObject, facts: &ModelFacts, inputs: &[RenderInpu
     let list = |role: InputRole, entry: fn(String) -> Value| -> Vec<Value> {
         inputs.iter().filter(|input| input.role == role).map(|input| entry(input.url())).collect()
     };
+    let typed = facts.members.typed_references;
+    let untyped: fn(String) -> Value = |uri| json!({"uri": uri});
     let mut frames = list(InputRole::FirstFrame, |uri| json!({"uri": uri, "position": "first"}));
     frames.extend(list(InputRole::LastFrame, |uri| json!({"uri": uri, "position": "last"})));
     for (name, entries) in [
         ("promptImage", frames),
-        ("references", list(InputRole::Image, |uri| json!({"uri": uri}))),
-        ("referenceVideos", list(InputRole::Video, |uri| json!({"type": "video", "uri": uri}))),
-        ("referenceAudio", list(InputRole::Sound, |uri| json!({"type": "audio", "uri": uri}))),
+        ("references", list(InputRole::Image, untyped)),
+        (
+            "referenceVideos",
+            list(InputRole::Video, if typed { |uri| json!({"type": "video", "uri": uri}) } else { untyped }),
+        ),
+        (
+            "referenceAudio",
+            list(InputRole::Sound, if typed { |uri| json!({"type": "audio", "uri": uri}) } else { untyped }),
+        ),
     ] {
         if !entries.is_empty() {
             members.add(name, entries);

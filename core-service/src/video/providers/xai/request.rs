@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Members that clients cannot set: the inputs, and where the API puts the result.
-const RESERVED: [&str; 4] = ["image", "reference_images", "video", "output"];
+const RESERVED: [&str; 5] = ["image", "last_frame", "reference_images", "video", "output"];
 
 /// Returns the path of the endpoint for a request.
 pub(super) fn endpoint(request: &RenderRequest) -> &'static str {
@@ -46,6 +46,9 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> String {
     }
     if let Some(image) = url(InputRole::FirstFrame) {
         members.add("image", image);
+    }
+    if let Some(image) = url(InputRole::LastFrame) {
+        members.add("last_frame", image);
     }
     let references = request.inputs.iter().filter(|input| input.role == InputRole::Image);
     let references: Vec<Value> = references.map(|input| json!({"url": input.url()})).collect();
@@ -95,6 +98,8 @@ mod tests {
         let file = json!({"url": "https://a.test/x"});
         let expected = json!({"model": "m", "prompt": "a boat", "duration": 5, "resolution": "720p", "image": file});
         assert_eq!(encoded(&[InputRole::FirstFrame], new), ("videos/generations", expected));
+        let (_, body) = encoded(&[InputRole::FirstFrame, InputRole::LastFrame], new);
+        assert_eq!((&body["image"], &body["last_frame"]), (&file, &file));
         let (_, body) = encoded(&[InputRole::Image, InputRole::Image], new);
         assert_eq!(body["reference_images"], json!([file, file]));
         let expected = json!({"model": "m", "prompt": "a boat", "video": file, "duration": 15});

@@ -1,10 +1,12 @@
 //! The guarantees of the job state machine and its runner.
 
 mod cancellation;
+mod clock;
 mod crash;
 mod endings;
 mod interleavings;
 mod lost;
+mod outages;
 mod progress;
 mod provider_errors;
 mod slots;
@@ -19,6 +21,7 @@ use crate::{
     video::{
         job::{Job, JobId},
         jobs::JobSettings,
+        provider::UpstreamTask,
         state::{JobState, Phase},
         testing::{FakeProvider, Harness, Reply, fails, follow, request, unavailable, working},
     },

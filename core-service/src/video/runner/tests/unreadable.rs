@@ -95,3 +95,22 @@ async fn sweeper_keeps_the_files_of_an_unreadable_job_and_removes_others() {
     let swept = sweeper.sweep(SystemTime::now() + Duration::from_hours(1)).await.unwrap();
     assert_eq!((swept.removed, harness.files()), (1, vec![format!("{id}-reference.png")]));
 }
+
+/// Columns that only repeat what the state says, or belong to a lease.
+#[tokio::test]
+async fn job_with_a_wrong_phase_or_lease_is_completed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (harness, database) = harness(&directory).await;
+    let mut ids = Vec::new();
+    for damage in ["phase = 'rendering'", "phase = 'lost'", "lease_owner = 'nobody'", "fence = 'many'", "fence = -7"] {
+        let id = harness.create().await;
+        let update = sqlx::AssertSqlSafe(format!("UPDATE video_jobs SET {damage} WHERE id = $1"));
+        sqlx::query(update).bind(id.as_str()).execute(database.writer()).await.unwrap();
+        ids.push((damage, id));
+    }
+    let _runner = harness.start();
+    for (damage, id) in ids {
+        assert_eq!(harness.outcome(&id).await.state.phase(), Phase::Succeeded, "{damage}");
+        assert_eq!(harness.provider.call_count(&format!("submit {id}")), 1, "{damage}");
+    }
+}

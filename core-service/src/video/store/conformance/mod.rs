@@ -101,6 +101,7 @@ conformance! {
     changes::an_amendment_of_an_outdated_job_is_refused,
     leases::a_lost_lease_can_neither_commit_nor_release_nor_purge,
     leases::a_purged_job_is_gone,
+    leases::times_beyond_a_bound_are_shortened_for_unfinished_jobs,
     changes::every_change_of_state_has_its_event,
     changes::changes_are_published_after_they_are_committed,
 }

@@ -16,7 +16,7 @@ use self::{
     changes::{AmendJob, CommitJob, PurgeJob, ReleaseJob},
     claims::{ClaimJob, id_list},
     insert::{InsertJob, by_key},
-    workers::{DeregisterWorker, RegisterWorker, RenewLease},
+    workers::{BoundTimes, DeregisterWorker, RegisterWorker, RenewLease},
 };
 use super::{
     BusyProviders, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page,
@@ -169,6 +169,10 @@ impl JobQueue for SqliteStore {
 
     async fn deregister(&self, worker: &WorkerId) -> Result<(), StoreError> {
         Ok(self.database.write(DeregisterWorker { worker: worker.clone() }).await?)
+    }
+
+    async fn bound_times(&self, latest_due: Timestamp, latest_lease: Timestamp) -> Result<(), StoreError> {
+        Ok(self.database.write(BoundTimes { latest_due, latest_lease, now: self.now() }).await?)
     }
 
     async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {

@@ -23,7 +23,7 @@ async fn insert(store: &SqliteStore, owner: &str, call: Option<&Idempotency>) ->
 }
 
 /// The ways in which a row can be unreadable.
-const DAMAGES: [&str; 9] = [
+const DAMAGES: [&str; 14] = [
     "request = '{'",
     "request = '{}'",
     "request = x'ff00'",
@@ -32,6 +32,11 @@ const DAMAGES: [&str; 9] = [
     "revision = -1",
     "failures = 'many'",
     "created_at = 'yesterday'",
+    "completed_at = 'today'",
+    "expires_at = 'tomorrow'",
+    "deadline_at = 'soon'",
+    "submissions = -1",
+    "abandoned = x'ff'",
     "extra_json = x'ff'",
 ];
 
@@ -78,7 +83,8 @@ async fn unreadable_row_is_reported_to_its_owner_and_can_be_removed() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory).await;
     let (alice, bob) = (Owners::Only(Owner::new("alice")), Owners::Only(Owner::new("bob")));
-    for damaged in DAMAGES {
+    // A job whose due time is no number is never claimed.
+    for damaged in DAMAGES.into_iter().chain(["due_at = 'later'"]) {
         let id = insert(&store, "alice", None).await.id;
         damage(&store, &id, damaged).await;
         let Err(StoreError::Corrupt { id: named, .. }) = store.get(&id, &alice).await else { panic!("{damaged}") };

@@ -63,9 +63,7 @@ impl Write for RenewLease {
             "SELECT id FROM video_jobs WHERE lease_owner = $1 AND lease_owner <> '' AND phase IN ($2, $3, $4)",
         );
         let query = query.bind(self.worker.as_str());
-        let query = [Phase::Succeeded, Phase::Failed, Phase::Cancelled]
-            .into_iter()
-            .fold(query, |query, phase| query.bind(phase.as_str()));
+        let query = FINAL.into_iter().fold(query, |query, phase| query.bind(phase.as_str()));
         let ids: Vec<String> = query.fetch_all(connection).await?;
         let final_jobs = ids.iter().filter_map(|id| JobId::parse(id)).collect();
         Ok(Ok(Renewed { final_jobs, has_released }))
@@ -92,6 +90,37 @@ impl Write for DeregisterWorker {
         Ok(())
     }
 }
+
+/// Bounds the times of jobs and workers after the clock was set back.
+pub(super) struct BoundTimes {
+    pub(super) latest_due: Timestamp,
+    pub(super) latest_lease: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+#[async_trait]
+impl Write for BoundTimes {
+    type Output = ();
+
+    fn must_be_durable(&self) -> bool {
+        false
+    }
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let query = sqlx::query("UPDATE video_workers SET lease_until = $1 WHERE lease_until > $1");
+        query.bind(self.latest_lease.0).execute(&mut *connection).await?;
+        let query = sqlx::query(
+            "UPDATE video_jobs SET due_at = $1 WHERE due_at > $2 AND (phase NOT IN ($3, $4, $5) OR abandoned IS NOT NULL)",
+        );
+        let query = query.bind(self.now.0).bind(self.latest_due.0);
+        let query = FINAL.into_iter().fold(query, |query, phase| query.bind(phase.as_str()));
+        query.execute(connection).await?;
+        Ok(())
+    }
+}
+
+/// The final states.
+const FINAL: [Phase; 3] = [Phase::Succeeded, Phase::Failed, Phase::Cancelled];
 
 /// Removes the workers whose lease has expired. Returns whether there were any.
 async fn remove_expired(connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {

@@ -12,11 +12,23 @@
 //! | `fails` | video | the render fails at 60 % |
 //! | `stuck` | video | the render stays at 42 %, until the deadline of the job |
 //! | `expired` | video | the links to the finished files have expired, the renewed ones too |
+//! | `renewed` | video | the links have expired, the renewed ones are valid |
+//! | `lost` | video | the response to the submission is lost; a search finds the render |
+//! | `outcome-unknown` | video | the response to the submission is lost, and there is no search |
+//! | `unknown-state` | video | the first polls return a state that is not known |
+//! | `missing` | video | the first polls do not find the render |
+//! | `gone` | video | no poll finds the render |
+//! | `slow-copy` | video | the first download of the video is slower than the minimum rate |
+//!
+//! Receivers of webhooks that fail are URLs: see [`ReceiverFault`].
+
+mod receiver;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::receiver::ReceiverFault;
 use crate::error::ProviderError;
 
 /// The text between the name of the engine and the suffix.
@@ -52,6 +64,27 @@ pub(crate) enum Fault {
     /// The links to the finished files have expired.
     #[serde(rename = "expired")]
     LinkExpired,
+    /// The links to the finished files have expired once.
+    #[serde(rename = "renewed")]
+    LinkRenewed,
+    /// The response to the submission is lost, and a search finds the render.
+    #[serde(rename = "lost")]
+    SubmissionLost,
+    /// The response to the submission is lost, and there is no search.
+    #[serde(rename = "outcome-unknown")]
+    OutcomeUnknown,
+    /// The first [`Fault::UNKNOWN_POLLS`] polls return a state that is not known.
+    #[serde(rename = "unknown-state")]
+    StateUnknown,
+    /// The first [`Fault::MISSED_POLLS`] polls do not find the render.
+    #[serde(rename = "missing")]
+    RenderMissing,
+    /// No poll finds the render.
+    #[serde(rename = "gone")]
+    RenderGone,
+    /// The first download of the video is slower than the minimum rate.
+    #[serde(rename = "slow-copy")]
+    SlowCopy,
 }
 
 impl Fault {
@@ -60,8 +93,20 @@ impl Fault {
     /// The faults of the image engine.
     pub(crate) const IMAGE: [Self; 4] = [Self::RateLimited, Self::Broken, Self::Refused, Self::Slow];
     /// The faults of the video engine.
-    pub(crate) const VIDEO: [Self; 5] =
-        [Self::RenderFails, Self::RenderStuck, Self::RateLimited, Self::Refused, Self::LinkExpired];
+    pub(crate) const VIDEO: [Self; 12] = [
+        Self::RenderFails,
+        Self::RenderStuck,
+        Self::RateLimited,
+        Self::Refused,
+        Self::LinkExpired,
+        Self::LinkRenewed,
+        Self::SubmissionLost,
+        Self::OutcomeUnknown,
+        Self::StateUnknown,
+        Self::RenderMissing,
+        Self::RenderGone,
+        Self::SlowCopy,
+    ];
 
     /// How many chunks a stream has before [`Fault::StreamCut`] breaks it.
     pub(crate) const CUT_AFTER: usize = 5;
@@ -71,8 +116,12 @@ impl Fault {
     pub(crate) const RENDER_STUCK_AT: u8 = 42;
     /// How many submissions of a job [`Fault::RateLimited`] rejects.
     pub(crate) const REJECTED_SUBMISSIONS: u32 = 2;
+    /// How many polls of a render [`Fault::StateUnknown`] answers with a state that is not known.
+    pub(crate) const UNKNOWN_POLLS: u32 = 3;
+    /// How many polls do not find the render of [`Fault::RenderMissing`]: one less than fails a job.
+    pub(crate) const MISSED_POLLS: u32 = 2;
 
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 15] = [
         Self::RateLimited,
         Self::Broken,
         Self::Refused,
@@ -81,6 +130,13 @@ impl Fault {
         Self::RenderFails,
         Self::RenderStuck,
         Self::LinkExpired,
+        Self::LinkRenewed,
+        Self::SubmissionLost,
+        Self::OutcomeUnknown,
+        Self::StateUnknown,
+        Self::RenderMissing,
+        Self::RenderGone,
+        Self::SlowCopy,
     ];
 
     const fn suffix(self) -> &'static str {
@@ -93,6 +149,13 @@ impl Fault {
             Self::RenderFails => "fails",
             Self::RenderStuck => "stuck",
             Self::LinkExpired => "expired",
+            Self::LinkRenewed => "renewed",
+            Self::SubmissionLost => "lost",
+            Self::OutcomeUnknown => "outcome-unknown",
+            Self::StateUnknown => "unknown-state",
+            Self::RenderMissing => "missing",
+            Self::RenderGone => "gone",
+            Self::SlowCopy => "slow-copy",
         }
     }
 
@@ -105,6 +168,11 @@ impl Fault {
     pub(crate) fn of(model: &str) -> Option<Self> {
         let (_, suffix) = model.rsplit_once(INFIX)?;
         Self::ALL.into_iter().find(|fault| fault.suffix() == suffix)
+    }
+
+    /// Returns whether the response to the submission is lost.
+    pub(crate) fn loses_submission(self) -> bool {
+        matches!(self, Self::SubmissionLost | Self::OutcomeUnknown)
     }
 
     /// Returns the error with which the fault makes a call fail; `None` if it only delays or stops progress.
@@ -121,10 +189,18 @@ impl Fault {
                 let message = format!("fault injection: render failed at {} %", Self::RENDER_FAILS_AT);
                 ProviderError::unavailable(message)
             }
-            Self::LinkExpired => {
+            Self::SubmissionLost | Self::OutcomeUnknown => {
+                ProviderError::Broken("fault injection: the response to the submission was lost".to_owned())
+            }
+            Self::LinkExpired | Self::LinkRenewed => {
                 ProviderError::LinkExpired("fault injection: the link to the file has expired".to_owned())
             }
-            Self::Slow | Self::RenderStuck => return None,
+            Self::Slow
+            | Self::RenderStuck
+            | Self::StateUnknown
+            | Self::RenderMissing
+            | Self::RenderGone
+            | Self::SlowCopy => return None,
         })
     }
 
@@ -136,7 +212,17 @@ impl Fault {
                 tokio::time::sleep(SLOW_DELAY).await;
                 Ok(())
             }
-            Self::StreamCut | Self::RenderFails | Self::RenderStuck | Self::LinkExpired => Ok(()),
+            Self::StreamCut
+            | Self::RenderFails
+            | Self::RenderStuck
+            | Self::LinkExpired
+            | Self::LinkRenewed
+            | Self::SubmissionLost
+            | Self::OutcomeUnknown
+            | Self::StateUnknown
+            | Self::RenderMissing
+            | Self::RenderGone
+            | Self::SlowCopy => Ok(()),
         }
     }
 }

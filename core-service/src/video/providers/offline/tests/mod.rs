@@ -1,4 +1,9 @@
-use std::path::Path;
+//! The built-in engine alone, and under the runner.
+
+mod faults;
+mod vocabulary;
+
+use std::{path::Path, time::Duration};
 
 use futures_util::TryStreamExt;
 
@@ -8,26 +13,25 @@ use crate::{
     database::Database,
     keys::Owners,
     live::Live,
-    media::{
-        MediaKey, PictureBudget,
-        clip::{ClipInspector, End},
-    },
+    media::{MediaKey, PictureBudget, clip::End},
     models::Models,
     video::{
         Operation,
-        inputs::{InputRole, InputSource, StoredInput},
+        inputs::{InputContent, InputRole, InputSource, RenderInput, StoredInput},
         job::{Job, JobId, JobRequest},
         jobs::{JobSettings, Jobs},
         parameters::VideoParameters,
         runner::{Runner, RunnerHandle},
         state::{JobState, Phase},
-        store::sqlite::SqliteStore,
+        store::{JobQueue, sqlite::SqliteStore},
         testing::{follow, request},
     },
 };
 
 fn engine(directory: &Path) -> OfflineVideo {
-    OfflineVideo { renders: Renders::new(MediaStore::for_test(directory)) }
+    let media_store = MediaStore::for_test(directory);
+    let clips = ClipInspector::new(media_store.clone(), PictureBudget::default());
+    OfflineVideo { renders: Arc::new(Renders::new(Pictures::new(media_store, clips))), repeatable: true }
 }
 
 fn call(model: &str, id: &str, seconds: u32) -> Call<RenderRequest> {
@@ -154,16 +158,23 @@ struct Service {
 
 async fn service(directory: &Path, settings: JobSettings) -> Service {
     let store = Arc::new(SqliteStore::new(Database::open(&directory.join("jobs.db")).await.unwrap()));
+    service_with_store(directory, settings, store)
+}
+
+fn service_with_store(directory: &Path, settings: JobSettings, store: Arc<dyn JobQueue>) -> Service {
     let media_store = MediaStore::for_test(directory);
-    let models = Live::new(Models::new(entries(&media_store, &FactsTable::default(), FitPolicy::Nearest)).unwrap());
+    let clips = ClipInspector::new(media_store.clone(), PictureBudget::default());
+    let entries = entries(&media_store, &clips, &FactsTable::default(), FitPolicy::Nearest);
+    let models = Live::new(Models::new(entries).unwrap());
     let jobs = Jobs::new(store.clone(), media_store, settings);
     Service { _runner: Runner::start(store, jobs.clone(), models), jobs }
 }
 
 fn job_request(model: &str, seconds: u32) -> JobRequest {
+    let loses_submission = Fault::of(model).is_some_and(Fault::loses_submission);
     let name = |text: &str| text.to_owned();
     JobRequest {
-        provider_id: name("offline"),
+        provider_id: name(if loses_submission { UNREPEATABLE_ID } else { "offline" }),
         model: name(model),
         upstream_model: name(model),
         parameters: VideoParameters { seconds, width: 128, height: 72, ..request().parameters },
@@ -174,35 +185,6 @@ fn job_request(model: &str, seconds: u32) -> JobRequest {
 async fn outcome(service: &Service, request: JobRequest) -> Job {
     let id = service.jobs.create(JobId::new(), request, &RequestContext::default(), None).await.unwrap().id;
     follow(&service.jobs, &id).await.pop().unwrap()
-}
-
-#[tokio::test]
-async fn each_fault_model_injects_its_fault() {
-    let directory = tempfile::tempdir().unwrap();
-    let settings = JobSettings { deadline: Duration::from_secs(25), ..JobSettings::default() };
-    let service = service(directory.path(), settings).await;
-    let code = |job: &Job| {
-        let name = if let JobState::Failed { code, .. } = &job.state { code } else { job.state.phase().as_str() };
-        (name.to_owned(), job.state.percent())
-    };
-    let ask = |fault: Fault| outcome(&service, job_request(&fault.model(MODEL), 1));
-    let (fails, paced, refused, expired) =
-        tokio::join!(ask(Fault::RenderFails), ask(Fault::RateLimited), ask(Fault::Refused), ask(Fault::LinkExpired));
-    let (name, reached) = code(&fails);
-    assert!(name == "upstream_unavailable" && reached <= 60, "{fails:?}");
-    assert_eq!(code(&paced), ("succeeded".to_owned(), 100));
-    assert_eq!(code(&refused), ("content_policy_violation".to_owned(), 0));
-    assert_eq!(code(&expired), ("upstream_unreadable".to_owned(), 99));
-}
-
-#[tokio::test]
-async fn stuck_fault_ends_at_the_deadline() {
-    let directory = tempfile::tempdir().unwrap();
-    let settings = JobSettings { deadline: Duration::from_millis(900), ..JobSettings::default() };
-    let job =
-        outcome(&service(directory.path(), settings).await, job_request(&Fault::RenderStuck.model(MODEL), 1)).await;
-    let JobState::Failed { code, percent, .. } = &job.state else { panic!("{job:?}") };
-    assert_eq!((code.as_str(), *percent), ("deadline_exceeded", 42));
 }
 
 #[tokio::test]

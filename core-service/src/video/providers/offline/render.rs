@@ -1,0 +1,129 @@
+//! One render: its pictures, the camera over them, and the faults in between.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use bytes::Bytes;
+use image::RgbImage;
+use offline_image::{ImageRequest, Quality};
+use offline_video::{RenderError, Rendered};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{pictures::Pictures, task::OfflineTask};
+use crate::{error::ProviderError, fault_injection::Fault, media::pixels, video::provider::Slot};
+
+/// The size of a generated image relative to the frame, in eighths: larger, so that zooming in shows detail.
+const OVERSIZE_EIGHTHS: u32 = 10;
+
+/// The maximum side of a generated image, in pixels.
+const MAX_SIDE: u32 = 4096;
+
+/// The result of a render.
+pub(super) type Outcome = Result<Arc<Files>, ProviderError>;
+
+/// The files of a finished render.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) mp4: Bytes,
+    pub(super) thumbnail: Bytes,
+    pub(super) spritesheet: Bytes,
+}
+
+/// Waits for a slot unless one is reserved, then renders. Dropping the future stops the thread as well, through `stop`.
+pub(super) async fn work(
+    pictures: Pictures,
+    permits: Arc<Semaphore>,
+    slot: Slot,
+    task: OfflineTask,
+    percent: Arc<AtomicU8>,
+    stop: CancellationToken,
+) -> Outcome {
+    let slot = if slot.is_reserved() {
+        slot
+    } else {
+        let closed = |_| ProviderError::unavailable("the built-in engine is shutting down".to_owned());
+        permits.acquire_owned().await.map_err(closed)?.into()
+    };
+    let pictures = pictures.load(&task).await?;
+    let rendered = tokio::task::spawn_blocking(move || {
+        // Held by the thread that renders, not by the future that waits for it.
+        let _slot = slot;
+        render(&task, pictures, &percent, &stop)
+    });
+    rendered
+        .await
+        .unwrap_or_else(|error| Err(ProviderError::Unreadable(format!("the built-in engine panicked: {error}"))))
+}
+
+/// Renders a video. Takes up to minutes, so it must run on a blocking thread.
+fn render(task: &OfflineTask, mut pictures: Vec<RgbImage>, percent: &AtomicU8, stop: &CancellationToken) -> Outcome {
+    let fails_at = (task.fault == Some(Fault::RenderFails)).then_some(Fault::RENDER_FAILS_AT);
+    let observer = RenderObserver { percent, stop, fails_at };
+    let cancelled = || ProviderError::unavailable("the render was cancelled".to_owned());
+    if task.starts_with_the_prompt() {
+        pictures.insert(0, generate_image(task, &observer).ok_or_else(cancelled)?);
+    }
+    match offline_video::render(&task.shot(&pictures), &observer) {
+        Ok(Rendered { mp4, thumbnail, spritesheet, frames: _ }) => {
+            Ok(Arc::new(Files { mp4: mp4.into(), thumbnail: thumbnail.into(), spritesheet: spritesheet.into() }))
+        }
+        Err(RenderError::Cancelled) if observer.fault_reached() => {
+            Err(task.fault.and_then(Fault::error).unwrap_or_else(cancelled))
+        }
+        Err(RenderError::Cancelled) => Err(cancelled()),
+        Err(error @ (RenderError::BadSize { .. } | RenderError::BadDuration { .. } | RenderError::EmptyPicture)) => {
+            Err(ProviderError::Refused { message: error.to_string(), field: None })
+        }
+        Err(error @ RenderError::Encode(_)) => Err(ProviderError::Unreadable(error.to_string())),
+    }
+}
+
+/// Generates an image of the prompt, over which the camera moves; `None` if the render was stopped.
+fn generate_image(task: &OfflineTask, observer: &RenderObserver<'_>) -> Option<RgbImage> {
+    let side = |pixels: u32| (pixels * OVERSIZE_EIGHTHS / 8).min(MAX_SIDE);
+    let request = ImageRequest {
+        prompt: task.parameters.prompt.clone(),
+        width: side(task.parameters.width),
+        height: side(task.parameters.height),
+        seed: task.parameters.seed,
+        quality: Quality::Standard,
+        transparent: false,
+    };
+    // Without the caption, which would move with the camera and leave the frame.
+    let image = offline_image::paint_without_caption(&request, observer).ok()?;
+    Some(pixels::flatten(image.into()))
+}
+
+/// Reports progress of the engines, and cancels them.
+struct RenderObserver<'a> {
+    percent: &'a AtomicU8,
+    stop: &'a CancellationToken,
+    fails_at: Option<u8>,
+}
+
+impl RenderObserver<'_> {
+    fn fault_reached(&self) -> bool {
+        self.fails_at.is_some_and(|share| self.percent.load(Ordering::Relaxed) >= share)
+    }
+}
+
+impl offline_video::Observer for RenderObserver<'_> {
+    fn frames(&self, done: u32, total: u32) {
+        let percent = u8::try_from(u64::from(done) * 100 / u64::from(total.max(1))).unwrap_or(100);
+        // Both encoders report. A render that is to fail at 60 % must not report more.
+        self.percent.fetch_max(percent.min(self.fails_at.unwrap_or(100)), Ordering::Relaxed);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.stop.is_cancelled() || self.fault_reached()
+    }
+}
+
+impl offline_image::Observer for RenderObserver<'_> {
+    fn cancelled(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+}
