@@ -18,24 +18,25 @@ use tokio::time::timeout;
 
 use crate::activity::Discarding;
 
-/// A longer rest of a body is not read to its end: the connection is closed after the response.
+/// The maximum number of unread bytes to discard. If the rest is longer, the connection closes after the response.
 const MAX_DISCARDED: u64 = 16 << 20;
-/// How long the rest of a body is read.
+/// The maximum time for discarding the rest of a body.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body of a request, as it arrives.
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Option<Incoming>,
-    /// Where an unread rest goes; `None` for empty bodies, and for HTTP/2, where it costs nothing to leave a body unread.
+    /// Receives the body if this is dropped before its end. `None` for empty bodies, and for HTTP/2, where an unread stream does not
+    /// block the connection.
     unread: Option<Arc<Unread>>,
 }
 
-/// Receives a request body that the application drops before its end.
+/// The place where a dropped [`RequestBody`] leaves its unread rest.
 #[derive(Debug)]
 pub(crate) struct Unread {
     rest: Mutex<Option<Incoming>>,
-    /// Whether the client waits for `100 Continue` before it sends the body. The first poll of the body sends it.
+    /// Whether the client still waits for `100 Continue`, which hyper sends at the first poll of the body.
     waits: AtomicBool,
 }
 
@@ -44,9 +45,10 @@ pub(crate) struct Unread {
 pub(crate) enum Rest {
     /// Can be discarded, after which the connection serves the next request.
     Short(Incoming),
-    /// Cannot be read to its end. Reading begins all the same, so that the client gets the response.
+    /// Longer than `MAX_DISCARDED`, or of unknown length: the connection closes after the response. The body is still read, within
+    /// limits, so that the client is not blocked in sending it and reads the response.
     Long(Incoming),
-    /// The client has not sent it, and will not do so if the connection is closed.
+    /// The client has not sent it and still waits for `100 Continue`: the connection closes instead.
     Unsent,
 }
 

@@ -17,13 +17,13 @@ pub struct Grpc {
     pub max_message_bytes: usize,
     /// The memory for the request messages of all calls in flight, in bytes. Further calls are refused.
     pub body_memory_bytes: usize,
-    /// How many connections the server has at most.
+    /// The maximum number of open connections.
     pub max_connections: usize,
-    /// How many connections one IPv4 address or IPv6 network of 64 bits has at most. Zero: no limit.
+    /// The maximum number of connections from one IPv4 address or IPv6 /64 prefix. Zero: no limit.
     pub max_connections_per_peer: usize,
-    /// How many calls are in flight at most, on all connections.
+    /// The maximum number of calls in flight, over all connections.
     pub max_requests: usize,
-    /// How many calls one connection may have in flight.
+    /// The maximum number of calls in flight on one connection.
     pub max_concurrent_calls: u32,
     /// Whether the server offers gRPC reflection.
     pub reflection: bool,
@@ -35,7 +35,7 @@ pub struct Grpc {
     /// How long a connection without calls stays open.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// How long a request message may take to arrive, plus one second for each 64 KiB received.
+    /// The maximum time to receive a request message. Each 64 KiB received extends it by one second.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
     /// How long a client may leave a response unread.
@@ -44,7 +44,7 @@ pub struct Grpc {
     /// The age, plus or minus 10 %, at which a connection takes no further calls. Zero: no limit.
     #[serde(with = "humantime_serde")]
     pub max_connection_age: Duration,
-    /// How long the calls of a connection of that age may continue.
+    /// How long calls in flight may continue after the connection has reached `max_connection_age`.
     #[serde(with = "humantime_serde")]
     pub max_connection_age_grace: Duration,
     /// How long calls in flight may take to finish during a shutdown.

@@ -1,9 +1,9 @@
 //! The settings of the core: typed, with defaults, validated as a whole.
 //!
-//! The executable reads them from a file and the environment. Each section has one file with its structs, its defaults and
-//! its validation. Durations are written in the grammar of humantime: `30s`, `1m 30s`, `2h`.
+//! The executable reads them from a file and the environment. Each section has a module with its structs, its defaults
+//! and its validation. Durations are written in the grammar of humantime: `30s`, `1m 30s`, `2h`.
 //!
-//! Some settings can change while the core runs, the others are fixed at start; `reload` lists which.
+//! Most settings are fixed at start. The module `reload` lists those that can change while the core runs.
 
 mod chat;
 mod de;

@@ -10,11 +10,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The most writes in one transaction.
+/// The maximum number of writes in one transaction.
 const MAX_GROUP: usize = 256;
 
-/// How many writes may wait. Further callers wait for a place.
-const QUEUE: usize = 1024;
+/// The capacity of the queue. Further callers wait until there is space.
+const QUEUE_CAPACITY: usize = 1024;
 
 /// A write that can share a transaction with others.
 #[async_trait]
@@ -22,7 +22,7 @@ pub(crate) trait Write: Send + 'static {
     /// The result that the caller gets once the transaction is committed.
     type Output: Send + 'static;
 
-    /// Whether the result must survive a power failure. A write that need not survives the end of the process all the same.
+    /// Returns whether the commit must survive a power failure. Every commit survives a crash of the process.
     fn must_be_durable(&self) -> bool {
         true
     }
@@ -30,11 +30,12 @@ pub(crate) trait Write: Send + 'static {
     /// Runs the statements. May be called again after a transaction was rolled back.
     ///
     /// # Errors
-    /// The database failed; the transaction is rolled back. A refusal is no error but an output, and must have written nothing.
+    /// The database failed; the transaction is rolled back. A write that refuses its operation must write nothing, and report that in
+    /// its output.
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error>;
 
-    /// Publishes the committed write. Called whether the caller still waits or not.
-    fn committed(&self, output: &Self::Output) {
+    /// Called after the commit, whether or not the caller still waits.
+    fn on_commit(&self, output: &Self::Output) {
         let _ = output;
     }
 }
@@ -42,25 +43,26 @@ pub(crate) trait Write: Send + 'static {
 /// The task that runs the writes in the order of their arrival.
 #[derive(Debug)]
 pub(super) struct GroupCommit {
-    queue: mpsc::Sender<Box<dyn Member>>,
+    queue: mpsc::Sender<Box<dyn QueuedWrite>>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl GroupCommit {
-    /// Starts the task, which takes a connection of this pool for each group. It ends with [`close`](Self::close), or when this
-    /// is dropped.
+    /// Starts the task, which acquires a connection of this pool for each group. It ends after [`close`](Self::close), or after this
+    /// value is dropped.
     pub(super) fn start(writer: SqlitePool) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE);
+        let (queue, waiting) = mpsc::channel(QUEUE_CAPACITY);
         let stop = CancellationToken::new();
         let task = Mutex::new(Some(tokio::spawn(run(writer, waiting, stop.clone()))));
         Self { queue, stop, task }
     }
 
-    /// Runs a write and returns its output after the commit. It is run even if the caller stops waiting.
+    /// Queues a write, and returns its output after the commit. A queued write is run even if the caller is cancelled; one that still
+    /// waits for space in the queue is not.
     pub(super) async fn write<W: Write>(&self, write: W) -> Result<W::Output, sqlx::Error> {
         let (reply, committed) = oneshot::channel();
-        let member = Box::new(Waiting { write, output: None, reply });
+        let member = Box::new(PendingWrite { write, output: None, reply });
         self.queue.send(member).await.map_err(|_| sqlx::Error::PoolClosed)?;
         // Dropped without a reply only if the task has ended.
         committed.await.unwrap_or(Err(sqlx::Error::PoolClosed))
@@ -78,13 +80,13 @@ impl GroupCommit {
     }
 }
 
-async fn run(writer: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn Member>>, stop: CancellationToken) {
+async fn run(writer: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn QueuedWrite>>, stop: CancellationToken) {
     let mut group = Vec::new();
     loop {
         tokio::select! {
             biased;
             received = waiting.recv_many(&mut group, MAX_GROUP) => if received == 0 { return },
-            // What waits already is still received.
+            // Writes that are already queued are still received after this.
             () = stop.cancelled(), if !waiting.is_closed() => waiting.close(),
         }
         if !group.is_empty() {
@@ -95,12 +97,13 @@ async fn run(writer: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn Member>>, s
 
 /// Commits a group in one transaction. If that fails, each write gets a transaction of its own, so that none fails because of
 /// another.
-async fn commit(writer: &SqlitePool, mut group: Vec<Box<dyn Member>>) {
+async fn commit(writer: &SqlitePool, mut group: Vec<Box<dyn QueuedWrite>>) {
     let mut connection = match writer.acquire().await {
         Ok(connection) => connection,
         Err(error) => {
-            let why = error.to_string();
-            return group.into_iter().for_each(|member| member.finish(Err(sqlx::Error::Protocol(why.clone()))));
+            // sqlx::Error is not Clone: each caller gets the message.
+            let message = error.to_string();
+            return group.into_iter().for_each(|member| member.finish(Err(sqlx::Error::Protocol(message.clone()))));
         }
     };
     if group.len() > 1 {
@@ -119,7 +122,7 @@ async fn commit(writer: &SqlitePool, mut group: Vec<Box<dyn Member>>) {
 
 async fn transaction(
     connection: &mut PoolConnection<Sqlite>,
-    group: &mut [Box<dyn Member>],
+    group: &mut [Box<dyn QueuedWrite>],
 ) -> Result<(), sqlx::Error> {
     let durable = group.iter().any(|member| member.must_be_durable());
     if !durable {
@@ -127,14 +130,14 @@ async fn transaction(
     }
     let committed = statements(connection, group).await;
     if !durable && let Err(error) = sqlx::query("PRAGMA synchronous = FULL").execute(&mut **connection).await {
-        // The next write of this connection must not be less durable than it has to be.
+        // The connection would stay at NORMAL, and lose the durability of later writes.
         connection.close_on_drop();
         return Err(error);
     }
     committed
 }
 
-async fn statements(connection: &mut SqliteConnection, group: &mut [Box<dyn Member>]) -> Result<(), sqlx::Error> {
+async fn statements(connection: &mut SqliteConnection, group: &mut [Box<dyn QueuedWrite>]) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for member in group {
         member.run(&mut transaction).await?;
@@ -142,26 +145,26 @@ async fn statements(connection: &mut SqliteConnection, group: &mut [Box<dyn Memb
     transaction.commit().await
 }
 
-/// A write of any kind in the queue.
+/// A type-erased [`Write`] in the queue.
 #[async_trait]
-trait Member: Send {
+trait QueuedWrite: Send {
     fn must_be_durable(&self) -> bool;
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error>;
 
-    /// Tells the caller how it ended.
+    /// Sends the result to the caller.
     fn finish(self: Box<Self>, committed: Result<(), sqlx::Error>);
 }
 
 /// A write, its output until the commit, and the caller that waits for it.
-struct Waiting<W: Write> {
+struct PendingWrite<W: Write> {
     write: W,
     output: Option<W::Output>,
     reply: oneshot::Sender<Result<W::Output, sqlx::Error>>,
 }
 
 #[async_trait]
-impl<W: Write> Member for Waiting<W> {
+impl<W: Write> QueuedWrite for PendingWrite<W> {
     fn must_be_durable(&self) -> bool {
         self.write.must_be_durable()
     }
@@ -175,7 +178,7 @@ impl<W: Write> Member for Waiting<W> {
         let Self { write, output, reply } = *self;
         let result = committed.and_then(|()| output.ok_or(sqlx::Error::PoolClosed));
         if let Ok(output) = &result {
-            write.committed(output);
+            write.on_commit(output);
         }
         // The caller may have stopped waiting.
         let _ = reply.send(result);
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn waiting_writes_are_committed_together_and_one_that_fails_leaves_the_others() {
+    async fn failing_write_of_a_group_does_not_fail_the_others() {
         let directory = tempfile::tempdir().unwrap();
         let database = open(&directory).await;
         // While the connection is taken, all writes wait.
@@ -233,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn write_is_committed_although_its_caller_stops_waiting() {
+    async fn queued_write_is_committed_after_its_caller_is_cancelled() {
         let directory = tempfile::tempdir().unwrap();
         let database = open(&directory).await;
         let connection = database.writer().acquire().await.unwrap();
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn waiting_writes_are_committed_before_the_database_is_closed_and_later_ones_refused() {
+    async fn close_commits_queued_writes_and_refuses_later_ones() {
         let directory = tempfile::tempdir().unwrap();
         let database = open(&directory).await;
         let write = database.write(Insert { id: 1, fails: false });

@@ -1,4 +1,4 @@
-//! One pass over a JSON text for the errors that a parser misses in members that it skips or keeps as raw text: deep
+//! Checks a JSON text for errors that serde_json does not detect in values that it ignores or keeps as raw text: deep
 //! nesting, lone surrogates and invalid UTF-8.
 //!
 //! serde_json checks none of the three when it ignores a value, and only UTF-8 when it keeps one raw. Syntax is left to the
@@ -8,7 +8,7 @@ use memchr::memchr2;
 
 use crate::error::GatewayError;
 
-/// Maximum nesting depth of arrays and objects; serde_json's own limit for the values that it does parse.
+/// The maximum nesting depth of arrays and objects: one more than serde_json accepts in the values that it parses.
 const MAX_DEPTH: usize = 128;
 
 /// Checks a JSON text.
@@ -21,7 +21,7 @@ pub(super) fn check(text: &[u8]) -> Result<(), GatewayError> {
     while let Some(&byte) = text.get(at) {
         at += 1;
         match byte {
-            b'"' => at = string(text, at)?,
+            b'"' => at = check_string(text, at)?,
             b'[' | b'{' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -29,38 +29,38 @@ pub(super) fn check(text: &[u8]) -> Result<(), GatewayError> {
                 }
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
-            // Not JSON. The whole rest is checked, so that valid UTF-8 is reported as a syntax error by the parser.
-            0x80.. => return utf_8(text, at - 1, text.len()),
+            // Not valid JSON outside a string. Checks only the encoding of the rest: if it is UTF-8, the parser reports the error.
+            0x80.. => return check_utf8(text, at - 1, text.len()),
             _ => {}
         }
     }
     Ok(())
 }
 
-/// Checks a string that begins at `at`, behind its opening quote. Returns the position behind the closing quote.
-fn string(text: &[u8], mut at: usize) -> Result<usize, GatewayError> {
+/// Checks a string that begins at `at`, after its opening quote. Returns the position after the closing quote.
+fn check_string(text: &[u8], mut at: usize) -> Result<usize, GatewayError> {
     loop {
         let found = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest));
         let end = found.map_or(text.len(), |found| at + found);
-        utf_8(text, at, end)?;
+        check_utf8(text, at, end)?;
         at = end;
         match text.get(at) {
             None => return Ok(at),
             Some(b'"') => return Ok(at + 1),
             Some(_backslash) => {}
         }
-        match utf_16_unit(text, at) {
-            Some(0xD800..=0xDBFF) if matches!(utf_16_unit(text, at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
+        match parse_unicode_escape(text, at) {
+            Some(0xD800..=0xDBFF) if matches!(parse_unicode_escape(text, at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
             Some(0xD800..=0xDFFF) => return Err(error_at(text, at + 1, "an escape is half of a surrogate pair")),
             Some(_) => at += 6,
-            // Only an ASCII character can be skipped: any other one has further bytes to check.
+            // Skips the backslash, and an ASCII character after it. Any other character is left to the UTF-8 check.
             None => at += 1 + usize::from(text.get(at + 1).is_some_and(u8::is_ascii)),
         }
     }
 }
 
 /// Checks `text[from..to]`, which begins and ends between characters.
-fn utf_8(text: &[u8], from: usize, to: usize) -> Result<(), GatewayError> {
+fn check_utf8(text: &[u8], from: usize, to: usize) -> Result<(), GatewayError> {
     match std::str::from_utf8(text.get(from..to).unwrap_or_default()) {
         Ok(_) => Ok(()),
         Err(error) => {
@@ -71,7 +71,7 @@ fn utf_8(text: &[u8], from: usize, to: usize) -> Result<(), GatewayError> {
 }
 
 /// Parses a `\uXXXX` escape at `at`.
-fn utf_16_unit(text: &[u8], at: usize) -> Option<u16> {
+fn parse_unicode_escape(text: &[u8], at: usize) -> Option<u16> {
     let escape = text.get(at..at + 6)?;
     let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?).ok()?;
     u16::from_str_radix(digits, 16).ok()

@@ -53,7 +53,13 @@ const TABLE: [Row; 29] = [
     (&[CREATED, LOST, LOST_IN_SUCCESS, SUCCEED, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST_IN_SUCCESS, LOST], Err("upstream_lost")),
     (&[CREATED, SUCCEED, DEAD_LINK, SUCCEED, (File, MP4)], Ok(())),
-    (&[CREATED, SUCCEED, DEAD_LINK, SUCCEED, DEAD_LINK], Err("upstream_unreadable")),
+    (
+        &[
+            CREATED, SUCCEED, DEAD_LINK, SUCCEED, DEAD_LINK, DEAD_LINK, SUCCEED, DEAD_LINK, DEAD_LINK, DEAD_LINK,
+            SUCCEED, DEAD_LINK,
+        ],
+        Err("upstream_unreadable"),
+    ),
     (&[CREATED, (Poll, "succeed-without-video.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "failed-risk-control.json")], Err("content_policy_violation")),
     (&[CREATED, (Poll, "content.400.json")], Err("content_policy_violation")),

@@ -34,6 +34,7 @@ type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const QUEUED: (Call, &str) = (Create, "queued.json");
 const COMPLETED: (Call, &str) = (Poll, "completed.json");
+const DEAD_FILE: (Call, &str) = (File, "not-found.404.json");
 const LOST: (Call, &str) = (Poll, "not-found.404.json");
 const LOST_IN_DETAIL: (Call, &str) = (Poll, "not-found-detail.404.json");
 
@@ -51,9 +52,16 @@ const TABLE: [Row; 29] = [
         &[
             QUEUED,
             COMPLETED,
-            (File, "not-found.404.json"),
+            DEAD_FILE,
             COMPLETED,
-            (File, "not-found.404.json"),
+            DEAD_FILE,
+            DEAD_FILE,
+            COMPLETED,
+            DEAD_FILE,
+            DEAD_FILE,
+            DEAD_FILE,
+            COMPLETED,
+            DEAD_FILE,
             (Cancel, "deletion.json"),
         ],
         Err("upstream_unreadable"),

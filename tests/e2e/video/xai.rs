@@ -49,7 +49,10 @@ const TABLE: [Row; 27] = [
     (&[CREATED, LOST, LOST, DONE, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
     (&[CREATED, DONE, DEAD_LINK, DONE, (File, MP4)], Ok(())),
-    (&[CREATED, DONE, DEAD_LINK, DONE, DEAD_LINK], Err("upstream_unreadable")),
+    (
+        &[CREATED, DONE, DEAD_LINK, DONE, DEAD_LINK, DEAD_LINK, DONE, DEAD_LINK, DEAD_LINK, DEAD_LINK, DONE, DEAD_LINK],
+        Err("upstream_unreadable"),
+    ),
     (&[CREATED, (Poll, "done-without-video.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "done-moderated.json")], Err("content_policy_violation")),
     (&[CREATED, (Poll, "failed-moderation.json")], Err("content_policy_violation")),

@@ -47,12 +47,12 @@ pub struct Video {
     /// The timeout for the first byte of a response.
     #[serde(with = "humantime_serde")]
     pub first_byte_timeout: Duration,
-    /// The timeout for the rest of a response. Does not apply to the finished video.
+    /// The timeout between two reads of a response body. Does not apply to the download of the finished video.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// What happens to parameters that a model does not accept, unless the request decides it.
+    /// What happens to parameters that a model does not accept. A request can override it.
     pub fit_policy: FitPolicy,
-    /// What models accept and return, before the compiled-in facts.
+    /// Facts about what models accept and return. They take precedence over the compiled-in facts.
     pub model_facts: FactsTable,
     /// Circuit breaker and concurrency limit of the connected providers.
     pub routing: VideoRouting,
@@ -80,18 +80,19 @@ pub struct Video {
     pub xai: Xai,
 }
 
-/// Protection of the connected providers. Only submissions count; they are never repeated here.
+/// Circuit breaker and concurrency limit of the connected providers, for submissions only. There is no retry setting, because the
+/// job runner retries submissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VideoRouting {
     /// Consecutive failures that open the circuit breaker of a provider, at least 1.
     pub failures: u32,
-    /// How long the breaker stays open before a probe.
+    /// How long the breaker stays open before it becomes half-open.
     #[serde(with = "humantime_serde")]
     pub cooldown: Duration,
     /// Submissions in flight over all connected providers; 0: no limit.
     pub max_in_flight: usize,
-    /// Submissions that may wait for a permit.
+    /// Submissions that may wait when `max_in_flight` is reached; further ones are refused.
     pub queue: usize,
 }
 

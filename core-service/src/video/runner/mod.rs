@@ -23,21 +23,24 @@ use std::{sync::Arc, time::Duration};
 
 use http_server::MemoryBudget;
 use tokio::{
-    task::{JoinError, JoinHandle, JoinSet},
+    task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{estimate::RenderTimes, lease::WorkerLease, load::Load, session::Session, worker::Worker};
+use self::{
+    estimate::RenderTimes,
+    lease::WorkerLease,
+    load::Load,
+    session::{FAILURE_DELAY, Session, log_panic},
+    worker::Worker,
+};
 use super::store::JobQueue;
 use crate::{
     live::Live,
     models::Models,
     video::{VideoModel, jobs::Jobs},
 };
-
-/// How long the runner waits after a failure of the database.
-const FAILURE_DELAY: Duration = Duration::from_secs(1);
 
 /// How long interrupted steps have to release their lease.
 const RELEASE_GRACE: Duration = Duration::from_secs(2);
@@ -81,7 +84,7 @@ impl Runner {
         let mut steps = JoinSet::new();
         while !self.stop.is_cancelled() {
             match WorkerLease::acquire(&self.worker.queue, self.worker.jobs.settings.lease).await {
-                Ok(lease) => Session::new(&self, lease).run(&mut steps).await,
+                Ok(lease) => Session::new(&self.worker, &self.stop, lease).run(&mut steps).await,
                 Err(error) => {
                     tracing::error!("no jobs can be claimed: {error}");
                     tokio::select! {
@@ -95,14 +98,6 @@ impl Runner {
         while let Some(ended) = steps.join_next().await {
             log_panic(&ended);
         }
-    }
-}
-
-fn log_panic<T>(ended: &Result<T, JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!("a step of a video job panicked outside of its guard: {error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The work under one lease: claims, polls of claimed renders, and the steps of both.
+//! The main loop of a runner under one lease: claims due jobs, polls parked renders, and runs their steps.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -10,10 +10,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FAILURE_DELAY, Runner,
     clock_watch::ClockWatch,
     lease::WorkerLease,
-    log_panic,
     parked::{Parked, ParkedRenders},
     step::{self, Ended, Rest},
     worker::{Reservation, Worker},
@@ -24,20 +22,24 @@ use crate::video::{
     time::Timestamp,
 };
 
-/// The longest time between two claims, for jobs that other nodes create or release.
+/// The maximum wait between two claims. This process is not notified of jobs that other nodes create or release.
 const MAX_IDLE: Duration = Duration::from_secs(5);
 
-/// The shortest wait: a job that another node has just claimed must not cause a busy loop.
+/// The minimum wait between two claims, which prevents a busy loop if another node claims the due jobs first.
 const MIN_IDLE: Duration = Duration::from_millis(10);
 
 /// The interval at which a provider without a free slot is checked.
 const SLOT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How many lease periods from now a lease may end. Another process can have a longer period.
-const MAX_LEASES: u32 = 10;
+/// The longest plausible remainder of any lease, in lease periods of this process. Other processes can be configured with a longer
+/// period.
+const MAX_LEASE_PERIODS: u32 = 10;
 
-/// How many claims are released at the same time.
-const RELEASES: usize = 64;
+/// How long the runner waits after a failure of the database.
+pub(super) const FAILURE_DELAY: Duration = Duration::from_secs(1);
+
+/// The maximum number of concurrent releases.
+const MAX_CONCURRENT_RELEASES: usize = 64;
 
 /// The state of a runner under one lease.
 pub(super) struct Session<'a> {
@@ -48,10 +50,9 @@ pub(super) struct Session<'a> {
     parked: ParkedRenders,
     /// The jobs with a step in progress.
     active: HashMap<JobId, Active>,
-    /// Claims to give back. Those that the database does not take are tried again: nobody else can have them while the lease
-    /// lasts.
+    /// Claims to release. A failed release is retried, because no other worker can claim the job until the lease ends.
     released: Vec<Claim>,
-    /// Set when no job could be claimed: until then there will be none, unless something changes.
+    /// No job can be claimed before this time, unless a change resets it. `None` if a claim may succeed.
     idle_until: Option<Timestamp>,
     clock: ClockWatch,
 }
@@ -64,8 +65,7 @@ struct Active {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(runner: &'a Runner, lease: WorkerLease) -> Self {
-        let Runner { worker, stop } = runner;
+    pub(super) fn new(worker: &'a Arc<Worker>, stop: &'a CancellationToken, lease: WorkerLease) -> Self {
         // Subscribed before the first claim: a job that is created in between wakes the runner.
         let changes = worker.queue.changes();
         Self {
@@ -81,14 +81,15 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Moves jobs until the runner stops or the lease is lost. `steps` may have steps of earlier leases.
+    /// Runs the steps of jobs until the runner stops or the lease is lost. `steps` may contain steps that started under an earlier
+    /// lease.
     pub(super) async fn run(mut self, steps: &mut JoinSet<Ended>) {
         let (stop, lost) = (self.stop.clone(), self.lease.lost.clone());
         let now = self.worker.queue.now();
-        // The clock may have been set back while no process ran. No job waits longer than its deadline, and no worker renews its
-        // lease so seldom.
+        // The clock may have been set back while no process ran. Due times beyond any deadline, and leases longer than
+        // MAX_LEASE_PERIODS, are left over from the old clock.
         let settings = &self.worker.jobs.settings;
-        self.bound_times(now.after(settings.deadline), now.after(settings.lease * MAX_LEASES)).await;
+        self.bound_times(now.after(settings.deadline), now.after(settings.lease * MAX_LEASE_PERIODS)).await;
         while !stop.is_cancelled() && !lost.is_cancelled() {
             self.correct_clock().await;
             self.release().await;
@@ -113,11 +114,11 @@ impl<'a> Session<'a> {
             self.release().await;
         }
         if let Err(error) = self.worker.queue.deregister(&self.lease.worker).await {
-            tracing::warn!("the lease of the runner is left to expire: {error}");
+            tracing::warn!("the runner could not end its lease, which will expire: {error}");
         }
     }
 
-    /// After the clock was set back, everything that waits is due: how long it has waited is no longer known.
+    /// Makes all waiting jobs due if the clock was set back, because the time that they have waited is unknown.
     async fn correct_clock(&mut self) {
         let now = self.worker.queue.now();
         if self.clock.was_set_back(now) {
@@ -130,11 +131,11 @@ impl<'a> Session<'a> {
 
     async fn bound_times(&self, latest_due: Timestamp, latest_lease: Timestamp) {
         if let Err(error) = self.worker.queue.bound_times(latest_due, latest_lease).await {
-            tracing::warn!("due times after a change of the clock were not bounded: {error}");
+            tracing::warn!("due times and leases could not be checked against the clock: {error}");
         }
     }
 
-    /// Starts steps while there are free workers: due polls and claimed jobs in turn. Returns how long nothing further is due.
+    /// Starts steps for due polls and claimed jobs in turn, until no more can start. Returns the time until the next one is due.
     async fn fill(&mut self, steps: &mut JoinSet<Ended>) -> Duration {
         loop {
             let now = self.worker.queue.now();
@@ -159,7 +160,7 @@ impl<'a> Session<'a> {
                 }
                 Ok(None) if has_poll => {}
                 Ok(None) => return self.time_to_next(),
-                // It is not claimed again for a while.
+                // The store does not return a corrupt job again for some minutes.
                 Err(error @ StoreError::Corrupt { .. }) => tracing::error!("{error}"),
                 Err(error) => {
                     tracing::error!("no jobs can be claimed: {error}");
@@ -209,19 +210,18 @@ impl<'a> Session<'a> {
         }
         let Active { is_poll, amended } = self.active.remove(&id).unwrap_or(Active { is_poll: false, amended: false });
         if !is_poll {
-            // Its worker is free for another job.
+            // The provider can take another step.
             self.idle_until = None;
         }
         match rest {
             Rest::Park(parked) if !amended => self.parked.insert(parked),
             Rest::Park(Parked { claim, .. }) | Rest::Release(claim) => self.released.push(claim),
-            // The job may be due, here as everywhere.
+            // The released job may be due already, and this runner may claim it, too.
             Rest::Released => self.idle_until = None,
         }
     }
 
-    /// Handles a change, and those that wait behind it: one claim answers a burst of changes. What steps of this runner
-    /// commit does not count.
+    /// Handles a change and all changes queued after it, so that a burst causes one claim. Ignores the commits of lease holders.
     fn handle_changes(&mut self, first: Option<Change>) {
         let mut amended = Vec::new();
         let mut change = Some(first);
@@ -233,23 +233,24 @@ impl<'a> Session<'a> {
                     self.idle_until = None;
                     amended.push(next.job.id.clone());
                 }
-                // Some were missed. The next renewal of the lease tells which claimed jobs are final.
+                // The subscriber lagged. The next renewal of the lease returns the claimed jobs that are final.
                 None => self.idle_until = None,
             }
             change = self.changes.next().now_or_never();
         }
-        self.unpark(amended);
+        self.release_amended(amended);
     }
 
     fn handle_renewal(&mut self, Renewed { final_jobs, has_released }: Renewed) {
         if has_released {
             self.idle_until = None;
         }
-        self.unpark(final_jobs);
+        self.release_amended(final_jobs);
     }
 
-    /// Releases the parked ones of these jobs, so that the next step reads them again.
-    fn unpark(&mut self, ids: Vec<JobId>) {
+    /// Releases the parked claims of these jobs, and marks their running steps so that they release theirs. The next claim reads
+    /// the new state.
+    fn release_amended(&mut self, ids: Vec<JobId>) {
         for id in ids {
             if let Some(active) = self.active.get_mut(&id) {
                 active.amended = true;
@@ -258,7 +259,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Gives claims back, as far as the database takes them.
+    /// Releases the claims in `released`. Those that fail stay there for the next attempt.
     async fn release(&mut self) {
         if self.released.is_empty() {
             return;
@@ -272,8 +273,18 @@ impl<'a> Session<'a> {
             }
         };
         let claims = std::mem::take(&mut self.released);
-        let kept = stream::iter(claims).map(release).buffer_unordered(RELEASES).filter_map(future::ready);
-        self.released = kept.collect().await;
+        let failed =
+            stream::iter(claims).map(release).buffer_unordered(MAX_CONCURRENT_RELEASES).filter_map(future::ready);
+        self.released = failed.collect().await;
         self.idle_until = None;
+    }
+}
+
+/// Logs a panic outside of the guard of a step.
+pub(super) fn log_panic<T>(ended: &Result<T, JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a step of a video job panicked outside of its guard: {error}");
     }
 }

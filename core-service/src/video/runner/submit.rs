@@ -25,20 +25,21 @@ use crate::{
     },
 };
 
-/// The copies of an input in memory: the file, its base64 text, and the request body.
-const COPIES: usize = 3;
+/// How many copies of an input are in memory during a submission: the file, its base64 text, and the request body.
+const IN_MEMORY_COPIES: usize = 3;
 
-/// The cause of an unknown outcome after a crash, as the error message has it.
+/// The cause in the error message of a submission whose outcome is unknown after a crash.
 const INTERRUPTED: &str = "the connection broke or the service stopped during the submission to the provider";
 
 impl Step {
+    /// Submits the render. Can be interrupted while it reads the inputs, not after the submission is recorded.
     pub(super) async fn submit(&mut self, provider: &dyn VideoProvider) -> Result<Next, StepError> {
         let interrupted = self.interrupted.clone();
         let read = tokio::select! {
-            read = self.render_request() => read,
+            read = self.build_request() => read,
             () = interrupted.cancelled() => return Err(StepError::Interrupted),
         };
-        // The memory is released when the provider has the request.
+        // Held until this function returns: the request is in memory until the provider has responded.
         let (mut request, _memory) = match read {
             Ok(read) => read,
             Err(Error::MediaNotFound(key)) => {
@@ -56,7 +57,7 @@ impl Step {
         request.slot = std::mem::take(&mut self.slot);
         let model = self.claim.job.request.upstream_model.clone();
         let call = Call { model, request, context: self.call_context() };
-        // Never interrupted: only the response has the id of the render.
+        // Must not be interrupted: without the response, the id of the started render is lost.
         let submitted = timeout(PROVIDER_TIMEOUT, provider.submit(call)).await.unwrap_or_else(|_| Err(timed_out()));
         match submitted {
             Ok(task) => self.commit_accepted(task).await,
@@ -76,7 +77,8 @@ impl Step {
         self.submit(provider).await
     }
 
-    /// Commits the render that the provider started. Until the commit has succeeded, the step keeps its id: see [`Step::record`].
+    /// Commits the render that the provider accepted. Keeps the task in `unrecorded` until the commit succeeds, so that
+    /// [`Step::record`] can store it otherwise.
     pub(super) async fn commit_accepted(&mut self, task: UpstreamTask) -> Result<Next, StepError> {
         Failpoint::SubmissionAccepted.reach();
         tracing::info!(task = task.0, "the provider accepted a submission");
@@ -89,17 +91,17 @@ impl Step {
         Ok(next)
     }
 
-    /// Retries a rejected submission later if that cannot start a second render, searches for its render if the outcome is
-    /// unknown, and otherwise fails the job.
+    /// Retries a failed submission later if that cannot start a second render. If the outcome is unknown, searches for the render at
+    /// the provider. Otherwise fails the job.
     async fn retry_or_fail(&mut self, provider: &dyn VideoProvider, error: ProviderError) -> Result<Next, StepError> {
         let submissions = self.claim.job.submissions;
         // A repeatable provider does not start a second render under the same key, even if it received the first request.
         let safe = error.is_safe_to_retry() || error.is_transient() && provider.repeatable();
-        // The delay that the concurrency limit recommends is short: ten submissions would be used up within seconds.
+        // Ignores the short delay that the local concurrency limit recommends: it would use up MAX_SUBMISSIONS within seconds.
         let requested = error.retry_after().filter(|_| !matches!(error.failure(), ProviderError::Overloaded { .. }));
         let delay = safe.then(|| delays::after_failure(requested, submissions));
         if let Some(delay) = delay.filter(|_| submissions < MAX_SUBMISSIONS) {
-            tracing::warn!(submissions, "the submission was rejected and will be retried: {error}");
+            tracing::warn!(submissions, "the submission failed and will be retried: {error}");
             let next = self.after(Event::SubmissionRejected)?;
             return self.yield_for(next, delay).await;
         }
@@ -109,8 +111,8 @@ impl Step {
         self.fail_with(&error).await
     }
 
-    /// Reads the inputs, once there is memory for them.
-    async fn render_request(&self) -> Result<(RenderRequest, Reservation), Error> {
+    /// Builds the render request: waits for memory, then reads the inputs.
+    async fn build_request(&self) -> Result<(RenderRequest, Reservation), Error> {
         let parameters = self.claim.job.request.parameters.clone();
         let memory = self.worker.input_memory.reserve(self.input_memory(&parameters).await?).await;
         let mut inputs = Vec::with_capacity(parameters.inputs.len());
@@ -136,6 +138,6 @@ impl Step {
         for key in parameters.input_keys() {
             bytes += self.worker.jobs.media_store.describe(&MediaKey::from_request(key)?).await?.size_bytes;
         }
-        Ok(usize::try_from(bytes).unwrap_or(usize::MAX).saturating_mul(COPIES))
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX).saturating_mul(IN_MEMORY_COPIES))
     }
 }

@@ -17,7 +17,7 @@ use triptych_proto::{
 };
 use url::Url;
 
-use self::{non_streaming::without_byte_order_mark, stream::StreamedResponse};
+use self::{non_streaming::trim_start_and_bom, stream::StreamedResponse};
 use super::super::{ChatCall, ChatProvider};
 use crate::dialect::Dialect;
 use crate::{
@@ -82,7 +82,7 @@ impl ChatProvider for OpenAiChat {
         let mut reply = self.upstream.post_json(PATH, &call, body, until).await?;
         let headers = std::mem::take(&mut reply.headers);
         let body = self.upstream.body(reply, until).await?;
-        let body = without_byte_order_mark(&body);
+        let body = trim_start_and_bom(&body);
         // Upstreams that only stream answer with events, some of them labelled as JSON.
         let has_events = || non_streaming::is_event_stream(&headers) || non_streaming::starts_with_event(body);
         let read = if !non_streaming::is_document(body) && has_events() {

@@ -62,8 +62,8 @@ pub(super) fn read_as_chunks(body: &[u8]) -> Result<impl Iterator<Item = ChatChu
     Ok(chunks.into_iter().map(ChatChunk::from))
 }
 
-/// Removes a byte order mark and blank lines from the start of a body.
-pub(super) fn without_byte_order_mark(body: &[u8]) -> &[u8] {
+/// Removes leading whitespace and a byte order mark.
+pub(super) fn trim_start_and_bom(body: &[u8]) -> &[u8] {
     let body = body.trim_ascii_start();
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start()
 }
@@ -73,7 +73,8 @@ pub(super) fn starts_with_event(body: &[u8]) -> bool {
     [b"data:".as_slice(), b"event:", b"id:", b"retry:", b":"].iter().any(|start| body.starts_with(start))
 }
 
-/// Returns the first bytes of a body, without byte order mark and leading blank lines; nothing if the content type is `text/event-stream`.
+/// Reads a body up to its first non-blank chunk, and returns that chunk without leading whitespace and byte order mark. Returns an
+/// empty vector, and reads nothing, if the content type is `text/event-stream`.
 pub(super) async fn read_start(reply: &mut Reply) -> Vec<u8> {
     let mut start = Vec::new();
     if is_event_stream(&reply.headers) {
@@ -83,13 +84,13 @@ pub(super) async fn read_start(reply: &mut Reply) -> Vec<u8> {
     while start.is_empty()
         && let Ok(Some(bytes)) = reply.chunk().await
     {
-        start.extend_from_slice(without_byte_order_mark(&bytes));
+        start.extend_from_slice(trim_start_and_bom(&bytes));
     }
     start
 }
 
-/// Returns whether a body that starts like this is JSON or HTML. Event streams under another content type, or none, start
-/// with the name of a field or with a comment.
+/// Returns whether a body is JSON or HTML, by its first byte. An event stream never matches: its lines start with a field name or a
+/// colon.
 pub(super) fn is_document(start: &[u8]) -> bool {
     matches!(start.first(), Some(b'{' | b'[' | b'<'))
 }

@@ -38,7 +38,7 @@ impl Write for AmendJob {
         Ok(Ok(()))
     }
 
-    fn committed(&self, output: &Self::Output) {
+    fn on_commit(&self, output: &Self::Output) {
         if output.is_ok() {
             self.feed.publish(&self.next, ChangeKind::Amended);
         }
@@ -77,7 +77,7 @@ impl Write for CommitJob {
         Ok(Ok(()))
     }
 
-    fn committed(&self, output: &Self::Output) {
+    fn on_commit(&self, output: &Self::Output) {
         if output.is_ok() && self.next.revision != self.claim.job.revision {
             self.feed.publish(&self.next, ChangeKind::Moved);
         }

@@ -1,9 +1,11 @@
 //! The statements that claim jobs. PostgreSQL adds FOR UPDATE SKIP LOCKED to the innermost queries.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
-use super::{UNREADABLE_DELAY, row};
+use super::row;
 use crate::{
     database::Write,
     keys::Owner,
@@ -13,6 +15,9 @@ use crate::{
         time::Timestamp,
     },
 };
+
+/// How long a row that cannot be read is not claimed again. A later version may be able to read it.
+const UNREADABLE_DELAY: Duration = Duration::from_mins(10);
 
 /// Which due jobs a statement considers.
 #[derive(Debug, Clone, Copy)]

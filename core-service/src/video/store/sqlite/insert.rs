@@ -59,7 +59,7 @@ impl Write for InsertJob {
         Ok(Ok(Inserted::New))
     }
 
-    fn committed(&self, output: &Self::Output) {
+    fn on_commit(&self, output: &Self::Output) {
         if matches!(output, Ok(Inserted::New)) {
             self.feed.publish(&self.job, ChangeKind::Created);
         }

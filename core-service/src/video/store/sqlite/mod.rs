@@ -33,9 +33,6 @@ use crate::{
     },
 };
 
-/// How long a row that cannot be read is not claimed again. A later version may be able to read it.
-const UNREADABLE_DELAY: Duration = Duration::from_mins(10);
-
 /// How far from the end of the queue a position is counted from there.
 const NEAR_THE_END: i64 = 1000;
 
