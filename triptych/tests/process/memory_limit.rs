@@ -87,8 +87,12 @@ fn picture_addresses_that_lead_to_gigabytes_are_answered_429() {
     let image = format!(r#"{{"image_url":"http://{}/a.png"}}"#, serve_large_pictures());
     let images = vec![image; 16].join(",");
     let body = format!(r#"{{"model":"offline-image","prompt":"a","size":"64x64","images":[{images}]}}"#);
-    let answers = answers(server.rest.unwrap(), 8, &request("/v1/images/edits", "", body.as_bytes()));
-    let (answered, refused) = (count(&answers, "200"), count(&answers, "429"));
-    assert!(answered > 0 && refused > 0 && answered + refused == 8, "{answers:?}");
+    let edit = request("/v1/images/edits", "", body.as_bytes());
+    // How many are answered depends on how their downloads interleave.
+    let concurrent = answers(server.rest.unwrap(), 8, &edit);
+    let (answered, refused) = (count(&concurrent, "200"), count(&concurrent, "429"));
+    assert!(refused > 0 && answered + refused == 8, "{concurrent:?}");
+    let alone = answers(server.rest.unwrap(), 1, &edit);
+    assert_eq!(count(&alone, "200"), 1, "{alone:?}");
     assert!(server.get("/readyz").starts_with("HTTP/1.1 200"));
 }
