@@ -1,10 +1,10 @@
 """Measures video jobs: creates, jobs in flight, watchers and reads, over REST, on the database file that ships.
 
-    videos.py PATH_OF_TRIPTYCH [creates] [in-flight] [watchers] [relay]
+    videos.py PATH_OF_TRIPTYCH [creates] [in-flight] [watchers] [relay] [grpc-watchers]
 
-Without names, all of them. The renders are those of a model that never finishes (`offline-video-fault-stuck`), polled every two
+Without names, all of them but the last, which needs the package grpcio. The renders are those of a model that never finishes (`offline-video-fault-stuck`), polled every two
 seconds; `relay` has an OpenAI-compatible upstream whose file has 500 MB. The client shares the machine with the server. Needs
-Linux, about 11,000 open files (`ulimit -n`), and the standard library only.
+Linux, about 11,000 open files (`ulimit -n`), and otherwise the standard library only.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ class Server:
     """A Triptych process with an empty data directory."""
 
     def __init__(self, program: str, **settings: str):
-        self.port, self.directory = free_port(), tempfile.mkdtemp(prefix="bench-videos-")
-        variables = {"REST_LISTEN": f"127.0.0.1:{self.port}", "GRPC_LISTEN": "127.0.0.1:0", "DATA_DIR": self.directory}
+        self.port, self.grpc_port, self.directory = free_port(), free_port(), tempfile.mkdtemp(prefix="bench-videos-")
+        variables = {"REST_LISTEN": f"127.0.0.1:{self.port}", "GRPC_LISTEN": f"127.0.0.1:{self.grpc_port}", "DATA_DIR": self.directory}
         variables |= {"JOBS_MAX_QUEUED": "100000", "JOBS_MAX_QUEUED_PER_OWNER": "100000", "LOG_FILTER": "warn"}
         variables |= {"REST_MAX_CONNECTIONS": "20000", "REST_MAX_REQUESTS": "20000", "GRPC_MAX_CONCURRENT_CALLS": "20000"}
         environment = os.environ | {f"TRIPTYCH_{name}": value for name, value in variables.items()} | settings
@@ -178,6 +178,30 @@ async def watchers(program: str) -> None:
     server.stop()
 
 
+async def grpc_watchers(program: str) -> None:
+    import grpc
+
+    server = Server(program)
+    _, _, ids = await create(server, WATCHED_JOBS, 4)
+    await wait_until_rendering(server, max(ids))
+    before = server.memory()
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channels = [grpc.aio.insecure_channel(f"127.0.0.1:{server.grpc_port}", options=options) for _ in range(100)]
+    calls = []
+    for number in range(WATCHERS):
+        watch = channels[number % len(channels)].unary_stream("/triptych.v1.VideoService/WatchVideo")
+        # The id is the first field of the request.
+        id = ids[number % WATCHED_JOBS].encode()
+        calls.append(watch(b"\x0a" + bytes([len(id)]) + id))
+        if number % 200 == 199:
+            await asyncio.gather(*(call.read() for call in calls[-200:]))
+    await asyncio.sleep(10)
+    print(f"{WATCHERS} watchers of {WATCHED_JOBS} jobs over {len(channels)} gRPC connections: {(server.memory() - before) / WATCHERS:.1f} KiB each")
+    for channel in channels:
+        await channel.close()
+    server.stop()
+
+
 class LargeFile(http.server.BaseHTTPRequestHandler):
     """An OpenAI-compatible videos upstream with one large file."""
 
@@ -234,5 +258,7 @@ if __name__ == "__main__":
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     measurements = {"creates": creates, "in-flight": in_flight, "watchers": watchers, "relay": relay}
-    for name in sys.argv[2:] or measurements:
+    names = sys.argv[2:] or list(measurements)
+    measurements["grpc-watchers"] = grpc_watchers
+    for name in names:
         asyncio.run(measurements[name](os.path.abspath(sys.argv[1])))
