@@ -8,31 +8,31 @@ use std::{process, sync::LazyLock};
 /// A point in the life of a job at which a crash is most likely to lose something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failpoint {
-    /// The inputs of a new job are stored, its row is not.
+    /// The inputs of a new job are stored; its row is not inserted yet.
     CreateBeforeCommit,
-    /// The row of a new job is committed, the call is not answered.
+    /// The row of a new job is committed; the response is not sent yet.
     CreateCommitted,
-    /// A submission is recorded as begun, and not sent.
+    /// A submission is recorded as begun; the request is not sent yet.
     SubmissionRecorded,
-    /// The provider has accepted a submission, which is not recorded.
+    /// The provider has accepted a submission; its task is not recorded yet.
     SubmissionAccepted,
     /// The task of the provider is recorded, and was never polled.
     TaskRecorded,
-    /// A poll found the finished render, which is not recorded.
+    /// A poll has returned the finished render; the result is not recorded yet.
     RenderFinished,
-    /// The files are copied, and the stills are not made.
+    /// The files are copied; the stills are not made yet.
     FilesCopied,
-    /// All files are stored, the end of the job is not recorded.
+    /// All files are stored; the end of the job is not recorded yet.
     FilesStored,
     /// The end of the job is recorded.
     JobFinished,
-    /// A cancellation is recorded, the call is not answered and the provider not told.
+    /// A cancellation is recorded; neither the response nor the cancellation request to the provider is sent yet.
     CancellationRecorded,
-    /// The provider has stopped an abandoned render, which is not recorded.
+    /// The provider has stopped an abandoned render; this is not recorded yet.
     RenderStopped,
-    /// The files of a deleted job are removed, its row is not.
+    /// The files of a deleted job are removed; its row is not removed yet.
     FilesRemoved,
-    /// A webhook was delivered, which is not recorded.
+    /// A webhook was delivered; the attempt is not recorded yet.
     WebhookDelivered,
 }
 

@@ -17,7 +17,7 @@ use crate::{
 /// The longest data URL of a video, in bytes.
 const MAX_DATA_URL: usize = 5_000_000;
 
-/// The `api` of models that are told what a video is for.
+/// The `api` of models whose requests state the purpose of an input video.
 const MODES: &str = "modes";
 
 /// The number of seeds.

@@ -19,7 +19,7 @@ use crate::{
 /// The number of seeds.
 const SEEDS: i64 = 1 << 32;
 
-/// The `api` of models that are told what references are for.
+/// The `api` of models whose requests state the purpose of the references.
 const NAMED_TASKS: &str = "omni";
 
 /// The longest identifier of an end user, in bytes.

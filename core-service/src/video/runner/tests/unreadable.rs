@@ -102,7 +102,7 @@ async fn job_with_a_wrong_phase_or_lease_is_completed() {
     let directory = tempfile::tempdir().unwrap();
     let (harness, database) = harness(&directory).await;
     let mut ids = Vec::new();
-    for damage in ["phase = 'rendering'", "phase = 'lost'", "lease_owner = 'nobody'", "fence = 'many'", "fence = -7"] {
+    for damage in ["phase = 'rendering'", "phase = 'lost'", "lease_owner = 'unknown'", "fence = 'many'", "fence = -7"] {
         let id = harness.create().await;
         let update = sqlx::AssertSqlSafe(format!("UPDATE video_jobs SET {damage} WHERE id = $1"));
         sqlx::query(update).bind(id.as_str()).execute(database.writer()).await.unwrap();
