@@ -49,14 +49,23 @@ async fn submit(
     app: &App,
     context: &RequestContext,
     links: Links,
-    mut body: FormBody,
+    body: FormBody,
 ) -> Result<(Option<pb::Video>, MetadataMap, Links), GatewayError> {
-    let length = body.len();
-    let idempotency_key = context.idempotency_key().to_owned();
-    let read = move || request::read(&mut body, idempotency_key, &links).map(|request| (request, links));
-    let (request, links) = offload::run(length, read).await??;
+    let (request, links) = read_form(context, links, body, request::read).await?;
     let (metadata, reply, _) = app.core.video.create_video(context.call(request)).await?.into_parts();
     Ok((reply.video, metadata, links))
+}
+
+/// Reads a body that may contain large files, off the async threads.
+async fn read_form<T: Send + 'static>(
+    context: &RequestContext,
+    links: Links,
+    mut body: FormBody,
+    read: fn(&mut FormBody, String, &Links) -> Result<T, GatewayError>,
+) -> Result<(T, Links), GatewayError> {
+    let length = body.len();
+    let idempotency_key = context.idempotency_key().to_owned();
+    offload::run(length, move || read(&mut body, idempotency_key, &links).map(|request| (request, links))).await?
 }
 
 /// `GET /v1/videos/{id}`.
@@ -124,12 +133,9 @@ pub(crate) async fn edit(
     State(app): State<App>,
     context: RequestContext,
     links: Links,
-    mut body: FormBody,
+    body: FormBody,
 ) -> Result<Response, GatewayError> {
-    let length = body.len();
-    let idempotency_key = context.idempotency_key().to_owned();
-    let read = move || request::read_edit(&mut body, idempotency_key, &links).map(|request| (request, links));
-    let (request, links) = offload::run(length, read).await??;
+    let (request, links) = read_form(&context, links, body, request::read_edit).await?;
     let (metadata, reply, _) = app.core.video.edit_video(context.call(request)).await?.into_parts();
     snapshot(reply.video, &metadata, &links)
 }
@@ -139,12 +145,9 @@ pub(crate) async fn extend(
     State(app): State<App>,
     context: RequestContext,
     links: Links,
-    mut body: FormBody,
+    body: FormBody,
 ) -> Result<Response, GatewayError> {
-    let length = body.len();
-    let idempotency_key = context.idempotency_key().to_owned();
-    let read = move || request::read_extend(&mut body, idempotency_key, &links).map(|request| (request, links));
-    let (request, links) = offload::run(length, read).await??;
+    let (request, links) = read_form(&context, links, body, request::read_extend).await?;
     let (metadata, reply, _) = app.core.video.extend_video(context.call(request)).await?.into_parts();
     snapshot(reply.video, &metadata, &links)
 }
