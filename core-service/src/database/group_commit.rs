@@ -1,8 +1,12 @@
 //! Group commit: writes that wait at the same time share one transaction, and with it one flush to the disk.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -64,7 +68,7 @@ impl GroupCommit {
         let (reply, committed) = oneshot::channel();
         let member = Box::new(PendingWrite { write, output: None, reply });
         self.queue.send(member).await.map_err(|_| sqlx::Error::PoolClosed)?;
-        // Dropped without a reply only if the task has ended.
+        // Dropped without a reply only if a write has panicked, or the task has ended.
         committed.await.unwrap_or(Err(sqlx::Error::PoolClosed))
     }
 
@@ -89,25 +93,35 @@ async fn run(writer: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn QueuedWrite
             // Writes that are already queued are still received after this.
             () = stop.cancelled(), if !waiting.is_closed() => waiting.close(),
         }
-        if !group.is_empty() {
-            commit(&writer, std::mem::take(&mut group)).await;
+        let group = std::mem::take(&mut group);
+        if group.is_empty() {
+            continue;
+        }
+        match writer.acquire().await {
+            Ok(mut connection) => {
+                let committed = AssertUnwindSafe(commit(&mut connection, group)).catch_unwind().await;
+                if committed.is_err() {
+                    // Its callers get an error. The connection may have an open transaction.
+                    tracing::error!("a write to the database panicked");
+                    connection.close_on_drop();
+                }
+            }
+            Err(error) => {
+                // sqlx::Error is not Clone: each caller gets the message.
+                let message = error.to_string();
+                for member in group {
+                    member.finish(Err(sqlx::Error::Protocol(message.clone())));
+                }
+            }
         }
     }
 }
 
 /// Commits a group in one transaction. If that fails, each write gets a transaction of its own, so that none fails because of
 /// another.
-async fn commit(writer: &SqlitePool, mut group: Vec<Box<dyn QueuedWrite>>) {
-    let mut connection = match writer.acquire().await {
-        Ok(connection) => connection,
-        Err(error) => {
-            // sqlx::Error is not Clone: each caller gets the message.
-            let message = error.to_string();
-            return group.into_iter().for_each(|member| member.finish(Err(sqlx::Error::Protocol(message.clone()))));
-        }
-    };
+async fn commit(connection: &mut PoolConnection<Sqlite>, mut group: Vec<Box<dyn QueuedWrite>>) {
     if group.len() > 1 {
-        match transaction(&mut connection, &mut group).await {
+        match transaction(connection, &mut group).await {
             Ok(()) => return group.into_iter().for_each(|member| member.finish(Ok(()))),
             Err(error) => {
                 tracing::warn!(writes = group.len(), "a group of writes failed, each is tried on its own: {error}");
@@ -115,7 +129,7 @@ async fn commit(writer: &SqlitePool, mut group: Vec<Box<dyn QueuedWrite>>) {
         }
     }
     for mut member in group {
-        let committed = transaction(&mut connection, std::slice::from_mut(&mut member)).await;
+        let committed = transaction(connection, std::slice::from_mut(&mut member)).await;
         member.finish(committed);
     }
 }
@@ -192,10 +206,12 @@ mod tests {
     use super::*;
     use crate::database::Database;
 
-    /// Inserts a worker with this id. `fails` makes its statement invalid.
+    /// Inserts a worker with this id. `fails` makes its statement invalid, `panics` the write panic after it.
+    #[derive(Default)]
     struct Insert {
         id: u32,
         fails: bool,
+        panics: bool,
     }
 
     #[async_trait]
@@ -209,6 +225,7 @@ mod tests {
                 "INSERT INTO video_workers (id, lease_until) VALUES ($1, 0)"
             };
             sqlx::query(statement).bind(self.id).execute(connection).await?;
+            assert!(!self.panics, "scripted panic");
             Ok(self.id)
         }
     }
@@ -227,7 +244,7 @@ mod tests {
         let database = open(&directory).await;
         // While the connection is taken, all writes wait.
         let connection = database.writer().acquire().await.unwrap();
-        let writes = join_all((0..50).map(|id| database.write(Insert { id, fails: id == 20 })));
+        let writes = join_all((0..50).map(|id| database.write(Insert { id, fails: id == 20, panics: false })));
         let (outputs, ()) = tokio::join!(writes, async { drop(connection) });
         for (id, output) in (0..50).zip(outputs) {
             assert_eq!(output.ok(), (id != 20).then_some(id));
@@ -236,16 +253,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn write_that_panics_is_rolled_back_and_later_writes_succeed() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = open(&directory).await;
+        assert!(database.write(Insert { id: 1, panics: true, ..Insert::default() }).await.is_err());
+        assert_eq!(database.write(Insert { id: 2, ..Insert::default() }).await.unwrap(), 2);
+        assert_eq!(count(&database).await, 1);
+    }
+
+    #[tokio::test]
     async fn queued_write_is_committed_after_its_caller_is_cancelled() {
         let directory = tempfile::tempdir().unwrap();
         let database = open(&directory).await;
         let connection = database.writer().acquire().await.unwrap();
         {
-            let write = std::pin::pin!(database.write(Insert { id: 1, fails: false }));
+            let write = std::pin::pin!(database.write(Insert { id: 1, ..Insert::default() }));
             assert!(futures_util::poll!(write).is_pending());
         }
         drop(connection);
-        database.write(Insert { id: 2, fails: false }).await.unwrap();
+        database.write(Insert { id: 2, ..Insert::default() }).await.unwrap();
         assert_eq!(count(&database).await, 2);
     }
 
@@ -253,10 +279,10 @@ mod tests {
     async fn close_commits_queued_writes_and_refuses_later_ones() {
         let directory = tempfile::tempdir().unwrap();
         let database = open(&directory).await;
-        let write = database.write(Insert { id: 1, fails: false });
+        let write = database.write(Insert { id: 1, ..Insert::default() });
         let (written, ()) = tokio::join!(write, database.close());
         assert_eq!(written.unwrap(), 1);
-        assert!(database.write(Insert { id: 2, fails: false }).await.is_err());
+        assert!(database.write(Insert { id: 2, ..Insert::default() }).await.is_err());
         assert_eq!(count(&open(&directory).await).await, 1);
     }
 }
