@@ -185,16 +185,12 @@ async fn disconnect_policy_of_a_key_applies_unless_the_call_has_a_header() {
 #[tokio::test]
 async fn failed_call_is_logged_with_the_name_of_its_key_and_without_the_secret() {
     with_keys(async |server| {
-        let lines = LogCapture::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let guard = tracing::subscriber::set_default(subscriber);
+        let log = LogCapture::start();
         let request = server.request(Method::GET, "/v1/models/none").bearer_auth(SECRET_A);
         assert_eq!(send(request).await.status(), 404);
         let ask = with_key(SECRET_B, pb::GetModelRequest { id: "none".to_owned() });
         assert_eq!(server.model_client().await.get_model(ask).await.unwrap_err().code(), Code::NotFound);
-        drop(guard);
-        let text = lines.take();
+        let text = log.take();
         for name in [r#"caller="team-a""#, r#"caller="team-b""#] {
             assert!(text.contains(name), "{name} is not in\n{text}");
         }

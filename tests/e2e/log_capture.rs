@@ -1,35 +1,60 @@
 //! Captures the log of the current thread.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+use std::{cell::RefCell, io, mem, sync::Once};
 
-use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
 
-/// The text that this thread has logged. The core's server runs on the test's thread, the gateway's on its own threads
-/// unless it has none.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LogCapture(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    static CAPTURED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// Installs the subscriber of all tests. `tracing` decides once per callsite whether an event is recorded, and may decide
+/// for a subscriber of one thread by the state of another: what is logged reaches it for certain only if every test has
+/// the same subscriber from its start.
+pub(crate) fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| tracing_subscriber::fmt().with_ansi(false).with_writer(ThreadWriter).init());
+}
+
+/// The text that this thread logs until this is dropped. The core's server runs on the test's thread, the gateway's on its
+/// own threads unless it has none.
+#[derive(Debug)]
+pub(crate) struct LogCapture(());
 
 impl LogCapture {
-    /// Captures the log of this thread until the guard is dropped.
-    pub(crate) fn start() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        (log, tracing::subscriber::set_default(subscriber))
+    pub(crate) fn start() -> Self {
+        install();
+        CAPTURED.set(Some(Vec::new()));
+        Self(())
     }
 
     /// Removes and returns the text captured so far.
     pub(crate) fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap()
+        let captured = CAPTURED.with_borrow_mut(|captured| captured.as_mut().map(mem::take));
+        String::from_utf8(captured.unwrap()).unwrap()
     }
 }
 
-impl io::Write for LogCapture {
+impl Drop for LogCapture {
+    fn drop(&mut self) {
+        CAPTURED.set(None);
+    }
+}
+
+/// Writes to the capture of the current thread, or nowhere.
+struct ThreadWriter;
+
+impl<'a> MakeWriter<'a> for ThreadWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        Self
+    }
+}
+
+impl io::Write for ThreadWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        CAPTURED.with_borrow_mut(|captured| captured.as_mut().map(|captured| captured.extend_from_slice(bytes)));
         Ok(bytes.len())
     }
 

@@ -20,7 +20,7 @@ use triptych_proto::v1::{
     video_service_client::VideoServiceClient, webhook_service_client::WebhookServiceClient,
 };
 
-use crate::fake_upstream::FakeUpstream;
+use crate::{fake_upstream::FakeUpstream, log_capture};
 
 /// The model that the fake upstream serves.
 pub(crate) const MODEL: &str = "scripted-1";
@@ -100,6 +100,7 @@ impl TestServer {
     ) -> Self {
         // Fails from the second test of the process on.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        log_capture::install();
         let data = tempfile::tempdir().unwrap();
         let upstream = FakeUpstream::start().await;
         let mut settings = Settings { data_dir: data.path().to_owned(), ..Settings::default() };

@@ -29,7 +29,7 @@ async fn streamed(server: &TestServer) -> Vec<pb::StreamChatResponse> {
 
 #[tokio::test]
 async fn empty_response_without_completion_tokens_is_forwarded_with_a_warning() {
-    let (log, _guard) = LogCapture::start();
+    let log = LogCapture::start();
     with_local_and_remote_core_on_this_thread(
         |_, _| (),
         async |server| {
@@ -57,7 +57,7 @@ async fn empty_response_without_completion_tokens_is_forwarded_with_a_warning() 
 
 #[tokio::test]
 async fn upstream_failure_is_logged_without_the_api_key() {
-    let (log, _guard) = LogCapture::start();
+    let log = LogCapture::start();
     with_local_and_remote_core_on_this_thread(
         |_, _| (),
         async |server| {
@@ -77,7 +77,7 @@ async fn upstream_failure_is_logged_without_the_api_key() {
 
 #[tokio::test]
 async fn unknown_finish_reason_is_logged_and_forwarded() {
-    let (log, _guard) = LogCapture::start();
+    let log = LogCapture::start();
     with_local_and_remote_core_on_this_thread(
         |_, _| (),
         async |server| {
