@@ -1,11 +1,15 @@
 //! Captures the log of the current thread.
 
-use std::{cell::RefCell, io, mem, sync::Once};
+use std::{
+    cell::RefCell,
+    io, mem,
+    sync::{Arc, Mutex, Once},
+};
 
 use tracing_subscriber::fmt::MakeWriter;
 
 thread_local! {
-    static CAPTURED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Arc<Mutex<Vec<u8>>>>> = const { RefCell::new(None) };
 }
 
 /// Installs the subscriber of all tests. `tracing` decides once per callsite whether an event is recorded, and may decide
@@ -19,25 +23,25 @@ pub(crate) fn install() {
 /// The text that this thread logs until this is dropped. The core's server runs on the test's thread, the gateway's on its
 /// own threads unless it has none.
 #[derive(Debug)]
-pub(crate) struct LogCapture(());
+pub(crate) struct LogCapture(Arc<Mutex<Vec<u8>>>);
 
 impl LogCapture {
     pub(crate) fn start() -> Self {
         install();
-        CAPTURED.set(Some(Vec::new()));
-        Self(())
+        let log = Arc::default();
+        CURRENT.set(Some(Arc::clone(&log)));
+        Self(log)
     }
 
     /// Removes and returns the text captured so far.
     pub(crate) fn take(&self) -> String {
-        let captured = CAPTURED.with_borrow_mut(|captured| captured.as_mut().map(mem::take));
-        String::from_utf8(captured.unwrap()).unwrap()
+        String::from_utf8(mem::take(&mut self.0.lock().unwrap())).unwrap()
     }
 }
 
 impl Drop for LogCapture {
     fn drop(&mut self) {
-        CAPTURED.set(None);
+        CURRENT.set(None);
     }
 }
 
@@ -54,7 +58,11 @@ impl<'a> MakeWriter<'a> for ThreadWriter {
 
 impl io::Write for ThreadWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        CAPTURED.with_borrow_mut(|captured| captured.as_mut().map(|captured| captured.extend_from_slice(bytes)));
+        CURRENT.with_borrow(|current| {
+            if let Some(log) = current {
+                log.lock().unwrap().extend_from_slice(bytes);
+            }
+        });
         Ok(bytes.len())
     }
 

@@ -25,7 +25,7 @@ use crate::{fake_upstream::FakeUpstream, log_capture};
 /// The model that the fake upstream serves.
 pub(crate) const MODEL: &str = "scripted-1";
 /// Longest wait for anything that must happen. Far more than a busy machine needs, so reaching it is a failure.
-const TIMEOUT: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(3);
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// How the gateway reaches the core.
@@ -80,10 +80,10 @@ async fn run(
 ) {
     for &(location, threads) in forms {
         eprintln!("over {location:?}, {threads:?}");
-        let server = TestServer::start(location, threads, &adjust).await;
+        let mut server = TestServer::start(location, threads, &adjust).await;
         test(&server).await;
         server.upstream.assert_no_request().await;
-        server.stop().await;
+        server.shut_down().await;
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn within_timeout<T>(expected: &str, work: impl Future<Output =
 }
 
 impl TestServer {
-    async fn start(
+    pub(crate) async fn start(
         location: CoreLocation,
         threads: ThreadCount,
         adjust: &impl Fn(&mut Settings, &mut rest_gateway::Settings),
@@ -101,8 +101,27 @@ impl TestServer {
         // Fails from the second test of the process on.
         let _ = rustls::crypto::ring::default_provider().install_default();
         log_capture::install();
-        let data = tempfile::tempdir().unwrap();
-        let upstream = FakeUpstream::start().await;
+        Self::start_on(tempfile::tempdir().unwrap(), FakeUpstream::start().await, location, threads, adjust).await
+    }
+
+    /// Shuts the servers down, and starts new ones on the same data and upstream.
+    pub(crate) async fn restart(
+        mut self,
+        location: CoreLocation,
+        threads: ThreadCount,
+        adjust: &impl Fn(&mut Settings, &mut rest_gateway::Settings),
+    ) -> Self {
+        self.shut_down().await;
+        Self::start_on(self.data, self.upstream, location, threads, adjust).await
+    }
+
+    async fn start_on(
+        data: TempDir,
+        upstream: FakeUpstream,
+        location: CoreLocation,
+        threads: ThreadCount,
+        adjust: &impl Fn(&mut Settings, &mut rest_gateway::Settings),
+    ) -> Self {
         let mut settings = Settings { data_dir: data.path().to_owned(), ..Settings::default() };
         settings.chat.base_url = Some(format!("http://{}/v1", upstream.address).parse().unwrap());
         settings.chat.api_key = Some("upstream-secret".into());
@@ -143,13 +162,12 @@ impl TestServer {
         Self { upstream, rest: rest_address, grpc: grpc_address, http, stop, servers, data }
     }
 
-    async fn stop(self) {
-        let Self { stop, mut servers, http, .. } = self;
+    pub(crate) async fn shut_down(&mut self) {
         // Open connections would delay the drain.
-        drop(http);
-        stop.cancel();
+        self.http = reqwest::Client::new();
+        self.stop.cancel();
         within_timeout("the servers to shut down", async {
-            while let Some(ended) = servers.join_next().await {
+            while let Some(ended) = self.servers.join_next().await {
                 ended.unwrap();
             }
         })

@@ -41,9 +41,21 @@ pub(super) fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
 /// Deserializes a secret; the empty text is `None`.
 pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    // A secret is sent as a header. Without this check a line break would fail the first call instead of the start.
-    if text.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
-        return Err(D::Error::custom("must consist of printable ASCII characters"));
-    }
+    printable(&text)?;
     Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// Deserializes a list of secrets.
+pub(super) fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().try_for_each(|text| printable(text))?;
+    Ok(texts.into_iter().filter(|text| !text.is_empty()).map(SecretString::from).collect())
+}
+
+/// A secret is sent as a header. Without this check a line break would fail the first call instead of the start.
+fn printable<E: serde::de::Error>(secret: &str) -> Result<(), E> {
+    if secret.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
+        return Err(E::custom("must consist of printable ASCII characters"));
+    }
+    Ok(())
 }

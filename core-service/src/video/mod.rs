@@ -17,6 +17,7 @@ pub mod guarded;
 pub mod inputs;
 pub mod job;
 pub mod jobs;
+pub mod key_rotation;
 pub mod operation;
 pub mod parameters;
 pub mod provider;

@@ -3,6 +3,7 @@
 mod derive;
 mod fal;
 mod gemini;
+mod key_rotation;
 mod kling;
 mod midjourney;
 mod minimax;

@@ -3,13 +3,15 @@
 use toml::Value;
 
 /// Settings with these names are secret, in every section.
-const SECRET_NAMES: [&str; 11] = [
+const SECRET_NAMES: [&str; 13] = [
     "access_key",
     "api_key",
     "api_secret",
     "callback_secret",
     "headers",
     "keys",
+    "previous_api_keys",
+    "previous_api_secrets",
     "previous_secret",
     "secret",
     "secret_key",

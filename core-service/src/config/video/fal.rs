@@ -11,7 +11,7 @@ use super::{
     service_type::{SERVICE_TYPE, VideoServiceType},
 };
 use crate::config::{
-    de::{base_url, secret},
+    de::{base_url, secret, secrets},
     error::SettingError,
 };
 
@@ -25,6 +25,9 @@ pub struct Fal {
     /// The API key.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
+    /// Earlier API keys, of which each is used for the renders that it started.
+    #[serde(deserialize_with = "secrets")]
+    pub previous_api_keys: Vec<SecretString>,
     /// The model endpoints, the default first. A name without a mode, such as `/text-to-video` or `/image-to-video` at its end,
     /// stands for all its endpoints: the inputs of a request select one.
     pub models: Vec<String>,
@@ -46,6 +49,7 @@ impl Default for Fal {
         Self {
             base_url: Url::parse("https://queue.fal.run").ok(),
             api_key: None,
+            previous_api_keys: Vec::new(),
             models: models.map(str::to_owned).into(),
             poll_interval: Duration::from_secs(3),
         }

@@ -11,7 +11,7 @@ use super::{
     service_type::{SERVICE_TYPE, VideoServiceType},
 };
 use crate::config::{
-    de::{base_url, secret},
+    de::{base_url, secret, secrets},
     error::SettingError,
 };
 
@@ -25,6 +25,9 @@ pub struct Kling {
     /// The API key, which precedes the pair.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
+    /// Earlier API keys, of which each is used for the renders that it started.
+    #[serde(deserialize_with = "secrets")]
+    pub previous_api_keys: Vec<SecretString>,
     /// The access key of an account without API keys.
     #[serde(deserialize_with = "secret")]
     pub access_key: Option<SecretString>,
@@ -45,6 +48,7 @@ impl Default for Kling {
         Self {
             base_url: Url::parse("https://api-singapore.klingai.com").ok(),
             api_key: None,
+            previous_api_keys: Vec::new(),
             access_key: None,
             secret_key: None,
             models: models.map(str::to_owned).into(),

@@ -11,7 +11,7 @@ use super::{
     service_type::{SERVICE_TYPE, VideoServiceType},
 };
 use crate::config::{
-    de::{base_url, secret},
+    de::{base_url, secret, secrets},
     error::SettingError,
 };
 
@@ -25,6 +25,9 @@ pub struct MidjourneyVideos {
     /// The API secret; `None` if the proxy requires none.
     #[serde(deserialize_with = "secret")]
     pub api_secret: Option<SecretString>,
+    /// Earlier API secrets, of which each is used for the renders that it started.
+    #[serde(deserialize_with = "secrets")]
+    pub previous_api_secrets: Vec<SecretString>,
     /// The public model names, the default first.
     pub models: Vec<String>,
     /// The interval between two polls of a render.
@@ -35,7 +38,13 @@ pub struct MidjourneyVideos {
 impl Default for MidjourneyVideos {
     fn default() -> Self {
         let models = vec!["midjourney-video".to_owned()];
-        Self { base_url: None, api_secret: None, models, poll_interval: Duration::from_secs(3) }
+        Self {
+            base_url: None,
+            api_secret: None,
+            previous_api_secrets: Vec::new(),
+            models,
+            poll_interval: Duration::from_secs(3),
+        }
     }
 }
 

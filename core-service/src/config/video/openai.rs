@@ -11,7 +11,7 @@ use super::{
     service_type::{SERVICE_TYPE, VideoServiceType},
 };
 use crate::config::{
-    de::{base_url, secret},
+    de::{base_url, secret, secrets},
     error::SettingError,
 };
 
@@ -25,6 +25,9 @@ pub struct OpenaiVideos {
     /// The API key; `None` if the upstream requires none.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
+    /// Earlier API keys, of which each is used for the renders that it started.
+    #[serde(deserialize_with = "secrets")]
+    pub previous_api_keys: Vec<SecretString>,
     /// The models of the upstream, the default first.
     pub models: Vec<String>,
     /// The interval between two polls of a render, unless the upstream recommends another.
@@ -35,7 +38,13 @@ pub struct OpenaiVideos {
 impl Default for OpenaiVideos {
     fn default() -> Self {
         let models = ["sora-2", "sora-2-pro"].map(str::to_owned).into();
-        Self { base_url: None, api_key: None, models, poll_interval: Duration::from_secs(2) }
+        Self {
+            base_url: None,
+            api_key: None,
+            previous_api_keys: Vec::new(),
+            models,
+            poll_interval: Duration::from_secs(2),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     service_type::{SERVICE_TYPE, VideoServiceType},
 };
 use crate::config::{
-    de::{base_url, secret},
+    de::{base_url, secret, secrets},
     error::SettingError,
 };
 
@@ -25,6 +25,9 @@ pub struct Runway {
     /// The API key.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
+    /// Earlier API keys, of which each is used for the renders that it started.
+    #[serde(deserialize_with = "secrets")]
+    pub previous_api_keys: Vec<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
     /// The interval between two polls of a render.
@@ -51,6 +54,7 @@ impl Default for Runway {
         Self {
             base_url: Url::parse("https://api.dev.runwayml.com/v1").ok(),
             api_key: None,
+            previous_api_keys: Vec::new(),
             models: models.map(str::to_owned).into(),
             poll_interval: Duration::from_secs(5),
         }

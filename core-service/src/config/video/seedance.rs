@@ -11,7 +11,7 @@ use super::{
     service_type::{SERVICE_TYPE, VideoServiceType},
 };
 use crate::config::{
-    de::{base_url, secret},
+    de::{base_url, secret, secrets},
     error::SettingError,
 };
 
@@ -25,6 +25,9 @@ pub struct Seedance {
     /// The API key.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
+    /// Earlier API keys, of which each is used for the renders that it started.
+    #[serde(deserialize_with = "secrets")]
+    pub previous_api_keys: Vec<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
     /// The highest resolution that the account may use; models may have less.
@@ -75,6 +78,7 @@ impl Default for Seedance {
         Self {
             base_url: Url::parse("https://ark.cn-beijing.volces.com/api/v3").ok(),
             api_key: None,
+            previous_api_keys: Vec::new(),
             models: models.map(str::to_owned).into(),
             max_resolution: SeedanceResolution::P1080,
             poll_interval: Duration::from_secs(5),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use secrecy::SecretString;
 use url::Url;
 
 use super::common::{
@@ -25,7 +26,10 @@ use crate::{
     models::Entry,
     offload::offload,
     upstream::{Auth, SetupError, Upstream},
-    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+    video::{
+        Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider,
+        key_rotation::KeyRotation,
+    },
 };
 
 const DEFAULT_BASE_URL: &str = "https://queue.fal.run";
@@ -46,17 +50,20 @@ pub struct FalVideos {
 
 /// Returns the entries of the configured models, the default first; none without an API key.
 pub(crate) fn entries(settings: &Fal, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
-    let Fal { base_url, api_key, models, poll_interval } = settings;
+    let Fal { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
-    let provider = FalVideos {
-        upstream: Upstream::new(base.clone(), Auth::Scheme("Key", api_key.clone()), context.limits)?,
-        downloads: context.downloads.clone(),
-        origin: TrustedOrigin::new(base),
-        facts: context.facts.clone(),
-        poll_interval: *poll_interval,
-        max_file_bytes: context.max_file_bytes,
+    let build = |key: &SecretString| {
+        Ok(FalVideos {
+            upstream: Upstream::new(base.clone(), Auth::Scheme("Key", key.clone()), context.limits)?,
+            downloads: context.downloads.clone(),
+            origin: TrustedOrigin::new(base.clone()),
+            facts: context.facts.clone(),
+            poll_interval: *poll_interval,
+            max_file_bytes: context.max_file_bytes,
+        })
     };
+    let provider = KeyRotation::new(api_key, previous_api_keys, build)?;
     Ok(context.entries(models, PROVIDER_ID, provider))
 }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use self::location::Location;
@@ -30,7 +30,10 @@ use crate::{
     models::Entry,
     offload::offload,
     upstream::{Auth, SetupError, Upstream},
-    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+    video::{
+        Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider,
+        key_rotation::KeyRotation,
+    },
 };
 
 const DEFAULT_BASE_URL: &str = "https://generativelanguage.googleapis.com/v1beta";
@@ -54,22 +57,25 @@ pub struct GeminiVideos {
 
 /// Returns the entries of the configured models, the default first; none without an API key.
 pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
-    let Config { base_url, api_key, models, poll_interval } = settings;
+    let Config { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let url = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
     let mut base = url.clone();
     base.set_query(None);
     base.set_path(&format!("{}/", url.path().trim_end_matches('/')));
-    let key = HeaderValue::try_from(api_key.expose_secret()).map_err(|_| SetupError::Key)?;
-    let provider = GeminiVideos {
-        // In a header rather than in the query, as URLs are logged.
-        upstream: Upstream::new(url, Auth::Header(API_KEY, api_key.clone()), context.limits)?,
-        downloads: context.downloads.clone(),
-        origin: TrustedOrigin::new(base.clone()).with_key(API_KEY, key),
-        base,
-        poll_interval: *poll_interval,
-        max_file_bytes: context.max_file_bytes,
+    let build = |key: &SecretString| {
+        let header = HeaderValue::try_from(key.expose_secret()).map_err(|_| SetupError::Key)?;
+        Ok(GeminiVideos {
+            // In a header rather than in the query, as URLs are logged.
+            upstream: Upstream::new(url.clone(), Auth::Header(API_KEY, key.clone()), context.limits)?,
+            downloads: context.downloads.clone(),
+            origin: TrustedOrigin::new(base.clone()).with_key(API_KEY, header),
+            base: base.clone(),
+            poll_interval: *poll_interval,
+            max_file_bytes: context.max_file_bytes,
+        })
     };
+    let provider = KeyRotation::new(api_key, previous_api_keys, build)?;
     Ok(context.entries(models, PROVIDER_ID, provider))
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
+use secrecy::SecretString;
 use url::Url;
 
 use self::{
@@ -36,7 +37,7 @@ use crate::{
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
-        VideoProvider, time::Clock,
+        VideoProvider, key_rotation::KeyRotation, time::Clock,
     },
 };
 
@@ -64,23 +65,27 @@ pub struct KlingVideos {
 
 /// Returns the entries of the configured models, the default first; none without keys.
 pub(crate) fn entries(settings: &Kling, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
-    let Kling { base_url, api_key, access_key, secret_key, models, poll_interval } = settings;
-    let (auth, key_pair) = match (api_key, access_key, secret_key) {
-        (Some(api_key), _, _) => (Auth::Bearer(api_key.clone()), None),
+    let Kling { base_url, api_key, previous_api_keys, access_key, secret_key, models, poll_interval } = settings;
+    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let provider = |auth, key_pair| {
+        Ok(KlingVideos {
+            upstream: Upstream::new(base.clone(), auth, context.limits)?,
+            key_pair,
+            downloads: context.downloads.clone(),
+            origin: TrustedOrigin::new(base.clone()),
+            facts: context.facts.clone(),
+            poll_interval: *poll_interval,
+            max_file_bytes: context.max_file_bytes,
+        })
+    };
+    let build = |key: &SecretString| provider(Auth::Bearer(key.clone()), None);
+    let provider = match (api_key, access_key, secret_key) {
+        (Some(api_key), _, _) => KeyRotation::new(api_key, previous_api_keys, build)?,
         (None, Some(access_key), Some(secret_key)) => {
-            (Auth::None, Some(KeyPair::new(access_key.clone(), secret_key.clone(), Clock::system())))
+            let key_pair = KeyPair::new(access_key.clone(), secret_key.clone(), Clock::system());
+            KeyRotation::without_key(provider(Auth::None, Some(key_pair))?, previous_api_keys, build)?
         }
         (None, _, _) => return Ok(Vec::new()),
-    };
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
-    let provider = KlingVideos {
-        upstream: Upstream::new(base.clone(), auth, context.limits)?,
-        key_pair,
-        downloads: context.downloads.clone(),
-        origin: TrustedOrigin::new(base),
-        facts: context.facts.clone(),
-        poll_interval: *poll_interval,
-        max_file_bytes: context.max_file_bytes,
     };
     Ok(context.entries(models, PROVIDER_ID, provider))
 }

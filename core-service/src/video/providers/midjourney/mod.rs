@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::common::{
     context::ProviderContext,
@@ -26,7 +26,7 @@ use crate::{
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
-        VideoProvider,
+        VideoProvider, key_rotation::KeyRotation,
     },
 };
 
@@ -47,23 +47,28 @@ pub struct MidjourneyVideos {
 
 /// Returns the entries of the configured models, the default first; none without an address.
 pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
-    let Config { base_url, api_secret, models, poll_interval } = settings;
-    let Some(base) = base_url.clone() else { return Ok(Vec::new()) };
-    let origin = TrustedOrigin::new(base.clone());
-    let origin = match api_secret {
-        None => origin,
-        Some(secret) => {
-            origin.with_key(API_SECRET, HeaderValue::try_from(secret.expose_secret()).map_err(|_| SetupError::Key)?)
-        }
-    };
+    let Config { base_url, api_secret, previous_api_secrets, models, poll_interval } = settings;
+    let Some(base) = base_url else { return Ok(Vec::new()) };
     // Without an `Authorization` header: some proxies would take it for the secret.
-    let auth = api_secret.clone().map_or(Auth::None, |secret| Auth::Header(API_SECRET, secret));
-    let provider = MidjourneyVideos {
-        upstream: Upstream::new(base, auth, context.limits)?,
-        downloads: context.downloads.clone(),
-        origin,
-        poll_interval: *poll_interval,
-        max_file_bytes: context.max_file_bytes,
+    let provider = |auth, origin| {
+        Ok(MidjourneyVideos {
+            upstream: Upstream::new(base.clone(), auth, context.limits)?,
+            downloads: context.downloads.clone(),
+            origin,
+            poll_interval: *poll_interval,
+            max_file_bytes: context.max_file_bytes,
+        })
+    };
+    let build = |secret: &SecretString| {
+        let header = HeaderValue::try_from(secret.expose_secret()).map_err(|_| SetupError::Key)?;
+        let origin = TrustedOrigin::new(base.clone()).with_key(API_SECRET, header);
+        provider(Auth::Header(API_SECRET, secret.clone()), origin)
+    };
+    let provider = if let Some(secret) = api_secret {
+        KeyRotation::new(secret, previous_api_secrets, build)?
+    } else {
+        let without_secret = provider(Auth::None, TrustedOrigin::new(base.clone()))?;
+        KeyRotation::without_key(without_secret, previous_api_secrets, build)?
     };
     Ok(context.entries(models, PROVIDER_ID, provider))
 }

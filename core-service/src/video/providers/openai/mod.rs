@@ -30,7 +30,7 @@ use crate::{
     upstream::{Auth, SetupError, Upstream, reported_failure_of},
     video::{
         Cancellation, ClipFile, LostSubmission, Operation, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
-        VideoProvider,
+        VideoProvider, key_rotation::KeyRotation,
     },
 };
 
@@ -59,24 +59,31 @@ pub(crate) fn entries(
     if !settings.is_configured() {
         return Ok(Vec::new());
     }
-    let OpenaiVideos { base_url, api_key, models, poll_interval } = settings;
+    let OpenaiVideos { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
     let query = base.query().map_or_else(String::new, |query| format!("?{query}"));
     let mut origin = base.clone();
     origin.set_query(None);
     origin.set_path(&format!("{}/", base.path().trim_end_matches('/')));
-    let origin = match api_key.as_ref().map(bearer) {
-        None => TrustedOrigin::new(origin),
-        Some(value) => TrustedOrigin::new(origin).with_key(header::AUTHORIZATION, value?),
+    let provider = |auth, origin| {
+        Ok(OpenAiVideos {
+            upstream: Upstream::new(base.clone(), auth, context.limits)?,
+            downloads: context.downloads.clone(),
+            origin,
+            query: query.clone(),
+            poll_interval: *poll_interval,
+            max_file_bytes: context.max_file_bytes,
+        })
     };
-    let auth = api_key.clone().map_or(Auth::None, Auth::Bearer);
-    let provider = OpenAiVideos {
-        upstream: Upstream::new(base, auth, context.limits)?,
-        downloads: context.downloads.clone(),
-        origin,
-        query,
-        poll_interval: *poll_interval,
-        max_file_bytes: context.max_file_bytes,
+    let build = |key: &SecretString| {
+        let origin = TrustedOrigin::new(origin.clone()).with_key(header::AUTHORIZATION, bearer(key)?);
+        provider(Auth::Bearer(key.clone()), origin)
+    };
+    let provider = if let Some(api_key) = api_key {
+        KeyRotation::new(api_key, previous_api_keys, build)?
+    } else {
+        let without_key = provider(Auth::None, TrustedOrigin::new(origin.clone()))?;
+        KeyRotation::without_key(without_key, previous_api_keys, build)?
     };
     Ok(context.entries(models, PROVIDER_ID, provider))
 }

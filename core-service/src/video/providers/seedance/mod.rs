@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use secrecy::SecretString;
 use url::Url;
 
 use self::search::Page;
@@ -30,7 +31,7 @@ use crate::{
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
-        VideoProvider,
+        VideoProvider, key_rotation::KeyRotation,
     },
 };
 
@@ -53,17 +54,20 @@ pub struct SeedanceVideos {
 
 /// Returns the entries of the configured models, the default first; none without an API key.
 pub(crate) fn entries(settings: &Seedance, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
-    let Seedance { base_url, api_key, models, max_resolution, poll_interval } = settings;
+    let Seedance { base_url, api_key, previous_api_keys, models, max_resolution, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
-    let provider = SeedanceVideos {
-        upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?,
-        downloads: context.downloads.clone(),
-        origin: TrustedOrigin::new(base),
-        facts: context.facts.clone(),
-        poll_interval: *poll_interval,
-        max_file_bytes: context.max_file_bytes,
+    let build = |key: &SecretString| {
+        Ok(SeedanceVideos {
+            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
+            downloads: context.downloads.clone(),
+            origin: TrustedOrigin::new(base.clone()),
+            facts: context.facts.clone(),
+            poll_interval: *poll_interval,
+            max_file_bytes: context.max_file_bytes,
+        })
     };
+    let provider = KeyRotation::new(api_key, previous_api_keys, build)?;
     let mut entries = context.entries(models, PROVIDER_ID, provider);
     for entry in &mut entries {
         entry.provider = Arc::new(entry.provider.limited_to(max_resolution.as_str()));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use secrecy::SecretString;
 use serde_json::json;
 use url::Url;
 
@@ -30,7 +31,7 @@ use crate::{
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
-        VideoProvider, time::Timestamp,
+        VideoProvider, key_rotation::KeyRotation, time::Timestamp,
     },
 };
 
@@ -55,17 +56,20 @@ pub struct ViduVideos {
 
 /// Returns the entries of the configured models, the default first; none without an API key.
 pub(crate) fn entries(settings: &Vidu, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
-    let Vidu { base_url, api_key, models, poll_interval } = settings;
+    let Vidu { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
-    let provider = ViduVideos {
-        upstream: Upstream::new(base.clone(), Auth::Scheme("Token", api_key.clone()), context.limits)?,
-        downloads: context.downloads.clone(),
-        origin: TrustedOrigin::new(base),
-        facts: context.facts.clone(),
-        poll_interval: *poll_interval,
-        max_file_bytes: context.max_file_bytes,
+    let build = |key: &SecretString| {
+        Ok(ViduVideos {
+            upstream: Upstream::new(base.clone(), Auth::Scheme("Token", key.clone()), context.limits)?,
+            downloads: context.downloads.clone(),
+            origin: TrustedOrigin::new(base.clone()),
+            facts: context.facts.clone(),
+            poll_interval: *poll_interval,
+            max_file_bytes: context.max_file_bytes,
+        })
     };
+    let provider = KeyRotation::new(api_key, previous_api_keys, build)?;
     Ok(context.entries(models, PROVIDER_ID, provider))
 }
 

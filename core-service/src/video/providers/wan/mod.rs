@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use secrecy::SecretString;
 use url::Url;
 
 use self::search::Candidate;
@@ -31,7 +32,7 @@ use crate::{
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
-        VideoProvider,
+        VideoProvider, key_rotation::KeyRotation,
     },
 };
 
@@ -60,17 +61,20 @@ pub struct WanVideos {
 
 /// Returns the entries of the configured models, the default first; none without an API key.
 pub(crate) fn entries(settings: &Wan, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
-    let Wan { base_url, api_key, models, poll_interval } = settings;
+    let Wan { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
-    let provider = WanVideos {
-        upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?,
-        downloads: context.downloads.clone(),
-        origin: TrustedOrigin::new(base),
-        facts: context.facts.clone(),
-        poll_interval: *poll_interval,
-        max_file_bytes: context.max_file_bytes,
+    let build = |key: &SecretString| {
+        Ok(WanVideos {
+            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
+            downloads: context.downloads.clone(),
+            origin: TrustedOrigin::new(base.clone()),
+            facts: context.facts.clone(),
+            poll_interval: *poll_interval,
+            max_file_bytes: context.max_file_bytes,
+        })
     };
+    let provider = KeyRotation::new(api_key, previous_api_keys, build)?;
     Ok(context.entries(models, PROVIDER_ID, provider))
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
+use secrecy::SecretString;
 use url::Url;
 
 use super::common::{
@@ -24,7 +25,10 @@ use crate::{
     models::Entry,
     offload::offload,
     upstream::{Auth, SetupError, Upstream},
-    video::{Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider},
+    video::{
+        Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider,
+        key_rotation::KeyRotation,
+    },
 };
 
 const DEFAULT_BASE_URL: &str = "https://api.x.ai/v1";
@@ -44,16 +48,19 @@ pub struct XaiVideos {
 
 /// Returns the entries of the configured models, the default first; none without an API key.
 pub(crate) fn entries(settings: &Xai, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
-    let Xai { base_url, api_key, models, poll_interval } = settings;
+    let Xai { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
-    let provider = XaiVideos {
-        upstream: Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?,
-        downloads: context.downloads.clone(),
-        origin: TrustedOrigin::new(base),
-        poll_interval: *poll_interval,
-        max_file_bytes: context.max_file_bytes,
+    let build = |key: &SecretString| {
+        Ok(XaiVideos {
+            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
+            downloads: context.downloads.clone(),
+            origin: TrustedOrigin::new(base.clone()),
+            poll_interval: *poll_interval,
+            max_file_bytes: context.max_file_bytes,
+        })
     };
+    let provider = KeyRotation::new(api_key, previous_api_keys, build)?;
     Ok(context.entries(models, PROVIDER_ID, provider))
 }
 
