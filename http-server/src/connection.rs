@@ -23,7 +23,7 @@ use crate::{
     cancellation_watcher::CancellationWatcher,
     limits::{ConnectionPermit, Limits},
     load::ExpectedRequest,
-    request_body::{RequestBody, Rest, Unread, discard},
+    request_body::{RequestBody, Unread, UnreadRest, discard},
     response_body::{InFlight, ResponseBody},
     socket::Socket,
     stream::StreamExecutor,
@@ -191,9 +191,9 @@ fn finish_request_body<B>(unread: &Unread, response: &mut Response<B>, in_flight
     };
     match unread.take() {
         None => {}
-        Some(Rest::Unsent) => close(),
-        Some(Rest::Short(rest)) => drop(tracker.spawn(discard(rest, in_flight.discarding()))),
-        Some(Rest::Long(rest)) => {
+        Some(UnreadRest::Unsent) => close(),
+        Some(UnreadRest::Short(rest)) => drop(tracker.spawn(discard(rest, in_flight.discarding()))),
+        Some(UnreadRest::Long(rest)) => {
             close();
             drop(tracker.spawn(discard(rest, in_flight.discarding())));
         }

@@ -42,7 +42,7 @@ pub(crate) struct Unread {
 
 /// The unread rest of a request body.
 #[derive(Debug)]
-pub(crate) enum Rest {
+pub(crate) enum UnreadRest {
     /// Can be discarded, after which the connection serves the next request.
     Short(Incoming),
     /// Longer than `MAX_DISCARDED`, or of unknown length: the connection closes after the response. The body is still read, within
@@ -67,14 +67,14 @@ impl RequestBody {
 
 impl Unread {
     /// Returns the rest of the body, if the application has dropped the body before its end.
-    pub(crate) fn take(&self) -> Option<Rest> {
+    pub(crate) fn take(&self) -> Option<UnreadRest> {
         let incoming = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(if self.waits.load(Ordering::Relaxed) {
-            Rest::Unsent
+            UnreadRest::Unsent
         } else if incoming.size_hint().upper().is_some_and(|length| length <= MAX_DISCARDED) {
-            Rest::Short(incoming)
+            UnreadRest::Short(incoming)
         } else {
-            Rest::Long(incoming)
+            UnreadRest::Long(incoming)
         })
     }
 }

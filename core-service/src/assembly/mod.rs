@@ -24,7 +24,7 @@ use crate::{
     keys::Keys,
     live::Live,
     media::{
-        Downloader, Inputs, MediaStore, PictureBudget, ProviderLinks,
+        Downloader, InputResolver, MediaStore, PictureBudget, ProviderLinks,
         address_policy::AddressPolicy,
         clip::ClipInspector,
         download::DownloadSettings,
@@ -145,7 +145,7 @@ impl Core {
         }
         let media_store = MediaStore::local(&dir.join("media"), database.clone()).await?;
         let picture_budget = PictureBudget::new(&settings.media);
-        let inputs = Inputs::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
+        let inputs = InputResolver::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
         let queue = Arc::new(SqliteStore::new(database.clone()));
         let links = provider_links(settings, &database).await?;
         let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs, &settings.media))
@@ -373,12 +373,12 @@ fn retention(settings: &config::Media) -> RetentionPolicy {
 }
 
 fn jobs(settings: &config::Jobs, media: &config::Media) -> JobSettings {
-    let config::Jobs { workers, lease, deadline, retention, max_file_bytes, max_queued_per_owner, max_queued } =
+    let config::Jobs { concurrency, lease, deadline, retention, max_file_bytes, max_queued_per_owner, max_queued } =
         *settings;
     let retention = (!retention.is_zero()).then_some(retention);
     let queue_limits = QueueLimits { per_owner: max_queued_per_owner, total: max_queued };
     let input_memory_bytes = media.input_memory_bytes;
-    JobSettings { workers, lease, deadline, retention, max_file_bytes, input_memory_bytes, queue_limits }
+    JobSettings { concurrency, lease, deadline, retention, max_file_bytes, input_memory_bytes, queue_limits }
 }
 
 #[cfg(test)]

@@ -115,13 +115,13 @@ pub struct RouteRule {
     /// Models whose upstreams serve the call, in this order, if none of the model's own upstreams can.
     pub fallbacks: Vec<String>,
     /// The policy that selects an upstream. `None`: `chat.routing.policy`.
-    pub policy: Option<Policy>,
+    pub policy: Option<BalancingPolicy>,
 }
 
 /// A policy that selects one of several upstreams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Policy {
+pub enum BalancingPolicy {
     /// Random, in proportion to the weights.
     #[default]
     Weighted,
@@ -136,7 +136,7 @@ pub enum Policy {
 #[serde(default, deny_unknown_fields)]
 pub struct Routing {
     /// The policy that selects an upstream.
-    pub policy: Policy,
+    pub policy: BalancingPolicy,
     /// How many retries a call gets after the first attempt at each upstream.
     pub retries: u32,
     /// Whether calls that the upstream may already have executed are also retried.
@@ -202,7 +202,7 @@ impl Default for Routing {
         let GuardSettings { retries, failure_threshold, cooldown, max_in_flight, queue_limit } =
             GuardSettings::default();
         Self {
-            policy: Policy::Weighted,
+            policy: BalancingPolicy::Weighted,
             retries,
             retry_unsafe: false,
             failure_threshold,

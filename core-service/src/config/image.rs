@@ -162,7 +162,7 @@ pub struct NanoBanana {
     /// The models, the default first.
     pub models: Vec<String>,
     /// Whether a call is repeated once if its response has no picture but was billed.
-    pub retry_unsafe: bool,
+    pub retry_billed: bool,
 }
 
 /// A Midjourney proxy. Enabled by a URL.
@@ -269,7 +269,7 @@ impl Default for NanoBanana {
             base_url: Url::parse("https://generativelanguage.googleapis.com/v1beta").ok(),
             api_key: None,
             models: owned(["gemini-3.1-flash-image", "gemini-3-pro-image", "gemini-2.5-flash-image"]),
-            retry_unsafe: false,
+            retry_billed: false,
         }
     }
 }

@@ -10,8 +10,8 @@ use super::error::SettingError;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jobs {
-    /// How many jobs are advanced at the same time, 1 to 256.
-    pub workers: usize,
+    /// How many jobs of one provider are advanced at the same time, half of them submissions, 1 to 256.
+    pub concurrency: usize,
     /// How long a worker owns a job without renewing its lease. After a crash, jobs wait this long for another worker.
     #[serde(with = "humantime_serde")]
     pub lease: Duration,
@@ -32,7 +32,7 @@ pub struct Jobs {
 impl Default for Jobs {
     fn default() -> Self {
         Self {
-            workers: 8,
+            concurrency: 8,
             lease: Duration::from_secs(15),
             deadline: Duration::from_mins(30),
             retention: Duration::ZERO,
@@ -50,8 +50,8 @@ impl Jobs {
         if self.lease < Duration::from_secs(1) {
             return Err(SettingError::new("jobs.lease", "must be at least 1s"));
         }
-        if !(1..=256).contains(&self.workers) {
-            return Err(SettingError::new("jobs.workers", "must be 1 to 256"));
+        if !(1..=256).contains(&self.concurrency) {
+            return Err(SettingError::new("jobs.concurrency", "must be 1 to 256"));
         }
         for (key, limit) in
             [("jobs.max_queued_per_owner", self.max_queued_per_owner), ("jobs.max_queued", self.max_queued)]

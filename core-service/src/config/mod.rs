@@ -22,7 +22,7 @@ mod webhooks;
 
 pub(crate) use self::keys::MAX_SECRET_LENGTH;
 pub use self::{
-    chat::{Chat, Policy, RouteRule, Routing, Upstream},
+    chat::{BalancingPolicy, Chat, RouteRule, Routing, Upstream},
     de::listen,
     error::SettingError,
     grpc::Grpc,

@@ -36,7 +36,7 @@ const FIXED: [(&str, IsEqual); 36] = fixed![
     data_dir,
     chat.on_disconnect,
     image.idempotency_ttl,
-    jobs.workers,
+    jobs.concurrency,
     jobs.lease,
     jobs.deadline,
     jobs.retention,

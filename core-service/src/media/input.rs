@@ -31,14 +31,14 @@ impl Default for InputSettings {
 
 /// A resolver for the input media of requests. Clones share the HTTP client and the memory budget.
 #[derive(Debug, Clone)]
-pub struct Inputs {
+pub struct InputResolver {
     media_store: MediaStore,
     fetcher: Fetcher,
     settings: InputSettings,
     budget: PictureBudget,
 }
 
-impl Inputs {
+impl InputResolver {
     /// Returns a resolver for data, URLs, and keys of this store.
     ///
     /// # Errors
@@ -148,11 +148,11 @@ mod tests {
     use super::*;
     use crate::{config, keys::Owner, media::picture::tests as pictures, size::Size};
 
-    fn inputs() -> (tempfile::TempDir, Inputs) {
+    fn inputs() -> (tempfile::TempDir, InputResolver) {
         let directory = tempfile::tempdir().unwrap();
         let media_store = MediaStore::for_test(directory.path());
         let settings = InputSettings { max_bytes: 100_000, max_pixels: 10_000, ..InputSettings::default() };
-        (directory, Inputs::new(media_store, settings, PictureBudget::default()).unwrap())
+        (directory, InputResolver::new(media_store, settings, PictureBudget::default()).unwrap())
     }
 
     fn input(source: Source) -> pb::MediaInput {

@@ -20,7 +20,7 @@ pub(crate) mod testing;
 
 pub use budget::PictureBudget;
 pub use download::{DownloadedPicture, Downloader, TrustedOrigin};
-pub use input::Inputs;
+pub use input::InputResolver;
 pub use key::{MediaKey, MediaType};
 pub use picture::InputPicture;
 pub use provider_links::ProviderLinks;

@@ -14,7 +14,7 @@ use http_server::MemoryBudget;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use super::{compression::is_compressed, message_memory::MessageMemory, messages::Messages};
+use super::{compression::is_compressed, message_memory::MessageMemory, messages::MessageDecoder};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -64,7 +64,7 @@ where
             return Either::Left(self.inner.call(request));
         }
         let memory = MessageMemory::new(&self.layer.budget);
-        let messages = Messages::new(self.layer.max_message_bytes);
+        let messages = MessageDecoder::new(self.layer.max_message_bytes);
         let request = request.map(|body| Body::new(DecompressedBody { body, memory: memory.clone(), messages }));
         let response = self.inner.call(request);
         Either::Right(Box::pin(async move {
@@ -79,7 +79,7 @@ where
 struct DecompressedBody {
     body: Body,
     memory: MessageMemory,
-    messages: Messages,
+    messages: MessageDecoder,
 }
 
 impl HttpBody for DecompressedBody {

@@ -14,14 +14,14 @@ const STEP: usize = 64 << 10;
 
 /// A decoder for the messages of one request body with `grpc-encoding: gzip`.
 #[derive(Debug)]
-pub(super) struct Messages {
+pub(super) struct MessageDecoder {
     /// The maximum length of a message in bytes, both compressed and decompressed.
     max: usize,
     /// The received bytes of the next, incomplete message, including its prefix.
     partial: Vec<u8>,
 }
 
-impl Messages {
+impl MessageDecoder {
     pub(super) fn new(max: usize) -> Self {
         Self { max, partial: Vec::new() }
     }
@@ -140,7 +140,7 @@ mod tests {
         let text = b"hello ".repeat(40_000);
         let body = framed(&[(1, &gzip(&text)), (0, b"plain"), (1, &gzip(b""))]);
         for size in [1, 4, 5, 7, 100, body.len()] {
-            let (mut messages, mut all, mut reserved) = (Messages::new(1 << 20), Vec::new(), 0);
+            let (mut messages, mut all, mut reserved) = (MessageDecoder::new(1 << 20), Vec::new(), 0);
             for data in body.chunks(size) {
                 all.extend(
                     messages
@@ -155,7 +155,7 @@ mod tests {
             assert!(reserved >= text.len());
             messages.finish().unwrap();
         }
-        let mut cut = Messages::new(1 << 20);
+        let mut cut = MessageDecoder::new(1 << 20);
         cut.push(&body[..body.len() - 1], &mut |_| Ok(())).unwrap();
         assert!(cut.finish().unwrap_err().to_string().contains("incomplete"));
     }
@@ -164,7 +164,7 @@ mod tests {
     fn message_of_many_gzip_members_reserves_its_length_once() {
         let body = framed(&[(1, &gzip(b"a").repeat(10_000))]);
         let mut reserved = 0;
-        let message = Messages::new(1 << 20).push(&body, &mut |bytes| {
+        let message = MessageDecoder::new(1 << 20).push(&body, &mut |bytes| {
             reserved += bytes;
             Ok(())
         });
@@ -175,17 +175,17 @@ mod tests {
     fn long_compressed_message_stops_at_the_limit_and_at_the_budget() {
         let body = framed(&[(1, &gzip(&vec![0; 8 << 20]))]);
         let mut reserved = 0;
-        let refused = Messages::new(1 << 20).push(&body, &mut |bytes| {
+        let refused = MessageDecoder::new(1 << 20).push(&body, &mut |bytes| {
             reserved += bytes;
             Ok(())
         });
         assert!(refused.unwrap_err().to_string().contains("1048576"));
         assert!(reserved <= (1 << 20) + 2 * STEP, "{reserved}");
-        let no_memory = Messages::new(64 << 20).push(&body, &mut |_| Err(Error::LimitReached("no memory")));
+        let no_memory = MessageDecoder::new(64 << 20).push(&body, &mut |_| Err(Error::LimitReached("no memory")));
         assert_eq!(no_memory, Err(Error::LimitReached("no memory")));
-        let announced = Messages::new(1000).push(&[1, 0, 1, 0, 0], &mut |_| Ok(()));
+        let announced = MessageDecoder::new(1000).push(&[1, 0, 1, 0, 0], &mut |_| Ok(()));
         assert!(announced.unwrap_err().to_string().contains("1000 bytes"));
-        let invalid = Messages::new(1000).push(&framed(&[(1, b"not gzip")]), &mut |_| Ok(()));
+        let invalid = MessageDecoder::new(1000).push(&framed(&[(1, b"not gzip")]), &mut |_| Ok(()));
         assert!(invalid.unwrap_err().to_string().contains("gzip"));
     }
 }

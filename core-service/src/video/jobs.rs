@@ -31,7 +31,7 @@ const REPEATED_ID: usize = 64;
 pub struct JobSettings {
     /// The maximum number of concurrent steps for the jobs of one provider, half of them submissions. A job occupies a worker
     /// only while it is submitted, polled or copied.
-    pub workers: usize,
+    pub concurrency: usize,
     /// How long the job of a dead worker waits for the next one.
     pub lease: Duration,
     /// How long a job may take, from its first submission.
@@ -49,7 +49,7 @@ pub struct JobSettings {
 impl Default for JobSettings {
     fn default() -> Self {
         Self {
-            workers: 8,
+            concurrency: 8,
             lease: Duration::from_secs(15),
             deadline: Duration::from_mins(30),
             retention: None,

@@ -50,7 +50,7 @@ impl VideoModel {
 pub trait VideoProvider: fmt::Debug + Send + Sync {
     /// Returns whether two submissions under one idempotency key start one render. Only with such a provider is a submission
     /// repeated after a crash hid the response to the first one.
-    fn repeatable(&self) -> bool;
+    fn submits_idempotently(&self) -> bool;
 
     /// Returns whether another render can start now. Jobs stay queued while there is no free slot.
     fn has_free_slot(&self) -> bool {

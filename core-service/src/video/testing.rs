@@ -66,7 +66,7 @@ impl<T> Reply<T> {
 #[derive(Debug)]
 pub(crate) struct FakeProvider {
     /// Whether a submission can be repeated under the same idempotency key.
-    pub(crate) repeatable: bool,
+    pub(crate) submits_idempotently: bool,
     pub(crate) submits: Mutex<VecDeque<Reply<UpstreamTask>>>,
     pub(crate) polls: Mutex<VecDeque<Reply<Progress>>>,
     pub(crate) fetches: Mutex<VecDeque<Reply<Bytes>>>,
@@ -86,7 +86,7 @@ pub(crate) struct FakeProvider {
 impl Default for FakeProvider {
     fn default() -> Self {
         Self {
-            repeatable: false,
+            submits_idempotently: false,
             submits: Mutex::default(),
             polls: Mutex::default(),
             fetches: Mutex::default(),
@@ -121,8 +121,8 @@ impl FakeProvider {
         Self { cancellations: Mutex::new(replies.into_iter().collect()), ..self }
     }
 
-    pub(crate) fn repeatable(self) -> Self {
-        Self { repeatable: true, ..self }
+    pub(crate) fn submits_idempotently(self) -> Self {
+        Self { submits_idempotently: true, ..self }
     }
 
     /// Limits the renders in progress to so many.
@@ -156,8 +156,8 @@ fn pop_reply<T>(replies: &Mutex<VecDeque<Reply<T>>>) -> Option<Reply<T>> {
 
 #[async_trait]
 impl VideoProvider for FakeProvider {
-    fn repeatable(&self) -> bool {
-        self.repeatable
+    fn submits_idempotently(&self) -> bool {
+        self.submits_idempotently
     }
 
     fn has_free_slot(&self) -> bool {

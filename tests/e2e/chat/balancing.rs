@@ -1,6 +1,6 @@
 //! Load balancing among targets of one priority.
 
-use core_service::config::{Policy, Settings};
+use core_service::config::{BalancingPolicy, Settings};
 use reqwest::Method;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Configures two targets of one priority and the policy that chooses between them.
-fn configure_equal_targets(settings: &mut Settings, other: &FakeUpstream, policy: Policy) {
+fn configure_equal_targets(settings: &mut Settings, other: &FakeUpstream, policy: BalancingPolicy) {
     configure_targets(settings, Some(other));
     settings.chat.upstreams[1].priority = 0;
     settings.chat.routing.policy = policy;
@@ -46,7 +46,7 @@ async fn take_request(server: &TestServer, other: &FakeUpstream, target: &str) {
 async fn least_in_flight_policy_chooses_the_idle_target_over_rest_and_grpc() {
     let other = FakeUpstream::start().await;
     with_local_and_remote_core_and_settings(
-        |settings, _| configure_equal_targets(settings, &other, Policy::LeastInFlight),
+        |settings, _| configure_equal_targets(settings, &other, BalancingPolicy::LeastInFlight),
         async |server| {
             let (first, second) = (Latch::new(), Latch::new());
             let (one, busy) = begin_stream(server, &other, &first).await;
@@ -100,7 +100,7 @@ async fn session_at(server: &TestServer, other: &FakeUpstream, wanted: &str) -> 
 async fn first_token_policy_prefers_the_faster_target() {
     let other = FakeUpstream::start().await;
     with_local_and_remote_core_and_settings(
-        |settings, _| configure_equal_targets(settings, &other, Policy::FirstToken),
+        |settings, _| configure_equal_targets(settings, &other, BalancingPolicy::FirstToken),
         async |server| {
             let (at_a, at_b) = (session_at(server, &other, "a=ok").await, session_at(server, &other, "b=ok").await);
             let stream = |session: &str| {

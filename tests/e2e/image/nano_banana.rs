@@ -147,10 +147,10 @@ async fn size_is_mapped_to_aspect_ratio_and_tier_and_the_image_resized() {
 }
 
 #[tokio::test]
-async fn retry_unsafe_retries_a_billed_text_response_with_a_firmer_prompt() {
+async fn retry_billed_retries_a_billed_text_response_with_a_firmer_prompt() {
     let adjust = |settings: &mut Settings, gateway: &mut _| {
         configure(settings, gateway);
-        settings.image.nano_banana.retry_unsafe = true;
+        settings.image.nano_banana.retry_billed = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
         for (names, expected) in [

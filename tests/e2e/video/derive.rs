@@ -81,7 +81,7 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
 
 fn openai(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Openai;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     settings.video.openai.base_url = settings.chat.base_url.clone();
     settings.video.openai.api_key = Some("sk-video-secret".into());
     settings.video.openai.poll_interval = std::time::Duration::from_millis(100);
@@ -188,7 +188,7 @@ async fn extension_by_veo_names_the_uri_of_its_own_video() {
     const MODEL: &str = "veo-3.1-fast-generate-001";
     let veo = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
         settings.video.service_type = VideoServiceType::Gemini;
-        settings.video.routing.failures = u32::MAX;
+        settings.video.routing.failure_threshold = u32::MAX;
         let mut base = settings.chat.base_url.clone().unwrap();
         base.set_path("/v1beta");
         settings.video.gemini.base_url = Some(base);

@@ -104,7 +104,7 @@ const TABLE: [Row; 32] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Fal;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("");
     settings.video.fal.base_url = Some(base);

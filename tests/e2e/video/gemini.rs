@@ -123,7 +123,7 @@ const OPERATIONS: [Row; 14] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Gemini;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/v1beta");
     settings.video.gemini.base_url = Some(base);

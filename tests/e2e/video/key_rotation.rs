@@ -17,7 +17,7 @@ fn configure(key: &'static str, previous: &'static [&str]) -> impl Fn(&mut Setti
     |settings, _| {
         settings.video.service_type = VideoServiceType::Openai;
         let openai = &mut settings.video.openai;
-        openai.base_url = settings.chat.base_url.clone();
+        openai.base_url.clone_from(&settings.chat.base_url);
         openai.models = vec!["sora-2".to_owned()];
         openai.poll_interval = std::time::Duration::from_millis(100);
         openai.api_key = Some(key.into());

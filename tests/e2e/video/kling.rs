@@ -82,7 +82,7 @@ const TABLE: [Row; 29] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Kling;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/");
     settings.video.kling.base_url = Some(base);

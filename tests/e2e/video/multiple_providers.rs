@@ -58,7 +58,7 @@ async fn models_of_all_providers_are_listed_with_their_health() {
     with_local_and_remote_core_and_settings(
         |settings, gateway| {
             configure(settings, gateway);
-            settings.video.routing.failures = 1;
+            settings.video.routing.failure_threshold = 1;
         },
         async |server| {
             let models = || async {

@@ -89,7 +89,7 @@ const TABLE: [Row; 29] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Openai;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     settings.video.openai.base_url = settings.chat.base_url.clone();
     settings.video.openai.api_key = Some(PROVIDER.key.into());
     settings.video.openai.poll_interval = std::time::Duration::from_millis(100);

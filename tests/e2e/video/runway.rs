@@ -92,7 +92,7 @@ const TABLE: [Row; 28] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Runway;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     settings.video.runway.base_url = settings.chat.base_url.clone();
     settings.video.runway.api_key = Some(PROVIDER.key.into());
     settings.video.runway.poll_interval = Duration::from_millis(100);

@@ -93,7 +93,7 @@ const TABLE: [Row; 29] = [
 
 pub(super) fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Seedance;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/api/v3");
     settings.video.seedance.base_url = Some(base);

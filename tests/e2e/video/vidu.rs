@@ -87,7 +87,7 @@ const TABLE: [Row; 24] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Vidu;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/");
     settings.video.vidu.base_url = Some(base);

@@ -90,7 +90,7 @@ const TABLE: [Row; 28] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Wan;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/");
     settings.video.wan.base_url = Some(base);

@@ -74,7 +74,7 @@ const TABLE: [Row; 27] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Xai;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     settings.video.xai.base_url = settings.chat.base_url.clone();
     settings.video.xai.api_key = Some(PROVIDER.key.into());
     settings.video.xai.poll_interval = Duration::from_millis(100);

@@ -93,7 +93,7 @@ fn separate_core_and_gateway_serve_like_one_process() {
 #[test]
 fn check_shows_what_would_run_and_hides_the_key() {
     let dir = tempdir().unwrap();
-    std::fs::write(dir.path().join("triptych.toml"), "[jobs]\nworkers = 3\n").unwrap();
+    std::fs::write(dir.path().join("triptych.toml"), "[jobs]\nconcurrency = 3\n").unwrap();
     std::fs::write(dir.path().join(".env"), "CHAT_BASE_URL=https://api.example.com/v1\nCHAT_MODEL=from-dotenv\n")
         .unwrap();
     let environment = [("CHAT_API_KEY", "sk-secret"), ("CHAT_MODEL", "from-process")];
@@ -101,7 +101,7 @@ fn check_shows_what_would_run_and_hides_the_key() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for (setting, origin) in [
-        ("workers = 3", "# triptych.toml"),
+        ("concurrency = 3", "# triptych.toml"),
         ("base_url = \"https://api.example.com/v1\"", "# CHAT_BASE_URL in .env"),
         ("model = \"from-process\"", "# environment variable CHAT_MODEL"),
         ("api_key = (hidden)", "# environment variable CHAT_API_KEY"),

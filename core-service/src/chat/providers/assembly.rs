@@ -92,9 +92,9 @@ fn upstream_entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupEr
             targets.append(&mut fallbacks);
         }
         let policy: Arc<dyn Policy> = match rule.and_then(|rule| rule.policy).unwrap_or(policy) {
-            config::Policy::Weighted => Arc::new(Weighted),
-            config::Policy::LeastInFlight => Arc::new(LeastInFlight),
-            config::Policy::FirstToken => Arc::new(FirstToken),
+            config::BalancingPolicy::Weighted => Arc::new(Weighted),
+            config::BalancingPolicy::LeastInFlight => Arc::new(LeastInFlight),
+            config::BalancingPolicy::FirstToken => Arc::new(FirstToken),
         };
         Entry {
             id: name.clone(),

@@ -85,15 +85,18 @@ pub struct Video {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VideoRouting {
-    /// Consecutive failures that open the circuit breaker of a provider, at least 1.
-    pub failures: u32,
+    /// Consecutive failures that open the circuit breaker of a provider, at least 1. In the configuration: `failures`.
+    #[serde(rename = "failures")]
+    pub failure_threshold: u32,
     /// How long the breaker stays open before it becomes half-open.
     #[serde(with = "humantime_serde")]
     pub cooldown: Duration,
     /// Submissions in flight over all connected providers; 0: no limit.
     pub max_in_flight: usize,
-    /// Submissions that may wait when `max_in_flight` is reached; further ones are refused.
-    pub queue: usize,
+    /// Submissions that may wait when `max_in_flight` is reached; further ones are refused. In the configuration:
+    /// `queue`.
+    #[serde(rename = "queue")]
+    pub queue_limit: usize,
 }
 
 impl Default for Video {
@@ -124,14 +127,14 @@ impl Default for Video {
 impl Default for VideoRouting {
     fn default() -> Self {
         let GuardSettings { failure_threshold, cooldown, max_in_flight, queue_limit, .. } = GuardSettings::default();
-        Self { failures: failure_threshold, cooldown, max_in_flight, queue: queue_limit }
+        Self { failure_threshold, cooldown, max_in_flight, queue_limit }
     }
 }
 
 impl From<VideoRouting> for GuardSettings {
     fn from(settings: VideoRouting) -> Self {
-        let VideoRouting { failures, cooldown, max_in_flight, queue } = settings;
-        Self { retries: 0, failure_threshold: failures, cooldown, max_in_flight, queue_limit: queue }
+        let VideoRouting { failure_threshold, cooldown, max_in_flight, queue_limit } = settings;
+        Self { retries: 0, failure_threshold, cooldown, max_in_flight, queue_limit }
     }
 }
 
@@ -154,7 +157,7 @@ impl Video {
             ("video.first_byte_timeout", self.first_byte_timeout),
             ("video.idle_timeout", self.idle_timeout),
         ])?;
-        if self.routing.failures == 0 {
+        if self.routing.failure_threshold == 0 {
             return Err(SettingError::new("video.routing.failures", "must be at least 1"));
         }
         Ok(())

@@ -32,7 +32,7 @@ use crate::{
     idempotency::{Idempotency, single_flight::SingleFlight},
     keys::{Keys, Owners},
     live::Live,
-    media::{InputPicture, Inputs, MediaStore, PictureBudget},
+    media::{InputPicture, InputResolver, MediaStore, PictureBudget},
     models::{Entry, Models},
 };
 
@@ -51,7 +51,7 @@ struct Admitted {
 pub struct ImageGrpc {
     models: Live<Models<dyn ImageProvider>>,
     media_store: MediaStore,
-    inputs: Inputs,
+    inputs: InputResolver,
     budget: PictureBudget,
     resizer: ImageResizer,
     single_flight: SingleFlight<SharedItem>,
@@ -66,7 +66,7 @@ impl ImageGrpc {
     pub fn new(
         models: Live<Models<dyn ImageProvider>>,
         media_store: MediaStore,
-        inputs: Inputs,
+        inputs: InputResolver,
         budget: PictureBudget,
         idempotency_ttl: Duration,
     ) -> Self {

@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     keys::{Caller, Keys},
     live::Live,
-    media::{Inputs, MediaKey, MediaStore},
+    media::{InputResolver, MediaKey, MediaStore},
     models::Models,
 };
 
@@ -35,7 +35,7 @@ use crate::{
 pub struct VideoGrpc {
     models: Live<Models<VideoModel>>,
     jobs: Jobs,
-    inputs: Inputs,
+    inputs: InputResolver,
     media_store: MediaStore,
     callbacks: CallbackRule,
     keys: Keys,
@@ -43,7 +43,7 @@ pub struct VideoGrpc {
 
 impl VideoGrpc {
     /// Serves these models. A [`Runner`](super::runner::Runner) over the same jobs moves them.
-    pub fn new(models: Live<Models<VideoModel>>, jobs: Jobs, inputs: Inputs) -> Self {
+    pub fn new(models: Live<Models<VideoModel>>, jobs: Jobs, inputs: InputResolver) -> Self {
         let media_store = jobs.media_store.clone();
         Self { models, jobs, inputs, media_store, callbacks: CallbackRule::default(), keys: Keys::default() }
     }

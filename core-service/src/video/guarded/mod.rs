@@ -55,8 +55,8 @@ impl Guarded {
 
 #[async_trait]
 impl VideoProvider for Guarded {
-    fn repeatable(&self) -> bool {
-        self.inner.repeatable()
+    fn submits_idempotently(&self) -> bool {
+        self.inner.submits_idempotently()
     }
 
     fn has_free_slot(&self) -> bool {

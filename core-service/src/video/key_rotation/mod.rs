@@ -128,8 +128,8 @@ fn is_key_rejected<T>(result: &Result<T, ProviderError>) -> bool {
 
 #[async_trait]
 impl VideoProvider for KeyRotation {
-    fn repeatable(&self) -> bool {
-        self.current.provider.repeatable()
+    fn submits_idempotently(&self) -> bool {
+        self.current.provider.submits_idempotently()
     }
 
     fn has_free_slot(&self) -> bool {

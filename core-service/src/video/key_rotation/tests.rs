@@ -29,7 +29,7 @@ impl Scripted {
 
 #[async_trait]
 impl VideoProvider for Scripted {
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

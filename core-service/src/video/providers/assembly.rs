@@ -58,7 +58,7 @@ pub(crate) fn entries(
         facts: model_facts.clone(),
         fit_policy: *fit_policy,
         guard: (*routing).into(),
-        submissions: Arc::new(ConcurrencyLimit::new(routing.max_in_flight, routing.queue)),
+        submissions: Arc::new(ConcurrencyLimit::new(routing.max_in_flight, routing.queue_limit)),
     };
     // A provider that is not connected has no entries.
     let mut providers = [

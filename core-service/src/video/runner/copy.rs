@@ -79,7 +79,7 @@ impl Step {
             stored.push(self.file(provider, file).await?);
         }
         Failpoint::FilesCopied.reach();
-        let Some(inspector) = &self.worker.jobs.inspector else { return Ok((stored, None)) };
+        let Some(inspector) = &self.shared.jobs.inspector else { return Ok((stored, None)) };
         let Some(info) = inspector.inspect(&self.media_key(Variant::Video, MediaType::Mp4)?).await else {
             return Ok((stored, None));
         };
@@ -104,7 +104,7 @@ impl Step {
             if stored.iter().any(|file| file.variant == variant) {
                 continue;
             }
-            let media_store = self.worker.jobs.media_store.owned_by(&self.claim.job.owner);
+            let media_store = self.shared.jobs.media_store.owned_by(&self.claim.job.owner);
             let media = media_store.put(&self.media_key(variant, MediaType::Jpeg)?, bytes).await?;
             stored.push(stored_file(variant, media));
         }
@@ -116,7 +116,7 @@ impl Step {
     }
 
     async fn file(&self, provider: &dyn VideoProvider, file: &ClipFile) -> Result<StoredFile, Error> {
-        let jobs = &self.worker.jobs;
+        let jobs = &self.shared.jobs;
         let key = media_key(self.claim.job.id.as_str(), file.variant, &file.media_type)?;
         if (file.variant == Variant::Video) != (key.media_type() == MediaType::Mp4) {
             let message = format!("the {} has the unexpected media type `{}`", file.variant.as_str(), file.media_type);

@@ -1,4 +1,4 @@
-//! The minimum rate of a copy: a provider that sends one byte now and then must not hold a worker for hours.
+//! The minimum rate of a copy: a provider that sends one byte now and then must not occupy a place of `jobs.concurrency` for hours.
 
 use std::time::Duration;
 

@@ -97,7 +97,7 @@ impl Step {
     /// Returns whether the render belongs to another job: a search without a mark can find that of an equal request.
     async fn is_of_another_job(&self, task: &UpstreamTask) -> Result<bool, StepError> {
         let Job { id, request, .. } = &self.claim.job;
-        Ok(self.worker.queue.has_render(&request.provider_id, task, id).await?)
+        Ok(self.shared.queue.has_render(&request.provider_id, task, id).await?)
     }
 
     fn lost_submission(&self) -> LostSubmission {
@@ -136,7 +136,7 @@ impl Step {
     }
 
     async fn try_record(&self, task: &UpstreamTask) -> Result<(), StoreError> {
-        let queue = &self.worker.queue;
+        let queue = &self.shared.queue;
         let (now, job) = (self.now(), queue.read(&self.claim.job.id).await?);
         let Some(job) = job else {
             tracing::error!(task = task.0, "the job of an accepted render no longer exists");

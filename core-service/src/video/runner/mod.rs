@@ -13,11 +13,11 @@ mod parked;
 mod poll;
 mod provider_call;
 mod session;
+mod shared;
 mod step;
 mod submit;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ use self::{
     lease::WorkerLease,
     load::Load,
     session::{FAILURE_DELAY, Session, log_panic},
-    worker::Worker,
+    shared::Shared,
 };
 use super::store::JobQueue;
 use crate::{
@@ -48,7 +48,7 @@ const RELEASE_GRACE: Duration = Duration::from_secs(2);
 /// Moves the jobs of a queue.
 #[derive(Debug)]
 pub struct Runner {
-    worker: Arc<Worker>,
+    shared: Arc<Shared>,
     /// Ends claiming.
     stop: CancellationToken,
 }
@@ -66,7 +66,7 @@ impl Runner {
     pub fn start(queue: Arc<dyn JobQueue>, jobs: Jobs, models: Live<Models<VideoModel>>) -> RunnerHandle {
         let (stop, interrupt) = (CancellationToken::new(), CancellationToken::new());
         let input_memory = MemoryBudget::new(jobs.settings.input_memory_bytes);
-        let worker = Worker {
+        let shared = Shared {
             queue,
             jobs,
             models,
@@ -75,7 +75,7 @@ impl Runner {
             render_times: RenderTimes::default(),
             input_memory,
         };
-        let runner = Self { worker: Arc::new(worker), stop: stop.clone() };
+        let runner = Self { shared: Arc::new(shared), stop: stop.clone() };
         RunnerHandle { stop, interrupt, task: Some(tokio::spawn(runner.run())) }
     }
 
@@ -83,8 +83,8 @@ impl Runner {
     async fn run(self) {
         let mut steps = JoinSet::new();
         while !self.stop.is_cancelled() {
-            match WorkerLease::acquire(&self.worker.queue, self.worker.jobs.settings.lease).await {
-                Ok(lease) => Session::new(&self.worker, &self.stop, lease).run(&mut steps).await,
+            match WorkerLease::acquire(&self.shared.queue, self.shared.jobs.settings.lease).await {
+                Ok(lease) => Session::new(&self.shared, &self.stop, lease).run(&mut steps).await,
                 Err(error) => {
                     tracing::error!("no jobs can be claimed: {error}");
                     tokio::select! {

@@ -75,7 +75,7 @@ impl Step {
     /// Returns the progress of a render whose provider reports none.
     fn estimated_percent(&self) -> u8 {
         let elapsed = self.render_time().unwrap_or_default();
-        self.worker.render_times.percent(&self.claim.job.request, elapsed)
+        self.shared.render_times.percent(&self.claim.job.request, elapsed)
     }
 
     /// Returns the time since the provider accepted the submission; `None` if it is not known, or the render has ended.
@@ -92,12 +92,12 @@ impl Step {
             return self.fail_with(&error).await;
         }
         if let Some(took) = self.render_time() {
-            self.worker.render_times.record(&self.claim.job.request, took);
+            self.shared.render_times.record(&self.claim.job.request, took);
         }
         Failpoint::RenderFinished.reach();
         let mut next = self.after(Event::Rendered(clip))?;
         next.failures = 0;
-        // The copy takes a worker, which a poll does not have.
+        // The copy counts against `jobs.concurrency`, a poll does not.
         self.yield_for(next, Duration::ZERO).await
     }
 

@@ -13,8 +13,8 @@ use super::{
     clock_watch::ClockWatch,
     lease::WorkerLease,
     parked::{Parked, ParkedRenders},
-    step::{self, Ended, Rest},
-    worker::{Reservation, Worker},
+    shared::{Shared, StepStart},
+    step::{self, ClaimEnd, Ended},
 };
 use crate::video::{
     job::JobId,
@@ -43,7 +43,7 @@ const MAX_CONCURRENT_RELEASES: usize = 64;
 
 /// The state of a runner under one lease.
 pub(super) struct Session<'a> {
-    worker: &'a Arc<Worker>,
+    shared: &'a Arc<Shared>,
     stop: &'a CancellationToken,
     lease: WorkerLease,
     changes: Changes,
@@ -65,11 +65,11 @@ struct Active {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(worker: &'a Arc<Worker>, stop: &'a CancellationToken, lease: WorkerLease) -> Self {
+    pub(super) fn new(shared: &'a Arc<Shared>, stop: &'a CancellationToken, lease: WorkerLease) -> Self {
         // Subscribed before the first claim: a job that is created in between wakes the runner.
-        let changes = worker.queue.changes();
+        let changes = shared.queue.changes();
         Self {
-            worker,
+            shared,
             stop,
             lease,
             changes,
@@ -77,7 +77,7 @@ impl<'a> Session<'a> {
             active: HashMap::new(),
             released: Vec::new(),
             idle_until: None,
-            clock: ClockWatch::new(worker.queue.now()),
+            clock: ClockWatch::new(shared.queue.now()),
         }
     }
 
@@ -85,10 +85,10 @@ impl<'a> Session<'a> {
     /// lease.
     pub(super) async fn run(mut self, steps: &mut JoinSet<Ended>) {
         let (stop, lost) = (self.stop.clone(), self.lease.lost.clone());
-        let now = self.worker.queue.now();
+        let now = self.shared.queue.now();
         // The clock may have been set back while no process ran. Due times beyond any deadline, and leases longer than
         // MAX_LEASE_PERIODS, are left over from the old clock.
-        let settings = &self.worker.jobs.settings;
+        let settings = &self.shared.jobs.settings;
         self.bound_times(now.after(settings.deadline), now.after(settings.lease * MAX_LEASE_PERIODS)).await;
         while !stop.is_cancelled() && !lost.is_cancelled() {
             self.correct_clock().await;
@@ -113,24 +113,24 @@ impl<'a> Session<'a> {
             self.released.extend(self.parked.drain());
             self.release().await;
         }
-        if let Err(error) = self.worker.queue.deregister(&self.lease.worker).await {
+        if let Err(error) = self.shared.queue.deregister(&self.lease.worker).await {
             tracing::warn!("the runner could not end its lease, which will expire: {error}");
         }
     }
 
     /// Makes all waiting jobs due if the clock was set back, because the time that they have waited is unknown.
     async fn correct_clock(&mut self) {
-        let now = self.worker.queue.now();
+        let now = self.shared.queue.now();
         if self.clock.was_set_back(now) {
             tracing::warn!("the clock was set back; all unfinished videos are polled now");
             self.parked.make_due(now);
             self.idle_until = None;
-            self.bound_times(now, now.after(self.worker.jobs.settings.lease)).await;
+            self.bound_times(now, now.after(self.shared.jobs.settings.lease)).await;
         }
     }
 
     async fn bound_times(&self, latest_due: Timestamp, latest_lease: Timestamp) {
-        if let Err(error) = self.worker.queue.bound_times(latest_due, latest_lease).await {
+        if let Err(error) = self.shared.queue.bound_times(latest_due, latest_lease).await {
             tracing::warn!("due times and leases could not be checked against the clock: {error}");
         }
     }
@@ -138,11 +138,11 @@ impl<'a> Session<'a> {
     /// Starts steps for due polls and claimed jobs in turn, until no more can start. Returns the time until the next one is due.
     async fn fill(&mut self, steps: &mut JoinSet<Ended>) -> Duration {
         loop {
-            let now = self.worker.queue.now();
-            let poll = self.parked.take_due(now, &self.worker.providers_with_busy_polls());
+            let now = self.shared.queue.now();
+            let poll = self.parked.take_due(now, &self.shared.providers_with_busy_polls());
             let has_poll = poll.is_some();
             if let Some(claim) = poll {
-                let reservation = self.worker.begin_poll(&claim.job);
+                let reservation = self.shared.begin_poll(&claim.job);
                 self.start(steps, claim, reservation, true);
             }
             if self.stop.is_cancelled() || self.lease.lost.is_cancelled() {
@@ -150,7 +150,7 @@ impl<'a> Session<'a> {
             }
             match self.claim(now).await {
                 Ok(Some(claim)) => {
-                    if let Some(reservation) = self.worker.reserve(&claim.job) {
+                    if let Some(reservation) = self.shared.reserve(&claim.job) {
                         self.start(steps, claim, reservation, false);
                     } else {
                         // The last slot was taken since the check; the next claim leaves this provider out.
@@ -175,9 +175,9 @@ impl<'a> Session<'a> {
         if self.idle_until.is_some_and(|until| now < until) {
             return Ok(None);
         }
-        let busy = self.worker.busy_providers();
+        let busy = self.shared.busy_providers();
         self.idle_until = None;
-        let queue = &self.worker.queue;
+        let queue = &self.shared.queue;
         if let Some(claim) = queue.claim(&self.lease.worker, &busy).await? {
             return Ok(Some(claim));
         }
@@ -189,16 +189,16 @@ impl<'a> Session<'a> {
     }
 
     fn time_to_next(&self) -> Duration {
-        let now = self.worker.queue.now();
+        let now = self.shared.queue.now();
         let claim = self.idle_until.map_or(MAX_IDLE, |until| until.since(now));
-        let poll = self.parked.next_due(&self.worker.providers_with_busy_polls());
+        let poll = self.parked.next_due(&self.shared.providers_with_busy_polls());
         poll.map_or(claim, |due| due.since(now).min(claim))
     }
 
-    fn start(&mut self, steps: &mut JoinSet<Ended>, claim: Claim, reservation: Reservation, is_poll: bool) {
+    fn start(&mut self, steps: &mut JoinSet<Ended>, claim: Claim, reservation: StepStart, is_poll: bool) {
         self.active.insert(claim.job.id.clone(), Active { is_poll, amended: false });
-        let (worker, id, lost) = (Arc::clone(self.worker), self.lease.worker.clone(), self.lease.lost.clone());
-        steps.spawn(step::run(worker, id, lost, claim, reservation));
+        let (shared, id, lost) = (Arc::clone(self.shared), self.lease.worker.clone(), self.lease.lost.clone());
+        steps.spawn(step::run(shared, id, lost, claim, reservation));
     }
 
     /// Keeps a render for its next poll, unless a caller has amended the job during the step.
@@ -214,10 +214,10 @@ impl<'a> Session<'a> {
             self.idle_until = None;
         }
         match rest {
-            Rest::Park(parked) if !amended => self.parked.insert(parked),
-            Rest::Park(Parked { claim, .. }) | Rest::Release(claim) => self.released.push(claim),
+            ClaimEnd::Park(parked) if !amended => self.parked.insert(parked),
+            ClaimEnd::Park(Parked { claim, .. }) | ClaimEnd::Release(claim) => self.released.push(claim),
             // The released job may be due already, and this runner may claim it, too.
-            Rest::Released => self.idle_until = None,
+            ClaimEnd::Released => self.idle_until = None,
         }
     }
 
@@ -264,7 +264,7 @@ impl<'a> Session<'a> {
         if self.released.is_empty() {
             return;
         }
-        let queue = &self.worker.queue;
+        let queue = &self.shared.queue;
         let release = async |claim: Claim| match queue.release(&claim).await {
             Ok(()) => None,
             Err(error) => {

@@ -10,7 +10,7 @@ use tracing::Instrument;
 use super::{
     delays,
     parked::Parked,
-    worker::{Reservation, Worker},
+    shared::{Shared, StepStart},
 };
 use crate::{
     error::ProviderError,
@@ -38,7 +38,7 @@ const COMMIT_ATTEMPTS: u32 = 6;
 
 /// The work on a claimed job.
 pub(super) struct Step {
-    pub(super) worker: Arc<Worker>,
+    pub(super) shared: Arc<Shared>,
     pub(super) claim: Claim,
     /// The job was amended by a caller, or the runner is stopping.
     pub(super) interrupted: CancellationToken,
@@ -70,7 +70,7 @@ pub(super) enum Next {
 }
 
 /// What remains of a claim after its steps.
-pub(super) enum Rest {
+pub(super) enum ClaimEnd {
     /// The job was released.
     Released,
     /// The job must be released.
@@ -84,7 +84,7 @@ pub(super) struct Ended {
     pub(super) id: JobId,
     /// The worker that had the job.
     pub(super) worker: WorkerId,
-    pub(super) rest: Rest,
+    pub(super) rest: ClaimEnd,
 }
 
 /// What is known of the renders of a final job.
@@ -101,20 +101,20 @@ pub(super) enum Resolution {
 /// Runs the steps of a claimed job, as long as the lease of this worker is not lost. Whatever happens in a step, a panic
 /// included, ends here.
 pub(super) async fn run(
-    worker: Arc<Worker>,
+    shared: Arc<Shared>,
     id: WorkerId,
     lost: CancellationToken,
     claim: Claim,
-    reservation: Reservation,
+    reservation: StepStart,
 ) -> Ended {
-    let Reservation { slot, active: _active } = reservation;
-    let interrupted = worker.interrupt.child_token();
-    let changes = worker.queue.changes_of(&claim.job.id);
+    let StepStart { slot, active: _active } = reservation;
+    let interrupted = shared.interrupt.child_token();
+    let changes = shared.queue.changes_of(&claim.job.id);
     let Job { id: job_id, state, submissions, failures, .. } = &claim.job;
     let job_id = job_id.clone();
     let span = tracing::info_span!("video job", job.id = %job_id, job.state = %state.phase(), submissions, failures);
     let amended = interrupt_when_amended(changes, interrupted.clone());
-    let step = Step { worker, claim, interrupted, slot, unrecorded: None };
+    let step = Step { shared, claim, interrupted, slot, unrecorded: None };
     let work = async {
         tokio::select! {
             rest = step.run_until_lost(lost) => rest,
@@ -136,7 +136,7 @@ async fn interrupt_when_amended(mut changes: JobChanges, interrupted: Cancellati
 
 impl Step {
     /// Runs the steps of the job. Handles panics and logs failures of the store.
-    async fn run_until_lost(mut self, lost: CancellationToken) -> Rest {
+    async fn run_until_lost(mut self, lost: CancellationToken) -> ClaimEnd {
         let ended = tokio::select! {
             ended = AssertUnwindSafe(self.steps()).catch_unwind() => ended,
             // Another worker may already have the job.
@@ -146,12 +146,12 @@ impl Step {
             Box::pin(self.record(&task)).await;
         }
         match ended {
-            Ok(Ok(Some(due))) => Rest::Park(Parked { claim: self.claim, due }),
-            Ok(Ok(None)) => Rest::Released,
-            Ok(Err(StepError::Stale | StepError::Interrupted)) => Rest::Release(self.claim),
+            Ok(Ok(Some(due))) => ClaimEnd::Park(Parked { claim: self.claim, due }),
+            Ok(Ok(None)) => ClaimEnd::Released,
+            Ok(Err(StepError::Stale | StepError::Interrupted)) => ClaimEnd::Release(self.claim),
             Ok(Err(StepError::Store(error))) => {
                 tracing::error!("a step was not completed: {error}");
-                Rest::Release(self.claim)
+                ClaimEnd::Release(self.claim)
             }
             Err(_) => Box::pin(self.handle_panic()).await,
         }
@@ -170,7 +170,7 @@ impl Step {
 
     async fn next(&mut self) -> Result<Next, StepError> {
         let now = self.now();
-        let deadline = self.worker.jobs.settings.deadline;
+        let deadline = self.shared.jobs.settings.deadline;
         let job = &mut self.claim.job;
         if job.state == JobState::Queued && job.submissions == 0 {
             // The wait for a worker and a slot does not count.
@@ -211,12 +211,12 @@ impl Step {
     }
 
     pub(super) fn provider(&self) -> Option<Arc<dyn VideoProvider>> {
-        let models = self.worker.models.load();
+        let models = self.shared.models.load();
         models.provider(&self.claim.job.request.provider_id).map(|model| Arc::clone(&model.provider))
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        self.worker.queue.now()
+        self.shared.queue.now()
     }
 
     /// Returns the job after an event that its state allows.
@@ -230,7 +230,7 @@ impl Step {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.worker.queue.commit(&self.claim, next.clone(), then).await {
+            match self.shared.queue.commit(&self.claim, next.clone(), then).await {
                 Ok(claim) => {
                     self.claim = claim;
                     return Ok(());
@@ -300,7 +300,7 @@ impl Step {
     /// Commits a final state.
     pub(super) async fn finish(&mut self, mut next: Job) -> Result<Next, StepError> {
         next.failures = 0;
-        next.expires_at = self.worker.jobs.settings.retention.map(|kept| self.now().after(kept));
+        next.expires_at = self.shared.jobs.settings.retention.map(|kept| self.now().after(kept));
         next.due_at = next.due_when_final();
         let must_clean_up = next.abandoned.is_some();
         self.commit(next, if must_clean_up { Lease::Kept } else { Lease::Ended }).await?;
@@ -315,7 +315,7 @@ impl Step {
             Resolution::Ended { billed } => billed,
         };
         if !matches!(self.claim.job.state, JobState::Succeeded { .. })
-            && let Err(error) = self.worker.jobs.remove_files(&self.claim.job, false).await
+            && let Err(error) = self.shared.jobs.remove_files(&self.claim.job, false).await
         {
             return self.clean_up_later(&error).await;
         }
@@ -339,11 +339,11 @@ impl Step {
         if let Resolution::Later(next) = self.stop_renders().await? {
             return Ok(next);
         }
-        if let Err(error) = self.worker.jobs.remove_files(&self.claim.job, true).await {
+        if let Err(error) = self.shared.jobs.remove_files(&self.claim.job, true).await {
             return self.clean_up_later(&error).await;
         }
         Failpoint::FilesRemoved.reach();
-        self.worker.queue.purge(&self.claim).await.map_err(StepError::from)?;
+        self.shared.queue.purge(&self.claim).await.map_err(StepError::from)?;
         Ok(Next::Yield)
     }
 
@@ -390,7 +390,7 @@ impl Step {
     }
 
     /// Counts a panic as a failure. During a submission, the next attempt finds `Submitting` and treats it as a crash.
-    async fn handle_panic(mut self) -> Rest {
+    async fn handle_panic(mut self) -> ClaimEnd {
         tracing::error!("a step panicked");
         let job = &self.claim.job;
         let ended = if job.state.is_final() {
@@ -400,7 +400,7 @@ impl Step {
         } else {
             self.retry_later(&"a panic").await
         };
-        if ended.is_ok() { Rest::Released } else { Rest::Release(self.claim) }
+        if ended.is_ok() { ClaimEnd::Released } else { ClaimEnd::Release(self.claim) }
     }
 }
 

@@ -67,7 +67,7 @@ impl Step {
 
     /// Continues a job whose submission was interrupted by a crash: its outcome was never committed.
     pub(super) async fn resubmit(&mut self, provider: &dyn VideoProvider) -> Result<Next, StepError> {
-        if !provider.repeatable() {
+        if !provider.submits_idempotently() {
             return self.search(provider, INTERRUPTED).await;
         }
         if self.claim.job.submissions >= MAX_SUBMISSIONS {
@@ -95,8 +95,8 @@ impl Step {
     /// the provider. Otherwise fails the job.
     async fn retry_or_fail(&mut self, provider: &dyn VideoProvider, error: ProviderError) -> Result<Next, StepError> {
         let submissions = self.claim.job.submissions;
-        // A repeatable provider does not start a second render under the same key, even if it received the first request.
-        let safe = error.is_safe_to_retry() || error.is_transient() && provider.repeatable();
+        // An idempotent provider does not start a second render under the same key, even if it received the first request.
+        let safe = error.is_safe_to_retry() || error.is_transient() && provider.submits_idempotently();
         // Ignores the short delay that the local concurrency limit recommends: it would use up MAX_SUBMISSIONS within seconds.
         let requested = error.retry_after().filter(|_| !matches!(error.failure(), ProviderError::Overloaded { .. }));
         let delay = safe.then(|| delays::after_failure(requested, submissions));
@@ -114,7 +114,7 @@ impl Step {
     /// Builds the render request: waits for memory, then reads the inputs.
     async fn build_request(&self) -> Result<(RenderRequest, Reservation), Error> {
         let parameters = self.claim.job.request.parameters.clone();
-        let memory = self.worker.input_memory.reserve(self.input_memory(&parameters).await?).await;
+        let memory = self.shared.input_memory.reserve(self.input_memory(&parameters).await?).await;
         let mut inputs = Vec::with_capacity(parameters.inputs.len());
         for StoredInput { role, source } in &parameters.inputs {
             let content = match source {
@@ -122,8 +122,8 @@ impl Step {
                 InputSource::Stored(key) => {
                     let key = MediaKey::from_request(key)?;
                     // `media.max_input_bytes` was checked when the job was created, and may be lower now.
-                    let bytes = self.worker.jobs.media_store.bytes(&key, MAX_INPUT_BYTES).await?;
-                    let link = self.worker.jobs.links.as_ref().and_then(|links| links.link(&key, SystemTime::now()));
+                    let bytes = self.shared.jobs.media_store.bytes(&key, MAX_INPUT_BYTES).await?;
+                    let link = self.shared.jobs.links.as_ref().and_then(|links| links.link(&key, SystemTime::now()));
                     InputContent::File { media_type: key.media_type(), bytes, link }
                 }
             };
@@ -136,7 +136,7 @@ impl Step {
     async fn input_memory(&self, parameters: &VideoParameters) -> Result<usize, Error> {
         let mut bytes = 0;
         for key in parameters.input_keys() {
-            bytes += self.worker.jobs.media_store.describe(&MediaKey::from_request(key)?).await?.size_bytes;
+            bytes += self.shared.jobs.media_store.describe(&MediaKey::from_request(key)?).await?.size_bytes;
         }
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX).saturating_mul(IN_MEMORY_COPIES))
     }

@@ -71,7 +71,7 @@ fn service(entries: Vec<Entry<dyn ImageProvider>>) -> TestService {
 fn service_with_budget(entries: Vec<Entry<dyn ImageProvider>>, budget: PictureBudget) -> TestService {
     let directory = tempfile::tempdir().unwrap();
     let media_store = MediaStore::for_test(directory.path());
-    let inputs = Inputs::new(media_store.clone(), InputSettings::default(), budget.clone()).unwrap();
+    let inputs = InputResolver::new(media_store.clone(), InputSettings::default(), budget.clone()).unwrap();
     let models = Live::new(Models::new(entries).unwrap());
     TestService {
         _directory: directory,

@@ -25,13 +25,13 @@ use crate::{
 };
 
 /// The number of attempts if the model returns text only or fails. Only unbilled attempts are repeated, unless
-/// `retry_unsafe` is set.
+/// `retry_billed` is set.
 const MAX_ATTEMPTS: u32 = 2;
 
 /// The generation of one image.
 pub(super) struct Generation {
     upstream: Upstream,
-    retry_unsafe: bool,
+    retry_billed: bool,
     call: Arc<Call<ImageParameters>>,
     native: NativeParams,
     index: u32,
@@ -58,12 +58,12 @@ struct OpenResponse {
 impl Generation {
     pub(super) fn new(
         upstream: Upstream,
-        retry_unsafe: bool,
+        retry_billed: bool,
         call: Arc<Call<ImageParameters>>,
         native: NativeParams,
         index: u32,
     ) -> Self {
-        Self { upstream, retry_unsafe, call, native, index, attempts: 0, previews: 0, response: None }
+        Self { upstream, retry_billed, call, native, index, attempts: 0, previews: 0, response: None }
     }
 
     pub(super) fn events(self) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
@@ -97,7 +97,7 @@ impl Generation {
         }
         let usage = response.content.usage();
         // Without usage nothing was billed.
-        let may_retry = self.attempts < MAX_ATTEMPTS && (usage.is_none() || self.retry_unsafe);
+        let may_retry = self.attempts < MAX_ATTEMPTS && (usage.is_none() || self.retry_billed);
         let usage = usage.map(ImageEvent::Usage);
         let last = match response.content.completion() {
             Completion::Image { picture, text } => ImageEvent::Finished { index, picture, revised_prompt: text },

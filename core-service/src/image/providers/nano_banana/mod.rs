@@ -34,7 +34,7 @@ pub struct NanoBanana {
     upstream: Upstream,
     calls_at_once: usize,
     /// Whether a response without an image is retried although it was billed.
-    retry_unsafe: bool,
+    retry_billed: bool,
 }
 
 /// Returns the entries of the configured models, the default first; none without an API key.
@@ -42,12 +42,12 @@ pub(crate) fn entries(
     settings: &Config,
     context: &ProviderContext,
 ) -> Result<Vec<Entry<dyn ImageProvider>>, SetupError> {
-    let Config { base_url, api_key, models, retry_unsafe } = settings;
+    let Config { base_url, api_key, models, retry_billed } = settings;
     let Some(key) = api_key.clone() else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
     // In a header rather than in the query, as URLs are logged.
     let upstream = Upstream::new(base, Auth::Header(API_KEY, key), context.limits)?;
-    let provider = NanoBanana { upstream, calls_at_once: context.calls_at_once, retry_unsafe: *retry_unsafe };
+    let provider = NanoBanana { upstream, calls_at_once: context.calls_at_once, retry_billed: *retry_billed };
     Ok(context::entries(models, "google", |name| Family::of(name).capabilities(), provider))
 }
 
@@ -58,7 +58,7 @@ impl ImageProvider for NanoBanana {
         let (provider, n, call) = (self.clone(), call.request.n, Arc::new(call));
         let single = move |index| {
             let upstream = provider.upstream.clone();
-            Generation::new(upstream, provider.retry_unsafe, Arc::clone(&call), native, index).events()
+            Generation::new(upstream, provider.retry_billed, Arc::clone(&call), native, index).events()
         };
         Ok(fan_out(n, self.calls_at_once, single))
     }

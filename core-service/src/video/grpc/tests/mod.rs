@@ -29,7 +29,8 @@ struct Service {
 fn service(provider: FakeProvider) -> Service {
     let harness = Harness::new(provider);
     let inputs =
-        Inputs::new(harness.jobs.media_store.clone(), InputSettings::default(), PictureBudget::default()).unwrap();
+        InputResolver::new(harness.jobs.media_store.clone(), InputSettings::default(), PictureBudget::default())
+            .unwrap();
     let grpc = VideoGrpc::new(harness.models.clone(), harness.jobs.clone(), inputs);
     Service { runner: harness.start(), harness, grpc }
 }

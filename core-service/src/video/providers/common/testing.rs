@@ -18,7 +18,7 @@ use crate::{
     model_facts::{FactsTable, fit::FitPolicy},
     models::Entry,
     upstream::{ConcurrencyLimit, Limits, SetupError},
-    video::{LostSubmission, Search, VideoModel, parameters::VideoParameters},
+    video::{LostSubmission, Search, UpstreamTask, VideoModel, parameters::VideoParameters},
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -43,7 +43,13 @@ pub(in crate::video::providers) async fn search(
         submitted_at: 1_795_343_400,
     };
     let provider = Arc::clone(&entries[0].provider.provider);
-    let found = provider.find(&lost, &RequestContext::default()).await;
+    let found = provider.find(&lost, &RequestContext::default()).await.map(|search| match search {
+        // Without the id of the key.
+        Search::Found(UpstreamTask(stored)) => {
+            Search::Found(UpstreamTask(stored.split_once('|').map_or(stored.clone(), |(_, task)| task.to_owned())))
+        }
+        other @ (Search::Absent | Search::Unsupported) => other,
+    });
     (found, server.await.unwrap())
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn entries(settings: &Fal, context: &ProviderContext) -> Result<Vec<E
 #[async_trait]
 impl VideoProvider for FalVideos {
     /// The queue has no idempotency key.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

@@ -82,7 +82,7 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
 #[async_trait]
 impl VideoProvider for GeminiVideos {
     /// The API has no idempotency key.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

@@ -93,7 +93,7 @@ pub(crate) fn entries(settings: &Kling, context: &ProviderContext) -> Result<Vec
 #[async_trait]
 impl VideoProvider for KlingVideos {
     /// `external_task_id` is unique in an account, but it is not known that a second submission with the same one is refused.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

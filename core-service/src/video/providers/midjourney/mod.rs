@@ -76,7 +76,7 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
 #[async_trait]
 impl VideoProvider for MidjourneyVideos {
     /// A repeated submission is another task.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

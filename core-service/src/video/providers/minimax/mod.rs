@@ -75,7 +75,7 @@ pub(crate) fn entries(settings: &Minimax, context: &ProviderContext) -> Result<V
 #[async_trait]
 impl VideoProvider for MinimaxVideos {
     /// MiniMax has no idempotency key, and no mark in its list.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

@@ -44,7 +44,7 @@ mod tests;
 pub const MODEL: &str = "offline-video";
 
 /// The provider id of the models that lose submissions. Stored with jobs.
-const UNREPEATABLE_ID: &str = "offline-unrepeatable";
+const NOT_IDEMPOTENT_ID: &str = "offline-not_idempotent";
 
 /// The size of the chunks of a file, in bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -53,7 +53,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct OfflineVideo {
     renders: Arc<Renders>,
-    repeatable: bool,
+    submits_idempotently: bool,
 }
 
 /// Returns the entry of the engine, followed by the hidden entries of the faults. Inputs are read from `media_store`, videos by
@@ -65,8 +65,8 @@ pub fn entries(
     fit_policy: FitPolicy,
 ) -> Vec<Entry<VideoModel>> {
     let renders = Arc::new(Renders::new(Pictures::new(media_store.clone(), clips.clone())));
-    let repeatable = Arc::new(OfflineVideo { renders: Arc::clone(&renders), repeatable: true });
-    let unrepeatable = Arc::new(OfflineVideo { renders, repeatable: false });
+    let idempotent = Arc::new(OfflineVideo { renders: Arc::clone(&renders), submits_idempotently: true });
+    let not_idempotent = Arc::new(OfflineVideo { renders, submits_idempotently: false });
     let facts = facts.find("offline", MODEL);
     let entry = |id: &str, hidden, provider: &Arc<OfflineVideo>| {
         let provider = Arc::clone(provider) as Arc<dyn VideoProvider>;
@@ -75,20 +75,20 @@ pub fn entries(
     };
     let faults = Fault::VIDEO.iter().map(|fault| {
         let id = fault.model(MODEL);
-        // A submission whose response was lost is sent again to a repeatable provider, and otherwise searched for.
+        // A submission whose response was lost is sent again to an idempotent provider, and otherwise searched for.
         if fault.loses_submission() {
-            Entry { provider_id: UNREPEATABLE_ID.to_owned(), ..entry(&id, true, &unrepeatable) }
+            Entry { provider_id: NOT_IDEMPOTENT_ID.to_owned(), ..entry(&id, true, &not_idempotent) }
         } else {
-            entry(&id, true, &repeatable)
+            entry(&id, true, &idempotent)
         }
     });
-    std::iter::once(entry(MODEL, false, &repeatable)).chain(faults).collect()
+    std::iter::once(entry(MODEL, false, &idempotent)).chain(faults).collect()
 }
 
 #[async_trait]
 impl VideoProvider for OfflineVideo {
-    fn repeatable(&self) -> bool {
-        self.repeatable
+    fn submits_idempotently(&self) -> bool {
+        self.submits_idempotently
     }
 
     fn has_free_slot(&self) -> bool {

@@ -95,7 +95,7 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
 #[async_trait]
 impl VideoProvider for OpenAiVideos {
     /// No server is known to read an idempotency key.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

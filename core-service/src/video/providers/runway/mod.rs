@@ -74,7 +74,7 @@ pub(crate) fn entries(settings: &Runway, context: &ProviderContext) -> Result<Ve
 #[async_trait]
 impl VideoProvider for RunwayVideos {
     /// Runway documents no idempotency key.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

@@ -78,7 +78,7 @@ pub(crate) fn entries(settings: &Seedance, context: &ProviderContext) -> Result<
 #[async_trait]
 impl VideoProvider for SeedanceVideos {
     /// Ark has no idempotency key.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

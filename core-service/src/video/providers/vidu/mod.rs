@@ -76,7 +76,7 @@ pub(crate) fn entries(settings: &Vidu, context: &ProviderContext) -> Result<Vec<
 #[async_trait]
 impl VideoProvider for ViduVideos {
     /// Vidu has no idempotency key.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

@@ -81,7 +81,7 @@ pub(crate) fn entries(settings: &Wan, context: &ProviderContext) -> Result<Vec<E
 #[async_trait]
 impl VideoProvider for WanVideos {
     /// DashScope has no idempotency key.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

@@ -67,7 +67,7 @@ pub(crate) fn entries(settings: &Xai, context: &ProviderContext) -> Result<Vec<E
 #[async_trait]
 impl VideoProvider for XaiVideos {
     /// xAI documents no idempotency key.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 

@@ -71,9 +71,10 @@ async fn crash_during_a_submission_fails_with_outcome_unknown() {
 }
 
 #[tokio::test]
-async fn crash_during_a_submission_to_a_repeatable_provider_resubmits_with_the_same_key() {
-    let hangs = FakeProvider::default().repeatable().with_submits([Reply::Hang]);
-    let (before, after, snapshots) = crash_and_restart("submit", 1, hangs, FakeProvider::default().repeatable()).await;
+async fn crash_during_a_submission_to_an_idempotent_provider_resubmits_with_the_same_key() {
+    let hangs = FakeProvider::default().submits_idempotently().with_submits([Reply::Hang]);
+    let (before, after, snapshots) =
+        crash_and_restart("submit", 1, hangs, FakeProvider::default().submits_idempotently()).await;
     let job = snapshots.last().unwrap();
     assert_eq!(job.state.phase(), Phase::Succeeded);
     let key = format!("submit {}", job.id);

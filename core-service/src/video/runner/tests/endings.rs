@@ -46,8 +46,8 @@ async fn submission_with_unknown_outcome_fails_the_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn submission_with_unknown_outcome_is_retried_under_the_same_key_if_the_provider_is_repeatable() {
-    let provider = FakeProvider::default().repeatable().with_submits([timed_out(), unavailable()]);
+async fn submission_with_unknown_outcome_is_retried_under_the_same_key_if_the_provider_is_idempotent() {
+    let provider = FakeProvider::default().submits_idempotently().with_submits([timed_out(), unavailable()]);
     let (harness, job) = run_job(provider).await;
     assert_eq!(job.state.phase(), Phase::Succeeded);
     assert_eq!(harness.provider.call_count(&format!("submit {}", job.id)), 3);

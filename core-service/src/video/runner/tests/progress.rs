@@ -101,9 +101,9 @@ async fn concurrent_steps_are_limited_by_the_workers() {
         harness.create().await;
     }
     let _runner = harness.start();
-    harness.provider.wait_for_calls("submit", harness.jobs.settings.workers).await;
+    harness.provider.wait_for_calls("submit", harness.jobs.settings.concurrency).await;
     tokio::time::advance(Duration::from_secs(20)).await;
-    assert_eq!(harness.provider.call_count("submit"), harness.jobs.settings.workers);
+    assert_eq!(harness.provider.call_count("submit"), harness.jobs.settings.concurrency);
 }
 
 #[tokio::test(start_paused = true)]

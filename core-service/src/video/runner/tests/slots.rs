@@ -91,7 +91,7 @@ async fn stalled_submissions_of_one_provider_delay_neither_its_polls_nor_other_p
     let last = create("other").await;
     assert_eq!(harness.outcome(&last).await.state.phase(), Phase::Succeeded);
     assert_eq!(harness.outcome(&rendering).await.state.phase(), Phase::Succeeded);
-    assert_eq!(stalled.call_count("submit"), 1 + JobSettings::default().workers / 2);
+    assert_eq!(stalled.call_count("submit"), 1 + JobSettings::default().concurrency / 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ use crate::{
 fn engine(directory: &Path) -> OfflineVideo {
     let media_store = MediaStore::for_test(directory);
     let clips = ClipInspector::new(media_store.clone(), PictureBudget::default());
-    OfflineVideo { renders: Arc::new(Renders::new(Pictures::new(media_store, clips))), repeatable: true }
+    OfflineVideo { renders: Arc::new(Renders::new(Pictures::new(media_store, clips))), submits_idempotently: true }
 }
 
 fn call(model: &str, id: &str, seconds: u32) -> Call<RenderRequest> {
@@ -174,7 +174,7 @@ fn job_request(model: &str, seconds: u32) -> JobRequest {
     let loses_submission = Fault::of(model).is_some_and(Fault::loses_submission);
     let name = |text: &str| text.to_owned();
     JobRequest {
-        provider_id: name(if loses_submission { UNREPEATABLE_ID } else { "offline" }),
+        provider_id: name(if loses_submission { NOT_IDEMPOTENT_ID } else { "offline" }),
         model: name(model),
         upstream_model: name(model),
         parameters: VideoParameters { seconds, width: 128, height: 72, ..request().parameters },

@@ -21,12 +21,12 @@ use crate::{
     },
 };
 
-/// How many polls of one provider may be in progress for each worker. A poll is short and needs no memory for files.
-const POLLS_PER_WORKER: usize = 8;
+/// How many polls of one provider may be in progress for each of its other steps. A poll is short and needs no memory for files.
+const POLLS_PER_STEP: usize = 8;
 
 /// Everything that the steps of a runner share.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(super) struct Shared {
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) jobs: Jobs,
     pub(super) models: Live<Models<VideoModel>>,
@@ -40,32 +40,32 @@ pub(super) struct Worker {
 }
 
 /// What a step of a job needs before it can start.
-pub(super) struct Reservation {
+pub(super) struct StepStart {
     /// The slot of the render to start.
     pub(super) slot: Slot,
     /// Counts the step as in progress.
     pub(super) active: ActiveStep,
 }
 
-impl Worker {
-    /// Returns the providers whose jobs have to wait: those with as many steps in progress as there are workers, and, for
-    /// queued jobs, those without a free slot or with half as many submissions in progress. Submissions that stall leave
-    /// workers for the polls of the same provider.
+impl Shared {
+    /// Returns the providers whose jobs have to wait: those with as many steps in progress as `jobs.concurrency` allows, and, for
+    /// queued jobs, those without a free slot or with half as many submissions in progress. Submissions that stall do
+    /// not delay the other steps of the same provider.
     pub(super) fn busy_providers(&self) -> BusyProviders {
-        let workers = self.jobs.settings.workers.max(1);
-        let steps = self.load.with_steps(workers);
+        let concurrency = self.jobs.settings.concurrency.max(1);
+        let steps = self.load.with_steps(concurrency);
         let models = self.models.load();
         let without_slot = models.entries().iter().filter(|entry| !entry.provider.provider.has_free_slot());
         let submissions: BTreeSet<_> = without_slot
             .map(|entry| entry.provider_id.clone())
-            .chain(self.load.with_submissions((workers / 2).max(1)))
+            .chain(self.load.with_submissions((concurrency / 2).max(1)))
             .chain(steps.iter().cloned())
             .collect();
         BusyProviders { submissions: submissions.into_iter().collect(), steps }
     }
 
     /// Reserves what the next step of a job needs: for a queued job a slot of its provider. `None` if none is free.
-    pub(super) fn reserve(&self, job: &Job) -> Option<Reservation> {
+    pub(super) fn reserve(&self, job: &Job) -> Option<StepStart> {
         let is_submission = job.state == JobState::Queued;
         let provider_id = &job.request.provider_id;
         let slot = match self.models.load().provider(provider_id) {
@@ -73,16 +73,16 @@ impl Worker {
             Some(_) | None => Slot::default(),
         };
         let kind = if is_submission { StepKind::Submission } else { StepKind::Other };
-        Some(Reservation { slot, active: self.load.begin(provider_id, kind) })
+        Some(StepStart { slot, active: self.load.begin(provider_id, kind) })
     }
 
     /// Returns the providers that get no further polls of parked renders now.
     pub(super) fn providers_with_busy_polls(&self) -> Vec<String> {
-        self.load.with_polls(self.jobs.settings.workers.max(1) * POLLS_PER_WORKER)
+        self.load.with_polls(self.jobs.settings.concurrency.max(1) * POLLS_PER_STEP)
     }
 
     /// Counts a poll of a parked render, which needs no slot.
-    pub(super) fn begin_poll(&self, job: &Job) -> Reservation {
-        Reservation { slot: Slot::default(), active: self.load.begin(&job.request.provider_id, StepKind::Poll) }
+    pub(super) fn begin_poll(&self, job: &Job) -> StepStart {
+        StepStart { slot: Slot::default(), active: self.load.begin(&job.request.provider_id, StepKind::Poll) }
     }
 }
