@@ -151,7 +151,7 @@ fn api_key_lookup(bencher: Bencher<'_, '_>, keys: u32) {
         secret: Some(secret(number).into()),
         ..config::Key::default()
     };
-    let known = Keys::new(&(0..keys).map(key).collect::<Vec<_>>()).unwrap();
+    let known = Keys::new(&(0..keys).map(key).collect::<Vec<_>>(), &[]).unwrap();
     let mut request = Request::new(());
     request.metadata_mut().insert("authorization", format!("Bearer {}", secret(keys / 2)).parse().unwrap());
     bencher.bench_local(|| known.caller(black_box(&request)).unwrap());

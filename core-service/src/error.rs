@@ -4,6 +4,8 @@ use std::{borrow::Cow, time::Duration};
 
 use triptych_proto::v1::{ErrorReason, Modality};
 
+use crate::rate_limits::RateLimits;
+
 /// The reason why a call failed. Each variant has a row in `docs/ERRORS.md`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -36,6 +38,19 @@ pub enum Error {
         /// The modality that has the model; unspecified if none has.
         modality: Modality,
     },
+    /// The caller's key or team may not use the model.
+    #[error(
+        "the {subject} may not use the model `{model}`; GET /v1/models (ModelService.ListModels) lists those that it may use"
+    )]
+    ModelNotAllowed {
+        /// The model's own name.
+        model: String,
+        /// The key or team.
+        subject: String,
+    },
+    /// The caller's key or team has used up one of its limits.
+    #[error(transparent)]
+    LimitExceeded(Box<LimitExceeded>),
     /// No video has this id.
     #[error("video `{}` does not exist or was deleted", echo(.0))]
     VideoNotFound(String),
@@ -110,6 +125,22 @@ pub enum Error {
     /// A defect of Triptych. The text is logged; clients get a general message.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+/// A limit of a key or team that is used up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {subject} has reached its limit `{limit}` of {value}; retry later")]
+pub struct LimitExceeded {
+    /// The key or team: "key `alice`".
+    pub subject: String,
+    /// The name of the limit in the settings.
+    pub limit: &'static str,
+    /// Its value.
+    pub value: u32,
+    /// When a retry can succeed.
+    pub retry_after: Duration,
+    /// The state of the rate limits.
+    pub state: RateLimits,
 }
 
 /// The failure of a provider, classified by how clients and retries can react. Messages contain no credentials.
@@ -319,6 +350,8 @@ impl Error {
             Self::InvalidField { .. } => ErrorReason::InvalidField,
             Self::InvalidApiKey { .. } => ErrorReason::InvalidApiKey,
             Self::ModelNotFound { .. } => ErrorReason::ModelNotFound,
+            Self::ModelNotAllowed { .. } => ErrorReason::ModelNotAllowed,
+            Self::LimitExceeded(_) => ErrorReason::RateLimitExceeded,
             Self::VideoNotFound(_) => ErrorReason::VideoNotFound,
             Self::MediaNotFound(_) => ErrorReason::MediaNotFound,
             Self::WebhookEndpointNotFound(_) => ErrorReason::WebhookEndpointNotFound,

@@ -6,6 +6,7 @@
 //! | [`models`], [`catalog`] | the models of one modality and of all, and their gRPC service |
 //! | [`media`] | stored files |
 //! | [`keys`], [`context`], [`idempotency`] | the caller, the context and the identity of a call |
+//! | [`limits`], [`rate_limits`] | the limits of callers, and their state in responses |
 //! | [`upstream`] | the HTTP client of all providers |
 //! | [`database`] | the SQLite database |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
@@ -34,6 +35,7 @@ pub mod idempotency;
 pub mod image;
 mod json;
 pub mod keys;
+pub mod limits;
 pub mod live;
 pub mod media;
 mod midjourney_errors;
@@ -41,6 +43,7 @@ pub mod model_facts;
 pub mod models;
 mod offload;
 pub mod on_disconnect;
+pub mod rate_limits;
 pub mod server;
 pub mod size;
 pub mod status;

@@ -1,6 +1,6 @@
 //! The mapping of errors to gRPC statuses. No other place in the core creates a status.
 //!
-//! A status carries the details of google.rpc (`ErrorInfo` always, `BadRequest` and `RetryInfo` where they apply). The same
+//! A status carries the details of google.rpc (`ErrorInfo` always, `BadRequest`, `RetryInfo` and `QuotaFailure` where they apply). The same
 //! delay is sent as the trailer `grpc-retry-pushback-ms`, which the retry logic of gRPC clients follows.
 
 use std::{collections::HashMap, time::Duration};
@@ -108,6 +108,9 @@ fn status(error: &Error, request_id: Option<&str>) -> Status {
         if delay.is_some() {
             details.set_retry_info(delay);
         }
+        if let Error::LimitExceeded(exceeded) = error {
+            details.add_quota_failure_violation(exceeded.subject.clone(), cut(&exceeded.to_string()));
+        }
         Status::with_error_details(code(reason), cut(&message), details)
     };
     let mut status = with_limit(None);
@@ -116,6 +119,9 @@ fn status(error: &Error, request_id: Option<&str>) -> Status {
             break;
         }
         status = with_limit(Some(limit));
+    }
+    if let Error::LimitExceeded(exceeded) = error {
+        exceeded.state.write(status.metadata_mut());
     }
     let delay = delay.map(|delay| i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
     if let Some(pushback) = if may_have_executed { Some(-1) } else { delay } {
@@ -172,8 +178,9 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
         }
         Error::InvalidField { field, message }
         | Error::Provider(ProviderError::Refused { field: Some(field), message }) => Some((field, message.clone())),
-        Error::ModelNotFound { .. } => Some(("model", error.to_string())),
+        Error::ModelNotFound { .. } | Error::ModelNotAllowed { .. } => Some(("model", error.to_string())),
         Error::InvalidApiKey { .. }
+        | Error::LimitExceeded(_)
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)
@@ -198,6 +205,7 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
 fn retry_delay(error: &Error) -> Option<Duration> {
     match error {
         Error::Overloaded { retry_after } => Some(*retry_after),
+        Error::LimitExceeded(exceeded) => Some(exceeded.retry_after),
         Error::LimitReached(_) => Some(LIMIT_DELAY),
         Error::QueueFull { .. } => Some(QUEUE_FULL_DELAY),
         Error::ShuttingDown => Some(SHUTDOWN_DELAY),
@@ -209,6 +217,7 @@ fn retry_delay(error: &Error) -> Option<Duration> {
         Error::InvalidField { .. }
         | Error::InvalidApiKey { .. }
         | Error::ModelNotFound { .. }
+        | Error::ModelNotAllowed { .. }
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)
@@ -248,6 +257,8 @@ fn log(reason: &str, error: &Error) {
         Error::InvalidField { .. }
         | Error::InvalidApiKey { .. }
         | Error::ModelNotFound { .. }
+        | Error::ModelNotAllowed { .. }
+        | Error::LimitExceeded(_)
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)
@@ -278,6 +289,8 @@ fn client_message(error: &Error, request_id: Option<&str>) -> String {
         Error::InvalidField { .. }
         | Error::InvalidApiKey { .. }
         | Error::ModelNotFound { .. }
+        | Error::ModelNotAllowed { .. }
+        | Error::LimitExceeded(_)
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)

@@ -41,4 +41,12 @@ pub(crate) static FORWARDED_TO_CORE: [HeaderName; 6] = [
 ];
 
 /// Response metadata of the core, of success and error alike, that becomes a response header of the same name.
-pub(crate) static FORWARDED_FROM_CORE: [HeaderName; 1] = [X_TRIPTYCH_ATTEMPTS];
+pub(crate) static FORWARDED_FROM_CORE: [HeaderName; 7] = [
+    X_TRIPTYCH_ATTEMPTS,
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];

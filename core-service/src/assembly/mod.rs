@@ -41,7 +41,7 @@ use crate::{
         grpc::VideoGrpc,
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
-        store::{QueueLimits, sqlite::SqliteStore},
+        store::{JobLimits, sqlite::SqliteStore},
     },
     webhooks::{
         attempts::Attempts,
@@ -134,7 +134,7 @@ impl Core {
     /// Opens the stores and starts the video jobs, including those that an earlier process left unfinished.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
         settings.validate()?;
-        let keys = Keys::new(&settings.keys)?;
+        let keys = Keys::new(&settings.keys, &settings.teams)?;
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
         let retention = retention(&settings.media);
@@ -215,7 +215,7 @@ impl Core {
         // Serializes reloads, so that keys and models always come from the same settings.
         let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
         let all = all_models(settings, &self.settings, &self.media_store, &self.picture_budget, &self.background)?;
-        self.keys.replace(&settings.keys)?;
+        self.keys.replace(&settings.keys, &settings.teams)?;
         self.catalog.replace(all.chat, all.image, all.video);
         self.webhook_settings.store(settings.webhooks.clone());
         self.links.set_base(settings.media.public_base_url.as_deref());
@@ -376,9 +376,9 @@ fn jobs(settings: &config::Jobs, media: &config::Media) -> JobSettings {
     let config::Jobs { concurrency, lease, deadline, retention, max_file_bytes, max_queued_per_owner, max_queued } =
         *settings;
     let retention = (!retention.is_zero()).then_some(retention);
-    let queue_limits = QueueLimits { per_owner: max_queued_per_owner, total: max_queued };
+    let limits = JobLimits { per_owner: max_queued_per_owner, total: max_queued, in_flight: Vec::new() };
     let input_memory_bytes = media.input_memory_bytes;
-    JobSettings { concurrency, lease, deadline, retention, max_file_bytes, input_memory_bytes, queue_limits }
+    JobSettings { concurrency, lease, deadline, retention, max_file_bytes, input_memory_bytes, limits }
 }
 
 #[cfg(test)]

@@ -59,21 +59,25 @@ impl ModelService for ModelGrpc {
         &self,
         request: Request<pb::ListModelsRequest>,
     ) -> Result<Response<pb::ListModelsResponse>, Status> {
-        self.keys.caller(&request)?;
+        let caller = self.keys.caller(&request)?;
         let pb::ListModelsRequest { modality, page_size, page_token } = request.into_inner();
         let modality = pb::Modality::try_from(modality).map_err(|_| {
             let message = "must be MODALITY_CHAT, MODALITY_IMAGE, MODALITY_VIDEO or MODALITY_UNSPECIFIED";
             Error::invalid("modality", message)
         })?;
-        Ok(Response::new(page(self.catalog.models(modality), page_size, &page_token)?))
+        let mut models = self.catalog.models(modality);
+        models.retain(|model| caller.may_call(&model.id));
+        Ok(Response::new(page(models, page_size, &page_token)?))
     }
 
     async fn get_model(&self, request: Request<pb::GetModelRequest>) -> Result<Response<pb::GetModelResponse>, Status> {
-        self.keys.caller(&request)?;
+        let caller = self.keys.caller(&request)?;
         let pb::GetModelRequest { id } = request.into_inner();
         if id.is_empty() {
             return Err(Error::invalid("id", "is required: the name of a model").into());
         }
-        Ok(Response::new(pb::GetModelResponse { model: Some(self.catalog.model(&id)?) }))
+        let model = self.catalog.model(&id)?;
+        caller.check_model(&model.id)?;
+        Ok(Response::new(pb::GetModelResponse { model: Some(model) }))
     }
 }

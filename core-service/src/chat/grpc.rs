@@ -16,17 +16,25 @@ use super::{
     normalize::{Normalized, UsageDelivery},
     response::{new_id, provider_error_status},
     routing::RoutingContext,
-    validate,
+    tokens, validate,
 };
 use crate::{
     call::Call,
     context::RequestContext,
     error::{Error, ProviderError},
     keys::{Caller, Keys},
+    limits::Admission,
     live::Live,
     models::{Entry, Models},
     on_disconnect::OnDisconnect,
 };
+
+/// A valid request for a model that the caller may call.
+struct Admitted {
+    entry: Arc<Entry<dyn ChatProvider>>,
+    call: ChatCall,
+    admission: Admission,
+}
 
 /// Implements [`ChatService`] over the models of a catalog.
 #[derive(Debug, Clone)]
@@ -56,18 +64,15 @@ impl ChatGrpc {
         OnDisconnect::from_metadata(metadata, caller.on_disconnect().unwrap_or(self.on_disconnect))
     }
 
-    /// Validates a request and finds its model.
-    fn admit(
-        &self,
-        chat: Option<pb::ChatRequest>,
-        context: RequestContext,
-    ) -> Result<(Arc<Entry<dyn ChatProvider>>, ChatCall), Error> {
+    /// Validates a request, finds its model, and counts the call against the limits of the caller.
+    fn admit(&self, chat: Option<pb::ChatRequest>, context: RequestContext) -> Result<Admitted, Error> {
         let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;
         let entry = self.models.load().find(&chat.model)?;
         entry.provider.check(&chat)?;
+        let admission = context.caller.admit(&entry.id, || tokens::estimate(&chat))?;
         let call = Call { model: entry.upstream_model.clone(), request: Arc::new(chat), context };
-        Ok((entry, call))
+        Ok(Admitted { entry, call, admission })
     }
 }
 
@@ -81,15 +86,21 @@ impl ChatService for ChatGrpc {
         let (metadata, _, pb::CreateChatRequest { chat, idempotency_key: _ }) = request.into_parts();
         let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
-        let (entry, call) = self.admit(chat, context)?;
+        let Admitted { entry, call, admission } = self.admit(chat, context)?;
         let result = match on_disconnect {
             OnDisconnect::Cancel => routing.scope(entry.provider.complete(call)).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
-                let provider = entry.provider.clone();
-                self.detached.complete(on_disconnect, &routing, async move { provider.complete(call).await }).await
+                let (provider, in_flight) = (entry.provider.clone(), admission.clone());
+                let complete = async move {
+                    let result = provider.complete(call).await;
+                    drop(in_flight);
+                    result
+                };
+                self.detached.complete(on_disconnect, &routing, complete).await
             }
         };
-        let mut response = result.map_err(|error| failed_with_attempts(&routing, error))?;
+        let mut response = result.map_err(|error| failure(&routing, &admission, error))?;
+        admission.record_tokens(response.usage.as_ref().map_or(0, |usage| usage.total_tokens));
         response.model.clone_from(&entry.id);
         if response.id.is_empty() {
             response.id = new_id();
@@ -99,7 +110,7 @@ impl ChatService for ChatGrpc {
             // A complete response has ended, even if the upstream gives no reason.
             "stop".clone_into(&mut choice.finish_reason);
         }
-        Ok(with_attempts(&routing, response))
+        Ok(success(&routing, &admission, response))
     }
 
     type StreamChatStream = ChatStream;
@@ -112,34 +123,44 @@ impl ChatService for ChatGrpc {
         let (metadata, _, pb::StreamChatRequest { chat, idempotency_key: _, stream_options }) = request.into_parts();
         let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
-        let (entry, call) = self.admit(chat, context)?;
+        let Admitted { entry, call, admission } = self.admit(chat, context)?;
         if let Some(options) = &stream_options {
             validate::check_stream_options(options).map_err(|error| validate::prefix_field("stream_options", error))?;
         }
         let usage = UsageDelivery::from_options(stream_options.as_ref());
+        let mut options = stream_options;
+        if admission.counts_tokens() {
+            options.get_or_insert_default().include_usage = Some(true);
+        }
+        let metered = admission.clone();
         let result = match on_disconnect {
-            OnDisconnect::Cancel => routing.scope(entry.provider.stream(call, stream_options)).await,
+            OnDisconnect::Cancel => {
+                let chunks = routing.scope(entry.provider.stream(call, options)).await;
+                chunks.map(|chunks| tokens::metered(chunks, metered))
+            }
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
                 let provider = entry.provider.clone();
-                let start = async move { provider.stream(call, stream_options).await };
+                let start = async move { Ok(tokens::metered(provider.stream(call, options).await?, metered)) };
                 self.detached.stream(on_disconnect, &routing, start).await
             }
         };
-        let chunks = result.map_err(|error| failed_with_attempts(&routing, error))?;
-        Ok(with_attempts(&routing, ChatStream::new(Normalized::new(chunks, entry.id.clone(), usage))))
+        let chunks = result.map_err(|error| failure(&routing, &admission, error))?;
+        Ok(success(&routing, &admission, ChatStream::new(Normalized::new(chunks, entry.id.clone(), usage))))
     }
 }
 
-/// Returns the status of a failure, with the attempts made before it.
-fn failed_with_attempts(routing: &RoutingContext, error: ProviderError) -> Status {
+/// Returns the status of a failure, with the attempts made before it and the state of the caller's rate limits.
+fn failure(routing: &RoutingContext, admission: &Admission, error: ProviderError) -> Status {
     let mut status = provider_error_status(error);
     routing.write_attempts(status.metadata_mut());
+    admission.write(status.metadata_mut());
     status
 }
 
-/// Returns a response with the attempts made for it.
-fn with_attempts<T>(routing: &RoutingContext, message: T) -> Response<T> {
+/// Returns a response with the attempts made for it and the state of the caller's rate limits.
+fn success<T>(routing: &RoutingContext, admission: &Admission, message: T) -> Response<T> {
     let mut response = Response::new(message);
     routing.write_attempts(response.metadata_mut());
+    admission.write(response.metadata_mut());
     response
 }

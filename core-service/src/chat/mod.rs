@@ -8,6 +8,7 @@ pub mod provider;
 pub mod providers;
 mod response;
 pub mod routing;
+mod tokens;
 mod validate;
 
 pub use provider::{ChatCall, ChatProvider};

@@ -8,7 +8,11 @@ use serde::{
     de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{de::secret, error::SettingError};
+use super::{
+    de::secret,
+    error::SettingError,
+    limits::{AccountLimits, Team},
+};
 use crate::{
     digest::{Sha256Digest, parse_hex, sha256},
     on_disconnect::OnDisconnect,
@@ -31,13 +35,22 @@ pub struct Key {
     pub on_disconnect: Option<OnDisconnect>,
     /// Whether the client may use the videos and stored files of all owners.
     pub admin: bool,
+    /// The name of the team of the client; empty: none.
+    pub team: String,
+    /// The limits of the client. All keys with one name share them.
+    pub limits: AccountLimits,
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, on_disconnect, admin, .. } = self;
+        let Self { name, on_disconnect, admin, team, limits, .. } = self;
         let mut text = f.debug_struct("Key");
-        text.field("name", name).field("on_disconnect", on_disconnect).field("admin", admin).finish_non_exhaustive()
+        text.field("name", name)
+            .field("on_disconnect", on_disconnect)
+            .field("admin", admin)
+            .field("team", team)
+            .field("limits", limits);
+        text.finish_non_exhaustive()
     }
 }
 
@@ -65,7 +78,21 @@ impl Key {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<(), SettingError> {
+    pub(super) fn validate_all(keys: &[Self], teams: &[Team]) -> Result<(), SettingError> {
+        for (index, key) in keys.iter().enumerate() {
+            key.validate()?;
+            if !key.team.is_empty() && !teams.iter().any(|team| team.name == key.team) {
+                return Err(key.error(&format!("belongs to the team `{}`, which is not in `teams`", key.team)));
+            }
+            let same_name = keys[..index].iter().find(|earlier| earlier.name == key.name);
+            if same_name.is_some_and(|earlier| earlier.limits != key.limits || earlier.team != key.team) {
+                return Err(key.error("has another key with the same name, but another team or other limits"));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate(&self) -> Result<(), SettingError> {
         let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if !(1..=64).contains(&self.name.len()) || !self.name.bytes().all(is_name_byte) {
             return Err(self.error("must have a name of 1 to 64 letters, digits, `.`, `_`, `-`"));
@@ -98,6 +125,10 @@ struct KeySection {
     on_disconnect: Option<OnDisconnect>,
     #[serde(default)]
     admin: bool,
+    #[serde(default)]
+    team: String,
+    #[serde(default)]
+    limits: AccountLimits,
 }
 
 struct KeyVisitor;
@@ -118,9 +149,9 @@ impl<'de> Visitor<'de> for KeyVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Key, A::Error> {
-        let KeySection { name, secret, secret_env, sha256, on_disconnect, admin } =
+        let KeySection { name, secret, secret_env, sha256, on_disconnect, admin, team, limits } =
             KeySection::deserialize(MapAccessDeserializer::new(members))?;
-        Ok(Key { name, secret, secret_env, sha256, on_disconnect, admin })
+        Ok(Key { name, secret, secret_env, sha256, on_disconnect, admin, team, limits })
     }
 }
 

@@ -13,6 +13,7 @@ mod guard;
 mod image;
 mod jobs;
 mod keys;
+mod limits;
 mod media;
 mod offline;
 mod reload;
@@ -33,6 +34,7 @@ pub use self::{
     },
     jobs::Jobs,
     keys::Key,
+    limits::{AccountLimits, Team},
     media::{MAX_INPUT_BYTES, Media},
     offline::Offline,
     reload::{FixedSetting, RELOADABLE},

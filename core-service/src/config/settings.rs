@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::{
-    chat::Chat, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, media::Media, offline::Offline,
-    video::Video, webhooks::Webhooks,
+    chat::Chat, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, limits::Team, media::Media,
+    offline::Offline, video::Video, webhooks::Webhooks,
 };
 
 /// All settings of the core.
@@ -17,6 +17,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The API keys of clients. Empty: no key is required.
     pub keys: Vec<Key>,
+    /// The teams of the keys.
+    pub teams: Vec<Team>,
     /// The chat service.
     pub chat: Chat,
     /// The image service.
@@ -40,6 +42,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::from("triptych-data"),
             keys: Vec::new(),
+            teams: Vec::new(),
             chat: Chat::default(),
             image: Image::default(),
             video: Video::default(),
@@ -61,6 +64,7 @@ impl Settings {
         let Self {
             data_dir,
             keys,
+            teams,
             chat,
             image,
             video,
@@ -73,7 +77,8 @@ impl Settings {
         if data_dir.as_os_str().is_empty() {
             return Err(SettingError::new("data_dir", "must be the path of a directory"));
         }
-        keys.iter().try_for_each(Key::validate)?;
+        Team::validate_all(teams)?;
+        Key::validate_all(keys, teams)?;
         chat.validate()?;
         image.validate()?;
         video.validate()?;

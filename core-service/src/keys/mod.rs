@@ -11,9 +11,10 @@ use tonic::{Request, Status, metadata::MetadataMap};
 use tracing::Span;
 
 use crate::{
-    config::{self, MAX_SECRET_LENGTH, SettingError},
+    config::{self, AccountLimits, MAX_SECRET_LENGTH, SettingError},
     digest::{Sha256Digest, sha256},
     error::Error,
+    limits::{self, Admission, Limiter},
     live::Live,
     on_disconnect::OnDisconnect,
 };
@@ -25,15 +26,29 @@ use crate::{
 pub struct Keys(Live<HashMap<Sha256Digest, Caller>>);
 
 /// The client that makes a call. Cheap to clone. The default is the anonymous caller, who exists only without API keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Caller(Option<Arc<KeyInfo>>);
 
 /// The part of an API key that calls need.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct KeyInfo {
     name: String,
     on_disconnect: Option<OnDisconnect>,
     admin: bool,
+    /// Those of the client and of its team, as far as they have limits.
+    limiters: Vec<Arc<Limiter>>,
+    in_flight: Vec<InFlightLimit>,
+}
+
+/// A limit of the videos that are not final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlightLimit {
+    /// The key or team: "key `alice`".
+    pub subject: String,
+    /// The owners whose videos count.
+    pub owners: Vec<Owner>,
+    /// The most videos, at least 1.
+    pub limit: u32,
 }
 
 /// The owner of jobs, media and idempotency keys: the name of the caller's API key, or the empty name where no key is
@@ -83,16 +98,18 @@ impl Keys {
     ///
     /// # Errors
     /// A key has no secret, or two keys have the same one.
-    pub fn new(settings: &[config::Key]) -> Result<Self, SettingError> {
-        Ok(Self(Live::new(callers(settings)?)))
+    pub fn new(keys: &[config::Key], teams: &[config::Team]) -> Result<Self, SettingError> {
+        Ok(Self(Live::new(callers(keys, teams, &HashMap::new())?)))
     }
 
-    /// Replaces the keys, for all clones. A removed key is rejected from now on; calls in flight continue.
+    /// Replaces the keys, for all clones. A removed key is rejected from now on; calls in flight continue. Limits that stay the same
+    /// keep their state.
     ///
     /// # Errors
     /// As for [`Keys::new`]; the keys then stay as they were.
-    pub fn replace(&self, settings: &[config::Key]) -> Result<(), SettingError> {
-        self.0.store(callers(settings)?);
+    pub fn replace(&self, keys: &[config::Key], teams: &[config::Team]) -> Result<(), SettingError> {
+        let callers = callers(keys, teams, &self.0.load())?;
+        self.0.store(callers);
         Ok(())
     }
 
@@ -133,10 +150,39 @@ impl Keys {
     }
 }
 
-fn callers(settings: &[config::Key]) -> Result<HashMap<Sha256Digest, Caller>, SettingError> {
-    let mut callers = HashMap::with_capacity(settings.len());
-    for key in settings {
-        let info = KeyInfo { name: key.name.clone(), on_disconnect: key.on_disconnect, admin: key.admin };
+/// Builds the callers of these keys. Limiters of `earlier` are reused.
+fn callers(
+    keys: &[config::Key],
+    teams: &[config::Team],
+    earlier: &HashMap<Sha256Digest, Caller>,
+) -> Result<HashMap<Sha256Digest, Caller>, SettingError> {
+    let mut limiters: Vec<Arc<Limiter>> = earlier.values().flat_map(Caller::limiters).cloned().collect();
+    let mut limiter = |subject: String, settings: &AccountLimits| {
+        let existing = limiters.iter().find(|limiter| limiter.is_for(&subject, settings)).cloned();
+        let limiter = existing.or_else(|| Limiter::new(subject, settings));
+        limiters.extend(limiter.clone());
+        limiter
+    };
+    let mut callers = HashMap::with_capacity(keys.len());
+    for key in keys {
+        let mut accounts = vec![(format!("key `{}`", key.name), &key.limits, vec![Owner::new(&key.name)])];
+        if let Some(team) = teams.iter().find(|team| team.name == key.team) {
+            let members = keys.iter().filter(|other| other.team == key.team).map(|key| Owner::new(&key.name));
+            accounts.push((format!("team `{}`", team.name), &team.limits, members.collect()));
+        }
+        let mut info = KeyInfo {
+            name: key.name.clone(),
+            on_disconnect: key.on_disconnect,
+            admin: key.admin,
+            limiters: Vec::new(),
+            in_flight: Vec::new(),
+        };
+        for (subject, limits, owners) in accounts {
+            info.limiters.extend(limiter(subject.clone(), limits));
+            if limits.jobs_in_flight > 0 {
+                info.in_flight.push(InFlightLimit { subject, owners, limit: limits.jobs_in_flight });
+            }
+        }
         if callers.insert(key.digest()?, Caller(Some(Arc::new(info)))).is_some() {
             return Err(key.error("has the secret of another key"));
         }
@@ -147,7 +193,7 @@ fn callers(settings: &[config::Key]) -> Result<HashMap<Sha256Digest, Caller>, Se
 impl Caller {
     /// Returns a caller with this name and no settings of its own; the empty name is the anonymous caller.
     pub(crate) fn named(name: &str) -> Self {
-        let info = KeyInfo { name: name.to_owned(), on_disconnect: None, admin: false };
+        let info = KeyInfo { name: name.to_owned(), ..KeyInfo::default() };
         Self((!name.is_empty()).then(|| Arc::new(info)))
     }
 
@@ -180,6 +226,36 @@ impl Caller {
         self.0.as_ref()?.on_disconnect
     }
 
+    fn limiters(&self) -> &[Arc<Limiter>] {
+        self.0.as_ref().map_or(&[], |key| &key.limiters)
+    }
+
+    /// Returns whether the caller may call the model with this name.
+    pub fn may_call(&self, model: &str) -> bool {
+        self.limiters().iter().all(|limiter| limiter.permits(model))
+    }
+
+    /// Checks that the caller may call the model with this name.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotAllowed`].
+    pub fn check_model(&self, model: &str) -> Result<(), Error> {
+        self.limiters().iter().try_for_each(|limiter| limiter.check_model(model))
+    }
+
+    /// Returns the limits of videos in flight.
+    pub(crate) fn in_flight_limits(&self) -> &[InFlightLimit] {
+        self.0.as_ref().map_or(&[], |key| &key.in_flight)
+    }
+
+    /// Admits a call of a model; see [`limits::admit`].
+    ///
+    /// # Errors
+    /// Those of [`limits::admit`].
+    pub fn admit(&self, model: &str, estimated_tokens: impl FnOnce() -> u32) -> Result<Admission, Error> {
+        limits::admit(self.limiters(), model, estimated_tokens)
+    }
+
     /// Attaches an authenticated caller to its request, so that [`Keys::caller`] does not authenticate again.
     pub(crate) fn attach(self, request: &mut http::Extensions) {
         if self.0.is_some() {
@@ -187,6 +263,16 @@ impl Caller {
         }
     }
 }
+
+impl PartialEq for Caller {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+            && self.is_admin() == other.is_admin()
+            && self.on_disconnect() == other.on_disconnect()
+    }
+}
+
+impl Eq for Caller {}
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use super::{
     files::media_key,
     job::{Job, JobId, JobKey, JobOrigin, JobRequest},
     provider::Variant,
-    store::{Inserted, JobChanges, JobStore, Page, QueueLimits, StoreError},
+    store::{Inserted, JobChanges, JobLimits, JobStore, Page, StoreError},
 };
 use crate::{
     context::RequestContext,
@@ -43,7 +43,7 @@ pub struct JobSettings {
     /// The memory for the inputs of all submissions in flight, in bytes. Further submissions wait.
     pub input_memory_bytes: usize,
     /// How many jobs may be queued.
-    pub queue_limits: QueueLimits,
+    pub limits: JobLimits,
 }
 
 impl Default for JobSettings {
@@ -55,7 +55,7 @@ impl Default for JobSettings {
             retention: None,
             max_file_bytes: 2 << 30,
             input_memory_bytes: 512 << 20,
-            queue_limits: QueueLimits::default(),
+            limits: JobLimits::default(),
         }
     }
 }
@@ -94,7 +94,7 @@ impl Jobs {
     /// that were stored for the new id are removed.
     ///
     /// # Errors
-    /// [`Error::IdempotencyConflict`]; [`Error::QueueFull`].
+    /// [`Error::IdempotencyConflict`]; [`Error::QueueFull`]; [`Error::LimitExceeded`].
     pub async fn create(
         &self,
         id: JobId,
@@ -114,7 +114,9 @@ impl Jobs {
             },
         });
         Failpoint::CreateBeforeCommit.reach();
-        match self.store.insert(&job, call, self.settings.queue_limits).await {
+        let in_flight = context.caller.in_flight_limits().to_vec();
+        let limits = JobLimits { in_flight, ..self.settings.limits.clone() };
+        match self.store.insert(&job, call, &limits).await {
             Ok(Inserted::New) => {
                 Failpoint::CreateCommitted.reach();
                 tracing::info!(job.id = %job.id, model.name = job.request.model, "created a video job");
@@ -127,7 +129,8 @@ impl Jobs {
             Err(error) => {
                 // After other errors the row may exist: an answer of the database may be lost, too. The sweeper removes the
                 // files if it does not.
-                if matches!(error, StoreError::KeyConflict(_) | StoreError::QueueFull { .. }) {
+                if matches!(error, StoreError::KeyConflict(_) | StoreError::QueueFull { .. } | StoreError::InFlight(_))
+                {
                     self.remove_files_or_warn(&job).await;
                 }
                 Err(error.into())

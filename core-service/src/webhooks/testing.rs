@@ -26,7 +26,7 @@ use crate::{
         job::{Job, JobId},
         state::Event as JobEvent,
         store::{
-            BusyProviders, Inserted, JobQueue as _, JobStore as _, Lease, QueueLimits, WorkerId, sqlite::SqliteStore,
+            BusyProviders, Inserted, JobLimits, JobQueue as _, JobStore as _, Lease, WorkerId, sqlite::SqliteStore,
         },
         testing::{clip, request},
         time::{Clock, Timestamp},
@@ -81,7 +81,7 @@ impl Stores {
         let mut request = request();
         request.parameters.callback_url = callback_url.map(str::to_owned);
         let job = Job::new(JobId::new(), Owner::new(owner), request, self.jobs.now(), Duration::from_hours(1));
-        assert_eq!(self.jobs.insert(&job, None, QueueLimits::default()).await.unwrap(), Inserted::New);
+        assert_eq!(self.jobs.insert(&job, None, &JobLimits::default()).await.unwrap(), Inserted::New);
         let mut claim = self.jobs.claim(&WorkerId::new(), &BusyProviders::default()).await.unwrap().unwrap();
         for event in events {
             let next = claim.job.after(event, self.jobs.now()).unwrap();

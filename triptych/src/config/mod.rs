@@ -153,7 +153,7 @@ impl Config {
             }
             endpoint.secret = Some(resolve(&lookup, secret_env).map_err(error)?);
         }
-        let validated = self.core.validate().and_then(|()| Keys::new(&self.core.keys).map(drop));
+        let validated = self.core.validate().and_then(|()| Keys::new(&self.core.keys, &self.core.teams).map(drop));
         validated.map_err(|error| self.setting_error(&error))?;
         for upstream in self.core.chat.upstreams.iter_mut().filter(|upstream| !upstream.api_key_env.is_empty()) {
             let core_config::Upstream { name, api_key_env, .. } = &*upstream;

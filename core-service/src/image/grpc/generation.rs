@@ -22,6 +22,7 @@ use crate::{
         response,
         validate::Delivery,
     },
+    limits::Admission,
     media::MediaStore,
     size::Size,
 };
@@ -62,6 +63,8 @@ pub(super) struct Generation {
     pub(super) bytes_left: usize,
     /// The memory of the images, from the call of the provider to the end of the response.
     pub(super) memory: Reservation,
+    /// Counts the call as in flight.
+    pub(super) _admission: Admission,
     pub(super) resizer: ImageResizer,
     pub(super) media_store: MediaStore,
 }

@@ -30,7 +30,8 @@ use crate::{
     context::{RequestContext, before_deadline},
     error::Error,
     idempotency::{Idempotency, single_flight::SingleFlight},
-    keys::{Keys, Owners},
+    keys::{Caller, Keys, Owners},
+    limits::Admission,
     live::Live,
     media::{InputPicture, InputResolver, MediaStore, PictureBudget},
     models::{Entry, Models},
@@ -44,6 +45,7 @@ const INPUTS_AT_ONCE: usize = 4;
 struct Admitted {
     entry: Arc<Entry<dyn ImageProvider>>,
     request: Validated,
+    admission: Admission,
 }
 
 /// Implementation of [`ImageService`]. Clones share the state.
@@ -101,19 +103,21 @@ impl ImageGrpc {
         self.single_flight.close().await;
     }
 
-    /// Validates a request and finds its model.
-    fn admit(&self, image: Option<pb::ImageRequest>, partial_images: u32) -> Result<Admitted, Error> {
+    /// Validates a request, finds its model, and counts the call against the limits of the caller.
+    fn admit(&self, image: Option<pb::ImageRequest>, partial_images: u32, caller: &Caller) -> Result<Admitted, Error> {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
         let entry = self.models.load().find(&image.model)?;
         let request = validate::request(image, partial_images)?;
         let Validated { pictures, mask, .. } = &request;
         validate::edits(&entry.id, entry.provider.edits(&entry.upstream_model), pictures.len(), mask.is_some())?;
-        Ok(Admitted { entry, request })
+        let admission = caller.admit(&entry.id, || 0)?;
+        Ok(Admitted { entry, request, admission })
     }
 
     /// Resolves the input images of a request and starts the generation.
     async fn start(&self, context: RequestContext, admitted: Admitted) -> Result<Generation, Error> {
-        let Admitted { entry, request: Validated { parameters, pictures, mask, delivery, keep_original } } = admitted;
+        let Admitted { entry, request, admission } = admitted;
+        let Validated { parameters, pictures, mask, delivery, keep_original } = request;
         let target = Target {
             size: parameters.size,
             encoding: parameters.format,
@@ -139,6 +143,7 @@ impl ImageGrpc {
             deadline,
             bytes_left: usize::MAX,
             memory,
+            _admission: admission,
             resizer: self.resizer.clone(),
             media_store,
         })
@@ -234,21 +239,24 @@ impl ImageService for ImageGrpc {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
         let pb::GenerateImagesRequest { image, idempotency_key: _ } = request.clone();
-        let admitted = self.admit(image, 0)?;
+        let admitted = self.admit(image, 0, &context.caller)?;
+        let admission = admitted.admission.clone();
         let work = |context: RequestContext| {
             let (service, admitted) = (self.clone(), admitted.clone());
             let response = async move { service.generate(context, admitted).await.map(SharedItem::Unary) };
             response.into_stream().boxed()
         };
         let Some(mut items) = self.shared(&context, "GenerateImages", &request, work).await? else {
-            return Ok(Response::new(self.generate(context, admitted).await?));
+            return answered(&admission, self.generate(context, admitted).await);
         };
-        match items.try_next().await? {
-            Some(SharedItem::Unary(response)) => Ok(Response::new(response)),
-            Some(SharedItem::Streamed(_)) | None => {
-                Err(Error::Internal("a shared unary request has no response".to_owned()).into())
+        let response = match items.try_next().await {
+            Ok(Some(SharedItem::Unary(response))) => Ok(response),
+            Ok(Some(SharedItem::Streamed(_)) | None) => {
+                Err(Error::Internal("a shared unary request has no response".to_owned()))
             }
-        }
+            Err(error) => Err(error),
+        };
+        answered(&admission, response)
     }
 
     type StreamImagesStream = BoxStream<'static, Result<pb::StreamImagesResponse, Status>>;
@@ -260,20 +268,38 @@ impl ImageService for ImageGrpc {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
         let pb::StreamImagesRequest { image, idempotency_key: _, partial_images } = request.clone();
-        let admitted = self.admit(image, partial_images)?;
+        let admitted = self.admit(image, partial_images, &context.caller)?;
+        let admission = admitted.admission.clone();
         let work =
             |context: RequestContext| self.stream(context, admitted.clone()).map_ok(SharedItem::Streamed).boxed();
         // Validation errors are the status of the call; later errors are items of the stream, so that clients get its metadata at
         // once.
         let Some(items) = self.shared(&context, "StreamImages", &request, work).await? else {
-            return Ok(Response::new(self.stream(context, admitted).map_err(Status::from).boxed()));
+            return answered(&admission, Ok(self.stream(context, admitted).map_err(Status::from).boxed()));
         };
+        let in_flight = admission.clone();
         let messages = items.map(|item| match item {
             Ok(SharedItem::Streamed(message)) => Ok(message),
             Ok(SharedItem::Unary(_)) => Err(Error::Internal("a shared stream has a unary response".to_owned()).into()),
             Err(error) => Err(error.into()),
         });
-        Ok(Response::new(messages.boxed()))
+        answered(&admission, Ok(messages.inspect(move |_| _ = &in_flight).boxed()))
+    }
+}
+
+/// Returns a response or status with the state of the caller's rate limits.
+fn answered<T>(admission: &Admission, result: Result<T, Error>) -> Result<Response<T>, Status> {
+    match result {
+        Ok(message) => {
+            let mut response = Response::new(message);
+            admission.write(response.metadata_mut());
+            Ok(response)
+        }
+        Err(error) => {
+            let mut status = Status::from(error);
+            admission.write(status.metadata_mut());
+            Err(status)
+        }
     }
 }
 

@@ -60,7 +60,7 @@ async fn unauthenticated_requests_do_not_reach_the_handler_and_others_carry_thei
         secret: Some("0123456789abcdef".into()),
         ..crate::config::Key::default()
     };
-    let keys = Keys::new(&[key]).unwrap();
+    let keys = Keys::new(&[key], &[]).unwrap();
     let call = async |path: &'static str, authorization: &str| {
         let received = std::sync::Arc::new(std::sync::Mutex::new(None));
         let caller = received.clone();

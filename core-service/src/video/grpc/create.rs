@@ -2,7 +2,7 @@
 
 use triptych_proto::v1 as pb;
 
-use super::{VideoGrpc, inputs::ResolvedInput};
+use super::{Created, VideoGrpc, inputs::ResolvedInput};
 use crate::{
     context::RequestContext,
     error::Error,
@@ -17,11 +17,15 @@ use crate::{
 };
 
 impl VideoGrpc {
-    pub(super) async fn create(&self, context: &RequestContext, request: pb::CreateVideoRequest) -> Result<Job, Error> {
+    pub(super) async fn create(
+        &self,
+        context: &RequestContext,
+        request: pb::CreateVideoRequest,
+    ) -> Result<Created, Error> {
         let call = Idempotency::from_request(context, "CreateVideo", &request).await;
         // Before everything else: a repeated create must succeed even if the URL of its image is dead by now.
         if let Some(existing) = self.find(call.as_ref()).await? {
-            return Ok(existing);
+            return Ok(existing.into());
         }
         let entry = self.models.load().find(&request.model)?;
         let model = &entry.provider;
@@ -30,6 +34,7 @@ impl VideoGrpc {
             validate::create(request)?;
         callback_url.as_deref().map_or(Ok(()), |url| self.callbacks.check(url))?;
         validate::inputs(&model.facts, &entry.id, &inputs)?;
+        let admission = context.caller.admit(&entry.id, || 0)?;
         let inputs = self.resolve(context, inputs).await?;
         wanted.frame = inputs.iter().find_map(ResolvedInput::frame_size);
         let policy = fit_policy.unwrap_or(model.fit_policy);
@@ -61,7 +66,8 @@ impl VideoGrpc {
             parameters,
             remixed_from: None,
         };
-        self.jobs.create(id, request, context, call.as_ref()).await
+        let job = self.jobs.create(id, request, context, call.as_ref()).await?;
+        Ok(Created { job, admission })
     }
 
     pub(super) async fn find(&self, call: Option<&Idempotency>) -> Result<Option<Job>, Error> {

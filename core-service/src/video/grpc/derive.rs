@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use triptych_proto::v1 as pb;
 
-use super::VideoGrpc;
+use super::{Created, VideoGrpc};
 use crate::{
     check,
     config::MAX_INPUT_BYTES,
@@ -41,18 +41,22 @@ struct Source {
 }
 
 impl VideoGrpc {
-    pub(super) async fn edit(&self, context: &RequestContext, request: pb::EditVideoRequest) -> Result<Job, Error> {
+    pub(super) async fn edit(&self, context: &RequestContext, request: pb::EditVideoRequest) -> Result<Created, Error> {
         let call = Idempotency::from_request(context, "EditVideo", &request).await;
         match self.find(call.as_ref()).await? {
-            Some(existing) => Ok(existing),
+            Some(existing) => Ok(existing.into()),
             None => Box::pin(self.derive(context, validate::edit(request)?, call.as_ref())).await,
         }
     }
 
-    pub(super) async fn extend(&self, context: &RequestContext, request: pb::ExtendVideoRequest) -> Result<Job, Error> {
+    pub(super) async fn extend(
+        &self,
+        context: &RequestContext,
+        request: pb::ExtendVideoRequest,
+    ) -> Result<Created, Error> {
         let call = Idempotency::from_request(context, "ExtendVideo", &request).await;
         match self.find(call.as_ref()).await? {
-            Some(existing) => Ok(existing),
+            Some(existing) => Ok(existing.into()),
             None => Box::pin(self.derive(context, validate::extend(request)?, call.as_ref())).await,
         }
     }
@@ -62,7 +66,7 @@ impl VideoGrpc {
         context: &RequestContext,
         request: DerivedVideo,
         call: Option<&Idempotency>,
-    ) -> Result<Job, Error> {
+    ) -> Result<Created, Error> {
         let DerivedVideo { operation, model, prompt, source, user, callback_url, seconds, fit_policy, extra_json } =
             request;
         callback_url.as_deref().map_or(Ok(()), |url| self.callbacks.check(url))?;
@@ -72,6 +76,7 @@ impl VideoGrpc {
         };
         let of_source = job.as_ref().map(|job| job.request.model.clone()).unwrap_or_default();
         let entry = self.models.load().find(if model.is_empty() { &of_source } else { &model })?;
+        let admission = context.caller.admit(&entry.id, || 0)?;
         let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
         let id = JobId::new();
         let Source { task, inputs, clip } = match (job, source) {
@@ -106,19 +111,25 @@ impl VideoGrpc {
             extra_json,
             ..VideoParameters::default()
         };
-        self.create_derived(context, id, &entry, parameters, None, call).await
+        let job = self.create_derived(context, id, &entry, parameters, None, call).await?;
+        Ok(Created { job, admission })
     }
 
-    pub(super) async fn remix(&self, context: &RequestContext, request: pb::RemixVideoRequest) -> Result<Job, Error> {
+    pub(super) async fn remix(
+        &self,
+        context: &RequestContext,
+        request: pb::RemixVideoRequest,
+    ) -> Result<Created, Error> {
         let call = Idempotency::from_request(context, "RemixVideo", &request).await;
         if let Some(existing) = self.find(call.as_ref()).await? {
-            return Ok(existing);
+            return Ok(existing.into());
         }
         let pb::RemixVideoRequest { id, prompt, idempotency_key: _, extra_json } = request;
         check::prompt(&prompt)?;
         let source = self.finished(context, &id).await?;
         let merged = validate::remix_extra(&source.request.parameters.extra_json, &extra_json)?;
         let entry = self.models.load().find(&source.request.model)?;
+        let admission = context.caller.admit(&entry.id, || 0)?;
         let id = JobId::new();
         let task = native_task(&entry, &source, &entry.provider.facts.remix);
         let mut parameters = VideoParameters {
@@ -135,7 +146,8 @@ impl VideoGrpc {
             parameters.inputs = self.copy_inputs(context, &id, &parameters.inputs).await?;
             parameters.extra_json = merged;
         }
-        self.create_derived(context, id, &entry, parameters, Some(source.id), call.as_ref()).await
+        let job = self.create_derived(context, id, &entry, parameters, Some(source.id), call.as_ref()).await?;
+        Ok(Created { job, admission })
     }
 
     async fn create_derived(

@@ -25,6 +25,7 @@ use crate::{
     context::RequestContext,
     error::Error,
     keys::{Caller, Keys},
+    limits::Admission,
     live::Live,
     media::{InputResolver, MediaKey, MediaStore},
     models::Models,
@@ -39,6 +40,20 @@ pub struct VideoGrpc {
     media_store: MediaStore,
     callbacks: CallbackRule,
     keys: Keys,
+}
+
+/// A new job, or that of an earlier call which the call repeats.
+#[derive(Debug)]
+struct Created {
+    job: Job,
+    /// Without limits for a repetition, which does not count.
+    admission: Admission,
+}
+
+impl From<Job> for Created {
+    fn from(existing: Job) -> Self {
+        Self { job: existing, admission: Admission::default() }
+    }
 }
 
 impl VideoGrpc {
@@ -111,11 +126,14 @@ impl VideoService for VideoGrpc {
         request: Request<pb::CreateVideoRequest>,
     ) -> Result<Response<pb::CreateVideoResponse>, Status> {
         let context = self.context(&request, &request.get_ref().idempotency_key)?;
-        let video = context.within(async {
-            let job = self.create(&context, request.into_inner()).await?;
-            self.video(&job, &context.caller).await
+        let created = context.within(async {
+            let Created { job, admission } = self.create(&context, request.into_inner()).await?;
+            Ok((self.video(&job, &context.caller).await?, admission))
         });
-        Ok(Response::new(pb::CreateVideoResponse { video: Some(video.await?) }))
+        let (video, admission) = created.await?;
+        let mut response = Response::new(pb::CreateVideoResponse { video: Some(video) });
+        admission.write(response.metadata_mut());
+        Ok(response)
     }
 
     async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
@@ -226,11 +244,14 @@ impl VideoService for VideoGrpc {
         request: Request<pb::RemixVideoRequest>,
     ) -> Result<Response<pb::RemixVideoResponse>, Status> {
         let context = self.context(&request, &request.get_ref().idempotency_key)?;
-        let video = context.within(async {
-            let job = self.remix(&context, request.into_inner()).await?;
-            self.video(&job, &context.caller).await
+        let created = context.within(async {
+            let Created { job, admission } = self.remix(&context, request.into_inner()).await?;
+            Ok((self.video(&job, &context.caller).await?, admission))
         });
-        Ok(Response::new(pb::RemixVideoResponse { video: Some(video.await?) }))
+        let (video, admission) = created.await?;
+        let mut response = Response::new(pb::RemixVideoResponse { video: Some(video) });
+        admission.write(response.metadata_mut());
+        Ok(response)
     }
 
     async fn edit_video(
@@ -238,11 +259,14 @@ impl VideoService for VideoGrpc {
         request: Request<pb::EditVideoRequest>,
     ) -> Result<Response<pb::EditVideoResponse>, Status> {
         let context = self.context(&request, &request.get_ref().idempotency_key)?;
-        let video = context.within(async {
-            let job = self.edit(&context, request.into_inner()).await?;
-            self.video(&job, &context.caller).await
+        let created = context.within(async {
+            let Created { job, admission } = self.edit(&context, request.into_inner()).await?;
+            Ok((self.video(&job, &context.caller).await?, admission))
         });
-        Ok(Response::new(pb::EditVideoResponse { video: Some(video.await?) }))
+        let (video, admission) = created.await?;
+        let mut response = Response::new(pb::EditVideoResponse { video: Some(video) });
+        admission.write(response.metadata_mut());
+        Ok(response)
     }
 
     async fn extend_video(
@@ -250,11 +274,14 @@ impl VideoService for VideoGrpc {
         request: Request<pb::ExtendVideoRequest>,
     ) -> Result<Response<pb::ExtendVideoResponse>, Status> {
         let context = self.context(&request, &request.get_ref().idempotency_key)?;
-        let video = context.within(async {
-            let job = self.extend(&context, request.into_inner()).await?;
-            self.video(&job, &context.caller).await
+        let created = context.within(async {
+            let Created { job, admission } = self.extend(&context, request.into_inner()).await?;
+            Ok((self.video(&job, &context.caller).await?, admission))
         });
-        Ok(Response::new(pb::ExtendVideoResponse { video: Some(video.await?) }))
+        let (video, admission) = created.await?;
+        let mut response = Response::new(pb::ExtendVideoResponse { video: Some(video) });
+        admission.write(response.metadata_mut());
+        Ok(response)
     }
 }
 

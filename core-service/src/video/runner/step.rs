@@ -410,6 +410,7 @@ impl From<StoreError> for StepError {
             StoreError::Stale => Self::Stale,
             error @ (StoreError::KeyConflict(_)
             | StoreError::QueueFull { .. }
+            | StoreError::InFlight(_)
             | StoreError::Unavailable(_)
             | StoreError::Corrupt { .. }) => Self::Store(error),
         }

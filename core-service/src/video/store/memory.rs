@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    BusyProviders, ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease,
-    Page, QueueLimits, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
+    BusyProviders, ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobLimits, JobQueue, JobStore, KeyMatch,
+    Lease, Page, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     idempotency::Idempotency,
@@ -140,7 +140,7 @@ impl JobStore for MemoryStore {
         self.feed.subscribe_to(id)
     }
 
-    async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: QueueLimits) -> Result<Inserted, StoreError> {
+    async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: &JobLimits) -> Result<Inserted, StoreError> {
         let now = self.now();
         let mut rows = self.rows();
         if let Some(call) = call
@@ -156,6 +156,13 @@ impl JobStore for MemoryStore {
             jobs.filter(|job| owner.is_none_or(|owner| job.owner == *owner)).count() as u64
         };
         limits.check(queued(Some(&job.owner)), queued(None))?;
+        let is_in_flight = |job: &Job, owners: &[Owner]| !job.state.is_final() && owners.contains(&job.owner);
+        for limit in &limits.in_flight {
+            let in_flight = rows.values().filter(|row| is_in_flight(&row.job, &limit.owners)).count();
+            if in_flight >= limit.limit as usize {
+                return Err(StoreError::InFlight(limit.clone()));
+            }
+        }
         let events = JobEvent::from_change(None, job, now).into_iter().collect();
         rows.insert(job.id.clone(), Row { job: job.clone(), events, worker: None, fence: 0 });
         drop(rows);

@@ -27,9 +27,10 @@ use super::{
     time::Timestamp,
 };
 use crate::{
-    error::Error,
+    error::{Error, LimitExceeded},
     idempotency::Idempotency,
-    keys::{Owner, Owners},
+    keys::{InFlightLimit, Owner, Owners},
+    rate_limits::RateLimits,
 };
 
 /// A store of jobs, as callers use it. Every implementation passes the conformance suite.
@@ -48,8 +49,8 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// idempotency key, unless the call is a repetition. The limits are checked in the transaction of the insert.
     ///
     /// # Errors
-    /// `KeyConflict`, if the key was used with a different request; `QueueFull` beyond a limit.
-    async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: QueueLimits) -> Result<Inserted, StoreError>;
+    /// `KeyConflict`, if the key was used with a different request; `QueueFull` or `InFlight` beyond a limit.
+    async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: &JobLimits) -> Result<Inserted, StoreError>;
 
     /// Returns the job, unless it is deleted or belongs to none of these owners.
     ///
@@ -158,24 +159,29 @@ pub enum Inserted {
     Existing(Box<Job>),
 }
 
-/// The most jobs that may be queued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueLimits {
-    /// Of one owner.
+/// The delay before a retry after too many jobs were in flight.
+const IN_FLIGHT_DELAY: Duration = Duration::from_secs(10);
+
+/// The most jobs that may be queued, and that may be in flight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobLimits {
+    /// Queued jobs of one owner.
     pub per_owner: u32,
-    /// Of all owners together.
+    /// Queued jobs of all owners together.
     pub total: u32,
+    /// Those in flight, queued ones included, of the caller's key and team.
+    pub in_flight: Vec<InFlightLimit>,
 }
 
-impl Default for QueueLimits {
+impl Default for JobLimits {
     fn default() -> Self {
-        Self { per_owner: 1000, total: 10_000 }
+        Self { per_owner: 1000, total: 10_000, in_flight: Vec::new() }
     }
 }
 
-impl QueueLimits {
+impl JobLimits {
     /// Returns an error if an owner with this many queued jobs, or all owners together, may not queue another one.
-    fn check(self, of_owner: u64, of_all: u64) -> Result<(), StoreError> {
+    fn check(&self, of_owner: u64, of_all: u64) -> Result<(), StoreError> {
         if of_owner >= u64::from(self.per_owner) {
             return Err(StoreError::QueueFull { setting: "jobs.max_queued_per_owner", limit: self.per_owner });
         }
@@ -297,6 +303,9 @@ pub enum StoreError {
         /// Its value.
         limit: u32,
     },
+    /// As many jobs of a key or team are in flight as its limit allows.
+    #[error("the {} has as many jobs in flight as its limit allows", .0.subject)]
+    InFlight(InFlightLimit),
     /// The database failed.
     #[error("the job database failed: {0}")]
     Unavailable(String),
@@ -315,6 +324,15 @@ impl From<StoreError> for Error {
         match error {
             StoreError::KeyConflict(key) => Self::IdempotencyConflict(key),
             StoreError::QueueFull { setting, limit } => Self::QueueFull { setting, limit },
+            StoreError::InFlight(InFlightLimit { subject, owners: _, limit }) => {
+                Self::LimitExceeded(Box::new(LimitExceeded {
+                    subject,
+                    limit: "jobs_in_flight",
+                    value: limit,
+                    retry_after: IN_FLIGHT_DELAY,
+                    state: RateLimits::default(),
+                }))
+            }
             StoreError::Corrupt { id, why } => Self::VideoUnreadable { id, why },
             error @ StoreError::Unavailable(_) => Self::Storage(error.to_string()),
             error @ StoreError::Stale => Self::Internal(error.to_string()),

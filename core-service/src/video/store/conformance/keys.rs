@@ -5,7 +5,7 @@ use super::*;
 pub(super) async fn a_repeated_call_returns_the_job_of_the_first(store: Store) {
     let call = call("", None, "body");
     let first = keyed(&call);
-    assert_eq!(store.insert(&first, Some(&call), LIMITS).await.unwrap(), Inserted::New);
+    assert_eq!(store.insert(&first, Some(&call), &LIMITS).await.unwrap(), Inserted::New);
     assert_eq!(insert_call(&store, &call).await.unwrap(), Inserted::Existing(Box::new(first.clone())));
     assert_eq!(list_ids(&store, 10, None, true).await, [first.id]);
 }
@@ -61,7 +61,7 @@ pub(super) async fn a_content_key_expires(store: Store) {
 pub(super) async fn a_deleted_job_frees_its_key_and_is_visible_only_to_the_next_claim(store: Store) {
     let call = call("", None, "one");
     let first = keyed(&call);
-    store.insert(&first, Some(&call), LIMITS).await.unwrap();
+    store.insert(&first, Some(&call), &LIMITS).await.unwrap();
     let tombstone = first.tombstoned(NOW, None);
     store.amend(&first, &tombstone).await.unwrap();
     assert_eq!(store.get(&first.id, &Owners::All).await.unwrap(), None);

@@ -18,7 +18,7 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
-    BusyProviders, ChangeKind, Claim, Inserted, JobQueue, Lease, Page, QueueLimits, Renewed, StoreError, WorkerId,
+    BusyProviders, ChangeKind, Claim, Inserted, JobLimits, JobQueue, Lease, Page, Renewed, StoreError, WorkerId,
     memory::MemoryStore, sqlite::SqliteStore,
 };
 use crate::{
@@ -37,7 +37,7 @@ use crate::{
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const LEASE: Duration = Duration::from_secs(10);
-const LIMITS: QueueLimits = QueueLimits { per_owner: 100, total: 1000 };
+static LIMITS: JobLimits = JobLimits { per_owner: 100, total: 1000, in_flight: Vec::new() };
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Runs each function over each store, on an empty store.
@@ -82,6 +82,7 @@ conformance! {
     leases::concurrent_workers_claim_different_jobs,
     leases::the_job_that_is_due_longest_is_claimed_first,
     queue::queued_jobs_are_limited_per_owner_and_in_total,
+    queue::jobs_in_flight_of_a_key_and_its_team_are_limited,
     queue::concurrent_inserts_do_not_exceed_the_limit,
     queue::a_repeated_call_succeeds_beyond_the_limit,
     queue::owners_take_turns_however_many_jobs_each_has_queued,
@@ -182,12 +183,12 @@ fn keyed(call: &Idempotency) -> Job {
 }
 
 async fn insert(store: &Store, job: Job) -> Job {
-    assert_eq!(store.insert(&job, None, LIMITS).await.unwrap(), Inserted::New);
+    assert_eq!(store.insert(&job, None, &LIMITS).await.unwrap(), Inserted::New);
     job
 }
 
 async fn insert_call(store: &Store, call: &Idempotency) -> Result<Inserted, StoreError> {
-    store.insert(&keyed(call), Some(call), LIMITS).await
+    store.insert(&keyed(call), Some(call), &LIMITS).await
 }
 
 async fn register(store: &Store, worker: &WorkerId) {

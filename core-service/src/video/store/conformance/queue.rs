@@ -1,10 +1,11 @@
 //! The queue: its limits, and the order of claims.
 
 use super::*;
+use crate::keys::InFlightLimit;
 
-const TWO_AND_THREE: QueueLimits = QueueLimits { per_owner: 2, total: 3 };
+static TWO_AND_THREE: JobLimits = JobLimits { per_owner: 2, total: 3, in_flight: Vec::new() };
 
-async fn try_insert(store: &Store, owner: &str, limits: QueueLimits) -> Result<Inserted, StoreError> {
+async fn try_insert(store: &Store, owner: &str, limits: &JobLimits) -> Result<Inserted, StoreError> {
     store.insert(&job_of(owner), None, limits).await
 }
 
@@ -30,35 +31,58 @@ async fn submit(store: &Store, claim: &Claim) {
 
 pub(super) async fn queued_jobs_are_limited_per_owner_and_in_total(store: Store) {
     for owner in ["alice", "bob", "alice"] {
-        assert_eq!(try_insert(&store, owner, TWO_AND_THREE).await, Ok(Inserted::New));
+        assert_eq!(try_insert(&store, owner, &TWO_AND_THREE).await, Ok(Inserted::New));
     }
-    assert_eq!(try_insert(&store, "alice", TWO_AND_THREE).await, full("jobs.max_queued_per_owner", 2));
-    assert_eq!(try_insert(&store, "carol", TWO_AND_THREE).await, full("jobs.max_queued", 3));
+    assert_eq!(try_insert(&store, "alice", &TWO_AND_THREE).await, full("jobs.max_queued_per_owner", 2));
+    assert_eq!(try_insert(&store, "carol", &TWO_AND_THREE).await, full("jobs.max_queued", 3));
     assert_eq!(list_ids(&store, 9, None, true).await.len(), 3);
     // A job that has started, or was deleted, counts no longer.
     let started = claim_next(&store).await;
     submit(&store, &started).await;
-    assert_eq!(try_insert(&store, "carol", TWO_AND_THREE).await, Ok(Inserted::New));
+    assert_eq!(try_insert(&store, "carol", &TWO_AND_THREE).await, Ok(Inserted::New));
     let page = Page { limit: 1, owners: Owners::Only(Owner::new("bob")), ..Page::default() };
     let bob = store.list(&page).await.unwrap().remove(0);
     store.amend(&bob, &bob.tombstoned(NOW, None)).await.unwrap();
-    assert_eq!(try_insert(&store, "carol", TWO_AND_THREE).await, Ok(Inserted::New));
+    assert_eq!(try_insert(&store, "carol", &TWO_AND_THREE).await, Ok(Inserted::New));
+}
+
+pub(super) async fn jobs_in_flight_of_a_key_and_its_team_are_limited(store: Store) {
+    let limit = |subject: &str, owners: &[&str], limit| InFlightLimit {
+        subject: subject.to_owned(),
+        owners: owners.iter().map(|owner| Owner::new(owner)).collect(),
+        limit,
+    };
+    let (own, team) = (limit("key", &["alice"], 1), limit("team", &["alice", "bob"], 2));
+    let alice = JobLimits { in_flight: vec![own.clone(), team.clone()], ..LIMITS.clone() };
+    let bob = JobLimits { in_flight: vec![team.clone()], ..LIMITS.clone() };
+    assert_eq!(try_insert(&store, "alice", &alice).await, Ok(Inserted::New));
+    assert_eq!(try_insert(&store, "alice", &alice).await, Err(StoreError::InFlight(own)));
+    assert_eq!(try_insert(&store, "bob", &bob).await, Ok(Inserted::New));
+    assert_eq!(try_insert(&store, "bob", &bob).await, Err(StoreError::InFlight(team.clone())));
+    // A job that has started still counts, a final one does not.
+    let started = claim_next(&store).await;
+    submit(&store, &started).await;
+    assert_eq!(try_insert(&store, "bob", &bob).await, Err(StoreError::InFlight(team)));
+    let page = Page { limit: 1, owners: Owners::Only(Owner::new("bob")), ..Page::default() };
+    let job = store.list(&page).await.unwrap().remove(0);
+    store.amend(&job, &job.after(Event::Cancelled, NOW).unwrap()).await.unwrap();
+    assert_eq!(try_insert(&store, "bob", &bob).await, Ok(Inserted::New));
 }
 
 pub(super) async fn concurrent_inserts_do_not_exceed_the_limit(store: Store) {
     let inserts = (0..8).map(|_| {
         let store = store.clone();
-        tokio::spawn(async move { try_insert(&store, "alice", TWO_AND_THREE).await.is_ok() })
+        tokio::spawn(async move { try_insert(&store, "alice", &TWO_AND_THREE).await.is_ok() })
     });
     let inserted = futures_util::future::join_all(inserts).await.into_iter().filter(|won| *won.as_ref().unwrap());
     assert_eq!(inserted.count(), 2);
 }
 
 pub(super) async fn a_repeated_call_succeeds_beyond_the_limit(store: Store) {
-    let (call, limits) = (call("alice", None, "body"), QueueLimits { per_owner: 1, total: 1 });
+    let (call, limits) = (call("alice", None, "body"), JobLimits { per_owner: 1, total: 1, in_flight: Vec::new() });
     let first = keyed(&call);
-    assert_eq!(store.insert(&first, Some(&call), limits).await, Ok(Inserted::New));
-    let again = store.insert(&keyed(&call), Some(&call), limits).await;
+    assert_eq!(store.insert(&first, Some(&call), &limits).await, Ok(Inserted::New));
+    let again = store.insert(&keyed(&call), Some(&call), &limits).await;
     assert_eq!(again, Ok(Inserted::Existing(Box::new(first))));
 }
 

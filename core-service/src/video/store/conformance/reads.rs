@@ -14,7 +14,7 @@ pub(super) async fn a_job_is_read_as_it_was_written(store: Store) {
     all.submissions = 2;
     all.failures = 3;
     all.revision = 7;
-    assert_eq!(store.insert(&all, Some(&call), LIMITS).await.unwrap(), Inserted::New);
+    assert_eq!(store.insert(&all, Some(&call), &LIMITS).await.unwrap(), Inserted::New);
     let bare = insert(&store, job()).await;
     assert_eq!(store.get(&all.id, &Owners::All).await.unwrap().as_ref(), Some(&all));
     assert_eq!(store.get(&bare.id, &Owners::All).await.unwrap(), Some(bare));

@@ -9,7 +9,7 @@ use crate::{
     idempotency::Idempotency,
     video::{
         job::Job,
-        store::{ChangeKind, Inserted, JobEvent, KeyMatch, QueueLimits, StoreError, changes::ChangeFeed, match_key},
+        store::{ChangeKind, Inserted, JobEvent, JobLimits, KeyMatch, StoreError, changes::ChangeFeed, match_key},
         time::Timestamp,
     },
 };
@@ -18,7 +18,7 @@ use crate::{
 pub(super) struct InsertJob {
     pub(super) job: Job,
     pub(super) call: Option<Idempotency>,
-    pub(super) limits: QueueLimits,
+    pub(super) limits: JobLimits,
     pub(super) now: Timestamp,
     pub(super) feed: ChangeFeed,
 }
@@ -42,7 +42,7 @@ impl Write for InsertJob {
                 Err(conflict) => return Ok(Err(conflict)),
             }
         }
-        if let Err(full) = check_limits(connection, &self.job, self.limits).await? {
+        if let Err(full) = check_limits(connection, &self.job, &self.limits).await? {
             return Ok(Err(full));
         }
         let insert = match row::bind_new(sqlx::query(row::INSERT), &self.job) {
@@ -79,12 +79,28 @@ pub(super) async fn by_key(
 async fn check_limits(
     connection: &mut SqliteConnection,
     job: &Job,
-    limits: QueueLimits,
+    limits: &JobLimits,
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let query = sqlx::query_as(
         "SELECT COALESCE((SELECT jobs FROM video_queue WHERE owner = $1), 0), \
          COALESCE((SELECT SUM(jobs) FROM video_queue), 0)",
     );
-    let (of_owner, of_all): (i64, i64) = query.bind(job.owner.as_str()).fetch_one(connection).await?;
-    Ok(limits.check(of_owner.cast_unsigned(), of_all.cast_unsigned()))
+    let (of_owner, of_all): (i64, i64) = query.bind(job.owner.as_str()).fetch_one(&mut *connection).await?;
+    if let Err(full) = limits.check(of_owner.cast_unsigned(), of_all.cast_unsigned()) {
+        return Ok(Err(full));
+    }
+    for limit in &limits.in_flight {
+        let mut in_flight = 0;
+        for owner in &limit.owners {
+            let query = sqlx::query_scalar(
+                "SELECT COUNT(*) FROM video_jobs \
+                 WHERE owner = $1 AND phase IN ('queued', 'submitting', 'rendering', 'storing')",
+            );
+            in_flight += query.bind(owner.as_str()).fetch_one(&mut *connection).await.map(i64::cast_unsigned)?;
+        }
+        if in_flight >= u64::from(limit.limit) {
+            return Ok(Err(StoreError::InFlight(limit.clone())));
+        }
+    }
+    Ok(Ok(()))
 }

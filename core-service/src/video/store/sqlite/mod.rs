@@ -19,8 +19,8 @@ use self::{
     workers::{BoundTimes, DeregisterWorker, RegisterWorker, RenewLease},
 };
 use super::{
-    BusyProviders, Changes, Claim, Inserted, JobChanges, JobEvent, JobQueue, JobStore, KeyMatch, Lease, Page,
-    QueueLimits, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
+    BusyProviders, Changes, Claim, Inserted, JobChanges, JobEvent, JobLimits, JobQueue, JobStore, KeyMatch, Lease,
+    Page, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     database::Database,
@@ -70,10 +70,10 @@ impl JobStore for SqliteStore {
         self.feed.subscribe_to(id)
     }
 
-    async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: QueueLimits) -> Result<Inserted, StoreError> {
+    async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: &JobLimits) -> Result<Inserted, StoreError> {
         self.database.check_file().await?;
         let (job, call, feed) = (job.clone(), call.cloned(), self.feed.clone());
-        self.database.write(InsertJob { job, call, limits, now: self.now(), feed }).await?
+        self.database.write(InsertJob { job, call, limits: limits.clone(), now: self.now(), feed }).await?
     }
 
     async fn get(&self, id: &JobId, owners: &Owners) -> Result<Option<Job>, StoreError> {

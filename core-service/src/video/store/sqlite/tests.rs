@@ -4,7 +4,7 @@ use crate::{
     keys::{Caller, Owner},
     video::{
         job::{JobKey, JobRequest},
-        store::QueueLimits,
+        store::JobLimits,
         testing::request,
     },
 };
@@ -18,7 +18,7 @@ async fn open(directory: &tempfile::TempDir) -> SqliteStore {
 async fn insert(store: &SqliteStore, owner: &str, call: Option<&Idempotency>) -> Job {
     let mut job = Job::new(JobId::new(), Owner::new(owner), request(), store.now(), LEASE);
     job.key = call.map(|call| JobKey { key: call.scope.key.clone(), fingerprint: call.fingerprint, expires_at: None });
-    assert_eq!(store.insert(&job, call, QueueLimits::default()).await, Ok(Inserted::New));
+    assert_eq!(store.insert(&job, call, &JobLimits::default()).await, Ok(Inserted::New));
     job
 }
 
@@ -140,7 +140,7 @@ async fn request_document_in_the_database_has_no_extra_members() {
     let store = open(&directory).await;
     let mut job = Job::new(JobId::new(), Owner::default(), request(), store.now(), LEASE);
     job.request.parameters.extra_json = r#"{"a":1E400}"#.to_owned();
-    store.insert(&job, None, QueueLimits::default()).await.unwrap();
+    store.insert(&job, None, &JobLimits::default()).await.unwrap();
     let row = "SELECT request, extra_json, provider_id FROM video_jobs";
     let (request, extra_json, provider_id): (String, String, String) =
         sqlx::query_as(row).fetch_one(store.database.readers()).await.unwrap();

@@ -1,0 +1,95 @@
+//! The tokens of chat calls, for the limits of the caller.
+
+use futures_util::StreamExt;
+use triptych_proto::{
+    chat_stream::ChatChunk,
+    v1::{self as pb, chat_message::Content, content_part::Part},
+};
+
+use crate::{call::Chunks, limits::Admission};
+
+/// Bytes of text for one token: about right for English and, with three bytes for each character, for Chinese.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// Returns about how many tokens a call takes: those of its texts, and the maximum that it sets for the response. Images, sounds
+/// and files are not counted, nor is a response without a maximum: both are known only from the usage of the response.
+pub(super) fn estimate(chat: &pb::ChatRequest) -> u32 {
+    let texts = chat.messages.iter().map(|message| {
+        let calls = message.tool_calls.iter().filter_map(|call| call.function.as_ref());
+        text_bytes(message.content.as_ref()) + calls.map(|function| function.arguments.len()).sum::<usize>()
+    });
+    let tools = chat.tools.iter().map(prost::Message::encoded_len);
+    let prompt = texts.chain(tools).sum::<usize>().div_ceil(BYTES_PER_TOKEN) as u64;
+    let maximum = chat.max_completion_tokens.or(chat.max_tokens).unwrap_or_default();
+    let total = prompt.saturating_add(maximum.saturating_mul(chat.n.unwrap_or(1).into()));
+    // A limiter counts nothing for a call without tokens.
+    u32::try_from(total).unwrap_or(u32::MAX).max(1)
+}
+
+fn text_bytes(content: Option<&Content>) -> usize {
+    match content {
+        Some(Content::Text(text)) => text.len(),
+        Some(Content::Parts(parts)) => {
+            let texts = parts.parts.iter().filter_map(|part| match &part.part {
+                Some(Part::Text(text) | Part::Refusal(text) | Part::OtherJson(text)) => Some(text.len()),
+                Some(Part::ImageUrl(_) | Part::InputAudio(_) | Part::File(_)) | None => None,
+            });
+            texts.sum()
+        }
+        None => 0,
+    }
+}
+
+/// Counts the call as in flight until the stream is dropped, and its tokens then.
+pub(super) fn metered(chunks: Chunks<ChatChunk>, admission: Admission) -> Chunks<ChatChunk> {
+    if !admission.is_limited() {
+        return chunks;
+    }
+    let mut meter = Meter { admission, total: 0 };
+    chunks.inspect(move |chunk| meter.observe(chunk.as_ref().ok())).boxed()
+}
+
+struct Meter {
+    admission: Admission,
+    total: u64,
+}
+
+impl Meter {
+    fn observe(&mut self, chunk: Option<&ChatChunk>) {
+        // Some upstreams send the usage so far in every chunk.
+        if let Some(ChatChunk::Full(chunk)) = chunk
+            && let Some(usage) = &chunk.usage
+        {
+            self.total = self.total.max(usage.total_tokens);
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.admission.record_tokens(self.total);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estimate_has_the_texts_and_the_maximum() {
+        let message = |content| pb::ChatMessage { content: Some(content), ..pb::ChatMessage::default() };
+        let part = |part| pb::ContentPart { part: Some(part), ..pb::ContentPart::default() };
+        let image = Part::ImageUrl(pb::ImagePart { url: "x".repeat(1000), ..pb::ImagePart::default() });
+        let parts = Content::Parts(pb::ContentParts { parts: vec![part(Part::Text("x".repeat(10))), part(image)] });
+        let mut chat = pb::ChatRequest {
+            messages: vec![message(Content::Text("x".repeat(7))), message(parts)],
+            ..pb::ChatRequest::default()
+        };
+        assert_eq!(estimate(&chat), 5);
+        (chat.max_tokens, chat.n) = (Some(100), Some(2));
+        assert_eq!(estimate(&chat), 205);
+        chat.max_completion_tokens = Some(u64::MAX);
+        assert_eq!(estimate(&chat), u32::MAX);
+        assert_eq!(estimate(&pb::ChatRequest::default()), 1);
+    }
+}

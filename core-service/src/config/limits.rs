@@ -1,0 +1,45 @@
+//! The limits of API keys and of teams.
+
+use serde::Deserialize;
+
+use super::error::SettingError;
+
+/// What the calls of a key, or of all keys of a team together, may use. The default limits nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountLimits {
+    /// The models that may be called, by their own names; `*` stands for any characters. Empty: all models.
+    pub models: Vec<String>,
+    /// Chat and image requests and new videos per minute; 0: no limit.
+    pub requests_per_minute: u32,
+    /// Tokens of chat calls per minute, of prompts and responses together; 0: no limit.
+    pub tokens_per_minute: u32,
+    /// Chat and image requests and creates of videos in flight; 0: no limit.
+    pub concurrent_calls: u32,
+    /// Videos that are not final; 0: no limit.
+    pub jobs_in_flight: u32,
+}
+
+/// A team of API keys. Its limits apply to all of them together, in addition to those of each key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Team {
+    /// The name by which keys refer to the team.
+    pub name: String,
+    /// The limits.
+    pub limits: AccountLimits,
+}
+
+impl Team {
+    pub(super) fn validate_all(teams: &[Self]) -> Result<(), SettingError> {
+        for (index, Self { name, limits: _ }) in teams.iter().enumerate() {
+            if name.is_empty() {
+                return Err(SettingError::new("teams", format!("teams[{index}] must have a name")));
+            }
+            if teams[..index].iter().any(|earlier| earlier.name == *name) {
+                return Err(SettingError::new("teams", format!("`{name}` is defined twice")));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,202 @@
+//! The limits of API keys and their teams: which models they may call, how often, and how much at the same time.
+//!
+//! A call is admitted once, after its model is known and before anything that costs money. All panels and both APIs come here.
+//! The state is in memory: a restart begins with unused limits, and each node counts its own calls.
+
+mod pattern;
+mod rate;
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::metadata::MetadataMap;
+
+use self::rate::{Rate, Refused};
+use crate::{
+    config::AccountLimits,
+    error::{Error, LimitExceeded},
+    rate_limits::{RateLimits, RateState},
+};
+
+/// The delay before a retry after too many calls were in flight: it is unknown when one of them ends.
+const CALLS_DELAY: Duration = Duration::from_secs(1);
+
+/// The limits of a key or team with their state. All calls of the key or team share it.
+#[derive(Debug)]
+pub struct Limiter {
+    /// Names the key or team in messages: "key `alice`".
+    subject: String,
+    settings: AccountLimits,
+    requests: Option<Rate>,
+    tokens: Option<Rate>,
+    calls: Option<Arc<Semaphore>>,
+}
+
+/// A call that was admitted. It counts as in flight until the last clone is dropped. The default is a call without limits.
+#[derive(Debug, Clone, Default)]
+pub struct Admission(Option<Arc<Admitted>>);
+
+#[derive(Debug, Default)]
+struct Admitted {
+    calls: Vec<OwnedSemaphorePermit>,
+    /// Those that limit tokens.
+    limiters: Vec<Arc<Limiter>>,
+    estimated_tokens: u32,
+    state: RateLimits,
+}
+
+impl Limiter {
+    /// Returns a limiter whose limits are unused; `None` if nothing is limited.
+    pub fn new(subject: String, settings: &AccountLimits) -> Option<Arc<Self>> {
+        (*settings != AccountLimits::default()).then(|| {
+            let AccountLimits { requests_per_minute, tokens_per_minute, concurrent_calls, .. } = *settings;
+            let calls = (concurrent_calls > 0).then(|| Arc::new(Semaphore::new(concurrent_calls as usize)));
+            Arc::new(Self {
+                subject,
+                settings: settings.clone(),
+                requests: Rate::per_minute(requests_per_minute),
+                tokens: Rate::per_minute(tokens_per_minute),
+                calls,
+            })
+        })
+    }
+
+    /// Returns whether this has these limits, so that their state can be kept.
+    pub fn is_for(&self, subject: &str, settings: &AccountLimits) -> bool {
+        self.subject == subject && self.settings == *settings
+    }
+
+    /// Returns whether the model with this name may be called.
+    pub fn permits(&self, model: &str) -> bool {
+        let models = &self.settings.models;
+        models.is_empty() || models.iter().any(|pattern| pattern::matches(pattern, model))
+    }
+
+    /// Checks that the model with this name may be called.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotAllowed`].
+    pub fn check_model(&self, model: &str) -> Result<(), Error> {
+        if self.permits(model) {
+            return Ok(());
+        }
+        Err(Error::ModelNotAllowed { model: model.to_owned(), subject: self.subject.clone() })
+    }
+
+    fn exceeded(&self, limit: &'static str, value: u32, retry_after: Duration, state: RateLimits) -> Error {
+        Error::LimitExceeded(Box::new(LimitExceeded {
+            subject: self.subject.clone(),
+            limit,
+            value,
+            retry_after,
+            state,
+        }))
+    }
+
+    fn take_call(&self) -> Result<Option<OwnedSemaphorePermit>, Error> {
+        let Some(calls) = &self.calls else { return Ok(None) };
+        let permit = Arc::clone(calls).try_acquire_owned();
+        let value = self.settings.concurrent_calls;
+        permit.map(Some).map_err(|_| self.exceeded("concurrent_calls", value, CALLS_DELAY, RateLimits::default()))
+    }
+}
+
+/// Admits a call of a model by all limiters, or by none. `estimated_tokens` returns 0 for calls that have no
+/// tokens; it is called only if a limit counts tokens.
+///
+/// # Errors
+/// [`Error::ModelNotAllowed`]; [`Error::LimitExceeded`]; [`Error::InvalidField`] for a call with more tokens than a limit permits
+/// in a minute.
+pub fn admit(
+    limiters: &[Arc<Limiter>],
+    model: &str,
+    estimated_tokens: impl FnOnce() -> u32,
+) -> Result<Admission, Error> {
+    if limiters.is_empty() {
+        return Ok(Admission::default());
+    }
+    let has_token_limit = limiters.iter().any(|limiter| limiter.tokens.is_some());
+    let estimated_tokens = if has_token_limit { estimated_tokens() } else { 0 };
+    let mut admitted = Admitted { estimated_tokens, ..Admitted::default() };
+    for limiter in limiters {
+        limiter.check_model(model)?;
+        let most = limiter.tokens.as_ref().map_or(u32::MAX, |rate| rate.limit().get());
+        if estimated_tokens > most {
+            let subject = &limiter.subject;
+            let message = format!(
+                "the prompt and the requested maximum are about {estimated_tokens} tokens, but the {subject} may use {most} \
+                 tokens per minute; send a shorter prompt or a lower maximum"
+            );
+            return Err(Error::invalid("chat", message));
+        }
+    }
+    for limiter in limiters {
+        admitted.calls.extend(limiter.take_call()?);
+    }
+    for limiter in limiters {
+        if let Some(rate) = &limiter.requests {
+            let taken = rate.take(NonZeroU32::MIN).map_err(|Refused { retry_after, state }| {
+                let state = RateLimits { requests: Some(state), ..admitted.state.clone() };
+                limiter.exceeded("requests_per_minute", rate.limit().get(), retry_after, state)
+            })?;
+            admitted.state.requests = tighter(admitted.state.requests, taken);
+        }
+    }
+    for limiter in limiters {
+        if let (Some(rate), Some(amount)) = (&limiter.tokens, NonZeroU32::new(estimated_tokens)) {
+            let taken = rate.take(amount).map_err(|Refused { retry_after, state }| {
+                let state = RateLimits { tokens: Some(state), ..admitted.state.clone() };
+                limiter.exceeded("tokens_per_minute", rate.limit().get(), retry_after, state)
+            })?;
+            admitted.state.tokens = tighter(admitted.state.tokens, taken);
+            admitted.limiters.push(Arc::clone(limiter));
+        }
+    }
+    Ok(Admission(Some(Arc::new(admitted))))
+}
+
+/// Returns the state with less left.
+fn tighter(earlier: Option<RateState>, state: RateState) -> Option<RateState> {
+    Some(earlier.filter(|earlier| earlier.remaining <= state.remaining).unwrap_or(state))
+}
+
+impl Admission {
+    /// Returns the state of the rate limits after the call was admitted; `None` without limits.
+    pub fn state(&self) -> Option<&RateLimits> {
+        self.0.as_ref().map(|admitted| &admitted.state)
+    }
+
+    /// Returns whether the call has limits.
+    pub fn is_limited(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Returns whether the tokens of the response count.
+    pub fn counts_tokens(&self) -> bool {
+        self.0.as_ref().is_some_and(|admitted| !admitted.limiters.is_empty())
+    }
+
+    /// Adds the state of the rate limits to the metadata of a response or status.
+    pub(crate) fn write(&self, metadata: &mut MetadataMap) {
+        if let Some(state) = self.state() {
+            state.write(metadata);
+        }
+    }
+
+    /// Counts the tokens of the response beyond the estimate, as far as the limits have any left. An estimate that was too high is
+    /// not corrected.
+    pub fn record_tokens(&self, total: u64) {
+        let Some(admitted) = &self.0 else { return };
+        let total = u32::try_from(total).unwrap_or(u32::MAX);
+        if let Some(beyond) = NonZeroU32::new(total.saturating_sub(admitted.estimated_tokens)) {
+            admitted
+                .limiters
+                .iter()
+                .filter_map(|limiter| limiter.tokens.as_ref())
+                .for_each(|rate| rate.take_up_to(beyond));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
