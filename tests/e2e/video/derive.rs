@@ -75,6 +75,12 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
         assert_eq!(client.edit_video(request).await.unwrap_err().code(), Code::NotFound);
         let (status, error) = error_body(server.post("/v1/videos/edits", &json!({"prompt": "x"})).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("video")));
+        let url = json!({"prompt": "x", "video": {"url": "https://example.com/a.mp4"}});
+        for path in ["/v1/videos/edits", "/v1/videos/extensions"] {
+            let (status, error) = error_body(server.post(path, &url).await).await;
+            assert_eq!((status.as_u16(), &error["param"]), (400, &json!("video")), "{error}");
+            assert!(error["message"].as_str().unwrap().contains("send the MP4 file"), "{error}");
+        }
     })
     .await;
 }

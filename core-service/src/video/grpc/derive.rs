@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use triptych_proto::v1 as pb;
+use triptych_proto::v1::{self as pb, media_input};
 
 use super::VideoGrpc;
 use crate::{
@@ -199,8 +199,12 @@ impl VideoGrpc {
         entry: &Arc<Entry<VideoModel>>,
         input: RequestedInput,
     ) -> Result<Source, Error> {
-        if !accepted(&entry.provider.facts, operation).file {
+        let accepted = accepted(&entry.provider.facts, operation);
+        if !accepted.file {
             return Err(self.refusal(operation, entry));
+        }
+        if accepted.no_url && matches!(input.input.source, Some(media_input::Source::Url(_))) {
+            return Err(self.refusal_of_url(operation, entry));
         }
         let resolved = self.resolve(context, vec![input]).await?;
         let inputs = self.store_inputs(context, id, resolved).await?;
@@ -229,20 +233,42 @@ impl VideoGrpc {
     /// Returns the error for a source that the model does not accept, which names the models that do.
     fn refusal(&self, operation: Operation, entry: &Entry<VideoModel>) -> Error {
         let verb = operation.verb();
-        let models = self.models.load();
-        let others = models.entries().iter().filter(|other| !other.hidden);
-        let others = others.filter(|other| accepted(&other.provider.facts, operation).file);
-        let names: Vec<_> = others.map(|other| format!("`{}`", other.id)).collect();
+        let names = self.models_that(|facts| accepted(facts, operation).file);
         let instead = if names.is_empty() {
             format!("no connected model can {verb} it")
         } else {
-            format!("models that can {verb} it: {}", names.join(", "))
+            format!("models that can {verb} it: {names}")
         };
         if accepted(&entry.provider.facts, operation).native {
             let message = format!("the model `{}` can {verb} only its own videos, by their id; {instead}", entry.id);
             return Error::invalid(SOURCE, message);
         }
         Error::invalid("model", format!("the model `{}` cannot {verb} videos; {instead}", entry.id))
+    }
+
+    /// Returns the error for the URL of a video, of a model that accepts files only.
+    fn refusal_of_url(&self, operation: Operation, entry: &Entry<VideoModel>) -> Error {
+        let verb = operation.verb();
+        let names = self.models_that(|facts| {
+            let accepted = accepted(facts, operation);
+            accepted.file && !accepted.no_url
+        });
+        let instead = match names.as_str() {
+            "" => String::new(),
+            names => format!(". Models that can {verb} the video of a URL: {names}"),
+        };
+        let message = format!(
+            "is a URL, and the model `{}` accepts the video itself: send the MP4 file, or the id of a video{instead}",
+            entry.id
+        );
+        Error::invalid(SOURCE, message)
+    }
+
+    /// Returns the names of the listed models with such facts.
+    fn models_that(&self, accept: impl Fn(&ModelFacts) -> bool) -> String {
+        let models = self.models.load();
+        let entries = models.entries().iter().filter(|entry| !entry.hidden && accept(&entry.provider.facts));
+        entries.map(|entry| format!("`{}`", entry.id)).collect::<Vec<_>>().join(", ")
     }
 }
 
