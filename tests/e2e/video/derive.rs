@@ -168,6 +168,29 @@ async fn file_of_another_model_is_sent_to_an_openai_upstream() {
 }
 
 #[tokio::test]
+async fn file_is_sent_if_an_openai_upstream_no_longer_has_the_source() {
+    with_local_and_remote_core_and_settings(openai, async |server| {
+        enqueue_success(server, "/v1/videos", "up-1");
+        let id = create(server, &json!({"model": "sora-2", "prompt": "a boat", "seconds": 4})).await;
+        wait_until_final(server, &id).await;
+        submission(server).await;
+        let gone =
+            || Reply::new(404, r#"{"error": {"message": "Video up-1 not found", "type": "invalid_request_error"}}"#);
+        server.upstream.enqueue_at("/v1/videos/edits", gone());
+        server.upstream.enqueue_at("/v1/videos/up-1", gone());
+        enqueue_success(server, "/v1/videos/edits", "up-2");
+        derived(server, "/v1/videos/edits", &json!({"prompt": "rain", "video": {"id": id}})).await;
+        let native = server.upstream.received().await;
+        assert_eq!(native.json(), json!({"prompt": "rain", "video": {"id": "up-1"}}));
+        assert_eq!(server.upstream.received().await.path, "/v1/videos/up-1");
+        let sent = submission(server).await;
+        let file = content(server, &id).await;
+        assert!(sent.body.windows(file.len()).any(|window| window == file), "the file is not in the form");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn edit_whose_response_was_lost_is_found_in_the_list() {
     with_local_and_remote_core_and_settings(openai, async |server| {
         enqueue_success(server, "/v1/videos", "up-1");

@@ -36,6 +36,8 @@ const SOURCE: &str = "video";
 /// The source of a new job, as its provider gets it.
 struct Source {
     task: Option<UpstreamTask>,
+    /// The key of its file, in case that the provider no longer has it.
+    file: Option<String>,
     inputs: Vec<StoredInput>,
     clip: SourceClip,
 }
@@ -74,7 +76,7 @@ impl VideoGrpc {
         let entry = self.models.load().find(if model.is_empty() { &of_source } else { &model })?;
         let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
         let id = JobId::new();
-        let Source { task, inputs, clip } = match (job, source) {
+        let Source { task, file, inputs, clip } = match (job, source) {
             (Some(job), _) => self.stored_source(context, &id, operation, &entry, &job).await?,
             (None, RequestedSource::File(input)) => self.given_source(context, &id, operation, &entry, input).await?,
             (None, RequestedSource::Video(id)) => return Err(Error::VideoNotFound(id)),
@@ -97,6 +99,7 @@ impl VideoGrpc {
             inputs,
             operation,
             source: task,
+            source_file: file,
             user,
             resolution,
             aspect_ratio,
@@ -129,7 +132,7 @@ impl VideoGrpc {
         };
         if task.is_some() {
             // The provider has everything else.
-            (parameters.operation, parameters.source) = (Operation::Remix, task);
+            (parameters.operation, parameters.source, parameters.source_file) = (Operation::Remix, task, None);
             (parameters.inputs, parameters.extra_json) = (Vec::new(), extra_json);
         } else {
             parameters.inputs = self.copy_inputs(context, &id, &parameters.inputs).await?;
@@ -175,7 +178,9 @@ impl VideoGrpc {
         let accepted = accepted(&entry.provider.facts, operation);
         let clip = clip_of(job);
         if let Some(task) = native_task(entry, job, accepted) {
-            return Ok(Source { task: Some(task), inputs: Vec::new(), clip });
+            let file = stored_video(job).filter(|file| accepted.file && file.size_bytes <= MAX_INPUT_BYTES);
+            let file = file.map(|file| file.key.clone());
+            return Ok(Source { task: Some(task), file, inputs: Vec::new(), clip });
         }
         if !accepted.file {
             return Err(self.refusal(operation, entry));
@@ -187,7 +192,7 @@ impl VideoGrpc {
             return Err(Error::invalid(SOURCE, message));
         }
         let stored = StoredInput { role: InputRole::Source, source: InputSource::Stored(key.as_str().to_owned()) };
-        Ok(Source { task: None, inputs: self.copy_inputs(context, id, &[stored]).await?, clip })
+        Ok(Source { task: None, file: None, inputs: self.copy_inputs(context, id, &[stored]).await?, clip })
     }
 
     /// Returns a file of the request as a source.
@@ -218,7 +223,7 @@ impl VideoGrpc {
             seconds: info.map(|info| whole_seconds(info.duration.as_millis())),
             generate_audio: None,
         };
-        Ok(Source { task: None, inputs, clip })
+        Ok(Source { task: None, file: None, inputs, clip })
     }
 
     /// Removes the files of a job that is not created. What remains is removed by the sweeper.

@@ -13,6 +13,7 @@ mod parked;
 mod poll;
 mod provider_call;
 mod session;
+mod source_file;
 mod step;
 mod submit;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Edits, extensions and remixes: which source the provider gets, and which requests are refused.
 
+mod source_file;
+
 use triptych_proto::v1::{media_input, video_source};
 
 use super::*;
