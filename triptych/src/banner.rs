@@ -6,9 +6,10 @@ use std::{
 };
 
 use core_service::{
-    config::{Image, ImageServiceType, Key, Video, VideoServiceType},
+    config::{Image, ImageServiceType, Key, Video, VideoServiceType, Webhooks},
     database::LostEvents,
 };
+use url::Position;
 
 use crate::config::{Config, hide_query};
 
@@ -102,6 +103,7 @@ impl Display for Banner<'_> {
         if let CoreLocation::InProcess = self.core {
             let dir = &self.config.core.data_dir;
             writeln!(f, "  data   {}", std::path::absolute(dir).as_deref().unwrap_or(dir).display())?;
+            write_webhooks(f, &self.config.core.webhooks)?;
         }
         if self.requires_key() {
             writeln!(f, "  keys   required; clients: {}", client_names(&self.config.core.keys))?;
@@ -160,6 +162,17 @@ pub(crate) fn write_providers(f: &mut impl fmt::Write, config: &Config) -> fmt::
         writeln!(f, "         encoder built with assembly code")
     } else {
         writeln!(f, "         slow encoder, built without assembly code; install nasm and build again")
+    }
+}
+
+/// Writes the hosts of the endpoints of webhooks, if there are any. Paths and queries of their URLs may contain keys.
+fn write_webhooks(f: &mut impl fmt::Write, webhooks: &Webhooks) -> fmt::Result {
+    let urls = webhooks.endpoints.iter().filter_map(|endpoint| endpoint.url.as_ref());
+    let hosts: Vec<_> = urls.map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned()).collect();
+    if hosts.is_empty() {
+        Ok(())
+    } else {
+        writeln!(f, "  hooks  events of all videos are sent to {}", hosts.join(", "))
     }
 }
 

@@ -204,8 +204,8 @@ impl Core {
     /// Applies the [reloadable settings](config::RELOADABLE) and returns the fixed ones that differ from those at start, which
     /// require a restart.
     ///
-    /// Replaces API keys, models, the settings of webhooks, the public base URL and CORS origins. Calls in flight continue with the old models; calls that start later use
-    /// the new one. All providers are created again, with new connections and closed circuit breakers. Video jobs find their
+    /// Replaces API keys, models, the settings of webhooks, the public base URL and CORS origins. Calls in flight continue with
+    /// the old models; calls that start later use the new one. All providers are created again, with new connections and closed circuit breakers. Video jobs find their
     /// provider by its id; without a provider of that id they fail.
     ///
     /// # Errors

@@ -22,6 +22,23 @@ pub struct MemberNames {
     pub typed_references: bool,
     /// The form of the duration.
     pub seconds: DurationForm,
+    /// Which requests have a size or an aspect ratio.
+    pub ratio: RatioForm,
+}
+
+/// Which requests have a member for the size or the aspect ratio, for models that refuse it otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RatioForm {
+    /// Those that the provider's other models have it in.
+    #[default]
+    Usual,
+    /// Those without a first or last frame.
+    WithoutFrames,
+    /// All; with a first or last frame, it is a word for the resolution: `auto_720p`, `auto_1080p`.
+    AutoWithFrames,
+    /// None.
+    Never,
 }
 
 /// The form of a duration.
@@ -48,6 +65,7 @@ impl Default for MemberNames {
             source: "video_url".to_owned(),
             typed_references: true,
             seconds: DurationForm::default(),
+            ratio: RatioForm::default(),
         }
     }
 }

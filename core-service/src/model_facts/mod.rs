@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 pub use self::{
     durations::Durations,
-    members::{DurationForm, MemberNames},
+    members::{DurationForm, MemberNames, RatioForm},
     output::{Output, Outputs},
     sources::SourceFacts,
     table::{FactsTable, TableError},

@@ -12,6 +12,8 @@ pub struct SourceFacts {
     pub native: bool,
     /// Whether a file is accepted.
     pub file: bool,
+    /// Whether a URL in place of the file is refused.
+    pub no_url: bool,
     /// The durations of an extension in seconds.
     pub seconds: Durations,
     /// Whether the provider gets the duration of the whole video rather than that of the extension.

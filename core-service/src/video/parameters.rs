@@ -40,6 +40,9 @@ pub struct VideoParameters {
     /// [`InputRole::Source`], or a new video is rendered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<UpstreamTask>,
+    /// The key of the stored file of that render, for models that also accept files. It belongs to the job of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_file: Option<String>,
     /// An opaque identifier of the end user; may be empty.
     #[serde(default)]
     pub user: String,

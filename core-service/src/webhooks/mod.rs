@@ -1,9 +1,10 @@
 //! Webhooks: signed HTTP requests that tell receivers how video jobs ended.
 //!
 //! The outbox of the job store (`job_events`) has a row for each change of a job's state, written in the transaction of the
-//! change. The dispatcher turns the rows of final states into deliveries, one per event and endpoint, and sends these until
-//! the receiver has accepted them or the schedule has ended. A delivery is claimed under a lease, so one whose process was
-//! killed is sent again: at least once, always with the same id.
+//! change. If a job is deleted before the dispatcher has read the row of its final state, the row is kept in
+//! `deleted_job_events`. The dispatcher turns the rows of final states into deliveries, one per event and endpoint, and sends
+//! these until the receiver has accepted them or the schedule has ended. A delivery is claimed under a lease, so one whose
+//! process was killed is sent again: at least once, always with the same id.
 //!
 //! | module | content |
 //! | --- | --- |

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::{WebhookEventType, Webhooks},
     database::Database,
-    keys::Owner,
+    keys::{Owner, Owners},
     live::Live,
     media::{address_policy::AddressPolicy, testing},
     video::{
@@ -85,10 +85,20 @@ impl Stores {
         let mut claim = self.jobs.claim(&WorkerId::new(), &BusyProviders::default()).await.unwrap().unwrap();
         for event in events {
             let next = claim.job.after(event, self.jobs.now()).unwrap();
-            let next = if next.state.is_final() { Job { due_at: None, ..next } } else { next };
-            claim = self.jobs.commit(&claim, next, Lease::Kept).await.unwrap();
+            let (next, lease) =
+                if next.state.is_final() { (Job { due_at: None, ..next }, Lease::Ended) } else { (next, Lease::Kept) };
+            claim = self.jobs.commit(&claim, next, lease).await.unwrap();
         }
         job.id
+    }
+
+    /// Deletes a final job, and removes its row as the runner does.
+    pub(crate) async fn delete(&self, id: &JobId) {
+        let job = self.jobs.get(id, &Owners::All).await.unwrap().unwrap();
+        self.jobs.amend(&job, &job.tombstoned(self.jobs.now(), None)).await.unwrap();
+        let claim = self.jobs.claim(&WorkerId::new(), &BusyProviders::default()).await.unwrap().unwrap();
+        assert_eq!(claim.job.id, *id);
+        self.jobs.purge(&claim).await.unwrap();
     }
 
     /// Returns what sends the deliveries, to any address.

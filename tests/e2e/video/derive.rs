@@ -75,6 +75,12 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
         assert_eq!(client.edit_video(request).await.unwrap_err().code(), Code::NotFound);
         let (status, error) = error_body(server.post("/v1/videos/edits", &json!({"prompt": "x"})).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("video")));
+        let url = json!({"prompt": "x", "video": {"url": "https://example.com/a.mp4"}});
+        for path in ["/v1/videos/edits", "/v1/videos/extensions"] {
+            let (status, error) = error_body(server.post(path, &url).await).await;
+            assert_eq!((status.as_u16(), &error["param"]), (400, &json!("video")), "{error}");
+            assert!(error["message"].as_str().unwrap().contains("send the MP4 file"), "{error}");
+        }
     })
     .await;
 }
@@ -155,6 +161,29 @@ async fn file_of_another_model_is_sent_to_an_openai_upstream() {
         derived(server, "/v1/videos/edits", &json!({"model": "sora-2", "prompt": "rain", "video": {"id": id}})).await;
         let sent = submission(server).await;
         assert!(sent.header("content-type").unwrap().starts_with("multipart/form-data"), "{}", sent.head);
+        let file = content(server, &id).await;
+        assert!(sent.body.windows(file.len()).any(|window| window == file), "the file is not in the form");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn file_is_sent_if_an_openai_upstream_no_longer_has_the_source() {
+    with_local_and_remote_core_and_settings(openai, async |server| {
+        enqueue_success(server, "/v1/videos", "up-1");
+        let id = create(server, &json!({"model": "sora-2", "prompt": "a boat", "seconds": 4})).await;
+        wait_until_final(server, &id).await;
+        submission(server).await;
+        let gone =
+            || Reply::new(404, r#"{"error": {"message": "Video up-1 not found", "type": "invalid_request_error"}}"#);
+        server.upstream.enqueue_at("/v1/videos/edits", gone());
+        server.upstream.enqueue_at("/v1/videos/up-1", gone());
+        enqueue_success(server, "/v1/videos/edits", "up-2");
+        derived(server, "/v1/videos/edits", &json!({"prompt": "rain", "video": {"id": id}})).await;
+        let native = server.upstream.received().await;
+        assert_eq!(native.json(), json!({"prompt": "rain", "video": {"id": "up-1"}}));
+        assert_eq!(server.upstream.received().await.path, "/v1/videos/up-1");
+        let sent = submission(server).await;
         let file = content(server, &id).await;
         assert!(sent.body.windows(file.len()).any(|window| window == file), "the file is not in the form");
     })

@@ -10,6 +10,7 @@ mod minimax;
 mod multiple_providers;
 mod offline;
 mod openai;
+mod openrouter;
 mod owners;
 mod provider_case;
 mod provider_faults;

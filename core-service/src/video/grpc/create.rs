@@ -50,6 +50,7 @@ impl VideoGrpc {
             inputs: self.store_inputs(context, &id, inputs).await?,
             operation: Operation::Generate,
             source: None,
+            source_file: None,
             user,
             resolution,
             aspect_ratio,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use triptych_proto::v1 as pb;
+use triptych_proto::v1::{self as pb, media_input};
 
 use super::{Created, VideoGrpc};
 use crate::{
@@ -36,6 +36,8 @@ const SOURCE: &str = "video";
 /// The source of a new job, as its provider gets it.
 struct Source {
     task: Option<UpstreamTask>,
+    /// The key of its file, in case that the provider no longer has it.
+    file: Option<String>,
     inputs: Vec<StoredInput>,
     clip: SourceClip,
 }
@@ -79,7 +81,7 @@ impl VideoGrpc {
         let admission = context.caller.admit(&entry.id, || 0)?;
         let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
         let id = JobId::new();
-        let Source { task, inputs, clip } = match (job, source) {
+        let Source { task, file, inputs, clip } = match (job, source) {
             (Some(job), _) => self.stored_source(context, &id, operation, &entry, &job).await?,
             (None, RequestedSource::File(input)) => self.given_source(context, &id, operation, &entry, input).await?,
             (None, RequestedSource::Video(id)) => return Err(Error::VideoNotFound(id)),
@@ -102,6 +104,7 @@ impl VideoGrpc {
             inputs,
             operation,
             source: task,
+            source_file: file,
             user,
             resolution,
             aspect_ratio,
@@ -140,7 +143,7 @@ impl VideoGrpc {
         };
         if task.is_some() {
             // The provider has everything else.
-            (parameters.operation, parameters.source) = (Operation::Remix, task);
+            (parameters.operation, parameters.source, parameters.source_file) = (Operation::Remix, task, None);
             (parameters.inputs, parameters.extra_json) = (Vec::new(), extra_json);
         } else {
             parameters.inputs = self.copy_inputs(context, &id, &parameters.inputs).await?;
@@ -187,7 +190,9 @@ impl VideoGrpc {
         let accepted = accepted(&entry.provider.facts, operation);
         let clip = clip_of(job);
         if let Some(task) = native_task(entry, job, accepted) {
-            return Ok(Source { task: Some(task), inputs: Vec::new(), clip });
+            let file = stored_video(job).filter(|file| accepted.file && file.size_bytes <= MAX_INPUT_BYTES);
+            let file = file.map(|file| file.key.clone());
+            return Ok(Source { task: Some(task), file, inputs: Vec::new(), clip });
         }
         if !accepted.file {
             return Err(self.refusal(operation, entry));
@@ -199,7 +204,7 @@ impl VideoGrpc {
             return Err(Error::invalid(SOURCE, message));
         }
         let stored = StoredInput { role: InputRole::Source, source: InputSource::Stored(key.as_str().to_owned()) };
-        Ok(Source { task: None, inputs: self.copy_inputs(context, id, &[stored]).await?, clip })
+        Ok(Source { task: None, file: None, inputs: self.copy_inputs(context, id, &[stored]).await?, clip })
     }
 
     /// Returns a file of the request as a source.
@@ -211,8 +216,12 @@ impl VideoGrpc {
         entry: &Arc<Entry<VideoModel>>,
         input: RequestedInput,
     ) -> Result<Source, Error> {
-        if !accepted(&entry.provider.facts, operation).file {
+        let accepted = accepted(&entry.provider.facts, operation);
+        if !accepted.file {
             return Err(self.refusal(operation, entry));
+        }
+        if accepted.no_url && matches!(input.input.source, Some(media_input::Source::Url(_))) {
+            return Err(self.refusal_of_url(operation, entry));
         }
         let resolved = self.resolve(context, vec![input]).await?;
         let inputs = self.store_inputs(context, id, resolved).await?;
@@ -226,7 +235,7 @@ impl VideoGrpc {
             seconds: info.map(|info| whole_seconds(info.duration.as_millis())),
             generate_audio: None,
         };
-        Ok(Source { task: None, inputs, clip })
+        Ok(Source { task: None, file: None, inputs, clip })
     }
 
     /// Removes the files of a job that is not created. What remains is removed by the sweeper.
@@ -241,20 +250,42 @@ impl VideoGrpc {
     /// Returns the error for a source that the model does not accept, which names the models that do.
     fn refusal(&self, operation: Operation, entry: &Entry<VideoModel>) -> Error {
         let verb = operation.verb();
-        let models = self.models.load();
-        let others = models.entries().iter().filter(|other| !other.hidden);
-        let others = others.filter(|other| accepted(&other.provider.facts, operation).file);
-        let names: Vec<_> = others.map(|other| format!("`{}`", other.id)).collect();
+        let names = self.models_that(|facts| accepted(facts, operation).file);
         let instead = if names.is_empty() {
             format!("no connected model can {verb} it")
         } else {
-            format!("models that can {verb} it: {}", names.join(", "))
+            format!("models that can {verb} it: {names}")
         };
         if accepted(&entry.provider.facts, operation).native {
             let message = format!("the model `{}` can {verb} only its own videos, by their id; {instead}", entry.id);
             return Error::invalid(SOURCE, message);
         }
         Error::invalid("model", format!("the model `{}` cannot {verb} videos; {instead}", entry.id))
+    }
+
+    /// Returns the error for the URL of a video, of a model that accepts files only.
+    fn refusal_of_url(&self, operation: Operation, entry: &Entry<VideoModel>) -> Error {
+        let verb = operation.verb();
+        let names = self.models_that(|facts| {
+            let accepted = accepted(facts, operation);
+            accepted.file && !accepted.no_url
+        });
+        let instead = match names.as_str() {
+            "" => String::new(),
+            names => format!(". Models that can {verb} the video of a URL: {names}"),
+        };
+        let message = format!(
+            "is a URL, and the model `{}` accepts the video itself: send the MP4 file, or the id of a video{instead}",
+            entry.id
+        );
+        Error::invalid(SOURCE, message)
+    }
+
+    /// Returns the names of the listed models with such facts.
+    fn models_that(&self, accept: impl Fn(&ModelFacts) -> bool) -> String {
+        let models = self.models.load();
+        let entries = models.entries().iter().filter(|entry| !entry.hidden && accept(&entry.provider.facts));
+        entries.map(|entry| format!("`{}`", entry.id)).collect::<Vec<_>>().join(", ")
     }
 }
 

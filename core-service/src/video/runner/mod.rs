@@ -14,6 +14,7 @@ mod poll;
 mod provider_call;
 mod session;
 mod shared;
+mod source_file;
 mod step;
 mod submit;
 #[cfg(test)]

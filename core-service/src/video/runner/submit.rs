@@ -3,15 +3,12 @@
 use std::time::SystemTime;
 
 use http_server::Reservation;
-use tokio::time::timeout;
 
 use super::{
     delays,
-    provider_call::{PROVIDER_TIMEOUT, timed_out},
     step::{MAX_SUBMISSIONS, Next, Step, StepError},
 };
 use crate::{
-    call::Call,
     config::MAX_INPUT_BYTES,
     error::{Error, ProviderError},
     failpoint::Failpoint,
@@ -36,7 +33,7 @@ impl Step {
     pub(super) async fn submit(&mut self, provider: &dyn VideoProvider) -> Result<Next, StepError> {
         let interrupted = self.interrupted.clone();
         let read = tokio::select! {
-            read = self.build_request() => read,
+            read = self.build_request(self.claim.job.request.parameters.clone()) => read,
             () = interrupted.cancelled() => return Err(StepError::Interrupted),
         };
         // Held until this function returns: the request is in memory until the provider has responded.
@@ -55,11 +52,7 @@ impl Step {
         Failpoint::SubmissionRecorded.reach();
 
         request.slot = std::mem::take(&mut self.slot);
-        let model = self.claim.job.request.upstream_model.clone();
-        let call = Call { model, request, context: self.call_context() };
-        // Must not be interrupted: without the response, the id of the started render is lost.
-        let submitted = timeout(PROVIDER_TIMEOUT, provider.submit(call)).await.unwrap_or_else(|_| Err(timed_out()));
-        match submitted {
+        match self.submit_request(provider, request).await {
             Ok(task) => self.commit_accepted(task).await,
             Err(error) => self.retry_or_fail(provider, error).await,
         }
@@ -112,8 +105,10 @@ impl Step {
     }
 
     /// Builds the render request: waits for memory, then reads the inputs.
-    async fn build_request(&self) -> Result<(RenderRequest, Reservation), Error> {
-        let parameters = self.claim.job.request.parameters.clone();
+    pub(super) async fn build_request(
+        &self,
+        parameters: VideoParameters,
+    ) -> Result<(RenderRequest, Reservation), Error> {
         let memory = self.shared.input_memory.reserve(self.input_memory(&parameters).await?).await;
         let mut inputs = Vec::with_capacity(parameters.inputs.len());
         for StoredInput { role, source } in &parameters.inputs {

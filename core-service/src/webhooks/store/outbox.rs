@@ -16,12 +16,13 @@ use crate::{
 /// The most events of one transaction, so that it does not delay the writes of jobs for long.
 const BATCH: u32 = 100;
 
-/// The events after the last one that was turned into deliveries. A job that was deleted meanwhile has no events.
+/// The events after the last one that was turned into deliveries, also of jobs that were deleted meanwhile.
 const SELECT: &str = "SELECT event.sequence, event.job_id, event.owner, event.revision, event.kind, event.created_at, \
      CASE WHEN json_valid(job.request) THEN json_extract(job.request, '$.callback_url') END AS callback_url \
      FROM job_events AS event JOIN video_jobs AS job ON job.id = event.job_id \
      WHERE event.sequence > (SELECT sequence FROM webhook_outbox) AND event.kind IN ('succeeded', 'failed') \
-     ORDER BY event.sequence LIMIT $1";
+     UNION ALL SELECT sequence, job_id, owner, revision, kind, created_at, callback_url FROM deleted_job_events \
+     ORDER BY sequence LIMIT $1";
 
 /// The names of the states in the statement.
 const _: () = assert!(
@@ -51,8 +52,10 @@ impl WebhookStore {
                 }
                 delivered => delivered?,
             }
-            let query = sqlx::query("UPDATE webhook_outbox SET sequence = $1");
-            query.bind(event.try_get::<i64, _>("sequence")?).execute(&mut *transaction).await?;
+            let sequence: i64 = event.try_get("sequence")?;
+            sqlx::query("UPDATE webhook_outbox SET sequence = $1").bind(sequence).execute(&mut *transaction).await?;
+            let remove = sqlx::query("DELETE FROM deleted_job_events WHERE sequence = $1").bind(sequence);
+            remove.execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(events.len() == BATCH as usize)

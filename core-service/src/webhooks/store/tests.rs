@@ -104,6 +104,46 @@ async fn unreadable_request_of_a_job_does_not_stop_the_outbox() {
 }
 
 #[tokio::test]
+async fn end_of_a_job_that_was_deleted_before_the_outbox_was_read_is_delivered_once() {
+    let stores = Stores::new().await;
+    let (endpoint, _) = stores.endpoint("alice", URL).await;
+    let callback = Some("https://callback.test/");
+    let deleted = stores.job("alice", success(), callback).await;
+    let kept = stores.job("alice", failure(), None).await;
+    stores.delete(&deleted).await;
+    let expected = [(endpoint.id.clone(), "video.completed"), (CALLBACK.to_owned(), "video.completed")];
+    for _ in 0..2 {
+        assert_eq!(fanned_out(&stores, &[], deleted.as_str()).await, expected);
+    }
+    assert_eq!(fanned_out(&stores, &[], kept.as_str()).await, [(endpoint.id, "video.failed")]);
+    let left = async || {
+        let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM deleted_job_events");
+        count.fetch_one(stores.webhooks.database.readers()).await.unwrap()
+    };
+    assert_eq!(left().await, 0);
+    // Its deliveries exist, so nothing is kept.
+    stores.delete(&kept).await;
+    assert_eq!(left().await, 0);
+}
+
+#[tokio::test]
+async fn event_of_a_deleted_job_comes_before_later_events() {
+    let stores = Stores::new().await;
+    stores.endpoint("", URL).await;
+    let deleted = stores.job("", failure(), None).await;
+    for _ in 0..100 {
+        stores.job("", failure(), None).await;
+    }
+    stores.delete(&deleted).await;
+    assert!(stores.webhooks.fan_out(&[]).await.unwrap());
+    let claim = claimed(&stores).await;
+    assert_eq!(claim.delivery.event.video_id, deleted.as_str());
+    assert!(!stores.webhooks.fan_out(&[]).await.unwrap());
+    let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(DISTINCT event_id) FROM webhook_deliveries");
+    assert_eq!(count.fetch_one(stores.webhooks.database.readers()).await.unwrap(), 101);
+}
+
+#[tokio::test]
 async fn more_events_than_one_batch_are_all_delivered() {
     let stores = Stores::new().await;
     stores.endpoint("", URL).await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     error::ProviderError,
     json::JsonObject,
-    model_facts::ModelFacts,
+    model_facts::{ModelFacts, RatioForm},
     video::{
         Operation, RenderRequest,
         inputs::{InputRole, RenderInput},
@@ -19,6 +19,9 @@ const MAX_DATA_URL: usize = 5_000_000;
 
 /// The `api` of models whose requests state the purpose of an input video.
 const MODES: &str = "modes";
+
+/// The most pixels of a size that counts as 720p.
+const PIXELS_OF_720P: u32 = 1280 * 720;
 
 /// The number of seeds.
 const SEEDS: i64 = 1 << 32;
@@ -79,7 +82,7 @@ pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -
         }
         Operation::Generate | Operation::Remix => {
             members.add("duration", *seconds);
-            add_output(&mut members, request);
+            add_output(&mut members, facts.members.ratio, request);
         }
     }
     let is_new = request.input(InputRole::Source).is_none();
@@ -105,12 +108,23 @@ pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -
 }
 
 /// Adds `ratio`: a size in pixels for models without resolutions, otherwise an aspect ratio, which a first frame replaces.
-fn add_output(members: &mut JsonObject, request: &RenderRequest) {
+fn add_output(members: &mut JsonObject, form: RatioForm, request: &RenderRequest) {
     let VideoParameters { width, height, resolution, aspect_ratio, .. } = &request.parameters;
-    if resolution.is_empty() {
-        members.add("ratio", format!("{width}:{height}"));
-    } else if endpoint(request) != "image_to_video" && !aspect_ratio.is_empty() {
-        members.add("ratio", aspect_ratio.as_str());
+    let has_frames = endpoint(request) == "image_to_video";
+    match form {
+        RatioForm::Never => {}
+        RatioForm::WithoutFrames if has_frames => {}
+        RatioForm::AutoWithFrames if has_frames => {
+            let is_720p = width * height <= PIXELS_OF_720P;
+            members.add("ratio", if is_720p { "auto_720p" } else { "auto_1080p" });
+        }
+        RatioForm::Usual | RatioForm::WithoutFrames | RatioForm::AutoWithFrames => {
+            if resolution.is_empty() {
+                members.add("ratio", format!("{width}:{height}"));
+            } else if !has_frames && !aspect_ratio.is_empty() {
+                members.add("ratio", aspect_ratio.as_str());
+            }
+        }
     }
 }
 
@@ -218,6 +232,35 @@ mod tests {
         assert_eq!((path, &body["references"]), ("text_to_video", &json!([{"uri": "https://a.test/i"}])));
         assert_eq!(body["referenceVideos"], json!([{"type": "video", "uri": "https://a.test/v"}]));
         assert_eq!(body["referenceAudio"], json!([{"type": "audio", "uri": "https://a.test/s"}]));
+    }
+
+    #[test]
+    fn ratio_is_sent_in_the_requests_in_which_the_model_has_it() {
+        let encoded = |model: &str, inputs: &[(InputRole, &str)], size: (u32, u32), resolution: &str| {
+            let facts = FactsTable::default().find("runway", model);
+            let mut parameters = testing::request().parameters;
+            (parameters.width, parameters.height) = size;
+            parameters.resolution = resolution.to_owned();
+            parameters.aspect_ratio = if resolution.is_empty() { String::new() } else { "16:9".to_owned() };
+            let input = |(role, url): &(InputRole, &str)| RenderInput {
+                role: *role,
+                content: InputContent::Link((*url).to_owned()),
+            };
+            let request =
+                RenderRequest { parameters, inputs: inputs.iter().map(input).collect(), slot: Slot::default() };
+            let body: Value = serde_json::from_str(&encode(model, &facts, &request).unwrap()).unwrap();
+            (body.get("ratio").cloned(), body.get("resolution").cloned())
+        };
+        let frame = [(InputRole::FirstFrame, "https://a.test/f")];
+        let (hd, full_hd) = ((1280, 720), (1920, 1080));
+        assert_eq!(encoded("kling2.5_turbo_pro", &[], hd, ""), (Some(json!("1280:720")), None));
+        assert_eq!(encoded("kling2.5_turbo_pro", &frame, hd, ""), (None, None));
+        assert_eq!(encoded("kling_4", &[], full_hd, ""), (Some(json!("1920:1080")), None));
+        assert_eq!(encoded("kling_4", &frame, hd, ""), (Some(json!("auto_720p")), None));
+        assert_eq!(encoded("kling_4", &frame, full_hd, ""), (Some(json!("auto_1080p")), None));
+        for inputs in [&[] as &[_], &frame] {
+            assert_eq!(encoded("h3_max", inputs, (1366, 768), "768p"), (None, Some(json!("768p"))));
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Edits, extensions and remixes: which source the provider gets, and which requests are refused.
 
+mod source_file;
+
 use triptych_proto::v1::{media_input, video_source};
 
 use super::*;
@@ -119,6 +121,20 @@ async fn given_file_is_checked_and_stored_and_a_link_is_passed_on() {
     assert_eq!(service.submitted(&extension).await, expected);
     let wrong = service.edit("", given(media_input::Source::Data(image()))).await.unwrap_err();
     assert_eq!(violation(&wrong), ("INVALID_FIELD".to_owned(), "video".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn url_is_refused_at_once_by_a_model_that_accepts_files_only() {
+    let service = service_with(&SourceFacts { no_url: true, ..sources(true, true) });
+    let link = || given(media_input::Source::Url("https://a.test/v.mp4".to_owned()));
+    let refused = service.edit("", link()).await.unwrap_err();
+    assert_eq!(violation(&refused), ("INVALID_FIELD".to_owned(), "video".to_owned()));
+    for part in ["is a URL, and the model `fake-video`", "send the MP4 file, or the id of a video", ": `editor`"] {
+        assert!(refused.message().contains(part), "{refused}");
+    }
+    let refused = service.extend(link(), 4).await.unwrap_err();
+    assert!(refused.message().ends_with("or the id of a video"), "{refused}");
+    assert!(service.edit("", given(media_input::Source::Data(Bytes::from_static(MP4)))).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
