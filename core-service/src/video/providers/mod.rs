@@ -4,6 +4,7 @@ pub(crate) mod assembly;
 mod common;
 pub mod fal;
 pub mod gemini;
+mod google;
 pub mod kling;
 pub mod midjourney;
 pub mod minimax;
