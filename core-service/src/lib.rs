@@ -42,6 +42,7 @@ pub mod models;
 mod offload;
 pub mod on_disconnect;
 pub mod server;
+mod service_account;
 pub mod size;
 pub mod status;
 pub mod upstream;

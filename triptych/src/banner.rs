@@ -191,10 +191,23 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
 /// Writes the video providers, the default first.
 fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result {
     use VideoServiceType::{
-        Fal, Gemini, Kling, Midjourney, Minimax, Offline, Openai, Runway, Seedance, Vidu, Wan, Xai,
+        Fal, Gemini, Kling, Midjourney, Minimax, Offline, Openai, Runway, Seedance, Vertex, Vidu, Wan, Xai,
     };
     let Video {
-        service_type, fal, gemini, kling, midjourney, minimax, openai, runway, seedance, vidu, wan, xai, ..
+        service_type,
+        fal,
+        gemini,
+        kling,
+        midjourney,
+        minimax,
+        openai,
+        runway,
+        seedance,
+        vertex,
+        vidu,
+        wan,
+        xai,
+        ..
     } = video;
     let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
         (service_type, format!("connected to {address} for {}", models.join(", ")))
@@ -211,6 +224,7 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
         seedance.is_configured().then(|| line(Seedance, "Volcengine Ark", &seedance.models)),
         kling.is_configured().then(|| line(Kling, "Kling", &kling.models)),
         minimax.is_configured().then(|| line(Minimax, "MiniMax", &minimax.models)),
+        vertex.is_configured().then(|| line(Vertex, "Vertex AI", &vertex.models)),
         vidu.is_configured().then(|| line(Vidu, "Vidu", &vidu.models)),
         wan.is_configured().then(|| line(Wan, "DashScope", &wan.models)),
         xai.is_configured().then(|| line(Xai, "xAI", &xai.models)),

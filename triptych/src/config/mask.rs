@@ -3,11 +3,12 @@
 use toml::Value;
 
 /// Settings with these names are secret, in every section.
-const SECRET_NAMES: [&str; 11] = [
+const SECRET_NAMES: [&str; 12] = [
     "access_key",
     "api_key",
     "api_secret",
     "callback_secret",
+    "credentials",
     "headers",
     "keys",
     "previous_secret",

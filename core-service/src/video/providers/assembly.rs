@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    common::context::ProviderContext, fal, gemini, kling, midjourney, minimax, offline, openai, runway, seedance, vidu,
-    wan, xai,
+    common::context::ProviderContext, fal, gemini, kling, midjourney, minimax, offline, openai, runway, seedance,
+    vertex, vidu, wan, xai,
 };
 use crate::{
     config::{self, VideoServiceType},
@@ -46,6 +46,7 @@ pub(crate) fn entries(
         seedance,
         kling,
         minimax,
+        vertex,
         vidu,
         wan,
         xai,
@@ -71,6 +72,7 @@ pub(crate) fn entries(
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),
         (VideoServiceType::Kling, kling::entries(kling, &context)?),
         (VideoServiceType::Minimax, minimax::entries(minimax, &context)?),
+        (VideoServiceType::Vertex, vertex::entries(vertex, &context)?),
         (VideoServiceType::Vidu, vidu::entries(vidu, &context)?),
         (VideoServiceType::Wan, wan::entries(wan, &context)?),
         (VideoServiceType::Xai, xai::entries(xai, &context)?),

@@ -12,6 +12,7 @@ pub mod offline;
 pub mod openai;
 pub mod runway;
 pub mod seedance;
+pub mod vertex;
 pub mod vidu;
 pub mod wan;
 pub mod xai;
