@@ -209,6 +209,7 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
         xai,
         ..
     } = video;
+    let (gemini, vertex) = video.google();
     let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
         (service_type, format!("connected to {address} for {}", models.join(", ")))
     };
@@ -218,13 +219,13 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
             line(Openai, &address, &openai.models)
         }),
         fal.is_configured().then(|| line(Fal, "fal", &fal.models)),
-        gemini.is_configured().then(|| line(Gemini, "the Gemini API", &gemini.models)),
+        (gemini.is_configured() && !gemini.models.is_empty()).then(|| line(Gemini, "the Gemini API", &gemini.models)),
         midjourney.base_url.as_ref().map(|url| line(Midjourney, &hide_query(url.as_str()), &midjourney.models)),
         runway.is_configured().then(|| line(Runway, "Runway", &runway.models)),
         seedance.is_configured().then(|| line(Seedance, "Volcengine Ark", &seedance.models)),
         kling.is_configured().then(|| line(Kling, "Kling", &kling.models)),
         minimax.is_configured().then(|| line(Minimax, "MiniMax", &minimax.models)),
-        vertex.is_configured().then(|| line(Vertex, "Vertex AI", &vertex.models)),
+        (vertex.is_configured() && !vertex.models.is_empty()).then(|| line(Vertex, "Vertex AI", &vertex.models)),
         vidu.is_configured().then(|| line(Vidu, "Vidu", &vidu.models)),
         wan.is_configured().then(|| line(Wan, "DashScope", &wan.models)),
         xai.is_configured().then(|| line(Xai, "xAI", &xai.models)),

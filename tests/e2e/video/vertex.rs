@@ -41,15 +41,15 @@ const OMNI: ProviderCase = ProviderCase {
 
 /// Without cancellation: it sends no request.
 const VEO: ProviderCase = ProviderCase {
-    model: "veo-3.1-fast-generate-001",
-    tasks: "/v1/projects/project-1/locations/us-central1/publishers/google/models/veo-3.1-fast-generate-001:predictLongRunning",
+    model: "veo-3.1-generate-001",
+    tasks: "/v1/projects/project-1/locations/us-central1/publishers/google/models/veo-3.1-generate-001:predictLongRunning",
     route: |call, id| (call == Poll).then(|| ("post", format!("/v1/{}:fetchPredictOperation", model_path(id)))),
     ..OMNI
 };
 
 /// Returns the path of Veo's model in the names of operations.
 fn model_path(id: &str) -> String {
-    format!("projects/{id}/locations/us-central1/publishers/google/models/veo-3.1-fast-generate-001")
+    format!("projects/{id}/locations/us-central1/publishers/google/models/veo-3.1-generate-001")
 }
 
 /// Calls of one job with the responses to them, and the end of the job.
@@ -227,8 +227,8 @@ async fn succeeded(
 
 /// Returns the tokens of requests, in lower case.
 fn tokens_of(requests: &[ReceivedRequest]) -> Vec<&str> {
-    let token = |request: &ReceivedRequest| request.header("authorization").unwrap().strip_prefix("bearer ");
-    requests.iter().map(|request| token(request).unwrap()).collect()
+    let headers = requests.iter().map(|request| request.header("authorization").unwrap());
+    headers.map(|header| header.strip_prefix("bearer ").unwrap()).collect()
 }
 
 #[tokio::test]
@@ -452,6 +452,21 @@ async fn interaction_is_cancelled_and_an_operation_runs_on() {
             server.upstream.assert_no_request().await;
         }
         tokens.received().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn model_that_the_gemini_api_has_too_is_served_by_the_default_provider() {
+    let adjust = |settings: &mut Settings| settings.video.gemini.api_key = Some("gemini-video-secret".into());
+    with_adjusted_core(adjust, async |server, _| {
+        let models = json_body(server.request(Method::GET, "/v1/models").send().await.unwrap()).await;
+        let owner = |name: &str| {
+            let owners = models["data"].as_array().unwrap().iter().filter(|model| model["id"] == name);
+            owners.map(|model| model["owned_by"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!((owner(VEO.model), owner(OMNI.model)), (vec!["vertex".to_owned()], vec!["vertex".to_owned()]));
+        assert_eq!(owner("gemini-omni-1.1-flash"), ["gemini"]);
     })
     .await;
 }

@@ -3,6 +3,7 @@
 mod check;
 mod fal;
 mod gemini;
+mod google;
 mod kling;
 mod midjourney;
 mod minimax;

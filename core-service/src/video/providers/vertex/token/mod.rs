@@ -20,6 +20,8 @@ use crate::{
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// How long before its expiry a token is renewed, so that it does not expire on its way.
 const MARGIN: Duration = Duration::from_mins(1);
+/// The length from which a token is removed from texts. A shorter one could be a part of other words.
+const MIN_REMOVED: usize = 8;
 
 /// The access tokens of a service account.
 #[derive(Debug)]
@@ -135,6 +137,9 @@ impl Token {
 
     /// Removes the token from a text of the upstream, should it quote it. `None` if it does not.
     pub(super) fn removed_from(&self, text: &[u8]) -> Option<String> {
+        if self.text.len() < MIN_REMOVED {
+            return None;
+        }
         let text = str::from_utf8(text).ok().filter(|text| text.contains(&*self.text))?;
         Some(text.replace(&*self.text, "***"))
     }

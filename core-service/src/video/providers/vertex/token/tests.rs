@@ -104,6 +104,8 @@ fn token_is_removed_from_texts_that_quote_it() {
     let token = Token { text: "ya29.secret".into(), renewal: Timestamp(0) };
     assert_eq!(token.removed_from(b"invalid token ya29.secret").as_deref(), Some("invalid token ***"));
     assert_eq!(token.removed_from(b"other"), None);
+    let short = Token { text: "t-1".into(), renewal: Timestamp(0) };
+    assert_eq!(short.removed_from(b"gs://bucket-1/a"), None);
     assert_eq!(token.headers()[header::AUTHORIZATION], "Bearer ya29.secret");
     assert!(!format!("{token:?} {:?}", token.headers()).contains("secret"));
 }
