@@ -193,22 +193,7 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
     use VideoServiceType::{
         Fal, Gemini, Kling, Midjourney, Minimax, Offline, Openai, Runway, Seedance, Vertex, Vidu, Wan, Xai,
     };
-    let Video {
-        service_type,
-        fal,
-        gemini,
-        kling,
-        midjourney,
-        minimax,
-        openai,
-        runway,
-        seedance,
-        vertex,
-        vidu,
-        wan,
-        xai,
-        ..
-    } = video;
+    let Video { service_type, fal, kling, midjourney, minimax, openai, runway, seedance, vidu, wan, xai, .. } = video;
     let (gemini, vertex) = video.google();
     let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
         (service_type, format!("connected to {address} for {}", models.join(", ")))
