@@ -45,6 +45,7 @@ mod offload;
 pub mod on_disconnect;
 pub mod rate_limits;
 pub mod server;
+mod service_account;
 pub mod size;
 pub mod status;
 pub mod upstream;

@@ -1,11 +1,13 @@
 """A video provider that accepts what its vendor documents and nothing else, and responds with the fixtures of the tests."""
 
+import base64
 import contextlib
 import email
 import json
 import re
 import struct
 import threading
+import urllib.parse
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -78,6 +80,8 @@ class ScriptedProvider:
         """Returns status, content type and body of the response to a request."""
         line = f"{method} {target.split('?')[0]}"
         with self.lock:
+            if self.provider.token and line == f"POST {self.provider.token}":
+                return self._exchange(line, raw)
             task, call = self.requests.get(f"{method} {target}") or self.requests.get(line) or (None, None)
             apis = [api for api in self.provider.apis if re.fullmatch(api.submit, line)]
             if not task and not apis and line not in self.provider.lists:
@@ -89,6 +93,18 @@ class ScriptedProvider:
             if method == "GET":
                 return self._list(self.provider.lists[line])
             return self._submit(line, apis[0], headers, raw)
+
+    def _exchange(self, line, raw):
+        """Returns the key for an assertion of the service account, as an access token."""
+        form = urllib.parse.parse_qs(raw.decode())
+        shape = {"grant_type": [{"urn:ietf:params:oauth:grant-type:jwt-bearer"}], "assertion": [re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")]}
+        if wrong := mismatch(form, shape):
+            return self._refuse(400, f"{line}: {wrong}")
+        claims = json.loads(base64.urlsafe_b64decode(form["assertion"][0].split(".")[1] + "=="))
+        if claims["aud"] != f"{self.url}{self.provider.token}":
+            return self._refuse(400, f"{line}: the audience is {claims['aud']}")
+        token = {"access_token": self.provider.header[1].removeprefix("Bearer "), "expires_in": 3599, "token_type": "Bearer"}
+        return 200, "application/json", json.dumps(token).encode()
 
     def _wrong_key(self, call, task, headers):
         name, value = self.provider.header

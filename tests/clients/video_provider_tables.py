@@ -1,5 +1,7 @@
 """The video APIs of all providers, as their vendors document them: requests, and the fixtures that respond to them."""
 
+import json
+from pathlib import Path
 from typing import NamedTuple
 
 import video_request_shapes as shapes
@@ -34,6 +36,7 @@ class Provider(NamedTuple):
     no_headers: tuple[str, ...] = ()
     has_nulls: bool = False  # the vendor's client sends members without a value as null
     needs_picture: bool = False
+    token: str = ""  # the path that exchanges an assertion of a service account for the key
     lists: dict[str, object] = {}  # method and path, and what makes the response from the fixtures of the tasks
 
 
@@ -73,6 +76,20 @@ def vidu(endpoint, body):
     )
 
 
+def service_account():
+    """Returns the file of a service account's key, whose tokens come from the scripted provider."""
+    data = (Path(__file__).parents[1] / "fixtures/keys/service-account.pkcs8.base64").read_text()
+    # The label is apart from the dashes, so that searches for keys do not find this line.
+    label = "PRIVATE KEY"
+    return json.dumps({
+        "type": "service_account", "project_id": "project-1", "private_key_id": "key-1",
+        "private_key": f"-----BEGIN {label}-----\n{data}-----END {label}-----\n",
+        "client_email": "video@project-1.iam.gserviceaccount.com", "token_uri": "URL/token",
+    })
+
+
+VERTEX_OBJECT = "/storage/v1/b/bucket-1/o/videos%2FID%2Fsample_0.mp4?alt=media"
+VERTEX_MODELS = "locations/us-central1/publishers/google/models"
 PROVIDERS = {
     "seedance": Provider(
         {"ARK_API_KEY": KEY, "TRIPTYCH_VIDEO_SEEDANCE_BASE_URL": "URL/api/v3"}, ("authorization", f"Bearer {KEY}"),
@@ -131,6 +148,24 @@ PROVIDERS = {
             "GET /v1beta/models/veo-3.1-fast-generate-001/operations/ID", ("veo-running.json", "veo-done.json"),
             ("/v1beta/files/ID:download?alt=media",), file_has_key=True,
         )],
+    ),
+    "vertex": Provider(
+        {
+            "TRIPTYCH_VIDEO_VERTEX_CREDENTIALS": service_account(), "TRIPTYCH_VIDEO_VERTEX_BASE_URL": "URL",
+            "TRIPTYCH_VIDEO_VERTEX_STORAGE_BASE_URL": "URL", "TRIPTYCH_VIDEO_VERTEX_STORAGE_URI": "gs://bucket-1/videos",
+            "TRIPTYCH_VIDEO_VERTEX_MODELS": "veo-3.1-generate-001,gemini-omni-1.1-flash",
+        },
+        ("authorization", f"Bearer {KEY}"), ("veo-3.1-generate-001", "gemini-omni-1.1-flash"),
+        [Api(
+            f"POST /v1/projects/project-1/{VERTEX_MODELS}/veo-3.1-generate-001:predictLongRunning", shapes.VERTEX_VEO, "veo-created.json",
+            f"POST /v1/projects/ID/{VERTEX_MODELS}/veo-3.1-generate-001:fetchPredictOperation", ("veo-running.json", "veo-done.json"),
+            (VERTEX_OBJECT,), file_has_key=True,
+        ), Api(
+            "POST /v1beta1/projects/project-1/locations/global/interactions", shapes.VERTEX_OMNI, "created.json", "GET PATH/ID",
+            ("in-progress.json", "completed.json"), (VERTEX_OBJECT,), file_has_key=True, cancel=("POST PATH/ID/cancel", "cancelled.json"),
+            cancelled="cancelled.json",
+        )],
+        token="/token",
     ),
     "openai": Provider(
         {"VIDEO_BASE_URL": "URL/v1", "VIDEO_API_KEY": KEY}, ("authorization", f"Bearer {KEY}"), ("sora-2",),

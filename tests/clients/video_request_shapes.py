@@ -100,6 +100,12 @@ VEO = {
         "negativePrompt?": TEXT, "personGeneration?": TEXT, "sampleCount?": range(1, 5),
     },
 }
+BUCKET = re.compile(r"gs://.+")
+VERTEX_OMNI = OMNI | {"response_format": OMNI["response_format"] | {"gcs_uri": BUCKET}}
+VERTEX_VEO = VEO | {
+    "parameters": VEO["parameters?"] | {"generateAudio": bool, "storageUri": BUCKET, "sampleCount": {1}, "seed?": range(1 << 32)},
+}
+del VERTEX_VEO["parameters?"], VERTEX_VEO["parameters"]["sampleCount?"]
 OPENAI = {
     "model": TEXT, "prompt": TEXT, "seconds?": re.compile(r"\d+"), "size?": PIXELS, "seed?": re.compile(r"\d+"),
     "input_reference?": {"filename": re.compile(r".+\.(png|jpg|webp)"), "type": {"image/png", "image/jpeg", "image/webp"}, "bytes": range(1, 1 << 24)},

@@ -204,11 +204,10 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
 /// Writes the video providers, the default first.
 fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result {
     use VideoServiceType::{
-        Fal, Gemini, Kling, Midjourney, Minimax, Offline, Openai, Runway, Seedance, Vidu, Wan, Xai,
+        Fal, Gemini, Kling, Midjourney, Minimax, Offline, Openai, Runway, Seedance, Vertex, Vidu, Wan, Xai,
     };
-    let Video {
-        service_type, fal, gemini, kling, midjourney, minimax, openai, runway, seedance, vidu, wan, xai, ..
-    } = video;
+    let Video { service_type, fal, kling, midjourney, minimax, openai, runway, seedance, vidu, wan, xai, .. } = video;
+    let (gemini, vertex) = video.google();
     let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
         (service_type, format!("connected to {address} for {}", models.join(", ")))
     };
@@ -218,12 +217,13 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
             line(Openai, &address, &openai.models)
         }),
         fal.is_configured().then(|| line(Fal, "fal", &fal.models)),
-        gemini.is_configured().then(|| line(Gemini, "the Gemini API", &gemini.models)),
+        (gemini.is_configured() && !gemini.models.is_empty()).then(|| line(Gemini, "the Gemini API", &gemini.models)),
         midjourney.base_url.as_ref().map(|url| line(Midjourney, &hide_query(url.as_str()), &midjourney.models)),
         runway.is_configured().then(|| line(Runway, "Runway", &runway.models)),
         seedance.is_configured().then(|| line(Seedance, "Volcengine Ark", &seedance.models)),
         kling.is_configured().then(|| line(Kling, "Kling", &kling.models)),
         minimax.is_configured().then(|| line(Minimax, "MiniMax", &minimax.models)),
+        (vertex.is_configured() && !vertex.models.is_empty()).then(|| line(Vertex, "Vertex AI", &vertex.models)),
         vidu.is_configured().then(|| line(Vidu, "Vidu", &vidu.models)),
         wan.is_configured().then(|| line(Wan, "DashScope", &wan.models)),
         xai.is_configured().then(|| line(Xai, "xAI", &xai.models)),

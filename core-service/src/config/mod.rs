@@ -40,8 +40,8 @@ pub use self::{
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
     video::{
-        Fal, GeminiVideos, Kling, MidjourneyVideos, Minimax, OpenaiVideos, Runway, Seedance, SeedanceResolution, Video,
-        VideoRouting, VideoServiceType, Vidu, Wan, Xai,
+        Fal, GeminiVideos, Kling, MidjourneyVideos, Minimax, OpenaiVideos, Runway, Seedance, SeedanceResolution,
+        Vertex, Video, VideoRouting, VideoServiceType, Vidu, Wan, Xai,
     },
     webhooks::{ConfiguredEndpoint, WebhookEventType, Webhooks},
 };

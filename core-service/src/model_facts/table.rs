@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::ModelFacts;
 
 /// The compiled-in files.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     include_str!("tables/fal.toml"),
     include_str!("tables/gemini.toml"),
     include_str!("tables/kling.toml"),
@@ -18,6 +18,7 @@ const FILES: [&str; 12] = [
     include_str!("tables/openai.toml"),
     include_str!("tables/runway.toml"),
     include_str!("tables/seedance.toml"),
+    include_str!("tables/vertex.toml"),
     include_str!("tables/vidu.toml"),
     include_str!("tables/wan.toml"),
     include_str!("tables/xai.toml"),

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::breaker::BreakerSettings;
-use crate::config::GuardSettings;
+use crate::config::{GuardSettings, SettingError};
 
 /// Timeouts of an upstream. The caller's deadline applies in addition.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +43,9 @@ pub enum SetupError {
     /// The address is not a URL that HTTP requests can be sent to.
     #[error("`{0}` is not a valid http or https address")]
     Address(Url),
+    /// A setting whose value became invalid after its validation, such as a file.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// The environment names a proxy with an unsupported scheme.
     #[error("the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY must be an http:// address")]
     Proxy,

@@ -17,6 +17,7 @@ mod provider_faults;
 mod provider_links;
 mod runway;
 mod seedance;
+mod vertex;
 mod vidu;
 mod vocabulary;
 mod wan;

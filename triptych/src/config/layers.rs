@@ -15,7 +15,7 @@ use super::{error::ConfigError, mask::mask, service_links::is_service_link};
 
 /// Short names of variables, beside the systematic ones. A name can stand for several settings, for example if services share
 /// the key of a provider.
-const SHORT_NAMES: [(&str, &[&str]); 25] = [
+const SHORT_NAMES: [(&str, &[&str]); 28] = [
     ("CHAT_BASE_URL", &["chat.base_url"]),
     ("CHAT_API_KEY", &["chat.api_key"]),
     ("CHAT_MODEL", &["chat.model"]),
@@ -38,6 +38,9 @@ const SHORT_NAMES: [(&str, &[&str]); 25] = [
     ("VIDEO_API_KEY", &["video.openai.api_key"]),
     ("VIDEO_MODELS", &["video.openai.models"]),
     ("FAL_KEY", &["video.fal.api_key"]),
+    ("GOOGLE_APPLICATION_CREDENTIALS", &["video.vertex.credentials_file"]),
+    ("GOOGLE_CLOUD_PROJECT", &["video.vertex.project"]),
+    ("GOOGLE_CLOUD_LOCATION", &["video.vertex.location"]),
     ("XAI_API_KEY", &["video.xai.api_key"]),
     ("RUNWAYML_API_SECRET", &["video.runway.api_key"]),
     ("PUBLIC_BASE_URL", &["rest.public_base_url"]),

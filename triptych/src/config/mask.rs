@@ -3,11 +3,12 @@
 use toml::Value;
 
 /// Settings with these names are secret, in every section.
-const SECRET_NAMES: [&str; 13] = [
+const SECRET_NAMES: [&str; 14] = [
     "access_key",
     "api_key",
     "api_secret",
     "callback_secret",
+    "credentials",
     "headers",
     "keys",
     "previous_api_keys",

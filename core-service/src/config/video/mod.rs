@@ -3,6 +3,7 @@
 mod check;
 mod fal;
 mod gemini;
+mod google;
 mod kling;
 mod midjourney;
 mod minimax;
@@ -10,6 +11,7 @@ mod openai;
 mod runway;
 mod seedance;
 mod service_type;
+mod vertex;
 mod vidu;
 mod wan;
 mod xai;
@@ -28,6 +30,7 @@ pub use self::{
     runway::Runway,
     seedance::{Seedance, SeedanceResolution},
     service_type::VideoServiceType,
+    vertex::Vertex,
     vidu::Vidu,
     wan::Wan,
     xai::Xai,
@@ -72,6 +75,8 @@ pub struct Video {
     pub kling: Kling,
     /// MiniMax.
     pub minimax: Minimax,
+    /// Google's video models on Vertex AI.
+    pub vertex: Vertex,
     /// Vidu.
     pub vidu: Vidu,
     /// Wan and the other video models of DashScope.
@@ -117,6 +122,7 @@ impl Default for Video {
             seedance: Seedance::default(),
             kling: Kling::default(),
             minimax: Minimax::default(),
+            vertex: Vertex::default(),
             vidu: Vidu::default(),
             wan: Wan::default(),
             xai: Xai::default(),
@@ -140,7 +146,8 @@ impl From<VideoRouting> for GuardSettings {
 
 impl Video {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
-        let Self { fal, gemini, kling, midjourney, minimax, openai, runway, seedance, vidu, wan, xai, .. } = self;
+        let Self { fal, gemini, kling, midjourney, minimax, openai, runway, seedance, vertex, vidu, wan, xai, .. } =
+            self;
         fal.validate(self.service_type)?;
         gemini.validate(self.service_type)?;
         midjourney.validate(self.service_type)?;
@@ -149,6 +156,7 @@ impl Video {
         seedance.validate(self.service_type)?;
         kling.validate(self.service_type)?;
         minimax.validate(self.service_type)?;
+        vertex.validate(self.service_type)?;
         vidu.validate(self.service_type)?;
         wan.validate(self.service_type)?;
         xai.validate(self.service_type)?;

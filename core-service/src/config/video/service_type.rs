@@ -27,6 +27,8 @@ pub enum VideoServiceType {
     /// Google's video models: Gemini Omni and Veo.
     #[serde(alias = "veo")]
     Gemini,
+    /// Google's video models on Vertex AI.
+    Vertex,
     /// Runway.
     Runway,
     /// fal.

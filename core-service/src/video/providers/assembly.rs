@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    common::context::ProviderContext, fal, gemini, kling, midjourney, minimax, offline, openai, runway, seedance, vidu,
-    wan, xai,
+    common::context::ProviderContext, fal, gemini, kling, midjourney, minimax, offline, openai, runway, seedance,
+    vertex, vidu, wan, xai,
 };
 use crate::{
     config::{self, VideoServiceType},
@@ -39,7 +39,6 @@ pub(crate) fn entries(
         model_facts,
         fit_policy,
         fal,
-        gemini,
         midjourney,
         openai,
         runway,
@@ -60,17 +59,19 @@ pub(crate) fn entries(
         guard: (*routing).into(),
         submissions: Arc::new(ConcurrencyLimit::new(routing.max_in_flight, routing.queue_limit)),
     };
+    let (gemini, vertex) = settings.google();
     // A provider that is not connected has no entries.
     let mut providers = [
         (VideoServiceType::Offline, offline::entries(media_store, clips, &context.facts, context.fit_policy)),
         (VideoServiceType::Fal, fal::entries(fal, &context)?),
-        (VideoServiceType::Gemini, gemini::entries(gemini, &context)?),
+        (VideoServiceType::Gemini, gemini::entries(&gemini, &context)?),
         (VideoServiceType::Midjourney, midjourney::entries(midjourney, &context)?),
         (VideoServiceType::Openai, openai::entries(openai, &context)?),
         (VideoServiceType::Runway, runway::entries(runway, &context)?),
         (VideoServiceType::Seedance, seedance::entries(seedance, &context)?),
         (VideoServiceType::Kling, kling::entries(kling, &context)?),
         (VideoServiceType::Minimax, minimax::entries(minimax, &context)?),
+        (VideoServiceType::Vertex, vertex::entries(&vertex, &context)?),
         (VideoServiceType::Vidu, vidu::entries(vidu, &context)?),
         (VideoServiceType::Wan, wan::entries(wan, &context)?),
         (VideoServiceType::Xai, xai::entries(xai, &context)?),

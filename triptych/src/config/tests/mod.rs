@@ -306,6 +306,33 @@ fn a_video_provider_requires_its_key_or_url() {
 }
 
 #[test]
+fn vertex_ai_requires_the_key_of_a_service_account() {
+    let message = load_error("", &[], &[("VIDEO_SERVICE_TYPE", "vertex")]);
+    for part in
+        ["video.service_type = \"vertex\"", "GOOGLE_APPLICATION_CREDENTIALS", "TRIPTYCH_VIDEO_VERTEX_CREDENTIALS"]
+    {
+        assert!(message.contains(part), "`{message}` lacks `{part}`");
+    }
+    let user = r#"{"type":"authorized_user","client_secret":"s3cret"}"#;
+    let message = load_error("", &[], &[("TRIPTYCH_VIDEO_VERTEX_CREDENTIALS", user)]);
+    for part in ["video.vertex.credentials = (hidden)", "`type` must be \"service_account\""] {
+        assert!(message.contains(part) && !message.contains("s3cret"), "`{message}` lacks `{part}`");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key.json").display().to_string();
+    let message = load_error("", &[], &[("GOOGLE_APPLICATION_CREDENTIALS", &path)]);
+    assert!(message.contains("video.vertex.credentials_file") && message.contains(&path), "{message}");
+    let places = [("GOOGLE_CLOUD_PROJECT", "mine"), ("GOOGLE_CLOUD_LOCATION", "europe-west4")];
+    let vertex = load("", &[], &places).unwrap().core.video.vertex;
+    assert_eq!(
+        (vertex.project.as_str(), vertex.location.as_str(), vertex.is_configured()),
+        ("mine", "europe-west4", false)
+    );
+    let message = load_error("[video.vertex]\nlocation = 'US'", &[], &[]);
+    assert!(message.contains("video.vertex.location"), "{message}");
+}
+
+#[test]
 fn an_invalid_video_setting_is_rejected() {
     for (file, expected) in [
         ("[video.openai]\npoll_interval = '99ms'", "at least 100ms"),

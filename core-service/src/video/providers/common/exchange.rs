@@ -87,9 +87,20 @@ pub(in crate::video::providers) fn path_segment(id: &str) -> String {
     segment
 }
 
+/// Encodes a name of the upstream that has several segments, separated by slashes.
+pub(in crate::video::providers) fn path_segments(name: &str) -> String {
+    let segments: Vec<_> = name.split('/').map(path_segment).collect();
+    segments.join("/")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::path_segment;
+    use super::{path_segment, path_segments};
+
+    #[test]
+    fn slashes_separate_the_segments_of_a_name() {
+        assert_eq!(path_segments("models/veo-3/operations/a b/.."), "models/veo-3/operations/a%20b/%2E%2E");
+    }
 
     #[test]
     fn id_is_one_segment_whatever_it_contains() {

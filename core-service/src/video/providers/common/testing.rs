@@ -65,14 +65,14 @@ fn context() -> ProviderContext {
     }
 }
 
-/// Answers one request without a body with each of these bodies, and returns the paths of the requests.
-fn serve(listener: TcpListener, bodies: Vec<String>) -> JoinHandle<Vec<String>> {
+/// Answers one request with each of these bodies, and returns the paths of the requests.
+pub(in crate::video::providers) fn serve(listener: TcpListener, bodies: Vec<String>) -> JoinHandle<Vec<String>> {
     tokio::spawn(async move {
         let mut paths = Vec::new();
         for body in bodies {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
+            while !is_complete(&request) {
                 assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "the request is incomplete");
             }
             let text = String::from_utf8(request).unwrap();
@@ -83,4 +83,12 @@ fn serve(listener: TcpListener, bodies: Vec<String>) -> JoinHandle<Vec<String>> 
         }
         paths
     })
+}
+
+fn is_complete(request: &[u8]) -> bool {
+    let text = str::from_utf8(request).unwrap();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let mut lines = head.lines().map(str::to_lowercase);
+    let length = lines.find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    body.len() >= length.unwrap_or(0)
 }

@@ -1,25 +1,26 @@
 //! Google's video models on the Gemini API: Gemini Omni as background interactions, Veo as long-running operations.
 
-mod interactions;
-mod location;
-mod refusal;
-mod veo;
-mod video_object;
-
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use url::Url;
 
-use self::location::Location;
-use super::common::{
-    context::ProviderContext,
-    exchange::{Content, exchange, path_segment},
-    outcome::redacted,
+use super::{
+    common::{
+        context::ProviderContext,
+        exchange::{Content, exchange, path_segments},
+        outcome::redacted,
+    },
+    google::{
+        interactions::{self, Delivery},
+        location::{self, Location},
+        refusal, veo, video_object,
+    },
 };
 use crate::{
     call::{Call, Chunks},
@@ -94,10 +95,10 @@ impl VideoProvider for GeminiVideos {
         let body = match (is_veo, &request.parameters.source) {
             (true, Some(task)) => {
                 let uri = self.uri_of(task, &context).await?;
-                veo::encode_extension(&request.parameters, &uri)
+                veo::encode_extension(&request.parameters, json!({"uri": uri}), &[])
             }
-            (true, None) => offload(move || veo::encode(&request)).await?,
-            (false, _) => offload(move || Ok(interactions::encode(&model, &request))).await?,
+            (true, None) => offload(move || veo::encode(&request, &[])).await?,
+            (false, _) => offload(move || Ok(interactions::encode(&model, &request, &Delivery::File))).await?,
         };
         let response = exchange(&self.upstream, Method::POST, &path, Some(Content::json(body)), &context).await?;
         let submitted = if is_veo { veo::submitted(&response) } else { interactions::submitted(&response) };
@@ -105,7 +106,7 @@ impl VideoProvider for GeminiVideos {
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
-        let response = exchange(&self.upstream, Method::GET, &path(&task.0), None, context).await?;
+        let response = exchange(&self.upstream, Method::GET, &path_segments(&task.0), None, context).await?;
         // The body may contain the whole video.
         let (task, interval) = (task.0.clone(), self.poll_interval);
         let polled = offload(move || {
@@ -125,7 +126,7 @@ impl VideoProvider for GeminiVideos {
                 self.downloads.clip(&link, &self.origin.for_call(context), self.max_file_bytes).await
             }
             Location::Inline(task) => {
-                let response = exchange(&self.upstream, Method::GET, &path(&task), None, context).await?;
+                let response = exchange(&self.upstream, Method::GET, &path_segments(&task), None, context).await?;
                 if !response.status.is_success() {
                     return Err(self.upstream.redacted(refusal::failure(&response)));
                 }
@@ -140,19 +141,9 @@ impl VideoProvider for GeminiVideos {
         if !interactions::is_interaction(&task.0) {
             return Ok(Cancellation::RunsOn);
         }
-        let path = format!("{}/cancel", path(&task.0));
+        let path = format!("{}/cancel", path_segments(&task.0));
         let response = exchange(&self.upstream, Method::POST, &path, Some(Content::json("{}")), context).await?;
-        match response.status {
-            status if status.is_success() => Ok(Cancellation::Stopped),
-            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
-            // It cannot be cancelled in its state.
-            StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
-                let error = self.upstream.redacted(refusal::failure(&response));
-                tracing::info!(task = task.0, "the upstream does not stop a render: {error}");
-                Ok(Cancellation::RunsOn)
-            }
-            _ => Err(self.upstream.redacted(refusal::failure(&response))),
-        }
+        interactions::cancelled(&response, &task.0, &self.upstream)
     }
 }
 
@@ -174,10 +165,4 @@ impl GeminiVideos {
             Some(Location::Inline(_)) | None => Err(refused("the provider has no URI of the source video")),
         }
     }
-}
-
-/// Returns the path of a task: the segments of its text.
-fn path(task: &str) -> String {
-    let segments: Vec<_> = task.split('/').map(path_segment).collect();
-    segments.join("/")
 }

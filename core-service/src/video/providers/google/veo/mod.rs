@@ -5,19 +5,19 @@ mod response;
 
 use super::super::common::exchange::path_segment;
 
-pub(super) use self::{
-    request::{encode, encode_extension},
+pub(in crate::video::providers) use self::{
+    request::{encode, encode_extension, file},
     response::{polled, submitted},
 };
 
 /// Returns whether a model is one of the Veo family, which has an API of its own.
-pub(super) fn is_veo(model: &str) -> bool {
+pub(in crate::video::providers) fn is_veo(model: &str) -> bool {
     model.rsplit('/').next().is_some_and(|name| name.to_ascii_lowercase().starts_with("veo"))
 }
 
-/// Returns the path of submissions.
-pub(super) fn path(model: &str) -> String {
-    let name = model.strip_prefix("models/").unwrap_or(model);
+/// Returns the path of submissions, below that of the models' owner.
+pub(in crate::video::providers) fn path(model: &str) -> String {
+    let name = model.rsplit('/').next().unwrap_or(model);
     format!("models/{}:predictLongRunning", path_segment(name))
 }
 
@@ -29,6 +29,8 @@ mod tests {
     fn family_is_derived_from_the_name() {
         assert!(is_veo("veo-3.1-generate-001") && is_veo("models/veo-3.1-fast-generate-001"));
         assert!(!is_veo("gemini-omni-1.2-flash"));
-        assert_eq!(path("models/veo-3"), "models/veo-3:predictLongRunning");
+        for name in ["veo-3", "models/veo-3", "publishers/google/models/veo-3"] {
+            assert_eq!(path(name), "models/veo-3:predictLongRunning");
+        }
     }
 }

@@ -15,12 +15,12 @@ use super::{
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::retry_after,
-    video::{Clip, Progress},
+    upstream::{Upstream, retry_after},
+    video::{Cancellation, Clip, Progress},
 };
 
 /// Returns the task that a response to a submission reports: the path of the interaction.
-pub(in super::super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(in crate::video::providers) fn submitted(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
         // Only the operator can correct a model, and no repetition does.
@@ -39,7 +39,11 @@ pub(in super::super) fn submitted(response: &Response) -> Result<String, Provide
 }
 
 /// Returns the progress of the interaction `task` that a response to a poll reports.
-pub(in super::super) fn polled(response: &Response, task: &str, interval: Duration) -> Result<Progress, ProviderError> {
+pub(in crate::video::providers) fn polled(
+    response: &Response,
+    task: &str,
+    interval: Duration,
+) -> Result<Progress, ProviderError> {
     match response.status {
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
         status if !status.is_success() => return Err(failure(response)),
@@ -47,6 +51,25 @@ pub(in super::super) fn polled(response: &Response, task: &str, interval: Durati
     }
     let poll_after = retry_after(&response.headers).unwrap_or(interval);
     read_object(&response.body, |members| progress(&members, task, poll_after))?
+}
+
+/// Returns what a response to a cancellation of `task` means.
+pub(in crate::video::providers) fn cancelled(
+    response: &Response,
+    task: &str,
+    upstream: &Upstream,
+) -> Result<Cancellation, ProviderError> {
+    match response.status {
+        status if status.is_success() => Ok(Cancellation::Stopped),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
+        // It cannot be cancelled in its state.
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
+            let error = upstream.redacted(failure(response));
+            tracing::info!(task, "the upstream does not stop a render: {error}");
+            Ok(Cancellation::RunsOn)
+        }
+        _ => Err(upstream.redacted(failure(response))),
+    }
 }
 
 fn progress(members: &Members<'_>, task: &str, poll_after: Duration) -> Result<Progress, ProviderError> {

@@ -20,13 +20,13 @@ const POLICY: [&str; 9] = [
 ];
 
 /// Returns whether a text tells that content was refused.
-pub(super) fn is_policy(text: &str) -> bool {
+pub(in crate::video::providers) fn is_policy(text: &str) -> bool {
     let text = text.to_lowercase();
     POLICY.iter().any(|part| text.contains(part))
 }
 
 /// Returns the failure that a response with an error status describes.
-pub(super) fn failure(response: &Response) -> ProviderError {
+pub(in crate::video::providers) fn failure(response: &Response) -> ProviderError {
     refine(google_errors::failure(response.status, &response.headers, &response.body))
 }
 
@@ -43,7 +43,7 @@ fn refine(error: ProviderError) -> ProviderError {
 }
 
 /// Returns the failure that a `google.rpc.Status` in a successful response describes.
-pub(super) fn embedded_error(error: &RawValue) -> ProviderError {
+pub(in crate::video::providers) fn embedded_error(error: &RawValue) -> ProviderError {
     let status = object(error).number("code").and_then(status_of_code);
     let body = format!("{{\"error\":{}}}", error.get());
     refine(match status {

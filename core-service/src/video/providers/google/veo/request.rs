@@ -2,12 +2,16 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use openai_dialect::extra_members;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     error::ProviderError,
     json::JsonObject,
-    video::{RenderRequest, inputs::InputRole, parameters::VideoParameters},
+    video::{
+        RenderRequest,
+        inputs::{InputRole, RenderInput},
+        parameters::VideoParameters,
+    },
 };
 
 /// Parameters that clients cannot set: the number of videos, and a place for them that the gateway cannot read.
@@ -16,32 +20,38 @@ const RESERVED: [&str; 4] = ["sampleCount", "storageUri", "outputGcsUri", "pubsu
 /// The only resolution of extensions.
 const EXTENSION_RESOLUTION: &str = "720p";
 
-/// Encodes the extension of the video at `uri`, which Veo rendered before. Its duration and its ratio are fixed.
-pub(in super::super) fn encode_extension(parameters: &VideoParameters, uri: &str) -> String {
+/// Encodes the extension of `video`, which Veo rendered before. Its duration and its ratio are fixed. `own` are parameters that
+/// one API has.
+pub(in crate::video::providers) fn encode_extension(
+    parameters: &VideoParameters,
+    video: Value,
+    own: &[(&str, Value)],
+) -> String {
     let VideoParameters { prompt, seed, negative_prompt, extra_json, .. } = parameters;
     let mut instance = JsonObject::default();
     instance.add("prompt", prompt.as_str());
-    instance.add("video", json!({"uri": uri}));
+    instance.add("video", video);
     let mut members = JsonObject::default();
     members.add("resolution", EXTENSION_RESOLUTION);
-    add_options(&mut members, *seed, negative_prompt, extra_json);
+    add_options(&mut members, *seed, negative_prompt, own, extra_json);
     format!(r#"{{"instances":[{instance}],"parameters":{members}}}"#)
 }
 
-/// Encodes a request. Members without a field of their own are parameters.
+/// Encodes a request. Members without a field of their own are parameters, and so is `own`, which one API has.
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`] if an input is a link.
-pub(in super::super) fn encode(request: &RenderRequest) -> Result<String, ProviderError> {
+pub(in crate::video::providers) fn encode(
+    request: &RenderRequest,
+    own: &[(&str, Value)],
+) -> Result<String, ProviderError> {
     let VideoParameters { prompt, seconds, seed, resolution, aspect_ratio, negative_prompt, extra_json, .. } =
         &request.parameters;
     let mut instance = JsonObject::default();
     instance.add("prompt", prompt.as_str());
     for (name, role) in [("image", InputRole::FirstFrame), ("lastFrame", InputRole::LastFrame)] {
         if let Some(input) = request.input(role) {
-            let (media_type, bytes) = input.file()?;
-            let image = json!({"bytesBase64Encoded": STANDARD.encode(bytes), "mimeType": media_type.as_str()});
-            instance.add(name, image);
+            instance.add(name, file(input)?);
         }
     }
     let mut parameters = JsonObject::default();
@@ -52,11 +62,29 @@ pub(in super::super) fn encode(request: &RenderRequest) -> Result<String, Provid
         parameters.add("resolution", resolution.as_str());
     }
     parameters.add("durationSeconds", *seconds);
-    add_options(&mut parameters, *seed, negative_prompt, extra_json);
+    add_options(&mut parameters, *seed, negative_prompt, own, extra_json);
     Ok(format!(r#"{{"instances":[{instance}],"parameters":{parameters}}}"#))
 }
 
-fn add_options(parameters: &mut JsonObject, seed: Option<i64>, negative_prompt: &str, extra_json: &str) {
+/// Encodes the file of an input.
+///
+/// # Errors
+/// [`ProviderError::NotSupported`] if the input is a link.
+pub(in crate::video::providers) fn file(input: &RenderInput) -> Result<Value, ProviderError> {
+    let (media_type, bytes) = input.file()?;
+    Ok(json!({"bytesBase64Encoded": STANDARD.encode(bytes), "mimeType": media_type.as_str()}))
+}
+
+fn add_options(
+    parameters: &mut JsonObject,
+    seed: Option<i64>,
+    negative_prompt: &str,
+    own: &[(&str, Value)],
+    extra_json: &str,
+) {
+    for (name, value) in own {
+        parameters.add(name, value.clone());
+    }
     if let Some(seed) = seed {
         parameters.add("seed", seed);
     }
@@ -72,18 +100,12 @@ fn add_options(parameters: &mut JsonObject, seed: Option<i64>, negative_prompt: 
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use serde_json::Value;
-
     use super::*;
     use crate::{
         media::MediaType,
-        video::{
-            Slot,
-            inputs::{InputContent, RenderInput},
-            testing,
-        },
+        video::{Slot, inputs::InputContent, testing},
     };
+    use bytes::Bytes;
 
     fn encoded(content: InputContent) -> Result<Value, ProviderError> {
         let mut parameters = testing::request().parameters;
@@ -92,14 +114,16 @@ mod tests {
         parameters.negative_prompt = "rain".to_owned();
         parameters.extra_json = r#"{"personGeneration":"allow_adult","sampleCount":4,"durationSeconds":8}"#.to_owned();
         let inputs = vec![RenderInput { role: InputRole::FirstFrame, content }];
-        let body = encode(&RenderRequest { parameters, inputs, slot: Slot::default() })?;
+        let body = encode(&RenderRequest { parameters, inputs, slot: Slot::default() }, &[("sampleCount", json!(1))])?;
         Ok(serde_json::from_str(&body).unwrap())
     }
 
     #[test]
     fn extension_names_the_earlier_video() {
         let parameters = VideoParameters { seconds: 7, ..testing::request().parameters };
-        let body: Value = serde_json::from_str(&encode_extension(&parameters, "https://a.test/files/f")).unwrap();
+        let body: Value =
+            serde_json::from_str(&encode_extension(&parameters, json!({"uri": "https://a.test/files/f"}), &[]))
+                .unwrap();
         let instance = json!({"prompt": "a boat", "video": {"uri": "https://a.test/files/f"}});
         assert_eq!(body, json!({"instances": [instance], "parameters": {"resolution": "720p"}}));
     }
@@ -109,8 +133,8 @@ mod tests {
         let file = InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a"), link: None };
         let image = json!({"bytesBase64Encoded": "YQ==", "mimeType": "image/png"});
         let expected = json!({"instances": [{"prompt": "a boat", "image": image}],
-            "parameters": {"aspectRatio": "9:16", "resolution": "720p", "durationSeconds": 6, "negativePrompt": "rain",
-                "personGeneration": "allow_adult"}});
+            "parameters": {"aspectRatio": "9:16", "resolution": "720p", "durationSeconds": 6, "sampleCount": 1,
+                "negativePrompt": "rain", "personGeneration": "allow_adult"}});
         assert_eq!(encoded(file), Ok(expected));
         let link = InputContent::Link("asset://a".to_owned());
         assert!(matches!(encoded(link), Err(ProviderError::NotSupported(_))));

@@ -1,5 +1,7 @@
 //! The video in a response: a URI or base64, at one of several places.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
@@ -10,13 +12,15 @@ use crate::{
     video::{Clip, ClipFile, Variant},
 };
 
+/// The members with the address of the file.
+const ADDRESSES: [&str; 2] = ["uri", "gcsUri"];
 /// The members with the file in base64.
 const DATA: [&str; 3] = ["data", "bytesBase64Encoded", "encodedVideo"];
 
 /// Returns the result of a finished task; `None` if the response has no video.
-pub(super) fn clip(members: &Members<'_>, task: &str) -> Result<Option<Clip>, ProviderError> {
+pub(in crate::video::providers) fn clip(members: &Members<'_>, task: &str) -> Result<Option<Clip>, ProviderError> {
     let Some(video) = find(members) else { return Ok(None) };
-    let location = match video.string("uri") {
+    let location = match address(&video) {
         Some(uri) => Location::Uri(uri.into_owned()),
         None => Location::Inline(task.to_owned()),
     };
@@ -25,8 +29,12 @@ pub(super) fn clip(members: &Members<'_>, task: &str) -> Result<Option<Clip>, Pr
     Ok(Some(Clip { files: vec![file] }))
 }
 
+fn address<'a>(video: &Members<'a>) -> Option<Cow<'a, str>> {
+    ADDRESSES.iter().find_map(|name| video.string(name))
+}
+
 /// Decodes the video in a response.
-pub(super) fn inline_file(body: &[u8]) -> Result<Bytes, ProviderError> {
+pub(in crate::video::providers) fn inline_file(body: &[u8]) -> Result<Bytes, ProviderError> {
     let unreadable = |reason: &str| ProviderError::Unreadable(format!("the video in the upstream's response {reason}"));
     read_object(body, |members| {
         let video = find(&members).ok_or_else(|| unreadable("is missing"))?;
@@ -42,7 +50,7 @@ pub(super) fn inline_file(body: &[u8]) -> Result<Bytes, ProviderError> {
 /// Returns the first video of a response that has a URI or data.
 fn find<'a>(members: &Members<'a>) -> Option<Members<'a>> {
     let has_content =
-        |video: &Members<'a>| video.string("uri").is_some() || DATA.iter().any(|name| video.raw(name).is_some());
+        |video: &Members<'a>| address(video).is_some() || DATA.iter().any(|name| video.raw(name).is_some());
     // Official clients derive `output_video` from the steps, of which the last one counts.
     let outputs = members.objects("steps").into_iter().rev().flat_map(|step| step.objects("content"));
     let outputs = outputs.filter(|content| content.string("type").is_some_and(|kind| kind == "video"));
@@ -73,6 +81,7 @@ mod tests {
             ),
             (r#"{"steps":[{"content":[{"type":"video","data":"AAAA"}]}]}"#, Some(Location::Inline("t".to_owned()))),
             (r#"{"response":{"generateVideoResponse":{"generatedSamples":[{"video":{"uri":"u"}}]}}}"#, uri()),
+            (r#"{"response":{"videos":[{"gcsUri":"u","mimeType":"video/mp4"}]}}"#, uri()),
             (r#"{"response":{"videos":[{"bytesBase64Encoded":"AAAA"}]}}"#, Some(Location::Inline("t".to_owned()))),
             (r#"{"output_video":{"type":"video"},"steps":[{"content":[{"type":"image","uri":"u"}]}]}"#, None),
         ] {

@@ -28,8 +28,19 @@ const RESERVED: [&str; 9] = [
     "webhook_config",
 ];
 
+/// Where the API leaves a video. Within a response, it refuses those above about 4 MB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::video::providers) enum Delivery {
+    /// In a file of the API.
+    File,
+    /// In the response.
+    Inline,
+    /// Below this URI of a bucket in Cloud Storage.
+    Bucket(String),
+}
+
 /// Encodes a request.
-pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> String {
+pub(in crate::video::providers) fn encode(model: &str, request: &RenderRequest, delivery: &Delivery) -> String {
     let VideoParameters { prompt, operation, source, seconds, seed, resolution, aspect_ratio, extra_json, .. } =
         &request.parameters;
     let mut input = vec![json!({"type": "text", "text": prompt})];
@@ -38,7 +49,6 @@ pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> String {
     let mut inputs: Vec<_> = request.inputs.iter().collect();
     inputs.sort_by_key(order);
     input.extend(inputs.into_iter().map(part));
-    // Above about 4 MB, results are refused unless they are files of the API.
     let mut format = JsonObject::default();
     format.add("type", "video");
     // An edited video keeps its duration and its size, an extended one its ratio.
@@ -52,7 +62,10 @@ pub(in super::super) fn encode(model: &str, request: &RenderRequest) -> String {
     if !is_edit {
         format.add("duration", format!("{seconds}s"));
     }
-    format.add("delivery", "uri");
+    format.add("delivery", if *delivery == Delivery::Inline { "inline" } else { "uri" });
+    if let Delivery::Bucket(uri) = delivery {
+        format.add("gcs_uri", uri.as_str());
+    }
     let mut config = JsonObject::default();
     if let Some(seed) = seed {
         config.add("seed", *seed);
@@ -127,7 +140,7 @@ mod tests {
             content: InputContent::Link((*url).to_owned()),
         };
         let request = RenderRequest { parameters, inputs: inputs.iter().map(input).collect(), slot: Slot::default() };
-        serde_json::from_str(&encode("m", &request)).unwrap()
+        serde_json::from_str(&encode("m", &request, &Delivery::File)).unwrap()
     }
 
     #[test]
@@ -148,11 +161,24 @@ mod tests {
             (Operation::Edit, Some(UpstreamTask("interactions/v1_a".to_owned())));
         parameters.extra_json = r#"{"previous_interaction_id":"other"}"#.to_owned();
         let request = RenderRequest { parameters, inputs: Vec::new(), slot: Slot::default() };
-        let body: Value = serde_json::from_str(&encode("m", &request)).unwrap();
+        let body: Value = serde_json::from_str(&encode("m", &request, &Delivery::File)).unwrap();
         let expected = json!({"model": "m", "background": true, "previous_interaction_id": "v1_a",
             "input": [{"type": "text", "text": "a boat"}], "response_format": {"type": "video", "delivery": "uri"},
             "generation_config": {"video_config": {"task": "edit"}}});
         assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn video_is_delivered_to_the_chosen_place() {
+        let format = |delivery: &Delivery| {
+            let parameters = testing::request().parameters;
+            let request = RenderRequest { parameters, inputs: Vec::new(), slot: Slot::default() };
+            let body: Value = serde_json::from_str(&encode("m", &request, delivery)).unwrap();
+            (body["response_format"]["delivery"].clone(), body["response_format"]["gcs_uri"].clone())
+        };
+        assert_eq!(format(&Delivery::File), (json!("uri"), Value::Null));
+        assert_eq!(format(&Delivery::Inline), (json!("inline"), Value::Null));
+        assert_eq!(format(&Delivery::Bucket("gs://b/videos".to_owned())), (json!("uri"), json!("gs://b/videos")));
     }
 
     #[test]
@@ -162,7 +188,7 @@ mod tests {
         let content = InputContent::File { media_type: MediaType::Mp4, bytes: Bytes::from_static(b"a"), link: None };
         let inputs = vec![RenderInput { role: InputRole::Source, content }];
         let request = RenderRequest { parameters, inputs, slot: Slot::default() };
-        let body: Value = serde_json::from_str(&encode("m", &request)).unwrap();
+        let body: Value = serde_json::from_str(&encode("m", &request, &Delivery::File)).unwrap();
         assert_eq!(body["input"][1], json!({"type": "video", "data": "YQ==", "mime_type": "video/mp4"}));
         assert_eq!(body["response_format"]["duration"], "6s");
         assert_eq!(body["generation_config"]["video_config"]["task"], "extend");

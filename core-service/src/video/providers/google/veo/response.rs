@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Returns the task that a response to a submission reports: the name of the operation, which is its path.
-pub(in super::super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(in crate::video::providers) fn submitted(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
         // Only the operator can correct a model, and no repetition does.
@@ -34,7 +34,11 @@ pub(in super::super) fn submitted(response: &Response) -> Result<String, Provide
 }
 
 /// Returns the progress of the operation `task` that a response to a poll reports.
-pub(in super::super) fn polled(response: &Response, task: &str, interval: Duration) -> Result<Progress, ProviderError> {
+pub(in crate::video::providers) fn polled(
+    response: &Response,
+    task: &str,
+    interval: Duration,
+) -> Result<Progress, ProviderError> {
     match response.status {
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
         status if !status.is_success() => return Err(failure(response)),

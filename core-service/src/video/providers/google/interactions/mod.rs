@@ -3,16 +3,16 @@
 mod request;
 mod response;
 
-pub(super) use self::{
-    request::encode,
-    response::{polled, submitted},
+pub(in crate::video::providers) use self::{
+    request::{Delivery, encode},
+    response::{cancelled, polled, submitted},
 };
 
 /// The path of all interactions.
-pub(super) const PATH: &str = "interactions";
+pub(in crate::video::providers) const PATH: &str = "interactions";
 
 /// Returns whether a task is an interaction: its text is the path.
-pub(super) fn is_interaction(task: &str) -> bool {
+pub(in crate::video::providers) fn is_interaction(task: &str) -> bool {
     interaction_id(task).is_some()
 }
 

@@ -8,7 +8,7 @@ use crate::error::ProviderError;
 /// Where a finished video is.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Location {
+pub(in crate::video::providers) enum Location {
     /// At this URL, absolute or relative to the API.
     Uri(String),
     /// In the response to a poll of this task, as base64. It is not copied into the job, because it has megabytes.
@@ -17,12 +17,12 @@ pub(super) enum Location {
 
 impl Location {
     /// Returns the location as text.
-    pub(super) fn to_text(&self) -> Result<String, ProviderError> {
+    pub(in crate::video::providers) fn to_text(&self) -> Result<String, ProviderError> {
         serde_json::to_string(self).map_err(|error| ProviderError::Unreadable(error.to_string()))
     }
 
     /// Parses the text of [`to_text`](Self::to_text).
-    pub(super) fn parse(text: &str) -> Result<Self, ProviderError> {
+    pub(in crate::video::providers) fn parse(text: &str) -> Result<Self, ProviderError> {
         serde_json::from_str(text)
             .map_err(|error| ProviderError::Unreadable(format!("the stored location of the video is invalid: {error}")))
     }
@@ -30,7 +30,7 @@ impl Location {
 
 /// Returns the link to the content of a file. Without `alt=media`, the API returns a description of its own files; links to
 /// elsewhere are signed and remain as they are.
-pub(super) fn download_link(base: &Url, uri: &str) -> String {
+pub(in crate::video::providers) fn download_link(base: &Url, uri: &str) -> String {
     let Ok(mut url) = base.join(uri) else { return uri.to_owned() };
     if url.origin() == base.origin() && !url.query_pairs().any(|(name, _)| name == "alt") {
         url.query_pairs_mut().append_pair("alt", "media");

@@ -1,0 +1,206 @@
+//! Google's video models on Vertex AI: Veo as long-running operations, Gemini Omni as background interactions.
+
+mod api;
+mod names;
+mod token;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::Method;
+use serde_json::{Value, json};
+use url::Url;
+
+use self::{
+    api::{Api, storage_link},
+    token::Tokens,
+};
+use super::{
+    common::{context::ProviderContext, exchange::Response, outcome::redacted},
+    google::{
+        interactions::{self, Delivery},
+        location::{self, Location},
+        refusal, veo, video_object,
+    },
+};
+use crate::{
+    call::{Call, Chunks},
+    config::Vertex as Config,
+    context::RequestContext,
+    error::ProviderError,
+    models::Entry,
+    offload::offload,
+    upstream::{Auth, SetupError, Upstream},
+    video::{
+        Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider, inputs::InputRole,
+        parameters::VideoParameters, time::Clock,
+    },
+};
+
+/// The id of the provider in the catalog, which jobs store.
+const PROVIDER_ID: &str = "vertex";
+const STORAGE_BASE_URL: &str = "https://storage.googleapis.com";
+
+/// Vertex AI.
+#[derive(Debug)]
+pub struct VertexVideos {
+    api: Api,
+    /// At the location of the settings.
+    veo: Upstream,
+    /// At the only location of interactions.
+    omni: Upstream,
+    /// The URL of `omni`.
+    omni_base: Url,
+    storage_base: Url,
+    project: String,
+    location: String,
+    /// Where results are written to; empty: into the response.
+    storage_uri: String,
+    poll_interval: Duration,
+}
+
+/// Returns the entries of the configured models, the default first; none without a service account.
+pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
+    let Some(account) = settings.service_account()? else { return Ok(Vec::new()) };
+    let Config { base_url, location, storage_uri, storage_base_url, models, poll_interval, .. } = settings;
+    let base = |configured: &Option<Url>, default: &str| {
+        configured.clone().or_else(|| Url::parse(default).ok()).ok_or(SetupError::Key)
+    };
+    let upstream = |base: &Url| Upstream::new(base.clone(), Auth::None, context.limits);
+    let omni_base = base(base_url, &names::base_url_of_interactions())?;
+    let project = settings.project_of(&account)?;
+    let tokens = Tokens::new(account, context.limits, Clock::system())?;
+    let provider = VertexVideos {
+        api: Api::new(tokens, context.downloads.clone(), context.max_file_bytes),
+        veo: upstream(&base(base_url, &names::base_url(location))?)?,
+        omni: upstream(&omni_base)?,
+        omni_base,
+        storage_base: base(storage_base_url, STORAGE_BASE_URL)?,
+        project,
+        location: location.clone(),
+        storage_uri: storage_uri.clone(),
+        poll_interval: *poll_interval,
+    };
+    Ok(context.entries(models, PROVIDER_ID, provider))
+}
+
+#[async_trait]
+impl VideoProvider for VertexVideos {
+    /// The API has no idempotency key.
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+        let Call { model, request, context } = call;
+        let (upstream, submitted) = if veo::is_veo(&model) {
+            let path = format!("{}{}", names::publisher(&self.project, &self.location), veo::path(&model));
+            let own = self.own_parameters(&request.parameters);
+            // An input image has up to 20 MiB.
+            let body = offload(move || encode_veo(&request, &own)).await?;
+            let response = self.post(&self.veo, &path, body, &context).await?;
+            (&self.veo, veo::submitted(&response))
+        } else {
+            let path = names::interaction(&self.project, interactions::PATH);
+            let delivery = self.delivery();
+            let body = offload(move || Ok(interactions::encode(&model, &request, &delivery))).await?;
+            let response = self.post(&self.omni, &path, body, &context).await?;
+            (&self.omni, interactions::submitted(&response))
+        };
+        submitted.map(UpstreamTask).map_err(|error| upstream.redacted(error))
+    }
+
+    async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
+        let response = self.state(&task.0, context).await?;
+        // The body may contain the whole video.
+        let (task, interval) = (task.0.clone(), self.poll_interval);
+        let polled = offload(move || {
+            if interactions::is_interaction(&task) {
+                interactions::polled(&response, &task, interval)
+            } else {
+                veo::polled(&response, &task, interval)
+            }
+        });
+        redacted(&self.veo, polled.await)
+    }
+
+    async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        match Location::parse(&file.location)? {
+            Location::Uri(uri) => {
+                let (base, link) = match storage_link(&uri) {
+                    Some(link) => (&self.storage_base, link),
+                    None => (&self.omni_base, location::download_link(&self.omni_base, &uri)),
+                };
+                self.api.download(&link, base, context).await
+            }
+            Location::Inline(task) => {
+                let response = self.state(&task, context).await?;
+                if !response.status.is_success() {
+                    return Err(self.veo.redacted(refusal::failure(&response)));
+                }
+                let bytes = offload(move || video_object::inline_file(&response.body)).await?;
+                Ok(stream::once(std::future::ready(Ok(bytes))).boxed())
+            }
+        }
+    }
+
+    /// Stops an interaction. An operation of Veo runs on and is billed.
+    async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
+        if !interactions::is_interaction(&task.0) {
+            return Ok(Cancellation::RunsOn);
+        }
+        let path = format!("{}/cancel", names::interaction(&self.project, &task.0));
+        let response = self.post(&self.omni, &path, "{}".to_owned(), context).await?;
+        interactions::cancelled(&response, &task.0, &self.omni)
+    }
+}
+
+impl VertexVideos {
+    async fn post(
+        &self,
+        upstream: &Upstream,
+        path: &str,
+        body: String,
+        context: &RequestContext,
+    ) -> Result<Response, ProviderError> {
+        self.api.exchange(upstream, Method::POST, path, Some(body.into()), context).await
+    }
+
+    /// Requests the state of a task.
+    async fn state(&self, task: &str, context: &RequestContext) -> Result<Response, ProviderError> {
+        if interactions::is_interaction(task) {
+            let path = names::interaction(&self.project, task);
+            return self.api.exchange(&self.omni, Method::GET, &path, None, context).await;
+        }
+        let body = json!({"operationName": task}).to_string();
+        self.post(&self.veo, &names::fetch_operation(task)?, body, context).await
+    }
+
+    /// Returns the parameters of Veo that the Gemini API does not have.
+    fn own_parameters(&self, parameters: &VideoParameters) -> Vec<(&'static str, Value)> {
+        // The sound track has to be chosen, and several videos are possible.
+        let mut own =
+            vec![("sampleCount", json!(1)), ("generateAudio", json!(parameters.generate_audio.unwrap_or(true)))];
+        if !self.storage_uri.is_empty() {
+            own.push(("storageUri", json!(self.storage_uri)));
+        }
+        own
+    }
+
+    fn delivery(&self) -> Delivery {
+        match self.storage_uri.as_str() {
+            "" => Delivery::Inline,
+            uri => Delivery::Bucket(uri.to_owned()),
+        }
+    }
+}
+
+/// Encodes a request to Veo: an extension if there is a video to extend.
+fn encode_veo(request: &RenderRequest, own: &[(&str, Value)]) -> Result<String, ProviderError> {
+    match request.input(InputRole::Source) {
+        Some(source) => Ok(veo::encode_extension(&request.parameters, veo::file(source)?, own)),
+        None => veo::encode(request, own),
+    }
+}
