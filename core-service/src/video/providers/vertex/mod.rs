@@ -89,7 +89,7 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
 #[async_trait]
 impl VideoProvider for VertexVideos {
     /// The API has no idempotency key.
-    fn repeatable(&self) -> bool {
+    fn submits_idempotently(&self) -> bool {
         false
     }
 
