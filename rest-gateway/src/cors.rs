@@ -6,11 +6,11 @@ use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::headers::{
-    OPENAI_POLL_AFTER_MS, RETRY_AFTER_MS, X_ACCEL_BUFFERING, X_REQUEST_ID, X_SHOULD_RETRY, X_TRIPTYCH_ATTEMPTS,
+    FORWARDED_FROM_CORE, OPENAI_POLL_AFTER_MS, RETRY_AFTER_MS, X_ACCEL_BUFFERING, X_REQUEST_ID, X_SHOULD_RETRY,
 };
 
-/// Every response header that is not CORS-safelisted.
-const EXPOSED: [HeaderName; 14] = [
+/// Every response header of the gateway that is not CORS-safelisted.
+const EXPOSED: [HeaderName; 13] = [
     X_REQUEST_ID,
     header::RETRY_AFTER,
     RETRY_AFTER_MS,
@@ -24,7 +24,6 @@ const EXPOSED: [HeaderName; 14] = [
     header::WWW_AUTHENTICATE,
     header::X_CONTENT_TYPE_OPTIONS,
     X_ACCEL_BUFFERING,
-    X_TRIPTYCH_ATTEMPTS,
 ];
 
 /// Returns the middleware for these origins, `None` if no origin is allowed. Origins that are no header value are
@@ -37,7 +36,8 @@ pub(crate) fn layer(allowed_origins: &[String]) -> Option<CorsLayer> {
     };
     // Mirrored, because the wildcard does not cover `authorization`.
     let headers = AllowHeaders::mirror_request();
-    Some(CorsLayer::new().allow_origin(origins).allow_methods(Any).allow_headers(headers).expose_headers(EXPOSED))
+    let exposed: Vec<_> = EXPOSED.into_iter().chain(FORWARDED_FROM_CORE.clone()).collect();
+    Some(CorsLayer::new().allow_origin(origins).allow_methods(Any).allow_headers(headers).expose_headers(exposed))
 }
 
 /// Runs the rest of the request's route behind `layer`.

@@ -11,6 +11,7 @@ mod fake_upstream;
 mod grpc_web;
 mod http2;
 mod image;
+mod limits;
 mod log_capture;
 mod media;
 mod models;

@@ -139,7 +139,7 @@ pub fn admit(
                 let state = RateLimits { requests: Some(state), ..admitted.state.clone() };
                 limiter.exceeded("requests_per_minute", rate.limit().get(), retry_after, state)
             })?;
-            admitted.state.requests = tighter(admitted.state.requests, taken);
+            admitted.state.requests = Some(tighter(admitted.state.requests, taken));
         }
     }
     for limiter in limiters {
@@ -148,7 +148,7 @@ pub fn admit(
                 let state = RateLimits { tokens: Some(state), ..admitted.state.clone() };
                 limiter.exceeded("tokens_per_minute", rate.limit().get(), retry_after, state)
             })?;
-            admitted.state.tokens = tighter(admitted.state.tokens, taken);
+            admitted.state.tokens = Some(tighter(admitted.state.tokens, taken));
             admitted.limiters.push(Arc::clone(limiter));
         }
     }
@@ -156,8 +156,8 @@ pub fn admit(
 }
 
 /// Returns the state with less left.
-fn tighter(earlier: Option<RateState>, state: RateState) -> Option<RateState> {
-    Some(earlier.filter(|earlier| earlier.remaining <= state.remaining).unwrap_or(state))
+fn tighter(earlier: Option<RateState>, state: RateState) -> RateState {
+    earlier.filter(|earlier| earlier.remaining <= state.remaining).unwrap_or(state)
 }
 
 impl Admission {

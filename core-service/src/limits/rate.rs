@@ -11,7 +11,7 @@ use governor::{
 
 use crate::rate_limits::RateState;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// A limit per minute. Unused capacity accumulates for one minute, and is replenished continuously.
 #[derive(Debug)]

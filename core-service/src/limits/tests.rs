@@ -1,7 +1,7 @@
 use super::*;
 
-fn limiter(subject: &str, settings: AccountLimits) -> Arc<Limiter> {
-    Limiter::new(subject.to_owned(), &settings).unwrap()
+fn limiter(subject: &str, settings: &AccountLimits) -> Arc<Limiter> {
+    Limiter::new(subject.to_owned(), settings).unwrap()
 }
 
 /// Returns the exceeded limit and its subject.
@@ -22,10 +22,10 @@ fn call_without_limits_is_always_admitted() {
 #[test]
 fn limits_of_key_and_team_both_hold() {
     let team = AccountLimits { requests_per_minute: 3, ..AccountLimits::default() };
-    let team = limiter("team `t`", team);
+    let team = limiter("team `t`", &team);
     let own = AccountLimits { requests_per_minute: 2, ..AccountLimits::default() };
-    let one = [limiter("key `1`", own.clone()), Arc::clone(&team)];
-    let two = [limiter("key `2`", own), team];
+    let one = [limiter("key `1`", &own), Arc::clone(&team)];
+    let two = [limiter("key `2`", &own), team];
     let first = admit(&one, "m", || 0).unwrap();
     let state = first.state().unwrap().requests.unwrap();
     assert_eq!((state.limit, state.remaining), (2, 1), "the key has less left");
@@ -39,7 +39,7 @@ fn limits_of_key_and_team_both_hold() {
 #[test]
 fn model_must_match_a_pattern() {
     let models = AccountLimits { models: vec!["gpt-*".to_owned(), "qwen3".to_owned()], ..AccountLimits::default() };
-    let limiters = [limiter("key `1`", models)];
+    let limiters = [limiter("key `1`", &models)];
     assert!(admit(&limiters, "gpt-4o", || 0).is_ok() && admit(&limiters, "qwen3", || 0).is_ok());
     let refused = admit(&limiters, "veo", || 0).unwrap_err();
     assert_eq!(refused, Error::ModelNotAllowed { model: "veo".to_owned(), subject: "key `1`".to_owned() });
@@ -48,7 +48,7 @@ fn model_must_match_a_pattern() {
 #[test]
 fn call_is_in_flight_until_its_last_clone_is_dropped() {
     let one_call = AccountLimits { concurrent_calls: 1, ..AccountLimits::default() };
-    let limiters = [limiter("key `1`", one_call)];
+    let limiters = [limiter("key `1`", &one_call)];
     let first = admit(&limiters, "m", || 0).unwrap();
     let clone = first.clone();
     drop(first);
@@ -60,7 +60,7 @@ fn call_is_in_flight_until_its_last_clone_is_dropped() {
 #[test]
 fn tokens_are_estimated_first_and_settled_by_the_usage() {
     let tokens = AccountLimits { tokens_per_minute: 10_000, ..AccountLimits::default() };
-    let limiters = [limiter("key `1`", tokens)];
+    let limiters = [limiter("key `1`", &tokens)];
     let admission = admit(&limiters, "m", || 1000).unwrap();
     assert!(admission.counts_tokens());
     assert_eq!(admission.state().unwrap().tokens.unwrap().remaining, 9000);

@@ -116,7 +116,7 @@ fn service_account(token_uri: &str) -> Value {
 
 fn configure(settings: &mut Settings, tokens: &FakeUpstream) {
     settings.video.service_type = VideoServiceType::Vertex;
-    settings.video.routing.failures = u32::MAX;
+    settings.video.routing.failure_threshold = u32::MAX;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("");
     let vertex = &mut settings.video.vertex;

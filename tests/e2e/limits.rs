@@ -1,0 +1,191 @@
+//! The limits of API keys and teams, over both APIs.
+
+use core_service::config::{AccountLimits, Key, Settings, Team};
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+use tonic::{Code, Request};
+use tonic_types::StatusExt;
+use triptych_proto::v1 as pb;
+
+use crate::{
+    chat::setup::grpc_chat_request,
+    fake_upstream::Reply,
+    responses::Events,
+    test_server::{MODEL, TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
+};
+
+const ALICE: &str = "secret-of-alice-0001";
+const BOB: &str = "secret-of-bob-000001";
+const ADMIN: &str = "secret-of-admin-0001";
+
+/// Alice and Bob with these limits each, in a team with those, and an administrator without limits.
+async fn with_limits(own: AccountLimits, team: AccountLimits, test: impl AsyncFn(&TestServer)) {
+    let configure = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
+        let key =
+            |name: &str, secret: &str| Key { name: name.to_owned(), secret: Some(secret.into()), ..Key::default() };
+        let member = |name, secret| Key { team: "research".to_owned(), limits: own.clone(), ..key(name, secret) };
+        settings.keys = vec![member("alice", ALICE), member("bob", BOB), Key { admin: true, ..key("admin", ADMIN) }];
+        settings.teams = vec![Team { name: "research".to_owned(), limits: team.clone() }];
+    };
+    with_local_and_remote_core_and_settings(configure, test).await;
+}
+
+async fn post(server: &TestServer, secret: &str, path: &str, body: &Value) -> Response {
+    let request = server.request(Method::POST, path).bearer_auth(secret).header("content-type", "application/json");
+    within_timeout("a response", request.body(body.to_string()).send()).await.unwrap()
+}
+
+fn chat(members: &Value) -> Value {
+    serde_json::from_str(&chat_body(members)).unwrap()
+}
+
+fn completion(total_tokens: u32) -> Reply {
+    let message = json!({"role": "assistant", "content": "yes"});
+    let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+    let usage = json!({"prompt_tokens": 1, "completion_tokens": total_tokens - 1, "total_tokens": total_tokens});
+    let reply = json!({"id": "c", "created": 7, "model": MODEL, "choices": [choice], "usage": usage});
+    Reply::new(200, &reply.to_string())
+}
+
+fn header(response: &Response, name: &str) -> String {
+    response.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+}
+
+async fn assert_limit(response: Response, subject: &str, limit: &str) {
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(header(&response, "retry-after").parse::<u32>().unwrap() >= 1);
+    let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+    assert_eq!(body["error"]["code"], "rate_limit_exceeded", "{body}");
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(message.contains(subject) && message.contains(limit), "{message}");
+}
+
+#[tokio::test]
+async fn requests_per_minute_of_a_key_count_over_both_apis_and_all_panels() {
+    let limits = AccountLimits { requests_per_minute: 3, ..AccountLimits::default() };
+    with_limits(limits, AccountLimits::default(), async |server| {
+        server.upstream.enqueue(completion(9));
+        let response = post(server, ALICE, "/v1/chat/completions", &chat(&json!({}))).await;
+        assert_eq!(response.status(), 200);
+        server.upstream.received().await;
+        assert_eq!(header(&response, "x-ratelimit-limit-requests"), "3");
+        assert_eq!(header(&response, "x-ratelimit-remaining-requests"), "2");
+        assert_eq!(header(&response, "x-ratelimit-reset-requests"), "20s");
+        assert_eq!(header(&response, "x-ratelimit-limit-tokens"), "");
+
+        let image = json!({"prompt": "a boat", "size": "256x256"});
+        let response = post(server, ALICE, "/v1/images/generations", &image).await;
+        assert_eq!(
+            (response.status(), header(&response, "x-ratelimit-remaining-requests")),
+            (StatusCode::OK, "1".into())
+        );
+        let video = json!({"prompt": "a boat", "size": "64x64", "seconds": 1, "model": "offline-video"});
+        let response = post(server, ALICE, "/v1/videos", &video).await;
+        assert_eq!(
+            (response.status(), header(&response, "x-ratelimit-remaining-requests")),
+            (StatusCode::OK, "0".into())
+        );
+
+        let mut request = Request::new(grpc_chat_request());
+        request.metadata_mut().insert("authorization", format!("Bearer {ALICE}").parse().unwrap());
+        let refused = server.chat_client().await.create_chat(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert_eq!(refused.metadata().get("x-ratelimit-remaining-requests").unwrap(), "0");
+        let details = refused.get_error_details();
+        assert!(details.retry_info().unwrap().retry_delay.is_some());
+        assert_eq!(details.quota_failure().unwrap().violations[0].subject, "key `alice`");
+        let refused = post(server, ALICE, "/v1/videos", &video).await;
+        assert_limit(refused, "key `alice`", "requests_per_minute").await;
+        // Reads are not counted, and neither are the calls of others.
+        let listed = server.request(Method::GET, "/v1/videos").bearer_auth(ALICE).send().await.unwrap();
+        assert_eq!(listed.status(), 200);
+        for secret in [BOB, ADMIN] {
+            server.upstream.enqueue(completion(9));
+            let response = post(server, secret, "/v1/chat/completions", &chat(&json!({}))).await;
+            assert_eq!(response.status(), 200);
+            server.upstream.received().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_per_minute_of_a_team_count_the_usage_of_complete_and_streamed_responses() {
+    let limits = AccountLimits { tokens_per_minute: 100_000, ..AccountLimits::default() };
+    with_limits(AccountLimits::default(), limits, async |server| {
+        server.upstream.enqueue(completion(30_000));
+        let response = post(server, ALICE, "/v1/chat/completions", &chat(&json!({"max_tokens": 100}))).await;
+        assert_eq!(header(&response, "x-ratelimit-limit-tokens"), "100000");
+        assert_eq!(response.status(), 200);
+        server.upstream.received().await;
+
+        // The upstream is asked for the usage, which the client has not requested and does not get.
+        let usage = json!({"prompt_tokens": 1, "completion_tokens": 59_999, "total_tokens": 60_000});
+        let last = json!({"id": "c", "created": 7, "model": MODEL, "choices": [], "usage": usage});
+        let stream = Reply::stream().send(&crate::fake_upstream::content_event("a"));
+        let stream = stream.send(&crate::fake_upstream::finish_event("stop"));
+        server.upstream.enqueue(stream.send(&format!("data: {last}\n\ndata: [DONE]\n\n")));
+        let response = post(server, BOB, "/v1/chat/completions", &chat(&json!({"stream": true}))).await;
+        let events = within_timeout("the stream", Events::new(response).read_all()).await;
+        assert!(events.iter().all(|event| !event.contains("total_tokens")), "{events:?}");
+        assert_eq!(server.upstream.received().await.json()["stream_options"]["include_usage"], true);
+
+        let refused = post(server, ALICE, "/v1/chat/completions", &chat(&json!({"max_tokens": 50_000}))).await;
+        assert_limit(refused, "team `research`", "tokens_per_minute").await;
+        let never = post(server, ALICE, "/v1/chat/completions", &chat(&json!({"max_tokens": 200_000}))).await;
+        assert_eq!(never.status(), 400);
+        assert!(never.text().await.unwrap().contains("100000 tokens per minute"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn models_of_a_key_are_the_only_ones_that_it_sees_and_calls() {
+    let limits = AccountLimits { models: vec!["scripted-*".to_owned()], ..AccountLimits::default() };
+    with_limits(limits, AccountLimits::default(), async |server| {
+        let models = server.request(Method::GET, "/v1/models").bearer_auth(ALICE).send().await.unwrap();
+        let models: Value = serde_json::from_str(&models.text().await.unwrap()).unwrap();
+        let ids: Vec<_> = models["data"].as_array().unwrap().iter().map(|model| &model["id"]).collect();
+        assert_eq!(ids, [MODEL]);
+        let refused = post(server, ALICE, "/v1/images/generations", &json!({"prompt": "a boat"})).await;
+        assert_eq!(refused.status(), 403);
+        let body: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
+        assert_eq!((&body["error"]["code"], &body["error"]["param"]), (&json!("model_not_allowed"), &json!("model")));
+        let mut ask = Request::new(pb::GetModelRequest { id: "offline-video".to_owned() });
+        ask.metadata_mut().insert("authorization", format!("Bearer {ALICE}").parse().unwrap());
+        let refused = server.model_client().await.get_model(ask).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        server.upstream.enqueue(completion(9));
+        let response = post(server, ALICE, "/v1/chat/completions", &chat(&json!({}))).await;
+        assert_eq!(response.status(), 200);
+        server.upstream.received().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_and_videos_in_flight_are_limited_until_they_end() {
+    let limits = AccountLimits { concurrent_calls: 1, jobs_in_flight: 1, ..AccountLimits::default() };
+    with_limits(limits, AccountLimits::default(), async |server| {
+        let first = crate::fake_upstream::content_event("a");
+        server.upstream.enqueue(Reply::stream().send(&first).stall());
+        let mut events =
+            Events::new(post(server, ALICE, "/v1/chat/completions", &chat(&json!({"stream": true}))).await);
+        assert!(events.next().await.is_some());
+        server.upstream.received().await;
+        let refused = post(server, ALICE, "/v1/chat/completions", &chat(&json!({}))).await;
+        assert_limit(refused, "key `alice`", "concurrent_calls").await;
+        drop(events);
+        server.upstream.disconnected().await;
+
+        let video = json!({"prompt": "a boat", "size": "64x64", "seconds": 1, "model": "offline-video-fault-stuck"});
+        let response = post(server, BOB, "/v1/videos", &video).await;
+        let created: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        let refused = post(server, BOB, "/v1/videos", &video).await;
+        assert_limit(refused, "key `bob`", "jobs_in_flight").await;
+        let cancel = format!("/v1/videos/{}/cancel", created["id"].as_str().unwrap());
+        assert_eq!(post(server, BOB, &cancel, &json!({})).await.status(), 200);
+        assert_eq!(post(server, BOB, "/v1/videos", &video).await.status(), 200);
+    })
+    .await;
+}
