@@ -3,6 +3,7 @@
 
 mod clock_watch;
 mod copy;
+mod deadline;
 mod delays;
 mod estimate;
 mod floor_rate;

@@ -85,7 +85,7 @@ impl Step {
     }
 
     /// Commits the finished render, so that its files are copied next. Fails the job unless the render has exactly one video.
-    async fn commit_rendered(&mut self, clip: Clip) -> Result<Next, StepError> {
+    pub(super) async fn commit_rendered(&mut self, clip: Clip) -> Result<Next, StepError> {
         let videos = clip.files.iter().filter(|file| file.variant == Variant::Video).count();
         if videos != 1 {
             let error = ProviderError::Unreadable(format!("the provider finished with {videos} videos instead of one"));
@@ -97,6 +97,7 @@ impl Step {
         Failpoint::RenderFinished.reach();
         let mut next = self.after(Event::Rendered(clip))?;
         next.failures = 0;
+        next.deadline_at = next.deadline_at.max(self.copy_deadline());
         // The copy counts against `jobs.concurrency`, a poll does not.
         self.yield_for(next, Duration::ZERO).await
     }

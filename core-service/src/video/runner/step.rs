@@ -185,14 +185,8 @@ impl Step {
         if job.state.is_final() {
             return Box::pin(self.clean_up()).await;
         }
-        if job.deadline_at <= now && matches!(job.state, JobState::Submitting { .. }) {
-            return self.outcome_unknown("the outcome of the submission could not be determined in time").await;
-        }
         if job.deadline_at <= now {
-            let allowed = deadline.as_secs();
-            return self
-                .give_up("deadline_exceeded", format!("the video was not finished within {allowed} seconds"))
-                .await;
+            return Box::pin(self.at_deadline()).await;
         }
         let Some(provider) = self.provider() else {
             let id = &job.request.provider_id;

@@ -40,6 +40,18 @@ async fn cancellation_during_a_submission_cancels_the_render_after_its_acceptanc
     assert_eq!(harness.outcome(&id).await.state.phase(), Phase::Cancelled);
 }
 
+#[tokio::test(start_paused = true)]
+async fn cancellation_after_a_repeated_submission_stops_the_render_of_the_last_one() {
+    let submits = [unavailable(), Reply::Return(Ok(UpstreamTask("second".to_owned())))];
+    let harness = Harness::new(FakeProvider::default().with_submits(submits).with_polls([Reply::Hang]));
+    let id = harness.create().await;
+    let _runner = harness.start();
+    harness.provider.wait_for_calls("poll second", 1).await;
+    harness.jobs.cancel(id.as_str(), &Owners::All).await.unwrap();
+    harness.provider.wait_for_calls("cancel second", 1).await;
+    assert_eq!((harness.provider.call_count("submit"), harness.provider.call_count("cancel")), (2, 1));
+}
+
 /// Cancels a job during its submission, whose response never arrives because the runner crashes, and starts another runner.
 async fn cancel_and_crash_during_submission(searches: impl IntoIterator<Item = Reply<Search>>) -> (Harness, Job) {
     let provider = FakeProvider::default().with_submits([Reply::Hang]).with_searches(searches);

@@ -73,13 +73,8 @@ async fn submission_in_progress_is_not_repeated_when_the_clock_is_set() {
         tokio::time::sleep(Duration::from_secs(40)).await;
         open.send(true).unwrap();
         let job = harness.outcome(&id).await;
-        // Set forwards, the clock has passed the deadline of the job; its render is stopped.
-        let expected = if forwards { Phase::Failed } else { Phase::Succeeded };
-        assert_eq!(job.state.phase(), expected, "forwards: {forwards}: {:?}", job.state);
-        if forwards {
-            assert_eq!(failure(&job).0, "deadline_exceeded");
-            harness.provider.wait_for_calls("cancel slow task", 1).await;
-        }
+        // Set forwards, the clock has passed the deadline of the job, but the last poll finds its render finished.
+        assert_eq!(job.state.phase(), Phase::Succeeded, "forwards: {forwards}: {:?}", job.state);
         assert_eq!(harness.provider.call_count("submit"), 1);
     }
 }

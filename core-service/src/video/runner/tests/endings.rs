@@ -78,6 +78,59 @@ async fn job_whose_polls_fail_until_the_deadline_fails_and_its_render_is_cancell
     harness.provider.wait_for_calls("cancel task of", 1).await;
 }
 
+/// Ends the runner during the first call with this prefix, and starts another one after the deadline of the job. Returns the end
+/// of the job.
+async fn outage_beyond_the_deadline(provider: FakeProvider, call: &str) -> (Harness, Job) {
+    let harness = Harness::new(provider);
+    let id = harness.create().await;
+    let runner = harness.start();
+    harness.provider.wait_for_calls(call, 1).await;
+    drop(runner);
+    tokio::time::advance(harness.jobs.settings.deadline * 2).await;
+    let _runner = harness.start();
+    let job = harness.outcome(&id).await;
+    (harness, job)
+}
+
+#[tokio::test(start_paused = true)]
+async fn render_that_was_finished_during_an_outage_beyond_the_deadline_is_stored() {
+    let (harness, job) = outage_beyond_the_deadline(FakeProvider::default().with_polls([Reply::Hang]), "poll").await;
+    assert_eq!(job.state.phase(), Phase::Succeeded);
+    assert_eq!((harness.provider.call_count("submit"), harness.provider.call_count("poll")), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn copy_that_an_outage_beyond_the_deadline_interrupted_is_repeated() {
+    let (harness, job) = outage_beyond_the_deadline(FakeProvider::default().with_fetches([Reply::Hang]), "fetch").await;
+    assert_eq!(job.state.phase(), Phase::Succeeded);
+    assert_eq!(harness.provider.call_count("submit"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn render_in_progress_after_an_outage_beyond_the_deadline_fails_and_is_cancelled() {
+    let polls = [Reply::Hang, working(40)];
+    let (harness, job) = outage_beyond_the_deadline(FakeProvider::default().with_polls(polls), "poll").await;
+    assert_eq!(failure(&job).0, "deadline_exceeded");
+    harness.provider.wait_for_calls("cancel task of", 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn copy_of_a_render_that_is_finished_shortly_before_the_deadline_has_time_of_its_own() {
+    let deadline = Duration::from_secs(30);
+    let settings = JobSettings { deadline, ..JobSettings::default() };
+    let finished_after = Duration::from_secs(20);
+    let working = Reply::Return(Ok(Progress::Working { percent: None, poll_after: finished_after }));
+    let provider = FakeProvider::default().with_polls([working]).with_fetches([Reply::Hang]);
+    let harness = Harness::with_store(Arc::new(MemoryStore::new(Clock::tokio())), provider, settings);
+    let start = tokio::time::Instant::now();
+    let id = harness.create().await;
+    let _runner = harness.start();
+    assert_eq!(failure(&harness.outcome(&id).await).0, "deadline_exceeded");
+    // As long as a whole job may take, if that is less than ten minutes.
+    let time = start.elapsed().saturating_sub(finished_after + deadline);
+    assert!(!time.is_zero() && time < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn failed_render_fails_the_job_at_its_last_progress() {
     let broken = Reply::Return(Ok(Progress::Failed(ProviderError::unavailable("out of film".to_owned()))));

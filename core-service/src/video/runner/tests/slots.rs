@@ -21,7 +21,7 @@ async fn create_for(harness: &Harness, owner: &str) -> JobId {
 
 #[tokio::test(start_paused = true)]
 async fn job_without_a_free_slot_stays_queued_and_its_deadline_starts_with_the_slot() {
-    let provider = FakeProvider::default().with_slots(1).with_polls([Reply::Hang]);
+    let provider = FakeProvider::default().with_slots(1).with_polls([Reply::Hang, working(40)]);
     let settings = JobSettings { deadline: Duration::from_secs(100), ..JobSettings::default() };
     let harness = Harness::with_store(Arc::new(MemoryStore::new(Clock::tokio())), provider, settings);
     let (first, second) = (harness.create().await, harness.create().await);

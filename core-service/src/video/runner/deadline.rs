@@ -1,0 +1,61 @@
+//! The end of the time that a job may take.
+
+use std::time::Duration;
+
+use super::step::{Next, Step, StepError};
+use crate::video::{
+    provider::{Progress, UpstreamTask},
+    state::JobState,
+    time::Timestamp,
+};
+
+/// The minimum time for the copy of a finished render, which is paid for: it is not given up because it was finished late.
+const COPY_TIME: Duration = Duration::from_mins(10);
+
+impl Step {
+    /// Returns the end of [`COPY_TIME`], which is at most the time that a whole job may take.
+    pub(super) fn copy_deadline(&self) -> Timestamp {
+        self.now().after(COPY_TIME.min(self.shared.jobs.settings.deadline))
+    }
+
+    /// Fails the job, unless its render was finished in time: while no process ran, nobody could poll or copy it.
+    pub(super) async fn at_deadline(&mut self) -> Result<Next, StepError> {
+        match self.claim.job.state.clone() {
+            JobState::Submitting { .. } => {
+                self.outcome_unknown("the outcome of the submission could not be determined in time").await
+            }
+            JobState::Rendering { task, .. } => self.last_poll(&task).await,
+            // No attempt has failed: the process ended during the first one.
+            JobState::Storing { .. } if self.claim.job.failures == 0 => {
+                let mut next = self.claim.job.clone();
+                next.failures = 1;
+                next.deadline_at = self.copy_deadline();
+                self.yield_for(next, Duration::ZERO).await
+            }
+            JobState::Storing { .. }
+            | JobState::Queued
+            | JobState::Succeeded { .. }
+            | JobState::Failed { .. }
+            | JobState::Cancelled { .. } => self.deadline_exceeded().await,
+        }
+    }
+
+    async fn last_poll(&mut self, task: &UpstreamTask) -> Result<Next, StepError> {
+        let Some(provider) = self.provider() else { return self.deadline_exceeded().await };
+        let context = self.call_context();
+        match self.bounded(provider.poll(task, &context)).await? {
+            Ok(Progress::Ready(clip)) => self.commit_rendered(clip).await,
+            Ok(Progress::Failed(error)) => self.fail_with(&error).await,
+            Ok(Progress::Working { .. } | Progress::Missing | Progress::Cancelled) => self.deadline_exceeded().await,
+            Err(error) => {
+                tracing::warn!("the last poll of a render failed: {error}");
+                self.deadline_exceeded().await
+            }
+        }
+    }
+
+    async fn deadline_exceeded(&mut self) -> Result<Next, StepError> {
+        let allowed = self.shared.jobs.settings.deadline.as_secs();
+        self.give_up("deadline_exceeded", format!("the video was not finished within {allowed} seconds")).await
+    }
+}
