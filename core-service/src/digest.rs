@@ -2,14 +2,14 @@
 
 use std::{fmt, sync::LazyLock};
 
-use http_server::BlockingPool;
+use http_server::BlockingLimiter;
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 digest.
 pub(crate) type Sha256Digest = [u8; 32];
 
-/// The threads that compute the digests of long inputs.
-pub(crate) static THREADS: LazyLock<BlockingPool> = LazyLock::new(BlockingPool::per_cpu);
+/// Bounds the blocking threads that compute the digests of long inputs.
+pub(crate) static LIMITER: LazyLock<BlockingLimiter> = LazyLock::new(BlockingLimiter::per_cpu);
 
 /// Returns the SHA-256 digest of `bytes`.
 pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {

@@ -7,14 +7,14 @@
 //! | [`ConnectionThreads`], `load` | threads with a runtime of their own; the choice between them |
 //! | `activity`, `socket`, `stream` | timeouts: request heads, idle connections, clients that stop reading |
 //! | [`RequestBody`], `response_body` | bodies; unread request bodies are discarded within limits |
-//! | [`MemoryBudget`], [`BlockingPool`] | bounds on the memory and the blocking threads of requests together |
+//! | [`MemoryBudget`], [`BlockingLimiter`] | bounds on the memory and on the blocking threads that all requests share |
 //! | [`foreign_origin`] | requests of web pages of other origins |
 //! | [`Drain`], `cancellation_watcher` | the stages of a shutdown; how connections watch for them |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |
 
 mod activity;
 mod application;
-mod blocking_pool;
+mod blocking_limiter;
 mod cancellation_watcher;
 mod connection;
 mod drain;
@@ -32,7 +32,7 @@ mod stream;
 mod threads;
 
 pub use application::{Application, Refusal};
-pub use blocking_pool::BlockingPool;
+pub use blocking_limiter::BlockingLimiter;
 pub use drain::Drain;
 pub use listener::Listener;
 pub use memory_budget::{MemoryBudget, Reservation};

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use http_server::BlockingPool;
+use http_server::BlockingLimiter;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, Span};
@@ -12,7 +12,8 @@ use crate::error::GatewayError;
 /// Inputs below this length are processed in place: a blocking task would cost more than the work.
 const MIN_OFFLOAD_BYTES: usize = 64 << 10;
 
-static THREADS: LazyLock<BlockingPool> = LazyLock::new(BlockingPool::per_cpu);
+/// Bounds the blocking threads for request and response bodies.
+static LIMITER: LazyLock<BlockingLimiter> = LazyLock::new(BlockingLimiter::per_cpu);
 
 /// Runs `work` on a blocking thread if its input, `bytes` long, is large. Dropping the future discards the result; the
 /// work itself runs to its end.
@@ -27,7 +28,7 @@ where
     if bytes < MIN_OFFLOAD_BYTES {
         return Ok(work());
     }
-    THREADS.run(work).await.map_err(|error| {
+    LIMITER.run(work).await.map_err(|error| {
         tracing::error!(%error, "blocking task failed");
         GatewayError::internal()
     })

@@ -20,7 +20,7 @@
 //! | `gone` | video | no poll finds the render |
 //! | `slow-copy` | video | the first download of the video is slower than the minimum rate |
 //!
-//! Receivers of webhooks that fail are URLs: see [`ReceiverFault`].
+//! Webhook receivers that fail are selected by the URL of the webhook: see [`ReceiverFault`].
 
 mod receiver;
 

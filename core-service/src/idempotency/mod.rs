@@ -113,7 +113,7 @@ impl Fingerprint {
             return Self::hash(method, request);
         }
         let request = request.clone();
-        let hashed = digest::THREADS.run(move || Self::hash(method, &request)).await;
+        let hashed = digest::LIMITER.run(move || Self::hash(method, &request)).await;
         // The runtime is shutting down: a random fingerprint equals no other.
         hashed.unwrap_or_else(|_| Self(Sha256::digest(Uuid::new_v4()).into()))
     }

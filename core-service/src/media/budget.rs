@@ -1,7 +1,7 @@
 //! Bounds, in sum, on the memory and the threads that pictures need.
 
 use bytes::Bytes;
-use http_server::{BlockingPool, MemoryBudget, Reservation};
+use http_server::{BlockingLimiter, MemoryBudget, Reservation};
 use tokio::task::JoinError;
 
 use crate::{config, error::Error};
@@ -52,16 +52,16 @@ impl PictureBudget {
     }
 }
 
-/// Memory for pixels, and one thread for each CPU. Clones share them.
+/// Bounds on the memory for pixels, and on the blocking threads: one for each CPU. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct PixelWork {
-    threads: BlockingPool,
+    limiter: BlockingLimiter,
     memory: MemoryBudget,
 }
 
 impl PixelWork {
     fn new(bytes: usize) -> Self {
-        Self { threads: BlockingPool::per_cpu(), memory: MemoryBudget::new(bytes) }
+        Self { limiter: BlockingLimiter::per_cpu(), memory: MemoryBudget::new(bytes) }
     }
 
     /// Returns whether no work is running.
@@ -86,7 +86,7 @@ impl PixelWork {
             let _memory = memory;
             work()
         };
-        self.threads.run(work).await
+        self.limiter.run(work).await
     }
 }
 

@@ -40,7 +40,7 @@ impl From<&ModelFacts> for pb::VideoCapabilities {
             [Some(outputs), outputs_with_frames.as_ref()].into_iter().flatten().flat_map(listed).collect();
         let outputs = outputs.as_slice();
         let mut durations: Vec<_> =
-            seconds_of_resolution.values().chain([seconds]).flat_map(super::Durations::values).collect();
+            seconds_of_resolution.values().chain([seconds]).flat_map(super::Durations::to_vec).collect();
         durations.sort_unstable();
         durations.dedup();
         let mut resolutions = distinct(outputs, |output| output.resolution.clone());
@@ -71,7 +71,7 @@ impl From<&ModelFacts> for pb::VideoCapabilities {
             deprecation_date: deprecated.clone().unwrap_or_default(),
             edit_file: edit.file,
             extend_file: extend.file,
-            extend_durations: if extend.is_possible() { extend.seconds.values() } else { Vec::new() },
+            extend_durations: if extend.is_possible() { extend.seconds.to_vec() } else { Vec::new() },
         }
     }
 }

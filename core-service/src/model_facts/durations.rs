@@ -1,49 +1,51 @@
-//! The durations that a model accepts.
+//! The video durations that a model accepts.
 
-use std::fmt;
+use std::{cmp::Reverse, fmt};
 
 use serde::Deserialize;
 
-/// Durations in whole seconds.
+/// The durations of videos that a model accepts, in whole seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Durations {
-    /// Every duration from `min` to `max`.
+    /// All whole seconds from `min` to `max`, both included.
     Range {
-        /// The shortest.
+        /// The shortest duration.
         min: u32,
-        /// The longest.
+        /// The longest duration.
         max: u32,
     },
-    /// These alone, in ascending order.
+    /// Only these durations, in ascending order.
     Values(Vec<u32>),
 }
 
 impl Default for Durations {
+    /// Returns the range for models whose durations are not known: 1 to 60 seconds. The provider refuses others.
     fn default() -> Self {
         Self::Range { min: 1, max: 60 }
     }
 }
 
 impl Durations {
-    /// Returns whether the duration is accepted.
+    /// Returns whether the model accepts this duration.
     pub fn contains(&self, seconds: u32) -> bool {
         self.nearest(seconds) == seconds
     }
 
-    /// Returns the nearest accepted duration, of two the longer one.
+    /// Returns the accepted duration nearest to `seconds`. If two are equally near, returns the longer one.
     pub fn nearest(&self, seconds: u32) -> u32 {
         match self {
+            // Not `clamp`, which panics if the settings have `min` above `max`.
             Self::Range { min, max } => seconds.max(*min).min(*max),
             Self::Values(values) => {
-                let distance = |value: &&u32| (value.abs_diff(seconds), std::cmp::Reverse(**value));
-                values.iter().min_by_key(distance).copied().unwrap_or(seconds)
+                let nearest_then_longest = |value: &&u32| (value.abs_diff(seconds), Reverse(**value));
+                values.iter().min_by_key(nearest_then_longest).copied().unwrap_or(seconds)
             }
         }
     }
 
-    /// Returns the durations one by one, for lists of capabilities.
-    pub fn values(&self) -> Vec<u32> {
+    /// Returns every accepted duration, in ascending order.
+    pub fn to_vec(&self) -> Vec<u32> {
         match self {
             Self::Range { min, max } => (*min..=*max).collect(),
             Self::Values(values) => values.clone(),
@@ -67,14 +69,36 @@ impl fmt::Display for Durations {
 mod tests {
     use super::*;
 
+    fn range() -> Durations {
+        Durations::Range { min: 4, max: 12 }
+    }
+
+    fn values() -> Durations {
+        Durations::Values(vec![4, 6, 8])
+    }
+
     #[test]
-    fn nearest_duration_is_the_longer_of_two() {
-        let values = Durations::Values(vec![4, 6, 8]);
-        let nearest: Vec<_> = [1, 4, 5, 7, 60].map(|seconds| values.nearest(seconds)).into();
-        assert_eq!(nearest, [4, 4, 6, 8, 8]);
-        let range = Durations::Range { min: 4, max: 12 };
-        assert_eq!([1, 5, 60].map(|seconds| range.nearest(seconds)), [4, 5, 12]);
-        assert!(range.contains(12) && !values.contains(5));
-        assert_eq!((values.to_string().as_str(), range.to_string().as_str()), ("4, 6, 8", "4 to 12"));
+    fn nearest_is_the_longer_of_two_equally_near_values() {
+        for (seconds, nearest) in [(1, 4), (4, 4), (5, 6), (7, 8), (60, 8)] {
+            assert_eq!(values().nearest(seconds), nearest, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn nearest_is_the_bound_of_the_range_for_durations_outside_it() {
+        for (seconds, nearest) in [(1, 4), (5, 5), (60, 12)] {
+            assert_eq!(range().nearest(seconds), nearest, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn contains_includes_both_bounds_and_excludes_gaps_between_values() {
+        assert_eq!([3, 4, 12, 13].map(|seconds| range().contains(seconds)), [false, true, true, false]);
+        assert_eq!([4, 5, 6].map(|seconds| values().contains(seconds)), [true, false, true]);
+    }
+
+    #[test]
+    fn display_shows_a_range_or_a_list() {
+        assert_eq!((range().to_string(), values().to_string()), ("4 to 12".to_owned(), "4, 6, 8".to_owned()));
     }
 }

@@ -61,7 +61,7 @@ impl Sender {
         Ok(Self { client, address_policy })
     }
 
-    /// Sends an event, for the first time or after `earlier` attempts. The response must begin within `limit`; its body is not
+    /// Sends an event. `previous_attempts` is the number of attempts to deliver it before this one. The response must begin within `limit`; its body is not
     /// read.
     pub(crate) async fn send(
         &self,
@@ -70,12 +70,14 @@ impl Sender {
         secrets: &[WebhookSecret],
         now: Timestamp,
         limit: Duration,
-        earlier: u32,
+        previous_attempts: u32,
     ) -> Outcome {
         let start = Instant::now();
-        if let Some(fault) = Url::parse(url).ok().as_ref().and_then(ReceiverFault::of) {
+        if let Some(fault) = Url::parse(url).ok().as_ref().and_then(ReceiverFault::from_url) {
             let unreachable = || Outcome { error: UNREACHABLE.to_owned(), ..Outcome::default() };
-            return fault.status(earlier).map_or_else(unreachable, |status| outcome(status, &HeaderMap::new()));
+            return fault
+                .status(previous_attempts)
+                .map_or_else(unreachable, |status| outcome(status, &HeaderMap::new()));
         }
         let sent = timeout(limit, self.request(url, event, secrets, now)).await;
         let outcome = sent.unwrap_or_else(|_| Outcome {

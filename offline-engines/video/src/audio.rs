@@ -1,24 +1,28 @@
-//! The silent sound track.
+//! The silent audio track of generated videos: AAC-LC, stereo, 48 kHz.
 //!
-//! AAC-LC, stereo, 48 kHz. Every frame of silence has the same bytes, so no encoder is needed.
+//! A frame of silence does not depend on the frames before it, so one encoded frame is repeated and no encoder is needed.
 
 /// The sample rate in Hz.
 pub(crate) const SAMPLE_RATE: u32 = 48_000;
+/// The number of channels: left and right.
 pub(crate) const CHANNELS: u16 = 2;
-/// The samples of one frame.
-const FRAME_SAMPLES: u32 = 1024;
+/// The number of samples of each channel in one AAC-LC frame.
+const SAMPLES_PER_FRAME: u32 = 1024;
 
-/// A frame of silence in ADTS, which is what the muxer reads.
+/// One frame of silence in ADTS, the format that the muxer accepts.
 ///
-/// The header (ISO/IEC 14496-3, 1.A.2) has: MPEG-4, no CRC, AAC-LC, 48 kHz, two channels, 13 bytes. The `raw_data_block` behind it
-/// is one channel pair with a common window, no scale factor bands (`max_sfb` 0), and thus no spectral data, and the end marker.
-pub(crate) const SILENCE: [u8; 13] = [0xff, 0xf1, 0x4c, 0x80, 0x01, 0xbf, 0xfc, 0x21, 0x00, 0x00, 0x00, 0x00, 0x1c];
+/// - Bytes 0 to 6 are the ADTS header (ISO/IEC 14496-3, 1.A.2): MPEG-4, no CRC, AAC-LC, 48 kHz, two channels, a length of 13 bytes.
+/// - Bytes 7 to 12 are the `raw_data_block`: one channel pair with a common window and without scale factor bands (`max_sfb` 0),
+///   so there is no spectral data; then the end marker.
+pub(crate) const SILENT_FRAME: [u8; 13] =
+    [0xff, 0xf1, 0x4c, 0x80, 0x01, 0xbf, 0xfc, 0x21, 0x00, 0x00, 0x00, 0x00, 0x1c];
 
-/// Returns the start of every frame in seconds. The track ends with the video or up to one frame (21 ms) before it, so that it does
-/// not lengthen the file.
-pub(crate) fn frame_starts(seconds: u32) -> impl Iterator<Item = f64> {
-    let frames = seconds * SAMPLE_RATE / FRAME_SAMPLES;
-    (0..frames).map(|frame| f64::from(frame * FRAME_SAMPLES) / f64::from(SAMPLE_RATE))
+/// Returns the start times, in seconds, of all audio frames of a video of this duration.
+///
+/// A frame that would end after the video is omitted, so the audio track is up to one frame (21 ms) shorter than the video.
+pub(crate) fn frame_starts(video_seconds: u32) -> impl Iterator<Item = f64> {
+    let frames = video_seconds * SAMPLE_RATE / SAMPLES_PER_FRAME;
+    (0..frames).map(|frame| f64::from(frame * SAMPLES_PER_FRAME) / f64::from(SAMPLE_RATE))
 }
 
 #[cfg(test)]
@@ -26,21 +30,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn header_describes_the_frame() {
-        let bits =
-            u64::from_be_bytes([0, SILENCE[0], SILENCE[1], SILENCE[2], SILENCE[3], SILENCE[4], SILENCE[5], SILENCE[6]]);
-        let field = |start: u32, width: u32| bits << (8 + start) >> (64 - width);
-        let (profile, rate, channels, length) = (field(16, 2), field(18, 4), field(23, 3), field(30, 13));
-        assert_eq!((field(0, 12), profile, rate, channels), (0xfff, 1, 3, CHANNELS.into()), "AAC-LC at 48 kHz");
-        assert_eq!(length, SILENCE.len() as u64);
+    fn adts_header_matches_the_parameters_of_the_track() {
+        // The 7 bytes of the header as a big-endian number, in the upper 56 bits.
+        let header = SILENT_FRAME[..7].iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte)) << 8;
+        let field = |first_bit: u32, width: u32| header << first_bit >> (64 - width);
+        assert_eq!(field(0, 12), 0xfff, "sync word");
+        assert_eq!(field(16, 2), 1, "profile: AAC-LC");
+        assert_eq!(field(18, 4), 3, "index of the sample rate: 48 kHz");
+        assert_eq!(field(23, 3), u64::from(CHANNELS));
+        assert_eq!(field(30, 13), SILENT_FRAME.len() as u64, "length with the header");
     }
 
     #[test]
-    fn track_is_as_long_as_the_video_but_for_a_part_of_a_frame() {
-        let frame = f64::from(FRAME_SAMPLES) / f64::from(SAMPLE_RATE);
-        for seconds in [1, 8, 60] {
-            let missing = f64::from(seconds) - frame_starts(seconds).last().unwrap() - frame;
-            assert!((-1e-9..frame).contains(&missing), "{seconds}: {missing}");
+    fn audio_track_is_less_than_one_frame_shorter_than_the_video() {
+        let frame_seconds = f64::from(SAMPLES_PER_FRAME) / f64::from(SAMPLE_RATE);
+        // The start times are rounded, so a track of the same length may seem longer by this.
+        let tolerance = 1e-9;
+        for video_seconds in [1, 8, 60] {
+            let audio_end = frame_starts(video_seconds).last().unwrap() + frame_seconds;
+            let missing = f64::from(video_seconds) - audio_end;
+            assert!((-tolerance..frame_seconds).contains(&missing), "{video_seconds} s: {missing} s are missing");
         }
     }
 }

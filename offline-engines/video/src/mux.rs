@@ -42,7 +42,7 @@ pub(crate) fn mp4(units: Vec<AccessUnit>, shot: &Shot<'_>) -> Result<Vec<u8>, Re
     if shot.audio {
         // The muxer interleaves both tracks by time.
         for start in audio::frame_starts(shot.seconds) {
-            muxer.write_audio(start, &audio::SILENCE).map_err(RenderError::encode)?;
+            muxer.write_audio(start, &audio::SILENT_FRAME).map_err(RenderError::encode)?;
         }
     }
     muxer.finish_in_place().map_err(RenderError::encode)?;

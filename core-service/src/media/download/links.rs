@@ -65,13 +65,13 @@ impl LinkClient {
         let mut trusted = true;
         for _ in 0..=MAX_REDIRECTS {
             trusted &= origin.contains(&url);
-            let key = origin.key().filter(|_| trusted);
             let mut request = self.client(&url, trusted).map_err(|reason| unreadable(&reason))?.get(url.clone());
-            if trusted {
-                request = request.headers(origin.trace().clone());
-            }
-            if let Some((name, value)) = key {
+            let api_key = origin.api_key().filter(|_| trusted);
+            if let Some((name, value)) = api_key {
                 request = request.header(name, value);
+            }
+            if trusted {
+                request = request.headers(origin.trace_headers().clone());
             }
             if let Some((start, validator)) = part {
                 request = request.header(header::RANGE, format!("bytes={start}-")).header(header::IF_RANGE, validator);
@@ -80,7 +80,7 @@ impl LinkClient {
                 timeout(self.settings().first_byte_timeout, request.send()).await.map_err(|_| timed_out())?;
             let response = response.map_err(|error| connection_failed(&error))?;
             if !response.status().is_redirection() {
-                return check_status(response, key.is_some());
+                return check_status(response, api_key.is_some());
             }
             let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
             let location = location.ok_or_else(|| unreadable("redirects without a location"))?;

@@ -1,40 +1,43 @@
-//! The origin of a provider's API, which the operator configured.
+//! The origin of a provider's API, as the operator configured it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::context::RequestContext;
 
-/// The origin of a provider's API. Links within it may lead to private addresses, and are requested with the API key.
+/// The origin (RFC 6454) of a provider's API, and the headers of requests to it.
+///
+/// Links in responses of a provider are untrusted, except those with this origin: they may lead to private addresses, and
+/// requests for them have the API key.
 #[derive(Debug, Clone)]
 pub struct TrustedOrigin {
     base: Url,
-    key: Option<(HeaderName, HeaderValue)>,
-    /// The headers by which the provider recognizes the call.
-    trace: HeaderMap,
+    api_key: Option<(HeaderName, HeaderValue)>,
+    /// The request id and trace context of the call that downloads.
+    trace_headers: HeaderMap,
 }
 
 impl TrustedOrigin {
-    /// Returns the origin of this base URL, without a key. Relative links are resolved against the base URL.
+    /// Returns the origin of `base`, without an API key. Relative links are resolved against `base`.
     pub fn new(base: Url) -> Self {
-        Self { base, key: None, trace: HeaderMap::new() }
+        Self { base, api_key: None, trace_headers: HeaderMap::new() }
     }
 
-    /// Adds the API key, to be sent in this header.
+    /// Sets the header with the API key, and marks its value as sensitive, so that it is not logged.
     #[must_use]
-    pub fn with_key(mut self, header: HeaderName, mut value: HeaderValue) -> Self {
+    pub fn with_api_key(mut self, header: HeaderName, mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
-        self.key = Some((header, value));
+        self.api_key = Some((header, value));
         self
     }
 
-    /// Returns the origin for the downloads of one call: requests within it carry the request id and the trace context.
+    /// Returns a copy whose requests have the request id and the trace context of one call.
     #[must_use]
     pub(crate) fn for_call(&self, context: &RequestContext) -> Self {
-        Self { trace: context.trace_headers(), ..self.clone() }
+        Self { trace_headers: context.trace_headers(), ..self.clone() }
     }
 
-    /// Resolves a link, which may be relative.
+    /// Parses a link. A relative link is resolved against the base URL.
     pub(super) fn resolve(&self, link: &str) -> Result<Url, url::ParseError> {
         self.base.join(link)
     }
@@ -44,13 +47,13 @@ impl TrustedOrigin {
         url.origin() == self.base.origin()
     }
 
-    /// Returns the header with the API key.
-    pub(super) fn key(&self) -> Option<(&HeaderName, &HeaderValue)> {
-        self.key.as_ref().map(|(name, value)| (name, value))
+    /// Returns the header with the API key, if there is one.
+    pub(super) fn api_key(&self) -> Option<(&HeaderName, &HeaderValue)> {
+        self.api_key.as_ref().map(|(name, value)| (name, value))
     }
 
-    /// Returns the headers for the call.
-    pub(super) fn trace(&self) -> &HeaderMap {
-        &self.trace
+    /// Returns the request id and trace context of the call, as headers.
+    pub(super) fn trace_headers(&self) -> &HeaderMap {
+        &self.trace_headers
     }
 }

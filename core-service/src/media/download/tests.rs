@@ -39,7 +39,7 @@ fn downloader() -> Downloader {
 
 fn origin(base: &str) -> TrustedOrigin {
     let key = HeaderValue::from_static("Bearer sk-secret");
-    TrustedOrigin::new(Url::parse(base).unwrap()).with_key(header::AUTHORIZATION, key)
+    TrustedOrigin::new(Url::parse(base).unwrap()).with_api_key(header::AUTHORIZATION, key)
 }
 
 /// Starts a server. Returns its URL and all requests it receives.

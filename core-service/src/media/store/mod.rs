@@ -150,7 +150,7 @@ impl MediaStore {
             MediaKey::from_content(&bytes, media_type)
         } else {
             let bytes = bytes.clone();
-            digest::THREADS
+            digest::LIMITER
                 .run(move || MediaKey::from_content(&bytes, media_type))
                 .await
                 .map_err(|error| Error::Internal(format!("the task that hashes a file failed: {error}")))?

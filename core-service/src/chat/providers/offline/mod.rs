@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
-use http_server::BlockingPool;
+use http_server::BlockingLimiter;
 use offline_chat::{Choice, Completion, FinishReason, Format, PastCall, Role, Tool, ToolChoice, Turn, complete_unless};
 use tokio_util::sync::CancellationToken;
 use triptych_proto::{
@@ -31,14 +31,14 @@ pub const MODEL: &str = "offline-chat";
 pub struct OfflineChat {
     /// The delay between two tokens of a stream; zero: none.
     token_interval: Duration,
-    threads: BlockingPool,
+    limiter: BlockingLimiter,
 }
 
 impl OfflineChat {
     /// Creates the engine. `tokens_per_second` is the rate of streams; 0: without delays.
     pub fn new(tokens_per_second: u32) -> Self {
         let token_interval = Duration::from_secs(1).checked_div(tokens_per_second).unwrap_or_default();
-        Self { token_interval, threads: BlockingPool::per_cpu() }
+        Self { token_interval, limiter: BlockingLimiter::per_cpu() }
     }
 
     /// Generates the complete response, on a blocking thread because it is pure computation. Stops soon after the future is
@@ -48,7 +48,7 @@ impl OfflineChat {
         let _stop = stop.clone().drop_guard();
         let work =
             move || complete_unless(&translate(request)?, &|| stop.is_cancelled()).map_err(|error| refused(&error));
-        self.threads
+        self.limiter
             .run(work)
             .await
             .map_err(|error| ProviderError::Broken(format!("the built-in engine broke: {error}")))?

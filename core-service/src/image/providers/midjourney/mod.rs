@@ -62,7 +62,7 @@ pub(crate) fn entries(
     let origin = match api_secret {
         None => origin,
         Some(secret) => {
-            origin.with_key(API_SECRET, HeaderValue::try_from(secret.expose_secret()).map_err(|_| SetupError::Key)?)
+            origin.with_api_key(API_SECRET, HeaderValue::try_from(secret.expose_secret()).map_err(|_| SetupError::Key)?)
         }
     };
     // Without an `Authorization` header: some proxies would take it for the secret.

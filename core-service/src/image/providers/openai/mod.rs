@@ -62,7 +62,7 @@ pub(crate) fn entries(
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
     let origin = match api_key.as_ref().map(bearer) {
         None => TrustedOrigin::new(base.clone()),
-        Some(value) => TrustedOrigin::new(base.clone()).with_key(header::AUTHORIZATION, value?),
+        Some(value) => TrustedOrigin::new(base.clone()).with_api_key(header::AUTHORIZATION, value?),
     };
     let auth = api_key.clone().map_or(Auth::None, Auth::Bearer);
     let upstream = Upstream::new(base, auth, context.limits)?;

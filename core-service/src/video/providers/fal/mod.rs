@@ -82,18 +82,18 @@ impl VideoProvider for FalVideos {
         let body = offload(move || Ok(request::encode(&facts.members, &request))).await?;
         let content = Some(Content::json(body));
         let response = exchange(&self.upstream, Method::POST, &path(&endpoint), content, &context).await?;
-        let id = response::submitted(&response).map_err(|error| self.upstream.redacted(error))?;
+        let id = response::parse_submission(&response).map_err(|error| self.upstream.redacted(error))?;
         Ok(UpstreamTask(format!("{}/requests/{id}", application(&endpoint))))
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let task = path(&task.0);
         let response = exchange(&self.upstream, Method::GET, &format!("{task}/status"), None, context).await?;
-        let status = redacted(&self.upstream, response::polled(&response, self.poll_interval))?;
+        let status = redacted(&self.upstream, response::parse_poll(&response, self.poll_interval))?;
         // A finished request has succeeded or failed; the status is the same.
         let Progress::Ready(_) = status else { return Ok(status) };
         let response = exchange(&self.upstream, Method::GET, &task, None, context).await?;
-        redacted(&self.upstream, response::result(&response))
+        redacted(&self.upstream, response::parse_result(&response))
     }
 
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {

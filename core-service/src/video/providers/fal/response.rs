@@ -22,7 +22,7 @@ struct Item {
 }
 
 /// Returns the id of the request that a response to a submission reports.
-pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
         // Only the operator can correct a model, and no repetition does.
@@ -35,7 +35,7 @@ pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
 }
 
 /// Returns the state that a response to a poll reports. [`Progress::Ready`] has no files: the result has.
-pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     match response.status {
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
         status if !status.is_success() => return Err(failure(response)),
@@ -56,7 +56,7 @@ pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress
 }
 
 /// Returns how a completed request ended. Without a link, the result has no files.
-pub(super) fn result(response: &Response) -> Result<Progress, ProviderError> {
+pub(super) fn parse_result(response: &Response) -> Result<Progress, ProviderError> {
     let Response { status, body, .. } = response;
     match *status {
         status if status.is_success() => read_object(body, |members| Ok(Progress::Ready(clip(&members))))?,
@@ -154,7 +154,7 @@ mod tests {
             r#"{"video_url":"u"}"#,
             r#"{"video":"u"}"#,
         ] {
-            let Ok(Progress::Ready(clip)) = result(&response(200, body)) else { panic!("{body}") };
+            let Ok(Progress::Ready(clip)) = parse_result(&response(200, body)) else { panic!("{body}") };
             assert_eq!(clip.files[0].location, "u", "{body}");
         }
     }

@@ -70,7 +70,7 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
             // In a header rather than in the query, as URLs are logged.
             upstream: Upstream::new(url.clone(), Auth::Header(API_KEY, key.clone()), context.limits)?,
             downloads: context.downloads.clone(),
-            origin: TrustedOrigin::new(base.clone()).with_key(API_KEY, header),
+            origin: TrustedOrigin::new(base.clone()).with_api_key(API_KEY, header),
             base: base.clone(),
             poll_interval: *poll_interval,
             max_file_bytes: context.max_file_bytes,
@@ -101,7 +101,8 @@ impl VideoProvider for GeminiVideos {
             (false, _) => offload(move || Ok(interactions::encode(&model, &request, &Delivery::File))).await?,
         };
         let response = exchange(&self.upstream, Method::POST, &path, Some(Content::json(body)), &context).await?;
-        let submitted = if is_veo { veo::submitted(&response) } else { interactions::submitted(&response) };
+        let submitted =
+            if is_veo { veo::parse_submission(&response) } else { interactions::parse_submission(&response) };
         submitted.map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 
@@ -111,9 +112,9 @@ impl VideoProvider for GeminiVideos {
         let (task, interval) = (task.0.clone(), self.poll_interval);
         let polled = offload(move || {
             if interactions::is_interaction(&task) {
-                interactions::polled(&response, &task, interval)
+                interactions::parse_poll(&response, &task, interval)
             } else {
-                veo::polled(&response, &task, interval)
+                veo::parse_poll(&response, &task, interval)
             }
         });
         redacted(&self.upstream, polled.await)
@@ -143,7 +144,7 @@ impl VideoProvider for GeminiVideos {
         }
         let path = format!("{}/cancel", path_segments(&task.0));
         let response = exchange(&self.upstream, Method::POST, &path, Some(Content::json("{}")), context).await?;
-        interactions::cancelled(&response, &task.0, &self.upstream)
+        interactions::parse_cancellation(&response, &task.0, &self.upstream)
     }
 }
 

@@ -104,13 +104,13 @@ impl VideoProvider for KlingVideos {
         // An input image has up to 20 MiB.
         let body = offload(move || request::encode(&model, endpoint, &request, &mark)).await?;
         let response = self.exchange(Method::POST, &endpoint.path(), Some(Content::json(body)), &context).await?;
-        let submitted = response::submitted(&response);
+        let submitted = response::parse_submission(&response);
         submitted.map(|id| endpoint.task(&id)).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let response = self.exchange(Method::GET, &task_path(task)?, None, context).await?;
-        redacted(&self.upstream, response::polled(&response, self.poll_interval))
+        redacted(&self.upstream, response::parse_poll(&response, self.poll_interval))
     }
 
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
@@ -127,7 +127,7 @@ impl VideoProvider for KlingVideos {
         for number in 1..=MAX_PAGES {
             let path = format!("{}?pageNum={number}&pageSize={PAGE_LENGTH}", endpoint.path());
             let response = self.exchange(Method::GET, &path, None, context).await?;
-            let page = response::listed(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
+            let page = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
             match page {
                 Page { found: Some(id), .. } => return Ok(Search::Found(endpoint.task(&id))),
                 // Also if pages are shorter than requested, the list ends with an empty one.

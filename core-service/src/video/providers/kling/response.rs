@@ -22,14 +22,14 @@ const REFUSALS: [&str; 3] = ["risk control", "sensitive", "content policy"];
 /// One page of a list of tasks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Page {
-    /// The id of the task with the mark.
+    /// The id of the task with the mark, if this page contains it.
     pub(super) found: Option<String>,
-    /// The number of tasks.
+    /// The number of tasks in the page; zero after the end of the list.
     pub(super) length: usize,
 }
 
 /// Returns the id of the task that a response to a submission reports.
-pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     read(response, |members| {
         let id = members.object("data").text("task_id").map(Cow::into_owned);
         id.ok_or_else(|| ProviderError::Unreadable("the upstream's response has no id of a task".to_owned()))
@@ -37,7 +37,7 @@ pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
 }
 
 /// Returns the progress of the task that a response to a poll reports.
-pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     let is_unknown = |members: Members<'_>| members.number("code") == Some(NOT_FOUND);
     let is_gone = matches!(response.status, StatusCode::NOT_FOUND | StatusCode::GONE);
     if is_gone || read_object(&response.body, is_unknown).unwrap_or(false) {
@@ -47,10 +47,10 @@ pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress
     read(response, |members| progress(&members.object("data"), poll_after))
 }
 
-/// Returns the task with a mark in a page of a list.
-pub(super) fn listed(response: &Response, mark: &str) -> Result<Page, ProviderError> {
+/// Looks for the task with this mark in one page of the list of tasks.
+pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Page, ProviderError> {
     read(response, |members| {
-        // The end of the list must not be taken from a response that is none.
+        // A response of another kind has no tasks either, but must not pass for the end of the list.
         if members.number("code").is_none() {
             return Err(ProviderError::Unreadable("the upstream's response is not a list of tasks".to_owned()));
         }
@@ -87,7 +87,7 @@ fn progress(task: &Members<'_>, poll_after: Duration) -> Result<Progress, Provid
         "succeed" | "succeeded" => Progress::Ready(clip(task)),
         "failed" => Progress::Failed(failure(task)),
         "canceled" | "cancelled" => Progress::Cancelled,
-        // Also an unknown state: the one that ends the render will be a known one. There is no percentage.
+        // Queued, running, or a state that is not known: polling continues until a final state. The provider reports no percentage.
         _ => Progress::Working { percent: None, poll_after },
     })
 }

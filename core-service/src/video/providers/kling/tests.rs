@@ -9,7 +9,7 @@ use super::{
     PROVIDER_ID,
     endpoint::{Endpoint, task_path},
     entries, request,
-    response::{Page, listed, polled, submitted},
+    response::{Page, parse_list, parse_poll, parse_submission},
 };
 use crate::{
     config::Kling,
@@ -150,18 +150,22 @@ fn code_decides_what_a_failure_is_whatever_the_status() {
     for (code, expected) in table {
         let body = json!({"code": code, "message": "words", "request_id": "r"}).to_string();
         for status in [200, 400, 429, 500] {
-            let error = submitted(&reply(status, &body)).unwrap_err();
+            let error = parse_submission(&reply(status, &body)).unwrap_err();
             assert!(expected(error.failure()) && error.to_string().contains("words"), "{status} {code}: {error:?}");
         }
     }
-    assert!(matches!(submitted(&reply(429, r#"{"code":9,"message":"m"}"#)), Err(error) if error.is_safe_to_retry()));
-    assert!(matches!(submitted(&reply(200, r#"{"code":9,"message":"m"}"#)), Err(error) if error.may_have_executed()));
+    assert!(
+        matches!(parse_submission(&reply(429, r#"{"code":9,"message":"m"}"#)), Err(error) if error.is_safe_to_retry())
+    );
+    assert!(
+        matches!(parse_submission(&reply(200, r#"{"code":9,"message":"m"}"#)), Err(error) if error.may_have_executed())
+    );
 }
 
 #[test]
 fn states_that_do_not_end_the_task_are_work_in_progress() {
     let interval = Duration::from_secs(5);
-    let poll = |task: &str| polled(&reply(200, &format!(r#"{{"code":0,"data":{task}}}"#)), interval);
+    let poll = |task: &str| parse_poll(&reply(200, &format!(r#"{{"code":0,"data":{task}}}"#)), interval);
     for status in ["submitted", "processing", "rewriting"] {
         let expected = Ok(Progress::Working { percent: None, poll_after: interval });
         assert_eq!(poll(&format!(r#"{{"task_status":"{status}"}}"#)), expected, "{status}");
@@ -171,7 +175,7 @@ fn states_that_do_not_end_the_task_are_work_in_progress() {
     let refused = "Failure to pass the risk control system";
     assert_eq!(failed(refused), Ok(Progress::Failed(ProviderError::ContentPolicy(refused.to_owned()))));
     assert!(matches!(failed("render error"), Ok(Progress::Failed(ProviderError::Broken(_)))));
-    assert_eq!(polled(&reply(400, r#"{"code":1203,"message":"no task"}"#), interval), Ok(Progress::Missing));
+    assert_eq!(parse_poll(&reply(400, r#"{"code":1203,"message":"no task"}"#), interval), Ok(Progress::Missing));
 }
 
 #[test]
@@ -180,11 +184,11 @@ fn task_with_the_mark_is_found_in_a_list() {
     let list = |tasks: &[Value]| reply(200, &json!({"code": 0, "data": tasks}).to_string());
     let tasks = [task("1", "video_0"), task("2", "video_1"), json!({"task_id": "3"})];
     let found = Page { found: Some("2".to_owned()), length: 3 };
-    assert_eq!(listed(&list(&tasks), "video_1"), Ok(found));
-    assert_eq!(listed(&list(&tasks[..1]), "video_1"), Ok(Page { found: None, length: 1 }));
-    assert_eq!(listed(&list(&[]), "video_1"), Ok(Page { found: None, length: 0 }));
+    assert_eq!(parse_list(&list(&tasks), "video_1"), Ok(found));
+    assert_eq!(parse_list(&list(&tasks[..1]), "video_1"), Ok(Page { found: None, length: 1 }));
+    assert_eq!(parse_list(&list(&[]), "video_1"), Ok(Page { found: None, length: 0 }));
     for other in [r#"{"code":1002,"message":"m"}"#, "{}"] {
-        assert!(listed(&reply(200, other), "video_1").is_err(), "{other}");
+        assert!(parse_list(&reply(200, other), "video_1").is_err(), "{other}");
     }
 }
 

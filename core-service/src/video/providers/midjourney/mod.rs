@@ -61,7 +61,7 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
     };
     let build = |secret: &SecretString| {
         let header = HeaderValue::try_from(secret.expose_secret()).map_err(|_| SetupError::Key)?;
-        let origin = TrustedOrigin::new(base.clone()).with_key(API_SECRET, header);
+        let origin = TrustedOrigin::new(base.clone()).with_api_key(API_SECRET, header);
         provider(Auth::Header(API_SECRET, secret.clone()), origin)
     };
     let provider = if let Some(secret) = api_secret {
@@ -87,12 +87,12 @@ impl VideoProvider for MidjourneyVideos {
         let body = offload(move || request::encode(&request, &mark)).await?;
         let response =
             exchange(&self.upstream, Method::POST, "submit/video", Some(Content::json(body)), &context).await?;
-        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+        response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let response = exchange(&self.upstream, Method::GET, &path(task, "fetch"), None, context).await?;
-        let polled = response::polled(&response, self.poll_interval);
+        let polled = response::parse_poll(&response, self.poll_interval);
         redacted(&self.upstream, polled)
     }
 
@@ -104,13 +104,13 @@ impl VideoProvider for MidjourneyVideos {
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         let empty = Some(Content::json("{}"));
         let response = exchange(&self.upstream, Method::POST, &path(task, "cancel"), empty, context).await?;
-        response::cancelled(&response).map_err(|error| self.upstream.redacted(error))
+        response::parse_cancellation(&response).map_err(|error| self.upstream.redacted(error))
     }
 
     /// Looks for the mark among the newest tasks. A list without it proves nothing, because older tasks are not in it.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let response = exchange(&self.upstream, Method::GET, "task/list", None, context).await?;
-        let found = response::find(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
+        let found = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
         Ok(found.map_or(Search::Unsupported, |id| Search::Found(UpstreamTask(id))))
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Returns the id of the task that a response to a submission reports.
-pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     let Response { status, headers, body } = response;
     let has_code = read_object(body, |members| members.number("code").is_some()).unwrap_or(false);
     task_id(*status, headers, body).map_err(|error| match *status {
@@ -27,7 +27,7 @@ pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
 
 /// Returns the progress of the task that a response to a poll reports. For an unknown task, proxies have no body or one of three
 /// statuses.
-pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     let Response { status, headers, body } = response;
     let body = body.trim_ascii();
     match *status {
@@ -39,7 +39,7 @@ pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress
 }
 
 /// Returns whether a response to a cancellation reports that the task ended. Many proxies cannot cancel.
-pub(super) fn cancelled(response: &Response) -> Result<Cancellation, ProviderError> {
+pub(super) fn parse_cancellation(response: &Response) -> Result<Cancellation, ProviderError> {
     let Response { status, headers, body } = response;
     let code = read_object(body, |members| members.number("code")).ok().flatten();
     match *status {
@@ -54,7 +54,7 @@ pub(super) fn cancelled(response: &Response) -> Result<Cancellation, ProviderErr
 }
 
 /// Returns the id of the task with this mark in a list; `None` if there is none, or no list.
-pub(super) fn find(response: &Response, mark: &str) -> Result<Option<String>, ProviderError> {
+pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Option<String>, ProviderError> {
     let Response { status, headers, body } = response;
     if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS {
         return Err(reported_failure_of(*status, headers, body, false));
@@ -121,18 +121,18 @@ mod tests {
         {
             let body = format!(r#"{{"status":"IN_PROGRESS","progress":{progress}}}"#);
             let expected = Progress::Working { percent, poll_after: Duration::from_secs(3) };
-            assert_eq!(polled(&response(200, &body), Duration::from_secs(3)), Ok(expected), "{progress}");
+            assert_eq!(parse_poll(&response(200, &body), Duration::from_secs(3)), Ok(expected), "{progress}");
         }
     }
 
     #[test]
     fn task_is_found_by_its_mark_alone() {
         let list = r#"[{"id":"1","state":"video_0"},{"id":2,"state":"video_1"},{"id":"3"}]"#;
-        assert_eq!(find(&response(200, list), "video_1"), Ok(Some("2".to_owned())));
+        assert_eq!(parse_list(&response(200, list), "video_1"), Ok(Some("2".to_owned())));
         for (status, body) in [(200, "[]"), (200, ""), (404, "no such path"), (200, r#"[{"id":"3"}]"#)] {
-            assert_eq!(find(&response(status, body), "video_1"), Ok(None), "{body}");
+            assert_eq!(parse_list(&response(status, body), "video_1"), Ok(None), "{body}");
         }
-        assert!(find(&response(503, ""), "video_1").is_err());
+        assert!(parse_list(&response(503, ""), "video_1").is_err());
     }
 
     #[test]
@@ -143,8 +143,8 @@ mod tests {
             (404, "", Cancellation::RunsOn),
             (405, "", Cancellation::RunsOn),
         ] {
-            assert_eq!(cancelled(&response(status, body)), Ok(expected), "{status} {body}");
+            assert_eq!(parse_cancellation(&response(status, body)), Ok(expected), "{status} {body}");
         }
-        assert!(cancelled(&response(401, "")).is_err() && cancelled(&response(502, "")).is_err());
+        assert!(parse_cancellation(&response(401, "")).is_err() && parse_cancellation(&response(502, "")).is_err());
     }
 }

@@ -86,13 +86,13 @@ impl VideoProvider for MinimaxVideos {
         let body = offload(move || request::encode(&model, api, &request)).await?;
         let content = Some(Content::json(body));
         let response = exchange(&self.upstream, Method::POST, &api.path(), content, &context).await?;
-        response::submitted(&response).map(|id| api.task(&id)).map_err(|error| self.upstream.redacted(error))
+        response::parse_submission(&response).map(|id| api.task(&id)).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let (api, id) = Api::of_task(task)?;
         let response = exchange(&self.upstream, Method::GET, &api.poll_path(id), None, context).await?;
-        redacted(&self.upstream, response::polled(api, &response, self.poll_interval))
+        redacted(&self.upstream, response::parse_poll(api, &response, self.poll_interval))
     }
 
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
@@ -100,7 +100,7 @@ impl VideoProvider for MinimaxVideos {
             None => file.location.clone(),
             Some(id) => {
                 let response = exchange(&self.upstream, Method::GET, &file_path(id), None, context).await?;
-                response::link(&response).map_err(|error| self.upstream.redacted(error))?
+                response::parse_link(&response).map_err(|error| self.upstream.redacted(error))?
             }
         };
         self.downloads.clip(&link, &self.origin.for_call(context), self.max_file_bytes).await
@@ -114,6 +114,6 @@ impl VideoProvider for MinimaxVideos {
         }
         let path = format!("{}/{}", api.path(), path_segment(id));
         let response = exchange(&self.upstream, Method::DELETE, &path, None, context).await?;
-        response::cancelled(&response).map_err(|error| self.upstream.redacted(error))
+        response::parse_cancellation(&response).map_err(|error| self.upstream.redacted(error))
     }
 }

@@ -23,7 +23,7 @@ const FILE: &str = "file:";
 const NO_RECORD: &str = "record not found";
 
 /// Returns the id of the task that a response to a submission reports.
-pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     let Response { status, body, .. } = response;
     if !status.is_success() {
         let error = failure(response);
@@ -40,7 +40,7 @@ pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
 }
 
 /// Returns the progress of the task that a response to a poll reports.
-pub(super) fn polled(api: Api, response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+pub(super) fn parse_poll(api: Api, response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     if is_missing(response) {
         return Ok(Progress::Missing);
     }
@@ -60,8 +60,8 @@ pub(super) fn polled(api: Api, response: &Response, interval: Duration) -> Resul
     })?
 }
 
-/// Returns the result of a cancellation that the second version responds to.
-pub(super) fn cancelled(response: &Response) -> Result<Cancellation, ProviderError> {
+/// Returns whether a response of the second API version to a cancellation reports that the task ended.
+pub(super) fn parse_cancellation(response: &Response) -> Result<Cancellation, ProviderError> {
     let runs_on = |members: Members<'_>| {
         let status = members.string("status").unwrap_or_default().to_ascii_lowercase();
         matches!(status.as_str(), "running" | "processing")
@@ -77,7 +77,7 @@ pub(super) fn cancelled(response: &Response) -> Result<Cancellation, ProviderErr
 }
 
 /// Returns the link that a response about a file reports.
-pub(super) fn link(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_link(response: &Response) -> Result<String, ProviderError> {
     if matches!(response.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
         return Err(ProviderError::LinkExpired("the upstream does not know the file".to_owned()));
     }
@@ -120,7 +120,7 @@ fn progress(api: Api, task: &Members<'_>, poll_after: Duration) -> Option<Result
         "fail" | "failed" => Progress::Failed(failure()),
         "cancelled" | "canceled" => Progress::Cancelled,
         "expired" => Progress::Failed(ProviderError::Timeout("the render expired at the upstream".to_owned())),
-        // Also an unknown state: the one that ends the render will be a known one. There is no percentage.
+        // Queued, running, or a state that is not known: polling continues until a final state. The provider reports no percentage.
         _ => Progress::Working { percent: None, poll_after },
     }))
 }

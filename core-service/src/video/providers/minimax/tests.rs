@@ -9,7 +9,7 @@ use super::{
     PROVIDER_ID,
     api::Api,
     request,
-    response::{cancelled, file_id, link as link_of, polled, submitted},
+    response::{file_id, parse_cancellation, parse_link, parse_poll, parse_submission},
 };
 use crate::{
     error::ProviderError,
@@ -98,13 +98,13 @@ fn states_that_do_not_end_the_task_are_work_in_progress() {
     let working = Ok(Progress::Working { percent: None, poll_after: INTERVAL });
     for status in ["queued", "running", "warming"] {
         let task = format!(r#"{{"task":{{"id":"1","status":"{status}"}}}}"#);
-        assert_eq!(polled(Api::V2, &reply(200, &task), INTERVAL), working, "{status}");
+        assert_eq!(parse_poll(Api::V2, &reply(200, &task), INTERVAL), working, "{status}");
     }
     for status in ["Preparing", "Queueing", "Processing", "Warming"] {
         let task = format!(r#"{{"task_id":"1","status":"{status}","base_resp":{{"status_code":0}}}}"#);
-        assert_eq!(polled(Api::V1, &reply(200, &task), INTERVAL), working, "{status}");
+        assert_eq!(parse_poll(Api::V1, &reply(200, &task), INTERVAL), working, "{status}");
     }
-    let second = |task: &str| polled(Api::V2, &reply(200, &format!(r#"{{"task":{task}}}"#)), INTERVAL);
+    let second = |task: &str| parse_poll(Api::V2, &reply(200, &format!(r#"{{"task":{task}}}"#)), INTERVAL);
     assert_eq!(second(r#"{"status":"cancelled"}"#), Ok(Progress::Cancelled));
     assert_eq!(second(r#"{"status":"succeeded"}"#), Ok(Progress::Ready(Clip { files: Vec::new() })));
     assert!(matches!(second(r#"{"status":"expired"}"#), Ok(Progress::Failed(ProviderError::Timeout(_)))));
@@ -115,10 +115,10 @@ fn states_that_do_not_end_the_task_are_work_in_progress() {
 fn task_without_a_record_is_missing_whatever_the_status() {
     let body = r#"{"type":"error","error":{"type":"server_error","message":"record not found","http_code":"500"}}"#;
     for status in [500, 404] {
-        assert_eq!(polled(Api::V2, &reply(status, body), INTERVAL), Ok(Progress::Missing));
+        assert_eq!(parse_poll(Api::V2, &reply(status, body), INTERVAL), Ok(Progress::Missing));
     }
     let other = r#"{"type":"error","error":{"type":"server_error","message":"unknown error","http_code":"500"}}"#;
-    assert!(matches!(polled(Api::V2, &reply(500, other), INTERVAL), Err(error) if error.is_transient()));
+    assert!(matches!(parse_poll(Api::V2, &reply(500, other), INTERVAL), Err(error) if error.is_transient()));
 }
 
 #[test]
@@ -127,11 +127,11 @@ fn error_in_a_successful_response_is_no_task() {
         r#"{"task_id":"","base_resp":{"status_code":1026,"status_msg":"input sensitive"}}"#,
         r#"{"type":"error","error":{"type":"bad_request_error","message":"input sensitive (1026)"}}"#,
     ] {
-        let error = submitted(&reply(200, body)).unwrap_err();
+        let error = parse_submission(&reply(200, body)).unwrap_err();
         assert!(matches!(error.failure(), ProviderError::ContentPolicy(_)), "{body}: {error:?}");
     }
-    assert!(matches!(submitted(&reply(200, "{}")), Err(ProviderError::Unreadable(_))));
-    assert_eq!(submitted(&reply(200, r#"{"task_id":7}"#)), Ok("7".to_owned()));
+    assert!(matches!(parse_submission(&reply(200, "{}")), Err(ProviderError::Unreadable(_))));
+    assert_eq!(parse_submission(&reply(200, r#"{"task_id":7}"#)), Ok("7".to_owned()));
 }
 
 #[test]
@@ -144,20 +144,20 @@ fn render_that_runs_on_is_not_reported_as_stopped() {
         (404, "{}", Cancellation::Stopped),
         (500, r#"{"error":{"message":"record not found"}}"#, Cancellation::Stopped),
     ] {
-        assert_eq!(cancelled(&reply(status, body)), Ok(expected), "{status} {body}");
+        assert_eq!(parse_cancellation(&reply(status, body)), Ok(expected), "{status} {body}");
     }
-    assert!(cancelled(&reply(503, "{}")).is_err());
+    assert!(parse_cancellation(&reply(503, "{}")).is_err());
 }
 
 #[test]
 fn link_of_a_file_is_read() {
     let found = r#"{"file":{"file_id":7,"download_url":"https://a.test/7"},"base_resp":{"status_code":0}}"#;
-    assert_eq!(link_of(&reply(200, found)), Ok("https://a.test/7".to_owned()));
-    assert!(matches!(link_of(&reply(200, "{}")), Err(ProviderError::Unreadable(_))));
-    assert!(matches!(link_of(&reply(404, "{}")), Err(ProviderError::LinkExpired(_))));
-    let refused = link_of(&reply(200, r#"{"base_resp":{"status_code":1004,"status_msg":"m"}}"#)).unwrap_err();
+    assert_eq!(parse_link(&reply(200, found)), Ok("https://a.test/7".to_owned()));
+    assert!(matches!(parse_link(&reply(200, "{}")), Err(ProviderError::Unreadable(_))));
+    assert!(matches!(parse_link(&reply(404, "{}")), Err(ProviderError::LinkExpired(_))));
+    let refused = parse_link(&reply(200, r#"{"base_resp":{"status_code":1004,"status_msg":"m"}}"#)).unwrap_err();
     assert!(matches!(refused, ProviderError::Credentials(_)));
     let task = r#"{"status":"Success","file_id":7,"base_resp":{"status_code":0}}"#;
-    let Ok(Progress::Ready(clip)) = polled(Api::V1, &reply(200, task), INTERVAL) else { panic!() };
+    let Ok(Progress::Ready(clip)) = parse_poll(Api::V1, &reply(200, task), INTERVAL) else { panic!() };
     assert_eq!((file_id(&clip.files[0].location), file_id("https://a.test/7")), (Some("7"), None));
 }

@@ -76,7 +76,7 @@ pub(crate) fn entries(
         })
     };
     let build = |key: &SecretString| {
-        let origin = TrustedOrigin::new(origin.clone()).with_key(header::AUTHORIZATION, bearer(key)?);
+        let origin = TrustedOrigin::new(origin.clone()).with_api_key(header::AUTHORIZATION, bearer(key)?);
         provider(Auth::Bearer(key.clone()), origin)
     };
     let provider = if let Some(api_key) = api_key {
@@ -107,12 +107,12 @@ impl VideoProvider for OpenAiVideos {
             Operation::Edit | Operation::Extend | Operation::Remix => source::encode(&request)?,
         };
         let response = exchange(&self.upstream, Method::POST, &path, Some(content), &context).await?;
-        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+        response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let response = exchange(&self.upstream, Method::GET, &path(&task.0), None, context).await?;
-        let polled = response::polled(&response, &task.0, self.poll_interval);
+        let polled = response::parse_poll(&response, &task.0, self.poll_interval);
         redacted(&self.upstream, polled)
     }
 
@@ -149,7 +149,7 @@ impl VideoProvider for OpenAiVideos {
         let separator = if self.query.is_empty() { '?' } else { '&' };
         let path = format!("videos{}{separator}order=desc&limit=100", self.query);
         let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
-        search::found(&response, lost).map_err(|error| self.upstream.redacted(error))
+        search::parse_list(&response, lost).map_err(|error| self.upstream.redacted(error))
     }
 }
 

@@ -43,7 +43,7 @@ enum State {
 }
 
 /// Returns the id of the render that a response to a submission reports.
-pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     let Response { status, headers, body } = response;
     match video(body) {
         Some(Video { is_declared, state: State::Failed(error), .. }) if status.is_success() || is_declared => {
@@ -62,7 +62,7 @@ pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
 }
 
 /// Returns the progress of the render `id` that a response to a poll reports.
-pub(super) fn polled(response: &Response, id: &str, interval: Duration) -> Result<Progress, ProviderError> {
+pub(super) fn parse_poll(response: &Response, id: &str, interval: Duration) -> Result<Progress, ProviderError> {
     let Response { status, headers, body } = response;
     // Proxies also answer with errors that have an id and a status.
     let is_answer = |video: &Video| {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn poll(status: u16, body: &str) -> Result<Progress, ProviderError> {
-        polled(&response(status, body), "v", Duration::from_secs(2))
+        parse_poll(&response(status, body), "v", Duration::from_secs(2))
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
     fn error_of_a_proxy_with_id_and_status_is_no_video_object() {
         for body in [r#"{"id":"req_1","status":"unavailable"}"#, r#"{"id":"req_1","status":"error"}"#] {
             assert!(
-                matches!(submitted(&response(503, body)), Err(error) if error.reason() == reason_of(503)),
+                matches!(parse_submission(&response(503, body)), Err(error) if error.reason() == reason_of(503)),
                 "{body}"
             );
             assert!(matches!(poll(503, body), Err(error) if error.reason() == reason_of(503)), "{body}");
@@ -213,7 +213,7 @@ mod tests {
     fn poll_delay_is_read_from_the_headers() {
         let mut response = response(200, r#"{"id":"v","status":"queued"}"#);
         response.headers.insert("retry-after", "7".parse().unwrap());
-        let delay = |response: &Response| match polled(response, "v", Duration::from_secs(2)) {
+        let delay = |response: &Response| match parse_poll(response, "v", Duration::from_secs(2)) {
             Ok(Progress::Working { poll_after, .. }) => poll_after,
             other => panic!("{other:?}"),
         };

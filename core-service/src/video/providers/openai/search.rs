@@ -16,7 +16,7 @@ const CLOCK_SKEW: u64 = 30;
 /// Returns the only video that the submission can have created.
 ///
 /// Without a mark, absence from the list proves nothing: servers that copy the API list some of their videos, or none.
-pub(super) fn found(response: &Response, lost: &LostSubmission) -> Result<Search, ProviderError> {
+pub(super) fn parse_list(response: &Response, lost: &LostSubmission) -> Result<Search, ProviderError> {
     let Response { status, headers, body } = response;
     match *status {
         status if status.is_success() => {}
@@ -54,7 +54,7 @@ mod tests {
         let response = Response { status, headers: HeaderMap::new(), body: body.to_string().into_bytes().into() };
         let (mark, model) = ("video_1".to_owned(), "sora-2".to_owned());
         let parameters = testing::request().parameters;
-        found(&response, &LostSubmission { mark, model, parameters, submitted_at: 10_000 })
+        parse_list(&response, &LostSubmission { mark, model, parameters, submitted_at: 10_000 })
     }
 
     #[test]

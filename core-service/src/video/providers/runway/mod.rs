@@ -85,12 +85,12 @@ impl VideoProvider for RunwayVideos {
         let facts = self.facts.find(PROVIDER_ID, &model);
         let body = offload(move || request::encode(&model, &facts, &request)).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
-        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+        response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let response = exchange(&self.upstream, Method::GET, &path(task), None, context).await?;
-        let polled = response::polled(&response, self.poll_interval);
+        let polled = response::parse_poll(&response, self.poll_interval);
         redacted(&self.upstream, polled)
     }
 

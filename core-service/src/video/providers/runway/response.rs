@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Returns the id of the task that a response to a submission reports.
-pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
         // Only the operator can correct a model or an address, and no repetition does.
@@ -30,7 +30,7 @@ pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
 }
 
 /// Returns the progress of the task that a response to a poll reports.
-pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     match response.status {
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
         status if !status.is_success() => return Err(failure(response)),
@@ -104,7 +104,7 @@ mod tests {
 
     fn poll(body: &str) -> Result<Progress, ProviderError> {
         let response = Response { status: StatusCode::OK, headers: HeaderMap::new(), body: body.to_owned().into() };
-        polled(&response, Duration::from_secs(5))
+        parse_poll(&response, Duration::from_secs(5))
     }
 
     #[test]

@@ -89,12 +89,12 @@ impl VideoProvider for SeedanceVideos {
         let facts = self.facts.find(PROVIDER_ID, &model);
         let body = offload(move || request::encode(&model, &facts, &request, &mark)).await?;
         let response = exchange(&self.upstream, Method::POST, TASKS, Some(Content::json(body)), &context).await?;
-        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+        response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let response = exchange(&self.upstream, Method::GET, &path(task), None, context).await?;
-        let polled = response::polled(&response, self.poll_interval);
+        let polled = response::parse_poll(&response, self.poll_interval);
         redacted(&self.upstream, polled)
     }
 
@@ -126,7 +126,7 @@ impl VideoProvider for SeedanceVideos {
         loop {
             let path = format!("{TASKS}?page_num={page}&page_size={}", search::PAGE_SIZE);
             let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
-            match search::page(&response, lost).map_err(|error| self.upstream.redacted(error))? {
+            match search::parse_page(&response, lost).map_err(|error| self.upstream.redacted(error))? {
                 Page::Found(task) => return Ok(Search::Found(UpstreamTask(task))),
                 Page::Last => return Ok(Search::Absent),
                 Page::More if page == search::MAX_PAGES => return Ok(Search::Unsupported),

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Returns the id of the task that a response to a submission reports.
-pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     let Response { status, body, .. } = response;
     if !status.is_success() {
         let error = failure(response);
@@ -32,7 +32,7 @@ pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
 }
 
 /// Returns the progress of the task that a response to a poll reports.
-pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     let Response { status, headers, body } = response;
     match *status {
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
@@ -64,7 +64,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
         )),
         "expired" => Progress::Failed(ProviderError::Timeout("the render expired at the upstream".to_owned())),
         "cancelled" | "canceled" => Progress::Cancelled,
-        // Also an unknown state: the one that ends the render will be a known one. There is no percentage.
+        // Queued, running, or a state that is not known: polling continues until a final state. The provider reports no percentage.
         _ => Progress::Working { percent: None, poll_after },
     })
 }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn poll(body: &str) -> Result<Progress, ProviderError> {
-        polled(&response(200, body), Duration::from_secs(5))
+        parse_poll(&response(200, body), Duration::from_secs(5))
     }
 
     #[test]
@@ -125,7 +125,7 @@ mod tests {
     fn unknown_model_is_not_submitted_again() {
         let body = r#"{"error":{"code":"InvalidEndpointOrModel.NotFound","message":"no model","type":"NotFound"}}"#;
         for status in [404, 400, 200] {
-            let error = submitted(&response(status, body)).unwrap_err();
+            let error = parse_submission(&response(status, body)).unwrap_err();
             assert!(matches!(error.failure(), ProviderError::Refused { .. }), "{status}: {error:?}");
         }
     }

@@ -3,28 +3,28 @@
 use super::{super::common::exchange::Response, response::failure};
 use crate::{error::ProviderError, json::members::read_object, video::LostSubmission};
 
-/// The number of tasks that are requested at once.
+/// The number of tasks in one page of the list.
 pub(super) const PAGE_SIZE: usize = 100;
 
-/// The most pages that are read: an account with more newer tasks is too busy to search.
+/// The maximum number of pages to read, so that an account with many newer tasks does not cause hundreds of requests.
 pub(super) const MAX_PAGES: u32 = 10;
 
-/// The difference of the two clocks that is allowed for, in seconds.
+/// The tolerated difference between the clocks of this machine and of Ark, in seconds.
 const CLOCK_SKEW: u64 = 300;
 
-/// What one page of the list says about a submission.
+/// The result of the search for a submission in one page of the list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Page {
-    /// The id of its task.
+    /// The page contains the task, which has this id.
     Found(String),
-    /// Nothing, and the following pages cannot have its task either.
+    /// The page does not contain the task, and later pages cannot contain it either.
     Last,
-    /// Nothing.
+    /// The page does not contain the task; the next page may.
     More,
 }
 
-/// Looks for the mark of a submission.
-pub(super) fn page(response: &Response, lost: &LostSubmission) -> Result<Page, ProviderError> {
+/// Looks for the task of a lost submission, by its mark, in a page of the list of tasks.
+pub(super) fn parse_page(response: &Response, lost: &LostSubmission) -> Result<Page, ProviderError> {
     if !response.status.is_success() {
         return Err(failure(response));
     }
@@ -57,7 +57,7 @@ mod tests {
             Response { status: StatusCode::OK, headers: HeaderMap::new(), body: body.to_string().into_bytes().into() };
         let (mark, model) = ("video_1".to_owned(), "m".to_owned());
         let parameters = testing::request().parameters;
-        page(&response, &LostSubmission { mark, model, parameters, submitted_at: 10_000 })
+        parse_page(&response, &LostSubmission { mark, model, parameters, submitted_at: 10_000 })
     }
 
     #[test]

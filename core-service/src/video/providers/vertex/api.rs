@@ -67,7 +67,7 @@ impl Api {
         let download = async |token: &Token| {
             let mut origin = TrustedOrigin::new(base.clone());
             if let Some(value) = token.header_value() {
-                origin = origin.with_key(header::AUTHORIZATION, value);
+                origin = origin.with_api_key(header::AUTHORIZATION, value);
             }
             self.downloads.clip(link, &origin.for_call(context), self.max_file_bytes).await
         };

@@ -101,13 +101,13 @@ impl VideoProvider for VertexVideos {
             // An input image has up to 20 MiB.
             let body = offload(move || encode_veo(&request, &own)).await?;
             let response = self.post(&self.veo, &path, body, &context).await?;
-            (&self.veo, veo::submitted(&response))
+            (&self.veo, veo::parse_submission(&response))
         } else {
             let path = names::interaction(&self.project, interactions::PATH);
             let delivery = self.delivery();
             let body = offload(move || Ok(interactions::encode(&model, &request, &delivery))).await?;
             let response = self.post(&self.omni, &path, body, &context).await?;
-            (&self.omni, interactions::submitted(&response))
+            (&self.omni, interactions::parse_submission(&response))
         };
         submitted.map(UpstreamTask).map_err(|error| upstream.redacted(error))
     }
@@ -118,9 +118,9 @@ impl VideoProvider for VertexVideos {
         let (task, interval) = (task.0.clone(), self.poll_interval);
         let polled = offload(move || {
             if interactions::is_interaction(&task) {
-                interactions::polled(&response, &task, interval)
+                interactions::parse_poll(&response, &task, interval)
             } else {
-                veo::polled(&response, &task, interval)
+                veo::parse_poll(&response, &task, interval)
             }
         });
         redacted(&self.veo, polled.await)
@@ -153,7 +153,7 @@ impl VideoProvider for VertexVideos {
         }
         let path = format!("{}/cancel", names::interaction(&self.project, &task.0));
         let response = self.post(&self.omni, &path, "{}".to_owned(), context).await?;
-        interactions::cancelled(&response, &task.0, &self.omni)
+        interactions::parse_cancellation(&response, &task.0, &self.omni)
     }
 }
 

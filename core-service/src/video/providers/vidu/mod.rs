@@ -39,7 +39,7 @@ const DEFAULT_BASE_URL: &str = "https://api.vidu.com";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "vidu";
 const TASKS: &str = "ent/v2/tasks";
-/// How far the clocks may differ.
+/// The tolerated difference between the clocks of this machine and of Vidu.
 const CLOCK_SKEW: Duration = Duration::from_mins(1);
 
 /// Vidu's API.
@@ -88,13 +88,13 @@ impl VideoProvider for ViduVideos {
         // An input image has up to 20 MiB.
         let body = offload(move || request::encode(&model, &facts, &request, &mark)).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
-        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+        response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let path = format!("{TASKS}/{}/creations", path_segment(&task.0));
         let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
-        redacted(&self.upstream, response::polled(&response, self.poll_interval))
+        redacted(&self.upstream, response::parse_poll(&response, self.poll_interval))
     }
 
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
@@ -122,7 +122,7 @@ impl VideoProvider for ViduVideos {
         let from: String = url::form_urlencoded::byte_serialize(from.as_bytes()).collect();
         let path = format!("{TASKS}?created_at.from={from}&pager.page=0&pager.pagesz=100");
         let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
-        let found = response::listed(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
+        let found = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
         Ok(found.map_or(Search::Unsupported, |id| Search::Found(UpstreamTask(id))))
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The number of seeds.
+/// The number of seeds that Vidu accepts: 0 to 2^31 - 1.
 const SEEDS: i64 = 1 << 31;
 
 /// Members that clients cannot set: what is rendered, and the mark by which a lost submission is found.
@@ -53,7 +53,7 @@ pub(super) fn encode(
     if !resolution.is_empty() {
         members.add("resolution", resolution.as_str());
     }
-    // Frames have their own.
+    // With frames, the video has the aspect ratio of the frames.
     if !has_frames && !aspect_ratio.is_empty() {
         members.add("aspect_ratio", aspect_ratio.as_str());
     }

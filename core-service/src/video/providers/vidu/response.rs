@@ -17,7 +17,7 @@ use crate::{
 const CANCELLED: &str = "UserCancelled";
 
 /// Returns the id of the task that a response to a submission reports.
-pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         return Err(failure(response));
     }
@@ -32,7 +32,7 @@ pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
 }
 
 /// Returns the progress of the task that a response to a poll reports.
-pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     match response.status {
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
         status if !status.is_success() => return Err(failure(response)),
@@ -42,8 +42,8 @@ pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress
     read_object(&response.body, |members| progress(&members, poll_after))?
 }
 
-/// Returns the id of the task with a mark in a list.
-pub(super) fn listed(response: &Response, mark: &str) -> Result<Option<String>, ProviderError> {
+/// Returns the id of the task with this mark in the list of tasks, if it is there.
+pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Option<String>, ProviderError> {
     if !response.status.is_success() {
         return Err(failure(response));
     }
@@ -70,7 +70,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
         "failed" if members.string("err_code").as_deref() == Some(CANCELLED) => Progress::Cancelled,
         "failed" => Progress::Failed(error_of(members).unwrap_or_else(no_reason)),
         "canceled" | "cancelled" => Progress::Cancelled,
-        // Also an unknown state: the one that ends the render will be a known one. There is no percentage.
+        // Queued, running, or a state that is not known: polling continues until a final state. Vidu reports no percentage.
         _ => Progress::Working { percent: None, poll_after },
     })
 }

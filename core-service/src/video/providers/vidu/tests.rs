@@ -1,3 +1,5 @@
+//! The encoding of Vidu requests, and the parsing of its responses.
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     super::common::exchange::Response,
     PROVIDER_ID, request,
-    response::{listed, polled, submitted},
+    response::{parse_list, parse_poll, parse_submission},
 };
 use crate::{
     error::ProviderError,
@@ -21,18 +23,23 @@ use crate::{
     },
 };
 
-const INTERVAL: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-fn link(role: InputRole, url: &str) -> RenderInput {
+/// The id of the job, by which its task is found in the list.
+const MARK: &str = "video_1";
+
+fn url_input(role: InputRole, url: &str) -> RenderInput {
     RenderInput { role, content: InputContent::Link(url.to_owned()) }
 }
 
-fn image(role: InputRole) -> RenderInput {
+/// Returns an uploaded PNG file whose content is `a`, `YQ==` in base64.
+fn file_input(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
     RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
 }
 
-fn encode(model: &str, inputs: Vec<RenderInput>) -> (&'static str, Result<String, ProviderError>) {
+/// Returns a request with a negative seed, and with extra members that clients cannot set.
+fn render_request(inputs: Vec<RenderInput>) -> RenderRequest {
     let parameters = VideoParameters {
         seconds: 5,
         resolution: "720p".to_owned(),
@@ -46,35 +53,59 @@ fn encode(model: &str, inputs: Vec<RenderInput>) -> (&'static str, Result<String
         extra_json: r#"{"movement_amplitude":"small","payload":"x","images":[],"model":"x"}"#.to_owned(),
         ..testing::request().parameters
     };
-    let request = RenderRequest { parameters, inputs, slot: Slot::default() };
-    let facts = FactsTable::default().find(PROVIDER_ID, model);
-    (request::path(&request.parameters), request::encode(model, &facts, &request, "video_1"))
+    RenderRequest { parameters, inputs, slot: Slot::default() }
 }
 
-fn encoded(model: &str, inputs: Vec<RenderInput>) -> (&'static str, Value) {
-    let (path, body) = encode(model, inputs);
-    (path, serde_json::from_str(&body.unwrap()).unwrap())
+fn encode(model: &str, request: &RenderRequest) -> Result<String, ProviderError> {
+    request::encode(model, &FactsTable::default().find(PROVIDER_ID, model), request, MARK)
+}
+
+/// Returns the path and the body of the submission.
+fn submission(model: &str, inputs: Vec<RenderInput>) -> (&'static str, Value) {
+    let request = render_request(inputs);
+    let body = encode(model, &request).unwrap();
+    (request::path(&request.parameters), serde_json::from_str(&body).unwrap())
 }
 
 #[test]
-fn inputs_decide_the_path_and_the_model() {
+fn text_to_video_body_has_all_parameters_and_ignores_reserved_extra_members() {
+    let (path, body) = submission("viduq3-pro", vec![]);
+    assert_eq!(path, "ent/v2/text2video");
+    // The seed is -1 modulo 2^31.
     let expected = json!({"model": "viduq3-pro", "prompt": "a boat", "duration": 5, "resolution": "720p",
-        "aspect_ratio": "9:16", "audio": false, "seed": 2_147_483_647, "payload": "video_1", "movement_amplitude": "small"});
-    assert_eq!(encoded("viduq3-pro", vec![]), ("ent/v2/text2video", expected));
-    let (path, body) = encoded("viduq3-pro", vec![image(InputRole::FirstFrame)]);
-    assert_eq!((path, &body["images"]), ("ent/v2/img2video", &json!(["data:image/png;base64,YQ=="])));
+        "aspect_ratio": "9:16", "audio": false, "seed": 2_147_483_647, "payload": MARK, "movement_amplitude": "small"});
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn first_frame_is_sent_as_data_url_without_aspect_ratio() {
+    let (path, body) = submission("viduq3-pro", vec![file_input(InputRole::FirstFrame)]);
+    assert_eq!(path, "ent/v2/img2video");
+    assert_eq!(body["images"], json!(["data:image/png;base64,YQ=="]));
     assert_eq!(body.get("aspect_ratio"), None);
-    let frames = vec![link(InputRole::LastFrame, "asset://last"), link(InputRole::FirstFrame, "asset://first")];
-    let (path, body) = encoded("viduq2", frames);
-    assert_eq!((path, &body["images"]), ("ent/v2/start-end2video", &json!(["asset://first", "asset://last"])));
+}
+
+#[test]
+fn first_frame_precedes_last_frame_and_frames_select_the_pro_model() {
+    let last_then_first =
+        vec![url_input(InputRole::LastFrame, "asset://last"), url_input(InputRole::FirstFrame, "asset://first")];
+    let (path, body) = submission("viduq2", last_then_first);
+    assert_eq!(path, "ent/v2/start-end2video");
+    assert_eq!(body["images"], json!(["asset://first", "asset://last"]));
     assert_eq!(body["model"], "viduq2-pro");
-    let (path, body) = encoded("viduq3-pro", vec![image(InputRole::Image)]);
-    assert_eq!(
-        (path, &body["model"], &body["aspect_ratio"]),
-        ("ent/v2/reference2video", &json!("viduq3"), &json!("9:16"))
-    );
-    let (_, body) = encode("viduq3-pro", vec![link(InputRole::Video, "https://a.test/v")]);
-    assert!(matches!(body, Err(ProviderError::NotSupported(_))));
+}
+
+#[test]
+fn reference_images_select_the_model_for_references() {
+    let (path, body) = submission("viduq3-pro", vec![file_input(InputRole::Image)]);
+    assert_eq!(path, "ent/v2/reference2video");
+    assert_eq!((&body["model"], &body["aspect_ratio"]), (&json!("viduq3"), &json!("9:16")));
+}
+
+#[test]
+fn reference_video_is_not_supported() {
+    let request = render_request(vec![url_input(InputRole::Video, "https://a.test/v")]);
+    assert!(matches!(encode("viduq3-pro", &request), Err(ProviderError::NotSupported(_))));
 }
 
 fn reply(status: u16, body: &str) -> Response {
@@ -83,9 +114,9 @@ fn reply(status: u16, body: &str) -> Response {
 }
 
 #[test]
-fn reason_decides_what_a_failure_is() {
-    type Kind = fn(&ProviderError) -> bool;
-    let table: [(u16, &str, Kind); 13] = [
+fn reason_of_a_refusal_or_failed_task_decides_the_error() {
+    type IsExpected = fn(&ProviderError) -> bool;
+    let table: [(u16, &str, IsExpected); 13] = [
         (400, "AuditSubmitIllegal", |e| matches!(e, ProviderError::ContentPolicy(_))),
         (400, "TaskPromptPolicyViolation", |e| matches!(e, ProviderError::ContentPolicy(_))),
         (400, "CreationPolicyViolation", |e| matches!(e, ProviderError::ContentPolicy(_))),
@@ -100,35 +131,58 @@ fn reason_decides_what_a_failure_is() {
         (500, "InternalServiceFailure", |e| matches!(e, ProviderError::Broken(_))),
         (500, "SomethingNew", |e| matches!(e, ProviderError::Broken(_))),
     ];
-    for (status, reason, expected) in table {
-        let body = json!({"code": status, "reason": reason, "message": "words", "metadata": {}}).to_string();
-        let error = submitted(&reply(status, &body)).unwrap_err();
-        assert!(expected(error.failure()) && error.to_string().contains("words"), "{status} {reason}: {error:?}");
-        let failed = json!({"state": "failed", "err_code": reason}).to_string();
-        let Ok(Progress::Failed(error)) = polled(&reply(200, &failed), INTERVAL) else { panic!("{reason}") };
-        assert!(expected(error.failure()), "{reason}: {error:?}");
+    for (status, reason, is_expected) in table {
+        let body = json!({"code": status, "reason": reason, "message": "the message", "metadata": {}}).to_string();
+        let error = parse_submission(&reply(status, &body)).unwrap_err();
+        assert!(
+            is_expected(error.failure()) && error.to_string().contains("the message"),
+            "{status} {reason}: {error:?}"
+        );
+        let failed_task = json!({"state": "failed", "err_code": reason}).to_string();
+        let Ok(Progress::Failed(error)) = parse_poll(&reply(200, &failed_task), POLL_INTERVAL) else {
+            panic!("{reason}")
+        };
+        assert!(is_expected(error.failure()), "{reason}: {error:?}");
     }
-    assert!(submitted(&reply(200, r#"{"task_id":"1","state":"failed"}"#)).is_err());
-    assert_eq!(submitted(&reply(200, r#"{"task_id":"1","state":"created"}"#)), Ok("1".to_owned()));
 }
 
 #[test]
-fn states_that_do_not_end_the_task_are_work_in_progress() {
-    let poll = |body: &str| polled(&reply(200, body), INTERVAL);
-    for state in ["created", "queueing", "scheduling", "processing"] {
-        let expected = Ok(Progress::Working { percent: None, poll_after: INTERVAL });
-        assert_eq!(poll(&format!(r#"{{"state":"{state}","err_code":""}}"#)), expected, "{state}");
-    }
-    assert_eq!(poll(r#"{"state":"failed","err_code":"UserCancelled"}"#), Ok(Progress::Cancelled));
-    assert_eq!(poll(r#"{"state":"success","creations":[]}"#), Ok(Progress::Ready(Clip { files: Vec::new() })));
-    assert!(matches!(poll("{}"), Err(ProviderError::Unreadable(_))));
-    assert_eq!(polled(&reply(404, r#"{"code":404,"reason":"TaskNotFound"}"#), INTERVAL), Ok(Progress::Missing));
+fn submission_returns_the_task_id_unless_the_task_has_failed() {
+    assert!(parse_submission(&reply(200, r#"{"task_id":"1","state":"failed"}"#)).is_err());
+    assert_eq!(parse_submission(&reply(200, r#"{"task_id":"1","state":"created"}"#)), Ok("1".to_owned()));
 }
 
 #[test]
-fn task_with_the_mark_is_found_in_a_list() {
+fn states_before_the_final_ones_are_progress_without_percentage() {
+    for state in ["created", "queueing", "scheduling", "processing", "a-new-state"] {
+        let expected = Ok(Progress::Working { percent: None, poll_after: POLL_INTERVAL });
+        let task = format!(r#"{{"state":"{state}","err_code":""}}"#);
+        assert_eq!(parse_poll(&reply(200, &task), POLL_INTERVAL), expected, "{state}");
+    }
+}
+
+#[test]
+fn final_states_and_missing_tasks_end_the_polling() {
+    let poll = |status: u16, body: &str| parse_poll(&reply(status, body), POLL_INTERVAL);
+    let without_files = Progress::Ready(Clip { files: Vec::new() });
+    assert_eq!(poll(200, r#"{"state":"success","creations":[]}"#), Ok(without_files));
+    assert_eq!(poll(200, r#"{"state":"failed","err_code":"UserCancelled"}"#), Ok(Progress::Cancelled));
+    assert_eq!(poll(404, r#"{"code":404,"reason":"TaskNotFound"}"#), Ok(Progress::Missing));
+}
+
+#[test]
+fn poll_response_without_a_state_is_unreadable() {
+    assert!(matches!(parse_poll(&reply(200, "{}"), POLL_INTERVAL), Err(ProviderError::Unreadable(_))));
+}
+
+#[test]
+fn task_with_the_mark_is_found_in_the_list() {
     let list = r#"{"tasks":[{"id":"1","payload":"video_0"},{"id":"2","payload":"video_1"},{"id":"3"}]}"#;
-    assert_eq!(listed(&reply(200, list), "video_1"), Ok(Some("2".to_owned())));
-    assert_eq!(listed(&reply(200, list), "video_2"), Ok(None));
-    assert!(listed(&reply(401, r#"{"reason":"Unauthorized"}"#), "video_1").is_err());
+    assert_eq!(parse_list(&reply(200, list), "video_1"), Ok(Some("2".to_owned())));
+    assert_eq!(parse_list(&reply(200, list), "video_2"), Ok(None));
+}
+
+#[test]
+fn refused_list_is_an_error() {
+    assert!(parse_list(&reply(401, r#"{"reason":"Unauthorized"}"#), MARK).is_err());
 }

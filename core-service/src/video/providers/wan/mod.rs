@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::SecretString;
 use url::Url;
 
-use self::search::Candidate;
+use self::{response::TaskList, search::Candidate};
 use super::common::{
     context::ProviderContext,
     exchange::{Content, Response, exchange, exchange_with_headers, path_segment},
@@ -97,12 +97,12 @@ impl VideoProvider for WanVideos {
         let body = offload(move || request::encode(&model, &facts, &request)).await?;
         let content = Some(Content::json(body));
         let response = exchange_with_headers(&self.upstream, Method::POST, &path, content, headers, &context).await?;
-        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+        response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let response = self.get(&path(&task.0), context).await?;
-        redacted(&self.upstream, response::polled(&response, self.poll_interval))
+        redacted(&self.upstream, response::parse_poll(&response, self.poll_interval))
     }
 
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
@@ -130,15 +130,16 @@ impl VideoProvider for WanVideos {
         let facts = self.facts.find(PROVIDER_ID, model);
         let name = facts.upstream_name(model, parameters.input_kind());
         let response = self.get(&format!("{TASKS}?{}", search::query(name, *submitted_at)), context).await?;
-        let (ids, has_more) = response::listed(&response).map_err(|error| self.upstream.redacted(error))?;
+        let TaskList { ids, has_more } =
+            response::parse_list(&response).map_err(|error| self.upstream.redacted(error))?;
         if has_more {
             return Ok(Search::Unsupported);
         }
         let mut tasks = Vec::with_capacity(ids.len());
         for id in ids {
             let task = self.get(&path(&id), context).await?;
-            let has_ended = !matches!(response::polled(&task, self.poll_interval), Ok(Progress::Working { .. }));
-            tasks.push(Candidate { id, prompt: response::prompt(&task), has_ended });
+            let has_ended = !matches!(response::parse_poll(&task, self.poll_interval), Ok(Progress::Working { .. }));
+            tasks.push(Candidate { id, prompt: response::parse_prompt(&task), has_ended });
         }
         search::search(lost, tasks)
     }

@@ -13,15 +13,15 @@ use crate::{
     video::{Clip, ClipFile, Progress, Variant},
 };
 
-/// The state of tasks that DashScope does not know: older than a day, of another region, or submitted a moment ago.
+/// The state of tasks that DashScope does not have: older than a day, in another region, or submitted a moment ago.
 const UNKNOWN: &str = "unknown";
 
 /// Returns the id of the task that a response to a submission reports.
-pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     let Response { status, body, .. } = response;
     if !status.is_success() {
         let error = failure(response);
-        // Only the operator can correct a model, and no repetition does.
+        // Only the operator can correct the name of a model; a repeated request would fail again.
         return Err(if status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(body, |members| {
@@ -35,7 +35,7 @@ pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
 }
 
 /// Returns the progress of the task that a response to a poll reports.
-pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     let Response { status, headers, body } = response;
     match *status {
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
@@ -82,8 +82,16 @@ fn clip(output: &Members<'_>) -> Clip {
     Clip { files: url.map(file).into_iter().collect() }
 }
 
-/// Returns the ids of a list of tasks, and whether the list has more pages.
-pub(super) fn listed(response: &Response) -> Result<(Vec<String>, bool), ProviderError> {
+/// The first page of a list of tasks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TaskList {
+    pub(super) ids: Vec<String>,
+    /// Whether there are further pages.
+    pub(super) has_more: bool,
+}
+
+/// Returns the ids of the tasks that a response to a list request contains.
+pub(super) fn parse_list(response: &Response) -> Result<TaskList, ProviderError> {
     if !response.status.is_success() {
         return Err(failure(response));
     }
@@ -92,12 +100,12 @@ pub(super) fn listed(response: &Response) -> Result<(Vec<String>, bool), Provide
             return Err(error);
         }
         let ids = members.objects("data").iter().filter_map(|task| task.text("task_id").map(Cow::into_owned)).collect();
-        Ok((ids, members.number("total_page").is_some_and(|pages| pages > 1)))
+        Ok(TaskList { ids, has_more: members.number("total_page").is_some_and(|pages| pages > 1) })
     })?
 }
 
-/// Returns the prompt of a task, if it is reported: DashScope does so once the task has ended.
-pub(super) fn prompt(response: &Response) -> Option<String> {
+/// Returns the prompt of a task. DashScope reports it only after the task has ended.
+pub(super) fn parse_prompt(response: &Response) -> Option<String> {
     let prompt = |members: Members<'_>| members.object("output").string("orig_prompt").map(Cow::into_owned);
     read_object(&response.body, prompt).ok().flatten()
 }

@@ -8,7 +8,7 @@ use crate::{
     video::{LostSubmission, Search, UpstreamTask, time::Timestamp},
 };
 
-/// How far the clocks may differ.
+/// The tolerated difference between the clocks of this machine and of DashScope.
 const CLOCK_SKEW: Duration = Duration::from_secs(30);
 /// How long after its beginning a submission can have reached DashScope.
 const LONGEST_SUBMISSION: Duration = Duration::from_mins(2);

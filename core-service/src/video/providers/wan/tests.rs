@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     super::common::{exchange::Response, testing},
     PROVIDER_ID, entries, request,
-    response::{self, polled, submitted},
+    response::{self, TaskList, parse_poll, parse_submission},
     search::{Candidate, query, search},
 };
 use crate::{
@@ -190,7 +190,8 @@ fn reply(status: u16, body: &str) -> Response {
 #[test]
 fn task_states_that_are_unknown_are_work_in_progress_except_the_state_unknown() {
     let interval = Duration::from_secs(5);
-    let poll = |status: &str| polled(&reply(200, &format!(r#"{{"output":{{"task_status":"{status}"}}}}"#)), interval);
+    let poll =
+        |status: &str| parse_poll(&reply(200, &format!(r#"{{"output":{{"task_status":"{status}"}}}}"#)), interval);
     for status in ["PENDING", "RUNNING", "SUSPENDED", "WARMING"] {
         assert_eq!(poll(status), Ok(Progress::Working { percent: None, poll_after: interval }), "{status}");
     }
@@ -207,7 +208,7 @@ fn unknown_model_is_not_submitted_again() {
         (200, r#"{"code":"ModelNotFound","message":"no model"}"#),
         (200, r#"{"output":{"code":"InvalidParameter","message":"no model"}}"#),
     ] {
-        let error = submitted(&reply(status, body)).unwrap_err();
+        let error = parse_submission(&reply(status, body)).unwrap_err();
         assert!(matches!(error.failure(), ProviderError::Refused { .. }), "{status}: {error:?}");
     }
 }
@@ -252,10 +253,19 @@ fn only_task_with_the_prompt_is_found_once_all_have_ended() {
 #[test]
 fn list_and_prompt_of_tasks_are_read() {
     let list = reply(200, r#"{"total":2,"total_page":1,"data":[{"task_id":"1"},{"task_id":"2"}]}"#);
-    assert_eq!(response::listed(&list), Ok((vec!["1".to_owned(), "2".to_owned()], false)));
-    assert_eq!(response::listed(&reply(200, r#"{"data":[],"total_page":2}"#)), Ok((Vec::new(), true)));
-    assert!(response::listed(&reply(401, r#"{"code":"InvalidApiKey","message":"m"}"#)).is_err());
-    assert_eq!(response::prompt(&reply(200, r#"{"output":{"orig_prompt":"a boat"}}"#)).as_deref(), Some("a boat"));
+    assert_eq!(
+        response::parse_list(&list),
+        Ok(TaskList { ids: vec!["1".to_owned(), "2".to_owned()], has_more: false })
+    );
+    assert_eq!(
+        response::parse_list(&reply(200, r#"{"data":[],"total_page":2}"#)),
+        Ok(TaskList { ids: Vec::new(), has_more: true })
+    );
+    assert!(response::parse_list(&reply(401, r#"{"code":"InvalidApiKey","message":"m"}"#)).is_err());
+    assert_eq!(
+        response::parse_prompt(&reply(200, r#"{"output":{"orig_prompt":"a boat"}}"#)).as_deref(),
+        Some("a boat")
+    );
 }
 
 #[tokio::test]

@@ -77,13 +77,13 @@ impl VideoProvider for XaiVideos {
         // An input image has up to 20 MiB.
         let body = offload(move || Ok(request::encode(&model, &request))).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
-        response::submitted(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
+        response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let path = format!("videos/{}", path_segment(&task.0));
         let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
-        redacted(&self.upstream, response::polled(&response, self.poll_interval))
+        redacted(&self.upstream, response::parse_poll(&response, self.poll_interval))
     }
 
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {

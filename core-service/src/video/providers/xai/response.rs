@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Returns the id of the request that a response to a submission reports.
-pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
         // Only the operator can correct a model, and no repetition does.
@@ -30,7 +30,7 @@ pub(super) fn submitted(response: &Response) -> Result<String, ProviderError> {
 }
 
 /// Returns the progress of the request that a response to a poll reports. While it is pending, the status is 202.
-pub(super) fn polled(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
+pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     let Response { status, headers, body } = response;
     let poll_after = retry_after(headers).unwrap_or(interval);
     match *status {
@@ -89,7 +89,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
             |error| refined_failure_in_reply(error, refine),
         )),
         "expired" => Progress::Failed(ProviderError::Timeout("the render expired at the upstream".to_owned())),
-        // Also an unknown state: the one that ends the render will be a known one.
+        // Queued, running, or a state that is not known: polling continues until a final state.
         _ => Progress::Working { percent: percent(members), poll_after },
     })
 }

@@ -5,7 +5,7 @@ mod response;
 
 pub(in crate::video::providers) use self::{
     request::{Delivery, encode},
-    response::{cancelled, polled, submitted},
+    response::{parse_cancellation, parse_poll, parse_submission},
 };
 
 /// The path of all interactions.

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Returns the task that a response to a submission reports: the path of the interaction.
-pub(in crate::video::providers) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(in crate::video::providers) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
         // Only the operator can correct a model, and no repetition does.
@@ -39,7 +39,7 @@ pub(in crate::video::providers) fn submitted(response: &Response) -> Result<Stri
 }
 
 /// Returns the progress of the interaction `task` that a response to a poll reports.
-pub(in crate::video::providers) fn polled(
+pub(in crate::video::providers) fn parse_poll(
     response: &Response,
     task: &str,
     interval: Duration,
@@ -53,8 +53,8 @@ pub(in crate::video::providers) fn polled(
     read_object(&response.body, |members| progress(&members, task, poll_after))?
 }
 
-/// Returns what a response to a cancellation of `task` means.
-pub(in crate::video::providers) fn cancelled(
+/// Returns whether a response to a cancellation of `task` reports that the task ended.
+pub(in crate::video::providers) fn parse_cancellation(
     response: &Response,
     task: &str,
     upstream: &Upstream,

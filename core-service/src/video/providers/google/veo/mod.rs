@@ -7,7 +7,7 @@ use super::super::common::exchange::path_segment;
 
 pub(in crate::video::providers) use self::{
     request::{encode, encode_extension, file},
-    response::{polled, submitted},
+    response::{parse_poll, parse_submission},
 };
 
 /// Returns whether a model is one of the Veo family, which has an API of its own.

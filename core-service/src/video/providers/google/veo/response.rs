@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Returns the task that a response to a submission reports: the name of the operation, which is its path.
-pub(in crate::video::providers) fn submitted(response: &Response) -> Result<String, ProviderError> {
+pub(in crate::video::providers) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
         // Only the operator can correct a model, and no repetition does.
@@ -34,7 +34,7 @@ pub(in crate::video::providers) fn submitted(response: &Response) -> Result<Stri
 }
 
 /// Returns the progress of the operation `task` that a response to a poll reports.
-pub(in crate::video::providers) fn polled(
+pub(in crate::video::providers) fn parse_poll(
     response: &Response,
     task: &str,
     interval: Duration,
