@@ -27,9 +27,9 @@ pub struct Endpoint {
     pub event_types: Vec<WebhookEventType>,
     /// A text of the client.
     pub name: String,
-    /// The secrets that sign at present, the current one first.
+    /// The secrets that sign at present, the current one first: one, or two after a rotation. Each adds a signature.
     pub secrets: Vec<WebhookSecret>,
-    /// Until when the previous secret signs.
+    /// When the second secret stops signing. `None`: there is none, or it is in the settings and signs until it is removed there.
     pub previous_secret_until: Option<Timestamp>,
     /// When it was created. `None`: unknown, for one of the configuration.
     pub created_at: Option<Timestamp>,
@@ -42,12 +42,12 @@ pub struct Endpoint {
 pub struct EndpointState {
     /// Since when every attempt has failed.
     pub failing_since: Option<Timestamp>,
-    /// Why it is disabled. `None`: it is enabled.
+    /// Why it is disabled: by its owner, or by the dispatcher after five days without a successful attempt. `None`: it is enabled.
     pub disabled_reason: Option<String>,
 }
 
 impl Endpoint {
-    /// Returns a new endpoint without a secret.
+    /// Returns a new endpoint, to which the caller adds the first secret.
     pub(crate) fn new(
         owner: Owner,
         url: String,
@@ -68,7 +68,8 @@ impl Endpoint {
         }
     }
 
-    /// Returns an endpoint of the configuration. Its id is derived from its URL, so it is the same after a restart.
+    /// Returns an endpoint of the configuration; `None` if it has no URL, which the validation of the settings refuses. Its id is
+    /// derived from its URL, so it is the same after a restart.
     pub(crate) fn configured(settings: &ConfiguredEndpoint) -> Option<Self> {
         let url = settings.url.as_ref()?.to_string();
         Some(Self {
@@ -90,7 +91,8 @@ impl Endpoint {
     }
 }
 
-/// Returns the lane of deliveries to a `callback_url`: its host and port.
+/// Returns the lane of deliveries to a `callback_url`: its host and port. A lane is what shares a part of the attempts in flight, so
+/// that slow receivers do not delay the others; the lane of all other deliveries is the id of their endpoint.
 pub(crate) fn callback_lane(url: &str) -> String {
     let url = Url::parse(url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();

@@ -14,7 +14,8 @@ use tower::Service;
 
 use crate::{error::GatewayError, headers::X_REQUEST_ID, path, request_id::RequestId};
 
-/// A [router for folded paths](crate::routes::router_for_folded_paths), with the responses to requests that do not reach it.
+/// A [router](crate::routes::router_for_folded_paths) for paths without doubled and trailing slashes, which are removed here, as axum
+/// matches paths exactly; with the responses to requests that do not reach it.
 #[derive(Debug, Clone)]
 pub(crate) struct RestApplication {
     router: Router,

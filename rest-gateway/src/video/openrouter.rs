@@ -96,7 +96,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::{CoreStub, TestResponse, get, post, running, send, succeeded};
+    use crate::testing::{CoreStub, TestResponse, get, post, send, succeeded, video_in_state};
 
     async fn polled(video: pb::Video) -> TestResponse {
         let core = CoreStub::default();
@@ -148,14 +148,14 @@ mod tests {
             (State::Failed, "failed"),
             (State::Cancelled, "cancelled"),
         ] {
-            assert_eq!(polled(running(1, 0, state)).await.json(), document(status, &json!({})), "{state:?}");
+            assert_eq!(polled(video_in_state(1, 0, state)).await.json(), document(status, &json!({})), "{state:?}");
         }
     }
 
     #[tokio::test]
     async fn error_of_a_failed_video_is_its_message() {
         let error = Some(pb::VideoError { code: "upstream_refused".to_owned(), message: "no boats".to_owned() });
-        let response = polled(pb::Video { error, ..running(1, 0, State::Failed) }).await;
+        let response = polled(pb::Video { error, ..video_in_state(1, 0, State::Failed) }).await;
         assert_eq!(response.json(), document("failed", &json!({"error": "no boats"})));
     }
 

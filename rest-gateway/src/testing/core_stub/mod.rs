@@ -17,7 +17,7 @@ use triptych_proto::v1 as pb;
 
 pub(crate) use self::{
     media::clip,
-    video::{running, succeeded},
+    video::{succeeded, video_in_state},
 };
 use crate::core_client::{CoreServices, ReplyStream};
 

@@ -11,7 +11,7 @@ use super::{
 use crate::core_client::ReplyStream;
 
 /// Returns a video without files in this state.
-pub(crate) fn running(revision: u64, progress_percent: u32, state: pb::video::State) -> pb::Video {
+pub(crate) fn video_in_state(revision: u64, progress_percent: u32, state: pb::video::State) -> pb::Video {
     pb::Video {
         id: "video_1".to_owned(),
         model: "offline-video".to_owned(),
@@ -34,7 +34,7 @@ pub(crate) fn succeeded() -> pb::Video {
         complete_time: Some(Timestamp { seconds: 1_700_000_009, nanos: 0 }),
         media: vec![pb::VideoMedia { variant: pb::VideoVariant::Video.into(), media }],
         poll_after: None,
-        ..running(9, 100, pb::video::State::Succeeded)
+        ..video_in_state(9, 100, pb::video::State::Succeeded)
     }
 }
 
@@ -55,7 +55,7 @@ impl VideoService for CoreStub {
             state.idempotency_key.clone_from(&message.idempotency_key);
             state.create_video = Some(message);
         });
-        Ok(self.reply(pb::CreateVideoResponse { video: Some(running(1, 0, pb::video::State::Queued)) }))
+        Ok(self.reply(pb::CreateVideoResponse { video: Some(video_in_state(1, 0, pb::video::State::Queued)) }))
     }
 
     async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
@@ -111,7 +111,7 @@ impl VideoService for CoreStub {
         self.receive(request)?;
         let error =
             Some(pb::VideoError { code: "cancelled".to_owned(), message: "cancelled by the client".to_owned() });
-        let video = pb::Video { error, poll_after: None, ..running(3, 40, pb::video::State::Cancelled) };
+        let video = pb::Video { error, poll_after: None, ..video_in_state(3, 40, pb::video::State::Cancelled) };
         Ok(self.reply(pb::CancelVideoResponse { video: Some(video) }))
     }
 
@@ -130,7 +130,7 @@ impl VideoService for CoreStub {
         let message = self.receive(request)?;
         let remixed_from_video_id = message.id.clone();
         self.with(|state| state.remix_video = Some(message));
-        let video = pb::Video { remixed_from_video_id, ..running(1, 0, pb::video::State::Queued) };
+        let video = pb::Video { remixed_from_video_id, ..video_in_state(1, 0, pb::video::State::Queued) };
         Ok(self.reply(pb::RemixVideoResponse { video: Some(video) }))
     }
     async fn edit_video(
@@ -139,7 +139,7 @@ impl VideoService for CoreStub {
     ) -> Result<Response<pb::EditVideoResponse>, Status> {
         let message = self.receive(request)?;
         self.with(|state| state.edit_video = Some(message));
-        Ok(self.reply(pb::EditVideoResponse { video: Some(running(1, 0, pb::video::State::Queued)) }))
+        Ok(self.reply(pb::EditVideoResponse { video: Some(video_in_state(1, 0, pb::video::State::Queued)) }))
     }
 
     async fn extend_video(
@@ -148,6 +148,6 @@ impl VideoService for CoreStub {
     ) -> Result<Response<pb::ExtendVideoResponse>, Status> {
         let message = self.receive(request)?;
         self.with(|state| state.extend_video = Some(message));
-        Ok(self.reply(pb::ExtendVideoResponse { video: Some(running(1, 0, pb::video::State::Queued)) }))
+        Ok(self.reply(pb::ExtendVideoResponse { video: Some(video_in_state(1, 0, pb::video::State::Queued)) }))
     }
 }

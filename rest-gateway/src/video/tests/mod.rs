@@ -6,7 +6,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 use triptych_proto::v1::{self as pb, media_input::Source, video::State};
 
-use crate::testing::{CoreStub, get, multipart, post, raw, running, send, succeeded};
+use crate::testing::{CoreStub, get, multipart, post, raw, send, succeeded, video_in_state};
 
 fn bodiless(method: Method, path: &str) -> Request<Body> {
     let request = Request::builder().method(method).uri(path).header("host", "gateway.test");
@@ -126,7 +126,7 @@ async fn every_state_maps_to_one_of_four_statuses() {
         (State::Cancelled, "failed"),
     ] {
         let core = CoreStub::default();
-        core.set_snapshots(vec![running(1, 40, state)]);
+        core.set_snapshots(vec![video_in_state(1, 40, state)]);
         let video = send(&core, get("/v1/videos/video_1")).await.json();
         assert_eq!((&video["status"], &video["progress"]), (&json!(status), &json!(40)));
         assert_eq!(video["error"].is_object(), status == "failed", "{video}");
@@ -151,7 +151,7 @@ async fn unknown_id_is_answered_404() {
 #[tokio::test]
 async fn list_has_first_id_last_id_and_has_more() {
     let core = CoreStub::default();
-    let other = pb::Video { id: "video_0".to_owned(), ..running(1, 0, State::Queued) };
+    let other = pb::Video { id: "video_0".to_owned(), ..video_in_state(1, 0, State::Queued) };
     core.set_snapshots(vec![succeeded(), other]);
     let response = send(&core, get("/v1/videos?limit=2&order=asc&after=video_7&x=y")).await;
     let data = [completed(), document(&json!({"id": "video_0"}))];
@@ -291,7 +291,7 @@ async fn content_has_a_file_name_and_supports_ranges() {
 async fn content_of_a_running_video_is_answered_400() {
     for method in [Method::GET, Method::HEAD] {
         let core = CoreStub::default();
-        core.set_snapshots(vec![running(2, 40, State::Rendering)]);
+        core.set_snapshots(vec![video_in_state(2, 40, State::Rendering)]);
         let mut request = bodiless(method.clone(), "/v1/videos/video_1/content");
         request.headers_mut().insert("range", "bytes=0-1".parse().unwrap());
         let response = send(&core, request).await;
@@ -304,7 +304,7 @@ async fn content_of_a_running_video_is_answered_400() {
 
 fn core_with_progress() -> CoreStub {
     let core = CoreStub::default();
-    core.set_snapshots(vec![running(1, 0, State::Queued), running(2, 50, State::Rendering), succeeded()]);
+    core.set_snapshots(vec![video_in_state(1, 0, State::Queued), video_in_state(2, 50, State::Rendering), succeeded()]);
     core
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use triptych_proto::v1::{self as pb, media_input::Source, video::State, video_frame::Position, video_reference::Kind};
 
 use super::form;
-use crate::testing::{CoreStub, TestResponse, get, post, running, send};
+use crate::testing::{CoreStub, TestResponse, get, post, send, video_in_state};
 
 async fn create(members: &Value) -> (CoreStub, TestResponse) {
     let mut body = json!({"prompt": "p"});
@@ -217,7 +217,7 @@ async fn response_has_the_output_and_its_adjustments() {
         aspect_ratio: "16:9".to_owned(),
         generate_audio: Some(false),
         adjustments: vec![adjustment("duration_seconds", "5", "4"), adjustment("seed", "7", "")],
-        ..running(1, 0, State::Queued)
+        ..video_in_state(1, 0, State::Queued)
     }]);
     let video = send(&core, get("/v1/videos/video_1")).await.json();
     let expected = json!([

@@ -74,7 +74,8 @@ pub(super) fn starts_with_event(body: &[u8]) -> bool {
 }
 
 /// Reads a body up to its first non-blank chunk, and returns that chunk without leading whitespace and byte order mark. Returns an
-/// empty vector, and reads nothing, if the content type is `text/event-stream`.
+/// empty vector, and reads nothing, if the content type is `text/event-stream`. An empty or broken body is an empty vector as well:
+/// the caller then reads it as an event stream, and finds its end or the failure there.
 pub(super) async fn read_start(reply: &mut Reply) -> Vec<u8> {
     let mut start = Vec::new();
     if is_event_stream(&reply.headers) {
@@ -89,7 +90,7 @@ pub(super) async fn read_start(reply: &mut Reply) -> Vec<u8> {
     start
 }
 
-/// Returns whether a body is JSON or HTML, by its first byte. An event stream never matches: its lines start with a field name or a
+/// Returns whether a body is JSON or HTML, which is the page of a proxy, by its first byte. An event stream never matches: its lines start with a field name or a
 /// colon.
 pub(super) fn is_document(start: &[u8]) -> bool {
     matches!(start.first(), Some(b'{' | b'[' | b'<'))

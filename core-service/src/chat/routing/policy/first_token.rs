@@ -8,8 +8,8 @@ use crate::chat::routing::target::Target;
 /// One call in this many is routed at random, so that a target that was slow once is measured again.
 const EXPLORATION_INTERVAL: u32 = 20;
 
-/// Chooses the target with the lowest average time to the first token; at random by weight among equals. Targets that were
-/// never measured come first; only streamed responses are measured.
+/// Chooses the target with the lowest moving average of the time to the first token; at random by weight among equals. A target
+/// that was never measured comes first, until its first streamed response: complete responses have no first token.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FirstToken;
 

@@ -60,7 +60,7 @@ fn output(response: &Members<'_>) -> Output {
     }
 }
 
-/// Returns an image of the older models, or its error; others may have succeeded.
+/// Returns an image of a response with `results`, as Wan up to 2.5 has it, or its error; others may have succeeded.
 fn image_of_result(result: &Members<'_>) -> UpstreamImage {
     let link = result.string("url").ok_or_else(|| error_of(result).unwrap_or_else(no_image));
     let revised = result.text("actual_prompt").filter(|prompt| Some(prompt) != result.text("orig_prompt").as_ref());
@@ -76,7 +76,8 @@ impl TaskStatus for Output {
             return Err(failure(status, headers, body));
         }
         let output = read_object(body, |response| output(&response))?;
-        // UNKNOWN is not an error yet: it is reported for expired tasks, and for tasks that were submitted a moment ago.
+        // UNKNOWN is not an error yet: it is reported for expired tasks, and for tasks that were submitted a moment ago. The caller
+        // polls again, and gives up after several in a row.
         let is_known = !output.task_status.is_empty() && !output.task_status.eq_ignore_ascii_case("UNKNOWN");
         match output.error {
             Some(error) if !is_known => Err(error),
