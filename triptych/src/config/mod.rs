@@ -1,5 +1,6 @@
 //! The configuration of the executable: the settings of the core and of the gateway, and the origin of each value.
 
+mod document;
 mod dotenv;
 mod error;
 mod layers;

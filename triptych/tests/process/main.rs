@@ -104,7 +104,7 @@ fn check_shows_what_would_run_and_hides_the_key() {
         ("concurrency = 3", "# triptych.toml"),
         ("base_url = \"https://api.example.com/v1\"", "# CHAT_BASE_URL in .env"),
         ("model = \"from-process\"", "# environment variable CHAT_MODEL"),
-        ("api_key = (hidden)", "# environment variable CHAT_API_KEY"),
+        ("# api_key = (hidden)", "# environment variable CHAT_API_KEY"),
         ("reflection = true", "# default"),
     ] {
         let line = text.lines().find(|line| line.starts_with(setting));
