@@ -30,6 +30,16 @@ pub(crate) enum Role {
     Gateway(Gateway),
     /// Validate the configuration and print it with the origin of each setting
     Check,
+    /// Write a configuration file with all settings as comments
+    Init(Init),
+}
+
+/// The arguments of `init`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Init {
+    /// The file, which must not exist [default: that of --config, or ./triptych.toml]
+    #[arg(value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
 }
 
 /// The arguments of the gateway.
@@ -51,6 +61,7 @@ Examples:
   triptych core                                the core alone
   triptych gateway --core http://10.0.0.5:50051
                                                the gateway alone
+  triptych init                                write a commented ./triptych.toml
   triptych check                               the resulting configuration, and the origin of each setting
 
 Environment variables (also read from ./.env):
@@ -90,6 +101,12 @@ mod tests {
     fn the_config_option_is_accepted_after_the_role() {
         let cli = Cli::parse_from(["triptych", "check", "--config", "a.toml"]);
         assert!(matches!(cli.role, Some(Role::Check)) && cli.config.is_some());
+    }
+
+    #[test]
+    fn init_accepts_a_path() {
+        let cli = Cli::parse_from(["triptych", "init", "a.toml"]);
+        assert!(matches!(cli.role, Some(Role::Init(init)) if init.path.is_some()));
     }
 
     #[test]

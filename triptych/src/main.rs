@@ -4,6 +4,7 @@ mod banner;
 mod check;
 mod cli;
 mod config;
+mod init;
 mod open_files;
 mod output;
 mod reload;
@@ -11,14 +12,14 @@ mod roles;
 mod signals;
 mod telemetry;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
     cli::{Cli, Role},
-    config::Config,
+    config::{Config, DEFAULT_FILE},
     output::Output,
     roles::Process,
 };
@@ -31,8 +32,16 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Role::Check) = cli.role {
-        return match check(&cli) {
+    let completed = match &cli.role {
+        Some(Role::Check) => Some(check(&cli)),
+        Some(Role::Init(init)) => {
+            let path = init.path.as_deref().or(cli.config.as_deref());
+            Some(init::write(path.unwrap_or(Path::new(DEFAULT_FILE))))
+        }
+        Some(Role::Serve | Role::Core | Role::Gateway(_)) | None => None,
+    };
+    if let Some(result) = completed {
+        return match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("triptych: {error:#}");
@@ -98,7 +107,7 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
             Role::Serve => Box::pin(roles::serve(process)).await,
             Role::Core => Box::pin(roles::core(process)).await,
             Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
-            Role::Check => Ok(()),
+            Role::Check | Role::Init(_) => Ok(()),
         }
     });
     // Dropping the runtime would wait for an offline render. Its job is stored, and the next process starts the render again.

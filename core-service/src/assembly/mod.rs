@@ -17,7 +17,7 @@ use crate::{
     catalog::{Catalog, grpc::ModelGrpc},
     chat::{self, ChatProvider, detached::DetachedCalls, grpc::ChatGrpc},
     config::{self, FixedSetting, Grpc, SettingError, Settings},
-    database::{self, Database, LostEvents},
+    database::{self, Database, DirectoryLock, LockError, LostEvents},
     error::Error,
     health::{Health, HealthGrpc},
     image::{self, ImageProvider, grpc::ImageGrpc},
@@ -80,6 +80,7 @@ pub struct Core {
     dispatcher: DispatcherHandle,
     sweeper: SweeperHandle,
     database: Database,
+    directory_lock: DirectoryLock,
 }
 
 /// The gRPC services of a core, for a server or for a gateway in the same process.
@@ -119,6 +120,23 @@ pub enum OpenError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// Another process uses the data directory.
+    #[error(
+        "data_dir = \"{dir}\": another process is using the directory; stop that process, or set another directory in \
+         TRIPTYCH_DATA_DIR"
+    )]
+    DataDirInUse {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The data directory cannot be locked.
+    #[error("data_dir = \"{dir}\": cannot lock the directory: {source}")]
+    Lock {
+        /// The directory.
+        dir: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
     /// The client of an upstream cannot be created.
     #[error("cannot set up an upstream: {0}")]
     Upstream(#[from] SetupError),
@@ -131,12 +149,18 @@ pub enum OpenError {
 }
 
 impl Core {
-    /// Opens the stores and starts the video jobs, including those that an earlier process left unfinished.
+    /// Locks the data directory, opens the stores and starts the video jobs, including those that an earlier process left unfinished.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
         settings.validate()?;
         let keys = Keys::new(&settings.keys, &settings.teams)?;
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
+        let directory_lock = DirectoryLock::acquire(dir).await.map_err(|error| match error {
+            LockError::Held => {
+                OpenError::DataDirInUse { dir: std::path::absolute(dir).unwrap_or_else(|_| dir.clone()) }
+            }
+            LockError::Io(source) => OpenError::Lock { dir: dir.clone(), source },
+        })?;
         let retention = retention(&settings.media);
         let database = Database::open(&dir.join("jobs.sqlite")).await?;
         let lost_events = database.lost_events().await.map_err(database::OpenError::Connect)?;
@@ -198,6 +222,7 @@ impl Core {
             dispatcher,
             sweeper,
             database,
+            directory_lock,
         })
     }
 
@@ -275,7 +300,7 @@ impl Core {
     pub async fn close(self) {
         let drain_deadline = self.drain_deadline();
         self.set_not_ready().await;
-        let Self { services, detached, background, runner, dispatcher, sweeper, database, .. } = self;
+        let Self { services, detached, background, runner, dispatcher, sweeper, database, directory_lock, .. } = self;
         let images = async {
             services.image.close().await;
             background.close();
@@ -286,6 +311,7 @@ impl Core {
         tokio::join!(images, detached.finish(drain_deadline), runner.stop(CLOSE_GRACE), webhooks, sweeper.stop());
         drop(services);
         database.close().await;
+        drop(directory_lock);
     }
 }
 

@@ -1,7 +1,9 @@
 //! The SQLite database of the core: jobs, the index of the media store, and what else must survive a restart.
 //!
-//! Intended for one process at a time. Several processes on one machine work; a network file system does not.
+//! The [lock of the data directory](DirectoryLock) admits one process at a time. The database itself does not rely on it: every
+//! statement is correct with several processes on one machine. A network file system does not work.
 
+mod directory_lock;
 mod file;
 mod group_commit;
 mod migrations;
@@ -17,8 +19,11 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 
-pub(crate) use self::group_commit::Write;
 pub use self::sequence::LostEvents;
+pub(crate) use self::{
+    directory_lock::{DirectoryLock, LockError},
+    group_commit::Write,
+};
 use self::{file::OpenFile, group_commit::GroupCommit, sequence::SequenceFile};
 
 /// The number of read connections. In WAL mode they read while the one write connection writes.

@@ -127,9 +127,14 @@ impl Layers {
     pub(crate) fn masked(&self) -> impl Iterator<Item = (String, String, &Origin)> {
         leaves(&self.tree).into_iter().map(|(path, value)| {
             let masked = mask(&path, value);
-            let origin = self.origins.get(&path).unwrap_or(&Origin::Default);
+            let origin = self.origin(&path);
             (path, masked, origin)
         })
+    }
+
+    /// Returns the origin of a setting.
+    pub(super) fn origin(&self, path: &str) -> &Origin {
+        self.origins.get(path).unwrap_or(&Origin::Default)
     }
 
     /// Returns an error about a setting: path, masked value, origin, message.
@@ -294,7 +299,7 @@ fn type_name(value: &Value) -> &'static str {
 }
 
 /// Returns whether the value is a list of sections, for example `[[chat.upstreams]]`.
-fn is_section_list(value: &Value) -> bool {
+pub(super) fn is_section_list(value: &Value) -> bool {
     value.as_array().is_some_and(|list| list.iter().any(Value::is_table))
 }
 

@@ -40,6 +40,27 @@ pub(super) fn mask(key: &str, value: &Value) -> String {
     }
 }
 
+/// How much of a value can be displayed.
+pub(super) enum Shown {
+    /// All of it.
+    Whole,
+    /// This URL, whose query is omitted.
+    WithoutQuery(String),
+    /// Nothing, since the value is secret or contains a secret.
+    Hidden,
+}
+
+/// Returns how much of a setting can be displayed as a valid value.
+pub(super) fn shown(key: &str, value: &Value) -> Shown {
+    let is_url = |text: &str| text.contains("://") && !text.contains('@') && !is_secret(key);
+    match value.as_str().filter(|text| is_url(text)).and_then(|text| text.split_once('?')) {
+        Some((url, _)) => Shown::WithoutQuery(url.to_owned()),
+        None if is_secret(key) && value.is_table() => Shown::Hidden,
+        None if mask(key, value) == value.to_string() => Shown::Whole,
+        None => Shown::Hidden,
+    }
+}
+
 /// Returns the value with the secrets masked at every depth.
 fn masked(value: &Value) -> Value {
     match value {

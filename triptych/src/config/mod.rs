@@ -1,5 +1,6 @@
 //! The configuration of the executable: the settings of the core and of the gateway, and the origin of each value.
 
+mod document;
 mod dotenv;
 mod error;
 mod layers;
@@ -37,7 +38,7 @@ pub(crate) use self::{
 pub(crate) const DEFAULTS: &str = include_str!("../../config.default.toml");
 
 /// The configuration file that is read if no other one is given.
-const DEFAULT_FILE: &str = "triptych.toml";
+pub(crate) const DEFAULT_FILE: &str = "triptych.toml";
 
 /// The settings outside of sections that the executable reads; the core reads the others.
 const EXECUTABLE: [&str; 2] = ["shutdown_delay", "threads"];

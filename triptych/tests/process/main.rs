@@ -104,7 +104,7 @@ fn check_shows_what_would_run_and_hides_the_key() {
         ("concurrency = 3", "# triptych.toml"),
         ("base_url = \"https://api.example.com/v1\"", "# CHAT_BASE_URL in .env"),
         ("model = \"from-process\"", "# environment variable CHAT_MODEL"),
-        ("api_key = (hidden)", "# environment variable CHAT_API_KEY"),
+        ("# api_key = (hidden)", "# environment variable CHAT_API_KEY"),
         ("reflection = true", "# default"),
     ] {
         let line = text.lines().find(|line| line.starts_with(setting));
@@ -112,6 +112,26 @@ fn check_shows_what_would_run_and_hides_the_key() {
     }
     assert!(!text.contains("sk-secret") && text.contains("connected to https://api.example.com/v1 as from-process"));
     assert!(!dir.path().join("data").exists(), "the check created files");
+}
+
+#[test]
+fn init_writes_a_file_that_check_accepts_and_does_not_overwrite_it() {
+    let dir = tempdir().unwrap();
+    for (arguments, file) in [(&["init"][..], "triptych.toml"), (&["init", "other.toml"], "other.toml")] {
+        let output = command(dir.path(), &[]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let path = dir.path().join(file);
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\n#base_url = "), "{file}");
+        let output = command(dir.path(), &[]).args(["check", "--config", file]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+        std::fs::write(&path, "threads = 1\n").unwrap();
+        let output = command(dir.path(), &[]).args(arguments).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(file) && stderr.contains("not overwritten"), "{stderr}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "threads = 1\n");
+    }
 }
 
 /// Service links are the variables that Kubernetes sets for each service of a namespace, here for one named `triptych`.

@@ -3,7 +3,7 @@
 use tempfile::tempdir;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use crate::triptych_process::TriptychProcess;
+use crate::triptych_process::{TriptychProcess, command};
 
 const CREATE: &str = r#"{"prompt": "a boat", "size": "128x72", "seconds": "1"}"#;
 
@@ -37,4 +37,33 @@ fn lost_database_is_reported_in_banner_and_log() {
     let server = TriptychProcess::start(dir.path(), &[]);
     server.wait_for_log("newest jobs are missing");
     assert!(server.banner.contains("WARNING: the job database ends at event 0"), "{}", server.banner);
+}
+
+#[test]
+fn second_process_on_a_data_directory_is_refused_until_the_first_is_killed() {
+    let dir = tempdir().unwrap();
+    let server = TriptychProcess::start(dir.path(), &[]);
+    for role in [&[][..], &["core"]] {
+        let output = command(dir.path(), &[]).args(role).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        let directory = dir.path().canonicalize().unwrap().join("data");
+        for part in [directory.to_str().unwrap(), "another process is using", "stop that process", "TRIPTYCH_DATA_DIR"]
+        {
+            assert!(stderr.contains(part), "{part} is missing in {stderr}");
+        }
+    }
+    assert!(server.post("/v1/videos", CREATE).starts_with("HTTP/1.1 200 "));
+    server.kill();
+    let server = TriptychProcess::start(dir.path(), &[]);
+    assert!(server.post("/v1/videos", CREATE).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn gateway_starts_beside_a_process_that_uses_the_data_directory() {
+    let dir = tempdir().unwrap();
+    let core = TriptychProcess::start_as(&["core"], dir.path(), &[]);
+    let address = format!("http://{}", core.grpc.unwrap());
+    let gateway = TriptychProcess::start_as(&["gateway", "--core", &address], dir.path(), &[]);
+    assert!(gateway.get("/v1/models").starts_with("HTTP/1.1 200 "));
 }
