@@ -1,4 +1,4 @@
-//! Endpoints for operators: liveness, readiness, metrics.
+//! Endpoints for operators: `/healthz` (liveness), `/readyz` (readiness) and `/metrics`.
 
 use std::time::Duration;
 
@@ -15,20 +15,21 @@ use triptych_proto::v1 as pb;
 
 use crate::{app::App, context::RequestContext, metrics};
 
-/// Maximum time for the core's reply to a probe.
+/// Maximum time for a call to the core: shorter than the usual timeouts of probes and scrapers, so that they get a response.
 const CORE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// `GET /healthz`: the process responds.
+/// `GET /healthz`: always 200 while the process can respond. Does not call the core.
 pub(crate) async fn live() -> Json<serde_json::Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// `GET /readyz`: the core serves, its stores included, and no shutdown has begun.
+/// `GET /readyz`: 200 if the core is serving and can use its stores, otherwise 503. Also 503 once the shutdown of the gateway
+/// has begun.
 pub(crate) async fn ready(State(app): State<App>, context: RequestContext) -> Response {
     if app.is_shutting_down() {
         return unavailable("the gateway is shutting down");
     }
-    // The empty name stands for the whole core.
+    // In the gRPC health protocol, the empty service name means the whole server.
     let call = context.call(HealthCheckRequest { service: String::new() });
     match timeout(CORE_TIMEOUT, app.core.health.check(call)).await {
         Ok(Ok(health)) if health.get_ref().status() == ServingStatus::Serving => {
@@ -44,8 +45,9 @@ fn unavailable(message: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unavailable", "message": message}))).into_response()
 }
 
-/// `GET /metrics`: the metrics of this process, and the state of the core's targets. The latter is left out while the
-/// core is unreachable, or if it requires an API key that the scraper does not send.
+/// `GET /metrics`: the metrics of this process, and the state of the upstream targets of the core, in the Prometheus text format.
+///
+/// The targets are omitted while the core is unreachable, or if it requires an API key that the scraper does not send.
 pub(crate) async fn metrics(State(app): State<App>, context: RequestContext) -> Response {
     let mut text = metrics::prometheus().render();
     let call = context.call(pb::ListModelsRequest::default());
@@ -66,7 +68,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn healthz_ignores_the_core_and_readyz_requires_it() {
+    async fn failing_core_makes_readyz_503_and_leaves_healthz_200() {
         let core = CoreStub::default();
         assert_eq!(send(&core, get("/readyz")).await.json(), json!({"status": "ok"}));
         core.fail_every_call("SHUTTING_DOWN", tonic::Code::Unavailable, None);
@@ -77,7 +79,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readyz_is_503_if_the_core_is_not_serving_or_a_shutdown_has_begun() {
+    async fn readyz_is_503_if_the_core_is_not_serving() {
+        let core = CoreStub::default();
+        core.set_not_serving();
+        assert_eq!(send(&core, get("/readyz")).await.status, 503);
+    }
+
+    #[tokio::test]
+    async fn readyz_is_503_during_a_shutdown_while_other_requests_succeed() {
         let core = CoreStub::default();
         let gateway = Gateway::new(core.services(), Settings::default());
         assert_eq!(send_to(gateway.router(), get("/readyz")).await.status, 200);
@@ -88,35 +97,36 @@ mod tests {
             (503, &json!("the gateway is shutting down"))
         );
         assert_eq!(send_to(gateway.router(), get("/v1/models")).await.status, 200);
-        core.set_not_serving();
-        assert_eq!(send(&core, get("/readyz")).await.status, 503);
     }
 
     #[tokio::test]
-    async fn requests_are_counted_by_route_method_and_status() {
+    async fn metrics_count_and_time_requests_by_route() {
         let core = CoreStub::default();
         send(&core, get("/v1/models/counted")).await;
-        let text = send(&core, get("/metrics")).await;
+        let metrics = send(&core, get("/metrics")).await;
         let line = r#"triptych_rest_requests_total{route="/v1/models/{*id}",method="GET",status="200"} "#;
-        assert!(text.text().contains(line), "{}", text.text());
-        assert!(text.text().contains("triptych_rest_request_seconds_bucket{route=\"/v1/models/{*id}\",le=\"0.001\"}"));
-        assert!(text.text().contains("\ntriptych_rest_requests_in_flight "));
-        assert!(!text.text().contains("triptych_target"), "{}", text.text());
+        assert!(metrics.text().contains(line), "{}", metrics.text());
+        assert!(
+            metrics.text().contains("triptych_rest_request_seconds_bucket{route=\"/v1/models/{*id}\",le=\"0.001\"}")
+        );
+        assert!(metrics.text().contains("\ntriptych_rest_requests_in_flight "));
+        assert!(!metrics.text().contains("triptych_target"), "{}", metrics.text());
     }
 
     #[tokio::test]
-    async fn target_metrics_are_left_out_while_the_core_is_unreachable() {
+    async fn metrics_have_target_states_unless_the_core_is_unreachable() {
         let core = CoreStub::default();
+        // One model with one half-open target and two calls in flight.
         core.serve_routed_model();
         let labels = r#"model="routed",target="near",upstream_model="theirs""#;
-        let text = send(&core, get("/metrics")).await;
+        let metrics = send(&core, get("/metrics")).await;
         for (state, value) in [("closed", 0), ("half_open", 1), ("open", 0)] {
             let line = format!("\ntriptych_target_state{{{labels},state=\"{state}\"}} {value}\n");
-            assert!(text.text().contains(&line), "{line} is not in {}", text.text());
+            assert!(metrics.text().contains(&line), "{line} is not in {}", metrics.text());
         }
-        assert!(text.text().contains(&format!("\ntriptych_target_in_flight{{{labels}}} 2\n")), "{}", text.text());
+        assert!(metrics.text().contains(&format!("\ntriptych_target_in_flight{{{labels}}} 2\n")), "{}", metrics.text());
         core.fail_every_call("SHUTTING_DOWN", tonic::Code::Unavailable, None);
-        let text = send(&core, get("/metrics")).await;
-        assert!(text.status == 200 && !text.text().contains("triptych_target"), "{}", text.text());
+        let metrics = send(&core, get("/metrics")).await;
+        assert!(metrics.status == 200 && !metrics.text().contains("triptych_target"), "{}", metrics.text());
     }
 }

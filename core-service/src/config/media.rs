@@ -1,4 +1,4 @@
-//! The settings of input pictures, stored files and links to them.
+//! The `[media]` settings: input pictures, stored files, and links to stored files.
 
 use std::time::Duration;
 
@@ -7,11 +7,13 @@ use serde::Deserialize;
 
 use super::{de::secret, error::SettingError};
 
-/// The highest value of [`Media::max_input_bytes`]. Jobs are created under one limit and may run under a lower one, so their
-/// inputs are read up to this one.
+/// The highest value of [`Media::max_input_bytes`], in bytes.
+///
+/// Inputs of existing jobs are checked against this constant, not against the setting, so that an operator who lowers the setting
+/// does not make queued jobs fail.
 pub const MAX_INPUT_BYTES: u64 = 256 << 20;
 
-/// Input pictures, stored files and links to them.
+/// The `[media]` settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Media {
@@ -24,25 +26,25 @@ pub struct Media {
     /// The maximum memory for fetched input pictures of all requests in flight, in bytes. A request that needs more is
     /// refused.
     pub input_memory_bytes: usize,
-    /// The maximum memory for pixels, in bytes. Applies separately to decoding and scaling, and to the generation by the
-    /// built-in engine. Work that needs more waits.
+    /// The maximum memory for pixels, in bytes. Decoding and scaling share one budget of this size; the built-in engine has a
+    /// second one. Work that exceeds its budget waits.
     pub pixel_memory_bytes: usize,
-    /// The memory for the pictures of all image responses, in bytes: two for each pixel that is requested, and five where the
-    /// response contains the pictures. Further requests wait.
+    /// The maximum memory for the pictures of all image responses, in bytes. A request reserves two bytes for each requested
+    /// pixel, or five if the response contains the pictures instead of links. Requests that exceed the budget wait.
     pub response_memory_bytes: usize,
     /// The key with which the gateway signs links. `None`: links are not signed, and a media key alone grants access.
     #[serde(deserialize_with = "secret")]
     pub signing_key: Option<SecretString>,
-    /// The base URL at which clients and providers reach the gateway: `PUBLIC_BASE_URL`, which is a setting of the gateway.
+    /// The base URL at which clients and providers reach the gateway. Copied from the gateway's setting `PUBLIC_BASE_URL`.
     #[serde(skip)]
     pub public_base_url: Option<String>,
-    /// How long a signed link is valid, at least.
+    /// The minimum validity of a signed link.
     #[serde(with = "humantime_serde")]
     pub link_ttl: Duration,
     /// How long an unused file is kept. Zero: forever. Files of video jobs follow `jobs.retention` instead.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
-    /// The total size of all files, in bytes; above it the least recently used files are removed. 0: no limit.
+    /// The maximum total size of all stored files, in bytes. Above it, the least recently used files are removed. 0: no limit.
     pub quota_bytes: u64,
 }
 
@@ -64,22 +66,25 @@ impl Default for Media {
     }
 }
 
-/// The minimum length of the signing key, in bytes: a shorter key could be guessed.
+/// The lowest value of [`Media::max_input_bytes`], in bytes: practically every picture is larger.
+const MIN_INPUT_BYTES: u64 = 64;
+
+/// The minimum length of the signing key, in bytes, against guessing.
 const MIN_SIGNING_KEY_LENGTH: usize = 16;
 
-/// The interval between two sweeps. With a shorter retention a file could be removed before its link is followed.
+/// The minimum retention: time for the client to download a file after it received the link.
 const MIN_RETENTION: Duration = Duration::from_mins(1);
 
-/// A smaller budget could not hold one of the largest pictures.
+/// The minimum of each memory budget: enough for one of the largest pictures.
 const MIN_MEMORY_BYTES: usize = 64 << 20;
 
-/// A smaller quota could not hold the pictures of one response.
+/// The minimum quota: enough for all pictures of one response.
 const MIN_QUOTA_BYTES: u64 = 64 << 20;
 
 impl Media {
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message| Err(SettingError::new(key, message));
-        if !(64..=MAX_INPUT_BYTES).contains(&self.max_input_bytes) {
+        if !(MIN_INPUT_BYTES..=MAX_INPUT_BYTES).contains(&self.max_input_bytes) {
             return error("media.max_input_bytes", "must be 64 to 268435456 (256 MiB)");
         }
         if self.max_pixels == 0 {

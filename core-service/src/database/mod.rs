@@ -1,7 +1,7 @@
-//! The SQLite database of the core: jobs, the index of the media store, and what else must survive a restart.
+//! The SQLite database of the core: video jobs, webhooks, secrets, and the index of the media store.
 //!
 //! The [lock of the data directory](DirectoryLock) admits one process at a time. The database itself does not rely on it: every
-//! statement is correct with several processes on one machine. A network file system does not work.
+//! statement is correct with several processes on one machine. On a network file system, the locks of SQLite are unreliable.
 
 mod directory_lock;
 mod file;
@@ -26,10 +26,10 @@ pub(crate) use self::{
 };
 use self::{file::OpenFile, group_commit::GroupCommit, sequence::SequenceFile};
 
-/// The number of read connections. In WAL mode they read while the one write connection writes.
+/// The number of read connections. In WAL mode, reads do not wait for writes. A few connections suffice for short queries.
 const READERS: u32 = 4;
 
-/// How long a statement waits for a transaction of another process.
+/// How long a statement waits for the lock of another process before it fails with `SQLITE_BUSY`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The delay between two attempts to open a file that another process is opening.
 const OPEN_RETRY_DELAY: Duration = Duration::from_millis(10);
@@ -37,7 +37,7 @@ const OPEN_RETRY_DELAY: Duration = Duration::from_millis(10);
 /// The connection pools of one SQLite file. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Database {
-    // One connection: writers queue for it in order instead of failing with SQLITE_BUSY.
+    // A single connection: concurrent writes wait for it in order, instead of failing with SQLITE_BUSY.
     writer: SqlitePool,
     readers: SqlitePool,
     group_commit: Arc<GroupCommit>,
@@ -45,13 +45,13 @@ pub struct Database {
     sequence: Arc<SequenceFile>,
 }
 
-/// Opening the database failed.
+/// The reason why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file cannot be opened.
     #[error("the database cannot be opened: {0}")]
     Connect(#[from] sqlx::Error),
-    /// The schema cannot be brought to the current version; also if a later version of Triptych has written the file.
+    /// The schema cannot be migrated to the current version, for example because a later version of Triptych wrote the file.
     #[error("the database schema cannot be migrated: {0}")]
     Migrate(#[from] MigrateError),
 }
@@ -63,8 +63,8 @@ impl Database {
             .filename(file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // NORMAL would survive kill -9, but a power failure could roll back the last commits: an acknowledged job would
-            // be lost, and a submitted job would look unsubmitted and be billed twice.
+            // With NORMAL, a power failure could roll back the last commits: an acknowledged job would be lost, and a submitted
+            // job would be submitted and billed a second time.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
@@ -78,46 +78,46 @@ impl Database {
         Ok(Self { writer, readers, group_commit, file: Arc::new(file), sequence })
     }
 
-    /// Returns the pool for statements that write. It has one connection.
+    /// Returns the pool for writes. It has one connection.
     pub(crate) fn writer(&self) -> &SqlitePool {
         &self.writer
     }
 
-    /// Runs a write in a transaction that it shares with the writes that wait at the same time.
+    /// Runs a write in a transaction that it shares with other waiting writes (group commit).
     pub(crate) async fn write<W: Write>(&self, write: W) -> Result<W::Output, sqlx::Error> {
         self.group_commit.write(write).await
     }
 
-    /// Returns the pool for statements that only read.
+    /// Returns the pool for read-only statements.
     pub(crate) fn readers(&self) -> &SqlitePool {
         &self.readers
     }
 
-    /// Returns an error if the file was removed or replaced since it was opened. SQLite does not notice, and what it writes
-    /// would be lost when the process ends.
+    /// Returns an error if the file was removed or replaced since it was opened. SQLite does not detect this, and all further
+    /// writes would be lost when the process ends.
     pub(crate) async fn check_file(&self) -> Result<(), sqlx::Error> {
         self.file.check().await.map_err(sqlx::Error::Io)
     }
 
-    /// Returns an error if jobs cannot be read, or if the database file was removed or replaced. Does not write.
+    /// Readiness probe: returns an error if jobs cannot be read, or if the file was removed or replaced. Does not write.
     pub(crate) async fn probe_jobs(&self) -> Result<(), sqlx::Error> {
         self.check_file().await?;
         sqlx::query("SELECT 1 FROM video_jobs LIMIT 1").fetch_optional(self.readers()).await?;
         Ok(())
     }
 
-    /// Returns the job events that were stored once and are missing now.
+    /// Returns the range of job events that an earlier process stored and that are missing now, if there is one.
     pub(crate) async fn lost_events(&self) -> Result<Option<LostEvents>, sqlx::Error> {
         self.sequence.lost_events(self.readers()).await
     }
 
-    /// Records which job events are stored, so that the next process notices if they are lost.
+    /// Saves the number of the latest job event in a file beside the database, so that the next process can detect lost events.
     pub(crate) async fn save_sequence(&self) -> Result<(), sqlx::Error> {
         self.check_file().await?;
         self.sequence.save(self.readers()).await
     }
 
-    /// Waits for statements in progress and closes the file.
+    /// Waits for running statements, then saves the number of the latest job event and closes all connections.
     pub async fn close(&self) {
         self.group_commit.close().await;
         if let Err(error) = self.save_sequence().await {
@@ -128,30 +128,39 @@ impl Database {
     }
 }
 
-/// Opens connections. SQLite's busy timeout does not cover the switch of a new file to WAL: if two processes open the file at
-/// the same time, one gets `SQLITE_BUSY` immediately, so it is retried here.
-async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
-    let give_up = Instant::now() + BUSY_TIMEOUT;
+/// Opens a pool. Retries `SQLITE_BUSY` until [`BUSY_TIMEOUT`], because SQLite's own busy timeout does not cover the switch of a new
+/// file to WAL mode: if two processes open the file at the same time, one of them fails immediately.
+async fn connect(pool_options: SqlitePoolOptions, options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
     loop {
-        match pool.clone().connect_with(options.clone()).await {
-            Err(error) if is_busy(&error) && Instant::now() < give_up => sleep(OPEN_RETRY_DELAY).await,
-            connected => return connected,
+        match pool_options.clone().connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => sleep(OPEN_RETRY_DELAY).await,
+            result => return result,
         }
     }
 }
 
-/// Returns whether the error is `SQLITE_BUSY`, with any extended code.
+/// The primary result code `SQLITE_BUSY`, in the lowest 8 bits of every extended code.
+const SQLITE_BUSY: i32 = 5;
+const PRIMARY_CODE_MASK: i32 = 0xff;
+
+/// Returns whether the error is `SQLITE_BUSY` or one of its extended codes.
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
+    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & PRIMARY_CODE_MASK == SQLITE_BUSY)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    async fn connect_without_migrations(file: &Path) -> SqlitePool {
+        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+        SqlitePool::connect_with(options).await.unwrap()
+    }
+
     #[tokio::test]
-    async fn events_that_are_missing_after_a_restart_are_noticed() {
+    async fn events_missing_after_a_restart_are_reported_until_the_sequence_is_saved() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("jobs.sqlite");
         let database = Database::open(&file).await.unwrap();
@@ -166,7 +175,7 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         let database = Database::open(&file).await.unwrap();
         assert_eq!(database.lost_events().await.unwrap(), Some(LostEvents { expected: 7, found: 0 }));
-        // What was reported once is accepted.
+        // Saving accepts the loss.
         database.save_sequence().await.unwrap();
         database.close().await;
         assert_eq!(Database::open(&file).await.unwrap().lost_events().await.unwrap(), None);
@@ -177,6 +186,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("jobs.db");
         let database = Database::open(&file).await.unwrap();
+        // A migration that this version does not have.
         let update = "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1";
         sqlx::query(update).execute(database.writer()).await.unwrap();
         database.close().await;
@@ -187,8 +197,7 @@ mod tests {
     async fn jobs_survive_the_migration_of_a_file_without_a_migration_table() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("jobs.db");
-        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
-        let pool = SqlitePool::connect_with(options).await.unwrap();
+        let pool = connect_without_migrations(&file).await;
         let schema = include_str!("../../migrations/sqlite/0001_jobs.sql");
         sqlx::raw_sql(schema).execute(&pool).await.unwrap();
         let insert = "INSERT INTO video_jobs (id, revision, phase, state, asked, created_at, deadline_at, attempt, deleted) \
@@ -205,8 +214,8 @@ mod tests {
     async fn migration_to_owners_keeps_jobs_and_media_and_moves_extra_members() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("jobs.db");
-        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
-        let pool = SqlitePool::connect_with(options).await.unwrap();
+        let pool = connect_without_migrations(&file).await;
+        // The fourth migration adds the owners.
         migrations::run(&pool, &migrations::MIGRATIONS[..3]).await.unwrap();
         let id = |last: char| format!("video_{}{last}", "0".repeat(31));
         let request =
@@ -246,6 +255,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn concurrent_opens_of_a_new_file_succeed() {
+        // The race for the switch to WAL mode does not occur in every round.
         for _ in 0..20 {
             let directory = tempfile::tempdir().unwrap();
             let file = directory.path().join("jobs.db");

@@ -1,4 +1,6 @@
-//! Decompression of request messages, so that their whole length counts as memory.
+//! Middleware that decompresses gRPC request messages and accounts for their memory.
+//!
+//! tonic could decompress them too, but then a small compressed message could allocate much memory that no budget counts.
 
 use std::{
     convert::Infallible,
@@ -18,10 +20,13 @@ use super::{compression::is_compressed, message_memory::MessageMemory, messages:
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Decompresses the messages of compressed requests and reserves memory for them until the response begins.
+/// A layer that decompresses the messages of gzip requests. Their decompressed length is reserved in a memory budget until the
+/// response head is ready.
 #[derive(Debug, Clone)]
 pub(super) struct DecompressionLayer {
+    /// The budget that the messages of all requests share.
     budget: MemoryBudget,
+    /// The maximum length of one message, compressed and decompressed.
     max_message_bytes: usize,
 }
 
@@ -35,7 +40,7 @@ impl<S> Layer<S> for DecompressionLayer {
     type Service = Decompression<S>;
 
     fn layer(&self, inner: S) -> Decompression<S> {
-        Decompression { inner, layer: self.clone() }
+        Decompression { inner, settings: self.clone() }
     }
 }
 
@@ -43,7 +48,7 @@ impl<S> Layer<S> for DecompressionLayer {
 #[derive(Debug, Clone)]
 pub(super) struct Decompression<S> {
     inner: S,
-    layer: DecompressionLayer,
+    settings: DecompressionLayer,
 }
 
 impl<S> Service<Request<Body>> for Decompression<S>
@@ -63,40 +68,42 @@ where
         if !is_compressed(&request) {
             return Either::Left(self.inner.call(request));
         }
-        let memory = MessageMemory::new(&self.layer.budget);
-        let messages = MessageDecoder::new(self.layer.max_message_bytes);
-        let request = request.map(|body| Body::new(DecompressedBody { body, memory: memory.clone(), messages }));
+        let memory = MessageMemory::new(&self.settings.budget);
+        let decoder = MessageDecoder::new(self.settings.max_message_bytes);
+        let request = request.map(|body| Body::new(DecompressedBody { body, memory: memory.clone(), decoder }));
         let response = self.inner.call(request);
         Either::Right(Box::pin(async move {
             let response = response.await;
+            // The body has a clone, which is dropped with it. This one covers handlers that keep the message after its body.
             drop(memory);
             response
         }))
     }
 }
 
-/// A request body whose messages are decompressed.
+/// A request body that decompresses the messages of an inner body.
 struct DecompressedBody {
     body: Body,
     memory: MessageMemory,
-    messages: MessageDecoder,
+    decoder: MessageDecoder,
 }
 
 impl HttpBody for DecompressedBody {
     type Data = Bytes;
-    /// A [`Status`] for a refusal, which tonic returns to the client as it is.
+    /// A [`Status`] if a message is invalid or exceeds a limit, which tonic returns to the client; otherwise the error of the
+    /// inner body.
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
-            let ended = self.messages.finish().map_err(|error| Status::from(error).into());
-            return Poll::Ready(ended.err().map(Err));
+            let completeness = self.decoder.finish().map_err(|error| Status::from(error).into());
+            return Poll::Ready(completeness.err().map(Err));
         };
-        let Self { memory, messages, .. } = &mut *self;
+        let Self { memory, decoder, .. } = &mut *self;
         let frame = frame.map_err(BoxError::from).and_then(|frame| match frame.into_data() {
             Ok(data) => {
-                let plain = messages.push(&data, &mut |bytes| memory.grow(bytes)).map_err(Status::from)?;
-                Ok(Frame::data(Bytes::from(plain)))
+                let decompressed = decoder.push(&data, &mut |bytes| memory.grow(bytes)).map_err(Status::from)?;
+                Ok(Frame::data(Bytes::from(decompressed)))
             }
             Err(trailers) => Ok(trailers),
         });

@@ -1,4 +1,4 @@
-//! Scene, time of day, palette and light, derived from a prompt.
+//! The setting of a picture: scene, time of day, palette and light, derived from the prompt and the seed.
 
 use crate::canvas::Canvas;
 use crate::colour::hex;
@@ -7,13 +7,14 @@ use crate::path::Point;
 use crate::prompt::{ParsedPrompt, Scene, Style, Subject, Time, Weather};
 use crate::random::Rng;
 
-/// All decisions about a picture that are made before drawing starts.
+/// The choices for a picture that are made before drawing starts.
 #[derive(Debug)]
 pub(crate) struct Setting {
     pub(crate) prompt: ParsedPrompt,
     pub(crate) scene: Scene,
     pub(crate) time: Time,
     pub(crate) palette: Palette,
+    /// The random numbers for details, derived from the seed.
     pub(crate) rng: Rng,
     /// Position of the sun or moon, as fractions of width and height.
     pub(crate) light: Point,
@@ -22,36 +23,38 @@ pub(crate) struct Setting {
 /// Position and size of a subject.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement {
-    /// Bottom centre, in pixels.
+    /// The bottom centre of the subject, in pixels.
     pub(crate) foot: Point,
-    /// Length of one unit of the subject's coordinates, in pixels: the height of a sitting cat.
+    /// The length, in pixels, of one unit of the coordinates in which subjects are drawn. A sitting cat is one unit high.
     pub(crate) size: f32,
 }
 
 impl Placement {
-    /// Places a subject on the canvas. `foot` is in fractions of its width and height, `size` in fractions of its shorter side.
+    /// Converts a placement in fractions of the canvas to pixels: `foot` is in fractions of its width and height, `size` in
+    /// fractions of its shorter side.
     pub(crate) fn new(canvas: &Canvas<'_>, foot: Point, size: f32) -> Self {
         Self { foot: (canvas.w() * foot.0, canvas.h() * foot.1), size: canvas.unit() * size }
     }
 }
 
 impl Setting {
-    /// Parses the prompt and derives all that it leaves open from the seed.
+    /// Parses the prompt. Choices that the prompt does not determine are random; the same seed gives the same choices.
     pub(crate) fn from_prompt(text: &str, seed: u64) -> Self {
         let prompt = ParsedPrompt::parse(text);
         let rng = Rng::new(seed);
-        let mut choice = rng.fork("setting");
-        let scene = scene_for(&prompt, &mut choice);
-        let time = time_for(&prompt, scene, &mut choice);
-        let mut palette = Palette::new(&prompt, time, &mut choice);
+        let mut choices = rng.fork("setting");
+        let scene = scene_for(&prompt, &mut choices);
+        let time = time_for(&prompt, scene, &mut choices);
+        let mut palette = Palette::new(&prompt, time, &mut choices);
         if matches!(scene, Scene::Lunar | Scene::Space) && !prompt.has_style(Style::Ink) {
             // No atmosphere: objects are lit by almost white light, against a black sky.
             palette.light = hex(0xf6f4f2);
         }
-        let low = matches!(time, Time::Dawn | Time::Sunset | Time::Dusk);
-        let side = if choice.chance(0.5) { choice.range(0.24, 0.4) } else { choice.range(0.6, 0.76) };
-        let height = if low { choice.range(0.4, 0.48) } else { choice.range(0.16, 0.24) };
-        Self { prompt, scene, time, palette, rng, light: (side, height) }
+        // Fractions of the canvas. The light is at the left or right, not in the middle, where the subject is.
+        let is_low = matches!(time, Time::Dawn | Time::Sunset | Time::Dusk);
+        let left = if choices.chance(0.5) { choices.range(0.24, 0.4) } else { choices.range(0.6, 0.76) };
+        let top = if is_low { choices.range(0.4, 0.48) } else { choices.range(0.16, 0.24) };
+        Self { prompt, scene, time, palette, rng, light: (left, top) }
     }
 
     /// Returns `-1.0` if the light comes from the left, `1.0` if from the right.
@@ -72,11 +75,11 @@ impl Setting {
     }
 }
 
-/// Returns the scene that the prompt names, or one that suits its subjects, or a random one.
+/// Returns a scene that the prompt names; otherwise one that suits its subjects or weather; otherwise a random one.
 fn scene_for(prompt: &ParsedPrompt, rng: &mut Rng) -> Scene {
     let named = &prompt.scenes;
+    // These scenes can contain others (hills behind a lake, a view through a window), so they take precedence.
     for scene in [Scene::Room, Scene::Lunar, Scene::Underwater, Scene::Lake] {
-        // These scenes contain others (hills behind a lake, a view through a window), so they take precedence.
         if named.contains(&scene) {
             return scene;
         }
@@ -100,6 +103,7 @@ fn scene_for(prompt: &ParsedPrompt, rng: &mut Rng) -> Scene {
     if prompt.has_weather(Weather::Aurora) {
         return Scene::Lake;
     }
+    // A scene that is listed twice is twice as likely.
     let outdoors =
         [Scene::Mountains, Scene::Lake, Scene::Sea, Scene::Meadow, Scene::Mountains, Scene::Desert, Scene::Forest];
     if prompt.time.is_none()
@@ -107,13 +111,14 @@ fn scene_for(prompt: &ParsedPrompt, rng: &mut Rng) -> Scene {
         && !prompt.has_subject(Subject::Sun)
         && !prompt.has_subject(Subject::Moon)
     {
-        let any = [Scene::Abstract, Scene::Mountains, Scene::Abstract, Scene::Sea, Scene::Lake, Scene::Meadow];
-        return any[rng.below(any.len())];
+        let outdoors_and_abstract =
+            [Scene::Abstract, Scene::Mountains, Scene::Abstract, Scene::Sea, Scene::Lake, Scene::Meadow];
+        return outdoors_and_abstract[rng.below(outdoors_and_abstract.len())];
     }
     outdoors[rng.below(outdoors.len())]
 }
 
-/// Returns the scene for a subject if the prompt names none.
+/// Returns the scene for a subject if the prompt names no scene. `outdoors`: the prompt has weather, a time of day or a landmark.
 fn default_scene(subject: Subject, outdoors: bool) -> Scene {
     match subject {
         Subject::Cat | Subject::Dog | Subject::Rabbit | Subject::Flower if outdoors => Scene::Meadow,
@@ -134,7 +139,7 @@ fn default_scene(subject: Subject, outdoors: bool) -> Scene {
     }
 }
 
-/// Returns the time of day that the prompt names, or one that suits its content and the scene.
+/// Returns the time of day that the prompt names; otherwise one that suits its content and the scene, partly at random.
 fn time_for(prompt: &ParsedPrompt, scene: Scene, rng: &mut Rng) -> Time {
     if let Some(time) = prompt.time {
         return time;
