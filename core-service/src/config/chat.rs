@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
 use super::{
-    de::{base_url, secret},
+    de::{chat_base_url, secret},
     error::SettingError,
     guard::GuardSettings,
 };
@@ -23,7 +23,7 @@ use crate::{dialect::Dialect, on_disconnect::OnDisconnect};
 #[serde(default, deny_unknown_fields)]
 pub struct Chat {
     /// The base URL of an OpenAI-compatible upstream. `None`: only the built-in engine serves chat.
-    #[serde(deserialize_with = "base_url")]
+    #[serde(deserialize_with = "chat_base_url")]
     pub base_url: Option<Url>,
     /// The API key of the upstream; `None` if it requires none.
     #[serde(deserialize_with = "secret")]
@@ -64,7 +64,7 @@ pub struct Upstream {
     /// The name in logs and in the `x-triptych-attempts` header: letters, digits, `.`, `_`, `-`.
     pub name: String,
     /// The base URL, including `/v1`.
-    #[serde(deserialize_with = "base_url")]
+    #[serde(deserialize_with = "chat_base_url")]
     pub base_url: Option<Url>,
     /// The API key; `None` if the upstream requires none.
     #[serde(deserialize_with = "secret")]

@@ -38,6 +38,18 @@ pub(super) fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     Ok(Some(url))
 }
 
+/// Deserializes the base URL of a chat upstream. The URL of its endpoint, as examples of vendors show it, is understood.
+pub(super) fn chat_base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let mut url = base_url(deserializer)?;
+    if let Some(url) = &mut url
+        && let Some(base) = url.path().trim_end_matches('/').strip_suffix("/chat/completions")
+    {
+        let base = base.to_owned();
+        url.set_path(&base);
+    }
+    Ok(url)
+}
+
 /// Deserializes a secret; the empty text is `None`.
 pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -1,6 +1,6 @@
 //! The SQLite database of the core: video jobs, webhooks, secrets, and the index of the media store.
 //!
-//! The [lock of the data directory](DirectoryLock) admits one process at a time. The database itself does not rely on it: every
+//! The lock of the data directory (`directory_lock.rs`) admits one process at a time. The database itself does not rely on it: every
 //! statement is correct with several processes on one machine. On a network file system, the locks of SQLite are unreliable.
 
 mod directory_lock;

@@ -54,6 +54,12 @@ fn upstream_entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupEr
     for upstream in &*upstreams {
         // Validation rejects an upstream without an address.
         let Some(base) = upstream.base_url.clone() else { continue };
+        if base.path() == "/" {
+            tracing::warn!(
+                upstream = upstream.name,
+                "the base URL has no path; if calls fail with 404, add the one of the API, which is usually /v1"
+            );
+        }
         let limits = Limits {
             connect: upstream.connect_timeout.unwrap_or(chat.connect_timeout),
             first_byte: upstream.first_byte_timeout.unwrap_or(chat.first_byte_timeout),

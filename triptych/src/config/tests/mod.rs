@@ -153,6 +153,23 @@ fn query_of_a_base_url_is_kept_and_not_displayed() {
 }
 
 #[test]
+fn url_of_the_chat_endpoint_is_understood_as_its_base() {
+    for (url, base) in [
+        ("https://a.example/v1/chat/completions", "https://a.example/v1"),
+        ("https://a.example/v1/chat/completions/?api-version=1", "https://a.example/v1?api-version=1"),
+        ("https://a.example/chat/completions", "https://a.example/"),
+        ("https://a.example/v1/", "https://a.example/v1/"),
+    ] {
+        let upstream =
+            format!("[[chat.upstreams]]\nname = 'a'\nbase_url = '{url}'\nmodels = ['m']\n[chat]\nmodel = 'm'");
+        for config in [load("", &[], &[("CHAT_BASE_URL", url)]), load(&upstream, &[], &[])] {
+            let config = config.unwrap();
+            assert_eq!(config.core.chat.configured_upstreams()[0].base_url.as_ref().unwrap().as_str(), base);
+        }
+    }
+}
+
+#[test]
 fn variables_of_openai_clients_are_ignored() {
     let config = load("", &[], &[("OPENAI_API_BASE", "http://127.0.0.1:8000/v1"), ("OPENAI_API_KEY", "x")]).unwrap();
     assert!(config.core.chat.base_url.is_none() && config.core.chat.api_key.is_none());
