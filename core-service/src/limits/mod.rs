@@ -101,7 +101,8 @@ impl Limiter {
     }
 }
 
-/// Admits a call of a model by all limiters, or by none. `estimated_tokens` returns 0 for calls that have no
+/// Admits a call of a model if all limiters permit it. A refused call counts against the rates that were checked before the one
+/// that refuses it. `estimated_tokens` returns 0 for calls that have no
 /// tokens; it is called only if a limit counts tokens.
 ///
 /// # Errors
