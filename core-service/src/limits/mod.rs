@@ -102,8 +102,7 @@ impl Limiter {
 }
 
 /// Admits a call of a model if all limiters permit it. A refused call counts against the rates that were checked before the one
-/// that refuses it. `estimated_tokens` returns 0 for calls that have no
-/// tokens; it is called only if a limit counts tokens.
+/// that refuses it. `estimated_tokens` is called only if a limit counts tokens, and returns 0 for calls that have none.
 ///
 /// # Errors
 /// [`Error::ModelNotAllowed`]; [`Error::LimitExceeded`]; [`Error::InvalidField`] for a call with more tokens than a limit permits
