@@ -87,20 +87,14 @@ impl ChatService for ChatGrpc {
         let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
         let Admitted { entry, call, admission } = self.admit(chat, context)?;
+        let complete = tokens::complete(entry.provider.clone(), call, admission.clone());
         let result = match on_disconnect {
-            OnDisconnect::Cancel => routing.scope(entry.provider.complete(call)).await,
+            OnDisconnect::Cancel => routing.scope(complete).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
-                let (provider, in_flight) = (entry.provider.clone(), admission.clone());
-                let complete = async move {
-                    let result = provider.complete(call).await;
-                    drop(in_flight);
-                    result
-                };
                 self.detached.complete(on_disconnect, &routing, complete).await
             }
         };
         let mut response = result.map_err(|error| failure(&routing, &admission, error))?;
-        admission.record_tokens(response.usage.as_ref().map_or(0, |usage| usage.total_tokens));
         response.model.clone_from(&entry.id);
         if response.id.is_empty() {
             response.id = new_id();

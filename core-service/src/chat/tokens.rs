@@ -1,12 +1,15 @@
 //! The tokens of chat calls, for the limits of the caller.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt;
 use triptych_proto::{
     chat_stream::ChatChunk,
     v1::{self as pb, chat_message::Content, content_part::Part},
 };
 
-use crate::{call::Chunks, limits::Admission};
+use super::{ChatCall, ChatProvider};
+use crate::{call::Chunks, error::ProviderError, limits::Admission};
 
 /// Bytes of text for one token: about right for English and, with three bytes for each character, for Chinese.
 const BYTES_PER_TOKEN: usize = 4;
@@ -38,6 +41,17 @@ fn text_bytes(content: Option<&Content>) -> usize {
         }
         None => 0,
     }
+}
+
+/// Completes a call, which counts as in flight until then, and counts its tokens. Both also happen if the call outlives its client.
+pub(super) async fn complete(
+    provider: Arc<dyn ChatProvider>,
+    call: ChatCall,
+    admission: Admission,
+) -> Result<pb::CreateChatResponse, ProviderError> {
+    let response = provider.complete(call).await?;
+    admission.record_tokens(response.usage.as_ref().map_or(0, |usage| usage.total_tokens));
+    Ok(response)
 }
 
 /// Counts the call as in flight until the stream is dropped, and its tokens then.
@@ -74,6 +88,13 @@ impl Drop for Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        call::Call,
+        config::AccountLimits,
+        context::RequestContext,
+        error::Error,
+        limits::{Limiter, admit},
+    };
 
     #[test]
     fn estimate_has_the_texts_and_the_maximum() {
@@ -91,5 +112,33 @@ mod tests {
         chat.max_completion_tokens = Some(u64::MAX);
         assert_eq!(estimate(&chat), u32::MAX);
         assert_eq!(estimate(&pb::ChatRequest::default()), 1);
+    }
+
+    /// Responds with this many tokens.
+    #[derive(Debug)]
+    struct Responds(u64);
+
+    #[async_trait::async_trait]
+    impl ChatProvider for Responds {
+        async fn complete(&self, _: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
+            let usage = Some(pb::Usage { total_tokens: self.0, ..pb::Usage::default() });
+            Ok(pb::CreateChatResponse { usage, ..pb::CreateChatResponse::default() })
+        }
+
+        async fn stream(&self, _: ChatCall, _: Option<pb::StreamOptions>) -> Result<Chunks<ChatChunk>, ProviderError> {
+            Ok(futures_util::stream::empty().boxed())
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_are_counted_by_the_call_itself_and_not_by_its_client() {
+        let settings = AccountLimits { tokens_per_minute: 1000, concurrent_calls: 1, ..AccountLimits::default() };
+        let limiters = [Limiter::new("key `a`".to_owned(), &settings).unwrap()];
+        let admission = admit(&limiters, "m", || 1).unwrap();
+        let call = Call { model: "m".to_owned(), request: Arc::default(), context: RequestContext::default() };
+        // As a task that nobody waits for, such as that of a call whose client has disconnected.
+        tokio::spawn(complete(Arc::new(Responds(900)), call, admission)).await.unwrap().unwrap();
+        let refused = admit(&limiters, "m", || 500).unwrap_err();
+        assert!(matches!(refused, Error::LimitExceeded(exceeded) if exceeded.limit == "tokens_per_minute"));
     }
 }

@@ -23,7 +23,7 @@ impl TrustedOrigin {
         Self { base, api_key: None, trace_headers: HeaderMap::new() }
     }
 
-    /// Sets the header with the API key, and marks its value as sensitive, so that it is not logged.
+    /// Sets the API key header. Its value is marked as sensitive and never logged.
     #[must_use]
     pub fn with_api_key(mut self, header: HeaderName, mut value: HeaderValue) -> Self {
         value.set_sensitive(true);

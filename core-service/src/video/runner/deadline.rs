@@ -18,7 +18,8 @@ impl Step {
         self.now().after(COPY_TIME.min(self.shared.jobs.settings.deadline))
     }
 
-    /// Fails the job, unless its render was finished in time: while no process ran, nobody could poll or copy it.
+    /// Polls a render for the last time, and fails the job if it is not finished. A render may have finished while no process was
+    /// running, so the job is not failed without a poll.
     pub(super) async fn at_deadline(&mut self) -> Result<Next, StepError> {
         match self.claim.job.state.clone() {
             JobState::Submitting { .. } => {
