@@ -153,8 +153,7 @@ fn failure(routing: &RoutingContext, admission: &Admission, error: ProviderError
 
 /// Returns a response with the attempts made for it and the state of the caller's rate limits.
 fn success<T>(routing: &RoutingContext, admission: &Admission, message: T) -> Response<T> {
-    let mut response = Response::new(message);
+    let mut response = admission.response(message);
     routing.write_attempts(response.metadata_mut());
-    admission.write(response.metadata_mut());
     response
 }

@@ -9,7 +9,7 @@ mod rate;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::metadata::MetadataMap;
+use tonic::{Response, metadata::MetadataMap};
 
 use self::rate::{Rate, Refused};
 use crate::{
@@ -181,6 +181,13 @@ impl Admission {
         if let Some(state) = self.state() {
             state.write(metadata);
         }
+    }
+
+    /// Returns a response with the state of the rate limits.
+    pub(crate) fn response<T>(&self, message: T) -> Response<T> {
+        let mut response = Response::new(message);
+        self.write(response.metadata_mut());
+        response
     }
 
     /// Counts the tokens of the response beyond the estimate, as far as the limits have any left. An estimate that was too high is

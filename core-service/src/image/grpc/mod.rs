@@ -290,11 +290,7 @@ impl ImageService for ImageGrpc {
 /// Returns a response or status with the state of the caller's rate limits.
 fn answered<T>(admission: &Admission, result: Result<T, Error>) -> Result<Response<T>, Status> {
     match result {
-        Ok(message) => {
-            let mut response = Response::new(message);
-            admission.write(response.metadata_mut());
-            Ok(response)
-        }
+        Ok(message) => Ok(admission.response(message)),
         Err(error) => {
             let mut status = Status::from(error);
             admission.write(status.metadata_mut());

@@ -131,9 +131,7 @@ impl VideoService for VideoGrpc {
             Ok((self.video(&job, &context.caller).await?, admission))
         });
         let (video, admission) = created.await?;
-        let mut response = Response::new(pb::CreateVideoResponse { video: Some(video) });
-        admission.write(response.metadata_mut());
-        Ok(response)
+        Ok(admission.response(pb::CreateVideoResponse { video: Some(video) }))
     }
 
     async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
@@ -249,9 +247,7 @@ impl VideoService for VideoGrpc {
             Ok((self.video(&job, &context.caller).await?, admission))
         });
         let (video, admission) = created.await?;
-        let mut response = Response::new(pb::RemixVideoResponse { video: Some(video) });
-        admission.write(response.metadata_mut());
-        Ok(response)
+        Ok(admission.response(pb::RemixVideoResponse { video: Some(video) }))
     }
 
     async fn edit_video(
@@ -264,9 +260,7 @@ impl VideoService for VideoGrpc {
             Ok((self.video(&job, &context.caller).await?, admission))
         });
         let (video, admission) = created.await?;
-        let mut response = Response::new(pb::EditVideoResponse { video: Some(video) });
-        admission.write(response.metadata_mut());
-        Ok(response)
+        Ok(admission.response(pb::EditVideoResponse { video: Some(video) }))
     }
 
     async fn extend_video(
@@ -279,9 +273,7 @@ impl VideoService for VideoGrpc {
             Ok((self.video(&job, &context.caller).await?, admission))
         });
         let (video, admission) = created.await?;
-        let mut response = Response::new(pb::ExtendVideoResponse { video: Some(video) });
-        admission.write(response.metadata_mut());
-        Ok(response)
+        Ok(admission.response(pb::ExtendVideoResponse { video: Some(video) }))
     }
 }
 
