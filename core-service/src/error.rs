@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use triptych_proto::v1::{ErrorReason, Modality};
 
-use crate::rate_limits::RateLimits;
+use crate::{budget_period::BudgetPeriod, rate_limits::RateLimits, usd::Usd};
 
 /// The reason why a call failed. Each variant has a row in `docs/ERRORS.md`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,19 @@ pub enum Error {
     /// The caller's key or team has used up one of its limits.
     #[error(transparent)]
     LimitExceeded(Box<LimitExceeded>),
+    /// A budget of the caller's key or team has not enough left.
+    #[error(transparent)]
+    BudgetExceeded(Box<BudgetExceeded>),
+    /// The caller's key or team has a budget, and the model has no price.
+    #[error(
+        "the model `{model}` has no price, and the {subject} has a budget; the operator can add one to the setting `prices`"
+    )]
+    Unpriced {
+        /// The public name of the model.
+        model: String,
+        /// The key or team.
+        subject: String,
+    },
     /// No video has this id.
     #[error("video `{}` does not exist or was deleted", echo(.0))]
     VideoNotFound(String),
@@ -141,6 +154,34 @@ pub struct LimitExceeded {
     pub retry_after: Duration,
     /// The state of the rate limits.
     pub state: RateLimits,
+}
+
+/// A budget that has not enough left for a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the {subject} has a `{}` of {limit} USD, of which {spent} USD are spent and {reserved} USD reserved; this call may cost \
+     {needed} USD",
+    period.setting()
+)]
+pub struct BudgetExceeded {
+    /// The key or team: "key `alice`".
+    pub subject: String,
+    /// The time to which the budget applies.
+    pub period: BudgetPeriod,
+    /// The budget.
+    pub limit: Usd,
+    /// What was spent in the period.
+    pub spent: Usd,
+    /// What is reserved for calls and jobs in progress.
+    pub reserved: Usd,
+    /// What the call may cost at most.
+    pub needed: Usd,
+}
+
+impl From<BudgetExceeded> for Error {
+    fn from(exceeded: BudgetExceeded) -> Self {
+        Self::BudgetExceeded(Box::new(exceeded))
+    }
 }
 
 /// The failure of a provider, classified by how clients and retries can react. Messages contain no credentials.
@@ -352,6 +393,8 @@ impl Error {
             Self::ModelNotFound { .. } => ErrorReason::ModelNotFound,
             Self::ModelNotAllowed { .. } => ErrorReason::ModelNotAllowed,
             Self::LimitExceeded(_) => ErrorReason::RateLimitExceeded,
+            Self::BudgetExceeded(_) => ErrorReason::BudgetExceeded,
+            Self::Unpriced { .. } => ErrorReason::ModelNotPriced,
             Self::VideoNotFound(_) => ErrorReason::VideoNotFound,
             Self::MediaNotFound(_) => ErrorReason::MediaNotFound,
             Self::WebhookEndpointNotFound(_) => ErrorReason::WebhookEndpointNotFound,

@@ -7,6 +7,7 @@
 //! | [`media`] | stored files |
 //! | [`keys`], [`context`], [`idempotency`] | the caller, the context and the identity of a call |
 //! | [`limits`], [`rate_limits`] | the limits of callers, and their state in responses |
+//! | [`prices`], [`ledger`], [`usd`] | the prices of models, and what callers spend and use |
 //! | [`upstream`] | the HTTP client of all providers |
 //! | [`database`] | the SQLite database |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
@@ -16,6 +17,7 @@
 
 mod ark_errors;
 mod backoff;
+pub mod budget_period;
 pub mod call;
 pub mod catalog;
 pub mod chat;
@@ -35,20 +37,24 @@ pub mod idempotency;
 pub mod image;
 mod json;
 pub mod keys;
+pub mod ledger;
 pub mod limits;
 pub mod live;
 pub mod media;
 mod midjourney_errors;
 pub mod model_facts;
 pub mod models;
+mod name_pattern;
 mod offload;
 pub mod on_disconnect;
+pub mod prices;
 pub mod rate_limits;
 pub mod server;
 mod service_account;
 pub mod size;
 pub mod status;
 pub mod upstream;
+pub mod usd;
 pub mod video;
 mod webhook_secret;
 pub mod webhooks;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use triptych_proto::{time::Timestamp, v1 as pb};
 
-use crate::error::Error;
+use crate::{error::Error, prices::ModelNames};
 
 /// The Jaro-Winkler similarity, 0 to 1, from which on a name is suggested.
 const MIN_SIMILARITY: f64 = 0.82;
@@ -120,6 +120,11 @@ impl<P: ?Sized> Models<P> {
 }
 
 impl<P: ?Sized> Entry<P> {
+    /// Returns the names by which prices refer to the model.
+    pub(crate) fn price_names(&self) -> ModelNames<'_> {
+        ModelNames { public: &self.id, upstream: &self.upstream_model, provider: &self.provider_id }
+    }
+
     /// Returns a model of a connected provider, under the upstream's name of it.
     pub(crate) fn connected(
         name: &str,

@@ -56,7 +56,7 @@ pub fn code(reason: ErrorReason) -> Code {
         ErrorReason::InvalidField | ErrorReason::UpstreamRefused | ErrorReason::ContentPolicyViolation => {
             Code::InvalidArgument
         }
-        ErrorReason::VideoNotReady => Code::FailedPrecondition,
+        ErrorReason::VideoNotReady | ErrorReason::ModelNotPriced => Code::FailedPrecondition,
         ErrorReason::InvalidApiKey => Code::Unauthenticated,
         ErrorReason::ModelNotAllowed | ErrorReason::PermissionDenied => Code::PermissionDenied,
         ErrorReason::ModelNotFound
@@ -66,7 +66,9 @@ pub fn code(reason: ErrorReason) -> Code {
         | ErrorReason::WebhookDeliveryNotFound => Code::NotFound,
         ErrorReason::RangeNotSatisfiable => Code::OutOfRange,
         ErrorReason::IdempotencyConflict => Code::AlreadyExists,
-        ErrorReason::Overloaded | ErrorReason::RateLimitExceeded => Code::ResourceExhausted,
+        ErrorReason::Overloaded | ErrorReason::RateLimitExceeded | ErrorReason::BudgetExceeded => {
+            Code::ResourceExhausted
+        }
         ErrorReason::NotSupported => Code::Unimplemented,
         ErrorReason::UpstreamUnavailable | ErrorReason::StorageUnavailable | ErrorReason::ShuttingDown => {
             Code::Unavailable
@@ -107,6 +109,9 @@ fn status(error: &Error, request_id: Option<&str>) -> Status {
         }
         if delay.is_some() {
             details.set_retry_info(delay);
+        }
+        if let Error::BudgetExceeded(exceeded) = error {
+            details.add_quota_failure_violation(exceeded.subject.clone(), cut(&exceeded.to_string()));
         }
         if let Error::LimitExceeded(exceeded) = error {
             details.add_quota_failure_violation(exceeded.subject.clone(), cut(&exceeded.to_string()));
@@ -178,9 +183,12 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
         }
         Error::InvalidField { field, message }
         | Error::Provider(ProviderError::Refused { field: Some(field), message }) => Some((field, message.clone())),
-        Error::ModelNotFound { .. } | Error::ModelNotAllowed { .. } => Some(("model", error.to_string())),
+        Error::ModelNotFound { .. } | Error::ModelNotAllowed { .. } | Error::Unpriced { .. } => {
+            Some(("model", error.to_string()))
+        }
         Error::InvalidApiKey { .. }
         | Error::LimitExceeded(_)
+        | Error::BudgetExceeded(_)
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)
@@ -218,6 +226,8 @@ fn retry_delay(error: &Error) -> Option<Duration> {
         | Error::InvalidApiKey { .. }
         | Error::ModelNotFound { .. }
         | Error::ModelNotAllowed { .. }
+        | Error::BudgetExceeded(_)
+        | Error::Unpriced { .. }
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)
@@ -259,6 +269,8 @@ fn log(reason: &str, error: &Error) {
         | Error::ModelNotFound { .. }
         | Error::ModelNotAllowed { .. }
         | Error::LimitExceeded(_)
+        | Error::BudgetExceeded(_)
+        | Error::Unpriced { .. }
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)
@@ -291,6 +303,8 @@ fn client_message(error: &Error, request_id: Option<&str>) -> String {
         | Error::ModelNotFound { .. }
         | Error::ModelNotAllowed { .. }
         | Error::LimitExceeded(_)
+        | Error::BudgetExceeded(_)
+        | Error::Unpriced { .. }
         | Error::VideoNotFound(_)
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)

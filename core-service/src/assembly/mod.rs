@@ -22,6 +22,7 @@ use crate::{
     health::{Health, HealthGrpc},
     image::{self, ImageProvider, grpc::ImageGrpc},
     keys::Keys,
+    ledger::{Ledger, LedgerHandle, LedgerStore, Payer},
     live::Live,
     media::{
         Downloader, InputResolver, MediaStore, PictureBudget, ProviderLinks,
@@ -34,6 +35,7 @@ use crate::{
         sweeper::{RetentionPolicy, Sweeper, SweeperHandle},
     },
     models::Models,
+    prices::PriceTable,
     upstream::SetupError,
     video::{
         self, VideoModel,
@@ -63,6 +65,7 @@ pub struct Core {
     settings: Settings,
     services: Services,
     keys: Keys,
+    prices: Live<PriceTable>,
     catalog: Catalog,
     cors_allow_origins: Live<Vec<String>>,
     webhook_settings: Live<config::Webhooks>,
@@ -79,6 +82,7 @@ pub struct Core {
     runner: RunnerHandle,
     dispatcher: DispatcherHandle,
     sweeper: SweeperHandle,
+    ledger: LedgerHandle,
     database: Database,
     directory_lock: DirectoryLock,
 }
@@ -167,6 +171,8 @@ impl Core {
         if let Some(lost) = lost_events {
             tracing::error!("{lost}");
         }
+        let prices = Live::new(PriceTable::new(&settings.prices));
+        let (ledger, ledger_task) = Ledger::start(LedgerStore::new(database.clone()), prices.clone()).await?;
         let media_store = MediaStore::local(&dir.join("media"), database.clone()).await?;
         let picture_budget = PictureBudget::new(&settings.media);
         let inputs = InputResolver::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
@@ -174,6 +180,7 @@ impl Core {
         let links = provider_links(settings, &database).await?;
         let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs, &settings.media))
             .with_links(links.clone())
+            .with_ledger(ledger.clone())
             .with_inspector(ClipInspector::new(media_store.clone(), picture_budget.clone()));
         let background = TaskTracker::new();
         let all = all_models(settings, settings, &media_store, &picture_budget, &background)?;
@@ -192,8 +199,13 @@ impl Core {
         let callback_rule = CallbackRule::new(address_policy(&settings.webhooks), webhook_settings.clone());
         let video = VideoGrpc::new(catalog.video.clone(), jobs.clone(), inputs).with_callbacks(callback_rule);
         let services = Services {
-            chat: Arc::new(chat.with_keys(keys.clone())),
-            image: Arc::new(image.with_keys(keys.clone()).with_max_message_bytes(settings.grpc.max_message_bytes)),
+            chat: Arc::new(chat.with_keys(keys.clone()).with_ledger(ledger.clone())),
+            image: Arc::new(
+                image
+                    .with_keys(keys.clone())
+                    .with_ledger(ledger)
+                    .with_max_message_bytes(settings.grpc.max_message_bytes),
+            ),
             video: Arc::new(video.with_keys(keys.clone())),
             webhook: Arc::new(webhook.with_keys(keys.clone())),
             model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
@@ -206,6 +218,7 @@ impl Core {
             settings: settings.clone(),
             services,
             keys,
+            prices,
             catalog,
             cors_allow_origins: Live::new(settings.grpc.cors_allow_origins.clone()),
             webhook_settings,
@@ -221,6 +234,7 @@ impl Core {
             runner,
             dispatcher,
             sweeper,
+            ledger: ledger_task,
             database,
             directory_lock,
         })
@@ -229,7 +243,7 @@ impl Core {
     /// Applies the [reloadable settings](config::RELOADABLE) and returns the fixed ones that differ from those at start, which
     /// require a restart.
     ///
-    /// Replaces API keys, models, the settings of webhooks, the public base URL and CORS origins. Calls in flight continue with
+    /// Replaces API keys, prices, models, the settings of webhooks, the public base URL and CORS origins. Calls in flight continue with
     /// the old models; calls that start later use the new one. All providers are created again, with new connections and closed circuit breakers. Video jobs find their
     /// provider by its id; without a provider of that id they fail.
     ///
@@ -241,6 +255,7 @@ impl Core {
         let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
         let all = all_models(settings, &self.settings, &self.media_store, &self.picture_budget, &self.background)?;
         self.keys.replace(&settings.keys, &settings.teams)?;
+        self.prices.store(PriceTable::new(&settings.prices));
         self.catalog.replace(all.chat, all.image, all.video);
         self.webhook_settings.store(settings.webhooks.clone());
         self.links.set_base(settings.media.public_base_url.as_deref());
@@ -300,7 +315,9 @@ impl Core {
     pub async fn close(self) {
         let drain_deadline = self.drain_deadline();
         self.set_not_ready().await;
-        let Self { services, detached, background, runner, dispatcher, sweeper, database, directory_lock, .. } = self;
+        let Self {
+            services, detached, background, runner, dispatcher, sweeper, ledger, database, directory_lock, ..
+        } = self;
         let images = async {
             services.image.close().await;
             background.close();
@@ -310,6 +327,7 @@ impl Core {
         let webhooks = dispatcher.stop(CLOSE_GRACE);
         tokio::join!(images, detached.finish(drain_deadline), runner.stop(CLOSE_GRACE), webhooks, sweeper.stop());
         drop(services);
+        ledger.stop().await;
         database.close().await;
         drop(directory_lock);
     }
@@ -402,7 +420,12 @@ fn jobs(settings: &config::Jobs, media: &config::Media) -> JobSettings {
     let config::Jobs { concurrency, lease, deadline, retention, max_file_bytes, max_queued_per_owner, max_queued } =
         *settings;
     let retention = (!retention.is_zero()).then_some(retention);
-    let limits = JobLimits { per_owner: max_queued_per_owner, total: max_queued, in_flight: Vec::new() };
+    let limits = JobLimits {
+        per_owner: max_queued_per_owner,
+        total: max_queued,
+        in_flight: Vec::new(),
+        payer: Payer::ANONYMOUS,
+    };
     let input_memory_bytes = media.input_memory_bytes;
     JobSettings { concurrency, lease, deadline, retention, max_file_bytes, input_memory_bytes, limits }
 }

@@ -16,24 +16,27 @@ use super::{
     normalize::{Normalized, UsageDelivery},
     response::{new_id, provider_error_status},
     routing::RoutingContext,
-    tokens, validate,
+    tokens::{self, Estimate, Metering},
+    validate,
 };
 use crate::{
     call::Call,
     context::RequestContext,
     error::{Error, ProviderError},
     keys::{Caller, Keys},
+    ledger::{CallStart, Ledger, write_cost},
     limits::Admission,
     live::Live,
     models::{Entry, Models},
     on_disconnect::OnDisconnect,
+    prices::Attributes,
 };
 
 /// A valid request for a model that the caller may call.
 struct Admitted {
     entry: Arc<Entry<dyn ChatProvider>>,
     call: ChatCall,
-    admission: Admission,
+    metering: Metering,
 }
 
 /// Implements [`ChatService`] over the models of a catalog.
@@ -43,13 +46,14 @@ pub struct ChatGrpc {
     on_disconnect: OnDisconnect,
     detached: DetachedCalls,
     keys: Keys,
+    ledger: Ledger,
 }
 
 impl ChatGrpc {
     /// Creates the service without authentication. `on_disconnect` applies to calls that neither set it themselves nor have
     /// a key that does; `detached` runs the calls that may continue after the client disconnects.
     pub fn new(models: Live<Models<dyn ChatProvider>>, on_disconnect: OnDisconnect, detached: DetachedCalls) -> Self {
-        Self { models, on_disconnect, detached, keys: Keys::default() }
+        Self { models, on_disconnect, detached, keys: Keys::default(), ledger: Ledger::default() }
     }
 
     /// Requires one of these keys, if there are any.
@@ -58,21 +62,35 @@ impl ChatGrpc {
         Self { keys, ..self }
     }
 
+    /// Meters calls with this ledger.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Ledger) -> Self {
+        Self { ledger, ..self }
+    }
+
     /// Returns what happens to a call when its client disconnects: as the call says, else as the caller's key says, else as
     /// configured.
     fn on_disconnect(&self, metadata: &MetadataMap, caller: &Caller) -> Result<OnDisconnect, Error> {
         OnDisconnect::from_metadata(metadata, caller.on_disconnect().unwrap_or(self.on_disconnect))
     }
 
-    /// Validates a request, finds its model, and counts the call against the limits of the caller.
-    fn admit(&self, chat: Option<pb::ChatRequest>, context: RequestContext) -> Result<Admitted, Error> {
+    /// Validates a request, finds its model, counts the call against the limits of the caller, and reserves its money.
+    async fn admit(&self, chat: Option<pb::ChatRequest>, context: RequestContext) -> Result<Admitted, Error> {
         let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;
         let entry = self.models.load().find(&chat.model)?;
         entry.provider.check(&chat)?;
-        let admission = context.caller.admit(&entry.id, || tokens::estimate(&chat))?;
+        let estimate = Estimate::new(&chat);
+        let admission = context.caller.admit(&entry.id, || estimate.for_limits())?;
+        let start = CallStart {
+            payer: context.caller.payer(),
+            modality: pb::Modality::Chat,
+            model: entry.price_names(),
+            attributes: Attributes::default(),
+        };
+        let meter = self.ledger.begin(start, |price| estimate.most(price)).await?;
         let call = Call { model: entry.upstream_model.clone(), request: Arc::new(chat), context };
-        Ok(Admitted { entry, call, admission })
+        Ok(Admitted { entry, call, metering: Metering { admission, meter, estimate } })
     }
 }
 
@@ -86,15 +104,15 @@ impl ChatService for ChatGrpc {
         let (metadata, _, pb::CreateChatRequest { chat, idempotency_key: _ }) = request.into_parts();
         let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
-        let Admitted { entry, call, admission } = self.admit(chat, context)?;
-        let complete = tokens::complete(entry.provider.clone(), call, admission.clone());
+        let Admitted { entry, call, metering } = self.admit(chat, context).await?;
+        let complete = tokens::complete(entry.provider.clone(), call, metering.clone());
         let result = match on_disconnect {
             OnDisconnect::Cancel => routing.scope(complete).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
                 self.detached.complete(on_disconnect, &routing, complete).await
             }
         };
-        let mut response = result.map_err(|error| failure(&routing, &admission, error))?;
+        let mut response = result.map_err(|error| failure(&routing, &metering.admission, error))?;
         response.model.clone_from(&entry.id);
         if response.id.is_empty() {
             response.id = new_id();
@@ -104,7 +122,9 @@ impl ChatService for ChatGrpc {
             // A complete response has ended, even if the upstream gives no reason.
             "stop".clone_into(&mut choice.finish_reason);
         }
-        Ok(success(&routing, &admission, response))
+        let mut response = success(&routing, &metering.admission, response);
+        write_cost(metering.meter.settle(), response.metadata_mut());
+        Ok(response)
     }
 
     type StreamChatStream = ChatStream;
@@ -117,24 +137,20 @@ impl ChatService for ChatGrpc {
         let (metadata, _, pb::StreamChatRequest { chat, idempotency_key: _, stream_options }) = request.into_parts();
         let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
-        let Admitted { entry, call, admission } = self.admit(chat, context)?;
+        let Admitted { entry, call, metering } = self.admit(chat, context).await?;
         if let Some(options) = &stream_options {
             validate::check_stream_options(options).map_err(|error| validate::prefix_field("stream_options", error))?;
         }
         let usage = UsageDelivery::from_options(stream_options.as_ref());
         let mut options = stream_options;
-        if admission.counts_tokens() {
+        if metering.needs_usage() {
             options.get_or_insert_default().include_usage = Some(true);
         }
-        let metered = admission.clone();
+        let admission = metering.admission.clone();
+        let start = tokens::stream(entry.provider.clone(), call, options, metering);
         let result = match on_disconnect {
-            OnDisconnect::Cancel => {
-                let chunks = routing.scope(entry.provider.stream(call, options)).await;
-                chunks.map(|chunks| tokens::metered(chunks, metered))
-            }
+            OnDisconnect::Cancel => routing.scope(start).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
-                let provider = entry.provider.clone();
-                let start = async move { Ok(tokens::metered(provider.stream(call, options).await?, metered)) };
                 self.detached.stream(on_disconnect, &routing, start).await
             }
         };

@@ -1,4 +1,4 @@
-//! The tokens of chat calls, for the limits of the caller.
+//! The tokens of chat calls, for the limits of the caller and for the ledger.
 
 use std::sync::Arc;
 
@@ -9,24 +9,58 @@ use triptych_proto::{
 };
 
 use super::{ChatCall, ChatProvider};
-use crate::{call::Chunks, error::ProviderError, limits::Admission};
+use crate::{
+    call::Chunks, config::Price, error::ProviderError, ledger::CallMeter, limits::Admission, prices::Quantities,
+};
 
 /// Bytes of text for one token: about right for English and, with three bytes for each character, for Chinese.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// Returns about how many tokens a call takes: those of its texts, and the maximum that it sets for the response. Images, sounds
-/// and files are not counted, nor is a response without a maximum: both are known only from the usage of the response.
-pub(super) fn estimate(chat: &pb::ChatRequest) -> u32 {
-    let texts = chat.messages.iter().map(|message| {
-        let calls = message.tool_calls.iter().filter_map(|call| call.function.as_ref());
-        text_bytes(message.content.as_ref()) + calls.map(|function| function.arguments.len()).sum::<usize>()
-    });
-    let tools = chat.tools.iter().map(prost::Message::encoded_len);
-    let prompt = texts.chain(tools).sum::<usize>().div_ceil(BYTES_PER_TOKEN) as u64;
-    let maximum = chat.max_completion_tokens.or(chat.max_tokens).unwrap_or_default();
-    let total = prompt.saturating_add(maximum.saturating_mul(chat.n.unwrap_or(1).into()));
-    // A limiter counts nothing for a call without tokens.
-    u32::try_from(total).unwrap_or(u32::MAX).max(1)
+/// The most tokens of a response for which neither the call nor the price sets a maximum: as many are reserved in a budget.
+const DEFAULT_MAX_OUTPUT: u64 = 4096;
+
+/// The tokens of a call, as far as they are known before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Estimate {
+    /// About how many tokens the texts of the prompt have. Images, sounds and files are not counted.
+    prompt: u64,
+    /// The maximum that the call sets for each choice.
+    maximum: Option<u64>,
+    choices: u64,
+}
+
+impl Estimate {
+    pub(super) fn new(chat: &pb::ChatRequest) -> Self {
+        let texts = chat.messages.iter().map(|message| {
+            let calls = message.tool_calls.iter().filter_map(|call| call.function.as_ref());
+            text_bytes(message.content.as_ref()) + calls.map(|function| function.arguments.len()).sum::<usize>()
+        });
+        let tools = chat.tools.iter().map(prost::Message::encoded_len);
+        Self {
+            prompt: texts.chain(tools).sum::<usize>().div_ceil(BYTES_PER_TOKEN) as u64,
+            maximum: chat.max_completion_tokens.or(chat.max_tokens),
+            choices: chat.n.unwrap_or(1).into(),
+        }
+    }
+
+    /// Returns how many tokens count against a rate limit in advance: those of the prompt, and the maximum that the call sets. A
+    /// response without a maximum is counted when its usage is known.
+    pub(super) fn for_limits(&self) -> u32 {
+        let total = self.prompt.saturating_add(self.maximum.unwrap_or_default().saturating_mul(self.choices));
+        // A limiter counts nothing for a call without tokens.
+        u32::try_from(total).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Returns what the call can use at most, by this price.
+    pub(super) fn most(&self, price: &Price) -> Quantities {
+        let maximum = self.maximum.or(price.max_output_tokens).unwrap_or(DEFAULT_MAX_OUTPUT);
+        Quantities { output_tokens: maximum.saturating_mul(self.choices), ..self.sent() }
+    }
+
+    /// Returns what a call without any response has used.
+    pub(super) fn sent(&self) -> Quantities {
+        Quantities { input_tokens: self.prompt, ..Quantities::default() }
+    }
 }
 
 fn text_bytes(content: Option<&Content>) -> usize {
@@ -43,45 +77,138 @@ fn text_bytes(content: Option<&Content>) -> usize {
     }
 }
 
+/// What counts the tokens of one call.
+#[derive(Debug, Clone)]
+pub(super) struct Metering {
+    pub(super) admission: Admission,
+    pub(super) meter: CallMeter,
+    pub(super) estimate: Estimate,
+}
+
+impl Metering {
+    /// Returns whether the usage of the response is needed.
+    pub(super) fn needs_usage(&self) -> bool {
+        self.admission.counts_tokens() || self.meter.is_priced()
+    }
+
+    fn record(&self, usage: &pb::Usage) {
+        self.admission.record_tokens(usage.total_tokens);
+        self.meter.record(quantities(usage));
+    }
+}
+
+fn quantities(usage: &pb::Usage) -> Quantities {
+    let pb::Usage { prompt_tokens, completion_tokens, prompt_tokens_details, completion_tokens_details, .. } = usage;
+    Quantities {
+        input_tokens: *prompt_tokens,
+        cached_tokens: prompt_tokens_details.as_ref().and_then(|details| details.cached_tokens).unwrap_or_default(),
+        output_tokens: *completion_tokens,
+        reasoning_tokens: completion_tokens_details
+            .as_ref()
+            .and_then(|details| details.reasoning_tokens)
+            .unwrap_or_default(),
+        ..Quantities::default()
+    }
+}
+
 /// Completes a call, which counts as in flight until then, and counts its tokens. Both also happen if the call outlives its client.
 pub(super) async fn complete(
     provider: Arc<dyn ChatProvider>,
     call: ChatCall,
-    admission: Admission,
+    metering: Metering,
 ) -> Result<pb::CreateChatResponse, ProviderError> {
-    let response = provider.complete(call).await?;
-    admission.record_tokens(response.usage.as_ref().map_or(0, |usage| usage.total_tokens));
-    Ok(response)
-}
-
-/// Counts the call as in flight until the stream is dropped, and its tokens then.
-pub(super) fn metered(chunks: Chunks<ChatChunk>, admission: Admission) -> Chunks<ChatChunk> {
-    if !admission.is_limited() {
-        return chunks;
-    }
-    let mut meter = Meter { admission, total: 0 };
-    chunks.inspect(move |chunk| meter.observe(chunk.as_ref().ok())).boxed()
-}
-
-struct Meter {
-    admission: Admission,
-    total: u64,
-}
-
-impl Meter {
-    fn observe(&mut self, chunk: Option<&ChatChunk>) {
-        // Some upstreams send the usage so far in every chunk.
-        if let Some(ChatChunk::Full(chunk)) = chunk
-            && let Some(usage) = &chunk.usage
-        {
-            self.total = self.total.max(usage.total_tokens);
+    // If the call is dropped, the provider may have read the prompt.
+    metering.meter.record(metering.estimate.sent());
+    match provider.complete(call).await {
+        Ok(response) => {
+            match &response.usage {
+                Some(usage) => metering.record(usage),
+                None => metering.meter.record(seen(&metering.estimate, response_bytes(&response))),
+            }
+            Ok(response)
+        }
+        Err(error) => {
+            metering.meter.record(Quantities::default());
+            metering.meter.fail();
+            Err(error)
         }
     }
 }
 
-impl Drop for Meter {
+/// Returns what a call has used by the text of its response, for upstreams that report no usage.
+fn seen(estimate: &Estimate, bytes: usize) -> Quantities {
+    Quantities { output_tokens: bytes.div_ceil(BYTES_PER_TOKEN) as u64, ..estimate.sent() }
+}
+
+fn response_bytes(response: &pb::CreateChatResponse) -> usize {
+    let messages = response.choices.iter().filter_map(|choice| choice.message.as_ref());
+    let bytes = messages.map(|message| {
+        let calls = message.tool_calls.iter().filter_map(|call| call.function.as_ref());
+        text_bytes(message.content.as_ref()) + calls.map(|function| function.arguments.len()).sum::<usize>()
+    });
+    bytes.sum()
+}
+
+/// Starts a streamed call, which counts as in flight until the stream is dropped, and counts its tokens then.
+pub(super) async fn stream(
+    provider: Arc<dyn ChatProvider>,
+    call: ChatCall,
+    options: Option<pb::StreamOptions>,
+    metering: Metering,
+) -> Result<Chunks<ChatChunk>, ProviderError> {
+    metering.meter.record(metering.estimate.sent());
+    match provider.stream(call, options).await {
+        Ok(chunks) if !metering.admission.is_limited() && !metering.meter.is_active() => Ok(chunks),
+        Ok(chunks) => {
+            let mut stream = MeteredStream { metering, usage: None, bytes: 0 };
+            Ok(chunks.inspect(move |chunk| stream.observe(chunk)).boxed())
+        }
+        Err(error) => {
+            metering.meter.record(Quantities::default());
+            metering.meter.fail();
+            Err(error)
+        }
+    }
+}
+
+struct MeteredStream {
+    metering: Metering,
+    usage: Option<pb::Usage>,
+    /// The length of the text so far, for streams that end without usage.
+    bytes: usize,
+}
+
+impl MeteredStream {
+    fn observe(&mut self, chunk: &Result<ChatChunk, ProviderError>) {
+        match chunk {
+            Ok(ChatChunk::Full(chunk)) => {
+                // Some upstreams send the usage so far in every chunk.
+                if let Some(usage) = &chunk.usage
+                    && self.usage.as_ref().is_none_or(|earlier| earlier.total_tokens <= usage.total_tokens)
+                {
+                    self.usage = Some(usage.clone());
+                }
+                let deltas = chunk.choices.iter().filter_map(|choice| choice.delta.as_ref());
+                self.bytes += deltas.map(delta_bytes).sum::<usize>();
+            }
+            Ok(ChatChunk::Text(text)) => self.bytes += text.len(),
+            Err(_) => self.metering.meter.fail(),
+        }
+    }
+}
+
+fn delta_bytes(delta: &pb::ChatDelta) -> usize {
+    let texts = [&delta.content, &delta.refusal, &delta.reasoning_content];
+    let calls = delta.tool_calls.iter().filter_map(|call| call.function.as_ref()?.arguments.as_ref());
+    texts.into_iter().flatten().chain(calls).map(String::len).sum()
+}
+
+impl Drop for MeteredStream {
     fn drop(&mut self) {
-        self.admission.record_tokens(self.total);
+        match &self.usage {
+            Some(usage) => self.metering.record(usage),
+            None => self.metering.meter.record(seen(&self.metering.estimate, self.bytes)),
+        }
     }
 }
 
@@ -102,6 +229,7 @@ mod tests {
         let part = |part| pb::ContentPart { part: Some(part), ..pb::ContentPart::default() };
         let image = Part::ImageUrl(pb::ImagePart { url: "x".repeat(1000), ..pb::ImagePart::default() });
         let parts = Content::Parts(pb::ContentParts { parts: vec![part(Part::Text("x".repeat(10))), part(image)] });
+        let estimate = |chat: &pb::ChatRequest| Estimate::new(chat).for_limits();
         let mut chat = pb::ChatRequest {
             messages: vec![message(Content::Text("x".repeat(7))), message(parts)],
             ..pb::ChatRequest::default()
@@ -137,7 +265,9 @@ mod tests {
         let admission = admit(&limiters, "m", || 1).unwrap();
         let call = Call { model: "m".to_owned(), request: Arc::default(), context: RequestContext::default() };
         // As a task that nobody waits for, such as that of a call whose client has disconnected.
-        tokio::spawn(complete(Arc::new(Responds(900)), call, admission)).await.unwrap().unwrap();
+        let estimate = Estimate::new(&pb::ChatRequest::default());
+        let metering = Metering { admission, meter: CallMeter::default(), estimate };
+        tokio::spawn(complete(Arc::new(Responds(900)), call, metering)).await.unwrap().unwrap();
         let refused = admit(&limiters, "m", || 500).unwrap_err();
         assert!(matches!(refused, Error::LimitExceeded(exceeded) if exceeded.limit == "tokens_per_minute"));
     }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::error::SettingError;
+use crate::usd::Usd;
 
 /// What the calls of a key, or of all keys of a team together, may use. The default limits nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -18,6 +19,12 @@ pub struct AccountLimits {
     pub concurrent_calls: u32,
     /// Videos that are not final; 0: no limit.
     pub jobs_in_flight: u32,
+    /// The most money per day, which begins at midnight UTC; `None`: no limit.
+    pub budget_per_day: Option<Usd>,
+    /// The most money per calendar month, UTC; `None`: no limit.
+    pub budget_per_month: Option<Usd>,
+    /// The most money in all; `None`: no limit.
+    pub budget_total: Option<Usd>,
 }
 
 /// A team of API keys. Its limits apply to all of them together, in addition to those of each key.

@@ -16,6 +16,7 @@ mod keys;
 mod limits;
 mod media;
 mod offline;
+mod prices;
 mod reload;
 mod settings;
 mod video;
@@ -37,6 +38,7 @@ pub use self::{
     limits::{AccountLimits, Team},
     media::{MAX_INPUT_BYTES, Media},
     offline::Offline,
+    prices::{Price, PriceConditions},
     reload::{FixedSetting, RELOADABLE},
     settings::Settings,
     video::{

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     chat::Chat, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, limits::Team, media::Media,
-    offline::Offline, video::Video, webhooks::Webhooks,
+    offline::Offline, prices::Price, video::Video, webhooks::Webhooks,
 };
 
 /// All settings of the core.
@@ -19,6 +19,8 @@ pub struct Settings {
     pub keys: Vec<Key>,
     /// The teams of the keys.
     pub teams: Vec<Team>,
+    /// The prices of models.
+    pub prices: Vec<Price>,
     /// The chat service.
     pub chat: Chat,
     /// The image service.
@@ -43,6 +45,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("triptych-data"),
             keys: Vec::new(),
             teams: Vec::new(),
+            prices: Vec::new(),
             chat: Chat::default(),
             image: Image::default(),
             video: Video::default(),
@@ -65,6 +68,7 @@ impl Settings {
             data_dir,
             keys,
             teams,
+            prices,
             chat,
             image,
             video,
@@ -78,6 +82,7 @@ impl Settings {
             return Err(SettingError::new("data_dir", "must be the path of a directory"));
         }
         Team::validate_all(teams)?;
+        Price::validate_all(prices)?;
         Key::validate_all(keys, teams)?;
         chat.validate()?;
         image.validate()?;

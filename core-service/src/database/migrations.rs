@@ -7,7 +7,7 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-pub(super) const MIGRATIONS: [(i64, &str, &str); 10] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 11] = [
     (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
     (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
     (3, "media", include_str!("../../migrations/sqlite/0003_media.sql")),
@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 10] = [
     (8, "secrets", include_str!("../../migrations/sqlite/0008_secrets.sql")),
     (9, "events of deleted jobs", include_str!("../../migrations/sqlite/0009_deleted_jobs.sql")),
     (10, "jobs in flight", include_str!("../../migrations/sqlite/0010_in_flight.sql")),
+    (11, "ledger and usage", include_str!("../../migrations/sqlite/0011_ledger.sql")),
 ];
 
 /// Applies those of these migrations that are missing.

@@ -14,6 +14,7 @@ use crate::{
     config::{self, AccountLimits, MAX_SECRET_LENGTH, SettingError},
     digest::{Sha256Digest, sha256},
     error::Error,
+    ledger::{Budget, Payer},
     limits::{self, Admission, Limiter},
     live::Live,
     on_disconnect::OnDisconnect,
@@ -38,6 +39,7 @@ struct KeyInfo {
     /// Those of the client and of its team, as far as they have limits.
     limiters: Vec<Arc<Limiter>>,
     in_flight: Vec<InFlightLimit>,
+    payer: Payer,
 }
 
 /// A limit of the videos that are not final.
@@ -166,7 +168,8 @@ fn callers(
     let mut callers = HashMap::with_capacity(keys.len());
     for key in keys {
         let mut accounts = vec![(format!("key `{}`", key.name), &key.limits, vec![Owner::new(&key.name)])];
-        if let Some(team) = teams.iter().find(|team| team.name == key.team) {
+        let team = teams.iter().find(|team| team.name == key.team);
+        if let Some(team) = team {
             let members = keys.iter().filter(|other| other.team == key.team).map(|key| Owner::new(&key.name));
             accounts.push((format!("team `{}`", team.name), &team.limits, members.collect()));
         }
@@ -176,6 +179,7 @@ fn callers(
             admin: key.admin,
             limiters: Vec::new(),
             in_flight: Vec::new(),
+            payer: payer(key, team),
         };
         for (subject, limits, owners) in accounts {
             info.limiters.extend(limiter(subject.clone(), limits));
@@ -190,10 +194,18 @@ fn callers(
     Ok(callers)
 }
 
+/// Returns who pays for the calls of a key.
+fn payer(key: &config::Key, team: Option<&config::Team>) -> Payer {
+    let of_team = team.and_then(|team| Budget::new("team", &team.name, &team.limits));
+    let budgets = Budget::new("key", &key.name, &key.limits).into_iter().chain(of_team);
+    Payer { key: key.name.clone(), team: key.team.clone(), budgets: budgets.collect() }
+}
+
 impl Caller {
     /// Returns a caller with this name and no settings of its own; the empty name is the anonymous caller.
     pub(crate) fn named(name: &str) -> Self {
-        let info = KeyInfo { name: name.to_owned(), ..KeyInfo::default() };
+        let payer = Payer { key: name.to_owned(), ..Payer::default() };
+        let info = KeyInfo { name: name.to_owned(), payer, ..KeyInfo::default() };
         Self((!name.is_empty()).then(|| Arc::new(info)))
     }
 
@@ -246,6 +258,12 @@ impl Caller {
     /// Returns the limits of videos in flight.
     pub(crate) fn in_flight_limits(&self) -> &[InFlightLimit] {
         self.0.as_ref().map_or(&[], |key| &key.in_flight)
+    }
+
+    /// Returns who pays for the caller's calls.
+    pub(crate) fn payer(&self) -> &Payer {
+        static ANONYMOUS: Payer = Payer::ANONYMOUS;
+        self.0.as_ref().map_or(&ANONYMOUS, |key| &key.payer)
     }
 
     /// Admits a call of a model; see [`limits::admit`].

@@ -3,7 +3,6 @@
 //! A call is admitted once, after its model is known and before anything that costs money. All panels and both APIs come here.
 //! The state is in memory: a restart begins with unused limits, and each node counts its own calls.
 
-mod pattern;
 mod rate;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
@@ -15,6 +14,7 @@ use self::rate::{Rate, Refused};
 use crate::{
     config::AccountLimits,
     error::{Error, LimitExceeded},
+    name_pattern,
     rate_limits::{RateLimits, RateState},
 };
 
@@ -69,7 +69,7 @@ impl Limiter {
     /// Returns whether the model with this name may be called.
     pub fn permits(&self, model: &str) -> bool {
         let models = &self.settings.models;
-        models.is_empty() || models.iter().any(|pattern| pattern::matches(pattern, model))
+        models.is_empty() || models.iter().any(|pattern| name_pattern::matches(pattern, model))
     }
 
     /// Checks that the model with this name may be called.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use uuid::{Builder, Uuid};
 
 use super::{
+    charge::Charge,
     parameters::VideoParameters,
     provider::UpstreamTask,
     state::{Event, IllegalMove, JobState},
@@ -161,6 +162,8 @@ pub struct Job {
     pub deleted: bool,
     /// The idempotency key.
     pub key: Option<JobKey>,
+    /// What it costs. `None` in jobs from before there were prices.
+    pub charge: Option<Charge>,
 }
 
 impl Job {
@@ -183,7 +186,16 @@ impl Job {
             abandoned: None,
             deleted: false,
             key: None,
+            charge: None,
         }
+    }
+
+    /// Returns the job with its money settled, if its state decides that. The stores apply it to every change.
+    #[must_use]
+    pub(super) fn with_charge_settled(self) -> Self {
+        let Some(charge) = &self.charge else { return self };
+        let charge = charge.after(&self.state, &self.request.parameters, self.abandoned.is_none());
+        Self { charge: Some(charge), ..self }
     }
 
     /// Returns the context for provider calls of this job. Its idempotency key is the job's id.

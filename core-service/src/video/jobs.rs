@@ -6,6 +6,7 @@ use futures_util::{Stream, stream};
 use tokio::time::timeout;
 
 use super::{
+    charge::Charge,
     files::media_key,
     job::{Job, JobId, JobKey, JobOrigin, JobRequest},
     provider::Variant,
@@ -17,7 +18,9 @@ use crate::{
     failpoint::Failpoint,
     idempotency::{Idempotency, Key, SDK_WINDOW},
     keys::Owners,
+    ledger::{Ledger, Payer},
     media::{MediaKey, MediaStore, MediaType, ProviderLinks, clip::ClipInspector},
+    prices::ModelNames,
 };
 
 /// The interval at which a watched job is re-read, for changes that another node made.
@@ -70,18 +73,26 @@ pub struct Jobs {
     pub(crate) inspector: Option<ClipInspector>,
     /// Makes links to inputs, for providers that fetch them.
     pub(crate) links: Option<ProviderLinks>,
+    /// The prices of models.
+    pub(crate) ledger: Ledger,
 }
 
 impl Jobs {
     /// Returns the jobs in this store, their files in this media store.
     pub fn new(store: Arc<dyn JobStore>, media_store: MediaStore, settings: JobSettings) -> Self {
-        Self { store, media_store, settings, inspector: None, links: None }
+        Self { store, media_store, settings, inspector: None, links: None, ledger: Ledger::default() }
     }
 
     /// Gives links to inputs to providers that accept nothing else.
     #[must_use]
     pub fn with_links(self, links: ProviderLinks) -> Self {
         Self { links: Some(links), ..self }
+    }
+
+    /// Prices jobs with this ledger.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Ledger) -> Self {
+        Self { ledger, ..self }
     }
 
     /// Tells size and duration of finished videos from their files, and makes the stills that a provider does not return.
@@ -94,7 +105,8 @@ impl Jobs {
     /// that were stored for the new id are removed.
     ///
     /// # Errors
-    /// [`Error::IdempotencyConflict`]; [`Error::QueueFull`]; [`Error::LimitExceeded`].
+    /// [`Error::IdempotencyConflict`]; [`Error::QueueFull`]; [`Error::LimitExceeded`]; [`Error::BudgetExceeded`];
+    /// [`Error::Unpriced`].
     pub async fn create(
         &self,
         id: JobId,
@@ -114,8 +126,14 @@ impl Jobs {
             },
         });
         Failpoint::CreateBeforeCommit.reach();
-        let in_flight = context.caller.in_flight_limits().to_vec();
-        let limits = JobLimits { in_flight, ..self.settings.limits.clone() };
+        let (payer, in_flight) = (context.caller.payer().clone(), context.caller.in_flight_limits().to_vec());
+        let charge = self.charge(&job.request, &payer);
+        if let (None, Some(budget)) = (&charge.price, payer.budgets.first()) {
+            self.remove_files_or_warn(&job).await;
+            return Err(Error::Unpriced { model: job.request.model, subject: budget.description.clone() });
+        }
+        job.charge = Some(charge);
+        let limits = JobLimits { in_flight, payer, ..self.settings.limits.clone() };
         match self.store.insert(&job, call, &limits).await {
             Ok(Inserted::New) => {
                 Failpoint::CreateCommitted.reach();
@@ -129,13 +147,25 @@ impl Jobs {
             Err(error) => {
                 // After other errors the row may exist: an answer of the database may be lost, too. The sweeper removes the
                 // files if it does not.
-                if matches!(error, StoreError::KeyConflict(_) | StoreError::QueueFull { .. } | StoreError::InFlight(_))
-                {
+                if matches!(
+                    error,
+                    StoreError::KeyConflict(_)
+                        | StoreError::QueueFull { .. }
+                        | StoreError::InFlight(_)
+                        | StoreError::Budget(_)
+                ) {
                     self.remove_files_or_warn(&job).await;
                 }
                 Err(error.into())
             }
         }
+    }
+
+    /// Returns what a job costs by the current prices.
+    pub(super) fn charge(&self, request: &JobRequest, payer: &Payer) -> Charge {
+        let JobRequest { provider_id, model, upstream_model, parameters, .. } = request;
+        let names = ModelNames { public: model, upstream: upstream_model, provider: provider_id };
+        Charge::new(&payer.team, &self.ledger.prices().of_model(names), parameters)
     }
 
     /// Returns the job that the call repeats, if any.

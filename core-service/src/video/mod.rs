@@ -11,6 +11,7 @@
 //! | [`grpc`] | the gRPC service |
 
 pub mod callback;
+pub mod charge;
 mod files;
 pub mod grpc;
 pub mod guarded;

@@ -76,6 +76,12 @@ impl VideoParameters {
         Size::new(self.width, self.height)
     }
 
+    /// Returns whether a video is among the inputs, or is changed or continued.
+    pub fn has_video_input(&self) -> bool {
+        let is_video = |input: &StoredInput| matches!(input.role, InputRole::Video | InputRole::Source);
+        self.source.is_some() || self.inputs.iter().any(is_video)
+    }
+
     /// Returns the keys of the job's own copies of its inputs.
     pub fn input_keys(&self) -> impl Iterator<Item = &str> {
         self.inputs.iter().filter_map(StoredInput::key)

@@ -60,7 +60,8 @@ fn row(reason: ErrorReason) -> Row {
         ErrorReason::InvalidField
         | ErrorReason::UpstreamRefused
         | ErrorReason::ContentPolicyViolation
-        | ErrorReason::VideoNotReady => (StatusCode::BAD_REQUEST, Retry::AsUsual),
+        | ErrorReason::VideoNotReady
+        | ErrorReason::ModelNotPriced => (StatusCode::BAD_REQUEST, Retry::AsUsual),
         ErrorReason::InvalidApiKey => (StatusCode::UNAUTHORIZED, Retry::AsUsual),
         ErrorReason::ModelNotAllowed | ErrorReason::PermissionDenied => (StatusCode::FORBIDDEN, Retry::AsUsual),
         ErrorReason::ModelNotFound
@@ -72,6 +73,8 @@ fn row(reason: ErrorReason) -> Row {
         ErrorReason::IdempotencyConflict => (StatusCode::CONFLICT, Retry::Never),
         ErrorReason::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, Retry::AsUsual),
         ErrorReason::Overloaded | ErrorReason::RateLimitExceeded => (StatusCode::TOO_MANY_REQUESTS, Retry::Later),
+        // OpenAI's clients retry every 429, and a retry of this one fails again.
+        ErrorReason::BudgetExceeded => (StatusCode::TOO_MANY_REQUESTS, Retry::Never),
         ErrorReason::ProviderCredentials => (StatusCode::INTERNAL_SERVER_ERROR, Retry::Never),
         ErrorReason::UpstreamUnreadable | ErrorReason::Internal | ErrorReason::Unspecified => {
             (StatusCode::INTERNAL_SERVER_ERROR, Retry::AsUsual)

@@ -25,8 +25,8 @@ async fn respond(status: Status) -> (u16, Vec<(String, String)>, String) {
 #[test]
 fn every_error_reason_has_a_row() {
     let rows: Vec<_> = table().collect();
-    assert_eq!(rows.len(), 25);
-    assert_eq!(rows.iter().map(Row::code).collect::<HashSet<_>>().len(), 25);
+    assert_eq!(rows.len(), 27);
+    assert_eq!(rows.iter().map(Row::code).collect::<HashSet<_>>().len(), 27);
     for row in rows {
         assert!(row.http.is_client_error() || row.http.is_server_error(), "{row:?}");
         assert_eq!(row.retry == Retry::Later, matches!(row.http.as_u16(), 429 | 503), "{row:?}");

@@ -22,8 +22,10 @@ use crate::{
         response,
         validate::Delivery,
     },
+    ledger::CallMeter,
     limits::Admission,
     media::MediaStore,
+    prices::Quantities,
     size::Size,
 };
 
@@ -65,6 +67,10 @@ pub(super) struct Generation {
     pub(super) memory: Reservation,
     /// Counts the call as in flight.
     pub(super) _admission: Admission,
+    /// Settles the cost when the generation is dropped.
+    pub(super) meter: CallMeter,
+    /// What the provider has delivered so far.
+    pub(super) used: Quantities,
     pub(super) resizer: ImageResizer,
     pub(super) media_store: MediaStore,
 }
@@ -117,7 +123,7 @@ impl Generation {
     async fn next(&mut self) -> Result<Option<Event>, Error> {
         // Nothing after the last image is read.
         while self.outcomes.has_pending()
-            && let Some(event) = self.events.try_next().await?
+            && let Some(event) = self.events.try_next().await.inspect_err(|_| self.meter.fail())?
         {
             let create_time = Some(time::now());
             match event {
@@ -146,11 +152,18 @@ impl Generation {
                     };
                     let picture = Some(self.deliver(resized, revised_prompt).await?);
                     self.outcomes.record_finished(index)?;
+                    self.used.images += 1;
+                    self.meter.record(self.used);
                     let finished = pb::ImageFinished { picture_index: index, picture, create_time, usage: None };
                     return Ok(Some(Event::Finished(finished)));
                 }
                 ImageEvent::Failed { index, error } => self.outcomes.record_failed(index, error)?,
-                ImageEvent::Usage(usage) => self.outcomes.add_usage(usage),
+                ImageEvent::Usage(usage) => {
+                    self.used.input_tokens = self.used.input_tokens.saturating_add(usage.input);
+                    self.used.output_tokens = self.used.output_tokens.saturating_add(usage.output);
+                    self.meter.record(self.used);
+                    self.outcomes.add_usage(usage);
+                }
             }
         }
         Ok(None)

@@ -3,7 +3,10 @@
 mod generation;
 mod outcomes;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures_util::{
@@ -20,25 +23,32 @@ use self::{
 };
 use super::{
     ImageProvider,
-    parameters::{Background, ImageParameters},
+    parameters::{Background, ImageParameters, Quality},
     resize::{ImageResizer, Target},
     response::SharedItem,
     validate::{self, Validated},
 };
 use crate::{
     call::Call,
+    config::Price,
     context::{RequestContext, before_deadline},
     error::Error,
     idempotency::{Idempotency, single_flight::SingleFlight},
     keys::{Caller, Keys, Owners},
+    ledger::{CallStart, Ledger, write_cost},
     limits::Admission,
     live::Live,
     media::{InputPicture, InputResolver, MediaStore, PictureBudget},
     models::{Entry, Models},
+    prices::{Attributes, Quantities},
+    usd::Usd,
 };
 
 /// How many input images of one request are fetched and decoded concurrently.
 const INPUTS_AT_ONCE: usize = 4;
+
+/// The most tokens of an image whose price sets no maximum: those of gpt-image-1 in high quality.
+const MAX_IMAGE_TOKENS: u64 = 6240;
 
 /// A valid request for an existing model.
 #[derive(Clone)]
@@ -46,6 +56,8 @@ struct Admitted {
     entry: Arc<Entry<dyn ImageProvider>>,
     request: Validated,
     admission: Admission,
+    /// The cost of the unary response that this request, and no earlier one, has caused. Set when it is known.
+    cost: Arc<OnceLock<Usd>>,
 }
 
 /// Implementation of [`ImageService`]. Clones share the state.
@@ -58,6 +70,7 @@ pub struct ImageGrpc {
     resizer: ImageResizer,
     single_flight: SingleFlight<SharedItem>,
     keys: Keys,
+    ledger: Ledger,
     /// The maximum size of all images in one message, in bytes.
     max_image_bytes: usize,
 }
@@ -80,6 +93,7 @@ impl ImageGrpc {
             budget,
             single_flight: SingleFlight::new(idempotency_ttl, SharedItem::bytes),
             keys: Keys::default(),
+            ledger: Ledger::default(),
             max_image_bytes: usize::MAX,
         }
     }
@@ -98,6 +112,12 @@ impl ImageGrpc {
         Self { keys, ..self }
     }
 
+    /// Meters requests with this ledger.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Ledger) -> Self {
+        Self { ledger, ..self }
+    }
+
     /// Ends the shared requests that are in flight and waits for them.
     pub async fn close(&self) {
         self.single_flight.close().await;
@@ -111,13 +131,14 @@ impl ImageGrpc {
         let Validated { pictures, mask, .. } = &request;
         validate::edits(&entry.id, entry.provider.edits(&entry.upstream_model), pictures.len(), mask.is_some())?;
         let admission = caller.admit(&entry.id, || 0)?;
-        Ok(Admitted { entry, request, admission })
+        Ok(Admitted { entry, request, admission, cost: Arc::default() })
     }
 
-    /// Resolves the input images of a request and starts the generation.
+    /// Reserves the money of a request, resolves its input images and starts the generation.
     async fn start(&self, context: RequestContext, admitted: Admitted) -> Result<Generation, Error> {
-        let Admitted { entry, request, admission } = admitted;
+        let Admitted { entry, request, admission, cost: _ } = admitted;
         let Validated { parameters, pictures, mask, delivery, keep_original } = request;
+        let meter = self.ledger.begin(call_start(&context, &entry, &parameters), most(&parameters)).await?;
         let target = Target {
             size: parameters.size,
             encoding: parameters.format,
@@ -133,7 +154,7 @@ impl ImageGrpc {
             let call = Call { model: entry.upstream_model.clone(), request, context };
             Ok((entry.provider.generate(call).await?, memory))
         });
-        let (events, memory) = events.await?;
+        let (events, memory) = events.await.inspect_err(|_| meter.fail())?;
         Ok(Generation {
             events,
             outcomes,
@@ -144,6 +165,8 @@ impl ImageGrpc {
             bytes_left: usize::MAX,
             memory,
             _admission: admission,
+            meter,
+            used: Quantities::default(),
             resizer: self.resizer.clone(),
             media_store,
         })
@@ -174,8 +197,15 @@ impl ImageGrpc {
     /// Generates all images of a request and returns them in one response.
     async fn generate(&self, context: RequestContext, admitted: Admitted) -> Result<pb::GenerateImagesResponse, Error> {
         let response_deadline = context.deadline.map(response_deadline);
+        let cost = Arc::clone(&admitted.cost);
         let generation = self.start(context, admitted).await?;
-        Generation { bytes_left: self.max_image_bytes, ..generation }.unary(response_deadline).await
+        let meter = generation.meter.clone();
+        let response = Generation { bytes_left: self.max_image_bytes, ..generation }.unary(response_deadline).await?;
+        if let Some(amount) = meter.settle() {
+            // Fails never: each request is generated once.
+            let _ = cost.set(amount);
+        }
+        Ok(response)
     }
 
     /// Returns the messages of a request. The stream begins before the generation does.
@@ -240,14 +270,15 @@ impl ImageService for ImageGrpc {
         let request = request.into_inner();
         let pb::GenerateImagesRequest { image, idempotency_key: _ } = request.clone();
         let admitted = self.admit(image, 0, &context.caller)?;
-        let admission = admitted.admission.clone();
+        let (admission, cost) = (admitted.admission.clone(), Arc::clone(&admitted.cost));
         let work = |context: RequestContext| {
             let (service, admitted) = (self.clone(), admitted.clone());
             let response = async move { service.generate(context, admitted).await.map(SharedItem::Unary) };
             response.into_stream().boxed()
         };
         let Some(mut items) = self.shared(&context, "GenerateImages", &request, work).await? else {
-            return answered(&admission, self.generate(context, admitted).await);
+            return answered(&admission, self.generate(context, admitted).await)
+                .map(|response| with_cost(response, &cost));
         };
         let response = match items.try_next().await {
             Ok(Some(SharedItem::Unary(response))) => Ok(response),
@@ -256,7 +287,7 @@ impl ImageService for ImageGrpc {
             }
             Err(error) => Err(error),
         };
-        answered(&admission, response)
+        answered(&admission, response).map(|response| with_cost(response, &cost))
     }
 
     type StreamImagesStream = BoxStream<'static, Result<pb::StreamImagesResponse, Status>>;
@@ -284,6 +315,39 @@ impl ImageService for ImageGrpc {
             Err(error) => Err(error.into()),
         });
         answered(&admission, Ok(messages.inspect(move |_| _ = &in_flight).boxed()))
+    }
+}
+
+fn with_cost<T>(mut response: Response<T>, cost: &OnceLock<Usd>) -> Response<T> {
+    write_cost(cost.get().copied(), response.metadata_mut());
+    response
+}
+
+/// Returns what the ledger needs to know of a request.
+fn call_start<'a>(
+    context: &'a RequestContext,
+    entry: &'a Entry<dyn ImageProvider>,
+    parameters: &ImageParameters,
+) -> CallStart<'a> {
+    CallStart {
+        payer: context.caller.payer(),
+        modality: pb::Modality::Image,
+        model: entry.price_names(),
+        attributes: Attributes {
+            size: parameters.size,
+            quality: (parameters.quality != Quality::Auto).then(|| parameters.quality.as_str()),
+            ..Attributes::default()
+        },
+    }
+}
+
+/// Returns what a request can use at most, by a price.
+fn most(parameters: &ImageParameters) -> impl Fn(&Price) -> Quantities + use<> {
+    let images = u64::from(parameters.n);
+    let input_tokens = (parameters.prompt.len() / 4) as u64;
+    move |price| {
+        let output_tokens = images.saturating_mul(price.max_output_tokens.unwrap_or(MAX_IMAGE_TOKENS));
+        Quantities { images, input_tokens, output_tokens, ..Quantities::default() }
     }
 }
 

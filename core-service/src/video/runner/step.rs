@@ -16,6 +16,7 @@ use crate::{
     error::ProviderError,
     failpoint::Failpoint,
     video::{
+        charge::{Charge, ChargeState},
         job::{Job, JobId},
         provider::{Cancellation, Slot, UpstreamTask, VideoProvider},
         state::{Event, JobState},
@@ -318,6 +319,9 @@ impl Step {
         // Callers see that the render may be billed.
         let revision = job.revision + u64::from(billed && state != job.state);
         let mut next = Job { abandoned: None, failures: 0, state, revision, ..job };
+        if billed {
+            next.charge = next.charge.as_ref().map(Charge::billed);
+        }
         next.due_at = next.due_when_final();
         self.commit(next, Lease::Ended).await?;
         Ok(Next::Yield)
@@ -330,15 +334,28 @@ impl Step {
             let next = self.claim.job.tombstoned(self.now(), None);
             self.commit(next, Lease::Kept).await?;
         }
-        if let Resolution::Later(next) = self.stop_renders().await? {
-            return Ok(next);
-        }
+        let billed = match self.stop_renders().await? {
+            Resolution::Later(next) => return Ok(next),
+            Resolution::Ended { billed } => billed,
+        };
+        self.settle_removed(billed).await?;
         if let Err(error) = self.shared.jobs.remove_files(&self.claim.job, true).await {
             return self.clean_up_later(&error).await;
         }
         Failpoint::FilesRemoved.reach();
         self.shared.queue.purge(&self.claim).await.map_err(StepError::from)?;
         Ok(Next::Yield)
+    }
+
+    /// Settles the money of a job that is about to be removed.
+    async fn settle_removed(&mut self, billed: bool) -> Result<(), StepError> {
+        let job = self.claim.job.clone();
+        let Some(charge) = job.charge.as_ref().filter(|charge| charge.state == ChargeState::Held) else {
+            return Ok(());
+        };
+        let charge = if billed { charge.billed() } else { charge.clone() };
+        let state = job.state.clone().cleaned_up(billed);
+        self.commit(Job { abandoned: None, state, charge: Some(charge), ..job }, Lease::Kept).await
     }
 
     /// Stops the abandoned render of a final job, also one that its submission may have started.
@@ -405,6 +422,7 @@ impl From<StoreError> for StepError {
             error @ (StoreError::KeyConflict(_)
             | StoreError::QueueFull { .. }
             | StoreError::InFlight(_)
+            | StoreError::Budget(_)
             | StoreError::Unavailable(_)
             | StoreError::Corrupt { .. }) => Self::Store(error),
         }

@@ -98,7 +98,7 @@ impl Row {
         self.events.extend(JobEvent::from_change(Some(&self.job), &next, now));
         // The key is only ever removed: between the read and this write a later call may have taken it over.
         let key = next.key.as_ref().and(self.job.key.take());
-        self.job = Job { key, ..next };
+        self.job = Job { key, ..next.with_charge_settled() };
     }
 
     fn is_queued(&self) -> bool {

@@ -27,9 +27,10 @@ use super::{
     time::Timestamp,
 };
 use crate::{
-    error::{Error, LimitExceeded},
+    error::{BudgetExceeded, Error, LimitExceeded},
     idempotency::Idempotency,
     keys::{InFlightLimit, Owner, Owners},
+    ledger::Payer,
     rate_limits::RateLimits,
 };
 
@@ -49,7 +50,7 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// idempotency key, unless the call is a repetition. The limits are checked in the transaction of the insert.
     ///
     /// # Errors
-    /// `KeyConflict`, if the key was used with a different request; `QueueFull` or `InFlight` beyond a limit.
+    /// `KeyConflict`, if the key was used with a different request; `QueueFull`, `InFlight` or `Budget` beyond a limit.
     async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: &JobLimits) -> Result<Inserted, StoreError>;
 
     /// Returns the job, unless it is deleted or belongs to none of these owners.
@@ -171,11 +172,13 @@ pub struct JobLimits {
     pub total: u32,
     /// Those in flight, queued ones included, of the caller's key and team.
     pub in_flight: Vec<InFlightLimit>,
+    /// Who pays, with the budgets.
+    pub payer: Payer,
 }
 
 impl Default for JobLimits {
     fn default() -> Self {
-        Self { per_owner: 1000, total: 10_000, in_flight: Vec::new() }
+        Self { per_owner: 1000, total: 10_000, in_flight: Vec::new(), payer: Payer::ANONYMOUS }
     }
 }
 
@@ -306,6 +309,9 @@ pub enum StoreError {
     /// As many jobs of a key or team are in flight as its limit allows.
     #[error("the {} has as many jobs in flight as its limit allows", .0.subject)]
     InFlight(InFlightLimit),
+    /// A budget has not enough left.
+    #[error(transparent)]
+    Budget(Box<BudgetExceeded>),
     /// The database failed.
     #[error("the job database failed: {0}")]
     Unavailable(String),
@@ -323,6 +329,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::KeyConflict(key) => Self::IdempotencyConflict(key),
+            StoreError::Budget(exceeded) => Self::BudgetExceeded(exceeded),
             StoreError::QueueFull { setting, limit } => Self::QueueFull { setting, limit },
             StoreError::InFlight(InFlightLimit { subject, owners: _, limit }) => {
                 Self::LimitExceeded(Box::new(LimitExceeded {

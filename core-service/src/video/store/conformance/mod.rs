@@ -25,6 +25,7 @@ use crate::{
     context::RequestContext,
     idempotency::{Idempotency, Key, SDK_WINDOW},
     keys::{Caller, Owner, Owners},
+    ledger::Payer,
     video::{
         inputs::{InputRole, InputSource, StoredInput},
         job::{Job, JobId, JobKey, JobOrigin, JobRequest},
@@ -37,7 +38,7 @@ use crate::{
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const LEASE: Duration = Duration::from_secs(10);
-static LIMITS: JobLimits = JobLimits { per_owner: 100, total: 1000, in_flight: Vec::new() };
+static LIMITS: JobLimits = JobLimits { per_owner: 100, total: 1000, in_flight: Vec::new(), payer: Payer::ANONYMOUS };
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Runs each function over each store, on an empty store.

@@ -1,9 +1,9 @@
 //! The queue: its limits, and the order of claims.
 
 use super::*;
-use crate::keys::InFlightLimit;
+use crate::{keys::InFlightLimit, ledger::Payer};
 
-static TWO_AND_THREE: JobLimits = JobLimits { per_owner: 2, total: 3, in_flight: Vec::new() };
+static TWO_AND_THREE: JobLimits = JobLimits { per_owner: 2, total: 3, in_flight: Vec::new(), payer: Payer::ANONYMOUS };
 
 async fn try_insert(store: &Store, owner: &str, limits: &JobLimits) -> Result<Inserted, StoreError> {
     store.insert(&job_of(owner), None, limits).await
@@ -79,7 +79,10 @@ pub(super) async fn concurrent_inserts_do_not_exceed_the_limit(store: Store) {
 }
 
 pub(super) async fn a_repeated_call_succeeds_beyond_the_limit(store: Store) {
-    let (call, limits) = (call("alice", None, "body"), JobLimits { per_owner: 1, total: 1, in_flight: Vec::new() });
+    let (call, limits) = (
+        call("alice", None, "body"),
+        JobLimits { per_owner: 1, total: 1, in_flight: Vec::new(), payer: Payer::ANONYMOUS },
+    );
     let first = keyed(&call);
     assert_eq!(store.insert(&first, Some(&call), &limits).await, Ok(Inserted::New));
     let again = store.insert(&keyed(&call), Some(&call), &limits).await;

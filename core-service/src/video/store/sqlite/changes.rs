@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{SqliteConnection, sqlite::SqliteQueryResult};
 
-use super::row;
+use super::{money, row};
 use crate::{
     database::Write,
     video::{
@@ -27,13 +27,14 @@ impl Write for AmendJob {
     type Output = Result<(), StoreError>;
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
-        let query = match row::bind(sqlx::query(row::AMEND), &self.next) {
-            Ok(query) => query.bind(row::integer(self.before.revision)),
+        let query = match row::bind_change(sqlx::query(row::AMEND), &self.before, &self.next) {
+            Ok(query) => query,
             Err(error) => return Ok(Err(error)),
         };
         if let Err(stale) = require_change(&query.execute(&mut *connection).await?) {
             return Ok(Err(stale));
         }
+        money::settle(connection, &self.before, &self.next, self.now).await?;
         record(connection, JobEvent::from_change(Some(&self.before), &self.next, self.now)).await?;
         Ok(Ok(()))
     }
@@ -65,14 +66,15 @@ impl Write for CommitJob {
     }
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
-        let query = match row::bind(sqlx::query(row::COMMIT), &self.next) {
-            Ok(query) => query.bind(row::integer(self.claim.job.revision)),
+        let query = match row::bind_change(sqlx::query(row::COMMIT), &self.claim.job, &self.next) {
+            Ok(query) => query,
             Err(error) => return Ok(Err(error)),
         };
         let query = query.bind(self.claim.fence).bind(i64::from(self.then == Lease::Kept));
         if let Err(stale) = require_change(&query.execute(&mut *connection).await?) {
             return Ok(Err(stale));
         }
+        money::settle(connection, &self.claim.job, &self.next, self.now).await?;
         record(connection, JobEvent::from_change(Some(&self.claim.job), &self.next, self.now)).await?;
         Ok(Ok(()))
     }

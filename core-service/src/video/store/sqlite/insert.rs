@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
-use super::{changes::record, row};
+use super::{changes::record, money, row};
 use crate::{
     database::Write,
     idempotency::Idempotency,
@@ -49,6 +49,9 @@ impl Write for InsertJob {
             Ok(insert) => insert,
             Err(error) => return Ok(Err(error)),
         };
+        if let Err(exceeded) = money::hold(connection, &self.job, &self.limits, self.now).await? {
+            return Ok(Err(exceeded));
+        }
         if let Some(known) = known {
             let free =
                 "UPDATE video_jobs SET idempotency_key = NULL, fingerprint = NULL, key_expires_at = NULL WHERE id = $1";

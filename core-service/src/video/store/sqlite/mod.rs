@@ -3,6 +3,7 @@
 mod changes;
 mod claims;
 mod insert;
+mod money;
 mod row;
 mod workers;
 
@@ -136,7 +137,7 @@ impl JobStore for SqliteStore {
     }
 
     async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError> {
-        let (before, next, feed) = (before.clone(), next.clone(), self.feed.clone());
+        let (before, next, feed) = (before.clone(), next.clone().with_charge_settled(), self.feed.clone());
         self.database.write(AmendJob { before, next, now: self.now(), feed }).await?
     }
 
@@ -204,6 +205,7 @@ impl JobQueue for SqliteStore {
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
+        let next = next.with_charge_settled();
         let committed = Claim { job: next.clone(), fence: claim.fence };
         let (claim, feed) = (claim.clone(), self.feed.clone());
         self.database.write(CommitJob { claim, next, then, now: self.now(), feed }).await??;

@@ -26,34 +26,45 @@ type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 /// Inserts a job.
 pub(super) const INSERT: &str = "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, \
      completed_at, expires_at, deadline_at, due_at, failures, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, \
-     submissions, extra_json, provider_id) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+     submissions, extra_json, provider_id, charge) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
 
 /// The columns of a job in a list.
 pub(super) const LISTED: &str = "id, owner, revision, state, request, origin, created_at, completed_at, expires_at, \
-     deadline_at, due_at, failures, submissions, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, '' AS extra_json";
+     deadline_at, due_at, failures, submissions, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, charge, '' AS extra_json";
 
 /// Changes a job that has revision `$20`. Owner, request, origin and creation time never change. The key is only ever
 /// removed: between the read and this write a later call may have taken it over.
 pub(super) const AMEND: &str = "UPDATE video_jobs SET revision = $3, phase = $4, state = $5, completed_at = $9, \
      expires_at = $10, deadline_at = $11, due_at = $12, failures = $13, submissions = $19, abandoned = $14, deleted = $15, \
-     idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END WHERE id = $1 AND revision = $20";
+     idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END, charge = $21 WHERE id = $1 AND revision = $20";
 
-/// As [`AMEND`], for a claim with fence `$21`, which ends unless `$22` is 1.
+/// As [`AMEND`], for a claim with fence `$22`, which ends unless `$23` is 1.
 pub(super) const COMMIT: &str = "UPDATE video_jobs SET revision = $3, phase = $4, state = $5, completed_at = $9, \
      expires_at = $10, deadline_at = $11, due_at = $12, failures = $13, submissions = $19, abandoned = $14, deleted = $15, \
-     idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END, \
-     lease_owner = CASE WHEN $22 = 1 THEN lease_owner ELSE '' END \
-     WHERE id = $1 AND revision = $20 AND fence = $21";
+     idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END, charge = $21, \
+     lease_owner = CASE WHEN $23 = 1 THEN lease_owner ELSE '' END \
+     WHERE id = $1 AND revision = $20 AND fence = $22";
 
 /// Binds all parameters of [`INSERT`].
 pub(super) fn bind_new<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError> {
     let JobRequest { provider_id, parameters, .. } = &job.request;
-    Ok(bind(query, job)?.bind(parameters.extra_json.clone()).bind(provider_id.clone()))
+    Ok(bind(query, job)?.bind(parameters.extra_json.clone()).bind(provider_id.clone()).bind(charge(job)?))
+}
+
+/// Binds `$20` and `$21` of [`AMEND`] and [`COMMIT`]: the revision that the change is based on, and the charge.
+pub(super) fn bind_change<'q>(query: Statement<'q>, before: &Job, next: &Job) -> Result<Statement<'q>, StoreError> {
+    Ok(bind(query, next)?.bind(integer(before.revision)).bind(charge(next)?))
+}
+
+/// Returns the column `charge`.
+fn charge(job: &Job) -> Result<Option<String>, StoreError> {
+    let document = job.charge.as_ref().map(serde_json::to_string).transpose();
+    document.map_err(|why| StoreError::Corrupt { id: job.id.to_string(), why: why.to_string() })
 }
 
 /// Binds `$1` to `$19`.
-pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError> {
+fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError> {
     // Destructured, so that a new field stops the build here.
     let Job {
         id,
@@ -72,6 +83,7 @@ pub(super) fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>,
         abandoned,
         deleted,
         key,
+        charge: _,
     } = job;
     let corrupt = |why: String| StoreError::Corrupt { id: id.to_string(), why };
     Ok(query
@@ -131,6 +143,11 @@ fn decode(row: &SqliteRow) -> Result<Job, Box<dyn Error + Send + Sync>> {
         abandoned: row.try_get::<Option<String>, _>("abandoned")?.map(UpstreamTask),
         deleted: row.try_get::<i64, _>("deleted")? != 0,
         key: key(row),
+        charge: row
+            .try_get::<Option<&str>, _>("charge")?
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|why| format!("charge: {why}"))?,
     })
 }
 

@@ -1,0 +1,59 @@
+//! The holds of video jobs. They are opened and ended within the transactions of the job store.
+
+use sqlx::SqliteConnection;
+
+use super::{Entry, budgets_left};
+use crate::{error::BudgetExceeded, ledger::Payer, usd::Usd};
+
+/// Reserves money for an item, if the budgets of the payer have enough left.
+///
+/// # Errors
+/// The database failed.
+pub async fn open_hold(
+    connection: &mut SqliteConnection,
+    item: &str,
+    payer: &Payer,
+    amount: Usd,
+    price_version: &str,
+    now: i64,
+) -> Result<Result<(), BudgetExceeded>, sqlx::Error> {
+    if let Err(exceeded) = budgets_left(connection, payer, amount, now).await? {
+        return Ok(Err(exceeded));
+    }
+    let query =
+        sqlx::query("INSERT INTO ledger_holds (item, key_name, team, amount, created_at) VALUES ($1, $2, $3, $4, $5)");
+    let query = query.bind(item.to_owned()).bind(payer.key.clone()).bind(payer.team.clone());
+    query.bind(amount.micros()).bind(now).execute(&mut *connection).await?;
+    let Payer { key, team, .. } = payer;
+    Entry { item, kind: "hold", key, team, amount, price_version }.write(connection, now).await?;
+    Ok(Ok(()))
+}
+
+/// Ends the open hold of an item: `cost` was spent; `None`: nothing. Returns whether there was one, so that a hold is ended once.
+///
+/// # Errors
+/// The database failed.
+pub async fn end_hold(
+    connection: &mut SqliteConnection,
+    item: &str,
+    cost: Option<Usd>,
+    price_version: &str,
+    now: i64,
+) -> Result<bool, sqlx::Error> {
+    let remove = sqlx::query_as("DELETE FROM ledger_holds WHERE item = $1 RETURNING key_name, team, amount");
+    let removed: Option<(String, String, i64)> = remove.bind(item.to_owned()).fetch_optional(&mut *connection).await?;
+    let Some((key, team, held)) = removed else { return Ok(false) };
+    let (kind, amount) = match cost {
+        Some(cost) => ("settle", cost),
+        None => ("release", Usd::from_micros(held)),
+    };
+    Entry { item, kind, key: &key, team: &team, amount, price_version }.write(connection, now).await?;
+    Ok(true)
+}
+
+/// Ends a hold whose outcome was unknown.
+pub(super) struct ResolveHold {
+    pub(super) item: String,
+    pub(super) cost: Usd,
+    pub(super) now: i64,
+}

@@ -1,0 +1,159 @@
+//! Queries for usage and budgets.
+
+use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+use triptych_proto::v1::Modality;
+
+use super::{LedgerStore, now, period_sql, usage};
+use crate::{
+    budget_period::BudgetPeriod,
+    error::Error,
+    ledger::{Payer, allowance::Usage},
+    prices::Quantities,
+    usd::Usd,
+};
+
+/// The members of usage rows that are kept apart; the others are summed up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grouping {
+    /// The day.
+    pub day: bool,
+    /// The name of the key.
+    pub key: bool,
+    /// The team.
+    pub team: bool,
+    /// The modality and the model.
+    pub model: bool,
+}
+
+/// Which usage to return.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsageFilter {
+    /// The first day, `YYYY-MM-DD`.
+    pub first_day: String,
+    /// The last day, which is included.
+    pub last_day: String,
+    /// The only key, if any.
+    pub key: Option<String>,
+    /// The only model, if any.
+    pub model: Option<String>,
+    /// What is kept apart.
+    pub grouping: Grouping,
+    /// The most rows.
+    pub limit: u32,
+}
+
+/// The sum of some calls. Members that are not kept apart are empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRow {
+    /// The day, `YYYY-MM-DD`.
+    pub day: String,
+    /// The name of the key.
+    pub key: String,
+    /// The team.
+    pub team: String,
+    /// The modality.
+    pub modality: Modality,
+    /// The public name of the model.
+    pub model: String,
+    /// The sums.
+    pub usage: Usage,
+}
+
+/// The state of one budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetState {
+    /// `key:NAME` or `team:NAME`.
+    pub subject: String,
+    /// The period to which the limit applies.
+    pub period: BudgetPeriod,
+    /// The limit.
+    pub limit: Usd,
+    /// What was spent in the current period.
+    pub spent: Usd,
+    /// What is reserved now.
+    pub reserved: Usd,
+}
+
+impl LedgerStore {
+    /// Returns usage, in the order of day, key, team, modality and model.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn usage(&self, filter: &UsageFilter) -> Result<Vec<UsageRow>, Error> {
+        let UsageFilter { first_day, last_day, key, model, grouping, limit } = filter;
+        let columns = [
+            (grouping.day, "day"),
+            (grouping.key, "key_name"),
+            (grouping.team, "team"),
+            (grouping.model, "modality"),
+            (grouping.model, "model"),
+        ];
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+        for (is_kept, column) in columns {
+            query.push(if is_kept { column } else { "''" }).push(" AS ").push(column).push(", ");
+        }
+        query.push(
+            "SUM(calls) AS calls, SUM(errors) AS errors, SUM(input_tokens) AS input_tokens, \
+             SUM(cached_tokens) AS cached_tokens, SUM(output_tokens) AS output_tokens, \
+             SUM(reasoning_tokens) AS reasoning_tokens, SUM(images) AS images, SUM(video_millis) AS video_millis, \
+             SUM(cost) AS cost FROM usage_daily AS d WHERE d.day >= ",
+        );
+        query.push_bind(first_day.clone()).push(" AND d.day <= ").push_bind(last_day.clone());
+        for (column, value) in [("key_name", key), ("model", model)] {
+            if let Some(value) = value {
+                query.push(format!(" AND d.{column} = ")).push_bind(value.clone());
+            }
+        }
+        // By number: the names would mean the columns of the table.
+        query.push(" GROUP BY 1, 2, 3, 4, 5 HAVING SUM(calls) > 0 ORDER BY 1, 2, 3, 4, 5 LIMIT ").push_bind(*limit);
+        let rows = query.build().fetch_all(self.database.readers()).await.map_err(storage)?;
+        rows.iter().map(|row| usage_row(row).map_err(storage)).collect()
+    }
+
+    /// Returns the budgets of a payer.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn budgets(&self, payer: &Payer) -> Result<Vec<BudgetState>, Error> {
+        let mut states = Vec::new();
+        for budget in &payer.budgets {
+            for &(period, limit) in &budget.limits {
+                let sql = format!(
+                    "SELECT COALESCE((SELECT amount FROM ledger_spent WHERE subject = $2 AND period = {}), 0), \
+                     COALESCE((SELECT amount FROM ledger_reserved WHERE subject = $2), 0)",
+                    period_sql(period)
+                );
+                let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(now()).bind(budget.subject.clone());
+                let (spent, reserved): (i64, i64) = query.fetch_one(self.database.readers()).await.map_err(storage)?;
+                let (spent, reserved) = (Usd::from_micros(spent), Usd::from_micros(reserved));
+                states.push(BudgetState { subject: budget.subject.clone(), period, limit, spent, reserved });
+            }
+        }
+        Ok(states)
+    }
+}
+
+pub(super) fn storage(error: sqlx::Error) -> Error {
+    Error::Storage(format!("ledger: {error}"))
+}
+
+fn usage_row(row: &SqliteRow) -> Result<UsageRow, sqlx::Error> {
+    let count = |column: &str| row.try_get::<i64, _>(column).map(|count| u64::try_from(count).unwrap_or(0));
+    let quantities = Quantities {
+        input_tokens: count("input_tokens")?,
+        cached_tokens: count("cached_tokens")?,
+        output_tokens: count("output_tokens")?,
+        reasoning_tokens: count("reasoning_tokens")?,
+        images: count("images")?,
+        video_millis: count("video_millis")?,
+    };
+    let cost = Usd::from_micros(row.try_get("cost")?);
+    Ok(UsageRow {
+        day: row.try_get("day")?,
+        key: row.try_get("key_name")?,
+        team: row.try_get("team")?,
+        modality: usage::modality(row.try_get("modality")?),
+        model: row.try_get("model")?,
+        usage: Usage { calls: count("calls")?, errors: count("errors")?, quantities, cost },
+    })
+}

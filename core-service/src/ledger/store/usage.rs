@@ -1,0 +1,65 @@
+//! Writes usage to the daily sums.
+
+use sqlx::SqliteConnection;
+use triptych_proto::v1::Modality;
+
+use crate::{ledger::allowance::Usage, prices::Quantities};
+
+/// Adds usage to the sums of a day.
+///
+/// # Errors
+/// The database failed.
+pub async fn record_usage(
+    connection: &mut SqliteConnection,
+    key: &str,
+    team: &str,
+    modality: Modality,
+    model: &str,
+    usage: &Usage,
+    now: i64,
+) -> Result<(), sqlx::Error> {
+    let Usage { calls, errors, quantities, cost } = *usage;
+    let Quantities { input_tokens, cached_tokens, output_tokens, reasoning_tokens, images, video_millis } = quantities;
+    let query = sqlx::query(
+        "INSERT INTO usage_daily (day, key_name, team, modality, model, calls, errors, input_tokens, cached_tokens, \
+         output_tokens, reasoning_tokens, images, video_millis, cost) \
+         VALUES (strftime('%Y-%m-%d', $1 / 1000, 'unixepoch'), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+         ON CONFLICT (day, key_name, team, modality, model) DO UPDATE SET calls = calls + excluded.calls, \
+         errors = errors + excluded.errors, input_tokens = input_tokens + excluded.input_tokens, \
+         cached_tokens = cached_tokens + excluded.cached_tokens, output_tokens = output_tokens + excluded.output_tokens, \
+         reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, images = images + excluded.images, \
+         video_millis = video_millis + excluded.video_millis, cost = cost + excluded.cost",
+    );
+    let mut query =
+        query.bind(now).bind(key.to_owned()).bind(team.to_owned()).bind(modality_name(modality)).bind(model.to_owned());
+    let counts = [calls, errors, input_tokens, cached_tokens, output_tokens, reasoning_tokens, images, video_millis];
+    for count in counts {
+        // An upstream's figures may be absurd: such a one must not overflow the sum, which SQLite would turn into a fraction.
+        query = query.bind(i64::try_from(count).unwrap_or(i64::MAX).min(MAX_COUNT));
+    }
+    query.bind(cost.micros()).execute(connection).await?;
+    Ok(())
+}
+
+/// The most that one write adds to a sum.
+const MAX_COUNT: i64 = 1 << 50;
+
+/// Returns the name of a modality in the database.
+pub(super) fn modality_name(modality: Modality) -> &'static str {
+    match modality {
+        Modality::Chat => "chat",
+        Modality::Image => "image",
+        Modality::Video => "video",
+        Modality::Unspecified => "",
+    }
+}
+
+/// Returns the modality with this name.
+pub(super) fn modality(name: &str) -> Modality {
+    match name {
+        "chat" => Modality::Chat,
+        "image" => Modality::Image,
+        "video" => Modality::Video,
+        _ => Modality::Unspecified,
+    }
+}

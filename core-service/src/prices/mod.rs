@@ -1,0 +1,186 @@
+//! The prices of models, and what calls cost by them.
+//!
+//! A price has conditions, so that one model can cost more in a higher resolution. The settings come first, then the prices that
+//! Triptych brings along (`shipped.toml`), each in their order; the first one that matches applies. Conditions about something that
+//! is not known yet, such as the quality `auto`, may be met: an estimate is then the highest of the possible prices.
+
+mod cost;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, PoisonError, RwLock},
+};
+
+use serde::Deserialize;
+
+pub use self::cost::{Quantities, cost};
+use crate::{
+    config::{Price, PriceConditions},
+    digest::{Hex, sha256},
+    name_pattern,
+    size::Size,
+    usd::Usd,
+};
+
+/// The most models whose prices are remembered. Only names of the catalog are looked up.
+const MAX_CACHED: usize = 4096;
+
+/// The prices that Triptych brings along. A test parses them.
+static SHIPPED: LazyLock<Vec<Arc<Price>>> = LazyLock::new(|| {
+    #[derive(Deserialize)]
+    struct File {
+        prices: Vec<Price>,
+    }
+    let file: Result<File, _> = toml::from_str(include_str!("shipped.toml"));
+    file.map(|file| file.prices.into_iter().map(Arc::new).collect()).unwrap_or_default()
+});
+
+/// The prices of all models.
+#[derive(Debug, Default)]
+pub struct PriceTable {
+    configured: Vec<Arc<Price>>,
+    by_model: RwLock<HashMap<String, ModelPrices>>,
+}
+
+/// The names by which a price can refer to a model.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelNames<'a> {
+    /// The public name.
+    pub public: &'a str,
+    /// The name at the provider.
+    pub upstream: &'a str,
+    /// The id of the provider.
+    pub provider: &'a str,
+}
+
+/// The prices of one model, in the order in which they apply. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct ModelPrices(Arc<[Arc<Price>]>);
+
+/// What prices can depend on, as far as it is known.
+#[derive(Debug, Clone, Default)]
+pub struct Attributes {
+    /// The resolution in the terms of the model.
+    pub resolution: Option<String>,
+    /// The size in pixels.
+    pub size: Option<Size>,
+    /// The quality of an image.
+    pub quality: Option<&'static str>,
+    /// Whether a video has a sound track.
+    pub audio: Option<bool>,
+    /// Whether a video is among the inputs.
+    pub video_input: Option<bool>,
+    /// What a video request does.
+    pub operation: Option<&'static str>,
+}
+
+/// Whether a condition is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Met {
+    No,
+    /// It depends on an attribute that is not known.
+    Maybe,
+    Yes,
+}
+
+impl PriceTable {
+    /// Returns the table of these prices and of those that Triptych brings along.
+    pub fn new(configured: &[Price]) -> Self {
+        Self { configured: configured.iter().cloned().map(Arc::new).collect(), by_model: RwLock::default() }
+    }
+
+    /// Returns the prices of a model.
+    pub fn of_model(&self, names: ModelNames) -> ModelPrices {
+        let cached = self.by_model.read().unwrap_or_else(PoisonError::into_inner).get(names.public).cloned();
+        if let Some(prices) = cached {
+            return prices;
+        }
+        let prices: ModelPrices = ModelPrices(
+            self.configured.iter().chain(SHIPPED.iter()).filter(|price| is_for(price, names)).cloned().collect(),
+        );
+        let mut by_model = self.by_model.write().unwrap_or_else(PoisonError::into_inner);
+        if by_model.len() < MAX_CACHED {
+            by_model.insert(names.public.to_owned(), prices.clone());
+        }
+        prices
+    }
+}
+
+fn is_for(price: &Price, names: ModelNames) -> bool {
+    let is_provider = price.provider.is_empty() || price.provider == names.provider;
+    is_provider && [names.public, names.upstream].iter().any(|name| name_pattern::matches(&price.model, name))
+}
+
+impl ModelPrices {
+    /// Returns whether the model has no price at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the price that applies; of several possible ones that with the highest cost. `quantities` is called with a price,
+    /// because the maximum of a response can depend on it.
+    pub fn highest(
+        &self,
+        attributes: &Attributes,
+        quantities: impl Fn(&Price) -> Quantities,
+    ) -> Option<(Arc<Price>, Usd)> {
+        let mut highest = None;
+        for price in &*self.0 {
+            let met = attributes.meet(&price.when);
+            if met == Met::No {
+                continue;
+            }
+            let amount = cost(price, &quantities(price));
+            if highest.as_ref().is_none_or(|(_, earlier)| amount > *earlier) {
+                highest = Some((Arc::clone(price), amount));
+            }
+            if met == Met::Yes {
+                break;
+            }
+        }
+        highest
+    }
+}
+
+impl Attributes {
+    fn meet(&self, conditions: &PriceConditions) -> Met {
+        // Destructured, so that a new condition stops the build here.
+        let PriceConditions { resolution, size, quality, audio, video_input, operation } = conditions;
+        let text = |wanted: &Option<String>, known: Option<&str>| {
+            compare(wanted.as_deref(), known, |wanted, known| wanted.eq_ignore_ascii_case(known))
+        };
+        let size = compare(size.as_deref(), self.size, |wanted, known| {
+            let turned = Size::new(known.height, known.width);
+            [known, turned].iter().any(|size| size.to_string() == wanted)
+        });
+        [
+            text(resolution, self.resolution.as_deref()),
+            size,
+            text(quality, self.quality),
+            compare(*audio, self.audio, |wanted, known| wanted == known),
+            compare(*video_input, self.video_input, |wanted, known| wanted == known),
+            text(operation, self.operation),
+        ]
+        .into_iter()
+        .min()
+        .unwrap_or(Met::Yes)
+    }
+}
+
+fn compare<W, K>(wanted: Option<W>, known: Option<K>, is_equal: impl FnOnce(W, K) -> bool) -> Met {
+    let Some(wanted) = wanted else { return Met::Yes };
+    match known.map(|known| is_equal(wanted, known)) {
+        None => Met::Maybe,
+        Some(true) => Met::Yes,
+        Some(false) => Met::No,
+    }
+}
+
+/// Returns the version of a price: a digest of it, so that an amount can be traced to the price that led to it.
+pub fn version(price: &Price) -> String {
+    let json = serde_json::to_vec(price).unwrap_or_default();
+    Hex(&sha256(&json)[..6]).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! The money of a video job: its price, its hold, and what it cost.
+//!
+//! The hold is opened in the transaction that inserts the job, and ended in the transaction that ends the job; see `ledger`. A job
+//! whose outcome at the provider is unknown keeps its hold until an operator resolves it, or until the job is removed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{parameters::VideoParameters, state::JobState};
+use crate::{
+    config::Price,
+    prices::{self, Attributes, ModelPrices, Quantities},
+    usd::Usd,
+};
+
+/// The price of a job, and what has become of its hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// The team of the key that pays; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub team: String,
+    /// The price at the time of the create. `None`: the model had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// The estimated cost, which is held; 0 without a price.
+    pub estimate: Usd,
+    /// What has become of it.
+    pub state: ChargeState,
+}
+
+/// What has become of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChargeState {
+    /// The money is held.
+    Held,
+    /// This was spent.
+    Settled(Usd),
+    /// Nothing was spent.
+    Released,
+}
+
+/// The failures after which a render may exist, and be billed, that nobody can find: codes of [`JobState::Failed`].
+const UNKNOWN_OUTCOMES: [&str; 2] = ["outcome_unknown", "upstream_lost"];
+
+impl Charge {
+    /// Returns the charge of a new job.
+    pub fn new(team: &str, prices: &ModelPrices, parameters: &VideoParameters) -> Self {
+        let quantities = requested(parameters);
+        let highest = prices.highest(&attributes(parameters), |_| quantities);
+        let (price, estimate) =
+            highest.map_or((None, Usd::ZERO), |(price, amount)| (Some(Price::clone(&price)), amount));
+        Self { team: team.to_owned(), price, estimate, state: ChargeState::Held }
+    }
+
+    /// Returns the cost, once it is known.
+    pub fn cost(&self) -> Option<Usd> {
+        self.price.as_ref()?;
+        match self.state {
+            ChargeState::Held => None,
+            ChargeState::Settled(cost) => Some(cost),
+            ChargeState::Released => Some(Usd::ZERO),
+        }
+    }
+
+    /// Returns the version of the price; empty without one.
+    pub fn price_version(&self) -> String {
+        self.price.as_ref().map(prices::version).unwrap_or_default()
+    }
+
+    /// Returns the charge of a job in this state. `is_cleaned_up` is whether no render of the job is left at the provider.
+    #[must_use]
+    pub(super) fn after(&self, state: &JobState, parameters: &VideoParameters, is_cleaned_up: bool) -> Self {
+        let end = match (self.state, state) {
+            (ChargeState::Held, JobState::Succeeded { content, .. }) => {
+                let used = content
+                    .map_or_else(|| requested(parameters), |content| delivered(parameters, content.duration_millis));
+                ChargeState::Settled(self.price.as_ref().map_or(Usd::ZERO, |price| prices::cost(price, &used)))
+            }
+            (ChargeState::Held, JobState::Failed { code, .. }) => {
+                let is_known = is_cleaned_up && !UNKNOWN_OUTCOMES.contains(&code.as_str());
+                if is_known { ChargeState::Released } else { ChargeState::Held }
+            }
+            (ChargeState::Held, JobState::Cancelled { submission, may_be_billed, .. }) => match submission {
+                Some(_) => ChargeState::Held,
+                None if !is_cleaned_up => ChargeState::Held,
+                None if *may_be_billed => ChargeState::Settled(self.estimate),
+                None => ChargeState::Released,
+            },
+            (unchanged, _) => unchanged,
+        };
+        Self { state: end, ..self.clone() }
+    }
+
+    /// Returns the charge of a job with a render that the provider did not stop: its estimate is spent.
+    #[must_use]
+    pub(super) fn billed(&self) -> Self {
+        let state = if self.state == ChargeState::Held { ChargeState::Settled(self.estimate) } else { self.state };
+        Self { state, ..self.clone() }
+    }
+}
+
+/// Returns what was requested.
+fn requested(parameters: &VideoParameters) -> Quantities {
+    Quantities { video_millis: u64::from(parameters.seconds) * 1000, ..Quantities::default() }
+}
+
+/// Returns what was delivered. Providers bill the seconds of the request, and their files are longer or shorter by some frames: a
+/// file of the requested length in whole seconds is billed as requested.
+pub(super) fn delivered(parameters: &VideoParameters, duration_millis: u64) -> Quantities {
+    let requested = requested(parameters);
+    let differs = duration_millis.abs_diff(requested.video_millis) >= 500;
+    if differs { Quantities { video_millis: duration_millis, ..requested } } else { requested }
+}
+
+fn attributes(parameters: &VideoParameters) -> Attributes {
+    Attributes {
+        resolution: (!parameters.resolution.is_empty()).then(|| parameters.resolution.clone()),
+        size: Some(parameters.size()),
+        quality: None,
+        audio: parameters.generate_audio,
+        video_input: Some(parameters.has_video_input()),
+        operation: Some(parameters.operation.verb()),
+    }
+}
