@@ -1,4 +1,5 @@
-//! Signed media links: anyone who has the link can read the medium without an API key until the link expires.
+//! Signed media links: anyone who has the link can read the medium without an API key until the link expires. Signing
+//! is off by default: the executable passes a signer if the operator has configured a key.
 //!
 //! The signature covers the media key and the expiry time, not the host, because a proxy may serve the gateway under
 //! another name.
@@ -22,6 +23,7 @@ const PURPOSE: &[u8] = b"triptych media link\0";
 #[derive(Clone)]
 pub struct LinkSigner {
     mac: Hmac<Sha256>,
+    /// How long a link is valid.
     ttl: Duration,
 }
 
@@ -55,10 +57,12 @@ impl LinkSigner {
         Self { mac, ttl }
     }
 
-    /// Returns the query string of a link to this medium: expiry in seconds since 1970, and the signature.
+    /// Returns the query string of a link to the medium `key`: `e`, its expiry in seconds since 1970, and `s`, the
+    /// signature in base64url.
     pub fn sign_at(&self, key: &str, now: SystemTime) -> String {
         let ttl = self.ttl.as_secs().max(1);
-        // Expiry is rounded up, so that responses repeat the same link for a while and caches can reuse their copy.
+        // Expiry is rounded up, so that responses repeat the same link for a tenth of its lifetime, an hour at most,
+        // and caches can reuse their copy.
         let step = (ttl / 10).clamp(1, 3600);
         let expiry = unix_seconds(now).saturating_add(ttl).div_ceil(step).saturating_mul(step);
         let tag = self.mac(key, expiry).finalize().into_bytes();
@@ -133,7 +137,8 @@ mod tests {
     }
 
     #[test]
-    fn links_made_within_minutes_are_identical() {
+    fn links_made_within_a_tenth_of_the_lifetime_are_identical() {
+        // The expiry is a multiple of 360 seconds.
         let at = |seconds| signer().sign_at("k.png", now() + Duration::from_secs(seconds));
         assert_eq!(at(0), at(300));
         assert_ne!(at(0), at(400));

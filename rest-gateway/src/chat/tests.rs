@@ -1,3 +1,5 @@
+//! Tests of the chat endpoints in front of a [`CoreStub`], which replies `Hi there.`, streamed in two chunks.
+
 use serde_json::{Value, json};
 
 use crate::testing::{CoreStub, TestResponse, post, send};

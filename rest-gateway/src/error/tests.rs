@@ -7,12 +7,14 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{GatewayError, Retry, Row, table};
 
+/// Returns a status as the core makes it, with a message that begins with the invalid field in the contract's spelling.
 fn status(reason: &str, details: impl FnOnce(&mut ErrorDetails)) -> Status {
     let mut all = ErrorDetails::with_error_info(reason, "triptych", []);
     details(&mut all);
     Status::with_error_details(Code::Internal, "duration_seconds: a sentence", all)
 }
 
+/// Returns HTTP status, headers and body of the response for an error of the core.
 async fn respond(status: Status) -> (u16, Vec<(String, String)>, String) {
     let response = GatewayError::from(status).into_response();
     let (parts, body) = response.into_parts();
@@ -25,6 +27,7 @@ async fn respond(status: Status) -> (u16, Vec<(String, String)>, String) {
 #[test]
 fn every_error_reason_has_a_row() {
     let rows: Vec<_> = table().collect();
+    // The values of `ErrorReason` without `UNSPECIFIED`.
     assert_eq!(rows.len(), 25);
     assert_eq!(rows.iter().map(Row::code).collect::<HashSet<_>>().len(), 25);
     for row in rows {

@@ -14,7 +14,7 @@ fn document() -> Value {
     serde_json::from_str(DOCUMENT).unwrap()
 }
 
-/// Returns a path in the notation of the document.
+/// Returns a path of the route table in the notation of the document, which writes `{*id}` as `{id}`.
 fn document_path(path: &str) -> String {
     path.replace("{*", "{")
 }

@@ -44,7 +44,7 @@ pub(crate) async fn create(
     snapshot(video, &metadata, &links)
 }
 
-/// Creates the video that a body describes.
+/// Creates the video that a body describes. Returns it with the metadata of the reply, and the links for its JSON.
 async fn submit(
     app: &App,
     context: &RequestContext,
@@ -56,7 +56,7 @@ async fn submit(
     Ok((reply.video, metadata, links))
 }
 
-/// Reads a body that may contain large files, off the async threads.
+/// Parses a body, which may contain large files, with `read`; off the connection threads if it is large.
 async fn read_form<T: Send + 'static>(
     context: &RequestContext,
     links: Links,
@@ -190,7 +190,8 @@ pub(crate) async fn events(
         // Browsers reconnect after the end of a stream; 204 makes them stop.
         return Ok(with_metadata(StatusCode::NO_CONTENT.into_response(), &metadata));
     }
-    // A video may take longer than the drain period, and clients reconnect to another gateway.
+    // The stream ends when the drain begins: a video may take longer than the drain, and clients reconnect to another
+    // gateway.
     let snapshots = snapshots.take_until(app.draining().clone().cancelled_owned());
     let encoder = stream::SnapshotEncoder { links, last_seen };
     Ok(with_metadata(sse::response(snapshots, encoder, heartbeat), &metadata))

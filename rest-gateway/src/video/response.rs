@@ -1,4 +1,4 @@
-//! Videos as JSON.
+//! Videos as JSON, in the form of OpenAI with further members.
 
 use prost_types::Timestamp;
 use serde::Serialize;
@@ -49,7 +49,7 @@ struct Failure<'a> {
     message: &'a str,
 }
 
-/// A parameter that the model does not accept as requested.
+/// A parameter that the model does not accept as requested, with the value used instead.
 #[derive(Debug, Serialize)]
 struct Adjustment<'a> {
     /// The member of the request.

@@ -1,4 +1,5 @@
-//! Frames, references and the parameters that depend on the model.
+//! Tests of the members of a create request beyond OpenAI's: frames, references and the parameters that depend on the
+//! model.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -7,6 +8,7 @@ use triptych_proto::v1::{self as pb, media_input::Source, video::State, video_fr
 use super::form;
 use crate::testing::{CoreStub, TestResponse, get, post, send, video_in_state};
 
+/// Sends a create request with a prompt and these members.
 async fn create(members: &Value) -> (CoreStub, TestResponse) {
     let mut body = json!({"prompt": "p"});
     body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
@@ -15,13 +17,14 @@ async fn create(members: &Value) -> (CoreStub, TestResponse) {
     (core, response)
 }
 
+/// Returns the request that the core receives for these members.
 async fn created(members: &Value) -> pb::CreateVideoRequest {
     let (core, response) = create(members).await;
     assert_eq!(response.status, 200, "{members}: {}", response.text());
     core.create_video_request()
 }
 
-/// Returns the `param` of the error that the members lead to.
+/// Returns the `param` of the error with which a request with these members is refused.
 async fn refused(members: &Value) -> String {
     let (_, response) = create(members).await;
     let (status, param, code) = response.error();
@@ -35,6 +38,7 @@ fn url(text: &str) -> Source {
     Source::Url(text.to_owned())
 }
 
+/// Returns the source for the base64 `YQ==`.
 fn bytes() -> Source {
     Source::Data(Bytes::from_static(b"a"))
 }
