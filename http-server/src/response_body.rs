@@ -71,6 +71,7 @@ impl<B: Body + Unpin> Body for ResponseBody<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
+        // For the write timeout of HTTP/2 streams.
         stream::record(if frame.is_pending() { BodyPoll::Pending } else { BodyPoll::Ready });
         frame
     }
