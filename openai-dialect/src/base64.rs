@@ -1,4 +1,4 @@
-//! Lenient base64 decoding.
+//! Lenient base64 decoding, for images and sounds in requests and in responses of upstreams.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,11 @@
+//! Tests that the optimized reader and writer of a stream agree with the functions that read and write single chunks.
+
 use triptych_proto::chat_stream::{ChatChunk, DeltaDecoder, DeltaEncoder};
 
 use super::*;
 use crate::chat::chunk::{UpstreamChunk, read_chunk, write_chunk};
 
+/// Returns a chunk whose `content` is this JSON.
 fn event(content: &str) -> String {
     format!(
         r#"{{"id":"c-1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{{"index":0,"delta":{{"content":{content}}},"finish_reason":null,"logprobs":null}}]}}"#
