@@ -1,4 +1,5 @@
-//! The tokens of chat calls, for the limits of the caller.
+//! Counts the tokens of chat calls against the limit `tokens_per_minute` of the caller: an estimate when a call is admitted, and
+//! after the response the tokens beyond the estimate (see [`crate::limits`]).
 
 use std::sync::Arc;
 
@@ -11,11 +12,11 @@ use triptych_proto::{
 use super::{ChatCall, ChatProvider};
 use crate::{call::Chunks, error::ProviderError, limits::Admission};
 
-/// Bytes of text for one token: about right for English and, with three bytes for each character, for Chinese.
+/// Bytes of text for one token: OpenAI's rule of thumb for English; about right for Chinese, with three bytes for each character.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// Returns about how many tokens a call takes: those of its texts, and the maximum that it sets for the response. Images, sounds
-/// and files are not counted, nor is a response without a maximum: both are known only from the usage of the response.
+/// Estimates the tokens of a call: those of its texts, and the maximum that it sets for the response. Images, sounds and files
+/// are not counted, nor is a response without a maximum: both are known only from the usage of the response.
 pub(super) fn estimate(chat: &pb::ChatRequest) -> u32 {
     let texts = chat.messages.iter().map(|message| {
         let calls = message.tool_calls.iter().filter_map(|call| call.function.as_ref());
@@ -43,7 +44,8 @@ fn text_bytes(content: Option<&Content>) -> usize {
     }
 }
 
-/// Completes a call, which counts as in flight until then, and counts its tokens. Both also happen if the call outlives its client.
+/// Completes a call and records its tokens. The call counts as in flight until then, because it owns its admission, even if its
+/// client disconnects before.
 pub(super) async fn complete(
     provider: Arc<dyn ChatProvider>,
     call: ChatCall,
@@ -54,7 +56,7 @@ pub(super) async fn complete(
     Ok(response)
 }
 
-/// Counts the call as in flight until the stream is dropped, and its tokens then.
+/// Returns the stream, which counts its call as in flight until it is dropped, and then records the tokens of the call.
 pub(super) fn metered(chunks: Chunks<ChatChunk>, admission: Admission) -> Chunks<ChatChunk> {
     if !admission.is_limited() {
         return chunks;
@@ -63,6 +65,7 @@ pub(super) fn metered(chunks: Chunks<ChatChunk>, admission: Admission) -> Chunks
     chunks.inspect(move |chunk| meter.observe(chunk.as_ref().ok())).boxed()
 }
 
+/// The tokens of a stream so far; recorded when the stream is dropped.
 struct Meter {
     admission: Admission,
     total: u64,
@@ -106,6 +109,7 @@ mod tests {
             messages: vec![message(Content::Text("x".repeat(7))), message(parts)],
             ..pb::ChatRequest::default()
         };
+        // 17 bytes of text, divided by 4 and rounded up; the URL of the image is not counted.
         assert_eq!(estimate(&chat), 5);
         (chat.max_tokens, chat.n) = (Some(100), Some(2));
         assert_eq!(estimate(&chat), 205);

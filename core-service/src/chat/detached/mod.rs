@@ -101,7 +101,7 @@ impl DetachedCalls {
         Ok(chunks.boxed())
     }
 
-    /// Spawns the work. Dropping the guard tells the task that the client has disconnected.
+    /// Spawns the work. Dropping the guard, which belongs to the client's response, means that the client has disconnected.
     fn spawn(
         &self,
         on_disconnect: OnDisconnect,
@@ -128,7 +128,8 @@ impl DetachedCalls {
                     OnDisconnect::Grace(time) => sleep(time).await,
                 }
             };
-            // The work is polled last: work that is always ready uses up the task's budget, after which no timer fires.
+            // The work is polled last: work that is always ready uses up the task's cooperative budget (`tokio::task::coop`),
+            // after which no timer fires.
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => tracing::debug!("cancelled a call of a disconnected client at shutdown"),

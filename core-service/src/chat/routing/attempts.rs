@@ -10,13 +10,13 @@ use crate::{
     upstream::{RetryScope, RetrySettings, delay},
 };
 
-/// The attempts of one call. The first attempt at each target is free, because a limit over all of them would end the call
+/// The attempts of one call. The first attempt at each target is not a retry, because a limit over all of them would end the call
 /// before its fallbacks. Further attempts at the same target, and any attempt after the upstream may have executed the
 /// request, count against `retries`.
 pub(super) struct Attempts<'a> {
     settings: RetrySettings,
     tried: Vec<Tried<'a>>,
-    /// How many of the `retries` are used.
+    /// How many of the `retries` of the settings are used.
     used: u32,
     /// The upstream may have executed the last attempt, so that another one may execute the request twice.
     may_have_executed: bool,

@@ -1,4 +1,5 @@
-//! The built-in chat engine as a provider.
+//! The built-in mock engine for chat (the library `offline_chat`) as a provider, under the configured model names and as models
+//! that fail in a defined way (`fault_injection`).
 
 mod validate;
 
