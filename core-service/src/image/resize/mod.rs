@@ -173,6 +173,7 @@ fn scale_to_cover(picture: &DynamicImage, size: Size) -> Result<DynamicImage, Pr
 }
 
 fn encode(picture: &DynamicImage, size: Size, encoding: Encoding) -> Result<EncodedImage, ProviderError> {
+    // A guess that avoids most reallocations.
     let mut data = Vec::with_capacity(picture.as_bytes().len() / 3);
     let (width, height) = (picture.width(), picture.height());
     let pixels = picture.as_bytes();

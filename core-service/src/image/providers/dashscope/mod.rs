@@ -1,4 +1,5 @@
-//! DashScope's Qwen-Image and Wan image models: synchronous calls or asynchronous tasks that return several images as links.
+//! The image models Qwen-Image and Wan through DashScope, the model API of Alibaba Cloud: synchronous calls or asynchronous tasks
+//! that return several images as links.
 
 mod family;
 mod request;

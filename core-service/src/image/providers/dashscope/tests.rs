@@ -1,3 +1,5 @@
+//! Families, native sizes, request bodies, responses, task states and error codes of Qwen-Image and Wan.
+
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 

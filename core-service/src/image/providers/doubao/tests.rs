@@ -1,3 +1,5 @@
+//! Families, native sizes, request bodies, responses, events and error codes of Seedream.
+
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};

@@ -45,6 +45,7 @@ pub(super) struct Grid {
     /// The indices of the request's images that come from this grid, up to four.
     pub(super) images: Range<u32>,
     pub(super) prompt: String,
+    /// How the single images are obtained.
     pub(super) singles: MidjourneySingles,
     pub(super) fetcher: ImageFetcher,
 }

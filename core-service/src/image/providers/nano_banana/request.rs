@@ -14,6 +14,7 @@ use crate::{
 const RETRY_INSTRUCTION: &str = "Answer with exactly one picture, not with words.";
 /// Parameters of OpenAI's API that clients often send and Gemini rejects.
 const DROPPED: [&str; 2] = ["moderation", "input_fidelity"];
+/// The member with the generation parameters, and its other spelling, which Gemini also accepts.
 const CONFIG: &str = "generationConfig";
 const CONFIG_ALIAS: &str = "generation_config";
 
