@@ -18,7 +18,7 @@ use super::{
 };
 use crate::error::ProviderError;
 
-/// The `Retry-After` of a call that found the queue full.
+/// The `Retry-After` of a call that found the queue full: it is unknown when a place in it becomes free.
 pub(crate) const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
 
 /// Admits calls to one target.
@@ -34,7 +34,7 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 pub(crate) struct AdmittedCall {
     admission: Arc<Admission>,
-    /// The call is the breaker's probe, and its result is not recorded yet.
+    /// Whether the call is the breaker's probe and its result is not recorded yet.
     probe: bool,
     /// The caller's deadline.
     deadline: Option<Instant>,

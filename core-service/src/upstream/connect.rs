@@ -153,6 +153,7 @@ mod tests {
     async fn https_uses_a_connect_tunnel_with_proxy_authorization() {
         let (head, connected) = connect_through_proxy("https://api.example.com").await;
         assert!(head.starts_with("CONNECT api.example.com:443 HTTP/1.1\r\n"), "{head}");
+        // `me:secret` in base64, in lower case like the rest.
         assert!(head.to_lowercase().contains("proxy-authorization: basic bwu6c2vjcmv0"), "{head}");
         assert!(connected.is_err());
     }

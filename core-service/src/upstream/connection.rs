@@ -64,8 +64,8 @@ impl Connection {
         Pin::new(&mut self.io).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
-    /// As [`is_idle`](Self::is_idle), but reads the state of the socket itself: a busy runtime learns late of a close. A request that is sent
-    /// on a closed connection is lost, and whether the upstream received it is not known.
+    /// As [`is_idle`](Self::is_idle), but reads the state of the socket itself: a busy runtime learns late of a close. A request
+    /// that is sent on a closed connection is lost, and whether the upstream received it is not known.
     pub(super) fn is_reusable(&mut self) -> bool {
         let is_empty = |read: io::Result<usize>| read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         self.is_idle() && is_empty(SockRef::from(socket(self.io.inner())).peek(&mut [MaybeUninit::uninit()]))

@@ -32,8 +32,8 @@ pub(super) enum SendError {
     ConnectionLost,
 }
 
-/// Sends a request with the `common` headers of every request and waits for the head of its response. Where the response arrives before the request is completely
-/// sent, the rest of the request is not sent, and the connection is not reused.
+/// Sends a request with the `common` headers of every request and waits for the head of its response. Where the response arrives
+/// before the request is completely sent, the rest of the request is not sent, and the connection is not reused.
 pub(super) async fn send(
     mut connection: Connection,
     common: &HeaderMap,
@@ -82,7 +82,7 @@ struct Outgoing<'a> {
     parts: [&'a [u8]; 2],
     /// How many bytes of both have been written.
     sent: usize,
-    /// Nothing more is written: all is flushed, or writing failed.
+    /// Whether nothing more is written, because all is flushed or writing failed.
     finished: bool,
 }
 

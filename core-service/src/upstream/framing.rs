@@ -213,6 +213,7 @@ mod tests {
             b"1\nx",
             b"1\r\nxy",
             b"1\r\nx\n",
+            // A size of more than 64 bits.
             b"11111111111111111\r\n",
             &endless,
             &trailers,

@@ -37,6 +37,7 @@ pub(super) struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
+        // Streamed responses have chunks: see [`PROBATION`].
         let keeps_open = KeepsOpen { after_length: AtomicBool::new(true), after_chunks: AtomicBool::new(false) };
         Self { entries: Mutex::default(), sweeper: OnceLock::new(), keeps_open }
     }
@@ -57,6 +58,7 @@ impl KeepsOpen {
 struct Entry {
     pooled: Pooled,
     runtime: Id,
+    /// When the connection may be reused: at once, or after its [`PROBATION`].
     usable_at: Instant,
     expires_at: Instant,
 }

@@ -11,6 +11,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::config::GuardSettings;
+
 /// When a breaker opens, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerSettings {
@@ -18,6 +20,13 @@ pub struct BreakerSettings {
     pub failure_threshold: u32,
     /// How long it stays open before a probe.
     pub cooldown: Duration,
+}
+
+impl GuardSettings {
+    /// Returns the settings of the circuit breaker.
+    pub fn breaker(&self) -> BreakerSettings {
+        BreakerSettings { failure_threshold: self.failure_threshold, cooldown: self.cooldown }
+    }
 }
 
 /// The state of a breaker.
