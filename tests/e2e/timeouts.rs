@@ -20,7 +20,8 @@ const TIMEOUT: Duration = Duration::from_millis(100);
 /// More bytes than can be sent before a test ends.
 const ENDLESS: usize = usize::MAX / 2;
 
-/// Returns the error codes of a failing call over REST and over gRPC. `is_sent` says whether the upstream receives it.
+/// Returns the error codes of a failing call over REST and over gRPC. `is_sent` says whether the call reaches the fake upstream,
+/// whose connection must then be closed.
 async fn error_codes(server: &TestServer, stream: bool, reply: &Reply, is_sent: bool) -> [String; 2] {
     let assert_closed = async || {
         if is_sent {
@@ -93,7 +94,7 @@ async fn stalled_upstream_times_out() {
         vec![("comments after an event", true, flood(first_chunk()))],
     );
     for (set_timeout, rows) in [first_byte, idle, total] {
-        let hops = with_local_and_remote_core_and_settings(
+        let runs = with_local_and_remote_core_and_settings(
             |settings, _| set_timeout(settings),
             async |server| {
                 for (case, stream, reply) in &rows {
@@ -101,7 +102,7 @@ async fn stalled_upstream_times_out() {
                 }
             },
         );
-        hops.await;
+        runs.await;
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) const UNAVAILABLE: &str = r#"{"error":{"message":"away"}}"#;
 pub(crate) fn configure_targets(settings: &mut Settings, other: Option<&FakeUpstream>) {
     let chat = &mut settings.chat;
     chat.routing = Routing::default();
+    // Without a name of its own for the model, unlike `b`, which calls it `theirs`.
     let a = Upstream {
         name: "a".to_owned(),
         base_url: chat.base_url.take(),

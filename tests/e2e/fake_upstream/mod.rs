@@ -52,6 +52,7 @@ impl ReceivedRequest {
 pub(crate) struct FakeUpstream {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
+    /// Requests that the test has not taken yet.
     received: tokio::sync::Mutex<mpsc::UnboundedReceiver<ReceivedRequest>>,
     _server: JoinSet<()>,
 }
@@ -61,10 +62,13 @@ pub(crate) struct FakeUpstream {
 struct Shared {
     replies: Mutex<Replies>,
     requests: mpsc::UnboundedSender<ReceivedRequest>,
+    /// A client closed a connection during a stalling or flooding reply.
     disconnected: Notify,
+    /// A reply with a flood was read to its end.
     flood_read: Notify,
 }
 
+/// Enqueued replies. Those for the path of a request precede those for any path.
 #[derive(Debug, Default)]
 struct Replies {
     any_path: VecDeque<Reply>,
