@@ -124,7 +124,7 @@ impl Activity {
         }
     }
 
-    /// Lets the connection linger when it closes, because the client may still be sending.
+    /// Lets the connection linger when it closes, because the client may still be sending: see [`LINGER`].
     pub(crate) fn linger(&self) {
         self.lingers.store(true, Relaxed);
     }

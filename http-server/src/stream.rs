@@ -39,7 +39,9 @@ pub(crate) struct StreamExecutor {
     pub(crate) threads: ConnectionThreads,
     /// The thread of the connection.
     pub(crate) thread: usize,
+    /// Counts the streams, so that the server can wait for their ends.
     pub(crate) tracker: TaskTracker,
+    /// Cancelled when the connection is aborted.
     pub(crate) abort: CancellationToken,
     pub(crate) write_timeout: Duration,
 }

@@ -1,4 +1,4 @@
-//! Lossless conversion between OpenAI's JSON and the messages of `triptych.v1`, in both directions.
+//! Lossless conversion between OpenAI's JSON and the protobuf messages of `triptych.v1`, in both directions.
 //!
 //! The gateway reads requests and writes responses; the OpenAI-compatible providers of the core write requests and read
 //! responses. Both directions are in one crate because they must agree: a member that one of them drops is lost.

@@ -35,6 +35,7 @@ struct Served {
 /// The state that all servers of one gateway share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// The services of the core, to which all handlers translate requests.
     pub(crate) core: CoreServices,
     pub(crate) metrics: RequestMetrics,
     /// Bounds the memory of the bodies of all requests (`rest.body_memory_bytes`).

@@ -1,4 +1,5 @@
-//! Checks the API key of a request before its body is read, so that clients without a key cannot fill the memory.
+//! Checks the API key of a request before its body is read, so that clients without a key cannot fill the memory. Only
+//! the core, the gRPC service behind the gateway, knows the keys.
 
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use tokio::time::{Duration, timeout};

@@ -1,4 +1,5 @@
-//! The context of a request that every call to the core carries, extracted from the headers of the request.
+//! The context of a request, extracted from its headers, that every call to the core carries as metadata. The core is
+//! the gRPC service behind the gateway.
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderValue, request::Parts};

@@ -27,7 +27,7 @@ impl Links {
         Self { base: base.to_owned(), signer: None }
     }
 
-    /// Returns the link to the medium of this key, signed if the operator has set a key.
+    /// Returns the link to the stored file of this media key, signed if the operator has set a signing key.
     pub(crate) fn media(&self, key: &str) -> String {
         let link = format!("{}/media/{key}", self.base);
         match &self.signer {

@@ -53,6 +53,7 @@ routes! {
     GET "/v1/videos/{id}/content" => video::content,
     GET "/v1/videos/{id}/events" => video::events,
     GET "/v1/videos/{id}/deliveries" => webhooks::deliveries_of_video,
+    // The paths of OpenRouter's API.
     POST "/api/v1/videos" => video::openrouter::create,
     GET "/api/v1/videos/models" => models::video::list,
     GET "/api/v1/videos/{id}" => video::openrouter::get,

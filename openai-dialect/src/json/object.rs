@@ -1,4 +1,7 @@
 //! Reading JSON objects: known members into their fields, all others into `extra_json` as raw text.
+//!
+//! A document is read in strict mode first, in which a value of an unexpected type is an error. If that fails, it is
+//! read again in lenient mode, which keeps such a value as raw text.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 

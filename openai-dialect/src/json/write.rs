@@ -1,4 +1,5 @@
-//! Writing JSON objects: members with a field first, then the members of `extra_json` unchanged.
+//! Writing JSON objects: members with a field first, then those of `extra_json`, the raw text of members without a
+//! field, unchanged.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Field paths of the contract in the spelling of OpenAI's JSON. The core names an invalid field by its path in the
-//! contract; the client knows only the JSON.
+//! Field paths of the contract, the protobuf API of the core, in the spelling of OpenAI's JSON. The core names an
+//! invalid field by its path in the contract; the client knows only the JSON.
 
 /// Converts a field path of the contract to the path that the client wrote: `parts[1].text` of a message becomes
 /// `content[1].text`. `None` if the path names nothing that the client wrote.

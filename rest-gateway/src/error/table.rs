@@ -50,7 +50,7 @@ impl Row {
     }
 }
 
-/// Returns all rows, in the order of the contract.
+/// Returns all rows, in the order of [`ErrorReason`].
 pub fn table() -> impl Iterator<Item = Row> {
     (1..).map_while(|number| ErrorReason::try_from(number).ok()).map(row)
 }

@@ -1,4 +1,4 @@
-//! OpenAI's image JSON, converted from and to the contract.
+//! OpenAI's image JSON, converted from and to the messages of the core's protobuf API.
 
 use base64::{display::Base64Display, engine::general_purpose::STANDARD};
 use serde::{Serialize, Serializer};

@@ -48,7 +48,7 @@ pub(crate) async fn get_input(
     download::serve_file(&app, &context, &method, &headers, FileSource::Link(token), options).await
 }
 
-/// Verifies a signed link and returns its `Cache-Control`: `private`, because a shared cache would serve the medium after
+/// Verifies a signed link and returns its `Cache-Control`: `private`, because a shared cache would serve the file after
 /// the expiry time, and to clients without the link.
 fn verify(signer: &LinkSigner, key: &str, uri: &Uri) -> Result<HeaderValue, GatewayError> {
     let remaining = signer.verify(key, uri.query().unwrap_or_default(), SystemTime::now()).map_err(refuse)?;

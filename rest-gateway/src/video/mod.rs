@@ -115,7 +115,7 @@ pub(crate) async fn delete(
     Ok(with_metadata(deleted.into_response(), &metadata))
 }
 
-/// `POST /v1/videos/{id}/remix`.
+/// `POST /v1/videos/{id}/remix`: creates a video with the settings of a finished one and another prompt.
 pub(crate) async fn remix(
     State(app): State<App>,
     context: RequestContext,
@@ -128,7 +128,7 @@ pub(crate) async fn remix(
     snapshot(reply.video, &metadata, &links)
 }
 
-/// `POST /v1/videos/edits`.
+/// `POST /v1/videos/edits`: creates a video that is another one, changed as a prompt says.
 pub(crate) async fn edit(
     State(app): State<App>,
     context: RequestContext,
@@ -140,7 +140,7 @@ pub(crate) async fn edit(
     snapshot(reply.video, &metadata, &links)
 }
 
-/// `POST /v1/videos/extensions`.
+/// `POST /v1/videos/extensions`: creates a video that continues another one.
 pub(crate) async fn extend(
     State(app): State<App>,
     context: RequestContext,
@@ -152,7 +152,7 @@ pub(crate) async fn extend(
     snapshot(reply.video, &metadata, &links)
 }
 
-/// `GET /v1/videos/{id}/content`.
+/// `GET /v1/videos/{id}/content`: the file of a finished video, its thumbnail or its spritesheet.
 pub(crate) async fn content(
     State(app): State<App>,
     context: RequestContext,

@@ -1,4 +1,4 @@
-//! Video requests in JSON, multipart and queries, converted to the contract.
+//! Video requests in JSON, multipart and queries, converted to the messages of the core's protobuf API.
 
 use triptych_proto::v1 as pb;
 

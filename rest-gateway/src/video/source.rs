@@ -1,5 +1,5 @@
-//! The video to edit or to extend, in every form that clients send it: `{"id": "video_..."}` as OpenAI's SDKs do, `{"url": "..."}` as
-//! xAI's and LiteLLM's clients do, or a file.
+//! The video to edit or to extend, in every form that clients send it: `{"id": "video_..."}` as OpenAI's SDKs do,
+//! `{"url": "..."}` as xAI's and LiteLLM's clients do, or a file.
 
 use std::borrow::Cow;
 

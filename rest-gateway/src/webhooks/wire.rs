@@ -1,4 +1,4 @@
-//! The JSON of endpoints and deliveries, converted from and to the contract.
+//! The JSON of webhook endpoints and deliveries, converted from and to the messages of the core's protobuf API.
 
 use prost_types::Timestamp;
 use serde::Serialize;
@@ -45,8 +45,8 @@ pub(super) fn read_page(query: &QueryParams) -> Result<(Option<u32>, String), Ga
     Ok((size.transpose()?, query.get("after").unwrap_or_default().to_owned()))
 }
 
-/// An endpoint, in the form of OpenAI, with further members. `signing_secret` is in the responses to its creation and
-/// its rotation only.
+/// An endpoint, in the form of OpenAI, with further members. Times are Unix seconds. `signing_secret` is in the
+/// responses to its creation and its rotation only.
 #[derive(Debug, Serialize)]
 pub(super) struct Endpoint {
     pub(super) id: String,
@@ -118,6 +118,7 @@ pub(super) struct Delivery {
     attempts: Vec<Attempt>,
     next_attempt_at: Option<i64>,
     completed_at: Option<i64>,
+    /// Whether it was sent by a test of the endpoint.
     test: bool,
 }
 
