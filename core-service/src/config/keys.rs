@@ -57,10 +57,10 @@ impl fmt::Debug for Key {
 /// Follows the name of an administrator in the text form. No name contains it.
 const ADMIN_SUFFIX: &str = "+admin";
 
-/// A shorter secret could be guessed.
+/// The minimum length of a secret, in bytes: a shorter one could be guessed.
 const MIN_SECRET_LENGTH: usize = 16;
 
-/// A longer secret is rejected without being hashed.
+/// The maximum length of a secret, in bytes: a longer one is rejected without being hashed.
 pub(crate) const MAX_SECRET_LENGTH: usize = 512;
 
 impl Key {
