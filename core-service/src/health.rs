@@ -104,7 +104,8 @@ impl Health {
         }
     }
 
-    /// Ends the streams that watch a name, after they got the last status. Otherwise they would keep the drain waiting until its deadline.
+    /// Ends the streams that watch a name, after they got the last status. Otherwise they would keep the drain waiting until its
+    /// deadline.
     pub(crate) async fn end_watches(&self) {
         for (name, _) in NAMES {
             self.reporter.clone().clear_service_status(name).await;
@@ -136,6 +137,7 @@ impl Health {
                 self.report(stores).await;
             }
             known = stores;
+            // By this number the next process detects that job events were lost.
             if stores.jobs
                 && let Ok(Err(error)) = timeout(PROBE_TIMEOUT, database.save_sequence()).await
             {
@@ -200,6 +202,7 @@ mod tests {
         let health = Health::start(database.clone(), media.clone(), &TaskTracker::new()).await;
         // Ends the probes, so that they do not report.
         health.stop.cancel();
+        // Whether each service is reported as serving, in the order of `NAMES`.
         for (stores, expected) in [
             (Stores { jobs: false, media: true }, [false, true, true, false, false, true, true]),
             (Stores { jobs: true, media: false }, [false, true, false, false, true, true, false]),

@@ -1,4 +1,5 @@
-//! Service accounts of Google Cloud: the JSON file of their key, and the assertions that they sign for an access token (RFC 7523).
+//! Service accounts of Google Cloud: the JSON file of their key, and the assertions that they sign, which Google exchanges for
+//! access tokens (RFC 7523).
 
 use std::{fmt, sync::Arc};
 
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-/// What the access token is for.
+/// The scope of the access token: all APIs of Google Cloud.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// How long an assertion is valid, in seconds: the longest that Google accepts.
 const VALIDITY: u64 = 3600;

@@ -90,7 +90,8 @@ impl Catalog {
 
 type AllModels = (Models<dyn ChatProvider>, Models<dyn ImageProvider>, Models<VideoModel>);
 
-/// Adds to the models of each modality the names of the others'.
+/// Adds to the models of each modality the names of the others', so that a call with a model of another modality gets an error
+/// that says where the model is served.
 fn link_names(
     chat: Models<dyn ChatProvider>,
     image: Models<dyn ImageProvider>,
