@@ -1,4 +1,5 @@
-//! Seedream models of Volcengine Ark: requests to the upstream, its responses over REST and gRPC, failures.
+//! The image provider `doubao`, Seedream models of ByteDance's Volcengine Ark: requests to the upstream, its responses over
+//! REST and gRPC, failures.
 
 use core_service::config::{ImageServiceType, Settings};
 use futures_util::TryStreamExt;
@@ -20,6 +21,7 @@ use crate::{
 
 const MODEL: &str = "doubao-seedream-4-0-250828";
 const PATH: &str = "/api/v3/images/generations";
+/// The paths of the images in the fixtures.
 const LINKS: [&str; 2] = [
     "/tos/1.jpeg?X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Expires=86400&X-Tos-Signature=a%2Fb",
     "/tos/2.jpeg?X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Expires=86400&X-Tos-Signature=a%2Fb",
@@ -67,7 +69,7 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
     ]
 }
 
-/// Streamed series of two images, and the outcome.
+/// Responses to a request for a series: two images of one call, which the model keeps consistent. With the outcome of each.
 fn series() -> Vec<(&'static str, Outcome)> {
     let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, tokens) };
     vec![

@@ -1,4 +1,8 @@
-//! Midjourney proxies in all their dialects: requests to the upstream, its responses over REST and gRPC, failures.
+//! The image provider `midjourney`. Midjourney has no public API, so the upstream is one of several proxies in front of it:
+//! requests in all their dialects, their responses over REST and gRPC, failures.
+//!
+//! A task renders a grid of four images. A single image comes from a further task (`action` or `change`, a child of the first
+//! one), from the first task itself, or is cut from the grid.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -29,6 +33,7 @@ const CHANGE: &str = "/mj/submit/change";
 const MODAL: &str = "/mj/submit/modal";
 const POLL: &str = "/mj/task/1795350123456789/fetch";
 const CANCEL: &str = "/mj/task/1795350123456789/cancel";
+/// Polls for the task that makes a single image.
 const CHILD: &str = "/mj/task/1795350123456790/fetch";
 const GRID: &str = "/files/grid.png";
 const SINGLE: &str = "/files/single-0.png";
@@ -66,7 +71,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
         // Partner accounts and relays: the task has the single images already.
         (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "single.png")], succeeds(1, 0)),
         (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles-of-objects.json"), (SINGLE, "single.png")], succeeds(1, 0)),
-        // A single image that cannot be had is cut from the grid, which has been billed.
+        // The grid has been billed, so a single image whose task fails is cut from it.
         (1, [&grid_ready[..], &[(ACTION, "failed.json")], &download_grid].concat(), succeeds(1, 0)),
         (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "child-failed.json")], &download_grid].concat(), succeeds(1, 0)),
         (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "moderated-child.json")]].concat(), fails("content_policy_violation")),
@@ -96,7 +101,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
         task_fails("busy.json", "rate_limit_exceeded"),
         task_fails("lost-message.json", "upstream_unavailable"),
         task_fails("cancelled.json", "upstream_unavailable"),
-        // A task that is unknown to the proxy is polled a few times more.
+        // A task that is unknown to the proxy is polled until six polls in a row have not found it.
         (1, [&[(IMAGINE, "submitted.json")], &[(POLL, "relay-unknown-task.400.json"); 6][..], &[(CANCEL, "cancel-accepted.json")]].concat(), fails("upstream_unavailable")),
         (1, [&[(IMAGINE, "submitted.json"), (POLL, "html-page.502.html")], &grid_ready[1..], &upscale].concat(), succeeds(1, 0)),
     ]
@@ -105,7 +110,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
 /// Files that have a test of their own, or are no fixture.
 const OTHER_FIXTURES: [&str; 2] = ["README.md", "running-62-percent.json"];
 
-/// Images that the test makes itself.
+/// Images that the test generates.
 const GENERATED: [&str; 2] = ["grid.png", "single.png"];
 
 /// The colours of the grid's four images, and their size.
@@ -119,6 +124,7 @@ fn png(picture: RgbImage) -> Vec<u8> {
     out.into_inner()
 }
 
+/// Returns a grid of four images of one colour each.
 fn grid() -> Vec<u8> {
     let place = |x: u32, y: u32| usize::from(x >= WIDTH) + 2 * usize::from(y >= HEIGHT);
     png(RgbImage::from_fn(2 * WIDTH, 2 * HEIGHT, |x, y| Rgb(COLOURS[place(x, y)])))
@@ -263,7 +269,7 @@ async fn five_images_are_cut_from_two_grids() {
 }
 
 #[tokio::test]
-async fn single_with_a_dead_link_is_cut_from_the_grid() {
+async fn single_with_a_dead_link_is_cut_from_the_grid_and_a_dead_grid_fails() {
     with_local_and_remote_core_and_cut_singles(async |server| {
         let exchanges =
             [(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "html-page.json"), (GRID, "grid.png")];

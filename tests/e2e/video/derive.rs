@@ -1,4 +1,5 @@
-//! Edits, extensions and remixes over REST and gRPC: which source reaches the upstream, and how.
+//! Videos that are derived from another one, over REST and gRPC: edits, extensions and remixes. The source reaches the upstream
+//! as the id of its own render, as a link or as a file.
 
 use core_service::config::{Settings, VideoServiceType};
 use reqwest::Method;
@@ -13,7 +14,7 @@ use crate::{
     test_server::{TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings},
 };
 
-/// Posts a body, and returns the finished video.
+/// Posts a request for a derived video, and returns the video after its end.
 async fn derived(server: &TestServer, path: &str, body: &Value) -> Value {
     let created = json_body(server.post(path, body).await).await;
     let done = wait_until_final(server, created["id"].as_str().unwrap()).await;
@@ -21,6 +22,7 @@ async fn derived(server: &TestServer, path: &str, body: &Value) -> Value {
     done
 }
 
+/// Returns the file of a video.
 async fn content(server: &TestServer, id: &str) -> Vec<u8> {
     let content = server.request(Method::GET, &format!("/v1/videos/{id}/content")).send().await.unwrap();
     content.bytes().await.unwrap().to_vec()
@@ -85,6 +87,7 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
     .await;
 }
 
+/// Configures OpenAI's API as the video provider.
 fn openai(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Openai;
     settings.video.routing.failure_threshold = u32::MAX;
@@ -100,6 +103,7 @@ fn enqueue_success(server: &TestServer, path: &str, id: &str) {
     enqueue_result(server, id);
 }
 
+/// Enqueues the responses to a poll and to the download.
 fn enqueue_result(server: &TestServer, id: &str) {
     let done = json!({"id": id, "object": "video", "status": "completed", "model": "sora-2"});
     server.upstream.enqueue_at(&format!("/v1/videos/{id}"), Reply::new(200, &done.to_string()));

@@ -1,4 +1,4 @@
-//! What the upstream receives, and where the video comes from.
+//! The requests that the upstream receives, and the sources of the video: a bucket, the response, another origin.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Access tokens: their renewal, and what happens without one.
+//! Access tokens: their renewal, and jobs that get none.
 
 use super::{
     super::{
@@ -22,7 +22,7 @@ fn tokens_of(requests: &[ReceivedRequest]) -> Vec<&str> {
 #[tokio::test]
 async fn token_is_renewed_before_it_expires() {
     with_core(async |server, tokens| {
-        // Less than the margin before the expiry: each is valid for one call.
+        // Tokens are renewed some time before they expire. These are within that margin at once, so each is used for one call.
         enqueue_tokens(tokens, &[("t-1", 30), ("t-2", 30), ("t-3", 30)]);
         let received = succeeded(server, &VEO, &[STARTED, DONE, (File, MP4)], &VEO.body()).await;
         assert_eq!(tokens_of(&received), ["t-1", "t-2", "t-3"]);
