@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_bounded() {
+    fn connection_beyond_the_limit_of_refusals_is_closed() {
         let limits = limits(0, 0);
         let refused: Vec<_> = (0..MAX_REFUSED_CONNECTIONS).map(|_| limits.admit(None)).collect();
         assert!(refused.iter().all(Option::is_some));

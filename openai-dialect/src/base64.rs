@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_not_base64() {
+    fn text_that_is_not_base64_returns_none() {
         for text in [
             "",
             " ",

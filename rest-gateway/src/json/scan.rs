@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_utf_8_is_found_wherever_it_is() {
+    fn invalid_utf_8_is_refused_within_and_outside_of_strings() {
         for (text, at) in [
             (b"{\"a\":\"\xC3\"}".as_slice(), 6),
             (b"{\"a\":\"x\\n\xE4\xBD\"}", 9),

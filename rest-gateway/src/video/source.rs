@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_refused() {
+    fn video_in_any_other_form_is_refused() {
         for json in [json!({}), json!([]), json!(7), json!(""), json!({"id": "a", "url": "b"}), json!({"id": 7})] {
             let error = of_json(&json).unwrap_err();
             assert_eq!((error.status().as_u16(), error.param()), (400, Some("video")), "{json}");

@@ -55,7 +55,7 @@ async fn update_changes_only_the_members_that_are_present() {
 }
 
 #[tokio::test]
-async fn rotation_and_test_need_no_body() {
+async fn rotation_and_test_accept_an_empty_body_and_their_members() {
     let core = CoreStub::default();
     let empty = |path: &str| Request::post(path).header("host", "gateway.test").body(Body::empty()).unwrap();
     let rotate = format!("{ENDPOINT}/rotate_secret");

@@ -130,7 +130,7 @@ fn characters_cut_between_chunks_are_joined() {
 }
 
 #[test]
-fn empty_finish_reason_is_no_end_for_a_cut_character() {
+fn cut_character_is_joined_in_spite_of_an_empty_finish_reason() {
     let mut decoder = DeltaDecoder::default();
     let mut reader = ChunkReader::default();
     let texts = [r#""a\ud83d""#, r#""\ude00""#].map(|text| {

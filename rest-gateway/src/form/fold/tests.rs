@@ -59,7 +59,7 @@ fn columns_of_different_lengths_are_refused() {
 }
 
 #[test]
-fn text_is_the_json_value_that_it_spells() {
+fn text_that_is_json_becomes_that_value_and_any_other_a_string() {
     for (text, expected) in [
         ("5.5", json!(5.5)),
         ("-3", json!(-3)),

@@ -207,7 +207,7 @@ async fn remix_passes_unknown_members_on_and_ignores_those_that_it_inherits() {
 }
 
 #[tokio::test]
-async fn edit_and_extension_name_their_source_and_ignore_what_it_decides() {
+async fn edit_and_extension_ignore_members_that_their_source_decides() {
     let core = CoreStub::default();
     let body = json!({"prompt": "rain", "video": {"id": "video_1"}, "model": "m", "user": "u", "guidance": 5.5, "size": "9x9",
         "seconds": 9, "seed": 1, "callback_url": "https://a.test"});
@@ -262,7 +262,7 @@ async fn form_has_the_source_as_an_id_in_brackets_or_as_a_file() {
 }
 
 #[tokio::test]
-async fn owner_is_a_filter_of_lists_and_a_member_where_the_core_tells_it() {
+async fn owner_filters_lists_and_is_a_member_if_the_core_returns_it() {
     let core = CoreStub::default();
     core.set_snapshots(vec![pb::Video { owner: Some("team-a".to_owned()), ..succeeded() }]);
     let listed = send(&core, get("/v1/videos?owner=team-a")).await.json();

@@ -131,7 +131,7 @@ async fn references_are_read_in_every_form() {
 }
 
 #[tokio::test]
-async fn multipart_has_the_same_members() {
+async fn multipart_fields_have_the_meaning_of_json_members() {
     let list = r#"[{"type":"video_url","video_url":{"url":"https://a.test/v.mp4"}}]"#;
     for parts in [
         vec![("input_references", None, list)],
@@ -209,7 +209,7 @@ async fn invalid_member_is_named_with_its_place() {
 }
 
 #[tokio::test]
-async fn response_has_the_output_and_its_adjustments() {
+async fn response_has_resolution_sound_and_adjustments() {
     let adjustment = |field: &str, requested: &str, used: &str| pb::VideoAdjustment {
         field: field.to_owned(),
         requested: requested.to_owned(),
