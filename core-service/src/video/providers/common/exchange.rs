@@ -1,4 +1,5 @@
-//! One request to an upstream and its complete response, whatever its status.
+//! One request to an upstream and its complete response. An error status is not an error here: several vendors report the state
+//! of a task with one, so that each provider interprets status and body itself.
 
 use std::fmt::Write as _;
 
@@ -48,7 +49,7 @@ pub(in crate::video::providers) async fn exchange(
     exchange_with_headers(upstream, method, path, message, HeaderMap::new(), context).await
 }
 
-/// Sends a request with further headers; see [`exchange`].
+/// Sends a request like [`exchange`], with the headers `further` in addition.
 pub(in crate::video::providers) async fn exchange_with_headers(
     upstream: &Upstream,
     method: Method,
@@ -74,7 +75,7 @@ pub(in crate::video::providers) async fn exchange_with_headers(
 pub(in crate::video::providers) fn path_segment(id: &str) -> String {
     let mut segment = String::with_capacity(id.len());
     for byte in id.bytes() {
-        // Dots alone would be a relative segment.
+        // `.` and `..` would be relative segments.
         let is_plain =
             byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || byte == b'.' && id.len() > 2;
         if is_plain {

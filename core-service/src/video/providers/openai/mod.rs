@@ -1,4 +1,5 @@
-//! The OpenAI videos API, and the servers that copy it.
+//! Video provider for the OpenAI videos API (Sora), and for servers that copy it. A task is the id of a video object, which is
+//! polled.
 
 mod location;
 mod request;
@@ -12,11 +13,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
 
 use self::location::Location;
 use super::common::{
-    context::ProviderContext,
+    context::{ProviderContext, url_or_default},
     exchange::{Response, exchange, path_segment},
     outcome::redacted,
 };
@@ -60,7 +60,7 @@ pub(crate) fn entries(
         return Ok(Vec::new());
     }
     let OpenaiVideos { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let query = base.query().map_or_else(String::new, |query| format!("?{query}"));
     let mut origin = base.clone();
     origin.set_query(None);
@@ -144,7 +144,7 @@ impl VideoProvider for OpenAiVideos {
         }
     }
 
-    /// Looks for the only new video of the list with the same prompt and model. The API has no field for a mark.
+    /// Looks for the only new video of the list with the same prompt and model, because the API has no member for the mark.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let separator = if self.query.is_empty() { '?' } else { '&' };
         let path = format!("videos{}{separator}order=desc&limit=100", self.query);
@@ -153,6 +153,7 @@ impl VideoProvider for OpenAiVideos {
     }
 }
 
+/// Returns the path of a video object.
 fn path(id: &str) -> String {
     format!("videos/{}", path_segment(id))
 }

@@ -1,6 +1,8 @@
-//! Video objects and errors of the OpenAI videos API and of the servers that copy it.
+//! Video objects (`{"object": "video", "id": ..., "status": ...}`) and errors of the OpenAI videos API and of the servers that
+//! copy it.
 //!
-//! A failed video object may come with an error status: some servers report a failed render as 500.
+//! Some servers report a failed render with status 500 and the video object, so that an error status alone does not mean that the
+//! poll failed.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -17,7 +19,7 @@ use crate::{
     video::{Clip, ClipFile, Progress, Variant},
 };
 
-/// The delay before the next poll that the upstream recommends, in milliseconds.
+/// The header with the recommended delay before the next poll, in milliseconds.
 const POLL_AFTER: &str = "openai-poll-after-ms";
 
 /// A video object.
@@ -31,11 +33,12 @@ struct Video {
 
 #[derive(Debug)]
 enum State {
-    /// Queued, in progress, or unknown. A final state that is unknown is polled until the deadline of the job.
+    /// Queued, in progress, or a state that is not known: should that be final, polls continue until the deadline of the job.
     Working {
         percent: Option<u8>,
     },
     Completed {
+        /// The link in the video object, which some servers have instead of `/content`.
         url: Option<String>,
     },
     Failed(ProviderError),
@@ -46,6 +49,7 @@ enum State {
 pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     let Response { status, headers, body } = response;
     match video(body) {
+        // The render has failed already.
         Some(Video { is_declared, state: State::Failed(error), .. }) if status.is_success() || is_declared => {
             return Err(with_known_outcome(error));
         }
@@ -64,7 +68,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
 /// Returns the progress of the render `id` that a response to a poll reports.
 pub(super) fn parse_poll(response: &Response, id: &str, interval: Duration) -> Result<Progress, ProviderError> {
     let Response { status, headers, body } = response;
-    // Proxies also answer with errors that have an id and a status.
+    // Errors of proxies may have an id and a status too. With an error status, only a final state of this video is an answer.
     let is_answer = |video: &Video| {
         status.is_success() || (video.is_declared || video.id == id) && !matches!(video.state, State::Working { .. })
     };
@@ -132,12 +136,12 @@ fn embedded_error(body: &[u8]) -> Option<ProviderError> {
     read_object(body, |members| members.error().map(reported_failure_in_reply)).ok().flatten()
 }
 
-/// Returns whether only the operator can correct the failure: the base URL or the model is wrong.
+/// Returns whether a status means a wrong base URL or model, which only the operator can correct.
 fn is_setup_failure(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Makes a failure final: the upstream reports that the render failed, so that the outcome of its submission is known.
+/// Replaces a failure after which the outcome of a submission is unknown: here the upstream reported that the render has failed.
 fn with_known_outcome(error: ProviderError) -> ProviderError {
     let message = error.to_string();
     error.map_failure(|failure| {
@@ -159,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn video_object_is_read_from_any_status() {
+    fn failed_video_object_is_read_whatever_the_status_and_has_a_reason() {
         let failed = r#"{"id":"v","status":"failed","error":{"code":400,"message":"too long"}}"#;
         let Ok(Progress::Failed(error)) = poll(500, failed) else { panic!() };
         assert!(
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_states_are_work_in_progress() {
+    fn states_that_do_not_end_the_render_are_work_in_progress_below_100_percent() {
         for (status, percent) in
             [("queued", "0"), ("in_progress", "41.5"), ("processing", "\"41\""), ("warming", "180")]
         {
@@ -210,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_delay_is_read_from_the_headers() {
+    fn poll_delay_is_read_from_its_own_header_before_retry_after() {
         let mut response = response(200, r#"{"id":"v","status":"queued"}"#);
         response.headers.insert("retry-after", "7".parse().unwrap());
         let delay = |response: &Response| match parse_poll(response, "v", Duration::from_secs(2)) {
