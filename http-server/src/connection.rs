@@ -59,6 +59,7 @@ pub(crate) struct Connection<A> {
     pub(crate) permit: ConnectionPermit,
     /// The index of the thread that serves it.
     pub(crate) thread: usize,
+    /// Counts the connection as load of its thread until its first request.
     pub(crate) expected_request: ExpectedRequest,
 }
 

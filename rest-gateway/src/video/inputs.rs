@@ -30,7 +30,8 @@ struct Entry<'a> {
     file_id: Option<Cow<'a, str>>,
 }
 
-/// The kinds of entries: their `type`, which is also the name of the member with the URL.
+/// The kinds of entries: their `type`, which is also the name of the member with the URL, and their kind in the request
+/// to the core and in error messages.
 const KINDS: [(&str, Kind, MediaKind); 3] = [
     ("image_url", Kind::Image, MediaKind::Image),
     ("video_url", Kind::Video, MediaKind::Video),
