@@ -49,7 +49,7 @@ pub(crate) const NAMES: [(&str, Needs); 7] = [
     (media_service_server::SERVICE_NAME, Needs::Media),
 ];
 
-/// The state of the stores.
+/// Which of the stores are available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stores {
     jobs: bool,
@@ -57,6 +57,7 @@ struct Stores {
 }
 
 impl Stores {
+    /// Returns the status of a service that needs these stores.
     fn satisfy(self, needs: Needs) -> ServingStatus {
         let is_serving = match needs {
             Needs::Nothing => true,
@@ -112,6 +113,7 @@ impl Health {
         }
     }
 
+    /// Probes the stores at intervals; reports and logs changes.
     async fn probe_forever(&self, database: &Database, media_store: &MediaStore) {
         let mut ticks = interval(PROBE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -146,6 +148,7 @@ impl Health {
         }
     }
 
+    /// Reports the status of every service, unless a shutdown has begun.
     async fn report(&self, stores: Stores) {
         // Held during the report, so that it cannot overwrite that of a shutdown.
         let is_shutting_down = self.is_shutting_down.lock().await;

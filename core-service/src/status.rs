@@ -92,6 +92,7 @@ impl Error {
     }
 }
 
+/// Converts an error to a status and logs it. `request_id` appears in the message of an internal error.
 fn status(error: &Error, request_id: Option<&str>) -> Status {
     let reason = error.reason();
     let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");

@@ -63,6 +63,7 @@ impl Catalog {
         })
     }
 
+    /// Returns the models of a modality, or of all, with their health; the hidden ones only if `hidden`.
     fn describe(&self, modality: pb::Modality, hidden: bool) -> Vec<pb::Model> {
         let mut described = Vec::new();
         let is_requested = |one| modality == one || modality == pb::Modality::Unspecified;

@@ -30,6 +30,7 @@ pub(super) fn estimate(chat: &pb::ChatRequest) -> u32 {
     u32::try_from(total).unwrap_or(u32::MAX).max(1)
 }
 
+/// Returns the length of the texts in the content of a message, in bytes.
 fn text_bytes(content: Option<&Content>) -> usize {
     match content {
         Some(Content::Text(text)) => text.len(),

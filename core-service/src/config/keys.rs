@@ -161,6 +161,7 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
+/// Deserializes a digest in hexadecimal digits; the empty text is `None`.
 fn hex_digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sha256Digest>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {

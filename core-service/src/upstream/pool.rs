@@ -72,6 +72,7 @@ pub(super) enum Pooled {
 }
 
 impl Pooled {
+    /// Returns whether the connection may still be reused.
     fn is_alive(&mut self) -> bool {
         match self {
             Self::Idle(connection) => connection.is_idle(),
@@ -80,6 +81,7 @@ impl Pooled {
         }
     }
 
+    /// Returns the connection if it can take a request now.
     fn into_reusable(self) -> Option<Connection> {
         let mut connection = match self {
             Self::Idle(connection) => connection,
@@ -143,6 +145,7 @@ impl Pool {
     }
 }
 
+/// Removes expired and closed connections at intervals, until the pool is dropped.
 async fn sweep(pool: Weak<Pool>) {
     let mut tick = interval(SWEEP_INTERVAL);
     loop {

@@ -24,8 +24,10 @@ pub(super) struct Attempts<'a> {
     failure: Option<ProviderError>,
 }
 
+/// A target that was tried.
 struct Tried<'a> {
     target: &'a Arc<Target>,
+    /// Failed attempts of this call at the target.
     failures: u32,
     /// When this call may try the target again; `None`: never.
     retry_at: Option<Instant>,
@@ -103,6 +105,7 @@ impl<'a> Attempts<'a> {
         self.used < self.settings.retries
     }
 
+    /// Returns the record of a target; creates it for one that was not tried before.
     fn tried(&mut self, target: &'a Arc<Target>) -> &mut Tried<'a> {
         let index = self.find(target).unwrap_or_else(|| {
             self.tried.push(Tried { target, failures: 0, retry_at: None });

@@ -42,6 +42,7 @@ pub struct SingleFlight<T> {
     shared: Arc<Shared<T>>,
 }
 
+/// The state that clones share.
 struct Shared<T> {
     /// Running flights. Its lock also serializes the changes of `responses`, so that a flight moves there in one step.
     flights: Mutex<HashMap<Scope, Arc<Flight<T>>>>,
@@ -50,6 +51,7 @@ struct Shared<T> {
     /// The size of an item in bytes.
     item_bytes: fn(&T) -> usize,
     tasks: TaskTracker,
+    /// Ends all flights.
     closing: CancellationToken,
 }
 

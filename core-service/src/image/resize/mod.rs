@@ -132,6 +132,7 @@ impl Header {
     }
 }
 
+/// Decodes an image, converts it to the target and encodes it. Blocks.
 fn convert(data: Bytes, header: Header, target: Target) -> Result<Resized, ProviderError> {
     let picture = pixels::decode_upright(reader(&data, header.format)).map_err(|error| invalid(&error))?;
     let original = match header.media_type {

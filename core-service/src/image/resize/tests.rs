@@ -19,6 +19,7 @@ fn picture(width: u32, height: u32, alpha: u8) -> RgbaImage {
     })
 }
 
+/// Encodes an image.
 fn file(picture: &RgbaImage, format: ImageFormat) -> Bytes {
     let mut out = Cursor::new(Vec::new());
     let picture = DynamicImage::from(picture.clone());

@@ -228,6 +228,7 @@ fn check_format(format: Option<&pb::ResponseFormat>) -> Result<(), Error> {
     }
 }
 
+/// Checks that a value, if there is one, is from `min` to `max`.
 fn in_range<T: PartialOrd + Copy + std::fmt::Display>(
     field: &str,
     value: Option<T>,

@@ -36,6 +36,7 @@ struct Scripted {
     dropped: watch::Sender<bool>,
 }
 
+/// Sends true when it is dropped.
 struct DropGuard(watch::Sender<bool>);
 
 impl Drop for DropGuard {
@@ -84,11 +85,12 @@ fn offline() -> TestService {
     service(offline::entries(PictureBudget::default()))
 }
 
+/// Returns [`scripted_results`] without errors.
 fn scripted(events: Vec<ImageEvent>, hangs: bool) -> (TestService, watch::Receiver<bool>) {
     scripted_results(events.into_iter().map(Ok).collect(), hangs)
 }
 
-/// Returns the service and whether the stream of the provider was dropped.
+/// Returns a service whose provider yields these events, then hangs or ends, and whether the stream of the provider was dropped.
 fn scripted_results(
     events: Vec<Result<ImageEvent, ProviderError>>,
     hangs: bool,

@@ -42,6 +42,7 @@ use crate::{
 };
 
 const DEFAULT_BASE_URL: &str = "https://dashscope.aliyuncs.com";
+/// The paths of requests and of tasks; `aigc` is DashScope's name for generated content.
 const SERVICES: &str = "api/v1/services/aigc";
 const TASKS: &str = "api/v1/tasks";
 /// The header that turns a request into an asynchronous task.

@@ -67,6 +67,7 @@ impl Grid {
         stream::select(UnboundedReceiverStream::new(receiver).map(Some), work).filter_map(std::future::ready)
     }
 
+    /// Generates the grid and its images, and sends their events.
     async fn run(self, sender: &UnboundedSender<ImageEvent>) {
         // Sending fails only while the stream, and this future with it, is being dropped.
         match self.generate(sender).await {

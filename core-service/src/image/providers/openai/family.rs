@@ -90,6 +90,7 @@ impl Family {
         }
     }
 
+    /// Returns the size to request from the upstream.
     fn native(self, requested: Size) -> Option<Size> {
         match self {
             Self::DallE2 => closest(requested, DALL_E_2, |size| size),

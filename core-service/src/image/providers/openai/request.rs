@@ -90,6 +90,7 @@ fn members(model: &str, parameters: &ImageParameters, native: NativeParams, n: u
     members
 }
 
+/// Returns the members and the input images as `multipart/form-data`.
 fn multipart(boundary: &str, members: &JsonObject, parameters: &ImageParameters) -> Vec<u8> {
     let files =
         parameters.pictures.iter().chain(&parameters.mask).map(|picture| picture.bytes.len() + 300).sum::<usize>();
@@ -115,6 +116,7 @@ fn multipart(boundary: &str, members: &JsonObject, parameters: &ImageParameters)
     form
 }
 
+/// Appends the part of a file, whose name is `stem` with the extension of its format.
 fn file(form: &mut Vec<u8>, boundary: &str, name: &str, stem: &str, picture: &InputPicture) {
     let (kind, extension) = (picture.format.as_str(), picture.format.extension());
     // Servers determine the type by the content type or by the extension of the name, some by the latter only.
