@@ -141,7 +141,7 @@ mod tests {
         let limiters = [Limiter::new("key `a`".to_owned(), &settings).unwrap()];
         let admission = admit(&limiters, "m", || 1).unwrap();
         let call = Call { model: "m".to_owned(), request: Arc::default(), context: RequestContext::default() };
-        // As a task that nobody waits for, such as that of a call whose client has disconnected.
+        // As a task whose result is not awaited, such as that of a call whose client has disconnected.
         tokio::spawn(complete(Arc::new(Responds(900)), call, admission)).await.unwrap().unwrap();
         let refused = admit(&limiters, "m", || 500).unwrap_err();
         assert!(matches!(refused, Error::LimitExceeded(exceeded) if exceeded.limit == "tokens_per_minute"));

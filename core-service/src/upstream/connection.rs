@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection to an upstream, driven by the task that waits for the response.
 //!
-//! No task of its own: what has arrived is lent to its reader from a buffer that all connections of a thread share, so
+//! No task of its own: received bytes are lent to the reader from a buffer that all connections of a thread share, so that
 //! several body chunks are read in one go and a waiting call holds no buffer. A slow reader slows the upstream down, and
 //! dropping the reader closes the connection at once.
 

@@ -35,7 +35,7 @@ pub(super) struct Chunked {
 enum State {
     /// The first digit of a chunk's size.
     Size,
-    /// Another digit, or what follows the size.
+    /// Another digit, or the byte after the size.
     Digits(u64),
     Extension(u64),
     SizeLf(u64),

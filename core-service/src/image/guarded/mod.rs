@@ -51,7 +51,7 @@ impl ImageProvider for Guarded {
         let admitted = self.admission.admit(call.context.deadline).await?;
         let events = match self.inner.generate(call.clone()).await {
             Ok(events) => events,
-            // Refused here, before the upstream was called: says nothing about its health.
+            // Refused by the provider itself, before the upstream was called: no sign of the upstream's health.
             Err(error @ (ProviderError::Refused { .. } | ProviderError::NotSupported(_))) => return Err(error),
             Err(error) => stream::iter([Err(error)]).boxed(),
         };

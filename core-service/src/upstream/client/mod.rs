@@ -309,7 +309,7 @@ fn truncated(mut message: String) -> String {
 /// Reads a body to its end, or the first `max` bytes of it.
 async fn read_up_to(mut reply: Reply, max: usize) -> Result<Bytes, ConnectionLost> {
     let mut body = Vec::new();
-    // Decompressed data may be many times longer than what has arrived.
+    // Decompressed data may be many times longer than the received data.
     let append = |body: &mut Vec<u8>, data: &[u8]| {
         body.extend_from_slice(&data[..data.len().min(max - body.len())]);
     };

@@ -10,7 +10,7 @@ use crate::error::{ProviderError, UpstreamDetails};
 
 mod error_codes;
 
-/// The longest `Retry-After` that is honoured; longer ones are cut to this.
+/// The longest `Retry-After` that is honoured. Longer ones, such as a Unix time that an upstream sends by mistake, are cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
 
 /// The members of an error body; empty where the body lacks them.

@@ -100,7 +100,7 @@ pub(super) fn body(model: &str, parameters: &ImageParameters, native: NativePara
         members.add("seed", seed.wrapping_add(first.into()) & i64::from(i32::MAX));
     }
     let extra = extra_members(&parameters.extra_json).unwrap_or_default();
-    // Without this member DashScope adds a watermark; the client may ask for one.
+    // Without this member DashScope adds a watermark; the client may request one.
     if family != Family::Wanx1 && !extra.iter().any(|(name, _)| name == "watermark") {
         members.add("watermark", false);
     }

@@ -197,7 +197,7 @@ fn incomplete() -> ProviderError {
     ProviderError::Broken("the upstream's stream ended before the response was complete".to_owned())
 }
 
-/// Decodes events to chunks, and keeps what later events depend on.
+/// Decodes events to chunks, and keeps the state on which the decoding of later events depends.
 #[derive(Default)]
 struct Decoder {
     reader: ChunkReader,
