@@ -18,7 +18,8 @@ const DEFAULT_SECONDS: u32 = 5;
 /// The size of requests without size, resolution and aspect ratio.
 const DEFAULT_SIZE: Size = Size::new(1920, 1080);
 
-/// The maximum sides of a size that is derived from resolution and aspect ratio: the longer and the shorter one, in pixels.
+/// The maximum sides of a size that is derived from resolution and aspect ratio, those of 4k: the longer and the shorter one, in
+/// pixels.
 const MAX_SIDES: (u32, u32) = (3840, 2160);
 
 /// The minimum side of such a size, in pixels.
@@ -94,9 +95,9 @@ pub struct Fitted {
 pub struct Adjustment {
     /// The field of the contract.
     pub field: String,
-    /// The requested value.
+    /// The requested value, as text.
     pub requested: String,
-    /// The value that the model gets; empty if the field was left out.
+    /// The value that the model gets, as text; empty if the field has no effect.
     pub used: String,
 }
 
@@ -243,6 +244,7 @@ impl Target {
 
     /// Returns the output of a model that accepts every size.
     fn any_size(&self, wanted: &Wanted) -> Output {
+        // Without size, resolution and ratio in the request, the default size applies: the ratio of a frame does not count.
         let size = wanted.size.unwrap_or_else(|| match self.extent {
             Extent::Pixels(_) if self.requested_ratio.is_none() => DEFAULT_SIZE,
             Extent::Pixels(_) => size_with(self.ratio, DEFAULT_SIZE.height),
@@ -319,6 +321,7 @@ fn area(size: Size) -> f64 {
     f64::from(size.width) * f64::from(size.height)
 }
 
+/// Returns whether two sizes are the same, up to [`TOLERANCE`].
 fn is_same_size(a: Size, b: Size) -> bool {
     let close = |a: u32, b: u32| distance(f64::from(a), f64::from(b)) <= TOLERANCE;
     close(a.width, b.width) && close(a.height, b.height)

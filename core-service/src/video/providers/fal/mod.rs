@@ -43,7 +43,7 @@ const PROVIDER_ID: &str = "fal";
 pub struct FalVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: results are public files of another host.
+    /// The API's own origin, for downloads. Without the API key: results are public files of another host.
     origin: TrustedOrigin,
     facts: FactsTable,
     poll_interval: Duration,

@@ -42,6 +42,7 @@ use crate::{
 const DEFAULT_BASE_URL: &str = "https://generativelanguage.googleapis.com/v1beta";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "gemini";
+/// The header with the API key.
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 /// The video models of the Gemini API.
@@ -95,6 +96,7 @@ impl VideoProvider for GeminiVideos {
         let path = if is_veo { veo::path(&model) } else { interactions::PATH.to_owned() };
         // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = match (is_veo, &request.parameters.source) {
+            // Veo extends its own video, which the request names.
             (true, Some(task)) => {
                 let uri = self.uri_of(task, &context).await?;
                 veo::encode_extension(&request.parameters, json!({"uri": uri}), &[])

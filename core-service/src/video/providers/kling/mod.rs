@@ -55,7 +55,7 @@ pub struct KlingVideos {
     /// The keys of an account that has no API key.
     key_pair: Option<KeyPair>,
     downloads: Downloader,
-    /// Without the API key: links are signed already.
+    /// The API's own origin, for downloads. Without the API key: links are signed already.
     origin: TrustedOrigin,
     facts: FactsTable,
     poll_interval: Duration,
@@ -135,6 +135,7 @@ impl VideoProvider for KlingVideos {
                 Page { .. } => {}
             }
         }
+        // The list is longer than the search, which therefore proves nothing.
         Ok(Search::Unsupported)
     }
 }

@@ -46,6 +46,7 @@ fn encode(
         seconds: 5,
         resolution: "1080p".to_owned(),
         aspect_ratio: "16:9".to_owned(),
+        // Of the stored inputs, the encoding reads the roles only.
         inputs: inputs
             .iter()
             .map(|input| StoredInput { role: input.role, source: InputSource::Link(String::new()) })

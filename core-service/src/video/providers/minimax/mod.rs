@@ -45,7 +45,7 @@ const PROVIDER_ID: &str = "minimax";
 pub struct MinimaxVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: links are signed already.
+    /// The API's own origin, for downloads. Without the API key: links are signed already.
     origin: TrustedOrigin,
     facts: FactsTable,
     poll_interval: Duration,

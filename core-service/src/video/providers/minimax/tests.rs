@@ -43,6 +43,7 @@ fn encode(model: &str, inputs: Vec<RenderInput>) -> Result<String, ProviderError
         seconds: 6,
         resolution: "768P".to_owned(),
         aspect_ratio: "16:9".to_owned(),
+        // Of the stored inputs, the encoding reads the roles only.
         inputs: inputs
             .iter()
             .map(|input| StoredInput { role: input.role, source: InputSource::Link(String::new()) })

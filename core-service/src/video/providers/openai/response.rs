@@ -26,11 +26,12 @@ const POLL_AFTER: &str = "openai-poll-after-ms";
 #[derive(Debug)]
 struct Video {
     id: String,
-    /// Whether the member `object` is `"video"`.
+    /// Whether the member `object` is `"video"`, so that this is no error with an id and a status.
     is_declared: bool,
     state: State,
 }
 
+/// The state of a render, from the member `status`.
 #[derive(Debug)]
 enum State {
     /// Queued, in progress, or a state that is not known: should that be final, polls continue until the deadline of the job.

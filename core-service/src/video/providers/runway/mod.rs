@@ -43,7 +43,7 @@ const VERSION: (HeaderName, HeaderValue) =
 pub struct RunwayVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: links are signed.
+    /// The API's own origin, for downloads. Without the API key: links are signed.
     origin: TrustedOrigin,
     facts: FactsTable,
     poll_interval: Duration,

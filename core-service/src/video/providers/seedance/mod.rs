@@ -46,7 +46,8 @@ const TASKS: &str = "contents/generations/tasks";
 pub struct SeedanceVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: links are signed already, and the object store rejects two credentials.
+    /// The API's own origin, for downloads. Without the API key: links are signed already, and the object store rejects two
+    /// credentials.
     origin: TrustedOrigin,
     facts: FactsTable,
     poll_interval: Duration,
@@ -131,6 +132,7 @@ impl VideoProvider for SeedanceVideos {
             match search::parse_page(&response, lost).map_err(|error| self.upstream.redacted(error))? {
                 Page::Found(task) => return Ok(Search::Found(UpstreamTask(task))),
                 Page::Last => return Ok(Search::Absent),
+                // The list is longer than the search, which therefore proves nothing.
                 Page::More if page == search::MAX_PAGES => return Ok(Search::Unsupported),
                 Page::More => page += 1,
             }

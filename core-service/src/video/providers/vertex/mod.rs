@@ -47,6 +47,7 @@ use crate::{
 
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "vertex";
+/// The default URL of Cloud Storage.
 const STORAGE_BASE_URL: &str = "https://storage.googleapis.com";
 
 /// The video models of Vertex AI.
@@ -63,6 +64,7 @@ pub struct VertexVideos {
     storage_base: Url,
     /// The id of the Google Cloud project.
     project: String,
+    /// The location of Veo.
     location: String,
     /// The `gs://` URI below which Vertex AI writes results; empty: it returns them in the response.
     storage_uri: String,

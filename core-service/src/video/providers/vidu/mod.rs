@@ -47,7 +47,7 @@ const CLOCK_SKEW: Duration = Duration::from_mins(1);
 pub struct ViduVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: links are signed already.
+    /// The API's own origin, for downloads. Without the API key: links are signed already.
     origin: TrustedOrigin,
     facts: FactsTable,
     poll_interval: Duration,

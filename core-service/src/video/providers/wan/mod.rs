@@ -54,7 +54,8 @@ const ENABLE: HeaderValue = HeaderValue::from_static("enable");
 pub struct WanVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: links are signed already, and the object store rejects two credentials.
+    /// The API's own origin, for downloads. Without the API key: links are signed already, and the object store rejects two
+    /// credentials.
     origin: TrustedOrigin,
     facts: FactsTable,
     poll_interval: Duration,

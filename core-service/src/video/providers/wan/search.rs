@@ -10,7 +10,7 @@ use crate::{
 
 /// The tolerated difference between the clocks of this machine and of DashScope.
 const CLOCK_SKEW: Duration = Duration::from_secs(30);
-/// How long after its beginning a submission may still create a task.
+/// How long after its beginning a submission may still create a task: the runner's timeout of a provider call.
 const LONGEST_SUBMISSION: Duration = Duration::from_mins(2);
 /// The delay before the next search, while a candidate has not ended.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(20);

@@ -43,6 +43,7 @@ fn request(inputs: Vec<RenderInput>, change: impl FnOnce(&mut VideoParameters)) 
         seconds: 5,
         resolution: "720P".to_owned(),
         aspect_ratio: "16:9".to_owned(),
+        // Of the stored inputs, the encoding reads the roles only.
         inputs: inputs
             .iter()
             .map(|input| StoredInput { role: input.role, source: InputSource::Link(String::new()) })
