@@ -59,6 +59,7 @@ struct Host {
     query: Option<String>,
     /// Headers of every request.
     headers: HeaderMap,
+    /// The credentials, which are removed from messages.
     key: Option<SecretString>,
 }
 

@@ -20,6 +20,7 @@ const CONFIG_ALIAS: &str = "generation_config";
 
 /// Returns the request body for the image with this index.
 pub(super) fn body(parameters: &ImageParameters, native: NativeParams, index: u32, is_retry: bool) -> Vec<u8> {
+    // Base64 with the JSON around it, so that the text is allocated once.
     let encoded = parameters.pictures.iter().map(|picture| picture.bytes.len() / 3 * 4 + 100).sum::<usize>();
     let mut contents = String::with_capacity(encoded + parameters.prompt.len() + 1024);
     contents.push_str(r#"[{"role":"user","parts":["#);

@@ -92,6 +92,7 @@ fn members(model: &str, parameters: &ImageParameters, native: NativeParams, n: u
 
 /// Returns the members and the input images as `multipart/form-data`.
 fn multipart(boundary: &str, members: &JsonObject, parameters: &ImageParameters) -> Vec<u8> {
+    // The files with the heads of their parts, so that the form is allocated once.
     let files =
         parameters.pictures.iter().chain(&parameters.mask).map(|picture| picture.bytes.len() + 300).sum::<usize>();
     let mut form = Vec::with_capacity(files + parameters.prompt.len() + 4096);
