@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use crate::{
     context::RequestContext,
     error::ProviderError,
-    upstream::{Upstream, context_headers, until},
+    upstream::{Upstream, context_headers, reported_failure_of, until},
 };
 
 /// A request body and its content type.
@@ -32,6 +32,15 @@ pub(in crate::video::providers) struct Response {
     pub(in crate::video::providers) status: StatusCode,
     pub(in crate::video::providers) headers: HeaderMap,
     pub(in crate::video::providers) body: Bytes,
+}
+
+impl Response {
+    /// Returns the failure that an error status and its body describe, for upstreams with errors in OpenAI's or a similar form.
+    pub(in crate::video::providers) fn failure(&self) -> ProviderError {
+        // `insufficient_quota` is an empty account, which waiting does not help.
+        let quota_is_rate_limit = false;
+        reported_failure_of(self.status, &self.headers, &self.body, quota_is_rate_limit)
+    }
 }
 
 /// Sends a request and reads the response to its end: the head within `limits.first_byte`, the whole body within `limits.idle`,

@@ -9,7 +9,7 @@ use super::super::common::{exchange::Response, outcome::final_refusal};
 use crate::{
     error::{ProviderError, UpstreamDetails},
     json::members::{Members, object, read_object, read_objects, text},
-    upstream::{reported_failure_of, retry_after},
+    upstream::retry_after,
     video::{Clip, ClipFile, Progress, Variant},
 };
 
@@ -74,8 +74,8 @@ pub(super) fn parse_result(response: &Response) -> Result<Progress, ProviderErro
 
 /// Returns the failure that a response with an error status describes.
 pub(super) fn failure(response: &Response) -> ProviderError {
-    let Response { status, headers, body } = response;
-    let by_status = reported_failure_of(*status, headers, body, false);
+    let Response { status, body, .. } = response;
+    let by_status = response.failure();
     let Some(Item { kind, message, field }) = item(body) else { return by_status };
     let details = UpstreamDetails { code: kind.clone(), param: field.clone(), ..UpstreamDetails::default() };
     let field = Some(field).filter(|field| !field.is_empty());

@@ -10,7 +10,7 @@ use crate::{
     error::ProviderError,
     json::members::{Members, object, read_object, read_objects, text},
     midjourney_errors::{classify, task_id},
-    upstream::{reported_failure_of, retry_after},
+    upstream::retry_after,
     video::{Cancellation, Clip, ClipFile, Progress, Variant},
 };
 
@@ -32,7 +32,7 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
     let body = body.trim_ascii();
     match *status {
         StatusCode::NO_CONTENT | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Ok(Progress::Missing),
-        status if !status.is_success() => Err(reported_failure_of(status, headers, body, false)),
+        status if !status.is_success() => Err(response.failure()),
         _ if body.is_empty() || body == b"null" => Ok(Progress::Missing),
         _ => read_object(body, |members| progress(&members, retry_after(headers).unwrap_or(interval))),
     }
@@ -40,13 +40,13 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
 
 /// Returns whether a response to a cancellation reports that the task ended. Many proxies cannot cancel.
 pub(super) fn parse_cancellation(response: &Response) -> Result<Cancellation, ProviderError> {
-    let Response { status, headers, body } = response;
+    let Response { status, body, .. } = response;
     let code = read_object(body, |members| members.number("code")).ok().flatten();
     match *status {
         // Code 1 is success.
         status if status.is_success() && code == Some(1) => Ok(Cancellation::Stopped),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(reported_failure_of(*status, headers, body, false)),
-        status if status.is_server_error() => Err(reported_failure_of(status, headers, body, false)),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(response.failure()),
+        status if status.is_server_error() => Err(response.failure()),
         status => {
             tracing::info!(status = status.as_u16(), code, "the proxy does not stop a render");
             Ok(Cancellation::RunsOn)
@@ -56,9 +56,9 @@ pub(super) fn parse_cancellation(response: &Response) -> Result<Cancellation, Pr
 
 /// Returns the id of the task with this mark in a list; `None` if there is none, or no list.
 pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Option<String>, ProviderError> {
-    let Response { status, headers, body } = response;
+    let Response { status, body, .. } = response;
     if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(reported_failure_of(*status, headers, body, false));
+        return Err(response.failure());
     }
     if !status.is_success() || body.trim_ascii().is_empty() {
         return Ok(None);

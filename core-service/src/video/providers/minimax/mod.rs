@@ -47,6 +47,7 @@ pub struct MinimaxVideos {
     downloads: Downloader,
     /// The API's own origin, for downloads. Without the API key: links are signed already.
     origin: TrustedOrigin,
+    /// What the models accept, and how their API spells it.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,

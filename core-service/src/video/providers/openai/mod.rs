@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use self::location::Location;
 use super::common::{
     context::{ProviderContext, url_or_default},
-    exchange::{Response, exchange, path_segment},
+    exchange::{exchange, path_segment},
     outcome::redacted,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     error::ProviderError,
     media::{Downloader, TrustedOrigin},
     models::Entry,
-    upstream::{Auth, SetupError, Upstream, reported_failure_of},
+    upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Operation, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
         VideoProvider, key_rotation::KeyRotation,
@@ -88,6 +88,7 @@ pub(crate) fn entries(
     Ok(context.entries(models, PROVIDER_ID, provider))
 }
 
+/// Returns the value of the header `authorization`.
 fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
     HeaderValue::try_from(format!("Bearer {}", key.expose_secret())).map_err(|_| SetupError::Key)
 }
@@ -131,16 +132,15 @@ impl VideoProvider for OpenAiVideos {
     }
 
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
-        let Response { status, headers, body } =
-            exchange(&self.upstream, Method::DELETE, &path(&task.0), None, context).await?;
-        match status {
+        let response = exchange(&self.upstream, Method::DELETE, &path(&task.0), None, context).await?;
+        match response.status {
             status if status.is_success() => Ok(Cancellation::Stopped),
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT => {
+            status @ (StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT) => {
                 tracing::info!(task = task.0, status = status.as_u16(), "the upstream does not stop a render");
                 Ok(Cancellation::RunsOn)
             }
-            status => Err(self.upstream.redacted(reported_failure_of(status, &headers, &body, false))),
+            _ => Err(self.upstream.redacted(response.failure())),
         }
     }
 

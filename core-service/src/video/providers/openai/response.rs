@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object, text},
-    upstream::{reported_failure_in_reply, reported_failure_of, retry_after},
+    upstream::{reported_failure_in_reply, retry_after},
     video::{Clip, ClipFile, Progress, Variant},
 };
 
@@ -48,7 +48,7 @@ enum State {
 
 /// Returns the id of the render that a response to a submission reports.
 pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
-    let Response { status, headers, body } = response;
+    let Response { status, body, .. } = response;
     match video(body) {
         // The render has failed already.
         Some(Video { is_declared, state: State::Failed(error), .. }) if status.is_success() || is_declared => {
@@ -58,7 +58,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
         Some(_) | None => {}
     }
     if !status.is_success() {
-        let error = reported_failure_of(*status, headers, body, false);
+        let error = response.failure();
         return Err(if is_setup_failure(*status) { final_refusal(error) } else { error });
     }
     Err(embedded_error(body).unwrap_or_else(|| {
@@ -83,7 +83,7 @@ pub(super) fn parse_poll(response: &Response, id: &str, interval: Duration) -> R
     }
     match *status {
         StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Progress::Missing),
-        status if !status.is_success() => Err(reported_failure_of(status, headers, body, false)),
+        status if !status.is_success() => Err(response.failure()),
         _ => Err(embedded_error(body)
             .unwrap_or_else(|| ProviderError::Unreadable("the upstream's response is not a video object".to_owned()))),
     }
@@ -189,7 +189,7 @@ mod tests {
 
     /// Returns the reason of a response with this status and no explanation.
     fn reason_of(status: u16) -> triptych_proto::v1::ErrorReason {
-        reported_failure_of(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), b"{}", false).reason()
+        response(status, "{}").failure().reason()
     }
 
     #[test]

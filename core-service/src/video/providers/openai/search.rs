@@ -7,7 +7,6 @@ use super::super::common::exchange::Response;
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::reported_failure_of,
     video::{LostSubmission, Search, UpstreamTask},
 };
 
@@ -19,13 +18,13 @@ const CLOCK_SKEW: u64 = 30;
 /// Never [`Search::Absent`]: a video may exist that is not in the list, because some servers list only some of their videos, or
 /// none.
 pub(super) fn parse_list(response: &Response, lost: &LostSubmission) -> Result<Search, ProviderError> {
-    let Response { status, headers, body } = response;
+    let Response { status, body, .. } = response;
     match *status {
         status if status.is_success() => {}
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
             return Ok(Search::Unsupported);
         }
-        status => return Err(reported_failure_of(status, headers, body, false)),
+        _ => return Err(response.failure()),
     }
     read_object(body, |list| {
         let videos = list.objects("data");

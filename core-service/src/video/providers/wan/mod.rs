@@ -57,6 +57,7 @@ pub struct WanVideos {
     /// The API's own origin, for downloads. Without the API key: links are signed already, and the object store rejects two
     /// credentials.
     origin: TrustedOrigin,
+    /// What the models accept, and how their API spells it.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
