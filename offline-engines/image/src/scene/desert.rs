@@ -1,4 +1,7 @@
-//! Dunes and distant mesas, with a road if the prompt names a vehicle.
+//! Scene: dunes and distant mesas, with a road if the prompt names a vehicle.
+//!
+//! `paint` draws it over the whole canvas of the mock image engine and returns where a subject stands. Coordinates, `unit`,
+//! `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::outline::Outline;
 use super::sky;

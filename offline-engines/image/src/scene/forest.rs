@@ -1,4 +1,7 @@
-//! Forests: layers of conifers with shafts of light.
+//! Scene: a forest, as layers of conifers with shafts of light.
+//!
+//! `paint` draws it over the whole canvas of the mock image engine and returns where a subject stands. Coordinates, `unit`,
+//! `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::conifers::conifer;
 use super::outline::Outline;

@@ -1,4 +1,7 @@
-//! A room with a window, and a plain studio background.
+//! Two scenes: a room with a window, and a plain studio background.
+//!
+//! Both cover the canvas of the mock image engine and return where a subject stands. Coordinates and `unit` are explained in
+//! the module `scene`; proportions and colours are chosen by eye.
 
 use super::{mountains, sky};
 use crate::canvas::Canvas;

@@ -1,4 +1,7 @@
-//! Deep space with a planet, and the surface of the moon.
+//! Two scenes: deep space with a planet, and the surface of the moon.
+//!
+//! Both cover the canvas of the mock image engine and return where a subject stands. Coordinates, `unit`, `u`
+//! and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::outline::Outline;
 use super::sky;

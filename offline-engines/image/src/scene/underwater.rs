@@ -1,4 +1,7 @@
-//! Underwater scenes: light rays, seaweed, bubbles.
+//! Scene: under water, with light rays, seaweed and bubbles.
+//!
+//! `paint` draws it over the whole canvas of the mock image engine and returns where a subject stands. Coordinates, `unit`,
+//! `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::outline::Outline;
 use crate::canvas::Canvas;
