@@ -15,12 +15,12 @@ pub(super) fn failure(response: &Response) -> ProviderError {
     refined_failure_of(*status, headers, body, refine)
 }
 
-/// Returns the error in the `error` member of a v2 response.
+/// Returns the error in the member `error` of a response of version 2.
 pub(super) fn error_of(members: &Members<'_>) -> Option<ProviderError> {
     members.error().map(|error| refined_failure_in_reply(error, refine))
 }
 
-/// Returns the error in the `base_resp` member of a v1 response. Its HTTP status is 200 even for errors.
+/// Returns the error in the member `base_resp` of a response of version 1, whose HTTP status is 200 even for errors.
 pub(super) fn error_in_status(members: &Members<'_>) -> Option<ProviderError> {
     let status = members.object("base_resp");
     let code = status.number("status_code").filter(|code| *code != 0)?;
