@@ -51,6 +51,7 @@ fn with_key<T>(secret: &str, message: T) -> Request<T> {
     request
 }
 
+/// Sends a REST request.
 async fn send(request: RequestBuilder) -> reqwest::Response {
     within_timeout("a response", request.send()).await.unwrap()
 }

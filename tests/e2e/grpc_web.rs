@@ -26,6 +26,7 @@ fn frame(message: &impl Message) -> Vec<u8> {
     [&[0][..], &length.to_be_bytes(), &message.encode_to_vec()].concat()
 }
 
+/// Calls a method of the chat service, and asserts the headers of the response.
 async fn fetch(server: &TestServer, call: &str, message: &impl Message) -> Response {
     fetch_as(BINARY, server, call, frame(message)).await
 }

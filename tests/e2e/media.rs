@@ -15,13 +15,14 @@ use crate::{
 };
 
 /// The key that signs links.
-const KEY: &[u8] = b"link signed_links key";
+const KEY: &[u8] = b"the key of signed links";
 
 /// Returns an adjustment of the settings: links are signed, and valid for this long.
 fn signed_links(ttl: Duration) -> impl Fn(&mut core_service::config::Settings, &mut rest_gateway::Settings) {
     move |_, gateway| gateway.runtime.link_signer = Some(LinkSigner::new(KEY, ttl))
 }
 
+/// Posts a request that must succeed, and returns the body of the response.
 async fn post(server: &TestServer, path: &str, body: &Value) -> Value {
     let response = server.post(path, body).await;
     let status = response.status();

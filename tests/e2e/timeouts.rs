@@ -46,6 +46,7 @@ async fn error_codes(server: &TestServer, stream: bool, reply: &Reply, is_sent: 
     [error["code"].as_str().unwrap().to_owned(), reason]
 }
 
+/// Sends a gRPC call that must fail, before its response or within its stream.
 async fn grpc_failure(server: &TestServer, stream: bool) -> Status {
     let mut client = server.chat_client().await;
     if !stream {

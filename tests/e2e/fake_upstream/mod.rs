@@ -126,9 +126,16 @@ impl FakeUpstream {
         self.shared.replies().any_path.clear();
     }
 
-    /// Waits for the next request.
+    /// Waits for the next request and takes it.
     pub(crate) async fn received(&self) -> ReceivedRequest {
         within_timeout("a request at the upstream", async { self.received.lock().await.recv().await }).await.unwrap()
+    }
+
+    /// Takes the next requests without looking at them, for tests that check other ones: none may be left at the end of a test.
+    pub(crate) async fn skip_requests(&self, count: usize) {
+        for _ in 0..count {
+            self.received().await;
+        }
     }
 
     /// Asserts that every request was taken by [`received`](Self::received).

@@ -229,6 +229,7 @@ async fn edit_sends_its_images_as_data_urls_and_rejects_a_mask() {
     .await;
 }
 
+/// Returns a request for a series of two images.
 fn series_of_two(stream: bool) -> Value {
     json!({"model": MODEL, "prompt": "a boat", "n": 2, "size": "320x200", "sequential_image_generation": "auto",
            "stream": stream, "response_format": "b64_json"})
@@ -265,9 +266,7 @@ async fn images_of_a_series_are_forwarded_one_by_one() {
             (&json!(true), &json!({"max_images": 2}))
         );
         assert_eq!(received["prompt"], "a boat\n\nA series of 2 pictures");
-        for _ in LINKS {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(LINKS.len()).await;
 
         server.upstream.enqueue_at(PATH, reply());
         links();
@@ -282,9 +281,7 @@ async fn images_of_a_series_are_forwarded_one_by_one() {
         assert!(
             matches!(&rest[..], [Event::Finished(last)] if last.usage.is_some_and(|usage| usage.total_tokens == 8508))
         );
-        for _ in 0..3 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(3).await;
     })
     .await;
 }

@@ -30,11 +30,13 @@ use crate::{
 const IMAGINE: &str = "/mj/submit/imagine";
 const ACTION: &str = "/mj/submit/action";
 const CHANGE: &str = "/mj/submit/change";
+/// Confirms a dialogue that Midjourney shows before some renders.
 const MODAL: &str = "/mj/submit/modal";
 const POLL: &str = "/mj/task/1795350123456789/fetch";
 const CANCEL: &str = "/mj/task/1795350123456789/cancel";
 /// Polls for the task that makes a single image.
 const CHILD: &str = "/mj/task/1795350123456790/fetch";
+/// The links in the fixtures.
 const GRID: &str = "/files/grid.png";
 const SINGLE: &str = "/files/single-0.png";
 const PROVIDER: ProviderCase = ProviderCase { model: "midjourney", path: IMAGINE, key: "mj-secret" };
@@ -53,7 +55,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
     let task_fails = |name: &'static str, error: &str| (1, vec![(IMAGINE, "submitted.json"), (POLL, name)], fails(error));
     let download_grid = [(GRID, "grid.png")];
     vec![
-        // trueai dialect: a button for each image of the grid.
+        // trueai's proxy: a button for each image of the grid.
         (1, concat(&grid_ready, &upscale), succeeds(1, 0)),
         (2, [&grid_ready[..], &upscale, &upscale].concat(), succeeds(2, 0)),
         (1, concat(&[(IMAGINE, "queued.json"), (POLL, "empty-body.json"), (POLL, "waiting.json"), (POLL, "running.json"),
@@ -65,7 +67,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
         // A modal dialogue is confirmed once.
         (1, concat(&[(IMAGINE, "already-exists.json"), (POLL, "modal.json"), (MODAL, "submitted.json"), (POLL, "modal.json"),
                    (POLL, "grid.json")], &upscale), succeeds(1, 0)),
-        // novicezk dialect: a `change` request for each image of the grid.
+        // novicezk's proxy: a `change` request for each image of the grid.
         (1, vec![(IMAGINE, "submitted.json"), (POLL, "grid-without-buttons.json"), (CHANGE, "child-submitted.json"), (CHILD, "child.json"),
                  (SINGLE, "single.png")], succeeds(1, 0)),
         // Partner accounts and relays: the task has the single images already.
@@ -284,6 +286,7 @@ async fn single_with_a_dead_link_is_cut_from_the_grid_and_a_dead_grid_fails() {
     .await;
 }
 
+/// Returns the data of an event with a name.
 fn event(text: &str) -> Value {
     event_data(text.split_once('\n').unwrap().1)
 }

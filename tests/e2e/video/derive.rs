@@ -44,7 +44,7 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
         let extension = derived(server, "/v1/videos/extensions", &body).await;
         assert_eq!((&extension["size"], &extension["seconds"]), (&json!("160x96"), &json!("2")));
 
-        // A file, as a part of a form.
+        // A file as a part of a form; size and duration of the edit are read from it.
         let file = content(server, &id).await;
         let text = "--b\r\ncontent-disposition: form-data; name=\"prompt\"\r\n\r\nZoom out\r\n";
         let head = "--b\r\ncontent-disposition: form-data; name=\"video\"; filename=\"v.mp4\"\r\n\r\n";
@@ -68,6 +68,7 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
         let first = client.extend_video(request.clone()).await.unwrap().into_inner().video.unwrap();
         assert_eq!(client.extend_video(request).await.unwrap().into_inner().video.unwrap().id, first.id);
         assert_eq!(wait_until_final(server, &first.id).await["status"], "completed");
+        // Well-formed, but of no video.
         let unknown = "video_01900000000070008000000000000000".to_owned();
         let request = pb::EditVideoRequest {
             prompt: "x".to_owned(),
@@ -113,9 +114,7 @@ fn enqueue_result(server: &TestServer, id: &str) {
 /// Returns the submission of a render that succeeded, and takes its other requests.
 async fn submission(server: &TestServer) -> ReceivedRequest {
     let first = server.upstream.received().await;
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     first
 }
 
@@ -208,9 +207,7 @@ async fn edit_whose_response_was_lost_is_found_in_the_list() {
         server.upstream.enqueue_at("/v1/videos?order=desc&limit=100", Reply::new(200, &list));
         enqueue_result(server, "up-2");
         derived(server, "/v1/videos/edits", &json!({"prompt": "rain", "video": {"id": id}})).await;
-        for _ in 0..4 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(4).await;
         server.upstream.assert_no_request().await;
     })
     .await;

@@ -177,9 +177,7 @@ async fn submitted(server: &TestServer, provider: &ProviderCase, exchanges: [(Ca
     let id = create(server, body).await;
     assert_eq!(wait_until_final(server, &id).await["status"], "completed");
     let submission = server.upstream.received().await;
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     submission.json()
 }
 
@@ -220,9 +218,7 @@ async fn video_within_the_response_is_read_again_when_it_is_copied() {
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
         let content = server.request(Method::GET, &format!("/v1/videos/{id}/content")).send().await.unwrap();
         assert!(content.bytes().await.unwrap() == *CLIP, "not the file of the upstream");
-        for _ in 0..3 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(3).await;
     })
     .await;
 }
@@ -259,9 +255,7 @@ async fn link_to_another_origin_gets_no_key() {
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
         let file = storage.received().await;
         assert_eq!((file.path.as_str(), file.header("x-goog-api-key")), ("/clip.mp4?X-Goog-Signature=1", None));
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(2).await;
     })
     .await;
 }
@@ -283,9 +277,7 @@ async fn interaction_is_cancelled_and_an_operation_runs_on() {
             provider.enqueue(server, "task-1", Poll, running);
             let id = create(server, &provider.body()).await;
             wait_until_rendering(server, &id).await;
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(2).await;
             if let Some(reply) = reply {
                 provider.enqueue(server, "task-1", Cancel, reply);
             }

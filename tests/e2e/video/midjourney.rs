@@ -148,9 +148,7 @@ async fn submission_has_the_frame_the_mark_and_one_line_of_prompt() {
         let expected = json!({"prompt": "a boat at dusk", "image": image, "videoType": "vid_1.1_i2v_720",
             "batchSize": 1, "state": id, "motion": "high"});
         assert_eq!(server.upstream.received().await.json(), expected);
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(2).await;
     })
     .await;
 }
@@ -188,9 +186,7 @@ async fn job_continues_with_the_task_of_a_submission_whose_response_was_lost() {
         let task = |mark: &str| json!({"id": "task-1", "action": "VIDEO", "status": "SUBMITTED", "state": mark});
         let video = create_and_lose_response(server, Reply::new(200, "{\"code\":"), task).await;
         assert_eq!(video["status"], "completed", "{video}");
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(2).await;
         server.upstream.assert_no_request().await;
     })
     .await;

@@ -79,9 +79,7 @@ async fn models_of_all_providers_are_listed_with_their_health() {
             server.upstream.enqueue_at("/v1/videos", Reply::new(500, "{}"));
             server.upstream.enqueue_at("/v1/videos?order=desc&limit=100", Reply::new(404, "{}"));
             fails_with(server, "mine", "outcome_unknown").await;
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(2).await;
             let listed = models().await;
             let healthy = ["mine", "sora-2-pro", SEEDANCE].map(|id| named(&listed, id)["healthy"].clone());
             assert_eq!(healthy, [json!(false), json!(false), json!(true)]);

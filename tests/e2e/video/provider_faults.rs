@@ -59,9 +59,7 @@ pub(super) async fn assert_lost_submission_is_found_by_its_mark(
     latch.open();
     let video = wait_until_final(server, &id).await;
     assert_eq!(video["status"], "completed", "{video}");
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     for expected in expected {
         assert_eq!(request_line(&server.upstream.received().await), expected);
     }
@@ -120,9 +118,7 @@ pub(super) async fn assert_foreign_link_gets_no_key(
     let file = storage.received().await;
     assert_eq!(file.path, "/clip.mp4?sig=1");
     assert!(!file.head.contains(&case.key.to_lowercase()), "{}", file.head);
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
 }
 
 /// Renders a video over gRPC, and returns the body of the submission. `responses` are the fixtures for the submission and for
@@ -144,9 +140,7 @@ pub(super) async fn submission_of(
     assert_eq!(video["status"], "completed", "{video}");
     let submission = server.upstream.received().await;
     assert_eq!(submission.header("content-type"), Some("application/json"));
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     submission.json()
 }
 

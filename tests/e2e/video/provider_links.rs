@@ -47,9 +47,7 @@ async fn source(server: &TestServer) -> String {
     let body = json!({"model": MODEL, "prompt": "a boat", "seconds": 5});
     let video = finished(server, "/v1/videos", &body).await;
     assert_eq!(video["status"], "completed", "{video}");
-    for _ in 0..3 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(3).await;
     video["id"].as_str().unwrap().to_owned()
 }
 
@@ -67,9 +65,7 @@ async fn provider_fetches_the_source_by_a_link_without_a_key() {
         let extension = finished(server, "/v1/videos/extensions", &body).await;
         assert_eq!(extension["status"], "completed", "{extension}");
         let sent = server.upstream.received().await.json();
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(2).await;
         let link = sent["content"][1]["video_url"]["url"].as_str().unwrap();
         assert_eq!((&sent["omni_reference_task_type"], &sent["duration"]), (&json!("extend"), &json!(6)));
         let path = link.strip_prefix(BASE).unwrap();
@@ -127,9 +123,7 @@ async fn job_without_a_public_address_fails_with_the_name_of_the_setting() {
             let frame = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &*FRAME);
             let body = json!({"model": MODEL, "prompt": "a boat", "input_reference": frame});
             assert_eq!(finished(server, "/v1/videos", &body).await["status"], "completed");
-            for _ in 0..3 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(3).await;
         })
         .await;
     }

@@ -137,9 +137,7 @@ fn enqueue_success(server: &TestServer, path: &str) {
 async fn submission(server: &TestServer, id: &str) -> Value {
     assert_eq!(wait_until_final(server, id).await["status"], "completed");
     let submission = server.upstream.received().await;
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     submission.json()
 }
 

@@ -141,9 +141,7 @@ pub(super) async fn submitted(server: &TestServer, body: &Value) -> Value {
     assert_eq!(wait_until_final(server, &id).await["status"], "completed");
     let submission = server.upstream.received().await;
     assert_eq!(submission.header("content-type"), Some("application/json"));
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     submission.json()
 }
 
@@ -253,9 +251,7 @@ async fn cancelled_job_is_final_although_a_running_task_cannot_be_cancelled() {
             PROVIDER.enqueue(server, "task-1", Poll, state);
             let id = create(server, &PROVIDER.body()).await;
             wait_until_rendering(server, &id).await;
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(2).await;
             PROVIDER.enqueue(server, "task-1", Cancel, reply);
             let cancelled = server.request(Method::POST, &format!("/v1/videos/{id}/cancel")).send().await.unwrap();
             assert_eq!(cancelled.status(), 200);

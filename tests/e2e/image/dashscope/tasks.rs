@@ -119,6 +119,7 @@ fn configure_tasks(settings: &mut Settings, gateway: &mut rest_gateway::Settings
     dashscope.tasks.extend(["wan2.6-t2i", "qwen-image"].map(String::from));
 }
 
+/// Returns the replies of these exchanges, and those to the links in them, of which the first `working_links` succeed.
 fn replies(server: &TestServer, all: &[Exchange], working_links: usize) -> Vec<(String, Reply)> {
     all.iter().flat_map(|(path, name)| exchanges(server, path, name, working_links)).collect()
 }
