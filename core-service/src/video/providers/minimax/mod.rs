@@ -1,4 +1,4 @@
-//! Video provider for MiniMax. Each video is a task, in version 1 or 2 of the API, which the model decides ([`api`]).
+//! Video provider for MiniMax. Each video is a task, in version 1 or 2 of the API, which the model decides (`api`).
 
 mod api;
 mod errors;

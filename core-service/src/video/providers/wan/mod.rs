@@ -129,7 +129,7 @@ impl VideoProvider for WanVideos {
         }
     }
 
-    /// Looks for a task by model, time and prompt: see [`search`]. The list has no prompts, so that each listed task is polled.
+    /// Looks for a task by model, time and prompt: see `search`. The list has no prompts, so that each listed task is polled.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let LostSubmission { model, parameters, submitted_at, .. } = lost;
         let facts = self.facts.find(PROVIDER_ID, model);
