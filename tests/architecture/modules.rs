@@ -177,7 +177,7 @@ impl Modules {
                         if import.is_reexport && unused && self.is_below(target, id) => {}
                     Some(Target::Item(target)) => add(target, import.path.last().unwrap()),
                     Some(Target::Module(target)) if import.name == "*" => add(target, "*"),
-                    // The paths that begin with a module's name say what is imported from it.
+                    // Names of an imported module are found in the paths that begin with it.
                     Some(Target::Module(_)) | None => {}
                 }
             }
@@ -217,7 +217,7 @@ impl Modules {
         Some(Target::Module(module))
     }
 
-    /// Finds a name in a module: a child, an item, or what it imports from elsewhere in the crate.
+    /// Finds a name in a module: a child, an item, or an import from elsewhere in the crate.
     fn find(&self, module: ModuleId, name: &str, reexports: usize) -> Option<Target> {
         let here = &self.0[module];
         if let Some(child) = here.children.get(name) {

@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 def mp4_fault(data: bytes) -> str | None:
-    """Walks the boxes of an MP4 file. Returns what is wrong with them."""
+    """Walks the boxes of an MP4 file. Returns a description of the fault, None for a complete file."""
     names, at = [], 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")

@@ -1,4 +1,4 @@
-"""A video provider that accepts what its vendor documents and nothing else, and responds with the fixtures of the tests."""
+"""A video provider that accepts exactly the requests that its vendor documents, and responds with the fixtures of the tests."""
 
 import base64
 import contextlib

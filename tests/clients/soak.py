@@ -159,7 +159,7 @@ async def call(port: int, outcomes: Counter, wait: bool = False) -> None:
 
 
 def open_gauges(port: int) -> dict[str, float]:
-    """Returns the metrics of what is open now: streams, requests, and calls to the upstream."""
+    """Returns the metrics of open streams, requests and calls to the upstream."""
     import urllib.request
 
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:

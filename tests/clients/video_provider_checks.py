@@ -16,7 +16,7 @@ from PIL import Image
 from scripted_video_provider import ENDLESS
 
 PICTURE = sample_png()
-# Size and duration of the file that each scripted provider returns, whatever was requested.
+# Size and duration of the file that each scripted provider returns for every request.
 SIZE, SECONDS = "128x96", 1
 # The blocks of the guide that create a video.
 GUIDE_VIDEOS = 3

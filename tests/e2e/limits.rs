@@ -123,7 +123,7 @@ async fn tokens_per_minute_of_a_team_count_the_usage_of_complete_and_streamed_re
         assert_eq!(response.status(), 200);
         server.upstream.received().await;
 
-        // The upstream is asked for the usage, which the client has not requested and does not get.
+        // The core requests the usage from the upstream; the client has not requested it and does not get it.
         let usage = json!({"prompt_tokens": 1, "completion_tokens": 59_999, "total_tokens": 60_000});
         let last = json!({"id": "c", "created": 7, "model": MODEL, "choices": [], "usage": usage});
         let stream = Reply::stream().send(&crate::fake_upstream::content_event("a"));

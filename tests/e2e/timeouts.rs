@@ -70,7 +70,7 @@ async fn stalled_upstream_times_out() {
     type SetTimeout = fn(&mut Settings);
     let first_chunk = || Reply::stream().send(&content_event("a"));
     let flood = |reply: Reply| reply.flood(&": still here\n\n".repeat(100), ENDLESS, &ByteCounter::default());
-    // The timeout, and for each call: what its upstream does, whether the call streams, and the reply.
+    // The timeout, and for each call: the name of the case, whether the call streams, and the upstream's reply.
     let first_byte: (SetTimeout, Vec<_>) = (
         |settings| settings.chat.first_byte_timeout = TIMEOUT,
         vec![

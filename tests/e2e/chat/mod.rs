@@ -1,4 +1,4 @@
-//! Chat completions over REST and gRPC: what the upstream receives, and what the client receives.
+//! Chat completions over REST and gRPC: the requests that the upstream receives, and the responses that the client receives.
 
 mod balancing;
 mod client_disconnect;

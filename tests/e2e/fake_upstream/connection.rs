@@ -71,7 +71,7 @@ async fn write_response(stream: &mut TcpStream, reply: Reply, shared: &Shared) -
             }
             Step::WaitFor(latch) => latch.0.acquire().await.unwrap().forget(),
             Step::Stall => {
-                // A client that stays sends nothing before it has a response, so whatever ends this read is a disconnect.
+                // A connected client sends nothing before it has a response, so this read ends only with a disconnect.
                 let _ = stream.read(&mut [0; 1]).await;
                 shared.disconnected.notify_one();
                 return None;

@@ -49,7 +49,7 @@ async fn reused_key_returns_the_first_response_and_409_for_another_body() {
         assert_eq!(other.headers()["x-should-retry"], "false");
         let (status, error) = error_body(other).await;
         assert_eq!((status.as_u16(), error["code"].as_str()), (409, Some("idempotency_conflict")));
-        // Without configured API keys all clients are one owner, whatever key they send.
+        // Without configured API keys all clients are one owner, and the keys that they send are ignored.
         let other_client = [key[0], ("authorization", "Bearer another")];
         assert_eq!(create(server, &other_client, "a dog").await.status(), 409);
     })

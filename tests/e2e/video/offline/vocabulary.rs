@@ -76,7 +76,7 @@ async fn colours(server: &TestServer, id: &str) -> Vec<[u8; 3]> {
     (0..16).map(|tile| sheet.get_pixel(tile % 4 * 160 + 80, tile / 4 * 96 + 48).0).collect()
 }
 
-/// Returns whether a colour is the expected one, apart from what the video and JPEG codecs change.
+/// Returns whether a colour is the expected one, apart from the loss of the video and JPEG codecs.
 fn is_close(found: [u8; 3], expected: [u8; 3]) -> bool {
     found.iter().zip(expected).all(|(found, expected)| found.abs_diff(expected) < 14)
 }

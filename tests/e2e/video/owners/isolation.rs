@@ -17,7 +17,7 @@ fn observed_status(status: &Status, id: &str) -> String {
     format!("{:?} {} {:?}", status.code(), status.message(), status.get_error_details()).replace(id, "ID")
 }
 
-/// Calls every REST endpoint of a video, and returns what a client can observe of the responses.
+/// Calls every REST endpoint of a video, and returns everything that a client can observe of the responses.
 async fn every_endpoint(server: &TestServer, secret: &str, id: &str) -> Vec<Value> {
     let path = |rest: &str| format!("/v1/videos/{id}{rest}");
     let prompt = json!({"prompt": "a tree"});
@@ -47,7 +47,7 @@ async fn every_endpoint(server: &TestServer, secret: &str, id: &str) -> Vec<Valu
     responses
 }
 
-/// Calls every gRPC method on a video, all of which must fail, and returns what a client can observe of the failures.
+/// Calls every gRPC method on a video, all of which must fail, and returns everything that a client can observe of the failures.
 async fn every_method(server: &TestServer, secret: &str, id: &str) -> Vec<String> {
     let mut client = server.video_client().await;
     let id_of = || id.to_owned();
