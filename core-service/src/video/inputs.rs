@@ -1,4 +1,5 @@
-//! The input files of a video: which there are, where they are stored, and in which form a provider gets them.
+//! The input files of a video: their roles, where they are stored ([`StoredInput`]), and the forms in which a provider gets them
+//! ([`RenderInput`]).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -138,11 +139,12 @@ impl RenderInput {
         }
     }
 
-    /// Returns the URL of a link, a data URL of at most `max` bytes, or a URL that the provider can fetch.
+    /// Returns the URL of a link, a data URL with at most about `max` bytes of base64, or a URL that the provider can fetch.
     ///
     /// # Errors
     /// As [`fetchable_url`](Self::fetchable_url).
     pub fn url_within(&self, max: usize) -> Result<String, ProviderError> {
+        // Base64 has 4 characters for 3 bytes.
         if self.size_bytes() / 3 * 4 <= max { Ok(self.url()) } else { self.fetchable_url() }
     }
 

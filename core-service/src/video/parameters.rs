@@ -1,4 +1,4 @@
-//! The parameters of a video.
+//! The parameters of a video, as they are stored with its job (JSON) and sent to its provider.
 
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,7 @@ impl VideoParameters {
         self.inputs.iter().filter_map(StoredInput::key)
     }
 
-    /// Returns what the model gets beside the prompt, which decides its name at some providers.
+    /// Returns the kind of input that the model gets beside the prompt. Some providers have one model name for each kind.
     pub fn input_kind(&self) -> InputKind {
         match self.operation {
             Operation::Edit => InputKind::Edit,

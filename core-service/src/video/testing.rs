@@ -125,7 +125,7 @@ impl FakeProvider {
         Self { submits_idempotently: true, ..self }
     }
 
-    /// Limits the renders in progress to so many.
+    /// Limits the renders in progress to `slots`.
     pub(crate) fn with_slots(self, slots: usize) -> Self {
         Self { slots: Some(Arc::new(Semaphore::new(slots))), ..self }
     }
@@ -225,6 +225,7 @@ impl VideoProvider for FakeProvider {
     }
 }
 
+/// A finished render with a video and a thumbnail. The content of each file is the name of its variant.
 pub(crate) fn clip() -> Clip {
     let file = |variant: Variant, media_type: &str| ClipFile {
         variant,
@@ -234,6 +235,7 @@ pub(crate) fn clip() -> Clip {
     Clip { files: vec![file(Variant::Video, "video/mp4"), file(Variant::Thumbnail, "image/jpeg")] }
 }
 
+/// A render in progress.
 pub(crate) fn working(percent: u8) -> Reply<Progress> {
     Reply::Return(Ok(Progress::Working { percent: Some(percent), poll_after: Duration::from_millis(50) }))
 }

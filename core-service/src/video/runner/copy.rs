@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// How often a provider is polled for new links to a result.
+/// How often a provider is polled for new links to a result, after it reported that the last ones had expired.
 const MAX_RENEWALS: u32 = 3;
 
 impl Step {

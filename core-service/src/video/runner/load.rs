@@ -1,4 +1,5 @@
-//! How busy the providers are, so that the stalled calls of one do not delay the jobs of the others.
+//! The number of steps in progress of each provider, so that the stalled calls of one do not delay the jobs of the others. A step
+//! is one piece of work on a job: a submission, a poll, a copy, a clean-up. A parked render is one between two polls.
 
 use std::{
     collections::HashMap,
@@ -12,6 +13,7 @@ pub(super) struct Load(Arc<Mutex<HashMap<String, Steps>>>);
 /// The steps in progress of one provider.
 #[derive(Debug, Clone, Copy, Default)]
 struct Steps {
+    /// Submissions and others, which count against `jobs.concurrency`.
     all: usize,
     submissions: usize,
     /// Polls of parked renders, which are not counted in `all`.

@@ -159,7 +159,7 @@ pub enum Inserted {
     Existing(Box<Job>),
 }
 
-/// The delay before a retry after too many jobs were in flight.
+/// The delay that a caller with too many jobs in flight is advised to wait. A job ends at an unknown time.
 const IN_FLIGHT_DELAY: Duration = Duration::from_secs(10);
 
 /// The most jobs that may be queued, and that may be in flight.
@@ -223,10 +223,10 @@ impl Default for WorkerId {
     }
 }
 
-/// What a renewal of a lease has found.
+/// The result of the renewal of a lease.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Renewed {
-    /// The claimed jobs of the worker that are final: those that it moves itself, and those that a caller has cancelled or
+    /// The claimed jobs of the worker that are final: those that it is cleaning up, and those that a caller has cancelled or
     /// deleted, here or at another node.
     pub final_jobs: Vec<JobId>,
     /// Whether jobs of other workers were released.
