@@ -1,4 +1,4 @@
-//! The gRPC service for webhooks.
+//! The gRPC service for webhooks: the endpoints of the caller, and their deliveries.
 
 mod endpoints;
 mod validate;
