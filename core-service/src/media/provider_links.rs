@@ -49,7 +49,7 @@ impl ProviderLinks {
         self.base.store(base.filter(|base| self.policy.check(base).is_ok() && self.is_public_name(base)));
     }
 
-    /// Returns a link to the file, from now on; `None` without a public base URL.
+    /// Returns a link to the file that is valid from `now` on; `None` without a public base URL.
     pub fn link(&self, key: &MediaKey, now: SystemTime) -> Option<String> {
         let base = self.base.load();
         let base = base.as_ref().as_ref()?;

@@ -1,6 +1,7 @@
-//! What a stored MP4 file contains: its size, duration and sound track, and stills of its frames.
+//! Reads stored MP4 files: the size, the duration and the sound track of a video, its first and last frame, and stills of it.
 //!
-//! The files come from providers. Everything here is best effort: a file that cannot be read keeps what its job knows already.
+//! The files come from providers. Everything here is best effort: a video whose file cannot be read is reported as it was
+//! requested.
 
 mod check;
 mod frames;
@@ -92,6 +93,7 @@ fn parse(mut file: StoredFile) -> Result<Mp4, String> {
     Mp4::read(file, size).map_err(|error| error.to_string())
 }
 
+/// Returns the content of a parsed file; fails without a size or a duration.
 fn info(mp4: &Mp4) -> Result<ClipInfo, String> {
     let video = video_track(mp4)?;
     let has_audio = mp4.tracks().values().any(|track| track.kind == Some(TrackKind::Audio));

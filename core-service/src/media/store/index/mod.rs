@@ -20,7 +20,7 @@ use crate::{database::Database, error::Error, media::key::MediaKey};
 /// The duration of a pin, which protects a file from the sweepers of all processes.
 pub(super) const PIN: Duration = Duration::from_mins(10);
 
-/// The minimum interval between two writes of a pin: uses of a file within it do not write its row again.
+/// The minimum interval between two writes of a pin, a quarter of [`PIN`]: uses of a file within it do not write its row again.
 pub(super) const PIN_INTERVAL: Duration = Duration::from_secs(150);
 
 /// The minimum time that a file is kept after its last use: players and resumed downloads request the next range later, and
