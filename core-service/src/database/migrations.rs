@@ -21,7 +21,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 10] = [
     (10, "jobs in flight", include_str!("../../migrations/sqlite/0010_in_flight.sql")),
 ];
 
-/// Applies those of these migrations that are missing.
+/// Applies the migrations that the database does not have yet.
 pub(super) async fn run(
     writer: &SqlitePool,
     migrations: &[(i64, &'static str, &'static str)],

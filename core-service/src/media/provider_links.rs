@@ -71,6 +71,7 @@ impl ProviderLinks {
         MediaKey::parse(std::str::from_utf8(key).ok()?).filter(|_| is_valid)
     }
 
+    /// Returns the truncated HMAC, the expiry time and the key, in base64.
     fn token(&self, key: &MediaKey, expires: SystemTime) -> String {
         let signed = [unix_seconds(expires).to_be_bytes().as_slice(), key.as_str().as_bytes()].concat();
         let tag = self.mac(&signed).finalize().into_bytes();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{error::ProviderError, media::MediaType};
 
-/// What an input is for.
+/// The role of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputRole {
@@ -28,13 +28,13 @@ pub enum InputRole {
 /// An input as it is stored with its job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredInput {
-    /// What it is for.
+    /// The role.
     pub role: InputRole,
-    /// Where it is.
+    /// The place of its content.
     pub source: InputSource,
 }
 
-/// Where an input is.
+/// The place of the content of an input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputSource {
@@ -74,7 +74,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 /// An input of a render, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderInput {
-    /// What it is for.
+    /// The role.
     pub role: InputRole,
     /// The content.
     pub content: InputContent,

@@ -33,7 +33,7 @@ pub struct VideoParameters {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub inputs: Vec<StoredInput>,
-    /// What is done.
+    /// The operation.
     #[serde(default, skip_serializing_if = "Operation::is_generate")]
     pub operation: Operation,
     /// The provider's own render that the operation starts from. `None`: it starts from an input with the role

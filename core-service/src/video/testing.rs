@@ -79,7 +79,7 @@ pub(crate) struct FakeProvider {
     /// The slots of the renders in progress, by the id of their task. A render releases its slot when a poll reports its end,
     /// or when it is cancelled.
     pub(crate) slots_by_task: Mutex<HashMap<String, Slot>>,
-    /// Read at each submission, to log what is committed by then.
+    /// Read at each submission, to record the committed state of its job in `calls`.
     pub(crate) store: Option<Arc<dyn JobQueue>>,
 }
 

@@ -113,6 +113,7 @@ impl Sender {
     }
 }
 
+/// Returns the outcome of an attempt with a response.
 fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
     let error = if status.is_success() {
         String::new()

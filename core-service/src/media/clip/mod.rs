@@ -25,7 +25,7 @@ use crate::size::Size;
 /// Frames that are decoded at once for stills, in the estimate of memory: the decoder's references, and the stills.
 const FRAMES_IN_MEMORY: u64 = 8;
 
-/// What a video file contains.
+/// Size, duration and sound of a video file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClipInfo {
     /// The size of the frames in pixels.
@@ -49,7 +49,7 @@ impl ClipInspector {
         Self { media_store, budget }
     }
 
-    /// Returns what the file contains; `None`, with a line in the log, if it cannot be read.
+    /// Returns size, duration and sound of the file; `None`, with a line in the log, if it cannot be read.
     pub async fn inspect(&self, key: &MediaKey) -> Option<ClipInfo> {
         let info = self.on_thread(key, 0, |file| info(&parse(file)?)).await;
         info.inspect_err(|why| tracing::warn!(media.key = key.as_str(), "a video file cannot be inspected: {why}")).ok()

@@ -73,6 +73,7 @@ impl Sheet {
         Ok(())
     }
 
+    /// Composes the spritesheet. The last tile is repeated where tiles are missing.
     fn finish(mut self) -> Result<Stills, String> {
         let (Some(thumbnail), Some(last)) = (self.thumbnail, self.tiles.last().cloned()) else {
             return Err("no frame can be decoded".to_owned());

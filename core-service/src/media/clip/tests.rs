@@ -1,3 +1,5 @@
+//! Files of the built-in engine, and damaged ones.
+
 use std::sync::LazyLock;
 
 use bytes::Bytes;

@@ -319,7 +319,7 @@ fn stored_video(job: &Job) -> Option<&StoredFile> {
     media.iter().find(|file| file.variant == Variant::Video)
 }
 
-/// Returns what is known of the video of a finished job: as read from its file, otherwise as requested.
+/// Returns size, duration and sound of the video of a finished job: as read from its file, otherwise as requested.
 fn clip_of(job: &Job) -> SourceClip {
     let parameters = &job.request.parameters;
     let generate_audio = parameters.generate_audio;

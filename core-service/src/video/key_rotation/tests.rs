@@ -1,3 +1,5 @@
+//! Which API key each call has: one scripted provider for each key.
+
 use std::sync::Mutex;
 
 use futures_util::{StreamExt, stream};

@@ -17,6 +17,7 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// The bytes that must arrive in a window, 1 MiB.
 const MIN_BYTES: u64 = 1 << 20;
 
+/// A stream of chunks, and its rate in the current window.
 struct Measured {
     chunks: Chunks<Bytes>,
     /// The time that the stream took in this window.

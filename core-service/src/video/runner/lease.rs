@@ -49,6 +49,7 @@ impl WorkerLease {
     }
 }
 
+/// The task that renews a lease.
 struct Renewal {
     queue: Arc<dyn JobQueue>,
     worker: WorkerId,

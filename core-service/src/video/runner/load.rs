@@ -61,17 +61,17 @@ impl Load {
         ActiveStep { load: self.clone(), provider_id: provider_id.to_owned(), kind }
     }
 
-    /// Returns the providers with at least so many steps in progress, polls of parked renders aside.
+    /// Returns the providers with at least `at_least` steps in progress, not counting polls of parked renders.
     pub(super) fn with_steps(&self, at_least: usize) -> Vec<String> {
         self.filter(|steps| steps.all >= at_least)
     }
 
-    /// Returns the providers with at least so many submissions in progress.
+    /// Returns the providers with at least `at_least` submissions in progress.
     pub(super) fn with_submissions(&self, at_least: usize) -> Vec<String> {
         self.filter(|steps| steps.submissions >= at_least)
     }
 
-    /// Returns the providers with at least so many polls of parked renders in progress.
+    /// Returns the providers with at least `at_least` polls of parked renders in progress.
     pub(super) fn with_polls(&self, at_least: usize) -> Vec<String> {
         self.filter(|steps| steps.polls >= at_least)
     }

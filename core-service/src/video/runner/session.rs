@@ -64,7 +64,7 @@ pub(super) struct Session<'a> {
 struct Active {
     /// Whether the step polls a parked render.
     is_poll: bool,
-    /// Whether a caller has amended the job since the step started.
+    /// Whether a caller has amended the job (cancelled or deleted it) since the step started.
     amended: bool,
 }
 
@@ -193,6 +193,7 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
+    /// Returns the time until the next claim or poll.
     fn time_to_next(&self) -> Duration {
         let now = self.shared.queue.now();
         let claim = self.idle_until.map_or(MAX_IDLE, |until| until.since(now));

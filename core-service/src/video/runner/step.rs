@@ -52,7 +52,7 @@ pub(super) struct Step {
 /// Why a step ends early.
 #[derive(Debug)]
 pub(super) enum StepError {
-    /// A caller amended the job, or another worker has it.
+    /// A caller amended the job (cancelled or deleted it), or another worker has it.
     Stale,
     /// The step was interrupted.
     Interrupted,
@@ -90,7 +90,7 @@ pub(super) struct Ended {
 
 /// Whether the render of a final job is known to be stopped or finished.
 pub(super) enum Resolution {
-    /// Not yet; what the step does next.
+    /// Not yet; the job continues with this.
     Later(Next),
     /// Nothing more can be done about the render.
     Ended {

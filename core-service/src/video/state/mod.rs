@@ -60,7 +60,7 @@ pub enum JobState {
         /// The render at the provider, for a native remix or extension. `None` in jobs from before it was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         task: Option<UpstreamTask>,
-        /// What the video file contains. `None` if it could not be read, or in jobs from before it was kept.
+        /// Size, duration and sound of the video file. `None` if it could not be read, or in jobs from before it was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         content: Option<VideoContent>,
     },
@@ -104,7 +104,7 @@ pub struct StoredFile {
     pub missing: bool,
 }
 
-/// What the file of a finished video contains.
+/// Size, duration and sound of the file of a finished video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoContent {
     /// Width in pixels.

@@ -1,3 +1,5 @@
+//! The table of transitions, and the JSON documents of states.
+
 use super::*;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);

@@ -314,7 +314,7 @@ pub enum StoreError {
     Corrupt {
         /// The id of the row.
         id: String,
-        /// What is wrong with it.
+        /// The reason why it cannot be read.
         why: String,
     },
 }
@@ -340,9 +340,9 @@ impl From<StoreError> for Error {
     }
 }
 
-/// What the job under an idempotency key means for a call.
+/// Whether a call repeats the call that created the job under its idempotency key.
 enum KeyMatch {
-    /// The call repeats the one that created the job.
+    /// It repeats that call.
     Repetition,
     /// The key is free, or becomes free for this call.
     Free,

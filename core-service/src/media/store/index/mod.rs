@@ -1,6 +1,6 @@
 //! The index of the media store: which files exist, how large they are, and until when each must stay.
 //!
-//! The object store has the files; the index is what the sweeper decides by. An upload writes its rows before the object
+//! The object store has the files; the sweeper decides by the index. An upload writes its rows before the object
 //! and a removal deletes its row after the object, so no crash can leave an object that the index does not know. Rows that
 //! a killed process left are found by their expired leases.
 //!

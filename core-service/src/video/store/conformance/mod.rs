@@ -35,8 +35,10 @@ use crate::{
     },
 };
 
+/// The time at which each test starts.
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const LEASE: Duration = Duration::from_secs(10);
+/// Limits beyond the number of jobs in a test.
 static LIMITS: JobLimits = JobLimits { per_owner: 100, total: 1000, in_flight: Vec::new() };
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -163,7 +165,7 @@ fn job_of(owner: &str) -> Job {
     Job::new(JobId::new(), Owner::new(owner), request(), NOW, DEADLINE)
 }
 
-/// A call under the key `key`, or, with `sdk_retries`, of an SDK that has no key and has retried so often.
+/// A call under the key `key`, or, with `sdk_retries`, of an SDK that has no key and has retried this many times.
 fn call(owner: &str, sdk_retries: Option<u32>, body: &str) -> Idempotency {
     let context = RequestContext {
         caller: Caller::named(owner),
