@@ -1,4 +1,5 @@
-//! Extracts values from a text: the source of tool arguments and document members.
+//! Extracts values (names, numbers, dates and others) from a user message: the source of tool arguments and of the members of
+//! generated JSON documents.
 
 use serde_json::{Number, Value};
 

@@ -1,4 +1,4 @@
-//! Classifies the last user message.
+//! Classifies the last user message, which selects the kind of prose reply.
 
 use crate::code_examples::{self, Example};
 use crate::words::words;

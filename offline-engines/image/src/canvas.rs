@@ -1,4 +1,4 @@
-//! The canvas: 8-bit RGBA pixels, processed in bands of rows by a few threads. The result for a pixel depends on its
+//! The canvas of a picture: 8-bit RGBA pixels, processed in bands of rows by a few threads. The result for a pixel depends on its
 //! position alone, so neither bands nor threads are visible.
 
 use std::ops::Range;

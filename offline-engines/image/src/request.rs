@@ -1,4 +1,4 @@
-//! The request type.
+//! The request type of the mock image engine.
 
 use crate::random;
 

@@ -1,4 +1,4 @@
-//! Behaviour of the public API.
+//! Behaviour of the mock image engine through its public API.
 #![allow(clippy::expect_used, reason = "a panic in a helper fails the calling test")]
 
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! Suggests values from the user's text for the members of a document.
+//! Suggests values from the user's message for the members of a generated document.
 
 use serde_json::Value;
 

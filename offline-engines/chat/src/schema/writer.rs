@@ -1,4 +1,4 @@
-//! Walks a schema and writes a value for each part of it.
+//! Walks a JSON Schema and writes a value for each part of it: the core of the document generator.
 
 use serde_json::Value;
 

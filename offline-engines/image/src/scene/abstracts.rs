@@ -61,6 +61,7 @@ fn flow(canvas: &mut Canvas<'_>, colours: [Rgb; 5], rng: &mut Rng) {
     });
 }
 
+/// Draws discs: whole, halved, as rings or as stripes.
 fn discs(canvas: &mut Canvas<'_>, colours: [Rgb; 5], rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     canvas.shade(0..canvas.height, |x, y| {

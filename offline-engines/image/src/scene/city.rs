@@ -75,6 +75,7 @@ impl Row {
         }
     }
 
+    /// Draws a building of a random shape within the rectangle.
     fn building(&self, canvas: &mut Canvas<'_>, [left, top, right, foot]: [f32; 4], colour: Rgb, rng: &mut Rng) {
         let (wide, tall, middle) = (right - left, foot - top, (left + right) * 0.5);
         let unit = canvas.unit();
@@ -125,6 +126,7 @@ impl Row {
         }
     }
 
+    /// Adds the windows of a building to `panes`, one path for each of three colours.
     fn windows(&self, panes: &mut [Path; 3], [left, top, right, foot]: [f32; 4], unit: f32, rng: &mut Rng) {
         let (gx, gy) = ((unit * (0.008 + 0.007 * self.depth)).max(1.5), (unit * (0.011 + 0.009 * self.depth)).max(1.5));
         let (inset, share) = (gx * 0.8, if self.glowing { 0.42 } else { 0.75 });

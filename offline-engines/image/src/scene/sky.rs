@@ -181,6 +181,7 @@ fn clouds(
     });
 }
 
+/// Draws three curtains of northern lights above `horizon`.
 fn aurora(canvas: &mut Canvas<'_>, seed: u32, horizon: f32) {
     let (unit, width) = (canvas.unit(), canvas.w());
     for (curtain, strength) in [(0_u32, 0.6), (1, 0.85), (2, 0.55)] {
@@ -199,6 +200,7 @@ fn aurora(canvas: &mut Canvas<'_>, seed: u32, horizon: f32) {
     }
 }
 
+/// Draws a flash of lightning from the clouds to `horizon`.
 fn lightning(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
     let unit = canvas.unit();
     let mut rng = setting.rng.fork("lightning");
