@@ -41,7 +41,9 @@ fn main() {
 
 /// About 1 KiB, as an assistant with one tool sends it.
 const REQUEST: &str = r#"{"model":"qwen3-next-80b-a3b-instruct","messages":[{"role":"system","content":"You are a careful assistant who answers briefly and says so when something is not known."},{"role":"user","content":"How is the weather in Paris today, and would you take an umbrella for a walk along the river in the late afternoon?"},{"role":"assistant","content":null,"tool_calls":[{"id":"call_abcdefghijklmnop","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Paris\",\"unit\":\"celsius\"}"}}]},{"role":"tool","tool_call_id":"call_abcdefghijklmnop","content":"{\"temperature\":12,\"rain\":0.4}"}],"tools":[{"type":"function","function":{"name":"get_weather","description":"The weather in a city just now","parameters":{"type":"object","properties":{"city":{"type":"string"},"unit":{"type":"string","enum":["celsius","fahrenheit"]}},"required":["city"],"additionalProperties":false}}}],"temperature":0.7,"max_tokens":200,"top_k":20}"#;
+/// The complete response of an upstream to such a request.
 const REPLY: &str = r#"{"id":"chatcmpl-0123456789abcdef","object":"chat.completion","created":1795350000,"model":"upstream","choices":[{"index":0,"message":{"role":"assistant","content":"It is 12 degrees with some rain about: take the umbrella, and walk on the side of the trees, where the wind from the river is weaker and the path dries first."},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":180,"completion_tokens":38,"total_tokens":218,"prompt_tokens_details":{"cached_tokens":128}},"system_fingerprint":"fp"}"#;
+/// One chunk of a streamed response of an upstream.
 const CHUNK: &str = r#"{"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","created":1795350000,"model":"upstream","choices":[{"index":0,"delta":{"content":" umbrella"},"finish_reason":null}]}"#;
 
 #[divan::bench]
@@ -84,6 +86,7 @@ struct PreparedProvider {
     chunk: pb::StreamChatResponse,
 }
 
+/// Number of chunks of a streamed response.
 const CHUNKS: usize = 1000;
 
 #[async_trait]
@@ -102,11 +105,13 @@ impl ChatProvider for PreparedProvider {
 /// Without and with routing: connected upstreams are reached by a route with one target.
 const ROUTED: [bool; 2] = [false, true];
 
+/// Returns the core's chat service with the prepared provider as its only model, a runtime for it, and a request.
 fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
     let prepared: Arc<dyn ChatProvider> = Arc::new(PreparedProvider {
         reply: read_response(REPLY.as_bytes()).unwrap().response,
         chunk: read_chunk(CHUNK.as_bytes()).unwrap().response,
     });
+    // A limit of zero is no limit.
     let open = || Arc::new(ConcurrencyLimit::new(0, 0));
     let breaker = BreakerSettings { failure_threshold: 5, cooldown: Duration::from_secs(15) };
     let retry = RetrySettings { retries: 2, retry_unsafe: false };

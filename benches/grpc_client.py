@@ -1,8 +1,11 @@
-"""A gRPC client of the standard library: HTTP/2 without TLS, one call at a time, as cheap for the server as a client can be."""
+"""A gRPC client for benchmarks that needs only the standard library: HTTP/2 without TLS, one call at a time, as cheap for the
+server as a client can be.
+"""
 
 import socket
 import struct
 
+# Frame types and flags of HTTP/2 (RFC 9113, section 6), and its largest flow-control window.
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 ACK = END_STREAM = 1
 END_HEADERS = 4
@@ -15,7 +18,7 @@ def literal(name: str, value: str) -> bytes:
 
 
 def field(number: int, value: bytes | str) -> bytes:
-    """Encodes a length-delimited field of Protobuf."""
+    """Encodes a length-delimited field of Protobuf, of fewer than 16,384 bytes."""
     value = value.encode() if isinstance(value, str) else value
     length = len(value)
     varint = bytes([length]) if length < 128 else bytes([length & 127 | 128, length >> 7])
@@ -23,10 +26,13 @@ def field(number: int, value: bytes | str) -> bytes:
 
 
 class GrpcClient:
+    """One connection to a server on this machine."""
+
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
+        # Streams of a client have odd numbers; the first one is 1.
         self.stream = -1
         # SETTINGS_INITIAL_WINDOW_SIZE, so that no response needs a window update.
         settings = self.frame(SETTINGS, 0, 0, struct.pack(">HI", 4, WINDOW))
@@ -42,6 +48,7 @@ class GrpcClient:
         self.stream += 2
         headers = {":method": "POST", ":scheme": "http", ":path": method, ":authority": "a", "te": "trailers", "content-type": "application/grpc"}
         block = b"".join(literal(name, value) for name, value in headers.items())
+        # Before each message: a byte that says whether it is compressed, and its length.
         body = struct.pack(">BI", 0, len(message)) + message
         self.socket.sendall(self.frame(HEADERS, END_HEADERS, self.stream, block) + self.frame(DATA, END_STREAM, self.stream, body))
         received, ended = b"", False

@@ -22,6 +22,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+# Width and height of the upstream's image, in pixels.
 SIDE = 2048
 
 
@@ -41,6 +42,8 @@ def png(side: int) -> bytes:
 
 
 class Upstream(http.server.BaseHTTPRequestHandler):
+    """Answers every request with the same body."""
+
     protocol_version = "HTTP/1.1"
     body = b""
 
@@ -68,6 +71,7 @@ def memory(pid: int, name: str) -> float:
 
 
 def measure(program: str, base: str, case: str, at_once: int, calls: int, **members) -> None:
+    """Starts Triptych, makes the calls with this JSON in their bodies, and prints a row of the table."""
     with tempfile.TemporaryDirectory() as directory:
         settings = {"IMAGE_SERVICE_TYPE": "openai", "IMAGE_BASE_URL": base, "IMAGE_API_KEY": "none", "IMAGE_MODELS": "gpt-image-1"}
         settings |= {"TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0", "TRIPTYCH_LOG_FILTER": "error"}
@@ -85,6 +89,7 @@ def measure(program: str, base: str, case: str, at_once: int, calls: int, **memb
                 assert reply.status == 200, text[:500]
                 client.close()
 
+            # The first call allocates what later ones use again, and is not measured.
             call(-1)
             before, idle = cpu(server.pid), memory(server.pid, "VmRSS")
             with ThreadPoolExecutor(at_once) as callers:

@@ -24,7 +24,9 @@ from grpc_client import GrpcClient, field
 BASELINE = Path(__file__).with_name("instructions.json")
 # Differences between machines, and changes too small to matter.
 TOLERANCE = 0.03
+# Calls that are counted, after five that are not.
 CALLS = 20
+# Events with text in a streamed response.
 EVENTS = 100
 PROMPT = "hello there"
 
@@ -33,6 +35,7 @@ REPLY = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "ch
 
 
 def response(stream: bool) -> bytes:
+    """Returns the upstream's HTTP response: complete, or as a stream of events."""
     if not stream:
         body = json.dumps(REPLY).encode()
         return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
@@ -125,7 +128,8 @@ def count(program: str, base: str, api: type[Rest] | type[Grpc], stream: bool) -
         finally:
             server.kill()
             server.communicate()
-        # One file for each thread. The others probe the stores and look for due jobs, once per second and not per call.
+        # One file for each thread. Threads other than that of the connections probe the stores and look for due jobs, once per
+        # second and not per call.
         files = (file.read_text().splitlines() for file in Path(directory).glob("callgrind*"))
         totals = (line.split()[1] for lines in files for line in lines if line.startswith("totals:"))
         return max(map(int, totals)) // CALLS

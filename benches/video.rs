@@ -12,6 +12,7 @@ fn main() {
     divan::main();
 }
 
+/// Ignores the progress.
 struct NoProgress;
 
 impl Observer for NoProgress {

@@ -1,10 +1,16 @@
-"""Measures video jobs: creates, jobs in flight, watchers and reads, over REST, on the database file that ships.
+"""Measures video jobs over REST, with the default store, a SQLite database.
 
     videos.py PATH_OF_TRIPTYCH [creates] [in-flight] [watchers] [relay] [grpc-watchers]
 
-Without names, all of them but the last, which needs the package grpcio. The renders are those of a model that never finishes (`offline-video-fault-stuck`), polled every two
-seconds; `relay` has an OpenAI-compatible upstream whose file has 500 MB. The client shares the machine with the server. Needs
-Linux, about 11,000 open files (`ulimit -n`), and otherwise the standard library only.
+- `creates`: rate and latency of new jobs.
+- `in-flight`: CPU time and memory of 10,000 jobs whose renders are polled.
+- `watchers`: memory of 10,000 event streams of jobs, and how long a change takes to reach them.
+- `relay`: time and memory for the copy of a file of 500 MB from an OpenAI-compatible upstream.
+- `grpc-watchers`: memory of 10,000 streams over gRPC. Needs the package grpcio.
+
+Without names, all of them but the last. Except for `relay`, the renders are those of a model that never finishes
+(`offline-video-fault-stuck`), polled every two seconds. The client shares the machine with the server. Needs Linux, about
+11,000 open files (`ulimit -n`), and otherwise the standard library only.
 """
 
 import asyncio
@@ -93,6 +99,7 @@ async def create(server: Server, count: int, connections: int) -> tuple[float, l
 
 
 async def wait_until_rendering(server: Server, last: str) -> None:
+    """Waits until the job with the id `last` renders, and with it all others. Ids increase with time."""
     streams = await asyncio.open_connection("127.0.0.1", server.port)
     # Owners have one queue each, so the last job is the last one to be submitted.
     while json.loads(await call(streams, "GET", f"/v1/videos/{last}"))["progress"] == 0:
@@ -121,6 +128,7 @@ async def in_flight(program: str) -> None:
     cpu, start = server.cpu(), time.perf_counter()
     await asyncio.sleep(30)
     used = (server.cpu() - cpu) / (time.perf_counter() - start)
+    # Per second: each job is polled every two seconds.
     polls = IN_FLIGHT / 2
     memory = server.memory()
     print(f"{IN_FLIGHT} jobs in flight ({submitted:.0f} s after the last create): {used:.1%} of a core, {used / polls * 1e6:.1f} µs per poll, {memory / 1024:.0f} MiB ({(memory - idle) / IN_FLIGHT:.1f} KiB per job)")
@@ -158,6 +166,7 @@ async def watchers(program: str) -> None:
         while not done.is_set():
             await call(streams, "GET", f"/v1/videos/{ids[reads % WATCHED_JOBS]}")
             reads += 1
+            # The eight readers together make up to 2000 reads per second.
             await asyncio.sleep(8 / 2000)
 
     readers = [asyncio.create_task(read(streams)) for streams in streams]

@@ -1,4 +1,4 @@
-//! The codec of the generated clients and servers.
+//! The codec of the generated clients and servers: protobuf, with smaller buffers than those of tonic's own codec.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! The error codes of Volcengine Ark, which its image and video APIs share.
+//! The error codes of Volcengine Ark, the model API of ByteDance, which its image and video APIs share.
 
 use serde_json::Value;
 

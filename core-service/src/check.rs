@@ -4,7 +4,7 @@ use openai_dialect::extra_members;
 
 use crate::error::Error;
 
-/// The maximum length of a prompt in characters.
+/// The maximum length of a prompt in characters: that of OpenAI's GPT image models.
 const MAX_PROMPT_LENGTH: usize = 32_000;
 
 /// Validates a prompt: not blank, at most 32,000 characters.

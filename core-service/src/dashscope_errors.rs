@@ -1,4 +1,4 @@
-//! The error codes of DashScope, which its image and video APIs share.
+//! The error codes of DashScope, the model API of Alibaba Cloud, which its image and video APIs share.
 
 use serde_json::{Value, json};
 

@@ -76,8 +76,9 @@ fn use_max_tokens(chat: &mut Arc<pb::ChatRequest>) {
     }
 }
 
-/// Returns whether a model thinks by default and then rejects non-streaming requests: the open hybrid Qwen3 models. Other
-/// models ignore `enable_thinking`, except those that cannot stop thinking, which reject it.
+/// Returns whether a model thinks by default and then rejects non-streaming requests: the open Qwen3 models that can also respond
+/// without thinking (hybrid models). Other models ignore `enable_thinking`, except those that cannot stop thinking, which reject
+/// it.
 fn thinks_by_default(model: &str) -> bool {
     starts_with(model, "qwen3") && !model.to_ascii_lowercase().contains("thinking")
 }

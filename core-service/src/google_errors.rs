@@ -1,4 +1,5 @@
-//! The errors of Gemini's API, which its image and video models share: the status gives the rough kind, the details the exact one.
+//! The errors of Gemini's API, which its image and video models share. The HTTP status gives the rough kind of a failure, the
+//! `google.rpc` details in the body the exact one.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -18,6 +19,7 @@ pub(crate) fn embedded_error(error: &str) -> ProviderError {
     refined_failure_in_reply(error, refine)
 }
 
+/// Replaces the failure that the status alone means, `rough`, by the one that the details mean.
 fn refine(error: &Value, rough: ProviderError) -> ProviderError {
     match rough {
         // An invalid API key has status 400, like an invalid field.

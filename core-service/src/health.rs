@@ -49,7 +49,7 @@ pub(crate) const NAMES: [(&str, Needs); 7] = [
     (media_service_server::SERVICE_NAME, Needs::Media),
 ];
 
-/// The state of the stores.
+/// Which of the stores are available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stores {
     jobs: bool,
@@ -57,6 +57,7 @@ struct Stores {
 }
 
 impl Stores {
+    /// Returns the status of a service that needs these stores.
     fn satisfy(self, needs: Needs) -> ServingStatus {
         let is_serving = match needs {
             Needs::Nothing => true,
@@ -104,13 +105,15 @@ impl Health {
         }
     }
 
-    /// Ends the streams that watch a name, after they got the last status. Otherwise they would keep the drain waiting until its deadline.
+    /// Ends the streams that watch a name, after they got the last status. Otherwise they would keep the drain waiting until its
+    /// deadline.
     pub(crate) async fn end_watches(&self) {
         for (name, _) in NAMES {
             self.reporter.clone().clear_service_status(name).await;
         }
     }
 
+    /// Probes the stores at intervals; reports and logs changes.
     async fn probe_forever(&self, database: &Database, media_store: &MediaStore) {
         let mut ticks = interval(PROBE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,6 +139,7 @@ impl Health {
                 self.report(stores).await;
             }
             known = stores;
+            // By this number the next process detects that job events were lost.
             if stores.jobs
                 && let Ok(Err(error)) = timeout(PROBE_TIMEOUT, database.save_sequence()).await
             {
@@ -144,6 +148,7 @@ impl Health {
         }
     }
 
+    /// Reports the status of every service, unless a shutdown has begun.
     async fn report(&self, stores: Stores) {
         // Held during the report, so that it cannot overwrite that of a shutdown.
         let is_shutting_down = self.is_shutting_down.lock().await;
@@ -200,6 +205,7 @@ mod tests {
         let health = Health::start(database.clone(), media.clone(), &TaskTracker::new()).await;
         // Ends the probes, so that they do not report.
         health.stop.cancel();
+        // Whether each service is reported as serving, in the order of `NAMES`.
         for (stores, expected) in [
             (Stores { jobs: false, media: true }, [false, true, true, false, false, true, true]),
             (Stores { jobs: true, media: false }, [false, true, false, false, true, true, false]),

@@ -1,4 +1,5 @@
-//! The result codes and error texts of Midjourney proxies, which their image and video tasks share.
+//! The result codes and error texts of Midjourney proxies (midjourney-proxy and compatible servers), which their image and video
+//! tasks share.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -34,11 +35,14 @@ fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
         return ProviderError::Credentials(message);
     }
     match code {
+        // The queue is full.
         23 | 30 => ProviderError::RateLimited { message, retry_after: None },
+        // The prompt contains a banned word.
         24 => {
             let banned = error["properties"]["bannedWord"].as_str();
             ProviderError::ContentPolicy(banned.map_or(message.clone(), |word| format!("{message}: {word}")))
         }
+        // An invalid request; some proxies use the code for an empty account as well.
         4 => match classify(&message) {
             Some(error @ (ProviderError::Credentials(_) | ProviderError::ContentPolicy(_))) => error,
             Some(_) | None => ProviderError::Refused { message, field: None },

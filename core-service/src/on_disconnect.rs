@@ -1,4 +1,4 @@
-//! The client disconnect policy.
+//! What happens to a chat call when its client disconnects: the policy that a call, an API key or the settings choose.
 
 use std::{str::FromStr, time::Duration};
 
@@ -10,6 +10,7 @@ use crate::error::Error;
 
 /// The metadata key, and HTTP header, by which a call sets [`OnDisconnect`] for itself.
 pub const ON_DISCONNECT: &str = "x-triptych-on-disconnect";
+/// The longest time of [`OnDisconnect::Grace`].
 const DAY: Duration = Duration::from_hours(24);
 
 /// What happens to a call when its client disconnects.

@@ -1,4 +1,5 @@
-//! Service accounts of Google Cloud: the JSON file of their key, and the assertions that they sign for an access token (RFC 7523).
+//! Service accounts of Google Cloud: the JSON file of their key, and the assertions that they sign, which Google exchanges for
+//! access tokens (RFC 7523).
 
 use std::{fmt, sync::Arc};
 
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-/// What the access token is for.
+/// The scope of the access token: all APIs of Google Cloud.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// How long an assertion is valid, in seconds: the longest that Google accepts.
 const VALIDITY: u64 = 3600;
@@ -50,7 +51,7 @@ impl ServiceAccount {
     /// Parses the file of a key.
     ///
     /// # Errors
-    /// What is wrong with it and what is expected, to follow the name of a setting. Contains nothing of the file.
+    /// The problem and the expected form, as a text to follow the name of a setting. Contains nothing of the file.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let File { kind, client_email, private_key, private_key_id, project_id, token_uri } =
             serde_json::from_str(text).map_err(|error| {
@@ -95,7 +96,7 @@ impl ServiceAccount {
         &self.token_uri
     }
 
-    /// Signs a JSON Web Token (RFC 7519) that asks for an access token. `now` is in seconds since 1970. `None` if the key is too
+    /// Signs a JSON Web Token (RFC 7519) that requests an access token. `now` is in seconds since 1970. `None` if the key is too
     /// short to sign.
     pub(crate) fn assertion(&self, now: u64) -> Option<String> {
         let mut header = json!({"alg": "RS256", "typ": "JWT"});
@@ -155,7 +156,7 @@ mod tests {
 
     use super::{testing::file, *};
 
-    /// The length of what precedes an RSA key of 2048 bits in a `SubjectPublicKeyInfo`.
+    /// The number of bytes before an RSA key of 2048 bits in a `SubjectPublicKeyInfo`.
     const KEY_INFO_HEADER: usize = 24;
 
     fn parse(adjust: impl FnOnce(&mut Value)) -> Result<ServiceAccount, String> {

@@ -1,7 +1,7 @@
 //! The mapping of errors to gRPC statuses. No other place in the core creates a status.
 //!
-//! A status carries the details of google.rpc (`ErrorInfo` always, `BadRequest`, `RetryInfo` and `QuotaFailure` where they apply). The same
-//! delay is sent as the trailer `grpc-retry-pushback-ms`, which the retry logic of gRPC clients follows.
+//! A status carries the details of google.rpc: `ErrorInfo` always, `BadRequest`, `RetryInfo` and `QuotaFailure` where they apply.
+//! The delay of `RetryInfo` is also sent as the trailer `grpc-retry-pushback-ms`, which the retry logic of gRPC clients follows.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -94,6 +94,7 @@ impl Error {
     }
 }
 
+/// Converts an error to a status and logs it. `request_id` appears in the message of an internal error.
 fn status(error: &Error, request_id: Option<&str>) -> Status {
     let reason = error.reason();
     let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");

@@ -35,7 +35,7 @@ impl WebhookSecret {
         LENGTHS.contains(&key.len()).then_some(Self(key))
     }
 
-    /// Generates a secret with 244 random bits.
+    /// Generates a secret with 244 random bits, 122 of each UUID.
     pub(crate) fn generate() -> Self {
         Self([Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat())
     }

@@ -1,4 +1,5 @@
-//! Checks that every request, reply and chunk that can be read is written as JSON that can be read again.
+//! Checks that every chat request, response and chunk in OpenAI's JSON that can be read is written as JSON that can be read
+//! again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -20,6 +21,7 @@ fuzz_target!(|text: &[u8]| {
     }
     if let Ok(mut chunk) = read_chunk(text) {
         let mut out = Vec::new();
+        // Some upstreams omit the indexes of tool calls, which written chunks must have.
         ToolCallIndexer::default().assign(&mut chunk.response);
         write_chunk(&mut out, &chunk.response, true);
         read_chunk(&out).expect("written JSON can be read");

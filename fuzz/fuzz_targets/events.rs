@@ -1,4 +1,4 @@
-//! Checks that an event stream gives the same events however it is split into packets.
+//! Checks that a stream of server-sent events gives the same events however it is split into packets.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Checks that chunks read and written as a stream give the same result as each chunk alone.
+//! Checks that the chunks of a streamed chat response give the same result as a stream, where reader and writer handle only
+//! the text that changes from chunk to chunk, as each chunk alone.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

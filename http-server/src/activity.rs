@@ -1,4 +1,5 @@
-//! The state of a connection that its timeouts depend on.
+//! The state of a connection that its timeouts depend on: since when it waits for a request head, is idle, cannot
+//! write, or lingers after its end.
 
 use std::{
     sync::{
@@ -25,19 +26,24 @@ const LINGER: Duration = Duration::from_secs(5);
 /// The state of a connection. Written by its socket and its requests, read by the task of the connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
+    /// When the connection was accepted.
     start: Instant,
     http2: AtomicBool,
     had_request: AtomicBool,
+    /// The number of requests in flight.
     in_flight: AtomicUsize,
+    /// The number of request bodies whose rest is being discarded.
     discarding: AtomicUsize,
     idle_since: Moment,
+    /// When the first byte of a request head arrived, until the head is complete.
     head_since: Moment,
     write_blocked_since: Moment,
+    /// Whether the connection lingers when it closes: see [`LINGER`].
     lingers: AtomicBool,
     lingering_since: Moment,
 }
 
-/// The rest of a request body is being discarded, until this is dropped.
+/// Marks that the rest of a request body is being discarded, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Discarding(Arc<Activity>);
 
@@ -59,7 +65,7 @@ impl Drop for Discarding {
 pub(crate) enum Expiry {
     /// The connection is closed.
     Close,
-    /// The connection takes no further requests.
+    /// The connection takes no further requests, and closes after those in flight.
     Finish,
 }
 
@@ -118,7 +124,7 @@ impl Activity {
         }
     }
 
-    /// Lets the connection linger when it closes, because the client may still be sending.
+    /// Lets the connection linger when it closes, because the client may still be sending: see [`LINGER`].
     pub(crate) fn linger(&self) {
         self.lingers.store(true, Relaxed);
     }
@@ -127,6 +133,7 @@ impl Activity {
         self.lingers.load(Relaxed)
     }
 
+    /// Records that the connection has begun to linger.
     pub(crate) fn lingering(&self) {
         if !self.lingering_since.is_set() {
             self.lingering_since.set(self.start);
@@ -201,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns the seconds until the next timeout.
+    /// Returns the seconds until the next timeout, and its action.
     fn seconds(activity: &Activity) -> Option<(u64, Expiry)> {
         let settings = ServerSettings {
             header_timeout: Duration::from_secs(10),
@@ -253,6 +260,7 @@ mod tests {
         assert_eq!(seconds(&activity), None);
         activity.request_ended();
         advance(Duration::from_secs(70)).await;
+        // The bytes of a ping: on HTTP/2, bytes of any content begin no head.
         activity.bytes_read(b"GET");
         assert_eq!(seconds(&activity), Some((5, Expiry::Finish)));
     }

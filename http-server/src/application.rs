@@ -19,8 +19,8 @@ pub trait Application: Clone + Send + Sync + 'static {
     /// Returns the response to a request that a limit refuses.
     fn refuse(&self, refusal: Refusal, request: &Request<RequestBody>) -> Response<Self::Body>;
 
-    /// Returns the response to a request head that is not valid HTTP/1.1 (400), too long (431), or whose path is (414). The
-    /// connection is closed after it.
+    /// Returns the response to a request head that is not valid HTTP/1.1 (400), that is too long (431), or whose path
+    /// is too long (414). The connection is closed after it.
     fn refuse_head(&self, status: StatusCode) -> Response<Bytes>;
 }
 

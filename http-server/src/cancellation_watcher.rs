@@ -1,4 +1,4 @@
-//! Watching a cancellation token from tasks that are polled often.
+//! A cancellation token for tasks that are polled often, such as those of connections.
 
 use std::{
     future::Future,

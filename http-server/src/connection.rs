@@ -1,4 +1,5 @@
-//! One connection, from its first byte to its end.
+//! One connection, from its first byte to its end: hyper speaks the protocol, this module applies limits, timeouts,
+//! refusals and the drain.
 
 use std::{
     convert::Infallible,
@@ -56,7 +57,9 @@ pub(crate) struct Shared<A> {
 pub(crate) struct Connection<A> {
     pub(crate) shared: Arc<Shared<A>>,
     pub(crate) permit: ConnectionPermit,
+    /// The index of the thread that serves it.
     pub(crate) thread: usize,
+    /// Counts the connection as load of its thread until its first request.
     pub(crate) expected_request: ExpectedRequest,
 }
 
@@ -68,6 +71,7 @@ impl<A: Application + Unpin> Connection<A> {
             Err(error) => return tracing::warn!(%error, "cannot open an accepted connection"),
         };
         let shared = Arc::clone(&self.shared);
+        // A refused connection is served a refusal as the response to its first request, and closes.
         let refused = self.permit.refusal.is_some();
         let activity = Arc::new(Activity::new());
         let socket = Socket::new(io, shared.application.clone(), Arc::clone(&activity));
@@ -155,6 +159,7 @@ impl<A: Application + Unpin> Connection<A> {
         .await;
     }
 
+    /// Returns hyper's settings for the connection. `abort` ends its HTTP/2 streams.
     fn builder(&self, abort: &CancellationToken) -> auto::Builder<StreamExecutor> {
         let Shared { settings, threads, tracker, .. } = &*self.shared;
         let mut builder = auto::Builder::new(StreamExecutor {
@@ -176,6 +181,7 @@ impl<A: Application + Unpin> Connection<A> {
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .max_concurrent_streams(settings.max_streams)
+            // How many bytes of a request body, and of all of them, may arrive before the application reads them.
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20)
             .max_header_list_size(u32::try_from(settings.head_limit_bytes).unwrap_or(u32::MAX));
@@ -203,10 +209,11 @@ fn finish_request_body<B>(unread: &Unread, response: &mut Response<B>, in_flight
 /// How long a connection takes requests, and how long it stays open after that.
 struct Lifetime {
     start: Instant,
-    /// When its age ends the connection; `None` without a limit, and once it takes no further requests.
+    /// When the connection is too old to take further requests; `None` without a limit, and once it takes none.
     max_age: Option<Instant>,
     /// Since when the connection takes no further requests.
     finishing_since: Option<Instant>,
+    /// When the connection closes, even if requests are in flight.
     close_at: Option<Instant>,
 }
 
@@ -220,10 +227,13 @@ impl Lifetime {
         Self { start, max_age, finishing_since: None, close_at }
     }
 
+    /// Returns whether the connection takes further requests.
     fn is_open(&self) -> bool {
         self.finishing_since.is_none()
     }
 
+    /// Records that the connection takes no further requests. `None`: the requests in flight may continue without a
+    /// limit, as in a drain, which the server ends.
     fn finish(&mut self, close_after: Option<std::time::Duration>) {
         let now = Instant::now();
         self.finishing_since = Some(now);

@@ -1,8 +1,9 @@
-//! The stages of a shutdown.
+//! The stages of a shutdown. In the drain, requests in flight may finish; at its end they are cut off.
 
 use tokio_util::sync::CancellationToken;
 
-/// The stages of a shutdown, for the application of a server.
+/// Tokens for the stages of a shutdown. [`serve`](crate::serve) cancels them, and the application of the server watches
+/// them.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     /// Cancelled when the shutdown begins: no new requests, and endless streams should end.

@@ -23,6 +23,7 @@ pub(crate) struct Limits {
     connections: AtomicUsize,
     refused_connections: AtomicUsize,
     requests: AtomicUsize,
+    /// The number of connections of each peer; empty without a limit per peer.
     peers: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -30,6 +31,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     limits: Arc<Limits>,
+    /// The peer at which the connection is counted.
     peer: Option<IpAddr>,
     /// The limit that refuses all requests of the connection.
     pub(crate) refusal: Option<Refusal>,
@@ -52,7 +54,8 @@ impl Limits {
         }
     }
 
-    /// Admits a connection: to be served, or to be served its refusal. `None`: it is to be closed.
+    /// Admits a connection: to be served, or to be served a refusal, so that the client learns the reason. `None`: it
+    /// is to be closed without a response.
     pub(crate) fn admit(self: &Arc<Self>, peer: Option<IpAddr>) -> Option<ConnectionPermit> {
         let permit = |peer, refusal| ConnectionPermit { limits: Arc::clone(self), peer, refusal };
         let refusal = if acquire(&self.connections, self.max_connections) {
@@ -68,7 +71,7 @@ impl Limits {
         acquire(&self.refused_connections, MAX_REFUSED_CONNECTIONS).then(|| permit(None, Some(refusal)))
     }
 
-    /// Admits a request.
+    /// Admits a request; `None` if it is to be refused.
     pub(crate) fn begin(self: &Arc<Self>) -> Option<RequestPermit> {
         acquire(&self.requests, self.max_requests).then(|| RequestPermit(Arc::clone(self)))
     }
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_bounded() {
+    fn connection_beyond_the_limit_of_refusals_is_closed() {
         let limits = limits(0, 0);
         let refused: Vec<_> = (0..MAX_REFUSED_CONNECTIONS).map(|_| limits.admit(None)).collect();
         assert!(refused.iter().all(Option::is_some));

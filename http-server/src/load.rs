@@ -1,4 +1,4 @@
-//! The load of the connection threads.
+//! The load of the connection threads, by which new connections and HTTP/2 streams are distributed among them.
 
 use std::sync::{
     Arc,

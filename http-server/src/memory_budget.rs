@@ -1,4 +1,5 @@
-//! A bound on the memory of many requests together.
+//! A bound on the memory of many requests together: each reserves bytes from a budget that all share, and waits or is
+//! refused while there is no room.
 
 use std::sync::Arc;
 

@@ -1,8 +1,10 @@
-//! Requests of web pages. A page that a user opens can send requests to any address that the user's browser reaches, among
-//! them a server on the same machine, without a preflight and without reading the response.
+//! Recognizes requests of web pages of other origins. A page that a user opens can send requests to any address that
+//! the user's browser reaches, among them a server on the same machine, without a preflight and without reading the
+//! response.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+/// The relation of the page's origin to this server, which browsers send with a request.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Returns a description of the origin of a request if it was sent by a web page of another origin that is not among the

@@ -53,6 +53,7 @@ pub(crate) enum UnreadRest {
 }
 
 impl RequestBody {
+    /// Wraps the body of a request. Also returns the place for its unread rest; `None` if it cannot have one.
     pub(crate) fn new(request: Request<Incoming>) -> (Request<Self>, Option<Arc<Unread>>) {
         let has_rest = request.version() < Version::HTTP_2 && !request.body().is_end_stream();
         let unread = has_rest.then(|| {
@@ -79,7 +80,7 @@ impl Unread {
     }
 }
 
-/// Reads and discards a body, up to a length and a time.
+/// Reads and discards a body, up to a length and a time. `_discarding` marks the connection meanwhile.
 pub(crate) async fn discard(mut incoming: Incoming, _discarding: Discarding) {
     let mut discarded = 0;
     let reading = async {

@@ -19,8 +19,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct InFlight {
     activity: Arc<Activity>,
+    /// Counts the request for the limit of requests. `None` if it is refused.
     _permit: Option<RequestPermit>,
-    /// `None` for HTTP/2, whose streams are counted at the thread they run on.
+    /// Counts the request as load of the connection's thread. `None` for HTTP/2, whose streams are load of the threads
+    /// that they run on.
     _load: Option<LoadGuard>,
 }
 
@@ -35,7 +37,8 @@ impl InFlight {
         Self { activity, _permit: permit, _load: load }
     }
 
-    /// Lets the connection linger when it closes.
+    /// Lets the connection linger when it closes: it reads on for a while, so that a client that is still sending
+    /// receives the response.
     pub(crate) fn linger(&self) {
         self.activity.linger();
     }
@@ -71,6 +74,7 @@ impl<B: Body + Unpin> Body for ResponseBody<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
+        // For the write timeout of HTTP/2 streams.
         stream::record(if frame.is_pending() { BodyPoll::Pending } else { BodyPoll::Ready });
         frame
     }

@@ -1,4 +1,4 @@
-//! The accept loop.
+//! The accept loop of a server, and its shutdown.
 
 use std::{
     future::Future,
@@ -81,6 +81,7 @@ pub async fn serve<L, A>(
     }
 }
 
+/// Returns whether a failed accept concerns a connection that broke meanwhile, so that the next one needs no delay.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
 }

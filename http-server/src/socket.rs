@@ -27,7 +27,9 @@ const MAX_KEPT_BUFFER: usize = 4 << 10;
 /// How many bytes a closing connection reads and discards.
 const MAX_LINGER_BYTES: usize = 64 << 20;
 
-/// Records the activity of a connection, joins writes, gives hyper's own responses a body, and lingers at the end.
+/// Records the activity of a connection, joins writes, and gives hyper's own error responses a body. If the client may
+/// still be sending when the connection closes, the socket lingers: it reads on and discards what it reads, because a
+/// reset would discard the response at the client.
 ///
 /// hyper writes and flushes nearly every HTTP/2 frame separately, which costs two or three packets for a response. Frames are
 /// therefore buffered until the task of the connection has polled hyper and calls [`poll_send`](Self::poll_send).
@@ -36,10 +38,12 @@ pub(crate) struct Socket<I, A>(Arc<Mutex<State<I, A>>>);
 /// The state of a socket. Only the task of its connection locks it.
 struct State<I, A> {
     io: I,
+    /// Makes the responses that replace hyper's own.
     application: A,
     activity: Arc<Activity>,
-    /// What remains of the response that replaces one of hyper's own.
+    /// The unsent rest of the response that replaces one of hyper's own.
     replacement: Bytes,
+    /// The number of bytes that were read and discarded while lingering.
     discarded: usize,
     /// Whether the next write begins a response: hyper has flushed everything, and no request is in flight.
     at_boundary: bool,
@@ -115,8 +119,8 @@ where
         Poll::Ready(Ok(length))
     }
 
-    /// Writes the replacement, if `bytes` are a response of hyper's own: hyper answers a head that it cannot parse by itself,
-    /// without a body.
+    /// Writes the replacement, if `bytes` are a response of hyper's own: hyper answers a head that it cannot parse by
+    /// itself, without a body. Returns whether it has replaced `bytes`.
     fn poll_replace(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<bool>> {
         if self.replacement.is_empty() {
             // Bytes of a body may look like such a response.
@@ -146,6 +150,7 @@ where
         self.record(written)
     }
 
+    /// Records whether a write is blocked, for the write timeout.
     fn record<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match &written {
             Poll::Pending => self.activity.write_blocked(),
@@ -261,7 +266,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, A: Application> AsyncWrite for Socket<I,
         if !state.activity.lingers() {
             return Poll::Ready(Ok(()));
         }
-        // Ends by its timeout at the latest.
+        // The task of the connection ends it by a timeout at the latest.
         state.activity.lingering();
         let mut storage = [MaybeUninit::uninit(); 4096];
         while state.discarded < MAX_LINGER_BYTES {

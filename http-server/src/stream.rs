@@ -22,6 +22,7 @@ thread_local! {
 /// How a poll of a response body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyPoll {
+    /// No body was polled.
     None,
     Pending,
     Ready,
@@ -38,7 +39,9 @@ pub(crate) struct StreamExecutor {
     pub(crate) threads: ConnectionThreads,
     /// The thread of the connection.
     pub(crate) thread: usize,
+    /// Counts the streams, so that the server can wait for their ends.
     pub(crate) tracker: TaskTracker,
+    /// Cancelled when the connection is aborted.
     pub(crate) abort: CancellationToken,
     pub(crate) write_timeout: Duration,
 }
@@ -65,12 +68,13 @@ where
 /// Runs a stream until it ends, until its connection is aborted, or until the client has left the response unread for
 /// `write_timeout`. Dropping the stream resets it.
 ///
-/// The abort drops the connection, for whose end hyper waits in each stream, so that the stream need not wait for the abort.
+/// Does not register for the abort: it drops the connection, and hyper wakes every stream when the connection ends.
 ///
 /// If the task waits after the body returned a frame, it waits for the client to open the window of the stream: for
 /// anything else it would have polled the body again.
 async fn until_ended(stream: impl Future, write_timeout: Duration, abort: &CancellationToken) {
     let mut stream = pin!(stream);
+    // When the write timeout expires; `None` while the client is not waited for.
     let mut stalled = None;
     let mut timer = pin!(None);
     poll_fn(|cx| {
@@ -107,7 +111,8 @@ mod tests {
 
     const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
-    /// A stream whose body polls end as scripted, one for each second; then it waits for the client.
+    /// Runs a stream whose body is polled once a second, with these results, and which then waits forever. Returns
+    /// `None` if the write timeout does not end it.
     async fn script(polls: &[BodyPoll]) -> Option<()> {
         let polls = polls.to_vec();
         let stream = async {

@@ -36,6 +36,7 @@ pub struct ConnectionThreads(Arc<Pool>);
 #[derive(Debug)]
 struct Pool {
     threads: Vec<Thread>,
+    /// Ends the threads when it is dropped.
     _stop: DropGuard,
 }
 
@@ -91,6 +92,7 @@ impl ConnectionThreads {
     }
 }
 
+/// Starts a thread, which runs its runtime until `stop` is cancelled.
 fn start(number: usize, stop: CancellationToken) -> io::Result<Thread> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();

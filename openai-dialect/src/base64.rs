@@ -1,4 +1,4 @@
-//! Lenient base64 decoding.
+//! Lenient base64 decoding, for images and sounds in requests and in responses of upstreams.
 
 use std::borrow::Cow;
 
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_not_base64() {
+    fn text_that_is_not_base64_returns_none() {
         for text in [
             "",
             " ",

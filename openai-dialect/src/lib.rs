@@ -1,4 +1,4 @@
-//! Lossless conversion between OpenAI's JSON and the messages of `triptych.v1`, in both directions.
+//! Lossless conversion between OpenAI's JSON and the protobuf messages of `triptych.v1`, in both directions.
 //!
 //! The gateway reads requests and writes responses; the OpenAI-compatible providers of the core write requests and read
 //! responses. Both directions are in one crate because they must agree: a member that one of them drops is lost.
@@ -11,8 +11,8 @@
 //! 2. A known member with a value that its field cannot represent is stored in `extra_json` as well: in a request, because
 //!    the upstream judges it, and in a response, because the client cannot correct the upstream. Only required members must
 //!    have their type: `model`, `messages`, `role`, `stream` and `stream_options` of a request, `choices` and `message` of a
-//!    response. Responses may also deviate from JSON:
-//!    see [`sanitized`]. Documents are read strictly first, so that those without deviations are read once.
+//!    response. Responses may also deviate from JSON: see [`sanitized`]. Documents are read strictly first, so that those
+//!    without deviations are read once.
 
 pub mod base64;
 pub mod chat;

@@ -1,4 +1,4 @@
-//! Incremental reader of server-sent events (`text/event-stream`).
+//! Incremental reader of server-sent events (`text/event-stream`), for the streams of upstreams.
 //!
 //! Known deviations and edge cases of real chat upstreams that it handles:
 //!

@@ -46,6 +46,7 @@ enum Base {
     None,
     /// Not followed by a text yet. Responses of complete chunks only need no template.
     Chunk(TextField, Box<pb::StreamChatResponse>),
+    /// Followed by at least one text.
     Template(Template),
 }
 
@@ -98,6 +99,7 @@ impl Template {
     fn new(field: TextField, mut response: pb::StreamChatResponse) -> Option<Self> {
         let mut choice = response.choices.pop()?;
         let mut delta = choice.delta.take()?;
+        // The numbers are those of the fields in `chat.proto`.
         let text_number = match field {
             TextField::Content => {
                 delta.content = None;
@@ -135,7 +137,7 @@ impl Template {
     }
 }
 
-/// Returns the key of a length-delimited field with a number below 16.
+/// Returns the key of a length-delimited field with a number below 16, which is one byte: the number, and the wire type 2.
 const fn key(number: u8) -> u8 {
     number << 3 | 2
 }

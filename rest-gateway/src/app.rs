@@ -1,4 +1,4 @@
-//! State that all handlers share.
+//! The state that all handlers share: the core, the settings and the metrics. It is the state of axum's router.
 
 use std::{
     ops::Deref,
@@ -20,29 +20,34 @@ use crate::{
     request_state::RequestState, settings::RuntimeSettings,
 };
 
-/// The core, the settings and the metrics. Cheap to clone.
+/// The state of handlers: what all servers of one gateway share, and the drain of one of them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct App(Arc<Served>);
 
-/// The state as one server uses it.
+/// The shared state, with the drain of the server that the handlers belong to.
 #[derive(Debug)]
 struct Served {
     shared: Arc<Shared>,
+    /// Cancelled when the drain begins.
     draining: CancellationToken,
 }
 
+/// The state that all servers of one gateway share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// The services of the core, to which all handlers translate requests.
     pub(crate) core: CoreServices,
     pub(crate) metrics: RequestMetrics,
+    /// Bounds the memory of the bodies of all requests (`rest.body_memory_bytes`).
     pub(crate) body_memory: MemoryBudget,
-    /// A runtime for work that would delay the other connections of a thread.
+    /// A Tokio runtime for work that would delay the other connections of a thread.
     pub(crate) background: Handle,
     runtime: ArcSwap<Runtime>,
+    /// Whether `GET /readyz` responds with 503. Set before the drain begins.
     is_shutting_down: AtomicBool,
 }
 
-/// One version of the runtime settings, with the values derived from them.
+/// One version of the settings that can change while the gateway runs, with the values derived from them.
 #[derive(Debug)]
 pub(crate) struct Runtime {
     pub(crate) settings: RuntimeSettings,
@@ -57,7 +62,7 @@ impl Runtime {
 }
 
 impl App {
-    /// Must be called within the runtime for background work.
+    /// Creates the state of a gateway. Must be called within a Tokio runtime, which becomes `background`.
     pub(crate) fn new(
         core: CoreServices,
         runtime: RuntimeSettings,
@@ -88,7 +93,8 @@ impl Shared {
         self.runtime.load()
     }
 
-    /// Returns the bounds of the body of a request with these extensions.
+    /// Returns the bounds of a request's body. `extensions` are those of the request, to which the middleware adds a
+    /// [`RequestState`].
     pub(crate) fn body_limits(&self, extensions: &Extensions) -> BodyLimits {
         let runtime = self.runtime();
         BodyLimits {

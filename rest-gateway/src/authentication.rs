@@ -1,4 +1,5 @@
-//! API keys are checked before a body is read, so that clients without one cannot fill the memory.
+//! Checks the API key of a request before its body is read, so that clients without a key cannot fill the memory. Only
+//! the core, the gRPC service behind the gateway, knows the keys.
 
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use tokio::time::{Duration, timeout};
@@ -7,7 +8,8 @@ use triptych_proto::v1 as pb;
 
 use crate::{app::App, error::GatewayError, headers::X_REQUEST_ID, request_state::RequestState};
 
-/// Up to this length, a body is read before a remote core is called, which then checks the key with the call itself.
+/// With a remote core, a body of at most this length is read without a check, which saves a call: the core checks the
+/// key with the call for which the body is read.
 const MAX_UNCHECKED_BYTES: u64 = 64 << 10;
 
 /// Maximum time of the check by a remote core.
@@ -32,6 +34,7 @@ pub(crate) async fn check(parts: &Parts, app: &App) -> Result<(), GatewayError> 
     if let Some(authorization) = authorization {
         metadata.as_mut().insert(header::AUTHORIZATION, authorization.clone());
     }
+    // The cheapest call that requires a key.
     let request = pb::ListModelsRequest { page_size: 1, ..pb::ListModelsRequest::default() };
     let call = tonic::Request::from_parts(metadata, tonic::Extensions::default(), request);
     match timeout(CHECK_TIMEOUT, app.core.model.list_models(call)).await {
@@ -41,6 +44,7 @@ pub(crate) async fn check(parts: &Parts, app: &App) -> Result<(), GatewayError> 
     }
 }
 
+/// Returns whether the body is at most [`MAX_UNCHECKED_BYTES`] long. A compressed one may be longer than it declares.
 fn is_short(headers: &HeaderMap) -> bool {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     !headers.contains_key(header::CONTENT_ENCODING) && length.is_some_and(|length| length <= MAX_UNCHECKED_BYTES)

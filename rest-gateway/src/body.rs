@@ -1,4 +1,5 @@
-//! Request bodies: bounded in length and time, decompressed if the client compressed them.
+//! Reads request bodies: bounded in length, time and memory, and decompressed if the client compressed them. `json` and
+//! `form` parse them.
 
 use std::{future::poll_fn, io::Read, pin::Pin, task::Poll};
 
@@ -13,10 +14,11 @@ use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::{error::GatewayError, offload, request_memory::RequestMemory};
 
-/// The time limit grows by one second for each of these received, so that slow clients pass and stalled ones do not.
+/// The time limit of a body grows by one second for every so many bytes received, so that slow clients pass and stalled
+/// ones do not.
 const BYTES_PER_EXTRA_SECOND: u64 = 64 << 10;
 
-/// Length of the chunks in which a body is decompressed.
+/// Length of the chunks in which a body is decompressed, in bytes.
 const INFLATED_CHUNK: usize = 64 << 10;
 
 /// Bounds of a request body.
@@ -26,7 +28,7 @@ pub(crate) struct BodyLimits {
     pub(crate) bytes: usize,
     /// Maximum time for receiving the body.
     pub(crate) timeout: Duration,
-    /// Memory that the bodies of all requests share.
+    /// Reserves the bytes of this body from the memory that the bodies of all requests share.
     pub(crate) memory: RequestMemory,
 }
 
@@ -61,7 +63,7 @@ pub(crate) async fn stream(
     Ok(chunks.right_stream())
 }
 
-/// What the headers say about a body.
+/// The encoding and the length of a body, as the request headers declare them.
 struct Head {
     gzip: bool,
     content_length: Option<usize>,
@@ -70,6 +72,7 @@ struct Head {
 impl Head {
     fn from_headers(headers: &HeaderMap, limit: usize) -> Result<Self, GatewayError> {
         let encoding = headers.get(header::CONTENT_ENCODING).map_or(Ok(""), |value| value.to_str());
+        // A value that is not text is an unknown encoding.
         let gzip = match encoding.unwrap_or("?").trim().to_ascii_lowercase().as_str() {
             "" | "identity" => false,
             "gzip" | "x-gzip" => true,

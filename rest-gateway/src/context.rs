@@ -1,4 +1,5 @@
-//! The context of a request that every call to the core carries.
+//! The context of a request, extracted from its headers, that every call to the core carries as metadata. The core is
+//! the gRPC service behind the gateway.
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderValue, request::Parts};
@@ -10,6 +11,7 @@ use crate::{
     request_state::RequestState,
 };
 
+/// The longest deadline that a client can set: a day.
 const MAX_TIMEOUT_MS: u64 = 86_400_000;
 
 /// Request id, deadline, authorization, SDK retry count, trace context and idempotency key of a request. Every handler
@@ -60,6 +62,7 @@ impl RequestContext {
         }
         let idempotency_key = match idempotency_key.map(HeaderValue::to_str) {
             None => String::new(),
+            // The core checks its length.
             Some(Ok(key)) => key.to_owned(),
             Some(Err(_)) => {
                 return Err(GatewayError::invalid_request(
@@ -71,7 +74,8 @@ impl RequestContext {
     }
 }
 
-/// Converts a timeout in milliseconds to gRPC's notation, which has at most eight digits; a day in milliseconds fits.
+/// Converts a timeout in milliseconds to gRPC's notation, at most eight digits and a unit: `1500m`. A day in
+/// milliseconds fits.
 fn grpc_timeout(millis: &HeaderValue) -> Result<HeaderValue, GatewayError> {
     let parsed = millis.to_str().ok().and_then(|text| text.trim().parse().ok());
     let valid = parsed.filter(|millis| (1..=MAX_TIMEOUT_MS).contains(millis));

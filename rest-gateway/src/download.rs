@@ -1,4 +1,4 @@
-//! Files as responses, streamed from the core.
+//! Files as responses, streamed from the media store of the core: whole or in part, or only their headers.
 
 use axum::{body::Body, response::Response};
 use bytes::{Bytes, BytesMut};
@@ -21,9 +21,9 @@ use crate::{
 /// The file to serve.
 #[derive(Debug, Clone)]
 pub(crate) enum FileSource {
-    /// A medium, by its key.
+    /// A stored file, by its media key.
     Media(String),
-    /// A medium, by the token of a link that a provider was given.
+    /// A stored input of a video, by the token in the link from which a provider fetches it.
     Link(String),
     /// A file of a video.
     Video {
@@ -136,7 +136,7 @@ async fn describe_media(
     Ok(app.core.media.get_media(context.call(request)).await?.into_inner().media)
 }
 
-/// Reads a whole medium into memory, for responses that embed it.
+/// Reads a whole stored file into memory, for responses that embed it.
 pub(crate) async fn read_all(app: &App, context: &RequestContext, key: &str) -> Result<Bytes, GatewayError> {
     let (media, mut chunks) = open(app, context, FileSource::Media(key.to_owned()), 0, None).await?;
     let size = usize::try_from(media.size_bytes).map_err(|_| GatewayError::internal())?;

@@ -1,4 +1,4 @@
-//! The gateway as the executable uses it.
+//! [`Gateway`], the interface of this crate: the OpenAI REST API as a router, or served on a listener.
 
 use std::{future::Future, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     settings::{RuntimeSettings, Settings},
 };
 
-/// Interval of the upkeep of histograms.
+/// Interval at which the samples of histograms are aggregated.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// The OpenAI REST API in front of one core. Clones share their state.
@@ -23,6 +23,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 pub struct Gateway {
     app: App,
     server: http_server::ServerSettings,
+    /// Maximum time that requests in flight may continue after shutdown has begun.
     drain: Duration,
 }
 

@@ -23,10 +23,11 @@ pub(crate) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-aft
 pub(crate) const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Delay before the next poll of a video, in milliseconds. OpenAI's poll helpers follow it.
 pub(crate) const OPENAI_POLL_AFTER_MS: HeaderName = HeaderName::from_static("openai-poll-after-ms");
-/// The upstreams that the core tried for a call.
+/// The upstreams that the core tried for a call, with the outcome of each: `a=unavailable,b=ok`.
 pub(crate) const X_TRIPTYCH_ATTEMPTS: HeaderName = HeaderName::from_static("x-triptych-attempts");
 /// `no` stops nginx from buffering a response.
 pub(crate) const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// `nosniff` stops browsers from guessing another content type than the declared one.
 pub(crate) const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
 /// Request headers that every call to the core carries unchanged, as metadata.
@@ -34,7 +35,9 @@ pub(crate) static FORWARDED_TO_CORE: [HeaderName; 6] = [
     header::AUTHORIZATION,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
+    // Calls with the same session id go to the same upstream.
     HeaderName::from_static("x-session-id"),
+    // Whether the core finishes a call whose client has disconnected.
     HeaderName::from_static("x-triptych-on-disconnect"),
     // Retry counter of OpenAI's SDKs. It lets the core deduplicate their retries, which carry no idempotency key.
     HeaderName::from_static("x-stainless-retry-count"),
@@ -43,6 +46,7 @@ pub(crate) static FORWARDED_TO_CORE: [HeaderName; 6] = [
 /// Response metadata of the core, of success and error alike, that becomes a response header of the same name.
 pub(crate) static FORWARDED_FROM_CORE: [HeaderName; 7] = [
     X_TRIPTYCH_ATTEMPTS,
+    // The state of the caller's rate limits, in OpenAI's headers.
     HeaderName::from_static("x-ratelimit-limit-requests"),
     HeaderName::from_static("x-ratelimit-remaining-requests"),
     HeaderName::from_static("x-ratelimit-reset-requests"),

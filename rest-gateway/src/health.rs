@@ -45,7 +45,8 @@ fn unavailable(message: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "unavailable", "message": message}))).into_response()
 }
 
-/// `GET /metrics`: the metrics of this process, and the state of the upstream targets of the core, in the Prometheus text format.
+/// `GET /metrics`: the metrics of this process, and the state of the targets of the core, in the Prometheus text
+/// format. A target is one of several upstreams that serve a model.
 ///
 /// The targets are omitted while the core is unreachable, or if it requires an API key that the scraper does not send.
 pub(crate) async fn metrics(State(app): State<App>, context: RequestContext) -> Response {

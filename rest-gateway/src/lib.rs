@@ -1,5 +1,6 @@
-//! The OpenAI REST API over the Triptych contract. The gateway is stateless and knows no upstream: it translates requests
-//! to calls of the core, and responses back.
+//! The OpenAI REST API over the Triptych contract, the protobuf API of the core, which is the gRPC service that does
+//! the work. The gateway is stateless and knows no upstream: it translates requests to calls of the core, and responses
+//! back.
 //!
 //! | module | content |
 //! | --- | --- |

@@ -1,4 +1,5 @@
-//! Signed media links: anyone who has the link can read the medium without an API key until the link expires.
+//! Signed media links: anyone who has the link can read the stored file without an API key until the link expires.
+//! Signing is off by default: the executable passes a signer if the operator has configured a key.
 //!
 //! The signature covers the media key and the expiry time, not the host, because a proxy may serve the gateway under
 //! another name.
@@ -18,10 +19,12 @@ const TAG_BYTES: usize = 16;
 /// Domain separation: a signature for another purpose under the same key never verifies here.
 const PURPOSE: &[u8] = b"triptych media link\0";
 
-/// Signs and verifies links with HMAC-SHA256. All gateways that serve the same media need the same key.
+/// Signs and verifies links with HMAC-SHA256 under the operator's signing key, which must be the same in all gateways
+/// that serve the same media.
 #[derive(Clone)]
 pub struct LinkSigner {
     mac: Hmac<Sha256>,
+    /// How long a link is valid.
     ttl: Duration,
 }
 
@@ -55,18 +58,20 @@ impl LinkSigner {
         Self { mac, ttl }
     }
 
-    /// Returns the query string of a link to this medium: expiry in seconds since 1970, and the signature.
-    pub fn sign_at(&self, key: &str, now: SystemTime) -> String {
+    /// Returns the query string of a link to this stored file: `e`, its expiry in seconds since 1970, and `s`, the
+    /// signature in base64url.
+    pub fn sign_at(&self, media_key: &str, now: SystemTime) -> String {
         let ttl = self.ttl.as_secs().max(1);
-        // Expiry is rounded up, so that responses repeat the same link for a while and caches can reuse their copy.
+        // Expiry is rounded up, so that responses repeat the same link for a tenth of its lifetime, an hour at most,
+        // and caches can reuse their copy.
         let step = (ttl / 10).clamp(1, 3600);
         let expiry = unix_seconds(now).saturating_add(ttl).div_ceil(step).saturating_mul(step);
-        let tag = self.mac(key, expiry).finalize().into_bytes();
+        let tag = self.mac(media_key, expiry).finalize().into_bytes();
         format!("e={expiry}&s={}", URL_SAFE_NO_PAD.encode(&tag[..TAG_BYTES]))
     }
 
-    /// Verifies the query string of a link to this medium and returns how long the link remains valid.
-    pub(crate) fn verify(&self, key: &str, query: &str, now: SystemTime) -> Result<Duration, InvalidLink> {
+    /// Verifies the query string of a link to this file and returns how long the link remains valid.
+    pub(crate) fn verify(&self, media_key: &str, query: &str, now: SystemTime) -> Result<Duration, InvalidLink> {
         let parameter = |name: &str| {
             let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             pairs.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
@@ -76,7 +81,7 @@ impl LinkSigner {
             return Err(InvalidLink::WrongSignature);
         };
         // `verify_truncated_left` accepts tags of any length, down to a single byte, which can be guessed.
-        if tag.len() != TAG_BYTES || self.mac(key, expiry).verify_truncated_left(&tag).is_err() {
+        if tag.len() != TAG_BYTES || self.mac(media_key, expiry).verify_truncated_left(&tag).is_err() {
             return Err(InvalidLink::WrongSignature);
         }
         match expiry.checked_sub(unix_seconds(now)) {
@@ -85,11 +90,12 @@ impl LinkSigner {
         }
     }
 
-    fn mac(&self, key: &str, expiry: u64) -> Hmac<Sha256> {
+    /// Returns the HMAC over purpose, expiry and media key.
+    fn mac(&self, media_key: &str, expiry: u64) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
         mac.update(PURPOSE);
         mac.update(&expiry.to_be_bytes());
-        mac.update(key.as_bytes());
+        mac.update(media_key.as_bytes());
         mac
     }
 }
@@ -133,7 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn links_made_within_minutes_are_identical() {
+    fn links_made_within_a_tenth_of_the_lifetime_are_identical() {
+        // The expiry is a multiple of 360 seconds.
         let at = |seconds| signer().sign_at("k.png", now() + Duration::from_secs(seconds));
         assert_eq!(at(0), at(300));
         assert_ne!(at(0), at(400));
@@ -161,7 +168,7 @@ mod tests {
         ] {
             assert_eq!(signer.verify("k.png", &modified, now()), Err(InvalidLink::WrongSignature), "{modified}");
         }
-        assert_eq!(signer.verify("l.png", &query, now()), Err(InvalidLink::WrongSignature), "for another medium");
+        assert_eq!(signer.verify("l.png", &query, now()), Err(InvalidLink::WrongSignature), "for another file");
         for unsigned in [String::new(), format!("e={expiry}"), format!("s={tag}"), "a=b".to_owned()] {
             assert_eq!(signer.verify("k.png", &unsigned, now()), Err(InvalidLink::Unsigned), "{unsigned}");
         }

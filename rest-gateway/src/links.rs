@@ -13,9 +13,10 @@ use crate::{
     settings::RuntimeSettings,
 };
 
-/// Builds the media links of one response.
+/// Builds the media links of one response, and recognizes links of this gateway in a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Links {
+    /// Scheme, host and path prefix, without a slash at the end.
     base: String,
     signer: Option<LinkSigner>,
 }
@@ -26,7 +27,7 @@ impl Links {
         Self { base: base.to_owned(), signer: None }
     }
 
-    /// Returns the link to the medium of this key, signed if the operator has set a key.
+    /// Returns the link to the stored file of this media key, signed if the operator has set a signing key.
     pub(crate) fn media(&self, key: &str) -> String {
         let link = format!("{}/media/{key}", self.base);
         match &self.signer {
@@ -53,6 +54,8 @@ impl Links {
         rest.split_once('/').map_or(rest, |(authority, _)| authority)
     }
 
+    /// Creates the links for a request: below the public base URL if one is set, otherwise below the address of the
+    /// request.
     pub(crate) fn new(uri: &Uri, headers: &HeaderMap, settings: &RuntimeSettings) -> Self {
         let signer = settings.link_signer.clone();
         if let Some(base) = &settings.public_base_url {
@@ -75,7 +78,7 @@ fn first(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()?.split(',').next().map(str::trim)
 }
 
-/// Returns whether a forwarded prefix is a plain path: `/team/ai`.
+/// Returns whether a forwarded prefix is a plain path, which cannot change the host or the query of a link: `/team/ai`.
 fn is_path(prefix: &&str) -> bool {
     let is_segment = |segment: &str| {
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);

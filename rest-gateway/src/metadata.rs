@@ -1,4 +1,5 @@
-//! Response metadata of the core that the gateway repeats as response headers: see [`FORWARDED_FROM_CORE`].
+//! Metadata of the core's gRPC responses that the gateway repeats as headers of HTTP responses: see
+//! [`FORWARDED_FROM_CORE`].
 
 use axum::response::Response;
 use http::HeaderMap;
@@ -39,6 +40,7 @@ mod tests {
 
     #[tokio::test]
     async fn attempts_are_a_response_header_of_every_api_route() {
+        // Downloads do not repeat the metadata.
         let is_api = |path: &str| path.starts_with("/v1/") && !path.ends_with("/content");
         for route in ROUTES.iter().filter(|route| is_api(route.path)) {
             let core = CoreStub::default();

@@ -1,4 +1,4 @@
-//! The response body of a request, as the middleware returns it.
+//! The response body as the middleware returns it: polled within the span of its request, and guarded against panics.
 
 use std::{
     any::Any,

@@ -1,4 +1,4 @@
-//! Moves CPU-heavy work off the threads that serve connections.
+//! Moves CPU-heavy work off the threads that serve connections, such as parsing a body or encoding images in base64.
 
 use std::sync::LazyLock;
 
@@ -9,10 +9,10 @@ use tracing::{Instrument, Span};
 
 use crate::error::GatewayError;
 
-/// Inputs below this length are processed in place: a blocking task would cost more than the work.
+/// Inputs of fewer bytes are processed in place: a blocking task would cost more than the work.
 const MIN_OFFLOAD_BYTES: usize = 64 << 10;
 
-/// Bounds the blocking threads for request and response bodies.
+/// Bounds the number of blocking threads that work on request and response bodies at once: one per CPU.
 static LIMITER: LazyLock<BlockingLimiter> = LazyLock::new(BlockingLimiter::per_cpu);
 
 /// Runs `work` on a blocking thread if its input, `bytes` long, is large. Dropping the future discards the result; the

@@ -1,4 +1,5 @@
-//! Requests of web pages: those of other origins may not change state.
+//! Requests of web pages: those of other origins may not change state. Without this check, a page that a user opens
+//! could send requests to a gateway on the user's machine.
 
 use axum::extract::Request;
 use http::Method;

@@ -1,4 +1,4 @@
-//! Paths: their variable segment, and their slashes.
+//! Request paths: the extractor of a variable segment, and the removal of doubled and trailing slashes.
 
 use axum::extract::{FromRequestParts, Path, Request};
 use http::{Uri, request::Parts, uri::PathAndQuery};
@@ -20,7 +20,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     }
 }
 
-/// Paths whose rest is an identifier, in which every slash counts.
+/// Beginnings of paths that are followed by an identifier, in which every slash counts.
 const IDENTIFIERS: [&str; 2] = ["/v1/models/", "/media/"];
 
 /// Folds doubled slashes of a request's path into one and removes one at its end: base URLs are often configured with a
@@ -32,6 +32,7 @@ pub(crate) fn fold_slashes(mut request: Request) -> Request {
     request
 }
 
+/// Returns the URI with folded slashes, `None` if it has none to fold.
 fn fold(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let is_doubled = path.as_bytes().windows(2).any(|pair| pair == b"//");

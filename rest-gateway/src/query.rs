@@ -1,4 +1,4 @@
-//! Query parameters.
+//! The extractor of query parameters.
 
 use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;

@@ -1,5 +1,5 @@
-//! Conditional and range requests for files (RFC 9110, sections 13 and 14). `headers` parses and compares the validators,
-//! `http_range_header` parses the range.
+//! Conditional and range requests for files (RFC 9110, sections 13 and 14): decides which part of a file a download
+//! sends. The crate `headers` parses and compares the validators, `http_range_header` parses the range.
 
 use headers::{ETag, HeaderMapExt, IfNoneMatch, IfRange};
 use http::{HeaderMap, Method, header};
@@ -52,7 +52,7 @@ pub(crate) fn select(method: &Method, headers: &HeaderMap, media: &Media) -> Sel
     range.and_then(|range| select_range(range, media.size_bytes)).unwrap_or(Selection::Full)
 }
 
-/// Returns the validator in the form of a header value.
+/// Returns an entity tag in the form of a header value.
 pub(crate) fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
 }
@@ -88,6 +88,7 @@ mod tests {
 
     use super::*;
 
+    /// Evaluates a GET for the stub's clip, which has 10 bytes and the entity tag `e1`.
     fn select_get(headers: &[(&str, &str)]) -> Selection {
         let mut map = HeaderMap::new();
         for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! Request ids.
+//! Request ids, by which responses, log lines and calls to the core and to upstreams can be matched.
 
 use http::{HeaderMap, HeaderValue};
 

@@ -1,4 +1,4 @@
-//! The memory of request bodies: bounded in sum.
+//! Memory reservations for request bodies, whose sum over all requests is bounded.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,11 +6,13 @@ use http_server::{MemoryBudget, Reservation};
 
 use crate::error::GatewayError;
 
-/// The memory of the body of one request, also decompressed, reserved until the request has been handled. Clones share it.
+/// The memory reserved for the body of one request, also decompressed. Clones share the reservation, which ends when
+/// the last one is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestMemory(Arc<Mutex<Reservation>>);
 
 impl RequestMemory {
+    /// Creates an empty reservation.
     pub(crate) fn new(budget: &MemoryBudget) -> Self {
         Self(Arc::new(Mutex::new(budget.reservation())))
     }

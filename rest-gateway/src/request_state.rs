@@ -1,14 +1,15 @@
-//! What the middleware passes on to the handler of a request.
+//! The state of a request that the middleware passes on to its handler.
 
 use http::HeaderValue;
 
 use crate::request_memory::RequestMemory;
 
-/// An extension of every request that reaches a handler. A single one, because each extension is an allocation of its own.
+/// The extension that the middleware adds to every request. A single one, because each extension is an allocation of
+/// its own.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestState {
     /// The id of the request.
     pub(crate) id: HeaderValue,
-    /// The memory of its body.
+    /// The memory reserved for its body.
     pub(crate) memory: RequestMemory,
 }

@@ -1,4 +1,4 @@
-//! All routes of the API.
+//! All routes of the API, in one table, and the router made from it.
 
 use axum::{
     Router,
@@ -53,6 +53,7 @@ routes! {
     GET "/v1/videos/{id}/content" => video::content,
     GET "/v1/videos/{id}/events" => video::events,
     GET "/v1/videos/{id}/deliveries" => webhooks::deliveries_of_video,
+    // The paths of OpenRouter's API.
     POST "/api/v1/videos" => video::openrouter::create,
     GET "/api/v1/videos/models" => models::video::list,
     GET "/api/v1/videos/{id}" => video::openrouter::get,
@@ -84,7 +85,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new().fallback_service(MapRequestLayer::new(path::fold_slashes).layer(router_for_folded_paths(app)))
 }
 
-/// Builds the router for requests whose slashes are folded already, which saves the second router.
+/// Builds the router for requests whose slashes the caller has folded, which saves the router around it.
 pub(crate) fn router_for_folded_paths(app: App) -> Router {
     handlers()
         .route(UNSUPPORTED, any(not_found))

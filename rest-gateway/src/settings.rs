@@ -30,8 +30,8 @@ pub struct RuntimeSettings {
     /// Base of the links in responses, without a trailing slash: `https://ai.example.org`. `None`: links begin with
     /// scheme and host of the request.
     pub public_base_url: Option<String>,
-    /// Whether `X-Forwarded-Proto` and `X-Forwarded-Host` set scheme and host of links. Only safe behind a proxy that
-    /// overwrites both.
+    /// Whether `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Prefix` set scheme, host and path of links.
+    /// Only safe behind a proxy that overwrites all three.
     pub trust_forwarded: bool,
     /// Signs media links; unsigned ones are then refused. `None`: links are unsigned and never expire.
     pub link_signer: Option<LinkSigner>,
@@ -41,7 +41,7 @@ pub struct RuntimeSettings {
     pub body_limit_bytes: usize,
     /// Maximum time for receiving a request body, extended by one second for each 64 KiB received.
     pub body_timeout: Duration,
-    /// An event stream sends a comment after this much silence.
+    /// An event stream that has sent nothing for this long sends a comment, so that proxies do not close it.
     pub heartbeat: Duration,
 }
 
@@ -57,7 +57,8 @@ impl Default for RuntimeSettings {
     }
 }
 
-/// The configuration table. One flat struct, because serde cannot combine `flatten` with `deny_unknown_fields`.
+/// The configuration table `[rest]`. One flat struct, because serde cannot combine `flatten` with
+/// `deny_unknown_fields`.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct SettingsTable {
@@ -144,6 +145,7 @@ impl From<SettingsTable> for Settings {
             runtime: RuntimeSettings {
                 public_base_url,
                 trust_forwarded,
+                // Set by the executable, which reads the key.
                 link_signer: None,
                 cors_allow_origins,
                 body_limit_bytes,

@@ -1,4 +1,5 @@
-//! Names of the circuit breaker states, the same in `/v1/models` and in metrics.
+//! Names of the circuit breaker states of targets, the same in `/v1/models` and in metrics. A target is one of several
+//! upstreams that serve a model.
 
 use triptych_proto::v1::model::target::State;
 

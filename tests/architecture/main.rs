@@ -1,10 +1,11 @@
-//! The invariants of the architecture that the compiler does not check.
+//! Tests of the rules of `docs/ARCHITECTURE.md` that the compiler does not check: they read manifests and source files as
+//! text.
 //!
-//! The paths and names of the project are in the constants below; a test whose subject has moved says so.
+//! The paths and names of the project are in the constants below; a test whose subject has moved fails and says so.
 
 #![allow(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
 
-mod circles;
+mod cycles;
 mod modules;
 mod source;
 mod use_tree;
@@ -26,7 +27,8 @@ const CRATES: [(&str, &str); 9] = [
     ("offline-video", "offline-engines/video/src/lib.rs"),
 ];
 
-/// Dependencies that a manifest must not have.
+/// Dependencies that a manifest must not have: the gateway and the core know each other only by the contract, the dialect
+/// converts without I/O, and the built-in engines are synchronous libraries.
 const FORBIDDEN_DEPENDENCIES: [(&str, &[&str]); 6] = [
     ("rest-gateway/Cargo.toml", &["core-service", "reqwest", "sqlx"]),
     ("core-service/Cargo.toml", &["rest-gateway", "axum"]),
@@ -43,7 +45,7 @@ const JOB_STATE_MACHINE: (&str, &str) = ("core-service/src/video/state/mod.rs", 
 /// The one place in the core that makes gRPC statuses, and the call that shows that it is this file.
 const STATUS_MAPPING: (&str, &str) = ("core-service/src/status.rs", "with_error_details");
 
-/// Every way to make a gRPC status.
+/// Calls that make a gRPC status, as tokens that no other code of the core contains.
 const STATUS_CONSTRUCTORS: [&str; 6] = [
     "with_error_details",
     "with_details",
@@ -53,7 +55,7 @@ const STATUS_CONSTRUCTORS: [&str; 6] = [
     "Status::not_found(",
 ];
 
-/// Returns the names on the left of a manifest's lines, among them its dependencies.
+/// Returns the text before the first `.`, space or `=` of each line of a manifest: its keys, among them its dependencies.
 fn manifest_keys(manifest: &str) -> Vec<String> {
     let lines = read(manifest);
     lines.lines().filter_map(|line| line.split_once(['.', ' ', '='])).map(|(name, _)| name.to_owned()).collect()
@@ -102,6 +104,7 @@ fn core_makes_grpc_statuses_in_one_place() {
 
 #[test]
 fn lock_file_has_ring_and_no_second_tls_library() {
+    // A second one would lengthen the build, and rustls would need a choice between the two at run time.
     let lock = read("Cargo.lock");
     assert!(lock.contains("name = \"ring\""));
     for banned in ["aws-lc-rs", "aws-lc-sys", "openssl-sys", "native-tls"] {
@@ -109,25 +112,25 @@ fn lock_file_has_ring_and_no_second_tls_library() {
     }
 }
 
-/// Runs a search for circles over every crate, and fails with all that are found.
-fn assert_no_circles(find: impl Fn(&modules::Imports) -> Vec<String>) {
+/// Runs a search for cycles over every crate, and fails with all that are found.
+fn assert_no_cycles(find: impl Fn(&modules::Imports) -> Vec<String>) {
     let mut found = Vec::new();
     for (name, root_file) in CRATES {
         let root_file = root().join(root_file);
         let directory = root_file.parent().unwrap();
         let read = |path: &Path| fs::read_to_string(directory.join(path)).ok();
         let imports = modules::imports(root_file.file_name().unwrap().to_str().unwrap(), read);
-        found.extend(find(&imports).iter().map(|circle| format!("{name}: {circle}")));
+        found.extend(find(&imports).iter().map(|cycle| format!("{name}: {cycle}")));
     }
-    assert!(found.is_empty(), "imports must not form circles:\n{}", found.concat());
+    assert!(found.is_empty(), "imports must not form cycles:\n{}", found.concat());
 }
 
 #[test]
-fn files_of_a_crate_import_without_circles() {
-    assert_no_circles(circles::between_files);
+fn files_of_a_crate_import_without_cycles() {
+    assert_no_cycles(cycles::between_files);
 }
 
 #[test]
-fn folders_of_a_crate_import_without_circles() {
-    assert_no_circles(circles::between_folders);
+fn folders_of_a_crate_import_without_cycles() {
+    assert_no_cycles(cycles::between_folders);
 }

@@ -1,4 +1,4 @@
-//! The modules of a crate, and which of their files import names from which others.
+//! The modules of a crate, and which of their files import names from which others. `cycles.rs` searches these imports.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,11 +13,13 @@ use crate::{
 /// Imported names by importing and imported file. Paths are relative to the root of the crate's sources.
 pub(crate) type Imports = BTreeMap<(PathBuf, PathBuf), BTreeSet<String>>;
 
+/// Index into [`Modules`]; 0 is the root of the crate.
 type ModuleId = usize;
 
 /// Limit on the length of a chain of re-exports, which may be circular.
 const MAX_REEXPORTS: usize = 16;
 
+/// The definitions, imports and mentions of names in one module.
 #[derive(Debug, Default)]
 struct Module {
     /// Inline modules have the file they are written in.
@@ -29,11 +31,11 @@ struct Module {
     uses: Vec<Use>,
     /// Paths outside of `use`, as they are written.
     paths: Vec<Vec<String>>,
-    /// Every identifier outside of `use`.
+    /// Every identifier outside of `use`, to see whether the module uses a name that it re-exports.
     words: BTreeSet<String>,
 }
 
-/// What a path leads to.
+/// The definition that a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Target {
     Module(ModuleId),
@@ -52,9 +54,11 @@ pub(crate) fn imports(root: &str, read: impl Fn(&Path) -> Option<String>) -> Imp
     modules.imports()
 }
 
+/// All modules of a crate, in the order in which they were found.
 struct Modules(Vec<Module>);
 
 impl Modules {
+    /// Adds the modules of a file and, recursively, of the files that it declares. Returns `None` if `read` has no such file.
     fn add_file(
         &mut self,
         file: &Path,
@@ -78,6 +82,7 @@ impl Modules {
         self.0.len() - 1
     }
 
+    /// Returns the directory of the files that `mod NAME;` in this module declares.
     fn directory_of_children(&self, module: ModuleId) -> PathBuf {
         let file = &self.0[module].file;
         let stem = file.file_stem().unwrap();
@@ -87,17 +92,18 @@ impl Modules {
         file.with_extension("")
     }
 
-    /// Adds what the tokens of a file define and mention, and returns the modules that other files hold.
+    /// Adds the definitions, imports and mentioned names of a file to its module and its inline modules. Returns each
+    /// `mod NAME;`, whose module is in another file, with the id of its parent.
     fn parse(&mut self, file_module: ModuleId, tokens: &[String]) -> Vec<(ModuleId, String)> {
         const DEFINITIONS: [&str; 8] = ["const", "enum", "fn", "static", "struct", "trait", "type", "union"];
         let token = |at: usize| tokens.get(at).map_or("", String::as_str);
-        let (mut elsewhere, mut depth, mut at) = (Vec::new(), 0, 0);
-        // Inline modules that are open, and the depth at which each began.
+        let (mut declared, mut depth, mut at) = (Vec::new(), 0, 0);
+        // The module at this position and those around it, and the depth of braces inside each.
         let mut open = vec![(file_module, 0)];
         while at < tokens.len() {
             let (module, start) = *open.last().unwrap();
             match (token(at), token(at + 1), token(at + 2)) {
-                ("mod", name, ";") => elsewhere.push((module, name.to_owned())),
+                ("mod", name, ";") => declared.push((module, name.to_owned())),
                 ("mod", name, "{") => {
                     let file = self.0[module].file.clone();
                     let inline = self.add(&file, Some(module));
@@ -151,9 +157,10 @@ impl Modules {
             }
             at += 1;
         }
-        elsewhere
+        declared
     }
 
+    /// Resolves the imports and the other paths of every module.
     fn imports(&self) -> Imports {
         let mut imports = Imports::new();
         for (id, module) in self.0.iter().enumerate() {
@@ -170,7 +177,7 @@ impl Modules {
                         if import.is_reexport && unused && self.is_below(target, id) => {}
                     Some(Target::Item(target)) => add(target, import.path.last().unwrap()),
                     Some(Target::Module(target)) if import.name == "*" => add(target, "*"),
-                    // The paths that begin with a module's name say what is imported from it.
+                    // Names of an imported module are found in the paths that begin with it.
                     Some(Target::Module(_)) | None => {}
                 }
             }
@@ -210,7 +217,7 @@ impl Modules {
         Some(Target::Module(module))
     }
 
-    /// Finds a name in a module: a child, an item, or what it imports from elsewhere in the crate.
+    /// Finds a name in a module: a child, an item, or an import from elsewhere in the crate.
     fn find(&self, module: ModuleId, name: &str, reexports: usize) -> Option<Target> {
         let here = &self.0[module];
         if let Some(child) = here.children.get(name) {
@@ -232,6 +239,7 @@ impl Modules {
     }
 }
 
+/// Returns the imports between these files as rows of importing file, imported file and names. The root is `lib.rs`.
 fn imports_of(files: &[(&str, &str)]) -> Vec<(String, String, String)> {
     let read = |path: &Path| files.iter().find(|(file, _)| Path::new(file) == path).map(|(_, text)| (*text).to_owned());
     let imports = imports("lib.rs", read);

@@ -1,4 +1,5 @@
-//! Rust source files as tokens, without comments, literals and test code.
+//! Rust source files as tokens, without comments, literals and test code. The tests search in these tokens, so that neither
+//! formatting nor a comment misleads them.
 
 use std::{
     fs,
@@ -24,7 +25,7 @@ pub(crate) fn rust_files(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Splits production code into identifiers, `::` and single punctuation characters. Comments, string and character
-/// literals, and items under `#[cfg(test)]` are left out; the code behind such an item is kept.
+/// literals, and items under `#[cfg(test)]` are left out; the code after such an item is kept.
 pub(crate) fn production_tokens(text: &str) -> Vec<String> {
     without_test_items(&tokens(text))
 }
@@ -84,7 +85,7 @@ fn comment_or_literal(rest: &[char]) -> usize {
                 }
             }
         }
-        // A lifetime has no closing quote behind its first character.
+        // An escaped character, which may be a quote. A lifetime has no closing quote after its first character.
         ['\'', '\\', ..] => 3 + rest[3..].iter().position(|char| *char == '\'').unwrap_or(0) + 1,
         ['\'', _, '\'', ..] => 3,
         _ if raw && rest.get(prefix + hashes) == Some(&'"') => {
@@ -122,6 +123,7 @@ fn without_test_items(tokens: &[String]) -> Vec<String> {
 /// Returns the number of tokens up to the end of the item, statement or field at the beginning of `tokens`: a closing
 /// brace or a semicolon outside all brackets, for a field also a comma or the end of the enclosing block.
 fn item_length(tokens: &[String]) -> usize {
+    // An item or a statement begins with one of these or with a further attribute, a field with another word.
     const KEYWORDS: [&str; 16] = [
         "async",
         "const",
@@ -157,7 +159,7 @@ fn item_length(tokens: &[String]) -> usize {
 }
 
 #[test]
-fn code_behind_a_test_module_is_kept() {
+fn code_after_a_test_module_is_kept_and_comments_are_not() {
     let text = "fn a() {}\n#[cfg(test)]\nmod tests { fn b() { '}'; \"}\"; } }\nfn c() {} // fn d\n#[cfg(test)]\nmod e;\nfn f() {}";
     let kept = production_tokens(text);
     for (name, expected) in [("a", true), ("b", false), ("c", true), ("d", false), ("e", false), ("f", true)] {

@@ -3,13 +3,16 @@
 /// One name of a `use` tree.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Use {
+    /// The segments of the full path; for a glob import that of the module.
     pub(crate) path: Vec<String>,
-    /// The name it has here; `*` for a glob import.
+    /// The name in the importing module; `*` for a glob import.
     pub(crate) name: String,
+    /// Whether the declaration is `pub use` or `pub(…) use`.
     pub(crate) is_reexport: bool,
 }
 
-/// Flattens the tokens between `use` and `;`, nested braces included.
+/// Appends the names that a `use` declaration imports to `uses`. `tokens` are those between `use` and `;`, or between the
+/// braces and commas of a nested tree whose path so far is `prefix`.
 pub(crate) fn use_tree(tokens: &[String], prefix: &[String], is_reexport: bool, uses: &mut Vec<Use>) {
     let mut path = prefix.to_vec();
     let mut at = 0;

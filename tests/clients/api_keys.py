@@ -1,4 +1,4 @@
-"""API keys with both generations of OpenAI's Python SDK.
+"""API keys with OpenAI's Python SDK: with the current one or with 0.28, the last one before 1.0, whichever is installed.
 
     api_keys.py PATH_OF_TRIPTYCH
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 
 def field(number: int, content: bytes) -> bytes:
-    """Encodes a string or message of less than 128 bytes as a Protobuf field."""
+    """Encodes a string or message of less than 128 bytes as a Protobuf field: its number and wire type 2, length, content."""
     return bytes([number << 3 | 2, len(content)]) + content
 
 

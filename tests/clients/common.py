@@ -35,7 +35,8 @@ def sample_png(size=(640, 360)):
 
 
 def check_video(data, size, seconds, fps=30):
-    """Decodes a video to its last frame. It must be H.264 with 4:2:0 chroma, of this size and length, with its index first."""
+    """Decodes a video to its last frame. It must be H.264 with 4:2:0 chroma, of this size and length in seconds, with its index
+    first. Returns the numbers of frames and seconds."""
     with av.open(io.BytesIO(data)) as container:
         stream = container.streams.video[0]
         facts = (stream.codec_context.name, stream.codec_context.pix_fmt, stream.width, stream.height)
@@ -44,7 +45,7 @@ def check_video(data, size, seconds, fps=30):
         length = float(stream.duration * stream.time_base)
     assert len(frames) == seconds * fps, f"{len(frames)} frames, expected {seconds * fps}"
     assert abs(length - seconds) < 0.05, f"{length} s, expected {seconds} s"
-    assert data.index(b"moov") < data.index(b"mdat"), "the index is behind the frames, which prevents progressive playback"
+    assert data.index(b"moov") < data.index(b"mdat"), "the index comes after the frames, which prevents progressive playback"
     return SimpleNamespace(frames=len(frames), seconds=length)
 
 

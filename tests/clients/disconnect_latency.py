@@ -16,7 +16,7 @@ import time
 import grpc
 from chat_upstream import CHAT_REQUEST, CREATE_CHAT, STREAM_CHAT, start_triptych
 
-CALLS = 20
+CALLS = 20  # for each case and API
 MAX_MEDIAN_MS = 100
 MAX_MS = 10 * MAX_MEDIAN_MS
 EVENT = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
@@ -72,7 +72,7 @@ async def over_grpc(port: int, upstream: Upstream, stream: bool) -> float:
             call = channel.unary_stream(STREAM_CHAT)(CHAT_REQUEST)
         else:
             call = channel.unary_unary(CREATE_CHAT)(CHAT_REQUEST)
-        # grpcio sends a call only once something awaits it.
+        # grpcio sends a call only when a task awaits it.
         response = asyncio.ensure_future(call.read() if stream else call.wait_for_connection())
         await upstream.requested
         if upstream.interval is not None:

@@ -2,8 +2,9 @@
 
     failpoints.py PATH_OF_TRIPTYCH
 
-PATH_OF_TRIPTYCH is a development build: release builds have no failpoints. Each failpoint (core-service/src/failpoint.rs) gets a
-data directory of its own, an upstream without faults and one job, which is cancelled or deleted where the failpoint is reached
+A failpoint is a named place in the code of video jobs (core-service/src/failpoint.rs) at which the process ends itself, without
+cleaning up, if the environment variable FAILPOINT has its name. PATH_OF_TRIPTYCH is a development build: release builds have no
+failpoints. Each failpoint gets a data directory of its own, an upstream without faults and one job, which is cancelled or deleted where the failpoint is reached
 only then. Needs the standard library only.
 """
 
@@ -24,11 +25,12 @@ from kill_upstream_jobs import small_clip
 
 SOURCE = Path(__file__).parents[2] / "core-service/src/failpoint.rs"
 # The failpoints that only a cancellation or a deletion reaches.
+# Each with the call that leads to it.
 ACTIONS = {"cancellation-recorded": "cancel", "render-stopped": "cancel", "files-removed": "delete"}
-# The failpoints that may end the process before a submission leaves that is recorded as begun. This upstream cannot tell that
-# there is no render of such a submission.
+# The failpoints at which the process may end after a submission was recorded as begun and before it was sent. The list of this
+# upstream does not prove that there is no render, so the job ends with `outcome_unknown`.
 UNSENT = ("create-committed", "submission-recorded")
-TIMEOUT = 60
+TIMEOUT = 60  # seconds, for each wait
 
 
 class Receiver:
@@ -55,20 +57,21 @@ class Receiver:
 
 
 def restart_when_it_ends(server: Server, ends: list[int]) -> None:
-    """Restarts the server without the failpoint once it has ended by itself."""
+    """Restarts the server without the failpoint once it has ended by itself. Appends its exit code to `ends`."""
     code = server.process.wait()
     ends.append(code)
     del server.environment["FAILPOINT"]
     server.start()
 
 
-def wait_for(condition, what: str):
+def wait_for(condition, expected: str):
+    """Returns the first result of `condition` that is true."""
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         if result := condition():
             return result
         time.sleep(0.1)
-    sys.exit(f"timeout: {what}")
+    sys.exit(f"timeout: {expected}")
 
 
 def run(program: str, failpoint: str, clip: bytes) -> str:

@@ -1,4 +1,5 @@
-"""An OpenAI-compatible videos upstream that misbehaves, and counts the renders that it would bill."""
+"""An OpenAI-compatible videos upstream with injected faults, which counts the renders that it would bill. Used by the tests that
+kill Triptych."""
 
 import json
 import random
@@ -25,6 +26,7 @@ class Upstream:
 
     def __init__(self, clip: bytes, faults: dict[str, float], render_seconds=(0.2, 1.5)):
         self.clip, self.faults, self.render_seconds = clip, faults, render_seconds
+        # Renders by id, faults by name, ids of cancelled renders, and the polls in a row that have not found a render, by id.
         self.renders, self.injected, self.cancelled, self.missed = {}, Counter(), set(), Counter()
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -40,17 +42,19 @@ class Upstream:
             return Counter(render["prompt"] for render in self.renders.values())
 
     def _fails(self, fault: str) -> bool:
+        """Decides at random whether this request fails, and counts the fault."""
         fails = random.random() < self.faults.get(fault, 0)
         self.injected[fault] += fails
         return fails
 
     def _misses(self, id: str) -> bool:
-        """Whether a poll shall not find the render, which happens at most twice in a row."""
+        """Decides whether a poll does not find the render. At most twice in a row: Triptych gives a render up after the third."""
         misses = self.missed[id] < 2 and self._fails("missing")
         self.missed[id] = self.missed[id] + 1 if misses else 0
         return misses
 
     def _submit(self, fields: dict[str, str]) -> dict:
+        """Starts a render, which is ready after a random time."""
         with self.lock:
             id = f"video_{len(self.renders)}"
             ready = time.time() + random.uniform(*self.render_seconds)
@@ -60,6 +64,7 @@ class Upstream:
 
     @staticmethod
     def _view(render: dict) -> dict:
+        """Returns a render as the API shows it."""
         done = time.time() >= render["ready"]
         shown = {name: value for name, value in render.items() if name != "ready"}
         return shown | {"status": "completed" if done else "in_progress", "progress": 100 if done else 50}

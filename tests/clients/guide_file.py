@@ -1,4 +1,5 @@
-"""Finds the compatibility guide, which is not part of this repository."""
+"""Finds the compatibility guide: a Markdown document, not part of this repository, whose code blocks with the SDK `openai` 0.28
+must run unchanged with Triptych."""
 
 import os
 import pathlib

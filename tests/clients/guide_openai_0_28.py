@@ -1,4 +1,4 @@
-"""Runs every Python code block of the guide to the old API (see `guide_file.py`) unchanged, with the SDK `openai` 0.28.
+"""Runs every Python code block of the compatibility guide (see `guide_file.py`) unchanged, with the SDK `openai` 0.28.
 
 The blocks get `image_base64` and `requests`, which the guide uses without defining them, real messages in place of `[...]`,
 and a name resolution that sends its two host names to the server under test. Each block is checked by the responses that
@@ -25,7 +25,7 @@ import requests
 from common import REST, check_image, check_video, sample_png
 from PIL import Image
 
-# The text that the blocks of a selection have in common, and the video of the provider.
+# The pattern that the code of the selected blocks contains, and the file of the argument CLIP.
 MODE = sys.argv[1] if len(sys.argv) > 1 else ""
 SELECTION = {"images": r"openai\.Image|/images/", "videos": "/videos"}.get(MODE, "")
 CLIP = pathlib.Path(sys.argv[2]).read_bytes() if MODE == "videos" else None
@@ -47,6 +47,7 @@ def blocks(text):
 
 
 def redirect_hosts():
+    """Makes the guide's host names resolve to the server under test, and others fail."""
     original = socket.getaddrinfo
     address, port = REST.removeprefix("http://").split(":")
 
@@ -74,6 +75,7 @@ class Recorder:
         requests.Session.request = record
 
     def responses(self, method, path):
+        """Returns the bodies of the responses to requests with this method and with a path that begins so. All must be 200."""
         found = [response for verb, url, response in self.exchanges if verb == method and url.split("/v1")[-1].startswith(path)]
         for response in found:
             assert response.status_code == 200, f"{response.status_code} {response.text}"
@@ -82,6 +84,7 @@ class Recorder:
 
 
 recorder = Recorder()
+# The variables of the code blocks.
 names = {"__name__": "guide", "requests": requests, "image_base64": base64.b64encode(sample_png()).decode()}
 
 
@@ -90,6 +93,9 @@ def fetch(url):
     response = requests.get(url)
     assert response.status_code == 200, (url, response.status_code)
     return response.content
+
+
+# The checks of `EXPECTED`, or functions that return one. A check gets the text that its block has printed.
 
 
 def chat_responses(count):

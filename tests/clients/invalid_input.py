@@ -49,7 +49,8 @@ def parse(response):
 
 
 def expect(case, response, status, param=None, code=None, header=None):
-    """Asserts status and error body. `status` and `param` may be tuples; a `param` of None means no field, `...` any."""
+    """Asserts status and error body. A tuple stands for one of its values; a `param` of None means null, `...` any. `header` is
+    the name of a further header that the response must have."""
     try:
         got, headers, body = parse(response)
         error = json.loads(body)["error"]

@@ -24,6 +24,7 @@ from itertools import count
 CLIENTS = 8
 # The seconds after the last create in which all jobs must end.
 JOBS_TIMEOUT = 1800
+# The failed attempts of requests by cause, and descriptions of wrong responses.
 outcomes, faults = Counter(), []
 
 
@@ -34,7 +35,7 @@ def free_port() -> int:
 
 
 def mp4_fault(data: bytes) -> str | None:
-    """Walks the boxes of an MP4 file. Returns what is wrong with them."""
+    """Walks the boxes of an MP4 file. Returns a description of the fault, None for a complete file."""
     names, at = [], 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
@@ -52,6 +53,7 @@ class Server:
         variables = {"TRIPTYCH_REST_LISTEN": f"127.0.0.1:{self.port}", "TRIPTYCH_GRPC_LISTEN": f"127.0.0.1:{free_port()}"}
         variables |= {"TRIPTYCH_DATA_DIR": "data", "TRIPTYCH_JOBS_LEASE": "2s"} | (settings or {})
         self.environment = os.environ | variables
+        # `ended_by_itself` counts the processes that were no longer running when they were to be killed.
         self.directory, self.ended_by_itself = directory, 0
         self.start()
 
@@ -85,6 +87,7 @@ class Server:
 
 
 def create(server: Server, number: int, ids: dict[int, str]) -> None:
+    """Creates the video of a number, or repeats its create, which must return the same id."""
     size, seconds = random.Random(number).choice([("64x64", "1"), ("128x72", "1"), ("320x180", "1")])
     body = {"prompt": f"clip {number}, pan left", "size": size, "seconds": seconds}
     status, data = server.call("POST", "/v1/videos", body, f"kill-{number}")
@@ -107,6 +110,7 @@ def list_all(server: Server) -> list[dict]:
 def main(program: str, jobs: int = 1389, kills: int = 70, shortest: int = 2, longest: int = 5) -> None:
     directory = tempfile.mkdtemp(prefix="kill-jobs-")
     server, numbers, ids = Server(os.path.abspath(program), directory), count(), {}
+    # The average pause of a client between two creates, so that the creates take as long as the kills.
     pause = CLIENTS * kills * (shortest + longest) / 2 / jobs
 
     def client() -> None:

@@ -2,8 +2,8 @@
 
     kill_upstream_jobs.py PATH_OF_TRIPTYCH [JOBS] [KILLS] [SHORTEST] [LONGEST]
 
-Several clients create JOBS (600) videos, each with its own prompt and an Idempotency-Key. The upstream (fake_video_upstream.py)
-loses responses, fails, limits and forgets; meanwhile Triptych gets KILLS (200) times a SIGKILL at a random moment, and each
+Several clients create JOBS (600) videos, each with its own prompt and an Idempotency-Key. The upstream has the faults of
+fake_video_upstream.py; meanwhile Triptych gets KILLS (200) times a SIGKILL at a random moment, and each
 process lives SHORTEST (500) to LONGEST (2500) milliseconds. In the end each prompt has at most one render at the upstream, and
 each job with a render has the whole file. A job without one may have failed with `outcome_unknown`: it was killed before its
 submission left, and this upstream cannot tell that there is none. Needs the standard library only.
@@ -23,6 +23,7 @@ from fake_video_upstream import Upstream
 from kill_jobs import JOBS_TIMEOUT, Server, list_all, outcomes
 
 CLIENTS = 8
+# The shares of requests with each fault.
 FAULTS = {"refuse": 0.05, "lose": 0.1, "break": 0.05, "missing": 0.05, "limit": 0.05, "cut": 0.05}
 faults = []
 
@@ -57,6 +58,7 @@ def main(program: str, jobs: int = 600, kills: int = 200, shortest: int = 500, l
     settings = {"VIDEO_SERVICE_TYPE": "openai", "VIDEO_BASE_URL": upstream.url, "VIDEO_MODELS": "scripted"}
     settings |= {"TRIPTYCH_VIDEO_OPENAI_POLL_INTERVAL": "200ms", "TRIPTYCH_VIDEO_ROUTING_FAILURES": "1000000"}
     server, numbers, ids = Server(program, directory, settings), count(), {}
+    # The average pause of a client between two creates in seconds, so that the creates take as long as the kills.
     pause = CLIENTS * kills * (shortest + longest) / 2000 / jobs
 
     def client() -> None:

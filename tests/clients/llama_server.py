@@ -33,6 +33,7 @@ def main() -> None:
     params.use_jinja = True
     params.n_ctx = 4096
     params.n_parallel = 2
+    # The test reads the number of busy slots from the metrics.
     params.endpoint_metrics = True
     params.cpuparams.n_threads = 2
     server = xllamacpp.Server(params)

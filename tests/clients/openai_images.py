@@ -87,6 +87,7 @@ def start_triptych(program, upstream):
             "IMAGE_BASE_URL": f"{upstream}/v1",
             "IMAGE_API_KEY": "sk-upstream",
             "IMAGE_MODELS": ",".join([*NAMES, "slow"]),
+            # The parameters and sizes that all of these models accept.
             "TRIPTYCH_IMAGE_OPENAI_FAMILY": "gpt-image-1",
             "TRIPTYCH_REST_LISTEN": "127.0.0.1:0",
             "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0",

@@ -7,6 +7,7 @@ const base = process.env.TRIPTYCH_REST;
 const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: "not-needed", maxRetries: 0 });
 const model = "qwen3-next-80b-a3b-instruct";
 const messages = [{ role: "user", content: "Hello" }];
+// A video that renders quickly.
 const small = { size: "320x180", seconds: "1" };
 
 async function assertFails(kind, status, work, expected = {}) {

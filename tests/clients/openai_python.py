@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 MODEL = "qwen3-next-80b-a3b-instruct"
 HELLO = [{"role": "user", "content": "Hello"}]
+# A video that renders quickly.
 SMALL = {"size": "320x180", "seconds": "1"}
 
 client = openai.OpenAI(base_url=f"{REST}/v1", api_key="not-needed", max_retries=0, timeout=120)
@@ -281,7 +282,7 @@ def test_video_frames_and_further_parameters_are_sent_beside_the_sdk():
         assert create(frame_images=frames).status == "completed"
     with_sound = create(generate_audio=True)
     assert with_sound.generate_audio and not hasattr(with_sound, "adjustments"), with_sound
-    # The built-in engine makes no use of it.
+    # The built-in engine ignores negative prompts.
     assert_fails(openai.BadRequestError, 400, lambda: create(negative_prompt="people", fit_policy="strict"), param="negative_prompt")
     nearest = create(negative_prompt="people")
     assert [(one["field"], one["requested"]) for one in nearest.adjustments] == [("negative_prompt", "people")], nearest

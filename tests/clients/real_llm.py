@@ -19,6 +19,7 @@ from pathlib import Path
 from openai import BadRequestError, OpenAI
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+# The default name of Triptych's chat model. The llama.cpp server has one model, whatever the request names.
 MODEL = "qwen3-next-80b-a3b-instruct"
 
 
@@ -30,6 +31,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(command: list[str], ready: str, **options):
+    """Runs a server. Yields its process once the URL `ready` answers 200."""
     process = subprocess.Popen(command, **options)
     try:
         deadline = time.monotonic() + 120
@@ -41,7 +43,7 @@ def running(command: list[str], ready: str, **options):
             except OSError:
                 pass
             assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
-            assert time.monotonic() < deadline, f"{ready} did not response within two minutes"
+            assert time.monotonic() < deadline, f"{ready} did not respond within two minutes"
             time.sleep(0.2)
         yield process
     finally:
@@ -50,7 +52,7 @@ def running(command: list[str], ready: str, **options):
 
 
 def busy_slots(llama: str) -> int:
-    """Returns the number of requests that the LLM server is processing."""
+    """Returns the number of requests that the LLM server is processing, each in a slot."""
     with urllib.request.urlopen(f"{llama}/metrics", timeout=10) as response:
         lines = response.read().decode().splitlines()
     return int(float(next(line.split()[1] for line in lines if line.startswith("llamacpp:requests_processing "))))
@@ -106,6 +108,7 @@ def under_load(client: OpenAI, llama: str, triptych: int) -> None:
     """Sends many calls, half of which disconnect within the response. Their slots must become free, and memory must not grow."""
 
     def memory() -> int:
+        """Returns Triptych's resident memory in KiB."""
         status = Path(f"/proc/{triptych}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
 

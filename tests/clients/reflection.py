@@ -52,6 +52,7 @@ def details_of(error):
 
 
 def assert_fails(code, work, reason=None, field=None):
+    """Asserts that a call fails with this code, reason and invalid field. Returns the details by type name."""
     try:
         response = work()
         list(response) if hasattr(response, "__iter__") else response
@@ -67,6 +68,7 @@ def assert_fails(code, work, reason=None, field=None):
     raise AssertionError(f"the call did not fail with {code}")
 
 
+# A ChatRequest.
 CHAT = {"messages": [{"role": "user", "text": "Hello"}]}
 
 
@@ -75,6 +77,7 @@ def test_services_are_listed_by_reflection_v1_and_v1alpha():
     for name in ("ChatService", "ImageService", "VideoService", "ModelService", "MediaService", "WebhookService"):
         assert f"triptych.v1.{name}" in services, services
     assert "grpc.health.v1.Health" in services, services
+    # The messages of v1 are those of v1alpha.
     newer = channel.stream_stream(
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         request_serializer=lambda message: message.SerializeToString(),
@@ -93,6 +96,7 @@ def test_every_service_is_healthy():
 
 def test_models_of_all_modalities_are_listed():
     models = call_triptych("ModelService/ListModels").models
+    # Chat, image and video.
     assert {model.modality for model in models} == {1, 2, 3}
     for model in models:
         assert call_triptych("ModelService/GetModel", {"id": model.id}).model == model
@@ -118,6 +122,7 @@ def test_response_has_the_request_id():
 
 
 def test_images_are_returned_as_bytes_media_keys_and_previews():
+    # The delivery 1 is by media key, 2 as bytes.
     generated = call_triptych("ImageService/GenerateImages", {"image": {"prompt": "A lighthouse", "size": "256x192", "delivery": 2}})
     check_image(generated.pictures[0].data, (256, 192))
     linked = call_triptych("ImageService/GenerateImages", {"image": {"prompt": "A lighthouse", "size": "256x192", "delivery": 1}})

@@ -1,4 +1,4 @@
-"""A video provider that accepts what its vendor documents and nothing else, and responds with the fixtures of the tests."""
+"""A video provider that accepts exactly the requests that its vendor documents, and responds with the fixtures of the tests."""
 
 import base64
 import contextlib
@@ -25,11 +25,11 @@ ENDLESS = "endless"
 class Task:
     id: str
     api: Api
-    path: str
-    text: str  # the request
+    path: str  # of the submission
+    text: str  # the body of the submission
     polls: int = 0
     stopped: bool = False
-    calls: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)  # the later requests: poll, link, file, cancel
 
     def expand(self, template):
         """Returns the request `METHOD PATH` that a template of the table stands for."""
@@ -45,7 +45,8 @@ class Task:
 
 
 class ScriptedProvider:
-    """Serves the API of a provider on a free port. `faults` lists the requests that the vendor does not document."""
+    """Serves the API of a provider on a free port. `requests` has the task and the call of each request line that the submissions
+    so far make valid; `faults` lists the received requests that the vendor does not document."""
 
     def __init__(self, name, clip):
         self.name, self.clip, self.provider = name, clip, PROVIDERS[name]
@@ -107,6 +108,7 @@ class ScriptedProvider:
         return 200, "application/json", json.dumps(token).encode()
 
     def _wrong_key(self, call, task, headers):
+        """Returns the reason why the headers are wrong, if they are: the key is required, or must not be sent."""
         name, value = self.provider.header
         if call == "file" and not task.api.file_has_key:
             return f"a link with {name}" if name in headers else None
@@ -176,7 +178,7 @@ class ScriptedProvider:
                 if status != 204:
                     self.send_header("content-type", content_type)
                     self.send_header("content-length", str(len(body)))
-                # Clients hang up when a video is cancelled.
+                # Triptych disconnects when a video is cancelled.
                 with contextlib.suppress(ConnectionError):
                     self.end_headers()
                     self.wfile.write(body if status != 204 else b"")

@@ -14,7 +14,7 @@ import re
 
 
 def mismatch(value, shape, where="body"):
-    """Returns what is wrong with a value, or None."""
+    """Returns a description of the first mismatch between a value and a shape, or None. `where` is the path of the value."""
     wrong = f"{where}: {str(value)[:80]!r} is not {shape}"
     if shape is ...:
         return None

@@ -1,4 +1,5 @@
-"""Soak test: many clients, an upstream with every fault, and no stream, call, slot or socket may leak.
+"""Soak test: many clients, an upstream with every fault, and no stream, call, slot or socket may leak. A slot is one of the calls
+that Triptych admits to the upstream at a time.
 
     soak.py PATH_OF_TRIPTYCH [SECONDS]
 
@@ -62,6 +63,8 @@ class Upstream:
 
     async def respond(self, writer, stream: bool) -> bool:
         """Sends one response. Returns whether the connection can be reused."""
+        # "hidden error": an error event within a stream; "garbage": 200 with text; "stall": no response; "close": the connection is
+        # closed at once; "early": closed after [DONE], without the last chunk; "split": events in two packets.
         kind = random.choices(
             ["correct", "slow", "aborted", "no finish", "hidden error", "garbage", "429", "500", "503", "stall", "close", "early", "split"],
             [40, 8, 4, 3, 3, 3, 5, 5, 5, 2, 4, 3, 8],
@@ -156,6 +159,7 @@ async def call(port: int, outcomes: Counter, wait: bool = False) -> None:
 
 
 def open_gauges(port: int) -> dict[str, float]:
+    """Returns the metrics of open streams, requests and calls to the upstream."""
     import urllib.request
 
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
@@ -170,6 +174,7 @@ def memory(pid: int) -> int:
 
 
 async def grpc_call(channel: grpc.aio.Channel, outcomes: Counter) -> None:
+    """Sends a gRPC call, some of them with a deadline. Some clients disconnect early."""
     stream, timeout = random.random() < 0.7, random.choice([None, None, 0.01, 0.05, 0.3])
     limit = random.choice([None] * 9 + [random.uniform(0.01, 0.2)])
     call = channel.unary_stream(STREAM_CHAT)(CHAT_REQUEST, timeout=limit) if stream else channel.unary_unary(CREATE_CHAT)(CHAT_REQUEST, timeout=limit)
@@ -216,6 +221,7 @@ async def soak(program: str, seconds: float) -> None:
                 while time.monotonic() < end:
                     await grpc_call(channel, outcomes)
 
+        # Memory grows during the first calls, until caches and pools are filled.
         await asyncio.gather(*(call(server.rest, Counter()) for _ in range(200)))
         warm, before = memory(server.process.pid), upstream.served.total()
         await asyncio.gather(*(rest_client() for _ in range(REST_CLIENTS)), *(grpc_client() for _ in range(GRPC_CLIENTS)))

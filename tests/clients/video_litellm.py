@@ -15,7 +15,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-# The package's own prices, without a download.
+# LiteLLM reads the prices in its package and does not download newer ones.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 import litellm
@@ -25,6 +25,7 @@ litellm.suppress_debug_info = True
 litellm.user_url_allowed_hosts = ["localhost", "127.0.0.1"]
 INPUT = json.load(sys.stdin)
 PICTURE = base64.b64decode(INPUT["picture"])
+# The vendors that LiteLLM calls itself, each with a model.
 VENDORS = {"minimax": "MiniMax-H3", "gemini": "veo-3.1-fast-generate-001"}
 
 
@@ -66,7 +67,7 @@ def check(provider):
     create("litellm, image", **reference())
     url = f"data:image/png;base64,{INPUT['picture']}"
     frame = {"type": "image_url", "image_url": {"url": url}, "frame_type": "first_frame"}
-    # Named members of the common vocabulary; LiteLLM lets frames pass only so.
+    # LiteLLM passes known members on by their names, and frames only in `extra_body`.
     create("litellm, frames", duration=6, aspect_ratio="16:9", seed=7, extra_body={"frame_images": [frame]})
     assert litellm.video_content(video.id, variant="thumbnail", **triptych)[:3] == b"\xff\xd8\xff"
     remix = finish(litellm.video_remix(video.id, prompt="litellm, remix", **triptych), "litellm, remix")

@@ -1,4 +1,5 @@
-"""What clients do with Triptych in front of one scripted provider: OpenAI's Python SDK, gRPC, and the blocks of the guide."""
+"""Checks of clients with Triptych in front of one scripted provider: OpenAI's Python SDK, gRPC, and the code blocks of the
+compatibility guide."""
 
 import base64
 import io
@@ -15,7 +16,7 @@ from PIL import Image
 from scripted_video_provider import ENDLESS
 
 PICTURE = sample_png()
-# What the file has, whatever was requested.
+# Size and duration of the file that each scripted provider returns for every request.
 SIZE, SECONDS = "128x96", 1
 # The blocks of the guide that create a video.
 GUIDE_VIDEOS = 3
@@ -36,6 +37,7 @@ def assert_file(provider, prompt, data):
 
 
 def reference(provider):
+    """Returns the first frame for a provider that requires one."""
     return {"input_reference": ("start.png", PICTURE, "image/png")} if provider.provider.needs_picture else {}
 
 
@@ -67,7 +69,7 @@ def check_python_sdk(provider, rest, model):
 
 
 def check_vocabulary(provider, rest, model):
-    """Requests everything that the list of models says the model accepts: once with frames, once with references."""
+    """Requests all parameters that the list of models has for the model: once with frames, once with references."""
     client = client_of(rest)
     listed = client.get("/videos/models", cast_to=object)["data"]
     facts = next(item for item in listed if item["id"] == model)
@@ -112,7 +114,7 @@ def wait_for(condition, failure):
 
 
 def check_cancellation(provider, rest, model):
-    """Cancels a video that would run forever. Providers that can stop the task are told to."""
+    """Cancels a video that would run forever. A provider that can stop tasks must get the request to stop it."""
     client, prompt = client_of(rest), f"{ENDLESS}, {model}"
     video = client.videos.create(model=model, prompt=prompt, **reference(provider))
     wait_for(lambda: any("poll" in task.calls for task in provider.tasks_of(prompt)), f"{provider.name}: the task is not polled")

@@ -13,31 +13,31 @@ class Api(NamedTuple):
     """One way to make a video. In paths `PATH` stands for that of the submission, `APP` for its first two segments, `ID` for the
     id of the task."""
 
-    submit: str  # method and path, a regular expression
-    body: dict
-    created: str
-    poll: str
-    states: tuple[str, ...]  # one for each poll; the last stays
-    files: tuple[str, ...]
-    file_has_key: bool = False
+    submit: str  # method and path of the submission, a regular expression
+    body: dict  # the shape of the submission (shapes.py)
+    created: str  # the fixture that answers it
+    poll: str  # method and path
+    states: tuple[str, ...]  # the fixtures for the polls, one after the other; the last stays
+    files: tuple[str, ...]  # the paths of the results
+    file_has_key: bool = False  # whether the request for a file must have the key; otherwise it must not
     link: tuple[str, str] = ()  # the request for the link, if it is one of its own, and its fixture
-    cancel: tuple[str, str] = ()
-    cancelled: str = ""
-    headers: dict[str, str] = {}
-    rule: object = None  # returns what is wrong with a body that has the right shape
+    cancel: tuple[str, str] = ()  # the request to stop the task, and its fixture
+    cancelled: str = ""  # the fixture for polls of a stopped task
+    headers: dict[str, str] = {}  # further headers of the submission
+    rule: object = None  # a function that returns the fault of a body that has the right shape, or None
 
 
 class Provider(NamedTuple):
-    settings: dict[str, str]  # `URL` stands for that of the server
-    header: tuple[str, str]  # the key
-    models: tuple[str, ...]
+    settings: dict[str, str]  # Triptych's environment variables; `URL` stands for that of the scripted provider
+    header: tuple[str, str]  # name and value of the header with the key
+    models: tuple[str, ...]  # for all checks
     apis: list[Api]
-    more_models: tuple[str, ...] = ()  # for requests with everything that the model accepts
-    no_headers: tuple[str, ...] = ()
+    more_models: tuple[str, ...] = ()  # for the check of all parameters only
+    no_headers: tuple[str, ...] = ()  # headers that must not be sent
     has_nulls: bool = False  # the vendor's client sends members without a value as null
     needs_picture: bool = False
     token: str = ""  # the path that exchanges an assertion of a service account for the key
-    lists: dict[str, object] = {}  # method and path, and what makes the response from the fixtures of the tasks
+    lists: dict[str, object] = {}  # by method and path: a function that makes the response from the fixtures of the tasks
 
 
 def kling(endpoint, body):
@@ -88,6 +88,7 @@ def service_account():
     })
 
 
+# The path of the result in Cloud Storage.
 VERTEX_OBJECT = "/storage/v1/b/bucket-1/o/videos%2FID%2Fsample_0.mp4?alt=media"
 VERTEX_MODELS = "locations/us-central1/publishers/google/models"
 PROVIDERS = {
@@ -190,7 +191,7 @@ PROVIDERS = {
             ("not-started.json", "in-progress.json", "success.json"), ("/cdn/ID.mp4", "/cdn/ID.png"),
             cancel=("POST /mj/task/ID/cancel", "cancellation.json"), cancelled="cancelled.json",
         )],
-        # Some proxies read it first, and as it is.
+        # Some proxies take the value of this header for the secret, before they read their own.
         no_headers=("authorization",), needs_picture=True,
     ),
     "xai": Provider(

@@ -16,7 +16,7 @@ import OpenAI, { NotFoundError, toFile } from "openai";
 const { picture, size, seconds, key, providers } = JSON.parse(readFileSync(0, "utf8"));
 const bytes = Buffer.from(picture, "base64");
 const pollIntervalMs = 100;
-// Warnings of the AI SDK about what a vendor does not support.
+// Turns off the AI SDK's warnings about parameters that a vendor does not support.
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
 function report(name, prompt, data) {

@@ -27,7 +27,7 @@ from video_provider_tables import KEY, PROVIDERS
 
 PROGRAM, OLD_PYTHON, LITELLM_PYTHON, NODE_SCRIPT = sys.argv[1:5]
 HERE = Path(__file__).parent
-# Links of most providers lead to another host, which is a private address here.
+# Most providers' links lead to another host than their API. Here this host is a private address, which is refused by default.
 SETTINGS = {"TRIPTYCH_MEDIA_FETCH_PRIVATE_ADDRESSES": "true"}
 
 

@@ -7,6 +7,7 @@ URL = re.compile(r"https?://.+")
 DATA_URL = re.compile(r"data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/=]+")
 PICTURE = re.compile(f"{URL.pattern}|{DATA_URL.pattern}")
 URL_OR_BASE64 = re.compile(rf"{URL.pattern}|[A-Za-z0-9+/=]+")
+# Width and height.
 PIXELS = re.compile(r"\d+x\d+")
 
 
@@ -20,7 +21,8 @@ def parts():
 
 
 def minimax_ratio(body):
-    """The ratio is required without frames, where it cannot be `adaptive`, and must be left out with frames."""
+    """Returns the fault of a body for MiniMax, or None. Without frames the ratio is required and cannot be `adaptive`; with frames
+    it must be left out."""
     has_frame = any(part.get("role") in ("first_frame", "last_frame") for part in body["content"])
     if has_frame:
         return "ratio with a frame" if "ratio" in body else None
@@ -28,13 +30,14 @@ def minimax_ratio(body):
 
 
 def adaptive_with_frame(body):
-    """With a first frame the ratio is left out or `adaptive`."""
+    """Returns the fault of a body for Seedance, or None. With a frame the ratio is left out or `adaptive`."""
     has_frame = any(part.get("role") in ("first_frame", "last_frame") for part in body["content"])
     return "ratio with a frame" if has_frame and body.get("ratio") not in (None, "adaptive") else None
 
 
 def size_of_model(body):
-    """Models up to 2.6 have a size or a resolution, later ones a resolution and a ratio."""
+    """Returns the fault of a body for Wan, or None. Models up to 2.6 have a size or a resolution, later ones a resolution and a
+    ratio; none has both a size and a resolution."""
     parameters = body.get("parameters", {})
     return "both size and resolution" if {"size", "resolution"} <= parameters.keys() else None
 

@@ -1,8 +1,8 @@
-"""Webhooks of real deliveries, verified by the official SDK.
+"""Real webhook deliveries, verified by OpenAI's official SDK.
 
     webhooks.py PATH_OF_TRIPTYCH
 
-Starts Triptych with an endpoint in its configuration, and a receiver that verifies what arrives with
+Starts Triptych with an endpoint in its configuration, and a receiver that verifies the deliveries with
 `client.webhooks.unwrap`. The SDK also manages another endpoint.
 """
 

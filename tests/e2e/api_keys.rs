@@ -22,6 +22,10 @@ use crate::{
 const SECRET_A: &str = "the-secret-of-team-a";
 const SECRET_B: &str = "the-secret-of-team-b";
 
+/// The frame of an empty gRPC message: no compression, length 0.
+const EMPTY_MESSAGE: &[u8] = &[0; 5];
+
+/// Runs a test with two API keys: `team-a`, whose calls continue after a disconnect, and `team-b`, whose calls are cancelled.
 async fn with_keys(test: impl AsyncFn(&TestServer)) {
     with_local_and_remote_core_on_this_thread(
         |settings, _| {
@@ -47,14 +51,16 @@ fn with_key<T>(secret: &str, message: T) -> Request<T> {
     request
 }
 
+/// Sends a REST request.
 async fn send(request: RequestBuilder) -> reqwest::Response {
     within_timeout("a response", request.send()).await.unwrap()
 }
 
-/// Calls with an empty message and no key, and returns the status if the response has no messages.
+/// Calls a gRPC method with an empty message and no key. Returns the status if it is in the response's headers, as that of a
+/// refused call is.
 async fn empty_call(client: &reqwest::Client, server: &TestServer, path: &str) -> Option<Status> {
     let request = client.post(format!("http://{}{path}", server.grpc)).header("content-type", "application/grpc");
-    let response = request.header("te", "trailers").body([0; 5].as_slice()).send().await.unwrap();
+    let response = request.header("te", "trailers").body(EMPTY_MESSAGE).send().await.unwrap();
     Status::from_header_map(response.headers())
 }
 
@@ -63,6 +69,7 @@ async fn every_endpoint_requires_a_key_except_operations_and_media() {
     with_keys(async |server| {
         let protected = rest_gateway::ROUTES.iter().filter(|route| route.path.starts_with("/v1/"));
         for route in protected {
+            // Placeholders become values; no such video, delivery or model exists.
             let path = route
                 .path
                 .replace("{*id}", "m")
@@ -96,8 +103,8 @@ async fn every_endpoint_requires_a_key_except_operations_and_media() {
                 assert!(!error.to_string().contains("wrong"), "{error}");
             }
         }
-        for open in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
-            assert_eq!(send(server.request(Method::GET, open)).await.status(), 200, "{open}");
+        for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+            assert_eq!(send(server.request(Method::GET, path)).await.status(), 200, "{path}");
         }
         assert_eq!(send(server.request(Method::GET, "/media/none.png")).await.status(), 404);
     })
@@ -121,6 +128,7 @@ async fn every_grpc_method_requires_a_key_except_media() {
                 methods += 1;
             }
         }
+        // A package name that matches nothing would leave the loop without a case.
         assert!(methods > 15, "{methods} methods");
     })
     .await;
@@ -188,8 +196,8 @@ async fn failed_call_is_logged_with_the_name_of_its_key_and_without_the_secret()
         let log = LogCapture::start();
         let request = server.request(Method::GET, "/v1/models/none").bearer_auth(SECRET_A);
         assert_eq!(send(request).await.status(), 404);
-        let ask = with_key(SECRET_B, pb::GetModelRequest { id: "none".to_owned() });
-        assert_eq!(server.model_client().await.get_model(ask).await.unwrap_err().code(), Code::NotFound);
+        let request = with_key(SECRET_B, pb::GetModelRequest { id: "none".to_owned() });
+        assert_eq!(server.model_client().await.get_model(request).await.unwrap_err().code(), Code::NotFound);
         let text = log.take();
         for name in [r#"caller="team-a""#, r#"caller="team-b""#] {
             assert!(text.contains(name), "{name} is not in\n{text}");

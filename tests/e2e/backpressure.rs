@@ -14,7 +14,7 @@ use crate::{
 
 /// Length of the content of one chunk of the flood.
 const CHUNK_BYTES: usize = 64 << 10;
-/// What the upstream sends if nothing stops it.
+/// Bytes that the upstream sends if nothing stops it.
 const TOTAL_BYTES: usize = 96 << 20;
 /// More than all socket buffers on the way can hold, some 10 MiB each, and far less than the flood.
 const MAX_BUFFERED_BYTES: usize = 64 << 20;
@@ -31,7 +31,7 @@ fn grpc_stream_request() -> pb::StreamChatRequest {
     }
 }
 
-/// Yields to the other tasks until the upstream sends no more, and returns the bytes sent.
+/// Yields to the other tasks until 2000 times in a row the upstream has sent nothing more, and returns the bytes sent.
 async fn wait_until_stalled(counter: &ByteCounter) -> usize {
     let (mut sent, mut unchanged) = (counter.sent(), 0);
     while unchanged < 2000 {
@@ -106,6 +106,7 @@ async fn unread_chunks_of_slow_clients_do_not_close_the_connection_to_the_core()
 
 #[tokio::test]
 async fn chunk_larger_than_every_buffer_arrives_complete() {
+    // 3 MiB in UTF-8.
     let large = "é".repeat(3 << 19);
     with_local_and_remote_core(async |server| {
         let reply =

@@ -1,4 +1,5 @@
-//! The table of errors in `docs/ERRORS.md`: the gRPC codes of the core and the HTTP statuses of the gateway.
+//! Generates `docs/ERRORS.md` from the tables of the code, the gRPC codes of the core and the HTTP statuses of the gateway, and
+//! compares it with the stored page.
 
 use std::{env, fmt::Write as _, fs, path::Path};
 
@@ -32,6 +33,7 @@ cannot succeed, the response has `x-should-retry: false`; where a retry should w
 | --- | --- | --- | --- | --- |
 ";
 
+/// Errors that the gateway itself returns, which have no reason in the contract.
 const LOCAL: &str = "
 Errors of the gateway, for requests that do not reach the core:
 

@@ -14,6 +14,7 @@ fn request(client: &Client, server: &TestServer, stream: bool) -> RequestBuilder
     request.header("content-type", "application/json").body(chat_body(&json!({"stream": stream})))
 }
 
+/// Begins a stream and reads its first event.
 async fn begin_stream(client: &Client, server: &TestServer, reply: Reply) -> Events {
     server.upstream.enqueue(reply);
     let response = within_timeout("a response", request(client, server, true).send()).await.unwrap();

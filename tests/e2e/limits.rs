@@ -1,4 +1,4 @@
-//! The limits of API keys and teams, over both APIs.
+//! The limits of API keys and of teams, which share one limit among their keys, over both APIs.
 
 use core_service::config::{AccountLimits, Key, Settings, Team};
 use reqwest::{Method, Response, StatusCode};
@@ -18,7 +18,8 @@ const ALICE: &str = "secret-of-alice-0001";
 const BOB: &str = "secret-of-bob-000001";
 const ADMIN: &str = "secret-of-admin-0001";
 
-/// Alice and Bob with these limits each, in a team with those, and an administrator without limits.
+/// Runs a test with the keys of Alice and Bob, which have the limits `own` each and are in one team with the limits `team`,
+/// and with the key of an administrator without limits.
 async fn with_limits(own: AccountLimits, team: AccountLimits, test: impl AsyncFn(&TestServer)) {
     let configure = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
         let key =
@@ -39,6 +40,7 @@ fn chat(members: &Value) -> Value {
     serde_json::from_str(&chat_body(members)).unwrap()
 }
 
+/// A chat completion whose usage has this total.
 fn completion(total_tokens: u32) -> Reply {
     let message = json!({"role": "assistant", "content": "yes"});
     let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
@@ -51,6 +53,7 @@ fn header(response: &Response, name: &str) -> String {
     response.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
 }
 
+/// Asserts a 429 whose message names the key or team and the setting of the limit.
 async fn assert_limit(response: Response, subject: &str, limit: &str) {
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(header(&response, "retry-after").parse::<u32>().unwrap() >= 1);
@@ -61,7 +64,7 @@ async fn assert_limit(response: Response, subject: &str, limit: &str) {
 }
 
 #[tokio::test]
-async fn requests_per_minute_of_a_key_count_over_both_apis_and_all_panels() {
+async fn requests_per_minute_of_a_key_count_over_both_apis_and_all_modalities() {
     let limits = AccountLimits { requests_per_minute: 3, ..AccountLimits::default() };
     with_limits(limits, AccountLimits::default(), async |server| {
         server.upstream.enqueue(completion(9));
@@ -70,6 +73,7 @@ async fn requests_per_minute_of_a_key_count_over_both_apis_and_all_panels() {
         server.upstream.received().await;
         assert_eq!(header(&response, "x-ratelimit-limit-requests"), "3");
         assert_eq!(header(&response, "x-ratelimit-remaining-requests"), "2");
+        // One of three requests per minute is regained each 20 seconds.
         assert_eq!(header(&response, "x-ratelimit-reset-requests"), "20s");
         assert_eq!(header(&response, "x-ratelimit-limit-tokens"), "");
 
@@ -119,7 +123,7 @@ async fn tokens_per_minute_of_a_team_count_the_usage_of_complete_and_streamed_re
         assert_eq!(response.status(), 200);
         server.upstream.received().await;
 
-        // The upstream is asked for the usage, which the client has not requested and does not get.
+        // The core requests the usage from the upstream; the client has not requested it and does not get it.
         let usage = json!({"prompt_tokens": 1, "completion_tokens": 59_999, "total_tokens": 60_000});
         let last = json!({"id": "c", "created": 7, "model": MODEL, "choices": [], "usage": usage});
         let stream = Reply::stream().send(&crate::fake_upstream::content_event("a"));
@@ -132,9 +136,9 @@ async fn tokens_per_minute_of_a_team_count_the_usage_of_complete_and_streamed_re
 
         let refused = post(server, ALICE, "/v1/chat/completions", &chat(&json!({"max_tokens": 50_000}))).await;
         assert_limit(refused, "team `research`", "tokens_per_minute").await;
-        let never = post(server, ALICE, "/v1/chat/completions", &chat(&json!({"max_tokens": 200_000}))).await;
-        assert_eq!(never.status(), 400);
-        assert!(never.text().await.unwrap().contains("100000 tokens per minute"));
+        let above_the_limit = post(server, ALICE, "/v1/chat/completions", &chat(&json!({"max_tokens": 200_000}))).await;
+        assert_eq!(above_the_limit.status(), 400);
+        assert!(above_the_limit.text().await.unwrap().contains("100000 tokens per minute"));
     })
     .await;
 }
@@ -151,9 +155,9 @@ async fn models_of_a_key_are_the_only_ones_that_it_sees_and_calls() {
         assert_eq!(refused.status(), 403);
         let body: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
         assert_eq!((&body["error"]["code"], &body["error"]["param"]), (&json!("model_not_allowed"), &json!("model")));
-        let mut ask = Request::new(pb::GetModelRequest { id: "offline-video".to_owned() });
-        ask.metadata_mut().insert("authorization", format!("Bearer {ALICE}").parse().unwrap());
-        let refused = server.model_client().await.get_model(ask).await.unwrap_err();
+        let mut request = Request::new(pb::GetModelRequest { id: "offline-video".to_owned() });
+        request.metadata_mut().insert("authorization", format!("Bearer {ALICE}").parse().unwrap());
+        let refused = server.model_client().await.get_model(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
         server.upstream.enqueue(completion(9));
         let response = post(server, ALICE, "/v1/chat/completions", &chat(&json!({}))).await;

@@ -1,4 +1,4 @@
-//! Captures the log of the current thread.
+//! Captures the log of the current thread, for tests that assert log lines.
 
 use std::{
     cell::RefCell,
@@ -12,16 +12,17 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Mutex<Vec<u8>>>>> = const { RefCell::new(None) };
 }
 
-/// Installs the subscriber of all tests. `tracing` decides once per callsite whether an event is recorded, and may decide
-/// for a subscriber of one thread by the state of another: what is logged reaches it for certain only if every test has
-/// the same subscriber from its start.
+/// Installs one subscriber for all tests of the process. `tracing` caches for each callsite whether any subscriber records
+/// it. With a subscriber per thread, the cached answer of one test could suppress the events of another.
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| tracing_subscriber::fmt().with_ansi(false).with_writer(ThreadWriter).init());
 }
 
-/// The text that this thread logs until this is dropped. The core's server runs on the test's thread, the gateway's on its
-/// own threads unless it has none.
+/// The text that this thread logs until this is dropped. Gateway and core log on the thread of the test only if they have no
+/// threads of their own: see [`with_local_and_remote_core_on_this_thread`].
+///
+/// [`with_local_and_remote_core_on_this_thread`]: crate::test_server::with_local_and_remote_core_on_this_thread
 #[derive(Debug)]
 pub(crate) struct LogCapture(Arc<Mutex<Vec<u8>>>);
 

@@ -1,5 +1,5 @@
-//! End-to-end tests: REST and gRPC, with the gateway and the core in one process and over the network, and a fake
-//! upstream behind them.
+//! End-to-end tests over REST and gRPC. Each test runs twice, with the gateway and the core in one process and connected over
+//! the network; the HTTP API of a provider behind the core is played by a fake upstream.
 
 #![allow(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
 

@@ -14,13 +14,15 @@ use crate::{
     test_server::{TestServer, with_local_and_remote_core_and_settings, within_timeout},
 };
 
-const KEY: &[u8] = b"link signed_links key";
+/// The key that signs links.
+const KEY: &[u8] = b"the key of signed links";
 
-/// Returns settings that sign links for this long.
+/// Returns an adjustment of the settings: links are signed, and valid for this long.
 fn signed_links(ttl: Duration) -> impl Fn(&mut core_service::config::Settings, &mut rest_gateway::Settings) {
     move |_, gateway| gateway.runtime.link_signer = Some(LinkSigner::new(KEY, ttl))
 }
 
+/// Posts a request that must succeed, and returns the body of the response.
 async fn post(server: &TestServer, path: &str, body: &Value) -> Value {
     let response = server.post(path, body).await;
     let status = response.status();
@@ -31,8 +33,8 @@ async fn post(server: &TestServer, path: &str, body: &Value) -> Value {
 
 /// Generates an image and returns the path of its link.
 async fn generate_image(server: &TestServer) -> String {
-    let made = post(server, "/v1/images/generations", &json!({"prompt": "A pond", "size": "64x64"})).await;
-    path(server, &made["data"][0]["url"])
+    let generated = post(server, "/v1/images/generations", &json!({"prompt": "A pond", "size": "64x64"})).await;
+    path(server, &generated["data"][0]["url"])
 }
 
 /// Returns a link without its origin.
@@ -214,6 +216,7 @@ async fn unused_file_is_deleted_after_the_retention_period() {
 
 #[tokio::test]
 async fn range_at_the_end_of_a_large_file_is_served() {
+    // 8 GiB: more than 32 bits can count.
     const SIZE: u64 = 1 << 33;
     with_local_and_remote_core_and_settings(
         |_, _| (),

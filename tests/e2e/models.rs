@@ -1,4 +1,4 @@
-//! Models that are named in a call of another modality.
+//! Calls that name a model of another modality, for example an image model in a chat request.
 
 use serde_json::json;
 use tonic::Code;

@@ -26,6 +26,7 @@ use crate::{fake_upstream::FakeUpstream, log_capture};
 pub(crate) const MODEL: &str = "scripted-1";
 /// Longest wait for anything that must happen. Far more than a busy machine needs, so reaching it is a failure.
 const TIMEOUT: Duration = Duration::from_mins(3);
+/// Limit of the messages that image clients accept. tonic's default of 4 MiB is too small for images.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// How the gateway reaches the core.
@@ -46,6 +47,7 @@ pub(crate) struct TestServer {
     http: reqwest::Client,
     stop: CancellationToken,
     servers: JoinSet<()>,
+    /// The data directory of the core: job database and media store.
     data: TempDir,
 }
 
@@ -59,7 +61,8 @@ pub(crate) async fn with_local_and_remote_core_and_settings(
     adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),
     test: impl AsyncFn(&TestServer),
 ) {
-    // Both forms: as many threads as the executable has on a small machine, and the runtime of the test.
+    // Both kinds of connection threads: as many as the executable has on a machine with two CPUs, and none, so that the
+    // runtime of the test serves the connections.
     let threads = ThreadCount::Fixed(const { NonZeroUsize::new(2).unwrap() });
     run(&[(CoreLocation::InProcess, threads), (CoreLocation::Remote, ThreadCount::Shared)], adjust, test).await;
 }
@@ -73,6 +76,7 @@ pub(crate) async fn with_local_and_remote_core_on_this_thread(
     run(&shared, adjust, test).await;
 }
 
+/// Runs a test once for each of these forms, and asserts that it has taken every request from the fake upstream.
 async fn run(
     forms: &[(CoreLocation, ThreadCount)],
     adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),
@@ -98,7 +102,7 @@ impl TestServer {
         threads: ThreadCount,
         adjust: &impl Fn(&mut Settings, &mut rest_gateway::Settings),
     ) -> Self {
-        // Fails from the second test of the process on.
+        // Returns an error from the second test of the process on, since the provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         log_capture::install();
         Self::start_on(tempfile::tempdir().unwrap(), FakeUpstream::start().await, location, threads, adjust).await
@@ -187,7 +191,7 @@ impl TestServer {
         self.http.request(method, self.url(path))
     }
 
-    /// Sends this chat request over REST.
+    /// Sends a chat request with this body over REST.
     pub(crate) async fn chat(&self, body: impl Into<reqwest::Body>) -> reqwest::Response {
         let request = self.request(Method::POST, "/v1/chat/completions").header("content-type", "application/json");
         within_timeout("a response", request.body(body).send()).await.unwrap()

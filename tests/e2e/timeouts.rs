@@ -20,7 +20,8 @@ const TIMEOUT: Duration = Duration::from_millis(100);
 /// More bytes than can be sent before a test ends.
 const ENDLESS: usize = usize::MAX / 2;
 
-/// Returns the error codes of a failing call over REST and over gRPC. `is_sent` says whether the upstream receives it.
+/// Returns the error codes of a failing call over REST and over gRPC. `is_sent` says whether the call reaches the fake upstream,
+/// whose connection must then be closed.
 async fn error_codes(server: &TestServer, stream: bool, reply: &Reply, is_sent: bool) -> [String; 2] {
     let assert_closed = async || {
         if is_sent {
@@ -45,6 +46,7 @@ async fn error_codes(server: &TestServer, stream: bool, reply: &Reply, is_sent: 
     [error["code"].as_str().unwrap().to_owned(), reason]
 }
 
+/// Sends a gRPC call that must fail, before its response or within its stream.
 async fn grpc_failure(server: &TestServer, stream: bool) -> Status {
     let mut client = server.chat_client().await;
     if !stream {
@@ -68,7 +70,7 @@ async fn stalled_upstream_times_out() {
     type SetTimeout = fn(&mut Settings);
     let first_chunk = || Reply::stream().send(&content_event("a"));
     let flood = |reply: Reply| reply.flood(&": still here\n\n".repeat(100), ENDLESS, &ByteCounter::default());
-    // The timeout, and for each call: what its upstream does, whether the call streams, and the reply.
+    // The timeout, and for each call: the name of the case, whether the call streams, and the upstream's reply.
     let first_byte: (SetTimeout, Vec<_>) = (
         |settings| settings.chat.first_byte_timeout = TIMEOUT,
         vec![
@@ -93,7 +95,7 @@ async fn stalled_upstream_times_out() {
         vec![("comments after an event", true, flood(first_chunk()))],
     );
     for (set_timeout, rows) in [first_byte, idle, total] {
-        let hops = with_local_and_remote_core_and_settings(
+        let runs = with_local_and_remote_core_and_settings(
             |settings, _| set_timeout(settings),
             async |server| {
                 for (case, stream, reply) in &rows {
@@ -101,7 +103,7 @@ async fn stalled_upstream_times_out() {
                 }
             },
         );
-        hops.await;
+        runs.await;
     }
 }
 

@@ -1,5 +1,6 @@
-//! The limit of open files, which also bounds connections.
+//! The operating system's limit of open files of the process, which also bounds its connections.
 
+/// `OPEN_MAX` of macOS, which no limit may exceed there.
 #[cfg(unix)]
 const MACOS_MAX: u64 = 10_240;
 

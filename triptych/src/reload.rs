@@ -1,4 +1,4 @@
-//! Reload of the configuration at run time.
+//! Reload of the configuration at run time, which a SIGHUP requests.
 
 use std::path::PathBuf;
 

@@ -244,8 +244,8 @@ impl Core {
     /// require a restart.
     ///
     /// Replaces API keys, prices, models, the settings of webhooks, the public base URL and CORS origins. Calls in flight continue with
-    /// the old models; calls that start later use the new one. All providers are created again, with new connections and closed circuit breakers. Video jobs find their
-    /// provider by its id; without a provider of that id they fail.
+    /// the old models; calls that start later use the new ones. All providers are created again, with new connections and closed
+    /// circuit breakers. Video jobs find their provider by its id; without a provider of that id they fail.
     ///
     /// # Errors
     /// As for [`Core::open`]; all settings then stay as they were.

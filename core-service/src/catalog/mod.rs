@@ -63,6 +63,7 @@ impl Catalog {
         })
     }
 
+    /// Returns the models of a modality, or of all, with their health; the hidden ones only if `hidden`.
     fn describe(&self, modality: pb::Modality, hidden: bool) -> Vec<pb::Model> {
         let mut described = Vec::new();
         let is_requested = |one| modality == one || modality == pb::Modality::Unspecified;
@@ -90,7 +91,8 @@ impl Catalog {
 
 type AllModels = (Models<dyn ChatProvider>, Models<dyn ImageProvider>, Models<VideoModel>);
 
-/// Adds to the models of each modality the names of the others'.
+/// Adds to the models of each modality the names of the others', so that a call with a model of another modality gets an error
+/// that says where the model is served.
 fn link_names(
     chat: Models<dyn ChatProvider>,
     image: Models<dyn ImageProvider>,

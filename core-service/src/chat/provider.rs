@@ -16,8 +16,8 @@ pub type ChatCall = Call<Arc<pb::ChatRequest>>;
 /// A provider of chat completions.
 #[async_trait]
 pub trait ChatProvider: std::fmt::Debug + Send + Sync {
-    /// Validates a request before it is admitted. The default accepts every request: upstreams validate
-    /// requests themselves.
+    /// Validates a request before it counts against the limits of its caller. The default accepts every request: upstreams
+    /// validate requests themselves.
     ///
     /// # Errors
     /// [`Error::InvalidField`] for the first invalid field.

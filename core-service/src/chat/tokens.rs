@@ -1,4 +1,5 @@
-//! The tokens of chat calls, for the limits of the caller and for the ledger.
+//! Counts the tokens of chat calls: against the limit `tokens_per_minute` of the caller, with an estimate when a call is admitted and the
+//! tokens beyond it after the response (see [`crate::limits`]); and for the [ledger](crate::ledger).
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::{
     call::Chunks, config::Price, error::ProviderError, ledger::CallMeter, limits::Admission, prices::Quantities,
 };
 
-/// Bytes of text for one token: about right for English and, with three bytes for each character, for Chinese.
+/// Bytes of text for one token: OpenAI's rule of thumb for English; about right for Chinese, with three bytes for each character.
 const BYTES_PER_TOKEN: usize = 4;
 
 /// The most tokens of a response for which neither the call nor the price sets a maximum: as many are reserved in a budget.
@@ -63,6 +64,7 @@ impl Estimate {
     }
 }
 
+/// Returns the length of the texts in the content of a message, in bytes.
 fn text_bytes(content: Option<&Content>) -> usize {
     match content {
         Some(Content::Text(text)) => text.len(),
@@ -111,7 +113,8 @@ fn quantities(usage: &pb::Usage) -> Quantities {
     }
 }
 
-/// Completes a call, which counts as in flight until then, and counts its tokens. Both also happen if the call outlives its client.
+/// Completes a call and records its tokens. The call counts as in flight until then, because it owns its admission, even if its
+/// client disconnects before.
 pub(super) async fn complete(
     provider: Arc<dyn ChatProvider>,
     call: ChatCall,
@@ -234,6 +237,7 @@ mod tests {
             messages: vec![message(Content::Text("x".repeat(7))), message(parts)],
             ..pb::ChatRequest::default()
         };
+        // 17 bytes of text, divided by 4 and rounded up; the URL of the image is not counted.
         assert_eq!(estimate(&chat), 5);
         (chat.max_tokens, chat.n) = (Some(100), Some(2));
         assert_eq!(estimate(&chat), 205);
@@ -264,7 +268,7 @@ mod tests {
         let limiters = [Limiter::new("key `a`".to_owned(), &settings).unwrap()];
         let admission = admit(&limiters, "m", || 1).unwrap();
         let call = Call { model: "m".to_owned(), request: Arc::default(), context: RequestContext::default() };
-        // As a task that nobody waits for, such as that of a call whose client has disconnected.
+        // As a task whose result is not awaited, such as that of a call whose client has disconnected.
         let estimate = Estimate::new(&pb::ChatRequest::default());
         let metering = Metering { admission, meter: CallMeter::default(), estimate };
         tokio::spawn(complete(Arc::new(Responds(900)), call, metering)).await.unwrap().unwrap();

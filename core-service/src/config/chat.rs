@@ -348,6 +348,7 @@ const RESERVED_HEADERS: [HeaderName; 10] = [
     header::UPGRADE,
 ];
 
+/// Deserializes headers by their names; rejects [`RESERVED_HEADERS`].
 fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HeaderMap, D::Error> {
     let parse = |(name, value): (String, String)| {
         let name: HeaderName =
@@ -365,6 +366,7 @@ fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HeaderMap, D::E
     BTreeMap::<String, String>::deserialize(deserializer)?.into_iter().map(parse).collect()
 }
 
+/// Deserializes the name of a dialect; `auto` and the empty text are `None`.
 fn dialect<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dialect>, D::Error> {
     match String::deserialize(deserializer)?.as_str() {
         "" | "auto" => Ok(None),

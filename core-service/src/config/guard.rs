@@ -1,4 +1,5 @@
-//! Retries, circuit breaker and concurrency limit of connected providers.
+//! Retries, circuit breaker and concurrency limit of connected providers: those that call an upstream, in contrast to the
+//! built-in engines.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ pub struct GuardSettings {
     /// How long the breaker stays open before it becomes half-open.
     #[serde(with = "humantime_serde")]
     pub cooldown: Duration,
-    /// Calls in flight; 0: no limit.
+    /// Calls in flight over all models; 0: no limit.
     pub max_in_flight: usize,
     /// Calls that may wait when `max_in_flight` is reached; further ones are refused. In the configuration: `queue`.
     #[serde(rename = "queue")]

@@ -122,7 +122,7 @@ pub struct Doubao {
     pub watermark: bool,
 }
 
-/// A generation of Seedream models, and of the endpoints that stand for them.
+/// A generation of Seedream models. Set for an inference endpoint of Ark, whose name (`ep-...`) does not contain it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SeedreamFamily {
@@ -193,7 +193,7 @@ pub enum MidjourneySingles {
     /// One upscale task per picture; cropped from the grid if that fails.
     #[default]
     Upscale,
-    /// Cropped from the grid: no further tasks, the pixels of the grid.
+    /// Cropped from the grid: without further tasks, and with a quarter of the grid's pixels each.
     Cut,
 }
 

@@ -10,7 +10,7 @@ use super::error::SettingError;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jobs {
-    /// How many jobs of one provider are advanced at the same time, half of them submissions, 1 to 256.
+    /// How many jobs of one provider are advanced at the same time, at most half of them by submissions, 1 to 256.
     pub concurrency: usize,
     /// How long a worker owns a job without renewing its lease. After a crash, jobs wait this long for another worker.
     #[serde(with = "humantime_serde")]

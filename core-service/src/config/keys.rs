@@ -57,10 +57,10 @@ impl fmt::Debug for Key {
 /// Follows the name of an administrator in the text form. No name contains it.
 const ADMIN_SUFFIX: &str = "+admin";
 
-/// A shorter secret could be guessed.
+/// The minimum length of a secret, in bytes: a shorter one could be guessed.
 const MIN_SECRET_LENGTH: usize = 16;
 
-/// A longer secret is rejected without being hashed.
+/// The maximum length of a secret, in bytes: a longer one is rejected without being hashed.
 pub(crate) const MAX_SECRET_LENGTH: usize = 512;
 
 impl Key {
@@ -161,6 +161,7 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
+/// Deserializes a digest in hexadecimal digits; the empty text is `None`.
 fn hex_digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sha256Digest>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {

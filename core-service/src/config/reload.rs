@@ -33,6 +33,7 @@ macro_rules! fixed {
     };
 }
 
+/// The fixed settings with their comparisons, except for [`SIGNING_KEY`].
 const FIXED: [(&str, IsEqual); 36] = fixed![
     data_dir,
     chat.on_disconnect,
@@ -72,7 +73,7 @@ const FIXED: [(&str, IsEqual); 36] = fixed![
     grpc.drain,
 ];
 
-/// Secrets have no equality of their own.
+/// The fixed setting that is a secret: secrets have no equality of their own.
 const SIGNING_KEY: (&str, IsEqual) = ("media.signing_key", |old, new| {
     let exposed =
         |settings: &Settings| settings.media.signing_key.as_ref().map(SecretString::expose_secret).map(str::to_owned);
@@ -96,6 +97,7 @@ impl FixedSetting {
     }
 }
 
+/// Returns all fixed settings with their comparisons.
 fn table() -> impl Iterator<Item = (&'static str, IsEqual)> {
     FIXED.into_iter().chain([SIGNING_KEY])
 }

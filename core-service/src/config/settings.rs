@@ -72,6 +72,7 @@ impl Settings {
             chat,
             image,
             video,
+            // Every number is valid.
             offline: Offline { chat_tokens_per_second: _ },
             jobs,
             webhooks,

@@ -185,6 +185,7 @@ impl Webhooks {
     }
 }
 
+/// Deserializes a list of durations such as `5m`.
 fn durations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     let parse = |text: &String| {

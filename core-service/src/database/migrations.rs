@@ -7,6 +7,7 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
+/// The number, the name and the SQL of each migration.
 pub(super) const MIGRATIONS: [(i64, &str, &str); 11] = [
     (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
     (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
@@ -21,7 +22,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 11] = [
     (11, "ledger and usage", include_str!("../../migrations/sqlite/0011_ledger.sql")),
 ];
 
-/// Applies those of these migrations that are missing.
+/// Applies the migrations that the database does not have yet.
 pub(super) async fn run(
     writer: &SqlitePool,
     migrations: &[(i64, &'static str, &'static str)],

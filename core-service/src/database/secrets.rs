@@ -1,4 +1,4 @@
-//! Keys that the core generates once and keeps.
+//! Secret keys that the core generates once and keeps, such as the one that signs links for providers.
 
 use uuid::Uuid;
 

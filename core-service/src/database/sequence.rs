@@ -18,6 +18,7 @@ const UNSAVED: i64 = -1;
 #[derive(Debug)]
 pub(super) struct SequenceFile {
     path: PathBuf,
+    /// The number that this process wrote last, or [`UNSAVED`].
     saved: AtomicI64,
 }
 
@@ -62,6 +63,7 @@ impl SequenceFile {
     }
 }
 
+/// Returns the number of the latest event, also if its row was removed.
 async fn latest(database: &SqlitePool) -> Result<i64, sqlx::Error> {
     let query = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'job_events'";
     sqlx::query_scalar(query).fetch_one(database).await

@@ -20,6 +20,9 @@
 //! | `gone` | video | no poll finds the render |
 //! | `slow-copy` | video | the first download of the video is slower than the minimum rate |
 //!
+//! A render is the generation of one video at its provider. The minimum rate is that of the job runner
+//! (`video/runner/floor_rate.rs`).
+//!
 //! Webhook receivers that fail are selected by the URL of the webhook: see [`ReceiverFault`].
 
 mod receiver;
@@ -40,7 +43,7 @@ const SLOW_DELAY: Duration = Duration::from_secs(10);
 /// A fault. Serialized by its suffix: video tasks store it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fault {
-    /// The provider limits the request rate.
+    /// The provider limits the request rate. `paced` is the name in tasks that earlier versions stored.
     #[serde(rename = "429", alias = "paced")]
     RateLimited,
     /// The provider breaks.

@@ -12,8 +12,8 @@ use crate::{
 
 /// A source of generated images.
 ///
-/// A provider requests the closest native size from its upstream (see [`native_size`](super::native_size)) and returns the image as it is. The
-/// gRPC service converts it to the requested size and format.
+/// A provider requests the closest native size from its upstream (see [`native_size`](super::native_size)) and returns the image
+/// as it is. The gRPC service converts it to the requested size and format.
 #[async_trait]
 pub trait ImageProvider: std::fmt::Debug + Send + Sync {
     /// Generates `request.n` images.

@@ -1,5 +1,5 @@
-//! Reading JSON objects of upstream responses. A member whose value has an unexpected type counts as absent, because it must
-//! not cost the image beside it, which was billed.
+//! Reading JSON objects of upstream responses. A member whose value has an unexpected type counts as absent: it must not make a
+//! response fail whose other members are usable, such as an image that was billed.
 
 use std::{borrow::Cow, collections::BTreeMap};
 

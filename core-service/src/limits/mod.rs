@@ -1,6 +1,7 @@
 //! The limits of API keys and their teams: which models they may call, how often, and how much at the same time.
 //!
-//! A call is admitted once, after its model is known and before anything that costs money. All panels and both APIs come here.
+//! A call is admitted once, after its model is known and before anything that costs money. This holds for all modalities and both
+//! APIs.
 //! The state is in memory: a restart begins with unused limits, and each node counts its own calls.
 
 mod rate;

@@ -1,4 +1,4 @@
-//! Bounds, in sum, on the memory and the threads that pictures need.
+//! Bounds on the memory and the threads that the pictures of all requests need together.
 
 use bytes::Bytes;
 use http_server::{BlockingLimiter, MemoryBudget, Reservation};
@@ -12,9 +12,13 @@ const BYTES_PER_PIXEL: u64 = 8;
 /// The memory and threads that pictures share. Clones share them.
 #[derive(Debug, Clone)]
 pub struct PictureBudget {
+    /// Encoded input pictures.
     inputs: MemoryBudget,
+    /// Encoded pictures in responses.
     responses: MemoryBudget,
+    /// Decoded pixels.
     conversion: PixelWork,
+    /// Pixels of the built-in engine.
     generation: PixelWork,
 }
 

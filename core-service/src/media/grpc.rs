@@ -1,4 +1,4 @@
-//! The gRPC media service.
+//! The gRPC media service: serves the stored files by their keys, and the inputs of video jobs by temporary links for providers.
 
 use std::time::SystemTime;
 

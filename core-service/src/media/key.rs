@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{digest::Hex, error::Error};
 
-/// What the keys of inputs contain, and no others do.
+/// Contained in the keys of the inputs of jobs, and in no others.
 pub(crate) const INPUT_MARK: &str = "-input-";
 
 /// The most characters before the dot.
@@ -56,7 +56,7 @@ impl MediaType {
     /// Returns the type of a video or sound by its first bytes; `None` for all others.
     pub fn of_recording(bytes: &[u8]) -> Option<Self> {
         let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic));
-        // The second one: the sync word of an MPEG frame, layer III.
+        // An MP3 file begins with an ID3 tag, or with the sync word of an MPEG frame of layer III.
         let is_mp3 = at(0, b"ID3") || matches!(bytes, [0xff, second, ..] if second & 0xe6 == 0xe2);
         match () {
             () if at(4, b"ftyp") => Some(Self::Mp4),

@@ -1,5 +1,16 @@
-//! Media files: the store and the sweeper, and the files that come from elsewhere: pictures in requests, results of
-//! providers.
+//! Media files: generated pictures and videos, and the files that requests and providers bring in.
+//!
+//! | module | content |
+//! | --- | --- |
+//! | [`key`] | the names of stored files (media keys), and their types |
+//! | [`store`], [`sweeper`] | stores and reads files; removes those that are no longer needed |
+//! | [`input`], [`fetch`], [`picture`], `pixels` | pictures, videos and sounds in requests: fetched, checked, decoded |
+//! | [`download`] | results of providers, from the links in their responses |
+//! | [`clip`] | the content of stored videos |
+//! | [`provider_links`] | links by which providers fetch inputs |
+//! | [`address_policy`], `client` | protection against server-side request forgery |
+//! | [`budget`] | limits of memory and threads |
+//! | [`grpc`] | the gRPC service |
 
 pub mod address_policy;
 pub mod budget;

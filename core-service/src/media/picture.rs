@@ -1,4 +1,5 @@
-//! Reads the format and the dimensions of an image from its header, and decodes the image to detect truncation.
+//! Checks input pictures: reads the format and the size from the header, decodes the picture completely to detect truncation, and
+//! turns it upright.
 
 use std::io::Cursor;
 
@@ -97,6 +98,7 @@ pub fn decode_upright(bytes: Bytes, max_pixels: u64) -> Result<InputPicture, Str
     Ok(InputPicture { bytes, format, size: Size::new(picture.width(), picture.height()), has_alpha })
 }
 
+/// Encodes a turned picture in its own format, with its colour profile.
 fn encode(picture: &DynamicImage, format: MediaType, profile: Option<Vec<u8>>) -> ImageResult<Bytes> {
     fn write<E: ImageEncoder>(picture: &DynamicImage, mut encoder: E, profile: Option<Vec<u8>>) -> ImageResult<()> {
         if let Some(profile) = profile {

@@ -49,7 +49,7 @@ impl ProviderLinks {
         self.base.store(base.filter(|base| self.policy.check(base).is_ok() && self.is_public_name(base)));
     }
 
-    /// Returns a link to the file, from now on; `None` without a public base URL.
+    /// Returns a link to the file that is valid from `now` on; `None` without a public base URL.
     pub fn link(&self, key: &MediaKey, now: SystemTime) -> Option<String> {
         let base = self.base.load();
         let base = base.as_ref().as_ref()?;
@@ -71,6 +71,7 @@ impl ProviderLinks {
         MediaKey::parse(std::str::from_utf8(key).ok()?).filter(|_| is_valid)
     }
 
+    /// Returns the truncated HMAC, the expiry time and the key, in base64.
     fn token(&self, key: &MediaKey, expires: SystemTime) -> String {
         let signed = [unix_seconds(expires).to_be_bytes().as_slice(), key.as_str().as_bytes()].concat();
         let tag = self.mac(&signed).finalize().into_bytes();

@@ -1,4 +1,4 @@
-//! The facts of a model in the form of the contract.
+//! The facts of a model as the contract's `VideoCapabilities`, which clients read in the catalog.
 
 use triptych_proto::v1::{self as pb, video_capabilities as capabilities};
 
@@ -76,7 +76,7 @@ impl From<&ModelFacts> for pb::VideoCapabilities {
     }
 }
 
-/// Returns the different texts in the order of the outputs, without empty ones.
+/// Returns a text of each output, without duplicates and empty ones, in the order of the outputs.
 fn distinct(outputs: &[Output], text: impl Fn(&Output) -> String) -> Vec<String> {
     let mut found = Vec::new();
     for text in outputs.iter().map(text) {

@@ -35,7 +35,7 @@ impl Durations {
     /// Returns the accepted duration nearest to `seconds`. If two are equally near, returns the longer one.
     pub fn nearest(&self, seconds: u32) -> u32 {
         match self {
-            // Not `clamp`, which panics if the settings have `min` above `max`.
+            // Not `clamp`, which panics for a range of the settings with `min` above `max`.
             Self::Range { min, max } => seconds.max(*min).min(*max),
             Self::Values(values) => {
                 let nearest_then_longest = |value: &&u32| (value.abs_diff(seconds), Reverse(**value));

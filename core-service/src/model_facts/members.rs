@@ -1,8 +1,9 @@
-//! The names of request members, for providers whose models do not share them.
+//! The names and forms of request members, for providers whose models do not share them: the models of several vendors at fal and
+//! Runway.
 
 use serde::Deserialize;
 
-/// How the members of a model's request are spelled.
+/// The names of the members for inputs, and the forms of some members, in the requests to a model. The defaults are fal's.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemberNames {
@@ -18,19 +19,19 @@ pub struct MemberNames {
     pub sounds: String,
     /// The video to edit or to extend.
     pub source: String,
-    /// Whether a reference video or sound has a member that tells which of the two it is.
+    /// Whether an entry for a reference video or sound has a member `type` (Runway).
     pub typed_references: bool,
     /// The form of the duration.
     pub seconds: DurationForm,
-    /// Which requests have a size or an aspect ratio.
+    /// Which requests have the member `ratio` (Runway).
     pub ratio: RatioForm,
 }
 
-/// Which requests have a member for the size or the aspect ratio, for models that refuse it otherwise.
+/// Which requests have the member `ratio`, a size or an aspect ratio. Models refuse it in the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RatioForm {
-    /// Those that the provider's other models have it in.
+    /// Those in which most models of the provider have it.
     #[default]
     Usual,
     /// Those without a first or last frame.

@@ -1,7 +1,11 @@
-//! What video models accept and return, as data: a table per provider, which the settings can extend.
+//! Facts about video models, as data: the sizes, durations, inputs and options that each model accepts, and how its API spells
+//! them. They are in a table per provider (`tables/`), before which the setting `video.model_facts` can put entries.
 //!
-//! Validation, the choice of the nearest values ([`fit`]), the catalog and the provider adapters read the same facts. An
-//! adapter sends what [`fit`] chose and has no limits of its own.
+//! Validation, the choice of the nearest values ([`fit`]), the catalog and the providers read the same facts. A provider sends
+//! what [`fit`] chose and has no limits of its own.
+//!
+//! Terms: a *frame* is an image that the video starts or ends with; a *reference* is an image, video or sound with persons,
+//! things or a style for the model to use; a *source* is the video that an edit, an extension or a remix starts from.
 
 mod contract;
 mod durations;
@@ -25,43 +29,44 @@ pub use self::{
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFacts {
-    /// Which of the provider's APIs serves the model, as its adapter names them; empty: the usual one.
+    /// Which of the provider's APIs serves the model: a word that only the provider's module interprets; empty: the usual one.
     #[serde(default)]
     pub api: String,
-    /// The provider's names of a model that is several at the provider.
+    /// The provider's names, if one configured name stands for several of its models or endpoints.
     #[serde(default)]
     pub upstream_names: UpstreamNames,
     /// How the provider spells members that its models do not share.
     #[serde(default)]
     pub members: MemberNames,
-    /// The sizes; as one of `any`, a list of pixel sizes, or a table of resolutions and aspect ratios.
+    /// The sizes of videos: `any`, a list of pixel sizes, or a table of resolutions and aspect ratios.
     #[serde(default)]
     pub outputs: Outputs,
-    /// The sizes with a first or last frame, if they are others.
+    /// The sizes of videos with a first or last frame, if they differ.
     #[serde(default)]
     pub outputs_with_frames: Option<Outputs>,
     /// The resolution of requests without size and resolution. `None`: the one nearest to 1920x1080.
     #[serde(default)]
     pub default_resolution: Option<String>,
-    /// The resolutions with a last frame, if they are fewer.
+    /// The resolutions that are possible with a last frame; empty: all.
     #[serde(default)]
     pub resolutions_with_last_frame: Vec<String>,
-    /// The resolutions with references, if they are fewer.
+    /// The resolutions that are possible with references; empty: all.
     #[serde(default)]
     pub resolutions_with_references: Vec<String>,
-    /// The resolutions with a sound track that the request chose, if they are fewer.
+    /// The resolutions that are possible if the request asks for a sound track; empty: all.
     #[serde(default)]
     pub resolutions_with_audio: Vec<String>,
-    /// The provider's word for the aspect ratio of the frames, if it has to be sent with them.
+    /// The aspect ratio to send with frames, for models that require one: the provider's word for that of the frames, for example
+    /// `adaptive`.
     #[serde(default)]
     pub aspect_ratio_with_frames: Option<String>,
     /// The durations in seconds.
     #[serde(default)]
     pub seconds: Durations,
-    /// The durations of resolutions that have fewer of them.
+    /// The durations that are possible at a resolution, by its name, if they are fewer. They take precedence over the others.
     #[serde(default)]
     pub seconds_of_resolution: std::collections::BTreeMap<String, Durations>,
-    /// The durations with a first or last frame, if they are fewer.
+    /// The durations that are possible with a first or last frame, if they are fewer.
     #[serde(default)]
     pub seconds_with_frames: Option<Durations>,
     /// The frame rate, if it is known.
@@ -88,7 +93,7 @@ pub struct ModelFacts {
     /// The videos that can be extended, with the durations by which they can.
     #[serde(default)]
     pub extend: SourceFacts,
-    /// The videos that the provider itself remixes. Others are rendered again with another prompt.
+    /// The videos that the provider itself remixes. A remix of any other video is a new render with another prompt.
     #[serde(default)]
     pub remix: SourceFacts,
     /// The day after which the provider no longer serves the model, as `YYYY-MM-DD`.
@@ -96,7 +101,7 @@ pub struct ModelFacts {
     pub deprecated: Option<String>,
 }
 
-/// The provider's names of a model that is a different one at the provider for each kind of input. `None`: the configured name.
+/// The provider's names for one configured name, by the kind of input of a request. `None`: the configured name itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamNames {
@@ -112,7 +117,7 @@ pub struct UpstreamNames {
     pub extend: Option<String>,
 }
 
-/// What a model gets beside the prompt.
+/// The kind of input of a request: what the model gets beside the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputKind {
     /// Nothing.
@@ -131,7 +136,7 @@ pub enum InputKind {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InputFacts {
-    /// Whether a prompt alone is not enough.
+    /// Whether a request must have an input besides the prompt.
     pub required: bool,
     /// Whether an image can be the first frame.
     pub first_frame: bool,
@@ -147,7 +152,7 @@ pub struct InputFacts {
     pub sounds: u32,
     /// Whether reference sounds are accepted without another reference.
     pub sounds_alone: bool,
-    /// Whether reference sounds are accepted but have no effect.
+    /// Whether reference sounds are accepted but have no effect, which is reported to the client.
     pub sounds_unused: bool,
 }
 
@@ -171,7 +176,8 @@ pub enum Audio {
 }
 
 impl ModelFacts {
-    /// Returns the facts of a model of which nothing is known: it gets every parameter as it is, and the provider decides.
+    /// Returns the facts of a model that no table has: every parameter of a new video is sent as requested, and the provider
+    /// decides.
     pub fn unknown() -> Self {
         Self {
             api: String::new(),
@@ -200,7 +206,7 @@ impl ModelFacts {
         }
     }
 
-    /// Returns the values of `Model.capabilities`.
+    /// Returns the values of the contract's `Model.capabilities`.
     pub fn capabilities(&self) -> Vec<&'static str> {
         let InputFacts { first_frame, last_frame, images, videos, sounds, .. } = self.inputs;
         let references = images > 0 || videos > 0 || sounds > 0;
@@ -218,12 +224,12 @@ impl ModelFacts {
         .collect()
     }
 
-    /// Returns the sizes, with or without frame images.
+    /// Returns the sizes of videos with or without a first or last frame.
     pub fn outputs(&self, with_frames: bool) -> &Outputs {
         self.outputs_with_frames.as_ref().filter(|_| with_frames).unwrap_or(&self.outputs)
     }
 
-    /// Returns the provider's name of the model for a request with such inputs. `configured` is the name in the settings.
+    /// Returns the provider's name of the model for a request with this kind of input. `configured` is the name in the settings.
     pub fn upstream_name<'a>(&'a self, configured: &'a str, kind: InputKind) -> &'a str {
         let UpstreamNames { text, frames, references, edit, extend } = &self.upstream_names;
         let name = match kind {
@@ -236,7 +242,7 @@ impl ModelFacts {
         name.as_deref().unwrap_or(configured)
     }
 
-    /// Returns the durations at a resolution, with or without frame images.
+    /// Returns the durations of videos at a resolution, with or without a first or last frame.
     pub fn durations(&self, resolution: &str, with_frames: bool) -> &Durations {
         let with_frames = self.seconds_with_frames.as_ref().filter(|_| with_frames);
         self.seconds_of_resolution.get(resolution).or(with_frames).unwrap_or(&self.seconds)

@@ -1,4 +1,4 @@
-//! The sizes that a model returns.
+//! The sizes of the videos that a model returns, and their notation in the tables.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::size::Size;
 
-/// The sizes that a model returns.
+/// The sizes of the videos that a model returns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Outputs {
-    /// Every size.
+    /// Any size that is requested.
     #[default]
     Any,
-    /// These alone.
+    /// These sizes only.
     Listed(Vec<Output>),
 }
 
@@ -42,7 +42,8 @@ impl Outputs {
     }
 }
 
-/// Returns the approximate number of lines of a resolution: 720 for `720p`, 2160 for `4k`.
+/// Returns the number of lines, the pixels of the shorter side, that the name of a resolution means: 720 for `720p`, 2160 for
+/// `4k`. Approximate: vendors round sizes.
 pub(super) fn lines(resolution: &str) -> Option<u32> {
     let name = resolution.trim().to_ascii_lowercase();
     match name.as_str() {
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resolutions_and_ratios_are_parsed_as_providers_spell_them() {
+    fn resolutions_and_ratios_are_parsed_in_the_spellings_of_providers() {
         for (text, expected) in [("720p", 720), ("768P", 768), ("4k", 2160), ("2K", 1440), ("1080", 1080)] {
             assert_eq!(lines(text), Some(expected), "{text}");
         }

@@ -1,4 +1,5 @@
-//! The table of facts: compiled in, one file per provider, with entries of the settings before them.
+//! The table of facts: the entries of the settings (`video.model_facts`), followed by those of the compiled-in files, one per
+//! provider.
 
 use std::sync::{Arc, LazyLock};
 
@@ -24,7 +25,8 @@ const FILES: [&str; 13] = [
     include_str!("tables/xai.toml"),
 ];
 
-/// A compiled-in file: it is checked by a test, so an invalid one has no entries.
+/// The entries of the compiled-in files. A test parses each file, so that none is invalid; here an invalid file would have no
+/// entries.
 static BUILT_IN: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     let parsed = FILES.map(|file| parse(file).inspect_err(|error| tracing::error!("a table of model facts: {error}")));
     parsed.into_iter().flat_map(Result::unwrap_or_default).collect()
@@ -33,14 +35,17 @@ static BUILT_IN: LazyLock<Vec<Entry>> = LazyLock::new(|| {
 /// The facts of all models.
 #[derive(Debug, Clone, Default)]
 pub struct FactsTable {
-    /// The entries of the settings, which come first.
-    own: Arc<[Entry]>,
+    /// The entries of the settings, which precede the compiled-in ones.
+    configured: Arc<[Entry]>,
 }
 
-/// The facts of the models of one provider whose names contain one of these parts.
+/// The facts of the models of one provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
+    /// The id of the provider.
     provider: String,
+    /// Parts of names, normalized: the entry is for models whose name contains one of them. An empty part is contained in all
+    /// names.
     names: Vec<String>,
     facts: ModelFacts,
 }
@@ -50,33 +55,35 @@ struct Entry {
 #[error("{0}")]
 pub struct TableError(String);
 
-/// Reads the entries of the settings: as those of the compiled-in files, each with its `provider` and its own `outputs`.
+/// Reads the entries of the settings, which have the form of the `[[models]]` of a compiled-in file; each has a member
+/// `provider`, and its `outputs` are not shared.
 impl<'de> Deserialize<'de> for FactsTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let models = Vec::<Table>::deserialize(deserializer)?;
         let entries: Result<Vec<_>, _> = models.into_iter().map(|model| entry(model, None, &Table::new())).collect();
-        Ok(Self { own: entries.map_err(D::Error::custom)?.into() })
+        Ok(Self { configured: entries.map_err(D::Error::custom)?.into() })
     }
 }
 
 impl FactsTable {
-    /// Returns the facts of a provider's model: those of the first entry with a part of its name, otherwise
-    /// [`ModelFacts::unknown`].
+    /// Returns the facts of a provider's model: those of the first entry that is for its name, otherwise [`ModelFacts::unknown`].
     pub fn find(&self, provider: &str, model: &str) -> ModelFacts {
         let model = normalized(model);
         let fits =
             |entry: &&Entry| entry.provider == provider && entry.names.iter().any(|part| model.contains(part.as_str()));
-        let found = self.own.iter().chain(BUILT_IN.iter()).find(fits);
+        let found = self.configured.iter().chain(BUILT_IN.iter()).find(fits);
         found.map_or_else(ModelFacts::unknown, |entry| entry.facts.clone())
     }
 }
 
-/// Returns a name in lower case with hyphens: `Doubao-Seedance-2.5` and `doubao-seedance-2-5` are the same model.
+/// Returns a name in lower case, with hyphens for dots and underscores: vendors write both `Doubao-Seedance-2.5` and
+/// `doubao-seedance-2-5`.
 fn normalized(name: &str) -> String {
     name.to_ascii_lowercase().replace(['.', '_'], "-")
 }
 
-/// Parses a file: `provider`, `[outputs.NAME]` with sizes that several models share, and `[[models]]`.
+/// Parses a file: `provider`, `[outputs.NAME]` with sizes that several models share, and one `[[models]]` per entry, the more
+/// specific names first.
 fn parse(text: &str) -> Result<Vec<Entry>, TableError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -91,7 +98,7 @@ fn parse(text: &str) -> Result<Vec<Entry>, TableError> {
     models.into_iter().map(|model| entry(model, provider.as_deref(), &outputs)).collect()
 }
 
-/// Reads an entry. `outputs` are the sizes that it can refer to by name.
+/// Reads an entry. `provider` is that of the file; `outputs` are the sizes that the entry can refer to by name.
 fn entry(mut model: Table, provider: Option<&str>, outputs: &Table) -> Result<Entry, TableError> {
     let required = |key: &str| TableError(format!("{key}: is required"));
     let names: Vec<String> = take(&mut model, "names")?.ok_or_else(|| required("names"))?;
@@ -106,6 +113,7 @@ fn entry(mut model: Table, provider: Option<&str>, outputs: &Table) -> Result<En
     Ok(Entry { provider, names: names.iter().map(|name| normalized(name)).collect(), facts })
 }
 
+/// Removes a member of an entry, and parses it; `None` without it.
 fn take<'de, T: Deserialize<'de>>(model: &mut Table, key: &str) -> Result<Option<T>, TableError> {
     let Some(value) = model.remove(key) else { return Ok(None) };
     value.try_into().map(Some).map_err(|error| TableError(format!("{key}: {error}")))
@@ -124,7 +132,7 @@ mod tests {
     }
 
     /// Reads the entries of a configuration file.
-    fn own(text: &str) -> Result<FactsTable, String> {
+    fn configured(text: &str) -> Result<FactsTable, String> {
         #[derive(Debug, Deserialize)]
         struct Settings {
             model_facts: FactsTable,
@@ -134,13 +142,15 @@ mod tests {
 
     #[test]
     fn entries_of_the_settings_precede_the_compiled_in_ones() {
-        let table = own(r#"
+        let table = configured(
+            r#"
             [[model_facts]]
             provider = "seedance"
             names = ["seedance-9"]
             seconds = [3, 9]
             outputs = { "480p" = { "1:1" = "640x640" } }
-        "#)
+        "#,
+        )
         .unwrap();
         let facts = table.find("seedance", "Doubao-Seedance-9.0-pro");
         assert_eq!(facts.seconds, Durations::Values(vec![3, 9]));
@@ -157,7 +167,7 @@ mod tests {
             ("[[model_facts]]\nprovider = \"p\"\nnames = [\"x\"]\noutputs = \"large\"", "expected `any`"),
             ("model_facts = 1", "invalid type"),
         ] {
-            let error = own(text).unwrap_err();
+            let error = configured(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
         }
     }

@@ -71,7 +71,8 @@ impl<S: ChatService<StreamChatStream = ChatStream>> Service<Request<Body>> for C
     }
 }
 
-/// Serves `StreamChat` as the generated server does, but encodes the delta-encoded chunks.
+/// Serves `StreamChat` as the generated server does, but from delta-encoded chunks: a chunk that repeats the previous one with
+/// another text is only that text, and is encoded without a message of its own.
 async fn stream_chat<S>(
     chat: Arc<S>,
     max_message_bytes: usize,

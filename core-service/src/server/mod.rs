@@ -95,6 +95,7 @@ fn server_settings(settings: &Grpc) -> ServerSettings {
     }
 }
 
+/// Returns all services, each at its path.
 fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<ChatRoutes<ChatGrpc>, ServeError> {
     /// Applies the common limits and encodings. A macro because the generated types share no trait.
     macro_rules! service {

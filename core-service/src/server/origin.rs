@@ -1,4 +1,5 @@
-//! Calls of web pages: pages of other origins are refused, whatever content type they send.
+//! Calls of web pages: pages of other origins are refused, whatever content type they send. CORS alone does not stop them: browsers
+//! send requests with a content type such as `text/plain` without asking the server first.
 
 use std::{
     future::{Ready, ready},
@@ -56,7 +57,7 @@ where
         let headers = request.headers();
         let host = || headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let own = || request.uri().authority().map(Authority::as_str).or_else(host).unwrap_or_default().to_owned();
-        // Preflights are answered by the CORS layer.
+        // Preflights, by which browsers find out whether a request is allowed, are answered by the CORS layer.
         if *request.method() == Method::OPTIONS {
             return Either::Left(self.inner.call(request));
         }

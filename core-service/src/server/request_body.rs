@@ -26,7 +26,7 @@ pub(super) struct LimitedBody<B> {
     deadline: Instant,
     received: u64,
     memory: MessageMemory,
-    /// Set with the first wait: most messages arrive with the head of their call.
+    /// Created when the body is pending for the first time: most messages arrive with the head of their call.
     timer: Option<Pin<Box<Sleep>>>,
 }
 

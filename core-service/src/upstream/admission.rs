@@ -1,5 +1,5 @@
-//! Admission of calls to one target: concurrency limit, circuit breaker, number of calls in flight. What a failed call says
-//! about the health of its target is decided here, for chat, images and videos alike.
+//! Admission of calls to one target, which is one model at an upstream: concurrency limit, circuit breaker, number of calls in
+//! flight. Decides which failures count against the health of a target, for chat, images and videos alike.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::error::ProviderError;
 
-/// The `Retry-After` of a call that found the queue full.
+/// The `Retry-After` of a call that found the queue full: it is unknown when a place in it becomes free.
 pub(crate) const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
 
 /// Admits calls to one target.
@@ -29,12 +29,12 @@ pub(crate) struct Admission {
     in_flight: AtomicUsize,
 }
 
-/// A call that a target is serving. Dropping it ends the call; if no result was recorded before, the call says nothing
-/// about the health of the target.
+/// A call that a target is serving. Dropping it ends the call; if no result was recorded before, the call does not count for
+/// the health of the target.
 #[derive(Debug)]
 pub(crate) struct AdmittedCall {
     admission: Arc<Admission>,
-    /// The call is the breaker's probe, and its result is not recorded yet.
+    /// Whether the call is the breaker's probe and its result is not recorded yet.
     probe: bool,
     /// The caller's deadline.
     deadline: Option<Instant>,
@@ -120,10 +120,10 @@ impl Admission {
         }
     }
 
-    /// Records a failure; returns whether it says anything about the health of the target.
+    /// Records a failure; returns whether it counts for the health of the target, as a success or as a failure.
     fn record_failure(&self, probe: bool, error: &ProviderError, deadline: Option<Instant>) -> bool {
         match error.failure() {
-            // The target is healthy: it read the request and judged it.
+            // The target is healthy: it processed the request and refused it.
             ProviderError::Refused { .. } | ProviderError::ContentPolicy(_) | ProviderError::NotSupported(_) => {
                 self.breaker.record_success(probe);
             }

@@ -44,11 +44,14 @@ pub(super) struct Connector {
     route: Route,
 }
 
+/// How a connection reaches the host.
 enum Route {
+    /// Plain HTTP.
     Direct(HttpConnector),
     /// A forward proxy for plain HTTP: requests name the absolute address instead of opening a tunnel.
     Forward(HttpConnector, Intercept),
     Tls(HttpsConnector<HttpConnector>),
+    /// TLS through a tunnel that a proxy opens for `CONNECT`.
     Tunnel(HttpsConnector<Tunnel<HttpConnector>>),
 }
 
@@ -60,6 +63,7 @@ impl Connector {
         Self::through(host, proxy)
     }
 
+    /// Creates a connector to a host through a proxy, if there is one.
     fn through(host: Uri, proxy: Option<Intercept>) -> Result<Self, SetupError> {
         if proxy.as_ref().is_some_and(|proxy| proxy.uri().scheme() != Some(&Scheme::HTTP)) {
             return Err(SetupError::Proxy);
@@ -153,6 +157,7 @@ mod tests {
     async fn https_uses_a_connect_tunnel_with_proxy_authorization() {
         let (head, connected) = connect_through_proxy("https://api.example.com").await;
         assert!(head.starts_with("CONNECT api.example.com:443 HTTP/1.1\r\n"), "{head}");
+        // `me:secret` in base64, in lower case like the rest.
         assert!(head.to_lowercase().contains("proxy-authorization: basic bwu6c2vjcmv0"), "{head}");
         assert!(connected.is_err());
     }

@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection to an upstream, driven by the task that waits for the response.
 //!
-//! No task of its own: what has arrived is lent to its reader from a buffer that all connections of a thread share, so
+//! No task of its own: received bytes are lent to the reader from a buffer that all connections of a thread share, so that
 //! several body chunks are read in one go and a waiting call holds no buffer. A slow reader slows the upstream down, and
 //! dropping the reader closes the connection at once.
 
@@ -64,8 +64,8 @@ impl Connection {
         Pin::new(&mut self.io).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
-    /// As [`is_idle`](Self::is_idle), but reads the state of the socket itself: a busy runtime learns late of a close. A request that is sent
-    /// on a closed connection is lost, and whether the upstream received it is not known.
+    /// As [`is_idle`](Self::is_idle), but reads the state of the socket itself: a busy runtime learns late of a close. A request
+    /// that is sent on a closed connection is lost, and whether the upstream received it is not known.
     pub(super) fn is_reusable(&mut self) -> bool {
         let is_empty = |read: io::Result<usize>| read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         self.is_idle() && is_empty(SockRef::from(socket(self.io.inner())).peek(&mut [MaybeUninit::uninit()]))

@@ -94,6 +94,7 @@ impl Decompressor {
         finished.map(|()| any).map_err(|_| ConnectionLost)
     }
 
+    /// Lends the output of the decoder, and frees it. Returns whether there was any.
     fn lend(&mut self, read: &mut impl FnMut(&[u8])) -> bool {
         let out = match self {
             Self::Gzip(decoder) => decoder.get_mut(),

@@ -32,8 +32,8 @@ pub(super) enum SendError {
     ConnectionLost,
 }
 
-/// Sends a request with the `common` headers of every request and waits for the head of its response. Where the response arrives before the request is completely
-/// sent, the rest of the request is not sent, and the connection is not reused.
+/// Sends a request with the `common` headers of every request and waits for the head of its response. Where the response arrives
+/// before the request is completely sent, the rest of the request is not sent, and the connection is not reused.
 pub(super) async fn send(
     mut connection: Connection,
     common: &HeaderMap,
@@ -82,7 +82,7 @@ struct Outgoing<'a> {
     parts: [&'a [u8]; 2],
     /// How many bytes of both have been written.
     sent: usize,
-    /// Nothing more is written: all is flushed, or writing failed.
+    /// Whether nothing more is written, because all is flushed or writing failed.
     finished: bool,
 }
 
@@ -114,6 +114,7 @@ struct Incoming(Vec<u8>);
 impl Incoming {
     /// Returns the head and the bytes behind it once the head is complete.
     fn push(&mut self, request: &Request<Bytes>, bytes: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Malformed> {
+        // No bytes: the connection was closed. The limit: the longest incomplete head and the read that completes it.
         if bytes.is_empty() || self.0.len() + bytes.len() > 2 * BUFFER {
             return Err(Malformed);
         }

@@ -35,7 +35,7 @@ pub(super) struct Chunked {
 enum State {
     /// The first digit of a chunk's size.
     Size,
-    /// Another digit, or what follows the size.
+    /// Another digit, or the byte after the size.
     Digits(u64),
     Extension(u64),
     SizeLf(u64),
@@ -213,6 +213,7 @@ mod tests {
             b"1\nx",
             b"1\r\nxy",
             b"1\r\nx\n",
+            // A size of more than 64 bits.
             b"11111111111111111\r\n",
             &endless,
             &trailers,

@@ -102,6 +102,7 @@ fn framing(method: &Method, status: StatusCode, headers: &HeaderMap) -> Result<(
         let chunked = coding.to_str().is_ok_and(|coding| {
             coding.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
         });
+        // With a length as well, the end of the response is ambiguous (RFC 9112, section 6.3).
         return Ok(if chunked { (Framing::chunked(), length.is_none()) } else { (Framing::UntilClose, false) });
     }
     let Some(length) = length else { return Ok((Framing::UntilClose, false)) };

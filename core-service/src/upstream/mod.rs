@@ -1,5 +1,5 @@
-//! HTTP client for one upstream, the meaning of its errors, and the protection of a target: circuit breaker, concurrency
-//! limit and retry policy. Knows nothing of chat, images or videos.
+//! HTTP client for one upstream, the meaning of its errors, and the protection of a target, which is one model at an upstream:
+//! circuit breaker, concurrency limit and retry policy. Knows nothing of chat, images or videos.
 //!
 //! The HTTP/1.1 client is written here instead of taken from a library, because a streamed token has to cost little. A
 //! pooled client runs a task per connection, which costs a channel send and a wake-up per chunk; hyper's connection polled

@@ -37,6 +37,7 @@ pub(super) struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
+        // Streamed responses have chunks: see [`PROBATION`].
         let keeps_open = KeepsOpen { after_length: AtomicBool::new(true), after_chunks: AtomicBool::new(false) };
         Self { entries: Mutex::default(), sweeper: OnceLock::new(), keeps_open }
     }
@@ -57,6 +58,7 @@ impl KeepsOpen {
 struct Entry {
     pooled: Pooled,
     runtime: Id,
+    /// When the connection may be reused: at once, or after its [`PROBATION`].
     usable_at: Instant,
     expires_at: Instant,
 }
@@ -70,6 +72,7 @@ pub(super) enum Pooled {
 }
 
 impl Pooled {
+    /// Returns whether the connection may still be reused.
     fn is_alive(&mut self) -> bool {
         match self {
             Self::Idle(connection) => connection.is_idle(),
@@ -78,6 +81,7 @@ impl Pooled {
         }
     }
 
+    /// Returns the connection if it can take a request now.
     fn into_reusable(self) -> Option<Connection> {
         let mut connection = match self {
             Self::Idle(connection) => connection,
@@ -141,6 +145,7 @@ impl Pool {
     }
 }
 
+/// Removes expired and closed connections at intervals, until the pool is dropped.
 async fn sweep(pool: Weak<Pool>) {
     let mut tick = interval(SWEEP_INTERVAL);
     loop {

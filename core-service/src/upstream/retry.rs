@@ -16,7 +16,7 @@ const RATE_LIMIT_BACKOFF: Backoff = Backoff { base: Duration::from_secs(1), max:
 /// How often a call is retried.
 #[derive(Debug, Clone, Copy)]
 pub struct RetrySettings {
-    /// Attempts beyond the first at each target.
+    /// How many attempts of one call are permitted in addition to the first attempt at each target.
     pub retries: u32,
     /// Whether failures after which the upstream may have executed the request are retried, which may be billed twice.
     pub retry_unsafe: bool,
@@ -86,6 +86,7 @@ mod tests {
         assert_eq!(delay(&limited(Some(Duration::from_mins(1))), 1), None);
         let unavailable = ProviderError::Unavailable { message: String::new(), retry_after: two };
         assert!((2.0..=2.25).contains(&seconds(&unavailable, 1)));
+        // With jitter, from half of the delay to all of it.
         for (failures, range) in [(1, 0.5..=1.0), (2, 1.0..=2.0), (10, 2.5..=5.0)] {
             assert!(range.contains(&seconds(&limited(None), failures)), "{failures} failures");
         }

@@ -1,4 +1,4 @@
-//! Settings of an upstream and of its protection, and why an upstream cannot be set up.
+//! Settings of an upstream, and why an upstream cannot be set up.
 
 use std::time::Duration;
 
@@ -6,8 +6,7 @@ use http::HeaderName;
 use secrecy::SecretString;
 use url::Url;
 
-use super::breaker::BreakerSettings;
-use crate::config::{GuardSettings, SettingError};
+use crate::config::SettingError;
 
 /// Timeouts of an upstream. The caller's deadline applies in addition.
 #[derive(Debug, Clone, Copy)]
@@ -52,11 +51,4 @@ pub enum SetupError {
     /// TLS cannot be set up, for example because the system's certificates cannot be read.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
-}
-
-impl GuardSettings {
-    /// Returns the settings of the circuit breaker.
-    pub fn breaker(&self) -> BreakerSettings {
-        BreakerSettings { failure_threshold: self.failure_threshold, cooldown: self.cooldown }
-    }
 }

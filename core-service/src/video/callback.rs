@@ -1,4 +1,4 @@
-//! Which `callback_url` a job can have.
+//! The check of `callback_url`: the URL of a create request that receives a webhook when the job ends.
 
 use url::Url;
 
@@ -20,7 +20,7 @@ impl CallbackRule {
     /// Checks the `callback_url` of a request.
     ///
     /// # Errors
-    /// [`Error::InvalidField`], without a secret that signs callbacks as well.
+    /// [`Error::InvalidField`], for every URL if there is no `webhooks.callback_secret` to sign the webhook with.
     pub(super) fn check(&self, url: &str) -> Result<(), Error> {
         let invalid = |message: String| Err(Error::invalid("callback_url", message));
         if self.settings.load().callback_secret.is_none() {

@@ -1,5 +1,6 @@
-//! The media keys of a job's files: `video_1.mp4`, `video_1-thumbnail.webp`. They depend on the job's id alone, so a copy
-//! that is repeated after a crash replaces the same files.
+//! The media keys of a job's files, which are their names in the media store: `video_1.mp4`, `video_1-thumbnail.webp`, and
+//! `video_1-input-0.png` for the job's copy of its first input. They depend on the job's id, so a copy that is repeated after a
+//! crash replaces the same files.
 
 use super::{job::JobId, provider::Variant};
 use crate::{
@@ -31,7 +32,7 @@ pub(super) fn input_key(id: &JobId, index: usize, kind: MediaType) -> Result<Med
     MediaKey::parse(&text).ok_or_else(|| Error::Internal(format!("`{text}` is not a media key")))
 }
 
-/// Returns the id of the job that a file belongs to, if its key has the form of a job's file: also `video_1-input-0.png`.
+/// Returns the id of the job that a file belongs to, if its key has the form of a job's file or input.
 pub(super) fn job_id(key: &MediaKey) -> Option<JobId> {
     key.as_str().split(['-', '.']).next().and_then(JobId::parse)
 }

@@ -1,4 +1,5 @@
-//! The input files of a video: which there are, where they are stored, and in which form a provider gets them.
+//! The input files of a video: their roles, where they are stored ([`StoredInput`]), and the forms in which a provider gets them
+//! ([`RenderInput`]).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -6,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{error::ProviderError, media::MediaType};
 
-/// What an input is for.
+/// The role of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputRole {
@@ -27,13 +28,13 @@ pub enum InputRole {
 /// An input as it is stored with its job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredInput {
-    /// What it is for.
+    /// The role.
     pub role: InputRole,
-    /// Where it is.
+    /// The place of its content.
     pub source: InputSource,
 }
 
-/// Where an input is.
+/// The place of the content of an input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputSource {
@@ -73,7 +74,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 /// An input of a render, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderInput {
-    /// What it is for.
+    /// The role.
     pub role: InputRole,
     /// The content.
     pub content: InputContent,
@@ -138,11 +139,12 @@ impl RenderInput {
         }
     }
 
-    /// Returns the URL of a link, a data URL of at most `max` bytes, or a URL that the provider can fetch.
+    /// Returns the URL of a link, a data URL with at most about `max` bytes of base64, or a URL that the provider can fetch.
     ///
     /// # Errors
     /// As [`fetchable_url`](Self::fetchable_url).
     pub fn url_within(&self, max: usize) -> Result<String, ProviderError> {
+        // Base64 has 4 characters for 3 bytes.
         if self.size_bytes() / 3 * 4 <= max { Ok(self.url()) } else { self.fetchable_url() }
     }
 

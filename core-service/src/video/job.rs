@@ -1,4 +1,4 @@
-//! A video job: the request, its state, and when it is due for the next step.
+//! A video job: the request, its state, and when it is due for the next step of the runner.
 
 use std::{
     fmt,
@@ -22,8 +22,8 @@ use crate::{
     keys::{Caller, Owner},
 };
 
-/// How long after its begin a submission can still receive a response: the timeout of the provider call, and a margin for a
-/// slow database.
+/// How long after its begin a submission can still receive a response: the timeout of the provider call
+/// (2 minutes), and a margin for a slow database.
 pub(super) const SUBMISSION_TIME: Duration = Duration::from_secs(150);
 
 /// The id of a job: opaque to callers, sortable by creation time, and not guessable: the media files of a job are named by it.
@@ -121,7 +121,7 @@ impl JobOrigin {
 pub struct JobKey {
     /// The key.
     pub key: Key,
-    /// Tells different requests under the same key apart.
+    /// A digest of the request, which tells different requests under the same key apart.
     pub fingerprint: Fingerprint,
     /// When the key is free again. `None`: when the job is deleted.
     pub expires_at: Option<Timestamp>,
@@ -156,7 +156,7 @@ pub struct Job {
     pub submissions: u32,
     /// The consecutive failures of the current step; of a final job, those of its clean-up.
     pub failures: u32,
-    /// A render that is no longer needed and still has to be stopped at the provider.
+    /// A render that a final job no longer needs and that still has to be stopped at the provider.
     pub abandoned: Option<UpstreamTask>,
     /// A tombstone: deleted by its caller, invisible, and kept only until provider and media store are cleaned up.
     pub deleted: bool,

@@ -1,4 +1,4 @@
-//! What callers do with jobs: create, read, watch, cancel, delete. Everything else is up to the runner.
+//! The operations of callers on jobs: create, read, watch, cancel, delete. All other changes of a job are made by the runner.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,13 +29,13 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest part of an unknown id that an error message repeats, in characters.
 const REPEATED_ID: usize = 64;
 
-/// How jobs are run.
+/// The settings of jobs. The defaults are those of the configuration.
 #[derive(Debug, Clone)]
 pub struct JobSettings {
     /// The maximum number of concurrent steps for the jobs of one provider, half of them submissions. A job occupies a worker
     /// only while it is submitted, polled or copied.
     pub concurrency: usize,
-    /// How long the job of a dead worker waits for the next one.
+    /// How long a lease lasts unless it is renewed: the time after which another worker takes over the jobs of a dead one.
     pub lease: Duration,
     /// How long a job may take, from its first submission.
     pub deadline: Duration,
@@ -95,7 +95,7 @@ impl Jobs {
         Self { ledger, ..self }
     }
 
-    /// Tells size and duration of finished videos from their files, and makes the stills that a provider does not return.
+    /// Reads size and duration of finished videos from their files, and makes the stills that a provider does not return.
     #[must_use]
     pub fn with_inspector(self, inspector: ClipInspector) -> Self {
         Self { inspector: Some(inspector), ..self }
@@ -145,7 +145,7 @@ impl Jobs {
                 Ok(*existing)
             }
             Err(error) => {
-                // After other errors the row may exist: an answer of the database may be lost, too. The sweeper removes the
+                // After other errors the row may exist: the response of the database may be lost, too. The sweeper removes the
                 // files if it does not.
                 if matches!(
                     error,
@@ -168,7 +168,7 @@ impl Jobs {
         Charge::new(&payer.team, &self.ledger.prices().of_model(names), parameters)
     }
 
-    /// Returns the job that the call repeats, if any.
+    /// Returns the job of the earlier call that this one repeats, if any.
     ///
     /// # Errors
     /// [`Error::IdempotencyConflict`].
@@ -306,7 +306,7 @@ impl Jobs {
     }
 }
 
-/// Ids are short; longer text from a caller is not repeated in full.
+/// Returns the error for an unknown id. Ids are short; longer text from a caller is not repeated in full.
 fn not_found(id: &str) -> Error {
     Error::VideoNotFound(id.chars().take(REPEATED_ID).collect())
 }

@@ -1,14 +1,16 @@
-//! Videos: durable jobs over the provider trait.
+//! Videos. A provider takes minutes for one, so each request becomes a job that is stored, survives restarts, and is executed by a
+//! runner. The video at a provider is called a render, its name there a task.
 //!
 //! | module | content |
 //! | --- | --- |
 //! | [`provider`] | the provider trait; [`providers`] are its implementations |
-//! | [`operation`], [`inputs`] | what is done: generate, edit, extend, remix; the input files of a video |
+//! | [`guarded`], [`key_rotation`] | wrappers of a provider: circuit breaker and concurrency limit; several API keys |
+//! | [`operation`], [`inputs`], [`parameters`] | generate, edit, extend, remix; the input files; all parameters of a job |
 //! | [`state`] | the job state machine: pure, no I/O, no clock |
 //! | [`job`], [`store`] | a job and where it is stored |
 //! | [`runner`] | claims jobs under leases and drives them to a final state |
-//! | [`jobs`] | what callers do with jobs: create, read, watch, cancel, delete |
-//! | [`grpc`] | the gRPC service |
+//! | [`jobs`] | the operations of callers on jobs: create, read, watch, cancel, delete |
+//! | [`grpc`], `validate`, `response` | the gRPC service; its request checks; a job as a message of the contract |
 
 pub mod callback;
 pub mod charge;

@@ -1,4 +1,4 @@
-//! What a job does with its prompt.
+//! The operations of video jobs: generate, edit, extend, remix.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,8 @@ pub enum Operation {
     Edit,
     /// Continues a video.
     Extend,
-    /// Varies a render of the provider by the provider's own means.
+    /// Varies a render by the remix operation of its provider. A remix without such an operation is stored as the operation of its
+    /// source, with another prompt.
     Remix,
 }
 

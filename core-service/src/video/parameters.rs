@@ -1,4 +1,4 @@
-//! The parameters of a video.
+//! The parameters of a video, as they are stored with its job (JSON) and sent to its provider.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub struct VideoParameters {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub inputs: Vec<StoredInput>,
-    /// What is done.
+    /// The operation.
     #[serde(default, skip_serializing_if = "Operation::is_generate")]
     pub operation: Operation,
     /// The provider's own render that the operation starts from. `None`: it starts from an input with the role
@@ -87,7 +87,7 @@ impl VideoParameters {
         self.inputs.iter().filter_map(StoredInput::key)
     }
 
-    /// Returns what the model gets beside the prompt, which decides its name at some providers.
+    /// Returns the kind of input that the model gets beside the prompt. Some providers have one model name for each kind.
     pub fn input_kind(&self) -> InputKind {
         match self.operation {
             Operation::Edit => InputKind::Edit,

@@ -20,12 +20,12 @@ use crate::{
     model_facts::{ModelFacts, fit::FitPolicy},
 };
 
-/// A served model: its provider, and what is known of it.
+/// A served model: its provider, and its facts.
 #[derive(Debug)]
 pub struct VideoModel {
     /// The provider.
     pub provider: Arc<dyn VideoProvider>,
-    /// What the model accepts and returns.
+    /// The facts of the model: the parameters, inputs and sources that it accepts, and the videos that it returns.
     pub facts: ModelFacts,
     /// What happens to parameters that the model does not accept, unless the request decides it.
     pub fit_policy: FitPolicy,
@@ -74,7 +74,7 @@ pub trait VideoProvider: fmt::Debug + Send + Sync {
     /// [`ProviderError::LinkExpired`] if the location is no longer valid; another poll may return a new one.
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError>;
 
-    /// Returns the health of the upstream; empty for a provider without one.
+    /// Returns the health of the upstream for the model list: one entry, or none for a provider without an upstream.
     fn targets(&self) -> Vec<pb::model::Target> {
         Vec::new()
     }

@@ -19,10 +19,11 @@ const MARGIN: Duration = Duration::from_millis(100);
 /// unnoticed for minutes.
 const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
-/// Returns the snapshot of a job at `now`. `queue_position` is the number of jobs queued before it, if known.
+/// Returns the snapshot of a job at `now`. `queue_position` is the number of jobs queued before it, if known. Only administrators
+/// see the owner.
 pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, now: Timestamp) -> pb::Video {
     let Job { id, owner, request, state, revision, created_at, completed_at, expires_at, due_at, .. } = job;
-    // Of a finished video, what its file has.
+    // A finished video is reported as its file is, which can differ from the request.
     let (size, duration_seconds, generate_audio) = if let JobState::Succeeded { content: Some(content), .. } = state {
         let VideoContent { width, height, duration_millis, has_audio } = *content;
         let seconds = u32::try_from((duration_millis + 500) / 1000).unwrap_or(u32::MAX).max(1);

@@ -2,6 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A render at a provider, in whatever text the provider needs to find it again.
+/// The name of a render at its provider: the text by which the provider finds it again, in a format of the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamTask(pub String);

@@ -79,7 +79,7 @@ pub(crate) struct FakeProvider {
     /// The slots of the renders in progress, by the id of their task. A render releases its slot when a poll reports its end,
     /// or when it is cancelled.
     pub(crate) slots_by_task: Mutex<HashMap<String, Slot>>,
-    /// Read at each submission, to log what is committed by then.
+    /// Read at each submission, to record the committed state of its job in `calls`.
     pub(crate) store: Option<Arc<dyn JobQueue>>,
 }
 
@@ -125,7 +125,7 @@ impl FakeProvider {
         Self { submits_idempotently: true, ..self }
     }
 
-    /// Limits the renders in progress to so many.
+    /// Limits the renders in progress to `slots`.
     pub(crate) fn with_slots(self, slots: usize) -> Self {
         Self { slots: Some(Arc::new(Semaphore::new(slots))), ..self }
     }
@@ -225,6 +225,7 @@ impl VideoProvider for FakeProvider {
     }
 }
 
+/// A finished render with a video and a thumbnail. The content of each file is the name of its variant.
 pub(crate) fn clip() -> Clip {
     let file = |variant: Variant, media_type: &str| ClipFile {
         variant,
@@ -234,6 +235,7 @@ pub(crate) fn clip() -> Clip {
     Clip { files: vec![file(Variant::Video, "video/mp4"), file(Variant::Thumbnail, "image/jpeg")] }
 }
 
+/// A render in progress.
 pub(crate) fn working(percent: u8) -> Reply<Progress> {
     Reply::Return(Ok(Progress::Working { percent: Some(percent), poll_after: Duration::from_millis(50) }))
 }

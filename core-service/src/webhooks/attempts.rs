@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{error::Error, failpoint::Failpoint};
 
-/// How much longer than an attempt its lease is.
+/// How much longer than the timeout of an attempt its lease is: the time to record the result.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// Performs attempts. Clones share the connections.

@@ -31,7 +31,7 @@ pub struct Delivery {
     pub is_test: bool,
     /// The state.
     pub state: DeliveryState,
-    /// The number of attempts since the schedule began.
+    /// The number of attempts since the schedule began, which begins again when a client requests a redelivery.
     pub attempt: u32,
     /// The newest attempts, the oldest first.
     pub attempts: Vec<Attempt>,

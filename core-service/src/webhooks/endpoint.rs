@@ -1,4 +1,4 @@
-//! Endpoints: the receivers of events.
+//! Endpoints: the receivers of events, created by clients or listed in the configuration.
 
 use url::Url;
 use uuid::Uuid;
@@ -33,11 +33,11 @@ pub struct Endpoint {
     pub previous_secret_until: Option<Timestamp>,
     /// When it was created. `None`: unknown, for one of the configuration.
     pub created_at: Option<Timestamp>,
-    /// How attempts went.
+    /// The results of its attempts, and whether it is enabled.
     pub state: EndpointState,
 }
 
-/// How the attempts at an endpoint went.
+/// The results of the attempts at an endpoint, and whether it is enabled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndpointState {
     /// Since when every attempt has failed.
@@ -91,8 +91,8 @@ impl Endpoint {
     }
 }
 
-/// Returns the lane of deliveries to a `callback_url`: its host and port. A lane is what shares a part of the attempts in flight, so
-/// that slow receivers do not delay the others; the lane of all other deliveries is the id of their endpoint.
+/// Returns the lane of deliveries to a `callback_url`: its host and port. The deliveries of a lane share a part of the attempts in
+/// flight, so that slow receivers do not delay the others; the lane of all other deliveries is the id of their endpoint.
 pub(crate) fn callback_lane(url: &str) -> String {
     let url = Url::parse(url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Events, in the form of OpenAI's.
+//! Webhook events: a video job has succeeded or failed. Their JSON has the form of OpenAI's webhook events.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ impl Event {
         Self { id: format!("evt_{}", Hex(&digest[..16])), event_type, created_at, video_id }
     }
 
-    /// Returns an event that did not happen.
+    /// Returns an event for a test of an endpoint, which belongs to no job.
     pub(crate) fn test(event_type: WebhookEventType, now: Timestamp) -> Self {
         let id = format!("evt_{}", Uuid::new_v4().simple());
         Self { id, event_type, created_at: now, video_id: TEST_VIDEO.to_owned() }
@@ -54,8 +54,8 @@ impl Event {
 
 /// Returns the type of the event when a job enters a state, given by its name; `None` if that is no event.
 ///
-/// A cancellation is none: OpenAI has events of their own for cancelled batches and responses, and none for videos. Its
-/// failure event would say that the render failed.
+/// A cancellation is none: OpenAI has an event for cancelled batches and one for cancelled responses, and none for videos.
+/// Its failure event would say that the render failed.
 pub(crate) fn type_of(kind: &str) -> Option<WebhookEventType> {
     if kind == Phase::Succeeded.as_str() {
         Some(WebhookEventType::VideoCompleted)

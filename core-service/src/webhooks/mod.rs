@@ -8,7 +8,7 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`event`], [`endpoint`], [`delivery`] | what is sent, to whom, and how it went |
+//! | [`event`], [`endpoint`], [`delivery`] | the message, its receiver, and the sending with all attempts |
 //! | [`signature`] | signatures of the Standard Webhooks specification |
 //! | [`store`] | endpoints, deliveries and the position in the outbox |
 //! | [`registry`] | the endpoints of the configuration and those of the store as one |

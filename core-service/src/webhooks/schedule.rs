@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::video::time::Timestamp;
 
-/// The longest delay that a receiver can request with `Retry-After`.
+/// The longest delay that a receiver can request with `Retry-After`: the longest of the default schedule.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(10);
 
 /// Returns when the attempt after the `attempt`th one, which has just failed, is due; `None` if that was the last. A receiver

@@ -44,7 +44,7 @@ pub(crate) struct Outcome {
     pub(crate) status: Option<u16>,
     /// Why it failed; empty for a 2xx status.
     pub(crate) error: String,
-    /// How long the receiver wants to be left alone.
+    /// The delay that the response requests with `Retry-After`.
     pub(crate) retry_after: Option<Duration>,
     /// How long it took.
     pub(crate) duration: Duration,
@@ -61,8 +61,8 @@ impl Sender {
         Ok(Self { client, address_policy })
     }
 
-    /// Sends an event. `previous_attempts` is the number of attempts to deliver it before this one. The response must begin within `limit`; its body is not
-    /// read.
+    /// Sends an event. `previous_attempts` is the number of attempts to deliver it before this one. The response must begin within
+    /// `limit`; its body is not read. A URL of the fault injection decides the result without a request.
     pub(crate) async fn send(
         &self,
         url: &str,
@@ -113,6 +113,7 @@ impl Sender {
     }
 }
 
+/// Returns the outcome of an attempt with a response.
 fn outcome(status: StatusCode, headers: &HeaderMap) -> Outcome {
     let error = if status.is_success() {
         String::new()

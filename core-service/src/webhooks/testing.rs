@@ -1,4 +1,4 @@
-//! What the tests of webhooks share: a store on a clock that the test sets, and a receiver.
+//! Shared by the tests of webhooks: stores on a clock that the test sets, and a receiver.
 
 use std::{
     sync::{
@@ -101,7 +101,7 @@ impl Stores {
         self.jobs.purge(&claim).await.unwrap();
     }
 
-    /// Returns what sends the deliveries, to any address.
+    /// Returns the sender of attempts, which may connect to any address.
     pub(crate) fn attempts(&self, settings: Webhooks) -> Attempts {
         let registry = Registry::new(self.webhooks.clone(), Live::new(settings));
         Attempts::new(registry, Sender::new(AddressPolicy::OPEN).unwrap())
@@ -149,7 +149,7 @@ impl Receiver {
         Self { url, statuses, ids, received }
     }
 
-    /// Makes the next requests fail with these statuses.
+    /// Makes the next requests fail with these status lines, for example `500 X`.
     pub(crate) fn fail(&self, statuses: impl IntoIterator<Item = &'static str>) {
         self.statuses.lock().unwrap().extend(statuses);
     }
@@ -159,7 +159,7 @@ impl Receiver {
         self.ids.lock().unwrap().clone()
     }
 
-    /// Waits until so many requests arrived.
+    /// Waits until `count` requests have arrived.
     pub(crate) async fn received(&self, count: usize) {
         while self.ids().len() < count {
             self.received.notified().await;

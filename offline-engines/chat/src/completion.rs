@@ -1,4 +1,4 @@
-//! The response types.
+//! The response types of the mock chat engine, modelled on OpenAI's chat completions.
 
 /// A finished chat completion.
 #[derive(Debug, Clone, PartialEq)]

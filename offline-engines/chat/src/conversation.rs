@@ -8,10 +8,12 @@ use crate::words::shorten;
 /// A parsed conversation.
 #[derive(Debug)]
 pub(crate) struct Conversation<'a> {
+    /// Language of the last user message.
     pub(crate) language: Language,
     pub(crate) intent: Intent<'a>,
     /// Text of the last user message; empty if there is none.
     pub(crate) last: &'a str,
+    /// Number of user messages.
     pub(crate) user_turns: usize,
     /// Text of the user message before the last one, skipping empty ones.
     pub(crate) earlier: Option<&'a str>,

@@ -13,6 +13,7 @@ use crate::rng::Rng;
 use crate::schema::{self, OptionalMembers, VisitBudget};
 use crate::{prose, tokens, tools};
 
+/// Path of the schema of [`Format::JsonSchema`] in an OpenAI request, for error messages.
 const SCHEMA_FIELD: &str = "response_format.json_schema.schema";
 
 /// Completes the conversation.
@@ -40,7 +41,7 @@ pub fn complete_unless(request: &Request, cancelled: &dyn Fn() -> bool) -> Resul
     let entities = Entities::extract(conversation.last);
     let mut seeds = Rng::new(fingerprint(request));
     // All choices start at the same offset into the phrase tables and add their index to it, so that they differ by
-    // construction and not by chance.
+    // construction and not by chance. Any large range will do: the tables wrap around.
     let start = seeds.below(1 << 16);
     let tool = tools::select(request, &conversation)?;
 
@@ -60,6 +61,7 @@ pub fn complete_unless(request: &Request, cancelled: &dyn Fn() -> bool) -> Resul
     Ok(completion)
 }
 
+/// Writes the content of choice `index`. `start` is the common offset of all choices into the phrase tables.
 fn content(
     request: &Request,
     conversation: &Conversation<'_>,

@@ -1,4 +1,5 @@
-//! Extracts values from a text: the source of tool arguments and document members.
+//! Extracts values (names, numbers, dates and others) from a user message: the source of tool arguments and of the members of
+//! generated JSON documents.
 
 use serde_json::{Number, Value};
 
@@ -7,12 +8,15 @@ use crate::words::{is_han, words};
 /// Values found in a text, each kind in the order of the text.
 #[derive(Debug, Default)]
 pub(crate) struct Entities {
+    /// The text itself.
     pub(crate) text: String,
+    /// All of its words, in lower case.
     pub(crate) words: Vec<String>,
     /// Names of places, people and languages: runs of capitalised words and well-known cities.
     pub(crate) names: Vec<String>,
+    /// The contents of quotation marks and backticks.
     pub(crate) quoted: Vec<String>,
-    /// Numbers with the lower-case word that follows: "3 days".
+    /// Numbers with the lower-case word that follows, which may be empty: `(3, "days")` for "3 days".
     pub(crate) numbers: Vec<(Number, String)>,
     pub(crate) emails: Vec<String>,
     pub(crate) urls: Vec<String>,
@@ -107,9 +111,10 @@ fn quoted(text: &str) -> Vec<String> {
     found
 }
 
-/// Returns standalone numbers; digits within dates, times, addresses and words are skipped.
+/// Returns standalone numbers, each with the word that follows; digits within dates, times, addresses and words are skipped.
 fn numbers(text: &str) -> Vec<(Number, String)> {
     let chars: Vec<char> = text.chars().collect();
+    // Characters that make the digits after them part of a longer token.
     let joins = |c: char| c.is_ascii_alphanumeric() || ":/_.-@".contains(c);
     let mut found = Vec::new();
     let mut at = 0;
@@ -282,6 +287,10 @@ mod tests {
             .map(|(n, _)| n.to_string())
             .collect();
         assert_eq!(values, ["-3", "1250.5", "7"]);
+    }
+
+    #[test]
+    fn units_expressions_and_quotations_are_found() {
         assert_eq!(Entities::extract("book 2 rooms for 3 nights").number_before("night"), Some(3.into()));
         assert_eq!(expression("What is 12 * (3 + 4)?").as_deref(), Some("12 * (3 + 4)"));
         assert_eq!(quoted("say \"one two\" and “三”"), ["one two", "三"]);

@@ -1,4 +1,4 @@
-//! The error type.
+//! The error type of the mock chat engine.
 
 /// A request that cannot be fulfilled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

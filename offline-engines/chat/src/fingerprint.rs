@@ -4,7 +4,8 @@ use crate::request::{Format, Request, Role};
 
 /// Hashes the parts of a request that determine the content.
 ///
-/// `max_tokens`, `stop` and `n` are excluded: a shorter reply is always a prefix of the longer one.
+/// `max_tokens`, `stop` and `n` are excluded: a shorter reply is always a prefix of the longer one, and fewer
+/// choices are the first ones of more.
 pub(crate) fn fingerprint(request: &Request) -> u64 {
     let mut hash = Fnv::new();
     // Temperature zero asks for the single most likely reply, whatever the seed.
@@ -35,7 +36,7 @@ pub(crate) fn fingerprint(request: &Request) -> u64 {
     hash.0
 }
 
-/// FNV-1a. Its result is specified, whereas the standard library's hasher may change between releases.
+/// 64-bit FNV-1a. Its result is specified, whereas the standard library's hasher may change between releases.
 struct Fnv(u64);
 
 impl Fnv {

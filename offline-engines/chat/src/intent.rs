@@ -1,4 +1,4 @@
-//! Classifies the last user message.
+//! Classifies the last user message, which selects the kind of prose reply.
 
 use crate::code_examples::{self, Example};
 use crate::words::words;
@@ -40,6 +40,7 @@ impl<'a> Intent<'a> {
                 || contains(&["图", "画", "照片", "风景", "插画"]);
         if (has_word(&["prompt", "prompts"]) || contains(&["提示词", "提示语", "描述词"])) && (image || video)
         {
+            // "A prompt for an image of a film set" is an image prompt.
             return Self::Prompt { video: video && !has_word(&["image", "picture", "photo"]) };
         }
         if has_word(&["story", "tale", "stories", "fable"]) || contains(&["故事", "童话", "小说"]) {
@@ -48,7 +49,7 @@ impl<'a> Intent<'a> {
         if let Some(example) = code_examples::find(last) {
             return Self::Code(example);
         }
-        // "Can you show an example?" refers to the message before it.
+        // "Can you show an example?" refers to the message before it; a longer message has a subject of its own.
         let refers_back = words.len() <= 10
             && (has_word(&["example", "examples", "show", "sample"]) || contains(&["例子", "示例", "举例"]));
         if refers_back && let Some(example) = earlier.and_then(code_examples::find) {
@@ -58,6 +59,7 @@ impl<'a> Intent<'a> {
     }
 }
 
+/// Returns whether the text is a greeting and little more: at most 5 words, or 8 characters of Chinese.
 fn is_greeting(text: &str, words: &[String]) -> bool {
     let english = words.len() <= 5
         && words.first().is_some_and(|first| GREETINGS.contains(&first.as_str()))

@@ -1,4 +1,4 @@
-//! Language detection.
+//! Detects the language of a user message, in which the reply is written.
 
 use crate::words::is_han;
 

@@ -63,7 +63,8 @@ fn body(conversation: &Conversation<'_>, phrases: &Phrases, variant: usize, rng:
 /// Writes a prompt for an image or video engine: subject, light, colours, style.
 fn prompt(conversation: &Conversation<'_>, phrases: &Phrases, video: bool, variant: usize, rng: &mut Rng) -> String {
     let subject = subject(conversation.last).unwrap_or_else(|| nth(phrases.scenes, variant).to_owned());
-    // A subject named by the user is the same in all choices, so light and palette advance with the variant too.
+    // A subject named by the user is the same in all choices, so light and palette advance with the variant too. The quotients
+    // shift the tables against each other, so that a combination repeats later than the shortest table.
     let light = nth(phrases.lights, variant + variant / phrases.scenes.len());
     let palette = nth(phrases.palettes, variant + variant / phrases.lights.len());
     let mut parts = vec![subject.as_str(), light, palette, rng.pick(phrases.styles)];

@@ -1,4 +1,4 @@
-//! The request types.
+//! The request types of the mock chat engine, modelled on OpenAI's chat completions.
 
 use serde_json::Value;
 

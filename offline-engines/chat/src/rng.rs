@@ -1,6 +1,6 @@
 //! Seeded pseudo-random numbers. The sequence for a seed is the same on every platform and compiler version.
 
-/// SplitMix64: small, fast, and well enough distributed to pick phrases.
+/// SplitMix64, with the constants of its reference implementation: small, fast, and well enough distributed to pick phrases.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 

@@ -5,12 +5,12 @@
 
 use crate::request::{Request, Turn};
 
-/// Overhead of each message and of the reply's opening, as OpenAI documents them for chat.
+/// Overhead in tokens of each message and of the reply's opening, as OpenAI documents them for chat.
 const PER_MESSAGE: u64 = 3;
 const REPLY_OPENING: u64 = 3;
-/// The documented cost of an image at low detail. The engine does not read images, so all of them cost the same.
+/// The documented cost in tokens of an image at low detail. The engine does not read images, so all of them cost the same.
 const PER_IMAGE: u64 = 85;
-/// Overhead of one function around its name, description and schema.
+/// Approximate overhead in tokens of one function, around its name, description and schema.
 pub(crate) const PER_FUNCTION: u64 = 8;
 
 /// Returns the number of tokens in a text. Special tokens such as `<|endoftext|>` count as ordinary text.
@@ -108,6 +108,7 @@ mod tests {
     #[test]
     fn prompt_tokens_include_the_documented_overhead() {
         let request = Request { turns: vec![Turn::user("Hello world")], ..Request::default() };
-        assert_eq!(prompt(&request), 3 + 1 + 2 + 3);
+        let (role, text) = (1, 2);
+        assert_eq!(prompt(&request), PER_MESSAGE + role + text + REPLY_OPENING);
     }
 }

@@ -63,7 +63,7 @@ fn best_match<'a>(request: &'a Request, conversation: &Conversation<'_>) -> Opti
     best.map(|(_, tool)| tool)
 }
 
-/// Words that do not help to select a tool.
+/// Words that do not help to select a tool, each between two spaces.
 const STOP_WORDS: &str = " a an the of for in on to and or is are be it what how do does can you me my i get set with from by at this that \
     given current please function use used returns return 的 了 在 是 我 你 有 一 个 请 和 ";
 
@@ -94,6 +94,7 @@ pub(crate) fn call(
     let mut documents =
         vec![schema::document(&schema, &field, entities, OptionalMembers::Mentioned { skip: 0 }, rng, budget)?];
     if request.parallel_tool_calls {
+        // One call for each name in the text: "the weather in Paris and London".
         for skip in 1..entities.names.len().min(MAX_CALLS) {
             let next = schema::document(&schema, &field, entities, OptionalMembers::Mentioned { skip }, rng, budget)?;
             // The name does not fit any argument, so a second call would repeat an earlier one.

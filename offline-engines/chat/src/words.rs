@@ -1,11 +1,11 @@
-//! Splits text into words.
+//! Words of a text or an identifier, and the shortening of a text for quoting.
 
 /// Returns whether a character is a Chinese ideograph.
 pub(crate) fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
 }
 
-/// Returns the lower-case words of letters and digits; each Chinese character is a word.
+/// Returns the lower-case words of letters, digits and apostrophes; each Chinese character is a word.
 pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     for run in text.split(|c: char| !c.is_alphanumeric() && c != '\'') {

@@ -64,6 +64,7 @@ fn story_has_300_to_700_tokens() {
 #[test]
 fn text_to_repeat_is_repeated_verbatim() {
     assert!(reply(&user_request("Say this is a test")).ends_with("\n\nthis is a test"));
+    // Placeholders of the templates are not expanded in the user's text.
     assert!(reply(&user_request("What is {topic} and {question}?")).contains("{topic} and {question}"));
 }
 
@@ -96,6 +97,7 @@ fn max_tokens_is_met_exactly_and_yields_a_prefix() {
 fn stop_sequence_ends_the_content_before_it_even_across_pieces() {
     let request = user_request("Write a creative story");
     let full = reply(&request);
+    // Two words, so two tokens. The other two sequences have no effect: one does not occur, one is empty.
     let stop = "lived a";
     assert!(full.contains(stop));
     let stopped = complete(&Request { stop: vec!["never".repeat(9), String::new(), stop.into()], ..request }).unwrap();
@@ -167,6 +169,7 @@ fn unusual_text_does_not_panic() {
             complete(&request).unwrap();
         }
     }
+    // No message: one choice, and the 3 prompt tokens of the reply's opening.
     let empty = complete(&Request { tool_choice: ToolChoice::None, ..Request::default() }).unwrap();
     assert_eq!((empty.choices.len(), empty.prompt_tokens), (1, 3));
 }

@@ -129,6 +129,7 @@ fn max_tokens_cuts_arguments() {
     let request = Request {
         turns: vec![Turn::user("Weather in Paris?")],
         tools: vec![weather()],
+        // The call's overhead and the tool's name count too, so 13 tokens end within the arguments.
         max_tokens: Some(13),
         ..Request::default()
     };

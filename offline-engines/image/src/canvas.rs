@@ -1,4 +1,4 @@
-//! The canvas: 8-bit RGBA pixels, processed in bands of rows by a few threads. The result for a pixel depends on its
+//! The canvas of a picture: 8-bit RGBA pixels, processed in bands of rows by a few threads. The result for a pixel depends on its
 //! position alone, so neither bands nor threads are visible.
 
 use std::ops::Range;
@@ -15,6 +15,7 @@ use crate::random;
 use crate::raster::Coverage;
 use crate::request::Quality;
 
+/// Number of rows that a thread processes at a time.
 const BAND_ROWS: usize = 16;
 /// Number of pixels below which a second thread costs more than it saves.
 const MIN_PARALLEL_PIXELS: usize = 40_000;
@@ -24,7 +25,7 @@ pub(crate) struct Canvas<'w> {
     pixels: Vec<u8>,
     pub(crate) width: usize,
     pub(crate) height: usize,
-    /// Determines the number of octaves of every texture.
+    /// Determines the number of noise octaves (layers of detail) of every texture.
     pub(crate) quality: Quality,
     observer: &'w dyn Observer,
     cancelled: AtomicBool,
@@ -274,6 +275,7 @@ fn blend(pixel: &mut [u8], rgb: Rgb, alpha: f32, position: (usize, usize)) {
 
 /// Stores a colour with dithering by position, without which gradients show bands.
 fn store(pixel: &mut [u8], rgb: Rgb, (x, y): (usize, usize)) {
+    // The seed is arbitrary: dithering depends on the position only.
     let dither = random::lattice(0x51ed, x as i32, y as i32);
     for (slot, part) in pixel.iter_mut().zip(rgb.0) {
         *slot = (part.clamp(0.0, 1.0) * 254.99 + dither) as u8;

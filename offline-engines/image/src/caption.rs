@@ -27,6 +27,7 @@ pub(crate) fn write(canvas: &mut Canvas<'_>, prompt: &str) {
         return;
     }
     let Ok(face) = Face::parse(FONT, 0) else { return };
+    // Proportions are chosen by eye. Letters smaller than 9.5 pixels would be illegible.
     let unit = canvas.unit();
     let size = (unit * 0.021).max(9.5);
     let margin = unit * 0.034;
@@ -184,7 +185,7 @@ fn outlines(face: &Face<'_>, line: &[PlacedGlyph], base: Point, size: f32) -> Pa
     path
 }
 
-/// Converts glyph outlines from font units to pixels.
+/// Converts glyph outlines from font units to pixels. A curve becomes a few segments, enough at the size of a caption.
 struct Pen<'a> {
     path: &'a mut Path,
     origin: Point,

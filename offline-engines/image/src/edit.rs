@@ -114,7 +114,7 @@ fn compose(pictures: &[&RgbaImage], (width, height): (u32, u32)) -> RgbaImage {
     base
 }
 
-/// Grades the colours towards the prompt's palette, then adds subjects, weather and style.
+/// Grades the colours towards the prompt's palette, then adds subjects, weather and style. The strengths are chosen by eye.
 fn restyle(
     request: &ImageRequest,
     base: RgbaImage,
@@ -135,6 +135,7 @@ fn restyle(
     });
     let wet = [Weather::Rain, Weather::Snow, Weather::Fog, Weather::Storm];
     if subject::has_figure(&setting.prompt) {
+        // To the right of the middle and smaller than in a new picture, so that the subjects do not cover the old content.
         let placement = Placement::new(&canvas, (0.72, 0.93), 0.36);
         subject::paint_all(&mut canvas, setting, placement);
     }

@@ -1,4 +1,4 @@
-//! Encodes pictures to files.
+//! Encodes finished pictures as PNG, JPEG or WebP.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;

@@ -1,5 +1,5 @@
-//! Mock image engine: the built-in provider for offline use, tests and demos. It draws a picture from the words of a
-//! prompt, without a model, a network or a GPU.
+//! Mock image engine: Triptych's built-in image provider for offline use, tests and demos. It draws a picture from the
+//! words of a prompt, without a model, a network or a GPU.
 //!
 //! Synchronous and deterministic: equal [`ImageRequest`]s yield equal bytes on the same platform, whatever the number of
 //! threads. A call allocates the picture and at most two more buffers of its size; [`Quality::High`] renders small

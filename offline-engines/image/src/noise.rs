@@ -1,4 +1,5 @@
-//! Value noise. All results are in `0.0..=1.0`, with a mean of about one half.
+//! Value noise: random numbers at the points of a lattice, interpolated between them. All results are in `0.0..=1.0`, with a
+//! mean of about one half.
 
 use crate::random;
 
@@ -49,6 +50,8 @@ pub(crate) fn cloudy(seed: u32, x: f32, y: f32, octaves: u32) -> f32 {
     })
 }
 
+/// Sums octaves. The frequency does not exactly double, so that the lattices of two octaves do not coincide; the callers'
+/// seeds differ by octave for the same reason.
 fn octave_sum(octaves: u32, mut sample: impl FnMut(u32, f32) -> f32) -> f32 {
     let (mut sum, mut weight, mut share, mut scale) = (0.0, 0.0, 1.0, 1.0);
     for octave in 0..octaves.max(1) {

@@ -1,4 +1,4 @@
-//! Previews and cancellation.
+//! Previews of a picture while it is drawn, and cancellation.
 
 use image::RgbaImage;
 

@@ -1,4 +1,4 @@
-//! Fills: solid colours and gradients.
+//! Fills of shapes: solid colours and gradients, with alpha.
 
 use crate::colour::Rgb;
 use crate::path::Point;

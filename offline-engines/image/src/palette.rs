@@ -21,9 +21,11 @@ pub(crate) struct Palette {
     pub(crate) light: Rgb,
     /// Share of the ground's own colour, as opposed to its silhouette in `near`.
     pub(crate) daylight: f32,
+    /// Whether the sky is dark, so that stars are visible and windows are lit.
     pub(crate) night: bool,
 }
 
+/// Creates a palette from colours as `0xRRGGBB`; `rest` is in the order of its pattern below.
 const fn palette(sky: [u32; 4], rest: [u32; 6], daylight: f32, night: bool) -> Palette {
     let [disc, haze, near, cloud_lit, cloud_dark, light] = rest;
     Palette {
@@ -38,6 +40,8 @@ const fn palette(sky: [u32; 4], rest: [u32; 6], daylight: f32, night: bool) -> P
         night,
     }
 }
+
+// Palettes by time of day, weather and style. Of several ones, the seed selects one.
 
 const DAWN: [Palette; 3] = [
     palette(

@@ -1,4 +1,5 @@
-//! The drawing pipeline: previews, scene, subjects, weather, style, post-processing, caption.
+//! The drawing pipeline: previews, scene, subjects, weather, style, post-processing, caption. The entry point of the
+//! engine for new pictures; `edit` is that for existing ones.
 
 use image::RgbaImage;
 
@@ -87,7 +88,7 @@ fn at_size(
     canvas.into_picture()
 }
 
-/// Fades a scene out towards an irregular edge.
+/// Fades a scene out towards an irregular edge, close to a rectangle with round corners.
 fn fade_edges(canvas: &mut Canvas<'_>, setting: &Setting) {
     let (width, height, unit) = (canvas.w(), canvas.h(), canvas.unit());
     let seed = setting.rng.fork("medallion").seed();
@@ -103,6 +104,7 @@ fn previews(request: &ImageRequest, observer: &dyn Observer) -> Result<(), Cance
     let wanted = u32::from(observer.wants_previews().min(3));
     let (width, height) = (request.width.max(1), request.height.max(1));
     for index in 0..wanted {
+        // The first of three previews is drawn at an eighth of the width and height, the last one at half.
         let shrink = 1 << (wanted - index);
         let small = ImageRequest {
             width: (width / shrink).max(1),

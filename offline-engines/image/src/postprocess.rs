@@ -1,4 +1,5 @@
-//! Post-processing: bloom around lights, vignette, film grain.
+//! Post-processing of a finished picture: bloom (a glow around lights), vignette (darker corners), film grain. Strengths
+//! are chosen by eye.
 
 use crate::canvas::Canvas;
 use crate::colour::{BLACK, Rgb, smooth};
@@ -45,13 +46,14 @@ pub(crate) fn apply(canvas: &mut Canvas<'_>, setting: &Setting) {
     canvas.remap(0..canvas.height, |x, y, colour| {
         let (dx, dy) = (x / width - 0.5, y / height - 0.5);
         let edge = smooth(0.2, 0.78, dx * dx * 2.0 + dy * dy * 2.0);
+        // The seed is arbitrary: grain depends on the position only.
         let speck = (random::lattice(0x6721, x as i32, y as i32) - 0.5) * grain;
         let shown = colour.darker(edge * vignette);
         shown + Rgb([speck; 3])
     });
 }
 
-/// Adds a blurred, low-resolution copy of the bright areas to the picture.
+/// Adds a blurred copy of the bright areas to the picture, with about 96 cells along the shorter side.
 fn bloom(canvas: &mut Canvas<'_>, strength: f32) {
     let step = (canvas.unit() / 96.0).max(1.0) as usize;
     let (columns, rows) = (canvas.width.div_ceil(step), canvas.height.div_ceil(step));

@@ -16,7 +16,8 @@ pub(crate) fn hash_text(text: &str) -> u64 {
     mix(hash)
 }
 
-/// Returns the pseudo-random number in `0.0..1.0` of a lattice point.
+/// Returns the pseudo-random number in `0.0..1.0` of a lattice point: an integer hash by shifts and multiplications with
+/// customary constants, the first two from xxHash32.
 pub(crate) fn lattice(seed: u32, x: i32, y: i32) -> f32 {
     let mut word = seed ^ x.cast_unsigned().wrapping_mul(0x9e37_79b1) ^ y.cast_unsigned().wrapping_mul(0x85eb_ca77);
     word = (word ^ (word >> 15)).wrapping_mul(0x2c1b_3c6d);

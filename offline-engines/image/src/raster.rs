@@ -1,4 +1,5 @@
-//! Rasterizes paths to exact coverage per pixel, by accumulating signed areas along each row.
+//! Rasterizes paths to exact coverage per pixel, by accumulating signed areas along each row: the algorithm of the font-rs
+//! rasterizer.
 
 use crate::path::Path;
 

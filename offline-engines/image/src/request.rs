@@ -1,11 +1,11 @@
-//! The request type.
+//! The request type of the mock image engine.
 
 use crate::random;
 
 /// Level of detail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Quality {
-    /// Fewer noise octaves; for thumbnails and tests.
+    /// Fewer noise octaves (layers of detail in textures); for thumbnails and tests.
     Low,
     /// The default.
     #[default]

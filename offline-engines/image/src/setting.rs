@@ -1,4 +1,4 @@
-//! The setting of a picture: scene, time of day, palette and light, derived from the prompt and the seed.
+//! The setting of a picture (not of the program): scene, time of day, palette and light, derived from the prompt and the seed.
 
 use crate::canvas::Canvas;
 use crate::colour::hex;

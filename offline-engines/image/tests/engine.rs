@@ -1,4 +1,4 @@
-//! Behaviour of the public API.
+//! Behaviour of the mock image engine through its public API.
 #![allow(clippy::expect_used, reason = "a panic in a helper fails the calling test")]
 
 use std::sync::Mutex;
@@ -15,6 +15,7 @@ fn draw(prompt: &str, size: u32) -> RgbaImage {
     paint(&request(prompt, size, size), &()).expect("not cancelled")
 }
 
+/// Returns the mean of red, green and blue, 0 to 255.
 fn mean(picture: &RgbaImage) -> [f64; 3] {
     let count = f64::from(picture.width() * picture.height());
     std::array::from_fn(|part| picture.pixels().map(|pixel| f64::from(pixel[part])).sum::<f64>() / count)
@@ -54,6 +55,7 @@ fn picture_has_the_requested_size() {
 
 #[test]
 fn largest_sizes_are_supported() {
+    // A square near the gateway's limit of pixels, and the longest side that it accepts.
     for (width, height) in [(4096, 4096), (12_288, 1536)] {
         let picture =
             paint(&ImageRequest { quality: Quality::Low, ..request("a sunset over mountains", width, height) }, &());

@@ -58,6 +58,7 @@ fn choice_at(choices: &mut Vec<pb::ChatChoice>, index: u32) -> &mut pb::ChatChoi
     &mut choices[position]
 }
 
+/// Adds the part of a choice that one chunk has.
 fn push_choice(choice: &mut pb::ChatChoice, part: pb::ChatChunkChoice) {
     let pb::ChatChunkChoice { index: _, delta, finish_reason, logprobs, extra_json } = part;
     if let Some(reason) = finish_reason {
@@ -73,6 +74,7 @@ fn push_choice(choice: &mut pb::ChatChoice, part: pb::ChatChunkChoice) {
     push_delta(choice.message.get_or_insert_default(), delta.unwrap_or_default());
 }
 
+/// Adds a delta to the message of its choice.
 fn push_delta(message: &mut pb::ChatMessage, delta: pb::ChatDelta) {
     let pb::ChatDelta { role, content, refusal, reasoning_content, tool_calls, extra_json } = delta;
     if let Some(role) = role {
@@ -147,6 +149,7 @@ mod tests {
 
     #[test]
     fn assembled_response_contains_every_member_of_the_chunks() {
+        // Members called `x_...` are extensions of a vendor.
         let chunk = |choice: Value, more: Value| {
             let mut chunk = json!({"id": "r", "created": 7, "model": "m", "choices": [choice]});
             chunk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -1,4 +1,5 @@
-//! One chunk of a streamed response, `chat.completion.chunk`.
+//! One chunk of a streamed response, `chat.completion.chunk`: read from the event of an upstream, and written for a
+//! client.
 
 use serde::de::MapAccess;
 use triptych_proto::{time::unix_seconds, v1 as pb};

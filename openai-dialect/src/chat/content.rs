@@ -77,7 +77,7 @@ pub(super) fn read_response_content<'de, A: MapAccess<'de>>(
     Ok(())
 }
 
-/// Reads the `content` of a delta. See [`read_response_content`].
+/// Reads the `content` of a delta, which in strict mode must be a string. See [`read_response_content`].
 pub(super) fn read_delta_content<'de, A: MapAccess<'de>>(
     member: Member<'_, 'de, A>,
     delta: &mut pb::ChatDelta,
@@ -104,6 +104,7 @@ fn join_parts(
     reasoning_content: &mut Option<String>,
     extra: &mut String,
 ) -> Option<String> {
+    /// Mistral's part with the reasoning of a model.
     #[derive(serde::Deserialize)]
     struct Thinking {
         r#type: String,

@@ -1,4 +1,4 @@
-//! Content parts: text, refusal, image, audio, file, or any other type as raw text.
+//! The parts of a message's content: text, refusal, image, audio, file, or any other type as raw text.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! JSON Schemas of tools and response formats.
+//! JSON Schemas of tools and response formats, which are passed on as text and not interpreted.
 
 use serde::de::MapAccess;
 

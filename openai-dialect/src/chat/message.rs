@@ -1,4 +1,4 @@
-//! Messages of requests and responses.
+//! Messages of requests and responses. Those of responses have members in more forms, because upstreams deviate.
 
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;

@@ -1,4 +1,4 @@
-//! The body of `POST /v1/chat/completions`.
+//! The body of `POST /v1/chat/completions`: read from a client, and written to an upstream.
 
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;

@@ -1,4 +1,4 @@
-//! A complete response, `chat.completion`.
+//! A complete response, `chat.completion`: read from an upstream, and written for a client.
 
 use std::marker::PhantomData;
 

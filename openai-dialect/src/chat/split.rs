@@ -11,6 +11,7 @@ use crate::json::{extra::append_member, write::write_scalar};
 pub fn split_response(response: pb::CreateChatResponse) -> Option<Vec<pb::StreamChatResponse>> {
     let pb::CreateChatResponse { id, create_time, model, choices, usage, system_fingerprint, service_tier, extra_json } =
         response;
+    // The members that all chunks have.
     let envelope = pb::StreamChatResponse {
         id,
         create_time,
@@ -36,6 +37,7 @@ pub fn split_response(response: pb::CreateChatResponse) -> Option<Vec<pb::Stream
     Some(chunks)
 }
 
+/// Splits a choice into the chunk of its message and that of its finish reason.
 fn split_choice(choice: pb::ChatChoice) -> Option<[pb::ChatChunkChoice; 2]> {
     let pb::ChatChoice { index, message, finish_reason, logprobs, extra_json } = choice;
     let delta = Some(delta_of(message.unwrap_or_default())?);
@@ -47,6 +49,7 @@ fn split_choice(choice: pb::ChatChoice) -> Option<[pb::ChatChunkChoice; 2]> {
     ])
 }
 
+/// Returns the delta with a whole message. Members that deltas do not have are kept as extra members.
 fn delta_of(message: pb::ChatMessage) -> Option<pb::ChatDelta> {
     let pb::ChatMessage { role, content, name, tool_calls, tool_call_id, refusal, reasoning_content, mut extra_json } =
         message;
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
     use crate::chat::{read_response, write_chunk};
 
-    /// The chunks of a response, as JSON.
+    /// Returns the chunks of a response, as JSON.
     fn chunks(response: &Value) -> Option<Vec<Value>> {
         let chunks = split_response(read_response(response.to_string().as_bytes()).unwrap().response)?;
         let to_json = |chunk: &pb::StreamChatResponse| {
@@ -97,6 +100,7 @@ mod tests {
 
     #[test]
     fn chunks_contain_every_member_of_the_response() {
+        // Members called `x_...` are extensions of a vendor.
         let function = json!({"name": "f", "arguments": "{}", "x_f": 1});
         let message = json!({
             "role": "assistant", "content": "Hi", "refusal": "no", "reasoning_content": "hm", "name": "n", "x_m": 2,

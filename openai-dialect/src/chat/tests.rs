@@ -5,6 +5,7 @@ use triptych_proto::{time::unix_seconds, v1 as pb};
 
 use super::*;
 
+/// Returns a request after it was read and written.
 fn request_round_trip(document: &Value) -> Value {
     let request = read_request(document.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}\n{document}"));
     let mut out = Vec::new();
@@ -14,6 +15,7 @@ fn request_round_trip(document: &Value) -> Value {
     serde_json::from_slice(&out).unwrap()
 }
 
+/// Returns a response after it was read and written.
 fn response_round_trip(document: &Value) -> Value {
     let read = read_response(document.to_string().as_bytes()).unwrap();
     let mut out = Vec::new();

@@ -22,7 +22,7 @@ impl Object for pb::ToolCall {
     }
 
     fn finish(&mut self) -> Result<(), &'static str> {
-        // Some upstreams omit it; clients rely on it.
+        // Some upstreams omit `type`; clients rely on it.
         if self.r#type.is_empty() && self.function.is_some() && !has_member(&self.extra_json, "type") {
             "function".clone_into(&mut self.r#type);
         }

@@ -10,7 +10,7 @@ use triptych_proto::v1 as pb;
 /// The index of a tool call delta that was received without one.
 pub const NO_INDEX: u32 = u32::MAX;
 
-/// Maximum number of ids that are remembered per choice. Real responses have fewer calls.
+/// Maximum number of calls that are remembered per choice. Real responses have fewer.
 const MAX_IDS: usize = 128;
 
 /// Assigns the missing indexes in the tool calls of one stream.
@@ -27,7 +27,7 @@ struct Choice {
     count: u32,
     /// Known call ids and their indexes.
     ids: Vec<(String, u32)>,
-    /// The index that the upstream gives to the last call, and ours, where they differ.
+    /// The upstream's index of the last call, and the index assigned to it, where they differ.
     renumbered: Option<(u32, u32)>,
     /// Indexes of the calls that have an id and a function name.
     begun: Vec<u32>,

@@ -1,4 +1,4 @@
-//! `tools` and `tool_choice`.
+//! `tools` and `tool_choice` of a request: which functions a model may call, and which it must.
 
 use serde::de::{Error as _, MapAccess};
 use triptych_proto::v1::{self as pb, tool_choice::Choice};

@@ -1,4 +1,4 @@
-//! Token usage.
+//! `usage`: the numbers of tokens of a request and its response.
 
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;

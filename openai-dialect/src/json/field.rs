@@ -1,4 +1,5 @@
-//! The destination of a member's value.
+//! [`Field`], the destination of a member's value. Fields are read like this rather than with serde alone, because a
+//! value that has no place in its field must not be lost.
 
 use serde::de::MapAccess;
 

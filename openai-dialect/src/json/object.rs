@@ -1,4 +1,7 @@
 //! Reading JSON objects: known members into their fields, all others into `extra_json` as raw text.
+//!
+//! A document is read in strict mode first, in which a value of an unexpected type is an error. If that fails, it is
+//! read again in lenient mode, which keeps such a value as raw text.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -47,8 +50,8 @@ impl<'de, A: MapAccess<'de>> Member<'_, 'de, A> {
         Ok(())
     }
 
-    /// Reads the value into `field`; `null` leaves the field unchanged. A value of another type is appended to `extra` in
-    /// lenient mode. For members that the writer always writes.
+    /// Reads the value into `field`; `null` and empty values leave the field unchanged. A value of another type is
+    /// appended to `extra` in lenient mode. For members that the writer always writes.
     pub(crate) fn read_or_keep(self, field: &mut impl Field, extra: &mut String) -> Result<(), A::Error> {
         let name = self.name;
         match self.read(field)? {
@@ -86,6 +89,7 @@ impl<'de, A: MapAccess<'de>> Member<'_, 'de, A> {
         if mode == Mode::Strict {
             return field.read_from(self.map, mode);
         }
+        // Read twice, because a value that the field has refused must still be available as text.
         let raw = self.raw_value(|_| Ok(()))?;
         Ok(field.read_from(&mut OneValue(raw), mode).unwrap_or(Some(raw)))
     }
@@ -111,6 +115,7 @@ impl<'de, A: MapAccess<'de>> Member<'_, 'de, A> {
 
 /// A field for a string.
 pub(crate) trait TextValue: Field {
+    /// Replaces the string.
     fn set_text(&mut self, text: String);
 }
 
@@ -126,7 +131,8 @@ impl TextValue for Option<String> {
     }
 }
 
-/// Reads an [`Object`].
+/// Reads an [`Object`]. A seed, serde's form of a deserializer with parameters, because reading depends on the
+/// [`Mode`].
 pub(crate) struct ObjectSeed<T>(pub(crate) Mode, pub(crate) PhantomData<T>);
 
 impl<'de, T: Object> DeserializeSeed<'de> for ObjectSeed<T> {
@@ -203,7 +209,7 @@ pub(crate) fn read_response_object<T: Object>(text: &[u8]) -> Result<T, ReadErro
     read_strictly(text).or_else(|_| read_lenient_response(text))
 }
 
-/// Reads a document that [`read_exact_object`] cannot read.
+/// Reads a response that [`read_exact_object`] cannot read: repairs its JSON, and keeps values of unexpected types.
 pub(crate) fn read_lenient_response<T: Object>(text: &[u8]) -> Result<T, ReadError> {
     read_leniently(sanitized(text).as_bytes())
 }

@@ -1,4 +1,5 @@
-//! A single raw value in place of a map, for reading a value a second time.
+//! A single raw value in place of a map, so that a [`Field`](super::field::Field) can read a value whose text has been
+//! kept.
 
 use serde::de::{DeserializeSeed, MapAccess};
 

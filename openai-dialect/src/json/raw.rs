@@ -1,4 +1,4 @@
-//! Raw JSON values.
+//! Raw JSON values: the text of a value, checked but not parsed.
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer};
 use serde_json::value::RawValue;

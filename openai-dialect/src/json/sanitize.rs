@@ -1,8 +1,12 @@
 //! Repairs text that is not quite JSON, as some upstreams send it.
+//!
+//! JSON escapes a character beyond U+FFFF as a surrogate pair, two escapes (`\ud83d\ude00`) with a high and a low
+//! half. Upstreams that cut texts send the halves apart; half a pair is no character, and serde_json refuses it.
 
 use std::fmt::Write as _;
 
-/// The offset between the code of a surrogate and the private-use character that stands for it, U+10F800 to U+10FFFF.
+/// The offset between the code of a surrogate and the private-use character that stands for it, U+10F800 to U+10FFFF. A
+/// Rust string cannot hold the surrogate itself.
 const MARK_OFFSET: u32 = 0x0010_F800 - 0xD800;
 
 /// Returns JSON text in which
@@ -42,6 +46,8 @@ pub(crate) fn is_high(code: u32) -> bool {
     (0xD800..0xDC00).contains(&code)
 }
 
+/// Repairs a text. `at_boundary` returns the character for the half of a surrogate pair at the start or end of a
+/// string.
 fn repaired(text: &[u8], at_boundary: fn(u32) -> char) -> String {
     let text = String::from_utf8_lossy(text);
     let mut rest = text.trim_start_matches('\u{feff}');
@@ -100,7 +106,7 @@ fn repaired_string<'a>(text: &'a str, out: &mut String, at_boundary: fn(u32) -> 
     }
 }
 
-/// Returns the code of the escape `\uXXXX` at the start of `text`.
+/// Returns the code of the escape `\uXXXX`, six bytes long, at the start of `text`.
 fn unit(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u32::from_str_radix(digits, 16).ok()

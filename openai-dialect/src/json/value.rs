@@ -13,6 +13,7 @@ use super::{
 
 /// A type that can be read from a JSON value.
 pub(crate) trait Value: Sized {
+    /// Reads the value. In lenient mode, members of objects within it may have unexpected types.
     fn read<'de, D: Deserializer<'de>>(deserializer: D, mode: Mode) -> Result<Self, D::Error>;
 }
 
@@ -40,7 +41,8 @@ impl Value for f64 {
     }
 }
 
-/// Implements [`Value`] for integer types. Accepts numbers with a zero fraction, such as `3.0`: JSON Schema defines them as integers, and some clients send them.
+/// Implements [`Value`] for integer types. Accepts numbers with a zero fraction, such as `3.0`: JSON Schema defines
+/// them as integers, and some clients send them.
 macro_rules! impl_value_for_integer {
     ($($number:ty),*) => {$(
         impl Value for $number {

@@ -1,4 +1,5 @@
-//! Writing JSON objects: members with a field first, then the members of `extra_json` unchanged.
+//! Writing JSON objects: members with a field first, then those of `extra_json`, the raw text of members without a
+//! field, unchanged.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +7,7 @@ use serde::Serialize;
 
 /// A type that can be written as a JSON value.
 pub(crate) trait Write {
+    /// Appends the JSON to `out`.
     fn write(&self, out: &mut Vec<u8>);
 }
 
@@ -25,6 +27,7 @@ pub(crate) fn write_object(out: &mut Vec<u8>, members: impl FnOnce(&mut ObjectWr
 /// Writes the members of one object.
 pub(crate) struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
+    /// Whether no member has been written.
     empty: bool,
 }
 

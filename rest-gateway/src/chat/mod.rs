@@ -29,7 +29,8 @@ pub(crate) async fn completions(
     complete(&app, context, wire::read(&body)?).await
 }
 
-/// `POST /v1/engines/{engine}/chat/completions`, the endpoint of SDKs before 1.0 for requests that name an `engine`.
+/// `POST /v1/engines/{engine}/chat/completions`: versions of OpenAI's Python SDK before 1.0 send requests with an
+/// `engine`, the older name of the model, to it.
 pub(crate) async fn engine_completions(
     State(app): State<App>,
     PathId(engine): PathId,

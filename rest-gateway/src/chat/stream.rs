@@ -17,7 +17,7 @@ use crate::{
 /// stream.
 pub(super) struct ChunkEncoder {
     writer: ChunkWriter,
-    /// Reused for every chunk.
+    /// The JSON of one chunk. The buffer is reused for every chunk.
     json: Vec<u8>,
 }
 

@@ -1,3 +1,5 @@
+//! Tests of the chat endpoints in front of a [`CoreStub`], which replies `Hi there.`, streamed in two chunks.
+
 use serde_json::{Value, json};
 
 use crate::testing::{CoreStub, TestResponse, post, send};
@@ -61,6 +63,7 @@ async fn stream_that_fails_before_its_first_chunk_is_answered_with_a_status() {
 #[tokio::test]
 async fn attempts_are_a_response_header_of_success_stream_and_error() {
     let core = CoreStub::default();
+    // `near` and `far` are names of upstreams.
     core.set_attempts("near=503, far=200");
     for stream in [false, true] {
         let response = send(&core, post(COMPLETIONS, &request(stream))).await;

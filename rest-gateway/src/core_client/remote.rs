@@ -117,6 +117,7 @@ macro_rules! forward {
     };
 }
 
+/// Not by `forward!`, because the messages are those of the gRPC health protocol and not of the contract.
 #[async_trait]
 impl Health for RemoteCore {
     type WatchStream = ReplyStream<HealthCheckResponse>;
@@ -130,14 +131,16 @@ impl Health for RemoteCore {
     }
 }
 
-fn fold(chunks: impl Stream<Item = Result<pb::StreamChatResponse, Status>> + Send + 'static) -> ChatStream {
-    let mut fold = DeltaEncoder::default();
-    ChatStream::new(chunks.map(move |chunk| chunk.map(|chunk| fold.encode(chunk))))
+/// Converts the complete chunks of a remote core to delta-encoded ones, the form in which the services of a core in
+/// this process return them.
+fn delta_encode(chunks: impl Stream<Item = Result<pb::StreamChatResponse, Status>> + Send + 'static) -> ChatStream {
+    let mut encoder = DeltaEncoder::default();
+    ChatStream::new(chunks.map(move |chunk| chunk.map(|chunk| encoder.encode(chunk))))
 }
 
 forward!(ChatService by ChatServiceClient {
     unary create_chat(CreateChatRequest) -> CreateChatResponse;
-    stream StreamChatStream: stream_chat(StreamChatRequest) -> ChatStream = fold;
+    stream StreamChatStream: stream_chat(StreamChatRequest) -> ChatStream = delta_encode;
 });
 
 forward!(ImageService by ImageServiceClient {

@@ -13,7 +13,7 @@ use crate::headers::{RETRY_AFTER_MS, X_SHOULD_RETRY};
 
 /// A failed request: status, body, and headers that control the client's retries.
 #[derive(Debug, Clone)]
-// Boxed, because every `Result` of the crate carries one.
+// Boxed, so that the `Result`s of the crate are small.
 pub struct GatewayError(pub(super) Box<ErrorBody>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,7 @@ pub enum Retry {
     Never,
 }
 
+/// The JSON of an error: `{"error": {...}}`.
 #[derive(Serialize)]
 struct Envelope<'a> {
     error: Members<'a>,

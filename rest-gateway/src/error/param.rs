@@ -1,4 +1,5 @@
-//! Field paths of the contract in the spelling of OpenAI's JSON.
+//! Field paths of the contract, the protobuf API of the core, in the spelling of OpenAI's JSON. The core names an
+//! invalid field by its path in the contract; the client knows only the JSON.
 
 /// Converts a field path of the contract to the path that the client wrote: `parts[1].text` of a message becomes
 /// `content[1].text`. `None` if the path names nothing that the client wrote.
@@ -6,6 +7,7 @@ pub(crate) fn to_json_path(field: &str) -> Option<String> {
     let mut path: Vec<String> = Vec::new();
     for (place, segment) in field.split('.').enumerate() {
         let (name, index) = segment.find('[').map_or((segment, ""), |at| segment.split_at(at));
+        // Whether this segment is within the member `name`, or within one of its elements.
         let within = |name: &str| {
             path.last()
                 .and_then(|last| last.strip_prefix(name))
@@ -27,6 +29,7 @@ pub(crate) fn to_json_path(field: &str) -> Option<String> {
             "mode" if within("tool_choice") => continue,
             "function_name" if within("tool_choice") => "function.name",
             "extra_json" | "other_json" => continue,
+            // `content` of a message is a text or a list of parts; the contract has a field for each.
             "text" if place > 0 && path.len() == 1 && within("messages") => "content",
             "parts" if within("content") => {
                 if let Some(last) = path.last_mut() {

@@ -1,5 +1,5 @@
-//! The table from the core's errors, `Status` with an [`ErrorReason`], to HTTP. The table from failures to `Status` is in
-//! the core.
+//! Converts the core's errors, a gRPC `Status` with an [`ErrorReason`], to HTTP responses: a table has status and
+//! retries of every reason. The core converts its failures to a `Status`.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -50,7 +50,7 @@ impl Row {
     }
 }
 
-/// Returns all rows, in the order of the contract.
+/// Returns all rows, in the order of [`ErrorReason`].
 pub fn table() -> impl Iterator<Item = Row> {
     (1..).map_while(|number| ErrorReason::try_from(number).ok()).map(row)
 }
@@ -80,7 +80,7 @@ fn row(reason: ErrorReason) -> Row {
             (StatusCode::INTERNAL_SERVER_ERROR, Retry::AsUsual)
         }
         ErrorReason::NotSupported => (StatusCode::NOT_IMPLEMENTED, Retry::Never),
-        // Not 503: the exception class of the 0.28 SDK for 503 is not one that its users retry.
+        // Not 503: version 0.28 of OpenAI's Python SDK has an exception class for 503 that its users do not retry.
         ErrorReason::UpstreamUnavailable => (StatusCode::BAD_GATEWAY, Retry::AsUsual),
         ErrorReason::StorageUnavailable | ErrorReason::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Retry::Later),
         ErrorReason::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, Retry::AsUsual),

@@ -1,4 +1,4 @@
-//! Reading a body in either encoding.
+//! Reads a request body in JSON or multipart form data, and splits it into its fields.
 
 use std::borrow::Cow;
 
@@ -33,6 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum FormBody {
     Json(JsonBody),
+    /// Name and value of each part, in their order. A name may be repeated.
     Multipart(Vec<(String, Value<'static>)>),
 }
 

@@ -1,4 +1,5 @@
-//! The fields of a request, read one by one.
+//! The fields of a request body. A handler takes out the fields that it knows, one by one, by name and type; the others
+//! are passed on to the core as JSON.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,8 @@ pub(super) struct Field<'a> {
     pub(super) is_list: bool,
 }
 
-/// The fields of a body in their order. Handlers take the known ones out; the rest becomes `extra_json`.
+/// The fields of a body in their order. Those that no handler has taken out become `extra_json`, a field of the
+/// contract.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     fields: Vec<Field<'a>>,
@@ -45,6 +47,7 @@ impl<'a> Fields<'a> {
         let mut list = Vec::new();
         for value in self.take_all(name) {
             match value {
+                // Borrowed from the body, so that large elements are not copied.
                 Value::Json(Cow::Borrowed(raw)) if raw.get().starts_with('[') => {
                     let elements: Vec<&RawValue> = parse_elements(name, raw.get())?;
                     list.extend(elements.into_iter().map(|element| Value::Json(Cow::Borrowed(element))));
@@ -167,7 +170,7 @@ fn integer<T: TryFrom<i64>>(name: &str, value: &Value<'_>) -> Result<T, GatewayE
 }
 
 fn invalid(name: &str, value: &Value<'_>, expected: &str) -> GatewayError {
-    /// Longer values are left out of messages.
+    /// Values of more bytes are left out of messages.
     const MAX_SHOWN: usize = 40;
     let shown = match value {
         Value::Json(raw) if raw.get().len() <= MAX_SHOWN => format!(" {}", raw.get()),

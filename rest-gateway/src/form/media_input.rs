@@ -11,10 +11,14 @@ use triptych_proto::v1::{MediaInput, media_input::Source};
 use super::value::Value;
 use crate::{error::GatewayError, links::Links};
 
-/// The schemes of URIs that only the provider of a video model understands.
+/// The schemes of URIs that only the provider of a video model understands: files that a client has stored at the
+/// provider.
 const PROVIDER_SCHEMES: [&str; 2] = ["asset://", "oss://"];
 
-/// What an input is, for error messages.
+/// Longer texts are not taken for media keys. The keys of the core are shorter.
+const MAX_KEY_LENGTH: usize = 128;
+
+/// Whether an input is an image, a video or a sound, for error messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MediaKind {
     Image,
@@ -22,7 +26,7 @@ pub(crate) enum MediaKind {
     Sound,
 }
 
-/// `{"image_url": "..."}`, `{"image_url": {"url": "..."}}` or `{"file_id": "..."}`.
+/// The object form of an image: `{"image_url": "..."}`, `{"image_url": {"url": "..."}}` or `{"file_id": "..."}`.
 #[derive(Deserialize)]
 struct Reference<'a> {
     #[serde(borrow, default)]
@@ -114,7 +118,7 @@ fn parse_object(field: &str, json: &str, links: &Links) -> Result<Source, Gatewa
     }
 }
 
-/// Parses an image, or an object with one as text.
+/// Parses a text that is an image, or JSON of an object with an image.
 fn parse_text(field: &str, text: &str, links: &Links) -> Result<Source, GatewayError> {
     let text = text.trim();
     if text.starts_with('{') {
@@ -147,7 +151,7 @@ fn parse_source(field: &str, kind: MediaKind, text: &str, links: &Links) -> Resu
         return Ok(Source::Data(bytes));
     }
     // A media key contains a dot, which is in neither base64 alphabet.
-    let is_key = text.len() <= 128 && text.contains('.') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_key = text.len() <= MAX_KEY_LENGTH && text.contains('.') && text.bytes().all(|byte| byte.is_ascii_graphic());
     if is_key { Ok(Source::MediaKey(text.to_owned())) } else { Err(invalid(field, kind)) }
 }
 

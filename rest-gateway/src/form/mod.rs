@@ -1,4 +1,5 @@
-//! Request bodies in JSON or multipart form data, with the same names and meaning in both.
+//! Request bodies in JSON or multipart form data, with the same names and meaning in both. The image and video
+//! endpoints accept both encodings: OpenAI's SDKs send files as multipart.
 
 mod body;
 mod fields;

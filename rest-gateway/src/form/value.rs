@@ -37,7 +37,7 @@ impl Value<'_> {
         }
     }
 
-    /// Returns the JSON text of an object, which in multipart may be a plain text.
+    /// Returns the JSON text of the value if it is an object. In multipart, an object is a text field with JSON.
     pub(crate) fn object(&self) -> Option<&str> {
         Some(self.text().trim_ascii()).filter(|text| text.starts_with('{'))
     }

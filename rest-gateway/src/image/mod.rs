@@ -69,7 +69,8 @@ async fn create(
         // The call is the beginning of the stream: the response head does not wait for it either.
         let events = async move { service.stream_images(call).await }.map_ok(tonic::Response::into_inner);
         let heartbeat = app.runtime().settings.heartbeat;
-        // The core keeps the input images until the call ends.
+        // Holds the memory reservation of the body until the call ends, because the core keeps the input images until
+        // then.
         let events = events.try_flatten_stream().inspect(move |_| _ = &memory).boxed();
         let events = sse::peek_first_item(events, heartbeat.min(IMMEDIATE_FAILURE)).await.map_err(failed)?;
         let events = stream::encode_offloaded(events, echo, endpoint, links);
@@ -93,7 +94,8 @@ async fn create(
     Ok(with_metadata((content_type, Body::from(json.await?)).into_response(), &metadata))
 }
 
-/// A response that is being sent. The pictures hold the memory that the core has reserved for them and for their base64.
+/// The body of a response that is being sent. The pictures are kept because they hold the memory that the core has
+/// reserved for them and for their base64.
 struct ImageResponse {
     json: Bytes,
     _pictures: Vec<pb::Picture>,
@@ -105,7 +107,8 @@ impl AsRef<[u8]> for ImageResponse {
     }
 }
 
-/// Converts an error of an image call. OpenAI's clients retry twice without asking, which could be billed three times.
+/// Converts an error of an image call. OpenAI's clients retry twice by default, so that a call could be billed three
+/// times.
 fn failed(status: Status) -> GatewayError {
     GatewayError::from(status).forbid_retry_if_billable()
 }

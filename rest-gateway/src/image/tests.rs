@@ -1,3 +1,5 @@
+//! Tests of the image endpoints in front of a [`CoreStub`], whose pictures have 64x32 pixels and a few bytes of data.
+
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
@@ -8,6 +10,7 @@ use crate::testing::{CoreStub, TestResponse, multipart, post, raw, send};
 const GENERATIONS: &str = "/v1/images/generations";
 const EDITS: &str = "/v1/images/edits";
 
+/// Returns an edit request. Each field is its name, its file name if it is a file, and its value.
 fn form(fields: &[(&str, Option<&str>, &str)]) -> Request<axum::body::Body> {
     multipart(EDITS, fields)
 }
@@ -156,6 +159,7 @@ async fn unknown_content_type_is_answered_415() {
     assert_eq!(response.error(), (415, None, "unsupported_media_type".to_owned()));
 }
 
+/// Returns name and data of each event.
 fn events(response: &TestResponse) -> Vec<(String, Value)> {
     assert_eq!(response.header("content-type"), Some("text/event-stream"));
     let read = |event: &str| {
@@ -186,6 +190,7 @@ async fn stream_has_the_events_of_openai() {
     assert_eq!(events(&response), expected);
 }
 
+/// Makes the core refuse the second of three images.
 fn refuse_one_of_three(core: &CoreStub) {
     let usage = pb::ImageUsage { input_tokens: 9, output_tokens: 20, total_tokens: 29, input_image_tokens: 0 };
     let refused =

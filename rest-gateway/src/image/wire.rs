@@ -1,4 +1,4 @@
-//! OpenAI's image JSON, converted from and to the contract.
+//! OpenAI's image JSON, converted from and to the messages of the core's protobuf API.
 
 use base64::{display::Base64Display, engine::general_purpose::STANDARD};
 use serde::{Serialize, Serializer};
@@ -90,7 +90,7 @@ fn delivery(word: &str, model: &str) -> Result<pb::ImageDelivery, GatewayError> 
     }
 }
 
-/// Request parameters that responses repeat, as values that OpenAI's responses allow.
+/// Request parameters that responses repeat, as values that OpenAI's API allows. `auto` stands for all other values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ResponseEcho {
     pub(super) quality: &'static str,
@@ -187,7 +187,7 @@ impl From<pb::ImageUsage> for Usage {
     }
 }
 
-/// The expected length of an image's other members.
+/// The expected length of the JSON of an image besides its base64, in bytes.
 const ITEM_BYTES: usize = 1 << 10;
 
 /// Serializes a response.
@@ -195,7 +195,7 @@ pub(super) fn write(reply: &pb::GenerateImagesResponse, echo: &ResponseEcho, lin
     let pb::GenerateImagesResponse { create_time, model, pictures, usage, failures } = reply;
     let first = pictures.first();
     let failures: Vec<_> = failures.iter().map(Failure::from).collect();
-    // OpenAI's response enums have no `auto`.
+    // `auto` is a value of OpenAI's events, but not of its responses.
     let known = |word: &'static str| (word != "auto").then_some(word);
     let images = Images {
         created: unix_seconds(*create_time),
@@ -208,7 +208,7 @@ pub(super) fn write(reply: &pb::GenerateImagesResponse, echo: &ResponseEcho, lin
         usage: usage.map(Usage::from),
         failures: &failures,
     };
-    // Of the length of the images in base64, so that the buffer is never copied to a larger one.
+    // The images in base64 with the other members, so that the buffer is never copied to a larger one.
     let length: usize = pictures.iter().map(|picture| picture.data.len().div_ceil(3) * 4 + ITEM_BYTES).sum();
     let mut json = Vec::with_capacity(length + ITEM_BYTES);
     // Strings and numbers only: serialization cannot fail.

@@ -1,4 +1,4 @@
-//! JSON request bodies.
+//! JSON request bodies: read, and checked as UTF-8 text of bounded depth before any handler parses them.
 
 mod scan;
 
@@ -12,7 +12,7 @@ use http::{header, request::Parts};
 use crate::{app::App, authentication, body, error::GatewayError, offload};
 
 /// Content types accepted as JSON, besides those ending in `+json`. Clients often send a wrong one: none at all,
-/// `text/plain`, or what `curl -d` sends by default.
+/// `text/plain`, or the default of `curl -d`, which is the last of the list.
 const ACCEPTED: [&str; 5] = ["", "application/json", "text/json", "text/plain", "application/x-www-form-urlencoded"];
 
 /// A body that [`scan`] has checked: UTF-8, nested to a bounded depth, without lone surrogates. Its syntax is checked by

@@ -8,7 +8,8 @@ use memchr::memchr2;
 
 use crate::error::GatewayError;
 
-/// The maximum nesting depth of arrays and objects: one more than serde_json accepts in the values that it parses.
+/// The maximum nesting depth of arrays and objects: one more than serde_json accepts in the values that it parses, so
+/// that nothing which it parses is refused here.
 const MAX_DEPTH: usize = 128;
 
 /// Checks a JSON text.
@@ -70,13 +71,14 @@ fn check_utf8(text: &[u8], from: usize, to: usize) -> Result<(), GatewayError> {
     }
 }
 
-/// Parses a `\uXXXX` escape at `at`.
+/// Parses a `\uXXXX` escape at `at`, which is six bytes long.
 fn parse_unicode_escape(text: &[u8], at: usize) -> Option<u16> {
     let escape = text.get(at..at + 6)?;
     let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?).ok()?;
     u16::from_str_radix(digits, 16).ok()
 }
 
+/// Returns the error with the line and the column of the byte before `at`, from 1, as serde_json counts them.
 fn error_at(text: &[u8], at: usize, message: &str) -> GatewayError {
     let before = &text[..at.min(text.len())];
     let line = 1 + memchr::memchr_iter(b'\n', before).count();
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_utf_8_is_found_wherever_it_is() {
+    fn invalid_utf_8_is_refused_within_and_outside_of_strings() {
         for (text, at) in [
             (b"{\"a\":\"\xC3\"}".as_slice(), 6),
             (b"{\"a\":\"x\\n\xE4\xBD\"}", 9),

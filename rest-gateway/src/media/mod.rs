@@ -1,4 +1,5 @@
-//! `GET /media/{key}`: the target of the links in responses, and `GET /media/inputs/{token}`: that of links for providers.
+//! Stored media: `GET /media/{key}`, to which the links in responses lead, and `GET /media/inputs/{token}`, from which
+//! providers fetch the inputs of a video.
 
 use std::time::SystemTime;
 
@@ -14,7 +15,7 @@ use crate::{
     path::PathId,
 };
 
-/// The content of a media key never changes.
+/// The `Cache-Control` of unsigned links: a year, because the content of a media key never changes.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// `GET /media/{key}`.
@@ -47,7 +48,7 @@ pub(crate) async fn get_input(
     download::serve_file(&app, &context, &method, &headers, FileSource::Link(token), options).await
 }
 
-/// Verifies a signed link and returns its `Cache-Control`: `private`, because a shared cache would serve the medium after
+/// Verifies a signed link and returns its `Cache-Control`: `private`, because a shared cache would serve the file after
 /// the expiry time, and to clients without the link.
 fn verify(signer: &LinkSigner, key: &str, uri: &Uri) -> Result<HeaderValue, GatewayError> {
     let remaining = signer.verify(key, uri.query().unwrap_or_default(), SystemTime::now()).map_err(refuse)?;

@@ -1,3 +1,5 @@
+//! Tests of the media endpoints in front of a [`CoreStub`], which has `clip.mp4` with the content `0123456789`.
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -67,6 +69,7 @@ async fn matching_if_none_match_is_answered_304() {
     assert_eq!(response.header("content-type"), None);
 }
 
+/// The lifetime of signed links. It is extended by up to a tenth.
 const MINUTE: Duration = Duration::from_mins(1);
 
 async fn get_signed(path: &str, headers: &[(&'static str, &str)]) -> TestResponse {
@@ -122,6 +125,7 @@ async fn key_with_a_path_separator_is_answered_404() {
         let response = send(&CoreStub::default(), get(path)).await;
         assert_eq!(response.error(), (404, None, "media_not_found".to_owned()), "{path}");
     }
+    // These reach no handler.
     assert_eq!(send(&CoreStub::default(), get("/media/a/b")).await.error().0, 404);
     assert_eq!(send(&CoreStub::default(), get("/media/%ff")).await.error().0, 404);
 }

@@ -23,6 +23,7 @@ struct ModelList {
     data: Vec<Model>,
 }
 
+/// A model. The first four members are OpenAI's.
 #[derive(Debug, Serialize)]
 struct Model {
     id: String,
@@ -40,13 +41,19 @@ struct Model {
     video: Option<VideoCapabilities>,
 }
 
+/// One of several upstreams that serve the model.
 #[derive(Debug, Serialize)]
 struct Target {
+    /// The upstream's name in the configuration.
     name: String,
+    /// The upstream's name of the model.
     upstream_model: String,
+    /// The state of its circuit breaker.
     state: &'static str,
     in_flight: u32,
+    /// The share of calls among the targets of equal priority.
     weight: u32,
+    /// Targets with a lower value are preferred.
     priority: u32,
 }
 

@@ -1,3 +1,6 @@
+//! Tests of the model endpoints in front of a [`CoreStub`], which has the image model `org/m`, the video model `clips`
+//! and the model `routed` with one target.
+
 use serde_json::{Value, json};
 
 use triptych_proto::v1 as pb;
@@ -57,6 +60,7 @@ async fn unknown_model_is_answered_404_with_param_model() {
     assert_eq!(response.error(), (404, Some("model".to_owned()), "model_not_found".to_owned()));
 }
 
+/// Returns the JSON of what `clips` accepts.
 fn capabilities() -> Value {
     json!({
         "supported_resolutions": ["480p", "720p"], "supported_aspect_ratios": ["16:9"], "supported_sizes": null,

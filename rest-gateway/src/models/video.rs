@@ -1,4 +1,5 @@
-//! `GET /v1/videos/models`: the video models and what they accept, in the form of OpenRouter's list.
+//! `GET /v1/videos/models`: the video models and what they accept, in the form of OpenRouter's list, extended with
+//! members of the gateway's own.
 
 use axum::{
     Json,
@@ -40,13 +41,16 @@ pub(super) struct VideoCapabilities {
     supported_resolutions: Option<Vec<String>>,
     supported_aspect_ratios: Option<Vec<String>>,
     supported_sizes: Option<Vec<String>>,
+    /// In seconds.
     supported_durations: Option<Vec<u32>>,
     supported_frame_images: Vec<&'static str>,
     /// Whether the videos can have sound.
     generate_audio: Option<bool>,
     seed: bool,
-    /// Empty: there is no list, every unknown member is passed on.
+    /// Members that a request may have besides those of the API. Empty: there is no list, every unknown member is
+    /// passed on.
     allowed_passthrough_parameters: [&'static str; 0],
+    /// When videos have sound: `never`, `default_on`, `default_off` or `always`.
     audio: Option<&'static str>,
     negative_prompt: bool,
     input_required: bool,
@@ -60,7 +64,7 @@ pub(super) struct VideoCapabilities {
     extend: bool,
     /// Whether files and the videos of other models can be extended.
     extend_file: bool,
-    /// Empty without extensions.
+    /// In seconds. Empty if videos cannot be extended.
     supported_extension_durations: Vec<u32>,
     deprecation_date: Option<String>,
 }
@@ -123,12 +127,13 @@ impl From<pb::VideoCapabilities> for VideoCapabilities {
     }
 }
 
+/// Returns the list, `None` if it is empty: in the contract, an empty list means that nothing is known.
 fn known<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 
 impl VideoModel {
-    /// `None` for models of another modality.
+    /// Converts a model; `None` for models of another modality.
     fn from_model(model: pb::Model) -> Option<Self> {
         if model.modality() != pb::Modality::Video {
             return None;

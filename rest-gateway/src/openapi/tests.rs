@@ -14,7 +14,7 @@ fn document() -> Value {
     serde_json::from_str(DOCUMENT).unwrap()
 }
 
-/// Returns a path in the notation of the document.
+/// Returns a path of the route table in the notation of the document, which writes `{*id}` as `{id}`.
 fn document_path(path: &str) -> String {
     path.replace("{*", "{")
 }
@@ -39,6 +39,7 @@ fn document_and_route_table_have_the_same_operations() {
     let document = document();
     let mut written = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
+        // The route table has no HEAD, which is served wherever GET is.
         for method in operations.as_object().unwrap().keys().filter(|method| *method != "head") {
             written.insert((method.to_ascii_uppercase(), path.clone()));
         }

@@ -1,4 +1,5 @@
-//! The API as the application of an HTTP server.
+//! The API as the application of the crate `http-server`, which calls it for every request, also for those that it
+//! refuses.
 
 use std::{convert::Infallible, future::Future};
 
@@ -14,8 +15,9 @@ use tower::Service;
 
 use crate::{error::GatewayError, headers::X_REQUEST_ID, path, request_id::RequestId};
 
-/// A [router](crate::routes::router_for_folded_paths) for paths without doubled and trailing slashes, which are removed here, as axum
-/// matches paths exactly; with the responses to requests that do not reach it.
+/// A [router](crate::routes::router_for_folded_paths), with the error responses to requests that the server refuses
+/// before they reach it. Doubled and trailing slashes of paths are removed here, because the router matches paths
+/// exactly.
 #[derive(Debug, Clone)]
 pub(crate) struct RestApplication {
     router: Router,
@@ -61,6 +63,7 @@ impl Application for RestApplication {
     }
 }
 
+/// Returns the response for an error, with a request id, which no middleware adds here.
 fn with_id(error: GatewayError, id: HeaderValue) -> Response {
     let mut response = error.into_response();
     response.headers_mut().insert(X_REQUEST_ID, id);

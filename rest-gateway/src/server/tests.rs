@@ -1,3 +1,5 @@
+//! Tests of the API behind the HTTP server, over TCP: both protocols, timeouts and the drain.
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http_server::{ConnectionThreads, Drain, ServerSettings, ThreadCount};
@@ -15,14 +17,17 @@ use crate::{
     testing::{CoreStub, router},
 };
 
+/// The timeouts that a test waits for.
 const SHORT: Duration = Duration::from_millis(100);
 
 struct TestServer {
     address: SocketAddr,
+    /// Begins the drain.
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
+/// Starts a server for the routes that `extend` returns. It gives up a body and a drain after [`SHORT`].
 async fn start(extend: impl FnOnce(Router) -> Router, server: ServerSettings) -> TestServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -44,6 +49,7 @@ fn short_timeouts() -> ServerSettings {
     ServerSettings { header_timeout: SHORT, ..ServerSettings::default() }
 }
 
+/// Sends a text, and returns all that the server sends until it closes the connection.
 async fn exchange(address: SocketAddr, sent: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(sent.as_bytes()).await.unwrap();

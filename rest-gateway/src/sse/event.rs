@@ -1,4 +1,5 @@
-//! The format of events: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+//! The format of server-sent events: <https://html.spec.whatwg.org/multipage/server-sent-events.html>. Each modality
+//! has its own [`EventEncoder`].
 
 use std::ops::ControlFlow;
 
@@ -8,7 +9,7 @@ use crate::error::GatewayError;
 
 /// Encodes the items of one stream as events. The stream itself yields `Result`s of items.
 pub(crate) trait EventEncoder: Send + 'static {
-    /// What the stream yields.
+    /// The item that the stream yields.
     type Item;
 
     /// Appends the events of an item. `Break` ends the response after them and drops the stream, which cancels the call.
@@ -19,7 +20,7 @@ pub(crate) trait EventEncoder: Send + 'static {
         Event { name: Some("error"), id: None, data: &error.to_json() }.write(out);
     }
 
-    /// Appends what follows the last item.
+    /// Appends the event after the last item, if there is one.
     fn encode_end(&mut self, _out: &mut BytesMut) {}
 }
 

@@ -1,4 +1,4 @@
-//! Server-sent events.
+//! Server-sent events: the response body for the streams of chat completions, images and video jobs.
 //!
 //! The response body is written by hand, because streams of small events are where the gateway spends its time. Events
 //! that are ready together share one frame, and an event never waits for the next one. Resetting the heartbeat timer with
@@ -36,9 +36,9 @@ use tonic::Status;
 pub(crate) use self::event::{Event, EventEncoder};
 use crate::{core_client::ReplyStream, error::GatewayError, headers::X_ACCEL_BUFFERING, metrics::OpenStream};
 
-/// A frame of this length is sent even if more events are ready.
+/// A frame of this length, in bytes, is sent even if more events are ready.
 const MAX_FRAME: usize = 16 << 10;
-/// Initial buffer capacity: enough for the frames of a stream that sends a token now and then, which most do.
+/// Initial buffer capacity, in bytes: enough for the frames of a stream that sends a token now and then, which most do.
 const INITIAL_CAPACITY: usize = 4 << 10;
 /// A comment, which clients skip. It keeps proxies from closing a silent connection.
 const HEARTBEAT: &[u8] = b": keep-alive\n\n";
@@ -97,13 +97,16 @@ struct EventStreamBody<S, E> {
     /// Sets `flag`.
     waker: Waker,
     encoder: E,
+    /// Events that have not been sent.
     buffer: BytesMut,
+    /// A heartbeat is sent after this much silence.
     heartbeat: Duration,
     silent_since: Instant,
     /// Reset only after it has fired, not with every frame, which would cost more than the frame.
     timer: Pin<Box<Sleep>>,
-    /// Whether the runtime knows the timer.
+    /// Whether the timer has been polled, so that it wakes the body when it fires.
     timer_registered: bool,
+    /// Counts the stream as open in the metrics.
     _open: OpenStream,
 }
 
@@ -111,6 +114,7 @@ struct EventStreamBody<S, E> {
 /// becomes ready: without this flag, each of those polls would poll the stream, at about the cost of an event.
 struct WakeFlag {
     set: AtomicBool,
+    /// The waker of the task that polls the body.
     reader: AtomicWaker,
 }
 
@@ -135,7 +139,7 @@ where
     fn fill_buffer(&mut self, cx: &mut Context<'_>) {
         while let Some(stream) = &mut self.stream {
             if self.buffer.len() >= MAX_FRAME {
-                // The stream may have more items ready, for which it will not wake anyone.
+                // The stream may have more items ready, for which it will not wake the body.
                 self.flag.set.store(true, Ordering::Release);
                 return;
             }

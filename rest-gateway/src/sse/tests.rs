@@ -1,3 +1,5 @@
+//! Tests of the event stream with streams of numbers.
+
 use std::future::poll_fn;
 
 use futures_util::stream;
@@ -37,6 +39,7 @@ fn channel() -> (mpsc::UnboundedSender<u32>, impl Stream<Item = u32> + Send) {
     (send, stream::unfold(receive, async |mut receive| receive.recv().await.map(|item| (item, receive))))
 }
 
+/// The silence after which a heartbeat is sent. Tests that wait for it run with a paused clock.
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
 
 #[tokio::test]

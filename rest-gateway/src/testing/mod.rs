@@ -1,4 +1,4 @@
-//! A stub of the core, and a client without sockets.
+//! Test support of this crate: a stub of the core, and a client that sends requests to the router without sockets.
 
 mod core_stub;
 
@@ -44,7 +44,7 @@ impl TestResponse {
     }
 }
 
-/// Returns handler state with this body limit.
+/// Returns the state of handlers in front of `core`, with this limit of the length of a body.
 pub(crate) fn app(core: &CoreStub, body_limit_bytes: usize) -> App {
     let runtime = RuntimeSettings { body_limit_bytes, ..RuntimeSettings::default() };
     App::new(core.services(), runtime, RequestMetrics::new(std::iter::empty()), MemoryBudget::new(1 << 20))
@@ -79,7 +79,7 @@ pub(crate) fn raw(path: &str, content_type: &str, body: impl Into<Body>) -> Requ
     Request::post(path).header("host", "gateway.test").header("content-type", content_type).body(body.into()).unwrap()
 }
 
-/// Returns a valid request for a route, whose variables name what the stub has.
+/// Returns a valid request for a route, with the ids of the stub in the place of path variables.
 pub(crate) fn request_for(method: &str, path: &str) -> Request<Body> {
     let path = path.replace("{id}", "video_1").replace("{*id}", "org/m").replace("{key}", "clip.mp4");
     let path = path.replace("{delivery_id}", "whd_1").replace("{token}", "token.mp4");

@@ -13,7 +13,7 @@ use crate::{
     links::Links,
 };
 
-/// An entry of either list. The URLs are strings or objects with a `url`.
+/// An entry of `frame_images` or `input_references`. The URLs are strings or objects with a `url`.
 #[derive(Deserialize)]
 struct Entry<'a> {
     #[serde(borrow, default)]
@@ -30,7 +30,8 @@ struct Entry<'a> {
     file_id: Option<Cow<'a, str>>,
 }
 
-/// The kinds of entries: their `type`, which is also the name of the member with the URL.
+/// The kinds of entries: their `type`, which is also the name of the member with the URL, and their kind in the request
+/// to the core and in error messages.
 const KINDS: [(&str, Kind, MediaKind); 3] = [
     ("image_url", Kind::Image, MediaKind::Image),
     ("video_url", Kind::Video, MediaKind::Video),
@@ -85,8 +86,8 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// Returns the kind and the file. The kind is that of the only member with a URL, with which the `type` must agree; with a
-    /// `file_id` it is the `type`, and an image without one.
+    /// Returns the kind and the file. The kind follows from the only member with a URL, and the `type` must agree with
+    /// it. An entry with a `file_id` has the kind of its `type`; without a `type` it is an image.
     fn input(self, field: &str, links: &Links) -> Result<(Kind, MediaInput), GatewayError> {
         let named = self.r#type.as_deref().map(|name| {
             KINDS.into_iter().find(|(known, ..)| *known == name).ok_or_else(|| {

@@ -44,7 +44,7 @@ pub(crate) async fn create(
     snapshot(video, &metadata, &links)
 }
 
-/// Creates the video that a body describes.
+/// Creates the video that a body describes. Returns it with the metadata of the reply, and the links for its JSON.
 async fn submit(
     app: &App,
     context: &RequestContext,
@@ -56,7 +56,7 @@ async fn submit(
     Ok((reply.video, metadata, links))
 }
 
-/// Reads a body that may contain large files, off the async threads.
+/// Parses a body, which may contain large files, with `read`; off the connection threads if it is large.
 async fn read_form<T: Send + 'static>(
     context: &RequestContext,
     links: Links,
@@ -115,7 +115,7 @@ pub(crate) async fn delete(
     Ok(with_metadata(deleted.into_response(), &metadata))
 }
 
-/// `POST /v1/videos/{id}/remix`.
+/// `POST /v1/videos/{id}/remix`: creates a video with the settings of a finished one and another prompt.
 pub(crate) async fn remix(
     State(app): State<App>,
     context: RequestContext,
@@ -128,7 +128,7 @@ pub(crate) async fn remix(
     snapshot(reply.video, &metadata, &links)
 }
 
-/// `POST /v1/videos/edits`.
+/// `POST /v1/videos/edits`: creates a video that is another one, changed as a prompt says.
 pub(crate) async fn edit(
     State(app): State<App>,
     context: RequestContext,
@@ -140,7 +140,7 @@ pub(crate) async fn edit(
     snapshot(reply.video, &metadata, &links)
 }
 
-/// `POST /v1/videos/extensions`.
+/// `POST /v1/videos/extensions`: creates a video that continues another one.
 pub(crate) async fn extend(
     State(app): State<App>,
     context: RequestContext,
@@ -152,7 +152,7 @@ pub(crate) async fn extend(
     snapshot(reply.video, &metadata, &links)
 }
 
-/// `GET /v1/videos/{id}/content`.
+/// `GET /v1/videos/{id}/content`: the file of a finished video, its thumbnail or its spritesheet.
 pub(crate) async fn content(
     State(app): State<App>,
     context: RequestContext,
@@ -190,7 +190,8 @@ pub(crate) async fn events(
         // Browsers reconnect after the end of a stream; 204 makes them stop.
         return Ok(with_metadata(StatusCode::NO_CONTENT.into_response(), &metadata));
     }
-    // A video may take longer than the drain period, and clients reconnect to another gateway.
+    // The stream ends when the drain begins: a video may take longer than the drain, and clients reconnect to another
+    // gateway.
     let snapshots = snapshots.take_until(app.draining().clone().cancelled_owned());
     let encoder = stream::SnapshotEncoder { links, last_seen };
     Ok(with_metadata(sse::response(snapshots, encoder, heartbeat), &metadata))

@@ -1,4 +1,5 @@
-//! `/api/v1/videos`: videos in the form of OpenRouter's API, which the AI SDK has a client for. Requests are those of `/v1/videos`.
+//! `/api/v1/videos`: videos in the form of OpenRouter's API, for which the Vercel AI SDK has a client. Requests are
+//! those of `/v1/videos`.
 
 use axum::{
     Json,
@@ -24,7 +25,7 @@ struct Video<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     urls: Vec<String>,
-    /// The same links: neither needs an API key, with which clients do not download.
+    /// The same links as `urls`. Clients download from both without an API key, which these links do not need.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unsigned_urls: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,12 +99,14 @@ mod tests {
     use super::*;
     use crate::testing::{CoreStub, TestResponse, get, post, send, succeeded, video_in_state};
 
+    /// Returns the response to a poll of this video.
     async fn polled(video: pb::Video) -> TestResponse {
         let core = CoreStub::default();
         core.set_snapshots(vec![video]);
         send(&core, get("/api/v1/videos/video_1")).await
     }
 
+    /// Returns the JSON of `video_1` with this status and further members.
     fn document(status: &str, more: &Value) -> Value {
         let mut document = json!({"id": "video_1", "polling_url": "/api/v1/videos/video_1", "status": status,
             "model": "offline-video"});
@@ -131,7 +134,7 @@ mod tests {
     #[tokio::test]
     async fn completed_video_has_links_and_no_error() {
         let mut video = succeeded();
-        // Of a cancellation that came too late.
+        // The error of a cancellation that came too late.
         video.error = Some(pb::VideoError { code: "x".to_owned(), message: "y".to_owned() });
         let response = polled(video).await;
         let links = json!(["http://gateway.test/media/clip.mp4"]);
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn content_is_the_file() {
+    async fn content_of_index_0_is_the_file() {
         let core = CoreStub::default();
         let response = send(&core, get("/api/v1/videos/video_1/content?index=0")).await;
         assert_eq!((response.status.as_u16(), response.header("content-type")), (200, Some("video/mp4")));

@@ -1,4 +1,4 @@
-//! Video requests in JSON, multipart and queries, converted to the contract.
+//! Video requests in JSON, multipart and queries, converted to the messages of the core's protobuf API.
 
 use triptych_proto::v1 as pb;
 
@@ -10,8 +10,8 @@ use crate::{
     query::QueryParams,
 };
 
-/// Members of a create that remixes, edits and extensions take from their source or do not have. Clients that send them anyway
-/// are served as before.
+/// Members of a create request that remixes, edits and extensions ignore: they take the values from their source video,
+/// or have no such parameter. Clients that send them anyway are served.
 const NOT_OF_A_SOURCE: [&str; 9] = [
     "input_reference",
     "frame_images",
@@ -24,10 +24,10 @@ const NOT_OF_A_SOURCE: [&str; 9] = [
     "seed",
 ];
 
-/// Further members that a remix does not have.
+/// Further members that a remix ignores.
 const NOT_OF_A_REMIX: [&str; 4] = ["model", "user", "callback_url", "fit_policy"];
 
-/// The spellings of a duration, which an edit and a remix do not have.
+/// The spellings of a duration, which an edit and a remix ignore.
 const DURATIONS: [&str; 3] = ["seconds", "duration", "duration_seconds"];
 
 /// Parses the body of a create request.
@@ -72,6 +72,7 @@ fn read_duration(fields: &mut Fields<'_>) -> Result<Option<u32>, GatewayError> {
     }
 }
 
+/// Parses `fit_policy`: whether a parameter that the model does not accept is replaced by the nearest value or refused.
 fn parse_fit_policy(word: &str) -> Result<pb::FitPolicy, GatewayError> {
     match word {
         "" => Ok(pb::FitPolicy::Unspecified),
@@ -92,7 +93,7 @@ pub(super) fn read_remix(
 ) -> Result<pb::RemixVideoRequest, GatewayError> {
     let mut fields = body.fields()?;
     let prompt = fields.string("prompt")?;
-    // The contract has no fields for them: a remix has those of its source.
+    // Otherwise they would be in `extra_json` and reach the provider.
     ignore(&mut fields, NOT_OF_A_SOURCE.iter().chain(&NOT_OF_A_REMIX).chain(&DURATIONS));
     Ok(pb::RemixVideoRequest { id, prompt, idempotency_key, extra_json: fields.into_extra_json()? })
 }
@@ -139,6 +140,7 @@ pub(super) fn read_extend(
     })
 }
 
+/// Takes out fields and discards their values.
 fn ignore<'a>(fields: &mut Fields<'_>, names: impl IntoIterator<Item = &'a &'static str>) {
     for name in names {
         fields.take(name);

@@ -1,4 +1,4 @@
-//! Videos as JSON.
+//! Videos as JSON, in the form of OpenAI with further members.
 
 use prost_types::Timestamp;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use triptych_proto::v1::{self as pb, video::State};
 
 use crate::{error::to_json_path, links::Links};
 
-/// A video. The first thirteen members are OpenAI's and always present.
+/// A video. The first thirteen members are OpenAI's and always present. Times are Unix seconds.
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_field_names, reason = "member names are part of the API")]
 pub(super) struct Video<'a> {
@@ -31,8 +31,10 @@ pub(super) struct Video<'a> {
     generate_audio: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     adjustments: Vec<Adjustment<'a>>,
+    /// The number of jobs that were queued before this one, as an estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_position: Option<u32>,
+    /// The name of the API key that created the video, for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +51,7 @@ struct Failure<'a> {
     message: &'a str,
 }
 
-/// A parameter that the model does not accept as requested.
+/// A parameter that the model does not accept as requested, with the value used instead.
 #[derive(Debug, Serialize)]
 struct Adjustment<'a> {
     /// The member of the request.

@@ -1,5 +1,5 @@
-//! The video to edit or to extend, in every form that clients send it: `{"id": "video_..."}` as OpenAI's SDKs do, `{"url": "..."}` as
-//! xAI's and LiteLLM's clients do, or a file.
+//! The video to edit or to extend, in every form that clients send it: `{"id": "video_..."}` as OpenAI's SDKs do,
+//! `{"url": "..."}` as xAI's and LiteLLM's clients do, or a file.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::{
     links::Links,
 };
 
-/// The name of the member.
+/// The name of the member of a request.
 pub(super) const FIELD: &str = "video";
 
 /// The beginning of the ids of videos.
@@ -32,7 +32,7 @@ struct Reference<'a> {
     file_id: Option<Cow<'a, str>>,
 }
 
-/// Converts the member.
+/// Converts the value of the member.
 pub(super) fn read(value: &Value<'_>, links: &Links) -> Result<VideoSource, GatewayError> {
     let source = match value {
         Value::File(bytes) if bytes.is_empty() => return Err(invalid()),
@@ -106,7 +106,7 @@ mod tests {
             (json!({"url": "data:video/mp4;base64,YQ=="}), file(media_input::Source::Data(Bytes::from_static(b"a")))),
         ] {
             assert_eq!(of_json(&json).unwrap(), expected, "{json}");
-            // A form may have the same value as text.
+            // A multipart form has the same value as text.
             let text = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
             let links = Links::unsigned("http://gateway.test");
             assert_eq!(read(&Value::Text(text), &links).unwrap().source.unwrap(), expected, "{json}");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_refused() {
+    fn video_in_any_other_form_is_refused() {
         for json in [json!({}), json!([]), json!(7), json!(""), json!({"id": "a", "url": "b"}), json!({"id": 7})] {
             let error = of_json(&json).unwrap_err();
             assert_eq!((error.status().as_u16(), error.param()), (400, Some("video")), "{json}");

@@ -1,4 +1,4 @@
-//! The event stream of a video.
+//! The event stream of a video job: one event for each change of the video.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! JSON bodies whose members are all optional; so is the body.
+//! The extractor of the JSON bodies of webhook requests, whose members are all optional; so is the body.
 
 use axum::extract::{FromRequest, Request};
 use http::header;

@@ -1,4 +1,5 @@
-//! `/v1/webhook_endpoints` and `/v1/videos/{id}/deliveries`: receivers of events, and what was sent to them.
+//! `/v1/webhook_endpoints` and `/v1/videos/{id}/deliveries`: the endpoints that receive events of video jobs, and the
+//! deliveries to them. A delivery is one event for one endpoint, with all attempts to send it.
 
 mod body;
 mod wire;

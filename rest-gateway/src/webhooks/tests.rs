@@ -1,3 +1,5 @@
+//! Tests of the webhook endpoints in front of a [`CoreStub`], which has the endpoint `whe_1` and the delivery `whd_1`.
+
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
@@ -10,6 +12,7 @@ async fn posted(core: &CoreStub, path: &str, body: &Value) -> TestResponse {
     send(core, post(path, body)).await
 }
 
+/// Returns the JSON of the stub's endpoint.
 fn endpoint() -> Value {
     json!({
         "id": "whe_1", "object": "webhook_endpoint", "created_at": 1_700_000_000, "name": "n",
@@ -52,7 +55,7 @@ async fn update_changes_only_the_members_that_are_present() {
 }
 
 #[tokio::test]
-async fn rotation_and_test_need_no_body() {
+async fn rotation_and_test_accept_an_empty_body_and_their_members() {
     let core = CoreStub::default();
     let empty = |path: &str| Request::post(path).header("host", "gateway.test").body(Body::empty()).unwrap();
     let rotate = format!("{ENDPOINT}/rotate_secret");

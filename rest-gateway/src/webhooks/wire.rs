@@ -1,4 +1,4 @@
-//! The JSON of endpoints and deliveries, converted from and to the contract.
+//! The JSON of webhook endpoints and deliveries, converted from and to the messages of the core's protobuf API.
 
 use prost_types::Timestamp;
 use serde::Serialize;
@@ -45,7 +45,8 @@ pub(super) fn read_page(query: &QueryParams) -> Result<(Option<u32>, String), Ga
     Ok((size.transpose()?, query.get("after").unwrap_or_default().to_owned()))
 }
 
-/// An endpoint, in the form of OpenAI, with further members. The secret is in the response to its creation and its rotation only.
+/// An endpoint, in the form of OpenAI, with further members. Times are Unix seconds. `signing_secret` is in the
+/// responses to its creation and its rotation only.
 #[derive(Debug, Serialize)]
 pub(super) struct Endpoint {
     pub(super) id: String,
@@ -59,6 +60,7 @@ pub(super) struct Endpoint {
     disabled_reason: Option<String>,
     failing_since: Option<i64>,
     previous_secret_expires_at: Option<i64>,
+    /// Whether it is an endpoint of the configuration file.
     configured: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
@@ -101,7 +103,7 @@ impl Endpoint {
     }
 }
 
-/// A delivery with its attempts.
+/// An event that is sent to one endpoint, with all attempts so far.
 #[derive(Debug, Serialize)]
 pub(super) struct Delivery {
     pub(super) id: String,
@@ -116,10 +118,11 @@ pub(super) struct Delivery {
     attempts: Vec<Attempt>,
     next_attempt_at: Option<i64>,
     completed_at: Option<i64>,
+    /// Whether it was sent by a test of the endpoint.
     test: bool,
 }
 
-/// The result of a test. `success` says whether there was a response, whatever its status.
+/// The result of a test, which sends an event at once. `success` says whether the receiver responded, with any status.
 #[derive(Debug, Serialize)]
 pub(super) struct TestResult {
     object: &'static str,

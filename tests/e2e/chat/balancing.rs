@@ -18,12 +18,12 @@ fn configure_equal_targets(settings: &mut Settings, other: &FakeUpstream, policy
     settings.chat.routing.policy = policy;
 }
 
-/// Returns the `x-triptych-attempts` header.
+/// Returns the `x-triptych-attempts` header: the targets in the order of the attempts, each with its outcome.
 fn attempts(response: &reqwest::Response) -> String {
     response.headers()["x-triptych-attempts"].to_str().unwrap().to_owned()
 }
 
-/// Begins a stream that waits behind its first chunk for the gate. Returns it with its attempts, `a=ok` or `b=ok`.
+/// Begins a stream that waits for the gate after its first chunk. Returns it with its attempts, `a=ok` or `b=ok`.
 async fn begin_stream(server: &TestServer, other: &FakeUpstream, gate: &Latch) -> (Events, String) {
     for upstream in [&server.upstream, other] {
         upstream.clear_replies();
@@ -37,7 +37,7 @@ async fn begin_stream(server: &TestServer, other: &FakeUpstream, gate: &Latch) -
     (events, target)
 }
 
-/// Takes the request of the target that these attempts name.
+/// Takes the request from the upstream of the target that `target`, an attempts header, names.
 async fn take_request(server: &TestServer, other: &FakeUpstream, target: &str) {
     (if target == "a=ok" { &server.upstream } else { other }).received().await;
 }

@@ -20,7 +20,8 @@ use crate::{
 };
 
 const HEADER: &str = "x-triptych-on-disconnect";
-/// Sends a completion behind [`FLOOD_BYTES`] of blank lines.
+
+/// Sends [`FLOOD_BYTES`] of blank lines, then a completion.
 fn long_completion() -> Reply {
     Reply::new(200, "").flood(&"\n".repeat(64 << 10), FLOOD_BYTES, &ByteCounter::default()).send(COMPLETION)
 }
@@ -123,6 +124,7 @@ async fn continue_policy_reads_the_response_to_its_end_and_holds_its_slot_until_
 #[tokio::test]
 async fn client_that_stays_gets_the_same_response_under_every_policy() {
     with_local_and_remote_core(async |server| {
+        // A duration is a grace period, in seconds if it has no unit.
         for policy in ["cancel", "continue", "5", "5s"] {
             server.upstream.enqueue(Reply::streamed_text(&["a", "b"]));
             let response = within_timeout("a response", rest_request(server, policy, &json!({"stream": true})).send())
@@ -187,11 +189,13 @@ async fn configured_grace_period_applies_to_calls_without_the_header_and_ends_sl
 #[tokio::test]
 async fn shutdown_waits_for_a_response_whose_client_has_disconnected() {
     let other = FakeUpstream::start().await;
-    let hops = Cell::new(0);
+    // The gateway with the core in its process is tested first, then the one with a remote core.
+    let tested_servers = Cell::new(0);
     with_local_and_remote_core_and_settings(
         |settings, _| settings.chat.base_url = Some(format!("http://{}/v1", other.address).parse().unwrap()),
         async |server| {
-            if hops.replace(hops.get() + 1) > 0 {
+            if tested_servers.replace(tested_servers.get() + 1) > 0 {
+                // The shutdown of the first server waited for its response.
                 other.response_read().await;
             }
             // The test server shuts down after this, with the response still in flight.

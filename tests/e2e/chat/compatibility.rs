@@ -1,4 +1,4 @@
-//! Response formats of OpenAI-compatible upstreams, and their results over REST and gRPC.
+//! Responses of OpenAI-compatible upstreams, stored in `tests/fixtures/chat/UPSTREAM/`, and their outcomes over REST and gRPC.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,6 +62,7 @@ fn fails(error: &str) -> Outcome {
     Outcome { error: error.to_owned(), ..Outcome::default() }
 }
 
+/// Every fixture and its outcome. The texts of all fixtures are "Hi" and, where there is reasoning, "hm".
 fn table() -> Vec<(&'static str, Outcome)> {
     let (call, other) = (r#"look{"at":1}"#, r#"look{"at":2}"#);
     vec![
@@ -135,7 +136,7 @@ fn reply(path: &str) -> Reply {
     Reply::new(status, &text)
 }
 
-/// Returns whether a fixture has an error with this word as its code.
+/// Returns whether a fixture has an error with this code.
 fn has_code(path: &str, code: &str) -> bool {
     let text = std::fs::read_to_string(Path::new(FIXTURES).join(path)).unwrap().replace(' ', "");
     !code.is_empty() && text.contains(&format!("\"code\":\"{code}\""))
@@ -155,7 +156,7 @@ async fn every_fixture_gives_the_expected_outcome_over_rest_and_grpc() {
                 server.upstream.enqueue(reply(path));
                 let mut outcome = over_rest(server, is_stream(path)).await;
                 if has_code(path, &outcome.error) && expected.error != "provider_credentials" {
-                    // The code of the upstream in place of the reason.
+                    // The REST error has the code of the upstream in place of Triptych's reason.
                     outcome.error.clone_from(&expected.error);
                 }
                 assert_eq!(outcome, expected, "{path} over REST");
@@ -210,6 +211,7 @@ async fn over_rest(server: &TestServer, stream: bool) -> Outcome {
     let mut outcome = Outcome::default();
     if response.status() != 200 {
         let (_, error) = error_body(response).await;
+        // An internal address that some fixtures have in their message.
         assert!(!error.to_string().contains("10.0.0.7"), "{error}");
         error["code"].as_str().unwrap().clone_into(&mut outcome.error);
         return outcome;

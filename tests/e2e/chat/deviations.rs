@@ -16,6 +16,7 @@ use crate::{
 /// The API key for the fake upstream.
 const KEY: &str = "upstream-secret";
 
+/// Streams a chat over gRPC and returns its chunks.
 async fn streamed(server: &TestServer) -> Vec<pb::StreamChatResponse> {
     let request = pb::StreamChatRequest { chat: grpc_chat_request().chat, ..pb::StreamChatRequest::default() };
     let mut chunks = server.chat_client().await.stream_chat(request).await.unwrap().into_inner();
@@ -34,6 +35,7 @@ async fn empty_response_without_completion_tokens_is_forwarded_with_a_warning() 
         |_, _| (),
         async |server| {
             let warnings = |log: &LogCapture| log.take().lines().filter(|line| line.contains("WARN")).count();
+            // The content, its completion tokens, and the number of warnings.
             for (text, tokens, expected) in [("", 0, 1), ("", 3, 0), ("a", 0, 0)] {
                 let usage = json!({"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": 3 + tokens});
                 let last = json!({"id": "c", "created": 7, "model": "m", "choices": [], "usage": usage});
@@ -119,6 +121,7 @@ async fn tool_call_without_an_index_gets_one_and_others_keep_theirs() {
         reply.send(&format!("data: {}\n\n", json!({"id": "c", "created": 7, "model": "m", "choices": [choice]})))
     });
     // Without an index, a new id starts the next call, and a chunk without an id continues the last call.
+    // Pairs of index and id.
     let expected =
         [(0, "one"), (0, ""), (1, "two"), (1, ""), (5, "six"), (3, "four")].map(|(at, id)| (at, id.to_owned()));
     with_local_and_remote_core(async |server| {

@@ -1,4 +1,4 @@
-//! Failures of the upstream and invalid requests: status, error code, message, and a server that stays up.
+//! Failures of the upstream and invalid requests: status, error code and message. The server stays up after each.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -60,10 +60,10 @@ async fn upstream_failure_maps_to_status_code_and_retry_header() {
                 server.upstream.received().await;
                 let should_retry =
                     response.headers().get("x-should-retry").map(|value| value.to_str().unwrap().to_owned());
-                let (status_here, error) = error_body(response).await;
+                let (client_status, error) = error_body(response).await;
                 let message = error["message"].as_str().unwrap();
                 assert_eq!(
-                    (status_here.as_u16(), error["code"].as_str().unwrap()),
+                    (client_status.as_u16(), error["code"].as_str().unwrap()),
                     (*http, *code),
                     "{status}: {error}"
                 );
@@ -131,7 +131,8 @@ async fn invalid_body_returns_400_with_its_field_and_is_not_forwarded() {
         }
         body.to_string().into_bytes()
     };
-    let turn = |message: Value| with(json!({"messages": [message]}));
+    let with_message = |message: Value| with(json!({"messages": [message]}));
+    // The case, the body, and the `param` of the error.
     let rows: Vec<(&str, Vec<u8>, Option<&str>)> = vec![
         ("an empty body", vec![], None),
         ("a JSON error", b"{\"model\":".to_vec(), None),
@@ -144,10 +145,10 @@ async fn invalid_body_returns_400_with_its_field_and_is_not_forwarded() {
         ("empty messages", with(json!({"messages": []})), Some("messages")),
         ("messages of a wrong type", with(json!({"messages": "hi"})), Some("messages")),
         ("a message of a wrong type", with(json!({"messages": [3]})), Some("messages[0]")),
-        ("a role of a wrong type", turn(json!({"role": 3, "content": "a"})), Some("messages[0].role")),
-        ("no role", turn(json!({"content": "a"})), Some("messages[0].role")),
-        ("no content", turn(json!({"role": "user"})), Some("messages[0].content")),
-        ("a text that is a number", turn(json!({"role": "user", "content": [{"type": "text", "text": 3}]})), Some("messages[0].content[0].text")),
+        ("a role of a wrong type", with_message(json!({"role": 3, "content": "a"})), Some("messages[0].role")),
+        ("no role", with_message(json!({"content": "a"})), Some("messages[0].role")),
+        ("no content", with_message(json!({"role": "user"})), Some("messages[0].content")),
+        ("a text that is a number", with_message(json!({"role": "user", "content": [{"type": "text", "text": 3}]})), Some("messages[0].content[0].text")),
         ("a model of a wrong type", with(json!({"model": 3})), Some("model")),
         ("n of 0", with(json!({"n": 0})), Some("n")),
         ("a negative n", with(json!({"n": -1})), Some("n")),
@@ -157,12 +158,12 @@ async fn invalid_body_returns_400_with_its_field_and_is_not_forwarded() {
         ("a huge max_tokens", br#"{"model":"offline-chat","messages":[{"role":"user","content":"a"}],"max_tokens":1000000000000000000000000000000}"#.to_vec(), Some("max_tokens")),
         ("a temperature above 2", with(json!({"temperature": 3})), Some("temperature")),
         ("a temperature of a wrong type", with(json!({"temperature": "warm"})), Some("temperature")),
-        ("an unknown role", turn(json!({"role": "usr", "content": "a"})), Some("messages[0].role")),
+        ("an unknown role", with_message(json!({"role": "usr", "content": "a"})), Some("messages[0].role")),
         ("log probabilities", with(json!({"logprobs": true})), Some("logprobs")),
         ("an unknown tool choice", with(json!({"tool_choice": "any"})), Some("tool_choice")),
         ("a tool without a type", with(json!({"tools": [{"function": {"name": "f"}}]})), Some("tools[0].type")),
         ("an unknown format", with(json!({"response_format": {"type": "xml"}})), Some("response_format.type")),
-        ("an image that is a string", turn(json!({"role": "user", "content": [{"type": "image_url", "image_url": "https://x"}]})), Some("messages[0].content[0].image_url")),
+        ("an image that is a string", with_message(json!({"role": "user", "content": [{"type": "image_url", "image_url": "https://x"}]})), Some("messages[0].content[0].image_url")),
         ("a stream of a wrong type", with(json!({"stream": "yes"})), Some("stream")),
         ("a tool without a function", with(json!({"tools": [{"type": "function"}]})), Some("tools[0].function")),
         ("a choice without a function", with(json!({"tool_choice": {"type": "function"}})), Some("tool_choice")),
@@ -170,12 +171,12 @@ async fn invalid_body_returns_400_with_its_field_and_is_not_forwarded() {
     ];
     with_local_and_remote_core(async |server| {
         let mut failures = vec![];
-        for (what, body, param) in &rows {
+        for (case, body, param) in &rows {
             let response = server.chat(body.clone()).await;
             let (status, error) = error_body(response).await;
             let actual = error["param"].as_str();
             if status != 400 || actual != *param || error["type"] != "invalid_request_error" {
-                failures.push(format!("{what}: {status}, expected param {param:?}: {error}"));
+                failures.push(format!("{case}: {status}, expected param {param:?}: {error}"));
             }
         }
         assert!(failures.is_empty(), "{failures:#?}");
@@ -194,10 +195,10 @@ async fn unusual_but_unambiguous_body_is_accepted() {
         ("a byte order mark", [b"\xef\xbb\xbf".as_slice(), chat_body(&json!({})).as_bytes()].concat()),
     ];
     with_local_and_remote_core(async |server| {
-        for (what, body) in &rows {
+        for (case, body) in &rows {
             server.upstream.enqueue(Reply::new(200, reply));
             let response = server.chat(body.clone()).await;
-            assert_eq!(response.status(), 200, "{what}: {}", response.text().await.unwrap());
+            assert_eq!(response.status(), 200, "{case}: {}", response.text().await.unwrap());
             server.upstream.received().await;
         }
     })
@@ -249,7 +250,7 @@ async fn wrong_method_returns_405_and_unsupported_endpoint_404() {
     .await;
 }
 
-/// Would end the object around it, if it were written without validation.
+/// Raw members that would end the object around them and add a second `model`, if they were written without validation.
 const INJECTED: &str = r#"{"x":1}],"model":"other","y":[{"z":1}"#;
 
 #[tokio::test]

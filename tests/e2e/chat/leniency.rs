@@ -63,11 +63,12 @@ async fn request_members_that_only_the_upstream_can_judge_are_forwarded() {
 }
 
 #[tokio::test]
-async fn unusable_usage_is_forwarded_and_does_not_open_the_breaker() {
+async fn unusable_usage_is_forwarded_and_does_not_open_the_circuit_breaker() {
     let usage = json!({"prompt_tokens": 1, "completion_tokens": -35, "total_tokens": 2});
     let mut completion: Value = serde_json::from_str(COMPLETION).unwrap();
     completion["usage"] = usage.clone();
     with_local_and_remote_core(async |server| {
+        // More responses than failures that open a circuit breaker.
         for _ in 0..10 {
             let response = complete(server, Reply::new(200, &completion.to_string())).await;
             assert_eq!(response["usage"], usage);
@@ -132,6 +133,7 @@ async fn compressed_responses_are_read_although_identity_was_requested() {
 async fn events_in_place_of_a_completion_are_assembled() {
     let events = [": hi\n\n".to_owned(), content_event("Hel"), content_event("lo"), finish_event("stop")].concat();
     with_local_and_remote_core(async |server| {
+        // As an event stream, as JSON, and as JSON without the comment of six bytes at its beginning.
         for reply in [Reply::stream().send(&events), Reply::new(200, &events), Reply::new(200, &events[6..])] {
             assert_eq!(complete(server, reply).await["choices"][0]["message"]["content"], "Hello");
         }
@@ -145,7 +147,8 @@ async fn events_in_place_of_a_completion_are_assembled() {
 }
 
 #[tokio::test]
-async fn stray_text_and_cut_characters_do_not_fail_a_stream() {
+async fn stray_text_and_split_surrogate_pairs_do_not_fail_a_stream() {
+    // Each chunk has one half of the surrogate pair of an emoji, as a JSON escape.
     let half = |half: &str| content_event("HALF").replace("HALF", half);
     with_local_and_remote_core(async |server| {
         let reply = Reply::stream()

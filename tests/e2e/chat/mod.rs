@@ -1,4 +1,4 @@
-//! Chat completions over REST and gRPC: what the upstream receives, and what the client receives.
+//! Chat completions over REST and gRPC: the requests that the upstream receives, and the responses that the client receives.
 
 mod balancing;
 mod client_disconnect;
@@ -27,7 +27,7 @@ use crate::{
     test_server::{MODEL, chat_body, with_local_and_remote_core, within_timeout},
 };
 
-/// A completion with members that are in no OpenAI document, and with numbers that no double holds.
+/// A completion with members that OpenAI's API does not define, and with numbers that an `f64` cannot hold.
 const COMPLETION_WITH_EXTRAS: &str = r#"{"id":"up-1","object":"chat.completion","created":17,"model":"someone-elses-name","x_trace":{"z":1,"a":[1E400,12345678901234567890123]},"choices":[{"index":0,"message":{"role":"assistant","content":"Hi","refusal":null,"annotations":[{"type":"url_citation"}]},"logprobs":null,"finish_reason":"stop","x_seconds":0.10}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"x_cost":"0.001"}}"#;
 
 #[tokio::test]

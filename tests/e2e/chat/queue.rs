@@ -1,4 +1,4 @@
-//! The queue for an upstream's slots: overflow, disconnects while queued, and release.
+//! The queue of calls that wait while an upstream has its `max_in_flight` calls: overflow, disconnects, release.
 
 use reqwest::Method;
 use serde_json::json;
@@ -20,7 +20,7 @@ async fn error_code_with_short_timeout(server: &TestServer) -> String {
     error_body(response).await.1["code"].as_str().unwrap().to_owned()
 }
 
-/// Waits until the queue is full or not. Each probe is queued for a moment itself, so three in a row must agree.
+/// Waits until the queue is full, or until it has room. Each probe is queued for a moment itself, so three in a row must agree.
 async fn wait_until_queue_is_full(server: &TestServer, is_full: bool) {
     let expected = if is_full { "overloaded" } else { "upstream_timeout" };
     let change = async {

@@ -1,4 +1,7 @@
 //! Routing of one model to several upstreams: fail-over, cooldown, circuit breaker, session affinity.
+//!
+//! The upstreams are the targets `a` and `b` of [`configure_targets`]. The header `x-triptych-attempts` has the targets that were
+//! tried, each with its outcome.
 
 use std::time::Duration;
 

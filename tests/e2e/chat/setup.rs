@@ -18,6 +18,7 @@ pub(crate) const UNAVAILABLE: &str = r#"{"error":{"message":"away"}}"#;
 pub(crate) fn configure_targets(settings: &mut Settings, other: Option<&FakeUpstream>) {
     let chat = &mut settings.chat;
     chat.routing = Routing::default();
+    // Without a name of its own for the model, unlike `b`, which calls it `theirs`.
     let a = Upstream {
         name: "a".to_owned(),
         base_url: chat.base_url.take(),
@@ -45,7 +46,8 @@ pub(crate) fn grpc_chat_request() -> pb::CreateChatRequest {
     pb::CreateChatRequest { chat: Some(chat), ..pb::CreateChatRequest::default() }
 }
 
-/// Sends a chat request that must succeed, and returns its `x-triptych-attempts` header.
+/// Sends a chat request that must succeed, and returns its `x-triptych-attempts` header: the targets that were tried, each with
+/// its outcome.
 pub(crate) async fn attempted_targets(server: &TestServer) -> String {
     let response = server.chat(chat_body(&json!({}))).await;
     assert_eq!(response.status(), 200);

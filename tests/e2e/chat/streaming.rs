@@ -9,18 +9,13 @@ use crate::{
 };
 
 #[tokio::test]
-async fn chunk_is_forwarded_at_once_even_if_split_within_a_character() {
+async fn chunk_is_forwarded_before_the_next_and_complete_if_split_within_a_character() {
     with_local_and_remote_core(async |server| {
         let (gate, split) = (Latch::new(), content_event("é世"));
-        // All but the text is ASCII, so this position is within the last character of the text.
-        let middle = split.find('世').unwrap() + 3;
-        let head = &split.as_bytes()[..middle];
+        // One byte before the end of the last character of the text, which has three.
+        let (start, end) = split.as_bytes().split_at(split.find('世').unwrap() + 2);
         let reply = Reply::stream().send(&content_event("a")).wait_for(&gate);
-        let reply = reply
-            .send_bytes(&head[..middle - 1])
-            .wait_for(&gate)
-            .send_bytes(&split.as_bytes()[middle - 1..])
-            .wait_for(&gate);
+        let reply = reply.send_bytes(start).wait_for(&gate).send_bytes(end).wait_for(&gate);
         server.upstream.enqueue(reply.send(&finish_event("stop")).send("data: [DONE]\n\n"));
 
         let mut events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await);

@@ -16,12 +16,14 @@ use crate::{
 
 const SLOW_DOWN: &str = r#"{"error":{"message":"slow down","code":429}}"#;
 
+/// Sends a streaming request that asks for usage.
 async fn streamed(server: &TestServer) -> reqwest::Response {
     server.chat(chat_body(&json!({"stream": true, "stream_options": {"include_usage": true}}))).await
 }
 
 #[tokio::test]
 async fn stream_only_model_serves_non_streaming_calls() {
+    // A model of DashScope that refuses calls without streaming.
     const STREAM_ONLY: &str = "qwq-plus";
     with_local_and_remote_core_and_settings(
         |settings, _| {
@@ -70,6 +72,7 @@ async fn non_streaming_response_is_converted_to_the_requested_stream() {
     let reply = json!({"id": "up-1", "created": 17, "model": "m", "choices": [choice], "usage": usage}).to_string();
     with_local_and_remote_core(async |server| {
         let gate = Latch::new();
+        // At once; and with whitespace before it and in two parts, the second of which arrives later.
         let responses = [
             Reply::new(200, &reply),
             Reply::new(200, "\n\n").wait_for(&gate).send(&format!(" {}", &reply[..20])).send(&reply[20..]),
@@ -147,6 +150,7 @@ async fn error_document_instead_of_a_stream_fails_over_to_the_next_target() {
 async fn event_stream_is_recognized_whatever_its_content_type() {
     with_local_and_remote_core(async |server| {
         for name in ["", "text/plain", "application/json", "Text/Event-Stream; charset=utf-8"] {
+            // Text before the first event: nothing, blank lines, a comment, a byte order mark, an event name.
             for before in ["", "\n\n", ": hello\n\n", "\u{feff}", "event: x\n"] {
                 let gate = Latch::new();
                 let begun = Reply::file(name, b"").send(before).send(&content_event("a")).wait_for(&gate);

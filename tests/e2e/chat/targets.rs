@@ -1,4 +1,5 @@
-//! Models and the state of their targets in `/v1/models`, in the model service and in the metrics.
+//! Models and the state of their targets, the upstreams that serve a model, in `/v1/models`, in the model service and in the
+//! metrics. State `open` is that of the circuit breaker: the target gets no calls.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Settings of one upstream and of several: aliases, fallbacks, dialects, headers, timeouts.
+//! Chat settings with one upstream and with several: aliases, fallbacks, dialects, headers, timeouts.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -46,6 +46,7 @@ async fn query_of_the_base_url_is_sent_with_chat_and_image_requests() {
     with_local_and_remote_core_and_settings(
         |settings, _| {
             let base = settings.chat.base_url.as_mut().unwrap();
+            // The form of Azure OpenAI.
             base.set_path("/openai/deployments/gpt");
             base.set_query(Some("api-version=2024-10-21"));
             settings.image.openai.base_url.clone_from(&settings.chat.base_url);

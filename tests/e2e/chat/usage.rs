@@ -1,4 +1,5 @@
-//! Usage of streamed responses: sent once, in the place of OpenAI's API, wherever the upstream sends it.
+//! Token usage of streamed responses: the client gets it once, where OpenAI's API has it (in a last chunk without choices),
+//! wherever the upstream sends it.
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::{
     test_server::{TestServer, chat_body, with_local_and_remote_core},
 };
 
-/// Returns an event with this choice, or without choices if it is null, and with this usage.
+/// Returns an event with this choice, or without choices if it is null, and with a usage of this many completion tokens.
 fn event(choice: &Value, tokens: Option<u64>) -> String {
     let usage =
         tokens.map(|tokens| json!({"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1}));
@@ -24,7 +25,8 @@ fn finish_choice() -> Value {
     json!({"index": 0, "delta": {}, "finish_reason": "stop"})
 }
 
-/// Streams these events, and returns of each chunk whether it has a choice, and its `usage.completion_tokens`.
+/// Streams these events with these `stream_options`, and returns for each chunk whether it has a choice, and its
+/// `usage.completion_tokens`: `None` without a usage, null if the usage is null.
 async fn usage_of_chunks(server: &TestServer, events: &[String], options: &Value) -> Vec<(bool, Option<Value>)> {
     let reply = events.iter().fold(Reply::stream(), |reply, event| reply.send(event));
     server.upstream.enqueue(reply.send("data: [DONE]\n\n"));

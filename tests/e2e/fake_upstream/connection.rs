@@ -1,4 +1,4 @@
-//! One connection to the fake upstream: reads requests, writes replies.
+//! One connection to the fake upstream: reads requests, writes replies in the chunked transfer coding.
 
 use std::sync::Arc;
 
@@ -12,11 +12,13 @@ use super::{
     reply::{Reply, Step},
 };
 
+/// Replies to requests until the connection is closed.
 pub(super) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     stream.set_nodelay(true).unwrap();
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut buffer).await {
         let reply = shared.replies().take(&request.path);
+        // Fails if the test has ended.
         let _ = shared.requests.send(request);
         let reply = reply.unwrap_or_else(|| Reply::new(500, r#"{"error":{"message":"the test enqueued no reply"}}"#));
         if write_response(&mut stream, reply, &shared).await.is_none() {
@@ -69,7 +71,7 @@ async fn write_response(stream: &mut TcpStream, reply: Reply, shared: &Shared) -
             }
             Step::WaitFor(latch) => latch.0.acquire().await.unwrap().forget(),
             Step::Stall => {
-                // A client that stays sends nothing before it has a response, so whatever ends this read is a disconnect.
+                // A connected client sends nothing before it has a response, so this read ends only with a disconnect.
                 let _ = stream.read(&mut [0; 1]).await;
                 shared.disconnected.notify_one();
                 return None;

@@ -52,6 +52,7 @@ impl ReceivedRequest {
 pub(crate) struct FakeUpstream {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
+    /// Requests that the test has not taken yet.
     received: tokio::sync::Mutex<mpsc::UnboundedReceiver<ReceivedRequest>>,
     _server: JoinSet<()>,
 }
@@ -61,10 +62,13 @@ pub(crate) struct FakeUpstream {
 struct Shared {
     replies: Mutex<Replies>,
     requests: mpsc::UnboundedSender<ReceivedRequest>,
+    /// A client closed a connection during a stalling or flooding reply.
     disconnected: Notify,
+    /// A reply with a flood was read to its end.
     flood_read: Notify,
 }
 
+/// Enqueued replies. Those for the path of a request precede those for any path.
 #[derive(Debug, Default)]
 struct Replies {
     any_path: VecDeque<Reply>,
@@ -122,9 +126,16 @@ impl FakeUpstream {
         self.shared.replies().any_path.clear();
     }
 
-    /// Waits for the next request.
+    /// Waits for the next request and takes it.
     pub(crate) async fn received(&self) -> ReceivedRequest {
         within_timeout("a request at the upstream", async { self.received.lock().await.recv().await }).await.unwrap()
+    }
+
+    /// Takes the next requests without looking at them, for tests that check other ones: none may be left at the end of a test.
+    pub(crate) async fn skip_requests(&self, count: usize) {
+        for _ in 0..count {
+            self.received().await;
+        }
     }
 
     /// Asserts that every request was taken by [`received`](Self::received).

@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::Semaphore;
 
-/// What the upstream does with one request: the head of its response, then the steps one after the other.
+/// The reaction of the upstream to one request: the head of its response, then the steps one after the other.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     /// Status line and headers; empty for no response at all.
@@ -17,9 +17,9 @@ pub(crate) struct Reply {
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    /// Sends one packet of the body.
+    /// Sends a part of the body in one write.
     Send(Vec<u8>),
-    /// Sends the same packet until `total` bytes are sent or the client disconnects.
+    /// Sends the same packet until at least `total` bytes are sent or the client disconnects. `counter` counts them.
     Flood { packet: Vec<u8>, total: usize, counter: ByteCounter },
     /// Waits until the test opens the latch.
     WaitFor(Latch),
@@ -44,7 +44,7 @@ impl Latch {
     }
 }
 
-/// Counts the bytes of a flood that the upstream could send.
+/// Counts the bytes of a flood that the upstream has written to its socket.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ByteCounter(Arc<AtomicUsize>);
 
@@ -59,7 +59,7 @@ impl ByteCounter {
 }
 
 impl Reply {
-    /// Replies with this status and body, as `application/json` even if the body is something else.
+    /// Replies with this status and body. The content type is `application/json` even if the body is something else.
     pub(crate) fn new(status: u16, body: &str) -> Self {
         let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n");
         Self { head, steps: vec![] }.send(body)
@@ -101,6 +101,7 @@ impl Reply {
         self.then(Step::Send(bytes.to_vec()))
     }
 
+    /// Sends `packet` again and again, as fast as the client reads, until `total` bytes are sent.
     pub(crate) fn flood(self, packet: &str, total: usize, counter: &ByteCounter) -> Self {
         self.then(Step::Flood { packet: packet.as_bytes().to_vec(), total, counter: counter.clone() })
     }
@@ -109,10 +110,12 @@ impl Reply {
         self.then(Step::WaitFor(latch.clone()))
     }
 
+    /// Sends nothing more, and waits until the client disconnects.
     pub(crate) fn stall(self) -> Self {
         self.then(Step::Stall)
     }
 
+    /// Closes the connection before the end of the body.
     pub(crate) fn abort(self) -> Self {
         self.then(Step::Abort)
     }

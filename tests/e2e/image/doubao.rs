@@ -1,4 +1,5 @@
-//! Seedream models of Volcengine Ark: requests to the upstream, its responses over REST and gRPC, failures.
+//! The image provider `doubao`, Seedream models of ByteDance's Volcengine Ark: requests to the upstream, its responses over
+//! REST and gRPC, failures.
 
 use core_service::config::{ImageServiceType, Settings};
 use futures_util::TryStreamExt;
@@ -20,6 +21,7 @@ use crate::{
 
 const MODEL: &str = "doubao-seedream-4-0-250828";
 const PATH: &str = "/api/v3/images/generations";
+/// The paths of the images in the fixtures.
 const LINKS: [&str; 2] = [
     "/tos/1.jpeg?X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Expires=86400&X-Tos-Signature=a%2Fb",
     "/tos/2.jpeg?X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Expires=86400&X-Tos-Signature=a%2Fb",
@@ -67,7 +69,7 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
     ]
 }
 
-/// Streamed series of two images, and the outcome.
+/// Responses to a request for a series: two images of one call, which the model keeps consistent. With the outcome of each.
 fn series() -> Vec<(&'static str, Outcome)> {
     let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, tokens) };
     vec![
@@ -227,6 +229,7 @@ async fn edit_sends_its_images_as_data_urls_and_rejects_a_mask() {
     .await;
 }
 
+/// Returns a request for a series of two images.
 fn series_of_two(stream: bool) -> Value {
     json!({"model": MODEL, "prompt": "a boat", "n": 2, "size": "320x200", "sequential_image_generation": "auto",
            "stream": stream, "response_format": "b64_json"})
@@ -263,9 +266,7 @@ async fn images_of_a_series_are_forwarded_one_by_one() {
             (&json!(true), &json!({"max_images": 2}))
         );
         assert_eq!(received["prompt"], "a boat\n\nA series of 2 pictures");
-        for _ in LINKS {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(LINKS.len()).await;
 
         server.upstream.enqueue_at(PATH, reply());
         links();
@@ -280,9 +281,7 @@ async fn images_of_a_series_are_forwarded_one_by_one() {
         assert!(
             matches!(&rest[..], [Event::Finished(last)] if last.usage.is_some_and(|usage| usage.total_tokens == 8508))
         );
-        for _ in 0..3 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(3).await;
     })
     .await;
 }

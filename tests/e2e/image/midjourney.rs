@@ -1,4 +1,8 @@
-//! Midjourney proxies in all their dialects: requests to the upstream, its responses over REST and gRPC, failures.
+//! The image provider `midjourney`. Midjourney has no public API, so the upstream is one of several proxies in front of it:
+//! requests in all their dialects, their responses over REST and gRPC, failures.
+//!
+//! A task renders a grid of four images. A single image comes from a further task (`action` or `change`, a child of the first
+//! one), from the first task itself, or is cut from the grid.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -26,10 +30,13 @@ use crate::{
 const IMAGINE: &str = "/mj/submit/imagine";
 const ACTION: &str = "/mj/submit/action";
 const CHANGE: &str = "/mj/submit/change";
+/// Confirms a dialogue that Midjourney shows before some renders.
 const MODAL: &str = "/mj/submit/modal";
 const POLL: &str = "/mj/task/1795350123456789/fetch";
 const CANCEL: &str = "/mj/task/1795350123456789/cancel";
+/// Polls for the task that makes a single image.
 const CHILD: &str = "/mj/task/1795350123456790/fetch";
+/// The links in the fixtures.
 const GRID: &str = "/files/grid.png";
 const SINGLE: &str = "/files/single-0.png";
 const PROVIDER: ProviderCase = ProviderCase { model: "midjourney", path: IMAGINE, key: "mj-secret" };
@@ -48,7 +55,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
     let task_fails = |name: &'static str, error: &str| (1, vec![(IMAGINE, "submitted.json"), (POLL, name)], fails(error));
     let download_grid = [(GRID, "grid.png")];
     vec![
-        // trueai dialect: a button for each image of the grid.
+        // trueai's proxy: a button for each image of the grid.
         (1, concat(&grid_ready, &upscale), succeeds(1, 0)),
         (2, [&grid_ready[..], &upscale, &upscale].concat(), succeeds(2, 0)),
         (1, concat(&[(IMAGINE, "queued.json"), (POLL, "empty-body.json"), (POLL, "waiting.json"), (POLL, "running.json"),
@@ -60,13 +67,13 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
         // A modal dialogue is confirmed once.
         (1, concat(&[(IMAGINE, "already-exists.json"), (POLL, "modal.json"), (MODAL, "submitted.json"), (POLL, "modal.json"),
                    (POLL, "grid.json")], &upscale), succeeds(1, 0)),
-        // novicezk dialect: a `change` request for each image of the grid.
+        // novicezk's proxy: a `change` request for each image of the grid.
         (1, vec![(IMAGINE, "submitted.json"), (POLL, "grid-without-buttons.json"), (CHANGE, "child-submitted.json"), (CHILD, "child.json"),
                  (SINGLE, "single.png")], succeeds(1, 0)),
         // Partner accounts and relays: the task has the single images already.
         (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "single.png")], succeeds(1, 0)),
         (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles-of-objects.json"), (SINGLE, "single.png")], succeeds(1, 0)),
-        // A single image that cannot be had is cut from the grid, which has been billed.
+        // The grid has been billed, so a single image whose task fails is cut from it.
         (1, [&grid_ready[..], &[(ACTION, "failed.json")], &download_grid].concat(), succeeds(1, 0)),
         (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "child-failed.json")], &download_grid].concat(), succeeds(1, 0)),
         (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "moderated-child.json")]].concat(), fails("content_policy_violation")),
@@ -96,7 +103,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
         task_fails("busy.json", "rate_limit_exceeded"),
         task_fails("lost-message.json", "upstream_unavailable"),
         task_fails("cancelled.json", "upstream_unavailable"),
-        // A task that is unknown to the proxy is polled a few times more.
+        // A task that is unknown to the proxy is polled until six polls in a row have not found it.
         (1, [&[(IMAGINE, "submitted.json")], &[(POLL, "relay-unknown-task.400.json"); 6][..], &[(CANCEL, "cancel-accepted.json")]].concat(), fails("upstream_unavailable")),
         (1, [&[(IMAGINE, "submitted.json"), (POLL, "html-page.502.html")], &grid_ready[1..], &upscale].concat(), succeeds(1, 0)),
     ]
@@ -105,7 +112,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
 /// Files that have a test of their own, or are no fixture.
 const OTHER_FIXTURES: [&str; 2] = ["README.md", "running-62-percent.json"];
 
-/// Images that the test makes itself.
+/// Images that the test generates.
 const GENERATED: [&str; 2] = ["grid.png", "single.png"];
 
 /// The colours of the grid's four images, and their size.
@@ -119,6 +126,7 @@ fn png(picture: RgbImage) -> Vec<u8> {
     out.into_inner()
 }
 
+/// Returns a grid of four images of one colour each.
 fn grid() -> Vec<u8> {
     let place = |x: u32, y: u32| usize::from(x >= WIDTH) + 2 * usize::from(y >= HEIGHT);
     png(RgbImage::from_fn(2 * WIDTH, 2 * HEIGHT, |x, y| Rgb(COLOURS[place(x, y)])))
@@ -263,7 +271,7 @@ async fn five_images_are_cut_from_two_grids() {
 }
 
 #[tokio::test]
-async fn single_with_a_dead_link_is_cut_from_the_grid() {
+async fn single_with_a_dead_link_is_cut_from_the_grid_and_a_dead_grid_fails() {
     with_local_and_remote_core_and_cut_singles(async |server| {
         let exchanges =
             [(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "html-page.json"), (GRID, "grid.png")];
@@ -278,6 +286,7 @@ async fn single_with_a_dead_link_is_cut_from_the_grid() {
     .await;
 }
 
+/// Returns the data of an event with a name.
 fn event(text: &str) -> Value {
     event_data(text.split_once('\n').unwrap().1)
 }

@@ -33,7 +33,7 @@ fn decoded(item: &Value) -> Vec<u8> {
     STANDARD.decode(item["b64_json"].as_str().unwrap()).unwrap()
 }
 
-/// Returns width and height of an encoded image.
+/// Returns the width and height of an encoded image.
 fn size(picture: &[u8]) -> (u32, u32) {
     let picture = image::load_from_memory(picture).unwrap();
     (picture.width(), picture.height())
@@ -74,7 +74,7 @@ async fn images_larger_than_the_default_message_limit_are_delivered() {
         let response = generate(server, body).await;
         let pictures = [decoded(&response["data"][0]), decoded(&response["data"][1])];
         assert!(pictures.iter().all(|picture| size(picture) == (2048, 2048)) && pictures[0] != pictures[1]);
-        // More than tonic's default limit of 4 MiB for a message, which the test is about.
+        // Above tonic's default limit of 4 MiB for a message.
         assert!(pictures.concat().len() > 6 << 20, "{} bytes", pictures.concat().len());
     })
     .await;
@@ -191,8 +191,8 @@ async fn injected_fault_returns_its_own_status_and_code() {
             ("refused", 400, "content_policy_violation"),
         ] {
             let body = json!({"prompt": "x", "model": format!("offline-image-fault-{fault}")});
-            let (got, error) = error_body(server.post("/v1/images/generations", &body).await).await;
-            assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
+            let (http_status, error) = error_body(server.post("/v1/images/generations", &body).await).await;
+            assert_eq!((http_status.as_u16(), error["code"].as_str().unwrap()), (status, code), "{error}");
         }
     })
     .await;

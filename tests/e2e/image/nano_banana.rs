@@ -1,4 +1,5 @@
-//! Gemini's image models: requests to the upstream, its responses over REST and gRPC, failures.
+//! The image provider `nano_banana`, Gemini's image models: requests to the upstream, its responses over REST and gRPC,
+//! failures. A draft is an image that the model makes on the way to the final one.
 
 use core_service::config::{ImageServiceType, Settings};
 use futures_util::TryStreamExt;

@@ -1,4 +1,5 @@
-//! Test cases that every image provider has in common, and the outcome of a request in one form for REST and gRPC.
+//! Test cases that every image provider has in common, and the outcome of a request in one form for REST and gRPC. The
+//! upstream's responses are fixtures in `tests/fixtures/image/PROVIDER/`.
 
 use std::{
     collections::BTreeSet,
@@ -25,19 +26,22 @@ pub(super) const GENERATIONS: &str = "/v1/images/generations";
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Outcome {
     pub(super) images: usize,
-    /// The codes of the images that failed.
+    /// The error codes of the images that failed while others succeeded.
     pub(super) failures: Vec<String>,
     /// The revised prompt of the first image.
     pub(super) revised: String,
     /// `usage.total_tokens`.
     pub(super) tokens: u64,
+    /// The code of the error, empty if at least one image was generated.
     pub(super) error: String,
 }
 
+/// A request that gives this many images, with this total of tokens.
 pub(super) fn succeeds(images: usize, tokens: u64) -> Outcome {
     Outcome { images, tokens, ..Outcome::default() }
 }
 
+/// A request that fails with this error code.
 pub(super) fn fails(error: &str) -> Outcome {
     Outcome { error: error.to_owned(), ..Outcome::default() }
 }
@@ -62,6 +66,7 @@ impl Fixtures {
         Reply::new(status, &self.text(server, name))
     }
 
+    /// Returns the names of all files.
     pub(super) fn names(&self) -> BTreeSet<String> {
         let files = std::fs::read_dir(&self.0).unwrap();
         files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
@@ -72,13 +77,15 @@ impl Fixtures {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ProviderCase {
     pub(super) model: &'static str,
+    /// The path of a generation at the upstream.
     pub(super) path: &'static str,
     /// The API key for the upstream.
     pub(super) key: &'static str,
 }
 
 impl ProviderCase {
-    /// Requests `n` images over REST and over gRPC. The upstream must receive exactly the requests of `exchanges`.
+    /// Requests `n` images over gRPC and over REST, and asserts the outcome of both. `exchanges` returns the paths of the
+    /// requests that the upstream must receive, and the replies to them. `case` names the case in messages.
     pub(super) async fn assert_outcome(
         &self,
         server: &TestServer,
@@ -114,11 +121,11 @@ impl ProviderCase {
         let paths = enqueue_all(server, [exchanges, exchanges].concat());
         let body = self.body();
         let over_rest = async { error_body(server.post(GENERATIONS, &body).await).await };
-        let ((got, error), (over_grpc, upstream_code)) =
+        let ((http_status, error), (over_grpc, upstream_code)) =
             tokio::join!(over_rest, with_upstream_code(server, self.model, 1));
         assert_eq!(over_grpc, fails(code), "over gRPC");
         let code = upstream_code.unwrap_or(code.to_owned());
-        assert_eq!((got.as_u16(), error["code"].as_str().unwrap()), (status, &*code), "{error}");
+        assert_eq!((http_status.as_u16(), error["code"].as_str().unwrap()), (status, &*code), "{error}");
         assert_requests(server, paths).await;
     }
 
@@ -139,7 +146,7 @@ impl ProviderCase {
         self.assert_failure(server, Reply::no_response(), 504, "upstream_timeout").await;
     }
 
-    /// Asserts that a request whose attempts get these replies returns 429 with this Retry-After.
+    /// Asserts that a request whose attempts get these replies, one each, returns 429 with this Retry-After.
     pub(super) async fn assert_retry_after(&self, server: &TestServer, replies: &[Reply], seconds: u64) {
         let exchanges = || replies.iter().map(|reply| (self.path.to_owned(), reply.clone()));
         let paths = enqueue_all(server, exchanges().chain(exchanges()));

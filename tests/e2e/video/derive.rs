@@ -1,4 +1,5 @@
-//! Edits, extensions and remixes over REST and gRPC: which source reaches the upstream, and how.
+//! Videos that are derived from another one, over REST and gRPC: edits, extensions and remixes. The source reaches the upstream
+//! as the id of its own render, as a link or as a file.
 
 use core_service::config::{Settings, VideoServiceType};
 use reqwest::Method;
@@ -13,7 +14,7 @@ use crate::{
     test_server::{TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings},
 };
 
-/// Posts a body, and returns the finished video.
+/// Posts a request for a derived video, and returns the video after its end.
 async fn derived(server: &TestServer, path: &str, body: &Value) -> Value {
     let created = json_body(server.post(path, body).await).await;
     let done = wait_until_final(server, created["id"].as_str().unwrap()).await;
@@ -21,6 +22,7 @@ async fn derived(server: &TestServer, path: &str, body: &Value) -> Value {
     done
 }
 
+/// Returns the file of a video.
 async fn content(server: &TestServer, id: &str) -> Vec<u8> {
     let content = server.request(Method::GET, &format!("/v1/videos/{id}/content")).send().await.unwrap();
     content.bytes().await.unwrap().to_vec()
@@ -42,7 +44,7 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
         let extension = derived(server, "/v1/videos/extensions", &body).await;
         assert_eq!((&extension["size"], &extension["seconds"]), (&json!("160x96"), &json!("2")));
 
-        // A file, as a part of a form.
+        // A file as a part of a form; size and duration of the edit are read from it.
         let file = content(server, &id).await;
         let text = "--b\r\ncontent-disposition: form-data; name=\"prompt\"\r\n\r\nZoom out\r\n";
         let head = "--b\r\ncontent-disposition: form-data; name=\"video\"; filename=\"v.mp4\"\r\n\r\n";
@@ -66,6 +68,7 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
         let first = client.extend_video(request.clone()).await.unwrap().into_inner().video.unwrap();
         assert_eq!(client.extend_video(request).await.unwrap().into_inner().video.unwrap().id, first.id);
         assert_eq!(wait_until_final(server, &first.id).await["status"], "completed");
+        // Well-formed, but of no video.
         let unknown = "video_01900000000070008000000000000000".to_owned();
         let request = pb::EditVideoRequest {
             prompt: "x".to_owned(),
@@ -85,6 +88,7 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
     .await;
 }
 
+/// Configures OpenAI's API as the video provider.
 fn openai(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Openai;
     settings.video.routing.failure_threshold = u32::MAX;
@@ -100,6 +104,7 @@ fn enqueue_success(server: &TestServer, path: &str, id: &str) {
     enqueue_result(server, id);
 }
 
+/// Enqueues the responses to a poll and to the download.
 fn enqueue_result(server: &TestServer, id: &str) {
     let done = json!({"id": id, "object": "video", "status": "completed", "model": "sora-2"});
     server.upstream.enqueue_at(&format!("/v1/videos/{id}"), Reply::new(200, &done.to_string()));
@@ -109,9 +114,7 @@ fn enqueue_result(server: &TestServer, id: &str) {
 /// Returns the submission of a render that succeeded, and takes its other requests.
 async fn submission(server: &TestServer) -> ReceivedRequest {
     let first = server.upstream.received().await;
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     first
 }
 
@@ -204,9 +207,7 @@ async fn edit_whose_response_was_lost_is_found_in_the_list() {
         server.upstream.enqueue_at("/v1/videos?order=desc&limit=100", Reply::new(200, &list));
         enqueue_result(server, "up-2");
         derived(server, "/v1/videos/edits", &json!({"prompt": "rain", "video": {"id": id}})).await;
-        for _ in 0..4 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(4).await;
         server.upstream.assert_no_request().await;
     })
     .await;

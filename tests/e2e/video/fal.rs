@@ -1,4 +1,5 @@
-//! fal's queue: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `fal`, whose queue runs models of many vendors: requests to the upstream, its responses over REST and
+//! gRPC. In fal's API a task is called a request, and an application is the group of a model's endpoints.
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     needs_frame: false,
 };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const CREATED: (Call, &str) = (Create, "created.json");
@@ -58,6 +59,7 @@ const TABLE: [Row; 32] = [
     (&[CREATED, LOST, LOST, COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
     (&[CREATED, COMPLETED, RESULT, DEAD_LINK, COMPLETED, RESULT, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[
             CREATED,
@@ -137,6 +139,7 @@ fn every_fixture_is_tested() {
 
 /// Creates a video at the endpoint `path` that succeeds, and returns the body of the submission.
 async fn submitted(server: &TestServer, path: &str, request: pb::CreateVideoRequest) -> Value {
+    // The tasks of an endpoint are below its application: the first two segments of the path.
     let mut segments = path.splitn(4, '/');
     let application: Vec<_> = segments.by_ref().take(3).collect();
     let task = format!("{}/requests/task-1", application.join("/"));
@@ -150,9 +153,7 @@ async fn submitted(server: &TestServer, path: &str, request: pb::CreateVideoRequ
     assert_eq!(wait_until_final(server, &id).await["status"], "completed");
     let submission = server.upstream.received().await;
     assert_eq!(submission.path, path);
-    for _ in 0..3 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(3).await;
     submission.json()
 }
 
@@ -215,9 +216,7 @@ async fn link_to_another_origin_gets_no_key() {
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
         let file = storage.received().await;
         assert_eq!((file.path.as_str(), file.header("authorization")), ("/clip.mp4?sig=1", None));
-        for _ in 0..3 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(3).await;
     })
     .await;
 }

@@ -1,4 +1,5 @@
-//! Google's video models on the Gemini API: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `gemini`, Google's models on the Gemini API: requests to the upstream, its responses over REST and
+//! gRPC. Gemini Omni renders as *interactions*, Veo as *operations*: two APIs with states and errors of their own.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ const OMNI: ProviderCase = ProviderCase {
     needs_frame: false,
 };
 
-/// Without cancellation: it sends no request.
+/// Veo has no cancellation: cancelling a job sends no request.
 const VEO: ProviderCase = ProviderCase {
     model: "veo-3.1-fast-generate-001",
     tasks: "/v1beta/models/veo-3.1-fast-generate-001:predictLongRunning",
@@ -42,7 +43,7 @@ const VEO: ProviderCase = ProviderCase {
     ..OMNI
 };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const CREATED: (Call, &str) = (Create, "created.json");
@@ -50,6 +51,7 @@ const COMPLETED: (Call, &str) = (Poll, "completed.json");
 const LOST: (Call, &str) = (Poll, "not-found.404.json");
 const DEAD_LINK: (Call, &str) = (File, "expired-file.403.json");
 
+/// Jobs of Gemini Omni.
 const INTERACTIONS: [Row; 31] = [
     (&[CREATED, (Poll, "queued.json"), (Poll, "in-progress.json"), COMPLETED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "unknown-state.json"), COMPLETED, (File, MP4)], Ok(())),
@@ -60,6 +62,7 @@ const INTERACTIONS: [Row; 31] = [
     (&[CREATED, LOST, LOST, COMPLETED, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
     (&[CREATED, COMPLETED, DEAD_LINK, COMPLETED, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[
             CREATED,
@@ -104,6 +107,7 @@ const INTERACTIONS: [Row; 31] = [
 const STARTED: (Call, &str) = (Create, "veo-created.json");
 const DONE: (Call, &str) = (Poll, "veo-done.json");
 
+/// Jobs of Veo.
 const OPERATIONS: [Row; 14] = [
     (&[STARTED, (Poll, "veo-running.json"), DONE, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), STARTED, DONE, (File, MP4)], Ok(())),
@@ -173,9 +177,7 @@ async fn submitted(server: &TestServer, provider: &ProviderCase, exchanges: [(Ca
     let id = create(server, body).await;
     assert_eq!(wait_until_final(server, &id).await["status"], "completed");
     let submission = server.upstream.received().await;
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     submission.json()
 }
 
@@ -216,9 +218,7 @@ async fn video_within_the_response_is_read_again_when_it_is_copied() {
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
         let content = server.request(Method::GET, &format!("/v1/videos/{id}/content")).send().await.unwrap();
         assert!(content.bytes().await.unwrap() == *CLIP, "not the file of the upstream");
-        for _ in 0..3 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(3).await;
     })
     .await;
 }
@@ -255,9 +255,7 @@ async fn link_to_another_origin_gets_no_key() {
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
         let file = storage.received().await;
         assert_eq!((file.path.as_str(), file.header("x-goog-api-key")), ("/clip.mp4?X-Goog-Signature=1", None));
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(2).await;
     })
     .await;
 }
@@ -279,9 +277,7 @@ async fn interaction_is_cancelled_and_an_operation_runs_on() {
             provider.enqueue(server, "task-1", Poll, running);
             let id = create(server, &provider.body()).await;
             wait_until_rendering(server, &id).await;
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(2).await;
             if let Some(reply) = reply {
                 provider.enqueue(server, "task-1", Cancel, reply);
             }

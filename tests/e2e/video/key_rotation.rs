@@ -13,6 +13,7 @@ use crate::{
     test_server::{CoreLocation, TestServer},
 };
 
+/// Returns an adjustment of the settings: the provider's key, and the keys that it replaces.
 fn configure(key: &'static str, previous: &'static [&str]) -> impl Fn(&mut Settings, &mut rest_gateway::Settings) {
     |settings, _| {
         settings.video.service_type = VideoServiceType::Openai;

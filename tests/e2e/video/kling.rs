@@ -1,4 +1,5 @@
-//! Kling: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `kling`: requests to the upstream, its responses over REST and gRPC. The mark is a text of the client
+//! in the request, by which a task is found again.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ const PROVIDER: ProviderCase = ProviderCase {
 const FROM_IMAGE: ProviderCase = ProviderCase { tasks: "/v1/videos/image2video", ..PROVIDER };
 const OMNI: ProviderCase = ProviderCase { tasks: "/v1/videos/omni-video", ..PROVIDER };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const CREATED: (Call, &str) = (Create, "created.json");
@@ -53,6 +54,7 @@ const TABLE: [Row; 29] = [
     (&[CREATED, LOST, LOST_IN_SUCCESS, SUCCEED, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST_IN_SUCCESS, LOST], Err("upstream_lost")),
     (&[CREATED, SUCCEED, DEAD_LINK, SUCCEED, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[
             CREATED, SUCCEED, DEAD_LINK, SUCCEED, DEAD_LINK, DEAD_LINK, SUCCEED, DEAD_LINK, DEAD_LINK, DEAD_LINK,
@@ -115,7 +117,7 @@ fn every_fixture_is_tested() {
 }
 
 #[tokio::test]
-async fn inputs_decide_the_endpoint_and_the_job_is_the_mark() {
+async fn inputs_decide_the_endpoint_and_the_id_of_the_job_is_the_mark() {
     with_local_and_remote_core(async |server| {
         let responses = ["created.json", "succeed.json"];
         let request = pb::CreateVideoRequest {
@@ -165,7 +167,7 @@ async fn pair_of_keys_signs_a_token_that_is_in_no_message() {
         assert_eq!(wait_until_final(server, &id).await["error"]["code"], "content_policy_violation");
         for _ in 0..2 {
             let request = server.upstream.received().await;
-            // Headers are recorded in lower case, which leaves the structure of a token.
+            // The fake upstream records headers in lower case, so only the structure of the token can be checked.
             let token = request.header("authorization").unwrap().strip_prefix("bearer ").unwrap();
             let parts: Vec<_> = token.split('.').collect();
             assert_eq!(parts.len(), 3, "{token}");
@@ -235,9 +237,7 @@ async fn delay_that_the_upstream_requests_is_observed() {
         let id = create(server, &PROVIDER.body()).await;
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
         assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
-        for _ in 0..4 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(4).await;
     })
     .await;
 }

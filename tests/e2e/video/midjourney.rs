@@ -1,4 +1,5 @@
-//! Midjourney's videos through a proxy: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `midjourney`, a proxy in front of Midjourney, which has no public API: requests to the upstream, its
+//! responses over REST and gRPC. The mark is a text of the client in the request, by which a task is found again.
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     needs_frame: true,
 };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const ACCEPTED: (Call, &str) = (Create, "accepted.json");
@@ -59,6 +60,7 @@ const TABLE: [Row; 28] = [
         Err("upstream_lost"),
     ),
     (&[ACCEPTED, SUCCESS, DEAD_LINK, SUCCESS, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[
             ACCEPTED,
@@ -138,6 +140,7 @@ async fn submission_has_the_frame_the_mark_and_one_line_of_prompt() {
         let mut body = PROVIDER.body();
         body["prompt"] = json!("a boat\nat dusk");
         body["motion"] = json!("high");
+        // Not forwarded: the proxy would send requests to this address.
         body["notifyHook"] = json!("http://10.0.0.1/");
         let id = create(server, &body).await;
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
@@ -145,9 +148,7 @@ async fn submission_has_the_frame_the_mark_and_one_line_of_prompt() {
         let expected = json!({"prompt": "a boat at dusk", "image": image, "videoType": "vid_1.1_i2v_720",
             "batchSize": 1, "state": id, "motion": "high"});
         assert_eq!(server.upstream.received().await.json(), expected);
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(2).await;
     })
     .await;
 }
@@ -162,7 +163,8 @@ async fn request_without_an_image_is_refused() {
     .await;
 }
 
-/// Creates a video whose submission gets this reply once the search for it has a list with this task of the job.
+/// Creates a video whose submission gets this reply, with a connection loss at its end. The list that the search for the lost
+/// submission returns has the task that `task` makes from the job's id.
 async fn create_and_lose_response(server: &TestServer, reply: Reply, task: impl Fn(&str) -> Value) -> Value {
     let latch = Latch::new();
     server.upstream.enqueue_at(SUBMISSIONS, reply.wait_for(&latch).abort());
@@ -184,9 +186,7 @@ async fn job_continues_with_the_task_of_a_submission_whose_response_was_lost() {
         let task = |mark: &str| json!({"id": "task-1", "action": "VIDEO", "status": "SUBMITTED", "state": mark});
         let video = create_and_lose_response(server, Reply::new(200, "{\"code\":"), task).await;
         assert_eq!(video["status"], "completed", "{video}");
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(2).await;
         server.upstream.assert_no_request().await;
     })
     .await;

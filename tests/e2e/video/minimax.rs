@@ -1,4 +1,5 @@
-//! MiniMax, in both versions of its API: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `minimax`, in both versions of its API: requests to the upstream, its responses over REST and gRPC. The
+//! first version (`v1`) returns a file id, and a further request returns the link to the file.
 
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ const FIRST_VERSION: ProviderCase = ProviderCase {
     ..PROVIDER
 };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const CREATED: (Call, &str) = (Create, "created.json");
@@ -56,6 +57,7 @@ const TABLE: [Row; 25] = [
     (&[CREATED, LOST, LOST, SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
     (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[
             CREATED,

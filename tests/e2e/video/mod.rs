@@ -1,4 +1,5 @@
-//! Video jobs over REST and gRPC: the life cycle, events, idempotency, cancellation, remix.
+//! Video jobs over REST and gRPC. Here with the built-in engine: the life cycle, events, idempotency, cancellation, remix; and
+//! one module for each connected provider.
 
 mod derive;
 mod fal;
@@ -62,6 +63,7 @@ async fn wait_until_final(server: &TestServer, id: &str) -> Value {
     snapshot(events.last().unwrap())
 }
 
+/// Returns the video that an event of its stream has as its data.
 fn snapshot(event: &str) -> Value {
     event_data(event.lines().find(|line| line.starts_with("data: ")).unwrap())
 }
@@ -192,8 +194,8 @@ async fn cancelled_video_is_final_over_rest_grpc_and_events() {
         let (status, error) = error_body(before_completion).await;
         assert_eq!((status, &error["code"]), (StatusCode::BAD_REQUEST, &json!("video_not_ready")));
         let poll = server.request(Method::GET, &path).send().await.unwrap();
-        let hint: u64 = poll.headers()["openai-poll-after-ms"].to_str().unwrap().parse().unwrap();
-        assert!((1..=60_000).contains(&hint), "{hint}");
+        let poll_after_ms: u64 = poll.headers()["openai-poll-after-ms"].to_str().unwrap().parse().unwrap();
+        assert!((1..=60_000).contains(&poll_after_ms), "{poll_after_ms}");
 
         let watch = Events::new(server.request(Method::GET, &format!("{path}/events")).send().await.unwrap());
         let cancelled = json_body(server.request(Method::POST, &format!("{path}/cancel")).send().await.unwrap()).await;
@@ -213,6 +215,7 @@ async fn last_event_id_skips_events_that_were_received() {
     with_local_and_remote_core(async |server| {
         let id = create(server, &small_video("Clouds")).await;
         wait_until_final(server, &id).await;
+        // 204 tells a client's `EventSource` not to connect again.
         let watch = |last_event_id: &str| {
             let request = server.request(Method::GET, &format!("/v1/videos/{id}/events"));
             request.header("last-event-id", last_event_id).send()
@@ -248,6 +251,7 @@ async fn remix_inherits_the_settings_of_its_source() {
 #[tokio::test]
 async fn video_without_a_free_slot_of_the_engine_is_queued() {
     with_local_and_remote_core(async |server| {
+        // The engine renders one video for every two CPUs at a time.
         let slots = std::thread::available_parallelism().map_or(1, usize::from).div_euclid(2).max(1);
         let long = json!({"prompt": "Waves", "size": "1920x1080", "seconds": 60});
         let mut running = Vec::new();

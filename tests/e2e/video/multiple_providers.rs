@@ -20,6 +20,7 @@ fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.seedance.api_key = Some("ark-secret".into());
 }
 
+/// Creates a video that must fail with this code. An empty model stands for none.
 async fn fails_with(server: &TestServer, model: &str, code: &str) {
     let mut body = small_video("a boat");
     if !model.is_empty() {
@@ -33,6 +34,7 @@ async fn fails_with(server: &TestServer, model: &str, code: &str) {
 async fn the_model_chooses_the_provider_and_the_setting_the_default() {
     with_local_and_remote_core_and_settings(configure, async |server| {
         let refusal = r#"{"error":{"message":"no","type":"invalid_request_error","code":"invalid_value"}}"#;
+        // The requested model, the path of the submission, and the model in it. `sora-2` is an alias of OpenAI's default model.
         for (model, path, upstream_model) in [
             ("", "/v1/videos", "mine"),
             ("sora-2", "/v1/videos", "mine"),
@@ -77,9 +79,7 @@ async fn models_of_all_providers_are_listed_with_their_health() {
             server.upstream.enqueue_at("/v1/videos", Reply::new(500, "{}"));
             server.upstream.enqueue_at("/v1/videos?order=desc&limit=100", Reply::new(404, "{}"));
             fails_with(server, "mine", "outcome_unknown").await;
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(2).await;
             let listed = models().await;
             let healthy = ["mine", "sora-2-pro", SEEDANCE].map(|id| named(&listed, id)["healthy"].clone());
             assert_eq!(healthy, [json!(false), json!(false), json!(true)]);

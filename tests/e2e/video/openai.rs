@@ -1,4 +1,5 @@
-//! The OpenAI videos API and the servers that copy it: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `openai`, OpenAI's videos API and the servers that copy it: requests to the upstream, its responses over
+//! REST and gRPC.
 
 use core_service::config::{Settings, VideoServiceType};
 use reqwest::Method;
@@ -29,7 +30,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     needs_frame: false,
 };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const QUEUED: (Call, &str) = (Create, "queued.json");
@@ -48,6 +49,7 @@ const TABLE: [Row; 29] = [
     (&[QUEUED, LOST, LOST_IN_DETAIL, COMPLETED, (File, MP4)], Ok(())),
     (&[QUEUED, LOST, LOST_IN_DETAIL, LOST], Err("upstream_lost")),
     (&[QUEUED, COMPLETED, (File, "not-found.404.json"), COMPLETED, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[
             QUEUED,
@@ -125,6 +127,7 @@ fn enqueue_success(server: &TestServer) {
     }
 }
 
+/// Takes the next requests of the upstream.
 async fn received(server: &TestServer, count: usize) -> Vec<ReceivedRequest> {
     let mut requests = Vec::new();
     for _ in 0..count {
@@ -143,7 +146,7 @@ fn part<'a>(form: &'a str, name: &str) -> Option<&'a str> {
 async fn request_is_a_form_with_text_parts_and_the_reference_as_a_file() {
     let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         configure(settings, gateway);
-        // Of a model that the facts do not name, nothing is left out.
+        // Triptych knows nothing about this model, so it leaves no parameter out.
         settings.video.openai.models = vec!["my-video-model".to_owned()];
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
@@ -161,7 +164,7 @@ async fn request_is_a_form_with_text_parts_and_the_reference_as_a_file() {
         let head = &requests[0];
         assert!(head.header("content-type").unwrap().starts_with("multipart/form-data; boundary="), "{}", head.head);
         assert_eq!(head.header("idempotency-key"), Some(id.as_str()));
-        // Of the call that created the job, also with the download from the upstream's own origin.
+        // All have the id of the call that created the job, also the download from the upstream's own origin.
         let request_ids: Vec<_> = requests.iter().map(|request| request.header("x-request-id").unwrap()).collect();
         assert!(request_ids.iter().all(|request_id| *request_id == request_ids[0]), "{request_ids:?}");
         let form = String::from_utf8_lossy(&head.body);
@@ -181,7 +184,7 @@ async fn request_is_a_form_with_text_parts_and_the_reference_as_a_file() {
         let file = "name=\"input_reference\"; filename=\"reference.png\"\r\ncontent-type: image/png\r\n\r\n";
         let start = form.find(file).unwrap_or_else(|| panic!("no file in {form}"));
         let bytes = &head.body[start + file.len()..];
-        // Lossy text has other lengths behind the first invalid byte, and the file is the last part.
+        // The lossy text has the same length as the bytes up to the first invalid one, and the file is the last part.
         assert!(bytes.starts_with(picture.get_ref()), "not the picture");
     })
     .await;
@@ -213,7 +216,7 @@ async fn job_continues_with_the_only_new_video_of_its_prompt_after_a_lost_respon
 }
 
 #[tokio::test]
-async fn submission_without_a_response_is_not_repeated_if_the_list_does_not_tell_its_outcome() {
+async fn submission_without_a_response_is_not_repeated_if_the_list_does_not_have_it() {
     with_local_and_remote_core(async |server| {
         let lost = || Reply::new(200, "").abort();
         let failed = || PROVIDER.fixtures().reply(server, "html-page.502.html", "");

@@ -18,6 +18,7 @@ async fn create(server: &TestServer, body: &Value) -> Value {
     accepted(server.post("/api/v1/videos", body).await).await
 }
 
+/// Asserts the status 202 and returns the body.
 async fn accepted(response: reqwest::Response) -> Value {
     let (status, text) = (response.status(), response.text().await.unwrap());
     assert_eq!(status, StatusCode::ACCEPTED, "{text}");
@@ -31,6 +32,7 @@ fn id(video: &Value) -> &str {
 #[tokio::test]
 async fn video_is_created_polled_and_downloaded() {
     with_local_and_remote_core(async |server| {
+        // A PNG of one pixel.
         let picture =
             "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
         let first = json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{picture}")},

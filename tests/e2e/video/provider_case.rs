@@ -1,4 +1,5 @@
-//! Test cases that every video provider has in common: one job over each API, and the requests that the upstream receives.
+//! Test cases that every video provider has in common: one job over each API, and the requests that the upstream receives. The
+//! upstream's responses are fixtures in `tests/fixtures/video/PROVIDER/`.
 
 use std::{
     collections::BTreeSet,
@@ -50,19 +51,22 @@ pub(super) static FRAME: LazyLock<Vec<u8>> = LazyLock::new(|| {
     file.into_inner()
 });
 
-/// A request that the upstream receives.
+/// A kind of request that the upstream receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
+    /// The submission of a render.
     Create,
+    /// The request for the state of a render.
     Poll,
-    /// The request for the link to the result, where it is one of its own.
+    /// The request for the link to the result, if the response to a poll does not have it.
     Link,
     /// The download of the result.
     File,
+    /// The request to stop or delete a render.
     Cancel,
 }
 
-/// The response to a [`Call::File`] with the result.
+/// In place of the name of a fixture: the response to a [`Call::File`] is the file [`CLIP`].
 pub(super) const MP4: &str = "";
 
 /// The responses of a provider's upstream, one file each.
@@ -82,7 +86,7 @@ impl Fixtures {
         Reply::new(status, &text.replace("UPSTREAM", &server.upstream.url("")).replace("TASK_ID", id))
     }
 
-    /// Asserts that these are all fixtures.
+    /// Asserts that `used` has the names of all fixtures and no others.
     pub(super) fn assert_all_used<'a>(&self, used: impl Iterator<Item = &'a str>) {
         let files = std::fs::read_dir(&self.0).unwrap();
         let names: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
@@ -91,17 +95,19 @@ impl Fixtures {
     }
 }
 
-/// The paths of a provider's API.
+/// A provider and the paths of its API.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ProviderCase {
     pub(super) provider: &'static str,
     pub(super) model: &'static str,
     /// The API key for the upstream.
     pub(super) key: &'static str,
-    /// The path of submissions; that of a render, with its id behind it, for polls and cancellations.
+    /// The path of submissions. Polls and cancellations have the same path with `/` and the id of the render after it, unless
+    /// `route` says otherwise.
     pub(super) tasks: &'static str,
+    /// Returns the path of the result of a render.
     pub(super) file: fn(&str) -> String,
-    /// Method and path of the requests that have others than these.
+    /// Returns the method and path of a request that deviates from `tasks` and `file`, `None` for the others.
     pub(super) route: fn(Call, &str) -> Option<(&'static str, String)>,
     /// Whether the model requires a first frame.
     pub(super) needs_frame: bool,
@@ -112,7 +118,7 @@ impl ProviderCase {
         Fixtures::new(self.provider)
     }
 
-    /// Enqueues the response to a call about the render `id`, and returns the request: `GET /path`.
+    /// Enqueues the response to a call about the render `id`, and returns its request line: `get /path`.
     pub(super) fn enqueue(&self, server: &TestServer, id: &str, call: Call, fixture: &str) -> String {
         let (method, path) = self.line(call, id);
         let reply =
@@ -156,6 +162,7 @@ impl ProviderCase {
         received
     }
 
+    /// Returns the body of a REST request for a video.
     pub(super) fn body(&self) -> Value {
         let mut body = json!({"model": self.model, "prompt": "a boat", "size": "1280x720", "seconds": 4});
         if self.needs_frame {
@@ -164,6 +171,7 @@ impl ProviderCase {
         body
     }
 
+    /// Creates a video and waits for its end. Returns the code of its error.
     async fn over_rest(&self, server: &TestServer) -> Result<(), String> {
         let id = create(server, &self.body()).await;
         let video = wait_until_final(server, &id).await;
@@ -178,6 +186,7 @@ impl ProviderCase {
         Ok(())
     }
 
+    /// Creates a video and waits for its end. Returns the code of its error.
     async fn over_grpc(&self, server: &TestServer) -> Result<(), String> {
         let mut client = server.video_client().await;
         let request = pb::CreateVideoRequest {

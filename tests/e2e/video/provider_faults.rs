@@ -1,4 +1,4 @@
-//! Faults that every video provider handles alike, and requests with inputs.
+//! Assertions about faults that every video provider handles alike, and helpers for requests with inputs.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -18,8 +18,8 @@ use crate::{
     test_server::TestServer,
 };
 
-/// Asserts that a submission whose connection is lost is not repeated, and leads to an unknown outcome. `search` is the beginning
-/// of the path of the search that follows, and the response to it, which does not tell the outcome.
+/// Asserts that a submission whose connection is lost is not repeated, and leads to an unknown outcome. Providers with a list of
+/// renders are then searched for it: `search` is the beginning of the path of this search, and a response without the render.
 pub(super) async fn assert_lost_submission_is_not_repeated(
     case: &ProviderCase,
     server: &TestServer,
@@ -43,7 +43,7 @@ pub(super) async fn assert_lost_submission_is_not_repeated(
 }
 
 /// Asserts that a job continues with the render of a submission whose response was lost. `list` returns the response to the
-/// search, in which the render `task-1` has the id of the job as its mark.
+/// search, in which the render `task-1` has the given mark: the id of the job, which the submission sent along.
 pub(super) async fn assert_lost_submission_is_found_by_its_mark(
     case: &ProviderCase,
     server: &TestServer,
@@ -59,9 +59,7 @@ pub(super) async fn assert_lost_submission_is_found_by_its_mark(
     latch.open();
     let video = wait_until_final(server, &id).await;
     assert_eq!(video["status"], "completed", "{video}");
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     for expected in expected {
         assert_eq!(request_line(&server.upstream.received().await), expected);
     }
@@ -108,6 +106,7 @@ pub(super) async fn assert_foreign_link_gets_no_key(
     created: &str,
     finished: impl Fn(&str) -> Value,
 ) {
+    // A server of another origin than the provider's API.
     let storage = FakeUpstream::start().await;
     case.enqueue(server, "task-1", Create, created);
     let (_, poll) = case.line(Poll, "task-1");
@@ -119,12 +118,11 @@ pub(super) async fn assert_foreign_link_gets_no_key(
     let file = storage.received().await;
     assert_eq!(file.path, "/clip.mp4?sig=1");
     assert!(!file.head.contains(&case.key.to_lowercase()), "{}", file.head);
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
 }
 
-/// Renders a video over gRPC, and returns the body of the submission.
+/// Renders a video over gRPC, and returns the body of the submission. `responses` are the fixtures for the submission and for
+/// the only poll.
 pub(super) async fn submission_of(
     case: &ProviderCase,
     server: &TestServer,
@@ -142,9 +140,7 @@ pub(super) async fn submission_of(
     assert_eq!(video["status"], "completed", "{video}");
     let submission = server.upstream.received().await;
     assert_eq!(submission.header("content-type"), Some("application/json"));
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     submission.json()
 }
 

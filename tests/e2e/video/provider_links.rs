@@ -1,4 +1,4 @@
-//! Inputs that a provider fetches from the gateway.
+//! Inputs that a provider fetches from the gateway by a link, because its API accepts no bytes of videos. Tested with Seedance.
 
 use core_service::config::{self, Settings};
 use reqwest::{Method, StatusCode};
@@ -15,6 +15,7 @@ use crate::{
 
 const MODEL: &str = "doubao-seedance-2-5-260628";
 const KEY: &str = "tr-secret-of-alice-0001";
+/// The public URL of the gateway, with a path in front of it as behind a reverse proxy.
 const BASE: &str = "http://gateway.internal:8000/ai";
 
 /// Sends a request with the API key, and returns the body.
@@ -26,6 +27,7 @@ async fn call(server: &TestServer, method: Method, path: &str, body: &Value) -> 
     serde_json::from_str(&text).unwrap()
 }
 
+/// Creates a video with the API key, and returns it after its end.
 async fn finished(server: &TestServer, path: &str, body: &Value) -> Value {
     let id = call(server, Method::POST, path, body).await["id"].as_str().unwrap().to_owned();
     let watch = server.request(Method::GET, &format!("/v1/videos/{id}/events")).bearer_auth(KEY).send().await.unwrap();
@@ -45,9 +47,7 @@ async fn source(server: &TestServer) -> String {
     let body = json!({"model": MODEL, "prompt": "a boat", "seconds": 5});
     let video = finished(server, "/v1/videos", &body).await;
     assert_eq!(video["status"], "completed", "{video}");
-    for _ in 0..3 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(3).await;
     video["id"].as_str().unwrap().to_owned()
 }
 
@@ -65,9 +65,7 @@ async fn provider_fetches_the_source_by_a_link_without_a_key() {
         let extension = finished(server, "/v1/videos/extensions", &body).await;
         assert_eq!(extension["status"], "completed", "{extension}");
         let sent = server.upstream.received().await.json();
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(2).await;
         let link = sent["content"][1]["video_url"]["url"].as_str().unwrap();
         assert_eq!((&sent["omni_reference_task_type"], &sent["duration"]), (&json!("extend"), &json!(6)));
         let path = link.strip_prefix(BASE).unwrap();
@@ -85,7 +83,7 @@ async fn provider_fetches_the_source_by_a_link_without_a_key() {
         );
         let head = server.request(Method::HEAD, path).send().await.unwrap();
         assert_eq!(head.headers()["content-length"], CLIP.len().to_string());
-        // Neither another file nor the key of this one.
+        // The token in the link gives access to this one file: neither the file's key nor another token does.
         let copy = format!("/media/{}-input-0.mp4", extension["id"].as_str().unwrap());
         let (start, token) = path.rsplit_once('/').unwrap();
         let altered = format!("{start}/A{}", &token[1..]);
@@ -104,7 +102,7 @@ async fn provider_fetches_the_source_by_a_link_without_a_key() {
 }
 
 #[tokio::test]
-async fn job_ends_with_the_name_of_the_setting_without_a_public_address() {
+async fn job_without_a_public_address_fails_with_the_name_of_the_setting() {
     for base in [None, Some("http://127.0.0.1:8000"), Some("http://localhost:8000")] {
         let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
             configure(settings, gateway);
@@ -125,9 +123,7 @@ async fn job_ends_with_the_name_of_the_setting_without_a_public_address() {
             let frame = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &*FRAME);
             let body = json!({"model": MODEL, "prompt": "a boat", "input_reference": frame});
             assert_eq!(finished(server, "/v1/videos", &body).await["status"], "completed");
-            for _ in 0..3 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(3).await;
         })
         .await;
     }

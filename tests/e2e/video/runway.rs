@@ -1,4 +1,4 @@
-//! Runway: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `runway`: requests to the upstream, its responses over REST and gRPC.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     needs_frame: false,
 };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const CREATED: (Call, &str) = (Create, "created.json");
@@ -52,6 +52,7 @@ const TABLE: [Row; 28] = [
     (&[CREATED, LOST, LOST, SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
     (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[
             CREATED,
@@ -108,6 +109,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
         for (exchanges, expected) in TABLE {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
                 let is_link = request.path.starts_with("/output/");
+                // The download of the result needs neither the key nor the version of the API.
                 let headers = ["authorization", "x-runway-version"].map(|name| request.header(name));
                 let expected = [Some("bearer key_runway_secret"), Some("2024-11-06")];
                 assert_eq!(headers, if is_link { [None; 2] } else { expected }, "{}", request.head);
@@ -135,9 +137,7 @@ fn enqueue_success(server: &TestServer, path: &str) {
 async fn submission(server: &TestServer, id: &str) -> Value {
     assert_eq!(wait_until_final(server, id).await["status"], "completed");
     let submission = server.upstream.received().await;
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     submission.json()
 }
 

@@ -1,4 +1,5 @@
-//! Seedance models of Volcengine Ark: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `seedance`, models of ByteDance's Volcengine Ark: requests to the upstream, its responses over REST and
+//! gRPC. The mark is a text of the client in the request, by which a task is found again.
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     needs_frame: false,
 };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const CREATED: (Call, &str) = (Create, "created.json");
@@ -51,6 +52,7 @@ const TABLE: [Row; 29] = [
     (&[CREATED, LOST, LOST, SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
     (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[
             CREATED,
@@ -139,14 +141,13 @@ pub(super) async fn submitted(server: &TestServer, body: &Value) -> Value {
     assert_eq!(wait_until_final(server, &id).await["status"], "completed");
     let submission = server.upstream.received().await;
     assert_eq!(submission.header("content-type"), Some("application/json"));
-    for _ in 0..2 {
-        server.upstream.received().await;
-    }
+    server.upstream.skip_requests(2).await;
     submission.json()
 }
 
 #[tokio::test]
 async fn request_has_the_nearest_output_and_no_flags_of_the_prompt() {
+    // Ark reads flags such as `--dur 12` in a prompt as parameters, which would override those of the request.
     with_local_and_remote_core(async |server| {
         let body = json!({"model": PROVIDER.model, "prompt": "a boat --rs 1080p --dur 12 at dusk", "size": "854x480",
             "seconds": 1, "seed": 7, "user": "u-1", "camera_fixed": true});
@@ -175,7 +176,8 @@ async fn reference_is_the_first_frame_and_chooses_the_ratio() {
     .await;
 }
 
-/// Creates a video whose submission gets this reply once the search for it has a list with this task of the job.
+/// Creates a video whose submission gets this reply, with a connection loss at its end. The list that the search for the lost
+/// submission returns has the task that `task` makes from the job's id.
 async fn create_and_lose_response(server: &TestServer, reply: Reply, task: impl Fn(&str) -> Value) -> Value {
     let latch = Latch::new();
     server.upstream.enqueue_at(TASKS, reply.wait_for(&latch).abort());
@@ -249,9 +251,7 @@ async fn cancelled_job_is_final_although_a_running_task_cannot_be_cancelled() {
             PROVIDER.enqueue(server, "task-1", Poll, state);
             let id = create(server, &PROVIDER.body()).await;
             wait_until_rendering(server, &id).await;
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(2).await;
             PROVIDER.enqueue(server, "task-1", Cancel, reply);
             let cancelled = server.request(Method::POST, &format!("/v1/videos/{id}/cancel")).send().await.unwrap();
             assert_eq!(cancelled.status(), 200);

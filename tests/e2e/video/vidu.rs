@@ -1,4 +1,5 @@
-//! Vidu: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `vidu`: requests to the upstream, its responses over REST and gRPC. The mark is a text of the client in
+//! the request, by which a task is found again.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ const PROVIDER: ProviderCase = ProviderCase {
 };
 const FROM_FRAMES: ProviderCase = ProviderCase { tasks: "/ent/v2/start-end2video", ..PROVIDER };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const CREATED: (Call, &str) = (Create, "created.json");
@@ -52,6 +53,7 @@ const TABLE: [Row; 24] = [
     (&[CREATED, LOST, LOST, SUCCESS, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
     (&[CREATED, SUCCESS, DEAD_LINK, SUCCESS, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[
             CREATED,
@@ -120,7 +122,7 @@ fn every_fixture_is_tested() {
 }
 
 #[tokio::test]
-async fn inputs_decide_the_path_and_the_job_is_the_mark() {
+async fn inputs_decide_the_path_and_the_id_of_the_job_is_the_mark() {
     with_local_and_remote_core(async |server| {
         let request = pb::CreateVideoRequest {
             model: "viduq2".to_owned(),

@@ -1,4 +1,4 @@
-//! Frames, references and the parameters that depend on the model, from REST to the upstream's request.
+//! Frames, references and the parameters that depend on the model, from REST to the upstream's request. Tested with Seedance.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn first_and_last_frame_reach_the_upstream() {
 }
 
 #[tokio::test]
-async fn references_reach_the_upstream_and_its_own_uris_are_not_touched() {
+async fn references_reach_the_upstream_and_links_of_its_own_schemes_are_unchanged() {
     with_seedance(async |server| {
         let face = picture(64, 64);
         let references = json!([
@@ -85,7 +85,7 @@ async fn references_reach_the_upstream_and_its_own_uris_are_not_touched() {
 }
 
 #[tokio::test]
-async fn nearest_values_are_taken_and_named_in_the_response() {
+async fn nearest_values_are_sent_and_listed_in_the_response() {
     with_seedance(async |server| {
         let body = json!({"model": FRAMES, "prompt": "a boat", "resolution": "1440p", "aspect_ratio": "2:3",
             "seconds": 20, "negative_prompt": "people", "fit_policy": "nearest"});
@@ -199,7 +199,7 @@ async fn stored_images_are_frames_by_link_and_by_key() {
 }
 
 #[tokio::test]
-async fn models_are_listed_with_what_they_accept() {
+async fn models_are_listed_with_the_values_that_they_accept() {
     with_seedance(async |server| {
         let models = json_body(server.request(Method::GET, "/v1/videos/models").send().await.unwrap()).await;
         let find = |id: &str| models["data"].as_array().unwrap().iter().find(|model| model["id"] == id).unwrap();

@@ -1,4 +1,5 @@
-//! Wan and the other video models of DashScope: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `wan`, Wan and the other video models of Alibaba Cloud's DashScope: requests to the upstream, its
+//! responses over REST and gRPC.
 
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ const PROVIDER: ProviderCase = ProviderCase {
     needs_frame: false,
 };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const CREATED: (Call, &str) = (Create, "created.json");
@@ -49,6 +50,7 @@ const TABLE: [Row; 28] = [
     (&[CREATED, LOST, LOST, SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
     (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[
             CREATED,

@@ -1,4 +1,4 @@
-//! xAI's Grok Imagine: requests to the upstream, its responses over REST and gRPC.
+//! The video provider `xai`, Grok Imagine: requests to the upstream, its responses over REST and gRPC.
 
 use std::time::Duration;
 
@@ -26,12 +26,12 @@ const PROVIDER: ProviderCase = ProviderCase {
     key: "xai-video-secret",
     tasks: GENERATIONS,
     file: |id| format!("/xai-video/{id}.mp4"),
-    // Without cancellation: it sends no request.
+    // xAI has no cancellation: cancelling a job sends no request.
     route: |call, id| (call == Poll).then(|| ("get", format!("/v1/videos/{id}"))),
     needs_frame: false,
 };
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const CREATED: (Call, &str) = (Create, "created.json");
@@ -49,6 +49,7 @@ const TABLE: [Row; 27] = [
     (&[CREATED, LOST, LOST, DONE, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
     (&[CREATED, DONE, DEAD_LINK, DONE, (File, MP4)], Ok(())),
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
     (
         &[CREATED, DONE, DEAD_LINK, DONE, DEAD_LINK, DEAD_LINK, DONE, DEAD_LINK, DEAD_LINK, DEAD_LINK, DONE, DEAD_LINK],
         Err("upstream_unreadable"),
@@ -127,9 +128,7 @@ async fn request_has_the_nearest_size_and_the_frame_as_a_data_url() {
             let id = create(server, &body).await;
             assert_eq!(wait_until_final(server, &id).await["status"], "completed");
             assert_eq!(server.upstream.received().await.json(), expected);
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(2).await;
         }
     })
     .await;

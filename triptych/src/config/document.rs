@@ -9,7 +9,7 @@ use super::{
     mask::{Shown, shown},
 };
 
-/// The column of the comments.
+/// The column of the comments with the origins.
 const COMMENT_COLUMN: usize = 50;
 
 impl Layers {

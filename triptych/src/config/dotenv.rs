@@ -14,8 +14,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
     parse(&text).map_err(|message| ConfigError(format!("{}: {message}", path.display())))
 }
 
-/// Parses lines of the form `NAME=value`. A line may begin with `export`, and `#` begins a comment at the start of a line, of a value
-/// or after a space.
+/// Parses lines of the form `NAME=value`. A line may begin with `export`, and `#` begins a comment at the start of a line, of
+/// a value or after a space.
 ///
 /// # Errors
 /// A message with the number of the line and the name of the variable, but without the value, which may be a key.
@@ -59,8 +59,8 @@ fn is_name(text: &str) -> bool {
 
 /// Reads a value and the rest of its line. Returns `None` for an unclosed quote, an unknown escape or text after the value.
 ///
-/// Nothing is special within single quotes; within double quotes and outside of
-/// quotes a backslash escapes `\`, `'`, `"`, `$`, a space, and `n` for a line break. Quotes may span lines.
+/// Nothing is special within single quotes; within double quotes and outside of quotes a backslash escapes `\`, `'`, `"`,
+/// `$`, a space, and `n` for a line break. Quotes may span lines.
 fn parse_value(chars: &mut Peekable<Chars<'_>>) -> Option<String> {
     let mut value = String::new();
     let mut quote = None;

@@ -16,6 +16,7 @@ type Videos = VideoServiceClient<Channel>;
 
 /// Enough frames that the process is killed during the render.
 const SECONDS: u32 = 8;
+/// At the frame rate of the built-in engine.
 const FRAMES: u32 = SECONDS * 30;
 
 /// A lease that expires soon after its process was killed.
@@ -90,7 +91,8 @@ fn samples(clip: &[u8]) -> Option<u32> {
     index.get(8..12)?.try_into().ok().map(u32::from_be_bytes)
 }
 
-/// Kills the process when the job reaches `stage`, starts another one, and returns the finished video.
+/// Kills the process once a snapshot of the job satisfies `reached`, starts another one, and returns the finished video.
+/// `stage` describes the moment in messages.
 async fn render_with_kill(stage: &str, reached: impl Fn(&pb::Video) -> bool) -> Vec<u8> {
     let dir = tempdir().unwrap();
     let (server, mut videos) = start(dir.path(), SHORT_LEASE).await;

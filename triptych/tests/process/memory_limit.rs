@@ -13,7 +13,7 @@ use tempfile::tempdir;
 
 use crate::{proxy::PNG, triptych_process::TriptychProcess};
 
-/// What the budgets of bodies and of pictures allow together, and half a gigabyte for everything else.
+/// The budgets of request bodies and of input pictures, 512 MiB each, and as much for everything else.
 const MEMORY_LIMIT: u64 = 1536 << 20;
 
 /// Sends requests at the same time and returns the number of answers of each status.
@@ -50,6 +50,7 @@ fn compressed_bodies_that_expand_to_gigabytes_are_answered_429() {
     server.limit_memory(MEMORY_LIMIT);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(br#"{"model":"offline-chat","messages":[{"role":"user","content":"Hello"}]"#).unwrap();
+    // Spaces that compress well, just below `rest.body_limit_bytes`.
     gzip.write_all(&vec![b' '; 60 << 20]).unwrap();
     gzip.write_all(b"}").unwrap();
     let body = gzip.finish().unwrap();
@@ -60,7 +61,7 @@ fn compressed_bodies_that_expand_to_gigabytes_are_answered_429() {
     assert!(server.get("/readyz").starts_with("HTTP/1.1 200"));
 }
 
-/// Serves a picture of 19 MB, most of which follows the end of the picture.
+/// Serves a picture just below `media.max_input_bytes`, most of which follows the end of the picture.
 fn serve_large_pictures() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -86,6 +86,7 @@ fn provider_link_is_downloaded_through_the_proxy() {
 #[test]
 fn provider_link_with_a_private_address_is_rejected_before_the_proxy() {
     for (link, through_proxy) in [
+        // The address of the metadata service of clouds.
         ("http://169.254.169.254/latest", None),
         ("http://pictures.example/redirect", Some("http://pictures.example/redirect")),
     ] {

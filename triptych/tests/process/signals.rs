@@ -1,4 +1,4 @@
-//! Signals: reload, and readiness before the drain; a full output pipe.
+//! Signals: reload, graceful shutdown, and readiness before the drain; output pipes that are full.
 
 #![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
 

@@ -2,7 +2,7 @@
 //!
 //! Such a call is a task on the core's own runtime from its start: the runtime of a gateway connection may end before the
 //! call does, and its sockets and timers would end with it. Calls that end with their client, which is the default, do not
-//! come here and cost nothing.
+//! use this module, and have no cost from it.
 
 use std::{future::Future, pin::pin};
 
@@ -49,7 +49,7 @@ impl DetachedCalls {
         }
     }
 
-    /// Returns the result of `work`, which continues as `on_disconnect` says when this future is dropped.
+    /// Returns the result of `work`. When this future is dropped, `on_disconnect` determines whether and how long it continues.
     pub(super) async fn complete<T: Send + 'static>(
         &self,
         on_disconnect: OnDisconnect,
@@ -63,8 +63,8 @@ impl DetachedCalls {
         result.await.unwrap_or_else(|_| Err(task_ended()))
     }
 
-    /// Returns the stream that `start` resolves to, which is read to its end as `on_disconnect` says when this future or
-    /// the stream is dropped.
+    /// Returns the stream that `start` resolves to. When this future or the stream is dropped, `on_disconnect` determines whether
+    /// and how long it is still read.
     pub(super) async fn stream<T: Send + 'static>(
         &self,
         on_disconnect: OnDisconnect,
@@ -101,7 +101,7 @@ impl DetachedCalls {
         Ok(chunks.boxed())
     }
 
-    /// Spawns the work. Dropping the guard tells the task that the client has disconnected.
+    /// Spawns the work. Dropping the guard, which belongs to the client's response, means that the client has disconnected.
     fn spawn(
         &self,
         on_disconnect: OnDisconnect,
@@ -128,7 +128,8 @@ impl DetachedCalls {
                     OnDisconnect::Grace(time) => sleep(time).await,
                 }
             };
-            // The work is polled last: work that is always ready uses up the task's budget, after which no timer fires.
+            // The work is polled last: work that is always ready uses up the task's cooperative budget (`tokio::task::coop`),
+            // after which no timer fires.
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => tracing::debug!("cancelled a call of a disconnected client at shutdown"),

@@ -33,7 +33,8 @@ fn work(
     }
 }
 
-/// Disconnects at once. Returns whether the work completed, and after how long `finish` with this timeout returned.
+/// Starts a call with [`work`] of one minute and disconnects its client at once. Returns whether the work completed, and after how
+/// long `finish` with this timeout returned.
 async fn disconnect(on_disconnect: OnDisconnect, in_progress: bool, timeout: Duration) -> (bool, Duration) {
     let (detached, routing) =
         (DetachedCalls::on(Handle::current()), RoutingContext::from_metadata(&MetadataMap::new()));
@@ -50,11 +51,13 @@ async fn disconnect(on_disconnect: OnDisconnect, in_progress: bool, timeout: Dur
 
 #[tokio::test(start_paused = true)]
 async fn call_completes_or_is_cancelled_as_on_disconnect_says() {
-    let ten = Duration::from_secs(10);
+    let ten_seconds = Duration::from_secs(10);
     assert_eq!(disconnect(OnDisconnect::Continue, true, MINUTE * 5).await, (true, MINUTE));
     assert_eq!(disconnect(OnDisconnect::Grace(MINUTE * 2), true, MINUTE * 5).await, (true, MINUTE));
-    let (completed, elapsed) = disconnect(OnDisconnect::Grace(ten), true, MINUTE * 5).await;
-    assert!(!completed && elapsed >= ten && elapsed < ten + Duration::from_millis(5), "{elapsed:?}");
+    let (completed, elapsed) = disconnect(OnDisconnect::Grace(ten_seconds), true, MINUTE * 5).await;
+    // Timers of tokio have a resolution of one millisecond.
+    let in_time = (ten_seconds..ten_seconds + Duration::from_millis(5)).contains(&elapsed);
+    assert!(!completed && in_time, "{elapsed:?}");
     assert_eq!(disconnect(OnDisconnect::Cancel, true, MINUTE * 5).await, (false, Duration::ZERO));
 }
 
@@ -68,6 +71,7 @@ async fn grace_period_also_ends_work_that_is_always_ready() {
     let (detached, routing) =
         (DetachedCalls::on(Handle::current()), RoutingContext::from_metadata(&MetadataMap::new()));
     routing.set_in_progress(true);
+    // Takes steps until its cooperative budget is used up, and wakes itself.
     let flood = poll_fn(|cx| {
         while let Poll::Ready(step) = poll_proceed(cx) {
             step.made_progress();
@@ -123,9 +127,11 @@ async fn stream_reaches_a_connected_client_and_is_read_to_its_end_after_a_discon
 async fn panic_of_the_task_is_a_failure_of_the_call() {
     let (detached, routing) =
         (DetachedCalls::on(Handle::current()), RoutingContext::from_metadata(&MetadataMap::new()));
+    // The second item divides by zero.
     let panicking = async { Ok(stream::iter([1, 2]).map(|number| Ok(1 / (2 - number))).boxed()) };
     let chunks: Vec<_> = detached.stream(OnDisconnect::Continue, &routing, panicking).await.unwrap().collect().await;
     assert_eq!(chunks, [Ok(1), Err(task_ended())]);
+    // Always panics; `else` only gives the block its type.
     let panicking = async { if BUFFERED_CHUNKS > 0 { panic!("expected by the test") } else { Ok(()) } };
     assert_eq!(detached.complete(OnDisconnect::Continue, &routing, panicking).await, Err(task_ended()));
 }

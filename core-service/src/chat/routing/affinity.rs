@@ -1,5 +1,5 @@
-//! Session affinity by weighted rendezvous hashing: the calls of one session go to one target, which makes use of its prompt
-//! cache.
+//! Session affinity by weighted rendezvous hashing: the calls of one session go to one target, so that they find the beginning of
+//! their conversation in the target's prompt cache.
 //!
 //! Every pair of session and target has a score; the highest wins. A target that leaves moves only its own sessions and
 //! gets them back when it returns. All processes compute the same scores.
@@ -12,6 +12,8 @@ pub(super) fn choose(session: &str, candidates: &[&Target]) -> usize {
     scores.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(index, _)| index)
 }
 
+/// Returns `-weight / ln(u)`, where `u` is a hash in the interval (0, 1): the probability that a target has the highest score is
+/// in proportion to its weight.
 fn score(session: &str, target: &Target) -> f64 {
     let parts = [session, "\0", &target.name, "\0", &target.model];
     // FNV-1a with the finalizer of MurmurHash3: without it the high bits of short texts are too similar.

@@ -10,13 +10,13 @@ use crate::{
     upstream::{RetryScope, RetrySettings, delay},
 };
 
-/// The attempts of one call. The first attempt at each target is free, because a limit over all of them would end the call
+/// The attempts of one call. The first attempt at each target is not a retry, because a limit over all of them would end the call
 /// before its fallbacks. Further attempts at the same target, and any attempt after the upstream may have executed the
 /// request, count against `retries`.
 pub(super) struct Attempts<'a> {
     settings: RetrySettings,
     tried: Vec<Tried<'a>>,
-    /// How many of the `retries` are used.
+    /// How many of the `retries` of the settings are used.
     used: u32,
     /// The upstream may have executed the last attempt, so that another one may execute the request twice.
     may_have_executed: bool,
@@ -24,8 +24,10 @@ pub(super) struct Attempts<'a> {
     failure: Option<ProviderError>,
 }
 
+/// A target that was tried.
 struct Tried<'a> {
     target: &'a Arc<Target>,
+    /// Failed attempts of this call at the target.
     failures: u32,
     /// When this call may try the target again; `None`: never.
     retry_at: Option<Instant>,
@@ -103,6 +105,7 @@ impl<'a> Attempts<'a> {
         self.used < self.settings.retries
     }
 
+    /// Returns the record of a target; creates it for one that was not tried before.
     fn tried(&mut self, target: &'a Arc<Target>) -> &mut Tried<'a> {
         let index = self.find(target).unwrap_or_else(|| {
             self.tried.push(Tried { target, failures: 0, retry_at: None });

@@ -22,6 +22,7 @@ pub const SESSION: &str = "x-session-id";
 pub const ATTEMPTS: &str = "x-triptych-attempts";
 
 tokio::task_local! {
+    /// The context of the call that the task serves.
     static CURRENT: RoutingContext;
 }
 
@@ -34,7 +35,7 @@ struct Inner {
     session: String,
     /// In the form of [`ATTEMPTS`].
     attempts: Mutex<String>,
-    /// An upstream has the request, or is streaming its response.
+    /// Whether an upstream has the request, or is streaming its response.
     in_progress: AtomicBool,
     disconnected: AtomicBool,
 }
@@ -99,6 +100,7 @@ impl RoutingContext {
     }
 }
 
+/// Returns the name of a failure in [`ATTEMPTS`].
 fn result_name(error: &ProviderError) -> &'static str {
     match error {
         ProviderError::Reported { error, .. } => result_name(error),

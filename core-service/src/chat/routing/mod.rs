@@ -1,4 +1,5 @@
-//! Routing of one model name to several upstreams: a chat provider around chat providers.
+//! Routing of one model name to several upstreams: a chat provider around chat providers. A *target* is an upstream with its own
+//! name for the model.
 //!
 //! A call goes to an available target of the lowest priority, chosen by the session id or else by the policy. Until the
 //! first chunk of the response has reached the caller, a failure that is safe to retry sends the call to the next target,

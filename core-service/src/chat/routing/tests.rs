@@ -1,3 +1,5 @@
+//! Retries, fallbacks, circuit breakers and policies of a router whose targets are scripted, with a paused clock.
+
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},
@@ -74,10 +76,12 @@ fn limited(seconds: Option<u64>) -> ProviderError {
 
 const BREAKER: BreakerSettings = BreakerSettings { failure_threshold: 3, cooldown: Duration::from_secs(10) };
 
+/// Returns a target of this name, with model `model-of-NAME` and no concurrency limit.
 fn target(name: &str, provider: &Arc<Scripted>) -> Target {
     Target::new(name, format!("model-of-{name}"), provider.clone(), Arc::new(ConcurrencyLimit::new(0, 0)), BREAKER)
 }
 
+/// Returns a router with two retries and no concurrency limit.
 fn routed(targets: Vec<Target>) -> Routed {
     let retry = RetrySettings { retries: 2, retry_unsafe: false };
     Routed::new(targets, Arc::new(Weighted), retry, Arc::new(ConcurrencyLimit::new(0, 0)))
@@ -91,7 +95,7 @@ fn call() -> ChatCall {
     }
 }
 
-/// Returns the result of a non-streaming call and its attempts.
+/// Returns the result of a non-streaming call, and its attempts in the form of [`ATTEMPTS`]. An empty `session` is none.
 async fn complete(routed: &Routed, call: ChatCall, session: &str) -> (Result<(), ProviderError>, String) {
     let mut metadata = tonic::metadata::MetadataMap::new();
     if !session.is_empty() {
@@ -236,6 +240,7 @@ async fn calls_queued_for_one_target_do_not_block_another() {
     let hanging = Arc::new(Scripted { hangs: true, ..Scripted::default() });
     let (shared_limit, retry) =
         (Arc::new(ConcurrencyLimit::new(3, 0)), RetrySettings { retries: 2, retry_unsafe: false });
+    // One of five calls is in flight and four wait; none of them may hold one of the other two shared permits.
     let single_permit = Target::new("a", "m", hanging.clone(), Arc::new(ConcurrencyLimit::new(1, 9)), BREAKER);
     let idle = Scripted::failing([]);
     let a = Routed::new(vec![single_permit], Arc::new(Weighted), retry, Arc::clone(&shared_limit));

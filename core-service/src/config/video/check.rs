@@ -1,4 +1,4 @@
-//! Validation that the providers share.
+//! Validation of settings that all video providers have.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ pub struct Fal {
     /// The model endpoints, the default first. A name without a mode, such as `/text-to-video` or `/image-to-video` at its end,
     /// stands for all its endpoints: the inputs of a request select one.
     pub models: Vec<String>,
-    /// The interval between two polls of a render.
+    /// The interval between two polls of a render, the generation of one video.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
 }

@@ -30,7 +30,7 @@ pub struct GeminiVideos {
     pub previous_api_keys: Vec<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
-    /// The interval between two polls of a render.
+    /// The interval between two polls of a render, the generation of one video.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
 }

@@ -1,4 +1,4 @@
-//! Which of Google's two APIs serves the models that both have.
+//! Which of Google's two APIs, the Gemini API and Vertex AI, serves the video models that both have.
 
 use super::{GeminiVideos, Vertex, Video, VideoServiceType};
 

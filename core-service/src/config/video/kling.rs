@@ -1,4 +1,4 @@
-//! The settings of Kling.
+//! The settings of Kling, the video models of Kuaishou.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub struct Kling {
     pub secret_key: Option<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
-    /// The interval between two polls of a render.
+    /// The interval between two polls of a render, the generation of one video.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
 }

@@ -1,4 +1,5 @@
-//! The settings of the video service; those of each provider are in a file of their own.
+//! The settings of the video service; those of each provider are in a file of their own. A *render* is the generation of one video
+//! at its provider.
 
 mod check;
 mod fal;
@@ -55,7 +56,8 @@ pub struct Video {
     pub idle_timeout: Duration,
     /// What happens to parameters that a model does not accept. A request can override it.
     pub fit_policy: FitPolicy,
-    /// Facts about what models accept and return. They take precedence over the compiled-in facts.
+    /// Facts: which sizes, durations and inputs a model accepts and what it returns. They take precedence over the compiled-in
+    /// facts.
     pub model_facts: FactsTable,
     /// Circuit breaker and concurrency limit of the connected providers.
     pub routing: VideoRouting,

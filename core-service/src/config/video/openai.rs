@@ -30,7 +30,7 @@ pub struct OpenaiVideos {
     pub previous_api_keys: Vec<SecretString>,
     /// The models of the upstream, the default first.
     pub models: Vec<String>,
-    /// The interval between two polls of a render, unless the upstream recommends another.
+    /// The interval between two polls of a render, the generation of one video, unless the upstream recommends another.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
 }

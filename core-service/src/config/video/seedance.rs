@@ -1,4 +1,4 @@
-//! The settings of Seedance on Volcengine Ark.
+//! The settings of Seedance, ByteDance's video models, on Volcengine Ark.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct Seedance {
     pub models: Vec<String>,
     /// The highest resolution that the account may use; models may have less.
     pub max_resolution: SeedanceResolution,
-    /// The interval between two polls of a render.
+    /// The interval between two polls of a render, the generation of one video.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
 }

@@ -24,14 +24,14 @@ pub enum VideoServiceType {
     Minimax,
     /// Vidu.
     Vidu,
-    /// Google's video models: Gemini Omni and Veo.
+    /// Google's video models, Gemini Omni and Veo, on the Gemini API. Also written `veo`.
     #[serde(alias = "veo")]
     Gemini,
     /// Google's video models on Vertex AI.
     Vertex,
     /// Runway.
     Runway,
-    /// fal.
+    /// fal.ai, which hosts models of many vendors.
     Fal,
     /// A Midjourney proxy.
     Midjourney,

@@ -40,7 +40,7 @@ pub struct Vertex {
     pub storage_base_url: Option<Url>,
     /// The models, the default first.
     pub models: Vec<String>,
-    /// The interval between two polls of a render.
+    /// The interval between two polls of a render, the generation of one video.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
 }

@@ -1,4 +1,4 @@
-//! The settings of Wan and the other video models of DashScope.
+//! The settings of Wan and the other video models of DashScope, the model API of Alibaba Cloud.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct Wan {
     pub previous_api_keys: Vec<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
-    /// The interval between two polls of a render.
+    /// The interval between two polls of a render, the generation of one video.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
 }

@@ -1,4 +1,4 @@
-//! The settings of xAI.
+//! The settings of xAI, the vendor of the Grok Imagine video models.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct Xai {
     pub previous_api_keys: Vec<SecretString>,
     /// The models, the default first.
     pub models: Vec<String>,
-    /// The interval between two polls of a render.
+    /// The interval between two polls of a render, the generation of one video.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
 }

@@ -1,9 +1,10 @@
 //! Single flight: repeated requests share one execution and its response.
 //!
-//! A request joins the flight of an equal one that is still running, or gets the cached response of one that has finished.
-//! The work of a flight belongs to no client. With an idempotency key it runs to its end even if every client disconnects,
-//! because a client that sends a key intends to come back. The work of an SDK call without a key is cancelled
-//! `SDK_GRACE` after the last client has disconnected. Failures are not cached, so that the next attempt starts new work.
+//! A *flight* is an execution in progress, with the items of its response so far. A request joins the flight of an equal one that
+//! is still running, or gets the cached response of one that has finished. The work of a flight belongs to no client. With an
+//! idempotency key it runs to its end even if every client disconnects, because a client that sends a key intends to come back.
+//! The work of an SDK call without a key is cancelled `SDK_GRACE` after the last client has disconnected. Failures are not cached,
+//! so that the next attempt starts new work.
 //!
 //! Flights and responses are kept apart: running flights are in a map and are never evicted; responses are in a bounded
 //! cache with a TTL.
@@ -41,6 +42,7 @@ pub struct SingleFlight<T> {
     shared: Arc<Shared<T>>,
 }
 
+/// The state that clones share.
 struct Shared<T> {
     /// Running flights. Its lock also serializes the changes of `responses`, so that a flight moves there in one step.
     flights: Mutex<HashMap<Scope, Arc<Flight<T>>>>,
@@ -49,6 +51,7 @@ struct Shared<T> {
     /// The size of an item in bytes.
     item_bytes: fn(&T) -> usize,
     tasks: TaskTracker,
+    /// Ends all flights.
     closing: CancellationToken,
 }
 

@@ -17,6 +17,8 @@ fn single_flight() -> SingleFlight<u32> {
     SingleFlight::new(TTL, |_| 1)
 }
 
+/// Returns the identity of a call; `None` if it is not repeatable. `retries` is the retry count of an OpenAI SDK, `None` for other
+/// clients; an empty `key` is none.
 fn call(caller: &str, retries: Option<u32>, key: &str, body: &str) -> Option<Idempotency> {
     let context = RequestContext {
         caller: Caller::named(caller),

@@ -32,9 +32,9 @@ use crate::{
 /// The upper limit of the safety margin before a deadline; see [`response_deadline`].
 const MAX_MARGIN: Duration = Duration::from_secs(1);
 
-/// The size of an image for which the request has none, in pixels.
+/// The assumed size of an image for which the request has none, in pixels.
 const DEFAULT_PIXELS: u64 = 4 << 20;
-/// The encoded size of an image, in bytes for each pixel: that of a photograph as PNG.
+/// The assumed size of an encoded image, in bytes for each pixel: that of a photograph as PNG.
 const BYTES_PER_PIXEL: u64 = 2;
 
 /// Returns the memory that the images of a response are expected to take, in bytes.
@@ -58,6 +58,7 @@ pub(super) struct Generation {
     pub(super) outcomes: Outcomes,
     /// The public name of the model.
     pub(super) model: String,
+    /// The size and format that images are converted to.
     pub(super) target: Target,
     pub(super) delivery: Delivery,
     pub(super) deadline: Option<Instant>,
@@ -75,7 +76,7 @@ pub(super) struct Generation {
     pub(super) media_store: MediaStore,
 }
 
-/// The state of a streamed response.
+/// The state of a streamed response. Failures of single images are reported after the last image.
 enum StreamState {
     Generating(Box<Generation>),
     ReportingFailures(std::vec::IntoIter<pb::ImageFailure>),

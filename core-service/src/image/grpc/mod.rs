@@ -1,4 +1,5 @@
-//! The gRPC service for images.
+//! The gRPC service for images: admits requests, resolves their input images, and shares the response of repeated requests.
+//! `generation` turns the events of the provider into messages.
 
 mod generation;
 mod outcomes;
@@ -308,6 +309,7 @@ impl ImageService for ImageGrpc {
         let Some(items) = self.shared(&context, "StreamImages", &request, work).await? else {
             return answered(&admission, Ok(self.stream(context, admitted).map_err(Status::from).boxed()));
         };
+        // Moved into the stream, so that the call counts as in flight until the stream is dropped.
         let in_flight = admission.clone();
         let messages = items.map(|item| match item {
             Ok(SharedItem::Streamed(message)) => Ok(message),

@@ -15,8 +15,10 @@ pub(super) struct Outcomes {
     usage: Option<Usage>,
 }
 
+/// The outcome of one image.
 #[derive(Debug, Clone)]
 enum Outcome {
+    /// The provider has sent neither the image nor a failure yet.
     Pending,
     Finished,
     Failed(ProviderError),
@@ -96,6 +98,10 @@ impl Outcomes {
         }
     }
 
+    /// Returns the outcome of a pending image.
+    ///
+    /// # Errors
+    /// The index is not valid, or the image not pending: the provider's response is inconsistent.
     fn pending(&mut self, index: u32) -> Result<&mut Outcome, Error> {
         let n = self.images.len();
         let outcome = usize::try_from(index).ok().and_then(|index| self.images.get_mut(index));

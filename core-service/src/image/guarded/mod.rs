@@ -1,4 +1,5 @@
-//! Protection of a connected image provider: circuit breaker, concurrency limit, retries.
+//! Protection of a connected image provider: circuit breaker, concurrency limit, retries. A connected provider calls an upstream,
+//! in contrast to the built-in engine.
 
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Wraps one model of a provider. Models that share `limit` share its limit.
+    /// Wraps one model of a provider. `limit` limits the requests in flight of all models that share it.
     pub(crate) fn new(
         inner: Arc<dyn ImageProvider>,
         name: String,
@@ -50,7 +51,7 @@ impl ImageProvider for Guarded {
         let admitted = self.admission.admit(call.context.deadline).await?;
         let events = match self.inner.generate(call.clone()).await {
             Ok(events) => events,
-            // Refused here, before the upstream was called: says nothing about its health.
+            // Refused by the provider itself, before the upstream was called: no sign of the upstream's health.
             Err(error @ (ProviderError::Refused { .. } | ProviderError::NotSupported(_))) => return Err(error),
             Err(error) => stream::iter([Err(error)]).boxed(),
         };

@@ -21,7 +21,7 @@ const SETTINGS: GuardSettings = GuardSettings {
 
 type Events = Vec<Result<ImageEvent, ProviderError>>;
 
-/// Responds to each request with the next events, then with one finished picture.
+/// Responds to each request with the next events; when they are used up, with one finished picture. With `hangs`, never.
 #[derive(Debug, Default)]
 struct Scripted {
     responses: Mutex<VecDeque<Events>>,

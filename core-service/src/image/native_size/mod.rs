@@ -1,9 +1,9 @@
-//! Choosing the native size to request from an upstream, so that the image can be cropped and scaled down to the requested
-//! size.
+//! Choosing the native size, one that the upstream can generate, so that the image can be cropped and scaled down to the size
+//! that the client requested.
 //!
-//! Upstreams offer a list of sizes, or ratios and tiers (also a list: every combination has a size), or any size within a
-//! [`Window`]. The choice prefers, in this order, a size that covers the requested one, so that nothing is enlarged; a close
-//! ratio, so that little is cropped; and few pixels.
+//! Upstreams offer a list of sizes, or ratios and tiers such as 16:9 and 2K (also a list: every combination has a size), or any
+//! size within a [`Window`]. The choice prefers, in this order, a size that covers the requested one, so that nothing is
+//! enlarged; a close ratio, so that little is cropped; and few pixels.
 
 use crate::size::Size;
 
@@ -30,7 +30,7 @@ pub fn closest<T: Copy>(
     let best = eligible.iter().map(|&(_, size)| distance(size)).fold(f64::INFINITY, f64::min);
     let close = eligible.into_iter().filter(|&(_, size)| distance(size) <= best + SAME_RATIO);
     let area = |&(_, size): &(T, Size)| size.pixels();
-    // Both return the first of equal candidates, so that the order of the list decides.
+    // `min_by_key` returns the first of equal candidates, `max_by_key` would return the last.
     let chosen = if covers { close.min_by_key(area) } else { close.min_by_key(|row| std::cmp::Reverse(area(row))) };
     chosen.map(|(candidate, _)| candidate)
 }

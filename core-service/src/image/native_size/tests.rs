@@ -1,3 +1,5 @@
+//! Tables of requested sizes and the native sizes chosen for them, with the sizes of real models.
+
 use super::*;
 
 fn size(text: &str) -> Size {
@@ -85,6 +87,7 @@ fn window_keeps_the_ratio_and_covers_the_size_within_its_limits() {
 
 #[test]
 fn window_size_is_always_within_the_limits() {
+    // The window of `gpt-image-2`. The steps below are odd, so that the sizes have many different ratios.
     let window = Window { area: (655_360, 8_294_400), side: (16, 3840), step: 16, ratio: 3.0 };
     for width in (16..=16_384).step_by(197) {
         for height in (16..=16_384).step_by(189) {

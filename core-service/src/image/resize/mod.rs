@@ -132,6 +132,7 @@ impl Header {
     }
 }
 
+/// Decodes an image, converts it to the target and encodes it. Blocks.
 fn convert(data: Bytes, header: Header, target: Target) -> Result<Resized, ProviderError> {
     let picture = pixels::decode_upright(reader(&data, header.format)).map_err(|error| invalid(&error))?;
     let original = match header.media_type {
@@ -173,6 +174,7 @@ fn scale_to_cover(picture: &DynamicImage, size: Size) -> Result<DynamicImage, Pr
 }
 
 fn encode(picture: &DynamicImage, size: Size, encoding: Encoding) -> Result<EncodedImage, ProviderError> {
+    // A guess that avoids most reallocations.
     let mut data = Vec::with_capacity(picture.as_bytes().len() / 3);
     let (width, height) = (picture.width(), picture.height());
     let pixels = picture.as_bytes();

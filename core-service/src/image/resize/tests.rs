@@ -19,6 +19,7 @@ fn picture(width: u32, height: u32, alpha: u8) -> RgbaImage {
     })
 }
 
+/// Encodes an image.
 fn file(picture: &RgbaImage, format: ImageFormat) -> Bytes {
     let mut out = Cursor::new(Vec::new());
     let picture = DynamicImage::from(picture.clone());
@@ -82,7 +83,7 @@ async fn exif_orientation_is_applied_before_the_size_is_read() {
             MediaType::Webp => Encoding::Webp { quality: 100 },
             MediaType::Png | MediaType::Mp4 | MediaType::Mp3 | MediaType::Wav => Encoding::Png,
         };
-        // The stored pixels are 40x20; upright, red is at the top.
+        // Orientation 6: a reader turns the stored pixels, 40x20, by 90° clockwise. Upright, red is at the top.
         let data = crate::media::picture::tests::with_orientation(format, 6);
         for (size, target) in
             [((20, 40), None), ((20, 40), Some(Size::new(20, 40))), ((10, 20), Some(Size::new(10, 20)))]

@@ -13,11 +13,11 @@ use crate::{
     size::Size,
 };
 
-/// The maximum number of images per call.
+/// The maximum number of images per call, as in OpenAI's API.
 const MAX_N: u32 = 10;
-/// The maximum number of input images.
+/// The maximum number of input images, as in OpenAI's API.
 const MAX_PICTURES: usize = 16;
-/// The maximum number of previews per image.
+/// The maximum number of previews per image, as in OpenAI's API.
 const MAX_PREVIEWS: u32 = 3;
 /// Members that have a field, in the spellings of both APIs; `extra_json` must not repeat them.
 const MEMBERS: &[&str] = &[
@@ -124,7 +124,7 @@ pub(super) fn request(image: pb::ImageRequest, partial_images: u32) -> Result<Va
     Ok(Validated { parameters, pictures, mask, delivery, keep_original })
 }
 
-/// Checks that a model supports the edit that a request asks for.
+/// Checks that a model supports the edit that a request requires.
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`]; [`Error::InvalidField`] for too many input images.

@@ -1,16 +1,17 @@
-//! A check before the parser runs: it allocates what the file claims, without a limit.
+//! A check of MP4 files before they are parsed, because the parser allocates memory for all samples that a file claims, without a
+//! limit. An MP4 file consists of boxes, each with its size and a name of four letters; a sample is one encoded frame.
 
 use std::io::{Read, Seek, SeekFrom};
 
 use super::reader::StoredFile;
 
-/// The most bytes of the boxes that describe the samples.
+/// The most bytes of the boxes that describe the samples, `moov` and `moof`.
 const MAX_HEADER_BYTES: u64 = 32 << 20;
 
 /// The most samples of one table: an hour at 120 frames a second.
 const MAX_SAMPLES: u32 = 432_000;
 
-/// The boxes with a number of samples, and the position of that number behind the name.
+/// The boxes with a number of samples, and the offset of that number from the name: the sample sizes of a file, and of a fragment.
 const COUNTED: [(&[u8; 4], usize); 2] = [(b"stsz", 12), (b"trun", 8)];
 
 /// Fails if the file claims more samples, or longer descriptions of them, than any real video has. Leaves the file at its start.
@@ -57,7 +58,7 @@ fn read_box_header(file: &mut StoredFile) -> Result<(u64, [u8; 4]), String> {
 /// file at worst.
 fn check_tables(content: &[u8]) -> Result<(), String> {
     for (name, offset) in COUNTED {
-        for at in memchr_all(content, name) {
+        for at in positions(content, name) {
             let count = content.get(at + offset..at + offset + 4).and_then(|bytes| bytes.try_into().ok());
             if count.is_some_and(|count| u32::from_be_bytes(count) > MAX_SAMPLES) {
                 return Err("it claims too many samples".to_owned());
@@ -68,6 +69,6 @@ fn check_tables(content: &[u8]) -> Result<(), String> {
 }
 
 /// Returns every position of a name.
-fn memchr_all<'a>(content: &'a [u8], name: &'a [u8; 4]) -> impl Iterator<Item = usize> + 'a {
+fn positions<'a>(content: &'a [u8], name: &'a [u8; 4]) -> impl Iterator<Item = usize> + 'a {
     content.windows(name.len()).enumerate().filter(move |(_, window)| *window == name).map(|(at, _)| at)
 }

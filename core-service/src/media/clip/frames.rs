@@ -17,7 +17,7 @@ use super::{check, reader::StoredFile};
 /// The largest encoded frame, in bytes.
 const MAX_SAMPLE_BYTES: u64 = 32 << 20;
 
-/// The most frames that a decoder holds back to put them in order.
+/// The most frames that an H.264 decoder holds back to put them in order.
 const REORDERED: usize = 16;
 
 /// One end of a video.
@@ -42,7 +42,7 @@ pub(super) fn at_end(file: StoredFile, end: End) -> Result<RgbImage, String> {
         End::First => 0..REORDERED,
         End::Last => frames.last_sync_sample()..frames.count(),
     };
-    // Conversion to pixels is slow: only of frames that can be the one.
+    // Conversion to pixels is slow, so only frames that can be the requested one are converted.
     let first_candidate = frames.count().saturating_sub(REORDERED + 1);
     let mut found = None;
     frames.decode(samples, |index, frame| {
@@ -71,7 +71,7 @@ pub(super) fn rgb(frame: &DecodedYUV<'_>) -> Result<RgbImage, String> {
 pub(super) struct Frames {
     units: Units,
     samples: Vec<Sample>,
-    /// The parameter sets, which the decoder gets before the frames.
+    /// The parameter sets of the track, which the decoder gets before the frames.
     header: Vec<u8>,
 }
 
@@ -125,13 +125,16 @@ impl Frames {
     }
 }
 
+/// Precedes each unit in the byte stream format of H.264, which the decoder reads.
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
-/// The encoded frames in the form that the decoder reads: each unit behind a start code instead of its length.
+/// Reads encoded frames in the form of the decoder. In the file, each unit (NAL unit) of a frame follows its length; here, a start
+/// code.
 struct Units {
     file: StoredFile,
-    /// The length of the lengths, 1 to 4.
+    /// How many bytes the length of a unit has in the file, 1 to 4.
     length_bytes: usize,
+    /// The frame that was read last.
     bytes: Vec<u8>,
 }
 

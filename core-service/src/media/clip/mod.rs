@@ -1,6 +1,7 @@
-//! What a stored MP4 file contains: its size, duration and sound track, and stills of its frames.
+//! Reads stored MP4 files: the size, the duration and the sound track of a video, its first and last frame, and stills of it.
 //!
-//! The files come from providers. Everything here is best effort: a file that cannot be read keeps what its job knows already.
+//! The files come from providers. Everything here is best effort: a video whose file cannot be read is reported as it was
+//! requested.
 
 mod check;
 mod frames;
@@ -24,7 +25,7 @@ use crate::size::Size;
 /// Frames that are decoded at once for stills, in the estimate of memory: the decoder's references, and the stills.
 const FRAMES_IN_MEMORY: u64 = 8;
 
-/// What a video file contains.
+/// Size, duration and sound of a video file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClipInfo {
     /// The size of the frames in pixels.
@@ -48,7 +49,7 @@ impl ClipInspector {
         Self { media_store, budget }
     }
 
-    /// Returns what the file contains; `None`, with a line in the log, if it cannot be read.
+    /// Returns size, duration and sound of the file; `None`, with a line in the log, if it cannot be read.
     pub async fn inspect(&self, key: &MediaKey) -> Option<ClipInfo> {
         let info = self.on_thread(key, 0, |file| info(&parse(file)?)).await;
         info.inspect_err(|why| tracing::warn!(media.key = key.as_str(), "a video file cannot be inspected: {why}")).ok()
@@ -92,6 +93,7 @@ fn parse(mut file: StoredFile) -> Result<Mp4, String> {
     Mp4::read(file, size).map_err(|error| error.to_string())
 }
 
+/// Returns the content of a parsed file; fails without a size or a duration.
 fn info(mp4: &Mp4) -> Result<ClipInfo, String> {
     let video = video_track(mp4)?;
     let has_audio = mp4.tracks().values().any(|track| track.kind == Some(TrackKind::Audio));

@@ -37,6 +37,7 @@ pub(super) fn make(file: StoredFile) -> Result<Stills, String> {
 struct Sheet {
     /// The number of frames of the video.
     frames: usize,
+    /// The number of frames added.
     seen: usize,
     thumbnail: Option<Vec<u8>>,
     tiles: Vec<RgbImage>,
@@ -49,7 +50,8 @@ impl Sheet {
         Self { frames, seen: 0, thumbnail: None, tiles: Vec::with_capacity(Self::TILES) }
     }
 
-    /// Adds the next frame, as often as it is evenly spaced.
+    /// Adds the next frame: the first as the thumbnail, and each as the tiles at its place in the video, if any. A frame of a short
+    /// video can be several tiles.
     fn add(&mut self, frame: &DecodedYUV<'_>) -> Result<(), String> {
         let index = self.seen;
         self.seen += 1;
@@ -71,6 +73,7 @@ impl Sheet {
         Ok(())
     }
 
+    /// Composes the spritesheet. The last tile is repeated where tiles are missing.
     fn finish(mut self) -> Result<Stills, String> {
         let (Some(thumbnail), Some(last)) = (self.thumbnail, self.tiles.last().cloned()) else {
             return Err("no frame can be decoded".to_owned());

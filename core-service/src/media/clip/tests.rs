@@ -1,3 +1,5 @@
+//! Files of the built-in engine, and damaged ones.
+
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -5,6 +7,7 @@ use offline_video::Shot;
 
 use super::*;
 
+/// Ignores the progress of a render.
 struct Silent;
 
 impl offline_video::Observer for Silent {
@@ -74,6 +77,7 @@ async fn stills_show_the_frames_in_order() {
     assert_eq!((thumbnail.width(), thumbnail.height()), (512, 288));
     let sheet = image::load_from_memory(&spritesheet).unwrap().into_luma8();
     assert_eq!(sheet.dimensions(), (960, 540));
+    // Four by four tiles of 240x135; the brightness at the centre of each.
     let tile = |column: u32, row: u32| sheet.get_pixel(column * 240 + 120, row * 135 + 67).0[0];
     let levels: Vec<_> =
         (0..4).flat_map(|row| (0..4).map(move |column| (column, row))).map(|(c, r)| tile(c, r)).collect();

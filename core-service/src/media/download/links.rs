@@ -103,7 +103,8 @@ impl LinkClient {
     }
 }
 
-/// Accepts a response with a file. Maps every other status to what it means for a result that may have been paid for.
+/// Accepts a response with a file. Maps every other status to an error that is not safe to retry with the provider: the result
+/// may have been paid for.
 fn check_status(response: Response, with_key: bool) -> Result<Response, ProviderError> {
     let status = response.status();
     let message = format!("the provider's link responded with status {}", status.as_u16());

@@ -62,7 +62,8 @@ impl Downloader {
     ///
     /// # Errors
     /// `LinkExpired`: the link responded with 403, 404 or 410. `Unreadable`: another dead or forbidden link, or a file that is
-    /// not a picture or exceeds the limits. `Credentials`: the API refused the key. `Broken` and `Timeout`: another attempt may succeed, but the provider has done its work already.
+    /// not a picture or exceeds the limits. `Credentials`: the API refused the key. `Broken` and `Timeout`: another attempt may
+    /// succeed, but the provider has done its work already.
     pub async fn picture(&self, link: &str, origin: &TrustedOrigin) -> Result<DownloadedPicture, ProviderError> {
         let settings = self.client.settings();
         let bytes = timeout(settings.picture_timeout, self.picture_bytes(link, origin)).await;

@@ -17,6 +17,7 @@ use crate::media::key::MediaKey;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Leases(Arc<Mutex<HashMap<MediaKey, Readers>>>);
 
+/// The readers of one file.
 #[derive(Debug)]
 struct Readers {
     count: usize,

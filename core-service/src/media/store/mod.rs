@@ -303,6 +303,7 @@ impl MediaStore {
         }
     }
 
+    /// Removes what the interrupted uploads of a key left: staging files, and an object that was not recorded.
     async fn clean_up_upload(&self, key: &MediaKey, now: SystemTime) -> Result<(), Error> {
         let removal = self.index.begin_removal_of_pending(key, now).await?;
         // An upload that starts now for a key that is already stored can lose its staging file. It then fails and stores nothing.

@@ -1,4 +1,5 @@
-//! Group commit of pins: readers that need a pin at the same time share one transaction, and so one flush to disk.
+//! Group commit of pins, which protect files in use from sweepers: readers that need a pin at the same time share one transaction,
+//! and so one flush to disk.
 
 use std::{
     collections::HashSet,
@@ -18,7 +19,9 @@ pub(super) struct Pins {
 
 #[derive(Debug, Default)]
 struct Batch {
+    /// The files to pin.
     waiting: Mutex<HashSet<MediaKey>>,
+    /// Held by the caller that writes the pins of all.
     turn: tokio::sync::Mutex<()>,
 }
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::error::ProviderError;
 
+/// The maximum length of a stored stream, longer than all streams here.
 const LIMIT: u64 = 64 << 20;
 
 fn media_store() -> (tempfile::TempDir, MediaStore) {

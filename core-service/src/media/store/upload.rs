@@ -1,4 +1,4 @@
-//! One upload: registered in the index before the object is written, and taken off the list after it.
+//! One upload: registered in the index before the object is written, and recorded as finished after it.
 
 use std::{
     pin::pin,
@@ -33,6 +33,7 @@ pub(super) struct Upload<'a> {
     key: &'a MediaKey,
     owner: &'a Owner,
     id: UploadId,
+    /// When its lease was renewed last.
     renewed: Instant,
 }
 

@@ -10,10 +10,13 @@ use super::*;
 
 const HOUR: Duration = Duration::from_hours(1);
 
+/// The references that a test chooses.
 #[derive(Debug, Default)]
 struct References {
     referenced: HashSet<&'static str>,
+    /// The files whose references cannot be read.
     unreadable: HashSet<&'static str>,
+    /// Whether no references can be read.
     unavailable: bool,
 }
 

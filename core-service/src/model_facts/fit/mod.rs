@@ -1,4 +1,5 @@
-//! The parameters that a model gets for a request: the requested ones where it accepts them, otherwise the nearest.
+//! Fits a request to a model: the model gets the requested parameters where it accepts them, otherwise the nearest ones, and
+//! the client is told which ([`Adjustment`]). With [`FitPolicy::Strict`], the request is refused instead.
 
 mod source;
 
@@ -17,10 +18,15 @@ const DEFAULT_SECONDS: u32 = 5;
 /// The size of requests without size, resolution and aspect ratio.
 const DEFAULT_SIZE: Size = Size::new(1920, 1080);
 
-/// The maximum sides of a size that is derived from resolution and aspect ratio: the longer and the shorter one, in pixels.
+/// The maximum sides of a size that is derived from resolution and aspect ratio, those of 4k: the longer and the shorter one, in
+/// pixels.
 const MAX_SIDES: (u32, u32) = (3840, 2160);
 
-/// The relative difference of sides up to which two sizes are the same: 1080p has 1088 lines with some models.
+/// The minimum side of such a size, in pixels.
+const MIN_SIDE: u32 = 64;
+
+/// The relative difference up to which sides or aspect ratios count as the same, because vendors round: 1080p has 1088 lines
+/// with some models.
 const TOLERANCE: f64 = 0.04;
 
 /// What happens to parameters that a model does not accept.
@@ -34,10 +40,10 @@ pub enum FitPolicy {
     Strict,
 }
 
-/// The parameters of a request that depend on the model.
+/// The parameters of a request whose values depend on what the model accepts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {
-    /// The size in pixels; excludes the next two.
+    /// The size in pixels; a request with it has neither aspect ratio nor resolution.
     pub size: Option<Size>,
     /// The aspect ratio.
     pub aspect_ratio: Option<String>,
@@ -45,13 +51,13 @@ pub struct Wanted {
     pub resolution: Option<String>,
     /// The duration in seconds.
     pub seconds: Option<u32>,
-    /// Whether there shall be a sound track.
+    /// Whether the video should have a sound track.
     pub generate_audio: Option<bool>,
     /// The seed.
     pub seed: Option<i64>,
     /// What must not be shown; may be empty.
     pub negative_prompt: String,
-    /// The fields of the reference sounds.
+    /// The fields of the request with reference sounds, for example `input_references[1]`.
     pub sounds: Vec<String>,
     /// The size of the first or last frame, which is the default of the aspect ratio.
     pub frame: Option<Size>,
@@ -63,7 +69,7 @@ pub struct Wanted {
     pub has_references: bool,
 }
 
-/// The parameters that a model gets.
+/// The parameters that a model gets: those of [`Wanted`], each with a value that the model accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fitted {
     /// The size in pixels.
@@ -74,7 +80,7 @@ pub struct Fitted {
     pub aspect_ratio: String,
     /// The duration in seconds.
     pub seconds: u32,
-    /// Whether there shall be a sound track. `None`: the default of the model, or the model has no choice.
+    /// Whether the video should have a sound track. `None`: the default of the model, or the model has no choice.
     pub generate_audio: Option<bool>,
     /// The seed.
     pub seed: Option<i64>,
@@ -89,9 +95,9 @@ pub struct Fitted {
 pub struct Adjustment {
     /// The field of the contract.
     pub field: String,
-    /// The requested value.
+    /// The requested value, as text.
     pub requested: String,
-    /// The value that the model gets; empty if the field was left out.
+    /// The value that the model gets, as text; empty if the field has no effect.
     pub used: String,
 }
 
@@ -177,13 +183,14 @@ impl Adjustments<'_> {
     }
 }
 
-/// What the output shall be close to.
+/// What the output should be close to.
 struct Target {
-    /// Width divided by height.
+    /// Width divided by height: requested, of the frame, or the default.
     ratio: f64,
     /// The aspect ratio of the request, if it has one.
     requested_ratio: Option<f64>,
     extent: Extent,
+    /// The duration: requested, or the default.
     seconds: u32,
     /// Whether the request names the duration: it then matters more than the size, because it decides the price.
     is_duration_requested: bool,
@@ -193,14 +200,17 @@ struct Target {
     with_audio: bool,
 }
 
+/// How large the output should be, whatever its ratio.
 enum Extent {
+    /// The number of pixels: width times height.
     Pixels(f64),
+    /// The number of lines: the shorter side.
     Lines(u32),
 }
 
 impl Target {
     fn new(facts: &ModelFacts, wanted: &Wanted) -> Result<Self, Error> {
-        // The words of the providers for the aspect ratio of the input.
+        // Providers' words for "the aspect ratio of the input" count as no ratio.
         let named = wanted.aspect_ratio.as_deref().filter(|name| !matches!(*name, "adaptive" | "auto" | ""));
         let parse = |text: &str| {
             let message = format!("aspect_ratio \"{text}\": expected WIDTH:HEIGHT, for example \"16:9\"");
@@ -234,6 +244,7 @@ impl Target {
 
     /// Returns the output of a model that accepts every size.
     fn any_size(&self, wanted: &Wanted) -> Output {
+        // Without size, resolution and ratio in the request, the default size applies: the ratio of a frame does not count.
         let size = wanted.size.unwrap_or_else(|| match self.extent {
             Extent::Pixels(_) if self.requested_ratio.is_none() => DEFAULT_SIZE,
             Extent::Pixels(_) => size_with(self.ratio, DEFAULT_SIZE.height),
@@ -243,7 +254,8 @@ impl Target {
         Output { resolution: text(&wanted.resolution), aspect_ratio: text(&wanted.aspect_ratio), size }
     }
 
-    /// Returns the nearest of the listed outputs: first by a requested duration, then by ratio, extent and duration.
+    /// Returns the nearest of the listed outputs, among those that are possible with the inputs and the sound track: by
+    /// duration, if it was requested, then by ratio, extent, and the default duration.
     fn nearest(&self, facts: &ModelFacts, outputs: &[Output]) -> Output {
         let cost = |output: &&Output| {
             let durations = facts.durations(&output.resolution, self.with_frames);
@@ -257,6 +269,7 @@ impl Target {
                     distance(f64::from(lines), f64::from(own))
                 }
             };
+            // Compared in this order: a later distance counts only between outputs that are equal in the earlier ones.
             [requested, ratio, extent, seconds]
         };
         let compare = |a: &[f64; 4], b: &[f64; 4]| {
@@ -270,7 +283,7 @@ impl Target {
                 && (!self.with_audio || is_among(&facts.resolutions_with_audio, output))
         };
         let nearest = outputs.iter().filter(allowed).min_by(|a, b| compare(&cost(a), &cost(b)));
-        // A list is never empty, and neither is what it has for a last frame, for references or with sound.
+        // No output is possible only if settings contradict each other, such as a maximum resolution below all sizes.
         nearest.or(outputs.first()).cloned().unwrap_or_else(|| Output {
             resolution: String::new(),
             aspect_ratio: String::new(),
@@ -282,8 +295,9 @@ impl Target {
 /// Returns the size with this shape and number of lines of the shorter side, even and within the maximum.
 fn size_with(ratio: f64, lines: u32) -> Size {
     let (max_long, max_short) = MAX_SIDES;
-    let long_ratio = ratio.max(1.0 / ratio).min(f64::from(max_long) / 64.0);
-    let lines = f64::from(lines.clamp(64, max_short)).min(f64::from(max_long) / long_ratio).max(64.0);
+    let min = f64::from(MIN_SIDE);
+    let long_ratio = ratio.max(1.0 / ratio).min(f64::from(max_long) / min);
+    let lines = f64::from(lines.clamp(MIN_SIDE, max_short)).min(f64::from(max_long) / long_ratio).max(min);
     let even = |side: f64| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 64 to 3840")]
         let half = (side / 2.0).round() as u32;
@@ -293,12 +307,12 @@ fn size_with(ratio: f64, lines: u32) -> Size {
     if ratio >= 1.0 { Size::new(long, short) } else { Size::new(short, long) }
 }
 
-/// Returns the number of lines of an output.
+/// Returns the number of lines of an output: that of the resolution's name, otherwise the shorter side.
 fn output_lines(resolution: &str, size: Size) -> Option<u32> {
     lines(resolution).or(Some(size.width.min(size.height)))
 }
 
-/// Returns width divided by height, by the named aspect ratio if there is one.
+/// Returns width divided by height: that of the named aspect ratio, otherwise that of the size.
 fn shape(aspect_ratio: &str, size: Size) -> f64 {
     ratio(aspect_ratio).unwrap_or_else(|| f64::from(size.width) / f64::from(size.height))
 }
@@ -307,12 +321,13 @@ fn area(size: Size) -> f64 {
     f64::from(size.width) * f64::from(size.height)
 }
 
+/// Returns whether two sizes are the same, up to [`TOLERANCE`].
 fn is_same_size(a: Size, b: Size) -> bool {
     let close = |a: u32, b: u32| distance(f64::from(a), f64::from(b)) <= TOLERANCE;
     close(a.width, b.width) && close(a.height, b.height)
 }
 
-/// Returns the distance of two quantities on a logarithmic scale.
+/// Returns the distance of two quantities on a logarithmic scale, so that half and double are equally far.
 fn distance(a: f64, b: f64) -> f64 {
     (a / b).ln().abs()
 }

@@ -1,4 +1,5 @@
-//! The parameters of a video that edits or extends another one, which decides all but the duration of an extension.
+//! Fits an edit or an extension of a video to a model. All parameters are those of the source, except for the duration of an
+//! extension.
 
 use super::{Adjustments, DEFAULT_SECONDS, FitPolicy, Fitted, ModelFacts, Wanted, fit};
 use crate::{error::Error, model_facts::SourceFacts, size::Size};
@@ -14,11 +15,11 @@ pub struct SourceClip {
     pub generate_audio: Option<bool>,
 }
 
-/// Fits an edit, or with `extends` an extension by `seconds`, to a model. Its output is the nearest to that of the source;
-/// most providers return the source's own.
+/// Fits an edit, or with `extends` (the facts about extensions) an extension by `seconds`, to a model. The size is the nearest
+/// to that of the source; most providers return exactly that of the source, so that it is no adjustment.
 ///
 /// # Errors
-/// [`Error::InvalidField`] with [`FitPolicy::Strict`] for a duration that the model does not have.
+/// [`Error::InvalidField`] with [`FitPolicy::Strict`] for a requested duration that the model does not accept.
 pub fn fit_source(
     facts: &ModelFacts,
     model: &str,
@@ -36,6 +37,7 @@ pub fn fit_source(
     let seconds = match extends {
         None => source_seconds.unwrap_or(fitted.seconds),
         Some(extends) => {
+            // The part of the duration that is not the extension.
             let counted = if extends.counts_source { source_seconds.unwrap_or_default() } else { 0 };
             let requested = seconds.unwrap_or(DEFAULT_SECONDS).saturating_add(counted);
             let nearest = extends.seconds.nearest(requested);
@@ -57,6 +59,7 @@ mod tests {
     const SOURCE: SourceClip =
         SourceClip { size: Some(Size::new(1280, 721)), seconds: Some(8), generate_audio: Some(false) };
 
+    /// Fits an extension of [`SOURCE`]. Returns its duration, and the values that were adjusted.
     fn extension(extends: &SourceFacts, seconds: Option<u32>, policy: FitPolicy) -> Result<(u32, Vec<String>), Error> {
         let facts = FactsTable::default().find("seedance", "seedance-2-5");
         let fitted = fit_source(&facts, "m", SOURCE, Some(extends), seconds, policy)?;

@@ -1,3 +1,5 @@
+//! The nearest values of models, and the refusals of the strict policy.
+
 use super::*;
 use crate::model_facts::{Durations, FactsTable};
 
@@ -10,7 +12,8 @@ fn of_size(size: &str) -> Wanted {
 }
 
 #[test]
-fn nearest_ratio_and_resolution_of_a_size_are_chosen_within_the_family() {
+fn nearest_resolution_and_ratio_of_the_model_are_chosen_for_a_size() {
+    // `ep-...` is the name of an endpoint, which does not contain that of its model.
     for (model, size, expected) in [
         ("doubao-seedance-1-5-pro-251215", "1920x1080", "1080p 16:9"),
         ("doubao-seedance-1-0-lite-i2v-250428", "1920x1080", "720p 16:9"),
@@ -42,7 +45,7 @@ fn sizes_that_differ_by_a_few_lines_are_no_adjustment() {
 }
 
 #[test]
-fn names_of_resolution_and_ratio_are_taken_as_the_model_spells_them() {
+fn resolution_and_ratio_of_the_request_or_frame_become_those_of_the_model() {
     let wanted = |resolution: &str, ratio: &str| Wanted {
         resolution: Some(resolution.to_owned()),
         aspect_ratio: Some(ratio.to_owned()),
@@ -55,10 +58,10 @@ fn names_of_resolution_and_ratio_are_taken_as_the_model_spells_them() {
     let found = fitted("seedance", model, wanted("2k", "2:3"));
     let fields: Vec<_> = found.adjustments.iter().map(|one| (one.field.as_str(), one.used.as_str())).collect();
     assert_eq!(fields, [("resolution", "1080p"), ("aspect_ratio", "3:4")]);
-    // The ratio of the first frame, if the request has none.
+    // Without a ratio in the request, that of the first frame applies.
     let framed = Wanted { frame: Some(Size::new(700, 720)), ..Wanted::default() };
     assert_eq!(fitted("seedance", model, framed).aspect_ratio, "1:1");
-    // Without any of them a model with every size gets the default, also with a frame.
+    // A model that accepts every size gets the default size, even with a frame.
     let framed = Wanted { frame: Some(Size::new(700, 720)), ..Wanted::default() };
     assert_eq!(fitted("offline", "x", framed).size, DEFAULT_SIZE);
     let any = fitted("offline", "x", wanted("720p", "9:16"));
@@ -66,13 +69,14 @@ fn names_of_resolution_and_ratio_are_taken_as_the_model_spells_them() {
 }
 
 #[test]
-fn sizes_with_frames_can_be_others_than_those_without() {
+fn sizes_with_frames_can_differ_from_those_without() {
     let size = |has_frames: bool| {
         let frame = has_frames.then_some(Size::new(512, 512));
         let ratio = Some("1:1".to_owned());
         fitted("runway", "gen4.5", Wanted { frame, has_frames, aspect_ratio: ratio, ..Wanted::default() }).size
     };
     assert_eq!((size(true), size(false)), (Size::new(960, 960), Size::new(1280, 720)));
+    // With frames, this model has named resolutions; without, sizes in pixels.
     let facts = FactsTable::default().find("runway", "happyhorse_1_0");
     let are_named = |has_frames: bool| match facts.outputs(has_frames) {
         Outputs::Listed(outputs) => outputs.iter().all(|output| !output.resolution.is_empty()),
@@ -167,7 +171,7 @@ fn derived_sizes_are_even_and_within_bounds() {
 }
 
 #[test]
-fn sounds_without_an_effect_are_adjustments() {
+fn sounds_without_an_effect_are_adjustments_or_refused() {
     let wanted = || Wanted { sounds: vec!["input_references[1]".to_owned()], ..Wanted::default() };
     let left_out =
         Adjustment { field: "input_references[1]".to_owned(), requested: "sound".to_owned(), used: String::new() };

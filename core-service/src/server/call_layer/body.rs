@@ -1,4 +1,4 @@
-//! The response body of a call: ends it at the cut-off, converts panics, and logs its end.
+//! The response body of a call: ends it at the cut-off, which is the end of the drain, converts panics, and logs its end.
 
 use std::{
     future::Future,
@@ -21,7 +21,7 @@ pub(super) struct CallBody {
     /// `None` after this type ended the body: a body that panicked must not be polled again.
     inner: Option<Body>,
     cut_off: CancellationToken,
-    /// Waits for `cut_off`. Set with the first wait: a complete response has none.
+    /// Waits for `cut_off`. Created when the body is pending for the first time, which a complete response never is.
     waiting: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     record: CallRecord,
 }

@@ -1,4 +1,7 @@
 //! Middleware around every gRPC call: request id, span, authentication, deadline, shutdown, and conversion of panics.
+//!
+//! A shutdown has two stages ([`Drain`]): it begins with the drain, in which calls in flight may finish; the cut-off ends those that
+//! have not.
 
 mod body;
 mod record;

@@ -1,3 +1,5 @@
+//! The middleware around handlers that return, stream, wait or panic.
+
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;

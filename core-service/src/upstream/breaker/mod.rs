@@ -11,6 +11,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::config::GuardSettings;
+
 /// When a breaker opens, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct BreakerSettings {
@@ -18,6 +20,13 @@ pub struct BreakerSettings {
     pub failure_threshold: u32,
     /// How long it stays open before a probe.
     pub cooldown: Duration,
+}
+
+impl GuardSettings {
+    /// Returns the settings of the circuit breaker.
+    pub fn breaker(&self) -> BreakerSettings {
+        BreakerSettings { failure_threshold: self.failure_threshold, cooldown: self.cooldown }
+    }
 }
 
 /// The state of a breaker.
@@ -58,14 +67,16 @@ pub(super) struct Breaker {
 struct Inner {
     /// Failures since the last complete response.
     failures: u32,
+    /// `None` while the breaker is closed.
     cooldown: Option<Cooldown>,
 }
 
+/// Why and until when no call passes. After an expired one of [`OpenCause::Failures`], only a probe passes.
 #[derive(Debug)]
 struct Cooldown {
     until: Instant,
     cause: OpenCause,
-    /// A probe is in flight.
+    /// Whether a probe is in flight.
     probing: bool,
 }
 
@@ -139,6 +150,7 @@ impl Breaker {
         self.record(probe, OpenCause::RateLimit, retry_after);
     }
 
+    /// Records a failure, which opens the breaker at once with `retry_after`, otherwise at the threshold or if it is the probe's.
     fn record(&self, probe: bool, cause: OpenCause, retry_after: Option<Duration>) {
         let mut inner = self.lock();
         let pause = if let Some(retry_after) = retry_after {

@@ -1,3 +1,6 @@
+//! Transitions of a breaker that opens after three failures, with a paused clock. The first argument of the `record_` methods
+//! says whether the call was the probe.
+
 use tokio::time::advance;
 
 use super::*;

@@ -35,7 +35,7 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 /// percent-encoded to three times their length, and possibly once more in the error details; clients accept 8 to 16 KiB
 /// of headers.
 const MAX_MESSAGE: usize = 1500;
-/// The shortest key that is removed from messages; a shorter one could be part of an ordinary word.
+/// The shortest key that is removed from messages, in bytes; a shorter one could be part of an ordinary word.
 const MIN_REDACTED_KEY: usize = 4;
 const USER_AGENT: &str = concat!("triptych/", env!("CARGO_PKG_VERSION"));
 
@@ -48,16 +48,18 @@ pub(crate) struct Upstream {
     pub(crate) quota_is_rate_limit: bool,
 }
 
+/// The upstream's address, credentials and connections, which clones share.
 struct Host {
     connector: Connector,
     pool: Arc<Pool>,
     base: Url,
-    /// What request paths are appended to: the path of `base`, or all of `base` where a proxy has to read it.
+    /// The beginning of every request target: the path of `base`, or all of `base` where a proxy has to read it.
     prefix: String,
     /// The query of `base`, which follows every request path; may contain a key.
     query: Option<String>,
     /// Headers of every request.
     headers: HeaderMap,
+    /// The credentials, which are removed from messages.
     key: Option<SecretString>,
 }
 
@@ -308,7 +310,7 @@ fn truncated(mut message: String) -> String {
 /// Reads a body to its end, or the first `max` bytes of it.
 async fn read_up_to(mut reply: Reply, max: usize) -> Result<Bytes, ConnectionLost> {
     let mut body = Vec::new();
-    // Decompressed data may be many times longer than what has arrived.
+    // Decompressed data may be many times longer than the received data.
     let append = |body: &mut Vec<u8>, data: &[u8]| {
         body.extend_from_slice(&data[..data.len().min(max - body.len())]);
     };

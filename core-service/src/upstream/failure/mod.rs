@@ -10,7 +10,7 @@ use crate::error::{ProviderError, UpstreamDetails};
 
 mod error_codes;
 
-/// The longest `Retry-After` that is honoured; longer ones are cut to this.
+/// The longest `Retry-After` that is honoured. Longer ones, such as a Unix time that an upstream sends by mistake, are cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
 
 /// The members of an error body; empty where the body lacks them.
@@ -98,6 +98,7 @@ pub(crate) fn refined_failure_in_reply(error: &str, refine: Refine) -> ProviderE
     classify(status, message, error, retry_after, refine)
 }
 
+/// Returns the failure unchanged: the [`Refine`] of upstreams without error codes of their own.
 fn by_status(_: &Value, failure: ProviderError) -> ProviderError {
     failure
 }
@@ -137,6 +138,7 @@ fn classify(
     if is_setup { failure } else { failure.with_upstream_details(details) }
 }
 
+/// Returns the failure that the status means, unless a known code or type of the error means another one.
 fn failure_with_status(status: u16, message: String, error: ErrorBody, retry_after: Option<Duration>) -> ProviderError {
     let ErrorBody { kind, code, param, is_moderation, .. } = error;
     let is = |word: &str| code.eq_ignore_ascii_case(word) || kind.eq_ignore_ascii_case(word);
@@ -165,6 +167,7 @@ fn failure_with_status(status: u16, message: String, error: ErrorBody, retry_aft
     }
 }
 
+/// Reads an error body: JSON of any known shape, or plain text, which is the message.
 fn read(body: &[u8]) -> ErrorBody {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
@@ -183,6 +186,7 @@ fn read(body: &[u8]) -> ErrorBody {
     }
 }
 
+/// Reads the members of an error object.
 fn error_body(error: &Value) -> ErrorBody {
     // FastAPI's `detail`, with or without an `error` around it.
     if let Some(detail) = error.get("detail") {

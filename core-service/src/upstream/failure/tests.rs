@@ -1,3 +1,5 @@
+//! Error bodies in the shapes of different upstreams, and the failures that they mean.
+
 use super::*;
 
 fn failure_of(status: u16, headers: &HeaderMap, body: &str, quota_is_rate_limit: bool) -> ProviderError {

@@ -1,4 +1,5 @@
-//! The creation of new videos: `CreateVideo`.
+//! `CreateVideo`: checks the request, adapts it to the model, stores the inputs, and inserts the job that the runner then
+//! executes.
 
 use triptych_proto::v1 as pb;
 
@@ -34,6 +35,7 @@ impl VideoGrpc {
             validate::create(request)?;
         callback_url.as_deref().map_or(Ok(()), |url| self.callbacks.check(url))?;
         validate::inputs(&model.facts, &entry.id, &inputs)?;
+        // Videos count no tokens.
         let admission = context.caller.admit(&entry.id, || 0)?;
         let inputs = self.resolve(context, inputs).await?;
         wanted.frame = inputs.iter().find_map(ResolvedInput::frame_size);
@@ -71,6 +73,7 @@ impl VideoGrpc {
         Ok(Created { job, admission })
     }
 
+    /// Returns the job of the earlier call that `call` repeats, if any. `None` is a call that cannot be recognised as a repetition.
     pub(super) async fn find(&self, call: Option<&Idempotency>) -> Result<Option<Job>, Error> {
         match call {
             Some(call) => self.jobs.find(call).await,

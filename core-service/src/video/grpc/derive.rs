@@ -1,4 +1,7 @@
 //! Videos from other videos: `EditVideo`, `ExtendVideo` and `RemixVideo`.
+//!
+//! The source is a finished video of this service or a file of the request. The provider gets it in one of two forms: a video
+//! that the same model rendered by its task at the provider (`native`), any other video as an MP4 file.
 
 use std::sync::Arc;
 
@@ -30,15 +33,18 @@ use crate::{
     },
 };
 
-/// The field with the source.
+/// The request field of the source, for error messages.
 const SOURCE: &str = "video";
 
 /// The source of a new job, as its provider gets it.
 struct Source {
+    /// The provider's own render. `None`: the provider gets the file.
     task: Option<UpstreamTask>,
-    /// The key of its file, in case that the provider no longer has it.
+    /// The media key of the file of that render, which is sent if the provider no longer has the render.
     file: Option<String>,
+    /// Without `task`, one input: the new job's own copy of the source, or its URL.
     inputs: Vec<StoredInput>,
+    /// Size, duration and sound of the source, as far as they are known.
     clip: SourceClip,
 }
 
@@ -63,6 +69,7 @@ impl VideoGrpc {
         }
     }
 
+    /// Creates the job of an edit or an extension. Without a model in the request, the model of the source is used.
     async fn derive(
         &self,
         context: &RequestContext,
@@ -76,8 +83,8 @@ impl VideoGrpc {
             RequestedSource::Video(id) => Some(self.finished(context, id).await?),
             RequestedSource::File(_) => None,
         };
-        let of_source = job.as_ref().map(|job| job.request.model.clone()).unwrap_or_default();
-        let entry = self.models.load().find(if model.is_empty() { &of_source } else { &model })?;
+        let model_of_source = job.as_ref().map(|job| job.request.model.clone()).unwrap_or_default();
+        let entry = self.models.load().find(if model.is_empty() { &model_of_source } else { &model })?;
         let admission = context.caller.admit(&entry.id, || 0)?;
         let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
         let id = JobId::new();
@@ -118,6 +125,8 @@ impl VideoGrpc {
         Ok(Created { job, admission })
     }
 
+    /// Renders a finished video again with another prompt: by a remix at the provider if the model has that, otherwise by
+    /// repeating the operation and the parameters of the source.
     pub(super) async fn remix(
         &self,
         context: &RequestContext,
@@ -137,12 +146,12 @@ impl VideoGrpc {
         let task = native_task(&entry, &source, &entry.provider.facts.remix);
         let mut parameters = VideoParameters {
             prompt,
-            // It was given for the source.
+            // A callback applies to one job.
             callback_url: None,
             ..source.request.parameters
         };
         if task.is_some() {
-            // The provider has everything else.
+            // The provider has the inputs and the other members of its own render.
             (parameters.operation, parameters.source, parameters.source_file) = (Operation::Remix, task, None);
             (parameters.inputs, parameters.extra_json) = (Vec::new(), extra_json);
         } else {
@@ -172,7 +181,7 @@ impl VideoGrpc {
         self.jobs.create(id, request, context, call).await
     }
 
-    /// Returns a finished job that the caller may see.
+    /// Returns a succeeded job that the caller may see.
     async fn finished(&self, context: &RequestContext, id: &str) -> Result<Job, Error> {
         let job = self.jobs.get(id, &context.caller.owners()).await?;
         if job.state.phase() == Phase::Succeeded { Ok(job) } else { Err(super::not_ready(&job)) }
@@ -281,7 +290,7 @@ impl VideoGrpc {
         Error::invalid(SOURCE, message)
     }
 
-    /// Returns the names of the listed models with such facts.
+    /// Returns the names of the listed models whose facts meet the condition, for error messages.
     fn models_that(&self, accept: impl Fn(&ModelFacts) -> bool) -> String {
         let models = self.models.load();
         let entries = models.entries().iter().filter(|entry| !entry.hidden && accept(&entry.provider.facts));
@@ -289,7 +298,7 @@ impl VideoGrpc {
     }
 }
 
-/// Returns the videos that a model accepts for an operation.
+/// Returns the source videos that a model accepts for an operation; `Generate`, which has no source, does not occur.
 fn accepted(facts: &ModelFacts, operation: Operation) -> &SourceFacts {
     match operation {
         Operation::Extend => &facts.extend,
@@ -310,7 +319,7 @@ fn stored_video(job: &Job) -> Option<&StoredFile> {
     media.iter().find(|file| file.variant == Variant::Video)
 }
 
-/// Returns what is known of the video of a finished job.
+/// Returns size, duration and sound of the video of a finished job: as read from its file, otherwise as requested.
 fn clip_of(job: &Job) -> SourceClip {
     let parameters = &job.request.parameters;
     let generate_audio = parameters.generate_audio;
@@ -322,6 +331,7 @@ fn clip_of(job: &Job) -> SourceClip {
     SourceClip { size: Some(parameters.size()), seconds: Some(parameters.seconds), generate_audio }
 }
 
+/// Rounds to seconds, at least one.
 fn whole_seconds(millis: u128) -> u32 {
     u32::try_from((millis + 500) / 1000).unwrap_or(u32::MAX).max(1)
 }

@@ -1,4 +1,5 @@
-//! The inputs of new jobs: read, checked, and stored as the job's own copies.
+//! The input files of new jobs (frames, references, source videos): read, checked, and stored as the job's own copies, which
+//! live as long as the job.
 
 use bytes::Bytes;
 use triptych_proto::v1::media_input::Source;
@@ -18,7 +19,7 @@ use crate::{
     },
 };
 
-/// The types of videos and sounds.
+/// The accepted types of input videos, and of input sounds.
 const VIDEOS: [MediaType; 1] = [MediaType::Mp4];
 const SOUNDS: [MediaType; 2] = [MediaType::Mp3, MediaType::Wav];
 
@@ -29,12 +30,14 @@ pub(super) struct ResolvedInput {
 }
 
 enum ResolvedContent {
+    /// `size` is that of an image, in pixels.
     File { media_type: MediaType, bytes: Bytes, size: Option<Size> },
+    /// A URL that only the provider reads.
     Link(String),
 }
 
 impl VideoGrpc {
-    /// Reads and checks the inputs. The URLs of videos and sounds are left to the provider.
+    /// Reads and checks the inputs. URLs of videos and sounds, and URIs of the provider's own file store, are left to the provider.
     pub(super) async fn resolve(
         &self,
         context: &RequestContext,

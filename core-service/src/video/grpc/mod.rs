@@ -1,4 +1,5 @@
-//! The gRPC service for videos.
+//! The gRPC service for videos. Each method authenticates the caller, runs within the deadline of the call, and leaves the
+//! work to [`Jobs`] and the submodules.
 
 mod create;
 mod derive;
@@ -46,7 +47,7 @@ pub struct VideoGrpc {
 #[derive(Debug)]
 struct Created {
     job: Job,
-    /// Without limits for a repetition, which does not count.
+    /// The call in the rate limits of the caller. The default for a repeated call, which does not count.
     admission: Admission,
 }
 
@@ -57,7 +58,7 @@ impl From<Job> for Created {
 }
 
 impl VideoGrpc {
-    /// Serves these models. A [`Runner`](super::runner::Runner) over the same jobs moves them.
+    /// Serves these models. A [`Runner`](super::runner::Runner) over the same jobs renders their videos.
     pub fn new(models: Live<Models<VideoModel>>, jobs: Jobs, inputs: InputResolver) -> Self {
         let media_store = jobs.media_store.clone();
         Self { models, jobs, inputs, media_store, callbacks: CallbackRule::default(), keys: Keys::default() }
@@ -96,6 +97,7 @@ impl VideoGrpc {
     }
 }
 
+/// Returns the snapshot of one job, with its position if it is queued.
 async fn snapshot(jobs: &Jobs, job: &Job, caller: &Caller) -> Result<pb::Video, Error> {
     let queued = std::slice::from_ref(&job.id);
     let positions = if is_queued(job) { jobs.queue_positions(queued).await? } else { Vec::new() };
@@ -106,6 +108,7 @@ fn is_queued(job: &Job) -> bool {
     job.state.phase() == Phase::Queued
 }
 
+/// Returns the error for a video that is needed but has not succeeded.
 fn not_ready(job: &Job) -> Error {
     let why = match &job.state {
         JobState::Failed { message, .. } => format!("it failed: {message}"),
@@ -176,7 +179,7 @@ impl VideoService for VideoGrpc {
         let (jobs, caller) = (self.jobs.clone(), context.caller);
         let messages = snapshots.then(move |job| {
             let (jobs, caller) = (jobs.clone(), caller.clone());
-            // Boxed, so that a stream without changes does not hold it.
+            // Boxed, so that a stream that waits for a change does not hold the memory of this future.
             Box::pin(async move { Ok(pb::WatchVideoResponse { video: Some(snapshot(&jobs, &job?, &caller).await?) }) })
         });
         Ok(Response::new(messages.boxed()))

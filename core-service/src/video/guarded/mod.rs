@@ -33,7 +33,8 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// Wraps a provider and the first of its models. Providers that share `limit` share its limit.
+    /// Wraps a provider and the first of its models. All providers with the same `limit` object together stay
+    /// within it.
     pub fn new(
         inner: Arc<dyn VideoProvider>,
         name: String,

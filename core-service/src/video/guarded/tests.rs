@@ -1,3 +1,5 @@
+//! The circuit breaker and the concurrency limit over a provider that follows a script.
+
 use std::{collections::VecDeque, sync::Mutex, time::Duration};
 
 use futures_util::{StreamExt, stream};

@@ -6,7 +6,7 @@ use crate::digest::{Hex, sha256};
 
 /// Precedes the id in a stored text.
 const PREFIX: &str = "key:";
-/// Bytes of the digest in an id.
+/// The bytes of the digest in an id: enough to tell the few keys of one provider apart.
 const LENGTH: usize = 6;
 
 /// The first digits of the SHA-256 digest of an API key, in hexadecimal.

@@ -1,3 +1,5 @@
+//! Which API key each call has: one scripted provider for each key.
+
 use std::sync::Mutex;
 
 use futures_util::{StreamExt, stream};
@@ -84,7 +86,8 @@ fn call(source: Option<UpstreamTask>) -> Call<RenderRequest> {
     Call { model: "m".to_owned(), request, context: RequestContext::default() }
 }
 
-/// Starts a render with one key, then polls, fetches and cancels it after the key was replaced. Returns the calls after that.
+/// Starts a render with the key `first`, then polls, fetches, cancels and edits it with the keys `then`, which are the current key
+/// and the previous ones, and starts a new render. Returns the calls after the replacement.
 async fn continued_after_rotation(first: &str, then: (&str, &[&str])) -> Vec<String> {
     let (before, _) = rotation(first, &[]);
     let task = before.submit(call(None)).await.unwrap();

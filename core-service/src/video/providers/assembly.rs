@@ -1,4 +1,4 @@
-//! Assembles the catalog's video models from the settings.
+//! Assembles the video models of the catalog from the settings: the built-in engine, and the providers whose key or URL is set.
 
 use std::sync::Arc;
 
@@ -14,12 +14,13 @@ use crate::{
     video::VideoModel,
 };
 
-/// Model names that existing programs request by default. The default model gets those as aliases that no connected provider
-/// serves; responses still carry the model's own name.
+/// Model names that OpenAI's SDKs and their examples request. Those that no connected provider serves become aliases of the
+/// default model, so that such programs work with any provider; responses have the model's own name.
 const WELL_KNOWN_MODELS: [&str; 2] = ["sora-2", "sora-2-pro"];
 
-/// Returns the entries of all connected providers and of the built-in engine, the default model first. Service types without
-/// a provider are refused by the validation of the settings.
+/// Returns the entries of all connected providers and of the built-in engine, the default model first: the first model of the
+/// provider that `settings.service_type` names. `clips` decodes input videos for the built-in engine; `max_file_bytes` is the
+/// maximum size of a finished video.
 ///
 /// # Errors
 /// [`SetupError`] if a provider cannot be set up.
@@ -60,7 +61,7 @@ pub(crate) fn entries(
         submissions: Arc::new(ConcurrencyLimit::new(routing.max_in_flight, routing.queue_limit)),
     };
     let (gemini, vertex) = settings.google();
-    // A provider that is not connected has no entries.
+    // The default provider is sorted to the front; one that is not connected has no entries.
     let mut providers = [
         (VideoServiceType::Offline, offline::entries(media_store, clips, &context.facts, context.fit_policy)),
         (VideoServiceType::Fal, fal::entries(fal, &context)?),

@@ -1,4 +1,5 @@
-//! The video providers.
+//! The video providers: each module implements [`VideoProvider`](super::VideoProvider) for the API of one vendor, and lists its
+//! models for the catalog. `offline` is the built-in engine; `common` and `google` hold what several modules share.
 
 pub(crate) mod assembly;
 mod common;

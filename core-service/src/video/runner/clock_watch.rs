@@ -1,4 +1,5 @@
-//! Notices that the clock of the store was set back. Due times and leases would then be far in the future.
+//! Detects that the clock of the store was set back. Due times and leases, which were computed with the clock before, would then
+//! be far in the future.
 
 use std::time::Duration;
 
@@ -6,13 +7,15 @@ use tokio::time::Instant;
 
 use crate::video::time::Timestamp;
 
-/// How far the clock may differ from the time that has passed. A step of this size only delays polls.
+/// How far the clock may be behind the time that has passed. A smaller step back only delays polls.
 const TOLERANCE: Duration = Duration::from_secs(10);
 
-/// Compares the clock of the store, which is a wall clock, with the time that passes.
+/// Compares the clock of the store, a wall clock, with the monotonic clock of the process.
 #[derive(Debug)]
 pub(super) struct ClockWatch {
+    /// The wall clock at the last call.
     clock: Timestamp,
+    /// The monotonic clock at the last call.
     at: Instant,
 }
 
@@ -36,6 +39,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_a_clock_that_goes_back_is_noticed() {
         let mut watch = ClockWatch::new(Timestamp(1_000_000));
+        // Lets seconds pass; the clock then has this time, in milliseconds.
         let mut after = async |passed: u64, clock| {
             tokio::time::advance(Duration::from_secs(passed)).await;
             watch.was_set_back(Timestamp(clock))

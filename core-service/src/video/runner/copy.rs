@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// How often a provider is polled for new links to a result.
+/// How often a provider is polled for new links to a result, after it reported that the last ones had expired.
 const MAX_RENEWALS: u32 = 3;
 
 impl Step {
@@ -92,6 +92,7 @@ impl Step {
         Ok((stored, Some(VideoContent { width: size.width, height: size.height, duration_millis, has_audio })))
     }
 
+    /// Makes the thumbnail and the spritesheet from the stored video, and stores those that are missing.
     async fn add_stills(
         &self,
         inspector: &ClipInspector,
@@ -115,6 +116,7 @@ impl Step {
         media_key(self.claim.job.id.as_str(), variant, kind.as_str())
     }
 
+    /// Copies one file of the result.
     async fn file(&self, provider: &dyn VideoProvider, file: &ClipFile) -> Result<StoredFile, Error> {
         let jobs = &self.shared.jobs;
         let key = media_key(self.claim.job.id.as_str(), file.variant, &file.media_type)?;

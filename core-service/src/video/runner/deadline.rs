@@ -1,4 +1,4 @@
-//! The end of the time that a job may take.
+//! Jobs that have reached their deadline (`jobs.deadline`) before a final state.
 
 use std::time::Duration;
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::backoff::Backoff;
 
-/// From the acceptance of a submission to the first poll.
+/// The delay from the acceptance of a submission to the first poll.
 pub(super) const FIRST_POLL: Duration = Duration::from_millis(250);
 
 /// The shortest and the longest poll interval, whatever a provider recommends.
 const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_mins(1));
 
-/// After failures of a step.
+/// The delays after consecutive failures of a step.
 const BACK_OFF: Backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_mins(1) };
 
 /// Bounds the poll interval that a provider recommends.

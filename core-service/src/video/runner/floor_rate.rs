@@ -14,9 +14,10 @@ use crate::{
 /// The time over which the rate is measured. Only the time that the stream takes counts, not that of the media store.
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// The bytes that must arrive in a window.
+/// The bytes that must arrive in a window, 1 MiB.
 const MIN_BYTES: u64 = 1 << 20;
 
+/// A stream of chunks, and its rate in the current window.
 struct Measured {
     chunks: Chunks<Bytes>,
     /// The time that the stream took in this window.
@@ -35,15 +36,16 @@ pub(super) fn with_floor_rate(chunks: Chunks<Bytes>) -> impl Stream<Item = Resul
 }
 
 impl Measured {
+    /// Returns the next chunk, `None` at the end. Checks the rate whenever a window is over.
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let start = Instant::now();
             let next = timeout(WINDOW.saturating_sub(self.waited), self.chunks.next()).await;
             self.waited += start.elapsed();
-            let ended = self.waited >= WINDOW || next.is_err();
+            let window_ended = self.waited >= WINDOW || next.is_err();
             let chunk = next.ok().map(Option::transpose).transpose()?;
             self.received += chunk.iter().flatten().map(|chunk| chunk.len() as u64).sum::<u64>();
-            if ended {
+            if window_ended {
                 if self.received < MIN_BYTES && !matches!(chunk, Some(None)) {
                     let message =
                         format!("the provider sends a finished file with less than {MIN_BYTES} bytes a minute");
@@ -64,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends so many chunks of this size, each after a delay.
+    /// Sends `count` chunks of `size` bytes, each after a delay.
     fn chunks(count: usize, size: usize, delay: Duration) -> Chunks<Bytes> {
         let chunks = stream::iter(0..count).then(move |_| async move {
             sleep(delay).await;

@@ -1,4 +1,5 @@
-//! The lease of this runner on the jobs that it has claimed.
+//! The lease of this runner on the jobs that it has claimed: one lease for all of them, in the name of a worker id. A runner that
+//! loses its lease continues as a new worker.
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,13 +49,15 @@ impl WorkerLease {
     }
 }
 
+/// The task that renews a lease.
 struct Renewal {
     queue: Arc<dyn JobQueue>,
     worker: WorkerId,
     lease: Duration,
-    /// When the lease ends at the latest.
+    /// Until when the lease is certain: counted from the start of the last successful call.
     held_until: Instant,
     renewed: mpsc::Sender<Renewed>,
+    /// The results of renewals that the runner has not received.
     unsent: Renewed,
 }
 
@@ -69,7 +72,7 @@ impl Renewal {
                     self.held_until = start + self.lease;
                     let has_released = renewed.has_released || self.unsent.has_released;
                     self.unsent = Renewed { has_released, ..renewed };
-                    // While the runner does not receive, what was found is kept for the next time.
+                    // While the runner does not receive, the result is kept for the next renewal.
                     if let Ok(place) = self.renewed.try_reserve() {
                         place.send(std::mem::take(&mut self.unsent));
                     }

@@ -1,4 +1,5 @@
-//! How busy the providers are, so that the stalled calls of one do not delay the jobs of the others.
+//! The number of steps in progress of each provider, so that the stalled calls of one do not delay the jobs of the others. A step
+//! is one piece of work on a job: a submission, a poll, a copy, a clean-up. A parked render is one between two polls.
 
 use std::{
     collections::HashMap,
@@ -12,6 +13,7 @@ pub(super) struct Load(Arc<Mutex<HashMap<String, Steps>>>);
 /// The steps in progress of one provider.
 #[derive(Debug, Clone, Copy, Default)]
 struct Steps {
+    /// Submissions and others, which count against `jobs.concurrency`.
     all: usize,
     submissions: usize,
     /// Polls of parked renders, which are not counted in `all`.
@@ -59,17 +61,17 @@ impl Load {
         ActiveStep { load: self.clone(), provider_id: provider_id.to_owned(), kind }
     }
 
-    /// Returns the providers with at least so many steps in progress, polls of parked renders aside.
+    /// Returns the providers with at least `at_least` steps in progress, not counting polls of parked renders.
     pub(super) fn with_steps(&self, at_least: usize) -> Vec<String> {
         self.filter(|steps| steps.all >= at_least)
     }
 
-    /// Returns the providers with at least so many submissions in progress.
+    /// Returns the providers with at least `at_least` submissions in progress.
     pub(super) fn with_submissions(&self, at_least: usize) -> Vec<String> {
         self.filter(|steps| steps.submissions >= at_least)
     }
 
-    /// Returns the providers with at least so many polls of parked renders in progress.
+    /// Returns the providers with at least `at_least` polls of parked renders in progress.
     pub(super) fn with_polls(&self, at_least: usize) -> Vec<String> {
         self.filter(|steps| steps.polls >= at_least)
     }

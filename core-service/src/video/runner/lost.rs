@@ -1,4 +1,5 @@
-//! Submissions whose response was lost: the provider may have started a render, or not.
+//! Submissions whose response was lost: the provider may have started a render, or not. A second submission could be billed twice,
+//! so the render is searched for at the provider first.
 
 use std::time::Duration;
 
@@ -59,13 +60,15 @@ impl Step {
         self.yield_for(next, Duration::ZERO).await
     }
 
+    /// Fails the job, because nothing can tell whether its submission started a render.
     pub(super) async fn outcome_unknown(&mut self, why: &str) -> Result<Next, StepError> {
         let message =
             format!("{why}; whether there is a render is unknown, and a second submission could be billed twice");
         self.fail("outcome_unknown", message, None).await
     }
 
-    /// Looks for a render that the submission of a cancelled job started. Returns what follows, or whether one may be billed.
+    /// Looks for a render that the submission of a cancelled job started. Returns the next step, or whether a render
+    /// may be billed.
     pub(super) async fn resolve_submission(&mut self, since: Timestamp) -> Result<Resolution, StepError> {
         let until = since.after(SUBMISSION_TIME);
         if self.now() < until {
@@ -94,7 +97,8 @@ impl Step {
         }
     }
 
-    /// Returns whether the render belongs to another job: a search without a mark can find that of an equal request.
+    /// Returns whether the render belongs to another job: a provider that searches by the parameters can find the render of an
+    /// equal request.
     async fn is_of_another_job(&self, task: &UpstreamTask) -> Result<bool, StepError> {
         let Job { id, request, .. } = &self.claim.job;
         Ok(self.shared.queue.has_render(&request.provider_id, task, id).await?)

@@ -1,5 +1,8 @@
-//! Drives stored jobs to a final state. A job moves only under the lease of a worker, and each move is one compare-and-set, so a
-//! node that dies costs a lease period and never a second render.
+//! Drives stored jobs to a final state. A job is run only under the lease of a worker, and each change is one compare-and-set, so
+//! a node that dies costs a lease period and never a second render.
+//!
+//! The runner claims a due job, and runs its steps (submit, poll, copy, clean up) until the job has to wait. It then releases the
+//! job, or, between two polls of a render, parks it: keeps the claim in memory.
 
 mod clock_watch;
 mod copy;
@@ -44,10 +47,10 @@ use crate::{
     video::{VideoModel, jobs::Jobs},
 };
 
-/// How long interrupted steps have to release their lease.
+/// How long interrupted steps have to release their jobs, after the grace period of a shutdown.
 const RELEASE_GRACE: Duration = Duration::from_secs(2);
 
-/// Moves the jobs of a queue.
+/// Runs the jobs of a queue.
 #[derive(Debug)]
 pub struct Runner {
     shared: Arc<Shared>,
@@ -64,7 +67,7 @@ pub struct RunnerHandle {
 }
 
 impl Runner {
-    /// Starts to claim and move jobs, including those of a previous process. `jobs` are the jobs of the same store.
+    /// Starts to claim and run jobs, including those of a previous process. `jobs` are the jobs of the same store.
     pub fn start(queue: Arc<dyn JobQueue>, jobs: Jobs, models: Live<Models<VideoModel>>) -> RunnerHandle {
         let (stop, interrupt) = (CancellationToken::new(), CancellationToken::new());
         let input_memory = MemoryBudget::new(jobs.settings.input_memory_bytes);
@@ -96,7 +99,7 @@ impl Runner {
                 }
             }
         }
-        // Those of a lost lease: they record what their providers accepted.
+        // These steps had a lease that was lost: they still record the renders that their providers accepted.
         while let Some(ended) = steps.join_next().await {
             log_panic(&ended);
         }

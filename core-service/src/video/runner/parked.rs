@@ -15,7 +15,7 @@ pub(super) struct Parked {
 #[derive(Debug, Default)]
 pub(super) struct ParkedRenders {
     by_id: HashMap<JobId, Parked>,
-    /// The order of the polls of each provider.
+    /// The parked renders of each provider, in the order of their polls.
     by_provider: HashMap<String, BTreeSet<(Timestamp, JobId)>>,
 }
 

@@ -22,6 +22,7 @@ use crate::{
 const MAX_MISSING: u32 = 3;
 
 impl Step {
+    /// Polls the render once. A render in progress is parked until the next poll.
     pub(super) async fn poll(&mut self, provider: &dyn VideoProvider, task: &UpstreamTask) -> Result<Next, StepError> {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {

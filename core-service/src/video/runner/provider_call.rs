@@ -1,4 +1,4 @@
-//! The limits of one call to a provider.
+//! Timeout and interruption of one call to a provider.
 
 use std::{future::Future, time::Duration};
 
@@ -16,7 +16,7 @@ impl Step {
         self.claim.job.context(Some(Instant::now() + PROVIDER_TIMEOUT))
     }
 
-    /// Runs a provider call that may be dropped at any time.
+    /// Runs a provider call that may be dropped at any time, within [`PROVIDER_TIMEOUT`]. The inner result is that of the call.
     pub(super) async fn bounded<T>(
         &self,
         call: impl Future<Output = Result<T, ProviderError>>,

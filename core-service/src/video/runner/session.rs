@@ -1,4 +1,5 @@
-//! The main loop of a runner under one lease: claims due jobs, polls parked renders, and runs their steps.
+//! The main loop of a runner under one lease: claims due jobs, polls parked renders, and runs their steps in tasks. A parked render
+//! is a claimed job between two polls.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -44,8 +45,10 @@ const MAX_CONCURRENT_RELEASES: usize = 64;
 /// The state of a runner under one lease.
 pub(super) struct Session<'a> {
     shared: &'a Arc<Shared>,
+    /// Ends claiming.
     stop: &'a CancellationToken,
     lease: WorkerLease,
+    /// The changes of all jobs by this process.
     changes: Changes,
     parked: ParkedRenders,
     /// The jobs with a step in progress.
@@ -59,8 +62,9 @@ pub(super) struct Session<'a> {
 
 /// A step in progress.
 struct Active {
+    /// Whether the step polls a parked render.
     is_poll: bool,
-    /// Whether a caller has amended the job since the step started.
+    /// Whether a caller has amended the job (cancelled or deleted it) since the step started.
     amended: bool,
 }
 
@@ -129,13 +133,14 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Moves later due times and leases of stored jobs back to these limits.
     async fn bound_times(&self, latest_due: Timestamp, latest_lease: Timestamp) {
         if let Err(error) = self.shared.queue.bound_times(latest_due, latest_lease).await {
             tracing::warn!("due times and leases could not be checked against the clock: {error}");
         }
     }
 
-    /// Starts steps for due polls and claimed jobs in turn, until no more can start. Returns the time until the next one is due.
+    /// Starts steps for due polls and claimed jobs in turn, until no more can start. Returns how long nothing will be due.
     async fn fill(&mut self, steps: &mut JoinSet<Ended>) -> Duration {
         loop {
             let now = self.shared.queue.now();
@@ -188,6 +193,7 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
+    /// Returns the time until the next claim or poll.
     fn time_to_next(&self) -> Duration {
         let now = self.shared.queue.now();
         let claim = self.idle_until.map_or(MAX_IDLE, |until| until.since(now));

@@ -55,7 +55,7 @@ impl Step {
         matches!(polled, Ok(Ok(Progress::Missing | Progress::Cancelled)))
     }
 
-    /// Must not be interrupted: without the response, the id of the started render is lost.
+    /// Sends one submission. Must not be interrupted: without the response, the id of the started render is lost.
     async fn send(&self, provider: &dyn VideoProvider, request: RenderRequest) -> Result<UpstreamTask, ProviderError> {
         let model = self.claim.job.request.upstream_model.clone();
         let call = Call { model, request, context: self.call_context() };

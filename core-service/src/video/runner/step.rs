@@ -1,4 +1,5 @@
-//! The work on a claimed job: steps until the job waits, a failure, or an interruption.
+//! The work on a claimed job: one step after the other (submit, poll, copy, clean up) until the job has to wait, a step fails, or
+//! the work is interrupted. The steps themselves are in the sibling files, except the clean-up.
 
 use std::{convert::Infallible, fmt::Display, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -25,7 +26,7 @@ use crate::{
     },
 };
 
-/// The maximum number of submissions of a job.
+/// The maximum number of submissions of a job, the first included.
 pub(super) const MAX_SUBMISSIONS: u32 = 10;
 
 /// A panic fails the job after this number of consecutive failures.
@@ -52,7 +53,7 @@ pub(super) struct Step {
 /// Why a step ends early.
 #[derive(Debug)]
 pub(super) enum StepError {
-    /// The job was amended, or another worker has it.
+    /// A caller amended the job (cancelled or deleted it), or another worker has it.
     Stale,
     /// The step was interrupted.
     Interrupted,
@@ -70,7 +71,7 @@ pub(super) enum Next {
     Park(Timestamp),
 }
 
-/// What remains of a claim after its steps.
+/// The state of a claim after its steps.
 pub(super) enum ClaimEnd {
     /// The job was released.
     Released,
@@ -88,11 +89,11 @@ pub(super) struct Ended {
     pub(super) rest: ClaimEnd,
 }
 
-/// What is known of the renders of a final job.
+/// Whether the render of a final job is known to be stopped or finished.
 pub(super) enum Resolution {
-    /// Not everything yet: this follows.
+    /// Not yet; the job continues with this.
     Later(Next),
-    /// Everything that can be known.
+    /// Nothing more can be done about the render.
     Ended {
         /// Whether there may be a render, which is billed.
         billed: bool,
@@ -169,6 +170,7 @@ impl Step {
         }
     }
 
+    /// Runs the next step, which the state and the deadline of the job decide.
     async fn next(&mut self) -> Result<Next, StepError> {
         let now = self.now();
         let deadline = self.shared.jobs.settings.deadline;
@@ -177,7 +179,7 @@ impl Step {
             // The wait for a worker and a slot does not count.
             job.deadline_at = now.after(deadline);
         }
-        // It is later only if the clock was set back.
+        // The deadline is later only if the clock was set back.
         job.deadline_at = job.deadline_at.min(now.after(deadline));
         let job = &self.claim.job;
         if job.deleted || job.state.is_final() && job.expires_at.is_some_and(|expires| expires <= now) {
@@ -280,6 +282,7 @@ impl Step {
         self.fail(code, message, task).await
     }
 
+    /// Fails the job with an error code. `abandoned` is a render that is stopped afterwards.
     pub(super) async fn fail(
         &mut self,
         code: &str,

@@ -60,7 +60,7 @@ pub enum JobState {
         /// The render at the provider, for a native remix or extension. `None` in jobs from before it was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         task: Option<UpstreamTask>,
-        /// What the video file contains. `None` if it could not be read, or in jobs from before it was kept.
+        /// Size, duration and sound of the video file. `None` if it could not be read, or in jobs from before it was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         content: Option<VideoContent>,
     },
@@ -77,7 +77,7 @@ pub enum JobState {
     Cancelled {
         /// The progress at the end, 0 to 99.
         percent: u8,
-        /// When the submission began that was in progress, while it is not known whether it started a render.
+        /// When the interrupted submission began, until it is known whether it started a render.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         submission: Option<Timestamp>,
         /// Whether the render may be billed: the provider did not stop it, or may have started one that was not found.
@@ -104,7 +104,7 @@ pub struct StoredFile {
     pub missing: bool,
 }
 
-/// What the file of a finished video contains.
+/// Size, duration and sound of the file of a finished video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoContent {
     /// Width in pixels.
@@ -120,17 +120,17 @@ pub struct VideoContent {
 /// An event in the life of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A submission is about to be sent, for the first time or again under the same idempotency key.
+    /// A submission is about to be sent at this time, for the first time or again under the same idempotency key.
     SubmissionStarted(Timestamp),
     /// The provider certainly did not accept the submission; it may be sent again later.
     SubmissionRejected,
     /// A search at the provider found no render of the submission.
     NotFound,
-    /// The provider accepted the submission.
+    /// The provider accepted the submission at this time.
     Accepted(UpstreamTask, Timestamp),
     /// The provider reported progress, in percent.
     Progressed(u8),
-    /// The provider does not know the render.
+    /// A poll found no such render at the provider.
     Missed,
     /// The provider finished the render, or returned new links to its result.
     Rendered(Clip),
@@ -305,7 +305,7 @@ impl JobState {
         self
     }
 
-    /// Returns whether callers see the same in both states.
+    /// Returns whether the states differ in nothing that callers see: phase and progress.
     pub fn looks_like(&self, other: &Self) -> bool {
         (self.phase(), self.percent()) == (other.phase(), other.percent())
     }

@@ -1,3 +1,5 @@
+//! The table of transitions, and the JSON documents of states.
+
 use super::*;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -39,8 +41,8 @@ fn events() -> [Event; 10] {
 
 #[test]
 fn every_pair_of_state_and_event_has_the_transition_of_the_table() {
-    // Columns: submission started, submission rejected, not found, accepted, progressed, missed, rendered, stored, failed,
-    // cancelled.
+    // Rows: the states, columns: the events, both in the order above. The cells are the state and the progress that follow, or `-`
+    // if the event is not allowed.
     let table = [
         ["submitting 0", "-", "-", "-", "-", "-", "-", "-", "failed 0", "cancelled 0"],
         ["submitting 0", "queued 0", "submitting 0", "rendering 0", "-", "-", "-", "-", "failed 0", "cancelled 0"],

@@ -158,7 +158,7 @@ impl JobChanges {
         is_due
     }
 
-    /// Publishes what the reader found to all subscribers of the job. An older revision is ignored.
+    /// Publishes the job that the reader read to all subscribers of the job. An older revision is ignored.
     pub fn publish_read(&self, job: Arc<Job>) {
         self.feed.publish_to_subscribers(Change { job, kind: ChangeKind::Moved });
     }

@@ -32,6 +32,7 @@ pub struct MemoryStore {
     workers: Arc<Mutex<HashMap<WorkerId, Timestamp>>>,
     clock: Clock,
     feed: ChangeFeed,
+    /// Whose job is claimed next.
     turns: Turns,
 }
 
@@ -86,6 +87,7 @@ impl MemoryStore {
         has_released
     }
 
+    /// Writes the row of a claimed job, unless the claim is outdated.
     fn leased<T>(&self, claim: &Claim, write: impl FnOnce(&mut Row) -> T) -> Result<T, StoreError> {
         let mut rows = self.rows();
         let row = rows.get_mut(&claim.job.id).filter(|row| row.fence == claim.fence);
@@ -110,7 +112,8 @@ impl Row {
         self.worker.is_none() && !busy.contains(&self.job.request.provider_id)
     }
 
-    /// Returns the place of a due job in the order of claims.
+    /// Returns the place of a due job in the order of claims: first the jobs whose turn it is, queued or in progress; of queued
+    /// jobs, those of the owners after the last one by name; then by owner and due time.
     fn turn(&self, queued_first: bool, last: &Owner) -> (bool, bool, String, Option<Timestamp>) {
         let Job { owner, due_at, .. } = &self.job;
         if self.is_queued() {

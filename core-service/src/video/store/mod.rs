@@ -160,7 +160,7 @@ pub enum Inserted {
     Existing(Box<Job>),
 }
 
-/// The delay before a retry after too many jobs were in flight.
+/// The delay that a caller with too many jobs in flight is advised to wait. A job ends at an unknown time.
 const IN_FLIGHT_DELAY: Duration = Duration::from_secs(10);
 
 /// The most jobs that may be queued, and that may be in flight.
@@ -226,10 +226,10 @@ impl Default for WorkerId {
     }
 }
 
-/// What a renewal of a lease has found.
+/// The result of the renewal of a lease.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Renewed {
-    /// The claimed jobs of the worker that are final: those that it moves itself, and those that a caller has cancelled or
+    /// The claimed jobs of the worker that are final: those that it is cleaning up, and those that a caller has cancelled or
     /// deleted, here or at another node.
     pub final_jobs: Vec<JobId>,
     /// Whether jobs of other workers were released.
@@ -320,7 +320,7 @@ pub enum StoreError {
     Corrupt {
         /// The id of the row.
         id: String,
-        /// What is wrong with it.
+        /// The reason why it cannot be read.
         why: String,
     },
 }
@@ -347,9 +347,9 @@ impl From<StoreError> for Error {
     }
 }
 
-/// What the job under an idempotency key means for a call.
+/// Whether a call repeats the call that created the job under its idempotency key.
 enum KeyMatch {
-    /// The call repeats the one that created the job.
+    /// It repeats that call.
     Repetition,
     /// The key is free, or becomes free for this call.
     Free,

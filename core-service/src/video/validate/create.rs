@@ -19,11 +19,11 @@ use crate::{
 const MIN_SIDE: u32 = 64;
 /// The maximum of the longer side, in pixels: browsers play no H.264 level beyond 4K.
 const MAX_SIDE: u32 = 3840;
-/// The accepted durations, in seconds.
+/// The accepted durations in seconds, whatever the model accepts.
 const SECONDS: std::ops::RangeInclusive<u32> = 1..=60;
 /// The maximum length of each text that is stored with a job and has no other limit, in bytes.
 const MAX_STORED_BYTES: usize = 64 << 10;
-/// Members with a field of their own, as both APIs spell them.
+/// The request members with a field of their own, as both APIs spell them: not accepted in `extra_json`.
 const MEMBERS: [&str; 17] = [
     "model",
     "prompt",
@@ -140,6 +140,7 @@ pub(super) fn extra(extra_json: &str) -> Result<(), Error> {
     check::extra("extra_json", extra_json, &MEMBERS)
 }
 
+/// Checks the length of a text that is stored with a job. `subject` is the beginning of the message.
 pub(super) fn stored(field: &str, subject: &str, text: &str) -> Result<(), Error> {
     if text.len() <= MAX_STORED_BYTES {
         return Ok(());

@@ -13,7 +13,7 @@ use crate::{
     video::{inputs::InputRole, operation::Operation},
 };
 
-/// The field with the video.
+/// The request field with the video to edit or extend.
 pub(in crate::video) const SOURCE: &str = "video";
 
 /// A request to edit or extend a video.

@@ -19,6 +19,7 @@ use crate::{
 
 /// The maximum and the default page size.
 const PAGE: (u32, u32) = (100, 20);
+
 /// Returns the owners whose jobs a list contains.
 ///
 /// # Errors

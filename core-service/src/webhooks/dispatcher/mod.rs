@@ -28,7 +28,8 @@ const FAILURE_DELAY: Duration = Duration::from_secs(1);
 /// The interval at which old deliveries are removed.
 const REMOVAL_INTERVAL: Duration = Duration::from_hours(1);
 
-/// One lane may have this part of the attempts in flight.
+/// One lane (the deliveries to one endpoint, or to the callbacks of one host) may have this fraction of the attempts in flight:
+/// one in four.
 const LANE_SHARE: usize = 4;
 
 /// Sends the deliveries of a store.

@@ -1,3 +1,5 @@
+//! Deliveries from a real database to a local receiver, on a clock that the tests set.
+
 use super::*;
 use crate::{
     config::Webhooks,

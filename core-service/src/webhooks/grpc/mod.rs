@@ -1,4 +1,4 @@
-//! The gRPC service for webhooks.
+//! The gRPC service for webhooks: the endpoints of the caller, and their deliveries.
 
 mod endpoints;
 mod validate;
@@ -51,6 +51,7 @@ impl WebhookGrpc {
         RequestContext::new(request, &self.keys, "")
     }
 
+    /// Sends a test event to an endpoint at once, even if it is disabled, and returns the delivery with the result.
     async fn test(&self, request: &pb::TestWebhookEndpointRequest, owners: &Owners) -> Result<Delivery, Error> {
         let endpoint = self.registry.get(&request.id, owners).await?;
         let event_type = match request.event_type.as_str() {
@@ -98,6 +99,7 @@ impl WebhookGrpc {
         })
     }
 
+    /// Makes a delivery due again, unless there is no receiver for it any more.
     async fn redeliver(&self, request: pb::RedeliverWebhookRequest, owners: &Owners) -> Result<Delivery, Error> {
         let pb::RedeliverWebhookRequest { id, endpoint_id } = request;
         let store = &self.registry.store;

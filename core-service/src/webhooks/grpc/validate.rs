@@ -1,4 +1,4 @@
-//! Validation of requests.
+//! Validation of the requests of the webhook service.
 
 use std::time::Duration;
 
@@ -7,9 +7,12 @@ use url::Url;
 use crate::{config::WebhookEventType, error::Error, media::address_policy::AddressPolicy};
 
 const MAX_URL_BYTES: usize = 2048;
+/// The maximum length of the name of an endpoint, in characters.
 const MAX_NAME: usize = 256;
+/// The page size of lists if the request has none.
 const PAGE_SIZE: u32 = 20;
 const MAX_PAGE_SIZE: u32 = 100;
+/// How long the previous secret can sign beside the new one.
 const MAX_OVERLAP: Duration = Duration::from_hours(7 * 24);
 
 /// Validates the URL of an endpoint. The addresses of its host are checked at each attempt.
@@ -65,7 +68,7 @@ pub(super) fn page_size(size: Option<u32>) -> Result<u32, Error> {
     Err(Error::invalid("page_size", format!("must be 1 to {MAX_PAGE_SIZE}, not {size}")))
 }
 
-/// Validates how long the previous secret signs.
+/// Validates how long the previous secret signs after a rotation.
 pub(super) fn overlap(overlap: Option<&prost_types::Duration>) -> Result<Duration, Error> {
     let Some(overlap) = overlap else { return Ok(Duration::ZERO) };
     let overlap = Duration::try_from(*overlap).ok().filter(|overlap| *overlap <= MAX_OVERLAP);

@@ -1,4 +1,4 @@
-//! Deliveries: their queue, and their log.
+//! Deliveries: the queue of pending ones, and the log of all. In a row, `lease_until` is 0 while no process has a lease.
 
 use std::time::Duration;
 
@@ -35,14 +35,14 @@ pub(crate) enum DeliveryFilter<'a> {
     Video(&'a str),
 }
 
-/// What recording an attempt has done.
+/// The result of recording an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Recorded {
     /// The attempt is in the log.
     Done,
-    /// As well, and the endpoint was disabled, because it has failed for too long.
+    /// The attempt is in the log, and the endpoint was disabled, because it has failed for too long.
     EndpointDisabled,
-    /// Nothing: the lease was lost, or the delivery deleted.
+    /// Nothing was written: the lease was lost, or the delivery deleted.
     LeaseLost,
 }
 

@@ -10,7 +10,7 @@ use crate::{
     webhooks::endpoint::{Endpoint, EndpointState},
 };
 
-/// An endpoint with its state. Conditions follow.
+/// Selects endpoints with their states. Callers append the conditions.
 pub(super) const SELECT: &str = "SELECT endpoint.*, state.failing_since, state.disabled_reason FROM webhook_endpoints \
      AS endpoint LEFT JOIN webhook_endpoint_states AS state ON state.endpoint_id = endpoint.id";
 

@@ -1,3 +1,5 @@
+//! The outbox, the queue of deliveries and the endpoints in a real database, on a clock that the tests set.
+
 use super::*;
 use std::time::Duration;
 

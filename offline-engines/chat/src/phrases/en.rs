@@ -1,4 +1,4 @@
-//! The English templates.
+//! The English templates of prose replies. `types` explains the tables.
 
 use super::types::{Phrases, Story};
 

@@ -1,4 +1,4 @@
-//! The reply templates, by language.
+//! The templates of prose replies, by language.
 
 mod en;
 mod types;

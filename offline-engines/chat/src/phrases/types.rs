@@ -7,8 +7,9 @@ pub(crate) struct Phrases {
     pub(crate) disclosures: &'static [&'static str],
     /// A short disclosure for the end of a prompt.
     pub(crate) short_disclosure: &'static str,
-    /// Reference to the earlier message, from the second one on: `{count}`, `{earlier}`.
+    /// Reference to the user's previous message: `{count}` (number of the current one), `{earlier}` (its text).
     pub(crate) context: &'static str,
+    /// Replies to a greeting.
     pub(crate) greetings: &'static [&'static str],
     /// Repeats a text on request: `{text}`.
     pub(crate) echo: &'static str,
@@ -24,7 +25,8 @@ pub(crate) struct Phrases {
     pub(crate) code: &'static str,
     /// Closing suggestions of what to try next.
     pub(crate) suggestions: &'static [&'static str],
-    /// Subjects of a prompt; the following tables are its other parts.
+    /// Subjects of a prompt for an image or video engine. The following four tables are its other parts; the last one is
+    /// for videos only.
     pub(crate) scenes: &'static [&'static str],
     pub(crate) lights: &'static [&'static str],
     pub(crate) palettes: &'static [&'static str],

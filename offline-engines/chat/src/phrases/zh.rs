@@ -1,4 +1,4 @@
-//! The Chinese templates.
+//! The Chinese templates of prose replies. `types` explains the tables.
 
 use super::types::{Phrases, Story};
 

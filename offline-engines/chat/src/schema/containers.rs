@@ -1,4 +1,4 @@
-//! Objects and arrays.
+//! Writes objects and arrays: the methods of [`Writer`] for containers.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::error::Error;
 
 /// Number of items of an array without bounds.
 const DEFAULT_ITEMS: u64 = 2;
-/// Maximum number of items.
+/// Largest accepted `minItems`.
 const MAX_ITEMS: u64 = 2_000;
 
 impl Writer<'_> {
@@ -117,6 +117,7 @@ impl Writer<'_> {
         }
         let first = list(schema, "prefixItems");
         let rest = schema.get("items").unwrap_or(&Value::Bool(true));
+        // Such items contain themselves, so the array can only end at its `prefixItems`.
         let infinite = self.resolver.min_depth(rest).is_none();
         let default = match self.optional {
             _ if self.required_only(position) => 0,

@@ -1,4 +1,4 @@
-//! Bounds that keep documents finite and small.
+//! Bounds that keep the JSON documents generated from a schema finite and small.
 
 /// Maximum number of values in a document; a schema that needs more is rejected.
 pub(crate) const MAX_VALUES: u32 = 5_000;

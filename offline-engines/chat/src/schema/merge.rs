@@ -1,4 +1,4 @@
-//! Intersects two schemas.
+//! Intersects two schemas: for `allOf`, and for a `$ref` or an alternative with further keywords beside it.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 /// The names of JSON types.
 const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
 
-/// Keyword of the result whose value names a keyword that could not be merged. The writer reports it as an error.
+/// Keyword of the result whose value names a keyword that could not be merged. `check_supported` reports it as an error.
+/// Begins with NUL so that it differs from all real keywords.
 pub(crate) const CONFLICT: &str = "\u{0}conflict";
 
 /// Returns a schema that only values which satisfy both `left` and `right` satisfy.
@@ -50,6 +51,7 @@ fn objects(left: &Map<String, Value>, right: &Map<String, Value>) -> Map<String,
                 merged.insert("enum".to_owned(), Value::Array(Vec::new()));
                 ours
             }
+            // Annotations; definitions are resolved at the root.
             "description" | "title" | "default" | "examples" | "$comment" | "$schema" | "$id" | "$defs"
             | "definitions" => theirs.clone(),
             // Keep both references; the resolver follows `allOf` after `$ref`.
@@ -81,7 +83,8 @@ fn objects(left: &Map<String, Value>, right: &Map<String, Value>) -> Map<String,
     merged
 }
 
-/// Combines every alternative of one side with every alternative of the other, up to 64 combinations.
+/// Combines every alternative of one side with every alternative of the other. Up to 64 combinations: one that can be
+/// satisfied is enough.
 fn pairs(left: &Value, right: &Value) -> Vec<Value> {
     let all = items(left).iter().flat_map(|left| items(right).iter().map(move |right| intersect(left, right)));
     all.take(64).collect()
@@ -138,7 +141,7 @@ fn shared_types(left: &Value, right: &Value) -> Value {
     Value::Array(shared)
 }
 
-/// Returns the stricter of two bounds.
+/// Returns the stricter of two bounds. `wins(left, right)` returns whether `left` is the stricter one.
 fn stricter(left: &Value, right: &Value, wins: fn(&f64, &f64) -> bool) -> Value {
     match (left.as_f64(), right.as_f64()) {
         (Some(ours), Some(theirs)) if wins(&ours, &theirs) => left.clone(),

@@ -1,7 +1,10 @@
 //! Generates JSON documents that satisfy a JSON Schema.
 //!
-//! Supports the subset of structured outputs, plus the keywords that function parameters commonly use. A keyword that
-//! cannot be honoured is an error that names its path; no keyword is ignored.
+//! Supports the subset of OpenAI's structured outputs, plus the keywords that function parameters commonly use. A keyword
+//! that is known to be unsupported is an error that names its path.
+//!
+//! `writer` walks the schema: `resolve` and `merge` first reduce `$ref` and `allOf` to one plain schema, `suggestions`
+//! proposes a value from the user's text, and otherwise `containers`, `number` and `string` make one up.
 
 mod containers;
 mod format;

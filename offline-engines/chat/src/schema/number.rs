@@ -1,4 +1,4 @@
-//! Numbers within bounds that are multiples of a step.
+//! Writes numbers within bounds (`minimum`, `maximum`) that are multiples of a step (`multipleOf`).
 
 use serde_json::{Number, Value};
 
@@ -16,6 +16,7 @@ const MAX_TRIES: u32 = 1_000;
 pub(super) fn write(schema: &Value, position: &SchemaPosition, index: usize, integer: bool) -> Result<Value, Error> {
     let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
     let step = bound("multipleOf").filter(|step| *step > 0.0);
+    // Candidates are multiples of `grid`: the step, or 1 or 0.5 without one.
     // Integers with a fractional `multipleOf` are searched in steps of 1; `fits` then checks the multiple.
     let grid = match (integer, step) {
         (true, Some(step)) if step.fract() == 0.0 => step,
@@ -41,6 +42,7 @@ pub(super) fn write(schema: &Value, position: &SchemaPosition, index: usize, int
         (None, None) => 0.0,
     };
     let direction = if min.is_some() || max.is_none() { 1.0 } else { -1.0 };
+    // Array items start at different multiples, so that they differ.
     let skip = f64::from(u32::try_from(index % 8).unwrap_or(0));
     let mut offsets = std::iter::once(skip).chain((0..MAX_TRIES).map(f64::from));
     if let Some(value) = offsets.find_map(|offset| fits((start + direction * offset) * grid)) {
@@ -77,7 +79,7 @@ fn to_number(value: f64, grid: f64, integer: bool) -> Option<Number> {
     format!("{value:.decimals$}").parse().ok().and_then(Number::from_f64)
 }
 
-/// Returns a plausible value for a member name.
+/// Returns a plausible value for a member name, 1 if the name is not known.
 fn typical_value(name: &str) -> f64 {
     let name = name.to_lowercase();
     let table: &[(&str, f64)] = &[

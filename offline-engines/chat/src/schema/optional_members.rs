@@ -1,4 +1,4 @@
-//! Which optional members a document contains.
+//! Which of the members that a JSON Schema does not require a generated document contains.
 
 /// The policy for optional members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

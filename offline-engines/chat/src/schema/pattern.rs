@@ -52,12 +52,13 @@ pub(super) fn example(pattern: &str, min: u64, max: u64, variant: usize) -> Resu
     Err("no text found that satisfies `pattern` and the length".to_owned())
 }
 
-/// Appends a match to `text`. Returns `None` if the tree matches nothing or the text becomes too long.
+/// Appends a match to `text`, with `more` repetitions beyond the minimum of each quantifier. Returns `None` if the tree matches nothing or the text becomes too long.
 fn generate(tree: &Hir, more: u32, variant: usize, text: &mut String) -> Option<()> {
     match tree.kind() {
         // Anchors and word boundaries are covered by the final check.
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => text.push_str(str::from_utf8(&literal.0).ok()?),
+        // The length varies the characters within one string.
         HirKind::Class(class) => text.push(member(class, variant + text.len())?),
         HirKind::Repetition(repetition) => {
             let wanted =
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn example_matches_common_patterns() {
+    fn example_matches_common_patterns_and_has_the_length() {
         for pattern in [
             r"^\d{3}-\d{4}$",
             "^[A-Z]{2,5}$",
@@ -136,6 +137,7 @@ mod tests {
         assert!(example("^abc$", 10, 20, 0).is_err());
         assert!(example("^(((a{1000}){1000}){1000})$", 0, 10, 0).is_err());
         assert!(example("[a-z&&[0-9]]", 0, 10, 0).is_err());
+        // Satisfiable, and a huge number of empty matches takes no time.
         assert!(example("(){1000000000}$", 1, 3, 0).is_ok());
     }
 }

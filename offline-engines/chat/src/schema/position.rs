@@ -1,4 +1,4 @@
-//! Positions in a schema.
+//! Positions in a JSON Schema and in the document that is generated from it.
 
 use crate::error::Error;
 

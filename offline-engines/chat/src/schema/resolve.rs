@@ -141,7 +141,8 @@ impl<'a> Resolver<'a> {
         'a: 's,
     {
         let mut schema = schema;
-        // A schema with nothing but a reference, the most frequent case, is followed without copying its target.
+        // A schema with nothing but a reference, the most frequent case, is followed without copying its target. The bound
+        // ends circles of references, which the second loop then reports.
         while let Some(reference) = bare_reference(schema).filter(|_| open.len() < 2 * MAX_DEPTH) {
             schema = resolve_pointer(self.root, reference)
                 .ok_or_else(|| position.error(format!("`$ref` `{reference}` does not resolve")))?;
@@ -228,7 +229,8 @@ fn resolve_pointer<'v>(root: &'v Value, reference: &str) -> Option<&'v Value> {
     root.pointer(reference.strip_prefix('#')?)
 }
 
-/// Collects the references of a schema and its subschemas.
+/// Collects the references of a schema and its subschemas. One level of a document takes two of its schema: `properties`
+/// and the member.
 fn collect_refs<'v>(value: &'v Value, depth: usize, refs: &mut BTreeSet<&'v str>) {
     if depth > 2 * MAX_DEPTH {
         return;

@@ -1,4 +1,4 @@
-//! Strings of a given format, pattern and length.
+//! Writes strings of a given format, pattern and length.
 
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ pub(super) fn write(
     Ok(text.into())
 }
 
-/// Returns a placeholder for a member of which only the name is known. Where prose is expected, it says that it is one.
+/// Returns a placeholder for a member of which only the name is known. A placeholder for prose says that it is made up.
 pub(super) fn placeholder(name: &str, index: usize, optional: OptionalMembers) -> String {
     let name = split_identifier(name);
     let suffix = if index == 0 { String::new() } else { format!(" {}", index + 1) };

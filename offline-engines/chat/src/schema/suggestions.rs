@@ -1,4 +1,4 @@
-//! Suggests values from the user's text for the members of a document.
+//! Suggests values from the user's message for the members of a generated document.
 
 use serde_json::Value;
 
@@ -13,10 +13,10 @@ use crate::words::split_identifier;
 pub(crate) struct Suggestions<'a> {
     entities: &'a Entities,
     optional: OptionalMembers,
-    /// Numbers of entities already used.
-    names: usize,
-    numbers: usize,
-    quotes: usize,
+    /// How many entities of each kind are already used.
+    used_names: usize,
+    used_numbers: usize,
+    used_quotes: usize,
 }
 
 /// Member names whose values are places.
@@ -39,7 +39,7 @@ const PLACES: &[&str] = &[
     "target",
     "address",
 ];
-/// Member names whose values are other names.
+/// Member names whose values are names of people, companies, languages and topics.
 const PEOPLE: &[&str] = &[
     "name",
     "person",
@@ -102,11 +102,11 @@ const DATE_WORDS: &[&str] = &[
 
 impl<'a> Suggestions<'a> {
     pub(crate) const fn new(entities: &'a Entities, optional: OptionalMembers) -> Self {
-        let names = match optional {
+        let used_names = match optional {
             OptionalMembers::All => 0,
             OptionalMembers::Mentioned { skip } => skip,
         };
-        Self { entities, optional, names, numbers: 0, quotes: 0 }
+        Self { entities, optional, used_names, used_numbers: 0, used_quotes: 0 }
     }
 
     /// Returns the first value from the text that satisfies the schema, and marks it as used. Without one, returns the
@@ -115,9 +115,9 @@ impl<'a> Suggestions<'a> {
         let found = self.find(schema, name);
         if let Some((value, kind)) = found {
             match kind {
-                Kind::Name(at) => self.names = at + 1,
-                Kind::Number => self.numbers += 1,
-                Kind::Quote => self.quotes += 1,
+                Kind::Name(at) => self.used_names = at + 1,
+                Kind::Number => self.used_numbers += 1,
+                Kind::Quote => self.used_quotes += 1,
                 Kind::Other => {}
             }
             return Some(value);
@@ -149,10 +149,10 @@ impl<'a> Suggestions<'a> {
             && types(item).contains(&"string")
             && (name_contains(name, PLACES) || name_contains(name, PEOPLE));
         if is_name {
-            return self.entities.names.len().saturating_sub(self.names) as u64;
+            return self.entities.names.len().saturating_sub(self.used_names) as u64;
         }
         if types(item).iter().any(|name| ["number", "integer"].contains(name)) {
-            return self.entities.numbers.len().saturating_sub(self.numbers) as u64;
+            return self.entities.numbers.len().saturating_sub(self.used_numbers) as u64;
         }
         list(item, "enum")
             .iter()
@@ -182,6 +182,7 @@ impl<'a> Suggestions<'a> {
         }
     }
 
+    /// Returns the first unused value from the text that satisfies the schema.
     fn find(&self, schema: &Value, name: &str) -> Option<(Value, Kind)> {
         let types = types(schema);
         let candidates = if types.contains(&"string") {
@@ -194,7 +195,7 @@ impl<'a> Suggestions<'a> {
             let next = self
                 .entities
                 .numbers
-                .get(self.numbers)
+                .get(self.used_numbers)
                 .map(|(number, _)| (Value::Number(number.clone()), Kind::Number));
             before_unit.into_iter().chain(next).collect()
         } else {
@@ -239,12 +240,12 @@ impl<'a> Suggestions<'a> {
             let has_preposition =
                 |found: &&String| preposition.is_some_and(|word| entities.text.contains(&format!("{word} {found}")));
             entities.names.iter().find(has_preposition).into_iter().for_each(|found| add(found, Kind::Other));
-            if let Some(found) = entities.names.get(self.names) {
-                add(found, Kind::Name(self.names));
+            if let Some(found) = entities.names.get(self.used_names) {
+                add(found, Kind::Name(self.used_names));
             }
         }
         if (self.optional != OptionalMembers::All || name_contains(name, PEOPLE) || name_contains(name, TEXTS))
-            && let Some(text) = entities.quoted.get(self.quotes)
+            && let Some(text) = entities.quoted.get(self.used_quotes)
         {
             add(text, Kind::Quote);
         }

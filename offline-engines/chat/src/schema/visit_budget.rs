@@ -1,4 +1,4 @@
-//! A bound on the work for the schemas of one request.
+//! A bound on the work for the schemas of one request. A small schema can expand to a huge one through its references.
 
 use std::{cell::Cell, fmt};
 

@@ -1,4 +1,4 @@
-//! Walks a schema and writes a value for each part of it.
+//! Walks a JSON Schema and writes a value for each part of it: the core of the document generator.
 
 use serde_json::Value;
 
@@ -23,6 +23,7 @@ pub(crate) struct Writer<'a> {
     budget: &'a VisitBudget<'a>,
     /// Index of the array item being written; placeholder values differ by it.
     pub(super) item_index: usize,
+    /// How many values may still be written.
     pub(super) values_left: u32,
     /// References followed between the root and the current position.
     open_refs: Vec<String>,
@@ -98,7 +99,8 @@ impl<'a> Writer<'a> {
         self.typed(schema, position)
     }
 
-    /// Writes the first alternative that can be satisfied. Tries `null` last; beyond [`OPTIONAL_DEPTH`] starts with the
+    /// Writes the first alternative that can be satisfied. `oneOf` is treated like `anyOf`: whether the value also satisfies
+    /// another alternative is not checked. Tries `null` last; beyond [`OPTIONAL_DEPTH`] starts with the
     /// alternative whose smallest document is the shallowest.
     fn alternative(
         &mut self,
@@ -138,6 +140,7 @@ impl<'a> Writer<'a> {
         Err(last_error)
     }
 
+    /// Selects a member of `enum`: one that the text mentions, else the default, else any but null.
     fn enum_member(&mut self, schema: &Value, members: &Value, position: &SchemaPosition) -> Result<Value, Error> {
         let members = members.as_array().map_or(&[][..], Vec::as_slice);
         let fitting: Vec<&Value> = members.iter().filter(|member| validate::is_valid_member(schema, member)).collect();
@@ -154,6 +157,7 @@ impl<'a> Writer<'a> {
         Ok(default.unwrap_or(pool[(start + self.item_index) % pool.len()]).clone())
     }
 
+    /// Writes a value of the first type that can be satisfied.
     fn typed(&mut self, schema: &Value, position: &SchemaPosition) -> Result<Value, Error> {
         let types = resolve::types(schema);
         let order: Vec<&str> = if self.required_only(position) {
@@ -185,7 +189,8 @@ impl<'a> Writer<'a> {
         Err(last_error)
     }
 
-    /// Returns whether only required members may be written from here on.
+    /// Returns whether only required members may be written from here on: deep in the document, deep in one recursion, or
+    /// when half of the values are used up.
     pub(super) fn required_only(&self, position: &SchemaPosition) -> bool {
         let repeats =
             self.open_refs.last().map_or(0, |last| self.open_refs.iter().filter(|open| *open == last).count());

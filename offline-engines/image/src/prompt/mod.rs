@@ -1,4 +1,4 @@
-//! Finds the known words of a prompt.
+//! Finds the words of a prompt that the engine can draw.
 
 mod parse;
 mod terms;

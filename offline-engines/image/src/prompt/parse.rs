@@ -7,6 +7,7 @@ use crate::colour::Rgb;
 /// The known terms of a prompt, each kind in the order of the text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ParsedPrompt {
+    /// Scenes, each once.
     pub(crate) scenes: Vec<Scene>,
     /// Subjects, each once, with the colour that the prompt gives them.
     pub(crate) subjects: Vec<(Subject, Option<Rgb>)>,
@@ -15,6 +16,7 @@ pub(crate) struct ParsedPrompt {
     pub(crate) styles: Vec<Style>,
     /// Colours that are not attributed to a subject.
     pub(crate) colours: Vec<Rgb>,
+    /// Whether [`Meaning::Futuristic`] occurs.
     pub(crate) futuristic: bool,
 }
 
@@ -105,6 +107,7 @@ fn is_whole_word(letters: &[char], start: usize, end: usize) -> bool {
 /// Returns whether a colour refers to a subject: at most one or two words are between them, as in "a red vintage car" or
 /// 红色的小汽车.
 fn refers_to(colour: &Match, subject: &Match) -> bool {
+    // In characters.
     let max_distance = if colour.chinese { 4 } else { 18 };
     matches!(subject.meaning, Meaning::Subject(_))
         && subject.start >= colour.end

@@ -1,4 +1,4 @@
-//! The vocabulary that the engine recognizes in a prompt.
+//! What the image engine can draw: the meanings of the words that it recognizes in a prompt.
 
 use crate::colour::Rgb;
 

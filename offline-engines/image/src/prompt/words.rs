@@ -124,6 +124,7 @@ pub(super) const TABLE: &[(&str, Meaning)] = &[
     ("black, 黑, 黑色", colour(0x002a_2a30)),
     ("white, 白, 白色, 雪白", colour(0x00f2_efe8)),
     ("grey, gray, silver, 灰, 灰色, 银色, 银", colour(0x0092_979e)),
+    // Words that contain a known word and mean something else: 三月 (March) is not about 月 (the moon).
     ("三月, 五月, 七月, 八月, 月份, 金融, 黄山, 北京时间, 红烧, 海报, 山东, 花费, 茶馆", Meaning::Ignored),
     ("oil lamp, sea of people, white balance, black and white, model photo, cat eye", Meaning::Ignored),
 ];

@@ -1,4 +1,7 @@
-//! Abstract compositions: flowing bands, or discs.
+//! Scene: an abstract composition, of flowing bands or of discs.
+//!
+//! `paint` draws it over the whole canvas of the mock image engine and returns where a subject stands. Coordinates, `unit`,
+//! `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, gradient, hex, smooth};
@@ -58,6 +61,7 @@ fn flow(canvas: &mut Canvas<'_>, colours: [Rgb; 5], rng: &mut Rng) {
     });
 }
 
+/// Draws discs: whole, halved, as rings or as stripes.
 fn discs(canvas: &mut Canvas<'_>, colours: [Rgb; 5], rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     canvas.shade(0..canvas.height, |x, y| {

@@ -1,4 +1,7 @@
-//! Skylines and their reflection in water; tapered, glowing towers for futuristic cities.
+//! Scene: a skyline and its reflection in water, with tapered, glowing towers for a futuristic city.
+//!
+//! `paint` draws it over the whole canvas of the mock image engine and returns where a subject stands. Coordinates, `unit`,
+//! `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::{sky, water};
 use crate::canvas::Canvas;
@@ -9,6 +12,7 @@ use crate::prompt::{Style, Time};
 use crate::random::Rng;
 use crate::setting::{Placement, Setting};
 
+/// Colours of neon strips and traffic.
 const NEONS: [u32; 4] = [0x35e8ff, 0xff4fb4, 0xa56bff, 0xffb44a];
 
 pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
@@ -36,8 +40,10 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
 struct Row {
     /// 0 for the farthest row, 1 for the nearest.
     depth: f32,
+    /// The y coordinate of the ground.
     foot: f32,
     future: bool,
+    /// Whether windows are lit from inside.
     glowing: bool,
 }
 
@@ -69,6 +75,7 @@ impl Row {
         }
     }
 
+    /// Draws a building of a random shape within the rectangle.
     fn building(&self, canvas: &mut Canvas<'_>, [left, top, right, foot]: [f32; 4], colour: Rgb, rng: &mut Rng) {
         let (wide, tall, middle) = (right - left, foot - top, (left + right) * 0.5);
         let unit = canvas.unit();
@@ -119,6 +126,7 @@ impl Row {
         }
     }
 
+    /// Adds the windows of a building to `panes`, one path for each of three colours.
     fn windows(&self, panes: &mut [Path; 3], [left, top, right, foot]: [f32; 4], unit: f32, rng: &mut Rng) {
         let (gx, gy) = ((unit * (0.008 + 0.007 * self.depth)).max(1.5), (unit * (0.011 + 0.009 * self.depth)).max(1.5));
         let (inset, share) = (gx * 0.8, if self.glowing { 0.42 } else { 0.75 });

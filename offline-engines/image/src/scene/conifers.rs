@@ -1,4 +1,4 @@
-//! Conifers.
+//! Conifers, for forests and mountains. Lengths are in pixels.
 
 use super::outline::Outline;
 use crate::canvas::Canvas;

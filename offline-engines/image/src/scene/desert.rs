@@ -1,4 +1,7 @@
-//! Dunes and distant mesas, with a road if the prompt names a vehicle.
+//! Scene: dunes and distant mesas, with a road if the prompt names a vehicle.
+//!
+//! `paint` draws it over the whole canvas of the mock image engine and returns where a subject stands. Coordinates, `unit`,
+//! `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::outline::Outline;
 use super::sky;
@@ -45,6 +48,7 @@ fn sand(setting: &Setting, depth: f32) -> Rgb {
     palette.haze.to(material.lighter(0.3), 0.4 * palette.daylight).to(warm, smooth(-0.75, 0.5, depth))
 }
 
+/// Draws two ranges of mesas (hills with flat tops) on the horizon.
 fn mesas(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32, rng: &mut Rng) {
     let unit = canvas.unit();
     for depth in [0.05, 0.2] {
@@ -65,6 +69,7 @@ fn mesas(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32, rng: &mut Rng
     }
 }
 
+/// Draws a dune whose crest is around the y coordinate `base`.
 fn dune(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), rng: &mut Rng) {
     let unit = canvas.unit();
     let (seed, shift) = (rng.seed(), rng.range(0.0, 50.0));
@@ -95,6 +100,7 @@ fn dune(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), r
     });
 }
 
+/// Draws a road from left to right, with a verge of sand before it.
 fn road(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let palette = setting.palette;
@@ -131,6 +137,7 @@ fn road(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
     });
 }
 
+/// Draws two cacti on the side away from the light.
 fn cacti(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let colour = setting.palette.land(hex(0x4f7a4a), 1.0).darker(0.2);

@@ -1,4 +1,7 @@
-//! Forests: layers of conifers with shafts of light.
+//! Scene: a forest, as layers of conifers with shafts of light.
+//!
+//! `paint` draws it over the whole canvas of the mock image engine and returns where a subject stands. Coordinates, `unit`,
+//! `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::conifers::conifer;
 use super::outline::Outline;
@@ -53,6 +56,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     Placement::new(canvas, (0.5, 0.93), 0.36)
 }
 
+/// Draws shafts of light from above, unless the style or the light is too flat for them.
 fn shafts(canvas: &mut Canvas<'_>, setting: &Setting) {
     if setting.palette.night || setting.is_ink() || setting.is_minimal() || setting.prompt.has_weather(Weather::Rain) {
         return;
@@ -69,6 +73,7 @@ fn shafts(canvas: &mut Canvas<'_>, setting: &Setting) {
     });
 }
 
+/// Draws ferns along the bottom of the canvas.
 fn ferns(canvas: &mut Canvas<'_>, setting: &Setting) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let mut rng = setting.rng.fork("ferns");

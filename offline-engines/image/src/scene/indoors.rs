@@ -1,4 +1,7 @@
-//! A room with a window, and a plain studio background.
+//! Two scenes: a room with a window, and a plain studio background.
+//!
+//! Both cover the canvas of the mock image engine and return where a subject stands. Coordinates and `unit` are explained in
+//! the module `scene`; proportions and colours are chosen by eye.
 
 use super::{mountains, sky};
 use crate::canvas::Canvas;
@@ -14,6 +17,7 @@ fn rect(left: f32, top: f32, right: f32, bottom: f32) -> Path {
     Path::polygon(&[(left, top), (right, top), (right, bottom), (left, bottom)])
 }
 
+/// Draws the room: the view through the window first, then walls, window and furnishings over it.
 pub(super) fn room(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let mut rng = setting.rng.fork("room");
@@ -25,6 +29,7 @@ pub(super) fn room(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
             let height = canvas.h();
             sky::paint(canvas, setting, height * 0.62);
             mountains::ranges(canvas, setting, (height * 0.52, height * 0.8), 4);
+            // Not used: subjects stand in the room.
             Placement { foot: (0.0, 0.0), size: 0.0 }
         },
     };
@@ -83,6 +88,7 @@ fn panels(canvas: &mut Canvas<'_>, wall: Rgb, top: f32) {
     }
 }
 
+/// Draws the frame of a window and the reflection on its glass.
 fn frame(canvas: &mut Canvas<'_>, setting: &Setting, [left, top, right, sill]: [f32; 4]) {
     let unit = canvas.unit();
     let white = setting.palette.lit(hex(0xf6f1e6));
@@ -147,6 +153,7 @@ fn curtains(canvas: &mut Canvas<'_>, setting: &Setting, [left, top, right, sill]
     );
 }
 
+/// Draws a pile of three books.
 fn books(canvas: &mut Canvas<'_>, setting: &Setting, foot: Point, unit: f32, rng: &mut Rng) {
     let colours = [hex(0x4a6d8c), hex(0xc25b4a), hex(0xe0b35a), hex(0x5d8a66)];
     let mut y = foot.1;
@@ -208,6 +215,7 @@ fn potted_plant(canvas: &mut Canvas<'_>, setting: &Setting, foot: Point, tall: f
     );
 }
 
+/// Draws the studio background: a disc and plants, or lights out of focus behind a portrait.
 pub(super) fn studio(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let mut rng = setting.rng.fork("studio");

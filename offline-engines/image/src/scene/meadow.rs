@@ -1,4 +1,7 @@
-//! Meadows with hills, trees, grass and flowers.
+//! Scene: a meadow with hills, trees, grass and flowers.
+//!
+//! `paint` draws it over the whole canvas of the mock image engine and returns where a subject stands. Coordinates, `unit`,
+//! `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::outline::Outline;
 use super::sky;
@@ -48,6 +51,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     Placement::new(canvas, (0.5, 0.9), 0.42)
 }
 
+/// Draws groups of round treetops along an outline.
 fn grove(canvas: &mut Canvas<'_>, line: &Outline, size: f32, colour: Rgb, rng: &mut Rng) {
     let mut x = 0.0;
     let mut path = Path::default();
@@ -68,6 +72,7 @@ fn grove(canvas: &mut Canvas<'_>, line: &Outline, size: f32, colour: Rgb, rng: &
     );
 }
 
+/// Draws three rows of blades of grass in the foreground.
 fn grasses(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     for (row, tone) in [(0.86, 0.0), (0.93, 0.12), (1.0, 0.3)] {
@@ -85,6 +90,7 @@ fn grasses(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
     }
 }
 
+/// Draws flowers of three kinds, more of them if the prompt names flowers.
 fn blossoms(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let colours = [hex(0xf7f3e3), hex(0xe8506a), hex(0xf3c443), hex(0xa884d6), hex(0xf29ac0)];

@@ -1,4 +1,7 @@
-//! Mountain ranges that fade with distance, and lakes in front of them.
+//! Two scenes: mountain ranges that fade with distance, and a lake in front of them.
+//!
+//! Both cover the canvas of the mock image engine and return where a subject stands. Coordinates, `unit`, `u`
+//! and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::conifers::conifers;
 use super::outline::Outline;
@@ -50,11 +53,15 @@ pub(super) fn ranges(canvas: &mut Canvas<'_>, setting: &Setting, (far, near): (f
 /// A mountain range.
 struct Range {
     line: Outline,
+    /// The mean y coordinate of the outline.
     base: f32,
+    /// The height of the peaks above `base`.
     tall: f32,
     /// 0 for the farthest range, 1 for the nearest.
     depth: f32,
+    /// The seed of the surface's texture.
     rough: u32,
+    /// Whether the range has bare rock and snow, as distant ones do, or is wooded.
     rocky: bool,
 }
 

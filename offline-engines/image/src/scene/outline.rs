@@ -1,4 +1,4 @@
-//! Horizon lines and the areas below them.
+//! Upper edges of layers of a scene, such as hills, and the areas below them.
 
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, hex};

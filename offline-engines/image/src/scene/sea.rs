@@ -1,4 +1,7 @@
-//! The open sea with a beach, or with a headland for buildings.
+//! Scene: the open sea with a beach, or with a headland for buildings.
+//!
+//! `paint` draws it over the whole canvas of the mock image engine and returns where a subject stands. Coordinates, `unit`,
+//! `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::outline::Outline;
 use super::{sky, water};

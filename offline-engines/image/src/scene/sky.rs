@@ -1,4 +1,6 @@
-//! Skies: gradient, sun or moon, clouds, stars, aurora, lightning.
+//! The sky of outdoor scenes: gradient, sun or moon, clouds, stars, aurora, lightning.
+//!
+//! Coordinates, `unit`, `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, gradient, hex, smooth};
@@ -106,7 +108,8 @@ fn moon_face(canvas: &mut Canvas<'_>, place: Point, radius: f32, colour: Rgb) {
     canvas.fill(&face, &shade);
 }
 
-/// Draws stars. A lattice cell contains at most one star, so that a pixel depends on its own cell only.
+/// Draws stars above `horizon`; a `density` of 1 fills about a third of the cells. A lattice cell contains at most one
+/// star, so that a pixel depends on its own cell only.
 pub(super) fn stars(canvas: &mut Canvas<'_>, seed: u32, horizon: f32, density: f32) {
     let unit = canvas.unit();
     for (layer, cells) in [(0_u32, 34.0), (1, 70.0)] {
@@ -145,6 +148,8 @@ pub(super) fn milky_way(canvas: &mut Canvas<'_>, seed: u32, horizon: f32, colour
     });
 }
 
+/// Draws clouds, lit from the side of the sun or moon at `disc`. The noise must exceed `cover` where there is a cloud, so a
+/// smaller value gives more clouds.
 fn clouds(
     canvas: &mut Canvas<'_>,
     setting: &Setting,
@@ -176,6 +181,7 @@ fn clouds(
     });
 }
 
+/// Draws three curtains of northern lights above `horizon`.
 fn aurora(canvas: &mut Canvas<'_>, seed: u32, horizon: f32) {
     let (unit, width) = (canvas.unit(), canvas.w());
     for (curtain, strength) in [(0_u32, 0.6), (1, 0.85), (2, 0.55)] {
@@ -194,6 +200,7 @@ fn aurora(canvas: &mut Canvas<'_>, seed: u32, horizon: f32) {
     }
 }
 
+/// Draws a flash of lightning from the clouds to `horizon`.
 fn lightning(canvas: &mut Canvas<'_>, setting: &Setting, horizon: f32) {
     let unit = canvas.unit();
     let mut rng = setting.rng.fork("lightning");

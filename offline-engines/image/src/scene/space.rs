@@ -1,4 +1,7 @@
-//! Deep space with a planet, and the surface of the moon.
+//! Two scenes: deep space with a planet, and the surface of the moon.
+//!
+//! Both cover the canvas of the mock image engine and return where a subject stands. Coordinates, `unit`, `u`
+//! and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::outline::Outline;
 use super::sky;
@@ -116,6 +119,7 @@ pub(super) fn lunar(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     Placement::new(canvas, (0.5, 0.88), 0.42)
 }
 
+/// Draws a layer of the ground whose upper edge is around the y coordinate `base`.
 fn ground(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32), rng: &mut Rng) {
     let unit = canvas.unit();
     let (seed, rough) = (rng.seed(), rng.seed());
@@ -135,6 +139,7 @@ fn ground(canvas: &mut Canvas<'_>, setting: &Setting, (base, depth): (f32, f32),
     });
 }
 
+/// Draws craters, the distant ones first.
 fn craters(canvas: &mut Canvas<'_>, rng: &mut Rng) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let mut depths: Vec<f32> = (0..(width / unit * 12.0) as usize + 4).map(|_| rng.next_f32()).collect();

@@ -1,4 +1,7 @@
-//! Underwater scenes: light rays, seaweed, bubbles.
+//! Scene: under water, with light rays, seaweed and bubbles.
+//!
+//! `paint` draws it over the whole canvas of the mock image engine and returns where a subject stands. Coordinates, `unit`,
+//! `u` and `v` are explained in the module `scene`; proportions and colours are chosen by eye.
 
 use super::outline::Outline;
 use crate::canvas::Canvas;
@@ -68,6 +71,7 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     Placement { foot: (width * 0.5, height * 0.5 + unit * 0.2), size: unit * 0.44 }
 }
 
+/// Draws one plant, `tall` pixels high.
 fn seaweed(canvas: &mut Canvas<'_>, foot: (f32, f32), tall: f32, rng: &mut Rng, colour: Rgb) {
     let sway = tall * rng.range(0.06, 0.16) * rng.sign();
     let line = [

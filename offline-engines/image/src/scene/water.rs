@@ -1,4 +1,4 @@
-//! Water: a reflection of the rows above, distorted by waves.
+//! Water of a scene: a reflection of the rows above, distorted by waves. `scene` explains the coordinates.
 
 use crate::canvas::Canvas;
 use crate::colour::{hex, smooth};

@@ -1,4 +1,4 @@
-//! Rain, snow and fog in the foreground.
+//! Rain, snow and fog in front of a scene and its subjects.
 
 use crate::canvas::Canvas;
 use crate::colour::{hex, smooth};
@@ -43,6 +43,7 @@ fn fog(canvas: &mut Canvas<'_>, setting: &Setting) {
 fn rain(canvas: &mut Canvas<'_>, setting: &Setting) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let mut rng = setting.rng.fork("rain");
+    // Drops per square unit; length and thickness in units.
     for (count, long, thick, alpha) in [(260.0, 0.035, 0.0011, 0.2), (90.0, 0.075, 0.0018, 0.26)] {
         let mut drops = Path::default();
         for _ in 0..(count * width * height / (unit * unit)).min(4000.0) as usize {
@@ -60,6 +61,7 @@ fn rain(canvas: &mut Canvas<'_>, setting: &Setting) {
 fn snow(canvas: &mut Canvas<'_>, setting: &Setting) {
     let (unit, width, height) = (canvas.unit(), canvas.w(), canvas.h());
     let mut rng = setting.rng.fork("snow");
+    // Flakes per square unit; radius in units.
     for (count, size, alpha) in [(300.0, 0.0019, 0.65), (110.0, 0.004, 0.8), (16.0, 0.009, 0.4)] {
         let mut flakes = Path::default();
         for _ in 0..(count * width * height / (unit * unit)).min(5000.0) as usize {

@@ -1,4 +1,4 @@
-//! Ink wash on rice paper: few tones, bleeding edges, a red seal.
+//! Style filter: ink wash on rice paper, with few tones, bleeding edges and a red seal. `style` explains the coordinates.
 
 use crate::canvas::Canvas;
 use crate::colour::{hex, smooth};

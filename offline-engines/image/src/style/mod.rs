@@ -1,4 +1,7 @@
 //! Drawing styles, applied as filters to the finished scene.
+//!
+//! In all styles `u` and `v` are a pixel's position in units of the shorter side: coordinates of noise, whose factors are its
+//! cells per unit. `seed ^ 1`, `seed ^ 2` and so on are the seeds of independent noise. Strengths are chosen by eye.
 
 pub(crate) mod ink;
 pub(crate) mod oil;

@@ -1,4 +1,5 @@
-//! Oil painting: layers of brush strokes in the picture's colours, broad strokes first.
+//! Style filter: oil painting, as layers of brush strokes in the picture's colours, broad strokes first. Strengths are
+//! chosen by eye.
 
 use crate::canvas::Canvas;
 use crate::noise;
@@ -23,11 +24,13 @@ pub(crate) fn apply<'w>(
     );
     let field = rng.seed();
     let finest = if source.octaves(2) > 2 { 0.0075 } else { 0.0105 };
+    // Thickness in units of the shorter side, and length in thicknesses.
     for (size, long) in [(0.03, 3.4), (0.017, 3.6), (finest, 3.4)] {
         // On a narrow canvas the unit is small and would require millions of strokes thinner than a pixel.
         let step = (unit * size).max(1.5);
         let (columns, rows) = ((width / step) as usize + 2, (height / step) as usize + 2);
-        // Regular order would be visible in the overlaps. A stride coprime to the count visits all cells in scattered order.
+        // Regular order would be visible in the overlaps. A stride that is coprime to the count and close to its golden section
+        // visits all cells in scattered order.
         let count = columns * rows;
         let stride = (count as f32 * 0.618) as usize | 1;
         let stride = (stride..).step_by(2).find(|&stride| coprime(stride, count)).unwrap_or(1);

@@ -1,4 +1,5 @@
-//! Watercolour: irregular edges, pigment granulation, an unpainted paper margin.
+//! Style filter: watercolour, with irregular edges, pigment granulation and an unpainted paper margin. `style` explains the
+//! coordinates.
 
 use crate::canvas::Canvas;
 use crate::colour::{Rgb, hex, smooth};

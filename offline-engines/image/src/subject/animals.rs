@@ -1,4 +1,6 @@
-//! Dogs, rabbits, birds and fish.
+//! Subjects of the mock image engine: dogs, rabbits, birds and fish.
+//!
+//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
 
 use super::brush::{Brush, mirrored};
 use crate::colour::{Rgb, WHITE, hex};

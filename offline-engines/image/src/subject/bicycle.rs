@@ -1,4 +1,6 @@
-//! A bicycle and its rider.
+//! Subject of the mock image engine: a bicycle and its rider.
+//!
+//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
 
 use super::brush::Brush;
 use super::people;

@@ -8,7 +8,8 @@ use crate::path::{Path, Point};
 use crate::random::Rng;
 use crate::setting::{Placement, Setting};
 
-/// A canvas with a coordinate transformation and the scene's light.
+/// A canvas with a coordinate transformation and the scene's light. The methods that end in `_path` return a shape, the
+/// others draw it.
 pub(super) struct Brush<'a, 'w> {
     canvas: &'a mut Canvas<'w>,
     origin: Point,
@@ -17,6 +18,7 @@ pub(super) struct Brush<'a, 'w> {
     pub(super) rng: Rng,
     /// `-1.0` if the light comes from the left, `1.0` if from the right.
     pub(super) side: f32,
+    /// Whether the style is ink, which has no glowing lights.
     pub(super) ink: bool,
     /// Whether the subject is the only content of the picture: one fish instead of a school.
     pub(super) solo: bool,

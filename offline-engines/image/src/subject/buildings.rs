@@ -1,4 +1,6 @@
-//! Houses, castles, lighthouses and pagodas.
+//! Subjects of the mock image engine: houses, castles, lighthouses and pagodas.
+//!
+//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
 
 use super::brush::Brush;
 use crate::colour::{Rgb, hex};
@@ -8,6 +10,7 @@ fn window_colour(b: &Brush<'_, '_>) -> Rgb {
     if b.palette.night || b.palette.daylight < 0.3 { hex(0xffd27a) } else { hex(0x54687a) }
 }
 
+/// Draws a window of half-width `w` and height `h` whose sill is at (`x`, `y`).
 fn window(b: &mut Brush<'_, '_>, x: f32, y: f32, w: f32, h: f32) {
     let light = window_colour(b);
     let pane = b.poly_path(&[
@@ -82,6 +85,7 @@ pub(super) fn castle(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     }
 }
 
+/// Draws a tower at `x` with half-width `half`, height `tall` and a roof of height `cone`.
 fn tower(b: &mut Brush<'_, '_>, (x, half, tall, cone): (f32, f32, f32, f32), stone: Rgb, roof: Rgb) {
     b.rect(x - half, -tall, x + half, 0.0, stone);
     b.rect(x - half * 1.18, -tall - 0.02, x + half * 1.18, -tall + 0.05, stone.lighter(0.1));

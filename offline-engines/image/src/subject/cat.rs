@@ -1,4 +1,6 @@
-//! A cat.
+//! Subject of the mock image engine: a cat.
+//!
+//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
 
 use super::brush::{Brush, mirrored};
 use crate::colour::{BLACK, Rgb, WHITE, hex};

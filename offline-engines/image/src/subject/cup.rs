@@ -1,4 +1,6 @@
-//! A cup.
+//! Subject of the mock image engine: a cup.
+//!
+//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
 
 use super::brush::Brush;
 use crate::colour::{Rgb, WHITE, hex};

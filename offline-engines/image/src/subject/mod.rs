@@ -1,5 +1,8 @@
 //! The subjects of a prompt, as stylized figures. Each is drawn in its own coordinates: the origin is its bottom centre, y
 //! points down, one unit is the height of a sitting cat.
+//!
+//! The functions that draw a subject take a [`Brush`] as `b` and the colour that the prompt gives the subject as `named`.
+//! They draw from back to front. Shapes and colours are chosen by eye.
 
 mod animals;
 mod bicycle;
@@ -61,6 +64,7 @@ pub(crate) fn paint_all(canvas: &mut Canvas<'_>, setting: &Setting, placement: P
 pub(crate) fn paint_solo(canvas: &mut Canvas<'_>, setting: &Setting) {
     let first = setting.prompt.subjects.iter().find(|(subject, _)| !matches!(subject, Subject::Sun | Subject::Moon));
     let Some(&(subject, colour)) = first else { return };
+    // The length of the subject's unit, and the distance of its foot below the middle, as fractions of the shorter side.
     let (size, offset) = match subject {
         Subject::Portrait => (0.52, 0.5),
         Subject::Car | Subject::Bicycle | Subject::Boat => (0.5, 0.2),

@@ -1,4 +1,6 @@
-//! People in a landscape, astronauts and robots.
+//! Subjects of the mock image engine: people in a landscape, astronauts and robots.
+//!
+//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
 
 use super::brush::Brush;
 use crate::colour::{Rgb, WHITE, hex};

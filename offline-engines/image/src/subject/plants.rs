@@ -1,9 +1,12 @@
-//! Trees and flowers.
+//! Subjects of the mock image engine: trees and flowers.
+//!
+//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
 
 use super::brush::Brush;
 use crate::colour::{Rgb, WHITE, hex};
 use crate::path::{Path, Point};
 
+/// Draws a tree with foliage of this colour, or with blossoms.
 pub(super) fn tree(b: &mut Brush<'_, '_>, leaf: Rgb, blossom: bool) {
     let bark = if blossom { hex(0x5a3f3c) } else { hex(0x6b4a35) };
     b.shadow((0.0, 0.0), 0.4, 0.05);
@@ -103,6 +106,7 @@ pub(super) fn flowers(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     b.flat(&shine, WHITE, 0.45);
 }
 
+/// Draws the head of a flower with radius `r`.
 fn blossom(b: &mut Brush<'_, '_>, (x, y): Point, r: f32, petal: Rgb) {
     for (ring, (count, reach)) in [(9, 1.0), (7, 0.66)].into_iter().enumerate() {
         for index in 0..count {

@@ -1,4 +1,6 @@
-//! Portraits.
+//! Subject of the mock image engine: a portrait.
+//!
+//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
 
 use super::brush::{Brush, mirrored};
 use crate::colour::{Rgb, WHITE, hex};

@@ -1,4 +1,6 @@
-//! Cars, boats, balloons and rockets.
+//! Subjects of the mock image engine: cars, boats, balloons and rockets.
+//!
+//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
 
 use super::brush::Brush;
 use crate::colour::{Rgb, WHITE, hex};

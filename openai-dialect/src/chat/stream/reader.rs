@@ -1,4 +1,4 @@
-//! Reading the events of an upstream's stream.
+//! Reads the events of an upstream's stream as chunks.
 
 use triptych_proto::chat_stream::{ChatChunk, TextField};
 
@@ -17,14 +17,16 @@ pub enum ChunkEvent {
     Error(String),
 }
 
-/// Reads the events of one stream, with the same result as [`read_chunk`](crate::chat::read_chunk) for each of them, except that characters which
-/// were cut between two events are joined.
+/// Reads the events of one stream, with the same result as [`read_chunk`](crate::chat::read_chunk) for each of them,
+/// except that characters which were cut between two events are joined.
 #[derive(Debug, Default)]
 pub struct ChunkReader {
+    /// The JSON around the text of the last chunk from which it was learned.
     template: Option<EventTemplate>,
     /// Whether the last chunk has the form of `template`, so that a [`ChatChunk::Text`] may follow.
     last_matched: bool,
     budget: LearningBudget,
+    /// First halves of characters whose second half has not arrived.
     halves: PendingSurrogates,
 }
 
@@ -42,6 +44,7 @@ impl Default for LearningBudget {
 impl LearningBudget {
     /// The price of learning a template. A chunk that matches a template earns 1.
     const COST: u32 = 8;
+    /// Enough for four templates, with which a stream begins.
     const MAX: u32 = 4 * Self::COST;
 
     fn earn(&mut self) {

@@ -1,6 +1,7 @@
 //! Joins surrogate pairs that the upstream cut between two chunks.
 //!
-//! Servers in JavaScript cut texts by UTF-16 units: one chunk ends in `\\ud83d`, the next begins with `\\ude00`.
+//! Servers in JavaScript cut texts by UTF-16 units: one chunk ends in `\ud83d`, the first half of a character, and the
+//! next begins with `\ude00`, its second half.
 
 use triptych_proto::v1 as pb;
 
@@ -17,10 +18,11 @@ enum Text {
     Content,
     Refusal,
     Reasoning,
+    /// The arguments of the tool call with this index.
     Arguments(u32),
 }
 
-/// First halves whose second half has not arrived.
+/// First halves whose second half has not arrived: the text that each belongs to, and its code.
 #[derive(Debug, Default)]
 pub(super) struct PendingSurrogates(Vec<(TextId, u32)>);
 
@@ -38,7 +40,7 @@ impl PendingSurrogates {
         for (choice, marked) in chunk.choices.iter_mut().zip(marked.choices) {
             let (index, ended) =
                 (choice.index, choice.finish_reason.as_deref().is_some_and(|reason| !reason.is_empty()));
-            // The half that a choice without a delta ends may need one.
+            // If the choice ends here, a half that was held back needs a delta for its U+FFFD.
             let had_delta = choice.delta.is_some();
             let delta = choice.delta.get_or_insert_default();
             let marked = marked.delta.unwrap_or_default();
@@ -57,7 +59,8 @@ impl PendingSurrogates {
         }
     }
 
-    /// Completes one text from its marked form.
+    /// Completes one text from its marked form, in which private-use characters stand for halves. `ended`: no chunk of
+    /// the choice follows.
     fn text(&mut self, id: TextId, text: &mut Option<String>, marked: Option<String>, ended: bool) {
         let held = self.0.iter().position(|(other, _)| *other == id);
         let mut rest = match marked {

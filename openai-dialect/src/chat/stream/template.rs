@@ -1,10 +1,10 @@
-//! The JSON around the text of a chunk.
+//! The JSON around the text of a chunk, as the events of a stream repeat it.
 
 use triptych_proto::{chat_stream::TextField, v1 as pb};
 
 use crate::chat::chunk::read_chunk;
 
-/// Texts to verify a template with. Two, because the chunk itself may contain one of them.
+/// Texts to verify a template with. Two, because the text of the chunk may equal one of them.
 const PROBES: [&str; 2] = ["probe", "other probe"];
 
 /// Maximum number of positions that are verified in one event.

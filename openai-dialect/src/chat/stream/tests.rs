@@ -1,8 +1,11 @@
+//! Tests that the optimized reader and writer of a stream agree with the functions that read and write single chunks.
+
 use triptych_proto::chat_stream::{ChatChunk, DeltaDecoder, DeltaEncoder};
 
 use super::*;
 use crate::chat::chunk::{UpstreamChunk, read_chunk, write_chunk};
 
+/// Returns a chunk whose `content` is this JSON.
 fn event(content: &str) -> String {
     format!(
         r#"{{"id":"c-1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{{"index":0,"delta":{{"content":{content}}},"finish_reason":null,"logprobs":null}}]}}"#
@@ -127,7 +130,7 @@ fn characters_cut_between_chunks_are_joined() {
 }
 
 #[test]
-fn empty_finish_reason_is_no_end_for_a_cut_character() {
+fn cut_character_is_joined_in_spite_of_an_empty_finish_reason() {
     let mut decoder = DeltaDecoder::default();
     let mut reader = ChunkReader::default();
     let texts = [r#""a\ud83d""#, r#""\ude00""#].map(|text| {

@@ -1,4 +1,4 @@
-//! Writing the chunks of a stream for a client.
+//! Writes the chunks of a stream for a client.
 
 use triptych_proto::{
     chat_stream::{ChatChunk, TextField},
@@ -54,6 +54,7 @@ impl ChunkWriter {
 }
 
 impl LastChunk {
+    /// Finds the JSON around the text by writing the chunk with two texts, of which the response keeps the second.
     fn template(field: TextField, response: &mut pb::StreamChatResponse, null_usage: bool) -> Self {
         let mut json_with = |text: &str| {
             let mut out = Vec::with_capacity(512);

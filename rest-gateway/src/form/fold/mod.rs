@@ -3,8 +3,9 @@
 //! `a[b]` is a member, `a[]` and `a[0]` are elements, and both nest: `a[0][b][]`. OpenAI's SDKs spell objects and lists
 //! like this. A repeated name is a list as well.
 //!
-//! The objects of a list `a[]` come in two orders: JavaScript sends one object after the other, Python all values of the first
-//! member, then all of the second. The second order does not tell which objects have a member that not all have.
+//! The objects of a list `a[]` come in two orders. JavaScript sends rows: one object after the other. Python sends
+//! columns: all values of the first member, then all of the second. Columns do not tell which objects have a member
+//! that not all have.
 
 use std::{
     borrow::Cow,
@@ -19,14 +20,17 @@ use super::{
 };
 use crate::error::GatewayError;
 
-/// Names with more brackets are not folded.
+/// Names with more pairs of brackets are not folded, which bounds the depth of recursion.
 const MAX_DEPTH: usize = 16;
 
 /// One pair of brackets in a name.
 #[derive(Debug, PartialEq, Eq)]
 enum Segment<'a> {
+    /// `[b]`.
     Member(&'a str),
+    /// `[0]`.
     Index(u64),
+    /// `[]`.
     Append,
 }
 
@@ -37,10 +41,12 @@ struct Node {
     values: Vec<Value<'static>>,
     /// Elements without an index.
     appended: Vec<Self>,
+    /// The order of the values of `appended`.
     columns: Columns,
     /// Elements with an index. Gaps are closed.
     indexed: BTreeMap<u64, Self>,
     members: Vec<(String, Self)>,
+    /// The positions in `members`, by name.
     member_index: HashMap<String, usize>,
 }
 
@@ -84,14 +90,14 @@ fn split(name: &str) -> (&str, Vec<Segment<'_>>) {
     (root, path)
 }
 
-/// How the values of elements without an index are ordered.
+/// How the values of elements without an index are ordered: by rows or by columns.
 #[derive(Debug, Default)]
 struct Columns {
     /// Whether the values of one member come after those of another, so that the n-th value belongs to the n-th element.
     by_column: bool,
     /// The number of values for each path within an element.
     lengths: HashMap<String, usize>,
-    /// Whether a path has a list within the elements, which the order does not separate.
+    /// Whether an element has a list in it (`a[][b][]`), whose values cannot be told from those of further elements.
     has_list: bool,
 }
 
@@ -194,6 +200,7 @@ impl Node {
         }
         let mut values = Vec::new();
         for mut element in self.into_elements(&name)? {
+            // An element that is a single value is not written as JSON, so that it can be a file.
             let is_plain = element.members.is_empty() && !element.is_list();
             match element.values.pop() {
                 Some(value) if is_plain && element.values.is_empty() => values.push(value),

@@ -1,9 +1,12 @@
+//! Tests of the folding of multipart fields, most of them by way of `extra_json`.
+
 use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
 use crate::form::Fields;
 
+/// Returns the folded fields as the JSON object that the core would receive.
 fn extra(fields: &[(&str, &str)]) -> Result<serde_json::Value, GatewayError> {
     let parts = fields.iter().map(|(name, text)| ((*name).to_owned(), Value::Text((*text).to_owned())));
     let extra = Fields::new(fold(parts.collect())?).into_extra_json()?;
@@ -56,7 +59,7 @@ fn columns_of_different_lengths_are_refused() {
 }
 
 #[test]
-fn text_is_the_json_value_that_it_spells() {
+fn text_that_is_json_becomes_that_value_and_any_other_a_string() {
     for (text, expected) in [
         ("5.5", json!(5.5)),
         ("-3", json!(-3)),
@@ -101,6 +104,7 @@ fn contradictory_names_and_files_in_objects_are_refused() {
 
 #[test]
 fn list_of_many_members_is_folded_in_linear_time() {
+    // In quadratic time, this test and the next would take minutes.
     let parts = (0..200_000).map(|index| (format!("a[m{index}]"), Value::Text("1".to_owned())));
     assert_eq!(fold(parts.collect()).unwrap().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Replies `Hi there.`, streamed in two chunks.
+//! The chat service of the stub. Every reply is `Hi there.`, streamed in two chunks.
 
 use futures_util::stream;
 use tonic::{Request, Response, Status};

@@ -1,4 +1,4 @@
-//! The health of the core: serving, unless every call fails.
+//! The health service of the stub: serving, unless the test has set another status or makes every call fail.
 
 use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status};

@@ -1,4 +1,4 @@
-//! Images of a few bytes.
+//! The image service of the stub. Every picture has 64x32 pixels and a few bytes, or the media key `p.png`.
 
 use tonic::{Request, Response, Status};
 use triptych_proto::{

@@ -1,4 +1,5 @@
-//! The only medium, `clip.mp4`, which is also the file of every finished video.
+//! The media service of the stub. The only stored file is `clip.mp4`, with the link token `token.mp4`; it is also the
+//! file of every finished video.
 
 use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, media_service_server::MediaService};

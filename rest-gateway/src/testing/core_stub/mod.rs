@@ -25,8 +25,10 @@ use crate::core_client::{CoreServices, ReplyStream};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CoreStub(Arc<Mutex<State>>);
 
+/// The last message of each kind that was received, and the values that a test has set for later replies.
 #[derive(Debug, Default)]
 struct State {
+    /// The metadata of the last call.
     metadata: MetadataMap,
     image_request: Option<pb::ImageRequest>,
     create_video: Option<pb::CreateVideoRequest>,
@@ -37,15 +39,21 @@ struct State {
     /// The debug text of the last webhook request.
     webhook_request: String,
     idempotency_key: String,
+    /// The modality of the last list of models, a `pb::Modality`.
     modality: i32,
+    /// See [`CoreStub::set_snapshots`].
     snapshots: Vec<pb::Video>,
+    /// The failure of every call.
     failure: Option<Status>,
+    /// The failure of the next chat or image stream, in the place of its last item.
     stream_failure: Option<Status>,
     /// Usage and failed images of the next image reply.
     partial_success: (Option<pb::ImageUsage>, Vec<pb::ImageFailure>),
     /// Media key of the next image reply, whatever delivery was requested.
     media_key: Option<&'static str>,
+    /// The `x-triptych-attempts` of every reply and failure.
     attempts: Option<&'static str>,
+    /// Whether every call panics.
     panics: bool,
     has_routed_model: bool,
     is_not_serving: bool,
@@ -86,12 +94,13 @@ impl CoreStub {
         self.with(|state| state.is_not_serving = true);
     }
 
-    /// Makes every later call fail.
+    /// Makes every later call fail with this gRPC code, the name of its `ErrorReason`, and the invalid field if there
+    /// is one.
     pub(crate) fn fail_every_call(&self, reason: &str, code: tonic::Code, field: Option<&str>) {
         self.with(|state| state.failure = Some(failure(reason, code, field)));
     }
 
-    /// The next chat or image stream fails after its first item.
+    /// Makes the next chat or image stream fail in the place of its last item.
     pub(crate) fn fail_next_stream(&self) {
         self.with(|state| state.stream_failure = Some(Status::unavailable("broken")));
     }

@@ -1,4 +1,5 @@
-//! The catalog: the image model `org/m`, `routed` on request, and the video model `clips` in lists of videos.
+//! The model service of the stub. It lists the image model `org/m`, `routed` if the test has added it, and `clips` if
+//! video models are requested. Every id has a model.
 
 use tonic::{Request, Response, Status};
 use triptych_proto::{

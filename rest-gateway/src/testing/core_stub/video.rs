@@ -1,4 +1,4 @@
-//! The only video, `video_1`, in the state that the test has set.
+//! The video service of the stub. The only video is `video_1`, in the state that the test has set, otherwise succeeded.
 
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
@@ -133,6 +133,7 @@ impl VideoService for CoreStub {
         let video = pb::Video { remixed_from_video_id, ..video_in_state(1, 0, pb::video::State::Queued) };
         Ok(self.reply(pb::RemixVideoResponse { video: Some(video) }))
     }
+
     async fn edit_video(
         &self,
         request: Request<pb::EditVideoRequest>,

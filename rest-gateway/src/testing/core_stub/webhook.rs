@@ -1,4 +1,4 @@
-//! The only endpoint, `video_1`, with one delivery. Every id is accepted.
+//! The webhook service of the stub. The only endpoint is `whe_1`, with one delivery, `whd_1`, but every id is accepted.
 
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};

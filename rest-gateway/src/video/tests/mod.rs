@@ -1,3 +1,5 @@
+//! Tests of the video endpoints in front of a [`CoreStub`], which has the video `video_1`.
+
 mod vocabulary;
 
 use axum::body::Body;
@@ -8,6 +10,7 @@ use triptych_proto::v1::{self as pb, media_input::Source, video::State};
 
 use crate::testing::{CoreStub, get, multipart, post, raw, send, succeeded, video_in_state};
 
+/// Returns a request that declares JSON and has no body, as OpenAI's clients send it.
 fn bodiless(method: Method, path: &str) -> Request<Body> {
     let request = Request::builder().method(method).uri(path).header("host", "gateway.test");
     request.header("content-type", "application/json").body(Body::empty()).unwrap()
@@ -17,6 +20,7 @@ fn form(fields: &[(&str, Option<&str>, &str)]) -> Request<Body> {
     multipart("/v1/videos", fields)
 }
 
+/// Returns the JSON of the queued `video_1`, with members replaced or added.
 fn document(more: &Value) -> Value {
     let mut video = json!({
         "id": "video_1", "object": "video", "model": "offline-video", "status": "queued", "progress": 0,
@@ -203,7 +207,7 @@ async fn remix_passes_unknown_members_on_and_ignores_those_that_it_inherits() {
 }
 
 #[tokio::test]
-async fn edit_and_extension_name_their_source_and_ignore_what_it_decides() {
+async fn edit_and_extension_ignore_members_that_their_source_decides() {
     let core = CoreStub::default();
     let body = json!({"prompt": "rain", "video": {"id": "video_1"}, "model": "m", "user": "u", "guidance": 5.5, "size": "9x9",
         "seconds": 9, "seed": 1, "callback_url": "https://a.test"});
@@ -258,7 +262,7 @@ async fn form_has_the_source_as_an_id_in_brackets_or_as_a_file() {
 }
 
 #[tokio::test]
-async fn owner_is_a_filter_of_lists_and_a_member_where_the_core_tells_it() {
+async fn owner_filters_lists_and_is_a_member_if_the_core_returns_it() {
     let core = CoreStub::default();
     core.set_snapshots(vec![pb::Video { owner: Some("team-a".to_owned()), ..succeeded() }]);
     let listed = send(&core, get("/v1/videos?owner=team-a")).await.json();
@@ -296,18 +300,21 @@ async fn content_of_a_running_video_is_answered_400() {
         request.headers_mut().insert("range", "bytes=0-1".parse().unwrap());
         let response = send(&core, request).await;
         assert_eq!(response.status, 400);
+        // A response to HEAD has no body.
         if method == Method::GET {
             assert_eq!(response.error(), (400, None, "video_not_ready".to_owned()));
         }
     }
 }
 
+/// Returns a stub whose video is queued, half rendered and succeeded in turn, with the revisions 1, 2 and 9.
 fn core_with_progress() -> CoreStub {
     let core = CoreStub::default();
     core.set_snapshots(vec![video_in_state(1, 0, State::Queued), video_in_state(2, 50, State::Rendering), succeeded()]);
     core
 }
 
+/// Returns id and data of each event.
 fn events(text: &str) -> Vec<(u64, Value)> {
     let read = |event: &str| {
         let (id, data) = event.strip_prefix("id: ").unwrap().split_once("\ndata: ").unwrap();

@@ -1,4 +1,5 @@
-//! Frames, references and the parameters that depend on the model.
+//! Tests of the members of a create request beyond OpenAI's: frames, references and the parameters that depend on the
+//! model.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -7,6 +8,7 @@ use triptych_proto::v1::{self as pb, media_input::Source, video::State, video_fr
 use super::form;
 use crate::testing::{CoreStub, TestResponse, get, post, send, video_in_state};
 
+/// Sends a create request with a prompt and these members.
 async fn create(members: &Value) -> (CoreStub, TestResponse) {
     let mut body = json!({"prompt": "p"});
     body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
@@ -15,13 +17,14 @@ async fn create(members: &Value) -> (CoreStub, TestResponse) {
     (core, response)
 }
 
+/// Returns the request that the core receives for these members.
 async fn created(members: &Value) -> pb::CreateVideoRequest {
     let (core, response) = create(members).await;
     assert_eq!(response.status, 200, "{members}: {}", response.text());
     core.create_video_request()
 }
 
-/// Returns the `param` of the error that the members lead to.
+/// Returns the `param` of the error with which a request with these members is refused.
 async fn refused(members: &Value) -> String {
     let (_, response) = create(members).await;
     let (status, param, code) = response.error();
@@ -35,6 +38,7 @@ fn url(text: &str) -> Source {
     Source::Url(text.to_owned())
 }
 
+/// Returns the source for the base64 `YQ==`.
 fn bytes() -> Source {
     Source::Data(Bytes::from_static(b"a"))
 }
@@ -127,7 +131,7 @@ async fn references_are_read_in_every_form() {
 }
 
 #[tokio::test]
-async fn multipart_has_the_same_members() {
+async fn multipart_fields_have_the_meaning_of_json_members() {
     let list = r#"[{"type":"video_url","video_url":{"url":"https://a.test/v.mp4"}}]"#;
     for parts in [
         vec![("input_references", None, list)],
@@ -205,7 +209,7 @@ async fn invalid_member_is_named_with_its_place() {
 }
 
 #[tokio::test]
-async fn response_has_the_output_and_its_adjustments() {
+async fn response_has_resolution_sound_and_adjustments() {
     let adjustment = |field: &str, requested: &str, used: &str| pb::VideoAdjustment {
         field: field.to_owned(),
         requested: requested.to_owned(),

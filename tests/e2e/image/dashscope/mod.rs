@@ -1,4 +1,5 @@
-//! Qwen-Image and Wan models of DashScope: requests to the upstream, its responses over REST and gRPC, failures.
+//! The image provider `dashscope`, Qwen-Image and Wan models of Alibaba Cloud: requests to the upstream, its responses over
+//! REST and gRPC, failures. Models that answer a call at once are tested here, those that run as tasks in `tasks`.
 
 mod tasks;
 
@@ -22,6 +23,7 @@ use crate::{
 
 const MODEL: &str = "qwen-image-2.0";
 const PATH: &str = "/api/v1/services/aigc/multimodal-generation/generation";
+/// The paths of the images in the fixtures.
 const LINKS: [&str; 2] = [
     "/oss/1.png?Expires=1795436400&OSSAccessKeyId=x&Signature=a%2Fb",
     "/oss/2.png?Expires=1795436400&OSSAccessKeyId=x&Signature=a%2Fb",

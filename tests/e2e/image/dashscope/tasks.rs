@@ -81,7 +81,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, usize, Outcome)> {
             0,
             fails("provider_credentials"),
         ),
-        // A task that is unknown to the upstream is polled a few times more.
+        // A task that is unknown to the upstream is polled until six polls in a row have not found it.
         (
             1,
             [&polls(&["task-status-unknown.json"; 6])[..], &[(CANCEL, "task-not-pending.400.json")]].concat(),
@@ -103,7 +103,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, usize, Outcome)> {
     ]
 }
 
-/// Returns the fixtures that only the task tests use.
+/// Returns the names of the fixtures that only these tests use.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let tested =
         table().into_iter().flat_map(|(_, exchanges, ..)| exchanges).map(|(_, name)| name).collect::<BTreeSet<_>>();
@@ -119,6 +119,7 @@ fn configure_tasks(settings: &mut Settings, gateway: &mut rest_gateway::Settings
     dashscope.tasks.extend(["wan2.6-t2i", "qwen-image"].map(String::from));
 }
 
+/// Returns the replies of these exchanges, and those to the links in them, of which the first `working_links` succeed.
 fn replies(server: &TestServer, all: &[Exchange], working_links: usize) -> Vec<(String, Reply)> {
     all.iter().flat_map(|(path, name)| exchanges(server, path, name, working_links)).collect()
 }

@@ -22,7 +22,9 @@ fn picture() -> Vec<u8> {
 async fn image_in_any_spelling_of_base64_is_delivered() {
     let picture = picture();
     let plain = STANDARD.encode(&picture);
+    // The two characters that the URL-safe alphabet replaces.
     assert!(plain.contains('+') && plain.contains('/'));
+    // The line length of MIME.
     let lines = plain.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect::<Vec<_>>();
     let spellings = [
         lines.join("\n"),
@@ -38,8 +40,8 @@ async fn image_in_any_spelling_of_base64_is_delivered() {
             let reply = json!({"created": 7, "data": [{"b64_json": b64_json}]});
             server.upstream.enqueue_at(GENERATIONS, Reply::new(200, &reply.to_string()));
             let body = json!({"model": "local", "prompt": "x", "size": "64x40", "response_format": "b64_json"});
-            let made = json_body(server.post(GENERATIONS, &body).await).await;
-            assert!(decoded(&made["data"][0]) == picture, "{b64_json:.90}");
+            let response = json_body(server.post(GENERATIONS, &body).await).await;
+            assert!(decoded(&response["data"][0]) == picture, "{b64_json:.90}");
             server.upstream.received().await;
         }
     })

@@ -43,18 +43,16 @@ async fn client_disconnect_closes_the_upstream_connection() {
 #[tokio::test]
 async fn rejected_key_does_not_cancel_calls_in_flight() {
     with_local_and_remote_core(async |server| {
-        // The rejection arrives before the images.
+        // Closed until the rejection of the first call has arrived.
         let gate = Latch::new();
-        // The upstream has accepted, and bills, these calls before it sends the images.
+        // The upstream has accepted these calls, and bills them, before it sends the images.
         let billed = || Reply::new(200, "").wait_for(&gate).send(&fixture(server, "gpt-image.json"));
         for reply in [reply(server, "invalid-key.401.json"), billed(), billed()] {
             server.upstream.enqueue_at(GENERATIONS, reply);
         }
         let body = json!({"model": "dall-e-3", "prompt": "x", "n": 3, "size": "64x64"});
         let open_gate = async {
-            for _ in 0..3 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(3).await;
             gate.open();
             gate.open();
         };
@@ -75,7 +73,7 @@ async fn deadline_returns_the_images_that_are_complete() {
             server.upstream.enqueue_at(GENERATIONS, reply(server, "dall-e-3.json"));
             server.upstream.enqueue_at(GENERATIONS, Reply::no_response());
             // Much longer than one image takes on a busy machine.
-            let (response, codes) = if api == "REST" {
+            let (images, codes) = if api == "REST" {
                 let request = server.request(Method::POST, GENERATIONS).header("x-request-timeout-ms", "4000");
                 let body = json!({"model": "dall-e-3", "prompt": "x", "n": 2, "size": "64x64"});
                 let request = request.header("content-type", "application/json").body(body.to_string());
@@ -90,7 +88,7 @@ async fn deadline_returns_the_images_that_are_complete() {
                 let response = server.image_client().await.generate_images(request).await.unwrap().into_inner();
                 (response.pictures.len(), response.failures.into_iter().map(|failure| failure.code).collect())
             };
-            assert_eq!((response, codes), (1, vec!["upstream_timeout".to_owned()]), "{api}");
+            assert_eq!((images, codes), (1, vec!["upstream_timeout".to_owned()]), "{api}");
             server.upstream.disconnected().await;
             server.upstream.received().await;
             server.upstream.received().await;

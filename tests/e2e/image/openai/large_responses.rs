@@ -12,9 +12,10 @@ use crate::{
     test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
+/// The configured limit, small so that a few small images exceed it.
 const MAX_MESSAGE_BYTES: usize = 512 << 10;
 
-/// Returns an incompressible PNG of about 170 kB.
+/// Returns a PNG of about 170 kB with pseudo-random pixels, which no compression makes smaller.
 fn noise(seed: u32) -> Vec<u8> {
     let mut state = seed;
     let mut byte = || {
@@ -50,17 +51,17 @@ async fn images_above_the_message_limit_are_returned_by_media_key() {
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
         server.upstream.enqueue_at(GENERATIONS, reply.clone());
-        let made = server
+        let response = server
             .image_client()
             .await
             .generate_images(generate_request("local", 4, "auto"))
             .await
             .unwrap()
             .into_inner();
-        let by_key: Vec<_> = made.pictures.iter().map(|picture| picture.data.is_empty()).collect();
+        let by_key: Vec<_> = response.pictures.iter().map(|picture| picture.data.is_empty()).collect();
         // Three quarters of the limit hold two images.
         assert_eq!(by_key, [false, false, true, true]);
-        for (picture, expected) in made.pictures.into_iter().zip(&pictures) {
+        for (picture, expected) in response.pictures.into_iter().zip(&pictures) {
             let bytes =
                 if picture.data.is_empty() { read_media(server, picture.media_key).await } else { picture.data.into() };
             assert!(bytes == *expected);
@@ -70,8 +71,8 @@ async fn images_above_the_message_limit_are_returned_by_media_key() {
         // REST returns all images as bytes.
         server.upstream.enqueue_at(GENERATIONS, reply.clone());
         let body = json!({"model": "local", "prompt": "x", "n": 4, "size": "auto", "response_format": "b64_json"});
-        let made = json_body(server.post(GENERATIONS, &body).await).await;
-        let items = made["data"].as_array().unwrap();
+        let response = json_body(server.post(GENERATIONS, &body).await).await;
+        let items = response["data"].as_array().unwrap();
         assert!(items.iter().all(|item| item.get("url").is_none()));
         assert!(items.iter().map(decoded).eq(pictures.iter().cloned()));
         server.upstream.received().await;

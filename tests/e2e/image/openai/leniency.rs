@@ -1,4 +1,4 @@
-//! Tolerated deviations in image responses, and the upstream's own words in errors.
+//! Tolerated deviations in image responses, and the members of the upstream's error in the error of the client.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn body(stream: bool) -> Value {
 }
 
 #[tokio::test]
-async fn unexpected_values_beside_an_image_neither_fail_it_nor_open_the_breaker() {
+async fn unexpected_values_beside_an_image_neither_fail_it_nor_open_the_circuit_breaker() {
     let image = STANDARD.encode(png(320, 200));
     let replies = [
         r#""usage":{"input_tokens":-35},"created":"now","data":[null,{"b64_json":"?"},{"b64_json":"IMAGE","revised_prompt":7}]"#,

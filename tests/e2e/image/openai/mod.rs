@@ -1,4 +1,5 @@
-//! OpenAI-compatible images upstreams: requests to the upstream, its responses over REST and gRPC, failures.
+//! The image provider `openai`, OpenAI's images API and servers that copy it: requests to the upstream, its responses over
+//! REST and gRPC, failures. `local` is a model that Triptych knows nothing about.
 
 mod base64;
 mod failures;
@@ -27,6 +28,7 @@ use crate::{
 const PROVIDER: ProviderCase = ProviderCase { model: "gpt-image-1", path: GENERATIONS, key: "upstream-secret" };
 const EDITS: &str = "/v1/images/edits";
 
+/// One image, and one that failed with this code.
 fn partly(failure: &str) -> Outcome {
     Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 0) }
 }

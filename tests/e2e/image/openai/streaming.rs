@@ -107,9 +107,7 @@ async fn streamed_edits_and_stream_failures_are_sent_as_events() {
         server.upstream.enqueue_at(GENERATIONS, reply(server, "moderation.400.json"));
         let (status, _) = error_body(server.post(GENERATIONS, &body).await).await;
         assert_eq!(status, 400);
-        for _ in 0..5 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(5).await;
     })
     .await;
 }
@@ -122,10 +120,12 @@ fn encode_base64(bytes: &[u8]) -> String {
 async fn response_head_and_heartbeats_do_not_wait_for_the_first_image() {
     let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         super::configure(settings, gateway);
+        // Comments that keep proxies from closing an idle connection.
         gateway.runtime.heartbeat = Duration::from_millis(50);
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
         let body = json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": true});
+        // The headers make the request repeatable, whose response is shared with later requests.
         for header in [None, Some(("idempotency-key", "k-1")), Some(("x-stainless-retry-count", "0"))] {
             let gate = Latch::new();
             let reply = Reply::stream().wait_for(&gate).send(&fixture(server, "stream.sse"));

@@ -1,4 +1,5 @@
-//! The fault models, over REST and gRPC.
+//! The models `offline-video-fault-FAULT`, which fail in a defined way, and the webhook receivers that do so, over REST and
+//! gRPC.
 
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ async fn endings(server: &TestServer, fault: &str) -> [(String, u64); 2] {
     [over_rest, over_grpc]
 }
 
-/// Asserts that the videos with these faults end like this.
+/// Renders a video with each of these faults, all at once, and asserts its ending and progress.
 async fn assert_endings(server: &TestServer, expected: &[(&str, &str, u64)]) {
     let ended = expected.iter().map(|(fault, ..)| endings(server, fault));
     for (ended, (fault, ending, progress)) in futures_util::future::join_all(ended).await.into_iter().zip(expected) {
@@ -107,17 +108,19 @@ async fn delivery(server: &TestServer, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn failing_receiver_is_registered_as_callback_and_as_endpoint() {
+async fn failing_receiver_answers_deliveries_to_a_callback_and_to_an_endpoint() {
     let adjust = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
         settings.webhooks.callback_secret = Some("whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=".into());
         settings.webhooks.retry_delays = vec![Duration::from_millis(50); 3];
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
         let mut body = small_video("Pan left");
+        // Fails twice.
         body["callback_url"] = json!("https://webhook-fault-2.invalid/hook");
         let id = create(server, &body).await;
         let callback = delivery(server, &id).await;
-        let statuses: Vec<_> = callback["attempts"].as_array().unwrap().iter().map(|a| &a["http_status"]).collect();
+        let attempts = callback["attempts"].as_array().unwrap();
+        let statuses: Vec<_> = attempts.iter().map(|attempt| &attempt["http_status"]).collect();
         assert_eq!((&callback["status"], statuses), (&json!("succeeded"), vec![&json!(503), &json!(503), &json!(200)]));
 
         let mut webhooks = server.webhook_client().await;
@@ -132,6 +135,7 @@ async fn failing_receiver_is_registered_as_callback_and_as_endpoint() {
         };
         let id = server.video_client().await.create_video(request).await.unwrap().into_inner().video.unwrap().id;
         let down = delivery(server, &id).await;
+        // The first attempt and three repetitions.
         assert_eq!((&down["status"], down["attempts"].as_array().unwrap().len()), (&json!("failed"), 4));
         assert_eq!(down["attempts"][0]["error"], "the receiver cannot be reached");
     })

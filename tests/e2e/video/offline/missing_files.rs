@@ -24,6 +24,7 @@ async fn video_whose_file_is_missing_has_no_link_until_the_file_is_back() {
         let away = server.media_dir().join("away");
         std::fs::rename(&file, &away).unwrap();
         let content = format!("/v1/videos/{id}/content");
+        // The first read notices that the file is missing, the second one knows it.
         for _ in 0..2 {
             let response = server.request(Method::GET, &content).send().await.unwrap();
             let (status, error) = error_body(response).await;
@@ -34,6 +35,7 @@ async fn video_whose_file_is_missing_has_no_link_until_the_file_is_back() {
         assert!(before["video_url"].is_string() && missing["video_url"].is_null(), "{missing}");
         let mut client = server.video_client().await;
         let video = client.get_video(pb::GetVideoRequest { id: id.clone() }).await.unwrap().into_inner().video.unwrap();
+        // The thumbnail and the sprite sheet.
         assert_eq!(video.media.len(), 2);
         let request = pb::DownloadVideoRequest { id: id.clone(), ..pb::DownloadVideoRequest::default() };
         assert_eq!(client.download_video(request).await.unwrap_err().code(), Code::NotFound);

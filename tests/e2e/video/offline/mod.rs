@@ -1,4 +1,4 @@
-//! The built-in engine: the whole vocabulary, and the faults that it injects.
+//! Videos of the built-in engine: all parameters, the faults that it injects, and files that are missing in the media store.
 
 mod faults;
 mod missing_files;

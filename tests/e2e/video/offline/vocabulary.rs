@@ -1,4 +1,5 @@
-//! Frames, references, sound and the parameters without an effect, over REST and gRPC.
+//! Frames, references, sound and parameters of the built-in engine, and its reports of those without an effect, over REST and
+//! gRPC.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;
@@ -24,7 +25,7 @@ fn picture(colour: [u8; 3]) -> Vec<u8> {
     png.into_inner()
 }
 
-/// A WAV file without samples.
+/// Returns a WAV file without samples.
 fn sound() -> Vec<u8> {
     let mut wav = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data".to_vec();
     wav.extend([0; 4]);
@@ -66,7 +67,7 @@ async fn rendered_over_rest(server: &TestServer, members: &Value) -> Value {
     video
 }
 
-/// Returns the colours of the 16 stills of a video.
+/// Returns the colours in the middle of the 16 stills of a video, from its sprite sheet of 4x4 tiles of 160x96 pixels.
 async fn colours(server: &TestServer, id: &str) -> Vec<[u8; 3]> {
     let path = format!("/v1/videos/{id}/content?variant=spritesheet");
     let jpeg = server.request(Method::GET, &path).send().await.unwrap().bytes().await.unwrap();
@@ -75,6 +76,7 @@ async fn colours(server: &TestServer, id: &str) -> Vec<[u8; 3]> {
     (0..16).map(|tile| sheet.get_pixel(tile % 4 * 160 + 80, tile / 4 * 96 + 48).0).collect()
 }
 
+/// Returns whether a colour is the expected one, apart from the loss of the video and JPEG codecs.
 fn is_close(found: [u8; 3], expected: [u8; 3]) -> bool {
     found.iter().zip(expected).all(|(found, expected)| found.abs_diff(expected) < 14)
 }
@@ -151,7 +153,7 @@ async fn reference_video_by_url_fails_the_job() {
 }
 
 #[tokio::test]
-async fn answer_says_whether_there_is_a_sound_track() {
+async fn response_says_whether_there_is_a_sound_track() {
     with_local_and_remote_core(async |server| {
         for (members, expected) in
             [(json!({}), false), (json!({"generate_audio": false}), false), (json!({"generate_audio": true}), true)]

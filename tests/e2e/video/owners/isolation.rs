@@ -1,4 +1,4 @@
-//! Calls on the video of another owner.
+//! Calls on the video of another owner, which must not even reveal that it exists.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,11 +12,12 @@ use crate::test_server::TestServer;
 /// An id in the form of an id that no video has.
 const UNKNOWN: &str = "video_01900000000070008000000000000000";
 
+/// Returns everything that a client can observe of a status, without the id.
 fn observed_status(status: &Status, id: &str) -> String {
     format!("{:?} {} {:?}", status.code(), status.message(), status.get_error_details()).replace(id, "ID")
 }
 
-/// Calls every REST endpoint of a video.
+/// Calls every REST endpoint of a video, and returns everything that a client can observe of the responses.
 async fn every_endpoint(server: &TestServer, secret: &str, id: &str) -> Vec<Value> {
     let path = |rest: &str| format!("/v1/videos/{id}{rest}");
     let prompt = json!({"prompt": "a tree"});
@@ -46,7 +47,7 @@ async fn every_endpoint(server: &TestServer, secret: &str, id: &str) -> Vec<Valu
     responses
 }
 
-/// Calls every gRPC method on a video, all of which must fail.
+/// Calls every gRPC method on a video, all of which must fail, and returns everything that a client can observe of the failures.
 async fn every_method(server: &TestServer, secret: &str, id: &str) -> Vec<String> {
     let mut client = server.video_client().await;
     let id_of = || id.to_owned();
@@ -64,6 +65,7 @@ async fn every_method(server: &TestServer, secret: &str, id: &str) -> Vec<String
         client.remix_video(grpc(secret, remix)).await.unwrap_err(),
         client.delete_video(grpc(secret, pb::DeleteVideoRequest { id: id_of() })).await.unwrap_err(),
     ];
+    // All values of `VideoVariant`.
     for variant in 0..4 {
         let request = pb::DownloadVideoRequest { id: id_of(), variant, ..pb::DownloadVideoRequest::default() };
         failures.push(client.download_video(grpc(secret, request)).await.unwrap_err());
@@ -99,6 +101,7 @@ async fn video_of_another_owner_is_answered_as_an_unknown_id_and_does_not_change
         assert!(before.owner.is_none(), "only administrators see owners");
         // To the owner every call is open.
         let mine = every_endpoint(server, ALICE, &done).await;
+        // The last two requests read the content of the video that the request before has deleted.
         assert!(mine.iter().take(11).all(|response| response[0] == 200), "{mine:?}");
         assert_eq!(every_endpoint(server, ALICE, &done).await[0], unknown.0[0], "it was deleted");
     })

@@ -13,7 +13,7 @@ use super::{ADMIN, ALICE, BOB, create, finished, grpc, listed, rest, rest_json, 
 use crate::{responses::error_body, test_server::within_timeout, video::small_video};
 
 #[tokio::test]
-async fn list_has_the_videos_of_the_caller_and_its_page_tokens_tell_nothing() {
+async fn list_has_the_videos_of_the_caller_only_and_page_tokens_reveal_no_others() {
     with_owners(async |server| {
         let first = create(server, ALICE, &small_video("one")).await;
         let of_bob = create(server, BOB, &small_video("two")).await;
@@ -41,8 +41,9 @@ async fn list_has_the_videos_of_the_caller_and_its_page_tokens_tell_nothing() {
         let owned = |id: &String, owner: &str| (id.clone(), Some(owner.to_owned()));
         assert_eq!(everything, [owned(&last, "alice"), owned(&of_bob, "bob"), owned(&first, "alice")]);
         assert_eq!(listed(server, ADMIN, "?owner=alice").await, [last.clone(), first.clone()]);
-        for no_jobs in ["?owner=nobody", "?owner=", "?owner=root"] {
-            assert_eq!(listed(server, ADMIN, no_jobs).await, Vec::<String>::new());
+        // An owner that does not exist, the owner of jobs without API keys, and one without jobs.
+        for without_jobs in ["?owner=nobody", "?owner=", "?owner=root"] {
+            assert_eq!(listed(server, ADMIN, without_jobs).await, Vec::<String>::new());
         }
         for owner in ["bob", "nobody", "root", ""] {
             let path = format!("/v1/videos?owner={owner}");

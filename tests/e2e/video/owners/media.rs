@@ -1,4 +1,4 @@
-//! Stored media of another owner as input.
+//! Stored media of another owner as the input of a video or an image.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -20,19 +20,19 @@ async fn media_key_of_another_owner_is_refused_as_a_missing_one_and_its_link_sta
             let url = video["thumbnail_url"].as_str().unwrap().to_owned();
             url.rsplit('/').next().unwrap().to_owned()
         };
-        let with = |file_id: &str| {
+        let with_file = |file_id: &str| {
             let mut body = small_video("Pan left");
             body["input_reference"] = json!({"file_id": file_id});
             body
         };
-        let missing = rest(server, BOB, Method::POST, "/v1/videos", &with("missing.png")).await;
+        let missing = rest(server, BOB, Method::POST, "/v1/videos", &with_file("missing.png")).await;
         let missing = observed(missing, "missing.png").await;
         assert_eq!(missing[0], 400);
         for stored in [&key, &of_video] {
-            let refused = rest(server, BOB, Method::POST, "/v1/videos", &with(stored)).await;
+            let refused = rest(server, BOB, Method::POST, "/v1/videos", &with_file(stored)).await;
             assert_eq!(observed(refused, stored).await, missing, "{stored}");
-            create(server, ALICE, &with(stored)).await;
-            create(server, ADMIN, &with(stored)).await;
+            create(server, ALICE, &with_file(stored)).await;
+            create(server, ADMIN, &with_file(stored)).await;
         }
         let mut by_link = small_video("Pan left");
         by_link["input_reference"] = json!(url);
@@ -61,7 +61,7 @@ async fn media_key_of_another_owner_is_refused_as_a_missing_one_and_its_link_sta
         let image = json!({"prompt": "a boat", "size": "256x256", "model": "offline-image"});
         let again = rest_json(server, BOB, Method::POST, "/v1/images/generations", &image).await;
         assert_eq!(again["data"][0]["url"], json!(url));
-        create(server, BOB, &with(&key)).await;
+        create(server, BOB, &with_file(&key)).await;
     })
     .await;
 }

@@ -20,10 +20,13 @@ use crate::{
 const ALICE: &str = "the-secret-of-alice";
 const BOB: &str = "the-secret-of-bob-1";
 const ADMIN: &str = "the-secret-of-admin";
+
+/// Runs a test with the keys of Alice, Bob and an administrator.
 async fn with_owners(test: impl AsyncFn(&TestServer)) {
     with_limits(1000, test).await;
 }
 
+/// As [`with_owners`], with a limit of queued videos for each owner.
 async fn with_limits(max_queued_per_owner: u32, test: impl AsyncFn(&TestServer)) {
     with_local_and_remote_core_and_settings(
         |settings, _| {
@@ -76,12 +79,14 @@ fn grpc<T>(secret: &str, message: T) -> Request<T> {
     request
 }
 
+/// Returns the ids of the videos in a list.
 async fn listed(server: &TestServer, secret: &str, query: &str) -> Vec<String> {
     let page = rest_json(server, secret, Method::GET, &format!("/v1/videos{query}"), &Value::Null).await;
     page["data"].as_array().unwrap().iter().map(|video| video["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// What a client can tell from a response: status, headers that differ between errors, and body, without the id.
+/// Returns everything that a client can observe of a response: status, headers except request id and date, and body, without
+/// the id.
 async fn observed(response: reqwest::Response, id: &str) -> Value {
     let headers: Vec<_> = response
         .headers()

@@ -1,4 +1,4 @@
-//! The limits of the queue.
+//! The limit of queued videos for each owner, `jobs.max_queued_per_owner`.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn queued_videos_beyond_the_limit_are_refused_with_429_for_their_owner_onl
     with_limits(2, async |server| {
         let long = json!({"prompt": "Waves", "size": "1920x1080", "seconds": 60});
         let mut client = server.video_client().await;
-        // At most a few renders start; the rest fills the queue.
+        // One render for every two CPUs starts; the others fill the queue.
         let mut created = Vec::new();
         let refused = loop {
             assert!(created.len() < 200, "nothing was refused");

@@ -1,4 +1,5 @@
-//! Google's video models on Vertex AI: access tokens, requests to the upstream, its responses over REST and gRPC.
+//! The video provider `vertex`, Google's models on Vertex AI: access tokens, requests to the upstream, its responses over REST
+//! and gRPC. Gemini Omni renders as *interactions*, Veo as *operations*: two APIs with states and errors of their own.
 
 mod requests;
 mod tokens;
@@ -23,6 +24,7 @@ use crate::{
     test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 
+/// The place in Cloud Storage where Vertex AI stores the results.
 const BUCKET: &str = "gs://bucket-1/videos";
 
 const OMNI: ProviderCase = ProviderCase {
@@ -38,7 +40,7 @@ const OMNI: ProviderCase = ProviderCase {
     needs_frame: false,
 };
 
-/// Without cancellation: it sends no request.
+/// Veo has no cancellation: cancelling a job sends no request.
 const VEO: ProviderCase = ProviderCase {
     model: "veo-3.1-generate-001",
     tasks: "/v1/projects/project-1/locations/us-central1/publishers/google/models/veo-3.1-generate-001:predictLongRunning",
@@ -46,18 +48,20 @@ const VEO: ProviderCase = ProviderCase {
     ..OMNI
 };
 
-/// Returns the path of Veo's model in the names of operations.
+/// Returns the path of Veo's model in the names of operations. The id of the task is in place of the project, so that each
+/// operation of a test has a path of its own.
 fn model_path(id: &str) -> String {
     format!("projects/{id}/locations/us-central1/publishers/google/models/veo-3.1-generate-001")
 }
 
-/// Calls of one job with the responses to them, and the end of the job.
+/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
 type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
 
 const STARTED: (Call, &str) = (Create, "veo-created.json");
 const DONE: (Call, &str) = (Poll, "veo-done.json");
 const LOST: (Call, &str) = (Poll, "not-found.404.json");
 
+/// Jobs of Veo.
 const OPERATIONS: [Row; 20] = [
     (&[STARTED, (Poll, "veo-running.json"), DONE, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), STARTED, DONE, (File, MP4)], Ok(())),
@@ -84,6 +88,7 @@ const OPERATIONS: [Row; 20] = [
 const CREATED: (Call, &str) = (Create, "created.json");
 const COMPLETED: (Call, &str) = (Poll, "completed.json");
 
+/// Jobs of Gemini Omni.
 const INTERACTIONS: [Row; 6] = [
     (&[CREATED, (Poll, "in-progress.json"), COMPLETED, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), CREATED, COMPLETED, (File, MP4)], Ok(())),
@@ -93,7 +98,7 @@ const INTERACTIONS: [Row; 6] = [
     (&[(Create, "billing.403.json")], Err("provider_credentials")),
 ];
 
-/// The fixtures of the tests below the tables.
+/// The fixtures that are in no table but in other tests.
 const FURTHER: [&str; 5] =
     ["token.json", "invalid-grant.400.json", "expired-token.401.json", "cancelled.json", "cancel-too-late.400.json"];
 
@@ -127,7 +132,8 @@ fn configure(settings: &mut Settings, tokens: &FakeUpstream) {
     vertex.poll_interval = Duration::from_millis(100);
 }
 
-/// Runs a test with a token endpoint, which must receive no other requests than the test takes.
+/// Runs a test with a fake endpoint of Google's OAuth service, which exchanges assertions for access tokens. It must receive no
+/// other requests than those that the test takes.
 async fn with_adjusted_core(adjust: impl Fn(&mut Settings), test: impl AsyncFn(&TestServer, &FakeUpstream)) {
     let tokens = FakeUpstream::start().await;
     let adjust = |settings: &mut Settings, _: &mut rest_gateway::Settings| {

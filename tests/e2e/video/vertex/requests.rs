@@ -1,4 +1,4 @@
-//! What the upstream receives, and where the video comes from.
+//! The requests that the upstream receives, and the sources of the video: a bucket, the response, another origin.
 
 use std::time::Duration;
 
@@ -70,9 +70,7 @@ async fn without_a_bucket_the_video_is_read_from_another_response() {
                 let body = server.upstream.received().await.json();
                 assert_eq!(body["parameters"]["storageUri"], Value::Null);
                 assert_ne!(body["response_format"]["delivery"], "uri");
-                for _ in 0..2 {
-                    server.upstream.received().await;
-                }
+                server.upstream.skip_requests(2).await;
             }
             tokens.received().await;
         },
@@ -89,9 +87,7 @@ async fn extension_sends_the_file_of_its_source() {
         }
         let source = create(server, &VEO.body()).await;
         assert_eq!(wait_until_final(server, &source).await["status"], "completed");
-        for _ in 0..3 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(3).await;
         for (call, fixture) in [STARTED, DONE, (File, MP4)] {
             VEO.enqueue(server, "task-1", call, fixture);
         }
@@ -103,9 +99,7 @@ async fn extension_sends_the_file_of_its_source() {
         let expected = json!({"instances": [{"prompt": "it sails on", "video": video}],
             "parameters": {"resolution": "720p", "sampleCount": 1, "generateAudio": true, "storageUri": BUCKET}});
         assert_eq!(server.upstream.received().await.json(), expected);
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(2).await;
         tokens.received().await;
     })
     .await;
@@ -142,9 +136,7 @@ async fn link_to_another_origin_gets_no_token() {
         assert_eq!(wait_until_final(server, &id).await["status"], "completed");
         let file = elsewhere.received().await;
         assert_eq!((file.path.as_str(), file.header("authorization")), ("/clip.mp4?X-Goog-Signature=1", None));
-        for _ in 0..2 {
-            server.upstream.received().await;
-        }
+        server.upstream.skip_requests(2).await;
         tokens.received().await;
     })
     .await;
@@ -165,9 +157,7 @@ async fn interaction_is_cancelled_and_an_operation_runs_on() {
             provider.enqueue(server, "task-1", Poll, running);
             let id = create(server, &provider.body()).await;
             wait_until_rendering(server, &id).await;
-            for _ in 0..2 {
-                server.upstream.received().await;
-            }
+            server.upstream.skip_requests(2).await;
             if let Some(reply) = reply {
                 provider.enqueue(server, "task-1", Cancel, reply);
             }

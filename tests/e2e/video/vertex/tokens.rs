@@ -1,4 +1,4 @@
-//! Access tokens: their renewal, and what happens without one.
+//! Access tokens: their renewal, and jobs that get none.
 
 use super::{
     super::{
@@ -22,7 +22,7 @@ fn tokens_of(requests: &[ReceivedRequest]) -> Vec<&str> {
 #[tokio::test]
 async fn token_is_renewed_before_it_expires() {
     with_core(async |server, tokens| {
-        // Less than the margin before the expiry: each is valid for one call.
+        // Tokens are renewed some time before they expire. These are within that margin at once, so each is used for one call.
         enqueue_tokens(tokens, &[("t-1", 30), ("t-2", 30), ("t-3", 30)]);
         let received = succeeded(server, &VEO, &[STARTED, DONE, (File, MP4)], &VEO.body()).await;
         assert_eq!(tokens_of(&received), ["t-1", "t-2", "t-3"]);
@@ -41,9 +41,7 @@ async fn token_that_is_refused_with_401_is_renewed_once() {
         let exchanges = [refused(Create), STARTED, refused(Poll), DONE, refused(File), (File, MP4)];
         let received = succeeded(server, &VEO, &exchanges, &VEO.body()).await;
         assert_eq!(tokens_of(&received), ["t-1", "t-2", "t-2", "t-3", "t-3", "t-4"]);
-        for _ in 0..4 {
-            tokens.received().await;
-        }
+        tokens.skip_requests(4).await;
         enqueue_tokens(tokens, &[("t-5", 3600)]);
         for _ in 0..2 {
             VEO.enqueue(server, "task-1", Create, "expired-token.401.json");
@@ -74,9 +72,7 @@ async fn nothing_is_submitted_without_a_token() {
             enqueue_tokens(tokens, &[("t-1", 0), ("t-2", 0), ("t-3", 0)]);
             let received = succeeded(server, &VEO, &[STARTED, DONE, (File, MP4)], &VEO.body()).await;
             assert_eq!(tokens_of(&received), ["t-1", "t-2", "t-3"]);
-            for _ in 0..4 {
-                tokens.received().await;
-            }
+            tokens.skip_requests(4).await;
         }
     })
     .await;

@@ -1,4 +1,4 @@
-//! Endpoints: their life, their secrets, and the URLs that are refused.
+//! Endpoints: create, update, test, delete; rotation of secrets; URLs that are refused.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;

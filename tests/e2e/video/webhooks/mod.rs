@@ -21,7 +21,7 @@ use crate::{
 const OPERATOR_SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 const CALLBACK_SECRET: &str = "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=";
 
-/// Permits the address of the fake upstream, and repeats failed attempts quickly.
+/// Permits the address of the fake upstream, and repeats a failed attempt twice, after 50 ms each.
 fn permissive(settings: &mut Settings) {
     settings.webhooks.allow_private_addresses = true;
     settings.webhooks.retry_delays = vec![Duration::from_millis(50); 2];
@@ -72,7 +72,7 @@ async fn delivery_with_status(server: &TestServer, path: &str, status: &str) -> 
 }
 
 #[tokio::test]
-async fn event_reaches_endpoints_of_the_configuration_of_the_client_and_of_the_request() {
+async fn event_reaches_the_endpoints_of_the_configuration_and_of_the_client_and_the_callback_of_the_request() {
     let adjust = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
         permissive(settings);
         settings.webhooks.callback_secret = Some(CALLBACK_SECRET.into());
@@ -108,10 +108,9 @@ async fn event_reaches_endpoints_of_the_configuration_of_the_client_and_of_the_r
         assert_eq!((&events[0]["type"], &events[0]["data"]), (&json!("video.completed"), &json!({"id": id})));
         assert!(events.iter().all(|event| *event == events[0]), "{events:?}");
         let deliveries = get(server, &format!("/v1/videos/{id}/deliveries")).await;
-        let mut paths: Vec<_> =
-            deliveries["data"].as_array().unwrap().iter().map(|delivery| &delivery["url"]).collect();
-        paths.sort_by_key(|url| url.as_str());
-        assert_eq!(paths, ["/callback", "/client", "/operator"].map(|path| server.upstream.url(path)).each_ref());
+        let mut urls: Vec<_> = deliveries["data"].as_array().unwrap().iter().map(|delivery| &delivery["url"]).collect();
+        urls.sort_by_key(|url| url.as_str());
+        assert_eq!(urls, ["/callback", "/client", "/operator"].map(|path| server.upstream.url(path)).each_ref());
         let callbacks = delivery_with_status(server, "/v1/webhook_endpoints/callback/deliveries", "succeeded").await;
         assert_eq!((&callbacks["endpoint_id"], &callbacks["video_id"]), (&json!("callback"), &json!(id)));
     })
@@ -133,7 +132,8 @@ async fn failed_attempt_is_repeated_and_a_delivery_is_sent_again_on_request() {
         }
         let path = format!("/v1/webhook_endpoints/{endpoint_id}/deliveries");
         let delivery = delivery_with_status(server, &path, "succeeded").await;
-        let statuses: Vec<_> = delivery["attempts"].as_array().unwrap().iter().map(|a| &a["http_status"]).collect();
+        let attempts = delivery["attempts"].as_array().unwrap();
+        let statuses: Vec<_> = attempts.iter().map(|attempt| &attempt["http_status"]).collect();
         assert_eq!(statuses, [&json!(500), &json!(302), &json!(204)]);
         assert_eq!((&delivery["video_id"], &delivery["event_id"]), (&json!(id), &events[0]["id"]));
 

@@ -1,4 +1,5 @@
-//! The built-in chat engine as a provider.
+//! The built-in mock engine for chat (the library `offline_chat`) as a provider, under the configured model names and as models
+//! that fail in a defined way (`fault_injection`).
 
 mod validate;
 
@@ -130,6 +131,7 @@ impl ChatProvider for OfflineChat {
     }
 }
 
+/// Runs `work` until the deadline, which drops it.
 async fn within<T>(
     deadline: Option<tokio::time::Instant>,
     work: impl std::future::Future<Output = T>,
@@ -142,6 +144,7 @@ async fn within<T>(
     }
 }
 
+/// Converts an error of the engine: a request that it cannot serve.
 fn refused(error: &offline_chat::Error) -> ProviderError {
     ProviderError::Refused { message: error.message.clone(), field: Some(error.field.clone()) }
 }
@@ -249,6 +252,7 @@ fn translate(chat: pb::ChatRequest) -> Result<offline_chat::Request, ProviderErr
     })
 }
 
+/// Converts a message; of an attachment, the engine only needs the type.
 fn turn(message: pb::ChatMessage) -> Turn {
     let (text, attachments) = match message.content {
         None => (message.refusal.unwrap_or_default(), Vec::new()),

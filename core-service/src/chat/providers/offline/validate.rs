@@ -1,6 +1,6 @@
 //! Validates requests for the built-in engine, which is as strict as OpenAI.
 //!
-//! Other upstreams judge their requests themselves: they have roles, ranges and forms of their own.
+//! Other upstreams validate their requests themselves: they have roles, ranges and forms of their own.
 
 use openai_dialect::extra_members;
 use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, tool_choice::Choice};
@@ -8,12 +8,13 @@ use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, 
 use crate::chat::validate::prefix_field;
 use crate::error::{Error, echo};
 
-/// The most choices of one call.
+/// The most choices of one call, as for OpenAI.
 const MAX_N: u32 = 128;
 /// The most stop sequences; OpenAI accepts four, local servers more.
 const MAX_STOP: usize = 16;
 
-/// The members of a request that have fields, and their types.
+/// The members of a request that have fields, and their types. A member whose value its field cannot hold, such as a text in
+/// `n`, arrives in `extra_json`, and is rejected with a message that names the type.
 const MEMBERS: [(&str, &str); 22] = [
     ("tools", "a list of tools"),
     ("tool_choice", "`none`, `auto`, `required` or a function"),
@@ -227,6 +228,7 @@ fn check_format(format: Option<&pb::ResponseFormat>) -> Result<(), Error> {
     }
 }
 
+/// Checks that a value, if there is one, is from `min` to `max`.
 fn in_range<T: PartialOrd + Copy + std::fmt::Display>(
     field: &str,
     value: Option<T>,

@@ -61,11 +61,11 @@ impl OpenAiChat {
     async fn complete_via_stream(&self, call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         let options = pb::StreamOptions { include_usage: Some(true), ..pb::StreamOptions::default() };
         let mut chunks = self.stream(call, Some(options)).await?;
-        let (mut unfold, mut together) = (DeltaDecoder::default(), ResponseAssembler::default());
+        let (mut deltas, mut assembler) = (DeltaDecoder::default(), ResponseAssembler::default());
         while let Some(chunk) = chunks.try_next().await? {
-            together.push(unfold.decode(chunk));
+            assembler.push(deltas.decode(chunk));
         }
-        Ok(together.finish())
+        Ok(assembler.finish())
     }
 }
 

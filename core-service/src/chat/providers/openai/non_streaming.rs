@@ -90,8 +90,8 @@ pub(super) async fn read_start(reply: &mut Reply) -> Vec<u8> {
     start
 }
 
-/// Returns whether a body is JSON or HTML, which is the page of a proxy, by its first byte. An event stream never matches: its lines start with a field name or a
-/// colon.
+/// Returns whether a body begins like JSON, or like HTML, the error page of a proxy. An event stream never matches: its lines
+/// start with a field name or a colon.
 pub(super) fn is_document(start: &[u8]) -> bool {
     matches!(start.first(), Some(b'{' | b'[' | b'<'))
 }

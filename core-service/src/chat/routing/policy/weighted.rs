@@ -17,6 +17,7 @@ impl Policy for Weighted {
                 None => return index,
             }
         }
+        // Only without candidates: every weight is at least 1.
         0
     }
 }

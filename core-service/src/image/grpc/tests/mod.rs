@@ -36,6 +36,7 @@ struct Scripted {
     dropped: watch::Sender<bool>,
 }
 
+/// Sends true when it is dropped.
 struct DropGuard(watch::Sender<bool>);
 
 impl Drop for DropGuard {
@@ -84,11 +85,12 @@ fn offline() -> TestService {
     service(offline::entries(PictureBudget::default()))
 }
 
+/// Returns [`scripted_results`] without errors.
 fn scripted(events: Vec<ImageEvent>, hangs: bool) -> (TestService, watch::Receiver<bool>) {
     scripted_results(events.into_iter().map(Ok).collect(), hangs)
 }
 
-/// Returns the service and whether the stream of the provider was dropped.
+/// Returns a service whose provider yields these events, then hangs or ends, and whether the stream of the provider was dropped.
 fn scripted_results(
     events: Vec<Result<ImageEvent, ProviderError>>,
     hangs: bool,
@@ -117,11 +119,13 @@ fn numbered(index: u32) -> Bytes {
     picture(48, 32, |x, y| if x == index && y == 0 { 0 } else { 255 })
 }
 
+/// Returns a request for one image of 48x32 pixels, delivered as bytes.
 fn small() -> pb::ImageRequest {
     let bytes = pb::ImageDelivery::Bytes.into();
     pb::ImageRequest { prompt: "a cat".to_owned(), size: "48x32".to_owned(), delivery: bytes, ..Default::default() }
 }
 
+/// Returns a PNG file of a colour gradient with the alpha value that `alpha` returns for each pixel.
 fn picture(width: u32, height: u32, alpha: impl Fn(u32, u32) -> u8) -> Bytes {
     let pixel = |x: u32, y: u32| Rgba([x.to_le_bytes()[0], y.to_le_bytes()[0], 90, alpha(x, y)]);
     let mut out = std::io::Cursor::new(Vec::new());
@@ -129,6 +133,7 @@ fn picture(width: u32, height: u32, alpha: impl Fn(u32, u32) -> u8) -> Bytes {
     out.into_inner().into()
 }
 
+/// Returns an input image in the form of bytes.
 fn input(bytes: Bytes) -> pb::MediaInput {
     pb::MediaInput { source: Some(pb::media_input::Source::Data(bytes)) }
 }
@@ -226,7 +231,7 @@ async fn edit_with_a_model_without_edits_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn pictures_are_put_in_order_and_fewer_than_asked_for_are_better_than_none() {
+async fn images_are_sorted_by_index_and_missing_ones_do_not_fail_the_others() {
     let (test, _) = scripted(vec![finished(2), finished(0)], false);
     let response = test.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
     assert_eq!(response.iter().map(|picture| picture.data.clone()).collect::<Vec<_>>(), [numbered(0), numbered(2)]);
@@ -295,6 +300,7 @@ async fn request_waits_for_the_memory_of_earlier_responses() {
     let test = service_with_budget(offline::entries(budget.clone()), budget.clone());
     let image = pb::ImageRequest { size: "1024x1024".to_owned(), ..small() };
     let first = test.generate(image.clone()).await.unwrap();
+    // The image, and once more as base64, which is longer by a third.
     let held = first.pictures[0].data.len() as u64 * 7 / 3;
     assert!(held < 4 << 20);
     let mut second = Box::pin(test.generate(image));

@@ -1,4 +1,4 @@
-//! Repeated requests with the same key.
+//! Repeated requests with the same idempotency key.
 
 use super::*;
 

@@ -62,6 +62,7 @@ pub(in crate::image::providers) fn image(members: &Members<'_>, map_error: MapEr
     UpstreamImage { source: source(members, map_error), revised_prompt: revised_prompt(members) }
 }
 
+/// Returns the bytes or the link of an item, or its error.
 fn source(members: &Members<'_>, map_error: MapError) -> Result<ImageSource, ProviderError> {
     let decoded = members.string("b64_json").map(|encoded| base64_image(&encoded));
     if let Some(Ok(bytes)) = decoded {

@@ -1,4 +1,5 @@
-//! Upstream APIs with asynchronous tasks: polling until a task ends, and cancelling it after a client disconnect.
+//! Upstream APIs with asynchronous tasks: they respond to a request with the id of a task, which is polled until it ends, and
+//! cancelled after a client disconnect.
 
 use std::time::Duration;
 
@@ -95,7 +96,9 @@ impl TaskClient {
 pub(in crate::image::providers) struct TaskPoller {
     client: TaskClient,
     pub(in crate::image::providers) id: String,
+    /// How many consecutive polls have failed.
     failed_polls: u32,
+    /// Whether the task has ended, or has another poller: it is then not cancelled on drop.
     is_over: bool,
 }
 

@@ -8,14 +8,18 @@ use crate::{
     size::Size,
 };
 
+/// The sizes of [`Family::Qwen1`].
 const QWEN_1: [Size; 5] =
     [Size::new(1664, 928), Size::new(1472, 1104), Size::new(1328, 1328), Size::new(1104, 1472), Size::new(928, 1664)];
+/// The sizes of [`Family::Wanx1`].
 const WANX_1: [Size; 4] = [Size::new(1024, 1024), Size::new(1280, 720), Size::new(720, 1280), Size::new(768, 1152)];
 /// Slightly less than the documented 4, as sides are rounded to whole pixels.
 const MAX_RATIO: f64 = 3.9;
+/// The sides are those that the areas and the ratio 4 permit.
 const QWEN_2: Window = Window { area: (512 * 512, 2048 * 2048), side: (256, 4096), step: 1, ratio: MAX_RATIO };
 const WAN: Window = Window { area: (1280 * 1280, 1440 * 1440), ..QWEN_2 };
 const WAN_EDIT: Window = Window { area: (768 * 768, 1280 * 1280), ..QWEN_2 };
+/// The ratio is the one that the sides permit, rounded down.
 const WAN_2: Window = Window { area: (512 * 512, 1440 * 1440), side: (512, 1440), step: 1, ratio: 2.8 };
 
 /// A family of models with the same capabilities.

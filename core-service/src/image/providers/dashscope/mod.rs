@@ -1,4 +1,5 @@
-//! DashScope's Qwen-Image and Wan image models: synchronous calls or asynchronous tasks that return several images as links.
+//! The image models Qwen-Image and Wan through DashScope, the model API of Alibaba Cloud: synchronous calls or asynchronous tasks
+//! that return several images as links.
 
 mod family;
 mod request;
@@ -41,6 +42,7 @@ use crate::{
 };
 
 const DEFAULT_BASE_URL: &str = "https://dashscope.aliyuncs.com";
+/// The paths of requests and of tasks; `aigc` is DashScope's name for generated content.
 const SERVICES: &str = "api/v1/services/aigc";
 const TASKS: &str = "api/v1/tasks";
 /// The header that turns a request into an asynchronous task.

@@ -51,6 +51,7 @@ impl NativeParams {
         self.endpoint().0
     }
 
+    /// Returns the path of the request and the form of its input, which depend on each other.
     fn endpoint(self) -> (&'static str, InputForm) {
         match (self.mode, self.family) {
             (ApiMode::Sync, _) => ("multimodal-generation/generation", InputForm::Messages),
@@ -99,10 +100,11 @@ pub(super) fn body(model: &str, parameters: &ImageParameters, native: NativePara
         members.add("seed", seed.wrapping_add(first.into()) & i64::from(i32::MAX));
     }
     let extra = extra_members(&parameters.extra_json).unwrap_or_default();
-    // Without this member DashScope adds a watermark; the client may ask for one.
+    // Without this member DashScope adds a watermark; the client may request one.
     if family != Family::Wanx1 && !extra.iter().any(|(name, _)| name == "watermark") {
         members.add("watermark", false);
     }
+    // Except `n`, the number of images, which is set above.
     for (name, value) in extra {
         if name == "negative_prompt" && form == InputForm::Prompt {
             input.add_raw(&name, value);

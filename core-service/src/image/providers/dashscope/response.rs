@@ -37,6 +37,7 @@ pub(super) fn task_id(body: &[u8]) -> Result<String, ProviderError> {
     if task_id.is_empty() { Err(error.unwrap_or_else(missing)) } else { Ok(task_id) }
 }
 
+/// Reads a response: images and texts are in `choices` of newer models, images in `results` of older ones.
 fn output(response: &Members<'_>) -> Output {
     let output = response.object("output");
     let contents = output.objects("choices").into_iter().map(|choice| choice.object("message"));

@@ -1,3 +1,5 @@
+//! Families, native sizes, request bodies, responses, task states and error codes of Qwen-Image and Wan.
+
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
@@ -80,6 +82,7 @@ fn request_fields_become_parameters() {
         "input": {"messages": [{"role": "user", "content": [{"text": "a boat\n\nStyle: vivid"}]}]},
         "parameters": {"size": "1024*1024", "n": 2, "seed": 0, "watermark": false, "negative_prompt": "fog", "prompt_extend": false},
     });
+    // Two images, of which the first has the index 1: its seed, the largest plus one, becomes 0 in 31 bits.
     assert_eq!(body(Family::Qwen2, &seeded, 1, 2), expected);
     let first =
         body(Family::Qwen1, &ImageParameters { extra_json: r#"{"watermark":true}"#.to_owned(), ..parameters() }, 0, 1);

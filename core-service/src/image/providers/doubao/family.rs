@@ -11,12 +11,14 @@ use crate::{
 
 /// Slightly less than the documented 16, as sides are rounded to whole pixels.
 const MAX_RATIO: f64 = 15.5;
+/// The shortest and the longest side that the areas of Seedream 4 and the ratio 16 permit.
 const SIDE: (u32, u32) = (256, 16_384);
 
 const SEEDREAM_3: Window = Window { area: (512 * 512, 2048 * 2048), side: (512, 2048), step: 1, ratio: 4.0 };
 /// The minimum is 1280x720 in newer documentation and this in older; the price does not depend on the size.
 const SEEDREAM_4: Window = Window { area: (1024 * 1024, 4096 * 4096), side: SIDE, step: 1, ratio: MAX_RATIO };
 const SEEDREAM_4_5: Window = Window { area: (2560 * 1440, 4096 * 4096), ..SEEDREAM_4 };
+/// The maximum is 3072 x 3072 x 1.1025.
 const SEEDREAM_5: Window = Window { area: (2560 * 1440, 10_404_496), ..SEEDREAM_4 };
 /// The sizes of the tiers 1K and 2K; sizes between them are undocumented.
 const SEEDREAM_5_PRO: [Size; 16] = [

@@ -1,4 +1,5 @@
-//! Volcengine Ark's Seedream: one call per image, or one streamed call for a series.
+//! Seedream, ByteDance's image models (also called Doubao), through the API of Volcengine Ark: one call per image, or one
+//! streamed call for a series, which is a number of related images.
 
 mod family;
 mod request;

@@ -113,10 +113,12 @@ pub(super) fn body(
         body.add("response_format", "b64_json");
     }
     for (name, value) in extra_members(&parameters.extra_json).unwrap_or_default() {
+        // Only a series is streamed, and Ark has no member for the number of images.
         if name != "stream" && name != "n" {
             body.add_raw(&name, value);
         }
     }
+    // The faster mode, which 4.0 alone has, unless the client has set the member.
     if (*family, parameters.quality) == (Family::Seedream4, Quality::Low) {
         body.add("optimize_prompt_options", json!({"mode": "fast"}));
     }

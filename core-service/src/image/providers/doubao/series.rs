@@ -23,7 +23,7 @@ pub(super) struct Series {
     stream: EventStream,
     /// Which images have arrived.
     received: Vec<bool>,
-    /// The last image, withheld until the usage of all images has arrived: nothing after the last image is read.
+    /// The last image, withheld until the usage of all images has arrived: the reader of the events stops after the last image.
     last: Option<ImageEvent>,
     is_over: bool,
 }

@@ -1,3 +1,5 @@
+//! Families, native sizes, request bodies, responses, events and error codes of Seedream.
+
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -27,6 +29,7 @@ fn parameters() -> ImageParameters {
     ImageParameters { size: Some(Size::new(1024, 1024)), user: "me".to_owned(), ..default_parameters() }
 }
 
+/// Returns an input image of 1600x900 pixels, whose bytes are `AQID` in base64.
 fn input(format: MediaType) -> InputPicture {
     InputPicture { bytes: vec![1, 2, 3].into(), format, size: Size::new(1600, 900), has_alpha: false }
 }
@@ -77,6 +80,7 @@ fn parameters_become_the_members_of_the_family() {
     let mut parameters = parameters();
     (parameters.seed, parameters.style) = (Some(i64::MAX), Some(Style::Natural));
     parameters.extra_json = r#"{"guidance_scale":3.5,"watermark":true,"stream":true,"model":"other"}"#.to_owned();
+    // The second image: its seed, the largest plus one, becomes 0 in 31 bits.
     let third = body(Family::Seedream3, &parameters, 1);
     let expected = json!({
         "model": "m", "prompt": "a boat\n\nStyle: natural", "size": "1024x1024", "seed": 0, "watermark": false,
@@ -104,6 +108,7 @@ fn parameters_become_the_members_of_the_family() {
 fn input_images_become_data_urls_and_determine_the_default_size() {
     let mut parameters = parameters();
     (parameters.size, parameters.pictures) = (None, vec![input(MediaType::Jpeg)]);
+    // 1600x900, scaled up to the minimum area in steps of an eighth.
     let one = body(Family::Seedream45, &parameters, 0);
     assert_eq!((&one["image"], &one["size"]), (&json!("data:image/jpeg;base64,AQID"), &json!("2600x1463")));
     assert_eq!(body(Family::Seededit3, &parameters, 0)["size"], "adaptive");

@@ -45,6 +45,7 @@ pub(super) struct Grid {
     /// The indices of the request's images that come from this grid, up to four.
     pub(super) images: Range<u32>,
     pub(super) prompt: String,
+    /// How the single images are obtained.
     pub(super) singles: MidjourneySingles,
     pub(super) fetcher: ImageFetcher,
 }
@@ -66,6 +67,7 @@ impl Grid {
         stream::select(UnboundedReceiverStream::new(receiver).map(Some), work).filter_map(std::future::ready)
     }
 
+    /// Generates the grid and its images, and sends their events.
     async fn run(self, sender: &UnboundedSender<ImageEvent>) {
         // Sending fails only while the stream, and this future with it, is being dropped.
         match self.generate(sender).await {

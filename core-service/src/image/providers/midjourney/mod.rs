@@ -1,5 +1,5 @@
-//! Midjourney through midjourney-proxy and compatible servers: asynchronous tasks that generate grids of four images, with
-//! aspect ratios instead of pixel sizes.
+//! Midjourney through midjourney-proxy and compatible servers, which operate Midjourney's Discord bot: asynchronous tasks that
+//! generate grids of four images, with aspect ratios instead of pixel sizes.
 
 mod grid;
 mod prompt;
@@ -44,6 +44,7 @@ pub struct Midjourney {
     fetcher: ImageFetcher,
     /// Prompt parameters set by the operator.
     prompt_parameters: String,
+    /// How the single images of a grid are obtained.
     singles: MidjourneySingles,
     poll_interval: Duration,
     grids_at_once: usize,

@@ -12,11 +12,11 @@ use crate::{
     media::InputPicture,
 };
 
-/// The maximum length of `state` that proxies keep, in bytes.
+/// The maximum length of `state`, a text that proxies keep with a task, in bytes.
 const MAX_STATE_BYTES: usize = 255;
 /// Members that are set here or belong to OpenAI's API only; `extra_json` does not set them.
 const RESERVED: [&str; 5] = ["prompt", "base64Array", "state", "moderation", "input_fidelity"];
-/// The webhook to which a proxy posts the status of a task.
+/// The member with the URL of a webhook, to which a proxy posts the status of a task.
 const NOTIFY_HOOK: &str = "notifyHook";
 
 /// Returns whether a proxy may treat two member names as equal: those in Go and C# ignore the case.

@@ -10,7 +10,7 @@ use crate::{
     size::Size,
 };
 
-/// Larger images would exceed the maximum size of a stream event.
+/// Images of more pixels would exceed the maximum size of a stream event. All square images of the tier 2K are smaller.
 const MAX_STREAMED_PIXELS: u64 = 4_200_000;
 
 /// The ratios and sizes of 2.5 Flash, which has no tiers.
@@ -166,6 +166,7 @@ impl NativeParams {
         };
         let tier = if high { tier.and_then(|tier| family.tier_for_high_quality(tier)).or(tier) } else { tier };
         let pixels = format.map_or(0, |(_, lowest, size)| {
+            // High quality raises the tier by at most one, which doubles both sides.
             let factor = if lowest == tier { 1 } else { 4 };
             size.pixels() * factor
         });

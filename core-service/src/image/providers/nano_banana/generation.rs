@@ -112,6 +112,7 @@ impl Generation {
         Ok((usage.into_iter().chain([last]).collect(), None))
     }
 
+    /// Sends the request, with an additional instruction if it is a retry.
     async fn send(&mut self) -> Result<OpenResponse, ProviderError> {
         let Self { upstream, call, native, index, attempts, .. } = self;
         let until = until(upstream.limits.first_byte, call.context.deadline);

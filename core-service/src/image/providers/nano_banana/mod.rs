@@ -1,4 +1,5 @@
-//! Gemini's image models: one image per call, with ratio and tier instead of pixels, and previews while the model thinks.
+//! Gemini's image models (called Nano Banana): one image per call, with an aspect ratio and a size tier such as 2K instead of
+//! pixels, and previews while the model thinks.
 
 mod family;
 mod generation;

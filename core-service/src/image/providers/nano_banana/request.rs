@@ -14,11 +14,13 @@ use crate::{
 const RETRY_INSTRUCTION: &str = "Answer with exactly one picture, not with words.";
 /// Parameters of OpenAI's API that clients often send and Gemini rejects.
 const DROPPED: [&str; 2] = ["moderation", "input_fidelity"];
+/// The member with the generation parameters, and its other spelling, which Gemini also accepts.
 const CONFIG: &str = "generationConfig";
 const CONFIG_ALIAS: &str = "generation_config";
 
 /// Returns the request body for the image with this index.
 pub(super) fn body(parameters: &ImageParameters, native: NativeParams, index: u32, is_retry: bool) -> Vec<u8> {
+    // Base64 with the JSON around it, so that the text is allocated once.
     let encoded = parameters.pictures.iter().map(|picture| picture.bytes.len() / 3 * 4 + 100).sum::<usize>();
     let mut contents = String::with_capacity(encoded + parameters.prompt.len() + 1024);
     contents.push_str(r#"[{"role":"user","parts":["#);

@@ -1,4 +1,5 @@
-//! The provider of the built-in mock engine, and fault injection by model name.
+//! The built-in mock engine for images (the library `offline_image`) as a provider, and as models that fail in a defined way
+//! (`fault_injection`).
 
 mod usage;
 

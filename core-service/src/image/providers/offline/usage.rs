@@ -1,4 +1,4 @@
-//! The token usage of the built-in engine: deterministic, of the magnitude of OpenAI's GPT image models.
+//! The token usage of the built-in engine: deterministic, computed like that of OpenAI's `gpt-image-1`.
 
 use crate::{
     image::{
@@ -14,7 +14,7 @@ const PER_TILE: u64 = 129;
 /// The side of a tile in pixels.
 const TILE: u32 = 512;
 
-/// The pixels to which the tokens of a quality apply.
+/// The pixels of the image to which the tokens of each quality apply.
 const PIXELS: u64 = 1024 * 1024;
 
 /// Returns the usage of the image with this index. Prompt and input images count once, with the first image. Blocks for some

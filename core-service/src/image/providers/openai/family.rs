@@ -11,9 +11,10 @@ use crate::{
     size::Size,
 };
 
-/// Larger images are requested with one call each: a response with several would exceed the maximum size of a response.
+/// Images of more pixels, those above 1536x1024, are requested with one call each: a response with several would exceed the
+/// maximum size of a response.
 const MAX_BATCHED_PIXELS: u64 = 1_600_000;
-/// Previews of larger images would exceed the maximum size of an event.
+/// Previews of images with more pixels, those above 2048x2048, would exceed the maximum size of an event.
 const MAX_PREVIEW_PIXELS: u64 = 4_200_000;
 
 const DALL_E_2: [Size; 3] = [Size::new(256, 256), Size::new(512, 512), Size::new(1024, 1024)];
@@ -28,6 +29,7 @@ pub(super) enum Family {
     DallE3,
     GptImage1,
     GptImage2,
+    /// Any other model of a compatible server: its sizes and qualities are unknown, and passed on as the client sent them.
     Compatible,
 }
 
@@ -38,7 +40,7 @@ pub(super) struct NativeParams {
     pub(super) size: Option<Size>,
     /// The value of `output_format`, if the family supports it.
     pub(super) format: Option<Encoding>,
-    /// The number of previews; if any, the response is streamed.
+    /// The number of previews to request; if any, the response is streamed.
     pub(super) previews: u32,
     /// Whether every image is requested with its own call.
     pub(super) one_per_call: bool,
@@ -88,6 +90,7 @@ impl Family {
         }
     }
 
+    /// Returns the size to request from the upstream.
     fn native(self, requested: Size) -> Option<Size> {
         match self {
             Self::DallE2 => closest(requested, DALL_E_2, |size| size),

@@ -80,7 +80,8 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
 }
 
 fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    reported_failure_of(status, headers, body, false)
+    let quota_is_rate_limit = false;
+    reported_failure_of(status, headers, body, quota_is_rate_limit)
 }
 
 #[async_trait]
@@ -178,6 +179,7 @@ impl OpenAiImages {
         let events = stream::try_unfold(Some((self, event_stream)), move |state| async move {
             let Some((provider, mut event_stream)) = state else { return Ok(None) };
             let event = event_stream.next(response::parse_event).await;
+            // The events to yield, and the state with which to continue.
             let events = match event.map_err(|error| provider.upstream.redacted(error))? {
                 (StreamEvent::Finished { image, usage }, _) => {
                     let finished = provider.fetcher.event(index, image).await;

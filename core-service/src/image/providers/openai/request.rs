@@ -90,7 +90,9 @@ fn members(model: &str, parameters: &ImageParameters, native: NativeParams, n: u
     members
 }
 
+/// Returns the members and the input images as `multipart/form-data`.
 fn multipart(boundary: &str, members: &JsonObject, parameters: &ImageParameters) -> Vec<u8> {
+    // The files with the heads of their parts, so that the form is allocated once.
     let files =
         parameters.pictures.iter().chain(&parameters.mask).map(|picture| picture.bytes.len() + 300).sum::<usize>();
     let mut form = Vec::with_capacity(files + parameters.prompt.len() + 4096);
@@ -115,6 +117,7 @@ fn multipart(boundary: &str, members: &JsonObject, parameters: &ImageParameters)
     form
 }
 
+/// Appends the part of a file, whose name is `stem` with the extension of its format.
 fn file(form: &mut Vec<u8>, boundary: &str, name: &str, stem: &str, picture: &InputPicture) {
     let (kind, extension) = (picture.format.as_str(), picture.format.extension());
     // Servers determine the type by the content type or by the extension of the name, some by the latter only.

@@ -1,6 +1,6 @@
 //! The index of the media store: which files exist, how large they are, and until when each must stay.
 //!
-//! The object store has the files; the index is what the sweeper decides by. An upload writes its rows before the object
+//! The object store has the files; the sweeper decides by the index. An upload writes its rows before the object
 //! and a removal deletes its row after the object, so no crash can leave an object that the index does not know. Rows that
 //! a killed process left are found by their expired leases.
 //!
@@ -20,7 +20,7 @@ use crate::{database::Database, error::Error, media::key::MediaKey};
 /// The duration of a pin, which protects a file from the sweepers of all processes.
 pub(super) const PIN: Duration = Duration::from_mins(10);
 
-/// The minimum interval between two writes of a pin: uses of a file within it do not write its row again.
+/// The minimum interval between two writes of a pin, a quarter of [`PIN`]: uses of a file within it do not write its row again.
 pub(super) const PIN_INTERVAL: Duration = Duration::from_secs(150);
 
 /// The minimum time that a file is kept after its last use: players and resumed downloads request the next range later, and

@@ -1,4 +1,4 @@
-//! The owners of files.
+//! The owners of files: those who have stored them, and so may use them as inputs of requests.
 
 use sqlx::SqliteConnection;
 

@@ -1,4 +1,4 @@
-//! Uploads in progress, and what interrupted ones left.
+//! Uploads in progress, and the search for interrupted ones.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{MediaIndex, PIN, REUSE_WINDOW, integer, millis, owners, run};
 use crate::{error::Error, keys::Owner, media::key::MediaKey};
 
-/// How long an upload counts as in progress without a sign of life.
+/// How long an upload counts as in progress without a renewal.
 const UPLOAD_LEASE: Duration = PIN;
 
 /// The id of an upload in progress.
@@ -120,7 +120,7 @@ impl MediaIndex {
         Ok(keys.iter().filter_map(|key| MediaKey::parse(key)).collect())
     }
 
-    /// Forgets the interrupted uploads of a file, after what they left was removed.
+    /// Forgets the interrupted uploads of a file, after their staging files and objects were removed.
     pub(in crate::media::store) async fn forget_interrupted_uploads(
         &self,
         key: &MediaKey,

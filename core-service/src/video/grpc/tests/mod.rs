@@ -1,3 +1,5 @@
+//! The gRPC methods over a fake provider, whose video file has the content `video`.
+
 mod derive;
 
 use std::time::Duration;
@@ -50,6 +52,7 @@ fn image() -> Bytes {
     png.into_inner().into()
 }
 
+/// Returns the reason of an error, and the request field that it names.
 fn violation(status: &Status) -> (String, String) {
     let details = status.get_error_details();
     let reason = details.error_info().unwrap().reason.clone();
@@ -67,12 +70,14 @@ impl Service {
         Ok(self.grpc.get_video(request).await?.into_inner().video.unwrap())
     }
 
+    /// Returns all snapshots up to the final one.
     async fn watch(&self, id: &str) -> Vec<pb::Video> {
         let request = Request::new(pb::WatchVideoRequest { id: id.to_owned() });
         let snapshots = self.grpc.watch_video(request).await.unwrap().into_inner();
         snapshots.map_ok(|message| message.video.unwrap()).try_collect().await.unwrap()
     }
 
+    /// Variant 0, which is unspecified, is the video.
     async fn download(&self, id: &str, variant: i32, offset: u64) -> Result<Vec<Part>, Status> {
         let id = id.to_owned();
         let request = Request::new(pb::DownloadVideoRequest { id, variant, offset, length: None });
@@ -266,6 +271,7 @@ async fn unknown_model_is_refused_with_a_suggestion() {
     assert!(status.message().contains("fake-video"));
 }
 
+/// A call with the header by which OpenAI's SDKs number the attempts of one request, from 0.
 fn sdk_call(request: pb::CreateVideoRequest, retries: u32) -> Request<pb::CreateVideoRequest> {
     let mut request = Request::new(request);
     request.metadata_mut().insert("x-stainless-retry-count", retries.into());

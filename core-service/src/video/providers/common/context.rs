@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use crate::{
     config::GuardSettings,
     media::Downloader,
     model_facts::{FactsTable, fit::FitPolicy},
     models::Entry,
-    upstream::{ConcurrencyLimit, Limits},
+    upstream::{ConcurrencyLimit, Limits, SetupError},
     video::{VideoModel, VideoProvider, guarded::Guarded},
 };
 
@@ -24,15 +26,16 @@ pub(crate) struct ProviderContext {
     pub(crate) facts: FactsTable,
     /// What happens to parameters that a model does not accept.
     pub(crate) fit_policy: FitPolicy,
-    /// The circuit breaker of each provider.
+    /// The settings of the circuit breaker that each provider gets.
     pub(crate) guard: GuardSettings,
-    /// The concurrency limit of all providers together.
+    /// The limit of submissions in flight, which all connected providers share.
     pub(crate) submissions: Arc<ConcurrencyLimit>,
 }
 
 impl ProviderContext {
     /// Returns the catalog entries of a provider's models, behind one circuit breaker and the concurrency limit. `names` are
-    /// the upstream's names of the models, the default first. Jobs store `id`, so it never changes.
+    /// the upstream's names of the models, the default first. `id` is the provider's id, which never changes, because jobs
+    /// store it.
     pub(in crate::video::providers) fn entries(
         &self,
         names: &[String],
@@ -51,4 +54,12 @@ impl ProviderContext {
         };
         names.iter().map(entry).collect()
     }
+}
+
+/// Returns the configured base URL of a provider, otherwise its default.
+///
+/// # Errors
+/// [`SetupError::Key`] if `default` is not a URL. The defaults of all providers are valid.
+pub(in crate::video::providers) fn url_or_default(configured: Option<&Url>, default: &str) -> Result<Url, SetupError> {
+    configured.cloned().map_or_else(|| Url::parse(default).map_err(|_| SetupError::Key), Ok)
 }

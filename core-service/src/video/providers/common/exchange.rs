@@ -1,4 +1,5 @@
-//! One request to an upstream and its complete response, whatever its status.
+//! One request to an upstream and its complete response. An error status is not an error here: several vendors report the state
+//! of a task with one, so that each provider interprets status and body itself.
 
 use std::fmt::Write as _;
 
@@ -8,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use crate::{
     context::RequestContext,
     error::ProviderError,
-    upstream::{Upstream, context_headers, until},
+    upstream::{Upstream, context_headers, reported_failure_of, until},
 };
 
 /// A request body and its content type.
@@ -33,6 +34,15 @@ pub(in crate::video::providers) struct Response {
     pub(in crate::video::providers) body: Bytes,
 }
 
+impl Response {
+    /// Returns the failure that an error status and its body describe, for upstreams with errors in OpenAI's or a similar form.
+    pub(in crate::video::providers) fn failure(&self) -> ProviderError {
+        // `insufficient_quota` is an empty account, which waiting does not help.
+        let quota_is_rate_limit = false;
+        reported_failure_of(self.status, &self.headers, &self.body, quota_is_rate_limit)
+    }
+}
+
 /// Sends a request and reads the response to its end: the head within `limits.first_byte`, the whole body within `limits.idle`,
 /// both before the deadline of the context. Sends the request id, idempotency key and trace context as headers.
 ///
@@ -48,7 +58,7 @@ pub(in crate::video::providers) async fn exchange(
     exchange_with_headers(upstream, method, path, message, HeaderMap::new(), context).await
 }
 
-/// Sends a request with further headers; see [`exchange`].
+/// Sends a request like [`exchange`], with the headers `further` in addition.
 pub(in crate::video::providers) async fn exchange_with_headers(
     upstream: &Upstream,
     method: Method,
@@ -74,7 +84,7 @@ pub(in crate::video::providers) async fn exchange_with_headers(
 pub(in crate::video::providers) fn path_segment(id: &str) -> String {
     let mut segment = String::with_capacity(id.len());
     for byte in id.bytes() {
-        // Dots alone would be a relative segment.
+        // `.` and `..` would be relative segments.
         let is_plain =
             byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || byte == b'.' && id.len() > 2;
         if is_plain {

@@ -13,7 +13,7 @@ pub(in crate::video::providers) struct Form {
 }
 
 impl Form {
-    /// Creates an empty form. `capacity` is the expected length in bytes.
+    /// Creates an empty form with a random boundary. `capacity` is the expected length in bytes.
     pub(in crate::video::providers) fn with_capacity(capacity: usize) -> Self {
         Self { boundary: uuid::Uuid::new_v4().simple().to_string(), body: Vec::with_capacity(capacity) }
     }
@@ -42,19 +42,22 @@ impl Form {
         body.extend(b"\r\n");
     }
 
-    /// Ends the form.
+    /// Ends the form, and returns it as a request body.
+    ///
+    /// # Errors
+    /// [`ProviderError::NotSupported`] if the boundary cannot be sent in a header; as it consists of hexadecimal digits, it can.
     pub(in crate::video::providers) fn finish(self) -> Result<Content, ProviderError> {
         let Self { boundary, mut body } = self;
         body.extend(format!("--{boundary}--\r\n").bytes());
         let content_type = HeaderValue::try_from(format!("multipart/form-data; boundary={boundary}"));
-        // Not `Broken`: nothing was sent.
+        // `NotSupported` rather than `Broken`, which would mean that the upstream may have executed the request.
         let content_type = content_type
             .map_err(|error| ProviderError::NotSupported(format!("encoding the multipart request failed: {error}")))?;
         Ok(Content { content_type, body: body.into() })
     }
 }
 
-/// Escapes a name for `content-disposition`, as browsers do.
+/// Escapes a name for `content-disposition`, as browsers do (`multipart/form-data` in the HTML standard).
 fn quoted(name: &str) -> String {
     name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }

@@ -1,4 +1,4 @@
-//! Parts shared by the video providers.
+//! Parts shared by the video providers: their set-up, requests with any status as the result, forms, and results.
 
 pub(super) mod context;
 pub(super) mod exchange;

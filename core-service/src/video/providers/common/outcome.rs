@@ -1,9 +1,9 @@
-//! Adjustments of the results of provider calls.
+//! Adjustments of the results of provider calls, before they reach the runner of video jobs.
 
 use crate::{error::ProviderError, upstream::Upstream, video::Progress};
 
-/// Turns [`ProviderError::Unavailable`] into [`ProviderError::Refused`], so that the job is not retried: for failures that only
-/// the operator can correct, such as an unknown model.
+/// Turns [`ProviderError::Unavailable`], which the runner retries, into [`ProviderError::Refused`], which fails the job: for
+/// failures that only the operator can correct, such as an unknown model, which most vendors report with status 404.
 pub(in crate::video::providers) fn final_refusal(error: ProviderError) -> ProviderError {
     let message = error.to_string();
     error.map_failure(|failure| {
@@ -15,7 +15,7 @@ pub(in crate::video::providers) fn final_refusal(error: ProviderError) -> Provid
     })
 }
 
-/// Removes secrets from the messages of a poll's result, and truncates them: see [`Upstream::redacted`].
+/// Removes the API key from the error messages in a poll's result, and truncates them: see [`Upstream::redacted`].
 pub(in crate::video::providers) fn redacted(
     upstream: &Upstream,
     polled: Result<Progress, ProviderError>,
@@ -27,7 +27,8 @@ pub(in crate::video::providers) fn redacted(
     }
 }
 
-/// Returns the percentage that a fraction from 0 to 1 means, at most 99; `None` if the text is not a fraction.
+/// Returns the percentage that a fraction from 0 to 1 means, such as `0.42`; `None` for other text. At most 99: a job has 100
+/// percent only once its files are stored.
 pub(in crate::video::providers) fn percent_of_fraction(fraction: &str) -> Option<u8> {
     let fraction = fraction.trim().parse::<f64>().ok().filter(|fraction| (0.0..=1.0).contains(fraction))?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 99")]

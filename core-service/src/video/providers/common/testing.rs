@@ -1,4 +1,4 @@
-//! A scripted upstream for unit tests of providers, over TCP.
+//! A scripted upstream for unit tests of providers, over TCP, and the search for a lost submission at it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,9 +23,9 @@ use crate::{
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Searches for a lost submission of a model for `a boat`, whose mark is `video_1`, at an upstream that answers the requests of the
-/// search with these bodies. Returns the result and the paths of the requests. `entries` returns the entries of the provider at
-/// an address.
+/// Calls `VideoProvider::find` for a lost submission of `model` with the prompt `a boat` and the mark `video_1` (the id of its
+/// job), at an upstream that responds to the requests in turn with `bodies`. Returns the result and the paths of the requests.
+/// `entries` builds the provider's entries for the address of that upstream.
 pub(in crate::video::providers) async fn search(
     model: &str,
     bodies: &[&str],
@@ -44,7 +44,7 @@ pub(in crate::video::providers) async fn search(
     };
     let provider = Arc::clone(&entries[0].provider.provider);
     let found = provider.find(&lost, &RequestContext::default()).await.map(|search| match search {
-        // Without the id of the key.
+        // `KeyRotation` stores `KEY_ID|TASK`: removes the id of the key.
         Search::Found(UpstreamTask(stored)) => {
             Search::Found(UpstreamTask(stored.split_once('|').map_or(stored.clone(), |(_, task)| task.to_owned())))
         }
@@ -65,7 +65,7 @@ fn context() -> ProviderContext {
     }
 }
 
-/// Answers one request with each of these bodies, and returns the paths of the requests.
+/// Responds with status 200 and each of these bodies to one request after the other, and returns the paths of the requests.
 pub(in crate::video::providers) fn serve(listener: TcpListener, bodies: Vec<String>) -> JoinHandle<Vec<String>> {
     tokio::spawn(async move {
         let mut paths = Vec::new();

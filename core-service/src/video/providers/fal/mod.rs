@@ -1,4 +1,7 @@
-//! fal's queue: a request to a model's endpoint, whose failure only its result tells.
+//! Video provider for fal (<https://fal.ai>), which hosts models of many vendors behind a queue.
+//!
+//! A submission to a model's endpoint creates a *request*, whose path is the task that a job stores. A poll reads the status of
+//! the request. It is `COMPLETED` for success and failure alike, so that the result is read as well.
 
 mod request;
 mod response;
@@ -9,10 +12,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
-use url::Url;
 
 use super::common::{
-    context::ProviderContext,
+    context::{ProviderContext, url_or_default},
     exchange::{Content, exchange, path_segment},
     outcome::redacted,
 };
@@ -36,13 +38,14 @@ const DEFAULT_BASE_URL: &str = "https://queue.fal.run";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "fal";
 
-/// fal's queue.
+/// The video models of fal's queue.
 #[derive(Debug)]
 pub struct FalVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: results are public files of another host.
+    /// The API's own origin, for downloads. Without the API key: results are public files of another host.
     origin: TrustedOrigin,
+    /// What the models accept, and how their API spells it.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -52,7 +55,7 @@ pub struct FalVideos {
 pub(crate) fn entries(settings: &Fal, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Fal { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(FalVideos {
             upstream: Upstream::new(base.clone(), Auth::Scheme("Key", key.clone()), context.limits)?,
@@ -78,7 +81,7 @@ impl VideoProvider for FalVideos {
         let Call { model, request, context } = call;
         let facts = self.facts.find(PROVIDER_ID, &model);
         let endpoint = facts.upstream_name(&model, request.parameters.input_kind()).to_owned();
-        // An input image has up to 20 MiB.
+        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = offload(move || Ok(request::encode(&facts.members, &request))).await?;
         let content = Some(Content::json(body));
         let response = exchange(&self.upstream, Method::POST, &path(&endpoint), content, &context).await?;
@@ -90,7 +93,7 @@ impl VideoProvider for FalVideos {
         let task = path(&task.0);
         let response = exchange(&self.upstream, Method::GET, &format!("{task}/status"), None, context).await?;
         let status = redacted(&self.upstream, response::parse_poll(&response, self.poll_interval))?;
-        // A finished request has succeeded or failed; the status is the same.
+        // `Ready` means ended here: only the result tells success from failure.
         let Progress::Ready(_) = status else { return Ok(status) };
         let response = exchange(&self.upstream, Method::GET, &task, None, context).await?;
         redacted(&self.upstream, response::parse_result(&response))
@@ -113,13 +116,13 @@ impl VideoProvider for FalVideos {
     }
 }
 
-/// Returns the path of an endpoint or of a request: its segments.
+/// Returns the path of an endpoint or of a request, with each of its segments encoded.
 fn path(name: &str) -> String {
     let segments: Vec<_> = name.trim_matches('/').split('/').map(path_segment).collect();
     segments.join("/")
 }
 
-/// Returns the application of an endpoint, below which its requests are: owner and alias.
+/// Returns the application of an endpoint, `OWNER/ALIAS`: fal serves the requests of all its endpoints below it.
 fn application(endpoint: &str) -> String {
     let segments: Vec<_> = endpoint.trim_matches('/').split('/').take(2).collect();
     segments.join("/")

@@ -13,10 +13,10 @@ use crate::{
     },
 };
 
-/// The number of seeds.
+/// The number of seeds that fal's models accept, 0 to 2^31 - 1. Other seeds are mapped into this range.
 const SEEDS: i64 = 1 << 31;
 
-/// Encodes a request, with the names that the model has for the members.
+/// Encodes a request. `names` are the names and forms that the model has for members, from its facts.
 pub(super) fn encode(names: &MemberNames, request: &RenderRequest) -> String {
     let VideoParameters {
         prompt,
@@ -39,7 +39,7 @@ pub(super) fn encode(names: &MemberNames, request: &RenderRequest) -> String {
             DurationForm::TextWithUnit => Value::from(format!("{seconds}s")),
         },
     );
-    // A first frame has a ratio of its own, as has a video; for many models it is then the only one.
+    // The video gets the ratio of its first frame or source, and many models then refuse the member.
     let has_ratio = request.parameters.has_frames() || request.input(InputRole::Source).is_some();
     if !aspect_ratio.is_empty() && !has_ratio {
         members.add("aspect_ratio", aspect_ratio.as_str());
@@ -57,7 +57,8 @@ pub(super) fn encode(names: &MemberNames, request: &RenderRequest) -> String {
         members.add("negative_prompt", negative_prompt.as_str());
     }
     add_inputs(&mut members, names, request);
-    // The names of inputs that other models have are not reserved: they are checked by the model.
+    // Members of the client, which do not replace those above. Names that other models have for inputs are passed on, and the
+    // model decides.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         members.add_raw(&name, value);
     }
@@ -100,6 +101,7 @@ mod tests {
         },
     };
 
+    /// Encodes a request for 8 seconds in 720p 16:9, with a link for each of these roles.
     fn encoded(model: &str, roles: &[InputRole], change: impl FnOnce(&mut VideoParameters)) -> Value {
         let mut parameters = testing::request().parameters;
         (parameters.resolution, parameters.aspect_ratio, parameters.seconds) =

@@ -1,4 +1,5 @@
-//! The states of a request, its result, and fal's errors: a text, or a list of items with types.
+//! The states of a request in fal's queue, its result, and fal's errors: a text, or a list of items of which each has a type, a
+//! message and the place of the invalid member (`{"detail": [{"type": ..., "msg": ..., "loc": ["body", "prompt"]}]}`).
 
 use std::{borrow::Cow, time::Duration};
 
@@ -8,13 +9,14 @@ use super::super::common::{exchange::Response, outcome::final_refusal};
 use crate::{
     error::{ProviderError, UpstreamDetails},
     json::members::{Members, object, read_object, read_objects, text},
-    upstream::{reported_failure_of, retry_after},
+    upstream::retry_after,
     video::{Clip, ClipFile, Progress, Variant},
 };
 
-/// The first item of an error.
+/// One item of an error.
 #[derive(Debug)]
 struct Item {
+    /// The type of the error, for example `content_policy_violation`.
     kind: String,
     message: String,
     /// The member of the request; empty if the item names none.
@@ -25,7 +27,7 @@ struct Item {
 pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
-        // Only the operator can correct a model, and no repetition does.
+        // Final: 404 means an unknown model, which only the operator can correct.
         return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
@@ -34,7 +36,8 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     })?
 }
 
-/// Returns the state that a response to a poll reports. [`Progress::Ready`] has no files: the result has.
+/// Returns the state that a response to a poll reports. [`Progress::Ready`] is without files, and means that the request has
+/// ended: see [`parse_result`].
 pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     match response.status {
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Progress::Missing),
@@ -49,19 +52,20 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
         Ok(match status.trim().to_ascii_uppercase().as_str() {
             "COMPLETED" => Progress::Ready(Clip { files: Vec::new() }),
             "CANCELLED" | "CANCELED" => Progress::Cancelled,
-            // `IN_QUEUE`, `IN_PROGRESS`, and states that are not known. There is no percentage.
+            // `IN_QUEUE`, `IN_PROGRESS`, and unknown states. fal reports no percentage.
             _ => Progress::Working { percent: None, poll_after },
         })
     })?
 }
 
-/// Returns how a completed request ended. Without a link, the result has no files.
+/// Returns how a completed request ended. A result without a link is [`Progress::Ready`] without files, with which the runner
+/// fails the job.
 pub(super) fn parse_result(response: &Response) -> Result<Progress, ProviderError> {
     let Response { status, body, .. } = response;
     match *status {
         status if status.is_success() => read_object(body, |members| Ok(Progress::Ready(clip(&members))))?,
         StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Progress::Missing),
-        // The model's own failure has an error with items, or is a refusal.
+        // These statuses, or an error with items, are the failure of the render; any other error is that of the poll.
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Ok(Progress::Failed(failure(response))),
         _ if item(body).is_some() => Ok(Progress::Failed(failure(response))),
         _ => Err(failure(response)),
@@ -70,8 +74,8 @@ pub(super) fn parse_result(response: &Response) -> Result<Progress, ProviderErro
 
 /// Returns the failure that a response with an error status describes.
 pub(super) fn failure(response: &Response) -> ProviderError {
-    let Response { status, headers, body } = response;
-    let by_status = reported_failure_of(*status, headers, body, false);
+    let Response { status, body, .. } = response;
+    let by_status = response.failure();
     let Some(Item { kind, message, field }) = item(body) else { return by_status };
     let details = UpstreamDetails { code: kind.clone(), param: field.clone(), ..UpstreamDetails::default() };
     let field = Some(field).filter(|field| !field.is_empty());
@@ -81,7 +85,7 @@ pub(super) fn failure(response: &Response) -> ProviderError {
             ProviderError::Broken(message)
         }
         "generation_timeout" | "request_timeout" => ProviderError::Timeout(message),
-        // The type of the item is a rule that the input breaks.
+        // Another type names the rule that the input breaks, for example `literal_error` for a value that is not in a list.
         _ if matches!(*status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) => {
             ProviderError::Refused { message, field }
         }
@@ -90,7 +94,7 @@ pub(super) fn failure(response: &Response) -> ProviderError {
     error.with_upstream_details(details)
 }
 
-/// Returns the first item of an error: of `detail`, or of the whole body.
+/// Returns the first item of an error: in the member `detail`, or in the whole body. `None` for an error that is a text.
 fn item(body: &[u8]) -> Option<Item> {
     let first = read_objects(body, |items| {
         let first = items.into_iter().next()?;
@@ -111,7 +115,7 @@ fn read_item(item: &Members<'_>) -> Option<Item> {
     Some(Item { kind, message, field: field.unwrap_or_default() })
 }
 
-/// Returns the video of a result, under the names that models give it.
+/// Returns the video of a result. Models name it `video`, `videos` or `video_url`.
 fn clip(members: &Members<'_>) -> Clip {
     let first = || members.objects("videos").first().and_then(|video| video.string("url"));
     let link = members.object("video").string("url").or_else(first).or_else(|| members.string("video_url"));

@@ -1,4 +1,6 @@
-//! Google's video models on the Gemini API: Gemini Omni as background interactions, Veo as long-running operations.
+//! Video provider for the Gemini API of Google AI Studio. Veo renders in a long-running operation, Gemini Omni in an
+//! interaction in the background; the name of the model decides. A task is the path of either. `vertex` has the same models on
+//! Vertex AI.
 
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use url::Url;
 
 use super::{
     common::{
-        context::ProviderContext,
+        context::{ProviderContext, url_or_default},
         exchange::{Content, exchange, path_segments},
         outcome::redacted,
     },
@@ -40,9 +42,10 @@ use crate::{
 const DEFAULT_BASE_URL: &str = "https://generativelanguage.googleapis.com/v1beta";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "gemini";
+/// The header with the API key.
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
-/// The Gemini API.
+/// The video models of the Gemini API.
 #[derive(Debug)]
 pub struct GeminiVideos {
     upstream: Upstream,
@@ -60,7 +63,7 @@ pub struct GeminiVideos {
 pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Config { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
-    let url = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let url = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let mut base = url.clone();
     base.set_query(None);
     base.set_path(&format!("{}/", url.path().trim_end_matches('/')));
@@ -91,8 +94,9 @@ impl VideoProvider for GeminiVideos {
         let Call { model, request, context } = call;
         let is_veo = veo::is_veo(&model);
         let path = if is_veo { veo::path(&model) } else { interactions::PATH.to_owned() };
-        // An input image has up to 20 MiB.
+        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = match (is_veo, &request.parameters.source) {
+            // Veo extends its own video, which the request names.
             (true, Some(task)) => {
                 let uri = self.uri_of(task, &context).await?;
                 veo::encode_extension(&request.parameters, json!({"uri": uri}), &[])
@@ -108,7 +112,7 @@ impl VideoProvider for GeminiVideos {
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let response = exchange(&self.upstream, Method::GET, &path_segments(&task.0), None, context).await?;
-        // The body may contain the whole video.
+        // On a blocking thread: the body may contain the whole video, as base64.
         let (task, interval) = (task.0.clone(), self.poll_interval);
         let polled = offload(move || {
             if interactions::is_interaction(&task) {
@@ -137,7 +141,7 @@ impl VideoProvider for GeminiVideos {
         }
     }
 
-    /// Stops an interaction. An operation of Veo runs on and is billed.
+    /// Stops an interaction. An operation of Veo cannot be stopped, and is billed.
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         if !interactions::is_interaction(&task.0) {
             return Ok(Cancellation::RunsOn);
@@ -149,13 +153,13 @@ impl VideoProvider for GeminiVideos {
 }
 
 impl GeminiVideos {
-    /// Returns the URI of the video of a finished task, before a submission that names it.
+    /// Returns the URI of the video of a finished task, which a submission that extends this video names.
     async fn uri_of(&self, task: &UpstreamTask, context: &RequestContext) -> Result<String, ProviderError> {
         let refused = |message: &str| ProviderError::Refused { message: message.to_owned(), field: None };
         let polled =
             self.poll(task, context).await.map_err(|error| {
                 let message = error.to_string();
-                // Nothing was submitted yet.
+                // An error of this poll must not look like an unknown outcome of the submission, which was not sent yet.
                 error.map_failure(|failure| {
                     if failure.may_have_executed() { ProviderError::unavailable(message) } else { failure }
                 })

@@ -1,4 +1,4 @@
-//! Where a finished video is, in the text that is stored with its job.
+//! The location of a finished video of Google's APIs: the text of `ClipFile::location`, which is stored with the job.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -11,7 +11,7 @@ use crate::error::ProviderError;
 pub(in crate::video::providers) enum Location {
     /// At this URL, absolute or relative to the API.
     Uri(String),
-    /// In the response to a poll of this task, as base64. It is not copied into the job, because it has megabytes.
+    /// In the response to a poll of this task, as base64. The job stores the task rather than the data, which has megabytes.
     Inline(String),
 }
 
@@ -28,8 +28,8 @@ impl Location {
     }
 }
 
-/// Returns the link to the content of a file. Without `alt=media`, the API returns a description of its own files; links to
-/// elsewhere are signed and remain as they are.
+/// Returns the link to the content of a file. The API returns the description of one of its files instead, unless the query has
+/// `alt=media`. Links to other origins are signed, so that they are not changed.
 pub(in crate::video::providers) fn download_link(base: &Url, uri: &str) -> String {
     let Ok(mut url) = base.join(uri) else { return uri.to_owned() };
     if url.origin() == base.origin() && !url.query_pairs().any(|(name, _)| name == "alt") {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_of_the_api_ask_for_the_content_and_others_are_unchanged() {
+    fn links_of_the_api_get_alt_media_and_others_are_unchanged() {
         let base = Url::parse("https://api.test/v1beta/").unwrap();
         for (uri, link) in [
             ("https://api.test/v1beta/files/a", "https://api.test/v1beta/files/a?alt=media"),

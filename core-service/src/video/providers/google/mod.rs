@@ -1,5 +1,5 @@
-//! What the two APIs of Google for videos have in common, the Gemini API and Vertex AI: Veo's operations, the interactions of Gemini
-//! Omni, and how both refuse content.
+//! Codecs that the providers for the Gemini API and for Vertex AI share: Veo's long-running operations, the interactions of
+//! Gemini Omni, the video in a response, and refusals of content.
 
 pub(super) mod interactions;
 pub(super) mod location;

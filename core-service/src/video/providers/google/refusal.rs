@@ -1,4 +1,5 @@
-//! Refusals of content, which the API does not distinguish from invalid requests, and the codes of embedded errors.
+//! The failures that Google's video APIs report: as an error status, or as a `google.rpc.Status` in a successful response.
+//! Refused content has the status of an invalid request, so that it is recognized by the text of the message.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
@@ -6,7 +7,7 @@ use serde_json::value::RawValue;
 use super::super::common::exchange::Response;
 use crate::{error::ProviderError, google_errors, json::members::object};
 
-/// Parts of the messages and codes with which content is refused, in lower case.
+/// Texts of which each refusal of content contains one in its message or code, in lower case.
 const POLICY: [&str; 9] = [
     "usage guidelines",
     "usage policies",
@@ -19,7 +20,7 @@ const POLICY: [&str; 9] = [
     "blocked",
 ];
 
-/// Returns whether a text tells that content was refused.
+/// Returns whether the message or code of an error means that content was refused.
 pub(in crate::video::providers) fn is_policy(text: &str) -> bool {
     let text = text.to_lowercase();
     POLICY.iter().any(|part| text.contains(part))
@@ -30,7 +31,7 @@ pub(in crate::video::providers) fn failure(response: &Response) -> ProviderError
     refine(google_errors::failure(response.status, &response.headers, &response.body))
 }
 
-/// Replaces the failure by status: refused content has the status of an invalid request.
+/// Turns the failure of an invalid request into [`ProviderError::ContentPolicy`] if its message is that of refused content.
 fn refine(error: ProviderError) -> ProviderError {
     error.map_failure(|failure| {
         if let ProviderError::Refused { message, .. } = &failure
@@ -52,16 +53,24 @@ pub(in crate::video::providers) fn embedded_error(error: &RawValue) -> ProviderE
     })
 }
 
-/// Returns the HTTP status of a `google.rpc.Code`.
+/// Returns the HTTP status of a `google.rpc.Code`, of which gRPC's status codes have the same numbers.
 fn status_of_code(code: u64) -> Option<StatusCode> {
     Some(match code {
+        // INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE.
         3 | 9 | 11 => StatusCode::BAD_REQUEST,
+        // DEADLINE_EXCEEDED.
         4 => StatusCode::GATEWAY_TIMEOUT,
+        // PERMISSION_DENIED.
         7 => StatusCode::FORBIDDEN,
+        // RESOURCE_EXHAUSTED.
         8 => StatusCode::TOO_MANY_REQUESTS,
+        // UNIMPLEMENTED.
         12 => StatusCode::NOT_IMPLEMENTED,
+        // UNAVAILABLE.
         14 => StatusCode::SERVICE_UNAVAILABLE,
+        // UNAUTHENTICATED.
         16 => StatusCode::UNAUTHORIZED,
+        // All others, such as INTERNAL: the render failed.
         1 | 2 | 5 | 6 | 10 | 13 | 15 => StatusCode::INTERNAL_SERVER_ERROR,
         _ => return None,
     })

@@ -1,4 +1,4 @@
-//! The video in a response: a URI or base64, at one of several places.
+//! The video in the response to a poll of Google's APIs: a URI or base64, at a place that depends on the API and on the model.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ const ADDRESSES: [&str; 2] = ["uri", "gcsUri"];
 /// The members with the file in base64.
 const DATA: [&str; 3] = ["data", "bytesBase64Encoded", "encodedVideo"];
 
-/// Returns the result of a finished task; `None` if the response has no video.
+/// Returns the result of the finished task `task`; `None` if the response has no video.
 pub(in crate::video::providers) fn clip(members: &Members<'_>, task: &str) -> Result<Option<Clip>, ProviderError> {
     let Some(video) = find(members) else { return Ok(None) };
     let location = match address(&video) {
@@ -40,6 +40,7 @@ pub(in crate::video::providers) fn inline_file(body: &[u8]) -> Result<Bytes, Pro
         let video = find(&members).ok_or_else(|| unreadable("is missing"))?;
         let data = DATA.iter().find_map(|name| video.string(name)).ok_or_else(|| unreadable("has no data"))?;
         let bytes = STANDARD.decode(data.as_bytes()).map_err(|_| unreadable("is not valid base64"))?;
+        // An MP4 file begins with the box `ftyp`, after its length.
         if bytes.get(4..8) != Some(b"ftyp") {
             return Err(unreadable("is not an MP4 file"));
         }
@@ -51,9 +52,10 @@ pub(in crate::video::providers) fn inline_file(body: &[u8]) -> Result<Bytes, Pro
 fn find<'a>(members: &Members<'a>) -> Option<Members<'a>> {
     let has_content =
         |video: &Members<'a>| address(video).is_some() || DATA.iter().any(|name| video.raw(name).is_some());
-    // Official clients derive `output_video` from the steps, of which the last one counts.
+    // Gemini Omni: `output_video`, which official clients derive from the steps, or the last video in the steps.
     let outputs = members.objects("steps").into_iter().rev().flat_map(|step| step.objects("content"));
     let outputs = outputs.filter(|content| content.string("type").is_some_and(|kind| kind == "video"));
+    // Veo: `generatedSamples` on the Gemini API, `videos` on Vertex AI.
     let response = members.object("response");
     let samples = response.object("generateVideoResponse").objects("generatedSamples");
     let samples = samples.into_iter().map(|sample| sample.object("video"));

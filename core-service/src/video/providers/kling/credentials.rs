@@ -1,4 +1,5 @@
-//! The credentials of an account: an API key, or a pair of keys of which each request gets a token.
+//! The access key and secret key of a Kling account. They are not sent: each request has a token that is signed with them.
+//! Accounts with an API key do not need this.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::{error::ProviderError, video::time::Clock};
 
 /// How long a token is valid.
 const VALIDITY: Duration = Duration::from_mins(30);
-/// How long before its creation a token is valid already, because clocks differ.
+/// How far the beginning of a token's validity lies in the past, so that a slow clock of Kling does not reject it.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// An access key and its secret key.
@@ -32,7 +33,7 @@ impl KeyPair {
         Self { access_key, secret_key, clock }
     }
 
-    /// Returns a token for one request.
+    /// Returns a token for one request: the access key with its validity, signed with the secret key.
     pub(super) fn token(&self) -> Result<Token, ProviderError> {
         let now = self.clock.now();
         let since_1970 = |millis: i64| millis.div_euclid(1000);
@@ -53,7 +54,7 @@ impl KeyPair {
 }
 
 impl Token {
-    /// Returns the header with the token.
+    /// Returns the `authorization` header with the token.
     pub(super) fn headers(&self) -> Result<HeaderMap, ProviderError> {
         let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
             .map_err(|_| ProviderError::Credentials("the token cannot be sent in an HTTP header".to_owned()))?;
@@ -61,7 +62,7 @@ impl Token {
         Ok(HeaderMap::from_iter([(header::AUTHORIZATION, value)]))
     }
 
-    /// Removes the token from a text of the upstream, should it quote it.
+    /// Returns `text` with the token replaced by `***`, if an upstream quotes it; `None` if it does not.
     pub(super) fn removed_from(&self, text: &[u8]) -> Option<String> {
         let text = str::from_utf8(text).ok().filter(|text| text.contains(&self.0))?;
         Some(text.replace(&self.0, "***"))
@@ -74,7 +75,8 @@ mod tests {
     use crate::video::time::Timestamp;
 
     #[test]
-    fn token_is_signed_with_the_secret_key() {
+    fn token_is_signed_with_the_secret_key_and_removed_from_texts() {
+        // 1795343400 s and 999 ms: valid from 5 s before to 30 min after.
         let (clock, _) = Clock::manual(Timestamp(1_795_343_400_999));
         let token = KeyPair::new("access".into(), "secret".into(), clock).token().unwrap();
         let parts: Vec<_> = token.0.split('.').collect();

@@ -1,4 +1,5 @@
-//! Kling's endpoints: each kind of request has one, with its own tasks.
+//! Kling's endpoints. The model and the inputs decide to which one a request is submitted; its task is known only there, so
+//! that the stored task has the name of the endpoint.
 
 use super::super::common::exchange::path_segment;
 use crate::{
@@ -14,7 +15,7 @@ pub(super) enum Endpoint {
     Text,
     /// A video from a first frame, or a first and a last one.
     Image,
-    /// A video from any inputs, for models that have all of their functions here.
+    /// A video from any inputs, for models that are served only here (`api = "omni"` in their facts).
     Omni,
 }
 
@@ -35,11 +36,12 @@ impl Endpoint {
         format!("v1/videos/{}", self.name())
     }
 
-    /// Returns the task with this id, as it is stored.
+    /// Returns the task with this id, as it is stored with the job: `ENDPOINT/ID`.
     pub(super) fn task(self, id: &str) -> UpstreamTask {
         UpstreamTask(format!("{}/{id}", self.name()))
     }
 
+    /// Returns the last segment of the path.
     fn name(self) -> &'static str {
         match self {
             Self::Text => "text2video",
@@ -55,5 +57,5 @@ pub(super) fn task_path(task: &UpstreamTask) -> Result<String, ProviderError> {
         let endpoint = Endpoint::ALL.into_iter().find(|endpoint| endpoint.name() == name)?;
         Some(format!("{}/{}", endpoint.path(), path_segment(id)))
     });
-    parsed.ok_or_else(|| ProviderError::Unreadable("the stored task is none of this provider".to_owned()))
+    parsed.ok_or_else(|| ProviderError::Unreadable("the stored task does not belong to this provider".to_owned()))
 }

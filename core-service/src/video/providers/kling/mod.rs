@@ -1,4 +1,4 @@
-//! Kling: one task per video, at an endpoint for each kind of request.
+//! Video provider for Kling AI of Kuaishou. Each video is a task, which is polled at the endpoint that it was submitted to.
 
 mod credentials;
 mod endpoint;
@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
 use secrecy::SecretString;
-use url::Url;
 
 use self::{
     credentials::{KeyPair, Token},
@@ -21,7 +20,7 @@ use self::{
     response::Page,
 };
 use super::common::{
-    context::ProviderContext,
+    context::{ProviderContext, url_or_default},
     exchange::{Content, Response, exchange_with_headers},
     outcome::redacted,
 };
@@ -44,20 +43,21 @@ use crate::{
 const DEFAULT_BASE_URL: &str = "https://api-singapore.klingai.com";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "kling";
-/// The longest page of a list of tasks.
+/// The number of tasks in a page of a list, the maximum that Kling accepts.
 const PAGE_LENGTH: usize = 500;
-/// How many pages are searched for a lost submission.
+/// How many pages are searched for a lost submission, so that a long list does not cause hundreds of requests.
 const MAX_PAGES: usize = 10;
 
-/// Kling's API.
+/// The video models of Kling.
 #[derive(Debug)]
 pub struct KlingVideos {
     upstream: Upstream,
-    /// Of an account without an API key.
+    /// The keys of an account that has no API key.
     key_pair: Option<KeyPair>,
     downloads: Downloader,
-    /// Without the API key: links are signed already.
+    /// The API's own origin, for downloads. Without the API key: links are signed already.
     origin: TrustedOrigin,
+    /// What the models accept, and how their API spells it.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -66,7 +66,7 @@ pub struct KlingVideos {
 /// Returns the entries of the configured models, the default first; none without keys.
 pub(crate) fn entries(settings: &Kling, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Kling { base_url, api_key, previous_api_keys, access_key, secret_key, models, poll_interval } = settings;
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let provider = |auth, key_pair| {
         Ok(KlingVideos {
             upstream: Upstream::new(base.clone(), auth, context.limits)?,
@@ -101,7 +101,7 @@ impl VideoProvider for KlingVideos {
         let Call { model, request, context } = call;
         let endpoint = Endpoint::of(&self.facts.find(PROVIDER_ID, &model), &request.parameters);
         let mark = context.idempotency_key.clone();
-        // An input image has up to 20 MiB.
+        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = offload(move || request::encode(&model, endpoint, &request, &mark)).await?;
         let response = self.exchange(Method::POST, &endpoint.path(), Some(Content::json(body)), &context).await?;
         let submitted = response::parse_submission(&response);
@@ -117,11 +117,12 @@ impl VideoProvider for KlingVideos {
         self.downloads.clip(&file.location, &self.origin.for_call(context), self.max_file_bytes).await
     }
 
-    /// Kling stops no task.
+    /// Kling cannot stop a task.
     async fn cancel(&self, _: &UpstreamTask, _: &RequestContext) -> Result<Cancellation, ProviderError> {
         Ok(Cancellation::RunsOn)
     }
 
+    /// Looks for the mark of the job in the list of tasks. Only the end of the list proves that there is no task with it.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let endpoint = Endpoint::of(&self.facts.find(PROVIDER_ID, &lost.model), &lost.parameters);
         for number in 1..=MAX_PAGES {
@@ -130,16 +131,18 @@ impl VideoProvider for KlingVideos {
             let page = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
             match page {
                 Page { found: Some(id), .. } => return Ok(Search::Found(endpoint.task(&id))),
-                // Also if pages are shorter than requested, the list ends with an empty one.
+                // Kling may shorten pages, so that only an empty one is the end of the list.
                 Page { length: 0, .. } => return Ok(Search::Absent),
                 Page { .. } => {}
             }
         }
+        // The list is longer than the search, which therefore proves nothing.
         Ok(Search::Unsupported)
     }
 }
 
 impl KlingVideos {
+    /// Sends a request, with a token if the account has no API key, and removes the token from the response.
     async fn exchange(
         &self,
         method: Method,

@@ -1,4 +1,4 @@
-//! The request body of a task, at the endpoint that its inputs and the API of the model decide.
+//! The request body that creates a task. Its members depend on the endpoint.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// Members that clients cannot set: what is rendered, and the mark by which a lost submission is found.
+/// Members that clients cannot set: the model, the inputs, and the mark by which a lost submission is found.
 const RESERVED: [&str; 6] = ["model_name", "image", "image_tail", "image_list", "video_list", "external_task_id"];
 
-/// Encodes a request. `mark` identifies the task in lists.
+/// Encodes a request. `mark` is the id of the job, which Kling returns in lists of tasks.
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`] if an input must be a URL and is a file.
@@ -40,7 +40,7 @@ pub(super) fn encode(
     } = &request.parameters;
     let is_edit = *operation == Operation::Edit;
     let mut members = JsonObject::default();
-    // The default is the oldest model.
+    // Always sent: without it, Kling uses its oldest model.
     members.add("model_name", model);
     members.add("prompt", prompt.as_str());
     if !negative_prompt.is_empty() {
@@ -49,11 +49,11 @@ pub(super) fn encode(
     if let Some(mode) = mode(resolution) {
         members.add("mode", mode);
     }
-    // An edited video keeps its own.
+    // An edited video keeps its duration.
     if !is_edit {
         members.add("duration", seconds.to_string());
     }
-    // Frames have their own, and so does a video to edit.
+    // Frames and a video to edit determine the aspect ratio.
     if !is_edit && !request.parameters.has_frames() && !aspect_ratio.is_empty() {
         members.add("aspect_ratio", aspect_ratio.as_str());
     }
@@ -70,6 +70,7 @@ pub(super) fn encode(
         }
     }
     members.add("external_task_id", mark);
+    // Members of the client, which do not replace those above.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             members.add_raw(&name, value);
@@ -78,7 +79,7 @@ pub(super) fn encode(
     Ok(members.to_string())
 }
 
-/// Returns Kling's name of a resolution.
+/// Returns Kling's `mode` for a resolution: `std` (standard), `pro` (professional) or `4k`.
 fn mode(resolution: &str) -> Option<&'static str> {
     match resolution.to_ascii_lowercase().as_str() {
         "720p" => Some("std"),
@@ -88,7 +89,8 @@ fn mode(resolution: &str) -> Option<&'static str> {
     }
 }
 
-/// Adds the lists of images and videos of a model that accepts several. Videos are accepted by URL only.
+/// Adds the lists of images and videos of the endpoint `omni-video`. Kling accepts videos by URL only. A reference video has
+/// the type `feature`, a video to edit `base`.
 fn add_lists(members: &mut JsonObject, inputs: &[RenderInput]) -> Result<(), ProviderError> {
     let (mut images, mut videos) = (Vec::<Value>::new(), Vec::<Value>::new());
     for input in inputs {

@@ -1,4 +1,4 @@
-//! Kling's tasks and errors: every response has a code, and zero is success.
+//! Kling's tasks and errors. Every response has a member `code`: zero for success, otherwise one of Kling's error codes.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 /// The code for a model or a task that does not exist.
 const NOT_FOUND: u64 = 1203;
 
-/// Parts of the messages of failed tasks whose content was refused. Failed tasks have no code.
+/// Texts of which the message of a failed task contains one if its content was refused. A failed task has no error code.
 const REFUSALS: [&str; 3] = ["risk control", "sensitive", "content policy"];
 
 /// One page of a list of tasks.
@@ -64,7 +64,7 @@ pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Page, Provid
     })
 }
 
-/// Reads a successful response.
+/// Reads a successful response with `read`; returns the error of any other.
 fn read<T>(
     response: &Response,
     read: impl FnOnce(&Members<'_>) -> Result<T, ProviderError>,
@@ -87,7 +87,8 @@ fn progress(task: &Members<'_>, poll_after: Duration) -> Result<Progress, Provid
         "succeed" | "succeeded" => Progress::Ready(clip(task)),
         "failed" => Progress::Failed(failure(task)),
         "canceled" | "cancelled" => Progress::Cancelled,
-        // Queued, running, or a state that is not known: polling continues until a final state. The provider reports no percentage.
+        // Queued, running, or a state that is not known: polling continues until a final state. The provider reports no
+        // percentage.
         _ => Progress::Working { percent: None, poll_after },
     })
 }
@@ -104,7 +105,7 @@ fn failure(task: &Members<'_>) -> ProviderError {
     }
 }
 
-/// Returns the result of a task; without a link it has no files.
+/// Returns the result of a task. Without a link it has no files, with which the runner fails the job.
 fn clip(task: &Members<'_>) -> Clip {
     let videos = task.object("task_result").objects("videos");
     let url = videos.first().and_then(|video| video.string("url"));
@@ -116,17 +117,19 @@ fn clip(task: &Members<'_>) -> Clip {
     Clip { files: url.map(file).into_iter().collect() }
 }
 
-/// Replaces the failure by status: the code decides, because the statuses of some codes differ between Kling's own pages.
+/// Returns the failure that Kling's error code means, otherwise `by_status`. The code decides rather than the HTTP status,
+/// because pages of Kling's documentation give different statuses for some codes.
 fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
     let Some(code) = error["code"].as_u64().or_else(|| error["code"].as_str()?.parse().ok()) else { return by_status };
     let message = by_status.to_string();
     match code {
-        // Also an account without money or resource packs, with status 429; and an address that is not on the account's list.
+        // Invalid keys or tokens; an account without money or resource packs (with status 429) or without the right; an IP
+        // address that is not on the account's list.
         1000..=1004 | 1100..=1103 | 1304 => ProviderError::Credentials(message),
         1300 | 1301 => ProviderError::ContentPolicy(message),
-        // The second one ends when another task does.
+        // Requests per second; tasks at a time.
         1302 | 1303 => ProviderError::RateLimited { message, retry_after: by_status.retry_after() },
-        // Also an unknown model, which only the operator can correct.
+        // Invalid parameters, and an unknown model, which only the operator can correct.
         1200..=1203 => ProviderError::Refused { message, field: None },
         5000 => ProviderError::Broken(message),
         5001 => ProviderError::Unavailable { message, retry_after: by_status.retry_after() },

@@ -1,3 +1,5 @@
+//! The encoding of Kling's requests, the parsing of its responses, and the search for lost submissions.
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,11 +30,13 @@ fn link(role: InputRole, url: &str) -> RenderInput {
     RenderInput { role, content: InputContent::Link(url.to_owned()) }
 }
 
+/// Returns an uploaded PNG file whose content is `a`, `YQ==` in base64.
 fn image(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
     RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
 }
 
+/// Encodes a request for 5 seconds in 1080p 16:9 with the mark `video_1`, after `change`.
 fn encode(
     model: &str,
     inputs: Vec<RenderInput>,
@@ -42,6 +46,7 @@ fn encode(
         seconds: 5,
         resolution: "1080p".to_owned(),
         aspect_ratio: "16:9".to_owned(),
+        // Of the stored inputs, the encoding reads the roles only.
         inputs: inputs
             .iter()
             .map(|input| StoredInput { role: input.role, source: InputSource::Link(String::new()) })
@@ -69,7 +74,7 @@ fn video_to_edit_is_the_base_and_keeps_duration_and_ratio() {
 }
 
 #[test]
-fn prompt_alone_is_sent_with_the_aspect_ratio() {
+fn prompt_alone_is_sent_with_the_aspect_ratio_and_extra_members_replace_nothing() {
     let body = encoded("kling-v3", vec![], |parameters| {
         parameters.generate_audio = Some(true);
         parameters.negative_prompt = "rain".to_owned();
@@ -115,6 +120,7 @@ fn stored_task_has_the_path_of_its_endpoint() {
     ] {
         assert_eq!(task_path(&endpoint.task("7/8")).unwrap(), path);
     }
+    // Without an endpoint, and of an endpoint that this provider does not use.
     for wrong in ["7", "lip-sync/7", ""] {
         assert!(task_path(&UpstreamTask(wrong.to_owned())).is_err(), "{wrong}");
     }
@@ -126,7 +132,7 @@ fn reply(status: u16, body: &str) -> Response {
 }
 
 #[test]
-fn code_decides_what_a_failure_is_whatever_the_status() {
+fn error_code_decides_the_failure_whatever_the_status() {
     type Kind = fn(&ProviderError) -> bool;
     let table: [(u64, Kind); 17] = [
         (1000, |e| matches!(e, ProviderError::Credentials(_))),
@@ -154,6 +160,7 @@ fn code_decides_what_a_failure_is_whatever_the_status() {
             assert!(expected(error.failure()) && error.to_string().contains("words"), "{status} {code}: {error:?}");
         }
     }
+    // With an unknown code, the status decides.
     assert!(
         matches!(parse_submission(&reply(429, r#"{"code":9,"message":"m"}"#)), Err(error) if error.is_safe_to_retry())
     );
@@ -163,7 +170,7 @@ fn code_decides_what_a_failure_is_whatever_the_status() {
 }
 
 #[test]
-fn states_that_do_not_end_the_task_are_work_in_progress() {
+fn final_states_end_the_task_and_all_others_are_work_in_progress() {
     let interval = Duration::from_secs(5);
     let poll = |task: &str| parse_poll(&reply(200, &format!(r#"{{"code":0,"data":{task}}}"#)), interval);
     for status in ["submitted", "processing", "rewriting"] {
@@ -192,6 +199,7 @@ fn task_with_the_mark_is_found_in_a_list() {
     }
 }
 
+/// Searches for the lost submission of `video_1`; see [`search`].
 async fn searched(bodies: &[&str]) -> (Result<Search, ProviderError>, Vec<String>) {
     let entries = |address, context: &_| {
         let settings = Kling { base_url: Some(address), api_key: Some("key".into()), ..Kling::default() };
@@ -206,6 +214,7 @@ async fn lost_submission_is_searched_to_the_end_of_the_list() {
     let mine = r#"{"code":0,"data":[{"task_id":"2","task_info":{"external_task_id":"video_1"}}]}"#;
     let page = |number: u32| format!("/v1/videos/text2video?pageNum={number}&pageSize=500");
     let found = Search::Found(UpstreamTask("text2video/2".to_owned()));
+    // Found on page 2; not found up to the end; not found in as many pages as are searched.
     assert_eq!(searched(&[other, mine]).await, (Ok(found), vec![page(1), page(2)]));
     let empty = r#"{"code":0,"data":[]}"#;
     assert_eq!(searched(&[other, empty]).await, (Ok(Search::Absent), vec![page(1), page(2)]));

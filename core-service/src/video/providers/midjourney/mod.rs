@@ -1,4 +1,5 @@
-//! Midjourney's videos through midjourney-proxy and compatible servers: a task animates a first frame.
+//! Video provider for Midjourney, which has no public API: through midjourney-proxy or a compatible server, which controls
+//! Midjourney's Discord bot. A task animates a first frame.
 
 mod request;
 mod response;
@@ -32,9 +33,10 @@ use crate::{
 
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "midjourney";
+/// The header with the secret of the proxy.
 const API_SECRET: HeaderName = HeaderName::from_static("mj-api-secret");
 
-/// A Midjourney proxy.
+/// The video model of a Midjourney proxy.
 #[derive(Debug)]
 pub struct MidjourneyVideos {
     upstream: Upstream,
@@ -49,7 +51,7 @@ pub struct MidjourneyVideos {
 pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Config { base_url, api_secret, previous_api_secrets, models, poll_interval } = settings;
     let Some(base) = base_url else { return Ok(Vec::new()) };
-    // Without an `Authorization` header: some proxies would take it for the secret.
+    // The secret is sent in `mj-api-secret` only: some proxies would take an `Authorization` header for the secret.
     let provider = |auth, origin| {
         Ok(MidjourneyVideos {
             upstream: Upstream::new(base.clone(), auth, context.limits)?,
@@ -75,7 +77,7 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
 
 #[async_trait]
 impl VideoProvider for MidjourneyVideos {
-    /// A repeated submission is another task.
+    /// Proxies have no idempotency key: a repeated submission is another task.
     fn submits_idempotently(&self) -> bool {
         false
     }
@@ -83,7 +85,7 @@ impl VideoProvider for MidjourneyVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model: _, request, context } = call;
         let mark = context.idempotency_key.clone();
-        // An input image has up to 20 MiB.
+        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = offload(move || request::encode(&request, &mark)).await?;
         let response =
             exchange(&self.upstream, Method::POST, "submit/video", Some(Content::json(body)), &context).await?;
@@ -100,7 +102,7 @@ impl VideoProvider for MidjourneyVideos {
         self.downloads.clip(&file.location, &self.origin.for_call(context), self.max_file_bytes).await
     }
 
-    /// Stops a task, if the proxy can do that.
+    /// Stops a task, if the proxy supports that.
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         let empty = Some(Content::json("{}"));
         let response = exchange(&self.upstream, Method::POST, &path(task, "cancel"), empty, context).await?;
@@ -115,6 +117,7 @@ impl VideoProvider for MidjourneyVideos {
     }
 }
 
+/// Returns the path of a call about a task: `fetch` or `cancel`.
 fn path(task: &UpstreamTask, call: &str) -> String {
     format!("task/{}/{call}", path_segment(&task.0))
 }

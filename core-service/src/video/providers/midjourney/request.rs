@@ -8,28 +8,28 @@ use crate::{
     video::{Operation, RenderRequest, inputs::InputRole, parameters::VideoParameters},
 };
 
-/// Members that clients cannot set: the inputs, the mark, the number of videos, and an address that the proxy would call. Proxies
-/// in Go and C# ignore the case of names.
+/// Members that clients cannot set, in lower case: the inputs, the mark (`state`), the number of videos, and a URL that the
+/// proxy would call. Case is ignored, because proxies in Go and C# ignore it.
 const RESERVED: [&str; 10] =
     ["prompt", "image", "endimage", "state", "videotype", "batchsize", "notifyhook", "action", "taskid", "index"];
 
-/// The type of video for a resolution.
+/// Resolutions, and the `videoType` of each.
 const VIDEO_TYPES: [(&str, &str); 2] = [("480p", "vid_1.1_i2v_480"), ("720p", "vid_1.1_i2v_720")];
 
-/// Encodes a request. `mark` is returned with the task.
+/// Encodes a request. `mark` is the id of the job, which the proxy returns with the task.
 ///
 /// # Errors
 /// [`ProviderError::Refused`] without a first frame.
 pub(super) fn encode(request: &RenderRequest, mark: &str) -> Result<String, ProviderError> {
     let VideoParameters { prompt, operation, source, resolution, extra_json, .. } = &request.parameters;
     let mut members = JsonObject::default();
-    // Line breaks end the prompt of the bot.
+    // On one line: the bot reads a prompt up to its first line break.
     members.add("prompt", prompt.split_whitespace().collect::<Vec<_>>().join(" "));
     match (operation, source, request.input(InputRole::FirstFrame)) {
         (Operation::Extend, Some(task), _) => {
             members.add("action", "extend");
             members.add("taskId", task.0.as_str());
-            // The first of its videos, which is the one that the job has.
+            // The first video of the task, which is the one that a job stores.
             members.add("index", 0);
         }
         (_, _, Some(first_frame)) => members.add("image", first_frame.url()),
@@ -51,7 +51,7 @@ pub(super) fn encode(request: &RenderRequest, mark: &str) -> Result<String, Prov
             members.add_raw(&name, value);
         }
     }
-    // A default of the gateway, which clients can change.
+    // After the members of the client, which therefore replace it: the default of the gateway.
     members.add("motion", "low");
     Ok(members.to_string())
 }
@@ -67,6 +67,7 @@ mod tests {
         testing,
     };
 
+    /// Encodes a request in 720p with a link for each of these roles.
     fn encoded(roles: &[InputRole], extra_json: &str) -> Result<Value, ProviderError> {
         let mut parameters = testing::request().parameters;
         (parameters.resolution, parameters.prompt) = ("720p".to_owned(), "a boat\n at dusk".to_owned());
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_mark_and_type_are_sent_and_cannot_be_replaced() {
+    fn frames_mark_and_type_are_sent_and_cannot_be_replaced_while_motion_can() {
         let extra =
             r#"{"motion":"high","loop":true,"NotifyHook":"http://10.0.0.1","STATE":"x","batchSize":4,"image":"y"}"#;
         let expected = json!({"prompt": "a boat at dusk", "image": "https://a.test/i.png",

@@ -1,4 +1,4 @@
-//! Tasks of Midjourney proxies: their states, results and lists.
+//! Tasks of Midjourney proxies: their states, results and lists. Proxies differ in spelling and in the statuses of their errors.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     error::ProviderError,
     json::members::{Members, object, read_object, read_objects, text},
     midjourney_errors::{classify, task_id},
-    upstream::{reported_failure_of, retry_after},
+    upstream::retry_after,
     video::{Cancellation, Clip, ClipFile, Progress, Variant},
 };
 
@@ -19,20 +19,20 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     let Response { status, headers, body } = response;
     let has_code = read_object(body, |members| members.number("code").is_some()).unwrap_or(false);
     task_id(*status, headers, body).map_err(|error| match *status {
-        // The proxy has no videos, or the address is wrong: no repetition corrects that.
+        // Final: the proxy does not support videos, or the base URL is wrong, so that another attempt would fail too.
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if !has_code => final_refusal(error),
         _ => error,
     })
 }
 
-/// Returns the progress of the task that a response to a poll reports. For an unknown task, proxies have no body or one of three
-/// statuses.
+/// Returns the progress of the task that a response to a poll reports. For an unknown task, a proxy sends status 204, 400 or
+/// 404, or an empty body or `null`.
 pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Progress, ProviderError> {
     let Response { status, headers, body } = response;
     let body = body.trim_ascii();
     match *status {
         StatusCode::NO_CONTENT | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Ok(Progress::Missing),
-        status if !status.is_success() => Err(reported_failure_of(status, headers, body, false)),
+        status if !status.is_success() => Err(response.failure()),
         _ if body.is_empty() || body == b"null" => Ok(Progress::Missing),
         _ => read_object(body, |members| progress(&members, retry_after(headers).unwrap_or(interval))),
     }
@@ -40,12 +40,13 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
 
 /// Returns whether a response to a cancellation reports that the task ended. Many proxies cannot cancel.
 pub(super) fn parse_cancellation(response: &Response) -> Result<Cancellation, ProviderError> {
-    let Response { status, headers, body } = response;
+    let Response { status, body, .. } = response;
     let code = read_object(body, |members| members.number("code")).ok().flatten();
     match *status {
+        // Code 1 is success.
         status if status.is_success() && code == Some(1) => Ok(Cancellation::Stopped),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(reported_failure_of(*status, headers, body, false)),
-        status if status.is_server_error() => Err(reported_failure_of(status, headers, body, false)),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(response.failure()),
+        status if status.is_server_error() => Err(response.failure()),
         status => {
             tracing::info!(status = status.as_u16(), code, "the proxy does not stop a render");
             Ok(Cancellation::RunsOn)
@@ -55,9 +56,9 @@ pub(super) fn parse_cancellation(response: &Response) -> Result<Cancellation, Pr
 
 /// Returns the id of the task with this mark in a list; `None` if there is none, or no list.
 pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Option<String>, ProviderError> {
-    let Response { status, headers, body } = response;
+    let Response { status, body, .. } = response;
     if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(reported_failure_of(*status, headers, body, false));
+        return Err(response.failure());
     }
     if !status.is_success() || body.trim_ascii().is_empty() {
         return Ok(None);
@@ -79,14 +80,14 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Progress {
             Progress::Failed(classify(reason).unwrap_or_else(|| ProviderError::Broken(reason.to_owned())))
         }
         "CANCEL" | "CANCELLED" => Progress::Cancelled,
-        // Videos have no dialog of which the gateway knows the answer.
+        // The bot waits for input to a dialog, which the gateway cannot give.
         "MODAL" => Progress::Failed(ProviderError::Broken("the proxy's task waits for a confirmation".to_owned())),
-        // `NOT_START`, `SUBMITTED`, `IN_PROGRESS`, none, and states that are not known.
+        // `NOT_START`, `SUBMITTED`, `IN_PROGRESS`, no state, and unknown states.
         _ => Progress::Working { percent: percent(members), poll_after },
     }
 }
 
-/// Returns the percentage: the leading digits of `45%`. Some proxies write words.
+/// Returns the percentage: the leading digits of `45%`, at most 99. `None` if there are none: some proxies write words.
 fn percent(members: &Members<'_>) -> Option<u8> {
     let progress = members.text("progress")?;
     let progress = progress.trim();
@@ -94,7 +95,7 @@ fn percent(members: &Members<'_>) -> Option<u8> {
     digits.parse::<u8>().ok().map(|percent| percent.min(99))
 }
 
-/// Returns the first video of a task; without a link it has no files.
+/// Returns the first video of a task. Without a link it has no files, with which the runner fails the job.
 fn clip(members: &Members<'_>) -> Clip {
     let url = |value: &RawValue| text(value).or_else(|| object(value).string("url")).map(Cow::into_owned);
     let link = members.list("videoUrls").into_iter().find_map(url);
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn task_is_found_by_its_mark_alone() {
+    fn list_has_the_task_only_with_its_mark() {
         let list = r#"[{"id":"1","state":"video_0"},{"id":2,"state":"video_1"},{"id":"3"}]"#;
         assert_eq!(parse_list(&response(200, list), "video_1"), Ok(Some("2".to_owned())));
         for (status, body) in [(200, "[]"), (200, ""), (404, "no such path"), (200, r#"[{"id":"3"}]"#)] {

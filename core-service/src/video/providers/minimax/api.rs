@@ -1,4 +1,5 @@
-//! The versions of MiniMax's API, and their paths. A stored task names the version that made it.
+//! The versions of MiniMax's API, and their paths. A task is known only in the version in which it was submitted, so that the
+//! stored task has the name of the version.
 
 use super::super::common::exchange::path_segment;
 use crate::{error::ProviderError, model_facts::ModelFacts, video::UpstreamTask};
@@ -6,9 +7,9 @@ use crate::{error::ProviderError, model_facts::ModelFacts, video::UpstreamTask};
 /// A version of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Api {
-    /// Hailuo and older models. The result is a file, whose link is requested by its id.
+    /// Version 1, for Hailuo and older models. The result is a file, whose link is requested by its id.
     V1,
-    /// H3.
+    /// Version 2, for H3 and newer models. The result is a link.
     V2,
 }
 
@@ -23,7 +24,7 @@ impl Api {
         format!("{}/video_generation", self.name())
     }
 
-    /// Returns the task with this id, as it is stored.
+    /// Returns the task with this id, as it is stored with the job: `VERSION/ID`.
     pub(super) fn task(self, id: &str) -> UpstreamTask {
         UpstreamTask(format!("{}/{id}", self.name()))
     }
@@ -34,7 +35,7 @@ impl Api {
             let api = [Self::V1, Self::V2].into_iter().find(|api| api.name() == name)?;
             Some((api, id))
         });
-        parsed.ok_or_else(|| ProviderError::Unreadable("the stored task is none of this provider".to_owned()))
+        parsed.ok_or_else(|| ProviderError::Unreadable("the stored task does not belong to this provider".to_owned()))
     }
 
     /// Returns the path of polls.
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stored_task_has_its_version() {
+    fn stored_task_has_the_version_whose_path_is_polled() {
         for (api, path) in
             [(Api::V1, "v1/query/video_generation?task_id=7%2F8"), (Api::V2, "v2/query/video_generation/7%2F8")]
         {

@@ -15,12 +15,12 @@ pub(super) fn failure(response: &Response) -> ProviderError {
     refined_failure_of(*status, headers, body, refine)
 }
 
-/// Returns the error in the `error` member of a v2 response.
+/// Returns the error in the member `error` of a response of version 2.
 pub(super) fn error_of(members: &Members<'_>) -> Option<ProviderError> {
     members.error().map(|error| refined_failure_in_reply(error, refine))
 }
 
-/// Returns the error in the `base_resp` member of a v1 response. Its HTTP status is 200 even for errors.
+/// Returns the error in the member `base_resp` of a response of version 1, whose HTTP status is 200 even for errors.
 pub(super) fn error_in_status(members: &Members<'_>) -> Option<ProviderError> {
     let status = members.object("base_resp");
     let code = status.number("status_code").filter(|code| *code != 0)?;
@@ -28,15 +28,19 @@ pub(super) fn error_in_status(members: &Members<'_>) -> Option<ProviderError> {
     Some(refined_failure_in_reply(&json!({"code": code, "message": message}).to_string(), refine))
 }
 
-/// Returns the failure for MiniMax's error code, which is more specific than the HTTP status; `by_status` for unknown codes.
+/// Returns the failure that MiniMax's error code means, which is more specific than the HTTP status; `by_status` for an unknown
+/// code.
 fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
     let message = by_status.to_string();
     match code(error).unwrap_or_default() {
+        // Rate limits of requests, tokens and connections.
         1002 | 1039 | 1041 => ProviderError::RateLimited { message, retry_after: by_status.retry_after() },
         // An invalid key, an empty account, a plan whose quota is used up, or an account that is not verified.
         1004 | 1008 | 2038 | 2049 | 2056 => ProviderError::Credentials(message),
+        // Refused content of the request, or of the video.
         1026 | 1027 => ProviderError::ContentPolicy(message),
         1001 => ProviderError::Timeout(message),
+        // Invalid parameters.
         2013 => ProviderError::Refused { message, field: None },
         _ if error["type"] == "insufficient_balance_error" => ProviderError::Credentials(message),
         _ => by_status,
@@ -57,12 +61,13 @@ fn code(error: &Value) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// Returns the failure of an error whose status alone would mean [`ProviderError::Broken`].
     fn refined(error: &Value) -> ProviderError {
         refine(error, ProviderError::Broken("words".to_owned()))
     }
 
     #[test]
-    fn codes_are_numbers_texts_or_ends_of_messages() {
+    fn code_is_read_as_number_as_text_and_at_the_end_of_the_message() {
         for error in [
             json!({"code": 1026}),
             json!({"code": "1026"}),

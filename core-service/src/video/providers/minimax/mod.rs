@@ -1,4 +1,4 @@
-//! MiniMax: one task per video, in both versions of the API.
+//! Video provider for MiniMax. Each video is a task, in version 1 or 2 of the API, which the model decides (`api`).
 
 mod api;
 mod errors;
@@ -13,11 +13,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
 use secrecy::SecretString;
-use url::Url;
 
 use self::api::{Api, file_path};
 use super::common::{
-    context::ProviderContext,
+    context::{ProviderContext, url_or_default},
     exchange::{Content, exchange, path_segment},
     outcome::redacted,
 };
@@ -41,13 +40,14 @@ const DEFAULT_BASE_URL: &str = "https://api.minimax.io";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "minimax";
 
-/// MiniMax's API.
+/// The video models of MiniMax.
 #[derive(Debug)]
 pub struct MinimaxVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: links are signed already.
+    /// The API's own origin, for downloads. Without the API key: links are signed already.
     origin: TrustedOrigin,
+    /// What the models accept, and how their API spells it.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -57,7 +57,7 @@ pub struct MinimaxVideos {
 pub(crate) fn entries(settings: &Minimax, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Minimax { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(MinimaxVideos {
             upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
@@ -74,7 +74,8 @@ pub(crate) fn entries(settings: &Minimax, context: &ProviderContext) -> Result<V
 
 #[async_trait]
 impl VideoProvider for MinimaxVideos {
-    /// MiniMax has no idempotency key, and no mark in its list.
+    /// MiniMax has no idempotency key. Its list of tasks has no member for a text of the client, so that `find` is not
+    /// implemented.
     fn submits_idempotently(&self) -> bool {
         false
     }
@@ -82,7 +83,7 @@ impl VideoProvider for MinimaxVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
         let api = Api::of(&self.facts.find(PROVIDER_ID, &model));
-        // An input image has up to 20 MiB.
+        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = offload(move || request::encode(&model, api, &request)).await?;
         let content = Some(Content::json(body));
         let response = exchange(&self.upstream, Method::POST, &api.path(), content, &context).await?;
@@ -96,6 +97,7 @@ impl VideoProvider for MinimaxVideos {
     }
 
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
+        // The result of version 1 is the id of a file, whose link is requested first.
         let link = match response::file_id(&file.location) {
             None => file.location.clone(),
             Some(id) => {
@@ -106,7 +108,7 @@ impl VideoProvider for MinimaxVideos {
         self.downloads.clip(&link, &self.origin.for_call(context), self.max_file_bytes).await
     }
 
-    /// Stops a queued task of the second version; no others can be stopped.
+    /// Stops a queued task of version 2; no other task can be stopped.
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         let (api, id) = Api::of_task(task)?;
         if api == Api::V1 {

@@ -1,4 +1,5 @@
-//! The request bodies of both versions of the API.
+//! The request body that creates a task, in both versions of the API: version 1 has a member for each image, version 2 a list
+//! `content` with the prompt and all inputs.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use crate::{
     },
 };
 
-/// Members that clients cannot set: what is rendered.
+/// Members that clients cannot set: the inputs.
 const RESERVED: [&str; 4] = ["content", "first_frame_image", "last_frame_image", "subject_reference"];
 
 /// Encodes a request.
@@ -40,10 +41,11 @@ pub(super) fn encode(model: &str, api: Api, request: &RenderRequest) -> Result<S
         members.add("resolution", resolution.as_str());
     }
     members.add("duration", *seconds);
-    // Frames have their own, and the first version has none.
+    // Frames determine the aspect ratio, and version 1 has no such member.
     if api == Api::V2 && !request.parameters.has_frames() && !aspect_ratio.is_empty() {
         members.add("ratio", aspect_ratio.as_str());
     }
+    // Members of the client, which do not replace those above.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             members.add_raw(&name, value);
@@ -52,7 +54,7 @@ pub(super) fn encode(model: &str, api: Api, request: &RenderRequest) -> Result<S
     Ok(members.to_string())
 }
 
-/// Adds the images that the first version accepts.
+/// Adds the images that version 1 accepts. A reference image must show a person: `character` is the only type of subject.
 fn add_images(members: &mut JsonObject, request: &RenderRequest) {
     for (role, name) in [(InputRole::FirstFrame, "first_frame_image"), (InputRole::LastFrame, "last_frame_image")] {
         if let Some(input) = request.input(role) {
@@ -64,7 +66,7 @@ fn add_images(members: &mut JsonObject, request: &RenderRequest) {
     }
 }
 
-/// Returns the part of the content for an input. Videos and sounds are accepted by URL only.
+/// Returns the part of `content` for an input. MiniMax accepts videos and sounds by URL only.
 fn part(input: &RenderInput) -> Result<Value, ProviderError> {
     let (kind, role, url) = match input.role {
         InputRole::FirstFrame => ("image_url", "first_frame", input.url()),

@@ -1,4 +1,4 @@
-//! MiniMax's tasks, in the forms of both versions of the API.
+//! MiniMax's tasks, their results and the links to them, in the forms of both versions of the API.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -16,10 +16,10 @@ use crate::{
     video::{Cancellation, Clip, ClipFile, Progress, Variant},
 };
 
-/// The beginning of the location of a result that is a file; the id follows.
+/// The beginning of `ClipFile::location` for a result that is a file of version 1; its id follows. Other locations are links.
 const FILE: &str = "file:";
 
-/// The message of the second version about a task that does not exist, with status 500.
+/// The message of version 2 about a task that does not exist, which has status 500.
 const NO_RECORD: &str = "record not found";
 
 /// Returns the id of the task that a response to a submission reports.
@@ -27,7 +27,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     let Response { status, body, .. } = response;
     if !status.is_success() {
         let error = failure(response);
-        // Only the operator can correct a model, and no repetition does.
+        // Final: 404 means an unknown model, which only the operator can correct.
         return Err(if status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(body, |members| {
@@ -60,8 +60,9 @@ pub(super) fn parse_poll(api: Api, response: &Response, interval: Duration) -> R
     })?
 }
 
-/// Returns whether a response of the second API version to a cancellation reports that the task ended.
+/// Returns whether a response of version 2 to a cancellation reports that the task ended.
 pub(super) fn parse_cancellation(response: &Response) -> Result<Cancellation, ProviderError> {
+    // The response may be successful and report a task that still runs.
     let runs_on = |members: Members<'_>| {
         let status = members.string("status").unwrap_or_default().to_ascii_lowercase();
         matches!(status.as_str(), "running" | "processing")
@@ -96,7 +97,7 @@ pub(super) fn file_id(location: &str) -> Option<&str> {
     location.strip_prefix(FILE)
 }
 
-/// Whether the response reports that there is no such task.
+/// Returns whether a response reports that the task does not exist.
 fn is_missing(response: &Response) -> bool {
     let has_no_record = || {
         let message = read_object(&response.body, |members| {
@@ -108,7 +109,7 @@ fn is_missing(response: &Response) -> bool {
         || response.status.is_server_error() && has_no_record()
 }
 
-/// Returns the progress of a task; `None` without a state.
+/// Returns the progress of a task; `None` if it has no state.
 fn progress(api: Api, task: &Members<'_>, poll_after: Duration) -> Option<Result<Progress, ProviderError>> {
     let status = task.string("status")?;
     let failure = || {
@@ -120,12 +121,13 @@ fn progress(api: Api, task: &Members<'_>, poll_after: Duration) -> Option<Result
         "fail" | "failed" => Progress::Failed(failure()),
         "cancelled" | "canceled" => Progress::Cancelled,
         "expired" => Progress::Failed(ProviderError::Timeout("the render expired at the upstream".to_owned())),
-        // Queued, running, or a state that is not known: polling continues until a final state. The provider reports no percentage.
+        // Queued, running, or a state that is not known: polling continues until a final state. The provider reports no
+        // percentage.
         _ => Progress::Working { percent: None, poll_after },
     }))
 }
 
-/// Returns the result of a task; without a link or a file it has no files.
+/// Returns the result of a task. Without a link or the id of a file it has no files, with which the runner fails the job.
 fn clip(api: Api, task: &Members<'_>) -> Clip {
     let location = match api {
         Api::V1 => task.text("file_id").map(|id| format!("{FILE}{id}")),

@@ -1,3 +1,5 @@
+//! The encoding of MiniMax's requests and the parsing of its responses, in both versions of the API.
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,16 +31,19 @@ fn link(role: InputRole, url: &str) -> RenderInput {
     RenderInput { role, content: InputContent::Link(url.to_owned()) }
 }
 
+/// Returns an uploaded PNG file whose content is `a`, `YQ==` in base64.
 fn image(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
     RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
 }
 
+/// Encodes a request for 6 seconds in 768P 16:9, with extra members of which only `prompt_optimizer` may be sent.
 fn encode(model: &str, inputs: Vec<RenderInput>) -> Result<String, ProviderError> {
     let parameters = VideoParameters {
         seconds: 6,
         resolution: "768P".to_owned(),
         aspect_ratio: "16:9".to_owned(),
+        // Of the stored inputs, the encoding reads the roles only.
         inputs: inputs
             .iter()
             .map(|input| StoredInput { role: input.role, source: InputSource::Link(String::new()) })
@@ -55,7 +60,7 @@ fn encoded(model: &str, inputs: Vec<RenderInput>) -> Value {
 }
 
 #[test]
-fn second_version_gets_a_list_of_content() {
+fn version_2_gets_prompt_and_inputs_in_one_list() {
     let text = json!({"type": "text", "text": "a boat"});
     let expected = json!({"model": "MiniMax-H3", "content": [text], "resolution": "768P", "duration": 6, "ratio": "16:9",
         "prompt_optimizer": false});
@@ -78,7 +83,7 @@ fn second_version_gets_a_list_of_content() {
 }
 
 #[test]
-fn first_version_gets_members_for_images() {
+fn version_1_gets_a_member_for_each_image() {
     let body = encoded("MiniMax-Hailuo-02", vec![image(InputRole::FirstFrame), image(InputRole::LastFrame)]);
     let url = "data:image/png;base64,YQ==";
     let expected = json!({"model": "MiniMax-Hailuo-02", "prompt": "a boat", "first_frame_image": url,
@@ -94,7 +99,7 @@ fn reply(status: u16, body: &str) -> Response {
 }
 
 #[test]
-fn states_that_do_not_end_the_task_are_work_in_progress() {
+fn final_states_end_the_task_and_all_others_are_work_in_progress() {
     let working = Ok(Progress::Working { percent: None, poll_after: INTERVAL });
     for status in ["queued", "running", "warming"] {
         let task = format!(r#"{{"task":{{"id":"1","status":"{status}"}}}}"#);
@@ -104,11 +109,11 @@ fn states_that_do_not_end_the_task_are_work_in_progress() {
         let task = format!(r#"{{"task_id":"1","status":"{status}","base_resp":{{"status_code":0}}}}"#);
         assert_eq!(parse_poll(Api::V1, &reply(200, &task), INTERVAL), working, "{status}");
     }
-    let second = |task: &str| parse_poll(Api::V2, &reply(200, &format!(r#"{{"task":{task}}}"#)), INTERVAL);
-    assert_eq!(second(r#"{"status":"cancelled"}"#), Ok(Progress::Cancelled));
-    assert_eq!(second(r#"{"status":"succeeded"}"#), Ok(Progress::Ready(Clip { files: Vec::new() })));
-    assert!(matches!(second(r#"{"status":"expired"}"#), Ok(Progress::Failed(ProviderError::Timeout(_)))));
-    assert!(matches!(second("{}"), Err(ProviderError::Unreadable(_))));
+    let poll_v2 = |task: &str| parse_poll(Api::V2, &reply(200, &format!(r#"{{"task":{task}}}"#)), INTERVAL);
+    assert_eq!(poll_v2(r#"{"status":"cancelled"}"#), Ok(Progress::Cancelled));
+    assert_eq!(poll_v2(r#"{"status":"succeeded"}"#), Ok(Progress::Ready(Clip { files: Vec::new() })));
+    assert!(matches!(poll_v2(r#"{"status":"expired"}"#), Ok(Progress::Failed(ProviderError::Timeout(_)))));
+    assert!(matches!(poll_v2("{}"), Err(ProviderError::Unreadable(_))));
 }
 
 #[test]
@@ -150,7 +155,7 @@ fn render_that_runs_on_is_not_reported_as_stopped() {
 }
 
 #[test]
-fn link_of_a_file_is_read() {
+fn result_of_version_1_is_a_file_whose_link_is_read() {
     let found = r#"{"file":{"file_id":7,"download_url":"https://a.test/7"},"base_resp":{"status_code":0}}"#;
     assert_eq!(parse_link(&reply(200, found)), Ok("https://a.test/7".to_owned()));
     assert!(matches!(parse_link(&reply(200, "{}")), Err(ProviderError::Unreadable(_))));

@@ -1,4 +1,5 @@
-//! The faults between submission and download that a render of the engine can have.
+//! The injected faults of submissions, polls and downloads of the built-in engine; [`Fault`] has the list. `render` injects the
+//! one fault of the render itself.
 
 use std::time::Duration;
 
@@ -14,31 +15,33 @@ use crate::{
     video::provider::{Progress, Variant},
 };
 
-/// The chunks of [`Fault::SlowCopy`], together far less than the minimum rate of a copy.
+/// The size and the interval of the chunks of [`Fault::SlowCopy`]: 2 KiB/s, far less than the minimum rate of a copy.
 const TRICKLE_BYTES: usize = 1024;
 const TRICKLE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Returns the error of a submission that starts no render, or whose response is lost; the latter if the fault says so.
+/// Returns the error of a submission that is rejected, or whose response is lost; `None` if the fault concerns something else.
+/// `calls` are the calls about the task so far, this one included.
 pub(super) fn of_submission(fault: Fault, calls: Calls) -> Option<ProviderError> {
     let is_limited = fault == Fault::RateLimited && calls.submissions <= Fault::REJECTED_SUBMISSIONS;
     fault.error().filter(|_| is_limited || fault == Fault::Refused || fault.loses_submission())
 }
 
-/// Returns the response to a poll; `None` if it depends on the render.
+/// Returns the injected response to a poll; `None` if the fault does not concern this poll.
 pub(super) fn of_poll(fault: Fault, calls: Calls) -> Option<Progress> {
     let is_missing = fault == Fault::RenderGone || fault == Fault::RenderMissing && calls.polls <= Fault::MISSED_POLLS;
     if is_missing {
         return Some(Progress::Missing);
     }
     if fault == Fault::RenderStuck {
+        // Polled less often, as nothing will change.
         return Some(Progress::Working { percent: Some(Fault::RENDER_STUCK_AT), poll_after: POLL_INTERVAL * 5 });
     }
-    // As a provider adapter reports a state that it does not know.
+    // Like the state of an upstream that a provider does not know: work in progress without a percentage.
     let is_unknown = fault == Fault::StateUnknown && calls.polls <= Fault::UNKNOWN_POLLS;
     is_unknown.then_some(Progress::Working { percent: None, poll_after: POLL_INTERVAL })
 }
 
-/// Returns the response to a download; `None` for the file itself.
+/// Returns the injected response to a download; `None` if the fault does not concern this download.
 pub(super) fn of_fetch(fault: Fault, calls: Calls, variant: Variant) -> Option<Result<Chunks<Bytes>, ProviderError>> {
     let is_first = calls.fetches == 1;
     if fault == Fault::LinkExpired || fault == Fault::LinkRenewed && is_first {

@@ -1,7 +1,7 @@
-//! The built-in mock engine for videos, and fault injection by model name.
+//! The video provider of the built-in mock engine (crate `offline_video`), with fault injection by model name.
 //!
-//! A task is an `OfflineTask`: everything that the render depends on. The engine is deterministic, so a process that does
-//! not know a task renders it again, and nothing is lost with the process that started it.
+//! A task is an `OfflineTask` as JSON: everything that the render depends on. The engine is deterministic, so that a process
+//! which did not start a render starts it again from its task, and no render is lost with its process.
 
 use std::sync::Arc;
 
@@ -43,7 +43,8 @@ mod tests;
 /// The engine's model name.
 pub const MODEL: &str = "offline-video";
 
-/// The provider id of the models that lose submissions. Stored with jobs.
+/// The provider id of the models that lose the response to a submission, which jobs store. They have a provider of their own,
+/// because a job finds its provider by this id, and theirs must not submit idempotently.
 const NOT_IDEMPOTENT_ID: &str = "offline-not_idempotent";
 
 /// The size of the chunks of a file, in bytes.
@@ -53,11 +54,12 @@ const CHUNK_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct OfflineVideo {
     renders: Arc<Renders>,
+    /// Whether a repeated submission counts as the same render: not for the models that lose the response to a submission.
     submits_idempotently: bool,
 }
 
-/// Returns the entry of the engine, followed by the hidden entries of the faults. Inputs are read from `media_store`, videos by
-/// `clips`.
+/// Returns the entry of the engine, followed by the entries of the fault models, which lists of models do not contain. Inputs
+/// are read from `media_store`, frames of input videos with `clips`.
 pub fn entries(
     media_store: &MediaStore,
     clips: &ClipInspector,
@@ -101,7 +103,7 @@ impl VideoProvider for OfflineVideo {
 
     async fn submit(&self, mut call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let slot = std::mem::take(&mut call.request.slot);
-        // The engine fetches no URL. Sounds are not used anyway.
+        // The engine reads files only, so that URLs are refused, except those of sounds, which it does not use.
         call.request
             .inputs
             .iter()
@@ -112,6 +114,7 @@ impl VideoProvider for OfflineVideo {
         let count = || self.renders.count_call(&task.id, |calls| calls.submissions += 1);
         let error = task.fault.and_then(|fault| faults::of_submission(fault, count()));
         let text = task.to_json()?;
+        // A stuck render needs no work, and one with an unknown outcome is never found.
         let starts = match task.fault {
             Some(Fault::RenderStuck | Fault::OutcomeUnknown) => false,
             Some(Fault::SubmissionLost) | None => true,
@@ -169,7 +172,8 @@ impl VideoProvider for OfflineVideo {
         Ok(Cancellation::Stopped)
     }
 
-    /// A task is everything that its render depends on, so the render of any submission is known.
+    /// Rebuilds the task from the submission, as it consists of nothing else: the render is always found, unless the fault
+    /// forbids it.
     async fn find(&self, lost: &LostSubmission, _: &RequestContext) -> Result<Search, ProviderError> {
         if Fault::of(&lost.model) == Some(Fault::OutcomeUnknown) {
             return Ok(Search::Unsupported);
@@ -180,6 +184,7 @@ impl VideoProvider for OfflineVideo {
     }
 }
 
+/// Splits a file into chunks of at most [`CHUNK_BYTES`].
 fn chunks(mut bytes: Bytes) -> Vec<Bytes> {
     let mut chunks = Vec::with_capacity(bytes.len().div_ceil(CHUNK_BYTES));
     while !bytes.is_empty() {

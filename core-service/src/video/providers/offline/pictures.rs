@@ -1,4 +1,4 @@
-//! The input pictures of a render, read from the media store.
+//! The input pictures of a render of the built-in engine: images, and frames of videos, read from the media store and decoded.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -35,6 +35,9 @@ impl Pictures {
 
     /// Reads the input pictures of a task in the order in which the video shows them. Each is scaled down before the next is
     /// read, so that at most one is in memory at its full size.
+    ///
+    /// # Errors
+    /// [`ProviderError::Refused`] for an input that is missing or cannot be decoded. Waits while the media store is unavailable.
     pub(super) async fn load(&self, task: &OfflineTask) -> Result<Vec<RgbImage>, ProviderError> {
         let (width, height) = (task.parameters.width, task.parameters.height);
         let mut pictures = Vec::new();
@@ -55,6 +58,7 @@ impl Pictures {
         Ok(pictures)
     }
 
+    /// Reads a file.
     async fn bytes(&self, key: &MediaKey) -> Result<Bytes, ProviderError> {
         loop {
             if let Some(bytes) = unless_unavailable(self.media_store.bytes(key, MAX_INPUT_BYTES).await)? {
@@ -64,13 +68,15 @@ impl Pictures {
         }
     }
 
+    /// Decodes the first or last frame of a video.
     async fn frame(&self, key: &MediaKey, end: End) -> Result<RgbImage, ProviderError> {
         loop {
             let why = match self.clips.frame(key, end).await {
                 Ok(frame) => return Ok(frame),
                 Err(why) => why,
             };
-            // The inspector does not tell an unavailable store from an unreadable file.
+            // `frame` fails alike for an unavailable store and an unreadable file: if the store describes the file, it is the
+            // file.
             if unless_unavailable(self.media_store.describe(key).await)?.is_some() {
                 let message = format!("video: no frame of it can be read: {why}; send an MP4 file with H.264");
                 return Err(ProviderError::Refused { message, field: Some("video".to_owned()) });
@@ -92,8 +98,11 @@ fn unless_unavailable<T>(read: Result<T, Error>) -> Result<Option<T>, ProviderEr
     }
 }
 
+/// An input picture as it was read.
 enum Source {
+    /// An image file.
     Encoded(Bytes),
+    /// A frame of a video.
     Decoded(RgbImage),
 }
 

@@ -1,4 +1,5 @@
-//! One render: its pictures, the camera over them, and the faults in between.
+//! One render of the built-in engine: loads the input pictures, generates an image of the prompt, and encodes a video in which a
+//! camera moves over the pictures. Also injects [`Fault::RenderFails`].
 
 use std::sync::{
     Arc,
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{pictures::Pictures, task::OfflineTask};
 use crate::{error::ProviderError, fault_injection::Fault, media::pixels, video::provider::Slot};
 
-/// The size of a generated image relative to the frame, in eighths: larger, so that zooming in shows detail.
+/// The sides of a generated image relative to those of the video, in eighths: 10/8, so that zooming in shows detail.
 const OVERSIZE_EIGHTHS: u32 = 10;
 
 /// The maximum side of a generated image, in pixels.
@@ -32,7 +33,8 @@ pub(super) struct Files {
     pub(super) spritesheet: Bytes,
 }
 
-/// Waits for a slot unless one is reserved, then renders. Dropping the future stops the thread as well, through `stop`.
+/// Waits for a slot of `permits` unless `slot` holds one, then renders, with the progress in `percent`. The render is on a
+/// blocking thread, which dropping this future does not end: `stop` does.
 pub(super) async fn work(
     pictures: Pictures,
     permits: Arc<Semaphore>,
@@ -49,7 +51,7 @@ pub(super) async fn work(
     };
     let pictures = pictures.load(&task).await?;
     let rendered = tokio::task::spawn_blocking(move || {
-        // Held by the thread that renders, not by the future that waits for it.
+        // Held until the thread ends, even if the future that waits for it is dropped before.
         let _slot = slot;
         render(&task, pictures, &percent, &stop)
     });
@@ -97,23 +99,25 @@ fn generate_image(task: &OfflineTask, observer: &RenderObserver<'_>) -> Option<R
     Some(pixels::flatten(image.into()))
 }
 
-/// Reports progress of the engines, and cancels them.
+/// Receives the progress of the engines, and cancels them.
 struct RenderObserver<'a> {
     percent: &'a AtomicU8,
     stop: &'a CancellationToken,
+    /// The percentage at which the render fails, with [`Fault::RenderFails`].
     fails_at: Option<u8>,
 }
 
 impl RenderObserver<'_> {
+    /// Returns whether the render has come to the percentage at which it fails.
     fn fault_reached(&self) -> bool {
-        self.fails_at.is_some_and(|share| self.percent.load(Ordering::Relaxed) >= share)
+        self.fails_at.is_some_and(|fails_at| self.percent.load(Ordering::Relaxed) >= fails_at)
     }
 }
 
 impl offline_video::Observer for RenderObserver<'_> {
     fn frames(&self, done: u32, total: u32) {
         let percent = u8::try_from(u64::from(done) * 100 / u64::from(total.max(1))).unwrap_or(100);
-        // Both encoders report. A render that is to fail at 60 % must not report more.
+        // The maximum, because two encoder threads report. Before it fails, a render must not report more than `fails_at`.
         self.percent.fetch_max(percent.min(self.fails_at.unwrap_or(100)), Ordering::Relaxed);
     }
 

@@ -1,4 +1,5 @@
-//! The renders of this process: each task is started once, and forgotten when its files were fetched.
+//! The renders of the built-in engine in this process. Each task is started once, and its render is forgotten when all of its
+//! files have been fetched.
 
 use std::{
     collections::HashMap,
@@ -27,16 +28,18 @@ use crate::{
 /// The recommended poll interval.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(400);
 
-/// The encoder uses two threads, so a render takes this many cores.
+/// The cores that a render uses: the encoder has two threads.
 const CORES_PER_RENDER: usize = 2;
 
-/// How many tasks with a fault are counted. Those that end without a download stay, until all are forgotten.
+/// For how many tasks with a fault calls are counted. The counts of tasks that end without a download remain; when there are
+/// this many, all counts are dropped.
 const MAX_COUNTED: usize = 10_000;
 
 /// The renders in progress or not fetched yet.
 #[derive(Debug)]
 pub(super) struct Renders {
     pictures: Pictures,
+    /// One permit is the slot of one render.
     permits: Arc<Semaphore>,
     // A std mutex: no await happens under it.
     state: Mutex<State>,
@@ -44,8 +47,9 @@ pub(super) struct Renders {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The renders by the id of their task.
     renders: HashMap<String, Entry>,
-    /// The number of calls of each kind by the id of the task, for the faults of the first ones.
+    /// The calls by the id of the task, for faults that concern the first calls only.
     calls: HashMap<String, Calls>,
 }
 
@@ -63,7 +67,7 @@ struct Entry {
     render: Render,
     /// The files that were not fetched yet.
     unfetched: Vec<Variant>,
-    /// Removing the entry stops the render.
+    /// Stops the render when the entry is removed.
     _stop: DropGuard,
 }
 
@@ -71,11 +75,12 @@ struct Entry {
 #[derive(Debug, Clone)]
 pub(super) struct Render {
     percent: Arc<AtomicU8>,
+    /// `None` until the render has ended.
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
 impl Render {
-    /// Returns the share of finished frames, 0 to 99.
+    /// Returns the share of encoded frames in percent, 0 to 99.
     pub(super) fn percent(&self) -> u8 {
         self.percent.load(Ordering::Relaxed).min(99)
     }
@@ -99,7 +104,7 @@ impl Renders {
         Self { pictures, permits, state: Mutex::default() }
     }
 
-    /// Counts a call about a task by `count`, and returns the calls so far.
+    /// Counts a call about a task: applies `count`, which increments one of the counts, and returns the counts.
     pub(super) fn count_call(&self, id: &str, count: impl FnOnce(&mut Calls)) -> Calls {
         let mut state = self.state();
         if state.calls.len() >= MAX_COUNTED {
@@ -146,7 +151,7 @@ impl Renders {
         render
     }
 
-    /// Returns one file of the render, after it has ended. The render is forgotten with its last file.
+    /// Waits until the render has ended, and returns one of its files. The render is forgotten with its last file.
     pub(super) async fn file(&self, task: OfflineTask, variant: Variant) -> Result<Bytes, ProviderError> {
         let id = task.id.clone();
         let mut render = self.start(task, Slot::default());

@@ -1,4 +1,4 @@
-//! The task of the built-in video engine: the text that it needs to render again.
+//! The task of the built-in video engine: the text, stored with a job, from which any process can start the render again.
 
 use offline_video::{FrameRate, Shot};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use crate::{
 pub(super) struct OfflineTask {
     /// The idempotency key of the submission: the same key is the same render.
     pub(super) id: String,
+    /// The injected fault, if the model is a fault model.
     pub(super) fault: Option<Fault>,
     #[serde(flatten)]
     pub(super) parameters: VideoParameters,
@@ -38,8 +39,9 @@ impl OfflineTask {
         serde_json::to_string(self).map_err(|error| ProviderError::Unreadable(error.to_string()))
     }
 
-    /// Refuses what the encoder would refuse later, after the images were decoded and generated.
+    /// Checks size and duration now, before pictures are decoded and generated; the encoder would refuse them after that.
     pub(super) fn validate(&self) -> Result<(), ProviderError> {
+        // A shot has at least one picture, whose content the check does not use.
         let image = image::RgbImage::new(1, 1);
         let refused = |error: offline_video::RenderError| ProviderError::Refused {
             message: error.to_string(),
@@ -48,7 +50,7 @@ impl OfflineTask {
         self.shot(std::slice::from_ref(&image)).validate().map_err(refused)
     }
 
-    /// Returns the shot over these pictures.
+    /// Returns the request to the engine, a shot: a camera that moves over `pictures`.
     pub(super) fn shot<'a>(&'a self, pictures: &'a [image::RgbImage]) -> Shot<'a> {
         let VideoParameters { prompt, width, height, seconds, seed, generate_audio, .. } = &self.parameters;
         Shot {
@@ -64,7 +66,7 @@ impl OfflineTask {
         }
     }
 
-    /// Returns whether the video starts with an image of the prompt.
+    /// Returns whether the video starts with a generated image of the prompt, rather than with an input.
     pub(super) fn starts_with_the_prompt(&self) -> bool {
         !self.parameters.has_input(InputRole::FirstFrame) && !self.parameters.has_input(InputRole::Source)
     }
@@ -100,7 +102,7 @@ pub(super) enum InputPicture {
     Video(MediaKey, End),
 }
 
-/// Hashes a text to the same number on every machine.
+/// Hashes a text to the same number on every machine: the seed of requests without one, so that a render is reproducible.
 fn hash_word(text: &str) -> u64 {
     let digest = Sha256::digest(text);
     digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))

@@ -1,4 +1,4 @@
-//! Where a finished video is, in the text that is stored with its job.
+//! The location of a finished video of the OpenAI videos API: the text of `ClipFile::location`, which is stored with the job.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +7,7 @@ use crate::error::ProviderError;
 /// Where a finished video is.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Location {
+    /// The id of the video, whose file is at `videos/ID/content`.
     pub(super) id: String,
     /// The link in the video object, for servers without `/content`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
-//! The OpenAI videos API, and the servers that copy it.
+//! Video provider for the OpenAI videos API (Sora), and for servers that copy it. A task is the id of a video object, which is
+//! polled.
 
 mod location;
 mod request;
@@ -12,12 +13,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
 
 use self::location::Location;
 use super::common::{
-    context::ProviderContext,
-    exchange::{Response, exchange, path_segment},
+    context::{ProviderContext, url_or_default},
+    exchange::{exchange, path_segment},
     outcome::redacted,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     error::ProviderError,
     media::{Downloader, TrustedOrigin},
     models::Entry,
-    upstream::{Auth, SetupError, Upstream, reported_failure_of},
+    upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Operation, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
         VideoProvider, key_rotation::KeyRotation,
@@ -60,7 +60,7 @@ pub(crate) fn entries(
         return Ok(Vec::new());
     }
     let OpenaiVideos { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let query = base.query().map_or_else(String::new, |query| format!("?{query}"));
     let mut origin = base.clone();
     origin.set_query(None);
@@ -88,6 +88,7 @@ pub(crate) fn entries(
     Ok(context.entries(models, PROVIDER_ID, provider))
 }
 
+/// Returns the value of the header `authorization`.
 fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
     HeaderValue::try_from(format!("Bearer {}", key.expose_secret())).map_err(|_| SetupError::Key)
 }
@@ -131,20 +132,19 @@ impl VideoProvider for OpenAiVideos {
     }
 
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
-        let Response { status, headers, body } =
-            exchange(&self.upstream, Method::DELETE, &path(&task.0), None, context).await?;
-        match status {
+        let response = exchange(&self.upstream, Method::DELETE, &path(&task.0), None, context).await?;
+        match response.status {
             status if status.is_success() => Ok(Cancellation::Stopped),
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT => {
+            status @ (StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT) => {
                 tracing::info!(task = task.0, status = status.as_u16(), "the upstream does not stop a render");
                 Ok(Cancellation::RunsOn)
             }
-            status => Err(self.upstream.redacted(reported_failure_of(status, &headers, &body, false))),
+            _ => Err(self.upstream.redacted(response.failure())),
         }
     }
 
-    /// Looks for the only new video of the list with the same prompt and model. The API has no field for a mark.
+    /// Looks for the only new video of the list with the same prompt and model, because the API has no member for the mark.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let separator = if self.query.is_empty() { '?' } else { '&' };
         let path = format!("videos{}{separator}order=desc&limit=100", self.query);
@@ -153,6 +153,7 @@ impl VideoProvider for OpenAiVideos {
     }
 }
 
+/// Returns the path of a video object.
 fn path(id: &str) -> String {
     format!("videos/{}", path_segment(id))
 }

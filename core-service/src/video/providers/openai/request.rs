@@ -1,4 +1,5 @@
-//! The request body. Always multipart: all servers accept it, some accept nothing else.
+//! The request body for a new video. Always multipart: all servers accept that, some accept nothing else. `source` has the
+//! bodies of edits, extensions and remixes.
 
 use openai_dialect::extra_members;
 use serde_json::Value;
@@ -13,13 +14,17 @@ use crate::{
     },
 };
 
-/// Encodes a request. Members without a field of their own follow as text parts; validation keeps them from repeating the
-/// others.
+/// Encodes a request. Members without a field of their own follow as text parts; the validation of the request refuses those that
+/// would repeat other parts.
+///
+/// # Errors
+/// [`ProviderError::NotSupported`] if the first frame is a link.
 pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<Content, ProviderError> {
     let VideoParameters { prompt, seconds, seed, negative_prompt, generate_audio, extra_json, .. } =
         &request.parameters;
-    // The API has no member for the end user, and OpenAI's refuses unknown ones.
+    // `user` is not sent: the API has no such member, and OpenAI refuses unknown ones.
     let first_frame = request.input(InputRole::FirstFrame);
+    // 4 KiB for names, boundaries and small parts.
     let capacity = first_frame.map_or(0, RenderInput::size_bytes) + prompt.len() + 4096;
     let mut form = Form::with_capacity(capacity);
     form.text("model", model);

@@ -1,6 +1,8 @@
-//! Video objects and errors of the OpenAI videos API and of the servers that copy it.
+//! Video objects (`{"object": "video", "id": ..., "status": ...}`) and errors of the OpenAI videos API and of the servers that
+//! copy it.
 //!
-//! A failed video object may come with an error status: some servers report a failed render as 500.
+//! Some servers report a failed render with status 500 and the video object, so that an error status alone does not mean that the
+//! poll failed.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -13,29 +15,31 @@ use super::{
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object, text},
-    upstream::{reported_failure_in_reply, reported_failure_of, retry_after},
+    upstream::{reported_failure_in_reply, retry_after},
     video::{Clip, ClipFile, Progress, Variant},
 };
 
-/// The delay before the next poll that the upstream recommends, in milliseconds.
+/// The header with the recommended delay before the next poll, in milliseconds.
 const POLL_AFTER: &str = "openai-poll-after-ms";
 
 /// A video object.
 #[derive(Debug)]
 struct Video {
     id: String,
-    /// Whether the member `object` is `"video"`.
+    /// Whether the member `object` is `"video"`, so that this is no error with an id and a status.
     is_declared: bool,
     state: State,
 }
 
+/// The state of a render, from the member `status`.
 #[derive(Debug)]
 enum State {
-    /// Queued, in progress, or unknown. A final state that is unknown is polled until the deadline of the job.
+    /// Queued, in progress, or a state that is not known: should that be final, polls continue until the deadline of the job.
     Working {
         percent: Option<u8>,
     },
     Completed {
+        /// The link in the video object, which some servers have instead of `/content`.
         url: Option<String>,
     },
     Failed(ProviderError),
@@ -44,8 +48,9 @@ enum State {
 
 /// Returns the id of the render that a response to a submission reports.
 pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
-    let Response { status, headers, body } = response;
+    let Response { status, body, .. } = response;
     match video(body) {
+        // The render has failed already.
         Some(Video { is_declared, state: State::Failed(error), .. }) if status.is_success() || is_declared => {
             return Err(with_known_outcome(error));
         }
@@ -53,7 +58,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
         Some(_) | None => {}
     }
     if !status.is_success() {
-        let error = reported_failure_of(*status, headers, body, false);
+        let error = response.failure();
         return Err(if is_setup_failure(*status) { final_refusal(error) } else { error });
     }
     Err(embedded_error(body).unwrap_or_else(|| {
@@ -64,7 +69,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
 /// Returns the progress of the render `id` that a response to a poll reports.
 pub(super) fn parse_poll(response: &Response, id: &str, interval: Duration) -> Result<Progress, ProviderError> {
     let Response { status, headers, body } = response;
-    // Proxies also answer with errors that have an id and a status.
+    // Errors of proxies may have an id and a status too. With an error status, only a final state of this video is an answer.
     let is_answer = |video: &Video| {
         status.is_success() || (video.is_declared || video.id == id) && !matches!(video.state, State::Working { .. })
     };
@@ -78,7 +83,7 @@ pub(super) fn parse_poll(response: &Response, id: &str, interval: Duration) -> R
     }
     match *status {
         StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Progress::Missing),
-        status if !status.is_success() => Err(reported_failure_of(status, headers, body, false)),
+        status if !status.is_success() => Err(response.failure()),
         _ => Err(embedded_error(body)
             .unwrap_or_else(|| ProviderError::Unreadable("the upstream's response is not a video object".to_owned()))),
     }
@@ -132,12 +137,12 @@ fn embedded_error(body: &[u8]) -> Option<ProviderError> {
     read_object(body, |members| members.error().map(reported_failure_in_reply)).ok().flatten()
 }
 
-/// Returns whether only the operator can correct the failure: the base URL or the model is wrong.
+/// Returns whether a status means a wrong base URL or model, which only the operator can correct.
 fn is_setup_failure(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Makes a failure final: the upstream reports that the render failed, so that the outcome of its submission is known.
+/// Replaces a failure after which the outcome of a submission is unknown: here the upstream reported that the render has failed.
 fn with_known_outcome(error: ProviderError) -> ProviderError {
     let message = error.to_string();
     error.map_failure(|failure| {
@@ -159,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn video_object_is_read_from_any_status() {
+    fn failed_video_object_is_read_whatever_the_status_and_has_a_reason() {
         let failed = r#"{"id":"v","status":"failed","error":{"code":400,"message":"too long"}}"#;
         let Ok(Progress::Failed(error)) = poll(500, failed) else { panic!() };
         assert!(
@@ -184,11 +189,11 @@ mod tests {
 
     /// Returns the reason of a response with this status and no explanation.
     fn reason_of(status: u16) -> triptych_proto::v1::ErrorReason {
-        reported_failure_of(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), b"{}", false).reason()
+        response(status, "{}").failure().reason()
     }
 
     #[test]
-    fn unknown_states_are_work_in_progress() {
+    fn states_that_do_not_end_the_render_are_work_in_progress_below_100_percent() {
         for (status, percent) in
             [("queued", "0"), ("in_progress", "41.5"), ("processing", "\"41\""), ("warming", "180")]
         {
@@ -210,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_delay_is_read_from_the_headers() {
+    fn poll_delay_is_read_from_its_own_header_before_retry_after() {
         let mut response = response(200, r#"{"id":"v","status":"queued"}"#);
         response.headers.insert("retry-after", "7".parse().unwrap());
         let delay = |response: &Response| match parse_poll(response, "v", Duration::from_secs(2)) {

@@ -1,4 +1,5 @@
-//! The search for the video of a lost submission in the list of videos.
+//! The search for the video of a submission whose response was lost, in the list of videos. The API stores no text of the
+//! client with a video, so that it is recognized by time, prompt and model.
 
 use http::StatusCode;
 
@@ -6,24 +7,24 @@ use super::super::common::exchange::Response;
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::reported_failure_of,
     video::{LostSubmission, Search, UpstreamTask},
 };
 
-/// The difference of the two clocks that is allowed for, in seconds.
+/// The tolerated difference between the clocks of this machine and of the upstream, in seconds.
 const CLOCK_SKEW: u64 = 30;
 
-/// Returns the only video that the submission can have created.
+/// Returns the only video in the list that the submission can have created.
 ///
-/// Without a mark, absence from the list proves nothing: servers that copy the API list some of their videos, or none.
+/// Never [`Search::Absent`]: a video may exist that is not in the list, because some servers list only some of their videos, or
+/// none.
 pub(super) fn parse_list(response: &Response, lost: &LostSubmission) -> Result<Search, ProviderError> {
-    let Response { status, headers, body } = response;
+    let Response { status, body, .. } = response;
     match *status {
         status if status.is_success() => {}
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
             return Ok(Search::Unsupported);
         }
-        status => return Err(reported_failure_of(status, headers, body, false)),
+        _ => return Err(response.failure()),
     }
     read_object(body, |list| {
         let videos = list.objects("data");
@@ -35,6 +36,7 @@ pub(super) fn parse_list(response: &Response, lost: &LostSubmission) -> Result<S
     })
 }
 
+/// Returns whether the submission can have created this video.
 fn fits(video: &Members<'_>, lost: &LostSubmission) -> bool {
     let is = |name: &str, expected: &str| video.string(name).is_some_and(|value| value == expected);
     let is_new = video.number("created_at").is_some_and(|created_at| created_at + CLOCK_SKEW >= lost.submitted_at);
@@ -60,6 +62,7 @@ mod tests {
     #[test]
     fn only_new_video_with_the_same_prompt_and_model_is_found() {
         let video = |id: &str, prompt: &str, created_at: u64| json!({"id": id, "object": "video", "model": "sora-2", "prompt": prompt, "created_at": created_at});
+        // The submission began at 10000 s.
         let others = [video("old", "a boat", 9_000), video("other", "a car", 10_001)];
         let with = |more: &[Value]| {
             let data = [&others, more].concat();

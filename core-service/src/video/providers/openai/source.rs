@@ -1,4 +1,5 @@
-//! Edits, extensions and remixes: the request names a video of the upstream, or contains a file. The model is that of the video.
+//! The requests for edits, extensions and remixes of a video: they name a video of the upstream by its id, or contain a file.
+//! They have no model: the upstream uses that of the video.
 
 use openai_dialect::extra_members;
 use serde_json::json;
@@ -19,7 +20,7 @@ use crate::{
 /// The file name of a video: several servers determine the type by the extension.
 const FILE_NAME: &str = "source.mp4";
 
-/// Returns the path of a submission.
+/// Returns the path of a submission, of a new video as well.
 pub(super) fn path(parameters: &VideoParameters) -> String {
     match (parameters.operation, &parameters.source) {
         (Operation::Remix, Some(task)) => format!("videos/{}/remix", path_segment(&task.0)),
@@ -32,7 +33,7 @@ pub(super) fn path(parameters: &VideoParameters) -> String {
 /// Encodes a request: JSON for a video of the upstream, a form for a file.
 ///
 /// # Errors
-/// [`ProviderError::NotSupported`] if the video is a link.
+/// [`ProviderError::NotSupported`] if the video is a link, or if there is none.
 pub(super) fn encode(request: &RenderRequest) -> Result<Content, ProviderError> {
     let VideoParameters { prompt, operation, source, seconds, extra_json, .. } = &request.parameters;
     let seconds = (*operation == Operation::Extend).then(|| seconds.to_string());
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn file_is_sent_as_a_part_of_a_form_and_a_link_is_refused() {
+    fn file_is_sent_as_a_part_of_a_form_without_model_and_a_link_is_refused() {
         let bytes = Bytes::from_static(b"MP4");
         let file = InputContent::File { media_type: MediaType::Mp4, bytes, link: None };
         let body = encode(&request(Operation::Extend, None, Some(file))).unwrap().body;

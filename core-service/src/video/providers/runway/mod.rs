@@ -1,4 +1,4 @@
-//! Runway's API: one task per video, for Runway's own models and those of others.
+//! Video provider for Runway, which serves its own models and those of other vendors. Each video is a task.
 
 mod request;
 mod response;
@@ -9,10 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::SecretString;
-use url::Url;
 
 use super::common::{
-    context::ProviderContext,
+    context::{ProviderContext, url_or_default},
     exchange::{Content, exchange, path_segment},
     outcome::redacted,
 };
@@ -35,17 +34,18 @@ use crate::{
 const DEFAULT_BASE_URL: &str = "https://api.dev.runwayml.com/v1";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "runway";
-/// The version of the API that requests and responses here have.
+/// The header with the version of the API whose requests and responses this provider implements.
 const VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-runway-version"), HeaderValue::from_static("2024-11-06"));
 
-/// Runway's API.
+/// The video models of Runway.
 #[derive(Debug)]
 pub struct RunwayVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: links are signed.
+    /// The API's own origin, for downloads. Without the API key: links are signed.
     origin: TrustedOrigin,
+    /// What the models accept, and how their API spells it.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -55,7 +55,7 @@ pub struct RunwayVideos {
 pub(crate) fn entries(settings: &Runway, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Runway { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(RunwayVideos {
             upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?
@@ -81,8 +81,8 @@ impl VideoProvider for RunwayVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
         let path = request::endpoint(&request);
-        // An input image has up to 20 MiB.
         let facts = self.facts.find(PROVIDER_ID, &model);
+        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = offload(move || request::encode(&model, &facts, &request)).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
@@ -109,6 +109,7 @@ impl VideoProvider for RunwayVideos {
     }
 }
 
+/// Returns the path of a task.
 fn path(task: &UpstreamTask) -> String {
     format!("tasks/{}", path_segment(&task.0))
 }

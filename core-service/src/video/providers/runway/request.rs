@@ -1,4 +1,5 @@
-//! The endpoint and the request body of a task.
+//! The endpoint and the request body that create a task. Runway refuses members that a model does not have, so that the facts
+//! of the model decide about several of them.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -14,16 +15,16 @@ use crate::{
     },
 };
 
-/// The longest data URL of a video, in bytes.
+/// The longest data URL of a video that Runway accepts, in bytes. A longer video is sent as a link.
 const MAX_DATA_URL: usize = 5_000_000;
 
 /// The `api` of models whose requests state the purpose of an input video.
 const MODES: &str = "modes";
 
-/// The most pixels of a size that counts as 720p.
+/// The most pixels of a size that is requested as `auto_720p` rather than `auto_1080p`.
 const PIXELS_OF_720P: u32 = 1280 * 720;
 
-/// The number of seeds.
+/// The number of seeds that Runway accepts, 0 to 2^32 - 1. Other seeds are mapped into this range.
 const SEEDS: i64 = 1 << 32;
 
 /// Members that clients cannot set: the inputs, and formats of the result other than MP4.
@@ -50,7 +51,7 @@ pub(super) fn endpoint(request: &RenderRequest) -> &'static str {
     }
 }
 
-/// Encodes a request. Runway refuses members that the model does not have.
+/// Encodes a request.
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`] if a video is too long for a data URL, and there is no link to it.
@@ -74,7 +75,7 @@ pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -
             members.add("mode", "edit");
             members.add("duration", "auto");
         }
-        // The video keeps its duration and size.
+        // An edited video keeps its duration and size.
         Operation::Edit => {}
         Operation::Extend => {
             members.add("mode", "extend");
@@ -99,6 +100,7 @@ pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -
         members.add("negativePrompt", negative_prompt.as_str());
     }
     add_inputs(&mut members, facts, &request.inputs)?;
+    // Members of the client, which do not replace those above.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             members.add_raw(&name, value);
@@ -107,7 +109,8 @@ pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -
     Ok(members.to_string())
 }
 
-/// Adds `ratio`: a size in pixels for models without resolutions, otherwise an aspect ratio, which a first frame replaces.
+/// Adds the member `ratio`, in the requests in which the model has it: a size in pixels for models without resolutions,
+/// otherwise an aspect ratio, unless a frame determines that.
 fn add_output(members: &mut JsonObject, form: RatioForm, request: &RenderRequest) {
     let VideoParameters { width, height, resolution, aspect_ratio, .. } = &request.parameters;
     let has_frames = endpoint(request) == "image_to_video";
@@ -128,6 +131,7 @@ fn add_output(members: &mut JsonObject, form: RatioForm, request: &RenderRequest
     }
 }
 
+/// Adds the inputs: frames with their position, references in a list for each kind, or the video to edit or extend.
 fn add_inputs(members: &mut JsonObject, facts: &ModelFacts, inputs: &[RenderInput]) -> Result<(), ProviderError> {
     let list = |role: InputRole, entry: fn(String) -> Value| -> Vec<Value> {
         inputs.iter().filter(|input| input.role == role).map(|input| entry(input.url())).collect()
@@ -166,6 +170,7 @@ mod tests {
         video::{Slot, inputs::InputContent, testing},
     };
 
+    /// Encodes a request for 5 seconds in 1280x720 to a model without facts, with links as inputs. Returns endpoint and body.
     fn encoded(inputs: &[(InputRole, &str)], change: impl FnOnce(&mut VideoParameters)) -> (&'static str, Value) {
         let mut parameters = testing::request().parameters;
         (parameters.width, parameters.height, parameters.seconds) = (1280, 720, 5);
@@ -201,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn text_alone_is_sent_with_the_size_as_ratio() {
+    fn prompt_alone_is_sent_with_the_size_as_ratio_and_reserved_members_are_dropped() {
         let (path, body) = encoded(&[], |parameters| {
             parameters.seed = Some(-1);
             parameters.generate_audio = Some(false);

@@ -1,4 +1,4 @@
-//! Runway's tasks and errors.
+//! Runway's tasks and errors. A failed task has a hierarchical code, such as `SAFETY.INPUT.IMAGE`.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
 pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
-        // Only the operator can correct a model or an address, and no repetition does.
+        // Final: 404 means an unknown model or a wrong base URL, which only the operator can correct.
         return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
@@ -45,7 +45,8 @@ pub(super) fn failure(response: &Response) -> ProviderError {
     refined_failure_of(response.status, &response.headers, &response.body, refine)
 }
 
-/// Replaces the failure by status: an empty account has status 400, and no code.
+/// Returns [`ProviderError::Credentials`] for an account without credits, otherwise `by_status`: Runway reports it with status
+/// 400 and no code.
 fn refine(_: &Value, by_status: ProviderError) -> ProviderError {
     if let ProviderError::Refused { message, .. } = &by_status
         && message.to_ascii_lowercase().contains("enough credits")
@@ -63,7 +64,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
         "SUCCEEDED" => Progress::Ready(clip(members)),
         "FAILED" => Progress::Failed(task_failure(members)),
         "CANCELLED" | "CANCELED" => Progress::Cancelled,
-        // `PENDING`, `THROTTLED` (more tasks than the account runs at a time), and states that are not known.
+        // `PENDING`, `RUNNING`, `THROTTLED` (more tasks than the account runs at a time), and unknown states.
         _ => Progress::Working {
             percent: members.text("progress").and_then(|text| percent_of_fraction(&text)),
             poll_after,
@@ -71,14 +72,14 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
     })
 }
 
-/// Returns the result of a task; without a link it has no files. Further outputs are not videos.
+/// Returns the result of a task, its first output. Without a link it has no files, with which the runner fails the job.
 fn clip(members: &Members<'_>) -> Clip {
     let link = members.list("output").first().and_then(|link| text(link)).map(Cow::into_owned);
     let video = link.map(|location| ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location });
     Clip { files: video.into_iter().collect() }
 }
 
-/// Maps the code of a failed task by its prefix: Runway adds codes.
+/// Returns the failure of a task by the prefix of its code, because Runway adds codes below the known ones.
 fn task_failure(members: &Members<'_>) -> ProviderError {
     let code = members.string("failureCode").unwrap_or_default();
     let message = members
@@ -88,7 +89,7 @@ fn task_failure(members: &Members<'_>) -> ProviderError {
     let error = if starts(&["SAFETY", "INPUT_PREPROCESSING.SAFETY"]) {
         ProviderError::ContentPolicy(message)
     } else if starts(&["ASSET.INVALID", "INTERNAL.BAD_OUTPUT"]) {
-        // With the second one, the same input leads to the same failure.
+        // `BAD_OUTPUT`: another attempt with the same input would fail too.
         ProviderError::Refused { message, field: None }
     } else {
         ProviderError::Broken(message)

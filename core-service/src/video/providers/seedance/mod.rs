@@ -1,4 +1,5 @@
-//! Volcengine Ark's Seedance: one task per video.
+//! Video provider for ByteDance's Seedance models on Ark, the model service of Volcengine (BytePlus outside China). Each video
+//! is a task.
 
 mod prompt;
 mod request;
@@ -11,11 +12,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
-use url::Url;
 
 use self::search::Page;
 use super::common::{
-    context::ProviderContext,
+    context::{ProviderContext, url_or_default},
     exchange::{Content, exchange, path_segment},
     outcome::redacted,
 };
@@ -38,15 +38,18 @@ use crate::{
 const DEFAULT_BASE_URL: &str = "https://ark.cn-beijing.volces.com/api/v3";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "seedance";
+/// The path of all tasks.
 const TASKS: &str = "contents/generations/tasks";
 
-/// Seedance through Ark's API.
+/// The Seedance models of Ark.
 #[derive(Debug)]
 pub struct SeedanceVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: links are signed already, and the object store rejects two credentials.
+    /// The API's own origin, for downloads. Without the API key: links are signed already, and the object store rejects two
+    /// credentials.
     origin: TrustedOrigin,
+    /// What the models accept, and how their API spells it.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -56,7 +59,7 @@ pub struct SeedanceVideos {
 pub(crate) fn entries(settings: &Seedance, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Seedance { base_url, api_key, previous_api_keys, models, max_resolution, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(SeedanceVideos {
             upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
@@ -84,9 +87,9 @@ impl VideoProvider for SeedanceVideos {
 
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
-        // An input image has up to 20 MiB.
         let mark = context.idempotency_key.clone();
         let facts = self.facts.find(PROVIDER_ID, &model);
+        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = offload(move || request::encode(&model, &facts, &request, &mark)).await?;
         let response = exchange(&self.upstream, Method::POST, TASKS, Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
@@ -117,7 +120,8 @@ impl VideoProvider for SeedanceVideos {
         }
     }
 
-    /// Looks for the mark of the job in the list of tasks. A task with the identifier of an end user has none.
+    /// Looks for the mark of the job in the list of tasks. If the request had an identifier of the end user, the task has that
+    /// in the place of the mark, so that it cannot be found.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         if !lost.parameters.user.is_empty() {
             return Ok(Search::Unsupported);
@@ -129,6 +133,7 @@ impl VideoProvider for SeedanceVideos {
             match search::parse_page(&response, lost).map_err(|error| self.upstream.redacted(error))? {
                 Page::Found(task) => return Ok(Search::Found(UpstreamTask(task))),
                 Page::Last => return Ok(Search::Absent),
+                // The list is longer than the search, which therefore proves nothing.
                 Page::More if page == search::MAX_PAGES => return Ok(Search::Unsupported),
                 Page::More => page += 1,
             }
@@ -136,6 +141,7 @@ impl VideoProvider for SeedanceVideos {
     }
 }
 
+/// Returns the path of a task.
 fn path(task: &UpstreamTask) -> String {
     format!("{TASKS}/{}", path_segment(&task.0))
 }

@@ -1,7 +1,7 @@
-//! The text of the prompt without flags: Ark reads `--resolution 1080p` and the like in the prompts of older samples, so that a
-//! client could change the cost of a video.
+//! Removes flags from prompts. Ark reads parameters such as `--resolution 1080p` in the text of the prompt, an older notation,
+//! with which a client could override the validated parameters, and so the cost of a video.
 
-/// The flags that Ark reads, short and long.
+/// The flags that Ark reads, without `--`, short and long.
 const FLAGS: [&str; 15] = [
     "rs",
     "resolution",
@@ -20,8 +20,8 @@ const FLAGS: [&str; 15] = [
     "draft",
 ];
 
-/// Removes the flags and their values. A prompt without flags is returned unchanged; in others, runs of whitespace become one
-/// space, and nothing may be left.
+/// Returns the prompt without flags and their values. A prompt without flags is returned unchanged; in others, each run of
+/// whitespace becomes one space. Empty if the prompt consists of flags.
 pub(super) fn without_flags(prompt: &str) -> String {
     if !prompt.split_whitespace().any(|word| flag(word).is_some()) {
         return prompt.to_owned();
@@ -42,7 +42,7 @@ pub(super) fn without_flags(prompt: &str) -> String {
     kept.join(" ")
 }
 
-/// Returns whether the flag contains its value (`--rs=720p`); `None` if the word is no flag.
+/// Returns whether a flag contains its value (`--rs=720p`); `None` if the word is no flag.
 fn flag(word: &str) -> Option<bool> {
     let word = word.strip_prefix("--")?;
     let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
@@ -54,7 +54,7 @@ mod tests {
     use super::without_flags;
 
     #[test]
-    fn flags_and_their_values_are_removed() {
+    fn flags_and_their_values_are_removed_and_other_prompts_are_unchanged() {
         for (prompt, text) in [
             ("a boat\n at dusk", "a boat\n at dusk"),
             ("a boat --rs 1080p at dusk --dur 12", "a boat at dusk"),

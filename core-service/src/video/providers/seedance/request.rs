@@ -1,4 +1,4 @@
-//! The request body of a task.
+//! The request body that creates a task: a list `content` with the prompt and all inputs, and the parameters.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -16,16 +16,16 @@ use crate::{
     },
 };
 
-/// The number of seeds.
+/// The number of seeds that Ark accepts, 0 to 2^32 - 1. Other seeds are mapped into this range.
 const SEEDS: i64 = 1 << 32;
 
-/// The `api` of models whose requests state the purpose of the references.
+/// The fact `api` of models whose requests state what the references are for (`omni_reference_task_type`).
 const NAMED_TASKS: &str = "omni";
 
-/// The longest identifier of an end user, in bytes.
+/// The longest `safety_identifier` that Ark accepts, in bytes.
 const MAX_IDENTIFIER: usize = 64;
 
-/// Members that clients cannot set: what is rendered and for how long, and an address that Ark would call.
+/// Members that clients cannot set: prompt and inputs, the duration in frames, and a URL that Ark would call.
 const RESERVED: [&str; 3] = ["content", "frames", "callback_url"];
 
 /// Encodes a request. `mark` is the id of the job.
@@ -70,6 +70,7 @@ pub(super) fn encode(
     }
     members.add("watermark", false);
     members.add("safety_identifier", identifier(user, mark));
+    // Members of the client, which do not replace those above.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             members.add_raw(&name, value);
@@ -78,12 +79,13 @@ pub(super) fn encode(
     Ok(members.to_string())
 }
 
-/// Returns the duration. An edited video has that of its source, which Ark determines.
+/// Returns the duration in seconds. For edits, -1: Ark uses that of the video.
 fn duration(parameters: &VideoParameters) -> i64 {
     if parameters.operation == Operation::Edit { -1 } else { parameters.seconds.into() }
 }
 
-/// Returns what references are for. Without it, Ark refuses contradicting parameters only while the task runs.
+/// Returns what the references are for. With this member, Ark refuses contradicting parameters at submission rather than while
+/// the task runs.
 fn task_type(parameters: &VideoParameters) -> Option<&'static str> {
     match parameters.operation {
         Operation::Edit => Some("edit"),
@@ -92,7 +94,7 @@ fn task_type(parameters: &VideoParameters) -> Option<&'static str> {
     }
 }
 
-/// Returns the part of the content for an input. Videos and sounds are accepted by URL only.
+/// Returns the part of `content` for an input. Ark accepts videos and sounds by URL only.
 fn part(input: &RenderInput) -> Result<Value, ProviderError> {
     let (kind, role, url) = match input.role {
         InputRole::FirstFrame => ("image_url", "first_frame", input.url()),
@@ -104,8 +106,8 @@ fn part(input: &RenderInput) -> Result<Value, ProviderError> {
     Ok(json!({"type": kind, kind: {"url": url}, "role": role}))
 }
 
-/// Returns the identifier of an end user, or the digest of one that is too long. Without one, the field has the mark of the
-/// job, because Ark returns it in lists, and has no other field by which a task can be found.
+/// Returns the `safety_identifier`: the identifier of the end user, or its digest if it is too long. Without an end user, the
+/// mark of the job: this is the only member of a client's text that Ark returns in lists of tasks.
 pub(super) fn identifier(user: &str, mark: &str) -> String {
     match user.len() {
         0 => mark.to_owned(),
@@ -122,6 +124,7 @@ mod tests {
         video::{Slot, inputs::InputContent, testing},
     };
 
+    /// Encodes a request for one second in 480p 16:9 to Seedance 1.5 Pro, after `change`.
     fn encoded(change: impl FnOnce(&mut VideoParameters)) -> Value {
         let mut parameters = testing::request().parameters;
         parameters.resolution = "480p".to_owned();
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn video_to_edit_or_extend_forces_ratio_and_names_the_task() {
+    fn video_to_edit_or_extend_forces_the_ratio_and_states_its_purpose_from_2_5_on() {
         let encoded = |model: &str, operation| {
             let content = InputContent::Link("https://a.test/v.mp4".to_owned());
             let input = RenderInput { role: InputRole::Source, content };

@@ -1,4 +1,4 @@
-//! Ark's tasks and errors.
+//! Ark's tasks, their results and errors. Ark's error codes are in `ark_errors`.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -19,7 +19,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     let Response { status, body, .. } = response;
     if !status.is_success() {
         let error = failure(response);
-        // Only the operator can correct a model or an endpoint, and no repetition does.
+        // Final: 404 means an unknown model or endpoint, which only the operator can correct.
         return Err(if status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(body, |members| {
@@ -50,7 +50,7 @@ pub(super) fn failure(response: &Response) -> ProviderError {
 }
 
 fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, ProviderError> {
-    // Lists name the error of a task `failure_reason`.
+    // In lists of tasks, the error of a task is named `failure_reason`.
     let error = || members.error().or_else(|| members.raw("failure_reason").map(RawValue::get));
     let Some(status) = members.string("status") else {
         let unreadable = || ProviderError::Unreadable("the upstream's response is not a task".to_owned());
@@ -64,12 +64,13 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
         )),
         "expired" => Progress::Failed(ProviderError::Timeout("the render expired at the upstream".to_owned())),
         "cancelled" | "canceled" => Progress::Cancelled,
-        // Queued, running, or a state that is not known: polling continues until a final state. The provider reports no percentage.
+        // Queued, running, or a state that is not known: polling continues until a final state. The provider reports no
+        // percentage.
         _ => Progress::Working { percent: None, poll_after },
     })
 }
 
-/// Returns the result of a task; without a link it has no files.
+/// Returns the result of a task. Without a link it has no files, with which the runner fails the job.
 fn clip(members: &Members<'_>) -> Clip {
     let content = members.object("content");
     let files = content.string("video_url").map(|url| ClipFile {
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn states_that_do_not_end_the_task_are_work_in_progress() {
+    fn final_states_end_the_task_and_all_others_are_work_in_progress() {
         for status in ["queued", "running", "rewriting"] {
             let expected = Progress::Working { percent: None, poll_after: Duration::from_secs(5) };
             assert_eq!(poll(&format!(r#"{{"id":"cgt-1","status":"{status}"}}"#)), Ok(expected), "{status}");
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_model_is_not_submitted_again() {
+    fn submission_to_an_unknown_model_fails_the_job_whatever_the_status() {
         let body = r#"{"error":{"code":"InvalidEndpointOrModel.NotFound","message":"no model","type":"NotFound"}}"#;
         for status in [404, 400, 200] {
             let error = parse_submission(&response(status, body)).unwrap_err();

@@ -1,4 +1,5 @@
-//! The search for the task of a lost submission in Ark's list of tasks, newest first.
+//! The search for the task of a submission whose response was lost, by its mark, in Ark's list of tasks, which has the newest
+//! first.
 
 use super::{super::common::exchange::Response, response::failure};
 use crate::{error::ProviderError, json::members::read_object, video::LostSubmission};
@@ -37,6 +38,7 @@ pub(super) fn parse_page(response: &Response, lost: &LostSubmission) -> Result<P
         if let Some(id) = found.and_then(|item| item.text("id")) {
             return Ok(Page::Found(id.into_owned()));
         }
+        // The list is in the order of creation: after a task that is older than the submission, all are.
         let is_older = items.iter().any(|item| {
             item.number("created_at").is_some_and(|created_at| created_at + CLOCK_SKEW < lost.submitted_at)
         });

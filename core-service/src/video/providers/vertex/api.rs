@@ -1,4 +1,4 @@
-//! Requests to Vertex AI and to Cloud Storage, with the access token.
+//! Requests to Vertex AI and downloads from Cloud Storage, with the access token of the service account.
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
@@ -17,11 +17,11 @@ use crate::{
     upstream::Upstream,
 };
 
-/// The length from which a text is searched on a blocking thread.
+/// The length in bytes from which a response is searched for the token on a blocking thread.
 const LONG_TEXT: usize = 256 << 10;
 
-/// Requests with the access token of the service account. One that is refused with 401 has executed nothing: it is sent once more,
-/// with a new token.
+/// Sends requests with the access token of the service account. A request that is refused with 401 had no effect, so that it is
+/// sent once more with a new token.
 #[derive(Debug)]
 pub(super) struct Api {
     tokens: Tokens,
@@ -34,7 +34,7 @@ impl Api {
         Self { tokens, downloads, max_file_bytes }
     }
 
-    /// Sends a request, and returns its complete response, without the token should it quote it. `body` is JSON.
+    /// Sends a request, and returns its complete response, in which the token is replaced by `***`. `body` is JSON.
     pub(super) async fn exchange(
         &self,
         upstream: &Upstream,
@@ -81,6 +81,7 @@ impl Api {
     }
 }
 
+/// Replaces the token in a response that quotes it.
 async fn without_token(mut response: Response, token: Token) -> Result<Response, ProviderError> {
     let body = response.body.clone();
     let removed = if body.len() < LONG_TEXT {
@@ -95,7 +96,8 @@ async fn without_token(mut response: Response, token: Token) -> Result<Response,
     Ok(response)
 }
 
-/// Returns the link to the content of `gs://BUCKET/OBJECT`, relative to the base URL of Cloud Storage. `None` for another URI.
+/// Returns the link to the content of an object in Cloud Storage, `gs://BUCKET/OBJECT`, relative to the base URL of Cloud
+/// Storage's JSON API. `None` for another URI.
 pub(super) fn storage_link(uri: &str) -> Option<String> {
     let (bucket, object) = uri.strip_prefix("gs://")?.split_once('/')?;
     let is_complete = !bucket.is_empty() && !object.is_empty();
@@ -107,7 +109,7 @@ mod tests {
     use super::storage_link;
 
     #[test]
-    fn object_in_storage_has_one_segment() {
+    fn link_to_an_object_in_storage_has_its_name_as_one_segment() {
         let link = storage_link("gs://bucket-1/videos/17/sample 0.mp4");
         assert_eq!(link.as_deref(), Some("storage/v1/b/bucket-1/o/videos%2F17%2Fsample%200.mp4?alt=media"));
         for other in ["gs://bucket-1", "gs://bucket-1/", "gs:///a", "https://storage.test/a"] {

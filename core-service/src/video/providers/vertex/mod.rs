@@ -1,4 +1,6 @@
-//! Google's video models on Vertex AI: Veo as long-running operations, Gemini Omni as background interactions.
+//! Video provider for Vertex AI of Google Cloud. Veo renders in a long-running operation, Gemini Omni in an interaction in the
+//! background; the name of the model decides. A task is the name of either. `gemini` has the same models on the Gemini API;
+//! unlike there, requests are authorized by a service account, and results can be written to a bucket of the operator.
 
 mod api;
 mod names;
@@ -18,7 +20,11 @@ use self::{
     token::Tokens,
 };
 use super::{
-    common::{context::ProviderContext, exchange::Response, outcome::redacted},
+    common::{
+        context::{ProviderContext, url_or_default},
+        exchange::Response,
+        outcome::redacted,
+    },
     google::{
         interactions::{self, Delivery},
         location::{self, Location},
@@ -41,22 +47,26 @@ use crate::{
 
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "vertex";
+/// The default URL of Cloud Storage.
 const STORAGE_BASE_URL: &str = "https://storage.googleapis.com";
 
-/// Vertex AI.
+/// The video models of Vertex AI.
 #[derive(Debug)]
 pub struct VertexVideos {
     api: Api,
-    /// At the location of the settings.
+    /// The API for Veo, at the location of the settings, for example `us-central1`.
     veo: Upstream,
-    /// At the only location of interactions.
+    /// The API for Gemini Omni, at the only location of interactions, `global`.
     omni: Upstream,
     /// The URL of `omni`.
     omni_base: Url,
+    /// The URL of Cloud Storage.
     storage_base: Url,
+    /// The id of the Google Cloud project.
     project: String,
+    /// The location of Veo.
     location: String,
-    /// Where results are written to; empty: into the response.
+    /// The `gs://` URI below which Vertex AI writes results; empty: it returns them in the response.
     storage_uri: String,
     poll_interval: Duration,
 }
@@ -65,19 +75,16 @@ pub struct VertexVideos {
 pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Some(account) = settings.service_account()? else { return Ok(Vec::new()) };
     let Config { base_url, location, storage_uri, storage_base_url, models, poll_interval, .. } = settings;
-    let base = |configured: &Option<Url>, default: &str| {
-        configured.clone().or_else(|| Url::parse(default).ok()).ok_or(SetupError::Key)
-    };
     let upstream = |base: &Url| Upstream::new(base.clone(), Auth::None, context.limits);
-    let omni_base = base(base_url, &names::base_url_of_interactions())?;
+    let omni_base = url_or_default(base_url.as_ref(), &names::base_url_of_interactions())?;
     let project = settings.project_of(&account)?;
     let tokens = Tokens::new(account, context.limits, Clock::system())?;
     let provider = VertexVideos {
         api: Api::new(tokens, context.downloads.clone(), context.max_file_bytes),
-        veo: upstream(&base(base_url, &names::base_url(location))?)?,
+        veo: upstream(&url_or_default(base_url.as_ref(), &names::base_url(location))?)?,
         omni: upstream(&omni_base)?,
         omni_base,
-        storage_base: base(storage_base_url, STORAGE_BASE_URL)?,
+        storage_base: url_or_default(storage_base_url.as_ref(), STORAGE_BASE_URL)?,
         project,
         location: location.clone(),
         storage_uri: storage_uri.clone(),
@@ -98,7 +105,7 @@ impl VideoProvider for VertexVideos {
         let (upstream, submitted) = if veo::is_veo(&model) {
             let path = format!("{}{}", names::publisher(&self.project, &self.location), veo::path(&model));
             let own = self.own_parameters(&request.parameters);
-            // An input image has up to 20 MiB.
+            // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
             let body = offload(move || encode_veo(&request, &own)).await?;
             let response = self.post(&self.veo, &path, body, &context).await?;
             (&self.veo, veo::parse_submission(&response))
@@ -114,7 +121,7 @@ impl VideoProvider for VertexVideos {
 
     async fn poll(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Progress, ProviderError> {
         let response = self.state(&task.0, context).await?;
-        // The body may contain the whole video.
+        // On a blocking thread: the body may contain the whole video, as base64.
         let (task, interval) = (task.0.clone(), self.poll_interval);
         let polled = offload(move || {
             if interactions::is_interaction(&task) {
@@ -146,7 +153,7 @@ impl VideoProvider for VertexVideos {
         }
     }
 
-    /// Stops an interaction. An operation of Veo runs on and is billed.
+    /// Stops an interaction. An operation of Veo cannot be stopped, and is billed.
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         if !interactions::is_interaction(&task.0) {
             return Ok(Cancellation::RunsOn);
@@ -178,9 +185,9 @@ impl VertexVideos {
         self.post(&self.veo, &names::fetch_operation(task)?, body, context).await
     }
 
-    /// Returns the parameters of Veo that the Gemini API does not have.
+    /// Returns the parameters of Veo that only Vertex AI has.
     fn own_parameters(&self, parameters: &VideoParameters) -> Vec<(&'static str, Value)> {
-        // The sound track has to be chosen, and several videos are possible.
+        // A request can be for several videos, and `generateAudio` is required.
         let mut own =
             vec![("sampleCount", json!(1)), ("generateAudio", json!(parameters.generate_audio.unwrap_or(true)))];
         if !self.storage_uri.is_empty() {

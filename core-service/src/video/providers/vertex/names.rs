@@ -1,9 +1,9 @@
-//! The names of resources on Vertex AI, which are their paths.
+//! URLs and paths of Vertex AI. The name of a resource, such as an operation, is its path below the version of the API.
 
 use super::super::common::exchange::{path_segment, path_segments};
 use crate::error::ProviderError;
 
-/// The only location of interactions.
+/// The location without a region, and the only one of interactions.
 const GLOBAL: &str = "global";
 
 /// Returns the URL of the API at a location.
@@ -20,17 +20,17 @@ pub(super) fn base_url_of_interactions() -> String {
     base_url(GLOBAL)
 }
 
-/// Returns the path of Google's models, with a slash at the end.
+/// Returns the path of the publisher Google, below which its models are, with a slash at the end.
 pub(super) fn publisher(project: &str, location: &str) -> String {
     format!("v1/projects/{}/locations/{}/publishers/google/", path_segment(project), path_segment(location))
 }
 
-/// Returns the path of `interaction`, which is relative to the project.
+/// Returns the path of `interaction`: `interactions`, or `interactions/ID`.
 pub(super) fn interaction(project: &str, interaction: &str) -> String {
     format!("v1beta1/projects/{}/locations/{GLOBAL}/{}", path_segment(project), path_segments(interaction))
 }
 
-/// Returns the path that responds with the state of an operation. Its model is in its name.
+/// Returns the path of the request for the state of an operation: a method of its model, which is the first part of its name.
 pub(super) fn fetch_operation(operation: &str) -> Result<String, ProviderError> {
     let model = operation.rsplit_once("/operations/").map(|(model, _)| model);
     let model = model.filter(|model| model.starts_with("projects/"));

@@ -1,4 +1,4 @@
-//! Vidu: one task per video.
+//! Video provider for Vidu of ShengShu. Each video is a task, whose result is a list of creations.
 
 mod request;
 mod response;
@@ -12,10 +12,9 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde_json::json;
-use url::Url;
 
 use super::common::{
-    context::ProviderContext,
+    context::{ProviderContext, url_or_default},
     exchange::{Content, exchange, path_segment},
     outcome::redacted,
 };
@@ -38,17 +37,19 @@ use crate::{
 const DEFAULT_BASE_URL: &str = "https://api.vidu.com";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "vidu";
+/// The path of all tasks.
 const TASKS: &str = "ent/v2/tasks";
 /// The tolerated difference between the clocks of this machine and of Vidu.
 const CLOCK_SKEW: Duration = Duration::from_mins(1);
 
-/// Vidu's API.
+/// The video models of Vidu.
 #[derive(Debug)]
 pub struct ViduVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: links are signed already.
+    /// The API's own origin, for downloads. Without the API key: links are signed already.
     origin: TrustedOrigin,
+    /// What the models accept, and how their API spells it.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -58,7 +59,7 @@ pub struct ViduVideos {
 pub(crate) fn entries(settings: &Vidu, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Vidu { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(ViduVideos {
             upstream: Upstream::new(base.clone(), Auth::Scheme("Token", key.clone()), context.limits)?,
@@ -85,7 +86,7 @@ impl VideoProvider for ViduVideos {
         let facts = self.facts.find(PROVIDER_ID, &model);
         let path = request::path(&request.parameters);
         let mark = context.idempotency_key.clone();
-        // An input image has up to 20 MiB.
+        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = offload(move || request::encode(&model, &facts, &request, &mark)).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
@@ -101,7 +102,7 @@ impl VideoProvider for ViduVideos {
         self.downloads.clip(&file.location, &self.origin.for_call(context), self.max_file_bytes).await
     }
 
-    /// Stops a task that waits. One that is scheduled runs on and is billed.
+    /// Stops a task that waits. A task that has been scheduled runs on and is billed.
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         let path = format!("{TASKS}/{}/cancel", path_segment(&task.0));
         let message = Content::json(json!({"id": task.0}).to_string());
@@ -114,10 +115,11 @@ impl VideoProvider for ViduVideos {
         }
     }
 
-    /// The list is not known to be complete, so a task that is not in it may exist.
+    /// Looks for the mark of the job in the list of the newest tasks. A list without it proves nothing, because it may be
+    /// incomplete.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let begin = Timestamp(0).after(Duration::from_secs(lost.submitted_at).saturating_sub(CLOCK_SKEW));
-        // In RFC 3339.
+        // The text is RFC 3339.
         let from = prost_types::Timestamp::from(begin).to_string();
         let from: String = url::form_urlencoded::byte_serialize(from.as_bytes()).collect();
         let path = format!("{TASKS}?created_at.from={from}&pager.page=0&pager.pagesz=100");

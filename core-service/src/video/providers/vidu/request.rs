@@ -1,4 +1,4 @@
-//! The request body of a task, and the path that its inputs decide.
+//! The request body that creates a task, and its path, which depends on the inputs.
 
 use openai_dialect::extra_members;
 
@@ -13,10 +13,10 @@ use crate::{
     },
 };
 
-/// The number of seeds that Vidu accepts: 0 to 2^31 - 1.
+/// The number of seeds that Vidu accepts, 0 to 2^31 - 1. Other seeds are mapped into this range.
 const SEEDS: i64 = 1 << 31;
 
-/// Members that clients cannot set: what is rendered, and the mark by which a lost submission is found.
+/// Members that clients cannot set: the inputs, and the mark by which a lost submission is found.
 const RESERVED: [&str; 4] = ["images", "videos", "subjects", "payload"];
 
 /// Returns the path of submissions.
@@ -29,7 +29,7 @@ pub(super) fn path(parameters: &VideoParameters) -> &'static str {
     }
 }
 
-/// Encodes a request. `mark` identifies the task in lists.
+/// Encodes a request. `mark` is the id of the job, which Vidu returns in lists of tasks.
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`] if there is an input that is not an image.
@@ -64,6 +64,7 @@ pub(super) fn encode(
         members.add("seed", seed.rem_euclid(SEEDS));
     }
     members.add("payload", mark);
+    // Members of the client, which do not replace those above.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             members.add_raw(&name, value);

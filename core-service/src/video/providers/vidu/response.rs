@@ -1,4 +1,4 @@
-//! Vidu's tasks and errors.
+//! Vidu's tasks, their results and errors. An error has a word as its reason (`reason`, in a task `err_code`).
 
 use std::{borrow::Cow, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     video::{Clip, ClipFile, Progress, Variant},
 };
 
-/// The reason of a failed task that was cancelled.
+/// The `err_code` of a task that is `failed` because it was cancelled.
 const CANCELLED: &str = "UserCancelled";
 
 /// Returns the id of the task that a response to a submission reports.
@@ -42,7 +42,7 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
     read_object(&response.body, |members| progress(&members, poll_after))?
 }
 
-/// Returns the id of the task with this mark in the list of tasks, if it is there.
+/// Returns the id of the task with this mark in a list of tasks; `None` if there is none.
 pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Option<String>, ProviderError> {
     if !response.status.is_success() {
         return Err(failure(response));
@@ -75,7 +75,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
     })
 }
 
-/// Returns the result of a task; without a link it has no files.
+/// Returns the result of a task. Without a link it has no files, with which the runner fails the job.
 fn clip(members: &Members<'_>) -> Clip {
     let creations = members.objects("creations");
     let url = creations.first().and_then(|creation| creation.string("url"));
@@ -87,6 +87,7 @@ fn clip(members: &Members<'_>) -> Clip {
     Clip { files: url.map(file).into_iter().collect() }
 }
 
+/// Returns the error of a failed task that reports none.
 fn no_reason() -> ProviderError {
     ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned())
 }
@@ -101,7 +102,7 @@ fn error_of(members: &Members<'_>) -> Option<ProviderError> {
     Some(refined_failure_in_reply(&json!({"reason": reason, "message": message}).to_string(), refine))
 }
 
-/// Replaces the failure by status: the reason is more specific.
+/// Returns the failure that Vidu's reason means, which is more specific than the status; `by_status` for an unknown reason.
 fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
     let message = by_status.to_string();
     match error["reason"].as_str().unwrap_or_default() {
@@ -109,11 +110,11 @@ fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
         reason if reason.ends_with("PolicyViolation") => ProviderError::ContentPolicy(message),
         // Also an account without credits, with status 400.
         "CreditInsufficient" | "Unauthorized" | "Forbidden" => ProviderError::Credentials(message),
-        // The first one ends when another task does.
+        // `QuotaExceeded`: too many tasks at a time.
         "QuotaExceeded" | "TooManyRequests" | "SystemThrottling" | "OperationInProcess" => {
             ProviderError::RateLimited { message, retry_after: by_status.retry_after() }
         }
-        // Also a model that is unknown, which only the operator can correct.
+        // Also an unknown model, which only the operator can correct.
         "BadRequest" | "ModelUnavailable" | "NotFound" => ProviderError::Refused { message, field: None },
         reason if reason.starts_with("Field") || reason.starts_with("Image") => {
             ProviderError::Refused { message, field: None }

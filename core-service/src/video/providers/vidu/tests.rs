@@ -46,6 +46,7 @@ fn render_request(inputs: Vec<RenderInput>) -> RenderRequest {
         aspect_ratio: "9:16".to_owned(),
         seed: Some(-1),
         generate_audio: Some(false),
+        // Of the stored inputs, the encoding reads the roles only.
         inputs: inputs
             .iter()
             .map(|input| StoredInput { role: input.role, source: InputSource::Link(String::new()) })

@@ -1,4 +1,5 @@
-//! Wan and the other video models of DashScope: one asynchronous task per video.
+//! Video provider for Wan and the other video models of DashScope, the model service of Alibaba Cloud. Each video is an
+//! asynchronous task.
 
 mod request;
 mod response;
@@ -12,11 +13,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::SecretString;
-use url::Url;
 
 use self::{response::TaskList, search::Candidate};
 use super::common::{
-    context::ProviderContext,
+    context::{ProviderContext, url_or_default},
     exchange::{Content, Response, exchange, exchange_with_headers, path_segment},
     outcome::redacted,
 };
@@ -39,21 +39,25 @@ use crate::{
 const DEFAULT_BASE_URL: &str = "https://dashscope.aliyuncs.com";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "wan";
+/// The path of all services of generation, which submissions are sent to.
 const SERVICES: &str = "api/v1/services/aigc";
+/// The path of all tasks.
 const TASKS: &str = "api/v1/tasks";
 /// The header that turns a request into an asynchronous task.
 const ASYNC: HeaderName = HeaderName::from_static("x-dashscope-async");
-/// The header that permits inputs in DashScope's own store.
+/// The header that permits inputs in DashScope's own object store (`oss://` URLs).
 const RESOLVE_OSS: HeaderName = HeaderName::from_static("x-dashscope-ossresourceresolve");
 const ENABLE: HeaderValue = HeaderValue::from_static("enable");
 
-/// Wan through DashScope's API.
+/// The video models of DashScope.
 #[derive(Debug)]
 pub struct WanVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: links are signed already, and the object store rejects two credentials.
+    /// The API's own origin, for downloads. Without the API key: links are signed already, and the object store rejects two
+    /// credentials.
     origin: TrustedOrigin,
+    /// What the models accept, and how their API spells it.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -63,7 +67,7 @@ pub struct WanVideos {
 pub(crate) fn entries(settings: &Wan, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Wan { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(WanVideos {
             upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
@@ -93,7 +97,7 @@ impl VideoProvider for WanVideos {
         if request::has_oss_input(&request) {
             headers.insert(RESOLVE_OSS, ENABLE);
         }
-        // An input image has up to 20 MiB.
+        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = offload(move || request::encode(&model, &facts, &request)).await?;
         let content = Some(Content::json(body));
         let response = exchange_with_headers(&self.upstream, Method::POST, &path, content, headers, &context).await?;
@@ -125,6 +129,7 @@ impl VideoProvider for WanVideos {
         }
     }
 
+    /// Looks for a task by model, time and prompt: see `search`. The list has no prompts, so that each listed task is polled.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let LostSubmission { model, parameters, submitted_at, .. } = lost;
         let facts = self.facts.find(PROVIDER_ID, model);
@@ -151,6 +156,7 @@ impl WanVideos {
     }
 }
 
+/// Returns the path of a task.
 fn path(id: &str) -> String {
     format!("{TASKS}/{}", path_segment(id))
 }

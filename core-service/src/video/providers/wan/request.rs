@@ -1,4 +1,5 @@
-//! The request body of a task: input and parameters, in the form of the model's API.
+//! The request body that creates a task: the objects `input` and `parameters`, whose members depend on the generation and the
+//! vendor of the model ([`Api`]).
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -14,29 +15,29 @@ use crate::{
     },
 };
 
-/// The number of seeds.
+/// The number of seeds that DashScope accepts, 0 to 2^31 - 1. Other seeds are mapped into this range.
 const SEEDS: i64 = 1 << 31;
 
-/// Members that clients cannot set: what is rendered, and how many videos.
+/// Members that clients cannot set: the inputs, and the number of videos.
 const RESERVED: [&str; 7] =
     ["n", "media", "img_url", "first_frame_url", "last_frame_url", "reference_urls", "reference_url"];
 
-/// Members of clients that belong to the input; all others are parameters.
+/// Members of clients that are sent in `input`; all others are sent in `parameters`.
 const INPUT_MEMBERS: [&str; 6] = ["audio_url", "element_list", "multi_prompt", "multi_shot", "function", "template"];
 
 /// The scheme of files in DashScope's own store.
 const OSS: &str = "oss://";
 
-/// The form of a request.
+/// The form of the requests to a model, from the fact `api`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Api {
-    /// From 2.7 on: all inputs in one list, resolution and aspect ratio.
+    /// Wan from 2.7 on: all inputs in one list `media`, and a resolution and an aspect ratio.
     Media,
-    /// Up to 2.6: an image, reference URLs or a sound, and a size in pixels unless there is an image.
+    /// Wan up to 2.6: members for an image, reference URLs and a sound, and a size in pixels unless there is an image.
     Wan2,
-    /// First and last frame, at a path of its own.
+    /// The models for first and last frame (`kf2v`): a member for each frame, and a path of their own.
     Keyframes,
-    /// Kling's models.
+    /// Kling's models on DashScope: like `Media`, with Kling's words for inputs and resolutions.
     Kling,
 }
 
@@ -51,7 +52,7 @@ impl Api {
     }
 }
 
-/// Returns the path of submissions, below the path of all services.
+/// Returns the path of submissions, without that of all services, which precedes it.
 pub(super) fn path(facts: &ModelFacts) -> &'static str {
     match Api::of(facts) {
         Api::Media | Api::Wan2 | Api::Kling => "video-generation/video-synthesis",
@@ -91,21 +92,23 @@ pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -
     if let Some(seed) = seed {
         parameters.add("seed", seed.rem_euclid(SEEDS));
     }
+    // Members of the client, which do not replace those above.
     for (member, value) in extra_members(extra_json).unwrap_or_default() {
         if RESERVED.contains(&member.as_str()) {
             continue;
         }
-        // The shots of Kling's models are described in the input.
+        // Kling's models have all members about shots in `input`; Wan's have `shot_type` in `parameters`.
         let is_input = INPUT_MEMBERS.contains(&member.as_str()) || api == Api::Kling && member == "shot_type";
         if is_input { input.add_raw(&member, value) } else { parameters.add_raw(&member, value) }
     }
-    // Some models add one by default.
+    // Some models add a watermark by default; clients can permit it.
     parameters.add("watermark", false);
     let upstream = facts.upstream_name(model, request.parameters.input_kind());
     let model = Value::from(upstream);
     Ok(format!(r#"{{"model":{model},"input":{input},"parameters":{parameters}}}"#))
 }
 
+/// Adds the inputs to `input`: the list `media`, or a member for each kind.
 fn add_inputs(input: &mut JsonObject, api: Api, request: &RenderRequest) -> Result<(), ProviderError> {
     let (inputs, operation) = (&request.inputs, request.parameters.operation);
     if matches!(api, Api::Media | Api::Kling) {
@@ -133,7 +136,7 @@ fn add_inputs(input: &mut JsonObject, api: Api, request: &RenderRequest) -> Resu
     Ok(())
 }
 
-/// Returns an entry of the list of media. Videos and sounds are accepted by URL only.
+/// Returns an entry of the list `media`. DashScope accepts videos and sounds by URL only.
 fn medium(api: Api, operation: Operation, input: &RenderInput) -> Result<Value, ProviderError> {
     let is_kling = api == Api::Kling;
     let (kind, url) = match input.role {
@@ -149,7 +152,8 @@ fn medium(api: Api, operation: Operation, input: &RenderInput) -> Result<Value, 
     Ok(json!({"type": kind, "url": url}))
 }
 
-/// Adds what the size of the video is chosen by. Frames, and a video to edit or extend, decide the aspect ratio.
+/// Adds the parameters for the size of the video: pixels, or a resolution and an aspect ratio. The aspect ratio is left out if
+/// frames, or a video to edit or extend, determine it.
 fn add_size(parameters: &mut JsonObject, api: Api, facts: &ModelFacts, request: &VideoParameters) {
     let VideoParameters { width, height, resolution, aspect_ratio, .. } = request;
     let has_frames = request.has_frames();
@@ -158,7 +162,7 @@ fn add_size(parameters: &mut JsonObject, api: Api, facts: &ModelFacts, request: 
             parameters.add("size", format!("{width}*{height}"));
             return;
         }
-        // The quality that the resolution stands for.
+        // Kling's word for the resolution: `std` for 720p, `pro` for 1080p.
         Api::Kling => parameters.add("mode", if resolution.starts_with("720") { "std" } else { "pro" }),
         Api::Media | Api::Wan2 | Api::Keyframes if !resolution.is_empty() => {
             parameters.add("resolution", resolution.as_str());

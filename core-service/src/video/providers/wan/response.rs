@@ -1,4 +1,4 @@
-//! DashScope's tasks.
+//! DashScope's tasks, their results and lists. DashScope's error codes are in `dashscope_errors`.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -13,7 +13,8 @@ use crate::{
     video::{Clip, ClipFile, Progress, Variant},
 };
 
-/// The state of tasks that DashScope does not have: older than a day, in another region, or submitted a moment ago.
+/// The state that DashScope reports for a task that it does not find: because it is older than a day, in another region, or was
+/// submitted a moment ago.
 const UNKNOWN: &str = "unknown";
 
 /// Returns the id of the task that a response to a submission reports.
@@ -21,7 +22,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     let Response { status, body, .. } = response;
     if !status.is_success() {
         let error = failure(response);
-        // Only the operator can correct the name of a model; a repeated request would fail again.
+        // Final: 404 means an unknown model, which only the operator can correct.
         return Err(if status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(body, |members| {
@@ -66,12 +67,12 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
         })),
         "canceled" | "cancelled" => Progress::Cancelled,
         UNKNOWN => Progress::Missing,
-        // Also a new state: the one that ends the render will be a known one. There is no percentage.
+        // Pending, running, or a state that is not known: polling continues until a final state. DashScope reports no percentage.
         _ => Progress::Working { percent: None, poll_after },
     })
 }
 
-/// Returns the result of a task; without a link it has no files.
+/// Returns the result of a task. Without a link it has no files, with which the runner fails the job.
 fn clip(output: &Members<'_>) -> Clip {
     let url = output.string("video_url").or_else(|| output.object("results").string("video_url"));
     let file = |url: Cow<'_, str>| ClipFile {

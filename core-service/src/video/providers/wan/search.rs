@@ -10,11 +10,11 @@ use crate::{
 
 /// The tolerated difference between the clocks of this machine and of DashScope.
 const CLOCK_SKEW: Duration = Duration::from_secs(30);
-/// How long after its beginning a submission can have reached DashScope.
+/// How long after its beginning a submission may still create a task: the runner's timeout of a provider call.
 const LONGEST_SUBMISSION: Duration = Duration::from_mins(2);
-/// The interval between two searches.
+/// The delay before the next search, while a candidate has not ended.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(20);
-/// The offset of DashScope's times, which are those of Beijing.
+/// The offset from UTC of the times in DashScope's API, which are those of Beijing.
 const TIME_ZONE: Duration = Duration::from_hours(8);
 
 /// Returns the query for the tasks of a model that were submitted at the time of a lost submission, in one page.
@@ -29,15 +29,15 @@ pub(super) fn query(model: &str, submitted_at: u64) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) id: String,
-    /// The prompt, which DashScope reports once the task has ended.
+    /// The prompt, which DashScope reports once the task has ended; `None` if it does not, as for some failed tasks.
     pub(super) prompt: Option<String>,
     pub(super) has_ended: bool,
 }
 
-/// Returns the task of the lost submission: the only one with its prompt among all that come into question.
+/// Returns the task of the lost submission: the candidate with its prompt, if no other one has the same or none.
 ///
 /// # Errors
-/// [`ProviderError::Unavailable`] while one of them has not ended.
+/// [`ProviderError::Unavailable`] while a candidate has not ended, so that the search is repeated later.
 pub(super) fn search(lost: &LostSubmission, candidates: Vec<Candidate>) -> Result<Search, ProviderError> {
     if candidates.iter().any(|task| !task.has_ended) {
         let message = "the upstream reports the prompt of a task once it has ended".to_owned();
@@ -51,9 +51,9 @@ pub(super) fn search(lost: &LostSubmission, candidates: Vec<Candidate>) -> Resul
     })
 }
 
-/// Returns a time since 1970 as `YYYYMMDDhhmmss`.
+/// Returns the time at a duration since 1970 as `YYYYMMDDhhmmss`.
 fn date_time(since: Duration) -> String {
-    // In RFC 3339.
+    // The text is RFC 3339, of which the first 14 digits remain.
     let text = prost_types::Timestamp::from(Timestamp(0).after(since)).to_string();
     text.chars().filter(char::is_ascii_digit).take(14).collect()
 }

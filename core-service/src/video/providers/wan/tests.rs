@@ -1,3 +1,5 @@
+//! The encoding of requests to DashScope, the parsing of its responses, and the search for lost submissions.
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,11 +29,13 @@ fn link(role: InputRole, url: &str) -> RenderInput {
     RenderInput { role, content: InputContent::Link(url.to_owned()) }
 }
 
+/// Returns an uploaded PNG file whose content is `a`, `YQ==` in base64.
 fn image(role: InputRole) -> RenderInput {
     let (media_type, bytes) = (MediaType::Png, Bytes::from_static(b"a"));
     RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
 }
 
+/// Returns a request for 5 seconds in 720P 16:9, after `change`.
 fn request(inputs: Vec<RenderInput>, change: impl FnOnce(&mut VideoParameters)) -> RenderRequest {
     let mut parameters = VideoParameters {
         width: 1280,
@@ -39,6 +43,7 @@ fn request(inputs: Vec<RenderInput>, change: impl FnOnce(&mut VideoParameters)) 
         seconds: 5,
         resolution: "720P".to_owned(),
         aspect_ratio: "16:9".to_owned(),
+        // Of the stored inputs, the encoding reads the roles only.
         inputs: inputs
             .iter()
             .map(|input| StoredInput { role: input.role, source: InputSource::Link(String::new()) })
@@ -141,7 +146,7 @@ fn first_and_last_frame_have_members_and_a_path_of_their_own() {
 }
 
 #[test]
-fn models_of_kling_get_the_members_of_kling() {
+fn kling_models_get_the_members_of_kling_and_shots_in_the_input() {
     let model = "kling/kling-v3-omni-video-generation";
     let inputs = vec![link(InputRole::Image, "https://a.test/i"), link(InputRole::Video, "https://a.test/v")];
     let body = encoded(model, inputs, |parameters| {
@@ -172,7 +177,7 @@ fn members_of_the_client_do_not_replace_those_of_the_request() {
 }
 
 #[test]
-fn recordings_must_be_urls() {
+fn videos_and_sounds_must_be_urls_and_oss_urls_are_recognized() {
     let facts = FactsTable::default().find(PROVIDER_ID, "wan3.0-video");
     for role in [InputRole::Video, InputRole::Sound] {
         let result = request::encode("wan3.0-video", &facts, &request(vec![image(role)], |_| {}));
@@ -188,7 +193,7 @@ fn reply(status: u16, body: &str) -> Response {
 }
 
 #[test]
-fn task_states_that_are_unknown_are_work_in_progress_except_the_state_unknown() {
+fn new_states_are_work_in_progress_and_the_state_unknown_is_a_missing_task() {
     let interval = Duration::from_secs(5);
     let poll =
         |status: &str| parse_poll(&reply(200, &format!(r#"{{"output":{{"task_status":"{status}"}}}}"#)), interval);
@@ -202,7 +207,7 @@ fn task_states_that_are_unknown_are_work_in_progress_except_the_state_unknown() 
 }
 
 #[test]
-fn unknown_model_is_not_submitted_again() {
+fn submission_to_an_unknown_model_fails_the_job_whatever_the_status() {
     for (status, body) in [
         (404, r#"{"code":"ModelNotFound","message":"no model"}"#),
         (200, r#"{"code":"ModelNotFound","message":"no model"}"#),
@@ -238,6 +243,7 @@ fn only_task_with_the_prompt_is_found_once_all_have_ended() {
         prompt: prompt.map(str::to_owned),
         has_ended: true,
     };
+    // `failed` has no prompt, so that it may be the task of the submission.
     let (mine, other, failed) = (task("1", Some("a boat")), task("2", Some("a ship")), task("3", None));
     let found = Search::Found(UpstreamTask("1".to_owned()));
     assert_eq!(search(&lost(), vec![other.clone(), mine.clone()]), Ok(found));

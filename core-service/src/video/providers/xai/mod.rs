@@ -1,4 +1,5 @@
-//! xAI's Grok Imagine: one request per video, which cannot be cancelled.
+//! Video provider for xAI's Grok Imagine. A submission creates a *request*, whose id is the task that a job stores; it cannot be
+//! cancelled.
 
 mod request;
 mod response;
@@ -9,10 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
 use secrecy::SecretString;
-use url::Url;
 
 use super::common::{
-    context::ProviderContext,
+    context::{ProviderContext, url_or_default},
     exchange::{Content, exchange, path_segment},
     outcome::redacted,
 };
@@ -35,12 +35,12 @@ const DEFAULT_BASE_URL: &str = "https://api.x.ai/v1";
 /// The id of the provider in the catalog, which jobs store.
 const PROVIDER_ID: &str = "xai";
 
-/// xAI's videos API.
+/// The video models of xAI.
 #[derive(Debug)]
 pub struct XaiVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// Without the API key: results are files of another host.
+    /// The API's own origin, for downloads. Without the API key: results are files of another host.
     origin: TrustedOrigin,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -50,7 +50,7 @@ pub struct XaiVideos {
 pub(crate) fn entries(settings: &Xai, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Xai { base_url, api_key, previous_api_keys, models, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
-    let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
+    let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(XaiVideos {
             upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
@@ -74,7 +74,7 @@ impl VideoProvider for XaiVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
         let path = request::endpoint(&request);
-        // An input image has up to 20 MiB.
+        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = offload(move || Ok(request::encode(&model, &request))).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))

@@ -1,4 +1,4 @@
-//! The endpoint and the request body of a video.
+//! The endpoint and the request body of a new, edited or extended video.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::{
     video::{Operation, RenderRequest, inputs::InputRole, parameters::VideoParameters},
 };
 
-/// Members that clients cannot set: the inputs, and where the API puts the result.
+/// Members that clients cannot set: the inputs, and a URL to which the API would upload the result.
 const RESERVED: [&str; 5] = ["image", "last_frame", "reference_images", "video", "output"];
 
 /// Returns the path of the endpoint for a request.
@@ -29,7 +29,7 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> String {
     members.add("prompt", prompt.as_str());
     let url = |role| request.input(role).map(|input| json!({"url": input.url()}));
     if let Some(source) = url(InputRole::Source) {
-        // The video keeps its size, and an edited one its length.
+        // The result has the size of the source, and after an edit its duration too.
         members.add("video", source);
         if *operation == Operation::Extend {
             members.add("duration", *seconds);
@@ -39,7 +39,7 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> String {
         if !resolution.is_empty() {
             members.add("resolution", resolution.as_str());
         }
-        // A first frame has a ratio of its own.
+        // Frames determine the aspect ratio.
         if !aspect_ratio.is_empty() && !request.parameters.has_frames() {
             members.add("aspect_ratio", aspect_ratio.as_str());
         }
@@ -58,6 +58,7 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> String {
     if !user.is_empty() {
         members.add("user", user.as_str());
     }
+    // Members of the client, which do not replace those above.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             members.add_raw(&name, value);
@@ -75,6 +76,7 @@ mod tests {
         testing,
     };
 
+    /// Encodes a request for 5 seconds in 720p 16:9 with a link for each of these roles. Returns endpoint and body.
     fn encoded(roles: &[InputRole], operation: Operation) -> (&'static str, Value) {
         let mut parameters = testing::request().parameters;
         parameters.operation = operation;
@@ -102,6 +104,7 @@ mod tests {
         assert_eq!((&body["image"], &body["last_frame"]), (&file, &file));
         let (_, body) = encoded(&[InputRole::Image, InputRole::Image], new);
         assert_eq!(body["reference_images"], json!([file, file]));
+        // An edit has no duration of its own, so that the client's member is passed on.
         let expected = json!({"model": "m", "prompt": "a boat", "video": file, "duration": 15});
         assert_eq!(encoded(&[InputRole::Source], Operation::Edit), ("videos/edits", expected));
         let expected = json!({"model": "m", "prompt": "a boat", "video": file, "duration": 5});

@@ -1,4 +1,5 @@
-//! xAI's requests and errors.
+//! The states of xAI's requests, their results and errors. Errors have no usable code, so that refused content and a wrong key
+//! are recognized by the text of the message.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -17,7 +18,7 @@ use crate::{
 pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
-        // Only the operator can correct a model, and no repetition does.
+        // Final: 404 means an unknown model, which only the operator can correct.
         return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
@@ -49,7 +50,8 @@ fn failure(response: &Response) -> ProviderError {
     refined_failure_of(response.status, &response.headers, &response.body, refine)
 }
 
-/// Replaces the failure by status: refused content and an incorrect key have the status of an invalid request.
+/// Returns the failure that the message means, otherwise `by_status`: refused content and an incorrect key have the status of an
+/// invalid request.
 fn refine(_: &Value, by_status: ProviderError) -> ProviderError {
     let (ProviderError::Refused { message, .. } | ProviderError::Broken(message)) = &by_status else {
         return by_status;
@@ -63,6 +65,7 @@ fn refine(_: &Value, by_status: ProviderError) -> ProviderError {
     }
 }
 
+/// Returns whether the message is that of refused content.
 fn is_policy(message: &str) -> bool {
     let message = message.to_lowercase();
     ["moderation", "content policy", "usage guidelines", "safety"].iter().any(|part| message.contains(part))
@@ -81,7 +84,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
             Progress::Failed(ProviderError::ContentPolicy(message))
         }
         "done" => Progress::Ready(clip(&video)),
-        // Some responses have the finished video alone.
+        // Some responses have the finished video and no status.
         "" if video.string("url").is_some() => Progress::Ready(clip(&video)),
         "" => return Err(ProviderError::Unreadable("the upstream's response is not a request".to_owned())),
         "failed" => Progress::Failed(members.error().map_or_else(
@@ -94,7 +97,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
     })
 }
 
-/// Returns the result of a request; without a link it has no files.
+/// Returns the result of a request. Without a link it has no files, with which the runner fails the job.
 fn clip(video: &Members<'_>) -> Clip {
     let file = video.string("url").map(|url| ClipFile {
         variant: Variant::Video,

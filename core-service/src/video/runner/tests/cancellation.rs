@@ -78,13 +78,13 @@ async fn cancellation_during_a_submission_survives_a_crash_and_stops_the_render_
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_job_tells_that_its_render_may_be_billed_if_nothing_can_be_found() {
+async fn cancelled_job_may_be_billed_if_the_provider_cannot_search_for_its_render() {
     let (_, job) = cancel_and_crash_during_submission([]).await;
     assert_eq!(job.state, JobState::Cancelled { percent: 0, submission: None, may_be_billed: true });
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_job_tells_that_its_render_may_be_billed_if_it_runs_on() {
+async fn cancelled_job_may_be_billed_if_the_provider_cannot_stop_its_render() {
     let runs_on = Reply::Return(Ok(Cancellation::RunsOn));
     let provider = FakeProvider::default().with_polls([working(20), Reply::Hang]).with_cancellations([runs_on]);
     let harness = Harness::new(provider);
@@ -99,7 +99,7 @@ async fn cancelled_job_tells_that_its_render_may_be_billed_if_it_runs_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn render_is_cancelled_with_all_attempts_after_polls_have_failed() {
+async fn failed_polls_do_not_reduce_the_attempts_to_cancel_the_render() {
     let provider = FakeProvider::default()
         .with_polls((0..7).map(|_| unavailable()).chain([Reply::Hang]))
         .with_cancellations((0..7).map(|_| unavailable()));

@@ -12,6 +12,7 @@ use crate::{
     },
 };
 
+/// How far the clock is set: beyond every deadline and lease.
 const HOURS: Duration = Duration::from_hours(5);
 
 /// A clock that follows tokio's, with an offset in milliseconds that a test sets.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::video::{provider::Progress, store::memory::MemoryStore, time::Clock};
 
+/// A rate limit (429) with `Retry-After`.
 fn limited<T>(seconds: u64) -> Reply<T> {
     let retry_after = Some(Duration::from_secs(seconds));
     fails(ProviderError::RateLimited { message: "slow down".to_owned(), retry_after })

@@ -18,10 +18,12 @@ use crate::{
 
 const NOW: Timestamp = Timestamp(1_000);
 
-/// How the provider finds a lost submission.
+/// How the provider finds the render of a lost submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Searchable {
+    /// By the job id that was sent with the submission.
     ByMark,
+    /// It has no search.
     Never,
 }
 
@@ -49,15 +51,21 @@ enum Request {
     Processed(usize),
 }
 
+/// One state of the model.
 #[derive(Debug, Clone, PartialEq)]
-struct World {
+struct Model {
+    /// The job in the store.
     job: Job,
+    /// The number of the last claim. A write with an earlier one is refused.
     fence: u32,
     leased: bool,
     runners: [Runner; 2],
     request: Option<Request>,
+    /// How many renders the provider has started, each of which it bills.
     renders: u32,
+    /// Whether the render was stopped at the provider.
     stopped: bool,
+    /// Whether the cancellation and the crash are still to come; there is at most one of each.
     can_cancel: bool,
     can_crash: bool,
     /// How often a lease may still expire under a living runner.
@@ -71,7 +79,7 @@ fn task() -> UpstreamTask {
     UpstreamTask("task".to_owned())
 }
 
-impl World {
+impl Model {
     fn new(searchable: Searchable) -> Self {
         Self {
             job: Job::new(JobId::new(), Owner::default(), request(), NOW, Duration::from_mins(1)),
@@ -118,15 +126,15 @@ impl World {
 
     /// Returns the state as text, in which fences and revisions only tell whether they are the newest: both grow without end.
     fn key(&self) -> String {
-        let mut world = self.clone();
-        for runner in &mut world.runners {
+        let mut model = self.clone();
+        for runner in &mut model.runners {
             if let Runner::Leasing(job, fence) | Runner::Waiting(job, fence) | Runner::Accepted(job, fence) = runner {
                 *fence = u32::from(*fence == self.fence);
                 job.revision = u64::from(job.revision == self.job.revision);
             }
         }
-        (world.fence, world.job.revision) = (1, 1);
-        format!("{world:?}")
+        (model.fence, model.job.revision) = (1, 1);
+        format!("{model:?}")
     }
 
     /// Returns every state that can follow.
@@ -186,7 +194,7 @@ impl World {
             Runner::Waiting(job, fence) => self.search(index, job, *fence),
             Runner::Accepted(job, fence) => {
                 let accepted = job.after(Event::Accepted(task(), NOW), NOW).unwrap();
-                let committed = self.commit(job, *fence, accepted).map(|world| world.released(index));
+                let committed = self.commit(job, *fence, accepted).map(|model| model.released(index));
                 vec![committed.unwrap_or_else(|| self.refused(index, *fence, Runner::Recording))]
             }
             Runner::Recording => {
@@ -206,12 +214,12 @@ impl World {
     /// Returns what follows the step of a runner that holds the lease.
     fn step(&self, index: usize, job: &Job, fence: u32) -> Vec<Self> {
         let lost = || vec![self.refused(index, fence, Runner::Idle)];
-        let write = |next: Job| self.commit(job, fence, next).map_or_else(lost, |world| vec![world.released(index)]);
+        let write = |next: Job| self.commit(job, fence, next).map_or_else(lost, |model| vec![model.released(index)]);
         match &job.state {
             JobState::Queued => {
                 let submitting = job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
-                let Some(world) = self.commit(job, fence, submitting.clone()) else { return lost() };
-                let waiting = world.with_runner(index, Runner::Waiting(Box::new(submitting), fence));
+                let Some(model) = self.commit(job, fence, submitting.clone()) else { return lost() };
+                let waiting = model.with_runner(index, Runner::Waiting(Box::new(submitting), fence));
                 vec![Self { request: Some(Request::Sent(index)), ..waiting }]
             }
             JobState::Submitting { .. } => self.search(index, job, fence),
@@ -238,14 +246,14 @@ impl World {
                 job.after(Event::Failed { code, message }, NOW).unwrap()
             }
         };
-        self.commit(job, fence, next).map_or_else(lost, |world| vec![world.released(index)])
+        self.commit(job, fence, next).map_or_else(lost, |model| vec![model.released(index)])
     }
 
     fn clean_up(&self, index: usize, job: &Job, fence: u32) -> Vec<Self> {
         let lost = || vec![self.refused(index, fence, Runner::Idle)];
-        let mut world = self.clone();
+        let mut model = self.clone();
         let next = if job.abandoned.is_some() {
-            world.stopped = true;
+            model.stopped = true;
             Job { abandoned: None, state: job.state.clone().cleaned_up(false), ..job.clone() }
         } else if job.state.unresolved_submission().is_none() {
             return vec![self.clone().released(index)];
@@ -261,7 +269,7 @@ impl World {
                 Searchable::Never => Job { state: job.state.clone().cleaned_up(true), ..job.clone() },
             }
         };
-        world.commit(job, fence, next).map_or_else(lost, |world| vec![world.released(index)])
+        model.commit(job, fence, next).map_or_else(lost, |model| vec![model.released(index)])
     }
 
     /// Returns whether the job is final and needs no clean-up.
@@ -269,7 +277,8 @@ impl World {
         self.job.state.is_final() && self.job.abandoned.is_none() && self.job.state.unresolved_submission().is_none()
     }
 
-    fn assert_laws(&self, before: &Self) {
+    /// Checks the guarantees of one transition.
+    fn assert_invariants(&self, before: &Self) {
         assert!(self.renders <= 1, "paid twice: {self:#?}");
         assert!(self.job.state.percent() >= before.job.state.percent() || self.job.state.is_final(), "{self:#?}");
         if before.job.state.is_final() {
@@ -277,7 +286,7 @@ impl World {
         }
     }
 
-    /// What holds when nothing can happen any more.
+    /// Checks the guarantees of a state that has no successor.
     fn assert_end(&self) {
         assert!(self.is_at_rest(), "the job never ends: {self:#?}");
         let is_reported = match &self.job.state {
@@ -293,16 +302,16 @@ impl World {
 }
 
 /// Explores every reachable state, and returns how many there are.
-fn explore(start: World) -> usize {
+fn explore(start: Model) -> usize {
     let mut seen = HashSet::from([start.key()]);
     let mut open = VecDeque::from([start]);
-    while let Some(world) = open.pop_front() {
-        let successors = world.successors();
+    while let Some(model) = open.pop_front() {
+        let successors = model.successors();
         if successors.is_empty() {
-            world.assert_end();
+            model.assert_end();
         }
         for next in successors {
-            next.assert_laws(&world);
+            next.assert_invariants(&model);
             if seen.insert(next.key()) {
                 open.push_back(next);
             }
@@ -313,10 +322,10 @@ fn explore(start: World) -> usize {
 
 #[test]
 fn no_interleaving_loses_a_render_or_pays_twice_at_a_provider_with_a_mark() {
-    assert!(explore(World::new(Searchable::ByMark)) > 1000);
+    assert!(explore(Model::new(Searchable::ByMark)) > 1000);
 }
 
 #[test]
 fn no_interleaving_pays_twice_or_hides_a_render_at_a_provider_without_a_list() {
-    assert!(explore(World::new(Searchable::Never)) > 500);
+    assert!(explore(Model::new(Searchable::Never)) > 500);
 }

@@ -58,6 +58,7 @@ async fn outcome_is_unknown_if_no_search_succeeds_until_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn render_of_another_job_is_not_taken_for_that_of_a_lost_submission() {
+    // The second job's search returns the render of the first.
     let twin = Reply::Return(Ok(UpstreamTask("twin".to_owned())));
     let provider = FakeProvider::default().with_submits([twin, timed_out()]).with_searches([found("twin")]);
     let harness = Harness::new(provider);

@@ -10,6 +10,7 @@ fn missing() -> Reply<Progress> {
     Reply::Return(Ok(Progress::Missing))
 }
 
+/// The error together with the provider's own error code, as most providers report it.
 fn reported<T>(error: ProviderError) -> Reply<T> {
     let details = UpstreamDetails { code: "c".to_owned(), ..UpstreamDetails::default() };
     fails(error.with_upstream_details(details))
@@ -95,12 +96,13 @@ async fn renewed_link_that_does_not_work_yet_is_tried_again_and_renewed_again() 
 
 #[tokio::test(start_paused = true)]
 async fn links_that_are_dead_after_three_renewals_fail_the_job() {
+    // One attempt with the first link, two with the second, three with the third, one with the last.
     let (harness, job) = run_job(FakeProvider::default().with_fetches((0..7).map(|_| expired()))).await;
     assert_eq!(failure(&job), ("upstream_unreadable", "the link responded with status 403"));
     assert_eq!((harness.provider.call_count("poll"), harness.provider.call_count("fetch")), (4, 7));
 }
 
-/// Returns a provider whose links expire so many times, each time followed by a poll that does not find the render.
+/// Returns a provider whose links expire `times` times, each time followed by a poll that does not find the render.
 fn missing_at_each_renewal(times: usize) -> FakeProvider {
     let ready = || Reply::Return(Ok(Progress::Ready(clip())));
     let polls = std::iter::once(ready()).chain((0..times).map(|_| missing())).chain([ready()]);

@@ -96,7 +96,7 @@ async fn sweeper_keeps_the_files_of_an_unreadable_job_and_removes_others() {
     assert_eq!((swept.removed, harness.files()), (1, vec![format!("{id}-reference.png")]));
 }
 
-/// Columns that only repeat what the state says, or belong to a lease.
+/// The damaged columns only repeat the state, or belong to a lease.
 #[tokio::test]
 async fn job_with_a_wrong_phase_or_lease_is_completed() {
     let directory = tempfile::tempdir().unwrap();

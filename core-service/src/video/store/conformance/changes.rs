@@ -22,11 +22,11 @@ pub(super) async fn a_commit_under_a_lost_lease_is_refused(store: Store) {
     store.set(NOW.after(LEASE));
     let other = WorkerId::new();
     register(&store, &other).await;
-    let owner = store.claim(&other, &BusyProviders::default()).await.unwrap().unwrap();
+    let new_claim = store.claim(&other, &BusyProviders::default()).await.unwrap().unwrap();
     let next = frozen.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
     assert_eq!(store.commit(&frozen, next.clone(), Lease::Ended).await, Err(StoreError::Stale));
     assert_eq!(store.get(&next.id, &Owners::All).await.unwrap().as_ref(), Some(&frozen.job));
-    store.commit(&owner, next, Lease::Ended).await.unwrap();
+    store.commit(&new_claim, next, Lease::Ended).await.unwrap();
 }
 
 pub(super) async fn a_commit_after_an_amendment_is_refused(store: Store) {

@@ -1,4 +1,4 @@
-//! Idempotency keys.
+//! Idempotency keys: explicit ones, and the content keys of SDK calls that count their retries and have no key.
 
 use super::*;
 

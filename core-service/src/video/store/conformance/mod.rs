@@ -1,4 +1,4 @@
-//! The guarantees of every job store, one per function.
+//! The guarantees of every job store, one per function, each tested with the memory store and the SQLite store.
 
 mod changes;
 mod keys;
@@ -36,8 +36,10 @@ use crate::{
     },
 };
 
+/// The time at which each test starts.
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const LEASE: Duration = Duration::from_secs(10);
+/// Limits beyond the number of jobs in a test.
 static LIMITS: JobLimits = JobLimits { per_owner: 100, total: 1000, in_flight: Vec::new(), payer: Payer::ANONYMOUS };
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -113,6 +115,7 @@ conformance! {
 struct Store {
     queue: Arc<dyn JobQueue>,
     worker: WorkerId,
+    /// The time of the clock.
     millis: Arc<AtomicI64>,
 }
 
@@ -163,7 +166,7 @@ fn job_of(owner: &str) -> Job {
     Job::new(JobId::new(), Owner::new(owner), request(), NOW, DEADLINE)
 }
 
-/// A call under the key `key`, or of an SDK that has retried so often.
+/// A call under the key `key`, or, with `sdk_retries`, of an SDK that has no key and has retried this many times.
 fn call(owner: &str, sdk_retries: Option<u32>, body: &str) -> Idempotency {
     let context = RequestContext {
         caller: Caller::named(owner),
@@ -174,6 +177,7 @@ fn call(owner: &str, sdk_retries: Option<u32>, body: &str) -> Idempotency {
     Idempotency::from_request(&context, "CreateVideo", &body.to_owned()).now_or_never().flatten().unwrap()
 }
 
+/// Returns the job that this call creates.
 fn keyed(call: &Idempotency) -> Job {
     let expires_at = match call.scope.key {
         Key::Explicit(_) => None,

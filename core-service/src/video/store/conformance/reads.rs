@@ -4,6 +4,7 @@ use super::*;
 
 pub(super) async fn a_job_is_read_as_it_was_written(store: Store) {
     let call = call("alice", None, "body");
+    // All optional columns are set, and the task needs escapes in JSON.
     let mut all = keyed(&call);
     all.origin = JobOrigin { request_id: "req_1".to_owned(), traceparent: Some("t".to_owned()), tracestate: None };
     all.state =

@@ -59,7 +59,7 @@ pub(super) struct CommitJob {
 impl Write for CommitJob {
     type Output = Result<(), StoreError>;
 
-    /// The next poll finds the progress of a render again.
+    /// New progress of a render may be lost: the next poll returns it again.
     fn must_be_durable(&self) -> bool {
         let is_rendering = |job: &Job| matches!(job.state, JobState::Rendering { .. });
         !(is_rendering(&self.claim.job) && is_rendering(&self.next))
@@ -86,7 +86,7 @@ impl Write for CommitJob {
     }
 }
 
-/// Gives a claimed job back.
+/// Releases a claimed job.
 pub(super) struct ReleaseJob {
     pub(super) claim: Claim,
 }
@@ -95,6 +95,7 @@ pub(super) struct ReleaseJob {
 impl Write for ReleaseJob {
     type Output = ();
 
+    /// As for a claim: after a power failure there is no worker that could have the job.
     fn must_be_durable(&self) -> bool {
         false
     }

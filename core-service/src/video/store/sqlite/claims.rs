@@ -24,9 +24,9 @@ const UNREADABLE_DELAY: Duration = Duration::from_mins(10);
 pub(super) enum Select {
     /// Jobs that are not queued.
     InProgress,
-    /// Queued jobs of the owners after `$5`, by name.
+    /// Queued jobs of the owners whose name is greater than `$4`, that of the last claim.
     QueuedAfter,
-    /// Queued jobs of the owners up to `$5`.
+    /// Queued jobs of the owners up to `$4`.
     QueuedUpTo,
 }
 
@@ -44,7 +44,7 @@ macro_rules! queued {
     };
 }
 
-/// The providers with such a job, found by one look at the index for each: a scan would read every job.
+/// A recursive query of the providers that have such a job, by one look-up in the index for each: a scan would read every job.
 macro_rules! providers {
     ($name:literal, $jobs:expr) => {
         concat!(
@@ -64,7 +64,7 @@ macro_rules! providers {
     };
 }
 
-/// Claims the first job of the providers that are not in `$3`; `$1` and `$2` are the worker and now.
+/// Claims the first due job of the providers that are not in `$3`; `$1` and `$2` are the worker and now.
 macro_rules! claim_statement {
     ($jobs:expr, $where:literal, $order:literal) => {
         concat!(

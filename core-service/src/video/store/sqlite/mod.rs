@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// How far from the end of the queue a position is counted from there.
+/// With fewer jobs behind it, a position is counted from the end of the queue, where most callers look: at a job just created.
 const NEAR_THE_END: i64 = 1000;
 
 /// A store in the core's SQLite database. Clones share it.
@@ -221,8 +221,8 @@ impl JobQueue for SqliteStore {
     }
 }
 
-/// Returns the number of queued jobs that were created before this one. Counts from the nearer end of the queue, as far as that
-/// is known.
+/// Returns the number of queued jobs that were created before this one. Counts from the end of the queue if
+/// that is near; `video_queue` has the length of the queue for each owner.
 async fn queue_position(connection: &mut SqliteConnection, id: &JobId) -> Result<i64, StoreError> {
     let query = sqlx::query_as(
         "SELECT COALESCE((SELECT SUM(jobs) FROM video_queue), 0), \

@@ -1,3 +1,6 @@
+//! Properties of the SQLite store alone: unreadable rows, columns, query plans. The guarantees of all stores are in
+//! `conformance/`.
+
 use super::{claims::Select, *};
 use crate::{
     context::RequestContext,

@@ -1,4 +1,4 @@
-//! The leases of workers.
+//! The leases of workers. None of these writes must be durable: after a power failure there is no worker that could have a job.
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;

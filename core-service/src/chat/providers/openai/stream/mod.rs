@@ -173,13 +173,13 @@ impl Stream for StreamedResponse {
 pub(super) fn assemble(body: &[u8]) -> Result<pb::CreateChatResponse, ProviderError> {
     let mut events = EventReader::default();
     events.push(body);
-    let (mut decoder, mut unfold, mut response) =
+    let (mut decoder, mut deltas, mut response) =
         (Decoder::default(), DeltaDecoder::default(), ResponseAssembler::default());
     let mut at_end = false;
     loop {
         let event = if at_end { events.finish()? } else { events.next_event()? };
         match event.map(|event| decoder.decode(&event)).transpose()? {
-            Some(Decoded::Chunk(chunk)) => response.push(unfold.decode(chunk)),
+            Some(Decoded::Chunk(chunk)) => response.push(deltas.decode(chunk)),
             Some(Decoded::Nothing) => {}
             None if !at_end => at_end = true,
             Some(Decoded::Done) | None => break,
@@ -197,17 +197,17 @@ fn incomplete() -> ProviderError {
     ProviderError::Broken("the upstream's stream ended before the response was complete".to_owned())
 }
 
-/// Decodes events to chunks, and keeps what later events depend on.
+/// Decodes events to chunks, and keeps the state on which the decoding of later events depends.
 #[derive(Default)]
 struct Decoder {
     reader: ChunkReader,
     calls: ToolCallIndexer,
     choices: Choices,
-    /// A text or a tool call was received.
+    /// Whether a text or a tool call was received.
     has_content: bool,
-    /// The latest usage has zero completion tokens.
+    /// Whether the latest usage has zero completion tokens.
     no_tokens: bool,
-    /// Why the first event that is not a chunk was skipped.
+    /// Why the first event that is not a chunk was skipped; `None` if all events were chunks.
     stray: Option<String>,
 }
 
@@ -219,7 +219,7 @@ struct Choices {
 }
 
 impl Choices {
-    /// Records a chunk of a choice. Clients get at most 128 choices; those of an upstream that sends more share the last bit.
+    /// Records a chunk of a choice. OpenAI's API permits at most 128 choices; further ones of an upstream share the last bit.
     fn record(&mut self, index: u32, finished: bool) {
         let choice = 1 << index.min(u128::BITS - 1);
         self.started |= choice;

@@ -74,6 +74,7 @@ async fn stream_is_complete_if_every_started_choice_has_a_finish_reason() {
         vec![zero.clone(), one.clone(), stop(1), stop(0)],
         // A chunk after the finish reason does not reopen the choice: OpenRouter sends the usage in one.
         vec![zero.clone(), stop(0), zero.clone(), done.clone()],
+        // Choices from 127 on share a bit.
         vec![event(200, ""), stop(127)],
     ];
     for events in complete {

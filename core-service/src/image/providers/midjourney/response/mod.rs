@@ -19,10 +19,13 @@ pub(super) struct Task {
     image_urls: Vec<String>,
     buttons: Vec<Button>,
     fail_reason: String,
+    /// The prompt, translated to English.
     prompt_en: String,
+    /// The prompt that the bot used.
     final_prompt: String,
 }
 
+/// A button that Discord shows below a grid, for example to extract one of its images.
 #[derive(Debug)]
 struct Button {
     custom_id: String,
@@ -32,9 +35,11 @@ struct Button {
 impl TaskStatus for Task {
     fn parse(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>, ProviderError> {
         let body = body.trim_ascii();
+        let quota_is_rate_limit = false;
         match status {
+            // Proxies report an unknown task in one of these ways, or with an empty body.
             StatusCode::NO_CONTENT | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Ok(None),
-            status if !status.is_success() => Err(reported_failure_of(status, headers, body, false)),
+            status if !status.is_success() => Err(reported_failure_of(status, headers, body, quota_is_rate_limit)),
             _ if body.is_empty() || body == b"null" => Ok(None),
             _ => read_object(body, |members| Some(Self::new(&members))),
         }

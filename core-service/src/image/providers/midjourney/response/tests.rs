@@ -1,3 +1,5 @@
+//! Task states, failure reasons, links and buttons of single images, and prompts, as proxies return them.
+
 use super::*;
 
 fn parse(body: &str) -> Task {

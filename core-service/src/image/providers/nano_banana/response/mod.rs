@@ -60,6 +60,7 @@ impl PartialResponse {
         Ok(drafts)
     }
 
+    /// Adds one JSON object of the response, and its drafts to `drafts`.
     fn push_response(&mut self, response: &Members<'_>, drafts: &mut Vec<Bytes>) -> Result<(), ProviderError> {
         let feedback = response.object("promptFeedback");
         if let Some(reason) = feedback.text("blockReason") {

@@ -1,3 +1,5 @@
+//! Images, drafts, texts and finish reasons in complete and streamed responses.
+
 use super::*;
 
 /// Parses the parts of a response. Returns its completion, the number of drafts, and the usage.
@@ -29,7 +31,7 @@ fn image_is_the_first_one_outside_the_thoughts() {
 }
 
 #[test]
-fn streamed_and_whole_responses_have_the_same_result() {
+fn streamed_and_complete_responses_have_the_same_result() {
     let draft = r#"{"candidates":[{"content":{"parts":[{"thought":true,"inlineData":{"data":"MQ=="}}]}}],"usageMetadata":{"promptTokenCount":1}}"#;
     let picture = r#"{"candidates":[{"content":{"parts":[{"inlineData":{"data":"Mg=="}}]}}]}"#;
     let end =

@@ -11,9 +11,10 @@ use crate::{
     video::{provider::UpstreamTask, testing::entry_with},
 };
 
-/// An MP4 file without frames, as far as its first bytes tell.
+/// The first bytes of an MP4 file, by which the type of an input is recognised. There are no frames.
 const MP4: &[u8] = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom";
 
+/// `native`: own renders by their task. `file`: any video as a file.
 fn sources(native: bool, file: bool) -> SourceFacts {
     SourceFacts { native, file, ..SourceFacts::default() }
 }
@@ -47,6 +48,7 @@ fn given(source: media_input::Source) -> pb::VideoSource {
 }
 
 impl Service {
+    /// Creates a video, waits for its end, and returns its id.
     async fn finished(&self) -> String {
         let id = self.create(request()).await.unwrap().id;
         self.watch(&id).await;
@@ -173,7 +175,7 @@ async fn source_must_be_a_finished_video_of_the_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn source_of_a_job_survives_a_restart() {
+async fn stored_request_keeps_the_task_of_the_source() {
     let service = service_with(&sources(true, true));
     let id = service.finished().await;
     let edit = service.edit("", by_id(&id)).await.unwrap();

@@ -1,4 +1,5 @@
-//! Edits whose source the provider no longer has.
+//! Edits whose source the provider no longer has: it refuses the submission, a poll confirms that the source is missing, and the
+//! stored file is submitted instead.
 
 use super::*;
 use crate::{

@@ -1,4 +1,4 @@
-//! Gemini Omni: a video is an interaction in the background.
+//! Gemini Omni through Google's Interactions API: each render is an interaction, which runs in the background and is polled.
 
 mod request;
 mod response;
@@ -11,7 +11,7 @@ pub(in crate::video::providers) use self::{
 /// The path of all interactions.
 pub(in crate::video::providers) const PATH: &str = "interactions";
 
-/// Returns whether a task is an interaction: its text is the path.
+/// Returns whether a task is an interaction, `interactions/ID`, rather than an operation of Veo.
 pub(in crate::video::providers) fn is_interaction(task: &str) -> bool {
     interaction_id(task).is_some()
 }

@@ -1,4 +1,4 @@
-//! The request body of an interaction.
+//! The request body that creates an interaction.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use openai_dialect::extra_members;
@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Members that clients cannot set: those that make the interaction something else than one video, a video that may be another
-/// client's, and an address that the API would call.
+/// Members that clients cannot set: those that would make the interaction something other than one video, the id of an
+/// interaction that may belong to another client, and a URL that the API would call.
 const RESERVED: [&str; 9] = [
     "agent",
     "input",
@@ -28,14 +28,14 @@ const RESERVED: [&str; 9] = [
     "webhook_config",
 ];
 
-/// Where the API leaves a video. Within a response, it refuses those above about 4 MB.
+/// How the API returns a finished video.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::video::providers) enum Delivery {
-    /// In a file of the API.
+    /// As the URI of a file that the API stores.
     File,
-    /// In the response.
+    /// As base64 in the response, which the API refuses for videos above about 4 MB.
     Inline,
-    /// Below this URI of a bucket in Cloud Storage.
+    /// As a file below this URI of a bucket in Cloud Storage.
     Bucket(String),
 }
 
@@ -44,7 +44,7 @@ pub(in crate::video::providers) fn encode(model: &str, request: &RenderRequest, 
     let VideoParameters { prompt, operation, source, seconds, seed, resolution, aspect_ratio, extra_json, .. } =
         &request.parameters;
     let mut input = vec![json!({"type": "text", "text": prompt})];
-    // The first of two images is the first frame.
+    // The API takes the first of two images as the first frame.
     let order = |input: &&RenderInput| input.role == InputRole::LastFrame;
     let mut inputs: Vec<_> = request.inputs.iter().collect();
     inputs.sort_by_key(order);
@@ -80,6 +80,7 @@ pub(in crate::video::providers) fn encode(model: &str, request: &RenderRequest, 
     members.add("input", Value::Array(input));
     members.add_raw("response_format", format.to_string());
     members.add_raw("generation_config", config.to_string());
+    // Members of the client, which do not replace those above.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             members.add_raw(&name, value);
@@ -88,7 +89,7 @@ pub(in crate::video::providers) fn encode(model: &str, request: &RenderRequest, 
     members.to_string()
 }
 
-/// Returns the API's name for what is to be done with the inputs.
+/// Returns the value of `video_config.task`: what the model does with the inputs.
 fn task(request: &RenderRequest) -> &'static str {
     let has = |role| request.input(role).is_some();
     match request.parameters.operation {
@@ -130,6 +131,7 @@ mod tests {
         video::{Slot, UpstreamTask, testing},
     };
 
+    /// Encodes a request for 5 seconds in 720p 16:9 with links as inputs.
     fn encoded(inputs: &[(InputRole, &str)], extra_json: &str) -> Value {
         let mut parameters = testing::request().parameters;
         (parameters.resolution, parameters.aspect_ratio, parameters.seconds) =

@@ -1,4 +1,5 @@
-//! Interactions: their states, and the many shapes of their failures.
+//! The states of interactions, their results, and their failures, which the API reports in several places: as an error status, in
+//! `error`, in a step, in `errors`, or as text instead of a video.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::{
 pub(in crate::video::providers) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
-        // Only the operator can correct a model, and no repetition does.
+        // Final: 404 means an unknown model, which only the operator can correct.
         return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
@@ -62,7 +63,7 @@ pub(in crate::video::providers) fn parse_cancellation(
     match response.status {
         status if status.is_success() => Ok(Cancellation::Stopped),
         StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
-        // It cannot be cancelled in its state.
+        // The interaction cannot be cancelled in its present state.
         StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
             let error = upstream.redacted(failure(response));
             tracing::info!(task, "the upstream does not stop a render: {error}");
@@ -80,17 +81,17 @@ fn progress(members: &Members<'_>, task: &str, poll_after: Duration) -> Result<P
     Ok(match status.trim().to_ascii_lowercase().as_str() {
         "completed" => completed(members, task)?,
         "failed" | "incomplete" | "budget_exceeded" => Progress::Failed(task_failure(members, &status)),
-        // There is nothing that could act on it.
+        // The model waits for the result of a tool, but the gateway gives it no tools.
         "requires_action" => {
             Progress::Failed(ProviderError::Broken("the upstream asked for an action instead of a video".to_owned()))
         }
         "cancelled" | "canceled" => Progress::Cancelled,
-        // `queued`, `in_progress`, and states that are not known. There is no percentage.
+        // `queued`, `in_progress`, and unknown states. The API reports no percentage.
         _ => Progress::Working { percent: None, poll_after },
     })
 }
 
-/// Returns the result of a completed interaction. One with text alone is a refusal in words.
+/// Returns the result of a completed interaction. If it has text and no video, the model refused the request.
 fn completed(members: &Members<'_>, task: &str) -> Result<Progress, ProviderError> {
     if let Some(clip) = video_object::clip(members, task)? {
         return Ok(Progress::Ready(clip));
@@ -125,14 +126,14 @@ fn task_failure(members: &Members<'_>, status: &str) -> ProviderError {
     if refusal::is_policy(&message) { ProviderError::ContentPolicy(message) } else { ProviderError::Broken(message) }
 }
 
-/// Returns the error of the interaction, of its last step with one, or the first of its list.
+/// Returns the error of an interaction: its member `error`, that of its last step with one, or the first of `errors`.
 fn reported_error(members: &Members<'_>) -> Option<ProviderError> {
     let of_step = || members.objects("steps").into_iter().rev().find_map(|step| step.raw("error"));
     if let Some(error) = members.raw("error").or_else(of_step) {
         return Some(refusal::embedded_error(error));
     }
     let error = members.objects("errors").into_iter().next()?;
-    // The code is a URI or a word.
+    // The code is a word or the URI of an error type.
     let code = error.text("code").unwrap_or_default();
     let message = error.text("message").unwrap_or_else(|| code.clone()).into_owned();
     Some(if refusal::is_policy(&code) || refusal::is_policy(&message) {

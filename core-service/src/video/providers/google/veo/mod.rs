@@ -1,4 +1,4 @@
-//! Veo: a video is a long-running operation.
+//! Veo through `predictLongRunning`: each render is a long-running operation, which is polled by its name.
 
 mod request;
 mod response;
@@ -15,7 +15,7 @@ pub(in crate::video::providers) fn is_veo(model: &str) -> bool {
     model.rsplit('/').next().is_some_and(|name| name.to_ascii_lowercase().starts_with("veo"))
 }
 
-/// Returns the path of submissions, below that of the models' owner.
+/// Returns the path of submissions, without the path of the publisher, which precedes it on Vertex AI.
 pub(in crate::video::providers) fn path(model: &str) -> String {
     let name = model.rsplit('/').next().unwrap_or(model);
     format!("models/{}:predictLongRunning", path_segment(name))

@@ -1,4 +1,4 @@
-//! The request body of an operation.
+//! The request body that starts an operation.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use openai_dialect::extra_members;
@@ -14,14 +14,15 @@ use crate::{
     },
 };
 
-/// Parameters that clients cannot set: the number of videos, and a place for them that the gateway cannot read.
+/// Parameters that clients cannot set: the number of videos, a bucket that the gateway may not be able to read, and a topic to
+/// which Google would publish events.
 const RESERVED: [&str; 4] = ["sampleCount", "storageUri", "outputGcsUri", "pubsubTopic"];
 
 /// The only resolution of extensions.
 const EXTENSION_RESOLUTION: &str = "720p";
 
 /// Encodes the extension of `video`, which Veo rendered before. Its duration and its ratio are fixed. `own` are parameters that
-/// one API has.
+/// only one of the two APIs has.
 pub(in crate::video::providers) fn encode_extension(
     parameters: &VideoParameters,
     video: Value,
@@ -37,7 +38,8 @@ pub(in crate::video::providers) fn encode_extension(
     format!(r#"{{"instances":[{instance}],"parameters":{members}}}"#)
 }
 
-/// Encodes a request. Members without a field of their own are parameters, and so is `own`, which one API has.
+/// Encodes a request. Members without a field of their own become parameters; `own` are parameters that only one of the two
+/// APIs has.
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`] if an input is a link.
@@ -75,6 +77,7 @@ pub(in crate::video::providers) fn file(input: &RenderInput) -> Result<Value, Pr
     Ok(json!({"bytesBase64Encoded": STANDARD.encode(bytes), "mimeType": media_type.as_str()}))
 }
 
+/// Adds the parameters that new videos and extensions share.
 fn add_options(
     parameters: &mut JsonObject,
     seed: Option<i64>,
@@ -91,6 +94,7 @@ fn add_options(
     if !negative_prompt.is_empty() {
         parameters.add("negativePrompt", negative_prompt);
     }
+    // Members of the client, which do not replace those that were added before.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
             parameters.add_raw(&name, value);
@@ -107,6 +111,7 @@ mod tests {
     };
     use bytes::Bytes;
 
+    /// Encodes a request for 6 seconds in 720p 9:16 with this first frame.
     fn encoded(content: InputContent) -> Result<Value, ProviderError> {
         let mut parameters = testing::request().parameters;
         (parameters.resolution, parameters.aspect_ratio, parameters.seconds) =

@@ -1,4 +1,5 @@
-//! Operations: running, with videos, with videos that were filtered out, or failed.
+//! The states of Veo's operations: running, finished with a video, finished with its videos withheld by Google's safety filter
+//! (RAI, "responsible AI"), or failed.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::{
 pub(in crate::video::providers) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
-        // Only the operator can correct a model, and no repetition does.
+        // Final: 404 means an unknown model, which only the operator can correct.
         return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
@@ -49,7 +50,7 @@ pub(in crate::video::providers) fn parse_poll(
 }
 
 fn progress(members: &Members<'_>, task: &str, poll_after: Duration) -> Result<Progress, ProviderError> {
-    // A running operation has no `done`.
+    // `done` is absent while the operation runs.
     if !members.is_true("done") {
         return Ok(Progress::Working { percent: None, poll_after });
     }
@@ -67,7 +68,7 @@ fn progress(members: &Members<'_>, task: &str, poll_after: Duration) -> Result<P
     })
 }
 
-/// Returns why all videos were filtered out; `None` if none was.
+/// Returns the reasons why the safety filter withheld the videos; `None` if it withheld none.
 fn filter_reasons(response: &Members<'_>) -> Option<String> {
     let reasons: Vec<_> = response.list("raiMediaFilteredReasons").into_iter().filter_map(text).collect();
     let is_filtered = !reasons.is_empty() || response.number("raiMediaFilteredCount").is_some_and(|count| count > 0);

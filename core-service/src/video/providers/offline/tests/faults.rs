@@ -1,4 +1,4 @@
-//! The fault models, under the runner.
+//! How a job ends with each of the fault models.
 
 use super::*;
 use crate::video::{store::memory::MemoryStore, time::Clock};
@@ -14,6 +14,7 @@ async fn each_fault_model_injects_its_fault() {
     let directory = tempfile::tempdir().unwrap();
     let settings = JobSettings { deadline: Duration::from_secs(50), ..JobSettings::default() };
     let service = service(directory.path(), settings).await;
+    // The code or state of the job, and its last progress in percent.
     let cases = [
         (Fault::RenderFails, "upstream_unavailable", 0..=60),
         (Fault::RateLimited, "succeeded", 100..=100),
@@ -41,6 +42,7 @@ async fn stuck_fault_ends_at_the_deadline() {
     let settings = JobSettings { deadline: Duration::from_millis(900), ..JobSettings::default() };
     let service = service(directory.path(), settings).await;
     let job = outcome(&service, job_request(&Fault::RenderStuck.model(MODEL), 1)).await;
+    // 42 is `Fault::RENDER_STUCK_AT`.
     assert_eq!(ending(&job), ("deadline_exceeded".to_owned(), 42));
 }
 

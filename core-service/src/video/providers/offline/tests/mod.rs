@@ -1,4 +1,4 @@
-//! The built-in engine alone, and under the runner.
+//! The built-in engine as a provider, alone and under the runner of video jobs.
 
 mod faults;
 mod vocabulary;
@@ -34,6 +34,7 @@ fn engine(directory: &Path) -> OfflineVideo {
     OfflineVideo { renders: Arc::new(Renders::new(Pictures::new(media_store, clips))), submits_idempotently: true }
 }
 
+/// Returns a submission of 128x72 pixels; `id` is its idempotency key.
 fn call(model: &str, id: &str, seconds: u32) -> Call<RenderRequest> {
     let parameters = VideoParameters {
         prompt: "a lighthouse by the sea, pan left".to_owned(),
@@ -49,7 +50,7 @@ fn call(model: &str, id: &str, seconds: u32) -> Call<RenderRequest> {
     Call { model: model.to_owned(), request, context }
 }
 
-/// Waits for the render itself rather than polling on a timer.
+/// Waits for the end of the render rather than polling on a timer, and then polls once.
 async fn finished(engine: &OfflineVideo, task: &UpstreamTask) -> Progress {
     let mut render = engine.renders.start(OfflineTask::parse(&task.0).unwrap(), Slot::default());
     render.wait().await;
@@ -66,6 +67,7 @@ async fn fetched(engine: &OfflineVideo, file: &ClipFile) -> Vec<u8> {
 async fn slots_are_limited_and_held_until_the_render_ends() {
     let directory = tempfile::tempdir().unwrap();
     let engine = engine(directory.path());
+    // All slots; their number depends on the machine.
     let slots: Vec<_> = std::iter::from_fn(|| engine.reserve()).take(1000).collect();
     assert!((1..1000).contains(&slots.len()) && !engine.has_free_slot());
     drop(slots);
@@ -96,16 +98,17 @@ async fn render_is_fetched_forgotten_and_identical_in_another_process() {
     assert_eq!(&files[0][4..8], b"ftyp");
     assert!(files[1..].iter().all(|still| image::load_from_memory(still).is_ok()));
     assert_eq!(engine.renders.count(), 0);
-    // A new process knows neither submission nor poll: the text of the task is enough.
+    // The engine of another process has received neither submission nor poll: the text of the task is enough.
     let next = self::engine(directory.path());
     assert!(fetched(&next, &clip.files[0]).await == files[0]);
 }
 
 #[tokio::test]
-async fn transparent_parts_of_a_reference_image_are_white() {
+async fn transparent_parts_of_a_first_frame_are_blended_with_white() {
     let directory = tempfile::tempdir().unwrap();
     let engine = engine(directory.path());
     let store = MediaStore::for_test(directory.path());
+    // Red with this alpha, and the colour of the video.
     for (alpha, expected) in [(0, [255, 255, 255]), (128, [255, 127, 127]), (255, [255, 0, 0])] {
         let mut png = std::io::Cursor::new(Vec::new());
         let image = image::RgbaImage::from_pixel(128, 72, image::Rgba([255, 0, 0, alpha]));
@@ -123,7 +126,7 @@ async fn transparent_parts_of_a_reference_image_are_white() {
 }
 
 #[tokio::test]
-async fn cancelled_render_stops_and_frees_its_permit() {
+async fn cancelled_renders_stop_and_free_their_slots() {
     let directory = tempfile::tempdir().unwrap();
     let engine = engine(directory.path());
     let long = engine.submit(call(MODEL, "long", 60)).await.unwrap();
@@ -134,10 +137,12 @@ async fn cancelled_render_stops_and_frees_its_permit() {
     let start = std::time::Instant::now();
     for task in waiting.iter().chain([&long]) {
         engine.cancel(task, &RequestContext::default()).await.unwrap();
+        // A second cancellation is no error.
         engine.cancel(task, &RequestContext::default()).await.unwrap();
     }
     let short = engine.submit(call(MODEL, "short", 1)).await.unwrap();
     assert!(matches!(finished(&engine, &short).await, Progress::Ready(_)));
+    // Five renders of 60 s would take minutes.
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
@@ -150,12 +155,13 @@ async fn unsupported_size_is_refused_at_submission() {
     assert!(matches!(refused, ProviderError::Refused { field: Some(field), .. } if field == "size"));
 }
 
-/// The engine under the runner, on a database file.
+/// The engine under the runner.
 struct Service {
     jobs: Jobs,
     _runner: RunnerHandle,
 }
 
+/// Starts the runner on a database file, as a process does.
 async fn service(directory: &Path, settings: JobSettings) -> Service {
     let store = Arc::new(SqliteStore::new(Database::open(&directory.join("jobs.db")).await.unwrap()));
     service_with_store(directory, settings, store)
@@ -182,6 +188,7 @@ fn job_request(model: &str, seconds: u32) -> JobRequest {
     }
 }
 
+/// Creates a job, and returns it when it has ended.
 async fn outcome(service: &Service, request: JobRequest) -> Job {
     let id = service.jobs.create(JobId::new(), request, &RequestContext::default(), None).await.unwrap().id;
     follow(&service.jobs, &id).await.pop().unwrap()
@@ -232,5 +239,6 @@ async fn extension_starts_from_the_last_frame_of_its_source() {
     let difference = |frame: &image::RgbImage| -> u64 {
         frame.iter().zip(start.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum()
     };
+    // The encoder is lossy: the frames are similar rather than equal.
     assert!(difference(&last) * 2 < difference(&first), "{} and {}", difference(&last), difference(&first));
 }

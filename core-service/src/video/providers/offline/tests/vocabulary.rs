@@ -1,4 +1,4 @@
-//! Frames, references and the sound track.
+//! How the built-in engine uses frames, references and the choice of a sound track.
 
 use image::{Rgb, RgbImage};
 
@@ -10,7 +10,7 @@ const GREEN: [u8; 3] = [40, 180, 60];
 const BLUE: [u8; 3] = [40, 60, 200];
 const YELLOW: [u8; 3] = [220, 200, 30];
 
-/// The tiles of a spritesheet of the size of the test's videos.
+/// The size of a tile of the spritesheet, which is that of the video; the sheet has 4x4 tiles.
 const TILE: (u32, u32) = (128, 72);
 
 /// An engine with its media store.
@@ -31,13 +31,14 @@ impl Studio {
         InputSource::Stored(self.store.put_content(bytes.into(), kind).await.unwrap().key)
     }
 
+    /// Stores an image of one colour.
     async fn picture(&self, colour: [u8; 3]) -> InputSource {
         let mut png = std::io::Cursor::new(Vec::new());
         RgbImage::from_pixel(160, 90, Rgb(colour)).write_to(&mut png, image::ImageFormat::Png).unwrap();
         self.store(png.into_inner(), MediaType::Png).await
     }
 
-    /// Renders a video with these inputs.
+    /// Renders a video of 2 seconds with these inputs, and returns its files: video, thumbnail, spritesheet.
     async fn render(&self, inputs: Vec<(InputRole, InputSource)>, generate_audio: Option<bool>) -> Vec<Vec<u8>> {
         let mut call = call(MODEL, &JobId::new().to_string(), 2);
         call.request.parameters.prompt = "still".to_owned();
@@ -53,7 +54,7 @@ impl Studio {
         files
     }
 
-    /// Renders a video with these inputs, and returns the colours of its 16 stills.
+    /// Renders a video with these inputs, and returns the colours of the 16 stills in its spritesheet, in the order of time.
     async fn colours(&self, inputs: Vec<(InputRole, InputSource)>) -> Vec<[u8; 3]> {
         let files = self.render(inputs, None).await;
         let sheet = image::load_from_memory(&files[2]).unwrap().into_rgb8();
@@ -69,6 +70,7 @@ impl Studio {
     }
 }
 
+/// Returns whether two colours are the same, up to the loss of the encoder.
 fn is_close(found: [u8; 3], expected: [u8; 3]) -> bool {
     found.iter().zip(expected).all(|(found, expected)| found.abs_diff(expected) < 12)
 }
@@ -87,7 +89,7 @@ async fn video_moves_from_the_first_frame_to_the_last() {
 }
 
 #[tokio::test]
-async fn references_are_shown_in_their_order_after_the_prompt() {
+async fn images_and_videos_are_shown_in_their_order_after_the_prompt_and_sounds_have_no_effect() {
     let studio = Studio::new();
     let frame = studio.picture(YELLOW).await;
     let video = studio.render(vec![(InputRole::FirstFrame, frame)], None).await.swap_remove(0);
@@ -99,7 +101,7 @@ async fn references_are_shown_in_their_order_after_the_prompt() {
         (InputRole::Image, studio.picture(BLUE).await),
     ];
     let colours = studio.colours(inputs).await;
-    // Each has a quarter of the time, the first one belongs to the prompt.
+    // The image of the prompt and each of the three references has a quarter of the time.
     for (tile, expected) in [(5, GREEN), (9, YELLOW), (14, BLUE)] {
         assert!(is_close(colours[tile], expected), "{tile}: {colours:?}");
     }

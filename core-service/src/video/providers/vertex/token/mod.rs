@@ -1,4 +1,5 @@
-//! The access token of a service account: cached, and exchanged for an assertion by one call at a time.
+//! The access token of a service account (OAuth 2.0, RFC 7523): a signed assertion is exchanged for it at Google's token
+//! endpoint. It is cached until shortly before it expires, and only one exchange is in progress at a time.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,19 +17,20 @@ use crate::{
     video::time::{Clock, Timestamp},
 };
 
-/// The grant of RFC 7523.
+/// The `grant_type` of RFC 7523.
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// How long before its expiry a token is renewed, so that it does not expire on its way.
+/// How long before its expiry a token is renewed, so that it does not expire while a request is sent.
 const MARGIN: Duration = Duration::from_mins(1);
-/// The length from which a token is removed from texts. A shorter one could be a part of other words.
+/// The length in bytes from which a token is removed from texts. A shorter one could be a part of other words.
 const MIN_REMOVED: usize = 8;
 
 /// The access tokens of a service account.
 #[derive(Debug)]
 pub(super) struct Tokens {
     account: ServiceAccount,
+    /// The origin of the token endpoint.
     endpoint: Upstream,
-    /// The path of the endpoint, and its query.
+    /// The path of the token endpoint, and its query.
     path: String,
     clock: Clock,
     /// Locked during an exchange, so that there is one at a time.
@@ -39,6 +41,7 @@ pub(super) struct Tokens {
 #[derive(Debug, Default)]
 struct Latest {
     token: Option<Token>,
+    /// When the exchange failed, and why.
     failure: Option<(Instant, ProviderError)>,
 }
 
@@ -46,12 +49,15 @@ struct Latest {
 #[derive(Clone)]
 pub(super) struct Token {
     text: Arc<str>,
+    /// When a new token is requested instead of this one.
     renewal: Timestamp,
 }
 
 impl Tokens {
+    /// Prepares exchanges at the token URI of the account.
+    ///
     /// # Errors
-    /// A token URI to which no requests can be sent.
+    /// [`SetupError`] if no requests can be sent to the token URI.
     pub(super) fn new(account: ServiceAccount, limits: Limits, clock: Clock) -> Result<Self, SetupError> {
         let uri = account.token_uri();
         let path = uri[Position::BeforePath..Position::AfterQuery].trim_start_matches('/').to_owned();
@@ -66,8 +72,8 @@ impl Tokens {
     /// Returns the cached token, or a new one.
     ///
     /// # Errors
-    /// [`ProviderError::Credentials`] if the endpoint refuses the account; otherwise [`ProviderError::Unavailable`]. The API has
-    /// received nothing in either case.
+    /// [`ProviderError::Credentials`] if the endpoint refuses the account; otherwise [`ProviderError::Unavailable`]. Vertex AI
+    /// has not received the request of the call in either case.
     pub(super) async fn get(&self, context: &RequestContext) -> Result<Token, ProviderError> {
         let began = Instant::now();
         let deadline = until(self.endpoint.limits.first_byte, context.deadline);
@@ -92,6 +98,7 @@ impl Tokens {
         self.latest.lock().await.token.take_if(|latest| latest.text == token.text);
     }
 
+    /// Requests a new token.
     async fn exchange(&self, context: &RequestContext) -> Result<Token, ProviderError> {
         let now = self.clock.now();
         let seconds = u64::try_from(now.0.div_euclid(1000)).unwrap_or(0);
@@ -99,7 +106,7 @@ impl Tokens {
             ProviderError::Credentials("the private key of the service account cannot sign a token".to_owned())
         })?;
         let message = form(&assertion);
-        // The idempotency key is for the API.
+        // The idempotency key of the call is for Vertex AI, not for the token endpoint.
         let context = RequestContext { idempotency_key: String::new(), ..context.clone() };
         let response = exchange(&self.endpoint, Method::POST, &self.path, Some(message), &context).await;
         let response = response.map_err(|error| unavailable(&error))?;
@@ -112,7 +119,7 @@ impl Tokens {
         })
         .map_err(|_| unreadable())?;
         let text: Arc<str> = text.ok_or_else(unreadable)?;
-        // Without a lifetime, the token is for this call alone.
+        // Without a lifetime, the token is used for this call only.
         let lifetime = Duration::from_secs(lifetime.unwrap_or(0));
         let token = Token { text, renewal: now.after(lifetime.saturating_sub(MARGIN)) };
         if token.header_value().is_none() {
@@ -135,7 +142,7 @@ impl Token {
         self.header_value().map(|value| (header::AUTHORIZATION, value)).into_iter().collect()
     }
 
-    /// Removes the token from a text of the upstream, should it quote it. `None` if it does not.
+    /// Returns `text` with the token replaced by `***`, if an upstream quotes it; `None` if it does not.
     pub(super) fn removed_from(&self, text: &[u8]) -> Option<String> {
         if self.text.len() < MIN_REMOVED {
             return None;
@@ -174,11 +181,12 @@ fn refusal(response: &Response, assertion: &str) -> ProviderError {
     ProviderError::Unavailable { message: without_token(message), retry_after: retry_after(headers) }
 }
 
+/// Returns the error of a call without a token, which can be retried.
 fn unavailable(cause: impl fmt::Display) -> ProviderError {
     ProviderError::unavailable(without_token(cause))
 }
 
-/// Explains why a call failed before it was sent.
+/// Returns the message of a call that was not sent, because there is no token.
 fn without_token(cause: impl fmt::Display) -> String {
     format!("no access token for the provider: {cause}")
 }

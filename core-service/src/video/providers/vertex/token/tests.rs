@@ -1,3 +1,5 @@
+//! The cache of access tokens, and the failures of the token endpoint.
+
 use std::sync::atomic::Ordering;
 
 use tokio::net::TcpListener;
@@ -5,10 +7,11 @@ use tokio::net::TcpListener;
 use super::{super::super::common::testing::serve, *};
 use crate::service_account::testing::file;
 
-/// When the tests begin.
+/// The time at which the clock of the tests starts, in milliseconds since 1970.
 const START: i64 = 1_795_343_400_000;
 
-/// Runs a test with the tokens of an endpoint that sends these bodies, each once.
+/// Runs a test with a token endpoint that responds to the exchanges in turn with these bodies. The test gets the tokens, and a
+/// function that sets the clock to a number of seconds after the start.
 async fn with_tokens<T>(bodies: &[&str], test: impl AsyncFnOnce(&Tokens, &dyn Fn(i64)) -> T) -> T {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/oauth/token?v=1", listener.local_addr().unwrap());
@@ -18,11 +21,12 @@ async fn with_tokens<T>(bodies: &[&str], test: impl AsyncFnOnce(&Tokens, &dyn Fn
     let tokens = Tokens::new(account, Limits { connect: minute, first_byte: minute, idle: minute }, clock).unwrap();
     let server = serve(listener, bodies.iter().map(|body| (*body).to_owned()).collect());
     let result = test(&tokens, &|seconds| millis.store(START + seconds * 1000, Ordering::SeqCst)).await;
-    // It ends after the last body.
+    // The server ends after the last body, so that this also checks the number of exchanges.
     assert_eq!(server.await.unwrap(), vec!["/oauth/token?v=1"; bodies.len()]);
     result
 }
 
+/// Returns the text of a token for one call.
 async fn text(tokens: &Tokens) -> Result<String, ProviderError> {
     tokens.get(&RequestContext::default()).await.map(|token| token.text.to_string())
 }
@@ -70,7 +74,7 @@ async fn refused_token_is_forgotten_unless_it_was_replaced() {
 }
 
 #[tokio::test]
-async fn token_that_http_cannot_carry_is_no_token() {
+async fn token_that_no_header_can_carry_is_unavailable() {
     with_tokens(&[r#"{"access_token":"a\nb","expires_in":3600}"#], async |tokens, _| {
         assert!(matches!(text(tokens).await, Err(ProviderError::Unavailable { .. })));
     })
@@ -78,7 +82,7 @@ async fn token_that_http_cannot_carry_is_no_token() {
 }
 
 #[test]
-fn refusals_concern_the_account_and_other_errors_pass() {
+fn refusal_is_a_failure_of_the_credentials_and_a_temporary_error_is_retried() {
     let failure = |status: u16, body: &str| {
         let status = StatusCode::from_u16(status).unwrap();
         let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static("7"))]);
@@ -104,6 +108,7 @@ fn token_is_removed_from_texts_that_quote_it() {
     let token = Token { text: "ya29.secret".into(), renewal: Timestamp(0) };
     assert_eq!(token.removed_from(b"invalid token ya29.secret").as_deref(), Some("invalid token ***"));
     assert_eq!(token.removed_from(b"other"), None);
+    // A short token is not removed: `t-1` is also a part of `bucket-1`.
     let short = Token { text: "t-1".into(), renewal: Timestamp(0) };
     assert_eq!(short.removed_from(b"gs://bucket-1/a"), None);
     assert_eq!(token.headers()[header::AUTHORIZATION], "Bearer ya29.secret");

@@ -1,4 +1,5 @@
-//! Circles in the imports of a crate: between its files, and between its folders.
+//! Finds import cycles in a crate: between its files, and between its folders. The tests of `main.rs` fail for each that is
+//! found.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,17 +9,17 @@ use std::{
 
 use crate::modules::Imports;
 
-/// Returns a description of each circle between files: the edges among files that all reach each other.
+/// Returns a description of each cycle between files: the edges among files that all reach each other.
 pub(crate) fn between_files(imports: &Imports) -> Vec<String> {
-    circles(imports).iter().map(|circle| describe(imports, circle)).collect()
+    cycles(imports).iter().map(|cycle| describe(imports, cycle)).collect()
 }
 
-/// Returns a description of each circle between the entries of a folder.
+/// Returns a description of each cycle between the entries of a folder.
 ///
 /// An entry of a folder is a file in it, or a sub-folder with everything below it. The folder's own file (`mod.rs`,
 /// `lib.rs`, `main.rs`) is no entry: that a parent imports its children is normal, and that a child imports a name which
 /// its parent defines concerns these two files. An entry imports another one if any of its files does. Entries that
-/// reach each other form a circle; it is reported if at least one of them is a folder, since circles among files alone
+/// reach each other form a cycle; it is reported if at least one of them is a folder, since cycles among files alone
 /// are found by [`between_files`].
 pub(crate) fn between_folders(imports: &Imports) -> Vec<String> {
     let files = imports.keys().flat_map(|(from, to)| [from, to]);
@@ -33,8 +34,8 @@ pub(crate) fn between_folders(imports: &Imports) -> Vec<String> {
             }
         }
         let is_folder = |entry: &PathBuf| entry.extension().is_none();
-        let circles = circles(&edges).into_iter().filter(|circle| circle.iter().any(is_folder));
-        found.extend(circles.map(|circle| describe(&edges, &circle)));
+        let cycles = cycles(&edges).into_iter().filter(|cycle| cycle.iter().any(is_folder));
+        found.extend(cycles.map(|cycle| describe(&edges, &cycle)));
     }
     found
 }
@@ -49,23 +50,24 @@ fn entry(folder: &Path, file: &Path) -> Option<PathBuf> {
 }
 
 /// Returns the sets of more than one node that all reach each other.
-fn circles(edges: &Imports) -> Vec<BTreeSet<PathBuf>> {
+fn cycles(edges: &Imports) -> Vec<BTreeSet<PathBuf>> {
     let mut next: BTreeMap<&PathBuf, Vec<&PathBuf>> = BTreeMap::new();
     for (from, to) in edges.keys() {
         next.entry(from).or_default().push(to);
     }
     let reached: BTreeMap<_, _> = next.keys().map(|from| (*from, reach(from, &next))).collect();
-    let mut circles = BTreeSet::new();
+    let mut cycles = BTreeSet::new();
     for (from, to) in &reached {
-        let back = to.iter().filter(|node| reached.get(*node).is_some_and(|back| back.contains(from)));
-        let circle: BTreeSet<_> = back.map(|node| (*node).clone()).collect();
-        if circle.len() > 1 {
-            circles.insert(circle);
+        let returning = to.iter().filter(|node| reached.get(*node).is_some_and(|reached| reached.contains(from)));
+        let cycle: BTreeSet<_> = returning.map(|node| (*node).clone()).collect();
+        if cycle.len() > 1 {
+            cycles.insert(cycle);
         }
     }
-    circles.into_iter().collect()
+    cycles.into_iter().collect()
 }
 
+/// Returns the nodes that paths from `from` lead to; `from` itself only if it is in a cycle.
 fn reach<'a>(from: &'a PathBuf, next: &BTreeMap<&'a PathBuf, Vec<&'a PathBuf>>) -> BTreeSet<&'a PathBuf> {
     let (mut reached, mut pending) = (BTreeSet::new(), vec![from]);
     while let Some(node) = pending.pop() {
@@ -78,10 +80,11 @@ fn reach<'a>(from: &'a PathBuf, next: &BTreeMap<&'a PathBuf, Vec<&'a PathBuf>>) 
     reached
 }
 
-fn describe(edges: &Imports, circle: &BTreeSet<PathBuf>) -> String {
-    let mut text = format!("circle of {}:\n", circle.len());
+/// Returns the length of a cycle and one line for each of its edges, with the imported names.
+fn describe(edges: &Imports, cycle: &BTreeSet<PathBuf>) -> String {
+    let mut text = format!("cycle of {}:\n", cycle.len());
     for ((from, to), names) in edges {
-        if circle.contains(from) && circle.contains(to) {
+        if cycle.contains(from) && cycle.contains(to) {
             let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             writeln!(text, "  {} -> {}: {names}", from.display(), to.display()).unwrap();
         }
@@ -89,28 +92,29 @@ fn describe(edges: &Imports, circle: &BTreeSet<PathBuf>) -> String {
     text
 }
 
+/// Returns imports of a name `x` along each of these edges, for the tests below.
 fn imports(edges: &[(&str, &str)]) -> Imports {
     let edge = |(from, to): &(&str, &str)| ((PathBuf::from(from), PathBuf::from(to)), BTreeSet::from(["x".to_owned()]));
     edges.iter().map(edge).collect()
 }
 
 #[test]
-fn files_that_import_each_other_are_a_circle() {
+fn files_that_import_each_other_are_a_cycle() {
     let imports = imports(&[("a.rs", "b.rs"), ("b.rs", "c.rs"), ("c.rs", "a.rs"), ("c.rs", "d.rs")]);
     let found = between_files(&imports);
-    assert_eq!(found, ["circle of 3:\n  a.rs -> b.rs: x\n  b.rs -> c.rs: x\n  c.rs -> a.rs: x\n"]);
+    assert_eq!(found, ["cycle of 3:\n  a.rs -> b.rs: x\n  b.rs -> c.rs: x\n  c.rs -> a.rs: x\n"]);
     assert_eq!(between_folders(&imports), [""; 0]);
 }
 
 #[test]
-fn folders_whose_files_import_each_other_are_a_circle() {
+fn folders_whose_files_import_each_other_are_a_cycle() {
     let imports = imports(&[("a/b.rs", "c/d.rs"), ("c/e.rs", "a/mod.rs"), ("mod.rs", "a/b.rs")]);
     assert_eq!(between_files(&imports), [""; 0]);
-    assert_eq!(between_folders(&imports), ["circle of 2:\n  a -> c: x\n  c -> a: x\n"]);
+    assert_eq!(between_folders(&imports), ["cycle of 2:\n  a -> c: x\n  c -> a: x\n"]);
 }
 
 #[test]
-fn parent_that_imports_its_children_is_no_circle() {
+fn parent_that_imports_its_children_is_no_cycle() {
     let imports = imports(&[("a/mod.rs", "a/b.rs"), ("a/b.rs", "c.rs"), ("a/d/mod.rs", "a/b.rs")]);
     assert_eq!(between_files(&imports), [""; 0]);
     assert_eq!(between_folders(&imports), [""; 0]);
