@@ -1,4 +1,4 @@
-//! The silent audio track of generated videos: AAC-LC, stereo, 48 kHz.
+//! The silent audio track of a clip: AAC-LC, stereo, 48 kHz.
 //!
 //! A frame of silence does not depend on the frames before it, so one encoded frame is repeated and no encoder is needed.
 

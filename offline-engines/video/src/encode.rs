@@ -1,4 +1,4 @@
-//! Encodes frames to H.264 access units, with one encoder for each half of the clip.
+//! Encodes the frames of a clip to H.264 access units (one for each frame), with one encoder for each half of the clip.
 //!
 //! Both encoders use the same fixed quantizer. A rate control would adapt to the frames of its half, so that quality would
 //! change visibly between the halves and at every keyframe. Instead, a few frames are encoded first to find the quantizer
@@ -61,6 +61,7 @@ struct EncodeJob<'a> {
     observer: &'a dyn Observer,
     /// Number of encoded frames. Locked during the observer's call, so that reported numbers always increase.
     done: Mutex<u32>,
+    /// Whether one thread failed, so that the other one stops.
     failed: AtomicBool,
 }
 
@@ -82,6 +83,7 @@ impl EncodeJob<'_> {
         Ok(MIN_QUANTIZER + increase)
     }
 
+    /// Encodes a range of frames with an encoder of its own.
     fn encode(&self, frames: Range<u32>, quantizer: u8) -> Result<Vec<AccessUnit>, RenderError> {
         let units = FrameEncoder::new(self, quantizer).and_then(|mut encoder| {
             let units = frames.map(|frame| encoder.next(frame).inspect(|_| self.report()));
@@ -133,7 +135,8 @@ impl<'a> FrameEncoder<'a> {
     }
 }
 
-/// Range of quantizers: below it, improvements are invisible; above it, artefacts are obvious.
+/// Range of quantizers (QP, 0 to 51 in H.264; a greater one gives smaller files): below it, improvements are invisible; above
+/// it, artefacts are obvious.
 const MIN_QUANTIZER: u8 = 22;
 const MAX_QUANTIZER: u8 = 38;
 /// Number of sample frames after the keyframe. The second half of the shortest clip has twelve frames.

@@ -1,4 +1,4 @@
-//! The error type.
+//! The error type of the mock video engine.
 
 use std::error::Error;
 

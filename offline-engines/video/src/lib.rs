@@ -1,5 +1,5 @@
-//! Mock video engine: the built-in provider for offline use, tests and demos. It moves a virtual camera over pictures and
-//! encodes the result as an H.264 MP4 that browsers can play.
+//! Mock video engine: Triptych's built-in video provider for offline use, tests and demos. It moves a virtual camera over
+//! pictures, which its caller supplies, and encodes the result as an H.264 MP4 that browsers can play.
 //!
 //! Synchronous and deterministic: the same [`Shot`] yields the same bytes, whatever the number of cores. [`render`] blocks
 //! and uses two threads for the duration of the call, so call it where blocking is allowed. The prompt selects the camera

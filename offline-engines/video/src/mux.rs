@@ -9,7 +9,8 @@ use crate::encode::AccessUnit;
 use crate::error::RenderError;
 use crate::shot::Shot;
 
-/// Writes the access units, one per frame, to an MP4 file whose index precedes the media data.
+/// Writes the access units, one per frame, to an MP4 file whose index precedes the media data. They are in Annex B format:
+/// NAL units after start codes.
 pub(crate) fn mp4(units: Vec<AccessUnit>, shot: &Shot<'_>) -> Result<Vec<u8>, RenderError> {
     let fps = f64::from(shot.fps.per_second());
     let mut muxer =
@@ -49,10 +50,11 @@ pub(crate) fn mp4(units: Vec<AccessUnit>, shot: &Shot<'_>) -> Result<Vec<u8>, Re
     Ok(muxer.into_writer())
 }
 
-/// Returns the access unit without SPS and PPS.
+/// Returns the access unit without parameter sets (SPS and PPS).
 fn without_parameter_sets(unit: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(unit.len());
     for nal in AnnexBNalIter::new(unit) {
+        // The low five bits of the first byte are the type of the NAL unit.
         let kind = nal.first().map_or(0, |header| header & 0x1f);
         if kind != nal_type::SPS && kind != nal_type::PPS {
             kept.extend_from_slice(&[0, 0, 0, 1]);

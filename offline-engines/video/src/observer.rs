@@ -1,4 +1,4 @@
-//! Progress and cancellation.
+//! Progress and cancellation of a render.
 
 /// Receives the progress of a render and can cancel it. Called from both encoding threads; calls of
 /// [`frames`](Self::frames) do not overlap.

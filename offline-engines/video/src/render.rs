@@ -1,4 +1,4 @@
-//! Renders a clip: the entry point.
+//! Renders a clip: the entry point of the mock video engine.
 
 use crate::error::RenderError;
 use crate::observer::Observer;
@@ -12,8 +12,8 @@ pub const VIDEO_MEDIA_TYPE: &str = "video/mp4";
 /// A finished clip.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// H.264 High, yuv420p, BT.709 limited range; the sound track, if any, is AAC-LC. The index precedes the media data, so that players can start before the
-    /// download is complete.
+    /// H.264 High, yuv420p, BT.709 limited range; the sound track, if any, is AAC-LC. The index precedes the media data, so
+    /// that players can start before the download is complete.
     pub mp4: Vec<u8>,
     /// The first frame as JPEG, at most [`THUMBNAIL_WIDTH`](crate::THUMBNAIL_WIDTH) pixels wide.
     pub thumbnail: Vec<u8>,

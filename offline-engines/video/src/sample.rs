@@ -1,4 +1,5 @@
-//! Resamples a crop of the picture to the planes of a frame. Colours are converted once per clip, not per frame.
+//! Resamples a crop of a picture to the planes (luma and two of chroma) of a frame. Colours are converted once per clip, not
+//! per frame.
 
 use std::borrow::Cow;
 
@@ -106,8 +107,9 @@ pub(crate) struct Sampler {
     resizer: Resizer,
     width: u32,
     height: u32,
+    /// The planes of the frame: Y, Cb and Cr.
     frame: [Vec<u8>; 3],
-    /// The picture that fades in. Empty until there is one.
+    /// The planes of the picture that fades in. Empty until there is one.
     next: [Vec<u8>; 3],
 }
 
@@ -203,6 +205,7 @@ mod tests {
     fn limit_size_scales_only_large_pictures_and_keeps_the_aspect_ratio() {
         let small = RgbImage::new(300, 200);
         assert!(matches!(limit_size(&small, 640, 360).unwrap(), Cow::Borrowed(_)));
+        // Twice the height of the frame; the width follows.
         let huge = RgbImage::new(4000, 2000);
         assert_eq!(limit_size(&huge, 320, 180).unwrap().dimensions(), (720, 360));
     }

@@ -1,4 +1,4 @@
-//! The request type and its validation.
+//! The request of a clip, a [`Shot`], and its validation.
 
 use image::RgbImage;
 
@@ -8,7 +8,7 @@ use crate::limits::{SECONDS, SIDE};
 /// Frame rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FrameRate {
-    /// 24 frames per second: a fifth less work than 30.
+    /// 24 frames per second, as in the cinema: a fifth less work than 30.
     Fps24,
     /// 30 frames per second: smoother motion.
     #[default]
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn common_sizes_are_valid() {
+    fn common_and_extreme_sizes_are_valid() {
         for (width, height) in
             [(64, 64), (1280, 720), (720, 1280), (1024, 1792), (1792, 1024), (1080, 1920), (3840, 2160), (2160, 3840)]
         {

@@ -1,4 +1,4 @@
-//! Still images of a clip: the thumbnail and the spritesheet.
+//! Still images of a clip: the thumbnail, and the spritesheet (a grid of small frames, for a preview while seeking).
 
 use std::borrow::Cow;
 

@@ -4,7 +4,7 @@ use crate::camera::{CameraPath, Crop, ease};
 use crate::motion::Motion;
 use crate::shot::Shot;
 
-/// The duration of a cross-fade in relation to that of a picture.
+/// The duration of a cross-fade in relation to the time between two boundaries.
 const FADE: f64 = 0.5;
 
 /// The pictures of a clip in time. The clip is divided evenly; a cross-fade is centred at each boundary.
@@ -17,7 +17,7 @@ pub(crate) struct Timeline {
 #[derive(Debug)]
 struct Scene {
     path: CameraPath,
-    /// Shares of the clip.
+    /// When the picture appears and disappears, as shares of the clip. Neighbours overlap by a cross-fade.
     start: f64,
     end: f64,
 }
@@ -102,6 +102,7 @@ mod tests {
         Timeline::plan(&shot, &vec![(640, 360); pictures.len()])
     }
 
+    /// Returns closely spaced times of the clip.
     fn steps() -> impl Iterator<Item = f64> {
         (0..=1000).map(|step| f64::from(step) / 1000.0)
     }
@@ -110,6 +111,7 @@ mod tests {
     fn pictures_fade_into_each_other_in_order() {
         for count in [2, 3, 12] {
             let timeline = timeline(count, false);
+            // The index of the visible picture; in a cross-fade a fraction between two.
             let shown = |t| {
                 let FrameContent { view, next } = timeline.at(t);
                 #[expect(clippy::cast_precision_loss, reason = "a few pictures")]
@@ -131,6 +133,7 @@ mod tests {
     fn last_picture_ends_as_a_whole() {
         for count in [1, 2, 5] {
             let timeline = timeline(count, true);
+            // A square frame shows the middle of a picture of 640x360.
             let whole = Crop { left: 140.0, top: 0.0, width: 360.0, height: 360.0 };
             assert_eq!(timeline.at(1.0), FrameContent { view: View { picture: count - 1, part: whole }, next: None });
         }

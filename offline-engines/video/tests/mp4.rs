@@ -1,4 +1,4 @@
-//! A parser for the MP4 boxes that the tests check.
+//! A parser for the boxes (nested blocks with a four-letter type) of an MP4 file that the tests check, ISO/IEC 14496-12.
 
 /// Metadata and access units of an MP4 file.
 pub(crate) struct Mp4 {
@@ -63,6 +63,7 @@ impl Mp4 {
     }
 }
 
+/// Parses the sound track from its sample table. The sample rate is a 16.16 fixed-point number.
 fn audio(file: &[u8], table: &[u8]) -> AudioTrack {
     let entry = find(&find(table, "stsd")[8..], "mp4a");
     AudioTrack {
@@ -73,6 +74,7 @@ fn audio(file: &[u8], table: &[u8]) -> AudioTrack {
     }
 }
 
+/// Returns the runs of the time-to-sample box.
 fn durations(table: &[u8]) -> Vec<(u32, u32)> {
     numbers(&find(table, "stts")[8..]).chunks(2).map(|run| (run[0], run[1])).collect()
 }
@@ -102,14 +104,17 @@ fn boxes(mut bytes: &[u8]) -> Vec<(String, &[u8])> {
     found
 }
 
+/// Returns the content of the first box of a type.
 fn find<'a>(bytes: &'a [u8], kind: &str) -> &'a [u8] {
     boxes(bytes).into_iter().find(|(name, _)| name == kind).unwrap_or_else(|| panic!("no {kind} box")).1
 }
 
+/// Returns the bytes as big-endian numbers of 32 bits.
 fn numbers(bytes: &[u8]) -> Vec<u32> {
     bytes.chunks_exact(4).map(|four| u32::from_be_bytes(four.try_into().unwrap())).collect()
 }
 
+/// Returns a NAL unit with a start code before it.
 fn annex_b(nal: &[u8]) -> Vec<u8> {
     [&[0, 0, 0, 1], nal].concat()
 }

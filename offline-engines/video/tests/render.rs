@@ -90,6 +90,7 @@ fn bt709_to_rgb([y, cb, cr]: [f64; 3]) -> Rgb<u8> {
     Rgb(rgb.map(|level| (level * 255.0).clamp(0.0, 255.0) as u8))
 }
 
+/// Returns the mean difference of two pictures per colour component, 0 to 255.
 fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
     let sum: u64 = a.iter().zip(b.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
     f64::from(u32::try_from(sum).unwrap()) / f64::from(u32::try_from(a.len()).unwrap())
@@ -107,9 +108,9 @@ fn mp4_has_a_leading_index_and_the_requested_properties() {
     let mp4 = Mp4::parse(&clip.mp4);
     assert_eq!(mp4.layout, ["ftyp", "moov", "mdat"]);
     assert_eq!(mp4.size, (320, 180));
-    assert_eq!(mp4.profile, 100);
+    assert_eq!(mp4.profile, 100, "H.264 High");
     assert_eq!(mp4.milliseconds, 2000);
-    assert_eq!(mp4.durations, [(60, 3000)]);
+    assert_eq!(mp4.durations, [(60, 3000)], "60 frames of 1/30 s");
     assert_eq!((clip.frames, mp4.units.len()), (60, 60));
     assert_eq!(mp4.keyframes, [1, 31]);
 }
@@ -125,6 +126,7 @@ fn audio_adds_a_silent_aac_track_of_the_same_duration() {
     assert_eq!((audio.sample_rate, audio.channels), (48_000, 2));
     // 1024 samples each, in units of 1/90000 s.
     assert_eq!(audio.durations, [(93, 1920)]);
+    // The silent frame without its ADTS header.
     assert!(audio.frames.iter().all(|frame| *frame == [0x21, 0, 0, 0, 0, 0x1c]));
     let silent = Mp4::parse(&rendered(&Shot { seconds: 2, ..shot(&picture, "zoom in") }).mp4);
     assert!(silent.audio.is_none() && silent.units == mp4.units);
@@ -160,6 +162,7 @@ fn every_picture_is_shown_in_its_turn() {
     let decoded = decode(&Mp4::parse(&clip.mp4));
     let sheet = image::load_from_memory(&clip.spritesheet).unwrap().into_rgb8();
     for (number, colour) in colours.into_iter().enumerate() {
+        // The middle of the 15 frames of each picture; the sheet has one row of 240x135 tiles for each.
         let frame = &decoded[number * 15 + 7];
         assert!(frame.pixels().all(|&pixel| close(pixel, colour)), "{number}: {:?}", frame.get_pixel(0, 0));
         let row = u32::try_from(number).unwrap();
@@ -172,7 +175,7 @@ fn frame_rate_of_24_yields_24_frames_per_second() {
     let picture = picture(200, 200);
     let clip = rendered(&Shot { fps: FrameRate::Fps24, seconds: 3, ..shot(&picture, "pan left") });
     let mp4 = Mp4::parse(&clip.mp4);
-    assert_eq!(mp4.durations, [(72, 3750)]);
+    assert_eq!(mp4.durations, [(72, 3750)], "72 frames of 1/24 s");
     assert_eq!(mp4.milliseconds, 3000);
     // Two encoders share the frames: the second one starts at frame 37 with a keyframe. Keyframes are at most one second apart.
     assert_eq!(mp4.keyframes, [1, 25, 37, 61]);
@@ -208,6 +211,7 @@ fn pan_moves_smoothly_across_the_boundary_between_the_encoders() {
     assert!(difference(&decoded[0], &decoded[59]) > 8.0);
     let steps: Vec<f64> = decoded.windows(2).map(|pair| difference(&pair[0], &pair[1])).collect();
     let largest = steps.iter().copied().fold(0.0, f64::max);
+    // The second encoder starts at frame 30.
     let around_the_boundary = steps[28].max(steps[30]);
     assert!(steps[29] < 1.5 * around_the_boundary, "{} beside {around_the_boundary}", steps[29]);
     assert!(largest < 5.0, "{largest}");
@@ -230,7 +234,7 @@ fn picture_of_any_aspect_ratio_fills_the_frame() {
 }
 
 #[test]
-fn file_size_of_noise_is_below_four_times_the_target() {
+fn file_size_is_below_the_target_and_for_noise_below_four_times_the_target() {
     let mut state = 1u32;
     let noise = RgbImage::from_fn(640, 360, |_, _| {
         Rgb([(); 3].map(|()| {
@@ -242,6 +246,7 @@ fn file_size_of_noise_is_below_four_times_the_target() {
     // In bytes: an eighth of a bit per pixel, 30 frames per second, 2 seconds.
     let target = 640 * 360 / 8 * 30 * 2 / 8;
     assert!(clip.mp4.len() < 4 * target, "{} for {target}", clip.mp4.len());
+    // An ordinary picture stays below the target itself.
     let simple = rendered(&Shot { width: 640, height: 360, seconds: 2, ..shot(&picture(640, 360), "fast pan left") });
     assert!(simple.mp4.len() < target, "{} for {target}", simple.mp4.len());
 }

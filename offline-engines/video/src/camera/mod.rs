@@ -17,6 +17,8 @@ pub struct Crop {
     pub height: f64,
 }
 
+// Distances and speeds of the camera, chosen by eye.
+
 /// Distance of a pan or tilt over five seconds, in frame widths or heights.
 const TRAVEL: f64 = 0.22;
 /// Relative change of the crop size by a zoom or a dolly move over five seconds.
@@ -39,13 +41,16 @@ const STILL_ZOOM: f64 = 0.02;
 /// every crop interpolated between two crops inside a rectangle is inside it too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CameraPath {
+    /// Width and height of the picture, in pixels.
     picture: (f64, f64),
     start: Crop,
     end: Crop,
     seconds: f64,
     /// Amplitude of the orbit: signed horizontal in frame widths, vertical in frame heights.
     orbit: (f64, f64),
+    /// Number of turns of the orbit.
     turns: f64,
+    /// Amplitude of the hand-held shake, in frame widths and heights; zero without it.
     handheld: f64,
 }
 
@@ -55,8 +60,10 @@ impl CameraPath {
     pub fn plan(motion: &Motion, picture: (u32, u32), frame: (u32, u32), seconds: impl Into<f64>) -> Self {
         let picture = (f64::from(picture.0), f64::from(picture.1));
         let aspect = f64::from(frame.0) / f64::from(frame.1);
+        // The width of the largest crop with the frame's aspect ratio.
         let cover_width = picture.0.min(picture.1 * aspect);
         let seconds = seconds.into();
+        // 1 for five seconds at normal pace, at most 1.5 for longer clips.
         let amount = pace_factor(motion.pace) * 1.5 * seconds / (seconds + 2.5);
 
         let travel = (
@@ -76,6 +83,7 @@ impl CameraPath {
         let wide = cover_width.min(picture.0 / (1.0 + room.0)).min(picture.1 * aspect / (1.0 + room.1));
         let close = wide / (1.0 + depth.abs());
         let (from, to) = if depth < 0.0 { (close, wide) } else { (wide, close) };
+        // The crop at the start (`side` -0.5) or the end (0.5) of the travel.
         let at = |width: f64, side: f64| {
             let height = width / aspect;
             let centre = (picture.0 / 2.0 + side * travel.0 * wide, picture.1 / 2.0 + side * travel.1 * wide / aspect);

@@ -1,3 +1,5 @@
+//! Paths of the camera for prompts, picture sizes and durations: bounds, smoothness and direction.
+
 use super::*;
 
 const PROMPTS: [&str; 12] = [
@@ -14,6 +16,7 @@ const PROMPTS: [&str; 12] = [
     "fast pan right, tilt down and zoom out, shaky, circling",
     "",
 ];
+/// Sizes of a picture and of the frame: equal, enlarged, upright, and pictures of extreme shapes.
 const SIZES: [((u32, u32), (u32, u32)); 6] = [
     ((1920, 1080), (1920, 1080)),
     ((256, 256), (1920, 1080)),
@@ -27,6 +30,7 @@ fn path(prompt: &str, seconds: u32) -> CameraPath {
     CameraPath::plan(&Motion::from_prompt(prompt, 3), (1600, 1200), (1280, 720), seconds)
 }
 
+/// Returns closely spaced times of the clip, as shares of it.
 fn steps() -> impl Iterator<Item = f64> {
     (0..=600).map(|step| f64::from(step) / 600.0)
 }

@@ -16,6 +16,7 @@ impl Motion {
         if motion.has_move() {
             motion.still = false;
         } else if !motion.still {
+            // A drift that the prompt did not ask for is never fast.
             let pace = if motion.pace == Pace::Fast { Pace::Normal } else { Pace::Slow };
             return Self { pace, ..Self::ken_burns(seed) };
         }
@@ -26,6 +27,7 @@ impl Motion {
         let words: Vec<&str> =
             lower.split(|c: char| !c.is_ascii_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
         for (at, word) in words.iter().enumerate() {
+            // "No camera movement", "don't zoom": the negation is at most two words before.
             let negated = words[at.saturating_sub(2)..at].iter().any(|word| NEGATIONS.contains(word));
             if let Some(verb) = verb(word) {
                 if negated {
@@ -61,6 +63,7 @@ impl Motion {
             verb == Verb::Dolly || (verb == Verb::Travel && (directions.contains(&In) || directions.contains(&Out)));
     }
 
+    /// Searches the text for terms; Chinese does not separate words.
     fn parse_chinese(&mut self, text: &str, seed: u64) {
         let mut pan_without_direction = false;
         for (terms, meaning) in CHINESE_TERMS {
@@ -100,7 +103,8 @@ impl Motion {
 
     /// Returns a zoom with a drift: the Ken Burns effect.
     fn ken_burns(seed: u64) -> Self {
-        // Similar seeds differ in their low bits only; the multiplication propagates them to the high bits.
+        // Similar seeds differ in their low bits only; the multiplication (by 2^64 divided by the golden ratio, as in Fibonacci
+        // hashing) propagates them to the high bits.
         let mixed = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let bit = |at: u32| mixed >> at & 1 == 1;
         Self {

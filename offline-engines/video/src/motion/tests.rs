@@ -1,3 +1,5 @@
+//! Prompts in English and Chinese, and the camera moves that they name.
+
 use super::types::Direction::{Down, In, Left, Out, Right, Up};
 use super::{Motion, Pace};
 
@@ -5,7 +7,7 @@ fn parse(prompt: &str) -> Motion {
     Motion::from_prompt(prompt, 0)
 }
 
-/// No move.
+/// No move at all. Unlike [`Motion::still`], which a prompt asks for.
 const REST: Motion = Motion {
     pan: None,
     tilt: None,

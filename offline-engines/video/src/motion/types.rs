@@ -1,4 +1,4 @@
-//! Camera moves.
+//! The camera moves of a clip, as data.
 
 /// Direction of a camera move. A pan to the right reveals more of the right side of the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

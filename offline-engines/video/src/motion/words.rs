@@ -8,7 +8,9 @@ use super::types::Pace;
 pub(super) enum Verb {
     /// In any direction; to the right if the prompt names none.
     Pan,
+    /// Vertically; upwards if the prompt names no direction.
     Tilt,
+    /// In if the prompt names no direction, as a dolly.
     Zoom,
     Dolly,
     /// Only together with a direction: "the stars move" does not refer to the camera.
@@ -27,6 +29,7 @@ pub(super) const VERBS: &[(Verb, &[&str])] = &[
     (Verb::Orbit, &["orbit", "circle", "arc", "revolve"]),
     (Verb::Handheld, &["shake", "handheld", "jitter", "wobble"]),
 ];
+/// Endings of a stem: "pans", "panned", "panning", "jittery".
 pub(super) const ENDINGS: &[&str] = &["", "s", "es", "ed", "ing", "ning", "ned", "y"];
 
 pub(super) const DIRECTIONS: &[(Direction, &[&str])] = &[
@@ -70,8 +73,10 @@ pub(super) const CHINESE_TERMS: &[(&[&str], Meaning)] = &[
 /// The meaning of a Chinese term.
 #[derive(Clone, Copy)]
 pub(super) enum Meaning {
+    /// A move in this direction.
     Go(Direction),
     Dolly(Direction),
+    /// To the right, unless another term names a direction.
     Pan,
     Orbit,
     Handheld,
