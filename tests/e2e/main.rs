@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod backpressure;
+mod budgets;
 mod chat;
 mod errors;
 mod fake_upstream;
