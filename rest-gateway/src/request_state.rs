@@ -2,6 +2,8 @@
 
 use http::HeaderValue;
 
+use triptych_telemetry::CallReport;
+
 use crate::request_memory::RequestMemory;
 
 /// An extension of every request that reaches a handler. A single one, because each extension is an allocation of its own.
@@ -11,4 +13,6 @@ pub(crate) struct RequestState {
     pub(crate) id: HeaderValue,
     /// The memory of its body.
     pub(crate) memory: RequestMemory,
+    /// The report of the call, which the core completes.
+    pub(crate) report: CallReport,
 }

@@ -9,6 +9,7 @@ use triptych_proto::{
     time,
     v1::{self as pb, stream_images_response::Event},
 };
+use triptych_telemetry::{CallReport, Tokens};
 
 use super::outcomes::Outcomes;
 use crate::{
@@ -65,6 +66,7 @@ pub(super) struct Generation {
     pub(super) memory: Reservation,
     /// Counts the call as in flight.
     pub(super) _admission: Admission,
+    pub(super) report: CallReport,
     pub(super) resizer: ImageResizer,
     pub(super) media_store: MediaStore,
 }
@@ -150,7 +152,11 @@ impl Generation {
                     return Ok(Some(Event::Finished(finished)));
                 }
                 ImageEvent::Failed { index, error } => self.outcomes.record_failed(index, error)?,
-                ImageEvent::Usage(usage) => self.outcomes.add_usage(usage),
+                ImageEvent::Usage(usage) => {
+                    let (input, output) = (usage.input, usage.output);
+                    self.report.add_tokens(Tokens { input, output, ..Tokens::default() });
+                    self.outcomes.add_usage(usage);
+                }
             }
         }
         Ok(None)
