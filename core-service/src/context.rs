@@ -15,6 +15,7 @@ use tonic::{
     Request,
     metadata::{Ascii, KeyAndValueRef, MetadataMap, MetadataValue},
 };
+use triptych_telemetry::CallReport;
 
 use crate::{
     error::{Error, ProviderError},
@@ -49,6 +50,8 @@ pub struct RequestContext {
     pub sdk_retries: Option<u32>,
     /// The W3C trace context.
     pub trace: TraceContext,
+    /// What the call finds out about itself, for the access log and metrics.
+    pub report: CallReport,
 }
 
 /// The W3C trace context of a call, passed on to upstreams unchanged.
@@ -67,6 +70,7 @@ impl RequestContext {
     /// [`Error::InvalidApiKey`]; [`Error::InvalidField`] for a malformed idempotency key.
     pub fn new<T>(request: &Request<T>, keys: &Keys, idempotency_key: &str) -> Result<Self, Error> {
         let caller = keys.caller(request)?;
+        let report = request.extensions().get::<CallReport>().cloned().unwrap_or_default();
         check_idempotency_key(idempotency_key)?;
         let metadata = KnownMetadata::from_metadata(request.metadata());
         Ok(Self {
@@ -76,6 +80,7 @@ impl RequestContext {
             idempotency_key: idempotency_key.to_owned(),
             sdk_retries: metadata.sdk_retries.and_then(|value| value.to_str().ok()?.parse().ok()),
             trace: TraceContext { parent: metadata.trace_parent.cloned(), state: metadata.trace_state.cloned() },
+            report,
         })
     }
 

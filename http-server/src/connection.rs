@@ -4,6 +4,7 @@
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
+    net::IpAddr,
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -19,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Application, ConnectionThreads, Drain, Listener, ServerSettings,
+    Application, ConnectionThreads, Drain, Listener, PeerAddress, ServerSettings,
     activity::{Activity, Expiry},
     cancellation_watcher::CancellationWatcher,
     limits::{ConnectionPermit, Limits},
@@ -57,6 +58,7 @@ pub(crate) struct Shared<A> {
 pub(crate) struct Connection<A> {
     pub(crate) shared: Arc<Shared<A>>,
     pub(crate) permit: ConnectionPermit,
+    pub(crate) peer: Option<IpAddr>,
     /// The index of the thread that serves it.
     pub(crate) thread: usize,
     /// Counts the connection as load of its thread until its first request.
@@ -82,13 +84,16 @@ impl<A: Application + Unpin> Connection<A> {
         let builder = self.builder(&abort);
         let service = service_fn({
             let (activity, load) = (Arc::clone(&activity), shared.threads.load(self.thread));
-            move |request: Request<Incoming>| {
+            move |mut request: Request<Incoming>| {
                 self.expected_request.end();
                 let http2 = request.version() == Version::HTTP_2;
                 let load = (!http2).then(|| load.enter());
                 let permit = self.shared.limits.begin();
                 let refusal = self.permit.refusal.or(permit.is_none().then_some(crate::Refusal::Requests));
                 let in_flight = InFlight::new(Arc::clone(&activity), http2, permit, load);
+                if let Some(peer) = self.peer {
+                    request.extensions_mut().insert(PeerAddress(peer));
+                }
                 let (request, unread) = RequestBody::new(request);
                 let handled = match refusal {
                     None => Ok(self.shared.application.handle(request)),

@@ -9,6 +9,7 @@
 //! | [`RequestBody`], `response_body` | bodies; unread request bodies are discarded within limits |
 //! | [`MemoryBudget`], [`BlockingLimiter`] | bounds on the memory and on the blocking threads that all requests share |
 //! | [`foreign_origin`] | requests of web pages of other origins |
+//! | [`PeerAddress`] | the address of a client, as an extension of its requests |
 //! | [`Drain`], `cancellation_watcher` | the stages of a shutdown; how connections watch for them |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |
 
@@ -23,6 +24,7 @@ mod listener;
 mod load;
 mod memory_budget;
 mod origin;
+mod peer;
 mod request_body;
 mod response_body;
 mod server;
@@ -37,6 +39,7 @@ pub use drain::Drain;
 pub use listener::Listener;
 pub use memory_budget::{MemoryBudget, Reservation};
 pub use origin::foreign_origin;
+pub use peer::PeerAddress;
 pub use request_body::RequestBody;
 pub use server::serve;
 pub use settings::ServerSettings;

@@ -54,7 +54,7 @@ pub async fn serve<L, A>(
                     if let Some(permit) = shared.limits.admit(peer) {
                         let thread = threads.choose();
                         let expected_request = ExpectedRequest::new(threads.load(thread));
-                        let connection = Connection { shared: Arc::clone(&shared), permit, thread, expected_request };
+                        let connection = Connection { shared: Arc::clone(&shared), permit, peer, thread, expected_request };
                         threads.spawn(thread, shared.tracker.track_future(connection.serve::<L>(accepted)));
                     }
                 }

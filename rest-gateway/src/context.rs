@@ -4,6 +4,7 @@
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderValue, request::Parts};
 use tonic::metadata::MetadataMap;
+use triptych_telemetry::CallReport;
 
 use crate::{
     error::GatewayError,
@@ -20,6 +21,7 @@ const MAX_TIMEOUT_MS: u64 = 86_400_000;
 pub(crate) struct RequestContext {
     metadata: HeaderMap,
     idempotency_key: String,
+    report: CallReport,
 }
 
 impl RequestContext {
@@ -32,7 +34,10 @@ impl RequestContext {
     /// Wraps the message of the last call. See [`call`](Self::call).
     pub(crate) fn into_call<T>(self, message: T) -> tonic::Request<T> {
         let metadata = MetadataMap::from_headers(self.metadata);
-        tonic::Request::from_parts(metadata, tonic::Extensions::default(), message)
+        // A core in this process completes the report.
+        let mut extensions = tonic::Extensions::default();
+        extensions.insert(self.report);
+        tonic::Request::from_parts(metadata, extensions, message)
     }
 
     /// Returns the client's idempotency key, empty if there is none.
@@ -42,8 +47,10 @@ impl RequestContext {
 
     fn from_parts(parts: &Parts) -> Result<Self, GatewayError> {
         let mut metadata = HeaderMap::with_capacity(FORWARDED_TO_CORE.len() + 2);
-        if let Some(RequestState { id, .. }) = parts.extensions.get() {
-            metadata.insert(X_REQUEST_ID, id.clone());
+        let mut report = CallReport::default();
+        if let Some(state) = parts.extensions.get::<RequestState>() {
+            metadata.insert(X_REQUEST_ID, state.id.clone());
+            report.clone_from(&state.report);
         }
         let (mut timeout, mut idempotency_key) = (None, None);
         // One pass over the few headers costs less than a look-up of each name.
@@ -70,7 +77,7 @@ impl RequestContext {
                 ));
             }
         };
-        Ok(Self { metadata, idempotency_key })
+        Ok(Self { metadata, idempotency_key, report })
     }
 }
 
@@ -108,7 +115,7 @@ mod tests {
 
     fn context(headers: &[(&str, &str)]) -> Result<RequestContext, GatewayError> {
         let memory = RequestMemory::new(&MemoryBudget::new(0));
-        let state = RequestState { id: HeaderValue::from_static("req_1"), memory };
+        let state = RequestState { id: HeaderValue::from_static("req_1"), memory, report: CallReport::default() };
         let mut request = http::Request::builder().extension(state);
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -13,6 +13,7 @@
 //! | [`error`], `sse`, `download` | error responses, event streams, files |
 //! | `chat`, `image`, `video`, `webhooks`, `models`, `media`, `health`, `openapi` | handlers |
 
+mod access_log;
 mod app;
 mod authentication;
 mod body;

@@ -3,53 +3,38 @@
 //! Each route keeps the handles of its metrics: recording a request is a few atomic additions and no lookup by name.
 
 use std::{
-    sync::{LazyLock, OnceLock},
+    sync::{LazyLock, Once, OnceLock},
     time::Duration,
 };
 
 use http::{Method, StatusCode};
 use metrics::{Counter, Gauge, Histogram};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::Span;
 use triptych_proto::v1 as pb;
+use triptych_telemetry::{CLIENT_CLOSED, recorder};
 
-use crate::target_state;
+use crate::{access_log::UNMATCHED, target_state};
 
-/// Upper bounds of the duration histogram, in seconds.
-const DURATION_BUCKETS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
 /// Statuses with a counter of their own. The last entry, 0, counts all others as `other`.
 const STATUSES: [u16; 22] =
     [200, 204, 206, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415, 416, 429, 499, 500, 501, 502, 503, 504, 0];
-/// Counts requests whose client disconnected before the response head; no response has this status.
-const CLIENT_CLOSED: u16 = 499;
 const METHODS: [&str; 5] = ["GET", "POST", "DELETE", "HEAD", "other"];
 
 static STREAMS_OPEN: LazyLock<Gauge> = LazyLock::new(|| metrics::gauge!("triptych_rest_streams_open"));
 
-/// Returns the handle of the process-wide recorder, which the first call installs. If another recorder is installed
-/// already, that one receives all metrics and this handle renders an empty text.
+/// Returns the handle of the process-wide recorder; see [`recorder::install`].
 pub(crate) fn prometheus() -> &'static PrometheusHandle {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    HANDLE.get_or_init(|| {
-        let name = Matcher::Full("triptych_rest_request_seconds".to_owned());
-        let builder = PrometheusBuilder::new();
-        let builder =
-            builder.set_buckets_for_metric(name, &DURATION_BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
-        let recorder = builder.build_recorder();
-        let handle = recorder.handle();
-        if metrics::set_global_recorder(recorder).is_err() {
-            tracing::warn!("another metrics recorder is installed already; /metrics stays empty");
-        }
-        describe();
-        handle
-    })
+    static DESCRIBED: Once = Once::new();
+    let handle = recorder::install();
+    DESCRIBED.call_once(describe);
+    handle
 }
 
 fn describe() {
     metrics::describe_counter!(
         "triptych_rest_requests_total",
-        "Requests, by route, method and status. `client_closed`: the client disconnected before the response head."
+        "Requests, by route, method and status. 499: the client disconnected before the response head."
     );
     metrics::describe_histogram!("triptych_rest_request_seconds", "Time to the response head, by route.");
     metrics::describe_gauge!("triptych_rest_requests_in_flight", "Requests whose response head has not been sent.");
@@ -82,7 +67,7 @@ impl RequestMetrics {
         }
         Self {
             routes,
-            other: RouteMetrics::new("other"),
+            other: RouteMetrics::new(UNMATCHED),
             in_flight: metrics::gauge!("triptych_rest_requests_in_flight"),
         }
     }
@@ -113,7 +98,6 @@ impl RouteMetrics {
         let counter = self.responses[method][index].get_or_init(|| {
             let status = match STATUSES[index] {
                 0 => "other".to_owned(),
-                CLIENT_CLOSED => "client_closed".to_owned(),
                 status => status.to_string(),
             };
             let (route, method) = (self.path, METHODS[method]);

@@ -1,20 +1,22 @@
-//! The middleware around every route and fallback: request id, tracing span, metrics, CORS, and a response for handlers
+//! The middleware around every route and fallback: request id, tracing span, access log, metrics, CORS, and a response for handlers
 //! that panic.
 
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
+use http::Method;
 use tracing::{Instrument, field};
 
 use crate::{
+    access_log::AccessRecord,
     app::App,
     cors,
-    error::{GatewayError, millis},
+    error::GatewayError,
     headers::X_REQUEST_ID,
     observed_body::{self, log_panic},
     origin,
@@ -26,21 +28,23 @@ use crate::{
 pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let RequestId(id) = RequestId::from_headers(request.headers());
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    let route = path.as_ref().map_or("other", MatchedPath::as_str);
+    let mut record = AccessRecord::new(&request, id.clone());
     let span = tracing::info_span!(
         "request",
         request.id = id.to_str().unwrap_or_default(),
         method = %request.method(),
-        path = route,
+        path = record.route(),
         // Recorded by the core, which alone knows the names of API keys, if it runs in this process.
-        caller = field::Empty,
-        status = field::Empty,
-        ms = field::Empty
+        caller = field::Empty
     );
-    let in_flight = app.metrics.begin(route, request.method(), &span);
+    let is_head = request.method() == Method::HEAD;
+    let in_flight = app.metrics.begin(record.route(), request.method(), &span);
     let body_memory = RequestMemory::new(&app.body_memory);
-    request.extensions_mut().insert(RequestState { id: id.clone(), memory: body_memory.clone() });
+    request.extensions_mut().insert(RequestState {
+        id: id.clone(),
+        memory: body_memory.clone(),
+        report: record.report().clone(),
+    });
     let runtime = app.runtime();
     let (cors, allowed) = (runtime.cors.clone(), origin::check(&request, &runtime.settings));
     drop(runtime);
@@ -59,14 +63,15 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     });
     response.headers_mut().insert(X_REQUEST_ID, id);
     in_flight.finish(response.status(), start.elapsed());
-    span.record("status", response.status().as_u16());
-    span.record("ms", millis(start.elapsed()));
-    span.in_scope(|| match response.status() {
-        status if status.is_server_error() => tracing::warn!("request failed"),
-        status if status.is_client_error() => tracing::info!("request refused"),
-        _ => tracing::debug!("request answered"),
-    });
-    response.map(|body| observed_body::observe(body, span))
+    let status = response.status();
+    if status.is_server_error() {
+        span.in_scope(|| tracing::warn!(status = status.as_u16(), "request failed"));
+    }
+    if is_head {
+        // Its body is not read.
+        record.finish(status.as_u16());
+    }
+    response.map(|body| observed_body::observe(body, span, record, status))
 }
 
 #[cfg(test)]
@@ -125,8 +130,7 @@ mod tests {
         let call = tower::ServiceExt::oneshot(router, request);
         assert!(futures_util::FutureExt::now_or_never(call).is_none(), "the body has not arrived");
         let text = crate::metrics::prometheus().render();
-        let expected =
-            r#"triptych_rest_requests_total{route="/v1/videos/{id}/remix",method="POST",status="client_closed"} 1"#;
+        let expected = r#"triptych_rest_requests_total{route="/v1/videos/{id}/remix",method="POST",status="499"} 1"#;
         assert!(text.contains(expected), "{text}");
     }
 }

@@ -9,8 +9,11 @@ use std::{
 
 use axum::{BoxError, body::Body};
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tracing::Span;
+
+use crate::access_log::AccessRecord;
 
 /// A streamed body that is polled and dropped within the span of its request, so that its log lines carry the request id.
 /// A panic in it ends the response with an error.
@@ -18,11 +21,20 @@ struct ObservedBody {
     /// `None` after a panic: a body that panicked must not be polled again.
     inner: Option<Body>,
     span: Span,
+    record: AccessRecord,
+    status: u16,
 }
 
-/// Wraps a body. One of a known length has all its bytes already, and is returned as it is.
-pub(crate) fn observe(body: Body, span: Span) -> Body {
-    if body.size_hint().exact().is_some() { body } else { Body::new(ObservedBody { inner: Some(body), span }) }
+/// Wraps the body of a response with this status, whose end the record logs. A body of a known length has all its bytes already,
+/// and is returned as it is.
+pub(crate) fn observe(body: Body, span: Span, mut record: AccessRecord, status: StatusCode) -> Body {
+    let status = status.as_u16();
+    if let Some(length) = body.size_hint().exact() {
+        record.sent(length);
+        record.finish(status);
+        return body;
+    }
+    Body::new(ObservedBody { inner: Some(body), span, record, status })
 }
 
 /// Logs a panic within the current span.
@@ -40,10 +52,22 @@ impl HttpBody for ObservedBody {
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         let _entered = this.span.enter();
         match catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(context))) {
-            Ok(frame) => frame.map_err(Into::into),
+            Ok(frame) => {
+                match &frame {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        this.record.sent(frame.data_ref().map_or(0, Bytes::len) as u64);
+                    }
+                    // The response is cut off, which its status does not tell.
+                    Poll::Ready(Some(Err(_))) => this.record.finish(StatusCode::INTERNAL_SERVER_ERROR.as_u16()),
+                    Poll::Ready(None) => this.record.finish(this.status),
+                    Poll::Pending => {}
+                }
+                frame.map_err(Into::into)
+            }
             Err(panic) => {
                 log_panic(&*panic);
                 this.inner = None;
+                this.record.finish(StatusCode::INTERNAL_SERVER_ERROR.as_u16());
                 Poll::Ready(Some(Err("the response ended because of an internal error".into())))
             }
         }
@@ -61,6 +85,10 @@ impl HttpBody for ObservedBody {
 impl Drop for ObservedBody {
     fn drop(&mut self) {
         let _entered = self.span.enter();
+        // A server need not poll the end of a body that announces it.
+        if self.inner.as_ref().is_some_and(HttpBody::is_end_stream) {
+            self.record.finish(self.status);
+        }
         self.inner = None;
     }
 }
@@ -73,10 +101,16 @@ mod tests {
     };
 
     use futures_util::{StreamExt, stream};
+    use http::HeaderValue;
     use http_body_util::BodyExt;
     use tracing::Id;
 
     use super::*;
+
+    fn observe(body: Body, span: Span) -> Body {
+        let record = AccessRecord::new(&http::Request::new(Body::empty()), HeaderValue::from_static("req_1"));
+        super::observe(body, span, record, StatusCode::OK)
+    }
 
     /// Sets its flag when dropped.
     struct DropFlag(Arc<AtomicBool>);

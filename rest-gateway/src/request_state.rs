@@ -2,6 +2,8 @@
 
 use http::HeaderValue;
 
+use triptych_telemetry::CallReport;
+
 use crate::request_memory::RequestMemory;
 
 /// The extension that the middleware adds to every request. A single one, because each extension is an allocation of
@@ -12,4 +14,6 @@ pub(crate) struct RequestState {
     pub(crate) id: HeaderValue,
     /// The memory reserved for its body.
     pub(crate) memory: RequestMemory,
+    /// The report of the call, which the core completes.
+    pub(crate) report: CallReport,
 }

@@ -15,12 +15,13 @@ use std::{fs, path::Path};
 use source::{contains, production_tokens, read, root, rust_files};
 
 /// The crates of the workspace, and the root file of each.
-const CRATES: [(&str, &str); 9] = [
+const CRATES: [(&str, &str); 10] = [
     ("http-server", "http-server/src/lib.rs"),
     ("core-service", "core-service/src/lib.rs"),
     ("rest-gateway", "rest-gateway/src/lib.rs"),
     ("openai-dialect", "openai-dialect/src/lib.rs"),
     ("triptych", "triptych/src/main.rs"),
+    ("triptych-telemetry", "telemetry/src/lib.rs"),
     ("triptych-proto", "proto/lib.rs"),
     ("offline-chat", "offline-engines/chat/src/lib.rs"),
     ("offline-image", "offline-engines/image/src/lib.rs"),

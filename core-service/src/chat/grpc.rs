@@ -9,11 +9,12 @@ use triptych_proto::{
     time,
     v1::{self as pb, chat_service_server::ChatService},
 };
+use triptych_telemetry::Modality;
 
 use super::{
     ChatCall, ChatProvider,
     detached::DetachedCalls,
-    normalize::{Normalized, UsageDelivery},
+    normalize::{Normalized, UsageDelivery, reported_tokens},
     response::{new_id, provider_error_status},
     routing::RoutingContext,
     tokens::{self, Estimate, Metering},
@@ -79,6 +80,7 @@ impl ChatGrpc {
         let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;
         let entry = self.models.load().find(&chat.model)?;
+        context.report.set_model(Modality::Chat, &entry.id);
         entry.provider.check(&chat)?;
         let estimate = Estimate::new(&chat);
         let admission = context.caller.admit(&entry.id, || estimate.for_limits())?;
@@ -105,6 +107,7 @@ impl ChatService for ChatGrpc {
         let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
         let Admitted { entry, call, metering } = self.admit(chat, context).await?;
+        let report = call.context.report.clone();
         let complete = tokens::complete(entry.provider.clone(), call, metering.clone());
         let result = match on_disconnect {
             OnDisconnect::Cancel => routing.scope(complete).await,
@@ -113,6 +116,9 @@ impl ChatService for ChatGrpc {
             }
         };
         let mut response = result.map_err(|error| failure(&routing, &metering.admission, error))?;
+        if let Some(usage) = &response.usage {
+            report.set_tokens(reported_tokens(usage));
+        }
         response.model.clone_from(&entry.id);
         if response.id.is_empty() {
             response.id = new_id();
@@ -141,6 +147,7 @@ impl ChatService for ChatGrpc {
         if let Some(options) = &stream_options {
             validate::check_stream_options(options).map_err(|error| validate::prefix_field("stream_options", error))?;
         }
+        let report = call.context.report.clone();
         let usage = UsageDelivery::from_options(stream_options.as_ref());
         let mut options = stream_options;
         if metering.needs_usage() {
@@ -155,7 +162,7 @@ impl ChatService for ChatGrpc {
             }
         };
         let chunks = result.map_err(|error| failure(&routing, &admission, error))?;
-        Ok(success(&routing, &admission, ChatStream::new(Normalized::new(chunks, entry.id.clone(), usage))))
+        Ok(success(&routing, &admission, ChatStream::new(Normalized::new(chunks, entry.id.clone(), usage, report))))
     }
 }
 

@@ -14,6 +14,7 @@ use triptych_proto::{
     time::{self, Timestamp},
     v1 as pb,
 };
+use triptych_telemetry::{CallReport, Tokens};
 
 use super::response::{new_id, provider_error_status};
 use crate::call::Chunks;
@@ -25,6 +26,7 @@ pub(super) struct Normalized {
     id: String,
     create_time: Option<Timestamp>,
     model: String,
+    report: CallReport,
 }
 
 /// When token usage is sent to the client. Upstreams send it in a chunk of its own, with the last text, or in every chunk.
@@ -38,6 +40,18 @@ pub(super) enum UsageDelivery {
         /// The client also requested it in every chunk: `continuous_usage_stats`, an extension of vLLM.
         in_every_chunk: bool,
     },
+}
+
+/// Returns the tokens of a usage, for the report of the call.
+pub(super) fn reported_tokens(usage: &pb::Usage) -> Tokens {
+    let cached = usage.prompt_tokens_details.as_ref().and_then(|details| details.cached_tokens);
+    let reasoning = usage.completion_tokens_details.as_ref().and_then(|details| details.reasoning_tokens);
+    Tokens {
+        input: usage.prompt_tokens,
+        cached: cached.unwrap_or_default(),
+        output: usage.completion_tokens,
+        reasoning: reasoning.unwrap_or_default(),
+    }
 }
 
 impl UsageDelivery {
@@ -71,9 +85,9 @@ impl UsageDelivery {
 }
 
 impl Normalized {
-    /// Normalises the chunks of a response of the model with this public name.
-    pub(super) fn new(chunks: Chunks<ChatChunk>, model: String, usage: UsageDelivery) -> Self {
-        Self { chunks, usage, id: String::new(), create_time: None, model }
+    /// Normalises the chunks of a response of the model with this public name. Output and tokens are reported to `report`.
+    pub(super) fn new(chunks: Chunks<ChatChunk>, model: String, usage: UsageDelivery, report: CallReport) -> Self {
+        Self { chunks, usage, id: String::new(), create_time: None, model, report }
     }
 
     fn normalize(&mut self, chunk: &mut pb::StreamChatResponse) {
@@ -87,6 +101,16 @@ impl Normalized {
         chunk.create_time = self.create_time;
         if chunk.model != self.model {
             chunk.model.clone_from(&self.model);
+        }
+    }
+
+    /// Reports the time of the first output, and the tokens.
+    fn observe(&self, chunk: &pb::StreamChatResponse) {
+        if !chunk.choices.is_empty() {
+            self.report.mark_output();
+        }
+        if let Some(usage) = &chunk.usage {
+            self.report.set_tokens(reported_tokens(usage));
         }
     }
 
@@ -109,12 +133,16 @@ impl Stream for Normalized {
         loop {
             return Poll::Ready(match ready!(this.chunks.as_mut().poll_next(cx)) {
                 Some(Ok(ChatChunk::Full(chunk))) => {
+                    this.observe(&chunk);
                     let Some(mut chunk) = this.usage.extract(chunk) else { continue };
                     this.normalize(&mut chunk);
                     Some(Ok(ChatChunk::Full(chunk)))
                 }
                 // `Text` carries only new text; its id, time and model are those of the preceding chunk, which is normalised.
-                Some(Ok(text @ ChatChunk::Text(_))) => Some(Ok(text)),
+                Some(Ok(text @ ChatChunk::Text(_))) => {
+                    this.report.mark_output();
+                    Some(Ok(text))
+                }
                 Some(Err(error)) => Some(Err(provider_error_status(error))),
                 None => this.usage_chunk().map(Ok),
             });

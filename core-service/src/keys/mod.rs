@@ -9,6 +9,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use http::{HeaderValue, header::AUTHORIZATION};
 use tonic::{Request, Status, metadata::MetadataMap};
 use tracing::Span;
+use triptych_telemetry::CallReport;
 
 use crate::{
     config::{self, AccountLimits, MAX_SECRET_LENGTH, SettingError},
@@ -115,14 +116,19 @@ impl Keys {
         Ok(())
     }
 
-    /// Authenticates the caller of a request and records its name in the current span.
+    /// Authenticates the caller of a request, and records its name in the current span and in the report of the call.
     ///
     /// # Errors
     /// [`Error::InvalidApiKey`] if keys are required and the request has no valid one.
     pub fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Error> {
         // The gRPC server authenticates before it reads the message and attaches the caller to the request.
         let authenticated = request.extensions().get::<Caller>();
-        authenticated.map_or_else(|| self.authenticate(request.metadata()), |caller| Ok(caller.clone()))
+        let caller =
+            authenticated.map_or_else(|| self.authenticate(request.metadata()), |caller| Ok(caller.clone()))?;
+        if let (Some(name), Some(report)) = (caller.name(), request.extensions().get::<CallReport>()) {
+            report.set_caller(name);
+        }
+        Ok(caller)
     }
 
     /// Checks the value of the `authorization` header of a request whose message has not been read.

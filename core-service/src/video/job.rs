@@ -7,6 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use triptych_telemetry::CallReport;
 use uuid::{Builder, Uuid};
 
 use super::{
@@ -205,6 +206,7 @@ impl Job {
         // Jobs from before the origin was stored have no request id.
         let request_id = if request_id.is_empty() { self.id.as_str() } else { request_id };
         RequestContext {
+            report: CallReport::default(),
             request_id: request_id.to_owned(),
             deadline,
             caller: Caller::named(self.owner.as_str()),

@@ -137,11 +137,13 @@ impl Jobs {
         match self.store.insert(&job, call, &limits).await {
             Ok(Inserted::New) => {
                 Failpoint::CreateCommitted.reach();
+                context.report.set_video(job.id.as_str());
                 tracing::info!(job.id = %job.id, model.name = job.request.model, "created a video job");
                 Ok(job)
             }
             Ok(Inserted::Existing(existing)) => {
                 self.remove_files_or_warn(&job).await;
+                context.report.set_video(existing.id.as_str());
                 Ok(*existing)
             }
             Err(error) => {

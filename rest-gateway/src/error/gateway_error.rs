@@ -222,8 +222,8 @@ impl GatewayError {
     }
 }
 
-/// Returns a duration in whole milliseconds, for headers and logs.
-pub(crate) fn millis(duration: Duration) -> u64 {
+/// Returns a duration in whole milliseconds.
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

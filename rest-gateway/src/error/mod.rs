@@ -4,7 +4,7 @@ mod gateway_error;
 mod param;
 mod table;
 
-pub(crate) use self::{gateway_error::millis, param::to_json_path};
+pub(crate) use self::param::to_json_path;
 pub use self::{
     gateway_error::{GatewayError, Retry},
     table::{Row, table},

@@ -95,6 +95,7 @@ impl Routed {
             attempts.start(target);
             let mut call = Call { model: target.model.clone(), ..call.clone() };
             call.context.deadline = target.deadline(deadline);
+            call.context.report.add_attempt(&target.name);
             context.set_in_progress(true);
             let result = send(target.provider.clone(), call).await;
             context.set_in_progress(result.is_ok());

@@ -9,6 +9,7 @@ use triptych_proto::{
     time,
     v1::{self as pb, stream_images_response::Event},
 };
+use triptych_telemetry::{CallReport, Tokens};
 
 use super::outcomes::Outcomes;
 use crate::{
@@ -72,6 +73,7 @@ pub(super) struct Generation {
     pub(super) meter: CallMeter,
     /// What the provider has delivered so far.
     pub(super) used: Quantities,
+    pub(super) report: CallReport,
     pub(super) resizer: ImageResizer,
     pub(super) media_store: MediaStore,
 }
@@ -163,6 +165,8 @@ impl Generation {
                     self.used.input_tokens = self.used.input_tokens.saturating_add(usage.input);
                     self.used.output_tokens = self.used.output_tokens.saturating_add(usage.output);
                     self.meter.record(self.used);
+                    let (input, output) = (usage.input, usage.output);
+                    self.report.add_tokens(Tokens { input, output, ..Tokens::default() });
                     self.outcomes.add_usage(usage);
                 }
             }

@@ -17,6 +17,7 @@ use futures_util::{
 use prost::Message;
 use tonic::{Request, Response, Status};
 use triptych_proto::v1::{self as pb, image_service_server::ImageService};
+use triptych_telemetry::Modality;
 
 use self::{
     generation::{Generation, response_bytes, response_deadline},
@@ -35,7 +36,7 @@ use crate::{
     context::{RequestContext, before_deadline},
     error::Error,
     idempotency::{Idempotency, single_flight::SingleFlight},
-    keys::{Caller, Keys, Owners},
+    keys::{Keys, Owners},
     ledger::{CallStart, Ledger, write_cost},
     limits::Admission,
     live::Live,
@@ -125,13 +126,19 @@ impl ImageGrpc {
     }
 
     /// Validates a request, finds its model, and counts the call against the limits of the caller.
-    fn admit(&self, image: Option<pb::ImageRequest>, partial_images: u32, caller: &Caller) -> Result<Admitted, Error> {
+    fn admit(
+        &self,
+        image: Option<pb::ImageRequest>,
+        partial_images: u32,
+        context: &RequestContext,
+    ) -> Result<Admitted, Error> {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
         let entry = self.models.load().find(&image.model)?;
+        context.report.set_model(Modality::Image, &entry.id);
         let request = validate::request(image, partial_images)?;
         let Validated { pictures, mask, .. } = &request;
         validate::edits(&entry.id, entry.provider.edits(&entry.upstream_model), pictures.len(), mask.is_some())?;
-        let admission = caller.admit(&entry.id, || 0)?;
+        let admission = context.caller.admit(&entry.id, || 0)?;
         Ok(Admitted { entry, request, admission, cost: Arc::default() })
     }
 
@@ -147,6 +154,7 @@ impl ImageGrpc {
             keep_original,
         };
         let (outcomes, deadline) = (Outcomes::new(parameters.n), context.deadline);
+        let report = context.report.clone();
         let media_store = self.media_store.owned_by(&context.caller.owner());
         let events = before_deadline(deadline, async {
             let request = self.with_inputs(parameters, pictures, mask, &context.caller.owners()).await?;
@@ -168,6 +176,7 @@ impl ImageGrpc {
             _admission: admission,
             meter,
             used: Quantities::default(),
+            report,
             resizer: self.resizer.clone(),
             media_store,
         })
@@ -270,7 +279,7 @@ impl ImageService for ImageGrpc {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
         let pb::GenerateImagesRequest { image, idempotency_key: _ } = request.clone();
-        let admitted = self.admit(image, 0, &context.caller)?;
+        let admitted = self.admit(image, 0, &context)?;
         let (admission, cost) = (admitted.admission.clone(), Arc::clone(&admitted.cost));
         let work = |context: RequestContext| {
             let (service, admitted) = (self.clone(), admitted.clone());
@@ -300,7 +309,7 @@ impl ImageService for ImageGrpc {
         let context = RequestContext::new(&request, &self.keys, &request.get_ref().idempotency_key)?;
         let request = request.into_inner();
         let pb::StreamImagesRequest { image, idempotency_key: _, partial_images } = request.clone();
-        let admitted = self.admit(image, partial_images, &context.caller)?;
+        let admitted = self.admit(image, partial_images, &context)?;
         let admission = admitted.admission.clone();
         let work =
             |context: RequestContext| self.stream(context, admitted.clone()).map_ok(SharedItem::Streamed).boxed();

@@ -49,6 +49,7 @@ impl Guarded {
 impl ImageProvider for Guarded {
     async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let admitted = self.admission.admit(call.context.deadline).await?;
+        call.context.report.add_attempt(&self.name);
         let events = match self.inner.generate(call.clone()).await {
             Ok(events) => events,
             // Refused by the provider itself, before the upstream was called: no sign of the upstream's health.
@@ -57,6 +58,7 @@ impl ImageProvider for Guarded {
         };
         let request = Request {
             inner: Arc::clone(&self.inner),
+            name: self.name.clone(),
             admission: Arc::clone(&self.admission),
             retries: self.retries,
             call,
@@ -90,6 +92,8 @@ impl ImageProvider for Guarded {
 /// A request in flight.
 struct Request {
     inner: Arc<dyn ImageProvider>,
+    /// The provider's id.
+    name: String,
     admission: Arc<Admission>,
     retries: u32,
     call: Call<ImageParameters>,
@@ -158,6 +162,7 @@ impl Request {
         sleep(wait).await;
         let Ok(admitted) = self.admission.admit(deadline).await else { return Err(error) };
         self.admitted = admitted;
+        self.call.context.report.add_attempt(&self.name);
         self.events = match self.inner.generate(self.call.clone()).await {
             Ok(events) => events,
             Err(error) => stream::iter([Err(error)]).boxed(),

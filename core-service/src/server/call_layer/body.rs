@@ -59,7 +59,9 @@ impl HttpBody for CallBody {
         };
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(code) = frame.trailers_ref().and_then(grpc_code) {
+                if let Some(data) = frame.data_ref() {
+                    this.record.sent(data.len());
+                } else if let Some(code) = frame.trailers_ref().and_then(grpc_code) {
                     this.record.log(code);
                 }
             }

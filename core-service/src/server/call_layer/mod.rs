@@ -12,12 +12,13 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderValue, Request, Response};
-use http_server::Drain;
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_server::{Drain, PeerAddress};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
 use tracing::{Instrument, field, info_span};
+use triptych_telemetry::CallReport;
 
 use self::{
     body::CallBody,
@@ -28,6 +29,9 @@ use crate::{
     error::{Error, ProviderError},
     keys::Keys,
 };
+
+/// The addresses that proxies report, for the access log only.
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Wraps the services of the gRPC server in [`CallService`].
 #[derive(Debug, Clone)]
@@ -86,13 +90,21 @@ where
         let (id, deadline) = (known.request_id(), known.deadline());
         // `request_id` returns graphic ASCII only, so the fallback is never used.
         let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
-        let method = request.uri().path().trim_start_matches('/');
+        let method = request.uri().path().trim_start_matches('/').to_owned();
+        let forwarded_for = metadata.as_ref().get(X_FORWARDED_FOR).cloned();
+        let report = CallReport::new(request.extensions().get::<PeerAddress>().map(|peer| peer.0));
+        request.extensions_mut().insert(report.clone());
         let span = info_span!("call", request.id = id, rpc.method = method, caller = field::Empty);
-        let record = CallRecord::new(span.clone(), header.clone());
+        let record = CallRecord::new(span.clone(), header.clone(), report.clone(), method, forwarded_for);
         // Before the message is read, so that unauthenticated clients cannot send large messages.
         if requires_key(request.uri().path()) {
             match span.in_scope(|| self.keys.authenticate(&metadata)) {
-                Ok(caller) => caller.attach(request.extensions_mut()),
+                Ok(caller) => {
+                    if let Some(name) = caller.name() {
+                        report.set_caller(name);
+                    }
+                    caller.attach(request.extensions_mut());
+                }
                 Err(error) => return Box::pin(async move { Ok(record.fail(error.into())) }),
             }
         }

@@ -1,27 +1,38 @@
-//! The log record of one call.
+//! The record of one call, for the access log and the metrics.
 
-use std::{any::Any, time::Instant};
+use std::any::Any;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tonic::{Code, Status, body::Body};
 use tracing::Span;
+use triptych_telemetry::{self as telemetry, CallEnd, CallReport};
 
 use crate::{context::REQUEST_ID_HEADER, error::Error};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Logs the end of a call once: with its status, or as CANCELLED when it is dropped before its end.
+/// Records the end of a call once: with its status, or as CANCELLED when it is dropped before its end.
 #[derive(Debug)]
 pub(super) struct CallRecord {
     span: Span,
     request_id: HeaderValue,
-    start: Instant,
+    report: CallReport,
+    /// The service and the method.
+    method: String,
+    forwarded_for: Option<HeaderValue>,
+    bytes: u64,
     is_logged: bool,
 }
 
 impl CallRecord {
-    pub(super) fn new(span: Span, request_id: HeaderValue) -> Self {
-        Self { span, request_id, start: Instant::now(), is_logged: false }
+    pub(super) fn new(
+        span: Span,
+        request_id: HeaderValue,
+        report: CallReport,
+        method: String,
+        forwarded_for: Option<HeaderValue>,
+    ) -> Self {
+        Self { span, request_id, report, method, forwarded_for, bytes: 0, is_logged: false }
     }
 
     /// Returns the span of the call.
@@ -29,19 +40,26 @@ impl CallRecord {
         &self.span
     }
 
-    /// Logs the end of the call, unless it was logged before.
+    /// Counts bytes of the response.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// Records the end of the call, unless it was recorded before.
     pub(super) fn log(&mut self, code: Code) {
         if std::mem::replace(&mut self.is_logged, true) {
             return;
         }
-        let us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.span.in_scope(|| {
-            if matches!(code, Code::Ok | Code::Cancelled) {
-                tracing::debug!(rpc.code = ?code, us, "call finished");
-            } else {
-                tracing::info!(rpc.code = ?code, us, "call failed");
-            }
-        });
+        let end = CallEnd {
+            request_id: self.request_id.to_str().unwrap_or_default(),
+            method: "POST",
+            route: &self.method,
+            status: telemetry::Status::Grpc(u8::try_from(i32::from(code)).unwrap_or_default()),
+            bytes: self.bytes,
+            forwarded_for: self.forwarded_for.as_ref().and_then(|value| value.to_str().ok()),
+            is_probe: is_probe(&self.method),
+        };
+        end.finish(&self.report);
     }
 
     /// Logs the failure of the call and returns its response.
@@ -64,6 +82,11 @@ impl Drop for CallRecord {
     fn drop(&mut self) {
         self.log(Code::Cancelled);
     }
+}
+
+/// Returns whether the calls of a method are those of health checks and tools, and not of users.
+fn is_probe(method: &str) -> bool {
+    method.starts_with("grpc.health.") || method.starts_with("grpc.reflection.")
 }
 
 /// Returns the gRPC code in these headers or trailers.

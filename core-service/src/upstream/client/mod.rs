@@ -3,7 +3,7 @@
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use openai_dialect::sse::EventTooLong;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
@@ -37,6 +37,9 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_MESSAGE: usize = 1500;
 /// The shortest key that is removed from messages, in bytes; a shorter one could be part of an ordinary word.
 const MIN_REDACTED_KEY: usize = 4;
+/// The client errors that the operator can correct, and not the client.
+const OPERATOR_STATUSES: [StatusCode; 4] =
+    [StatusCode::UNAUTHORIZED, StatusCode::PAYMENT_REQUIRED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
 const USER_AGENT: &str = concat!("triptych/", env!("CARGO_PKG_VERSION"));
 
 /// An HTTP client of one upstream. Clones share its connections.
@@ -160,6 +163,10 @@ impl Upstream {
             return Ok(reply);
         }
         let (status, headers) = (reply.status, reply.headers.clone());
+        if status.is_server_error() || OPERATOR_STATUSES.contains(&status) {
+            let status = status.as_u16();
+            tracing::warn!(upstream = %self.host.base, status, "the upstream responded with an error");
+        }
         let until = until.min(Instant::now() + ERROR_BODY_TIMEOUT);
         let body = within(until, read_up_to(reply, MAX_ERROR_BODY)).await.ok().and_then(Result::ok).unwrap_or_default();
         Err(self.redacted(reported_failure_of(status, &headers, &body, self.quota_is_rate_limit)))
@@ -207,7 +214,12 @@ impl Upstream {
                 SendError::ConnectionLost => lost(),
             })
         });
-        within(until, sending).await?
+        let result = within(until, sending).await.flatten();
+        // A failed connection is logged with its cause.
+        if let Err(error @ (ProviderError::Broken(_) | ProviderError::Timeout(_))) = &result {
+            tracing::warn!(upstream = %self.host.base, %error, "a request to the upstream failed");
+        }
+        result
     }
 
     /// Opens a connection within the connect timeout. The cause of a failure is logged for the operator only: callers must
@@ -216,11 +228,12 @@ impl Upstream {
         match timeout(self.limits.connect, self.host.connector.connect()).await {
             Ok(Ok(io)) => Some(Connection::new(io)),
             Ok(Err(error)) => {
-                tracing::debug!(upstream = %self.host.base, %error, "cannot connect to the upstream");
+                tracing::warn!(upstream = %self.host.base, %error, "cannot connect to the upstream");
                 None
             }
             Err(_) => {
-                tracing::debug!(upstream = %self.host.base, "connecting to the upstream timed out");
+                let seconds = self.limits.connect.as_secs_f64();
+                tracing::warn!(upstream = %self.host.base, seconds, "connecting to the upstream timed out");
                 None
             }
         }

@@ -2,6 +2,7 @@
 //! executes.
 
 use triptych_proto::v1 as pb;
+use triptych_telemetry::Modality;
 
 use super::{Created, VideoGrpc, inputs::ResolvedInput};
 use crate::{
@@ -29,6 +30,7 @@ impl VideoGrpc {
             return Ok(existing.into());
         }
         let entry = self.models.load().find(&request.model)?;
+        context.report.set_model(Modality::Video, &entry.id);
         let model = &entry.provider;
         validate::generates(&model.facts, &entry.id)?;
         let NewVideo { prompt, user, extra_json, callback_url, mut wanted, fit_policy, inputs } =

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use triptych_proto::v1::{self as pb, media_input};
+use triptych_telemetry::Modality;
 
 use super::{Created, VideoGrpc};
 use crate::{
@@ -85,6 +86,7 @@ impl VideoGrpc {
         };
         let model_of_source = job.as_ref().map(|job| job.request.model.clone()).unwrap_or_default();
         let entry = self.models.load().find(if model.is_empty() { &model_of_source } else { &model })?;
+        context.report.set_model(Modality::Video, &entry.id);
         let admission = context.caller.admit(&entry.id, || 0)?;
         let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
         let id = JobId::new();
@@ -141,6 +143,7 @@ impl VideoGrpc {
         let source = self.finished(context, &id).await?;
         let merged = validate::remix_extra(&source.request.parameters.extra_json, &extra_json)?;
         let entry = self.models.load().find(&source.request.model)?;
+        context.report.set_model(Modality::Video, &entry.id);
         let admission = context.caller.admit(&entry.id, || 0)?;
         let id = JobId::new();
         let task = native_task(&entry, &source, &entry.provider.facts.remix);

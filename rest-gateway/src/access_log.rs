@@ -1,0 +1,78 @@
+//! The record of one request, for the access log and the metrics of models.
+
+use axum::extract::{MatchedPath, Request};
+use http::{HeaderName, HeaderValue, Method};
+use http_server::PeerAddress;
+use triptych_telemetry::{CLIENT_CLOSED, CallEnd, CallReport, Status};
+
+/// The addresses that proxies report.
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The route of requests that match none, which could otherwise have any number of paths.
+pub(crate) const UNMATCHED: &str = "other";
+/// The routes of probes and tools.
+const PROBES: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+
+/// Records the end of a request once: with its status, or as [`CLIENT_CLOSED`] when it is dropped before its end.
+#[derive(Debug)]
+pub(crate) struct AccessRecord {
+    report: CallReport,
+    request_id: HeaderValue,
+    method: Method,
+    path: Option<MatchedPath>,
+    forwarded_for: Option<HeaderValue>,
+    bytes: u64,
+    is_finished: bool,
+}
+
+impl AccessRecord {
+    /// Begins the record of a request with this id.
+    pub(crate) fn new(request: &Request, request_id: HeaderValue) -> Self {
+        Self {
+            report: CallReport::new(request.extensions().get::<PeerAddress>().map(|peer| peer.0)),
+            request_id,
+            method: request.method().clone(),
+            path: request.extensions().get::<MatchedPath>().cloned(),
+            forwarded_for: request.headers().get(X_FORWARDED_FOR).cloned(),
+            bytes: 0,
+            is_finished: false,
+        }
+    }
+
+    /// Returns the report, to which the core adds what it finds out.
+    pub(crate) fn report(&self) -> &CallReport {
+        &self.report
+    }
+
+    /// Returns the route.
+    pub(crate) fn route(&self) -> &str {
+        self.path.as_ref().map_or(UNMATCHED, MatchedPath::as_str)
+    }
+
+    /// Counts bytes of the response.
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
+    /// Records the end of the request, unless it was recorded before.
+    pub(crate) fn finish(&mut self, status: u16) {
+        if std::mem::replace(&mut self.is_finished, true) {
+            return;
+        }
+        let end = CallEnd {
+            request_id: self.request_id.to_str().unwrap_or_default(),
+            method: self.method.as_str(),
+            route: self.route(),
+            status: Status::Http(status),
+            bytes: self.bytes,
+            forwarded_for: self.forwarded_for.as_ref().and_then(|value| value.to_str().ok()),
+            is_probe: PROBES.contains(&self.route()),
+        };
+        end.finish(&self.report);
+    }
+}
+
+impl Drop for AccessRecord {
+    fn drop(&mut self) {
+        self.finish(CLIENT_CLOSED);
+    }
+}

@@ -1,0 +1,200 @@
+//! What the layers of a call find out about it.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// The report of one call, which ends in the access log and in metrics. Clones share it.
+///
+/// The server that receives a call creates the report, passes it on with the call, and finishes it. The default is the report of
+/// work without a client call: all that it is told is discarded.
+#[derive(Debug, Clone, Default)]
+pub struct CallReport(Option<Arc<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    start: Instant,
+    /// Microseconds from the start to the first output; 0: none yet.
+    first_output: AtomicU64,
+    facts: Mutex<Facts>,
+}
+
+/// What is known of a call besides its times.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) caller: Option<String>,
+    pub(crate) model: Option<(Modality, String)>,
+    pub(crate) upstream: Option<String>,
+    pub(crate) attempts: u64,
+    pub(crate) tokens: Option<Tokens>,
+    pub(crate) video: Option<String>,
+}
+
+/// The modality of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Modality {
+    /// Chat.
+    Chat,
+    /// Images.
+    Image,
+    /// Videos.
+    Video,
+}
+
+impl Modality {
+    /// Returns the name, as in labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Image => "image",
+            Self::Video => "video",
+        }
+    }
+}
+
+/// The tokens of a call, as the upstream reports them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Tokens of the prompt.
+    pub input: u64,
+    /// Those of `input` that the upstream read from a cache.
+    pub cached: u64,
+    /// Tokens of the response.
+    pub output: u64,
+    /// Those of `output` that are reasoning.
+    pub reasoning: u64,
+}
+
+impl CallReport {
+    /// Creates the report of a call that starts now, of a client with this address.
+    pub fn new(client: Option<IpAddr>) -> Self {
+        Self(Some(Arc::new(Shared {
+            start: Instant::now(),
+            first_output: AtomicU64::new(0),
+            facts: Mutex::new(Facts { client, ..Facts::default() }),
+        })))
+    }
+
+    /// Reports the name of the caller's API key.
+    pub fn set_caller(&self, name: &str) {
+        self.update(|facts| facts.caller = Some(name.to_owned()));
+    }
+
+    /// Reports the model. `id` must be a name of the catalog and not of the client: it becomes a label of metrics.
+    pub fn set_model(&self, modality: Modality, id: &str) {
+        self.update(|facts| facts.model = Some((modality, id.to_owned())));
+    }
+
+    /// Reports the id of the video that the call creates.
+    pub fn set_video(&self, id: &str) {
+        self.update(|facts| facts.video = Some(id.to_owned()));
+    }
+
+    /// Reports an attempt at an upstream.
+    pub fn add_attempt(&self, upstream: &str) {
+        self.update(|facts| {
+            facts.attempts += 1;
+            let name = facts.upstream.get_or_insert_default();
+            if name != upstream {
+                upstream.clone_into(name);
+            }
+        });
+    }
+
+    /// Reports output of a streamed response. Only the first report counts.
+    pub fn mark_output(&self) {
+        if let Some(shared) = &self.0
+            && shared.first_output.load(Relaxed) == 0
+        {
+            let elapsed = u64::try_from(shared.start.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+            // Another layer may have been first.
+            let _ = shared.first_output.compare_exchange(0, elapsed, Relaxed, Relaxed);
+        }
+    }
+
+    /// Reports the tokens of the call. Where an upstream reports them repeatedly, the last report counts.
+    pub fn set_tokens(&self, tokens: Tokens) {
+        self.update(|facts| facts.tokens = Some(tokens));
+    }
+
+    /// Adds tokens to those of the call, for upstreams that report each part of their work.
+    pub fn add_tokens(&self, tokens: Tokens) {
+        self.update(|facts| {
+            let sum = facts.tokens.get_or_insert_default();
+            sum.input += tokens.input;
+            sum.cached += tokens.cached;
+            sum.output += tokens.output;
+            sum.reasoning += tokens.reasoning;
+        });
+    }
+
+    /// Returns the time since the call began.
+    pub fn elapsed(&self) -> Duration {
+        self.0.as_ref().map(|shared| shared.start.elapsed()).unwrap_or_default()
+    }
+
+    /// Returns the time to the first output of a stream.
+    pub(crate) fn first_output(&self) -> Option<Duration> {
+        let micros = self.0.as_ref()?.first_output.load(Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    /// Calls `read` with what is known.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Facts) -> T) -> T {
+        match &self.0 {
+            Some(shared) => read(&facts(shared)),
+            None => read(&Facts::default()),
+        }
+    }
+
+    fn update(&self, update: impl FnOnce(&mut Facts)) {
+        if let Some(shared) = &self.0 {
+            update(&mut facts(shared));
+        }
+    }
+}
+
+/// The facts are complete after every update, so that a panic of another thread leaves them usable.
+fn facts(shared: &Shared) -> MutexGuard<'_, Facts> {
+    shared.facts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_report_to_the_same_call_and_the_last_upstream_counts() {
+        let report = CallReport::new(None);
+        let clone = report.clone();
+        clone.set_caller("alice");
+        clone.add_attempt("near");
+        clone.add_attempt("far");
+        report.read(|facts| {
+            assert_eq!(facts.caller.as_deref(), Some("alice"));
+            assert_eq!((facts.upstream.as_deref(), facts.attempts), (Some("far"), 2));
+        });
+    }
+
+    #[test]
+    fn first_output_is_timed_once_and_discarded_without_a_call() {
+        let report = CallReport::new(None);
+        assert_eq!(report.first_output(), None);
+        report.mark_output();
+        let first = report.first_output();
+        assert!(first.is_some());
+        report.mark_output();
+        assert_eq!(report.first_output(), first);
+
+        let none = CallReport::default();
+        none.mark_output();
+        none.set_caller("alice");
+        assert_eq!((none.first_output(), none.read(Clone::clone)), (None, Facts::default()));
+    }
+}
