@@ -49,6 +49,7 @@ mod offload;
 pub mod on_disconnect;
 pub mod prices;
 pub mod rate_limits;
+pub mod served_models;
 pub mod server;
 mod service_account;
 pub mod size;

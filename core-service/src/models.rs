@@ -4,19 +4,15 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use triptych_proto::{time::Timestamp, v1 as pb};
 
-use crate::{error::Error, prices::ModelNames};
-
-/// The Jaro-Winkler similarity, 0 to 1, from which on a name is suggested.
-const MIN_SIMILARITY: f64 = 0.82;
-
-/// How many names are suggested at most.
-const MAX_SUGGESTIONS: usize = 3;
+use crate::{error::Error, prices::ModelNames, served_models::ServedModels};
 
 /// The models of one modality. The first is the default.
 pub struct Models<P: ?Sized> {
     entries: Vec<Arc<Entry<P>>>,
     /// The names of the other modalities' models.
     elsewhere: HashMap<String, pb::Modality>,
+    /// The setting that adds a model, with its variable.
+    setting: &'static str,
 }
 
 /// One served model.
@@ -51,7 +47,13 @@ impl<P: ?Sized> Models<P> {
                 return Err(name.to_owned());
             }
         }
-        Ok(Self { entries: entries.into_iter().map(Arc::new).collect(), elsewhere: HashMap::new() })
+        Ok(Self { entries: entries.into_iter().map(Arc::new).collect(), elsewhere: HashMap::new(), setting: "" })
+    }
+
+    /// Sets the name of the setting that adds a model, for the error for an unknown one.
+    #[must_use]
+    pub(crate) fn with_setting(self, setting: &'static str) -> Self {
+        Self { setting, ..self }
     }
 
     /// Adds the names of another modality's models, so that the error for such a name says where the model is served.
@@ -62,18 +64,19 @@ impl<P: ?Sized> Models<P> {
         self
     }
 
-    /// Returns the model with this name or alias; the default for the empty name.
+    /// Returns the model with this name or alias; the default for the empty name. The error for an unknown name names those of
+    /// the other models that the caller may call, according to `may_call`.
     ///
     /// # Errors
     /// [`Error::ModelNotFound`].
-    pub fn find(&self, name: &str) -> Result<Arc<Entry<P>>, Error> {
+    pub fn find(&self, name: &str, may_call: impl Fn(&str) -> bool) -> Result<Arc<Entry<P>>, Error> {
         let found = match name {
             "" => self.entries.first(),
             name => self.entries.iter().find(|entry| entry.names().any(|known| known == name)),
         };
         found.cloned().ok_or_else(|| Error::ModelNotFound {
             model: name.to_owned(),
-            similar: similar_names(name, self.names()),
+            served: Box::new(ServedModels::nearest(name, self.served(may_call), self.setting)),
             modality: self.elsewhere.get(name).copied().unwrap_or_default(),
         })
     }
@@ -88,9 +91,13 @@ impl<P: ?Sized> Models<P> {
         &self.entries
     }
 
-    /// Returns the names and aliases of all listed models.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter(|entry| !entry.hidden).flat_map(|entry| entry.names())
+    /// Returns the id and the names of each listed model that `may_call` permits.
+    pub(crate) fn served(
+        &self,
+        may_call: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        let listed = self.entries.iter().filter(move |entry| !entry.hidden && may_call(&entry.id));
+        listed.map(|entry| (entry.id.as_str(), entry.names()))
     }
 
     /// Returns the models with the fields that do not depend on health, the default first; the hidden ones only if `hidden`.
@@ -179,14 +186,4 @@ impl<P: ?Sized> fmt::Debug for Entry<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} at {})", self.id, self.upstream_model, self.owned_by)
     }
-}
-
-/// Returns the names that are most similar to `name`, the most similar first.
-pub(crate) fn similar_names<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut ranked: Vec<_> = names
-        .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known))
-        .filter(|&(similarity, _)| similarity >= MIN_SIMILARITY)
-        .collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    ranked.into_iter().take(MAX_SUGGESTIONS).map(|(_, known)| known.to_owned()).collect()
 }

@@ -8,11 +8,7 @@ use triptych_proto::{
 };
 
 use crate::{
-    chat::ChatProvider,
-    error::Error,
-    image::ImageProvider,
-    live::Live,
-    models::{Models, similar_names},
+    chat::ChatProvider, error::Error, image::ImageProvider, live::Live, models::Models, served_models::ServedModels,
     video::VideoModel,
 };
 
@@ -48,16 +44,21 @@ impl Catalog {
         self.describe(modality, false)
     }
 
-    /// Returns the model with this name or alias, also if it is hidden.
-    pub fn model(&self, name: &str) -> Result<pb::Model, Error> {
+    /// Returns the model with this name or alias, also if it is hidden. The error for an unknown name names those of the other
+    /// models that the caller may call, according to `may_call`.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`].
+    pub fn model(&self, name: &str, may_call: impl Fn(&str) -> bool) -> Result<pb::Model, Error> {
         let mut all = self.describe(pb::Modality::Unspecified, true).into_iter();
         let found = all.find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
         found.ok_or_else(|| {
             let (chat, image, video) = (self.chat.load(), self.image.load(), self.video.load());
-            let names = chat.names().chain(image.names()).chain(video.names());
+            let images = image.served(&may_call).map(boxed);
+            let served = chat.served(&may_call).map(boxed).chain(images).chain(video.served(&may_call).map(boxed));
             Error::ModelNotFound {
                 model: name.to_owned(),
-                similar: similar_names(name, names),
+                served: Box::new(ServedModels::nearest(name, served, "")),
                 modality: pb::Modality::Unspecified,
             }
         })
@@ -87,6 +88,13 @@ impl Catalog {
         }
         described
     }
+}
+
+/// Gives the names of models of different modalities one type.
+fn boxed<'a>(
+    (id, names): (&'a str, impl Iterator<Item = &'a str> + 'a),
+) -> (&'a str, Box<dyn Iterator<Item = &'a str> + 'a>) {
+    (id, Box::new(names))
 }
 
 type AllModels = (Models<dyn ChatProvider>, Models<dyn ImageProvider>, Models<VideoModel>);

@@ -237,6 +237,17 @@ impl Chat {
         Cow::Owned(vec![single])
     }
 
+    /// Returns the name of the setting that adds a model, with its variable.
+    pub(crate) fn models_setting(&self) -> &'static str {
+        if !self.upstreams.is_empty() {
+            "`models` of an upstream in chat.upstreams"
+        } else if self.base_url.is_some() {
+            "chat.models (TRIPTYCH_CHAT_MODELS)"
+        } else {
+            "chat.base_url and chat.model (CHAT_BASE_URL, CHAT_MODEL)"
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message| Err(SettingError::new(key, message));
         SettingError::require_nonzero([

@@ -127,7 +127,7 @@ impl ImageGrpc {
     /// Validates a request, finds its model, and counts the call against the limits of the caller.
     fn admit(&self, image: Option<pb::ImageRequest>, partial_images: u32, caller: &Caller) -> Result<Admitted, Error> {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
-        let entry = self.models.load().find(&image.model)?;
+        let entry = self.models.load().find(&image.model, |model| caller.may_call(model))?;
         let request = validate::request(image, partial_images)?;
         let Validated { pictures, mask, .. } = &request;
         validate::edits(&entry.id, entry.provider.edits(&entry.upstream_model), pictures.len(), mask.is_some())?;

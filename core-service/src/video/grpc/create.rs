@@ -28,7 +28,7 @@ impl VideoGrpc {
         if let Some(existing) = self.find(call.as_ref()).await? {
             return Ok(existing.into());
         }
-        let entry = self.models.load().find(&request.model)?;
+        let entry = self.models.load().find(&request.model, |model| context.caller.may_call(model))?;
         let model = &entry.provider;
         validate::generates(&model.facts, &entry.id)?;
         let NewVideo { prompt, user, extra_json, callback_url, mut wanted, fit_policy, inputs } =
