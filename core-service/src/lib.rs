@@ -48,6 +48,7 @@ mod name_pattern;
 mod offload;
 pub mod on_disconnect;
 pub mod prices;
+pub mod probe;
 pub mod rate_limits;
 pub mod served_models;
 pub mod server;
