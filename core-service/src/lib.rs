@@ -28,6 +28,7 @@ mod dashscope_errors;
 pub mod database;
 pub mod dialect;
 mod digest;
+mod discovery;
 pub mod error;
 mod failpoint;
 mod fault_injection;

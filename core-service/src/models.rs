@@ -1,14 +1,26 @@
 //! The served models of one modality: public names, and the provider and its own name behind each.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use triptych_proto::{time::Timestamp, v1 as pb};
 
-use crate::{error::Error, prices::ModelNames, served_models::ServedModels};
+use crate::{discovery::DiscoveredModels, error::Error, name_pattern, prices::ModelNames, served_models::ServedModels};
+
+/// The longest name, in bytes, that is passed through to an upstream.
+const MAX_PASSED_NAME: usize = 256;
 
 /// The models of one modality. The first is the default.
 pub struct Models<P: ?Sized> {
     entries: Vec<Arc<Entry<P>>>,
+    /// Models that are served under the requested name if no other entry has it. Their names are patterns, of which the first
+    /// that matches counts.
+    patterns: Vec<Entry<P>>,
+    /// The models that the upstreams of the patterns list.
+    discovered: Vec<DiscoveredModels>,
     /// The names of the other modalities' models.
     elsewhere: HashMap<String, pb::Modality>,
     /// The setting that adds a model, with its variable.
@@ -41,13 +53,25 @@ impl<P: ?Sized> Models<P> {
     /// # Errors
     /// Two entries have the same name or alias, which is returned.
     pub fn new(entries: Vec<Entry<P>>) -> Result<Self, String> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for name in entries.iter().flat_map(Entry::names) {
             if !seen.insert(name) {
                 return Err(name.to_owned());
             }
         }
-        Ok(Self { entries: entries.into_iter().map(Arc::new).collect(), elsewhere: HashMap::new(), setting: "" })
+        Ok(Self {
+            entries: entries.into_iter().map(Arc::new).collect(),
+            patterns: Vec::new(),
+            discovered: Vec::new(),
+            elsewhere: HashMap::new(),
+            setting: "",
+        })
+    }
+
+    /// Adds models that are passed through, whose names are patterns, and those that their upstreams list.
+    #[must_use]
+    pub(crate) fn with_patterns(self, patterns: Vec<Entry<P>>, discovered: Vec<DiscoveredModels>) -> Self {
+        Self { patterns, discovered, ..self }
     }
 
     /// Sets the name of the setting that adds a model, for the error for an unknown one.
@@ -74,11 +98,37 @@ impl<P: ?Sized> Models<P> {
             "" => self.entries.first(),
             name => self.entries.iter().find(|entry| entry.names().any(|known| known == name)),
         };
-        found.cloned().ok_or_else(|| Error::ModelNotFound {
+        let found = found.cloned().or_else(|| self.passed_through(name).map(Arc::new));
+        found.ok_or_else(|| Error::ModelNotFound {
             model: name.to_owned(),
             served: Box::new(ServedModels::nearest(name, self.served(may_call), self.setting)),
             modality: self.elsewhere.get(name).copied().unwrap_or_default(),
         })
+    }
+
+    /// Returns the model with this name at an upstream, if the name is no other modality's and matches a pattern.
+    pub(crate) fn passed_through(&self, name: &str) -> Option<Entry<P>> {
+        if name.len() > MAX_PASSED_NAME || name_pattern::is_pattern(name) || self.elsewhere.contains_key(name) {
+            return None;
+        }
+        let entry = self.patterns.iter().find(|entry| name_pattern::matches(&entry.id, name))?;
+        Some(Entry {
+            id: name.to_owned(),
+            upstream_model: name.to_owned(),
+            owned_by: entry.owned_by.clone(),
+            provider_id: entry.provider_id.clone(),
+            aliases: Vec::new(),
+            capabilities: entry.capabilities.clone(),
+            hidden: false,
+            provider: Arc::clone(&entry.provider),
+        })
+    }
+
+    /// Returns the models that the upstreams list and that are passed through.
+    pub(crate) fn discovered(&self) -> impl Iterator<Item = Entry<P>> {
+        let mut seen: HashSet<_> = self.entries.iter().flat_map(|entry| entry.names()).map(str::to_owned).collect();
+        let names = self.discovered.iter().flat_map(DiscoveredModels::names);
+        names.filter(move |name| seen.insert(name.clone())).filter_map(|name| self.passed_through(&name))
     }
 
     /// Returns the provider with this id, for work that outlives the call that created it.
@@ -96,32 +146,22 @@ impl<P: ?Sized> Models<P> {
         &self,
         may_call: impl Fn(&str) -> bool,
     ) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
-        let listed = self.entries.iter().filter(move |entry| !entry.hidden && may_call(&entry.id));
-        listed.map(|entry| (entry.id.as_str(), entry.names()))
+        let listed = self.entries.iter().map(|entry| &**entry).filter(|entry| !entry.hidden).chain(&self.patterns);
+        listed.filter(move |entry| may_call(&entry.id)).map(|entry| (entry.id.as_str(), entry.names()))
     }
 
     /// Returns the models with the fields that do not depend on health, the default first; the hidden ones only if `hidden`.
+    /// The patterns of models that are passed through follow, without the models.
     pub(crate) fn describe(
         &self,
         modality: pb::Modality,
         create_time: Timestamp,
         hidden: bool,
     ) -> impl Iterator<Item = (&Entry<P>, pb::Model)> {
-        let shown = self.entries.iter().enumerate().filter(move |(_, entry)| hidden || !entry.hidden);
+        let all = self.entries.iter().map(|entry| &**entry).chain(&self.patterns);
+        let shown = all.enumerate().filter(move |(_, entry)| hidden || !entry.hidden);
         shown.map(move |(position, entry)| {
-            let model = pb::Model {
-                id: entry.id.clone(),
-                modality: modality.into(),
-                owned_by: entry.owned_by.clone(),
-                create_time: Some(create_time),
-                default: position == 0,
-                aliases: entry.aliases.clone(),
-                capabilities: entry.capabilities.iter().map(|&word| word.to_owned()).collect(),
-                healthy: false,
-                targets: Vec::new(),
-                video: None,
-            };
-            (&**entry, model)
+            (entry, pb::Model { default: position == 0, ..entry.describe(modality, create_time) })
         })
     }
 }
@@ -168,6 +208,22 @@ impl<P: ?Sized> Entry<P> {
             capabilities: capabilities.into(),
             hidden,
             provider,
+        }
+    }
+
+    /// Returns the model with the fields that depend neither on health nor on other models.
+    pub(crate) fn describe(&self, modality: pb::Modality, create_time: Timestamp) -> pb::Model {
+        pb::Model {
+            id: self.id.clone(),
+            modality: modality.into(),
+            owned_by: self.owned_by.clone(),
+            create_time: Some(create_time),
+            default: false,
+            aliases: self.aliases.clone(),
+            capabilities: self.capabilities.iter().map(|&word| word.to_owned()).collect(),
+            healthy: false,
+            targets: Vec::new(),
+            video: None,
         }
     }
 

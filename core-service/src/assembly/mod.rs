@@ -363,9 +363,11 @@ fn all_models(
         downloads,
         fixed.jobs.max_file_bytes,
     )?;
+    let chat = chat::providers::assembly::models(settings)?;
     Ok(AllModels {
-        chat: Models::new(chat::providers::assembly::entries(settings)?)
+        chat: Models::new(chat.entries)
             .map_err(OpenError::DuplicateModel)?
+            .with_patterns(chat.patterns, chat.discovered)
             .with_setting(settings.chat.models_setting()),
         image: Models::new(images)
             .map_err(OpenError::DuplicateModel)?

@@ -8,7 +8,12 @@ use triptych_proto::{
 };
 
 use crate::{
-    chat::ChatProvider, error::Error, image::ImageProvider, live::Live, models::Models, served_models::ServedModels,
+    chat::ChatProvider,
+    error::Error,
+    image::ImageProvider,
+    live::Live,
+    models::{Entry, Models},
+    served_models::ServedModels,
     video::VideoModel,
 };
 
@@ -52,7 +57,8 @@ impl Catalog {
     pub fn model(&self, name: &str, may_call: impl Fn(&str) -> bool) -> Result<pb::Model, Error> {
         let mut all = self.describe(pb::Modality::Unspecified, true).into_iter();
         let found = all.find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
-        found.ok_or_else(|| {
+        let passed_through = || self.chat.load().passed_through(name).map(|entry| self.passed_through(&entry));
+        found.or_else(passed_through).ok_or_else(|| {
             let (chat, image, video) = (self.chat.load(), self.image.load(), self.video.load());
             let images = image.served(&may_call).map(boxed);
             let served = chat.served(&may_call).map(boxed).chain(images).chain(video.served(&may_call).map(boxed));
@@ -64,14 +70,22 @@ impl Catalog {
         })
     }
 
+    /// Describes a chat model that is passed through. The targets are those of its pattern, which is listed too: they are
+    /// not repeated, so that metrics have one series for the pattern and not one for each model.
+    fn passed_through(&self, entry: &Entry<dyn ChatProvider>) -> pb::Model {
+        let model = with_health(entry.describe(pb::Modality::Chat, self.create_time), entry.provider.targets());
+        pb::Model { targets: Vec::new(), ..model }
+    }
+
     /// Returns the models of a modality, or of all, with their health; the hidden ones only if `hidden`.
     fn describe(&self, modality: pb::Modality, hidden: bool) -> Vec<pb::Model> {
         let mut described = Vec::new();
         let is_requested = |one| modality == one || modality == pb::Modality::Unspecified;
         if is_requested(pb::Modality::Chat) {
             let models = self.chat.load();
-            let models = models.describe(pb::Modality::Chat, self.create_time, hidden);
-            described.extend(models.map(|(entry, model)| with_health(model, entry.provider.targets())));
+            let configured = models.describe(pb::Modality::Chat, self.create_time, hidden);
+            described.extend(configured.map(|(entry, model)| with_health(model, entry.provider.targets())));
+            described.extend(models.discovered().map(|entry| self.passed_through(&entry)));
         }
         if is_requested(pb::Modality::Image) {
             let models = self.image.load();

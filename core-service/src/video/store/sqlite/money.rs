@@ -188,8 +188,7 @@ mod tests {
             let content = VideoContent { width: 320, height: 180, duration_millis, has_audio: false };
             let job = fixture.apply(job, rendering(fixture.store.now())).await;
             assert_eq!(job.charge.as_ref().and_then(Charge::cost), None);
-            let job =
-                fixture.apply(job, [Event::Rendered(clip()), Event::Stored(Vec::new(), Some(content))]).await;
+            let job = fixture.apply(job, [Event::Rendered(clip()), Event::Stored(Vec::new(), Some(content))]).await;
             let cost = job.charge.as_ref().and_then(Charge::cost).unwrap();
             assert_eq!(cost.micros() / 10_000, cents);
             assert_eq!(fixture.cents().await, (before + cents, 0));
