@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use triptych_proto::v1::{ErrorReason, Modality};
 
-use crate::{budget_period::BudgetPeriod, rate_limits::RateLimits, usd::Usd};
+use crate::{budget_period::BudgetPeriod, rate_limits::RateLimits, served_models::ServedModels, usd::Usd};
 
 /// The reason why a call failed. Each variant has a row in `docs/ERRORS.md`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,12 +29,12 @@ pub enum Error {
         present: bool,
     },
     /// The model does not exist, or not in the modality of the call.
-    #[error("model `{}` {}", echo(model), served_at(*modality).unwrap_or_else(|| suggestion(similar)))]
+    #[error("model `{}` {}", echo(model), served_at(*modality).unwrap_or_else(|| format!("does not exist{served}")))]
     ModelNotFound {
         /// The requested name.
         model: String,
-        /// Names of served models that are similar, the most similar first.
-        similar: Vec<String>,
+        /// The served models.
+        served: Box<ServedModels>,
         /// The modality that has the model; unspecified if none has.
         modality: Modality,
     },
@@ -435,13 +435,4 @@ fn served_at(modality: Modality) -> Option<String> {
         Modality::Video => ("a video model; it is served at POST /v1/videos", "VideoService"),
     };
     Some(format!("is {kind} ({service} over gRPC)"))
-}
-
-/// Returns the end of a [`Error::ModelNotFound`] message for an unknown model.
-fn suggestion(similar: &[String]) -> String {
-    if similar.is_empty() {
-        return "does not exist; GET /v1/models (ModelService.ListModels) lists the models".to_owned();
-    }
-    let names: Vec<_> = similar.iter().map(|name| format!("`{name}`")).collect();
-    format!("does not exist; did you mean {}?", names.join(" or "))
 }

@@ -1,22 +1,30 @@
 //! The served models of one modality: public names, and the provider and its own name behind each.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use triptych_proto::{time::Timestamp, v1 as pb};
 
-use crate::{error::Error, prices::ModelNames};
+use crate::{discovery::DiscoveredModels, error::Error, name_pattern, prices::ModelNames, served_models::ServedModels};
 
-/// The Jaro-Winkler similarity, 0 to 1, from which on a name is suggested.
-const MIN_SIMILARITY: f64 = 0.82;
-
-/// How many names are suggested at most.
-const MAX_SUGGESTIONS: usize = 3;
+/// The longest name, in bytes, that is passed through to an upstream.
+const MAX_PASSED_NAME: usize = 256;
 
 /// The models of one modality. The first is the default.
 pub struct Models<P: ?Sized> {
     entries: Vec<Arc<Entry<P>>>,
+    /// Models that are served under the requested name if no other entry has it. Their names are patterns, of which the first
+    /// that matches counts.
+    patterns: Vec<Entry<P>>,
+    /// The models that the upstreams of the patterns list.
+    discovered: Vec<DiscoveredModels>,
     /// The names of the other modalities' models.
     elsewhere: HashMap<String, pb::Modality>,
+    /// The setting that adds a model, with its variable.
+    setting: &'static str,
 }
 
 /// One served model.
@@ -45,13 +53,31 @@ impl<P: ?Sized> Models<P> {
     /// # Errors
     /// Two entries have the same name or alias, which is returned.
     pub fn new(entries: Vec<Entry<P>>) -> Result<Self, String> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for name in entries.iter().flat_map(Entry::names) {
             if !seen.insert(name) {
                 return Err(name.to_owned());
             }
         }
-        Ok(Self { entries: entries.into_iter().map(Arc::new).collect(), elsewhere: HashMap::new() })
+        Ok(Self {
+            entries: entries.into_iter().map(Arc::new).collect(),
+            patterns: Vec::new(),
+            discovered: Vec::new(),
+            elsewhere: HashMap::new(),
+            setting: "",
+        })
+    }
+
+    /// Adds models that are passed through, whose names are patterns, and those that their upstreams list.
+    #[must_use]
+    pub(crate) fn with_patterns(self, patterns: Vec<Entry<P>>, discovered: Vec<DiscoveredModels>) -> Self {
+        Self { patterns, discovered, ..self }
+    }
+
+    /// Sets the name of the setting that adds a model, for the error for an unknown one.
+    #[must_use]
+    pub(crate) fn with_setting(self, setting: &'static str) -> Self {
+        Self { setting, ..self }
     }
 
     /// Adds the names of another modality's models, so that the error for such a name says where the model is served.
@@ -62,20 +88,47 @@ impl<P: ?Sized> Models<P> {
         self
     }
 
-    /// Returns the model with this name or alias; the default for the empty name.
+    /// Returns the model with this name or alias; the default for the empty name. The error for an unknown name names those of
+    /// the other models that the caller may call, according to `may_call`.
     ///
     /// # Errors
     /// [`Error::ModelNotFound`].
-    pub fn find(&self, name: &str) -> Result<Arc<Entry<P>>, Error> {
+    pub fn find(&self, name: &str, may_call: impl Fn(&str) -> bool) -> Result<Arc<Entry<P>>, Error> {
         let found = match name {
             "" => self.entries.first(),
             name => self.entries.iter().find(|entry| entry.names().any(|known| known == name)),
         };
-        found.cloned().ok_or_else(|| Error::ModelNotFound {
+        let found = found.cloned().or_else(|| self.passed_through(name).map(Arc::new));
+        found.ok_or_else(|| Error::ModelNotFound {
             model: name.to_owned(),
-            similar: similar_names(name, self.names()),
+            served: Box::new(ServedModels::nearest(name, self.served(may_call), self.setting)),
             modality: self.elsewhere.get(name).copied().unwrap_or_default(),
         })
+    }
+
+    /// Returns the model with this name at an upstream, if the name is no other modality's and matches a pattern.
+    pub(crate) fn passed_through(&self, name: &str) -> Option<Entry<P>> {
+        if name.len() > MAX_PASSED_NAME || name_pattern::is_pattern(name) || self.elsewhere.contains_key(name) {
+            return None;
+        }
+        let entry = self.patterns.iter().find(|entry| name_pattern::matches(&entry.id, name))?;
+        Some(Entry {
+            id: name.to_owned(),
+            upstream_model: name.to_owned(),
+            owned_by: entry.owned_by.clone(),
+            provider_id: entry.provider_id.clone(),
+            aliases: Vec::new(),
+            capabilities: entry.capabilities.clone(),
+            hidden: false,
+            provider: Arc::clone(&entry.provider),
+        })
+    }
+
+    /// Returns the models that the upstreams list and that are passed through.
+    pub(crate) fn discovered(&self) -> impl Iterator<Item = Entry<P>> {
+        let mut seen: HashSet<_> = self.entries.iter().flat_map(|entry| entry.names()).map(str::to_owned).collect();
+        let names = self.discovered.iter().flat_map(DiscoveredModels::names);
+        names.filter(move |name| seen.insert(name.clone())).filter_map(|name| self.passed_through(&name))
     }
 
     /// Returns the provider with this id, for work that outlives the call that created it.
@@ -88,33 +141,27 @@ impl<P: ?Sized> Models<P> {
         &self.entries
     }
 
-    /// Returns the names and aliases of all listed models.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter(|entry| !entry.hidden).flat_map(|entry| entry.names())
+    /// Returns the id and the names of each listed model that `may_call` permits.
+    pub(crate) fn served(
+        &self,
+        may_call: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        let listed = self.entries.iter().map(|entry| &**entry).filter(|entry| !entry.hidden).chain(&self.patterns);
+        listed.filter(move |entry| may_call(&entry.id)).map(|entry| (entry.id.as_str(), entry.names()))
     }
 
     /// Returns the models with the fields that do not depend on health, the default first; the hidden ones only if `hidden`.
+    /// The patterns of models that are passed through follow, without the models.
     pub(crate) fn describe(
         &self,
         modality: pb::Modality,
         create_time: Timestamp,
         hidden: bool,
     ) -> impl Iterator<Item = (&Entry<P>, pb::Model)> {
-        let shown = self.entries.iter().enumerate().filter(move |(_, entry)| hidden || !entry.hidden);
+        let all = self.entries.iter().map(|entry| &**entry).chain(&self.patterns);
+        let shown = all.enumerate().filter(move |(_, entry)| hidden || !entry.hidden);
         shown.map(move |(position, entry)| {
-            let model = pb::Model {
-                id: entry.id.clone(),
-                modality: modality.into(),
-                owned_by: entry.owned_by.clone(),
-                create_time: Some(create_time),
-                default: position == 0,
-                aliases: entry.aliases.clone(),
-                capabilities: entry.capabilities.iter().map(|&word| word.to_owned()).collect(),
-                healthy: false,
-                targets: Vec::new(),
-                video: None,
-            };
-            (&**entry, model)
+            (entry, pb::Model { default: position == 0, ..entry.describe(modality, create_time) })
         })
     }
 }
@@ -164,6 +211,22 @@ impl<P: ?Sized> Entry<P> {
         }
     }
 
+    /// Returns the model with the fields that depend neither on health nor on other models.
+    pub(crate) fn describe(&self, modality: pb::Modality, create_time: Timestamp) -> pb::Model {
+        pb::Model {
+            id: self.id.clone(),
+            modality: modality.into(),
+            owned_by: self.owned_by.clone(),
+            create_time: Some(create_time),
+            default: false,
+            aliases: self.aliases.clone(),
+            capabilities: self.capabilities.iter().map(|&word| word.to_owned()).collect(),
+            healthy: false,
+            targets: Vec::new(),
+            video: None,
+        }
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.id.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
@@ -179,14 +242,4 @@ impl<P: ?Sized> fmt::Debug for Entry<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} at {})", self.id, self.upstream_model, self.owned_by)
     }
-}
-
-/// Returns the names that are most similar to `name`, the most similar first.
-pub(crate) fn similar_names<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut ranked: Vec<_> = names
-        .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known))
-        .filter(|&(similarity, _)| similarity >= MIN_SIMILARITY)
-        .collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    ranked.into_iter().take(MAX_SUGGESTIONS).map(|(_, known)| known.to_owned()).collect()
 }

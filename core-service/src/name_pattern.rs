@@ -1,5 +1,10 @@
 //! Patterns of model names, in limits of keys and in prices.
 
+/// Returns whether a configured name is a pattern.
+pub(crate) fn is_pattern(name: &str) -> bool {
+    name.contains('*')
+}
+
 /// Returns whether a name matches a pattern, in which `*` stands for any characters.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };

@@ -328,6 +328,7 @@ mod tests {
     use triptych_proto::v1::Modality;
 
     use super::*;
+    use crate::served_models::ServedModels;
 
     fn pushback(error: impl Into<Error>) -> Option<String> {
         let status = Status::from(error.into());
@@ -375,7 +376,7 @@ mod tests {
             Error::invalid(words.clone(), words.clone()),
             Error::ModelNotFound {
                 model: words.clone(),
-                similar: vec![words.clone(); 3],
+                served: Box::new(ServedModels::nearest("请", [(&*words, std::iter::once(&*words))].into_iter(), "")),
                 modality: Modality::Unspecified,
             },
             refused.with_upstream_details(details).into(),
@@ -386,7 +387,8 @@ mod tests {
             assert!(status.get_error_details().error_info().is_some());
         }
         let model = "名".repeat(3000);
-        let status = Status::from(Error::ModelNotFound { model, similar: Vec::new(), modality: Modality::Chat });
+        let served = Box::new(ServedModels::nearest("", std::iter::empty::<(&str, std::iter::Empty<&str>)>(), ""));
+        let status = Status::from(Error::ModelNotFound { model, served, modality: Modality::Chat });
         assert!(status.message().starts_with(&format!("model `{}…`", "名".repeat(100))), "{}", status.message());
     }
 

@@ -159,6 +159,10 @@ async fn models_of_a_key_are_the_only_ones_that_it_sees_and_calls() {
         request.metadata_mut().insert("authorization", format!("Bearer {ALICE}").parse().unwrap());
         let refused = server.model_client().await.get_model(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
+        let unknown = post(server, ALICE, "/v1/chat/completions", &chat(&json!({"model": "offline-cha"}))).await;
+        assert_eq!(unknown.status(), 404);
+        let message = unknown.text().await.unwrap();
+        assert!(message.contains(&format!("1 model is served: `{MODEL}`")), "{message}");
         server.upstream.enqueue(completion(9));
         let response = post(server, ALICE, "/v1/chat/completions", &chat(&json!({}))).await;
         assert_eq!(response.status(), 200);

@@ -29,9 +29,17 @@ pub(crate) enum Role {
     /// Run the gateway alone: REST API in front of a remote core
     Gateway(Gateway),
     /// Validate the configuration and print it with the origin of each setting
-    Check,
+    Check(Check),
     /// Write a configuration file with all settings as comments
     Init(Init),
+}
+
+/// The arguments of `check`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Check {
+    /// Instead of printing it, ask every configured upstream and provider whether it answers and accepts the key
+    #[arg(long)]
+    pub(crate) probe: bool,
 }
 
 /// The arguments of `init`.
@@ -63,6 +71,7 @@ Examples:
                                                the gateway alone
   triptych init                                write a commented ./triptych.toml
   triptych check                               the resulting configuration, and the origin of each setting
+  triptych check --probe                       whether the configured upstreams and providers answer
 
 Environment variables (also read from ./.env):
   CHAT_BASE_URL, CHAT_API_KEY, CHAT_MODEL      an OpenAI-compatible chat upstream
@@ -100,7 +109,7 @@ mod tests {
     #[test]
     fn the_config_option_is_accepted_after_the_role() {
         let cli = Cli::parse_from(["triptych", "check", "--config", "a.toml"]);
-        assert!(matches!(cli.role, Some(Role::Check)) && cli.config.is_some());
+        assert!(matches!(cli.role, Some(Role::Check(_))) && cli.config.is_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod config;
 mod init;
 mod open_files;
 mod output;
+mod probe;
 mod reload;
 mod roles;
 mod signals;
@@ -33,7 +34,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let completed = match &cli.role {
-        Some(Role::Check) => Some(check(&cli)),
+        Some(Role::Check(arguments)) => Some(check(&cli, arguments.probe)),
         Some(Role::Init(init)) => {
             let path = init.path.as_deref().or(cli.config.as_deref());
             Some(init::write(path.unwrap_or(Path::new(DEFAULT_FILE))))
@@ -77,12 +78,12 @@ fn streams() -> std::io::Result<(Output, Output)> {
     Ok((Output::start("stdout", std::io::stdout())?, Output::start("stderr", std::io::stderr())?))
 }
 
-fn check(cli: &Cli) -> anyhow::Result<()> {
+fn check(cli: &Cli, probe: bool) -> anyhow::Result<()> {
     let config = Config::load(cli.config.as_deref())?;
     if let Some(line) = config.ignored() {
         eprintln!("triptych: {line}");
     }
-    check::print(&config)
+    if probe { probe::run(&config) } else { check::print(&config) }
 }
 
 fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
@@ -107,7 +108,7 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
             Role::Serve => Box::pin(roles::serve(process)).await,
             Role::Core => Box::pin(roles::core(process)).await,
             Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
-            Role::Check | Role::Init(_) => Ok(()),
+            Role::Check(_) | Role::Init(_) => Ok(()),
         }
     });
     // Dropping the runtime would wait for an offline render. Its job is stored, and the next process starts the render again.

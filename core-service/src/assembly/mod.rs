@@ -363,10 +363,18 @@ fn all_models(
         downloads,
         fixed.jobs.max_file_bytes,
     )?;
+    let chat = chat::providers::assembly::models(settings)?;
     Ok(AllModels {
-        chat: Models::new(chat::providers::assembly::entries(settings)?).map_err(OpenError::DuplicateModel)?,
-        image: Models::new(images).map_err(OpenError::DuplicateModel)?,
-        video: Models::new(videos).map_err(OpenError::DuplicateModel)?,
+        chat: Models::new(chat.entries)
+            .map_err(OpenError::DuplicateModel)?
+            .with_patterns(chat.patterns, chat.discovered)
+            .with_setting(settings.chat.models_setting()),
+        image: Models::new(images)
+            .map_err(OpenError::DuplicateModel)?
+            .with_setting("`models` of an image provider, for example IMAGE_MODELS for [image.openai]"),
+        video: Models::new(videos)
+            .map_err(OpenError::DuplicateModel)?
+            .with_setting("`models` of a video provider, for example VIDEO_MODELS for [video.openai]"),
     })
 }
 

@@ -98,7 +98,7 @@ async fn a_failed_reload_changes_nothing() {
     duplicate.keys.clear();
     assert!(matches!(core.reload(&duplicate), Err(OpenError::DuplicateModel(name)) if name == "offline-chat"));
     assert_eq!(list_models(&core, "wrong").await, Err(Code::Unauthenticated));
-    assert_eq!(core.catalog.chat.load().find("").unwrap().id, OLD_MODEL);
+    assert_eq!(core.catalog.chat.load().find("", |_| true).unwrap().id, OLD_MODEL);
     core.close().await;
 }
 

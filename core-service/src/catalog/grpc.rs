@@ -76,7 +76,7 @@ impl ModelService for ModelGrpc {
         if id.is_empty() {
             return Err(Error::invalid("id", "is required: the name of a model").into());
         }
-        let model = self.catalog.model(&id)?;
+        let model = self.catalog.model(&id, |model| caller.may_call(model))?;
         caller.check_model(&model.id)?;
         Ok(Response::new(pb::GetModelResponse { model: Some(model) }))
     }

@@ -12,7 +12,8 @@ use crate::{
     error::Error,
     image::ImageProvider,
     live::Live,
-    models::{Models, similar_names},
+    models::{Entry, Models},
+    served_models::ServedModels,
     video::VideoModel,
 };
 
@@ -48,19 +49,32 @@ impl Catalog {
         self.describe(modality, false)
     }
 
-    /// Returns the model with this name or alias, also if it is hidden.
-    pub fn model(&self, name: &str) -> Result<pb::Model, Error> {
+    /// Returns the model with this name or alias, also if it is hidden. The error for an unknown name names those of the other
+    /// models that the caller may call, according to `may_call`.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`].
+    pub fn model(&self, name: &str, may_call: impl Fn(&str) -> bool) -> Result<pb::Model, Error> {
         let mut all = self.describe(pb::Modality::Unspecified, true).into_iter();
         let found = all.find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
-        found.ok_or_else(|| {
+        let passed_through = || self.chat.load().passed_through(name).map(|entry| self.passed_through(&entry));
+        found.or_else(passed_through).ok_or_else(|| {
             let (chat, image, video) = (self.chat.load(), self.image.load(), self.video.load());
-            let names = chat.names().chain(image.names()).chain(video.names());
+            let images = image.served(&may_call).map(boxed);
+            let served = chat.served(&may_call).map(boxed).chain(images).chain(video.served(&may_call).map(boxed));
             Error::ModelNotFound {
                 model: name.to_owned(),
-                similar: similar_names(name, names),
+                served: Box::new(ServedModels::nearest(name, served, "")),
                 modality: pb::Modality::Unspecified,
             }
         })
+    }
+
+    /// Describes a chat model that is passed through. The targets are those of its pattern, which is listed too: they are
+    /// not repeated, so that metrics have one series for the pattern and not one for each model.
+    fn passed_through(&self, entry: &Entry<dyn ChatProvider>) -> pb::Model {
+        let model = with_health(entry.describe(pb::Modality::Chat, self.create_time), entry.provider.targets());
+        pb::Model { targets: Vec::new(), ..model }
     }
 
     /// Returns the models of a modality, or of all, with their health; the hidden ones only if `hidden`.
@@ -69,8 +83,9 @@ impl Catalog {
         let is_requested = |one| modality == one || modality == pb::Modality::Unspecified;
         if is_requested(pb::Modality::Chat) {
             let models = self.chat.load();
-            let models = models.describe(pb::Modality::Chat, self.create_time, hidden);
-            described.extend(models.map(|(entry, model)| with_health(model, entry.provider.targets())));
+            let configured = models.describe(pb::Modality::Chat, self.create_time, hidden);
+            described.extend(configured.map(|(entry, model)| with_health(model, entry.provider.targets())));
+            described.extend(models.discovered().map(|entry| self.passed_through(&entry)));
         }
         if is_requested(pb::Modality::Image) {
             let models = self.image.load();
@@ -87,6 +102,13 @@ impl Catalog {
         }
         described
     }
+}
+
+/// Gives the names of models of different modalities one type.
+fn boxed<'a>(
+    (id, names): (&'a str, impl Iterator<Item = &'a str> + 'a),
+) -> (&'a str, Box<dyn Iterator<Item = &'a str> + 'a>) {
+    (id, Box::new(names))
 }
 
 type AllModels = (Models<dyn ChatProvider>, Models<dyn ImageProvider>, Models<VideoModel>);

@@ -79,7 +79,7 @@ impl ChatGrpc {
     async fn admit(&self, chat: Option<pb::ChatRequest>, context: RequestContext) -> Result<Admitted, Error> {
         let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;
-        let entry = self.models.load().find(&chat.model)?;
+        let entry = self.models.load().find(&chat.model, |model| context.caller.may_call(model))?;
         context.report.set_model(Modality::Chat, &entry.id);
         entry.provider.check(&chat)?;
         let estimate = Estimate::new(&chat);

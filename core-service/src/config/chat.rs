@@ -16,7 +16,7 @@ use super::{
     error::SettingError,
     guard::GuardSettings,
 };
-use crate::{dialect::Dialect, on_disconnect::OnDisconnect};
+use crate::{dialect::Dialect, name_pattern, on_disconnect::OnDisconnect};
 
 /// The chat service.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Chat {
     pub dialect: Option<Dialect>,
     /// The default model. Its public name is also the upstream's name.
     pub model: String,
-    /// Further models of the upstream.
+    /// Further models of the upstream, and patterns of those that are passed through.
     pub models: Vec<String>,
     /// The timeout for connecting to an upstream.
     #[serde(with = "humantime_serde")]
@@ -77,7 +77,7 @@ pub struct Upstream {
     /// The OpenAI dialect. `None`: `chat.dialect`.
     #[serde(deserialize_with = "dialect")]
     pub dialect: Option<Dialect>,
-    /// The public names of the models that the upstream serves.
+    /// The public names of the models that the upstream serves, and patterns of those that are passed through to it.
     pub models: Vec<String>,
     /// The upstream's own names of models, by public name, where they differ.
     pub rename: BTreeMap<String, String>,
@@ -213,6 +213,18 @@ impl Default for Routing {
     }
 }
 
+impl Upstream {
+    /// Returns whether the upstream serves the model with this name, as one of its models or because it matches a pattern.
+    pub(crate) fn serves(&self, model: &str) -> bool {
+        self.models.iter().any(|known| name_pattern::matches(known, model))
+    }
+
+    /// Returns the patterns of the models that are passed through.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &String> {
+        self.models.iter().filter(|name| name_pattern::is_pattern(name))
+    }
+}
+
 /// The name of the upstream of `chat.base_url`.
 const SINGLE_UPSTREAM: &str = "upstream";
 
@@ -237,6 +249,17 @@ impl Chat {
         Cow::Owned(vec![single])
     }
 
+    /// Returns the name of the setting that adds a model, with its variable.
+    pub(crate) fn models_setting(&self) -> &'static str {
+        if !self.upstreams.is_empty() {
+            "`models` of an upstream in chat.upstreams"
+        } else if self.base_url.is_some() {
+            "chat.models (TRIPTYCH_CHAT_MODELS)"
+        } else {
+            "chat.base_url and chat.model (CHAT_BASE_URL, CHAT_MODEL)"
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message| Err(SettingError::new(key, message));
         SettingError::require_nonzero([
@@ -244,8 +267,8 @@ impl Chat {
             ("chat.first_byte_timeout", self.first_byte_timeout),
             ("chat.idle_timeout", self.idle_timeout),
         ])?;
-        if self.model.trim().is_empty() {
-            return error(MODEL, "must be the name of a model");
+        if self.model.trim().is_empty() || name_pattern::is_pattern(&self.model) {
+            return error(MODEL, "must be the name of a model, without `*`");
         }
         if self.models.iter().any(|model| model.trim().is_empty()) {
             return error(MODELS, "must be a list of names, none of them empty");
@@ -266,7 +289,9 @@ impl Chat {
             }
             return error(ROUTES, "requires an upstream; set chat.base_url or chat.upstreams");
         }
-        let is_served = |model: &String| connected.iter().any(|upstream| upstream.models.contains(model));
+        let is_served = |model: &String| {
+            !name_pattern::is_pattern(model) && connected.iter().any(|upstream| upstream.serves(model))
+        };
         if !self.upstreams.is_empty() {
             if self.base_url.is_some() {
                 return error(UPSTREAMS, "cannot be combined with chat.base_url; remove one of the two");
@@ -300,7 +325,9 @@ fn validate_upstreams(upstreams: &[Upstream]) -> Result<(), String> {
         if let Some((_, model)) = models.iter().enumerate().find(|(at, model)| models[..*at].contains(model)) {
             return Err(format!("`{name}` lists model `{model}` twice; remove one of the two"));
         }
-        if let Some(model) = upstream.rename.keys().find(|model| !models.contains(model)) {
+        if let Some(model) =
+            upstream.rename.keys().find(|model| name_pattern::is_pattern(model) || !upstream.serves(model))
+        {
             return Err(format!("`{name}` renames `{model}`, which is not in its models"));
         }
         if upstream.weight == 0 {

@@ -16,6 +16,7 @@
 //! | `settings`, `deadline` | timeouts, credentials, set-up errors; the earlier of two time limits |
 //! | `framing`, `head` | the HTTP/1.1 wire format (RFC 9112) |
 //! | `connect`, `connection`, `body` | sockets, TLS and proxies; one connection; one response body on it |
+//! | `diagnosis` | why a connection cannot be opened |
 //! | `decompress` | gzip and deflate, for servers that ignore `accept-encoding: identity` |
 //! | `pool`, `exchange` | idle connections; one request and its response |
 //! | `failure` | which error a failed response means |
@@ -31,6 +32,7 @@ mod connect;
 mod connection;
 mod deadline;
 mod decompress;
+mod diagnosis;
 mod exchange;
 mod failure;
 mod framing;

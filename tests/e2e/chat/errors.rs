@@ -103,7 +103,7 @@ async fn unreachable_upstream_returns_502_without_its_address() {
 }
 
 #[tokio::test]
-async fn unknown_model_returns_404_and_suggests_a_similar_name() {
+async fn unknown_model_returns_404_with_the_served_models_and_the_setting_that_adds_one() {
     with_local_and_remote_core(async |server| {
         let (status, error) = error_body(server.chat(chat_body(&json!({"model": "scripted-2"}))).await).await;
         assert_eq!(
@@ -111,7 +111,17 @@ async fn unknown_model_returns_404_and_suggests_a_similar_name() {
             (404, &json!("model_not_found"), &json!("model"))
         );
         let message = error["message"].as_str().unwrap();
-        assert!(message.contains("`scripted-2`") && message.contains(MODEL), "{message}");
+        assert!(message.contains("`scripted-2`") && message.contains(&format!("did you mean `{MODEL}`?")), "{message}");
+        assert!(message.contains("2 models are served"), "{message}");
+        assert!(message.ends_with("adds one in chat.models (TRIPTYCH_CHAT_MODELS)"), "{message}");
+
+        let body = json!({"model": "flux", "prompt": "x"});
+        let (_, error) = error_body(server.post("/v1/images/generations", &body).await).await;
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.contains("1 model is served: `offline-image`") && message.contains("IMAGE_MODELS"),
+            "{message}"
+        );
 
         let (status, error) =
             error_body(server.request(Method::GET, "/v1/models/no%2Fsuch").send().await.unwrap()).await;

@@ -6,6 +6,7 @@ mod compatibility;
 mod deviations;
 mod errors;
 mod leniency;
+mod passthrough;
 mod queue;
 mod routing;
 pub(crate) mod setup;

@@ -12,7 +12,9 @@ use crate::{
         },
     },
     config::{self, Chat, Settings},
+    discovery::DiscoveredModels,
     models::Entry,
+    name_pattern,
     upstream::{BreakerSettings, ConcurrencyLimit, Limits, RetrySettings, SetupError},
 };
 
@@ -23,32 +25,45 @@ const WELL_KNOWN_MODELS: [&str; 4] = ["gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-3.5
 /// The client of an upstream, shared by all of its models.
 struct UpstreamClient<'a> {
     upstream: &'a config::Upstream,
-    provider: Arc<dyn ChatProvider>,
+    provider: Arc<OpenAiChat>,
     limit: Arc<ConcurrencyLimit>,
     total_timeout: Option<Duration>,
 }
 
-/// Returns all chat models, the default first: those of the configured upstreams, and the built-in engine. The settings must
-/// be valid.
+/// The chat models.
+#[derive(Default)]
+pub(crate) struct ChatModels {
+    /// The models with a name, the default first.
+    pub(crate) entries: Vec<Entry<dyn ChatProvider>>,
+    /// The models that are passed through; their names are patterns.
+    pub(crate) patterns: Vec<Entry<dyn ChatProvider>>,
+    /// The lists of the upstreams that have patterns.
+    pub(crate) discovered: Vec<DiscoveredModels>,
+}
+
+/// Returns all chat models: those of the configured upstreams, and the built-in engine. The settings must be valid. With
+/// patterns it must be called within a runtime.
 ///
 /// # Errors
 /// An upstream that cannot be set up.
-pub(crate) fn entries(settings: &Settings) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
+pub(crate) fn models(settings: &Settings) -> Result<ChatModels, SetupError> {
     let tokens_per_second = settings.offline.chat_tokens_per_second;
-    let configured = upstream_entries(&settings.chat)?;
-    if configured.is_empty() {
+    let mut models = upstream_models(&settings.chat)?;
+    if models.entries.is_empty() {
         let model = &settings.chat.model;
         let aliases: Vec<_> = WELL_KNOWN_MODELS.into_iter().filter(|name| name != model).collect();
-        return Ok(offline::entries(tokens_per_second, &[(model, &aliases)]));
+        models.entries = offline::entries(tokens_per_second, &[(model, &aliases)]);
+    } else {
+        models.entries.extend(offline::entries(tokens_per_second, &[]));
     }
-    Ok(configured.into_iter().chain(offline::entries(tokens_per_second, &[])).collect())
+    Ok(models)
 }
 
-/// Returns the models of the configured upstreams, the default first; none without an upstream.
-fn upstream_entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupError> {
+/// Returns the models of the configured upstreams; none without an upstream.
+fn upstream_models(chat: &Chat) -> Result<ChatModels, SetupError> {
     let upstreams = chat.configured_upstreams();
     if upstreams.is_empty() {
-        return Ok(Vec::new());
+        return Ok(ChatModels::default());
     }
     let mut clients = Vec::with_capacity(upstreams.len());
     for upstream in &*upstreams {
@@ -66,10 +81,10 @@ fn upstream_entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupEr
             idle: upstream.idle_timeout.unwrap_or(chat.idle_timeout),
         };
         let provider = OpenAiChat::new(base, upstream.api_key.clone(), limits)?.with_headers(&upstream.headers);
-        let provider: Arc<dyn ChatProvider> = match upstream.dialect.or(chat.dialect) {
-            Some(dialect) => Arc::new(provider.with_dialect(dialect)),
-            None => Arc::new(provider),
-        };
+        let provider = Arc::new(match upstream.dialect.or(chat.dialect) {
+            Some(dialect) => provider.with_dialect(dialect),
+            None => provider,
+        });
         let total_timeout = Some(upstream.total_timeout.unwrap_or(chat.total_timeout)).filter(|total| !total.is_zero());
         let limit = Arc::new(ConcurrencyLimit::new(upstream.max_in_flight, upstream.queue_limit));
         clients.push(UpstreamClient { upstream, provider, limit, total_timeout });
@@ -80,12 +95,17 @@ fn upstream_entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupEr
     let retry = RetrySettings { retries, retry_unsafe };
     let shared_limit = Arc::new(ConcurrencyLimit::new(max_in_flight, queue_limit));
     let rules: HashMap<_, _> = chat.routes.iter().map(|rule| (&rule.model, rule)).collect();
+    // Renamed models and those with a rule need entries of their own, even if they match a pattern.
+    let configured = upstreams.iter().flat_map(|upstream| upstream.models.iter().chain(upstream.rename.keys()));
     let mut names = vec![&chat.model];
-    for name in upstreams.iter().flat_map(|upstream| &upstream.models) {
+    for name in
+        configured.chain(chat.routes.iter().flat_map(|rule| std::iter::once(&rule.model).chain(&rule.fallbacks)))
+    {
         if !names.contains(&name) {
             names.push(name);
         }
     }
+    let (patterns, names): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name_pattern::is_pattern(name));
     let entry = |name: &String| {
         let rule = rules.get(name);
         let mut targets = targets(name, &clients, breaker);
@@ -113,12 +133,38 @@ fn upstream_entries(chat: &Chat) -> Result<Vec<Entry<dyn ChatProvider>>, SetupEr
             provider: Arc::new(Routed::new(targets, policy, retry, shared_limit.clone())) as Arc<dyn ChatProvider>,
         }
     };
-    Ok(names.into_iter().map(entry).collect())
+    Ok(ChatModels {
+        entries: names.into_iter().map(entry).collect(),
+        patterns: patterns.into_iter().map(entry).collect(),
+        discovered: clients.iter().filter_map(discovery).collect(),
+    })
 }
 
-/// Returns the targets of a model, one for each upstream that serves it.
+/// Starts to read the list of models of an upstream with patterns.
+fn discovery(UpstreamClient { upstream, provider, .. }: &UpstreamClient<'_>) -> Option<DiscoveredModels> {
+    let patterns: Vec<_> = upstream.patterns().cloned().collect();
+    if patterns.is_empty() {
+        return None;
+    }
+    let provider = Arc::clone(provider);
+    let list = move || {
+        let provider = Arc::clone(&provider);
+        async move { provider.models().await }
+    };
+    let is_kept = move |name: &str| patterns.iter().any(|pattern| name_pattern::matches(pattern, name));
+    Some(DiscoveredModels::start(upstream.name.clone(), list, is_kept))
+}
+
+/// Returns the targets of a model, one for each upstream that has it; if there is none, for each with the pattern that serves it.
 fn targets(model: &String, clients: &[UpstreamClient<'_>], breaker: BreakerSettings) -> Vec<Target> {
-    let serving = clients.iter().filter(|client| client.upstream.models.contains(model));
+    let has = |upstream: &config::Upstream, name: &String| {
+        upstream.models.contains(name) || upstream.rename.contains_key(name)
+    };
+    let is_named = clients.iter().any(|client| has(client.upstream, model));
+    let mut patterns = clients.iter().flat_map(|client| client.upstream.patterns());
+    let name =
+        if is_named { model } else { patterns.find(|pattern| name_pattern::matches(pattern, model)).unwrap_or(model) };
+    let serving = clients.iter().filter(|client| has(client.upstream, name));
     let target = |UpstreamClient { upstream, provider, limit, total_timeout }: &UpstreamClient<'_>| {
         let upstream_model = upstream.rename.get(model).unwrap_or(model);
         let mut target = Target::new(&upstream.name, upstream_model, provider.clone(), limit.clone(), breaker);

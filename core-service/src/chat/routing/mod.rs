@@ -93,7 +93,7 @@ impl Routed {
                 continue;
             };
             attempts.start(target);
-            let mut call = Call { model: target.model.clone(), ..call.clone() };
+            let mut call = Call { model: target.upstream_model(&call.model), ..call.clone() };
             call.context.deadline = target.deadline(deadline);
             call.context.report.add_attempt(&target.name);
             context.set_in_progress(true);

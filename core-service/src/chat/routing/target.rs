@@ -13,6 +13,7 @@ use triptych_proto::v1 as pb;
 
 use crate::{
     chat::ChatProvider,
+    name_pattern,
     upstream::{Admission, AdmittedCall, BreakerSettings, BreakerState, ConcurrencyLimit},
 };
 
@@ -24,7 +25,7 @@ const SMOOTHING: u64 = 8;
 pub struct Target {
     /// The upstream's name, as shown to clients.
     pub name: String,
-    /// The upstream's name of the model.
+    /// The upstream's name of the model. A pattern stands for the requested name.
     pub model: String,
     /// The share of calls among the targets of one priority, at least 1.
     pub weight: u32,
@@ -57,6 +58,11 @@ impl Target {
             admission: Arc::new(Admission::new(limit, breaker)),
             first_token: AtomicU64::new(0),
         }
+    }
+
+    /// Returns the upstream's name of the model of a call that requests this name.
+    pub(super) fn upstream_model(&self, requested: &str) -> String {
+        if name_pattern::is_pattern(&self.model) { requested.to_owned() } else { self.model.clone() }
     }
 
     /// Returns the state of the circuit breaker.

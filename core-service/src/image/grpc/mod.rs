@@ -133,7 +133,7 @@ impl ImageGrpc {
         context: &RequestContext,
     ) -> Result<Admitted, Error> {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
-        let entry = self.models.load().find(&image.model)?;
+        let entry = self.models.load().find(&image.model, |model| context.caller.may_call(model))?;
         context.report.set_model(Modality::Image, &entry.id);
         let request = validate::request(image, partial_images)?;
         let Validated { pictures, mask, .. } = &request;

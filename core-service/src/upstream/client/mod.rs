@@ -14,6 +14,7 @@ use super::{
     connect::Connector,
     connection::Connection,
     deadline::within,
+    diagnosis::ConnectFailure,
     exchange::{self, Reply, SendError},
     failure::reported_failure_of,
     pool::Pool,
@@ -236,6 +237,15 @@ impl Upstream {
                 tracing::warn!(upstream = %self.host.base, seconds, "connecting to the upstream timed out");
                 None
             }
+        }
+    }
+
+    /// Opens a connection and closes it, for a diagnosis.
+    pub(crate) async fn check_connection(&self) -> Result<(), ConnectFailure> {
+        match timeout(self.limits.connect, self.host.connector.connect()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(ConnectFailure::classify(&*error)),
+            Err(_) => Err(ConnectFailure::Timeout(self.limits.connect)),
         }
     }
 

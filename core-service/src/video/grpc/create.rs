@@ -29,7 +29,7 @@ impl VideoGrpc {
         if let Some(existing) = self.find(call.as_ref()).await? {
             return Ok(existing.into());
         }
-        let entry = self.models.load().find(&request.model)?;
+        let entry = self.models.load().find(&request.model, |model| context.caller.may_call(model))?;
         context.report.set_model(Modality::Video, &entry.id);
         let model = &entry.provider;
         validate::generates(&model.facts, &entry.id)?;

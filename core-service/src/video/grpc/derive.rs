@@ -85,7 +85,8 @@ impl VideoGrpc {
             RequestedSource::File(_) => None,
         };
         let model_of_source = job.as_ref().map(|job| job.request.model.clone()).unwrap_or_default();
-        let entry = self.models.load().find(if model.is_empty() { &model_of_source } else { &model })?;
+        let model = if model.is_empty() { &model_of_source } else { &model };
+        let entry = self.models.load().find(model, |model| context.caller.may_call(model))?;
         context.report.set_model(Modality::Video, &entry.id);
         let admission = context.caller.admit(&entry.id, || 0)?;
         let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
@@ -142,7 +143,7 @@ impl VideoGrpc {
         check::prompt(&prompt)?;
         let source = self.finished(context, &id).await?;
         let merged = validate::remix_extra(&source.request.parameters.extra_json, &extra_json)?;
-        let entry = self.models.load().find(&source.request.model)?;
+        let entry = self.models.load().find(&source.request.model, |model| context.caller.may_call(model))?;
         context.report.set_model(Modality::Video, &entry.id);
         let admission = context.caller.admit(&entry.id, || 0)?;
         let id = JobId::new();

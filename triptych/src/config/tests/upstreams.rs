@@ -83,10 +83,21 @@ fn api_key_env_of_upstreams_is_resolved_and_keys_are_masked() {
 }
 
 #[test]
+fn default_model_and_models_of_routes_may_match_a_pattern() {
+    let file =
+        TWO_UPSTREAMS.replace("models = [\"fast\", \"deep\"]", "models = [\"de*\"]\nrename = { deep = \"d-1\" }");
+    let file = file.replace("models = [\"fast\"]", "models = [\"f*\"]");
+    assert!(load(&file, &[], &[]).is_ok());
+    assert!(load(&file.replace("deep = \"d-1\"", "slow = \"d-1\""), &[], &[]).is_err());
+}
+
+#[test]
 fn invalid_upstream_or_route_is_rejected_without_revealing_keys() {
     // A part of `TWO_UPSTREAMS`, its invalid replacement, and a part of the message.
     let table = [
         ("chat.model = \"fast\"", "chat.model = \"slow\"", "served by none of chat.upstreams"),
+        ("chat.model = \"fast\"", "chat.model = \"f*\"", "must be the name of a model, without `*`"),
+        ("fallbacks = [\"deep\"]", "fallbacks = [\"d*\"]", "`d*` is served by no upstream"),
         ("name = \"far\"", "name = \"near\"", "name `near` is used twice"),
         ("name = \"far\"", "name = \"so far\"", "name `so far`: must consist of letters"),
         ("models = [\"fast\"]", "models = []", "`near` requires models"),

@@ -4,11 +4,12 @@ mod finish;
 mod non_streaming;
 mod stream;
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream::iter};
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use openai_dialect::chat::{ResponseAssembler, Streaming, write_request};
 use secrecy::SecretString;
 use triptych_proto::{
@@ -23,10 +24,15 @@ use crate::dialect::Dialect;
 use crate::{
     call::Chunks,
     error::ProviderError,
-    upstream::{Auth, Limits, SetupError, Upstream, until, within},
+    upstream::{Auth, Limits, SetupError, Upstream, reported_failure_of, until, within},
 };
 
 const PATH: &str = "chat/completions";
+
+/// The longest wait for the list of models.
+const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The path of the list of models.
+const MODELS: &str = "models";
 
 /// An OpenAI-compatible chat upstream.
 #[derive(Debug)]
@@ -55,6 +61,31 @@ impl OpenAiChat {
         self.dialect = dialect;
         self.upstream.quota_is_rate_limit = dialect.quota_is_rate_limit();
         self
+    }
+
+    /// Returns the names in the upstream's list of models.
+    ///
+    /// # Errors
+    /// A failed request, and [`ProviderError::Unreadable`] for a response that is no list of models.
+    pub(crate) async fn models(&self) -> Result<Vec<String>, ProviderError> {
+        #[derive(serde::Deserialize)]
+        struct Model {
+            id: String,
+        }
+        #[derive(serde::Deserialize)]
+        struct ModelList {
+            data: Vec<Model>,
+        }
+        let until = until(LIST_TIMEOUT, None);
+        let reply = self.upstream.send(Method::GET, MODELS, HeaderMap::new(), Bytes::new(), until).await?;
+        let (status, headers) = (reply.status, reply.headers.clone());
+        let body = self.upstream.body(reply, until).await?;
+        if !status.is_success() {
+            return Err(self.upstream.redacted(reported_failure_of(status, &headers, &body, false)));
+        }
+        let list = serde_json::from_slice::<ModelList>(trim_start_and_bom(&body));
+        let list = list.map_err(|_| ProviderError::Unreadable("the response is not a list of models".to_owned()))?;
+        Ok(list.data.into_iter().map(|model| model.id).collect())
     }
 
     /// Returns a complete response of a model that only streams.

@@ -138,9 +138,9 @@ fn engine_is_listed_and_fault_models_are_hidden() {
     let models = Models::new(entries(PictureBudget::default())).unwrap();
     let listed: Vec<_> = models.entries().iter().filter(|entry| !entry.hidden).map(|entry| &entry.id).collect();
     assert_eq!(listed, [MODEL]);
-    assert_eq!(models.find("").unwrap().id, MODEL);
+    assert_eq!(models.find("", |_| true).unwrap().id, MODEL);
     for fault in ["429", "500", "refused", "slow"] {
-        assert!(models.find(&format!("offline-image-fault-{fault}")).unwrap().hidden);
+        assert!(models.find(&format!("offline-image-fault-{fault}"), |_| true).unwrap().hidden);
     }
 }
 
